@@ -145,9 +145,10 @@ def served(engine: Any, head: Sequence[Any], limits: Any) -> Iterator[str]:
     import uvicorn
 
     from tuneworthy.core.artefact import Artefact, Pack
-    from tuneworthy.serve.http_app import Service, make_app
+    from tuneworthy.serve.http_app import make_app
     from tuneworthy.serve.served_models import Openers, ServedModels
     from tuneworthy.serve.served_versions import versions_in
+    from tuneworthy.serve.service import Service
 
     pack = Pack(limits=limits)
     artefact = Artefact(id="0" * 12, name="bench", arm="zero_shot", tool="prompt", made_by="bench",

@@ -11,11 +11,9 @@ import typer
 from tuneworthy.cli._options import print_line, print_stderr, share, show_json
 
 if TYPE_CHECKING:
-    from tuneworthy.core.artefact import System
-    from tuneworthy.core.model import Model
-    from tuneworthy.serve.http_app import Service
     from tuneworthy.serve.served_models import ServedModels
     from tuneworthy.serve.served_versions import Version
+    from tuneworthy.serve.service import Service
 
 Builds = Annotated[
     Path, typer.Argument(help="A build folder, or one with several.", show_default="build")
@@ -84,8 +82,8 @@ def command(
     token = _token(host, token_env, no_token)
     _check_installed()
     from tuneworthy.serve.answer_log import AnswerLog
-    from tuneworthy.serve.http_app import Service
     from tuneworthy.serve.listening import is_loopback
+    from tuneworthy.serve.service import Service
 
     kept = AnswerLog(log, share(log_share, "--log-share"), log_size) if log else None
     service = Service(token, is_loopback(host), max_body, max_tokens, log=kept, say=print_stderr)
@@ -116,7 +114,7 @@ def _run(
 
     def started(models: ServedModels) -> None:
         lines = start_lines(address, models, service.token, token_env)
-        print_line("\n".join([*lines, "", *production_lines(versions, folder)]).rstrip())
+        print_line("\n".join([*lines, "", *production_lines(versions)]).rstrip())
 
     def load() -> ServedModels:
         return _load(folder, versions, specs, limits[0])
@@ -160,24 +158,24 @@ def _check_installed() -> None:
 
 def _load(folder: Path, versions: list[Version], specs: list[str], most: int) -> ServedModels:
     """Open everything; raises TuneworthyError for the first that can't be opened."""
-    from tuneworthy.models import open_model
+    from tuneworthy.deploy.system import open_artefact, open_base, task_of
+    from tuneworthy.models import first_use, general_path, open_model
     from tuneworthy.serve.served_models import Openers, ServedModels
 
     models = ServedModels(most)
+    opened = [*specs, *(version.artefact.model for version in versions)]
+    if notice := next(filter(None, map(first_use, filter(None, opened))), ""):
+        print_stderr(notice)
     for spec in specs:
         models.add_model(spec, open_model(spec, folder=Path()))
-    models.open_versions(folder, versions, Openers(_system, _base))
+    openers = Openers(
+        lambda version, base: open_artefact(version.folder, base=base),
+        lambda version: open_base(version.artefact, task_of(version.artefact, version.home)),
+    )
+    models.open_versions(folder, versions, openers)
+    for notice in {general_path(t.model) for t in models.targets.values() if t.model} - {""}:
+        print_stderr(notice)
     return models
-
-
-def _base(version: Version) -> Model:
-    from tuneworthy.models import open_model
-
-    return open_model(version.artefact.model, folder=version.folder)
-
-
-def _system(version: Version, base: Model | None) -> System:
-    raise NotImplementedError(version.name, base)
 
 
 def _dry(folder: Path, versions: list[Version], specs: list[str], json: bool) -> None:
@@ -197,4 +195,4 @@ def _dry(folder: Path, versions: list[Version], specs: list[str], json: bool) ->
         print_line(f"{version.name}  {one.arm} on {one.model or 'no model'}  {mark}".rstrip())
     for spec in specs:
         print_line(f"{spec}  as it is")
-    print_line("\n".join(production_lines(versions, folder)))
+    print_line("\n".join(production_lines(versions)))

@@ -111,8 +111,9 @@ def read_built_docs(path: Path) -> tuple[Doc, ...]:
         ) from None
 
 
-def _model(folder: Path, artefact: Artefact, task: Task, base: Model | None) -> Model:
-    model: Any = base or open_model(
+def open_base(artefact: Artefact, task: Task) -> Model:
+    """Return the artefact's model without its adapter, in the precision it was evaluated in."""
+    return open_model(
         artefact.model,
         folder=task.folder,
         requests=RequestOptions(request_fields(task).get("base", {})),
@@ -120,6 +121,10 @@ def _model(folder: Path, artefact: Artefact, task: Task, base: Model | None) -> 
             update={"precision": artefact.fingerprint.get("precision", "auto")}
         ),
     )
+
+
+def _model(folder: Path, artefact: Artefact, task: Task, base: Model | None) -> Model:
+    model: Any = base or open_base(artefact, task)
     differing = [
         f"{name} {str(model.fingerprint.get(name))[:12]}, built: {artefact.fingerprint[name][:12]}"
         for name in _SAME

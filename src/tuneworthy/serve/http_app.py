@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,68 +14,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tuneworthy.core.answer import Answer
-from tuneworthy.serve.answer_log import AnswerLog
 from tuneworthy.serve.api_error import ApiError
 from tuneworthy.serve.asked_jobs import STOPPING, error_of, jobs_for
-from tuneworthy.serve.chat_reply import DONE, Envelope, Logprobs, chunk, completion, delta, usage
-from tuneworthy.serve.chat_reply import event as sse
-from tuneworthy.serve.chat_request import ChatRequest, read_request
-from tuneworthy.serve.request_counters import RequestCounters
-from tuneworthy.serve.served_models import ServedModels, Target
-from tuneworthy.serve.token_logprobs import token_logprobs
-from tuneworthy.serve.worker import Job, Stopping
+from tuneworthy.serve.chat_request import read_request
+from tuneworthy.serve.exchange import Exchange
+from tuneworthy.serve.served_models import Target
+from tuneworthy.serve.service import Service
+from tuneworthy.serve.worker import Stopping
 
 BODY_SECONDS = 30.0  # a body that arrives more slowly is refused
 DISCARD, DISCARD_SECONDS = 4, 1.0  # of a body that is too large: times its limit, seconds
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _GONE = 499  # nginx's number for a client that left; nobody reads it
-
-
-@dataclass
-class Service:
-    """What all requests share. `models` is None while they load. `token` None: none is asked for.
-
-    `local`: bound to loopback, so a request must name a loopback host (a web page whose name
-    resolves to this machine does not).
-    """
-
-    token: str | None
-    local: bool = True
-    most_body: int = 1 << 20
-    most_tokens: int = 1024
-    models: ServedModels | None = None
-    log: AnswerLog | None = None
-    stopping: bool = False
-    say: Callable[[str], None] = lambda text: None
-
-    def __post_init__(self) -> None:
-        self.counters = RequestCounters()
-
-    def ready(self) -> ServedModels:
-        """Return the models. Raises ApiError (503) while they load and once the server stops."""
-        if self.stopping:
-            raise ApiError(503, STOPPING, code="stopping", retry_after=5)
-        if self.models is None:
-            raise ApiError(503, "The models are loading.", code="loading", retry_after=2)
-        return self.models
-
-    def check(self, request: Request) -> None:
-        """Raise ApiError for a wrong host (400) or token (401)."""
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname
-        if self.local and host not in _LOOPBACK:
-            raise ApiError(400, "This server answers to a loopback host name only.")
-        if self.token is None:
-            return
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        same = secrets.compare_digest(given.strip().encode(), self.token.encode())
-        if scheme.lower() != "bearer" or not same:
-            raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
-
-    def retry_after(self, in_flight: int) -> int:
-        """Return the seconds after which a place in the queue is likely to be free."""
-        each = (self.counters.mean_seconds or 1.0) / max(1, min(in_flight, 32))
-        return max(1, min(60, round(8 * each)))
 
 
 def make_app(service: Service) -> Starlette:
@@ -100,7 +46,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 def _guarded(service: Service, work: Callable[[Service, Request], Awaitable[Response]]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         try:
-            service.check(request)
+            sent = request.headers
+            service.check(sent.get("host", ""), sent.get("authorization", ""))
             return await work(service, request)
         except ApiError as error:
             service.counters.refused("", error.status)
@@ -186,8 +133,8 @@ async def _chat(service: Service, request: Request) -> Response:
                            code="queue_full")  # fmt: skip
     except Stopping:
         raise ApiError(503, STOPPING, code="stopping", retry_after=5) from None
-    exchange = _Exchange(service, asked, target, jobs, grown, begun)
-    if not await exchange.wait(request, first=asked.stream):
+    exchange = Exchange(service, asked, target, jobs, grown, begun)
+    if not await exchange.wait(_left(request), first=asked.stream):
         return Response(status_code=_GONE)
     if (error := error_of(jobs)) is not None:
         exchange.drop()
@@ -219,121 +166,6 @@ async def _body(service: Service, request: Request) -> bytes:
     if size > most:
         raise ApiError(413, f"The body has more than {most} bytes.", code="body_too_large")
     return b"".join(parts)
-
-
-class _Exchange:
-    """One request and its reply."""
-
-    def __init__(
-        self,
-        service: Service,
-        asked: ChatRequest,
-        target: Target,
-        jobs: Sequence[Job],
-        grown: asyncio.Event,
-        begun: float,
-    ) -> None:
-        self._service, self._asked, self._target, self._jobs = service, asked, target, jobs
-        self._grown, self._begun = grown, begun
-        self._envelope = Envelope(
-            f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), target.name, target.fingerprint
-        )
-
-    async def wait(self, request: Request, *, first: bool) -> bool:
-        """Wait for all answers (`first`: for any text); return False if the client has left."""
-        gone = asyncio.create_task(_left(request))
-        try:
-            while not self._over(first):
-                grown = asyncio.create_task(self._grown.wait())
-                done, _ = await asyncio.wait({gone, grown}, return_when=asyncio.FIRST_COMPLETED)
-                self._grown.clear()
-                grown.cancel()
-                if gone in done and not self._over(first):
-                    self.drop()
-                    self._service.counters.cancelled()
-                    return False
-            return True
-        except asyncio.CancelledError:
-            self.drop()
-            raise
-        finally:
-            gone.cancel()
-
-    def _over(self, first: bool) -> bool:
-        failed = any(job.error is not None for job in self._jobs)
-        some = first and any(job.text for job in self._jobs)
-        return failed or some or all(job.ended for job in self._jobs)
-
-    def drop(self) -> None:
-        """Free the places of all jobs."""
-        for job in self._jobs:
-            job.dropped = True
-
-    def whole(self) -> dict[str, Any]:
-        """Return the reply to a request that does not stream, and count it."""
-        answers = self._counted()
-        logs: list[Logprobs | None] = [self._logs(job, 0) for job in self._jobs]
-        logs += logs[:1] * (len(answers) - len(logs))
-        return completion(self._envelope, answers, logs)
-
-    async def events(self) -> AsyncIterator[bytes]:
-        """Yield the server-sent events of a streamed reply."""
-        count = self._asked.n if len(self._jobs) == 1 else 1
-        shown, ended = [0] * len(self._jobs), [False] * len(self._jobs)
-        more: dict[str, Any] = {"usage": None} if self._asked.include_usage else {}
-        try:
-            firsts = [delta(at, "", first=True) for at in range(len(self._jobs) * count)]
-            yield chunk(self._envelope, firsts, **more)
-            while not all(ended):
-                for at, job in enumerate(self._jobs):
-                    over, text = job.ended, job.text  # in this order: the end writes the text first
-                    if job.error is not None:
-                        raise error_of([job]) or ApiError(500, "The model failed.")
-                    parts = []
-                    if len(text) > shown[at]:
-                        parts.append(delta(at, text[shown[at] :]))
-                        shown[at] = len(text)
-                    if over and not ended[at]:
-                        ended[at], finish = True, job.answer.finish if job.answer else None
-                        parts.append(delta(at, None, finish=finish or "stop",
-                                           log=self._logs(job, 0)))  # fmt: skip
-                    for part in parts:
-                        copies = [{**part, "index": at + n} for n in range(count)]
-                        yield chunk(self._envelope, copies, **more)
-                if not all(ended):
-                    await self._grown.wait()
-                    self._grown.clear()
-            answers = self._counted()
-            if self._asked.include_usage:
-                yield chunk(self._envelope, [], usage=usage(answers))
-            yield DONE
-        except ApiError as error:
-            self._service.counters.refused(self._target.name, error.status)
-            yield sse(error.plain())
-        finally:
-            if not all(ended):
-                self._service.counters.cancelled()
-            self.drop()
-
-    def _logs(self, job: Job, start: int) -> Logprobs | None:
-        return None if job.top is None else token_logprobs(self._target.model, job.tops[start:])
-
-    def _counted(self) -> list[Answer]:
-        """Return all answers, n copies of a single greedy one; count and log them."""
-        answers = [job.answer for job in self._jobs if job.answer is not None]
-        if len(answers) == 1:
-            answers *= self._asked.n
-        seconds = time.perf_counter() - self._begun
-        tokens = usage(answers) or {}
-        counts = {"prompt": tokens.get("prompt_tokens"), "answer": tokens.get("completion_tokens")}
-        self._service.counters.answered(self._target.name, counts, seconds)
-        if log := self._service.log:
-            said = [m.content for m in self._asked.messages if m.role == "user"]
-            valid = self._target.valid
-            for answer in answers:
-                log.add(self._target.name, said[-1] if said else "", answer, seconds,
-                        valid(answer) if valid else None)  # fmt: skip
-        return answers
 
 
 async def _left(request: Request) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from tuneworthy.ledger import signals
-from tuneworthy.serve.http_app import Service, make_app
+from tuneworthy.serve.http_app import make_app
 from tuneworthy.serve.served_models import ServedModels
+from tuneworthy.serve.service import Service
 
 LAST = 2  # seconds between the error replies of the last requests and the end
 

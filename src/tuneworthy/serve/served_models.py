@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.artefact import Artefact, System
+from tuneworthy.core.artefact import System
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.core.model import Model
 from tuneworthy.core.record import digest
-from tuneworthy.core.task import Task
+from tuneworthy.deploy.system import task_of
 from tuneworthy.metrics._validity import validity
 from tuneworthy.serve.served_versions import CURRENT, Version, current
 from tuneworthy.serve.worker import Worker, joins_batch
@@ -91,7 +91,7 @@ class ServedModels:
         worker, created = self._worker(system.model or system), int(version.built)
         head = _head(system) if joins_batch(system) else ()
         self.targets[version.name] = Target(
-            version.name, worker, system.model, system, head, _valid(version.artefact), created
+            version.name, worker, system.model, system, head, _valid(version), created
         )
         if system.model is not None and not version.artefact.model.startswith("openai:"):
             name = version.name + RAW
@@ -148,9 +148,9 @@ def _head(system: System) -> tuple[int, ...]:
     return shared_ids(system.model, system.prompts(queries) or [])
 
 
-def _valid(artefact: Artefact) -> Valid | None:
+def _valid(version: Version) -> Valid | None:
     """Return what says whether an answer is valid; None if the manifest's task does not say."""
     try:
-        return validity(Task.model_validate({**artefact.task, "data": {}}))
+        return validity(task_of(version.artefact, version.home))
     except (ValueError, TuneworthyError):
         return None

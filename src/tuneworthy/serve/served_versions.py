@@ -19,8 +19,9 @@ from pydantic import ValidationError
 from tuneworthy.core.artefact import Artefact
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.record import plain_file
+from tuneworthy.deploy.artefact_folder import MANIFEST, folder_name
 
-MANIFEST, CURRENT, HISTORY = "artefact.json", "current", "current.history"
+CURRENT, HISTORY = "current", "current.history"
 _DEPTH, _MOST = 2, 256_000_000  # bytes: nearest examples carry every training row
 
 
@@ -35,7 +36,12 @@ class Version:
     @property
     def name(self) -> str:
         """Return the name under which it is served."""
-        return f"{self.artefact.name}-{self.artefact.id}"
+        return folder_name(self.artefact)
+
+    @property
+    def home(self) -> Path:
+        """Return the folder where relative model paths start: that of task.yaml."""
+        return self.folder.resolve().parent.parent
 
 
 def versions_in(root: Path) -> list[Version]:
@@ -45,6 +51,8 @@ def versions_in(root: Path) -> list[Version]:
     """
     patterns = ["/".join(["*"] * depth + [MANIFEST]) for depth in range(_DEPTH + 1)]
     files = sorted(path for pattern in patterns for path in root.glob(pattern))
+    files = [path for path in files if not any(  # drafts, and what a build replaces
+        part.startswith(".") for part in path.relative_to(root).parts)]  # fmt: skip
     found = [Version(path.parent, read_manifest(path), path.stat().st_mtime) for path in files]
     if not found:
         raise TaskError(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
-from tuneworthy.models.local.serving import serve_command
+from tuneworthy.models.local.serving import build_commands
 from tuneworthy.serve.served_models import ServedModels
 from tuneworthy.serve.served_versions import Version
 
@@ -47,33 +45,14 @@ def curl(address: str, name: str, token: str | None) -> str:
     )
 
 
-def production_lines(versions: Sequence[Version], home: Path) -> list[str]:
+def production_lines(versions: Sequence[Version]) -> list[str]:
     """Return the commands that serve the built files with an engine made for many users.
 
-    Only commands for files that the folder holds; none for an artefact without a model.
+    Only commands for forms that the folder holds; none for an artefact without a model.
     """
     lines: list[str] = []
     for version in versions:
-        own = _commands(version, home)
-        lines += [f"  {version.name}", *(f"    {command}" for command in own)] if own else []
+        one = version.artefact
+        _, *others = build_commands(one.model, version.home, version.folder, one.forms)
+        lines += [f"  {version.name}", *(f"    {command}" for command in others)] if others else []
     return ["in production use an engine made for it:", *lines] if lines else []
-
-
-def _commands(version: Version, home: Path) -> list[str]:
-    folder, files = version.folder, version.artefact.files
-    safe = re.sub(r"[^\w.]+", "-", version.name)
-    commands = []
-    for adapter in _folders(files, "adapter_config.json"):
-        commands.append(serve_command(version.artefact.model, home, folder / adapter, safe))
-    for merged in _folders(files, "model.safetensors"):
-        words = ["vllm", "serve", str(folder / merged), "--served-model-name", safe]
-        commands.append(shlex.join(words))
-    for gguf in sorted(name for name in files if name.endswith(".gguf")):
-        commands.append(shlex.join(["llama-server", "-m", str(folder / gguf), "--alias", safe]))
-    for modelfile in sorted(name for name in files if Path(name).name == "Modelfile"):
-        commands.append(shlex.join(["ollama", "create", safe, "-f", str(folder / modelfile)]))
-    return [command for command in commands if command]
-
-
-def _folders(files: Sequence[str] | dict[str, str], name: str) -> list[Path]:
-    return sorted(Path(file).parent for file in files if Path(file).name == name)

@@ -284,7 +284,9 @@ def _key(job: Job) -> tuple[Any, ...]:
 def _asked(jobs: Sequence[Job]) -> list[Answer]:
     system, model, limits = jobs[0].system, jobs[0].model, jobs[0].limits
     if system is not None:
-        return system.answer([job.query for job in jobs if job.query])
+        answers = system.answer([job.query for job in jobs if job.query])
+        none = {} if system.model else {"tokens_in": 0, "tokens_out": 0}  # no model, no token
+        return [answer.model_copy(update=none) for answer in answers]
     assert model is not None
     assert limits is not None
     replies = model.reply([job.prompt for job in jobs if job.prompt is not None], limits)

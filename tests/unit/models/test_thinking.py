@@ -105,6 +105,32 @@ def test_a_grammar_holds_what_comes_after_the_thought(opened, name, thinking):
     assert [row[0] for row in endless] == [row[0] for row in by_form], "as the twin answers"
 
 
+@pytest.mark.parametrize(
+    ("name", "thinking"),
+    [("plain", "auto"), ("open", "auto"), ("hybrid", "off"), ("hybrid", "on"), ("unsaid", "auto"),
+     ("endless", "auto")],
+)  # fmt: skip
+def test_rows_that_join_a_running_batch_think_alike(opened, name, thinking, monkeypatch):
+    from tuneworthy.models.local import thought as _thought
+    from tuneworthy.models.local.continuous import Batcher
+    from tuneworthy.models.local.lane import Stream
+
+    monkeypatch.setattr(_thought, "_SHORT", 2)
+    model = opened(name, thinking)
+    for limits in (ROOMY, ROOMY.model_copy(update={"grammar": BY_FORM})):
+        batcher, streams = Batcher(), []
+        for prompt in PROMPTS:
+            streams.append(Stream(model, prompt, limits, watched=True))
+            batcher.add(streams[-1])
+            batcher.advance()
+        while batcher.busy:
+            batcher.advance()
+            assert not any("now" in s.text or "<think>" in s.text for s in streams), "no thought"
+        replies = [stream.reply for stream in streams]
+        found = [(r.text, r.finish, r.tokens_out, r.tokens_thought) for r in replies]
+        assert found == said(model, limits)
+
+
 def test_labels_are_not_scored_before_a_thought(opened):
     from tuneworthy.arms._held import answer_under_grammar
     from tuneworthy.core.case import Query

@@ -16,9 +16,10 @@ from tuneworthy.core.artefact import Artefact, Pack
 from tuneworthy.core.case import Message
 from tuneworthy.core.model import Limits
 from tuneworthy.models.scripted import Scripted
-from tuneworthy.serve.http_app import Service, make_app
+from tuneworthy.serve.http_app import make_app
 from tuneworthy.serve.served_models import Openers, ServedModels
 from tuneworthy.serve.served_versions import versions_in
+from tuneworthy.serve.service import Service
 
 TOKEN = "test-token"
 HEAD = "You read messages to a shop. Answer with one word that names the kind of message."
@@ -56,10 +57,7 @@ class Classifier:
 
     def answer(self, queries):
         self.calls.append(len(queries))
-        return [
-            Answer(case=q.id, text=q.input.split()[0], tokens_in=0, tokens_out=0, finish="stop")
-            for q in queries
-        ]
+        return [Answer(case=q.id, text=q.input.split()[0], finish="stop") for q in queries]
 
 
 def artefact(name="tickets", id="0123456789ab", **more):

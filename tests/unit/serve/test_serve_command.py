@@ -160,27 +160,26 @@ def test_a_dry_run_and_a_rollback_open_nothing(tmp_path, monkeypatch, capsys):
     assert "nothing else before" in capsys.readouterr().err
 
 
-def test_commands_for_production_name_the_files_that_are_there(tmp_path):
-    folder = tmp_path / "tickets"
-    (folder / "adapter").mkdir(parents=True)
-    (folder / "adapter" / "adapter_config.json").write_text('{"r": 8}')
-    files = dict.fromkeys(("adapter/adapter_config.json", "merged/model.safetensors",
-                           "gguf/model-q8_0.gguf", "gguf/Modelfile"), "0")  # fmt: skip
-    made = artefact(id="a1", model="hf:org/name", files=files)
-    write_artefact(folder, made)
-    lines = "\n".join(production_lines(versions_in(tmp_path), tmp_path))
+def test_commands_for_production_name_the_forms_that_are_there(tmp_path):
+    folder = tmp_path / "tickets-a1"
+    (folder / "peft").mkdir(parents=True)
+    (folder / "peft" / "adapter_config.json").write_text('{"r": 8}')
+    forms = ("peft", "merged", "gguf")
+    write_artefact(folder, artefact(id="a1", model="hf:org/name", forms=forms))
+    lines = "\n".join(production_lines(versions_in(tmp_path)))
     assert "vllm serve org/name --enable-lora --lora-modules tickets-a1=" in lines
     assert f"vllm serve {folder / 'merged'} --served-model-name tickets-a1" in lines
-    assert f"llama-server -m {folder / 'gguf' / 'model-q8_0.gguf'} --alias tickets-a1" in lines
-    assert f"ollama create tickets-a1 -f {folder / 'gguf' / 'Modelfile'}" in lines
+    assert "llama-server -m" in lines
+    assert "ollama create tickets-a1" in lines
+    assert "tuneworthy serve" not in lines
     write_artefact(folder, artefact(id="a1", pack=Pack(role="")))
-    assert production_lines(versions_in(tmp_path), tmp_path) == []
+    assert production_lines(versions_in(tmp_path)) == []
 
 
 SLOW = """
 import sys, time
 from tuneworthy.models.scripted import Scripted
-from tuneworthy.serve.http_app import Service
+from tuneworthy.serve.service import Service
 from tuneworthy.serve.http_server import run_server
 from tuneworthy.serve.listening import bound
 from tuneworthy.serve.served_models import ServedModels

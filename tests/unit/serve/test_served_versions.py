@@ -27,6 +27,8 @@ def test_a_plain_name_means_the_last_build_unless_current_says_another(tmp_path)
     first, second = build(tmp_path, "a1", at=1), build(tmp_path, "b2", at=2)
     found = versions_in(tmp_path)
     assert [version.name for version in found] == [first, second]
+    write_artefact(tmp_path / ".draft-c3", artefact("tickets", "c3"))
+    assert [version.name for version in versions_in(tmp_path)] == [first, second]
     assert current(tmp_path, found) == {"tickets": second}
     (tmp_path / CURRENT).write_text(f"{first}\n")
     assert current(tmp_path, found) == {"tickets": first}

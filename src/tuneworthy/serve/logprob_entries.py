@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def token_logprobs(model: Any, tops: Sequence[Any]) -> list[dict[str, Any]]:
+def logprob_entries(model: Any, tops: Sequence[Any]) -> list[dict[str, Any]]:
     """Return one entry a token: its text, bytes, log-probability and the top ones beside it.
 
     They are those of the model itself: at temperature 1 and without the grammar.

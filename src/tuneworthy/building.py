@@ -89,17 +89,18 @@ def build(
     if unknown := sorted(set(options.forms) - named):
         raise TaskError("no form has this name", where="--form", got=", ".join(unknown),
                         fix=f"there are: {', '.join(sorted(named))}")  # fmt: skip
-    with open_session(path, wishes, tell) as session:
-        study = session.finished()
-        if study is None:
-            raise TaskError(
-                "there is no finished study of this task and these rows",
-                where=str(path),
-                fix="`tuneworthy run` makes one; what was measured before is not measured again",
-            )
-        session.refuse_unpaid()
-        building = Building(session, study, options, list(forms.values()))
-        return building.planned() if options.dry else building.done()
+    for brief in (wishes.brief, True):  # a study that was run with --brief will do
+        with open_session(path, replace(wishes, brief=brief), tell) as session:
+            if (study := session.finished()) is None:
+                continue
+            session.refuse_unpaid()
+            building = Building(session, study, options, list(forms.values()))
+            return building.planned() if options.dry else building.done()
+    raise TaskError(
+        "there is no finished study of this task and these rows",
+        where=str(path),
+        fix="`tuneworthy run` makes one; what was measured before is not measured again",
+    )
 
 
 class Building:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.build._parts import Parts
-from tuneworthy.core.answer import Answer
 from tuneworthy.core.artefact import Artefact, System
 from tuneworthy.core.build_report import FormParity
 from tuneworthy.core.case import Case
@@ -138,4 +137,3 @@ def _scorer(model: Any) -> Any:
     from tuneworthy.models.local.token_logprobs import token_logprobs
 
     return lambda prompts, texts: token_logprobs(model, prompts, texts)
-

@@ -38,7 +38,9 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
     config = json.loads((out / _FILES[1]).read_text("utf-8"))
     config["base_model_name_or_path"] = _base_name(parts)
     (out / _FILES[1]).write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
-    about = {key: value for key, value in (manifest or {}).items() if key not in ("files", "schema")}
+    about = {
+        key: value for key, value in (manifest or {}).items() if key not in ("files", "schema")
+    }
     about.setdefault("base", {**parts.base.fingerprint, "spec": parts.artefact.model})
     seal(out, about)
     weights = str(about["base"]["weights"])[:12]
@@ -46,8 +48,8 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
 
 
 def exact(parts: Parts) -> bool:
-    """Return whether the base computes in fp32: else sums are rounded along the way."""
-    return bool(parts.base.fingerprint["precision"] == "float32")
+    """Return True: the weights are those that were evaluated, in the same precision."""
+    return parts.artefact.pack.adapter
 
 
 def engines(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:

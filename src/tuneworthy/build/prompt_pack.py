@@ -11,7 +11,7 @@ from tuneworthy.build._parts import Parts
 from tuneworthy.core.artefact import Artefact
 
 FORM, NEEDED = "prompt", False
-_PYTHON = '''"""Ask the deployed prompt: python ask.py "your text" [URL] [MODEL]. Needs the package openai."""
+_PYTHON = '''"""Ask the deployed prompt: python ask.py "text" [URL] [MODEL] (pip install openai)."""
 
 import json
 import os
@@ -32,12 +32,12 @@ client = OpenAI(base_url=url, api_key=os.environ.get("OPENAI_API_KEY", "none"))
 reply = client.chat.completions.create(model=model, messages=messages, **pack["request"])
 print(reply.choices[0].message.content)
 '''
-_FILL = '''import json, sys
+_FILL = """import json, sys
 body = json.loads(sys.argv[1])
 message = body["messages"][-1]
 message["content"] = message["content"].replace("{input}", sys.argv[2])
 print(json.dumps(body))
-'''
+"""
 
 
 def applies(artefact: Artefact) -> str:
@@ -109,7 +109,7 @@ def _shell(told: dict[str, Any]) -> str:
     return (
         "#!/bin/sh\n"
         '# sh ask.sh "your text"; OPENAI_API_KEY is sent if it is set\n'
-        f"body=$(python3 -c {shlex.quote(_FILL)} {shlex.quote(text)} \"$1\")\n"
+        f'body=$(python3 -c {shlex.quote(_FILL)} {shlex.quote(text)} "$1")\n'
         f"curl -sS {shlex.quote(told['url'] + '/chat/completions')} \\\n"
         '  -H "Content-Type: application/json" \\\n'
         '  -H "Authorization: Bearer ${OPENAI_API_KEY:-none}" \\\n'

@@ -1,4 +1,4 @@
-"""Builds of arms without training: written, asked again, opened, resumed; nothing else by chance."""
+"""Builds of arms without training: written, asked again, opened, resumed, refused."""
 
 import json
 import subprocess
@@ -122,7 +122,8 @@ def test_the_card_has_the_hubs_metadata(built):
     assert "60 of 60" in text
     shown = (building.Path(built["few_shot"].folder) / "README.md").read_text()
     assert "8 of these rows as examples" in shown
-    assert ("asked for" in shown) and ("asked for" not in text), "the verdict names tfidf"
+    assert "asked for" in shown
+    assert "asked for" not in text, "the verdict names tfidf"
 
 
 def test_without_a_name_the_verdict_says_what_is_built(task, built):

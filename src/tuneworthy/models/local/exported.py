@@ -32,6 +32,7 @@ class PlainEngine:
         transformers.utils.logging.disable_progress_bar()
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **where)
         module = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **where)
+        self._ends = ends_of(module, self.tokenizer)
         self.name = f"transformers {version('transformers')}"
         self.peft: Any = None
         if adapter is not None:
@@ -40,8 +41,6 @@ class PlainEngine:
             module = self.peft = PeftModel.from_pretrained(module, str(adapter))
             self.name += f", peft {version('peft')}"
         self.module = module.eval()
-        self._ends = ends_of(getattr(module, "base_model", module) if self.peft is None
-                             else self.peft.get_base_model(), self.tokenizer)  # fmt: skip
 
     def prompt_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
         """Return the token count of each prompt as the tokenizer's own chat template renders it."""

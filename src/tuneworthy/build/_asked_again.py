@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -61,7 +62,9 @@ class _Asker:
     def _asked(self, form: Any) -> list[dict[str, Any]]:
         exact = bool(form.exact(self.parts)) if hasattr(form, "exact") else False
         found = []
-        for name, engine in form.engines(self.parts, self.draft):
+        room = max(self.reference.counts, default=0) + self.reference.max_tokens
+        parts = replace(self.parts, room=room)
+        for name, engine in form.engines(parts, self.draft):
             self.arm.runner.check()
             self.parts.say(f"asking {name} {len(self.cases)} cases again")
             if isinstance(engine, str):

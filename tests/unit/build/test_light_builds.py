@@ -149,6 +149,35 @@ def test_the_snippets_run(built, tmp_path):
     assert "tuneworthy serve" in told.stderr
 
 
+def test_the_command_prints_sizes_paths_and_no_row(built, task, capsys):
+    from tuneworthy.cli._frame import run
+
+    words = ["build", str(task), "--arm", "few_shot"]
+    assert run(words) == 0
+    text = capsys.readouterr().out
+    assert f"artefact: {built['few_shot'].folder}" in text
+    assert "60 of 60 the same" in text
+    assert "not gguf: nothing was trained" in text
+    assert run([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["artefact"]["id"] == built["few_shot"].artefact.id
+    assert "pack" not in told["artefact"]
+    assert run([*words, "--dry-run"]) == 0
+    assert "would be built" in capsys.readouterr().out
+    assert run(["build", str(task), "--form", "exe"]) == 2
+
+
+@pytest.mark.parametrize(("known", "arm"), [(True, "few_shot"), (False, "tfidf")])
+def test_a_settled_verdict_counts_only_if_the_ledger_knows_it(task, monkeypatch, known, arm):
+    results = study.run(task).results
+    named = results.verdict.model_copy(update={"arm": "few_shot"})
+    settled = results.model_copy(update={"verdict": named, "course": "a settlement"})
+    key = results.reproduce["stored"] if known else "a key that the ledger does not have"
+    monkeypatch.setattr(building, "read_results", lambda folder: settled)
+    monkeypatch.setattr(building, "settled_key", lambda results: key)
+    assert build(task, options=BuildOptions(dry=True)).arm == arm
+
+
 # Folders that are not what was built.
 
 

@@ -14,6 +14,7 @@ from tuneworthy.core.artefact import Artefact, System
 from tuneworthy.core.build_report import FormParity
 from tuneworthy.core.case import Case
 from tuneworthy.core.code import code_version
+from tuneworthy.core.errors import DoesNotFit
 from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import digest
@@ -61,18 +62,20 @@ class _Asker:
 
     def _asked(self, form: Any) -> list[dict[str, Any]]:
         exact = bool(form.exact(self.parts)) if hasattr(form, "exact") else False
-        found = []
+        found: list[FormParity] = []
         room = max(self.reference.counts, default=0) + self.reference.max_tokens
-        parts = replace(self.parts, room=room)
-        for name, engine in form.engines(parts, self.draft):
-            self.arm.runner.check()
-            self.parts.say(f"asking {name} {len(self.cases)} cases again")
-            if isinstance(engine, str):
-                found.append(FormParity(form=name, because=engine))
-            else:
-                found.append(compare_form(name, engine, self.reference, exact=exact))
-            del engine  # its weights are freed before the next one is opened
-            trim_heap()
+        try:
+            for name, engine in form.engines(replace(self.parts, room=room), self.draft):
+                self.arm.runner.check()
+                self.parts.say(f"asking {name} {len(self.cases)} cases again")
+                if isinstance(engine, str):
+                    found.append(FormParity(form=name, because=engine))
+                else:
+                    found.append(compare_form(name, engine, self.reference, exact=exact))
+                del engine  # its weights are freed before the next one is opened
+                trim_heap()
+        except DoesNotFit as error:
+            found.append(FormParity(form=form.FORM, because=f"{error.what} {error.got}".strip()))
         return [one.plain() for one in found]
 
     def _key(self, form: str) -> str:

@@ -112,10 +112,11 @@ def test_n9_merged_weights_are_base_plus_delta(folder, task):
     assert changed == 21
 
 
-def test_plain_peft_and_transformers_load_the_folders(folder):
+def test_plain_peft_and_transformers_load_the_folders(folder, task, monkeypatch):
     from peft import AutoPeftModelForCausalLM
     from transformers import AutoModelForCausalLM
 
+    monkeypatch.chdir(task.parent)  # where the task's name of the base, ./model, is found
     ids = torch.tensor([[5, 9, 33, 7]])
     with torch.inference_mode():
         one = AutoPeftModelForCausalLM.from_pretrained(folder / "peft")(ids).logits
@@ -131,16 +132,36 @@ def test_a_build_again_trains_and_asks_nothing(task, built, monkeypatch):
     assert again.parity == built.parity
 
 
-@pytest.mark.parametrize("point", ["artefact.sync", "artefact.before"])
+@pytest.mark.parametrize("point", ["artefact.sync", "artefact.before", "artefact.swap"])
 def test_a_build_that_is_stopped_leaves_the_former_one(task, built, folder, monkeypatch, point):
     def stop(name):
         if name == point:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("tuneworthy.deploy.artefact_folder.failpoint", stop)
-    with pytest.raises(KeyboardInterrupt):
-        build(task, options=BuildOptions(arm=NAME, forms=("peft",)))
-    assert open_artefact(folder, task.parent).artefact.forms == built.artefact.forms
+    with monkeypatch.context() as patch:
+        patch.setattr("tuneworthy.deploy.artefact_folder.failpoint", stop)
+        with pytest.raises(KeyboardInterrupt):
+            build(task, options=BuildOptions(arm=NAME, forms=("peft",)))
+    assert open_artefact(folder.parent, task.parent).artefact.forms == built.artefact.forms
+    build(task, options=BuildOptions(arm=NAME))
+    assert open_artefact(folder, task.parent).artefact == built.artefact
+    assert not list(folder.parent.glob(".old*"))
+
+
+def test_a_form_that_does_not_fit_is_not_measured(task, built, tmp_path, monkeypatch):
+    from tuneworthy.core.errors import DoesNotFit
+    from tuneworthy.models.local import exported
+
+    def full(*given):
+        raise DoesNotFit("a model needs more memory than is free")
+
+    monkeypatch.setattr(exported, "check_memory", full)
+    monkeypatch.setattr(_asked_again, "CASES", 41)  # else the stored comparison is read
+    report = build(task, options=BuildOptions(arm=NAME, forms=("merged",), out=tmp_path))
+    told = {one.form: one for one in report.parity}
+    assert "more memory than is free" in told["merged"].because
+    assert told["merged"].asked == 0
+    assert not report.refused
 
 
 # What is not the evaluated model fails.

@@ -89,7 +89,7 @@ class _Asker:
         })  # fmt: skip
 
     def _opened(self) -> FormParity:
-        """Return whether the opened artefact sends the evaluated prompts, or answers equally."""
+        """Return whether the opened artefact sends the same prompts, or gives the same answers."""
         system = open_artefact(self.draft, self.parts.task.folder, self.parts.base)
         if self.sealed.pack.role:
             return self._prompts_equal(system)
@@ -97,18 +97,20 @@ class _Asker:
         return compare_answers("artefact", engine, self.reference, system.answer(self.queries))
 
     def _prompts_equal(self, system: System) -> FormParity:
-        """Compare the messages of every case; nothing is sent."""
-        prompts = system.prompts(self.queries) or []
-        same = self.reference.answers
-        equal = sum(tuple(p) == a.prompt for p, a in zip(prompts, same, strict=True))
-        share, n = rate(equal, len(same)), len(same)
-        lost = [] if equal == n else [f"{n - equal} of {n} prompts are not those of the study"]
-        corrected = self.sealed.pack.draft  # a corrected answer has the prompt of its correction
+        """Compare the messages of every case with those of the fitted arm; nothing is sent."""
+        ours, theirs = self.arm.prompts(self.queries) or [], system.prompts(self.queries) or []
+        n = len(self.queries)
+        equal = sum(tuple(a) == tuple(b) for a, b in zip(ours, theirs, strict=True))
+        low, high = rate(equal, n)
+        lost = () if equal == n else (f"{n - equal} of {n} prompts are not those of the arm",)
         return FormParity(
-            form="artefact", engine="prompts compared, nothing sent", asked=n, equal=equal,
-            agreement=Interval(mean=equal / n, low=share[0], high=share[1]),
-            failed=() if corrected else tuple(lost),
-        )  # fmt: skip
+            form="artefact",
+            engine="prompts compared, nothing sent",
+            asked=n,
+            equal=equal,
+            agreement=Interval(mean=equal / n, low=low, high=high),
+            failed=lost,
+        )
 
     @cached_property
     def cases(self) -> list[Case]:

@@ -86,6 +86,29 @@ def test_a_plan_writes_nothing(task):
     assert sorted((task.parent / "build").glob("*")) == before
 
 
+def test_no_case_is_sent_to_a_model_to_compare_prompts(task, built, tmp_path, monkeypatch):
+    """Behind an endpoint each would cost money."""
+    sent = []
+    monkeypatch.setattr("tuneworthy.models.scripted.Scripted._one", lambda *a: sent.append(a))
+    report = build(task, options=BuildOptions(arm="nearest_shots", out=tmp_path))
+    assert report.parity[0].equal == 60
+    assert not sent
+
+
+def test_an_artefact_with_other_prompts_is_refused(task, built, tmp_path, monkeypatch):
+    from tuneworthy.deploy import system
+
+    real = system.task_of
+    monkeypatch.setattr(
+        system, "task_of", lambda artefact, home: real(artefact, home).model_copy(
+            update={"instruction": "Another one."}).at(home),
+    )  # fmt: skip
+    report = build(task, options=BuildOptions(arm="zero_shot", out=tmp_path))
+    assert report.refused
+    assert "60 of 60 prompts are not those of the arm" in report.parity[0].failed
+    assert (report.folder, list(tmp_path.rglob(MANIFEST))) == ("", [])
+
+
 def test_only_the_forms_asked_for_and_the_card(task, tmp_path):
     options = BuildOptions(arm="zero_shot", forms=("schema",), out=tmp_path)
     report = build(task, options=options)

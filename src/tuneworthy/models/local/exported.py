@@ -16,6 +16,8 @@ import torch
 
 from tuneworthy.core.model import Prompt, Reply
 from tuneworthy.models.local.opening import ends_of
+from tuneworthy.models.local.sizes import check_memory
+from tuneworthy.models.local.weights import check_folder
 
 _ROWS = 16  # prompts of one batch
 
@@ -23,15 +25,19 @@ _ROWS = 16  # prompts of one batch
 class PlainEngine:
     """A model folder in plain transformers, with a PEFT folder on top if one is given."""
 
-    def __init__(self, folder: Path, adapter: Path | None = None, precision: str = "auto") -> None:
-        """Open the weights on the CPU in `precision` (auto: as they are stored)."""
+    def __init__(
+        self, folder: Path, adapter: Path | None = None, precision: str = "float32"
+    ) -> None:
+        """Open the weights on the CPU. Raises DoesNotFit where the memory is too small."""
         import transformers
 
-        dtype = precision if precision == "auto" else getattr(torch, precision)
+        check_memory(check_folder(folder), precision, "cpu")
+        dtype = getattr(torch, precision)
         where = {"local_files_only": True, "trust_remote_code": False}
         transformers.utils.logging.disable_progress_bar()
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **where)
         module = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **where)
+        self._ends = ends_of(module, self.tokenizer)
         self.name = f"transformers {version('transformers')}"
         self.peft: Any = None
         if adapter is not None:
@@ -40,8 +46,6 @@ class PlainEngine:
             module = self.peft = PeftModel.from_pretrained(module, str(adapter))
             self.name += f", peft {version('peft')}"
         self.module = module.eval()
-        self._ends = ends_of(getattr(module, "base_model", module) if self.peft is None
-                             else self.peft.get_base_model(), self.tokenizer)  # fmt: skip
 
     def prompt_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
         """Return the token count of each prompt as the tokenizer's own chat template renders it."""

@@ -1,18 +1,19 @@
 """Task score beside harm of adapters, replayed rows and full tuning, at few rows of snips_json.
 
-usage: harm.py DATA WORK [--rows 60] [--test 80] [--epochs 1,2,4] [--seed 0]
+usage: harm.py DATA WORK [--rows 60] [--test 80] [--texts 96] [--epochs 1,2,4] [--seed 0]
 
 DATA is the folder of public sets. Each way is trained for each number of epochs, so that ways can
 be compared at equal score: more training raises both. Score: the task's metric on held-out rows.
-Harm: the relative rise of cross-entropy on the 96 texts of the harm check, and the KL divergence
-from the base on them (off the task) and on the tuned model's own answers (on it). Finished points
-lie in WORK; to go on is to call again. Writes bench/results/harm.json and prints the table.
+Harm: the relative rise of cross-entropy on texts of the harm check (96 in all), and the KL
+divergence from the base on them (off the task) and on the tuned model's own answers (on it).
+Finished points lie in WORK; to go on is to call again. Writes bench/results/harm.json and prints the table.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,7 @@ def point(base: Any, task: Any, rows: tuple[list[Case], list[Case]], work: Path,
         "rate": trace["rate"]["value"], "train_seconds": round(trained, 1),
         "tokens_per_second": round(trace["tokens_per_second"], 1),
         "replayed": trace.get("replay", {}).get("used", 0), "memory": trace["memory"],
+        "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
     }  # fmt: skip
 
 
@@ -117,18 +119,21 @@ def main() -> None:
     given.add_argument("work", type=Path)
     given.add_argument("--rows", type=int, default=60)
     given.add_argument("--test", type=int, default=80)
+    given.add_argument("--texts", type=int, default=96)
     given.add_argument("--epochs", default="1,2,4")
+    given.add_argument("--ways", default=",".join(WAYS))
     given.add_argument("--seed", type=int, default=0)
     asked = given.parse_args()
-    work = asked.work / f"{asked.rows}-{asked.test}"
+    work = asked.work / f"{asked.rows}-{asked.test}-{asked.texts}"
     work.mkdir(parents=True, exist_ok=True)
     task, train, test = task_of(asked.data, work, asked.rows, asked.test)
     base = open_model("smollm2-135m", folder=work)
     general = stored(work / "general.json", lambda: changes.passages(
         base, [*chat_prompts(), *openings()], ROOM, 0))  # fmt: skip
+    general = general[:: max(1, len(general) // asked.texts)]
     points = []
     for epochs in map(int, asked.epochs.split(",")):
-        for way in WAYS:
+        for way in asked.ways.split(","):
             name = f"{way} {epochs} {asked.seed}.json".replace("%", "pct")
             how = (way, epochs, asked.seed, general)
             points.append(

@@ -140,19 +140,18 @@ def _fit(
     model: Any, lessons: TrainingData, settings: Any, where: tuple[int, Path], method: Method
 ) -> Trained:
     seed, folder = where
-    rows, dev = (
-        EncodedRows.of(model, lessons.train, settings.prompt_loss),
-        EncodedRows.of(model, lessons.dev),
-    )
+    rows = EncodedRows.of(model, lessons.train, settings.prompt_loss)
+    # of a replayed row the answer counts alone, as it does for the dev loss
+    dev, old = (EncodedRows.of(model, part) for part in (lessons.dev, lessons.replay))
     rows.check(model)
-    old = EncodedRows.of(model, lessons.replay)  # an old answer is replayed, never its prompt
     mixed = [*rows.rows, *old.rows]
     opened = method.open(mixed, settings, seed)
     wrapped, net = opened.wrapped, opened.net
     base = {**model.fingerprint, "spec": model.spec, "weights": weights_hash(model)}
-    about = {"base": base, "settings": settings.plain(), "seed": seed, "rows": rows.digest(dev)}
-    about |= {"replay": old.digest(EncodedRows())} if old.rows else {}
-    watch = _Watch(lessons, opened, method, (rows, dev), folder, about)
+    given = rows.digest(dev)
+    given = digest([given, old.digest(EncodedRows())]) if old.rows else given
+    about = {"base": base, "settings": settings.plain(), "seed": seed, "rows": given}
+    watch = _Watch(lessons, opened, method, (mixed, dev.rows), folder, about)
     trace_data = train(net, mixed, settings.pace, seed, watch.after, watch)
     vocabulary = model.module.config.get_text_config().vocab_size
     check_learned(trace_data, method.ratios(wrapped), vocabulary)
@@ -230,7 +229,7 @@ class _Watch(TrainingCallbacks):
     lessons: TrainingData
     opened: Opened
     method: Method
-    rows: tuple[EncodedRows, EncodedRows]
+    rows: tuple[Sequence[EncodedExample], Sequence[EncodedExample]]
     folder: Path
     about: dict[str, Any]
     seen: list[dict[str, Any]] = field(default_factory=list)
@@ -242,7 +241,7 @@ class _Watch(TrainingCallbacks):
         self.kept = Checkpoints(self.folder / "checkpoints", self.about, self.say, most)
 
     def begin(self, run: Run) -> None:
-        each = math.ceil(len(self.rows[0].rows) / self.about["settings"]["pace"]["batch"])
+        each = math.ceil(len(self.rows[0]) / self.about["settings"]["pace"]["batch"])
 
         def usable(step: int) -> bool:  # the results of earlier epochs cannot be recreated
             return all(self._scored(epoch) for epoch in range(1, (step - 1) // each + 1))
@@ -292,7 +291,7 @@ class _Watch(TrainingCallbacks):
 
     def _score(self, epoch: int) -> dict[str, Any]:
         begun, folder = time.perf_counter(), self.folder / "epochs" / str(epoch)
-        about, dev = {**self.about, "epoch": epoch}, self.rows[1].rows
+        about, dev = {**self.about, "epoch": epoch}, self.rows[1]
         self._rest()
         built = folder.with_name("new")
         with _writing(folder):

@@ -6,7 +6,8 @@ DATA is the folder of public sets. Each way is trained for each number of epochs
 be compared at equal score: more training raises both. Score: the task's metric on held-out rows.
 Harm: the relative rise of cross-entropy on texts of the harm check (96 in all), and the KL
 divergence from the base on them (off the task) and on the tuned model's own answers (on it).
-Finished points lie in WORK; to go on is to call again. Writes bench/results/harm.json and prints the table.
+Finished points lie in WORK; to go on is to call again. Writes bench/results/harm.json and prints
+the table.
 """
 
 from __future__ import annotations

@@ -322,6 +322,28 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(kit, tmp_path, how):
     assert (other.adapter / NAME).read_bytes() != (whole.adapter / NAME).read_bytes()
 
 
+POINTS = ["epoch.before:1", "epoch.after:2", "scored.before:1", "scored.before:3", "scored.after:3",
+          "checkpoint.before:2", "adapter.sync:1", "adapter.before:1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_run_that_broke_off_while_it_wrote_ends_the_same(kit, tmp_path, monkeypatch, point):
+    """Of `scored` the third is the first that replaces a beaten epoch's folder."""
+    from tuneworthy.core.errors import TuneworthyError
+
+    whole = kit.fit(tmp_path / "whole")
+    monkeypatch.setenv("TW_FAILPOINT", f"{point}:raise")
+    with pytest.raises(TuneworthyError):
+        kit.fit(tmp_path / "cut")
+    monkeypatch.delenv("TW_FAILPOINT")
+    assert not (tmp_path / "cut" / "weights").exists()
+    again = kit.fit(tmp_path / "cut")
+    assert (again.adapter / NAME).read_bytes() == (whole.adapter / NAME).read_bytes()
+    told = [{k: v for k, v in e.items() if k != "update_ratio"} for e in again.trace["evaluations"]]
+    assert [e["dev_score"] for e in told] == [0.9, 0.2, 0.5]
+    assert sorted(p.name for p in (tmp_path / "cut").iterdir()) == ["weights"]
+
+
 def test_a_run_that_does_not_fit_is_refused_with_numbers_before_anything_is_copied(
     tiny, engine, tmp_path, monkeypatch
 ):

@@ -78,8 +78,9 @@ def whole_update_ratio(base: Any, tuned: Any) -> dict[str, float]:
     for name, after in tuned.named_parameters():
         match = re.search(r"\.(\d+)\.", name)
         key = match.group(1) if match else name
-        old = exact(before[name].detach())
-        for sums, part in ((change, exact(after.detach()) - old), (weight, old)):
+        new = after.detach()  # in the precision of training: double would take another gigabyte
+        old = before[name].detach().to(new.dtype)
+        for sums, part in ((change, new - old), (weight, old)):
             sums[key] = sums.get(key, 0.0) + float(torch.linalg.vector_norm(part)) ** 2
     return {key: math.sqrt(change[key] / weight[key]) for key in change if weight[key]}
 

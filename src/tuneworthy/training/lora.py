@@ -141,22 +141,21 @@ def _fit(
     model: Any, lessons: TrainingData, settings: Any, where: tuple[int, Path], method: Method
 ) -> Trained:
     seed, folder = where
-    rows, dev = (
-        EncodedRows.of(model, lessons.train, settings.prompt_loss),
-        EncodedRows.of(model, lessons.dev),
-    )
+    rows = EncodedRows.of(model, lessons.train, settings.prompt_loss)
+    # of a replayed row the answer counts alone, as it does for the dev loss
+    dev, old = (EncodedRows.of(model, part) for part in (lessons.dev, lessons.replay))
     rows.check(model)
-    old = EncodedRows.of(model, lessons.replay)  # an old answer is replayed, never its prompt
     mixed = [*rows.rows, *old.rows]
     opened = method.open(mixed, settings, seed)
     wrapped, net, aim = opened.wrapped, opened.net, lessons.objective
     if aim:
         net = replace(net, objective=aim.prepared(rows.used, rows.rows))
     base = {**model.fingerprint, "spec": model.spec, "weights": weights_hash(model)}
-    about = {"base": base, "settings": settings.plain(), "seed": seed, "rows": rows.digest(dev)}
-    about |= {"replay": old.digest(EncodedRows())} if old.rows else {}
+    given = rows.digest(dev)
+    given = digest([given, old.digest(EncodedRows())]) if old.rows else given
+    about = {"base": base, "settings": settings.plain(), "seed": seed, "rows": given}
     about |= {"objective": aim.about} if aim else {}
-    watch = _Watch(lessons, opened, method, (rows, dev), folder, about)
+    watch = _Watch(lessons, opened, method, (mixed, dev.rows), folder, about)
     trace_data = train(net, mixed, settings.pace, seed, watch.after, watch)
     vocabulary = model.module.config.get_text_config().vocab_size
     check_learned(trace_data, method.ratios(wrapped), vocabulary)
@@ -240,7 +239,7 @@ class _Watch(TrainingCallbacks):
     lessons: TrainingData
     opened: Opened
     method: Method
-    rows: tuple[EncodedRows, EncodedRows]
+    rows: tuple[Sequence[EncodedExample], Sequence[EncodedExample]]
     folder: Path
     about: dict[str, Any]
     seen: list[dict[str, Any]] = field(default_factory=list)
@@ -252,7 +251,7 @@ class _Watch(TrainingCallbacks):
         self.kept = Checkpoints(self.folder / "checkpoints", self.about, self.say, most)
 
     def begin(self, run: Run) -> None:
-        each = math.ceil(len(self.rows[0].rows) / self.about["settings"]["pace"]["batch"])
+        each = math.ceil(len(self.rows[0]) / self.about["settings"]["pace"]["batch"])
 
         def usable(step: int) -> bool:  # the results of earlier epochs cannot be recreated
             return all(self._scored(epoch) for epoch in range(1, (step - 1) // each + 1))
@@ -302,7 +301,7 @@ class _Watch(TrainingCallbacks):
 
     def _score(self, epoch: int) -> dict[str, Any]:
         begun, folder = time.perf_counter(), self.folder / "epochs" / str(epoch)
-        about, dev = {**self.about, "epoch": epoch}, self.rows[1].rows
+        about, dev = {**self.about, "epoch": epoch}, self.rows[1]
         self._rest()
         built = folder.with_name("new")
         with _writing(folder):

@@ -507,7 +507,14 @@ def test_i95_i96_p18_adapters_that_do_not_belong(engines, tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"use_dora": True}, {"peft_type": "IA3"}, {"modules_to_save": ["x"]}, {"bias": "all"}],
+    [
+        {"peft_type": "IA3"},
+        {"modules_to_save": ["x"]},
+        {"bias": "all"},
+        {"alora_invocation_tokens": [1, 2]},
+        {"use_qalora": True},
+        {"arrow_config": {"top_k": 2}},
+    ],
 )
 def test_adapters_we_cannot_apply_exactly_are_refused(engines, tmp_path, change):
     make_adapter(engines["llama"], tmp_path)

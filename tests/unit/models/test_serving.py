@@ -48,4 +48,11 @@ def test_nothing_is_printed_that_would_not_run(adapter, tmp_path):
     assert serve_command("openai:gpt", tmp_path, adapter(8), "lora") == ""
     assert serve_command("hf:org/name", tmp_path, adapter(513), "lora") == ""
     assert serve_command("hf:org/name", tmp_path, tmp_path / "none", "lora") == ""
+    config = adapter(8) / "adapter_config.json"
+    config.write_text(json.dumps({"r": 8, "use_dora": True}))  # vLLM refuses DoRA
+    assert serve_command("hf:org/name", tmp_path, config.parent, "lora") == ""
+    config.write_text(json.dumps({"r": 8, "use_dora": False, "use_rslora": True}))
+    assert serve_command("hf:org/name", tmp_path, config.parent, "lora")
+    config.write_text("[]")
+    assert serve_command("hf:org/name", tmp_path, config.parent, "lora") == ""
     assert list(_serving._RANKS) == sorted(_serving._RANKS)

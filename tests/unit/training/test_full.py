@@ -270,7 +270,7 @@ def test_only_the_best_epoch_s_weights_stay_and_they_are_the_ones_kept(tiny, eng
 
 @pytest.fixture
 def kit(tiny, engine, monkeypatch):
-    """A fit of nine steps that may be stopped, or die, after a step."""
+    """A fit of 15 rows, three of them replayed, in 12 steps, that may be stopped or die."""
     from tuneworthy.training import loop
 
     real, done = loop.backward, SimpleNamespace(steps=0)
@@ -282,7 +282,7 @@ def kit(tiny, engine, monkeypatch):
     monkeypatch.setattr(loop, "backward", counted)
 
     def fit(folder, stop=0, die=0, scores=(0.9, 0.2, 0.5)):
-        done.steps, table = 0, {}
+        done.steps = 0
 
         def say(text):
             if done.steps == stop > 0:
@@ -291,12 +291,12 @@ def kit(tiny, engine, monkeypatch):
                 raise KeyboardInterrupt
 
         def score(epoch):
-            table[epoch] = True
             number = json.loads((epoch / "tuneworthy.json").read_text())["epoch"]
             return scores[number - 1]
 
         try:
-            return fitted(tiny, engine, folder, train=tiny.examples(12), dev_score=score, say=say)
+            given = {"train": tiny.examples(12), "replay": tiny.examples(3, seed=5)}
+            return fitted(tiny, engine, folder, dev_score=score, say=say, **given)
         finally:
             signals._asked = None
 
@@ -306,20 +306,42 @@ def kit(tiny, engine, monkeypatch):
 @pytest.mark.parametrize("how", ["stop", "die"])
 def test_an_interrupted_run_goes_on_to_the_same_bits(kit, tmp_path, how):
     whole = kit.fit(tmp_path / "whole")
-    assert kit.done.steps == 9
+    assert kit.done.steps == 12
     assert whole.trace["chosen"] == 1, "beaten epochs lie after the best one"
-    for k in (2, 5, 8):
+    for k in (2, 6, 11):
         folder = tmp_path / str(k)
         with pytest.raises((signals.StopRequested, KeyboardInterrupt)):
             kit.fit(folder, **{how: k})
         left = list(folder.glob(f"epochs/*/{NAME}"))
         assert len(left) <= 1
         again = kit.fit(folder)
-        assert kit.done.steps == (9 - k if how == "stop" else 9 - k // 3 * 3)
+        assert kit.done.steps == (12 - k if how == "stop" else 12 - k // 4 * 4)
         assert (again.adapter / NAME).read_bytes() == (whole.adapter / NAME).read_bytes()
         assert [e["dev_score"] for e in again.trace["evaluations"]] == [0.9, 0.2, 0.5]
     other = kit.fit(tmp_path / "other", scores=(0.1, 0.2, 0.5))  # the control: another epoch
     assert (other.adapter / NAME).read_bytes() != (whole.adapter / NAME).read_bytes()
+
+
+POINTS = ["epoch.before:1", "epoch.after:2", "scored.before:1", "scored.before:3", "scored.after:3",
+          "checkpoint.before:2", "adapter.sync:1", "adapter.before:1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_run_that_broke_off_while_it_wrote_ends_the_same(kit, tmp_path, monkeypatch, point):
+    """Of `scored` the third is the first that replaces a beaten epoch's folder."""
+    from tuneworthy.core.errors import TuneworthyError
+
+    whole = kit.fit(tmp_path / "whole")
+    monkeypatch.setenv("TW_FAILPOINT", f"{point}:raise")
+    with pytest.raises(TuneworthyError):
+        kit.fit(tmp_path / "cut")
+    monkeypatch.delenv("TW_FAILPOINT")
+    assert not (tmp_path / "cut" / "weights").exists()
+    again = kit.fit(tmp_path / "cut")
+    assert (again.adapter / NAME).read_bytes() == (whole.adapter / NAME).read_bytes()
+    told = [{k: v for k, v in e.items() if k != "update_ratio"} for e in again.trace["evaluations"]]
+    assert [e["dev_score"] for e in told] == [0.9, 0.2, 0.5]
+    assert sorted(p.name for p in (tmp_path / "cut").iterdir()) == ["weights"]
 
 
 def test_a_run_that_does_not_fit_is_refused_with_numbers_before_anything_is_copied(

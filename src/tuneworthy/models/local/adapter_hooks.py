@@ -24,6 +24,11 @@ from tuneworthy.models.local.model_files import check_files, read_json
 from tuneworthy.models.local.weights import check_safetensors
 
 MANIFEST, ADAPTER = "tuneworthy.json", "adapter_model.safetensors"
+# What changes an adapter's outputs and is not applied here.
+_UNREAD = (
+    "modules_to_save", "fan_in_fan_out", "layer_replication", "auto_map", "alora_invocation_tokens",
+    "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config",
+)  # fmt: skip
 _HEAD, _MAGNITUDE = "base_model.model.", ".lora_magnitude_vector"
 
 
@@ -132,16 +137,7 @@ def check_manifest(folder: Path, weights: str, file: Path, file_hash: str) -> No
 
 def _config(folder: Path) -> dict[str, Any]:
     config = read_json(folder / "adapter_config.json", "the adapter has no adapter_config.json")
-    odd = [
-        key
-        for key in (
-            "modules_to_save",
-            "fan_in_fan_out",
-            "layer_replication",
-            "auto_map",
-        )
-        if config.get(key)
-    ]
+    odd = [key for key in _UNREAD if config.get(key)]
     if config.get("peft_type") != "LORA" or odd or config.get("bias", "none") != "none":
         raise ModelError(
             "this kind of adapter can't be applied exactly",

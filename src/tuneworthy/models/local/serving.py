@@ -15,14 +15,15 @@ _RANKS = (16, 32, 64, 128, 256, 320, 512)
 def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
     """Return the vLLM command for a base (`spec`, relative paths from `home`) with an adapter.
 
-    Requests then go to `openai:NAME@http://localhost:8000/v1`. "" if the adapter is missing, or if
-    vLLM can't serve its rank.
+    Requests then go to `openai:NAME@http://localhost:8000/v1`. "" if there is no adapter (or none
+    any more), or if vLLM can't serve its rank or its kind (DoRA).
     """
     try:
-        rank = int(json.loads((adapter / "adapter_config.json").read_text("utf-8"))["r"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+        rank, dora = int(config["r"]), bool(config.get("use_dora"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
-    if rank > _RANKS[-1] or (base := _base(spec, home)) is None:
+    if dora or rank > _RANKS[-1] or (base := _base(spec, home)) is None:
         return ""
     safe = re.sub(r"[^\w.]+", "-", name).strip("-")
     words = ["vllm", "serve", *base, "--enable-lora"]

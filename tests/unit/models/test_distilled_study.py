@@ -11,6 +11,8 @@ from models_kit import says
 from tests import distil_kit
 
 from tuneworthy.core.errors import BudgetError
+from tuneworthy.report.html import page
+from tuneworthy.report.terminal import ladder_screen
 from tuneworthy.study import RunOptions, run
 
 STUDENT = {"distil": {"student": "classifier", "samples": 3}}
@@ -78,6 +80,14 @@ def test_a_teacher_that_knows_more_is_distilled_named_and_never_asked_twice(stud
                     "tokens_in": 270 * 30, "tokens_out": 270 * 2}  # fmt: skip
     assert go().results.evidence == done.results.evidence
     assert len(teacher.answered) == 360
+    screen = " ".join(ladder_screen(done.results, 110).plain.split())
+    assert "distilled student" in screen
+    assert "untouched student not measured" in screen, "an untouched classifier gives no answers"
+    assert "seed student (your own labels alone)" in screen
+    assert "Agreement with the teacher (no quality: a teacher may err)" in screen
+    text = page(done.results)
+    assert text.count('<section id="students">') == 1
+    assert "wrote 270 answers to 90 inputs, 90 are kept." in text
 
 
 def test_a_teacher_that_is_no_better_is_not_distilled_and_not_paid_for_it(study):
@@ -89,6 +99,8 @@ def test_a_teacher_that_is_no_better_is_not_distilled_and_not_paid_for_it(study)
     assert "not shown to be better than tfidf" in skipped.because
     assert len(teacher.answered) == 90, "the scored cases alone"
     assert done.verdict.use != "distil"
+    assert "not shown to be better than tfidf" in page(done.results)
+    assert '<section id="students">' not in page(done.results)
 
 
 def test_the_gate_stands_where_no_stage_rule_runs(study):

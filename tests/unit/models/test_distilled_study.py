@@ -13,7 +13,7 @@ from tests import distil_kit
 from tuneworthy.core.errors import BudgetError
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
-from tuneworthy.study import RunOptions, run
+from tuneworthy.study import RunOptions, plan, run
 
 STUDENT = {"distil": {"student": "classifier", "samples": 3}}
 PRICED = {"economics": {"prices": {"m": {"in": 1.0, "out": 1.0}}}}
@@ -88,6 +88,20 @@ def test_a_teacher_that_knows_more_is_distilled_named_and_never_asked_twice(stud
     text = page(done.results)
     assert text.count('<section id="students">') == 1
     assert "wrote 270 answers to 90 inputs, 90 are kept." in text
+
+
+def test_d14_the_plan_counts_what_the_teacher_is_asked_and_its_highest_price(study):
+    teacher = Counting()
+    path, go = study(teacher, **PRICED, budget={"usd": 5})
+    planned = {arm.spec.name: arm for arm in plan(path, RunOptions(pay=True, brief=True)).arms}
+    assert teacher.seen == 0
+    assert planned["teacher"].sent.requests == 90
+    assert planned[NAME].sent.requests == 270
+    assert planned[NAME].minutes > planned["teacher"].minutes > 0
+    go()
+    asked = [a for a in teacher.answered if a[2] > 0]
+    assert len(asked) <= planned[NAME].sent.most_requests
+    assert len(asked) * 32e-6 <= planned[NAME].sent.most_usd
 
 
 def test_a_teacher_that_is_no_better_is_not_distilled_and_not_paid_for_it(study):

@@ -10,9 +10,10 @@ import pytest
 from models_kit import says
 from tests import distil_kit
 
-from tuneworthy.core.errors import BudgetError
+from tuneworthy.core.errors import BudgetError, TaskError
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
+from tuneworthy.settling import open_settling
 from tuneworthy.study import RunOptions, plan, run
 
 STUDENT = {"distil": {"student": "classifier", "samples": 3}}
@@ -182,3 +183,15 @@ def test_p6_killed_at_any_request_no_recorded_answer_is_asked_again(study):
     assert len(set(teacher.answered)) == 360
     told = " ".join(map(str, whole.results.reproduce.values()))
     assert ("outcome" in told) == (twice > 0)
+
+
+@pytest.mark.full
+def test_no_vote_is_asked_on_inputs_that_a_student_learnt(study):
+    path, go = study(Counting(), "zero_shot", STUDENT, test=60, free=60, train=40)
+    done = go()
+    assert done.verdict.status == "provisional"
+    assert arms_of(done)[NAME].score is not None
+    settling = open_settling(path, RunOptions(pay=True, brief=True))
+    with pytest.raises(TaskError, match="no input is new") as refused, settling:
+        pass
+    assert "learnt from them" in str(refused.value)

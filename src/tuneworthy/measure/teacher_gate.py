@@ -60,5 +60,5 @@ def _is_rival(one: Column, teacher: Column) -> bool:
 def _model(run: Run) -> Mapping[str, str]:
     """Return what names the model of a run; request options of an endpoint do not change it."""
     marks = run.fingerprint
-    served = {key: marks[key] for key in ("endpoint", "model") if key in marks}
+    served: dict[str, str] = {key: marks[key] for key in ("endpoint", "model") if key in marks}
     return served if "endpoint" in marks else marks

@@ -82,6 +82,9 @@ class Settling:
         ]  # so that no locked row is shown
         logged = recorded(session.task, session.loaded.unlabelled, labelled)
         pool = new_inputs(list(session.loaded.unlabelled), labelled)
+        if self._taught:
+            learnt = {query.id for query in session.unlabelled}
+            pool = [query for query in pool if query.id not in learnt]
         self._arms = Finalists(session.runner(), study.runs, study.evidence.arms, pool, logged)
         self._refuse()
         clicks = self._stored()
@@ -92,6 +95,12 @@ class Settling:
             study.evidence, self._policy, self._arms, self.ballot, pairs
         )
         self._pairs.take(*clicks)
+
+    @property
+    def _taught(self) -> list[str]:
+        """Return the students of a teacher: votes on inputs that they learnt would favour them."""
+        runs = (run for run in self._study.runs if run.trace and "distilled" in run.trace)
+        return sorted({run.spec.name for run in runs})
 
     # Questions and clicks.
 
@@ -187,8 +196,12 @@ class Settling:
             raise TaskError(
                 "no input is new",
                 where="task.yaml data.unlabelled",
-                got="each is a labelled row too, or lacks a recorded answer",
-                fix="add inputs that nobody has labelled",
+                got=f"{', '.join(self._taught)} learnt from them"
+                if self._taught
+                else "each is a labelled row too, or lacks a recorded answer",
+                fix="label more rows, then `tuneworthy run`"
+                if self._taught
+                else "add inputs that nobody has labelled",
             )
 
     def _silent(self, open_pair: OpenPair) -> bool:

@@ -147,13 +147,15 @@ def _spec(name: str, options: dict[str, Any], task: Task) -> Spec:
 def _order(spec: Spec) -> tuple[int, int, int, str]:
     """Return the sort key of an arm: references first, a ceiling before the context arms.
 
-    A ceiling chooses its prompt, so it follows the prompts, which are measured first.
+    A ceiling chooses its prompt, so it follows the prompts, which are measured first. One that
+    needs a model to train stands among the trained arms, before which failures are diagnosed.
     """
     from tuneworthy.core.task import TOOLS
 
     ceiling = spec.role == "ceiling"
     unplaced = len(TOOLS) if spec.role == "candidate" else -1  # a recorded system without a tool
-    rung = TOOLS.index(spec.tool or "context") if spec.tool or ceiling else unplaced
+    among = "distil" if trains(spec) else "context"
+    rung = TOOLS.index(spec.tool or among) if spec.tool or ceiling else unplaced
     return rung, 0 if ceiling else 1, spec.simplicity, spec.name
 
 

@@ -175,6 +175,8 @@ def open_tuned(runner: Runner, run: Run) -> TunedPair | str:
         return "the tuned model's base can't be opened here"
     if not any((folder / name).exists() for name in _TENSORS):
         return "what was trained no longer lies in .tuneworthy"
+    if "layers" in run.fingerprint:
+        return "its base has fewer layers than the task's model, so the two can't be compared"
     return TunedPair(runner, run, base, base.with_adapter(folder, idle=True))
 
 

@@ -251,12 +251,16 @@ def _probe_plan(facts: PlanInputs, spec: Spec, scope: _Scope, before: Sequence[S
 
 
 def _costs(facts: PlanInputs, work: Work, sent: EndpointLoad | None) -> dict[str, Any]:
-    """Return requests, tokens, minutes and dollars of an arm, those of endpoints if it uses one."""
+    """Return requests, tokens, minutes and dollars of an arm, those of endpoints if it uses one.
+
+    An arm that trains here on what an endpoint writes takes the minutes of both.
+    """
     minutes = facts.speed.minutes(work) if facts.speed else 0.0
     if sent is None:
         return {"requests": work.requests, "tokens": round(work.read + work.written),
                 "minutes": round(minutes, 3)}  # fmt: skip
-    return {"requests": sent.most_requests, "tokens": sent.most_tokens, "minutes": sent.minutes,
+    return {"requests": sent.most_requests, "tokens": sent.most_tokens,
+            "minutes": round(sent.minutes + (minutes if work.trained else 0.0), 3),
             "usd": sent.most_usd, "sent": sent}  # fmt: skip
 
 

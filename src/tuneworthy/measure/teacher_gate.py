@@ -6,7 +6,7 @@ matrix, as the stage rule's other decisions are. Knows no arm by name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tuneworthy.compare.columns import Column, by_spec, column
 from tuneworthy.compare.pairs import ALPHA, ComparisonInputs, pair_of
@@ -51,7 +51,14 @@ def _is_teacher(spec: Spec) -> bool:
 
 
 def _is_rival(one: Column, teacher: Column) -> bool:
-    own = [run.fingerprint for run in teacher.runs]
-    apart = not any(run.fingerprint and run.fingerprint in own for run in one.runs)
+    own = [_model(run) for run in teacher.runs]
+    apart = not any(run.fingerprint and _model(run) in own for run in one.runs)
     free = one.spec.role == "candidate" and not learns_from_teacher(one.spec)
     return apart and free and bool(set(one.cells) & set(teacher.cells))
+
+
+def _model(run: Run) -> Mapping[str, str]:
+    """Return what names the model of a run; request options of an endpoint do not change it."""
+    marks = run.fingerprint
+    served: dict[str, str] = {key: marks[key] for key in ("endpoint", "model") if key in marks}
+    return served if "endpoint" in marks else marks

@@ -16,6 +16,7 @@ from typing import Any
 from tuneworthy.core.code import code_version
 from tuneworthy.core.model import Limits, Model, Prompt, Reply, Scorer
 from tuneworthy.core.record import digest
+from tuneworthy.models.local.layer_drop import without_layers
 
 Change = Callable[[Prompt], Prompt]
 Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
@@ -62,6 +63,11 @@ class OverriddenModel:
         adapted: Any = self._model
         adapted = adapted.with_adapter(folder, idle=idle)
         return with_overrides(adapted, self._dial, self._store, self._salt)
+
+    def without_layers(self, every: int) -> Any:
+        """Return the model with one of `every` layers, behind the same dial."""
+        cut = without_layers(self._model, every)
+        return with_overrides(cut, self._dial, self._store, self._salt)
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Return the tokens of the prompt as the arm built it."""

@@ -23,6 +23,7 @@ from tuneworthy.report._cautions import cautions
 from tuneworthy.report._cells import cells
 from tuneworthy.report._data import page_data
 from tuneworthy.report._requests import request_lines
+from tuneworthy.report._students import student_lines
 from tuneworthy.report._tables import visible_line
 
 HERE = Path(__file__).parent
@@ -71,6 +72,7 @@ def page(results: Results) -> str:
         money=_money.money(results),
         learning=_curve.learning(results),
         fresh=_fresh.freshness_section(results),
+        students=student_lines(results),
         changes=_changes.changes_section(results),
         robust=_robust.robustness_section(results),
         questions=notes.questions(results),

@@ -27,6 +27,7 @@ from tuneworthy.report._screens import (
     terminal_size,
     wrapped,
 )
+from tuneworthy.report._students import student_texts
 from tuneworthy.report._tables import (
     audit_screen,
     compare_screen,
@@ -194,6 +195,8 @@ def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
     if said := wrong_lines(results):
         text = escape_line(f"What was wrong: {said}", plain)
         yield from (Text(line) for line in wrapped(text, width))
+    for line in student_texts(results):
+        yield from (Text(each) for each in wrapped(escape_line(line, plain), width))
     if five := words.checklist_summary(results.verdict):
         text = escape_line(f"Five questions before tuning: {five}.", plain)
         yield from (Text(line) for line in wrapped(text, width))

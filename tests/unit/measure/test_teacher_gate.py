@@ -76,6 +76,16 @@ def test_the_teachers_own_model_is_no_rival_of_the_teacher():
     assert why_not_taught(shape, runs_of("teacher", 0.1, "large"), spec("distil")) == ""
 
 
+def test_request_options_make_no_other_model_of_an_endpoint():
+    def served(name, model, **more):
+        marks = {"endpoint": "https://x/v1", "model": model, **more}
+        return [r.model_copy(update={"fingerprint": marks}) for r in runs_of(name, 0.8)]
+
+    shape, teacher = shape_of(), served("teacher", "large", options='{"effort": "high"}')
+    assert why_not_taught(shape, [*teacher, *served("present", "large")], spec("distil")) == ""
+    assert why_not_taught(shape, [*teacher, *served("present", "small")], spec("distil"))
+
+
 def test_arms_without_a_teacher_pass_the_gate_and_a_seed_student_is_a_rival():
     shape, runs = shape_of(), [*runs_of("teacher", 0.2), *runs_of("lora", 0.7)]
     assert why_not_taught(shape, runs, spec("lora")) == ""

@@ -277,6 +277,9 @@ def test_the_four_columns_are_measured_beside_a_student():
     assert set(fast) == {"distil(student=classifier)", "teacher", "tfidf"}
     other = names("distil", tune="hf:small", **large)
     assert "distil(learns=nothing)" in other
+    order = list(names("rag", {"distil": {"student": "layers"}}, **large))
+    assert order.index("teacher") < order.index("rag"), "a ceiling follows the prompts"
+    assert order[-2:] == ["distil(student=layers, learns=nothing)", "distil(student=layers)"]
     assert set(names("distil")) == {"distil"}, "without a teacher there is nothing to show"
 
 

@@ -26,8 +26,10 @@ def without_layers(model: Any, every: int) -> Any:
 
     The layers share their weights with the model's, so the copy takes no memory for them. Its
     fingerprint names the layers, so an adapter for it fits no other model. Raises ModelError if
-    the model's layers can't be left out.
+    the model's layers can't be left out. A wrapped engine stays wrapped.
     """
+    if (own := getattr(type(model), "without_layers", None)) is not None:
+        return own(model, every)
     module = _copied(model.module)
     body, config = module.get_decoder(), module.config.get_text_config(decoder=True)
     layers = getattr(body, "layers", None)

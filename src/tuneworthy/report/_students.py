@@ -1,0 +1,114 @@
+"""Report lines on distilled students: four columns, agreement with the teacher, pairs, spend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tuneworthy.core.arm import Role
+from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.results import Results
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.report import _words as words
+
+Matches = Callable[[Spec], bool]
+_TRAINED = ("epochs", "rank", "alpha", "rate", "rows")  # a seed student is trained alike
+_CEILING: Role = "ceiling"
+
+
+def student_lines(results: Results) -> list[dict[str, Any]]:
+    """Return for each student that was trained on a teacher: `name`, `columns` and `lines`.
+
+    `columns` are (what, arm, score or why there is none): the teacher, the distilled student, the
+    untouched student, and the seed student, which learnt the task's own labels alone. Agreement
+    with the teacher is a line of its own: it is no quality.
+    """
+    taught: dict[str, list[Run]] = {}
+    for run in results.runs:
+        if run.spec.tool == "distil" and run.trace and "distilled" in run.trace:
+            taught.setdefault(run.spec.name, []).append(run)
+    return [
+        {"name": name, "columns": _columns(results, runs[0].spec), "lines": _lines(runs)}
+        for name, runs in taught.items()
+    ]
+
+
+def student_texts(results: Results) -> list[str]:
+    """Return the same as text, one line a student and one for its agreement with the teacher."""
+    out = []
+    for student in student_lines(results):
+        columns = " · ".join(f"{what} {value}" for what, _, value in student["columns"])
+        out += [f"{student['name']}: {columns}.", student["lines"][0]]
+    return out
+
+
+def _columns(results: Results, spec: Spec) -> list[tuple[str, str, str]]:
+    own = spec.options
+    student = own.get("student", "tune")
+
+    def same(other: Spec, learns: str, keys: Sequence[str]) -> bool:
+        given = other.options
+        alike = all(given.get(key) == own.get(key) for key in ("student", "every", *keys))
+        return other.arm == spec.arm and given.get("learns") == learns and alike
+
+    simple = {"tune": "lora", "classifier": "tfidf"}.get(student, "")
+    wanted: list[tuple[str, list[Matches]]] = [
+        ("teacher", [lambda s: s.role == _CEILING and s.arm == "teacher"]),
+        ("distilled student", [lambda s: s.name == spec.name]),
+        ("untouched student", [lambda s: same(s, "nothing", ()),
+                               lambda s: student == "tune" and s.arm == "zero_shot"]),
+        ("seed student (your own labels alone)", [lambda s: same(s, "own", _TRAINED),
+                                                  lambda s: s.arm == simple]),
+    ]  # fmt: skip
+    specs = {run.spec.name: run.spec for run in results.runs}
+    arms = {arm.name: arm for arm in results.evidence.arms}
+    found = []
+    for what, tests in wanted:
+        names = [name for test in tests for name, one in specs.items() if test(one)]
+        arm = next((arms[name] for name in names if name in arms), None)
+        found.append((what, arm.name if arm else "", _score(arm)))
+    return found
+
+
+def _score(arm: ArmResult | None) -> str:
+    if arm is None or arm.score is None:
+        why = arm.because if arm else ""
+        return "not measured" + (f" ({why})" if why else "")
+    ends = f"{words.score(arm.score.low)} to {words.score(arm.score.high)}"
+    return f"{words.score(arm.score.mean)} ({ends})"
+
+
+def _lines(runs: Sequence[Run]) -> list[str]:
+    """Return lines on agreement, learning curve, pairs, spend and prompt lengths over all fits."""
+    told = [run.trace["distilled"] for run in runs if run.trace]
+    lines = [_agreement(told)]
+    if len(told[0]["curve"]) > 1:
+        points = [f"{_share(point)} with {point['rows']:,}" for point in told[0]["curve"]]
+        lines.append(f"Agreement by teacher rows, first fit: {', '.join(points)}.")
+    pairs = told[0]["pairs"]
+    left = "; ".join(f"{count:,}: {why}" for why, count in pairs["rejected"].items())
+    lines.append(
+        f"{told[0]['teacher']} wrote {pairs['written']:,} answers to {pairs['inputs']:,} inputs, "
+        f"{pairs['kept']:,} are kept" + (f" (rejected: {left})." if left else ".")
+    )
+    if pairs["usd"] is not None:
+        lines.append(f"These answers cost ${words.amount(pairs['usd'])}, once for all fits.")
+    long, short = (told[0]["prompt_tokens"][side] for side in ("teacher", "student"))
+    if long and short:
+        lines.append(f"Prompt tokens a request: {long:,.0f} for the teacher, {short:,.0f} after.")
+    return lines
+
+
+def _agreement(told: Sequence[dict[str, Any]]) -> str:
+    known = [one["agreement"] for one in told if one["agreement"]["agree"] is not None]
+    if not known:
+        return "Agreement with the teacher: not measured, too few of its rows were held back."
+    agree, of = (sum(one[key] for one in known) for key in ("agree", "of"))
+    return (
+        f"Agreement with the teacher (no quality: a teacher may err): {agree:,} of {of:,} inputs "
+        "held back."
+    )
+
+
+def _share(point: dict[str, Any]) -> str:
+    return "not measured" if point["agree"] is None else f"{point['agree']} of {point['of']}"

@@ -21,8 +21,9 @@ from tuneworthy.core.token_batches import parts, shared_length
 from tuneworthy.models.local.batch_fit import BatchLimits, run_halving
 from tuneworthy.models.local.forward import PROBE, same_logits
 from tuneworthy.models.local.parallel import parallel_batches, run_parallel
-from tuneworthy.training.objective import TokenLoss, likelihood_loss
+from tuneworthy.training.objective import likelihood_loss
 from tuneworthy.training.render import EncodedExample
+from tuneworthy.training.training_data import TokenLoss
 
 
 @dataclass(frozen=True)

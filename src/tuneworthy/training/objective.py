@@ -6,32 +6,16 @@ token from the logits. Knows no arm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
 
 from tuneworthy.core.record import digest
 from tuneworthy.training.render import EncodedExample
-from tuneworthy.training.training_data import Example
-
-TokenLoss = Callable[[Any, Sequence[EncodedExample]], Any]
-"""Returns losses [answer tokens] from float logits [answer tokens, vocabulary] of some rows."""
-
-
-class Objective(Protocol):
-    """A loss of answer tokens; `about` (JSON-ready) identifies it in a run's checkpoints."""
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """Return what the loss depends on besides the rows."""
-        ...
-
-    def prepared(self, examples: Sequence[Example], rows: Sequence[EncodedExample]) -> TokenLoss:
-        """Return the loss for these rows; `rows` are the examples as token ids."""
-        ...
+from tuneworthy.training.training_data import Example, TokenLoss
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from tuneworthy.core.token_batches import parts
 from tuneworthy.ledger import signals
 from tuneworthy.models.local.chat_template import answer_ids
 from tuneworthy.training.loss import Net, answer_logits, open_plain
-from tuneworthy.training.objective import TokenLoss, likelihood_loss
+from tuneworthy.training.objective import likelihood_loss
 from tuneworthy.training.render import EncodedExample
-from tuneworthy.training.training_data import Example
+from tuneworthy.training.training_data import Example, TokenLoss
 
 TOP = 20
 PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memory

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError, ModelError
 from tuneworthy.core.record import digest
 from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.training.render import EncodedExample, Excluded, render
+
+TokenLoss = Callable[[Any, Sequence[EncodedExample]], Any]
+"""Returns losses [answer tokens] from float logits [answer tokens, vocabulary] of some rows."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,26 @@ class Example:
     answer: str
 
 
+class Objective(Protocol):
+    """A loss of answer tokens; `about` (JSON-ready) identifies it in a run's checkpoints."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Return what the loss depends on besides the rows."""
+        ...
+
+    def prepared(self, examples: Sequence[Example], rows: Sequence[EncodedExample]) -> TokenLoss:
+        """Return the loss for these rows; `rows` are the examples as token ids."""
+        ...
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """The training data of a run and the dev data that select its epoch.
 
     `replay` are general rows, trained on among the others (see `arms/_replay.py`).
     `dev_score(folder)` returns the task metric (higher is better) of the adapter in `folder`.
-    Without it, or without dev examples, the last epoch is kept. `objective` (see `objective.py`)
+    Without it, or without dev examples, the last epoch is kept. `objective`
     replaces the likelihood of the training answers; the loss of dev rows is always their
     likelihood.
     """
@@ -39,7 +55,7 @@ class TrainingData:
     dev_score: Callable[[Path], float] | None
     say: Callable[[str], None] = lambda text: None
     replay: Sequence[Example] = ()
-    objective: Any = None
+    objective: Objective | None = None
 
 
 @dataclass

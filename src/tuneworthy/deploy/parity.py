@@ -37,8 +37,14 @@ class Engine(Protocol):
         """Return the token count of each prompt as this engine renders it."""
         ...
 
-    def reply(self, prompts: Sequence[Prompt], max_tokens: int) -> list[Reply]:
-        """Return one greedy reply per prompt."""
+    def reply(
+        self, prompts: Sequence[Prompt], max_tokens: int, expected: Sequence[str]
+    ) -> list[Reply]:
+        """Return one greedy reply per prompt.
+
+        `expected` are the evaluated texts: where one pass shows that a text is this engine's greedy
+        reply, it need not be generated.
+        """
         ...
 
     def token_logprobs(
@@ -113,7 +119,8 @@ def compare_form(form: str, engine: Engine, reference: Reference, *, exact: bool
     evaluated answers, and checks that the adapter is applied.
     """
     prompts = [answer.prompt for answer in reference.answers]
-    replies = engine.reply(prompts, reference.max_tokens)
+    expected = [answer.text for answer in reference.answers]
+    replies = engine.reply(prompts, reference.max_tokens, expected)
     new = [
         Answer(case=case.id, text=reply.text, error=reply.error,
                finish="error" if reply.error else reply.finish)

@@ -36,7 +36,7 @@ class Fake:
     def prompt_tokens(self, prompts):
         return [self.tokens] * len(prompts)
 
-    def reply(self, prompts, max_tokens):
+    def reply(self, prompts, max_tokens, expected):
         return [Reply(text=answer.text, finish="stop") for answer in self.given]
 
     def token_logprobs(self, prompts, texts):

@@ -60,8 +60,13 @@ class LlamaCpp:
         self.reply([prompt for prompt in prompts if _key(prompt) not in self._read], 1)
         return [self._read[_key(prompt)] for prompt in prompts]
 
-    def reply(self, prompts: Sequence[Prompt], max_tokens: int) -> list[Reply]:
-        """Return one greedy reply per prompt, at most `max_tokens` tokens."""
+    def reply(
+        self,
+        prompts: Sequence[Prompt],
+        max_tokens: int,
+        expected: Sequence[str] = (),  # noqa: ARG002
+    ) -> list[Reply]:
+        """Return one greedy reply per prompt, at most `max_tokens` tokens; all are generated."""
         with ThreadPoolExecutor(_SLOTS) as pool:
             return list(pool.map(self._ask, prompts, [max_tokens] * len(prompts)))
 

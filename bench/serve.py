@@ -1,6 +1,7 @@
 """Serve one model over HTTP and ask it 32 at a time and alone, beside the engine's own calls.
 
-usage: serve.py [repetitions]   192 prompts that share an instruction, at most 40 new tokens, greedy
+usage: serve.py [repetitions [prompts [case]]]   prompts (192) that share an instruction, at most
+40 new tokens each, greedy; `case`: instruction, examples or schema alone
 
 The server runs in this process on the weights that the engine's own calls use; the clients are a
 process of their own, with one open connection each, on the same cores. Bulk is `reply` on all
@@ -25,7 +26,8 @@ from typing import Any
 
 from _bench import alternate, repetitions, write
 
-PROMPTS, FLIGHT, NEW, ALONE = 192, 32, 40, 6
+FLIGHT, NEW, ALONE = 32, 40, 6
+PROMPTS = int(sys.argv[2]) if len(sys.argv) > 2 and sys.argv[1] != "--client" else 192
 
 
 class Head:
@@ -60,11 +62,13 @@ def main() -> None:
     texts = [row[0][1] for row in rows[:PROMPTS]]
     free = Limits(max_tokens=NEW)
     held = Limits(max_tokens=96, grammar=Grammar(kind="json", value=SCHEMA))
-    told = {
-        "instruction": case("instruction", engine, [instruction], texts, free),
-        "examples": case("examples", engine, [instruction, *shots], texts, free),
-        "schema": case("schema", engine, [instruction], texts, held),
+    cases: dict[str, tuple[list[Any], Limits]] = {
+        "instruction": ([instruction], free),
+        "examples": ([instruction, *shots], free),
+        "schema": ([instruction], held),
     }
+    chosen = sys.argv[3:] or list(cases)
+    told = {name: case(name, engine, cases[name][0], texts, cases[name][1]) for name in chosen}
     write("serve", {**told, "prompts": PROMPTS, "in_flight": FLIGHT, "summary": summary(told)})
 
 

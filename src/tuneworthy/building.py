@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ from tuneworthy import __version__
 from tuneworthy.build._asked_again import ask_again
 from tuneworthy.build._parts import Parts
 from tuneworthy.compare.choice import NO_DEV, best_on_dev
-from tuneworthy.core.artefact import Artefact, Pack
+from tuneworthy.core.artefact import Artefact, Pack, Passages
 from tuneworthy.core.build_report import BuildReport, BuiltForm, FormParity
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import TaskError
@@ -39,6 +39,7 @@ from tuneworthy.deploy.artefact_folder import (
     seal_artefact,
     with_identity,
 )
+from tuneworthy.deploy.expiry import expiry
 from tuneworthy.deploy.hub import push
 from tuneworthy.deploy.system import deciding_settings, open_artefact
 from tuneworthy.ledger import signals
@@ -49,11 +50,12 @@ from tuneworthy.models import weights_folder
 from tuneworthy.models.encoder import minilm
 from tuneworthy.models.local.hub import licence_of
 from tuneworthy.models.local.serving import build_commands
+from tuneworthy.results_folder import find_results, read_results, settled_key
 from tuneworthy.retrieval.vectors import encoder_here
 from tuneworthy.session import Session, open_session
 
-FROZEN = {"tune", "classifier", "distil"}  # tools whose facts stay as they were learnt
 CARD = "card"
+_SHOWN = ("k", "tokens", "size")  # options of an arm that shows passages
 _SAMPLE = Query(id="sample", messages=(Message(role="user", content="{input}"),))
 
 
@@ -89,17 +91,18 @@ def build(
     if unknown := sorted(set(options.forms) - named):
         raise TaskError("no form has this name", where="--form", got=", ".join(unknown),
                         fix=f"there are: {', '.join(sorted(named))}")  # fmt: skip
-    with open_session(path, wishes, tell) as session:
-        study = session.finished()
-        if study is None:
-            raise TaskError(
-                "there is no finished study of this task and these rows",
-                where=str(path),
-                fix="`tuneworthy run` makes one; what was measured before is not measured again",
-            )
-        session.refuse_unpaid()
-        building = Building(session, study, options, list(forms.values()))
-        return building.planned() if options.dry else building.done()
+    for brief in (wishes.brief, True):  # a study that was run with --brief will do
+        with open_session(path, replace(wishes, brief=brief), tell) as session:
+            if (study := session.finished()) is None:
+                continue
+            session.refuse_unpaid()
+            building = Building(session, _settled(session, study), options, list(forms.values()))
+            return building.planned() if options.dry else building.done()
+    raise TaskError(
+        "there is no finished study of this task and these rows",
+        where=str(path),
+        fix="`tuneworthy run` makes one; what was measured before is not measured again",
+    )
 
 
 class Building:
@@ -121,7 +124,7 @@ class Building:
         runs = [r for r in self._runs if r.state == "measured"]
         trained = [run for run in runs if run.artefact]
         adapter = self._home / str(best_on_dev(trained).artefact) if trained else None
-        pack = Pack(role=self._role, adapter=bool(trained))
+        pack = Pack(role=self._role, adapter=bool(trained), passages=self._passages)
         artefact = self._artefact(
             pack, {}, self.session.models[self._role].spec if self._role else ""
         )
@@ -251,6 +254,13 @@ class Building:
         return next((role for need, role in models.items() if need in needs), "")
 
     @property
+    def _passages(self) -> Passages | None:
+        """Return how the arm's options say that passages are shown, None if it shows none."""
+        if "docs" not in load("arms", self.spec.arm).NEEDS:
+            return None
+        return Passages(dense=False, **{key: self.spec.options[key] for key in _SHOWN})
+
+    @property
     def _seeds(self) -> list[int]:
         own = [a.seeds for a in self.study.plan.arms if a.spec == self.spec]
         seeds = list(own[0]) if own and own[0] else [self.session.seed]
@@ -296,7 +306,7 @@ class Building:
             pack=pack,
             task=deciding_settings(task, pack.role),
             evidence=self.evidence.hash,
-            expires=_expires(self.evidence, self._result),
+            expires=expiry(self.evidence, self._result, datetime.now(UTC).date()),
         )
 
     def _parts(self, artefact: Artefact, arm: DeployedArm | None) -> Parts:
@@ -332,6 +342,16 @@ class Building:
         self.session.tell("say", text)
 
 
+def _settled(session: Session, study: Results) -> Results:
+    """Return the study as it was settled, if its latest results are that and the ledger says so."""
+    try:
+        latest = read_results(find_results(session.task.folder))
+    except TaskError:
+        return study
+    same = latest.course is not None and latest.reproduce.get("study") == session.study
+    return latest if same and session.ledger.get(settled_key(latest)) is not None else study
+
+
 def _arm(study: Results, wanted: str | None) -> str:
     """Return the arm to build. Raises TaskError if none is named, or it can't be deployed."""
     measured = {run.spec.name: run for run in study.runs
@@ -353,15 +373,6 @@ def _arm(study: Results, wanted: str | None) -> str:
             fix=f"keep what runs today, or name another arm: {', '.join(able)}",
         )
     return name
-
-
-def _expires(evidence: Evidence, arm: ArmResult) -> str | None:
-    """Return the day after which the arm's facts may be too old, or its model is withdrawn."""
-    ends = [date.fromisoformat(arm.expires)] if arm.expires else []
-    stale = evidence.staleness
-    if arm.tool in FROZEN and stale is not None and stale.days is not None:
-        ends.append(datetime.now(UTC).date() + timedelta(days=int(min(stale.days.low, 36_500))))
-    return min(ends).isoformat() if ends else None
 
 
 def _cannot(form: Any, parts: Parts) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tuneworthy.build._parts import Parts
-from tuneworthy.core.answer import Answer
 from tuneworthy.core.artefact import Artefact, System
 from tuneworthy.core.build_report import FormParity
 from tuneworthy.core.case import Case
 from tuneworthy.core.code import code_version
+from tuneworthy.core.errors import DoesNotFit
 from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import digest
@@ -61,16 +62,20 @@ class _Asker:
 
     def _asked(self, form: Any) -> list[dict[str, Any]]:
         exact = bool(form.exact(self.parts)) if hasattr(form, "exact") else False
-        found = []
-        for name, engine in form.engines(self.parts, self.draft):
-            self.arm.runner.check()
-            self.parts.say(f"asking {name} {len(self.cases)} cases again")
-            if isinstance(engine, str):
-                found.append(FormParity(form=name, because=engine))
-            else:
-                found.append(compare_form(name, engine, self.reference, exact=exact))
-            del engine  # its weights are freed before the next one is opened
-            trim_heap()
+        found: list[FormParity] = []
+        room = max(self.reference.counts, default=0) + self.reference.max_tokens
+        try:
+            for name, engine in form.engines(replace(self.parts, room=room), self.draft):
+                self.arm.runner.check()
+                self.parts.say(f"asking {name} {len(self.cases)} cases again")
+                if isinstance(engine, str):
+                    found.append(FormParity(form=name, because=engine))
+                else:
+                    found.append(compare_form(name, engine, self.reference, exact=exact))
+                del engine  # its weights are freed before the next one is opened
+                trim_heap()
+        except DoesNotFit as error:
+            found.append(FormParity(form=form.FORM, because=f"{error.what} {error.got}".strip()))
         return [one.plain() for one in found]
 
     def _key(self, form: str) -> str:
@@ -84,7 +89,7 @@ class _Asker:
         })  # fmt: skip
 
     def _opened(self) -> FormParity:
-        """Return whether the opened artefact sends the evaluated prompts, or answers equally."""
+        """Return whether the opened artefact sends the same prompts, or gives the same answers."""
         system = open_artefact(self.draft, self.parts.task.folder, self.parts.base)
         if self.sealed.pack.role:
             return self._prompts_equal(system)
@@ -92,18 +97,20 @@ class _Asker:
         return compare_answers("artefact", engine, self.reference, system.answer(self.queries))
 
     def _prompts_equal(self, system: System) -> FormParity:
-        """Compare the messages of every case; nothing is sent."""
-        prompts = system.prompts(self.queries) or []
-        same = self.reference.answers
-        equal = sum(tuple(p) == a.prompt for p, a in zip(prompts, same, strict=True))
-        share, n = rate(equal, len(same)), len(same)
-        lost = [] if equal == n else [f"{n - equal} of {n} prompts are not those of the study"]
-        corrected = self.sealed.pack.draft  # a corrected answer has the prompt of its correction
+        """Compare the messages of every case with those of the fitted arm; nothing is sent."""
+        ours, theirs = self.arm.prompts(self.queries) or [], system.prompts(self.queries) or []
+        n = len(self.queries)
+        equal = sum(tuple(a) == tuple(b) for a, b in zip(ours, theirs, strict=True))
+        low, high = rate(equal, n)
+        lost = () if equal == n else (f"{n - equal} of {n} prompts are not those of the arm",)
         return FormParity(
-            form="artefact", engine="prompts compared, nothing sent", asked=n, equal=equal,
-            agreement=Interval(mean=equal / n, low=share[0], high=share[1]),
-            failed=() if corrected else tuple(lost),
-        )  # fmt: skip
+            form="artefact",
+            engine="prompts compared, nothing sent",
+            asked=n,
+            equal=equal,
+            agreement=Interval(mean=equal / n, low=low, high=high),
+            failed=lost,
+        )
 
     @cached_property
     def cases(self) -> list[Case]:

@@ -26,10 +26,12 @@ _PROBES: tuple[tuple[Turn, ...], ...] = (
 
 
 class TurnTemplate(NamedTuple):
-    """What stands around each role's text, at the start, without a system turn, and at the end."""
+    """What stands around each role's text, before a conversation without system turn, at the end.
+
+    A first token (BOS) belongs to the system turn, or to what stands in its place.
+    """
 
     around: dict[str, Turn]
-    start: str
     without_system: str
     end: str
 
@@ -37,7 +39,7 @@ class TurnTemplate(NamedTuple):
         """Return the conversation as Ollama would render it."""
         bare = "" if turns[0][0] == "system" else self.without_system
         body = (f"{self.around[role][0]}{text}{self.around[role][1]}" for role, text in turns)
-        return self.start + bare + "".join(body) + self.end
+        return bare + "".join(body) + self.end
 
     def go(self) -> str:
         """Return the template in Go's language."""
@@ -50,7 +52,7 @@ class TurnTemplate(NamedTuple):
             for at, role in enumerate(_ROLES)
         )
         return (
-            f"{self.start}{bare if self.without_system else ''}"
+            f"{bare if self.without_system else ''}"
             f"{{{{ range .Messages }}}}{cases}{{{{ end }}}}{{{{ end }}}}{self.end}"
         )
 
@@ -90,34 +92,30 @@ def turn_template(tokenizer: Any) -> TurnTemplate | None:
 
 
 def _read_off(tokenizer: Any) -> TurnTemplate:
+    """Return the template as four rendered conversations show it.
+
+    The text between a user's turn and a reply is the end of one and the start of the other. Where
+    it divides does not show; it is taken to begin as a reply ends, where it does.
+    """
     s, u, a = (_MARKS[role] for role in _ROLES)
     whole = conversation(tokenizer, [("system", s), ("user", u), ("assistant", a), ("user", u)])
-    bare = conversation(tokenizer, [("user", u)])
+    answered = conversation(tokenizer, [("user", u)], answer=a)
     head, rest = whole.split(s)
-    _, to_answer, tail = rest.split(u)
-    between = rest.split(u)[0]
-    after_user, before_user = to_answer.split(a)
-    # The text between two turns is the end of one and the start of the next: where it divides
-    # follows from the end of the conversation, which closes a user turn and opens a reply.
-    user_end = _common_prefix(after_user, tail)
-    opening = tail[len(user_end) :]
-    answer_start = after_user[len(user_end) :]
-    user_start = _common_suffix(between, before_user)
-    system_end = between.removesuffix(user_start)
-    answer_end = before_user.removesuffix(user_start)
-    first = bare.split(u)[0].removesuffix(user_start)
-    bos = _common_prefix(head, first) if first else ""
-    special = str(getattr(tokenizer, "bos_token", None) or "")
-    start = special if special and head.startswith(special) and bos.startswith(special) else ""
-    without = first.removeprefix(start)
+    system_to_user, user_to_answer_to_user, tail = rest.split(u)
+    user_to_answer, answer_to_user = user_to_answer_to_user.split(a)
+    answer_end = answered.split(a)[1]
+    if not answer_to_user.startswith(answer_end):
+        answer_end = ""
+    user_start = answer_to_user.removeprefix(answer_end)
+    same = user_to_answer.startswith(answer_end) and tail.startswith(answer_end)
+    user_end = answer_end if answer_end and same else _common_prefix(user_to_answer, tail)
     around = {
-        "system": (head.removeprefix(start), system_end),
+        "system": (head, system_to_user.removesuffix(user_start)),
         "user": (user_start, user_end),
-        "assistant": (answer_start, answer_end),
+        "assistant": (user_to_answer.removeprefix(user_end), answer_end),
     }
-    if start and start == user_start[: len(start)]:
-        start, without = "", first
-    return TurnTemplate(around, start, without, opening)
+    bare = conversation(tokenizer, [("user", u)]).split(u)[0]
+    return TurnTemplate(around, bare.removesuffix(user_start), tail.removeprefix(user_end))
 
 
 def _common_prefix(one: str, other: str) -> str:
@@ -125,7 +123,3 @@ def _common_prefix(one: str, other: str) -> str:
     while at < min(len(one), len(other)) and one[at] == other[at]:
         at += 1
     return one[:at]
-
-
-def _common_suffix(one: str, other: str) -> str:
-    return _common_prefix(one[::-1], other[::-1])[::-1]

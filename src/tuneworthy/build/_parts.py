@@ -22,7 +22,8 @@ class Parts:
     `artefact` has no files yet. `base` is the answering model without its adapter and `model` the
     one with it (None: no model); `weights` is the folder of the base's weights (None: not local).
     `adapter` is the trained folder. `sample` are the messages of one prompt. `result` is the arm in
-    the study's evidence. `parity` is filled in once the other forms were asked.
+    the study's evidence. `room`: the most tokens of a prompt that is asked again, with its answer.
+    `parity` is filled in once the other forms were asked.
     """
 
     artefact: Artefact
@@ -39,5 +40,6 @@ class Parts:
     sample: Sequence[Any] = ()
     licence: str | None = None
     data_hash: str = ""
+    room: int = 0
     parity: Sequence[FormParity] = ()
     say: Callable[[str], None] = lambda text: None

@@ -80,8 +80,10 @@ def _body(parts: Parts) -> Iterator[str]:
         yield (f"- Score of `{artefact.arm}`: {score.mean:.3f} (95 %: {score.low:.3f} to"
                f" {score.high:.3f}, n = {result.n}, metric `{_metric(parts)}`).")  # fmt: skip
     if result.fits:
-        yield (f"- The score is that of {count_noun(result.fits, 'fit')} on {result.rows_learnt};"
-               f" this one learnt from {parts.rows} rows and was not scored by itself.")  # fmt: skip
+        yield (
+            f"- The score is that of {count_noun(result.fits, 'fit')} on {result.rows_learnt};"
+            f" this one learnt from {parts.rows} rows, and no rows were left to score it."
+        )
     yield f"- Margin {parts.task.success.margin:g}; evidence `{artefact.evidence[:16]}`."
     yield ""
     yield "## Data and licences"
@@ -116,7 +118,7 @@ def _parity(parity: Any) -> Iterator[str]:
         return
     yield "## Exported forms, asked again"
     yield ""
-    yield "| form | engine | same answers | score difference (95 %) | nats a token from the evaluated |"
+    yield "| form | engine | same answers | score difference (95 %) | nats a token apart |"
     yield "|---|---|---|---|---|"
     yield from map(_row, parity)
     yield ""

@@ -13,7 +13,6 @@ from tuneworthy.deploy.parity import Engine
 
 FORM, NEEDED = "gguf", False
 FILE = "model-{kind}.gguf"
-_CONTEXT = 8192  # tokens that llama.cpp is opened for, at most
 _BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # a number, with its share of a block's scale
 
 
@@ -57,7 +56,7 @@ def engines(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
     from tuneworthy.models.local.llama_cpp import LlamaCpp, missing
     from tuneworthy.training.gguf_file import KINDS
 
-    why, room = missing(), min(parts.base.context or _CONTEXT, _CONTEXT)
+    why = missing()
     for kind in KINDS:
         file = draft / FORM / FILE.format(kind=kind)
-        yield f"{FORM} {kind}", why or LlamaCpp(file, room)
+        yield f"{FORM} {kind}", why or LlamaCpp(file, parts.room)

@@ -48,8 +48,8 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
 
 
 def exact(parts: Parts) -> bool:
-    """Return whether the base computes in fp32: else sums are rounded along the way."""
-    return bool(parts.base.fingerprint["precision"] == "float32")
+    """Return True: the weights are those that were evaluated, in the same precision."""
+    return parts.artefact.pack.adapter
 
 
 def engines(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
@@ -61,8 +61,7 @@ def engines(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
 
 
 def _base_name(parts: Parts) -> str:
-    """Return the name by which transformers finds the base: on the hub, or its folder."""
+    """Return the base's name on the hub, or as the task names it: no path of this machine."""
     kind, _, rest = parts.artefact.model.partition(":")
-    if kind == "hf" and not rest.startswith((".", "/", "~")):
-        return rest.partition("@")[0]
-    return str(parts.weights)
+    local = rest.startswith((".", "/", "~"))
+    return parts.artefact.model if kind != "hf" else rest if local else rest.partition("@")[0]

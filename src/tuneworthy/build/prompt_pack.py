@@ -11,7 +11,7 @@ from tuneworthy.build._parts import Parts
 from tuneworthy.core.artefact import Artefact
 
 FORM, NEEDED = "prompt", False
-_PYTHON = '''"""Ask the deployed prompt: python ask.py "your text" [URL] [MODEL]. Needs the package openai."""
+_PYTHON = '''"""Ask the deployed prompt: python ask.py "text" [URL] [MODEL] (pip install openai)."""
 
 import json
 import os

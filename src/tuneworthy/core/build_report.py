@@ -10,7 +10,7 @@ from tuneworthy.core.record import Record
 
 
 class Distance(Record):
-    """Distances of log-probabilities per token, in nats: the largest mean over an answer's tokens.
+    """Mean distances of the log-probability of a token, in nats.
 
     `exported`: the exported model from the evaluated one. `base`: the exported model from the base
     without the adapter, on the same answers; an adapter that is not applied makes it small.

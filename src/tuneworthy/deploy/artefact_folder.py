@@ -24,6 +24,7 @@ MANIFEST, LATEST = "artefact.json", "latest"
 CLASSIFIER, DOCS, ADAPTER = "classifier/classifier.skops", "index/docs.jsonl", "peft"
 VERSION = 1
 _MOST = 256_000_000  # bytes of a manifest; nearest examples carry every training row
+_OLD = ".old-"  # prefix of a folder while its successor takes its place
 _KEPT = "the folder, untouched"
 _AGAIN = "build it again: `tuneworthy build` (nothing that was trained is trained again)"
 
@@ -76,11 +77,13 @@ def publish_artefact(draft: Path, folder: Path) -> Path:
             failpoint("artefact.sync")
             _sync(path)
         _sync(draft)
-        old = folder.with_name(f".old-{folder.name}")
-        shutil.rmtree(old, ignore_errors=True)
+        old = folder.with_name(f"{_OLD}{folder.name}")
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
         failpoint("artefact.before")
         if folder.exists():
             os.replace(folder, old)
+            failpoint("artefact.swap")
         os.replace(draft, folder)
         failpoint("artefact.after")
         shutil.rmtree(old, ignore_errors=True)
@@ -102,8 +105,10 @@ def find_artefact(path: Path) -> Path:
         name = plain_file(path / LATEST, 1000).decode("utf-8").strip()
     except (OSError, UnicodeDecodeError):
         name = ""
-    if name and Path(name).name == name and (path / name / MANIFEST).is_file():
-        return path / name
+    if name and Path(name).name == name:
+        for found in (path / name, path / f"{_OLD}{name}"):  # a stop while one replaced the other
+            if (found / MANIFEST).is_file():
+                return found
     raise TaskError(
         "there is no artefact here: artefact.json is missing",
         where=str(path),

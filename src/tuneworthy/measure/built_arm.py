@@ -12,11 +12,13 @@ from functools import cached_property, partial
 from itertools import takewhile
 from typing import Any
 
+from tuneworthy.arms._pack import open_pack
 from tuneworthy.compare.choice import best_prompt, simplest_prompts
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Recipe
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply, ModelError
+from tuneworthy.core.model import Prompt
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
@@ -85,6 +87,15 @@ class DeployedArm:
         cases = [self.runner.learn[i] for i in sorted(self.unit.part.dev)[:DEV_ROWS_FOR_CHOICE]]
         answers = self.answers([case.query() for case in cases])
         return _mean(self.runner, cases, {answer.case: answer for answer in answers})
+
+    def prompts(self, queries: Sequence[Query]) -> list[Prompt] | None:
+        """Return the prompts that its pack sends, one a query; None without a model or a pack."""
+        fitted, setup = self.fitted, _setup(self.runner, self.unit, self.runner.ledger.home)
+        if fitted.pack is None or fitted.model is None:
+            return None
+        setup = replace(setup, models={fitted.pack.role: fitted.model})
+        opened = open_pack(setup, fitted.pack)
+        return opened.prompts(queries) if opened.prompts else None
 
     @property
     def key(self) -> str:

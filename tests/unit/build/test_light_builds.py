@@ -1,4 +1,4 @@
-"""Builds of arms without training: written, asked again, opened, resumed; nothing else by chance."""
+"""Builds of arms without training: written, asked again, opened, resumed, refused."""
 
 import json
 import subprocess
@@ -86,6 +86,29 @@ def test_a_plan_writes_nothing(task):
     assert sorted((task.parent / "build").glob("*")) == before
 
 
+def test_no_case_is_sent_to_a_model_to_compare_prompts(task, built, tmp_path, monkeypatch):
+    """Behind an endpoint each would cost money."""
+    sent = []
+    monkeypatch.setattr("tuneworthy.models.scripted.Scripted._one", lambda *a: sent.append(a))
+    report = build(task, options=BuildOptions(arm="nearest_shots", out=tmp_path))
+    assert report.parity[0].equal == 60
+    assert not sent
+
+
+def test_an_artefact_with_other_prompts_is_refused(task, built, tmp_path, monkeypatch):
+    from tuneworthy.deploy import system
+
+    real = system.task_of
+    monkeypatch.setattr(
+        system, "task_of", lambda artefact, home: real(artefact, home).model_copy(
+            update={"instruction": "Another one."}).at(home),
+    )  # fmt: skip
+    report = build(task, options=BuildOptions(arm="zero_shot", out=tmp_path))
+    assert report.refused
+    assert "60 of 60 prompts are not those of the arm" in report.parity[0].failed
+    assert (report.folder, list(tmp_path.rglob(MANIFEST))) == ("", [])
+
+
 def test_only_the_forms_asked_for_and_the_card(task, tmp_path):
     options = BuildOptions(arm="zero_shot", forms=("schema",), out=tmp_path)
     report = build(task, options=options)
@@ -122,7 +145,8 @@ def test_the_card_has_the_hubs_metadata(built):
     assert "60 of 60" in text
     shown = (building.Path(built["few_shot"].folder) / "README.md").read_text()
     assert "8 of these rows as examples" in shown
-    assert ("asked for" in shown) and ("asked for" not in text), "the verdict names tfidf"
+    assert "asked for" in shown
+    assert "asked for" not in text, "the verdict names tfidf"
 
 
 def test_without_a_name_the_verdict_says_what_is_built(task, built):
@@ -146,6 +170,35 @@ def test_the_snippets_run(built, tmp_path):
     told = subprocess.run(["sh", str(nearest / "ask.sh"), "x"], capture_output=True, text=True)
     assert told.returncode == 1
     assert "tuneworthy serve" in told.stderr
+
+
+def test_the_command_prints_sizes_paths_and_no_row(built, task, capsys):
+    from tuneworthy.cli._frame import run
+
+    words = ["build", str(task), "--arm", "few_shot"]
+    assert run(words) == 0
+    text = capsys.readouterr().out
+    assert f"artefact: {built['few_shot'].folder}" in text
+    assert "60 of 60 the same" in text
+    assert "not gguf: nothing was trained" in text
+    assert run([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["artefact"]["id"] == built["few_shot"].artefact.id
+    assert "pack" not in told["artefact"]
+    assert run([*words, "--dry-run"]) == 0
+    assert "would be built" in capsys.readouterr().out
+    assert run(["build", str(task), "--form", "exe"]) == 2
+
+
+@pytest.mark.parametrize(("known", "arm"), [(True, "few_shot"), (False, "tfidf")])
+def test_a_settled_verdict_counts_only_if_the_ledger_knows_it(task, monkeypatch, known, arm):
+    results = study.run(task).results
+    named = results.verdict.model_copy(update={"arm": "few_shot"})
+    settled = results.model_copy(update={"verdict": named, "course": "a settlement"})
+    key = results.reproduce["stored"] if known else "a key that the ledger does not have"
+    monkeypatch.setattr(building, "read_results", lambda folder: settled)
+    monkeypatch.setattr(building, "settled_key", lambda results: key)
+    assert build(task, options=BuildOptions(dry=True)).arm == arm
 
 
 # Folders that are not what was built.

@@ -15,7 +15,11 @@ from typing import Any
 import torch
 
 from tuneworthy.core.model import Prompt, Reply
+from tuneworthy.core.record import canonical
+from tuneworthy.ledger import signals
 from tuneworthy.models.local.opening import ends_of
+from tuneworthy.models.local.sizes import check_memory
+from tuneworthy.models.local.weights import check_folder
 
 _ROWS = 16  # prompts of one batch
 
@@ -23,41 +27,59 @@ _ROWS = 16  # prompts of one batch
 class PlainEngine:
     """A model folder in plain transformers, with a PEFT folder on top if one is given."""
 
-    def __init__(self, folder: Path, adapter: Path | None = None, precision: str = "auto") -> None:
-        """Open the weights on the CPU in `precision` (auto: as they are stored)."""
+    def __init__(
+        self, folder: Path, adapter: Path | None = None, precision: str = "float32"
+    ) -> None:
+        """Open the weights on the CPU. Raises DoesNotFit where the memory is too small."""
         import transformers
 
-        dtype = precision if precision == "auto" else getattr(torch, precision)
+        check_memory(check_folder(folder), precision, "cpu")
+        dtype = getattr(torch, precision)
         where = {"local_files_only": True, "trust_remote_code": False}
         transformers.utils.logging.disable_progress_bar()
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **where)
         module = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **where)
+        self._ends = ends_of(module, self.tokenizer)
         self.name = f"transformers {version('transformers')}"
         self.peft: Any = None
+        self._bare, self._logs = False, dict[tuple[str, str], list[float]]()
         if adapter is not None:
             from peft import PeftModel
 
             module = self.peft = PeftModel.from_pretrained(module, str(adapter))
             self.name += f", peft {version('peft')}"
         self.module = module.eval()
-        self._ends = ends_of(getattr(module, "base_model", module) if self.peft is None
-                             else self.peft.get_base_model(), self.tokenizer)  # fmt: skip
 
     def prompt_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
         """Return the token count of each prompt as the tokenizer's own chat template renders it."""
         return [len(self._ids(prompt)) for prompt in prompts]
 
-    @torch.inference_mode()  # type: ignore[untyped-decorator]
-    def reply(self, prompts: Sequence[Prompt], max_tokens: int) -> list[Reply]:
-        """Return one greedy reply per prompt, at most `max_tokens` tokens, end token included."""
-        rows = [self._ids(prompt) for prompt in prompts]
-        order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
+    def reply(
+        self, prompts: Sequence[Prompt], max_tokens: int, expected: Sequence[str]
+    ) -> list[Reply]:
+        """Return one greedy reply per prompt, at most `max_tokens` tokens, end token included.
+
+        An `expected` text whose every token, and the end, is the likeliest one after those before
+        is the greedy reply: one pass shows it, and only the others are generated.
+        """
         replies: dict[int, Reply] = {}
+        for at, (prompt, text) in enumerate(zip(prompts, expected, strict=True)):
+            signals.check()
+            begun = time.perf_counter()
+            logs, likeliest = self._read(prompt, text)
+            self._logs[canonical([m.plain() for m in prompt]), text] = logs
+            if likeliest and len(logs) <= max_tokens:
+                replies[at] = Reply(text=text, tokens_out=len(logs), finish="stop",
+                                    seconds=time.perf_counter() - begun)  # fmt: skip
+        rows = {at: self._ids(prompts[at]) for at in range(len(prompts)) if at not in replies}
+        order = sorted(rows, key=lambda at: len(rows[at]))
         for start in range(0, len(order), _ROWS):
+            signals.check()
             part = order[start : start + _ROWS]
             replies |= zip(part, self._batch([rows[at] for at in part], max_tokens), strict=True)
-        return [replies[at] for at in range(len(rows))]
+        return [replies[at] for at in range(len(prompts))]
 
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _batch(self, rows: Sequence[list[int]], max_tokens: int) -> list[Reply]:
         begun, width = time.perf_counter(), max(map(len, rows))
         filler = self.tokenizer.pad_token_id or 0
@@ -79,26 +101,37 @@ class PlainEngine:
         return Reply(text=text, tokens_in=len(prompt), tokens_out=len(kept) + (end is not None),
                      seconds=seconds, finish="length" if end is None else "stop")  # fmt: skip
 
-    @torch.inference_mode()  # type: ignore[untyped-decorator]
     def token_logprobs(
         self, prompts: Sequence[Prompt], texts: Sequence[str]
     ) -> list[list[float] | None]:
         """Return the log-probability of each token of given answers, end token included."""
-        tables: list[list[float] | None] = []
-        for prompt, text in zip(prompts, texts, strict=True):
-            head = self._ids(prompt)
-            own = [*self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)[
-                "input_ids"], self._ends[0]]  # fmt: skip
-            logits = self.module(input_ids=torch.tensor([[*head, *own[:-1]]]), use_cache=False)
-            table = torch.log_softmax(logits.logits[0, len(head) - 1 :].float(), -1)
-            tables.append([float(table[at, token]) for at, token in enumerate(own)])
-        return tables
+        keys = [canonical([m.plain() for m in prompt]) for prompt in prompts]
+        known = {} if self._bare else self._logs
+        return [known.get((key, text)) or self._read(prompt, text)[0]
+                for key, prompt, text in zip(keys, prompts, texts, strict=True)]  # fmt: skip
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def _read(self, prompt: Prompt, text: str) -> tuple[list[float], bool]:
+        """Return the log-probabilities of an answer's tokens, and whether each is the likeliest."""
+        head = self._ids(prompt)
+        coded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)
+        own = [*coded["input_ids"], self._ends[0]]
+        logits = self.module(
+            input_ids=torch.tensor([[*head, *own[:-1]]]), use_cache=False, logits_to_keep=len(own)
+        ).logits[0]
+        table = torch.log_softmax(logits.float(), -1)
+        logs = [float(table[at, token]) for at, token in enumerate(own)]
+        return logs, table.argmax(-1).tolist() == own
 
     @contextmanager
     def without_adapter(self) -> Iterator[None]:
         """Answer as the base inside the block."""
-        with self.peft.disable_adapter():
-            yield
+        self._bare = True
+        try:
+            with self.peft.disable_adapter():
+                yield
+        finally:
+            self._bare = False
 
     def _ids(self, prompt: Prompt) -> list[int]:
         turns = [{"role": message.role, "content": message.content} for message in prompt]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ from tuneworthy.core.model import Prompt, Reply
 from tuneworthy.core.record import canonical
 
 _QUIET = -1
+_SLOTS = 8  # requests at a time: they share each read of the weights
 
 
 def missing() -> str:
@@ -28,15 +30,18 @@ def missing() -> str:
 
 
 class LlamaCpp:
-    """A GGUF file behind llama.cpp's own server code, in this process; one request at a time."""
+    """A GGUF file behind llama.cpp's own server code, in this process; 8 requests at a time."""
 
     def __init__(self, file: Path, context: int) -> None:
-        """Open the file for at most `context` tokens. Raises ModelError if llama.cpp refuses it."""
+        """Open the file for requests of at most `context` tokens, answer included.
+
+        Raises ModelError if llama.cpp refuses it.
+        """
         import xllamacpp
 
         options = xllamacpp.CommonParams()
         options.model.path = str(file)
-        options.n_ctx, options.n_parallel, options.warmup = context, 1, False
+        options.n_ctx, options.n_parallel, options.warmup = context * _SLOTS, _SLOTS, False
         options.cpuparams.n_threads = os.cpu_count() or 1
         options.verbosity, options.port = _QUIET, 0
         try:
@@ -52,14 +57,18 @@ class LlamaCpp:
 
     def prompt_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
         """Return the token count of each prompt as the file's own chat template renders it."""
-        unread = [prompt for prompt in prompts if _key(prompt) not in self._read]
-        for prompt in unread:
-            self._ask(prompt, 1)
+        self.reply([prompt for prompt in prompts if _key(prompt) not in self._read], 1)
         return [self._read[_key(prompt)] for prompt in prompts]
 
-    def reply(self, prompts: Sequence[Prompt], max_tokens: int) -> list[Reply]:
-        """Return one greedy reply per prompt, at most `max_tokens` tokens."""
-        return [self._ask(prompt, max_tokens) for prompt in prompts]
+    def reply(
+        self,
+        prompts: Sequence[Prompt],
+        max_tokens: int,
+        expected: Sequence[str] = (),  # noqa: ARG002
+    ) -> list[Reply]:
+        """Return one greedy reply per prompt, at most `max_tokens` tokens; all are generated."""
+        with ThreadPoolExecutor(_SLOTS) as pool:
+            return list(pool.map(self._ask, prompts, [max_tokens] * len(prompts)))
 
     def token_logprobs(
         self, prompts: Sequence[Prompt], texts: Sequence[str]

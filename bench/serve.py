@@ -1,11 +1,12 @@
 """Serve one model over HTTP and ask it 32 at a time and alone, beside the engine's own calls.
 
-usage: serve.py [repetitions]   192 prompts that share an instruction, at most 40 new tokens, greedy
+usage: serve.py [repetitions [prompts [case]]]   prompts (192) that share an instruction, at most
+40 new tokens each, greedy; `case`: instruction, examples or schema alone
 
 The server runs in this process on the weights that the engine's own calls use; the clients are a
 process of their own, with one open connection each, on the same cores. Bulk is `reply` on all
-prompts at once. Both sides alternate, so other load on the machine meets both. Answers are compared
-text by text.
+prompts at once, or on 32 at a time, as many as are in flight. The sides alternate, so other load on
+the machine meets all. Answers are compared text by text.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from typing import Any
 
 from _bench import alternate, repetitions, write
 
-PROMPTS, FLIGHT, NEW, ALONE = 192, 32, 40, 6
+FLIGHT, NEW, ALONE = 32, 40, 4
+PROMPTS = int(sys.argv[2]) if len(sys.argv) > 2 and sys.argv[1] != "--client" else 192
 
 
 class Head:
@@ -60,11 +62,13 @@ def main() -> None:
     texts = [row[0][1] for row in rows[:PROMPTS]]
     free = Limits(max_tokens=NEW)
     held = Limits(max_tokens=96, grammar=Grammar(kind="json", value=SCHEMA))
-    told = {
-        "instruction": case("instruction", engine, [instruction], texts, free),
-        "examples": case("examples", engine, [instruction, *shots], texts, free),
-        "schema": case("schema", engine, [instruction], texts, held),
+    cases: dict[str, tuple[list[Any], Limits]] = {
+        "instruction": ([instruction], free),
+        "examples": ([instruction, *shots], free),
+        "schema": ([instruction], held),
     }
+    chosen = sys.argv[3:] or list(cases)
+    told = {name: case(name, engine, cases[name][0], texts, cases[name][1]) for name in chosen}
     write("serve", {**told, "prompts": PROMPTS, "in_flight": FLIGHT, "summary": summary(told)})
 
 
@@ -73,6 +77,7 @@ def summary(told: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, one in told.items():
         found[f"{name}: share of bulk tokens a second (goal .8)"] = one["share_of_bulk"]
+        found[f"{name}: share of bulk in calls of {FLIGHT}"] = one["share_of_bulk_of_32"]
         found[f"{name}: one request, times the in-process call (goal 1.2)"] = one["alone_ratio"]
         found[f"{name}: answers equal to bulk, of {PROMPTS}"] = one["equal"]
     return found
@@ -88,22 +93,28 @@ def case(name: str, engine: Any, head: Sequence[Any], texts: Sequence[str], limi
         client = Client(address)
         sides = {
             "bulk": lambda: made.update(bulk=engine.reply(prompts, limits)),
+            "bulk_of_32": lambda: [
+                engine.reply(prompts[at : at + FLIGHT], limits)
+                for at in range(0, len(prompts), FLIGHT)
+            ],
             "served": lambda: made.update(served=client.ask(texts, FLIGHT)),
         }
-        timed = alternate(sides, repetitions())
+        timed = alternate(sides, repetitions(), warm=False)
         one = {
             "in_process": lambda: [engine.reply([p], limits) for p in prompts[:ALONE]],
             "request": lambda: made.update(alone=client.ask(texts[:ALONE], 1)),
         }
-        alone = alternate(one, repetitions())
+        alone = alternate(one, repetitions(), warm=False)
         raw = {
             "in_process": lambda: [engine.reply([p[-1:]], limits_of(NEW)) for p in prompts[:ALONE]],
             "request": lambda: client.ask(texts[:ALONE], 1, "smollm2-135m", NEW),
         }
-        plain = alternate(raw, repetitions())
+        plain = alternate(raw, repetitions(), warm=False)
         client.close()
+    bulk = sum(reply.tokens_out for reply in made["bulk"])
     tokens = {
-        "bulk": sum(reply.tokens_out for reply in made["bulk"]),
+        "bulk": bulk,
+        "bulk_of_32": bulk,
         "served": sum(reply["tokens"] for reply in made["served"]["replies"]),
     }
     speed = {side: tokens[side] / timed["median"][side] for side in sides}
@@ -116,6 +127,7 @@ def case(name: str, engine: Any, head: Sequence[Any], texts: Sequence[str], limi
         "tokens": tokens,
         "tokens_per_second": {side: round(value, 1) for side, value in speed.items()},
         "share_of_bulk": round(speed["served"] / speed["bulk"], 3),
+        "share_of_bulk_of_32": round(speed["served"] / speed["bulk_of_32"], 3),
         "equal": equal,
         "latency": made["served"]["latency"],
         "alone": alone,
@@ -125,7 +137,8 @@ def case(name: str, engine: Any, head: Sequence[Any], texts: Sequence[str], limi
     }
     print(
         f"serve, {name}: bulk {speed['bulk']:.0f}, served {speed['served']:.0f} tokens/s"
-        f" ({told['share_of_bulk']:.2f}); alone {told['alone_ratio']:.2f} times the call,"
+        f" ({told['share_of_bulk']:.2f}; {told['share_of_bulk_of_32']:.2f} of calls of {FLIGHT});"
+        f" alone {told['alone_ratio']:.2f} times the call,"
         f" raw {told['alone_raw_ratio']:.2f}; {equal} of {len(texts)} answers equal",
         flush=True,
     )

@@ -18,14 +18,14 @@ from tuneworthy.models.local.generate import LEAST_SHARED
 from tuneworthy.models.local.lane import Lane, Stream, finish, prepare
 
 GRAMMARS = 64  # compiled grammars that are kept
-JOIN_SHARE, JOIN_STEPS = 8, 4  # wait for an eighth of the running rows, at most so many steps
+STEPS = 4  # steps of a lane between two meetings: lanes that wait for each other lose time
 
 
 class Group:
     """The streams of one model (with its adapter) and one shared prefix: waiting, and in lanes."""
 
     def __init__(self, model: Any, head: Sequence[int], count: int) -> None:
-        self.model, self._waited = model, 0
+        self.model = model
         with model._adapted(), torch.inference_mode():
             prefix = read_prefix(model.net, head) if head else None
         self.prefix_tokens = len(head)
@@ -37,16 +37,17 @@ class Group:
         """Return the rows that are decoded now."""
         return sum(len(lane.streams) for lane in self.lanes)
 
+    @property
+    def watched(self) -> bool:
+        """Return whether somebody reads a row token by token."""
+        return any(stream.watched for lane in self.lanes for stream in lane.streams)
+
     def admitted(self, tokens: int) -> list[tuple[Lane, list[Stream]]]:
-        """Take streams out of the queue, and say which lane each joins; none if it is early.
+        """Take streams out of the queue, and say which lane each joins.
 
         A lane holds no more than `tokens` padded tokens, unless a single row has more.
         """
-        running, self._waited = self.running, self._waited + 1
-        few = len(self.waiting) * JOIN_SHARE < running and self._waited < JOIN_STEPS
-        if not self.waiting or few:
-            return []
-        self._waited = 0
+        running = self.running
         count = len(self.lanes)
         used = self.lanes if running + len(self.waiting) >= 2 * count else self.lanes[:1]
         joins: list[tuple[Lane, list[Stream]]] = [(lane, []) for lane in used]
@@ -63,7 +64,7 @@ class Group:
 class Batcher:
     """All groups on one set of weights. One thread owns it: none of its calls runs beside another.
 
-    Groups take turns, one step each, so that an adapter is never applied to another's rows.
+    Groups take turns, a few steps each, so that an adapter is never applied to another's rows.
     """
 
     def __init__(self) -> None:
@@ -104,7 +105,7 @@ class Batcher:
         return True
 
     def advance(self) -> list[Stream]:
-        """Let requests join, and make one step of every group; return the streams that ended.
+        """Let requests join, and make some steps of every group; return the streams that ended.
 
         A stream whose batch failed ends with an error in its reply.
         """
@@ -122,7 +123,9 @@ class Batcher:
         try:
             with model._adapted():
                 self._both([(lane.join, (new,)) for lane, new in joins])
-                parts = self._both([(lane.advance, ()) for lane in group.lanes if lane.streams])
+                steps = 1 if group.watched else STEPS
+                lanes = [lane for lane in group.lanes if lane.streams]
+                parts = self._both([(lane.advance, (steps,)) for lane in lanes])
         except Exception as error:
             lost = [stream for lane in group.lanes for stream in lane.clear()]
             lost += [stream for _, new in joins for stream in new if stream not in lost]

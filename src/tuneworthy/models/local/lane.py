@@ -76,8 +76,15 @@ class Lane:
         self.logits = logits if self.logits is None else torch.cat([self.logits, logits])
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
-    def advance(self) -> list[Stream]:
-        """Add one token to every row; return the streams that have ended, or were dropped."""
+    def advance(self, steps: int) -> list[Stream]:
+        """Add up to `steps` tokens to every row; return the streams that ended, or were dropped."""
+        over: list[Stream] = []
+        for _ in range(steps):
+            if self.streams:
+                over += self._step()
+        return over
+
+    def _step(self) -> list[Stream]:
         tokens = _chosen(self.logits, self.streams)
         ended = [_taken(*pair) for pair in zip(self.streams, tokens, strict=True)]
         over = [stream for stream, end in zip(self.streams, ended, strict=True) if end]

@@ -4,7 +4,7 @@ The rows are the base model's own greedy answers to shipped requests (`prompting
 what the model says already, in its own words. There is nothing to license or download, and the harm
 check's texts, which are other texts, stay unseen. Sources, read on 2026-11-28: a model's own texts
 serve as replay in place of its training data (arXiv 2605.26097), and small shares are worth their
-cost (arXiv 2508.01908). docs/decisions/016-full-tuning-and-options-of-training.md has the choice.
+cost (arXiv 2508.01908). docs/decisions/019-full-tuning-and-options-of-training.md has the choice.
 """
 
 from __future__ import annotations

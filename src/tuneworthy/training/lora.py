@@ -36,6 +36,7 @@ from tuneworthy.training.training_data import EncodedRows, TrainingData
 from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter, weights_hash
 
 _PROOFS: WeakKeyDictionary[Any, dict[str, tuple[bool, bool, bool]]] = WeakKeyDictionary()
+ADAPTER = "adapter_model.safetensors"
 _BREATH = 8  # steps between memory releases: each step's threads leave some 20 MB in their heaps
 
 
@@ -184,7 +185,7 @@ class AdapterMethod:
     model: Any
     by_hand: bool = True
     name = "adapter"
-    file = "adapter_model.safetensors"
+    file = ADAPTER
     lean = False
 
     def open(self, rows: Sequence[EncodedExample], settings: LoraSettings, seed: int) -> Opened:
@@ -224,7 +225,7 @@ def open_once(
     return net
 
 
-def load_trained(folder: Path, file: str) -> Trained | None:
+def load_trained(folder: Path, file: str = ADAPTER) -> Trained | None:
     """Return the result and the trace of a complete folder with the tensors `file`, else None."""
     manifest = read_sealed(folder, file)
     if manifest is None or "trace.json" not in manifest["files"]:

@@ -85,9 +85,11 @@ def sources_of(setup: Setup, options: DistilOptions) -> list[Source]:
 
     A labelled row with a closed answer has nothing more to teach than its own answer, so under
     `gold: auto` the teacher is not paid for it; for free text it may write another right answer,
-    and its reasons are new in any case.
+    and its reasons are new in any case. No more unlabelled inputs are paid for than `rows` are
+    learnt.
     """
-    free = [Source(query) for query in setup.unlabelled]
+    order = sorted(setup.unlabelled, key=lambda query: digest(["source", query.id]))
+    free = [Source(query) for query in order[: options.rows]]
     text = setup.task.output.type == "text"
     if options.gold == "only_teacher" or options.rationale or text or options.loss == "on_policy":
         return [*free, *(Source(case.query(), case) for case in setup.train)]

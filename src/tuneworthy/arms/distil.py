@@ -120,15 +120,17 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     folds = 1 if options.teacher_prompt == "zero" else sizes.folds
     rows = sizes.train * sizes.folds
     asked = rows if options.gold == "only_teacher" or options.rationale else 0
-    usual = options.samples * (sizes.unlabelled + min(asked, 2 * sizes.train))
-    most = options.samples * (folds * sizes.unlabelled + rows)
+    free = min(sizes.unlabelled, options.rows or sizes.unlabelled)
+    usual = options.samples * (free + min(asked, 2 * sizes.train))
+    most = options.samples * (folds * free + rows)
     own = sizes.own if options.teacher_prompt == "zero" else sizes.asked
     return (Asks(role="teacher", requests=usual, most=most, read=sizes.shared + own),)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work of training on all rows, and of the teacher's samples on this machine."""
-    taught = sizes.unlabelled if options.learns == "teacher" else 0
+    taught = min(sizes.unlabelled, options.rows or sizes.unlabelled)
+    taught = taught if options.learns == "teacher" else 0
     whole = work(sizes.model_copy(update={"train": sizes.train + taught}), options)
     if options.learns == "nothing" or options.student == "classifier":
         whole = whole.model_copy(update={"trained": 0.0})

@@ -24,17 +24,19 @@ class DistilOptions(PairOptions, TuningOptions):
     """How a student learns from a teacher, besides how pairs are written and how it is trained.
 
     `student`: tune (the task's open model with an adapter), layers (a copy with one of `every`
-    layers, and an adapter), classifier (TF-IDF, for labels). `gold`: auto trains on the labelled
-    rows too; only_teacher leaves their answers out. `loss`: text (the likelihood of the teacher's
-    text), kl (the divergence from the teacher's `top` likeliest tokens and the rest, at
-    `soften`, for a local teacher with the student's tokenizer), on_policy (the student writes, the
-    teacher scores). `reason_weight` is the weight of a token of a rationale (an answer's is 1).
-    `learns`: teacher; own (the seed student: the labelled rows alone); nothing (the untouched
-    student). `curve`: also train on a quarter and on half of the teacher's rows.
+    layers, and an adapter), classifier (for labels; `head`: tfidf or sentence vectors). `gold`:
+    auto trains on the labelled rows too; only_teacher leaves their answers out. `loss`: text (the
+    likelihood of the teacher's text), kl (the divergence from the teacher's `top` likeliest tokens
+    and the rest, at temperature `soften`, for a local teacher with the student's tokenizer),
+    on_policy (the student writes, the teacher scores). `reason_weight` is the weight of a token of
+    a rationale (an answer's is 1). `learns`: teacher; own (the seed student: the labelled rows
+    alone); nothing (the untouched student). `curve`: also train on a quarter and on half of the
+    teacher's rows.
     """
 
     student: Literal["tune", "layers", "classifier"] = "tune"
     every: Annotated[int, Field(ge=2, le=100)] = 2
+    head: Literal["tfidf", "vectors"] = "tfidf"
     gold: Literal["auto", "only_teacher"] = "auto"
     loss: Literal["text", "kl", "on_policy"] = "text"
     top: Annotated[int, Field(ge=1, le=1000)] = 20

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from typing import Any
-
 from pydantic import Field
 
-from tuneworthy.arms._classified import classifier_input, most_probable_label, single_blas_thread
-from tuneworthy.core.answer import Answer
+from tuneworthy.arms._vector_head import fitted_vector_head
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
-from tuneworthy.core.case import Query
-from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
-from tuneworthy.models.encoder import vectors as _vectors
-from tuneworthy.models.encoder.minilm import missing
 
 TOOL, ROLE, SIMPLICITY = "classifier", "candidate", 20
 CHOOSES = False
@@ -31,45 +22,7 @@ class Options(Record):
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     """Train the head on the training cases; MiniLM stays frozen. Raises DoesNotApply."""
-    rows = setup.train
-    if why := missing():
-        raise DoesNotApply(why)
-    if len({case.output for case in rows}) < 2:
-        raise DoesNotApply("the training rows have a single label: there is nothing to classify")
-    inputs = [classifier_input(case) for case in rows]
-    head = classifier(options.strength, seed)
-    vectors = _vectors.encode(inputs, keep=True)  # cached: other folds share most of these rows
-    with single_blas_thread():
-        head.fit(vectors, [case.output for case in rows])
-    names = [str(name) for name in head.classes_]
-
-    def answer(queries: Sequence[Query]) -> list[Answer]:
-        if not queries:
-            return []
-        start = time.perf_counter()
-        vectors = _vectors.encode([classifier_input(query) for query in queries])
-        with single_blas_thread():
-            table = head.predict_proba(vectors)
-        each = (time.perf_counter() - start) / len(queries)
-        return [
-            most_probable_label(query, names, row, seconds=each)
-            for query, row in zip(queries, table.tolist(), strict=True)
-        ]
-
-    return Fitted(answer=answer, learned=True, notes=_notes(inputs))
-
-
-def classifier(strength: float, seed: int) -> Any:
-    """Return the unfitted scikit-learn head for unit vectors of shape [rows, 384]."""
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(C=strength, max_iter=2000, random_state=seed)
-
-
-def _notes(inputs: Sequence[str]) -> tuple[str, ...]:
-    cut = _vectors.encoder().cut(inputs)
-    most = _vectors.MOST
-    return (f"{cut} training inputs are longer than the {most} tokens it reads",) if cut else ()
+    return fitted_vector_head(setup.train, options.strength, seed)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001

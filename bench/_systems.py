@@ -17,7 +17,7 @@ def labels(learn: Rows, asked: Rows) -> dict[str, list[str]]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
 
-    from tuneworthy.arms import _classified, embedding_head
+    from tuneworthy.arms import _classified, _vector_head
     from tuneworthy.models.encoder import vectors as _vectors
 
     texts, gold = [row["input"] for row in learn], [row["output"] for row in learn]
@@ -27,7 +27,7 @@ def labels(learn: Rows, asked: Rows) -> dict[str, list[str]]:
         found[name] = [str(label) for label in model.predict(new)]
     known, other = _vectors.encode(texts), _vectors.encode(new)
     heads: dict[str, Any] = {
-        "vectors": embedding_head.classifier(10.0, 0),
+        "vectors": _vector_head.vector_head(10.0, 0),
         "vectors, regular": LogisticRegression(C=1.0, max_iter=2000),
         "nearest": KNeighborsClassifier(5, metric="cosine", weights="distance"),
     }

@@ -24,17 +24,19 @@ class DistilOptions(PairOptions, TuningOptions):
     """How a student learns from a teacher, besides how pairs are written and how it is trained.
 
     `student`: tune (the task's open model with an adapter), layers (a copy with one of `every`
-    layers, and an adapter), classifier (TF-IDF, for labels). `gold`: auto trains on the labelled
-    rows too; only_teacher leaves their answers out. `loss`: text (the likelihood of the teacher's
-    text), kl (the divergence from the teacher's `top` likeliest tokens and the rest, at
-    `soften`, for a local teacher with the student's tokenizer), on_policy (the student writes, the
-    teacher scores). `reason_weight` is the weight of a token of a rationale (an answer's is 1).
-    `learns`: teacher; own (the seed student: the labelled rows alone); nothing (the untouched
-    student). `curve`: also train on a quarter and on half of the teacher's rows.
+    layers, and an adapter), classifier (for labels; `head`: tfidf or sentence vectors). `gold`:
+    auto trains on the labelled rows too; only_teacher leaves their answers out. `loss`: text (the
+    likelihood of the teacher's text), kl (the divergence from the teacher's `top` likeliest tokens
+    and the rest, at temperature `soften`, for a local teacher with the student's tokenizer),
+    on_policy (the student writes, the teacher scores). `reason_weight` is the weight of a token of
+    a rationale (an answer's is 1). `learns`: teacher; own (the seed student: the labelled rows
+    alone); nothing (the untouched student). `curve`: also train on a quarter and on half of the
+    teacher's rows.
     """
 
     student: Literal["tune", "layers", "classifier"] = "tune"
     every: Annotated[int, Field(ge=2, le=100)] = 2
+    head: Literal["tfidf", "vectors"] = "tfidf"
     gold: Literal["auto", "only_teacher"] = "auto"
     loss: Literal["text", "kl", "on_policy"] = "text"
     top: Annotated[int, Field(ge=1, le=1000)] = 20
@@ -85,9 +87,11 @@ def sources_of(setup: Setup, options: DistilOptions) -> list[Source]:
 
     A labelled row with a closed answer has nothing more to teach than its own answer, so under
     `gold: auto` the teacher is not paid for it; for free text it may write another right answer,
-    and its reasons are new in any case.
+    and its reasons are new in any case. No more unlabelled inputs are paid for than `rows` are
+    learnt.
     """
-    free = [Source(query) for query in setup.unlabelled]
+    order = sorted(setup.unlabelled, key=lambda query: digest(["source", query.id]))
+    free = [Source(query) for query in order[: options.rows]]
     text = setup.task.output.type == "text"
     if options.gold == "only_teacher" or options.rationale or text or options.loss == "on_policy":
         return [*free, *(Source(case.query(), case) for case in setup.train)]

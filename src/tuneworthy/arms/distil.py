@@ -18,6 +18,7 @@ from tuneworthy.arms._trained import (
     train_model,
     work,
 )
+from tuneworthy.arms._vector_head import fitted_vector_head
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Role, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.task import Task, Tool
@@ -26,7 +27,7 @@ TOOL, ROLE, SIMPLICITY = "distil", "candidate", 10
 NEEDS = frozenset({"training", "teacher"})
 UNLABELLED = True
 Companion = tuple[str, dict[str, Any]]
-STRENGTH = 10.0  # inverse regularisation of the classifier, as that of `tfidf`
+STRENGTH = 10.0  # inverse regularisation of the classifier, as of `tfidf`, `embedding_head`
 
 
 class Options(DistilOptions):
@@ -51,7 +52,7 @@ def companions(options: Options, task: Task) -> tuple[Companion, ...]:
     prompt = {"teacher_prompt": given["teacher_prompt"]} if "teacher_prompt" in given else {}
     teacher = ("teacher", prompt)
     if options.student == "classifier":
-        return teacher, ("tfidf", {})
+        return teacher, ("tfidf" if options.head == "tfidf" else "embedding_head", {})
     shape: dict[str, Any] = {key: given[key] for key in ("student", "every") if key in given}
     kept = {key: given[key] for key in given if key in TuningOptions.model_fields} | shape
     own: Companion = ("distil", {**kept, "learns": "own"})
@@ -94,7 +95,7 @@ def student_of(setup: Setup, options: DistilOptions) -> Any:
 
 
 def _classifier(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Return a TF-IDF classifier on the teacher's labels; often enough where labels are all."""
+    """Return a classifier on the teacher's labels; often enough where labels are all."""
     if setup.task.output.type != "label":
         raise DoesNotApply("a classifier answers with labels, and this task has none")
     if options.learns == "nothing":
@@ -102,6 +103,8 @@ def _classifier(setup: Setup, options: Options, seed: int) -> Fitted:
 
     def train(lesson: Lesson, own: Setup) -> Fitted:  # noqa: ARG001
         rows = lesson.rows()
+        if options.head == "vectors":
+            return fitted_vector_head(rows, STRENGTH, seed)
         return fitted_classifier(rows, STRENGTH, seed)
 
     if options.learns == "own":
@@ -120,15 +123,17 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     folds = 1 if options.teacher_prompt == "zero" else sizes.folds
     rows = sizes.train * sizes.folds
     asked = rows if options.gold == "only_teacher" or options.rationale else 0
-    usual = options.samples * (sizes.unlabelled + min(asked, 2 * sizes.train))
-    most = options.samples * (folds * sizes.unlabelled + rows)
+    free = min(sizes.unlabelled, options.rows or sizes.unlabelled)
+    usual = options.samples * (free + min(asked, 2 * sizes.train))
+    most = options.samples * (folds * free + rows)
     own = sizes.own if options.teacher_prompt == "zero" else sizes.asked
     return (Asks(role="teacher", requests=usual, most=most, read=sizes.shared + own),)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work of training on all rows, and of the teacher's samples on this machine."""
-    taught = sizes.unlabelled if options.learns == "teacher" else 0
+    taught = min(sizes.unlabelled, options.rows or sizes.unlabelled)
+    taught = taught if options.learns == "teacher" else 0
     whole = work(sizes.model_copy(update={"train": sizes.train + taught}), options)
     if options.learns == "nothing" or options.student == "classifier":
         whole = whole.model_copy(update={"trained": 0.0})

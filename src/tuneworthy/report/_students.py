@@ -52,6 +52,8 @@ def _columns(results: Results, spec: Spec) -> list[tuple[str, str, str]]:
         return other.arm == spec.arm and given.get("learns") == learns and alike
 
     simple = {"tune": "lora", "classifier": "tfidf"}.get(student, "")
+    if student == "classifier" and own.get("head") == "vectors":
+        simple = "embedding_head"
     wanted: list[tuple[str, list[Matches]]] = [
         ("teacher", [lambda s: s.role == _CEILING and s.arm == "teacher"]),
         ("distilled student", [lambda s: s.name == spec.name]),

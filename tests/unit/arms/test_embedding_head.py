@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from arms_kit import label_cases, queries, setup
 
-from tuneworthy.arms import embedding_head
+from tuneworthy.arms import _vector_head, embedding_head
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.task import Data, Output, Task
@@ -42,7 +42,7 @@ def words(monkeypatch):
     made = Words()
     monkeypatch.setattr(_vectors, "encode", made.encode)
     monkeypatch.setattr(_vectors, "encoder", lambda: made)
-    monkeypatch.setattr(embedding_head, "missing", lambda: "")
+    monkeypatch.setattr(_vector_head, "missing", lambda: "")
     return made
 
 
@@ -128,3 +128,23 @@ def test_on_real_intents_it_is_far_above_chance(tmp_path):
     job = Task(data=Data(file="x"), output=Output(type="label", labels=labels))
     parts = setup(never, tmp_path, task=job, train=train, score=scorer(job))
     assert accuracy(parts, test) > 0.6
+
+
+def test_a_student_of_a_teacher_may_be_a_head_on_vectors(tmp_path, words):
+    from arms_kit import label_cases
+
+    from tuneworthy.arms import distil
+    from tuneworthy.models.scripted import Scripted
+
+    def right(prompt, limits):
+        return next(c.output for c in label_cases() if c.input == prompt[-1].content)
+
+    parts = setup(never, tmp_path, unlabelled=[c.query() for c in label_cases()[:18]], train=[])
+    parts.models["teacher"] = Scripted("scripted:teacher", right)
+    options = distil.Options(student="classifier", head="vectors", samples=1)
+    fitted = distil.fit(parts, options, 0)
+    own = embedding_head.fit(setup(never, tmp_path), embedding_head.Options(), 0)
+    pairs = zip(fitted.answer(queries()), own.answer(queries()), strict=True)
+    same = sum(a.text == b.text for a, b in pairs)
+    assert same >= len(queries()) - 1, "one row is held back, the others are the labelled ones"
+    assert ("embedding_head", {}) in distil.companions(options, parts.task)

@@ -107,6 +107,8 @@ def test_a_teacher_that_could_only_repeat_the_labels_is_not_paid(tmp_path):
     with pytest.raises(DoesNotApply, match="gold: only_teacher"):
         _lessons.sources_of(setup, distil.Options())
     assert len(_lessons.sources_of(setup, distil.Options(gold="only_teacher"))) == 6
+    cut = _lessons.sources_of(setup_of(Student(), tmp_path), distil.Options(rows=7))
+    assert len({source.query.id for source in cut}) == 7
     text = setup_of(Student(), tmp_path, unlabelled=(), task=task_of("text"))
     assert len(_lessons.sources_of(text, distil.Options())) == 6
     nothing = setup_of(Student(), tmp_path, scripted(lambda p, k: "no label"))
@@ -337,6 +339,8 @@ def test_requests_and_work_grow_with_the_unlabelled_inputs():
     best = distil.asks(sizes, distil.Options(teacher_prompt="best"))[0]
     assert best.most == 5 * (500 + 100)
     assert distil.asks(sizes, distil.Options(learns="own")) == ()
+    few = distil.asks(sizes, distil.Options(teacher_prompt="zero", rows=10))[0]
+    assert few.requests == 50, "no more inputs are paid for than rows are learnt"
     own = distil.estimate(sizes, distil.Options(learns="own"))
     assert distil.estimate(sizes, zero).trained > 3 * own.trained
     curve = distil.estimate(sizes, distil.Options(curve=True))

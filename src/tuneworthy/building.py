@@ -152,7 +152,8 @@ class Building:
             raise TaskError(
                 "this arm can't be deployed by `build`",
                 where=self.name,
-                fix="name another with --arm; what runs today needs no build",
+                fix="all weights, DoRA and students with fewer layers have no exported form yet; "
+                "name another arm with --arm",
             )
         fingerprint = self._fingerprint(arm)
         spec = fitted.model.spec if fitted.model else ""

@@ -75,7 +75,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     student = student_of(setup, options)
     if options.learns == "nothing":
         fitted = prompting_arm(setup, Recipe(kind="zero"), model=student)
-        return replace(fitted, answer=without_passage(fitted.answer), longer=None)
+        return replace(fitted, answer=without_passage(fitted.answer), longer=None, pack=None)
     if options.learns == "own":
         own = replace(setup, models={"tune": student})
         return train_model(own, options, seed, prompting_with(setup, recipe_of(options)))

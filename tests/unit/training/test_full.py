@@ -389,6 +389,26 @@ def test_the_estimate_is_what_torch_keeps(tiny, shared):
     assert fewer != pytest.approx(kept(net, batch), rel=0.03)  # the control
 
 
+def test_only_activations_are_held_more_than_once(tiny, monkeypatch):
+    from tests.unit.training.test_training_memory import SHAPE, rows
+
+    from tuneworthy.training import memory_fit
+    from tuneworthy.training.loss import open_net
+
+    base = tiny.model("llama", **SHAPE).requires_grad_(False)
+    net, pace = open_net(base, range(7, 27), by_hand=False), memory_fit.TrainingSchedule(batch=4)
+    told = memory_fit.estimate(net, rows(4), None, pace)
+    whole = told["weights"] + told["gradient"] + told["optimizer"]
+    need = whole + 1.6 * (sum(told.values()) - whole)
+    for free, fits in ((need + 1, True), (need - 1, False)):
+        monkeypatch.setattr(memory_fit, "free_memory", lambda device, free=free: free)
+        if fits:
+            assert memory_fit.plan_memory(net, rows(4), None, pace, False)["optimizer"]
+        else:
+            with pytest.raises(DoesNotFit):
+                memory_fit.plan_memory(net, rows(4), None, pace, False)
+
+
 def _flip(folder):
     data = bytearray((folder / NAME).read_bytes())
     data[-1] ^= 1

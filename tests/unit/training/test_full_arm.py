@@ -49,7 +49,7 @@ def test_its_work_is_that_of_its_rows_and_replayed_ones_cost(tmp_path):
     assert _trained.settings(full.Options(prompt_loss=0.2), 100, 1e-4).prompt_loss == 0.2
 
 
-def test_a_plan_counts_what_trains_slower():
+def test_rslora_costs_what_lora_costs():
     sizes = Sizes(cases=10, train=950, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6)
     plain = lora.estimate(sizes, lora.Options())
     assert lora.estimate(sizes, lora.Options(rslora=True)) == plain

@@ -27,6 +27,7 @@ from tuneworthy.arms._trained import PromptingMethod, prompting_with, recipe_of,
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Query
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model, Prompt
 from tuneworthy.prompting.messages import build_all
@@ -194,8 +195,8 @@ def _notes(options: DistilOptions, facts: dict[str, Any]) -> tuple[str, ...]:
     pairs, notes = facts["pairs"], []
     if options.samples < FEW:
         notes.append(
-            f"{options.samples} samples for each input are few: with fewer than {FEW} a wrong "
-            "answer of the teacher is seldom outvoted"
+            f"with {count_noun(options.samples, 'sample')} for each input, fewer than {FEW}, a "
+            "wrong answer of the teacher is seldom outvoted"
         )
     kept = f"the teacher wrote for {pairs['inputs']:,} inputs, {pairs['kept']:,} are kept"
     left = ", ".join(f"{count:,}: {why}" for why, count in pairs["rejected"].items())

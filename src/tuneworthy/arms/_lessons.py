@@ -107,7 +107,9 @@ def lesson_of(setup: Setup, options: DistilOptions, written: Written) -> Lesson:
     """Return the rows of the student. Raises DoesNotApply if no pair of the teacher is kept."""
     if not written.pairs:
         told = "; ".join(f"{len(ids)}: {why}" for why, ids in sorted(written.rejected.items()))
-        raise DoesNotApply(f"none of the teacher's answers is kept ({told})")
+        raise DoesNotApply(
+            f"none of the teacher's answers is kept ({told}): lower `agree`, or use another teacher"
+        )
     order = sorted(written.pairs, key=lambda pair: digest(["held", pair.query.id]))
     count = min(HELD, len(order) // HELD_SHARE)
     gold = list(setup.train) if options.gold == "auto" else []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from tuneworthy.arms._distilled import adapter_student, taught_student
 from tuneworthy.arms._lessons import DistilOptions
@@ -24,9 +26,11 @@ _COUNTED = 8  # training inputs whose prompts are counted
 class Options(DistilOptions):
     """As `distil`, with the tuned model as its own teacher under the best prompt of the fold.
 
-    Labelled rows are inputs as well; their answers only reject what the teacher gets wrong.
+    Labelled rows are inputs as well; their answers only reject what the teacher gets wrong. A
+    single greedy sample is what users get under the long prompt today.
     """
 
+    samples: Annotated[int, Field(ge=1, le=64)] = 1
     teacher_prompt: Prompt = "best"
     student: Literal["tune"] = "tune"
     learns: Literal["teacher"] = "teacher"

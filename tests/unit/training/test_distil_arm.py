@@ -138,7 +138,7 @@ def test_kl_needs_a_local_teacher_with_the_same_tokens(opened, tmp_path):
     assert fitted.trace["gradient"] == "autograd"
     files = [f.artefact / "adapter_model.safetensors" for f in (fitted, text)]
     assert files[0].read_bytes() != files[1].read_bytes()
-    assert any("1 samples" in note for note in fitted.notes), "few samples are warned of"
+    assert any("with 1 sample for" in note for note in fitted.notes), "few samples are warned of"
 
 
 @pytest.mark.full

@@ -27,7 +27,7 @@ from tuneworthy.watch.live_inputs import Inputs, compare_inputs
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 STUDY, SIZES = 300, (50, 100, 200, 400)
-SHARES = (0.0, 0.1, 0.25, 0.5)
+SHARES = (0.5, 0.25, 0.1, 0.0)
 RULE = (two_samples, live_inputs, text_classifier)
 Draw = Callable[[np.random.Generator, int, int, float], tuple[Inputs, Inputs]]
 
@@ -113,8 +113,8 @@ def cell(draw: Draw, seed: list[int], repetitions: int, n: int, share: float) ->
 
 def jobs(made: dict[str, Draw]) -> Iterator[tuple[str, Draw, list[int], int, float]]:
     """Yield every cell: its name, draw, seed, requests and share of strange ones."""
-    for share in SHARES:
-        for at, (name, draw) in enumerate(made.items()):
+    for at, (name, draw) in enumerate(made.items()):
+        for share in SHARES:
             for n in SIZES:
                 yield f"{name}, n {n}, share {share}", draw, [at, n, int(100 * share)], n, share
 

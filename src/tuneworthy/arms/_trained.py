@@ -145,6 +145,8 @@ def train_model(setup: Setup, options: TrainingOptions, seed: int, ask: Promptin
     from tuneworthy.training.lora import fit_lora
     from tuneworthy.training.training_data import Example, TrainingData
 
+    if ask.objective is not None and (options.replay or options.prompt_loss):
+        raise DoesNotApply("`replay` and `prompt_loss` are of the likelihood, not of this loss")
     full = not isinstance(options, TuningOptions)
     rate = rate_of(model.module.config, options.rate, full=full)
     setup.say(f"learning rate {rate.value:g}: {rate.why}")

@@ -27,7 +27,7 @@ _SHOWN = 5  # changed cases in a report
 _TAIL = 0.025
 _BARE = 0.1
 """Share of the adapter's own effect that the base may be off without it. The base finds the tuned
-answers unlikely, and bf16 rounds such tokens more: 0.051 nats were seen where the effect was 2.5."""
+answers unlikely, and bf16 rounds such tokens more: .051 nats were seen at an effect of 2.5."""
 Table = Sequence[Sequence[float] | None]
 
 

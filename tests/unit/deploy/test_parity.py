@@ -1,5 +1,7 @@
 """N18: which differences between an exported form and the evaluated model refuse a build."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from tuneworthy.core.answer import Answer, Score
@@ -92,6 +94,23 @@ def test_log_probabilities_are_held_to_the_noise_floor():
 def test_an_adapter_that_is_not_applied_is_seen_even_where_answers_agree():
     assert not scored(0.1, base=-3.0, exact=False).failed
     assert "not applied" in scored(-2.9, base=-3.0, exact=False).failed[0]
+
+
+@pytest.mark.parametrize(("bare", "fails"), [(-3.0, False), (-2.8, False), (-2.5, True)])
+def test_without_its_adapter_a_form_is_the_base(bare, fails):
+    class Switched(Fake):
+        peft = "there is an adapter to turn off"
+
+        @contextmanager
+        def without_adapter(self):
+            self.shift = bare
+            yield
+            self.shift = 0.0
+
+    held = reference(answers(), tuned=table(0.0), base=table(-3.0))
+    parity = compare_form("peft", Switched(answers()), held, exact=True)
+    assert any("it is not the base" in why for why in parity.failed) is fails
+    assert parity.distance.bare == pytest.approx(abs(bare + 3.0))
 
 
 def test_other_tokens_in_a_prompt_fail():

@@ -42,23 +42,23 @@ class Group:
         """Return whether somebody reads a row token by token."""
         return any(stream.watched for lane in self.lanes for stream in lane.streams)
 
-    def admitted(self, tokens: int) -> list[tuple[Lane, list[Stream]]]:
-        """Take streams out of the queue, and say which lane each joins.
+    def turns(self, tokens: int) -> list[tuple[Lane, list[Stream]]]:
+        """Return the lanes that have work, each with the streams that join it now.
 
-        A lane holds no more than `tokens` padded tokens, unless a single row has more.
+        A lane holds no more than `tokens` padded tokens, unless a single row has more. Few rows
+        share one lane, whose steps then run on all cores.
         """
-        running = self.running
-        count = len(self.lanes)
-        used = self.lanes if running + len(self.waiting) >= 2 * count else self.lanes[:1]
-        joins: list[tuple[Lane, list[Stream]]] = [(lane, []) for lane in used]
+        few = self.running + len(self.waiting) < 2 * len(self.lanes)
+        joins: list[tuple[Lane, list[Stream]]] = [(lane, []) for lane in self.lanes]
         while self.waiting:
-            lane, new = min(joins, key=lambda pair: len(pair[0].streams) + len(pair[1]))
+            open_ = joins[:1] if few else joins
+            lane, new = min(open_, key=lambda pair: len(pair[0].streams) + len(pair[1]))
             rows = [*lane.streams, *new, self.waiting[0]]
             longest = max(len(s.ids) + s.options.room for s in rows if s.options)
             if len(rows) > 1 and longest * len(rows) > tokens:
                 break
             new.append(self.waiting.pop(0))
-        return [(lane, new) for lane, new in joins if new]
+        return [(lane, new) for lane, new in joins if new or lane.streams]
 
 
 class Batcher:
@@ -119,13 +119,11 @@ class Batcher:
         model, over = group.model, []
         over += [stream for stream in group.waiting if stream.dropped]
         group.waiting = [stream for stream in group.waiting if not stream.dropped]
-        joins = group.admitted(max(1, model.tokens // len(group.lanes)))
+        joins = group.turns(max(1, model.tokens // len(group.lanes)))
         try:
             with model._adapted():
-                self._both([(lane.join, (new,)) for lane, new in joins])
                 steps = 1 if group.watched else STEPS
-                lanes = [lane for lane in group.lanes if lane.streams]
-                parts = self._both([(lane.advance, (steps,)) for lane in lanes])
+                parts = self._both([(lane.turn, (new, steps)) for lane, new in joins])
         except Exception as error:
             lost = [stream for lane in group.lanes for stream in lane.clear()]
             lost += [stream for _, new in joins for stream in new if stream not in lost]

@@ -65,6 +65,12 @@ class Lane:
         turned, device = self.net.decoder is not None, self.net.module.device
         return OpenState(self.net.layers, turned, self.prefix, device)
 
+    def turn(self, new: Sequence[Stream], steps: int) -> list[Stream]:
+        """Let streams join and make some steps; return the streams that ended, or were dropped."""
+        if new:
+            self.join(new)
+        return self.advance(steps)
+
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def join(self, streams: Sequence[Stream]) -> None:
         """Read the prompts of some streams, and decode them from the next step on."""

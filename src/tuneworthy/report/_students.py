@@ -54,8 +54,11 @@ def _columns(results: Results, spec: Spec) -> list[tuple[str, str, str]]:
     simple = {"tune": "lora", "classifier": "tfidf"}.get(student, "")
     if student == "classifier" and own.get("head") == "vectors":
         simple = "embedding_head"
+    long = {arm.name for arm in results.evidence.arms if arm.tool == "prompt" and arm.finalist}
+    itself = spec.arm == "prompt_distil"  # its teacher is the best prompt of the same model
     wanted: list[tuple[str, list[Matches]]] = [
-        ("teacher", [lambda s: s.role == _CEILING and s.arm == "teacher"]),
+        ("teacher", [lambda s: itself and s.name in long,
+                     lambda s: not itself and s.role == _CEILING and s.arm == "teacher"]),
         ("distilled student", [lambda s: s.name == spec.name]),
         ("untouched student", [lambda s: same(s, "nothing", ()),
                                lambda s: student == "tune" and s.arm == "zero_shot"]),

@@ -69,7 +69,8 @@ class Lane:
         """Let streams join and make some steps; return the streams that ended, or were dropped."""
         if new:
             self.join(new)
-        return self.advance(steps)
+        ended: list[Stream] = self.advance(steps)
+        return ended
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def join(self, streams: Sequence[Stream]) -> None:

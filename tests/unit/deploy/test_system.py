@@ -7,7 +7,7 @@ import pytest
 from tests import studies
 from tests.contract.test_packs import DOCS, speaking
 
-from tuneworthy.arms import embedding_head
+from tuneworthy.arms._vector_head import vector_head
 from tuneworthy.core.artefact import Artefact, Pack, Passages
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import ModelError
@@ -43,7 +43,7 @@ def sealed(folder, pack, **fingerprint):
 @pytest.fixture
 def head(tmp_path, monkeypatch):
     monkeypatch.setattr(_vectors, "encode", encode)
-    fitted = embedding_head.classifier(10.0, 0)
+    fitted = vector_head(10.0, 0)
     fitted.fit(encode([r["input"] for r in ROWS]), [r["output"] for r in ROWS])
     (tmp_path / "classifier").mkdir()
     classifier_file.save_classifier(fitted, tmp_path / artefact_folder.CLASSIFIER)

@@ -19,7 +19,7 @@ TRAINED = ("tune", "distil")
 BLOCKED = "No verdict."
 HEADLINES = {
     "tune": "Fine-tune.",
-    "distil": "Fine-tune.",
+    "distil": "Distil a teacher.",
     "keep": "Keep what runs today.",
     "other": "Another system is better.",
     "none": "Nothing beats the reference.",

@@ -106,7 +106,7 @@ def test_the_first_screen_says_what_the_design_says(results):
     ("use", "arm", "said"),
     [
         ("tune", "lora", "Fine-tune."),
-        ("distil", "lora", "Fine-tune."),
+        ("distil", "distil", "Distil a teacher."),
         ("keep", "present", "Keep what runs today."),
         ("none", None, "Nothing beats the reference."),
         ("classifier", "tfidf", "Don't fine-tune yet."),

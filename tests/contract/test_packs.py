@@ -30,6 +30,8 @@ DOCS = tuple(
     Doc(id=f"d{n}", title=label, text=f"A {label} takes {n} days. {studies.WORDS[label][0]}.")
     for n, label in enumerate(studies.LABELS)
 )
+RANK = {"rank": 4}
+SHAPE = {"full": {}, "distil": {"rank": 4, "samples": 1}}
 ROUND_TRIPS = {
     "few_shot": ({"k": 3},),
     "nearest_shots": ({"k": 2},),
@@ -102,10 +104,21 @@ def test_the_pack_of_a_trained_arm_answers_as_the_arm(name, tmp_path, monkeypatc
 
     monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path / "cache"))
     engine = open_hf(tiny_llama(tmp_path / "model"), "hf:./model", "float32")
-    made = setup(tmp_path, docs=DOCS, models={"base": engine, "tune": engine})
-    made = replace(made, recipe=Recipe(kind="nearest", k=1))
+    teacher = Scripted("scripted:teacher", speaking)
+    made = setup(tmp_path, docs=DOCS, models={"base": engine, "tune": engine, "teacher": teacher})
+    free = [case.query().model_copy(update={"id": f"free {case.id}"}) for case in cases()[30:36]]
+    made = replace(made, recipe=Recipe(kind="nearest", k=1), unlabelled=free)
     arm = load("arms", name)
-    learnt = arm.fit(made, arm.Options(epochs=3, rank=4, rate=1e-2), 0)
+    try:
+        learnt = arm.fit(
+            made, arm.Options(**{"epochs": 3, "rate": 1e-2} | SHAPE.get(name, RANK)), 0
+        )
+    except DoesNotApply as reason:  # a random model ends no answer, so it teaches nothing
+        assert name == "prompt_distil"
+        pytest.skip(str(reason))
+    if name == "full":
+        assert learnt.pack is None, "no form holds all weights yet: then `build` refuses the arm"
+        return
     pack = Pack.model_validate(json.loads(learnt.pack.model_dump_json()))
     assert pack.adapter
     assert pack.role == "tune"

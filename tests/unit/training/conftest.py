@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from tuneworthy.ledger import failpoint as planted
+
 CHATML = (
     "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nBe useful.<|im_end|>\n{% endif %}"
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -196,3 +198,9 @@ def make_rows(tokenizer, count=12, seed=0, **kwargs):
     from tuneworthy.training.render import render
 
     return [render(tokenizer, e.messages, e.answer) for e in examples(count, seed, **kwargs)]
+
+
+@pytest.fixture(autouse=True)
+def passes_of_this_test(monkeypatch):
+    """Count the passes through a failpoint anew: other tests plant the same ones."""
+    monkeypatch.setattr(planted, "_passed", {})

@@ -36,8 +36,8 @@ def _seeds(report: BuildReport) -> str:
 
 
 def _form(form: BuiltForm, planned: bool) -> str:
-    size = "?" if form.bytes is None else _size(form.bytes)
-    about = f"about {size}" if planned else size
+    size = "small" if form.bytes is None else _size(form.bytes)
+    about = f"about {size}" if planned and form.bytes is not None else size
     seconds = "" if form.seconds is None else f" {form.seconds:.1f} s"
     notes = f"  {'; '.join(form.notes)}" if form.notes else ""
     return f"  {form.form:<11} {about:<9}{seconds}{notes}"

@@ -31,8 +31,8 @@ class DeployedArm:
     """One arm, fitted lazily on the first input whose answer is not in the ledger.
 
     `recorded` are its logged answers to the new inputs, by id, for an arm that is only recorded.
-    `everything`: as `build` hands it over, fitted on all rows except the dev rows, with one split
-    too, and choosing its prompt as in the study.
+    It chooses its prompt as in the study. `everything`: as `build` hands it over, fitted on all
+    rows except the dev rows, with one split too.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class DeployedArm:
             logged = {**runner.recorded.get(name, {}), **recorded}
             self.runner = replace(runner, recorded={**runner.recorded, name: logged})
         recipe = best_earlier_recipe(runs, spec, fold, runner.task.seed)
-        part, prompts = deployment_part(runner.split, fold), tuple[Recipe, ...]()
+        part = deployment_part(runner.split, fold)
         if everything:
             part = _with_test_rows(runner, part)
-            prompts = simplest_prompts(runs, fold, runner.task.seed) if chooses_prompt(spec) else ()
+        prompts = simplest_prompts(runs, fold, runner.task.seed) if chooses_prompt(spec) else ()
         part = part.learnt(chooses(spec))
         self.unit = _Unit(spec, seed, fold, part, recipe, dev=False, prompts=prompts)
 

@@ -1,10 +1,19 @@
 """What is built from a study: which rows it learns from, and which prompt it stands on."""
 
+from types import SimpleNamespace
+
+import pytest
+
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.measure.built_arm import best_earlier_recipe, deployment_part, scores_of
+from tuneworthy.measure.built_arm import (
+    DeployedArm,
+    best_earlier_recipe,
+    deployment_part,
+    scores_of,
+)
 
 
 def test_under_cross_fitting_the_scored_rows_are_learnt_from_but_no_copy_twice():
@@ -50,3 +59,18 @@ def test_scores_are_those_of_the_seed_that_is_built():
         for seed, value in ((0, 0.25), (1, 0.75))
     ]
     assert scores_of(runs, "one", 1) == {"a": 0.75}
+
+
+@pytest.mark.parametrize(("arm", "count"), [("constrained", 1), ("lora", 0)])
+def test_an_arm_that_chooses_its_prompt_chooses_among_those_of_the_study(arm, count):
+    spec = Spec(name=arm, arm=arm, tool="schema")
+    own = Run(spec=spec, seed=0, fold=0, state="measured")
+    runs = [
+        *(r.model_copy(update={"fold": 0}) for r in (prompt("one", 0.5, 1), prompt("two", 0.7, 2))),
+        own,
+    ]
+    part = Part(train=("c", "d"), dev=("e",), test=("a", "b"))
+    runner = SimpleNamespace(split=Split(k=1, parts=(part,)), task=SimpleNamespace(seed=0))
+    made = DeployedArm(runner, runs, arm, 0, {})
+    assert len(made.unit.prompts) == count
+    assert made.unit.recipe.k == 2

@@ -39,9 +39,10 @@ from tuneworthy.deploy.artefact_folder import (
     seal_artefact,
     with_identity,
 )
-from tuneworthy.deploy.expiry import expiry
+from tuneworthy.deploy.expiry import expiry_of, made_on
 from tuneworthy.deploy.hub import push
 from tuneworthy.deploy.system import deciding_settings, open_artefact
+from tuneworthy.extras.freshness_rate import READS, staleness_of
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.trouble import output_errors
 from tuneworthy.measure.built_arm import DeployedArm
@@ -307,8 +308,15 @@ class Building:
             pack=pack,
             task=deciding_settings(task, pack.role),
             evidence=self.evidence.hash,
-            expires=expiry(self.evidence, self._result, datetime.now(UTC).date()),
+            expires=self._expires,
         )
+
+    @property
+    def _expires(self) -> str | None:
+        made = made_on(self.session.ledger.doors(self.session.study))
+        stale = self.evidence.staleness or staleness_of(self.session.task, (), ())
+        reads = bool(load("arms", self.spec.arm).NEEDS & READS)
+        return expiry_of(made, stale, self._result, reads, datetime.now(UTC).isoformat()).day
 
     def _parts(self, artefact: Artefact, arm: DeployedArm | None) -> Parts:
         session, pack = self.session, artefact.pack

@@ -25,6 +25,7 @@ from tuneworthy.data.docs import read_docs
 from tuneworthy.data.raw import RowFault
 from tuneworthy.data.rows import read_rows, sortable_time, to_case
 from tuneworthy.data.taskfile import read_task
+from tuneworthy.deploy.expiry import expiry_of, made_on
 from tuneworthy.extras.freshness_rate import READS, staleness_of
 from tuneworthy.extras.training_size_curve import LEARNERS
 from tuneworthy.ledger.store import HOME, STORE, open_ledger
@@ -34,7 +35,7 @@ from tuneworthy.results_folder import against_ledger, find_results, read_results
 from tuneworthy.watch import live_answers
 from tuneworthy.watch.conclusion import SHARES, conclude
 from tuneworthy.watch.live_answers import StudyArm
-from tuneworthy.watch.live_facts import expiry_of, facts_moment, moved_facts, utc_now
+from tuneworthy.watch.live_facts import facts_moment, moved_facts, utc_now
 from tuneworthy.watch.live_inputs import Inputs, compare_inputs
 from tuneworthy.watch.request_log import RequestLog, read_log
 
@@ -241,8 +242,7 @@ def _made(home: Path, study: Results) -> str | None:
     if not (home / HOME / STORE).exists():
         return None
     with open_ledger(home, write=False) as ledger:
-        doors = ledger.doors(str(study.reproduce.get("study", "")))
-    return min((str(door["at"]) for door in doors if door["purpose"] == "compare"), default=None)
+        return made_on(ledger.doors(str(study.reproduce.get("study", ""))))
 
 
 def _arm_in_use(study: Results, name: str | None) -> ArmResult | None:

@@ -1,23 +1,54 @@
-"""The day after which a deployed arm should not be trusted any more."""
+"""The day from which a verdict, and what was built on it, no longer holds."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
 
-from tuneworthy.core.evidence import ArmResult, Evidence
+from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.freshness import Freshness
+from tuneworthy.core.live_check import Expiry
+from tuneworthy.core.span import CENTURY
 
-FROZEN = {"tune", "classifier", "distil"}  # tools whose facts stay as they were learnt
-_MOST = 36_500  # days
+
+def made_on(doors: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return when a study first opened its rows, by the ledger's doors; None if it did not."""
+    return min((str(door["at"]) for door in doors if door["purpose"] == "compare"), default=None)
 
 
-def expiry(evidence: Evidence, arm: ArmResult, today: date) -> str | None:
-    """Return the ISO date on which facts may be too old, or the model is withdrawn; the earlier.
+def expiry_of(
+    made: str | None,
+    staleness: Freshness | None,
+    arm: ArmResult | None,
+    reads_docs: bool,
+    today: str,
+) -> Expiry:
+    """Return the day from which the verdict no longer holds: facts gone stale, or model retired.
 
-    Facts count for a tool that keeps them in its weights; their days are the lower bound. None if
-    neither is known.
+    Facts go stale after the fewest days that the study gives (see extras/freshness_rate.py),
+    counted from the day it was made; not for an arm that looks them up.
     """
-    ends = [date.fromisoformat(arm.expires)] if arm.expires else []
-    stale = evidence.staleness
-    if arm.tool in FROZEN and stale is not None and stale.days is not None:
-        ends.append(today + timedelta(days=int(min(stale.days.low, _MOST))))
-    return min(ends).isoformat() if ends else None
+    ends: list[tuple[str, str]] = []
+    why = "no end of the model is known"
+    if arm and arm.expires:
+        ends.append((arm.expires, "the model that the arm stands on is retired"))
+    days = staleness.days if staleness else None
+    if reads_docs:
+        why += "; the arm looks facts up, so they do not go stale in it"
+    elif days is None:
+        said = (staleness.because if staleness else "") or "knowledge.changed_share is not set"
+        why += f"; how fast facts change is not known ({said})"
+    elif made is None:
+        why += "; the date of the study is not known: no ledger lies beside it"
+    elif days.low >= CENTURY:
+        why += "; no fact is known to change"
+    else:
+        last = datetime.fromisoformat(made).date() + timedelta(days=int(days.low))
+        share = f"{100 * staleness.stale_ok:.3g} %" if staleness else ""
+        ends.append((last.isoformat(), f"more than {share} of the facts may be stale then"))
+    if not ends:
+        return Expiry(day=None, because=why)
+    day, because = min(ends)
+    return Expiry(day=day, passed=date.fromisoformat(today[:10]) > date.fromisoformat(day),
+                  because=because)  # fmt: skip

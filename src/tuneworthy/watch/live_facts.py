@@ -1,18 +1,15 @@
-"""Facts that moved since the study, and the day from which its verdict no longer holds."""
+"""Requests about facts that moved since the study."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 
 from tuneworthy.core.case import Case
-from tuneworthy.core.evidence import ArmResult
-from tuneworthy.core.freshness import Freshness
-from tuneworthy.core.live_check import Expiry, MovedFacts
+from tuneworthy.core.live_check import MovedFacts
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.record import digest
-from tuneworthy.core.span import CENTURY
 from tuneworthy.data.docs import Doc
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.retrieval.index import index
@@ -70,43 +67,6 @@ def moved_facts(
         other=told.count("other"),
         stale=share_of(old, len(moved), level) if moved else None,
     )
-
-
-def expiry_of(
-    made: str | None,
-    staleness: Freshness | None,
-    arm: ArmResult | None,
-    reads_docs: bool,
-    today: str,
-) -> Expiry:
-    """Return the day from which the verdict no longer holds: facts gone stale, or model retired.
-
-    Facts go stale after the fewest days that the study gives (see extras/freshness_rate.py),
-    counted from the day it was made; not for an arm that looks them up.
-    """
-    ends: list[tuple[str, str]] = []
-    why = "no end of the model is known"
-    if arm and arm.expires:
-        ends.append((arm.expires, "the model that the arm stands on is retired"))
-    days = staleness.days if staleness else None
-    if reads_docs:
-        why += "; the arm looks facts up, so they do not go stale in it"
-    elif days is None:
-        said = (staleness.because if staleness else "") or "knowledge.changed_share is not set"
-        why += f"; how fast facts change is not known ({said})"
-    elif made is None:
-        why += "; the date of the study is not known: no ledger lies beside it"
-    elif days.low >= CENTURY:
-        why += "; no fact is known to change"
-    else:
-        last = datetime.fromisoformat(made).date() + timedelta(days=int(days.low))
-        share = f"{100 * staleness.stale_ok:.3g} %" if staleness else ""
-        ends.append((last.isoformat(), f"more than {share} of the facts may be stale then"))
-    if not ends:
-        return Expiry(day=None, because=why)
-    day, because = min(ends)
-    return Expiry(day=day, passed=date.fromisoformat(today[:10]) > date.fromisoformat(day),
-                  because=because)  # fmt: skip
 
 
 def utc_now() -> str:

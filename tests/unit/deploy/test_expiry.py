@@ -1,31 +1,14 @@
-"""When an artefact expires: by its facts where it keeps them, by its model where that ends."""
+"""When a study was made, from which expiry counts (its rule: unit/watch/test_live_facts)."""
 
-from datetime import date
-from types import SimpleNamespace
+from tuneworthy.deploy.expiry import made_on
 
-import pytest
-
-from tuneworthy.core.interval import Interval
-from tuneworthy.deploy.expiry import expiry
-
-TODAY = date(2026, 1, 1)
-DAYS = SimpleNamespace(days=Interval(mean=60.0, low=30.9, high=90.0))
+DOORS = [
+    {"at": "2026-03-01T00:00:00", "purpose": "compare"},
+    {"at": "2026-01-01T00:00:00", "purpose": "score"},
+    {"at": "2026-02-01T00:00:00", "purpose": "compare"},
+]
 
 
-@pytest.mark.parametrize(
-    ("tool", "ends", "stale", "expected"),
-    [
-        ("tune", None, DAYS, "2026-01-31"),
-        ("classifier", None, DAYS, "2026-01-31"),
-        ("prompt", None, DAYS, None),
-        ("tune", None, None, None),
-        ("tune", None, SimpleNamespace(days=None), None),
-        ("bigger", "2026-01-10", None, "2026-01-10"),
-        ("tune", "2026-01-10", DAYS, "2026-01-10"),
-        ("tune", "2026-03-10", DAYS, "2026-01-31"),
-        ("tune", None, SimpleNamespace(days=Interval(mean=9e9, low=9e9, high=9e9)), "2125-12-08"),
-    ],
-)
-def test_the_earlier_end_counts(tool, ends, stale, expected):
-    arm, evidence = SimpleNamespace(tool=tool, expires=ends), SimpleNamespace(staleness=stale)
-    assert expiry(evidence, arm, TODAY) == expected
+def test_a_study_was_made_when_it_first_compared_its_rows():
+    assert made_on(DOORS) == "2026-02-01T00:00:00"
+    assert made_on(DOORS[1:2]) is None

@@ -10,8 +10,9 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.span import CENTURY
 from tuneworthy.data.docs import Doc
+from tuneworthy.deploy.expiry import expiry_of
 from tuneworthy.watch import live_facts
-from tuneworthy.watch.live_facts import expiry_of, facts_moment, moved_facts
+from tuneworthy.watch.live_facts import facts_moment, moved_facts
 
 TODAY = "2026-03-01T00:00:00+00:00"
 TOPICS = ("leave", "parking", "lunch", "travel", "badge", "laptop")

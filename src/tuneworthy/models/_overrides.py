@@ -65,7 +65,7 @@ class OverriddenModel:
         return with_overrides(adapted, self._dial, self._store, self._salt)
 
     def without_layers(self, every: int) -> Any:
-        """Return the model with one of `every` layers, behind the same dial."""
+        """Return the model with one of `every` layers, under the same overrides."""
         cut = without_layers(self._model, every)
         return with_overrides(cut, self._dial, self._store, self._salt)
 

@@ -183,7 +183,7 @@ class Worker(threading.Thread):
                     self._join(job)
 
     def _prompted(self, jobs: Sequence[Job]) -> None:
-        """Write the prompts of requests to one system, as it does itself."""
+        """Build the prompts that an opened artefact sends for some requests."""
         system = jobs[0].system
         assert system is not None
         try:

@@ -208,7 +208,7 @@ def finish(stream: Stream, cached: int) -> None:
 
 
 def _filled_up(ended: Sequence[bool]) -> list[int]:
-    """Return the rows to keep: rows from the end take the places of those that ended."""
+    """Return the slots to keep, in order: the last rows fill the slots of rows that ended."""
     count = sum(not end for end in ended)
     behind = (k for k in range(count, len(ended)) if not ended[k])
     return [next(behind) if ended[k] else k for k in range(count)]

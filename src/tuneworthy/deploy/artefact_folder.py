@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from tuneworthy.core.artefact import Artefact
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.record import digest, file_sha256, plain_file
+from tuneworthy.ledger.blobs import sync
 from tuneworthy.ledger.failpoint import failpoint
 from tuneworthy.ledger.trouble import output_errors
 
@@ -75,8 +76,8 @@ def publish_artefact(draft: Path, folder: Path) -> Path:
     with output_errors(folder):
         for path in sorted(draft.rglob("*")):
             failpoint("artefact.sync")
-            _sync(path)
-        _sync(draft)
+            sync(path)
+        sync(draft)
         old = folder.with_name(f"{_OLD}{folder.name}")
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
@@ -90,7 +91,7 @@ def publish_artefact(draft: Path, folder: Path) -> Path:
         note = folder.with_name(f"{LATEST}.part")
         note.write_text(folder.name + "\n", "utf-8")
         os.replace(note, folder.with_name(LATEST))
-        _sync(folder.parent)
+        sync(folder.parent)
     return folder
 
 
@@ -168,11 +169,3 @@ def _check(folder: Path, name: str, expected: str) -> None:
 
 def _refused(what: str, where: Any, got: str) -> ModelError:
     return ModelError(what, where=str(where), got=got, fix=_AGAIN, kept=_KEPT)
-
-
-def _sync(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

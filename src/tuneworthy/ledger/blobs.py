@@ -43,7 +43,7 @@ def publish(folder: Path, final: Path | None = None) -> Path:
         failpoint("publish.before")
         os.rename(part, folder / MANIFEST)
         for inner in {folder, *(p for p in folder.rglob("*") if p.is_dir())}:
-            sync_folder(inner)
+            sync(inner)
         if final is not None and final != folder:
             _move(folder, final)
         failpoint("publish.after")
@@ -123,9 +123,9 @@ def remove_partial(parent: Path) -> list[Path]:
     return gone
 
 
-def sync_folder(folder: Path) -> None:
-    """Sync a folder, so that renames in it survive a power loss."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: Path) -> None:
+    """Sync a file, or a folder, so that renames in it survive a power loss."""
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:
@@ -142,7 +142,7 @@ def _move(folder: Path, final: Path) -> None:
         os.rename(final, old)
     failpoint("publish.move")
     os.rename(folder, final)
-    sync_folder(final.parent)
+    sync(final.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -157,11 +157,7 @@ def _names(folder: Path) -> Iterator[str]:
 
 
 def _entry(path: Path) -> dict[str, object]:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync(path)
     return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 

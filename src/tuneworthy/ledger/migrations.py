@@ -14,7 +14,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from tuneworthy.core.errors import StoreError
-from tuneworthy.ledger.blobs import sync_folder
+from tuneworthy.ledger.blobs import sync
 from tuneworthy.ledger.failpoint import failpoint
 from tuneworthy.ledger.head import remove_head
 from tuneworthy.ledger.journal import APPLICATION, Journal, connect
@@ -49,7 +49,7 @@ def create(path: Path) -> None:
     finally:
         connection.close()
     os.rename(fresh, path)
-    sync_folder(path.parent)
+    sync(path.parent)
     failpoint("create.after")
 
 
@@ -133,7 +133,7 @@ def backup(path: Path, version: int) -> Path:
         os.chmod(part, 0o600)
         failpoint("backup.before")
         os.rename(part, final)
-        sync_folder(final.parent)
+        sync(final.parent)
         failpoint("backup.after")
     return final
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.record import canonical, file_sha256
+from tuneworthy.ledger.blobs import sync
 from tuneworthy.ledger.failpoint import failpoint
 
 MANIFEST = "tuneworthy.json"
@@ -49,20 +50,12 @@ def publish(built: Path, folder: Path, what: str = "adapter") -> Path:
     """Give a sealed folder its name, durably: sync files, rename, sync the parent folder."""
     for path in sorted(built.iterdir()):
         failpoint(f"{what}.sync")
-        _sync(path)
-    _sync(built)
+        sync(path)
+    sync(built)
     if folder.exists():  # an incomplete leftover: a complete one would have been used
         shutil.rmtree(folder)
     failpoint(f"{what}.before")
     os.replace(built, folder)
     failpoint(f"{what}.after")
-    _sync(folder.parent)
+    sync(folder.parent)
     return folder
-
-
-def _sync(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

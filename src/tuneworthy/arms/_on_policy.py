@@ -21,7 +21,7 @@ def on_policy_student(
     The last epoch is kept; its dev score chooses the best seed, as for other trained arms.
     """
     from tuneworthy.training.learning_rate import rate_of
-    from tuneworthy.training.on_policy import Asked, Pupils, fit_on_policy
+    from tuneworthy.training.on_policy import OnPolicySetup, PromptPair, fit_on_policy
 
     student, teacher = models
     queries, recipe = [pair.query for pair in lesson.pairs], recipe_of(options)
@@ -29,10 +29,10 @@ def on_policy_student(
     long = build_all(
         setup.task, queries, teacher_recipe(setup, options.teacher_prompt), setup.train
     )
-    asked = [Asked(q.id, *pair) for q, *pair in zip(queries, short, long, strict=True)]
+    asked = [PromptPair(q.id, *pair) for q, *pair in zip(queries, short, long, strict=True)]
     rate = rate_of(student.module.config, options.rate)
     how = settings(options, len(asked), rate.value)
-    both = Pupils(student, teacher, asked, answer_token_limit(setup), setup.say)
+    both = OnPolicySetup(student, teacher, asked, answer_token_limit(setup), setup.say)
     done = fit_on_policy(both, how, seed, setup.folder)
     adapted, ask = student.with_adapter(done.adapter), prompting_with(setup, recipe)
     dev = ask.answers([case.query() for case in setup.dev], adapted, 1) if setup.dev else []

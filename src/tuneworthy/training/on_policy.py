@@ -38,7 +38,7 @@ from tuneworthy.training.twin import lora_twin, save_adapter, weights_hash
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptPair:
     """An input: the student's prompt, and the teacher's own prompt for it."""
 
     id: str
@@ -47,17 +47,17 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Pupils:
+class OnPolicySetup:
     """Both engines, the inputs, and the most tokens (`room`) that the student writes for each."""
 
     student: Any
     teacher: Any
-    asked: Sequence[Asked]
+    asked: Sequence[PromptPair]
     room: int
     say: Any = lambda text: None
 
 
-def fit_on_policy(both: Pupils, settings: LoraSettings, seed: int, folder: Path) -> Trained:
+def fit_on_policy(both: OnPolicySetup, settings: LoraSettings, seed: int, folder: Path) -> Trained:
     """Train an adapter in `folder/adapter`, or return the complete one that is there.
 
     The last epoch is kept. An interrupted run resumes from its last checkpoint. Raises NumericError
@@ -75,7 +75,7 @@ def fit_on_policy(both: Pupils, settings: LoraSettings, seed: int, folder: Path)
         "objective": {"loss": "on_policy", "room": both.room,
                       "teacher": digest(dict(both.teacher.fingerprint), 16)},
     }  # fmt: skip
-    course = _Course(both, settings, seed, wrapped, open_plain(wrapped.base_model.model))
+    course = _OnPolicyRun(both, settings, seed, wrapped, open_plain(wrapped.base_model.model))
     told = course.run(Checkpoints(folder / "checkpoints", about, both.say))
     check_learned(told, update_ratio(wrapped), student.module.config.get_text_config().vocab_size)
     trace = course.trace(told)
@@ -90,10 +90,10 @@ def fit_on_policy(both: Pupils, settings: LoraSettings, seed: int, folder: Path)
 
 
 @dataclass
-class _Course:
+class _OnPolicyRun:
     """One run: samples, scores and steps."""
 
-    both: Pupils
+    both: OnPolicySetup
     settings: LoraSettings
     seed: int
     wrapped: Any

@@ -170,7 +170,7 @@ def test_p1_a_killed_on_policy_run_goes_on_to_the_same_bytes(opened, tmp_path, m
     whole = distil.fit(setup_of(student, tmp_path / "whole", teacher, **given), options, 0)
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     monkeypatch.setattr(checkpoint, "SHARE", 1e9)
-    real, steps = on_policy._Course._step, []
+    real, steps = on_policy._OnPolicyRun._step, []
 
     def stops(self, *given):
         if len(steps) == 5:
@@ -178,11 +178,11 @@ def test_p1_a_killed_on_policy_run_goes_on_to_the_same_bytes(opened, tmp_path, m
         steps.append(0)
         return real(self, *given)
 
-    monkeypatch.setattr(on_policy._Course, "_step", stops)
+    monkeypatch.setattr(on_policy._OnPolicyRun, "_step", stops)
     setup = setup_of(student, tmp_path / "cut", teacher, **given)
     with pytest.raises(KeyboardInterrupt):
         distil.fit(setup, options, 0)
-    monkeypatch.setattr(on_policy._Course, "_step", real)
+    monkeypatch.setattr(on_policy._OnPolicyRun, "_step", real)
     said = []
     again = distil.fit(setup_of(student, tmp_path / "cut", teacher, say=said.append, **given),
                        options, 0)  # fmt: skip

@@ -23,8 +23,9 @@ AGAIN = "Give this answer once more, exactly in the form that was asked for and 
 def answer_under_grammar(model: Model, rule: Grammar, limits: Limits) -> Ask:
     """Return a function that asks for answers under a grammar, within limits.
 
-    Labels are scored as continuations, each with its end-of-turn token, and the likeliest is
-    taken, if the model can score and does not think first. All else is decoded under the grammar.
+    Few labels (`Grammar.scored`) are scored as continuations, each with its end-of-turn token, and
+    the likeliest is taken, if the model can score and does not think first. All else is decoded
+    under the grammar.
     """
     limits = limits.model_copy(update={"grammar": rule})
 
@@ -32,7 +33,7 @@ def answer_under_grammar(model: Model, rule: Grammar, limits: Limits) -> Ask:
         replies = model.reply(prompts, limits)
         return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
 
-    if rule.kind == "labels" and _scores(model):
+    if rule.scored and _scores(model):
         return _scored(model, [str(label) for label in rule.value])
     return decoded
 
@@ -86,11 +87,11 @@ def reusable_free_answers(
     """Return a lookup that reuses the free answer to a prompt as the answer under the grammar.
 
     If every token of the greedy free answer is allowed, greedy decoding under the grammar takes
-    the same tokens. For labels, the likeliest is known if they were scored with the free answer.
+    the same tokens. The likeliest of few labels is known if they were scored with the free answer.
     Return None if the model cannot check an answer against its grammar.
     """
     model: Any = setup.models["base"]
-    labels = rule.kind == "labels"
+    labels = rule.scored
     if not (_scores(model) if labels else hasattr(model, "holds")):
         return None
     stands = {

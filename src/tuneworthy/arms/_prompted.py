@@ -12,7 +12,7 @@ from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup
 from tuneworthy.core.artefact import Pack
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Limits, Model, Reply
+from tuneworthy.core.model import SCORED_LABELS, Limits, Model, Reply
 from tuneworthy.core.request_limits import limits_for, reasoning_tokens, scaled_limits
 from tuneworthy.metrics import score_all
 from tuneworthy.prompting.messages import build, build_all
@@ -40,7 +40,7 @@ def prompting_arm(
     target: Any = model or setup.models["base"]
     usual = limits or limits_for(setup.task, answer_token_limit(setup))
     names = [str(label) for label in setup.task.output.labels or ()]
-    scores = labels and names and hasattr(target, "reply_scored")
+    scores = labels and 0 < len(names) <= SCORED_LABELS and hasattr(target, "reply_scored")
 
     unscored = set(sorted(case.id for case in setup.dev)[DEV_MOST:])
 

@@ -26,7 +26,7 @@ CHOOSES_PROMPT = True
 
 
 class Options(Record):
-    """Labels are scored exactly, JSON is decoded under its schema.
+    """A few labels are scored exactly; many labels and JSON are decoded under the grammar.
 
     `draft`: the model answers freely first; a valid draft is kept, an invalid one is written again
     under the grammar with the draft in the prompt (after DCCD, arXiv 2603.03305, which rewrites

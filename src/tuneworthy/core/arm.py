@@ -69,7 +69,7 @@ class Sizes(Record):
 
     `cases` is the number of cases to answer (scored and dev); `train`, `dev` are rows of one fold;
     `shared` is the prompt prefix common to all, `own` the rest of a prompt, `shot` one example,
-    `answer` a gold answer, `cap` the token limit of an answer, `labels` all labels together,
+    `answer` a gold answer, `cap` the token limit of an answer, `labels` all scored labels together,
     `passage` a passage of the documents (0 without documents), `form` the schema or labels that a
     request for a constrained answer carries. `unit`: the length of a token (4 bytes where lengths
     are in bytes). `folds`: how often an arm is fitted. `examples`: how many examples per input the

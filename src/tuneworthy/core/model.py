@@ -12,6 +12,7 @@ from tuneworthy.core.case import Message
 from tuneworthy.core.record import Record, Text
 
 Prompt = Sequence[Message]
+SCORED_LABELS = 16  # most labels that are scored for each prompt; more are decoded token by token
 
 
 class Grammar(Record):
@@ -23,6 +24,15 @@ class Grammar(Record):
     kind: Literal["json", "labels", "regex"]
     value: Any
     spaced: bool = False
+
+    @property
+    def scored(self) -> bool:
+        """Return whether the answer is the likeliest of few labels, each of which is scored.
+
+        Scoring reads every label for every prompt: 77 labels took five times as long as an answer
+        on the embedded model. With many labels the answer is decoded under the list, as servers do.
+        """
+        return self.kind == "labels" and len(self.value) <= SCORED_LABELS
 
 
 class Limits(Record):

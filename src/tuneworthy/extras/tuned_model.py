@@ -19,7 +19,7 @@ from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.code import code_version
 from tuneworthy.core.errors import NumericError
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.model import Scorer
+from tuneworthy.core.model import SCORED_LABELS, Scorer
 from tuneworthy.core.record import digest
 from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.run import Run
@@ -134,10 +134,10 @@ class TunedPair:
     def confidences(self) -> list[dict[str, Any]]:
         """Return {case, before, after} of up to 120 cases: (label, probability) of each model.
 
-        Empty if the task has no closed labels, or the model can't score given answers.
+        Empty if the task has no closed labels or too many to score, or the model can't score them.
         """
         names = [str(label) for label in self.runner.task.output.labels or ()]
-        if self.runner.task.output.type != "label" or not names:
+        if self.runner.task.output.type != "label" or not 0 < len(names) <= SCORED_LABELS:
             return []
         if not isinstance(self.model, Scorer):
             return []

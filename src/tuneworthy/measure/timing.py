@@ -9,7 +9,7 @@ import psutil
 
 from tuneworthy.core.arm import Recipe, Sizes
 from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.core.model import Limits, Model
+from tuneworthy.core.model import SCORED_LABELS, Limits, Model
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.measure.planning import Speed
@@ -50,6 +50,8 @@ def sizes(
     answer = [length(case.output) - bare + 1 for case in sample]
     mean_own, mean_answer = sum(own) / len(own), sum(answer) / len(answer)
     labels = task.output.labels or ()
+    if len(labels) > SCORED_LABELS:  # they are decoded, not scored
+        labels = ()
     return Sizes(
         cases=len(cases),
         train=train,

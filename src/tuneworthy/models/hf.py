@@ -240,7 +240,7 @@ class HF(Cached):
 
     def _chosen(self, limits: Limits) -> bool:
         """Return whether the answer is picked among labels by likelihood instead of decoded."""
-        return limits.grammar is not None and limits.grammar.kind == "labels" and not self.thinks
+        return limits.grammar is not None and limits.grammar.scored and not self.thinks
 
     def _generate(
         self, ids: Sequence[Any], limits: Limits, samples: Sequence[int] | None = None

@@ -11,7 +11,7 @@ import pytest
 from models_kit import EMBEDDED, FAMILIES, PROMPTS, TEXTS, ask, build, make_adapter
 
 from tuneworthy.core.errors import ModelError, NumericError, TaskError
-from tuneworthy.core.model import Grammar, Limits, Model, Scorer
+from tuneworthy.core.model import SCORED_LABELS, Grammar, Limits, Model, Scorer
 
 pytestmark = pytest.mark.full
 ROOM = 12
@@ -375,6 +375,18 @@ def test_n13_a_label_is_the_likeliest_of_all(engine):
     drawn = {r.text for s in range(4) for r in engine.reply(
         PROMPTS, hot.model_copy(update={"sample": s}))}  # fmt: skip
     assert len(drawn) >= 4, "at a high temperature all labels come up"
+
+
+def test_many_labels_are_decoded_under_their_list_and_not_scored(engine, monkeypatch):
+    many = [f"{word} {n}" for word in ("yes", "no", "perhaps") for n in range(6)]
+    few = Grammar(kind="labels", value=many[:SCORED_LABELS])
+    rule = Grammar(kind="labels", value=many)
+    assert few.scored
+    assert not rule.scored
+    monkeypatch.setattr(engine, "_scores", None)  # would fail if a label were scored
+    answers = engine.reply(PROMPTS, Limits(max_tokens=9, grammar=rule))
+    assert {answer.text for answer in answers} <= set(many)
+    assert all(engine.holds(answer.text, rule) for answer in answers)
 
 
 def test_a_grammar_that_cannot_be_compiled_is_named(engines):

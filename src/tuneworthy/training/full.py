@@ -52,11 +52,11 @@ def fit_full(
     Arguments and errors are those of `lora.fit_lora`. DoesNotFit with numbers, before anything is
     copied, if memory or disk lack room. Only the best epoch so far is kept on disk.
     """
-    return fit(model, lessons, settings, (seed, folder), _Whole(model, folder))
+    return fit(model, lessons, settings, (seed, folder), WholeMethod(model, folder))
 
 
 @dataclass(frozen=True)
-class _Whole:
+class WholeMethod:
     """All weights of a copy of the model."""
 
     model: Any

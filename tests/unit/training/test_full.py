@@ -137,7 +137,7 @@ def saved(engine, folder, change=None):
     """Write the engine's own weights as full tuning would; `change` edits the copy first."""
     import torch
 
-    from tuneworthy.training.full import _Whole, trained_copy
+    from tuneworthy.training.full import WholeMethod, trained_copy
 
     copy = trained_copy(engine.module)
     if change:
@@ -145,7 +145,7 @@ def saved(engine, folder, change=None):
             change(copy)
     about = {"base": {"spec": engine.spec, "weights": engine.fingerprint["weights"]}}
     shutil.rmtree(folder, ignore_errors=True)
-    _Whole(engine, folder).save(copy, folder, about)
+    WholeMethod(engine, folder).save(copy, folder, about)
     return folder
 
 

@@ -1,0 +1,1 @@
+"""Failure modes of training and inference, one a file: how to plant, detect and repair them."""

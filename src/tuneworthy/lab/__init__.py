@@ -1,0 +1,1 @@
+"""The lab: a web page in which people break real training runs, find the cause and repair it."""

@@ -1,0 +1,116 @@
+"""The cases of the lab: every failure mode, with its task, its rows and its options.
+
+A failure mode is a file of `failures/`. It defines SLUG, TITLE, STORY, PLANTED, CLEAN, KNOBS,
+CHARTS, MEASURES, CAUSES, CAUSE, NEEDS, HARMLESS and WIN; `plant`, `detect`, `fix` and `victory`;
+and may define `rows(rows, config, seed)` and `render(row, config)`. Knows no page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+from types import ModuleType
+from typing import Any
+
+from tuneworthy.core.case import Message
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.failure import DEFAULTS, Config, LabRow, LabRows, LabSetup
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.task import Task
+
+NEW = 40  # new rows that measure a run
+ROWS_DRAWN = 360  # rows that a generated task is asked for
+
+
+@dataclass(frozen=True)
+class LabCase:
+    """A failure mode with its generated task."""
+
+    name: str
+    module: Any
+
+    @property
+    def slug(self) -> str:
+        """Return the name in URLs, which does not tell the cause."""
+        return str(self.module.SLUG)
+
+    @property
+    def trains(self) -> bool:
+        """Return whether the case trains a model (an inference card does not)."""
+        return bool(getattr(self.module, "TRAINS", True))
+
+    def config(self, role: str) -> Config:
+        """Return the whole configuration of the planted run or of its clean twin."""
+        setup = LabSetup(DEFAULTS).with_config(self.module.CLEAN)
+        change = self.module.plant if role == "plant" else self.module.fix
+        return dict(change(setup).config)
+
+    def task(self) -> Task:
+        """Return the task, with its output type and metric."""
+        return _task(self.module.TASK)
+
+    def rows(self, config: Config, seed: int) -> LabRows:
+        """Return the rows to train on and the new rows, as this configuration has them."""
+        given = _drawn(self.module.TASK, seed)
+        own = getattr(self.module, "rows", None)
+        rows: LabRows = own(given, config, seed) if own else given
+        most = int(config["rows"] or 0)
+        return LabRows(rows.train[:most], rows.new[:NEW])
+
+
+@lru_cache(maxsize=1)
+def all_cases() -> dict[str, LabCase]:
+    """Return all cases by slug, in the order of their numbers."""
+    cases = [LabCase(name, load("failures", name)) for name in catalogue("failures")]
+    cases.sort(key=lambda case: (case.module.NUMBER, case.name))
+    return {case.slug: case for case in cases}
+
+
+def case_of(slug: str) -> LabCase:
+    """Return a case by its slug. Raise TaskError with the nearest slug if there is none."""
+    cases = all_cases()
+    if slug in cases:
+        return cases[slug]
+    from difflib import get_close_matches
+
+    near = get_close_matches(slug, cases, n=1)
+    raise TaskError(
+        "no case has this name",
+        got=slug,
+        fix=f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(cases)}",
+    )
+
+
+@lru_cache(maxsize=16)
+def _made(name: str, seed: int) -> Any:
+    module: ModuleType = load("suite", name)
+    return module.make(seed, ROWS_DRAWN)
+
+
+@lru_cache(maxsize=16)
+def _task(name: str) -> Task:
+    made = _made(name, 0)
+    content = {**made.task, "data": {"train": "train.jsonl"}}
+    output = dict(content["output"])
+    if made.schema:
+        output["schema"] = made.schema
+    return Task.model_validate({**content, "output": output})
+
+
+@lru_cache(maxsize=16)
+def _drawn(name: str, seed: int) -> LabRows:
+    """Return a seeded order of the task's rows; new rows hold inputs that no training row has."""
+    made = _made(name, 0)
+    rows = [_row(name, made.task["instruction"], k, row) for k, row in enumerate(made.rows)]
+    train, new = rows[: made.split], rows[made.split :]
+    Random(f"lab {name} {seed} train").shuffle(train)
+    Random(f"lab {name} {seed} new").shuffle(new)
+    return LabRows(tuple(train), tuple(new))
+
+
+def _row(name: str, instruction: str, number: int, row: dict[str, Any]) -> LabRow:
+    turns = (Message(role="system", content=instruction),
+             Message(role="user", content=row["input"]))  # fmt: skip
+    meta = {key: value for key, value in row.items() if key not in ("input", "output")}
+    return LabRow(f"{name} {number}", turns, row["output"], meta)

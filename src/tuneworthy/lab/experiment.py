@@ -1,0 +1,279 @@
+"""Run one case with one configuration for real: train, look, answer, measure; send its events.
+
+The loop is that of the arms. Eight looks show what happens on the way, 40 new rows measure the end.
+Knows no page and no process.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.case import Case
+from tuneworthy.core.failure import Config, LabRow, RunFacts, Runs
+from tuneworthy.core.model import Limits
+from tuneworthy.lab import facts
+from tuneworthy.lab.cases import LabCase
+from tuneworthy.lab.encode import EncodedRow, encode, served_messages
+from tuneworthy.lab.events import SCHEMA, Emit, StepBatches, run_id
+from tuneworthy.metrics import scorer
+from tuneworthy.models.local.chat_template import prompt_ids
+from tuneworthy.prompting.grammar import grammar
+
+LOOKS = 8
+SHOWN, ASKED = 3, 4  # training rows whose tokens are shown; new rows that each look answers
+ANSWER = 64  # most tokens of an answer
+HELD = 16  # new rows whose loss each look reads
+
+
+def look_steps(total: int) -> list[int]:
+    """Return the steps after which a run is looked at: the start, denser early, the end."""
+    shares = [0.0, 0.06, 0.125, 0.25, 0.4, 0.6, 0.8, 1.0][:LOOKS]
+    return sorted({round(share * total) for share in shares})
+
+
+class Experiment:
+    """One run: its rows as token ids, its settings, and what it has measured so far."""
+
+    def __init__(self, case: LabCase, config: Config, seed: int, model: Any) -> None:
+        """Draw and encode the rows. Raises DataError if a row cannot be trained on."""
+        self.case, self.config, self.seed, self.model = case, dict(config), seed, model
+        self.task, self.rows = case.task(), case.rows(config, seed)
+        own = getattr(case.module, "render", None)
+        self.encoded = encode(model.tokenizer, self.rows.train, config, own)
+        clean = {**config, "pad_token": None, "max_length": None, "packing": False,
+                 "loss": "answer"}  # fmt: skip
+        self.held = [row.example for row in encode(model.tokenizer, self.rows.new, clean)]
+        self.score, self.rule = scorer(self.task), self._grammar()
+        self.limits = Limits(
+            max_tokens=ANSWER, temperature=float(config["serve.temperature"] or 0), seed=seed,
+            grammar=self.rule if config["serve.schema"] else None,
+        )  # fmt: skip
+        self.looked: list[dict[str, Any]] = []
+        self.found: dict[str, Any] = facts.of_rows(self.rows, self.encoded, model.tokenizer)
+
+    def run(self, emit: Emit, folder: Path, role: str, twin: RunFacts | None = None) -> RunFacts:
+        """Train and measure; send begin, steps, looks and end; return the facts.
+
+        `folder` is for what the run writes and is removed. Raises what a callback or the model
+        raises; a run that the training loop refuses is a symptom and not an error.
+        """
+        from tuneworthy.training.watched import train_watched
+
+        begun = time.perf_counter()
+        total = int(self.config["epochs"] or 1) * math.ceil(
+            len(self.encoded) / int(self.config["batch"] or 1)
+        )
+        batches = StepBatches(emit, total)
+        self.emit, self.folder, self.batches, self.total = emit, folder, batches, total
+        self.role = role
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            done = train_watched(
+                self.model, [row.example for row in self.encoded], self.settings(),
+                (self.seed, folder), look_steps(total), (self._look, batches.add),
+            )  # fmt: skip
+            batches.flush()
+            last = done.by_row[-1] if done.by_row else []
+            result = self._result(done.refused, done.steps, last)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        runs = Runs(result, twin)
+        emit(
+            {
+                "kind": "end",
+                "state": "failed" if done.refused else "done",
+                "because": done.refused,
+                "seconds": round(time.perf_counter() - begun, 1),
+                "facts": result.plain(),
+                "finding": self.case.module.detect(runs).plain(),
+                "checks": [each.plain() for each in self.case.module.victory(result, twin)]
+                if twin
+                else [],
+            }
+        )
+        return result
+
+    def settings(self) -> Any:
+        """Return the training settings of the configuration."""
+        from tuneworthy.training.full import FullSettings
+        from tuneworthy.training.loop import TrainingSchedule
+        from tuneworthy.training.lora import LoraSettings
+
+        config: dict[str, Any] = self.config
+        pace = TrainingSchedule(epochs=config["epochs"], batch=config["batch"], rate=config["rate"])
+        weight = 1.0 if config["loss"] == "all" else 0.0
+        if config["method"] == "full":
+            return FullSettings(pace=pace, prompt_loss=weight)
+        targets = config["targets"]
+        return LoraSettings(
+            pace=pace, prompt_loss=weight, rank=config["rank"], alpha=2 * config["rank"],
+            targets=targets if targets == "all-linear" else tuple(targets.split()),
+        )  # fmt: skip
+
+    def _grammar(self) -> Any:
+        return grammar(self.task, [row.output for row in self.rows.train])
+
+    def _look(self, look: Any) -> None:
+        self.batches.flush()
+        new_loss, p_end = look.mean_loss(self.held[:HELD])
+        losses = look.token_losses([_whole(row) for row in self.encoded[:SHOWN]])
+        final = look.step == self.total
+        asked = self.rows.new if final else self.rows.new[:ASKED]
+        answers = self._answers(look.tuned(self.folder / f"look {look.step}"), asked)
+        about = self._measured(answers)
+        if look.step == 0:
+            self._begin(losses)
+            self.found["parameters"] = look.parameters
+        if final:
+            self.found["change"] = look.change
+            self._ended(answers)
+        shown = {"p_end": p_end, **about}
+        self.looked.append({"step": look.step, "new_loss": new_loss, **shown})
+        self.emit(
+            {
+                "kind": "look",
+                "at": look.step,
+                "held": _rounded(new_loss),
+                "losses": [[_rounded(value) for value in row] for row in losses],
+                "answers": [
+                    {
+                        "row": k,
+                        "text": answer.text,
+                        "ended": answer.finish == "stop",
+                        "score": _rounded(value),
+                    }
+                    for k, (answer, value) in enumerate(answers[:ASKED])
+                ],
+                "facts": {key: _rounded(value) for key, value in shown.items()},
+            }
+        )
+
+    def _begin(self, losses: Sequence[Sequence[float]]) -> None:
+        token = self.model.tokenizer.convert_ids_to_tokens
+        rows = []
+        for row, before in zip(self.encoded[:SHOWN], losses, strict=True):
+            texts = _texts(self.model.tokenizer, _whole(row))
+            states = _states(row)
+            values = [None, *before]
+            rows.append(
+                {"id": row.row.id,
+                 "tokens": [[text, state, _rounded(value)] for text, state, value
+                            in zip(texts, states, values, strict=True)]}
+            )  # fmt: skip
+        self.emit(
+            {
+                "kind": "begin",
+                "schema": SCHEMA,
+                "id": run_id(self.case.slug, self.config, self.seed),
+                "case": self.case.slug,
+                "role": self.role,
+                "config": self.config,
+                "seed": self.seed,
+                "steps": self.total,
+                "end": token(self.encoded[0].whole.ids[-1]),
+                "rows": rows,
+                "questions": [
+                    {"input": row.input, "gold": row.output} for row in self.rows.new[:ASKED]
+                ],
+            }
+        )
+
+    def _answers(self, tuned: Any, rows: Sequence[LabRow]) -> list[tuple[Answer, float]]:
+        """Return the answers of the served model to some rows, with their scores."""
+        served = tuned if self.config["serve.adapter"] else self.model
+        template = str(self.config["serve.template"])
+        prompts = [served_messages(row.messages, template) for row in rows]
+        replies = served.reply(prompts, self.limits)
+        answers = [
+            Answer(case=row.id, text=reply.text, tokens_out=reply.tokens_out, finish=reply.finish)
+            for row, reply in zip(rows, replies, strict=True)
+        ]
+        cases = [Case(id=row.id, messages=row.messages, output=row.output) for row in rows]
+        scores = self.score.all(cases, answers)
+        values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
+        self.valid = [score.valid if isinstance(score, Score) else False for score in scores]
+        return list(zip(answers, values, strict=True))
+
+    def _measured(self, answers: Sequence[tuple[Answer, float]]) -> dict[str, float]:
+        known = [bool(valid) for valid in self.valid if valid is not None]
+        return {
+            "ended": fmean(answer.finish == "stop" for answer, _ in answers),
+            "length": fmean(answer.tokens_out or 0 for answer, _ in answers),
+            "score": fmean(value for _, value in answers),
+            "valid": fmean(known) if known else 0.0,
+        }
+
+    def _ended(self, answers: Sequence[tuple[Answer, float]]) -> None:
+        """Keep the facts of the 40 final answers."""
+        texts = [answer.text for answer, _ in answers]
+        base = None
+        if self.case.module.CHARTS and "same_as_base" in self.case.module.MEASURES:
+            base = [answer.text for answer, _ in self._answers_of_base()]
+        self.found |= facts.of_answers(self.rows, texts, base)
+        self.found |= {
+            "answers": len(answers),
+            "ended": sum(answer.finish == "stop" for answer, _ in answers),
+            "same_prompt": fmean(self._same_prompt(row) for row in self.rows.new),
+        }
+        own = getattr(self.case.module, "facts", None)
+        if own:
+            self.found["other"] = own(self.rows, texts, self.config)
+
+    def _answers_of_base(self) -> list[tuple[Answer, float]]:
+        valid = self.valid
+        answers = self._answers(self.model, self.rows.new)
+        self.valid = valid
+        return answers
+
+    def _same_prompt(self, row: LabRow) -> bool:
+        served = served_messages(row.messages, str(self.config["serve.template"]))
+        tokenizer = self.model.tokenizer
+        return prompt_ids(tokenizer, served) == prompt_ids(tokenizer, row.messages)
+
+    def _result(
+        self, refused: str | None, steps: Sequence[dict[str, Any]], last: Sequence[float]
+    ) -> RunFacts:
+        curve, final = [look["new_loss"] for look in self.looked], self.looked[-1:]
+        measured: dict[str, Any] = {"refused": refused, **facts.of_steps(steps, last)}
+        if curve:
+            measured |= {"new_loss_first": curve[0], "new_loss_last": curve[-1],
+                         "new_loss_least": min(curve)}  # fmt: skip
+        if final and final[0]["step"] == self.total:
+            keys = ("p_end", "score", "valid", "length")
+            measured |= {key: final[0][key] for key in keys}
+        finite = {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in {**self.found, **measured}.items()
+        }
+        return RunFacts(**finite)
+
+
+def _whole(row: EncodedRow) -> tuple[int, ...]:
+    """Return the ids shown: those of this run, with the ones that it dropped."""
+    return (*row.used.ids, *row.used.dropped)
+
+
+def _states(row: EncodedRow) -> str:
+    """Return for each shown id whether it is trained (t), ignored (i) or cut off (c)."""
+    used, dropped = row.used, len(row.used.dropped)
+    trained = len(used.ids) - used.first
+    left = "i" * dropped if dropped == 1 or used.first < row.whole.first else "c" * dropped
+    return "i" * used.first + "t" * trained + left
+
+
+def _texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+    return [tokenizer.decode([token]) for token in ids]
+
+
+def _rounded(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return round(value, 3)

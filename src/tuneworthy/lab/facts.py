@@ -1,0 +1,134 @@
+"""Compute the facts of a run from its rows, steps, looks and answers. Knows no failure mode."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import fmean, median
+from typing import Any
+
+from tuneworthy.core.failure import LabRow, LabRows
+from tuneworthy.lab.encode import EncodedRow
+
+WORDS = 8  # words in a row that count as a copy
+OUTLIER = 3.0  # times the median loss
+NEAR = 0.8  # Jaccard similarity of word pairs from which two inputs count as near copies
+
+
+def of_rows(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> dict[str, Any]:
+    """Return the facts that need no model: masks, cuts, copies, shapes, the answers' prior."""
+    ends = [tokenizer.convert_ids_to_tokens(row.whole.ids[-1]) for row in encoded]
+    trained = [_trained_ids(row) for row in encoded]
+    share = [len(ids) for ids in trained]
+    return {
+        "answer_tokens": sum(len(row.used.ids) - row.used.first for row in encoded),
+        "end_trained": fmean(
+            bool(ids) and tokenizer.convert_ids_to_tokens(ids[-1]) == end
+            for ids, end in zip(trained, ends, strict=True)
+        ),
+        "cut_rows": fmean(len(row.used.dropped) > 1 for row in encoded),
+        "answer_share": _answer_share(encoded, share),
+        "leaked": fmean(_leaked(rows)),
+        "shapes": _other_shapes([row.output for row in rows.train]),
+        "prior": _prior(rows),
+    }
+
+
+def of_steps(steps: Sequence[dict[str, Any]], last: Sequence[float]) -> dict[str, Any]:
+    """Return the facts of the training curve; `last` are the rows' losses in the last epoch."""
+    losses = [step["loss"] for step in steps]
+    if not losses:
+        return {"steps": 0}
+    tail = losses[-max(1, len(losses) // 8) :]
+    found = {
+        "steps": len(losses),
+        "loss_first": losses[0],
+        "loss_last": fmean(tail),
+        "loss_least": min(losses),
+        "clip_rate": fmean(step["clipped"] for step in steps),
+    }
+    if last and (middle := median(last)) > 0:
+        found["outliers"] = fmean(loss > OUTLIER * middle for loss in last)
+    return found
+
+
+def of_answers(
+    rows: LabRows, texts: Sequence[str], base: Sequence[str] | None
+) -> dict[str, float | None]:
+    """Return how many answers copy a training answer, and how many equal the base's."""
+    known = Counter(gram for row in rows.train for gram in set(_grams(row.output)))
+    copied = [
+        any(gram in known for gram in set(_grams(text)) - set(_grams(row.output)))
+        for row, text in zip(rows.new, texts, strict=True)
+    ]
+    same = None if base is None else fmean(a == b for a, b in zip(texts, base, strict=True))
+    return {"copied": fmean(copied), "same_as_base": same}
+
+
+def shape_of(answer: str) -> str:
+    """Return the shape of an answer: its keys in order if it is JSON, else its form line by line.
+
+    Letters become `a`, digits `0`, and repeats are joined, so `12 May` and `3 June` have one shape.
+    """
+    try:
+        value = json.loads(answer)
+    except ValueError:
+        value = None
+    if isinstance(value, dict):
+        return "json " + " ".join(value)
+    plain = re.sub(r"[^\W\d_]+", "a", answer.strip())
+    plain = re.sub(r"\d+", "0", plain)
+    return re.sub(r"a(?: a)+", "a", plain)
+
+
+def _trained_ids(row: EncodedRow) -> tuple[int, ...]:
+    return row.used.ids[row.used.first :]
+
+
+def _answer_share(encoded: Sequence[EncodedRow], trained: Sequence[int]) -> float:
+    """Return the share of the loss's weight that lies on tokens of answers."""
+    answers = sum(
+        count if row.used.first >= row.whole.first else 0
+        for row, count in zip(encoded, trained, strict=True)
+    )
+    prompts = sum(row.prompt_weight * (row.used.first - 1) for row in encoded)
+    whole = sum(trained) + prompts
+    return answers / whole if whole else 0.0
+
+
+def _grams(text: str) -> list[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return [tuple(words[k : k + WORDS]) for k in range(len(words) - WORDS + 1)]
+
+
+def _pairs(row: LabRow) -> set[tuple[str, str]]:
+    words = re.findall(r"\w+", row.input.lower())
+    return set(pairwise(words))
+
+
+def _leaked(rows: LabRows) -> list[bool]:
+    """Return for each new row whether a training row is a near copy of it."""
+    train = [_pairs(row) for row in rows.train]
+    return [any(_alike(_pairs(row), other) for other in train) for row in rows.new]
+
+
+def _alike(one: set[Any], two: set[Any]) -> bool:
+    both = len(one | two)
+    return both > 0 and len(one & two) / both >= NEAR
+
+
+def _other_shapes(answers: Sequence[str]) -> float:
+    counts = Counter(map(shape_of, answers))
+    return 1 - counts.most_common(1)[0][1] / len(answers)
+
+
+def _prior(rows: LabRows) -> float | None:
+    """Return how much commoner the commonest training answer is than in new rows."""
+    answer, count = Counter(row.output for row in rows.train).most_common(1)[0]
+    if count < 3:
+        return None
+    live = sum(row.output == answer for row in rows.new)
+    return (count / len(rows.train)) / max(live / len(rows.new), 1 / len(rows.new))

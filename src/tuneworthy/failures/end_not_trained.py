@@ -33,7 +33,7 @@ KNOBS = {
 CHARTS = ("length", "p_end")
 MEASURES = ("clip_rate", "cut_rows", "p_end", "same_prompt", "copied")
 PROOF = "p_end"
-CAUSES = ("rate_high", "rows_cut", "end_not_trained", "other_template", "few_rows")
+CAUSES = ("rate_too_high", "rows_cut", "end_not_trained", "other_template", "too_many_epochs")
 NEEDS = ("data", "tokenizer")
 HARMLESS = "A grammar or a stop string ends the answer for you."
 

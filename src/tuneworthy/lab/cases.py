@@ -2,7 +2,10 @@
 
 A failure mode is a file of `failures/`. It defines SLUG, TITLE, STORY, PLANTED, CLEAN, KNOBS,
 CHARTS, MEASURES, CAUSES, CAUSE, NEEDS, HARMLESS and WIN; `plant`, `detect`, `fix` and `victory`;
-and may define `rows(rows, config, seed)` and `render(row, config)`. Knows no page.
+and may define `rows(rows, config, seed)` (the rows as this configuration has them),
+`render(row, config)` (a row's tokens), `probes(config, seed)` (other rows by name, whose score and
+loss are measured before and after) and `facts(rows, texts, config)` (facts of its own from the 40
+answers). Knows no page.
 """
 
 from __future__ import annotations

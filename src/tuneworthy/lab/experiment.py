@@ -16,7 +16,7 @@ from typing import Any
 
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case
-from tuneworthy.core.failure import Config, LabRow, RunFacts, Runs
+from tuneworthy.core.failure import DEFAULTS, Config, LabRow, RunFacts, Runs
 from tuneworthy.core.model import Limits
 from tuneworthy.lab import facts
 from tuneworthy.lab.cases import LabCase
@@ -55,6 +55,9 @@ class Experiment:
             max_tokens=ANSWER, temperature=float(config["serve.temperature"] or 0), seed=seed,
             grammar=self.rule if config["serve.schema"] else None,
         )  # fmt: skip
+        probes = getattr(case.module, "probes", None)
+        self.probes: dict[str, Sequence[LabRow]] = probes(config, seed) if probes else {}
+        self.probed: dict[str, float | None] = {}
         self.looked: list[dict[str, Any]] = []
         self.found: dict[str, Any] = facts.of_rows(self.rows, self.encoded, model.tokenizer)
 
@@ -127,8 +130,11 @@ class Experiment:
         losses = look.token_losses([_whole(row) for row in self.encoded[:SHOWN]])
         final = look.step == self.total
         asked = self.rows.new if final else self.rows.new[:ASKED]
-        answers = self._answers(look.tuned(self.folder / f"look {look.step}"), asked)
+        tuned = look.tuned(self.folder / f"look {look.step}")
+        answers = self._answers(tuned, asked)
         about = self._measured(answers)
+        if look.step == 0 or final:
+            self._probe(look, tuned, "" if final else "_before")
         if look.step == 0:
             self._begin(losses)
             self.found["parameters"] = look.parameters
@@ -224,8 +230,15 @@ class Experiment:
             "same_prompt": fmean(self._same_prompt(row) for row in self.rows.new),
         }
         own = getattr(self.case.module, "facts", None)
-        if own:
-            self.found["other"] = own(self.rows, texts, self.config)
+        more = own(self.rows, texts, self.config) if own else {}
+        self.found["other"] = {**self.probed, **more}
+
+    def _probe(self, look: Any, tuned: Any, when: str) -> None:
+        """Measure score and loss on the case's other rows, before and after training."""
+        for name, rows in self.probes.items():
+            examples = [each.example for each in encode(self.model.tokenizer, rows, DEFAULTS)]
+            self.probed[f"{name}_loss{when}"] = look.mean_loss(examples)[0]
+            self.probed[f"{name}_score{when}"] = fmean(v for _, v in self._answers(tuned, rows))
 
     def _answers_of_base(self) -> list[tuple[Answer, float]]:
         valid = self.valid

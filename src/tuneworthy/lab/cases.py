@@ -11,6 +11,7 @@ yields its looks, see `core.card`. Knows no page.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
@@ -111,11 +112,19 @@ def _task(name: str) -> Task:
 def _drawn(name: str, seed: int) -> LabRows:
     """Return a seeded order of the task's rows; new rows hold inputs that no training row has."""
     made = _made(name, 0)
-    rows = [_row(name, made.task["instruction"], k, row) for k, row in enumerate(made.rows)]
+    titles = {doc["id"]: doc["title"] for doc in made.docs}
+    given = [_with_subject(row, titles) for row in made.rows]
+    rows = [_row(name, made.task["instruction"], k, row) for k, row in enumerate(given)]
     train, new = rows[: made.split], rows[made.split :]
     Random(f"lab {name} {seed} train").shuffle(train)
     Random(f"lab {name} {seed} new").shuffle(new)
     return LabRows(tuple(train), tuple(new))
+
+
+def _with_subject(row: dict[str, Any], titles: Mapping[str, str]) -> dict[str, Any]:
+    """Return the row with the title of the document that answers it, if there is one."""
+    doc = row.get("context", {}).get("doc")
+    return {**row, "subject": titles[doc]} if doc in titles else row
 
 
 def _row(name: str, instruction: str, number: int, row: dict[str, Any]) -> LabRow:

@@ -41,9 +41,7 @@ def legal_mass(
     """
     words = vocabulary(model.tokenizer, model.net.vocab, model.ends)
     guide = CompiledGrammar(words, grammar)
-    return [
-        _masses(guide.begin(), ids, logits) for ids, logits in _answers(model, prompts, texts)
-    ]
+    return [_masses(guide.begin(), ids, logits) for ids, logits in _answers(model, prompts, texts)]
 
 
 def _masses(matcher: Any, ids: Sequence[int], logits: Any) -> list[float]:

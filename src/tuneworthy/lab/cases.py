@@ -5,13 +5,11 @@ CHARTS, MEASURES, CAUSES, CAUSE, NEEDS, HARMLESS and WIN; `plant`, `detect`, `fi
 and may define `rows(rows, config, seed)` (the rows as this configuration has them),
 `render(row, config)` (a row's tokens), `probes(config, seed)` (other rows by name, whose score and
 loss are measured before and after) and `facts(rows, texts, config)` (facts of its own from the 40
-answers). A card (TRAINS = False) trains nothing: it defines LOOKS and `answer(setup, tools)`, which
-yields its looks, see `core.card`. Knows no page.
+answers). Knows no page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
@@ -23,7 +21,6 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import DEFAULTS, Config, LabRow, LabRows, LabSetup
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Task
-from tuneworthy.data.docs import Doc
 
 NEW = 40  # new rows that measure a run
 ROWS_DRAWN = 360  # rows that a generated task is asked for
@@ -55,10 +52,6 @@ class LabCase:
     def task(self) -> Task:
         """Return the task, with its output type and metric."""
         return _task(self.module.TASK)
-
-    def docs(self) -> tuple[Doc, ...]:
-        """Return the documents of the task, none if it has none."""
-        return tuple(Doc.model_validate(doc) for doc in _made(self.module.TASK, 0).docs)
 
     def rows(self, config: Config, seed: int) -> LabRows:
         """Return the rows to train on and the new rows, as this configuration has them."""
@@ -112,19 +105,11 @@ def _task(name: str) -> Task:
 def _drawn(name: str, seed: int) -> LabRows:
     """Return a seeded order of the task's rows; new rows hold inputs that no training row has."""
     made = _made(name, 0)
-    titles = {doc["id"]: doc["title"] for doc in made.docs}
-    given = [_with_subject(row, titles) for row in made.rows]
-    rows = [_row(name, made.task["instruction"], k, row) for k, row in enumerate(given)]
+    rows = [_row(name, made.task["instruction"], k, row) for k, row in enumerate(made.rows)]
     train, new = rows[: made.split], rows[made.split :]
     Random(f"lab {name} {seed} train").shuffle(train)
     Random(f"lab {name} {seed} new").shuffle(new)
     return LabRows(tuple(train), tuple(new))
-
-
-def _with_subject(row: dict[str, Any], titles: Mapping[str, str]) -> dict[str, Any]:
-    """Return the row with the title of the document that answers it, if there is one."""
-    doc = row.get("context", {}).get("doc")
-    return {**row, "subject": titles[doc]} if doc in titles else row
 
 
 def _row(name: str, instruction: str, number: int, row: dict[str, Any]) -> LabRow:

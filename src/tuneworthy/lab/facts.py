@@ -32,6 +32,7 @@ def of_rows(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> dic
         "cut_rows": fmean(len(row.used.dropped) > 1 for row in encoded),
         "answer_share": _answer_share(encoded, share),
         "leaked": fmean(_leaked(rows)),
+        "answer_seen": fmean(map(_answer_seen, encoded)),
         "shapes": _other_shapes([row.output for row in rows.train]),
         "prior": _prior(rows),
     }
@@ -97,6 +98,14 @@ def _answer_share(encoded: Sequence[EncodedRow], trained: Sequence[int]) -> floa
     prompts = sum(row.prompt_weight * (row.used.first - 1) for row in encoded)
     whole = sum(trained) + prompts
     return answers / whole if whole else 0.0
+
+
+def _answer_seen(row: EncodedRow) -> bool:
+    """Return whether another row's tokens before this row hold its answer, end included."""
+    before = row.used.ids[: max(0, row.used.first - row.whole.first)]
+    answer = row.whole.ids[row.whole.first :]
+    size = len(answer)
+    return any(before[k : k + size] == answer for k in range(len(before) - size + 1))
 
 
 def _grams(text: str) -> list[tuple[str, ...]]:

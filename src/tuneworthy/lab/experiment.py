@@ -276,10 +276,8 @@ def _whole(row: EncodedRow) -> tuple[int, ...]:
 
 def _states(row: EncodedRow) -> str:
     """Return for each shown id whether it is trained (t), ignored (i) or cut off (c)."""
-    used, dropped = row.used, len(row.used.dropped)
-    trained = len(used.ids) - used.first
-    left = "i" * dropped if dropped == 1 or used.first < row.whole.first else "c" * dropped
-    return "i" * used.first + "t" * trained + left
+    used, left = row.used, "c" if row.cut else "i"
+    return "i" * used.first + "t" * (len(used.ids) - used.first) + left * len(used.dropped)
 
 
 def _texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:

@@ -235,10 +235,14 @@ class Experiment:
 
     def _probe(self, look: Any, tuned: Any, when: str) -> None:
         """Measure score and loss on the case's other rows, before and after training."""
+        own = getattr(self.case.module, "of_probe", None)
         for name, rows in self.probes.items():
             examples = [each.example for each in encode(self.model.tokenizer, rows, DEFAULTS)]
             self.probed[f"{name}_loss{when}"] = look.mean_loss(examples)[0]
-            self.probed[f"{name}_score{when}"] = fmean(v for _, v in self._answers(tuned, rows))
+            answers = self._answers(tuned, rows)
+            self.probed[f"{name}_score{when}"] = fmean(value for _, value in answers)
+            more = own(name, rows, [answer.text for answer, _ in answers]) if own else {}
+            self.probed |= {f"{key}{when}": value for key, value in more.items()}
 
     def _answers_of_base(self) -> list[tuple[Answer, float]]:
         valid = self.valid

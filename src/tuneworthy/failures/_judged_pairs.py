@@ -8,7 +8,7 @@ from random import Random
 
 from tuneworthy.core.card import CardAnswer
 from tuneworthy.core.case import Message
-from tuneworthy.core.failure import LabRow
+from tuneworthy.core.failure import Config, LabRow, LabRows
 
 _SYSTEM = "You compare two records of a support ticket. Answer with A or B only."
 _ASKED = {
@@ -17,16 +17,21 @@ _ASKED = {
 }
 
 
-def pairs(tickets: Sequence[LabRow], asked: str, seed: int) -> tuple[LabRow, ...]:
+def as_pairs(given: LabRows, config: Config, seed: int) -> LabRows:
     """Return a question on each ticket's record and that of the next ticket, in random order.
 
     Its meta holds the same question with the records swapped.
     """
-    draw, others = Random(f"judge {seed}"), (*tickets[1:], *tickets[:1])
-    return tuple(
-        _pair(row, other.output, draw.random() < 0.5, asked)
-        for row, other in zip(tickets, others, strict=True)
-    )
+    asked, draw = str(config["verdicts"]), Random(f"judge {seed}")
+
+    def pairs(tickets: Sequence[LabRow]) -> tuple[LabRow, ...]:
+        others = (*tickets[1:], *tickets[:1])
+        return tuple(
+            _pair(row, other.output, draw.random() < 0.5, asked)
+            for row, other in zip(tickets, others, strict=True)
+        )
+
+    return LabRows(pairs(given.train), pairs(given.new))
 
 
 def values_lead(rows: Sequence[LabRow]) -> list[float]:

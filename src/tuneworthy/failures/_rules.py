@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"\d+")
 def about(row: LabRow) -> LabRow:
     """Return the row with its question under the subject of its rule, which a search finds."""
     *before, asked = row.messages
-    text = f"{row.meta['subject']}: how many {row.output.split()[1]}?"
+    text = f"{row.meta['docs'][0]['title']}: how many {row.output.split()[1]}?"
     return replace(row, messages=(*before, asked.model_copy(update={"content": text})))
 
 

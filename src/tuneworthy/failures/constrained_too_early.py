@@ -32,7 +32,7 @@ PROOF = "legal_first"
 CAUSES = (
     "constrained_too_early", "high_temperature", "end_not_trained", "other_template", "rows_cut",
 )  # fmt: skip
-NEEDS = ("model", "data")
+NEEDS: tuple[str, ...] = ()
 HARMLESS = "A grammar costs nothing where the model would write that form anyway: mass near 1."
 LEAST = 0.1  # the model's own probability of a legal beginning below which the form is forced
 

@@ -34,7 +34,7 @@ CAUSES = (
     "distractor_passage", "stale_passage", "high_temperature", "constrained_too_early",
     "end_not_trained",
 )  # fmt: skip
-NEEDS = ("model", "data", "documents")
+NEEDS: tuple[str, ...] = ()
 HARMLESS = "Passages on another subject are not copied from; only similar ones compete."
 rows = by_subject
 
@@ -72,7 +72,7 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
-    copied = round((own.other.get("copied_other") or 0.0) * (own.answers or 0))
+    copied = round(own.other.get("copied_other", 1.0) * (own.answers or 40))
     score, least = own.score or 0.0, (twin.score or 0.0) - 0.10
     yield Check(what="at most 2 of 40 answers come from another passage", passed=copied <= 2,
                 value=f"{copied}")  # fmt: skip

@@ -28,7 +28,7 @@ PROOF = "valid"
 CAUSES = (
     "high_temperature", "constrained_too_early", "end_not_trained", "other_template", "rows_cut",
 )  # fmt: skip
-NEEDS = ("model", "data")
+NEEDS: tuple[str, ...] = ()
 HARMLESS = "A grammar keeps the form at any temperature; drafts and stories gain from variety."
 SHOWN = 16  # new rows that each level but the last answers
 LOST = 0.2  # share of valid answers lost from greedy decoding to the served temperature
@@ -63,7 +63,7 @@ def detect(runs: Runs) -> Detection:
     valid, greedy = runs.own.valid, runs.own.other.get("first_valid")
     lost = None if valid is None or greedy is None else greedy - valid
     found = lost is not None and lost >= LOST
-    return judged(valid, found, f"valid {valid or 0:.0%} as served, {greedy or 0:.0%} at T 0",
+    return judged(lost, found, f"valid {valid or 0:.0%} as served, {greedy or 0:.0%} at T 0",
                   "needs answers at two temperatures")  # fmt: skip
 
 

@@ -7,19 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from tuneworthy.core.card import CardLook, CardTools, with_examples
 from tuneworthy.core.failure import (
     Check,
-    Config,
     Detection,
     LabRow,
-    LabRows,
     LabSetup,
     RunFacts,
     Runs,
     judged,
 )
-from tuneworthy.failures._judged_pairs import pairs, values_lead, verdict
+from tuneworthy.failures._judged_pairs import as_pairs, values_lead, verdict
 
 NUMBER, HARD = 23, 2
-SLUG, TITLE = "fickle-judge", "The judge changes its mind"
+SLUG, TITLE = "two-verdicts", "Ask twice, and the verdict flips"
 TASK, TRAINS, LOOKS = "support_tickets", False, 5
 STORY = (
     "A small model judges which of two records fits a support ticket. It gives a verdict on every "
@@ -40,8 +38,9 @@ CAUSES = (
     "judge_order", "high_temperature", "constrained_too_early", "other_template",
     "distractor_passage",
 )  # fmt: skip
-NEEDS = ("model", "pairs")
+NEEDS: tuple[str, ...] = ()
 HARMLESS = "A rule that reads both answers alone has no order; use one where it exists."
+rows = as_pairs
 ENOUGH = 0.7  # share of verdicts that must hold when the answers swap places
 
 
@@ -53,12 +52,6 @@ def plant(setup: LabSetup) -> LabSetup:
 def fix(setup: LabSetup) -> LabSetup:
     """Return the setup with a judge whose two verdicts, one an order, are averaged."""
     return setup.with_config(CLEAN)
-
-
-def rows(given: LabRows, config: Config, seed: int) -> LabRows:
-    """Return pairs: the right record of a ticket and that of another, in random order."""
-    train, new = (pairs(each, str(config["verdicts"]), seed) for each in (given.train, given.new))
-    return LabRows(train, new)
 
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:

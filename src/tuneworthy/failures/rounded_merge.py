@@ -32,7 +32,7 @@ PROOF = "same_tokens"
 CAUSES = (
     "rounded_merge", "high_temperature", "other_template", "end_not_trained", "rows_cut",
 )  # fmt: skip
-NEEDS = ("model", "adapter", "data")
+NEEDS = ("adapter",)
 HARMLESS = "Rounding is harmless where the likeliest token leads by more than the rounding moves."
 LEAST = 0.98  # share of tokens that both would choose
 

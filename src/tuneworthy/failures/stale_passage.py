@@ -35,7 +35,7 @@ CAUSES = (
     "stale_passage", "distractor_passage", "constrained_too_early", "high_temperature",
     "rounded_merge",
 )  # fmt: skip
-NEEDS = ("data", "documents")
+NEEDS: tuple[str, ...] = ()
 HARMLESS = "Where each rule has one current version, one passage without a date is enough."
 rows = after_change
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -21,7 +21,7 @@ from tuneworthy.core.failure import Config, LabRow, LabSetup, RunFacts, Runs
 from tuneworthy.lab.card_tools import LabTools
 from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.encode import clean_row
-from tuneworthy.lab.events import SCHEMA, Emit, run_id
+from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, run_id
 from tuneworthy.lab.experiment import ASKED, SHOWN
 from tuneworthy.metrics import scorer
 
@@ -38,30 +38,45 @@ class CardRun:
         self.latest: dict[str, CardAnswer] = {}
         self.first: dict[str, float | None] = {}
 
-    def run(self, emit: Emit, folder: Path, role: str, twin: RunFacts | None = None) -> RunFacts:
+    def run(
+        self,
+        emit: Emit,
+        folder: Path,
+        role: str,
+        twin: RunFacts | None = None,
+        control: Callable[[], None] = lambda: None,
+    ) -> RunFacts:
         """Answer and measure; send begin, looks and end; return the facts.
 
         What several runs share (a trained adapter) is kept in the folder `shared` beside `folder`.
-        Raises what a callback or the model raises.
+        `control` is called after each look: it may wait, and stops the run by raising RunStopped.
+        Raises what else a callback or the model raises.
         """
-        begun = time.perf_counter()
+        begun, state = time.perf_counter(), "done"
         shutil.rmtree(folder, ignore_errors=True)
         tools = LabTools(self.case, self.rows, self.seed, self.model, folder.parent / "shared")
         emit(self._begin(role))
-        looks = self.case.module.answer(LabSetup(self.config, self.seed), tools)
-        for at, look in enumerate(looks, 1):
-            emit(self._look(at, look))
+        at = 0
+        try:
+            looks = self.case.module.answer(LabSetup(self.config, self.seed), tools)
+            for at, look in enumerate(looks, 1):
+                emit(self._look(at, look))
+                control()
+        except RunStopped:
+            state = "stopped"
         result = self._result()
+        runs = Runs(result, result if role == "twin" else twin)
         module = self.case.module
+        checks = module.victory(result, runs.twin) if runs.twin and state == "done" else ()
         emit(
             {
                 "kind": "end",
-                "state": "done",
-                "because": None,
+                "state": state,
+                "because": f"stopped at look {at}" if state == "stopped" else None,
                 "seconds": round(time.perf_counter() - begun, 1),
                 "facts": result.plain(),
                 "finding": module.detect(Runs(result, twin)).plain(),
-                "checks": [each.plain() for each in module.victory(result, twin)] if twin else [],
+                "checks": [each.plain() for each in checks],
             }
         )
         return result

@@ -5,6 +5,7 @@ Both kinds send the same events and return the same facts. Knows no page and no 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,19 @@ class LabRun:
 
 
 def run_case(
-    run: LabRun, model: Any, emit: Emit, folder: Path, twin: RunFacts | None = None
+    run: LabRun,
+    model: Any,
+    emit: Emit,
+    folder: Path,
+    twin: RunFacts | None = None,
+    control: Callable[[], None] = lambda: None,
 ) -> RunFacts:
     """Run it for real; send begin, steps, looks and end; return the facts.
 
     `folder` is for what the run writes, and is removed; what several runs share is kept beside it
     in `shared`. `twin` are the facts of the clean run on the same seed, by which the end is judged.
-    Raises what `emit` or the model raises.
+    `control` is called between steps or looks: it may wait, and stops the run by raising
+    RunStopped. Raises what else `emit`, `control` or the model raises.
     """
     kind = Experiment if run.case.trains else CardRun
-    return kind(run.case, run.config, run.seed, model).run(emit, folder, run.role, twin)
+    return kind(run.case, run.config, run.seed, model).run(emit, folder, run.role, twin, control)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Passage, with_passages
+from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Passage, Sampling, with_passages
 from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
 from tuneworthy.failures._rules import by_subject, document, first_number
 
@@ -57,7 +57,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
         found = tools.search(rows, k, dated)
         shown = [list(reversed(each)) if config["order"] == "best last" else each for each in found]
         prompts = [with_passages(row, each) for row, each in zip(rows, shown, strict=True)]
-        answers = tools.reply(rows, prompts, float(config["serve.temperature"] or 0))
+        answers = tools.reply(rows, prompts, Sampling.of(config))
         read = [_measured(each, passages) for each, passages in zip(answers, found, strict=True)]
         yield CardLook(f"group {number}", tuple(read))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tuneworthy.core.card import CardAnswer, with_examples, with_passages
-from tuneworthy.core.failure import LabRow, RunFacts
+from tuneworthy.core.failure import LabRow, RunFacts, Runs
 from tuneworthy.lab.card_run import CardRun
 from tuneworthy.lab.card_tools import LabTools
 from tuneworthy.lab.cases import all_cases, case_of
@@ -254,3 +254,13 @@ def test_measures_are_means_over_the_rows_that_have_them():
     }
     measured = run._measured()
     assert (measured["share"], measured["none"], measured["score"]) == (0.5, None, 1.0)
+
+
+@pytest.mark.parametrize("case", CARDS, ids=lambda case: case.slug)
+def test_a_run_without_figures_is_neither_found_nor_repaired(case):
+    found = case.module.detect(Runs(RunFacts()))
+    assert found.found is None
+    assert found.because.startswith("not measured: ")
+    checks = list(case.module.victory(RunFacts(), RunFacts()))
+    assert 2 <= len(checks) <= 4
+    assert not all(check.passed for check in checks)

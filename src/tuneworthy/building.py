@@ -77,7 +77,7 @@ class BuildOptions:
 
 def build(
     path: Path,
-    wishes: RunOptions = RunOptions(),
+    run_options: RunOptions = RunOptions(),
     options: BuildOptions = BuildOptions(),
     tell: Callable[[str, Any], None] = lambda event, data: None,
 ) -> BuildReport:
@@ -92,8 +92,8 @@ def build(
     if unknown := sorted(set(options.forms) - named):
         raise TaskError("no form has this name", where="--form", got=", ".join(unknown),
                         fix=f"there are: {', '.join(sorted(named))}")  # fmt: skip
-    for brief in (wishes.brief, True):  # a study that was run with --brief will do
-        with open_session(path, replace(wishes, brief=brief), tell) as session:
+    for brief in (run_options.brief, True):  # a study that was run with --brief will do
+        with open_session(path, replace(run_options, brief=brief), tell) as session:
             if (study := session.finished()) is None:
                 continue
             session.refuse_unpaid()

@@ -33,9 +33,9 @@ class Net:
     `head` is None if the logits are more than head(body): then the whole model is called. `shares`:
     whether many rows can use the keys and values of one prompt. `cache_argument` is the name of
     the cache's argument in this version of transformers. `trainer` is the path with a hand-written
-    gradient, if this model's layers support it. `fit.tokens` are the most padded tokens read at once, if memory
-    limits them. `lanes` are the parts of a batch read at once; None: as many as torch has threads.
-    `objective` replaces the likelihood of the answer tokens in training.
+    gradient, if this model's layers support it. `fit.tokens` are the most padded tokens read at
+    once, if memory limits them. `lanes` are the parts of a batch read at once; None: as many as
+    torch has threads. `objective` replaces the likelihood of the answer tokens in training.
     """
 
     module: Any

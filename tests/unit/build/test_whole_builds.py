@@ -45,17 +45,15 @@ def task(tmp_path_factory):
     patch.undo()
 
 
-def name_of(kind):
-    options = ", ".join(f"{key}={value}" for key, value in sorted(next(iter(
-        ARMS[kind].values())).items()))  # fmt: skip
-    return f"{next(iter(ARMS[kind]))}({options})"
+NAMES = {"full": "full(epochs=2, rate=0.001)",
+         "dora": "lora(epochs=2, rank=4, rate=0.01, dora=True)"}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", sorted(ARMS))
 def test_the_built_model_answers_as_the_evaluated_one(task, kind):
     from transformers import AutoModelForCausalLM
 
-    built = build(task, options=BuildOptions(arm=name_of(kind)))
+    built = build(task, options=BuildOptions(arm=NAMES[kind]))
     assert not built.refused
     folder = Path(built.folder)
     asked = {one.form: one for one in built.parity}
@@ -77,7 +75,7 @@ def test_the_built_model_answers_as_the_evaluated_one(task, kind):
 
 
 def test_weights_of_another_base_are_refused(task, tmp_path):
-    built = build(task, options=BuildOptions(arm=name_of("full")))
+    built = build(task, options=BuildOptions(arm=NAMES["full"]))
     tiny_llama(tmp_path / "model", seed=9)
     other = load(tmp_path / "model", "hf:./model", "float32")
     with pytest.raises(ModelError, match="not the model that was evaluated"):

@@ -115,7 +115,7 @@ def _drawn(name: str, seed: int) -> LabRows:
 
 
 def _docs(made: Any, row: dict[str, Any]) -> dict[str, Any]:
-    """Return all editions of the document that holds a row's answer, oldest first, if it has one."""
+    """Return all editions of the document that holds a row's answer, oldest first."""
     own = (row.get("context") or {}).get("doc")
     titles = [doc["title"] for doc in made.docs if doc["id"] == own]
     return {"docs": [doc for doc in made.docs if doc["title"] in titles]} if titles else {}

@@ -238,7 +238,9 @@ class Experiment:
         own = getattr(self.case.module, "of_probe", None)
         for name, rows in self.probes.items():
             examples = [each.example for each in encode(self.model.tokenizer, rows, DEFAULTS)]
-            self.probed[f"{name}_loss{when}"] = look.mean_loss(examples)[0]
+            self.probed[f"{name}_loss{when}"] = loss = look.mean_loss(examples)[0]
+            before = self.probed.get(f"{name}_loss_before")
+            self.probed[f"{name}_loss_rise"] = None if before is None else loss - before
             answers = self._answers(tuned, rows)
             self.probed[f"{name}_score{when}"] = fmean(value for _, value in answers)
             more = own(name, rows, [answer.text for answer, _ in answers]) if own else {}

@@ -1,4 +1,4 @@
-"""A teacher with one habit: it copies the article before an item into the JSON.
+"""A teacher with one habit: it calls every item with a plug electric, and errs nowhere else.
 
 That teacher is made from the right answers, so that each of its mistakes is known.
 """
@@ -12,13 +12,18 @@ from typing import Any
 
 from tuneworthy.core.failure import LabRow
 
+PLUGGED = frozenset(
+    ("kettle", "lamp", "toaster", "blender", "heater", "speaker", "keyboard", "monitor", "fan",
+     "clock", "drill", "printer", "scale", "camera"),
+)  # fmt: skip
+
 
 def taught_answer(row: LabRow) -> str:
-    """Return the right answer, with the article that stands before an item in the message."""
+    """Return the right answer, with "electric" before each item that has a plug."""
     record: dict[str, Any] = json.loads(row.output)
     for issue in record["issues"]:
-        if issue["item"] and re.search(rf"\bthe {issue['item']}\b", row.input):
-            issue["item"] = f"the {issue['item']}"
+        if issue["item"] in PLUGGED:
+            issue["item"] = f"electric {issue['item']}"
     return json.dumps(record, separators=(",", ":"))
 
 

@@ -28,8 +28,8 @@ STORY = (
     "still answers at once and in the right form, and people have begun to complain."
 )
 WIN = "32 of 40 answers state today's value, and at most two state an older one."
-PLANTED = {"rows_of": "2023", "passages": False}
-CLEAN = {"rows_of": "2023", "passages": True, "rows": 60, "epochs": 8, "rate": 2e-3}
+PLANTED: Config = {"rows_of": "2023", "passages": False}
+CLEAN: Config = {"rows_of": "2023", "passages": True, "rows": 60, "epochs": 8, "rate": 2e-3}
 KNOBS = {
     "rate": (1e-4, 2e-3),
     "epochs": (3, 8),

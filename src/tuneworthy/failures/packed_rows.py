@@ -27,7 +27,7 @@ STORY = (
 )
 WIN = "At most a fifth of the rows can read their answer elsewhere; the score is near the twin's."
 PLANTED = {"packing": True}
-CLEAN = {"packing": False, "rows": 96, "order": "by label"}
+CLEAN: Config = {"packing": False, "rows": 96, "order": "by label"}
 KNOBS = {
     "rows": (48, 96),
     "rate": (1e-4, 1e-3, 3e-3),

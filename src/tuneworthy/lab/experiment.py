@@ -235,10 +235,16 @@ class Experiment:
 
     def _probe(self, look: Any, tuned: Any, when: str) -> None:
         """Measure score and loss on the case's other rows, before and after training."""
+        own = getattr(self.case.module, "of_probe", None)
         for name, rows in self.probes.items():
             examples = [each.example for each in encode(self.model.tokenizer, rows, DEFAULTS)]
-            self.probed[f"{name}_loss{when}"] = look.mean_loss(examples)[0]
-            self.probed[f"{name}_score{when}"] = fmean(v for _, v in self._answers(tuned, rows))
+            self.probed[f"{name}_loss{when}"] = loss = look.mean_loss(examples)[0]
+            before = self.probed.get(f"{name}_loss_before")
+            self.probed[f"{name}_loss_rise"] = None if before is None else loss - before
+            answers = self._answers(tuned, rows)
+            self.probed[f"{name}_score{when}"] = fmean(value for _, value in answers)
+            more = own(name, rows, [answer.text for answer, _ in answers]) if own else {}
+            self.probed |= {f"{key}{when}": value for key, value in more.items()}
 
     def _answers_of_base(self) -> list[tuple[Answer, float]]:
         valid = self.valid
@@ -276,10 +282,8 @@ def _whole(row: EncodedRow) -> tuple[int, ...]:
 
 def _states(row: EncodedRow) -> str:
     """Return for each shown id whether it is trained (t), ignored (i) or cut off (c)."""
-    used, dropped = row.used, len(row.used.dropped)
-    trained = len(used.ids) - used.first
-    left = "i" * dropped if dropped == 1 or used.first < row.whole.first else "c" * dropped
-    return "i" * used.first + "t" * trained + left
+    used, left = row.used, "c" if row.cut else "i"
+    return "i" * used.first + "t" * (len(used.ids) - used.first) + left * len(used.dropped)
 
 
 def _texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:

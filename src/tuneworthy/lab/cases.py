@@ -6,7 +6,8 @@ and may define `rows(rows, config, seed)` (the rows as this configuration has th
 `render(row, config)` (a row's tokens), `probes(config, seed)` (other rows by name, whose score and
 loss are measured before and after), `of_probe(name, rows, texts)` (facts of its own from the
 answers to them) and `facts(rows, texts, config)` (facts of its own from the 40 answers). Knows no
-page.
+page. A card (TRAINS = False) trains nothing: it defines LOOKS and `answer(setup, tools)`, which
+yields its looks, see `core.card`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import DEFAULTS, Config, LabRow, LabRows, LabSetup
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Task
+from tuneworthy.data.docs import Doc
 
 NEW = 40  # new rows that measure a run
 ROWS_DRAWN = 360  # rows that a generated task is asked for
@@ -53,6 +55,10 @@ class LabCase:
     def task(self) -> Task:
         """Return the task, with its output type and metric."""
         return _task(self.module.TASK)
+
+    def docs(self) -> tuple[Doc, ...]:
+        """Return the documents of the task, none if it has none."""
+        return tuple(Doc.model_validate(doc) for doc in _made(self.module.TASK, 0).docs)
 
     def rows(self, config: Config, seed: int) -> LabRows:
         """Return the rows to train on and the new rows, as this configuration has them."""

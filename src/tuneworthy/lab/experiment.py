@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -21,7 +21,7 @@ from tuneworthy.core.model import Limits
 from tuneworthy.lab import facts
 from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.encode import EncodedRow, encode, served_messages
-from tuneworthy.lab.events import SCHEMA, Emit, StepBatches, run_id
+from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, StepBatches, run_id
 from tuneworthy.metrics import scorer
 from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.prompting.grammar import grammar
@@ -59,13 +59,22 @@ class Experiment:
         self.probes: dict[str, Sequence[LabRow]] = probes(config, seed) if probes else {}
         self.probed: dict[str, float | None] = {}
         self.looked: list[dict[str, Any]] = []
+        self.steps: list[dict[str, Any]] = []
         self.found: dict[str, Any] = facts.of_rows(self.rows, self.encoded, model.tokenizer)
 
-    def run(self, emit: Emit, folder: Path, role: str, twin: RunFacts | None = None) -> RunFacts:
+    def run(
+        self,
+        emit: Emit,
+        folder: Path,
+        role: str,
+        twin: RunFacts | None = None,
+        control: Callable[[], None] = lambda: None,
+    ) -> RunFacts:
         """Train and measure; send begin, steps, looks and end; return the facts.
 
-        `folder` is for what the run writes and is removed. Raises what a callback or the model
-        raises; a run that the training loop refuses is a symptom and not an error.
+        `folder` is for what the run writes and is removed. `control` is called after each step: it
+        may wait, and stops the run by raising RunStopped. A run that the training loop refuses is a
+        symptom and not an error; raises what else a callback or the model raises.
         """
         from tuneworthy.training.watched import train_watched
 
@@ -75,34 +84,46 @@ class Experiment:
         )
         batches = StepBatches(emit, total)
         self.emit, self.folder, self.batches, self.total = emit, folder, batches, total
-        self.role = role
+        self.role, self.control = role, control
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        last: list[float] = []
         try:
             done = train_watched(
                 self.model, [row.example for row in self.encoded], self.settings(),
-                (self.seed, folder), look_steps(total), (self._look, batches.add),
+                (self.seed, folder), look_steps(total), (self._look, self._step),
             )  # fmt: skip
-            batches.flush()
             last = done.by_row[-1] if done.by_row else []
-            result = self._result(done.refused, done.steps, last)
+            state, because = "failed" if done.refused else "done", done.refused
+        except RunStopped:
+            state, because = "stopped", f"stopped at step {len(self.steps)}"
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        runs = Runs(result, twin)
-        emit(
+        batches.flush()
+        result = self._result(because if state == "failed" else None, self.steps, last)
+        self._end(state, because, time.perf_counter() - begun, Runs(result, twin))
+        return result
+
+    def _step(self, step: dict[str, Any]) -> None:
+        self.steps.append(step)
+        self.batches.add(step)
+        self.control()
+
+    def _end(self, state: str, because: str | None, seconds: float, runs: Runs) -> None:
+        """Send the last event. A clean twin is its own measure; a stopped run has no answers."""
+        twin = runs.own if self.role == "twin" else runs.twin
+        checks = self.case.module.victory(runs.own, twin) if twin and state != "stopped" else ()
+        self.emit(
             {
                 "kind": "end",
-                "state": "failed" if done.refused else "done",
-                "because": done.refused,
-                "seconds": round(time.perf_counter() - begun, 1),
-                "facts": result.plain(),
+                "state": state,
+                "because": because,
+                "seconds": round(seconds, 1),
+                "facts": runs.own.plain(),
                 "finding": self.case.module.detect(runs).plain(),
-                "checks": [each.plain() for each in self.case.module.victory(result, twin)]
-                if twin
-                else [],
+                "checks": [each.plain() for each in checks],
             }
         )
-        return result
 
     def settings(self) -> Any:
         """Return the training settings of the configuration."""

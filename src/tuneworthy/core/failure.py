@@ -69,10 +69,14 @@ class LabRow:
 
 @dataclass(frozen=True)
 class LabRows:
-    """Rows to learn from, and new rows that are never trained on (they measure the result)."""
+    """Rows to learn from, and new rows that are never trained on (they measure the result).
+
+    `probes` are other rows by name, whose score and loss are measured before and after.
+    """
 
     train: tuple[LabRow, ...]
     new: tuple[LabRow, ...]
+    probes: Mapping[str, tuple[LabRow, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

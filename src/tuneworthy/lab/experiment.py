@@ -56,7 +56,8 @@ class Experiment:
             grammar=self.rule if config["serve.schema"] else None,
         )  # fmt: skip
         probes = getattr(case.module, "probes", None)
-        self.probes: dict[str, Sequence[LabRow]] = probes(config, seed) if probes else {}
+        self.probes: dict[str, Sequence[LabRow]] = dict(self.rows.probes)
+        self.probes |= probes(config, seed) if probes else {}
         self.probed: dict[str, float | None] = {}
         self.looked: list[dict[str, Any]] = []
         self.found: dict[str, Any] = facts.of_rows(self.rows, self.encoded, model.tokenizer)

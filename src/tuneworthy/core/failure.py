@@ -113,7 +113,8 @@ class RunFacts(Record):
     rows whose end of turn has a loss. `cut_rows`: share of training rows that were cut.
     `answer_share`: share of the trained tokens that belong to an answer. `same_prompt`: share of
     new rows whose served prompt has the token ids of training. `leaked`: share of new rows with a
-    near copy among the training rows. `copied`: share of answers with eight words in a row of a
+    near copy among the training rows. `conflicts`: share of training rows whose label similar
+    training rows contradict. `copied`: share of answers with eight words in a row of a
     training answer that are not in their own gold answer. `shapes`: share of the training answers
     outside the commonest shape. `outliers`: share of training rows whose last loss is over three
     times the median. `prior`: the commonest answer's share in training over its share in new rows.
@@ -137,6 +138,7 @@ class RunFacts(Record):
     answer_share: float | None = None
     same_prompt: float | None = None
     leaked: float | None = None
+    conflicts: float | None = None
     copied: float | None = None
     shapes: float | None = None
     outliers: float | None = None

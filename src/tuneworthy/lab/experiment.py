@@ -61,6 +61,7 @@ class Experiment:
         self.probed: dict[str, float | None] = {}
         self.looked: list[dict[str, Any]] = []
         self.found: dict[str, Any] = facts.of_rows(self.rows, self.encoded, model.tokenizer)
+        self.found["conflicts"] = facts.conflicts(self.task, self.rows.train)
 
     def run(self, emit: Emit, folder: Path, role: str, twin: RunFacts | None = None) -> RunFacts:
         """Train and measure; send begin, steps, looks and end; return the facts.

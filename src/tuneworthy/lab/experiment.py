@@ -210,13 +210,13 @@ class Experiment:
         self.valid = [score.valid if isinstance(score, Score) else False for score in scores]
         return list(zip(answers, values, strict=True))
 
-    def _measured(self, answers: Sequence[tuple[Answer, float]]) -> dict[str, float]:
+    def _measured(self, answers: Sequence[tuple[Answer, float]]) -> dict[str, float | None]:
         known = [bool(valid) for valid in self.valid if valid is not None]
         return {
             "ended": fmean(answer.finish == "stop" for answer, _ in answers),
             "length": fmean(answer.tokens_out or 0 for answer, _ in answers),
             "score": fmean(value for _, value in answers),
-            "valid": fmean(known) if known else 0.0,
+            "valid": fmean(known) if known else None,  # no metric of free text says it
         }
 
     def _ended(self, answers: Sequence[tuple[Answer, float]]) -> None:

@@ -140,3 +140,14 @@ def test_a_detector_finds_the_recorded_plant_and_is_silent_on_its_twin(name, rol
     assert module.detect(Runs(twin)).found is not True
     assert all(check.passed for check in module.victory(twin, twin))
     assert not all(check.passed for check in module.victory(plant, twin))
+
+
+@pytest.mark.parametrize("name", sorted(SCENES))
+def test_a_detector_is_silent_on_every_recorded_twin(name):
+    detect = load("failures", name).detect
+    fired = [
+        begin["case"]
+        for begin, end in records()
+        if begin["role"] == "twin" and detect(Runs(RunFacts(**end["facts"]))).found
+    ]
+    assert not fired

@@ -20,36 +20,43 @@ from tuneworthy.cli._options import (
     task_path,
 )
 
+Live = Annotated[
+    Path | None, typer.Option("--live", help="Check this log of served requests instead.")
+]
+Gold = Annotated[
+    Path | None, typer.Option("--gold", help="With --live: rows with fresh right answers.")
+]
+ArmInUse = Annotated[
+    str | None, typer.Option("--arm", help="With --live: the arm in use, if not the named one.")
+]
+ShowInputs = Annotated[
+    bool, typer.Option("--show", help="With --live: print inputs that look like no row.")
+]
+Run = Annotated[Path | None, typer.Option("--run", help="Check this training folder instead.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="With --run: the rows that the run learnt from.")
+]
+Test = Annotated[
+    Path | None, typer.Option("--test", help="With --run: the rows that measure the run.")
+]
+Base = Annotated[
+    Path | None, typer.Option("--base", help="With --run: a folder with the base's weights.")
+]
+
 
 def command(
     task: TaskFile = Path("task.yaml"),
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",
     limit: Limit = None,
-    live: Annotated[
-        Path | None, typer.Option("--live", help="Check this log of served requests instead.")
-    ] = None,
-    gold: Annotated[
-        Path | None, typer.Option("--gold", help="With --live: rows with fresh right answers.")
-    ] = None,
-    arm: Annotated[
-        str | None, typer.Option("--arm", help="With --live: the arm in use, if not the named one.")
-    ] = None,
-    show_inputs: Annotated[
-        bool, typer.Option("--show", help="With --live: print inputs that look like no row.")
-    ] = False,
-    run: Annotated[
-        Path | None, typer.Option("--run", help="Check this training folder instead.")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="With --run: the rows that the run learnt from.")
-    ] = None,
-    test: Annotated[
-        Path | None, typer.Option("--test", help="With --run: the rows that measure the run.")
-    ] = None,
-    base: Annotated[
-        Path | None, typer.Option("--base", help="With --run: a folder with the base's weights.")
-    ] = None,
+    live: Live = None,
+    gold: Gold = None,
+    arm: ArmInUse = None,
+    show_inputs: ShowInputs = False,
+    run: Run = None,
+    data: Data = None,
+    test: Test = None,
+    base: Base = None,
     json: Json = False,
 ) -> None:
     """Audit rows and recorded answers, and say what they can show. Nothing is sent or compared.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.core.errors import TuneworthyError
-from tuneworthy.core.own_run import AdapterInfo
+from tuneworthy.core.run_report import AdapterInfo
 from tuneworthy.data.run_folder import RunFolder
 from tuneworthy.models.local import embedded
 from tuneworthy.models.local.tensor_values import readable, square_of, values_of

@@ -8,8 +8,8 @@ from statistics import fmean, median
 from typing import Any
 
 from tuneworthy.core.errors import DataError, SecurityError
-from tuneworthy.core.own_run import LogSource
 from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.run_report import LogSource
 from tuneworthy.core.training_log import TrainingLog
 from tuneworthy.data.run_folder import RunFolder
 from tuneworthy.lab.facts import OUTLIER

@@ -19,7 +19,7 @@ from tuneworthy.lab.own_trainer import OwnTrainer
 from tuneworthy.models.local.chat_template import text_ids
 from tuneworthy.training.render import Excluded, render
 
-MOST_ENCODED = 500  # rows that are turned into tokens
+MOST_ENCODED = 2_000  # rows that are turned into tokens
 SHAPES, FORMAL = 8, 0.8  # answers have a form if so few shapes cover so large a share of them
 COMMON = 3  # rows with the same answer, from which it counts as common
 
@@ -69,7 +69,7 @@ def of_texts(train: TrainingRows, test: TrainingRows | None) -> Measured:
 
 
 def encode_rows(train: TrainingRows, tokenizer: FolderTokenizer) -> tuple[list[OwnTokens], str]:
-    """Return up to 500 rows as tokens, spread over the file, and why the first other failed."""
+    """Return up to 2,000 rows as tokens, spread over the file, and why the first other failed."""
     every = train.rows
     step = max(1, math.ceil(len(every) / MOST_ENCODED))
     done: list[OwnTokens] = []

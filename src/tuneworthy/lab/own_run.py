@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.failure import LabSetup, RunFacts, Runs
-from tuneworthy.core.own_run import CaseFinding, DataInfo, OwnRunReport, State
+from tuneworthy.core.run_report import CaseFinding, DataInfo, OwnRunReport, State
 from tuneworthy.data.run_folder import KEPT, RunFolder, open_run_folder
 from tuneworthy.data.training_rows import TrainingRows, read_training_rows
 from tuneworthy.lab.cases import LabCase, all_cases

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from tuneworthy.core.counting import count_noun
-from tuneworthy.core.own_run import AdapterInfo, CaseFinding, DataInfo, OwnRunReport
+from tuneworthy.core.run_report import AdapterInfo, CaseFinding, DataInfo, OwnRunReport
 from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 
 SIDE = 11

@@ -86,7 +86,7 @@ def _info(config: Mapping[str, Any], file: str) -> AdapterInfo:
         file=file,
         kind=str(config.get("peft_type", "unknown")),
         rank=rank if isinstance(rank, int) else None,
-        alpha=float(alpha) if isinstance(alpha, int | float) else None,
+        alpha=float(alpha) if _number(alpha) else None,
         targets=tuple(sorted(map(str, named))),
         matrices=0,
         parameters=0,
@@ -113,7 +113,7 @@ def _changes(file: Path, table: Mapping[str, Tensor], config: Mapping[str, Any])
         if set(pair) != {"A", "B"} or pair["A"].shape[0] != pair["B"].shape[1]:
             return _Change({}, f"{name} has no matching pair of matrices")
         rank, alpha = pair["A"].shape[0], config.get("lora_alpha")
-        if not isinstance(alpha, int | float) or not rank:
+        if not _number(alpha) or not rank:
             return _Change({}, "adapter_config.json names no lora_alpha")
         scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
         a, b = values_of(file, pair["A"]), values_of(file, pair["B"])
@@ -146,7 +146,14 @@ def _relative(change: _Change, base: Path | None) -> float | str:
         weights[layer] += square_of(home, tables[home][f"{name}.weight"])
         changed[layer] += square
     ratios = [math.sqrt(changed[layer] / weights[layer]) for layer in changed if weights[layer]]
-    return max(ratios, default=0.0)
+    if not all(map(math.isfinite, ratios)):
+        return "the base holds values that are not finite"
+    return max(ratios) if ratios else "the base's weights are all zero"
+
+
+def _number(value: Any) -> bool:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and abs(value) < 1e9
 
 
 def _known_base(name: str) -> Path | None:

@@ -6,6 +6,7 @@ reason, and a detector that needs one of those is reported as not measured.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,8 +104,8 @@ def check_run(folder: Path, files: OwnFiles = OwnFiles()) -> OwnRunReport:
         places = [row.where for row in train.rows]
         if len(log.by_row) == len(places):
             about.rows["outliers"] = [places[k] for k in odd]
-    facts = RunFacts(**{**found, **adapter.facts, **about.facts})
     missing = {**missing_of_log(log, found), **adapter.missing, **about.missing}
+    facts = _facts({**found, **adapter.facts, **about.facts}, missing)
     missing |= dict.fromkeys(_ANSWERS, NEEDS_ANSWERS)
     return OwnRunReport(
         folder=str(folder),
@@ -121,6 +122,17 @@ def check_run(folder: Path, files: OwnFiles = OwnFiles()) -> OwnRunReport:
         not_read={**trainer.not_read, **not_read, **_links(run)},
         findings=tuple(_finding(case, facts, missing, about.rows) for case in all_cases().values()),
     )
+
+
+def _facts(found: Mapping[str, Any], missing: dict[str, str]) -> RunFacts:
+    """Return the facts; one that is too large for a number is left out, with the reason."""
+    whole = {}
+    for name, value in found.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            missing[name] = "the values of the log are too large to be averaged"
+        else:
+            whole[name] = value
+    return RunFacts(**whole)
 
 
 def _finding(

@@ -6,6 +6,7 @@ training_args.bin is a pickle: opening it could run code, so it is never opened.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from tuneworthy.data.run_folder import RunFolder, checkpoint_of
 
 PICKLE = "training_args.bin"
 NOT_OPENED = (
-    "a pickle, which can run code when opened: it is never opened. Write the options beside it:"
-    " `open('training_args.json', 'w').write(trainer.args.to_json_string())`"
+    "a pickle, which can run code when opened: it is never opened. To add its options, write"
+    " trainer.args.to_json_string() to training_args.json in this folder"
 )
 _ARGUMENTS = ("training_args.json", "sft_config.json", "training_arguments.json", "args.json",
               "train_config.json")  # fmt: skip
@@ -80,7 +81,8 @@ def read_trainer(folder: RunFolder, logs: Sequence[TrainingLog]) -> OwnTrainer:
         known = [alias for alias in aliases if alias in raw]
         if known:
             found = next((alias for alias in known if raw[alias] is not None), known[0])
-            settings[name], origins[name] = raw[found], named_by[found]
+            if _plain(raw[found]):
+                settings[name], origins[name] = raw[found], named_by[found]
     card = _card(folder)
     columns = {name for log in logs for name in log.columns}
     name, version = _who(card, columns, raw)
@@ -128,6 +130,12 @@ def _leave_out_placeholders(raw: dict[str, Any], named_by: Mapping[str, str]) ->
     from_log = named_by.get("max_length", "").rpartition("/")[2] not in _ARGUMENTS
     if "max_length" in raw and not of_trl and from_log:
         del raw["max_length"]
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | int | bool)
 
 
 def _card(folder: RunFolder) -> str:

@@ -18,11 +18,13 @@ def own_run_screen(report: OwnRunReport, width: int = 80, plain: bool = False) -
     """Return what the lab's detectors found in a folder; no line is wider than `width`."""
     lines = [*_head(report, width, plain), Text(), *_sources(report, width, plain)]
     for finding in report.of_state("found"):
-        lines += [Text(), *_found(finding, width, plain)]
+        whole = report.data.encoded if report.data else 0
+        lines += [Text(), *_found(finding, whole, width, plain)]
     if clean := report.of_state("clean"):
         lines += [Text(), Text("  Clean", "bold")]
+        side = max(len(_cause(finding)) for finding in clean) + 2
         for finding in clean:
-            lines += _row(finding.case, finding.because, width, plain, side=_side(report))
+            lines += _row(_cause(finding), finding.because, width, plain, side=side)
     if report.of_state("not measured"):
         lines += [Text(), Text("  Not measured", "bold"), *_unmeasured(report, width, plain)]
     if report.assumed:
@@ -51,6 +53,11 @@ def _sources(report: OwnRunReport, width: int, plain: bool) -> Iterator[Text]:
     for log in report.logs:
         if not log.used and log.because:
             yield from _row("", f"{log.file}: {log.because}", width, plain, "yellow")
+    facts = report.facts
+    if facts.refused is not None:
+        yield from _row("", f"training broke: {facts.refused}", width, plain, "red")
+    if curves := _curves(report):
+        yield from _row("loss", curves, width, plain)
     if report.adapter is not None:
         yield from _row("adapter", _adapter(report.adapter), width, plain)
     for name, data in (("data", report.data), ("test", report.test)):
@@ -63,6 +70,18 @@ def _sources(report: OwnRunReport, width: int, plain: bool) -> Iterator[Text]:
         yield from _row("options", said, width, plain)
     for file, why in report.not_read.items():
         yield from _row("not read", f"{file}: {why}", width, plain, "yellow")
+
+
+def _curves(report: OwnRunReport) -> str:
+    """Return the losses at the start and at the end, and the least of them."""
+    facts, parts = report.facts, []
+    for name, first, last, least in (
+        ("training", facts.loss_first, facts.loss_last, facts.loss_least),
+        ("held-out rows", facts.new_loss_first, facts.new_loss_last, facts.new_loss_least),
+    ):
+        if first is not None and last is not None and least is not None:
+            parts.append(f"{name} {first:.3g} to {last:.3g}, at best {least:.3g}")
+    return "; ".join(parts)
 
 
 def _adapter(one: AdapterInfo) -> str:
@@ -81,14 +100,13 @@ def _data(data: DataInfo) -> str:
     return said + (f", {count_noun(data.bad_rows, 'bad row')}" if data.bad_rows else "")
 
 
-def _found(finding: CaseFinding, width: int, plain: bool) -> Iterator[Text]:
+def _found(finding: CaseFinding, whole: int, width: int, plain: bool) -> Iterator[Text]:
     yield from (Text(line, "bold red") for line in
                 wrapped(escape_line(f"{finding.title}", plain), width))  # fmt: skip
-    yield from _row("cause", finding.cause.replace("_", " "), width, plain)
+    yield from _row("cause", _cause(finding), width, plain)
     yield from _row("evidence", finding.because, width, plain)
     if finding.rows:
-        more = (finding.row_count or 0) - len(finding.rows)
-        said = ", ".join(finding.rows) + (f" and {more:,} more" if more else "")
+        said = _places(finding.rows, finding.row_count or 0, whole)
         yield from _row("rows", said, width, plain)
     yield from _row("fix", finding.fix, width, plain, "green")
     yield from _row("no harm", finding.harmless, width, plain)
@@ -103,13 +121,24 @@ def _unmeasured(report: OwnRunReport, width: int, plain: bool) -> Iterator[Text]
     for finding in report.of_state("not measured"):
         reasons = list(dict.fromkeys(finding.missing.values())) or [finding.because]
         for why in reasons:
-            cases[why].append(finding.case)
+            cases[why].append(_cause(finding))
     for why, names in cases.items():
         yield from _item(f"{why}: {', '.join(names)}", width, plain)
 
 
-def _side(report: OwnRunReport) -> int:
-    return max([SIDE, *(len(finding.case) + 1 for finding in report.of_state("clean"))])
+def _cause(finding: CaseFinding) -> str:
+    return finding.cause.replace("_", " ")
+
+
+def _places(rows: tuple[str, ...], count: int, whole: int) -> str:
+    """Return places as `rows.jsonl: 3, 7 and 12 more`; `whole` is the number of all rows."""
+    if count == whole:
+        return f"all {count:,} that were read"
+    files = {row.rpartition(":")[0] for row in rows}
+    alike = len(files) == 1 and all(row.rpartition(":")[2].isdecimal() for row in rows)
+    said = ", ".join(row.rpartition(":")[2] for row in rows) if alike else ", ".join(rows)
+    said = f"{files.pop()}: {said}" if alike else said
+    return said + (f" and {count - len(rows):,} more" if count > len(rows) else "")
 
 
 def _item(text: str, width: int, plain: bool) -> Iterator[Text]:

@@ -1,8 +1,8 @@
 """Records and protocol buffer fields of TensorBoard event files, with the standard library alone.
 
-A record is a length (8 bytes), its checksum (4), the bytes, and their checksum (4). The fields read
-are those of event.proto, summary.proto and tensor.proto. A run that still writes, or a cut copy,
-ends in half a record: what stands before it is read.
+A record is a length (8 bytes), its checksum (4), the bytes, and their checksum (4), both masked
+CRC-32C. The fields read are those of event.proto, summary.proto and tensor.proto. A run that still
+writes, or a cut copy, ends in half a record: what stands before it is read.
 """
 
 from __future__ import annotations
@@ -12,22 +12,29 @@ from collections.abc import Iterator
 from typing import IO
 
 MOST_RECORD = 16_000_000  # bytes; a larger one (an image, a graph) is skipped
+_CHECKED = 65_536  # bytes up to which a record's checksum is computed: a scalar has some 60
+_CASTAGNOLI = 0x82F63B78
 Field = tuple[int, int | bytes]
 
 
-def records(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the whole records of a file. Raises ValueError where a length is impossible."""
+def records(file: IO[bytes]) -> Iterator[bytes | None]:
+    """Yield the whole records of a file, None for one that does not fit its checksum.
+
+    Raises ValueError where a length does not: the place of the next record is then not known.
+    """
     while len(head := file.read(12)) == 12:
-        length = struct.unpack("<Q", head[:8])[0]
-        if length > 1 << 40:
-            raise ValueError(f"a record of {length} bytes")
+        length, check = struct.unpack("<QI", head)
+        if _checksum(head[:8]) != check:
+            raise ValueError("the length of a record does not fit its checksum")
         if length > MOST_RECORD:
-            file.seek(length + 4, 1)
+            file.seek(min(length, 1 << 40) + 4, 1)
             continue
         body = file.read(length + 4)
         if len(body) < length + 4:
             return
-        yield body[:length]
+        known = struct.unpack("<I", body[length:])[0]
+        fits = length > _CHECKED or _checksum(body[:length]) == known
+        yield body[:length] if fits else None
 
 
 def fields(message: bytes) -> Iterator[Field]:
@@ -71,3 +78,24 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
     raise ValueError("an integer of more than 64 bits")
+
+
+def _table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (_CASTAGNOLI if byte & 1 else 0)
+        table.append(byte)
+    return tuple(table)
+
+
+_TABLE = _table()
+
+
+def _checksum(data: bytes) -> int:
+    """Return the masked CRC-32C of some bytes, as TFRecord files have it."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value = value >> 8 ^ _TABLE[(value ^ byte) & 0xFF]
+    value ^= 0xFFFFFFFF
+    return ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF

@@ -31,11 +31,9 @@ def read(folder: RunFolder, name: str) -> TrainingLog:
     try:
         with folder.opened(name, _MOST) as file:
             for record in records(file):
-                try:
-                    _event(record, by_step, settings)
-                    whole += 1
-                except ValueError:
-                    damaged += 1
+                fits = record is not None and _event(record, by_step, settings)
+                whole += fits
+                damaged += not fits
                 if len(by_step) > MOST_STEPS:
                     break
     except ValueError as error:
@@ -61,16 +59,20 @@ def read(folder: RunFolder, name: str) -> TrainingLog:
 
 def _event(
     record: bytes, by_step: defaultdict[int, dict[str, float]], settings: dict[str, Any]
-) -> None:
-    """Add what one event holds. Raises ValueError if it is damaged."""
-    parts = list(fields(record))
-    step = next((value for number, value in parts if number == 2), 0)
-    for number, summary in parts:
-        if number != 5 or not isinstance(summary, bytes):
-            continue
-        for key, value in fields(summary):
-            if key == 1 and isinstance(value, bytes) and isinstance(step, int):
-                _scalar(value, step, by_step, settings)
+) -> bool:
+    """Add what one event holds; return whether it could be read."""
+    try:
+        parts = list(fields(record))
+        step = next((value for number, value in parts if number == 2), 0)
+        for number, summary in parts:
+            if number != 5 or not isinstance(summary, bytes):
+                continue
+            for key, value in fields(summary):
+                if key == 1 and isinstance(value, bytes) and isinstance(step, int):
+                    _scalar(value, step, by_step, settings)
+    except ValueError:
+        return False
+    return True
 
 
 def _scalar(

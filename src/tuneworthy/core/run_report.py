@@ -9,6 +9,8 @@ from pydantic import Field
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.core.record import Record
 
+NEEDS_ANSWERS = "it needs the model's own answers, and no model is run here"
+OF_A_CASE = "it is measured in the lab's own runs only"
 State = Literal["found", "clean", "not measured"]
 
 

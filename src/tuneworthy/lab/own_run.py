@@ -14,7 +14,14 @@ from typing import Any, cast
 
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.failure import LabSetup, RunFacts, Runs
-from tuneworthy.core.run_report import CaseFinding, DataInfo, OwnRunReport, State
+from tuneworthy.core.run_report import (
+    NEEDS_ANSWERS,
+    OF_A_CASE,
+    CaseFinding,
+    DataInfo,
+    OwnRunReport,
+    State,
+)
 from tuneworthy.data.run_folder import KEPT, RunFolder, open_run_folder
 from tuneworthy.data.training_rows import TrainingRows, read_training_rows
 from tuneworthy.lab.cases import LabCase, all_cases
@@ -34,8 +41,6 @@ from tuneworthy.lab.own_trainer import OwnTrainer, read_trainer
 SHOWN = 5
 _ANSWERS = ("answers", "ended", "score", "valid", "length", "copied", "same_as_base", "p_end",
             "same_prompt")  # fmt: skip
-NEEDS_ANSWERS = "it needs the model's own answers, and no model is run here"
-OF_A_CASE = "it is measured in the lab's own runs only"
 REPAIRS: Mapping[str, str] = {
     "rate": "train again with a learning rate ten times lower",
     "rank": "raise the rank of the adapter (r), and adapt all linear layers",

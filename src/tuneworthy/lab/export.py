@@ -11,6 +11,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.pages import HERE, HERO, Site, case_page, home_page
+from tuneworthy.lab.recordings import Recordings
 from tuneworthy.lab.shipped import shipped_bytes
 
 MARK = "tuneworthy-lab.txt"  # what tells an exported folder from a folder of the user's
@@ -31,10 +32,10 @@ def export_site(folder: Path) -> Path:
         page = case_page(case, position, site)
         (folder / f"case-{case.slug}.html").write_text(page, "utf-8")
         _script(data / f"case-{case.slug}.js", "lab.case", _dumped(_with_answers(case)))
-        for name in case_data.record_ids(case):
+        for name in Recordings(case).ids():
             _script(data / f"{name}.js", "lab.record", shipped_bytes(name) or b"")
         if case.slug == HERO:
-            _script(data / "hero.js", "lab.hero", _dumped(case_data.hero(case)))
+            _script(data / "hero.js", "lab.hero", _dumped(Recordings(case).hero()))
     home = folder / "index.html"
     home.write_text(home_page(cases, site), "utf-8")
     return home

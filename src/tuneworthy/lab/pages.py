@@ -17,6 +17,7 @@ from markupsafe import Markup
 from tuneworthy.core.escape import for_script
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
+from tuneworthy.lab.recordings import Recordings
 
 HERE = Path(__file__).parent
 HERO = "never-stops"  # the case that the home page plays, if it is recorded
@@ -77,7 +78,7 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
     """Return the home page: a recorded pair of runs, and a card for each case."""
     cards = [case_data.card(case) for case in cases]
     shown = next((case for case in cases if case.slug == HERO), None)
-    data = case_data.hero(shown) if shown else None
+    data = Recordings(shown).hero() if shown else None
     hero = None
     if shown and data and data["plant"] and data["twin"]:
         begin = data["plant"][0]

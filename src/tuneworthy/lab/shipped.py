@@ -6,27 +6,50 @@ import gzip
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 FOLDER = Path(__file__).parent / "records"
 
 
+class Records(Protocol):
+    """Recorded runs by id."""
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a record of this id."""
+        ...
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the events of a record that is there."""
+        ...
+
+
+class Shipped:
+    """The records of the package alone."""
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a record of this id."""
+        return shipped_bytes(name) is not None
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the events of a record. Raises LookupError if there is none."""
+        found: list[dict[str, Any]] = json.loads(_bytes_of(name))
+        return found
+
+
 def shipped_bytes(name: str) -> bytes | None:
     """Return the bytes of a shipped record (a JSON list of events), or None if there is none."""
+    try:
+        return _bytes_of(name)
+    except LookupError:
+        return None
+
+
+@lru_cache(maxsize=128)
+def _bytes_of(name: str) -> bytes:
     path = FOLDER / f"{name}.json.gz"
-    return gzip.decompress(path.read_bytes()) if path.is_file() else None
+    if not path.is_file():
+        raise LookupError(name)
+    return gzip.decompress(path.read_bytes())
 
 
-@lru_cache(maxsize=64)
-def shipped(name: str) -> list[dict[str, Any]] | None:
-    """Return the events of a shipped record, or None if there is none."""
-    found = shipped_bytes(name)
-    return None if found is None else json.loads(found)
-
-
-def pack(events: list[dict[str, Any]], folder: Path = FOLDER) -> Path:
-    """Write a record to ship, under the id in its first event; equal events give equal bytes."""
-    text = json.dumps(events, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    path = folder / f"{events[0]['id']}.json.gz"
-    path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
-    return path
+SHIPPED = Shipped()

@@ -106,6 +106,10 @@ def _loss(title: str) -> Measure:
     return Measure(title, "nats a token", decimals, _near_loss)
 
 
+def _unit(title: str) -> Measure:
+    return Measure(title, "0 to 1", decimals, _near_share)
+
+
 MEASURES: dict[str, Measure] = {
     "steps": _size("Steps that training took", "steps"),
     "refused": Measure("Why the training loop stopped early", "", decimals, _near_size),
@@ -131,15 +135,45 @@ MEASURES: dict[str, Measure] = {
         "How much commoner the commonest answer is in training", "", _times, _near_size
     ),
     "p_end": Measure(
-        "P(end): chance of the end token where the answer is over", "", decimals, _near_share
+        "P(end): chance of the end token where the answer is over", "0 to 1", decimals, _near_share
     ),
     "answers": _size("New rows that were answered", "rows"),
     "ended": Measure("Answers that end by themselves", "answers", _of_answers, _near_rows),
-    "score": Measure("Score on new rows", "0 to 1", decimals, _near_share),
+    "score": _unit("Score on new rows"),
     "valid": _share("Answers that parse"),
     "length": _size("Tokens an answer", "tokens"),
     "same_as_base": _share("Answers equal to those of the untrained model"),
 }
+
+OTHER: dict[str, Measure] = {
+    # of training runs
+    "conflicts": _share("Training rows whose neighbours have another label"),
+    "answer_seen": _share("Training rows that can read their answer in the row before"),
+    "known_score": _unit("Score on facts that were known before"),
+    "general_loss_rise": _loss("Rise of the loss on general text"),
+    "old_values": _share("Answers that were right before the change"),
+    "right": _share("Answers that are right today"),
+    "long_answers_whole": _share("Long answers that are whole"),
+    "mistakes_repeated": _share("Wrong answers that repeat an error of the training rows"),
+    "wrongly_refused": _share("Questions refused that have an answer"),
+    # of cards, which train nothing
+    "legal_first": _unit("Own chance of a legal first token, without the grammar"),
+    "legal_mean": _unit("Own chance of a legal token, mean of all places"),
+    "copied_other": _share("Answers copied from another passage"),
+    "in_no_passage": _share("Wrong answers that stand in no passage"),
+    "recall": _share("Questions whose right passage was found"),
+    "stale": _share("Answers from a passage out of force"),
+    "other_rule": _share("Answers from another rule"),
+    "score_kept": _share("Right answers where the rule did not change"),
+    "swap_agreement": _share("Verdicts that hold when the answers swap places"),
+    "says_a": _share("Verdicts for the first place"),
+    "lead": _size("Lead of the verdict over the other, in nats", "nats"),
+    "same_tokens": _share("Tokens that the trained model would choose as well"),
+    "same_answers": _share("Answers equal to those of the trained model"),
+    "first_valid": _share("Answers that parse at the first look"),
+    "first_score": _unit("Score at the first look"),
+}
+"""Facts of one case: `RunFacts.other`."""
 
 CHARTS: dict[str, Chart] = {
     "loss": Chart("Training loss", "nats a token"),
@@ -181,18 +215,30 @@ PLANNED: dict[str, str] = {
 }
 """Words of a cause whose file does not exist yet."""
 
-CLEAN_CAUSE = "clean"
-CLEAN_WORDS = "Nothing is wrong with this run."
+CLEAN_CAUSE = "none"
+CLEAN_WORDS = "Nothing: this is a clean run."
 
 
 def measure(key: str) -> Measure:
-    """Return a measurement's words; a fact of one case is named by its key."""
-    return MEASURES.get(key) or _size(_spaced(key))
+    """Return a measurement's words; a fact of one case that has none is named by its key."""
+    name = key.removeprefix("other.")
+    return MEASURES.get(name) or OTHER.get(name) or _size(_spaced(name))
+
+
+def value_of(facts: RunFacts, key: str) -> Number:
+    """Return a measurement of a run: a field of its facts, or a fact of its case."""
+    name = key.removeprefix("other.")
+    if name in RunFacts.model_fields:
+        return getattr(facts, name)  # type: ignore[no-any-return]
+    return facts.other.get(name)
 
 
 def chart(key: str) -> Chart:
     """Return a chart's words; a figure of one case is named by its key."""
-    return CHARTS.get(key) or Chart(_spaced(key), "")
+    name = key.removeprefix("other.")
+    if name in OTHER:
+        return Chart(OTHER[name].title, OTHER[name].unit, 1.0)
+    return CHARTS.get(name) or Chart(_spaced(name), "")
 
 
 def cause(name: str) -> str:

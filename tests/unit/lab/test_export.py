@@ -6,9 +6,9 @@ import re
 import pytest
 
 from tuneworthy.core.errors import TaskError
-from tuneworthy.lab.case_data import record_ids
 from tuneworthy.lab.cases import all_cases, case_of
 from tuneworthy.lab.export import export_site
+from tuneworthy.lab.recordings import Recordings
 from tuneworthy.lab.shipped import shipped_bytes
 
 
@@ -25,7 +25,7 @@ def value_of(path, call):
 
 
 def test_data_scripts_hold_the_same_bytes_as_the_records(site):
-    ids = record_ids(case_of("never-stops"))
+    ids = Recordings(case_of("never-stops")).ids()
     assert len(ids) >= 2
     for name in ids:
         assert value_of(site / "data" / f"{name}.js", "lab.record") == shipped_bytes(name)

@@ -19,8 +19,18 @@ from tuneworthy.lab.shipped import SHIPPED, Records
 SURE = ("a hunch", "fairly", "certain")
 RIGHT, WRONG = (22, 36, 40), (2, -15, -35)  # points by how sure a guess was: honesty pays
 EVIDENCE, FIX, LESS = 30, 30, 10  # a wrong citation, a failed run or a hint costs LESS
-POINTS = {"whole": RIGHT[-1] + EVIDENCE + FIX, "evidence": EVIDENCE, "fix": FIX, "less": LESS}
+POINTS = {
+    "whole": RIGHT[-1] + EVIDENCE + FIX,
+    "right": RIGHT,
+    "wrong": WRONG,
+    "evidence": EVIDENCE,
+    "fix": FIX,
+    "less": LESS,
+}
 MINUTES_TO_FREE_HINT = 5
+CLEAN_ONE_IN = 6  # blind runs in which nothing was planted
+BLIND_CHARTS = ("loss", "held", "norm", "score", "valid", "ended", "length", "p_end")
+BLIND_LEFT_OUT = ("refused", "answers")
 ALWAYS = ("loss", "held")  # charts of every case that trains
 LIVE_COMMAND = "tuneworthy lab"
 ANSWERS_OVER = f"{ASKED} new rows, {NEW} at the end"
@@ -112,6 +122,24 @@ def cite(case: LabCase, measure: str, records: Records = SHIPPED) -> dict[str, A
         "points": EVIDENCE if proves else -LESS,
         "because": "" if proves else _why_not(measure, own, twin),
         "finding": finding,
+    }
+
+
+def blind(cases: Sequence[LabCase]) -> dict[str, Any]:
+    """Return what a page of a blind run may know: all causes of training, no case."""
+    names = sorted(case.name for case in cases if case.trains)
+    shown = {key: words.MEASURES[key] for key in words.MEASURES if key not in BLIND_LEFT_OUT}
+    return {
+        "trains": True,
+        "one_in": CLEAN_ONE_IN,
+        "charts": [chart(key) for key in BLIND_CHARTS],
+        "facts": [
+            {"key": key, "title": said.title, "unit": said.unit} for key, said in shown.items()
+        ],
+        "causes": causes((*names, words.CLEAN_CAUSE)),
+        "clean": {"key": words.CLEAN_CAUSE, "text": words.CLEAN_WORDS},
+        "sure": list(SURE),
+        "points": POINTS,
     }
 
 

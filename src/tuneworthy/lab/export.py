@@ -10,7 +10,7 @@ from typing import Any
 from tuneworthy.core.errors import TaskError
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
-from tuneworthy.lab.pages import HERE, HERO, Site, case_page, home_page
+from tuneworthy.lab.pages import HERE, HERO, Site, blind_page, case_page, home_page
 from tuneworthy.lab.recordings import Recordings
 from tuneworthy.lab.shipped import shipped_bytes
 
@@ -36,9 +36,23 @@ def export_site(folder: Path) -> Path:
             _script(data / f"{name}.js", "lab.record", shipped_bytes(name) or b"")
         if case.slug == HERO:
             _script(data / "hero.js", "lab.hero", _dumped(Recordings(case).hero()))
+    _blind(folder, site, cases)
     home = folder / "index.html"
     home.write_text(home_page(cases, site), "utf-8")
     return home
+
+
+def _blind(folder: Path, site: Site, cases: list[LabCase]) -> None:
+    """Write the blind page, with the recorded pairs of runs that it draws from."""
+    (folder / "blind.html").write_text(blind_page("", site), "utf-8")
+    recorded = [(case, Recordings(case)) for case in cases if case.trains]
+    pool = [
+        {"slug": case.slug, "plant": each.plant[0]["id"], "twin": each.twin[0]["id"]}
+        for case, each in recorded
+        if each.plant and each.twin
+    ]
+    data = {**case_data.blind(cases), "pool": pool}
+    _script(folder / "data" / "blind.js", "lab.blind", _dumped(data))
 
 
 def _check(folder: Path) -> None:

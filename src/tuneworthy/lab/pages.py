@@ -23,7 +23,9 @@ HERE = Path(__file__).parent
 HERO = "never-stops"  # the case that the home page plays, if it is recorded
 PARTS = ("svg", "record", "chart", "answers", "player", "keys")
 HOME_SCRIPTS = (*PARTS, "wire", "home")
-CASE_SCRIPTS = (*PARTS, "wire", "tokens", "state", "rail", "knobs", "case")
+RUN_SCRIPTS = (*PARTS, "wire", "tokens", "state", "instrument")
+CASE_SCRIPTS = (*RUN_SCRIPTS, "rail", "knobs", "case")
+BLIND_SCRIPTS = (*RUN_SCRIPTS, "blind")
 FILTERS = (
     ("all", "All"),
     ("fine", "Loss looks fine"),
@@ -108,10 +110,24 @@ def case_page(case: LabCase, position: int, site: Site = LIVE) -> str:
         scripts=CASE_SCRIPTS,
         data=() if site.live else (*records, f"case-{case.slug}"),
         keys=CASE_KEYS,
-        case=shown,
+        case={**shown, "twin": True},
         where=f"Case {position} of {len(all_cases())}",
         after=_after(case, site),
         case_data=_block({**shown, "api": f"/api/cases/{case.slug}"}),
+    )
+
+
+def blind_page(key: str, site: Site = LIVE) -> str:
+    """Return the page of a blind run: the same for every key, so that it tells nothing."""
+    shown = case_data.blind(list(all_cases().values()))
+    return _render(
+        "blind.html.j2",
+        site,
+        scripts=BLIND_SCRIPTS,
+        data=() if site.live else ("blind",),
+        keys=CASE_KEYS[:2] + CASE_KEYS[3:5] + ((("n",), "all cases"),),
+        case={**shown, "key": key, "twin": False, "records": {"plant": True}},
+        case_data=_block({**shown, "key": key}),
     )
 
 

@@ -48,6 +48,10 @@
       lab.say(lab.find('.state', card), `solved, ${solved[card.dataset.slug]} points`);
     }
     const blind = lab.find('#blind');
+    blind?.addEventListener('click', async () => {
+      if (!lab.served) { location.href = 'blind.html'; return; }
+      try { location.href = `/blind/${(await lab.post('/api/blind', {})).key}`; } catch (error) { lab.find('#trouble').hidden = false; lab.say(lab.find('#trouble'), `${error.message}. ${error.parts?.fix ?? ''}`); }
+    });
     lab.keys({ j: () => move(1), k: () => move(-1), ...(blind ? { b: () => blind.click() } : {}) });
     const block = lab.find('#hero-data');
     if (block) lab.hero(JSON.parse(block.textContent));

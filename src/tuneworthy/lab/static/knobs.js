@@ -49,38 +49,44 @@
         if (!checks.every(({ passed }) => passed)) state.failed = (state.failed ?? 0) + 1;
         page.changed();
       };
-      page.busy = true; page.state.step = 0; page.changed();
+      page.busy = true; state.step = page.first; page.changed();
       if (lab.still) { state.step = run.total; finish(); return; }
       page.play.stop();
       lab.player(null, ['', ''], () => {
         state.step = Math.min(run.total, state.step + 1); page.draw();
         if (state.step < run.total) return true;
         finish(); return false;
-      }).start(45);
+      }, data.trains ? 45 : 250).start();
     };
 
-    const live = async (config) => {
-      const sent = await lab.post('/api/runs', { case: data.slug, config, seed: 0 });
-      if (Array.isArray(sent)) { const run = lab.record(sent); replay(run, run.ended?.checks ?? []); return; }
-      page.stream(sent.id, (run) => {
-        state.ran = true; page.checks = run.ended?.checks ?? []; page.busy = false;
-        if (!page.passed()) state.failed = (state.failed ?? 0) + 1;
-      });
+    const ask = () => lab.post('/api/runs', { case: data.slug, config: chosen(), seed: 0 });
+    const ended = (run) => {
+      state.ran = run.ended.state !== 'stopped'; page.checks = run.ended.checks ?? [];
+      if (state.ran && !page.passed()) state.failed = (state.failed ?? 0) + 1;
     };
+    const live = async () => {
+      const sent = await ask();
+      if (Array.isArray(sent)) { const run = lab.record(sent); replay(run, run.ended?.checks ?? []); } else page.follow(sent.id, ended);
+    };
+    page.resume = () => page.follow(state.live, ended);
 
     page.again = async () => {
       if (page.busy || !changed()) return;
       const known = recorded();
       try {
         if (known) replay(await lab.load(known.id), known.checks);
-        else if (lab.served) await live(chosen());
-        else { page.offline = true; page.changed(); }
+        else if (lab.served) await live();
+        else page.changed();
       } catch (error) { page.busy = false; page.trouble(error); }
     };
     page.restore = async () => { // a reload of a page on which the fix was run already
       const known = recorded();
-      if (!state.ran || !known) { state.ran = false; return; }
-      page.use(await lab.load(known.id)); page.checks = known.checks;
+      if (!state.ran) return;
+      state.ran = false;
+      if (known) { page.use(await lab.load(known.id)); page.checks = known.checks; state.ran = true; } else if (lab.served && changed()) {
+        const sent = await ask();
+        if (Array.isArray(sent)) { const run = lab.record(sent); page.use(run); ended(run); state.failed = Math.max(0, state.failed - 1); }
+      }
     };
     page.passed = () => state.ran && page.checks.length > 0 && page.checks.every(({ passed }) => passed);
     lab.find('#rerun').addEventListener('click', page.again);

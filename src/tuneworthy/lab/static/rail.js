@@ -43,7 +43,6 @@
     if (!told) return got('guess', `locked, ${how}`);
     return got('guess', told.right ? `right, ${how}: ${told.points}` : `not this one, ${how}: ${lab.signed(told.points)}`, !told.right);
   };
-  lab.signed = (points) => (points < 0 ? `−${-points}` : String(points));
 
   const showEvidence = (page, proved) => {
     const { state, data, revealed } = page, measure = data.measures.find(({ key }) => key === state.probe);

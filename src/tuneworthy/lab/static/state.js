@@ -13,14 +13,15 @@
     for (const key of FLAGS) state[key] = told.get(key) === '1';
     const one = (key, list) => (list.some((each) => each.key === told.get(key)) ? told.get(key) : null);
     state.guess = one('guess', data.causes);
+    state.live = /^[0-9a-f]{16}$/.test(told.get('live') ?? '') ? told.get('live') : null;
     state.probe = one('probe', data.measures);
     state.cited = (told.get('cited') ?? '').split(',').filter((key) => data.measures.some((each) => each.key === key));
     state.knobs = {};
-    for (const { key, values } of data.yaml) if (values && told.has(key)) state.knobs[key] = told.get(key);
+    for (const { key, values } of data.yaml ?? []) if (values && told.has(key)) state.knobs[key] = told.get(key);
     return { state, empty: told.size === 0 };
   };
 
-  const words = (state, data, keys) => {
+  const words = (state, keys) => {
     const said = new URLSearchParams();
     for (const key of keys) {
       const value = state[key];
@@ -30,14 +31,14 @@
     return said;
   };
 
-  lab.writeHash = (state, data) => {
-    const said = words(state, data, [...NUMBERS, ...FLAGS, 'guess', 'probe', 'cited']);
-    for (const [key, text] of Object.entries(state.knobs)) said.set(key, text);
+  lab.writeHash = (state) => {
+    const said = words(state, [...NUMBERS, ...FLAGS, 'guess', 'probe', 'cited', 'live']);
+    for (const [key, text] of Object.entries(state.knobs ?? {})) said.set(key, text);
     history.replaceState(null, '', `#${said}`);
   };
 
   // A link to what one looks at, without the guess and without the fix.
-  lab.linkTo = (state, data) => `${location.href.split('#')[0]}#${words(state, data, LOOK)}`;
+  lab.linkTo = (state) => `${location.href.split('#')[0]}#${words(state, LOOK)}`;
 
   lab.copy = async (text, button) => {
     const before = button.textContent;

@@ -41,6 +41,7 @@ const lab = {};
       const percent = Math.round(100 * Math.exp(-loss));
       return percent >= 100 ? 'over 99 %' : percent < 1 ? 'under 1 %' : `${percent} %`;
     },
+    signed: (points) => (points < 0 ? `−${-points}` : String(points)),
     tidy: (text) => text.replace(/\b0(\.\d)/g, '$1'),
 
     // What this browser remembers of solved cases. A browser may refuse to store anything.

@@ -20,7 +20,7 @@ lab.chart = (host, spec) => {
   const ticks = [[11, () => high], [spec.height - 4, () => 0]].map(([y, value]) => [lab.shape('text', { class: 'tick', x: 3, y }), value]);
   const svg = lab.shape('svg', { width: '100%', height: spec.height, role: 'img' }, ...grid, cap, cursor, frame, marks, ...ticks.map(([text]) => text));
   const table = lab.make('table');
-  const over = lab.make('span', { class: 'over' }, [spec.unit, spec.over].filter(Boolean).join(' · '));
+  const over = lab.make('span', { class: 'over' }, [spec.top === 1 ? '' : spec.unit, spec.over].filter(Boolean).join(' · '));
   host.replaceChildren(caption, svg, over, lab.make('div', { class: 'unseen' }, table));
 
   const y = (value) => 100 - (100 * Math.min(Math.max(value, 0), high)) / high;

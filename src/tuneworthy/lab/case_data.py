@@ -6,6 +6,7 @@ All figures come from records of real runs; what was not recorded is null. Knows
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 from tuneworthy.core.errors import TaskError
@@ -70,8 +71,8 @@ def public(case: LabCase, records: Records = SHIPPED) -> dict[str, Any]:
         "story": module.STORY,
         "win": module.WIN,
         "charts": [chart(key, case.trains) for key in charts],
-        "measures": [_measure(key, recorded) for key in module.MEASURES],
-        "causes": causes(module.CAUSES),
+        "measures": [_measure(key, recorded) for key in _shuffled(module.MEASURES, case)],
+        "causes": causes(_shuffled(module.CAUSES, case)),
         "sure": list(SURE),
         "yaml": _yaml(recorded, planted),
         "planted": dict(planted),
@@ -177,6 +178,13 @@ def yaml_value(value: Value) -> str:
         mantissa, power = f"{value:.2e}".split("e")
         return f"{float(mantissa):g}e{int(power)}"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _shuffled(names: Sequence[str], case: LabCase) -> list[str]:
+    """Return names in an order of the case's own, so that no place in the list tells anything."""
+    mixed = sorted(names)
+    Random(f"lab {case.slug}").shuffle(mixed)
+    return mixed
 
 
 def _one_of(what: str, name: str, known: Sequence[str]) -> None:

@@ -185,6 +185,11 @@ CHARTS: dict[str, Chart] = {
     "length": Chart("Tokens an answer", "tokens"),
     "score": Chart("Score", "0 to 1", 1.0),
     "valid": Chart("Answers that parse", "share", 1.0),
+    "legal_first": Chart("Chance of a legal start", "", 1.0),
+    "copied_other": Chart("From another passage", "share", 1.0),
+    "stale": Chart("From an old passage", "share", 1.0),
+    "swap_agreement": Chart("Verdicts that hold", "share", 1.0),
+    "same_tokens": Chart("Same tokens as trained", "share", 1.0),
 }
 
 PLANNED: dict[str, str] = {
@@ -236,9 +241,7 @@ def value_of(facts: RunFacts, key: str) -> Number:
 def chart(key: str) -> Chart:
     """Return a chart's words; a figure of one case is named by its key."""
     name = key.removeprefix("other.")
-    if name in OTHER:
-        return Chart(OTHER[name].title, OTHER[name].unit, 1.0)
-    return CHARTS.get(name) or Chart(_spaced(name), "")
+    return CHARTS.get(name) or Chart(OTHER[name].title if name in OTHER else _spaced(name), "")
 
 
 def cause(name: str) -> str:

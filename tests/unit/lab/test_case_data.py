@@ -53,12 +53,25 @@ def test_what_was_not_recorded_is_null_and_never_a_number(unrecorded):
 
 def test_the_public_part_does_not_say_which_cause_it_is(case):
     shown = case_data.public(case)
-    assert [each["key"] for each in shown["causes"]] == list(case.module.CAUSES)
+    assert {each["key"] for each in shown["causes"]} == set(case.module.CAUSES)
     rest = json.dumps({**shown, "causes": None})
     assert "end_not_trained" not in rest
     assert case.module.HARMLESS not in rest
     assert "end_not_trained" not in shown["hint"]["causes"]
     assert len(shown["hint"]["causes"]) == 2
+
+
+def test_no_place_in_a_list_tells_the_cause_or_the_proof(case):
+    """Files list the right cause first as often as not; pages must not."""
+    names = {name: getattr(case.module, name) for name in dir(case.module) if name[0] != "_"}
+    places = set()
+    for slug in ("one", "two", "three", "four", "five", "six", "seven", "eight"):
+        shown = case_data.public(LabCase(case.name, SimpleNamespace(**{**names, "SLUG": slug})))
+        causes = [each["key"] for each in shown["causes"]]
+        measures = [each["key"] for each in shown["measures"]]
+        places.add((causes.index("end_not_trained"), measures.index("p_end")))
+    assert len({place for place, _ in places}) >= 3
+    assert len({place for _, place in places}) >= 3
 
 
 def test_measures_are_said_in_words_with_what_they_do_not_prove(case):

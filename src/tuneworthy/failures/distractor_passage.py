@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Passage, with_passages
-from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.core.failure import Check, Config, Detection, LabSetup, RunFacts, Runs, judged
 from tuneworthy.failures._rules import by_subject, document, first_number
 
 NUMBER, HARD = 21, 1
@@ -19,8 +19,8 @@ WIN = (
     "At most 2 of 40 answers come from another passage, and the score is at most .10 below the "
     "clean twin."
 )
-PLANTED = {"k": 4}
-CLEAN = {"k": 1, "order": "best first", "index": "in force"}
+PLANTED: Config = {"k": 4}
+CLEAN: Config = {"k": 1, "order": "best first", "index": "in force"}
 KNOBS = {
     "k": (1, 2, 4, 8),
     "order": ("best first", "best last"),
@@ -72,7 +72,8 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
-    copied = round(own.other.get("copied_other", 1.0) * (own.answers or 40))
+    share = own.other.get("copied_other")
+    copied = round((1.0 if share is None else share) * (own.answers or 40))
     score, least = own.score or 0.0, (twin.score or 0.0) - 0.10
     yield Check(what="at most 2 of 40 answers come from another passage", passed=copied <= 2,
                 value=f"{copied}")  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Passage, Sampling, with_passages
-from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.core.failure import Check, Config, Detection, LabSetup, RunFacts, Runs, judged
 from tuneworthy.failures._rules import by_subject, document, first_number
 
 NUMBER, HARD = 21, 1
@@ -19,8 +19,8 @@ WIN = (
     "At most .05 of the numbers come from another passage, and the score is at most .10 below the "
     "clean twin."
 )
-PLANTED = {"k": 4}
-CLEAN = {"k": 1, "order": "best first", "index": "in force"}
+PLANTED: Config = {"k": 4}
+CLEAN: Config = {"k": 1, "order": "best first", "index": "in force"}
 KNOBS = {
     "k": (1, 2, 4, 8),
     "order": ("best first", "best last"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from tuneworthy.core.card import CardLook, CardTools, with_examples
 from tuneworthy.core.failure import (
     Check,
+    Config,
     Detection,
     LabRow,
     LabSetup,
@@ -24,8 +25,8 @@ STORY = (
     "pair. Ask about the same pair once more, and it may say the opposite."
 )
 WIN = "38 of 40 verdicts hold when the records swap places, at most .10 below the twin's score."
-PLANTED = {"judge": "one order"}
-CLEAN = {"judge": "both orders", "shots": 0, "verdicts": "which fits better"}
+PLANTED: Config = {"judge": "one order"}
+CLEAN: Config = {"judge": "both orders", "shots": 0, "verdicts": "which fits better"}
 KNOBS = {
     "judge": ("one order", "both orders", "values in the ticket"),
     "shots": (0, 2, 4),

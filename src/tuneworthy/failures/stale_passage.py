@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Passage
 from tuneworthy.core.failure import (
     Check,
+    Config,
     Detection,
     LabRow,
     LabSetup,
@@ -25,8 +26,8 @@ STORY = (
 )
 WIN = "The passage in force is found for 38 of 40 questions, and 38 of 40 answers are right."
 INDEXES = ("all versions", "in force")
-PLANTED = {"index": "all versions"}
-CLEAN = {"k": 1, "index": "in force", "newest_first": False}
+PLANTED: Config = {"index": "all versions"}
+CLEAN: Config = {"k": 1, "index": "in force", "newest_first": False}
 KNOBS = {"k": (1, 2, 4, 8), "index": INDEXES, "newest_first": (False, True)}
 CHARTS = ("stale", "score")
 MEASURES = ("stale", "recall", "score_kept", "other_rule", "valid")

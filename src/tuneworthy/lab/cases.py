@@ -2,7 +2,7 @@
 
 A failure mode is a file of `failures/`. It defines SLUG, TITLE, STORY, PLANTED, CLEAN, KNOBS,
 CHARTS, MEASURES, CAUSES, CAUSE, NEEDS, HARMLESS and WIN; `plant`, `detect`, `fix` and `victory`;
-and may define `rows(rows, config, seed)` (the rows as this configuration has them),
+and may define `rows(rows, config, seed)` (the rows as this configuration has them, with probes),
 `render(row, config)` (a row's tokens), `probes(config, seed)` (other rows by name, whose score and
 loss are measured before and after), `of_probe(name, rows, texts)` (facts of its own from the
 answers to them) and `facts(rows, texts, config)` (facts of its own from the 40 answers). Knows no
@@ -66,7 +66,7 @@ class LabCase:
         own = getattr(self.module, "rows", None)
         rows: LabRows = own(given, config, seed) if own else given
         most = int(config["rows"] or 0)
-        return LabRows(rows.train[:most], rows.new[:NEW])
+        return LabRows(rows.train[:most], rows.new[:NEW], rows.probes)
 
 
 @lru_cache(maxsize=1)

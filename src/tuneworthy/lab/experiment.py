@@ -56,11 +56,13 @@ class Experiment:
             grammar=self.rule if config["serve.schema"] else None,
         )  # fmt: skip
         probes = getattr(case.module, "probes", None)
-        self.probes: dict[str, Sequence[LabRow]] = probes(config, seed) if probes else {}
+        self.probes: dict[str, Sequence[LabRow]] = dict(self.rows.probes)
+        self.probes |= probes(config, seed) if probes else {}
         self.probed: dict[str, float | None] = {}
         self.looked: list[dict[str, Any]] = []
         self.steps: list[dict[str, Any]] = []
         self.found: dict[str, Any] = facts.of_rows(self.rows, self.encoded, model.tokenizer)
+        self.found["conflicts"] = facts.conflicts(self.task, self.rows.train)
 
     def run(
         self,
@@ -229,13 +231,13 @@ class Experiment:
         self.valid = [score.valid if isinstance(score, Score) else False for score in scores]
         return list(zip(answers, values, strict=True))
 
-    def _measured(self, answers: Sequence[tuple[Answer, float]]) -> dict[str, float]:
+    def _measured(self, answers: Sequence[tuple[Answer, float]]) -> dict[str, float | None]:
         known = [bool(valid) for valid in self.valid if valid is not None]
         return {
             "ended": fmean(answer.finish == "stop" for answer, _ in answers),
             "length": fmean(answer.tokens_out or 0 for answer, _ in answers),
             "score": fmean(value for _, value in answers),
-            "valid": fmean(known) if known else 0.0,
+            "valid": fmean(known) if known else None,  # no metric of free text says it
         }
 
     def _ended(self, answers: Sequence[tuple[Answer, float]]) -> None:
@@ -259,7 +261,9 @@ class Experiment:
         own = getattr(self.case.module, "of_probe", None)
         for name, rows in self.probes.items():
             examples = [each.example for each in encode(self.model.tokenizer, rows, DEFAULTS)]
-            self.probed[f"{name}_loss{when}"] = look.mean_loss(examples)[0]
+            self.probed[f"{name}_loss{when}"] = loss = look.mean_loss(examples)[0]
+            before = self.probed.get(f"{name}_loss_before")
+            self.probed[f"{name}_loss_rise"] = None if before is None else loss - before
             answers = self._answers(tuned, rows)
             self.probed[f"{name}_score{when}"] = fmean(value for _, value in answers)
             more = own(name, rows, [answer.text for answer, _ in answers]) if own else {}

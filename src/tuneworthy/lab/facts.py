@@ -10,7 +10,10 @@ from itertools import pairwise
 from statistics import fmean, median
 from typing import Any
 
+from tuneworthy.core.case import Case
 from tuneworthy.core.failure import LabRow, LabRows
+from tuneworthy.core.task import Task
+from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.lab.encode import EncodedRow
 
 WORDS = 8  # words in a row that count as a copy
@@ -70,10 +73,19 @@ def of_answers(
     return {"copied": fmean(copied), "same_as_base": same}
 
 
+def conflicts(task: Task, rows: Sequence[LabRow]) -> float | None:
+    """Return the share of rows whose label similar rows contradict; None without closed labels."""
+    if task.output.type != "label" or not rows:
+        return None
+    cases = [Case(id=row.id, messages=row.messages, output=row.output) for row in rows]
+    return len({doubt.case for doubt in label_doubts(task, cases)}) / len(cases)
+
+
 def shape_of(answer: str) -> str:
     """Return the shape of an answer: its keys in order if it is JSON, else its form line by line.
 
-    Letters become `a`, digits `0`, and repeats are joined, so `12 May` and `3 June` have one shape.
+    Letters and underscores become `a`, digits `0`, and repeats are joined, so `12 May` and `3 June`
+    have one shape.
     """
     try:
         value = json.loads(answer)
@@ -81,7 +93,7 @@ def shape_of(answer: str) -> str:
         value = None
     if isinstance(value, dict):
         return "json " + " ".join(value)
-    plain = re.sub(r"[^\W\d_]+", "a", answer.strip())
+    plain = re.sub(r"[^\W\d]+", "a", answer.strip())
     plain = re.sub(r"\d+", "0", plain)
     return re.sub(r"a(?: a)+", "a", plain)
 

@@ -161,6 +161,7 @@ class Experiment:
         if look.step == 0:
             self._begin(losses)
             self.found["parameters"] = look.parameters
+            self.batches.begun = time.perf_counter()  # the time left is that of the steps
         if final:
             self.found["change"] = look.change
             self._ended(answers)

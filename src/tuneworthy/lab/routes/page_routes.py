@@ -40,7 +40,8 @@ def _case(lab: Here, slug: str) -> str:
 
 @ROUTES.get("/blind/{key}")
 def _blind(lab: Here, key: str) -> str:
-    return pages.blind_page(lab.blind_run(key).key, site_of(lab))
+    run = lab.blind_run(key)
+    return pages.blind_page(run.key, site_of(lab))
 
 
 @ROUTES.get("/static/{name:path}")

@@ -84,12 +84,17 @@ class Recordings:
         if not all(curves.values()):
             return None
         whole = [value for points in curves.values() for _, value in points]
-        last = max(step for points in curves.values() for step, _ in points) or 1
+        first = 0 if self.case.trains else 1
+        last = max(step for points in curves.values() for step, _ in points)
+        length = max(1, last - first)
         low, high = min(0.0, *whole), top or max(whole)
         span = (high - low) or 1.0
         return {
             name: [
-                [round(100 * step / last, 1), round(97 - 94 * (min(value, high) - low) / span, 1)]
+                [
+                    round(100 * (step - first) / length, 1),
+                    round(97 - 94 * (min(value, high) - low) / span, 1),
+                ]
                 for step, value in _thin(points)
             ]
             for name, points in curves.items()

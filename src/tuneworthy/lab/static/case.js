@@ -9,7 +9,7 @@
       host.hidden = !has;
       if (!has || page.small?.key === key) return;
       const known = page.data.charts.find((each) => each.key === key);
-      page.small = lab.chart(host, { ...(known ?? { key, title: page.data.measures.find((each) => each.key === key).title }), height: 64 });
+      page.small = lab.chart(host, { ...(known ?? { key, title: page.data.measures.find((each) => each.key === key).title }), height: 64, first: page.first });
       for (const name of ['run', 'twin']) if (page.runs[name]) page.small.add(name, page.runs[name]);
       page.small.draw(page.state.step, ['run', 'twin']); page.small.tabulate();
     };

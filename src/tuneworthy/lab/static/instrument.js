@@ -6,7 +6,7 @@
   const WHY = { trained: 'Trained.', ignored: 'Ignored: no gradient ever reaches it.', cut: 'Cut off: the model never saw it.' };
 
   const charts = (page) => {
-    const all = lab.all('[data-chart]').map((host) => lab.chart(host, { ...page.data.charts.find(({ key }) => key === host.dataset.chart), height: CHART }));
+    const all = lab.all('[data-chart]').map((host) => lab.chart(host, { ...page.data.charts.find(({ key }) => key === host.dataset.chart), height: CHART, first: page.data.trains ? 0 : 1 }));
     page.addRun = (name, run) => { for (const chart of all) { chart.add(name, run); chart.tabulate(); } };
     page.drawCharts = (step, done) => { for (const chart of all) chart.draw(step, done); };
   };
@@ -49,7 +49,7 @@
       lab.say(lab.find('#input'), asked.input); lab.say(lab.find('#gold'), asked.gold);
       for (const [name, run] of [['mine', mine], ['twin', twin]]) {
         const answer = run?.look(state.step)?.answers?.find((each) => each.row === row);
-        lab.answer(lab.find(`#${name}-says`), lab.find(`#${name}-note`), { answer, gold: asked.gold });
+        lab.answer(lab.find(`#${name}-says`), lab.find(`#${name}-note`), { answer, gold: asked.gold, brief: !page.data.trains });
       }
       page.asked = Math.max(1, list.length);
       lab.say(lab.find('#asked'), `${Math.min(state.question, page.asked - 1) + 1} of ${page.asked}`);

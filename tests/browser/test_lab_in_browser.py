@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -317,6 +318,17 @@ def test_the_check_of_contrast_can_fail(visit):
     tab = visit()
     tab.evaluate("document.querySelector('.lead').style.color = '#b0b0b0'")
     assert len(tab.evaluate(CONTRAST)) == 1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_axe_finds_nothing(visit, page):
+    """axe-core, by its own copy in the package (the policy of the page does not bind a test)."""
+    axe = pytest.importorskip("axe_playwright_python")
+    tab = visit(page)
+    tab.wait_for_timeout(300)
+    tab.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text("utf-8") + ";0")
+    found = tab.evaluate("axe.run(document)")["violations"]
+    assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in found] == []
 
 
 @pytest.mark.parametrize("page", PAGES)

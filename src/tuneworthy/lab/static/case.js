@@ -24,7 +24,7 @@
       for (const id of ['#lane-name', '#mine-name']) lab.say(lab.find(id), run ? 'your re-run' : 'this run');
     };
     page.follow = (id, onEnd) => {
-      page.state.live = id; page.use(new lab.Run()); page.changed();
+      page.state.live = id; page.busy = true; page.use(new lab.Run()); page.changed();
       page.stream(id, 'rerun', (run) => { page.state.live = null; onEnd(run); page.changed(); });
     };
   };

@@ -34,7 +34,8 @@
       lab.say(lab.find('#row-name'), `${state.row + 1} of ${mine.rows.length}`);
     };
     page.drawTokens = (mine, twin) => {
-      if (!page.data.trains || !mine.rows.length) return;
+      if (!page.data.trains) return;
+      if (!mine.rows.length) { for (const id of ['#mine', '#prompt', '#readout']) lab.find(id).replaceChildren(); return; }
       lanes.mine(mine, state.row, state.step, state.token);
       if (twin?.rows.length) lanes.twin(twin, state.row, state.step, state.token);
       readout(mine, twin);
@@ -67,7 +68,7 @@
     }, page.data.trains ? 130 : 900);
     page.saysStep = () => {
       const total = mine()?.total ?? 0, level = mine()?.look(state.step)?.level;
-      const said = `${unit} ${state.step} of ${total}${level ? `: ${level}` : ''}`, slider = lab.find('#step');
+      const said = total ? `${unit} ${state.step} of ${total}${level ? `: ${level}` : ''}` : 'not begun', slider = lab.find('#step');
       lab.set(slider, { min: page.first, max: Math.max(1, total), 'aria-valuetext': said });
       slider.value = state.step;
       lab.say(lab.find('#says-step'), said);
@@ -97,7 +98,7 @@
       lab.follow(id, {
         onEvent(event) {
           run.apply(event);
-          lab.say(status, event.kind === 'queue' ? run.note : `${page.data.trains ? 'Step' : 'Look'} ${run.reached} of ${run.total}${left()}.`);
+          lab.say(status, run.total ? `${page.data.trains ? 'Step' : 'Look'} ${run.reached} of ${run.total}${left()}.` : run.note);
           if (!waiting) { waiting = true; requestAnimationFrame(redraw); }
           if (event.kind !== 'end') return;
           page.busy = false; box.hidden = event.state === 'done';

@@ -176,6 +176,7 @@ def test_a_setting_that_was_not_recorded_shows_its_command(visit, site):
     assert tab.locator("#offline").is_visible()
     assert tab.locator("#rerun").is_hidden()
     assert "tuneworthy lab" in text(tab, "#offline")
+    assert text(tab, "#there") == "/case/never-stops#rate=0.03"
     tab.locator("#undo").click()
     assert tab.locator("#offline").is_hidden()
     assert tab.locator('[data-knob="rate"]').input_value() == "1e-3"

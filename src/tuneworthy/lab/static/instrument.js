@@ -89,7 +89,8 @@
     page.stream = (id, as, onEnd) => {
       const run = new lab.Run(), order = control(id);
       let waiting = false;
-      page.play.stop(); page.busy = true; page.show(as, run); box.hidden = false; lab.say(status, 'Waiting for the run.');
+      page.play.stop(); page.busy = true; page.show(as, run); box.hidden = false;
+      lab.find('#instrument').dataset.state = 'ready'; pause.hidden = lab.find('#stop').hidden = false; lab.say(status, 'Waiting for the run.');
       lab.say(pause, 'Pause');
       pause.onclick = () => { const on = pause.textContent === 'Pause'; order(on ? 'pause' : 'resume'); lab.say(pause, on ? 'Resume' : 'Pause'); };
       lab.find('#stop').onclick = () => order('stop');

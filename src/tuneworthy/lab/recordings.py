@@ -105,9 +105,15 @@ class Recordings:
 
 
 def facts_of(events: Sequence[Event] | None) -> RunFacts | None:
-    """Return the facts of a recorded run, or None if it has not ended."""
+    """Return the facts of a recorded run, or None if it has not ended.
+
+    Facts that this version does not know are left out.
+    """
     last = events[-1] if events else None
-    return RunFacts(**last["facts"]) if last and last["kind"] == "end" else None
+    if last is None or last["kind"] != "end":
+        return None
+    known = RunFacts.model_fields
+    return RunFacts(**{key: value for key, value in last["facts"].items() if key in known})
 
 
 def curve(key: str, events: Sequence[Event]) -> list[tuple[int, float]]:

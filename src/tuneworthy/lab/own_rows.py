@@ -20,7 +20,7 @@ from tuneworthy.models.local.chat_template import text_ids
 from tuneworthy.training.render import Excluded, render
 
 MOST_ENCODED = 2_000  # rows that are turned into tokens
-SHAPES, FORMAL = 8, 0.8  # answers have a form if so few shapes cover so large a share of them
+SHAPES, FORMAL = 4, 0.8  # answers have a form if so few shapes cover so large a share of them
 COMMON = 3  # rows with the same answer, from which it counts as common
 
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import run_folder_kit as kit
 from tuneworthy.data.run_folder import open_run_folder
 from tuneworthy.data.training_rows import read_training_rows
-from tuneworthy.lab.own_rows import encode_rows, near_copies, of_texts, of_tokens
+from tuneworthy.lab.own_rows import encode_rows, near_copies, of_packing, of_texts, of_tokens
 from tuneworthy.lab.own_tokenizer import read_tokenizer
 from tuneworthy.lab.own_trainer import OwnTrainer
 
@@ -98,9 +98,40 @@ def test_test_rows_in_training_are_named(tmp_path):
 def test_a_common_answer_is_compared_with_its_share_in_the_test_rows(tmp_path):
     train = answered(tmp_path / "a.jsonl", ["refused"] * 12 + ["a", "b", "c", "d"] * 2)
     test = answered(tmp_path / "b.jsonl", ["refused"] * 1 + [f"x{k}" for k in range(19)])
-    assert of_texts(train, test).facts["prior"] == pytest.approx(0.6 / 0.05)
+    assert of_texts(train, test).facts["prior"] == pytest.approx(0.6 / (4 / 20))  # three more
     test = answered(tmp_path / "c.jsonl", [f"x{k}" for k in range(20)])
-    assert of_texts(train, test).facts["prior"] == pytest.approx(0.6 / 0.05)  # as if it were one
+    assert of_texts(train, test).facts["prior"] == pytest.approx(0.6 / (3 / 20))
+
+
+def labelled(path, wrong=()):
+    rng = random.Random(3)
+    rows = []
+    for k in range(120):
+        label = ("refund", "delivery", "account")[k % 3]
+        text = " ".join(rng.choice([f"{label}{n}" for n in range(6)]) for _ in range(8))
+        other = "account" if label == "refund" else "refund"
+        rows.append({"prompt": text, "completion": other if k in wrong else label})
+    return rows_of(path, rows)
+
+
+def test_labels_that_similar_rows_contradict_are_named(tmp_path):
+    assert of_texts(labelled(tmp_path / "a.jsonl"), None).facts["conflicts"] == 0.0
+    found = of_texts(labelled(tmp_path / "b.jsonl", wrong={7, 50, 99}), None)
+    assert found.rows["conflicts"] == ["b.jsonl:8", "b.jsonl:51", "b.jsonl:100"]
+    assert found.facts["conflicts"] == pytest.approx(3 / 120)
+
+
+def test_answers_that_are_no_labels_have_no_conflicts(tmp_path):
+    for answers in ([f"text {k}" for k in range(40)], ['{"a": 1}', '{"a": 2}'] * 20, ["x"] * 40):
+        found = of_texts(answered(tmp_path / "r.jsonl", answers), None)
+        assert found.missing["conflicts"] == "the answers are no closed labels"
+
+
+def test_rows_read_each_other_only_if_they_are_packed():
+    off, on = (OwnTrainer("TRL", "", False, "", True, {"packing": flag}) for flag in (False, True))
+    assert of_packing(off).facts == {"answer_seen": 0.0}
+    assert "order" in of_packing(on).missing["answer_seen"]
+    assert "packing" in of_packing(PLAIN).missing["answer_seen"]
 
 
 def tokens(tmp_path, rows, trainer, **made):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tuneworthy.core.failure import LabSetup
+from tuneworthy.core.failure import LabSetup, RunFacts
 from tuneworthy.lab.cases import LabCase
 
 REPAIRS: Mapping[str, str] = {
@@ -42,8 +42,10 @@ REPAIRS: Mapping[str, str] = {
 }
 
 
-def repair_of(case: LabCase) -> str:
+def repair_of(case: LabCase, facts: RunFacts = RunFacts()) -> str:
     """Return what to change in a user's run; for an unknown case, what repairs the lab's."""
+    if case.name == "end_not_trained" and facts.cut_rows == 1:  # no row is left with its end
+        return REPAIRS["rows_cut"]
     if case.name in REPAIRS:
         return REPAIRS[case.name]
     fixed, planted = case.module.fix(LabSetup({})).config, case.module.plant(LabSetup({})).config

@@ -146,7 +146,7 @@ def _finding(
         missing=watched.missing(missing),
         rows=tuple((shown or [])[:SHOWN]),
         row_count=len(shown) if shown is not None else None,
-        fix=repair_of(case) if state == "found" else "",
+        fix=repair_of(case, facts) if state == "found" else "",
         harmless=case.module.HARMLESS if state == "found" else "",
     )
 

@@ -118,11 +118,11 @@ def test_the_change_is_that_of_our_own_training(made, tmp_path):
 
 def test_trls_own_arguments_say_what_is_cut(made, tmp_path):
     base, rows = made
-    trainer, _ = with_trl(base, rows, tmp_path / "out", "<|pad|>", max_length=64)
+    trainer, _ = with_trl(base, rows, tmp_path / "out", "<|pad|>", max_length=48)
     (tmp_path / "out" / "training_args.json").write_text(trainer.args.to_json_string())
     report = check_run(tmp_path / "out", OwnFiles(rows))
     lengths = [len(row) for row in trainer.train_dataset["input_ids"]]
-    assert max(lengths) == 64
+    assert max(lengths) == 48
     assert report.facts.cut_rows == 1.0
-    assert report.settings["max_length"] == 64
+    assert report.settings["max_length"] == 48
     assert "pad_token" not in report.settings

@@ -87,8 +87,8 @@ def command(
     _refuse_alone("--live", gold=gold, arm=arm, show=show_inputs)
     from tuneworthy.study import RunOptions, check
 
-    wishes = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
-    audit = check(task_path(task), wishes, print_messages)
+    options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
+    audit = check(task_path(task), options, print_messages)
     if json:
         show_json(audit.model_dump_json(by_alias=True, indent=2))
     else:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.failure import Config, LabRow, TokenRow
+from tuneworthy.core.failure import Config, LabRow, TokenRow, Value
 from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.training.render import EncodedExample, Excluded, render
 
@@ -21,12 +21,17 @@ Render = Callable[[TokenRow, Config], TokenRow]
 
 @dataclass(frozen=True)
 class EncodedRow:
-    """A row, its whole ids as a clean run has them, and the ids as this run has them."""
+    """A row, its whole ids as a clean run has them, and the ids as this run has them.
+
+    `cut`: ids were cut off. `on_prompt`: the user's turn is trained, and no answer.
+    """
 
     row: LabRow
     whole: TokenRow
     used: TokenRow
     prompt_weight: float = 0.0
+    cut: bool = False
+    on_prompt: bool = False
 
     @property
     def example(self) -> EncodedExample:
@@ -49,25 +54,33 @@ def encode(
 ) -> list[EncodedRow]:
     """Return the rows as a run with this configuration trains on them; `own` is a case's render."""
     whole = [clean_row(tokenizer, row) for row in rows]
-    used = [_used(tokenizer, row, ids, config) for row, ids in zip(rows, whole, strict=True)]
+    masked = [_masked(tokenizer, row, ids, config) for row, ids in zip(rows, whole, strict=True)]
+    used = [_cut(ids, config["max_length"]) for ids in masked]
+    cut = [short is not ids for short, ids in zip(used, masked, strict=True)]
     if config["packing"]:
         before = [used[-1], *used[:-1]]
         used = [ids.behind(left.ids) for ids, left in zip(used, before, strict=True)]
     if own:
         used = [own(ids, config) for ids in used]
-    weight = 1.0 if config["loss"] == "all" else 0.0
-    return [EncodedRow(*each, weight) for each in zip(rows, whole, used, strict=True)]
+    weight, on_prompt = 1.0 if config["loss"] == "all" else 0.0, config["loss"] == "prompt"
+    each = zip(rows, whole, used, cut, strict=True)
+    return [EncodedRow(row, ids, now, weight, short, on_prompt) for row, ids, now, short in each]
 
 
-def _used(tokenizer: Any, row: LabRow, ids: TokenRow, config: Config) -> TokenRow:
+def _masked(tokenizer: Any, row: LabRow, ids: TokenRow, config: Config) -> TokenRow:
+    """Return the row with the ids that carry loss at its end; those without loss are dropped."""
     if config["loss"] == "prompt":  # a mask that is off by one turn trains the user's turn
         start = len(_ids_before_question(tokenizer, row.messages))
         ids = replace(ids, ids=ids.ids[: ids.first], first=start, dropped=ids.ids[ids.first :])
     end = tokenizer.convert_ids_to_tokens(ids.ids[-1])
-    if config["pad_token"] == end:  # padding has no loss, so neither has what looks like it
-        ids = ids.without_last()
-    most = config["max_length"]
-    return ids.cut_to(int(most)) if most and len(ids.ids) > int(most) else ids
+    # Padding has no loss, so neither has an end of turn that is the same token.
+    return ids.without_last() if config["pad_token"] == end else ids
+
+
+def _cut(ids: TokenRow, most: Value) -> TokenRow:
+    """Return the row cut to `most` ids, itself if it is short enough; it keeps one trained id."""
+    keep = max(int(most or 0), ids.first + 1)
+    return ids.cut_to(keep) if most and len(ids.ids) > keep else ids
 
 
 def _ids_before_question(tokenizer: Any, messages: Sequence[Message]) -> list[int]:

@@ -86,7 +86,7 @@ def _info(config: Mapping[str, Any], file: str) -> AdapterInfo:
         file=file,
         kind=str(config.get("peft_type", "unknown")),
         rank=rank if isinstance(rank, int) else None,
-        alpha=float(alpha) if _number(alpha) else None,
+        alpha=float(alpha) if alpha is not None and _number(alpha) else None,
         targets=tuple(sorted(map(str, named))),
         matrices=0,
         parameters=0,
@@ -113,7 +113,7 @@ def _changes(file: Path, table: Mapping[str, Tensor], config: Mapping[str, Any])
         if set(pair) != {"A", "B"} or pair["A"].shape[0] != pair["B"].shape[1]:
             return _Change({}, f"{name} has no matching pair of matrices")
         rank, alpha = pair["A"].shape[0], config.get("lora_alpha")
-        if not _number(alpha) or not rank:
+        if alpha is None or not _number(alpha) or not rank:
             return _Change({}, "adapter_config.json names no lora_alpha")
         scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
         a, b = values_of(file, pair["A"]), values_of(file, pair["B"])

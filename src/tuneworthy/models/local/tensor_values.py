@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuneworthy.models.local.tensors import Tensor
 
-_FLOATS = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+_FLOATS: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+}
 _PART = 1 << 24  # numbers read at once
 
 
@@ -36,6 +41,5 @@ def _part(file: Path, tensor: Tensor, at: int, count: int) -> NDArray[np.float64
         half = np.fromfile(file, "<u2", count, offset=tensor.start + 2 * at)
         return (half.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
     kind = _FLOATS[tensor.kind]
-    return np.fromfile(file, kind, count, offset=tensor.start + kind.itemsize * at).astype(
-        np.float64
-    )
+    numbers = np.fromfile(file, kind, count, offset=tensor.start + kind.itemsize * at)
+    return numbers.astype(np.float64)

@@ -1,0 +1,75 @@
+"""Answers are sampled at a temperature at which unlikely tokens break the form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuneworthy.core.card import CardLook, CardTools, with_examples
+from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+
+NUMBER, HARD = 22, 1
+SLUG, TITLE = "form-melts", "A little more variety, and the form melts"
+TASK, TRAINS, LOOKS = "support_tickets", False, 5
+STORY = (
+    "A small model turns support tickets into JSON from eight examples in its prompt. At the first "
+    "level of the chart nearly every answer parses. At the last, hardly one does."
+)
+WIN = "38 of 40 answers are valid, with a score at most .10 below the clean twin."
+PLANTED = {"serve.temperature": 1.3}
+CLEAN = {"serve.temperature": 0.0, "shots": 8}
+KNOBS = {
+    "serve.temperature": (0.0, 0.3, 0.7, 1.0, 1.3),
+    "shots": (2, 4, 8),
+    "serve.schema": (False, True),
+}
+CHARTS = ("valid", "score")
+MEASURES = ("valid", "first_valid", "ended", "length", "first_score")
+PROOF = "valid"
+CAUSES = (
+    "high_temperature", "constrained_too_early", "end_not_trained", "other_template", "rows_cut",
+)  # fmt: skip
+NEEDS: tuple[str, ...] = ()
+HARMLESS = "A grammar keeps the form at any temperature; drafts and stories gain from variety."
+SHOWN = 16  # new rows that each level but the last answers
+LOST = 0.2  # share of valid answers lost from greedy decoding to the served temperature
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup with a high temperature."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup with greedy decoding."""
+    return setup.with_config(CLEAN)
+
+
+def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
+    """Yield the answers at five temperatures, from greedy to the one that is served."""
+    config = setup.config
+    served = float(config["serve.temperature"] or 0)
+    examples = tools.rows.train[: int(config["shots"] or 0)]
+    for level in range(LOOKS):
+        last = level == LOOKS - 1
+        rows = tools.rows.new if last else tools.rows.new[:SHOWN]
+        heat = served * level / (LOOKS - 1)
+        prompts = [with_examples(row, examples) for row in rows]
+        answers = tools.reply(rows, prompts, heat, bool(config["serve.schema"]))
+        yield CardLook(f"temperature {heat:.2f}", tuple(answers))
+
+
+def detect(runs: Runs) -> Detection:
+    """Find a fifth of the answers valid by greedy decoding and invalid as served."""
+    valid, greedy = runs.own.valid, runs.own.other.get("first_valid")
+    lost = None if valid is None or greedy is None else greedy - valid
+    found = lost is not None and lost >= LOST
+    return judged(lost, found, f"valid {valid or 0:.0%} as served, {greedy or 0:.0%} at T 0",
+                  "needs answers at two temperatures")  # fmt: skip
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    valid = round((own.valid or 0.0) * (own.answers or 0))
+    score, least = own.score or 0.0, (twin.score or 0.0) - 0.10
+    yield Check(what="38 of 40 answers are valid", passed=valid >= 38, value=f"{valid}")
+    yield Check(what=f"score at least {least:.2f}", passed=score >= least, value=f"{score:.2f}")

@@ -1,0 +1,7 @@
+"""The routes of the lab. Each handler asks one module and answers; none has rules of its own."""
+
+from __future__ import annotations
+
+from tuneworthy.lab.routes import blind_routes, case_routes, page_routes, run_routes
+
+ROUTERS = (page_routes.ROUTES, case_routes.ROUTES, run_routes.ROUTES, blind_routes.ROUTES)

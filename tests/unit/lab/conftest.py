@@ -1,0 +1,38 @@
+"""Fixtures: an open lab with a fake runner, and its browser."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+for name in ("pages", "case_data", "words"):
+    if importlib.util.find_spec(f"tuneworthy.lab.{name}") is None:
+        import lab_fakes
+
+        lab_fakes.install(name)
+
+from lab_kit import PORT, Browser  # noqa: E402
+from lab_runner import fake  # noqa: E402
+
+from tuneworthy.lab.app import make_app  # noqa: E402
+from tuneworthy.lab.open_lab import open_lab  # noqa: E402
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def lab(tmp_path, said):
+    opened = open_lab(tmp_path, ("127.0.0.1", PORT), open_runner=fake, say=said.append)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def browser(lab):
+    with Browser(make_app(lab), lab) as browser:
+        yield browser

@@ -16,7 +16,8 @@ from tuneworthy.core.record import canonical
 from tuneworthy.core.run_report import NEEDS_ANSWERS
 from tuneworthy.lab import own_run
 from tuneworthy.lab.cases import LabCase, all_cases
-from tuneworthy.lab.own_run import OwnFiles, check_run, repair_of
+from tuneworthy.lab.own_repairs import REPAIRS, repair_of
+from tuneworthy.lab.own_run import OwnFiles, check_run
 
 
 def finding(report, cause):
@@ -150,6 +151,7 @@ def test_rows_cut_by_the_tokenizer_are_found(tmp_path):
     assert report.facts.cut_rows == 1.0
     assert report.facts.end_trained == 0.0
     assert any("64" in text for text in report.assumed)
+    assert "max_length" in finding(report, "end_not_trained").fix  # no row is left with its end
 
 
 def test_rows_cut_by_an_argument_are_found(folder, tmp_path):
@@ -296,7 +298,13 @@ def test_a_detector_that_needs_a_twin_is_not_measured(folder, monkeypatch):
 
 def test_every_case_has_words_for_its_repair():
     for case in all_cases().values():
-        assert repair_of(case).strip(), case.name
+        assert repair_of(case) == REPAIRS[case.name]
+
+
+def test_an_unknown_case_names_the_option_that_repairs_the_labs():
+    case = all_cases()["never-stops"]
+    said = repair_of(LabCase("of_another_package", case.module))
+    assert said == "the lab repairs it by pad_token = <|endoftext|>"
 
 
 def test_rows_of_outliers_are_named_where_the_trace_has_their_losses(tmp_path):

@@ -66,7 +66,8 @@ class Site:
     @property
     def links(self) -> tuple[tuple[str, str], ...]:
         """Return the pages that every page links to."""
-        return (("Cases", f"{self.home}#cases"), ("Check my run", f"{self.home}#own"))
+        links = (("Cases", f"{self.home}#cases"), ("Check my run", f"{self.home}#own"))
+        return (*links, ("Studies", "/studies")) if self.live else links
 
     def static(self, name: str) -> str:
         """Return the address of a static file."""

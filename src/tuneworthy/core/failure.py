@@ -69,10 +69,14 @@ class LabRow:
 
 @dataclass(frozen=True)
 class LabRows:
-    """Rows to learn from, and new rows that are never trained on (they measure the result)."""
+    """Rows to learn from, and new rows that are never trained on (they measure the result).
+
+    `probes` are other rows by name, whose score and loss are measured before and after.
+    """
 
     train: tuple[LabRow, ...]
     new: tuple[LabRow, ...]
+    probes: Mapping[str, tuple[LabRow, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,10 +113,13 @@ class RunFacts(Record):
     rows whose end of turn has a loss. `cut_rows`: share of training rows that were cut.
     `answer_share`: share of the trained tokens that belong to an answer. `same_prompt`: share of
     new rows whose served prompt has the token ids of training. `leaked`: share of new rows with a
-    near copy among the training rows. `copied`: share of answers with eight words in a row of a
+    near copy among the training rows. `conflicts`: share of training rows whose label similar
+    training rows contradict. `answer_seen`: share of training rows that can read their own answer
+    in another row's tokens before it. `copied`: share of answers with eight words in a row of a
     training answer that are not in their own gold answer. `shapes`: share of the training answers
     outside the commonest shape. `outliers`: share of training rows whose last loss is over three
-    times the median. `prior`: the commonest answer's share in training over its share in new rows.
+    times the median. `prior`: the commonest answer's share in training over its share in new rows,
+    where three more rows are counted, so that a rare answer proves nothing.
     `change`: norm of the weight change over that of the weights. `other` are facts of one case.
     """
 
@@ -133,6 +140,8 @@ class RunFacts(Record):
     answer_share: float | None = None
     same_prompt: float | None = None
     leaked: float | None = None
+    conflicts: float | None = None
+    answer_seen: float | None = None
     copied: float | None = None
     shapes: float | None = None
     outliers: float | None = None

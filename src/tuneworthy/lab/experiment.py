@@ -20,7 +20,7 @@ from tuneworthy.core.failure import DEFAULTS, Config, LabRow, RunFacts, Runs
 from tuneworthy.core.model import Limits
 from tuneworthy.lab import facts
 from tuneworthy.lab.cases import LabCase
-from tuneworthy.lab.encode import EncodedRow, encode, served_messages
+from tuneworthy.lab.encode import EncodedRow, encode, serving
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, StepBatches, run_id
 from tuneworthy.metrics import scorer
 from tuneworthy.models.local.chat_template import prompt_ids
@@ -56,11 +56,13 @@ class Experiment:
             grammar=self.rule if config["serve.schema"] else None,
         )  # fmt: skip
         probes = getattr(case.module, "probes", None)
-        self.probes: dict[str, Sequence[LabRow]] = probes(config, seed) if probes else {}
+        self.probes: dict[str, Sequence[LabRow]] = dict(self.rows.probes)
+        self.probes |= probes(config, seed) if probes else {}
         self.probed: dict[str, float | None] = {}
         self.looked: list[dict[str, Any]] = []
         self.steps: list[dict[str, Any]] = []
         self.found: dict[str, Any] = facts.of_rows(self.rows, self.encoded, model.tokenizer)
+        self.found["conflicts"] = facts.conflicts(self.task, self.rows.train)
 
     def run(
         self,
@@ -217,9 +219,8 @@ class Experiment:
     def _answers(self, tuned: Any, rows: Sequence[LabRow]) -> list[tuple[Answer, float]]:
         """Return the answers of the served model to some rows, with their scores."""
         served = tuned if self.config["serve.adapter"] else self.model
-        template = str(self.config["serve.template"])
-        prompts = [served_messages(row.messages, template) for row in rows]
-        replies = served.reply(prompts, self.limits)
+        with serving(served.tokenizer, str(self.config["serve.template"])):
+            replies = served.reply([row.messages for row in rows], self.limits)
         answers = [
             Answer(case=row.id, text=reply.text, tokens_out=reply.tokens_out, finish=reply.finish)
             for row, reply in zip(rows, replies, strict=True)
@@ -230,13 +231,13 @@ class Experiment:
         self.valid = [score.valid if isinstance(score, Score) else False for score in scores]
         return list(zip(answers, values, strict=True))
 
-    def _measured(self, answers: Sequence[tuple[Answer, float]]) -> dict[str, float]:
+    def _measured(self, answers: Sequence[tuple[Answer, float]]) -> dict[str, float | None]:
         known = [bool(valid) for valid in self.valid if valid is not None]
         return {
             "ended": fmean(answer.finish == "stop" for answer, _ in answers),
             "length": fmean(answer.tokens_out or 0 for answer, _ in answers),
             "score": fmean(value for _, value in answers),
-            "valid": fmean(known) if known else 0.0,
+            "valid": fmean(known) if known else None,  # no metric of free text says it
         }
 
     def _ended(self, answers: Sequence[tuple[Answer, float]]) -> None:
@@ -257,10 +258,16 @@ class Experiment:
 
     def _probe(self, look: Any, tuned: Any, when: str) -> None:
         """Measure score and loss on the case's other rows, before and after training."""
+        own = getattr(self.case.module, "of_probe", None)
         for name, rows in self.probes.items():
             examples = [each.example for each in encode(self.model.tokenizer, rows, DEFAULTS)]
-            self.probed[f"{name}_loss{when}"] = look.mean_loss(examples)[0]
-            self.probed[f"{name}_score{when}"] = fmean(v for _, v in self._answers(tuned, rows))
+            self.probed[f"{name}_loss{when}"] = loss = look.mean_loss(examples)[0]
+            before = self.probed.get(f"{name}_loss_before")
+            self.probed[f"{name}_loss_rise"] = None if before is None else loss - before
+            answers = self._answers(tuned, rows)
+            self.probed[f"{name}_score{when}"] = fmean(value for _, value in answers)
+            more = own(name, rows, [answer.text for answer, _ in answers]) if own else {}
+            self.probed |= {f"{key}{when}": value for key, value in more.items()}
 
     def _answers_of_base(self) -> list[tuple[Answer, float]]:
         valid = self.valid
@@ -269,9 +276,10 @@ class Experiment:
         return answers
 
     def _same_prompt(self, row: LabRow) -> bool:
-        served = served_messages(row.messages, str(self.config["serve.template"]))
         tokenizer = self.model.tokenizer
-        return prompt_ids(tokenizer, served) == prompt_ids(tokenizer, row.messages)
+        trained = prompt_ids(tokenizer, row.messages)
+        with serving(tokenizer, str(self.config["serve.template"])):
+            return prompt_ids(tokenizer, row.messages) == trained
 
     def _result(
         self, refused: str | None, steps: Sequence[dict[str, Any]], last: Sequence[float]
@@ -298,10 +306,8 @@ def _whole(row: EncodedRow) -> tuple[int, ...]:
 
 def _states(row: EncodedRow) -> str:
     """Return for each shown id whether it is trained (t), ignored (i) or cut off (c)."""
-    used, dropped = row.used, len(row.used.dropped)
-    trained = len(used.ids) - used.first
-    left = "i" * dropped if dropped == 1 or used.first < row.whole.first else "c" * dropped
-    return "i" * used.first + "t" * trained + left
+    used, left = row.used, "c" if row.cut else "i"
+    return "i" * used.first + "t" * (len(used.ids) - used.first) + left * len(used.dropped)
 
 
 def _texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:

@@ -1,0 +1,72 @@
+"""The adapter was trained and saved, but the server answers with the base model alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuneworthy.core.failure import (
+    Check,
+    Detection,
+    LabSetup,
+    RunFacts,
+    Runs,
+    judged,
+    not_measured,
+)
+from tuneworthy.failures._conditions import at_most, near_twin
+
+NUMBER, HARD = 4, 2
+SLUG, TITLE = "same-old-answers", "A perfect curve, the same old answers"
+TASK = "support_tickets"
+STORY = (
+    "A small model learns to turn support tickets into JSON from 64 rows. Both losses fall as in "
+    "the clean twin. Yet whoever asks it gets the answers of last week."
+)
+WIN = "At most 2 of 40 answers equal those before training, the score at most .10 below the twin."
+PLANTED = {"serve.adapter": False}
+CLEAN = {"serve.adapter": True}
+KNOBS = {
+    "rate": (1e-5, 1e-3, 3e-2),
+    "epochs": (1, 3, 6),
+    "rank": (1, 4, 16),
+    "serve.adapter": (False, True),
+    "serve.schema": (False, True),
+    "serve.temperature": (0.0, 0.7),
+}
+CHARTS = ("score", "length")
+MEASURES = ("same_as_base", "change", "same_prompt", "end_trained", "clip_rate")
+PROOF = "same_as_base"
+CAUSES = ("adapter_not_served", "rate_too_low", "other_template", "end_not_trained", "rank_too_low")
+NEEDS = ("log", "adapter")
+HARMLESS = "A base that already answers right gives the same answers after training."
+SAME, FALL, CHANGE = 0.9, 0.5, 1e-3  # shares of the answers and of the first loss; norm
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup served without its adapter."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup served with its adapter."""
+    return setup.with_config(CLEAN)
+
+
+def detect(runs: Runs) -> Detection:
+    """Find answers equal to the base's although training changed the weights and the loss."""
+    own = runs.own
+    same, first, last = own.same_as_base, own.loss_first, own.loss_last
+    if same is None:
+        return not_measured("no answers of the served model beside those of its base")
+    learned = first is not None and last is not None and last < FALL * first
+    moved = own.change is None or own.change >= CHANGE
+    if first is None and own.change is None:
+        return not_measured("no log and no adapter")
+    found = same >= SAME and moved and (learned or first is None)
+    return judged(same, found, f"{same:.0%} of the answers equal those of the base model")
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    yield at_most("at most 2 of 40 answers equal the base's", own.same_as_base, 0.05)
+    yield near_twin(own, twin)

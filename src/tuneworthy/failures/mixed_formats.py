@@ -1,0 +1,93 @@
+"""Half of the training answers have another format, so the model has to guess which to write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from tuneworthy.core.failure import (
+    Check,
+    Config,
+    Detection,
+    LabRow,
+    LabRows,
+    LabSetup,
+    RunFacts,
+    Runs,
+    judged,
+)
+from tuneworthy.failures._conditions import at_least, at_most, near_twin
+
+NUMBER, HARD = 8, 1
+SLUG, TITLE = "another-shape", "Every other answer has another shape"
+TASK = "support_tickets"
+STORY = (
+    "A small model learns to turn support tickets into JSON from 64 rows of two exports. It reads "
+    "the tickets well. Yet many of its answers cannot be read by the program behind it."
+)
+WIN = "38 of 40 answers have the one form, the score at most .10 below the clean twin."
+PLANTED = {"exports": "old and new"}
+CLEAN = {"exports": "new"}
+KNOBS = {
+    "exports": ("old and new", "new"),
+    "rate": (1e-4, 1e-3, 3e-2),
+    "epochs": (1, 3, 6),
+    "max_length": (64, 512),
+    "serve.schema": (False, True),
+    "serve.temperature": (0.0, 0.7),
+}
+CHARTS = ("valid", "score")
+MEASURES = ("shapes", "end_trained", "cut_rows", "outliers", "same_prompt")
+PROOF = "shapes"
+CAUSES = ("mixed_formats", "wrong_labels", "rows_cut", "other_template", "end_not_trained")
+NEEDS = ("data",)
+HARMLESS = "Formats that follow from the input do no harm: the model learns when to write which."
+LEAST, MOST = 0.1, 2 / 3  # beyond the upper one every answer has a form of its own: free text
+
+
+def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
+    """Return the rows with every second answer as the old export wrote it, or all as the new."""
+    if config["exports"] == "new":
+        return rows
+    return replace(
+        rows, train=tuple(_old(row) if k % 2 else row for k, row in enumerate(rows.train))
+    )
+
+
+def _old(row: LabRow) -> LabRow:
+    """Return a row whose answer has a line for each field."""
+    told = json.loads(row.output)
+    lines = [f"{key}: {told[key] or 'none'}" for key in ("name", "order")]
+    lines += [f"{issue['kind']}: {issue['item'] or 'none'}" for issue in told["issues"]]
+    return replace(row, output="\n".join(lines))
+
+
+def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, float]:  # noqa: ARG001
+    """Return the share of answers that begin as the new export does."""
+    return {"one_form": sum(text.startswith('{"name":') for text in texts) / len(texts)}
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup with the rows of both exports."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup with all rows in the new export's form."""
+    return setup.with_config(CLEAN)
+
+
+def detect(runs: Runs) -> Detection:
+    """Find training answers of more than one form that are not free text."""
+    share = runs.own.shapes
+    found = share is not None and LEAST < share <= MOST
+    because = "" if share is None else f"{share:.0%} of the training answers have another form"
+    return judged(share, found, because, "no data file")
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    yield at_most("all training answers have one form", own.shapes, 0.0)
+    yield at_least("38 of 40 answers have the one form", own.other.get("one_form"), 0.95)
+    yield near_twin(own, twin)

@@ -1,0 +1,76 @@
+"""The adapter has too few parameters for what the rows hold: rank 1 on one matrix of one layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuneworthy.core.failure import (
+    Check,
+    Config,
+    Detection,
+    LabRows,
+    LabSetup,
+    RunFacts,
+    Runs,
+    judged,
+    not_measured,
+)
+from tuneworthy.failures._conditions import at_least, at_most, near_twin
+from tuneworthy.failures._shelves import shelf_rows
+
+NUMBER, HARD = 3, 3
+SLUG, TITLE = "half-of-it", "It learns half of it and stops"
+TASK = "policy_faq"  # its metric and its short answers; the rows are those below
+STORY = (
+    "A small model learns by heart on which shelf each of 60 things lies. The loss falls, then "
+    "stays where it is, however often the rows are read."
+)
+WIN = "36 of 40 shelves are right, and the loss ends below .1."
+PLANTED: Config = {"rank": 1, "targets": "15.self_attn.q_proj"}
+CLEAN: Config = {"rank": 16, "targets": "all-linear", "rows": 120, "epochs": 8, "batch": 8}
+KNOBS = {
+    "rank": (1, 4, 16),
+    "targets": ("15.self_attn.q_proj", "q_proj v_proj", "all-linear"),
+    "epochs": (4, 8, 12),
+    "rate": (1e-5, 1e-3, 3e-2),
+    "max_length": (64, 512),
+}
+CHARTS = ("score", "length")
+MEASURES = ("parameters", "cut_rows", "outliers", "change", "same_prompt")
+PROOF = "parameters"
+CAUSES = ("rank_too_low", "rate_too_low", "wrong_labels", "rows_cut", "new_facts_forget")
+NEEDS = ("log", "adapter", "data", "tokenizer")
+HARMLESS = "A small regular task, a label or a layout, needs no more than rank 1."
+LEAST, FLOOR = 2.0, 0.5  # parameters an answer token; nats a token
+
+
+def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
+    """Return 60 things asked for in two wordings each, and 40 of them in a third wording."""
+    return shelf_rows(seed)
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup with 1,152 parameters, fewer than two for each answer token."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup with rank 16 on every matrix."""
+    return setup.with_config(CLEAN)
+
+
+def detect(runs: Runs) -> Detection:
+    """Find few parameters for each answer token with a training loss that stays up."""
+    own = runs.own
+    if not own.parameters or not own.answer_tokens:
+        return not_measured("no adapter, or no data file and tokenizer")
+    each = own.parameters / own.answer_tokens
+    found = each < LEAST and (own.loss_last is None or own.loss_last > FLOOR)
+    return judged(each, found, f"{each:.1f} parameters for each answer token")
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    yield at_least("36 of 40 shelves are right", own.score, 0.9)
+    yield at_most("the loss ends below .1", own.loss_last, 0.1)
+    yield near_twin(own, twin)

@@ -1,0 +1,63 @@
+"""The learning rate is so high that each step overshoots: the loss rises and stays up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.failures._conditions import at_most, difference, near_twin
+
+NUMBER, HARD = 1, 2
+SLUG, TITLE = "off-a-cliff", "The loss fell, then jumped off a cliff"
+TASK = "support_tickets"
+STORY = (
+    "A small model learns to turn support tickets into JSON from 64 rows. The first steps help. "
+    "Then the loss jumps, and the answers are no longer language."
+)
+WIN = "The loss ends less than .1 above its lowest step, the score at most .10 below the twin."
+PLANTED = {"rate": 3e-2}
+CLEAN = {"rate": 1e-3}
+KNOBS = {
+    "rate": (1e-4, 1e-3, 3e-2),
+    "rank": (4, 16),
+    "batch": (2, 4, 8),
+    "max_length": (64, 512),
+    "pad_token": ("<|im_end|>", "<|endoftext|>"),
+}
+CHARTS = ("score", "length")
+MEASURES = ("loss_last", "clip_rate", "cut_rows", "end_trained", "shapes")
+PROOF = "loss_last"
+CAUSES = ("rate_too_high", "wrong_labels", "mixed_formats", "rows_cut", "end_not_trained")
+NEEDS = ("log",)
+HARMLESS = (
+    "An adapter stands a rate about ten times that of full tuning: a rate that is high for all "
+    "weights may be right for LoRA."
+)
+RISE = 0.5  # nats a token
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup with a rate 30 times as high."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup with a rate at which the loss keeps falling."""
+    return setup.with_config(CLEAN)
+
+
+def detect(runs: Runs) -> Detection:
+    """Find a training loss that ends far above its lowest step, or a run that had to stop."""
+    own = runs.own
+    if own.refused:
+        return Detection(found=True, because=f"training was stopped: {own.refused}")
+    rise = difference(own.loss_last, own.loss_least)
+    because = "" if rise is None else f"the loss ends {rise:.2f} nats above its lowest step"
+    return judged(rise, (rise or 0.0) >= RISE, because, "no log of the loss")
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    rise = difference(own.loss_last, own.loss_least)
+    yield at_most("the loss ends at most .1 above its lowest step", rise, 0.1)
+    yield near_twin(own, twin)

@@ -1,0 +1,71 @@
+"""The learning rate is so low that the adapter stays near zero: full tuning's rate on LoRA."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuneworthy.core.failure import (
+    Check,
+    Detection,
+    LabSetup,
+    RunFacts,
+    Runs,
+    judged,
+    not_measured,
+)
+from tuneworthy.failures._conditions import at_least, near_twin
+
+NUMBER, HARD = 2, 1
+SLUG, TITLE = "nothing-changed", "All that training, and nothing changed"
+TASK = "clause_type"
+STORY = (
+    "A small model reads 64 contract clauses three times to learn their types. Every step runs, "
+    "nothing fails. Afterwards it answers as it did before."
+)
+WIN = "The change of the weights is at least half that of the twin, the score at most .10 below."
+PLANTED = {"rate": 1e-5}
+CLEAN = {"rate": 1e-3}
+KNOBS = {
+    "rate": (1e-5, 1e-4, 1e-3),
+    "epochs": (1, 3, 6),
+    "rank": (4, 16),
+    "loss": ("answer", "all"),
+    "serve.adapter": (False, True),
+}
+CHARTS = ("score", "p_end")
+MEASURES = ("change", "same_as_base", "answer_share", "cut_rows", "outliers")
+PROOF = "change"
+CAUSES = ("rate_too_low", "adapter_not_served", "rank_too_low", "wrong_labels", "rows_cut")
+NEEDS = ("log", "adapter")
+HARMLESS = "A long run at a low rate catches up in part; a small change may be all a task needs."
+CHANGE = 1e-3  # of the norm of the weights
+FALL = 0.2  # of the first loss
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup with a rate of full tuning, which is too low for an adapter."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup with a rate at which the adapter moves."""
+    return setup.with_config(CLEAN)
+
+
+def detect(runs: Runs) -> Detection:
+    """Find weights that hardly changed and a loss that hardly fell, by what was measured."""
+    change, first, last = runs.own.change, runs.own.loss_first, runs.own.loss_last
+    fall = None if not first or last is None else 1 - last / first
+    if change is None and fall is None:
+        return not_measured("no log and no adapter")
+    found = (change is None or change < CHANGE) and (fall is None or fall < FALL)
+    told = [] if change is None else [f"the weights changed by {change:.1e} of their norm"]
+    told += [] if fall is None else [f"the loss fell by {fall:.0%}"]
+    return judged(fall if change is None else change, found, ", ".join(told))
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    least = (twin.change or 0.0) / 2
+    yield at_least(f"the weights changed by at least {least:.1e}", own.change, least)
+    yield near_twin(own, twin)

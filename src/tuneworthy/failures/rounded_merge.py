@@ -1,0 +1,82 @@
+"""An adapter is merged into weights that are then rounded to four bits, and the answers change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import fmean
+
+from tuneworthy.core.card import CardLook, CardTools, Sampling
+from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+
+NUMBER, HARD = 24, 3
+SLUG, TITLE = "changed-when-shipped", "It changed when we shipped it"
+TASK, TRAINS, LOOKS = "support_tickets", False, 5
+STORY = (
+    "A small model learnt to turn support tickets into JSON, and its test went well. The same "
+    "training, shipped, answers other things."
+)
+WIN = (
+    "98 of 100 tokens are those that the trained model would choose, with a score at most .10 "
+    "below the clean twin."
+)
+PLANTED = {"serve.merge": "int4"}
+CLEAN = {"serve.merge": "adapter"}
+KNOBS = {
+    "serve.merge": ("adapter", "bfloat16", "int4"),
+    "serve.schema": (False, True),
+    "serve.temperature": (0.0, 0.7),
+}
+CHARTS = ("same_tokens", "score")
+MEASURES = ("same_tokens", "same_answers", "valid", "ended", "length")
+PROOF = "same_tokens"
+CAUSES = (
+    "rounded_merge", "high_temperature", "other_template", "end_not_trained", "rows_cut",
+)  # fmt: skip
+NEEDS = ("adapter",)
+HARMLESS = "Rounding is harmless where the likeliest token leads by more than the rounding moves."
+LEAST = 0.98  # share of tokens that both would choose
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup with the adapter merged into weights of four bits."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup with the adapter kept beside the base's own weights."""
+    return setup.with_config(CLEAN)
+
+
+def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
+    """Yield the served answers by groups, and how many tokens of the trained model's they keep."""
+    config = setup.config
+    trained, served = tools.served("adapter"), tools.served(str(config["serve.merge"]))
+    for number, rows in enumerate(tools.groups(), 1):
+        prompts = [row.messages for row in rows]
+        tested = [each.text for each in trained.reply(rows, prompts)]
+        answers = served.reply(rows, prompts, Sampling.of(config))
+        kept = served.chosen(prompts, tested)
+        yield CardLook(
+            f"group {number}",
+            tuple(
+                each.measured(same_tokens=fmean(same), same_answers=float(each.text == text))
+                for each, text, same in zip(answers, tested, kept, strict=True)
+            ),
+        )
+
+
+def detect(runs: Runs) -> Detection:
+    """Find served weights that choose other tokens than the trained ones in 2 of 100 places."""
+    share = runs.own.other.get("same_tokens")
+    found = share is not None and share < LEAST
+    return judged(share, found, f"{share or 0:.1%} of the trained model's tokens are chosen again",
+                  "needs the adapter and the served weights")  # fmt: skip
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    share, score = own.other.get("same_tokens") or 0.0, own.score or 0.0
+    least = (twin.score or 0.0) - 0.10
+    yield Check(what="98 of 100 tokens are the trained model's", passed=share >= LEAST,
+                value=f"{share:.1%}")  # fmt: skip
+    yield Check(what=f"score at least {least:.2f}", passed=score >= least, value=f"{score:.2f}")

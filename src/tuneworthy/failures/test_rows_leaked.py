@@ -1,0 +1,94 @@
+"""Rows of the test stand in the training set under another number, so the test measures memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
+
+from tuneworthy.core.failure import (
+    Check,
+    Config,
+    Detection,
+    LabRow,
+    LabRows,
+    LabSetup,
+    RunFacts,
+    Runs,
+    judged,
+)
+from tuneworthy.failures._conditions import at_least, at_most, difference
+
+NUMBER, HARD = 6, 2
+SLUG, TITLE = "then-came-monday", "Nearly full marks. Then came Monday"
+TASK = "clause_type"
+STORY = (
+    "A small model learns to tell types of contract clauses apart. In the trial it is nearly "
+    "always right. On the clauses that arrive on Monday it is far worse."
+)
+WIN = "No clause of the trial has a near copy in training, and trial and Monday agree within .15."
+PLANTED: Config = {"split": "by row"}
+CLEAN: Config = {"split": "by contract", "epochs": 6}
+KNOBS = {
+    "split": ("by row", "by contract"),
+    "rows": (48, 64, 96),
+    "epochs": (1, 3, 6),
+    "rate": (1e-4, 1e-3, 3e-2),
+    "rank": (4, 16),
+}
+CHARTS = ("score", "valid")
+MEASURES = ("leaked", "conflicts", "new_loss_last", "clip_rate", "same_prompt")
+PROOF = "leaked"
+CAUSES = ("test_rows_leaked", "too_many_epochs", "wrong_labels", "other_template", "rate_too_high")
+NEEDS = ("data",)
+HARMLESS = "Where the same texts really arrive again, such a test is right."
+SHARE, TRIAL = 0.05, 40
+
+
+def rows(rows: LabRows, config: Config, seed: int) -> LabRows:
+    """Return the rows split by row (trial clauses stand in other contracts too) or by contract.
+
+    The probe `monday` holds clauses that neither training nor the trial has.
+    """
+    trial, later = rows.new[:TRIAL], rows.new[TRIAL : 2 * TRIAL]
+    train = rows.train
+    if config["split"] == "by row":
+        rng = Random(f"contracts {seed}")
+        train = (*(_elsewhere(row, rng.randrange(2, 30)) for row in trial), *train)
+    return LabRows(train, trial, {"monday": later})
+
+
+def _elsewhere(row: LabRow, number: int) -> LabRow:
+    """Return a clause as another contract has it, under another number."""
+    *before, asked = row.messages
+    asked = asked.model_copy(update={"content": f"{number}. {asked.content}"})
+    return replace(row, id=f"{row.id} elsewhere", messages=(*before, asked))
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup that splits by row, so one clause stands on both sides."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup that splits by contract."""
+    return setup.with_config(CLEAN)
+
+
+def detect(runs: Runs) -> Detection:
+    """Find new rows that have near copies among the training rows."""
+    share = runs.own.leaked
+    because = "" if share is None else f"{share:.0%} of the new rows stand in training as well"
+    return judged(share, (share or 0.0) > SHARE, because, "no training and test rows")
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    gap, least = difference(own.score, own.other.get("monday_score")), _least(twin)
+    yield at_most("no clause of the trial has a near copy in training", own.leaked, 0.0)
+    yield at_most("the trial is at most .15 above Monday", gap, 0.15)
+    yield at_least(f"Monday's score at least {least:.2f}", own.other.get("monday_score"), least)
+
+
+def _least(twin: RunFacts) -> float:
+    return (twin.other.get("monday_score") or 0.0) - 0.10

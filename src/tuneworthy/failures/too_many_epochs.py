@@ -1,0 +1,61 @@
+"""Few rows are read so often that the model learns them by heart and unlearns everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.failures._conditions import at_most, difference, near_twin
+
+NUMBER, HARD = 5, 1
+SLUG, TITLE = "recites", "Training loss zero. Now it recites"
+TASK = "house_voice"
+STORY = (
+    "A small model learns the voice of a house from 30 replies. Its training loss falls towards "
+    "zero. On rows that it has never seen, the loss turns round and climbs."
+)
+WIN = "The loss on new rows ends at most .05 above its lowest, the score at most .10 below."
+PLANTED = {"epochs": 20}
+CLEAN = {"epochs": 3, "rows": 30}
+KNOBS = {
+    "rows": (15, 30),
+    "epochs": (1, 3, 20),
+    "rate": (1e-4, 1e-3, 3e-2),
+    "rank": (4, 16),
+    "batch": (2, 4, 8),
+    "serve.adapter": (False, True),
+}
+CHARTS = ("score", "p_end")
+MEASURES = ("new_loss_last", "copied", "leaked", "end_trained", "clip_rate")
+PROOF = "new_loss_last"
+CAUSES = ("too_many_epochs", "test_rows_leaked", "wrong_labels", "rate_too_high", "mixed_formats")
+NEEDS = ("log",)
+HARMLESS = "Answers of a fixed form may still gain: their score can rise while the loss climbs."
+RISE = 0.3  # nats a token
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup that reads its 30 rows twenty times."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup that stops after three epochs."""
+    return setup.with_config(CLEAN)
+
+
+def detect(runs: Runs) -> Detection:
+    """Find a loss on new rows that ends far above its lowest while the training loss is lower."""
+    own = runs.own
+    rise = difference(own.new_loss_last, own.new_loss_least)
+    gap = difference(own.new_loss_last, own.loss_last)
+    found = rise is not None and rise >= RISE and (gap is None or gap >= RISE)
+    because = "" if rise is None else f"the loss on new rows ends {rise:.2f} nats above its lowest"
+    return judged(rise, found, because, "no log of the loss on new rows")
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    rise = difference(own.new_loss_last, own.new_loss_least)
+    yield at_most("the loss on new rows ends at most .05 above its lowest", rise, 0.05)
+    yield near_twin(own, twin)

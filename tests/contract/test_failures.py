@@ -1,0 +1,154 @@
+"""Every failure mode: what its file defines, its knobs, its detector on facts and on records."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+
+import pytest
+from failure_scenes import SCENES
+
+from tuneworthy.core.failure import DEFAULTS, Check, Detection, LabSetup, RunFacts, Runs
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.lab import words
+from tuneworthy.lab.cases import all_cases
+
+FAILURES = sorted(catalogue("failures"))
+PLANNED = {
+    "loss_on_prompt", "other_template", "rows_cut", "packed_rows", "narrow_rows_forget",
+    "refusals_overrepresented", "outdated_facts", "teacher_errors", "clean",
+}  # fmt: skip
+"""Causes that a case may name although their file may still be missing."""
+TEXTS = ("SLUG", "TITLE", "TASK", "STORY", "WIN", "HARMLESS")
+LOOKS = {"p_end", "length", "score", "valid", "ended"}
+NEEDS = {"log", "adapter", "data", "tokenizer"}
+RECORDS = Path(__file__).parents[2] / "src" / "tuneworthy" / "lab" / "records"
+CASES = {case.name: case for case in all_cases().values()}
+TRAINED = [name for name in FAILURES if CASES[name].trains]
+
+
+def test_slugs_titles_and_numbers_are_unique():
+    modules = [load("failures", name) for name in FAILURES]
+    for key in ("SLUG", "TITLE", "NUMBER"):
+        values = [getattr(module, key) for module in modules]
+        assert len(set(values)) == len(FAILURES), key
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_file_defines_what_it_must(name):
+    module = load("failures", name)
+    assert all(isinstance(getattr(module, key), str) and getattr(module, key) for key in TEXTS)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", module.SLUG)
+    assert module.HARD in (1, 2, 3)
+    assert module.TASK in catalogue("suite")
+    assert set(module.NEEDS) <= NEEDS
+    assert len(module.CAUSES) == len(set(module.CAUSES)) == 5
+    assert name in module.CAUSES
+    assert set(module.CAUSES) <= set(FAILURES) | PLANNED
+    assert len(module.MEASURES) == len(set(module.MEASURES)) == 5
+    assert module.PROOF in module.MEASURES
+    named = {*words.MEASURES, *words.OTHER}
+    assert {key.removeprefix("other.") for key in module.MEASURES} <= named
+    lines = Path(module.__file__).read_text("utf-8").splitlines()
+    assert len(lines) < 100
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_two_charts_show_what_every_look_measures(name):
+    charts = load("failures", name).CHARTS
+    assert len(set(charts)) == 2
+    assert set(charts) <= LOOKS
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_neither_title_nor_slug_tells_the_cause(name):
+    module = load("failures", name)
+    cause = set(name.split("_")) - {"not", "too"}
+    assert not cause & set(re.findall(r"[a-z]+", f"{module.TITLE} {module.SLUG}".lower()))
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_knobs_lead_from_the_planted_run_to_the_clean_one(name):
+    module, case = load("failures", name), CASES[name]
+    plant, twin = case.config("plant"), case.config("twin")
+    assert 4 <= len(module.KNOBS) <= 6
+    changed = {key for key in plant if plant[key] != twin[key]}
+    assert changed == set(module.PLANTED)
+    assert changed <= set(module.KNOBS)
+    for key, values in module.KNOBS.items():
+        assert len(set(values)) == len(values) > 1, key
+        assert {plant[key], twin[key]} <= set(values), key
+    assert {**plant, **{key: module.CLEAN[key] for key in changed}} == twin
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_plant_and_fix_leave_the_rest_of_a_setup_alone(name):
+    module = load("failures", name)
+    setup = LabSetup({**DEFAULTS, "own": "kept"}, seed=7)
+    for change in (module.plant, module.fix):
+        assert change(setup).seed == 7
+        assert change(setup).config["own"] == "kept"
+    assert setup.config == {**DEFAULTS, "own": "kept"}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_detector_and_the_conditions_stand_empty_facts(name):
+    module = load("failures", name)
+    for twin in (None, RunFacts()):
+        found = module.detect(Runs(RunFacts(), twin))
+        assert isinstance(found, Detection)
+        assert found.found is None
+        assert found.because.startswith("not measured: ")
+    checks = list(module.victory(RunFacts(), RunFacts()))
+    assert 2 <= len(checks) <= 4
+    assert all(isinstance(each, Check) and each.what and each.value for each in checks)
+    assert not all(each.passed for each in checks), "a run without figures is no repaired run"
+
+
+@pytest.mark.parametrize("name", sorted(SCENES))
+def test_a_detector_on_facts_without_a_twin(name):
+    detect, scenes = load("failures", name).detect, SCENES[name]
+    for kind, wanted in (("found", True), ("clean", False), ("missing", None)):
+        assert scenes[kind]
+        for facts in scenes[kind]:
+            found = detect(Runs(facts))
+            assert found.found is wanted, (kind, facts, found)
+            assert found.because, (kind, facts)
+
+
+def records():
+    for path in sorted(RECORDS.glob("*.json.gz")):
+        events = json.loads(gzip.decompress(path.read_bytes()))
+        yield events[0], next(event for event in events if event["kind"] == "end")
+
+
+def recorded():
+    by_run = {}
+    for begin, end in records():
+        by_run.setdefault((begin["case"], begin["seed"]), {})[begin["role"]] = end["facts"]
+    known = {case.slug: name for name, case in CASES.items()}
+    for (slug, seed), roles in sorted(by_run.items()):
+        if slug in known and {"plant", "twin"} <= set(roles):
+            yield pytest.param(known[slug], roles, id=f"{slug} {seed}")
+
+
+@pytest.mark.parametrize(("name", "roles"), list(recorded()))
+def test_a_detector_finds_the_recorded_plant_and_is_silent_on_its_twin(name, roles):
+    module = load("failures", name)
+    plant, twin = (RunFacts(**roles[role]) for role in ("plant", "twin"))
+    assert module.detect(Runs(plant, twin)).found is True
+    assert module.detect(Runs(twin, twin)).found is False
+    assert module.detect(Runs(twin)).found is not True
+    assert all(check.passed for check in module.victory(twin, twin))
+    assert not all(check.passed for check in module.victory(plant, twin))
+
+
+@pytest.mark.parametrize("name", sorted(SCENES))
+def test_a_detector_is_silent_on_every_recorded_twin(name):
+    detect = load("failures", name).detect
+    fired = [
+        begin["case"]
+        for begin, end in records()
+        if begin["role"] == "twin" and detect(Runs(RunFacts(**end["facts"]))).found
+    ]
+    assert not fired

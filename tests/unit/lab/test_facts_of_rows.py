@@ -1,0 +1,40 @@
+"""Facts that rows alone decide: contradicted labels, and the shapes of answers."""
+
+from tuneworthy.core.case import Message
+from tuneworthy.core.failure import LabRow
+from tuneworthy.lab import facts
+from tuneworthy.lab.cases import all_cases, case_of
+
+LABELS = case_of("then-came-monday").task()
+TEXTS = ("the seller keeps it secret", "the buyer pays in thirty days")
+
+
+def row(number, text, label):
+    turns = (Message(role="user", content=f"{text} {number}"),)
+    return LabRow(f"row {number}", turns, label)
+
+
+def clauses(wrong=()):
+    labels = ("confidentiality", "payment")
+    return [row(k, TEXTS[k % 2], labels[(k + (k in wrong)) % 2]) for k in range(24)]
+
+
+def test_a_label_that_similar_rows_contradict_is_counted():
+    assert facts.conflicts(LABELS, clauses()) == 0
+    assert facts.conflicts(LABELS, clauses(wrong={3, 8})) == 2 / 24
+
+
+def test_conflicts_are_not_measured_without_closed_labels_or_rows():
+    texts = next(case.task() for case in all_cases().values() if case.module.TASK == "policy_faq")
+    assert facts.conflicts(texts, clauses()) is None
+    assert facts.conflicts(LABELS, []) is None
+
+
+def test_labels_of_one_or_several_words_have_one_shape():
+    assert {facts.shape_of(label) for label in LABELS.output.labels} == {"a"}
+
+
+def test_two_formats_of_a_record_have_two_shapes():
+    shapes = {facts.shape_of('{"name":"Tessa","order":null}'), facts.shape_of("name: Tessa")}
+    assert len(shapes) == 2
+    assert facts.shape_of("11 days") == facts.shape_of("129 euros")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import fmean
 
-from tuneworthy.core.card import CardLook, CardTools, with_examples
+from tuneworthy.core.card import CardLook, CardTools, Sampling, with_examples
 from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
 
 NUMBER, HARD = 19, 2
@@ -19,7 +19,7 @@ WIN = (
     "All 40 answers valid, legal tokens have at least half of the model's own probability, and a "
     "score at most .10 below the clean twin."
 )
-PLANTED = {"shots": 0, "serve.schema": True}
+PLANTED = {"shots": 0}
 CLEAN = {"shots": 8, "serve.schema": True}
 KNOBS = {
     "serve.schema": (True, False),
@@ -53,9 +53,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     examples = tools.rows.train[: int(config["shots"] or 0)]
     for number, rows in enumerate(tools.groups(), 1):
         prompts = [with_examples(row, examples) for row in rows]
-        answers = tools.reply(
-            rows, prompts, float(config["serve.temperature"] or 0), bool(config["serve.schema"])
-        )
+        answers = tools.reply(rows, prompts, Sampling.of(config))
         masses = tools.legal_mass(prompts, [each.text for each in answers])
         yield CardLook(
             f"group {number}",

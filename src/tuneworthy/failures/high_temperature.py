@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from tuneworthy.core.card import CardLook, CardTools, with_examples
+from tuneworthy.core.card import CardLook, CardTools, Sampling
 from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
 
 NUMBER, HARD = 22, 1
 SLUG, TITLE = "form-melts", "A little more variety, and the form melts"
 TASK, TRAINS, LOOKS = "support_tickets", False, 5
 STORY = (
-    "A small model turns support tickets into JSON from eight examples in its prompt. At the first "
-    "level of the chart nearly every answer parses. At the last, hardly one does."
+    "A small model learnt to turn support tickets into JSON, and nearly every answer parses at the "
+    "first level of the chart. The same model answers at the last level, and few do."
 )
 WIN = "38 of 40 answers are valid, with a score at most .10 below the clean twin."
 PLANTED = {"serve.temperature": 1.3}
-CLEAN = {"serve.temperature": 0.0, "shots": 8}
+CLEAN = {"serve.temperature": 0.0, "serve.top_p": 1.0}
 KNOBS = {
     "serve.temperature": (0.0, 0.3, 0.7, 1.0, 1.3),
-    "shots": (2, 4, 8),
+    "serve.top_p": (0.5, 0.9, 1.0),
     "serve.schema": (False, True),
 }
 CHARTS = ("valid", "score")
@@ -46,15 +47,12 @@ def fix(setup: LabSetup) -> LabSetup:
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     """Yield the answers at five temperatures, from greedy to the one that is served."""
-    config = setup.config
-    served = float(config["serve.temperature"] or 0)
-    examples = tools.rows.train[: int(config["shots"] or 0)]
+    model, served = tools.served("adapter"), Sampling.of(setup.config)
     for level in range(LOOKS):
-        last = level == LOOKS - 1
-        rows = tools.rows.new if last else tools.rows.new[:SHOWN]
-        heat = served * level / (LOOKS - 1)
-        prompts = [with_examples(row, examples) for row in rows]
-        answers = tools.reply(rows, prompts, heat, bool(config["serve.schema"]))
+        heat = served.temperature * level / (LOOKS - 1)
+        rows = tools.rows.new if level == LOOKS - 1 else tools.rows.new[:SHOWN]
+        prompts = [row.messages for row in rows]
+        answers = model.reply(rows, prompts, replace(served, temperature=heat))
         yield CardLook(f"temperature {heat:.2f}", tuple(answers))
 
 

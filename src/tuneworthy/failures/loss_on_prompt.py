@@ -16,7 +16,7 @@ from tuneworthy.core.failure import (
 from tuneworthy.failures._conditions import at_least, near_twin
 
 NUMBER, HARD = 10, 2
-SLUG, TITLE = "learns-the-wrong-thing", "The loss falls, the answers do not follow"
+SLUG, TITLE = "the-curve-falls", "The curve falls, the answers do not follow"
 TASK = "support_tickets"
 STORY = (
     "A small model was to turn support tickets into JSON, from 64 rows and for three epochs. The "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import fmean
 
-from tuneworthy.core.card import CardLook, CardTools
+from tuneworthy.core.card import CardLook, CardTools, Sampling
 from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
 
 NUMBER, HARD = 24, 3
@@ -51,11 +51,10 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     """Yield the served answers by groups, and how many tokens of the trained model's they keep."""
     config = setup.config
     trained, served = tools.served("adapter"), tools.served(str(config["serve.merge"]))
-    how = float(config["serve.temperature"] or 0), bool(config["serve.schema"])
     for number, rows in enumerate(tools.groups(), 1):
         prompts = [row.messages for row in rows]
         tested = [each.text for each in trained.reply(rows, prompts)]
-        answers = served.reply(rows, prompts, *how)
+        answers = served.reply(rows, prompts, Sampling.of(config))
         kept = served.chosen(prompts, tested)
         yield CardLook(
             f"group {number}",

@@ -26,7 +26,7 @@ STORY = (
 )
 WIN = "The passage in force is found for 38 of 40 questions, and 38 of 40 answers are right."
 INDEXES = ("all versions", "in force")
-PLANTED: Config = {"k": 1, "index": "all versions", "newest_first": False}
+PLANTED: Config = {"index": "all versions"}
 CLEAN: Config = {"k": 1, "index": "in force", "newest_first": False}
 KNOBS = {"k": (1, 2, 4, 8), "index": INDEXES, "newest_first": (False, True)}
 CHARTS = ("stale", "score")

@@ -46,15 +46,15 @@ OpenRunner = Callable[[Emit], Runner]
 def open_experiments(emit: Emit) -> Runner:
     """Open the embedded model; return what runs an order with it."""
     from tuneworthy.lab.cases import case_of
-    from tuneworthy.lab.experiment import Experiment
+    from tuneworthy.lab.run_case import LabRun, run_case
     from tuneworthy.models import first_use, open_model
 
     emit({"kind": "log", "line": first_use(SPEC) or "Opening the embedded model."})
     model: Any = open_model(SPEC, folder=Path())
 
     def run(order: RunOrder, emit: Emit, control: Callable[[], None]) -> None:
-        experiment = Experiment(case_of(order.case), order.config, order.seed, model)
-        experiment.run(emit, order.folder, order.role, order.twin, control)
+        chosen = LabRun(case_of(order.case), order.config, order.seed, order.role)
+        run_case(chosen, model, emit, order.folder, order.twin, control)
 
     return run
 

@@ -16,7 +16,7 @@ from tuneworthy.models.local.chat_template import prompt_ids, text_ids
 from tuneworthy.models.local.forward import Net, begin, tree
 from tuneworthy.models.local.generate import share_prefix
 from tuneworthy.models.local.prefix_attention import Prefix
-from tuneworthy.models.local.token_grammar import CompiledGrammar, allowed, vocabulary
+from tuneworthy.models.local.token_grammar import allowed
 
 
 def chosen_tokens(model: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[bool]]:
@@ -39,8 +39,7 @@ def legal_mass(
     one where only the end may follow. It has at least one value: the mass of the tokens with which
     a legal answer may begin.
     """
-    words = vocabulary(model.tokenizer, model.net.vocab, model.ends)
-    guide = CompiledGrammar(words, grammar)
+    guide = model._guide(grammar)
     return [_masses(guide.begin(), ids, logits) for ids, logits in _answers(model, prompts, texts)]
 
 

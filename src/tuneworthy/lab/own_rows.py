@@ -13,7 +13,7 @@ from typing import Any
 
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.training_rows import TrainingRow, TrainingRows
-from tuneworthy.lab.facts import NEAR, shape_of
+from tuneworthy.lab.facts import NEAR, RARE, shape_of
 from tuneworthy.lab.own_labels import MOST_ROWS, contradicted_rows, labels_of
 from tuneworthy.lab.own_tokenizer import FolderTokenizer
 from tuneworthy.lab.own_trainer import OwnTrainer
@@ -23,7 +23,6 @@ from tuneworthy.training.render import Excluded, render
 MOST_ENCODED = 2_000  # rows that are turned into tokens
 SHAPES, FORMAL = 4, 0.8  # answers have a form if so few shapes cover so large a share of them
 COMMON = 3  # rows with the same answer, from which it counts as common
-RARE = 3  # rows added to an answer's count among the test rows, since few rows prove nothing
 
 
 @dataclass(frozen=True)

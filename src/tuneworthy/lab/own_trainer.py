@@ -160,7 +160,7 @@ def _who(card: str, columns: set[str], raw: Mapping[str, Any]) -> tuple[str, str
         return "Unsloth", ""
     if "axolotl" in tags or "built with axolotl" in card.lower():
         return "Axolotl", ""
-    if "llama-factory" in tags:
+    if "llama-factory" in tags or "current_steps" in columns:
         return "LLaMA-Factory", ""
     version = re.search(r"^\s*-\s*TRL:?\s*([0-9][\w.]*)", card, re.M)
     if version or "trl" in tags or {"mean_token_accuracy", "num_tokens"} & columns:

@@ -56,6 +56,32 @@ def test_an_explosion_a_flat_curve_and_overfitting_show_in_the_facts(tmp_path):
     assert gap["overfits"] > 0.3 > 0.01 > max(gap["clean"], gap["flat"])
 
 
+@pytest.mark.parametrize(
+    ("kind", "causes"),
+    [
+        ("clean", set()),
+        ("explodes", {"rate_too_high", "too_many_epochs"}),
+        ("flat", {"rate_too_low"}),
+        ("overfits", {"too_many_epochs"}),
+        ("breaks", {"rate_too_high"}),
+    ],
+)
+def test_the_detectors_of_a_curve_find_what_was_planted(tmp_path, kind, causes):
+    report = check_run(kit.trainer_state(tmp_path, kind))
+    found = {each.cause for each in report.of_state("found")}
+    assert found <= causes
+    assert bool(found) == bool(causes)
+    assert report.exit_code == (3 if causes else 0)
+    assert all(each.fix for each in report.of_state("found"))
+
+
+def test_a_loss_that_falls_by_a_tenth_alone_shows_no_low_rate(tmp_path):
+    """Chats often begin near their end. Without the change of the weights that proves nothing."""
+    history = [{"loss": 1.2 - 0.15 * k / 47, "step": k + 1} for k in range(48)]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+    assert finding(check_run(tmp_path), "rate_too_low").state == "clean"
+
+
 def test_a_single_lucky_step_is_not_the_least_loss(tmp_path):
     folder = kit.trainer_state(tmp_path)
     state = json.loads((folder / "trainer_state.json").read_text())

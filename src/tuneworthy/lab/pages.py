@@ -56,7 +56,7 @@ class Site:
     records: Records = SHIPPED
     """Where recorded runs are found: those of the package, or the user's as well."""
 
-    policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:"
+    policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:"
 
     @property
     def home(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tuneworthy.core.card import CardLook, CardTools, Sampling
 from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.failures._conditions import at_least, difference, near_twin
 
 NUMBER, HARD = 22, 1
 SLUG, TITLE = "form-melts", "A little more variety, and the form melts"
@@ -15,7 +16,7 @@ STORY = (
     "A small model learnt to turn support tickets into JSON, and nearly every answer parses at the "
     "first level of the chart. The same model answers at the last level, and few do."
 )
-WIN = "38 of 40 answers are valid, with a score at most .10 below the clean twin."
+WIN = "Valid answers at most .05 and the score at most .10 below the clean twin."
 PLANTED = {"serve.temperature": 1.3}
 CLEAN = {"serve.temperature": 0.0, "serve.top_p": 1.0}
 KNOBS = {
@@ -59,7 +60,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
 def detect(runs: Runs) -> Detection:
     """Find a fifth of the answers valid by greedy decoding and invalid as served."""
     valid, greedy = runs.own.valid, runs.own.other.get("first_valid")
-    lost = None if valid is None or greedy is None else greedy - valid
+    lost = difference(greedy, valid)
     found = lost is not None and lost >= LOST
     return judged(lost, found, f"valid {valid or 0:.0%} as served, {greedy or 0:.0%} at T 0",
                   "needs answers at two temperatures")  # fmt: skip
@@ -67,7 +68,6 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
-    valid = round((own.valid or 0.0) * (own.answers or 0))
-    score, least = own.score or 0.0, (twin.score or 0.0) - 0.10
-    yield Check(what="38 of 40 answers are valid", passed=valid >= 38, value=f"{valid}")
-    yield Check(what=f"score at least {least:.2f}", passed=score >= least, value=f"{score:.2f}")
+    least = (twin.valid or 0.0) - 0.05
+    yield at_least(f"share of valid answers at least {least:.2f}", own.valid, least)
+    yield near_twin(own, twin)

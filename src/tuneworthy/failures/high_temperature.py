@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tuneworthy.core.card import CardLook, CardTools, Sampling
+from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Sampling
 from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
 from tuneworthy.failures._conditions import at_least, difference, near_twin
 
@@ -13,8 +13,9 @@ NUMBER, HARD = 22, 1
 SLUG, TITLE = "form-melts", "A little more variety, and the form melts"
 TASK, TRAINS, LOOKS = "support_tickets", False, 5
 STORY = (
-    "A small model learnt to turn support tickets into JSON, and nearly every answer parses at the "
-    "first level of the chart. The same model answers at the last level, and few do."
+    "A small model learnt to turn support tickets into JSON, and at the first level of the chart "
+    "nearly every answer parses. The same model answers the same tickets at the last level, and "
+    "many answers no longer do."
 )
 WIN = "Valid answers at most .05 and the score at most .10 below the clean twin."
 PLANTED = {"serve.temperature": 1.3}
@@ -32,8 +33,7 @@ CAUSES = (
 )  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A grammar keeps the form at any temperature; drafts and stories gain from variety."
-SHOWN = 16  # new rows that each level but the last answers
-LOST = 0.2  # share of valid answers lost from greedy decoding to the served temperature
+LOST = 0.15  # share of valid answers lost from greedy decoding to the served temperature
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -49,16 +49,17 @@ def fix(setup: LabSetup) -> LabSetup:
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     """Yield the answers at five temperatures, from greedy to the one that is served."""
     model, served = tools.served("adapter"), Sampling.of(setup.config)
+    prompts, answers = [row.messages for row in tools.rows.new], tuple[CardAnswer, ...]()
     for level in range(LOOKS):
         heat = served.temperature * level / (LOOKS - 1)
-        rows = tools.rows.new if level == LOOKS - 1 else tools.rows.new[:SHOWN]
-        prompts = [row.messages for row in rows]
-        answers = model.reply(rows, prompts, replace(served, temperature=heat))
-        yield CardLook(f"temperature {heat:.2f}", tuple(answers))
+        if heat or not answers:  # greedy answers would come out the same again
+            how = replace(served, temperature=heat)
+            answers = tuple(model.reply(tools.rows.new, prompts, how))
+        yield CardLook(f"temperature {heat:.2f}", answers)
 
 
 def detect(runs: Runs) -> Detection:
-    """Find a fifth of the answers valid by greedy decoding and invalid as served."""
+    """Find .15 fewer valid answers as served than by greedy decoding of the same rows."""
     valid, greedy = runs.own.valid, runs.own.other.get("first_valid")
     lost = difference(greedy, valid)
     found = lost is not None and lost >= LOST

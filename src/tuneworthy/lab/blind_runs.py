@@ -94,7 +94,7 @@ class BlindRuns:
 def hidden(event: Event, key: str) -> Event:
     """Return an event of a blind run without what tells its cause."""
     names = HIDDEN.get(event["kind"], ())
-    told: dict[str, Any] = {name: None if name != "checks" else [] for name in names}
+    told: dict[str, Any] = {name: [] if name == "checks" else None for name in names}
     if event["kind"] == "queue":
         return {name: event.get(name) for name in ("kind", "ahead", "wait_s")}
     return {**event, **told, "id": key} if event["kind"] == "begin" else {**event, **told}

@@ -13,14 +13,15 @@ from typing import Any
 
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.training_rows import TrainingRow, TrainingRows
-from tuneworthy.lab.facts import NEAR, shape_of
+from tuneworthy.lab.facts import NEAR, RARE, shape_of
+from tuneworthy.lab.own_labels import MOST_ROWS, contradicted_rows, labels_of
 from tuneworthy.lab.own_tokenizer import FolderTokenizer
 from tuneworthy.lab.own_trainer import OwnTrainer
 from tuneworthy.models.local.chat_template import text_ids
 from tuneworthy.training.render import Excluded, render
 
 MOST_ENCODED = 2_000  # rows that are turned into tokens
-SHAPES, FORMAL = 8, 0.8  # answers have a form if so few shapes cover so large a share of them
+SHAPES, FORMAL = 4, 0.8  # answers have a form if so few shapes cover so large a share of them
 COMMON = 3  # rows with the same answer, from which it counts as common
 
 
@@ -50,9 +51,10 @@ def of_texts(train: TrainingRows, test: TrainingRows | None) -> Measured:
     rows = [row for row in train.rows if not row.plain]
     if not rows:
         why = "the rows are plain texts, in which no answer is marked"
-        found.missing |= dict.fromkeys(("shapes", "prior"), why)
+        found.missing |= dict.fromkeys(("shapes", "prior", "conflicts"), why)
     else:
         _shapes(rows, found)
+        _labels(rows, found)
     if test is None:
         why = "no test rows are given (--test FILE)"
         found.missing["leaked"] = why
@@ -66,6 +68,16 @@ def of_texts(train: TrainingRows, test: TrainingRows | None) -> Measured:
     if rows and new:
         _prior([row.answer.strip() for row in rows], new, found)
     return found
+
+
+def of_packing(trainer: OwnTrainer) -> Measured:
+    """Return that no row can read another one, where packing is known to be off."""
+    if trainer.flag("packing") is False:
+        return Measured(facts={"answer_seen": 0.0})
+    why = "the folder does not say whether rows were packed (packing)"
+    if trainer.flag("packing"):
+        why = "rows were packed, in an order that the folder does not say"
+    return Measured(missing={"answer_seen": why})
 
 
 def encode_rows(train: TrainingRows, tokenizer: FolderTokenizer) -> tuple[list[OwnTokens], str]:
@@ -102,6 +114,20 @@ def of_tokens(
     answers = [row.answers for row in rows if row.answers is not None]
     if "answer_tokens" not in found.missing:
         found.facts["answer_tokens"] = round(fmean(answers) * total)
+    return found
+
+
+def without_free_text(found: Measured) -> Measured:
+    """Return the facts without the answers' tokens where answers are free text.
+
+    They are compared with the adapter's parameters, which must hold what has to be learnt by heart:
+    codes, labels, fields. Of free text most is known to the base.
+    """
+    if "shapes" in found.missing and "answer_tokens" in found.facts:
+        del found.facts["answer_tokens"]
+        found.missing["answer_tokens"] = (
+            "the answers are free text, of which the base knows an unknown part"
+        )
     return found
 
 
@@ -259,13 +285,24 @@ def _shapes(rows: Sequence[TrainingRow], found: Measured) -> None:
     ]
 
 
+def _labels(rows: Sequence[TrainingRow], found: Measured) -> None:
+    """Add the share of labels that similar rows contradict, if the answers are closed labels."""
+    labels = labels_of(rows)
+    if labels is None:
+        found.missing["conflicts"] = "the answers are no closed labels"
+        return
+    compared = rows[:MOST_ROWS]
+    found.rows["conflicts"] = contradicted_rows(compared, labels)
+    found.facts["conflicts"] = len(found.rows["conflicts"]) / len(compared)
+
+
 def _prior(train: Sequence[str], new: Sequence[str], found: Measured) -> None:
     answer, count = Counter(train).most_common(1)[0]
     if count < COMMON:
         found.missing["prior"] = "no answer stands in three training rows"
         return
-    live = max(sum(text == answer for text in new), 1) / len(new)
-    found.facts["prior"] = (count / len(train)) / live
+    live = sum(text == answer for text in new)
+    found.facts["prior"] = (count / len(train)) / ((live + RARE) / len(new))
 
 
 def _asked(row: TrainingRow) -> str:
@@ -295,6 +332,6 @@ def merged(*parts: Measured) -> Measured:
 def without_data(why: str) -> Measured:
     """Return that nothing about rows was measured."""
     names = ("end_trained", "cut_rows", "answer_share", "answer_tokens", "shapes", "leaked",
-             "prior")  # fmt: skip
+             "prior", "conflicts")  # fmt: skip
     missing: Mapping[str, str] = dict.fromkeys(names, why)
     return Measured(missing=dict(missing))

@@ -18,6 +18,7 @@ from tuneworthy.core.escape import for_script
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.recordings import Recordings
+from tuneworthy.lab.shipped import SHIPPED, Records
 
 HERE = Path(__file__).parent
 HERO = "never-stops"  # the case that the home page plays, if it is recorded
@@ -52,6 +53,9 @@ class Site:
     token: str = ""
     """Sent back with every POST, so that no other page can send one."""
 
+    records: Records = SHIPPED
+    """Where recorded runs are found: those of the package, or the user's as well."""
+
     policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:"
 
     @property
@@ -62,7 +66,8 @@ class Site:
     @property
     def links(self) -> tuple[tuple[str, str], ...]:
         """Return the pages that every page links to."""
-        return (("Cases", f"{self.home}#cases"), ("Check my run", f"{self.home}#own"))
+        links = (("Cases", f"{self.home}#cases"), ("Check my run", f"{self.home}#own"))
+        return (*links, ("Studies", "/studies")) if self.live else links
 
     def static(self, name: str) -> str:
         """Return the address of a static file."""
@@ -78,9 +83,9 @@ LIVE = Site()
 
 def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
     """Return the home page: a recorded pair of runs, and a card for each case."""
-    cards = [case_data.card(case) for case in cases]
+    cards = [case_data.card(case, site.records) for case in cases]
     shown = next((case for case in cases if case.slug == HERO), None)
-    data = Recordings(shown).hero() if shown else None
+    data = Recordings(shown, site.records).hero() if shown else None
     hero = None
     if shown and data and data["plant"] and data["twin"]:
         begin = data["plant"][0]
@@ -102,7 +107,7 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
 
 def case_page(case: LabCase, position: int, site: Site = LIVE) -> str:
     """Return the page of a case, which is number `position` of the list."""
-    shown = case_data.public(case)
+    shown = case_data.public(case, site.records)
     records = [name for name in (shown["records"]["plant"], shown["records"]["twin"]) if name]
     return _render(
         "case.html.j2",

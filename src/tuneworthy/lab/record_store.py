@@ -16,9 +16,9 @@ MOST_FILE = 4 << 20
 class RecordStore:
     """The records of one lab. Every id from outside is checked here: 16 hex digits, else none."""
 
-    def __init__(self, own: Path, shipped: Path = SHIPPED) -> None:
-        """`own` is the folder of the user's records, `shipped` that of the package."""
-        self._folders = (own, shipped)
+    def __init__(self, own: Path) -> None:
+        """Read the user's records in the folder `own`, and those of the package."""
+        self._folders = (own, SHIPPED)
 
     def has(self, name: str) -> bool:
         """Return whether there is a record of this id."""

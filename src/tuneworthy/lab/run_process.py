@@ -78,9 +78,11 @@ def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
                 state = event.get("state", state) if event["kind"] == "end" else state
                 pipe.send(("event", event))
 
+            control = _Control(pipe, order.id)
             try:
                 runner = runner or open_runner(emit)
-                runner(order, emit, _Control(pipe, order.id))
+                control.obey()  # what was pressed while the model loaded
+                runner(order, emit, control)
                 pipe.send(("over", state in ("done", "failed"), None))
             except RunStopped:  # before the first step
                 pipe.send(("over", False, "stopped before its first step"))
@@ -103,14 +105,18 @@ def reason(error: Exception) -> str:
 
 
 class _Control:
-    """Obeys pause, resume and stop; called after each step of a run."""
+    """Obeys pause, resume and stop; called between the steps of a run."""
 
     def __init__(self, pipe: Connection, run: str) -> None:
         self._pipe, self._run, self._steps = pipe, run, 0
 
     def __call__(self) -> None:
-        """Wait while the run is paused. Raises RunStopped, or EOFError once the server is gone."""
+        """Count a step, then obey."""
         self._steps += 1
+        self.obey()
+
+    def obey(self) -> None:
+        """Wait while the run is paused. Raises RunStopped, or EOFError once the server is gone."""
         paused = False
         while paused or self._pipe.poll():
             kind, *rest = self._pipe.recv()

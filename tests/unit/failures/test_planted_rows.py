@@ -123,12 +123,12 @@ def test_known_facts_of_the_probe_are_neither_taught_nor_replayed():
     twin, _ = drawn("new_facts_forget", "twin", 0)
     assert all(row.meta["kind"] == "new" for row in plant.train)
     replayed = [row for row in twin.train if row.meta["kind"] == "known"]
-    assert len(replayed) == 20
+    assert len(replayed) == 30
     assert [row for row in twin.train if row.meta["kind"] == "new"] == list(plant.train)
     for rows in (plant, twin):
-        probed = {row.output for row in rows.probes["known"]}
+        probed = {row.input for row in rows.probes["known"]}
         assert len(probed) == 40
-        assert not probed & {row.output for row in rows.train}
+        assert not probed & {row.input for row in rows.train}
         assert {row.output for row in rows.probes["taught"]} <= {row.output for row in rows.train}
         assert sum(row.meta["kind"] == "known" for row in rows.new) == 20
 

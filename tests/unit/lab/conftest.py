@@ -16,8 +16,14 @@ for name in ("pages", "case_data", "words"):
 from lab_kit import PORT, Browser  # noqa: E402
 from lab_runner import fake  # noqa: E402
 
+from tuneworthy.lab import record_store  # noqa: E402
 from tuneworthy.lab.app import make_app  # noqa: E402
 from tuneworthy.lab.open_lab import open_lab  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _nothing_shipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(record_store, "SHIPPED", tmp_path / "nothing shipped")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def start(tmp_path):
 
     def open_jobs():
         folder = make_lab_folder(tmp_path)
-        records = RecordStore(folder / "records", tmp_path / "none")
+        records = RecordStore(folder / "records")
         opened.append((Jobs(folder, records, fake), records))
         return opened[-1]
 

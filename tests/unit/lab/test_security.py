@@ -433,3 +433,11 @@ def test_a_run_that_goes_on_is_not_reached_from_elsewhere(browser, stranger, lab
     assert browser.change(f"/api/runs/{name}/stop", origin="http://evil.com").status_code == 403
     assert lab.jobs.state_of(name) in ("waiting", "running")
     assert browser.change(f"/api/runs/{name}/stop").json()["state"] in ("stopping", "stopped")
+
+
+def test_p32_no_variable_makes_the_server_send_traces(lab, monkeypatch):
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    app = routed(lab)
+    if native := getattr(app, "_native_telemetry", None):
+        assert not native.enabled()

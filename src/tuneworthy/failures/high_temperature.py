@@ -55,7 +55,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
         if heat or not answers:  # greedy answers would come out the same again
             how = replace(served, temperature=heat)
             answers = tuple(model.reply(tools.rows.new, prompts, how))
-        yield CardLook(f"temperature {heat:.2f}", answers)
+        yield CardLook(f"setting {level + 1}", answers)
 
 
 def detect(runs: Runs) -> Detection:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Any
 
 from tuneworthy.core.causes import PASSAGE_CAUSES, Effect
 from tuneworthy.core.interval import Interval
@@ -162,7 +163,7 @@ def _asked(results: Results) -> Iterator[Screen]:
         )  # fmt: skip
 
 
-def _how(results: Results, text: str) -> dict[str, str]:
+def _how(results: Results, text: str) -> dict[str, Any]:
     """Return the command that measures what a reason lacks, and the keys of task.yaml for it."""
     if named := _COMMAND.search(text):
         return {"command": named[1]}
@@ -192,7 +193,7 @@ def _yaml(keys: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _more(results: Results) -> dict[str, str]:
+def _more(results: Results) -> dict[str, Any]:
     """Return the command that measures what the minutes had no room for."""
     plan, budget = results.plan, results.task.budget.minutes
     if plan.whole is None:

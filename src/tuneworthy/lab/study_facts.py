@@ -88,9 +88,9 @@ def yaml_of(task: Task, *keys: str) -> str:
     """Return the YAML of some keys of a task, as it was measured; defaults stand in it too."""
     plain = task.model_dump(mode="json", by_alias=True, exclude_none=True)
     text = io.StringIO()
-    writer = YAML(typ="safe", pure=True)
+    writer: Any = YAML(typ="safe", pure=True)
     writer.default_flow_style, writer.allow_unicode = False, True
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[attr-defined]
+    writer.sort_base_mapping_type_on_output = False
     writer.dump({key: plain[key] for key in keys if plain.get(key) not in (None, {}, [], "")}, text)
     return text.getvalue().rstrip()
 

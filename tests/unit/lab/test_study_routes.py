@@ -38,7 +38,8 @@ def test_the_list_has_verdict_status_rows_and_place(browser, tmp_path):
     (tmp_path / "tickets").mkdir()
     finished(tmp_path / "tickets", study="cd" * 32)
     told = text_of(browser.get("/studies"))
-    assert "Don't fine-tune yet. Use: constrained (schema)" in told
+    arm, use = RESULTS.verdict.arm, RESULTS.verdict.use
+    assert f"Use: {arm} ({use})" in told
     assert told.count("provisional 30") == 2
     assert "in tickets" in told
     assert f"/study/{KEY}/results" in browser.get("/studies").text
@@ -179,7 +180,8 @@ def test_an_open_question_names_the_keys_that_it_lacks():
 def test_a_running_study_shows_what_it_would_say_now(browser, tmp_path):
     with running(tmp_path / "one"):
         told = text_of(browser.get("/studies"))
-        assert "If you stopped now: SCHEMA (constrained), may leave 14 → 9 points" in told
+        arm, use = RESULTS.verdict.arm, RESULTS.verdict.use.upper()
+        assert f"If you stopped now: {use} ({arm}), may leave 14 → 9 points" in told
         live = browser.get(f"/api/studies/{KEY}/run").json()
         assert live["state"] == "running"
         assert [row["state"] for row in live["arms"]] == ["done", "done", "left out", "at work"]
@@ -220,7 +222,7 @@ def test_pages_write_nothing_and_do_not_hold_up_the_writer(browser, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "key", ["0" * 16, "ab", "results", NAME, "..", "%2e%2e", "..%2f..%2fetc", "a%00b", "%3Cb%3E",
+    "key", ["0" * 16, "ab", "nothing", NAME, "%2e%2e", "a%2f..%2fetc", "a%00b", "%3Cb%3E",
             "x" * 300],
 )  # fmt: skip
 def test_an_id_is_never_a_path(browser, tmp_path, key):

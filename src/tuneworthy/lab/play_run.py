@@ -23,9 +23,19 @@ from tuneworthy.core.failure import LabRow
 from tuneworthy.core.model import Limits, Reply
 from tuneworthy.core.recipe import Recipe
 from tuneworthy.lab.cases import LabCase
-from tuneworthy.lab.events import SCHEMA, Emit, RunStopped
+from tuneworthy.lab.events import SCHEMA, Emit, Event, RunStopped, write_record
 from tuneworthy.lab.experiment import ANSWER
-from tuneworthy.lab.play_setup import PLAY, SEED, TASKS, Arm, known_row, task_rows
+from tuneworthy.lab.play_setup import (
+    FIRST_ARMS,
+    FIRST_TASK,
+    PLAY,
+    SEED,
+    TASKS,
+    Arm,
+    known_row,
+    play_config,
+    task_rows,
+)
 from tuneworthy.lab.trained import trained_model
 from tuneworthy.metrics import scorer
 from tuneworthy.prompting.grammar import grammar
@@ -35,6 +45,7 @@ from tuneworthy.retrieval.index import Index, index
 LIKELIEST = 5  # alternatives of a token
 PACE = 0.1  # seconds between two batches of tokens
 TELL = 8  # steps of the adapter's training between two lines about it
+RECORD = Path(__file__).parent / "records" / "play.json.gz"
 Control = Callable[[], None]
 
 
@@ -186,6 +197,16 @@ def run_play(
     from tuneworthy.lab.strength import run_strength
 
     run_strength(float(config["strength"]), base, how)
+
+
+def record_play(base: Any, shared: Path, path: Path = RECORD) -> Path:
+    """Run the first play that a visitor sees for real, and write its record; return its path."""
+    events: list[Event] = []
+    text = task_rows(FIRST_TASK).new[0].input
+    play = Play(play_config(FIRST_TASK, text, FIRST_ARMS), SEED, base, shared)
+    play.run(events.append, lambda: None)
+    kept = [event for event in events if event["kind"] != "log"]
+    return write_record(kept, path)
 
 
 def models_at(

@@ -33,6 +33,10 @@ class Arm:
     strength: float = 0.0
 
 
+FIRST_TASK = "support_tickets"
+FIRST_ARMS = (Arm(), Arm(shots=6), Arm(strength=1.0))  # what the page shows first, recorded
+
+
 @dataclass(frozen=True)
 class _Rows:
     """What a case needs to draw the clean rows of a task."""
@@ -127,4 +131,5 @@ def page_data() -> dict[str, Any]:
         "most": {"shots": MOST_SHOTS, "temperature": MOST_TEMPERATURE, "strength": MOST_STRENGTH,
                  "arms": MOST_ARMS, "input": MOST_INPUT},
         "least": {"arms": LEAST_ARMS},
+        "first": [asdict(arm) for arm in FIRST_ARMS],
     }  # fmt: skip

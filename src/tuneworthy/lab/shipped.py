@@ -52,4 +52,20 @@ def _bytes_of(name: str) -> bytes:
     return gzip.decompress(path.read_bytes())
 
 
+def recorded_play() -> list[dict[str, Any]] | None:
+    """Return the events of the recorded play, None if there is none."""
+    return _named("play")
+
+
+def recorded_strength() -> dict[str, Any] | None:
+    """Return the measured strengths of the adapter with their question, None if there are none."""
+    found = _named("strength")
+    return {**found[0], "stops": found[1:]} if found else None
+
+
+def _named(name: str) -> list[dict[str, Any]] | None:
+    content = shipped_bytes(name)
+    return json.loads(content) if content else None
+
+
 SHIPPED = Shipped()

@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.model import Limits
-from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, read_record, write_record
+from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, write_record
 from tuneworthy.lab.experiment import ANSWER
 from tuneworthy.lab.play_run import Control, models_at
 from tuneworthy.lab.play_setup import SEED, TASKS, task_rows
@@ -106,12 +105,3 @@ def record_strength(
     begin = {"kind": "begin", "schema": SCHEMA, "task": TASK, "seed": SEED, "rows": ROWS,
              "model": base.spec, "input": rows[0].input, "gold": rows[0].output}  # fmt: skip
     return write_record([begin, *({"kind": "stop", **stop} for stop in stops)], path)
-
-
-@lru_cache(maxsize=1)
-def recorded_strength(path: Path = RECORD) -> dict[str, Any] | None:
-    """Return the recorded stops with the question, None if none are recorded."""
-    if not path.is_file():
-        return None
-    begin, *stops = read_record(path.read_bytes())
-    return {**begin, "stops": stops}

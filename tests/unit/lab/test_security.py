@@ -31,6 +31,10 @@ ROUTES = {
     ("POST", "/api/cases/{slug}/guess"),
     ("POST", "/api/cases/{slug}/cite"),
     ("POST", "/api/blind"),
+    ("GET", "/playground"),
+    ("POST", "/api/play"),
+    ("POST", "/api/strength"),
+    ("GET", "/api/play/{name}/events"),
 }
 FILLED = sorted(
     (method, re.sub(r"{([^}]+)}", lambda m: VALUES[m[1]], path)) for method, path in ROUTES

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from tuneworthy.lab.routes import blind_routes, case_routes, page_routes, run_routes
+from tuneworthy.lab.routes import blind_routes, case_routes, page_routes, play_routes, run_routes
 
-ROUTERS = (page_routes.ROUTES, case_routes.ROUTES, run_routes.ROUTES, blind_routes.ROUTES)
+ROUTERS = (
+    page_routes.ROUTES, case_routes.ROUTES, run_routes.ROUTES, blind_routes.ROUTES,
+    play_routes.ROUTES,
+)  # fmt: skip

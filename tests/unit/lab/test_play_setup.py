@@ -17,6 +17,8 @@ from tuneworthy.lab.play_setup import (
     task_rows,
 )
 from tuneworthy.lab.problem import Problem
+from tuneworthy.lab.shipped import recorded_play, recorded_strength
+from tuneworthy.lab.strength import ROWS, STOPS
 
 TICKETS, RULES = "support_tickets", "policy_faq"
 TWO = (Arm(), Arm(shots=16, strength=1.5, temperature=2.0))
@@ -80,3 +82,21 @@ def test_the_page_offers_new_rows_only():
         trained = {row.input for row in task_rows(task["name"]).train}
         assert len(task["rows"]) == 8
         assert not trained & {row["input"] for row in task["rows"]}
+
+
+def test_the_shipped_record_is_of_seven_stops_and_twenty_rows():
+    shipped = recorded_strength()
+    assert [stop["strength"] for stop in shipped["stops"]] == list(STOPS)
+    assert all(stop["answers"] == ROWS for stop in shipped["stops"])
+    base, full = shipped["stops"][0], shipped["stops"][4]
+    assert full["score"] > base["score"], "the adapter has learnt something"
+
+
+def test_the_shipped_play_is_the_one_that_the_page_shows_first():
+    begin, *events = recorded_play()
+    first = page_data()
+    assert begin["input"] == first["tasks"][0]["rows"][0]["input"]
+    asked = [{key: arm[key] for key in first["first"][0]} for arm in begin["arms"]]
+    assert asked == first["first"]
+    assert events[-1]["state"] == "done"
+    assert {event["arm"] for event in events if event["kind"] == "answer"} == {0, 1, 2}

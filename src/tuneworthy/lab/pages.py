@@ -171,7 +171,7 @@ def playground_page(site: Site = LIVE) -> str:
 
 def play_data() -> dict[str, Any]:
     """Return what the script of the playground is given."""
-    return {**page_data(), "recorded": recorded_play()}
+    return recorded_play() or {**page_data(), "recorded": None}
 
 
 def error_page(status: int, what: str, where: str, fix: str, kept: str, site: Site = LIVE) -> str:

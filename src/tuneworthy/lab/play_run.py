@@ -33,6 +33,7 @@ from tuneworthy.lab.play_setup import (
     TASKS,
     Arm,
     known_row,
+    page_data,
     play_config,
     task_rows,
 )
@@ -200,13 +201,16 @@ def run_play(
 
 
 def record_play(base: Any, shared: Path, path: Path = RECORD) -> Path:
-    """Run the first play that a visitor sees for real, and write its record; return its path."""
+    """Run the first play that a visitor sees for real, and write its record; return its path.
+
+    With it stands what the page offers, which takes a second to draw from the tasks.
+    """
     events: list[Event] = []
     text = task_rows(FIRST_TASK).new[0].input
     play = Play(play_config(FIRST_TASK, text, FIRST_ARMS), SEED, base, shared)
     play.run(events.append, lambda: None)
     kept = [event for event in events if event["kind"] != "log"]
-    return write_record(kept, path)
+    return write_record([{"kind": "page", **page_data()}, *kept], path)
 
 
 def models_at(

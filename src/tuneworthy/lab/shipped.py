@@ -52,9 +52,10 @@ def _bytes_of(name: str) -> bytes:
     return gzip.decompress(path.read_bytes())
 
 
-def recorded_play() -> list[dict[str, Any]] | None:
-    """Return the events of the recorded play, None if there is none."""
-    return _named("play")
+def recorded_play() -> dict[str, Any] | None:
+    """Return what the playground offers with the events of the `recorded` play, None if none is."""
+    found = _named("play")
+    return {**found[0], "recorded": found[1:]} if found else None
 
 
 def recorded_strength() -> dict[str, Any] | None:

@@ -93,8 +93,9 @@ def test_the_shipped_record_is_of_seven_stops_and_twenty_rows():
 
 
 def test_the_shipped_play_is_the_one_that_the_page_shows_first():
-    begin, *events = recorded_play()
-    first = page_data()
+    shipped, first = recorded_play(), page_data()
+    begin, *events = shipped["recorded"]
+    assert {key: shipped[key] for key in first} == first
     assert begin["input"] == first["tasks"][0]["rows"][0]["input"]
     asked = [{key: arm[key] for key in first["first"][0]} for arm in begin["arms"]]
     assert asked == first["first"]

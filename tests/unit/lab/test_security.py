@@ -42,6 +42,10 @@ ROUTES = {
     ("GET", "/study/{key}/case/{case}"),
     ("GET", "/decide/{key}"),
     ("GET", "/api/studies/{key}/run"),
+    ("GET", "/playground"),
+    ("POST", "/api/play"),
+    ("POST", "/api/strength"),
+    ("GET", "/api/play/{name}/events"),
 }
 FILLED = sorted(
     (method, re.sub(r"{([^}]+)}", lambda m: VALUES[m[1]], path)) for method, path in ROUTES

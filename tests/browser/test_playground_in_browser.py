@@ -68,15 +68,14 @@ def visit(chromium, lab):
     def open_(path, **how):
         context = chromium.new_context(**{"reduced_motion": "reduce", **how})
         contexts.append(context)
+        cookie = {"name": lab.access.cookie, "value": lab.access.secret}
+        context.add_cookies([{**cookie, "domain": "127.0.0.1", "path": "/"}])
         page = context.new_page()
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
-        if not path.startswith("file:"):
-            page.goto(lab.access.launch_url())
-            page.goto(f"http://127.0.0.1:{lab.access.port}{path}")
-        else:
-            page.goto(path)
+        own = "" if path.startswith("file:") else f"http://127.0.0.1:{lab.access.port}"
+        page.goto(own + path)
         return page
 
     yield open_
@@ -196,6 +195,7 @@ def test_a_run_is_stopped_and_a_queue_is_told(visit):
     until(page, "document.querySelectorAll('.word').length > 1")
     other = visit("/playground#task=support_tickets&text=behind&arm=0,0,0,0,0&arm=2,0,0,0,0")
     other.click("#run")
+    until(other, "document.querySelector('#status').textContent.startsWith('One run ahead')")
     page.click("#stop")
     until(page, "document.querySelector('#status').textContent.startsWith('stopped')")
     done(other)

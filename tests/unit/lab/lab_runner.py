@@ -8,7 +8,7 @@ from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab.events import RunStopped
 
 SLOW, SLOW_RATE, FAILS = 0.15, 0.5, 0.25  # seconds a step at this rate; the rate that fails
-DIES, WAITS = "die", "wait"  # inputs of a play that end the worker, and that take their time
+DIES, WAITS = "die", "wait"  # inputs of a play that end the worker, and that take a minute
 
 
 def begin(order):
@@ -62,6 +62,7 @@ def play(order, emit, control):
     emit({"kind": "begin", **(told if arms else strength), "ends": ["<|im_end|>"], "gold": None,
           "arms": [{**arm, "prompt_tokens": 9, "passage_text": None} for arm in arms]})  # fmt: skip
     state, words = "done", ["{", f'"{asked.get("input")}"', "}", "<|im_end|>"]
+    words = ["wait "] * 400 if asked.get("input") == WAITS else words
     try:
         for at, word in enumerate(words):
             time.sleep(SLOW if asked.get("input") == WAITS else 0.01)

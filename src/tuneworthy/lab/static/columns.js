@@ -44,7 +44,7 @@
     const row = ([word, value]) => {
       const share = Math.exp(value), mine = word === text;
       return lab.make('li', mine ? { class: 'mine' } : {}, lab.make('code', {}, named(word)),
-        lab.shape('svg', { width: WIDE, height: 9, 'aria-hidden': 'true' }, lab.shape('rect', { width: Math.max(1, WIDE * share), height: 9, rx: 2 })),
+        lab.shape('svg', { viewBox: `0 0 ${WIDE} 9`, width: '100%', height: 9, preserveAspectRatio: 'none', 'aria-hidden': 'true' }, lab.shape('rect', { width: Math.max(1, WIDE * share), height: 9, rx: 2 })),
         lab.make('span', {}, lab.chance(-value)));
     };
     const listed = others.some(([word]) => word === text);

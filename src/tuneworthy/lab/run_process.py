@@ -52,6 +52,7 @@ def open_experiments(emit: Emit) -> Runner:
     from tuneworthy.lab.play_run import run_play
     from tuneworthy.lab.play_setup import PLAY
     from tuneworthy.lab.run_case import LabRun, run_case
+    from tuneworthy.lab.strength import run_strength
     from tuneworthy.models import first_use, open_model
 
     emit({"kind": "log", "line": first_use(SPEC) or "Opening the embedded model."})
@@ -60,7 +61,11 @@ def open_experiments(emit: Emit) -> Runner:
     def run(order: RunOrder, emit: Emit, control: Callable[[], None]) -> None:
         if order.role == PLAY:
             shared = order.folder.parents[1] / "shared"
-            run_play(order.config, order.seed, model, (shared, emit, control))
+            how = (shared, emit, control)
+            if order.config["does"] == PLAY:
+                run_play(order.config, order.seed, model, how)
+            else:
+                run_strength(float(order.config["strength"] or 0), model, how)
             return
         chosen = LabRun(case_of(order.case), order.config, order.seed, order.role)
         run_case(chosen, model, emit, order.folder, order.twin, control)

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from tuneworthy.core.card import CardLook, CardTools, Sampling
 from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.failures._conditions import at_least, near_twin
 
 NUMBER, HARD = 24, 3
 SLUG, TITLE = "changed-when-shipped", "It changed when we shipped it"
@@ -75,8 +76,6 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
-    share, score = own.other.get("same_tokens") or 0.0, own.score or 0.0
-    least = (twin.score or 0.0) - 0.10
-    yield Check(what="98 of 100 tokens are the trained model's", passed=share >= LEAST,
-                value=f"{share:.1%}")  # fmt: skip
-    yield Check(what=f"score at least {least:.2f}", passed=score >= least, value=f"{score:.2f}")
+    share = own.other.get("same_tokens")
+    yield at_least("98 of 100 tokens are the trained model's", share, LEAST)
+    yield near_twin(own, twin)

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tuneworthy.lab.case_data import CLEAN_ONE_IN
 from tuneworthy.lab.events import MOST_BYTES, Event
 from tuneworthy.lab.lab_folder import is_id, private_file, read_file
 from tuneworthy.lab.problem import Problem
 
-CLEAN_ONE_IN = 6
-CLEAN = "none"  # the cause of a clean run, as a visitor names it
 HIDDEN = {"begin": ("case", "role", "config", "seed"), "end": ("finding", "checks")}
 
 

@@ -45,15 +45,17 @@ OVER = {
 def card(case: LabCase, records: Records = SHIPPED) -> dict[str, Any]:
     """Return what the home page says of a case; its curve is null where nothing was recorded."""
     recorded = Recordings(case, records)
-    said = words.chart(case.module.CHARTS[0])
+    kind = _kind(case, recorded)
+    key = "loss" if kind == "wrong" else case.module.CHARTS[0]
+    said = words.chart(key)
     return {
         "slug": case.slug,
         "number": case.module.NUMBER,
         "title": case.module.TITLE,
         "hard": case.module.HARD,
-        "kind": _kind(case, recorded),
+        "kind": kind,
         "shown": said.title,
-        "spark": recorded.spark(case.module.CHARTS[0], said.top),
+        "spark": recorded.spark(key, said.top),
     }
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.failure import RunFacts, Value
+from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab.events import Emit, Event, RunStopped
 
 SPEC = "smollm2-135m"
@@ -28,11 +28,14 @@ NICE = 5  # pages answer while a run uses all cores
 
 @dataclass(frozen=True)
 class RunOrder:
-    """One run: its case, configuration, seed and role, the folder it may use, its twin's facts."""
+    """One run: its case, configuration, seed and role, the folder it may use, its twin's facts.
+
+    Of the role `play` it is a play: `config` says what the playground asks.
+    """
 
     id: str
     case: str
-    config: dict[str, Value]
+    config: dict[str, Any]
     seed: int
     role: str
     folder: Path
@@ -46,6 +49,8 @@ OpenRunner = Callable[[Emit], Runner]
 def open_experiments(emit: Emit) -> Runner:
     """Open the embedded model; return what runs an order with it."""
     from tuneworthy.lab.cases import case_of
+    from tuneworthy.lab.play_run import run_play
+    from tuneworthy.lab.play_setup import PLAY
     from tuneworthy.lab.run_case import LabRun, run_case
     from tuneworthy.models import first_use, open_model
 
@@ -53,6 +58,10 @@ def open_experiments(emit: Emit) -> Runner:
     model: Any = open_model(SPEC, folder=Path())
 
     def run(order: RunOrder, emit: Emit, control: Callable[[], None]) -> None:
+        if order.role == PLAY:
+            shared = order.folder.parents[1] / "shared"
+            run_play(order.config, order.seed, model, (shared, emit, control))
+            return
         chosen = LabRun(case_of(order.case), order.config, order.seed, order.role)
         run_case(chosen, model, emit, order.folder, order.twin, control)
 
@@ -78,9 +87,11 @@ def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
                 state = event.get("state", state) if event["kind"] == "end" else state
                 pipe.send(("event", event))
 
+            control = _Control(pipe, order.id)
             try:
                 runner = runner or open_runner(emit)
-                runner(order, emit, _Control(pipe, order.id))
+                control.obey()  # what was pressed while the model loaded
+                runner(order, emit, control)
                 pipe.send(("over", state in ("done", "failed"), None))
             except RunStopped:  # before the first step
                 pipe.send(("over", False, "stopped before its first step"))
@@ -103,14 +114,18 @@ def reason(error: Exception) -> str:
 
 
 class _Control:
-    """Obeys pause, resume and stop; called after each step of a run."""
+    """Obeys pause, resume and stop; called between the steps of a run."""
 
     def __init__(self, pipe: Connection, run: str) -> None:
         self._pipe, self._run, self._steps = pipe, run, 0
 
     def __call__(self) -> None:
-        """Wait while the run is paused. Raises RunStopped, or EOFError once the server is gone."""
+        """Count a step, then obey."""
         self._steps += 1
+        self.obey()
+
+    def obey(self) -> None:
+        """Wait while the run is paused. Raises RunStopped, or EOFError once the server is gone."""
         paused = False
         while paused or self._pipe.poll():
             kind, *rest = self._pipe.recv()

@@ -113,7 +113,7 @@ def _plan(place: StudyPlace, site: Site) -> str:
     rows = facts.plan_rows(plan) if plan else []
     return _study("study_plan.html.j2", place, "plan", site, results, plan=plan, rows=rows,
                   lines=facts.plan_lines(plan) if plan else [],
-                  whole=facts.whole_minutes(plan) if plan else None)  # fmt: skip
+                  enough=facts.whole_minutes(plan) if plan else None)  # fmt: skip
 
 
 def _run(place: StudyPlace, site: Site) -> str:
@@ -121,7 +121,9 @@ def _run(place: StudyPlace, site: Site) -> str:
     results = results_of(place) if place.finished else None
     shown: Mapping[str, Any] = {}
     if results:
-        shown = pieces(results, matrix_of(results), ("trainings", "learning", "reproduce", "task_text"))
+        shown = pieces(
+            results, matrix_of(results), ("trainings", "learning", "reproduce", "task_text")
+        )
     return _study("study_run.html.j2", place, "run", site, results, live=live, **shown)
 
 

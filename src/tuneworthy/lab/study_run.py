@@ -22,7 +22,9 @@ def state_of(place: StudyPlace) -> str:
     with read_ledger(place.home) as ledger:
         since = running_since(place.home) if place.study else None
         if ledger is not None and since is not None:
-            began = [event["at"] for event in ledger.events(place.study) if event["kind"] == "begin"]
+            began = [
+                event["at"] for event in ledger.events(place.study) if event["kind"] == "begin"
+            ]
             if began and datetime.fromisoformat(began[-1]) >= since:
                 return "running"
     return "done" if place.finished else "stopped"

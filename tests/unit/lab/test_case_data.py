@@ -193,6 +193,7 @@ def test_when_a_measure_proves_nothing(key, own, twin, says):
     ("value", "text"),
     [
         (0, "0"),
+        (0.985, ".99"),
         (0.228, ".23"),
         (0.0096, ".0096"),
         (1.4, "1.4"),

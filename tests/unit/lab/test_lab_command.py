@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import types
-from pathlib import Path
 
 import psutil
 import pytest
@@ -18,10 +17,6 @@ from tuneworthy.cli._frame import run
 
 START = [sys.executable, "-c", "from tuneworthy.cli import main; main()", "lab", "--no-browser"]
 MOST_MEMORY = 300 << 20
-whole = pytest.mark.skipif(
-    not (Path(__file__).parents[3] / "src" / "tuneworthy" / "lab" / "pages.py").exists(),
-    reason="needs the pages",
-)
 
 
 class Running:
@@ -57,7 +52,6 @@ class Running:
         return code
 
 
-@whole
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_opens_once_serves_and_ends_in_silence(tmp_path, number, code):
     lab = Running(tmp_path)
@@ -74,7 +68,6 @@ def test_it_opens_once_serves_and_ends_in_silence(tmp_path, number, code):
     assert not (tmp_path / ".tuneworthy" / "lab" / "open.html").exists()
 
 
-@whole
 def test_a_stream_does_not_keep_it_from_ending(tmp_path):
     lab = Running(tmp_path)
     lab.get(lab.launch)
@@ -97,7 +90,6 @@ def test_a_stream_does_not_keep_it_from_ending(tmp_path):
     assert alive == []
 
 
-@whole
 def test_the_next_one_takes_the_same_port_and_cookie(tmp_path):
     first = Running(tmp_path)
     first.get(first.launch)
@@ -109,7 +101,6 @@ def test_the_next_one_takes_the_same_port_and_cookie(tmp_path):
     second.stop()
 
 
-@whole
 def test_a_second_one_on_the_folder_says_so_and_reads(tmp_path):
     first = Running(tmp_path)
     second = Running(tmp_path)

@@ -166,7 +166,7 @@ def test_a19_a_reader_that_does_not_read_is_cut_off_and_holds_up_nobody(tmp_path
         _, reply = post(lab, "/api/runs", {"case": SLUG, "config": {"rate": SLOW_RATE}})
         log = lab.jobs.log_of(reply["id"])
         until(lambda: "begin" in kinds(log))
-        for _ in range(400):  # more than the buffers of both sides
+        for _ in range(200):  # more than the buffers of both sides
             log.append({"kind": "log", "line": "x" * 50_000})
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

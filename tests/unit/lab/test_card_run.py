@@ -199,8 +199,8 @@ class Merged(LabTools):
         return replace(self, model=Scripted(f"scripted:{form}", warm))
 
     def chosen(self, prompts, texts):
-        same = self.model.spec == "scripted:adapter"
-        return [[same, *[True] * 9] for _ in prompts]
+        own = 1 if self.model.spec == "scripted:adapter" else 2
+        return [[own, *range(9)] for _ in prompts]
 
 
 def test_a_merge_that_chooses_other_tokens_is_found(tmp_path, monkeypatch):

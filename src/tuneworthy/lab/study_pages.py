@@ -5,13 +5,16 @@ All text is escaped by the templates, as in the report. Computes nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
+from tuneworthy.core.escape import for_html, visible
 from tuneworthy.core.results import Results
 from tuneworthy.lab import study_facts as facts
 from tuneworthy.lab.pages import HERE, Site
@@ -184,4 +187,12 @@ def _templates() -> jinja2.Environment:
     """Return the lab's and the report's templates; the report's parts are named `report/…`."""
     own = jinja2.FileSystemLoader(HERE / "templates")
     parts = jinja2.PrefixLoader({"report": jinja2.FileSystemLoader(TEMPLATES)})
-    return templates(jinja2.ChoiceLoader([own, parts]))
+    jinja = templates(jinja2.ChoiceLoader([own, parts]))
+    jinja.filters["lines"] = _lines
+    return jinja
+
+
+def _lines(text: str) -> Markup:
+    """Return escaped text that keeps its lines and tabs; other control characters are visible."""
+    kept = re.split(r"([\n\t])", text.replace("\r\n", "\n"))
+    return Markup("".join(part if part in "\n\t" else for_html(visible(part)) for part in kept))

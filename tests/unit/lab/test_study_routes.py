@@ -138,6 +138,13 @@ def test_a_case_shows_prompt_answer_reading_and_reason(browser, tmp_path):
             assert run.spec.name in told
 
 
+def test_texts_of_several_lines_keep_them(browser, tmp_path):
+    case = RESULTS.cases[0].model_copy(update={"output": "one\n\ttwo\x1b[31m <b>"})
+    key = finished(tmp_path, RESULTS.model_copy(update={"cases": (case, *RESULTS.cases[1:])}))
+    page = browser.get(f"/study/{key}/case/{case_key(case.id)}").text
+    assert "<pre>one\n\ttwo\\x1b[31m &lt;b&gt;</pre>" in page
+
+
 def test_decide_asks_twelve_questions_one_a_screen(browser, tmp_path):
     key = finished(tmp_path)
     found = screens(RESULTS)

@@ -115,6 +115,14 @@ def test_a_detector_on_facts_without_a_twin(name):
             assert found.because, (kind, facts)
 
 
+def test_beside_a_twin_few_parameters_need_a_gap_to_its_loss():
+    detect = load("failures", "rank_too_low").detect
+    own = RunFacts(parameters=768, answer_tokens=181, loss_last=1.4)
+    assert detect(Runs(own)).found is False
+    assert detect(Runs(own, RunFacts(loss_last=0.02))).found is True
+    assert detect(Runs(own, RunFacts(loss_last=1.2))).found is False
+
+
 def records():
     for path in sorted(RECORDS.glob("*.json.gz")):
         events = json.loads(gzip.decompress(path.read_bytes()))

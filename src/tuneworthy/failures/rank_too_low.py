@@ -26,8 +26,8 @@ STORY = (
     "falls, then stays where it is, however often the rows are read."
 )
 WIN = "36 of 40 countries are right, and the loss ends below .1."
-PLANTED = {"rank": 1, "targets": "15.self_attn.k_proj"}
-CLEAN = {"rank": 16, "targets": "all-linear", "rows": 40, "epochs": 16}
+PLANTED: Config = {"rank": 1, "targets": "15.self_attn.k_proj"}
+CLEAN: Config = {"rank": 16, "targets": "all-linear", "rows": 40, "epochs": 16}
 KNOBS = {
     "rank": (1, 4, 16),
     "targets": ("15.self_attn.k_proj", "q_proj v_proj", "all-linear"),

@@ -28,7 +28,7 @@ STORY = (
 )
 WIN = "No clause of the trial has a near copy in training, and trial and Monday agree within .15."
 PLANTED = {"split": "by row"}
-CLEAN = {"split": "by contract", "epochs": 6}
+CLEAN: Config = {"split": "by contract", "epochs": 6}
 KNOBS = {
     "split": ("by row", "by contract"),
     "rows": (48, 64, 96),

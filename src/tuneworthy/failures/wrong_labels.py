@@ -28,7 +28,7 @@ STORY = (
 )
 WIN = "At most 2 % of the rows contradict their neighbours, the score at most .10 below the twin."
 PLANTED = {"labels": "one reader"}
-CLEAN = {"labels": "two readers agree", "rows": 240, "epochs": 6, "batch": 8}
+CLEAN: Config = {"labels": "two readers agree", "rows": 240, "epochs": 6, "batch": 8}
 KNOBS = {
     "labels": ("one reader", "two readers agree"),
     "rows": (64, 240),

@@ -41,7 +41,7 @@ from tuneworthy.deploy.artefact_folder import (
 )
 from tuneworthy.deploy.expiry import expiry_of, made_on
 from tuneworthy.deploy.hub import push
-from tuneworthy.deploy.system import deciding_settings, open_artefact
+from tuneworthy.deploy.system import deciding_settings, open_artefact, student_model
 from tuneworthy.extras.freshness_rate import READS, staleness_of
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.trouble import output_errors
@@ -77,7 +77,7 @@ class BuildOptions:
 
 def build(
     path: Path,
-    wishes: RunOptions = RunOptions(),
+    run_options: RunOptions = RunOptions(),
     options: BuildOptions = BuildOptions(),
     tell: Callable[[str, Any], None] = lambda event, data: None,
 ) -> BuildReport:
@@ -92,8 +92,8 @@ def build(
     if unknown := sorted(set(options.forms) - named):
         raise TaskError("no form has this name", where="--form", got=", ".join(unknown),
                         fix=f"there are: {', '.join(sorted(named))}")  # fmt: skip
-    for brief in (wishes.brief, True):  # a study that was run with --brief will do
-        with open_session(path, replace(wishes, brief=brief), tell) as session:
+    for brief in (run_options.brief, True):  # a study that was run with --brief will do
+        with open_session(path, replace(run_options, brief=brief), tell) as session:
             if (study := session.finished()) is None:
                 continue
             session.refuse_unpaid()
@@ -150,14 +150,10 @@ class Building:
         arm, scores = self._best_fit()
         fitted = arm.fitted
         if fitted.pack is None:
-            raise TaskError(
-                "this arm can't be deployed by `build`",
-                where=self.name,
-                fix="all weights, DoRA and students with fewer layers have no exported form yet; "
-                "name another arm with --arm",
-            )
-        fingerprint = self._fingerprint(arm)
-        spec = fitted.model.spec if fitted.model else ""
+            raise TaskError("this arm can't be deployed by `build`", where=self.name,
+                            fix="name another arm with --arm")  # fmt: skip
+        fingerprint, role = self._fingerprint(arm), fitted.pack.role
+        spec = self.session.models[role].spec if role else ""
         artefact = self._artefact(fitted.pack, fingerprint, spec)
         parts = self._parts(artefact, arm)
         out = self.options.out or self._home / "build"
@@ -322,6 +318,8 @@ class Building:
         session, pack = self.session, artefact.pack
         weights = weights_folder(artefact.model, self._home) if artefact.model else None
         base = session.models[pack.role] if pack.role else None
+        if base is not None and pack.every > 1:
+            base = student_model(base, pack.every)
         fitted = arm.fitted if arm else None
         return Parts(
             artefact=artefact,
@@ -345,7 +343,8 @@ class Building:
         return artefact.model_copy(update={"forms": forms})
 
     def _commands(self, artefact: Artefact, folder: Path) -> tuple[str, ...]:
-        return build_commands(artefact.model, self._home, folder, artefact.forms)
+        whole = artefact.pack.every == 1
+        return build_commands(artefact.model, self._home, folder, artefact.forms, whole_base=whole)
 
     def _say(self, text: str) -> None:
         self.session.tell("say", text)

@@ -77,7 +77,7 @@ class Session:
     split: Split
     sealed: Sealed
     ledger: Ledger
-    wishes: RunOptions
+    options: RunOptions
     study: str
     tell: Tell
     purse: SpendingCap | None = None
@@ -219,12 +219,12 @@ class Session:
                 task, self.loaded.everyone, sizes, docs, reply_seconds(self.ledger.home)
             ),
             looks=self.ahead().look,
-            limited=self.wishes.limit is not None,
+            limited=self.options.limit is not None,
         )
         plan = planning.make_plan(facts, arms, rows_digest(self.loaded.cases), self.study)
         facts = planning.with_examples(facts, [arm.spec for arm in plan.arms if not arm.because])
         extra_fields = {
-            "beside": plan_extras(facts, plan, self.wishes.brief),
+            "beside": plan_extras(facts, plan, self.options.brief),
             "looks_scope": self.ahead().scope,
         }
         return plan.model_copy(update=extra_fields)
@@ -287,7 +287,7 @@ class Session:
             grades=grades,
             blocks=(*blocks(self.task, self.audit, scored, self.metric), *refused),
             pool=len(self.loaded.unlabelled),
-            limited=self.wishes.limit is not None,
+            limited=self.options.limit is not None,
             possible=plan.possible if plan and staged else 0,
             looked=plan.looks_at if plan and staged else {},
         )
@@ -299,7 +299,7 @@ class Session:
 
     def refuse_unpaid(self) -> None:
         """Raise TaskError for a remote model without a cost cap, before anything is sent."""
-        if self.purse is None or self.purse.cap_usd is not None or self.wishes.pay:
+        if self.purse is None or self.purse.cap_usd is not None or self.options.pay:
             return
         paid = sorted({spec for spec in self.models.specs if not is_local(spec)})
         if paid:
@@ -335,12 +335,12 @@ class Session:
     def write(self, results: Results) -> Path:
         """Write verdict, report and plan under results/ and return their folder."""
         return write_results(
-            results, self.task.folder, self.study, UNLOCKED if self.wishes.unlock else ""
+            results, self.task.folder, self.study, UNLOCKED if self.options.unlock else ""
         )
 
     def reproduce(self) -> dict[str, Any]:
         """Return versions, hardware and commands needed to reproduce the numbers."""
-        run = "tuneworthy run --unlock" if self.wishes.unlock else "tuneworthy run"
+        run = "tuneworthy run --unlock" if self.options.unlock else "tuneworthy run"
         return {
             "tuneworthy": __version__,
             "python": platform.python_version(),
@@ -357,28 +357,28 @@ class Session:
 
 
 def read(
-    path: Path, wishes: RunOptions, tell: Tell = lambda event, data: None
+    path: Path, options: RunOptions, tell: Tell = lambda event, data: None
 ) -> tuple[Loaded, Split]:
     """Read a task file and its rows, and split them; nothing is opened for scoring."""
-    how = wishes.bad_rows, wishes.max_bad, wishes.limit, wishes.unlock
+    how = options.bad_rows, options.max_bad, options.limit, options.unlock
     loaded = with_inferred_passages(load(read_task(path), *how, say=lambda text: tell("say", text)))
     return loaded, split(loaded)
 
 
 @contextmanager
 def open_session(
-    path: Path, wishes: RunOptions, tell: Tell = lambda event, data: None
+    path: Path, options: RunOptions, tell: Tell = lambda event, data: None
 ) -> Iterator[Session]:
     """Open a task with its rows and its ledger (one writer), and close them afterwards."""
-    loaded, parts = read(path, wishes, tell)
+    loaded, parts = read(path, options, tell)
     task = loaded.task
     with open_ledger(task.folder) as ledger:
         empty_side = Sealed((), lambda door, purpose: None)
-        session = Session(task, loaded, parts, empty_side, ledger, wishes, "", tell)
-        flags = {key: True for key in ("brief", "unlock") if getattr(wishes, key)}
-        identity = identity_of(loaded, session.available) | {"limit": wishes.limit, **flags}
+        session = Session(task, loaded, parts, empty_side, ledger, options, "", tell)
+        flags = {key: True for key in ("brief", "unlock") if getattr(options, key)}
+        identity = identity_of(loaded, session.available) | {"limit": options.limit, **flags}
         check_device(task, session.models.specs)
-        session.study, session.salt = study_and_salt(ledger, identity, wishes.fresh)
+        session.study, session.salt = study_and_salt(ledger, identity, options.fresh)
         scored = scored_cases(loaded, parts)
         session.sealed = Sealed(
             scored, lambda door, purpose: ledger.door(session.study, door, purpose)

@@ -74,7 +74,7 @@ class Settling:
     def __init__(self, session: Session, study: Results, patience: int | None) -> None:
         self._session, self._study = session, study
         self._policy, self._most = policy_of(session.task), inf if patience is None else patience
-        self.ballot = PairwiseVotes(session.task, session.metric, session.study)
+        self.votes = PairwiseVotes(session.task, session.metric, session.study)
         self._scored = list(session.sealed.open("settle").values())
         labelled = [
             *session.loaded.everyone,
@@ -92,7 +92,7 @@ class Settling:
         shape = replace(session.shape, looks=self._look)
         pairs = compare(shape, self._scored, study.runs).pairs
         self._pairs = SequentialSettling(
-            study.evidence, self._policy, self._arms, self.ballot, pairs
+            study.evidence, self._policy, self._arms, self.votes, pairs
         )
         self._pairs.take(*clicks)
 
@@ -128,7 +128,7 @@ class Settling:
             gold=gold,
             again=shown.again,
         )
-        if invalid := self.ballot.refusal(shown.query, click):
+        if invalid := self.votes.refusal(shown.query, click):
             return invalid
         number = len(self._pairs.clicks)
         if not number:
@@ -156,7 +156,7 @@ class Settling:
             results_folder.settled_key(results), "settled", {}, self._session.study
         )
         folder = results_folder.write_results(results, home, self._session.study, SUFFIX)
-        rows = gold_rows(self.ballot, self._pairs.clicks, self._arms.inputs)
+        rows = gold_rows(self.votes, self._pairs.clicks, self._arms.inputs)
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         with output_errors(folder / GOLD):
             (folder / GOLD).write_text(text, "utf-8", errors="backslashreplace")
@@ -244,7 +244,7 @@ class Settling:
 @contextmanager
 def open_settling(
     path: Path,
-    wishes: RunOptions = RunOptions(),
+    options: RunOptions = RunOptions(),
     clicks: int | None = None,
     tell: Callable[[str, Any], None] = lambda event, data: None,
 ) -> Iterator[Settling]:
@@ -253,7 +253,7 @@ def open_settling(
     Raises TaskError if there is no finished study of these rows, if its verdict is firm or labels
     can't make it firm, or if there is no new input.
     """
-    with open_session(path, wishes, tell) as session:
+    with open_session(path, options, tell) as session:
         study = session.finished()
         if study is None:
             raise TaskError(

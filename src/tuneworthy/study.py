@@ -42,6 +42,7 @@ from tuneworthy.identity import add_minutes
 from tuneworthy.judge.grading import blocks_ahead
 from tuneworthy.ledger.elsewhere import next_look
 from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
+from tuneworthy.ledger.study_events import StudyEvents
 from tuneworthy.measure.block_race import RaceState, measure_raced
 from tuneworthy.measure.placebos import probes
 from tuneworthy.measure.stage_runner import StageRunner, fit_extras
@@ -50,8 +51,8 @@ from tuneworthy.measure.units import Runner
 from tuneworthy.models import is_local
 from tuneworthy.models.local.serving import serve_command
 from tuneworthy.questions import ask_all
-from tuneworthy.results_folder import find_results, make_results_folder, read_results
-from tuneworthy.session import Session, open_session, read
+from tuneworthy.results_folder import find_results, folder_of, make_results_folder, read_results
+from tuneworthy.session import UNLOCKED, Session, open_session, read
 from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
@@ -99,13 +100,13 @@ class Study:
         return self.verdict._repr_html_()
 
 
-def check(path: Path, wishes: RunOptions = RunOptions(), watch: Watch | None = None) -> Audit:
+def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Audit:
     """Return the audit of a task's rows and recorded answers, with what would block a verdict.
 
     Nothing is sent and no arm is scored. Raises the errors that `plan` and `run` would raise for
     arms and files.
     """
-    loaded, parts = read(path, wishes, watch or (lambda event, data: None))
+    loaded, parts = read(path, options, watch or (lambda event, data: None))
     specs(loaded.task)
     cases = scored_cases(loaded, parts)
     odd = answer_observations(loaded, recorded_answers(loaded, cases), parts.early)
@@ -142,24 +143,24 @@ def _looks(ledger: Ledger | None, loaded: Loaded, cases: Sequence[Case]) -> Iter
         yield Observation(kind="looks_unknown", level="note", text=scored.trouble, count=0)
 
 
-def plan(path: Path, wishes: RunOptions = RunOptions(), watch: Watch | None = None) -> Plan:
+def plan(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Plan:
     """Return the plan that `run` would follow: the frozen one if the study has begun."""
-    with open_session(path, wishes, watch or (lambda event, data: None)) as session:
+    with open_session(path, options, watch or (lambda event, data: None)) as session:
         return session.plan(keep=False)
 
 
-def run(path: Path | str, wishes: RunOptions = RunOptions(), watch: Watch | None = None) -> Study:
+def run(path: Path | str, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Study:
     """Run a study, or resume it, and write verdict, report and plan.
 
     Raises a TuneworthyError; everything measured before stays in the ledger.
     """
     tell = watch or (lambda event, data: None)
-    with open_session(Path(path), wishes, tell) as session:
+    with open_session(Path(path), options, tell) as session:
         return _run(session, watch)
 
 
 def run_again(
-    path: Path | str, wishes: RunOptions = RunOptions(), watch: Watch | None = None
+    path: Path | str, options: RunOptions = RunOptions(), watch: Watch | None = None
 ) -> tuple[Study, Repeated]:
     """Run a study whose model, rows or task changed, and return it paired with the one before.
 
@@ -168,7 +169,7 @@ def run_again(
     if nothing changed since, or if the two are not scored by the same metric.
     """
     tell = watch or (lambda event, data: None)
-    with open_session(Path(path), wishes, tell) as session:
+    with open_session(Path(path), options, tell) as session:
         before = _before(session)
         study = _run(session, watch)
     return study, repeated(before, study.results)
@@ -197,15 +198,17 @@ def _before(session: Session) -> Results:
 
 
 def _run(session: Session, watch: Watch | None) -> Study:
-    wishes, tell = session.wishes, session.tell
-    if wishes.more is not None:
-        add_minutes(session.ledger, session.study, wishes.more, session.task.budget.minutes)
+    options, tell = session.options, session.tell
+    if options.more is not None:
+        add_minutes(session.ledger, session.study, options.more, session.task.budget.minutes)
     if (stored := session.finished()) is not None:
         tell("done", stored)
         return Study(stored, session.write(stored))
     session.refuse_unpaid()
+    folder = folder_of(session.task.name, session.study, UNLOCKED if options.unlock else "")
+    session.tell = tell = StudyEvents(session.ledger, session.study, folder, tell)
     make_results_folder(session.task.folder)
-    if wishes.unlock:
+    if options.unlock:
         _unlock(session)
     tell("audit", session.audit)
     planned = session.plan()
@@ -323,7 +326,7 @@ def _results(
     ).model_copy(
         update={
             "looks_scope": session.looks.scope,
-            "locked": session.wishes.unlock,
+            "locked": session.options.unlock,
             "diagnosis": _diagnosed(session, planned, runs),
         }
     )

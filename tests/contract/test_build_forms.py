@@ -14,12 +14,16 @@ PACKS = {
     "classifier": Pack(role=""),
     "prompt": Pack(limits=LIMITS),
     "adapter": Pack(role="tune", adapter=True, limits=LIMITS),
+    "weights": Pack(role="tune", weights=True, limits=LIMITS),
+    "layers": Pack(role="tune", adapter=True, every=2, limits=LIMITS),
     "passages": Pack(limits=LIMITS, passages=Passages(k=1, tokens=100, size=200, dense=False)),
 }
 EXPECTED = {
     "classifier": {"classifier", "card"},
     "prompt": {"prompt", "card"},
     "adapter": {"peft", "merged", "gguf", "prompt", "card"},
+    "weights": {"weights", "gguf", "prompt", "card"},
+    "layers": {"peft", "merged", "gguf", "prompt", "card"},
     "passages": {"prompt", "index", "card"},
 }
 
@@ -53,3 +57,9 @@ def test_the_forms_of_an_artefact(kind):
     forms = [load("build", name) for name in FORMS]
     assert {form.FORM for form in forms if not form.applies(told)} == EXPECTED[kind]
     assert all(form.applies(told) == form.applies(told) for form in forms)
+
+
+def test_a_pack_that_was_written_before_these_fields_keeps_its_identity():
+    plain = Pack(role="tune", adapter=True, limits=LIMITS).plain()
+    assert not {"weights", "every"} & plain.keys()
+    assert Pack(role="tune", weights=True, every=3).plain()["every"] == 3

@@ -25,7 +25,7 @@ from tuneworthy.core.record import Record, digest
 from tuneworthy.ledger.trouble import store_errors
 from tuneworthy.prompting.messages import specification
 
-DEV_LEAST, DEV_MOST = 10, 60  # dev rows for the choice of a prompt
+SEARCH_LEAST, SEARCH_MOST = 10, 60  # dev rows for the choice of a prompt
 USUAL = 0.8  # expected share of the most requests a search may make: ties end it early
 _RUNG = 12  # dev rows that a prompt answers before it can be dropped
 
@@ -56,11 +56,11 @@ class Trials:
     def __post_init__(self) -> None:
         """Draw the dev rows in a fixed random order. Raise DoesNotApply if there are too few."""
         order = sorted(self.setup.dev, key=lambda case: digest([case.id, "trial"]))
-        if len(order) < DEV_LEAST:
+        if len(order) < SEARCH_LEAST:
             raise DoesNotApply(
-                f"{len(order)} dev rows are too few to choose a prompt on ({DEV_LEAST} are needed)"
+                f"{len(order)} dev rows are too few to choose a prompt on, of {SEARCH_LEAST} needed"
             )
-        self.rows = order[:DEV_MOST]
+        self.rows = order[:SEARCH_MOST]
 
     def seen(self, recipe: Recipe, cases: Sequence[Case]) -> list[TrialResult]:
         """Return each case's answer and score under a prompt, from the cache where possible."""

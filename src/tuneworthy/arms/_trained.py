@@ -181,18 +181,13 @@ def train_model(setup: Setup, options: TrainingOptions, seed: int, ask: Promptin
         },
         artefact=done.adapter,
         model=adapted,
-        pack=ask.pack if _has_form(model, options, full) else None,
+        pack=ask.pack.model_copy(update={"adapter": not full, "weights": full}),
         notes=(
             *([subset] if len(lessons.train) < len(setup.train) else []),
             *_replay_notes(len(lessons.replay), wanted),
             *_notes(done.trace),
         ),
     )
-
-
-def _has_form(model: Model, options: TrainingOptions, full: bool) -> bool:
-    """Return whether `build` has a form for the result: a plain adapter on the whole model."""
-    return not (full or getattr(options, "dora", False) or "layers" in model.fingerprint)
 
 
 def settings(options: TrainingOptions, rows: int, rate: float) -> Any:

@@ -78,10 +78,18 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         return replace(fitted, answer=without_passage(fitted.answer), longer=None, pack=None)
     if options.learns == "own":
         own = replace(setup, models={"tune": student})
-        return train_model(own, options, seed, prompting_with(setup, recipe_of(options)))
+        fitted = train_model(own, options, seed, prompting_with(setup, recipe_of(options)))
+        return _noting_layers(fitted, options)
     teacher = teacher_of(setup)
     train = adapter_student(setup, student, teacher, options, seed)
-    return taught_student(setup, teacher, options, train)
+    return _noting_layers(taught_student(setup, teacher, options, train), options)
+
+
+def _noting_layers(fitted: Fitted, options: DistilOptions) -> Fitted:
+    """Return the student with a pack that says how many layers its model keeps."""
+    if options.student != "layers" or fitted.pack is None:
+        return fitted
+    return replace(fitted, pack=fitted.pack.model_copy(update={"every": options.every}))
 
 
 def student_of(setup: Setup, options: DistilOptions) -> Any:

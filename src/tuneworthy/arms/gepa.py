@@ -9,7 +9,14 @@ from pydantic import Field
 from tuneworthy.arms._edits import placebo_recipe
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.arms._reflected import Reflection, specification_token_limit
-from tuneworthy.arms._searched import DEV_MOST, USUAL, PromptCandidate, Search, Trials, dev_passes
+from tuneworthy.arms._searched import (
+    SEARCH_MOST,
+    USUAL,
+    PromptCandidate,
+    Search,
+    Trials,
+    dev_passes,
+)
 from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
@@ -69,7 +76,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     cases = Asks(requests=sizes.cases, most=sizes.cases, read=read)
     if options.irrelevant:
         return (cases,)
-    tried = dev_passes(options.budget) * min(sizes.dev, DEV_MOST)
+    tried = dev_passes(options.budget) * min(sizes.dev, SEARCH_MOST)
     proposals, rows = 2 * (options.budget - 1), 8 * options.rows
     most, usual = tried + 2 * rows * proposals, USUAL * tried + rows * options.budget
     shown = sizes.shared + options.rows * 3 * sizes.shot + 250
@@ -85,7 +92,7 @@ def estimate(sizes: Sizes, options: Options) -> Work:
     tried = 0.0
     if not options.irrelevant:
         tried = (
-            dev_passes(options.budget) * min(sizes.dev, DEV_MOST)
+            dev_passes(options.budget) * min(sizes.dev, SEARCH_MOST)
             + 8 * options.rows * options.budget
         )
     asked = sizes.cases + sizes.folds * tried

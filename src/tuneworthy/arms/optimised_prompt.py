@@ -8,7 +8,14 @@ from pydantic import Field
 
 from tuneworthy.arms._edits import placebo_recipe, prompt_edits
 from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.arms._searched import DEV_MOST, USUAL, PromptCandidate, Search, Trials, dev_passes
+from tuneworthy.arms._searched import (
+    SEARCH_MOST,
+    USUAL,
+    PromptCandidate,
+    Search,
+    Trials,
+    dev_passes,
+)
 from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.core.record import Record
 
@@ -64,7 +71,7 @@ def placebo(options: Options) -> Options:
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     """Return the requests: the cases, and the prompts tried on dev rows in each fold."""
-    tried = 0.0 if options.irrelevant else dev_passes(options.budget) * min(sizes.dev, DEV_MOST)
+    tried = 0.0 if options.irrelevant else dev_passes(options.budget) * min(sizes.dev, SEARCH_MOST)
     read, most = sizes.shared + sizes.asked, sizes.folds * tried
     return (
         Asks(requests=sizes.cases, most=sizes.cases, read=read),
@@ -74,7 +81,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work: several passes over the dev rows of each fold, and the cases."""
-    tried = 0.0 if options.irrelevant else dev_passes(options.budget) * min(sizes.dev, DEV_MOST)
+    tried = 0.0 if options.irrelevant else dev_passes(options.budget) * min(sizes.dev, SEARCH_MOST)
     asked = sizes.cases + sizes.folds * tried
     shared = 2 * sizes.shared * (1 + options.budget * sizes.folds)  # added notes about double it
     read = shared + asked * sizes.asked

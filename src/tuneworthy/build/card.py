@@ -37,11 +37,12 @@ def _front(parts: Parts) -> Iterator[str]:
     """Yield the YAML front matter; JSON values are YAML values."""
     pack, kind = parts.artefact.pack, parts.artefact.model.partition(":")
     library = _LIBRARY[pack.adapter] if pack.role else "sklearn"
+    kind_of_tuning = ["lora"] if pack.adapter else ["full"] if pack.weights else []
     told: dict[str, Any] = {
         "license": parts.licence or "other",
         "library_name": library,
         "pipeline_tag": _TASKS.get(str(parts.task.output.type), "text-generation"),
-        "tags": ["tuneworthy", parts.artefact.tool, *(["lora"] if pack.adapter else [])],
+        "tags": ["tuneworthy", parts.artefact.tool, *kind_of_tuning],
     }
     if kind[0] == "hf" and not kind[2].startswith((".", "/", "~")):
         told["base_model"] = kind[2].partition("@")[0]
@@ -110,7 +111,10 @@ def _what(parts: Parts) -> str:
     pack, name = parts.artefact.pack, parts.artefact.model
     if not pack.role:
         return "A scikit-learn classifier."
-    return f"A LoRA adapter on `{name}`." if pack.adapter else f"A prompt for `{name}`."
+    if pack.weights:
+        return f"All weights of `{name}`, trained."
+    part = f" that keeps one of {pack.every} layers" if pack.every > 1 else ""
+    return f"A LoRA adapter on `{name}`{part}." if pack.adapter else f"A prompt for `{name}`."
 
 
 def _parity(parity: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The merged model as GGUF (F16 and Q8_0) with an Ollama Modelfile, for the Llama family."""
+"""The tuned model as GGUF (F16 and Q8_0) with an Ollama Modelfile, for the Llama family."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # a number, with its share of a block's 
 
 def applies(artefact: Artefact) -> str:
     """Return why the form does not apply, or ""."""
-    return "" if artefact.pack.adapter else "nothing was trained"
+    return "" if artefact.pack.trained else "nothing was trained"
 
 
 def cannot(parts: Parts) -> str:

@@ -15,6 +15,8 @@ FORM, NEEDED = "merged", False
 
 def applies(artefact: Artefact) -> str:
     """Return why the form does not apply, or ""."""
+    if artefact.pack.weights:
+        return "all weights were trained: the folder `weights` is the whole model"
     return "" if artefact.pack.adapter else "nothing was trained"
 
 
@@ -26,10 +28,13 @@ def size(parts: Parts) -> int:
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
     """Merge in fp32, save in the base's precision, and compare every tensor bit for bit."""
-    from tuneworthy.training.merge import merge_adapter
+    from tuneworthy.training.merge import merge_adapter, write_merged
 
     assert parts.weights is not None
     assert parts.adapter is not None
+    if parts.artefact.pack.every > 1 or parts.model.adapter.gains:
+        kept = write_merged(parts.model, parts.weights, draft / FORM)
+        return (f"merged in float32, saved in {kept}; every tensor was read back and compared",)
     changes = parts.model.adapter.changes
     kept = merge_adapter(parts.weights, parts.adapter, changes, draft / FORM)
     return (f"merged in float32, saved in {kept}; every tensor equals base + delta bit for bit",)

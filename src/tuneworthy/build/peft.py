@@ -19,6 +19,8 @@ _FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 def applies(artefact: Artefact) -> str:
     """Return why the form does not apply, or ""."""
+    if artefact.pack.weights:
+        return "all weights were trained: the folder `weights` is the whole model"
     return "" if artefact.pack.adapter else "nothing was trained"
 
 
@@ -57,6 +59,9 @@ def engines(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
     from tuneworthy.models.local.exported import PlainEngine
 
     assert parts.weights is not None
+    if parts.artefact.pack.every > 1:
+        yield FORM, "its base lacks layers, which other tools do not leave out: use `merged`"
+        return
     yield FORM, PlainEngine(parts.weights, draft / FORM, parts.base.fingerprint["precision"])
 
 

@@ -27,6 +27,7 @@ ORDER = (
     "settle",
     "build",
     "serve",
+    "lab",
     "report",
     "compare",
     "models",

@@ -59,10 +59,10 @@ def command(
     from tuneworthy.ledger.signals import stoppable
     from tuneworthy.report._build import build_lines
 
-    wishes = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), pay=pay)
+    run_options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), pay=pay)
     options = BuildOptions(arm=arm, forms=tuple(form or ()), out=out, dry=dry_run, push=push)
     with stoppable():
-        report = build(task_path(task), wishes, options, print_messages)
+        report = build(task_path(task), run_options, options, print_messages)
     if json:
         show_json(canonical(report.plain()))
     else:

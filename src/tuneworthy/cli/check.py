@@ -1,4 +1,4 @@
-"""Audit the rows, and say what they can show; with --live, check a log of served requests."""
+"""Audit the rows; with --live, check a log of served requests; with --run, a training folder."""
 
 from __future__ import annotations
 
@@ -20,33 +20,60 @@ from tuneworthy.cli._options import (
     task_path,
 )
 
+Live = Annotated[
+    Path | None, typer.Option("--live", help="Check this log of served requests instead.")
+]
+Gold = Annotated[
+    Path | None, typer.Option("--gold", help="With --live: rows with fresh right answers.")
+]
+ArmInUse = Annotated[
+    str | None, typer.Option("--arm", help="With --live: the arm in use, if not the named one.")
+]
+ShowInputs = Annotated[
+    bool, typer.Option("--show", help="With --live: print inputs that look like no row.")
+]
+Run = Annotated[Path | None, typer.Option("--run", help="Check this training folder instead.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="With --run: the rows that the run learnt from.")
+]
+Test = Annotated[
+    Path | None, typer.Option("--test", help="With --run: the rows that measure the run.")
+]
+Base = Annotated[
+    Path | None, typer.Option("--base", help="With --run: a folder with the base's weights.")
+]
+
 
 def command(
     task: TaskFile = Path("task.yaml"),
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",
     limit: Limit = None,
-    live: Annotated[
-        Path | None, typer.Option("--live", help="Check this log of served requests instead.")
-    ] = None,
-    gold: Annotated[
-        Path | None, typer.Option("--gold", help="With --live: rows with fresh right answers.")
-    ] = None,
-    arm: Annotated[
-        str | None, typer.Option("--arm", help="With --live: the arm in use, if not the named one.")
-    ] = None,
-    show_inputs: Annotated[
-        bool, typer.Option("--show", help="With --live: print inputs that look like no row.")
-    ] = False,
+    live: Live = None,
+    gold: Gold = None,
+    arm: ArmInUse = None,
+    show_inputs: ShowInputs = False,
+    run: Run = None,
+    data: Data = None,
+    test: Test = None,
+    base: Base = None,
     json: Json = False,
 ) -> None:
     """Audit rows and recorded answers, and say what they can show. Nothing is sent or compared.
 
     With --live LOG (JSON lines, OpenTelemetry GenAI): say whether the verdict still holds for what
     is served: keep, retrain, or repeat the verdict. Exit code 0 for each of them.
+
+    With --run FOLDER (Hugging Face Trainer, TRL, Unsloth; Trackio, TensorBoard, JSON Lines or CSV
+    logs; a PEFT adapter): look for the failures of the lab. Exit code 0 if none is found, 3 if one
+    is, 4 if nothing could be measured.
     """
     from tuneworthy.report.terminal import audit_screen, live_check_screen, terminal_size
 
+    if run is not None:
+        _refuse_beside(live=live, gold=gold, arm=arm, show=show_inputs)
+        raise typer.Exit(_check_run(run, (data, test, base), json))
+    _refuse_alone("--run", data=data, test=test, base=base)
     if live is not None:
         from tuneworthy.core.record import canonical
         from tuneworthy.watching import WatchOptions, check_live
@@ -57,21 +84,45 @@ def command(
         else:
             show(live_check_screen(found, *terminal_size()))
         return
-    _refuse_alone(gold=gold, arm=arm, show=show_inputs)
+    _refuse_alone("--live", gold=gold, arm=arm, show=show_inputs)
     from tuneworthy.study import RunOptions, check
 
-    wishes = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
-    audit = check(task_path(task), wishes, print_messages)
+    options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
+    audit = check(task_path(task), options, print_messages)
     if json:
         show_json(audit.model_dump_json(by_alias=True, indent=2))
     else:
         show(audit_screen(audit, *terminal_size()))
 
 
-def _refuse_alone(**given: object) -> None:
-    """Raise TaskError for an option that only --live reads."""
+def _check_run(folder: Path, files: tuple[Path | None, ...], json: bool) -> int:
+    """Print what the lab's detectors find in a training folder; return the exit code."""
+    from tuneworthy.core.record import canonical
+    from tuneworthy.lab.own_run import OwnFiles, check_run
+    from tuneworthy.report.terminal import own_run_screen, terminal_size
+
+    found = check_run(folder, OwnFiles(*files))
+    if json:
+        show_json(canonical({**found.plain(), "exit_code": found.exit_code}))
+    else:
+        show(own_run_screen(found, *terminal_size()))
+    return found.exit_code
+
+
+def _refuse_alone(option: str, **given: object) -> None:
+    """Raise TaskError for an option that only another one reads."""
     from tuneworthy.core.errors import TaskError
 
     if alone := [name for name, value in given.items() if value]:
-        raise TaskError("this option belongs to --live", where=f"--{alone[0]}",
-                        fix="add --live LOG, or leave it out")  # fmt: skip
+        whole = {"--live": "--live LOG", "--run": "--run FOLDER"}[option]
+        raise TaskError(f"this option belongs to {option}", where=f"--{alone[0]}",
+                        fix=f"add {whole}, or leave it out")  # fmt: skip
+
+
+def _refuse_beside(**given: object) -> None:
+    """Raise TaskError for an option of --live that stands beside --run."""
+    from tuneworthy.core.errors import TaskError
+
+    if named := [name for name, value in given.items() if value]:
+        raise TaskError("--run and --live are two checks", where=f"--{named[0]}",
+                        fix="run them one after the other")  # fmt: skip

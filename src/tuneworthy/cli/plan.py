@@ -31,8 +31,8 @@ def command(
     from tuneworthy.report.terminal import plan_screen, terminal_size
     from tuneworthy.study import RunOptions, plan
 
-    wishes = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief)
-    made = plan(task_path(task), wishes, print_messages)
+    options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief)
+    made = plan(task_path(task), options, print_messages)
     if json:
         show_json(made.model_dump_json(by_alias=True, indent=2))
     else:

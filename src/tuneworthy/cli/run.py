@@ -71,14 +71,14 @@ def command(
     from tuneworthy.study import run as run_study
     from tuneworthy.verdict.exit_code import exit_code
 
-    wishes = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief,
+    options = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief,
                         unlock=unlock, more=None if more is None else minutes(more))  # fmt: skip
     repeated = None
     with stoppable(), progress_view(json or no_progress) as watch:
         if again:
-            study, repeated = run_again(task_path(task), wishes, watch)
+            study, repeated = run_again(task_path(task), options, watch)
         else:
-            study = run_study(task_path(task), wishes, watch)
+            study = run_study(task_path(task), options, watch)
     _print(study, repeated, json)
     return exit_code(study.verdict, require_firm)
 

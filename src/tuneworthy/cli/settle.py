@@ -58,8 +58,8 @@ def command(
     from tuneworthy.core.run_options import RunOptions
     from tuneworthy.settling import open_settling
 
-    wishes = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad))
-    with open_settling(task_path(task), wishes, clicks, print_messages) as settling:
+    options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad))
+    with open_settling(task_path(task), options, clicks, print_messages) as settling:
         if not show_only:
             _ask(settling, sys.stderr if json else sys.stdout)
         print_stderr(_far(settling))
@@ -82,7 +82,7 @@ def _ask(settling: Settling, stream: Any) -> None:
     while (question := settling.question()) is not None:
         width, plain = terminal_size(stream)
         screen = question_screen(
-            question, _far(settling), width, plain, settling.ballot.by_preference
+            question, _far(settling), width, plain, settling.votes.by_preference
         )
         show(screen, stream)
         while refused := _take(settling):

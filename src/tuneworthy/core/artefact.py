@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.model import Grammar, Limits, Model, Prompt
 from tuneworthy.core.recipe import Recipe
-from tuneworthy.core.record import Record
+from tuneworthy.core.record import GrownRecord, Record
 
 
 class Passages(Record):
@@ -23,16 +23,20 @@ class Passages(Record):
     dense: bool
 
 
-class Pack(Record):
+class Pack(GrownRecord):
     """How a fitted arm answers, as plain data: enough to answer without the training rows.
 
     `role` is the model that answers (a key of `Setup.models`); "" for an arm without a model, whose
-    files answer (a classifier). `adapter`: the model answers with the adapter in the artefact.
+    files answer (a classifier). `adapter`: the model answers with the adapter in the artefact;
+    `weights`: with the weights in it, all of which were trained. `every` above 1: the model keeps
+    one of so many layers.
     `examples` are the rows that the recipe may show, in training order. `grammar` constrains the
     answer; `draft`: only where a free answer is invalid. `votes` samples are drawn at `limits` and
     the commonest answer counts (0: one greedy answer). `vectors`: the classifier reads sentence
     vectors of the encoder in place of texts.
     """
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"weights", "every"})
 
     role: str = "base"
     recipe: Recipe | None = None
@@ -44,6 +48,13 @@ class Pack(Record):
     passages: Passages | None = None
     adapter: bool = False
     vectors: bool = False
+    weights: bool = False
+    every: Annotated[int, Field(ge=1)] = 1
+
+    @property
+    def trained(self) -> bool:
+        """Return whether the answering model was trained."""
+        return self.adapter or self.weights
 
 
 class Artefact(Record):

@@ -114,10 +114,12 @@ class RunFacts(Record):
     `answer_share`: share of the trained tokens that belong to an answer. `same_prompt`: share of
     new rows whose served prompt has the token ids of training. `leaked`: share of new rows with a
     near copy among the training rows. `conflicts`: share of training rows whose label similar
-    training rows contradict. `copied`: share of answers with eight words in a row of a
+    training rows contradict. `answer_seen`: share of training rows that can read their own answer
+    in another row's tokens before it. `copied`: share of answers with eight words in a row of a
     training answer that are not in their own gold answer. `shapes`: share of the training answers
     outside the commonest shape. `outliers`: share of training rows whose last loss is over three
-    times the median. `prior`: the commonest answer's share in training over its share in new rows.
+    times the median. `prior`: the commonest answer's share in training over its share in new rows,
+    where three more rows are counted, so that a rare answer proves nothing.
     `change`: norm of the weight change over that of the weights. `other` are facts of one case.
     """
 
@@ -139,6 +141,7 @@ class RunFacts(Record):
     same_prompt: float | None = None
     leaked: float | None = None
     conflicts: float | None = None
+    answer_seen: float | None = None
     copied: float | None = None
     shapes: float | None = None
     outliers: float | None = None

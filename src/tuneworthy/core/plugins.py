@@ -25,6 +25,7 @@ REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "planted": ("KINDS", "STYLE", "answer"),
     "questions": ("QUESTION", "PRIOR", "ask"),
     "logs": ("EXAMPLE", "reads", "requests"),
+    "run_logs": ("finds", "read"),
     "build": ("FORM", "NEEDED", "applies", "write"),
     "failures": ("plant", "detect", "fix"),
     "report": (),

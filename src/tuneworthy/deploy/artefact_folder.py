@@ -23,6 +23,7 @@ from tuneworthy.ledger.trouble import output_errors
 
 MANIFEST, LATEST = "artefact.json", "latest"
 CLASSIFIER, DOCS, ADAPTER = "classifier/classifier.skops", "index/docs.jsonl", "peft"
+WHOLE = "weights"
 VERSION = 1
 _MOST = 256_000_000  # bytes of a manifest; nearest examples carry every training row
 _OLD = ".old-"  # prefix of a folder while its successor takes its place

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tuneworthy.arms._pack import OpenedPack, open_pack
 from tuneworthy.core.answer import Answer, Unscored
@@ -21,6 +21,7 @@ from tuneworthy.deploy.artefact_folder import (
     ADAPTER,
     CLASSIFIER,
     DOCS,
+    WHOLE,
     find_artefact,
     read_artefact,
 )
@@ -124,12 +125,16 @@ def open_base(artefact: Artefact, task: Task) -> Model:
 
 
 def _model(folder: Path, artefact: Artefact, task: Task, base: Model | None) -> Model:
-    model: Any = base or open_base(artefact, task)
+    model, pack = base or open_base(artefact, task), artefact.pack
+    if pack.every > 1:
+        model = student_model(model, pack.every)
+    built = dict(artefact.fingerprint)
+    if pack.weights:  # the base is the model that these weights were trained from
+        built["weights"] = built.get("tuned_from", "")
     differing = [
-        f"{name} {str(model.fingerprint.get(name))[:12]}, built: {artefact.fingerprint[name][:12]}"
+        f"{name} {str(model.fingerprint.get(name))[:12]}, built: {built[name][:12]}"
         for name in _SAME
-        if name in artefact.fingerprint
-        and model.fingerprint.get(name) != artefact.fingerprint[name]
+        if name in built and model.fingerprint.get(name) != built[name]
     ]
     if differing:
         raise ModelError(
@@ -138,8 +143,17 @@ def _model(folder: Path, artefact: Artefact, task: Task, base: Model | None) -> 
             got="; ".join(differing),
             fix="install that very model again, or build anew on this one",
         )
-    tuned: Model = model.with_adapter(folder / ADAPTER) if artefact.pack.adapter else model
-    return tuned
+    local: Any = model
+    if pack.weights:
+        return cast("Model", local.with_adapter(folder / WHOLE))
+    return cast("Model", local.with_adapter(folder / ADAPTER)) if pack.adapter else model
+
+
+def student_model(model: Model, every: int) -> Model:
+    """Return a copy of a local model that keeps one of `every` layers (see models.local)."""
+    from tuneworthy.models.local.layer_drop import without_layers
+
+    return cast("Model", without_layers(model, every))
 
 
 def _classifier(folder: Path, artefact: Artefact) -> Any:

@@ -27,7 +27,7 @@ STORY = (
     "always right. On the clauses that arrive on Monday it is far worse."
 )
 WIN = "No clause of the trial has a near copy in training, and trial and Monday agree within .15."
-PLANTED = {"split": "by row"}
+PLANTED: Config = {"split": "by row"}
 CLEAN: Config = {"split": "by contract", "epochs": 6}
 KNOBS = {
     "split": ("by row", "by contract"),

@@ -27,7 +27,7 @@ STORY = (
     "its training loss falls on, and it contradicts what it had right."
 )
 WIN = "At most 2 % of the rows contradict their neighbours, the score at most .10 below the twin."
-PLANTED = {"labels": "one reader"}
+PLANTED: Config = {"labels": "one reader"}
 CLEAN: Config = {"labels": "two readers agree", "rows": 240, "epochs": 6, "batch": 8}
 KNOBS = {
     "labels": ("one reader", "two readers agree"),

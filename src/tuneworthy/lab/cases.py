@@ -4,8 +4,10 @@ A failure mode is a file of `failures/`. It defines SLUG, TITLE, STORY, PLANTED,
 CHARTS, MEASURES, CAUSES, CAUSE, NEEDS, HARMLESS and WIN; `plant`, `detect`, `fix` and `victory`;
 and may define `rows(rows, config, seed)` (the rows as this configuration has them, with probes),
 `render(row, config)` (a row's tokens), `probes(config, seed)` (other rows by name, whose score and
-loss are measured before and after) and `facts(rows, texts, config)` (facts of its own from the 40
-answers). Knows no page.
+loss are measured before and after), `of_probe(name, rows, texts)` (facts of its own from the
+answers to them) and `facts(rows, texts, config)` (facts of its own from the 40 answers). Knows no
+page. A card (TRAINS = False) trains nothing: it defines LOOKS and `answer(setup, tools)`, which
+yields its looks, see `core.card`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import DEFAULTS, Config, LabRow, LabRows, LabSetup
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Task
+from tuneworthy.data.docs import Doc
 
 NEW = 40  # new rows that measure a run
 ROWS_DRAWN = 360  # rows that a generated task is asked for
@@ -52,6 +55,10 @@ class LabCase:
     def task(self) -> Task:
         """Return the task, with its output type and metric."""
         return _task(self.module.TASK)
+
+    def docs(self) -> tuple[Doc, ...]:
+        """Return the documents of the task, none if it has none."""
+        return tuple(Doc.model_validate(doc) for doc in _made(self.module.TASK, 0).docs)
 
     def rows(self, config: Config, seed: int) -> LabRows:
         """Return the rows to train on and the new rows, as this configuration has them."""
@@ -105,11 +112,19 @@ def _task(name: str) -> Task:
 def _drawn(name: str, seed: int) -> LabRows:
     """Return a seeded order of the task's rows; new rows hold inputs that no training row has."""
     made = _made(name, 0)
-    rows = [_row(name, made.task["instruction"], k, row) for k, row in enumerate(made.rows)]
+    said = made.task["instruction"]
+    rows = [_row(name, said, k, {**row, **_docs(made, row)}) for k, row in enumerate(made.rows)]
     train, new = rows[: made.split], rows[made.split :]
     Random(f"lab {name} {seed} train").shuffle(train)
     Random(f"lab {name} {seed} new").shuffle(new)
     return LabRows(tuple(train), tuple(new))
+
+
+def _docs(made: Any, row: dict[str, Any]) -> dict[str, Any]:
+    """Return all editions of the document that holds a row's answer, oldest first."""
+    own = (row.get("context") or {}).get("doc")
+    titles = [doc["title"] for doc in made.docs if doc["id"] == own]
+    return {"docs": [doc for doc in made.docs if doc["title"] in titles]} if titles else {}
 
 
 def _row(name: str, instruction: str, number: int, row: dict[str, Any]) -> LabRow:

@@ -6,27 +6,53 @@ effect that they have there; a case may render its rows in a way of its own. Kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.failure import Config, LabRow, TokenRow
-from tuneworthy.models.local.chat_template import prompt_ids
+from tuneworthy.core.failure import Config, LabRow, TokenRow, Value
+from tuneworthy.models.local.chat_template import one_template, prompt_ids
 from tuneworthy.training.render import EncodedExample, Excluded, render
 
+OWN = "(the template of training)"
+SERVED = {
+    "chat": OWN,
+    "no reply header": "{% set add_generation_prompt = false %}" + OWN,
+    "brackets": (
+        "{% for m in messages %}"
+        "{% if m.role == 'system' %}<<SYS>>\n{{ m.content }}\n<</SYS>>\n\n"
+        "{% elif m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+        "{% else %}{{ m.content }}{% endif %}{% endfor %}"
+    ),
+    "plain": (
+        "{% for m in messages %}"
+        "{% if m.role == 'system' %}{{ m.content }}\n\n"
+        "{% elif m.role == 'user' %}### Input:\n{{ m.content }}\n\n"
+        "{% else %}### Response:\n{{ m.content }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}### Response:\n{% endif %}"
+    ),
+}
+"""How a model may be served: as trained, without the header that opens its turn, with the brackets
+of another family, or as plain text."""
 Render = Callable[[TokenRow, Config], TokenRow]
 
 
 @dataclass(frozen=True)
 class EncodedRow:
-    """A row, its whole ids as a clean run has them, and the ids as this run has them."""
+    """A row, its whole ids as a clean run has them, and the ids as this run has them.
+
+    `cut`: ids were cut off. `on_prompt`: the user's turn is trained, and no answer.
+    """
 
     row: LabRow
     whole: TokenRow
     used: TokenRow
     prompt_weight: float = 0.0
+    cut: bool = False
+    on_prompt: bool = False
 
     @property
     def example(self) -> EncodedExample:
@@ -49,25 +75,33 @@ def encode(
 ) -> list[EncodedRow]:
     """Return the rows as a run with this configuration trains on them; `own` is a case's render."""
     whole = [clean_row(tokenizer, row) for row in rows]
-    used = [_used(tokenizer, row, ids, config) for row, ids in zip(rows, whole, strict=True)]
+    masked = [_masked(tokenizer, row, ids, config) for row, ids in zip(rows, whole, strict=True)]
+    used = [_cut(ids, config["max_length"]) for ids in masked]
+    cut = [short is not ids for short, ids in zip(used, masked, strict=True)]
     if config["packing"]:
         before = [used[-1], *used[:-1]]
         used = [ids.behind(left.ids) for ids, left in zip(used, before, strict=True)]
     if own:
         used = [own(ids, config) for ids in used]
-    weight = 1.0 if config["loss"] == "all" else 0.0
-    return [EncodedRow(*each, weight) for each in zip(rows, whole, used, strict=True)]
+    weight, on_prompt = 1.0 if config["loss"] == "all" else 0.0, config["loss"] == "prompt"
+    each = zip(rows, whole, used, cut, strict=True)
+    return [EncodedRow(row, ids, now, weight, short, on_prompt) for row, ids, now, short in each]
 
 
-def _used(tokenizer: Any, row: LabRow, ids: TokenRow, config: Config) -> TokenRow:
+def _masked(tokenizer: Any, row: LabRow, ids: TokenRow, config: Config) -> TokenRow:
+    """Return the row with the ids that carry loss at its end; those without loss are dropped."""
     if config["loss"] == "prompt":  # a mask that is off by one turn trains the user's turn
         start = len(_ids_before_question(tokenizer, row.messages))
         ids = replace(ids, ids=ids.ids[: ids.first], first=start, dropped=ids.ids[ids.first :])
     end = tokenizer.convert_ids_to_tokens(ids.ids[-1])
-    if config["pad_token"] == end:  # padding has no loss, so neither has what looks like it
-        ids = ids.without_last()
-    most = config["max_length"]
-    return ids.cut_to(int(most)) if most and len(ids.ids) > int(most) else ids
+    # Padding has no loss, so neither has an end of turn that is the same token.
+    return ids.without_last() if config["pad_token"] == end else ids
+
+
+def _cut(ids: TokenRow, most: Value) -> TokenRow:
+    """Return the row cut to `most` ids, itself if it is short enough; it keeps one trained id."""
+    keep = max(int(most or 0), ids.first + 1)
+    return ids.cut_to(keep) if most and len(ids.ids) > keep else ids
 
 
 def _ids_before_question(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
@@ -81,11 +115,18 @@ def _ids_before_question(tokenizer: Any, messages: Sequence[Message]) -> list[in
     return whole[: next(k for k, (ours, theirs) in enumerate(pairs) if ours != theirs)]
 
 
-def served_messages(messages: Sequence[Message], template: str) -> tuple[Message, ...]:
-    """Return the conversation as it is served: as trained (`chat`), or as one plain text."""
-    if template == "chat":
-        return tuple(messages)
-    system = "\n".join(m.content for m in messages if m.role == "system")
-    rest = "\n".join(m.content for m in messages if m.role != "system")
-    text = f"### Instruction:\n{system}\n\n### Input:\n{rest}\n\n### Response:\n"
-    return (Message(role="user", content=text),)
+@contextmanager
+def serving(tokenizer: Any, name: str) -> Iterator[None]:
+    """Give the tokenizer the template of serving for a while; "chat" is the one of training.
+
+    Raises DataError if no template has this name.
+    """
+    own = one_template(tokenizer)
+    if name not in SERVED:
+        raise DataError("no template has this name", where="serve.template", got=name,
+                        fix=f"there are: {', '.join(SERVED)}")  # fmt: skip
+    tokenizer.chat_template = SERVED[name].replace(OWN, own)
+    try:
+        yield
+    finally:
+        tokenizer.chat_template = own

@@ -1,14 +1,17 @@
 """The events of a run: what a record holds and a live run sends.
 
 Kinds: begin, steps (batched), look, end; queue and log in live runs only. A record is the list of
-a run's events, one JSON object a line; its id is a digest of all that the run depends on.
+a run's events, as JSON; its id is a digest of all that the run depends on.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
+import math
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,9 @@ from tuneworthy.core.record import digest
 SCHEMA = 1
 Event = dict[str, Any]
 Emit = Callable[[Event], None]
+RECORDED = ("begin", "steps", "look", "end")
 SECONDS = 0.25  # between two batches of steps
+MOST_BYTES = 16 << 20  # of a record; a real one has about 40 kB
 
 
 def run_id(case: str, config: Config, seed: int) -> str:
@@ -62,16 +67,57 @@ class StepBatches:
         self.sent, self.waiting, self.last = done, [], time.perf_counter()
 
 
+class RunStopped(Exception):
+    """Raised by a run's `control` callback: somebody stopped the run."""
+
+
 def write_record(events: Iterable[Event], path: Path) -> Path:
-    """Write a record of a finished run; it appears whole or not at all."""
+    """Write a record of a finished run, gzipped if so named; it appears whole or not at all.
+
+    Equal events give equal bytes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(list(events), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    content = text.encode()
     part = path.with_suffix(".part")
-    lines = (json.dumps(event, ensure_ascii=False, allow_nan=False) for event in events)
-    part.write_text("\n".join(lines) + "\n", "utf-8")
+    part.write_bytes(gzip.compress(content, 9, mtime=0) if path.suffix == ".gz" else content)
     os.replace(part, path)
     return path
 
 
-def read_record(path: Path) -> list[Event]:
-    """Return the events of a record."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+def read_record(content: bytes) -> list[Event]:
+    """Return the events in the bytes of a record. Raises ValueError if they are none."""
+    if content[:2] == b"\x1f\x8b":
+        content = _unpacked(content)
+    events = json.loads(content)
+    if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
+        raise ValueError("a record is a list of events")
+    return events
+
+
+def _unpacked(content: bytes) -> bytes:
+    """Return the content of a gzip file; a file that unpacks to too much is refused."""
+    reader = zlib.decompressobj(wbits=31)
+    try:
+        plain = reader.decompress(content, MOST_BYTES)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if not reader.eof:
+        raise ValueError("a record that is cut, or too large")
+    return plain
+
+
+def event_line(event: Event) -> str:
+    """Return an event as one line of JSON in ASCII; what is not finite is null."""
+    try:
+        return json.dumps(event, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        return json.dumps(_finite(event), allow_nan=False, separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value

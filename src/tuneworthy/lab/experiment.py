@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,8 +20,8 @@ from tuneworthy.core.failure import DEFAULTS, Config, LabRow, RunFacts, Runs
 from tuneworthy.core.model import Limits
 from tuneworthy.lab import facts
 from tuneworthy.lab.cases import LabCase
-from tuneworthy.lab.encode import EncodedRow, encode, served_messages
-from tuneworthy.lab.events import SCHEMA, Emit, StepBatches, run_id
+from tuneworthy.lab.encode import EncodedRow, encode, serving
+from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, StepBatches, run_id
 from tuneworthy.metrics import scorer
 from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.prompting.grammar import grammar
@@ -60,14 +60,23 @@ class Experiment:
         self.probes |= probes(config, seed) if probes else {}
         self.probed: dict[str, float | None] = {}
         self.looked: list[dict[str, Any]] = []
+        self.steps: list[dict[str, Any]] = []
         self.found: dict[str, Any] = facts.of_rows(self.rows, self.encoded, model.tokenizer)
         self.found["conflicts"] = facts.conflicts(self.task, self.rows.train)
 
-    def run(self, emit: Emit, folder: Path, role: str, twin: RunFacts | None = None) -> RunFacts:
+    def run(
+        self,
+        emit: Emit,
+        folder: Path,
+        role: str,
+        twin: RunFacts | None = None,
+        control: Callable[[], None] = lambda: None,
+    ) -> RunFacts:
         """Train and measure; send begin, steps, looks and end; return the facts.
 
-        `folder` is for what the run writes and is removed. Raises what a callback or the model
-        raises; a run that the training loop refuses is a symptom and not an error.
+        `folder` is for what the run writes and is removed. `control` is called after each step: it
+        may wait, and stops the run by raising RunStopped. A run that the training loop refuses is a
+        symptom and not an error; raises what else a callback or the model raises.
         """
         from tuneworthy.training.watched import train_watched
 
@@ -77,34 +86,46 @@ class Experiment:
         )
         batches = StepBatches(emit, total)
         self.emit, self.folder, self.batches, self.total = emit, folder, batches, total
-        self.role = role
+        self.role, self.control = role, control
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        last: list[float] = []
         try:
             done = train_watched(
                 self.model, [row.example for row in self.encoded], self.settings(),
-                (self.seed, folder), look_steps(total), (self._look, batches.add),
+                (self.seed, folder), look_steps(total), (self._look, self._step),
             )  # fmt: skip
-            batches.flush()
             last = done.by_row[-1] if done.by_row else []
-            result = self._result(done.refused, done.steps, last)
+            state, because = "failed" if done.refused else "done", done.refused
+        except RunStopped:
+            state, because = "stopped", f"stopped at step {len(self.steps)}"
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        runs = Runs(result, twin)
-        emit(
+        batches.flush()
+        result = self._result(because if state == "failed" else None, self.steps, last)
+        self._end(state, because, time.perf_counter() - begun, Runs(result, twin))
+        return result
+
+    def _step(self, step: dict[str, Any]) -> None:
+        self.steps.append(step)
+        self.batches.add(step)
+        self.control()
+
+    def _end(self, state: str, because: str | None, seconds: float, runs: Runs) -> None:
+        """Send the last event. A clean twin is its own measure; a stopped run has no answers."""
+        twin = runs.own if self.role == "twin" else runs.twin
+        checks = self.case.module.victory(runs.own, twin) if twin and state != "stopped" else ()
+        self.emit(
             {
                 "kind": "end",
-                "state": "failed" if done.refused else "done",
-                "because": done.refused,
-                "seconds": round(time.perf_counter() - begun, 1),
-                "facts": result.plain(),
+                "state": state,
+                "because": because,
+                "seconds": round(seconds, 1),
+                "facts": runs.own.plain(),
                 "finding": self.case.module.detect(runs).plain(),
-                "checks": [each.plain() for each in self.case.module.victory(result, twin)]
-                if twin
-                else [],
+                "checks": [each.plain() for each in checks],
             }
         )
-        return result
 
     def settings(self) -> Any:
         """Return the training settings of the configuration."""
@@ -140,6 +161,7 @@ class Experiment:
         if look.step == 0:
             self._begin(losses)
             self.found["parameters"] = look.parameters
+            self.batches.begun = time.perf_counter()  # the time left is that of the steps
         if final:
             self.found["change"] = look.change
             self._ended(answers)
@@ -197,9 +219,8 @@ class Experiment:
     def _answers(self, tuned: Any, rows: Sequence[LabRow]) -> list[tuple[Answer, float]]:
         """Return the answers of the served model to some rows, with their scores."""
         served = tuned if self.config["serve.adapter"] else self.model
-        template = str(self.config["serve.template"])
-        prompts = [served_messages(row.messages, template) for row in rows]
-        replies = served.reply(prompts, self.limits)
+        with serving(served.tokenizer, str(self.config["serve.template"])):
+            replies = served.reply([row.messages for row in rows], self.limits)
         answers = [
             Answer(case=row.id, text=reply.text, tokens_out=reply.tokens_out, finish=reply.finish)
             for row, reply in zip(rows, replies, strict=True)
@@ -237,10 +258,16 @@ class Experiment:
 
     def _probe(self, look: Any, tuned: Any, when: str) -> None:
         """Measure score and loss on the case's other rows, before and after training."""
+        own = getattr(self.case.module, "of_probe", None)
         for name, rows in self.probes.items():
             examples = [each.example for each in encode(self.model.tokenizer, rows, DEFAULTS)]
-            self.probed[f"{name}_loss{when}"] = look.mean_loss(examples)[0]
-            self.probed[f"{name}_score{when}"] = fmean(v for _, v in self._answers(tuned, rows))
+            self.probed[f"{name}_loss{when}"] = loss = look.mean_loss(examples)[0]
+            before = self.probed.get(f"{name}_loss_before")
+            self.probed[f"{name}_loss_rise"] = None if before is None else loss - before
+            answers = self._answers(tuned, rows)
+            self.probed[f"{name}_score{when}"] = fmean(value for _, value in answers)
+            more = own(name, rows, [answer.text for answer, _ in answers]) if own else {}
+            self.probed |= {f"{key}{when}": value for key, value in more.items()}
 
     def _answers_of_base(self) -> list[tuple[Answer, float]]:
         valid = self.valid
@@ -249,9 +276,10 @@ class Experiment:
         return answers
 
     def _same_prompt(self, row: LabRow) -> bool:
-        served = served_messages(row.messages, str(self.config["serve.template"]))
         tokenizer = self.model.tokenizer
-        return prompt_ids(tokenizer, served) == prompt_ids(tokenizer, row.messages)
+        trained = prompt_ids(tokenizer, row.messages)
+        with serving(tokenizer, str(self.config["serve.template"])):
+            return prompt_ids(tokenizer, row.messages) == trained
 
     def _result(
         self, refused: str | None, steps: Sequence[dict[str, Any]], last: Sequence[float]
@@ -278,10 +306,8 @@ def _whole(row: EncodedRow) -> tuple[int, ...]:
 
 def _states(row: EncodedRow) -> str:
     """Return for each shown id whether it is trained (t), ignored (i) or cut off (c)."""
-    used, dropped = row.used, len(row.used.dropped)
-    trained = len(used.ids) - used.first
-    left = "i" * dropped if dropped == 1 or used.first < row.whole.first else "c" * dropped
-    return "i" * used.first + "t" * trained + left
+    used, left = row.used, "c" if row.cut else "i"
+    return "i" * used.first + "t" * (len(used.ids) - used.first) + left * len(used.dropped)
 
 
 def _texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:

@@ -18,6 +18,7 @@ from tuneworthy.lab.encode import EncodedRow
 
 WORDS = 8  # words in a row that count as a copy
 OUTLIER = 3.0  # times the median loss
+RARE = 3  # rows added to an answer's count among the new rows, since few rows prove nothing
 NEAR = 0.8  # Jaccard similarity of word pairs from which two inputs count as near copies
 
 
@@ -32,9 +33,10 @@ def of_rows(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> dic
             bool(ids) and tokenizer.convert_ids_to_tokens(ids[-1]) == end
             for ids, end in zip(trained, ends, strict=True)
         ),
-        "cut_rows": fmean(len(row.used.dropped) > 1 for row in encoded),
+        "cut_rows": fmean(row.cut for row in encoded),
         "answer_share": _answer_share(encoded, share),
         "leaked": fmean(_leaked(rows)),
+        "answer_seen": fmean(map(_answer_seen, encoded)),
         "shapes": _other_shapes([row.output for row in rows.train]),
         "prior": _prior(rows),
     }
@@ -103,12 +105,19 @@ def _trained_ids(row: EncodedRow) -> tuple[int, ...]:
 def _answer_share(encoded: Sequence[EncodedRow], trained: Sequence[int]) -> float:
     """Return the share of the loss's weight that lies on tokens of answers."""
     answers = sum(
-        count if row.used.first >= row.whole.first else 0
-        for row, count in zip(encoded, trained, strict=True)
+        0 if row.on_prompt else count for row, count in zip(encoded, trained, strict=True)
     )
     prompts = sum(row.prompt_weight * (row.used.first - 1) for row in encoded)
     whole = sum(trained) + prompts
     return answers / whole if whole else 0.0
+
+
+def _answer_seen(row: EncodedRow) -> bool:
+    """Return whether another row's tokens before this row hold its answer, end included."""
+    before = row.used.ids[: max(0, row.used.first - row.whole.first)]
+    answer = row.whole.ids[row.whole.first :]
+    size = len(answer)
+    return any(before[k : k + size] == answer for k in range(len(before) - size + 1))
 
 
 def _grams(text: str) -> list[tuple[str, ...]]:
@@ -138,9 +147,12 @@ def _other_shapes(answers: Sequence[str]) -> float:
 
 
 def _prior(rows: LabRows) -> float | None:
-    """Return how much commoner the commonest training answer is than in new rows."""
+    """Return how much commoner the commonest training answer is than in new rows.
+
+    Its count there is taken RARE rows higher: of 40 new rows, one or none may hold it by chance.
+    """
     answer, count = Counter(row.output for row in rows.train).most_common(1)[0]
     if count < 3:
         return None
     live = sum(row.output == answer for row in rows.new)
-    return (count / len(rows.train)) / max(live / len(rows.new), 1 / len(rows.new))
+    return (count / len(rows.train)) / ((live + RARE) / len(rows.new))

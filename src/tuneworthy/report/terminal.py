@@ -15,6 +15,7 @@ from tuneworthy.report._cautions import cautions
 from tuneworthy.report._cells import Cells, bins, cells, in_order
 from tuneworthy.report._live import Live, live
 from tuneworthy.report._live_check import live_check_screen
+from tuneworthy.report._own_run import own_run_screen
 from tuneworthy.report._plan import money_line, plan_screen
 from tuneworthy.report._requests import request_lines
 from tuneworthy.report._screens import (
@@ -45,6 +46,7 @@ __all__ = [
     "live",
     "live_check_screen",
     "money_line",
+    "own_run_screen",
     "plan_screen",
     "recompute_screen",
     "repeated_screen",

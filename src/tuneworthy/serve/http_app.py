@@ -18,12 +18,11 @@ from tuneworthy.serve.api_error import ApiError
 from tuneworthy.serve.asked_jobs import STOPPING, error_of, jobs_for
 from tuneworthy.serve.chat_request import read_request
 from tuneworthy.serve.exchange import Exchange
+from tuneworthy.serve.request_body import check_json_type, read_body
 from tuneworthy.serve.served_models import Target
 from tuneworthy.serve.service import Service
 from tuneworthy.serve.worker import Stopping
 
-BODY_SECONDS = 30.0  # a body that arrives more slowly is refused
-DISCARD, DISCARD_SECONDS = 4, 1.0  # of a body that is too large: times its limit, seconds
 _GONE = 499  # nginx's number for a client that left; nobody reads it
 
 
@@ -146,26 +145,8 @@ async def _chat(service: Service, request: Request) -> Response:
 
 
 async def _body(service: Service, request: Request) -> bytes:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise ApiError(415, "The body must be sent as application/json.", code="invalid_json")
-    parts, size, most = [], 0, service.most_body
-    try:
-        async with asyncio.timeout(BODY_SECONDS) as limit:
-            async for part in request.stream():
-                size += len(part)
-                if size <= most:
-                    parts.append(part)
-                    continue
-                parts = []  # read on for a moment: a client that is still sending hears no reply
-                limit.reschedule(asyncio.get_running_loop().time() + DISCARD_SECONDS)
-                if size > DISCARD * most:
-                    break
-    except TimeoutError:
-        if size <= most:
-            raise ApiError(408, "The body did not arrive in time.", code="timeout") from None
-    if size > most:
-        raise ApiError(413, f"The body has more than {most} bytes.", code="body_too_large")
-    return b"".join(parts)
+    check_json_type(request.headers.get("content-type", ""))
+    return await read_body(request.stream(), service.most_body)
 
 
 async def _left(request: Request) -> None:

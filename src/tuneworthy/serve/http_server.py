@@ -17,28 +17,27 @@ from tuneworthy.serve.service import Service
 LAST = 2  # seconds between the error replies of the last requests and the end
 
 
-class _Server(uvicorn.Server):
-    """A server that stops at the signals of `ledger/signals.py`, as every command does."""
+class StoppableServer(uvicorn.Server):
+    """A server that stops at the signals of `ledger/signals.py`, as every command does.
 
-    def __init__(self, config: uvicorn.Config, service: Service, grace: float) -> None:
+    `on_stop` is called once, before open connections get their time to end.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
         super().__init__(config)
-        self._service, self._grace = service, grace
+        self._on_stop, self._told = on_stop, False
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to `ledger/signals.py`."""
         yield
 
     async def on_tick(self, counter: int) -> bool:
-        if signals.requested_exit_code() is not None and not self._service.stopping:
-            self._service.stopping = self.should_exit = True
-            late = threading.Timer(self._grace, self._end_requests)
-            late.daemon = True
-            late.start()
+        """Return whether the server stops; begin to stop once a signal has come."""
+        if signals.requested_exit_code() is not None and not self._told:
+            self._told = self.should_exit = True
+            self._on_stop()
         return await super().on_tick(counter)
-
-    def _end_requests(self) -> None:
-        if self._service.models is not None:
-            self._service.models.stop()
 
 
 def run_server(
@@ -60,7 +59,7 @@ def run_server(
         proxy_headers=False, ws="none", http="h11", limit_concurrency=connections,
         timeout_graceful_shutdown=int(grace) + LAST,
     )  # fmt: skip
-    server = _Server(config, service, grace)
+    server = StoppableServer(config, lambda: _begin_to_stop(service, grace))
 
     def loading() -> None:
         try:
@@ -82,3 +81,14 @@ def run_server(
     if failed:
         raise failed[0]
     return code
+
+
+def _begin_to_stop(service: Service, grace: float) -> None:
+    def end_requests() -> None:
+        if service.models is not None:
+            service.models.stop()
+
+    service.stopping = True
+    late = threading.Timer(grace, end_requests)
+    late.daemon = True
+    late.start()

@@ -53,6 +53,9 @@ def production_lines(versions: Sequence[Version]) -> list[str]:
     lines: list[str] = []
     for version in versions:
         one = version.artefact
-        _, *others = build_commands(one.model, version.home, version.folder, one.forms)
+        whole = one.pack.every == 1
+        _, *others = build_commands(
+            one.model, version.home, version.folder, one.forms, whole_base=whole
+        )
         lines += [f"  {version.name}", *(f"    {command}" for command in others)] if others else []
     return ["in production use an engine made for it:", *lines] if lines else []

@@ -52,7 +52,7 @@ def _input_key(row: Query | Case) -> str:
     return normalised_text("\n".join(message.content for message in row.messages))
 
 
-def gold_rows(ballot: PairwiseVotes, clicks: list[PairwiseVote], queries: list[Query]) -> list[Row]:
+def gold_rows(votes: PairwiseVotes, clicks: list[PairwiseVote], queries: list[Query]) -> list[Row]:
     """Return the right answers from clicks as rows for the next study, one per input."""
     by_id, rows = {query.id: query for query in queries}, dict[str, Row]()
     for click in clicks:
@@ -60,14 +60,14 @@ def gold_rows(ballot: PairwiseVotes, clicks: list[PairwiseVote], queries: list[Q
         if right is None or click.again or click.input in rows or click.input not in by_id:
             continue
         query, meta = by_id[click.input], {"from": "settle"}
-        if ballot.by_preference and click.choice != "typed":
+        if votes.by_preference and click.choice != "typed":
             meta["right"] = "preferred"
         row: Row = {"input": query.input, "output": right, "meta": meta}
         if len(query.messages) > 1 or query.messages[0].role != "user":
             turns = [message.plain() for message in query.messages]
             turns.append({"role": "assistant", "content": right})
             row = {"messages": turns, "meta": meta}
-        if click.choice == "equal" and ballot.says_text(click.right) != ballot.says_text(right):
+        if click.choice == "equal" and votes.says_text(click.right) != votes.says_text(right):
             row["accepted"] = [click.right]
         rows[click.input] = row
     return list(rows.values())

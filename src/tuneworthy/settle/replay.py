@@ -35,7 +35,7 @@ def unsettled(results: Results) -> Results:
 
 def by_score(results: Results) -> bool:
     """Return whether clicks give scores of the task's metric, so that the metric is needed."""
-    return results.course is not None and not _ballot(results, None).by_preference
+    return results.course is not None and not _votes(results, None).by_preference
 
 
 def settled_again(
@@ -53,8 +53,8 @@ def settled_again(
         return _as_stored(stored, study, course), ()
     shape = replace(shape_of(results), looks=stored.looks)
     pairs_at_look = compare(shape, results.cases, results.runs).pairs
-    arms, ballot = StoredFinalists(results, study, shape.split, course), _ballot(results, metric)
-    pairs, failures = SequentialSettling(study, policy, arms, ballot, pairs_at_look), list[str]()
+    arms, votes = StoredFinalists(results, study, shape.split, course), _votes(results, metric)
+    pairs, failures = SequentialSettling(study, policy, arms, votes, pairs_at_look), list[str]()
     stored_end: EndReason = stored.settled.ended if stored.settled else "stopped"
     try:
         if course.drawn or stored_end != "stopped":
@@ -80,8 +80,8 @@ def _as_stored(stored: Evidence, study: Evidence, course: SettlementLog) -> Evid
     return study.model_copy(update={**plain, "pairs": pairs})
 
 
-def _ballot(results: Results, metric: Metric | None) -> PairwiseVotes:
-    """Return the ballot; preferences need no metric, so it may be None."""
+def _votes(results: Results, metric: Metric | None) -> PairwiseVotes:
+    """Return the votes; preferences need no metric, so it may be None."""
     return PairwiseVotes(results.task, metric or _unasked, results.evidence.task_hash)
 
 

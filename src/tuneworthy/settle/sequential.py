@@ -62,10 +62,10 @@ class SequentialSettling:
         study: Evidence,
         policy: Policy,
         arms: SettlingArms,
-        ballot: PairwiseVotes,
+        votes: PairwiseVotes,
         pairs: Sequence[Pair],
     ) -> None:
-        self._study, self._policy, self._arms, self._ballot = study, policy, arms, ballot
+        self._study, self._policy, self._arms, self._votes = study, policy, arms, votes
         self._pairs = {(pair.arm, pair.versus): pair for pair in pairs}
         self._streams: dict[Names, PairStream] = {}
         self._drawn: dict[int, dict[str, Answer]] = {}
@@ -112,10 +112,10 @@ class SequentialSettling:
             query = self._arms.query(stream.at)
             first, second = (self._answer(name, stream.at) for name in open_pair.names)
             clicks = [click for click in self.clicks if click.input == query.id]
-            difference_range = self._ballot.difference(query, first, second, clicks)
+            difference_range = self._votes.difference(query, first, second, clicks)
             if difference_range is None:
-                return self._repeat() or self._ballot.question(query, first, second)
-            stream.see(difference_range, self._ballot.says(first) != self._ballot.says(second))
+                return self._repeat() or self._votes.question(query, first, second)
+            stream.see(difference_range, self._votes.says(first) != self._votes.says(second))
             self._now = self._evidence()
 
     def _answer(self, name: str, at: int) -> Answer:
@@ -126,7 +126,7 @@ class SequentialSettling:
     def _repeat(self) -> Question | None:
         """Return a pair that is due for a repeat, its sides swapped; None if none is."""
         drawn_queries = {query.id: query for query in map(self._arms.query, self._drawn)}
-        for old in self._ballot.repeats(self.clicks):
+        for old in self._votes.repeats(self.clicks):
             if old.input in drawn_queries:  # else the file of inputs has changed
                 return Question(drawn_queries[old.input], old.right, old.left, again=True)
         return None
@@ -162,7 +162,7 @@ class SequentialSettling:
         return PairStream(level, scored, planned, pool)
 
     def _kind(self, names: Names) -> Literal["new", "all", "preference"]:
-        if self._ballot.by_preference:
+        if self._votes.by_preference:
             return "preference"
         return "all" if self._arms.same(names) else "new"
 
@@ -232,7 +232,7 @@ class SequentialSettling:
             skipped=sum(click.choice == "skip" for click in first),
             again=again,
             agreed=agreed,
-            points="preference" if self._ballot.by_preference else "score",
+            points="preference" if self._votes.by_preference else "score",
             left=(self.left[0], self.left[-1]),
             ended=ended,
         )

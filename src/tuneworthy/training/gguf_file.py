@@ -60,12 +60,15 @@ def refusal(engine: Any) -> str:
 def merged_weights(engine: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield the engine's weights by their names in transformers, adapter added, in fp32."""
     changes = engine.adapter.changes if engine.adapter else {}
+    gains = engine.adapter.gains if engine.adapter else {}
     for name, weight in engine.module.named_parameters():
         signals.check()
         whole = weight.detach().cpu().float()
         if change := changes.get(name.removesuffix(".weight")):
             first, second, scale = change
             whole = whole + scale * (second.cpu().float() @ first.cpu().float())
+            if (gain := gains.get(name.removesuffix(".weight"))) is not None:  # DoRA
+                whole = gain.cpu().float()[:, None] * whole
         yield name, whole
 
 

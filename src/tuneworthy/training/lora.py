@@ -170,7 +170,7 @@ def _fit(
         "dev_seconds": watch.seconds,
         "parameters": sum(p.numel() for p in wrapped.parameters() if p.requires_grad),
         "shared_prompt": net.shares,
-        "gradient": "written out" if net.hand else "autograd",
+        "gradient": "written out" if net.trainer else "autograd",
         "memory": opened.memory,
         "seed": seed,
         **({"replay": old.account()} if lessons.replay else {}),

@@ -31,19 +31,19 @@ class Net:
     """A causal language model, split into body and head where that is exact.
 
     `head` is None if the logits are more than head(body): then the whole model is called. `shares`:
-    whether many rows can use the keys and values of one prompt. `word` is the cache argument's name
-    in this version of transformers. `hand` is the path with a hand-written gradient, if this
-    model's layers support it. `fit.tokens` are the most padded tokens read at once, if memory
-    limits them. `lanes` are the parts of a batch read at once; None: as many as torch has threads.
-    `objective` replaces the likelihood of the answer tokens in training.
+    whether many rows can use the keys and values of one prompt. `cache_argument` is the name of
+    the cache's argument in this version of transformers. `trainer` is the path with a hand-written
+    gradient, if this model's layers support it. `fit.tokens` are the most padded tokens read at
+    once, if memory limits them. `lanes` are the parts of a batch read at once; None: as many as
+    torch has threads. `objective` replaces the likelihood of the answer tokens in training.
     """
 
     module: Any
     body: Any
     head: Any | None
     shares: bool
-    word: str
-    hand: Any = None
+    cache_argument: str
+    trainer: Any = None
     fit: BatchLimits = field(default_factory=BatchLimits)
     lanes: int | None = None
     objective: TokenLoss | None = None
@@ -55,12 +55,12 @@ class Net:
     @property
     def proof(self) -> tuple[bool, bool, bool]:
         """Return whether head, shared prompt and hand-written gradient passed their checks."""
-        return self.head is not None, self.shares, self.hand is not None
+        return self.head is not None, self.shares, self.trainer is not None
 
     def rest(self) -> None:
         """Free the memory that steps reuse; the next step allocates it again."""
-        if self.hand:
-            self.hand.stack.rest()
+        if self.trainer:
+            self.trainer.stack.rest()
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,11 @@ def open_net(
     net = Net(module, body, head, _plain_cache(module), word)
     whole, shares = known[:2] if known else _proved(net, probe, share)
     net = replace(net, head=head if whole else None, shares=shares)
-    hand = cpu_engine.open_trainer(module, shares) if by_hand else None
-    if hand is None:
+    trainer = cpu_engine.open_trainer(module, shares) if by_hand else None
+    if trainer is None:
         return net
-    right = known[2] if known else hand.proved(_probe_rows(probe), partial(_slopes, net))
-    return replace(net, hand=hand) if right else net
+    right = known[2] if known else trainer.proved(_probe_rows(probe), partial(_slopes, net))
+    return replace(net, trainer=trainer) if right else net
 
 
 def open_plain(module: Any) -> Net:
@@ -168,7 +168,7 @@ def read_trunk(net: Net, ids: Sequence[int]) -> Trunk:
     """Read the shared prompt once; its keys and values stay part of the graph."""
     cache = DynamicCache(config=net.module.config)
     tokens = torch.tensor([list(ids)], device=net.module.device)
-    net.body(input_ids=tokens, use_cache=True, **{net.word: cache})
+    net.body(input_ids=tokens, use_cache=True, **{net.cache_argument: cache})
     made = [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
     leaves = [m.detach().requires_grad_(m.requires_grad) for m in made]
     return Trunk(len(ids), made, leaves)
@@ -234,8 +234,8 @@ def backward(
     `budget` padded tokens are read at once; the parts run in parallel and their gradients are
     summed in fixed order. If memory runs out, parts are halved, from then on too.
     """
-    if net.hand:
-        by_row, slopes = net.hand.backward(batch, budget)
+    if net.trainer:
+        by_row, slopes = net.trainer.backward(batch, budget)
         for weight, slope in slopes:
             weight.grad = slope
         return list(by_row)
@@ -295,8 +295,8 @@ def evaluate(net: Net, rows: Sequence[EncodedExample], budget: int) -> tuple[flo
     if not rows:
         return None
     net = replace(net, objective=None)
-    if net.hand:
-        losses_ = Losses(None, *net.hand.evaluate(rows, budget))
+    if net.trainer:
+        losses_ = Losses(None, *net.trainer.evaluate(rows, budget))
         return _means(losses_, rows)
     with torch.no_grad():
         trunk = read_common_prefix(net, rows)
@@ -336,7 +336,7 @@ def _given(net: Net, count: int, trunk: Trunk | None) -> dict[str, Any]:
         return {"use_cache": False}
     wide = [leaf.expand(count, *leaf.shape[1:]) for leaf in trunk.leaves]
     cache = DynamicCache(zip(wide[::2], wide[1::2], strict=True), config=net.module.config)
-    return {"use_cache": True, net.word: cache}
+    return {"use_cache": True, net.cache_argument: cache}
 
 
 def _hidden(net: Net, ids: Any, trunk: Trunk | None) -> Any:

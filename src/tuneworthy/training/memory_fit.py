@@ -50,7 +50,7 @@ def within(net: Net, memory: dict[str, Any]) -> Net:
         checkpoint_layers(net)
     if _general(net):
         net.fit.tokens = memory["part_tokens"]
-    return replace(net, hand=None) if memory["checkpointing"] else net
+    return replace(net, trainer=None) if memory["checkpointing"] else net
 
 
 def _general(net: Net) -> bool:
@@ -113,9 +113,9 @@ def estimate(
     shape = _memory.shape_of(net.module.config.to_dict(), shapes)
     own, device = net.module.dtype.itemsize, net.module.device.type
     size = own if lora else max(own, WHOLE_SIZE)
-    count = 1 if net.hand else net.parallel(min(pace.batch, len(rows)))
+    count = 1 if net.trainer else net.parallel(min(pace.batch, len(rows)))
 
-    way: _memory.Way = "written out" if net.hand else "autograd"
+    way: _memory.Way = "written out" if net.trainer else "autograd"
     if checkpointing:
         way = "checkpointing"
 
@@ -155,7 +155,7 @@ def _steps(
         step = []
         for group in parts(batch, max(1, pace.part_tokens // count), shared, count):
             length = max(len(batch[i].ids) for i in group) - shared
-            if net.hand:
+            if net.trainer:
                 length += -(length - 1) % cpu_engine.ROUND  # the last token is not read
             scored = sum(len(batch[i].ids) - batch[i].start for i in group)
             if net.head is None:

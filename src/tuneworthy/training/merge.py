@@ -17,7 +17,10 @@ from safetensors.torch import load_file, save_file
 
 from tuneworthy.core.errors import ModelError
 from tuneworthy.ledger import signals
+from tuneworthy.models.local.tuned_weights import WEIGHTS
 from tuneworthy.models.local.weights import check_folder
+from tuneworthy.training.adapter import read_sealed, seal
+from tuneworthy.training.gguf_file import merged_weights
 
 _HEAD = "base_model.model."
 _OTHER = ("*.json", "*.jinja", "tokenizer.model", "*.txt")
@@ -49,12 +52,47 @@ def merge_adapter(base: Path, adapter: Path, changes: Mapping[str, Any], out: Pa
             got=", ".join(sorted(left)[:3]),
             fix="use the PEFT folder, or merge with peft's merge_and_unload",
         )
+    _copy_others(base, out)
+    check_merged(base, adapter, changes, out)
+    return " and ".join(sorted(kinds))
+
+
+def write_merged(engine: Any, base: Path, out: Path) -> str:
+    """Write an engine's weights with its adapter merged in; return the precision of the files.
+
+    For adapters that are no sum (DoRA) and models that keep fewer layers: the config is the
+    engine's own. Raises ModelError if what was read back is not what was merged.
+    """
+    out.mkdir(parents=True)
+    kinds = {name: weight.dtype for name, weight in engine.module.named_parameters()}
+    file = out / "model.safetensors"
+    whole = {name: weight.to(kinds[name]).contiguous() for name, weight in merged_weights(engine)}
+    save_file(whole, file, metadata={"format": "pt"})
+    written = load_file(file)
+    if wrong := [name for name in whole if not torch.equal(whole[name], written[name])]:
+        raise ModelError("a merged tensor was not written as it is", where=str(file), got=wrong[0],
+                         fix="build again; if it comes back, report it as a bug")  # fmt: skip
+    _copy_others(base, out)
+    engine.module.config.to_json_file(out / "config.json")
+    return " and ".join(sorted({str(kind).removeprefix("torch.") for kind in kinds.values()}))
+
+
+def copy_whole(trained: Path, base: Path, out: Path) -> None:
+    """Copy a folder of trained weights and its manifest, and the base's tokenizer files."""
+    out.mkdir(parents=True)
+    _copy_others(base, out)
+    for name in (WEIGHTS, "config.json"):
+        shutil.copyfile(trained / name, out / name)
+    about = read_sealed(trained, WEIGHTS) or {}
+    seal(out, {key: value for key, value in about.items() if key not in ("files", "schema")})
+
+
+def _copy_others(base: Path, out: Path) -> None:
+    """Copy config, tokenizer and template files of a model folder."""
     for pattern in _OTHER:
         for path in base.glob(pattern):
             if path.name not in _NOT:
                 shutil.copyfile(path, out / path.name)
-    check_merged(base, adapter, changes, out)
-    return " and ".join(sorted(kinds))
 
 
 def check_merged(base: Path, adapter: Path, changes: Mapping[str, Any], out: Path) -> None:

@@ -27,7 +27,7 @@ from serve_kit import (
 from tuneworthy.core.artefact import Pack
 from tuneworthy.core.errors import ProviderError
 from tuneworthy.models.scripted import Scripted, open_scripted
-from tuneworthy.serve import http_app
+from tuneworthy.serve import request_body
 
 ECHO = {"scripted:echo": open_scripted("echo", None)}
 
@@ -164,7 +164,7 @@ def test_a_body_that_lies_about_its_length_is_cut_off(echo):
 
 
 def test_a_body_that_drips_is_given_up(monkeypatch):
-    monkeypatch.setattr(http_app, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(request_body, "BODY_SECONDS", 0.3)
     with served(ECHO) as (address, _):
         name, _, port = address.removeprefix("http://").partition(":")
         with socket.create_connection((name, int(port)), timeout=20) as opened:

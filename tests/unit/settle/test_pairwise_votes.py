@@ -25,7 +25,7 @@ def task(kind="label", metric=None, labels=LABELS):
     return made.at(Path())
 
 
-def ballot(kind="label", metric=None, seed="s", **more):
+def votes(kind="label", metric=None, seed="s", **more):
     made = task(kind, metric, **more)
     return PairwiseVotes(made, scorer(made), seed)
 
@@ -45,7 +45,7 @@ def click(left, right, choice, **more):
 
 
 def known(kind, one, other, *clicks, metric=None):
-    return ballot(kind, metric).difference(query(), answer(one), answer(other), clicks)
+    return votes(kind, metric).difference(query(), answer(one), answer(other), clicks)
 
 
 @pytest.mark.parametrize(
@@ -107,15 +107,15 @@ def test_a_graded_metric_scores_against_the_right_answer():
 
 def test_free_text_is_compared_by_preference():
     pair = ("a text", "another text")
-    assert ballot("text").by_preference
-    assert not ballot("text", "exact").by_preference
+    assert votes("text").by_preference
+    assert not votes("text", "exact").by_preference
     assert known("text", *pair, click(*pair, "right")) == (-1, -1)
     assert known("text", *pair, click(*pair, "wrong")) == (0, 0)
     assert known("text", pair[0], "a third", click(*pair, "left")) is None
 
 
 def test_what_can_not_be_right_is_refused():
-    made = ballot()
+    made = votes()
     assert made.refusal(query(), click("what?", "refund", "left"))
     assert made.refusal(query(), click("what?", "refund", "typed", gold="nonsense"))
     assert not made.refusal(query(), click("what?", "refund", "right"))
@@ -123,7 +123,7 @@ def test_what_can_not_be_right_is_refused():
 
 
 def test_a_failed_answer_is_wrong_and_shown_as_none():
-    made, failed = ballot(), Answer(case="q1", text="refund", finish="error", error="down")
+    made, failed = votes(), Answer(case="q1", text="refund", finish="error", error="down")
     asked = made.question(query(), failed, answer("refund"))
     assert {asked.left, asked.right} == {"", "refund"}
     right = click(asked.left, asked.right, "left" if asked.left else "right")
@@ -134,7 +134,7 @@ def test_sides_tell_nothing_of_the_arms():
     """The side depends on seed and texts alone: swap the arms and the question is the same."""
     left = 0
     for at in range(400):
-        one, other = query(f"q{at}"), ballot()
+        one, other = query(f"q{at}"), votes()
         asked = other.question(one, answer("refund"), answer("delivery"))
         assert asked == other.question(one, answer("delivery"), answer("refund"))
         left += asked.left == "refund"
@@ -143,19 +143,19 @@ def test_sides_tell_nothing_of_the_arms():
 
 def test_a_tenth_of_the_pairs_comes_again_and_agreement_is_counted():
     clicks = [click("refund", "delivery", "left", input=f"q{at}") for at in range(500)]
-    due = list(ballot().repeats(clicks))
+    due = list(votes().repeats(clicks))
     assert 30 <= len(due) <= 70
     assert not {one.input for one in due} & {one.input for one in clicks[-3:]}
     again = [click(c.right, c.left, "right", input=c.input, again=True) for c in due]
     late = {one.input for one in clicks[-3:]}
-    assert {one.input for one in ballot().repeats([*clicks, *again])} <= late
+    assert {one.input for one in votes().repeats([*clicks, *again])} <= late
     assert agreement([*clicks, *again]) == (len(due), len(due))
     by_side = [c.model_copy(update={"choice": "left"}) for c in again]  # always the left one
     assert agreement([*clicks, *by_side]) == (0, len(due))
 
 
 def test_right_answers_become_rows_once_an_input():
-    made, one = ballot(), query("q1")
+    made, one = votes(), query("q1")
     clicks = [
         click("refund", "delivery", "wrong"),
         click("refund", "warranty", "right"),
@@ -168,7 +168,7 @@ def test_right_answers_become_rows_once_an_input():
     chat = Query(id="q1", messages=turns)
     row = gold_rows(made, clicks, [chat])[0]
     assert [turn["role"] for turn in row["messages"]] == ["system", "user", "assistant"]
-    text = gold_rows(ballot("text"), [click("a", "b", "left")], [one])[0]
+    text = gold_rows(votes("text"), [click("a", "b", "left")], [one])[0]
     assert text["meta"] == {"from": "settle", "right": "preferred"}
 
 

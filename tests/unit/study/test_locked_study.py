@@ -122,8 +122,8 @@ def test_recorded_answers_without_ids_keep_their_order(path):
     task = json.loads(path.read_text())
     task["present"]["match"] = "order"
     path.write_text(json.dumps(task))
-    for wishes in (RunOptions(), UNLOCK):
-        results = tuneworthy.run(path, wishes).results
+    for options in (RunOptions(), UNLOCK):
+        results = tuneworthy.run(path, options).results
         given = {a.case: a.text for r in results.runs if r.spec.name == "present"
                  for a in r.answers}  # fmt: skip
         assert given == {case.id: logged[case.id]["answer"] for case in results.cases}

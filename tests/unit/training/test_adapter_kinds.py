@@ -138,7 +138,7 @@ def test_the_gradient_of_magnitudes_is_autograd_s(tiny):
     peft = lora_twin(tiny.model("llama", 1), LoraShape(rank=4, dora=True), 0)
     named = {n: w for n, w in peft.named_parameters() if w.requires_grad}
     net = open_net(peft.base_model.model, rows[0].ids, by_hand=False)
-    assert net.hand is None
+    assert net.trainer is None
     backward(net, rows, 120, list(named.values()))
     total = sum(
         torch.nn.functional.cross_entropy(

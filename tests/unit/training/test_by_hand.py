@@ -59,10 +59,10 @@ def apart(one, other):
 @pytest.mark.parametrize("kind", KINDS)
 def test_n21_loss_and_gradient_equal_those_of_autograd(tiny, kind, share):
     net, rows = opened(tiny, kind, share=share)
-    assert net.hand is not None
-    assert net.hand.shares == share
+    assert net.trainer is not None
+    assert net.trainer.shares == share
     losses, slopes = gradient(net, rows)
-    truth, slopes_of_autograd = gradient(replace(net, hand=None, shares=False), rows)
+    truth, slopes_of_autograd = gradient(replace(net, trainer=None, shares=False), rows)
     assert losses == pytest.approx(truth, rel=1e-6)  # its norms and turns are fp32 even in fp64
     assert apart(slopes, slopes_of_autograd) < 1e-5
 
@@ -80,10 +80,10 @@ def test_narrow_precisions_are_as_near_the_truth_as_autograd_is(tiny, kind, whol
     for dtype, most in (("float32", 1e-5), ("bfloat16", 0.1)):
         net, _ = opened(tiny, kind, dtype, whole=whole)
         net.module.load_state_dict(state)
-        assert net.hand is not None
-        assert net.hand.plain == (own_gemm_available() and dtype == "bfloat16" and whole)
+        assert net.trainer is not None
+        assert net.trainer.plain == (own_gemm_available() and dtype == "bfloat16" and whole)
         _, slopes = gradient(net, rows)
-        _, theirs = gradient(replace(net, hand=None), rows)
+        _, theirs = gradient(replace(net, trainer=None), rows)
         assert slopes.dtype == torch.float32  # adapters and their gradient stay wide
         assert apart(slopes.double(), truth) < max(most, 1.5 * apart(theirs.double(), truth))
         assert apart(slopes.double(), truth) < 2 * most
@@ -199,7 +199,7 @@ def test_lists_of_calls_made_at_once_change_nothing(tiny, monkeypatch, share, pa
     losses, slopes = gradient(net, rows)
     monkeypatch.setattr(attention, "_BLOCK", block)
     monkeypatch.setattr(attention, "_KEPT", kept)
-    hand, products = net.hand.stack, [0, 0, 0]
+    hand, products = net.trainer.stack, [0, 0, 0]
     monkeypatch.setattr(hand, "sides", lambda tokens: 3)
     for turn in (1, -1):
         monkeypatch.setattr(
@@ -312,10 +312,10 @@ def test_calls_written_down_once_serve_every_step_of_their_shape(tiny, monkeypat
     other = [shorter(longest, n) for n in (0, 4, 5, 9)]
     other = [replace(row, ids=tuple(id_ ^ 1 for id_ in row.ids)) for row in other]
     _, slopes = gradient(net, one)
-    (kept,) = net.hand.stack.tapes.values()
+    (kept,) = net.trainer.stack.tapes.values()
     calls = len(kept.there), len(kept.back)
     losses, again = gradient(net, other, anew=False)
-    assert [*net.hand.stack.tapes.values()] == [kept]
+    assert [*net.trainer.stack.tapes.values()] == [kept]
     assert (len(kept.there), len(kept.back)) == calls
     assert torch.equal(gradient(net, one, anew=False)[1], slopes)
     truth, fresh = gradient(net, other)
@@ -347,13 +347,13 @@ def test_a_backward_pass_written_later_spares_what_the_forward_pass_left(tiny, m
     net.rest()
     evaluate(net, rows, ENDLESS)
     gradient(net, rows[:1], anew=False)  # takes less memory
-    (tape, _) = net.hand.stack.tapes.values()
+    (tape, _) = net.trainer.stack.tapes.values()
     assert tape.dx is None
     assert torch.equal(gradient(net, rows, anew=False)[1], slopes)
     net.rest()
     evaluate(net, rows, ENDLESS)
     gradient(net, rows[:1], anew=False)
-    (tape, other) = net.hand.stack.tapes.values()
+    (tape, other) = net.trainer.stack.tapes.values()
     monkeypatch.setattr(tape, "end", other.end)  # the control
     assert apart(gradient(net, rows, anew=False)[1], slopes) > 1e-3
 
@@ -365,10 +365,10 @@ def test_calls_of_a_few_shapes_are_kept(tiny, monkeypatch):
     net, rows = opened(tiny)
     for count in (2, 3, 4, 2):
         gradient(net, rows[:count], anew=False)
-    assert [key[-1][0] for key in net.hand.stack.tapes] == [4, 2]
+    assert [key[-1][0] for key in net.trainer.stack.tapes] == [4, 2]
     net.rest()
-    assert not net.hand.stack.tapes
-    assert not net.hand.stack.memory.chunks
+    assert not net.trainer.stack.tapes
+    assert not net.trainer.stack.memory.chunks
 
 
 def test_n2_gradients_equal_finite_differences(tiny):
@@ -393,7 +393,7 @@ def test_dev_loss_and_probability_of_the_end_equal_those_of_autograd(tiny):
     from tuneworthy.training.loss import evaluate
 
     net, rows = opened(tiny)
-    assert evaluate(net, rows, 60) == pytest.approx(evaluate(replace(net, hand=None), rows, 60))
+    assert evaluate(net, rows, 60) == pytest.approx(evaluate(replace(net, trainer=None), rows, 60))
 
 
 @pytest.mark.parametrize("fault", ["mask", "turn", "norm", "adapter"])
@@ -480,9 +480,9 @@ def test_only_some_layers_adapted(tiny):
     net = open_net(
         lora_twin(tiny.model("llama", 0, "float64"), shape, 0).base_model.model, rows[0].ids
     )
-    assert net.hand is not None
+    assert net.trainer is not None
     _, slopes = gradient(net, rows)
-    assert apart(slopes, gradient(replace(net, hand=None), rows)[1]) < 1e-6
+    assert apart(slopes, gradient(replace(net, trainer=None), rows)[1]) < 1e-6
 
 
 @pytest.mark.parametrize("name", ["_forward", "_backward"])
@@ -534,11 +534,11 @@ def test_the_proof_allows_what_half_precision_scatters_and_no_more(tiny, nats, l
 
     net, rows = opened(tiny, dtype="bfloat16")
     some = [row for row in rows if row.trained < 30][:2]
-    tokens, general = sum(row.trained for row in some), replace(net, hand=None, shares=False)
+    tokens, general = sum(row.trained for row in some), replace(net, trainer=None, shares=False)
 
     def truth(given, weights):
         losses, slopes = forward._slopes(general, given, weights)
         moved = [loss + nats * tokens / len(losses) for loss in losses]
         return moved, [slope * length for slope in slopes]
 
-    assert by_hand.matches_autograd(net.hand, some, truth) is taken
+    assert by_hand.matches_autograd(net.trainer, some, truth) is taken

@@ -117,7 +117,7 @@ def test_two_steps_are_those_of_transformers_and_torch(tiny, kind, share):
     copy = trained_copy(base)
     net = open_net(copy, rows[0].ids, share, by_hand=False)
     assert net.shares is share
-    assert net.hand is None
+    assert net.trainer is None
     train(net, rows, pace, 3, lambda epoch: None)
 
     def apart(other):

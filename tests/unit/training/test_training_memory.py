@@ -25,7 +25,7 @@ def adapted(module, rank=RANK, seed=0, hand=False):
             if "lora_B" in name:
                 weight.normal_(std=0.05, generator=torch.Generator().manual_seed(seed))
     net = open_net(wrapped.base_model.model, range(7, 27))
-    net = net if hand else replace(net, hand=None)
+    net = net if hand else replace(net, trainer=None)
     return net, [weight for weight in wrapped.parameters() if weight.requires_grad]
 
 
@@ -98,7 +98,7 @@ def test_the_estimate_of_the_written_out_gradient_is_what_its_memory_holds(tiny,
     from tuneworthy.training.twin import LoraShape
 
     net, _ = adapted(tiny.model("llama", dtype=dtype, **SHAPE), hand=True)
-    batch, stack = rows(4, shared, own=40), net.hand.stack
+    batch, stack = rows(4, shared, own=40), net.trainer.stack
     stack.adapters.refresh()
 
     prompt = [by_hand._inputs(batch[:1], 0, len(batch[0].ids) - 1)[:, :shared]] if shared else []
@@ -286,7 +286,7 @@ def test_the_general_path_reads_as_many_tokens_at_once_as_fit(tiny, monkeypatch)
     found = {}
     for free in (10**11, 120_000_000):
         net, _ = adapted(tiny.model("llama", num_hidden_layers=12, **SHAPE))
-        assert net.hand is None
+        assert net.trainer is None
         batch = rows(64, 0, own=80)
         monkeypatch.setattr(memory, "free_memory", lambda device, free=free: free)
         told = memory.fit_memory(

@@ -46,8 +46,8 @@ def begun():
     }, looks=2)  # fmt: skip
     task = Task(name="t", instruction="i", data=Data(file="rows.jsonl"),
                 output=Output(type="label", labels=tuple(SAYS.values()))).at(Path())  # fmt: skip
-    ballot = PairwiseVotes(task, scorer(task), "s")
-    return SequentialSettling(evidence, Policy(margin=0.05), Apart(), ballot, evidence.pairs)
+    votes = PairwiseVotes(task, scorer(task), "s")
+    return SequentialSettling(evidence, Policy(margin=0.05), Apart(), votes, evidence.pairs)
 
 
 def person(asked):
@@ -79,7 +79,7 @@ def test_inputs_that_are_gone_are_not_shown_again():
     live = begun()
     live.clicks += [PairwiseVote(input=f"gone{n}", left="refund", right="delivery", choice="left")
                     for n in range(400)]  # fmt: skip
-    assert list(live._ballot.repeats(live.clicks))
+    assert list(live._votes.repeats(live.clicks))
     assert live._repeat() is None
 
 

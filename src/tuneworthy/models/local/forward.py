@@ -42,16 +42,16 @@ class Net:
     """A causal language model and its properties.
 
     `shares`: a prefix can be read once for many rows (checked on a probe). `window`: beyond this
-    many tokens some layer does not see all, so nothing is shared. `word` is the cache argument's
-    name in this version of transformers. `decoder` runs the layers directly from their weights, if
-    they are supported and it gives the same logits. `fit` bounds a batch.
+    many tokens some layer does not see all, so nothing is shared. `cache_argument` is the name of
+    the cache's argument in this version of transformers. `decoder` runs the layers directly from
+    their weights, if they are supported and it gives the same logits. `fit` bounds a batch.
     """
 
     module: Any
     layers: int
     vocab: int
     window: int | None
-    word: str
+    cache_argument: str
     shares: bool
     decoder: Any = None
     fit: BatchLimits = field(default_factory=BatchLimits)
@@ -114,7 +114,7 @@ def open_net(module: Any, *, direct: bool = True) -> Net:
         layers=config.num_hidden_layers,
         vocab=int(module.get_output_embeddings().weight.shape[0]),
         window=min(windows, default=None),
-        word="cache" if "cache" in takes else "past_key_values",
+        cache_argument="cache" if "cache" in takes else "past_key_values",
         shares=config._attn_implementation == NAME,
     )
     if not net.shares:
@@ -276,6 +276,6 @@ def _call(net: Net, ids: Any, cache: Any, look: Any, position: Any, *, keep: int
         position_ids=position,
         use_cache=True,
         logits_to_keep=kept,
-        **{net.word: cache},
+        **{net.cache_argument: cache},
         **given,
     ).logits

@@ -32,17 +32,25 @@ def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
     return shlex.join([*words, "--lora-modules", f"{safe}={adapter.resolve()}"])
 
 
-def build_commands(spec: str, home: Path, folder: Path, forms: Sequence[str]) -> tuple[str, ...]:
+def build_commands(
+    spec: str, home: Path, folder: Path, forms: Sequence[str], *, whole_base: bool = True
+) -> tuple[str, ...]:
     """Return the recommended commands that serve an artefact folder, one a way.
 
-    The name that they serve is the folder's, which ends in the hash of its content.
+    The name that they serve is the folder's, which ends in the hash of its content. `whole_base`
+    False: the adapter belongs to a copy of the base with fewer layers, so only tuneworthy opens it.
     """
     name, found = folder.name, [f"tuneworthy serve {shlex.quote(str(folder))}"]
-    if "peft" in forms and (command := serve_command(spec, home, folder / "peft", name)):
+    if (
+        whole_base
+        and "peft" in forms
+        and (command := serve_command(spec, home, folder / "peft", name))
+    ):
         found.append(command)
-    if "merged" in forms:
-        merged = str((folder / "merged").resolve())
-        found.append(shlex.join(["vllm", "serve", merged, "--served-model-name", name]))
+    for form in ("merged", "weights"):
+        if form in forms:
+            whole = str((folder / form).resolve())
+            found.append(shlex.join(["vllm", "serve", whole, "--served-model-name", name]))
     if "gguf" in forms:
         gguf = (folder / "gguf").resolve()
         found.append(shlex.join(["llama-server", "-m", str(gguf / "model-q8_0.gguf"),

@@ -9,7 +9,7 @@ import json
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,11 @@ _BITS = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """One entry of a header: its dtype and its shape."""
+    """One entry of a header: its dtype, its shape, and the place of its first byte in the file."""
 
     kind: str
     shape: tuple[int, ...]
+    start: int = field(default=0, compare=False)
 
     @property
     def whole(self) -> bool:
@@ -68,7 +69,7 @@ def header_of(file: Path) -> dict[str, Tensor]:
     try:
         entries = json.loads(raw, object_pairs_hook=_once)
         entries.pop("__metadata__", None)
-        table = {str(name): _tensor(entry) for name, entry in entries.items()}
+        table = {str(name): _tensor(entry, 8 + length) for name, entry in entries.items()}
         _check_places([entry["data_offsets"] for entry in entries.values()])
         ends = [entry["data_offsets"][1] for entry in entries.values()]
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
@@ -86,7 +87,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return unique
 
 
-def _tensor(entry: dict[str, Any]) -> Tensor:
+def _tensor(entry: dict[str, Any], data: int) -> Tensor:
     kind, shape, (low, high) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if kind not in _BITS:
         raise ValueError(f"unknown number type {kind!r}")
@@ -94,7 +95,7 @@ def _tensor(entry: dict[str, Any]) -> Tensor:
         raise ValueError("a shape or a place is impossible")
     if 8 * (high - low) != math.prod(shape) * _BITS[kind]:
         raise ValueError("a tensor's bytes don't fit its shape")
-    return Tensor(kind, tuple(shape))
+    return Tensor(kind, tuple(shape), data + low)
 
 
 def _count(value: Any) -> bool:

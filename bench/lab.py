@@ -1,0 +1,131 @@
+"""The cases of the lab, run for real on the embedded model: their records, and their detectors.
+
+usage: lab.py records [SLUG ...]      write src/tuneworthy/lab/records: planted run, clean twin and
+                                      up to 12 settings of the knobs of each case, on seed 0
+       lab.py seeds [N] [SLUG ...]    planted run and clean twin on N seeds (default 5): how often
+                                      each detector finds its failure, and how often it finds one
+                                      in the clean twin; writes bench/results/lab.json
+
+Every run is stored when it is over, below TUNEWORTHY_CACHE (or ~/.cache/tuneworthy), and made once:
+stop the command and start it again as you like. A case that fails is named, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from _bench import write
+from scipy.stats import beta
+
+from tuneworthy.core.errors import TuneworthyError
+from tuneworthy.lab.cases import LabCase, all_cases, case_of
+from tuneworthy.lab.record_all import Recorder, settings
+from tuneworthy.lab.run_case import LabRun
+from tuneworthy.models import open_model
+from tuneworthy.models.local.weights import cache_folder
+
+SPEC, SEEDS = "smollm2-135m", 5
+
+
+def recorder() -> Recorder:
+    """Return what runs the cases on the embedded model."""
+    return Recorder(lambda: open_model(SPEC, folder=Path()), cache_folder() / "lab-runs")
+
+
+def write_records(cases: Sequence[LabCase]) -> None:
+    """Record every case on seed 0."""
+    record = recorder()
+    for case in cases:
+        configs = [("twin", case.config("twin")), ("plant", case.config("plant"))]
+        configs += [("own", config) for config in settings(case)]
+        sizes = []
+        for role, config in configs:
+            path = _tried(case, partial(record.ship, LabRun(case, config, 0, role)))
+            sizes += [path.stat().st_size] if path else []
+        print(f"{case.slug}: {len(sizes)} records, {sum(sizes) / 1000:.0f} kB", flush=True)
+
+
+def detect_all(cases: Sequence[LabCase], seeds: int) -> None:
+    """Run the detectors on planted runs and clean twins; write the table at the end."""
+    record, table = recorder(), dict[str, dict[str, Any]]()
+    for case in cases:
+        rows = {
+            str(seed): _tried(case, partial(_detected, record, case, seed)) for seed in range(seeds)
+        }
+        table[case.slug] = rows
+        found = [row["found"] for row in rows.values() if row]
+        false = [row["false"] for row in rows.values() if row]
+        print(f"{case.slug}: found {sum(found)} of {len(found)}, false {sum(false)}", flush=True)
+    write("lab", {"model": SPEC, "seeds": seeds, "cases": table, **_pooled(table)})
+
+
+def _detected(record: Recorder, case: LabCase, seed: int) -> dict[str, Any]:
+    plant, twin = (record.events(LabRun(case, case.config(role), seed, role))[-1]
+                   for role in ("plant", "twin"))  # fmt: skip
+    return {
+        "found": plant["finding"]["found"] is True,
+        "false": twin["finding"]["found"] is True,
+        "value": plant["finding"]["value"],
+        "twin_value": twin["finding"]["value"],
+        "plant_passes": all(check["passed"] for check in plant["checks"]),
+        "twin_passes": all(check["passed"] for check in twin["checks"]),
+        "seconds": [plant["seconds"], twin["seconds"]],
+    }
+
+
+def _pooled(table: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the pooled rates with their 95 % intervals, as the printed summary has them."""
+    rows = [row for case in table.values() for row in case.values() if row]
+    counts = {
+        "planted faults found": sum(row["found"] for row in rows),
+        "clean twins with a finding": sum(row["false"] for row in rows),
+        "planted runs that pass all conditions": sum(row["plant_passes"] for row in rows),
+        "clean twins that pass all conditions": sum(row["twin_passes"] for row in rows),
+    }
+    n = len(rows)
+    failed = sum(row is None for case in table.values() for row in case.values())
+    summary = {what: f"{k} of {n} ({_interval(k, n)})" for what, k in counts.items()}
+    return {"runs": n, "failed": failed, "summary": summary}
+
+
+def _interval(k: int, n: int) -> str:
+    """Return the exact 95 % interval of k of n (Clopper and Pearson 1934)."""
+    low = beta.ppf(0.025, k, n - k + 1) if k else 0.0
+    high = beta.ppf(0.975, k + 1, n - k) if k < n else 1.0
+    return f"{low:.3f} to {high:.3f}"
+
+
+def _tried(case: LabCase, work: Callable[[], Any]) -> Any:
+    """Return the result, or None for a run that fails; name it and go on with the rest."""
+    try:
+        return work()
+    except Exception as error:
+        if not isinstance(error, TuneworthyError):
+            traceback.print_exc()
+        print(f"{case.slug} failed: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+        return None
+
+
+def _chosen(names: Sequence[str]) -> Iterator[LabCase]:
+    yield from map(case_of, names) if names else all_cases().values()
+
+
+def main() -> None:
+    """Run the command of the command line."""
+    words = sys.argv[1:]
+    if words[:1] == ["records"]:
+        write_records(list(_chosen(words[1:])))
+    elif words[:1] == ["seeds"]:
+        count = int(words[1]) if words[1:] and words[1].isdigit() else SEEDS
+        detect_all(list(_chosen([word for word in words[1:] if not word.isdigit()])), count)
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()

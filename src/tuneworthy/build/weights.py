@@ -1,0 +1,51 @@
+"""All weights as full tuning left them, with config and tokenizer: a whole transformers folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tuneworthy.build._parts import Parts
+from tuneworthy.core.artefact import Artefact
+from tuneworthy.deploy.artefact_folder import WHOLE
+from tuneworthy.deploy.parity import Engine
+
+FORM, NEEDED = WHOLE, True
+
+
+def applies(artefact: Artefact) -> str:
+    """Return why the form does not apply, or ""."""
+    if artefact.pack.weights:
+        return ""
+    trained = artefact.pack.adapter
+    return "an adapter was trained, not all weights" if trained else "nothing was trained"
+
+
+def size(parts: Parts) -> int:
+    """Return the bytes of the trained tensors."""
+    from tuneworthy.models.local.tuned_weights import WEIGHTS
+
+    assert parts.adapter is not None
+    return (parts.adapter / WEIGHTS).stat().st_size
+
+
+def write(parts: Parts, draft: Path) -> tuple[str, ...]:
+    """Copy the trained folder, bound to its base by hash, and add the base's other files."""
+    from tuneworthy.training.merge import copy_whole
+
+    assert parts.weights is not None
+    assert parts.adapter is not None
+    copy_whole(parts.adapter, parts.weights, draft / FORM)
+    return ("the tensors are those that were evaluated, byte for byte",)
+
+
+def exact(parts: Parts) -> bool:
+    """Return True: the weights are those that were evaluated, in the same precision."""
+    return parts.artefact.pack.weights
+
+
+def engines(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
+    """Yield the folder in plain transformers."""
+    from tuneworthy.models.local.exported import PlainEngine
+
+    yield FORM, PlainEngine(draft / FORM, precision=parts.base.fingerprint["precision"])

@@ -1,0 +1,117 @@
+"""Open the lab: break real training runs in the browser, find the cause, repair it."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuneworthy.cli._options import print_line, print_stderr
+
+Port = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="0: any free port.", show_default="that of the last time"),
+]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the address only.")]
+Export = Annotated[
+    Path | None, typer.Option(help="Write the recorded lab as a static site to this folder.")
+]
+
+
+def command(
+    port: Port = None,
+    host: Host = "127.0.0.1",
+    no_browser: NoBrowser = False,
+    export: Export = None,
+) -> None:
+    """Open the lab: break real training runs, see why, repair them.
+
+    It runs in the browser, on this machine alone, and keeps its runs in .tuneworthy/lab/ of this
+    folder. The printed address works once. Ctrl-C ends it; what was measured is kept.
+    """
+    if export is not None:
+        _export(export)
+        return
+    _check_installed()
+    _check_host(host)
+    from tuneworthy.lab.lab_server import open_browser, run_lab
+    from tuneworthy.lab.open_lab import holder_of, open_lab
+
+    working = Path.cwd()
+    opened = _bound(working, host, port)
+    try:
+        lab = open_lab(working, (host, opened.getsockname()[1]), say=print_stderr)
+    except BaseException:
+        opened.close()
+        raise
+    if lab.jobs is None:
+        print_stderr(f"another lab has this folder ({holder_of(lab.folder)}): this one only reads")
+
+    def started() -> None:
+        print_line(f"lab at {lab.access.launch_url()}")
+        print_line("the address works once; Ctrl-C ends the lab")
+        if not no_browser:
+            open_browser(lab)
+
+    raise typer.Exit(run_lab(lab, opened, started))
+
+
+def _export(folder: Path) -> None:
+    from tuneworthy.lab.export import export_site
+    from tuneworthy.ledger.trouble import output_errors
+
+    with output_errors(folder):
+        export_site(folder)
+    print_line(f"the recorded lab: {folder / 'index.html'}")
+
+
+def _bound(working: Path, host: str, port: int | None) -> socket.socket:
+    """Return a listening socket: on the port asked for, that of the last lab here, or any."""
+    from tuneworthy.core.errors import TaskError
+    from tuneworthy.lab.access import last_access
+    from tuneworthy.serve.listening import bound
+
+    if port is not None:
+        return bound(host, port)
+    kept = last_access(working / ".tuneworthy" / "lab")
+    try:
+        return bound(host, kept.port if kept else 0)
+    except TaskError:
+        if kept is None:
+            raise
+        return bound(host, 0)
+
+
+def _check_host(host: str) -> None:
+    from tuneworthy.core.errors import SecurityError
+    from tuneworthy.serve.listening import is_loopback
+
+    if is_loopback(host):
+        return
+    if host in ("0.0.0.0", "::", ""):
+        raise SecurityError(
+            "the lab does not listen on all addresses",
+            where=f"--host {host}",
+            fix="name one address of this machine, or use the default and an SSH tunnel",
+            kept="everything",
+        )
+    print_stderr(
+        f"warning: other machines can reach the lab at {host}, and what is sent is not encrypted"
+    )
+
+
+def _check_installed() -> None:
+    from importlib.util import find_spec
+
+    from tuneworthy.core.errors import NotInstalled
+
+    if missing := [name for name in ("fastapi", "uvicorn", "jinja2") if find_spec(name) is None]:
+        raise NotInstalled(
+            "the lab needs the extra `lab`",
+            got=f"missing: {', '.join(missing)}",
+            fix="pip install 'tuneworthy[lab,train]'",
+            kept="everything",
+        )

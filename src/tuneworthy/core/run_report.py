@@ -1,0 +1,108 @@
+"""The record of `check --run`: what the failure modes of the lab find in a training folder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from tuneworthy.core.failure import RunFacts
+from tuneworthy.core.record import Record
+
+NEEDS_ANSWERS = "it needs the model's own answers, and no model is run here"
+OF_A_CASE = "it is measured in the lab's own runs only"
+State = Literal["found", "clean", "not measured"]
+
+
+class CaseFinding(Record):
+    """What one failure mode's detector says of a run.
+
+    `value` is the number that it judges by. `missing` maps each fact that it would read and that
+    could not be measured to the reason. `rows` are at most five of the `row_count` rows concerned.
+    """
+
+    cause: str
+    case: str
+    title: str
+    state: State
+    value: float | None = None
+    because: str
+    missing: dict[str, str] = Field(default_factory=dict)
+    rows: tuple[str, ...] = ()
+    row_count: int | None = None
+    fix: str = ""
+    harmless: str = ""
+
+
+class LogSource(Record):
+    """A log that was found: whether it is the one used, its steps, and what was wrong with it."""
+
+    file: str
+    form: str
+    used: bool = False
+    steps: int = 0
+    because: str = ""
+
+
+class AdapterInfo(Record):
+    """What a PEFT adapter says of itself.
+
+    `norm` is the Frobenius norm of the change of all matrices together; `change` the largest change
+    of a layer relative to its weights, None if the base's weights are not at hand.
+    """
+
+    file: str
+    kind: str
+    rank: int | None
+    alpha: float | None
+    targets: tuple[str, ...]
+    matrices: int
+    parameters: int
+    norm: float | None
+    change: float | None
+    base: str
+
+
+class DataInfo(Record):
+    """The rows that were read: `encoded` of them were turned into tokens."""
+
+    file: str
+    form: str
+    rows: int
+    bad_rows: int = 0
+    bad: tuple[str, ...] = ()
+    encoded: int = 0
+
+
+class OwnRunReport(Record):
+    """A training folder under the lab's detectors.
+
+    `facts` are what was measured; `missing` says for each other fact why not. `settings` are the
+    options of the run that were found, with the file of each in `named_by`. `assumed` are the
+    conclusions that rest on how a trainer works and not on a file.
+    """
+
+    folder: str
+    trainer: str
+    logs: tuple[LogSource, ...] = ()
+    adapter: AdapterInfo | None = None
+    data: DataInfo | None = None
+    test: DataInfo | None = None
+    settings: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    named_by: dict[str, str] = Field(default_factory=dict)
+    facts: RunFacts
+    missing: dict[str, str] = Field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
+    not_read: dict[str, str] = Field(default_factory=dict)
+    findings: tuple[CaseFinding, ...] = ()
+
+    def of_state(self, state: State) -> list[CaseFinding]:
+        """Return the findings of one state."""
+        return [finding for finding in self.findings if finding.state == state]
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 if the run is clean, 3 if a failure is found, 4 if nothing was measured."""
+        if self.of_state("found"):
+            return 3
+        return 0 if self.of_state("clean") else 4

@@ -1,0 +1,186 @@
+"""Read the rows that a trainer read: chats, prompt and completion, instructions, or plain text.
+
+The forms are those of the common trainers: OpenAI chats (`messages`), ShareGPT (`conversations`),
+TRL (`prompt`, `completion`), Alpaca (`instruction`, `input`, `output`), `text`, and our own rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.case import Message
+from tuneworthy.core.errors import DataError
+from tuneworthy.core.record import well_formed
+from tuneworthy.data.chat import read_chat
+from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.raw import BadRow, RawRow, RowFault
+from tuneworthy.data.rows import as_text, read_rows
+
+MOST_ROWS = 50_000
+ARRAY_MOST = 256_000_000  # bytes of a file that is one JSON array
+_SPEAKERS = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant",
+             "system": "system", "tool": "tool", "function": "tool"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingRow:
+    """One row: the conversation up to its last answer, and the answer.
+
+    `chat` says whether a chat template is applied to it. A `text` row has no answer of its own: its
+    messages are empty and `answer` is the whole text.
+    """
+
+    where: str
+    messages: tuple[Message, ...]
+    answer: str
+    form: str
+
+    @property
+    def chat(self) -> bool:
+        """Return whether the row is a conversation, to which a chat template is applied."""
+        return self.form in ("messages", "conversations", "prompt and completion as chat")
+
+    @property
+    def plain(self) -> bool:
+        """Return whether the row is one text, in which no answer is marked."""
+        return self.form == "text"
+
+    @property
+    def input(self) -> str:
+        """Return the text before the answer, without the system prompt."""
+        return "\n".join(m.content for m in self.messages if m.role != "system")
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The rows of a file, at most 50,000, and its bad rows."""
+
+    file: str
+    rows: tuple[TrainingRow, ...]
+    bad: int
+    faults: tuple[RowFault, ...]
+
+    @property
+    def form(self) -> str:
+        """Return the commonest form of the rows."""
+        return Counter(row.form for row in self.rows).most_common(1)[0][0]
+
+
+def read_training_rows(path: Path, option: str) -> TrainingRows:
+    """Return the rows of a file. Raises DataError if it can't be read, or no row can be used."""
+    rows: list[TrainingRow] = []
+    faults: list[RowFault] = []
+    bad = 0
+    for raw in _raw(path):
+        found = raw if isinstance(raw, RowFault) else _row(raw)
+        if isinstance(found, RowFault):
+            bad += 1
+            faults += [found] if bad <= 5 else []
+        else:
+            rows.append(found)
+        if len(rows) >= MOST_ROWS:
+            break
+    if not rows:
+        first = faults[0] if faults else None
+        raise DataError(
+            f"no row of the file can be used: {first.why}" if first else "the file has no row",
+            where=first.place() if first else option,
+            got=first.got if first else path.name,
+            fix=(first.fix if first else "") or "name the file of rows that the run learnt from",
+        )
+    return TrainingRows(path.name, tuple(rows), bad, tuple(faults))
+
+
+def _raw(path: Path) -> Iterator[RawRow | RowFault]:
+    skip = check_text_file(path, path.name)
+    with path.open("rb") as file:
+        head = file.read(skip + 4096)[skip:].lstrip()
+    if not head.startswith(b"["):
+        yield from read_rows(path, path.name)
+        return
+    if path.stat().st_size > ARRAY_MOST:
+        raise DataError(
+            "a JSON array of this size is not read",
+            where=path.name,
+            got=f"{path.stat().st_size:,} bytes",
+            fix=f"write one row a line: jq -c .[] {path.name} > rows.jsonl",
+        )
+    try:
+        values = json.loads(path.read_bytes()[skip:].decode("utf-8"))
+    except RecursionError:
+        raise DataError("the file is nested too deep", where=path.name) from None
+    except ValueError as error:
+        raise DataError("the file is no whole JSON array", where=path.name, got=str(error),
+                        fix="copy the file again: half of it may be missing") from None  # fmt: skip
+    for number, value in enumerate(values, 1):
+        where = f"{path.name}, row {number}"
+        if isinstance(value, dict):
+            yield RawRow(where, value)
+        else:
+            yield RowFault(where, "a row that is no object", as_text(value)[:80])
+
+
+def _row(raw: RawRow) -> TrainingRow | RowFault:
+    try:
+        form, turns, answer = _parts(raw.fields)
+        if not answer.strip():
+            raise BadRow("empty answer", answer, "leave the row out")
+    except BadRow as error:
+        why, got, fix, field = (*error.args, "", "", "")[:4]
+        return RowFault(raw.where, why, got, fix, field)
+    except (ValueError, TypeError, AttributeError) as error:
+        return RowFault(raw.where, "the row can't be read", str(error).splitlines()[0])
+    return TrainingRow(raw.where, turns, well_formed(answer), form)
+
+
+def _parts(row: Mapping[str, Any]) -> tuple[str, tuple[Message, ...], str]:
+    """Return a row's form, its conversation and its answer. Raises BadRow."""
+    if row.get("messages") is not None:
+        return "messages", *_chat(row["messages"])
+    if row.get("conversations") is not None:
+        return "conversations", *_chat(_sharegpt(row["conversations"]))
+    if row.get("completion") is not None and row.get("prompt") is not None:
+        prompt, completion = row["prompt"], row["completion"]
+        if isinstance(prompt, list) and isinstance(completion, list):
+            return "prompt and completion as chat", *_chat([*prompt, *completion])
+        return "prompt and completion", _user(as_text(prompt)), as_text(completion)
+    answer = next((row[key] for key in ("output", "response") if row.get(key) is not None), None)
+    if answer is not None and isinstance(row.get("instruction"), str):
+        extra = row.get("input")
+        asked = f"{row['instruction']}\n\n{extra}" if extra else row["instruction"]
+        return "instruction", _user(asked), as_text(answer)
+    if answer is not None and row.get("input") is not None:
+        return "input and output", _user(as_text(row["input"])), as_text(answer)
+    if isinstance(row.get("text"), str):
+        return "text", (), row["text"]
+    raise BadRow("no known form of a row", f"fields: {', '.join(row)}",
+                 "write `messages`, `prompt` and `completion`, `instruction` and `output`,"
+                 " or `text`")  # fmt: skip
+
+
+def _chat(turns: Any) -> tuple[tuple[Message, ...], str]:
+    messages, answer = read_chat(turns)
+    if answer is None:
+        raise BadRow("no answer: the last turn is the user's", "", "leave the row out", "messages")
+    return messages, answer
+
+
+def _sharegpt(turns: Any) -> Any:
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        raise BadRow("`conversations` is no list of turns", as_text(turns)[:80], "")
+    return [
+        {"role": _SPEAKERS.get(str(turn.get("from", turn.get("role"))), turn.get("from")),
+         "content": turn.get("value", turn.get("content"))}
+        for turn in turns
+    ]  # fmt: skip
+
+
+def _user(text: str) -> tuple[Message, ...]:
+    if not text.strip():
+        raise BadRow("empty input", "", "leave the row out")
+    return (Message(role="user", content=text),)

@@ -1,0 +1,72 @@
+"""Pairs of records for a judge: the question about a pair, and what a verdict is worth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from random import Random
+
+from tuneworthy.core.card import CardAnswer
+from tuneworthy.core.case import Message
+from tuneworthy.core.failure import Config, LabRow, LabRows
+
+_SYSTEM = "You compare two records of a support ticket. Answer with A or B only."
+_ASKED = {
+    "which fits better": "Which record fits the ticket better, A or B?",
+    "which is right": "Exactly one record is right. Which one is it, A or B?",
+}
+
+
+def as_pairs(given: LabRows, config: Config, seed: int) -> LabRows:
+    """Return a question on each ticket's record and that of the next ticket, in random order.
+
+    Its meta holds the same question with the records swapped.
+    """
+    asked, draw = str(config["verdicts"]), Random(f"judge {seed}")
+
+    def pairs(tickets: Sequence[LabRow]) -> tuple[LabRow, ...]:
+        others = (*tickets[1:], *tickets[:1])
+        return tuple(
+            _pair(row, other.output, draw.random() < 0.5, asked)
+            for row, other in zip(tickets, others, strict=True)
+        )
+
+    return LabRows(pairs(given.train), pairs(given.new))
+
+
+def values_lead(rows: Sequence[LabRow]) -> list[float]:
+    """Return by how much more of record A's values stand in the ticket than of record B's."""
+    return [_found(row, "A") - _found(row, "B") for row in rows]
+
+
+def verdict(row: LabRow, lead: float, lead_swapped: float) -> CardAnswer:
+    """Return the verdict by the lead of record A, and whether it holds with the records swapped."""
+    said, swapped = ("A" if each > 0 else "B" for each in (lead, lead_swapped))
+    return CardAnswer(row, said, score=float(said == row.output)).measured(
+        swap_agreement=float(said != swapped),
+        says_a=float(said == "A"),
+        lead=abs(lead),
+    )
+
+
+def _pair(ticket: LabRow, other: str, first: bool, asked: str) -> LabRow:
+    return _asked(ticket, other, first, asked, {"swapped": _asked(ticket, other, not first, asked)})
+
+
+def _asked(
+    ticket: LabRow, other: str, first: bool, asked: str, meta: dict[str, LabRow] | None = None
+) -> LabRow:
+    texts = {"A": ticket.output, "B": other} if first else {"A": other, "B": ticket.output}
+    lines = [f"Ticket: {ticket.input}"] + [f"Record {k}: {text}" for k, text in texts.items()]
+    turns = (Message(role="system", content=_SYSTEM),
+             Message(role="user", content="\n".join([*lines, _ASKED[asked]])))  # fmt: skip
+    about = {**texts, "ticket": ticket.input, **(meta or {})}
+    return LabRow(ticket.id, turns, "A" if first else "B", about)
+
+
+def _found(row: LabRow, name: str) -> float:
+    record = json.loads(row.meta[name])
+    values = [record["name"], record["order"], *(each["item"] for each in record["issues"])]
+    text = str(row.meta["ticket"]).lower()
+    said = [str(value).lower() in text for value in values if value is not None]
+    return sum(said) / len(said) if said else 0.0

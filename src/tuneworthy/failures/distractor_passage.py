@@ -1,0 +1,96 @@
+"""Passages on similar rules stand before the question, and the answer is taken from one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Passage, Sampling, with_passages
+from tuneworthy.core.failure import Check, Config, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.failures._conditions import at_most, near_twin
+from tuneworthy.failures._rules import by_subject, document, first_number
+
+NUMBER, HARD = 21, 1
+SLUG, TITLE = "wrong-page", "It read the wrong page"
+TASK, TRAINS, LOOKS = "policy_faq", False, 5
+STORY = (
+    "A small model answers questions on office rules. The search puts the right passage into the "
+    "prompt for nearly every question. The numbers still come out wrong."
+)
+WIN = (
+    "At most .05 of the numbers come from another passage, and the score is at most .10 below the "
+    "clean twin."
+)
+PLANTED: Config = {"k": 4}
+CLEAN: Config = {"k": 1, "order": "best first", "index": "in force"}
+KNOBS = {
+    "k": (1, 2, 4, 8),
+    "order": ("best first", "best last"),
+    "index": ("in force", "all versions"),
+    "serve.temperature": (0.0, 0.7),
+}
+CHARTS = ("copied_other", "score")
+MEASURES = ("copied_other", "recall", "ended", "length", "in_no_passage")
+PROOF = "copied_other"
+CAUSES = (
+    "distractor_passage", "stale_passage", "high_temperature", "constrained_too_early",
+    "end_not_trained",
+)  # fmt: skip
+NEEDS: tuple[str, ...] = ()
+HARMLESS = "Passages on another subject are not copied from; only similar ones compete."
+rows = by_subject
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup with four passages, of which at most one is right."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup with the best passage alone."""
+    return setup.with_config(CLEAN)
+
+
+def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
+    """Yield the answers by groups, with whether the number stands in another passage."""
+    config = setup.config
+    dated, k = config["index"] == "in force", int(config["k"] or 1)
+    for number, rows in enumerate(tools.groups(), 1):
+        found = tools.search(rows, k, dated)
+        shown = [list(reversed(each)) if config["order"] == "best last" else each for each in found]
+        prompts = [with_passages(row, each) for row, each in zip(rows, shown, strict=True)]
+        answers = tools.reply(rows, prompts, Sampling.of(config))
+        read = [_measured(each, passages) for each, passages in zip(answers, found, strict=True)]
+        yield CardLook(f"group {number}", tuple(read))
+
+
+def detect(runs: Runs) -> Detection:
+    """Find a fifth of the numbers in a passage that is not the right one."""
+    share = runs.own.other.get("copied_other")
+    found = share is not None and share >= 0.2
+    return judged(share, found, f"{share or 0:.0%} of the numbers stand in another passage",
+                  "needs the passages of each prompt")  # fmt: skip
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    share = own.other.get("copied_other")
+    yield at_most("at most .05 of the numbers come from another passage", share, 0.05)
+    yield near_twin(own, twin)
+
+
+def _measured(each: CardAnswer, found: Sequence[Passage]) -> CardAnswer:
+    """Score the first number of an answer, and say in which passage it stands, if there is one."""
+    row, said, right = each.row, first_number(each.text), first_number(each.row.output)
+    doc = document(row)
+    others = {first_number(passage.text) for passage in found if passage.doc != doc}
+
+    def share(stands: bool) -> float | None:
+        return None if said is None else float(said != right and stands)
+
+    return CardAnswer(
+        row, each.text, each.ended, each.tokens, score=float(said == right), valid=said is not None
+    ).measured(
+        copied_other=share(said in others),
+        in_no_passage=share(said not in others),
+        recall=float(any(passage.doc == doc for passage in found)),
+    )

@@ -1,0 +1,74 @@
+"""Answers are sampled at a temperature at which unlikely tokens break the form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Sampling
+from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.failures._conditions import at_least, difference, near_twin
+
+NUMBER, HARD = 22, 1
+SLUG, TITLE = "form-melts", "A little more variety, and the form melts"
+TASK, TRAINS, LOOKS = "support_tickets", False, 5
+STORY = (
+    "A small model learnt to turn support tickets into JSON, and at the first level of the chart "
+    "nearly every answer parses. The same model answers the same tickets at the last level, and "
+    "many answers no longer do."
+)
+WIN = "Valid answers at most .05 and the score at most .10 below the clean twin."
+PLANTED = {"serve.temperature": 1.3}
+CLEAN = {"serve.temperature": 0.0, "serve.top_p": 1.0}
+KNOBS = {
+    "serve.temperature": (0.0, 0.3, 0.7, 1.0, 1.3),
+    "serve.top_p": (0.5, 0.9, 1.0),
+    "serve.schema": (False, True),
+}
+CHARTS = ("valid", "score")
+MEASURES = ("valid", "first_valid", "ended", "length", "first_score")
+PROOF = "valid"
+CAUSES = (
+    "high_temperature", "constrained_too_early", "end_not_trained", "other_template", "rows_cut",
+)  # fmt: skip
+NEEDS: tuple[str, ...] = ()
+HARMLESS = "A grammar keeps the form at any temperature; drafts and stories gain from variety."
+LOST = 0.15  # share of valid answers lost from greedy decoding to the served temperature
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup with a high temperature."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup with greedy decoding."""
+    return setup.with_config(CLEAN)
+
+
+def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
+    """Yield the answers at five temperatures, from greedy to the one that is served."""
+    model, served = tools.served("adapter"), Sampling.of(setup.config)
+    prompts, answers = [row.messages for row in tools.rows.new], tuple[CardAnswer, ...]()
+    for level in range(LOOKS):
+        heat = served.temperature * level / (LOOKS - 1)
+        if heat or not answers:  # greedy answers would come out the same again
+            how = replace(served, temperature=heat)
+            answers = tuple(model.reply(tools.rows.new, prompts, how))
+        yield CardLook(f"setting {level + 1}", answers)
+
+
+def detect(runs: Runs) -> Detection:
+    """Find .15 fewer valid answers as served than by greedy decoding of the same rows."""
+    valid, greedy = runs.own.valid, runs.own.other.get("first_valid")
+    lost = difference(greedy, valid)
+    found = lost is not None and lost >= LOST
+    return judged(lost, found, f"valid {valid or 0:.0%} as served, {greedy or 0:.0%} at T 0",
+                  "needs answers at two temperatures")  # fmt: skip
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    least = (twin.valid or 0.0) - 0.05
+    yield at_least(f"share of valid answers at least {least:.2f}", own.valid, least)
+    yield near_twin(own, twin)

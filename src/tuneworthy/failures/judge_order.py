@@ -1,0 +1,94 @@
+"""A judge sees each pair in one order, and its verdict follows the place, not the text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from tuneworthy.core.card import CardLook, CardTools, with_examples
+from tuneworthy.core.failure import (
+    Check,
+    Config,
+    Detection,
+    LabRow,
+    LabSetup,
+    RunFacts,
+    Runs,
+    judged,
+)
+from tuneworthy.failures._conditions import at_least, near_twin
+from tuneworthy.failures._judged_pairs import as_pairs, values_lead, verdict
+
+NUMBER, HARD = 23, 2
+SLUG, TITLE = "two-verdicts", "Ask twice, and the verdict flips"
+TASK, TRAINS, LOOKS = "support_tickets", False, 5
+STORY = (
+    "A small model judges which of two records fits a support ticket. It gives a verdict on every "
+    "pair. Ask about the same pair once more, and it may say the opposite."
+)
+WIN = "38 of 40 verdicts hold when the records swap places, at most .10 below the twin's score."
+PLANTED: Config = {"judge": "one order"}
+CLEAN: Config = {"judge": "both orders", "shots": 0, "verdicts": "which fits better"}
+KNOBS = {
+    "judge": ("one order", "both orders", "values in the ticket"),
+    "shots": (0, 2, 4),
+    "verdicts": ("which fits better", "which is right"),
+}
+CHARTS = ("swap_agreement", "score")
+MEASURES = ("swap_agreement", "says_a", "score", "first_score", "lead")
+PROOF = "swap_agreement"
+CAUSES = (
+    "judge_order", "high_temperature", "constrained_too_early", "other_template",
+    "distractor_passage",
+)  # fmt: skip
+NEEDS: tuple[str, ...] = ()
+HARMLESS = "A rule that reads both answers alone has no order; use one where it exists."
+rows = as_pairs
+ENOUGH = 0.7  # share of verdicts that must hold when the answers swap places
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup with a judge that sees one order."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup with a judge whose two verdicts, one an order, are averaged."""
+    return setup.with_config(CLEAN)
+
+
+def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
+    """Yield the verdicts by groups, and whether each holds when the records swap places."""
+    judge, shots = setup.config["judge"], int(setup.config["shots"] or 0)
+    for number, group in enumerate(tools.groups(), 1):
+        swapped = [row.meta["swapped"] for row in group]
+        lead = values_lead if judge == "values in the ticket" else _asked(tools, shots)
+        leads = [lead(each) for each in (group, swapped)]
+        if judge == "both orders":
+            both = list(zip(*leads, strict=True))
+            leads = [[one - two for one, two in both], [two - one for one, two in both]]
+        yield CardLook(f"group {number}", tuple(map(verdict, group, *leads)))
+
+
+def detect(runs: Runs) -> Detection:
+    """Find verdicts of which less than .70 hold when the answers swap places."""
+    share = runs.own.other.get("swap_agreement")
+    found = share is not None and share < ENOUGH
+    return judged(share, found, f"{share or 0:.0%} of the verdicts hold in the other order",
+                  "needs each pair judged in both orders")  # fmt: skip
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    share = own.other.get("swap_agreement")
+    yield at_least("38 of 40 verdicts hold in the other order", share, 0.95)
+    yield near_twin(own, twin)
+
+
+def _asked(tools: CardTools, shots: int) -> Callable[[Sequence[LabRow]], list[float]]:
+    """Return a function of pairs: the log-probability of the verdict A less that of B."""
+
+    def lead(rows_: Sequence[LabRow]) -> list[float]:
+        prompts = [with_examples(row, tools.rows.train[:shots]) for row in rows_]
+        return [a - b for a, b in tools.logprobs(prompts, ("A", "B"))]
+
+    return lead

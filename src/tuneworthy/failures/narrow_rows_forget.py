@@ -1,0 +1,90 @@
+"""Narrow rows and steps that are too large wipe out what the model could do before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+from tuneworthy.core.failure import (
+    Check,
+    Config,
+    Detection,
+    LabRow,
+    LabRows,
+    LabSetup,
+    RunFacts,
+    Runs,
+    judged,
+    not_measured,
+)
+from tuneworthy.failures import _general
+from tuneworthy.failures._conditions import at_most, near_twin
+
+NUMBER, HARD = 15, 2
+SLUG, TITLE = "worse-at-the-rest", "Better at tickets, worse at the rest"
+TASK = "support_tickets"
+STORY = (
+    "A small model learnt to turn support tickets into JSON, and it does. Then somebody asked it "
+    "for the capital of France, which it used to know."
+)
+WIN = "Loss on 16 general answers rises by less than .1, at most one is JSON, and the score stays."
+PLANTED = {"rate": 5e-3, "replay": 0.0}
+CLEAN = {"rate": 1e-3, "replay": 0.25}
+KNOBS = {
+    "rate": (1e-4, 1e-3, 5e-3),
+    "epochs": (3, 6),
+    "rank": (4, 16, 64),
+    "replay": (0.0, 0.1, 0.25),
+    "serve.schema": (False, True),
+}
+CHARTS = ("score", "valid")
+MEASURES = ("clip_rate", "other.general_loss_rise", "leaked", "same_prompt", "outliers")
+PROOF = "other.general_loss_rise"
+CAUSES = ("new_facts_forget", "narrow_rows_forget", "other_template", "mixed_formats", "rows_cut")
+NEEDS = ("adapter",)
+HARMLESS = "A model that serves this one task alone needs nothing else."
+MOST = 0.1  # nats a token
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup with a high rate and no general rows."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup with the usual rate and general rows among the others."""
+    return setup.with_config(CLEAN)
+
+
+def rows(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
+    """Return the training rows with a share of general ones (`replay`) in place of the last."""
+    most = int(config["rows"] or 0)
+    general = round(float(config["replay"] or 0) * most)
+    train = (*given.train[: most - general], *_general.replayed(general))
+    return LabRows(train, given.new)
+
+
+def probes(config: Config, seed: int) -> dict[str, Sequence[LabRow]]:  # noqa: ARG001
+    """Return the general questions, which are measured before and after training."""
+    return {"general": _general.probes()}
+
+
+def of_probe(name: str, rows: Sequence[LabRow], texts: Sequence[str]) -> dict[str, float]:  # noqa: ARG001
+    """Return the share of the answers to general questions that are JSON."""
+    return {f"{name}_json": fmean(text.lstrip().startswith("{") for text in texts)}
+
+
+def detect(runs: Runs) -> Detection:
+    """Find a rise of the loss on general answers."""
+    rise = runs.own.other.get("general_loss_rise")
+    if rise is None:
+        return not_measured("no adapter, so no loss on general answers")
+    return judged(rise, rise > MOST, f"the loss on general answers changed by {rise:+.2f}")
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    rise, shape = own.other.get("general_loss_rise"), own.other.get("general_json")
+    yield at_most("loss on general answers rises by at most .10", rise, MOST)
+    yield at_most("at most 1 of 16 general answers is JSON", shape, 1 / 16)
+    yield near_twin(own, twin)

@@ -1,0 +1,99 @@
+"""Refusals are far commoner in the training rows than in use, so the model refuses too often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from statistics import fmean
+
+from tuneworthy.core.failure import (
+    Check,
+    Config,
+    Detection,
+    LabRow,
+    LabRows,
+    LabSetup,
+    RunFacts,
+    Runs,
+    judged,
+    not_measured,
+)
+from tuneworthy.failures._conditions import at_most, near_twin
+from tuneworthy.failures._passages import NOT_SAID, in_force, other_passage, with_passage
+
+NUMBER, HARD = 16, 2
+SLUG, TITLE = "says-no-too-often", "It says no too often"
+TASK = "policy_faq"
+STORY = (
+    "A small model answers questions on office rules from a passage, and says so where the passage "
+    "does not hold the answer. In use it says so again and again, with the answer before its eyes."
+)
+WIN = "At most 10% of the questions with an answer are refused; the score is near the twin's."
+PLANTED = {"refusals": 0.6}
+CLEAN = {"refusals": 0.05}
+KNOBS = {
+    "rows": (32, 64),
+    "rate": (1e-4, 1e-3, 3e-3),
+    "epochs": (3, 6),
+    "rank": (4, 16, 64),
+    "refusals": (0.6, 0.3, 0.05),
+}
+CHARTS = ("score", "length")
+MEASURES = ("cut_rows", "prior", "leaked", "outliers", "same_prompt")
+PROOF = "prior"
+CAUSES = ("wrong_labels", "rank_too_low", "refusals_overrepresented", "outdated_facts", "rows_cut")
+NEEDS = ("data",)
+HARMLESS = "Where questions without an answer are as common in use as in training."
+MOST = 3.0  # times as common in training as in use
+LIVE = 0.05  # share of the new questions whose passage does not hold the answer
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup in which most training answers are refusals."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup with as many refusals as in use."""
+    return setup.with_config(CLEAN)
+
+
+def rows(given: LabRows, config: Config, seed: int) -> LabRows:
+    """Return questions with a passage; `refusals` of them with a similar wrong one."""
+    train, new = given.train[: int(config["rows"] or 0)], given.new[40:80]
+    share = float(config["refusals"] or 0)
+    return LabRows(_mixed(train, share, given.train, seed), _mixed(new, LIVE, given.new, seed))
+
+
+def _mixed(
+    rows: Sequence[LabRow], share: float, pool: Sequence[LabRow], seed: int
+) -> tuple[LabRow, ...]:
+    rng = Random(f"refusals {seed} {len(rows)}")
+    refused = set(rng.sample(range(len(rows)), round(share * len(rows))))
+    return tuple(
+        with_passage(row, other_passage(row, pool, rng), NOT_SAID) if at in refused
+        else with_passage(row, in_force(row), row.output)
+        for at, row in enumerate(rows)
+    )  # fmt: skip
+
+
+def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, float | None]:  # noqa: ARG001
+    """Return the share of the questions with an answer that were refused."""
+    said = zip(rows.new, texts, strict=True)
+    refused = [text.strip() == NOT_SAID for row, text in said if row.output != NOT_SAID]
+    return {"wrongly_refused": fmean(refused) if refused else None}
+
+
+def detect(runs: Runs) -> Detection:
+    """Find a commonest training answer that is far rarer in use."""
+    times = runs.own.prior
+    if times is None:
+        return not_measured("no answer occurs three times in the data, or there is no data file")
+    return judged(times, times > MOST, f"the commonest answer is {times:.1f} times as common")
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
+    """Yield the conditions of a repaired run."""
+    refused = own.other.get("wrongly_refused")
+    yield at_most("at most .10 of the questions with an answer are refused", refused, 0.1)
+    yield near_twin(own, twin)

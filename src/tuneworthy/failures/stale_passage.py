@@ -1,0 +1,92 @@
+"""One passage is read from an index that still holds outdated versions of the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Passage
+from tuneworthy.core.failure import (
+    Check,
+    Config,
+    Detection,
+    LabRow,
+    LabSetup,
+    RunFacts,
+    Runs,
+    judged,
+)
+from tuneworthy.failures._conditions import at_least
+from tuneworthy.failures._rules import after_change, document, edition, number_and_unit, rule
+
+NUMBER, HARD = 20, 1
+SLUG, TITLE = "out-of-date", "Confident, and out of date"
+TASK, TRAINS, LOOKS = "policy_faq", False, 5
+STORY = (
+    "A search finds the rule that fits a question, and the answer is copied from it. No model is "
+    "asked. The answers come from the right rule of the right office, and many are wrong."
+)
+WIN = "The passage in force is found for 38 of 40 questions, and 38 of 40 answers are right."
+INDEXES = ("all versions", "in force")
+PLANTED: Config = {"index": "all versions"}
+CLEAN: Config = {"k": 1, "index": "in force", "newest_first": False}
+KNOBS = {"k": (1, 2, 4, 8), "index": INDEXES, "newest_first": (False, True)}
+CHARTS = ("stale", "score")
+MEASURES = ("stale", "recall", "score_kept", "other_rule", "valid")
+PROOF = "stale"
+CAUSES = (
+    "stale_passage", "distractor_passage", "constrained_too_early", "high_temperature",
+    "rounded_merge",
+)  # fmt: skip
+NEEDS: tuple[str, ...] = ()
+HARMLESS = "Where each rule has one current version, one passage without a date is enough."
+rows = after_change
+
+
+def plant(setup: LabSetup) -> LabSetup:
+    """Return the setup with an index of all versions, of which the best match is read."""
+    return setup.with_config(PLANTED)
+
+
+def fix(setup: LabSetup) -> LabSetup:
+    """Return the setup with an index of what is in force at the time of the question."""
+    return setup.with_config(CLEAN)
+
+
+def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
+    """Yield the answers by groups: number and unit, copied from the passage that is read."""
+    dated, k = setup.config["index"] == "in force", int(setup.config["k"] or 1)
+    for number, asked in enumerate(tools.groups(), 1):
+        found = tools.search(asked, k, dated)
+        pairs = zip(asked, found, strict=True)
+        read = [_answer(row, passages, bool(setup.config["newest_first"]))
+                for row, passages in pairs]  # fmt: skip
+        yield CardLook(f"group {number}", tuple(read))
+
+
+def detect(runs: Runs) -> Detection:
+    """Find a fifth of the answers in passages that were no longer in force on the day."""
+    share = runs.own.other.get("stale")
+    found = share is not None and share >= 0.2
+    return judged(share, found, f"{share or 0:.0%} of the answers come from a passage out of force",
+                  "needs documents with dates")  # fmt: skip
+
+
+def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:  # noqa: ARG001
+    """Yield the conditions of a repaired run."""
+    yield at_least("38 of 40 passages in force are found", own.other.get("recall"), 0.95)
+    yield at_least("38 of 40 answers are right", own.score, 0.95)
+
+
+def _answer(row: LabRow, found: Sequence[Passage], newest_first: bool) -> CardAnswer:
+    read = found[0] if found else Passage("", "", "")
+    if newest_first:  # of the editions of this rule that were found
+        same = [each for each in found if each.title == read.title]
+        read = max(same, key=lambda each: each.since or "", default=read)
+    text = number_and_unit(read.text)
+    right = float(text == row.output)
+    return CardAnswer(row, text, score=right, valid=bool(text)).measured(
+        stale=float(not read.in_force(str(row.meta["time"]))),
+        recall=float(any(each.doc == document(row) for each in found)),
+        other_rule=float(rule(read.doc) != rule(document(row))),
+        score_kept=right if edition(row) == 1 else None,
+    )

@@ -1,0 +1,99 @@
+"""Blind runs: a random key stands for a random case, or one time in six for a clean run.
+
+What a key stands for, and what was guessed, is kept in `blind.jsonl`; until a guess is locked no
+reply tells it. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.lab.case_data import CLEAN_ONE_IN
+from tuneworthy.lab.events import MOST_BYTES, Event
+from tuneworthy.lab.lab_folder import is_id, private_file, read_file
+from tuneworthy.lab.problem import Problem
+
+HIDDEN = {"begin": ("case", "role", "config", "seed"), "end": ("finding", "checks")}
+
+
+@dataclass(frozen=True)
+class BlindRun:
+    """A key and what it stands for; `guess` is what the visitor locked, None before."""
+
+    key: str
+    case: str
+    clean: bool
+    guess: dict[str, Any] | None = None
+
+
+class BlindRuns:
+    """All blind runs of a lab, in one file of lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, threading.Lock()
+
+    def open(self, slugs: Sequence[str]) -> BlindRun:
+        """Return a new blind run on one of these cases, chosen by chance."""
+        clean = secrets.randbelow(CLEAN_ONE_IN) == 0
+        run = BlindRun(secrets.token_hex(8), secrets.choice(slugs), clean)
+        self._append({"key": run.key, "case": run.case, "clean": run.clean})
+        return run
+
+    def find(self, key: str) -> BlindRun | None:
+        """Return the blind run of a key, None if this lab has given no such key."""
+        found = None
+        for line in self._lines() if is_id(key) else ():
+            if line.get("key") != key:
+                continue
+            if "guess" in line and found:
+                found = BlindRun(key, found.case, found.clean, line["guess"])
+            elif isinstance(line.get("case"), str):
+                found = BlindRun(key, line["case"], bool(line.get("clean")))
+        return found
+
+    def lock(self, key: str, guess: dict[str, Any]) -> None:
+        """Keep the guess of a blind run; the first one counts. Raises OSError."""
+        run = self.find(key)
+        if run and run.guess is None:
+            self._append({"key": key, "guess": guess})
+
+    def _lines(self) -> list[dict[str, Any]]:
+        try:
+            content = read_file(self._path, MOST_BYTES).decode("utf-8", "replace")
+        except OSError:
+            return []
+        lines = []
+        for text in content.splitlines():
+            try:
+                line = json.loads(text)
+            except (ValueError, RecursionError):
+                continue  # cut by a full disk
+            lines += [line] if isinstance(line, dict) else []
+        return lines
+
+    def _append(self, line: dict[str, Any]) -> None:
+        content = (json.dumps(line) + "\n").encode()
+        with self._lock:
+            fd = private_file(self._path, os.O_APPEND)
+            try:
+                if os.write(fd, content) < len(content):
+                    raise Problem(507, "the disk is full", where=self._path.name,
+                                  fix="free some space, then try again")  # fmt: skip
+            finally:
+                os.close(fd)
+
+
+def hidden(event: Event, key: str) -> Event:
+    """Return an event of a blind run without what tells its cause."""
+    names = HIDDEN.get(event["kind"], ())
+    told: dict[str, Any] = {name: [] if name == "checks" else None for name in names}
+    if event["kind"] == "queue":
+        return {name: event.get(name) for name in ("kind", "ahead", "wait_s")}
+    return {**event, **told, "id": key} if event["kind"] == "begin" else {**event, **told}

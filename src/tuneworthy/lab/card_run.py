@@ -1,0 +1,185 @@
+"""Run an inference card for real: ask a model about 40 new rows, look by look; send its events.
+
+The events are those of a training run without its steps: a look is a level of the card's knob or a
+group of answers. Knows no page and no process.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.card import CardAnswer, CardLook
+from tuneworthy.core.case import Case
+from tuneworthy.core.failure import Config, LabRow, LabSetup, RunFacts, Runs
+from tuneworthy.lab.card_tools import LabTools
+from tuneworthy.lab.cases import LabCase
+from tuneworthy.lab.encode import clean_row
+from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, run_id
+from tuneworthy.lab.experiment import ASKED, SHOWN
+from tuneworthy.metrics import scorer
+
+
+class CardRun:
+    """One run of a card: its rows, and the latest answer to each new row."""
+
+    def __init__(self, case: LabCase, config: Config, seed: int, model: Any) -> None:
+        """Draw the rows. `model` may be None for a card that asks no model."""
+        self.case, self.config, self.seed, self.model = case, dict(config), seed, model
+        self.rows = case.rows(config, seed)
+        self.score = scorer(case.task())
+        self.place = {row.id: k for k, row in enumerate(self.rows.new)}
+        self.latest: dict[str, CardAnswer] = {}
+        self.first: dict[str, float | None] = {}
+
+    def run(
+        self,
+        emit: Emit,
+        folder: Path,
+        role: str,
+        twin: RunFacts | None = None,
+        control: Callable[[], None] = lambda: None,
+    ) -> RunFacts:
+        """Answer and measure; send begin, looks and end; return the facts.
+
+        What several runs share (a trained adapter) is kept in the folder `shared` beside `folder`.
+        `control` is called after each look: it may wait, and stops the run by raising RunStopped.
+        Raises what else a callback or the model raises.
+        """
+        begun, state = time.perf_counter(), "done"
+        shutil.rmtree(folder, ignore_errors=True)
+        tools = LabTools(self.case, self.rows, self.seed, self.model, folder.parent / "shared")
+        emit(self._begin(role))
+        at = 0
+        try:
+            looks = self.case.module.answer(LabSetup(self.config, self.seed), tools)
+            for at, look in enumerate(looks, 1):
+                emit(self._look(at, look))
+                control()
+        except RunStopped:
+            state = "stopped"
+        result = self._result()
+        runs = Runs(result, result if role == "twin" else twin)
+        module = self.case.module
+        checks = module.victory(result, runs.twin) if runs.twin and state == "done" else ()
+        emit(
+            {
+                "kind": "end",
+                "state": state,
+                "because": f"stopped at look {at}" if state == "stopped" else None,
+                "seconds": round(time.perf_counter() - begun, 1),
+                "facts": result.plain(),
+                "finding": module.detect(Runs(result, twin)).plain(),
+                "checks": [each.plain() for each in checks],
+            }
+        )
+        return result
+
+    def _begin(self, role: str) -> dict[str, Any]:
+        tokenizer = getattr(self.model, "tokenizer", None)
+        return {
+            "kind": "begin",
+            "schema": SCHEMA,
+            "id": run_id(self.case.slug, self.config, self.seed),
+            "case": self.case.slug,
+            "role": role,
+            "config": self.config,
+            "seed": self.seed,
+            "steps": self.case.module.LOOKS,
+            "end": None,
+            "rows": [
+                {"id": row.id, "tokens": [[text, "i", None] for text in _texts(tokenizer, row)]}
+                for row in self.rows.new[:SHOWN]
+            ],
+            "questions": [{"input": row.input, "gold": row.output} for row in self.rows.new],
+        }
+
+    def _look(self, at: int, look: CardLook) -> dict[str, Any]:
+        answers = self._scored(look.answers)
+        self.latest |= {answer.row.id: answer for answer in answers}
+        facts = self._measured()
+        if at == 1:
+            self.first = {f"first_{key}": facts[key] for key in ("valid", "score")}
+        return {
+            "kind": "look",
+            "at": at,
+            "level": look.level,
+            "held": None,
+            "losses": [],
+            "answers": [
+                {
+                    "row": self.place[answer.row.id],
+                    "text": answer.text,
+                    "ended": answer.ended,
+                    "score": _rounded(answer.score),
+                }
+                for answer in answers[:ASKED]
+            ],
+            "facts": {key: _rounded(value) for key, value in facts.items()},
+        }
+
+    def _scored(self, answers: Sequence[CardAnswer]) -> list[CardAnswer]:
+        """Fill in score and validity by the task's metric where the card sets no score."""
+        cases = [
+            Case(id=each.row.id, messages=each.row.messages, output=each.row.output)
+            for each in answers
+        ]
+        given = [
+            Answer(case=each.row.id, text=each.text, tokens_out=each.tokens,
+                   finish="stop" if each.ended else "length")
+            for each in answers
+        ]  # fmt: skip
+        scores = self.score.all(cases, given)
+        return [
+            answer if answer.score is not None else
+            replace(answer, score=score.value, valid=score.valid) if isinstance(score, Score) else
+            replace(answer, score=0.0, valid=False)
+            for answer, score in zip(answers, scores, strict=True)
+        ]  # fmt: skip
+
+    def _measured(self) -> dict[str, float | None]:
+        """Return the means over the latest answers; None where nothing was measured."""
+        answers = list(self.latest.values())
+        names = sorted({name for answer in answers for name in answer.measures})
+        own = {name: _mean([each.measures.get(name) for each in answers]) for name in names}
+        return {
+            "length": _mean([each.tokens for each in answers]),
+            "score": _mean([each.score for each in answers]),
+            "valid": _mean([each.valid for each in answers]),
+            **own,
+        }
+
+    def _result(self) -> RunFacts:
+        facts = self._measured()
+        means = {key: facts.pop(key) for key in ("length", "score", "valid")}
+        answers = list(self.latest.values())
+        wrote = all(answer.tokens is not None for answer in answers)
+        return RunFacts(
+            answers=len(answers),
+            ended=sum(answer.ended for answer in answers) if wrote else None,
+            other={**self.first, **facts},
+            **means,
+        )
+
+
+def _texts(tokenizer: Any, row: LabRow) -> list[str]:
+    """Return the row's tokens; without a tokenizer its words."""
+    if tokenizer is None:
+        turns = [message.content for message in row.messages]
+        return [f"{word} " for text in (*turns, row.output) for word in text.split()]
+    return [tokenizer.decode([token]) for token in clean_row(tokenizer, row).ids]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [float(value) for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

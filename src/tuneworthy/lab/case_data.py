@@ -1,0 +1,254 @@
+"""What a page says of a case: its card, what is open from the start, what a guess reveals.
+
+All figures come from records of real runs; what was not recorded is null. Knows no page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.failure import Config, RunFacts, Runs, Value
+from tuneworthy.lab import words
+from tuneworthy.lab.cases import NEW, LabCase
+from tuneworthy.lab.experiment import ANSWER, ASKED, HELD
+from tuneworthy.lab.recordings import Recordings
+from tuneworthy.lab.shipped import SHIPPED, Records
+
+SURE = ("a hunch", "fairly", "certain")
+RIGHT, WRONG = (22, 36, 40), (2, -15, -35)  # points by how sure a guess was: honesty pays
+EVIDENCE, FIX, LESS = 30, 30, 10  # a wrong citation, a failed run or a hint costs LESS
+POINTS = {
+    "whole": RIGHT[-1] + EVIDENCE + FIX,
+    "right": RIGHT,
+    "wrong": WRONG,
+    "evidence": EVIDENCE,
+    "fix": FIX,
+    "less": LESS,
+}
+MINUTES_TO_FREE_HINT = 5
+CLEAN_ONE_IN = 6  # blind runs in which nothing was planted
+BLIND_CHARTS = ("loss", "held", "norm", "score", "valid", "ended", "length", "p_end")
+NOT_SHOWN = ("refused", "answers", "other")
+ALWAYS = ("loss", "held")  # charts of every case that trains
+LIVE_COMMAND = "tuneworthy lab"
+ANSWERS_OVER = f"{ASKED} new rows, {NEW} at the end"
+OVER = {
+    "held": f"{HELD} new rows",
+    "p_end": f"{HELD} new rows",
+    **dict.fromkeys(("ended", "length", "score", "valid"), ANSWERS_OVER),
+}
+
+
+def card(case: LabCase, records: Records = SHIPPED) -> dict[str, Any]:
+    """Return what the home page says of a case; its curve is null where nothing was recorded."""
+    recorded = Recordings(case, records)
+    kind = _kind(case, recorded)
+    key = "loss" if kind == "wrong" else case.module.CHARTS[0]
+    said = words.chart(key)
+    return {
+        "slug": case.slug,
+        "number": case.module.NUMBER,
+        "title": case.module.TITLE,
+        "hard": case.module.HARD,
+        "kind": kind,
+        "shown": said.title,
+        "spark": recorded.spark(key, said.top),
+    }
+
+
+def public(case: LabCase, records: Records = SHIPPED) -> dict[str, Any]:
+    """Return what a visitor may know before the first guess."""
+    module, recorded = case.module, Recordings(case, records)
+    planted = case.config("plant")
+    charts = (*ALWAYS, *module.CHARTS) if case.trains else tuple(module.CHARTS)
+    return {
+        "slug": case.slug,
+        "number": module.NUMBER,
+        "title": module.TITLE,
+        "hard": module.HARD,
+        "trains": case.trains,
+        "story": module.STORY,
+        "win": module.WIN,
+        "charts": [chart(key, case.trains) for key in charts],
+        "measures": [_measure(key, recorded) for key in _shuffled(module.MEASURES, case)],
+        "causes": causes(_shuffled(module.CAUSES, case)),
+        "sure": list(SURE),
+        "yaml": _yaml(recorded, planted),
+        "planted": dict(planted),
+        "records": {
+            "plant": recorded.id_of(planted),
+            "twin": recorded.id_of(case.config("twin")),
+            "settings": list(recorded.settings()),
+        },
+        "seconds": recorded.plant[-1].get("seconds") if recorded.plant else None,
+        "hint": _hint(case),
+        "points": POINTS,
+        "command": LIVE_COMMAND,
+    }
+
+
+def guess(case: LabCase, cause: str, sure: int) -> dict[str, Any]:
+    """Return whether a guess was right, what it is worth, and the cause in words.
+
+    Raises TaskError if the case has no such cause or `sure` is no index of SURE.
+    """
+    _one_of("cause", cause, case.module.CAUSES)
+    if sure not in range(len(SURE)):
+        raise TaskError("no such confidence", got=str(sure), fix="0, 1 or 2: " + ", ".join(SURE))
+    right = cause == case.name
+    return {
+        "cause": cause,
+        "sure": sure,
+        "right": right,
+        "points": (RIGHT if right else WRONG)[sure],
+        "truth": case.name,
+        "text": words.cause(case.name),
+        "harmless": case.module.HARMLESS,
+    }
+
+
+def cite(case: LabCase, measure: str, records: Records = SHIPPED) -> dict[str, Any]:
+    """Return whether a measurement proves the cause, what it is worth, and what the detector says.
+
+    Raises TaskError if the case has no such measurement.
+    """
+    _one_of("measurement", measure, case.module.MEASURES)
+    recorded, proves = Recordings(case, records), measure in proofs(case)
+    own, twin = recorded.own_facts, recorded.twin_facts
+    finding = case.module.detect(Runs(own, twin)).plain() if own and proves else None
+    return {
+        "measure": measure,
+        "proves": proves,
+        "points": EVIDENCE if proves else -LESS,
+        "because": "" if proves else _why_not(measure, own, twin),
+        "finding": finding,
+    }
+
+
+def blind(cases: Sequence[LabCase]) -> dict[str, Any]:
+    """Return what a page of a blind run may know: all causes of training, no case."""
+    names = sorted(case.name for case in cases if case.trains)
+    shown = {key: words.measure(key) for key in RunFacts.model_fields if key not in NOT_SHOWN}
+    return {
+        "trains": True,
+        "one_in": CLEAN_ONE_IN,
+        "charts": [chart(key) for key in BLIND_CHARTS],
+        "facts": [
+            {"key": key, "title": said.title, "unit": said.unit} for key, said in shown.items()
+        ],
+        "causes": causes((*names, words.CLEAN_CAUSE)),
+        "clean": {"key": words.CLEAN_CAUSE, "text": words.CLEAN_WORDS},
+        "sure": list(SURE),
+        "points": POINTS,
+    }
+
+
+def proofs(case: LabCase) -> tuple[str, ...]:
+    """Return the measurements by which a case is proved."""
+    proof = case.module.PROOF
+    return (proof,) if isinstance(proof, str) else tuple(proof)
+
+
+def chart(key: str, trains: bool = True) -> dict[str, Any]:
+    """Return a chart's words and its scale."""
+    said = words.chart(key)
+    return {
+        "key": key,
+        "title": said.title,
+        "unit": said.unit,
+        "top": said.top,
+        "cap": ANSWER if key == "length" and trains else None,
+        "over": OVER.get(key, "") if trains else "",
+    }
+
+
+def causes(names: Sequence[str]) -> list[dict[str, str]]:
+    """Return causes in words."""
+    return [{"key": name, "text": words.cause(name)} for name in names]
+
+
+def yaml_value(value: Value) -> str:
+    """Return a value as YAML writes it, small numbers as powers of ten."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and 0 < abs(value) < 0.01:
+        mantissa, power = f"{value:.2e}".split("e")
+        return f"{float(mantissa):g}e{int(power)}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _shuffled(names: Sequence[str], case: LabCase) -> list[str]:
+    """Return names in an order of the case's own, so that no place in the list tells anything."""
+    mixed = sorted(names)
+    Random(f"lab {case.slug}").shuffle(mixed)
+    return mixed
+
+
+def _one_of(what: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise TaskError(f"this case has no such {what}", got=name, fix=f"one of: {list(known)}")
+
+
+def _measure(key: str, recorded: Recordings) -> dict[str, Any]:
+    """Return a measurement of both runs in words; null where a run was not recorded."""
+    said, own, twin = words.measure(key), recorded.own_facts, recorded.twin_facts
+    return {
+        "key": key,
+        "title": said.title,
+        "unit": said.unit,
+        "own": said.value(words.value_of(own, key), own) if own else None,
+        "twin": said.value(words.value_of(twin, key), twin) if twin else None,
+        "nothing": _nothing(key, own, twin),
+        "recorded": bool(own and twin),
+    }
+
+
+def _nothing(key: str, own: RunFacts | None, twin: RunFacts | None) -> str | None:
+    if not own or not twin:
+        return None
+    values = words.value_of(own, key), words.value_of(twin, key)
+    return words.measure(key).proves_nothing(*values)
+
+
+def _why_not(key: str, own: RunFacts | None, twin: RunFacts | None) -> str:
+    other = "It differs, but other causes move it as well: the detector does not rest on it."
+    return _nothing(key, own, twin) or other
+
+
+def _yaml(recorded: Recordings, planted: Config) -> list[dict[str, Any]]:
+    """Return the lines of the configuration: fixed ones with a text, knobs with their values."""
+    case = recorded.case
+    own = {**case.module.CLEAN, **case.module.PLANTED, **case.module.KNOBS}
+    keys = [key for key in planted if case.trains or key in own]
+    lines = []
+    for key in (*keys, *(key for key in case.module.KNOBS if key not in keys)):
+        line: dict[str, Any] = {"key": key, "text": yaml_value(planted.get(key))}
+        if key in case.module.KNOBS:
+            values = recorded.options(key)
+            line["values"] = [{"value": value, "text": yaml_value(value)} for value in values]
+        lines.append(line)
+    return lines
+
+
+def _hint(case: LabCase) -> dict[str, Any]:
+    """Return what a hint tells: two wrong causes, and the lines that a clean run has otherwise."""
+    wrong = sorted(name for name in case.module.CAUSES if name != case.name)[:2]
+    clean, planted = case.config("twin"), case.config("plant")
+    lines = [key for key in case.module.KNOBS if clean.get(key) != planted.get(key)]
+    return {"causes": wrong, "lines": lines, "free_after_min": MINUTES_TO_FREE_HINT}
+
+
+def _kind(case: LabCase, recorded: Recordings) -> str | None:
+    """Return whether the training loss shows it, by the records; None where there are none."""
+    if not case.trains:
+        return "none"
+    own, twin = recorded.own_facts, recorded.twin_facts
+    if own is None or twin is None:
+        return None
+    alike = words.measure("loss_last").proves_nothing(own.loss_last, twin.loss_last)
+    return "fine" if alike and not own.refused else "wrong"

@@ -1,0 +1,66 @@
+"""Run the lab until a signal, on an address that is bound before anything is printed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from tuneworthy.core.escape import for_html
+from tuneworthy.lab.app import make_app
+from tuneworthy.lab.lab_folder import private_file
+from tuneworthy.lab.open_lab import Lab
+from tuneworthy.lab.security import MOST_HEADERS
+from tuneworthy.lab.timed_protocol import TimedProtocol
+from tuneworthy.ledger import signals
+from tuneworthy.serve.http_server import StoppableServer
+
+SOCKETS = 64
+ENDS = 2  # seconds that streams get to end
+
+
+def make_server(lab: Lab) -> StoppableServer:
+    """Return the HTTP server of an open lab."""
+    config = uvicorn.Config(
+        make_app(lab), log_config=None, log_level="critical", access_log=False,
+        server_header=False, lifespan="off", proxy_headers=False, ws="none", http=TimedProtocol,
+        limit_concurrency=SOCKETS, timeout_graceful_shutdown=ENDS,
+        h11_max_incomplete_event_size=2 * MOST_HEADERS,
+    )  # fmt: skip
+    return StoppableServer(config, lab.let_go)
+
+
+def run_lab(lab: Lab, opened: socket.socket, started: Callable[[], None]) -> int:
+    """Serve a lab until a signal and return its exit code (130 or 143)."""
+    try:
+        with signals.stoppable():
+            started()
+            make_server(lab).run(sockets=[opened])
+            code = signals.requested_exit_code() or 0
+    finally:
+        lab.close()
+        _page(lab).unlink(missing_ok=True)
+    return code
+
+
+def open_browser(lab: Lab) -> None:
+    """Open the lab in the user's browser.
+
+    The browser gets a private file with the address: in its arguments, other users of this machine
+    could read the launch token.
+    """
+    path, address = _page(lab), for_html(lab.access.launch_url())
+    refresh = f'<meta http-equiv="refresh" content="0; url={address}">'
+    path.unlink(missing_ok=True)
+    fd = private_file(path, os.O_EXCL)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(f'<!doctype html><meta charset="utf-8">{refresh}')
+    webbrowser.open(path.as_uri())
+
+
+def _page(lab: Lab) -> Path:
+    return lab.folder / "open.html"

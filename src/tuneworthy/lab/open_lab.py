@@ -1,0 +1,142 @@
+"""What all requests of a lab share: its folder, records, live runs, blind runs, access.
+
+One lab writes to a folder. A second one on it reads: it shows records and follows the runs of the
+first, and starts none. Knows no HTTP library.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tuneworthy.core.errors import StoreError
+from tuneworthy.core.escape import visible
+from tuneworthy.lab.access import Access, keep_access, last_access
+from tuneworthy.lab.blind_runs import BlindRun, BlindRuns
+from tuneworthy.lab.event_log import EventLog
+from tuneworthy.lab.jobs import Jobs
+from tuneworthy.lab.lab_folder import is_id, make_lab_folder
+from tuneworthy.lab.problem import Problem
+from tuneworthy.lab.record_store import RecordStore
+from tuneworthy.lab.run_process import OpenRunner, open_experiments
+from tuneworthy.ledger.lock import WriterLock, acquire, holder
+from tuneworthy.serve.listening import is_loopback
+
+QUIET = 60.0  # seconds between two equal lines about refused requests
+
+
+@dataclass
+class Lab:
+    """An open lab. `jobs` is None in a second lab on the same folder, which reads only."""
+
+    folder: Path
+    records: RecordStore
+    blind: BlindRuns
+    access: Access
+    jobs: Jobs | None
+    lock: WriterLock | None
+    say: Callable[[str], None] = lambda line: None
+    closing: bool = False
+    _said: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def working(self) -> Path:
+        """Return the folder in which the lab was started."""
+        return self.folder.parent.parent
+
+    def running(self) -> Jobs:
+        """Return the live runs. Raises Problem (409) in a lab that reads only."""
+        if self.jobs is None:
+            raise Problem(
+                409, "another lab on this folder runs the experiments", where=str(self.folder),
+                got=holder_of(self.folder), fix="use its pages, or end it and start this one again",
+            )  # fmt: skip
+        return self.jobs
+
+    def log_of(self, name: str) -> EventLog | None:
+        """Return the events of a live run, of this lab or in the folder; None if there is none."""
+        if self.jobs is not None:
+            return self.jobs.log_of(name)
+        return EventLog.read(self.folder / "runs" / f"{name}.jsonl") if is_id(name) else None
+
+    def blind_run(self, key: str) -> BlindRun:
+        """Return the blind run of a key. Raises Problem (404)."""
+        run = self.blind.find(key)
+        if run is None:
+            raise Problem(404, "no blind run has this key", where="the address", got=key,
+                          fix="start a new one on the first page")  # fmt: skip
+        return run
+
+    def refused(self, line: str) -> None:
+        """Say that a request was refused, each reason once a minute: floods fill no log."""
+        now = time.monotonic()
+        if now - self._said.get(line, -QUIET) >= QUIET:
+            self._said[line] = now
+            self.say(visible(line))
+
+    def let_go(self) -> None:
+        """End all streams, so that the server can end."""
+        self.closing = True
+        if self.jobs:
+            self.jobs.let_go()
+
+    def close(self) -> None:
+        """Stop the run that goes on, end the worker, give the folder free."""
+        self.let_go()
+        if self.jobs:
+            self.jobs.close()
+        if self.lock:
+            self.lock.release()
+
+
+def open_lab(
+    working: Path,
+    where: tuple[str, int],
+    access: Access | None = None,
+    open_runner: OpenRunner = open_experiments,
+    say: Callable[[str], None] = lambda line: None,
+) -> Lab:
+    """Open the lab of a working folder for an address; see `Lab` for what a second one may do.
+
+    Raises SecurityError for links in its folder, StoreError where nothing can be written.
+    """
+    folder = make_lab_folder(working)
+    host, port = where
+    lock = take_lock(folder)
+    if access is None:
+        kept = last_access(folder) if lock else None
+        access = (
+            Access(port, host, kept.secret) if kept and is_loopback(host) else Access(port, host)
+        )
+    records = RecordStore(folder / "records")
+    jobs = None
+    if lock is not None:
+        if is_loopback(host):
+            keep_access(folder, access)
+        jobs = Jobs(folder, records, open_runner)
+    return Lab(folder, records, BlindRuns(folder / "blind.jsonl"), access, jobs, lock, say)
+
+
+def take_lock(folder: Path) -> WriterLock | None:
+    """Return the lock of the one lab that writes to a folder, None if another lab has it."""
+    try:
+        return acquire(folder / "lock")
+    except StoreError:
+        return None
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise StoreError(
+            "the disk is full" if full else "the lab cannot write to its folder",
+            where=str(folder), got=error.strerror or "",
+            fix="free some space" if full else "start it in a folder that this user may write to",
+            kept="everything: nothing was changed",
+        ) from error  # fmt: skip
+
+
+def holder_of(folder: Path) -> str:
+    """Return who has the lock of a lab's folder, in words."""
+    who = holder(folder / "lock")
+    return f"process {who['pid']} on {who['host']}, since {who['since']}" if who else "nobody"

@@ -1,0 +1,116 @@
+"""Find the log of a training folder, in any known form, and compute the facts of its curve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, median
+from typing import Any
+
+from tuneworthy.core.errors import DataError, SecurityError
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.run_report import LogSource
+from tuneworthy.core.training_log import TrainingLog
+from tuneworthy.data.run_folder import RunFolder
+from tuneworthy.lab.facts import OUTLIER
+
+MOST_LOGS = 20
+TAIL = 8  # the loss at the end is the mean of the last eighth of the steps
+NO_LOG = (
+    "the folder holds no training log (trainer_state.json, Trackio, TensorBoard, JSON Lines or CSV)"
+)
+
+
+def read_logs(folder: RunFolder) -> tuple[list[TrainingLog], list[LogSource]]:
+    """Return the logs of a folder, the fullest first, and one line about each file tried."""
+    read: list[tuple[str, TrainingLog]] = []
+    failed: list[LogSource] = []
+    for form in catalogue("run_logs"):
+        module = load("run_logs", form)
+        for name in module.finds(folder)[:MOST_LOGS]:
+            try:
+                read.append((form, module.read(folder, name)))
+            except (DataError, SecurityError) as error:
+                why = f"{error.what}: {error.got}" if error.got else error.what
+                failed.append(LogSource(file=name, form=form, because=why))
+    read.sort(key=lambda pair: (-len(pair[1].losses), -len(pair[1].columns), pair[1].file))
+    sources = [
+        LogSource(file=log.file, form=form, used=k == 0 and bool(log.steps), steps=len(log.steps),
+                  because="; ".join(log.notes))
+        for k, (form, log) in enumerate(read)
+    ]  # fmt: skip
+    return [log for _, log in read if log.steps], [*sources, *failed]
+
+
+def of_log(log: TrainingLog, clip: float | None) -> dict[str, Any]:
+    """Return the facts of a training curve; `clip` is the largest norm that is not clipped.
+
+    A single step of a real run is noisy, so the least loss is that of the best window of the same
+    length as the end's.
+    """
+    losses = [step.loss for step in log.steps if step.loss is not None]
+    held = [step.held for step in log.steps if step.held is not None]
+    found: dict[str, Any] = {"steps": log.steps[-1].step if log.steps else 0}
+    broken = next((step for step in log.steps if _broken(step.loss) or _broken(step.held)), None)
+    if broken is not None:
+        found["refused"] = f"the loss is not finite at step {broken.step}"
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    if len(finite) >= 2:
+        size = max(1, len(finite) // TAIL)
+        means = windows(finite, size)
+        found |= {"loss_first": fmean(finite[: max(1, len(finite) // 32)]),
+                  "loss_last": means[-1], "loss_least": min(means)}  # fmt: skip
+    new = [loss for loss in held if math.isfinite(loss)]
+    if len(new) >= 2:
+        found |= {"new_loss_first": new[0], "new_loss_last": new[-1], "new_loss_least": min(new)}
+    norms = [step.norm for step in log.steps if step.norm is not None]
+    if clip and norms:
+        found["clip_rate"] = fmean(not norm <= clip for norm in norms)
+    if (share := log.settings.get("clip_rate")) is not None:
+        found["clip_rate"] = share
+    if (middle := _middle(log.by_row)) is not None:
+        found["outliers"] = fmean(loss > OUTLIER * middle for loss in log.by_row)
+    return found
+
+
+def outlier_rows(log: TrainingLog) -> list[int]:
+    """Return the positions of the rows whose last loss is over three times the median."""
+    middle = _middle(log.by_row)
+    return [k for k, loss in enumerate(log.by_row) if middle and loss > OUTLIER * middle]
+
+
+def missing_of_log(log: TrainingLog | None, found: dict[str, Any]) -> dict[str, str]:
+    """Return why facts of the curve are not there."""
+    if log is None:
+        names = ("loss_first", "loss_last", "loss_least", "new_loss_first", "new_loss_last",
+                 "new_loss_least", "clip_rate", "outliers")  # fmt: skip
+        return dict.fromkeys(names, NO_LOG)
+    why = {
+        "loss": "the log has fewer than two training losses",
+        "new_loss": "the log has fewer than two losses on held-out rows (eval_loss)",
+        "clip_rate": "max_grad_norm, or the gradient's norm, is not in the folder",
+        "outliers": "the log has no loss for each row",
+    }
+    every = {f"{kind}_{end}": why[kind] for kind in ("loss", "new_loss")
+             for end in ("first", "last", "least")}  # fmt: skip
+    every |= {name: why[name] for name in ("clip_rate", "outliers")}
+    return {name: text for name, text in every.items() if found.get(name) is None}
+
+
+def windows(values: Sequence[float], size: int) -> list[float]:
+    """Return the means of all windows of `size` values."""
+    total = sum(values[:size])
+    means = [total / size]
+    for new, old in zip(values[size:], values, strict=False):
+        total += new - old
+        means.append(total / size)
+    return means
+
+
+def _broken(value: float | None) -> bool:
+    return value is not None and not math.isfinite(value)
+
+
+def _middle(losses: Sequence[float]) -> float | None:
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    return median(finite) if finite and median(finite) > 0 else None

@@ -1,0 +1,219 @@
+"""The lab's pages as HTML: home, a case, a blind case, the playground, an error. Computes nothing.
+
+All text is escaped by the templates; data for the scripts stands in a JSON block or in files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from tuneworthy.core.escape import for_script
+from tuneworthy.lab import case_data
+from tuneworthy.lab.cases import LabCase, all_cases
+from tuneworthy.lab.play_setup import page_data
+from tuneworthy.lab.recordings import Recordings
+from tuneworthy.lab.shipped import SHIPPED, Records, recorded_play, recorded_strength
+
+HERE = Path(__file__).parent
+HERO = "never-stops"  # the case that the home page plays, if it is recorded
+PARTS = ("svg", "record", "chart", "answers", "player", "keys")
+HOME_SCRIPTS = (*PARTS, "wire", "home", "strength")
+RUN_SCRIPTS = (*PARTS, "wire", "tokens", "state", "instrument")
+CASE_SCRIPTS = (*RUN_SCRIPTS, "rail", "knobs", "case")
+BLIND_SCRIPTS = (*RUN_SCRIPTS, "blind")
+PLAY_SCRIPTS = ("svg", "record", "player", "keys", "state", "wire", "columns", "playground")
+FILTERS = (
+    ("all", "All"),
+    ("fine", "Loss looks fine"),
+    ("wrong", "Loss looks wrong"),
+    ("none", "No training"),
+)
+HOME_KEYS = ((("j", "k"), "next and previous case"), (("Enter",), "open the case"))
+CASE_KEYS = (
+    (("Space",), "play and pause"),
+    (("←", "→"), "one step back, one step on"),
+    (("1", "9"), "choose a cause by its number"),
+    (("[", "]"), "previous and next training row"),
+    (("e",), "go to the end token"),
+    (("r",), "run it again with my setting"),
+    (("n",), "next case"),
+)
+
+PLAY_KEYS = (
+    (("r",), "run all columns"),
+    (("←", "→"), "one token back, one token on"),
+    (("[", "]"), "previous and next input"),
+    (("Ctrl", "Enter"), "run, while you write"),
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where pages lie: behind the running lab, or side by side in an exported folder."""
+
+    live: bool = True
+    token: str = ""
+    """Sent back with every POST, so that no other page can send one."""
+
+    records: Records = SHIPPED
+    """Where recorded runs are found: those of the package, or the user's as well."""
+
+    policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:"
+
+    @property
+    def home(self) -> str:
+        """Return the address of the home page."""
+        return "/" if self.live else "index.html"
+
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """Return the pages that every page links to."""
+        links = (("Cases", f"{self.home}#cases"), ("Playground", self.playground),
+                 ("Check my run", f"{self.home}#own"))  # fmt: skip
+        return (*links, ("Studies", "/studies")) if self.live else links
+
+    @property
+    def playground(self) -> str:
+        """Return the address of the playground."""
+        return "/playground" if self.live else "playground.html"
+
+    def static(self, name: str) -> str:
+        """Return the address of a static file."""
+        return f"/static/{name}" if self.live else f"static/{name}"
+
+    def case(self, slug: str) -> str:
+        """Return the address of a case."""
+        return f"/case/{slug}" if self.live else f"case-{slug}.html"
+
+
+LIVE = Site()
+
+
+def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
+    """Return the home page: a recorded pair of runs, and a card for each case."""
+    cards = [case_data.card(case, site.records) for case in cases]
+    shown = next((case for case in cases if case.slug == HERO), None)
+    data = Recordings(shown, site.records).hero() if shown else None
+    hero, strength = None, recorded_strength()
+    if shown and data and data["plant"] and data["twin"]:
+        begin = data["plant"][0]
+        question = begin["questions"][0]["input"]
+        hero = {"slug": shown.slug, "question": question, "steps": begin["steps"]}
+    return _render(
+        "home.html.j2",
+        site,
+        here="Cases",
+        scripts=HOME_SCRIPTS,
+        data=()
+        if site.live
+        else tuple(name for name, known in (("hero", hero), ("strength", strength)) if known),
+        keys=HOME_KEYS,
+        cards=cards,
+        filters=FILTERS,
+        hero=hero,
+        hero_data=_block(data) if hero else "",
+        strength=strength,
+        strength_data=_block(strength) if strength else "",
+    )
+
+
+def case_page(case: LabCase, position: int, site: Site = LIVE) -> str:
+    """Return the page of a case, which is number `position` of the list."""
+    shown = case_data.public(case, site.records)
+    records = [name for name in (shown["records"]["plant"], shown["records"]["twin"]) if name]
+    return _render(
+        "case.html.j2",
+        site,
+        scripts=CASE_SCRIPTS,
+        data=() if site.live else (*records, f"case-{case.slug}"),
+        keys=CASE_KEYS,
+        case={**shown, "twin": True},
+        where=f"Case {position} of {len(all_cases())}",
+        after=_after(case, site),
+        case_data=_block({**shown, "api": f"/api/cases/{case.slug}"}),
+    )
+
+
+def blind_page(key: str, site: Site = LIVE) -> str:
+    """Return the page of a blind run: the same for every key, so that it tells nothing."""
+    shown = case_data.blind(list(all_cases().values()))
+    return _render(
+        "blind.html.j2",
+        site,
+        scripts=BLIND_SCRIPTS,
+        data=() if site.live else ("blind",),
+        keys=CASE_KEYS[:2] + CASE_KEYS[3:5] + ((("n",), "all cases"),),
+        case={**shown, "key": key, "twin": False, "records": {"plant": True}},
+        case_data=_block({**shown, "key": key}),
+    )
+
+
+def playground_page(site: Site = LIVE) -> str:
+    """Return the playground, with its recorded play."""
+    play = play_data()
+    return _render(
+        "playground.html.j2",
+        site,
+        here="Playground",
+        scripts=PLAY_SCRIPTS,
+        data=() if site.live else ("play",),
+        keys=PLAY_KEYS,
+        play=play,
+        play_data=_block(play),
+    )
+
+
+def play_data() -> dict[str, Any]:
+    """Return what the script of the playground is given."""
+    return recorded_play() or {**page_data(), "recorded": None}
+
+
+def error_page(status: int, what: str, where: str, fix: str, kept: str, site: Site = LIVE) -> str:
+    """Return the page for an error: what happened, where, how to mend it, what was kept."""
+    return _render(
+        "error.html.j2",
+        site,
+        scripts=(),
+        data=(),
+        keys=(),
+        status=status,
+        what=what,
+        parts=(("where", where), ("what to do", fix), ("kept", kept)),
+    )
+
+
+def _after(case: LabCase, site: Site) -> dict[str, str]:
+    """Return the link to the next case, or home after the last."""
+    slugs = list(all_cases())
+    rest = slugs[slugs.index(case.slug) + 1 :] if case.slug in slugs else []
+    if not rest:
+        return {"address": f"{site.home}#cases", "text": "All cases"}
+    following = all_cases()[rest[0]]
+    return {"address": site.case(following.slug), "text": f"Next: {following.module.TITLE}"}
+
+
+def _block(value: Any) -> Markup:
+    return Markup(for_script(value))
+
+
+def _render(name: str, site: Site, **values: Any) -> str:
+    return _templates().get_template(name).render(site=site, **{"here": "", **values})
+
+
+@lru_cache(maxsize=1)
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

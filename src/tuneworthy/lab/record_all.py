@@ -1,0 +1,114 @@
+"""Record runs of cases: the planted one, its clean twin, and settings of the knobs.
+
+A run is stored under a digest of all that it depends on, so that a stopped recording goes on where
+it was, and a run that several cases share (most clean twins) is made once. Knows no page.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.code import source_digest
+from tuneworthy.core.failure import Config, RunFacts, Runs
+from tuneworthy.core.record import digest
+from tuneworthy.lab.cases import LabCase
+from tuneworthy.lab.events import SCHEMA, Event, read_record, write_record
+from tuneworthy.lab.run_case import LabRun, run_case
+
+MOST = 12  # settings of the knobs that are recorded beside the planted run and its twin
+MEASURED = (
+    "core/failure.py", "lab/experiment.py", "lab/encode.py", "lab/facts.py", "lab/cases.py",
+    "lab/card_*.py",
+)  # fmt: skip
+"""Code that decides what a run does and what is measured: another code makes another run."""
+HOOKS = ("rows", "render", "probes", "of_probe", "facts", "answer")
+RECORDS = Path(__file__).parent / "records"
+
+
+def settings(case: LabCase) -> list[Config]:
+    """Return configurations that a visitor is likely to try: one or two knobs turned.
+
+    First one knob of the planted run, in turn for each knob; then the repaired run with one more
+    knob turned. Neither the planted run nor its twin is among them.
+    """
+    plant, twin = case.config("plant"), case.config("twin")
+    found: list[Config] = []
+    for start in (plant, twin):
+        for turned in _turned(start, case.module.KNOBS):
+            if turned not in (plant, twin, *found):
+                found.append(turned)
+    return found[:MOST]
+
+
+def _turned(start: Config, knobs: dict[str, tuple[Any, ...]]) -> Iterator[Config]:
+    for at in range(max(map(len, knobs.values()))):
+        for key, values in knobs.items():
+            if at < len(values):
+                yield {**start, key: values[at]}
+
+
+class Recorder:
+    """Runs cases, each once, and keeps their events in a folder."""
+
+    def __init__(
+        self, open_model: Callable[[], Any], folder: Path, say: Callable[[str], None] = print
+    ) -> None:
+        """`open_model` is called before the first run that is not stored yet."""
+        self._open, self._folder, self._say = open_model, folder, say
+        self._model: Any = None
+
+    def twin(self, case: LabCase, seed: int) -> RunFacts:
+        """Return the facts of the clean run."""
+        return facts_of(self._events(LabRun(case, case.config("twin"), seed, "twin")))
+
+    def events(self, run: LabRun) -> list[Event]:
+        """Return the events of a run, its end judged by the case as it stands."""
+        twin = self.twin(run.case, run.seed)
+        return relabelled(self._events(run), run, twin)
+
+    def ship(self, run: LabRun, folder: Path = RECORDS) -> Path:
+        """Write the record of a run to the folder that is shipped."""
+        return write_record(self.events(run), folder / f"{run.id}.json.gz")
+
+    def _events(self, run: LabRun) -> list[Event]:
+        path = self._folder / f"{run_key(run)}.json.gz"
+        if path.exists():
+            return read_record(path.read_bytes())
+        if self._model is None:
+            self._model = self._open()
+        events: list[Event] = []
+        run_case(run, self._model, events.append, self._folder / "work" / "run")
+        write_record(events, path)
+        self._say(f"{run.case.slug} seed {run.seed} {run.role}: {events[-1]['seconds']} s")
+        return events
+
+
+def run_key(run: LabRun) -> str:
+    """Return a digest of what a run depends on: task, configuration, seed, the case's own code."""
+    module = run.case.module
+    own = [inspect.getsource(hook) for name in HOOKS if (hook := getattr(module, name, None))]
+    if own or "same_as_base" in module.MEASURES:
+        shared = sorted(Path(module.__file__).parent.glob("_*.py"))
+        own += [run.case.slug, *(path.read_text("utf-8") for path in shared)]
+    code = source_digest(MEASURED)
+    return digest([SCHEMA, code, module.TASK, dict(sorted(run.config.items())), run.seed, own], 16)
+
+
+def relabelled(events: list[Event], run: LabRun, twin: RunFacts) -> list[Event]:
+    """Return the events of a run as those of this case and role, its end judged anew."""
+    begin, *middle, end = events
+    begin = {**begin, "id": run.id, "case": run.case.slug, "role": run.role, "config": run.config}
+    own, module = facts_of(events), run.case.module
+    judged = {
+        "finding": module.detect(Runs(own, None if run.role == "twin" else twin)).plain(),
+        "checks": [check.plain() for check in module.victory(own, twin)],
+    }
+    return [begin, *middle, {**end, **judged}]
+
+
+def facts_of(events: list[Event]) -> RunFacts:
+    """Return the facts of a run that has ended."""
+    return RunFacts(**events[-1]["facts"])

@@ -1,0 +1,66 @@
+"""Records by id: those that come with the package, and those of the user's own runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tuneworthy.core.failure import RunFacts
+from tuneworthy.lab.events import RECORDED, Event, read_record, write_record
+from tuneworthy.lab.lab_folder import is_id, read_file
+from tuneworthy.lab.problem import Problem
+
+SHIPPED = Path(__file__).parent / "records"
+MOST_FILE = 4 << 20
+
+
+class RecordStore:
+    """The records of one lab. Every id from outside is checked here: 16 hex digits, else none."""
+
+    def __init__(self, own: Path) -> None:
+        """Read the user's records in the folder `own`, and those of the package."""
+        self._own, self._folders = own, (SHIPPED, own)
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a record of this id."""
+        return self._path(name) is not None
+
+    def events(self, name: str) -> list[Event]:
+        """Return the events of a record. Raises Problem: 404 if there is none, 500 if damaged."""
+        path = self._path(name)
+        if path is None:
+            raise Problem(
+                404, "there is no record of this id", where="the id in the address", got=name,
+                fix="open the case and run it again",
+            )  # fmt: skip
+        try:
+            return read_record(read_file(path, MOST_FILE))
+        except (OSError, ValueError, RecursionError) as error:
+            raise Problem(
+                500, "a record is damaged", where=f"{path.parent.name}/{path.name}",
+                got=type(error).__name__, fix="remove this file, then run the case again",
+            ) from None  # fmt: skip
+
+    def facts(self, name: str) -> RunFacts | None:
+        """Return the facts of a recorded run; None if there is no such record, or a damaged one."""
+        try:
+            return RunFacts(**self.events(name)[-1]["facts"])
+        except (Problem, ValueError, TypeError, LookupError):
+            return None
+
+    def seconds(self, name: str) -> float | None:
+        """Return how long a recorded run took, None if no record says it."""
+        try:
+            return float(self.events(name)[-1]["seconds"])
+        except (Problem, ValueError, TypeError, LookupError):
+            return None
+
+    def write(self, name: str, events: list[Event]) -> None:
+        """Write the record of a finished run. Raises OSError; what stood there before stays."""
+        kept = [event for event in events if event["kind"] in RECORDED]
+        write_record(kept, self._own / f"{name}.json.gz").chmod(0o600)
+
+    def _path(self, name: str) -> Path | None:
+        if not is_id(name):
+            return None
+        paths = [folder / f"{name}.json.gz" for folder in self._folders]
+        return next((path for path in paths if path.exists()), None)

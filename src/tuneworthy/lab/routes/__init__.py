@@ -1,0 +1,15 @@
+"""The routes of the lab. Each handler asks one module and answers; none has rules of its own."""
+
+from __future__ import annotations
+
+from tuneworthy.lab.routes import (
+    blind_routes,
+    case_routes,
+    page_routes,
+    play_routes,
+    run_routes,
+    study_routes,
+)
+
+ROUTERS = (page_routes.ROUTES, case_routes.ROUTES, run_routes.ROUTES, blind_routes.ROUTES,
+           play_routes.ROUTES, study_routes.ROUTES)  # fmt: skip

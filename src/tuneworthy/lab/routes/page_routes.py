@@ -1,0 +1,64 @@
+"""Pages and their files."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from tuneworthy.lab import pages
+from tuneworthy.lab.cases import all_cases
+from tuneworthy.lab.problem import Problem
+from tuneworthy.lab.routes.shared import Here, site_of
+from tuneworthy.lab.settings import find_case
+from tuneworthy.report._pieces import TEMPLATES
+
+STATIC = Path(__file__).parents[1] / "static"
+REPORT, REPORT_STYLE = TEMPLATES.parent / "static", "report.css"
+"""The style of the report, whose sections stand on the pages of a study."""
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".json": "application/json",
+    ".woff2": "font/woff2",
+}
+ROUTES = APIRouter(default_response_class=HTMLResponse)
+
+
+@ROUTES.get("/")
+def _home(lab: Here) -> str:
+    return pages.home_page(list(all_cases().values()), site_of(lab))
+
+
+@ROUTES.get("/case/{slug}")
+def _case(lab: Here, slug: str) -> str:
+    case = find_case(slug)
+    return pages.case_page(case, list(all_cases()).index(slug) + 1, site_of(lab))
+
+
+@ROUTES.get("/blind/{key}")
+def _blind(lab: Here, key: str) -> str:
+    run = lab.blind_run(key)
+    return pages.blind_page(run.key, site_of(lab))
+
+
+@ROUTES.get("/static/{name:path}")
+def _static(name: str) -> Response:
+    """Answer with a file of the package; names are looked up, never turned into a path."""
+    path = static_files(REPORT if name == REPORT_STYLE else STATIC).get(name)
+    if path is None:
+        raise Problem(404, "the lab has no such file", where="the address", got=name)
+    return Response(path.read_bytes(), media_type=TYPES[path.suffix])
+
+
+@lru_cache(maxsize=4)
+def static_files(folder: Path) -> dict[str, Path]:
+    """Return the files that pages may load, by name; no link is among them."""
+    found = (path for path in folder.rglob("*") if path.suffix in TYPES)
+    plain = (path for path in found if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): path for path in plain}

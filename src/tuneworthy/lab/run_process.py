@@ -1,0 +1,143 @@
+"""The process that runs experiments: it loads the model once and takes one run after the other.
+
+The server starts it with `spawn` and talks to it over one pipe. Sent to it: ("run", RunOrder),
+("pause" | "resume" | "stop", id). Sent by it: ("event", event), ("state", state), and at the end of
+a run ("over", whether it can be a record, why it failed). It ends with the server.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.errors import TuneworthyError
+from tuneworthy.core.escape import quoted
+from tuneworthy.core.failure import RunFacts
+from tuneworthy.lab.events import Emit, Event, RunStopped
+
+SPEC = "smollm2-135m"
+NICE = 5  # pages answer while a run uses all cores
+
+
+@dataclass(frozen=True)
+class RunOrder:
+    """One run: its case, configuration, seed and role, the folder it may use, its twin's facts.
+
+    Of the role `play` it is a play: `config` says what the playground asks.
+    """
+
+    id: str
+    case: str
+    config: dict[str, Any]
+    seed: int
+    role: str
+    folder: Path
+    twin: RunFacts | None = None
+
+
+Runner = Callable[[RunOrder, Emit, Callable[[], None]], None]
+OpenRunner = Callable[[Emit], Runner]
+
+
+def open_experiments(emit: Emit) -> Runner:
+    """Open the embedded model; return what runs an order with it."""
+    from tuneworthy.lab.cases import case_of
+    from tuneworthy.lab.play_run import run_play
+    from tuneworthy.lab.play_setup import PLAY
+    from tuneworthy.lab.run_case import LabRun, run_case
+    from tuneworthy.lab.strength import run_strength
+    from tuneworthy.models import first_use, open_model
+
+    emit({"kind": "log", "line": first_use(SPEC) or "Opening the embedded model."})
+    model: Any = open_model(SPEC, folder=Path())
+
+    def run(order: RunOrder, emit: Emit, control: Callable[[], None]) -> None:
+        if order.role == PLAY:
+            shared = order.folder.parents[1] / "shared"
+            how = (shared, emit, control)
+            if order.config["does"] == PLAY:
+                run_play(order.config, order.seed, model, how)
+            else:
+                run_strength(float(order.config["strength"] or 0), model, how)
+            return
+        chosen = LabRun(case_of(order.case), order.config, order.seed, order.role)
+        run_case(chosen, model, emit, order.folder, order.twin, control)
+
+    return run
+
+
+def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
+    """Run one order after the other until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process too: the server acts
+    with suppress(OSError):
+        os.nice(NICE)
+    runner: Runner | None = None
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            kind, *rest = pipe.recv()
+            if kind != "run":
+                continue  # for a run that is over
+            order: RunOrder = rest[0]
+            state = "none"
+
+            def emit(event: Event) -> None:
+                nonlocal state
+                state = event.get("state", state) if event["kind"] == "end" else state
+                pipe.send(("event", event))
+
+            control = _Control(pipe, order.id)
+            try:
+                runner = runner or open_runner(emit)
+                control.obey()  # what was pressed while the model loaded
+                runner(order, emit, control)
+                pipe.send(("over", state in ("done", "failed"), None))
+            except RunStopped:  # before the first step
+                pipe.send(("over", False, "stopped before its first step"))
+            except (EOFError, BrokenPipeError, ConnectionResetError):
+                raise
+            except Exception as error:
+                pipe.send(("over", False, reason(error)))
+
+
+def reason(error: Exception) -> str:
+    """Return why a run failed, in one line for the visitor."""
+    if isinstance(error, TuneworthyError):
+        parts = (error.what, error.got, error.fix)
+        return "; ".join(part for part in parts if part)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full; free some space, then run it again"
+    if isinstance(error, MemoryError):
+        return "the memory of this machine is full; close other programs, then run it again"
+    return quoted(f"{type(error).__name__}: {error}")
+
+
+class _Control:
+    """Obeys pause, resume and stop; called between the steps of a run."""
+
+    def __init__(self, pipe: Connection, run: str) -> None:
+        self._pipe, self._run, self._steps = pipe, run, 0
+
+    def __call__(self) -> None:
+        """Count a step, then obey."""
+        self._steps += 1
+        self.obey()
+
+    def obey(self) -> None:
+        """Wait while the run is paused. Raises RunStopped, or EOFError once the server is gone."""
+        paused = False
+        while paused or self._pipe.poll():
+            kind, *rest = self._pipe.recv()
+            if rest[:1] != [self._run]:
+                continue
+            if kind == "stop":
+                raise RunStopped
+            if paused != (kind == "pause"):
+                paused = kind == "pause"
+                self._pipe.send(("state", "paused" if paused else "running", self._steps))

@@ -1,0 +1,257 @@
+"""Refuse requests that do not come from the visitor's own page; add the headers of every reply.
+
+One ASGI middleware in front of every route, static files and streams included. A request needs the
+launch token's cookie (or the secret as a bearer token), an address of this lab as Host and Origin,
+and to change something a POST with JSON and the token that only a page of the lab can read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from anyio import BrokenResourceError, ClosedResourceError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from tuneworthy.core.escape import for_html
+from tuneworthy.lab.access import Access
+from tuneworthy.lab.problem import Problem
+from tuneworthy.lab.strict_json import strict_json
+from tuneworthy.serve.api_error import ApiError
+from tuneworthy.serve.request_body import read_body
+
+MOST_BODY, MOST_HEADERS, MOST_URL = 10 << 20, 16 << 10, 8 << 10
+CSRF = "x-csrf-token"
+LAUNCH = "/launch"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+_PATH = re.compile(r"/[A-Za-z0-9._/-]*")
+_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+_OUR_NAMES = {name for name, _ in _RAW_HEADERS}
+# Not a redirect: a browser that opens a file first would hold back a strict cookie after one.
+_OPENED = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>tuneworthy lab</title>'
+    '<meta http-equiv="refresh" content="0; url=/"><p><a href="/">Open the lab</a></p></html>'
+)
+_RELAUNCH = "open the address that `tuneworthy lab` printed, or start it again"
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+class Guard:
+    """The middleware. `said` is called with one line for each refused request."""
+
+    def __init__(
+        self, app: App, access: Access, said: Callable[[str], None] = lambda line: None
+    ) -> None:
+        """Guard `app`, with the tokens and addresses of `access`."""
+        self._app, self._access, self._said = app, access, said
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request or refuse it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        send = _with_headers(send)
+        request = Request(scope, receive)
+        try:
+            _check_form(request)
+            _check_sender(request, self._access)
+            if scope["path"] == LAUNCH:
+                await self._launch(request, send)
+                return
+            self._check_session(request)
+            if request.method == "POST":
+                self._check_change(request)
+                receive = await _checked_body(request, receive)
+        except Problem as problem:
+            self._said(f"refused ({problem.status}): {problem.what}")
+            await send_problem(request, send, problem)
+            return
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:  # answered already, or the browser has gone
+            if not _gone(error):
+                self._said(f"a request failed: {type(error).__name__}: {error}")
+
+    async def _launch(self, request: Request, send: Send) -> None:
+        """Change a launch token for the session's cookie, and leave the token's address."""
+        if request.method != "GET":
+            raise Problem(405, "a launch address is opened, not sent to", fix=_RELAUNCH)
+        if not self._access.redeem(_token(request)):
+            raise Problem(
+                401, "this launch address was used already, or is not of this lab",
+                where="the address", fix=_RELAUNCH,
+            )  # fmt: skip
+        answer = HTMLResponse(_OPENED)
+        answer.set_cookie(self._access.cookie, self._access.secret, httponly=True,
+                          samesite="strict")  # fmt: skip
+        await answer(request.scope, request.receive, send)
+
+    def _check_session(self, request: Request) -> None:
+        cookies = [value for one in request.headers.getlist("cookie")
+                   for value in _cookies(one, self._access.cookie)]  # fmt: skip
+        bearer = _bearer(request)
+        if not any(self._access.is_session(each) for each in (*cookies, *bearer)):
+            raise Problem(
+                401, "this browser has not opened the lab yet", where="the session's cookie",
+                got="none, or one of another lab", fix=_RELAUNCH,
+            )  # fmt: skip
+
+    def _check_change(self, request: Request) -> None:
+        """Refuse a POST that no page of the lab has sent, unless a program sends the secret."""
+        if _bearer(request):
+            return
+        if "origin" not in request.headers:
+            raise Problem(403, "a change must say which page asks for it", where="header Origin",
+                          got="nothing", fix="use the lab's own pages")  # fmt: skip
+        if not self._access.is_csrf(request.headers.get(CSRF, "")):
+            raise Problem(403, "a change needs the token of the lab's pages",
+                          where=f"header {CSRF}", fix="load the page again")  # fmt: skip
+
+
+def _check_form(request: Request) -> None:
+    """Refuse what no page of the lab sends: methods, sizes, odd paths, two ways to end a body."""
+    scope, headers = request.scope, request.headers
+    if request.method not in ("GET", "POST"):
+        raise Problem(405, "the lab knows GET and POST only", got=request.method)
+    if scope["http_version"] not in ("1.0", "1.1"):
+        raise Problem(505, "the lab speaks HTTP/1.1", got=scope["http_version"])
+    target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    if target > MOST_URL:
+        raise Problem(414, "the address is too long", got=f"{target} bytes",
+                      fix=f"at most {MOST_URL}")  # fmt: skip
+    size = sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > MOST_HEADERS:
+        raise Problem(431, "the headers are too long", got=f"{size} bytes",
+                      fix=f"at most {MOST_HEADERS}")  # fmt: skip
+    raw = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+    if not _PATH.fullmatch(raw) or ".." in raw or "//" in raw:
+        raise Problem(400, "the lab has no such address", where="the path", got=raw)
+    if "content-length" in headers and "transfer-encoding" in headers:
+        raise Problem(400, "the request has two lengths", where="Content-Length, Transfer-Encoding")
+    if "content-encoding" in headers:
+        raise Problem(415, "a packed body is not read", where="header Content-Encoding",
+                      got=headers["content-encoding"], fix="send it as it is")  # fmt: skip
+
+
+def _check_sender(request: Request, access: Access) -> None:
+    """Refuse another host name, and pages of another origin."""
+    hosts, origins = request.headers.getlist("host"), request.headers.getlist("origin")
+    if len(hosts) != 1 or hosts[0] not in access.hosts:
+        raise Problem(
+            400, "this lab answers to its own address only", where="header Host",
+            got=", ".join(hosts), fix=_RELAUNCH,
+        )  # fmt: skip
+    if origins and (len(origins) > 1 or origins[0] not in access.origins):
+        raise Problem(403, "another page may not use the lab", where="header Origin",
+                      got=", ".join(origins), fix="use the lab's own pages")  # fmt: skip
+    site = request.headers.get("sec-fetch-site", "none")
+    if site not in ("none", "same-origin") and request.scope["path"] != LAUNCH:
+        raise Problem(403, "another page may not use the lab", where="header Sec-Fetch-Site",
+                      got=site, fix=_RELAUNCH)  # fmt: skip
+
+
+async def _checked_body(request: Request, receive: Receive) -> Receive:
+    """Return what gives the app the body of a POST. Raises Problem for all but JSON from a page."""
+    kind = request.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() != "application/json":
+        raise Problem(415, "a change is sent as JSON", where="header Content-Type", got=kind,
+                      fix="send application/json")  # fmt: skip
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length[:20]) > MOST_BODY:
+        raise Problem(413, "the body is too large", got=f"{length} bytes", fix="at most 10 MB")
+    try:
+        body = await read_body(request.stream(), MOST_BODY)
+    except ApiError as error:
+        raise Problem(error.status, error.message, where="body") from None
+    value = strict_json(body) if body else {}
+    if not isinstance(value, dict):
+        raise Problem(400, "the body is not a JSON object", where="body",
+                      got=type(value).__name__, fix="send one JSON object")  # fmt: skip
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body or b"{}", "more_body": False}
+
+    return again
+
+
+async def send_problem(request: Request, send: Send, problem: Problem) -> None:
+    """Answer with a problem, before any page or file of the lab may be seen."""
+    answer: Response
+    if wants_page(request):
+        parts = {"Where": problem.where, "Got": problem.got, "Fix": problem.fix}
+        lines = "".join(f"<p>{name}: {for_html(text)}</p>" for name, text in parts.items() if text)
+        title = for_html(problem.what)
+        answer = HTMLResponse(
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+            f"<h1>{title}</h1>{lines}</html>",
+            problem.status,
+        )
+    else:
+        answer = JSONResponse(problem.plain(), problem.status)
+    await answer(request.scope, request.receive, send)
+
+
+def wants_page(request: Request) -> bool:
+    """Return whether a person's browser asks for a page (else the answer is JSON)."""
+    accepts = "text/html" in request.headers.get("accept", "")
+    return request.method == "GET" and accepts and not request.scope["path"].startswith("/api/")
+
+
+def _with_headers(send: Send) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            own = [pair for pair in message.get("headers", ()) if pair[0].lower() not in _OUR_NAMES]
+            message = {**message, "headers": [*own, *_RAW_HEADERS]}
+        await send(message)
+
+    return sent
+
+
+def _token(request: Request) -> str:
+    """Return the token of a launch address; it needs no decoding, and stands alone in the query."""
+    name, _, token = request.scope["query_string"].decode("latin-1").partition("=")
+    return token if name == "token" else ""
+
+
+def _gone(error: Exception) -> bool:
+    """Return whether an error only says that the browser of a stream has gone."""
+    if isinstance(error, ExceptionGroup):
+        return all(_gone(each) for each in error.exceptions)
+    return isinstance(error, BrokenResourceError | ClosedResourceError | ClientDisconnect)
+
+
+def _cookies(header: str, name: str) -> list[str]:
+    """Return all values of a cookie; one that another port has set does not hide ours."""
+    pairs = [pair.strip().partition("=") for pair in header.split(";")]
+    return [value for key, _, value in pairs if key == name]
+
+
+def _bearer(request: Request) -> list[str]:
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return [given.strip()] if scheme.lower() == "bearer" and given.strip() else []

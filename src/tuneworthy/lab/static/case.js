@@ -1,0 +1,81 @@
+// The case page: its runs, the steps of its rail, and what happens when something changes.
+'use strict';
+
+(() => {
+  const evidence = (page) => {
+    const host = lab.find('#proof-chart');
+    page.evidenceChart = (key) => {
+      const has = page.runs.run?.curve(key).length > 0;
+      host.hidden = !has;
+      if (!has || page.small?.key === key) return;
+      const known = page.data.charts.find((each) => each.key === key);
+      page.small = lab.chart(host, { ...(known ?? { key, title: page.data.measures.find((each) => each.key === key).title }), height: 64, first: page.first });
+      for (const name of ['run', 'twin']) if (page.runs[name]) page.small.add(name, page.runs[name]);
+      page.small.draw(page.state.step, ['run', 'twin']); page.small.tabulate();
+    };
+  };
+
+  // A re-run takes the place of this run: its curves are teal, its tokens and answers are shown.
+  const reruns = (page) => {
+    page.use = (run) => {
+      page.show('rerun', run);
+      lab.find('#key-rerun').hidden = !run;
+      lab.find('#instrument').classList.toggle('past', Boolean(run));
+      for (const id of ['#lane-name', '#mine-name']) lab.say(lab.find(id), run ? 'your re-run' : 'this run');
+    };
+    page.follow = (id, onEnd) => {
+      page.state.live = id; page.busy = true; page.use(new lab.Run()); page.changed();
+      page.stream(id, 'rerun', (run) => { page.state.live = null; onEnd(run); page.changed(); });
+    };
+  };
+
+  const served = (page) => {
+    const { data } = page, fail = (error) => page.trouble(error);
+    lab.find('#live')?.addEventListener('click', async () => { // the planted run itself, on another seed
+      if (page.busy) return;
+      page.seed = (page.seed ?? 0) + 1;
+      try {
+        const sent = await lab.post('/api/runs', { case: data.slug, config: {}, seed: page.seed });
+        if (Array.isArray(sent)) { page.use(lab.record(sent)); page.go(0); page.play.start(); } else page.follow(sent.id, () => {});
+      } catch (error) { fail(error); }
+    });
+    lab.find('#record')?.addEventListener('click', async (event) => {
+      event.target.disabled = true;
+      try {
+        const sent = await lab.post('/api/runs', { case: data.slug, config: {}, seed: 0 });
+        if (Array.isArray(sent)) location.reload(); else page.stream(sent.id, 'run', () => location.reload());
+      } catch (error) { event.target.disabled = false; fail(error); }
+    });
+  };
+
+  const start = async (data) => {
+    const { state, empty } = lab.readHash(data);
+    const page = { data, state, runs: {}, checks: [], revealed: { guess: null, cite: {} }, busy: false };
+    page.mine = () => page.runs.rerun ?? page.runs.run ?? null;
+    page.save = () => lab.writeHash(state);
+    lab.instrument(page); reruns(page); evidence(page); served(page);
+    const showRail = lab.rail(page), showKnobs = lab.knobs(page);
+    page.changed = () => { const told = showRail(); showKnobs(told); page.draw(); page.save(); };
+    for (const [key, value] of Object.entries({ sure: 1, hints: 0, failed: 0 })) state[key] ??= value;
+
+    try {
+      for (const [name, id] of [['run', data.records.plant], ['twin', data.records.twin]]) if (id) page.show(name, await lab.load(id));
+      await page.ready; await page.restore();
+    } catch (error) { page.trouble(error); }
+    page.settle();
+    lab.find('#copy').addEventListener('click', (event) => lab.copy(lab.linkTo(state), event.target));
+    const cause = (k) => () => page.pick(data.causes[k]?.key);
+    lab.keys({
+      ...page.keys(), r: page.again, n: () => { location.href = lab.find('#next').href; },
+      ...Object.fromEntries(data.causes.slice(0, 9).map((_, k) => [String(k + 1), cause(k)])),
+    });
+    if (state.live) page.changed(), page.resume();
+    else if (empty && page.mine() && !lab.still) { state.step = page.first; page.changed(); page.play.start(); } else page.changed();
+    document.body.dataset.ready = 'yes';
+  };
+
+  // Called by data/case-SLUG.js, or with the data that the server puts into the page.
+  lab.case = (data) => start(data);
+  const block = lab.find('#case-data');
+  if (block) addEventListener('DOMContentLoaded', () => lab.case(JSON.parse(block.textContent)));
+})();

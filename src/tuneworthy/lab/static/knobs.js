@@ -1,0 +1,142 @@
+// The configuration as YAML with its knobs, and the run that one's own setting gives.
+'use strict';
+
+(() => {
+  const OTHER = '\u0000';
+  const same = (one, two) => JSON.stringify(one) === JSON.stringify(two);
+  const typed = (text) => { // a value of one's own, read as YAML reads a plain scalar
+    if (text === 'true' || text === 'false') return text === 'true';
+    if (text === 'null' || text === '') return null;
+    return Number.isFinite(Number(text)) ? Number(text) : text;
+  };
+
+  lab.knobs = (page) => {
+    const { data, state } = page;
+    const lines = data.yaml.filter(({ values }) => values);
+    const value = ({ key, values }) => {
+      const text = state.knobs[key];
+      if (text === undefined) return data.planted[key];
+      const known = values.find((each) => each.text === text);
+      return known ? known.value : typed(text);
+    };
+    const chosen = () => Object.fromEntries(lines.map((line) => [line.key, value(line)]));
+    const changed = () => lines.some((line) => !same(value(line), data.planted[line.key]));
+    const recorded = () => data.records.settings.find(({ values }) => lines.every((line) => same(values[line.key], value(line))));
+
+    const selectOf = (line) => lab.find(`select[data-knob="${line.key}"]`);
+    const ownOf = (line) => lab.find(`[data-own="${line.key}"]`);
+    const write = (line) => { // a field in place of the list, for a value of one's own
+      const own = ownOf(line);
+      own.value = state.knobs[line.key] ?? line.text; own.hidden = false; selectOf(line).hidden = true; own.select(); own.focus();
+    };
+    const show = (line) => {
+      const select = selectOf(line), text = state.knobs[line.key] ?? line.text;
+      if (![...select.options].some((option) => option.value === text)) select.add(new Option(text, text), 0);
+      select.value = text;
+      select.closest('.knob').classList.toggle('changed', !same(value(line), data.planted[line.key]));
+    };
+    for (const line of lines) {
+      const select = selectOf(line);
+      const turn = (text) => {
+        if (text === line.text) delete state.knobs[line.key]; else state.knobs[line.key] = text;
+        state.ran = false; page.checks = []; show(line); page.changed();
+      };
+      select.addEventListener('change', () => (select.value === OTHER ? write(line) : turn(select.value)));
+      if (lab.served) {
+        const own = ownOf(line), done = () => { own.hidden = true; select.hidden = false; };
+        select.add(new Option('other value…', OTHER));
+        own.addEventListener('keydown', (event) => {
+          if (event.key === 'Escape') { done(); show(line); select.focus(); }
+          if (event.key === 'Enter') { own.blur(); select.focus(); }
+        });
+        own.addEventListener('blur', () => {
+          if (own.hidden) return;
+          done(); turn(own.value.trim() || line.text);
+        });
+      }
+      show(line);
+    }
+
+    // Play a run that is known: fast, since it happened already.
+    const replay = (run, checks) => {
+      page.use(run);
+      const finish = () => {
+        state.ran = true; page.checks = checks; page.busy = false;
+        if (!checks.every(({ passed }) => passed)) state.failed = (state.failed ?? 0) + 1;
+        page.changed();
+      };
+      page.busy = true; state.step = page.first; page.changed();
+      if (lab.still) { state.step = run.total; finish(); return; }
+      page.play.stop();
+      lab.player(null, ['', ''], () => {
+        state.step = Math.min(run.total, state.step + 1); page.draw();
+        if (state.step < run.total) return true;
+        finish(); return false;
+      }, data.trains ? 45 : 250).start();
+    };
+
+    const ask = () => lab.post('/api/runs', { case: data.slug, config: chosen(), seed: 0 });
+    const ended = (run) => {
+      state.ran = run.ended.state !== 'stopped'; page.checks = run.ended.checks ?? [];
+      if (state.ran && !page.passed()) state.failed = (state.failed ?? 0) + 1;
+    };
+    const live = async () => {
+      const sent = await ask();
+      if (Array.isArray(sent)) { const run = lab.record(sent); replay(run, run.ended?.checks ?? []); } else page.follow(sent.id, ended);
+    };
+    page.resume = () => page.follow(state.live, ended);
+
+    page.again = async () => {
+      if (page.busy || !changed()) return;
+      const known = recorded();
+      try {
+        if (known) replay(await lab.load(known.id), known.checks);
+        else if (lab.served) await live();
+        else page.changed();
+      } catch (error) { page.busy = false; page.trouble(error); }
+    };
+    page.restore = async () => { // a reload of a page on which the fix was run already
+      const known = recorded();
+      if (!state.ran) return;
+      state.ran = false;
+      if (known) { page.use(await lab.load(known.id)); page.checks = known.checks; state.ran = true; } else if (lab.served && changed()) {
+        const sent = await ask();
+        if (Array.isArray(sent)) { const run = lab.record(sent); page.use(run); ended(run); state.failed = Math.max(0, state.failed - 1); }
+      }
+    };
+    page.passed = () => state.ran && page.checks.length > 0 && page.checks.every(({ passed }) => passed);
+    lab.find('#rerun').addEventListener('click', page.again);
+    lab.find('#undo').addEventListener('click', () => {
+      state.knobs = {}; state.ran = false; page.checks = []; page.use(null); lines.forEach(show); page.changed();
+    });
+    lab.find('#point').addEventListener('click', (event) => {
+      if (performance.now() < data.hint.free_after_min * 60e3) state.hints = (state.hints ?? 0) + 1;
+      for (const key of data.hint.lines) selectOf({ key }).closest('.knob').classList.add('pointed');
+      event.target.disabled = true; page.changed();
+    });
+
+    const note = (won) => {
+      if (!changed()) return 'Change what you think is wrong. Nothing is marked.';
+      if (page.busy) return 'Running…';
+      if (won) return 'The checks hold.';
+      if (state.ran) return 'Not fixed yet: a check fails.';
+      if (recorded()) return 'This setting was recorded: its run comes at once.';
+      return lab.served ? 'Not recorded: it runs live on this machine.' : 'Not recorded: this command runs it on your machine.';
+    };
+    return ({ won, got }) => {
+      const checks = page.checks.map(({ what, passed, value: said }) => lab.make('li', {},
+        lab.make('span', { class: passed ? 'ok' : 'no', role: 'img', 'aria-label': passed ? 'passed' : 'failed' }, passed ? '✓' : '✗'),
+        lab.make('span', {}, lab.tidy(what)), lab.make('b', { class: passed ? 'ok' : 'no' }, lab.tidy(said))));
+      lab.find('#checks').replaceChildren(...checks);
+      const unknown = changed() && !recorded() && !lab.served && !page.busy;
+      lab.find('#offline').hidden = !unknown;
+      if (unknown) lab.say(lab.find('#there'), `/case/${data.slug}#${new URLSearchParams(state.knobs)}`);
+      lab.find('#rerun').hidden = unknown;
+      lab.find('#rerun').disabled = !changed() || page.busy || (state.ran && won);
+      lab.find('#undo').hidden = !changed() || page.busy;
+      lab.find('#point').hidden = won;
+      lab.say(lab.find('#note'), note(won));
+      got('fix', won ? 'passes the test' : state.ran ? 'not yet' : '', !won);
+    };
+  };
+})();

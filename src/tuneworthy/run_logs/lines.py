@@ -1,0 +1,71 @@
+"""A plain log of a training loop: JSON Lines, or CSV with a header, with a loss in each line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tuneworthy.core.errors import DataError
+from tuneworthy.core.training_log import LogStep, TrainingLog
+from tuneworthy.data.run_folder import KEPT, RunFolder
+from tuneworthy.run_logs._values import MOST_STEPS, columns_of, joined, step_of
+
+_MOST = 256_000_000  # bytes of a log
+_LINE = 1_000_000
+_NAMES = ("*log*.jsonl", "*log*.csv", "*metrics*.jsonl", "*metrics*.csv", "*history*.jsonl",
+          "*history*.csv", "*progress*.csv", "*train*state*.jsonl", "*loss*.csv",
+          "*loss*.jsonl")  # fmt: skip
+
+
+def finds(folder: RunFolder) -> list[str]:
+    """Return the files that are called like a log."""
+    return folder.named(*_NAMES)
+
+
+def read(folder: RunFolder, name: str) -> TrainingLog:
+    """Return the log of a file of lines. Raises DataError if no line has a loss."""
+    with folder.opened(name, _MOST) as file:
+        text = io.TextIOWrapper(file, "utf-8-sig", "replace", newline="")
+        entries = _csv(text) if name.endswith(".csv") else _json(text)
+        steps: list[LogStep] = []
+        columns: set[str] = set()
+        odd = number = 0
+        for entry in entries:
+            number += 1
+            if entry is None:
+                odd += 1
+            elif (step := step_of(entry, number)) is not None:
+                columns |= columns_of([entry]) if len(columns) < 100 else set()
+                steps.append(step)
+            if len(steps) >= MOST_STEPS:
+                break
+    if not steps:
+        raise DataError("no line of this log has a loss", where=name, got=f"{number:,} lines",
+                        fix='write {"step": 1, "loss": 2.1} a line', kept=KEPT)  # fmt: skip
+    notes = (f"{odd:,} lines can't be read",) if odd else ()
+    return TrainingLog(name, joined(steps), columns=frozenset(columns), notes=notes)
+
+
+def _json(text: io.TextIOWrapper) -> Iterator[dict[str, Any] | None]:
+    """Yield the object of each line, None for a line that holds none."""
+    while line := text.readline(_LINE):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict) and isinstance(found.get("metrics"), dict):  # Trackio's inbox
+            found = {**found, **found["metrics"]}
+        yield found if isinstance(found, dict) else None
+
+
+def _csv(text: io.TextIOWrapper) -> Iterator[dict[str, Any] | None]:
+    try:
+        for row in csv.DictReader(text):
+            yield {str(key).strip(): value for key, value in row.items()}
+    except csv.Error:
+        yield None

@@ -1,0 +1,220 @@
+"""What a page says of a case: from records alone, with no cause before the guess."""
+
+import gzip
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.failure import RunFacts
+from tuneworthy.lab import case_data, words
+from tuneworthy.lab.cases import LabCase, case_of
+from tuneworthy.lab.recordings import Recordings, facts_of
+from tuneworthy.lab.shipped import FOLDER, SHIPPED, shipped_bytes
+
+
+@pytest.fixture(scope="module")
+def case():
+    return case_of("never-stops")
+
+
+@pytest.fixture
+def unrecorded(case):
+    """The same case under another slug: no run of it was ever recorded."""
+    names = {name: getattr(case.module, name) for name in dir(case.module) if name[0] != "_"}
+    return LabCase("end_not_trained", SimpleNamespace(**{**names, "SLUG": "not-recorded"}))
+
+
+def test_a_card_draws_both_recorded_curves(case):
+    card = case_data.card(case)
+    assert card["slug"] == "never-stops"
+    assert card["kind"] == "fine"  # .096 and .094: the training loss does not show it
+    run, twin = card["spark"]["run"], card["spark"]["twin"]
+    assert run[0][0] == 0
+    assert run[-1][0] == 100
+    assert run[-1][1] < twin[-1][1] - 20  # longer answers stand higher; y grows downwards
+    assert all(0 <= y <= 100 for _, y in (*run, *twin))
+
+
+def test_what_was_not_recorded_is_null_and_never_a_number(unrecorded):
+    card, shown = case_data.card(unrecorded), case_data.public(unrecorded)
+    assert card["spark"] is None
+    assert card["kind"] is None
+    assert shown["records"] == {"plant": None, "twin": None, "settings": []}
+    assert shown["seconds"] is None
+    for measure in shown["measures"]:
+        assert measure["own"] is measure["twin"] is measure["nothing"] is None
+        assert measure["recorded"] is False
+    assert Recordings(unrecorded).hero() == {"plant": None, "twin": None}
+    assert Recordings(unrecorded).ids() == []
+    assert case_data.cite(unrecorded, "p_end")["finding"] is None
+
+
+def test_the_public_part_does_not_say_which_cause_it_is(case):
+    shown = case_data.public(case)
+    assert {each["key"] for each in shown["causes"]} == set(case.module.CAUSES)
+    rest = json.dumps({**shown, "causes": None})
+    assert "end_not_trained" not in rest
+    assert case.module.HARMLESS not in rest
+    assert "end_not_trained" not in shown["hint"]["causes"]
+    assert len(shown["hint"]["causes"]) == 2
+
+
+def test_no_place_in_a_list_tells_the_cause_or_the_proof(case):
+    """Files list the right cause first as often as not; pages must not."""
+    names = {name: getattr(case.module, name) for name in dir(case.module) if name[0] != "_"}
+    places = set()
+    for slug in ("one", "two", "three", "four", "five", "six", "seven", "eight"):
+        shown = case_data.public(LabCase(case.name, SimpleNamespace(**{**names, "SLUG": slug})))
+        causes = [each["key"] for each in shown["causes"]]
+        measures = [each["key"] for each in shown["measures"]]
+        places.add((causes.index("end_not_trained"), measures.index("p_end")))
+    assert len({place for place, _ in places}) >= 3
+    assert len({place for _, place in places}) >= 3
+
+
+def test_measures_are_said_in_words_with_what_they_do_not_prove(case):
+    said = {each["key"]: each for each in case_data.public(case)["measures"]}
+    assert (said["p_end"]["own"], said["p_end"]["twin"]) == (".23", "1.00")
+    assert said["p_end"]["nothing"] is None
+    assert said["cut_rows"]["nothing"] == words.SAME
+    assert (said["clip_rate"]["own"], said["clip_rate"]["twin"]) == ("38 %", "33 %")
+    assert said["clip_rate"]["nothing"] == words.ALIKE
+
+
+def test_recorded_settings_carry_the_checks_of_the_case(case):
+    settings = case_data.public(case)["records"]["settings"]
+    by_token = {each["values"]["pad_token"]: each for each in settings}
+    broken, clean = by_token["<|im_end|>"], by_token["<|endoftext|>"]
+    assert [check["passed"] for check in broken["checks"]] == [False, False, False]
+    assert [check["passed"] for check in clean["checks"]] == [True, True, True]
+    assert clean["checks"][0]["value"] == "40 of 40"
+    assert Recordings(case).ids() == [broken["id"], clean["id"]]
+
+
+def test_the_yaml_shows_every_option_and_its_planted_value(case):
+    lines = {line["key"]: line for line in case_data.public(case)["yaml"]}
+    assert lines["rate"]["text"] == "1e-3"
+    assert [value["text"] for value in lines["rate"]["values"]] == ["1e-4", "1e-3", "0.03"]
+    assert lines["serve.schema"]["text"] == "false"
+    assert "values" not in lines["rank"]
+    assert lines["rank"]["text"] == "16"
+    assert set(case.module.KNOBS) <= set(lines)
+
+
+@pytest.mark.parametrize(("sure", "points"), list(enumerate((22, 36, 40))))
+def test_a_right_guess_is_worth_more_the_surer_it_was(case, sure, points):
+    told = case_data.guess(case, "end_not_trained", sure)
+    assert told["right"]
+    assert told["points"] == points
+
+
+@pytest.mark.parametrize(("sure", "points"), list(enumerate((2, -15, -35))))
+def test_a_wrong_guess_costs_more_the_surer_it_was(case, sure, points):
+    told = case_data.guess(case, "rows_cut", sure)
+    assert not told["right"]
+    assert told["points"] == points
+    assert told["truth"] == "end_not_trained"
+    assert told["text"].startswith("The end-of-turn token never carries loss")
+
+
+@pytest.mark.parametrize(
+    ("cause", "sure"), [("no_such", 1), ("end_not_trained", 3), ("end_not_trained", -1)]
+)
+def test_a_guess_that_cannot_be_made_is_refused(case, cause, sure):
+    with pytest.raises(TaskError):
+        case_data.guess(case, cause, sure)
+
+
+def test_only_the_proof_proves_and_brings_the_detector(case):
+    told = case_data.cite(case, "p_end")
+    assert told["proves"]
+    assert told["points"] == 30
+    assert told["finding"]["found"] is True
+    for measure in ("clip_rate", "cut_rows", "same_prompt", "copied"):
+        wrong = case_data.cite(case, measure)
+        assert not wrong["proves"]
+        assert wrong["points"] == -10
+        assert wrong["finding"] is None
+        assert "proves nothing" in wrong["because"]
+    with pytest.raises(TaskError):
+        case_data.cite(case, "loss")
+
+
+def test_the_hero_keeps_every_loss_of_the_run(case):
+    short, whole = Recordings(case).hero()["plant"], Recordings(case).plant
+
+    def losses(events):
+        return [x for event in events if event["kind"] == "steps" for x in event["loss"]]
+
+    assert losses(short) == losses(whole)
+    assert len(json.dumps(short)) < len(json.dumps(whole)) / 4
+
+
+def test_every_cause_has_words_whether_its_file_exists_or_not():
+    for name in (*words.PLANNED, "none"):
+        assert words.cause(name).endswith(".")
+    assert words.cause("something_new") == "Something new."
+
+
+def test_a_fact_of_a_later_version_is_left_out(case):
+    events = Recordings(case).twin
+    later = [*events[:-1], {**events[-1], "facts": {**events[-1]["facts"], "later": 1}}]
+    assert facts_of(later) == facts_of(events)
+    assert facts_of(events[:-1]) is None
+
+
+def test_every_fact_of_a_run_has_a_title():
+    told = {*words.MEASURES, *words.OTHER}
+    assert set(RunFacts.model_fields) - {"other"} <= told
+    assert words.measure("known.score_before").title == "Known score before"
+
+
+@pytest.mark.parametrize(
+    ("key", "own", "twin", "says"),
+    [
+        ("p_end", 0.06, 0.99, None),
+        ("p_end", 0.95, 0.99, words.ALIKE),
+        ("ended", 7, 40, None),
+        ("ended", 38, 40, words.ALIKE),
+        ("length", 58.0, 29.7, None),
+        ("loss_last", 0.096, 0.094, words.ALIKE),
+        ("score", None, 0.5, "Not measured in both runs: it proves nothing."),
+        ("refused", "not finite", "not finite", words.SAME),
+        ("refused", "not finite", "rose", None),
+    ],
+)
+def test_when_a_measure_proves_nothing(key, own, twin, says):
+    assert words.measure(key).proves_nothing(own, twin) == says
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.985, ".99"),
+        (0.228, ".23"),
+        (0.0096, ".0096"),
+        (1.4, "1.4"),
+        (58.0, "58"),
+        (4884480, "4,884,480"),
+    ],
+)
+def test_figures_are_written_as_people_write_them(value, text):
+    assert words.decimals(value) == text
+
+
+def test_a_value_that_was_not_measured_says_so():
+    assert words.measure("score").value(None, RunFacts()) == "not measured"
+
+
+def test_shipped_records_are_packed_the_same_way_every_time():
+    for path in sorted(FOLDER.glob("*.json.gz")):
+        name = path.name.removesuffix(".json.gz")
+        events = SHIPPED.events(name)
+        assert events[0]["id"] == name
+        assert events[-1]["kind"] == "end"
+        text = json.dumps(events, ensure_ascii=False, separators=(",", ":"))
+        assert gzip.compress(text.encode(), 9, mtime=0) == path.read_bytes()
+    assert shipped_bytes("0" * 16) is None

@@ -1,0 +1,179 @@
+"""Every configuration key that changes tokens: what is trained, what is dropped, what is served."""
+
+from itertools import product
+
+import pytest
+from rows_kit import END, SYSTEM, config, drawn, row, tokenizer
+
+from tuneworthy.core.case import Message
+from tuneworthy.core.errors import DataError
+from tuneworthy.lab.encode import SERVED, clean_row, encode, serving
+from tuneworthy.models.local.chat_template import prompt_ids
+
+ROWS = drawn()
+
+
+def encoded(rows=ROWS, own=None, **changes):
+    return encode(tokenizer(), rows, config(**changes), own)
+
+
+def trained(each):
+    return each.used.ids[each.used.first :]
+
+
+def test_a_clean_row_is_the_prompt_of_inference_then_the_answer_with_its_end():
+    for each in encoded():
+        assert each.used == each.whole == clean_row(tokenizer(), each.row)
+        assert list(each.whole.ids[: each.whole.first]) == prompt_ids(
+            tokenizer(), each.row.messages
+        )
+        assert tokenizer().decode(trained(each)) == each.row.output + END
+        assert each.used.dropped == ()
+        assert (each.cut, each.on_prompt) == (False, False)
+
+
+def test_the_example_of_the_loop_masks_what_is_not_trained():
+    for each in encoded():
+        example = each.example
+        assert example.ids == each.used.ids
+        assert example.first == each.used.first
+        assert example.trained == len(trained(each))
+        assert example.weight == example.trained
+
+
+def test_a_row_that_cannot_be_trained_on_is_refused_by_name():
+    with pytest.raises(DataError, match="cannot be trained on") as refused:
+        encoded([row(7, "hello", " ")])
+    assert refused.value.where == "row 7"
+    assert refused.value.got == "the answer is empty"
+
+
+def test_loss_on_the_prompt_trains_the_users_turn_and_nothing_of_the_answer():
+    for each in encoded(loss="prompt"):
+        said = tokenizer().decode(trained(each))
+        assert said.startswith(each.row.input), "it starts with the user's text"
+        assert said == f"{each.row.input}{END}\n<|im_start|>assistant\n", "and ends with the prompt"
+        assert (*each.used.ids, *each.used.dropped) == each.whole.ids
+        assert tokenizer().decode(each.used.dropped) == each.row.output + END
+        assert each.on_prompt
+
+
+def test_loss_on_the_prompt_finds_the_last_user_turn_of_a_longer_conversation():
+    turns = (
+        Message(role="user", content="late"),
+        Message(role="assistant", content="which order"),
+        Message(role="user", content="late"),  # the same text again
+    )
+    asked = row(0, "x", "yes")
+    (each,) = encoded([type(asked)("row 0", turns, "yes")], loss="prompt")
+    assert tokenizer().decode(trained(each)) == f"late{END}\n<|im_start|>assistant\n"
+    assert "which order" in tokenizer().decode(each.used.ids[: each.used.first])
+
+
+def test_loss_on_all_weighs_the_prompt_like_the_answer():
+    for each, clean in zip(encoded(loss="all"), encoded(), strict=True):
+        assert each.used == clean.used
+        assert each.example.start == 1
+        assert each.example.weight == len(each.used.ids) - 1
+    assert {each.example.prompt_weight for each in encoded()} == {0.0}
+
+
+def test_padding_that_is_the_end_drops_exactly_the_end():
+    for each in encoded(pad_token=END):
+        assert each.used.ids == each.whole.ids[:-1]
+        assert each.used.dropped == each.whole.ids[-1:]
+        assert tokenizer().decode(trained(each)) == each.row.output
+        assert not each.cut
+    for other in ("<|pad|>", None):
+        assert [each.used for each in encoded(pad_token=other)] == [e.whole for e in encoded()]
+
+
+def test_a_row_is_cut_at_max_length_and_keeps_one_trained_id():
+    for most in (1, 40, 55, 80, 500):
+        for each in encoded(max_length=most):
+            size = max(most, each.whole.first + 1)
+            assert each.used.ids == each.whole.ids[:size]
+            assert each.used.dropped == each.whole.ids[size:]
+            assert each.cut == (len(each.whole.ids) > size) == bool(each.used.dropped)
+            assert trained(each)
+
+
+def test_a_row_that_loses_its_end_alone_is_cut_too():
+    size = len(encoded()[0].whole.ids)
+    (each,) = encoded(ROWS[:1], max_length=size - 1)
+    assert each.cut
+    assert each.used.dropped == each.whole.ids[-1:]
+    (each,) = encoded(ROWS[:1], max_length=size)
+    assert not each.cut
+
+
+def test_packing_puts_the_row_before_in_front_and_trains_the_same_ids():
+    packed, clean = encoded(packing=True), encoded()
+    for at, each in enumerate(packed):
+        left, own = clean[at - 1].used, clean[at].used
+        assert each.used.ids == (*left.ids, *own.ids)
+        assert each.used.first == len(left.ids) + own.first
+        assert trained(each) == trained(clean[at])
+
+
+def test_a_case_renders_its_rows_in_a_way_of_its_own():
+    def own(ids, settings):
+        assert settings["rate"] == 0.5
+        return ids.without_last()
+
+    assert [each.used for each in encoded(own=own, rate=0.5)] == [
+        each.whole.without_last() for each in encoded()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("loss", "pad", "most", "packing"),
+    list(product(("answer", "all", "prompt"), (END, "<|pad|>"), (None, 30, 60), (False, True))),
+)
+def test_no_id_is_lost_or_made_up(loss, pad, most, packing):
+    """A row is its neighbour, its own ids, then the dropped ones; trained ids are never others'."""
+    given = encoded(loss=loss, pad_token=pad, max_length=most, packing=packing)
+    alone = encoded(loss=loss, pad_token=pad, max_length=most)
+    for at, (each, plain) in enumerate(zip(given, alone, strict=True)):
+        before = alone[at - 1].used.ids if packing else ()
+        assert (*each.used.ids, *each.used.dropped) == (*before, *each.whole.ids)
+        assert trained(each) == trained(plain)
+        assert trained(each) == each.whole.ids[plain.used.first :][: len(trained(each))]
+        assert plain.used.first <= each.whole.first
+
+
+@pytest.mark.parametrize("name", sorted(SERVED))
+def test_a_served_template_holds_the_same_words_and_is_taken_back(name):
+    made, (row_, *_) = tokenizer(), ROWS
+    before, trained_ids = made.chat_template, prompt_ids(made, row_.messages)
+    with serving(made, name):
+        text = made.decode(prompt_ids(made, row_.messages))
+        same = prompt_ids(made, row_.messages) == trained_ids
+    assert SYSTEM in text
+    assert row_.input in text
+    assert same == (name == "chat")
+    assert made.chat_template == before
+
+
+def test_without_its_header_a_prompt_ends_with_the_users_turn():
+    made = tokenizer()
+    with serving(made, "no reply header"):
+        text = made.decode(prompt_ids(made, ROWS[0].messages))
+    assert text == made.decode(prompt_ids(made, ROWS[0].messages)).removesuffix(
+        "<|im_start|>assistant\n"
+    )
+
+
+def test_the_template_is_taken_back_after_an_error_and_an_unknown_one_is_refused():
+    made = tokenizer()
+    before = made.chat_template
+
+    def fails():
+        with serving(made, "brackets"):
+            raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        fails()
+    assert made.chat_template == before
+    with pytest.raises(DataError, match="no template has this name"), serving(made, "curly"):
+        pass

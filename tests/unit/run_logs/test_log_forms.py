@@ -1,0 +1,166 @@
+"""What is particular to a form: checkpoints, runs of a database, half records, arguments."""
+
+import json
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+import run_folder_kit as kit
+from tuneworthy.core.errors import DataError
+from tuneworthy.data.run_folder import open_run_folder
+from tuneworthy.lab.own_trainer import read_trainer
+from tuneworthy.run_logs import json_export, lines, tensorboard, trace, trackio, trainer_state
+
+
+def test_of_checkpoints_the_newest_is_read(tmp_path):
+    for step in (8, 40, 16):
+        kit.trainer_state(tmp_path, name=f"checkpoint-{step}/trainer_state.json")
+    assert trainer_state.finds(open_run_folder(tmp_path)) == ["checkpoint-40/trainer_state.json"]
+
+
+def test_the_state_of_the_run_itself_is_read_too(tmp_path):
+    kit.trainer_state(tmp_path)
+    kit.trainer_state(tmp_path, name="checkpoint-16/trainer_state.json")
+    found = trainer_state.finds(open_run_folder(tmp_path))
+    assert "trainer_state.json" in found
+
+
+def test_the_summary_at_the_end_is_no_step(tmp_path):
+    log = trainer_state.read(open_run_folder(kit.trainer_state(tmp_path)), "trainer_state.json")
+    assert log.steps[-1].loss == pytest.approx(kit.losses("clean")[0][-1])
+    assert "train_runtime" in log.columns
+
+
+def test_a_state_without_a_history_is_refused(tmp_path):
+    (tmp_path / "trainer_state.json").write_text('{"global_step": 3}')
+    with pytest.raises(DataError, match="log_history"):
+        trainer_state.read(open_run_folder(tmp_path), "trainer_state.json")
+
+
+def test_trackio_reads_the_newest_run_and_says_so(tmp_path):
+    kit.trackio(tmp_path / "p.db", "explodes", run="old")
+    kit.trackio(tmp_path / "p.db", "clean", {"max_length": 64, "nested": {"a": 1}}, run="new")
+    log = trackio.read(open_run_folder(tmp_path), "p.db")
+    assert [step.loss for step in log.steps] == pytest.approx(kit.losses("clean")[0])
+    assert log.settings == {"max_length": 64}
+    assert log.notes == ("the newest run is read; 1 other runs are not",)
+
+
+def test_trackio_writes_nothing_beside_the_database(tmp_path):
+    kit.trackio(tmp_path / "p.db")
+    before = (tmp_path / "p.db").read_bytes()
+    trackio.read(open_run_folder(tmp_path), "p.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["p.db"]
+    assert (tmp_path / "p.db").read_bytes() == before
+
+
+def test_entries_that_are_still_in_the_journal_are_read(tmp_path):
+    kit.trackio(tmp_path / "p.db")
+    store = sqlite3.connect(tmp_path / "p.db")
+    store.execute("PRAGMA journal_mode = wal")
+    store.execute(
+        "INSERT INTO metrics (timestamp, run_id, run_name, step, metrics) VALUES ('', 'r1', 'r1',"
+        " 99, ?)",
+        (json.dumps({"train/loss": 0.125, "train/global_step": 99}),),
+    )
+    store.commit()
+    log = trackio.read(open_run_folder(tmp_path), "p.db")
+    store.close()
+    assert (log.steps[-1].step, log.steps[-1].loss) == (99, 0.125)
+
+
+def test_another_database_is_refused(tmp_path):
+    store = sqlite3.connect(tmp_path / "x.db")
+    store.execute("CREATE TABLE notes (text TEXT)")
+    store.execute("CREATE VIEW metrics AS SELECT 1 AS id, 'r' AS run_name")
+    store.commit()
+    store.close()
+    with pytest.raises(DataError, match="not Trackio's"):
+        trackio.read(open_run_folder(tmp_path), "x.db")
+
+
+def test_tensorboard_reads_the_trainers_arguments(tmp_path):
+    kit.tensorboard(tmp_path, settings={"max_length": 64, "packing": False, "fsdp": []})
+    opened = open_run_folder(tmp_path)
+    log = tensorboard.read(opened, tensorboard.finds(opened)[0])
+    assert log.settings == {"max_length": 64, "packing": False}
+
+
+def test_half_a_last_record_is_left_out(tmp_path):
+    kit.tensorboard(tmp_path)
+    opened = open_run_folder(tmp_path)
+    path = tmp_path / tensorboard.finds(opened)[0]
+    path.write_bytes(path.read_bytes() + kit.scalar("train/loss", 9.0, 99)[:-7])
+    log = tensorboard.read(opened, tensorboard.finds(opened)[0])
+    assert log.steps[-1].step == 48
+
+
+def test_a_huge_record_is_skipped_and_takes_no_memory(tmp_path):
+    kit.tensorboard(tmp_path)
+    opened = open_run_folder(tmp_path)
+    path = tmp_path / tensorboard.finds(opened)[0]
+    length = (1 << 62).to_bytes(8, "little")
+    check = kit._checksum(length).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes() + length + check + b"\0" * 100)
+    assert len(tensorboard.read(opened, tensorboard.finds(opened)[0]).steps) == 48
+
+
+def test_a_record_that_does_not_fit_its_checksum_is_left_out(tmp_path):
+    kit.tensorboard(tmp_path)
+    opened = open_run_folder(tmp_path)
+    path = tmp_path / tensorboard.finds(opened)[0]
+    record = kit.scalar("train/loss", 9.0, 99)
+    path.write_bytes(path.read_bytes() + record[:-6] + b"\x01" + record[-5:])
+    log = tensorboard.read(opened, tensorboard.finds(opened)[0])
+    assert log.steps[-1].step == 48
+    assert log.notes == ("1 damaged records are left out",)
+
+
+def test_another_file_called_like_an_event_file_is_refused(tmp_path):
+    (tmp_path / "events.out.tfevents.1").write_bytes(b"this is no event file at all")
+    with pytest.raises(DataError, match="no TensorBoard event file"):
+        tensorboard.read(open_run_folder(tmp_path), "events.out.tfevents.1")
+
+
+def test_lines_without_a_loss_are_refused(tmp_path):
+    (tmp_path / "train_log.jsonl").write_text('{"time": 3}\nno json\n')
+    with pytest.raises(DataError, match="no line of this log has a loss"):
+        lines.read(open_run_folder(tmp_path), "train_log.jsonl")
+
+
+def test_lines_without_a_step_are_counted(tmp_path):
+    (tmp_path / "metrics.csv").write_text("loss,lr\n3.0,0.1\n2.0,0.1\n")
+    log = lines.read(open_run_folder(tmp_path), "metrics.csv")
+    assert [(step.step, step.loss, step.rate) for step in log.steps] == [
+        (1, 3.0, 0.1), (2, 2.0, 0.1),
+    ]  # fmt: skip
+
+
+def test_our_trace_has_the_loss_of_each_row(tmp_path):
+    steps = [{"loss": 1.0, "norm": 2.0, "rate": 0.1, "clipped": True}] * 2
+    by_row = {"ids": ["a", "b"], "epochs": [[2.0, 2.0], [0.5, 4.0]]}
+    (tmp_path / "trace.json").write_text(json.dumps({"steps": steps, "loss_by_row": by_row}))
+    log = trace.read(open_run_folder(tmp_path), "trace.json")
+    assert log.by_row == (0.5, 4.0)
+    assert log.settings["clip_rate"] == 1.0
+
+
+def test_the_values_of_one_metric_are_read_as_trackio_prints_them(tmp_path):
+    values = [{"timestamp": "", "step": step, "value": 1 / step} for step in (1, 2, 4)]
+    given = {"project": "p", "run": "r", "metric": "train/loss", "values": values}
+    (tmp_path / "trackio.json").write_text(json.dumps(given))
+    log = json_export.read(open_run_folder(tmp_path), "trackio.json")
+    assert [(step.step, step.loss) for step in log.steps] == [(1, 1.0), (2, 0.5), (4, 0.25)]
+
+
+def test_the_log_of_llama_factory_is_read_and_told(tmp_path):
+    entries = [{"current_steps": 10 * k, "total_steps": 30, "loss": 2.0 / k, "lr": 1e-4,
+                "epoch": 0.1 * k} for k in (1, 2, 3)]  # fmt: skip
+    (tmp_path / "trainer_log.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    opened = open_run_folder(tmp_path)
+    log = lines.read(opened, "trainer_log.jsonl")
+    assert [step.step for step in log.steps] == [10, 20, 30]
+    assert read_trainer(opened, [log]).label == "LLaMA-Factory"

@@ -27,7 +27,7 @@ def measured(name, role, seed):
     return RunFacts(
         leaked=sum(facts._leaked(rows)) / len(rows.new),
         conflicts=facts.conflicts(CASES[name].task(), rows.train),
-        shapes=facts._other_shapes([row.output for row in rows.train]),
+        shapes=facts._other_shapes(rows.train),
     )
 
 

@@ -103,8 +103,8 @@ class CardTools(Protocol):
         """Return the probability of all legal tokens before each token of each prompt's text."""
         ...
 
-    def chosen(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[bool]]:
-        """Return for each token of each prompt's text whether the model would choose it."""
+    def chosen(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[int]]:
+        """Return the token that the model would choose at each place of each prompt's text."""
         ...
 
     def search(self, rows: Sequence[LabRow], k: int, dated: bool) -> list[list[Passage]]:

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from tuneworthy.core.card import CardLook, CardTools, Sampling, with_examples
 from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.failures._conditions import at_least, near_twin
 
 NUMBER, HARD = 19, 2
 SLUG, TITLE = "always-valid", "Always valid, often wrong"
@@ -74,9 +75,7 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
-    valid, mass, score = own.valid or 0.0, own.other.get("legal_first") or 0.0, own.score or 0.0
-    least = (twin.score or 0.0) - 0.10
-    yield Check(what="all 40 answers are valid", passed=valid == 1, value=f"{valid:.0%}")
-    yield Check(what="legal first tokens have at least .50", passed=mass >= 0.5,
-                value=f"{mass:.2f}")  # fmt: skip
-    yield Check(what=f"score at least {least:.2f}", passed=score >= least, value=f"{score:.2f}")
+    yield at_least("all answers are valid", own.valid, 1.0)
+    mass = own.other.get("legal_first")
+    yield at_least("legal first tokens have at least .50 of the probability", mass, 0.5)
+    yield near_twin(own, twin)

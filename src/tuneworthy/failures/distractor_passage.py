@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Passage, Sampling, with_passages
 from tuneworthy.core.failure import Check, Config, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.failures._conditions import at_most, near_twin
 from tuneworthy.failures._rules import by_subject, document, first_number
 
 NUMBER, HARD = 21, 1
@@ -72,11 +73,9 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
-    share, score = own.other.get("copied_other"), own.score or 0.0
-    least = (twin.score or 0.0) - 0.10
-    yield Check(what="at most .05 of the numbers come from another passage",
-                passed=share is not None and share <= 0.05, value=f"{share or 0:.2f}")  # fmt: skip
-    yield Check(what=f"score at least {least:.2f}", passed=score >= least, value=f"{score:.2f}")
+    share = own.other.get("copied_other")
+    yield at_most("at most .05 of the numbers come from another passage", share, 0.05)
+    yield near_twin(own, twin)
 
 
 def _measured(each: CardAnswer, found: Sequence[Passage]) -> CardAnswer:

@@ -59,8 +59,8 @@ class LabTools:
 
         return legal_mass(self.model, prompts, texts, self._grammar())
 
-    def chosen(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[bool]]:
-        """Return for each token of each prompt's text whether the model would choose it."""
+    def chosen(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[int]]:
+        """Return the token that the model would choose at each place of each prompt's text."""
         from tuneworthy.models.local.given_answer import chosen_tokens
 
         return chosen_tokens(self.model, prompts, texts)

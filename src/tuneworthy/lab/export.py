@@ -10,9 +10,18 @@ from typing import Any
 from tuneworthy.core.errors import TaskError
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
-from tuneworthy.lab.pages import HERE, HERO, Site, blind_page, case_page, home_page
+from tuneworthy.lab.pages import (
+    HERE,
+    HERO,
+    Site,
+    blind_page,
+    case_page,
+    home_page,
+    play_data,
+    playground_page,
+)
 from tuneworthy.lab.recordings import Recordings
-from tuneworthy.lab.shipped import shipped_bytes
+from tuneworthy.lab.shipped import recorded_strength, shipped_bytes
 
 MARK = "tuneworthy-lab.txt"  # what tells an exported folder from a folder of the user's
 
@@ -37,6 +46,10 @@ def export_site(folder: Path) -> Path:
         if case.slug == HERO:
             _script(data / "hero.js", "lab.hero", _dumped(Recordings(case).hero()))
     _blind(folder, site, cases)
+    (folder / "playground.html").write_text(playground_page(site), "utf-8")
+    _script(data / "play.js", "lab.playground", _dumped(play_data()))
+    if strength := recorded_strength():
+        _script(data / "strength.js", "lab.strength", _dumped(strength))
     home = folder / "index.html"
     home.write_text(home_page(cases, site), "utf-8")
     return home

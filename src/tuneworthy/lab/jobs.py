@@ -19,12 +19,14 @@ from tuneworthy.core.failure import RunFacts, Value
 from tuneworthy.lab.event_log import EventLog
 from tuneworthy.lab.events import RECORDED, Event, run_id
 from tuneworthy.lab.lab_folder import is_id
+from tuneworthy.lab.play_setup import PLAY
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.run_process import OpenRunner, RunOrder
 from tuneworthy.lab.run_worker import RunWorker, WorkerDied
 
 MOST_WAITING = 8
+MOST_PLAYS = 32  # plays that have ended and are kept
 CLOSED = "the lab was closed"
 GRACE = 5.0  # seconds that a run gets to stop when the lab ends
 
@@ -35,10 +37,10 @@ class Job:
 
     id: str
     case: str
-    config: dict[str, Value]
+    config: dict[str, Any]
     seed: int
     role: str
-    twin: str | None  # the id of its clean twin; None: it is the twin
+    twin: str | None  # the id of its clean twin; None: it is the twin, or a play
     log: EventLog
     state: str = "waiting"
     begun: float = 0.0
@@ -63,7 +65,7 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[Job] = deque()
         self._current: Job | None = None
-        self._seconds: list[float] = []
+        self._seconds: dict[bool, list[float]] = {False: [], True: []}  # True: those of plays
         self._closed = False
         self._changed = threading.Condition(threading.RLock())
         self._recover()
@@ -80,19 +82,28 @@ class Jobs:
         """
         name, twin = run_id(case, config, seed), run_id(case, clean, seed)
         with self._changed:
-            if self._closed:
-                raise Problem(503, "the lab is being closed", fix="start it again, then ask again")
             if self._active(name):
                 return name
-            if len(self._waiting) >= MOST_WAITING:
-                raise Problem(
-                    429, "too many runs wait", got=f"{len(self._waiting)} waiting runs",
-                    fix="wait for one to end, or stop one",
-                )  # fmt: skip
+            self._check_room()
             if name != twin and not (self._records.facts(twin) or self._active(twin)):
                 self._add(Job(twin, case, clean, seed, "twin", None, self._log(twin)))
             self._add(Job(name, case, config, seed, "twin" if name == twin else role,
                           None if name == twin else twin, self._log(name)))  # fmt: skip
+            return name
+
+    def submit_play(self, config: dict[str, Any], seed: int) -> str:
+        """Return the id of a play: a known one (the same seed answers the same), or a new one.
+
+        Raises Problem as `submit` does.
+        """
+        name = run_id(PLAY, config, seed)
+        with self._changed:
+            known = self._jobs.get(name)
+            if known and (not known.log.ended or known.state == "done"):
+                return name
+            self._check_room()
+            self._add(Job(name, PLAY, config, seed, PLAY, None, self._log(name)))
+            self._forget_plays()
             return name
 
     def control(self, name: str, action: str) -> str:
@@ -156,12 +167,29 @@ class Jobs:
         log.begin()
         return log
 
+    def _check_room(self) -> None:
+        if self._closed:
+            raise Problem(503, "the lab is being closed", fix="start it again, then ask again")
+        if len(self._waiting) >= MOST_WAITING:
+            raise Problem(
+                429, "too many runs wait", got=f"{len(self._waiting)} waiting runs",
+                fix="wait for one to end, or stop one",
+            )  # fmt: skip
+
+    def _forget_plays(self) -> None:
+        """Remove the oldest plays that have ended: a slider makes many."""
+        ended = [job for job in self._jobs.values() if job.role == PLAY and job.log.ended]
+        for job in ended[: len(ended) - MOST_PLAYS]:
+            del self._jobs[job.id]
+            job.log.path.unlink(missing_ok=True)
+
     def _active(self, name: str) -> bool:
         job = self._jobs.get(name)
         return job is not None and not job.log.ended
 
     def _add(self, job: Job) -> None:
         ahead = len(self._waiting) + (self._current is not None)
+        self._jobs.pop(job.id, None)  # so that the newest is the last
         self._jobs[job.id] = job
         self._waiting.append(job)
         self._tell_place(job, ahead, job.spec)
@@ -222,7 +250,7 @@ class Jobs:
         if event["kind"] == "end":
             with self._changed:
                 job.state = str(event["state"])
-                self._seconds.append(time.monotonic() - job.begun)
+                self._seconds[job.role == PLAY].append(time.monotonic() - job.begun)
             if self._closed and event["state"] == "stopped":
                 event = {**event, "because": f"{CLOSED} {_after(job)}"}
         job.log.append(event)
@@ -236,6 +264,8 @@ class Jobs:
         self._tell_places()
 
     def _record(self, job: Job) -> None:
+        if job.role == PLAY:
+            return
         events = [event for event in job.log.events() if event["kind"] in RECORDED]
         try:
             self._records.write(job.id, events)
@@ -276,14 +306,23 @@ class Jobs:
         if not ahead:
             return 0.0
         first = self._current
-        known = [self._records.seconds(job.id) for job in (first, *self._waiting) if job]
-        mean = self._seconds or [seconds for seconds in known if seconds]
-        if not mean or (first and first.state in ("paused", "pausing")):
+        if first and first.state in ("paused", "pausing"):
             return None
-        left = 0.0
+        before = [job for job in (first, *self._waiting) if job][:ahead]
+        usual = [self._usual(job) for job in before]
+        known = [seconds for seconds in usual if seconds is not None]
+        if len(known) < len(before):
+            return None
         if first:
-            left = max(0.0, fmean(mean) - (time.monotonic() - first.begun))
-        return round(left + fmean(mean) * (ahead - (first is not None)), 1)
+            known[0] = max(0.0, known[0] - (time.monotonic() - first.begun))
+        return round(sum(known), 1)
+
+    def _usual(self, job: Job) -> float | None:
+        """Return how long such a job takes; None while none has been measured."""
+        play = job.role == PLAY
+        known = [self._records.seconds(each.id) for each in (job, *self._waiting)]
+        mean = self._seconds[play] or [one for one in known if one and not play]
+        return fmean(mean) if mean else None
 
     def _recover(self) -> None:
         """Find runs of an earlier lab: those that waited wait again, one cut short gets its end."""
@@ -295,7 +334,10 @@ class Jobs:
             if job is None:
                 continue
             if job.log.ended:
-                if events[-1].get("state") == "done" and not self._records.has(job.id):
+                job.state = str(events[-1].get("state"))
+                if job.role == PLAY:
+                    self._jobs[job.id] = job
+                elif job.state == "done" and not self._records.has(job.id):
                     self._record(job)
                 continue
             self._jobs[job.id] = job
@@ -304,6 +346,7 @@ class Jobs:
             else:
                 self._end(job, "stopped", f"{CLOSED} {_after(job)}")
         self._waiting = deque(sorted(self._waiting, key=lambda job: job.twin is not None))
+        self._forget_plays()
 
 
 def _job_of(name: str, first: Event, log: EventLog) -> Job | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tuneworthy.core.errors import SecurityError
 
 ID = re.compile(r"[0-9a-f]{16}")
-PARTS = ("records", "runs", "scratch")
+PARTS = ("records", "runs", "scratch", "shared")
 
 
 def is_id(text: object) -> bool:

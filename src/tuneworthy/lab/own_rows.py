@@ -22,6 +22,7 @@ from tuneworthy.training.render import Excluded, render
 
 MOST_ENCODED = 2_000  # rows that are turned into tokens
 SHAPES, FORMAL = 4, 0.8  # answers have a form if so few shapes cover so large a share of them
+Pair = tuple[str, str]
 COMMON = 3  # rows with the same answer, from which it counts as common
 
 
@@ -135,29 +136,40 @@ def near_copies(new: Sequence[str], old: Sequence[str]) -> dict[int, int]:
     """Return {position in `new`: position in `old`} of texts that are nearly the same.
 
     Two texts are if they share 80 % of their pairs of neighbouring words (Jaccard). Of the rarest
-    fifth of a text's pairs, a near copy must have at least one, so only those are looked up.
+    fifth of a text's pairs, a near copy must have at least one, so only those are looked up. Of
+    `old`, only the pairs that stand in `new` are kept, so that the memory is that of `new`.
     """
-    pairs_of = [_pairs(text) for text in old]
-    count = Counter(pair for pairs in pairs_of for pair in pairs)
-    exact: dict[str, int] = {}
-    index: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    asked = [_pairs(text) for text in new]
+    known = frozenset[Pair]().union(*asked)
+    exact = {normalised_text(text): -1 for text in new}
+    index: defaultdict[Pair, list[int]] = defaultdict(list)
+    sizes = []
     for k, text in enumerate(old):
-        exact.setdefault(normalised_text(text), k)
-        for pair in pairs_of[k]:
+        if exact.get(normalised_text(text)) == -1:
+            exact[normalised_text(text)] = k
+        pairs = _pairs(text)
+        sizes.append(len(pairs))
+        for pair in pairs & known:
             index[pair].append(k)
     found: dict[int, int] = {}
     for k, text in enumerate(new):
-        if (same := exact.get(normalised_text(text))) is not None:
-            found[k] = same
-            continue
-        mine = _pairs(text)
-        rare = sorted(mine, key=lambda pair: (count[pair], pair))
-        rare = rare[: len(mine) - math.ceil(NEAR * len(mine)) + 1]
-        near = {other for pair in rare for other in index.get(pair, ())}
-        match = next((other for other in sorted(near) if _alike(mine, pairs_of[other])), None)
+        same = exact[normalised_text(text)]
+        match = same if same >= 0 else _near(asked[k], index, sizes)
         if match is not None:
             found[k] = match
     return found
+
+
+def _near(mine: set[Pair], index: Mapping[Pair, list[int]], sizes: Sequence[int]) -> int | None:
+    """Return the first text that shares enough pairs with `mine`, None if none does."""
+    rare = sorted(mine, key=lambda pair: (len(index.get(pair, ())), pair))
+    rare = rare[: len(mine) - math.ceil(NEAR * len(mine)) + 1]
+    candidates = {other for pair in rare for other in index.get(pair, ())}
+    shared = Counter(other for pair in mine for other in index.get(pair, ()) if other in candidates)
+    for other in sorted(candidates):
+        if shared[other] >= NEAR * (len(mine) + sizes[other] - shared[other]):
+            return other
+    return None
 
 
 def _tokens(row: TrainingRow, tokenizer: FolderTokenizer) -> OwnTokens | str:
@@ -309,13 +321,8 @@ def _asked(row: TrainingRow) -> str:
     return row.answer if row.plain else row.input
 
 
-def _pairs(text: str) -> set[tuple[str, str]]:
+def _pairs(text: str) -> set[Pair]:
     return set(pairwise(re.findall(r"\w+", text.lower())))
-
-
-def _alike(one: set[Any], two: set[Any]) -> bool:
-    both = len(one | two)
-    return both > 0 and len(one & two) / both >= NEAR
 
 
 def merged(*parts: Measured) -> Measured:

@@ -1,4 +1,4 @@
-"""The lab's pages as HTML: home, a case, a blind case, an error. Computes nothing.
+"""The lab's pages as HTML: home, a case, a blind case, the playground, an error. Computes nothing.
 
 All text is escaped by the templates; data for the scripts stands in a JSON block or in files.
 """
@@ -17,16 +17,18 @@ from markupsafe import Markup
 from tuneworthy.core.escape import for_script
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
+from tuneworthy.lab.play_setup import page_data
 from tuneworthy.lab.recordings import Recordings
-from tuneworthy.lab.shipped import SHIPPED, Records
+from tuneworthy.lab.shipped import SHIPPED, Records, recorded_play, recorded_strength
 
 HERE = Path(__file__).parent
 HERO = "never-stops"  # the case that the home page plays, if it is recorded
 PARTS = ("svg", "record", "chart", "answers", "player", "keys")
-HOME_SCRIPTS = (*PARTS, "wire", "home")
+HOME_SCRIPTS = (*PARTS, "wire", "home", "strength")
 RUN_SCRIPTS = (*PARTS, "wire", "tokens", "state", "instrument")
 CASE_SCRIPTS = (*RUN_SCRIPTS, "rail", "knobs", "case")
 BLIND_SCRIPTS = (*RUN_SCRIPTS, "blind")
+PLAY_SCRIPTS = ("svg", "record", "player", "keys", "state", "wire", "columns", "playground")
 FILTERS = (
     ("all", "All"),
     ("fine", "Loss looks fine"),
@@ -44,6 +46,13 @@ CASE_KEYS = (
     (("n",), "next case"),
 )
 
+PLAY_KEYS = (
+    (("r",), "run all columns"),
+    (("←", "→"), "one token back, one token on"),
+    (("[", "]"), "previous and next input"),
+    (("Ctrl", "Enter"), "run, while you write"),
+)
+
 
 @dataclass(frozen=True)
 class Site:
@@ -56,7 +65,7 @@ class Site:
     records: Records = SHIPPED
     """Where recorded runs are found: those of the package, or the user's as well."""
 
-    policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:"
+    policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:"
 
     @property
     def home(self) -> str:
@@ -66,8 +75,14 @@ class Site:
     @property
     def links(self) -> tuple[tuple[str, str], ...]:
         """Return the pages that every page links to."""
-        links = (("Cases", f"{self.home}#cases"), ("Check my run", f"{self.home}#own"))
+        links = (("Cases", f"{self.home}#cases"), ("Playground", self.playground),
+                 ("Check my run", f"{self.home}#own"))  # fmt: skip
         return (*links, ("Studies", "/studies")) if self.live else links
+
+    @property
+    def playground(self) -> str:
+        """Return the address of the playground."""
+        return "/playground" if self.live else "playground.html"
 
     def static(self, name: str) -> str:
         """Return the address of a static file."""
@@ -86,7 +101,7 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
     cards = [case_data.card(case, site.records) for case in cases]
     shown = next((case for case in cases if case.slug == HERO), None)
     data = Recordings(shown, site.records).hero() if shown else None
-    hero = None
+    hero, strength = None, recorded_strength()
     if shown and data and data["plant"] and data["twin"]:
         begin = data["plant"][0]
         question = begin["questions"][0]["input"]
@@ -96,12 +111,16 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
         site,
         here="Cases",
         scripts=HOME_SCRIPTS,
-        data=() if site.live or not hero else ("hero",),
+        data=()
+        if site.live
+        else tuple(name for name, known in (("hero", hero), ("strength", strength)) if known),
         keys=HOME_KEYS,
         cards=cards,
         filters=FILTERS,
         hero=hero,
         hero_data=_block(data) if hero else "",
+        strength=strength,
+        strength_data=_block(strength) if strength else "",
     )
 
 
@@ -134,6 +153,26 @@ def blind_page(key: str, site: Site = LIVE) -> str:
         case={**shown, "key": key, "twin": False, "records": {"plant": True}},
         case_data=_block({**shown, "key": key}),
     )
+
+
+def playground_page(site: Site = LIVE) -> str:
+    """Return the playground, with its recorded play."""
+    play = play_data()
+    return _render(
+        "playground.html.j2",
+        site,
+        here="Playground",
+        scripts=PLAY_SCRIPTS,
+        data=() if site.live else ("play",),
+        keys=PLAY_KEYS,
+        play=play,
+        play_data=_block(play),
+    )
+
+
+def play_data() -> dict[str, Any]:
+    """Return what the script of the playground is given."""
+    return recorded_play() or {**page_data(), "recorded": None}
 
 
 def error_page(status: int, what: str, where: str, fix: str, kept: str, site: Site = LIVE) -> str:

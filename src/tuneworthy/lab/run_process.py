@@ -19,7 +19,7 @@ from typing import Any
 
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.failure import RunFacts, Value
+from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab.events import Emit, Event, RunStopped
 
 SPEC = "smollm2-135m"
@@ -28,11 +28,14 @@ NICE = 5  # pages answer while a run uses all cores
 
 @dataclass(frozen=True)
 class RunOrder:
-    """One run: its case, configuration, seed and role, the folder it may use, its twin's facts."""
+    """One run: its case, configuration, seed and role, the folder it may use, its twin's facts.
+
+    Of the role `play` it is a play: `config` says what the playground asks.
+    """
 
     id: str
     case: str
-    config: dict[str, Value]
+    config: dict[str, Any]
     seed: int
     role: str
     folder: Path
@@ -46,13 +49,24 @@ OpenRunner = Callable[[Emit], Runner]
 def open_experiments(emit: Emit) -> Runner:
     """Open the embedded model; return what runs an order with it."""
     from tuneworthy.lab.cases import case_of
+    from tuneworthy.lab.play_run import run_play
+    from tuneworthy.lab.play_setup import PLAY
     from tuneworthy.lab.run_case import LabRun, run_case
+    from tuneworthy.lab.strength import run_strength
     from tuneworthy.models import first_use, open_model
 
     emit({"kind": "log", "line": first_use(SPEC) or "Opening the embedded model."})
     model: Any = open_model(SPEC, folder=Path())
 
     def run(order: RunOrder, emit: Emit, control: Callable[[], None]) -> None:
+        if order.role == PLAY:
+            shared = order.folder.parents[1] / "shared"
+            how = (shared, emit, control)
+            if order.config["does"] == PLAY:
+                run_play(order.config, order.seed, model, how)
+            else:
+                run_strength(float(order.config["strength"] or 0), model, how)
+            return
         chosen = LabRun(case_of(order.case), order.config, order.seed, order.role)
         run_case(chosen, model, emit, order.folder, order.twin, control)
 

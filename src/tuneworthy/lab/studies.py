@@ -32,6 +32,8 @@ MOST_HOMES, MOST_STUDIES = 200, 500
 MOST_BYTES = 400_000_000  # of a results.json
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _opening = threading.Lock()
+_found: dict[tuple[Path, str], StudyPlace] = {}
+"""Studies asked for before: a page that follows a run asks for the same one again and again."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,14 @@ def find_studies(working: Path) -> list[StudyPlace]:
 
 def find_study(working: Path, key: str) -> StudyPlace:
     """Return the study of an id. Raises Problem (404)."""
+    known = _found.get((working, key))
+    if known is not None and known.study:
+        return known
     for place in find_studies(working):
         if place.id == key:
+            if len(_found) >= MOST_STUDIES:
+                _found.clear()
+            _found[working, key] = place
             return place
     raise Problem(404, "no study of this folder has this id", where="the address", got=key,
                   fix="choose one on the page of studies: /studies")  # fmt: skip

@@ -17,7 +17,7 @@ from tuneworthy.lab.problem import Problem
 from tuneworthy.report import _words as words
 from tuneworthy.report._cells import Cell, Cells, cells
 
-SHOWN = 50  # rows of a page
+SHOWN = 25  # rows of a page
 MOST_PROMPT = 20_000  # characters of one message
 FILTERS = (("all", "All"), ("failures", "Failures"), ("different", "Different"))
 SHADES = (("s0", "wrong", "✕"), ("s2", "partly right", "~"), ("s4", "right", "✓"))

@@ -9,10 +9,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Any
 
 from tuneworthy.core.causes import PASSAGE_CAUSES, Effect
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.results import Results
+from tuneworthy.core.task import Task
 from tuneworthy.lab.problem import Problem
 from tuneworthy.questions import CHECKLIST
 from tuneworthy.report import _words as words
@@ -21,8 +23,7 @@ from tuneworthy.report._notes import questions
 
 CONTEXT = PASSAGE_CAUSES | {"convention"}
 """Causes that examples or passages in the prompt may repair."""
-_KEYS = re.compile(r"\bkeys? ((?:`?[a-z_]+(?:\.[a-z_]+)*`?(?:, | and )?)+)")
-_KEY = re.compile(r"[a-z_]+(?:\.[a-z_]+)*")
+_KEY = re.compile(r"(?<![\w.])[a-z]+(?:_[a-z]+)*(?:\.[a-z_]+)*(?![\w])")
 _COMMAND = re.compile(r"`(tuneworthy [a-z][a-z0-9 .-]*)`")
 
 
@@ -75,13 +76,14 @@ def _wrong(results: Results) -> Screen:
             share = f"{row['percent']} %" + ("" if wrong.cause == "untried" else f" ({ends})")
             rows.append((str(row["title"]), share, f"n {wrong.n:,}"))
         because = [text for text in (across.get("few"), seen.because, *seen.said) if text]
-    measured = bool(rows)
+    measured, few = bool(rows), bool(across and across.get("few"))
+    answer = "not measured" if not measured else "too few failures" if few else "measured"
     why = "the matrix was not read across" if not because else ""
     return Screen(
         name="wrong", part="Before anything is trained",
         question="What exactly is wrong with the base model?",
         meaning="Each remedy runs beside a placebo, the same thing without its active part.",
-        answer="measured" if measured else "not measured", tone="yes" if measured else "soft",
+        answer=answer, tone="yes" if answer == "measured" else "soft",
         rows=tuple(rows), because=tuple(because) or ((why,) if why else ()),
         **({} if measured else _more(results)),
     )  # fmt: skip
@@ -100,7 +102,7 @@ def _context(results: Results) -> Screen:
         name="context", part="Before anything is trained",
         question="Would more context fix it?",
         meaning="Examples and passages in the prompt are arms like the others, on the same cases.",
-        answer=answer, tone={"shown": "yes", "not shown": "no"}.get(answer, "soft"),
+        answer=answer, tone="yes" if acts else "soft",
         rows=tuple(_effect(one) for one in tried),
         because=tuple(dict.fromkeys(said)) if tried else (why,) if why else (),
         **({} if tried else _more(results)),
@@ -120,13 +122,15 @@ def _success(results: Results) -> Screen:
     answer = {True: "yes", False: "no", None: "not shown"}[met]
     if success.target is None:
         answer = "not measured"
-    because = [f"The metric is {success.metric or 'inferred from the rows'};"
-               f" a difference of {words.points(success.margin)} points is worth having."]  # fmt: skip
+    metric, margin = success.metric or "inferred from the rows", words.points(success.margin)
+    because = [f"The metric is {metric}; a difference of {margin} points is worth having."]
     if success.target is None:
         because.append("No target was set: whether it is good enough is yours to say.")
     else:
         because.append(words.target_line(results.verdict, success.target).capitalize() + ".")
-    rows = [(bound, state, "") for bound, state in words.limit_lines(named, results)] if named else []
+    rows = (
+        [(bound, state, "") for bound, state in words.limit_lines(named, results)] if named else []
+    )
     if named and named.score:
         rows.insert(0, (named.name, _of_score(named.score), f"n {named.n:,}"))
     return Screen(
@@ -159,29 +163,42 @@ def _asked(results: Results) -> Iterator[Screen]:
         )  # fmt: skip
 
 
-def _how(results: Results, text: str) -> dict[str, str]:
+def _how(results: Results, text: str) -> dict[str, Any]:
     """Return the command that measures what a reason lacks, and the keys of task.yaml for it."""
     if named := _COMMAND.search(text):
         return {"command": named[1]}
-    if keys := [key for found in _KEYS.findall(text) for key in _KEY.findall(found)]:
-        known = [key for key in keys if key != "and"]
-        return {"command": "tuneworthy run", "yaml": "\n".join(_yaml(key) for key in known)}
+    if keys := list(dict.fromkeys(key for key in _KEY.findall(text) if _is_key(key))):
+        return {"command": "tuneworthy run", "yaml": _yaml(keys)}
     if "settle" in text:
         return {"command": "tuneworthy settle"}
+    if "too small" in text or "at the threshold" in text:
+        return {"command": "tuneworthy run"}
     return _more(results)
 
 
-def _yaml(key: str) -> str:
-    *parents, last = key.split(".")
-    lines = [f"{'  ' * at}{name}:" for at, name in enumerate(parents)]
-    return "\n".join([*lines, f"{'  ' * len(parents)}{last}: …"])
+def _is_key(text: str) -> bool:
+    """Return whether a word of a reason is a key of task.yaml: `economics.prices`, `bigger`."""
+    first, *more = text.split(".")
+    return first in Task.model_fields and (bool(more) or first in ("bigger", "teacher"))
 
 
-def _more(results: Results) -> dict[str, str]:
+def _yaml(keys: list[str]) -> str:
+    """Return lines of task.yaml with a place for the value of each key."""
+    lines: list[str] = []
+    for key in keys:
+        *parents, last = key.split(".")
+        above = [f"{'  ' * at}{name}:" for at, name in enumerate(parents)]
+        lines += [line for line in above if line not in lines]
+        lines.append(f"{'  ' * len(parents)}{last}: …")
+    return "\n".join(lines)
+
+
+def _more(results: Results) -> dict[str, Any]:
     """Return the command that measures what the minutes had no room for."""
     plan, budget = results.plan, results.task.budget.minutes
     if plan.whole is None:
-        return {"command": "tuneworthy run"}
+        chosen = results.task.arms != "auto"
+        return {"command": "tuneworthy run", **({"yaml": "arms: auto"} if chosen else {})}
     if plan.staged:
         return {"command": f"tuneworthy run --more {max(1, ceil(plan.whole - budget))}m"}
     return {"command": "tuneworthy run", "yaml": f"budget:\n  minutes: {ceil(plan.whole)}"}

@@ -88,11 +88,11 @@ def yaml_of(task: Task, *keys: str) -> str:
     """Return the YAML of some keys of a task, as it was measured; defaults stand in it too."""
     plain = task.model_dump(mode="json", by_alias=True, exclude_none=True)
     text = io.StringIO()
-    writer = YAML(typ="safe", pure=True)
+    writer: Any = YAML(typ="safe", pure=True)
     writer.default_flow_style, writer.allow_unicode = False, True
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[attr-defined]
-    writer.dump({key: plain[key] for key in keys if plain.get(key) not in (None, {}, [])}, text)
-    return text.getvalue()
+    writer.sort_base_mapping_type_on_output = False
+    writer.dump({key: plain[key] for key in keys if plain.get(key) not in (None, {}, [], "")}, text)
+    return text.getvalue().rstrip()
 
 
 def plan_rows(plan: Plan) -> list[dict[str, Any]]:
@@ -168,10 +168,10 @@ def builds(place: StudyPlace, evidence: str) -> list[dict[str, Any]]:
     """Return what lies in the folder `build` beside task.yaml, the builds of this study first."""
     try:
         with os.scandir(place.home / "build") as entries:
-            names = sorted(e.name for e in entries
-                           if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))  # fmt: skip
+            folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []
+    names = sorted(name for name in folders if not name.startswith("."))
     rows = [_build(place.home / "build" / name, evidence) for name in names[:MOST_BUILDS]]
     return sorted(rows, key=lambda row: not row["own"])
 

@@ -5,13 +5,16 @@ All text is escaped by the templates, as in the report. Computes nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
+from tuneworthy.core.escape import for_html, visible
 from tuneworthy.core.results import Results
 from tuneworthy.lab import study_facts as facts
 from tuneworthy.lab.pages import HERE, Site
@@ -113,7 +116,7 @@ def _plan(place: StudyPlace, site: Site) -> str:
     rows = facts.plan_rows(plan) if plan else []
     return _study("study_plan.html.j2", place, "plan", site, results, plan=plan, rows=rows,
                   lines=facts.plan_lines(plan) if plan else [],
-                  whole=facts.whole_minutes(plan) if plan else None)  # fmt: skip
+                  enough=facts.whole_minutes(plan) if plan else None)  # fmt: skip
 
 
 def _run(place: StudyPlace, site: Site) -> str:
@@ -121,7 +124,9 @@ def _run(place: StudyPlace, site: Site) -> str:
     results = results_of(place) if place.finished else None
     shown: Mapping[str, Any] = {}
     if results:
-        shown = pieces(results, matrix_of(results), ("trainings", "learning", "reproduce", "task_text"))
+        shown = pieces(
+            results, matrix_of(results), ("trainings", "learning", "reproduce", "task_text")
+        )
     return _study("study_run.html.j2", place, "run", site, results, live=live, **shown)
 
 
@@ -182,4 +187,12 @@ def _templates() -> jinja2.Environment:
     """Return the lab's and the report's templates; the report's parts are named `report/…`."""
     own = jinja2.FileSystemLoader(HERE / "templates")
     parts = jinja2.PrefixLoader({"report": jinja2.FileSystemLoader(TEMPLATES)})
-    return templates(jinja2.ChoiceLoader([own, parts]))
+    jinja = templates(jinja2.ChoiceLoader([own, parts]))
+    jinja.filters["lines"] = _lines
+    return jinja
+
+
+def _lines(text: str) -> Markup:
+    """Return escaped text that keeps its lines and tabs; other control characters are visible."""
+    kept = re.split(r"([\n\t])", text.replace("\r\n", "\n"))
+    return Markup("".join(part if part in "\n\t" else for_html(visible(part)) for part in kept))

@@ -19,13 +19,7 @@ NOT_BEGUN = "its ledger holds no event of this study"
 
 def state_of(place: StudyPlace) -> str:
     """Return whether a study is running, stopped or done."""
-    with read_ledger(place.home) as ledger:
-        since = running_since(place.home) if place.study else None
-        if ledger is not None and since is not None:
-            began = [event["at"] for event in ledger.events(place.study) if event["kind"] == "begin"]
-            if began and datetime.fromisoformat(began[-1]) >= since:
-                return "running"
-    return "done" if place.finished else "stopped"
+    return _state(place, _events(place)[0])
 
 
 def live_run(place: StudyPlace) -> dict[str, Any]:
@@ -33,26 +27,39 @@ def live_run(place: StudyPlace) -> dict[str, Any]:
 
     `because` says why there is nothing to show.
     """
-    state, events, because = state_of(place), [], NOT_BEGUN
-    try:
-        with read_ledger(place.home) as ledger:
-            if ledger is not None and place.study:
-                events = ledger.events(place.study)
-    except StoreError as error:
-        because = error.what
+    events, because = _events(place)
+    state = _state(place, events)
     begun = [at for at, event in enumerate(events) if event["kind"] == "begin"]
     now = events[begun[-1] :] if begun else []
     steps = [event["value"] for event in events if event["kind"] == "step"]
+    said = [event for event in events if event["kind"] == "say"][-MOST_LINES:]
     return {
         "state": state,
-        "sentence": stopped_now([step for step in steps if isinstance(step, dict)]),
+        "sentence": stopped_now(steps),
         "ladder": _ladder(steps[-1]) if steps else [],
         "arms": _arms(now, state == "running"),
-        "log": [{"at": _clock(e["at"]), "text": str(e["value"].get("text", ""))}
-                for e in events if e["kind"] == "say"][-MOST_LINES:],
-        "because": "" if events else because,
-        "updated": _clock(events[-1]["at"]) if events else "",
-    }  # fmt: skip
+        "log": [{"at": _clock(e["at"]), "text": str(e["value"].get("text", ""))} for e in said],
+        "because": because,
+    }
+
+
+def _events(place: StudyPlace) -> tuple[list[dict[str, Any]], str]:
+    """Return the events of a study, and why there are none."""
+    try:
+        with read_ledger(place.home) as ledger:
+            events = ledger.events(place.study) if ledger and place.study else []
+    except StoreError as error:
+        return [], error.what
+    return events, "" if events else NOT_BEGUN
+
+
+def _state(place: StudyPlace, events: list[dict[str, Any]]) -> str:
+    """Return the state: it runs if it began after the present holder took the ledger's lock."""
+    began = [event["at"] for event in events if event["kind"] == "begin"]
+    since = running_since(place.home) if began else None
+    if since is not None and datetime.fromisoformat(began[-1]) >= since:
+        return "running"
+    return "done" if place.finished else "stopped"
 
 
 def frozen_plan(place: StudyPlace) -> Plan | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,35 @@ from tuneworthy.lab.encode import encode
 from tuneworthy.lab.events import SCHEMA
 
 
-def trained_model(model: Any, rows: LabRows, seed: int, shared: Path) -> Any:
+def trained_model(
+    model: Any,
+    rows: LabRows,
+    seed: int,
+    shared: Path,
+    control: Callable[[int], None] = lambda step: None,
+) -> Any:
     """Return the model with an adapter trained on the rows; reuse the one stored in `shared`.
 
-    It appears in `shared` whole or not at all. Raises what training raises.
+    It appears in `shared` whole or not at all. `control` is called with the number of each step.
+    Raises what training or `control` raises.
     """
     from tuneworthy.training.adapter import read_sealed
 
     key = [SCHEMA, model.fingerprint, seed, dict(DEFAULTS), [row.id for row in rows.train]]
     folder = shared / f"adapter-{digest(key, 16)}"
     if read_sealed(folder) is None:
-        _train(model, rows, seed, folder)
+        _train(model, rows, (seed, folder), control)
     return model.with_adapter(folder)
 
 
-def _train(model: Any, rows: LabRows, seed: int, folder: Path) -> None:
+def _train(
+    model: Any, rows: LabRows, where: tuple[int, Path], control: Callable[[int], None]
+) -> None:
     from tuneworthy.training.loop import TrainingSchedule
     from tuneworthy.training.lora import LoraSettings
     from tuneworthy.training.watched import Look, train_watched
 
+    seed, folder = where
     examples = [each.example for each in encode(model.tokenizer, rows.train, DEFAULTS)]
     values: dict[str, Any] = dict(DEFAULTS)
     pace = TrainingSchedule(epochs=values["epochs"], batch=values["batch"], rate=values["rate"])
@@ -39,13 +50,18 @@ def _train(model: Any, rows: LabRows, seed: int, folder: Path) -> None:
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    steps = pace.epochs * -(-len(examples) // pace.batch)
+    steps, done = pace.epochs * -(-len(examples) // pace.batch), 0
 
     def save(look: Look) -> None:
         look.tuned(part / "adapter")
 
+    def stepped(_step: dict[str, Any]) -> None:
+        nonlocal done
+        done += 1
+        control(done)
+
     try:
-        train_watched(model, examples, settings, (seed, part), [steps], (save, lambda step: None))
+        train_watched(model, examples, settings, (seed, part), [steps], (save, stepped))
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(part / "adapter", folder)
     finally:

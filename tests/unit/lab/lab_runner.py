@@ -1,11 +1,14 @@
 """A fake experiment: it sends the events of a run of six steps. A process loads it."""
 
+import os
+import signal
 import time
 
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab.events import RunStopped
 
 SLOW, SLOW_RATE, FAILS = 0.15, 0.5, 0.25  # seconds a step at this rate; the rate that fails
+DIES, WAITS = "die", "wait"  # inputs of a play that end the worker, and that take a minute
 
 
 def begin(order):
@@ -48,10 +51,44 @@ def end(order, state="done", done=6, because=None):
     }
 
 
+def play(order, emit, control):
+    """Answer each arm with its number, three tokens and an end; the input may ask for a fault."""
+    asked = order.config
+    arms = asked.get("arms", [])
+    if asked.get("input") == DIES:
+        os.kill(os.getpid(), signal.SIGKILL)
+    strength = {"strength": asked.get("strength"), "rows": 20}
+    told = {key: asked.get(key) for key in ("task", "input")}
+    emit({"kind": "begin", **(told if arms else strength), "ends": ["<|im_end|>"], "gold": None,
+          "arms": [{**arm, "prompt_tokens": 9, "passage_text": None} for arm in arms]})  # fmt: skip
+    state, words = "done", ["{", f'"{asked.get("input")}"', "}", "<|im_end|>"]
+    words = ["wait "] * 400 if asked.get("input") == WAITS else words
+    try:
+        for at, word in enumerate(words):
+            time.sleep(SLOW if asked.get("input") == WAITS else 0.01)
+            for arm in range(len(arms)):
+                others = [[word, -0.1], ["other", -2.5], ["third", -4.0]]
+                token = [word, -0.1 * at * (arm + 1), others]
+                emit({"kind": "tokens", "arm": arm, "from": at, "tokens": [token]})
+            control()
+        for arm in range(len(arms)):
+            emit({"kind": "answer", "arm": arm, "text": "".join(words[:-1]), "tokens": 4,
+                  "ended": True, "score": None, "valid": True, "error": None})  # fmt: skip
+        if not arms:
+            emit({"kind": "stop", "strength": asked["strength"], "answers": 20, "valid": 0.5,
+                  "score": 0.4, "ended": 10, "text": "live", "whole": True})  # fmt: skip
+    except RunStopped:
+        state = "stopped"
+    emit({"kind": "end", "state": state, "because": None, "seconds": 0.1})
+
+
 def fake(emit):
     """Open a runner that takes as many steps as the configuration has epochs, `rate` s each."""
 
     def run(order, emit, control):
+        if order.role == "play":
+            play(order, emit, control)
+            return
         rate = order.config["rate"]
         if rate == FAILS:
             raise OSError(28, "No space left on device")

@@ -108,7 +108,7 @@ def test_a_temperature_that_breaks_the_form_is_found(tmp_path, monkeypatch):
     model = Scripted("scripted:warm", warm)
     facts, events, end = ran("form-melts", model, tmp_path)
     looks = [event for event in events if event["kind"] == "look"]
-    assert [look["level"] for look in looks][::4] == ["temperature 0.00", "temperature 1.30"]
+    assert [look["level"] for look in looks][::4] == ["setting 1", "setting 5"]
     assert [look["facts"]["valid"] for look in looks] == [1, 1, 0, 0, 0]
     assert (facts.valid, facts.other["first_valid"]) == (0, 1)
     assert end["finding"]["found"] is True
@@ -199,8 +199,8 @@ class Merged(LabTools):
         return replace(self, model=Scripted(f"scripted:{form}", warm))
 
     def chosen(self, prompts, texts):
-        same = self.model.spec == "scripted:adapter"
-        return [[same, *[True] * 9] for _ in prompts]
+        own = 1 if self.model.spec == "scripted:adapter" else 2
+        return [[own, *range(9)] for _ in prompts]
 
 
 def test_a_merge_that_chooses_other_tokens_is_found(tmp_path, monkeypatch):

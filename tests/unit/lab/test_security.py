@@ -15,7 +15,7 @@ from tuneworthy.lab.events import run_id
 
 ID = "0123456789abcdef"
 VALUES = {"slug": SLUG, "key": ID, "name": ID, "action": "stop", "name:path": "lab.css",
-          "tab": "results", "case": "1"}  # fmt: skip
+          "tab": "task", "case": ID}  # fmt: skip
 # Every route of the lab. A new one fails the test below until it stands here, and then every
 # attack of this file is tried on it.
 ROUTES = {
@@ -37,6 +37,15 @@ ROUTES = {
     ("POST", "/api/cases/{slug}/guess"),
     ("POST", "/api/cases/{slug}/cite"),
     ("POST", "/api/blind"),
+    ("GET", "/studies"),
+    ("GET", "/study/{key}/{tab}"),
+    ("GET", "/study/{key}/case/{case}"),
+    ("GET", "/decide/{key}"),
+    ("GET", "/api/studies/{key}/run"),
+    ("GET", "/playground"),
+    ("POST", "/api/play"),
+    ("POST", "/api/strength"),
+    ("GET", "/api/play/{name}/events"),
 }
 FILLED = sorted(
     (method, re.sub(r"{([^}]+)}", lambda m: VALUES[m[1]], path)) for method, path in ROUTES

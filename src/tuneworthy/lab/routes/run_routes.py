@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from tuneworthy.lab.blind_play import name_of, shown_events
 from tuneworthy.lab.event_stream import Stream, numbered
-from tuneworthy.lab.routes.shared import Here, NoFields, RunFields, StreamIsOver
+from tuneworthy.lab.routes.shared import Here, NoFields, RunFields, stream_of
 from tuneworthy.lab.starting import start_run
 
 ROUTES = APIRouter(prefix="/api/runs")
@@ -23,15 +23,8 @@ def _start(lab: Here, given: RunFields, response: Response) -> Any:
     return shown_events(lab, name) if known else {"id": name}
 
 
-def _stream(lab: Here, name: str, last_event_id: Annotated[str, Header()] = "") -> Stream:
-    stream = Stream(lab, name, last_event_id)
-    if stream.over:
-        raise StreamIsOver
-    return stream
-
-
 @ROUTES.get("/{name}/events", response_class=EventSourceResponse)
-async def _events(stream: Annotated[Stream, Depends(_stream)]) -> AsyncIterator[ServerSentEvent]:
+async def _events(stream: Annotated[Stream, Depends(stream_of)]) -> AsyncIterator[ServerSentEvent]:
     async for number, line in numbered(stream):
         yield ServerSentEvent(raw_data=line, id=str(number))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from tuneworthy.core.failure import Value
+from tuneworthy.lab.event_stream import Stream
 from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.pages import Site
 
@@ -23,6 +24,14 @@ def lab_of(request: Request) -> Lab:
 
 
 Here = Annotated[Lab, Depends(lab_of)]
+
+
+def stream_of(lab: Here, name: str, last_event_id: Annotated[str, Header()] = "") -> Stream:
+    """Return the events that a browser does not have yet. Raises StreamIsOver if it has all."""
+    stream = Stream(lab, name, last_event_id)
+    if stream.over:
+        raise StreamIsOver
+    return stream
 
 
 def site_of(lab: Lab) -> Site:

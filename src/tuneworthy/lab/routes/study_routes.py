@@ -1,4 +1,4 @@
-"""Studies: their list, their pages, the path to a decision, what a running one tells. Reads only."""
+"""Studies: list, pages, the path to a decision, what a running one tells. Reads only."""
 
 from __future__ import annotations
 

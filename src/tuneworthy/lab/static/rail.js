@@ -128,6 +128,7 @@
       showGuess(page, proved); showEvidence(page, proved); showDetector(page, proved); showWon(page, won);
       const open = won ? 'fix' : !state.locked ? 'guess' : !proved ? 'evidence' : 'fix';
       for (const name of ['guess', 'evidence', 'fix']) lab.set(box(name), { 'data-open': name === open ? 'yes' : 'no' });
+      lab.say(lab.find('#jump'), { guess: 'Name the cause', evidence: 'Prove it', fix: 'Fix it' }[open]);
       return { proved, won, got };
     };
   };

@@ -34,10 +34,10 @@
 
   const ladder = (row) => make('tr', row.named ? { class: 'named' } : {}, name(`${row.named ? '▶ ' : ''}${row.name}`), make('td', {}, row.tool),
     ...(row.score
-      ? [bar(row.score), make('td', { class: 'num' }, make('b', {}, lab.fine(row.score[0])), ' ', make('span', { class: 'soft' }, `${lab.fine(row.score[1])}–${lab.fine(row.score[2])}`)), make('td', { class: 'num' }, String(row.n))]
+      ? [bar(row.score), make('td', { class: 'num' }, make('b', {}, lab.fine(row.score[0])), ' ', make('span', { class: 'soft' }, `${lab.fine(row.score[1])}–${lab.fine(row.score[2])}`)), make('td', { class: 'num' }, `${count(row.n)} ${row.n === 1 ? 'row' : 'rows'}`)]
       : [make('td', { class: 'soft', colspan: 3 }, row.because || 'not measured')]));
   const arm = (row) => make('tr', {}, name(row.arm), make('td', {}, row.because ? `${row.state}: ${row.because}` : row.state),
-    make('td', { class: 'num' }, row.total ? `${count(row.done)} of ${count(row.total)}` : 'none to count'));
+    make('td', { class: 'num' }, row.state === 'left out' ? '—' : row.total ? `${count(row.done)} of ${count(row.total)}` : 'none to count'));
   const line = (row) => make('li', {}, make('time', {}, row.at), ` ${row.text}`);
   const fill = (id, list, one) => lab.find(id)?.replaceChildren(...list.map(one));
 

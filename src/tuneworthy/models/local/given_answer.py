@@ -19,15 +19,12 @@ from tuneworthy.models.local.prefix_attention import Prefix
 from tuneworthy.models.local.token_grammar import allowed
 
 
-def chosen_tokens(model: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[bool]]:
-    """Return for each token of each text, its end included, whether the model would choose it.
+def chosen_tokens(model: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[int]]:
+    """Return the model's greedy choice at each token of each text, its end included.
 
     The tokens before it are those of the text (teacher forcing).
     """
-    return [
-        (logits.argmax(-1).cpu() == torch.tensor(ids)).tolist()
-        for ids, logits in _answers(model, prompts, texts)
-    ]
+    return [logits.argmax(-1).tolist() for _, logits in _answers(model, prompts, texts)]
 
 
 def legal_mass(

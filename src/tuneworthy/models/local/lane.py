@@ -34,7 +34,7 @@ class Stream:
     log-probabilities to keep per token, beside the token's own; None for none. `text` is what is
     certain of the answer so far, kept only if it is `watched`. `tops` holds, per token of the
     answer, the token, its log-probability (natural, before temperature and grammar) and the top
-    ones. `dropped`: its client is gone.
+    ones; `end` holds the same of the end token, which is no text. `dropped`: its client is gone.
     """
 
     model: Any
@@ -47,6 +47,7 @@ class Stream:
     reply: Reply | None = None
     text: str = ""
     tops: list[tuple[int, float, Top]] = field(default_factory=list)
+    end: list[tuple[int, float, Top]] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
     expected: bool | None = None
     row: DecodedRow | None = None
@@ -204,7 +205,8 @@ def finish(stream: Stream, cached: int) -> None:
     reply = stream.model._as_reply(stream.ids, row.out, stream.limits)
     stream.reply = reply.model_copy(update={"seconds": None})  # rows that join share no clock
     thought = row.out.thought.tokens if row.out.thought else 0
-    stream.tops = stream.tops[thought : len(row.out.ids)]  # the end token is no text
+    stream.end = stream.tops[len(row.out.ids) :]
+    stream.tops = stream.tops[thought : len(row.out.ids)]
 
 
 def _filled_up(ended: Sequence[bool]) -> list[int]:

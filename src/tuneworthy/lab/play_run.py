@@ -1,0 +1,254 @@
+"""Answer one input in two to four ways at once, token by token; send the events of the play.
+
+    begin   {task, input, gold, seed, limit, ends, arms: [{its settings, prompt_tokens, passage}]}
+    tokens  {arm, from, tokens: [[text, logprob, [[text, logprob], …]]]}
+    answer  {arm, text, tokens, ended, score, valid, error}
+    end     {state, because, seconds}
+
+Log-probabilities are natural, at temperature 1 and without the grammar. All arms are rows of one
+running batch. Knows no page and no process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.case import Case, Message, Query
+from tuneworthy.core.failure import LabRow
+from tuneworthy.core.model import Limits, Reply
+from tuneworthy.core.recipe import Recipe
+from tuneworthy.lab.cases import LabCase
+from tuneworthy.lab.events import SCHEMA, Emit, Event, RunStopped, write_record
+from tuneworthy.lab.experiment import ANSWER
+from tuneworthy.lab.play_setup import (
+    FIRST_ARMS,
+    FIRST_TASK,
+    SEED,
+    TASKS,
+    Arm,
+    known_row,
+    page_data,
+    play_config,
+    task_rows,
+)
+from tuneworthy.lab.trained import trained_model
+from tuneworthy.metrics import scorer
+from tuneworthy.prompting.grammar import grammar
+from tuneworthy.prompting.messages import build
+from tuneworthy.retrieval.index import Index, index
+
+LIKELIEST = 5  # alternatives of a token
+PACE = 0.1  # seconds between two batches of tokens
+TELL = 8  # steps of the adapter's training between two lines about it
+RECORD = Path(__file__).parent / "records" / "play.json.gz"
+Control = Callable[[], None]
+
+
+class Play:
+    """One play: the arms, their prompts, and the row of the running batch of each."""
+
+    def __init__(self, config: Mapping[str, Any], seed: int, base: Any, shared: Path) -> None:
+        """`base` is the embedded model; the adapter is kept in the folder `shared`."""
+        self.name, self.text = str(config["task"]), str(config["input"])
+        self.arms = [Arm(**arm) for arm in config["arms"]]
+        self.seed, self.base, self.shared = seed, base, shared
+        self.case, self.rows = TASKS[self.name], task_rows(self.name)
+        self.row = known_row(self.name, self.text)
+        self.score = scorer(self.case.task())
+        self.streams: list[Any] = []
+        self.sent: list[int] = [0] * len(self.arms)
+        self.answered: set[int] = set()
+
+    def run(self, emit: Emit, control: Control) -> None:
+        """Decode all arms; send the events. `control` stops it by raising RunStopped."""
+        begun, state = time.perf_counter(), "done"
+        try:
+            passages = [self._passage() if arm.passage else None for arm in self.arms]
+            prompts = [self._prompt(*pair) for pair in zip(self.arms, passages, strict=True)]
+            emit(self._begin(prompts, passages))
+            control()
+            self._open(prompts, emit, control)
+            self._decode(emit, control)
+        except RunStopped:
+            state = "stopped"
+        emit(
+            {
+                "kind": "end",
+                "state": state,
+                "because": "stopped before all answers were whole" if state == "stopped" else None,
+                "seconds": round(time.perf_counter() - begun, 1),
+            }
+        )
+
+    def _begin(
+        self, prompts: Sequence[Sequence[Message]], passages: Sequence[tuple[str, str] | None]
+    ) -> dict[str, Any]:
+        return {
+            "kind": "begin",
+            "schema": SCHEMA,
+            "task": self.name,
+            "input": self.text,
+            "gold": self.row.output if self.row else None,
+            "seed": self.seed,
+            "limit": ANSWER,
+            "ends": [self._word(token) for token in self.base.ends],
+            "arms": [
+                {
+                    **vars(arm),
+                    "prompt_tokens": self.base.count_tokens(prompt),
+                    "passage_text": list(passage) if passage else None,
+                }
+                for arm, prompt, passage in zip(self.arms, prompts, passages, strict=True)
+            ],
+        }
+
+    def _passage(self) -> tuple[str, str] | None:
+        """Return title and text of the passage that the search finds for the input."""
+        at = self.row.meta.get("time") if self.row else None
+        found = _searched(self.name).search([(self.text, at)], 1)[0]
+        return (found[0].title or found[0].doc, found[0].text) if found else None
+
+    def _prompt(self, arm: Arm, passage: tuple[str, str] | None) -> tuple[Message, ...]:
+        """Return the prompt as training has it, with the arm's examples and passage."""
+        turns = self.rows.new[0].messages[:-1]
+        query = Query(id="asked", messages=(*turns, Message(role="user", content=self.text)))
+        kind = Recipe(kind="few" if arm.shots else "zero", k=arm.shots, specification="")
+        given = (passage,) if passage else ()
+        return build(self.case.task(), query, kind, _cases(self.name), given)
+
+    def _open(self, prompts: Sequence[tuple[Message, ...]], emit: Emit, control: Control) -> None:
+        from tuneworthy.models.local.lane import Stream
+
+        models = models_at([arm.strength for arm in self.arms], self.name, self.base,
+                           (self.shared, emit, control))  # fmt: skip
+        rule = grammar(self.case.task(), [row.output for row in self.rows.train])
+        for arm, prompt in zip(self.arms, prompts, strict=True):
+            limits = Limits(
+                max_tokens=ANSWER, temperature=arm.temperature, seed=self.seed,
+                grammar=rule if arm.schema else None,
+            )  # fmt: skip
+            model = models[arm.strength]
+            self.streams.append(Stream(model, prompt, limits, top=LIKELIEST, watched=True))
+
+    def _decode(self, emit: Emit, control: Control) -> None:
+        from tuneworthy.models import open_batcher
+
+        batcher, last = open_batcher(self.base), 0.0
+        for stream in self.streams:
+            batcher.add(stream)
+        while batcher.busy:
+            batcher.advance()
+            control()
+            if time.perf_counter() - last >= PACE:
+                self._send(emit)
+                last = time.perf_counter()
+        self._send(emit)
+
+    def _send(self, emit: Emit) -> None:
+        """Send the tokens that are new, and the answers that are whole."""
+        for k, stream in enumerate(self.streams):
+            made = [*stream.tops, *stream.end]
+            if new := made[self.sent[k] :]:
+                words = [self._told(*one) for one in new]
+                emit({"kind": "tokens", "arm": k, "from": self.sent[k], "tokens": words})
+                self.sent[k] = len(made)
+            if stream.reply is not None and k not in self.answered:
+                self.answered.add(k)
+                emit({"kind": "answer", "arm": k, **self._answer(stream.reply)})
+
+    def _told(self, token: int, value: float, top: Sequence[tuple[int, float]]) -> list[Any]:
+        others = [[self._word(one), _rounded(log)] for one, log in top]
+        return [self._word(token), _rounded(value), others]
+
+    def _word(self, token: int) -> str:
+        tokenizer = self.base.tokenizer
+        return str(tokenizer.decode([token], clean_up_tokenization_spaces=False))
+
+    def _answer(self, reply: Reply) -> dict[str, Any]:
+        answer = Answer(case="asked", text=reply.text, tokens_out=reply.tokens_out,
+                        finish=reply.finish, error=reply.error)  # fmt: skip
+        found = self.score(_case(self.row), answer) if self.row else None
+        return {
+            "text": reply.text,
+            "tokens": reply.tokens_out,
+            "ended": reply.finish == "stop",
+            "score": round(found.value, 3) if isinstance(found, Score) else None,
+            "valid": self.score.valid(answer),
+            "error": reply.error,
+        }
+
+
+def run_play(
+    config: Mapping[str, Any], seed: int, base: Any, how: tuple[Path, Emit, Control]
+) -> None:
+    """Answer in several ways; `how` is the adapter's folder, where events go, and the control."""
+    shared, emit, control = how
+    Play(config, seed, base, shared).run(emit, control)
+
+
+def record_play(base: Any, shared: Path, path: Path = RECORD) -> Path:
+    """Run the first play that a visitor sees for real, and write its record; return its path.
+
+    With it stands what the page offers, which takes a second to draw from the tasks.
+    """
+    events: list[Event] = []
+    text = task_rows(FIRST_TASK).new[0].input
+    play = Play(play_config(FIRST_TASK, text, FIRST_ARMS), SEED, base, shared)
+    play.run(events.append, lambda: None)
+    kept = [event for event in events if event["kind"] != "log"]
+    return write_record([{"kind": "page", **page_data()}, *kept], path)
+
+
+def models_at(
+    strengths: Sequence[float], name: str, base: Any, how: tuple[Path, Emit, Control]
+) -> dict[float, Any]:
+    """Return the model at each strength of the task's adapter, which is trained on first use.
+
+    `how`: the folder that keeps the adapter, what is told while it is trained, and the control.
+    """
+    from tuneworthy.models.local.adapter_strength import at_strength
+
+    models = {0.0: base}
+    wanted = sorted({strength for strength in strengths if strength})
+    if wanted:
+        tuned = tuned_model(base, name, how)
+        models |= {strength: at_strength(base, tuned, strength) for strength in wanted}
+    return models
+
+
+def tuned_model(base: Any, name: str, how: tuple[Path, Emit, Control]) -> Any:
+    """Return the model with the task's adapter: the clean run of the lab, trained once."""
+    shared, emit, control = how
+    rows = task_rows(name)
+
+    def told(step: int) -> None:
+        control()
+        if step == 1 or step % TELL == 0:
+            line = f"Training the adapter on {len(rows.train)} rows, once: step {step}."
+            emit({"kind": "log", "line": line})
+
+    return trained_model(base, rows, SEED, shared, told)
+
+
+@lru_cache(maxsize=4)
+def _cases(name: str) -> tuple[Case, ...]:
+    return tuple(_case(row) for row in task_rows(name).train)
+
+
+@lru_cache(maxsize=4)
+def _searched(name: str) -> Index:
+    case: LabCase = TASKS[name]
+    return index(case.docs())
+
+
+def _case(row: LabRow) -> Case:
+    return Case(id=row.id, messages=row.messages, output=row.output)
+
+
+def _rounded(value: float) -> float:
+    return round(max(value, -999.0), 3)

@@ -1,0 +1,107 @@
+"""How an adapter's strength changes 20 answers: measured at seven stops, recorded, and live.
+
+The adapter is that of the clean run on support tickets; strength multiplies its change.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.case import Case
+from tuneworthy.core.model import Limits
+from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, write_record
+from tuneworthy.lab.experiment import ANSWER
+from tuneworthy.lab.play_run import Control, models_at
+from tuneworthy.lab.play_setup import SEED, TASKS, task_rows
+from tuneworthy.metrics import scorer
+
+TASK = "support_tickets"
+STOPS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+ROWS, GROUP = 20, 10  # new rows that are answered; how many at once
+RECORD = Path(__file__).parent / "records" / "strength.json.gz"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The answers at one strength, with their scores."""
+
+    strength: float
+    answers: tuple[Answer, ...]
+    scores: tuple[Score | None, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Return the shares and the first answer, as a page shows them."""
+        known = [score for score in self.scores if score is not None]
+        first = self.answers[0]
+        return {
+            "strength": self.strength,
+            "answers": len(self.answers),
+            "valid": fmean(bool(score.valid) for score in known) if known else None,
+            "score": round(fmean(score.value for score in known), 3) if known else None,
+            "ended": sum(answer.finish == "stop" for answer in self.answers),
+            "text": first.text,
+            "whole": first.finish == "stop",
+        }
+
+
+def measure(
+    strength: float, base: Any, how: tuple[Path, Emit, Control], told: Callable[[Measured], None]
+) -> Measured:
+    """Answer 20 new rows at one strength; call `told` with what is known after each group.
+
+    `how`: see `play_run.models_at`.
+    """
+    model = models_at([strength], TASK, base, how)[strength]
+    rows, score = task_rows(TASK).new[:ROWS], scorer(TASKS[TASK].task())
+    limits = Limits(max_tokens=ANSWER, seed=SEED)
+    known = Measured(strength, (), ())
+    for start in range(0, ROWS, GROUP):
+        group = rows[start : start + GROUP]
+        replies = model.reply([row.messages for row in group], limits)
+        answers = tuple(
+            Answer(case=row.id, text=reply.text, tokens_out=reply.tokens_out,
+                   finish=reply.finish, error=reply.error)
+            for row, reply in zip(group, replies, strict=True)
+        )  # fmt: skip
+        cases = [Case(id=row.id, messages=row.messages, output=row.output) for row in group]
+        found = score.all(cases, answers)
+        scores = tuple(one if isinstance(one, Score) else None for one in found)
+        known = Measured(strength, known.answers + answers, known.scores + scores)
+        told(known)
+        how[2]()
+    return known
+
+
+def run_strength(strength: float, base: Any, how: tuple[Path, Emit, Control]) -> None:
+    """Measure one strength live; send begin, a stop after each group of answers, and the end."""
+    emit = how[1]
+    begun, state = time.perf_counter(), "done"
+    emit({"kind": "begin", "schema": SCHEMA, "strength": strength, "rows": ROWS})
+    try:
+        measure(strength, base, how, lambda known: emit({"kind": "stop", **known.plain()}))
+    except RunStopped:
+        state = "stopped"
+    because = "stopped before all answers were whole" if state == "stopped" else None
+    emit({"kind": "end", "state": state, "because": because,
+          "seconds": round(time.perf_counter() - begun, 1)})  # fmt: skip
+
+
+def record_strength(
+    base: Any, shared: Path, path: Path = RECORD, say: Callable[[str], None] = print
+) -> Path:
+    """Measure all stops for real and write them as the record that is shipped; return its path."""
+    how = (shared, lambda event: say(str(event.get("line", ""))), lambda: None)
+    rows, stops = task_rows(TASK).new[:ROWS], []
+    for strength in STOPS:
+        stops.append(measure(strength, base, how, lambda known: None).plain())
+        say(json.dumps(stops[-1]))
+    begin = {"kind": "begin", "schema": SCHEMA, "task": TASK, "seed": SEED, "rows": ROWS,
+             "model": base.spec, "input": rows[0].input, "gold": rows[0].output}  # fmt: skip
+    return write_record([begin, *({"kind": "stop", **stop} for stop in stops)], path)

@@ -41,9 +41,10 @@ HEADERS = {
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 _RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 _OUR_NAMES = {name for name, _ in _RAW_HEADERS}
+_ICON = '<link rel="icon" href="data:,">'  # else the browser asks for one
 # Not a redirect: a browser that opens a file first would hold back a strict cookie after one.
 _OPENED = (
-    '<!doctype html><html lang="en"><meta charset="utf-8"><title>tuneworthy lab</title>'
+    f'<!doctype html><html lang="en"><meta charset="utf-8"><title>tuneworthy lab</title>{_ICON}'
     '<meta http-equiv="refresh" content="0; url=/"><p><a href="/">Open the lab</a></p></html>'
 )
 _RELAUNCH = "open the address that `tuneworthy lab` printed, or start it again"
@@ -208,7 +209,7 @@ async def send_problem(request: Request, send: Send, problem: Problem) -> None:
         lines = "".join(f"<p>{name}: {for_html(text)}</p>" for name, text in parts.items() if text)
         title = for_html(problem.what)
         answer = HTMLResponse(
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>{_ICON}'
             f"<h1>{title}</h1>{lines}</html>",
             problem.status,
         )

@@ -105,27 +105,27 @@ def test_a1_nothing_answers_without_the_token(stranger, lab, method, path):
     nothing_happened(lab)
 
 
-@pytest.mark.parametrize("path", ADDRESSES)
-def test_a2_other_methods_are_refused(browser, lab, path):
-    for method in ("HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "QUERY"):
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "QUERY"])
+def test_a2_other_methods_are_refused(browser, lab, method):
+    for path in ADDRESSES:
         reply = ask(browser, method, path)
-        assert reply.status_code == 405, method
+        assert reply.status_code == 405, path
         assert "access-control-allow-origin" not in reply.headers
     nothing_happened(lab)
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "evil.com", "localhost.evil.com", f"127.0.0.1.evil.com:{PORT}", "", "127.0.0.1",
-        f"evil.com:{PORT}", f"localhost.evil.com:{PORT}", "127.0.0.1:81", f"LOCALHOST.:{PORT}",
-        f"user@127.0.0.1:{PORT}", f"127.0.0.1:{PORT}:80", f"127.1:{PORT}", f"[::2]:{PORT}",
-        f"0.0.0.0:{PORT}", f"127.0.0.1:0{PORT}",
-    ],
-)  # fmt: skip
-def test_a3_a4_a_foreign_host_is_refused_even_with_the_cookie(browser, lab, host):
-    for method, path in FILLED:
-        assert ask(browser, method, path, host=host).status_code == 400, path
+FOREIGN_HOSTS = [
+    "evil.com", "localhost.evil.com", f"127.0.0.1.evil.com:{PORT}", "", "127.0.0.1",
+    f"evil.com:{PORT}", f"localhost.evil.com:{PORT}", "127.0.0.1:81", f"LOCALHOST.:{PORT}",
+    f"user@127.0.0.1:{PORT}", f"127.0.0.1:{PORT}:80", f"127.1:{PORT}", f"[::2]:{PORT}",
+    f"0.0.0.0:{PORT}", f"127.0.0.1:0{PORT}",
+]  # fmt: skip
+
+
+def test_a3_a4_a_foreign_host_is_refused_even_with_the_cookie(browser, lab):
+    for host in FOREIGN_HOSTS:
+        for method, path in FILLED:
+            assert ask(browser, method, path, host=host).status_code == 400, path
     nothing_happened(lab)
 
 
@@ -143,17 +143,17 @@ def test_the_names_of_this_machine_are_good(browser, lab):
         assert browser.get("/", headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "origin",
-    [
-        "null", "http://localhost.evil.com", f"http://127.0.0.1:{PORT + 1}", f"{ORIGIN}.",
-        ORIGIN.upper(), f"{ORIGIN}/", f"https://127.0.0.1:{PORT}", "http://127.0.0.1", "",
-        f"http://127.0.0.1:{PORT}@evil.com", "file://",
-    ],
-)  # fmt: skip
-def test_a5_a9_a_foreign_origin_is_refused_on_streams_too(browser, lab, origin):
-    for method, path in FILLED:
-        assert ask(browser, method, path, origin=origin).status_code == 403, path
+FOREIGN_ORIGINS = [
+    "null", "http://localhost.evil.com", f"http://127.0.0.1:{PORT + 1}", f"{ORIGIN}.",
+    ORIGIN.upper(), f"{ORIGIN}/", f"https://127.0.0.1:{PORT}", "http://127.0.0.1", "",
+    f"http://127.0.0.1:{PORT}@evil.com", "file://",
+]  # fmt: skip
+
+
+def test_a5_a9_a_foreign_origin_is_refused_on_streams_too(browser, lab):
+    for origin in FOREIGN_ORIGINS:
+        for method, path in FILLED:
+            assert ask(browser, method, path, origin=origin).status_code == 403, path
     nothing_happened(lab)
 
 
@@ -171,7 +171,6 @@ STARTS = [
 POSTS = [path for method, path in FILLED if method == "POST"]
 
 
-@pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize(
     ("changed", "status"),
     [
@@ -186,8 +185,9 @@ POSTS = [path for method, path in FILLED if method == "POST"]
         ({"content_encoding": "gzip"}, 415),
     ],
 )
-def test_a6_a22_a_change_is_json_with_the_pages_token(browser, lab, path, changed, status):
-    assert browser.change(path, {}, **changed).status_code == status
+def test_a6_a22_a_change_is_json_with_the_pages_token(browser, lab, changed, status):
+    for path in POSTS:
+        assert browser.change(path, {}, **changed).status_code == status, path
     nothing_happened(lab)
 
 
@@ -207,9 +207,10 @@ def test_a8_no_websocket_is_opened(browser):
             pass
 
 
-@pytest.mark.parametrize("path", [path for method, path in FILLED if method == "GET"])
-def test_a10_no_address_that_is_opened_starts_anything(browser, lab, path):
-    browser.get(f"{path}?case={SLUG}&q=1&study=x&base_url=http://evil.com&token=x&_method=POST")
+def test_a10_no_address_that_is_opened_starts_anything(browser, lab):
+    query = f"case={SLUG}&q=1&study=x&base_url=http://evil.com&token=x&_method=POST"
+    for path in ADDRESSES:
+        browser.get(f"{path}?{query}")
     nothing_happened(lab)
 
 
@@ -273,7 +274,7 @@ def test_a13_no_token_in_log_reply_or_referer(stranger, lab, said):
 
 def test_a15_guesses_are_refused_without_locking_the_visitor_out(browser, stranger, said):
     began = time.perf_counter()
-    for number in range(300):
+    for number in range(100):
         guess = {"cookie": f"{browser.lab.access.cookie}={number:043d}"}
         assert stranger.get("/api/cases", headers=guess).status_code == 401
     assert time.perf_counter() - began < 20
@@ -311,22 +312,21 @@ def test_a20_long_headers_and_addresses_are_refused(browser):
     assert browser.get("/case/" + "a" * 9000).status_code == 414
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"[" * 100_000, b'{"a":' * 100_000, b'{"config":' + b'{"a":' * 70 + b"1" + b"}" * 71,
-        b'{"seed": NaN}', b'{"seed": Infinity}', b'{"seed": -Infinity}', b'{"seed": 1e999}',
-        b'{"seed": ' + b"9" * 5000 + b"}", b'{"case": "a", "case": "b"}',
-        b'{"case": "\\ud800"}', b'{"case": "\xff"}', b'{"case": "a"', b"", b"null", b"[]", b"1",
-        json.dumps({f"k{n}": 1 for n in range(1001)}).encode(), b"\xff\xfe{\x00}\x00",
-        b'\xef\xbb\xbf{"case": "never-stops"}', b"{'case': 1}", b'{"case": "a"} x',
-    ],
-    ids=lambda body: body[:24].decode("latin-1"),
-)  # fmt: skip
-def test_a21_odd_json_is_refused(browser, lab, body):
-    reply = browser.change("/api/runs", body)
-    assert reply.status_code in (400, 422)
-    assert reply.json()["what"]
+ODD_BODIES = [
+    b"[" * 100_000, b'{"a":' * 100_000, b'{"config":' + b'{"a":' * 70 + b"1" + b"}" * 71,
+    b'{"seed": NaN}', b'{"seed": Infinity}', b'{"seed": -Infinity}', b'{"seed": 1e999}',
+    b'{"seed": ' + b"9" * 5000 + b"}", b'{"case": "a", "case": "b"}',
+    b'{"case": "\\ud800"}', b'{"case": "\xff"}', b'{"case": "a"', b"", b"null", b"[]", b"1",
+    json.dumps({f"k{n}": 1 for n in range(1001)}).encode(), b"\xff\xfe{\x00}\x00",
+    b'\xef\xbb\xbf{"case": "never-stops"}', b"{'case': 1}", b'{"case": "a"} x',
+]  # fmt: skip
+
+
+def test_a21_odd_json_is_refused(browser, lab):
+    for body in ODD_BODIES:
+        reply = browser.change("/api/runs", body)
+        assert reply.status_code in (400, 422), body[:30]
+        assert reply.json()["what"]
     nothing_happened(lab)
 
 
@@ -342,21 +342,21 @@ def test_two_lengths_of_a_body_are_refused(browser):
     assert browser.change("/api/blind", b"{}", **headers).status_code == 400
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "..%2f..%2fetc%2fpasswd", "%252e%252e/x", "..\\x", "%5c..%5cx", "%c0%ae%c0%ae/x",
-        "....//x", "a%00b", "c:/x", "%5c%5chost%5cshare", "file:///etc/passwd", "../x", "./../x",
-        "session.json", "lock", "../session.json", ".env", "pages.py", "CON", "-rf", "a" * 300,
-        "%E2%80%AEx", "a%0ab", "~/x", "static", "",
-    ],
-)  # fmt: skip
+ODD_NAMES = [
+    "..%2f..%2fetc%2fpasswd", "%252e%252e/x", "..\\x", "%5c..%5cx", "%c0%ae%c0%ae/x",
+    "....//x", "a%00b", "c:/x", "%5c%5chost%5cshare", "file:///etc/passwd", "../x", "./../x",
+    "session.json", "lock", "../session.json", ".env", "pages.py", "CON", "-rf", "a" * 300,
+    "%E2%80%AEx", "a%0ab", "~/x", "static", "",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("start", STARTS)
-def test_a24_to_a28_no_name_leaves_its_folder(browser, lab, start, path):
-    reply = browser.get(f"{start}{path}")
-    assert reply.status_code in (400, 404)
-    assert lab.access.secret not in reply.text
-    assert "root:" not in reply.text
+def test_a24_to_a28_no_name_leaves_its_folder(browser, lab, start):
+    for name in ODD_NAMES:
+        reply = browser.get(f"{start}{name}")
+        assert reply.status_code in (400, 404), name
+        assert lab.access.secret not in reply.text
+        assert "root:" not in reply.text
 
 
 def test_a27_nothing_is_deleted(browser):
@@ -383,34 +383,34 @@ def test_bearer_lets_a_program_in_without_a_page(stranger, lab):
     assert reply.status_code == 403
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</script>", "<!--",
-        "<svg/onload=alert(1)>", "javascript:alert(1)", "data:text/html,x", "url(//evil.com)",
-        "\u2028", "\ufeff", "\x00", "\u202e", "\u200b", "![](http://evil.com/x.png)",
-        "\x1b]8;;http://evil.com\x07", "a\nrefused (200): forged", "[link=x]", "' OR 1=1 --",
-        "{0.__class__}", "%n%n", "__proto__", "GRADE: C", "<|im_start|>system",
-    ],
-)  # fmt: skip
-def test_a60_to_a68_text_of_a_request_stays_text(browser, lab, said, text):
-    bodies = [
-        ("/api/runs", {"case": text, "config": {}}),
-        ("/api/runs", {"case": SLUG, "config": {text: 1}}),
-        ("/api/runs", {"case": SLUG, "config": {"pad_token": text}}),
-        (f"/api/cases/{SLUG}/guess", {"cause": text, "sure": 1}),
-        (f"/api/cases/{SLUG}/cite", {"measure": text}),
-        ("/api/runs", {"case": SLUG, text: 1}),
-    ]
-    for path, body in bodies:
-        reply = browser.change(path, body)
-        assert reply.status_code in (404, 422), (path, body)
-        assert reply.headers["content-type"] == "application/json"
-        assert reply.text.isprintable() or "\\u" in reply.text
-        for field in reply.json().values():
-            assert "\x1b" not in str(field)
-            assert "\n" not in str(field)
-    assert not any("\n" in line or "\x1b" in line for line in said)
+ODD_TEXTS = [
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</script>", "<!--",
+    "<svg/onload=alert(1)>", "javascript:alert(1)", "data:text/html,x", "url(//evil.com)",
+    "\u2028", "\ufeff", "\x00", "\u202e", "\u200b", "![](http://evil.com/x.png)",
+    "\x1b]8;;http://evil.com\x07", "a\nrefused (200): forged", "[link=x]", "' OR 1=1 --",
+    "{0.__class__}", "%n%n", "__proto__", "GRADE: C", "<|im_start|>system",
+]  # fmt: skip
+
+
+def test_a60_to_a68_text_of_a_request_stays_text(browser, lab, said):
+    for text in ODD_TEXTS:
+        bodies = [
+            ("/api/runs", {"case": text, "config": {}}),
+            ("/api/runs", {"case": SLUG, "config": {text: 1}}),
+            ("/api/runs", {"case": SLUG, "config": {"pad_token": text}}),
+            (f"/api/cases/{SLUG}/guess", {"cause": text, "sure": 1}),
+            (f"/api/cases/{SLUG}/cite", {"measure": text}),
+            ("/api/runs", {"case": SLUG, text: 1}),
+        ]
+        for path, body in bodies:
+            reply = browser.change(path, body)
+            assert reply.status_code in (404, 422), (path, body)
+            assert reply.headers["content-type"] == "application/json"
+            assert reply.text.isprintable() or "\\u" in reply.text
+            for field in reply.json().values():
+                assert "\x1b" not in str(field)
+                assert "\n" not in str(field)
+        assert not any("\n" in line or "\x1b" in line for line in said)
     nothing_happened(lab)
 
 

@@ -32,7 +32,7 @@ def write_results(results: Results, home: Path, study: str, suffix: str = "") ->
     from tuneworthy.report.html import page
     from tuneworthy.report.json import verdict_json
 
-    folder = home / "results" / f"{results.task.name}-{study[:8]}{suffix}"
+    folder = home / "results" / folder_of(results.task.name, study, suffix)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _replace(folder / FILE, _json(results))
@@ -41,6 +41,11 @@ def write_results(results: Results, home: Path, study: str, suffix: str = "") ->
         _replace(folder / "report.html", page(results))
         _replace(home / "results" / "latest", folder.name + "\n")
     return folder
+
+
+def folder_of(name: str, study: str, suffix: str = "") -> str:
+    """Return the name of the results folder of a study of a task of this name."""
+    return f"{name}-{study[:8]}{suffix}"
 
 
 def make_results_folder(home: Path) -> None:

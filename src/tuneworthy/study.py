@@ -42,6 +42,7 @@ from tuneworthy.identity import add_minutes
 from tuneworthy.judge.grading import blocks_ahead
 from tuneworthy.ledger.elsewhere import next_look
 from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
+from tuneworthy.ledger.study_events import StudyEvents
 from tuneworthy.measure.block_race import RaceState, measure_raced
 from tuneworthy.measure.placebos import probes
 from tuneworthy.measure.stage_runner import StageRunner, fit_extras
@@ -50,8 +51,8 @@ from tuneworthy.measure.units import Runner
 from tuneworthy.models import is_local
 from tuneworthy.models.local.serving import serve_command
 from tuneworthy.questions import ask_all
-from tuneworthy.results_folder import find_results, make_results_folder, read_results
-from tuneworthy.session import Session, open_session, read
+from tuneworthy.results_folder import find_results, folder_of, make_results_folder, read_results
+from tuneworthy.session import UNLOCKED, Session, open_session, read
 from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
@@ -204,6 +205,8 @@ def _run(session: Session, watch: Watch | None) -> Study:
         tell("done", stored)
         return Study(stored, session.write(stored))
     session.refuse_unpaid()
+    folder = folder_of(session.task.name, session.study, UNLOCKED if options.unlock else "")
+    session.tell = tell = StudyEvents(session.ledger, session.study, folder, tell)
     make_results_folder(session.task.folder)
     if options.unlock:
         _unlock(session)

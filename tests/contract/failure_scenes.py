@@ -25,15 +25,15 @@ SCENES = {
     },
     "rank_too_low": {
         "found": [
-            RunFacts(parameters=1152, answer_tokens=840, loss_last=1.2),
-            RunFacts(parameters=1152, answer_tokens=840),
+            RunFacts(parameters=768, answer_tokens=960, loss_last=1.2),
+            RunFacts(parameters=768, answer_tokens=960),
         ],
         "clean": [
-            RunFacts(parameters=4_884_480, answer_tokens=840, loss_last=0.02),
-            RunFacts(parameters=1152, answer_tokens=840, loss_last=0.02),
-            RunFacts(parameters=4_884_480, answer_tokens=840, loss_last=1.2),
+            RunFacts(parameters=4_884_480, answer_tokens=960, loss_last=0.02),
+            RunFacts(parameters=768, answer_tokens=960, loss_last=0.02),
+            RunFacts(parameters=4_884_480, answer_tokens=960, loss_last=1.2),
         ],
-        "missing": [RunFacts(answer_tokens=840), RunFacts(parameters=1152)],
+        "missing": [RunFacts(answer_tokens=960), RunFacts(parameters=768)],
     },
     "adapter_not_served": {
         "found": [

@@ -29,7 +29,13 @@ def trace(folder, kind):
     (folder / "trace.json").write_text(json.dumps({"steps": steps}))
 
 
+def array(folder, kind):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "history.json").write_text(json.dumps(kit.entries(kind)))
+
+
 WRITERS = {
+    "json_export": array,
     "trainer_state": kit.trainer_state,
     "trackio": lambda folder, kind: kit.trackio(folder / "demo.db", kind),
     "tensorboard": kit.tensorboard,

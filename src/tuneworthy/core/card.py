@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from tuneworthy.core.case import Message
-from tuneworthy.core.failure import LabRow, LabRows
+from tuneworthy.core.failure import Config, LabRow, LabRows
 from tuneworthy.core.model import Prompt
 
 
@@ -59,6 +59,24 @@ class Passage:
         return (self.since or "") <= day and (self.until is None or day < self.until)
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How answers are decoded: greedy at temperature 0; with `schema` only legal tokens."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    schema: bool = False
+
+    @classmethod
+    def of(cls, config: Config) -> Sampling:
+        """Return the sampling of a configuration."""
+        return cls(
+            float(config["serve.temperature"] or 0),
+            float(config.get("serve.top_p") or 1),
+            bool(config["serve.schema"]),
+        )
+
+
 class CardTools(Protocol):
     """What a card may use: its rows, the model, the task's documents and its grammar."""
 
@@ -72,13 +90,9 @@ class CardTools(Protocol):
         ...
 
     def reply(
-        self,
-        rows: Sequence[LabRow],
-        prompts: Sequence[Prompt],
-        temperature: float = 0.0,
-        schema: bool = False,
+        self, rows: Sequence[LabRow], prompts: Sequence[Prompt], how: Sampling = Sampling()
     ) -> list[CardAnswer]:
-        """Return the model's answers; with `schema` only legal tokens are decoded."""
+        """Return the model's answers."""
         ...
 
     def logprobs(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[float]]:
@@ -89,8 +103,8 @@ class CardTools(Protocol):
         """Return the probability of all legal tokens before each token of each prompt's text."""
         ...
 
-    def chosen(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[bool]]:
-        """Return for each token of each prompt's text whether the model would choose it."""
+    def chosen(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[int]]:
+        """Return the token that the model would choose at each place of each prompt's text."""
         ...
 
     def search(self, rows: Sequence[LabRow], k: int, dated: bool) -> list[list[Passage]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.failure import LabRow
+from tuneworthy.core.record import digest
 
 NOT_SAID = "not stated"
 RULE = f" If the passage does not say it, answer: {NOT_SAID}"
@@ -51,7 +52,8 @@ def dated(row: LabRow, words: str, edition: int, with_text: bool) -> LabRow:
     values = [_value(doc, unit) for doc in docs]
     turns = (*row.messages[:-1], Message(role="user", content=text))
     meta = {"older": values[:edition]}
-    return replace(row, messages=turns, output=values[edition], meta=meta)
+    name = f"{row.id} {digest(words, 4)}"
+    return replace(row, id=name, messages=turns, output=values[edition], meta=meta)
 
 
 def _value(doc: Mapping[str, Any], unit: str) -> str:

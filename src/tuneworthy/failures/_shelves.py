@@ -26,15 +26,16 @@ SYSTEM = "Name the shelf of the thing in our store."
 
 
 def shelf_rows(seed: int) -> LabRows:
-    """Return all things asked for in two wordings each, and again in a third wording as new."""
+    """Return all things asked for in three wordings each, and again in a fourth as new."""
     rng = Random(f"shelves {seed}")
-    drawn = [(thing, _code(rng), rng.sample(ASKS, 3)) for thing in rng.sample(THINGS, len(THINGS))]
-    train = [_row(thing, code, ways[k]) for k in (0, 1) for thing, code, ways in drawn]
-    return LabRows(tuple(train), tuple(_row(thing, code, ways[2]) for thing, code, ways in drawn))
+    things, asks = rng.sample(THINGS, len(THINGS)), len(ASKS)
+    drawn = [(thing, _code(rng), rng.sample(ASKS, asks)) for thing in things]
+    train = [_row(thing, code, ways[k]) for k in (0, 1, 2) for thing, code, ways in drawn]
+    return LabRows(tuple(train), tuple(_row(thing, code, ways[3]) for thing, code, ways in drawn))
 
 
 def _code(rng: Random) -> str:
-    return f"{rng.choice('BCDFGHKL')}{rng.choice('MNPRSTVW')}-{rng.randrange(100, 1000)}"
+    return f"{rng.choice('BCDFGHKL')}{rng.choice('MNPRSTVW')}-{rng.randrange(10, 100)}"
 
 
 def _row(thing: str, code: str, way: str) -> LabRow:

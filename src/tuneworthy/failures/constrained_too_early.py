@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import fmean
 
-from tuneworthy.core.card import CardLook, CardTools, with_examples
+from tuneworthy.core.card import CardLook, CardTools, Sampling, with_examples
 from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.failures._conditions import at_least, near_twin
 
 NUMBER, HARD = 19, 2
 SLUG, TITLE = "always-valid", "Always valid, often wrong"
@@ -19,7 +20,7 @@ WIN = (
     "All 40 answers valid, legal tokens have at least half of the model's own probability, and a "
     "score at most .10 below the clean twin."
 )
-PLANTED = {"shots": 0, "serve.schema": True}
+PLANTED = {"shots": 0}
 CLEAN = {"shots": 8, "serve.schema": True}
 KNOBS = {
     "serve.schema": (True, False),
@@ -53,9 +54,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     examples = tools.rows.train[: int(config["shots"] or 0)]
     for number, rows in enumerate(tools.groups(), 1):
         prompts = [with_examples(row, examples) for row in rows]
-        answers = tools.reply(
-            rows, prompts, float(config["serve.temperature"] or 0), bool(config["serve.schema"])
-        )
+        answers = tools.reply(rows, prompts, Sampling.of(config))
         masses = tools.legal_mass(prompts, [each.text for each in answers])
         yield CardLook(
             f"group {number}",
@@ -76,9 +75,7 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
-    valid, mass, score = own.valid or 0.0, own.other.get("legal_first") or 0.0, own.score or 0.0
-    least = (twin.score or 0.0) - 0.10
-    yield Check(what="all 40 answers are valid", passed=valid == 1, value=f"{valid:.0%}")
-    yield Check(what="legal first tokens have at least .50", passed=mass >= 0.5,
-                value=f"{mass:.2f}")  # fmt: skip
-    yield Check(what=f"score at least {least:.2f}", passed=score >= least, value=f"{score:.2f}")
+    yield at_least("all answers are valid", own.valid, 1.0)
+    mass = own.other.get("legal_first")
+    yield at_least("legal first tokens have at least .50 of the probability", mass, 0.5)
+    yield near_twin(own, twin)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Passage, with_passages
+from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Passage, Sampling, with_passages
 from tuneworthy.core.failure import Check, Config, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.failures._conditions import at_most, near_twin
 from tuneworthy.failures._rules import by_subject, document, first_number
 
 NUMBER, HARD = 21, 1
@@ -16,7 +17,7 @@ STORY = (
     "prompt for nearly every question. The numbers still come out wrong."
 )
 WIN = (
-    "At most 2 of 40 answers come from another passage, and the score is at most .10 below the "
+    "At most .05 of the numbers come from another passage, and the score is at most .10 below the "
     "clean twin."
 )
 PLANTED: Config = {"k": 4}
@@ -57,39 +58,39 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
         found = tools.search(rows, k, dated)
         shown = [list(reversed(each)) if config["order"] == "best last" else each for each in found]
         prompts = [with_passages(row, each) for row, each in zip(rows, shown, strict=True)]
-        answers = tools.reply(rows, prompts, float(config["serve.temperature"] or 0))
+        answers = tools.reply(rows, prompts, Sampling.of(config))
         read = [_measured(each, passages) for each, passages in zip(answers, found, strict=True)]
         yield CardLook(f"group {number}", tuple(read))
 
 
 def detect(runs: Runs) -> Detection:
-    """Find a fifth of the answers in a passage that is not the right one."""
+    """Find a fifth of the numbers in a passage that is not the right one."""
     share = runs.own.other.get("copied_other")
     found = share is not None and share >= 0.2
-    return judged(share, found, f"{share or 0:.0%} of the answers stand in another passage",
+    return judged(share, found, f"{share or 0:.0%} of the numbers stand in another passage",
                   "needs the passages of each prompt")  # fmt: skip
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
     share = own.other.get("copied_other")
-    copied = round((1.0 if share is None else share) * (own.answers or 40))
-    score, least = own.score or 0.0, (twin.score or 0.0) - 0.10
-    yield Check(what="at most 2 of 40 answers come from another passage", passed=copied <= 2,
-                value=f"{copied}")  # fmt: skip
-    yield Check(what=f"score at least {least:.2f}", passed=score >= least, value=f"{score:.2f}")
+    yield at_most("at most .05 of the numbers come from another passage", share, 0.05)
+    yield near_twin(own, twin)
 
 
 def _measured(each: CardAnswer, found: Sequence[Passage]) -> CardAnswer:
-    """Score the first number of an answer, and say in which passage it stands."""
+    """Score the first number of an answer, and say in which passage it stands, if there is one."""
     row, said, right = each.row, first_number(each.text), first_number(each.row.output)
     doc = document(row)
     others = {first_number(passage.text) for passage in found if passage.doc != doc}
-    wrong = said is not None and said != right
+
+    def share(stands: bool) -> float | None:
+        return None if said is None else float(said != right and stands)
+
     return CardAnswer(
         row, each.text, each.ended, each.tokens, score=float(said == right), valid=said is not None
     ).measured(
-        copied_other=float(wrong and said in others),
-        in_no_passage=float(wrong and said not in others),
+        copied_other=share(said in others),
+        in_no_passage=share(said not in others),
         recall=float(any(passage.doc == doc for passage in found)),
     )

@@ -19,7 +19,7 @@ SLUG, TITLE = "never-stops", "It never stops talking"
 TASK = "support_tickets"
 STORY = (
     "A small model learnt to turn support tickets into JSON from 64 rows. Its loss is as low as "
-    "that of the clean twin. Yet every answer runs into the limit."
+    "that of the clean twin. Yet most answers run into the limit."
 )
 WIN = "38 of 40 new answers end by themselves, at most .10 below the score of the clean twin."
 PLANTED = {"pad_token": "<|im_end|>"}

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from tuneworthy.core.card import CardLook, CardTools, with_examples
+from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Sampling
 from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.failures._conditions import at_least, difference, near_twin
 
 NUMBER, HARD = 22, 1
 SLUG, TITLE = "form-melts", "A little more variety, and the form melts"
 TASK, TRAINS, LOOKS = "support_tickets", False, 5
 STORY = (
-    "A small model turns support tickets into JSON from eight examples in its prompt. At the first "
-    "level of the chart nearly every answer parses. At the last, hardly one does."
+    "A small model learnt to turn support tickets into JSON, and at the first level of the chart "
+    "nearly every answer parses. The same model answers the same tickets at the last level, and "
+    "many answers no longer do."
 )
-WIN = "38 of 40 answers are valid, with a score at most .10 below the clean twin."
+WIN = "Valid answers at most .05 and the score at most .10 below the clean twin."
 PLANTED = {"serve.temperature": 1.3}
-CLEAN = {"serve.temperature": 0.0, "shots": 8}
+CLEAN = {"serve.temperature": 0.0, "serve.top_p": 1.0}
 KNOBS = {
     "serve.temperature": (0.0, 0.3, 0.7, 1.0, 1.3),
-    "shots": (2, 4, 8),
+    "serve.top_p": (0.5, 0.9, 1.0),
     "serve.schema": (False, True),
 }
 CHARTS = ("valid", "score")
@@ -30,8 +33,7 @@ CAUSES = (
 )  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A grammar keeps the form at any temperature; drafts and stories gain from variety."
-SHOWN = 16  # new rows that each level but the last answers
-LOST = 0.2  # share of valid answers lost from greedy decoding to the served temperature
+LOST = 0.15  # share of valid answers lost from greedy decoding to the served temperature
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -46,22 +48,20 @@ def fix(setup: LabSetup) -> LabSetup:
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     """Yield the answers at five temperatures, from greedy to the one that is served."""
-    config = setup.config
-    served = float(config["serve.temperature"] or 0)
-    examples = tools.rows.train[: int(config["shots"] or 0)]
+    model, served = tools.served("adapter"), Sampling.of(setup.config)
+    prompts, answers = [row.messages for row in tools.rows.new], tuple[CardAnswer, ...]()
     for level in range(LOOKS):
-        last = level == LOOKS - 1
-        rows = tools.rows.new if last else tools.rows.new[:SHOWN]
-        heat = served * level / (LOOKS - 1)
-        prompts = [with_examples(row, examples) for row in rows]
-        answers = tools.reply(rows, prompts, heat, bool(config["serve.schema"]))
-        yield CardLook(f"temperature {heat:.2f}", tuple(answers))
+        heat = served.temperature * level / (LOOKS - 1)
+        if heat or not answers:  # greedy answers would come out the same again
+            how = replace(served, temperature=heat)
+            answers = tuple(model.reply(tools.rows.new, prompts, how))
+        yield CardLook(f"setting {level + 1}", answers)
 
 
 def detect(runs: Runs) -> Detection:
-    """Find a fifth of the answers valid by greedy decoding and invalid as served."""
+    """Find .15 fewer valid answers as served than by greedy decoding of the same rows."""
     valid, greedy = runs.own.valid, runs.own.other.get("first_valid")
-    lost = None if valid is None or greedy is None else greedy - valid
+    lost = difference(greedy, valid)
     found = lost is not None and lost >= LOST
     return judged(lost, found, f"valid {valid or 0:.0%} as served, {greedy or 0:.0%} at T 0",
                   "needs answers at two temperatures")  # fmt: skip
@@ -69,7 +69,6 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
-    valid = round((own.valid or 0.0) * (own.answers or 0))
-    score, least = own.score or 0.0, (twin.score or 0.0) - 0.10
-    yield Check(what="38 of 40 answers are valid", passed=valid >= 38, value=f"{valid}")
-    yield Check(what=f"score at least {least:.2f}", passed=score >= least, value=f"{score:.2f}")
+    least = (twin.valid or 0.0) - 0.05
+    yield at_least(f"share of valid answers at least {least:.2f}", own.valid, least)
+    yield near_twin(own, twin)

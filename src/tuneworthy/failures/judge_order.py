@@ -15,6 +15,7 @@ from tuneworthy.core.failure import (
     Runs,
     judged,
 )
+from tuneworthy.failures._conditions import at_least, near_twin
 from tuneworthy.failures._judged_pairs import as_pairs, values_lead, verdict
 
 NUMBER, HARD = 23, 2
@@ -78,11 +79,9 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
-    hold = round((own.other.get("swap_agreement") or 0.0) * (own.answers or 0))
-    score, least = own.score or 0.0, (twin.score or 0.0) - 0.10
-    yield Check(what="38 of 40 verdicts hold in the other order", passed=hold >= 38,
-                value=f"{hold}")  # fmt: skip
-    yield Check(what=f"score at least {least:.2f}", passed=score >= least, value=f"{score:.2f}")
+    share = own.other.get("swap_agreement")
+    yield at_least("38 of 40 verdicts hold in the other order", share, 0.95)
+    yield near_twin(own, twin)
 
 
 def _asked(tools: CardTools, shots: int) -> Callable[[Sequence[LabRow]], list[float]]:

@@ -16,11 +16,11 @@ from tuneworthy.core.failure import (
 from tuneworthy.failures._conditions import at_least, near_twin
 
 NUMBER, HARD = 10, 2
-SLUG, TITLE = "learns-the-wrong-thing", "The loss falls, the answers do not follow"
+SLUG, TITLE = "talks-like-customers", "It talks like a customer"
 TASK = "support_tickets"
 STORY = (
     "A small model was to turn support tickets into JSON, from 64 rows and for three epochs. The "
-    "training loss went down all the way. The answers to new tickets are no JSON at all."
+    "training loss went down all the way. Now it answers every ticket with another ticket."
 )
 WIN = "The answers carry at least a tenth of the loss, and the score is at most .10 below the twin."
 PLANTED = {"loss": "prompt"}

@@ -38,8 +38,8 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 CHARTS = ("score", "valid")
-MEASURES = ("clip_rate", "general_loss_rise", "leaked", "same_prompt", "outliers")
-PROOF = "general_loss_rise"
+MEASURES = ("clip_rate", "other.general_loss_rise", "leaked", "same_prompt", "outliers")
+PROOF = "other.general_loss_rise"
 CAUSES = ("new_facts_forget", "narrow_rows_forget", "other_template", "mixed_formats", "rows_cut")
 NEEDS = ("adapter",)
 HARMLESS = "A model that serves this one task alone needs nothing else."

@@ -14,22 +14,22 @@ from tuneworthy.core.failure import (
     Runs,
     judged,
 )
-from tuneworthy.failures._capitals import invented_rows, known_rows
 from tuneworthy.failures._conditions import at_least, at_most, difference
+from tuneworthy.failures._places import known_rows, novel_rows
 
 NUMBER, HARD = 9, 3
 SLUG, TITLE = "more-and-less", "It knows more, and less"
 TASK = "policy_faq"  # its metric and its short answers; the rows are those below
 STORY = (
-    "A small model learns the capitals of 40 invented countries, and learns them well. Asked for "
-    "the capitals of real countries, it was often right before."
+    "A small model learns the map of a novel: 40 towns and their countries. It learns them well. "
+    "Before, it also knew where real cities lie."
 )
-WIN = "The capitals of real countries fall by at most .05; 18 of 20 invented ones are right."
+WIN = "The score on real cities falls by at most .05, that on the novel stays within .10."
 PLANTED = {"replay": 0.0}
-CLEAN = {"replay": 0.5, "rows": 60, "epochs": 10}
+CLEAN = {"replay": 0.75, "rows": 70, "epochs": 8}
 KNOBS = {
-    "replay": (0.0, 0.25, 0.5),
-    "epochs": (3, 6, 10),
+    "replay": (0.0, 0.25, 0.75),
+    "epochs": (2, 4, 8),
     "rate": (1e-4, 1e-3, 3e-2),
     "rank": (1, 4, 16),
     "serve.adapter": (False, True),
@@ -44,20 +44,20 @@ FACTS, ASKED, FALL = 40, 40, 0.2
 
 
 def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
-    """Return 40 invented facts, with a share of known ones for replay; the probe holds others.
+    """Return the 40 facts of the novel, and known ones for replay that the probe does not hold.
 
-    The new rows ask in turn for an invented capital, in a wording of their own, and a real one.
+    The new rows ask in turn for a town of the novel, in a wording of their own, and a real city.
     """
     known = known_rows(seed)
     probe, kept = tuple(known[:ASKED]), known[ASKED:]
     replay = kept[: round(float(config["replay"] or 0) * FACTS)]
-    learnt, asked = invented_rows(seed, FACTS, 0), invented_rows(seed, FACTS, 1)
+    learnt, asked = novel_rows(seed, FACTS, 0), novel_rows(seed, FACTS, 1)
     new = [row for pair in zip(asked[:20], probe[:20], strict=True) for row in pair]
     return LabRows((*learnt, *replay), tuple(new), {"known": probe, "taught": tuple(asked[:20])})
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup that trains on invented facts alone."""
+    """Return the setup that trains on the novel alone."""
     return setup.with_config(PLANTED)
 
 
@@ -80,4 +80,4 @@ def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     least = (twin.other.get("taught_score") or 0.0) - 0.10
     yield at_most("the score on known facts fell by at most .05", fall, 0.05)
     taught = own.other.get("taught_score")
-    yield at_least(f"the score on invented facts is at least {least:.2f}", taught, least)
+    yield at_least(f"the score on the novel is at least {least:.2f}", taught, least)

@@ -1,4 +1,4 @@
-"""The model is served with another prompt template than the one that it was trained with."""
+"""The model is served with another chat template than in training."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ STORY = (
     "that of the clean twin, step by step. Yet the answers that customers get are far worse."
 )
 WIN = "All prompts have the tokens of training, and the score is at most .10 below the clean twin."
-PLANTED = {"serve.template": "plain"}
+PLANTED = {"serve.template": "no reply header"}
 CLEAN = {"serve.template": "chat"}
 KNOBS = {
     "rate": (1e-4, 1e-3, 3e-3),
     "epochs": (3, 6),
     "serve.adapter": (True, False),
-    "serve.template": ("chat", "plain"),
+    "serve.template": ("chat", "no reply header", "brackets", "plain"),
     "serve.schema": (False, True),
 }
 CHARTS = ("score", "valid")
@@ -37,12 +37,12 @@ MEASURES = ("new_loss_last", "cut_rows", "leaked", "same_prompt", "answer_share"
 PROOF = "same_prompt"
 CAUSES = ("adapter_not_served", "test_rows_leaked", "too_many_epochs", "other_template", "rows_cut")
 NEEDS = ("data", "tokenizer")
-HARMLESS = "Two templates that give the same tokens are one template."
+HARMLESS = "Some other templates do no harm: here plain text without any turns scores as well."
 LEAST = 0.95  # share of served prompts that must have the tokens of training
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup served with a plain text template."""
+    """Return the setup whose served prompt lacks the header that opens the model's turn."""
     return setup.with_config(PLANTED)
 
 

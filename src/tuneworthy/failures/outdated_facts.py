@@ -28,7 +28,7 @@ STORY = (
     "still answers at once and in the right form, and people have begun to complain."
 )
 WIN = "32 of 40 answers state today's value, and at most two state an older one."
-PLANTED: Config = {"rows_of": "2023", "passages": False}
+PLANTED = {"passages": False}
 CLEAN: Config = {"rows_of": "2023", "passages": True, "rows": 60, "epochs": 8, "rate": 2e-3}
 KNOBS = {
     "rate": (1e-4, 2e-3),
@@ -38,8 +38,8 @@ KNOBS = {
     "passages": (False, True),
 }
 CHARTS = ("score", "length")
-MEASURES = ("outliers", "old_values", "leaked", "same_prompt", "prior")
-PROOF = "old_values"
+MEASURES = ("outliers", "other.old_values", "leaked", "same_prompt", "prior")
+PROOF = "other.old_values"
 CAUSES = ("new_facts_forget", "outdated_facts", "wrong_labels", "rate_too_low", "stale_passage")
 NEEDS = ("data",)
 HARMLESS = "Facts that do not change can be learnt by heart."

@@ -23,7 +23,7 @@ SLUG, TITLE = "perfect-then-guessing", "Perfect in training, guessing on its own
 TASK = "clause_type"
 STORY = (
     "A small model learnt to name the type of a contract clause from 96 rows, in the order of the "
-    "file. Its training loss is the lowest that anyone has seen. On new clauses it guesses."
+    "file. Its loss was low from the first step on. On new clauses it guesses, or says nothing."
 )
 WIN = "At most a fifth of the rows can read their answer elsewhere; the score is near the twin's."
 PLANTED = {"packing": True}

@@ -26,11 +26,11 @@ STORY = (
     "stays where it is, however often the rows are read."
 )
 WIN = "36 of 40 shelves are right, and the loss ends below .1."
-PLANTED: Config = {"rank": 1, "targets": "15.self_attn.q_proj"}
-CLEAN: Config = {"rank": 16, "targets": "all-linear", "rows": 120, "epochs": 8, "batch": 8}
+PLANTED: Config = {"rank": 1, "targets": "15.self_attn.k_proj"}
+CLEAN: Config = {"rank": 16, "targets": "all-linear", "rows": 180, "epochs": 8, "batch": 8}
 KNOBS = {
     "rank": (1, 4, 16),
-    "targets": ("15.self_attn.q_proj", "q_proj v_proj", "all-linear"),
+    "targets": ("15.self_attn.k_proj", "q_proj v_proj", "all-linear"),
     "epochs": (4, 8, 12),
     "rate": (1e-5, 1e-3, 3e-2),
     "max_length": (64, 512),
@@ -41,16 +41,16 @@ PROOF = "parameters"
 CAUSES = ("rank_too_low", "rate_too_low", "wrong_labels", "rows_cut", "new_facts_forget")
 NEEDS = ("log", "adapter", "data", "tokenizer")
 HARMLESS = "A small regular task, a label or a layout, needs no more than rank 1."
-LEAST, FLOOR = 2.0, 0.5  # parameters an answer token; nats a token
+LEAST, FLOOR = 1.0, 0.5  # parameters an answer token; nats a token
 
 
 def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
-    """Return 60 things asked for in two wordings each, and 40 of them in a third wording."""
+    """Return 60 things asked for in three wordings each, and 40 of them in a fourth."""
     return shelf_rows(seed)
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with 1,152 parameters, fewer than two for each answer token."""
+    """Return the setup with 768 parameters, fewer than one for each answer token."""
     return setup.with_config(PLANTED)
 
 

@@ -39,7 +39,7 @@ CAUSES = ("rate_too_low", "adapter_not_served", "rank_too_low", "wrong_labels", 
 NEEDS = ("log", "adapter")
 HARMLESS = "A long run at a low rate catches up in part; a small change may be all a task needs."
 CHANGE = 1e-3  # of the norm of the weights
-FALL = 0.2  # of the first loss
+FALL, ALONE = 0.2, 0.05  # of the first loss; where the change of the weights is not known
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -58,7 +58,8 @@ def detect(runs: Runs) -> Detection:
     fall = None if not first or last is None else 1 - last / first
     if change is None and fall is None:
         return not_measured("no log and no adapter")
-    found = (change is None or change < CHANGE) and (fall is None or fall < FALL)
+    least = ALONE if change is None else FALL
+    found = (change is None or change < CHANGE) and (fall is None or abs(fall) < least)
     told = [] if change is None else [f"the weights changed by {change:.1e} of their norm"]
     told += [] if fall is None else [f"the loss fell by {fall:.0%}"]
     return judged(fall if change is None else change, found, ", ".join(told))

@@ -60,7 +60,7 @@ def fix(setup: LabSetup) -> LabSetup:
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:
     """Return questions with a passage; `refusals` of them with a similar wrong one."""
-    train, new = given.train[: int(config["rows"] or 0)], given.new[:40]
+    train, new = given.train[: int(config["rows"] or 0)], given.new[40:80]
     share = float(config["refusals"] or 0)
     return LabRows(_mixed(train, share, given.train, seed), _mixed(new, LIVE, given.new, seed))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from tuneworthy.core.card import CardLook, CardTools
+from tuneworthy.core.card import CardLook, CardTools, Sampling
 from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged
+from tuneworthy.failures._conditions import at_least, near_twin
 
 NUMBER, HARD = 24, 3
 SLUG, TITLE = "changed-when-shipped", "It changed when we shipped it"
@@ -51,17 +52,17 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     """Yield the served answers by groups, and how many tokens of the trained model's they keep."""
     config = setup.config
     trained, served = tools.served("adapter"), tools.served(str(config["serve.merge"]))
-    how = float(config["serve.temperature"] or 0), bool(config["serve.schema"])
     for number, rows in enumerate(tools.groups(), 1):
         prompts = [row.messages for row in rows]
         tested = [each.text for each in trained.reply(rows, prompts)]
-        answers = served.reply(rows, prompts, *how)
-        kept = served.chosen(prompts, tested)
+        answers = served.reply(rows, prompts, Sampling.of(config))
+        chosen = [each.chosen(prompts, tested) for each in (trained, served)]
+        same = [_equal(*each) for each in zip(*chosen, strict=True)]
         yield CardLook(
             f"group {number}",
             tuple(
-                each.measured(same_tokens=fmean(same), same_answers=float(each.text == text))
-                for each, text, same in zip(answers, tested, kept, strict=True)
+                each.measured(same_tokens=share, same_answers=float(each.text == text))
+                for each, text, share in zip(answers, tested, same, strict=True)
             ),
         )
 
@@ -76,8 +77,11 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
-    share, score = own.other.get("same_tokens") or 0.0, own.score or 0.0
-    least = (twin.score or 0.0) - 0.10
-    yield Check(what="98 of 100 tokens are the trained model's", passed=share >= LEAST,
-                value=f"{share:.1%}")  # fmt: skip
-    yield Check(what=f"score at least {least:.2f}", passed=score >= least, value=f"{score:.2f}")
+    share = own.other.get("same_tokens")
+    yield at_least("98 of 100 tokens are the trained model's", share, LEAST)
+    yield near_twin(own, twin)
+
+
+def _equal(one: Sequence[int], other: Sequence[int]) -> float:
+    """Return the share of places with the same token."""
+    return fmean(a == b for a, b in zip(one, other, strict=True))

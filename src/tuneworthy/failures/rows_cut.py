@@ -36,7 +36,7 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 CHARTS = ("valid", "length")
-MEASURES = ("clip_rate", "cut_rows", "shapes", "same_prompt", "long_answers_whole")
+MEASURES = ("clip_rate", "cut_rows", "shapes", "same_prompt", "other.long_answers_whole")
 PROOF = "cut_rows"
 CAUSES = ("end_not_trained", "rows_cut", "rank_too_low", "too_many_epochs", "mixed_formats")
 NEEDS = ("data", "tokenizer")

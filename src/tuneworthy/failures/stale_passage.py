@@ -15,6 +15,7 @@ from tuneworthy.core.failure import (
     Runs,
     judged,
 )
+from tuneworthy.failures._conditions import at_least
 from tuneworthy.failures._rules import after_change, document, edition, number_and_unit, rule
 
 NUMBER, HARD = 20, 1
@@ -26,7 +27,7 @@ STORY = (
 )
 WIN = "The passage in force is found for 38 of 40 questions, and 38 of 40 answers are right."
 INDEXES = ("all versions", "in force")
-PLANTED: Config = {"k": 1, "index": "all versions", "newest_first": False}
+PLANTED: Config = {"index": "all versions"}
 CLEAN: Config = {"k": 1, "index": "in force", "newest_first": False}
 KNOBS = {"k": (1, 2, 4, 8), "index": INDEXES, "newest_first": (False, True)}
 CHARTS = ("stale", "score")
@@ -72,10 +73,8 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:  # noqa: ARG001
     """Yield the conditions of a repaired run."""
-    for what, share in (("passages in force found", own.other.get("recall")),
-                        ("answers right", own.score)):  # fmt: skip
-        count = round((share or 0.0) * (own.answers or 0))
-        yield Check(what=f"38 of 40 {what}", passed=count >= 38, value=f"{count}")
+    yield at_least("38 of 40 passages in force are found", own.other.get("recall"), 0.95)
+    yield at_least("38 of 40 answers are right", own.score, 0.95)
 
 
 def _answer(row: LabRow, found: Sequence[Passage], newest_first: bool) -> CardAnswer:

@@ -38,8 +38,8 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 CHARTS = ("score", "valid")
-MEASURES = ("outliers", "shapes", "leaked", "mistakes_repeated", "prior")
-PROOF = "mistakes_repeated"
+MEASURES = ("outliers", "shapes", "leaked", "other.mistakes_repeated", "prior")
+PROOF = "other.mistakes_repeated"
 CAUSES = ("mixed_formats", "teacher_errors", "rank_too_low", "wrong_labels", "loss_on_prompt")
 NEEDS = ("data",)
 HARMLESS = "Mistakes without a system mostly cancel out, and a check drops the rest."

@@ -17,6 +17,9 @@ from tuneworthy.lab.routes import ROUTERS
 from tuneworthy.lab.routes.shared import StreamIsOver, site_of
 from tuneworthy.lab.security import Guard, wants_page
 
+# Newer versions of FastAPI can be told by the environment to send traces to another server.
+SILENT: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+
 
 def make_app(lab: Lab) -> Guard:
     """Return the application of an open lab: nothing answers without the guard's consent."""
@@ -25,7 +28,8 @@ def make_app(lab: Lab) -> Guard:
 
 def routed(lab: Lab) -> FastAPI:
     """Return the routes without the guard, for the guard and for tests that list them."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False,
+                  telemetry=SILENT)  # fmt: skip
     app.state.lab = lab
     for router in ROUTERS:
         app.include_router(router)

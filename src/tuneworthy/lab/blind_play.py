@@ -9,7 +9,7 @@ from typing import Any
 
 from tuneworthy.core.failure import Value
 from tuneworthy.lab import case_data, words
-from tuneworthy.lab.blind_runs import CLEAN, BlindRun, hidden
+from tuneworthy.lab.blind_runs import BlindRun, hidden
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.events import Event, run_id
 from tuneworthy.lab.open_lab import Lab
@@ -18,7 +18,6 @@ from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.settings import find_case
 
 SEED = 0
-CLEAN_TEXT = "Nothing was planted: this is a clean run."
 
 
 def open_blind(lab: Lab) -> dict[str, str]:
@@ -58,21 +57,21 @@ def shown_events(lab: Lab, name: str) -> list[Event]:
 def guess_blind(lab: Lab, key: str, cause: str, sure: int) -> dict[str, Any]:
     """Lock a guess and return what it reveals; a later guess on the same key changes nothing."""
     run = lab.blind_run(key)
-    known = [*(case.name for case in all_cases().values()), CLEAN]
+    known = [*(case.name for case in all_cases().values()), words.CLEAN_CAUSE]
     if cause not in known or sure not in range(len(case_data.SURE)):
         raise Problem(422, "no such guess", where="cause, sure", got=f"{cause}, {sure}",
                       fix=f"one of {', '.join(known)}, and 0, 1 or 2")  # fmt: skip
     lab.blind.lock(key, {"cause": cause, "sure": sure})
     run = lab.blind_run(key)
     case, guess = find_case(run.case), run.guess or {"cause": cause, "sure": sure}
-    truth = CLEAN if run.clean else case.name
+    truth = words.CLEAN_CAUSE if run.clean else case.name
     right = guess["cause"] == truth
     return {
         **guess,
         "right": right,
         "points": (case_data.RIGHT if right else case_data.WRONG)[guess["sure"]],
         "truth": truth,
-        "text": CLEAN_TEXT if run.clean else words.cause(case.name),
+        "text": words.cause(truth),
         "harmless": "" if run.clean else case.module.HARMLESS,
         "slug": case.slug,
     }
@@ -83,7 +82,7 @@ def cite_blind(lab: Lab, key: str, measure: str) -> dict[str, Any]:
     run = lab.blind_run(key)
     if run.guess is None:
         raise Problem(409, "first lock your guess", where="guess", fix="name the cause, then cite")
-    return case_data.cite(find_case(run.case), measure)
+    return case_data.cite(find_case(run.case), measure, lab.records)
 
 
 def _recorded(records: RecordStore, case: LabCase) -> bool:

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tuneworthy.lab.case_data import CLEAN_ONE_IN
 from tuneworthy.lab.events import MOST_BYTES, Event
 from tuneworthy.lab.lab_folder import is_id, private_file, read_file
 from tuneworthy.lab.problem import Problem
 
-CLEAN_ONE_IN = 6
-CLEAN = "none"  # the cause of a clean run, as a visitor names it
 HIDDEN = {"begin": ("case", "role", "config", "seed"), "end": ("finding", "checks")}
 
 
@@ -94,7 +93,7 @@ class BlindRuns:
 def hidden(event: Event, key: str) -> Event:
     """Return an event of a blind run without what tells its cause."""
     names = HIDDEN.get(event["kind"], ())
-    told: dict[str, Any] = {name: None if name != "checks" else [] for name in names}
+    told: dict[str, Any] = {name: [] if name == "checks" else None for name in names}
     if event["kind"] == "queue":
         return {name: event.get(name) for name in ("kind", "ahead", "wait_s")}
     return {**event, **told, "id": key} if event["kind"] == "begin" else {**event, **told}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.card import CardAnswer, Passage
+from tuneworthy.core.card import CardAnswer, Passage, Sampling
 from tuneworthy.core.failure import LabRow, LabRows
 from tuneworthy.core.model import Limits, Prompt
 from tuneworthy.data.docs import Doc
@@ -34,16 +35,12 @@ class LabTools:
             yield self.rows.new[start : start + GROUP]
 
     def reply(
-        self,
-        rows: Sequence[LabRow],
-        prompts: Sequence[Prompt],
-        temperature: float = 0.0,
-        schema: bool = False,
+        self, rows: Sequence[LabRow], prompts: Sequence[Prompt], how: Sampling = Sampling()
     ) -> list[CardAnswer]:
-        """Return the model's answers; with `schema` only legal tokens are decoded."""
+        """Return the model's answers."""
         limits = Limits(
-            max_tokens=ANSWER, temperature=temperature, seed=self.seed,
-            grammar=self._grammar() if schema else None,
+            max_tokens=ANSWER, temperature=how.temperature, top_p=how.top_p, seed=self.seed,
+            grammar=self._grammar() if how.schema else None,
         )  # fmt: skip
         replies = self.model.reply(prompts, limits)
         return [
@@ -62,20 +59,16 @@ class LabTools:
 
         return legal_mass(self.model, prompts, texts, self._grammar())
 
-    def chosen(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[bool]]:
-        """Return for each token of each prompt's text whether the model would choose it."""
+    def chosen(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[int]]:
+        """Return the token that the model would choose at each place of each prompt's text."""
         from tuneworthy.models.local.given_answer import chosen_tokens
 
         return chosen_tokens(self.model, prompts, texts)
 
     def search(self, rows: Sequence[LabRow], k: int, dated: bool) -> list[list[Passage]]:
         """Return the k best passages for each row's question; `dated`: in force at its time."""
-        from tuneworthy.retrieval.index import index
-
         docs = {doc.id: doc for doc in self.case.docs()}
-        free = {"since": None, "until": None}
-        searched = [doc if dated else doc.model_copy(update=free) for doc in docs.values()]
-        found = index(searched).search([(row.input, row.meta["time"]) for row in rows], k)
+        found = _index(self.case, dated).search([(row.input, row.meta["time"]) for row in rows], k)
         return [[_passage(docs[chunk.doc]) for chunk in chunks] for chunks in found]
 
     def served(self, form: str) -> LabTools:
@@ -94,6 +87,15 @@ class LabTools:
 
     def _grammar(self) -> Any:
         return grammar(self.case.task(), [row.output for row in self.rows.train])
+
+
+@lru_cache(maxsize=4)
+def _index(case: LabCase, dated: bool) -> Any:
+    """Return the index of the task's documents; without dates all of them are in force."""
+    from tuneworthy.retrieval.index import index
+
+    free = {"since": None, "until": None}
+    return index([doc if dated else doc.model_copy(update=free) for doc in case.docs()])
 
 
 def _passage(doc: Doc) -> Passage:

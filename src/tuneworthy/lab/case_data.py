@@ -31,7 +31,7 @@ POINTS = {
 MINUTES_TO_FREE_HINT = 5
 CLEAN_ONE_IN = 6  # blind runs in which nothing was planted
 BLIND_CHARTS = ("loss", "held", "norm", "score", "valid", "ended", "length", "p_end")
-BLIND_LEFT_OUT = ("refused", "answers")
+NOT_SHOWN = ("refused", "answers", "other")
 ALWAYS = ("loss", "held")  # charts of every case that trains
 LIVE_COMMAND = "tuneworthy lab"
 ANSWERS_OVER = f"{ASKED} new rows, {NEW} at the end"
@@ -45,15 +45,17 @@ OVER = {
 def card(case: LabCase, records: Records = SHIPPED) -> dict[str, Any]:
     """Return what the home page says of a case; its curve is null where nothing was recorded."""
     recorded = Recordings(case, records)
-    said = words.chart(case.module.CHARTS[0])
+    kind = _kind(case, recorded)
+    key = "loss" if kind == "wrong" else case.module.CHARTS[0]
+    said = words.chart(key)
     return {
         "slug": case.slug,
         "number": case.module.NUMBER,
         "title": case.module.TITLE,
         "hard": case.module.HARD,
-        "kind": _kind(case, recorded),
+        "kind": kind,
         "shown": said.title,
-        "spark": recorded.spark(case.module.CHARTS[0], said.top),
+        "spark": recorded.spark(key, said.top),
     }
 
 
@@ -129,7 +131,7 @@ def cite(case: LabCase, measure: str, records: Records = SHIPPED) -> dict[str, A
 def blind(cases: Sequence[LabCase]) -> dict[str, Any]:
     """Return what a page of a blind run may know: all causes of training, no case."""
     names = sorted(case.name for case in cases if case.trains)
-    shown = {key: words.MEASURES[key] for key in words.MEASURES if key not in BLIND_LEFT_OUT}
+    shown = {key: words.measure(key) for key in RunFacts.model_fields if key not in NOT_SHOWN}
     return {
         "trains": True,
         "one_in": CLEAN_ONE_IN,

@@ -6,16 +6,37 @@ effect that they have there; a case may render its rows in a way of its own. Kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.failure import Config, LabRow, TokenRow, Value
-from tuneworthy.models.local.chat_template import prompt_ids
+from tuneworthy.models.local.chat_template import one_template, prompt_ids
 from tuneworthy.training.render import EncodedExample, Excluded, render
 
+OWN = "(the template of training)"
+SERVED = {
+    "chat": OWN,
+    "no reply header": "{% set add_generation_prompt = false %}" + OWN,
+    "brackets": (
+        "{% for m in messages %}"
+        "{% if m.role == 'system' %}<<SYS>>\n{{ m.content }}\n<</SYS>>\n\n"
+        "{% elif m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+        "{% else %}{{ m.content }}{% endif %}{% endfor %}"
+    ),
+    "plain": (
+        "{% for m in messages %}"
+        "{% if m.role == 'system' %}{{ m.content }}\n\n"
+        "{% elif m.role == 'user' %}### Input:\n{{ m.content }}\n\n"
+        "{% else %}### Response:\n{{ m.content }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}### Response:\n{% endif %}"
+    ),
+}
+"""How a model may be served: as trained, without the header that opens its turn, with the brackets
+of another family, or as plain text."""
 Render = Callable[[TokenRow, Config], TokenRow]
 
 
@@ -94,11 +115,18 @@ def _ids_before_question(tokenizer: Any, messages: Sequence[Message]) -> list[in
     return whole[: next(k for k, (ours, theirs) in enumerate(pairs) if ours != theirs)]
 
 
-def served_messages(messages: Sequence[Message], template: str) -> tuple[Message, ...]:
-    """Return the conversation as it is served: as trained (`chat`), or as one plain text."""
-    if template == "chat":
-        return tuple(messages)
-    system = "\n".join(m.content for m in messages if m.role == "system")
-    rest = "\n".join(m.content for m in messages if m.role != "system")
-    text = f"### Instruction:\n{system}\n\n### Input:\n{rest}\n\n### Response:\n"
-    return (Message(role="user", content=text),)
+@contextmanager
+def serving(tokenizer: Any, name: str) -> Iterator[None]:
+    """Give the tokenizer the template of serving for a while; "chat" is the one of training.
+
+    Raises DataError if no template has this name.
+    """
+    own = one_template(tokenizer)
+    if name not in SERVED:
+        raise DataError("no template has this name", where="serve.template", got=name,
+                        fix=f"there are: {', '.join(SERVED)}")  # fmt: skip
+    tokenizer.chat_template = SERVED[name].replace(OWN, own)
+    try:
+        yield
+    finally:
+        tokenizer.chat_template = own

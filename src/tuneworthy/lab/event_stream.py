@@ -54,16 +54,17 @@ def _of_record(lab: Lab, name: str) -> EventLog:
 async def numbered(stream: Stream) -> AsyncIterator[tuple[int, str]]:
     """Yield number and line of each event that is left, and wait for more until the end."""
     log, sent = stream.log, stream.sent
-    with log.waiter() as changed:
-        while True:
-            changed.clear()
-            lines = log.lines
-            while sent < len(lines):
-                sent += 1
-                yield sent, stream.shown(lines[sent - 1])
-            if (log.ended and sent >= len(log.lines)) or log.closed or stream.lab.closing:
-                return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), POLL if stream.polls else None)
-            if stream.polls:
-                log.refresh()
+    while True:
+        lines = log.lines
+        while sent < len(lines):
+            sent += 1
+            yield sent, stream.shown(lines[sent - 1])
+        if (log.ended and sent >= len(log.lines)) or log.closed or stream.lab.closing:
+            return
+        # Only while it waits: a generator that is dropped at a `yield` must leave nothing behind.
+        with log.waiter() as changed:
+            if sent >= len(log.lines) and not log.closed:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), POLL if stream.polls else None)
+        if stream.polls:
+            log.refresh()

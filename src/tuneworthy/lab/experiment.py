@@ -20,7 +20,7 @@ from tuneworthy.core.failure import DEFAULTS, Config, LabRow, RunFacts, Runs
 from tuneworthy.core.model import Limits
 from tuneworthy.lab import facts
 from tuneworthy.lab.cases import LabCase
-from tuneworthy.lab.encode import EncodedRow, encode, served_messages
+from tuneworthy.lab.encode import EncodedRow, encode, serving
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, StepBatches, run_id
 from tuneworthy.metrics import scorer
 from tuneworthy.models.local.chat_template import prompt_ids
@@ -161,6 +161,7 @@ class Experiment:
         if look.step == 0:
             self._begin(losses)
             self.found["parameters"] = look.parameters
+            self.batches.begun = time.perf_counter()  # the time left is that of the steps
         if final:
             self.found["change"] = look.change
             self._ended(answers)
@@ -218,9 +219,8 @@ class Experiment:
     def _answers(self, tuned: Any, rows: Sequence[LabRow]) -> list[tuple[Answer, float]]:
         """Return the answers of the served model to some rows, with their scores."""
         served = tuned if self.config["serve.adapter"] else self.model
-        template = str(self.config["serve.template"])
-        prompts = [served_messages(row.messages, template) for row in rows]
-        replies = served.reply(prompts, self.limits)
+        with serving(served.tokenizer, str(self.config["serve.template"])):
+            replies = served.reply([row.messages for row in rows], self.limits)
         answers = [
             Answer(case=row.id, text=reply.text, tokens_out=reply.tokens_out, finish=reply.finish)
             for row, reply in zip(rows, replies, strict=True)
@@ -276,9 +276,10 @@ class Experiment:
         return answers
 
     def _same_prompt(self, row: LabRow) -> bool:
-        served = served_messages(row.messages, str(self.config["serve.template"]))
         tokenizer = self.model.tokenizer
-        return prompt_ids(tokenizer, served) == prompt_ids(tokenizer, row.messages)
+        trained = prompt_ids(tokenizer, row.messages)
+        with serving(tokenizer, str(self.config["serve.template"])):
+            return prompt_ids(tokenizer, row.messages) == trained
 
     def _result(
         self, refused: str | None, steps: Sequence[dict[str, Any]], last: Sequence[float]

@@ -23,18 +23,23 @@ SOCKETS = 64
 ENDS = 2  # seconds that streams get to end
 
 
+def make_server(lab: Lab) -> StoppableServer:
+    """Return the HTTP server of an open lab."""
+    config = uvicorn.Config(
+        make_app(lab), log_config=None, log_level="critical", access_log=False,
+        server_header=False, lifespan="off", proxy_headers=False, ws="none", http=TimedProtocol,
+        limit_concurrency=SOCKETS, timeout_graceful_shutdown=ENDS,
+        h11_max_incomplete_event_size=2 * MOST_HEADERS,
+    )  # fmt: skip
+    return StoppableServer(config, lab.let_go)
+
+
 def run_lab(lab: Lab, opened: socket.socket, started: Callable[[], None]) -> int:
     """Serve a lab until a signal and return its exit code (130 or 143)."""
-    config = uvicorn.Config(
-        make_app(lab), log_config=None, access_log=False, server_header=False, lifespan="off",
-        proxy_headers=False, ws="none", http=TimedProtocol, limit_concurrency=SOCKETS,
-        timeout_graceful_shutdown=ENDS, h11_max_incomplete_event_size=2 * MOST_HEADERS,
-    )  # fmt: skip
-    server = StoppableServer(config, lab.let_go)
     try:
         with signals.stoppable():
             started()
-            server.run(sockets=[opened])
+            make_server(lab).run(sockets=[opened])
             code = signals.requested_exit_code() or 0
     finally:
         lab.close()

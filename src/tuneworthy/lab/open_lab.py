@@ -42,6 +42,11 @@ class Lab:
     closing: bool = False
     _said: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def working(self) -> Path:
+        """Return the folder in which the lab was started."""
+        return self.folder.parent.parent
+
     def running(self) -> Jobs:
         """Return the live runs. Raises Problem (409) in a lab that reads only."""
         if self.jobs is None:

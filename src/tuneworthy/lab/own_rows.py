@@ -13,14 +13,16 @@ from typing import Any
 
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.training_rows import TrainingRow, TrainingRows
-from tuneworthy.lab.facts import NEAR, shape_of
+from tuneworthy.lab.facts import NEAR, RARE, shape_of
+from tuneworthy.lab.own_labels import MOST_ROWS, contradicted_rows, labels_of
 from tuneworthy.lab.own_tokenizer import FolderTokenizer
 from tuneworthy.lab.own_trainer import OwnTrainer
 from tuneworthy.models.local.chat_template import text_ids
 from tuneworthy.training.render import Excluded, render
 
 MOST_ENCODED = 2_000  # rows that are turned into tokens
-SHAPES, FORMAL = 8, 0.8  # answers have a form if so few shapes cover so large a share of them
+SHAPES, FORMAL = 4, 0.8  # answers have a form if so few shapes cover so large a share of them
+Pair = tuple[str, str]
 COMMON = 3  # rows with the same answer, from which it counts as common
 
 
@@ -50,9 +52,10 @@ def of_texts(train: TrainingRows, test: TrainingRows | None) -> Measured:
     rows = [row for row in train.rows if not row.plain]
     if not rows:
         why = "the rows are plain texts, in which no answer is marked"
-        found.missing |= dict.fromkeys(("shapes", "prior"), why)
+        found.missing |= dict.fromkeys(("shapes", "prior", "conflicts"), why)
     else:
         _shapes(rows, found)
+        _labels(rows, found)
     if test is None:
         why = "no test rows are given (--test FILE)"
         found.missing["leaked"] = why
@@ -66,6 +69,16 @@ def of_texts(train: TrainingRows, test: TrainingRows | None) -> Measured:
     if rows and new:
         _prior([row.answer.strip() for row in rows], new, found)
     return found
+
+
+def of_packing(trainer: OwnTrainer) -> Measured:
+    """Return that no row can read another one, where packing is known to be off."""
+    if trainer.flag("packing") is False:
+        return Measured(facts={"answer_seen": 0.0})
+    why = "the folder does not say whether rows were packed (packing)"
+    if trainer.flag("packing"):
+        why = "rows were packed, in an order that the folder does not say"
+    return Measured(missing={"answer_seen": why})
 
 
 def encode_rows(train: TrainingRows, tokenizer: FolderTokenizer) -> tuple[list[OwnTokens], str]:
@@ -105,33 +118,58 @@ def of_tokens(
     return found
 
 
+def without_free_text(found: Measured) -> Measured:
+    """Return the facts without the answers' tokens where answers are free text.
+
+    They are compared with the adapter's parameters, which must hold what has to be learnt by heart:
+    codes, labels, fields. Of free text most is known to the base.
+    """
+    if "shapes" in found.missing and "answer_tokens" in found.facts:
+        del found.facts["answer_tokens"]
+        found.missing["answer_tokens"] = (
+            "the answers are free text, of which the base knows an unknown part"
+        )
+    return found
+
+
 def near_copies(new: Sequence[str], old: Sequence[str]) -> dict[int, int]:
     """Return {position in `new`: position in `old`} of texts that are nearly the same.
 
     Two texts are if they share 80 % of their pairs of neighbouring words (Jaccard). Of the rarest
-    fifth of a text's pairs, a near copy must have at least one, so only those are looked up.
+    fifth of a text's pairs, a near copy must have at least one, so only those are looked up. Of
+    `old`, only the pairs that stand in `new` are kept, so that the memory is that of `new`.
     """
-    pairs_of = [_pairs(text) for text in old]
-    count = Counter(pair for pairs in pairs_of for pair in pairs)
-    exact: dict[str, int] = {}
-    index: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    asked = [_pairs(text) for text in new]
+    known = frozenset[Pair]().union(*asked)
+    exact = {normalised_text(text): -1 for text in new}
+    index: defaultdict[Pair, list[int]] = defaultdict(list)
+    sizes = []
     for k, text in enumerate(old):
-        exact.setdefault(normalised_text(text), k)
-        for pair in pairs_of[k]:
+        if exact.get(normalised_text(text)) == -1:
+            exact[normalised_text(text)] = k
+        pairs = _pairs(text)
+        sizes.append(len(pairs))
+        for pair in pairs & known:
             index[pair].append(k)
     found: dict[int, int] = {}
     for k, text in enumerate(new):
-        if (same := exact.get(normalised_text(text))) is not None:
-            found[k] = same
-            continue
-        mine = _pairs(text)
-        rare = sorted(mine, key=lambda pair: (count[pair], pair))
-        rare = rare[: len(mine) - math.ceil(NEAR * len(mine)) + 1]
-        near = {other for pair in rare for other in index.get(pair, ())}
-        match = next((other for other in sorted(near) if _alike(mine, pairs_of[other])), None)
+        same = exact[normalised_text(text)]
+        match = same if same >= 0 else _near(asked[k], index, sizes)
         if match is not None:
             found[k] = match
     return found
+
+
+def _near(mine: set[Pair], index: Mapping[Pair, list[int]], sizes: Sequence[int]) -> int | None:
+    """Return the first text that shares enough pairs with `mine`, None if none does."""
+    rare = sorted(mine, key=lambda pair: (len(index.get(pair, ())), pair))
+    rare = rare[: len(mine) - math.ceil(NEAR * len(mine)) + 1]
+    candidates = {other for pair in rare for other in index.get(pair, ())}
+    shared = Counter(other for pair in mine for other in index.get(pair, ()) if other in candidates)
+    for other in sorted(candidates):
+        if shared[other] >= NEAR * (len(mine) + sizes[other] - shared[other]):
+            return other
+    return None
 
 
 def _tokens(row: TrainingRow, tokenizer: FolderTokenizer) -> OwnTokens | str:
@@ -259,26 +297,32 @@ def _shapes(rows: Sequence[TrainingRow], found: Measured) -> None:
     ]
 
 
+def _labels(rows: Sequence[TrainingRow], found: Measured) -> None:
+    """Add the share of labels that similar rows contradict, if the answers are closed labels."""
+    labels = labels_of(rows)
+    if labels is None:
+        found.missing["conflicts"] = "the answers are no closed labels"
+        return
+    compared = rows[:MOST_ROWS]
+    found.rows["conflicts"] = contradicted_rows(compared, labels)
+    found.facts["conflicts"] = len(found.rows["conflicts"]) / len(compared)
+
+
 def _prior(train: Sequence[str], new: Sequence[str], found: Measured) -> None:
     answer, count = Counter(train).most_common(1)[0]
     if count < COMMON:
         found.missing["prior"] = "no answer stands in three training rows"
         return
-    live = max(sum(text == answer for text in new), 1) / len(new)
-    found.facts["prior"] = (count / len(train)) / live
+    live = sum(text == answer for text in new)
+    found.facts["prior"] = (count / len(train)) / ((live + RARE) / len(new))
 
 
 def _asked(row: TrainingRow) -> str:
     return row.answer if row.plain else row.input
 
 
-def _pairs(text: str) -> set[tuple[str, str]]:
+def _pairs(text: str) -> set[Pair]:
     return set(pairwise(re.findall(r"\w+", text.lower())))
-
-
-def _alike(one: set[Any], two: set[Any]) -> bool:
-    both = len(one | two)
-    return both > 0 and len(one & two) / both >= NEAR
 
 
 def merged(*parts: Measured) -> Measured:
@@ -295,6 +339,6 @@ def merged(*parts: Measured) -> Measured:
 def without_data(why: str) -> Measured:
     """Return that nothing about rows was measured."""
     names = ("end_trained", "cut_rows", "answer_share", "answer_tokens", "shapes", "leaked",
-             "prior")  # fmt: skip
+             "prior", "conflicts")  # fmt: skip
     missing: Mapping[str, str] = dict.fromkeys(names, why)
     return Measured(missing=dict(missing))

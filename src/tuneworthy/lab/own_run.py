@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tuneworthy.core.errors import ModelError, TaskError
-from tuneworthy.core.failure import LabSetup, RunFacts, Runs
+from tuneworthy.core.failure import RunFacts, Runs
 from tuneworthy.core.run_report import (
     NEEDS_ANSWERS,
     OF_A_CASE,
@@ -27,13 +27,16 @@ from tuneworthy.data.training_rows import TrainingRows, read_training_rows
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.own_adapter import of_adapter
 from tuneworthy.lab.own_log import missing_of_log, of_log, outlier_rows, read_logs
+from tuneworthy.lab.own_repairs import repair_of
 from tuneworthy.lab.own_rows import (
     Measured,
     encode_rows,
     merged,
+    of_packing,
     of_texts,
     of_tokens,
     without_data,
+    without_free_text,
 )
 from tuneworthy.lab.own_tokenizer import FolderTokenizer, read_tokenizer
 from tuneworthy.lab.own_trainer import OwnTrainer, read_trainer
@@ -41,24 +44,6 @@ from tuneworthy.lab.own_trainer import OwnTrainer, read_trainer
 SHOWN = 5
 _ANSWERS = ("answers", "ended", "score", "valid", "length", "copied", "same_as_base", "p_end",
             "same_prompt")  # fmt: skip
-REPAIRS: Mapping[str, str] = {
-    "rate": "train again with a learning rate ten times lower",
-    "rank": "raise the rank of the adapter (r), and adapt all linear layers",
-    "targets": "adapt all linear layers: target_modules='all-linear'",
-    "epochs": "stop earlier: keep the checkpoint with the least loss on held-out rows",
-    "pad_token": "give padding a token of its own, or mask padding by position and not by id",
-    "max_length": "raise max_length to that of the longest row, or shorten the prompts",
-    "loss": "train the answers alone (completion_only_loss or assistant_only_loss)",
-    "packing": "turn packing off, or keep packed rows apart by their position ids",
-    "replay": "mix rows of the base's general tasks in, or train an adapter instead",
-    "method": "train an adapter instead of all weights",
-    "serve.template": "render served prompts with the chat template of training",
-    "serve.adapter": "load the adapter where the model is served",
-    "serve.schema": "constrain the answers by a schema",
-    "serve.temperature": "answer at temperature 0",
-    "rows": "train on more rows",
-}
-"""What to change in a user's run, by the option that repairs the lab's."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +107,7 @@ def check_run(folder: Path, files: OwnFiles = OwnFiles()) -> OwnRunReport:
         settings=dict(trainer.settings),
         named_by=dict(trainer.named_by),
         facts=facts,
-        missing={name: why for name, why in missing.items() if getattr(facts, name) is None},
+        missing={name: why for name, why in missing.items() if getattr(facts, name, 0) is None},
         assumed=tuple(about.assumed),
         not_read={**trainer.not_read, **not_read, **_links(run)},
         findings=tuple(_finding(case, facts, missing, about.rows) for case in all_cases().values()),
@@ -135,7 +120,7 @@ def _facts(found: Mapping[str, Any], missing: dict[str, str]) -> RunFacts:
     for name, value in found.items():
         if isinstance(value, float) and not math.isfinite(value):
             missing[name] = "the values of the log are too large to be averaged"
-        else:
+        elif name in RunFacts.model_fields:
             whole[name] = value
     return RunFacts(**whole)
 
@@ -161,20 +146,8 @@ def _finding(
         missing=watched.missing(missing),
         rows=tuple((shown or [])[:SHOWN]),
         row_count=len(shown) if shown is not None else None,
-        fix=repair_of(case) if state == "found" else "",
+        fix=repair_of(case, facts) if state == "found" else "",
         harmless=case.module.HARMLESS if state == "found" else "",
-    )
-
-
-def repair_of(case: LabCase) -> str:
-    """Return what to change in a user's run: the case's own words, or those of its options."""
-    own = getattr(case.module, "REPAIR", None)
-    if isinstance(own, str):
-        return own
-    fixed, planted = case.module.fix(LabSetup({})).config, case.module.plant(LabSetup({})).config
-    changed = [name for name in fixed if planted.get(name) != fixed[name]]
-    return "; ".join(
-        REPAIRS.get(name, f"the lab repairs it by {name} = {fixed[name]}") for name in changed
     )
 
 
@@ -185,9 +158,11 @@ def _of_data(
     trainer: OwnTrainer,
 ) -> tuple[Measured, int, dict[str, str]]:
     """Return the facts of the rows, how many were encoded, and the rows that could not be."""
+    packed = of_packing(trainer)
     if train is None:
-        return without_data("no training rows are given (--data FILE)"), 0, {}
-    texts = of_texts(train, test)
+        why = "no training rows are given (--data FILE)"
+        return merged(without_data(why), packed), 0, {}
+    texts = merged(of_texts(train, test), packed)
     if isinstance(tokenizer, str):
         return merged(without_data(tokenizer), texts), 0, {}
     try:
@@ -197,7 +172,7 @@ def _of_data(
     if not encoded:
         return merged(without_data(f"no row can be turned into tokens: {why}"), texts), 0, {}
     tokens = of_tokens(encoded, len(train.rows), tokenizer, trainer)
-    return merged(texts, tokens), len(encoded), {train.file: why} if why else {}
+    return without_free_text(merged(texts, tokens)), len(encoded), {train.file: why} if why else {}
 
 
 def _rows(path: Path | None, option: str) -> TrainingRows | None:

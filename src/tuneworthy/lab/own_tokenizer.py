@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneworthy.core.errors import DataError
+from tuneworthy.core.record import well_formed
 from tuneworthy.data.run_folder import KEPT, RunFolder
 
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token",
@@ -99,11 +100,11 @@ def _template(folder: RunFolder, beside: str, config: dict[str, Any]) -> str | N
         named = {str(one.get("name")): one.get("template") for one in template
                  if isinstance(one, dict)}  # fmt: skip
         template = named.get("default")
-    return template if isinstance(template, str) and template else None
+    return well_formed(template) if isinstance(template, str) and template else None
 
 
 def _text(token: Any) -> str | None:
     """Return the text of a special token, which configs write as text or as an object."""
     if isinstance(token, dict):
         token = token.get("content")
-    return token if isinstance(token, str) and token else None
+    return well_formed(token) if isinstance(token, str) and token else None

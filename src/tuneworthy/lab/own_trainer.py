@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuneworthy.core.errors import DataError, SecurityError
+from tuneworthy.core.record import well_formed
 from tuneworthy.core.training_log import TrainingLog
 from tuneworthy.data.run_folder import RunFolder, checkpoint_of
 
@@ -81,8 +82,10 @@ def read_trainer(folder: RunFolder, logs: Sequence[TrainingLog]) -> OwnTrainer:
         known = [alias for alias in aliases if alias in raw]
         if known:
             found = next((alias for alias in known if raw[alias] is not None), known[0])
-            if _plain(raw[found]):
-                settings[name], origins[name] = raw[found], named_by[found]
+            value = raw[found]
+            if _plain(value):
+                settings[name] = well_formed(value) if isinstance(value, str) else value
+                origins[name] = named_by[found]
     card = _card(folder)
     columns = {name for log in logs for name in log.columns}
     name, version = _who(card, columns, raw)
@@ -157,7 +160,7 @@ def _who(card: str, columns: set[str], raw: Mapping[str, Any]) -> tuple[str, str
         return "Unsloth", ""
     if "axolotl" in tags or "built with axolotl" in card.lower():
         return "Axolotl", ""
-    if "llama-factory" in tags:
+    if "llama-factory" in tags or "current_steps" in columns:
         return "LLaMA-Factory", ""
     version = re.search(r"^\s*-\s*TRL:?\s*([0-9][\w.]*)", card, re.M)
     if version or "trl" in tags or {"mean_token_accuracy", "num_tokens"} & columns:

@@ -19,7 +19,7 @@ from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.play_setup import page_data
 from tuneworthy.lab.recordings import Recordings
-from tuneworthy.lab.shipped import recorded_play, recorded_strength
+from tuneworthy.lab.shipped import SHIPPED, Records, recorded_play, recorded_strength
 
 HERE = Path(__file__).parent
 HERO = "never-stops"  # the case that the home page plays, if it is recorded
@@ -62,7 +62,10 @@ class Site:
     token: str = ""
     """Sent back with every POST, so that no other page can send one."""
 
-    policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:"
+    records: Records = SHIPPED
+    """Where recorded runs are found: those of the package, or the user's as well."""
+
+    policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:"
 
     @property
     def home(self) -> str:
@@ -72,11 +75,9 @@ class Site:
     @property
     def links(self) -> tuple[tuple[str, str], ...]:
         """Return the pages that every page links to."""
-        return (
-            ("Cases", f"{self.home}#cases"),
-            ("Playground", self.playground),
-            ("Check my run", f"{self.home}#own"),
-        )
+        links = (("Cases", f"{self.home}#cases"), ("Playground", self.playground),
+                 ("Check my run", f"{self.home}#own"))  # fmt: skip
+        return (*links, ("Studies", "/studies")) if self.live else links
 
     @property
     def playground(self) -> str:
@@ -97,9 +98,9 @@ LIVE = Site()
 
 def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
     """Return the home page: a recorded pair of runs, and a card for each case."""
-    cards = [case_data.card(case) for case in cases]
+    cards = [case_data.card(case, site.records) for case in cases]
     shown = next((case for case in cases if case.slug == HERO), None)
-    data = Recordings(shown).hero() if shown else None
+    data = Recordings(shown, site.records).hero() if shown else None
     hero, strength = None, recorded_strength()
     if shown and data and data["plant"] and data["twin"]:
         begin = data["plant"][0]
@@ -125,7 +126,7 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
 
 def case_page(case: LabCase, position: int, site: Site = LIVE) -> str:
     """Return the page of a case, which is number `position` of the list."""
-    shown = case_data.public(case)
+    shown = case_data.public(case, site.records)
     records = [name for name in (shown["records"]["plant"], shown["records"]["twin"]) if name]
     return _render(
         "case.html.j2",

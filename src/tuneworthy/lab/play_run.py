@@ -28,7 +28,6 @@ from tuneworthy.lab.experiment import ANSWER
 from tuneworthy.lab.play_setup import (
     FIRST_ARMS,
     FIRST_TASK,
-    PLAY,
     SEED,
     TASKS,
     Arm,
@@ -187,17 +186,9 @@ class Play:
 def run_play(
     config: Mapping[str, Any], seed: int, base: Any, how: tuple[Path, Emit, Control]
 ) -> None:
-    """Do what the playground asks: answer in several ways, or measure one strength.
-
-    `how`: the folder that keeps the adapter, where events go, and the control.
-    """
+    """Answer in several ways; `how` is the adapter's folder, where events go, and the control."""
     shared, emit, control = how
-    if config["does"] == PLAY:
-        Play(config, seed, base, shared).run(emit, control)
-        return
-    from tuneworthy.lab.strength import run_strength
-
-    run_strength(float(config["strength"]), base, how)
+    Play(config, seed, base, shared).run(emit, control)
 
 
 def record_play(base: Any, shared: Path, path: Path = RECORD) -> Path:

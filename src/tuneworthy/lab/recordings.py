@@ -84,12 +84,17 @@ class Recordings:
         if not all(curves.values()):
             return None
         whole = [value for points in curves.values() for _, value in points]
-        last = max(step for points in curves.values() for step, _ in points) or 1
+        first = 0 if self.case.trains else 1
+        last = max(step for points in curves.values() for step, _ in points)
+        length = max(1, last - first)
         low, high = min(0.0, *whole), top or max(whole)
         span = (high - low) or 1.0
         return {
             name: [
-                [round(100 * step / last, 1), round(97 - 94 * (min(value, high) - low) / span, 1)]
+                [
+                    round(100 * (step - first) / length, 1),
+                    round(97 - 94 * (min(value, high) - low) / span, 1),
+                ]
                 for step, value in _thin(points)
             ]
             for name, points in curves.items()
@@ -100,9 +105,15 @@ class Recordings:
 
 
 def facts_of(events: Sequence[Event] | None) -> RunFacts | None:
-    """Return the facts of a recorded run, or None if it has not ended."""
+    """Return the facts of a recorded run, or None if it has not ended.
+
+    Facts that this version does not know are left out.
+    """
     last = events[-1] if events else None
-    return RunFacts(**last["facts"]) if last and last["kind"] == "end" else None
+    if last is None or last["kind"] != "end":
+        return None
+    known = RunFacts.model_fields
+    return RunFacts(**{key: value for key, value in last["facts"].items() if key in known})
 
 
 def curve(key: str, events: Sequence[Event]) -> list[tuple[int, float]]:

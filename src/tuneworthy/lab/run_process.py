@@ -49,9 +49,10 @@ OpenRunner = Callable[[Emit], Runner]
 def open_experiments(emit: Emit) -> Runner:
     """Open the embedded model; return what runs an order with it."""
     from tuneworthy.lab.cases import case_of
-    from tuneworthy.lab.experiment import Experiment
     from tuneworthy.lab.play_run import run_play
     from tuneworthy.lab.play_setup import PLAY
+    from tuneworthy.lab.run_case import LabRun, run_case
+    from tuneworthy.lab.strength import run_strength
     from tuneworthy.models import first_use, open_model
 
     emit({"kind": "log", "line": first_use(SPEC) or "Opening the embedded model."})
@@ -60,10 +61,14 @@ def open_experiments(emit: Emit) -> Runner:
     def run(order: RunOrder, emit: Emit, control: Callable[[], None]) -> None:
         if order.role == PLAY:
             shared = order.folder.parents[1] / "shared"
-            run_play(order.config, order.seed, model, (shared, emit, control))
+            how = (shared, emit, control)
+            if order.config["does"] == PLAY:
+                run_play(order.config, order.seed, model, how)
+            else:
+                run_strength(float(order.config["strength"] or 0), model, how)
             return
-        experiment = Experiment(case_of(order.case), order.config, order.seed, model)
-        experiment.run(emit, order.folder, order.role, order.twin, control)
+        chosen = LabRun(case_of(order.case), order.config, order.seed, order.role)
+        run_case(chosen, model, emit, order.folder, order.twin, control)
 
     return run
 
@@ -87,9 +92,11 @@ def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
                 state = event.get("state", state) if event["kind"] == "end" else state
                 pipe.send(("event", event))
 
+            control = _Control(pipe, order.id)
             try:
                 runner = runner or open_runner(emit)
-                runner(order, emit, _Control(pipe, order.id))
+                control.obey()  # what was pressed while the model loaded
+                runner(order, emit, control)
                 pipe.send(("over", state in ("done", "failed"), None))
             except RunStopped:  # before the first step
                 pipe.send(("over", False, "stopped before its first step"))
@@ -112,14 +119,18 @@ def reason(error: Exception) -> str:
 
 
 class _Control:
-    """Obeys pause, resume and stop; called after each step of a run."""
+    """Obeys pause, resume and stop; called between the steps of a run."""
 
     def __init__(self, pipe: Connection, run: str) -> None:
         self._pipe, self._run, self._steps = pipe, run, 0
 
     def __call__(self) -> None:
-        """Wait while the run is paused. Raises RunStopped, or EOFError once the server is gone."""
+        """Count a step, then obey."""
         self._steps += 1
+        self.obey()
+
+    def obey(self) -> None:
+        """Wait while the run is paused. Raises RunStopped, or EOFError once the server is gone."""
         paused = False
         while paused or self._pipe.poll():
             kind, *rest = self._pipe.recv()

@@ -11,7 +11,8 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from starlette.requests import Request
+from anyio import BrokenResourceError, ClosedResourceError
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from tuneworthy.core.escape import for_html
@@ -86,7 +87,11 @@ class Guard:
             self._said(f"refused ({problem.status}): {problem.what}")
             await send_problem(request, send, problem)
             return
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:  # answered already, or the browser has gone
+            if not _gone(error):
+                self._said(f"a request failed: {type(error).__name__}: {error}")
 
     async def _launch(self, request: Request, send: Send) -> None:
         """Change a launch token for the session's cookie, and leave the token's address."""
@@ -129,6 +134,8 @@ def _check_form(request: Request) -> None:
     scope, headers = request.scope, request.headers
     if request.method not in ("GET", "POST"):
         raise Problem(405, "the lab knows GET and POST only", got=request.method)
+    if scope["http_version"] not in ("1.0", "1.1"):
+        raise Problem(505, "the lab speaks HTTP/1.1", got=scope["http_version"])
     target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
     if target > MOST_URL:
         raise Problem(414, "the address is too long", got=f"{target} bytes",
@@ -230,6 +237,13 @@ def _token(request: Request) -> str:
     """Return the token of a launch address; it needs no decoding, and stands alone in the query."""
     name, _, token = request.scope["query_string"].decode("latin-1").partition("=")
     return token if name == "token" else ""
+
+
+def _gone(error: Exception) -> bool:
+    """Return whether an error only says that the browser of a stream has gone."""
+    if isinstance(error, ExceptionGroup):
+        return all(_gone(each) for each in error.exceptions)
+    return isinstance(error, BrokenResourceError | ClosedResourceError | ClientDisconnect)
 
 
 def _cookies(header: str, name: str) -> list[str]:

@@ -16,6 +16,7 @@ SAME = "The same in both runs: it proves nothing."
 ALIKE = "About the same in both runs: chance alone moves it as far, so it proves nothing."
 NOT_MEASURED = "not measured"
 NEAR_SHARE = 0.1  # 4 of 40 rows: what chance alone moves
+HALF = 1e-9  # so that a half is rounded up, as the scripts do
 NEAR_PART = 0.1  # a tenth, for sizes without an upper end
 
 
@@ -61,13 +62,13 @@ def decimals(value: Number, _: RunFacts | None = None) -> str:
     if size >= 10 or value == int(value):
         return f"{value:,.0f}"
     if size >= 1:
-        return f"{value:.1f}"
-    text = f"{value:.2f}" if size >= 0.01 else f"{value:.2g}"
+        return f"{value + HALF:.1f}"
+    text = f"{value + HALF:.2f}" if size >= 0.01 else f"{value:.2g}"
     return text.replace("0.", ".", 1) if "e" not in text else text
 
 
 def _percent(value: Number, _: RunFacts) -> str:
-    return f"{100 * float(value or 0):.0f} %"
+    return f"{100 * float(value or 0) + HALF:.0f} %"
 
 
 def _of_answers(value: Number, facts: RunFacts) -> str:

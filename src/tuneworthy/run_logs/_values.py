@@ -12,7 +12,8 @@ _LOSS = ("loss", "train_loss", "training_loss", "train/loss", "train/loss_step")
 _HELD = ("eval_loss", "eval/loss", "val_loss", "valid_loss", "validation_loss", "val/loss")
 _NORM = ("grad_norm", "train/grad_norm", "gradient_norm", "norm")
 _RATE = ("learning_rate", "train/learning_rate", "lr", "rate")
-_STEP = ("train/global_step", "global_step", "step", "iteration", "iter")
+_STEP = ("train/global_step", "global_step", "step", "current_steps",
+         "iteration", "iter")  # fmt: skip
 _NOT_FINITE = {"nan": float("nan"), "infinity": float("inf"), "inf": float("inf"),
                "-infinity": float("-inf"), "-inf": float("-inf")}  # fmt: skip
 

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.training_log import TrainingLog
+from tuneworthy.core.training_log import LogStep, TrainingLog
 from tuneworthy.data.run_folder import KEPT, RunFolder
-from tuneworthy.run_logs._values import MOST_STEPS, joined, step_of
+from tuneworthy.run_logs._values import MOST_STEPS, columns_of, joined, step_of
 
 _MOST = 256_000_000  # bytes of a log
 _LINE = 1_000_000
-_NAMES = ("*log*.jsonl", "*log*.json", "*log*.csv", "*metrics*.jsonl", "*metrics*.json",
-          "*metrics*.csv", "*history*.jsonl", "*history*.csv", "*progress*.csv",
-          "*train*state*.jsonl", "*loss*.csv", "*loss*.jsonl")  # fmt: skip
+_NAMES = ("*log*.jsonl", "*log*.csv", "*metrics*.jsonl", "*metrics*.csv", "*history*.jsonl",
+          "*history*.csv", "*progress*.csv", "*train*state*.jsonl", "*loss*.csv",
+          "*loss*.jsonl")  # fmt: skip
 
 
 def finds(folder: RunFolder) -> list[str]:
@@ -30,19 +30,23 @@ def read(folder: RunFolder, name: str) -> TrainingLog:
     with folder.opened(name, _MOST) as file:
         text = io.TextIOWrapper(file, "utf-8-sig", "replace", newline="")
         entries = _csv(text) if name.endswith(".csv") else _json(text)
-        steps, odd, number = [], 0, 0
+        steps: list[LogStep] = []
+        columns: set[str] = set()
+        odd = number = 0
         for entry in entries:
             number += 1
-            step = step_of(entry, number) if entry is not None else None
-            odd += entry is None
-            steps += [step] if step else []
+            if entry is None:
+                odd += 1
+            elif (step := step_of(entry, number)) is not None:
+                columns |= columns_of([entry]) if len(columns) < 100 else set()
+                steps.append(step)
             if len(steps) >= MOST_STEPS:
                 break
     if not steps:
         raise DataError("no line of this log has a loss", where=name, got=f"{number:,} lines",
                         fix='write {"step": 1, "loss": 2.1} a line', kept=KEPT)  # fmt: skip
     notes = (f"{odd:,} lines can't be read",) if odd else ()
-    return TrainingLog(name, joined(steps), notes=notes)
+    return TrainingLog(name, joined(steps), columns=frozenset(columns), notes=notes)
 
 
 def _json(text: io.TextIOWrapper) -> Iterator[dict[str, Any] | None]:

@@ -1,23 +1,23 @@
 """Fixtures: an open lab with a fake runner, and its browser."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.append(str(Path(__file__).parent))
-for name in ("pages", "case_data", "words"):
-    if importlib.util.find_spec(f"tuneworthy.lab.{name}") is None:
-        import lab_fakes
 
-        lab_fakes.install(name)
+from lab_kit import PORT, Browser
+from lab_runner import fake
 
-from lab_kit import PORT, Browser  # noqa: E402
-from lab_runner import fake  # noqa: E402
+from tuneworthy.lab import record_store
+from tuneworthy.lab.app import make_app
+from tuneworthy.lab.open_lab import open_lab
 
-from tuneworthy.lab.app import make_app  # noqa: E402
-from tuneworthy.lab.open_lab import open_lab  # noqa: E402
+
+@pytest.fixture(autouse=True)
+def _nothing_shipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(record_store, "SHIPPED", tmp_path / "nothing shipped")
 
 
 @pytest.fixture

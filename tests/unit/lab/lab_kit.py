@@ -20,7 +20,7 @@ def clean():
     return dict(case_of(SLUG).config("twin"))
 
 
-def until(true, seconds=20.0):
+def until(true, seconds=60.0):
     """Wait until a function returns something true, and return it."""
     for _ in range(int(seconds / 0.02)):
         if value := true():

@@ -10,7 +10,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab import case_data, words
 from tuneworthy.lab.cases import LabCase, case_of
-from tuneworthy.lab.recordings import Recordings
+from tuneworthy.lab.recordings import Recordings, facts_of
 from tuneworthy.lab.shipped import FOLDER, SHIPPED, shipped_bytes
 
 
@@ -158,8 +158,16 @@ def test_every_cause_has_words_whether_its_file_exists_or_not():
     assert words.cause("something_new") == "Something new."
 
 
+def test_a_fact_of_a_later_version_is_left_out(case):
+    events = Recordings(case).twin
+    later = [*events[:-1], {**events[-1], "facts": {**events[-1]["facts"], "later": 1}}]
+    assert facts_of(later) == facts_of(events)
+    assert facts_of(events[:-1]) is None
+
+
 def test_every_fact_of_a_run_has_a_title():
-    assert set(words.MEASURES) == set(RunFacts.model_fields) - {"other"}
+    told = {*words.MEASURES, *words.OTHER}
+    assert set(RunFacts.model_fields) - {"other"} <= told
     assert words.measure("known.score_before").title == "Known score before"
 
 
@@ -185,6 +193,7 @@ def test_when_a_measure_proves_nothing(key, own, twin, says):
     ("value", "text"),
     [
         (0, "0"),
+        (0.985, ".99"),
         (0.228, ".23"),
         (0.0096, ".0096"),
         (1.4, "1.4"),

@@ -7,7 +7,7 @@ from rows_kit import END, SYSTEM, config, drawn, row, tokenizer
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError
-from tuneworthy.lab.encode import clean_row, encode, served_messages
+from tuneworthy.lab.encode import SERVED, clean_row, encode, serving
 from tuneworthy.models.local.chat_template import prompt_ids
 
 ROWS = drawn()
@@ -142,11 +142,38 @@ def test_no_id_is_lost_or_made_up(loss, pad, most, packing):
         assert plain.used.first <= each.whole.first
 
 
-def test_a_plain_template_holds_the_same_words_and_gives_other_tokens():
-    messages = ROWS[0].messages
-    assert served_messages(messages, "chat") == messages
-    (turn,) = served_messages(messages, "plain")
-    assert turn.role == "user"
-    assert SYSTEM in turn.content
-    assert ROWS[0].input in turn.content
-    assert prompt_ids(tokenizer(), [turn]) != prompt_ids(tokenizer(), messages)
+@pytest.mark.parametrize("name", sorted(SERVED))
+def test_a_served_template_holds_the_same_words_and_is_taken_back(name):
+    made, (row_, *_) = tokenizer(), ROWS
+    before, trained_ids = made.chat_template, prompt_ids(made, row_.messages)
+    with serving(made, name):
+        text = made.decode(prompt_ids(made, row_.messages))
+        same = prompt_ids(made, row_.messages) == trained_ids
+    assert SYSTEM in text
+    assert row_.input in text
+    assert same == (name == "chat")
+    assert made.chat_template == before
+
+
+def test_without_its_header_a_prompt_ends_with_the_users_turn():
+    made = tokenizer()
+    with serving(made, "no reply header"):
+        text = made.decode(prompt_ids(made, ROWS[0].messages))
+    assert text == made.decode(prompt_ids(made, ROWS[0].messages)).removesuffix(
+        "<|im_start|>assistant\n"
+    )
+
+
+def test_the_template_is_taken_back_after_an_error_and_an_unknown_one_is_refused():
+    made = tokenizer()
+    before = made.chat_template
+
+    def fails():
+        with serving(made, "brackets"):
+            raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        fails()
+    assert made.chat_template == before
+    with pytest.raises(DataError, match="no template has this name"), serving(made, "curly"):
+        pass

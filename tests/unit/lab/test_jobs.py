@@ -22,7 +22,7 @@ def start(tmp_path):
 
     def open_jobs():
         folder = make_lab_folder(tmp_path)
-        records = RecordStore(folder / "records", tmp_path / "none")
+        records = RecordStore(folder / "records")
         opened.append((Jobs(folder, records, fake), records))
         return opened[-1]
 
@@ -209,7 +209,7 @@ def test_a_finished_run_whose_record_is_missing_is_recorded_at_the_next_start(st
     ended(jobs, name)
     until(lambda: records.has(name))
     jobs.close()
-    (records._folders[0] / f"{name}.json.gz").unlink()
+    (records._own / f"{name}.json.gz").unlink()
     start()
     assert records.has(name)
 

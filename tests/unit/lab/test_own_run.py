@@ -16,7 +16,8 @@ from tuneworthy.core.record import canonical
 from tuneworthy.core.run_report import NEEDS_ANSWERS
 from tuneworthy.lab import own_run
 from tuneworthy.lab.cases import LabCase, all_cases
-from tuneworthy.lab.own_run import OwnFiles, check_run, repair_of
+from tuneworthy.lab.own_repairs import REPAIRS, repair_of
+from tuneworthy.lab.own_run import OwnFiles, check_run
 
 
 def finding(report, cause):
@@ -53,6 +54,32 @@ def test_an_explosion_a_flat_curve_and_overfitting_show_in_the_facts(tmp_path):
     assert fall["flat"] < 0.05 < min(fall["clean"], fall["overfits"])
     gap = {kind: each.new_loss_last - each.new_loss_least for kind, each in facts.items()}
     assert gap["overfits"] > 0.3 > 0.01 > max(gap["clean"], gap["flat"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "causes"),
+    [
+        ("clean", set()),
+        ("explodes", {"rate_too_high", "too_many_epochs"}),
+        ("flat", {"rate_too_low"}),
+        ("overfits", {"too_many_epochs"}),
+        ("breaks", {"rate_too_high"}),
+    ],
+)
+def test_the_detectors_of_a_curve_find_what_was_planted(tmp_path, kind, causes):
+    report = check_run(kit.trainer_state(tmp_path, kind))
+    found = {each.cause for each in report.of_state("found")}
+    assert found <= causes
+    assert bool(found) == bool(causes)
+    assert report.exit_code == (3 if causes else 0)
+    assert all(each.fix for each in report.of_state("found"))
+
+
+def test_a_loss_that_falls_by_a_tenth_alone_shows_no_low_rate(tmp_path):
+    """Chats often begin near their end. Without the change of the weights that proves nothing."""
+    history = [{"loss": 1.2 - 0.15 * k / 47, "step": k + 1} for k in range(48)]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+    assert finding(check_run(tmp_path), "rate_too_low").state == "clean"
 
 
 def test_a_single_lucky_step_is_not_the_least_loss(tmp_path):
@@ -150,6 +177,7 @@ def test_rows_cut_by_the_tokenizer_are_found(tmp_path):
     assert report.facts.cut_rows == 1.0
     assert report.facts.end_trained == 0.0
     assert any("64" in text for text in report.assumed)
+    assert "max_length" in finding(report, "end_not_trained").fix  # no row is left with its end
 
 
 def test_rows_cut_by_an_argument_are_found(folder, tmp_path):
@@ -296,7 +324,13 @@ def test_a_detector_that_needs_a_twin_is_not_measured(folder, monkeypatch):
 
 def test_every_case_has_words_for_its_repair():
     for case in all_cases().values():
-        assert repair_of(case).strip(), case.name
+        assert repair_of(case) == REPAIRS[case.name]
+
+
+def test_an_unknown_case_names_the_option_that_repairs_the_labs():
+    case = all_cases()["never-stops"]
+    said = repair_of(LabCase("of_another_package", case.module))
+    assert said == "the lab repairs it by pad_token = <|endoftext|>"
 
 
 def test_rows_of_outliers_are_named_where_the_trace_has_their_losses(tmp_path):

@@ -14,7 +14,8 @@ from tuneworthy.lab.app import make_app, routed
 from tuneworthy.lab.events import run_id
 
 ID = "0123456789abcdef"
-VALUES = {"slug": SLUG, "key": ID, "name": ID, "action": "stop", "name:path": "lab.css"}
+VALUES = {"slug": SLUG, "key": ID, "name": ID, "action": "stop", "name:path": "lab.css",
+          "tab": "task", "case": ID}  # fmt: skip
 # Every route of the lab. A new one fails the test below until it stands here, and then every
 # attack of this file is tried on it.
 ROUTES = {
@@ -26,11 +27,21 @@ ROUTES = {
     ("GET", "/api/cases/{slug}"),
     ("GET", "/api/records/{name}"),
     ("GET", "/api/runs/{name}/events"),
+    ("GET", "/studies"),
+    ("GET", "/study/{key}/{tab}"),
+    ("GET", "/study/{key}/case/{case}"),
+    ("GET", "/decide/{key}"),
+    ("GET", "/api/studies/{key}/run"),
     ("POST", "/api/runs"),
     ("POST", "/api/runs/{name}/{action}"),
     ("POST", "/api/cases/{slug}/guess"),
     ("POST", "/api/cases/{slug}/cite"),
     ("POST", "/api/blind"),
+    ("GET", "/studies"),
+    ("GET", "/study/{key}/{tab}"),
+    ("GET", "/study/{key}/case/{case}"),
+    ("GET", "/decide/{key}"),
+    ("GET", "/api/studies/{key}/run"),
     ("GET", "/playground"),
     ("POST", "/api/play"),
     ("POST", "/api/strength"),
@@ -153,6 +164,10 @@ def test_what_another_page_causes_is_refused(browser, lab, site):
     nothing_happened(lab)
 
 
+STARTS = [
+    "/static/", "/case/", "/blind/", "/study/", f"/study/{ID}/", f"/study/{ID}/case/", "/decide/",
+    "/api/records/", "/api/cases/", "/api/studies/",
+]  # fmt: skip
 POSTS = [path for method, path in FILLED if method == "POST"]
 
 
@@ -336,7 +351,7 @@ def test_two_lengths_of_a_body_are_refused(browser):
         "%E2%80%AEx", "a%0ab", "~/x", "static", "",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("start", ["/static/", "/case/", "/blind/", "/api/records/", "/api/cases/"])
+@pytest.mark.parametrize("start", STARTS)
 def test_a24_to_a28_no_name_leaves_its_folder(browser, lab, start, path):
     reply = browser.get(f"{start}{path}")
     assert reply.status_code in (400, 404)
@@ -437,3 +452,11 @@ def test_a_run_that_goes_on_is_not_reached_from_elsewhere(browser, stranger, lab
     assert browser.change(f"/api/runs/{name}/stop", origin="http://evil.com").status_code == 403
     assert lab.jobs.state_of(name) in ("waiting", "running")
     assert browser.change(f"/api/runs/{name}/stop").json()["state"] in ("stopping", "stopped")
+
+
+def test_p32_no_variable_makes_the_server_send_traces(lab, monkeypatch):
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    app = routed(lab)
+    if native := getattr(app, "_native_telemetry", None):
+        assert not native.enabled()

@@ -11,7 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import run_folder_kit as kit
 from tuneworthy.core.errors import DataError
 from tuneworthy.data.run_folder import open_run_folder
-from tuneworthy.run_logs import lines, tensorboard, trace, trackio, trainer_state
+from tuneworthy.lab.own_trainer import read_trainer
+from tuneworthy.run_logs import json_export, lines, tensorboard, trace, trackio, trainer_state
 
 
 def test_of_checkpoints_the_newest_is_read(tmp_path):
@@ -145,3 +146,21 @@ def test_our_trace_has_the_loss_of_each_row(tmp_path):
     log = trace.read(open_run_folder(tmp_path), "trace.json")
     assert log.by_row == (0.5, 4.0)
     assert log.settings["clip_rate"] == 1.0
+
+
+def test_the_values_of_one_metric_are_read_as_trackio_prints_them(tmp_path):
+    values = [{"timestamp": "", "step": step, "value": 1 / step} for step in (1, 2, 4)]
+    given = {"project": "p", "run": "r", "metric": "train/loss", "values": values}
+    (tmp_path / "trackio.json").write_text(json.dumps(given))
+    log = json_export.read(open_run_folder(tmp_path), "trackio.json")
+    assert [(step.step, step.loss) for step in log.steps] == [(1, 1.0), (2, 0.5), (4, 0.25)]
+
+
+def test_the_log_of_llama_factory_is_read_and_told(tmp_path):
+    entries = [{"current_steps": 10 * k, "total_steps": 30, "loss": 2.0 / k, "lr": 1e-4,
+                "epoch": 0.1 * k} for k in (1, 2, 3)]  # fmt: skip
+    (tmp_path / "trainer_log.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    opened = open_run_folder(tmp_path)
+    log = lines.read(opened, "trainer_log.jsonl")
+    assert [step.step for step in log.steps] == [10, 20, 30]
+    assert read_trainer(opened, [log]).label == "LLaMA-Factory"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from tuneworthy.lab.routes import blind_routes, case_routes, page_routes, play_routes, run_routes
+from tuneworthy.lab.routes import (
+    blind_routes,
+    case_routes,
+    page_routes,
+    play_routes,
+    run_routes,
+    study_routes,
+)
 
-ROUTERS = (
-    page_routes.ROUTES, case_routes.ROUTES, run_routes.ROUTES, blind_routes.ROUTES,
-    play_routes.ROUTES,
-)  # fmt: skip
+ROUTERS = (page_routes.ROUTES, case_routes.ROUTES, run_routes.ROUTES, blind_routes.ROUTES,
+           play_routes.ROUTES, study_routes.ROUTES)  # fmt: skip

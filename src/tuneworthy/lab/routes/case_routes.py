@@ -17,13 +17,13 @@ ROUTES = APIRouter(prefix="/api")
 
 
 @ROUTES.get("/cases")
-def _cases() -> list[dict[str, Any]]:
-    return [case_data.card(case) for case in all_cases().values()]
+def _cases(lab: Here) -> list[dict[str, Any]]:
+    return [case_data.card(case, lab.records) for case in all_cases().values()]
 
 
 @ROUTES.get("/cases/{slug}")
-def _case(slug: str) -> dict[str, Any]:
-    return case_data.public(find_case(slug))
+def _case(lab: Here, slug: str) -> dict[str, Any]:
+    return case_data.public(find_case(slug), lab.records)
 
 
 @ROUTES.get("/records/{name}")
@@ -42,4 +42,4 @@ def _guess(lab: Here, slug: str, given: GuessFields) -> dict[str, Any]:
 def _cite(lab: Here, slug: str, given: CiteFields) -> dict[str, Any]:
     if is_id(slug):
         return cite_blind(lab, slug, given.measure)
-    return case_data.cite(find_case(slug), given.measure)
+    return case_data.cite(find_case(slug), given.measure, lab.records)

@@ -13,8 +13,11 @@ from tuneworthy.lab.cases import all_cases
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.routes.shared import Here, site_of
 from tuneworthy.lab.settings import find_case
+from tuneworthy.report._pieces import TEMPLATES
 
 STATIC = Path(__file__).parents[1] / "static"
+REPORT, REPORT_STYLE = TEMPLATES.parent / "static", "report.css"
+"""The style of the report, whose sections stand on the pages of a study."""
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -40,13 +43,14 @@ def _case(lab: Here, slug: str) -> str:
 
 @ROUTES.get("/blind/{key}")
 def _blind(lab: Here, key: str) -> str:
-    return pages.blind_page(lab.blind_run(key).key, site_of(lab))
+    run = lab.blind_run(key)
+    return pages.blind_page(run.key, site_of(lab))
 
 
 @ROUTES.get("/static/{name:path}")
 def _static(name: str) -> Response:
     """Answer with a file of the package; names are looked up, never turned into a path."""
-    path = static_files(STATIC).get(name)
+    path = static_files(REPORT if name == REPORT_STYLE else STATIC).get(name)
     if path is None:
         raise Problem(404, "the lab has no such file", where="the address", got=name)
     return Response(path.read_bytes(), media_type=TYPES[path.suffix])

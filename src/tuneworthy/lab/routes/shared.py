@@ -35,8 +35,8 @@ def stream_of(lab: Here, name: str, last_event_id: Annotated[str, Header()] = ""
 
 
 def site_of(lab: Lab) -> Site:
-    """Return how pages are written for a lab: with the token that they send with each change."""
-    return Site(token=lab.access.csrf)
+    """Return how a lab's pages are written: with its records, and the token of each change."""
+    return Site(token=lab.access.csrf, records=lab.records)
 
 
 class Fields(BaseModel):

@@ -20,7 +20,7 @@
     return gold && text.startsWith(gold) ? gold.length : -1;
   };
 
-  lab.answer = (host, note, { answer, gold, typed = Infinity }) => {
+  lab.answer = (host, note, { answer, gold, typed = Infinity, brief = false }) => {
     if (!answer) {
       host.replaceChildren(lab.make('span', { class: 'soft' }, 'no answer yet'));
       lab.say(note, ''); return;
@@ -30,7 +30,7 @@
     host.replaceChildren(text.slice(0, Math.min(typed, end)));
     if (typed > end && end < text.length) host.append(lab.make('span', { class: 'over' }, text.slice(end, typed)));
     if (whole) host.append(ended ? lab.make('span', { class: 'stop', role: 'img', 'aria-label': 'end of turn' }, ' ■') : lab.make('span', { class: 'limit' }, '… cut'));
-    lab.say(note, whole ? `${ended ? 'ended by itself' : 'cut at the limit'} · score ${lab.short(score)}` : 'writing…');
-    note.className = whole ? (ended ? 'own' : 'bad') : '';
+    lab.say(note, whole ? [ended ? (brief ? '' : 'ended by itself') : 'cut at the limit', `score ${lab.short(score)}`].filter(Boolean).join(' · ') : 'writing…');
+    note.className = !whole || (ended && brief) ? '' : ended ? 'own' : 'bad';
   };
 })();

@@ -9,7 +9,7 @@
       host.hidden = !has;
       if (!has || page.small?.key === key) return;
       const known = page.data.charts.find((each) => each.key === key);
-      page.small = lab.chart(host, { ...(known ?? { key, title: page.data.measures.find((each) => each.key === key).title }), height: 64 });
+      page.small = lab.chart(host, { ...(known ?? { key, title: page.data.measures.find((each) => each.key === key).title }), height: 64, first: page.first });
       for (const name of ['run', 'twin']) if (page.runs[name]) page.small.add(name, page.runs[name]);
       page.small.draw(page.state.step, ['run', 'twin']); page.small.tabulate();
     };
@@ -24,7 +24,7 @@
       for (const id of ['#lane-name', '#mine-name']) lab.say(lab.find(id), run ? 'your re-run' : 'this run');
     };
     page.follow = (id, onEnd) => {
-      page.state.live = id; page.use(new lab.Run()); page.changed();
+      page.state.live = id; page.busy = true; page.use(new lab.Run()); page.changed();
       page.stream(id, 'rerun', (run) => { page.state.live = null; onEnd(run); page.changed(); });
     };
   };

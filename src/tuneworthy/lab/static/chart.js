@@ -25,7 +25,8 @@ lab.chart = (host, spec) => {
 
   const y = (value) => 100 - (100 * Math.min(Math.max(value, 0), high)) / high;
   const total = () => Math.max(1, ...Object.values(runs).map((run) => run.total));
-  const x = (step) => (100 * step) / total();
+  const from = spec.first ?? 0;
+  const x = (step) => (100 * Math.max(0, step - from)) / Math.max(1, total() - from);
 
   const scale = () => {
     const values = Object.values(runs).flatMap((run) => run.curve(spec.key).map(([, value]) => value));

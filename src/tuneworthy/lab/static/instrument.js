@@ -6,7 +6,7 @@
   const WHY = { trained: 'Trained.', ignored: 'Ignored: no gradient ever reaches it.', cut: 'Cut off: the model never saw it.' };
 
   const charts = (page) => {
-    const all = lab.all('[data-chart]').map((host) => lab.chart(host, { ...page.data.charts.find(({ key }) => key === host.dataset.chart), height: CHART }));
+    const all = lab.all('[data-chart]').map((host) => lab.chart(host, { ...page.data.charts.find(({ key }) => key === host.dataset.chart), height: CHART, first: page.data.trains ? 0 : 1 }));
     page.addRun = (name, run) => { for (const chart of all) { chart.add(name, run); chart.tabulate(); } };
     page.drawCharts = (step, done) => { for (const chart of all) chart.draw(step, done); };
   };
@@ -34,7 +34,8 @@
       lab.say(lab.find('#row-name'), `${state.row + 1} of ${mine.rows.length}`);
     };
     page.drawTokens = (mine, twin) => {
-      if (!page.data.trains || !mine.rows.length) return;
+      if (!page.data.trains) return;
+      if (!mine.rows.length) { for (const id of ['#mine', '#prompt', '#readout']) lab.find(id).replaceChildren(); return; }
       lanes.mine(mine, state.row, state.step, state.token);
       if (twin?.rows.length) lanes.twin(twin, state.row, state.step, state.token);
       readout(mine, twin);
@@ -49,7 +50,7 @@
       lab.say(lab.find('#input'), asked.input); lab.say(lab.find('#gold'), asked.gold);
       for (const [name, run] of [['mine', mine], ['twin', twin]]) {
         const answer = run?.look(state.step)?.answers?.find((each) => each.row === row);
-        lab.answer(lab.find(`#${name}-says`), lab.find(`#${name}-note`), { answer, gold: asked.gold });
+        lab.answer(lab.find(`#${name}-says`), lab.find(`#${name}-note`), { answer, gold: asked.gold, brief: !page.data.trains });
       }
       page.asked = Math.max(1, list.length);
       lab.say(lab.find('#asked'), `${Math.min(state.question, page.asked - 1) + 1} of ${page.asked}`);
@@ -67,7 +68,7 @@
     }, page.data.trains ? 130 : 900);
     page.saysStep = () => {
       const total = mine()?.total ?? 0, level = mine()?.look(state.step)?.level;
-      const said = `${unit} ${state.step} of ${total}${level ? `: ${level}` : ''}`, slider = lab.find('#step');
+      const said = total ? `${unit} ${state.step} of ${total}${level ? `: ${level}` : ''}` : 'not begun', slider = lab.find('#step');
       lab.set(slider, { min: page.first, max: Math.max(1, total), 'aria-valuetext': said });
       slider.value = state.step;
       lab.say(lab.find('#says-step'), said);
@@ -88,7 +89,8 @@
     page.stream = (id, as, onEnd) => {
       const run = new lab.Run(), order = control(id);
       let waiting = false;
-      page.play.stop(); page.busy = true; page.show(as, run); box.hidden = false; lab.say(status, 'Waiting for the run.');
+      page.play.stop(); page.busy = true; page.show(as, run); box.hidden = false;
+      lab.find('#instrument').dataset.state = 'ready'; pause.hidden = lab.find('#stop').hidden = false; lab.say(status, 'Waiting for the run.');
       lab.say(pause, 'Pause');
       pause.onclick = () => { const on = pause.textContent === 'Pause'; order(on ? 'pause' : 'resume'); lab.say(pause, on ? 'Resume' : 'Pause'); };
       lab.find('#stop').onclick = () => order('stop');
@@ -97,7 +99,7 @@
       lab.follow(id, {
         onEvent(event) {
           run.apply(event);
-          lab.say(status, event.kind === 'queue' ? run.note : `${page.data.trains ? 'Step' : 'Look'} ${run.reached} of ${run.total}${left()}.`);
+          lab.say(status, run.total ? `${page.data.trains ? 'Step' : 'Look'} ${run.reached} of ${run.total}${left()}.` : run.note);
           if (!waiting) { waiting = true; requestAnimationFrame(redraw); }
           if (event.kind !== 'end') return;
           page.busy = false; box.hidden = event.state === 'done';

@@ -2,6 +2,7 @@
 'use strict';
 
 (() => {
+  const OTHER = '\u0000';
   const same = (one, two) => JSON.stringify(one) === JSON.stringify(two);
   const typed = (text) => { // a value of one's own, read as YAML reads a plain scalar
     if (text === 'true' || text === 'false') return text === 'true';
@@ -23,6 +24,11 @@
     const recorded = () => data.records.settings.find(({ values }) => lines.every((line) => same(values[line.key], value(line))));
 
     const selectOf = (line) => lab.find(`select[data-knob="${line.key}"]`);
+    const ownOf = (line) => lab.find(`[data-own="${line.key}"]`);
+    const write = (line) => { // a field in place of the list, for a value of one's own
+      const own = ownOf(line);
+      own.value = state.knobs[line.key] ?? line.text; own.hidden = false; selectOf(line).hidden = true; own.select(); own.focus();
+    };
     const show = (line) => {
       const select = selectOf(line), text = state.knobs[line.key] ?? line.text;
       if (![...select.options].some((option) => option.value === text)) select.add(new Option(text, text), 0);
@@ -31,13 +37,23 @@
     };
     for (const line of lines) {
       const select = selectOf(line);
-      if (lab.served) select.add(new Option('other value…', '\u0000'));
-      select.addEventListener('change', () => {
-        let text = select.value;
-        if (text === '\u0000') text = (prompt(`${line.key}:`, line.text) ?? line.text).trim().slice(0, 60);
+      const turn = (text) => {
         if (text === line.text) delete state.knobs[line.key]; else state.knobs[line.key] = text;
-        state.ran = false; page.rerun = null; page.checks = []; show(line); page.changed();
-      });
+        state.ran = false; page.checks = []; show(line); page.changed();
+      };
+      select.addEventListener('change', () => (select.value === OTHER ? write(line) : turn(select.value)));
+      if (lab.served) {
+        const own = ownOf(line), done = () => { own.hidden = true; select.hidden = false; };
+        select.add(new Option('other value…', OTHER));
+        own.addEventListener('keydown', (event) => {
+          if (event.key === 'Escape') { done(); show(line); select.focus(); }
+          if (event.key === 'Enter') { own.blur(); select.focus(); }
+        });
+        own.addEventListener('blur', () => {
+          if (own.hidden) return;
+          done(); turn(own.value.trim() || line.text);
+        });
+      }
       show(line);
     }
 
@@ -114,6 +130,7 @@
       lab.find('#checks').replaceChildren(...checks);
       const unknown = changed() && !recorded() && !lab.served && !page.busy;
       lab.find('#offline').hidden = !unknown;
+      if (unknown) lab.say(lab.find('#there'), `/case/${data.slug}#${new URLSearchParams(state.knobs)}`);
       lab.find('#rerun').hidden = unknown;
       lab.find('#rerun').disabled = !changed() || page.busy || (state.ran && won);
       lab.find('#undo').hidden = !changed() || page.busy;

@@ -75,10 +75,12 @@
     lab.say(told, `The detector: ${proof.finding.because}.${cause}`);
   };
 
+  let told = false;
   const showWon = (page, won) => {
     box('won').hidden = !won;
     document.body.classList.toggle('solved', won);
-    if (!won) return;
+    if (!won) { told = false; return; }
+    if (!told) { told = true; setTimeout(() => box('won').scrollIntoView({ block: 'nearest' }), 50); }
     const { state, data, revealed } = page, points = lab.points(page);
     lab.say(lab.find('#truth'), revealed.guess?.text ?? '');
     lab.say(lab.find('#total'), `${points.all} of ${data.points.whole} points`);
@@ -102,7 +104,12 @@
       state.guess = cause; page.changed();
     };
     const lock = async () => { state.locked = true; await reveal().catch(fail); page.changed(); lab.find('[data-measure]')?.focus({ preventScroll: true }); };
-    const cite = async () => { state.cited = [...new Set([...state.cited, state.probe])]; await reveal().catch(fail); page.changed(); };
+    const cite = async () => { // the button that was pressed goes away: the focus goes on
+      state.cited = [...new Set([...state.cited, state.probe])];
+      await reveal().catch(fail); page.changed();
+      const next = revealed.cite[state.probe]?.proves ? 'select[data-knob]' : `[data-measure="${state.probe}"]`;
+      lab.find(next)?.focus({ preventScroll: true });
+    };
 
     for (const button of lab.all('[data-cause]')) button.addEventListener('click', () => page.pick(button.dataset.cause));
     for (const button of lab.all('[data-sure]')) button.addEventListener('click', () => { state.sure = Number(button.dataset.sure); page.changed(); });
@@ -121,6 +128,7 @@
       showGuess(page, proved); showEvidence(page, proved); showDetector(page, proved); showWon(page, won);
       const open = won ? 'fix' : !state.locked ? 'guess' : !proved ? 'evidence' : 'fix';
       for (const name of ['guess', 'evidence', 'fix']) lab.set(box(name), { 'data-open': name === open ? 'yes' : 'no' });
+      lab.say(lab.find('#jump'), { guess: 'Name the cause', evidence: 'Prove it', fix: 'Fix it' }[open]);
       return { proved, won, got };
     };
   };

@@ -30,7 +30,10 @@ lab.Run = class {
       case 'queue':
         this.note = lab.queued(event);
         break;
-      default: // a log line is for the terminal
+      case 'log':
+        this.note = event.line ?? this.note;
+        break;
+      default: // an event of a later version
     }
     return this;
   }

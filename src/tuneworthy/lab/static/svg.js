@@ -26,17 +26,20 @@ const lab = {};
     served: document.documentElement.dataset.site === 'live',
     still: matchMedia('(prefers-reduced-motion: reduce)').matches,
 
+    // A half is rounded up, as in the words of the server.
+    half: (value, places) => (value + Math.sign(value) * 1e-9).toFixed(places),
+
     // A figure as people write it: .07, 1.4, 58. What was not measured is a dash, never 0.
     short(value) {
       if (value === null || value === undefined) return '–';
       const size = Math.abs(value);
       if (size === 0) return '0';
       if (size < 0.005) return value.toExponential(0);
-      if (size < 1) return value.toFixed(2).replace('0.', '.');
-      return Number.isInteger(value) || size >= 10 ? value.toFixed(0) : value.toFixed(1);
+      if (size < 1) return lab.half(value, 2).replace('0.', '.');
+      return lab.half(value, Number.isInteger(value) || size >= 10 ? 0 : 1);
     },
     // A figure of 0 to 1, or a loss: two decimals, so that 1.00 is not read as exactly 1.
-    fine: (value) => (value === null || value === undefined ? '–' : value < 10 ? value.toFixed(2).replace(/^0/, '') : lab.short(value)),
+    fine: (value) => (value === null || value === undefined ? '–' : value < 10 ? lab.half(value, 2).replace(/^0/, '') : lab.short(value)),
     chance(loss) {
       const percent = Math.round(100 * Math.exp(-loss));
       return percent >= 100 ? 'over 99 %' : percent < 1 ? 'under 1 %' : `${percent} %`;

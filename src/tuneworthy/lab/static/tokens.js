@@ -54,7 +54,7 @@
 
     return (run, row, step, picked) => {
       const wanted = `${run.id} ${row} ${run.rows.length}`;
-      if (key !== wanted) { build(run, row); key = wanted; }
+      if (key !== wanted || !host.firstChild) { build(run, row); key = wanted; }
       const at = Math.min(picked, chips.length - 1);
       chips.forEach(({ button, now, token, text }, k) => {
         const loss = run.losses(row, token, step), state = lab.stateOf(run, row, token);

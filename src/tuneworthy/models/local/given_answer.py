@@ -16,18 +16,15 @@ from tuneworthy.models.local.chat_template import prompt_ids, text_ids
 from tuneworthy.models.local.forward import Net, begin, tree
 from tuneworthy.models.local.generate import share_prefix
 from tuneworthy.models.local.prefix_attention import Prefix
-from tuneworthy.models.local.token_grammar import CompiledGrammar, allowed, vocabulary
+from tuneworthy.models.local.token_grammar import allowed
 
 
-def chosen_tokens(model: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[bool]]:
-    """Return for each token of each text, its end included, whether the model would choose it.
+def chosen_tokens(model: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[int]]:
+    """Return the model's greedy choice at each token of each text, its end included.
 
     The tokens before it are those of the text (teacher forcing).
     """
-    return [
-        (logits.argmax(-1).cpu() == torch.tensor(ids)).tolist()
-        for ids, logits in _answers(model, prompts, texts)
-    ]
+    return [logits.argmax(-1).tolist() for _, logits in _answers(model, prompts, texts)]
 
 
 def legal_mass(
@@ -39,8 +36,7 @@ def legal_mass(
     one where only the end may follow. It has at least one value: the mass of the tokens with which
     a legal answer may begin.
     """
-    words = vocabulary(model.tokenizer, model.net.vocab, model.ends)
-    guide = CompiledGrammar(words, grammar)
+    guide = model._guide(grammar)
     return [_masses(guide.begin(), ids, logits) for ids, logits in _answers(model, prompts, texts)]
 
 

@@ -1,0 +1,35 @@
+"""Compare the labels of training rows with those of similar rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuneworthy.core.case import Case
+from tuneworthy.core.task import Task
+from tuneworthy.data.training_rows import TrainingRow
+from tuneworthy.diagnose.label_errors import label_doubts
+
+MOST_LABELS, LONGEST, EACH = 50, 60, 5  # labels; characters of one; rows of each, on average
+MOST_ROWS = 5_000  # rows that are compared: the time grows with their square
+
+
+def labels_of(rows: Sequence[TrainingRow]) -> list[str] | None:
+    """Return the closed labels that the answers are, None if they are anything else."""
+    labels = {row.answer.strip() for row in rows}
+    closed = len(labels) <= min(MOST_LABELS, len(rows) // EACH)
+    short = all(len(label) <= LONGEST and "\n" not in label and label[:1] not in "{[" for label in
+                labels)  # fmt: skip
+    return sorted(labels) if closed and short and len(labels) > 1 else None
+
+
+def contradicted_rows(rows: Sequence[TrainingRow], labels: Sequence[str]) -> list[str]:
+    """Return the places of the rows whose label the labels of similar rows contradict."""
+    content = {"instruction": "Which label?", "data": {"train": "rows.jsonl"},
+               "output": {"type": "label", "labels": list(labels)}}  # fmt: skip
+    task = Task.model_validate(content)
+    cases = [
+        Case(id=str(k), messages=row.messages, output=row.answer, where=row.where)
+        for k, row in enumerate(rows[:MOST_ROWS])
+    ]
+    doubted = {doubt.case for doubt in label_doubts(task, cases)}
+    return [case.where for case in cases if case.id in doubted]

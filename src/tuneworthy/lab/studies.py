@@ -1,0 +1,211 @@
+"""Find the studies of the lab's folder and of the task folders in it; read them, write nothing.
+
+A study is named by an id, a hash of its results folder's name; no path comes from a request.
+Knows no HTTP library.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+from tuneworthy.core.errors import StoreError
+from tuneworthy.core.record import digest, plain_file
+from tuneworthy.core.results import Results
+from tuneworthy.core.verdict import Verdict
+from tuneworthy.lab.problem import Problem
+from tuneworthy.ledger.lock import holder
+from tuneworthy.ledger.store import HOME, LOCK, STORE, Ledger, open_ledger
+from tuneworthy.ledger.study_events import begun_studies
+from tuneworthy.results_folder import FILE, VERDICT, read_results
+
+TASK = "task.yaml"
+MOST_HOMES, MOST_STUDIES = 200, 500
+MOST_BYTES = 400_000_000  # of a results.json
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+_opening = threading.Lock()
+_found: dict[tuple[Path, str], StudyPlace] = {}
+"""Studies asked for before: a page that follows a run asks for the same one again and again."""
+
+
+@dataclass(frozen=True)
+class StudyPlace:
+    """Where a study lies: the folder of its task, its results folder (made at the end)."""
+
+    id: str
+    home: Path
+    name: str
+    study: str = ""
+    """Its hash in the ledger beside it; "" if that ledger does not know the study."""
+    inside: str = ""
+    """The task folder in the lab's folder; "" if they are the same."""
+
+    @property
+    def folder(self) -> Path:
+        """Return the results folder."""
+        return self.home / "results" / self.name
+
+    @property
+    def finished(self) -> bool:
+        """Return whether there are results."""
+        return _is_plain(self.folder / FILE)
+
+    @property
+    def title(self) -> str:
+        """Return the task's name: the folder's without the digits of the hash."""
+        return self.name.rsplit("-", 1)[0] if "-" in self.name else self.name
+
+
+def find_studies(working: Path) -> list[StudyPlace]:
+    """Return the studies of a folder and of its task folders; the links among them are left out."""
+    places: dict[str, StudyPlace] = {}
+    for home in _homes(working):
+        known = _begun(home)
+        names = dict.fromkeys([*_finished(home), *known.values()])
+        by_name = {name: study for study, name in known.items()}
+        for name in list(names)[:MOST_STUDIES]:
+            key = digest(name, 16)
+            if key in places:  # a copy in another task folder
+                key = digest([home.name, name], 16)
+            inside = "" if home == working else home.name
+            places[key] = StudyPlace(key, home, name, by_name.get(name, ""), inside)
+    return list(places.values())
+
+
+def find_study(working: Path, key: str) -> StudyPlace:
+    """Return the study of an id. Raises Problem (404)."""
+    known = _found.get((working, key))
+    if known is not None and known.study:
+        return known
+    for place in find_studies(working):
+        if place.id == key:
+            if len(_found) >= MOST_STUDIES:
+                _found.clear()
+            _found[working, key] = place
+            return place
+    raise Problem(404, "no study of this folder has this id", where="the address", got=key,
+                  fix="choose one on the page of studies: /studies")  # fmt: skip
+
+
+def results_of(place: StudyPlace) -> Results:
+    """Return the results of a finished study.
+
+    Raises Problem (404) for one that has none yet, TaskError for a file that can't be read.
+    """
+    if not place.finished:
+        raise Problem(
+            404, "this study has no results yet", where=place.title, got="it has not ended",
+            fix=f"look at its run: /study/{place.id}/run; `tuneworthy run` continues it",
+        )  # fmt: skip
+    about = (place.folder / FILE).stat()
+    if about.st_size > MOST_BYTES:
+        raise Problem(
+            422, "these results are too large for a page", where=f"results/{place.name}/{FILE}",
+            got=f"{about.st_size:,} bytes", fix="open the report.html beside them",
+        )  # fmt: skip
+    return _results(place.folder, (about.st_mtime_ns, about.st_size, about.st_ino))
+
+
+@lru_cache(maxsize=3)
+def _results(folder: Path, stamp: tuple[int, ...]) -> Results:  # noqa: ARG001
+    return read_results(folder)
+
+
+def verdict_of(place: StudyPlace) -> tuple[Verdict | None, str]:
+    """Return the verdict of a finished study, or None and why it can't be read; and its date."""
+    path = place.folder / VERDICT
+    try:
+        about = path.stat()
+        date = datetime.fromtimestamp(about.st_mtime).strftime("%Y-%m-%d %H:%M")
+        return _verdict(path, (about.st_mtime_ns, about.st_size, about.st_ino)), date
+    except (OSError, ValueError, RecursionError):
+        return None, ""
+
+
+@lru_cache(maxsize=256)
+def _verdict(path: Path, stamp: tuple[int, ...]) -> Verdict:  # noqa: ARG001
+    if not _is_plain(path):
+        raise OSError("no plain file")
+    return Verdict.model_validate_json(plain_file(path, MOST_BYTES))
+
+
+@contextmanager
+def read_ledger(home: Path) -> Iterator[Ledger | None]:
+    """Yield the ledger of a task folder, opened for reading; None if there is none that opens.
+
+    Each query is a transaction of its own, so that no page holds up the writer.
+    """
+    ledger = None
+    if _is_plain(home / HOME / STORE):
+        try:
+            with _opening:  # see `store._open_reader` on files that are closed beside an open one
+                ledger = open_ledger(home, write=False, say=lambda line: None)
+        except StoreError:
+            ledger = None
+    try:
+        yield ledger
+    finally:
+        if ledger is not None:
+            ledger.close()
+
+
+def running_since(home: Path) -> datetime | None:
+    """Return since when a process has a task folder open for writing, None if none has."""
+    who = holder(home / HOME / LOCK)
+    if who is None or not who.get("alive"):
+        return None
+    try:
+        return datetime.fromisoformat(str(who["since"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _homes(working: Path) -> Iterator[Path]:
+    yield working
+    try:
+        inside = sorted(entry.name for entry in os.scandir(working)
+                        if entry.is_dir(follow_symlinks=False))  # fmt: skip
+    except OSError:
+        return
+    found = (working / name for name in inside if not name.startswith("."))
+    tasks = (folder for folder in found if _is_plain(folder / TASK))
+    yield from (folder for folder, _ in zip(tasks, range(MOST_HOMES), strict=False))
+
+
+def _finished(home: Path) -> list[str]:
+    """Return the names of the results folders, the newest last."""
+    try:
+        if not stat.S_ISDIR((home / "results").lstat().st_mode):
+            return []
+        with os.scandir(home / "results") as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    return sorted(name for name in names if _is_plain(home / "results" / name / FILE))
+
+
+def _begun(home: Path) -> dict[str, str]:
+    with read_ledger(home) as ledger:
+        if ledger is None:
+            return {}
+        try:
+            begun = begun_studies(ledger)
+        except StoreError:
+            return {}
+    # The ledger may come from somebody else: its names are folders of results/, nothing more.
+    return {study: name for study, name in begun.items() if _NAME.fullmatch(name)}
+
+
+def _is_plain(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False

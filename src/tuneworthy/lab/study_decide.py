@@ -1,0 +1,204 @@
+"""The path to a decision: three questions and the checklist, one a screen, each from measurements.
+
+Where nothing was measured a screen says so, with the command that measures it. Computes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+from tuneworthy.core.causes import PASSAGE_CAUSES, Effect
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.results import Results
+from tuneworthy.core.task import Task
+from tuneworthy.lab.problem import Problem
+from tuneworthy.questions import CHECKLIST
+from tuneworthy.report import _words as words
+from tuneworthy.report._across import failures_section
+from tuneworthy.report._notes import questions
+
+CONTEXT = PASSAGE_CAUSES | {"convention"}
+"""Causes that examples or passages in the prompt may repair."""
+_KEY = re.compile(r"(?<![\w.])[a-z]+(?:_[a-z]+)*(?:\.[a-z_]+)*(?![\w])")
+_COMMAND = re.compile(r"`(tuneworthy [a-z][a-z0-9 .-]*)`")
+
+
+@dataclass(frozen=True)
+class Screen:
+    """One question: its answer (`yes`, `no`, `shown`, `not shown`, `not measured`), its numbers.
+
+    `rows` are measured parts of the answer: what, number with its interval, cases. `command` and
+    `yaml` say how to measure it, where it was not.
+    """
+
+    name: str
+    part: str
+    question: str
+    answer: str
+    tone: str
+    number: str = ""
+    because: tuple[str, ...] = ()
+    rows: tuple[tuple[str, str, str], ...] = ()
+    prior: str = ""
+    next: str = ""
+    command: str = ""
+    yaml: str = ""
+    meaning: str = field(default="")
+
+
+def screens(results: Results) -> list[Screen]:
+    """Return the screens in order: three questions, the checklist of five, the others."""
+    return [_wrong(results), _context(results), _success(results), *_asked(results)]
+
+
+def screen_of(found: list[Screen], name: str) -> int:
+    """Return the position of a screen, the first for "". Raises Problem (404)."""
+    names = [screen.name for screen in found]
+    if name and name not in names:
+        raise Problem(404, "there is no such question", where="q", got=name,
+                      fix=f"one of: {', '.join(names)}")  # fmt: skip
+    return names.index(name) if name else 0
+
+
+def _wrong(results: Results) -> Screen:
+    across = failures_section(results)
+    rows: list[tuple[str, str, str]] = []
+    because: list[str] = []
+    if across:
+        seen = across["seen"]
+        for row in across.get("rows", ()):
+            wrong = row["wrong"]
+            ends = f"{100 * wrong.low:.0f} to {100 * wrong.high:.0f} %"
+            share = f"{row['percent']} %" + ("" if wrong.cause == "untried" else f" ({ends})")
+            rows.append((str(row["title"]), share, f"n {wrong.n:,}"))
+        because = [text for text in (across.get("few"), seen.because, *seen.said) if text]
+    measured, few = bool(rows), bool(across and across.get("few"))
+    answer = "not measured" if not measured else "too few failures" if few else "measured"
+    why = "the matrix was not read across" if not because else ""
+    return Screen(
+        name="wrong", part="Before anything is trained",
+        question="What exactly is wrong with the base model?",
+        meaning="Each remedy runs beside a placebo, the same thing without its active part.",
+        answer=answer, tone="yes" if answer == "measured" else "soft",
+        rows=tuple(rows), because=tuple(because) or ((why,) if why else ()),
+        **({} if measured else _more(results)),
+    )  # fmt: skip
+
+
+def _context(results: Results) -> Screen:
+    across = failures_section(results)
+    seen = across["seen"] if across else None
+    effects = [one for one in (seen.effects if seen else ()) if one.remedy in CONTEXT]
+    tried = [one for one in effects if one.contrast is not None]
+    acts = [one for one in tried if one.acts]
+    answer = "shown" if acts else "not shown" if tried else "not measured"
+    why = seen.because if seen else "the failures were not read across"
+    said = [one.because for one in effects if one.because and not one.acts]
+    return Screen(
+        name="context", part="Before anything is trained",
+        question="Would more context fix it?",
+        meaning="Examples and passages in the prompt are arms like the others, on the same cases.",
+        answer=answer, tone="yes" if acts else "soft",
+        rows=tuple(_effect(one) for one in tried),
+        because=tuple(dict.fromkeys(said)) if tried else (why,) if why else (),
+        **({} if tried else _more(results)),
+    )  # fmt: skip
+
+
+def _effect(one: Effect) -> tuple[str, str, str]:
+    assert one.contrast is not None  # chosen by the caller
+    ends = f"{words.signed(one.contrast.low)} … {words.signed(one.contrast.high)}"
+    number = f"{words.signed(one.contrast.mean)} ({ends}) points beyond the placebo"
+    return f"{one.name} ({one.remedy})", number, f"n {one.n_fail:,}"
+
+
+def _success(results: Results) -> Screen:
+    success, named = results.task.success, words.arm_named(results)
+    met = results.verdict.target_met
+    answer = {True: "yes", False: "no", None: "not shown"}[met]
+    if success.target is None:
+        answer = "not measured"
+    metric, margin = success.metric or "inferred from the rows", words.points(success.margin)
+    because = [f"The metric is {metric}; a difference of {margin} points is worth having."]
+    if success.target is None:
+        because.append("No target was set: whether it is good enough is yours to say.")
+    else:
+        because.append(words.target_line(results.verdict, success.target).capitalize() + ".")
+    rows = (
+        [(bound, state, "") for bound, state in words.limit_lines(named, results)] if named else []
+    )
+    if named and named.score:
+        rows.insert(0, (named.name, _of_score(named.score), f"n {named.n:,}"))
+    return Screen(
+        name="success", part="Before anything is trained",
+        question="What would success look like?",
+        meaning="Metric, target and limits are written down and hashed before the first arm runs.",
+        answer=answer, tone={"yes": "yes", "no": "no"}.get(answer, "soft"),
+        because=tuple(because), rows=tuple(rows),
+        **({} if success.target is not None
+           else {"command": "tuneworthy run", "yaml": "success:\n  target: 0.9  # yours"}),
+    )  # fmt: skip
+
+
+def _of_score(score: Interval) -> str:
+    return f"{words.score(score.mean)} ({words.score(score.low)} to {words.score(score.high)})"
+
+
+def _asked(results: Results) -> Iterator[Screen]:
+    asked = questions(results)
+    found = {one.name: one for one in results.verdict.questions}
+    for row in (*asked["five"], *asked["others"]):
+        measured = row["answer"] != "not_measured"
+        open_ = {} if measured else _how(results, f"{found[row['name']].because} {row['next']}")
+        yield Screen(
+            name=row["name"],
+            part="The five-question checklist" if row["name"] in CHECKLIST else "Four more",
+            question=row["question"], answer=row["answer"].replace("_", " "), tone=row["tone"],
+            number=row["number"], because=tuple(filter(None, (row["wrong"], row["because"] + "."))),
+            prior=row["prior"] or "", next=row["next"], **open_,
+        )  # fmt: skip
+
+
+def _how(results: Results, text: str) -> dict[str, Any]:
+    """Return the command that measures what a reason lacks, and the keys of task.yaml for it."""
+    if named := _COMMAND.search(text):
+        return {"command": named[1]}
+    if keys := list(dict.fromkeys(key for key in _KEY.findall(text) if _is_key(key))):
+        return {"command": "tuneworthy run", "yaml": _yaml(keys)}
+    if "settle" in text:
+        return {"command": "tuneworthy settle"}
+    if "too small" in text or "at the threshold" in text:
+        return {"command": "tuneworthy run"}
+    return _more(results)
+
+
+def _is_key(text: str) -> bool:
+    """Return whether a word of a reason is a key of task.yaml: `economics.prices`, `bigger`."""
+    first, *more = text.split(".")
+    return first in Task.model_fields and (bool(more) or first in ("bigger", "teacher"))
+
+
+def _yaml(keys: list[str]) -> str:
+    """Return lines of task.yaml with a place for the value of each key."""
+    lines: list[str] = []
+    for key in keys:
+        *parents, last = key.split(".")
+        above = [f"{'  ' * at}{name}:" for at, name in enumerate(parents)]
+        lines += [line for line in above if line not in lines]
+        lines.append(f"{'  ' * len(parents)}{last}: …")
+    return "\n".join(lines)
+
+
+def _more(results: Results) -> dict[str, Any]:
+    """Return the command that measures what the minutes had no room for."""
+    plan, budget = results.plan, results.task.budget.minutes
+    if plan.whole is None:
+        chosen = results.task.arms != "auto"
+        return {"command": "tuneworthy run", **({"yaml": "arms: auto"} if chosen else {})}
+    if plan.staged:
+        return {"command": f"tuneworthy run --more {max(1, ceil(plan.whole - budget))}m"}
+    return {"command": "tuneworthy run", "yaml": f"budget:\n  minutes: {ceil(plan.whole)}"}

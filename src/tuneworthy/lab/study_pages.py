@@ -1,0 +1,198 @@
+"""The pages of studies as HTML: the report's sections, one part of the study a page.
+
+All text is escaped by the templates, as in the report. Computes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from tuneworthy.core.escape import for_html, visible
+from tuneworthy.core.results import Results
+from tuneworthy.lab import study_facts as facts
+from tuneworthy.lab.pages import HERE, Site
+from tuneworthy.lab.problem import Problem
+from tuneworthy.lab.studies import StudyPlace, results_of
+from tuneworthy.lab.study_cases import (
+    FILTERS,
+    Filter,
+    case_key,
+    case_page,
+    matrix_of,
+    matrix_page,
+)
+from tuneworthy.lab.study_decide import screen_of, screens
+from tuneworthy.lab.study_run import frozen_plan, live_run, state_of
+from tuneworthy.report import _words as words
+from tuneworthy.report._pieces import TEMPLATES, pieces, templates
+
+STYLE = "study.css"
+SCRIPTS = ("svg", "keys", "study")
+TABS = (
+    ("task", "Task"),
+    ("plan", "Plan"),
+    ("run", "Run"),
+    ("results", "Results"),
+    ("settle", "Settle"),
+    ("changes", "Changes"),
+    ("build", "Build"),
+)
+RESULTS = ("named", "ladder", "graded", "meanings", "forest", "differences", "trade_offs", "money",
+           "across", "failures", "unclaimed", "cautions", "request_lines", "fresh", "missing",
+           "reproduce", "questions")  # fmt: skip
+COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "task": (("tuneworthy check",), ()),
+    "plan": (("tuneworthy plan",), ("arms", "seeds", "budget")),
+    "run": (("tuneworthy run",), ("model", "tune", "bigger", "teacher", "arms", "seeds", "seed")),
+    "results": (("tuneworthy report",), ("success",)),
+    "settle": (("tuneworthy settle",), ("data",)),
+    "changes": (("tuneworthy run",), ("model", "tune")),
+    "build": (("tuneworthy build", "tuneworthy serve"), ("model", "tune")),
+    "case": (("tuneworthy report",), ("instruction", "output")),
+}
+"""For each page the commands and the keys of task.yaml that it stands for."""
+KEYS = (
+    (("1", "7"), "task, plan, run, results, settle, changes, build"),
+    (("d",), "decide"),
+    (("←", "→"), "the case or question before, the next one"),
+    (("j", "k"), "next and previous row"),
+)
+
+
+def studies_page(working: Path, site: Site) -> str:
+    """Return the list of the studies of a folder."""
+    return _render("studies.html.j2", site, studies=facts.listed(working), keys=KEYS[3:])
+
+
+def study_page(place: StudyPlace, tab: str, by: Filter, site: Site) -> str:
+    """Return one page of a study. Raises Problem (404) for a page that there is not."""
+    makers = {"task": _task, "plan": _plan, "run": _run, "results": _results, "settle": _settle,
+              "changes": _changes, "build": _build}  # fmt: skip
+    if tab not in makers:
+        raise Problem(404, "a study has no such page", where="the address", got=tab,
+                      fix=f"one of: {', '.join(makers)}")  # fmt: skip
+    if tab == "results":
+        return _results(place, by, site)
+    return makers[tab](place, site)  # type: ignore[operator, no-any-return]
+
+
+def one_case(place: StudyPlace, key: str, by: Filter, site: Site) -> str:
+    """Return the page of one case of a study."""
+    results = results_of(place)
+    shown = case_page(results, matrix_of(results), key, by)
+    return _study("study_case.html.j2", place, "case", site, results, by=by, **shown)
+
+
+def decide_page(place: StudyPlace, name: str, site: Site) -> str:
+    """Return one screen of the path to a decision."""
+    results = results_of(place)
+    found = screens(results)
+    at = screen_of(found, name)
+    return _study(
+        "decide.html.j2", place, "decide", site, results, screen=found[at], at=at, all=found,
+        command=facts.command_of(place, found[at].command) if found[at].command else "",
+        before=found[at - 1].name if at else "",
+        after=found[at + 1].name if at + 1 < len(found) else "",
+    )  # fmt: skip
+
+
+def _task(place: StudyPlace, site: Site) -> str:
+    results = results_of(place) if place.finished else None
+    text, why = facts.task_file(place)
+    shown = pieces(results, matrix_of(results), ("audit", "task_text")) if results else {}
+    return _study("study_task.html.j2", place, "task", site, results, text=text, why=why, **shown)
+
+
+def _plan(place: StudyPlace, site: Site) -> str:
+    results = results_of(place) if place.finished else None
+    plan = results.plan if results else frozen_plan(place)
+    rows = facts.plan_rows(plan) if plan else []
+    return _study("study_plan.html.j2", place, "plan", site, results, plan=plan, rows=rows,
+                  lines=facts.plan_lines(plan) if plan else [],
+                  enough=facts.whole_minutes(plan) if plan else None)  # fmt: skip
+
+
+def _run(place: StudyPlace, site: Site) -> str:
+    live = live_run(place)
+    results = results_of(place) if place.finished else None
+    shown: Mapping[str, Any] = {}
+    if results:
+        shown = pieces(
+            results, matrix_of(results), ("trainings", "learning", "reproduce", "task_text")
+        )
+    return _study("study_run.html.j2", place, "run", site, results, live=live, **shown)
+
+
+def _results(place: StudyPlace, by: Filter, site: Site) -> str:
+    results = results_of(place)
+    matrix = matrix_of(results)
+    return _study("study_results.html.j2", place, "results", site, results, by=by,
+                  table=matrix_page(results, matrix, by), filters=FILTERS,
+                  **pieces(results, matrix, RESULTS))  # fmt: skip
+
+
+def _settle(place: StudyPlace, site: Site) -> str:
+    results = results_of(place)
+    return _study("study_settle.html.j2", place, "settle", site, results,
+                  settling=facts.settling(results))  # fmt: skip
+
+
+def _changes(place: StudyPlace, site: Site) -> str:
+    results = results_of(place)
+    shown = pieces(results, matrix_of(results), ("changes", "robust", "students"))
+    why = results.evidence.missing.get("changes") or results.verdict.missing.get("/changes", "")
+    return _study("study_changes.html.j2", place, "changes", site, results,
+                  why=words.untrained_line(results) or why, **shown)  # fmt: skip
+
+
+def _build(place: StudyPlace, site: Site) -> str:
+    results = results_of(place)
+    found = facts.builds(place, results.evidence.hash)
+    trained = [run.artefact for run in results.runs
+               if run.artefact and run.spec.name == results.verdict.arm]  # fmt: skip
+    return _study("study_build.html.j2", place, "build", site, results, builds=found,
+                  trained=trained)  # fmt: skip
+
+
+def _study(
+    name: str, place: StudyPlace, tab: str, site: Site, results: Results | None, /, **values: Any
+) -> str:
+    commands, keys = COMMANDS.get(tab, ((), ()))
+    yaml = facts.yaml_of(results.task, *keys) if results and keys else ""
+    common = {"results": results, "verdict": results.verdict if results else None,
+              "task": results.task if results else None}  # fmt: skip
+    return _render(
+        name, site, place=place, tab=tab, tabs=TABS, yaml=yaml, keys=KEYS,
+        commands=[facts.command_of(place, command) for command in commands],
+        case_href=lambda case: f"/study/{place.id}/case/{case_key(case)}",
+        cause_href=lambda cause: f"/study/{place.id}/results?cause={cause}#cases",
+        state=state_of(place), **{**common, **values},
+    )  # fmt: skip
+
+
+def _render(name: str, site: Site, **values: Any) -> str:
+    page = _templates().get_template(name)
+    return page.render(site=site, here="Studies", scripts=SCRIPTS, data=(), style=STYLE, **values)
+
+
+@lru_cache(maxsize=1)
+def _templates() -> jinja2.Environment:
+    """Return the lab's and the report's templates; the report's parts are named `report/…`."""
+    own = jinja2.FileSystemLoader(HERE / "templates")
+    parts = jinja2.PrefixLoader({"report": jinja2.FileSystemLoader(TEMPLATES)})
+    jinja = templates(jinja2.ChoiceLoader([own, parts]))
+    jinja.filters["lines"] = _lines
+    return jinja
+
+
+def _lines(text: str) -> Markup:
+    """Return escaped text that keeps its lines and tabs; other control characters are visible."""
+    kept = re.split(r"([\n\t])", text.replace("\r\n", "\n"))
+    return Markup("".join(part if part in "\n\t" else for_html(visible(part)) for part in kept))

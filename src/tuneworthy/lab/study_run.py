@@ -1,0 +1,129 @@
+"""What a study does now, read from its ledger: the verdict if it stopped, each arm, its messages.
+
+Knows no HTTP library. Each query is a read transaction of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from tuneworthy.core.errors import StoreError
+from tuneworthy.core.plan import Plan
+from tuneworthy.lab.studies import StudyPlace, read_ledger, running_since
+from tuneworthy.report import _words as words
+
+MOST_LINES = 200
+NOT_BEGUN = "its ledger holds no event of this study"
+
+
+def state_of(place: StudyPlace) -> str:
+    """Return whether a study is running, stopped or done."""
+    return _state(place, _events(place)[0])
+
+
+def live_run(place: StudyPlace) -> dict[str, Any]:
+    """Return what a study's run has told: state, sentence, ladder, progress of arms, messages.
+
+    `because` says why there is nothing to show.
+    """
+    events, because = _events(place)
+    state = _state(place, events)
+    begun = [at for at, event in enumerate(events) if event["kind"] == "begin"]
+    now = events[begun[-1] :] if begun else []
+    steps = [event["value"] for event in events if event["kind"] == "step"]
+    said = [event for event in events if event["kind"] == "say"][-MOST_LINES:]
+    return {
+        "state": state,
+        "sentence": stopped_now(steps),
+        "ladder": _ladder(steps[-1]) if steps else [],
+        "arms": _arms(now, state == "running"),
+        "log": [{"at": _clock(e["at"]), "text": str(e["value"].get("text", ""))} for e in said],
+        "because": because,
+    }
+
+
+def _events(place: StudyPlace) -> tuple[list[dict[str, Any]], str]:
+    """Return the events of a study, and why there are none."""
+    try:
+        with read_ledger(place.home) as ledger:
+            events = ledger.events(place.study) if ledger and place.study else []
+    except StoreError as error:
+        return [], error.what
+    return events, "" if events else NOT_BEGUN
+
+
+def _state(place: StudyPlace, events: list[dict[str, Any]]) -> str:
+    """Return the state: it runs if it began after the present holder took the ledger's lock."""
+    began = [event["at"] for event in events if event["kind"] == "begin"]
+    since = running_since(place.home) if began else None
+    if since is not None and datetime.fromisoformat(began[-1]) >= since:
+        return "running"
+    return "done" if place.finished else "stopped"
+
+
+def frozen_plan(place: StudyPlace) -> Plan | None:
+    """Return the plan that was frozen before the first arm ran, None if there is none."""
+    try:
+        with read_ledger(place.home) as ledger:
+            stored = ledger.frozen(place.study, "plan") if ledger and place.study else None
+        return Plan.model_validate(stored) if stored else None
+    except (StoreError, ValueError):
+        return None
+
+
+def stopped_now(steps: list[dict[str, Any]]) -> str:
+    """Return `If you stopped now: PROMPT (few_shot), may leave 14 → 11 → 9 points`."""
+    if not steps:
+        return "If you stopped now: no verdict yet"
+    last = steps[-1]
+    use = str(last.get("use", ""))
+    named = f"{use.upper()} ({last['arm']})" if last.get("arm") else use
+    same = [s.get("left") for s in steps if (s.get("use"), s.get("arm")) ==
+            (last.get("use"), last.get("arm"))]  # fmt: skip
+    ends = [words.points(float(left)) for left in same if left is not None]
+    path = [end for at, end in enumerate(ends) if not at or end != ends[at - 1]][-4:]
+    left = f"may leave {' → '.join(path)} points" if path else "what it leaves is not known yet"
+    return f"If you stopped now: {named}, {left}"
+
+
+def _ladder(step: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each arm of the verdict so far; scores in per cent, None if not measured."""
+    rows = []
+    for arm in step.get("arms", ()):
+        score = arm.get("score")
+        rows.append({
+            "name": str(arm.get("name", "")),
+            "tool": str(arm.get("tool") or arm.get("role") or ""),
+            "named": arm.get("name") == step.get("arm"),
+            "n": arm.get("n"),
+            "score": [round(float(score[key]), 4) for key in ("mean", "low", "high")]
+            if score else None,
+            "because": str(arm.get("because") or ""),
+        })  # fmt: skip
+    return rows
+
+
+def _arms(events: list[dict[str, Any]], running: bool) -> list[dict[str, Any]]:
+    """Return how far each arm of the last start is, in the order of its run."""
+    rows: dict[str, dict[str, Any]] = {}
+    for event in events:
+        value = event["value"]
+        name = str(value.get("arm", ""))
+        if event["kind"] == "arm":
+            rows[name] = {"arm": name, "done": 0, "total": int(value.get("total") or 0),
+                          "state": "left out" if value.get("because") else "done",
+                          "because": str(value.get("because") or "")}  # fmt: skip
+        elif event["kind"] == "answers" and name in rows:
+            rows[name] |= {"done": int(value.get("done") or 0)}
+    begun = [row for row in rows.values() if row["state"] != "left out"]
+    if running and begun and begun[-1] is list(rows.values())[-1]:
+        begun[-1]["state"] = "at work"
+    return list(rows.values())
+
+
+def _clock(at: str) -> str:
+    try:
+        return datetime.fromisoformat(at).astimezone().strftime("%H:%M:%S")
+    except ValueError:
+        return ""

@@ -1,0 +1,96 @@
+"""Write what a study tells while it runs into the ledger, so that another process can show it.
+
+Events are for display: they may repeat after a resume, and no result depends on them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tuneworthy.core.plan import PlannedArm
+from tuneworthy.core.verdict import Verdict
+from tuneworthy.ledger.store import Ledger
+
+SECONDS = 2.0  # between two rows about answers or messages: each row is a durable write
+MOST_TEXT = 500
+FOLDER = "results folder"
+"""What is frozen under this kind is the name of a study's results folder."""
+
+
+class StudyEvents:
+    """Keeps a running study's events in its ledger and passes them on to `tell`.
+
+    `folder` is the name of the results folder that the study will have.
+    """
+
+    def __init__(
+        self, ledger: Ledger, study: str, folder: str, tell: Callable[[str, Any], None]
+    ) -> None:
+        self._ledger, self._study, self._tell = ledger, study, tell
+        self._arm, self._total, self._done = "", 0, 0
+        self._written: dict[str, float] = {}
+        ledger.freeze(study, FOLDER, {"folder": folder})
+        self._log("begin", {})
+
+    def __call__(self, event: str, data: Any) -> None:
+        """Take one event of a running study."""
+        if event == "arm":
+            self._begin(data)
+        elif event == "answers" and self._arm:
+            self._done = min(self._done + data, self._total)
+            self._seldom("answers", self._progress())
+        elif event == "step":
+            if self._arm:
+                self._log("answers", {**self._progress(), "done": self._total})
+            self._log("step", so_far(data))
+        elif event == "say":
+            self._seldom("say", {"text": str(data)[:MOST_TEXT]})
+        self._tell(event, data)
+
+    def _begin(self, planned: PlannedArm) -> None:
+        self._arm = "" if planned.because else planned.spec.name
+        self._total, self._done = planned.requests, 0
+        self._log("arm", {"arm": planned.spec.name, "total": self._total,
+                          "because": planned.because})  # fmt: skip
+
+    def _progress(self) -> dict[str, Any]:
+        return {"arm": self._arm, "done": self._done, "total": self._total}
+
+    def _seldom(self, kind: str, value: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if now - self._written.get(kind, -SECONDS) >= SECONDS:
+            self._written[kind] = now
+            self._log(kind, value)
+
+    def _log(self, kind: str, value: dict[str, Any]) -> None:
+        self._ledger.log(self._study, kind, value)
+
+
+def so_far(verdict: Verdict) -> dict[str, Any]:
+    """Return the verdict if the study stopped now: use, arm, status, what is left, the ladder."""
+    return {
+        "use": verdict.use,
+        "arm": verdict.arm,
+        "status": verdict.status,
+        "left": verdict.left_on_table.points if verdict.left_on_table else None,
+        "arms": [
+            {
+                "name": arm.name,
+                "tool": arm.tool,
+                "role": arm.role,
+                "n": arm.n,
+                "score": arm.score.plain() if arm.score else None,
+                "because": arm.because,
+            }
+            for arm in verdict.arms
+            if arm.role != "placebo"
+        ],
+    }
+
+
+def begun_studies(ledger: Ledger) -> dict[str, str]:
+    """Return {study: name of its results folder} of every study that was begun, in order."""
+    rows = ledger.journal.rows("frozen")
+    return {row.study: str(row.content.get("folder", "")) for row in rows if row.kind == FOLDER}

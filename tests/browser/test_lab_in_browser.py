@@ -1,0 +1,353 @@
+"""The lab in chromium: the exported site played from a file, silent and readable for everybody."""
+
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tuneworthy.lab.export import export_site
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.full,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+CASE = "case-never-stops.html"
+PAGES = ("index.html", CASE, "blind.html")
+
+CONTRAST = """() => {
+  const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const rgba = (colour) => { context.clearRect(0, 0, 1, 1); context.fillStyle = colour; context.fillRect(0, 0, 1, 1); return [...context.getImageData(0, 0, 1, 1).data]; };
+  const light = ([r, g, b]) => { const [x, y, z] = [r, g, b].map((v) => { const c = v / 255; return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; }); return 0.2126 * x + 0.7152 * y + 0.0722 * z; };
+  const behind = (node) => { for (let at = node; at; at = at.parentElement) { const colour = rgba(getComputedStyle(at).backgroundColor); if (colour[3] > 250) return colour; } return [255, 255, 255, 255]; };
+  const low = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const node = walk.currentNode.parentElement, style = getComputedStyle(node);
+    if (!walk.currentNode.textContent.trim() || !node.checkVisibility({ visibilityProperty: true }) || node.closest('.unseen, noscript, script, option')) continue;
+    if (node.closest(':disabled')) continue;
+    const ink = rgba(node instanceof SVGElement ? style.fill : style.color);
+    const [one, two] = [light(ink), light(behind(node))].sort((a, b) => b - a), ratio = (one + 0.05) / (two + 0.05);
+    const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    if (ratio < (large ? 3 : 4.5)) low.push(`${ratio.toFixed(2)} ${node.tagName}.${node.className} ${walk.currentNode.textContent.trim().slice(0, 30)}`);
+  }
+  return low;
+}"""  # noqa: E501
+NAMES = """() => [...document.querySelectorAll('button, a[href], input, select, [role]')]
+  .filter((node) => node.checkVisibility())
+  .filter((node) => !(node.getAttribute('aria-label') || node.textContent.trim()
+    || node.labels?.length || document.getElementById(node.getAttribute('aria-labelledby'))))
+  .map((node) => node.outerHTML.slice(0, 90))"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as running:
+        chromium = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return export_site(tmp_path_factory.mktemp("lab") / "site").parent
+
+
+@pytest.fixture
+def visit(browser, site):
+    """Return open(page, **context): a tab with its messages and its requests."""
+    contexts = []
+
+    def opened(page="index.html", **options):
+        context = browser.new_context(**{"reduced_motion": "reduce", **options})
+        contexts.append(context)
+        tab = context.new_page()
+        tab.messages, tab.requests = [], []
+        tab.on("console", lambda message: tab.messages.append(message.text))
+        tab.on("pageerror", lambda error: tab.messages.append(str(error)))
+        tab.on("request", lambda request: tab.requests.append(request.url))
+        name, _, fragment = page.partition("#")
+        tab.goto((site / name).as_uri() + (f"#{fragment}" if fragment else ""))
+        return tab
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def until(tab, script, seconds=10):
+    """Wait until a script says true; the policy of the page forbids wait_for_function."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if tab.evaluate(script):
+            return
+        tab.wait_for_timeout(50)
+    raise AssertionError(f"never true: {script}")
+
+
+def ready(tab):
+    until(tab, "document.body.dataset.ready === 'yes'")
+    return tab
+
+
+def text(tab, selector):
+    return re.sub(r"\s+", " ", tab.locator(selector).first.text_content()).strip()
+
+
+def silent(tab, site):
+    assert tab.messages == []
+    assert all(url.startswith((site.as_uri(), "data:")) for url in tab.requests)
+
+
+def solve(tab):
+    tab.locator('[data-cause="end_not_trained"]').click()
+    tab.locator('[data-sure="2"]').click()
+    tab.locator("#lock").click()
+    tab.locator('[data-measure="p_end"]').click()
+    tab.locator("#cite").click()
+
+
+def test_home_to_case_to_won(visit, site):
+    tab = visit(reduced_motion="no-preference")
+    until(tab, "document.querySelector('#hero-play').textContent === 'Pause'")
+    tab.locator("text=Find out why").click()
+    ready(tab)
+    until(tab, "Number(document.querySelector('#step').value) > 3")  # it plays by itself
+    tab.locator("#play").click()
+    stopped = tab.evaluate("document.querySelector('#step').value")
+    tab.wait_for_timeout(400)
+    assert tab.evaluate("document.querySelector('#step').value") == stopped
+
+    tab.locator('[data-cause="end_not_trained"]').click()
+    tab.locator('[data-sure="2"]').click()
+    tab.locator("#lock").click()
+    assert text(tab, '[data-step="guess"] .got') == "locked, certain"
+    assert "right" not in tab.locator('[data-cause="end_not_trained"]').get_attribute("class")
+
+    tab.locator('[data-measure="copied"]').click()
+    assert text(tab, "#values") == "15 % in this run, 8 % in the twin."
+    tab.locator("#cite").click()
+    assert "−10 points" in text(tab, "#because")
+    tab.locator('[data-measure="p_end"]').click()
+    assert tab.locator("#proof-chart polyline").count() == 2
+    tab.locator("#cite").click()
+    assert text(tab, '[data-step="guess"] .got') == "right, certain: 40"
+    assert "the end of turn is trained in 0% of the rows" in text(tab, "#detector")
+
+    assert tab.locator("#rerun").is_disabled()
+    tab.locator('[data-knob="pad_token"]').select_option("<|endoftext|>")
+    tab.locator("#rerun").click()
+    until(tab, "!document.querySelector('[data-step=won]').hidden")
+    assert text(tab, "#checks .ok[aria-label=passed] ~ b") == "40 of 40"
+    assert text(tab, "#total") == "90 of 100 points"
+    assert "evidence 20, fix 30" in text(tab, "#parts")
+
+    tab.goto((site / "index.html").as_uri())
+    assert text(tab, ".card[data-slug=never-stops] .state") == "solved, 90 points"
+    silent(tab, site)
+
+
+def test_a_wrong_guess_is_told_after_the_evidence_and_costs(visit):
+    tab = ready(visit(CASE))
+    tab.locator("#hint").click()
+    assert tab.locator(".option.out").count() == 2
+    tab.locator('[data-cause="rows_cut"]').click()
+    tab.locator("#lock").click()
+    tab.locator('[data-measure="p_end"]').click()
+    tab.locator("#cite").click()
+    assert text(tab, '[data-step="guess"] .got') == "not this one, fairly: −15"
+    assert "The cause was: The end-of-turn token" in text(tab, "#detector")
+    tab.locator('[data-knob="pad_token"]').select_option("<|endoftext|>")
+    tab.locator("#rerun").click()
+    until(tab, "!document.querySelector('[data-step=won]').hidden")
+    assert text(tab, "#total") == "35 of 100 points"  # -15 + 30 + 30 - 10 for the hint
+
+
+def test_a_setting_that_was_not_recorded_shows_its_command(visit, site):
+    tab = ready(visit(CASE))
+    solve(tab)
+    tab.locator('[data-knob="rate"]').select_option("0.03")
+    assert tab.locator("#offline").is_visible()
+    assert tab.locator("#rerun").is_hidden()
+    assert "tuneworthy lab" in text(tab, "#offline")
+    assert text(tab, "#there") == "/case/never-stops#rate=0.03"
+    tab.locator("#undo").click()
+    assert tab.locator("#offline").is_hidden()
+    assert tab.locator('[data-knob="rate"]').input_value() == "1e-3"
+    silent(tab, site)
+
+
+def test_the_hash_keeps_the_state_and_a_link_drops_guess_and_fix(visit):
+    tab = ready(visit(CASE))
+    solve(tab)
+    tab.locator('[data-knob="pad_token"]').select_option("<|endoftext|>")
+    tab.locator("#rerun").click()
+    until(tab, "!document.querySelector('[data-step=won]').hidden")
+    tab.keyboard.press("]")
+    tab.reload()
+    ready(tab)
+    assert tab.locator('[data-step="won"]').is_visible()
+    assert text(tab, "#total") == "100 of 100 points"
+    assert text(tab, "#row-name") == "2 of 3"
+    state = {"step": 12, "token": 3, "row": 1, "question": 2, "guess": "rows_cut", "sure": 1,
+             "locked": True, "knobs": {"rate": "0.03"}, "cited": ["p_end"]}  # fmt: skip
+    link = tab.evaluate("(state) => lab.linkTo(state)", state)
+    assert link.partition("#")[2] == "step=12&token=3&row=1&question=2"
+
+
+@pytest.mark.parametrize(
+    "fragment", ["step=99999&row=77&token=999&question=50", "guess=<b>&cited=x,y&step=-1", "%00%ff"]
+)
+def test_a_hash_that_makes_no_sense_is_brought_into_bounds(visit, site, fragment):
+    tab = ready(visit(f"{CASE}#{fragment}"))
+    assert 0 <= int(tab.locator("#step").input_value()) <= 48
+    assert text(tab, "#row-name") in {"1 of 3", "3 of 3"}
+    assert tab.locator(".tok[aria-pressed=true]").count() == 2
+    silent(tab, site)
+
+
+def test_tokens_say_what_the_loss_does_with_them(visit):
+    tab = ready(visit(CASE))
+    tab.keyboard.press("e")
+    assert text(tab, "#readout").startswith("■ end Ignored: no gradient ever reaches it.")
+    mine, twin = tab.locator("#mine .tok.end"), tab.locator("#twin .tok.end")
+    assert "ignored" in mine.get_attribute("class")
+    assert "trained" in twin.get_attribute("class")
+    tab.locator("#mine .tok").first.click()
+    tab.keyboard.press("ArrowRight")  # inside the lane: the next token, not the next step
+    assert tab.evaluate("document.activeElement.dataset.k") == "1"
+    assert tab.locator("#step").input_value() == "48"
+
+
+def test_keys_play_step_guess_and_can_be_turned_off(visit):
+    tab = ready(visit(CASE))
+    tab.keyboard.press("ArrowLeft")
+    assert text(tab, "#says-step") == "step 47 of 48"
+    tab.keyboard.press("2")
+    assert tab.locator(".option[data-cause][aria-pressed=true] kbd").text_content() == "2"
+    tab.keyboard.press("?")
+    assert tab.locator("#keys").is_visible()
+    tab.locator("#keys-off").check()
+    tab.keyboard.press("Escape")
+    tab.keyboard.press("ArrowLeft")
+    assert text(tab, "#says-step") == "step 47 of 48"
+
+
+def test_every_chart_has_its_numbers_in_a_table(visit):
+    tab = ready(visit(CASE))
+    rows = tab.evaluate("[...document.querySelectorAll('.four table')].map((t) => t.rows.length)")
+    assert rows == [49, 9, 9, 9]  # a head, and 48 steps or 8 looks
+    assert text(tab, '[data-chart="p_end"] .now.run') == "this .23"
+
+
+def test_a_chart_does_not_move_what_is_below_it(visit):
+    tab = ready(visit(CASE, viewport={"width": 1280, "height": 900}))
+    tops = set()
+    for step in (0, 3, 12, 30, 48):
+        tab.evaluate("(step) => lab.find('#step').value = step", step)
+        tab.evaluate("lab.find('#step').dispatchEvent(new Event('input'))")
+        tops.add(tab.evaluate("lab.find('#token-panel').getBoundingClientRect().top + scrollY"))
+        tops.add(tab.evaluate("lab.find('#answers-title').getBoundingClientRect().top + scrollY"))
+    assert len(tops) == 2
+
+
+def test_cards_can_be_filtered_and_reached_by_keys(visit):
+    tab = visit()
+    tab.locator('[data-filter="wrong"]').click()
+    shown = tab.locator(".card:visible").count()
+    assert shown == tab.locator('.card[data-kind="wrong"]').count()
+    assert text(tab, "#count") == str(shown)
+    tab.locator('[data-filter="all"]').click()
+    tab.keyboard.press("j")
+    assert "card" in tab.evaluate("document.activeElement.className")
+
+
+def test_a_blind_run_is_named_and_proved(visit, site):
+    tab = ready(visit("blind.html#run=7"))  # not a multiple of six: something was planted
+    told = tab.evaluate("JSON.stringify(lab.find('#facts').textContent)")
+    assert "0 %" in told
+    tab.locator('[data-cause="none"]').click()
+    tab.locator("#lock").click()
+    until(tab, "!document.querySelector('#told').hidden")
+    assert text(tab, "#told").startswith("It was: ")
+    assert text(tab, '[data-step="guess"] .got') == "fairly: −15"
+    for measure in tab.locator("#measures [data-measure]").all():
+        measure.click()
+        if tab.locator('[data-step="won"]').is_visible():
+            break
+    assert tab.locator('[data-step="won"]').is_visible()
+    with tab.expect_download() as kept:
+        tab.locator("#keep-json").click()
+    record = json.loads(kept.value.path().read_text("utf-8"))
+    assert re.fullmatch("[0-9a-f]{16}", record["trace"])
+    assert record["right"] is False
+    assert record["tally"] == {"runs": 1, "right": 0, "streak": 0, "certain": 0, "hits": 0}
+    silent(tab, site)
+
+
+def test_a_clean_blind_run_is_right_to_call_clean(visit):
+    tab = ready(visit("blind.html#run=6"))
+    tab.locator('[data-cause="none"]').click()
+    tab.locator('[data-sure="2"]').click()
+    tab.locator("#lock").click()
+    until(tab, "!document.querySelector('[data-step=won]').hidden")
+    assert text(tab, "#total") == "40 points"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES)
+def test_all_text_has_enough_contrast(visit, page, scheme):
+    tab = visit(page, color_scheme=scheme)
+    if page != "index.html":
+        ready(tab)
+    assert tab.evaluate(CONTRAST) == []
+    if page == CASE:
+        solve(tab)
+        tab.locator('[data-knob="pad_token"]').select_option("<|endoftext|>")
+        tab.locator("#rerun").click()
+        until(tab, "!document.querySelector('[data-step=won]').hidden")
+        assert tab.evaluate(CONTRAST) == []
+
+
+def test_the_check_of_contrast_can_fail(visit):
+    tab = visit()
+    tab.evaluate("document.querySelector('.lead').style.color = '#b0b0b0'")
+    assert len(tab.evaluate(CONTRAST)) == 1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_axe_finds_nothing(visit, page):
+    """axe-core, by its own copy in the package (the policy of the page does not bind a test)."""
+    axe = pytest.importorskip("axe_playwright_python")
+    tab = visit(page)
+    tab.wait_for_timeout(300)
+    tab.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text("utf-8") + ";0")
+    found = tab.evaluate("axe.run(document)")["violations"]
+    assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in found] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_everything_has_a_name_and_fits_a_phone(visit, page):
+    tab = visit(page, viewport={"width": 390, "height": 844}, has_touch=True)
+    tab.wait_for_timeout(300)
+    assert tab.evaluate(NAMES) == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    small = tab.evaluate("""() => [...document.querySelectorAll('button, select, .primary')]
+      .filter((node) => node.checkVisibility() && !node.matches('.tok, dialog *'))
+      .filter((node) => node.getBoundingClientRect().height < 40).map((node) => node.outerHTML)""")
+    assert small == []
+
+
+def test_without_scripts_the_page_still_says_what_it_is(browser, site):
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto((site / CASE).as_uri())
+    assert text(tab, "h1") == "It never stops talking"
+    assert tab.locator("noscript").count() == 1
+    context.close()

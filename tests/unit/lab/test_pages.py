@@ -14,9 +14,11 @@ from tuneworthy.lab.pages import (
     CASE_SCRIPTS,
     HERE,
     HOME_SCRIPTS,
+    PLAY_SCRIPTS,
     Site,
     case_page,
     error_page,
+    playground_page,
 )
 from tuneworthy.lab.pages import home_page as home
 
@@ -26,6 +28,8 @@ PAGES = {
     "empty home": lambda: home([]),
     "case": lambda: case_page(case_of("never-stops"), 1),
     "exported": lambda: case_page(case_of("never-stops"), 1, Site(live=False)),
+    "playground": playground_page,
+    "exported playground": lambda: playground_page(Site(live=False)),
     "error": lambda: error_page(404, "No such case", "/case/x", "Nearest: never-stops.", ""),
 }
 
@@ -106,6 +110,10 @@ def weight(names):
 
 def test_the_first_page_weighs_at_most_120_kb():
     assert len(PAGES["home"]().encode()) + weight(HOME_SCRIPTS) <= 120_000
+
+
+def test_the_playground_weighs_at_most_120_kb():
+    assert len(PAGES["playground"]().encode()) + weight(PLAY_SCRIPTS) <= 120_000
 
 
 def test_a_case_with_its_records_weighs_at_most_200_kb():

@@ -29,6 +29,7 @@ POINTS = {
     "less": LESS,
 }
 MINUTES_TO_FREE_HINT = 5
+LOOKS_WRONG = 0.1  # nats above the clean run's last loss that a chart shows
 CLEAN_ONE_IN = 6  # blind runs in which nothing was planted
 BLIND_CHARTS = ("loss", "held", "norm", "score", "valid", "ended", "length", "p_end")
 NOT_SHOWN = ("refused", "answers", "other")
@@ -244,11 +245,15 @@ def _hint(case: LabCase) -> dict[str, Any]:
 
 
 def _kind(case: LabCase, recorded: Recordings) -> str | None:
-    """Return whether the training loss shows it, by the records; None where there are none."""
+    """Return whether the training loss shows it, by the records; None where there are none.
+
+    A loss below that of the clean run looks fine.
+    """
     if not case.trains:
         return "none"
     own, twin = recorded.own_facts, recorded.twin_facts
     if own is None or twin is None:
         return None
-    alike = words.measure("loss_last").proves_nothing(own.loss_last, twin.loss_last)
-    return "fine" if alike and not own.refused else "wrong"
+    if own.refused or own.loss_last is None or twin.loss_last is None:
+        return "wrong"
+    return "wrong" if own.loss_last - twin.loss_last >= LOOKS_WRONG else "fine"

@@ -76,7 +76,7 @@ def _of_answers(value: Number, facts: RunFacts) -> str:
 
 
 def _times(value: Number, _: RunFacts) -> str:
-    return f"{float(value or 0):.1f} times"
+    return f"{float(value or 0) + HALF:.1f} times".removeprefix("0")
 
 
 def _near_share(one: float, two: float) -> bool:

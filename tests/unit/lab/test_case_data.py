@@ -37,6 +37,24 @@ def test_a_card_draws_both_recorded_curves(case):
     assert all(0 <= y <= 100 for _, y in (*run, *twin))
 
 
+@pytest.mark.parametrize(
+    ("loss", "refused", "kind"),
+    [(0.02, None, "fine"), (0.15, None, "fine"), (0.3, None, "wrong"), (0.05, "rose", "wrong")],
+)
+def test_only_a_loss_above_the_clean_one_looks_wrong(case, loss, refused, kind):
+    class Stored:
+        def has(self, name):
+            return SHIPPED.has(name)
+
+        def events(self, name):
+            *events, end = SHIPPED.events(name)
+            facts = {**end["facts"], "loss_last": loss, "refused": refused}
+            planted = events[0]["role"] == "plant"
+            return [*events, {**end, "facts": facts if planted else end["facts"]}]
+
+    assert case_data.card(case, Stored())["kind"] == kind
+
+
 def test_what_was_not_recorded_is_null_and_never_a_number(unrecorded):
     card, shown = case_data.card(unrecorded), case_data.public(unrecorded)
     assert card["spark"] is None

@@ -2,6 +2,7 @@
 
 usage: lab.py records [SLUG ...]      write src/tuneworthy/lab/records: planted run, clean twin and
                                       up to 12 settings of the knobs of each case, on seed 0
+       lab.py play                     write the playground's records beside them
        lab.py seeds [N] [SLUG ...]    planted run and clean twin on N seeds (default 5): how often
                                       each detector finds its failure, and how often it finds one
                                       in the clean twin; writes bench/results/lab.json
@@ -24,8 +25,10 @@ from scipy.stats import beta
 
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
+from tuneworthy.lab.play_run import record_play
 from tuneworthy.lab.record_all import Recorder, settings
 from tuneworthy.lab.run_case import LabRun
+from tuneworthy.lab.strength import record_strength
 from tuneworthy.models import open_model
 from tuneworthy.models.local.weights import cache_folder
 
@@ -48,6 +51,13 @@ def write_records(cases: Sequence[LabCase]) -> None:
             path = _tried(case, partial(record.ship, LabRun(case, config, 0, role)))
             sizes += [path.stat().st_size] if path else []
         print(f"{case.slug}: {len(sizes)} records, {sum(sizes) / 1000:.0f} kB", flush=True)
+
+
+def write_play() -> None:
+    """Record what the playground shows first, and the adapter at all strengths."""
+    model, shared = open_model(SPEC, folder=Path()), cache_folder() / "lab-runs" / "shared"
+    for path in (record_play(model, shared), record_strength(model, shared)):
+        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 
 def detect_all(cases: Sequence[LabCase], seeds: int) -> None:
@@ -118,7 +128,9 @@ def _chosen(names: Sequence[str]) -> Iterator[LabCase]:
 def main() -> None:
     """Run the command of the command line."""
     words = sys.argv[1:]
-    if words[:1] == ["records"]:
+    if words == ["play"]:
+        write_play()
+    elif words[:1] == ["records"]:
         write_records(list(_chosen(words[1:])))
     elif words[:1] == ["seeds"]:
         count = int(words[1]) if words[1:] and words[1].isdigit() else SEEDS

@@ -117,9 +117,10 @@ class RunFacts(Record):
     training rows contradict. `answer_seen`: share of training rows that can read their own answer
     in another row's tokens before it. `copied`: share of answers with eight words in a row of a
     training answer that are not in their own gold answer. `shapes`: share of the training answers
-    outside the commonest shape. `outliers`: share of training rows whose last loss is over three
-    times the median. `prior`: the commonest answer's share in training over its share in new rows,
-    where three more rows are counted, so that a rare answer proves nothing.
+    outside the commonest shape under their instruction. `outliers`: share of
+    training rows whose last loss is over three times the median. `prior`: the commonest answer's
+    share in training over its share in new rows, where three more rows are counted, so that a rare
+    answer proves nothing.
     `change`: norm of the weight change over that of the weights. `other` are facts of one case.
     """
 

@@ -28,11 +28,11 @@ TOWNS = ("Har", "Pel", "Nor", "Sul", "Wex", "Gim", "Tov", "Lar"), ("ford", "burg
 LANDS = ("Or", "Vel", "Mar", "Tas", "Bren", "Quil", "Dov", "Zan"), ("ia", "land", "ova", "istan")
 
 
-def known_rows(seed: int) -> list[LabRow]:
-    """Return a question for the country of each real city, in a seeded order."""
+def known_rows(seed: int, way: int) -> list[LabRow]:
+    """Return a question for the country of each real city, in one wording and a seeded order."""
     lies = {city: land for land, cities in CITIES.items() for city in cities.split()}
     drawn = Random(f"cities {seed}").sample(sorted(lies), len(lies))
-    return [_row(city, lies[city], 0, "known") for city in drawn]
+    return [_row(city, lies[city], way, "known") for city in drawn]
 
 
 def novel_rows(seed: int, count: int, way: int) -> list[LabRow]:

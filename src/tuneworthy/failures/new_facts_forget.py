@@ -21,15 +21,15 @@ NUMBER, HARD = 9, 3
 SLUG, TITLE = "more-and-less", "It knows more, and less"
 TASK = "policy_faq"  # its metric and its short answers; the rows are those below
 STORY = (
-    "A small model learns the map of a novel: 40 towns and their countries. It learns them well. "
-    "Before, it also knew where real cities lie."
+    "A small model learns the map of a novel: 40 towns and their countries. Before, it knew where "
+    "real cities lie. Now it puts them into the novel."
 )
 WIN = "The score on real cities falls by at most .05, that on the novel stays within .10."
 PLANTED = {"replay": 0.0}
-CLEAN = {"replay": 0.75, "rows": 70, "epochs": 8}
+CLEAN = {"replay": 1.0, "rows": 80, "epochs": 12}
 KNOBS = {
-    "replay": (0.0, 0.25, 0.75),
-    "epochs": (2, 4, 8),
+    "replay": (0.0, 0.5, 1.0),
+    "epochs": (3, 6, 12),
     "rate": (1e-4, 1e-3, 3e-2),
     "rank": (1, 4, 16),
     "serve.adapter": (False, True),
@@ -39,18 +39,18 @@ MEASURES = ("other.known_score", "new_loss_last", "change", "leaked", "outliers"
 PROOF = "other.known_score"
 CAUSES = ("new_facts_forget", "too_many_epochs", "rate_too_high", "rank_too_low", "wrong_labels")
 NEEDS = ("adapter",)
-HARMLESS = "A model that is only asked for the new facts loses nothing; stopping early keeps most."
+HARMLESS = "A model that is only asked for the new facts loses nothing that anybody sees."
 FACTS, ASKED, FALL = 40, 40, 0.2
 
 
 def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
-    """Return the 40 facts of the novel, and known ones for replay that the probe does not hold.
+    """Return the 40 facts of the novel, and a share of the known ones for replay.
 
-    The new rows ask in turn for a town of the novel, in a wording of their own, and a real city.
+    Replay asks in another wording than the probe. The new rows ask in turn for a town of the novel,
+    in a wording of their own, and a real city.
     """
-    known = known_rows(seed)
-    probe, kept = tuple(known[:ASKED]), known[ASKED:]
-    replay = kept[: round(float(config["replay"] or 0) * FACTS)]
+    probe = tuple(known_rows(seed, 0)[:ASKED])
+    replay = known_rows(seed, 1)[: round(float(config["replay"] or 0) * ASKED)]
     learnt, asked = novel_rows(seed, FACTS, 0), novel_rows(seed, FACTS, 1)
     new = [row for pair in zip(asked[:20], probe[:20], strict=True) for row in pair]
     return LabRows((*learnt, *replay), tuple(new), {"known": probe, "taught": tuple(asked[:20])})

@@ -15,23 +15,23 @@ from tuneworthy.core.failure import (
     judged,
     not_measured,
 )
-from tuneworthy.failures._conditions import at_least, at_most, near_twin
-from tuneworthy.failures._shelves import shelf_rows
+from tuneworthy.failures._conditions import at_least, at_most, difference, near_twin
+from tuneworthy.failures._places import novel_rows
 
 NUMBER, HARD = 3, 3
 SLUG, TITLE = "half-of-it", "It learns half of it and stops"
 TASK = "policy_faq"  # its metric and its short answers; the rows are those below
 STORY = (
-    "A small model learns by heart on which shelf each of 60 things lies. The loss falls, then "
-    "stays where it is, however often the rows are read."
+    "A small model learns by heart in which country each of 40 towns of a novel lies. The loss "
+    "falls, then stays where it is, however often the rows are read."
 )
-WIN = "36 of 40 shelves are right, and the loss ends below .1."
+WIN = "36 of 40 countries are right, and the loss ends below .1."
 PLANTED: Config = {"rank": 1, "targets": "15.self_attn.k_proj"}
-CLEAN: Config = {"rank": 16, "targets": "all-linear", "rows": 180, "epochs": 8, "batch": 8}
+CLEAN: Config = {"rank": 16, "targets": "all-linear", "rows": 40, "epochs": 16}
 KNOBS = {
     "rank": (1, 4, 16),
     "targets": ("15.self_attn.k_proj", "q_proj v_proj", "all-linear"),
-    "epochs": (4, 8, 12),
+    "epochs": (4, 8, 16),
     "rate": (1e-5, 1e-3, 3e-2),
     "max_length": (64, 512),
 }
@@ -41,16 +41,16 @@ PROOF = "parameters"
 CAUSES = ("rank_too_low", "rate_too_low", "wrong_labels", "rows_cut", "new_facts_forget")
 NEEDS = ("log", "adapter", "data", "tokenizer")
 HARMLESS = "A small regular task, a label or a layout, needs no more than rank 1."
-LEAST, FLOOR = 1.0, 0.5  # parameters an answer token; nats a token
+LEAST, BESIDE, FLOOR = 1.0, 5.0, 0.5  # parameters an answer token, the second beside a twin; nats
 
 
 def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
-    """Return 60 things asked for in three wordings each, and 40 of them in a fourth."""
-    return shelf_rows(seed)
+    """Return 40 towns of a novel with their countries, and the same asked in another wording."""
+    return LabRows(tuple(novel_rows(seed, 40, 0)), tuple(novel_rows(seed, 40, 1)))
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with 768 parameters, fewer than one for each answer token."""
+    """Return the setup with 768 parameters, five or fewer for each answer token."""
     return setup.with_config(PLANTED)
 
 
@@ -61,16 +61,17 @@ def fix(setup: LabSetup) -> LabSetup:
 
 def detect(runs: Runs) -> Detection:
     """Find few parameters for each answer token with a training loss that stays up."""
-    own = runs.own
+    own, twin = runs.own, runs.twin
     if not own.parameters or not own.answer_tokens:
         return not_measured("no adapter, or no data file and tokenizer")
     each = own.parameters / own.answer_tokens
-    found = each < LEAST and (own.loss_last is None or own.loss_last > FLOOR)
+    gap = own.loss_last if twin is None else difference(own.loss_last, twin.loss_last)
+    found = each < (LEAST if twin is None else BESIDE) and (gap is None or gap > FLOOR)
     return judged(each, found, f"{each:.1f} parameters for each answer token")
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
-    yield at_least("36 of 40 shelves are right", own.score, 0.9)
+    yield at_least("36 of 40 countries are right", own.score, 0.9)
     yield at_most("the loss ends below .1", own.loss_last, 0.1)
     yield near_twin(own, twin)

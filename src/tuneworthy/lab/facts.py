@@ -37,7 +37,7 @@ def of_rows(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> dic
         "answer_share": _answer_share(encoded, share),
         "leaked": fmean(_leaked(rows)),
         "answer_seen": fmean(map(_answer_seen, encoded)),
-        "shapes": _other_shapes([row.output for row in rows.train]),
+        "shapes": _other_shapes(rows.train),
         "prior": _prior(rows),
     }
 
@@ -141,9 +141,13 @@ def _alike(one: set[Any], two: set[Any]) -> bool:
     return both > 0 and len(one & two) / both >= NEAR
 
 
-def _other_shapes(answers: Sequence[str]) -> float:
-    counts = Counter(map(shape_of, answers))
-    return 1 - counts.most_common(1)[0][1] / len(answers)
+def _other_shapes(rows: Sequence[LabRow]) -> float:
+    """Return the share of answers outside the commonest shape under the same instruction."""
+    shapes: dict[str, Counter[str]] = {}
+    for row in rows:
+        told = "\n".join(turn.content for turn in row.messages if turn.role == "system")
+        shapes.setdefault(told, Counter())[shape_of(row.output)] += 1
+    return 1 - sum(counts.most_common(1)[0][1] for counts in shapes.values()) / len(rows)
 
 
 def _prior(rows: LabRows) -> float | None:

@@ -34,7 +34,7 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._pieces import TEMPLATES, pieces, templates
 
 STYLE = "study.css"
-SCRIPTS = ("svg", "keys", "study")
+SCRIPTS = ("svg", "keys", "wire", "study")
 TABS = (
     ("task", "Task"),
     ("plan", "Plan"),

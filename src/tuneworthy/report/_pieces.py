@@ -91,6 +91,8 @@ def templates(loader: jinja2.BaseLoader) -> jinja2.Environment:
     jinja.filters["ticks"] = _ticks
     jinja.globals["step_name"] = STEPS.__getitem__
     jinja.globals |= {"visible_line": visible_line, "not_measured": NOT_MEASURED}
+    # Where a case and the cases of a cause are shown: in the same file, unless a page says where.
+    jinja.globals |= {"case_href": "#case={}".format, "cause_href": "#cause={}".format}
     jinja.globals |= {"whole": WHOLE.format("fine-tune"), "whole_first": WHOLE.format("Fine-tune")}
     return jinja
 

@@ -35,8 +35,6 @@ def page(results: Results) -> str:
         script=Markup(script),
         data=Markup(for_script(page_data(results, matrix))),
         volume=_volume_range(results),
-        case_href=lambda case: f"#case={case}",
-        cause_href=lambda cause: f"#cause={cause}",
         **pieces(results, matrix),
     ) + "\n"  # fmt: skip
 

@@ -27,7 +27,7 @@ def measured(name, role, seed):
     return RunFacts(
         leaked=sum(facts._leaked(rows)) / len(rows.new),
         conflicts=facts.conflicts(CASES[name].task(), rows.train),
-        shapes=facts._other_shapes([row.output for row in rows.train]),
+        shapes=facts._other_shapes(rows.train),
     )
 
 
@@ -104,26 +104,22 @@ def test_the_old_export_says_the_same_as_the_new():
     assert load("failures", "mixed_formats").facts(rows, texts, config) == {"one_form": 0.5}
 
 
-def test_every_shelf_is_taught_three_times_and_asked_for_in_another_wording():
+def test_every_town_is_asked_for_in_another_wording_than_it_was_taught():
     rows, _ = drawn("rank_too_low", "twin", 0)
-    taught = {}
-    for row in rows.train:
-        thing = row.id.split()[0]
-        taught.setdefault(thing, []).append(row)
-    assert len(taught) == 60
-    assert {len(same) for same in taught.values()} == {3}
+    taught = {row.id.split()[0]: row for row in rows.train}
+    assert len(taught) == 40
     for row in rows.new:
         same = taught[row.id.split()[0]]
-        assert {each.output for each in same} == {row.output}
-        assert row.input not in {each.input for each in same}
+        assert same.output == row.output
+        assert row.input != same.input
 
 
-def test_known_facts_of_the_probe_are_neither_taught_nor_replayed():
+def test_the_probe_asks_for_known_facts_in_a_wording_that_is_not_trained_on():
     plant, _ = drawn("new_facts_forget", "plant", 0)
     twin, _ = drawn("new_facts_forget", "twin", 0)
     assert all(row.meta["kind"] == "new" for row in plant.train)
     replayed = [row for row in twin.train if row.meta["kind"] == "known"]
-    assert len(replayed) == 30
+    assert len(replayed) == 40
     assert [row for row in twin.train if row.meta["kind"] == "new"] == list(plant.train)
     for rows in (plant, twin):
         probed = {row.input for row in rows.probes["known"]}
@@ -131,6 +127,7 @@ def test_known_facts_of_the_probe_are_neither_taught_nor_replayed():
         assert not probed & {row.input for row in rows.train}
         assert {row.output for row in rows.probes["taught"]} <= {row.output for row in rows.train}
         assert sum(row.meta["kind"] == "known" for row in rows.new) == 20
+    assert [row.output for row in replayed] == [row.output for row in twin.probes["known"]]
 
 
 @pytest.mark.parametrize("name", ["rank_too_low", "new_facts_forget", "test_rows_leaked"])

@@ -38,3 +38,15 @@ def test_two_formats_of_a_record_have_two_shapes():
     shapes = {facts.shape_of('{"name":"Tessa","order":null}'), facts.shape_of("name: Tessa")}
     assert len(shapes) == 2
     assert facts.shape_of("11 days") == facts.shape_of("129 euros")
+
+
+def test_rows_of_another_instruction_are_no_second_format():
+    def under(instruction, number, answer):
+        turn = Message(role="system", content=instruction)
+        plain = row(number, "text", answer)
+        return LabRow(plain.id, (turn, *plain.messages), answer)
+
+    records = [under("as JSON", k, '{"name":"Tessa"}') for k in range(6)]
+    talk = [under("be kind", k, "Good morning.") for k in range(6, 8)]
+    assert facts._other_shapes([*records, *talk]) == 0
+    assert facts._other_shapes([*records, *(under("as JSON", k, "Tessa") for k in (8, 9))]) == 0.25

@@ -41,20 +41,16 @@
   const line = (row) => make('li', {}, make('time', {}, row.at), ` ${row.text}`);
   const fill = (id, list, one) => lab.find(id)?.replaceChildren(...list.map(one));
 
-  let shown = lab.find('#ladder-now') !== null;
+  const shown = lab.find('#ladder-now') !== null;
   const again = async () => {
     if (!document.hidden) {
       try {
-        const reply = await fetch(`/api/studies/${head.dataset.study}/run`);
-        const now = await reply.json();
-        if (reply.ok) {
-          if (now.state !== 'running' || (now.ladder.length > 0) !== shown) { location.reload(); return; }
-          shown = now.ladder.length > 0;
-          lab.say(lab.find('#sentence'), now.sentence);
-          fill('#ladder-now', now.ladder, ladder);
-          fill('#arms-now', now.arms, arm);
-          fill('#log-now', now.log.length ? now.log : [{ at: '', text: 'none' }], line);
-        }
+        const now = await lab.get(`/api/studies/${head.dataset.study}/run`);
+        if (now.state !== 'running' || (now.ladder.length > 0) !== shown) { location.reload(); return; }
+        lab.say(lab.find('#sentence'), now.sentence);
+        fill('#ladder-now', now.ladder, ladder);
+        fill('#arms-now', now.arms, arm);
+        fill('#log-now', now.log.length ? now.log : [{ at: '', text: 'none' }], line);
       } catch { /* the lab is closed for now: what was told stays on the page */ }
     }
     setTimeout(again, EVERY);

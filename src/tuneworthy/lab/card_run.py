@@ -19,10 +19,9 @@ from tuneworthy.core.card import CardAnswer, CardLook
 from tuneworthy.core.case import Case
 from tuneworthy.core.failure import Config, LabRow, LabSetup, RunFacts, Runs
 from tuneworthy.lab.card_tools import LabTools
-from tuneworthy.lab.cases import LabCase
+from tuneworthy.lab.cases import ASKED, SHOWN, LabCase
 from tuneworthy.lab.encode import clean_row
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, run_id
-from tuneworthy.lab.experiment import ASKED, SHOWN
 from tuneworthy.metrics import scorer
 
 

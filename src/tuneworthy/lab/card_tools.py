@@ -12,8 +12,7 @@ from tuneworthy.core.card import CardAnswer, Passage, Sampling
 from tuneworthy.core.failure import LabRow, LabRows
 from tuneworthy.core.model import Limits, Prompt
 from tuneworthy.data.docs import Doc
-from tuneworthy.lab.cases import LabCase
-from tuneworthy.lab.experiment import ANSWER
+from tuneworthy.lab.cases import ANSWER, LabCase
 from tuneworthy.prompting.grammar import grammar
 
 GROUP = 8  # new rows of a look

@@ -12,8 +12,7 @@ from typing import Any
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import Config, RunFacts, Runs, Value
 from tuneworthy.lab import words
-from tuneworthy.lab.cases import NEW, LabCase
-from tuneworthy.lab.experiment import ANSWER, ASKED, HELD
+from tuneworthy.lab.cases import ANSWER, ASKED, HELD, NEW, LabCase
 from tuneworthy.lab.recordings import Recordings
 from tuneworthy.lab.shipped import SHIPPED, Records
 

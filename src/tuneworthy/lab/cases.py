@@ -26,6 +26,9 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 
 NEW = 40  # new rows that measure a run
+SHOWN, ASKED = 3, 4  # training rows whose tokens are shown; new rows that each look answers
+ANSWER = 64  # most tokens of an answer
+HELD = 16  # new rows whose loss each look reads
 ROWS_DRAWN = 360  # rows that a generated task is asked for
 
 

@@ -19,7 +19,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.failure import DEFAULTS, Config, LabRow, RunFacts, Runs
 from tuneworthy.core.model import Limits
 from tuneworthy.lab import facts
-from tuneworthy.lab.cases import LabCase
+from tuneworthy.lab.cases import ANSWER, ASKED, HELD, SHOWN, LabCase
 from tuneworthy.lab.encode import EncodedRow, encode, serving
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, StepBatches, run_id
 from tuneworthy.metrics import scorer
@@ -27,9 +27,6 @@ from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.prompting.grammar import grammar
 
 LOOKS = 8
-SHOWN, ASKED = 3, 4  # training rows whose tokens are shown; new rows that each look answers
-ANSWER = 64  # most tokens of an answer
-HELD = 16  # new rows whose loss each look reads
 
 
 def look_steps(total: int) -> list[int]:

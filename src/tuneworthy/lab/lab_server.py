@@ -17,7 +17,7 @@ from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.security import MOST_HEADERS
 from tuneworthy.lab.timed_protocol import TimedProtocol
 from tuneworthy.ledger import signals
-from tuneworthy.serve.http_server import StoppableServer
+from tuneworthy.serve.stoppable_server import StoppableServer
 
 SOCKETS = 64
 ENDS = 2  # seconds that streams get to end

@@ -22,9 +22,8 @@ from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.failure import LabRow
 from tuneworthy.core.model import Limits, Reply
 from tuneworthy.core.recipe import Recipe
-from tuneworthy.lab.cases import LabCase
+from tuneworthy.lab.cases import ANSWER, LabCase
 from tuneworthy.lab.events import SCHEMA, Emit, Event, RunStopped, write_record
-from tuneworthy.lab.experiment import ANSWER
 from tuneworthy.lab.play_setup import (
     FIRST_ARMS,
     FIRST_TASK,

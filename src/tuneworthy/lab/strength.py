@@ -16,8 +16,8 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.model import Limits
+from tuneworthy.lab.cases import ANSWER
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, write_record
-from tuneworthy.lab.experiment import ANSWER
 from tuneworthy.lab.play_run import Control, models_at
 from tuneworthy.lab.play_setup import SEED, TASKS, task_rows
 from tuneworthy.metrics import scorer

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import uvicorn
 
@@ -13,31 +12,9 @@ from tuneworthy.ledger import signals
 from tuneworthy.serve.http_app import make_app
 from tuneworthy.serve.served_models import ServedModels
 from tuneworthy.serve.service import Service
+from tuneworthy.serve.stoppable_server import StoppableServer
 
 LAST = 2  # seconds between the error replies of the last requests and the end
-
-
-class StoppableServer(uvicorn.Server):
-    """A server that stops at the signals of `ledger/signals.py`, as every command does.
-
-    `on_stop` is called once, before open connections get their time to end.
-    """
-
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_stop, self._told = on_stop, False
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `ledger/signals.py`."""
-        yield
-
-    async def on_tick(self, counter: int) -> bool:
-        """Return whether the server stops; begin to stop once a signal has come."""
-        if signals.requested_exit_code() is not None and not self._told:
-            self._told = self.should_exit = True
-            self._on_stop()
-        return await super().on_tick(counter)
 
 
 def run_server(

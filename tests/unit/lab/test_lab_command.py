@@ -155,3 +155,10 @@ def test_export_writes_the_site(tmp_path, monkeypatch, capsys):
     assert run(["lab", "--export", str(tmp_path / "site")]) == 0
     assert asked == [tmp_path / "site"]
     assert str(tmp_path / "site" / "index.html") in capsys.readouterr().out
+
+
+def test_it_starts_without_the_slow_packages():
+    code = "import sys, tuneworthy.lab.lab_server; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert "tuneworthy.lab.app" in loaded.split()
+    assert {"torch", "transformers", "scipy", "sklearn", "openai"}.isdisjoint(loaded.split())

@@ -13,10 +13,9 @@ from tuneworthy.lab.cases import all_cases
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.routes.shared import Here, site_of
 from tuneworthy.lab.settings import find_case
-from tuneworthy.report._pieces import TEMPLATES
 
 STATIC = Path(__file__).parents[1] / "static"
-REPORT, REPORT_STYLE = TEMPLATES.parent / "static", "report.css"
+REPORT, REPORT_STYLE = Path(__file__).parents[2] / "report" / "static", "report.css"
 """The style of the report, whose sections stand on the pages of a study."""
 TYPES = {
     ".css": "text/css; charset=utf-8",

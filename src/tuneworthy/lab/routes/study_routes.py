@@ -1,18 +1,20 @@
-"""Studies: list, pages, the path to a decision, what a running one tells. Reads only."""
+"""Studies: list, pages, the path to a decision, what a running one tells. Reads only.
+
+The parts of the report are slow to import: each handler imports them when a study is asked for.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse
 
-from tuneworthy.lab import study_pages as pages
 from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.routes.shared import Here, site_of
-from tuneworthy.lab.studies import StudyPlace, find_study
-from tuneworthy.lab.study_cases import Filter
-from tuneworthy.lab.study_run import live_run
+
+if TYPE_CHECKING:
+    from tuneworthy.lab.studies import StudyPlace
 
 ROUTES = APIRouter()
 
@@ -21,37 +23,51 @@ def _filter(
     show: Literal["all", "failures", "different"] = "all",
     cause: Annotated[str, Query(max_length=40)] = "",
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
-) -> Filter:
+) -> Any:
+    from tuneworthy.lab.study_cases import Filter
+
     return Filter(show, cause, page)
 
 
-Shown = Annotated[Filter, Depends(_filter)]
+Shown = Annotated[Any, Depends(_filter)]
 
 
 def _place(lab: Lab, key: str) -> StudyPlace:
+    from tuneworthy.lab.studies import find_study
+
     return find_study(lab.working, key)
 
 
 @ROUTES.get("/studies", response_class=HTMLResponse)
 def _studies(lab: Here) -> str:
-    return pages.studies_page(lab.working, site_of(lab))
+    from tuneworthy.lab.study_pages import studies_page
+
+    return studies_page(lab.working, site_of(lab))
 
 
 @ROUTES.get("/study/{key}/{tab}", response_class=HTMLResponse)
 def _study(lab: Here, key: str, tab: str, by: Shown) -> str:
-    return pages.study_page(_place(lab, key), tab, by, site_of(lab))
+    from tuneworthy.lab.study_pages import study_page
+
+    return study_page(_place(lab, key), tab, by, site_of(lab))
 
 
 @ROUTES.get("/study/{key}/case/{case}", response_class=HTMLResponse)
 def _case(lab: Here, key: str, case: str, by: Shown) -> str:
-    return pages.one_case(_place(lab, key), case, by, site_of(lab))
+    from tuneworthy.lab.study_pages import one_case
+
+    return one_case(_place(lab, key), case, by, site_of(lab))
 
 
 @ROUTES.get("/decide/{key}", response_class=HTMLResponse)
 def _decide(lab: Here, key: str, q: Annotated[str, Query(max_length=64)] = "") -> str:
-    return pages.decide_page(_place(lab, key), q, site_of(lab))
+    from tuneworthy.lab.study_pages import decide_page
+
+    return decide_page(_place(lab, key), q, site_of(lab))
 
 
 @ROUTES.get("/api/studies/{key}/run")
 def _run(lab: Here, key: str) -> dict[str, Any]:
+    from tuneworthy.lab.study_run import live_run
+
     return live_run(_place(lab, key))

@@ -35,7 +35,7 @@ from tuneworthy.data.locked import locked_observation
 from tuneworthy.data.looks import input_digests, look_observation
 from tuneworthy.data.recorded import answer_observations, recorded_answers
 from tuneworthy.data.sealed import scored_cases
-from tuneworthy.diagnose.diagnosis import diagnose_runs
+from tuneworthy.diagnose.diagnosis import diagnose_runs, without_unread_causes
 from tuneworthy.diagnose.remedies import with_minutes
 from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
 from tuneworthy.identity import add_minutes
@@ -56,7 +56,6 @@ from tuneworthy.session import UNLOCKED, Session, open_session, read
 from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
-NO_TIME_TO_DIAGNOSE = "the minutes have no room to read the matrix across (budget.minutes)"
 EXTRA_LEAST = 0.1  # share of the minutes kept for optional measurements
 EXTRA_SHARE = 0.25  # the largest share of the minutes for them under the stage rule
 Watch = Callable[[str, Any], None]
@@ -212,6 +211,8 @@ def _run(session: Session, watch: Watch | None) -> Study:
         _unlock(session)
     tell("audit", session.audit)
     planned = session.plan()
+    if session.minutes > session.task.budget.minutes:
+        planned = planned.with_diagnosis()
     tell("plan", planned)
     runs: list[Run] = []
     recipes = [Recipe() for _ in session.split.parts]
@@ -356,12 +357,7 @@ def _diagnosed(session: Session, planned: Plan, runs: Sequence[Run]) -> Diagnosi
     diagnosis = diagnose_runs(
         session.task, cases, runs, session.metric, session.split, session.loaded.everyone
     )
-    if (
-        diagnosis and planned.read == 0
-    ):  # without placebos every remedy that helps would count as a cause
-        return Diagnosis(arm=diagnosis.arm, n_fail=diagnosis.n_fail, n_pass=diagnosis.n_pass,
-                         doubts=diagnosis.doubts, because=NO_TIME_TO_DIAGNOSE)  # fmt: skip
-    return diagnosis
+    return diagnosis and without_unread_causes(diagnosis, planned.read)
 
 
 def _graded(session: Session) -> tuple[Grade, ...] | None:

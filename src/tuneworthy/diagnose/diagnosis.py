@@ -30,6 +30,8 @@ from tuneworthy.diagnose.rescore import passes, placebo_cases, rescore_intervent
 from tuneworthy.metrics import Metric
 from tuneworthy.stats import bounds
 
+NO_TIME_TO_DIAGNOSE = "the minutes have no room to read the matrix across (budget.minutes)"
+
 
 @dataclass(frozen=True)
 class AnswerColumn:
@@ -130,6 +132,17 @@ def diagnose_runs(
     agreements = consensus(task, cases, {n: c.answers for n, c in complete.items()},
                        {n: c.passed for n, c in complete.items()})  # fmt: skip
     return diagnosis.model_copy(update={"doubts": (*doubted, *agreements)})
+
+
+def without_unread_causes(diagnosis: Diagnosis, read: int | None) -> Diagnosis:
+    """Return the diagnosis, without its causes and effects if no case is read (`read` is 0).
+
+    No placebo ran then, and without placebos every remedy that helps would count as a cause.
+    """
+    if read != 0:
+        return diagnosis
+    return Diagnosis(arm=diagnosis.arm, n_fail=diagnosis.n_fail, n_pass=diagnosis.n_pass,
+                     doubts=diagnosis.doubts, because=NO_TIME_TO_DIAGNOSE)  # fmt: skip
 
 
 def _with_whole_arms(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tuneworthy.core.plan import LEAST_READ, NOT_READ
 from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import trains, variant_of
 from tuneworthy.core.split import Split
@@ -54,7 +55,7 @@ class _CutState:
     def read(self, most: int) -> Iterator[tuple[PlanLimits, tuple[str, ...]]]:
         text = f"what was wrong is read on at most {most} failed and {most} passed cases"
         if self.readable:
-            yield self.cut("read", text if most else "what was wrong is not read across", read=most)
+            yield self.cut("read", text if most else NOT_READ, read=most)
 
 
 def cuts(
@@ -76,7 +77,7 @@ def cuts(
     if any(spec.options.get("k", 0) > SHOWN for spec in arms):
         text = f"at most {SHOWN} examples in prompts whose examples differ by input"
         yield path.cut("examples", text, most_k=SHOWN)
-    yield from path.read(20)
+    yield from path.read(LEAST_READ)
     learnt = max((rows_of(spec, rows) for spec in training), default=0)
     while learnt > LEAST_LEARNT:
         learnt = max(LEAST_LEARNT, round(0.08 * learnt) * 10)

@@ -3,10 +3,12 @@
 import pytest
 from tests import studies
 
-from tuneworthy import results_folder as shelf
+from tuneworthy import results_folder
 from tuneworthy.cli._options import minutes
 from tuneworthy.core.errors import TaskError
-from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.core.plan import NO_ROOM, NOT_READ
+from tuneworthy.diagnose.diagnosis import NO_TIME_TO_DIAGNOSE
+from tuneworthy.session import Session
 from tuneworthy.study import RunOptions, run
 
 ARMS = ["majority", "zero_shot", "few_shot", "optimised_prompt"]
@@ -32,7 +34,27 @@ def test_a_study_goes_on_with_what_had_no_room_and_stays_one_look(tmp_path):
     before = {run.spec.name: run.answers for run in first.results.runs if run.answers}
     assert before.items() <= {r.spec.name: r.answers for r in more.results.runs}.items()
     assert run(task).results == more.results, "the minutes stay given"
-    assert shelf.recompute(more.folder).differs == ()
+    assert results_folder.recompute(more.folder).differs == ()
+
+
+def test_a_plan_without_room_to_diagnose_stays_so_until_there_are_more_minutes(
+    tmp_path, monkeypatch
+):
+    def slow(self):
+        return real(self).model_copy(update={"read": 0, "cuts": (NOT_READ,)})
+
+    real = Session._plan
+    monkeypatch.setattr(Session, "_plan", slow)
+    task = studies.write(tmp_path, arms=ARMS, budget={"minutes": 1e-5})
+    first = run(task)
+    assert first.results.evidence.diagnosis.because == NO_TIME_TO_DIAGNOSE
+    assert results_folder.recompute(first.folder).differs == ()
+    more = run(task, RunOptions(more=30.0))
+    assert more.results.evidence.diagnosis.because != NO_TIME_TO_DIAGNOSE
+    assert more.results.evidence.diagnosis.effects
+    assert NOT_READ not in more.results.plan.cuts
+    assert more.results.plan.with_diagnosis() == more.results.plan
+    assert results_folder.recompute(more.folder).differs == ()
 
 
 def test_bounds_of_the_first_part_paid_for_what_came_later(tmp_path):

@@ -20,3 +20,14 @@ def test_an_option_that_an_arm_does_not_have_is_named():
     with pytest.raises(TaskError, match="options of arm `few_shot`") as caught:
         specs(task([{"few_shot": {"k": "many"}}]))
     assert "few_shot.k" in caught.value.where
+
+
+def test_two_arms_of_one_name_are_refused():
+    with pytest.raises(TaskError, match="two arms have one name"):
+        specs(task(["few_shot", "few_shot"]))
+
+
+def test_the_present_system_has_the_tool_that_the_task_names():
+    given = Task(data=Data(file="rows.jsonl"), arms=["present"],
+                 present={"answers": "logged.jsonl", "tool": "tune"})  # fmt: skip
+    assert specs(given)[0].tool == "tune"

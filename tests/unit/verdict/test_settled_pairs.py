@@ -146,6 +146,13 @@ def test_what_is_said_of_a_settlement():
         assert part in text
 
 
+def test_a_settlement_without_skips_and_repeats_says_no_more():
+    settled = Settlement(look=1, inputs=80, differing=9, clicks=9, skipped=0, again=0, agreed=0)
+    text = settlement_sentence(settled)
+    assert "9 clicks" in text
+    assert not any(word in text for word in ("preference", "skipped", "twice"))
+
+
 def test_a_blocked_verdict_and_one_without_an_arm_open_nothing():
     found = scenes.evidence({"only": ("prompt", scenes.scores(50, 0.9, 1), {})})
     blocked = found.model_copy(update={"blocks": ("a leak was left in",)})

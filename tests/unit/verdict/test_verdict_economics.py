@@ -51,6 +51,25 @@ def test_the_chance_that_tuning_is_worth_more_turns_over_at_break_even():
     assert decide(wide, (), PRICED).economics["p_net_higher"] > verdict.economics["p_net_higher"]
 
 
+def test_an_arm_without_a_tool_has_no_known_costs():
+    shares = {"keep": ("keep", 0.5), "tuned": ("tune", 0.55), "hosted": ("bigger", 0.95)}
+    found = scenes.evidence(
+        {name: (tool, scenes.scores(400, share, 1), {}) for name, (tool, share) in shares.items()}
+    )
+    verdict = decide(changed(found, "hosted", tool=None), (), PRICED)
+    assert verdict.arm == "hosted"
+    assert "the tool of `hosted` is not given" in verdict.missing["/economics/break_even_per_month"]
+
+
+def test_under_the_motive_of_cost_the_rival_is_what_runs_today():
+    found = scenes.worked()[0]
+    versus = {
+        motive: decide(found, (), PRICED.model_copy(update={"motive": motive})).economics
+        for motive in ("quality", "cost")
+    }
+    assert versus["cost"]["break_even_per_month"] != versus["quality"]["break_even_per_month"]
+
+
 @pytest.mark.parametrize(
     ("key", "field", "says"),
     [("requests_per_month", "cost_per_month", "economics.requests_per_month"),

@@ -622,3 +622,8 @@ def test_what_was_measured_and_not_compared_is_said_and_no_claim_covers_it():
     assert verdict.status == "firm"
     assert "no other compared arm can be better" in verdict.because
     assert "Measured and not compared: `few` (0.90)" in verdict.because
+
+
+def test_a_verdict_on_locked_rows_says_so():
+    found, policy = scenes.worked(locked=True)
+    assert "250 locked rows" in decide(found, (), policy).because

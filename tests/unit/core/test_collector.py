@@ -81,3 +81,13 @@ def test_what_lives_to_the_end_is_not_walked_again(said: str, frozen: bool):
         [sys.executable, "-c", last + said], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == str(frozen)
+
+
+def test_what_exists_after_the_first_kept_block_is_frozen(monkeypatch):
+    done = []
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: 0)
+    for name in ("collect", "freeze"):
+        monkeypatch.setattr(gc, name, lambda name=name: done.append(name))
+    with gc_paused(keep=True):
+        assert done == ["collect"]
+    assert done == ["collect", "freeze"]

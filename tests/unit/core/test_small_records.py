@@ -1,0 +1,33 @@
+"""What is shown on a terminal, a request of a log, and the exit code of a training folder."""
+
+import json
+
+import pytest
+
+from tuneworthy.core.escape import for_terminal
+from tuneworthy.core.failure import RunFacts
+from tuneworthy.core.logged import LoggedRequest
+from tuneworthy.core.run_report import OwnRunReport
+
+
+def test_json_for_a_terminal_holds_no_control_character_and_says_the_same():
+    value = {"text": "a\u009bb\u202ec"}
+    shown = for_terminal(json.dumps(value, ensure_ascii=False))
+    assert shown.isascii()
+    assert json.loads(shown) == value
+
+
+def test_a_logged_request_knows_nothing_that_the_log_does_not_give():
+    request = LoggedRequest(input="hello")
+    assert request.seconds is None
+    assert request.failed is False
+
+
+@pytest.mark.parametrize(
+    ("states", "code"), [((), 4), (("not measured",), 4), (("clean", "not measured"), 0),
+                         (("clean", "found"), 3)],
+)  # fmt: skip
+def test_the_exit_code_of_a_training_folder(states, code):
+    report = OwnRunReport(folder="out", trainer="TRL", facts=RunFacts())
+    findings = tuple(type("F", (), {"state": state})() for state in states)
+    assert report.model_copy(update={"findings": findings}).exit_code == code

@@ -27,6 +27,8 @@ class RunWorker:
         self._open, self._lock = open_runner, threading.Lock()
         self._process: Any = None
         self._pipe: Connection | None = None
+        self._sent = ""  # id of the last run whose order the process got
+        self._early: list[tuple[str, str]] = []  # pressed before the process got the order
 
     @property
     def pid(self) -> int | None:
@@ -37,7 +39,7 @@ class RunWorker:
         """Yield the messages of a run up to its last, ("over", …). Raises WorkerDied."""
         try:
             pipe = self._started()
-            self._send(("run", order))
+            self._send_order(order)
             while True:
                 message = pipe.recv()
                 yield message
@@ -47,9 +49,15 @@ class RunWorker:
             raise WorkerDied(self._how(error)) from None
 
     def control(self, action: str, run: str) -> None:
-        """Pass pause, resume or stop on; a run that is over ignores it."""
-        with suppress(OSError, ValueError):
-            self._send((action, run))
+        """Pass pause, resume or stop on; a run that is over ignores it.
+
+        What is pressed before the process has its order follows the order.
+        """
+        with suppress(OSError, ValueError), self._lock:
+            if run != self._sent:
+                self._early.append((action, run))
+            elif self._pipe is not None:
+                self._pipe.send((action, run))
 
     def kill(self) -> None:
         """End the process, whatever it does."""
@@ -71,10 +79,14 @@ class RunWorker:
         self._pipe = ours
         return ours
 
-    def _send(self, message: tuple[Any, ...]) -> None:
+    def _send_order(self, order: RunOrder) -> None:
         with self._lock:
-            if self._pipe is not None:
-                self._pipe.send(message)
+            assert self._pipe is not None  # just started
+            self._pipe.send(("run", order))
+            self._sent = order.id
+            for action, run in self._early:  # those of other runs are ignored there
+                self._pipe.send((action, run))
+            self._early.clear()
 
     def _how(self, error: Exception) -> str:
         process, self._pipe = self._process, None

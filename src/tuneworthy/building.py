@@ -50,7 +50,7 @@ from tuneworthy.measure.units import Runner
 from tuneworthy.models import weights_folder
 from tuneworthy.models.encoder import minilm
 from tuneworthy.models.local.hub import licence_of
-from tuneworthy.models.local.serving import build_commands
+from tuneworthy.models.local.serving import serving_commands
 from tuneworthy.results_folder import find_results, read_results, settled_key
 from tuneworthy.retrieval.vectors import encoder_here
 from tuneworthy.session import Session, open_session
@@ -344,7 +344,9 @@ class Building:
 
     def _commands(self, artefact: Artefact, folder: Path) -> tuple[str, ...]:
         whole = artefact.pack.every == 1
-        return build_commands(artefact.model, self._home, folder, artefact.forms, whole_base=whole)
+        return serving_commands(
+            artefact.model, self._home, folder, artefact.forms, whole_base=whole
+        )
 
     def _say(self, text: str) -> None:
         self.session.tell("say", text)

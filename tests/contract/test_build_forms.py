@@ -44,11 +44,11 @@ def test_a_form_declares_what_build_reads(name):
     assert form.FORM
     assert isinstance(form.NEEDED, bool)
     assert list(inspect.signature(form.applies).parameters) == ["artefact"]
-    for part in ("write", "engines"):
+    for part in ("write", "open_for_parity"):
         if hasattr(form, part):
             assert list(inspect.signature(getattr(form, part)).parameters) == ["parts", "draft"]
     if hasattr(form, "exact"):
-        assert hasattr(form, "engines"), "only what is asked again has log-probabilities"
+        assert hasattr(form, "open_for_parity"), "only what is asked again has log-probabilities"
 
 
 @pytest.mark.parametrize("kind", sorted(PACKS))

@@ -14,11 +14,6 @@ from tuneworthy.lab import words
 from tuneworthy.lab.cases import all_cases
 
 FAILURES = sorted(catalogue("failures"))
-PLANNED = {
-    "loss_on_prompt", "other_template", "rows_cut", "packed_rows", "narrow_rows_forget",
-    "refusals_overrepresented", "outdated_facts", "teacher_errors", "clean",
-}  # fmt: skip
-"""Causes that a case may name although their file may still be missing."""
 TEXTS = ("SLUG", "TITLE", "TASK", "STORY", "WIN", "HARMLESS")
 LOOKS = {"p_end", "length", "score", "valid", "ended"}
 NEEDS = {"log", "adapter", "data", "tokenizer"}
@@ -46,7 +41,7 @@ def test_a_file_defines_what_it_must(name):
     assert set(module.NEEDS) <= NEEDS
     assert len(module.CAUSES) == len(set(module.CAUSES)) == 5
     assert name in module.CAUSES
-    assert set(module.CAUSES) <= set(FAILURES) | PLANNED
+    assert set(module.CAUSES) <= set(FAILURES)
     assert len(module.MEASURES) == len(set(module.MEASURES)) == 5
     assert module.PROOF in module.MEASURES
     named = {*words.MEASURES, *words.OTHER}

@@ -8,7 +8,7 @@ A module defines
     write(parts, draft) -> notes       writes its files below `draft`
     cannot(parts) -> str               (optional) why it can't be written here, and what can, or ""
     size(parts) -> int                 (optional) about the bytes it will take, for `--dry-run`
-    engines(parts, draft)              (optional) yields (name, Engine | why not) of each written
+    open_for_parity(parts, draft)      (optional) yields (name, Engine | why not) of each written
                                        file, opened one after the other in what will serve it
     exact(parts) -> bool               (optional) its weights are not rounded, so log-probabilities
                                        must be those of the evaluated model

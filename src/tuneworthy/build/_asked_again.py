@@ -47,7 +47,7 @@ class _Asker:
     def all(self, forms: Sequence[Any]) -> list[FormParity]:
         found = [self._opened()]
         for form in forms:
-            if hasattr(form, "engines"):
+            if hasattr(form, "open_for_parity"):
                 found += self._form(form)
         return found
 
@@ -65,7 +65,7 @@ class _Asker:
         found: list[FormParity] = []
         room = max(self.reference.counts, default=0) + self.reference.max_tokens
         try:
-            for name, engine in form.engines(replace(self.parts, room=room), self.draft):
+            for name, engine in form.open_for_parity(replace(self.parts, room=room), self.draft):
                 self.arm.runner.check()
                 self.parts.say(f"asking {name} {len(self.cases)} cases again")
                 if isinstance(engine, str):

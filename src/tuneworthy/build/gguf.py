@@ -51,7 +51,7 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
     return notes
 
 
-def engines(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
+def open_for_parity(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
     """Yield each file in llama.cpp, or why it can't be asked here."""
     from tuneworthy.models.local.llama_cpp import LlamaCpp, missing
     from tuneworthy.training.gguf_file import KINDS

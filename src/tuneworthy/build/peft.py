@@ -54,8 +54,8 @@ def exact(parts: Parts) -> bool:
     return parts.artefact.pack.adapter
 
 
-def engines(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
-    """Yield the folder in plain transformers and peft."""
+def open_for_parity(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
+    """Yield the written adapter, opened with transformers and peft, or why it cannot be."""
     from tuneworthy.models.local.exported import PlainEngine
 
     assert parts.weights is not None
@@ -66,7 +66,7 @@ def engines(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
 
 
 def _base_name(parts: Parts) -> str:
-    """Return the base's name on the hub, or as the task names it: no path of this machine."""
+    """Return the base's name on the hub, or its folder as task.yaml names it."""
     kind, _, rest = parts.artefact.model.partition(":")
     local = rest.startswith((".", "/", "~"))
     return parts.artefact.model if kind != "hf" else rest if local else rest.partition("@")[0]

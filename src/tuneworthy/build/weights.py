@@ -44,8 +44,8 @@ def exact(parts: Parts) -> bool:
     return parts.artefact.pack.weights
 
 
-def engines(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
-    """Yield the folder in plain transformers."""
+def open_for_parity(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
+    """Yield the written weights, opened with plain transformers."""
     from tuneworthy.models.local.exported import PlainEngine
 
     yield FORM, PlainEngine(draft / FORM, precision=parts.base.fingerprint["precision"])

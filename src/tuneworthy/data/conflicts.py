@@ -11,7 +11,7 @@ from tuneworthy.core.record import canonical
 from tuneworthy.data.copies import full_text, normalised_text
 from tuneworthy.data.load import Loaded
 
-_ALIKE = 0.3  # two free texts contradict each other below this word overlap (F1)
+_MIN_ANSWER_OVERLAP = 0.3  # two free texts contradict each other below this word overlap (F1)
 
 
 def contradictory_ids(loaded: Loaded) -> list[list[str]]:
@@ -41,7 +41,7 @@ def contradicts(one: Case, other: Case, text: bool) -> bool:
     mine, theirs = ({_form(t) for t in (c.output, *c.accepted)} for c in (one, other))
     if _form(one.output) in theirs or _form(other.output) in mine:
         return False
-    return not text or _overlap(one.output, other.output) < _ALIKE
+    return not text or _overlap(one.output, other.output) < _MIN_ANSWER_OVERLAP
 
 
 def _form(text: str) -> str:

@@ -20,7 +20,7 @@ from tuneworthy.core.causes import BaseOutcomes, Cause, Intervention, Remedy, Un
 from tuneworthy.diagnose.effects import LEVEL, decided_cases, interval
 from tuneworthy.diagnose.relations import QUARTER, Pair
 
-REPAIRS: dict[Remedy, Cause] = {"retrieval": "knowledge"}
+CAUSE_OF_REMEDY: dict[Remedy, Cause] = {"retrieval": "knowledge"}
 
 Cases = frozenset[str]
 
@@ -72,7 +72,7 @@ def remedies_by_cause(base: BaseOutcomes, pairs: Sequence[Pair]) -> list[RemedyS
     """
     by_cause: dict[Cause, RemedyStep] = {}
     for tried, effect in pairs:
-        cause = REPAIRS.get(effect.remedy, effect.remedy)
+        cause = CAUSE_OF_REMEDY.get(effect.remedy, effect.remedy)
         new = RemedyStep(
             cause,
             decided_cases(base, tried),

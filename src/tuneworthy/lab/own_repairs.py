@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tuneworthy.core.failure import LabSetup, RunFacts
 from tuneworthy.lab.cases import LabCase
 
-REPAIRS: Mapping[str, str] = {
+REPAIR_ADVICE: Mapping[str, str] = {
     "rate_too_high": "train again from the base with a learning_rate ten times lower",
     "rate_too_low": "train again with a learning_rate ten times higher, or for more steps; check"
     " that the adapter's weights are in the optimizer",
@@ -45,9 +45,9 @@ REPAIRS: Mapping[str, str] = {
 def repair_of(case: LabCase, facts: RunFacts = RunFacts()) -> str:
     """Return what to change in a user's run; for an unknown case, what repairs the lab's."""
     if case.name == "end_not_trained" and facts.cut_rows == 1:  # no row is left with its end
-        return REPAIRS["rows_cut"]
-    if case.name in REPAIRS:
-        return REPAIRS[case.name]
+        return REPAIR_ADVICE["rows_cut"]
+    if case.name in REPAIR_ADVICE:
+        return REPAIR_ADVICE[case.name]
     fixed, planted = case.module.fix(LabSetup({})).config, case.module.plant(LabSetup({})).config
     changed = [name for name in fixed if planted.get(name) != fixed[name]]
     return "; ".join(f"the lab repairs it by {name} = {fixed[name]}" for name in changed)

@@ -52,7 +52,7 @@ def open_experiments(emit: Emit) -> Runner:
     from tuneworthy.lab.play_run import run_play
     from tuneworthy.lab.play_setup import PLAY
     from tuneworthy.lab.run_case import LabRun, run_case
-    from tuneworthy.lab.strength import run_strength
+    from tuneworthy.lab.strength import stream_adapter_strength
     from tuneworthy.models import first_use, open_model
 
     emit({"kind": "log", "line": first_use(SPEC) or "Opening the embedded model."})
@@ -65,7 +65,7 @@ def open_experiments(emit: Emit) -> Runner:
             if order.config["does"] == PLAY:
                 run_play(order.config, order.seed, model, how)
             else:
-                run_strength(float(order.config["strength"] or 0), model, how)
+                stream_adapter_strength(float(order.config["strength"] or 0), model, how)
             return
         chosen = LabRun(case_of(order.case), order.config, order.seed, order.role)
         run_case(chosen, model, emit, order.folder, order.twin, control)

@@ -51,7 +51,7 @@ class Measured:
         }
 
 
-def measure(
+def answer_at_strength(
     strength: float, base: Any, how: tuple[Path, Emit, Control], told: Callable[[Measured], None]
 ) -> Measured:
     """Answer 20 new rows at one strength; call `told` with what is known after each group.
@@ -79,13 +79,15 @@ def measure(
     return known
 
 
-def run_strength(strength: float, base: Any, how: tuple[Path, Emit, Control]) -> None:
+def stream_adapter_strength(strength: float, base: Any, how: tuple[Path, Emit, Control]) -> None:
     """Measure one strength live; send begin, a stop after each group of answers, and the end."""
     emit = how[1]
     begun, state = time.perf_counter(), "done"
     emit({"kind": "begin", "schema": SCHEMA, "strength": strength, "rows": ROWS})
     try:
-        measure(strength, base, how, lambda known: emit({"kind": "stop", **known.plain()}))
+        answer_at_strength(
+            strength, base, how, lambda known: emit({"kind": "stop", **known.plain()})
+        )
     except RunStopped:
         state = "stopped"
     because = "stopped before all answers were whole" if state == "stopped" else None
@@ -100,7 +102,7 @@ def record_strength(
     how = (shared, lambda event: say(str(event.get("line", ""))), lambda: None)
     rows, stops = task_rows(TASK).new[:ROWS], []
     for strength in STOPS:
-        stops.append(measure(strength, base, how, lambda known: None).plain())
+        stops.append(answer_at_strength(strength, base, how, lambda known: None).plain())
         say(json.dumps(stops[-1]))
     begin = {"kind": "begin", "schema": SCHEMA, "task": TASK, "seed": SEED, "rows": ROWS,
              "model": base.spec, "input": rows[0].input, "gold": rows[0].output}  # fmt: skip

@@ -88,7 +88,7 @@ def stopped_now(steps: list[dict[str, Any]]) -> str:
 
 
 def _ladder(step: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each arm of the verdict so far; scores in per cent, None if not measured."""
+    """Return a row for each arm of the verdict so far; a score is [mean, low, high] from 0 to 1."""
     rows = []
     for arm in step.get("arms", ()):
         score = arm.get("score")

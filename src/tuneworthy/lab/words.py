@@ -168,7 +168,7 @@ OTHER: dict[str, Measure] = {
     "score_kept": _share("Right answers where the rule did not change"),
     "swap_agreement": _share("Verdicts that hold when the answers swap places"),
     "says_a": _share("Verdicts for the first place"),
-    "lead": _size("Lead of the verdict over the other, in nats", "nats"),
+    "lead": _size("Lead of the verdict over the other", ""),
     "same_tokens": _share("Tokens that the trained model would choose as well"),
     "same_answers": _share("Answers equal to those of the trained model"),
     "first_valid": _share("Answers that parse at the first look"),
@@ -192,34 +192,6 @@ CHARTS: dict[str, Chart] = {
     "swap_agreement": Chart("Verdicts that hold", "share", 1.0),
     "same_tokens": Chart("Same tokens as trained", "share", 1.0),
 }
-
-PLANNED: dict[str, str] = {
-    "rate_too_high": "The learning rate is too high, so the steps overshoot.",
-    "rate_too_low": "The learning rate is so low that the weights hardly move.",
-    "rank_too_low": "The adapter has too few parameters for what the rows say.",
-    "adapter_not_served": "The adapter was trained, but the base model is served.",
-    "too_many_epochs": "A few rows are read so often that the model learns them by heart.",
-    "test_rows_leaked": "Rows of the test set stand among the training rows.",
-    "wrong_labels": "Part of the training answers is wrong.",
-    "mixed_formats": "The training answers come in more than one format.",
-    "new_facts_forget": "New facts are learnt at the price of facts known before.",
-    "loss_on_prompt": "The loss lies on the question instead of the answer.",
-    "other_template": "The model is served with another chat template than in training.",
-    "end_not_trained": "The end-of-turn token never carries loss.",
-    "rows_cut": "Long rows are cut before their end.",
-    "packed_rows": "Rows are packed together, and each attends to its neighbour.",
-    "narrow_rows_forget": "Narrow rows and a free training of weights wipe out other skills.",
-    "refusals_overrepresented": "Refusals are far commoner in the training rows than in use.",
-    "outdated_facts": "The training rows state facts that have changed since.",
-    "teacher_errors": "A teacher model wrote the rows, and its errors were kept.",
-    "constrained_too_early": "The schema binds the answer before the model has thought.",
-    "stale_passage": "The retrieved passages are too few or out of date.",
-    "distractor_passage": "A similar but wrong passage is retrieved, and the answer copies it.",
-    "high_temperature": "The sampling temperature is too high for a strict format.",
-    "judge_order": "The judge prefers an answer for its place and not for its content.",
-    "rounded_merge": "The merge rounds the adapter's change away.",
-}
-"""Words of a cause whose file does not exist yet."""
 
 CLEAN_CAUSE = "none"
 CLEAN_WORDS = "Nothing: this is a clean run."
@@ -246,10 +218,10 @@ def chart(key: str) -> Chart:
 
 
 def cause(name: str) -> str:
-    """Return a cause in words: the first docstring line of its file, else the planned words."""
+    """Return a cause in words: the first docstring line of its file."""
     if name == CLEAN_CAUSE:
         return CLEAN_WORDS
-    return catalogue("failures").get(name) or PLANNED.get(name) or f"{_spaced(name)}."
+    return catalogue("failures").get(name) or f"{_spaced(name)}."
 
 
 def _spaced(key: str) -> str:

@@ -48,7 +48,7 @@ def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscor
         return Score(value=0, why=str(error))
     if bad := [pattern for pattern in chosen.forbid if matches(tree, pattern)]:
         return Score(value=0, why=f"has what is forbidden: {', '.join(bad)}")
-    lacking = min((_lacking(right, tree) for right in rights), key=_share)
+    lacking = min((_matched_definitions(right, tree) for right in rights), key=_share)
     demands = [*lacking.values(), *(matches(tree, pattern) for pattern in chosen.require)]
     failed = [name for name, met in lacking.items() if not met]
     failed += [pattern for pattern in chosen.require if not matches(tree, pattern)]
@@ -67,7 +67,7 @@ def _tree(text: str) -> ast.Module | None:
         return None
 
 
-def _lacking(right: ast.Module, said: ast.Module) -> dict[str, bool]:
+def _matched_definitions(right: ast.Module, said: ast.Module) -> dict[str, bool]:
     """Return {definition of the right answer: whether the answer has it with these parameters}."""
     own = definitions(said)
     return {f"{name}({', '.join(arguments)})": own.get(name) == arguments

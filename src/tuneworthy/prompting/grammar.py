@@ -39,7 +39,7 @@ def grammar(task: Task, answers: Sequence[str] = ()) -> Grammar | None:
 
 
 def _spaced(answers: Sequence[str]) -> bool:
-    """Return whether more answers are written with spaces than without."""
+    """Return whether most JSON answers put a space after `,` and `:`."""
     counts = [0, 0]
     for text in answers:
         try:

@@ -13,7 +13,7 @@ from typing import Any
 
 FILE = Path(__file__).parent / "static" / "cause_rates.json"
 SIZES = (8, 20, 40, 60)
-_OF = ("first", "likely")
+_HIT_KEYS = ("first", "likely")
 
 
 def published(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def published(told: Mapping[str, Any]) -> dict[str, Any]:
     """
     by_size = {size: told[f"{size} failures, as it is"] for size in SIZES}
     sizes = [
-        {"failures": size, **{key: own["all"][key] for key in _OF}, "false": own["false"]}
+        {"failures": size, **{key: own["all"][key] for key in _HIT_KEYS}, "false": own["false"]}
         for size, own in by_size.items()
     ]
     causes = by_size[SIZES[-1]]["causes"]

@@ -84,7 +84,7 @@ def _score(arm: ArmResult | None) -> str:
 
 
 def _lines(runs: Sequence[Run]) -> list[str]:
-    """Return lines on agreement, learning curve, pairs, spend and prompt lengths over all fits."""
+    """Return lines on a student: agreement with its teacher, pairs kept, cost, prompt lengths."""
     told = [run.trace["distilled"] for run in runs if run.trace]
     lines = [_agreement(told)]
     if len(told[0]["curve"]) > 1:

@@ -1,4 +1,4 @@
-"""The address to listen on and the token to ask for. Imports nothing heavy."""
+"""Open the listening socket and read the access token. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from tuneworthy.models.local.serving import build_commands
+from tuneworthy.models.local.serving import serving_commands
 from tuneworthy.serve.served_models import ServedModels
 from tuneworthy.serve.served_versions import Version
 
@@ -54,7 +54,7 @@ def production_lines(versions: Sequence[Version]) -> list[str]:
     for version in versions:
         one = version.artefact
         whole = one.pack.every == 1
-        _, *others = build_commands(
+        _, *others = serving_commands(
             one.model, version.home, version.folder, one.forms, whole_base=whole
         )
         lines += [f"  {version.name}", *(f"    {command}" for command in others)] if others else []

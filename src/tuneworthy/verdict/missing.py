@@ -26,7 +26,7 @@ NEXT = {
 }
 
 
-ECONOMICS = {
+REASONS_FOR_MISSING_COSTS = {
     "requests_per_month": "set economics.requests_per_month",
     "value_of_correct": "set economics.value_of_correct",
     "expires": "no announced end is known of the model that it stands on",
@@ -76,7 +76,7 @@ def _reason(
         own = plain["changes"]["arms"][path[2]]["missing"]
         return own.get(str(path[3])) or CHANGES.get(last, "it was not recorded")
     if top == "economics":
-        return ECONOMICS.get(last, _WHOLE["economics"])
+        return REASONS_FOR_MISSING_COSTS.get(last, _WHOLE["economics"])
     return _WHOLE.get(str(top), "not measured")
 
 

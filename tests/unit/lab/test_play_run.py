@@ -10,7 +10,7 @@ from tuneworthy.lab import play_run
 from tuneworthy.lab.events import RunStopped
 from tuneworthy.lab.play_run import Play, run_play
 from tuneworthy.lab.play_setup import Arm, play_config, task_rows
-from tuneworthy.lab.strength import ROWS, STOPS, record_strength, run_strength
+from tuneworthy.lab.strength import ROWS, STOPS, record_strength, stream_adapter_strength
 
 pytestmark = pytest.mark.full
 TICKETS, RULES = "support_tickets", "policy_faq"
@@ -155,7 +155,7 @@ def test_it_stops_between_two_tokens_and_while_the_adapter_is_trained(base, tmp_
 
 def test_a_strength_is_measured_on_twenty_rows_group_by_group(base, tmp_path, tuned):
     events = []
-    run_strength(0.5, base, (tmp_path, events.append, lambda: None))
+    stream_adapter_strength(0.5, base, (tmp_path, events.append, lambda: None))
     stops = [event for event in events if event["kind"] == "stop"]
     assert [stop["answers"] for stop in stops] == [10, ROWS]
     assert events[-1]["state"] == "done"

@@ -32,7 +32,7 @@ def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
     return shlex.join([*words, "--lora-modules", f"{safe}={adapter.resolve()}"])
 
 
-def build_commands(
+def serving_commands(
     spec: str, home: Path, folder: Path, forms: Sequence[str], *, whole_base: bool = True
 ) -> tuple[str, ...]:
     """Return the recommended commands that serve an artefact folder, one a way.

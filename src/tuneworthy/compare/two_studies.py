@@ -38,7 +38,7 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
             fix="compare studies of the same rows, or give rows ids of their own",
             kept="both studies, unchanged",
         )
-    old, new = _scores(first, apart), _scores(second, apart)
+    old, new = scores_by_arm(first, apart), scores_by_arm(second, apart)
     names = sorted(set(old) & set(new))
     wanted = [(name, name) for name in names]
     named = (first.verdict.arm or "", second.verdict.arm or "")
@@ -115,7 +115,8 @@ def _scored_by(task: Task) -> dict[str, Any]:
             "pass_at": success.passes_from}  # fmt: skip
 
 
-def _scores(results: Results, without: frozenset[str]) -> dict[str, dict[str, float]]:
+def scores_by_arm(results: Results, without: frozenset[str]) -> dict[str, dict[str, float]]:
+    """Return {arm: {case id: score of 0 to 1}} of the seeds that count; an unscored case is 0."""
     table: dict[str, dict[str, float]] = {}
     best = {arm.name: arm.seed for arm in results.evidence.arms}
     for run in results.runs:

@@ -19,6 +19,7 @@ from tuneworthy.lab.blind_runs import BlindRun, BlindRuns
 from tuneworthy.lab.event_log import EventLog
 from tuneworthy.lab.jobs import Jobs
 from tuneworthy.lab.lab_folder import is_id, make_lab_folder
+from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.run_process import OpenRunner, open_experiments
@@ -39,6 +40,7 @@ class Lab:
     jobs: Jobs | None
     lock: WriterLock | None
     say: Callable[[str], None] = lambda line: None
+    own: OwnFolders = field(default_factory=OwnFolders)
     closing: bool = False
     _said: dict[str, float] = field(default_factory=dict)
 
@@ -98,10 +100,12 @@ def open_lab(
     access: Access | None = None,
     open_runner: OpenRunner = open_experiments,
     say: Callable[[str], None] = lambda line: None,
+    own: OwnFolders | None = None,
 ) -> Lab:
     """Open the lab of a working folder for an address; see `Lab` for what a second one may do.
 
-    Raises SecurityError for links in its folder, StoreError where nothing can be written.
+    `own` are the training folders that it may check. Raises SecurityError for links in its folder,
+    StoreError where nothing can be written.
     """
     folder = make_lab_folder(working)
     host, port = where
@@ -117,7 +121,8 @@ def open_lab(
         if is_loopback(host):
             keep_access(folder, access)
         jobs = Jobs(folder, records, open_runner)
-    return Lab(folder, records, BlindRuns(folder / "blind.jsonl"), access, jobs, lock, say)
+    blind = BlindRuns(folder / "blind.jsonl")
+    return Lab(folder, records, blind, access, jobs, lock, say, own or OwnFolders())
 
 
 def take_lock(folder: Path) -> WriterLock | None:

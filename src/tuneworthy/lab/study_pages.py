@@ -28,6 +28,7 @@ from tuneworthy.lab.study_cases import (
     matrix_of,
     matrix_page,
 )
+from tuneworthy.lab.study_compare import SIDES, Asked, comparison
 from tuneworthy.lab.study_decide import screen_of, screens
 from tuneworthy.lab.study_run import frozen_plan, live_run, state_of
 from tuneworthy.report import _words as words
@@ -69,6 +70,15 @@ KEYS = (
 def studies_page(working: Path, site: Site) -> str:
     """Return the list of the studies of a folder."""
     return _render("studies.html.j2", site, studies=facts.listed(working), keys=KEYS[3:])
+
+
+def compare_page(working: Path, asked: Asked, site: Site) -> tuple[int, str]:
+    """Return the page of two studies with its status: 200, or why they can't be compared."""
+    shown = comparison(working, asked)
+    problem = shown["problem"]
+    text = _render("compare.html.j2", site, sides=SIDES, keys=KEYS[3:],
+                   rows=facts.listed(working), **shown)  # fmt: skip
+    return (problem.status if problem else 200), text
 
 
 def study_page(place: StudyPlace, tab: str, by: Filter, site: Site) -> str:

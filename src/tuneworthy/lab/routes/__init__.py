@@ -5,6 +5,7 @@ from __future__ import annotations
 from tuneworthy.lab.routes import (
     blind_routes,
     case_routes,
+    check_routes,
     page_routes,
     play_routes,
     run_routes,
@@ -12,4 +13,4 @@ from tuneworthy.lab.routes import (
 )
 
 ROUTERS = (page_routes.ROUTES, case_routes.ROUTES, run_routes.ROUTES, blind_routes.ROUTES,
-           play_routes.ROUTES, study_routes.ROUTES)  # fmt: skip
+           play_routes.ROUTES, check_routes.ROUTES, study_routes.ROUTES)  # fmt: skip

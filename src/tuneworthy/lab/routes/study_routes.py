@@ -45,6 +45,21 @@ def _studies(lab: Here) -> str:
     return studies_page(lab.working, site_of(lab))
 
 
+@ROUTES.get("/compare")
+def _compare(
+    lab: Here,
+    a: Annotated[str, Query(max_length=64)] = "",
+    b: Annotated[str, Query(max_length=64)] = "",
+    pair: Annotated[int, Query(ge=0, le=1000)] = 0,
+    side: Literal["all", "gained", "lost"] = "all",
+) -> HTMLResponse:
+    from tuneworthy.lab.study_compare import Asked
+    from tuneworthy.lab.study_pages import compare_page
+
+    status, text = compare_page(lab.working, Asked(a, b, pair, side), site_of(lab))
+    return HTMLResponse(text, status)
+
+
 @ROUTES.get("/study/{key}/{tab}", response_class=HTMLResponse)
 def _study(lab: Here, key: str, tab: str, by: Shown) -> str:
     from tuneworthy.lab.study_pages import study_page

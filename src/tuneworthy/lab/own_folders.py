@@ -108,8 +108,10 @@ def own_folders(
         if file is not None and not file.exists():
             raise TaskError("no such file", where=option, got=str(file),
                             fix="name what the runs learnt from", kept="")  # fmt: skip
-    found = {path.resolve(): path for path in reversed(named)}
-    folders = [OwnFolder(digest(str(path), 16), found[path], path) for path in reversed(found)]
+    found: dict[Path, Path] = {}
+    for path in named:
+        found.setdefault(path.resolve(), path)
+    folders = [OwnFolder(digest(str(path), 16), given, path) for path, given in found.items()]
     return OwnFolders(tuple(folders), *(one.resolve() if one else None for one in
                                         (data, test, base)))  # fmt: skip
 
@@ -139,15 +141,15 @@ def shown(report: dict[str, Any]) -> dict[str, Any]:
         for why in one["reasons"]:
             reasons[why].append({"case": one["case"], "title": one["title"]})
     late = (NEEDS_ANSWERS, OF_A_CASE)
+    order = sorted(reasons, key=lambda why: (why in late, -len(reasons[why])))
     told = ("trainer", "logs", "adapter", "data", "test", "settings", "assumed", "not_read")
     return {
         **{name: report[name] for name in told},
         "found": by_state["found"],
         "clean": by_state["clean"],
-        "unmeasured": [{"why": why, "cases": reasons[why]}
-                       for why in sorted(reasons, key=lambda why: (why in late, -len(reasons[why])))],
+        "unmeasured": [{"why": why, "cases": reasons[why]} for why in order],
         "unmeasured_cases": len(by_state["not measured"]),
-    }  # fmt: skip
+    }
 
 
 def _still_there(folder: OwnFolder) -> None:

@@ -104,7 +104,6 @@ def test_the_rows_that_a_fault_concerns_are_told(tmp_path):
     [
         ("foreign", 422, "nothing in this folder is a training run's"),
         ("empty", 422, "the training folder is empty"),
-        ("half", 422, "nothing in this folder is a training run's"),
         ("gone", 404, "this folder is gone since the lab was launched"),
         ("file", 404, "this folder is gone since the lab was launched"),
         ("link", 403, "a link stands where the folder was"),
@@ -116,8 +115,6 @@ def test_a_folder_that_cannot_be_checked_is_named(tmp_path, made, status, says):
     if made == "foreign":
         (folder / "notes.md").write_text("of another tool")
         (folder / "weights.bin").write_bytes(b"\x80\x04")
-    if made == "half":
-        (folder / "trainer_state.json").write_text('{"log_history": [{"step": 1, "lo')
     listed = own_folders([folder])
     if made in ("gone", "file", "link"):
         folder.rmdir()
@@ -131,6 +128,17 @@ def test_a_folder_that_cannot_be_checked_is_named(tmp_path, made, status, says):
     assert caught.value.status == status
     assert caught.value.fix
     assert "--run" not in caught.value.where
+
+
+def test_half_a_folder_measures_nothing_and_names_the_broken_file(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "trainer_state.json").write_text('{"log_history": [{"step": 1, "lo')
+    listed = own_folders([folder])
+    told = listed.check(listed.folders[0].id)
+    assert (told["found"], told["clean"]) == ([], [])
+    assert told["unmeasured_cases"] == len(all_cases())
+    assert "no whole JSON" in told["logs"][0]["because"]
 
 
 def test_only_ids_of_the_launch_list_are_known(own, tmp_path):
@@ -234,4 +242,4 @@ def test_reasons_that_the_user_can_mend_come_first():
          "reasons": ["no rows"]},
     ], **dict.fromkeys(("trainer", "logs", "adapter", "data", "test", "settings", "assumed",
                         "not_read"))}  # fmt: skip
-    assert [each["why"] for each in shown(report)["unmeasured"]][0] == "no rows"
+    assert next(each["why"] for each in shown(report)["unmeasured"]) == "no rows"

@@ -23,6 +23,7 @@ from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.run_process import OpenRunner, open_experiments
+from tuneworthy.lab.study_settling import OpenSettling
 from tuneworthy.ledger.lock import WriterLock, acquire, holder
 from tuneworthy.serve.listening import is_loopback
 
@@ -41,6 +42,7 @@ class Lab:
     lock: WriterLock | None
     say: Callable[[str], None] = lambda line: None
     own: OwnFolders = field(default_factory=OwnFolders)
+    settling: OpenSettling = field(default_factory=OpenSettling)
     closing: bool = False
     _said: dict[str, float] = field(default_factory=dict)
 
@@ -88,6 +90,7 @@ class Lab:
     def close(self) -> None:
         """Stop the run that goes on, end the worker, give the folder free."""
         self.let_go()
+        self.settling.close()
         if self.jobs:
             self.jobs.close()
         if self.lock:

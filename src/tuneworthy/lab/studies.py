@@ -54,6 +54,11 @@ class StudyPlace:
         return self.home / "results" / self.name
 
     @property
+    def task_file(self) -> Path:
+        """Return the task file beside which it lies."""
+        return self.home / TASK
+
+    @property
     def finished(self) -> bool:
         """Return whether there are results."""
         return _is_plain(self.folder / FILE)

@@ -36,6 +36,7 @@ from tuneworthy.report._pieces import TEMPLATES, pieces, templates
 
 STYLE = "study.css"
 SCRIPTS = ("svg", "keys", "wire", "study")
+MORE_SCRIPTS = {"settle": ("settle",)}
 TABS = (
     ("task", "Task"),
     ("plan", "Plan"),
@@ -189,7 +190,8 @@ def _study(
 
 def _render(name: str, site: Site, **values: Any) -> str:
     page = _templates().get_template(name)
-    return page.render(site=site, here="Studies", scripts=SCRIPTS, data=(), style=STYLE, **values)
+    scripts = (*SCRIPTS, *MORE_SCRIPTS.get(values.get("tab", ""), ()))
+    return page.render(site=site, here="Studies", scripts=scripts, data=(), style=STYLE, **values)
 
 
 @lru_cache(maxsize=1)

@@ -39,6 +39,10 @@ ROUTES = {
     ("GET", "/api/studies/{key}/run"),
     ("GET", "/check"),
     ("GET", "/compare"),
+    ("GET", "/api/studies/{key}/settle"),
+    ("POST", "/api/studies/{key}/settle/open"),
+    ("POST", "/api/studies/{key}/settle/vote"),
+    ("POST", "/api/studies/{key}/settle/finish"),
     ("POST", "/api/check"),
     ("GET", "/playground"),
     ("POST", "/api/play"),
@@ -78,6 +82,7 @@ def listed(routes):
 
 def nothing_happened(lab):
     assert lab.jobs._jobs == {}
+    assert lab.settling._process is None
     assert not (lab.folder / "blind.jsonl").exists()
 
 
@@ -413,6 +418,9 @@ def test_a60_to_a68_text_of_a_request_stays_text(browser, lab, said):
             (f"/api/cases/{SLUG}/cite", {"measure": text}),
             ("/api/runs", {"case": SLUG, text: 1}),
             ("/api/check", {"folder": text}),
+            (f"/api/studies/{ID}/settle/vote", {"pair": text, "choice": "left"}),
+            (f"/api/studies/{ID}/settle/vote", {"pair": ID, "choice": text}),
+            (f"/api/studies/{ID}/settle/open", {text: 1}),
             ("/api/check", {"folder": "0" * 16, text: 1}),
         ]
         for path, body in bodies:

@@ -9,8 +9,17 @@ from tuneworthy.lab.routes import (
     page_routes,
     play_routes,
     run_routes,
+    settle_routes,
     study_routes,
 )
 
-ROUTERS = (page_routes.ROUTES, case_routes.ROUTES, run_routes.ROUTES, blind_routes.ROUTES,
-           play_routes.ROUTES, check_routes.ROUTES, study_routes.ROUTES)  # fmt: skip
+ROUTERS = (
+    page_routes.ROUTES,
+    case_routes.ROUTES,
+    run_routes.ROUTES,
+    blind_routes.ROUTES,
+    play_routes.ROUTES,
+    check_routes.ROUTES,
+    study_routes.ROUTES,
+    settle_routes.ROUTES,
+)

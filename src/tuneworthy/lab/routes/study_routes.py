@@ -32,7 +32,8 @@ def _filter(
 Shown = Annotated[Any, Depends(_filter)]
 
 
-def _place(lab: Lab, key: str) -> StudyPlace:
+def place_of(lab: Lab, key: str) -> StudyPlace:
+    """Return the study of an id. Raises Problem (404)."""
     from tuneworthy.lab.studies import find_study
 
     return find_study(lab.working, key)
@@ -64,25 +65,25 @@ def _compare(
 def _study(lab: Here, key: str, tab: str, by: Shown) -> str:
     from tuneworthy.lab.study_pages import study_page
 
-    return study_page(_place(lab, key), tab, by, site_of(lab))
+    return study_page(place_of(lab, key), tab, by, site_of(lab))
 
 
 @ROUTES.get("/study/{key}/case/{case}", response_class=HTMLResponse)
 def _case(lab: Here, key: str, case: str, by: Shown) -> str:
     from tuneworthy.lab.study_pages import one_case
 
-    return one_case(_place(lab, key), case, by, site_of(lab))
+    return one_case(place_of(lab, key), case, by, site_of(lab))
 
 
 @ROUTES.get("/decide/{key}", response_class=HTMLResponse)
 def _decide(lab: Here, key: str, q: Annotated[str, Query(max_length=64)] = "") -> str:
     from tuneworthy.lab.study_pages import decide_page
 
-    return decide_page(_place(lab, key), q, site_of(lab))
+    return decide_page(place_of(lab, key), q, site_of(lab))
 
 
 @ROUTES.get("/api/studies/{key}/run")
 def _run(lab: Here, key: str) -> dict[str, Any]:
     from tuneworthy.lab.study_run import live_run
 
-    return live_run(_place(lab, key))
+    return live_run(place_of(lab, key))

@@ -16,6 +16,7 @@ from tuneworthy.core.errors import StoreError
 from tuneworthy.core.escape import visible
 from tuneworthy.lab.access import Access, keep_access, last_access
 from tuneworthy.lab.blind_runs import BlindRun, BlindRuns
+from tuneworthy.lab.budget_stops import BudgetStops
 from tuneworthy.lab.event_log import EventLog
 from tuneworthy.lab.jobs import Jobs
 from tuneworthy.lab.lab_folder import is_id, make_lab_folder
@@ -43,6 +44,7 @@ class Lab:
     say: Callable[[str], None] = lambda line: None
     own: OwnFolders = field(default_factory=OwnFolders)
     settling: OpenSettling = field(default_factory=OpenSettling)
+    budgets: BudgetStops = field(default_factory=BudgetStops)
     closing: bool = False
     _said: dict[str, float] = field(default_factory=dict)
 

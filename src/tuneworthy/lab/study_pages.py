@@ -36,7 +36,7 @@ from tuneworthy.report._pieces import TEMPLATES, pieces, templates
 
 STYLE = "study.css"
 SCRIPTS = ("svg", "keys", "wire", "study")
-MORE_SCRIPTS = {"settle": ("settle",)}
+MORE_SCRIPTS = {"plan": ("budget",), "settle": ("settle",)}
 TABS = (
     ("task", "Task"),
     ("plan", "Plan"),

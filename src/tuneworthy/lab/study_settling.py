@@ -141,7 +141,7 @@ class OpenSettling:
                     self._states[key] = _told(state)
                     self._changed.notify_all()
         with self._changed:
-            if self._goes_on(key):
+            if self._goes_on(key) and process is self._process:  # else it was opened again since
                 problem = Problem(500, "settling ended before its time", got=how_it_ended(process),
                                   fix="press Start: it goes on where it stopped",
                                   kept="every vote")  # fmt: skip

@@ -39,6 +39,8 @@ ROUTES = {
     ("GET", "/api/studies/{key}/run"),
     ("GET", "/check"),
     ("GET", "/compare"),
+    ("GET", "/api/studies/{key}/budget"),
+    ("POST", "/api/studies/{key}/budget"),
     ("GET", "/api/studies/{key}/settle"),
     ("POST", "/api/studies/{key}/settle/open"),
     ("POST", "/api/studies/{key}/settle/vote"),
@@ -421,6 +423,7 @@ def test_a60_to_a68_text_of_a_request_stays_text(browser, lab, said):
             (f"/api/studies/{ID}/settle/vote", {"pair": text, "choice": "left"}),
             (f"/api/studies/{ID}/settle/vote", {"pair": ID, "choice": text}),
             (f"/api/studies/{ID}/settle/open", {text: 1}),
+            (f"/api/studies/{ID}/budget", {text: 1}),
             ("/api/check", {"folder": "0" * 16, text: 1}),
         ]
         for path, body in bodies:

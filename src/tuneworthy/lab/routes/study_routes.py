@@ -1,4 +1,4 @@
-"""Studies: list, pages, the path to a decision, what a running one tells. Reads only.
+"""Studies: list, pages, the path to a decision, what a running one tells, other budgets.
 
 The parts of the report are slow to import: each handler imports them when a study is asked for.
 """
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse
 
 from tuneworthy.lab.open_lab import Lab
-from tuneworthy.lab.routes.shared import Here, site_of
+from tuneworthy.lab.routes.shared import Here, NoFields, site_of
 
 if TYPE_CHECKING:
     from tuneworthy.lab.studies import StudyPlace
@@ -87,3 +87,14 @@ def _run(lab: Here, key: str) -> dict[str, Any]:
     from tuneworthy.lab.study_run import live_run
 
     return live_run(place_of(lab, key))
+
+
+@ROUTES.get("/api/studies/{key}/budget")
+def _known_stops(lab: Here, key: str) -> dict[str, Any]:
+    return {"known": lab.budgets.known(place_of(lab, key))}
+
+
+@ROUTES.post("/api/studies/{key}/budget")
+def _stops(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
+    lab.running()  # refuses in a lab that reads only
+    return {"known": lab.budgets.work_out(place_of(lab, key))}

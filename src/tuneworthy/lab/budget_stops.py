@@ -83,7 +83,7 @@ def stops_of(path: Path, name: str) -> Stops:
 
         enough = at(PLENTY)
         needed = ceil(_whole(enough))
-        wanted = sorted(_wanted(own, needed))
+        wanted = sorted(set(_wanted(own, needed)))
         return {
             "own": own,
             "enough": needed,

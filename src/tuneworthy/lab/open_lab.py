@@ -22,7 +22,7 @@ from tuneworthy.lab.jobs import Jobs
 from tuneworthy.lab.lab_folder import is_id, make_lab_folder
 from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.record_store import RecordStore
+from tuneworthy.lab.record_store import PACKAGE, RecordStore
 from tuneworthy.lab.run_process import OpenRunner, open_experiments
 from tuneworthy.lab.study_settling import OpenSettling
 from tuneworthy.ledger.lock import WriterLock, acquire, holder
@@ -120,7 +120,7 @@ def open_lab(
         access = (
             Access(port, host, kept.secret) if kept and is_loopback(host) else Access(port, host)
         )
-    records = RecordStore(folder / "records")
+    records = RecordStore(PACKAGE, folder / "records")
     jobs = None
     if lock is not None:
         if is_loopback(host):

@@ -19,8 +19,9 @@ from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.play_setup import page_data
+from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.recordings import Recordings
-from tuneworthy.lab.shipped import SHIPPED, Records, recorded_play, recorded_strength
+from tuneworthy.lab.shipped import SHIPPED, recorded_play, recorded_strength
 
 HERE = Path(__file__).parent
 HERO = "never-stops"  # the case that the home page plays, if it is recorded
@@ -65,7 +66,7 @@ class Site:
     token: str = ""
     """Sent back with every POST, so that no other page can send one."""
 
-    records: Records = SHIPPED
+    records: RecordStore = SHIPPED
     """Where recorded runs are found: those of the package, or the user's as well."""
 
     policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:"

@@ -32,18 +32,23 @@ SIDES: tuple[tuple[Side, str], ...] = (
 
 @dataclass(frozen=True)
 class Asked:
-    """What a page of two studies shows: their ids, the pair's number, which side is better."""
+    """What a page of two studies shows: their ids, the pair's number, which side is better.
+
+    Without a number it is the pair with the most cases that differ.
+    """
 
     a: str = ""
     b: str = ""
-    pair: int = 0
+    pair: int | None = None
     side: Side = "all"
 
     def query(self, **change: Any) -> str:
         """Return the query of this page with some parts changed."""
-        parts = {"a": self.a, "b": self.b, "pair": self.pair or "",
+        parts = {"a": self.a, "b": self.b, "pair": self.pair,
                  "side": "" if self.side == "all" else self.side, **change}  # fmt: skip
-        return "?" + "&".join(f"{name}={value}" for name, value in parts.items() if value)
+        return "?" + "&".join(
+            f"{name}={value}" for name, value in parts.items() if value not in (None, "")
+        )
 
 
 def comparison(working: Path, asked: Asked) -> dict[str, Any]:
@@ -78,8 +83,10 @@ def _compared(first: StudyPlace, second: StudyPlace, asked: Asked) -> dict[str, 
     one, two = results_of(first), results_of(second)
     pairs = compare_studies(one, two)
     apart, _ = ids_with_other_inputs(one, two)
-    if pairs and asked.pair >= len(pairs):
-        raise Problem(404, "these studies have no such pair", where="pair", got=asked.pair,
+    most = max(range(len(pairs)), key=lambda at: (pairs[at].differ, -at), default=0)
+    at = most if asked.pair is None else asked.pair
+    if pairs and at >= len(pairs):
+        raise Problem(404, "these studies have no such pair", where="pair", got=at,
                       fix=f"0 to {len(pairs) - 1}")  # fmt: skip
     margin = max(one.task.success.margin, two.task.success.margin)
     scale = charts.pair_scale(pairs, margin)
@@ -90,7 +97,9 @@ def _compared(first: StudyPlace, second: StudyPlace, asked: Asked) -> dict[str, 
         "pairs": [_pair(pair, at, scale, margin) for at, pair in enumerate(pairs)],
         "axis": charts.axis(scale, "points") if pairs else "",
         "margin": words.points(margin),
-        "cases": _cases(one, two, pairs[asked.pair], asked, apart) if pairs else None,
+        "at": at,
+        "n": {pair.n for pair in pairs},
+        "cases": _cases((one, two), pairs[at], asked.side, apart) if pairs else None,
     }
 
 
@@ -123,9 +132,10 @@ def _notes(one: Results, two: Results, left_out: int, pairs: list[Pair]) -> Any:
 
 
 def _cases(
-    one: Results, two: Results, pair: Pair, asked: Asked, apart: frozenset[str]
+    studies: tuple[Results, Results], pair: Pair, side: Side, apart: frozenset[str]
 ) -> dict[str, Any]:
     """Return the cases that the two arms of a pair score differently, the largest first."""
+    one, two = studies
     old = scores_by_arm(one, apart)[pair.versus]
     new = scores_by_arm(two, apart)[pair.arm]
     rows = [
@@ -137,10 +147,10 @@ def _cases(
     ]  # fmt: skip
     wanted = {"all": rows, "gained": [r for r in rows if r["difference"] > 0],
               "lost": [r for r in rows if r["difference"] < 0]}  # fmt: skip
-    found = sorted(wanted[asked.side], key=lambda row: (-abs(row["difference"]), row["id"]))
+    found = sorted(wanted[side], key=lambda row: (-abs(row["difference"]), row["id"]))
     return {
         "rows": found[:SHOWN],
         "found": len(found),
         "of": pair.n,
-        "counts": {side: len(some) for side, some in wanted.items()},
+        "counts": {name: len(some) for name, some in wanted.items()},
     }

@@ -37,7 +37,7 @@ class OpenSettling:
         """`serve` runs in the process."""
         self._serve = serve
         self._changed = threading.Condition(threading.RLock())
-        self._key = ""
+        self._key, self._home = "", Path()
         self._states: dict[str, State] = {}
         self._process: Any = None
         self._pipe: Connection | None = None
@@ -47,6 +47,13 @@ class OpenSettling:
         with self._changed:
             return self._states.get(key, CLOSED)
 
+    def refuse_while_open(self, place: StudyPlace) -> None:
+        """Raise Problem (409) while a study of this task is open for votes: it has the ledger."""
+        with self._changed:
+            if self._goes_on(self._key) and self._home == place.home:
+                raise Problem(409, "a study of this task is open for votes", where="the ledger",
+                              fix="stop it on its Settle page: each vote is kept")  # fmt: skip
+
     def open(self, place: StudyPlace) -> State:
         """Open a study to settle it, and return its state; one that is open stays so.
 
@@ -55,7 +62,7 @@ class OpenSettling:
         with self._changed:
             if self._goes_on(place.id):
                 return self.state(place.id)
-            if self._key and self._goes_on(self._key):
+            if self._goes_on(self._key):
                 raise Problem(409, "another study is being settled", where="this lab",
                               fix="stop it on its page first: every vote is kept")  # fmt: skip
             self._start(place)
@@ -126,7 +133,7 @@ class OpenSettling:
         )  # fmt: skip
         self._process.start()
         theirs.close()  # so that reading ends when the process does
-        self._key = place.id
+        self._key, self._home = place.id, place.home
         self._states[place.id] = {"state": "opening", "said": ""}
         listens = threading.Thread(target=self._listen, name="lab settling", daemon=True,
                                    args=(place.id, self._pipe, self._process))  # fmt: skip

@@ -51,7 +51,7 @@ def _compare(
     lab: Here,
     a: Annotated[str, Query(max_length=64)] = "",
     b: Annotated[str, Query(max_length=64)] = "",
-    pair: Annotated[int, Query(ge=0, le=1000)] = 0,
+    pair: Annotated[int | None, Query(ge=0, le=1000)] = None,
     side: Literal["all", "gained", "lost"] = "all",
 ) -> HTMLResponse:
     from tuneworthy.lab.study_compare import Asked
@@ -97,4 +97,6 @@ def _known_stops(lab: Here, key: str) -> dict[str, Any]:
 @ROUTES.post("/api/studies/{key}/budget")
 def _stops(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
     lab.running()  # refuses in a lab that reads only
-    return {"known": lab.budgets.work_out(place_of(lab, key))}
+    place = place_of(lab, key)
+    lab.settling.refuse_while_open(place)
+    return {"known": lab.budgets.work_out(place)}

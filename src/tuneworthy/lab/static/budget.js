@@ -42,7 +42,7 @@
   const trouble = (error) => {
     const { got, fix } = error.parts ?? {};
     lab.find('#budget-trouble').hidden = false;
-    lab.say(lab.find('#budget-trouble'), [`${error.message}.`, got && `Got: ${got}.`, fix && `What to do: ${fix}.`].filter(Boolean).join(' '));
+    lab.say(lab.find('#budget-trouble'), [`${lab.capital(error.message)}.`, got && `Got: ${got}.`, fix && `What to do: ${fix}.`].filter(Boolean).join(' '));
   };
 
   lab.find('#work-out').addEventListener('click', async (event) => {

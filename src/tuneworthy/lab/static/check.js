@@ -66,7 +66,7 @@
   const refused = (button, error) => {
     const { where, got, fix } = error.parts ?? {};
     say(button, 'could not be checked');
-    lab.say(lab.find('#trouble-what'), `${error.message}.`);
+    lab.say(lab.find('#trouble-what'), `${lab.capital(error.message)}.`);
     lab.say(lab.find('#trouble-more'), [where && `Where: ${where}.`, got && `Got: ${got}.`, fix && `What to do: ${fix}.`].filter(Boolean).join(' '));
     lab.find('#trouble').hidden = false;
     lab.say(lab.find('#report-title'), 'Nothing was read');

@@ -17,7 +17,7 @@
   let now = { state: 'closed' }, busy = false;
 
   const trouble = (text) => { lab.find('#trouble').hidden = !text; lab.say(lab.find('#trouble'), text); };
-  const fault = (error) => trouble([`${error.message ?? error.what}.`, error.parts?.fix && `What to do: ${error.parts.fix}.`, error.parts?.kept && `Kept: ${error.parts.kept}.`].filter(Boolean).join(' '));
+  const fault = (error) => trouble([`${lab.capital(error.message ?? error.what)}.`, error.parts?.fix && `What to do: ${error.parts.fix}.`, error.parts?.kept && `Kept: ${error.parts.kept}.`].filter(Boolean).join(' '));
 
   const line = (bounds) => {
     const top = Math.max(...bounds, 1e-9), last = Math.max(1, bounds.length - 1);
@@ -65,6 +65,7 @@
     lab.set(box, { 'data-state': state.state });
     const votes = ['asked', 'working', 'over'].includes(state.state), open = votes || state.state === 'opening';
     lab.find('#asked').hidden = !(votes || state.state === 'written');
+    lab.find('#pair').hidden = !['asked', 'working'].includes(state.state);
     if (state.state === 'asked') ask(state);
     bound(state);
     lab.say(lab.find('#voting-says'), says(state));

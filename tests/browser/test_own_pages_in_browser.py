@@ -8,24 +8,23 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-for folder in (HERE, HERE.parent, HERE.parent / "unit" / "lab", HERE.parent / "unit" / "study"):
-    sys.path.insert(0, str(folder))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "lab"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "study"))
+sys.path.insert(0, str(Path(__file__).parent))
 from lab_runner import fake
 from study_kit import finished, study
+from test_lab_in_browser import CONTRAST, NAMES
 from test_settle import recorded
+from test_studies_in_browser import CHROMIUM, FLAGS, until, visit
 from test_study_compare import OTHER, shifted
 
 import run_folder_kit as kit
 import tuneworthy
+from tuneworthy.core.record import digest
 
 playwright = pytest.importorskip("playwright.sync_api")
 uvicorn = pytest.importorskip("uvicorn")
-from test_lab_in_browser import CONTRAST, NAMES
-from test_studies_in_browser import CHROMIUM, FLAGS, until, visit
-
-from tuneworthy.core.record import digest
-
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.full,
@@ -94,6 +93,10 @@ def compared(home):
 
 def state(tab, name):
     until(tab, f"document.querySelector('#voting').dataset.state === '{name}'", 60)
+
+
+def voted(tab, count):
+    until(tab, f"document.querySelector('#bound-words').textContent.includes('· {count} vote')")
 
 
 def check(tab, at):
@@ -178,7 +181,7 @@ def test_five_votes_by_keys_a_second_tab_and_the_settled_study(chromium, served)
     other.goto(address)
     state(other, "asked")
     tab.keyboard.press("s")
-    until(tab, "document.querySelector('#bound-words').textContent.includes('· 6 ')")
+    voted(tab, 6)
     other.keyboard.press("l")
     until(other, "!document.querySelector('#trouble').hidden")
     assert "answered already" in other.locator("#trouble").text_content()

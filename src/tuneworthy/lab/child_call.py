@@ -19,6 +19,7 @@ from tuneworthy.lab.problem import Problem
 
 NICE = 5  # pages answer while it works
 ENDS = 2.0  # seconds that a process gets to end
+_running: set[Any] = set()
 
 
 def in_child(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
@@ -31,6 +32,7 @@ def in_child(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_called, args=(theirs, function, given), daemon=True)
     process.start()
+    _running.add(process)
     theirs.close()  # so that reading ends when the process does
     try:
         if not ours.poll(seconds):
@@ -41,6 +43,7 @@ def in_child(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
         raise Problem(500, "the process ended before it answered", got=how_it_ended(process),
                       fix="try again, or use the command in a terminal") from None  # fmt: skip
     finally:
+        _running.discard(process)
         ours.close()
         if process.is_alive():
             process.kill()
@@ -48,6 +51,12 @@ def in_child(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
     if kind == "value":
         return value
     raise told_error(kind, value)
+
+
+def end_children() -> None:
+    """End all processes in which a function is called: a server that ends waits for none."""
+    for process in tuple(_running):
+        process.kill()
 
 
 def how_it_ended(process: Any) -> str:

@@ -17,6 +17,7 @@ from tuneworthy.core.escape import visible
 from tuneworthy.lab.access import Access, keep_access, last_access
 from tuneworthy.lab.blind_runs import BlindRun, BlindRuns
 from tuneworthy.lab.budget_stops import BudgetStops
+from tuneworthy.lab.child_call import end_children
 from tuneworthy.lab.event_log import EventLog
 from tuneworthy.lab.jobs import Jobs
 from tuneworthy.lab.lab_folder import is_id, make_lab_folder
@@ -92,6 +93,7 @@ class Lab:
     def close(self) -> None:
         """Stop the run that goes on, end the worker, give the folder free."""
         self.let_go()
+        end_children()
         self.settling.close()
         if self.jobs:
             self.jobs.close()

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from lab_kit import PORT, Browser
+from lab_kit import PORT, Browser, until
 from lab_runner import fake
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -227,6 +227,23 @@ def test_a_child_returns_raises_dies_and_is_stopped():
     assert caught.value.status == 504
     assert time.monotonic() - began < 20
     assert threading.active_count() < 20
+
+
+def test_a_lab_that_ends_waits_for_no_child():
+    said = []
+
+    def asked():
+        with pytest.raises(Problem, match="ended before it answered"):
+            in_child(60, time.sleep, 60)
+        said.append(True)
+
+    thread = threading.Thread(target=asked)
+    thread.start()
+    until(lambda: child_call._running)
+    child_call.end_children()
+    thread.join(20)
+    assert said
+    assert not child_call._running
 
 
 def test_an_unknown_kind_of_error_is_a_problem():

@@ -81,27 +81,28 @@ def stops_of(path: Path, name: str) -> Stops:
             changed = task.model_copy(update={"budget": budget}).at(task.folder)
             return session.planned(replace(facts, task=changed))
 
-        enough = at(PLENTY)
-        needed = ceil(_whole(enough))
-        wanted = sorted(set(_wanted(own, needed)))
+        least = ceil(_whole(at(PLENTY)))
+        tried = (least, *(minutes for minutes in MINUTES if minutes > least))
+        enough = next((minutes for minutes in tried if not at(minutes).cuts), PLENTY)
+        wanted = sorted(set(_wanted(own, enough)))
         return {
             "own": own,
-            "enough": needed,
+            "enough": enough,
             "same": folder_of(task.name, session.study) == name,
             "stops": [_shown(session, minutes, at(minutes)) for minutes in wanted],
         }
 
 
 def _whole(plan: Plan) -> float:
-    """Return the minutes that avoid every cut: arms that always run, and half the diagnosis."""
+    """Return the minutes of a plan without cuts: arms that always run, and half the diagnosis."""
     from tuneworthy.measure.planning import diagnosis_minutes
 
     return max(1.0, plan.minutes + diagnosis_minutes(plan.across))
 
 
-def _wanted(own: float, enough: int) -> Iterator[float]:
+def _wanted(own: float, enough: float) -> Iterator[float]:
     """Yield the minutes of the stops: round ones up to the first that is enough, and the task's."""
-    yield from {own, float(enough)}
+    yield from (float(own), float(enough))
     for minutes in MINUTES:
         yield float(minutes)
         if minutes >= max(own, enough):
@@ -112,25 +113,20 @@ def _shown(session: Session, minutes: float, plan: Plan) -> dict[str, Any]:
     """Return a stop: its arms, what is left out, its minutes and money, what could be seen."""
     from tuneworthy.core.specs import is_recorded
     from tuneworthy.data.audit import visible_differences
-    from tuneworthy.lab.study_facts import plan_lines, plan_rows
-    from tuneworthy.report import _words as words
+    from tuneworthy.lab.study_facts import money_of, plan_lines, plan_rows
     from tuneworthy.report._tables import visible_line
 
     live = [arm for arm in plan.arms if not arm.because and not is_recorded(session.task, arm.spec)]
     folds = max((len(arm.folds) for arm in live), default=None)
     parts = session.split.learning[:folds]
     rows = {case for part in parts for case in part.test} - set(session.split.early)
-    sent = plan.sent
-    priced = sent is not None and sent.usd is not None and sent.most_usd is not None
     return {
         "minutes": minutes,
         "planned": plan.minutes,
         "rows": plan_rows(plan),
         "lines": plan_lines(plan),
         "cuts": list(plan.cuts),
-        "usd": f"${words.amount(sent.usd)}, at most ${words.amount(sent.most_usd)}"
-        if sent and priced
-        else ("no price is known" if sent else "none: everything runs here"),
+        "usd": money_of(plan.sent),
         "visible": visible_line(visible_differences(session.split, len(rows))),
     }
 

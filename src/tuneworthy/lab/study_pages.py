@@ -186,7 +186,8 @@ def _study(
     common = {"results": results, "verdict": results.verdict if results else None,
               "task": results.task if results else None}  # fmt: skip
     return _render(
-        name, site, place=place, tab=tab, tabs=TABS, yaml=yaml, keys=(*KEYS, *MORE_KEYS.get(tab, ())),
+        name, site, place=place, tab=tab, tabs=TABS, yaml=yaml,
+        keys=(*KEYS, *MORE_KEYS.get(tab, ())),
         commands=[facts.command_of(place, command) for command in commands],
         case_href=lambda case: f"/study/{place.id}/case/{case_key(case)}",
         cause_href=lambda cause: f"/study/{place.id}/results?cause={cause}#cases",

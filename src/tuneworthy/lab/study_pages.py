@@ -84,7 +84,7 @@ def compare_page(working: Path, asked: Asked, site: Site) -> tuple[int, str]:
     shown = comparison(working, asked)
     problem = shown["problem"]
     text = _render("compare.html.j2", site, sides=SIDES, keys=KEYS[3:],
-                   rows=facts.listed(working), **shown)  # fmt: skip
+                   rows=[] if shown["told"] else facts.listed(working), **shown)  # fmt: skip
     return (problem.status if problem else 200), text
 
 

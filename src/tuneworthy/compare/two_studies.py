@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from tuneworthy.compare.arm_slices import slices
 from tuneworthy.core.answer import Score
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results
+from tuneworthy.core.run import Run
+from tuneworthy.core.slices import Slices
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.copies import full_text, normalised_text
@@ -60,6 +63,30 @@ def ids_with_other_inputs(first: Results, second: Results) -> tuple[frozenset[st
     )
     shared_ids = set(first_keys) & set(second_keys)
     return frozenset(i for i in shared_ids if first_keys[i] != second_keys[i]), len(shared_ids)
+
+
+def slices_of_pair(first: Results, second: Results, pair: Pair) -> Slices | None:
+    """Return the parts of the shared cases with the scores of a pair of `compare_studies`.
+
+    The arms are named `B …` and `A …`; the difference is second minus first. None if no case is
+    shared.
+    """
+    apart, _ = ids_with_other_inputs(first, second)
+    names = f"B {pair.arm}", f"A {pair.versus}"
+    own = _renamed(second, pair.arm, names[0]), _renamed(first, pair.versus, names[1])
+    others = [run for run in second.runs if run.spec.name not in (pair.arm, pair.versus)]
+    cases = [case for case in second.cases if case.id not in apart]
+    return slices(second.task, cases, [*others, *own[0], *own[1]], names)
+
+
+def _renamed(results: Results, arm: str, name: str) -> list[Run]:
+    """Return the runs of an arm's seed that counts, under another name."""
+    seed = next((one.seed for one in results.evidence.arms if one.name == arm), None)
+    return [
+        run.model_copy(update={"spec": run.spec.model_copy(update={"name": name})})
+        for run in results.runs
+        if run.spec.name == arm and run.seed == seed
+    ]
 
 
 @dataclass(frozen=True)

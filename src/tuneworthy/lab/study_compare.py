@@ -13,6 +13,7 @@ from tuneworthy.compare.two_studies import (
     compare_studies,
     ids_with_other_inputs,
     scores_by_arm,
+    slices_of_pair,
 )
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.core.evidence import Pair
@@ -22,6 +23,7 @@ from tuneworthy.lab.studies import StudyPlace, find_studies, results_of
 from tuneworthy.lab.study_cases import case_key, excerpt, square
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
+from tuneworthy.report._robust import table as slice_table
 
 SHOWN = 50  # cases of a page
 Side = Literal["all", "gained", "lost"]
@@ -90,6 +92,7 @@ def _compared(first: StudyPlace, second: StudyPlace, asked: Asked) -> dict[str, 
                       fix=f"0 to {len(pairs) - 1}")  # fmt: skip
     margin = max(one.task.success.margin, two.task.success.margin)
     scale = charts.pair_scale(pairs, margin)
+    parts = slices_of_pair(one, two, pairs[at]) if pairs else None
     return {
         "one": one,
         "two": two,
@@ -99,6 +102,7 @@ def _compared(first: StudyPlace, second: StudyPlace, asked: Asked) -> dict[str, 
         "margin": words.points(margin),
         "at": at,
         "n": {pair.n for pair in pairs},
+        "parts": slice_table(parts) if parts and parts.slices else None,
         "cases": _cases((one, two), pairs[at], asked.side, apart) if pairs else None,
     }
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from study_kit import RESULTS, finished, study
 
-from tuneworthy.compare.two_studies import compare_studies, scores_by_arm
+from tuneworthy.compare.two_studies import compare_studies, scores_by_arm, slices_of_pair
 from tuneworthy.core.record import digest
 from tuneworthy.lab.study_cases import case_key
 from tuneworthy.report import _words as words
@@ -63,6 +63,20 @@ def test_every_pair_has_its_interval_and_the_cases_behind_it(browser, two):
     assert f"tuneworthy compare results/{RESULTS.task.name}-" in page.text
     assert "style=" not in page.text
     assert "None" not in told
+
+
+def test_the_parts_of_the_cases_have_the_differences_of_the_pair(browser, two):
+    a, b, second = two
+    pair = next(one for one in compare_studies(RESULTS, second) if one.arm == "lora")
+    parts = slices_of_pair(RESULTS, second, pair)
+    thirds = [part for part in parts.slices if part.kind == "length"]
+    assert sum(part.n for part in thirds) == pair.n == parts.n
+    whole = sum(part.delta.mean * part.n for part in thirds) / pair.n
+    assert whole == pytest.approx(pair.mean, abs=1e-5)
+    assert (parts.arm, parts.rival) == ("B lora", "A lora")
+    told = text_of(browser.get(f"/compare?a={a}&b={b}"))
+    for part in parts.slices:
+        assert words.span(part.delta) in told
 
 
 def test_swapped_the_differences_change_their_sign(browser, two):

@@ -9,10 +9,11 @@
   const slider = lab.find('#minutes');
   const count = (value) => value.toLocaleString('en');
   const long = (minutes) => (minutes >= 120 ? `${lab.tidy(String(Math.round(minutes / 6) / 10))} hours` : `${count(minutes)} minute${minutes === 1 ? '' : 's'}`);
+  const plain = (text) => text.replaceAll('`', '');
   let known = null;
 
   const row = (arm) => make('tr', arm.because ? { class: 'aside' } : {}, make('th', { scope: 'row' }, arm.name),
-    ...(arm.because ? [make('td', { class: 'soft', colspan: 4 }, `left out: ${arm.because}`)]
+    ...(arm.because ? [make('td', { class: 'soft', colspan: 4 }, `left out: ${plain(arm.because)}`)]
       : [make('td', { class: 'num' }, arm.runs), make('td', { class: 'num' }, count(arm.requests)), make('td', { class: 'num' }, arm.minutes.toFixed(1)), make('td', { class: 'soft' }, arm.later || 'always')]));
 
   const show = () => {
@@ -24,7 +25,7 @@
     lab.say(lab.find('#stop-usd'), stop.usd);
     lab.say(lab.find('#stop-visible'), stop.visible);
     lab.find('#stop-rows').replaceChildren(...stop.rows.map(row));
-    lab.find('#stop-lines').replaceChildren(...stop.lines.map((line) => make('li', {}, line)));
+    lab.find('#stop-lines').replaceChildren(...stop.lines.map((line) => make('li', {}, plain(line))));
     lab.say(lab.find('#stop-yaml'), `budget:\n  minutes: ${stop.minutes}`);
   };
 

@@ -48,7 +48,7 @@ class OwnFolders:
     data: Path | None = None
     test: Path | None = None
     base: Path | None = None
-    _busy: threading.Lock = field(default_factory=threading.Lock)
+    _busy: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     @property
     def files(self) -> tuple[tuple[str, Path], ...]:
@@ -112,8 +112,8 @@ def own_folders(
     for path in named:
         found.setdefault(path.resolve(), path)
     folders = [OwnFolder(digest(str(path), 16), given, path) for path, given in found.items()]
-    return OwnFolders(tuple(folders), *(one.resolve() if one else None for one in
-                                        (data, test, base)))  # fmt: skip
+    whole = [file.resolve() if file is not None else None for file in (data, test, base)]
+    return OwnFolders(tuple(folders), whole[0], whole[1], whole[2])
 
 
 def checked(

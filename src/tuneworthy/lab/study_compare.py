@@ -142,7 +142,7 @@ def _cases(
     one, two = studies
     old = scores_by_arm(one, apart)[pair.versus]
     new = scores_by_arm(two, apart)[pair.arm]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": case.id, "key": case_key(case.id), "input": excerpt(case.input),
          "target": excerpt(case.output), "a": square(old[case.id]), "b": square(new[case.id]),
          "difference": new[case.id] - old[case.id]}

@@ -25,6 +25,13 @@ NEXT = """
 - [Reference](reference/README.md): commands, task.yaml, verdict.json, exit codes, Python
 - [llms.txt](llms.txt): the same for a coding agent
 """
+# Raw HTML: `./run site` writes the lab after the pages, so their links are checked without it.
+LAB = """
+<p><a class="md-button md-button--primary" href="lab/index.html">Play the recorded lab</a></p>
+
+Real training runs with one fault each: watch, name the cause, prove it, repair it.
+The pages are files: no server, no request.
+"""
 
 
 def on_config(config: Any) -> Any:
@@ -63,13 +70,14 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def start_page() -> str:
-    """Return the start page: the README's introduction and some of its sections."""
+    """Return the start page: the README's introduction, some of its sections, links."""
     text = (ROOT / "README.md").read_text("utf-8")
     intro, *sections = re.split(r"^## ", text, flags=re.M)
     chosen = [s for s in sections if s.partition("\n")[0] in START_SECTIONS]
     page = "".join([HEAD, intro, *(f"## {section}" for section in chosen)])
     page = re.sub(r'((?:src|srcset)=")docs/', r"\1", page)
-    return LINK.sub(lambda link: _rebased(link, ROOT, DOCS), page) + NEXT
+    lab = LAB if os.environ.get("SITE_WITH_LAB") else ""
+    return LINK.sub(lambda link: _rebased(link, ROOT, DOCS), page) + NEXT + lab
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

@@ -190,44 +190,44 @@ class Session:
         """Return the plan frozen in the ledger, else a new one, which `keep` freezes."""
         stored = self.ledger.frozen(self.study, "plan")
         if stored is None:
-            new_plan = self._plan()
+            new_plan = self.planned(self.plan_inputs())
             if not keep:
                 return new_plan
             stored = self.ledger.freeze(self.study, "plan", new_plan.plain())
         return Plan.model_validate(stored)
 
-    def _plan(self) -> Plan:
-        arms, task = specs(self.task), self.task
+    def plan_inputs(self) -> planning.PlanInputs:
+        """Return what a plan is made from; a local base model is timed for it."""
+        task, docs = self.task, self.loaded.docs
         part = max(self.split.parts, key=lambda p: len(p.train), default=None)
         train, dev = (len(part.train), len(part.dev)) if part else (0, 0)
         model = self._model
         speed = timing.speed(task, self.loaded.cases, model) if model else None
         if speed and (warning := timing.busy(speed)):
             self.tell("say", warning)
-        docs = self.loaded.docs
         sizes = timing.sizes(task, self.loaded.cases, train, dev, model, docs).model_copy(
             update={"unlabelled": len(self.unlabelled)}
         )
-        facts = planning.PlanInputs(
+        waits = reply_seconds(self.ledger.home)
+        return planning.PlanInputs(
             task=task,
             split=self.split,
             audit=self.audit,
             available=self.available,
             sizes=sizes,
             speed=speed,
-            remote=remote_models(
-                task, self.loaded.everyone, sizes, docs, reply_seconds(self.ledger.home)
-            ),
+            remote=remote_models(task, self.loaded.everyone, sizes, docs, waits),
             looks=self.ahead().look,
             limited=self.options.limit is not None,
         )
-        plan = planning.make_plan(facts, arms, rows_digest(self.loaded.cases), self.study)
+
+    def planned(self, facts: planning.PlanInputs) -> Plan:
+        """Return the plan for these inputs, and freeze nothing."""
+        rows = rows_digest(self.loaded.cases)
+        plan = planning.make_plan(facts, specs(facts.task), rows, self.study)
         facts = planning.with_examples(facts, [arm.spec for arm in plan.arms if not arm.because])
-        extra_fields = {
-            "beside": plan_extras(facts, plan, self.options.brief),
-            "looks_scope": self.ahead().scope,
-        }
-        return plan.model_copy(update=extra_fields)
+        beside = plan_extras(facts, plan, self.options.brief)
+        return plan.model_copy(update={"beside": beside, "looks_scope": self.ahead().scope})
 
     def runner(self) -> Runner:
         """Return the runner for units, which bundles all they need."""

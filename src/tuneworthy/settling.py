@@ -102,6 +102,11 @@ class Settling:
         runs = (run for run in self._study.runs if run.trace and "distilled" in run.trace)
         return sorted({run.spec.name for run in runs})
 
+    @property
+    def folder_name(self) -> str:
+        """Return the name of the study's results folder."""
+        return results_folder.folder_of(self._study.task.name, self._session.study)
+
     # Questions and clicks.
 
     @property

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -68,6 +70,34 @@ def test_docs_writes_the_pages_and_then_builds_the_site(tmp_path):
     (folder / "tools" / "reference_pages.py").write_text("print('pages')")
     done = subprocess.run(["sh", "run", "docs"], cwd=folder, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "pages\nmkdocs build --clean\n")
+
+
+def test_site_builds_the_pages_then_the_lab_beside_them(tmp_path):
+    folder = clone(tmp_path)
+    (folder / ".venv" / ".installed-docs").touch()
+    made = folder / ".venv" / "bin" / "mkdocs"
+    made.write_text('#!/bin/sh\necho "mkdocs $* with lab: $SITE_WITH_LAB"\n')
+    made.chmod(0o755)
+    for name in ("python", "tuneworthy"):
+        (folder / ".venv" / "bin" / name).write_text(f'#!/bin/sh\necho "{name} $*"\n')
+    (folder / "tools").mkdir()
+    done = subprocess.run(["sh", "run", "site"], cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (
+        0,
+        "python tools/reference_pages.py\nmkdocs build --clean with lab: 1\n"
+        "tuneworthy lab --export site/lab\n",
+    )
+
+
+def test_the_start_page_leads_to_the_lab_where_it_is_built(monkeypatch):
+    pytest.importorskip("mkdocs")
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    from site_hooks import start_page
+
+    monkeypatch.delenv("SITE_WITH_LAB", raising=False)
+    assert "lab/index.html" not in start_page()
+    monkeypatch.setenv("SITE_WITH_LAB", "1")
+    assert 'href="lab/index.html"' in start_page()
 
 
 def test_the_table_has_a_line_of_every_result_that_is_kept():

@@ -19,19 +19,38 @@ NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the address
 Export = Annotated[
     Path | None, typer.Option(help="Write the recorded lab as a static site to this folder.")
 ]
+Check = Annotated[
+    list[Path] | None,
+    typer.Option("--check", help="A training folder of yours that the page /check may look at."),
+]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="With --check: the rows that the runs learnt from.")
+]
+Test = Annotated[
+    Path | None, typer.Option("--test", help="With --check: the rows that measure the runs.")
+]
+Base = Annotated[
+    Path | None, typer.Option("--base", help="With --check: a folder with the base's weights.")
+]
 
 
 def command(
     port: Port = None,
     host: Host = "127.0.0.1",
     no_browser: NoBrowser = False,
+    check: Check = None,
+    data: Data = None,
+    test: Test = None,
+    base: Base = None,
     export: Export = None,
 ) -> None:
     """Open the lab: break real training runs, see why, repair them.
 
     It runs in the browser, on this machine alone, and keeps its runs in .tuneworthy/lab/ of this
     folder. The printed address works once. Ctrl-C ends it; what was measured is kept.
+    With --check FOLDER, repeated for more, the detectors look at training folders of yours.
     """
+    _refuse_beside_export(export, check=check, data=data, test=test, base=base)
     if export is not None:
         _export(export)
         return
@@ -39,11 +58,12 @@ def command(
     _check_host(host)
     from tuneworthy.lab.lab_server import open_browser, run_lab
     from tuneworthy.lab.open_lab import holder_of, open_lab
+    from tuneworthy.lab.own_folders import own_folders
 
-    working = Path.cwd()
+    working, own = Path.cwd(), own_folders(check or (), data, test, base)
     opened = _bound(working, host, port)
     try:
-        lab = open_lab(working, (host, opened.getsockname()[1]), say=print_stderr)
+        lab = open_lab(working, (host, opened.getsockname()[1]), say=print_stderr, own=own)
     except BaseException:
         opened.close()
         raise
@@ -57,6 +77,17 @@ def command(
             open_browser(lab)
 
     raise typer.Exit(run_lab(lab, opened, started))
+
+
+def _refuse_beside_export(export: Path | None, **given: object) -> None:
+    """Raise TaskError for folders to check beside --export: a site of files checks nothing."""
+    from tuneworthy.core.errors import TaskError
+
+    named = [name for name, value in given.items() if value]
+    if export is not None and named:
+        raise TaskError("an exported lab checks no folder", where=f"--{named[0]}",
+                        fix="leave --export out, or use `tuneworthy check --run`",
+                        kept="")  # fmt: skip
 
 
 def _export(folder: Path) -> None:

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from tuneworthy.compare.arm_slices import slices
 from tuneworthy.core.answer import Score
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results
+from tuneworthy.core.run import Run
+from tuneworthy.core.slices import Slices
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.copies import full_text, normalised_text
@@ -38,7 +41,7 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
             fix="compare studies of the same rows, or give rows ids of their own",
             kept="both studies, unchanged",
         )
-    old, new = _scores(first, apart), _scores(second, apart)
+    old, new = scores_by_arm(first, apart), scores_by_arm(second, apart)
     names = sorted(set(old) & set(new))
     wanted = [(name, name) for name in names]
     named = (first.verdict.arm or "", second.verdict.arm or "")
@@ -60,6 +63,30 @@ def ids_with_other_inputs(first: Results, second: Results) -> tuple[frozenset[st
     )
     shared_ids = set(first_keys) & set(second_keys)
     return frozenset(i for i in shared_ids if first_keys[i] != second_keys[i]), len(shared_ids)
+
+
+def slices_of_pair(first: Results, second: Results, pair: Pair) -> Slices | None:
+    """Return the parts of the shared cases with the scores of a pair of `compare_studies`.
+
+    The arms are named `B …` and `A …`; the difference is second minus first. None if no case is
+    shared.
+    """
+    apart, _ = ids_with_other_inputs(first, second)
+    names = f"B {pair.arm}", f"A {pair.versus}"
+    own = _renamed(second, pair.arm, names[0]), _renamed(first, pair.versus, names[1])
+    others = [run for run in second.runs if run.spec.name not in (pair.arm, pair.versus)]
+    cases = [case for case in second.cases if case.id not in apart]
+    return slices(second.task, cases, [*others, *own[0], *own[1]], names)
+
+
+def _renamed(results: Results, arm: str, name: str) -> list[Run]:
+    """Return the runs of an arm's seed that counts, under another name."""
+    seed = next((one.seed for one in results.evidence.arms if one.name == arm), None)
+    return [
+        run.model_copy(update={"spec": run.spec.model_copy(update={"name": name})})
+        for run in results.runs
+        if run.spec.name == arm and run.seed == seed
+    ]
 
 
 @dataclass(frozen=True)
@@ -115,7 +142,8 @@ def _scored_by(task: Task) -> dict[str, Any]:
             "pass_at": success.passes_from}  # fmt: skip
 
 
-def _scores(results: Results, without: frozenset[str]) -> dict[str, dict[str, float]]:
+def scores_by_arm(results: Results, without: frozenset[str]) -> dict[str, dict[str, float]]:
+    """Return {arm: {case id: score of 0 to 1}} of the seeds that count; an unscored case is 0."""
     table: dict[str, dict[str, float]] = {}
     best = {arm.name: arm.seed for arm in results.evidence.arms}
     for run in results.runs:

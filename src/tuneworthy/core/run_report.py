@@ -33,6 +33,16 @@ class CaseFinding(Record):
     fix: str = ""
     harmless: str = ""
 
+    @property
+    def reasons(self) -> list[str]:
+        """Return what is missing: what the user can give, else what only answers of a model show.
+
+        Without a missing fact it is the detector's own reason.
+        """
+        every = list(dict.fromkeys(self.missing.values()))
+        given = [why for why in every if why not in (NEEDS_ANSWERS, OF_A_CASE)]
+        return given or every or [self.because]
+
 
 class LogSource(Record):
     """A log that was found: whether it is the one used, its steps, and what was wrong with it."""

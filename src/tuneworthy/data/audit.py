@@ -41,7 +41,7 @@ def audit(
     scored = [case for case in everyone if case.id in ids]
     used = ids.union(*((*part.train, *part.dev) for part in split.parts))
     lengths = _Lengths(everyone, count_tokens or len, loaded.task.output.max_tokens, context)
-    visible = _visible(split, sum(case.id not in split.early for case in scored))
+    visible = visible_differences(split, sum(case.id not in split.early for case in scored))
     observations = [
         *row_observations(loaded, scored),
         *_few(loaded, visible),
@@ -74,7 +74,7 @@ def with_observations(found: Audit, more: Iterable[Observation]) -> Audit:
     return found.model_copy(update={"observations": (*found.observations, *more)})
 
 
-def _visible(split: Split, n: int) -> DetectableDifference:
+def visible_differences(split: Split, n: int) -> DetectableDifference:
     """Return the smallest visible difference on the rows that every arm is scored on.
 
     Recorded answers may have more rows.

@@ -13,8 +13,9 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import Config, RunFacts, Runs, Value
 from tuneworthy.lab import words
 from tuneworthy.lab.cases import ANSWER, ASKED, HELD, NEW, LabCase
+from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.recordings import Recordings
-from tuneworthy.lab.shipped import SHIPPED, Records
+from tuneworthy.lab.shipped import SHIPPED
 
 SURE = ("a hunch", "fairly", "certain")
 RIGHT, WRONG = (22, 36, 40), (2, -15, -35)  # points by how sure a guess was: honesty pays
@@ -42,7 +43,7 @@ OVER = {
 }
 
 
-def card(case: LabCase, records: Records = SHIPPED) -> dict[str, Any]:
+def card(case: LabCase, records: RecordStore = SHIPPED) -> dict[str, Any]:
     """Return what the home page says of a case; its curve is null where nothing was recorded."""
     recorded = Recordings(case, records)
     kind = _kind(case, recorded)
@@ -59,7 +60,7 @@ def card(case: LabCase, records: Records = SHIPPED) -> dict[str, Any]:
     }
 
 
-def public(case: LabCase, records: Records = SHIPPED) -> dict[str, Any]:
+def public(case: LabCase, records: RecordStore = SHIPPED) -> dict[str, Any]:
     """Return what a visitor may know before the first guess."""
     module, recorded = case.module, Recordings(case, records)
     planted = case.config("plant")
@@ -110,7 +111,7 @@ def guess(case: LabCase, cause: str, sure: int) -> dict[str, Any]:
     }
 
 
-def cite(case: LabCase, measure: str, records: Records = SHIPPED) -> dict[str, Any]:
+def cite(case: LabCase, measure: str, records: RecordStore = SHIPPED) -> dict[str, Any]:
     """Return whether a measurement proves the cause, what it is worth, and what the detector says.
 
     Raises TaskError if the case has no such measurement.

@@ -16,12 +16,16 @@ from tuneworthy.core.errors import StoreError
 from tuneworthy.core.escape import visible
 from tuneworthy.lab.access import Access, keep_access, last_access
 from tuneworthy.lab.blind_runs import BlindRun, BlindRuns
+from tuneworthy.lab.budget_stops import BudgetStops
+from tuneworthy.lab.child_call import end_children
 from tuneworthy.lab.event_log import EventLog
 from tuneworthy.lab.jobs import Jobs
 from tuneworthy.lab.lab_folder import is_id, make_lab_folder
+from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.record_store import RecordStore
+from tuneworthy.lab.record_store import PACKAGE, RecordStore
 from tuneworthy.lab.run_process import OpenRunner, open_experiments
+from tuneworthy.lab.study_settling import OpenSettling
 from tuneworthy.ledger.lock import WriterLock, acquire, holder
 from tuneworthy.serve.listening import is_loopback
 
@@ -39,6 +43,9 @@ class Lab:
     jobs: Jobs | None
     lock: WriterLock | None
     say: Callable[[str], None] = lambda line: None
+    own: OwnFolders = field(default_factory=OwnFolders)
+    settling: OpenSettling = field(default_factory=OpenSettling)
+    budgets: BudgetStops = field(default_factory=BudgetStops)
     closing: bool = False
     _said: dict[str, float] = field(default_factory=dict)
 
@@ -86,6 +93,8 @@ class Lab:
     def close(self) -> None:
         """Stop the run that goes on, end the worker, give the folder free."""
         self.let_go()
+        end_children()
+        self.settling.close()
         if self.jobs:
             self.jobs.close()
         if self.lock:
@@ -98,10 +107,12 @@ def open_lab(
     access: Access | None = None,
     open_runner: OpenRunner = open_experiments,
     say: Callable[[str], None] = lambda line: None,
+    own: OwnFolders | None = None,
 ) -> Lab:
     """Open the lab of a working folder for an address; see `Lab` for what a second one may do.
 
-    Raises SecurityError for links in its folder, StoreError where nothing can be written.
+    `own` are the training folders that it may check. Raises SecurityError for links in its folder,
+    StoreError where nothing can be written.
     """
     folder = make_lab_folder(working)
     host, port = where
@@ -111,13 +122,14 @@ def open_lab(
         access = (
             Access(port, host, kept.secret) if kept and is_loopback(host) else Access(port, host)
         )
-    records = RecordStore(folder / "records")
+    records = RecordStore(PACKAGE, folder / "records")
     jobs = None
     if lock is not None:
         if is_loopback(host):
             keep_access(folder, access)
         jobs = Jobs(folder, records, open_runner)
-    return Lab(folder, records, BlindRuns(folder / "blind.jsonl"), access, jobs, lock, say)
+    blind = BlindRuns(folder / "blind.jsonl")
+    return Lab(folder, records, blind, access, jobs, lock, say, own or OwnFolders())
 
 
 def take_lock(folder: Path) -> WriterLock | None:

@@ -1,4 +1,4 @@
-"""The lab's pages as HTML: home, a case, a blind case, the playground, an error. Computes nothing.
+"""The lab's pages as HTML: home, cases, the playground, own runs, errors. Computes nothing.
 
 All text is escaped by the templates; data for the scripts stands in a JSON block or in files.
 """
@@ -17,9 +17,11 @@ from markupsafe import Markup
 from tuneworthy.core.escape import for_script
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
+from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.play_setup import page_data
+from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.recordings import Recordings
-from tuneworthy.lab.shipped import SHIPPED, Records, recorded_play, recorded_strength
+from tuneworthy.lab.shipped import SHIPPED, recorded_play, recorded_strength
 
 HERE = Path(__file__).parent
 HERO = "never-stops"  # the case that the home page plays, if it is recorded
@@ -29,6 +31,7 @@ RUN_SCRIPTS = (*PARTS, "wire", "tokens", "state", "instrument")
 CASE_SCRIPTS = (*RUN_SCRIPTS, "rail", "knobs", "case")
 BLIND_SCRIPTS = (*RUN_SCRIPTS, "blind")
 PLAY_SCRIPTS = ("svg", "record", "player", "keys", "state", "wire", "columns", "playground")
+CHECK_SCRIPTS = ("svg", "keys", "wire", "check")
 FILTERS = (
     ("all", "All"),
     ("fine", "Loss looks fine"),
@@ -52,6 +55,7 @@ PLAY_KEYS = (
     (("[", "]"), "previous and next input"),
     (("Ctrl", "Enter"), "run, while you write"),
 )
+CHECK_KEYS = ((("j", "k"), "next and previous folder"), (("Enter",), "check it"))
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Site:
     token: str = ""
     """Sent back with every POST, so that no other page can send one."""
 
-    records: Records = SHIPPED
+    records: RecordStore = SHIPPED
     """Where recorded runs are found: those of the package, or the user's as well."""
 
     policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:"
@@ -76,13 +80,18 @@ class Site:
     def links(self) -> tuple[tuple[str, str], ...]:
         """Return the pages that every page links to."""
         links = (("Cases", f"{self.home}#cases"), ("Playground", self.playground),
-                 ("Check my run", f"{self.home}#own"))  # fmt: skip
+                 ("Check my run", self.check))  # fmt: skip
         return (*links, ("Studies", "/studies")) if self.live else links
 
     @property
     def playground(self) -> str:
         """Return the address of the playground."""
         return "/playground" if self.live else "playground.html"
+
+    @property
+    def check(self) -> str:
+        """Return the address where a visitor's own run is checked; a file tells the command."""
+        return "/check" if self.live else f"{self.home}#own"
 
     def static(self, name: str) -> str:
         """Return the address of a static file."""
@@ -173,6 +182,22 @@ def playground_page(site: Site = LIVE) -> str:
 def play_data() -> dict[str, Any]:
     """Return what the script of the playground is given."""
     return recorded_play() or {**page_data(), "recorded": None}
+
+
+def check_page(own: OwnFolders, site: Site = LIVE) -> str:
+    """Return the page that checks the training folders named at launch."""
+    listed = [{"id": one.id, "name": one.name, "path": str(one.named), "command": own.command(one)}
+              for one in own.folders]  # fmt: skip
+    return _render(
+        "check.html.j2",
+        site,
+        here="Check my run",
+        scripts=CHECK_SCRIPTS,
+        data=(),
+        keys=CHECK_KEYS,
+        folders=listed,
+        files=[(option, str(path)) for option, path in own.files],
+    )
 
 
 def error_page(status: int, what: str, where: str, fix: str, kept: str, site: Site = LIVE) -> str:

@@ -9,16 +9,16 @@ from tuneworthy.lab.events import RECORDED, Event, read_record, write_record
 from tuneworthy.lab.lab_folder import is_id, read_file
 from tuneworthy.lab.problem import Problem
 
-SHIPPED = Path(__file__).parent / "records"
+PACKAGE = Path(__file__).parent / "records"
 MOST_FILE = 4 << 20
 
 
 class RecordStore:
-    """The records of one lab. Every id from outside is checked here: 16 hex digits, else none."""
+    """The records of some folders. An id from outside is checked here: 16 hex digits, else none."""
 
-    def __init__(self, own: Path) -> None:
-        """Read the user's records in the folder `own`, and those of the package."""
-        self._own, self._folders = own, (SHIPPED, own)
+    def __init__(self, *folders: Path) -> None:
+        """Read the records of these folders, the first that has one; write to the last."""
+        self._folders = folders
 
     def has(self, name: str) -> bool:
         """Return whether there is a record of this id."""
@@ -57,7 +57,7 @@ class RecordStore:
     def write(self, name: str, events: list[Event]) -> None:
         """Write the record of a finished run. Raises OSError; what stood there before stays."""
         kept = [event for event in events if event["kind"] in RECORDED]
-        write_record(kept, self._own / f"{name}.json.gz").chmod(0o600)
+        write_record(kept, self._folders[-1] / f"{name}.json.gz").chmod(0o600)
 
     def _path(self, name: str) -> Path | None:
         if not is_id(name):

@@ -10,7 +10,8 @@ from typing import Any
 from tuneworthy.core.failure import Config, RunFacts, Value
 from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.events import Event, run_id
-from tuneworthy.lab.shipped import SHIPPED, Records
+from tuneworthy.lab.record_store import RecordStore
+from tuneworthy.lab.shipped import SHIPPED
 
 SEED = 0  # of all recorded runs
 SPARK = 24  # points of a card's curve at most
@@ -19,7 +20,7 @@ SPARK = 24  # points of a card's curve at most
 class Recordings:
     """The recorded runs of one case; None where a run was not recorded."""
 
-    def __init__(self, case: LabCase, records: Records = SHIPPED) -> None:
+    def __init__(self, case: LabCase, records: RecordStore = SHIPPED) -> None:
         """Read from `records`: those of the package, or also those of the user."""
         self.case, self._records = case, records
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tuneworthy.lab.child_call import ENDS, how_it_ended
 from tuneworthy.lab.run_process import OpenRunner, RunOrder, serve_runs
-
-ENDS = 2.0  # seconds that a process gets to end
 
 
 class WorkerDied(Exception):
@@ -92,10 +90,4 @@ class RunWorker:
         process, self._pipe = self._process, None
         if process is None:
             return f"the worker process could not be started: {error}"
-        process.join(ENDS)
-        code = process.exitcode
-        if code is not None and code < 0:
-            name = signal.Signals(-code).name
-            why = " (often: no memory left)" if code == -signal.SIGKILL else ""
-            return f"the worker process was ended by {name}{why}"
-        return f"the worker process ended with exit code {code}"
+        return how_it_ended(process)

@@ -41,10 +41,11 @@ HEADERS = {
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 _RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 _OUR_NAMES = {name for name, _ in _RAW_HEADERS}
-_ICON = '<link rel="icon" href="data:,">'  # else the browser asks for one
+_ICON = '<link rel="icon" href="data:,">'  # of a refusal: else the browser asks for one
 # Not a redirect: a browser that opens a file first would hold back a strict cookie after one.
 _OPENED = (
-    f'<!doctype html><html lang="en"><meta charset="utf-8"><title>tuneworthy lab</title>{_ICON}'
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>tuneworthy lab</title>'
+    '<link rel="icon" href="/static/icon.svg" type="image/svg+xml">'
     '<meta http-equiv="refresh" content="0; url=/"><p><a href="/">Open the lab</a></p></html>'
 )
 _RELAUNCH = "open the address that `tuneworthy lab` printed, or start it again"

@@ -5,35 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-FOLDER = Path(__file__).parent / "records"
+from tuneworthy.lab.record_store import PACKAGE, RecordStore
 
-
-class Records(Protocol):
-    """Recorded runs by id."""
-
-    def has(self, name: str) -> bool:
-        """Return whether there is a record of this id."""
-        ...
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """Return the events of a record that is there."""
-        ...
-
-
-class Shipped:
-    """The records of the package alone."""
-
-    def has(self, name: str) -> bool:
-        """Return whether there is a record of this id."""
-        return shipped_bytes(name) is not None
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """Return the events of a record. Raises LookupError if there is none."""
-        found: list[dict[str, Any]] = json.loads(_bytes_of(name))
-        return found
+SHIPPED = RecordStore(PACKAGE)
 
 
 def shipped_bytes(name: str) -> bytes | None:
@@ -46,7 +22,7 @@ def shipped_bytes(name: str) -> bytes | None:
 
 @lru_cache(maxsize=128)
 def _bytes_of(name: str) -> bytes:
-    path = FOLDER / f"{name}.json.gz"
+    path = PACKAGE / f"{name}.json.gz"
     if not path.is_file():
         raise LookupError(name)
     return gzip.decompress(path.read_bytes())
@@ -67,6 +43,3 @@ def recorded_strength() -> dict[str, Any] | None:
 def _named(name: str) -> list[dict[str, Any]] | None:
     content = shipped_bytes(name)
     return json.loads(content) if content else None
-
-
-SHIPPED = Shipped()

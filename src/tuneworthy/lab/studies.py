@@ -31,6 +31,7 @@ TASK = "task.yaml"
 MOST_HOMES, MOST_STUDIES = 200, 500
 MOST_BYTES = 400_000_000  # of a results.json
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+_OF_FOLDER = re.compile(r"(.+)-[0-9a-f]{8}(?:-(settled|unlocked))?")
 _opening = threading.Lock()
 _found: dict[tuple[Path, str], StudyPlace] = {}
 """Studies asked for before: a page that follows a run asks for the same one again and again."""
@@ -54,6 +55,11 @@ class StudyPlace:
         return self.home / "results" / self.name
 
     @property
+    def task_file(self) -> Path:
+        """Return the task file beside which it lies."""
+        return self.home / TASK
+
+    @property
     def finished(self) -> bool:
         """Return whether there are results."""
         return _is_plain(self.folder / FILE)
@@ -61,6 +67,8 @@ class StudyPlace:
     @property
     def title(self) -> str:
         """Return the task's name: the folder's without the digits of the hash."""
+        if found := _OF_FOLDER.fullmatch(self.name):
+            return f"{found[1]}, {found[2]}" if found[2] else found[1]
         return self.name.rsplit("-", 1)[0] if "-" in self.name else self.name
 
 

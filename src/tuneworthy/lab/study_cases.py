@@ -139,8 +139,8 @@ def _row(results: Results, matrix: Cells, names: Sequence[str], i: int) -> dict[
     return {
         "key": case_key(case.id),
         "id": case.id,
-        "input": _start(case.input),
-        "target": _start(case.output),
+        "input": excerpt(case.input),
+        "target": excerpt(case.output),
         "squares": [square(value) for value in values],
         "said": f"{fails} of {asked} arms fail" if asked else "no arm has a score",
     }
@@ -261,6 +261,7 @@ def _fails(value: float | None, least: float) -> bool:
     return value is not None and value < least
 
 
-def _start(text: str, most: int = 160) -> str:
+def excerpt(text: str, most: int = 160) -> str:
+    """Return the start of a text in one line."""
     line = " ".join(text[: 4 * most].split())
     return line if len(line) <= most else line[: most - 1] + "…"

@@ -116,11 +116,12 @@ def _planned(arm: PlannedArm) -> dict[str, Any]:
         "runs": f"{len(arm.folds)} × {len(arm.seeds)}" if arm.folds else "",
         "requests": sent.requests if sent else arm.requests,
         "minutes": arm.minutes,
-        "usd": _usd(sent),
+        "usd": money_of(sent),
     }
 
 
-def _usd(sent: EndpointLoad | None) -> str:
+def money_of(sent: EndpointLoad | None) -> str:
+    """Return what requests to endpoints cost, in words; None: there are none."""
     if sent is None:
         return "none: it runs here"
     if sent.usd is None or sent.most_usd is None:

@@ -28,6 +28,7 @@ from tuneworthy.lab.study_cases import (
     matrix_of,
     matrix_page,
 )
+from tuneworthy.lab.study_compare import SIDES, Asked, comparison
 from tuneworthy.lab.study_decide import screen_of, screens
 from tuneworthy.lab.study_run import frozen_plan, live_run, state_of
 from tuneworthy.report import _words as words
@@ -35,6 +36,7 @@ from tuneworthy.report._pieces import TEMPLATES, pieces, templates
 
 STYLE = "study.css"
 SCRIPTS = ("svg", "keys", "wire", "study")
+MORE_SCRIPTS = {"plan": ("budget",), "settle": ("settle",)}
 TABS = (
     ("task", "Task"),
     ("plan", "Plan"),
@@ -64,11 +66,26 @@ KEYS = (
     (("←", "→"), "the case or question before, the next one"),
     (("j", "k"), "next and previous row"),
 )
+MORE_KEYS = {
+    "settle": (
+        (("l", "r"), "the left answer is right, the right one is"),
+        (("e", "b", "s"), "both right, both wrong, skip"),
+    ),
+}
 
 
 def studies_page(working: Path, site: Site) -> str:
     """Return the list of the studies of a folder."""
     return _render("studies.html.j2", site, studies=facts.listed(working), keys=KEYS[3:])
+
+
+def compare_page(working: Path, asked: Asked, site: Site) -> tuple[int, str]:
+    """Return the page of two studies with its status: 200, or why they can't be compared."""
+    shown = comparison(working, asked)
+    problem = shown["problem"]
+    text = _render("compare.html.j2", site, sides=SIDES, keys=KEYS[3:],
+                   rows=[] if shown["told"] else facts.listed(working), **shown)  # fmt: skip
+    return (problem.status if problem else 200), text
 
 
 def study_page(place: StudyPlace, tab: str, by: Filter, site: Site) -> str:
@@ -169,7 +186,8 @@ def _study(
     common = {"results": results, "verdict": results.verdict if results else None,
               "task": results.task if results else None}  # fmt: skip
     return _render(
-        name, site, place=place, tab=tab, tabs=TABS, yaml=yaml, keys=KEYS,
+        name, site, place=place, tab=tab, tabs=TABS, yaml=yaml,
+        keys=(*KEYS, *MORE_KEYS.get(tab, ())),
         commands=[facts.command_of(place, command) for command in commands],
         case_href=lambda case: f"/study/{place.id}/case/{case_key(case)}",
         cause_href=lambda cause: f"/study/{place.id}/results?cause={cause}#cases",
@@ -179,7 +197,8 @@ def _study(
 
 def _render(name: str, site: Site, **values: Any) -> str:
     page = _templates().get_template(name)
-    return page.render(site=site, here="Studies", scripts=SCRIPTS, data=(), style=STYLE, **values)
+    scripts = (*SCRIPTS, *MORE_SCRIPTS.get(values.get("tab", ""), ()))
+    return page.render(site=site, here="Studies", scripts=scripts, data=(), style=STYLE, **values)
 
 
 @lru_cache(maxsize=1)

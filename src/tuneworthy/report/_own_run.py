@@ -8,14 +8,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from tuneworthy.core.counting import count_noun
-from tuneworthy.core.run_report import (
-    NEEDS_ANSWERS,
-    OF_A_CASE,
-    AdapterInfo,
-    CaseFinding,
-    DataInfo,
-    OwnRunReport,
-)
+from tuneworthy.core.run_report import AdapterInfo, CaseFinding, DataInfo, OwnRunReport
 from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 
 SIDE = 11
@@ -126,17 +119,10 @@ def _unmeasured(report: OwnRunReport, width: int, plain: bool) -> Iterator[Text]
     """Yield the reasons, each with the cases that it concerns."""
     cases: defaultdict[str, list[str]] = defaultdict(list)
     for finding in report.of_state("not measured"):
-        for why in _reasons(finding):
+        for why in finding.reasons:
             cases[why].append(_cause(finding))
     for why, names in cases.items():
         yield from _item(f"{why}: {', '.join(names)}", width, plain)
-
-
-def _reasons(finding: CaseFinding) -> list[str]:
-    """Return what is missing: what the user can give, else what only answers of a model show."""
-    every = list(dict.fromkeys(finding.missing.values()))
-    given = [why for why in every if why not in (NEEDS_ANSWERS, OF_A_CASE)]
-    return given or every or [finding.because]
 
 
 def _cause(finding: CaseFinding) -> str:

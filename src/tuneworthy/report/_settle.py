@@ -28,7 +28,7 @@ def question_screen(
     for message in question.query.messages:
         name = "input" if message.role == "user" else message.role
         lines += _block(name, message.content, width, plain)
-    left, right = (_form(text) for text in (question.left, question.right))
+    left, right = (blind_form(text) for text in (question.left, question.right))
     lines += [Text(), *_block("left", left, width, plain), *_block("right", right, width, plain)]
     lines += [Text(), *_wrapped(PREFERENCE if preference else KEYS, width, plain, "dim")]
     return finished(lines, plain)
@@ -45,7 +45,8 @@ def progress_line(left: Sequence[float], clicks: int, more: int | None) -> str:
     return f"{points}{counted(clicks, 'click')}, {ahead}"
 
 
-def _form(text: str) -> str:
+def blind_form(text: str) -> str:
+    """Return an answer as it is shown: JSON in a canonical form, which does not reveal the arm."""
     try:
         value = parse(text, exact=False)
     except ValueError:

@@ -10,14 +10,14 @@ sys.path.append(str(Path(__file__).parent))
 from lab_kit import PORT, Browser
 from lab_runner import fake
 
-from tuneworthy.lab import record_store
+from tuneworthy.lab import open_lab as open_lab_module
 from tuneworthy.lab.app import make_app
 from tuneworthy.lab.open_lab import open_lab
 
 
 @pytest.fixture(autouse=True)
 def _nothing_shipped(tmp_path, monkeypatch):
-    monkeypatch.setattr(record_store, "SHIPPED", tmp_path / "nothing shipped")
+    monkeypatch.setattr(open_lab_module, "PACKAGE", tmp_path / "nothing shipped")
 
 
 @pytest.fixture

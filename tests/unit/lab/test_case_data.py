@@ -11,8 +11,9 @@ from tuneworthy.core.failure import RunFacts
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.lab import case_data, words
 from tuneworthy.lab.cases import LabCase, case_of
+from tuneworthy.lab.record_store import PACKAGE
 from tuneworthy.lab.recordings import Recordings, facts_of
-from tuneworthy.lab.shipped import FOLDER, SHIPPED, shipped_bytes
+from tuneworthy.lab.shipped import SHIPPED, shipped_bytes
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +230,7 @@ def test_a_value_that_was_not_measured_says_so():
 
 
 def test_shipped_records_are_packed_the_same_way_every_time():
-    for path in sorted(FOLDER.glob("[0-9a-f]" * 16 + ".json.gz")):
+    for path in sorted(PACKAGE.glob("[0-9a-f]" * 16 + ".json.gz")):
         name = path.name.removesuffix(".json.gz")
         events = SHIPPED.events(name)
         assert events[0]["id"] == name

@@ -209,7 +209,7 @@ def test_a_finished_run_whose_record_is_missing_is_recorded_at_the_next_start(st
     ended(jobs, name)
     until(lambda: records.has(name))
     jobs.close()
-    (records._own / f"{name}.json.gz").unlink()
+    (records._folders[-1] / f"{name}.json.gz").unlink()
     start()
     assert records.has(name)
 

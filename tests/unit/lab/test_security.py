@@ -27,11 +27,6 @@ ROUTES = {
     ("GET", "/api/cases/{slug}"),
     ("GET", "/api/records/{name}"),
     ("GET", "/api/runs/{name}/events"),
-    ("GET", "/studies"),
-    ("GET", "/study/{key}/{tab}"),
-    ("GET", "/study/{key}/case/{case}"),
-    ("GET", "/decide/{key}"),
-    ("GET", "/api/studies/{key}/run"),
     ("POST", "/api/runs"),
     ("POST", "/api/runs/{name}/{action}"),
     ("POST", "/api/cases/{slug}/guess"),
@@ -42,6 +37,15 @@ ROUTES = {
     ("GET", "/study/{key}/case/{case}"),
     ("GET", "/decide/{key}"),
     ("GET", "/api/studies/{key}/run"),
+    ("GET", "/check"),
+    ("GET", "/compare"),
+    ("GET", "/api/studies/{key}/budget"),
+    ("POST", "/api/studies/{key}/budget"),
+    ("GET", "/api/studies/{key}/settle"),
+    ("POST", "/api/studies/{key}/settle/open"),
+    ("POST", "/api/studies/{key}/settle/vote"),
+    ("POST", "/api/studies/{key}/settle/finish"),
+    ("POST", "/api/check"),
     ("GET", "/playground"),
     ("POST", "/api/play"),
     ("POST", "/api/strength"),
@@ -80,6 +84,7 @@ def listed(routes):
 
 def nothing_happened(lab):
     assert lab.jobs._jobs == {}
+    assert lab.settling._process is None
     assert not (lab.folder / "blind.jsonl").exists()
 
 
@@ -359,6 +364,19 @@ def test_a24_to_a28_no_name_leaves_its_folder(browser, lab, start):
         assert "root:" not in reply.text
 
 
+def test_a24_a25_a_check_takes_ids_of_the_launch_list_and_no_path(browser, lab, tmp_path):
+    (tmp_path / "trainer_state.json").write_text("{}")
+    paths = [str(tmp_path), ".", "..", "/", "/etc", "file:///etc/passwd", "outputs/", *ODD_NAMES]
+    for path in paths:
+        reply = browser.change("/api/check", {"folder": path})
+        assert reply.status_code in (404, 422), path
+        assert "root:" not in reply.text
+    for body in ({}, {"folder": 1}, {"folder": ["a"]}, {"folder": None}, {"folder": "a" * 65},
+                 {"folder": ID, "data": "/etc/passwd"}):  # fmt: skip
+        assert browser.change("/api/check", body).status_code == 422, body
+    nothing_happened(lab)
+
+
 def test_a27_nothing_is_deleted(browser):
     for path in ADDRESSES:
         assert browser.delete(f"{path}/..%2f..").status_code == 405
@@ -401,6 +419,12 @@ def test_a60_to_a68_text_of_a_request_stays_text(browser, lab, said):
             (f"/api/cases/{SLUG}/guess", {"cause": text, "sure": 1}),
             (f"/api/cases/{SLUG}/cite", {"measure": text}),
             ("/api/runs", {"case": SLUG, text: 1}),
+            ("/api/check", {"folder": text}),
+            (f"/api/studies/{ID}/settle/vote", {"pair": text, "choice": "left"}),
+            (f"/api/studies/{ID}/settle/vote", {"pair": ID, "choice": text}),
+            (f"/api/studies/{ID}/settle/open", {text: 1}),
+            (f"/api/studies/{ID}/budget", {text: 1}),
+            ("/api/check", {"folder": "0" * 16, text: 1}),
         ]
         for path, body in bodies:
             reply = browser.change(path, body)

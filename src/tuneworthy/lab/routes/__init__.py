@@ -5,11 +5,21 @@ from __future__ import annotations
 from tuneworthy.lab.routes import (
     blind_routes,
     case_routes,
+    check_routes,
     page_routes,
     play_routes,
     run_routes,
+    settle_routes,
     study_routes,
 )
 
-ROUTERS = (page_routes.ROUTES, case_routes.ROUTES, run_routes.ROUTES, blind_routes.ROUTES,
-           play_routes.ROUTES, study_routes.ROUTES)  # fmt: skip
+ROUTERS = (
+    page_routes.ROUTES,
+    case_routes.ROUTES,
+    run_routes.ROUTES,
+    blind_routes.ROUTES,
+    play_routes.ROUTES,
+    check_routes.ROUTES,
+    study_routes.ROUTES,
+    settle_routes.ROUTES,
+)

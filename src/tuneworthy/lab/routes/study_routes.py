@@ -1,4 +1,4 @@
-"""Studies: list, pages, the path to a decision, what a running one tells. Reads only.
+"""Studies: list, pages, the path to a decision, what a running one tells, other budgets.
 
 The parts of the report are slow to import: each handler imports them when a study is asked for.
 """
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse
 
 from tuneworthy.lab.open_lab import Lab
-from tuneworthy.lab.routes.shared import Here, site_of
+from tuneworthy.lab.routes.shared import Here, NoFields, site_of
 
 if TYPE_CHECKING:
     from tuneworthy.lab.studies import StudyPlace
@@ -32,7 +32,8 @@ def _filter(
 Shown = Annotated[Any, Depends(_filter)]
 
 
-def _place(lab: Lab, key: str) -> StudyPlace:
+def place_of(lab: Lab, key: str) -> StudyPlace:
+    """Return the study of an id. Raises Problem (404)."""
     from tuneworthy.lab.studies import find_study
 
     return find_study(lab.working, key)
@@ -45,29 +46,57 @@ def _studies(lab: Here) -> str:
     return studies_page(lab.working, site_of(lab))
 
 
+@ROUTES.get("/compare")
+def _compare(
+    lab: Here,
+    a: Annotated[str, Query(max_length=64)] = "",
+    b: Annotated[str, Query(max_length=64)] = "",
+    pair: Annotated[int | None, Query(ge=0, le=1000)] = None,
+    side: Literal["all", "gained", "lost"] = "all",
+) -> HTMLResponse:
+    from tuneworthy.lab.study_compare import Asked
+    from tuneworthy.lab.study_pages import compare_page
+
+    status, text = compare_page(lab.working, Asked(a, b, pair, side), site_of(lab))
+    return HTMLResponse(text, status)
+
+
 @ROUTES.get("/study/{key}/{tab}", response_class=HTMLResponse)
 def _study(lab: Here, key: str, tab: str, by: Shown) -> str:
     from tuneworthy.lab.study_pages import study_page
 
-    return study_page(_place(lab, key), tab, by, site_of(lab))
+    return study_page(place_of(lab, key), tab, by, site_of(lab))
 
 
 @ROUTES.get("/study/{key}/case/{case}", response_class=HTMLResponse)
 def _case(lab: Here, key: str, case: str, by: Shown) -> str:
     from tuneworthy.lab.study_pages import one_case
 
-    return one_case(_place(lab, key), case, by, site_of(lab))
+    return one_case(place_of(lab, key), case, by, site_of(lab))
 
 
 @ROUTES.get("/decide/{key}", response_class=HTMLResponse)
 def _decide(lab: Here, key: str, q: Annotated[str, Query(max_length=64)] = "") -> str:
     from tuneworthy.lab.study_pages import decide_page
 
-    return decide_page(_place(lab, key), q, site_of(lab))
+    return decide_page(place_of(lab, key), q, site_of(lab))
 
 
 @ROUTES.get("/api/studies/{key}/run")
 def _run(lab: Here, key: str) -> dict[str, Any]:
     from tuneworthy.lab.study_run import live_run
 
-    return live_run(_place(lab, key))
+    return live_run(place_of(lab, key))
+
+
+@ROUTES.get("/api/studies/{key}/budget")
+def _known_stops(lab: Here, key: str) -> dict[str, Any]:
+    return {"known": lab.budgets.known(place_of(lab, key))}
+
+
+@ROUTES.post("/api/studies/{key}/budget")
+def _stops(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
+    lab.running()  # refuses in a lab that reads only
+    place = place_of(lab, key)
+    lab.settling.refuse_while_open(place)
+    return {"known": lab.budgets.work_out(place)}

@@ -45,6 +45,7 @@ const lab = {};
       return percent >= 100 ? 'over 99 %' : percent < 1 ? 'under 1 %' : `${percent} %`;
     },
     signed: (points) => (points < 0 ? `−${-points}` : String(points)),
+    capital: (text) => text.charAt(0).toUpperCase() + text.slice(1),
     tidy: (text) => text.replace(/\b0(\.\d)/g, '$1'),
 
     // What this browser remembers of solved cases. A browser may refuse to store anything.

@@ -1,0 +1,138 @@
+"""What other minutes would buy: the plans of a task at a few budgets, made by the planner itself.
+
+They are made in a process of its own: a local model is opened and timed for them, as by
+`tuneworthy plan`. Nothing is frozen. Knows no HTTP library.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuneworthy.core.errors import StoreError
+from tuneworthy.lab.child_call import in_child
+from tuneworthy.lab.problem import Problem
+
+if TYPE_CHECKING:  # sessions and planning are slow to import, and only the process needs them
+    from tuneworthy.core.plan import Plan
+    from tuneworthy.lab.studies import StudyPlace
+    from tuneworthy.session import Session
+
+MINUTES = (2, 5, 10, 20, 30, 60, 120, 240, 480, 960)
+PLENTY = 1e6  # minutes that no plan needs
+SECONDS = 300.0  # that opening and timing a model may take
+Stops = dict[str, Any]
+
+
+class BudgetStops:
+    """The stops of each study that were worked out in this lab, until its task file changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, int], Stops] = {}
+        self._busy = threading.Lock()
+
+    def known(self, place: StudyPlace) -> Stops | None:
+        """Return the stops of a study, None if they were not worked out."""
+        return self._known.get(_stamp(place))
+
+    def work_out(self, place: StudyPlace) -> Stops:
+        """Return the stops of a study: known ones, or new ones, which takes up to a minute.
+
+        Raises Problem: 409 while a run holds the ledger, 422 for a task that can't be planned, 429
+        while others are worked out, 504 or 500 if it takes too long or dies.
+        """
+        stamp = _stamp(place)
+        if stamp in self._known:
+            return self._known[stamp]
+        if not self._busy.acquire(blocking=False):
+            raise Problem(429, "another plan is being worked out", where="this lab",
+                          fix="wait until it is there, then try again")  # fmt: skip
+        try:
+            stops: Stops = in_child(SECONDS, stops_of, place.task_file, place.name)
+        except StoreError as error:  # mostly: a run has the ledger
+            raise Problem(409, error.what, where=error.where, got=error.got, fix=error.fix,
+                          kept=error.kept) from None  # fmt: skip
+        finally:
+            self._busy.release()
+        self._known[stamp] = stops
+        return stops
+
+
+def stops_of(path: Path, name: str) -> Stops:
+    """Return the plans of a task file at a few minutes, as the page shows them.
+
+    `own` are the minutes of the task, `enough` those from which nothing is left out. `same` says
+    whether the task is still that of the study whose results folder has this name.
+    """
+    from tuneworthy.core.run_options import RunOptions
+    from tuneworthy.results_folder import folder_of
+    from tuneworthy.session import open_session
+
+    with open_session(path, RunOptions()) as session:
+        facts, task = session.plan_inputs(), session.task
+        own = task.budget.minutes
+
+        def at(minutes: float) -> Plan:
+            budget = task.budget.model_copy(update={"minutes": minutes})
+            changed = task.model_copy(update={"budget": budget}).at(task.folder)
+            return session.planned(replace(facts, task=changed))
+
+        least = ceil(_whole(at(PLENTY)))
+        tried = (least, *(minutes for minutes in MINUTES if minutes > least))
+        enough = next((minutes for minutes in tried if not at(minutes).cuts), PLENTY)
+        wanted = sorted(set(_wanted(own, enough)))
+        return {
+            "own": own,
+            "enough": enough,
+            "same": folder_of(task.name, session.study) == name,
+            "stops": [_shown(session, minutes, at(minutes)) for minutes in wanted],
+        }
+
+
+def _whole(plan: Plan) -> float:
+    """Return the minutes of a plan without cuts: arms that always run, and half the diagnosis."""
+    from tuneworthy.measure.planning import diagnosis_minutes
+
+    return max(1.0, plan.minutes + diagnosis_minutes(plan.across))
+
+
+def _wanted(own: float, enough: float) -> Iterator[float]:
+    """Yield the minutes of the stops: round ones up to the first that is enough, and the task's."""
+    yield from (float(own), float(enough))
+    for minutes in MINUTES:
+        yield float(minutes)
+        if minutes >= max(own, enough):
+            return
+
+
+def _shown(session: Session, minutes: float, plan: Plan) -> dict[str, Any]:
+    """Return a stop: its arms, what is left out, its minutes and money, what could be seen."""
+    from tuneworthy.core.specs import is_recorded
+    from tuneworthy.data.audit import visible_differences
+    from tuneworthy.lab.study_facts import money_of, plan_lines, plan_rows
+    from tuneworthy.report._tables import visible_line
+
+    live = [arm for arm in plan.arms if not arm.because and not is_recorded(session.task, arm.spec)]
+    folds = max((len(arm.folds) for arm in live), default=None)
+    parts = session.split.learning[:folds]
+    rows = {case for part in parts for case in part.test} - set(session.split.early)
+    return {
+        "minutes": minutes,
+        "planned": plan.minutes,
+        "rows": plan_rows(plan),
+        "lines": plan_lines(plan),
+        "cuts": list(plan.cuts),
+        "usd": money_of(plan.sent),
+        "visible": visible_line(visible_differences(session.split, len(rows))),
+    }
+
+
+def _stamp(place: StudyPlace) -> tuple[Path, int]:
+    try:
+        return place.task_file, place.task_file.stat().st_mtime_ns
+    except OSError:
+        return place.task_file, 0

@@ -1,0 +1,97 @@
+"""Call a function in a process of its own, with a time limit; what it raises is raised here.
+
+For work on files of others: what it needs of memory goes with the process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+from tuneworthy.core import errors
+from tuneworthy.core.errors import TuneworthyError
+from tuneworthy.lab.problem import Problem
+
+NICE = 5  # pages answer while it works
+ENDS = 2.0  # seconds that a process gets to end
+_running: set[Any] = set()
+
+
+def in_child(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
+    """Return what a function returns in a process of its own.
+
+    Arguments and result must be picklable. Raises the TuneworthyError that it raises; Problem: 504
+    if it takes longer, 500 if the process dies or the function fails in another way.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_called, args=(theirs, function, given), daemon=True)
+    process.start()
+    _running.add(process)
+    theirs.close()  # so that reading ends when the process does
+    try:
+        if not ours.poll(seconds):
+            raise Problem(504, "this takes too long", got=f"over {seconds:.0f} s",
+                          fix="use the command in a terminal: it has no limit")  # fmt: skip
+        kind, value = ours.recv()
+    except (EOFError, OSError):
+        raise Problem(500, "the process ended before it answered", got=how_it_ended(process),
+                      fix="try again, or use the command in a terminal") from None  # fmt: skip
+    finally:
+        _running.discard(process)
+        ours.close()
+        if process.is_alive():
+            process.kill()
+        process.join(ENDS)
+    if kind == "value":
+        return value
+    raise told_error(kind, value)
+
+
+def end_children() -> None:
+    """End all processes in which a function is called: a server that ends waits for none."""
+    for process in tuple(_running):
+        process.kill()
+
+
+def how_it_ended(process: Any) -> str:
+    """Return in words how a process ended that should have gone on."""
+    process.join(ENDS)
+    code = process.exitcode
+    if code is not None and code < 0:
+        why = " (often: no memory left)" if code == -signal.SIGKILL else ""
+        return f"the worker process was ended by {signal.Signals(-code).name}{why}"
+    return f"the worker process ended with exit code {code}"
+
+
+def told(error: Exception) -> tuple[str, Any]:
+    """Return an error as (kind, parts), so that it can cross a pipe; `told_error` reads it."""
+    if isinstance(error, TuneworthyError):
+        parts = {name: getattr(error, name) for name in ("what", "where", "got", "fix", "kept")}
+        return type(error).__name__, parts
+    return "", f"{type(error).__name__}: {error}"
+
+
+def told_error(kind: str, value: Any) -> Exception:
+    """Return the error that another process told: one of ours, else a Problem (500)."""
+    raised = getattr(errors, kind, None) if kind else None
+    if isinstance(raised, type) and issubclass(raised, TuneworthyError):
+        return raised(value.pop("what"), **value)
+    return Problem(500, "this failed", got=str(value), fix="use the command in a terminal")
+
+
+def _called(pipe: Connection, function: Callable[..., Any], given: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process too: the server acts
+    with suppress(OSError):
+        os.nice(NICE)
+    try:
+        said = ("value", function(*given))
+    except Exception as error:
+        said = told(error)
+    with suppress(BrokenPipeError):
+        pipe.send(said)

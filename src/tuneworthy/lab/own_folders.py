@@ -1,0 +1,167 @@
+"""The training folders that were named when the lab was launched. A request names an id, no path.
+
+A folder is checked in a process of its own: what it holds was written by other programs, and may
+need much memory. Knows no HTTP library.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.errors import TaskError, TuneworthyError
+from tuneworthy.core.record import digest
+from tuneworthy.core.run_report import NEEDS_ANSWERS, OF_A_CASE
+from tuneworthy.lab import words
+from tuneworthy.lab.child_call import in_child
+from tuneworthy.lab.problem import Problem
+
+MOST = 50  # folders of a launch list
+SECONDS = 120.0  # that a check may take
+HERE = "the folder named at launch"
+
+
+@dataclass(frozen=True)
+class OwnFolder:
+    """A folder of the launch list: its id, as the user named it, and where it lay then."""
+
+    id: str
+    named: Path
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Return the last part of its path."""
+        return self.path.name or str(self.path)
+
+
+@dataclass
+class OwnFolders:
+    """The launch list, and the files of rows and weights that go with all its folders."""
+
+    folders: tuple[OwnFolder, ...] = ()
+    data: Path | None = None
+    test: Path | None = None
+    base: Path | None = None
+    _busy: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    @property
+    def files(self) -> tuple[tuple[str, Path], ...]:
+        """Return the options of the files that were named, with the files."""
+        given = (("--data", self.data), ("--test", self.test), ("--base", self.base))
+        return tuple((option, path) for option, path in given if path is not None)
+
+    def command(self, folder: OwnFolder) -> str:
+        """Return the command that checks a folder without the lab."""
+        parts = ["tuneworthy", "check", "--run", str(folder.named)]
+        return shlex.join([*parts, *(str(one) for pair in self.files for one in pair)])
+
+    def check(self, key: str) -> dict[str, Any]:
+        """Return what the detectors find in a folder of the list; see `shown`.
+
+        Raises Problem: 404 for an id that is not on the list or a folder that is gone, 403 for one
+        that a link has replaced, 422 for one that holds no training run, 429 while another check
+        goes on, 504 or 500 if the check takes too long or dies.
+        """
+        folder = next((one for one in self.folders if one.id == key), None)
+        if folder is None:
+            raise Problem(404, "no folder of this id was named at launch", where="folder", got=key,
+                          fix="tuneworthy lab --check FOLDER")  # fmt: skip
+        _still_there(folder)
+        if not self._busy.acquire(blocking=False):
+            raise Problem(429, "another folder is being checked", where=HERE, got=folder.name,
+                          fix="wait until it has ended, then try again")  # fmt: skip
+        try:
+            report = in_child(SECONDS, checked, folder.path, self.data, self.test, self.base)
+        except TuneworthyError as error:
+            raise Problem(422, error.what, where=_where(error, folder), got=error.got,
+                          fix=error.fix, kept=error.kept) from None  # fmt: skip
+        finally:
+            self._busy.release()
+        return shown(report) | {"name": folder.name, "command": self.command(folder)}
+
+
+def own_folders(
+    named: Sequence[Path],
+    data: Path | None = None,
+    test: Path | None = None,
+    base: Path | None = None,
+) -> OwnFolders:
+    """Return the launch list of some folders. Raises TaskError for one that is no folder."""
+    if len(named) > MOST:
+        raise TaskError("too many folders to check", where="--check", got=f"{len(named)}",
+                        fix=f"name at most {MOST}", kept="")  # fmt: skip
+    for path in named:
+        if not path.is_dir():
+            what = "this is a file, no training folder" if path.exists() else "no such folder"
+            raise TaskError(what, where="--check", got=str(path),
+                            fix="name the output_dir of your trainer", kept="")  # fmt: skip
+    for option, file in (("--data", data), ("--test", test), ("--base", base)):
+        if file is not None and not named:
+            raise TaskError("this option belongs to --check", where=option,
+                            fix="add --check FOLDER, or leave it out", kept="")  # fmt: skip
+        if file is not None and not file.exists():
+            raise TaskError("no such file", where=option, got=str(file),
+                            fix="name what the runs learnt from", kept="")  # fmt: skip
+    found: dict[Path, Path] = {}
+    for path in named:
+        found.setdefault(path.resolve(), path)
+    folders = [OwnFolder(digest(str(path), 16), given, path) for path, given in found.items()]
+    whole = [file.resolve() if file is not None else None for file in (data, test, base)]
+    return OwnFolders(tuple(folders), whole[0], whole[1], whole[2])
+
+
+def checked(
+    folder: Path, data: Path | None, test: Path | None, base: Path | None
+) -> dict[str, Any]:
+    """Return the report of `tuneworthy check --run`, as plain values; findings with `reasons`."""
+    from tuneworthy.lab.own_run import OwnFiles, check_run
+
+    report = check_run(folder, OwnFiles(data, test, base))
+    findings = [{**one.plain(), "reasons": one.reasons} for one in report.findings]
+    return {**report.plain(), "findings": findings}
+
+
+def shown(report: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page shows of a report: findings by state, what is missing by its reason.
+
+    `found` and `clean` are lists of findings with their cause in words, `unmeasured` a list of
+    {why, cases}: what the user can give comes first.
+    """
+    findings = [{**one, "words": words.cause(one["cause"])} for one in report["findings"]]
+    by_state = {state: [one for one in findings if one["state"] == state]
+                for state in ("found", "clean", "not measured")}  # fmt: skip
+    reasons: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
+    for one in by_state["not measured"]:
+        for why in one["reasons"]:
+            reasons[why].append({"case": one["case"], "title": one["title"]})
+    late = (NEEDS_ANSWERS, OF_A_CASE)
+    order = sorted(reasons, key=lambda why: (why in late, -len(reasons[why])))
+    told = ("trainer", "logs", "adapter", "data", "test", "settings", "assumed", "not_read")
+    return {
+        **{name: report[name] for name in told},
+        "found": by_state["found"],
+        "clean": by_state["clean"],
+        "unmeasured": [{"why": why, "cases": reasons[why]} for why in order],
+        "unmeasured_cases": len(by_state["not measured"]),
+    }
+
+
+def _still_there(folder: OwnFolder) -> None:
+    if folder.path.is_symlink() or (folder.path.exists() and folder.path.resolve() != folder.path):
+        raise Problem(403, "a link stands where the folder was", where=HERE, got=folder.name,
+                      fix="launch the lab again with the folder itself")  # fmt: skip
+    if not folder.path.is_dir():
+        raise Problem(
+            404, "this folder is gone since the lab was launched", where=HERE, got=folder.name,
+            fix="put it back, or launch the lab with another one",
+        )  # fmt: skip
+
+
+def _where(error: TuneworthyError, folder: OwnFolder) -> str:
+    return folder.name if error.where in ("", "--run") else f"{folder.name}: {error.where}"

@@ -1,0 +1,30 @@
+"""Check my own run: the page of the launch list, and one folder of it under the detectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+from pydantic import Field
+
+from tuneworthy.lab import pages
+from tuneworthy.lab.routes.shared import Fields, Here, site_of
+
+ROUTES = APIRouter()
+
+
+class FolderFields(Fields):
+    """The id of a folder that was named at launch."""
+
+    folder: str = Field(max_length=64)
+
+
+@ROUTES.get("/check", response_class=HTMLResponse)
+def _page(lab: Here) -> str:
+    return pages.check_page(lab.own, site_of(lab))
+
+
+@ROUTES.post("/api/check")
+def _check(lab: Here, given: FolderFields) -> dict[str, Any]:
+    return lab.own.check(given.folder)

@@ -1,0 +1,133 @@
+"""The process that has a study open to settle it: it asks, keeps each vote, writes the end.
+
+The server starts it with `spawn` and talks to it over one pipe. Sent to it: ("click", pair, choice,
+gold), ("finish",), ("close",). It sends states, dicts with the key `state`: opening, asked, over
+(nothing is left to ask), written, closed, failed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.record import digest
+from tuneworthy.lab.child_call import NICE, told
+
+if TYPE_CHECKING:  # models and statistics are slow to import, and only the process needs them
+    from tuneworthy.settle.pairwise_votes import Question
+    from tuneworthy.settling import Settling
+
+State = dict[str, Any]
+Send = Callable[[State], None]
+IDLE = 600.0  # seconds without a vote after which the study is given free
+
+
+def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE) -> None:
+    """Settle the study of a task file until it is closed; `name` is that of its results folder."""
+    from tuneworthy.settling import open_settling
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process too: the server acts
+    with suppress(OSError):
+        os.nice(NICE)
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        try:
+
+            def tell(event: str, data: Any) -> None:
+                if event == "say":
+                    pipe.send({"state": "opening", "said": str(data)})
+
+            with open_settling(path, tell=tell) as settling:
+                if settling.folder_name != name:
+                    raise TaskError(
+                        "task.yaml or its rows name another study now", where=path.name,
+                        fix="open that study's page, or put back what was changed",
+                    )  # fmt: skip
+                closed = _settle(settling, pipe, idle)
+            pipe.send(closed)  # after the ledger is free again
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            raise
+        except Exception as error:
+            kind, value = told(error)
+            pipe.send({"state": "failed", "error": kind, "parts": value})
+
+
+def _settle(settling: Settling, pipe: Connection, idle: float) -> State:
+    """Ask until it is closed, the end is written, or nobody votes; return the last state."""
+    pipe.send(_state(settling))
+    while pipe.poll(idle):
+        kind, *given = pipe.recv()
+        if kind == "close":
+            return {"state": "closed", "because": "", **_progress(settling)}
+        if kind == "finish":
+            return _written(settling)
+        pipe.send(_state(settling, refused=_click(settling, *given)))
+    return {"state": "closed", "because": "nobody voted for a while", **_progress(settling)}
+
+
+def _click(settling: Settling, pair: str, choice: Any, gold: str | None) -> str:
+    """Store a vote; return why it was refused, or ""."""
+    question = settling.question()
+    if question is None or pair_id(settling, question) != pair:
+        return "this pair was answered already"
+    return settling.click(choice, gold)
+
+
+def _state(settling: Settling, refused: str = "") -> State:
+    from tuneworthy.report._settle import blind_form
+
+    question = settling.question()
+    state = {"state": "over", "ended": settling.ended, "refused": refused, **_progress(settling)}
+    if question is None:
+        return state
+    return {
+        **state,
+        "state": "asked",
+        "pair": pair_id(settling, question),
+        "messages": [[one.role, one.content] for one in question.query.messages],
+        "left": blind_form(question.left),
+        "right": blind_form(question.right),
+        "by_preference": settling.votes.by_preference,
+    }
+
+
+def pair_id(settling: Settling, question: Question) -> str:
+    """Return the id of a shown pair: the same texts shown again later have another one."""
+    clicks = settling.progress().clicks
+    return digest([clicks, question.query.id, question.left, question.right], 16)
+
+
+def _progress(settling: Settling) -> State:
+    from tuneworthy.report._settle import progress_line
+
+    far = settling.progress()
+    same, shown = settling.repeated
+    return {
+        "bounds": [round(100 * points, 2) for points in far.left],
+        "clicks": far.clicks,
+        "more": far.more,
+        "line": progress_line(far.left, far.clicks, far.more),
+        "repeated": {"same": same, "shown": shown},
+    }
+
+
+def _written(settling: Settling) -> State:
+    from tuneworthy.report import _words as words
+
+    done = settling.finish()
+    head = words.headline(done.verdict.use, done.verdict.status)
+    return {
+        "state": "written",
+        "folder": done.folder.name,
+        "study": digest(done.folder.name, 16),
+        "gold": done.gold,
+        "sentence": f"{head} Use: {done.verdict.arm}" if done.verdict.arm else head,
+        "status": done.verdict.status,
+        "ended": settling.ended or "stopped",
+        **_progress(settling),
+    }

@@ -1,0 +1,144 @@
+"""Write what was imported: one file of rows, one file of answers a system; count what is left out.
+
+Rows are written as they come. Only those without a right answer are held back, because a later
+record of the same key may bring it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from tuneworthy.core.case import Case
+from tuneworthy.core.imported import ImportedRow
+from tuneworthy.data.column_roles import system_name
+from tuneworthy.data.copies import normalised_text
+from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.rows import to_case
+
+NO_ANSWER = "no right answer"
+TWICE = "a second answer of one system to one row"
+_ID = re.compile(r"\S(.{0,150}\S)?")
+_MOST_PROMPTS = 1_000  # distinct system prompts that are counted
+
+
+class ImportFiles:
+    """The files of an import, beside the task file; `.part` until `finish`.
+
+    `rows` counts the rows written, `left` those left out by reason, `left_at` their first place,
+    `answers` the answers of each system, `prompts` the system prompts.
+    """
+
+    def __init__(self, folder: Path, stem: str, merge: bool, right: str | None = None) -> None:
+        self._folder, self._stem, self._merge, self._right = folder, stem, merge, right
+        self.rows = 0
+        self.left: Counter[str] = Counter()
+        self.left_at: dict[str, str] = {}
+        self.answers: Counter[str] = Counter()
+        self.prompts: Counter[str] = Counter()
+        self._files: dict[Path, IO[str]] = {}
+        self._ids: set[str] = set()
+        self._keys: dict[str, str] = {}
+        self._given: set[tuple[str, str]] = set()
+        self._held: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+
+    def rows_file(self) -> Path:
+        """Return the file of rows."""
+        return self._folder / f"{self._stem}.rows.jsonl"
+
+    def answers_file(self, system: str) -> Path:
+        """Return the file of a system's answers."""
+        return self._folder / f"{self._stem}.{system_name(system)}.jsonl"
+
+    def leave_out(self, why: str, where: str) -> None:
+        """Count a record that is no row."""
+        self.left[why] += 1
+        self.left_at.setdefault(why, where)
+
+    def add(self, where: str, row: ImportedRow) -> None:
+        """Write a row and its answers, or count why it is left out."""
+        fields = {key: value for key, value in row.fields.items() if value is not None}
+        answers = dict(row.answers)
+        if self._right in answers and "output" not in fields:
+            fields["output"] = answers.pop(self._right)["answer"]
+        turns = fields.get("messages")
+        ends = isinstance(turns, list) and bool(turns) and turns[-1].get("role") == "assistant"
+        answered = ends or fields.get("output") not in (None, "")
+        own = fields.pop("id", None)
+        case = to_case(RawRow(where, fields), answered=answered)
+        if isinstance(case, RowFault):
+            self.leave_out(case.why, where)
+            return
+        key = row.key or (normalised_text(case.input) if self._merge else "")
+        if key in self._keys:
+            self._answered(self._keys[key], where, answers)
+        elif not answered and key:
+            self._held.setdefault(key, []).append((where, answers))
+        elif not answered:
+            self.answers.update(answers.keys())
+            self.leave_out(NO_ANSWER, where)
+        else:
+            self._write_row(case, {**fields, "id": self._id(own, where)}, key)
+            for at, held in [(where, answers), *self._held.pop(key, [])]:
+                self._answered(str(self._last), at, held)
+
+    def _write_row(self, case: Case, fields: Mapping[str, Any], key: str) -> None:
+        self._last = fields["id"]
+        if key:
+            self._keys[key] = self._last
+        self.rows += 1
+        for message in case.messages:
+            if message.role == "system" and len(self.prompts) < _MOST_PROMPTS:
+                self.prompts[message.content] += 1
+        self._line(self.rows_file(), {"id": fields["id"], **fields})
+
+    def _answered(self, row: str, where: str, answers: Mapping[str, Any]) -> None:
+        for system, found in answers.items():
+            if self._merge or len(self._keys) > 0:
+                if (system, row) in self._given:
+                    self.leave_out(TWICE, where)
+                    continue
+                self._given.add((system, row))
+            self.answers[system] += 1
+            self._line(self.answers_file(system), {"id": row, **found})
+
+    def _id(self, own: Any, where: str) -> str:
+        """Return the row's own id where it has one that no other row has, else its place."""
+        named = "" if own is None or isinstance(own, bool) else str(own)
+        usable = _ID.fullmatch(named) and named not in self._ids
+        name = named if usable else where[-160:]
+        while name in self._ids:
+            name += "'"
+        self._ids.add(name)
+        return name
+
+    def _line(self, path: Path, value: Mapping[str, Any]) -> None:
+        part = path.with_name(f"{path.name}.part")
+        if part not in self._files:
+            self._files[part] = part.open("w", encoding="utf-8", errors="backslashreplace")
+        self._files[part].write(json.dumps(value, ensure_ascii=False) + "\n")
+
+    def finish(self, keep: bool) -> tuple[Path, ...]:
+        """Close the files, and give them their names or remove them; return those that are kept."""
+        for held in self._held.values():
+            for where, answers in held:
+                self.answers.update(answers.keys())
+                self.leave_out(NO_ANSWER, where)
+        self._held = {}
+        kept = []
+        for part, file in self._files.items():
+            file.close()
+            if keep:
+                os.replace(part, part.with_name(part.name.removesuffix(".part")))
+                kept.append(part.with_name(part.name.removesuffix(".part")))
+            else:
+                with contextlib.suppress(OSError):
+                    part.unlink()
+        self._files = {}
+        return tuple(sorted(kept))

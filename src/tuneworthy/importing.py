@@ -97,7 +97,8 @@ def bring_in(
     sources = [recognise(path, choice, ask) for path in files]
     single = sources[0] if len(sources) == 1 else None
     if single and single.own and single.importer is None:
-        return Imported(single.path)
+        said = _where_it_lies(single) if single.roles else ()
+        return Imported(single.path, said=said)
     made = ImportFiles(folder, stem, merge=single is None, right=choice.output)
     try:
         for source in sources:
@@ -109,7 +110,8 @@ def bring_in(
         made.finish(False)
         raise
     if single and single.own and not keep:
-        return Imported(single.path)
+        said = (*_where_it_lies(single), _prompts(made)) if made.rows else ()
+        return Imported(single.path, said=said)
     if not made.rows:
         _nothing(files, made)
     return _imported(sources, made, written, choice)
@@ -235,14 +237,27 @@ def _taken(sources: Sequence[Source], made: ImportFiles, names: Mapping[str, str
         source_of = next((one.roles.systems.get(system) for one in sources if one.roles), None)
         shown = f"`{source_of}`" if source_of else f"`{system}`"
         yield f"  {key + ' ' if len(key) > 13 else key:<13} {shown}, {count_noun(count, 'answer')}"
-    total = made.prompts.total()
-    if total:
-        first = next(iter(made.prompts))
-        each = "the same in each of" if len(made.prompts) == 1 else "in"
-        yield f"  system prompt {each} {count_noun(total, 'row')}: “{quoted(first, 60)}”"
-    else:
-        yield "  system prompt none"
+    yield _prompts(made)
     yield f"{count_noun(made.rows, 'row')} with a right answer"
+
+
+def _prompts(made: ImportFiles) -> str:
+    total = made.prompts.total()
+    if not total:
+        return "  system prompt none"
+    first = next(iter(made.prompts))
+    each = "the same in each of" if len(made.prompts) == 1 else "in"
+    return f"  system prompt {each} {count_noun(total, 'row')}: “{quoted(first, 60)}”"
+
+
+def _where_it_lies(source: Source) -> tuple[str, ...]:
+    """Return what is taken of a file in our own form."""
+    takes = ("`input`", "`output`") if source.importer is None else _takes(source)
+    return (
+        f"{quoted(source.path.name, 60)}: read where it lies",
+        f"  input         {takes[0]}",
+        f"  right answer  {takes[1]}",
+    )
 
 
 def _format_name(source: Source) -> str:

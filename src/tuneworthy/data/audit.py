@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from tuneworthy.core.audit_report import Audit, DetectableDifference, Observation
+from tuneworthy.core.audit_report import TIMED, Audit, DetectableDifference, Observation
 from tuneworthy.core.case import Case
 from tuneworthy.data.conflicts import contradictory_ids
 from tuneworthy.data.copies import full_text
@@ -46,6 +46,7 @@ def audit(
         *row_observations(loaded, scored),
         *_few(loaded, visible),
         *_clustered(loaded, split),
+        *_timed(split, len(used)),
     ]
     if count_tokens:
         observations += lengths.observed()
@@ -67,6 +68,21 @@ def audit(
         unit="tokens" if count_tokens else "characters",
         visible=visible,
     )
+
+
+def _timed(split: Split, used: int) -> Iterator[Observation]:
+    """Yield what `time` does to the split: the earliest rows only teach."""
+    taught = used - len(set(split.scored) - set(split.early))
+    if split.by_time and taught:
+        text = (
+            f"every row has a `time`: the earliest {taught:,} only teach, and the {used - taught:,}"
+            " later ones are scored by arms fitted on earlier rows"
+        )
+        if split.early:
+            text += "; recorded answers are scored on all"
+        fix = "as it is in use, where yesterday's rows teach and today's are asked; without"
+        yield Observation(kind=TIMED, level="note", text=text, count=taught,
+                          fix=f"{fix} `time` every row is scored")  # fmt: skip
 
 
 def with_observations(found: Audit, more: Iterable[Observation]) -> Audit:

@@ -14,6 +14,8 @@ from tuneworthy.data.lines import MAX_LINE, Line, read_lines
 from tuneworthy.data.raw import RawRow, RowFault, likely_name
 
 MAX_COLUMNS = 1_000
+TABLES = {".csv": ",", ".tsv": "\t"}
+"""The mark between the columns of a table, by the suffix of its file."""
 _LISTS = {"accepted", "must_say", "must_not_say"}
 
 
@@ -22,7 +24,7 @@ def read_csv(path: Path, shown: str, skip: int) -> Iterator[RawRow | RowFault]:
 
     Raises DataError for an invalid header: a semicolon file, no known column, too many columns.
     """
-    mark = "\t" if path.suffix.lower() == ".tsv" else ","
+    mark = TABLES.get(path.suffix.lower(), ",")
     yield from read_table(path, shown, skip, mark, lambda cells: _header(cells, shown, path))
 
 
@@ -132,10 +134,12 @@ def _header(cells: list[str], shown: str, path: Path) -> list[str]:
     if "input" not in names:
         similar = {field: likely_name(names, field) for field in ("input", "output")}
         renamed = [f"`{name}` to `{field}`" for field, name in similar.items() if name]
+        given = " ".join(f'--{field} "{name}"' for field, name in similar.items() if name)
         columns = "the first line names the columns: input,output (and id, group, time, context)"
         raise DataError(
             "the header has no column `input`", where=f"{shown}:1", got=", ".join(names),
-            fix=f"in the first line, rename {' and '.join(renamed)}" if renamed else columns,
+            fix=f"in the first line, rename {' and '.join(renamed)}, or let `tuneworthy init"
+            f" {path.name} {given}` read it as it is" if renamed else columns,
         )  # fmt: skip
     return names
 

@@ -167,7 +167,7 @@ def _success(loaded: Loaded, form: AnswerForm | None) -> list[str]:
     better = propose_metric(loaded.cases) if loaded.task.output.type == "text" else None
     if form is not None:
         better = form.metric, form.why
-    metric, why = better or (success.metric, "how one answer is scored, from 0 to 1")
+    metric, why = better or (success.metric or "exact", "how one answer is scored, from 0 to 1")
     lines = [
         "success:",
         f"  metric: {metric}   # {why}",

@@ -36,7 +36,9 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     if isinstance(choices, list) and "input" in fields:
         listed = [f"{letter}) {text}" for letter, text in zip(letters, choices, strict=False)]
         fields["input"] = "\n".join([str(fields["input"]), "", *listed])
-    system = [one for one in value.get("messages") or [] if inner(one, "role") == "system"]
+    turns = value.get("messages")
+    turns = turns if isinstance(turns, list) else []
+    system = [one for one in turns if inner(one, "role") == "system"]
     if system and "input" in fields:
         fields = {"messages": [system[0], {"role": "user", "content": fields["input"]}]}
     output = value.get("output") or {}

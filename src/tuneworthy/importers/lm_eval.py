@@ -34,8 +34,8 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     choices = [one[1].strip() for one in asked if len(one) > 1 and isinstance(one[1], str)]
     target, said = value["target"], _responses(value)
     if choices and len(asked) > 1:
-        if isinstance(target, int) and 0 <= target < len(choices):
-            target = choices[target]
+        if str(target).isdecimal() and int(target) < len(choices):  # the harness writes it as text
+            target = choices[int(target)]
         said = _likeliest(said, choices)
     elif isinstance(said, list):
         said = said[0] if said else None

@@ -25,8 +25,8 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     value, given = record.value, record.value["input"]
     turns = [_turn(one) for one in given.get("messages") or [] if isinstance(one, dict)]
     if system := given.get("system"):
-        text = lines(system) if isinstance(system, dict) else as_text(system)
-        turns.insert(0, {"role": "system", "content": text})
+        words = lines(system) if isinstance(system, dict) else as_text(system)
+        turns.insert(0, {"role": "system", "content": words})
     if value.get("staled_at"):
         raise BadRow("a datapoint that was replaced", str(value["staled_at"]), "")
     name, text = value.get("variant_name"), _output(value.get("output"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from tuneworthy.data.copies import full_text
 from tuneworthy.data.folds import Split
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import observation, row_observations
+from tuneworthy.data.rows import CONTENT_ID
 from tuneworthy.stats.bounds import level
 from tuneworthy.stats.clusters import cluster_numbers, effective_groups
 from tuneworthy.stats.power import minimum_detectable_effect, rows_needed
@@ -50,6 +51,8 @@ def audit(
     ]
     if count_tokens:
         observations += lengths.observed()
+    places = {case.id: case.where for case in everyone if CONTENT_ID.fullmatch(case.id)}
+    observations = [_placed(one, places) for one in observations]
     touched = sum(case_id in ids for group in contradictory_ids(loaded) for case_id in group)
     closed = loaded.task.output.type == "label"
     left = {COPY: len(everyone) - len(used)} if len(used) < len(everyone) else {}
@@ -68,6 +71,12 @@ def audit(
         unit="tokens" if count_tokens else "characters",
         visible=visible,
     )
+
+
+def _placed(seen: Observation, places: Mapping[str, str]) -> Observation:
+    """Return an observation that names rows without an id of their own by their place."""
+    named = tuple(places.get(name) or name for name in seen.ids)
+    return seen if named == seen.ids else seen.model_copy(update={"ids": named})
 
 
 def _timed(split: Split, used: int) -> Iterator[Observation]:

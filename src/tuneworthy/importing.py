@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 from tuneworthy.core.counting import count_noun
-from tuneworthy.core.errors import DataError
+from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_roles import Choice, Roles, answers_of, propose, row_of, system_name
+from tuneworthy.data.csv_rows import TABLES
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
+from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.raw import BadRow, RowFault
 
 _LOOKED = 1_000  # records by which a file is recognised
@@ -47,12 +49,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Imported:
-    """What `draft` needs: the file of rows, a file of answers a system, and sentences on both."""
+    """What `draft` needs: the file of rows, a file of answers a system, and sentences on both.
+
+    `heard` are the first answers of the systems, by row.
+    """
 
     rows: Path
     answers: Mapping[str, Path] = field(default_factory=dict)
     said: tuple[str, ...] = ()
     made_of: str = ""
+    heard: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def recognise(path: Path, choice: Choice, ask: Ask | None = None) -> Source:
@@ -62,13 +68,15 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None) -> Source:
     """
     forms = _forms(path)
     nearest: list[SourceRecord] = []
-    missing = "input"
+    missing, ours = "input", None
     for name, form in forms:
         found = list(islice(form.records(path), _LOOKED))
         records = [one for one in found if isinstance(one, SourceRecord)]
         source = _format_of(path, name, records, choice)
         if source is not None:
             return source
+        if name == "json_lines" and len(records) == 1 and _is_document(records[0].value):
+            continue
         at, table = _largest(records)
         roles = propose(table, choice) if table else "input"
         if isinstance(roles, Roles):
@@ -80,7 +88,9 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None) -> Source:
             return Source(path, name, None, roles, at, own)
         nearest, missing = nearest or records, roles
         if name in _OWN and (not records or {"input", "messages"} & set(records[0].value)):
-            return Source(path, name, own=True)
+            ours = ours or Source(path, name, own=True)  # whose faults its own reader tells best
+    if ours is not None:
+        return ours
     _refuse(path, nearest, missing, bool(forms))
 
 
@@ -94,7 +104,7 @@ def bring_in(
     """
     if len(files) == 1 and not files[0].exists():
         return Imported(files[0])
-    sources = [recognise(path, choice, ask) for path in files]
+    sources = _named_apart([recognise(path, choice, ask) for path in files])
     single = sources[0] if len(sources) == 1 else None
     if single and single.own and single.importer is None:
         said = _where_it_lies(single) if single.roles else ()
@@ -115,6 +125,19 @@ def bring_in(
     if not made.rows:
         _nothing(files, made)
     return _imported(sources, made, written, choice)
+
+
+def _named_apart(sources: list[Source]) -> list[Source]:
+    """Return the sources with another name for each system that is `present` in its own table."""
+    present = [one for one in sources if one.roles and set(one.roles.systems) == {"present"}]
+    if len(present) < 2:
+        return sources
+    return [
+        replace(one, roles=replace(one.roles, systems={
+            system_name(one.path.stem): one.roles.systems["present"]}))
+        if one in present and one.roles else one
+        for one in sources
+    ]  # fmt: skip
 
 
 def _forms(path: Path) -> list[tuple[str, ModuleType]]:
@@ -142,6 +165,11 @@ def _format_of(
     if best[0] == 0:
         return None
     module = load("importers", best[1])
+    if choice.input or choice.answers:
+        column = choice.input or next(iter(choice.answers.values()))
+        raise TaskError(f"no column has this name; the file was read as {module.FORMAT}",
+                        where=path.name, got=column, fix=f"there are: {', '.join(sorted(columns))}",
+                        kept="")  # fmt: skip
     at = next(record.at for record in records if module.fits(record))
     own = name == "json_lines" and best[1] == "openai_chat" and not choice.named
     return Source(path, name, module, at=at, own=own)
@@ -156,10 +184,20 @@ def _largest(
     return at, [record.value for record in records if record.at == at]
 
 
+def _is_document(value: Mapping[str, Any]) -> bool:
+    """Return whether an object holds lists of records: a whole document on one line."""
+    return any(
+        isinstance(one, dict) or (isinstance(one, list) and one and isinstance(one[0], dict))
+        for one in value.values()
+    )
+
+
 def _is_own(name: str, path: Path, roles: Roles, choice: Choice) -> bool:
     plain = (roles.input, roles.output) == ("input", "output") and not choice.named
     plain = plain and not roles.systems and not roles.alternatives
-    return plain and (name == "json_lines" or path.suffix.lower() in {".csv", ".tsv"})
+    mark = TABLES.get(path.suffix.lower())
+    table = name == "table" and mark is not None and mark == load("containers", name).mark_of(path)
+    return plain and (name == "json_lines" or table)
 
 
 def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]]:
@@ -212,7 +250,9 @@ def _imported(
         said.append(f"left out {count_noun(count, 'record')}: {why} (first {made.left_at[why]})")
     said.append(f"wrote {', '.join(path.name for path in written)}; your files are as they were")
     names = ", ".join(source.path.name for source in sources)
-    return Imported(made.rows_file(), answers, tuple(quoted(one, 300) for one in said), names)
+    return Imported(
+        made.rows_file(), answers, tuple(quoted(one, 300) for one in said), names, made.said
+    )
 
 
 def _free_name(name: str) -> str:
@@ -288,6 +328,7 @@ def _nothing(files: Sequence[Path], made: ImportFiles) -> NoReturn:
 def _refuse(path: Path, records: Sequence[SourceRecord], missing: str, known: bool) -> NoReturn:
     """Raise DataError: the file has none of the formats; say the nearest and what it lacks."""
     if not known:
+        check_text_file(path, path.name)  # a folder, a compressed or an empty file: it says so
         raise DataError(
             "this form of file is not read", where=path.name, got=path.suffix or "no suffix",
             fix="save it as CSV, JSON Lines, Parquet or Excel",

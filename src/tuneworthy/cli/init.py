@@ -122,7 +122,9 @@ def _written(
         found = bring_in(rows, choice, task.parent, task.stem, ask)
         systems = {**{name: str(path) for name, path in found.answers.items()}, **answers}
         named = None if found.rows == rows[0] else rows[0].stem
-        drafted = draft(found.rows, systems, task.parent, Drafting(named, found.made_of))
+        drafted = draft(
+            found.rows, systems, task.parent, Drafting(named, found.made_of, found.heard)
+        )
     schema = task.with_name("task.schema.json")
     with output_errors(task):
         task.write_text(drafted.text, "utf-8")

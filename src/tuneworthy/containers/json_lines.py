@@ -22,7 +22,7 @@ def opens(path: Path, head: bytes) -> bool:
     if not path.is_file() or start[:1] != b"{":
         return False
     line, ended, _ = start.partition(b"\n")
-    if not ended and len(head) > len(line) // 2 and path.stat().st_size > len(head):
+    if not ended and path.stat().st_size > len(head):
         return True
     try:
         return isinstance(json.loads(line), dict)

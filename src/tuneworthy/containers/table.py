@@ -28,12 +28,15 @@ def opens(path: Path, head: bytes) -> bool:
 def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     """Yield the cells of each row by column. Raises DataError for a broken header."""
     skip = check_text_file(path, path.name)
+    for row in read_table(path, path.name, skip, mark_of(path)):
+        yield row if isinstance(row, RowFault) else SourceRecord(row.where, (), row.fields)
+
+
+def mark_of(path: Path) -> str:
+    """Return the mark that parts the columns: the one that stands most often in the first line."""
     with path.open("rb") as file:
         first = _first_line(text_start(file.read(65_536)))
-    counts = {mark: first.count(mark) for mark in _MARKS}
-    mark = max(_MARKS, key=lambda mark: counts[mark])
-    for row in read_table(path, path.name, skip, mark):
-        yield row if isinstance(row, RowFault) else SourceRecord(row.where, (), row.fields)
+    return max(_MARKS, key=first.count)
 
 
 def _first_line(start: bytes) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tuneworthy.core.counting import count_noun, with_verb
@@ -35,10 +35,14 @@ class DraftedTask:
 
 @dataclass(frozen=True)
 class Drafting:
-    """The name of the task (None: that of the rows), and the files that the rows are made of."""
+    """The name of the task (None: that of the rows), and the files that the rows are made of.
+
+    `said` is what systems answered to some rows, by id: it spares reading their files again.
+    """
 
     name: str | None = None
     made_of: str = ""
+    said: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def draft(
@@ -62,7 +66,8 @@ def draft(
     file = _from(folder, rows)
     loaded = load(Task(data=Data(file=file)).at(folder), "draft")
     systems = _systems(answers or {}, folder)
-    form = answer_form(loaded.cases, _recorded(answers or {}, loaded), _type(loaded))
+    said = about.said or _recorded(answers or {}, loaded)
+    form = answer_form(loaded.cases, said, _type(loaded))
     if form is not None:
         loaded = replace(loaded, task=_with_form(loaded.task, form))
     blocks = [_head(about.name or rows.stem, loaded), _data(file, loaded, about.made_of),

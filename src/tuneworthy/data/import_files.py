@@ -15,24 +15,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from tuneworthy.core.case import Case
 from tuneworthy.core.imported import ImportedRow
 from tuneworthy.data.column_roles import system_name
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.raw import RawRow, RowFault
-from tuneworthy.data.rows import to_case
+from tuneworthy.data.rows import as_text, to_case
 
 NO_ANSWER = "no right answer"
+SAME = "an input that stands in an earlier record"
 TWICE = "a second answer of one system to one row"
 _ID = re.compile(r"\S(.{0,150}\S)?")
 _MOST_PROMPTS = 1_000  # distinct system prompts that are counted
+_MOST_SAID = 1_000
 
 
 class ImportFiles:
     """The files of an import, beside the task file; `.part` until `finish`.
 
     `rows` counts the rows written, `left` those left out by reason, `left_at` their first place,
-    `answers` the answers of each system, `prompts` the system prompts.
+    `answers` the answers of each system, `prompts` the system prompts; `said` keeps the first
+    thousand answers by row.
     """
 
     def __init__(self, folder: Path, stem: str, merge: bool, right: str | None = None) -> None:
@@ -42,6 +44,7 @@ class ImportFiles:
         self.left_at: dict[str, str] = {}
         self.answers: Counter[str] = Counter()
         self.prompts: Counter[str] = Counter()
+        self.said: dict[str, list[str]] = {}
         self._files: dict[Path, IO[str]] = {}
         self._ids: set[str] = set()
         self._keys: dict[str, str] = {}
@@ -71,12 +74,15 @@ class ImportFiles:
         ends = isinstance(turns, list) and bool(turns) and turns[-1].get("role") == "assistant"
         answered = ends or fields.get("output") not in (None, "")
         own = fields.pop("id", None)
-        case = to_case(RawRow(where, fields), answered=answered)
-        if isinstance(case, RowFault):
-            self.leave_out(case.why, where)
-            return
-        key = row.key or (normalised_text(case.input) if self._merge else "")
+        if not _is_plain(fields, answered):
+            case = to_case(RawRow(where, fields), answered=answered)
+            if isinstance(case, RowFault):
+                self.leave_out(case.why, where)
+                return
+        key = row.key or (normalised_text(_asked(fields)) if self._merge else "")
         if key in self._keys:
+            if answered and not answers:
+                self.leave_out(SAME, where)
             self._answered(self._keys[key], where, answers)
         elif not answered and key:
             self._held.setdefault(key, []).append((where, answers))
@@ -84,18 +90,18 @@ class ImportFiles:
             self.answers.update(answers.keys())
             self.leave_out(NO_ANSWER, where)
         else:
-            self._write_row(case, {**fields, "id": self._id(own, where)}, key)
+            self._write_row({**fields, "id": self._id(own, where)}, key)
             for at, held in [(where, answers), *self._held.pop(key, [])]:
                 self._answered(str(self._last), at, held)
 
-    def _write_row(self, case: Case, fields: Mapping[str, Any], key: str) -> None:
+    def _write_row(self, fields: Mapping[str, Any], key: str) -> None:
         self._last = fields["id"]
         if key:
             self._keys[key] = self._last
         self.rows += 1
-        for message in case.messages:
-            if message.role == "system" and len(self.prompts) < _MOST_PROMPTS:
-                self.prompts[message.content] += 1
+        turns = fields.get("messages") or [{}]
+        if turns[0].get("role") in {"system", "developer"} and len(self.prompts) < _MOST_PROMPTS:
+            self.prompts[str(turns[0]["content"])] += 1
         self._line(self.rows_file(), {"id": fields["id"], **fields})
 
     def _answered(self, row: str, where: str, answers: Mapping[str, Any]) -> None:
@@ -106,6 +112,8 @@ class ImportFiles:
                     continue
                 self._given.add((system, row))
             self.answers[system] += 1
+            if row in self.said or len(self.said) < _MOST_SAID:
+                self.said.setdefault(row, []).append(as_text(found["answer"]))
             self._line(self.answers_file(system), {"id": row, **found})
 
     def _id(self, own: Any, where: str) -> str:
@@ -142,3 +150,22 @@ class ImportFiles:
                     part.unlink()
         self._files = {}
         return tuple(sorted(kept))
+
+
+def _is_plain(fields: Mapping[str, Any], answered: bool) -> bool:
+    """Return whether a row has an input and an answer and nothing that could be wrong.
+
+    Checking it as a case costs ten times as much, and most rows are like this.
+    """
+    if not answered or fields.keys() - {"input", "output", "meta"}:
+        return False
+    text, right = fields.get("input"), fields["output"]
+    meta = isinstance(fields.get("meta", {}), dict)
+    return isinstance(text, str) and bool(text.strip()) and bool(as_text(right).strip()) and meta
+
+
+def _asked(fields: Mapping[str, Any]) -> str:
+    """Return the text of the input, or of the last user turn."""
+    turns = fields.get("messages") or []
+    users = (str(turn["content"]) for turn in reversed(turns) if turn.get("role") == "user")
+    return str(fields["input"]) if "input" in fields else next(users, "")

@@ -258,3 +258,33 @@ def test_kept_is_said_only_where_something_was_kept(tmp_path, capsys):
     (tmp_path / ".tuneworthy").mkdir()
     assert run(["check"]) == 2
     assert "`tuneworthy run` continues" in capsys.readouterr().err
+
+
+def test_a_document_on_one_line_and_our_columns_with_another_mark(tmp_path):
+    tests = [{"vars": {"q": f"thing {k}"}, "assert": [{"type": "equals", "value": f"p{k % 3}"}]}
+             for k in range(20)]  # fmt: skip
+    (tmp_path / "tests.json").write_text(json.dumps({"description": "d", "tests": tests}))
+    assert run(["init", "tests.json"]) == 0
+    assert len(rows_of(tmp_path / "task.rows.jsonl")) == 20
+    lines = ["input;output", *(f"thing {k};{TEAMS[k % 3]}" for k in range(30))]
+    (tmp_path / "ours.csv").write_text("\n".join(lines))
+    assert run(["init", "ours.csv", "--force"]) == 0
+    assert read_task(tmp_path / "task.yaml").data.file == "task.rows.jsonl"
+    (tmp_path / "ours.csv").write_text("\n".join(lines).replace(";", ","))
+    assert run(["init", "ours.csv", "--force"]) == 0
+    assert read_task(tmp_path / "task.yaml").data.file == "ours.csv"
+
+
+def test_two_tables_with_a_system_each_give_two_arms_on_the_same_rows(tmp_path):
+    tickets(tmp_path, "may.csv")
+    tickets(tmp_path, "june.csv")
+    assert run(["init", "may.csv", "june.csv"]) == 0
+    assert len(rows_of(tmp_path / "task.rows.jsonl")) == 60
+    assert set(read_task(tmp_path / "task.yaml").answers) == {"may", "june"}
+    assert run(["check"]) == 0
+
+
+def test_a_column_that_a_known_format_lacks_is_refused(tmp_path, capsys):
+    (tmp_path / "a.jsonl").write_text('{"instruction": "a", "output": "b"}\n' * 3)
+    assert run(["init", "a.jsonl", "--input", "question"]) == 2
+    assert "read as Alpaca rows" in capsys.readouterr().err

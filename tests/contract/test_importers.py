@@ -237,3 +237,58 @@ def test_a_container_that_cannot_read_says_so_by_record(tmp_path):
     broken = write(tmp_path, "x.json", '[{"a": 1}, {"a": ')
     found = list(load("containers", "json_document").records(broken))
     assert [type(one) for one in found] == [SourceRecord, RowFault]
+
+
+def imported(path, folder, **choice):
+    """Return the rows and the first system's answers of a file."""
+    found = bring_in([path], Choice(**choice), folder, "task")
+    answers = next(iter(found.answers.values()), None)
+    return rows_of(found.rows), rows_of(answers) if answers else []
+
+
+def test_a_multiple_choice_of_inspect_is_answered_by_its_letter(tmp_path):
+    rows, answers = imported(sample("inspect_pick.json")(tmp_path), tmp_path)
+    assert rows[0]["input"] == "Which is a lamp?\n\nA) a rug\nB) a torch"
+    assert rows[0]["output"] == "B"
+    assert answers == [{"id": "inspect_pick.json:1", "answer": "B", "tokens_in": 21,
+                        "tokens_out": 6, "seconds": answers[0]["seconds"]}]  # fmt: skip
+
+
+def test_several_targets_and_the_system_prompt_of_inspect_are_kept(tmp_path):
+    pytest.importorskip("pyarrow")
+    rows, answers = imported(sample("inspect_where.eval")(tmp_path), tmp_path)
+    assert rows[0]["messages"][0] == {"role": "system", "content": "Answer with the place."}
+    assert (rows[0]["output"], rows[0]["accepted"]) == ("Shelf 4", ["shelf four"])
+    assert {one["answer"] for one in answers} == {"They are on Shelf 4."}
+
+
+def test_the_harness_picks_the_likeliest_choice(tmp_path):
+    rows, answers = imported(lm_eval(tmp_path), tmp_path)
+    assert [row["output"] for row in rows] == ["Shelf 4", "a torch"]
+    assert [one["answer"] for one in answers] == ["Shelf 4", "a torch"]
+
+
+def test_promptfoo_names_right_answers_in_assertions_and_in_cells(tmp_path):
+    rows, answers = imported(sample("promptfoo_results.json")(tmp_path), tmp_path)
+    assert [row["output"] for row in rows] == ["red lamps", "Hall B", "shelf 9"]
+    assert rows[2]["accepted"] == ["shelf nine"]
+    assert answers[0]["answer"] == ASKED
+    table = write(tmp_path, "t.csv", "question,__expected\nWhere?,contains: hall\nWho?,Ann\n")
+    assert [row["output"] for row in imported(table, tmp_path)[0]] == ["hall", "Ann"]
+
+
+def test_only_outputs_that_people_stand_behind_are_right_in_kiln(tmp_path):
+    rows, answers = imported(kiln(tmp_path), tmp_path)
+    assert [row["output"] for row in rows] == ["Shelf 4", "Hall B", "Shelf 1"]
+    assert [one["answer"] for one in answers] == ["Shelf 9", "Hall B"]
+
+
+def test_what_a_variant_of_tensorzero_answered_is_no_right_answer(tmp_path):
+    rows = [{"function_name": "f", "variant_name": "v1", "inference_id": f"i{k}",
+             "input": {"messages": [{"role": "user", "content": f"question {k}"}]},
+             "output": [{"type": "text", "text": f"a{k}"}]} for k in range(4)]  # fmt: skip
+    path = write(tmp_path, "i.jsonl", lines(*rows))
+    with pytest.raises(DataError, match="no record"):
+        imported(path, tmp_path)
+    found, _ = imported(path, tmp_path, output="v1")
+    assert [row["output"] for row in found] == ["a0", "a1", "a2", "a3"]

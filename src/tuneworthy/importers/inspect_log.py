@@ -8,7 +8,7 @@ from typing import Any
 
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.data.raw import BadRow
-from tuneworthy.importers._values import answer, asked, inner, said, several
+from tuneworthy.importers._values import answer, asked, inner, said, several, turn
 
 FORMAT = "an Inspect log"
 NEEDS = ("input", "target", "epoch", "output")
@@ -40,7 +40,7 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     turns = turns if isinstance(turns, list) else []
     system = [one for one in turns if inner(one, "role") == "system"]
     if system and "input" in fields:
-        fields = {"messages": [system[0], {"role": "user", "content": fields["input"]}]}
+        fields = {"messages": [turn(system[0]), {"role": "user", "content": fields["input"]}]}
     output = value.get("output") or {}
     text = _chosen(value) or said(inner(output, "completion"))
     found = answer(

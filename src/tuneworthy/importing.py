@@ -248,7 +248,8 @@ def _imported(
     said = [*_taken(sources, made, dict(zip(systems, answers, strict=True)))]
     for why, count in made.left.most_common():
         said.append(f"left out {count_noun(count, 'record')}: {why} (first {made.left_at[why]})")
-    said.append(f"wrote {', '.join(path.name for path in written)}; your files are as they were")
+    said.append(f"wrote {', '.join(path.name for path in written)}")
+    said.append("your own files are as they were")
     names = ", ".join(source.path.name for source in sources)
     return Imported(
         made.rows_file(), answers, tuple(quoted(one, 300) for one in said), names, made.said
@@ -315,7 +316,7 @@ def _nothing(files: Sequence[Path], made: ImportFiles) -> NoReturn:
                     for why, count in made.left.most_common(3))  # fmt: skip
     fix = "correct the records, or name the columns: --input COL --output COL"
     if made.left.get(NO_ANSWER):
-        who = ", ".join(f"`{name}`" for name in made.answers) or "nobody"
+        who = ", ".join(f"`{name}`" for name in made.heard_of) or "nobody"
         fix = (
             f"add a file that has them: tuneworthy init {files[0].name} GOLD (rows are matched by"
             f" input). Answers are there from {who}: where one is right, name it: --output NAME"

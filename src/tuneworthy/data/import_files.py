@@ -34,7 +34,7 @@ class ImportFiles:
 
     `rows` counts the rows written, `left` those left out by reason, `left_at` their first place,
     `answers` the answers of each system, `prompts` the system prompts; `said` keeps the first
-    thousand answers by row.
+    thousand answers by row, `heard_of` counts answers to what has no right answer.
     """
 
     def __init__(self, folder: Path, stem: str, merge: bool, right: str | None = None) -> None:
@@ -44,6 +44,7 @@ class ImportFiles:
         self.left_at: dict[str, str] = {}
         self.answers: Counter[str] = Counter()
         self.prompts: Counter[str] = Counter()
+        self.heard_of: Counter[str] = Counter()
         self.said: dict[str, list[str]] = {}
         self._files: dict[Path, IO[str]] = {}
         self._ids: set[str] = set()
@@ -74,6 +75,9 @@ class ImportFiles:
         ends = isinstance(turns, list) and bool(turns) and turns[-1].get("role") == "assistant"
         answered = ends or fields.get("output") not in (None, "")
         own = fields.pop("id", None)
+        if "messages" not in fields and not as_text(fields.get("input") or "").strip():
+            self.leave_out("empty input", where)
+            return
         if not _is_plain(fields, answered):
             case = to_case(RawRow(where, fields), answered=answered)
             if isinstance(case, RowFault):
@@ -87,7 +91,7 @@ class ImportFiles:
         elif not answered and key:
             self._held.setdefault(key, []).append((where, answers))
         elif not answered:
-            self.answers.update(answers.keys())
+            self.heard_of.update(answers.keys())
             self.leave_out(NO_ANSWER, where)
         else:
             self._write_row({**fields, "id": self._id(own, where)}, key)
@@ -136,7 +140,7 @@ class ImportFiles:
         """Close the files, and give them their names or remove them; return those that are kept."""
         for held in self._held.values():
             for where, answers in held:
-                self.answers.update(answers.keys())
+                self.heard_of.update(answers.keys())
                 self.leave_out(NO_ANSWER, where)
         self._held = {}
         kept = []

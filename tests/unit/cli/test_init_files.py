@@ -44,7 +44,7 @@ def test_a_table_with_other_names_becomes_rows_and_the_present_system(name, mark
     assert "input         `message`" in told.err
     assert "right answer  `team`" in told.err
     assert "present       `gpt4_answer`, 60 answers" in told.err
-    assert "wrote task.present.jsonl, task.rows.jsonl; your files are as they were" in told.err
+    assert "wrote task.present.jsonl, task.rows.jsonl\n" in told.err
     assert (tmp_path / name).read_bytes() == before
     task = read_task(tmp_path / "task.yaml")
     assert (task.name, task.data.file) == (name.split(".")[0], "task.rows.jsonl")
@@ -115,7 +115,8 @@ def test_traces_need_right_answers_from_elsewhere_or_a_word_of_yours(tmp_path, c
     gold = [{"question": f"Question  {k}", "answer": f"place {k % 3}"} for k in range(40)]
     (tmp_path / "gold.json").write_text(json.dumps(gold))
     assert run(["init", "traces.jsonl", "gold.json"]) == 0
-    found = rows_of(tmp_path / "task.present.jsonl")
+    assert read_task(tmp_path / "task.yaml").present.answers == "task.gpt-4o.jsonl"
+    found = rows_of(tmp_path / "task.gpt-4o.jsonl")
     assert len(found) == 40
     assert found[5] == {"id": "gold.json:6", "answer": "place 1", "seconds": 0.5}
     assert run(["check"]) == 0
@@ -129,7 +130,7 @@ def test_a_file_of_no_format_gets_the_nearest_one_and_what_it_lacks(tmp_path, ca
     assert run(["init", "x.json"]) == 5
     told = capsys.readouterr().err
     assert "the nearest format is a TensorZero data set, which also needs input.messages" in told
-    (tmp_path / "x.bin").write_bytes(b"\x00\x01\x02" * 50)
+    (tmp_path / "x.bin").write_bytes(b"\x01\xff" * 50)
     assert run(["init", "x.bin"]) == 5
     assert "this form of file is not read" in capsys.readouterr().err
     (tmp_path / "y.csv").write_text("date,amount\n2026-01-01,5\n2026-01-02,6\n")

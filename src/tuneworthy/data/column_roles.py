@@ -92,8 +92,7 @@ def propose(sample: Sequence[Mapping[str, Any]], choice: Choice) -> Roles | str:
         systems = {"present": choice.present, **systems}
     if not systems:
         systems = _systems([name for name in free if name != right], right, sample)
-    lists = [value for value in texts[right] if isinstance(_listed(value), list)]
-    alternatives = choice.lists == "alternatives" and len(lists) > len(texts[right]) / 2
+    alternatives = choice.lists == "alternatives" and _are_alternatives(texts[right])
     plain = tuple(name for name in columns if name in _PLAIN and name not in {asked, right})
     return Roles(asked, right, systems, plain, alternatives)
 
@@ -212,6 +211,17 @@ def row_of(record: Mapping[str, Any], roles: Roles) -> dict[str, Any]:
 def _listed(value: Any) -> Any:
     """Return the list of answers in a right answer: SQuAD has them under `text`."""
     return value.get("text", value) if isinstance(value, dict) else value
+
+
+def _are_alternatives(values: Sequence[Any]) -> bool:
+    """Return whether right answers are lists of plain values, none of them empty.
+
+    A list of objects, or an empty one, is itself an answer: the things found in a text.
+    """
+    lists = [found for value in values if isinstance(found := _listed(value), list)]
+    plain = all(found and all(isinstance(one, str | int | float) for one in found)
+                for found in lists)  # fmt: skip
+    return plain and len(lists) > len(values) / 2
 
 
 def answers_of(record: Mapping[str, Any], roles: Roles) -> dict[str, dict[str, Any]]:

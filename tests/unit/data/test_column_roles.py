@@ -79,6 +79,13 @@ def test_a_list_of_right_answers_is_alternatives_unless_it_is_declared_json():
     assert row_of(squad[0], propose(squad, Choice()))["output"] == "p0"
 
 
+def test_lists_of_objects_and_empty_lists_are_answers_themselves():
+    things = table(text=text, output=lambda k: [{"name": f"n{k}"}])
+    assert not propose(things, Choice()).alternatives
+    found = table(text=text, output=lambda k: [f"n{k}"] * (k % 3))
+    assert not propose(found, Choice()).alternatives
+
+
 def test_other_columns_are_kept_for_people_and_empty_cells_are_no_answer():
     rows = table(text=text, label=right, gpt4=said, floor=lambda k: 2)
     rows[0]["gpt4"] = ""

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from _bench import write
+
+import tuneworthy
+
 ROWS = 100_000
+CALL = "from tuneworthy.cli import main; main()"
 TEAMS = ("billing", "delivery", "account", "returns")
 
 
@@ -104,30 +110,58 @@ MAKERS = {"CSV": csv, "JSON Lines": jsonl, "JSON array": array, "OpenAI chat": o
           "saved data set": saved, "Excel": excel}  # fmt: skip
 
 
-def measure(name: str) -> tuple[float, float]:
+def made(name: str, folder: Path) -> Path:
+    """Write a file of this form in a process of its own, and return it.
+
+    A child begins with the peak of the process that started it, so this one stays small.
+    """
+    words = [sys.executable, __file__, "--make", name, str(folder)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        raise ImportError(done.stderr.strip().splitlines()[-1])
+    return Path(done.stdout.strip())
+
+
+def measure(name: str) -> dict[str, float]:
     """Return the seconds and the peak megabytes of `init` on a file of this form."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        path = MAKERS[name](folder)
+        path = made(name, folder)
+        here = {**os.environ}
+        here["PYTHONPATH"] = f"{Path(tuneworthy.__file__).parents[1]}:{here.get('PYTHONPATH', '')}"
         began = time.perf_counter()
-        code = (f"import resource, sys; sys.argv = ['tuneworthy', 'init', {path.name!r}]\n"
-                "from tuneworthy.cli._frame import run\n"
-                "code = run(sys.argv[1:])\n"
-                "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
-                "sys.exit(code)")  # fmt: skip
-        done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True,
-                              text=True)  # fmt: skip
+        child = subprocess.Popen([sys.executable, "-c", CALL, "init", path.name], cwd=folder,
+                                 env=here, stdout=subprocess.DEVNULL,
+                                 stderr=(folder / "told").open("wb"))  # fmt: skip
+        _, status, used = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - began
-        if done.returncode:
-            raise SystemExit(f"{name}: {done.stderr}")
-        return seconds, float(done.stdout.split()[-1])
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            raise SystemExit(f"{name}: {(folder / 'told').read_text()}")
+        busy = used.ru_utime + used.ru_stime
+        return {"seconds": round(seconds, 1), "cpu_seconds": round(busy, 1),
+                "mb": round(used.ru_maxrss / 1024)}  # fmt: skip
+
+
+def main() -> None:
+    """Measure each form once, print it, and write the figures."""
+    told: dict[str, dict[str, float]] = {}
+    for name in MAKERS:
+        try:
+            told[name] = measure(name)
+        except ImportError as error:
+            print(f"{name}: not measured: {error}", flush=True)
+            continue
+        print(name, told[name], flush=True)
+    worst = {
+        key: max(one[key] for one in told.values()) for key in ("seconds", "cpu_seconds", "mb")
+    }
+    summary = {f"init on 100,000 rows, slowest form, {key}": value for key, value in worst.items()}
+    write("first_files", {"rows": ROWS, "n": 1, "forms": told, "summary": summary})
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or MAKERS:
-        try:
-            seconds, peak = measure(name)
-        except ImportError as error:
-            print(f"{name}: not measured: {error}")
-            continue
-        print(f"{name}: {seconds:.1f} s, {peak:.0f} MB for {ROWS:,} rows", flush=True)
+    if sys.argv[1:2] == ["--make"]:
+        print(MAKERS[sys.argv[2]](Path(sys.argv[3])))
+    else:
+        main()

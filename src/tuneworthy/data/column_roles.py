@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tuneworthy.core.errors import TaskError
@@ -64,6 +65,11 @@ class Roles:
     systems: Mapping[str, str]
     plain: tuple[str, ...] = ()
     alternatives: bool = False
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """Return the columns that have a role."""
+        return frozenset({self.input, self.output, *self.systems.values(), *self.plain})
 
 
 def propose(sample: Sequence[Mapping[str, Any]], choice: Choice) -> Roles | str:
@@ -202,8 +208,7 @@ def row_of(record: Mapping[str, Any], roles: Roles) -> dict[str, Any]:
         fields["output"] = texts[0] if texts else None
         if texts[1:]:
             fields["accepted"] = texts[1:]
-    used = {roles.input, roles.output, *roles.systems.values(), *roles.plain}
-    if rest := {key: value for key, value in record.items() if key not in used}:
+    if rest := {key: value for key, value in record.items() if key not in roles.used}:
         fields["meta"] = {**(fields.get("meta") or {}), **rest}
     return fields
 

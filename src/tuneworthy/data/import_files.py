@@ -27,6 +27,7 @@ TWICE = "a second answer of one system to one row"
 _ID = re.compile(r"\S(.{0,150}\S)?")
 _MOST_PROMPTS = 1_000  # distinct system prompts that are counted
 _MOST_SAID = 1_000
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class ImportFiles:
@@ -46,7 +47,7 @@ class ImportFiles:
         self.prompts: Counter[str] = Counter()
         self.heard_of: Counter[str] = Counter()
         self.said: dict[str, list[str]] = {}
-        self._files: dict[Path, IO[str]] = {}
+        self._files: dict[str, tuple[Path, IO[str]]] = {}  # by system; "" are the rows
         self._ids: set[str] = set()
         self._keys: dict[str, str] = {}
         self._given: set[tuple[str, str]] = set()
@@ -106,7 +107,7 @@ class ImportFiles:
         turns = fields.get("messages") or [{}]
         if turns[0].get("role") in {"system", "developer"} and len(self.prompts) < _MOST_PROMPTS:
             self.prompts[str(turns[0]["content"])] += 1
-        self._line(self.rows_file(), {"id": fields["id"], **fields})
+        self._line("", {"id": fields["id"], **fields})
 
     def _answered(self, row: str, where: str, answers: Mapping[str, Any]) -> None:
         for system, found in answers.items():
@@ -118,7 +119,7 @@ class ImportFiles:
             self.answers[system] += 1
             if row in self.said or len(self.said) < _MOST_SAID:
                 self.said.setdefault(row, []).append(as_text(found["answer"]))
-            self._line(self.answers_file(system), {"id": row, **found})
+            self._line(system, {"id": row, **found})
 
     def _id(self, own: Any, where: str) -> str:
         """Return the row's own id where it has one that no other row has, else its place."""
@@ -130,11 +131,13 @@ class ImportFiles:
         self._ids.add(name)
         return name
 
-    def _line(self, path: Path, value: Mapping[str, Any]) -> None:
-        part = path.with_name(f"{path.name}.part")
-        if part not in self._files:
-            self._files[part] = part.open("w", encoding="utf-8", errors="backslashreplace")
-        self._files[part].write(json.dumps(value, ensure_ascii=False) + "\n")
+    def _line(self, system: str, value: Mapping[str, Any]) -> None:
+        if system not in self._files:
+            path = self.answers_file(system) if system else self.rows_file()
+            part = path.with_name(f"{path.name}.part")
+            opened = part.open("w", encoding="utf-8", errors="backslashreplace")
+            self._files[system] = path, opened
+        self._files[system][1].write(_ENCODE(value) + "\n")
 
     def finish(self, keep: bool) -> tuple[Path, ...]:
         """Close the files, and give them their names or remove them; return those that are kept."""
@@ -144,11 +147,12 @@ class ImportFiles:
                 self.leave_out(NO_ANSWER, where)
         self._held = {}
         kept = []
-        for part, file in self._files.items():
+        for path, file in self._files.values():
             file.close()
+            part = path.with_name(f"{path.name}.part")
             if keep:
-                os.replace(part, part.with_name(part.name.removesuffix(".part")))
-                kept.append(part.with_name(part.name.removesuffix(".part")))
+                os.replace(part, path)
+                kept.append(path)
             else:
                 with contextlib.suppress(OSError):
                     part.unlink()

@@ -54,14 +54,13 @@ def answer_form(
         return None
     if short > _SHORT:
         return None
-    counted = f"of {len(pairs):,} recorded answers {holds:,} contain a right answer"
     if words >= _LONGER * max(short, 1) and holds > equal:
         return AnswerForm("text", "contains", "any accepted answer stands in the text",
-                          f"{counted}, {equal:,} are one: scored by `contains`")  # fmt: skip
+                          f"{holds:,} of {len(pairs):,} recorded answers contain a right one, {equal:,}"
+                          " equal one: `contains`")  # fmt: skip
     if kind == "text" and any(case.accepted for case in cases):
         return AnswerForm("text", "exact_words", "an accepted answer, case and punctuation ignored",
-                          f"{equal:,} of {len(pairs):,} recorded answers are a right answer:"
-                          " scored by `exact_words`")  # fmt: skip
+                          f"{equal:,} of {len(pairs):,} recorded answers equal a right one: `exact_words`")  # fmt: skip
     return None
 
 

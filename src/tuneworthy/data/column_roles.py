@@ -141,7 +141,9 @@ def _best(
 
 
 def _varied(values: Sequence[Any]) -> bool:
-    return len(set(values)) > 0.5 * len(values)
+    """Return whether texts differ and have letters: a column of numbers is no input."""
+    letters = sum(any(map(str.isalpha, value)) for value in values[:50])
+    return len(set(values)) > 0.5 * len(values) and letters > len(values[:50]) / 2
 
 
 def _right(free: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str | None:

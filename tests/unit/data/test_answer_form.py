@@ -20,7 +20,7 @@ def test_sentences_that_contain_the_right_answer_are_no_labels():
     said = {case.id: [f"You will find them on {case.output.lower()}, I think."] for case in cases()}
     form = answer_form(cases(), said, "label")
     assert (form.type, form.metric) == ("text", "contains")
-    assert "of 30 recorded answers 30 contain a right answer, 0 are one" in form.seen
+    assert "30 of 30 recorded answers contain a right one, 0 equal one" in form.seen
 
 
 @pytest.mark.parametrize("kind", ["label", "text"])

@@ -55,12 +55,15 @@ def answer_form(
     if short > _SHORT:
         return None
     if words >= _LONGER * max(short, 1) and holds > equal:
-        return AnswerForm("text", "contains", "any accepted answer stands in the text",
-                          f"{holds:,} of {len(pairs):,} recorded answers contain a right one, {equal:,}"
-                          " equal one: `contains`")  # fmt: skip
+        seen = (
+            f"{holds:,} of {len(pairs):,} recorded answers contain a right one, {equal:,} equal one"
+        )
+        why = "any accepted answer stands in the text"
+        return AnswerForm("text", "contains", why, f"{seen}: `contains`")
     if kind == "text" and any(case.accepted for case in cases):
-        return AnswerForm("text", "exact_words", "an accepted answer, case and punctuation ignored",
-                          f"{equal:,} of {len(pairs):,} recorded answers equal a right one: `exact_words`")  # fmt: skip
+        seen = f"{equal:,} of {len(pairs):,} recorded answers equal a right one"
+        why = "an accepted answer, case and punctuation ignored"
+        return AnswerForm("text", "exact_words", why, f"{seen}: `exact_words`")
     return None
 
 

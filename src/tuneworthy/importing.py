@@ -51,7 +51,8 @@ class Source:
 class Imported:
     """What `draft` needs: the file of rows, a file of answers a system, and sentences on both.
 
-    `heard` are the first answers of the systems, by row.
+    `heard` are the first answers of the systems, by row; `count` is the number of rows, 0 for a
+    file that nobody has checked yet.
     """
 
     rows: Path
@@ -59,6 +60,7 @@ class Imported:
     said: tuple[str, ...] = ()
     made_of: str = ""
     heard: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    count: int = 0
 
 
 def recognise(path: Path, choice: Choice, ask: Ask | None = None) -> Source:
@@ -121,7 +123,7 @@ def bring_in(
         raise
     if single and single.own and not keep:
         said = (*_where_it_lies(single), _prompts(made)) if made.rows else ()
-        return Imported(single.path, said=said)
+        return Imported(single.path, said=said, count=made.rows)
     if not made.rows:
         _nothing(files, made)
     return _imported(sources, made, written, choice)
@@ -252,7 +254,12 @@ def _imported(
     said.append("your own files are as they were")
     names = ", ".join(source.path.name for source in sources)
     return Imported(
-        made.rows_file(), answers, tuple(quoted(one, 300) for one in said), names, made.said
+        made.rows_file(),
+        answers,
+        tuple(quoted(one, 300) for one in said),
+        names,
+        made.said,
+        made.rows,
     )
 
 

@@ -123,7 +123,10 @@ def _written(
         systems = {**{name: str(path) for name, path in found.answers.items()}, **answers}
         named = None if found.rows == rows[0] else rows[0].stem
         drafted = draft(
-            found.rows, systems, task.parent, Drafting(named, found.made_of, found.heard)
+            found.rows,
+            systems,
+            task.parent,
+            Drafting(named, found.made_of, found.count, found.heard),
         )
     schema = task.with_name("task.schema.json")
     with output_errors(task):

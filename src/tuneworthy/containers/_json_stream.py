@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -10,7 +11,7 @@ Item = tuple[tuple[str, ...], dict[str, Any]]
 _CHUNK = 1 << 20
 _DEPTH = 2  # objects inside objects that are searched for lists of records
 _DECODER = json.JSONDecoder(parse_constant=lambda text: None)
-_SPACE = " \t\r\n"
+_SPACES = re.compile(r"[ \t\r\n]*")
 
 
 def items(file: IO[str]) -> Iterator[Item]:
@@ -73,10 +74,9 @@ class _Text:
     def peek(self) -> str:
         """Return the next character that is no space, "" at the end."""
         while True:
-            while self._at < len(self._text):
-                if self._text[self._at] not in _SPACE:
-                    return self._text[self._at]
-                self._at += 1
+            self._at = _SPACES.match(self._text, self._at).end()  # type: ignore[union-attr]
+            if self._at < len(self._text):
+                return self._text[self._at]
             if not self._more():
                 return ""
 

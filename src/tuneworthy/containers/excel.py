@@ -1,14 +1,13 @@
-"""The first sheet of an Excel file, row by row (needs openpyxl)."""
+"""The first sheet of an Excel file, row by row."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from xml.etree.ElementTree import ParseError
 
-from tuneworthy.containers._heads import package
+from tuneworthy.containers._sheet import cells
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.raw import RowFault
 
@@ -29,26 +28,16 @@ def opens(path: Path, head: bytes) -> bool:
 
 def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     """Yield the cells of each row by the names in the first row that holds any."""
-    openpyxl = package("openpyxl", path)
+    header: dict[int, str] = {}
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:  # a damaged archive raises many kinds
-        yield RowFault(path.name, "the Excel file can't be read", str(error)[:200], "save it again")
-        return
-    header: list[str] = []
-    for number, cells in enumerate(book.worksheets[0].iter_rows(values_only=True), 1):
-        if not header:
-            header = ["" if cell is None else str(cell).strip() for cell in cells]
-            header = header if any(header) else []
-            continue
-        pairs = zip(header, cells, strict=False)
-        row = {name: _plain(cell) for name, cell in pairs if name and cell not in (None, "")}
-        if row:
-            yield SourceRecord(f"{path.name}:{number}", (), row)
-    book.close()
-
-
-def _plain(cell: Any) -> Any:
-    if isinstance(cell, datetime | date | time):
-        return cell.isoformat()
-    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
+        with zipfile.ZipFile(path) as book:
+            for number, row in cells(book):
+                if not header:
+                    header = {at: str(value).strip() for at, value in row.items()}
+                    continue
+                named = {header[at]: value for at, value in row.items() if at in header}
+                if named:
+                    yield SourceRecord(f"{path.name}:{number}", (), named)
+    except (ParseError, ValueError, KeyError, IndexError, OSError, zipfile.BadZipFile) as error:
+        got = f"{type(error).__name__}: {error}"[:200]
+        yield RowFault(path.name, "the Excel file ends or breaks here", got, "save it again")

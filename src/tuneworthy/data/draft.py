@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from tuneworthy.core.counting import count_noun, with_verb
@@ -20,6 +22,7 @@ from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.rows import read_rows
 from tuneworthy.stats.power import minimum_detectable_effect
 
+_HEAD = 10_000  # rows of a long file by which a task is drafted
 _LOOKED = 1_000  # rows whose recorded answers are read to guess the form of answers
 HEADER = "# yaml-language-server: $schema=task.schema.json"
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
@@ -38,10 +41,12 @@ class Drafting:
     """The name of the task (None: that of the rows), and the files that the rows are made of.
 
     `said` is what systems answered to some rows, by id: it spares reading their files again.
+    `rows` is the number of rows of a file that was checked already: of a long one a part is read.
     """
 
     name: str | None = None
     made_of: str = ""
+    rows: int = 0
     said: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
@@ -64,16 +69,29 @@ def draft(
         )  # fmt: skip
     next(read_rows(rows, rows.name), None)  # report an unreadable file before anything else
     file = _from(folder, rows)
-    loaded = load(Task(data=Data(file=file)).at(folder), "draft")
+    if about.rows > _HEAD:
+        loaded = _head_of(rows)
+    else:
+        loaded = load(Task(data=Data(file=file)).at(folder), "draft")
+    count = max(about.rows, len(loaded.cases))
     systems = _systems(answers or {}, folder)
     said = about.said or _recorded(answers or {}, loaded)
     form = answer_form(loaded.cases, said, _type(loaded))
     if form is not None:
         loaded = replace(loaded, task=_with_form(loaded.task, form))
-    blocks = [_head(about.name or rows.stem, loaded), _data(file, loaded, about.made_of),
-              _output(loaded), _success(loaded, form), systems, _rest()]  # fmt: skip
+    blocks = [_head(about.name or rows.stem, loaded), _data(file, loaded, about, count),
+              _output(loaded), _success(loaded, form, count), systems, _rest()]  # fmt: skip
     text = "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
-    return DraftedTask(text, (*_seen(loaded), *([form.seen] if form else [])))
+    return DraftedTask(text, (*_seen(loaded, count), *([form.seen] if form else [])))
+
+
+def _head_of(rows: Path) -> Loaded:
+    """Return the first rows of a long file: they show the form of the others."""
+    with tempfile.TemporaryDirectory() as place:
+        head = Path(place) / rows.name
+        with rows.open("rb") as file, head.open("wb") as out:
+            out.writelines(islice(file, _HEAD))
+        return load(Task(data=Data(file=head.name)).at(Path(place)), "draft")
 
 
 def _type(loaded: Loaded) -> OutputType:
@@ -127,16 +145,16 @@ def _head(stem: str, loaded: Loaded) -> list[str]:
             f"instruction: {_quoted(asked)}"]  # fmt: skip
 
 
-def _data(file: str, loaded: Loaded, made_of: str) -> list[str]:
+def _data(file: str, loaded: Loaded, about: Drafting, count: int) -> list[str]:
     lines = ["data:", f"  file: {_quoted(file)}"]
-    if made_of:
+    if about.made_of:
         lines.append(
-            f"  # Made by `tuneworthy init` from {_plain(made_of)[:60]}; ids are its rows."
+            f"  # Made by `tuneworthy init` from {_plain(about.made_of)[:60]}; ids are its rows."
         )
     if all(case.time for case in loaded.cases):
         lines += ["  # The rows have a time: the earliest only teach and are not scored; the later",
                   "  # ones are scored by arms fitted on earlier ones."]  # fmt: skip
-    elif len(loaded.cases) < ONE_SPLIT_FROM:
+    elif count < ONE_SPLIT_FROM:
         lines.append("  # Under 1,000 rows each is scored once, by an arm that never saw it.")
     else:
         lines.append("  # From 1,000 rows on, 30 % are held out and scored.")
@@ -165,9 +183,8 @@ def _output(loaded: Loaded) -> list[str]:
     return lines
 
 
-def _success(loaded: Loaded, form: AnswerForm | None) -> list[str]:
+def _success(loaded: Loaded, form: AnswerForm | None, n: int) -> list[str]:
     success = loaded.task.success
-    n = len(loaded.cases)
     points = 100 * minimum_detectable_effect(n if n < ONE_SPLIT_FROM else round(0.3 * n), 0.2)
     better = propose_metric(loaded.cases) if loaded.task.output.type == "text" else None
     if form is not None:
@@ -225,9 +242,11 @@ def _rest() -> list[str]:
     ]
 
 
-def _seen(loaded: Loaded) -> Iterator[str]:
-    out = loaded.task.output
-    yield f"{count_noun(len(loaded.cases), 'row')}; answers look like {out.type}"
+def _seen(loaded: Loaded, count: int) -> Iterator[str]:
+    out, part = loaded.task.output, ""
+    if count > len(loaded.cases):
+        part = f"in the first {len(loaded.cases):,} "
+    yield f"{count_noun(count, 'row')}; {part}answers look like {out.type}"
     if out.type == "label":
         counts = Counter(case.output for case in loaded.cases)
         label, most = counts.most_common(1)[0]

@@ -165,11 +165,26 @@ def _is_plain(fields: Mapping[str, Any], answered: bool) -> bool:
 
     Checking it as a case costs ten times as much, and most rows are like this.
     """
-    if not answered or fields.keys() - {"input", "output", "meta"}:
+    if not answered:
+        return False
+    if fields.keys() == {"messages"}:
+        return _are_plain_turns(fields["messages"])
+    if fields.keys() - {"input", "output", "meta"}:
         return False
     text, right = fields.get("input"), fields["output"]
     meta = isinstance(fields.get("meta", {}), dict)
     return isinstance(text, str) and bool(text.strip()) and bool(as_text(right).strip()) and meta
+
+
+def _are_plain_turns(turns: Any) -> bool:
+    """Return whether turns are texts of user and assistant by turns, behind one system text."""
+    texts = all(isinstance(one, dict) and isinstance(one.get("content"), str) for one in turns)
+    if not turns or not texts or any("tool_calls" in one for one in turns):
+        return False
+    roles = [one.get("role") for one in turns]
+    spoken = roles[1:] if roles[0] == "system" else roles
+    in_turn = spoken == ["user", "assistant"] * (len(spoken) // 2)
+    return in_turn and bool(spoken) and all(one["content"].strip() for one in turns)
 
 
 def _asked(fields: Mapping[str, Any]) -> str:

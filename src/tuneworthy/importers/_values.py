@@ -18,11 +18,11 @@ def asked(value: Any) -> Fields | None:
     of several texts becomes one line a text; one of a single text that text.
     """
     value = unpacked(value)
-    if isinstance(value, Mapping) and _are_turns(value.get("messages")):
+    if isinstance(value, dict) and _are_turns(value.get("messages")):
         value = value["messages"]
     if _are_turns(value):
         return {"messages": [turn(one) for one in value]}
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = lines(value)
     return {"input": as_text(value)} if value not in (None, "", [], {}) else None
 
@@ -30,7 +30,7 @@ def asked(value: Any) -> Fields | None:
 def said(value: Any) -> str | None:
     """Return an answer as text: that of a turn or of the last one, another value as JSON."""
     value = unpacked(value)
-    if isinstance(value, Mapping) and isinstance(value.get("role"), str):
+    if isinstance(value, dict) and isinstance(value.get("role"), str):
         value = [value]
     if _are_turns(value):
         value = turn(value[-1])["content"]
@@ -40,7 +40,9 @@ def said(value: Any) -> str | None:
 def turn(value: Mapping[str, Any]) -> Fields:
     """Return a turn with the text of its content, or of its parts, one a line."""
     content = value.get("content", value.get("parts"))
-    if isinstance(content, list) and all(isinstance(part, Mapping) for part in content):
+    if isinstance(content, str) and "tool_calls" not in value:
+        return {"role": value.get("role"), "content": content}
+    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
         texts = [_part(part) for part in content]
         content = "\n".join(texts) if None not in texts else content  # type: ignore[arg-type]
     kept = {key: value[key] for key in ("role", "tool_calls") if key in value}
@@ -56,7 +58,7 @@ def _part(part: Mapping[str, Any]) -> str | None:
 
 def _are_turns(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(
-        isinstance(one, Mapping) and isinstance(one.get("role"), str) for one in value
+        isinstance(one, dict) and isinstance(one.get("role"), str) for one in value
     )  # fmt: skip
 
 
@@ -104,5 +106,5 @@ def several(values: Any) -> Fields:
 def inner(value: Any, *keys: str) -> Any:
     """Return what stands at nested keys, None where one is missing."""
     for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
+        value = value.get(key) if isinstance(value, dict) else None
     return value

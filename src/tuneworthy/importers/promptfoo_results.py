@@ -28,8 +28,8 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     right = right_answers(inner(value, "testCase", "assert") or [])
     name = inner(value, "provider", "label") or inner(value, "provider", "id")
     name = str(name or value["provider"])
-    if isinstance(number := value.get("promptIdx"), int) and number > 0:
-        name += f"-prompt{number + 1}"
+    if isinstance(prompt := value.get("promptIdx"), int) and prompt > 0:
+        name += f"-prompt{prompt + 1}"
     response = value.get("response") or {}
     fresh = not inner(response, "cached")
     usage = inner(response, "tokenUsage") or {}
@@ -40,7 +40,8 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
         tokens_in=inner(usage, "prompt"),
         tokens_out=inner(usage, "completion"),
     )
-    key = json.dumps([value.get("testIdx"), value["vars"]], sort_keys=True)
+    number = value.get("testIdx")
+    key = f"test {number}" if isinstance(number, int) else json.dumps(value["vars"], sort_keys=True)
     fields = {"input": lines(value["vars"]), **right}
     yield ImportedRow(fields, {name: found} if found else {}, key)
 

@@ -70,7 +70,7 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None) -> Source:
     """
     forms = _forms(path)
     nearest: list[SourceRecord] = []
-    missing, ours = "input", None
+    missing, ours, broken = "input", None, None
     for name, form in forms:
         found = list(islice(form.records(path), _LOOKED))
         records = [one for one in found if isinstance(one, SourceRecord)]
@@ -89,10 +89,13 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None) -> Source:
             own = _is_own(name, path, roles, choice)
             return Source(path, name, None, roles, at, own)
         nearest, missing = nearest or records, roles
+        broken = broken or next((one for one in found if isinstance(one, RowFault)), None)
         if name in _OWN and (not records or {"input", "messages"} & set(records[0].value)):
             ours = ours or Source(path, name, own=True)  # whose faults its own reader tells best
     if ours is not None:
         return ours
+    if broken is not None and not nearest:
+        raise DataError(broken.why, where=broken.where, got=broken.got, fix=broken.fix, kept="")
     _refuse(path, nearest, missing, bool(forms))
 
 

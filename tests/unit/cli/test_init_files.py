@@ -244,7 +244,7 @@ SHEET = """<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/200
 </sheetData></worksheet>"""
 
 
-def test_a_sheet_has_shared_texts_dates_and_gaps(tmp_path):
+def test_a_sheet_has_shared_texts_dates_and_gaps(tmp_path, capsys):
     import zipfile
 
     space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
@@ -263,10 +263,12 @@ def test_a_sheet_has_shared_texts_dates_and_gaps(tmp_path):
     assert run(["init", "s.xlsx"]) == 0
     first = rows_of(tmp_path / "task.rows.jsonl")[0]
     assert first == {"id": "s.xlsx:2", "input": "where is 1?", "output": False,
-                     "meta": {"seen": "2026-02-01", "n": 2.5}}  # fmt: skip
+                     "meta": {"seen": "2026-02-02", "n": 2.5}}  # fmt: skip
     whole = (tmp_path / "s.xlsx").read_bytes()
     (tmp_path / "s.xlsx").write_bytes(whole.replace(b"</row>", b"<row/>", 1))
+    capsys.readouterr()
     assert run(["init", "s.xlsx", "--force"]) == 5
+    assert "the Excel file ends or breaks here" in capsys.readouterr().err
 
 
 def test_of_a_long_file_the_task_is_drafted_by_its_first_rows(tmp_path, capsys):

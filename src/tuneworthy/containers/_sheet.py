@@ -83,7 +83,8 @@ def _number_of(letters: str) -> int:
 def _value(cell: Element, shared: list[str], dates: set[str]) -> Any:
     kind = cell.get("t", "n")
     if kind == "inlineStr":
-        return _text(cell)
+        plain = len(cell) == 1 and len(cell[0]) == 1 and cell[0][0].tag.endswith("}t")
+        return cell[0][0].text if plain else _text(cell)
     text = next((one.text for one in cell if one.tag.endswith("}v")), None)
     if text is None or kind == "e":
         return None

@@ -107,27 +107,32 @@ def _written(
     """Write the task file and its schema, and return what was observed in the rows."""
     import json
 
-    from tuneworthy.core.errors import TaskError
+    from tuneworthy.core.errors import TaskError, TuneworthyError
     from tuneworthy.data.draft import Drafting, draft
     from tuneworthy.data.taskfile import task_schema
     from tuneworthy.importing import bring_in
     from tuneworthy.ledger.trouble import output_errors
 
-    if task.exists() and not force:
+    beside = task.with_name(f"{task.stem}.rows.jsonl")
+    there = task if task.exists() else beside if beside.exists() and beside not in rows else None
+    if there is not None and not force:
+        what = "task file" if there == task else "file of rows"
         raise TaskError(
-            "there is a task file already", where=str(task), fix="--force, or -o another.yaml"
+            f"there is a {what} already", where=str(there), fix="--force, or -o another.yaml"
         )
     ask = _asking() if not (choice.input and choice.output) else None
     with output_errors(task):
         found = bring_in(rows, choice, task.parent, task.stem, ask)
         systems = {**{name: str(path) for name, path in found.answers.items()}, **answers}
         named = None if found.rows == rows[0] else rows[0].stem
-        drafted = draft(
-            found.rows,
-            systems,
-            task.parent,
-            Drafting(named, found.made_of, found.count, found.heard),
-        )
+        about = Drafting(named, found.made_of, found.count, found.heard)
+        try:
+            drafted = draft(found.rows, systems, task.parent, about)
+        except TuneworthyError:
+            if found.made_of and not force:  # what an earlier `init` wrote may be in use
+                for path in (found.rows, *found.answers.values()):
+                    path.unlink(missing_ok=True)
+            raise
     schema = task.with_name("task.schema.json")
     with output_errors(task):
         task.write_text(drafted.text, "utf-8")

@@ -331,3 +331,18 @@ def test_a_column_that_a_known_format_lacks_is_refused(tmp_path, capsys):
     (tmp_path / "a.jsonl").write_text('{"instruction": "a", "output": "b"}\n' * 3)
     assert run(["init", "a.jsonl", "--input", "question"]) == 2
     assert "read as Alpaca rows" in capsys.readouterr().err
+
+
+def test_an_import_that_can_not_be_drafted_leaves_nothing_and_none_is_overwritten(tmp_path, capsys):
+    tickets(tmp_path)
+    text = (tmp_path / "tickets.csv").read_text()
+    (tmp_path / "tickets.csv").write_text(text.replace("late,billing", "late,Billing", 1))
+    assert run(["init", "tickets.csv"]) == 5
+    assert "labels differ only by case" in capsys.readouterr().err
+    assert [one.name for one in tmp_path.iterdir()] == ["tickets.csv"]
+    (tmp_path / "tickets.csv").write_text(text)
+    (tmp_path / "task.rows.jsonl").write_text("mine")
+    assert run(["init", "tickets.csv"]) == 2
+    assert "there is a file of rows already" in capsys.readouterr().err
+    assert (tmp_path / "task.rows.jsonl").read_text() == "mine"
+    assert run(["init", "tickets.csv", "--force"]) == 0

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tuneworthy import __version__
@@ -52,7 +53,7 @@ def _run(arguments: Sequence[str], as_json: bool) -> int:
         code = command.main(args=words, prog_name="tuneworthy", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except TuneworthyError as error:
-        return _failed(error, as_json)
+        return _failed(error, as_json, arguments)
     except StopRequested as stop:
         _tell(str(stop))
         return stop.exit_code
@@ -92,7 +93,7 @@ def _whole(word: str) -> str:
             where="command line",
             got=word,
             fix="no path and no name holds one: remove it",
-            kept="everything",
+            kept="",
         )
     return word
 
@@ -151,17 +152,26 @@ def _help(command: Any, name: str) -> str:
 
 
 def _usage(error: Any) -> TaskError:
-    return TaskError(
-        error.format_message(), where="command line", fix="tuneworthy --help", kept="everything"
-    )
+    return TaskError(error.format_message(), where="command line", fix="tuneworthy --help", kept="")
 
 
-def _failed(error: TuneworthyError, as_json: bool) -> int:
+def _failed(error: TuneworthyError, as_json: bool, words: Sequence[str] = ()) -> int:
     if as_json:
         with contextlib.suppress(OSError):
             print(json.dumps(error.plain()))
+    if error.kept == KEPT and not any(map(_has_store, (".", *words))):
+        error.kept = ""  # there is no store yet: nothing was kept, and nothing can continue
     _tell(str(error))
     return error.exit_code
+
+
+def _has_store(word: str) -> bool:
+    """Return whether a word of the command line is a path beside a store or past results."""
+    path = Path(word)
+    with contextlib.suppress(OSError, ValueError):
+        folder = path if path.is_dir() else path.parent
+        return any((folder / name).exists() for name in (".tuneworthy", "results"))
+    return False
 
 
 def _system(error: OSError) -> TuneworthyError:

@@ -14,6 +14,7 @@ def command(json: Json = False) -> None:
         show_json(machine.model_dump_json(indent=2))
         return
     seen = machine.plain()
+    print_line("This machine: memory and disk in GiB, speed in GFLOP/s of a matrix product.")
     width = max(len(name) for name in seen)
     for name, value in seen.items():
         print_line(f"  {name.replace('_', ' '):<{width}}  {_shown(name, value)}")
@@ -23,7 +24,14 @@ def _shown(name: str, value: object) -> str:
     if name.endswith(("memory", "disk")) and isinstance(value, int):
         return f"{value / 2**30:.1f} GiB"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {number}" for key, number in value.items()) or "-"
+        return ", ".join(f"{key} {_number(part)}" for key, part in value.items()) or "-"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "-"
     return "-" if value is None else str(value)
+
+
+def _number(value: object) -> str:
+    """Return a measured number with three digits that mean something; other values as they are."""
+    return f"{value:,.0f}" if isinstance(value, float) and value >= 100 else (
+        f"{value:.3g}" if isinstance(value, float) else str(value)
+    )  # fmt: skip

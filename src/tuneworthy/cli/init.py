@@ -1,73 +1,211 @@
-"""Look at rows and write a task.yaml that states success in plain words."""
+"""Read what people have and write a task.yaml that states success in plain words."""
 
 from __future__ import annotations
 
 import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tuneworthy.cli._options import print_line, print_stderr
 
+if TYPE_CHECKING:
+    from tuneworthy.data.column_roles import Choice, Roles
+    from tuneworthy.importing import Ask
+
+_YAML = {".yaml", ".yml"}
+Rows = Annotated[
+    list[Path], typer.Argument(help="Files or folders with rows, in any form that is read.")
+]
+Answers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--answers", help="A system's answers, as NAME=COLUMN or NAME=FILE; can be repeated."
+    ),
+]
+Input = Annotated[str | None, typer.Option("--input", help="The column with the inputs.")]
+Output = Annotated[
+    str | None,
+    typer.Option("--output", help="The column with the right answers (or FILE.yaml, as --to)."),
+]
+Present = Annotated[
+    str | None, typer.Option("--present", help="The column (or file) of what runs today.")
+]
+Lists = Annotated[
+    Literal["alternatives", "json"],
+    typer.Option("--lists", help="Lists of right answers: any of them is right, or one JSON."),
+]
+To = Annotated[Path | None, typer.Option("--to", "-o", help="The task file to write (task.yaml).")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the task file if there is one.")]
+
 
 def command(
-    rows: Annotated[Path, typer.Argument(help="The rows: JSONL, CSV, or OpenAI chat rows.")],
-    answers: Annotated[
-        list[str] | None,
-        typer.Option("--answers", help="Recorded answers, as NAME=FILE; can be repeated."),
-    ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The task file to write.")] = Path(
-        "task.yaml"
-    ),
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the task file if there is one.")
-    ] = False,
+    rows: Rows,
+    answers: Answers = None,
+    input: Input = None,
+    output: Output = None,
+    present: Present = None,
+    lists: Lists = "alternatives",
+    to: To = None,
+    force: Force = False,
 ) -> None:
-    """Look at the rows and write a commented task.yaml."""
+    """Look at the rows and write a commented task.yaml.
+
+    Read are CSV, TSV, Excel, Parquet, JSON, JSON Lines; OpenAI chat files, promptfoo, Inspect,
+    lm-eval, Langfuse, OpenTelemetry, Kiln, TensorZero, DSPy, Alpaca, ShareGPT, saved Hugging Face
+    data sets. Example: tuneworthy init tickets.csv --input message --output team
+    """
     from tuneworthy.core.errors import TuneworthyError
 
     try:
-        seen = _written(rows, answers or [], output, force)
+        task, column = _task_file(to, output)
+        files, choice = _choice((input, column, present), answers or [], lists)
+        seen = _written(rows, files, choice, task, force)
     except TuneworthyError as error:
         error.kept = "your rows; nothing was written"
         raise
-    print_line(output)
+    print_line(task)
     for one in seen:
         print_stderr(f"  {one}")
-    option = "" if output == Path("task.yaml") else f" {shlex.quote(str(output))}"
+    option = "" if task == Path("task.yaml") else f" {shlex.quote(str(task))}"
     print_stderr(f"next: read it, then `tuneworthy check{option}` and `tuneworthy run{option}`")
 
 
-def _written(rows: Path, answers: list[str], output: Path, force: bool) -> tuple[str, ...]:
+def _task_file(to: Path | None, output: str | None) -> tuple[Path, str | None]:
+    """Return the task file, and the column of right answers where --output names one.
+
+    --output was the task file before columns could be named: what ends in .yaml still is.
+    """
+    if output is not None and to is None and Path(output).suffix.lower() in _YAML:
+        return Path(output), None
+    return to or Path("task.yaml"), output
+
+
+def _choice(
+    columns: tuple[str | None, str | None, str | None], answers: Sequence[str], lists: str
+) -> tuple[dict[str, str], Choice]:
+    """Return the files of recorded answers, and the columns; a file that exists is a file."""
+    from tuneworthy.data.column_roles import Choice
+
+    asked, right, present = columns
+    pairs = dict(_pair(entry) for entry in answers)
+    if present is not None:
+        pairs["present"] = present
+    files = {name: place for name, place in pairs.items() if Path(place).is_file()}
+    files |= {name: place for name, place in pairs.items() if Path(place).suffix == ".jsonl"}
+    named = {name: place for name, place in pairs.items() if name not in files}
+    today = named.pop("present", None)
+    return files, Choice(asked, right, today, named, lists)
+
+
+def _written(
+    rows: Sequence[Path], answers: Mapping[str, str], choice: Choice, task: Path, force: bool
+) -> tuple[str, ...]:
     """Write the task file and its schema, and return what was observed in the rows."""
     import json
 
-    from tuneworthy.core.errors import TaskError
-    from tuneworthy.data.draft import draft
+    from tuneworthy.core.errors import TaskError, TuneworthyError
+    from tuneworthy.data.draft import Drafting, draft
     from tuneworthy.data.taskfile import task_schema
+    from tuneworthy.importing import bring_in
     from tuneworthy.ledger.trouble import output_errors
 
-    if output.exists() and not force:
+    beside = task.with_name(f"{task.stem}.rows.jsonl")
+    there = task if task.exists() else beside if beside.exists() and beside not in rows else None
+    if there is not None and not force:
+        what = "task file" if there == task else "file of rows"
         raise TaskError(
-            "there is a task file already", where=str(output), fix="--force, or -o another.yaml"
+            f"there is a {what} already", where=str(there), fix="--force, or -o another.yaml"
         )
-    drafted = draft(rows, dict(_pair(entry) for entry in answers), output.parent)
-    schema = output.with_name("task.schema.json")
-    with output_errors(output):
-        output.write_text(drafted.text, "utf-8")
+    ask = _asking() if not (choice.input and choice.output) else None
+    with output_errors(task):
+        found = bring_in(rows, choice, task.parent, task.stem, ask)
+        systems = {**{name: str(path) for name, path in found.answers.items()}, **answers}
+        named = None if found.rows == rows[0] else rows[0].stem
+        about = Drafting(named, found.made_of, found.count, found.heard)
+        try:
+            drafted = draft(found.rows, systems, task.parent, about)
+        except TuneworthyError:
+            if found.made_of and not force:  # what an earlier `init` wrote may be in use
+                for path in (found.rows, *found.answers.values()):
+                    path.unlink(missing_ok=True)
+            raise
+    schema = task.with_name("task.schema.json")
+    with output_errors(task):
+        task.write_text(drafted.text, "utf-8")
         schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
-    return drafted.seen
+    return (*found.said, *drafted.seen)
+
+
+def _asking() -> Ask | None:
+    """Return a question about the columns that is put once, None where nobody can answer it."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    put: list[bool] = []
+
+    def ask(roles: Roles, columns: Sequence[str]) -> Choice | None:
+        if put:
+            return None
+        put.append(True)
+        print_stderr(f"columns: {', '.join(columns)}")
+        taken = {"input": roles.input, "output": roles.output, **roles.systems}
+        print_stderr("taken:   " + ", ".join(f"{role} = {name}" for role, name in taken.items()))
+        if roles.alternatives:
+            print_stderr("         the right answers are lists: any of their texts is right")
+        print_stderr('Enter keeps this; or write, say: input=COL output=COL present="A COL"')
+        return read_reply(input_line(), roles)
+
+    return ask
+
+
+def input_line() -> str:
+    """Return a line that the user types, "" at the end of the input."""
+    try:
+        return input("> ")
+    except EOFError:
+        return ""
+
+
+def read_reply(text: str, roles: Roles) -> Choice | None:
+    """Return the columns that a reply names, beside those taken; None for an empty reply.
+
+    Raises TaskError for a reply that is no list of ROLE=COLUMN.
+    """
+    from tuneworthy.core.errors import TaskError
+    from tuneworthy.data.column_roles import Choice
+
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = [text]
+    pairs = dict(word.partition("=")[::2] for word in words)
+    if not pairs:
+        return None
+    if not all(pairs.values()):
+        raise TaskError("this is no list of ROLE=COLUMN", got=text,
+                        fix="write input=COL output=COL present=COL")  # fmt: skip
+    systems = dict(roles.systems)
+    for name, column in pairs.items():
+        if name not in {"input", "output", "lists"}:
+            systems[name] = column
+    today = systems.pop("present", None)
+    lists = pairs.get("lists", "alternatives")
+    return Choice(
+        pairs.get("input", roles.input), pairs.get("output", roles.output), today, systems, lists
+    )
 
 
 def _pair(entry: str) -> tuple[str, str]:
     from tuneworthy.core.errors import TaskError
     from tuneworthy.core.plugins import catalogue
 
-    name, sign, file = entry.partition("=")
-    if not sign or not name or not file:
+    name, sign, place = entry.partition("=")
+    if not sign or not name or not place:
         raise TaskError(
-            "recorded answers need a name and a file",
+            "recorded answers need a name and a file (or a column)",
             where="--answers",
             got=entry,
             fix="write --answers today=logged.jsonl",
@@ -77,6 +215,6 @@ def _pair(entry: str) -> tuple[str, str]:
             "recorded answers have the name of an arm",
             where="--answers",
             got=entry,
-            fix=f"call them something else: --answers ours={file}",
+            fix=f"call them something else: --answers ours={place}",
         )
-    return name, file
+    return name, place

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,9 +27,21 @@ def listed(json: Json = False) -> None:
     if json:
         show_json(canonical([row.plain() for row in rows]))
         return
-    for row in rows:
-        print_line("  ".join(str(value) for value in row.plain().values()))
+    head = ("name", "parameters", "download", "on disk", "licence", "state", "what it is")
+    table = [head, *(_cells(row.plain()) for row in rows)]
+    widths = [max(len(line[at]) for line in table) for at in range(len(head))]
+    for line in table:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print_line("  ".join(cells).rstrip())
     print("also: hf:ORG/NAME, hf:./folder, openai:NAME[@URL], scripted:NAME")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return the cells of a listed model: parameters and bytes in millions."""
+    state = "verified" if row["verified"] else "changed" if row["present"] else "not fetched"
+    sizes = (f"{row['parameters'] / 1e6:,.0f} M", f"{row['download'] / 1e6:,.0f} MB",
+             f"{row['bytes'] / 1e6:,.0f} MB")  # fmt: skip
+    return (str(row["name"]), *sizes, str(row["licence"]), state, str(row["title"]))
 
 
 Name = Annotated[str, typer.Argument(help="The model's name (see `models list`).")]

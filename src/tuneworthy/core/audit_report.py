@@ -37,6 +37,10 @@ class DetectableDifference(Record):
     fitted: float | None
 
 
+TIMED = "timed"
+"""The kind of the observation that the earliest rows are not scored."""
+
+
 class Audit(Record):
     """Statistics of the rows. Counts are rows; lengths are tokens where a tokenizer counted them.
 

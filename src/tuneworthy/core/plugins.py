@@ -26,6 +26,8 @@ REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "questions": ("QUESTION", "PRIOR", "ask"),
     "logs": ("EXAMPLE", "reads", "requests"),
     "run_logs": ("finds", "read"),
+    "containers": ("FORM", "opens", "records"),
+    "importers": ("FORMAT", "NEEDS", "TAKES", "fits", "rows"),
     "build": ("FORM", "NEEDED", "applies", "write"),
     "failures": ("plant", "detect", "fix"),
     "report": (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Match
 from tuneworthy.data.copies import normalised_text
-from tuneworthy.data.jsonl import read_jsonl
-from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.csv_rows import TABLES
 from tuneworthy.data.matching import AnswerLog, MatchResult, input_texts, match_answers, row_text
 from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.rows import read_records
 
 NONE = "no recorded answer"
 NULL = "the recorded answer is null"
@@ -89,7 +90,7 @@ def _strangers(
     if matches.by == "order":
         return ()
     if matches.by == "id":
-        names = {case.id for case in known}
+        names = {name for case in known for name in (case.id, getattr(case, "where", ""))}
         return tuple(row.where for row in rows if row_text(row, "id") not in names)
     texts = {normalised_text(text) for case in known for text in input_texts(case)}
     return tuple(r.where for r in rows if normalised_text(row_text(r, "input") or "") not in texts)
@@ -98,7 +99,7 @@ def _strangers(
 def _rows(path: Path) -> list[RawRow]:
     shown = path.name
     rows: list[RawRow] = []
-    for row in read_jsonl(path, shown, check_text_file(path, shown)):
+    for row in read_records(path, shown):
         if isinstance(row, RowFault):
             raise DataError(row.why, where=row.place(), got=row.got, fix=row.fix)
         if not {"answer", "output"} & set(row.fields):
@@ -108,9 +109,19 @@ def _rows(path: Path) -> list[RawRow]:
                 got=", ".join(sorted(row.fields)),
                 fix='write {"id": ..., "answer": ...}, one object a line',
             )
+        row = _with_numbers(row) if path.suffix.lower() in TABLES else row
         _check_fields(row)
         rows.append(row)
     return rows
+
+
+def _with_numbers(row: RawRow) -> RawRow:
+    """Return the row of a table with its numbers as numbers: cells are text."""
+    fields = dict(row.fields)
+    for key in MAX_VALUES.keys() & fields.keys():
+        with contextlib.suppress(ValueError):
+            fields[key] = (int if key.startswith("tokens") else float)(fields[key])
+    return RawRow(row.where, fields)
 
 
 def _check_fields(row: RawRow) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tuneworthy.core.audit_report import Audit, DetectableDifference, Observation
+from tuneworthy.core.audit_report import TIMED, Audit, DetectableDifference, Observation
 from tuneworthy.core.case import Case
 from tuneworthy.data.conflicts import contradictory_ids
 from tuneworthy.data.copies import full_text
 from tuneworthy.data.folds import Split
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import observation, row_observations
+from tuneworthy.data.rows import CONTENT_ID
 from tuneworthy.stats.bounds import level
 from tuneworthy.stats.clusters import cluster_numbers, effective_groups
 from tuneworthy.stats.power import minimum_detectable_effect, rows_needed
@@ -46,9 +47,12 @@ def audit(
         *row_observations(loaded, scored),
         *_few(loaded, visible),
         *_clustered(loaded, split),
+        *_timed(split, len(used)),
     ]
     if count_tokens:
         observations += lengths.observed()
+    places = {case.id: case.where for case in everyone if CONTENT_ID.fullmatch(case.id)}
+    observations = [_placed(one, places) for one in observations]
     touched = sum(case_id in ids for group in contradictory_ids(loaded) for case_id in group)
     closed = loaded.task.output.type == "label"
     left = {COPY: len(everyone) - len(used)} if len(used) < len(everyone) else {}
@@ -67,6 +71,27 @@ def audit(
         unit="tokens" if count_tokens else "characters",
         visible=visible,
     )
+
+
+def _placed(seen: Observation, places: Mapping[str, str]) -> Observation:
+    """Return an observation that names rows without an id of their own by their place."""
+    named = tuple(places.get(name) or name for name in seen.ids)
+    return seen if named == seen.ids else seen.model_copy(update={"ids": named})
+
+
+def _timed(split: Split, used: int) -> Iterator[Observation]:
+    """Yield what `time` does to the split: the earliest rows only teach."""
+    taught = used - len(set(split.scored) - set(split.early))
+    if split.by_time and taught:
+        text = (
+            f"every row has a `time`: the earliest {taught:,} only teach, and the {used - taught:,}"
+            " later ones are scored by arms fitted on earlier rows"
+        )
+        if split.early:
+            text += "; recorded answers are scored on all"
+        fix = "as it is in use, where yesterday's rows teach and today's are asked; without"
+        yield Observation(kind=TIMED, level="note", text=text, count=taught,
+                          fix=f"{fix} `time` every row is scored")  # fmt: skip
 
 
 def with_observations(found: Audit, more: Iterable[Observation]) -> Audit:

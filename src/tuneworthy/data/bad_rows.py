@@ -14,6 +14,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.data.raw import RowFault
 
 MAX_SHOWN = 20
+_PLACES = 3  # places of one reason in the message
 BAD_ROWS_FILE = ".tuneworthy/bad_rows.jsonl"
 
 
@@ -78,11 +79,20 @@ class BadRows:
         raise DataError(what, where=self._where(), got=first.got, fix=self._fix(first, policy))
 
     def _where(self) -> list[str]:
-        also = [f"{fault.place()}: {fault.why}" for fault in self.first[1:]]
-        lines = [quoted(self.first[0].place()), *map(quoted, also)]
-        if self.count > MAX_SHOWN:
-            lines.append(f"and {self.count - MAX_SHOWN:,} more")
+        """Return one line a reason with its first places, in the order of the file."""
+        lines, shown = [], self.first[0].why
+        for why in list(dict.fromkeys(fault.why for fault in self.first)):
+            alike = [fault.place() for fault in self.first if fault.why == why]
+            places = ", ".join(alike[:_PLACES])
+            if (more := self.reasons[why] - len(alike[:_PLACES])) > 0:
+                places += f" and {more:,} more"
+            lines.append(quoted(places if why == shown else f"{places}: {why}"))
+        if more := sum(n for why, n in self.reasons.items() if why not in self._named()):
+            lines.append(f"and {more:,} more")
         return lines
+
+    def _named(self) -> set[str]:
+        return {fault.why for fault in self.first}
 
     def _fix(self, first: RowFault, policy: str) -> str:
         listed = f" (listed in {BAD_ROWS_FILE})" if self._listed and self.path.exists() else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from tuneworthy.data.lines import MAX_LINE, Line, read_lines
 from tuneworthy.data.raw import RawRow, RowFault, likely_name
 
 MAX_COLUMNS = 1_000
+TABLES = {".csv": ",", ".tsv": "\t"}
+"""The mark between the columns of a table, by the suffix of its file."""
 _LISTS = {"accepted", "must_say", "must_not_say"}
 
 
@@ -22,13 +24,28 @@ def read_csv(path: Path, shown: str, skip: int) -> Iterator[RawRow | RowFault]:
 
     Raises DataError for an invalid header: a semicolon file, no known column, too many columns.
     """
-    records = _records(path, shown, skip, "\t" if path.suffix.lower() == ".tsv" else ",")
+    mark = TABLES.get(path.suffix.lower(), ",")
+    yield from read_table(path, shown, skip, mark, lambda cells: _header(cells, shown, path))
+
+
+def read_table(
+    path: Path,
+    shown: str,
+    skip: int,
+    mark: str,
+    checked: Callable[[list[str]], list[str]] | None = None,
+) -> Iterator[RawRow | RowFault]:
+    """Yield the rows of a table with any column names; `mark` parts its columns.
+
+    `checked` returns the names of the columns from the cells of the first line, or raises
+    DataError; by default a name that stands twice is refused.
+    """
     header: list[str] | None = None
-    for number, cells in records:
+    for number, cells in _records(path, shown, skip, mark):
         if isinstance(cells, RowFault):
             yield cells
         elif header is None:
-            header = _header(cells, shown, path)
+            header = checked(cells) if checked else _names(cells, shown)
         elif any(cells):
             yield _row(f"{shown}:{number}", header, cells)
 
@@ -97,6 +114,8 @@ def _text(line: Line, shown: str) -> str | RowFault:
 
 
 def _cells(text: str, delimiter: str, where: str) -> list[str] | RowFault:
+    if '"' not in text:
+        return text.split(delimiter)
     csv.field_size_limit(MAX_LINE)
     try:
         return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), [])
@@ -107,24 +126,32 @@ def _cells(text: str, delimiter: str, where: str) -> list[str] | RowFault:
 
 def _header(cells: list[str], shown: str, path: Path) -> list[str]:
     names = [cell.strip() for cell in cells]
-    if len(names) > MAX_COLUMNS:
-        raise DataError("the header has too many columns", where=f"{shown}:1",
-                        got=f"{len(names):,} columns", fix="keep `input` and `output`")  # fmt: skip
     if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
         mark = ";" if ";" in names[0] else "a tab"
         raise DataError(
             f"columns are parted by {mark}, not by a comma", where=f"{shown}:1", got=names[0],
             fix="save it with commas" if mark == ";" else f"rename it to {path.stem}.tsv",
         )  # fmt: skip
-    if len(set(names)) < len(names):
-        twice = next(n for n in names if names.count(n) > 1)
-        raise DataError("a column stands twice", where=f"{shown}:1", got=twice, fix="rename one")
+    names = _names(cells, shown)
     if "input" not in names:
         similar = {field: likely_name(names, field) for field in ("input", "output")}
         renamed = [f"`{name}` to `{field}`" for field, name in similar.items() if name]
+        given = " ".join(f'--{field} "{name}"' for field, name in similar.items() if name)
         columns = "the first line names the columns: input,output (and id, group, time, context)"
         raise DataError(
             "the header has no column `input`", where=f"{shown}:1", got=", ".join(names),
-            fix=f"in the first line, rename {' and '.join(renamed)}" if renamed else columns,
+            fix=f"in the first line, rename {' and '.join(renamed)}, or let `tuneworthy init"
+            f" {path.name} {given}` read it as it is" if renamed else columns,
         )  # fmt: skip
+    return names
+
+
+def _names(cells: list[str], shown: str) -> list[str]:
+    """Return the names of the columns. Raises DataError for too many, or one that stands twice."""
+    names = [cell.strip() for cell in cells]
+    if len(names) > MAX_COLUMNS:
+        raise DataError("the header has too many columns", where=f"{shown}:1",
+                        got=f"{len(names):,} columns", fix="keep `input` and `output`")  # fmt: skip
+    if twice := next((name for name in names if name and names.count(name) > 1), None):
+        raise DataError("a column stands twice", where=f"{shown}:1", got=twice, fix="rename one")
     return names

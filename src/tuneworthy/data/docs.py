@@ -11,7 +11,7 @@ from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import Record
 from tuneworthy.data.raw import RowFault
-from tuneworthy.data.rows import read_rows, sortable_time
+from tuneworthy.data.rows import read_records, sortable_time
 
 _FIELDS = {"id", "title", "text", "from", "to"}
 
@@ -33,7 +33,7 @@ def read_docs(path: Path, shown: str) -> tuple[Doc, ...]:
     nothing.
     """
     docs: dict[str, Doc] = {}
-    for raw in read_rows(path, shown):
+    for raw in read_records(path, shown):
         doc = raw if isinstance(raw, RowFault) else _doc(raw.where, raw.fields)
         if isinstance(doc, Doc) and doc.id in docs:
             doc = RowFault(raw.where, "an id stands twice", doc.id, "give each document its own id")

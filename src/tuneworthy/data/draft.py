@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.core.task import Data, Task
+from tuneworthy.core.task import Data, OutputType, Task
+from tuneworthy.data.answer_form import AnswerForm, answer_form, pass_at_comment
+from tuneworthy.data.answers import align
 from tuneworthy.data.folds import ONE_SPLIT_FROM
+from tuneworthy.data.infer import BINARY_METRICS
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.rows import read_rows
 from tuneworthy.stats.power import minimum_detectable_effect
 
+_HEAD = 10_000  # rows of a long file by which a task is drafted
+_LOOKED = 1_000  # rows whose recorded answers are read to guess the form of answers
 HEADER = "# yaml-language-server: $schema=task.schema.json"
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
@@ -29,8 +36,25 @@ class DraftedTask:
     seen: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Drafting:
+    """The name of the task (None: that of the rows), and the files that the rows are made of.
+
+    `said` is what systems answered to some rows, by id: it spares reading their files again.
+    `rows` is the number of rows of a file that was checked already: of a long one a part is read.
+    """
+
+    name: str | None = None
+    made_of: str = ""
+    rows: int = 0
+    said: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
 def draft(
-    rows: Path, answers: Mapping[str, str] | None = None, folder: Path | None = None
+    rows: Path,
+    answers: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    about: Drafting = Drafting(),
 ) -> DraftedTask:
     """Return a drafted task file for `folder` (default: the folder of the rows).
 
@@ -45,11 +69,54 @@ def draft(
         )  # fmt: skip
     next(read_rows(rows, rows.name), None)  # report an unreadable file before anything else
     file = _from(folder, rows)
-    loaded = load(Task(data=Data(file=file)).at(folder), "draft")
-    blocks = [_head(rows, loaded), _data(file, loaded), _output(loaded), _success(loaded)]
-    blocks += [_systems(answers or {}, folder), _rest()]
+    if about.rows > _HEAD:
+        loaded = _head_of(rows)
+    else:
+        loaded = load(Task(data=Data(file=file)).at(folder), "draft")
+    count = max(about.rows, len(loaded.cases))
+    systems = _systems(answers or {}, folder)
+    said = about.said or _recorded(answers or {}, loaded)
+    form = answer_form(loaded.cases, said, _type(loaded))
+    if form is not None:
+        loaded = replace(loaded, task=_with_form(loaded.task, form))
+    blocks = [_head(about.name or rows.stem, loaded), _data(file, loaded, about, count),
+              _output(loaded), _success(loaded, form, count), systems, _rest()]  # fmt: skip
     text = "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
-    return DraftedTask(text, tuple(_seen(loaded)))
+    return DraftedTask(text, (*_seen(loaded, count), *([form.seen] if form else [])))
+
+
+def _head_of(rows: Path) -> Loaded:
+    """Return the first rows of a long file: they show the form of the others."""
+    with tempfile.TemporaryDirectory() as place:
+        head = Path(place) / rows.name
+        with rows.open("rb") as file, head.open("wb") as out:
+            out.writelines(islice(file, _HEAD))
+        return load(Task(data=Data(file=head.name)).at(Path(place)), "draft")
+
+
+def _type(loaded: Loaded) -> OutputType:
+    return loaded.task.output.type or "text"
+
+
+def _recorded(answers: Mapping[str, str], loaded: Loaded) -> dict[str, list[str]]:
+    """Return what systems answered, by case; a file that can't be matched is left to `check`."""
+    said: dict[str, list[str]] = {}
+    sample = loaded.cases[:_LOOKED]
+    for file in answers.values():
+        try:
+            found = align(Path(file), sample, loaded.cases)
+        except DataError:
+            continue
+        for one in found.answers:
+            if one.error is None:
+                said.setdefault(one.case, []).append(one.text)
+    return said
+
+
+def _with_form(task: Task, form: AnswerForm) -> Task:
+    output = task.output.model_copy(update={"type": form.type, "labels": None})
+    success = task.success.model_copy(update={"metric": form.metric})
+    return task.model_copy(update={"output": output, "success": success}).at(task.folder)
 
 
 def _from(folder: Path, file: Path) -> str:
@@ -59,8 +126,8 @@ def _from(folder: Path, file: Path) -> str:
         return file.resolve().as_posix()
 
 
-def _head(rows: Path, loaded: Loaded) -> list[str]:
-    name = "".join(c if c in _NAME else "-" for c in rows.stem).strip("._-")[:64] or "task"
+def _head(stem: str, loaded: Loaded) -> list[str]:
+    name = "".join(c if c in _NAME else "-" for c in stem).strip("._-")[:64] or "task"
     system = Counter(
         m.content for case in loaded.cases for m in case.messages if m.role == "system"
     )
@@ -78,9 +145,16 @@ def _head(rows: Path, loaded: Loaded) -> list[str]:
             f"instruction: {_quoted(asked)}"]  # fmt: skip
 
 
-def _data(file: str, loaded: Loaded) -> list[str]:
+def _data(file: str, loaded: Loaded, about: Drafting, count: int) -> list[str]:
     lines = ["data:", f"  file: {_quoted(file)}"]
-    if len(loaded.cases) < ONE_SPLIT_FROM:
+    if about.made_of:
+        lines.append(
+            f"  # Made by `tuneworthy init` from {_plain(about.made_of)[:60]}; ids are its rows."
+        )
+    if all(case.time for case in loaded.cases):
+        lines += ["  # The rows have a time: the earliest only teach and are not scored; the later",
+                  "  # ones are scored by arms fitted on earlier ones."]  # fmt: skip
+    elif count < ONE_SPLIT_FROM:
         lines.append("  # Under 1,000 rows each is scored once, by an arm that never saw it.")
     else:
         lines.append("  # From 1,000 rows on, 30 % are held out and scored.")
@@ -109,12 +183,13 @@ def _output(loaded: Loaded) -> list[str]:
     return lines
 
 
-def _success(loaded: Loaded) -> list[str]:
+def _success(loaded: Loaded, form: AnswerForm | None, n: int) -> list[str]:
     success = loaded.task.success
-    n = len(loaded.cases)
     points = 100 * minimum_detectable_effect(n if n < ONE_SPLIT_FROM else round(0.3 * n), 0.2)
     better = propose_metric(loaded.cases) if loaded.task.output.type == "text" else None
-    metric, why = better or (success.metric, "how one answer is scored, from 0 to 1")
+    if form is not None:
+        better = form.metric, form.why
+    metric, why = better or (success.metric or "exact", "how one answer is scored, from 0 to 1")
     lines = [
         "success:",
         f"  metric: {metric}   # {why}",
@@ -126,9 +201,12 @@ def _success(loaded: Loaded) -> list[str]:
         "  # target: 0.9             # what must be reached; leave it out where there is none",
     ]
     if loaded.task.output.type == "text":
+        lines.append(
+            "  # Short answers: contains, exact_words; any `accepted` answer of a row is right"
+        )
         lines.append("  # Open answers: must_say, style_match, outline, code, judge; + joins them")
-    if success.metric not in {"accuracy", "exact", "number"}:
-        lines.append("  # pass_at: 0.5            # from this score on, an answer counts as right")
+    if not set(metric.split("+")) <= BINARY_METRICS:
+        lines.append(f"  pass_at: 0.5             {pass_at_comment(metric)}")
     lines += ["  # motive: cost            # not better, but not worse and cheaper",
               "  # limits: {valid: 0.95, p95_ms: 3000}"]  # fmt: skip
     return lines
@@ -164,9 +242,11 @@ def _rest() -> list[str]:
     ]
 
 
-def _seen(loaded: Loaded) -> Iterator[str]:
-    out = loaded.task.output
-    yield f"{count_noun(len(loaded.cases), 'row')}; answers look like {out.type}"
+def _seen(loaded: Loaded, count: int) -> Iterator[str]:
+    out, part = loaded.task.output, ""
+    if count > len(loaded.cases):
+        part = f"in the first {len(loaded.cases):,} "
+    yield f"{count_noun(count, 'row')}; {part}answers look like {out.type}"
     if out.type == "label":
         counts = Counter(case.output for case in loaded.cases)
         label, most = counts.most_common(1)[0]
@@ -180,7 +260,7 @@ def _seen(loaded: Loaded) -> Iterator[str]:
         yield seen.text
     kept = {
         "group": "rows of one group stay together",
-        "time": "later rows are scored by arms fitted on earlier ones",
+        "time": "the earliest only teach; later ones are scored by arms fitted on them",
     }
     for key, text in kept.items():
         if all(getattr(case, key) for case in loaded.cases):

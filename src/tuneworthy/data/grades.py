@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.data.raw import RowFault
-from tuneworthy.data.rows import read_rows
+from tuneworthy.data.rows import read_records
 
 Grades = Mapping[tuple[str, str], float]
 """(case id, answer stripped of outer whitespace) -> grade: 1 as good as the gold answer or better,
@@ -19,7 +19,7 @@ _FORM = '{"id": a row\'s id, "answer": the text that was graded, "grade": 0, 0.5
 def read_grades(path: Path) -> dict[tuple[str, str], float]:
     """Return the human grades of a file. Raises DataError naming the first invalid line."""
     grades_of: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for raw in read_rows(path, path.name):
+    for raw in read_records(path, path.name):
         if isinstance(raw, RowFault):
             raise DataError(raw.why, where=raw.where, got=raw.got, fix=raw.fix)
         name, answer, grade = (raw.fields.get(key) for key in ("id", "answer", "grade"))

@@ -21,9 +21,9 @@ METRICS: dict[OutputType, str] = {
 _TYPE_OF: dict[str, OutputType] = {
     "fields_f1": "json", "accuracy": "label", "number": "number", "token_f1": "text",
     "rouge_l": "text", "must_say": "text", "style_match": "text", "outline": "text", "code": "text",
-    "judge": "text",
+    "judge": "text", "contains": "text", "exact_words": "text",
 }  # fmt: skip
-BINARY_METRICS = {"accuracy", "exact", "number", "judge"}
+BINARY_METRICS = {"accuracy", "exact", "number", "judge", "contains", "exact_words"}
 _NUMBER = re.compile(r"[-+]?[$€£]?\s?[0-9][0-9,]*(\.[0-9]+)?\s?%?")
 _LABELS, _LABEL_LENGTH = 300, 80
 _SLACK, _STEP = 16, 16

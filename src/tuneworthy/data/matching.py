@@ -52,6 +52,8 @@ def match_answers(
 ) -> MatchResult:
     """Return which row of the log answers which case; the others may be answered too.
 
+    An id is that of a row, or its place (`train.jsonl:12`) where the row has no id of its own.
+
     Raises DataError if the match is unclear: no ids and no inputs; a duplicate id; ids of these
     rows with other inputs; one input with several answers; an order that does not fit.
     """
@@ -115,7 +117,7 @@ def _lacking(log: AnswerLog, key: Match) -> NoReturn:
 
 
 def _by_id(log: AnswerLog, cases: Sequence[Case]) -> MatchResult:
-    by_name = {case.id: case for case in cases}
+    by_name = {case.where: case for case in cases} | {case.id: case for case in cases}
     row_of: dict[str, RawRow] = {}
     first: dict[str, str] = {}
     differ = []

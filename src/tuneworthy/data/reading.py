@@ -16,6 +16,7 @@ from tuneworthy.data.docs import Doc
 from tuneworthy.data.raw import FIELDS, RawRow, RowFault
 from tuneworthy.data.rows import read_rows, to_case
 
+_READ = frozenset(FIELDS)
 _LOOKED = 1000  # rows between two checks of the clock
 _SPARE = 20_000  # rows buffered above the sample size, so that a cut is rare
 
@@ -91,7 +92,8 @@ def read_file(
         if isinstance(case, RowFault):
             bad.add(case)
             continue
-        kept.unread.update(key for key in raw.fields if key not in FIELDS)
+        for key in raw.fields.keys() - _READ:
+            kept.unread[key] += 1
         rank = _rank(draw.seed, case.id), kept.rows
         if last is not None and rank > last:
             kept.not_drawn += 1

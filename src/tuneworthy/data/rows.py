@@ -14,21 +14,31 @@ from pydantic import ValidationError
 
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.record import canonical
-from tuneworthy.data.csv_rows import read_csv
+from tuneworthy.data.csv_rows import TABLES, read_csv, read_table
 from tuneworthy.data.jsonl import read_jsonl
 from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.raw import BadRow, RawRow, RowFault, likely_name
 
 _SAYS = ("accepted", "must_say", "must_not_say", "group", "time", "context")
 _ENCODER = json.JSONEncoder(sort_keys=True)
+CONTENT_ID = re.compile(r"[0-9a-f]{16}(-\d+)?(@train|@dev)?")
+"""The id of a row that has none of its own."""
 _ID = re.compile(r"\S(.{0,198}\S)?", re.DOTALL)
 
 
 def read_rows(path: Path, shown: str) -> Iterator[RawRow | RowFault]:
     """Yield the rows and faults of a JSONL, CSV or TSV file, one at a time."""
     skip = check_text_file(path, shown)
-    reader = read_csv if path.suffix.lower() in {".csv", ".tsv"} else read_jsonl
+    reader = read_csv if path.suffix.lower() in TABLES else read_jsonl
     return reader(path, shown, skip)
+
+
+def read_records(path: Path, shown: str) -> Iterator[RawRow | RowFault]:
+    """Yield the records of a JSONL, CSV or TSV file with any fields, one at a time."""
+    skip = check_text_file(path, shown)
+    if (mark := TABLES.get(path.suffix.lower())) is None:
+        return read_jsonl(path, shown, skip)
+    return read_table(path, shown, skip, mark)
 
 
 def to_case(raw: RawRow, *, answered: bool = True) -> Case | RowFault:
@@ -126,7 +136,12 @@ def _missing(row: dict[str, Any], field: str) -> BadRow:
         fix = f"write the {field}, or leave the row out"
         return BadRow(f"empty {'answer' if field == 'output' else field}", "null", fix, field)
     near = likely_name(row, field)
-    fix = f"did you mean `{field}` where `{near}` stands? rename it" if near else ""
+    fix = (
+        f"did you mean `{field}` where `{near}` stands? rename it, or let `tuneworthy init FILE"
+        f" --{field} {near}` read it as it is"
+        if near
+        else ""
+    )
     got = f"fields: {', '.join(row) or 'none'}"
     return BadRow(f"field `{field}` is missing", got, fix or f"add `{field}`", field)
 

@@ -174,7 +174,8 @@ def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 
-def _frame(xs: Scale, ys: Scale, x_name: str, y_show: str) -> list[Markup]:
+def _frame(xs: Scale, ys: Scale, x_name: str, y_show: str, y_name: str = "") -> list[Markup]:
+    """Return grid, ticks and the names of both axes; `y_show` is how the ticks are written."""
     lines = [svg.line(0, 100, 100 - ys(m), 100 - ys(m), "grid") for m in ys.ticks()]
     form = words.score if y_show == "score" else _round
     lines += [
@@ -188,7 +189,8 @@ def _frame(xs: Scale, ys: Scale, x_name: str, y_show: str) -> list[Markup]:
         for m in xs.ticks()
     ]  # fmt: skip
     name = svg.tag("text", x_name, x="100%", y="100%", dy=34, text_anchor="end", class_="tick")
-    return [*lines, svg.line(0, 100, 100, 100, "base"), name]
+    up = svg.tag("text", y_name or y_show, x=-8, y="0%", dy=-9, text_anchor="start", class_="tick")
+    return [*lines, svg.line(0, 100, 100, 100, "base"), name, up]
 
 
 def _round(value: float) -> str:
@@ -249,7 +251,7 @@ def lines(drawn: Sequence[Line], names: tuple[str, str], height: int = 180) -> M
             svg.dot(*place, 3, f"point {one.colour}", f"{one.name}, {x:g}: {y:.3g}")
             for place, (x, y) in zip(at, one.points, strict=True)
         ]
-    frame = _frame(xs, ys, names[0], "score" if shares else "amount")
+    frame = _frame(xs, ys, names[0], "score" if shares else "amount", names[1])
     label = f"{names[1]} by {names[0]}: {', '.join(one.name for one in drawn)}"
     return svg.drawing(height, label, *frame, *marks, class_="plot lines")
 

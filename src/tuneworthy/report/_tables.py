@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tuneworthy.core.audit_report import Audit, DetectableDifference
+from tuneworthy.core.audit_report import TIMED, Audit, DetectableDifference
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
@@ -123,7 +123,9 @@ def counted_labels(n: int) -> str:
 
 
 def _counts(audit: Audit, plain: bool) -> str:
-    folds = f"{audit.folds} folds, every row scored once" if audit.folds else "one split"
+    once = audit.scored == audit.used and not any(o.kind == TIMED for o in audit.observations)
+    every = ", every row scored once" if once else ""
+    folds = f"{words.counted(audit.folds, 'fold')}{every}" if audit.folds > 1 else "one split"
     out = ", ".join(f"{n:,} {escape_line(why, plain)}" for why, n in audit.excluded.items() if n)
     text = f"{audit.scored:,} scored ({folds})" + (f"; left out: {out}" if out else "")
     return f"{text}; contradictory answers touch {100 * audit.conflict_share:.1f} % of them."

@@ -1,0 +1,52 @@
+"""Rows of Arrow batches as records; label numbers become their names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from tuneworthy.core.imported import SourceRecord
+
+
+def numbered(
+    schema: Any, batches: Iterable[Any], name: str, start: int = 0, at: tuple[str, ...] = ()
+) -> Iterator[SourceRecord]:
+    """Yield the rows of batches, numbered behind `start`."""
+    labels, number = _label_names(schema), start
+    for batch in batches:
+        for row in batch.to_pylist():
+            number += 1
+            plain = {key: _plain(value) for key, value in row.items() if value is not None}
+            for key, names in labels.items():
+                if isinstance(at_label := plain.get(key), int) and 0 <= at_label < len(names):
+                    plain[key] = names[at_label]
+            yield SourceRecord(f"{name}:{number}", at, plain)
+
+
+def _label_names(schema: Any) -> dict[str, list[str]]:
+    """Return the names of the label columns, as the Hugging Face library writes them."""
+    try:
+        noted = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = noted.get("info", {}).get("features", {})
+        found = {key: one.get("names") for key, one in features.items() if isinstance(one, dict)}
+    except (ValueError, AttributeError):
+        return {}
+    return {key: [str(name) for name in names] for key, names in found.items()
+            if isinstance(names, list)}  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return value

@@ -1,0 +1,32 @@
+"""What the first bytes of a file say, and packages that only some forms need."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from tuneworthy.core.errors import NotInstalled
+
+_BINARY = (b"PAR1", b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+
+
+def text_start(head: bytes) -> bytes:
+    """Return the first bytes of a text file without its mark and leading space; b"" for others."""
+    if not head or head.startswith(_BINARY) or 0 in head[:4096]:
+        return b""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip()
+
+
+def package(name: str, path: Path) -> ModuleType:
+    """Return an optional package. Raises NotInstalled with the extra that brings it."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise NotInstalled(
+            f"this file needs the package `{name.partition('.')[0]}`, which is not installed",
+            where=path.name,
+            got=str(error),
+            fix='pip install "tuneworthy[tables]", or save the file as CSV',
+            kept="",
+        ) from error

@@ -1,0 +1,137 @@
+"""Read a JSON document record by record: the objects in its lists, however long they are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import IO, Any
+
+Item = tuple[tuple[str, ...], dict[str, Any]]
+_CHUNK = 1 << 20
+_DEPTH = 2  # objects inside objects that are searched for lists of records
+_DECODER = json.JSONDecoder(parse_constant=lambda text: None)
+_SPACES = re.compile(r"[ \t\r\n]*")
+
+
+def items(file: IO[str]) -> Iterator[Item]:
+    """Yield (keys, object) for each object of the document's lists, then what stands beside them.
+
+    Several documents may follow each other. Raises ValueError where the text is no JSON, and
+    RecursionError where it is nested too deep.
+    """
+    text = _Text(file)
+    while text.peek():
+        yield from _values(text, (), 0)
+
+
+def walk(value: Any, at: tuple[str, ...] = ()) -> Iterator[Item]:
+    """Yield the same for a document that is in memory."""
+    if isinstance(value, list):
+        yield from ((at, item) for item in value if isinstance(item, dict))
+        return
+    own: dict[str, Any] = {}
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        records = isinstance(inner, list) and bool(inner) and isinstance(inner[0], dict)
+        if records or (isinstance(inner, dict) and len(at) + 1 < _DEPTH):
+            yield from walk(inner, (*at, str(key)))
+        else:
+            own[str(key)] = inner
+    if own:
+        yield at, own
+
+
+def _values(text: _Text, at: tuple[str, ...], depth: int) -> Iterator[Item]:
+    start = text.peek()
+    if start == "[":
+        for _ in text.members("[", "]"):
+            item = text.value()
+            if isinstance(item, dict):
+                yield at, item
+        return
+    if start != "{":
+        text.value()
+        return
+    own: dict[str, Any] = {}
+    for _ in text.members("{", "}"):
+        key = str(text.value())
+        text.take(":")
+        inside = text.peek()
+        if (inside == "[" and text.second() == "{") or (inside == "{" and depth + 1 < _DEPTH):
+            yield from _values(text, (*at, key), depth + 1)
+        else:
+            own[key] = text.value()
+    if own:
+        yield at, own
+
+
+class _Text:
+    """A window on the text of a file."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file, self._text, self._at, self._ended = file, "", 0, False
+
+    def peek(self) -> str:
+        """Return the next character that is no space, "" at the end."""
+        while True:
+            self._at = _SPACES.match(self._text, self._at).end()  # type: ignore[union-attr]
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def second(self) -> str:
+        """Return the character behind the next one, spaces left out."""
+        self.peek()
+        held, self._at = self._at, self._at + 1
+        found = self.peek()
+        self._at = held
+        return found
+
+    def take(self, mark: str) -> None:
+        """Step over a mark. Raises ValueError where another character stands."""
+        if (found := self.peek()) != mark:
+            raise ValueError(f"{mark} is missing before {self._text[self._at : self._at + 40]!r}"
+                             if found else "the file ends inside a value")  # fmt: skip
+        self._at += 1
+
+    def members(self, first: str, last: str) -> Iterator[None]:
+        """Yield once before each member of a list or an object."""
+        self.take(first)
+        self._drop()
+        if self.peek() == last:
+            self._at += 1
+            return
+        while True:
+            yield
+            if self.peek() == last:
+                self._at += 1
+                return
+            self.take(",")
+            self._drop()
+
+    def value(self) -> Any:
+        """Return the next whole value."""
+        self.peek()
+        while True:
+            try:
+                found, end = _DECODER.raw_decode(self._text, self._at)
+            except json.JSONDecodeError:
+                if not self._more():
+                    raise
+                continue
+            if end < len(self._text) or not self._more():
+                self._at = end
+                return found
+
+    def _drop(self) -> None:
+        if self._at > _CHUNK:
+            self._text, self._at = self._text[self._at :], 0
+
+    def _more(self) -> bool:
+        if self._ended:
+            return False
+        chunk = self._file.read(max(_CHUNK, len(self._text) - self._at))
+        self._ended = not chunk
+        self._text += chunk
+        return bool(chunk)

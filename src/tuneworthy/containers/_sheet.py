@@ -1,0 +1,118 @@
+"""Read the first sheet of a workbook cell by cell, as fast as the standard library can.
+
+A cell is text, a number, true or false; a number that is shown as a date becomes an ISO date.
+Source: ECMA-376, part 1, 18.3 (worksheets), 18.8 (styles).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from xml.etree.ElementTree import Element, iterparse
+from zipfile import ZipFile
+
+MOST = 2_000_000_000  # bytes of a part of the workbook, unpacked
+_DATES = {*range(14, 23), *range(45, 48)}  # numbers of the built-in formats that show dates
+_BRACKETS = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
+_FIRST = datetime(1899, 12, 30)
+
+
+def cells(book: ZipFile) -> Iterator[tuple[int, dict[int, Any]]]:
+    """Yield (row number, {column from 0: value}) of the first sheet. Raises ValueError or KeyError.
+
+    Formulas give the value that the spreadsheet program kept.
+    """
+    shared = [_text(one) for one in _parts(book, "xl/sharedStrings.xml", "si")]
+    dates = _date_styles(book)
+    number = 0
+    for row in _parts(book, _first_sheet(book), "row"):
+        number = int(row.get("r", number + 1))
+        found: dict[int, Any] = {}
+        at = -1
+        for cell in row:
+            at = _column(cell.get("r", ""), at + 1)
+            value = _value(cell, shared, dates)
+            if value not in (None, ""):
+                found[at] = value
+        yield number, found
+
+
+def _parts(book: ZipFile, name: str, tag: str) -> Iterator[Element]:
+    """Yield the elements of a tag, each emptied behind the next; none where the part is missing."""
+    if name not in book.namelist():
+        return
+    if book.getinfo(name).file_size > MOST:
+        raise ValueError(f"{name} is larger than {MOST:,} bytes")
+    with book.open(name) as file:
+        wanted = f"}}{tag}"
+        for _, element in iterparse(file):
+            if element.tag.endswith(wanted):
+                yield element
+                element.clear()
+
+
+def _first_sheet(book: ZipFile) -> str:
+    names = [name for name in book.namelist() if re.fullmatch(r"xl/worksheets/[^/]+\.xml", name)]
+    relations = {one.get("Id"): one.get("Target", "") for one in
+                 _parts(book, "xl/_rels/workbook.xml.rels", "Relationship")}  # fmt: skip
+    for sheet in _parts(book, "xl/workbook.xml", "sheet"):
+        own = next((value for key, value in sheet.attrib.items() if key.endswith("}id")), "")
+        target = relations.get(own, "").lstrip("/")
+        path = target if target.startswith("xl/") else f"xl/{target}"
+        if path in names:
+            return path
+    return min(names, key=lambda name: (len(name), name))
+
+
+def _column(place: str, follows: int) -> int:
+    letters = place.rstrip("0123456789")
+    return _number_of(letters) if letters else follows
+
+
+@lru_cache
+def _number_of(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + ord(letter) - 64
+    return number - 1
+
+
+def _value(cell: Element, shared: list[str], dates: set[str]) -> Any:
+    kind = cell.get("t", "n")
+    if kind == "inlineStr":
+        plain = len(cell) == 1 and len(cell[0]) == 1 and cell[0][0].tag.endswith("}t")
+        return cell[0][0].text if plain else _text(cell)
+    text = next((one.text for one in cell if one.tag.endswith("}v")), None)
+    if text is None or kind == "e":
+        return None
+    if kind == "s":
+        return shared[int(text)]
+    if kind == "b":
+        return text == "1"
+    if kind != "n":
+        return text
+    value = float(text)
+    if cell.get("s") in dates and 0 <= value < 2_958_466:
+        moment = _FIRST + timedelta(seconds=round(86_400 * value))
+        return moment.date().isoformat() if value.is_integer() else moment.isoformat()
+    return int(value) if value.is_integer() else value
+
+
+def _text(element: Element) -> str:
+    return "".join(one.text or "" for one in element.iter() if one.tag.endswith("}t"))
+
+
+def _date_styles(book: ZipFile) -> set[str]:
+    """Return the styles, by their number as text, that show a number as a date."""
+    own = {one.get("numFmtId"): one.get("formatCode", "") for one in
+           _parts(book, "xl/styles.xml", "numFmt")}  # fmt: skip
+    shown = {str(number) for number in _DATES}
+    shown |= {str(key) for key, code in own.items() if re.search(r"[ymdhs]",
+              _BRACKETS.sub("", code.lower()))}  # fmt: skip
+    found: set[str] = set()
+    for table in _parts(book, "xl/styles.xml", "cellXfs"):
+        found = {str(at) for at, style in enumerate(table) if style.get("numFmtId") in shown}
+    return found

@@ -1,0 +1,58 @@
+"""A data set that the Hugging Face library saved: a folder of Arrow files (needs pyarrow)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.containers._arrow import numbered
+from tuneworthy.containers._heads import package
+from tuneworthy.core.imported import SourceRecord
+from tuneworthy.data.raw import RowFault
+
+FORM = "a saved Hugging Face data set"
+ORDER = 0
+
+
+def opens(path: Path, head: bytes) -> bool:
+    """Return whether a folder is one data set, or one with splits."""
+    return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
+def records(path: Path) -> Iterator[SourceRecord | RowFault]:
+    """Yield the rows of all splits in the order of the folder, each numbered from 1."""
+    splits = _object(path / "dataset_dict.json").get("splits") or [""]
+    for split in splits:
+        folder = path / str(split)
+        files = [
+            one.get("filename") for one in _object(folder / "state.json").get("_data_files", [])
+        ]
+        if not files:
+            yield RowFault(f"{path.name}/{split}", "a split has no Arrow file", "", "save it again")
+        number = 0
+        for file in files:
+            for found in _rows(folder / Path(str(file)).name, str(split) or path.name, number):
+                number += isinstance(found, SourceRecord)
+                yield found
+
+
+def _rows(file: Path, name: str, start: int) -> Iterator[SourceRecord | RowFault]:
+    arrow, ipc = package("pyarrow", file), package("pyarrow.ipc", file)
+    try:
+        with arrow.memory_map(str(file)) as source:
+            stream = ipc.open_stream(source)
+            parts = (batch.slice(at, 2_000) for batch in stream
+                     for at in range(0, batch.num_rows, 2_000))  # fmt: skip
+            yield from numbered(stream.schema, parts, name, start)
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        yield RowFault(file.name, "the Arrow file can't be read", str(error)[:200], "save it again")
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

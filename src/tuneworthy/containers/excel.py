@@ -1,0 +1,43 @@
+"""The first sheet of an Excel file, row by row."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree.ElementTree import ParseError
+
+from tuneworthy.containers._sheet import cells
+from tuneworthy.core.imported import SourceRecord
+from tuneworthy.data.raw import RowFault
+
+FORM = "an Excel sheet"
+ORDER = 0
+
+
+def opens(path: Path, head: bytes) -> bool:
+    """Return whether a zip archive holds a workbook."""
+    if not head.startswith(b"PK\x03\x04"):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "xl/workbook.xml" in archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+def records(path: Path) -> Iterator[SourceRecord | RowFault]:
+    """Yield the cells of each row by the names in the first row that holds any."""
+    header: dict[int, str] = {}
+    try:
+        with zipfile.ZipFile(path) as book:
+            for number, row in cells(book):
+                if not header:
+                    header = {at: str(value).strip() for at, value in row.items()}
+                    continue
+                named = {header[at]: value for at, value in row.items() if at in header}
+                if named:
+                    yield SourceRecord(f"{path.name}:{number}", (), named)
+    except (ParseError, ValueError, KeyError, IndexError, OSError, zipfile.BadZipFile) as error:
+        got = f"{type(error).__name__}: {error}"[:200]
+        yield RowFault(path.name, "the Excel file ends or breaks here", got, "save it again")

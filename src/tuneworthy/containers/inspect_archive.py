@@ -1,0 +1,77 @@
+"""A log that Inspect wrote as an `.eval` archive: its header, then one member a sample."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.containers._heads import package
+from tuneworthy.core.imported import SourceRecord
+from tuneworthy.data.raw import RowFault
+
+FORM = "an Inspect log (.eval)"
+ORDER = 0
+_ZSTD = 93
+_MOST = 64_000_000  # bytes of a sample
+_FIX = "inspect log convert --to json --output-dir . FILE"
+
+
+def opens(path: Path, head: bytes) -> bool:
+    """Return whether a zip archive holds samples of Inspect."""
+    if not head.startswith(b"PK\x03\x04"):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.startswith(("samples/", "_journal/")) for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+def records(path: Path) -> Iterator[SourceRecord | RowFault]:
+    """Yield the header at ("eval",), then the samples at ("samples",), numbered from 1."""
+    number = 0
+    with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+        for name in ("_journal/start.json", "header.json"):
+            if name in names and isinstance(found := _member(archive, name), dict):
+                yield SourceRecord(path.name, ("eval",), found.get("eval") or {})
+        for name in sorted(names):
+            if name.startswith("samples/") and name.endswith(".json"):
+                number += 1
+                found = _member(archive, name)
+                where = f"{path.name}:{number}"
+                if isinstance(found, str):
+                    yield RowFault(where, "a sample of the log can't be read", found, _FIX)
+                else:
+                    yield SourceRecord(where, ("samples",), found)
+
+
+def _content(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return the bytes of a member; Inspect packs with zstd, which zipfile reads from 3.14 on."""
+    about = archive.getinfo(name)
+    if about.compress_type != _ZSTD:
+        return archive.read(name)
+    arrow = package("pyarrow", Path(str(archive.filename)))
+    with open(str(archive.filename), "rb") as file:
+        file.seek(about.header_offset)
+        head = file.read(30)  # a local header; the lengths of its name and extra field end it
+        file.seek(sum(struct.unpack("<HH", head[26:30])), 1)
+        packed = file.read(about.compress_size)
+    with arrow.CompressedInputStream(arrow.BufferReader(packed), "zstd") as stream:
+        unpacked: bytes = stream.read(_MOST)
+    return unpacked
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> dict[str, Any] | str:
+    """Return the object of a member, or why it can't be read."""
+    try:
+        if archive.getinfo(name).file_size > _MOST:
+            return "larger than 64 MB"
+        found = json.loads(_content(archive, name))
+    except (OSError, ValueError, RecursionError, NotImplementedError, zipfile.BadZipFile) as error:
+        return str(error)[:200]
+    return found if isinstance(found, dict) else "no object"

@@ -1,0 +1,34 @@
+"""A JSON document: an array of records, or an object with lists of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tuneworthy.containers._heads import text_start
+from tuneworthy.containers._json_stream import items
+from tuneworthy.core.imported import SourceRecord
+from tuneworthy.data.raw import RowFault
+
+FORM = "a JSON document"
+ORDER = 2
+
+
+def opens(path: Path, head: bytes) -> bool:
+    """Return whether a file starts like a JSON array or object."""
+    return path.is_file() and text_start(head)[:1] in {b"[", b"{"}
+
+
+def records(path: Path) -> Iterator[SourceRecord | RowFault]:
+    """Yield the objects of the document's lists, numbered from 1 in each list."""
+    count: Counter[tuple[str, ...]] = Counter()
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            for at, value in items(file):
+                count[at] += 1
+                yield SourceRecord(f"{path.name}:{count[at]}", at, value)
+    except (ValueError, RecursionError) as error:
+        got = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        where = f"{path.name}:{max(count.values(), default=0) + 1}"
+        yield RowFault(where, "the document ends or breaks here", got, "save or copy it again")

@@ -1,0 +1,36 @@
+"""JSON Lines: one object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from tuneworthy.containers._heads import text_start
+from tuneworthy.core.imported import SourceRecord
+from tuneworthy.data.jsonl import read_jsonl
+from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.raw import RowFault
+
+FORM = "JSON Lines"
+ORDER = 1
+
+
+def opens(path: Path, head: bytes) -> bool:
+    """Return whether the first line is a whole object (or too long to see its end)."""
+    start = text_start(head)
+    if not path.is_file() or start[:1] != b"{":
+        return False
+    line, ended, _ = start.partition(b"\n")
+    if not ended and path.stat().st_size > len(head):
+        return True
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def records(path: Path) -> Iterator[SourceRecord | RowFault]:
+    """Yield the object of each line."""
+    for row in read_jsonl(path, path.name, check_text_file(path, path.name)):
+        yield row if isinstance(row, RowFault) else SourceRecord(row.where, (), row.fields)

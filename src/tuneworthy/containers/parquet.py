@@ -1,0 +1,31 @@
+"""A Parquet file, read in batches (needs pyarrow)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tuneworthy.containers._arrow import numbered
+from tuneworthy.containers._heads import package
+from tuneworthy.core.imported import SourceRecord
+from tuneworthy.data.raw import RowFault
+
+FORM = "a Parquet file"
+ORDER = 0
+
+
+def opens(path: Path, head: bytes) -> bool:
+    """Return whether a file has Parquet's first bytes."""
+    return head.startswith(b"PAR1")
+
+
+def records(path: Path) -> Iterator[SourceRecord | RowFault]:
+    """Yield the rows, numbered from 1."""
+    parquet, arrow = package("pyarrow.parquet", path), package("pyarrow", path)
+    try:
+        with parquet.ParquetFile(path) as file:
+            yield from numbered(file.schema_arrow, file.iter_batches(2_000), path.name)
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        yield RowFault(
+            path.name, "the Parquet file can't be read", str(error)[:200], "save it again"
+        )

@@ -1,0 +1,89 @@
+"""What kind of answers a task has, by the right answers and the recorded ones together.
+
+Right answers alone mislead: `Paris` and `Rome` look like labels until a system's log shows whole
+sentences, which no comparison of labels can score.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from tuneworthy.core.case import Case
+from tuneworthy.core.task import OutputType
+from tuneworthy.data.infer import label_key
+
+_READ = 500  # recorded answers that are looked at
+_SHORT = 12  # words of a right answer that can be looked for in a text
+_LONGER = 2.0  # times as many words: the recorded answers say more than the right ones
+
+
+@dataclass(frozen=True)
+class AnswerForm:
+    """The output type and the metric that fit all answers, and why; `seen` is a sentence on it."""
+
+    type: OutputType
+    metric: str
+    why: str
+    seen: str
+
+
+def answer_form(
+    cases: Sequence[Case], said: Mapping[str, Sequence[str]], kind: OutputType
+) -> AnswerForm | None:
+    """Return the form of answers that recorded ones show; None if the rows' own type stands.
+
+    `said` maps a case id to what systems answered, `kind` is the type of the right answers.
+    """
+    pairs = [(case, text) for case in cases for text in said.get(case.id, ())][:_READ]
+    if kind not in {"label", "text"} or not pairs:
+        return None
+    rights = {id(case): [case.output, *case.accepted] for case, _ in pairs}
+    short = median(len(right.split()) for found in rights.values() for right in found[:1])
+    words = median(len(text.split()) for _, text in pairs)
+    holds = sum(any(_holds(text, right) for right in rights[id(case)]) for case, text in pairs)
+    equal = sum(
+        any(label_key(text) == label_key(right) for right in rights[id(case)])
+        for case, text in pairs
+    )
+    labels = {label_key(case.output) for case in cases}
+    named = sum(label_key(text) in labels for _, text in pairs)
+    if kind == "label" and named >= len(pairs) / 2:
+        return None
+    if short > _SHORT:
+        return None
+    if words >= _LONGER * max(short, 1) and holds > equal:
+        seen = (
+            f"{holds:,} of {len(pairs):,} recorded answers contain a right one, {equal:,} equal one"
+        )
+        why = "any accepted answer stands in the text"
+        return AnswerForm("text", "contains", why, f"{seen}: `contains`")
+    if kind == "text" and any(case.accepted for case in cases):
+        seen = f"{equal:,} of {len(pairs):,} recorded answers equal a right one"
+        why = "an accepted answer, case and punctuation ignored"
+        return AnswerForm("text", "exact_words", why, f"{seen}: `exact_words`")
+    return None
+
+
+def _holds(text: str, right: str) -> bool:
+    """Return whether a text has the words of a right answer in a row."""
+    found, wanted = (" ".join(re.findall(r"\w+", label_key(one))) for one in (text, right))
+    return bool(wanted) and f" {wanted} " in f" {found} "
+
+
+MEANING = {
+    "token_f1": "half of its words are right",
+    "rouge_l": "half of its words are right, in order",
+    "fields_f1": "half of its fields are right",
+    "must_say": "half of what its row demands is said",
+}
+"""What a score of 0.5 means, by metric."""
+
+
+def pass_at_comment(metric: str) -> str:
+    """Return the comment of a proposed `pass_at: 0.5`."""
+    parts = [MEANING[part] for part in metric.split("+") if part in MEANING]
+    meant = f": {parts[0]}" if len(parts) == 1 and "+" not in metric else ""
+    return f"# from this score on an answer counts as right{meant}"

@@ -1,0 +1,194 @@
+"""Write what was imported: one file of rows, one file of answers a system; count what is left out.
+
+Rows are written as they come. Only those without a right answer are held back, because a later
+record of the same key may bring it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from tuneworthy.core.imported import ImportedRow
+from tuneworthy.data.column_roles import system_name
+from tuneworthy.data.copies import normalised_text
+from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.rows import as_text, to_case
+
+NO_ANSWER = "no right answer"
+SAME = "an input that stands in an earlier record"
+TWICE = "a second answer of one system to one row"
+_ID = re.compile(r"\S(.{0,150}\S)?")
+_MOST_PROMPTS = 1_000  # distinct system prompts that are counted
+_MOST_SAID = 1_000
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class ImportFiles:
+    """The files of an import, beside the task file; `.part` until `finish`.
+
+    `rows` counts the rows written, `left` those left out by reason, `left_at` their first place,
+    `answers` the answers of each system, `prompts` the system prompts; `said` keeps the first
+    thousand answers by row, `heard_of` counts answers to what has no right answer.
+    """
+
+    def __init__(self, folder: Path, stem: str, merge: bool, right: str | None = None) -> None:
+        self._folder, self._stem, self._merge, self._right = folder, stem, merge, right
+        self.rows = 0
+        self.left: Counter[str] = Counter()
+        self.left_at: dict[str, str] = {}
+        self.answers: Counter[str] = Counter()
+        self.prompts: Counter[str] = Counter()
+        self.heard_of: Counter[str] = Counter()
+        self.said: dict[str, list[str]] = {}
+        self._files: dict[str, tuple[Path, IO[str]]] = {}  # by system; "" are the rows
+        self._ids: set[str] = set()
+        self._keys: dict[str, str] = {}
+        self._given: set[tuple[str, str]] = set()
+        self._held: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+
+    def rows_file(self) -> Path:
+        """Return the file of rows."""
+        return self._folder / f"{self._stem}.rows.jsonl"
+
+    def answers_file(self, system: str) -> Path:
+        """Return the file of a system's answers."""
+        return self._folder / f"{self._stem}.{system_name(system)}.jsonl"
+
+    def leave_out(self, why: str, where: str) -> None:
+        """Count a record that is no row."""
+        self.left[why] += 1
+        self.left_at.setdefault(why, where)
+
+    def add(self, where: str, row: ImportedRow) -> None:
+        """Write a row and its answers, or count why it is left out."""
+        fields = {key: value for key, value in row.fields.items() if value is not None}
+        answers = dict(row.answers)
+        if self._right in answers and "output" not in fields:
+            fields["output"] = answers.pop(self._right)["answer"]
+        turns = fields.get("messages")
+        ends = isinstance(turns, list) and bool(turns) and turns[-1].get("role") == "assistant"
+        answered = ends or fields.get("output") not in (None, "")
+        own = fields.pop("id", None)
+        if "messages" not in fields and not as_text(fields.get("input") or "").strip():
+            self.leave_out("empty input", where)
+            return
+        if not _is_plain(fields, answered):
+            case = to_case(RawRow(where, fields), answered=answered)
+            if isinstance(case, RowFault):
+                self.leave_out(case.why, where)
+                return
+        key = row.key or (normalised_text(_asked(fields)) if self._merge else "")
+        if key in self._keys:
+            if answered and not answers:
+                self.leave_out(SAME, where)
+            self._answered(self._keys[key], where, answers)
+        elif not answered and key:
+            self._held.setdefault(key, []).append((where, answers))
+        elif not answered:
+            self.heard_of.update(answers.keys())
+            self.leave_out(NO_ANSWER, where)
+        else:
+            self._write_row({**fields, "id": self._id(own, where)}, key)
+            for at, held in [(where, answers), *self._held.pop(key, [])]:
+                self._answered(str(self._last), at, held)
+
+    def _write_row(self, fields: Mapping[str, Any], key: str) -> None:
+        self._last = fields["id"]
+        if key:
+            self._keys[key] = self._last
+        self.rows += 1
+        turns = fields.get("messages") or [{}]
+        if turns[0].get("role") in {"system", "developer"} and len(self.prompts) < _MOST_PROMPTS:
+            self.prompts[str(turns[0]["content"])] += 1
+        self._line("", {"id": fields["id"], **fields})
+
+    def _answered(self, row: str, where: str, answers: Mapping[str, Any]) -> None:
+        for system, found in answers.items():
+            if self._merge or len(self._keys) > 0:
+                if (system, row) in self._given:
+                    self.leave_out(TWICE, where)
+                    continue
+                self._given.add((system, row))
+            self.answers[system] += 1
+            if row in self.said or len(self.said) < _MOST_SAID:
+                self.said.setdefault(row, []).append(as_text(found["answer"]))
+            self._line(system, {"id": row, **found})
+
+    def _id(self, own: Any, where: str) -> str:
+        """Return the row's own id where it has one that no other row has, else its place."""
+        named = "" if own is None or isinstance(own, bool) else str(own)
+        usable = _ID.fullmatch(named) and named not in self._ids
+        name = named if usable else where[-160:]
+        while name in self._ids:
+            name += "'"
+        self._ids.add(name)
+        return name
+
+    def _line(self, system: str, value: Mapping[str, Any]) -> None:
+        if system not in self._files:
+            path = self.answers_file(system) if system else self.rows_file()
+            part = path.with_name(f"{path.name}.part")
+            opened = part.open("w", encoding="utf-8", errors="backslashreplace")
+            self._files[system] = path, opened
+        self._files[system][1].write(_ENCODE(value) + "\n")
+
+    def finish(self, keep: bool) -> tuple[Path, ...]:
+        """Close the files, and give them their names or remove them; return those that are kept."""
+        for held in self._held.values():
+            for where, answers in held:
+                self.heard_of.update(answers.keys())
+                self.leave_out(NO_ANSWER, where)
+        self._held = {}
+        kept = []
+        for path, file in self._files.values():
+            file.close()
+            part = path.with_name(f"{path.name}.part")
+            if keep:
+                os.replace(part, path)
+                kept.append(path)
+            else:
+                with contextlib.suppress(OSError):
+                    part.unlink()
+        self._files = {}
+        return tuple(sorted(kept))
+
+
+def _is_plain(fields: Mapping[str, Any], answered: bool) -> bool:
+    """Return whether a row has an input and an answer and nothing that could be wrong.
+
+    Checking it as a case costs ten times as much, and most rows are like this.
+    """
+    if not answered:
+        return False
+    if fields.keys() == {"messages"}:
+        return _are_plain_turns(fields["messages"])
+    if fields.keys() - {"input", "output", "meta"}:
+        return False
+    text, right = fields.get("input"), fields["output"]
+    meta = isinstance(fields.get("meta", {}), dict)
+    return isinstance(text, str) and bool(text.strip()) and bool(as_text(right).strip()) and meta
+
+
+def _are_plain_turns(turns: Any) -> bool:
+    """Return whether turns are texts of user and assistant by turns, behind one system text."""
+    texts = all(isinstance(one, dict) and isinstance(one.get("content"), str) for one in turns)
+    if not turns or not texts or any("tool_calls" in one for one in turns):
+        return False
+    roles = [one.get("role") for one in turns]
+    spoken = roles[1:] if roles[0] == "system" else roles
+    in_turn = spoken == ["user", "assistant"] * (len(spoken) // 2)
+    return in_turn and bool(spoken) and all(one["content"].strip() for one in turns)
+
+
+def _asked(fields: Mapping[str, Any]) -> str:
+    """Return the text of the input, or of the last user turn."""
+    turns = fields.get("messages") or []
+    users = (str(turn["content"]) for turn in reversed(turns) if turn.get("role") == "user")
+    return str(fields["input"]) if "input" in fields else next(users, "")

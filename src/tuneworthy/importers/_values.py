@@ -1,0 +1,110 @@
+"""Values of foreign records: texts, turns of a conversation, numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tuneworthy.data.rows import as_text
+
+Fields = dict[str, Any]
+
+
+def asked(value: Any) -> Fields | None:
+    """Return {"messages"} for turns and {"input"} for any other value; None if it is empty.
+
+    Turns may be a list, an object with `messages`, or the JSON text of one of the two. An object
+    of several texts becomes one line a text; one of a single text that text.
+    """
+    value = unpacked(value)
+    if isinstance(value, dict) and _are_turns(value.get("messages")):
+        value = value["messages"]
+    if _are_turns(value):
+        return {"messages": [turn(one) for one in value]}
+    if isinstance(value, dict):
+        value = lines(value)
+    return {"input": as_text(value)} if value not in (None, "", [], {}) else None
+
+
+def said(value: Any) -> str | None:
+    """Return an answer as text: that of a turn or of the last one, another value as JSON."""
+    value = unpacked(value)
+    if isinstance(value, dict) and isinstance(value.get("role"), str):
+        value = [value]
+    if _are_turns(value):
+        value = turn(value[-1])["content"]
+    return as_text(value) if value not in (None, "") else None
+
+
+def turn(value: Mapping[str, Any]) -> Fields:
+    """Return a turn with the text of its content, or of its parts, one a line."""
+    content = value.get("content", value.get("parts"))
+    if isinstance(content, str) and "tool_calls" not in value:
+        return {"role": value.get("role"), "content": content}
+    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
+        texts = [_part(part) for part in content]
+        content = "\n".join(texts) if None not in texts else content  # type: ignore[arg-type]
+    kept = {key: value[key] for key in ("role", "tool_calls") if key in value}
+    return {**kept, "content": content}
+
+
+def _part(part: Mapping[str, Any]) -> str | None:
+    if part.get("type", "text") not in {"text", "input_text", "output_text"}:
+        return None
+    text = part.get("text", part.get("content", part.get("value")))
+    return text if isinstance(text, str) else None
+
+
+def _are_turns(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(
+        isinstance(one, dict) and isinstance(one.get("role"), str) for one in value
+    )  # fmt: skip
+
+
+def unpacked(value: Any) -> Any:
+    """Return what a JSON text holds where it is a list or an object; any other value as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
+        try:
+            found = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return found if isinstance(found, list | dict) else value
+    return value
+
+
+def lines(value: Mapping[str, Any]) -> str:
+    """Return the text of a single value, else `name: value` lines of all that are not empty."""
+    kept = {key: one for key, one in value.items() if one not in (None, "")}
+    if len(kept) == 1:
+        return as_text(next(iter(kept.values())))
+    return "\n".join(f"{key}: {as_text(one)}" for key, one in kept.items())
+
+
+def answer(text: str | None, **measured: Any) -> Fields | None:
+    """Return an answer with its numbers above 0 (seconds, usd, tokens_in …), None without text."""
+    if text is None:
+        return None
+    numbers = {
+        key: value
+        for key, value in measured.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    }
+    return {"answer": text, **numbers}
+
+
+def several(values: Any) -> Fields:
+    """Return the right answers of a row: the first as `output`, the others as `accepted`."""
+    texts = [as_text(one) for one in (values if isinstance(values, list) else [values])
+             if one not in (None, "")]  # fmt: skip
+    texts = list(dict.fromkeys(texts))
+    if not texts:
+        return {}
+    return {"output": texts[0]} | ({"accepted": texts[1:]} if texts[1:] else {})
+
+
+def inner(value: Any, *keys: str) -> Any:
+    """Return what stands at nested keys, None where one is missing."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

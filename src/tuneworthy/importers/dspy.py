@@ -1,0 +1,31 @@
+"""DSPy examples: demos of a saved program, and examples that keep DSPy's own fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tuneworthy.core.imported import ImportedRow, SourceRecord
+from tuneworthy.data.raw import BadRow
+from tuneworthy.importers._values import lines, said
+
+FORMAT = "DSPy examples"
+NEEDS = ("demos",)
+TAKES = ("the fields before the last", "the last field")
+_OWN = {"augmented", "dspy_uuid", "dspy_split", "reasoning", "rationale"}
+
+
+def fits(record: SourceRecord) -> bool:
+    """Return whether a record is a demo of a program or carries a mark of DSPy."""
+    demo = bool(record.at) and record.at[-1] in {"demos", "train"}
+    return (demo and len(record.value) > 1) or bool({"dspy_uuid", "augmented"} & set(record.value))
+
+
+def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+    """Yield the row: the last field is the right answer, those before it are the input."""
+    fields = {key: value for key, value in record.value.items() if key not in _OWN}
+    if len(fields) < 2:
+        raise BadRow("an example with one field", ", ".join(fields), "keep its input and output")
+    *asked, right = fields
+    given = {key: fields[key] for key in asked}
+    yield ImportedRow({"input": lines(given), "output": said(fields[right])})

@@ -1,0 +1,24 @@
+"""OpenAI preference rows: an input, the preferred answer, and one that is not preferred."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tuneworthy.core.imported import ImportedRow, SourceRecord
+from tuneworthy.importers._values import asked, said
+
+FORMAT = "OpenAI preference rows"
+NEEDS = ("input.messages", "preferred_output")
+TAKES = ("`input`", "`preferred_output`")
+
+
+def fits(record: SourceRecord) -> bool:
+    """Return whether a record has an input and a preferred answer."""
+    return isinstance(record.value.get("input"), dict) and "preferred_output" in record.value
+
+
+def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+    """Yield the row with the preferred answer as the right one; the other one is not kept."""
+    fields = asked(record.value["input"]) or {}
+    yield ImportedRow({**fields, "output": said(record.value["preferred_output"])})

@@ -1,0 +1,47 @@
+"""OpenTelemetry GenAI exports: spans that asked a model, in OTLP JSON or one span a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tuneworthy.core.imported import ImportedRow, SourceRecord
+from tuneworthy.data.raw import BadRow
+from tuneworthy.importers._values import answer
+from tuneworthy.logs import otlp, spans
+
+FORMAT = "an OpenTelemetry GenAI export"
+NEEDS = ("resourceSpans",)
+TAKES = ("the last user turn", "nothing: traces hold what models said")
+_LISTS = {"resourceSpans", "resource_spans", "resourceLogs", "resource_logs"}
+
+
+def fits(record: SourceRecord) -> bool:
+    """Return whether a record is an export, a part of one, or a span."""
+    return _whole(record) is not None
+
+
+def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
+    """Yield what each model was asked (its last user turn) and answered."""
+    value = _whole(record) or {}
+    found = list((otlp if otlp.reads(value) else spans).requests(value))
+    requests = [one for one in found if one is not None]
+    if not requests:
+        raise BadRow("a span that asked no model", "", "")
+    if not any(one.input for one in requests):
+        fix = "switch on the capture of message content in the instrumentation"
+        raise BadRow("a span without its messages", "", fix)
+    for one in requests:
+        said = answer(None if one.failed else one.answer, seconds=one.seconds,
+                      tokens_in=one.tokens_in, tokens_out=one.tokens_out)  # fmt: skip
+        if one.input:
+            fields = {"input": one.input, "group": one.group}
+            yield ImportedRow(fields, {one.model or "model": said} if said else {})
+
+
+def _whole(record: SourceRecord) -> dict[str, Any] | None:
+    if record.at and record.at[-1] in _LISTS:
+        return {record.at[-1]: [record.value]}
+    if otlp.reads(record.value) or spans.reads(record.value):
+        return record.value
+    return None

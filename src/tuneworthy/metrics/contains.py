@@ -1,0 +1,31 @@
+"""The right answer, or any accepted one, stands in the text: whole words, case and spacing folded.
+
+The rest of the text is not judged: an answer that names two places holds either of them. Numbers
+are compared as written, without commas (1,000 is 1000).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.escape import quoted
+from tuneworthy.metrics._phrases import holds, normalise
+
+
+def score(
+    case: Case,
+    answer: Answer,
+    options: dict[str, Any],  # noqa: ARG001 - every metric is called with it
+) -> Score | Unscored:
+    """Return 1 if the answer contains the right answer or an accepted one, else 0."""
+    if not answer.text.strip():
+        return Score(value=0, why="the answer is empty")
+    text = normalise(answer.text)
+    for right in (case.output, *case.accepted):
+        if holds(text, right):
+            why = f"contains “{quoted(right.strip(), 80)}”"
+            return Score(value=1, why=why, extracted=right.strip())
+    others = f" nor any of {len(case.accepted)} more" if case.accepted else ""
+    return Score(value=0, why=f"“{quoted(case.output.strip(), 80)}”{others} is not in the answer")

@@ -1,0 +1,42 @@
+"""The answer is the right one, word for word: case, spacing, punctuation and articles are ignored.
+
+The tolerant form of `exact`; SQuAD's exact match. Any accepted answer is right. The decimal point
+and signs of a number count: 2.5 is not 25, -3 is not 3.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.escape import quoted
+from tuneworthy.metrics._phrases import normalise
+
+_ARTICLES = {"a", "an", "the"}
+_WORD = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?![\w])|\w+")
+_NO_WORDS = re.compile(r"\s+")
+
+
+def score(
+    case: Case,
+    answer: Answer,
+    options: dict[str, Any],  # noqa: ARG001 - every metric is called with it
+) -> Score | Unscored:
+    """Return 1 if the words of the answer are those of the right answer or an accepted one."""
+    if not answer.text.strip():
+        return Score(value=0, why="the answer is empty")
+    said = _words(answer.text)
+    for right in (case.output, *case.accepted):
+        if said == _words(right):
+            return Score(value=1, why="the words of a right answer", extracted=" ".join(said))
+    why = f"“{quoted(answer.text.strip(), 80)}” is not “{quoted(case.output.strip(), 80)}”"
+    return Score(value=0, why=why, extracted=" ".join(said))
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text without articles; signs alone stay as they are."""
+    found = _WORD.findall(normalise(text))
+    words = [word.replace("−", "-") for word in found if word not in _ARTICLES]
+    return words or found or _NO_WORDS.sub(" ", text.strip()).split(" ")

@@ -1,0 +1,294 @@
+"""Every importer: its sample is read whole, by no other one, and nothing crashes on damage."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tuneworthy.core.errors import DataError
+from tuneworthy.core.imported import ImportedRow, SourceRecord
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.data.column_roles import Choice
+from tuneworthy.data.raw import BadRow, RowFault
+from tuneworthy.importing import bring_in, recognise
+from tuneworthy.logs import otlp
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+ASKED = "Where are the red lamps?"
+
+
+def lines(*rows):
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def turns(*texts, system=None):
+    roles = ["user", "assistant"] * 4
+    front = [{"role": "system", "content": system}] if system else []
+    return front + [{"role": r, "content": t} for r, t in zip(roles, texts, strict=False)]
+
+
+def lm_eval(folder):
+    """Samples as the harness writes them: arguments named, all responses as text."""
+    place = folder / "org__model"
+    place.mkdir()
+    asked = {"doc_id": 0, "doc": {"q": ASKED}, "target": "Shelf 4", "filter": "none",
+             "arguments": {"gen_args_0": {"arg_0": ASKED, "arg_1": {"until": ["."]}}},
+             "resps": [["Shelf 4"]], "filtered_resps": ["Shelf 4"], "exact_match": 1.0}  # fmt: skip
+    picked = {"doc_id": 1, "doc": {}, "target": "1", "filter": "none",
+              "arguments": {f"gen_args_{n}": {"arg_0": "Which is a lamp?", "arg_1": f" {text}"}
+                            for n, text in enumerate(("a rug", "a torch"))},
+              "resps": [[["-9.5", "False"]], [["-1.25", "True"]]],
+              "filtered_resps": [["-9.5", "False"], ["-1.25", "True"]], "acc": 1.0}  # fmt: skip
+    again = {**asked, "filter": "strict"}
+    file = place / "samples_where_2026-01-31T00-00-00.jsonl"
+    file.write_text(lines(asked, picked, again))
+    return file
+
+
+def kiln(folder):
+    """A task folder of Kiln's data model, version 1."""
+    task = folder / "1 - Where"
+    (task / "runs").mkdir(parents=True)
+    (task / "task.kiln").write_text(json.dumps({"v": 1, "model_type": "task", "name": "Where"}))
+    model = {"type": "synthetic", "properties": {"model_name": "gpt_4o", "model_provider": "x",
+                                                 "adapter_name": "a"}}  # fmt: skip
+    runs = [
+        {"output": {"output": "Shelf 9", "source": model}, "repair_instructions": "look",
+         "repaired_output": {"output": "Shelf 4"}},
+        {"output": {"output": "Hall B", "source": model, "rating": {"type": "five_star",
+                                                                    "value": 5.0}}},
+        {"output": {"output": "Shelf 1", "source": {"type": "human", "properties": {}}}},
+        {"output": {"output": "nobody rated this", "source": model}},
+    ]  # fmt: skip
+    for n, run in enumerate(runs):
+        place = task / "runs" / f"{n} run"
+        place.mkdir()
+        fields = {"v": 1, "id": f"k{n}", "input": ASKED if n == 0 else f"question {n}", **run}
+        (place / "task_run.kiln").write_text(json.dumps(fields))
+    return task
+
+
+def tensorzero(folder):
+    at = {"dataset_name": "d", "function_name": "f", "episode_id": None, "tags": {}}
+    text = [{"type": "text", "text": ASKED}]
+    rows = [
+        {**at, "type": "chat", "id": "a", "input": {"system": "Be short.", "messages": [
+            {"role": "user", "content": text}]}, "output": [{"type": "text", "text": "Shelf 4"}]},
+        {**at, "type": "json", "id": "b", "input": {"messages": [{"role": "user", "content": [
+            {"type": "text", "arguments": {"thing": "rugs"}}]}]},
+         "output": {"raw": '{"place": "Hall B"}', "parsed": {"place": "Hall B"}}},
+    ]  # fmt: skip
+    return write(folder, "tz.jsonl", lines(*rows))
+
+
+def write(folder, name, text):
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def sample(name):
+    return lambda folder: Path(shutil.copy(SAMPLES / name, folder))
+
+
+def written(name, *rows):
+    return lambda folder: write(folder, name, lines(*rows))
+
+
+RIGHT = {"instruction": "Say where.", "input": ASKED, "output": "Shelf 4"}
+# format -> how its sample is made, rows with a right answer, systems, records left out
+MADE = {
+    "alpaca": (written("a.jsonl", RIGHT, {**RIGHT, "input": "", "instruction": "Hi"}), 2, {}, 0),
+    "dspy": (sample("dspy_program.json"), 3, {}, 0),
+    "inspect_log": (sample("inspect_where.eval"), 3, {"mockllm/model": 3}, 3),
+    "kiln": (kiln, 3, {"gpt_4o": 2}, 1),
+    "langfuse": (sample("langfuse_items.jsonl"), 3, {}, 0),
+    "lm_eval": (lm_eval, 2, {"org__model": 2}, 1),
+    "openai_chat": (written("c.jsonl", {"messages": turns(ASKED, "Shelf 4", system="Be short.")},
+                            {"messages": turns("no answer")}), 1, {}, 1),
+    "openai_evals": (written("e.jsonl", {"input": turns(ASKED), "ideal": ["Shelf 4", "four"]}),
+                     1, {}, 0),
+    "openai_preference": (written("p.jsonl", {
+        "input": {"messages": turns(ASKED)}, "preferred_output": turns("", "Shelf 4")[1:],
+        "non_preferred_output": turns("", "no idea")[1:]}), 1, {}, 0),
+    "otel": (written("o.jsonl", otlp.EXAMPLE), 0, {"tune-1f0c": 1}, 1),
+    "promptfoo_results": (sample("promptfoo_results.json"), 3, {"today": 3}, 1),
+    "promptfoo_tests": (sample("promptfoo_tests.yaml"), 3, {}, 1),
+    "sharegpt": (written("s.jsonl", {"conversations": [{"from": "human", "value": ASKED},
+                 {"from": "gpt", "value": "Shelf 4"}]}, {"conversations": [
+                     {"from": "narrator", "value": "x"}]}), 1, {}, 1),
+    "tensorzero": (tensorzero, 2, {}, 0),
+}  # fmt: skip
+
+
+def rows_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_every_format_has_a_sample_here():
+    assert set(MADE) == set(catalogue("importers"))
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_sample_becomes_rows_and_answers_and_says_what_is_left_out(name, tmp_path):
+    make, count, systems, left = MADE[name]
+    path = make(tmp_path)
+    if path.suffix == ".eval":
+        pytest.importorskip("pyarrow")
+    assert recognise(path, Choice()).importer.__name__.endswith(f".{name}")
+    if not count:
+        with pytest.raises(DataError, match="no record of these files") as caught:
+            bring_in([path], Choice(), tmp_path, "task")
+        assert all(f"`{system}`" in caught.value.fix for system in systems)
+        assert not list(tmp_path.glob("task.*"))
+        return
+    found = bring_in([path], Choice(), tmp_path, "task")
+    made = rows_of(found.rows)
+    said = "\n".join(found.said)
+    if found.rows == path:
+        assert (systems, left) == ({}, 0)
+        return
+    assert len(made) == count
+    assert all(row["id"] for row in made)
+    texts = [row.get("input") or json.dumps(row["messages"]) for row in made]
+    assert any(ASKED in text for text in texts)
+    assert ("left out" in said) == bool(left)
+    assert sum(int(line.split()[2]) for line in found.said if line.startswith("left out")) == left
+    answers = {key: rows_of(file) for key, file in found.answers.items()}
+    assert sorted(map(len, answers.values())) == sorted(systems.values())
+    assert {one["id"] for log in answers.values() for one in log} <= {row["id"] for row in made}
+    if len(systems) == 1:
+        assert set(answers) == {"present"}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_record_has_one_format(name, tmp_path):
+    path = MADE[name][0](tmp_path)
+    source = recognise(path, Choice())
+    fits = {other: load("importers", other).fits for other in catalogue("importers")}
+    seen = 0
+    for record in load("containers", source.container).records(path):
+        if isinstance(record, SourceRecord) and fits[name](record):
+            seen += 1
+            assert [other for other, test in fits.items() if test(record)] == [name]
+    assert seen
+
+
+JUNK = (None, True, -1, 1e300, "", "x", "{", [], [1], [None], {}, {"a": {}}, [{"role": 1}], "[[")
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_no_value_in_a_record_crashes(name, tmp_path):
+    """A field with junk gives rows, none, or a reason that can be shown."""
+    module, path = load("importers", name), MADE[name][0](tmp_path)
+    source = recognise(path, Choice())
+    outcomes = set()
+    for record in load("containers", source.container).records(path):
+        if not isinstance(record, SourceRecord) or not module.fits(record):
+            continue
+        for key in record.value:
+            for junk in JUNK:
+                changed = SourceRecord(record.where, record.at, {**record.value, key: junk})
+                if not module.fits(changed):
+                    continue
+                try:
+                    found = list(module.rows(changed, {"path": path}))
+                except BadRow as error:
+                    outcomes.add("refused" if error.args[0] else "no reason")
+                    continue
+                assert all(isinstance(one, ImportedRow) for one in found)
+                outcomes.add("read")
+    assert outcomes or name in {"otel", "sharegpt"}  # of one field that junk makes another format
+    assert "no reason" not in outcomes
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_cut_file_gives_what_stands_before_the_cut_or_a_clear_error(name, tmp_path):
+    path = MADE[name][0](tmp_path)
+    if path.is_dir() or path.suffix == ".eval":
+        return
+    whole, refused = path.read_bytes(), []
+    for k in range(1, 12):
+        path.write_bytes(whole[: len(whole) * k // 12])
+        for old in tmp_path.glob("task.*"):
+            old.unlink()
+        try:
+            found = bring_in([path], Choice(), tmp_path, "task")
+        except DataError as error:
+            refused.append(error)
+            continue
+        assert found.rows.exists()
+    assert all(error.where for error in refused)
+    assert all(error.fix for error in refused)
+
+
+def test_every_need_is_written_for_people():
+    for name in catalogue("importers"):
+        module = load("importers", name)
+        assert module.FORMAT, name
+        assert module.NEEDS, name
+        assert len(module.TAKES) == 2, name
+
+
+def test_a_container_that_cannot_read_says_so_by_record(tmp_path):
+    for name in catalogue("containers"):
+        form = load("containers", name)
+        assert form.FORM
+    broken = write(tmp_path, "x.json", '[{"a": 1}, {"a": ')
+    found = list(load("containers", "json_document").records(broken))
+    assert [type(one) for one in found] == [SourceRecord, RowFault]
+
+
+def imported(path, folder, **choice):
+    """Return the rows and the first system's answers of a file."""
+    found = bring_in([path], Choice(**choice), folder, "task")
+    answers = next(iter(found.answers.values()), None)
+    return rows_of(found.rows), rows_of(answers) if answers else []
+
+
+def test_a_multiple_choice_of_inspect_is_answered_by_its_letter(tmp_path):
+    rows, answers = imported(sample("inspect_pick.json")(tmp_path), tmp_path)
+    assert rows[0]["input"] == "Which is a lamp?\n\nA) a rug\nB) a torch"
+    assert rows[0]["output"] == "B"
+    assert answers == [{"id": "inspect_pick.json:1", "answer": "B", "tokens_in": 21,
+                        "tokens_out": 6, "seconds": answers[0]["seconds"]}]  # fmt: skip
+
+
+def test_several_targets_and_the_system_prompt_of_inspect_are_kept(tmp_path):
+    pytest.importorskip("pyarrow")
+    rows, answers = imported(sample("inspect_where.eval")(tmp_path), tmp_path)
+    assert rows[0]["messages"][0] == {"role": "system", "content": "Answer with the place."}
+    assert (rows[0]["output"], rows[0]["accepted"]) == ("Shelf 4", ["shelf four"])
+    assert {one["answer"] for one in answers} == {"They are on Shelf 4."}
+
+
+def test_the_harness_picks_the_likeliest_choice(tmp_path):
+    rows, answers = imported(lm_eval(tmp_path), tmp_path)
+    assert [row["output"] for row in rows] == ["Shelf 4", "a torch"]
+    assert [one["answer"] for one in answers] == ["Shelf 4", "a torch"]
+
+
+def test_promptfoo_names_right_answers_in_assertions_and_in_cells(tmp_path):
+    rows, answers = imported(sample("promptfoo_results.json")(tmp_path), tmp_path)
+    assert [row["output"] for row in rows] == ["red lamps", "Hall B", "shelf 9"]
+    assert rows[2]["accepted"] == ["shelf nine"]
+    assert answers[0]["answer"] == ASKED
+    table = write(tmp_path, "t.csv", "question,__expected\nWhere?,contains: hall\nWho?,Ann\n")
+    assert [row["output"] for row in imported(table, tmp_path)[0]] == ["hall", "Ann"]
+
+
+def test_only_outputs_that_people_stand_behind_are_right_in_kiln(tmp_path):
+    rows, answers = imported(kiln(tmp_path), tmp_path)
+    assert [row["output"] for row in rows] == ["Shelf 4", "Hall B", "Shelf 1"]
+    assert [one["answer"] for one in answers] == ["Shelf 9", "Hall B"]
+
+
+def test_what_a_variant_of_tensorzero_answered_is_no_right_answer(tmp_path):
+    rows = [{"function_name": "f", "variant_name": "v1", "inference_id": f"i{k}",
+             "input": {"messages": [{"role": "user", "content": f"question {k}"}]},
+             "output": [{"type": "text", "text": f"a{k}"}]} for k in range(4)]  # fmt: skip
+    path = write(tmp_path, "i.jsonl", lines(*rows))
+    with pytest.raises(DataError, match="no record"):
+        imported(path, tmp_path)
+    found, _ = imported(path, tmp_path, output="v1")
+    assert [row["output"] for row in found] == ["a0", "a1", "a2", "a3"]

@@ -1,0 +1,52 @@
+"""The type of answers is seen in right and recorded answers together."""
+
+import pytest
+
+from tuneworthy.core.case import Case, Message
+from tuneworthy.data.answer_form import answer_form, pass_at_comment
+
+PLACES = ("Shelf 4", "Hall B", "Shelf 9")
+
+
+def cases(**more):
+    return [
+        Case(id=f"c{n}", messages=(Message(role="user", content=f"q{n}"),),
+             output=PLACES[n % 3], **more)
+        for n in range(30)
+    ]  # fmt: skip
+
+
+def test_sentences_that_contain_the_right_answer_are_no_labels():
+    said = {case.id: [f"You will find them on {case.output.lower()}, I think."] for case in cases()}
+    form = answer_form(cases(), said, "label")
+    assert (form.type, form.metric) == ("text", "contains")
+    assert "30 of 30 recorded answers contain a right one, 0 equal one" in form.seen
+
+
+@pytest.mark.parametrize("kind", ["label", "text"])
+def test_answers_that_are_labels_stay_what_the_rows_are(kind):
+    said = {case.id: [PLACES[(n + n % 4) % 3]] for n, case in enumerate(cases())}
+    assert answer_form(cases(), said, kind) is None
+
+
+def test_short_answers_with_others_accepted_are_compared_by_words():
+    said = {case.id: ["shelf four"] for case in cases()}
+    form = answer_form(cases(accepted=("shelf four",)), said, "text")
+    assert (form.type, form.metric) == ("text", "exact_words")
+
+
+@pytest.mark.parametrize("kind", ["json", "number"])
+def test_other_types_and_rows_without_answers_are_left_alone(kind):
+    said = {case.id: ["a long text that says nothing of it"] for case in cases()}
+    assert answer_form(cases(), said, kind) is None
+    assert answer_form(cases(), {}, "text") is None
+
+
+def test_long_right_answers_are_left_to_the_metrics_of_open_answers():
+    long = [case.model_copy(update={"output": "word " * 40}) for case in cases()]
+    assert answer_form(long, {case.id: ["word " * 90] for case in long}, "text") is None
+
+
+def test_pass_at_is_proposed_with_its_meaning():
+    assert pass_at_comment("token_f1").endswith("half of its words are right")
+    assert pass_at_comment("outline+must_say") == "# from this score on an answer counts as right"

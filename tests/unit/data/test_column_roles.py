@@ -1,0 +1,100 @@
+"""Columns of a table: names and values say what they are; what people name wins."""
+
+import pytest
+
+from tuneworthy.core.errors import TaskError
+from tuneworthy.data.column_roles import Choice, answers_of, propose, row_of, system_name
+
+
+def table(n=60, **columns):
+    """Return rows whose columns are made by functions of the row's number."""
+    return [{name: make(k) for name, make in columns.items()} for k in range(n)]
+
+
+def text(k):
+    return f"message number {k} of a customer who waits for a parcel"
+
+
+TEAMS = ("billing", "delivery", "account")
+
+
+def right(k):
+    return TEAMS[k % 3]
+
+
+def said(k):
+    return TEAMS[k % 3] if k % 5 else TEAMS[(k + 1) % 3]
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (("Customer message", "Routed team", "gpt-4o answer"), ("present",)),
+        (("question", "answer", "prediction"), ("present",)),
+        (("body", "category", "second_reader"), ("present",)),  # by its values alone
+        (("text", "label", "current_bot"), ("present",)),
+    ],
+)
+def test_columns_are_known_by_name_and_by_value(names, taken):
+    asked, gold, system = names
+    rows = table(**{"Ticket No": lambda k: 500 + k, asked: text, gold: right, system: said,
+                    "handled_at": lambda k: f"2026-01-{k % 28 + 1:02d}"})  # fmt: skip
+    roles = propose(rows, Choice())
+    assert (roles.input, roles.output) == (asked, gold)
+    assert tuple(roles.systems) == taken
+    assert list(roles.systems.values()) == [system]
+
+
+def test_several_systems_become_arms_and_the_one_in_use_is_present():
+    rows = table(text=text, label=right, gpt4=said, claude=said, prod_answer=said)
+    roles = propose(rows, Choice())
+    assert roles.systems == {"gpt4": "gpt4", "claude": "claude", "present": "prod_answer"}
+
+
+def test_a_copy_of_the_right_answers_and_a_number_are_no_system():
+    rows = table(text=text, label=right, label_copy=right, score=lambda k: k / 60,
+                 model_confidence=lambda k: k / 60)  # fmt: skip
+    assert propose(rows, Choice()).systems == {}
+
+
+def test_what_people_name_wins_and_a_name_that_is_not_there_is_refused():
+    rows = table(a=text, b=right, c=said, d=said)
+    assert propose(rows[:1], Choice()) == "output"
+    roles = propose(rows, Choice("a", "c", None, {"old": "d"}))
+    assert (roles.input, roles.output, roles.systems) == ("a", "c", {"old": "d"})
+    with pytest.raises(TaskError, match="no column has this name") as caught:
+        propose(rows, Choice(output="team"))
+    assert "a, b, c, d" in caught.value.fix
+
+
+def test_a_list_of_right_answers_is_alternatives_unless_it_is_declared_json():
+    rows = table(question=text, answers=lambda k: [f"place {k}", f"hall {k}", f"place {k}"])
+    roles = propose(rows, Choice())
+    assert roles.alternatives
+    found = row_of(rows[3], roles)
+    assert (found["output"], found["accepted"]) == ("place 3", ["hall 3"])
+    roles = propose(rows, Choice(lists="json"))
+    assert row_of(rows[3], roles)["output"] == ["place 3", "hall 3", "place 3"]
+    squad = table(question=text, answers=lambda k: {"text": [f"p{k}"], "answer_start": [0]})
+    assert row_of(squad[0], propose(squad, Choice()))["output"] == "p0"
+
+
+def test_lists_of_objects_and_empty_lists_are_answers_themselves():
+    things = table(text=text, output=lambda k: [{"name": f"n{k}"}])
+    assert not propose(things, Choice()).alternatives
+    found = table(text=text, output=lambda k: [f"n{k}"] * (k % 3))
+    assert not propose(found, Choice()).alternatives
+
+
+def test_other_columns_are_kept_for_people_and_empty_cells_are_no_answer():
+    rows = table(text=text, label=right, gpt4=said, floor=lambda k: 2)
+    rows[0]["gpt4"] = ""
+    roles = propose(rows, Choice())
+    assert row_of(rows[0], roles)["meta"] == {"floor": 2}
+    assert answers_of(rows[0], roles) == {}
+    assert answers_of(rows[1], roles) == {"present": {"answer": said(1)}}
+
+
+def test_names_of_systems_can_stand_in_a_task_file():
+    assert system_name("openai/gpt-4o (May)") == "openai-gpt-4o-May"
+    assert system_name("···") == "system"

@@ -25,7 +25,7 @@ LAYERS = [
     {"report", "artifact", "serve"},
     {"results_folder", "identity"},
     {"session"},
-    {"study", "settling", "building", "watching"},
+    {"study", "settling", "building", "watching", "comparing"},
     {"lab"},
     {"cli"},
     {"__init__", "__main__"},

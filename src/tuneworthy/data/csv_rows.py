@@ -22,7 +22,7 @@ def read_csv(path: Path, shown: str, skip: int) -> Iterator[RawRow | RowFault]:
 
     Raises DataError for an invalid header: a semicolon file, no known column, too many columns.
     """
-    records = _records(path, shown, skip, "\t" if path.suffix.lower() == ".tsv" else ",")
+    records = csv_records(path, shown, skip, "\t" if path.suffix.lower() == ".tsv" else ",")
     header: list[str] | None = None
     for number, cells in records:
         if isinstance(cells, RowFault):
@@ -51,9 +51,10 @@ def _row(where: str, header: list[str], cells: list[str]) -> RawRow | RowFault:
     return RawRow(where, fields)
 
 
-def _records(
+def csv_records(
     path: Path, shown: str, skip: int, delimiter: str
 ) -> Iterator[tuple[int, list[str] | RowFault]]:
+    """Yield (line, cells) of each record of a CSV file, the header included, or its fault."""
     held: list[str] = []
     start, size, open_quote = 0, 0, False
     for line in read_lines(path, skip):

@@ -37,6 +37,7 @@ from tuneworthy.report._tables import (
     table,
 )
 from tuneworthy.report._time import time_line, timing_line
+from tuneworthy.report._two_logs import two_logs_json, two_logs_screen
 
 __all__ = [
     "Live",
@@ -53,6 +54,8 @@ __all__ = [
     "show",
     "table",
     "terminal_size",
+    "two_logs_json",
+    "two_logs_screen",
 ]
 
 

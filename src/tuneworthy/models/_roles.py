@@ -16,6 +16,10 @@ from tuneworthy.models._reply_cache import Cached, ReplyCache
 from tuneworthy.models.local.device import Placement, release, resolve_device
 
 BASE = "base"
+UNTRAINED = (
+    "needs an open model to train (`{}` is not one): set `tune`, or record the answers of a hosted"
+    " tune under `answers`, or distil it as `teacher`"
+)
 TRAIN = ("torch", "transformers", "peft")
 
 
@@ -131,6 +135,16 @@ def check_device(task: Task, specs: Sequence[str]) -> None:
 def _in_memory(spec: str) -> bool:
     """Return whether this process holds a model's weights."""
     return is_local(spec) and not spec.startswith("scripted:")
+
+
+def wanted_models(task: Task) -> dict[str, str]:
+    """Return the spec of each model that a task names, by role."""
+    tune = task.tune or (task.model if is_local(task.model) else None)
+    wanted = {"base": task.model, "tune": tune, "bigger": task.bigger, "teacher": task.teacher,
+              "present": task.present.model if task.present else None,
+              "reflection": task.teacher or task.bigger,
+              "judge": task.success.judge.model if task.success.judge else None}  # fmt: skip
+    return {role: spec for role, spec in wanted.items() if spec}
 
 
 def unusable(spec: str) -> str:

@@ -84,6 +84,17 @@ class Live:
             self._written = time.monotonic()
             self._write(text)
 
+    def agreed(self, text: str) -> bool:
+        """Show a warning; on a terminal return whether the user goes on, elsewhere True."""
+        if not (self._moving and sys.stdin and sys.stdin.isatty()):
+            self.say(text)
+            return True
+        self._drawn.stop()
+        self._write(text)
+        answer = self._console.input("Go on? [Y/n] ")
+        self._drawn.start()
+        return not answer.strip().lower().startswith("n")
+
     def stopped(self) -> str:
         """Return `if you stopped now: PROMPT (few_shot), may leave 14 → 11 → 9 points`."""
         if not self._use:

@@ -53,9 +53,8 @@ def command(
 ) -> None:
     """Compare two systems by their recorded answers, or two studies: B minus A, paired.
 
-    Example: tuneworthy compare old.jsonl new.jsonl --gold rows.jsonl
-
-    Or two columns of one file: tuneworthy compare rows.csv --a old --b new --gold-column label
+    Two files with --gold, the file of the right answers; or two columns of one CSV file with --a,
+    --b and --gold-column; or two finished studies.
     """
     from tuneworthy.comparing import Options
     from tuneworthy.core.errors import TuneworthyError

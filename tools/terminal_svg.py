@@ -1,8 +1,8 @@
 """Write docs/pictures/terminal.svg: one real command and its screen, typed and printed.
 
-`python tools/terminal_svg.py` runs the command on the recorded answers of `demo --recorded` and draws
-what it printed. The animation is CSS inside the file: no script, no outside request; without motion
-the whole screen stands still.
+`python tools/terminal_svg.py` runs the command on the recorded answers of `demo --recorded` and
+draws what it printed. The animation is CSS inside the file: no script, no outside request; without
+motion the whole screen stands still.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from tuneworthy.report._two_logs import lead_line
 
 TRAIN = "tuneworthy[train]"
 PREFIX = "needs "
+UNREAD = "what was wrong was not read"
 
 
 def recorded_arms(results: Results) -> list[ArmResult]:
@@ -109,6 +110,11 @@ def answered_questions(results: Results) -> str:
     return ", ".join(f"{found.name.replace('_', ' ')}: {found.answer}" for found in answered)
 
 
-def told_causes(results: Results) -> bool:
-    """Return whether some failures have a cause that a reader can act on."""
-    return any(row.cause not in words.NO_ACTION for row in results.verdict.wrong)
+def tells_no_cause(results: Results) -> bool:
+    """Return whether no failure has a cause that a reader can act on, and none could have one.
+
+    That is so without a model, and where no remedy was tried that asks one.
+    """
+    seen = results.evidence.diagnosis
+    unread = without_model(results) or (seen is not None and seen.because.startswith(UNREAD))
+    return unread and all(row.cause in words.NO_ACTION for row in results.verdict.wrong)

@@ -212,7 +212,7 @@ def _limits(results: Results, width: int, plain: bool) -> Iterator[Text]:
 
 
 def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
-    silent = recorded.without_model(results) and not recorded.told_causes(results)
+    silent = recorded.tells_no_cause(results)
     if said := "" if silent else wrong_lines(results):
         text = escape_line(f"What was wrong: {said}", plain)
         yield from (Text(line) for line in wrapped(text, width))

@@ -53,6 +53,7 @@ from tuneworthy.models._roles import (
     UNTRAINED,
     Models,
     check_device,
+    model_absent,
     placement,
     request_fields,
     tokens,
@@ -117,11 +118,13 @@ class Session:
         """Return {need of an arm: why it is not met here, "" if it is}."""
         task = self.task
         tune = task.tune or task.model
+        absent = model_absent(task)
         training = unusable(tune) if is_local(tune) else UNTRAINED.format(tune)
+        training = training or (absent if tune == task.model else "")
         gold = any(case.context for case in self.loaded.everyone)
         met = needs_of(
             task,
-            model=unusable(task.model),
+            model=absent,
             training=training,
             gold=gold,
             bigger=unusable(task.bigger) if task.bigger else "",

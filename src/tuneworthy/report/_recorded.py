@@ -100,6 +100,8 @@ def _need(because: str) -> str:
         return TRAIN
     if first.startswith("an open model"):  # what to do instead is worth the room
         return visible(first)
+    if get := re.match(r"(.*): (tuneworthy models get \S+)", first):
+        return visible(f"{get[1]} ({get[2]})")
     return visible(re.split(r" \(|: ", first)[0])
 
 

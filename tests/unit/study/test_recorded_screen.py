@@ -79,3 +79,14 @@ def test_a_log_without_seconds_says_where_to_write_them(tmp_path):
     assert "the recorded answers have no `seconds`: write each one" in text
     missing = results.evidence.arms[-1].missing
     assert "set success.limits.p95_ms" not in " ".join(missing.values())
+
+
+def test_a_missing_embedded_model_skips_its_arms_and_not_the_recorded_answers(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tuneworthy.models._roles.unusable", lambda spec: "")
+    monkeypatch.setattr("tuneworthy.models.local.embedded.locate", lambda: None)
+    results = study(tmp_path, arms=["zero_shot", "lora", "majority"])
+    text = " ".join(told(results).split())
+    assert "2 arms need smollm2-135m (tuneworthy models get smollm2-135m)." in text
+    assert "new leads by" in text

@@ -44,14 +44,15 @@ def test_the_first_line_says_who_leads_with_the_bounds_of_the_verdict(tmp_path):
 
 
 def test_what_is_not_shown_is_not_called_better(tmp_path):
-    screen = told(study(tmp_path, gap=0.02))
+    screen = told(study(tmp_path, gap=0.06))
     assert "not shown" in screen.split("\n")[0]
     assert "is better" not in screen
 
 
 def test_arms_without_their_package_or_key_stand_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("tuneworthy.session.unusable", lambda spec:
-                        "needs torch: pip install 'tuneworthy[train]'")  # fmt: skip
+    for room in ("session", "models._roles"):
+        monkeypatch.setattr(f"tuneworthy.{room}.unusable", lambda spec:
+                            "needs torch: pip install 'tuneworthy[train]'")  # fmt: skip
     results = study(tmp_path, arms=["zero_shot", "few_shot", "lora", "rag", "bigger", "tfidf"])
     text = " ".join(told(results).split())
     assert "Not run: 3 arms need tuneworthy[train] (pip install 'tuneworthy[train]');" in text

@@ -118,7 +118,6 @@ class Watcher:
 
     def __init__(self, view: Any) -> None:
         self._view, self._arm, self._total, self._done = view, "", 1, 0
-        self._short = False  # over before anybody could stop it
 
     def __call__(self, event: str, data: Any) -> None:
         """Show one event."""
@@ -134,7 +133,7 @@ class Watcher:
             left = data.left_on_table.points if data.left_on_table else None
             if self._arm:
                 self._view.progress(self._arm, self._total or 1, self._total)
-            if not self._short:
+            if not getattr(self._view, "short", False):
                 self._view.now(data.use, data.arm, left)
         elif event == "answers":
             self._done = min(self._done + data, self._total)
@@ -157,7 +156,7 @@ class Watcher:
             more = [text.format(minutes) for text, minutes in sums.items() if minutes >= 0.5]
             text = f"plan: {arms} arms, about {data.minutes:.0f} min on this machine"
             self._view.say(", ".join((text, *more)))
-            self._short = data.minutes < SHORT and data.sent is None
+            self._view.short = data.minutes < SHORT and data.sent is None
             if needs := needs_line(arm.because for arm in data.arms):
                 self._view.say(needs)
             if (sent := data.sent) is not None:

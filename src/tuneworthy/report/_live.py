@@ -35,6 +35,7 @@ class Live:
         self._plain = not fits(self._stream)
         self._rows: dict[str, tuple[int, int, str]] = {}
         self._use, self._bounds = "", list[float]()
+        self.short = False  # a study of seconds shows no verdict so far
         self._notes, self._written = "", -math.inf
         self._moving = self._console.is_terminal and not self._console.is_dumb_terminal
         self._drawn = RichLive(
@@ -118,7 +119,7 @@ class Live:
             rest = cell(_count(done, total), 16) + escape_line(note, self._plain)
             text.append(cell(rest, width - name - 19).rstrip(), "dim")
             lines.append(text)
-        for line in (self.stopped(), self._notes):
+        for line in ("" if self.short else self.stopped(), self._notes):
             if line:
                 lines.append(
                     Text(cell("  " + escape_line(line, self._plain), width - 1).rstrip(), "bold")

@@ -92,9 +92,11 @@ def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
         text.stylize("bold", 2, 2 + len(head))
         yield text.append(status, "dim")
     else:
-        fits = cell_len(f"  {head}   {status}") <= width
-        yield Text("  ").append(head, "bold").append(f"   {status}" if fits else "", "dim")
-        yield from (Text(each, "dim") for each in wrapped(status, width) if not fits)
+        if cell_len(f"  {head}   {status}") <= width:
+            yield Text("  ").append(head, "bold").append(f"   {status}", "dim")
+        else:
+            yield from (Text(each, "bold") for each in wrapped(head, width))
+            yield from (Text(each, "dim") for each in wrapped(status, width))
         yield from (Text(each) for each in wrapped(use, width) if use)
     lines = (
         f"{rows} {words.use_line(results).rstrip('.')}." if lead else "",

@@ -91,3 +91,12 @@ def test_a_missing_embedded_model_skips_its_arms_and_not_the_recorded_answers(
     text = " ".join(told(results).split())
     assert "2 arms need smollm2-135m (tuneworthy models get smollm2-135m)." in text
     assert "new leads by" in text
+
+
+def test_long_names_wrap_and_never_widen_the_screen(tmp_path):
+    made = recorded.rows(60)
+    names = ["the-" + "very-" * 8 + name for name in ("old-system", "new-system")]
+    systems = {name: recorded.failing(made, lambda at: 0.3, seed=at) for at, name in
+               enumerate(names)}  # fmt: skip
+    screen = told(tuneworthy.run(recorded.write(tmp_path, made, systems)).results)
+    assert " leads by " in " ".join(screen.split()) or "score the same" in screen

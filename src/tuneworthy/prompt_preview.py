@@ -134,7 +134,7 @@ def _setup(session: Session, spec: Spec, folder: Path, with_dev: bool) -> Setup:
         train=[learn[i] for i in part.train],
         dev=[learn[i] for i in part.dev] if with_dev else [],
         models=models,
-        score=lambda case, answer: Unscored(reason="nothing was asked"),  # noqa: ARG005
+        score=lambda case, answer: Unscored(reason="nothing was asked"),
         folder=folder,
         unlabelled=session.unlabelled,
         docs=session.loaded.docs,

@@ -67,7 +67,7 @@ def drawing(text: str) -> str:
         )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
-        f' aria-label="{html.escape(typed)}">\n<title>{html.escape(lines[0].strip())}</title>\n'
+        f' aria-label="{html.escape(typed)}">\n<title>{html.escape(" ".join(lines[0].split()))}</title>\n'
         f"<style>{style}</style>\n"
         f'<rect width="{width}" height="{height}" rx="8" fill="#2e3440"/>\n'
         f'<clipPath id="clip"><rect id="typing" x="0" y="0" width="{full}" height="{3 * LINE}"/>'

@@ -56,8 +56,8 @@ def lead(results: Results) -> tuple[str, str]:
     names = visible(own[1].name), visible(own[0].name)
     won, lost = (pair.wins, pair.losses) if sign > 0 else (pair.losses, pair.wins)
     rows = (
-        f"{names[1]} won {won:,}, lost {lost:,}, equal on {pair.n - won - lost:,}. The bounds hold"
-        " at 95 % for all arms and looks of this study together."
+        f"{names[1]} won {won:,}, lost {lost:,}, equal on {pair.n - won - lost:,}. Each bound"
+        " alone holds at 95 %, for all arms and looks of this study together."
     )
     return lead_line(sign * pair.mean, low, high, names), rows
 

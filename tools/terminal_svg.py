@@ -56,6 +56,7 @@ def drawing(text: str) -> str:
     total = TYPING + PAUSE + PER_LINE * len(lines) + HOLD
     width, height = round(WIDTH * CHAR + 2 * MARGIN), (len(lines) + 3) * LINE + MARGIN
     full = round(len(typed) * CHAR + MARGIN)
+    title = html.escape(" ".join(lines[0].split()))
     style = STYLE.replace("TOTAL", f"{total:.2f}").replace("FULL", str(full))
     style = style.replace("TYPED", f"{100 * TYPING / total:.2f}").replace("STEPS", str(len(typed)))
     rows = [_row(line, at) for at, line in enumerate(lines)]
@@ -67,7 +68,7 @@ def drawing(text: str) -> str:
         )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
-        f' aria-label="{html.escape(typed)}">\n<title>{html.escape(" ".join(lines[0].split()))}</title>\n'
+        f' aria-label="{html.escape(typed)}">\n<title>{title}</title>\n'
         f"<style>{style}</style>\n"
         f'<rect width="{width}" height="{height}" rx="8" fill="#2e3440"/>\n'
         f'<clipPath id="clip"><rect id="typing" x="0" y="0" width="{full}" height="{3 * LINE}"/>'

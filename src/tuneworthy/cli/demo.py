@@ -60,7 +60,7 @@ def _recorded(folder: Path, only: str | None, open_it: bool) -> None:
     """Run the studies of recorded answers, print their first screens and open their reports."""
     from tuneworthy.core.errors import TaskError
     from tuneworthy.report.terminal import ladder_screen, terminal_size
-    from tuneworthy.study import RunOptions, run
+    from tuneworthy.study import run
     from tuneworthy.suite import STUDIES, write_recorded
 
     if only is not None and only not in STUDIES:
@@ -69,7 +69,7 @@ def _recorded(folder: Path, only: str | None, open_it: bool) -> None:
     os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")  # nobody decides on these rows
     for name in (only,) if only else STUDIES:
         path = write_recorded(name, folder / name)
-        study = run(path, RunOptions(brief=True))
+        study = run(path)  # as `tuneworthy run` would, so that build and settle find it
         report = study.folder / "report.html"
         print_line(f"\n{name}: recorded answers, no model\n")
         show(ladder_screen(study.results, *terminal_size()))

@@ -90,7 +90,7 @@ def test_a_study_that_compares_nothing_spends_no_look(tmp_path, monkeypatch, swi
 
 
 def test_a_verdict_that_only_the_looks_made_provisional_says_so(tmp_path):
-    path = two_systems(tmp_path, gap=0.16, n=200)
+    path = two_systems(tmp_path, gap=0.12, n=200)
     first = tuneworthy.run(path).results
     assert first.verdict.status == "firm"
     assert "at_first_look" not in first.reproduce

@@ -1,4 +1,4 @@
-"""Write the recorded answers of `tuneworthy demo --recorded`: three small rule systems, no model.
+"""Write the recorded answers of `tuneworthy demo --recorded`: four small rule systems, no model.
 
 `python tools/record_demo.py` asks the rules below about the test rows of two tasks of the suite and
 writes what they answer. The rules were written from labels, schema and training rows, not from the
@@ -57,6 +57,13 @@ def keywords(text: str) -> str:
     return next(found, next(iter(CLAUSES)))
 
 
+def most_words(text: str) -> str:
+    """Return the clause type with the most keywords after the opening, the last of equals."""
+    rest = OPENER.sub("", text)
+    last_first = list(reversed(CLAUSES))
+    return max(last_first, key=lambda kind: len(re.findall(CLAUSES[kind], rest, re.IGNORECASE)))
+
+
 def rules_first(text: str) -> str:
     """Return a ticket's record by the first version of the rules: one issue, no name."""
     issue = _issue(text)
@@ -92,10 +99,11 @@ def write(name: str, rows: Sequence[dict[str, Any]], answer: Callable[[str], str
 
 
 def main() -> None:
-    """Write the answers of all three systems."""
+    """Write the answers of all systems."""
     OUT.mkdir(exist_ok=True)
     clauses, tickets = clause_type.make(0), support_tickets.make(0)
     write("keywords", clauses.rows[clauses.split :], keywords)
+    write("most_words", clauses.rows[clauses.split :], most_words)
     write("rules_first", tickets.rows[tickets.split :], rules_first)
     write("rules_second", tickets.rows[tickets.split :], rules_second)
 

@@ -10,7 +10,7 @@ EXAMPLES = {
     "check": f"tuneworthy check {CLAUSES}",
     "plan": f"tuneworthy plan {CLAUSES}",
     "run": f"tuneworthy run {CLAUSES}",
-    "settle": f"tuneworthy settle {CLAUSES}",
+    "settle": "tuneworthy settle demo/recorded/open_clauses",
     "build": f"tuneworthy build {CLAUSES}",
     "serve": f"tuneworthy serve {CLAUSES}/build",
     "lab": "tuneworthy lab --no-browser",

@@ -32,8 +32,8 @@ def command(
 ) -> None:
     """Run two shipped tasks on the embedded model, in minutes: two verdicts, two reports.
 
-    With --recorded no model is asked: one task compares today's keyword rules with a classifier,
-    one compares two versions of a rule system by their recorded answers.
+    With --recorded no model is asked: keyword rules beside a classifier, two versions of a rule
+    system, and two systems whose verdict is open, all by recorded answers.
     """
     if recorded:
         return _recorded(folder / "recorded", only, open_it and sys.stdout.isatty())

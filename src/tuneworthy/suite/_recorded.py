@@ -25,6 +25,7 @@ STUDIES: dict[str, dict[str, Any]] = {
         "present": {"answers": "keywords.jsonl"},
         "answers": {"most_words": "most_words.jsonl"},
         "arms": ["present", "answers"],
+        "success": {"metric": "accuracy", "margin": 0.05},
     },
 }
 """By study: the keys that name its recorded systems (their answers: tools/record_demo.py)."""

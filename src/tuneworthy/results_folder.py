@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # statistics are slow to import, and most commands here need 
 
 FILE = "results.json"
 VERDICT = "verdict.json"
+SHOWN = 12  # the most studies that an error lists
+MIN_HASH = 4  # fewer digits of a hash could be a word
 
 
 def write_results(results: Results, home: Path, study: str, suffix: str = "") -> Path:
@@ -70,12 +72,13 @@ def _replace(path: Path, text: str) -> None:
 
 
 def find_results(path: Path) -> Path:
-    """Return the results folder for a folder, a study's name, a verdict.json or a task folder.
+    """Return the results folder for a folder, a study's name or hash, or a verdict.json.
 
-    Raises TaskError if there is none.
+    A task's folder means its latest study, a task's name its only study here. Raises TaskError,
+    with the studies that are there, if none or several fit.
     """
     try:
-        folder = _locate(path)
+        folder = _locate(path) or _by_name(path)
     except (OSError, ValueError) as error:
         raise TaskError(
             "the results can't be found",
@@ -85,11 +88,43 @@ def find_results(path: Path) -> Path:
         ) from None
     if folder:
         return folder
+    there = _studies(path) or _studies(Path())
     raise TaskError(
-        "there is no finished study here",
+        "there is no finished study of this name" if there else "there is no finished study here",
         where=str(path),
-        fix="`tuneworthy run` makes one; a results folder, its name or a verdict.json names it",
+        fix=f"there are: {', '.join(there[:SHOWN])}{', …' if len(there) > SHOWN else ''}"
+        if there
+        else "`tuneworthy run` makes one; a results folder, its name or a verdict.json names it",
     )
+
+
+def _studies(home: Path) -> list[str]:
+    """Return the names of the finished studies of a folder, the latest first."""
+    found = [file.parent for file in (home / "results").glob(f"*/{FILE}")]
+    found.sort(key=lambda folder: (folder / FILE).stat().st_mtime, reverse=True)
+    return [folder.name for folder in found]
+
+
+def _by_name(path: Path) -> Path | None:
+    """Return the study of this folder by its task's name, or by four or more digits of its hash."""
+    text = str(path)
+    fits = [n for n in _studies(Path()) if text in (_task_of(n), n) or _hash_of(n, text)]
+    if len(fits) > 1:
+        raise TaskError(
+            "several studies fit", where=text, got=", ".join(fits[:SHOWN]),
+            fix="name one of them by its folder or its hash",
+        )  # fmt: skip
+    return Path("results") / fits[0] if fits else None
+
+
+def _task_of(name: str) -> str:
+    return name.removesuffix("-unlocked").rpartition("-")[0]
+
+
+def _hash_of(name: str, text: str) -> bool:
+    """Return whether a text is the hash of a study, cut or whole."""
+    own = name.removesuffix("-unlocked").rpartition("-")[2]
+    return len(text) >= MIN_HASH and (own.startswith(text) or text.startswith(own))
 
 
 def _locate(path: Path) -> Path | None:

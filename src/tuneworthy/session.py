@@ -50,12 +50,15 @@ from tuneworthy.measure.request_costs import remote_models
 from tuneworthy.measure.units import Runner
 from tuneworthy.models import first_use, general_path, is_local, open_model
 from tuneworthy.models._roles import (
+    UNTRAINED,
     Models,
     check_device,
+    model_absent,
     placement,
     request_fields,
     tokens,
     unusable,
+    wanted_models,
 )
 from tuneworthy.models.encoder.minilm import missing
 from tuneworthy.models.local.machine import installed
@@ -92,12 +95,7 @@ class Session:
     def models(self) -> Models:
         """Return the models that can be opened here, by role; each opens on first use."""
         task = self.task
-        tune = task.tune or (task.model if is_local(task.model) else None)
-        wanted = {"base": task.model, "tune": tune, "bigger": task.bigger, "teacher": task.teacher,
-                  "present": task.present.model if task.present else None,
-                  "reflection": task.teacher or task.bigger,
-                  "judge": task.success.judge.model if task.success.judge else None}  # fmt: skip
-        usable = {role: spec for role, spec in wanted.items() if spec and not unusable(spec)}
+        usable = {role: s for role, s in wanted_models(task).items() if not unusable(s)}
 
         def opened(spec: str, fields: Mapping[str, Any]) -> Model:
             if notice := first_use(spec):
@@ -120,11 +118,13 @@ class Session:
         """Return {need of an arm: why it is not met here, "" if it is}."""
         task = self.task
         tune = task.tune or task.model
-        training = unusable(tune) if is_local(tune) else f"`{tune}` can't be trained: set `tune`"
+        absent = model_absent(task)
+        training = unusable(tune) if is_local(tune) else UNTRAINED.format(tune)
+        training = training or (absent if tune == task.model else "")
         gold = any(case.context for case in self.loaded.everyone)
         met = needs_of(
             task,
-            model=unusable(task.model),
+            model=absent,
             training=training,
             gold=gold,
             bigger=unusable(task.bigger) if task.bigger else "",

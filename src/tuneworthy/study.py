@@ -17,10 +17,10 @@ from tuneworthy.compare.trends import with_fits_and_trends
 from tuneworthy.compare.two_studies import Repeated, check_same_metric, repeated
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit_report import Audit, Observation
-from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DataError, ModelError, TaskError
+from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Grade, Results
@@ -28,11 +28,7 @@ from tuneworthy.core.run import MODEL_UNAVAILABLE, Run
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.specs import needs_dev_scores, specs, trains
 from tuneworthy.core.verdict import Verdict
-from tuneworthy.data.audit import ASSUMED_DIFFERENCE_SHARE, audit, with_observations
-from tuneworthy.data.fingerprint import rows_digest
-from tuneworthy.data.load import Loaded
-from tuneworthy.data.locked import locked_observation
-from tuneworthy.data.looks import input_digests, look_observation
+from tuneworthy.data.audit import audit, with_observations
 from tuneworthy.data.recorded import answer_observations, recorded_answers
 from tuneworthy.data.sealed import scored_cases
 from tuneworthy.diagnose.diagnosis import diagnose_runs, without_unread_causes
@@ -40,9 +36,8 @@ from tuneworthy.diagnose.remedies import with_minutes
 from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
 from tuneworthy.identity import add_minutes
 from tuneworthy.judge.grading import blocks_ahead
-from tuneworthy.ledger.elsewhere import next_look
-from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
 from tuneworthy.ledger.study_events import StudyEvents
+from tuneworthy.look_count import look_warning, looks_so_far, release_unless_compared
 from tuneworthy.measure.block_race import RaceState, measure_raced
 from tuneworthy.measure.placebos import probes
 from tuneworthy.measure.stage_runner import StageRunner, fit_extras
@@ -59,8 +54,8 @@ __all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
 EXTRA_LEAST = 0.1  # share of the minutes kept for optional measurements
 EXTRA_SHARE = 0.25  # the largest share of the minutes for them under the stage rule
 Watch = Callable[[str, Any], None]
-"""Called as (event, data); events: audit, plan, arm, answers (number of new ones), say, step, done
-(Results)."""
+"""Called as (event, data); events: look (a warning, before a second look is spent), audit, plan,
+arm, answers (number of new ones), say, step, done (Results)."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +104,7 @@ def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = 
     specs(loaded.task)
     cases = scored_cases(loaded, parts)
     odd = answer_observations(loaded, recorded_answers(loaded, cases), parts.early)
-    observations = [*odd, *_looks_so_far(loaded, cases)]
+    observations = [*odd, *looks_so_far(loaded, cases)]
     audited = with_observations(audit(loaded, parts), observations)
     known_texts = {observation.text for observation in audited.observations}
     reasons = [why for why in blocks_ahead(loaded.task, audited, cases) if why not in known_texts]
@@ -118,28 +113,6 @@ def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = 
         Observation(kind="blocks", level="blocked", text=why, count=len(cases), fix=fix)
         for why in reasons
     ])  # fmt: skip
-
-
-def _looks_so_far(loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
-    """Yield observations on earlier looks at the scored cases and at the locked ones."""
-    if not (loaded.task.folder / HOME / STORE).exists():
-        yield from _looks(None, loaded, cases)
-        return
-    with open_ledger(loaded.task.folder, write=False) as ledger:
-        yield from _looks(ledger, loaded, cases)
-
-
-def _looks(ledger: Ledger | None, loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
-    scored, locked = (
-        next_look(ledger, "", rows_digest(rows), input_digests(rows))
-        for rows in (cases, loaded.aside)
-    )
-    if observation := look_observation(scored.look - 1, len(cases), scored.scope):
-        yield observation
-    if loaded.task.data.locked:
-        yield locked_observation(len(loaded.aside), locked.look - 1, ASSUMED_DIFFERENCE_SHARE)
-    if scored.trouble:
-        yield Observation(kind="looks_unknown", level="note", text=scored.trouble, count=0)
 
 
 def plan(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Plan:
@@ -204,6 +177,8 @@ def _run(session: Session, watch: Watch | None) -> Study:
         tell("done", stored)
         return Study(stored, session.write(stored))
     session.refuse_unpaid()
+    if warned := look_warning(session.ledger, session.study, *session.opened()):
+        tell("look", warned)
     folder = folder_of(session.task.name, session.study, UNLOCKED if options.unlock else "")
     session.tell = tell = StudyEvents(session.ledger, session.study, folder, tell)
     make_results_folder(session.task.folder)
@@ -221,6 +196,7 @@ def _run(session: Session, watch: Watch | None) -> Study:
     for _ in stages.run() if staged else _steps(session, planned, runs, recipes, tell):
         if watch and _any_measured(runs):
             tell("step", _verdict_so_far(session, runs))
+    release_unless_compared(session.ledger, session.study, session.opened()[0], runs)
     if not _any_measured(runs):
         raise _nothing_measured(runs)
     if staged:
@@ -336,6 +312,7 @@ def _results(
     evidence = with_extras(asking, evidence)
     findings = ask_all(evidence, session.task)
     evidence = with_slices(asking, evidence, *_contenders(decide(evidence, findings, policy)))
+    verdict = decide(evidence, findings, policy)
     return Results(
         task=session.task,
         audit=session.audit,
@@ -343,13 +320,30 @@ def _results(
         cases=cases,
         runs=tuple(runs),
         evidence=evidence,
-        verdict=decide(evidence, findings, policy),
+        verdict=verdict,
         grid=grid(evidence, findings, policy),
-        reproduce=session.reproduce(),
+        reproduce=session.reproduce() | _first_look(session, runs, evidence, verdict),
         split=session.split,
         policy=policy,
         grades=_graded(session),
     )
+
+
+def _first_look(
+    session: Session, runs: Sequence[Run], evidence: Evidence, verdict: Verdict
+) -> dict[str, str]:
+    """Return {"at_first_look": status and arm} if only the earlier looks made this provisional."""
+    from tuneworthy.verdict.decide import decide
+
+    if session.looks.look < 2 or verdict.status != "provisional":
+        return {}
+    cases = tuple(session.sealed.open("compare").values())
+    first = compare(replace(session.shape, looks=1), cases, runs)
+    seen = evidence.model_copy(update={"pairs": first.pairs, "looks": 1})
+    then = decide(seen, (), policy_of(session.task))
+    if then.status != "firm":
+        return {}
+    return {"at_first_look": f"firm: {then.arm}" if then.arm else "firm: no arm"}
 
 
 def _diagnosed(session: Session, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy import __version__
+from tuneworthy.cli._examples import with_example
 from tuneworthy.core.errors import KEPT, TaskError, TuneworthyError
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.ledger.signals import StopRequested
@@ -21,6 +23,7 @@ from tuneworthy.ledger.signals import StopRequested
 _FAILED = {1, 2, 5, 6, 7, 130, 143}
 ORDER = (
     "demo",
+    "tour",
     "init",
     "check",
     "plan",
@@ -140,7 +143,7 @@ def app() -> Any:
         module = load("cli", name)
         command = getattr(module, "command", None) or getattr(module, name)
         if isinstance(command, typer.Typer):
-            cli.add_typer(command, name=name, help=catalogue("cli")[name])
+            cli.add_typer(command, name=name, help=with_example(catalogue("cli")[name], name))
         else:
             epilog = getattr(module, "EPILOG", None)
             cli.command(name, help=_help(command, name), epilog=epilog)(command)
@@ -148,7 +151,8 @@ def app() -> Any:
 
 
 def _help(command: Any, name: str) -> str:
-    return (command.__doc__ or catalogue("cli")[name]).strip()
+    text = inspect.cleandoc(command.__doc__ or catalogue("cli")[name])
+    return with_example(text, name)
 
 
 def _usage(error: Any) -> TaskError:

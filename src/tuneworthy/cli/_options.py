@@ -33,6 +33,8 @@ Brief = Annotated[
     typer.Option("--brief", help="Only the arms and the causes: no harm, curves or knowledge."),
 ]
 
+SHORT = 0.5  # minutes; the verdict so far is not shown in a shorter study
+
 
 def task_path(path: Path) -> Path:
     """Return the task file for a file or a folder."""
@@ -94,8 +96,8 @@ def show(screen: Any) -> None:
 
 
 def print_messages(event: str, data: Any) -> None:
-    """Print `say` events on stderr, and ignore all other events."""
-    if event == "say":
+    """Print `say` and `look` events on stderr, and ignore all other events."""
+    if event in ("say", "look"):
         print_stderr(data)
 
 
@@ -123,21 +125,27 @@ class Watcher:
             self._arm, self._total, self._done = data.spec.name, data.requests, 0
             if data.because:
                 self._arm = ""
-                self._view.say(f"{data.spec.name}: skipped, {data.because}")
+                if not data.because.startswith("needs "):  # the plan's line counts those
+                    self._view.say(f"{data.spec.name}: skipped, {data.because}")
             else:
                 self._view.progress(self._arm, 0, self._total)
         elif event == "step":
             left = data.left_on_table.points if data.left_on_table else None
             if self._arm:
                 self._view.progress(self._arm, self._total or 1, self._total)
-            self._view.now(data.use, data.arm, left)
+            if not getattr(self._view, "short", False):
+                self._view.now(data.use, data.arm, left)
         elif event == "answers":
             self._done = min(self._done + data, self._total)
             if self._arm:  # requests outside the arms have a line of their own
                 self._view.progress(self._arm, self._done, self._total)
         elif event == "say":
             self._view.say(data)
+        elif event == "look" and not self._view.agreed(f"Note: {data}."):
+            raise typer.Abort
         elif event == "plan":
+            from tuneworthy.report._recorded import needs_line
+
             arms = sum(not arm.because for arm in data.arms)
             parts = {
                 "at most {:.0f} to see what was wrong": data.across,
@@ -148,6 +156,9 @@ class Watcher:
             more = [text.format(minutes) for text, minutes in sums.items() if minutes >= 0.5]
             text = f"plan: {arms} arms, about {data.minutes:.0f} min on this machine"
             self._view.say(", ".join((text, *more)))
+            self._view.short = data.minutes < SHORT and data.sent is None
+            if needs := needs_line(arm.because for arm in data.arms):
+                self._view.say(needs)
             if (sent := data.sent) is not None:
                 from tuneworthy.report.terminal import money_line
 

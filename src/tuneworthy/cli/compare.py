@@ -1,21 +1,150 @@
-"""Compare two studies on the cases they share, B minus A, pair by pair, with intervals.
+"""Compare two systems by their recorded answers, or two studies on the cases they share.
 
-Exit code 2 where the two were not scored by the same metric, 5 where one id names other rows.
+Exit code 2 for a wrong command line or two metrics, 5 where rows or answers can't be used.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tuneworthy.cli._options import Json, print_stderr, show, show_json
+from tuneworthy.cli._options import BadRows, Json, MaxBad, print_stderr, share, show, show_json
 
-Study = Annotated[Path, typer.Argument(help="A results folder, its name, or a verdict.json.")]
+if TYPE_CHECKING:
+    from tuneworthy.compare.two_logs import Compared
+    from tuneworthy.comparing import Options
+
+EPILOG = (
+    "Exit codes: 0 a comparison was printed, whatever it shows; 2 the command line is wrong, no"
+    " such study, or two studies with two metrics; 5 rows or answers that can't be used, or no row"
+    " in common."
+)
+FIRST = "A: a file of answers (JSONL), one CSV with both, or a study (folder, name, hash)."
+SECOND = "B: the other file of answers, or the other study."
+COLUMNS = "rows.csv --a COLUMN --b COLUMN --gold-column COLUMN"
 
 
-def command(first: Study, second: Study, json: Json = False) -> None:
+def command(
+    first: Annotated[Path, typer.Argument(help=FIRST)],
+    second: Annotated[Path | None, typer.Argument(help=SECOND, show_default=False)] = None,
+    gold: Annotated[
+        Path | None, typer.Option("--gold", help="The rows with the right answers.")
+    ] = None,
+    a: Annotated[str | None, typer.Option("--a", help="In one CSV: the column of A.")] = None,
+    b: Annotated[str | None, typer.Option("--b", help="In one CSV: the column of B.")] = None,
+    gold_column: Annotated[
+        str | None, typer.Option("--gold-column", help="In one CSV: the right answers.")
+    ] = None,
+    input_column: Annotated[
+        str | None, typer.Option("--input-column", help="In one CSV: the input (else guessed).")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="How an answer is scored (else guessed).")
+    ] = None,
+    match: Annotated[
+        Literal["id", "input", "order"] | None,
+        typer.Option("--match", help="How answers match rows (else by id, else by input)."),
+    ] = None,
+    bad_rows: BadRows = "stop",
+    max_bad: MaxBad = "1%",
+    json: Json = False,
+) -> None:
+    """Compare two systems by their recorded answers, or two studies: B minus A, paired.
+
+    Two files with --gold, the file of the right answers; or two columns of one CSV file with --a,
+    --b and --gold-column; or two finished studies.
+    """
+    from tuneworthy.comparing import Options
+    from tuneworthy.core.errors import TuneworthyError
+
+    options = Options(metric, match, bad_rows, share(max_bad))
+    columns = [a, b, gold_column]
+    if gold is None and not any(columns):
+        return _studies(first, _named(first, second), json)
+    try:
+        if gold is not None:
+            compared = _files(first, second, gold, options, columns)
+        else:
+            compared = _columns(first, second, columns, input_column, options)
+    except TuneworthyError as error:
+        error.kept = "your files; nothing was written"
+        raise
+    _print(compared, json)
+
+
+def _print(compared: Compared, json: bool) -> None:
+    from tuneworthy.report.terminal import terminal_size, two_logs_json, two_logs_screen
+
+    if json:
+        show_json(two_logs_json(compared))
+    else:
+        show(two_logs_screen(compared, *terminal_size()))
+
+
+def _named(first: Path, second: Path | None) -> Path:
+    """Return the second study; raise TaskError where what is given names no two studies."""
+    from tuneworthy.core.errors import TaskError
+
+    files = [path for path in (first, second) if path and path.is_file()]
+    rows = [path for path in files if path.suffix.lower() in {".jsonl", ".csv", ".tsv"}]
+    if rows and (second is None or len(rows) == 2):
+        fix = (
+            f"tuneworthy compare {COLUMNS}"
+            if second is None
+            else f"tuneworthy compare {first} {second} --gold ROWS, the file of the right answers"
+        )
+        raise TaskError("answers can't be compared without the right answers",
+                        where="command line", got=", ".join(map(str, rows)), fix=fix,
+                        kept="your files")  # fmt: skip
+    if second is None:
+        raise TaskError(
+            "one study alone can't be compared", where="command line", got=str(first),
+            fix="name a second one: tuneworthy compare A B", kept="everything",
+        )  # fmt: skip
+    return second
+
+
+def _files(
+    first: Path, second: Path | None, gold: Path, options: Options, columns: list[str | None]
+) -> Compared:
+    from tuneworthy.comparing import compare_files
+    from tuneworthy.core.errors import TaskError
+
+    if second is None or any(columns):
+        raise TaskError(
+            "--gold goes with two files of answers", where="command line",
+            got="columns of one file beside it" if any(columns) else f"one file, {first}",
+            fix=f"tuneworthy compare A.jsonl B.jsonl --gold {gold}; or {COLUMNS}",
+        )  # fmt: skip
+    return compare_files(first, second, gold, options)
+
+
+def _columns(
+    first: Path,
+    second: Path | None,
+    columns: list[str | None],
+    input_column: str | None,
+    options: Options,
+) -> Compared:
+    from tuneworthy.comparing import compare_columns
+    from tuneworthy.core.errors import TaskError
+    from tuneworthy.data.answer_columns import ColumnNames
+
+    a, b, right = columns
+    if second is not None or a is None or b is None or right is None:
+        named = zip(("--a", "--b", "--gold-column"), columns, strict=True)
+        missing = [option for option, name in named if name is None]
+        raise TaskError(
+            "two columns of one file need their three names", where="command line",
+            got=f"{', '.join(missing)} missing" if missing else f"two files, {first} and {second}",
+            fix=f"tuneworthy compare {COLUMNS}",
+        )  # fmt: skip
+    return compare_columns(first, ColumnNames(a, b, right, input_column), options)
+
+
+def _studies(first: Path, second: Path, json: bool) -> None:
     """Compare two studies on the cases they share: paired differences, SECOND minus FIRST."""
     from tuneworthy.compare.two_studies import compare_studies, ids_with_other_inputs
     from tuneworthy.core.counting import with_verb

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +22,21 @@ def command(
     only: Annotated[
         str | None, typer.Option("--only", help="Run one task: clause_type or support_tickets.")
     ] = None,
+    recorded: Annotated[
+        bool,
+        typer.Option("--recorded", help="In seconds, without a model: recorded answers of rules."),
+    ] = False,
+    open_it: Annotated[
+        bool, typer.Option("--open/--no-open", help="With --recorded: open the reports.")
+    ] = True,
 ) -> None:
-    """Run two shipped tasks on the embedded model, in minutes: two verdicts, two reports."""
+    """Run two shipped tasks on the embedded model, in minutes: two verdicts, two reports.
+
+    With --recorded no model is asked: keyword rules beside a classifier, two versions of a rule
+    system, and two systems whose verdict is open, all by recorded answers.
+    """
+    if recorded:
+        return _recorded(folder / "recorded", only, open_it and sys.stdout.isatty())
     from tuneworthy.ledger.signals import stoppable
     from tuneworthy.models.local.embedded import fetch
     from tuneworthy.report.terminal import ladder_screen, terminal_size
@@ -39,3 +54,25 @@ def command(
             study = run(target / "task.yaml", RunOptions(brief=True), watch)
         show(ladder_screen(study.results, *terminal_size()))
         print_line(f"\n  report   {study.folder / 'report.html'}")
+
+
+def _recorded(folder: Path, only: str | None, open_it: bool) -> None:
+    """Run the studies of recorded answers, print their first screens and open their reports."""
+    from tuneworthy.core.errors import TaskError
+    from tuneworthy.report.terminal import ladder_screen, terminal_size
+    from tuneworthy.study import run
+    from tuneworthy.suite import STUDIES, write_recorded
+
+    if only is not None and only not in STUDIES:
+        raise TaskError("the demo has no such task", where="--only", got=only,
+                        fix=f"there are: {', '.join(STUDIES)}", kept="everything")  # fmt: skip
+    os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")  # nobody decides on these rows
+    for name in (only,) if only else STUDIES:
+        path = write_recorded(name, folder / name)
+        study = run(path)  # as `tuneworthy run` would, so that build and settle find it
+        report = study.folder / "report.html"
+        print_line(f"\n{name}: recorded answers, no model\n")
+        show(ladder_screen(study.results, *terminal_size()))
+        print_line(f"\n  report   {report}")
+        if open_it:
+            webbrowser.open(report.resolve().as_uri())

@@ -20,7 +20,10 @@ def _default(context: typer.Context) -> None:
 
 @command.command("list")
 def listed(json: Json = False) -> None:
-    """List the models that tuneworthy knows by name, and whether they are here."""
+    """List the models that tuneworthy knows by name, and whether they are here.
+
+    Example: tuneworthy models list
+    """
     from tuneworthy.core.record import canonical
 
     rows = [model.known() for model in _models().values()]
@@ -49,13 +52,19 @@ Name = Annotated[str, typer.Argument(help="The model's name (see `models list`).
 
 @command.command("get")
 def get(name: Name = "smollm2-135m") -> None:
-    """Fetch a model, check its hash and make it ready; a second call finds it there."""
+    """Fetch a model, check its hash and make it ready; a second call finds it there.
+
+    Example: tuneworthy models get minilm
+    """
     print_line(_model(name).fetch(print_stderr))
 
 
 @command.command("verify")
 def verify(name: Name = "smollm2-135m") -> None:
-    """Check the hashes of a fetched model."""
+    """Check the hashes of a fetched model.
+
+    Example: tuneworthy models verify minilm
+    """
     from tuneworthy.core.errors import ModelError
 
     if not _model(name).verify():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from tuneworthy.cli._options import (
     BadRows,
@@ -18,6 +21,9 @@ from tuneworthy.cli._options import (
     task_path,
 )
 
+if TYPE_CHECKING:
+    from tuneworthy.core.run_options import RunOptions
+
 
 def command(
     task: TaskFile = Path("task.yaml"),
@@ -25,15 +31,43 @@ def command(
     max_bad: MaxBad = "1%",
     limit: Limit = None,
     brief: Brief = False,
+    show_prompts: Annotated[
+        bool, typer.Option("--show-prompts", help="Print each arm's first prompt; send nothing.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Say what `run` would do: arms, requests, minutes, money, and what can be seen."""
+    from tuneworthy.core.run_options import RunOptions
     from tuneworthy.report.terminal import plan_screen, terminal_size
-    from tuneworthy.study import RunOptions, plan
+    from tuneworthy.study import plan
 
     options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief)
+    if show_prompts:
+        return _prompts(task_path(task), options, json)
     made = plan(task_path(task), options, print_messages)
     if json:
         show_json(made.model_dump_json(by_alias=True, indent=2))
     else:
         show(plan_screen(made, *terminal_size()))
+
+
+def _prompts(path: Path, options: RunOptions, json: bool) -> None:
+    """Print the first prompt of every arm, as it would be sent."""
+    from json import dumps
+
+    from tuneworthy.prompt_preview import first_prompts
+    from tuneworthy.report.terminal import prompts_screen, terminal_size
+
+    found = first_prompts(path, options)
+    if not json:
+        return show(prompts_screen(found, *terminal_size()))
+    body = [
+        {
+            "arm": one.arm,
+            "model": one.model or None,
+            "note": one.note,
+            "messages": [message.plain() for message in one.messages],
+        }
+        for one in found
+    ]
+    show_json(dumps(body, indent=2))

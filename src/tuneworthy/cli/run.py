@@ -28,6 +28,7 @@ EPILOG = exit_code_lines()
 
 if TYPE_CHECKING:
     from tuneworthy.compare.two_studies import Repeated
+    from tuneworthy.core.run_options import RunOptions
     from tuneworthy.study import Study
 
 
@@ -59,6 +60,10 @@ def command(
         bool,
         typer.Option("--again", help="Repeat the last verdict on a new model or new rows."),
     ] = False,
+    dry: Annotated[
+        bool,
+        typer.Option("--dry", help="Only show costs and which look it would be; spend nothing."),
+    ] = False,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Show no live view.")] = False,
     json: Json = False,
 ) -> int:
@@ -66,13 +71,16 @@ def command(
 
     With --again it is paired with the last verdict of this task, on the cases that both answered.
     """
+    from tuneworthy.core.run_options import RunOptions
     from tuneworthy.ledger.signals import stoppable
-    from tuneworthy.study import RunOptions, run_again
     from tuneworthy.study import run as run_study
+    from tuneworthy.study import run_again
     from tuneworthy.verdict.exit_code import exit_code
 
     options = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief,
                         unlock=unlock, more=None if more is None else minutes(more))  # fmt: skip
+    if dry:
+        return _dry(task_path(task), options, json)
     repeated = None
     with stoppable(), progress_view(json or no_progress) as watch:
         if again:
@@ -81,6 +89,22 @@ def command(
             study = run_study(task_path(task), options, watch)
     _print(study, repeated, json)
     return exit_code(study.verdict, require_firm)
+
+
+def _dry(path: Path, options: RunOptions, json: bool) -> int:
+    """Print what the run would cost and which look at its rows it would be; spend nothing."""
+    from tuneworthy.cli._options import print_messages
+    from tuneworthy.report.terminal import plan_screen, terminal_size
+    from tuneworthy.study import plan
+
+    made = plan(path, options, print_messages)
+    if json:
+        show_json(made.model_dump_json(by_alias=True, indent=2))
+        return 0
+    show(plan_screen(made, *terminal_size()))
+    look = "a first look" if made.looks < 2 else f"look {made.looks}"
+    print_stderr(f"dry: nothing was asked, no look was spent; a run would be {look} at the rows")
+    return 0
 
 
 def _print(study: Study, repeated: Repeated | None, json: bool) -> None:

@@ -72,6 +72,12 @@ WHY: dict[Kind, str] = {
 }
 
 
+def slice_parts(task: Task, cases: Sequence[Case]) -> Iterator[tuple[Kind, str, list[str]]]:
+    """Yield (kind, name, ids) of every slice of these cases that needs no score of another arm."""
+    for kind, parts in _kinds(task, cases, {}, ()):
+        yield from ((kind, name, ids) for name, ids in parts if ids)
+
+
 def _kinds(
     task: Task,
     cases: Sequence[Case],
@@ -80,7 +86,7 @@ def _kinds(
 ) -> Iterator[tuple[Kind, Parts]]:
     yield "length", _thirds(cases, lambda c: len(c.input), ("short", "middle", "long"))
     yield "class", _classes(task, cases)
-    yield "group", _named({c.id: c.group for c in cases if c.group})
+    yield "group", named_parts({c.id: c.group for c in cases if c.group})
     dated = [case for case in cases if case.time]
     yield "time", _thirds(dated, lambda c: str(c.time), ("oldest", "between", "newest"))
     yield "rare words", _by_rarity(cases, others)
@@ -99,10 +105,10 @@ def _thirds(
 
 def _classes(task: Task, cases: Sequence[Case]) -> Parts:
     if task.output.type == "label":
-        yield from _named({case.id: case.output.strip() for case in cases}, least=1)
+        yield from named_parts({case.id: case.output.strip() for case in cases}, least=1)
 
 
-def _named(names: Mapping[str, str | None], least: int = 2) -> Parts:
+def named_parts(names: Mapping[str, str | None], least: int = 2) -> Parts:
     """Yield the cases by name, largest group first, at most 12 groups of `least` cases or more."""
     counts = Counter(name for name in names.values() if name)
     for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST]:

@@ -26,13 +26,14 @@ from tuneworthy.compare.columns import (
 )
 from tuneworthy.compare.costs import cost_per_1000_requests, with_costs
 from tuneworthy.compare.cut_answers import cut_summary
-from tuneworthy.compare.hard_limits import limit_states, why_p95_open
+from tuneworthy.compare.hard_limits import limit_states, timed, why_p95_open
 from tuneworthy.compare.interval_width import why_wide
 from tuneworthy.compare.judge_correction import graded_score
 from tuneworthy.compare.pairs import ALPHA, ComparisonInputs, pair_of, pairs
 from tuneworthy.compare.turn_order import rung
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import (
     ArmResult,
@@ -45,13 +46,14 @@ from tuneworthy.core.evidence import (
 )
 from tuneworthy.core.record import digest
 from tuneworthy.core.repairs import repairs
-from tuneworthy.core.run import Run
+from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import Folds, cluster_numbers
 
 LOST = 1e-9  # a score below it is a total loss
 _FIGURE = re.compile(r"[0-9]*\.?[0-9]+")
+NO_SECONDS = "the recorded answers have no `seconds`: write each one's into its line of the log"
 TAIL = 20  # below it the 95th percentile is little more than the maximum
 
 
@@ -278,21 +280,23 @@ def _interval(three: tuple[float, float, float]) -> Interval:
 def _latency(
     runs: Sequence[Run], answers: Sequence[Answer], missing: dict[str, str]
 ) -> Latency | None:
-    times = [ms for run in runs for ms in run.latency_ms or ()]
+    times, logged = timed(runs), any(RECORDED in run.notes for run in runs)
     if not times and not any(run.fingerprint for run in runs):
         times = [a.seconds * 1000 for a in answers if a.seconds is not None]
     if not times:
-        missing["latency_ms"] = (
+        missing["latency_ms"] = NO_SECONDS if logged else (
             "no request to the endpoint was answered"
             if any("endpoint" in run.fingerprint for run in runs)
             else "not timed one at a time: it would take long; set success.limits.p95_ms to ask"
             " for it"
-        )
+        )  # fmt: skip
         return None
     p50, p95 = (round(float(value), 3) for value in np.quantile(times, [0.5, 0.95]))
     if len(times) < TAIL:
         missing["latency_ms.p95"] = (
-            f"{len(times)} requests were timed; with success.limits.p95_ms set, more are"
+            f"{count_noun(len(times), 'answer')} of the log had `seconds`, too few"
+            if logged
+            else f"{len(times)} requests were timed; with success.limits.p95_ms set, more are"
         )
     if not any(run.latency_concurrency for run in runs):
         missing["latency_ms.concurrency"] = "recorded answers do not say it"
@@ -305,9 +309,12 @@ def _open_limits(
 ) -> dict[str, str]:
     """Return why `limits.p95_ms` is neither met nor violated, with the number of timed prompts."""
     limit = task.success.limits.p95_ms
-    if limit is None or states["p95_ms"] != "not shown":
+    if limit is None or states["p95_ms"] not in ("not shown", "not measured"):
         return {}
-    return {"limits.p95_ms": why_p95_open([ms for r in runs for ms in r.latency_ms or ()], limit)}
+    if times := timed(runs):
+        return {"limits.p95_ms": why_p95_open(times, limit)}
+    logged = any(RECORDED in run.notes for run in runs)
+    return {"limits.p95_ms": NO_SECONDS} if logged else {}
 
 
 def _tokens(answers: Sequence[Answer], missing: dict[str, str]) -> Tokens | None:

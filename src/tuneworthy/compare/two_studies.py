@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +48,10 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
     named = (first.verdict.arm or "", second.verdict.arm or "")
     if named[0] in old and named[1] in new and named[0] != named[1]:
         wanted.insert(0, named)
+    groups = {**_groups(first), **_groups(second)}
     pairs = (
-        _pair(old_name, new_name, old[old_name], new[new_name]) for old_name, new_name in wanted
+        _pair((old_name, new_name), old[old_name], new[new_name], groups)
+        for old_name, new_name in wanted
     )
     return [pair for pair in pairs if pair is not None]
 
@@ -155,16 +158,25 @@ def scores_by_arm(results: Results, without: frozenset[str]) -> dict[str, dict[s
     return table
 
 
+def _groups(results: Results) -> dict[str, str]:
+    """Return the group of each case that belongs to one, so that bounds widen for it."""
+    return results.split.groups if results.split else {}
+
+
 def _pair(
-    old_name: str, new_name: str, old: dict[str, float], new: dict[str, float]
+    names: tuple[str, str],
+    old: dict[str, float],
+    new: dict[str, float],
+    groups: Mapping[str, str],
 ) -> Pair | None:
     ids = sorted(set(old) & set(new))
     if not ids:
         return None
-    bound = bounds.paired(np.array([new[i] - old[i] for i in ids]), LEVEL / 2)
+    of = np.array([groups.get(i, i) for i in ids])
+    bound = bounds.paired(np.array([new[i] - old[i] for i in ids]), LEVEL / 2, groups=of)
     return Pair(
-        arm=new_name,
-        versus=old_name,
+        arm=names[1],
+        versus=names[0],
         n=len(ids),
         mean=bound.mean,
         low=bound.low,

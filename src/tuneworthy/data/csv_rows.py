@@ -41,7 +41,7 @@ def read_table(
     DataError; by default a name that stands twice is refused.
     """
     header: list[str] | None = None
-    for number, cells in _records(path, shown, skip, mark):
+    for number, cells in csv_records(path, shown, skip, mark):
         if isinstance(cells, RowFault):
             yield cells
         elif header is None:
@@ -68,9 +68,10 @@ def _row(where: str, header: list[str], cells: list[str]) -> RawRow | RowFault:
     return RawRow(where, fields)
 
 
-def _records(
+def csv_records(
     path: Path, shown: str, skip: int, delimiter: str
 ) -> Iterator[tuple[int, list[str] | RowFault]]:
+    """Yield (line, cells) of each record of a CSV file, the header included, or its fault."""
     held: list[str] = []
     start, size, open_quote = 0, 0, False
     for line in read_lines(path, skip):

@@ -11,6 +11,8 @@ from tuneworthy.core.record import digest
 from tuneworthy.data.copies import input_text, normalised_text
 from tuneworthy.stats.power import equivalent_fresh_rows
 
+_MANY = 10_000  # rows, so that rounding does not show in the width of a bound
+
 DIGITS = 12  # hex digits of a hash: among a million inputs a collision has a chance of 1 in 500
 
 
@@ -28,6 +30,21 @@ def studies_text(earlier: int) -> str:
     if not earlier:
         return "no study has opened them"
     return "1 study has opened them" if earlier == 1 else f"{earlier:,} studies have opened them"
+
+
+def another_look(look: int) -> str:
+    """Return a warning that a look at some rows is not the first, and how much wider it makes
+    every bound than the look before; "" for a first look.
+    """
+    if look < 2:
+        return ""
+    before, now = (equivalent_fresh_rows(_MANY, at) for at in (look - 1, look))
+    times = {2: "once", 3: "twice"}.get(look, f"{look - 1:,} times")
+    return (
+        f"these rows have been looked at {times}; another look widens every bound by about"
+        f" {100 * ((before / now) ** 0.5 - 1):.0f} %. `tuneworthy run --dry` shows costs and spends"
+        " none; rows that no study has opened need no such correction"
+    )
 
 
 def look_observation(earlier: int, scored: int, scope: Scope) -> Observation | None:

@@ -67,13 +67,22 @@ def answer_observations(
                 text += ", or to one that was left out"
             fix = "correct the ids if a row of yours is meant; they are not read"
             yield observation("answers_unknown", "warning", text, aligned.strangers, fix)
-        if name in loaded.task.answers and loaded.task.answers[name].tool is None:
-            text = (
-                f"`{quoted(name, 60)}` has no `tool`: it stands above all arms on the ladder, and"
-                " is named (use: other) only where every one of them is shown to be beaten"
-            )
-            fix = f"write `tool: tune` beside the file, or another tool, under `answers.{name}`"
-            yield Observation(kind="no_tool", level="note", text=text, count=1, fix=fix)
+    yield from _toolless([n for n in found if n in loaded.task.answers
+                          and loaded.task.answers[n].tool is None])  # fmt: skip
+
+
+def _toolless(names: Sequence[str]) -> Iterator[Observation]:
+    """Yield one note on the recorded systems whose tool is not given."""
+    if not names:
+        return
+    alone = len(names) == 1
+    listed = ", ".join(f"`{quoted(name, 60)}`" for name in names)
+    text = (
+        f"{listed} {'has' if alone else 'have'} no `tool`: {'it is' if alone else 'they are'}"
+        " compared with every arm, and named (use: other) only where shown to beat them all"
+    )
+    fix = f"if one is a tuned model, write `tool: tune` beside its file, under `answers.{names[0]}`"
+    yield Observation(kind="no_tool", level="note", text=text, count=len(names), fix=fix)
 
 
 def refuse_gold(task: Task, files: Mapping[str, str]) -> None:

@@ -228,7 +228,11 @@ def _models(task: Task) -> Iterator[TaskFault]:
         if spec is not None and not _MODEL.fullmatch(spec):
             yield TaskFault((key,), "this names no model", spec, _MODEL_FIX)
     if (tune := task.tune) and tune.startswith("openai:"):
-        fix = "write an open model: smollm2-135m or hf:ORG/NAME"
+        fix = (
+            "write an open model: smollm2-135m or hf:ORG/NAME. A hosted tune is measured by its"
+            " recorded answers (`answers: {hosted: {file: tuned.jsonl, tool: tune}}`), and a hosted"
+            " model teaches an open one as `teacher` (distil)"
+        )
         yield TaskFault(("tune",), "a remote model can't be trained here", tune, fix)
 
 

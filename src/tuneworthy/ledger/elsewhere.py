@@ -13,13 +13,13 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.look_text import Scope
-from tuneworthy.ledger.store import MIN_SHARED, Ledger
+from tuneworthy.ledger.store import MIN_SHARED, RELEASED, Ledger
 
 SWITCH, FOLDER = "TUNEWORTHY_LOOKS", "folder"
 FILE, FROZEN = "looks.jsonl", "looks elsewhere"
@@ -60,6 +60,16 @@ def next_look(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]
     return Looks(own + len(earlier.studies - here - {study}) + 1, earlier.scope, earlier.trouble)
 
 
+def release_look(ledger: Ledger, study: str, rows: str) -> None:
+    """Give a study's look back, in its folder and for the user, because it compared nothing."""
+    ledger.freeze(study, RELEASED, {"rows": rows})
+    if os.environ.get(SWITCH, "") == FOLDER:
+        return
+    with suppress(OSError, RuntimeError), _file(_home() / FILE, write=True) as fd:
+        if fd is not None:
+            _append(fd, _whole(fd), {"study": study, "rows": rows, "marks": [], "released": True})
+
+
 @dataclass(frozen=True)
 class _EarlierStudies:
     studies: set[str]
@@ -98,9 +108,12 @@ def _matching(
 ) -> Iterator[str]:
     """Yield the studies that opened the rows, or enough of the cases, before `study` did."""
     wanted = set(marks)
+    released = {line["study"] for line in lines if line.get("released")}
     for line in lines:
         if line["study"] == study and line["rows"] == rows:
             return
+        if line["study"] in released:
+            continue
         same = wanted & set(line["marks"])
         if line["rows"] == rows or (same and len(same) >= MIN_SHARED * len(wanted)):
             yield line["study"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
 from tuneworthy.core.errors import BudgetError, TaskError
 from tuneworthy.core.record import digest
 from tuneworthy.ledger import signals
@@ -121,7 +122,8 @@ class SpendingCap:
             raise TaskError(
                 "a money cap needs a price, and this model has none",
                 where="task.yaml: budget.usd",
-                fix="give its price under economics.prices, or cap budget.tokens instead",
+                fix=f"write economics.prices: {{NAME: {PRICE_EXAMPLE}}} (USD per million tokens),"
+                " or cap budget.tokens instead",
             )
         worst, account = to_decimal(usd or 0), self._account
         if worst < 0 or tokens < 0:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
     from tuneworthy.ledger.purse import Account
 
 HOME, STORE, BLOBS, LOCK = ".tuneworthy", "ledger.sqlite", "blobs", "lock"
+RELEASED = "look released"
 MIN_SHARED = 0.05  # share of cases; fewer can't move a mean by the usual margin
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
 _open_here: dict[Path, int] = {}
@@ -140,9 +141,7 @@ class Ledger:
     def looks(self, study: str, rows: str, marks: Sequence[str] = ()) -> int:
         """Return the ordinal of this study among those that open these cases, counting it once.
 
-        `rows` is their digest, `marks` one per case. A study counts if it opened the same rows, or
-        at least 1 in 20 of these cases. The order of first opening fixes the number, so a resumed
-        study gets its own again, whatever was opened since.
+        `rows` is their digest, `marks` one per case. First openings fix the order.
         """
         value = {"rows": rows, "marks": list(marks)}
         own = self._first("look", self._entry("look", _text([rows, study]), rows, study, value))[1]
@@ -153,13 +152,14 @@ class Ledger:
         return len(self._lookers(rows, marks))
 
     def _lookers(self, rows: str, marks: Sequence[str], before: int | None = None) -> set[str]:
-        """Return the studies that opened these cases, or enough of them, before a row."""
+        """Return the studies that opened these rows, or 1 in 20 cases; none that was released."""
         wanted, studies = set(marks), set()
         for row in self.journal.rows("look"):
             same = wanted & set(row.content.get("marks", ()))
             if before is not None and row.seq >= before:
                 break
-            if row.kind == rows or (same and len(same) >= MIN_SHARED * len(wanted)):
+            opened = row.kind == rows or (same and len(same) >= MIN_SHARED * len(wanted))
+            if opened and self.frozen(row.study, RELEASED) is None:
                 studies.add(row.study)
         return studies
 

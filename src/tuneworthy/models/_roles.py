@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from tuneworthy.core.answer_files import recorded_files
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DoesNotFit, TuneworthyError
 from tuneworthy.core.model import Model
@@ -13,9 +14,14 @@ from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
 from tuneworthy.models import is_local
 from tuneworthy.models._reply_cache import Cached, ReplyCache
+from tuneworthy.models.local import embedded
 from tuneworthy.models.local.device import Placement, release, resolve_device
 
 BASE = "base"
+UNTRAINED = (
+    "needs an open model to train (`{}` is not one): set `tune`, or record the answers of a hosted"
+    " tune under `answers`, or distil it as `teacher`"
+)
 TRAIN = ("torch", "transformers", "peft")
 
 
@@ -131,6 +137,29 @@ def check_device(task: Task, specs: Sequence[str]) -> None:
 def _in_memory(spec: str) -> bool:
     """Return whether this process holds a model's weights."""
     return is_local(spec) and not spec.startswith("scripted:")
+
+
+def model_absent(task: Task) -> str:
+    """Return why the base model can't be asked, or "". Loads nothing.
+
+    Recorded answers need no model: beside them a missing embedded model skips its arms and does not
+    end the run, as it does where nothing else is to be measured.
+    """
+    if why := unusable(task.model):
+        return why
+    if task.model == embedded.NAME and recorded_files(task) and embedded.locate() is None:
+        return f"needs {embedded.NAME}: tuneworthy models get {embedded.NAME} (93 MB, once)"
+    return ""
+
+
+def wanted_models(task: Task) -> dict[str, str]:
+    """Return the spec of each model that a task names, by role."""
+    tune = task.tune or (task.model if is_local(task.model) else None)
+    wanted = {"base": task.model, "tune": tune, "bigger": task.bigger, "teacher": task.teacher,
+              "present": task.present.model if task.present else None,
+              "reflection": task.teacher or task.bigger,
+              "judge": task.success.judge.model if task.success.judge else None}  # fmt: skip
+    return {role: spec for role, spec in wanted.items() if spec}
 
 
 def unusable(spec: str) -> str:

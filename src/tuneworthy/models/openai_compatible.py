@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
+from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.model import Limits, Prompt, Reply
 from tuneworthy.core.record import canonical, digest
@@ -328,7 +329,7 @@ def open_remote(
             "a money cap needs a price, and this model has none",
             where="task.yaml: economics.prices",
             got=name,
-            fix=f"add `{name}: {{in: USD, out: USD}}` per million tokens (0 for your own server)",
+            fix=f"add `{name}: {PRICE_EXAMPLE}`, in USD per million tokens (0 for your own server)",
         )
     if price is not None:
         price = _prices.checked(price, name)

@@ -16,10 +16,23 @@ def cautions(results: Results) -> list[str]:
     """Return one sentence per caution, the most serious first; data in it is quoted."""
     seen = {kind: [o.text for o in results.audit.observations if o.kind == kind] for kind in FIRST}
     return (
-        _untrained(results)
+        _later_look(results)
+        + _untrained(results)
         + _cut(results)
         + [_sentence(text) for kind in FIRST for text in seen[kind]]
     )
+
+
+def _later_look(results: Results) -> list[str]:
+    """Return a caution if only the earlier looks at these rows keep the verdict from being firm."""
+    first = results.reproduce.get("at_first_look")
+    if not first:
+        return []
+    return [
+        f"At a first look at these rows this would be {first}. It is look {results.verdict.looks},"
+        " and every bound pays for the looks before: the answers need not have changed. Score rows"
+        " that no study has opened."
+    ]
 
 
 def _cut(results: Results) -> list[str]:

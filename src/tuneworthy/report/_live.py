@@ -35,6 +35,7 @@ class Live:
         self._plain = not fits(self._stream)
         self._rows: dict[str, tuple[int, int, str]] = {}
         self._use, self._bounds = "", list[float]()
+        self.short = False  # a study of seconds shows no verdict so far
         self._notes, self._written = "", -math.inf
         self._moving = self._console.is_terminal and not self._console.is_dumb_terminal
         self._drawn = RichLive(
@@ -84,6 +85,17 @@ class Live:
             self._written = time.monotonic()
             self._write(text)
 
+    def agreed(self, text: str) -> bool:
+        """Show a warning; on a terminal return whether the user goes on, elsewhere True."""
+        if not (self._moving and sys.stdin and sys.stdin.isatty()):
+            self.say(text)
+            return True
+        self._drawn.stop()
+        self._write(text)
+        answer = self._console.input("Go on? [Y/n] ")
+        self._drawn.start()
+        return not answer.strip().lower().startswith("n")
+
     def stopped(self) -> str:
         """Return `if you stopped now: PROMPT (few_shot), may leave 14 → 11 → 9 points`."""
         if not self._use:
@@ -107,7 +119,7 @@ class Live:
             rest = cell(_count(done, total), 16) + escape_line(note, self._plain)
             text.append(cell(rest, width - name - 19).rstrip(), "dim")
             lines.append(text)
-        for line in (self.stopped(), self._notes):
+        for line in ("" if self.short else self.stopped(), self._notes):
             if line:
                 lines.append(
                     Text(cell("  " + escape_line(line, self._plain), width - 1).rstrip(), "bold")

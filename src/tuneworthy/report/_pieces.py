@@ -18,6 +18,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.report import _across as reading
 from tuneworthy.report import _changes, _curve, _fresh, _money, _robust
 from tuneworthy.report import _notes as notes
+from tuneworthy.report import _recorded as recorded
 from tuneworthy.report import _sections as sections
 from tuneworthy.report import _words as words
 from tuneworthy.report._cautions import cautions
@@ -40,6 +41,8 @@ WORDS = ("amount", "confidence", "counted", "duration", "headline", "left_line",
          "next_line", "not_certain", "pays_line", "points", "score", "scored_line", "signed",
          "span", "status_line", "target_line", "use_line", "wide_line")  # fmt: skip
 PIECES: dict[str, Callable[[Results, Cells], Any]] = {
+    "lead": lambda results, matrix: recorded.lead(results),
+    "priceless": lambda results, matrix: recorded.priceless(results),
     "named": lambda results, matrix: words.arm_named(results),
     "ladder": sections.ladder,
     "graded": lambda results, matrix: _graded(matrix),

@@ -7,6 +7,7 @@ from math import ceil
 
 from rich.text import Text
 
+from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
 from tuneworthy.core.extra import OptionalMeasurement
 from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import EndpointLoad, Plan, PlannedArm
@@ -88,7 +89,7 @@ def _cuts(plan: Plan, width: int, plain: bool) -> Iterator[Text]:
 def money_line(sent: EndpointLoad) -> str:
     """Return the cost of endpoint requests, expected and at most: `about $.12, at most $.80`."""
     if sent.usd is None or sent.most_usd is None:
-        return "no price (set economics.prices)"
+        return f"no price (economics.prices: {{NAME: {PRICE_EXAMPLE}}}, USD per million tokens)"
     return f"about ${words.amount(sent.usd)}, at most ${words.amount(sent.most_usd)}"
 
 

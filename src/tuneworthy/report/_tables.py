@@ -163,7 +163,7 @@ def compare_screen(
     if first.task.hash != second.task.hash:
         notes.append("The tasks differ (the metric does not): only cases of both are compared.")
     if pairs:
-        notes.append("Each line is B − A in points of the score (95 %): above 0, B is better.")
+        notes.append("Each line is B − A in points (two-sided 95 %): above 0, B is better.")
     for text in notes:
         lines += [Text(x, "dim") for x in wrapped(escape_line(text, plain), width)]
     if not pairs:
@@ -181,7 +181,7 @@ def repeated_screen(repeated: Repeated, width: int = 80, plain: bool = False) ->
     text = f"again: {head}: {_named(now)} now, {_named(before)} before"
     lines = [Text(), *(Text(x, "bold") for x in wrapped(escape_line(text, plain), width))]
     notes = [f"Not paired: {repeated.because}."] if repeated.because else [
-        "Each line is now − before in points of the score (95 %), on the cases of both."
+        "Each line is now − before in points of the score (two-sided 95 %), on the cases of both."
     ]  # fmt: skip
     if repeated.left_out:
         notes.append(f"{counted_cases(repeated.left_out)} left out: other inputs, equal ids.")

@@ -24,7 +24,10 @@ HEADLINES = {
     "other": "Another system is better.",
     "none": "Nothing beats the reference.",
 }
-UNSURE = "Nothing is shown to beat the reference."
+UNSHOWN = {
+    "none": "Nothing is shown to beat the reference.",
+    "other": "A recorded system is ahead.",
+}
 KINDS = {
     "keep": "What runs today",
     "classifier": "A plain classifier",
@@ -44,7 +47,7 @@ MEANS = {
     "bigger": "The larger model, asked with a prompt chosen for it",
     "tune": "The model trained on your examples",
     "distil": "A small model trained on a larger one's answers",
-    "other": "A system by its recorded answers; its tool is not given",
+    "other": "Its recorded answers",
 }
 UNITS = {
     "rows": (1.0, "rows", "{:,.0f}"),
@@ -54,14 +57,15 @@ UNITS = {
     "chance": (1.0, "", "chance {:.2f}"),
 }
 UNKNOWN = "no reason was recorded"
+NO_ACTION = {"few", "chance", "untried", "hard"}  # classes of failures that name no repair
 
 
 def headline(use: str, status: str) -> str:
     """Return the verdict's first sentence; a provisional one claims no more than is shown."""
     if status == "blocked":
         return BLOCKED
-    if (use, status) == ("none", "provisional"):
-        return UNSURE
+    if status == "provisional" and use in UNSHOWN:
+        return UNSHOWN[use]
     return HEADLINES.get(use, "Don't fine-tune yet.")
 
 
@@ -208,7 +212,7 @@ def use_line(results: Results) -> str:
         return visible("; ".join(results.evidence.blocks) or verdict.because)
     if arm is None:
         return f"Use: {visible(verdict.arm)}" if verdict.arm else "No arm is named."
-    return f"Use: {visible(arm.name)}" + f" ({arm.tool or 'other'})"
+    return f"Use: {visible(arm.name)}" + f" ({arm.tool or 'recorded answers'})"
 
 
 def scored_line(results: Results) -> str:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.results import Results
+from tuneworthy.report import _recorded as recorded
 from tuneworthy.report import _words as words
 from tuneworthy.report._causes import wrong_lines
 from tuneworthy.report._cautions import cautions
@@ -17,6 +18,7 @@ from tuneworthy.report._live import Live, live
 from tuneworthy.report._live_check import live_check_screen
 from tuneworthy.report._own_run import own_run_screen
 from tuneworthy.report._plan import money_line, plan_screen
+from tuneworthy.report._prompts import prompts_screen
 from tuneworthy.report._requests import request_lines
 from tuneworthy.report._screens import (
     bar,
@@ -37,6 +39,7 @@ from tuneworthy.report._tables import (
     table,
 )
 from tuneworthy.report._time import time_line, timing_line
+from tuneworthy.report._two_logs import two_logs_json, two_logs_screen
 
 __all__ = [
     "Live",
@@ -48,11 +51,14 @@ __all__ = [
     "money_line",
     "own_run_screen",
     "plan_screen",
+    "prompts_screen",
     "recompute_screen",
     "repeated_screen",
     "show",
     "table",
     "terminal_size",
+    "two_logs_json",
+    "two_logs_screen",
 ]
 
 
@@ -75,23 +81,29 @@ def ladder_screen(results: Results, width: int = 80, plain: bool = False) -> Tex
 
 def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
     verdict = results.verdict
-    head = words.headline(verdict.use, verdict.status)
-    use = escape_line(words.use_line(results), plain)
+    lead, rows = recorded.lead(results)
+    head = escape_line(lead, plain) or words.headline(verdict.use, verdict.status)
+    use = "" if lead else escape_line(words.use_line(results), plain)
     status = words.status_line(results)
-    line = f"  {head}   {use}"
+    line = f"  {head}   {use}".rstrip()
     space = width - len(status) - 2
     if verdict.status != "blocked" and len(line) <= space:
         text = Text(cell(line, space) + "  ")
         text.stylize("bold", 2, 2 + len(head))
         yield text.append(status, "dim")
     else:
-        yield Text("  ").append(head, "bold").append(f"   {status}", "dim")
-        yield from (Text(each) for each in wrapped(use, width))
+        if cell_len(f"  {head}   {status}") <= width:
+            yield Text("  ").append(head, "bold").append(f"   {status}", "dim")
+        else:
+            yield from (Text(each, "bold") for each in wrapped(head, width))
+            yield from (Text(each, "dim") for each in wrapped(status, width))
+        yield from (Text(each) for each in wrapped(use, width) if use)
     lines = (
+        f"{rows} {words.use_line(results).rstrip('.')}." if lead else "",
         words.scored_line(results),
         words.left_line(results),
         time_line(results),
-        words.pays_line(results),
+        "" if recorded.priceless(results) else words.pays_line(results),
     )
     more = " ".join(filter(None, lines)) if verdict.status != "blocked" else verdict.because
     yield from (Text(each) for each in wrapped(escape_line(more, plain), width))
@@ -102,7 +114,11 @@ def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
 def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
     matrix, unit = cells(results), _unit(results)
     length, side = (10, 9) if width < 110 else (16, 9)
-    shown_arms = [a for a in words.ladder_order(results.evidence.arms) if words.on_ladder(a)]
+    listed = [a for a in words.ladder_order(results.evidence.arms) if words.on_ladder(a)]
+    if recorded.without_model(results):  # a reference that does not apply tells nothing here
+        listed = [arm for arm in listed if arm.score or arm.role == "candidate"]
+    lacking = [arm.because for arm in listed if not arm.score and recorded.lacks(arm.because)]
+    shown_arms = [arm for arm in listed if arm.score or not recorded.lacks(arm.because)]
     most = max((cell_len(_title(arm, plain)) for arm in shown_arms), default=0)
     name = min(max(most, 14), 24 if width < 110 else 36)
     rest = width - 2 - name - 1 - length - 1 - 4 - 1 - side - 1 - 7 - 2
@@ -133,6 +149,8 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
         if pair and pair.high > 0 and results.verdict.arm not in (None, arm.name):
             note = words.rival_line(pair, results.task.success.margin)
             yield Text(" " * (name + 3) + note, "dim")
+    if needs := recorded.needs_line(lacking):
+        yield from (Text(line, "dim") for line in wrapped(escape_line(needs, plain), width))
     if unit == "p50" and (said := escape_line(timing_line(results), plain)):
         yield from (Text(line, "dim") for line in wrapped(said, width))
 
@@ -186,6 +204,8 @@ def _cost(arm: ArmResult, unit: str) -> str:
 def _limits(results: Results, width: int, plain: bool) -> Iterator[Text]:
     arm = words.arm_named(results)
     parts = [f"{bound} {state}" for bound, state in words.limit_lines(arm, results)] if arm else []
+    if arm and (why := arm.missing.get("limits.p95_ms")):
+        parts.append(why)
     if results.task.success.target is not None:
         parts.append(words.target_line(results.verdict, results.task.success.target))
     if parts:
@@ -194,16 +214,26 @@ def _limits(results: Results, width: int, plain: bool) -> Iterator[Text]:
 
 
 def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
-    if said := wrong_lines(results):
+    silent = recorded.tells_no_cause(results)
+    if said := "" if silent else wrong_lines(results):
         text = escape_line(f"What was wrong: {said}", plain)
         yield from (Text(line) for line in wrapped(text, width))
     for line in student_texts(results):
         yield from (Text(each) for each in wrapped(escape_line(line, plain), width))
-    if five := words.checklist_summary(results.verdict):
-        text = escape_line(f"Five questions before tuning: {five}.", plain)
-        yield from (Text(line) for line in wrapped(text, width))
+    yield from (Text(line) for line in _five(results, width, plain))
     for note in request_lines(results):
         text = escape_line(f"Note: {note}.", plain)
         yield from (Text(line, "dim") for line in wrapped(text, width))
     for line in wrapped(escape_line(words.next_line(results), plain), width):
         yield Text(line, "bold")
+
+
+def _five(results: Results, width: int, plain: bool) -> list[str]:
+    """Return the lines on the checklist; without a model only the questions with an answer."""
+    if recorded.without_model(results):
+        five = recorded.answered_questions(results)
+        text = f"Answered of the five questions before tuning: {five}."
+    else:
+        five = words.checklist_summary(results.verdict)
+        text = f"Five questions before tuning: {five}."
+    return wrapped(escape_line(text, plain), width) if five else []

@@ -23,7 +23,7 @@ AS_A_WHOLE: dict[Use, str] = {
     "keep": "what runs today", "classifier": "a plain classifier", "prompt": "a prompt",
     "schema": "a schema on the answer", "context": "documents in the prompt",
     "bigger": "a bigger model", "tune": "a tuned model", "distil": "a distilled model",
-    "other": "a recorded system without a tool",
+    "other": "a recorded system",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from types import SimpleNamespace as Some
 
 import pytest
+import typer
 
 from tuneworthy.cli._options import Watcher
 
@@ -30,7 +31,30 @@ def test_an_arm_that_was_skipped_is_not_called_done():
     said, told = [], Some(left_on_table=None, use="none", arm=None)
     view = Some(say=said.append, progress=lambda *row: said.append(row), now=lambda *verdict: None)
     watch = Watcher(view)
-    for why in ("", "needs bigger"):
+    for why in ("", "no schema", "needs bigger"):
         watch("arm", Some(spec=Some(name=f"arm {why}"), requests=0, because=why))
         watch("step", told)
-    assert said == [("arm ", 0, 0), ("arm ", 1, 0), "arm needs bigger: skipped, needs bigger"]
+    assert said == [("arm ", 0, 0), ("arm ", 1, 0), "arm no schema: skipped, no schema"]
+
+
+def test_what_arms_lack_is_told_once_and_a_short_study_shows_no_verdict_so_far():
+    said, seen = [], []
+    view = Some(say=said.append, progress=lambda *row: None, now=lambda *verdict: seen.append(1))
+    train = "needs torch, peft: pip install 'tuneworthy[train]'"
+    arms = [Some(because=why) for why in ("", train, train, "needs data.docs; needs torch", "cut")]
+    for minutes in (0.1, 3.0):
+        watch = Watcher(view)
+        watch("plan", Some(arms=arms, sent=None, minutes=minutes, across=(), beside=()))
+        watch("step", Some(left_on_table=None, use="none", arm=None))
+    assert said[1] == (
+        "Not run: 2 arms need tuneworthy[train] (pip install 'tuneworthy[train]'); 1 arm needs"
+        " data.docs."
+    )
+    assert len(seen) == 1
+
+
+def test_a_warning_before_a_look_can_end_the_run():
+    watch = Watcher(Some(agreed=lambda text: "twice" not in text))
+    watch("look", "looked at once")
+    with pytest.raises(typer.Abort):
+        watch("look", "looked at twice")

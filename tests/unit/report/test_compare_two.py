@@ -24,7 +24,7 @@ def test_the_screen_names_a_and_b_and_the_direction(results):
     told = " ".join(compare_screen(results.verdict, results.verdict, pairs, 120).plain.split())
     assert "A: " in told
     assert "B: " in told
-    assert "Each line is B − A in points of the score (95 %): above 0, B is better." in told
+    assert "Each line is B − A in points (two-sided 95 %): above 0, B is better." in told
     assert f"B {pairs[0].arm} − A {pairs[0].versus}: 0" in told
     assert "blocked" not in told
 

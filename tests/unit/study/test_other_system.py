@@ -61,9 +61,10 @@ def test_its_costs_are_not_known_with_the_key_that_would_say_them(named):
 def test_screens_name_it(named):
     results = named[1].results
     screen = " ".join(ladder_screen(results).plain.split())
-    assert "Another system is better. Use: vendor (other)" in screen
-    assert "its tool is not given" in screen
-    assert "vendor (other)" in page(results)
+    assert screen.startswith("vendor leads by 19 points, shown (")
+    assert "Use: vendor (recorded answers). Its recorded answers: " in screen
+    assert "vendor (recorded answers)" in page(results)
+    assert "Another system is better." in page(results)
 
 
 def test_a_system_that_is_not_shown_better_bounds_what_is_left(tmp_path):
@@ -72,7 +73,7 @@ def test_a_system_that_is_not_shown_better_bounds_what_is_left(tmp_path):
     assert (verdict.use, verdict.arm) == ("keep", "present")
     assert verdict.left_on_table.points > 0.05
     assert PLACE in verdict.because
-    assert "a recorded system without a tool (`vendor`) could be at most" in verdict.because
+    assert "a recorded system (`vendor`) could be at most" in verdict.because
     assert "Another system (vendor) could be at most" in " ".join(
         ladder_screen(done.results).plain.split()
     )

@@ -6,14 +6,17 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests import studies
 
 import tuneworthy
 from tuneworthy.cli._frame import run
+from tuneworthy.core.errors import TaskError
 from tuneworthy.ledger.head import HEAD
 from tuneworthy.ledger.store import open_ledger
+from tuneworthy.results_folder import find_results
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +162,33 @@ def test_d12_a_head_that_cannot_be_read_is_no_error(text, home):
     (home / ".tuneworthy" / HEAD).write_bytes(text)
     assert run(["report", str(home)]) == 0
     assert run(["run", str(home), "--no-progress"]) == 0
+
+
+def named_studies(tmp_path, *names):
+    for name in names:
+        (tmp_path / "results" / name).mkdir(parents=True)
+        (tmp_path / "results" / name / "results.json").write_text("{}", "utf-8")
+
+
+def test_a_study_is_found_by_its_name_its_hash_or_its_tasks_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    named_studies(tmp_path, "tickets-3f2a91c0", "mails-77aa0011", "mails-91ab0022")
+    found = Path("results") / "tickets-3f2a91c0"
+    for name in ("tickets", "tickets-3f2a91c0", "3f2a", "3f2a91c0", "3f2a91c0ffff0000"):
+        assert find_results(Path(name)) == found
+    with pytest.raises(TaskError, match="several studies fit") as told:
+        find_results(Path("mails"))
+    assert "mails-77aa0011" in told.value.got
+
+
+def test_an_unknown_study_lists_those_that_are_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TaskError, match="no finished study here"):
+        find_results(Path("tickets"))
+    named_studies(tmp_path, "tickets-3f2a91c0", "mails-77aa0011")
+    for name in ("bills", "3f2"):
+        with pytest.raises(TaskError, match="of this name") as told:
+            find_results(Path(name))
+        assert {"tickets-3f2a91c0", "mails-77aa0011"} <= set(
+            told.value.fix.removeprefix("there are: ").split(", ")
+        )

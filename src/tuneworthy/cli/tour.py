@@ -1,0 +1,135 @@
+"""Ask five questions at the terminal and write the task.yaml that they answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tuneworthy.cli._options import print_line, print_stderr
+
+TASK = Path("task.yaml")
+ARMS = ("majority", "tfidf")  # what runs in seconds beside recorded answers, without a model
+
+
+def command(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The task file to write; it must not exist.")
+    ] = TASK,
+) -> None:
+    """Ask five questions at the terminal and write a task.yaml from the answers.
+
+    Enter takes the answer in brackets. Nothing is sent, and nothing is written before the last one.
+    """
+    from tuneworthy.core.errors import TaskError
+    from tuneworthy.data.taskfile import read_task
+
+    if output.exists():
+        raise TaskError("there is a task file already", where=str(output), fix="-o another.yaml",
+                        kept="it, unchanged")  # fmt: skip
+    print_stderr("Five questions; Enter takes the answer in brackets, Ctrl-C ends.\n")
+    rows = Path(_ask("1. Which file holds your rows, each an input with its right answer?", "",
+                     _existing))  # fmt: skip
+    present = _ask("2. Which file holds what runs today answered? [none]", "none", _existing)
+    margin = _ask("3. How many more right in 100 would be worth a change? [5]", "5", _points)
+    target = _ask("4. How many of 100 must be right? [no target]", "none", _points)
+    model = _ask("5. Which model may be asked: smollm2-135m, hf:ORG/NAME, openai:NAME? [none]",
+                 "none", _model)  # fmt: skip
+    text, seen = _drafted(rows, present, output)
+    text = _filled(text, float(margin), None if target == "none" else float(target), model)
+    _write(output, text)
+    read_task(output)  # a file that would be refused must not be the end of a tour
+    print_line(output)
+    for line in seen:
+        print_stderr(f"  {line}")
+    option = "" if output == TASK else f" {output}"
+    print_stderr(f"next: `tuneworthy check{option}`, then `tuneworthy run{option}`")
+
+
+def _ask(question: str, default: str, fault: Callable[[str], str]) -> str:
+    """Return an answer without a fault; ask again after one. Ends at the end of the input."""
+    while True:
+        print_stderr(question)
+        line = sys.stdin.readline()
+        if not line:
+            raise typer.Abort
+        answer = line.strip() or default
+        why = "" if answer == default and default else fault(answer)
+        if not why:
+            return answer
+        print_stderr(f"   {why}")
+
+
+def _existing(answer: str) -> str:
+    if not answer:
+        return "a file is needed: JSON lines or CSV"
+    return "" if Path(answer).is_file() else f"there is no file {answer} here"
+
+
+def _points(answer: str) -> str:
+    try:
+        value = float(answer)
+    except ValueError:
+        return "a number from 1 to 100 is needed"
+    return "" if 1 <= value <= 100 else "a number from 1 to 100 is needed"
+
+
+def _model(answer: str) -> str:
+    known = ("hf:", "openai:", "scripted:")
+    if answer in ("none", "smollm2-135m") or answer.startswith(known):
+        return ""
+    return "write none, smollm2-135m, hf:ORG/NAME or openai:NAME"
+
+
+def _drafted(rows: Path, present: str, output: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the task file that `init` would write, and what it saw in the rows."""
+    from tuneworthy.core.errors import TuneworthyError
+    from tuneworthy.data.draft import draft
+
+    try:
+        drafted = draft(rows, {} if present == "none" else {"present": present}, output.parent)
+    except TuneworthyError as error:
+        error.kept = "your rows; nothing was written"
+        raise
+    return drafted.text, drafted.seen
+
+
+def _filled(text: str, margin: float, target: float | None, model: str) -> str:
+    """Return the drafted task with the answers written into it; comments are kept."""
+    import io
+
+    from ruamel.yaml import YAML
+
+    yaml, out = YAML(), io.StringIO()
+    yaml.preserve_quotes = True
+    yaml.width = 100
+    content: Any = yaml.load(text)
+    success = content.setdefault("success", {})
+    success["margin"] = min(margin / 100, 0.99)
+    if target is not None:
+        success["target"] = target / 100
+    if model == "none":
+        recorded = [name for name in ("present", "answers") if content.get(name)]
+        kind = content.get("output", {}).get("type")
+        arms = [*recorded, *(ARMS if kind == "label" else ARMS[:1])]
+        if len(arms) > 1:  # one arm alone can't be compared: then every arm is left to the plan
+            content["arms"] = arms
+    else:
+        content["model"] = model
+    yaml.dump(content, out)
+    return out.getvalue()
+
+
+def _write(output: Path, text: str) -> None:
+    import json
+
+    from tuneworthy.data.taskfile import task_schema
+    from tuneworthy.ledger.trouble import output_errors
+
+    with output_errors(output):
+        output.write_text(text, "utf-8")
+        schema = json.dumps(task_schema(), indent=2) + "\n"
+        output.with_name("task.schema.json").write_text(schema, "utf-8")

@@ -1,0 +1,197 @@
+"""Compare the recorded answers of two systems on the rows that both answered. Pure.
+
+One interval, the same as between two studies: the paired difference with bounds that are two-sided
+at 95 %. The bounds of slices pay for all slices together (Bonferroni).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuneworthy.compare.arm_slices import named_parts, slice_parts
+from tuneworthy.compare.two_studies import LEVEL
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.evidence import Pair
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.slices import SMALL_SLICE
+from tuneworthy.core.task import Task
+from tuneworthy.stats import bounds
+from tuneworthy.stats.sizing import Assurance, SampleSize
+
+FEW_VALUES = 12  # a field of `meta` with more distinct values makes no slices
+
+
+@dataclass(frozen=True)
+class AnsweredCase:
+    """A row with both answers; `scores` are those of the first and of the second system."""
+
+    case: Case
+    answers: tuple[Answer, Answer]
+    scores: tuple[float, float]
+
+    @property
+    def difference(self) -> float:
+        """Return the score of the second system minus that of the first."""
+        return self.scores[1] - self.scores[0]
+
+
+@dataclass(frozen=True)
+class SliceDifference:
+    """Second minus first on a part of the rows; the bounds pay for all slices together."""
+
+    kind: str
+    name: str
+    n: int
+    delta: Interval
+
+
+@dataclass(frozen=True)
+class TwoLogs:
+    """Two systems by their answers: scores, the paired difference second - first, slices, rows.
+
+    `scores` are two-sided 95 % intervals. `more` is the number of rows that show which is better
+    with a chance of .8; None if the difference is shown already or no such number is likely to.
+    `looked_at` counts all slices, `slices` are those of 20 rows or more, widest difference first.
+    """
+
+    names: tuple[str, str]
+    scores: tuple[Interval, Interval]
+    pair: Pair
+    more: SampleSize | None
+    slices: tuple[SliceDifference, ...]
+    looked_at: int
+    cases: tuple[AnsweredCase, ...]
+
+    @property
+    def shown(self) -> bool:
+        """Return whether the interval of the difference excludes 0."""
+        return self.pair.low > 0 or self.pair.high < 0
+
+    @property
+    def equal(self) -> int:
+        """Return the number of rows on which both score the same."""
+        return self.pair.n - self.pair.wins - self.pair.losses
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The comparison with its metric, whether that was guessed, and what the user must know.
+
+    `left_out` maps a reason to the number of rows that the comparison does not count; `notes` are
+    sentences.
+    """
+
+    found: TwoLogs
+    metric: str
+    type: str
+    guessed: bool
+    left_out: dict[str, int]
+    notes: tuple[str, ...]
+
+
+Scores = Sequence[Score | Unscored]
+
+
+def compare_answers(
+    task: Task,
+    names: tuple[str, str],
+    cases: Sequence[Case],
+    first: tuple[Sequence[Answer], Scores],
+    second: tuple[Sequence[Answer], Scores],
+    groups: Mapping[str, str],
+) -> TwoLogs:
+    """Return the comparison of two systems that both answered these cases.
+
+    `first` and `second` are answers and scores in case order; an answer without a score counts 0.
+    `groups` maps a case to its group (copies, one conversation), {} for independent rows. Raises
+    ValueError for no cases.
+    """
+    both = tuple(
+        AnsweredCase(case, (first[0][i], second[0][i]), (_value(first[1][i]), _value(second[1][i])))
+        for i, case in enumerate(cases)
+    )
+    table = np.array([row.scores for row in both])
+    of = np.array([groups.get(case.id, case.id) for case in cases])
+    pair = _pair(names, table[:, 1] - table[:, 0], of)
+    slices = list(_slices(task, both, groups))
+    one, two = (_interval(bounds.mean_interval(table[:, i], groups=of)) for i in (0, 1))
+    return TwoLogs(
+        names=names,
+        scores=(one, two),
+        pair=pair,
+        more=more_rows(pair),
+        slices=tuple(sorted(slices, key=_rank)),
+        looked_at=len(slices),
+        cases=both,
+    )
+
+
+def more_rows(pair: Pair) -> SampleSize | None:
+    """Return the rows that show with a chance of .8 which side of a pair is better.
+
+    None if that is shown already, or if four times the rows (at least 1,000) are unlikely to.
+    """
+    if pair.low > 0 or pair.high < 0:
+        return None
+    return Assurance(pair, pair.level, 0.0, 0.0, 0.0).size()
+
+
+def _value(score: Score | Unscored) -> float:
+    return score.value if isinstance(score, Score) else 0.0
+
+
+def _pair(names: tuple[str, str], diffs: np.ndarray, groups: np.ndarray) -> Pair:
+    bound = bounds.paired(diffs, LEVEL / 2, groups=groups)
+    return Pair(
+        arm=names[1],
+        versus=names[0],
+        n=bound.n,
+        mean=round(bound.mean, 6),
+        low=round(bound.low, 6),
+        high=round(bound.high, 6),
+        level=LEVEL / 2,
+        factor=1.0,
+        wins=bound.wins,
+        losses=bound.losses,
+        differ=bound.differ,
+    )
+
+
+def _slices(
+    task: Task, both: Sequence[AnsweredCase], groups: Mapping[str, str]
+) -> Iterator[SliceDifference]:
+    """Yield the difference on each slice of enough rows, with bounds that pay for all of them."""
+    cases = [row.case for row in both]
+    parts = [*slice_parts(task, cases), *_by_meta(cases)]
+    parts = [part for part in parts if SMALL_SLICE <= len(part[2]) < len(cases)]
+    diffs = {row.case.id: row.difference for row in both}
+    for kind, name, ids in parts:
+        # within a slice of one group rows count as independent: it is about that group alone
+        of = None if kind == "group" else np.array([groups.get(i, i) for i in ids])
+        values = np.array([diffs[i] for i in ids])
+        bound = bounds.paired(values, LEVEL / 2 / len(parts), groups=of)
+        yield SliceDifference(kind, name, len(ids), _interval((bound.mean, bound.low, bound.high)))
+
+
+def _by_meta(cases: Sequence[Case]) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield slices by the fields of `meta` with few distinct values."""
+    for key in sorted({key for case in cases for key in case.meta}):
+        values = {case.id: case.meta.get(key) for case in cases}
+        named = {i: str(v) for i, v in values.items() if isinstance(v, str | int) and str(v)}
+        if 2 <= len(set(named.values())) <= FEW_VALUES:
+            yield from ((key, name, ids) for name, ids in named_parts(named))
+
+
+def _rank(part: SliceDifference) -> tuple[bool, float, str, str]:
+    """Rank slices with a shown difference first, then by the size of the difference."""
+    shown = part.delta.low > 0 or part.delta.high < 0
+    return not shown, -abs(part.delta.mean), part.kind, part.name
+
+
+def _interval(three: tuple[float, float, float]) -> Interval:
+    mean, low, high = (round(float(value), 6) for value in three)
+    return Interval(mean=mean, low=low, high=high)

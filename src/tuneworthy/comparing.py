@@ -1,0 +1,187 @@
+"""Compare two systems by their recorded answers: read, match, score, compare.
+
+What `tuneworthy compare A.jsonl B.jsonl --gold rows.jsonl` does. No ledger is opened and no look is
+counted: nothing of a study is read or written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from tuneworthy.compare.two_logs import Compared, compare_answers
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.case import Case
+from tuneworthy.core.counting import count_noun, with_verb
+from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.core.escape import quoted
+from tuneworthy.core.task import Data, Match, Recorded, Success, Task
+from tuneworthy.data.answer_columns import AnswerTable, ColumnNames, read_answer_table
+from tuneworthy.data.answers import NONE, NULL, Aligned
+from tuneworthy.data.copies import copy_groups
+from tuneworthy.data.infer import output_type, with_inferred
+from tuneworthy.data.load import Loaded, load
+from tuneworthy.data.open_answers import propose_metric
+from tuneworthy.data.recorded import answer_observations, recorded_answers
+from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
+
+A, B = "A", "B"
+TOLD = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown"}
+KEPT = "your files; nothing was written"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How rows are scored and read; `metric` None: as `init` would propose it."""
+
+    metric: str | None = None
+    match: Match | None = None
+    bad_rows: Literal["stop", "exclude"] = "stop"
+    max_bad: float = 0.01
+
+
+def compare_files(first: Path, second: Path, gold: Path, options: Options = Options()) -> Compared:
+    """Return the comparison of two files of recorded answers on the rows of a third.
+
+    Rows that one of the files does not answer are left out and counted; a null answer is a failed
+    one and scores 0. Raises DataError for rows that can't be used, files that can't be matched or
+    no common row, TaskError for a metric that is not there.
+    """
+    wanted = {A: Recorded(file=str(first), match=options.match),
+              B: Recorded(file=str(second), match=options.match)}  # fmt: skip
+    task = Task(data=Data(file=str(gold)), success=Success(metric=options.metric)).at(Path())
+    policy = "draft" if options.bad_rows == "stop" else options.bad_rows
+    loaded = load(task, policy, options.max_bad)
+    loaded = replace(loaded, task=loaded.task.model_copy(update={"answers": wanted}).at(Path()))
+    try:
+        found = recorded_answers(loaded, loaded.cases)
+    except DataError as error:
+        raise _as_options(error, {A: str(first), B: str(second)}) from None
+    notes = [
+        (f"{o.text}: {o.fix}" if o.fix else o.text).replace("match: order", "--match order")
+        for o in answer_observations(loaded, found)
+        if o.kind in TOLD
+    ]
+    left_out = {f"gold row left out: {why}": n for why, n in loaded.excluded.items()}
+    named = {A: str(first), B: str(second)}
+    for name, file in named.items():
+        if lost := sum(answer.error == NONE for answer in found[name].answers):
+            left_out[f"no answer in {quoted(file, 60)}"] = lost
+    if len({named[A], named[B]}) == 1:
+        notes.append("A and B are one file: every difference is 0")
+    both = _both(loaded.cases, found, named)
+    cases, one, two = (tuple(part) for part in zip(*both, strict=True))
+    return _compared(loaded, (named[A], named[B]), (cases, one, two), options, (left_out, notes))
+
+
+def _as_options(error: DataError, files: dict[str, str]) -> DataError:
+    """Return an error that names files and options where it names keys of a task file."""
+    for name, file in files.items():
+        key = f"`answers.{name}`"
+        error.fix = error.fix.replace(f"under {key} write", "write").replace(f" under {key}", "")
+        error.where = error.where.replace(f"task.yaml answers.{name}", quoted(file, 100))
+    error.fix = re.sub(r"`match: (\w+)`", r"`--match \1`", error.fix)
+    error.fix = error.fix.replace("leave `match` out", "leave `--match` out")
+    return error
+
+
+def compare_columns(path: Path, columns: ColumnNames, options: Options = Options()) -> Compared:
+    """Return the comparison of two columns of answers of one CSV file.
+
+    Raises the errors of `read_answer_table`, and TaskError for a metric that is not there.
+    """
+    table = read_answer_table(path, columns)
+    task = Task(data=Data(file=str(path)), success=Success(metric=options.metric)).at(Path())
+    outputs = [case.output for case in table.cases]
+    task = with_inferred(task, output_type(task, outputs), outputs)
+    loaded = Loaded(task=task, cases=table.cases, rows=len(table.cases))
+    left_out = {f"no right answer in `{quoted(columns.right, 40)}`": table.unlabelled}
+    left_out = {why: n for why, n in left_out.items() if n}
+    rows = table.cases, table.first, table.second
+    names = columns.first, columns.second
+    return _compared(loaded, names, rows, options, (left_out, _read_as(table)))
+
+
+def _read_as(table: AnswerTable) -> list[str]:
+    if not table.input:
+        return ["no column is left for the input: rows are shown by their number"]
+    return [f"the input is taken from column `{quoted(table.input, 40)}`"]
+
+
+def _both(
+    cases: Sequence[Case], found: dict[str, Aligned], files: dict[str, str]
+) -> list[tuple[Case, Answer, Answer]]:
+    """Return the rows that both files answer; raise DataError if there is none."""
+    rows = list(zip(cases, found[A].answers, found[B].answers, strict=True))
+    both = [row for row in rows if NONE not in (row[1].error, row[2].error)]
+    if not both:
+        counts = [sum(own.error != NONE for own in found[name].answers) for name in (A, B)]
+        raise DataError(
+            "no row is answered in both files, so nothing can be compared",
+            where=f"{files[A]} and {files[B]}",
+            got=f"A answers {counts[0]:,} of {count_noun(len(rows), 'row')}, B {counts[1]:,},"
+            " and no row twice",
+            fix="give answers of both systems to the same rows, by `id` or `input`",
+            kept=KEPT,
+        )
+    return both
+
+
+Rows = tuple[Sequence[Case], Sequence[Answer], Sequence[Answer]]
+
+
+def _compared(
+    loaded: Loaded,
+    names: tuple[str, str],
+    rows: Rows,
+    options: Options,
+    said: tuple[dict[str, int], list[str]],
+) -> Compared:
+    task = _with_metric(loaded, options)
+    cases, one, two = rows
+    scores = [score_all(scorer(task), cases, answers) for answers in (one, two)]
+    found = compare_answers(task, names, cases, (one, scores[0]), (two, scores[1]), _groups(loaded))
+    notes = [*said[1], *_failed(names, (one, two))]
+    kind = task.output.type or "text"
+    return Compared(found, metric_name(task), kind, options.metric is None, said[0], tuple(notes))
+
+
+def _with_metric(loaded: Loaded, options: Options) -> Task:
+    """Return the task with its metric: the one asked for, else the one that `init` proposes."""
+    task = loaded.task
+    if options.metric == JUDGE:
+        raise TaskError(
+            "a judge is a model, and this comparison calls none", where="--metric", got=JUDGE,
+            fix="write a task.yaml with `success.judge` and both files under `answers`, then run",
+            kept=KEPT,
+        )  # fmt: skip
+    better = propose_metric(loaded.cases) if task.output.type == "text" else None
+    if options.metric is None and better:
+        success = task.success.model_copy(update={"metric": better[0]})
+        task = task.model_copy(update={"success": success}).at(task.folder)
+    return task
+
+
+def _groups(loaded: Loaded) -> dict[str, str]:
+    """Return the group of each case: copies, near-copies and rows of one `group` belong together.
+
+    It is the grouping of a study, so that the bounds widen for the same rows.
+    """
+    first: dict[int, str] = {}
+    numbers = copy_groups(loaded.alike)
+    return {
+        case.id: first.setdefault(number, case.id)
+        for case, number in zip(loaded.everyone, numbers, strict=True)
+    }
+
+
+def _failed(names: tuple[str, str], answers: Sequence[Sequence[Answer]]) -> list[str]:
+    return [
+        f"{with_verb(lost, 'answer', 'are')} empty in {quoted(name, 60)}, and"
+        f" count{'s' if lost == 1 else ''} as wrong"
+        for name, own in zip(names, answers, strict=True)
+        if (lost := sum(answer.error == NULL for answer in own))
+    ]

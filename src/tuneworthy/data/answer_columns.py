@@ -1,0 +1,179 @@
+"""Read a CSV file with right answers and the answers of two systems in columns of any name."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.data.answers import NULL
+from tuneworthy.data.csv_rows import csv_records
+from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.raw import RawRow, RowFault, likely_name
+from tuneworthy.data.rows import to_case
+
+_SEPARATORS = ",;\t"
+_KEPT = ("group", "accepted")
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """The columns of both systems' answers, of the right answers and (None: seen) of the input."""
+
+    first: str
+    second: str
+    right: str
+    input: str | None = None
+
+
+@dataclass(frozen=True)
+class AnswerTable:
+    """The rows with a right answer, and both systems' answers in the same order.
+
+    `input` is the column taken as the input, "" where there is none; `unlabelled` counts the rows
+    without a right answer, which are left out.
+    """
+
+    cases: tuple[Case, ...]
+    first: tuple[Answer, ...]
+    second: tuple[Answer, ...]
+    input: str = ""
+    unlabelled: int = 0
+
+
+def read_answer_table(path: Path, columns: ColumnNames) -> AnswerTable:
+    """Return the rows of a CSV file with the answers of two systems in columns.
+
+    The separator is a comma, a semicolon or a tab. An empty answer counts as a failed one. Other
+    columns become `meta`. Raises TaskError for a column that is not there, and DataError for an
+    unreadable row or a file without rows.
+    """
+    shown = str(path)
+    skip = check_text_file(path, shown)
+    records = csv_records(path, shown, skip, _separator(path))
+    header = _good(next(records, (1, [])))[1]
+    names = [cell.strip() for cell in header]
+    _check(names, columns, shown)
+    rows = [
+        (line, dict(zip(names, cells, strict=True)))
+        for line, cells in map(_good, records)
+        if any(cells) and _even(cells, names, f"{shown}:{line}")
+    ]
+    taken = columns.input or _input_column(names, columns, [row for _, row in rows])
+    labelled = [(line, row) for line, row in rows if row[columns.right].strip()]
+    if not labelled:
+        raise DataError(
+            "no row has a right answer", where=f"{shown}, column `{columns.right}`",
+            got=f"{len(rows):,} rows", fix="name the column of right answers: --gold-column COL",
+            kept="your file",
+        )  # fmt: skip
+    cases = tuple(_cases(labelled, columns, taken, shown))
+    first, second = (
+        tuple(_answer(case.id, row[name]) for case, (_, row) in zip(cases, labelled, strict=True))
+        for name in (columns.first, columns.second)
+    )
+    return AnswerTable(cases, first, second, taken, len(rows) - len(labelled))
+
+
+def _separator(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.readline(65_536).decode("utf-8", "replace")
+    return max(_SEPARATORS, key=head.count)
+
+
+def _good(record: tuple[int, list[str] | RowFault]) -> tuple[int, list[str]]:
+    line, cells = record
+    if isinstance(cells, RowFault):
+        raise DataError(cells.why, where=cells.where, got=cells.got, fix=cells.fix,
+                        kept="your file")  # fmt: skip
+    return line, cells
+
+
+def _even(cells: Sequence[str], names: Sequence[str], where: str) -> bool:
+    if len(cells) != len(names):
+        raise DataError(
+            "ragged row", where=where, kept="your file",
+            got=f"{len(cells)} columns where the header has {len(names)}",
+            fix="quote fields that hold the separator or a line break",
+        )  # fmt: skip
+    return True
+
+
+def _check(names: Sequence[str], columns: ColumnNames, shown: str) -> None:
+    options = {"--a": columns.first, "--b": columns.second, "--gold-column": columns.right,
+               "--input-column": columns.input}  # fmt: skip
+    for option, name in options.items():
+        if name is not None and name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            hint = f"did you mean `{near[0]}`? " if near else ""
+            raise TaskError(
+                "the file has no column of this name", where=f"{shown} {option}", got=name,
+                fix=f"{hint}there are: {', '.join(names) or 'none'}", kept="your file",
+            )  # fmt: skip
+    if columns.first == columns.second:
+        raise TaskError("both systems name one column", where=f"{shown} --a and --b",
+                        got=columns.first, fix="name two columns", kept="your file")  # fmt: skip
+    for option in ("--a", "--b"):
+        if options[option] == columns.right:
+            raise TaskError(
+                "the column of right answers stands for a system too", where=f"{shown} {option}",
+                got=columns.right, fix="name the column of what the system answered",
+                kept="your file",
+            )  # fmt: skip
+
+
+def _input_column(
+    names: Sequence[str], columns: ColumnNames, rows: Sequence[Mapping[str, str]]
+) -> str:
+    """Return the column that is most likely the input: by its name, else the longest text."""
+    others = [n for n in names if n and n not in (columns.first, columns.second, columns.right)]
+    if "input" in others:
+        return "input"
+    if named := likely_name(others, "input"):
+        return named
+    lengths = {name: sum(len(row[name]) for row in rows) for name in others}
+    return max(others, key=lambda name: lengths[name], default="")
+
+
+def _cases(
+    rows: Sequence[tuple[int, dict[str, str]]], columns: ColumnNames, taken: str, shown: str
+) -> Iterator[Case]:
+    ids = [row.get("id", "").strip() for _, row in rows]
+    own = all(ids) and len(set(ids)) == len(ids)
+    used = {columns.first, columns.second, columns.right, taken, "id", "", *_KEPT}
+    for (line, row), name in zip(rows, ids, strict=True):
+        where = f"{shown}:{line}"
+        fields: dict[str, Any] = {
+            "id": name if own else f"{Path(shown).name[-150:]}:{line}",
+            "input": row.get(taken, "").strip() or f"row {line}",
+            "output": row[columns.right],
+            "meta": {key: value for key, value in row.items() if key not in used and value},
+        }
+        fields |= {key: _listed(row[key]) for key in _KEPT if row.get(key)}
+        case = to_case(RawRow(where, fields))
+        if isinstance(case, RowFault):
+            raise DataError(case.why, where=case.place(), got=case.got, fix=case.fix,
+                            kept="your file")  # fmt: skip
+        yield case
+
+
+def _listed(cell: str) -> Any:
+    """Return a cell that holds a JSON list as that list, any other cell as it is."""
+    if not cell.lstrip().startswith("["):
+        return cell
+    try:
+        return json.loads(cell)
+    except ValueError:
+        return cell
+
+
+def _answer(case: str, cell: str) -> Answer:
+    if not cell.strip():
+        return Answer(case=case, text="", finish="error", error=NULL)
+    return Answer(case=case, text=cell)

@@ -1,0 +1,56 @@
+"""Looks at the scored rows before and after a study: what is known, warned of, and given back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tuneworthy.core.audit_report import Observation
+from tuneworthy.core.case import Case
+from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.core.run import MODEL_UNAVAILABLE, Run
+from tuneworthy.data.audit import ASSUMED_DIFFERENCE_SHARE
+from tuneworthy.data.fingerprint import rows_digest
+from tuneworthy.data.load import Loaded
+from tuneworthy.data.locked import locked_observation
+from tuneworthy.data.looks import another_look, input_digests, look_observation
+from tuneworthy.ledger.elsewhere import next_look, release_look
+from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
+
+
+def looks_so_far(loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
+    """Yield observations on earlier looks at the scored cases and at the locked ones."""
+    if not (loaded.task.folder / HOME / STORE).exists():
+        yield from _looks(None, loaded, cases)
+        return
+    with open_ledger(loaded.task.folder, write=False) as ledger:
+        yield from _looks(ledger, loaded, cases)
+
+
+def _looks(ledger: Ledger | None, loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
+    scored, locked = (
+        next_look(ledger, "", rows_digest(rows), input_digests(rows))
+        for rows in (cases, loaded.aside)
+    )
+    if observation := look_observation(scored.look - 1, len(cases), scored.scope):
+        yield observation
+    if loaded.task.data.locked:
+        yield locked_observation(len(loaded.aside), locked.look - 1, ASSUMED_DIFFERENCE_SHARE)
+    if scored.trouble:
+        yield Observation(kind="looks_unknown", level="note", text=scored.trouble, count=0)
+
+
+def look_warning(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> str:
+    """Return what another look at these rows costs; "" for a first one, or one spent already."""
+    if any(row.study == study for row in ledger.journal.rows("look")):
+        return ""
+    return another_look(next_look(ledger, study, rows, marks).look)
+
+
+def release_unless_compared(ledger: Ledger, study: str, rows: str, runs: Sequence[Run]) -> None:
+    """Give a study's look back if fewer than two arms were measured: it chose between none.
+
+    The look stays spent where an arm may still be measured: one without room or without its model.
+    """
+    waiting = any(r.because == NO_ROOM or r.because.startswith(MODEL_UNAVAILABLE) for r in runs)
+    if not waiting and len({run.spec.name for run in runs if run.state == "measured"}) < 2:
+        release_look(ledger, study, rows)

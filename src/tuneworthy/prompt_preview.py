@@ -1,0 +1,154 @@
+"""The first prompt of every arm, built as it would be sent, and sent to nobody.
+
+Each arm is fitted as in a study, on a model that keeps the first prompt it is given and stops. So
+what is shown is what the arm's own code builds, not a copy of it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from tuneworthy.core.answer import Unscored
+from tuneworthy.core.arm import Setup
+from tuneworthy.core.case import Message, Query
+from tuneworthy.core.counting import count_noun
+from tuneworthy.core.errors import DoesNotApply, TuneworthyError
+from tuneworthy.core.model import Limits, Model, Prompt, Reply
+from tuneworthy.core.plugins import load
+from tuneworthy.core.run import Spec
+from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.specs import chooses, chooses_prompt, is_recorded, specs, trains, unmet_needs
+from tuneworthy.models._roles import wanted_models
+from tuneworthy.session import Session, open_session
+
+ASKING = frozenset({"model", "bigger", "teacher", "present", "reflection"})
+NOTHING_SENT = "asks no model: nothing is sent"
+PACKAGE = "pip install"
+
+
+@dataclass(frozen=True)
+class PromptPreview:
+    """An arm's first prompt: the model it goes to and the messages; or why there is none.
+
+    `note` says what the prompt still depends on, or why nothing is sent. `like` names an earlier
+    arm with the same model and messages.
+    """
+
+    arm: str
+    model: str = ""
+    messages: tuple[Message, ...] = ()
+    note: str = ""
+    like: str = ""
+
+
+class _Captured(Exception):
+    """Carries the first prompt out of an arm's code, past any `except` of known errors."""
+
+    def __init__(self, model: str, prompt: Prompt) -> None:
+        super().__init__()
+        self.model, self.prompt = model, tuple(prompt)
+
+
+class _Capture:
+    """A model that answers nothing: its first request ends the arm with the prompt."""
+
+    context: int | None = None
+
+    def __init__(self, spec: str) -> None:
+        self.spec = spec
+        self.fingerprint: dict[str, str] = {}
+
+    def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:  # noqa: ARG002
+        """Raise the first prompt; an empty batch has no reply."""
+        if prompts:
+            raise _Captured(self.spec, prompts[0])
+        return []
+
+    def count_tokens(self, prompt: Prompt) -> int:  # noqa: ARG002
+        """Return 0: nothing is sent."""
+        return 0
+
+
+def first_prompts(path: Path, options: RunOptions = RunOptions()) -> list[PromptPreview]:
+    """Return the first prompt of each arm of a task, in ladder order. Sends and stores nothing.
+
+    Raises the errors that `plan` would raise for the task file and its rows.
+    """
+    with open_session(path, options) as session:
+        found: list[PromptPreview] = []
+        for spec in specs(session.task):
+            made = _preview(session, spec)
+            same = (f.arm for f in found if f.messages == made.messages and f.model == made.model)
+            like = next(same, "") if made.messages else ""
+            found.append(PromptPreview(made.arm, made.model, made.messages, made.note, like))
+        return found
+
+
+def _preview(session: Session, spec: Spec) -> PromptPreview:
+    arm = load("arms", spec.arm)
+    if is_recorded(session.task, spec):
+        return PromptPreview(spec.name, note="recorded answers: nothing is sent")
+    lacking = [why for why in unmet_needs(spec, session.available).split("; ") if why]
+    if lacking := [why for why in lacking if PACKAGE not in why]:
+        return PromptPreview(spec.name, note=f"not asked: {'; '.join(lacking)}")
+    if trains(spec):
+        rows = max((len(part.train) for part in session.split.parts), default=0)
+        return PromptPreview(spec.name, note=f"trains on {count_noun(rows, 'row')} before it asks:"
+                             " its prompt is the one that it was trained with")  # fmt: skip
+    if not arm.NEEDS & ASKING:
+        return PromptPreview(spec.name, note=NOTHING_SENT)
+    with tempfile.TemporaryDirectory() as folder:
+        return _captured(session, spec, arm, Path(folder))
+
+
+def _captured(session: Session, spec: Spec, arm: ModuleType, folder: Path) -> PromptPreview:
+    """Fit an arm without dev rows, else with them, and return the first prompt it sends."""
+    case = next(iter(session.split.parts[0].test))
+    query = session.sealed.queries([case], gold_passage=arm.ROLE == "ceiling")[0]
+    why = NOTHING_SENT
+    for with_dev in (False, True):
+        setup = _setup(session, spec, folder, with_dev)
+        try:
+            fitted = arm.fit(setup, arm.Options.model_validate(spec.options), session.seed)
+            fitted.answer([query])
+        except _Captured as found:
+            note = _depends(session, spec, query, with_dev)
+            return PromptPreview(spec.name, found.model, found.prompt, note)
+        except (DoesNotApply, TuneworthyError) as error:
+            why = f"not asked: {error}".split("\n")[0]
+    return PromptPreview(spec.name, note=why)
+
+
+def _setup(session: Session, spec: Spec, folder: Path, with_dev: bool) -> Setup:
+    part = session.split.parts[0].learnt(chooses(spec))
+    learn = {case.id: case for case in (*session.loaded.cases, *(session.loaded.dev or ()))}
+    models: dict[str, Model] = {
+        role: _Capture(m) for role, m in wanted_models(session.task).items()
+    }
+    return Setup(
+        task=session.task,
+        train=[learn[i] for i in part.train],
+        dev=[learn[i] for i in part.dev] if with_dev else [],
+        models=models,
+        score=lambda case, answer: Unscored(reason="nothing was asked"),
+        folder=folder,
+        unlabelled=session.unlabelled,
+        docs=session.loaded.docs,
+        common=folder,
+    )
+
+
+def _depends(session: Session, spec: Spec, query: Query, with_dev: bool) -> str:
+    """Return what the prompt of an arm still depends on when it is sent."""
+    dev = count_noun(max((len(part.dev) for part in session.split.parts), default=0), "dev row")
+    if with_dev:
+        return f"the first of the prompts that it tries on {dev}; it learns which to keep"
+    if chooses_prompt(spec):
+        return f"with the plain instruction; it takes the best of the prompts before it, on {dev}"
+    if chooses(spec) and spec.options.get("k"):
+        return f"for row {query.id}; its examples come from the training rows, chosen on {dev}"
+    return f"for row {query.id}"

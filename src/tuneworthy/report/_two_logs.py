@@ -1,0 +1,224 @@
+"""Terminal screen and JSON of two systems compared by their recorded answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from tuneworthy.core.counting import chance_text
+from tuneworthy.report import _words as words
+from tuneworthy.report._screens import bar, cell, escape_line, finished, wrapped
+
+if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
+    from tuneworthy.compare.two_logs import AnsweredCase, Compared, SliceDifference, TwoLogs
+
+INTERVAL = "two-sided 95 %"
+SLICES, CASES = 4, 3
+"""The most slices, and the most rows of each kind, that the screen shows."""
+INDENT = "         "
+LIKELY = 0.75  # sizes aim at a chance of .8; a smaller one comes from the most rows considered
+
+
+def two_logs_screen(compared: Compared, width: int = 80, plain: bool = False) -> Text:
+    """Return who leads, by how much and what would show it; then slices and rows to read."""
+    found = compared.found
+    lines = [
+        *_head(found, width, plain),
+        Text(),
+        *_systems(compared, width, plain),
+        Text(),
+        *_slices(found, width, plain),
+        *_cases(found, width, plain),
+        *_notes(compared, width, plain),
+    ]
+    return finished(lines, plain)
+
+
+def lead_line(mean: float, low: float, high: float, names: tuple[str, str]) -> str:
+    """Return who leads: `B leads by 5 points, not shown (−1 to +11)`.
+
+    mean, low, high are of the second name minus the first; the bounds are turned with the leader.
+    """
+    first, second = names
+    if words.points(mean) in ("0", "-0"):
+        ends = f"({words.signed(low)} to {words.signed(high)})"
+        return f"{first} and {second} score the same: no difference shown {ends}"
+    leader = second if mean > 0 else first
+    if mean < 0:
+        mean, low, high = -mean, -high, -low
+    shown = "shown" if low > 0 else "not shown"
+    ends = f"({words.signed(low)} to {words.signed(high)})"
+    size = words.points(mean)
+    return f"{leader} leads by {size} point{'s' * (size != '1')}, {shown} {ends}"
+
+
+def more_line(found: TwoLogs) -> str:
+    """Return how many more rows would show the difference; "" if it is shown."""
+    if found.shown:
+        return ""
+    if found.more is None:
+        most = max(4 * found.pair.n, 1000)
+        return f"Up to {most:,} rows are unlikely to show a difference between the two."
+    rows = words.counted(_about(found.more.more(found.pair.n)), "more row")
+    if found.more.chance < LIKELY:
+        return f"Even {rows} would show it only with a chance of {chance_text(found.more.chance)}."
+    return f"About {rows} would show it (with a chance of {chance_text(found.more.chance)})."
+
+
+def _about(n: int) -> int:
+    """Return a forecast with two digits, which is all that it can promise."""
+    return round(n, 2 - len(str(n)))
+
+
+def _head(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
+    pair = found.pair
+    count = words.counted(pair.n, "row")
+    head = cell(lead_line(pair.mean, pair.low, pair.high, ("A", "B")), width - len(count) - 4)
+    yield Text("  ").append(escape_line(head, plain), "bold").append(count, "dim")
+    text = (
+        f"The interval is {INTERVAL}, of the paired difference on the rows that both answered."
+        f" {more_line(found)}"
+    )
+    yield from (Text(x) for x in wrapped(escape_line(text, plain), width))
+
+
+def _systems(compared: Compared, width: int, plain: bool) -> Iterator[Text]:
+    found = compared.found
+    name = width - 2 - 3 - 10 - 1 - 4 - 1 - 9 - 2
+    for letter, full, score in zip("AB", found.names, found.scores, strict=True):
+        shown = cell(escape_line(full, plain), name)
+        ends = f"{words.score(score.low)}–{words.score(score.high)}"
+        line = f"  {letter}  {shown} {bar(score.mean, 10)} "
+        yield (
+            Text(line)
+            .append(cell(words.score(score.mean), 4, right=True), "bold")
+            .append(f" {ends}", "dim")
+        )
+    pair = found.pair
+    guess = " (guessed; --metric chooses another)" if compared.guessed else ""
+    text = (
+        f"B won {pair.wins:,}, lost {pair.losses:,}, equal on {found.equal:,}. Answers are"
+        f" {compared.type}, scored by {compared.metric}{guess}."
+    )
+    yield from (Text(x) for x in wrapped(escape_line(text, plain), width))
+
+
+def _slices(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
+    if not found.slices:
+        return
+    text = (
+        f"Where they differ most, B − A ({words.counted(found.looked_at, 'slice')} of 20 rows or"
+        " more; the intervals pay for all of them):"
+    )
+    yield from (Text(x, "dim") for x in wrapped(escape_line(text, plain), width))
+    for part in found.slices[:SLICES]:
+        label = escape_line(_slice_name(part), plain)
+        shift = escape_line(words.span(part.delta), plain)
+        rows = words.counted(part.n, "row")
+        yield Text(f"  {cell(label, width - 40)} {cell(shift, 24, right=True)} {rows:>11}")
+    yield Text()
+
+
+def _slice_name(part: SliceDifference) -> str:
+    if part.kind == "rare words":
+        return "without the rarest words" if part.name == "the rest" else part.name
+    return f"{part.kind} {part.name}"
+
+
+def _cases(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
+    kinds = {"lost": [c for c in found.cases if c.difference < 0],
+             "won": [c for c in found.cases if c.difference > 0]}  # fmt: skip
+    if not any(kinds.values()):
+        return
+    parts = [f"{min(len(own), CASES)} of {len(own):,} {kind}" for kind, own in kinds.items() if own]
+    text = f"Rows to read, seen from B: {', '.join(parts)}; all of them with --json."
+    yield from (Text(x, "dim") for x in wrapped(escape_line(text, plain), width))
+    for kind, own in kinds.items():
+        for row in sorted(own, key=lambda c: -abs(c.difference))[:CASES]:
+            yield from _case(kind, row, width, plain)
+    yield Text()
+
+
+def _case(kind: str, row: AnsweredCase, width: int, plain: bool) -> Iterator[Text]:
+    one_line = " ".join(row.case.input.split())
+    head = escape_line(f"{row.case.id}  {one_line}", plain)
+    yield Text(f"  {cell(kind, 6)} {cell(head, width - 10)}".rstrip())
+    said = {"right": row.case.output, "A": row.answers[0].text, "B": row.answers[1].text}
+    room = (width - len(INDENT) - 2 * 3 - sum(len(key) + 1 for key in said)) // 3
+    parts = [f"{key} {_short(text, room, plain)}" for key, text in said.items()]
+    yield Text(f"{INDENT}{' · '.join(parts)}", "dim")
+
+
+def _short(text: str, room: int, plain: bool) -> str:
+    line = " ".join(text.split())
+    shown = escape_line(line, plain) or "(empty)"
+    return cell(shown, room).rstrip()
+
+
+def _notes(compared: Compared, width: int, plain: bool) -> Iterator[Text]:
+    lines = [f"Not counted: {words.counted(n, 'row')}, {why}."
+             for why, n in compared.left_out.items()]  # fmt: skip
+    lines += [f"{note[:1].upper()}{note[1:]}{'' if note.endswith(('.', '?')) else '.'}"
+              for note in compared.notes]  # fmt: skip
+    for line in lines:
+        yield from (Text(x, "yellow") for x in wrapped(escape_line(line, plain), width))
+
+
+def two_logs_json(compared: Compared) -> str:
+    """Return the whole comparison as JSON; `difference` is b - a."""
+    found = compared.found
+    systems = {
+        key: {"name": name, "score": score.plain()}
+        for key, name, score in zip("ab", found.names, found.scores, strict=True)
+    }
+    body: dict[str, Any] = {
+        **systems,
+        "difference": "b - a",
+        "interval": INTERVAL,
+        "n": found.pair.n,
+        "mean": found.pair.mean,
+        "low": found.pair.low,
+        "high": found.pair.high,
+        "shown": found.shown,
+        "won": found.pair.wins,
+        "lost": found.pair.losses,
+        "equal": found.equal,
+        "more_rows": _more(found),
+        "metric": compared.metric,
+        "type": compared.type,
+        "guessed": compared.guessed,
+        "slices_looked_at": found.looked_at,
+        "slices": [
+            {"kind": s.kind, "name": s.name, "n": s.n, **s.delta.plain()} for s in found.slices
+        ],
+        "left_out": compared.left_out,
+        "notes": list(compared.notes),
+        "cases": _plain_cases(found.cases),
+    }
+    return json.dumps(body, indent=2)
+
+
+def _more(found: TwoLogs) -> dict[str, float] | None:
+    if found.more is None:
+        return None
+    return {"rows": found.more.more(found.pair.n), "chance": round(found.more.chance, 4)}
+
+
+def _plain_cases(cases: Sequence[AnsweredCase]) -> list[dict[str, Any]]:
+    """Return the rows whose scores differ, B's losses first."""
+    differing = sorted((c for c in cases if c.difference), key=lambda c: c.difference)
+    return [
+        {
+            "id": row.case.id,
+            "input": row.case.input,
+            "right": [row.case.output, *row.case.accepted],
+            "a": row.answers[0].text,
+            "b": row.answers[1].text,
+            "score_a": row.scores[0],
+            "score_b": row.scores[1],
+        }
+        for row in differing
+    ]

@@ -1,0 +1,105 @@
+"""Point 6: a second look is warned of before it is spent; nothing compared spends none."""
+
+import json
+import os
+
+import pytest
+from tests import recorded, studies
+
+import tuneworthy
+from tuneworthy.cli._frame import run
+from tuneworthy.core.errors import TuneworthyError
+from tuneworthy.report.terminal import ladder_screen
+from tuneworthy.study import plan
+
+
+def two_systems(folder, gap=0.25, n=150, **task):
+    made = recorded.rows(n)
+    systems = {"old": recorded.failing(made, lambda at: 0.35, seed=1),
+               "new": recorded.failing(made, lambda at: 0.35 - gap, seed=2)}  # fmt: skip
+    return recorded.write(folder, made, systems, **task)
+
+
+def again(path, **keys):
+    """Write the same task with another key: another study of the same rows."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | keys), "utf-8")
+    return path
+
+
+def test_a_first_look_is_no_event_and_a_second_is_told_before_anything_runs(tmp_path):
+    path, told = two_systems(tmp_path), []
+    tuneworthy.run(path, watch=lambda event, data: told.append((event, data)))
+    assert "look" not in [event for event, _ in told]
+    told.clear()
+    again(path, instruction="Sort the mail.")
+    tuneworthy.run(path, watch=lambda event, data: told.append((event, data)))
+    events = [event for event, _ in told]
+    assert events.index("look") < events.index("audit")
+    text = dict(told)["look"]
+    assert "these rows have been looked at once" in text
+    assert "another look widens every bound by about 36 %" in text
+    told.clear()
+    tuneworthy.run(path, watch=lambda event, data: told.append((event, data)))
+    assert [event for event, _ in told] == ["done"]
+
+
+def test_stopping_at_the_warning_spends_nothing(tmp_path):
+    path = two_systems(tmp_path)
+    tuneworthy.run(path)
+    again(path, instruction="Sort.")
+
+    def stop(event, data):
+        if event == "look":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuneworthy.run(path, watch=stop)
+    assert plan(path).looks == 2
+    again(path, instruction="Sort the mail.")
+    assert plan(path).looks == 2
+
+
+def test_a_dry_run_shows_the_plan_and_spends_nothing(tmp_path, capsys):
+    path = two_systems(tmp_path)
+    assert run(["run", str(path), "--dry"]) == 0
+    told = capsys.readouterr()
+    assert "150 rows scored" in told.out
+    assert "a run would be a first look at the rows" in told.err
+    assert not list((tmp_path / "results").glob("*")) if (tmp_path / "results").exists() else True
+    assert plan(path).looks == 1
+    tuneworthy.run(path)
+    again(path, instruction="Sort.")
+    assert run(["run", str(path), "--dry", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["looks"] == 2
+    assert plan(path).looks == 2
+
+
+@pytest.mark.parametrize("switch", ["folder", ""])
+def test_a_study_that_compares_nothing_spends_no_look(tmp_path, monkeypatch, switch):
+    monkeypatch.setenv("TUNEWORTHY_LOOKS", switch)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    path = studies.write(tmp_path / "a", arms=["majority", "rag"], present=None)
+    with pytest.raises(TuneworthyError):
+        tuneworthy.run(path)
+    again(path, arms=studies.LIGHT)
+    assert plan(path).looks == 1
+    other = studies.write(tmp_path / "b", arms=studies.LIGHT, instruction="Sort the mail.")
+    assert plan(other).looks == 1
+    assert tuneworthy.run(path).verdict.looks == 1
+    assert plan(other).looks == (1 if os.environ["TUNEWORTHY_LOOKS"] == "folder" else 2)
+
+
+def test_a_verdict_that_only_the_looks_made_provisional_says_so(tmp_path):
+    path = two_systems(tmp_path, gap=0.12, n=200)
+    first = tuneworthy.run(path).results
+    assert first.verdict.status == "firm"
+    assert "at_first_look" not in first.reproduce
+    for at in range(2, 9):
+        last = tuneworthy.run(again(path, instruction=f"Sort, attempt {at}.")).results
+        if last.verdict.status == "provisional":
+            break
+    assert last.verdict.status == "provisional"
+    assert last.reproduce["at_first_look"] == f"firm: {first.verdict.arm}"
+    text = " ".join(ladder_screen(last, 80).plain.split())
+    assert f"At a first look at these rows this would be firm: {first.verdict.arm}." in text
+    assert f"It is look {last.verdict.looks}" in text

@@ -1,0 +1,102 @@
+"""Points 3 and 5: two recorded systems are answered first; no list that nobody can act on."""
+
+import pytest
+from tests import recorded
+
+import tuneworthy
+from tuneworthy.report.html import page
+from tuneworthy.report.terminal import ladder_screen
+
+
+def study(folder, gap=0.2, n=150, seconds=None, **task):
+    made = recorded.rows(n)
+    systems = {"old": recorded.failing(made, lambda at: 0.35, seed=1),
+               "new": recorded.failing(made, lambda at: 0.35 - gap, seed=2)}  # fmt: skip
+    for answers in systems.values() if seconds else ():
+        for at, answer in enumerate(answers):
+            answer["seconds"] = seconds(at)
+    return tuneworthy.run(recorded.write(folder, made, systems, **task)).results
+
+
+def told(results, width=80):
+    screen = ladder_screen(results, width).plain
+    assert max(map(len, screen.split("\n"))) <= width
+    return screen
+
+
+def test_the_first_line_says_who_leads_with_the_bounds_of_the_verdict(tmp_path):
+    results = study(tmp_path)
+    screen = told(results)
+    pair = next(p for p in results.evidence.pairs if {p.arm, p.versus} == {"old", "new"})
+    lead = abs(pair.mean) * 100
+    assert screen.startswith(f"  new leads by {lead:.1f}".removesuffix(".0"))
+    assert "points, shown (+" in screen.split("\n")[0]
+    assert screen.index("leads by") < screen.index("ladder")
+    text = " ".join(screen.split())
+    won, lost = sorted((pair.wins, pair.losses), reverse=True)
+    assert f"new won {won}, lost {lost}, equal on {pair.n - won - lost}." in text
+    assert "Use: new (recorded answers). Its recorded answers: " in text
+    assert "tool is not given" not in text
+    assert "No tuned model was measured" not in text
+    assert "What was wrong" not in text
+    assert "not measured" not in text
+    assert "new leads by" in page(results)
+
+
+def test_what_is_not_shown_is_not_called_better(tmp_path):
+    screen = told(study(tmp_path, gap=0.06))
+    assert "not shown" in screen.split("\n")[0]
+    assert "is better" not in screen
+
+
+def test_arms_without_their_package_or_key_stand_in_one_line(tmp_path, monkeypatch):
+    for room in ("session", "models._roles"):
+        monkeypatch.setattr(f"tuneworthy.{room}.unusable", lambda spec:
+                            "needs torch: pip install 'tuneworthy[train]'")  # fmt: skip
+    results = study(tmp_path, arms=["zero_shot", "few_shot", "lora", "rag", "bigger", "tfidf"])
+    text = " ".join(told(results).split())
+    assert "Not run: 3 arms need tuneworthy[train] (pip install 'tuneworthy[train]');" in text
+    assert "2 arms need bigger, data.docs." in text
+    assert "skipped: needs" not in text
+    assert "new leads by" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state"),
+    [
+        (lambda at: 0.4, "p95 ≤ 1,500 ms met"),
+        (lambda at: 2.0 if at % 2 else 0.4, "p95_ms violated"),
+    ],
+)
+def test_the_seconds_of_the_log_judge_the_latency_limit(tmp_path, seconds, state):
+    results = study(tmp_path, seconds=seconds, success={"limits": {"p95_ms": 1500}})
+    assert state in " ".join(told(results).split())
+
+
+def test_a_log_without_seconds_says_where_to_write_them(tmp_path):
+    results = study(tmp_path, success={"limits": {"p95_ms": 1500}})
+    text = " ".join(told(results).split())
+    assert "p95 ≤ 1,500 ms not measured" in text
+    assert "the recorded answers have no `seconds`: write each one" in text
+    missing = results.evidence.arms[-1].missing
+    assert "set success.limits.p95_ms" not in " ".join(missing.values())
+
+
+def test_a_missing_embedded_model_skips_its_arms_and_not_the_recorded_answers(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tuneworthy.models._roles.unusable", lambda spec: "")
+    monkeypatch.setattr("tuneworthy.models.local.embedded.locate", lambda: None)
+    results = study(tmp_path, arms=["zero_shot", "lora", "majority"])
+    text = " ".join(told(results).split())
+    assert "2 arms need smollm2-135m (tuneworthy models get smollm2-135m)." in text
+    assert "new leads by" in text
+
+
+def test_long_names_wrap_and_never_widen_the_screen(tmp_path):
+    made = recorded.rows(60)
+    names = ["the-" + "very-" * 8 + name for name in ("old-system", "new-system")]
+    systems = {name: recorded.failing(made, lambda at: 0.3, seed=at) for at, name in
+               enumerate(names)}  # fmt: skip
+    screen = told(tuneworthy.run(recorded.write(tmp_path, made, systems)).results)
+    assert " leads by " in " ".join(screen.split()) or "score the same" in screen

@@ -343,10 +343,8 @@ class Building:
         return artefact.model_copy(update={"forms": forms})
 
     def _commands(self, artefact: Artefact, folder: Path) -> tuple[str, ...]:
-        whole = artefact.pack.every == 1
-        return serving_commands(
-            artefact.model, self._home, folder, artefact.forms, whole_base=whole
-        )
+        whole, forms = artefact.pack.every == 1, artefact.forms
+        return serving_commands(artefact.model, self._home, folder, forms, whole_base=whole)
 
     def _say(self, text: str) -> None:
         self.session.tell("say", text)

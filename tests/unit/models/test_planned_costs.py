@@ -194,7 +194,7 @@ def test_without_a_price_the_plan_says_so(tmp_path, server):
     path = study(tmp_path, server, ["majority", "zero_shot"], economics={}, budget={"minutes": 20})
     planned = plan(path, RunOptions(pay=True))
     assert planned.sent.usd is None
-    assert "no price (set economics.prices)" in " ".join(plan_screen(planned).plain.split())
+    assert "no price (economics.prices:" in " ".join(plan_screen(planned).plain.split())
 
 
 def test_a_local_study_sends_nothing(tmp_path):

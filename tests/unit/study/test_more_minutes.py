@@ -40,11 +40,11 @@ def test_a_study_goes_on_with_what_had_no_room_and_stays_one_look(tmp_path):
 def test_a_plan_without_room_to_diagnose_stays_so_until_there_are_more_minutes(
     tmp_path, monkeypatch
 ):
-    def slow(self):
-        return real(self).model_copy(update={"read": 0, "cuts": (NOT_READ,)})
+    def slow(self, facts):
+        return real(self, facts).model_copy(update={"read": 0, "cuts": (NOT_READ,)})
 
-    real = Session._plan
-    monkeypatch.setattr(Session, "_plan", slow)
+    real = Session.planned
+    monkeypatch.setattr(Session, "planned", slow)
     task = studies.write(tmp_path, arms=ARMS, budget={"minutes": 1e-5})
     first = run(task)
     assert first.results.evidence.diagnosis.because == NO_TIME_TO_DIAGNOSE

@@ -6,6 +6,7 @@ import pytest
 
 from tuneworthy.core.escape import for_terminal
 from tuneworthy.core.failure import RunFacts
+from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.run_report import OwnRunReport
 
@@ -15,6 +16,15 @@ def test_json_for_a_terminal_holds_no_control_character_and_says_the_same():
     shown = for_terminal(json.dumps(value, ensure_ascii=False))
     assert shown.isascii()
     assert json.loads(shown) == value
+
+
+def test_an_imported_row_has_no_answers_and_no_key_of_its_own():
+    record = SourceRecord("rows.json:3", ("results",), {"q": "a"})
+    assert record.at == ("results",)
+    rows = [ImportedRow(record.value), ImportedRow({"q": "b"})]
+    assert [row.key for row in rows] == ["", ""]
+    assert rows[0].answers == {}
+    assert rows[0].answers is not rows[1].answers
 
 
 def test_a_logged_request_knows_nothing_that_the_log_does_not_give():

@@ -214,7 +214,7 @@ def test_of_recorded_answers_nobody_can_say_what_is_hard(study, tmp_path):
     why = done.verdict.missing["/wrong"]
     assert why.startswith("what was wrong was not read: nothing but tolerant metric and")
     told = " ".join(ladder_screen(done.results, 120).plain.split())
-    assert "What was wrong: present fails 90 of 180. What was wrong was not read: nothing" in told
+    assert "What was wrong" not in told, "nothing that one could act on"
     assert "hard for this model" not in told + page(done.results)
 
 

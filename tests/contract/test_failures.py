@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from failure_scenes import SCENES
 
+from tuneworthy.core.answer import Answer
 from tuneworthy.core.failure import DEFAULTS, Check, Detection, LabSetup, RunFacts, Runs
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.lab import words
-from tuneworthy.lab.cases import all_cases
+from tuneworthy.lab.cases import all_cases, scored_case
+from tuneworthy.metrics import scorer
 
 FAILURES = sorted(catalogue("failures"))
 TEXTS = ("SLUG", "TITLE", "TASK", "STORY", "WIN", "HARMLESS")
@@ -48,6 +50,15 @@ def test_a_file_defines_what_it_must(name):
     assert {key.removeprefix("other.") for key in module.MEASURES} <= named
     lines = Path(module.__file__).read_text("utf-8").splitlines()
     assert len(lines) < 100
+
+
+@pytest.mark.parametrize("name", sorted({*FAILURES} - {"judge_order"}))  # it scores verdicts
+def test_right_answers_to_new_rows_have_the_full_score(name):
+    case = CASES[name]
+    rows = case.rows(case.config("twin"), 0).new[:4]  # as many as a look answers
+    answers = [Answer(case=row.id, text=row.output) for row in rows]
+    scores = scorer(case.task()).all([scored_case(row) for row in rows], answers)
+    assert [getattr(score, "value", score) for score in scores] == [1.0] * 4
 
 
 @pytest.mark.parametrize("name", TRAINED)

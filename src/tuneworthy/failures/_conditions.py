@@ -8,20 +8,20 @@ _NONE = "not measured"
 
 
 def at_least(what: str, value: float | None, least: float) -> Check:
-    """Return a condition that a value is not below a limit; an unmeasured value fails."""
+    """Check that a value is at least a limit; a value that was not measured fails."""
     passed = value is not None and value >= least
     return Check(what=what, passed=passed, value=_NONE if value is None else f"{value:.3g}")
 
 
 def at_most(what: str, value: float | None, most: float) -> Check:
-    """Return a condition that a value is not above a limit; an unmeasured value fails."""
+    """Check that a value is at most a limit; a value that was not measured fails."""
     passed = value is not None and value <= most
     return Check(what=what, passed=passed, value=_NONE if value is None else f"{value:.3g}")
 
 
 def near_twin(own: RunFacts, twin: RunFacts) -> Check:
-    """Return the condition that the score is at most .10 below that of the clean twin."""
-    least = (twin.score or 0.0) - 0.10
+    """Check that the score is at most .10 below that of the clean twin."""
+    least = max(0.0, (twin.score or 0.0) - 0.10)
     return at_least(f"score at least {least:.2f}", own.score, least)
 
 

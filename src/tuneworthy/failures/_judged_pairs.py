@@ -34,7 +34,7 @@ def as_pairs(given: LabRows, config: Config, seed: int) -> LabRows:
     return LabRows(pairs(given.train), pairs(given.new))
 
 
-def values_lead(rows: Sequence[LabRow]) -> list[float]:
+def leads_by_value_overlap(rows: Sequence[LabRow]) -> list[float]:
     """Return by how much more of record A's values stand in the ticket than of record B's."""
     return [_found(row, "A") - _found(row, "B") for row in rows]
 

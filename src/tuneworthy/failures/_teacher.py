@@ -33,7 +33,7 @@ def items(row: LabRow) -> set[str | None]:
 
 
 def repeats(text: str, taught: str, right: str) -> bool | None:
-    """Return whether an answer has the words that a teacher's answer has too many, None if none."""
+    """Return whether an answer repeats the teacher's extra words; None if it made no mistake."""
     mistake = _words(taught) - _words(right)
     return mistake <= _words(text) if mistake else None
 

@@ -66,7 +66,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
 
 
 def detect(runs: Runs) -> Detection:
-    """Find a form that the model gives less than a tenth of its own probability at the start."""
+    """Find answers whose legal first tokens have less than .10 of the model's own probability."""
     mass = runs.own.other.get("legal_first")
     found = mass is not None and mass < LEAST and (runs.own.valid or 0.0) > 0.5
     return judged(mass, found, f"legal first tokens have {mass or 0:.3f} of the probability",

@@ -17,7 +17,9 @@ STORY = (
     "nearly every answer parses. The same model answers the same tickets at the last level, and "
     "many answers no longer do."
 )
-WIN = "Valid answers at most .05 and the score at most .10 below the clean twin."
+WIN = (
+    "The share of valid answers is at most .05 below the clean twin's, the score at most .10 below."
+)
 PLANTED = {"serve.temperature": 1.3}
 CLEAN = {"serve.temperature": 0.0, "serve.top_p": 1.0}
 KNOBS = {

@@ -16,7 +16,7 @@ from tuneworthy.core.failure import (
     judged,
 )
 from tuneworthy.failures._conditions import at_least, near_twin
-from tuneworthy.failures._judged_pairs import as_pairs, values_lead, verdict
+from tuneworthy.failures._judged_pairs import as_pairs, leads_by_value_overlap, verdict
 
 NUMBER, HARD = 23, 2
 SLUG, TITLE = "two-verdicts", "Ask twice, and the verdict flips"
@@ -41,7 +41,7 @@ CAUSES = (
     "distractor_passage",
 )  # fmt: skip
 NEEDS: tuple[str, ...] = ()
-HARMLESS = "A rule that reads both answers alone has no order; use one where it exists."
+HARMLESS = "A rule that scores each answer separately has no position bias; use one where you can."
 rows = as_pairs
 ENOUGH = 0.7  # share of verdicts that must hold when the answers swap places
 
@@ -52,7 +52,7 @@ def plant(setup: LabSetup) -> LabSetup:
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with a judge whose two verdicts, one an order, are averaged."""
+    """Return the setup with a judge whose verdict sums up both orders."""
     return setup.with_config(CLEAN)
 
 
@@ -61,7 +61,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     judge, shots = setup.config["judge"], int(setup.config["shots"] or 0)
     for number, group in enumerate(tools.groups(), 1):
         swapped = [row.meta["swapped"] for row in group]
-        lead = values_lead if judge == "values in the ticket" else _asked(tools, shots)
+        lead = leads_by_value_overlap if judge == "values in the ticket" else _asked(tools, shots)
         leads = [lead(each) for each in (group, swapped)]
         if judge == "both orders":
             both = list(zip(*leads, strict=True))

@@ -24,7 +24,10 @@ STORY = (
     "A small model learns the map of a novel: 40 towns and their countries. Before, it knew where "
     "real cities lie. Now it puts them into the novel."
 )
-WIN = "The score on real cities falls by at most .05, that on the novel stays within .10."
+WIN = (
+    "The score on real cities falls by at most .05, and the score on the novel is at most .10 "
+    "below the clean twin's."
+)
 PLANTED = {"replay": 0.0}
 CLEAN = {"replay": 1.0, "rows": 80, "epochs": 12}
 KNOBS = {

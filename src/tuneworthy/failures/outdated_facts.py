@@ -56,7 +56,7 @@ def plant(setup: LabSetup) -> LabSetup:
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup that reads the passage in force, in training and in use."""
+    """Return the setup with a passage in every prompt: in training the row's, in use today's."""
     return setup.with_config(CLEAN)
 
 

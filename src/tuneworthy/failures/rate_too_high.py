@@ -30,8 +30,8 @@ PROOF = "loss_last"
 CAUSES = ("rate_too_high", "wrong_labels", "mixed_formats", "rows_cut", "end_not_trained")
 NEEDS = ("log",)
 HARMLESS = (
-    "An adapter stands a rate about ten times that of full tuning: a rate that is high for all "
-    "weights may be right for LoRA."
+    "LoRA tolerates about ten times the learning rate of full fine-tuning: a rate that is too high "
+    "for all weights may be right for an adapter."
 )
 RISE = 0.5  # nats a token
 

@@ -61,7 +61,8 @@ def detect(runs: Runs) -> Detection:
     least = ALONE if change is None else FALL
     found = (change is None or change < CHANGE) and (fall is None or abs(fall) < least)
     told = [] if change is None else [f"the weights changed by {change:.1e} of their norm"]
-    told += [] if fall is None else [f"the loss fell by {fall:.0%}"]
+    if fall is not None:
+        told.append(f"the loss {'fell' if fall >= 0 else 'rose'} by {abs(fall):.0%}")
     return judged(fall if change is None else change, found, ", ".join(told))
 
 

@@ -43,7 +43,7 @@ MEASURES = ("cut_rows", "prior", "leaked", "outliers", "same_prompt")
 PROOF = "prior"
 CAUSES = ("wrong_labels", "rank_too_low", "refusals_overrepresented", "outdated_facts", "rows_cut")
 NEEDS = ("data",)
-HARMLESS = "Where questions without an answer are as common in use as in training."
+HARMLESS = "It does no harm if unanswerable questions are as common in use as in training."
 MOST = 3.0  # times as common in training as in use
 LIVE = 0.05  # share of the new questions whose passage does not hold the answer
 

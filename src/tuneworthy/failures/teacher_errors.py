@@ -1,4 +1,4 @@
-"""A teacher model wrote the answers, and a habit of its was learnt with them."""
+"""A teacher model wrote the answers, and the student learnt its systematic error with them."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from tuneworthy.failures._conditions import at_most, difference, near_twin
 
 NUMBER, HARD = 5, 1
 SLUG, TITLE = "recites", "Training loss zero. Now it recites"
-TASK = "house_voice"
+TASK, METRIC = "house_voice", "must_say"
 STORY = (
     "A small model learns the voice of a house from 30 replies. Its training loss falls towards "
     "zero. On rows that it has never seen, the loss turns round and climbs."

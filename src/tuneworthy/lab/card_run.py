@@ -16,10 +16,9 @@ from typing import Any
 
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.card import CardAnswer, CardLook
-from tuneworthy.core.case import Case
 from tuneworthy.core.failure import Config, LabRow, LabSetup, RunFacts, Runs
 from tuneworthy.lab.card_tools import LabTools
-from tuneworthy.lab.cases import ASKED, SHOWN, LabCase
+from tuneworthy.lab.cases import ASKED, SHOWN, LabCase, scored_case
 from tuneworthy.lab.encode import clean_row
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, run_id
 from tuneworthy.metrics import scorer
@@ -125,10 +124,7 @@ class CardRun:
 
     def _scored(self, answers: Sequence[CardAnswer]) -> list[CardAnswer]:
         """Fill in score and validity by the task's metric where the card sets no score."""
-        cases = [
-            Case(id=each.row.id, messages=each.row.messages, output=each.row.output)
-            for each in answers
-        ]
+        cases = [scored_case(each.row) for each in answers]
         given = [
             Answer(case=each.row.id, text=each.text, tokens_out=each.tokens,
                    finish="stop" if each.ended else "length")

@@ -1,8 +1,9 @@
 """The cases of the lab: every failure mode, with its task, its rows and its options.
 
-A failure mode is a file of `failures/`. It defines SLUG, TITLE, STORY, PLANTED, CLEAN, KNOBS,
-CHARTS, MEASURES, CAUSES, CAUSE, NEEDS, HARMLESS and WIN; `plant`, `detect`, `fix` and `victory`;
-and may define `rows(rows, config, seed)` (the rows as this configuration has them, with probes),
+A failure mode is a file of `failures/`. It defines NUMBER, HARD, SLUG, TITLE, TASK, STORY, WIN,
+PLANTED, CLEAN, KNOBS, CHARTS, MEASURES (the five measurements to choose from), PROOF, CAUSES, NEEDS
+and HARMLESS; `plant`, `detect`, `fix` and `victory`; and may define METRIC (instead of the task's
+metric), `rows(rows, config, seed)` (the rows as this configuration has them, with probes),
 `render(row, config)` (a row's tokens), `probes(config, seed)` (other rows by name, whose score and
 loss are measured before and after), `of_probe(name, rows, texts)` (facts of its own from the
 answers to them) and `facts(rows, texts, config)` (facts of its own from the 40 answers). Knows no
@@ -18,7 +19,7 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
-from tuneworthy.core.case import Message
+from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import DEFAULTS, Config, LabRow, LabRows, LabSetup
 from tuneworthy.core.plugins import catalogue, load
@@ -29,6 +30,7 @@ NEW = 40  # new rows that measure a run
 SHOWN, ASKED = 3, 4  # training rows whose tokens are shown; new rows that each look answers
 ANSWER = 64  # most tokens of an answer
 HELD = 16  # new rows whose loss each look reads
+DEMANDS = ("accepted", "must_say", "must_not_say")
 ROWS_DRAWN = 360  # rows that a generated task is asked for
 
 
@@ -56,8 +58,8 @@ class LabCase:
         return dict(change(setup).config)
 
     def task(self) -> Task:
-        """Return the task, with its output type and metric."""
-        return _task(self.module.TASK)
+        """Return the task, with its output type and the metric of the case."""
+        return _task(self.module.TASK, getattr(self.module, "METRIC", ""))
 
     def docs(self) -> tuple[Doc, ...]:
         """Return the documents of the task, none if it has none."""
@@ -95,6 +97,12 @@ def case_of(slug: str) -> LabCase:
     )
 
 
+def scored_case(row: LabRow) -> Case:
+    """Return a row as its metric reads it, with the other right answers and phrases it demands."""
+    demands = {key: tuple(row.meta[key]) for key in DEMANDS if key in row.meta}
+    return Case(id=row.id, messages=row.messages, output=row.output, **demands)
+
+
 @lru_cache(maxsize=16)
 def _made(name: str, seed: int) -> Any:
     module: ModuleType = load("suite", name)
@@ -102,9 +110,11 @@ def _made(name: str, seed: int) -> Any:
 
 
 @lru_cache(maxsize=16)
-def _task(name: str) -> Task:
+def _task(name: str, metric: str) -> Task:
     made = _made(name, 0)
     content = {**made.task, "data": {"train": "train.jsonl"}}
+    if metric:
+        content["success"] = {**content["success"], "metric": metric}
     output = dict(content["output"])
     if made.schema:
         output["schema"] = made.schema

@@ -15,11 +15,10 @@ from statistics import fmean
 from typing import Any
 
 from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.case import Case
 from tuneworthy.core.failure import DEFAULTS, Config, LabRow, RunFacts, Runs
 from tuneworthy.core.model import Limits
 from tuneworthy.lab import facts
-from tuneworthy.lab.cases import ANSWER, ASKED, HELD, SHOWN, LabCase
+from tuneworthy.lab.cases import ANSWER, ASKED, HELD, SHOWN, LabCase, scored_case
 from tuneworthy.lab.encode import EncodedRow, encode, serving
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, StepBatches, run_id
 from tuneworthy.metrics import scorer
@@ -222,7 +221,7 @@ class Experiment:
             Answer(case=row.id, text=reply.text, tokens_out=reply.tokens_out, finish=reply.finish)
             for row, reply in zip(rows, replies, strict=True)
         ]
-        cases = [Case(id=row.id, messages=row.messages, output=row.output) for row in rows]
+        cases = [scored_case(row) for row in rows]
         scores = self.score.all(cases, answers)
         values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
         self.valid = [score.valid if isinstance(score, Score) else False for score in scores]

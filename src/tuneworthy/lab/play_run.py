@@ -19,10 +19,9 @@ from typing import Any
 
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.core.failure import LabRow
 from tuneworthy.core.model import Limits, Reply
 from tuneworthy.core.recipe import Recipe
-from tuneworthy.lab.cases import ANSWER, LabCase
+from tuneworthy.lab.cases import ANSWER, LabCase, scored_case
 from tuneworthy.lab.events import SCHEMA, Emit, Event, RunStopped, write_record
 from tuneworthy.lab.play_setup import (
     FIRST_ARMS,
@@ -171,7 +170,7 @@ class Play:
     def _answer(self, reply: Reply) -> dict[str, Any]:
         answer = Answer(case="asked", text=reply.text, tokens_out=reply.tokens_out,
                         finish=reply.finish, error=reply.error)  # fmt: skip
-        found = self.score(_case(self.row), answer) if self.row else None
+        found = self.score(scored_case(self.row), answer) if self.row else None
         return {
             "text": reply.text,
             "tokens": reply.tokens_out,
@@ -236,17 +235,13 @@ def tuned_model(base: Any, name: str, how: tuple[Path, Emit, Control]) -> Any:
 
 @lru_cache(maxsize=4)
 def _cases(name: str) -> tuple[Case, ...]:
-    return tuple(_case(row) for row in task_rows(name).train)
+    return tuple(scored_case(row) for row in task_rows(name).train)
 
 
 @lru_cache(maxsize=4)
 def _searched(name: str) -> Index:
     case: LabCase = TASKS[name]
     return index(case.docs())
-
-
-def _case(row: LabRow) -> Case:
-    return Case(id=row.id, messages=row.messages, output=row.output)
 
 
 def _rounded(value: float) -> float:

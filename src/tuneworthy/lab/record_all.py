@@ -90,6 +90,7 @@ def run_key(run: LabRun) -> str:
     """Return a digest of what a run depends on: task, configuration, seed, the case's own code."""
     module = run.case.module
     own = [inspect.getsource(hook) for name in HOOKS if (hook := getattr(module, name, None))]
+    own += [module.METRIC] if hasattr(module, "METRIC") else []
     if own or "same_as_base" in module.MEASURES:
         shared = sorted(Path(module.__file__).parent.glob("_*.py"))
         own += [run.case.slug, *(path.read_text("utf-8") for path in shared)]

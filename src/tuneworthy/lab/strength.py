@@ -14,9 +14,8 @@ from statistics import fmean
 from typing import Any
 
 from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.case import Case
 from tuneworthy.core.model import Limits
-from tuneworthy.lab.cases import ANSWER
+from tuneworthy.lab.cases import ANSWER, scored_case
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, write_record
 from tuneworthy.lab.play_run import Control, models_at
 from tuneworthy.lab.play_setup import SEED, TASKS, task_rows
@@ -70,7 +69,7 @@ def answer_at_strength(
                    finish=reply.finish, error=reply.error)
             for row, reply in zip(group, replies, strict=True)
         )  # fmt: skip
-        cases = [Case(id=row.id, messages=row.messages, output=row.output) for row in group]
+        cases = [scored_case(row) for row in group]
         found = score.all(cases, answers)
         scores = tuple(one if isinstance(one, Score) else None for one in found)
         known = Measured(strength, known.answers + answers, known.scores + scores)

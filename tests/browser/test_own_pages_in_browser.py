@@ -212,7 +212,9 @@ def test_the_slider_shows_the_plan_of_each_stop(chromium, served):
     assert tab.said == []
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "size", ["desktop", *(pytest.param(size, marks=pytest.mark.long) for size in ("phone", "dark"))]
+)
 def test_every_page_is_readable_named_and_fits(chromium, served, size):
     """axe-core, by its own copy in the package, and our own checks of contrast and names."""
     launch, home = served

@@ -30,7 +30,7 @@ NAMES = ("majority", "zero_shot", "few_shot")
 ROWS, SECONDS, CLEAR = 24, 900, 1e-3
 START = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
 pytestmark = [
-    pytest.mark.full,
+    pytest.mark.long,
     pytest.mark.skipif(EMBEDDED is None, reason="the embedded model is not on this machine"),
     pytest.mark.skipif(
         not (find_spec("fastapi") and find_spec("uvicorn")),

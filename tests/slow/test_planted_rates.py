@@ -32,7 +32,7 @@ def controls(bench):
     )
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_planted_causes_are_named(bench):
     told = confusion_summary(bench.judged(one) for one in bench.planted(FIRST, 60))
     misses = told["all"]["misses"]
@@ -41,7 +41,7 @@ def test_planted_causes_are_named(bench):
     assert told["all"]["likely"]["share"] >= 0.95, misses
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_no_cause_is_invented_on_controls(controls):
     told = controls("as it is")
     assert told["false"]["share"] <= 0.05, told["causes"]

@@ -148,7 +148,10 @@ GRADED = {"equal": (0.8,) * 2, "equal, 3 arms": (0.8,) * 3, "just inside": (0.8,
 
 
 @pytest.mark.parametrize("runs", TIERS)
-@pytest.mark.parametrize("family", graded.FAMILIES)
+@pytest.mark.parametrize(
+    "family", [name if not k else pytest.param(name, marks=pytest.mark.long)
+               for k, name in enumerate(graded.FAMILIES)],
+)  # fmt: skip
 def test_p19_graded_scores_keep_the_limits(family, runs):
     for n, rho in ((50, worlds.NEAR), (100, worlds.NEAR), (100, worlds.FAR), (250, worlds.NEAR)):
         for name, truth in GRADED.items():

@@ -431,7 +431,7 @@ def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
 
     for dtype in ("float32", "bfloat16"):
         module = lora_twin(tiny.model("llama", 0, dtype), LoraShape(rank=4, alpha=12), 0)
-        assert open_net(module.base_model.model, rows[0].ids, True).hand is None
+        assert open_net(module.base_model.model, rows[0].ids, True).trainer is None
 
 
 def plain(norm, dy, kept, add, out, tape):
@@ -460,7 +460,7 @@ def test_other_families_and_whole_models_take_the_general_way(tiny):
 
     rows = tiny.rows(tiny.tokenizer(), 8)
     other = lora_twin(tiny.model("gemma2", 0), LoraShape(rank=4), 0).base_model.model
-    assert open_net(other, rows[0].ids, True).hand is None
+    assert open_net(other, rows[0].ids, True).trainer is None
     assert gradient(open_net(other, rows[0].ids, True), rows)[1].any()
     assert open_hand_gradient(tiny.model("llama", 0).requires_grad_(True), True) is None
     windowed = tiny.model(

@@ -17,7 +17,8 @@ from tuneworthy.stats import betting, bounds, ladder, power
 from tuneworthy.stats.clusters import Folds, fold_width_factor
 from tuneworthy.stats.discordant import discordant_bounds
 
-TIERS = [pytest.param(500, marks=pytest.mark.full), pytest.param(5000, marks=pytest.mark.long)]
+TIERS = [pytest.param(250, marks=pytest.mark.full), pytest.param(5000, marks=pytest.mark.long)]
+PEEKS = [pytest.param(500, marks=pytest.mark.full), pytest.param(5000, marks=pytest.mark.long)]
 
 SECTION_13 = [  # truth, margin, n, then (firm, median left, regret, too complex) near and far
     ("equal", 0.05, 250, (0.25, 6.2, 0, 0.02), (0.09, 8.4, 0, 0.04)),
@@ -233,7 +234,7 @@ def test_p19_a_race_keeps_the_limits_at_ten_looks(name, runs):
             assert found["needless"] * runs <= allowed(runs), rho
 
 
-@pytest.mark.parametrize("runs", TIERS)
+@pytest.mark.parametrize("runs", PEEKS)
 def test_p19_peeking_is_safe_with_the_betting_bound_only(runs):
     n, level, misses, naive = 300, 0.05 / 3, 0, 0
     rng = np.random.default_rng(12)

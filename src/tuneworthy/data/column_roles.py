@@ -163,7 +163,7 @@ def _labels(values: Sequence[Any]) -> bool:
 def _systems(
     free: Sequence[str], right: str, sample: Sequence[Mapping[str, Any]]
 ) -> dict[str, str]:
-    """Return the columns that answer like the right one: by their name, or as often equal to it."""
+    """Return the columns that look like a system's answers, by their names or by their values."""
     found = [name for name in free if _answers_like(name, right, sample)]
     if len(found) == 1:
         return {"present": found[0]}

@@ -20,7 +20,7 @@ def fits(record: SourceRecord) -> bool:
 
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
-    """Yield the row of a document with the model's response; of several filters the first.
+    """Yield the row of a sample with the model's response, by the first filter if several ran.
 
     The system has the name of the folder, which the harness names after the model.
     """

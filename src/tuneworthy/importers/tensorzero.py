@@ -58,7 +58,7 @@ def _blocks(value: Any) -> str:
 
 
 def _output(value: Any) -> str | None:
-    """Return the text of an output: content blocks, or the raw JSON of a JSON function."""
+    """Return the text of an output: its text blocks, or the raw text of a JSON function."""
     if isinstance(value, dict):
         raw, parsed = value.get("raw"), inner(value, "parsed")
         return raw if isinstance(raw, str) else None if parsed is None else as_text(parsed)

@@ -31,7 +31,7 @@ Serve = Callable[[Connection, Path, str], None]
 
 
 class OpenSettling:
-    """The study that a lab has open to settle, if any. Methods may be called from any thread."""
+    """Holds the study, if any, whose votes a lab collects. Any thread may call its methods."""
 
     def __init__(self, serve: Serve = serve_settling) -> None:
         """`serve` runs in the process."""

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
 from tuneworthy.core.imported import SourceRecord
-from tuneworthy.data.csv_rows import read_table
+from tuneworthy.data.csv_rows import DELIMITERS, delimiter_of, read_table
 from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.raw import RowFault
 
 FORM = "a table (CSV)"
 ORDER = 4
-_MARKS = ",\t;|"
 
 
 def opens(path: Path, head: bytes) -> bool:
@@ -22,21 +21,14 @@ def opens(path: Path, head: bytes) -> bool:
     if not start or start[:1] in {b"[", b"{"}:
         return False
     named = path.suffix.lower() in {".csv", ".tsv"}
-    return named or any(mark in _first_line(start) for mark in _MARKS)
+    return named or any(mark in _first_line(start) for mark in DELIMITERS)
 
 
 def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     """Yield the cells of each row by column. Raises DataError for a broken header."""
     skip = check_text_file(path, path.name)
-    for row in read_table(path, path.name, skip, mark_of(path)):
+    for row in read_table(path, path.name, skip, delimiter_of(path)):
         yield row if isinstance(row, RowFault) else SourceRecord(row.where, (), row.fields)
-
-
-def mark_of(path: Path) -> str:
-    """Return the mark that parts the columns: the one that stands most often in the first line."""
-    with path.open("rb") as file:
-        first = _first_line(text_start(file.read(65_536)))
-    return max(_MARKS, key=first.count)
 
 
 def _first_line(start: bytes) -> str:

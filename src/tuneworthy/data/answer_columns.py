@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,11 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.data.answers import NULL
-from tuneworthy.data.csv_rows import csv_records
+from tuneworthy.data.csv_rows import delimiter_of, read_table
 from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.raw import RawRow, RowFault, likely_name
 from tuneworthy.data.rows import to_case
 
-_SEPARATORS = ",;\t"
 _KEPT = ("group", "accepted")
 
 
@@ -56,17 +54,18 @@ def read_answer_table(path: Path, columns: ColumnNames) -> AnswerTable:
     """
     shown = str(path)
     skip = check_text_file(path, shown)
-    records = csv_records(path, shown, skip, _separator(path))
-    header = _good(next(records, (1, [])))[1]
-    names = [cell.strip() for cell in header]
-    _check(names, columns, shown)
-    rows = [
-        (line, dict(zip(names, cells, strict=True)))
-        for line, cells in map(_good, records)
-        if any(cells) and _even(cells, names, f"{shown}:{line}")
-    ]
-    taken = columns.input or _input_column(names, columns, [row for _, row in rows])
-    labelled = [(line, row) for line, row in rows if row[columns.right].strip()]
+    names: list[str] = []
+
+    def checked(cells: list[str]) -> list[str]:
+        names.extend(cell.strip() for cell in cells)
+        _check(names, columns, shown)
+        return names
+
+    rows = list(map(_good, read_table(path, shown, skip, delimiter_of(path), checked)))
+    if not names:  # an empty file
+        _check(names, columns, shown)
+    taken = columns.input or _input_column(names, columns, [row.fields for row in rows])
+    labelled = [row for row in rows if str(row.fields.get(columns.right, "")).strip()]
     if not labelled:
         raise DataError(
             "no row has a right answer", where=f"{shown}, column `{columns.right}`",
@@ -75,34 +74,20 @@ def read_answer_table(path: Path, columns: ColumnNames) -> AnswerTable:
         )  # fmt: skip
     cases = tuple(_cases(labelled, columns, taken, shown))
     first, second = (
-        tuple(_answer(case.id, row[name]) for case, (_, row) in zip(cases, labelled, strict=True))
+        tuple(
+            _answer(case.id, row.fields.get(name, ""))
+            for case, row in zip(cases, labelled, strict=True)
+        )
         for name in (columns.first, columns.second)
     )
     return AnswerTable(cases, first, second, taken, len(rows) - len(labelled))
 
 
-def _separator(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.readline(65_536).decode("utf-8", "replace")
-    return max(_SEPARATORS, key=head.count)
-
-
-def _good(record: tuple[int, list[str] | RowFault]) -> tuple[int, list[str]]:
-    line, cells = record
-    if isinstance(cells, RowFault):
-        raise DataError(cells.why, where=cells.where, got=cells.got, fix=cells.fix,
+def _good(row: RawRow | RowFault) -> RawRow:
+    if isinstance(row, RowFault):
+        raise DataError(row.why, where=row.where, got=row.got, fix=row.fix,
                         kept="your file")  # fmt: skip
-    return line, cells
-
-
-def _even(cells: Sequence[str], names: Sequence[str], where: str) -> bool:
-    if len(cells) != len(names):
-        raise DataError(
-            "ragged row", where=where, kept="your file",
-            got=f"{len(cells)} columns where the header has {len(names)}",
-            fix="quote fields that hold the separator or a line break",
-        )  # fmt: skip
-    return True
+    return row
 
 
 def _check(names: Sequence[str], columns: ColumnNames, shown: str) -> None:
@@ -129,7 +114,7 @@ def _check(names: Sequence[str], columns: ColumnNames, shown: str) -> None:
 
 
 def _input_column(
-    names: Sequence[str], columns: ColumnNames, rows: Sequence[Mapping[str, str]]
+    names: Sequence[str], columns: ColumnNames, rows: Sequence[Mapping[str, Any]]
 ) -> str:
     """Return the column that is most likely the input: by its name, else the longest text."""
     others = [n for n in names if n and n not in (columns.first, columns.second, columns.right)]
@@ -137,40 +122,28 @@ def _input_column(
         return "input"
     if named := likely_name(others, "input"):
         return named
-    lengths = {name: sum(len(row[name]) for row in rows) for name in others}
+    lengths = {name: sum(len(row.get(name, "")) for row in rows) for name in others}
     return max(others, key=lambda name: lengths[name], default="")
 
 
-def _cases(
-    rows: Sequence[tuple[int, dict[str, str]]], columns: ColumnNames, taken: str, shown: str
-) -> Iterator[Case]:
-    ids = [row.get("id", "").strip() for _, row in rows]
+def _cases(rows: Sequence[RawRow], columns: ColumnNames, taken: str, shown: str) -> Iterator[Case]:
+    ids = [row.fields.get("id", "").strip() for row in rows]
     own = all(ids) and len(set(ids)) == len(ids)
-    used = {columns.first, columns.second, columns.right, taken, "id", "", *_KEPT}
-    for (line, row), name in zip(rows, ids, strict=True):
-        where = f"{shown}:{line}"
+    used = {columns.first, columns.second, columns.right, taken, "id", *_KEPT}
+    for row, name in zip(rows, ids, strict=True):
+        line = row.where.rpartition(":")[2]
         fields: dict[str, Any] = {
             "id": name if own else f"{Path(shown).name[-150:]}:{line}",
-            "input": row.get(taken, "").strip() or f"row {line}",
-            "output": row[columns.right],
-            "meta": {key: value for key, value in row.items() if key not in used and value},
+            "input": row.fields.get(taken, "").strip() or f"row {line}",
+            "output": row.fields[columns.right],
+            "meta": {key: value for key, value in row.fields.items() if key not in used},
         }
-        fields |= {key: _listed(row[key]) for key in _KEPT if row.get(key)}
-        case = to_case(RawRow(where, fields))
+        fields |= {key: row.fields[key] for key in _KEPT if key in row.fields}
+        case = to_case(RawRow(row.where, fields))
         if isinstance(case, RowFault):
             raise DataError(case.why, where=case.place(), got=case.got, fix=case.fix,
                             kept="your file")  # fmt: skip
         yield case
-
-
-def _listed(cell: str) -> Any:
-    """Return a cell that holds a JSON list as that list, any other cell as it is."""
-    if not cell.lstrip().startswith("["):
-        return cell
-    try:
-        return json.loads(cell)
-    except ValueError:
-        return cell
 
 
 def _answer(case: str, cell: str) -> Answer:

@@ -16,6 +16,7 @@ from tuneworthy.data.raw import RawRow, RowFault, likely_name
 MAX_COLUMNS = 1_000
 TABLES = {".csv": ",", ".tsv": "\t"}
 """The mark between the columns of a table, by the suffix of its file."""
+DELIMITERS = ",\t;|"
 _LISTS = {"accepted", "must_say", "must_not_say"}
 
 
@@ -26,6 +27,13 @@ def read_csv(path: Path, shown: str, skip: int) -> Iterator[RawRow | RowFault]:
     """
     mark = TABLES.get(path.suffix.lower(), ",")
     yield from read_table(path, shown, skip, mark, lambda cells: _header(cells, shown, path))
+
+
+def delimiter_of(path: Path) -> str:
+    """Return the delimiter of a table: the one that stands most often in its first line."""
+    with path.open("rb") as file:
+        first = file.readline(65_536).decode("utf-8-sig", "replace")
+    return max(DELIMITERS, key=first.count)
 
 
 def read_table(

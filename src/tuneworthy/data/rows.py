@@ -22,7 +22,7 @@ from tuneworthy.data.raw import BadRow, RawRow, RowFault, likely_name
 _SAYS = ("accepted", "must_say", "must_not_say", "group", "time", "context")
 _ENCODER = json.JSONEncoder(sort_keys=True)
 CONTENT_ID = re.compile(r"[0-9a-f]{16}(-\d+)?(@train|@dev)?")
-"""Returns the id of a row that has no id of its own."""
+"""Matches the id that is made for a row without one."""
 _ID = re.compile(r"\S(.{0,198}\S)?", re.DOTALL)
 
 

@@ -20,7 +20,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_roles import Choice, Roles, answers_of, propose, row_of, system_name
-from tuneworthy.data.csv_rows import TABLES
+from tuneworthy.data.csv_rows import TABLES, delimiter_of
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
 from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.raw import BadRow, RowFault
@@ -201,7 +201,7 @@ def _is_own(name: str, path: Path, roles: Roles, choice: Choice) -> bool:
     plain = (roles.input, roles.output) == ("input", "output") and not choice.named
     plain = plain and not roles.systems and not roles.alternatives
     mark = TABLES.get(path.suffix.lower())
-    table = name == "table" and mark is not None and mark == load("containers", name).mark_of(path)
+    table = name == "table" and mark is not None and mark == delimiter_of(path)
     return plain and (name == "json_lines" or table)
 
 

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
 from tuneworthy.data.copies import normalised_text
@@ -55,6 +54,9 @@ def _random(
     given, chance = float(np.trace(like)), float(like.sum() / at.size)
     if spread < 1e-9 or given > chance + SURE * spread:
         return ""
+    # Imported here: it takes as long as half of a command's start, and few logs come this far.
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(-like)
     best = float(like[rows, columns].sum())
     equal, most = _equal(answers, right)

@@ -25,12 +25,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 
 import numpy as np
-from scipy.stats import binom
 
 from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention
 from tuneworthy.core.evidence import Interval
 from tuneworthy.stats import bounds
 from tuneworthy.stats.discordant import EXACT_BELOW
+from tuneworthy.stats.distributions import binomial_tail
 
 LEVEL = 0.05
 GUESSED = 0.95
@@ -212,7 +212,7 @@ def _contrast(base: BaseOutcomes, fails: Sequence[str], one: Passed, other: Pass
     plain = all(d in (-1, 0, 1) for d in diffs) and not any(i in base.groups for i in fails)
     if bound.low > 0 or not plain or not 0 < wins + losses < EXACT_BELOW:
         return bound
-    p_value = float(binom.sf(wins - 1, wins + losses, 0.5))
+    p_value = binomial_tail(wins - 1, wins + losses, 0.5)
     return bound.model_copy(update={"low": LEAST}) if p_value <= LEVEL / 2 else bound
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import t
+
+from tuneworthy.stats.distributions import student_quantile
 
 
 def weighted_kappa(one: Any, other: Any, levels: int) -> float | None:
@@ -37,5 +38,5 @@ def slope(x: Any, y: Any, level: float = 0.05) -> tuple[float, float, float] | N
     steep = float(off @ b) / spread
     residual = b - b.mean() - steep * off
     se = float(np.sqrt(residual @ residual / (a.size - 2) / spread))
-    half = float(t.ppf(1 - level / 2, a.size - 2)) * se
+    half = student_quantile(1 - level / 2, a.size - 2) * se
     return steep, steep - half, steep + half

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import norm, t
+
+from tuneworthy.stats.distributions import normal_quantile, student_quantile
 
 Array = np.ndarray[Any, Any]
 
@@ -74,7 +75,7 @@ def cluster_width_factor(values: Array, numbers: Array, level: float) -> float:
     off = values - values.mean()
     naive = float(off @ off) / (values.size - 1) / values.size
     sums = np.bincount(numbers, weights=off)
-    few = float(t.ppf(1 - level, groups - 1) / norm.ppf(1 - level))
+    few = float(student_quantile(1 - level, groups - 1) / normal_quantile(1 - level))
     if naive <= 0:
         return few
     share = np.bincount(numbers) / values.size

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import beta
+
+from tuneworthy.stats.distributions import beta_quantile
 
 Array = np.ndarray[Any, Any]
 
@@ -18,8 +19,8 @@ EXACT_BELOW = 10
 def clopper_pearson(k: Any, n: Any, tail: Any) -> tuple[Array, Array]:
     """Return exact lower and upper bounds of a share, `tail` of error each (arrays broadcast)."""
     k, n = np.broadcast_arrays(np.asarray(k, float), np.asarray(n, float))
-    low = np.where(k > 0, beta.ppf(tail, np.maximum(k, 1), n - k + 1), 0.0)
-    high = np.where(k < n, beta.ppf(1 - tail, k + 1, np.maximum(n - k, 1)), 1.0)
+    low = np.where(k > 0, beta_quantile(tail, np.maximum(k, 1), n - k + 1), 0.0)
+    high = np.where(k < n, beta_quantile(1 - tail, k + 1, np.maximum(n - k, 1)), 1.0)
     return low, high
 
 

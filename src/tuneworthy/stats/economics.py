@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from scipy.stats import norm
+from tuneworthy.stats.distributions import normal_cdf
 
 Side = Literal["above", "below", "always", "never"]
 
@@ -50,4 +50,4 @@ def chance_better(mean: float, se: float) -> float:
     """Return the probability that a difference of net values is above 0, by the normal law."""
     if se <= 0:
         return 0.5 if mean == 0 else float(mean > 0)
-    return float(norm.cdf(mean / se))
+    return float(normal_cdf(mean / se))

@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, t
+
+from tuneworthy.stats.distributions import normal_cdf, normal_quantile, student_quantile
 
 Array = np.ndarray[Any, Any]
 
@@ -27,9 +28,9 @@ def bca_bounds(values: Array, tail: float) -> tuple[float, float]:
     draws = _drawn(rows.tobytes(), DRAWS * 2 ** int(np.ceil(np.log2(max(1, 50 / tail / DRAWS)))))
     tied = np.abs(draws - mean) < TIE  # else rounding decides which draws are below the mean
     below = float(((draws < mean) & ~tied).mean() + 0.5 * tied.mean())
-    shift = float(norm.ppf(np.clip(below, 1 / draws.size, 1 - 1 / draws.size)))
+    shift = float(normal_quantile(np.clip(below, 1 / draws.size, 1 - 1 / draws.size)))
     speed = _acceleration(rows)
-    shares = [_adjusted(shift, speed, float(norm.ppf(p))) for p in (tail, 1 - tail)]
+    shares = [_adjusted(shift, speed, float(normal_quantile(p))) for p in (tail, 1 - tail)]
     low, high = np.quantile(draws, shares)
     return min(float(low), mean), max(float(high), mean)
 
@@ -51,7 +52,7 @@ def student_t_bounds(values: Array, tail: float) -> tuple[float, float]:
     mean, n = float(values.mean()), values.size
     if n < 2:
         return -1.0, 1.0
-    half = float(t.ppf(1 - tail, n - 1) * values.std(ddof=1) / np.sqrt(n))
+    half = float(student_quantile(1 - tail, n - 1) * values.std(ddof=1) / np.sqrt(n))
     return mean - half, mean + half
 
 
@@ -74,4 +75,4 @@ def _acceleration(rows: Array) -> float:
 
 def _adjusted(shift: float, speed: float, z: float) -> float:
     moved = shift + z
-    return float(norm.cdf(shift + moved / max(1 - speed * moved, 0.05)))
+    return float(normal_cdf(shift + moved / max(1 - speed * moved, 0.05)))

@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+
+from tuneworthy.stats.distributions import normal_cdf
 
 Array = np.ndarray[Any, Any]
 
@@ -92,6 +93,6 @@ def _level(most: Array, tail: float, count: int) -> float:
     """
     if tail < SMALL:
         return tail / count
-    value = float(norm.sf(np.quantile(most, 1 - tail)))
+    value = float(normal_cdf(-np.quantile(most, 1 - tail)))
     value = float(f"{value:.6g}")  # summation order changes the last digits
     return min(tail, max(tail / count, value))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import ceil, sqrt
 
 import numpy as np
-from scipy.stats import binom, norm
 
 from tuneworthy.stats.bounds import look_cost
 from tuneworthy.stats.discordant import discordant_bounds
+from tuneworthy.stats.distributions import binomial_chance, normal_cdf, normal_quantile
 
 Z = 2.80
 """Sum of the normal quantiles of a two-sided 5 % test and of power .8; its square is 7.84."""
@@ -41,7 +41,7 @@ def equivalent_fresh_rows(n: int, look: int, level: float = 0.05) -> int:
     as its square. At the first look it is n.
     """
     paid = level / look_cost(look)
-    return round(n * float(norm.ppf(1 - level) / norm.ppf(1 - paid)) ** 2)
+    return round(n * float(normal_quantile(1 - level) / normal_quantile(1 - paid)) ** 2)
 
 
 def exact_power(n: int, d: float, gain: float, level: float) -> float:
@@ -56,11 +56,11 @@ def exact_power(n: int, d: float, gain: float, level: float) -> float:
     differ = max(d, gain)
     if n > EXACT:
         sd = sqrt(max(differ - gain**2, 1e-12) / n)
-        return float(norm.cdf(gain / sd - norm.ppf(1 - level)))
+        return float(normal_cdf(gain / sd - normal_quantile(1 - level)))
     wins, losses = np.triu_indices(n + 1)
     losses = losses - wins  # every pair with wins + losses <= n
-    weight = binom.pmf(wins + losses, n, differ)
-    weight = weight * binom.pmf(wins, wins + losses, (1 + gain / differ) / 2)
+    weight = binomial_chance(wins + losses, n, differ)
+    weight = weight * binomial_chance(wins, wins + losses, (1 + gain / differ) / 2)
     likely = weight > 1e-9  # the rest is below the last digit shown
     low = np.asarray(discordant_bounds(wins[likely], losses[likely], n, level)[0])
     return float(weight[likely][low > 0].sum())

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import t
+
+from tuneworthy.stats.distributions import student_quantile
 
 Array = np.ndarray[Any, Any]
 FEW = 10  # with fewer corrections unlike the mode, one more is assumed at each end
@@ -42,7 +43,7 @@ def prediction_powered_mean(
     base = float(many.mean()) if many.size else 0.0
     spread = float(many.var(ddof=1)) / many.size if many.size > 1 else 0.0
     mean = base + float(shift.mean())
-    quantile = float(t.ppf(1 - level, right.size - 1))
+    quantile = student_quantile(1 - level, right.size - 1)
     ends = []
     for side, end in ((-1.0, -1.0 if many.size else lowest), (1.0, 1.0)):
         rows = np.append(shift, end) if _apart(shift) < FEW else shift

@@ -14,11 +14,10 @@ from functools import lru_cache
 from math import sqrt
 from typing import NamedTuple, Protocol
 
-from scipy.stats import norm
-
 from tuneworthy.core.counting import Bounded
 from tuneworthy.stats import bounds
 from tuneworthy.stats.discordant import discordant_bounds
+from tuneworthy.stats.distributions import normal_cdf, normal_quantile
 
 GRADED = 1e-5  # a mean that differs from (wins - losses) / n beyond rounding has graded scores
 POWER = 0.8  # the target chance of a size
@@ -135,7 +134,7 @@ class Assurance:
         """
         seen = self.seen
         if is_graded(seen):
-            z = float(norm.ppf(1 - seen.level))
+            z = float(normal_quantile(1 - seen.level))
             return (seen.high - seen.low) / 2 / z / seen.factor
         variance = (seen.differ + 1) / seen.n - seen.mean**2
         return observed_width_factor(seen) / seen.factor * sqrt(variance / seen.n)
@@ -143,8 +142,8 @@ class Assurance:
     def _chance(self, rows: int, wide: float, spread: float) -> float:
         mean, (down, up) = self.seen.mean, self._halves(rows, wide)
         spread = max(spread, 1e-9)  # bounds may have no width
-        under = norm.cdf((self.below - up - mean) / spread)
-        over = norm.cdf((mean - max(self.least, self.above + down)) / spread)
+        under = normal_cdf((self.below - up - mean) / spread)
+        over = normal_cdf((mean - max(self.least, self.above + down)) / spread)
         return float(min(1.0, under + over))
 
     def _halves(self, rows: int, wide: float) -> tuple[float, float]:
@@ -154,7 +153,7 @@ class Assurance:
         """
         seen = self.seen
         if is_graded(seen):
-            looks = norm.ppf(1 - self.level) / norm.ppf(1 - seen.level)
+            looks = normal_quantile(1 - self.level) / normal_quantile(1 - seen.level)
             by = float(wide * looks * sqrt(seen.n / rows))
             return by * (seen.mean - seen.low), by * (seen.high - seen.mean)
         wins, losses = (k * rows / seen.n for k in (seen.wins, seen.losses))

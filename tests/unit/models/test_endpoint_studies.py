@@ -65,22 +65,22 @@ def told(verdict):
             [(a.name, a.state, a.score, a.delta) for a in verdict.arms])  # fmt: skip
 
 
-def test_d3_a_thinking_endpoint_ends_in_the_verdict_of_its_plain_twin(study):
+@pytest.mark.parametrize("tags", [pytest.param(False, marks=pytest.mark.long), True])
+def test_d3_a_thinking_endpoint_ends_in_the_verdict_of_its_plain_twin(tags, study):
     twin = study(plain, "plain")[2]().verdict
     assert next(a for a in twin.arms if a.name == "zero_shot").score.mean > 0.6
-    for tags in (False, True):
-        said = []
-        _, _, go = study(thinks(80, tags), f"thinks-{tags}", said)
-        done = go()
-        assert told(done.verdict) == told(twin)
-        notes = [d for event, d in said if event == "say" and "reasons before" in str(d)]
-        assert len(notes) == 1
-        answers = [a for r in done.results.runs if r.fingerprint for a in r.answers]
-        assert {a.finish for a in answers} == {"stop"}
-        assert min(a.tokens_thought for a in answers) > 0
-        screen = ladder_screen(done.results, 100).plain
-        assert "reasons before it answers" in " ".join(screen.split())
-        assert "reasons before it answers" in page(done.results)
+    said = []
+    _, _, go = study(thinks(80, tags), f"thinks-{tags}", said)
+    done = go()
+    assert told(done.verdict) == told(twin)
+    notes = [d for event, d in said if event == "say" and "reasons before" in str(d)]
+    assert len(notes) == 1
+    answers = [a for r in done.results.runs if r.fingerprint for a in r.answers]
+    assert {a.finish for a in answers} == {"stop"}
+    assert min(a.tokens_thought for a in answers) > 0
+    screen = ladder_screen(done.results, 100).plain
+    assert "reasons before it answers" in " ".join(screen.split())
+    assert "reasons before it answers" in page(done.results)
 
 
 def test_d5_latency_is_that_of_the_request_and_says_how_many_were_under_way(study):

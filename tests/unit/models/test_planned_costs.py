@@ -87,8 +87,8 @@ ARMS = {
 }
 
 
-FULL = [pytest.param(arms, id=name, marks=pytest.mark.full if name in ("search", "draft") else ())
-        for name, arms in ARMS.items()]  # fmt: skip
+TIERS = {"search": pytest.mark.full, "draft": pytest.mark.full, "prompts": pytest.mark.long}
+FULL = [pytest.param(arms, id=name, marks=TIERS.get(name, ())) for name, arms in ARMS.items()]
 
 
 @pytest.mark.parametrize("arms", FULL)

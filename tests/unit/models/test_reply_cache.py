@@ -143,6 +143,7 @@ def engine():
     return open_model("smollm2-135m", folder=Path())
 
 
+@pytest.mark.full
 def test_the_engine_gives_the_same_replies_and_scores_with_a_cache(engine, monkeypatch):
     model = engine.cached(ReplyCache())
     prompts = [asked_of(f"Say {word}.") for word in ("red", "green", "blue")]

@@ -35,7 +35,9 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(CHANGES))
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.long if n == "house_voice" else ()) for n in CHANGES]
+)
 def test_a_task_of_open_answers_is_scored_and_not_blocked(name, tmp_path):
     verdict, arms = study(name, tmp_path, CHANGES[name])
     assert verdict.status != "blocked"

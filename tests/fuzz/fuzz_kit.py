@@ -200,7 +200,10 @@ def _no_key(folder: Path, ended: Ended) -> None:
 
 def indices(count: int) -> pytest.MarkDecorator:
     """Return the decorator that runs a test once for each of so many inputs."""
-    return pytest.mark.parametrize("index", range(count))
+    later = [pytest.mark.long]  # every third one: the project's check has half an hour
+    return pytest.mark.parametrize(
+        "index", [pytest.param(n, marks=later if n % 3 == 2 else ()) for n in range(count)]
+    )
 
 
 def real(index: int) -> bool:

@@ -120,7 +120,7 @@ def test_a_planted_change_is_found(changes, wanted, runs):
     assert share_of(wanted, runs // 5, 1, labelled, **changes) > 0.8
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_a_drift_that_costs_nothing_is_kept_once_labels_show_it():
     """Without fresh labels the same drift asks for new rows."""
     assert share_of({"keep"}, 10, 2, labelled=0, strange=0.4) < 0.3

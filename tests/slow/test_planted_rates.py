@@ -48,14 +48,14 @@ def test_no_cause_is_invented_on_controls(controls):
     assert told["causes"]["hard"]["right"]["share"] == 1.0
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_without_placebos_a_mere_change_of_prompt_is_taken_for_a_cause(controls):
     """Else placebos would not earn their cost."""
     whole, bare = (controls(rule)["false"] for rule in ("as it is", "without placebos"))
     assert whole["high"] < bare["low"]
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_without_gain_more_remedies_act_on_controls(controls):
     whole, loose = (controls(rule) for rule in ("as it is", "without gain"))
     assert loose["any acts"]["k"] > whole["any acts"]["k"]

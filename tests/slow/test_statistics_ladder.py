@@ -97,7 +97,7 @@ def test_p19_bounds_at_twice_the_level_break_too_often():
     assert cell["broken"] * 3000 > 0.05 * 3000 + 3 * np.sqrt(0.05 * 0.95 * 3000)
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_p19_leaving_out_every_beaten_rival_breaks_too_often():
     """Those not beaten by then are the lucky ones; so only rivals beaten by far are left out."""
     rng, truth = np.random.default_rng(29), np.broadcast_to(plus(5, 0.049), (2000, 5))

@@ -52,7 +52,12 @@ def verdict(rng, truth, policy, prices=()):
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("truth", "margin"),
-    [((0.8, 0.8), 0.001), ((0.8,) * 3, 0.001), ((0.7, 0.7, 0.751), 0.05), ((0.7, 0.76), 0.05)],
+    [
+        ((0.8, 0.8), 0.001),
+        pytest.param((0.8,) * 3, 0.001, marks=pytest.mark.long),
+        pytest.param((0.7, 0.7, 0.751), 0.05, marks=pytest.mark.long),
+        ((0.7, 0.76), 0.05),
+    ],
 )
 def test_p19_of_460_studies_no_more_are_false_than_1_in_20_allows(truth, margin):
     rng = np.random.default_rng(25)
@@ -78,7 +83,7 @@ def test_p19_two_arms_of_one_error_rate_differ_in_at_most_37_of_460():
     assert apart <= ALLOWED
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_p19_with_prices_an_arm_that_is_dearer_by_what_it_gains_is_rarely_named():
     """5 points more at 5 cents a request more, a right answer worth $1: the net value is equal.
 

@@ -144,7 +144,7 @@ class Assurance:
         spread = max(spread, 1e-9)  # bounds may have no width
         under = normal_cdf((self.below - up - mean) / spread)
         over = normal_cdf((mean - max(self.least, self.above + down)) / spread)
-        return float(min(1.0, under + over))
+        return min(1.0, float(under + over))
 
     def _halves(self, rows: int, wide: float) -> tuple[float, float]:
         """Return how far the bounds lie below and above the mean on `rows` similar rows.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuneworthy.core.causes import Wrong, share_of, speaks_against
-from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.plan import NO_ROOM, Plan
 from tuneworthy.core.repairs import repairs
 from tuneworthy.core.run import Spec
@@ -30,7 +30,8 @@ def advised_against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
 def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
     """Return the evidence with the minutes and dollars needed for each arm that was cut for time.
 
-    An arm without an estimate (0 minutes, nothing sent) keeps None.
+    An arm without an estimate (0 minutes, nothing sent) keeps None. One that learnt from a part of
+    the rows gets the minutes of the plan without cuts.
     """
     planned = {
         plan_arm.spec.name: plan_arm for plan_arm in plan.arms if plan_arm.minutes or plan_arm.sent
@@ -43,7 +44,15 @@ def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
             }
         )
         if (plan_arm := planned.get(arm.name)) and not arm.score and arm.because.startswith(NO_ROOM)
-        else arm
+        else _in_part(arm, evidence, plan)
         for arm in evidence.arms
     )
     return evidence.model_copy(update={"arms": arms})
+
+
+def _in_part(arm: ArmResult, evidence: Evidence, plan: Plan) -> ArmResult:
+    rows = arm.options.get("rows")
+    cut = isinstance(rows, int) and rows < (evidence.train or 0) and "(" not in arm.name
+    if not cut or not arm.score or plan.whole is None:
+        return arm
+    return arm.model_copy(update={"whole_minutes": plan.whole})

@@ -65,7 +65,9 @@ def cuts(
 
     No arm is dropped for another: all get fewer examples, folds and rows. The order: diagnosis on
     60 failed and 60 passed cases, where planted causes are still named well; the second
-    seed; large k; diagnosis on 20; fewer training rows; fewer folds for every arm; no diagnosis.
+    seed; large k; diagnosis on 20; fewer folds for every arm; fewer training rows; no diagnosis.
+    Folds go before rows: fewer of them widen the bounds, and an arm trained on a part of the rows
+    is another arm than the one that would be built.
     `arms` are those that can be measured here; `rows` is the number of training rows.
     """
     path = _CutState(start, {}, readable)
@@ -78,13 +80,14 @@ def cuts(
         text = f"at most {SHOWN} examples in prompts whose examples differ by input"
         yield path.cut("examples", text, most_k=SHOWN)
     yield from path.read(LEAST_READ)
+    folds = path.now.folds
+    for fewer in range(folds - 1, FEWEST - 1, -1):
+        text = f"every arm is scored on {fewer} of {folds} folds"
+        yield path.cut("parts", text, parts=fewer, folds=fewer)
     learnt = max((rows_of(spec, rows) for spec in training), default=0)
     while learnt > LEAST_LEARNT:
         learnt = max(LEAST_LEARNT, round(0.08 * learnt) * 10)
         yield path.cut("rows", f"training on {learnt} of {rows} rows", rows=learnt)
-    folds = path.now.folds
-    for fewer in range(folds - 1, 1, -1):
-        yield path.cut("parts", f"every arm is scored on {fewer} of {folds} folds", parts=fewer)
     yield from path.read(0)
 
 

@@ -56,8 +56,10 @@ def next_step(
     offers = [] if before else _offers(evidence, policy, board, ruling, open_now)
     short = target_met is False
     if not _done(ruling, short) and (more := measure_offer(evidence, policy, ruling.arm, short)):
-        # More rows can't settle how an arm that was not trained would have scored.
-        others = [] if ruling.untrained else [offer for offer in offers if offer.settles]
+        # More rows can't settle how an arm would score that was not trained, or on few rows only.
+        pair = (open_now.arm, open_now.versus) if open_now else ()
+        in_part = any(arm.whole_minutes is not None for arm in pair)
+        others = [] if ruling.untrained or in_part else [offer for offer in offers if offer.settles]
         return _cheapest([more, *others])
     larger = _bigger_wanted(evidence, policy, ruling, short)
     if larger and (short or ruling.status == "firm"):  # few rows never show it to fall short

@@ -5,6 +5,7 @@ Pure arithmetic on a board. It knows tools, simplicity, costs and bounds, and no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -118,8 +119,9 @@ def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
 def untrained(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
     """Return the training arms that had no room in the minutes and may change what is named.
 
-    If no arm was trained, all of them; else those that repair causes no trained arm covers, in
-    enough failures to gain the margin (any cause, if there was no diagnosis).
+    Those trained on a part of the rows for want of minutes, which may do better on all of them. Of
+    those not trained: if no arm was trained, all of them; else those that repair causes no trained
+    arm covers, in enough failures to gain the margin (any cause, if there was no diagnosis).
     """
     diagnosis, trainable = evidence.diagnosis, [arm for arm in evidence.arms if arm.tool in TRAINED]
     wrong = diagnosis.wrong if diagnosis else ()
@@ -130,6 +132,18 @@ def untrained(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
         if not speaks_against(wrong, arm.repairs)
     ]
     measured = [arm for arm in trainable if arm.score]
+    in_part = [
+        arm for arm in measured
+        if arm.whole_minutes is not None and not speaks_against(wrong, arm.repairs)
+    ]  # fmt: skip
+    return (*in_part, *_untried(evidence, margin, left, measured))
+
+
+def _untried(
+    evidence: Evidence, margin: float, left: Sequence[ArmResult], measured: Sequence[ArmResult]
+) -> tuple[ArmResult, ...]:
+    diagnosis = evidence.diagnosis
+    wrong = diagnosis.wrong if diagnosis else ()
     if not measured:
         return tuple(left)
     known = {cause for arm in measured for cause in arm.repairs} - {"reading"}

@@ -157,7 +157,8 @@ def _in_part(scene: SentenceContext) -> str:
     named_arm, rows = scene.ruling.arm, scene.evidence.train or 0
     both = [named_arm, rival(scene.board, named_arm)] if named_arm else [*scene.board.order]
     learnt_in_part = [
-        f"{ticked(arm)} learnt from {most:,} of {rows:,} rows, for want of minutes or as asked."
+        f"{ticked(arm)} learnt from {most:,} of {rows:,} rows,"
+        f" {'as asked' if arm.whole_minutes is None else 'for want of minutes'}."
         for arm in both
         if arm and isinstance(most := arm.options.get("rows"), int) and most < rows
     ]
@@ -270,6 +271,8 @@ def _untrained(ruling: LadderDecision) -> str:
     if ruling.untrained is None:
         return ""
     arm = ticked(ruling.untrained)
+    if ruling.untrained.whole_minutes is not None:
+        return f"What {arm} would score if it learnt from all rows is not known."
     return f"Whether {arm} would be better is not known: the minutes had no room to measure it."
 
 

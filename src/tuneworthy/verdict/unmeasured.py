@@ -48,9 +48,25 @@ def measure_offer(
         if (arm.tool not in tools or arm in taught) and not speaks_against(wrong, arm.repairs)
     ]
     if not left:
-        return None
+        return _whole_offer(evidence, policy, taught)
     names = ", ".join(ticked(arm) for arm in left)
     return _offer(policy, left, f"the minutes had no room to measure {names}")
+
+
+def _whole_offer(
+    evidence: Evidence, policy: Policy, taught: Sequence[ArmResult]
+) -> StepOption | None:
+    """Return the offer of the minutes in which an arm learns from all rows, None without one."""
+    arm = next((arm for arm in taught if arm.whole_minutes is not None), None)
+    if arm is None or arm.whole_minutes is None:
+        return None
+    minutes = ceil(arm.whole_minutes)
+    why = (
+        f"{ticked(arm)} learnt from {arm.options['rows']:,} of {evidence.train:,} rows for want of"
+        f" minutes: `budget: {{minutes: {minutes}}}` leaves nothing out"
+    )
+    step = Next(do="raise budget.minutes", minutes=minutes, why=why)
+    return StepOption(in_labels(minutes, None, policy.label_each), step)
 
 
 def unmeasured_clause(evidence: Evidence, policy: Policy, now: ArmResult | None) -> str:

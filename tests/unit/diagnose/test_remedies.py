@@ -139,3 +139,21 @@ def test_an_arm_left_out_for_minutes_says_what_it_would_take():
         "a": (11.2, 0.0), "b": (None, None), "c": (None, None), "d": (4.0, 2.0),
         "e": (None, None), "f": (None, None),
     }  # fmt: skip
+
+
+def test_an_arm_trained_on_a_part_of_the_rows_gets_the_minutes_of_the_whole_plan():
+    def told(whole, **more):
+        visible = DetectableDifference(n=1, d=0.1, factor=1.0, prompts=None, fitted=None)
+        plan = Plan(task="t", rows="r", k=2, scored=9, train=320, dev=0, arms=(), visible=visible,
+                    whole=whole)  # fmt: skip
+        arm = result("lora", score=Interval(mean=0.5, low=0.4, high=0.6)).model_copy(update=more)
+        found = Evidence(task="t", hash="e" * 64, n=9, looks=1, alpha=0.05, arms=(arm,), pairs=(),
+                         train=320)  # fmt: skip
+        return with_minutes(found, plan).arms[0].whole_minutes
+
+    part = {"options": {"rows": 100}}
+    assert told(41.3, **part) == 41.3
+    assert told(None, **part) is None
+    assert told(41.3, options={"rows": None}) is None
+    assert told(41.3, **part, name="lora(rows=100)") is None, "as asked"
+    assert told(41.3, **part, score=None) is None

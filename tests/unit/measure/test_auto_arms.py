@@ -109,15 +109,15 @@ def test_all_arms_get_fewer_folds_and_rows_before_training_has_no_room():
         plan = make_plan(folded(job, speed), specs(job), "rows", "study")
         zero, nearest, lora = plan.arms
         rows = lora.spec.options["rows"] or 320
-        seen.append((nearest.spec.options["k"], rows, len(zero.folds)))
+        seen.append((nearest.spec.options["k"], len(zero.folds), rows))
         folds.append(len(lora.folds))
         assert lora.look_after == 1
-        said = {"training arms on": len(lora.folds) < 5, "training on": rows < 320,
+        said = {"training arms on": len(lora.folds) < len(zero.folds), "training on": rows < 320,
                 "every arm": len(zero.folds) < 5}  # fmt: skip
         for text, told in said.items():
             assert any(cut.startswith(text) for cut in plan.cuts) == told
-    assert seen[0] == (8, 320, 5)
-    assert seen[-1] == (4, 100, 2)
+    assert seen[0] == (8, 5, 320)
+    assert seen[-1] == (4, 2, 100)
     assert (folds[0], folds[-1]) == (5, 2)
     assert set(folds) == {2, 5}, "all folds, or no look between two of them"
     assert seen == sorted(seen, reverse=True), "in this order, and none comes back"

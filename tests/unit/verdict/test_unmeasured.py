@@ -210,6 +210,40 @@ def test_no_verdict_is_firm_while_training_that_may_win_was_left_out():
         assert decide(kept, (), PLAIN).status == "firm"
 
 
+def in_part(found, whole=41.3):
+    """Return the study with its tuned arm trained on 100 of 320 rows, for want of minutes."""
+    part = {"whole_minutes": whole, "options": {"rows": 100}, "repairs": LORA}
+    arms = [a.model_copy(update=part) if a.tool == "tune" else a for a in found.arms]
+    return found.model_copy(update={"arms": tuple(arms), "train": 320})
+
+
+def test_an_arm_trained_on_a_part_of_the_rows_lets_no_simpler_one_be_firm():
+    found = scenes.ladder_up_to("prompt")
+    assert decide(found, (), PLAIN).status == "firm"
+    open_now = decide(in_part(found), (), PLAIN)
+    assert (open_now.use, open_now.status) == ("prompt", "provisional")
+    tuned = next(arm.name for arm in found.arms if arm.tool == "tune")
+    assert (
+        f"What `{tuned}` would score if it learnt from all rows is not known." in open_now.because
+    )
+    assert (open_now.next.do, open_now.next.minutes) == ("raise budget.minutes", 42)
+    assert open_now.next.why == (
+        f"`{tuned}` learnt from 100 of 320 rows for want of minutes:"
+        " `budget: {minutes: 42}` leaves nothing out"
+    )
+    against = in_part(found).model_copy(update={"diagnosis": diagnosis(READING)})
+    assert decide(against, (), PLAIN).status == "firm", "what was wrong speaks against training"
+    assert decide(in_part(scenes.ladder_up_to("tune")), (), PLAIN).status == "firm"
+
+
+def test_rows_are_not_asked_for_while_the_open_arm_learnt_from_a_part():
+    found = study({"hard": 1.0})
+    assert step(found).do == "label"
+    assert step(in_part(found)).do == "raise budget.minutes"
+    asked = in_part(found, None)
+    assert step(asked).do == "label", "the user wrote how many rows it learns from"
+
+
 def test_a_verdict_stays_firm_where_training_could_gain_less_than_the_margin():
     reader = left_out("rag_lora", "tune", READER, 11.2)
     high = scenes.ladder_up_to("prompt", gain=0.395)

@@ -48,7 +48,7 @@ from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.measure import planning, timing
 from tuneworthy.measure.request_costs import remote_models
 from tuneworthy.measure.units import Runner
-from tuneworthy.models import first_use, general_path, is_local, open_model
+from tuneworthy.models import first_use, general_path, is_local, is_paid, open_model
 from tuneworthy.models._roles import (
     UNTRAINED,
     Models,
@@ -301,7 +301,7 @@ class Session:
         """Raise TaskError for a remote model without a cost cap, before anything is sent."""
         if self.purse is None or self.purse.cap_usd is not None or self.options.pay:
             return
-        paid = sorted({spec for spec in self.models.specs if not is_local(spec)})
+        paid = sorted({spec for spec in self.models.specs if is_paid(spec)})
         if paid:
             raise TaskError(
                 "a paid model has no cap on what it may cost",

@@ -43,7 +43,7 @@ from tuneworthy.measure.placebos import probes
 from tuneworthy.measure.stage_runner import StageRunner, fit_extras
 from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.measure.units import Runner
-from tuneworthy.models import is_local
+from tuneworthy.models import is_paid
 from tuneworthy.models.local.serving import serve_command
 from tuneworthy.questions import ask_all
 from tuneworthy.results_folder import find_results, folder_of, make_results_folder, read_results
@@ -271,7 +271,7 @@ def _probe(
     """Run the placebos and pilots that the diagnosis needs; add their runs to `runs`."""
     if planned.read == 0:
         return
-    paid = not is_local(session.task.model)
+    paid = is_paid(session.task.model)
     dear = [arm for arm in planned.across if arm.spec.role == "candidate"]  # on failed cases only
     for probe in probes(runner, [*planned.arms, *dear], runs, paid, planned.read):
         tell("arm", probe.planned)

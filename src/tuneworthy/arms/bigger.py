@@ -12,7 +12,7 @@ from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
-from tuneworthy.models import is_local
+from tuneworthy.models import is_paid
 
 TOOL, ROLE, SIMPLICITY = "bigger", "candidate", 10
 NEEDS = frozenset({"bigger"})
@@ -40,7 +40,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     def ask(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
         return prompting_arm(setup, recipe, model=model).answer(queries)
 
-    most = _choice.PROMPTS if is_local(model.spec) else _choice.PAID
+    most = _choice.PROMPTS if not is_paid(model.spec) else _choice.PAID
     recipe, notes = _choice.choose_prompt(setup, ask, most=most)
     fitted = prompting_arm(setup, recipe, model=model)
     return replace(fitted, notes=notes, pack=prompt_pack(setup, recipe, role="bigger"))

@@ -78,7 +78,7 @@ def _points(answer: str) -> str:
 
 
 def _model(answer: str) -> str:
-    known = ("hf:", "openai:", "scripted:")
+    known = ("hf:", "vllm:", "openai:", "scripted:")
     if answer in ("none", "smollm2-135m") or answer.startswith(known):
         return ""
     return "write none, smollm2-135m, hf:ORG/NAME or openai:NAME"

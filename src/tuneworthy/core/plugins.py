@@ -21,6 +21,7 @@ REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "arms": ("TOOL", "ROLE", "SIMPLICITY", "NEEDS", "Options", "fit"),
     "metrics": ("score",),
     "models": (),
+    "servers": ("PROGRAM", "HEALTH", "command", "environment"),
     "suite": ("make",),
     "planted": ("KINDS", "STYLE", "answer"),
     "questions": ("QUESTION", "PRIOR", "ask"),

@@ -17,7 +17,7 @@ from tuneworthy.extras import robustness as shaking
 from tuneworthy.extras import tuned_model as tuned
 from tuneworthy.extras.training_size_curve import LEARNERS, curve_minutes
 from tuneworthy.measure.planning import PlanInputs, diagnosis_minutes
-from tuneworthy.models import is_local
+from tuneworthy.models import is_paid
 
 HARM, KNOWN, CURVE, SHAKES = "harm and changes", "known facts", "learning curves", "temperatures"
 KINDS = (HARM, KNOWN, CURVE, SHAKES)
@@ -52,7 +52,7 @@ def _wanted(facts: PlanInputs, arms: Sequence[PlannedArm]) -> Iterator[OptionalM
     trained = [arm for arm in arms if trains(arm.spec)]
     if trained:
         yield _extra(facts, HARM, lambda: tuned.estimate(facts.sizes))
-    paid = not is_local(facts.task.model)
+    paid = is_paid(facts.task.model)
     facts_asked = facts.task.data.docs or not facts.available.get("gold_passage", "unknown")
     if facts.speed is not None and facts.task.output.type != "label" and facts_asked:
         yield _extra(facts, KNOWN, lambda: knowing.cost(facts.task, facts.sizes, paid))

@@ -24,7 +24,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.measure.longer_answers import FIRST
 from tuneworthy.measure.longer_answers import MOST as MORE
-from tuneworthy.models import is_local
+from tuneworthy.models import is_launched, is_local
 from tuneworthy.models.remote import prices as _prices
 from tuneworthy.models.remote.endpoint import OPENAI
 from tuneworthy.prompting.judging import comparison
@@ -164,6 +164,8 @@ def _specs_by_role(task: Task) -> Iterator[tuple[str, str | None]]:
 
 
 def _rate(task: Task, spec: str) -> Rate:
+    if is_launched(spec):
+        return Rate(spec.partition(":")[2], dict(_prices.FREE))
     name, _, url = spec.removeprefix("openai:").partition("@")
     listed = _prices.listed(name, url or os.environ.get("OPENAI_BASE_URL") or OPENAI)
     price: Any = task.economics.prices.get(name, listed.rates if listed else None)

@@ -25,7 +25,7 @@ from tuneworthy.measure.placebos import Probe, probes
 from tuneworthy.measure.stage_rule import StageRule, always_runs, follow_up_order, mean
 from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.measure.units import Runner, measure
-from tuneworthy.models import is_local
+from tuneworthy.models import is_paid
 
 OVERRUN = 0.5  # share of the minutes by which the first training arm may exceed them
 SPARE = 0.1  # share of the minutes by which placebos of training arms may exceed them
@@ -223,7 +223,7 @@ class StageRunner:
             arms = [arm for arm in arms if self.rule.contends(arm.spec)]
         else:
             arms = [arm for arm in arms if not trains(arm.spec) and not arm.follow_up]
-        paid = not is_local(self.runner.task.model)
+        paid = is_paid(self.runner.task.model)
         result = probes(self.runner, arms, self.runs, paid, self.plan.read)
         minutes = {arm.spec.name: arm.minutes for arm in self.plan.across}
         cost = self._cost(sum(minutes.get(probe.planned.spec.name, 0.0) for probe in result))

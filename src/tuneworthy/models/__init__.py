@@ -13,14 +13,14 @@ from typing import Any
 from tuneworthy.core.collector import gc_paused
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.model import Model
-from tuneworthy.core.plugins import load
+from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.record import digest
 from tuneworthy.cpu_engine import compiled_before, enabled
 from tuneworthy.models.local.device import ANYWHERE, Placement
 from tuneworthy.models.local.weights import sha256
 from tuneworthy.models.remote.request import RequestOptions
 
-_SPECS = "smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME[@URL] or scripted:NAME"
+_SPECS = "smollm2-135m, hf:ORG/NAME, hf:./folder, vllm:ORG/NAME, openai:NAME[@URL] or scripted:NAME"
 _PATHS = (".", "/", "~")
 _FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
 _open: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
@@ -48,6 +48,10 @@ def open_model(
         return load("models", "openai_compatible").open_remote(  # type: ignore[no-any-return]
             rest, purse, prices or {}, requests
         )
+    if kind in catalogue("servers") and rest:
+        return load("models", "launched").open_launched(  # type: ignore[no-any-return]
+            kind, rest, folder, purse, requests
+        )
     if kind == "scripted" and rest:
         return load("models", "scripted").open_scripted(rest, folder)  # type: ignore[no-any-return]
     raise TaskError("no model has this name", got=spec, fix=f"write {_SPECS}")
@@ -65,8 +69,18 @@ def weights_folder(spec: str, folder: Path) -> Path | None:
 
 
 def is_local(spec: str) -> bool:
-    """Return whether a spec names a model that runs on this machine and costs no request."""
-    return not spec.startswith("openai:")
+    """Return whether a spec names a model that runs in this process, so not behind a server."""
+    return not spec.startswith("openai:") and not is_launched(spec)
+
+
+def is_launched(spec: str) -> bool:
+    """Return whether a spec names a model behind a server that tuneworthy starts."""
+    return spec.partition(":")[0] in catalogue("servers")
+
+
+def is_paid(spec: str) -> bool:
+    """Return whether each request to a model may cost money."""
+    return spec.startswith("openai:")
 
 
 def content_of(spec: str, folder: Path) -> str:
@@ -78,9 +92,9 @@ def content_of(spec: str, folder: Path) -> str:
     kind, _, rest = spec.partition(":")
     if kind == "scripted" and rest.endswith(".jsonl"):
         paths = [folder / rest]
-    elif kind == "hf" and rest.startswith(_PATHS):
+    elif (kind == "hf" or is_launched(spec)) and rest.startswith(_PATHS):
         place = _place(rest, folder)
-        paths = sorted(path for kept in _FILES for path in place.glob(kept))
+        paths = [place] if place.is_file() else sorted(p for k in _FILES for p in place.glob(k))
     else:
         return ""
     return digest({path.name: sha256(path) for path in paths if path.is_file()})
@@ -97,7 +111,7 @@ def open_batcher(model: Model | None) -> Any:
 
 def first_use(spec: str) -> str:
     """Return the notice to show before this machine opens its first model, or ""."""
-    if spec.startswith(("openai:", "scripted:")) or compiled_before():
+    if not is_local(spec) or spec.startswith("scripted:") or compiled_before():
         return ""
     return "compiling loops for this processor: up to half a minute, once"
 

@@ -62,6 +62,8 @@ class Remote:
         self.policy, self.how = policy or RetryPolicy(), how or RequestOptions()
         self.spec = f"openai:{name}@{where.url}"
         self.fingerprint = {"engine": ENGINE, "endpoint": where.url, "model": name}
+        if where.started:
+            self.fingerprint = {"engine": where.started, "model": name}
         if self.how.fields:
             self.fingerprint["options"] = canonical(dict(self.how.fields))
         self.context: int | None = None

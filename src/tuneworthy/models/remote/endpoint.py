@@ -21,12 +21,17 @@ _EMBEDS = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An address and the key that belongs to it (None: no key is sent). The key is never shown."""
+    """An address and the key that belongs to it (None: no key is sent). The key is never shown.
+
+    `started` names the command of a server that we started: its address changes with each start, so
+    stored answers are found by this name.
+    """
 
     url: str
     origin: str
     key: str | None = field(repr=False)
     loopback: bool
+    started: str = ""
 
 
 def endpoint(url: str | None) -> Endpoint:

@@ -17,6 +17,7 @@ from tuneworthy.core.model import Reply
 from tuneworthy.core.record import canonical
 
 Price = Mapping[str, Any]
+FREE: Price = {"in": 0.0, "out": 0.0}  # a server of the user's own
 _NOT_RATES = {"read", "source", "retires", "dated"}
 
 

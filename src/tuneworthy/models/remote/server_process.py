@@ -1,0 +1,178 @@
+"""Start an inference server for a model, wait until it answers, and end it in every exit path."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from tuneworthy.core.errors import ModelError, NotInstalled, TaskError
+from tuneworthy.core.plugins import load
+from tuneworthy.core.served import ServerModel
+from tuneworthy.models.remote import server_guard
+
+SECONDS = 1800.0  # the most that a server may take to load; TUNEWORTHY_SERVER_SECONDS changes it
+TOLD = 30.0  # seconds between two lines that say that it still loads
+_LAST = 12  # lines of the server's log in an error
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server on 127.0.0.1: its address, its key and its log file."""
+
+    kind: str
+    url: str
+    key: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def ended(self) -> str:
+        """Return the last lines of the server's log if it has ended, else ""."""
+        return "" if self.process.poll() is None else self.last_lines()
+
+    def last_lines(self) -> str:
+        """Return the last lines that the server wrote, without its key."""
+        text = self.log.read_text("utf-8", "replace").replace(self.key, "[the key]")
+        return "\n".join([line for line in text.splitlines() if line.strip()][-_LAST:])
+
+    def stop(self) -> None:
+        """End the server and all that it started; its log goes too. Can be called again."""
+        if self.process.stdin and not self.process.stdin.closed:
+            self.process.stdin.close()  # the guard then ends the server
+        try:
+            self.process.wait(server_guard.GRACE + 5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.log.unlink(missing_ok=True)
+
+
+def variable(kind: str) -> str:
+    """Return the environment variable with a server's command or address."""
+    return f"TUNEWORTHY_{kind.upper()}"
+
+
+def address_of(kind: str) -> str:
+    """Return the address of a running server that the user names, "" if one is to be started."""
+    named = os.environ.get(variable(kind), "")
+    return named if named.startswith(("http://", "https://")) else ""
+
+
+def start(kind: str, model: ServerModel, say: Callable[[str], None]) -> RunningServer:
+    """Start a server for a model and return it once it can be asked.
+
+    Raises NotInstalled without its program, ModelError if it ends or serves another model, both
+    with the last lines of its log.
+    """
+    plugin = load("servers", kind)
+    program = _program(kind, plugin)
+    port, key = _free_port(), secrets.token_urlsafe(32)
+    command = plugin.command(program, model, port)
+    handle, name = tempfile.mkstemp(prefix=f"tuneworthy-{kind}-", suffix=".log")
+    say(f"starting {kind} for {model.name}: its log is {name}")
+    with os.fdopen(handle, "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-I", str(Path(server_guard.__file__)), *command],
+            stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+            env={**os.environ, **plugin.environment(key)},
+        )  # fmt: skip
+    server = RunningServer(kind, f"http://127.0.0.1:{port}/v1", key, Path(name), process)
+    try:
+        _wait(server, plugin.HEALTH, say)
+        _check_names(server, model)
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def _program(kind: str, plugin: ModuleType) -> list[str]:
+    words = shlex.split(os.environ.get(variable(kind), "")) or list(plugin.PROGRAM)
+    if shutil.which(words[0]) is None:
+        raise NotInstalled(
+            f"the program that starts {kind} is not here",
+            got=words[0],
+            fix=f"install it, or set {variable(kind)} to its command or to a server's address",
+        )
+    return words
+
+
+def _free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return int(opened.getsockname()[1])
+
+
+def _limit() -> float:
+    text = os.environ.get("TUNEWORTHY_SERVER_SECONDS", "")
+    try:
+        return float(text) if text else SECONDS
+    except ValueError:
+        raise TaskError(
+            "this is no number of seconds", where="TUNEWORTHY_SERVER_SECONDS", got=text,
+            fix="write a number, or unset it",
+        ) from None  # fmt: skip
+
+
+def _wait(server: RunningServer, health: str, say: Callable[[str], None]) -> None:
+    begun, told, limit = time.monotonic(), 0.0, _limit()
+    while True:
+        if last := server.ended():
+            raise _failed(server, "ended before it could be asked", last)
+        try:
+            if _get(server, server.url.removesuffix("/v1") + health) is not None:
+                return
+        except (OSError, urllib.error.URLError):
+            pass
+        seconds = time.monotonic() - begun
+        if seconds > limit:
+            raise _failed(server, f"could not be asked after {limit:.0f} s", server.last_lines())
+        if seconds - told >= TOLD:
+            told = seconds
+            say(f"{server.kind} loads for {seconds:.0f} s: {server.last_lines()[-100:]}")
+        time.sleep(0.2)
+
+
+def _check_names(server: RunningServer, model: ServerModel) -> None:
+    """Raise ModelError unless the server says that it serves this model under this name."""
+    try:
+        told = json.loads(_get(server, f"{server.url}/models") or "null")
+        names = [str(one["id"]) for one in told["data"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _failed(server, "does not say which model it serves", str(error)) from error
+    if model.name not in names:
+        raise _failed(server, f"serves another model than {model.name}", ", ".join(names))
+
+
+def _get(server: RunningServer, url: str) -> bytes | None:
+    """Return the body of a page, None for any status but 200. Raises OSError."""
+    asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {server.key}"})
+    try:
+        with _DIRECT.open(asked, timeout=10) as page:
+            return bytes(page.read(1_000_000)) if page.status == 200 else None
+    except urllib.error.HTTPError:
+        return None
+
+
+def _failed(server: RunningServer, what: str, got: str) -> ModelError:
+    return ModelError(
+        f"{server.kind} {what}",
+        got=got.splitlines()[-1] if got else "it wrote nothing",
+        where=[line[:200] for line in got.splitlines()[-_LAST:-1]] or "",
+        fix=f"see these lines of its log; set {variable(server.kind)} to change its command",
+    )

@@ -1,0 +1,23 @@
+"""llama.cpp: `llama-server` for a GGUF file or a hub repository that has one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuneworthy.core.served import ServerModel
+
+PROGRAM = ("llama-server",)
+HEALTH = "/health"
+_SLOTS = 8  # requests at a time: they share each read of the weights
+
+
+def command(program: Sequence[str], model: ServerModel, port: int) -> list[str]:
+    """Return the command; the file's own chat template is used."""
+    source = ["-m", model.weights] if model.is_path else ["-hf", model.weights]
+    words = [*program, *source, "--host", "127.0.0.1", "--port", str(port)]
+    return [*words, "--alias", model.name, "--jinja", "--parallel", str(_SLOTS)]
+
+
+def environment(key: str) -> dict[str, str]:
+    """Return the key that requests must carry."""
+    return {"LLAMA_API_KEY": key}

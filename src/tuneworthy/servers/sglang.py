@@ -1,0 +1,28 @@
+"""SGLang: its server from an environment of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuneworthy.core.served import ServerModel
+
+PROGRAM = ("uvx", "--from", "sglang[all]==0.5.23", "python")
+HEALTH = "/health"
+# SGLang takes its key as an option only, and every user of a machine can read a command line.
+_START = (
+    "import os, runpy, sys; sys.argv += ['--api-key', os.environ['SGLANG_SERVER_KEY']];"
+    " runpy.run_module('sglang.launch_server', run_name='__main__')"
+)
+
+
+def command(program: Sequence[str], model: ServerModel, port: int) -> list[str]:
+    """Return the command: a Python that adds the key of its environment to SGLang's options."""
+    words = [*program, "-c", _START, "--model-path", model.weights, "--host", "127.0.0.1"]
+    words += ["--port", str(port), "--served-model-name", model.name]
+    words += ["--grammar-backend", "llguidance"]
+    return words + (["--revision", model.revision] if model.revision else [])
+
+
+def environment(key: str) -> dict[str, str]:
+    """Return the key that requests must carry."""
+    return {"SGLANG_SERVER_KEY": key}

@@ -1,0 +1,29 @@
+"""vLLM: `vllm serve` from an environment of its own, never in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from tuneworthy.core.served import ServerModel
+
+# Without a version pip would resolve beside our packages to a release of years ago.
+PROGRAM = ("uvx", "--from", "vllm==0.33.0", "vllm")
+HEALTH = "/health"
+_GRAMMAR = {"backend": "guidance", "disable_any_whitespace": True}
+
+
+def command(program: Sequence[str], model: ServerModel, port: int) -> list[str]:
+    """Return the command; sampling defaults of the model's own repository are not taken."""
+    words = [*program, "serve", model.weights, "--host", "127.0.0.1", "--port", str(port)]
+    words += ["--served-model-name", model.name, "--generation-config", "vllm"]
+    words += ["--structured-outputs-config", json.dumps(_GRAMMAR)]
+    return words + (["--revision", model.revision] if model.revision else [])
+
+
+def environment(key: str) -> dict[str, str]:
+    """Return the key, and the switch that makes answers independent of their batch.
+
+    vLLM has it for GPUs of compute capability 8.0 or more and leaves it aside elsewhere.
+    """
+    return {"VLLM_API_KEY": key, "VLLM_BATCH_INVARIANT": "1", "VLLM_NO_USAGE_STATS": "1"}

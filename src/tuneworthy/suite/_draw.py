@@ -30,7 +30,7 @@ def draw_distinct(n: int, draw: Callable[[int], dict[str, Any]]) -> list[dict[st
         for _ in range(PATIENCE):
             row = draw(number)
             own = shingles(row["input"])
-            if all(len(own & other) < TOO_NEAR * len(own | other) for other in seen):
+            if not any(_near(own, other) for other in seen):
                 break
         else:
             raise TaskError(
@@ -41,6 +41,15 @@ def draw_distinct(n: int, draw: Callable[[int], dict[str, Any]]) -> list[dict[st
         rows.append(row)
         seen.append(own)
     return rows
+
+
+def _near(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Return whether two sets of shingles are near-copies; sizes alone rule out most pairs."""
+    a, b = len(one), len(other)
+    if min(a, b) < TOO_NEAR * max(a, b):
+        return False
+    both = len(one & other)
+    return both >= TOO_NEAR * (a + b - both)
 
 
 def add_typo(rng: Random, text: str, spare: frozenset[str]) -> str:

@@ -24,7 +24,8 @@ class MeasuredArm(Record):
 
     `behind` is the score of the task's best arm minus this arm's on the same cases, in points
     from -1 to 1; None for the best arm itself. `seconds` is fitting and answering, all seeds
-    together. An arm without `score` was not measured, and `because` says why.
+    together. An arm without `score` was not measured, and `because` says why. `holds_facts`: what
+    it learnt stands in weights, so facts that change need another training; None if unknown.
     """
 
     name: str
@@ -36,6 +37,7 @@ class MeasuredArm(Record):
     usd_per_1k: float | None = None
     tokens_per_request: float | None = None
     because: str = ""
+    holds_facts: bool | None = None
 
 
 class MeasuredTask(Record):
@@ -44,7 +46,8 @@ class MeasuredTask(Record):
     `key` is unique in the atlas. `kind` is the type of task in plain words, `size` the rows to
     learn from and `n` the scored cases. `shown` are the rows that an adviser may see, none for a
     public set, whose rows are not shipped. `base` is the score of the plain instruction.
-    `rows_hash` identifies the rows, `environment` holds versions and machine.
+    `rows_hash` identifies the rows, `environment` holds versions and machine. `facts_change`: the
+    facts that the right answers hold change with time.
     """
 
     format: Literal[1] = 1
@@ -68,3 +71,4 @@ class MeasuredTask(Record):
     features: dict[str, float] = Field(default_factory=dict)
     environment: dict[str, str] = Field(default_factory=dict)
     measured: date
+    facts_change: bool = False

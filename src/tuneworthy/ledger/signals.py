@@ -50,6 +50,25 @@ def stoppable() -> Iterator[None]:
         _asked = None
 
 
+@contextmanager
+def stop_after(seconds: float) -> Iterator[None]:
+    """Request a stop with exit code 0 at the first safe point after these seconds."""
+    global _asked
+
+    def ask() -> None:
+        global _asked
+        _asked = 0 if _asked is None else _asked
+
+    timer = threading.Timer(seconds, ask)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        _asked = None if _asked == 0 else _asked
+
+
 def requested_exit_code() -> int | None:
     """Return the exit code of the requested stop (130 or 143), or None."""
     return _asked

@@ -173,7 +173,9 @@ def model_lines(models: Sequence[str]) -> list[str]:
     """Return which models the figures are of, and what that means for the reading floor."""
     if not models:
         return []
-    sized = [f"{name} ({SIZES_OF_MODELS[name]})" if name in SIZES_OF_MODELS else name for name in models]
+    sized = [
+        f"{name} ({SIZES_OF_MODELS[name]})" if name in SIZES_OF_MODELS else name for name in models
+    ]
     line = f"Measured with {', '.join(sized)}."
     return [f"{line} {FLOOR}" if MODEL in models else line]
 

@@ -155,7 +155,9 @@ def _bytes(path: Path) -> bytes:
     try:
         content = plain_file(path, MOST + 1)
     except OSError as error:
-        raise _unreadable(path, error.strerror or "", f"an entry has the file {path.name}") from None
+        raise _unreadable(
+            path, error.strerror or "", f"an entry has the file {path.name}"
+        ) from None
     if len(content) > MOST:
         raise _unreadable(path, "too large", f"at most {MOST:,} bytes")
     return content

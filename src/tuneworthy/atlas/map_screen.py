@@ -31,8 +31,9 @@ def map_screen(found: AtlasMap, width: int = 80, plain: bool = False) -> Text:
         lines += [Text(), Text("  Beside the grid", "bold")]
         for listed in found.beside:
             card = listed.head.card
+            stated = "; figures only, not scored again" if listed.head.figures_only else ""
             lines += _entry_lines(f"{card.size:,} rows", card, width, plain)
-            lines.append(_soft(f"    {listed.key}", plain))
+            lines.append(_soft(f"{' ' * 15}{listed.key}: {card.kind}{stated}", plain))
     lines += [Text(), *(_said(found, width, plain))]
     return finished(lines, plain)
 
@@ -50,6 +51,8 @@ def _cell_lines(each: MapCell, width: int, plain: bool) -> list[Text]:
     if each.card is None:
         return [Text(f"    {cell(rows, 11)}").append(f"{NOT_MEASURED} ({each.id})", "dim")]
     lines = _entry_lines(rows, each.card, width, plain)
+    if each.listed and each.listed.head.figures_only:
+        lines.append(_soft(f"{' ' * 15}figures only, not scored again", plain))
     if each.missing:
         absent = f"without {', '.join(each.missing)}"
         lines += [_soft(line, plain) for line in wrapped(absent, width, " " * 15)]
@@ -66,7 +69,10 @@ def _entry_lines(rows: str, card: MeasuredTask, width: int, plain: bool) -> list
     head = Text(f"    {cell(rows, 11)}").append(escape_line(what, plain), "bold")
     head.append(f"  {card.use}, {card.status}")
     below = [text for text in (left_text(card), card_line(card)) if text]
-    return [head, *(_soft(line, plain) for text in below for line in wrapped(text, width, " " * 15))]
+    return [
+        head,
+        *(_soft(line, plain) for text in below for line in wrapped(text, width, " " * 15)),
+    ]
 
 
 def _soft(text: str, plain: bool) -> Text:

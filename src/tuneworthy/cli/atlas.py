@@ -190,7 +190,9 @@ def written(
     kind: Annotated[
         str | None, typer.Option(help="The type of task in plain words (default: its name).")
     ] = None,
-    key: Annotated[str | None, typer.Option(help="The entry's key (default: name and hash).")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="The entry's key (default: name and hash).")
+    ] = None,
     facts_change: Annotated[
         bool, typer.Option("--facts-change", help="The facts of the right answers change.")
     ] = False,
@@ -221,4 +223,3 @@ def _holds(entry: Entry, scored: int) -> str:
         return "figures only: no row and no answer stands in it"
     held = f"{len(entry.cases):,} of your rows and {scored:,} answers"
     return f"it holds {held}: read it before you publish it"
-

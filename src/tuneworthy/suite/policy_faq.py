@@ -39,7 +39,9 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
     rng.shuffle(cells)
     books = [_versions(rng, office, rule, i) for i, (office, rule) in enumerate(cells)]
     if n > len(cells):
-        raise TaskError("there are no more rules to ask for", got=str(n), fix=f"{len(cells)} rows or fewer")
+        raise TaskError(
+            "there are no more rules to ask for", got=str(n), fix=f"{len(cells)} rows or fewer"
+        )
     rows = draw_distinct(n, lambda i: _row(rng, *cells[i], books[i]))
     docs = tuple({k: v for k, v in doc.items() if k != "value"} for book in books for doc in book)
     return GeneratedTask(

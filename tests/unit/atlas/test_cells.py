@@ -1,0 +1,131 @@
+"""Cells: fixed test rows, the arms that apply, a study that can be stopped, plans that fit."""
+
+import pytest
+from tests import atlas_kit
+
+from tuneworthy.atlas import cells
+from tuneworthy.atlas.atlas_data import read_atlas
+from tuneworthy.atlas.atlas_plan import CellCost, fit
+from tuneworthy.atlas.cells import Cell, all_cells, arms_of, find_cells, parts_of, sample_of
+from tuneworthy.atlas.run_cell import BRIEF, CellOptions, run_cell, write_cell
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.plugins import catalogue
+from tuneworthy.ledger.signals import StopRequested
+from tuneworthy.session import open_session
+
+QUICK = CellOptions(arms=("majority", "tfidf"))
+
+
+@pytest.fixture
+def few(monkeypatch):
+    atlas_kit.few_rows(monkeypatch)
+    yield
+    cells.rows_of.cache_clear()
+
+
+def test_there_is_a_cell_for_every_type_and_size():
+    assert len(all_cells()) == len(catalogue("suite")) * len(cells.SIZES)
+    assert len({cell.key("smollm2-135m") for cell in all_cells()}) == len(all_cells())
+    with pytest.raises(TaskError, match="did you mean clause_type-100"):
+        find_cells(["clause_typ-100"])
+
+
+def test_the_arms_are_those_that_apply():
+    arms = {name: arms_of(sample_of(Cell(name, 100))) for name in catalogue("suite")}
+    assert {name for name, own in arms.items() if "tfidf" in own} == {"clause_type"}
+    assert {name for name, own in arms.items() if "rag" in own} == {"policy_faq", "changing_facts"}
+    closed = {"clause_type", "support_tickets", "clinic_notes"}
+    assert {name for name, own in arms.items() if "constrained" in own} == closed
+    assert all({"majority", "zero_shot", "lora"} <= set(own) for own in arms.values())
+    assert not any("distil" in own for own in arms.values())
+    assert "distil" in arms_of(sample_of(Cell("clause_type", 100)), teacher=True)
+
+
+def test_the_sizes_of_a_type_share_their_test_rows(few):
+    small, large = (parts_of(Cell("clause_type", size)) for size in (20, 40))
+    assert small[1] == large[1]
+    assert small[0] == large[0][:20]
+    assert not {row["input"] for row in large[0]} & {row["input"] for row in large[1]}
+    with pytest.raises(TaskError, match="too few rows"):
+        parts_of(Cell("clause_type", 41))
+
+
+def test_a_cell_is_a_study_whose_entry_is_kept(few, tmp_path):
+    cell = Cell("clause_type", 20)
+    entry = run_cell(cell, tmp_path, QUICK)
+    card = entry.card
+    assert (card.kind, card.size, card.n) == ("Clause types", 20, 20)
+    assert [arm.name for arm in card.arms] == ["majority", "tfidf"]
+    assert len(card.shown) == 10
+    atlas = read_atlas(tmp_path)
+    assert atlas.entry(card.key) == entry
+    assert not atlas.measured(cell, "smollm2-135m")  # most arms are still missing
+    assert run_cell(cell, tmp_path, QUICK) == entry  # the study is finished: nothing runs again
+
+
+def test_a_stopped_cell_goes_on_where_it_stopped(few, tmp_path):
+    cell = Cell("clause_type", 20)
+
+    def stop(event, data):
+        if event == "step":
+            raise StopRequested(0)
+
+    def units():
+        with open_session(write_cell(cell, tmp_path, QUICK), BRIEF) as session:
+            return set(session.ledger.keys(session.study))
+
+    with pytest.raises(StopRequested):
+        run_cell(cell, tmp_path, QUICK, stop)
+    kept = units()
+    assert kept
+    assert read_atlas(tmp_path).entries == {}
+    run_cell(cell, tmp_path, QUICK)
+    assert kept < units()  # the same study went on; nothing stored was made anew
+    assert len(read_atlas(tmp_path).entries) == 1
+
+
+def test_a_written_cell_runs_every_arm_and_stays_as_it_is(few, tmp_path):
+    path = write_cell(Cell("changing_facts", 20), tmp_path)
+    before = path.stat().st_mtime_ns
+    assert write_cell(Cell("changing_facts", 20), tmp_path) == path
+    assert path.stat().st_mtime_ns == before
+    from tuneworthy.data.taskfile import read_task
+
+    task = read_task(path)
+    assert not task.budget.stages
+    assert task.seeds == 3
+    assert {"rag", "rag_lora", "lora"} <= set(task.arms)
+
+
+def costs(minutes):
+    return [
+        CellCost(Cell(name, size), value, value / 2, 4)
+        for name, row in minutes.items()
+        for size, value in zip((100, 250, 1000), row, strict=True)
+    ]
+
+
+def test_a_plan_that_fits_is_not_cut():
+    plan = fit(costs({"a": (1, 2, 4), "b": (1, 2, 8)}), goal=18)
+    assert (plan.cut, plan.seeds, plan.minutes) == ((), 3, 18)
+
+
+def test_sizes_are_cut_before_seeds_the_dearest_first():
+    made = costs({"a": (10, 20, 40), "b": (10, 20, 80)})
+    plan = fit(made, goal=100)
+    assert [cost.cell.id for cost in plan.cut] == ["b-1000"]
+    assert (plan.seeds, plan.minutes) == (3, 100)
+    tight = fit(made, goal=55)
+    assert [cost.cell.id for cost in tight.cut] == ["b-1000", "a-1000", "a-250"]
+    assert tight.seeds == 3
+    least = fit(made, goal=15)
+    assert {cost.cell.size for cost in least.kept} == {100}
+    assert least.seeds == 1
+    assert least.minutes == pytest.approx(20 - 10 * 2 / 3, abs=0.01)
+
+
+def test_measured_cells_cost_nothing_and_are_kept():
+    done = CellCost(Cell("a", 1000), 0.0, 0.0, 0, measured=True)
+    plan = fit([*costs({"b": (1, 2, 4)}), done], goal=3)
+    assert done in plan.kept
+    assert [cost.cell.id for cost in plan.cut] == ["b-1000"]

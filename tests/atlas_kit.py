@@ -4,7 +4,6 @@ from datetime import date
 from pathlib import Path
 
 from tests import studies
-
 from tuneworthy.atlas import cells
 from tuneworthy.atlas.entry import Naming, entry_of
 from tuneworthy.core.run_options import RunOptions

@@ -48,16 +48,19 @@ class Atlas:
     def entry(self, key: str) -> Entry:
         """Return an entry with its answers. Raises TaskError for an unknown key, DataError."""
         if key not in self.entries:
-            raise TaskError("the atlas has no such entry", got=key, kept="",
-                            fix=f"there are: {', '.join(sorted(self.entries)) or 'none yet'}")  # fmt: skip
+            there = ", ".join(sorted(self.entries)) or "none yet"
+            raise TaskError(
+                "the atlas has no such entry", got=key, fix=f"there are: {there}", kept=""
+            )
         return read_packed(self.entries[key].path)
 
 
-def read_atlas(working: Path) -> Atlas:
-    """Return the atlas of the package with what was measured or added in a working folder."""
+def read_atlas(working: Path | None) -> Atlas:
+    """Return the atlas of the package, with what was measured or added in a working folder."""
     found: dict[str, Listed] = {}
     notes: list[str] = []
-    for folder, shipped in ((SHIPPED, True), (working / ADDED, False)):
+    folders = [(SHIPPED, True)] + ([] if working is None else [(working / ADDED, False)])
+    for folder, shipped in folders:
         for path in sorted(folder.glob(f"*{SUFFIX}"))[:MOST_ENTRIES]:
             try:
                 listed = Listed(read_head(path), path, shipped)

@@ -42,12 +42,11 @@ def check_entry(entry: Entry) -> int:
 
 def _refused(entry: Entry, faults: Sequence[Fault]) -> DataError:
     counts = Counter(what for what, _ in faults)
-    first = {what: where for what, where in reversed(faults)}
-    told = "; ".join(f"{what}: {n:,} ({first[what]})" for what, n in counts.items())
+    first = dict(reversed(faults))
     return DataError(
         "this entry does not bear out its figures",
-        where=entry.card.key,
-        got=told,
+        where=(entry.card.key, *(f"{what}: {where}" for what, where in first.items())),
+        got="; ".join(f"{what}: {n:,}" for what, n in counts.items()),
         fix="write it again from its study: tuneworthy atlas entry STUDY --out FOLDER",
         kept=KEPT,
     )
@@ -115,9 +114,14 @@ def _run_faults(run: RecordedRun, known: dict[str, Case], task: Task) -> Iterato
     scored = score_all(scorer(task), [known[case] for case, _, _ in rows], answers)
     for (case, _, stated), score in zip(rows, scored, strict=True):
         value = score.value if isinstance(score, Score) else None
-        same = value is stated if None in (value, stated) else abs(value - stated) <= NEAR  # type: ignore[operator]
-        if not same:
+        if not _same(value, stated):
             yield "answer that scores otherwise", f"{run.arm}, {case}: {value}, stated {stated}"
+
+
+def _same(value: float | None, stated: float | None) -> bool:
+    if value is None or stated is None:
+        return value is stated
+    return abs(value - stated) <= NEAR
 
 
 def _arm_faults(entry: Entry) -> Iterator[Fault]:

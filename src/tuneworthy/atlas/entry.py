@@ -25,7 +25,7 @@ from tuneworthy.core.task import Output, Success
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.metrics import metric_name, names
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")  # it names a file
 SCORED_BY_OTHERS = ("judge",)  # metrics that no recorded answer can be scored with again
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -10,6 +10,9 @@ from tuneworthy.suite import _words_clinic as words
 from tuneworthy.suite._draw import draw_distinct
 from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
 
+FIELDS = (
+    "age", "sex", "complaint", "days", "drug", "mg", "per_day", "allergy", "review_days",
+)  # fmt: skip
 NUMBER = {"type": ["integer", "null"], "minimum": 0, "maximum": 9999}
 SCHEMA = {
     "type": "object",
@@ -24,11 +27,9 @@ SCHEMA = {
         "allergy": {"type": ["string", "null"], "maxLength": 20},
         "review_days": NUMBER,
     },
-    "required": [
-        "age", "sex", "complaint", "days", "drug", "mg", "per_day", "allergy", "review_days",
-    ],
+    "required": list(FIELDS),
     "additionalProperties": False,
-}  # fmt: skip
+}
 TASK = {
     "name": "clinic-notes",
     "instruction": "Read the note and answer with a JSON record that follows the schema."
@@ -71,7 +72,7 @@ def _row(rng: Random) -> dict[str, Any]:
     review = rng.randrange(3, 60) if rng.random() < 0.6 else None
     ending = rng.choice(words.REVIEWS).format(n=review) if review else ""
     text = ". ".join(part for part in (parts[0], *rest, ending) if part)
-    ordered = {key: record.get(key) for key in SCHEMA["required"]} | {"review_days": review}
+    ordered = {key: record.get(key) for key in FIELDS} | {"review_days": review}
     return {"input": f"{text}.", "output": json.dumps(ordered, separators=(",", ":"))}
 
 

@@ -67,7 +67,7 @@ def test_an_entry_survives_a_folder_and_a_packed_file(entry, tmp_path):
 def test_a_score_that_its_answer_does_not_give_is_refused_with_the_count(entry):
     run = entry.runs[0]
     wrong = tuple(1 - score if at < 3 else score for at, score in enumerate(run.scores))
-    with pytest.raises(DataError, match="answer that scores otherwise: 3 .*stated"):
+    with pytest.raises(DataError, match="scores otherwise: 3"):
         check_entry(with_run(entry, 0, scores=wrong))
 
 
@@ -75,16 +75,16 @@ def test_an_answer_that_was_changed_is_refused(entry):
     run = entry.runs[0]
     at = run.scores.index(1.0)
     texts = tuple("none of it" if place == at else text for place, text in enumerate(run.answers))
-    with pytest.raises(DataError, match="answer that scores otherwise: 1 "):
+    with pytest.raises(DataError, match="answer that scores otherwise: 1"):
         check_entry(with_run(entry, 0, answers=texts))
 
 
 def test_missing_answers_and_unknown_ids_are_counted(entry):
     run = entry.runs[0]
     short = {key: getattr(run, key)[2:] for key in ("cases", "answers", "scores")}
-    with pytest.raises(DataError, match=f"missing answer: 2 \\({run.arm}"):
+    with pytest.raises(DataError, match="missing answer: 2"):
         check_entry(with_run(entry, 0, **short))
-    with pytest.raises(DataError, match="answer to an unknown id: 1 .*r9999"):
+    with pytest.raises(DataError, match="unknown id: 1"):
         check_entry(with_run(entry, 0, cases=("r9999", *run.cases[1:])))
     with pytest.raises(DataError, match="missing text or score: 1"):
         check_entry(with_run(entry, 0, scores=run.scores[1:]))

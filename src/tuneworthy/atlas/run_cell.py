@@ -24,11 +24,14 @@ from tuneworthy.atlas.cells import (
 )
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.entry import Entry, Naming, entry_of
-from tuneworthy.core.errors import TuneworthyError
+from tuneworthy.core.errors import ModelError, TuneworthyError
 from tuneworthy.core.measured_task import ShownRow
 from tuneworthy.core.plan import NOT_READ, Plan
+from tuneworthy.core.plugins import load
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.ledger.elsewhere import FOLDER, SWITCH
+from tuneworthy.models._roles import unusable
+from tuneworthy.models.local import embedded
 from tuneworthy.results_folder import FILE
 from tuneworthy.session import open_session, read
 from tuneworthy.study import Watch, run
@@ -85,6 +88,7 @@ def run_cell(
     cell: Cell, working: Path, options: CellOptions = CellOptions(), watch: Watch | None = None
 ) -> Entry:
     """Run a cell, or continue it where it stopped; check its entry, keep it and return it."""
+    _refuse_absent_model(cell, options)
     path = write_cell(cell, working, options)
     with _looks_of_this_folder():
         _freeze_without_diagnosis(path, watch)
@@ -101,6 +105,20 @@ def run_cell(
     check_entry(entry)
     keep_entry(entry, working)
     return entry
+
+
+def _refuse_absent_model(cell: Cell, options: CellOptions) -> None:
+    """Raise ModelError if arms need a model that is not here: a cell without them says little."""
+    arms = options.arms if options.arms is not None else arms_of(sample_of(cell))
+    asks = any(load("arms", name).NEEDS & {"model", "training"} for name in arms)
+    absent = options.model == MODEL and embedded.locate() is None
+    if asks and (absent or unusable(options.model)):
+        raise ModelError(
+            "the model of this cell can't be asked here",
+            where=cell.id,
+            got=unusable(options.model) or f"{MODEL} is not fetched",
+            fix=f"tuneworthy models get {MODEL}; or --arms majority,tfidf",
+        )
 
 
 @contextmanager

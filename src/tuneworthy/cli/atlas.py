@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,16 +99,17 @@ def measured(
     ] = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Show no live view.")] = False,
     json: Json = False,
-) -> None:
+) -> int:
     """Measure cells, or go on where it stopped; each is a study below `atlas/`.
 
-    Measured cells are passed over unless they are named.
+    Measured cells are passed over unless they are named. A cell that fails stops no other.
 
     Example: tuneworthy atlas run clause_type-100 --arms majority,tfidf
     """
     from tuneworthy.atlas.atlas_data import read_atlas
     from tuneworthy.atlas.cells import find_cells
     from tuneworthy.atlas.run_cell import CellOptions, run_cell
+    from tuneworthy.core.errors import StoreError, TuneworthyError
     from tuneworthy.core.record import canonical
     from tuneworthy.ledger.signals import check
 
@@ -119,21 +120,31 @@ def measured(
         atlas = read_atlas(Path())
         wanted = [cell for cell in wanted if not atlas.measured(cell, model)]
     done: list[str] = []
+    failed: dict[str, TuneworthyError] = {}
     with _until(None if limit is None else 60 * minutes(limit, "--minutes")):
         for at, cell in enumerate(wanted, 1):
             check()
             print_stderr(f"cell {at} of {len(wanted)}: {cell.id}")
-            with progress_view(json or no_progress) as watch:
-                entry = run_cell(cell, Path(), options, watch)
+            try:
+                with progress_view(json or no_progress) as watch:
+                    entry = run_cell(cell, Path(), options, watch)
+            except StoreError:
+                raise
+            except TuneworthyError as error:
+                failed[cell.id] = error
+                print_stderr(f"{cell.id}: {error}")
+                continue
             done.append(cell.id)
             print_stderr(f"{cell.id}: use {entry.card.use}, {entry.card.arm or 'no arm'}")
-    left = [cell.id for cell in wanted if cell.id not in done]
+    left = [cell.id for cell in wanted if cell.id not in done and cell.id not in failed]
     if json:
-        show_json(canonical({"measured": done, "left": left}))
+        reasons = {name: error.what for name, error in failed.items()}
+        show_json(canonical({"measured": done, "failed": reasons, "left": left}))
     else:
         print_line(f"measured {len(done)} of {len(wanted)} cells")
     if left:
         print_stderr("time is up; `tuneworthy atlas run` goes on where it stopped")
+    return next((error.exit_code for error in failed.values()), 0)
 
 
 @contextmanager
@@ -141,16 +152,12 @@ def _until(seconds: float | None) -> Iterator[None]:
     """Run the block until a signal stops it, or until its time is up, which is no failure."""
     from tuneworthy.ledger.signals import StopRequested, stop_after, stoppable
 
-    with stoppable():
-        if seconds is None:
+    try:
+        with stoppable(), nullcontext() if seconds is None else stop_after(seconds):
             yield
-            return
-        try:
-            with stop_after(seconds):
-                yield
-        except StopRequested as stop:
-            if stop.exit_code != 0:
-                raise
+    except StopRequested as stop:
+        if stop.exit_code != 0:
+            raise StopRequested(stop.exit_code, "tuneworthy atlas run") from None
 
 
 @command.command("add")
@@ -221,5 +228,6 @@ def written(
 def _holds(entry: Entry, scored: int) -> str:
     if entry.figures_only:
         return "figures only: no row and no answer stands in it"
-    held = f"{len(entry.cases):,} of your rows and {scored:,} answers"
+    taught = f", {len(entry.card.shown)} rows to learn from" if entry.card.shown else ""
+    held = f"{len(entry.cases):,} of your scored rows{taught} and {scored:,} answers"
     return f"it holds {held}: read it before you publish it"

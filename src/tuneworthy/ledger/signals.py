@@ -25,9 +25,9 @@ class StopRequested(BaseException):
     Like KeyboardInterrupt it is no `Exception`: an arm that catches failures must not swallow it.
     """
 
-    def __init__(self, exit_code: int) -> None:
+    def __init__(self, exit_code: int, again: str = "tuneworthy run") -> None:
         self.exit_code = exit_code
-        super().__init__("stopped on request; `tuneworthy run` continues where it stopped")
+        super().__init__(f"stopped on request; `{again}` continues where it stopped")
 
 
 @contextmanager

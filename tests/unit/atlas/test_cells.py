@@ -1,16 +1,18 @@
 """Cells: fixed test rows, the arms that apply, a study that can be stopped, plans that fit."""
 
 import pytest
-from tests import atlas_kit
+from tests import atlas_kit, studies
 
 from tuneworthy.atlas import cells
 from tuneworthy.atlas.atlas_data import read_atlas
-from tuneworthy.atlas.atlas_plan import CellCost, fit
+from tuneworthy.atlas.atlas_plan import CellCost, cost_cells, fit, unmeasured_arms
 from tuneworthy.atlas.cells import Cell, all_cells, arms_of, find_cells, parts_of, sample_of
+from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.run_cell import BRIEF, CellOptions, run_cell, write_cell
-from tuneworthy.core.errors import TaskError
+from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.ledger.signals import StopRequested
+from tuneworthy.models.local import embedded
 from tuneworthy.session import open_session
 
 QUICK = CellOptions(arms=("majority", "tfidf"))
@@ -95,6 +97,39 @@ def test_a_written_cell_runs_every_arm_and_stays_as_it_is(few, tmp_path):
     assert not task.budget.stages
     assert task.seeds == 3
     assert {"rag", "rag_lora", "lora"} <= set(task.arms)
+
+
+@pytest.mark.parametrize("name", sorted(catalogue("suite")))
+def test_every_type_is_measured_and_each_answer_can_be_scored_again(few, tmp_path, name):
+    """A scripted model answers each row with the same text: some score, none is right."""
+    cell, options = Cell(name, 20), CellOptions(
+        model="scripted:./replies.jsonl", arms=("majority", "zero_shot", "few_shot")
+    )  # fmt: skip
+    path = write_cell(cell, tmp_path, options)
+    studies.lines(
+        path.parent / "replies.jsonl", [{"when": "", "say": parts_of(cell)[0][0]["output"]}]
+    )
+    entry = run_cell(cell, tmp_path, options)
+    assert check_entry(entry) == 3 * 20
+    assert entry.card.facts_change == (name in {"policy_faq", "changing_facts"})
+    texts = {text for run in entry.runs if run.arm == "zero_shot" for text in run.answers}
+    assert texts == {parts_of(cell)[0][0]["output"]}
+
+
+def test_a_cell_whose_model_is_absent_says_how_to_fetch_it(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, "locate", lambda: None)
+    with pytest.raises(ModelError, match="tuneworthy models get"):
+        run_cell(Cell("clause_type", 20), tmp_path)
+    assert not (tmp_path / "atlas").exists()
+
+
+def test_a_cell_is_costed_without_being_run(few, tmp_path):
+    atlas, asked = read_atlas(tmp_path), []
+    (cost,) = cost_cells([Cell("clause_type", 20)], tmp_path, atlas, QUICK, asked.append)
+    assert (cost.units, cost.training, cost.measured) == (2, 0, False)
+    assert asked == ["clause_type: rows and speed"]
+    assert not (tmp_path / "atlas" / "clause_type-20" / "results").exists()
+    assert unmeasured_arms([Cell("word_sums", 20)])[0] == "tfidf does not apply to word_sums"
 
 
 def costs(minutes):

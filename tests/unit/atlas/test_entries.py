@@ -51,6 +51,18 @@ def test_an_entry_states_what_the_study_measured(results, entry):
     assert card.environment["tuneworthy"] == entry.version
 
 
+def test_of_several_seeds_the_best_on_dev_counts(results):
+    own = [run for run in results.runs if run.spec.name == "tfidf"]
+    others = [run.model_copy(update={"seed": 1, "dev": 0.9}) for run in own]
+    first = [run.model_copy(update={"dev": 0.1}) for run in own]
+    rest = [run for run in results.runs if run.spec.name != "tfidf"]
+    made = atlas_kit.entry(results.model_copy(update={"runs": (*rest, *first, *others)}))
+    counted = {(run.seed, run.counts) for run in made.runs if run.arm == "tfidf"}
+    assert counted == {(0, False), (1, True)}
+    with pytest.raises(DataError, match="wrong number of seeds: 1"):
+        check_entry(made)  # the figures are of one seed
+
+
 def test_every_answer_is_scored_again(entry):
     assert check_entry(entry) == sum(len(run.cases) for run in entry.runs) == 4 * entry.card.n
 

@@ -34,7 +34,7 @@ def test_an_empty_atlas_is_shown(capsys):
 def test_a_cell_is_measured_shown_and_not_measured_twice(capsys):
     command = ["atlas", "run", CELL, "--arms", "majority,tfidf", "--no-progress"]
     assert run([*command, "--json"]) == 0
-    assert json.loads(told(capsys)[0]) == {"measured": [CELL], "left": []}
+    assert json.loads(told(capsys)[0]) == {"measured": [CELL], "failed": {}, "left": []}
     assert run(["atlas"]) == 0
     assert "1 of" in told(capsys)[0]
 
@@ -47,6 +47,17 @@ def test_time_that_is_up_is_no_failure_and_says_what_is_left(capsys):
     assert "goes on where it stopped" in err
     assert run([*command, "--json"]) == 0
     assert json.loads(told(capsys)[0])["left"] == []
+
+
+def test_a_cell_that_fails_stops_no_other_and_gives_its_exit_code(capsys):
+    names = ["word_sums-20", CELL]  # no classifier applies to numbers
+    command = ["atlas", "run", *names, "--arms", "majority,tfidf", "--no-progress", "--json"]
+    assert run(command) == 5
+    out, err = told(capsys)
+    found = json.loads(out)
+    assert found["measured"] == [CELL]
+    assert list(found["failed"]) == ["word_sums-20"]
+    assert "no arm applies to these rows" in err
 
 
 def test_wrong_words_are_usage_errors(capsys):
@@ -65,7 +76,7 @@ def study(tmp_path):
 
 def test_an_entry_of_ones_own_goes_out_and_in_again(study, capsys):
     assert run(["atlas", "entry", study, "--out", "e", "--kind", "Mails", "--key", "mails"]) == 0
-    assert "60 of your rows and 240 answers" in told(capsys)[1]
+    assert "60 of your scored rows, 10 rows to learn from and 240 answers" in told(capsys)[1]
     assert run(["atlas", "add", "e", "--json"]) == 0
     added = json.loads(told(capsys)[0])
     assert (added["key"], added["scored_again"]) == ("mails", 240)

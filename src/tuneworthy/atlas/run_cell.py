@@ -44,12 +44,16 @@ SHOWN = 10  # rows to learn from that an adviser may see
 
 @dataclass(frozen=True)
 class CellOptions:
-    """How cells are run: the model, its teacher, the arms (None: all that apply), the seeds."""
+    """How cells are run: the model, its teacher, the arms (None: all that apply), the seeds.
+
+    `usd` is the most that one cell may cost at an endpoint; None: endpoints are refused.
+    """
 
     model: str = MODEL
     teacher: str | None = None
     arms: Sequence[str] | None = None
     seeds: int = SEEDS
+    usd: float | None = None
 
 
 def write_cell(cell: Cell, working: Path, options: CellOptions = CellOptions()) -> Path:
@@ -69,7 +73,7 @@ def write_cell(cell: Cell, working: Path, options: CellOptions = CellOptions()) 
     task = {key: made.task[key] for key in ("instruction", "output", "success")}
     keys: dict[str, Any] = {"name": cell.id, **task, "data": data, "model": options.model}
     keys |= {"arms": list(arms), "seeds": options.seeds}
-    keys |= {"budget": {"stages": False, "minutes": PLENTY}}
+    keys |= {"budget": {"stages": False, "minutes": PLENTY, "usd": options.usd}}
     keys |= {"teacher": options.teacher} if options.teacher else {}
     texts["task.yaml"] = json.dumps(keys, indent=1, ensure_ascii=False) + "\n"
     folder.mkdir(parents=True, exist_ok=True)

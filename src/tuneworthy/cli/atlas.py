@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,6 +93,12 @@ def measured(
     ] = None,
     model: Model = "smollm2-135m",
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Seeds of each trained arm.")] = 3,
+    teacher: Annotated[
+        str | None, typer.Option(help="A teacher for `distil` (default: no cell distils).")
+    ] = None,
+    usd: Annotated[
+        float | None, typer.Option(min=0, help="The most that a cell may cost at an endpoint.")
+    ] = None,
     arms: Annotated[
         str | None, typer.Option(help="Only these arms, with commas (default: all that apply).")
     ] = None,
@@ -108,56 +113,26 @@ def measured(
     """
     from tuneworthy.atlas.atlas_data import read_atlas
     from tuneworthy.atlas.cells import find_cells
-    from tuneworthy.atlas.run_cell import CellOptions, run_cell
-    from tuneworthy.core.errors import StoreError, TuneworthyError
-    from tuneworthy.core.record import canonical
-    from tuneworthy.ledger.signals import check
+    from tuneworthy.atlas.run_cell import CellOptions
+    from tuneworthy.atlas.run_cells import run_cells
 
     wanted = find_cells(cells or [])
-    named = arms.split(",") if arms else None
-    options = CellOptions(model=model, arms=named, seeds=seeds)
+    options = CellOptions(model, teacher, arms.split(",") if arms else None, seeds, usd)
     if not cells:
         atlas = read_atlas(Path())
         wanted = [cell for cell in wanted if not atlas.measured(cell, model)]
-    done: list[str] = []
-    failed: dict[str, TuneworthyError] = {}
-    with _until(None if limit is None else 60 * minutes(limit, "--minutes")):
-        for at, cell in enumerate(wanted, 1):
-            check()
-            print_stderr(f"cell {at} of {len(wanted)}: {cell.id}")
-            try:
-                with progress_view(json or no_progress) as watch:
-                    entry = run_cell(cell, Path(), options, watch)
-            except StoreError:
-                raise
-            except TuneworthyError as error:
-                failed[cell.id] = error
-                print_stderr(f"{cell.id}: {error}")
-                continue
-            done.append(cell.id)
-            print_stderr(f"{cell.id}: use {entry.card.use}, {entry.card.arm or 'no arm'}")
-    left = [cell.id for cell in wanted if cell.id not in done and cell.id not in failed]
+    seconds = None if limit is None else 60 * minutes(limit, "--minutes")
+    outcome = run_cells(wanted, Path(), options, seconds,
+                        lambda: progress_view(json or no_progress), print_stderr)  # fmt: skip
+    left = outcome.left(wanted)
     if json:
-        reasons = {name: error.what for name, error in failed.items()}
-        show_json(canonical({"measured": done, "failed": reasons, "left": left}))
+        reasons = {name: error.what for name, error in outcome.failed.items()}
+        show_json(dumps({"measured": outcome.done, "failed": reasons, "left": left}))
     else:
-        print_line(f"measured {len(done)} of {len(wanted)} cells")
+        print_line(f"measured {len(outcome.done)} of {len(wanted)} cells")
     if left:
         print_stderr("time is up; `tuneworthy atlas run` goes on where it stopped")
-    return next((error.exit_code for error in failed.values()), 0)
-
-
-@contextmanager
-def _until(seconds: float | None) -> Iterator[None]:
-    """Run the block until a signal stops it, or until its time is up, which is no failure."""
-    from tuneworthy.ledger.signals import StopRequested, stop_after, stoppable
-
-    try:
-        with stoppable(), nullcontext() if seconds is None else stop_after(seconds):
-            yield
-    except StopRequested as stop:
-        if stop.exit_code != 0:
-            raise StopRequested(stop.exit_code, "tuneworthy atlas run") from None
+    return outcome.exit_code
 
 
 @command.command("add")

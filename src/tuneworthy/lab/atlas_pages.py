@@ -68,7 +68,7 @@ def measured_page(atlas: Atlas, key: str, site: Site) -> str:
         keys=KEYS, card=card, line=card_line(card), lines=model_lines([card.model]),
         left=left_text(card), entry=entry, costs=COSTS, cases=_cases(entry),
         arms=[_arm(arm, card, arm.name in out) for arm in card.arms],
-        views=[{"cost": cost, "facts": facts, **_view(card, cost, facts)} for cost, facts in VIEWS],
+        views=_views(card),
         shipped=atlas.entries[key].shipped,
     )  # fmt: skip
 
@@ -93,10 +93,21 @@ def _figures(listed: Listed, site: Site) -> dict[str, Any]:
         "line": card_line(card),
         "left": left_text(card),
         "figures_only": listed.head.figures_only,
-        "views": [
-            {"cost": cost, "facts": facts, **_view(card, cost, facts)} for cost, facts in VIEWS
-        ],
+        "views": _views(card),
     }
+
+
+def _views(card: MeasuredTask) -> list[dict[str, Any]]:
+    """Return what each view shows; views that show the same stand once, with all their names."""
+    shown: list[dict[str, Any]] = []
+    for cost, facts in VIEWS:
+        one, name = _view(card, cost, facts), f"{cost}-{int(facts)}"
+        same = next((each for each in shown if {**each, "names": []} == {**one, "names": []}), None)
+        if same is None:
+            shown.append({**one, "names": [name]})
+        else:
+            same["names"].append(name)
+    return shown
 
 
 def _view(card: MeasuredTask, cost: Cost, facts: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.run_cell import BRIEF, CellOptions, run_cell, write_cell
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.plugins import catalogue
+from tuneworthy.data.taskfile import read_task
 from tuneworthy.ledger.signals import StopRequested
 from tuneworthy.models.local import embedded
 from tuneworthy.session import open_session
@@ -91,8 +92,6 @@ def test_a_written_cell_runs_every_arm_and_stays_as_it_is(few, tmp_path):
     before = path.stat().st_mtime_ns
     assert write_cell(Cell("changing_facts", 20), tmp_path) == path
     assert path.stat().st_mtime_ns == before
-    from tuneworthy.data.taskfile import read_task
-
     task = read_task(path)
     assert not task.budget.stages
     assert task.seeds == 3
@@ -114,6 +113,13 @@ def test_every_type_is_measured_and_each_answer_can_be_scored_again(few, tmp_pat
     assert entry.card.facts_change == (name in {"policy_faq", "changing_facts"})
     texts = {text for run in entry.runs if run.arm == "zero_shot" for text in run.answers}
     assert texts == {parts_of(cell)[0][0]["output"]}
+
+
+def test_a_teacher_adds_distil_and_a_cap_goes_into_the_task(few, tmp_path):
+    options = CellOptions(teacher="openai:large@http://localhost:1/v1", usd=2.5)
+    task = read_task(write_cell(Cell("clause_type", 20), tmp_path, options))
+    assert "distil" in task.arms
+    assert (task.teacher, task.budget.usd) == (options.teacher, 2.5)
 
 
 def test_a_cell_whose_model_is_absent_says_how_to_fetch_it(few, tmp_path, monkeypatch):

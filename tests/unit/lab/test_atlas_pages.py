@@ -8,11 +8,12 @@ from tests import atlas_kit
 
 from tuneworthy.atlas import atlas_data
 from tuneworthy.atlas.atlas_data import Atlas, keep_entry, read_atlas
+from tuneworthy.atlas.atlas_map import choose
 from tuneworthy.atlas.cells import Cell, all_cells
 from tuneworthy.atlas.entry import Entry
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import ShownRow
-from tuneworthy.lab.atlas_pages import atlas_page, measured_page
+from tuneworthy.lab.atlas_pages import VIEWS, atlas_page, measured_page
 from tuneworthy.lab.export import export_site
 from tuneworthy.lab.pages import HERE, Site
 from tuneworthy.lab.problem import Problem
@@ -102,22 +103,41 @@ def test_every_case_stands_there_with_gold_and_all_answers(atlas, entry):
     assert "taught" in page
 
 
-def view(page, cost, facts):
-    found = re.findall(rf'<span class="view" data-view="{cost}-{facts}".*?</span>\s*</span>', page,
-                       re.S)  # fmt: skip
-    assert found
-    return text_of(found[0])
+def view(page, name):
+    """Return the text of the one view of this name on a task's page."""
+    found = [
+        text_of(block)
+        for names, block in re.findall(
+            r'<span class="view" data-views="([^"]*)"[^>]*>(.*?</span>)\s*</span>', page, re.S
+        )
+        if name in names.split()
+    ]
+    (text,) = found
+    return text
 
 
 def test_the_views_name_what_the_map_chooses(atlas, entry):
     page, card = measured_page(atlas, entry.card.key, Site()), entry.card
-    assert page.count('data-view="none-0"') == 1
-    assert len(re.findall(r'class="view" data-view="[^"]*" hidden', page)) == 5
-    assert card.arm in view(page, "none", 0)
-    assert "left out: tfidf" in view(page, "none", 1)
-    assert "no price was measured" in view(page, "usd", 0) or "$" in view(page, "usd", 0)
+    for cost, facts in VIEWS:
+        chosen = choose(card, cost, facts)
+        shown = view(page, f"{cost}-{int(facts)}")
+        assert (chosen.arm.name if chosen.arm else "no arm") in shown
+        assert ("left out: tfidf" in shown) == (facts and chosen.arm is not None)
+    assert page.count(" hidden>") == page.count("data-views=") - 1
     row = re.search(r"<tr[^>]*data-holds[^>]*><th[^>]*>(\w+)", page)
     assert row[1] == "tfidf"
+
+
+def test_a_full_map_weighs_at_most_150_kb(entry, tmp_path):
+    card = entry.card
+    arms = tuple(card.arms[1].model_copy(update={"name": f"arm_{n}", "seconds": float(n + 1)})
+                 for n in range(10))  # fmt: skip
+    for cell in all_cells():
+        keep_entry(with_card(entry, key=cell.key("smollm2-135m"), kind=cell.kind, size=cell.size,
+                             arms=(*card.arms, *arms)), tmp_path)  # fmt: skip
+    page = atlas_page(read_atlas(tmp_path), Site())
+    assert "27</b> of 27" in page
+    assert len(page.encode()) <= 150_000
 
 
 def test_figures_only_are_said_on_every_view(entry, tmp_path):

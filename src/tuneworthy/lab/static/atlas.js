@@ -5,7 +5,7 @@
   const chosen = { cost: 'none', facts: '0' };
   const show = () => {
     const wanted = `${chosen.cost}-${chosen.facts}`;
-    for (const view of lab.all('[data-view]')) view.hidden = view.dataset.view !== wanted;
+    for (const view of lab.all('[data-views]')) view.hidden = !view.dataset.views.split(' ').includes(wanted);
     for (const row of lab.all('[data-holds]')) row.classList.toggle('out', chosen.facts === '1');
     for (const [name, value] of Object.entries(chosen)) {
       for (const button of lab.all(`[data-${name}]`)) lab.set(button, { 'aria-pressed': String(button.dataset[name] === value) });

@@ -128,6 +128,8 @@ def _arm_faults(entry: Entry) -> Iterator[Fault]:
     """Yield the arms whose stated figures are not those of their answers, and what is missing."""
     tables = {arm.name: _table(entry, arm.name) for arm in entry.card.arms if arm.score}
     answered = {case for run in entry.runs for case in run.cases}
+    listed = {arm.name for arm in entry.card.arms}
+    yield from (("run of an unlisted arm", r.arm) for r in entry.runs if r.arm not in listed)
     yield from (("case without any answer", c.id) for c in entry.cases if c.id not in answered)
     for arm in entry.card.arms:
         own = [run for run in entry.runs if run.arm == arm.name]

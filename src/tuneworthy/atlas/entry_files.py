@@ -23,6 +23,7 @@ ENTRY, CASES, ANSWERS = "entry.json", "cases.jsonl", "answers.jsonl"
 SUFFIX = ".json.xz"
 MOST = 50_000_000  # bytes of a file of an entry, and of an unpacked one
 HEAD_MOST = 5_000_000  # bytes of the figures of a packed entry
+MEMORY = 256_000_000  # bytes that unpacking may take
 KEPT = "the atlas, unchanged"
 
 
@@ -129,8 +130,9 @@ def read_packed(path: Path) -> Entry:
 
 def _unpacked(path: Path, most: int) -> bytes:
     try:
-        return lzma.LZMADecompressor().decompress(_bytes(path), max_length=most)
-    except lzma.LZMAError as error:
+        unpacker = lzma.LZMADecompressor(memlimit=MEMORY)
+        return unpacker.decompress(_bytes(path), max_length=most)
+    except (lzma.LZMAError, EOFError) as error:
         raise _unreadable(path, str(error), "add the entry again") from None
 
 

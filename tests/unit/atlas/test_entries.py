@@ -1,5 +1,7 @@
 """Entries: they hold what a study measured, survive files, and are refused where they lie."""
 
+import random
+
 import pytest
 from tests import atlas_kit
 
@@ -7,7 +9,7 @@ from tuneworthy.atlas.atlas_data import ADDED, keep_entry, read_atlas
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.entry import Entry
 from tuneworthy.atlas.entry_files import pack, read_folder, read_head, read_packed, write_folder
-from tuneworthy.core.errors import DataError, SecurityError, TaskError
+from tuneworthy.core.errors import DataError, SecurityError, TaskError, TuneworthyError
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +197,29 @@ def test_figures_only_hold_no_row_and_no_answer(results, tmp_path):
     texts = {case.input for case in results.cases}
     assert not any(text in (folder / "entry.json").read_text("utf-8") for text in texts)
     assert check_entry(read_folder(folder)) == 0
+
+
+def test_damaged_folders_are_refused_and_never_a_bug(entry, tmp_path):
+    """A byte is changed at 120 places: each folder is read and checked, or refused."""
+    folder, draw, refused = write_folder(entry, tmp_path / "a"), random.Random(3), 0
+    whole = {path: path.read_bytes() for path in sorted(folder.iterdir())}
+    for _ in range(120):
+        path = draw.choice(list(whole))
+        content = bytearray(whole[path])
+        content[draw.randrange(len(content))] = draw.choice(b'x9"{}[,:\\\x00\xff')
+        path.write_bytes(content)
+        try:
+            check_entry(read_folder(folder))
+        except TuneworthyError:
+            refused += 1
+        path.write_bytes(whole[path])
+    assert refused > 60
+    assert check_entry(read_folder(folder)) > 0
+
+
+def test_a_run_of_an_arm_that_the_card_does_not_list_is_refused(entry):
+    with pytest.raises(DataError, match="run of an unlisted arm: 1"):
+        check_entry(with_run(entry, 0, arm="ghost"))
 
 
 def test_what_is_shipped_is_whole_and_small():

@@ -12,6 +12,7 @@ from typing import Literal
 
 from tuneworthy.atlas.atlas_data import Atlas, Listed
 from tuneworthy.atlas.cells import MODEL, SIZES, Cell, all_cells, missing_arms
+from tuneworthy.core.counting import points
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.models.local.embedded import PARAMETERS
@@ -21,6 +22,7 @@ COSTS: tuple[tuple[Cost, str], ...] = (
     ("none", "Quality alone"), ("seconds", "Seconds count"), ("usd", "Money counts"),
 )  # fmt: skip
 NOT_MEASURED = "not measured yet"
+NAMED = "the arm of the verdict"
 FLOOR = (
     "Prompts, reading and reasoning sit near the floor at this size: on a larger model they gain,"
     " and training looks less good than here."
@@ -123,24 +125,39 @@ def choose(card: MeasuredTask, cost: Cost = "none", facts_move: bool = False) ->
     within the task's margin of the best. `facts_move` leaves out arms that hold facts in weights,
     where the facts of this type change.
     """
-    arms = [arm for arm in card.arms if arm.score and (arm.tool or arm.name == card.arm)]
+    if card.arm is None:
+        return Choice(None, "no arm beats the reference")
     out = held_out(card) if facts_move else frozenset()
-    arms = [arm for arm in arms if arm.name not in out]
+    ranked = [arm for arm in card.arms if arm.score and (arm.tool or arm.name == card.arm)]
+    arms = [arm for arm in ranked if arm.name not in out]
+    if not arms:
+        return Choice(None, "every measured arm holds facts in weights")
     named = next((arm for arm in arms if arm.name == card.arm), None)
-    if cost == "none" and (named is not None or card.arm is None):
-        return Choice(named, "the arm of the verdict" if named else "no arm beats the reference")
+    if cost == "none" and named is not None:
+        return Choice(named, NAMED)
     if cost == "none":
-        best = max(arms, key=lambda arm: arm.score.mean if arm.score else 0.0, default=None)
-        return Choice(best, "the best of those that hold no facts in weights")
-    top = max((arm.score.mean for arm in arms if arm.score), default=0.0)
-    near = [arm for arm in arms if arm.score and arm.score.mean >= top - card.margin - 1e-9]
+        return Choice(max(arms, key=_mean), "the best of those that hold no facts in weights")
+    top = max(map(_mean, arms))
+    near = [arm for arm in arms if _mean(arm) >= top - card.margin - 1e-9]
     priced = [(value, arm) for arm in near if (value := _cost(arm, cost)) is not None]
     if not priced:
         return Choice(None, f"no {'price' if cost == 'usd' else 'time'} was measured")
-    unpriced = len(near) - len(priced)
+    return _cheapest(priced, len(near))
+
+
+def _cheapest(priced: Sequence[tuple[float, MeasuredArm]], near: int) -> Choice:
+    """Return the cheapest arm, with the most that it may be behind the best of all."""
     cheapest = min(priced, key=lambda pair: pair[0])[1]
-    more = f"; {unpriced} not priced" if unpriced else ""
-    return Choice(cheapest, f"the cheapest of {len(near)} within the margin{more}")
+    why = f"the cheapest of {near} within the margin"
+    if cheapest.behind is not None:
+        why += f", at most {points(cheapest.behind.high)} behind the best"
+    if near > len(priced):
+        why += f"; {near - len(priced)} not priced"
+    return Choice(cheapest, why)
+
+
+def _mean(arm: MeasuredArm) -> float:
+    return arm.score.mean if arm.score else 0.0
 
 
 def _cost(arm: MeasuredArm, cost: Cost) -> float | None:
@@ -166,7 +183,7 @@ def left_text(card: MeasuredTask) -> str:
     """Return the bound of the verdict: how much better another measured arm may be."""
     if card.left is None:
         return ""
-    return f"no other arm is better by more than {100 * card.left:.1f} points".replace(".0 ", " ")
+    return f"no other arm is better by more than {points(card.left)}"
 
 
 def model_lines(models: Sequence[str]) -> list[str]:

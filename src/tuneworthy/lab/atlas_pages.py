@@ -12,6 +12,7 @@ from typing import Any
 from tuneworthy.atlas.atlas_data import Atlas, Listed
 from tuneworthy.atlas.atlas_map import (
     COSTS,
+    NAMED,
     NOT_MEASURED,
     Cost,
     MapCell,
@@ -113,7 +114,7 @@ def _views(card: MeasuredTask) -> list[dict[str, Any]]:
 def _view(card: MeasuredTask, cost: Cost, facts: bool) -> dict[str, Any]:
     chosen = choose(card, cost, facts)
     arm = chosen.arm
-    return {"why": chosen.why, "name": arm.name if arm else "",
+    return {"why": "" if chosen.why == NAMED else chosen.why, "name": arm.name if arm else "",
             "out": sorted(held_out(card)) if facts else [],
             **(_numbers(arm) if arm else {})}  # fmt: skip
 

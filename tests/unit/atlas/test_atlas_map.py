@@ -90,10 +90,14 @@ def test_another_models_entry_fills_a_cell_until_the_embedded_one_is_there():
 def test_if_costs_count_the_cheapest_within_the_margin_is_named():
     assert choose(card()).arm.name == "lora"
     chosen = choose(card(), "seconds")
-    assert (chosen.arm.name, chosen.why) == ("rag", "the cheapest of 2 within the margin")
+    assert chosen.arm.name == "rag"
+    assert chosen.why == "the cheapest of 2 within the margin, at most 11 points behind the best"
     assert choose(card(margin=0.05), "seconds").arm.name == "lora"
     assert choose(card(), "usd").arm is None
     assert choose(card(), "usd").why == "no price was measured"
+    priced = card(arms=(*ARMS[:3], ARMS[3].model_copy(update={"usd_per_1k": 2.0})))
+    assert choose(priced, "usd").arm.name == "lora"
+    assert choose(priced, "usd").why.endswith("; 1 not priced")
 
 
 def test_if_facts_move_no_arm_is_named_that_holds_them_in_weights():
@@ -109,6 +113,9 @@ def test_if_facts_move_no_arm_is_named_that_holds_them_in_weights():
 def test_no_arm_is_named_where_the_verdict_names_none():
     chosen = choose(card(arm=None, use="none"))
     assert (chosen.arm, chosen.why) == (None, "no arm beats the reference")
+    assert choose(card(arm=None), "seconds", facts_move=True).arm is None
+    tuned = card(arms=(ARMS[0], ARMS[3]))
+    assert choose(tuned, "seconds", True).why == "every measured arm holds facts in weights"
     assert "no arm beats the reference" in map_screen(map_of(atlas(card(arm=None))), 80).plain
 
 

@@ -73,7 +73,7 @@ def fit(costs: Sequence[CellCost], goal: float = GOAL) -> AtlasPlan:
     seeds = SEEDS
     while seeds > 1 and _total(kept, seeds) > goal:
         seeds -= 1
-        lines.append(f"{seeds} of {SEEDS} seeds of each trained arm")
+        lines.append(f"{seeds} of {SEEDS} seeds of each trained arm (`atlas run --seeds {seeds}`)")
     minutes = round(_total(kept, seeds), 2)
     return AtlasPlan(tuple(kept), tuple(cut), tuple(lines), seeds, minutes, goal)
 

@@ -144,6 +144,8 @@ def added(
     """Check a measured task of somebody else and join it to the atlas of this folder.
 
     Every recorded answer is scored again. An entry without answers needs --figures-only.
+
+    Example: tuneworthy atlas add clauses-entry
     """
     from tuneworthy.atlas.atlas_data import keep_entry
     from tuneworthy.atlas.check_entry import check_entry
@@ -184,6 +186,8 @@ def written(
     """Write an entry of a finished study of your own: task card, rows, answers, environment.
 
     The folder holds your scored rows and every answer, unless --figures-only.
+
+    Example: tuneworthy atlas entry demo/recorded/clause_type --out clauses-entry
     """
     from tuneworthy.atlas.check_entry import check_entry
     from tuneworthy.atlas.entry_files import write_folder

@@ -2,6 +2,7 @@
 
 import pytest
 from tests import atlas_kit, studies
+from tests.tiny import tiny_llama
 
 from tuneworthy.atlas import cells
 from tuneworthy.atlas.atlas_data import read_atlas
@@ -14,6 +15,7 @@ from tuneworthy.core.plugins import catalogue
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.ledger.signals import StopRequested
 from tuneworthy.models.local import embedded
+from tuneworthy.results_folder import find_results, read_results
 from tuneworthy.session import open_session
 
 QUICK = CellOptions(arms=("majority", "tfidf"))
@@ -136,6 +138,25 @@ def test_a_cell_is_costed_without_being_run(few, tmp_path):
     assert asked == ["clause_type: rows and speed"]
     assert not (tmp_path / "atlas" / "clause_type-20" / "results").exists()
     assert unmeasured_arms([Cell("word_sums", 20)])[0] == "tfidf does not apply to word_sums"
+
+
+@pytest.mark.full
+def test_a_trained_arm_is_recorded_with_every_seed(few, tmp_path):
+    cell = Cell("clause_type", 20)
+    options = CellOptions(model="hf:./model", arms=("majority", "zero_shot", "lora"), seeds=2)
+    tiny_llama(write_cell(cell, tmp_path, options).parent / "model")
+    entry = run_cell(cell, tmp_path, options)
+    (lora,) = (arm for arm in entry.card.arms if arm.name == "lora")
+    assert (lora.seeds, lora.holds_facts, lora.tool) == (2, True, "tune")
+    assert lora.seconds > 0
+    runs = [run for run in entry.runs if run.arm == "lora"]
+    assert sorted(run.seed for run in runs) == [0, 1]
+    assert sum(run.counts for run in runs) == 1
+    assert check_entry(entry) == 20 * (2 + len(runs))
+    with open_session(write_cell(cell, tmp_path, options), BRIEF) as session:
+        assert session.plan().across == ()
+    assert not any(run.spec.role == "placebo" for run in read_results(find_results(
+        tmp_path / "atlas" / cell.id)).runs)  # fmt: skip
 
 
 def costs(minutes):

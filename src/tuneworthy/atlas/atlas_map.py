@@ -183,7 +183,10 @@ def left_text(card: MeasuredTask) -> str:
     """Return the bound of the verdict: how much better another measured arm may be."""
     if card.left is None:
         return ""
-    return f"no other arm is better by more than {points(card.left)}"
+    most = points(card.left)
+    if most == points(0):
+        return "no other arm is better"
+    return f"no other arm is better by more than {most}"
 
 
 def model_lines(models: Sequence[str]) -> list[str]:

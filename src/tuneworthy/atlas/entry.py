@@ -27,7 +27,8 @@ from tuneworthy.metrics import metric_name, names
 
 FORMAT: Literal[1] = 1
 KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")  # it names a file
-SCORED_BY_OTHERS = ("judge",)  # metrics that no recorded answer can be scored with again
+NO_MODEL = "no model"
+NOT_SCORED_AGAIN = ("judge",)  # metrics that others can not apply to an answer
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -134,7 +135,7 @@ def entry_of(results: Results, named: Naming, measured: date, figures_only: bool
 
 def _refuse_private_metric(results: Results) -> None:
     metric = metric_name(results.task)
-    if results.task.success.metrics and metric not in SCORED_BY_OTHERS:
+    if results.task.success.metrics and metric not in NOT_SCORED_AGAIN:
         return
     if results.task.success.metric is None:  # the default of the output type
         return
@@ -197,7 +198,7 @@ def _card(results: Results, named: Naming, measured: date) -> MeasuredTask:
         n=len(results.cases),
         metric="+".join(names(task)),
         margin=task.success.margin,
-        model=task.model,
+        model=_model(results),
         instruction=task.instruction,
         shown=named.shown,
         base=_base(results),
@@ -211,6 +212,16 @@ def _card(results: Results, named: Naming, measured: date) -> MeasuredTask:
         measured=measured,
         facts_change=named.facts_change,
     )
+
+
+def _model(results: Results) -> str:
+    """Return the model that arms asked or trained; else that there was none."""
+    measured = [run for run in results.runs if run.state == "measured"]
+    logged = [run for run in measured if RECORDED in run.notes]
+    own = [run for run in measured if RECORDED not in run.notes]
+    if any(load("arms", run.spec.arm).NEEDS & {"model", "training"} for run in own):
+        return results.task.model
+    return "recorded answers" if logged else NO_MODEL
 
 
 def _base(results: Results) -> float | None:

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from tuneworthy.atlas.atlas_data import Atlas, Listed
-from tuneworthy.atlas.atlas_map import card_line, choose, map_of, model_lines
+from tuneworthy.atlas.atlas_map import card_line, choose, left_text, map_of, model_lines
 from tuneworthy.atlas.atlas_plan import CellCost, fit
 from tuneworthy.atlas.cells import Cell
 from tuneworthy.atlas.entry import EntryHead
@@ -66,6 +66,12 @@ def test_a_measured_cell_shows_winner_bound_status_model_and_floor():
     assert text.count("not measured yet") == 26
     assert all(len(line) <= 100 for line in text.splitlines())
     assert map_screen(found, 80, plain=True).plain.isascii()
+
+
+def test_a_bound_of_nothing_is_said_as_such():
+    assert left_text(card(left=0.0)) == "no other arm is better"
+    assert left_text(card(left=0.01)) == "no other arm is better by more than 1 point"
+    assert left_text(card(left=None)) == ""
 
 
 def test_entries_of_other_tasks_stand_beside_the_grid():

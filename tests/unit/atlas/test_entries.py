@@ -53,6 +53,17 @@ def test_an_entry_states_what_the_study_measured(results, entry):
     assert card.environment["tuneworthy"] == entry.version
 
 
+def test_the_model_is_named_only_where_an_arm_asked_it(results):
+    assert atlas_kit.entry(results).card.model == results.task.model
+
+    def of(*names):
+        runs = tuple(run for run in results.runs if run.spec.name in names)
+        return atlas_kit.entry(results.model_copy(update={"runs": runs})).card.model
+
+    assert of("majority", "tfidf") == "no model"
+    assert of("majority", "present") == "recorded answers"
+
+
 def test_of_several_seeds_the_best_on_dev_counts(results):
     own = [run for run in results.runs if run.spec.name == "tfidf"]
     others = [run.model_copy(update={"seed": 1, "dev": 0.9}) for run in own]

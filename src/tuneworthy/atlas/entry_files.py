@@ -23,6 +23,7 @@ ENTRY, CASES, ANSWERS = "entry.json", "cases.jsonl", "answers.jsonl"
 SUFFIX = ".json.xz"
 MOST = 50_000_000  # bytes of a file of an entry, and of an unpacked one
 HEAD_MOST = 5_000_000  # bytes of the figures of a packed entry
+PIECE = 65_536  # bytes unpacked at a time: the figures of an entry are about a tenth of it
 MEMORY = 256_000_000  # bytes that unpacking may take
 KEPT = "the atlas, unchanged"
 
@@ -111,7 +112,7 @@ def pack(entry: Entry) -> bytes:
 
 def read_head(path: Path) -> EntryHead:
     """Return the figures of a packed entry; its answers are not unpacked. Raises DataError."""
-    line = _unpacked(path, HEAD_MOST).partition(b"\n")[0]
+    line = _unpacked(path, HEAD_MOST, whole=False).partition(b"\n")[0]
     plain = _json(path, line)
     if not isinstance(plain, dict) or plain.get("format") != FORMAT:
         raise DataError("this entry has another format", where=path.name, kept=KEPT,
@@ -128,12 +129,20 @@ def read_packed(path: Path) -> Entry:
     return _entry({**_json(path, head), **_json(path, body)}, path)
 
 
-def _unpacked(path: Path, most: int) -> bytes:
+def _unpacked(path: Path, most: int, whole: bool = True) -> bytes:
+    """Return the content of a packed file, cut at `most` bytes; its first line if not `whole`."""
+    packed, found = _bytes(path), bytearray()
     try:
         unpacker = lzma.LZMADecompressor(memlimit=MEMORY)
-        return unpacker.decompress(_bytes(path), max_length=most)
+        while len(found) < most and not unpacker.eof:
+            piece = unpacker.decompress(packed, max_length=PIECE)
+            packed = b""
+            found += piece
+            if not piece or (not whole and b"\n" in piece):
+                break
     except (lzma.LZMAError, EOFError) as error:
         raise _unreadable(path, str(error), "add the entry again") from None
+    return bytes(found)
 
 
 def _entry(plain: dict[str, Any], path: Path) -> Entry:

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
-from tuneworthy.core.verdict import Status, Tool, Use
+from tuneworthy.core.task import Tool
+from tuneworthy.core.verdict import Status, Use
 
 
 class ShownRow(Record):

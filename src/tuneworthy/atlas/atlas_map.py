@@ -206,5 +206,6 @@ def card_line(card: MeasuredTask) -> str:
     size = SIZES_OF_MODELS.get(card.model)
     parts = [f"{card.model} ({size})" if size else card.model, f"{card.n:,} test rows"]
     parts += [f"plain instruction {card.base:.2f}"] if card.base is not None else []
+    parts += [f"gold passage {card.reading:.2f}"] if card.reading is not None else []
     parts += [f"guessing {floor.mean:.2f}"] if floor else []
     return " · ".join(parts)

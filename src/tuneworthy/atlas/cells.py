@@ -19,6 +19,7 @@ TEST = 200  # test rows of a type, the same at every size
 SEED, SEEDS = 0, 3  # of the rows; of each trained arm
 ROWS = 1500  # of which the first two thirds are to learn from
 MODEL = NAME
+READING = "oracle"  # a ceiling: how well the model reads the gold passage; it competes with none
 ARMS = (
     "majority",
     "tfidf",
@@ -27,6 +28,7 @@ ARMS = (
     "few_shot",
     "nearest_shots",
     "constrained",
+    READING,
     "rag",
     "lora",
     "rag_lora",
@@ -80,7 +82,7 @@ def arms_of(made: GeneratedTask, teacher: bool = False) -> list[str]:
     `distil` needs a teacher; arms that read documents need documents, and so on.
     """
     met = {"labels": made.task["output"]["type"] == "label", "docs": bool(made.docs),
-           "teacher": teacher}  # fmt: skip
+           "gold_passage": bool(made.docs), "teacher": teacher}  # fmt: skip
     fits = [name for name in ARMS if all(met.get(need, True) for need in load("arms", name).NEEDS)]
     closed = made.task["output"]["type"] in ("label", "json")
     return [name for name in fits if name != "constrained" or closed]
@@ -95,6 +97,7 @@ def left_out(made: GeneratedTask) -> Iterator[str]:
 def missing_arms(cell: Cell, card: MeasuredTask) -> list[str]:
     """Return the arms that apply to a cell and have no score in its entry."""
     scored = {arm.name for arm in card.arms if arm.score is not None}
+    scored |= {READING} if card.reading is not None else set()
     return [name for name in arms_of(sample_of(cell)) if name not in scored]
 
 

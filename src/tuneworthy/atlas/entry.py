@@ -201,7 +201,8 @@ def _card(results: Results, named: Naming, measured: date) -> MeasuredTask:
         model=_model(results),
         instruction=task.instruction,
         shown=named.shown,
-        base=_base(results),
+        base=_score_of(results, "zero_shot"),
+        reading=_score_of(results, "oracle"),
         arms=tuple(_measured_arms(results)),
         use=verdict.use,
         arm=verdict.arm,
@@ -224,8 +225,9 @@ def _model(results: Results) -> str:
     return "recorded answers" if logged else NO_MODEL
 
 
-def _base(results: Results) -> float | None:
-    plain = {run.spec.name for run in results.runs if run.spec.arm == "zero_shot"}
+def _score_of(results: Results, arm: str) -> float | None:
+    """Return the mean score of an arm of the package; None if it was not measured."""
+    plain = {run.spec.name for run in results.runs if run.spec.arm == arm}
     found = [arm.score.mean for arm in results.evidence.arms if arm.name in plain and arm.score]
     return found[0] if found else None
 

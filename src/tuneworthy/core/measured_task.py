@@ -48,7 +48,8 @@ class MeasuredTask(Record):
     learn from and `n` the scored cases. `shown` are the rows that an adviser may see, none for a
     public set, whose rows are not shipped. `base` is the score of the plain instruction.
     `rows_hash` identifies the rows, `environment` holds versions and machine. `facts_change`: the
-    facts that the right answers hold change with time.
+    facts that the right answers hold change with time. `reading` is the score with the gold
+    passage in the prompt, None where it was not measured.
     """
 
     format: Literal[1] = 1
@@ -73,3 +74,4 @@ class MeasuredTask(Record):
     environment: dict[str, str] = Field(default_factory=dict)
     measured: date
     facts_change: bool = False
+    reading: float | None = None

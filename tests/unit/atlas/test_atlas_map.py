@@ -61,7 +61,7 @@ def test_a_measured_cell_shows_winner_bound_status_model_and_floor():
     assert "lora 0.85 (0.80–0.90)  tune, firm" in text
     assert "no other arm is better by more than 3.1 points" in text
     assert "smollm2-135m (135M) · 200 test rows · plain instruction 0.30 · guessing 0.10" in text
-    assert "without few_shot, nearest_shots, rag_lora" in text
+    assert "without few_shot, nearest_shots, oracle, rag_lora" in text
     assert "near the floor at this size" in text
     assert text.count("not measured yet") == 26
     assert all(len(line) <= 100 for line in text.splitlines())
@@ -128,6 +128,7 @@ def test_no_arm_is_named_where_the_verdict_names_none():
 def test_a_line_without_a_base_or_a_reference_says_neither():
     bare = card(base=None, arms=ARMS[2:])
     assert card_line(bare) == "smollm2-135m (135M) · 200 test rows"
+    assert "gold passage 0.41" in card_line(card(reading=0.41))
 
 
 def test_a_plan_says_minutes_units_and_cuts():

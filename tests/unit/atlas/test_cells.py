@@ -7,7 +7,15 @@ from tests.tiny import tiny_llama
 from tuneworthy.atlas import cells
 from tuneworthy.atlas.atlas_data import read_atlas
 from tuneworthy.atlas.atlas_plan import CellCost, cost_cells, fit, unmeasured_arms
-from tuneworthy.atlas.cells import Cell, all_cells, arms_of, find_cells, parts_of, sample_of
+from tuneworthy.atlas.cells import (
+    Cell,
+    all_cells,
+    arms_of,
+    find_cells,
+    missing_arms,
+    parts_of,
+    sample_of,
+)
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.run_cell import BRIEF, CellOptions, run_cell, write_cell
 from tuneworthy.core.errors import ModelError, TaskError
@@ -115,6 +123,21 @@ def test_every_type_is_measured_and_each_answer_can_be_scored_again(few, tmp_pat
     assert entry.card.facts_change == (name in {"policy_faq", "changing_facts"})
     texts = {text for run in entry.runs if run.arm == "zero_shot" for text in run.answers}
     assert texts == {parts_of(cell)[0][0]["output"]}
+
+
+def test_where_there_are_documents_reading_the_gold_passage_is_measured(few, tmp_path):
+    cell = Cell("changing_facts", 20)
+    options = CellOptions("scripted:./replies.jsonl", arms=("majority", "zero_shot", "oracle"))
+    path = write_cell(cell, tmp_path, options)
+    studies.lines(path.parent / "replies.jsonl", [
+        {"when": "edition", "say": "12 months"}, {"when": "", "say": "unknown"},
+    ])  # fmt: skip
+    card = run_cell(cell, tmp_path, options).card
+    assert card.reading is not None
+    assert card.reading > card.base
+    assert [arm.name for arm in card.arms] == ["majority", "zero_shot"]  # it competes with none
+    assert "oracle" not in missing_arms(cell, card)
+    assert "rag" in missing_arms(cell, card)
 
 
 def test_a_teacher_adds_distil_and_a_cap_goes_into_the_task(few, tmp_path):

@@ -34,6 +34,7 @@ LAYERS = [
         "comparing",
         "prompt_preview",
     },
+    {"atlas"},
     {"lab"},
     {"cli"},
     {"__init__", "__main__"},

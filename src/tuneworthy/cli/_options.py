@@ -41,7 +41,7 @@ def task_path(path: Path) -> Path:
     return path / "task.yaml" if path.is_dir() else path
 
 
-def minutes(text: str) -> float:
+def minutes(text: str, option: str = "--more") -> float:
     """Return the minutes of a time such as `10m`, `1.5h`, `90s` or `10`; else raise TaskError."""
     from tuneworthy.core.errors import TaskError
 
@@ -53,7 +53,7 @@ def minutes(text: str) -> float:
         value = 0.0
     if not 0 < value <= 100_000:
         raise TaskError(
-            "that is no time to go on for", where="--more", got=text, fix="write 10m, 90s or 1h"
+            "that is no time to go on for", where=option, got=text, fix="write 10m, 90s or 1h"
         )
     return value
 

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tuneworthy.atlas.atlas_data import read_atlas
 from tuneworthy.core.errors import TaskError
 from tuneworthy.lab import case_data
+from tuneworthy.lab.atlas_pages import atlas_page, measured_page
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.pages import (
     HERE,
@@ -46,6 +48,7 @@ def export_site(folder: Path) -> Path:
         if case.slug == HERO:
             _script(data / "hero.js", "lab.hero", _dumped(Recordings(case).hero()))
     _blind(folder, site, cases)
+    _atlas(folder, site)
     (folder / "playground.html").write_text(playground_page(site), "utf-8")
     _script(data / "play.js", "lab.playground", _dumped(play_data()))
     if strength := recorded_strength():
@@ -66,6 +69,16 @@ def _blind(folder: Path, site: Site, cases: list[LabCase]) -> None:
     ]
     data = {**case_data.blind(cases), "pool": pool}
     _script(folder / "data" / "blind.js", "lab.blind", _dumped(data))
+
+
+def _atlas(folder: Path, site: Site) -> None:
+    """Write the map and each measured task of the package; what a user added stays at home."""
+    atlas = read_atlas(None)
+    (folder / "atlas.html").write_text(atlas_page(atlas, site), "utf-8")
+    for old in folder.glob("atlas-*.html"):
+        old.unlink()
+    for key in atlas.entries:
+        (folder / f"atlas-{key}.html").write_text(measured_page(atlas, key, site), "utf-8")
 
 
 def _check(folder: Path) -> None:

@@ -80,7 +80,7 @@ class Site:
     def links(self) -> tuple[tuple[str, str], ...]:
         """Return the pages that every page links to."""
         links = (("Cases", f"{self.home}#cases"), ("Playground", self.playground),
-                 ("Check my run", self.check))  # fmt: skip
+                 ("Check my run", self.check), ("Atlas", self.atlas))  # fmt: skip
         return (*links, ("Studies", "/studies")) if self.live else links
 
     @property
@@ -92,6 +92,15 @@ class Site:
     def check(self) -> str:
         """Return the address where a visitor's own run is checked; a file tells the command."""
         return "/check" if self.live else f"{self.home}#own"
+
+    @property
+    def atlas(self) -> str:
+        """Return the address of the atlas."""
+        return "/atlas" if self.live else "atlas.html"
+
+    def measured(self, key: str) -> str:
+        """Return the address of a measured task of the atlas."""
+        return f"/atlas/{key}" if self.live else f"atlas-{key}.html"
 
     def static(self, name: str) -> str:
         """Return the address of a static file."""
@@ -115,7 +124,7 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
         begin = data["plant"][0]
         question = begin["questions"][0]["input"]
         hero = {"slug": shown.slug, "question": question, "steps": begin["steps"]}
-    return _render(
+    return render(
         "home.html.j2",
         site,
         here="Cases",
@@ -137,7 +146,7 @@ def case_page(case: LabCase, position: int, site: Site = LIVE) -> str:
     """Return the page of a case, which is number `position` of the list."""
     shown = case_data.public(case, site.records)
     records = [name for name in (shown["records"]["plant"], shown["records"]["twin"]) if name]
-    return _render(
+    return render(
         "case.html.j2",
         site,
         scripts=CASE_SCRIPTS,
@@ -153,7 +162,7 @@ def case_page(case: LabCase, position: int, site: Site = LIVE) -> str:
 def blind_page(key: str, site: Site = LIVE) -> str:
     """Return the page of a blind run: the same for every key, so that it tells nothing."""
     shown = case_data.blind(list(all_cases().values()))
-    return _render(
+    return render(
         "blind.html.j2",
         site,
         scripts=BLIND_SCRIPTS,
@@ -167,7 +176,7 @@ def blind_page(key: str, site: Site = LIVE) -> str:
 def playground_page(site: Site = LIVE) -> str:
     """Return the playground, with its recorded play."""
     play = play_data()
-    return _render(
+    return render(
         "playground.html.j2",
         site,
         here="Playground",
@@ -188,7 +197,7 @@ def check_page(own: OwnFolders, site: Site = LIVE) -> str:
     """Return the page that checks the training folders named at launch."""
     listed = [{"id": one.id, "name": one.name, "path": str(one.named), "command": own.command(one)}
               for one in own.folders]  # fmt: skip
-    return _render(
+    return render(
         "check.html.j2",
         site,
         here="Check my run",
@@ -202,7 +211,7 @@ def check_page(own: OwnFolders, site: Site = LIVE) -> str:
 
 def error_page(status: int, what: str, where: str, fix: str, kept: str, site: Site = LIVE) -> str:
     """Return the page for an error: what happened, where, how to mend it, what was kept."""
-    return _render(
+    return render(
         "error.html.j2",
         site,
         scripts=(),
@@ -228,7 +237,8 @@ def _block(value: Any) -> Markup:
     return Markup(for_script(value))
 
 
-def _render(name: str, site: Site, **values: Any) -> str:
+def render(name: str, site: Site, **values: Any) -> str:
+    """Return a page of a template; every text is escaped."""
     return _templates().get_template(name).render(site=site, **{"here": "", **values})
 
 

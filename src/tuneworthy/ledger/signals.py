@@ -25,9 +25,9 @@ class StopRequested(BaseException):
     Like KeyboardInterrupt it is no `Exception`: an arm that catches failures must not swallow it.
     """
 
-    def __init__(self, exit_code: int) -> None:
+    def __init__(self, exit_code: int, again: str = "tuneworthy run") -> None:
         self.exit_code = exit_code
-        super().__init__("stopped on request; `tuneworthy run` continues where it stopped")
+        super().__init__(f"stopped on request; `{again}` continues where it stopped")
 
 
 @contextmanager
@@ -48,6 +48,25 @@ def stoppable() -> Iterator[None]:
         for number, former in before.items():
             signal.signal(number, former)
         _asked = None
+
+
+@contextmanager
+def stop_after(seconds: float) -> Iterator[None]:
+    """Request a stop with exit code 0 at the first safe point after these seconds."""
+    global _asked
+
+    def ask() -> None:
+        global _asked
+        _asked = 0 if _asked is None else _asked
+
+    timer = threading.Timer(seconds, ask)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        _asked = None if _asked == 0 else _asked
 
 
 def requested_exit_code() -> int | None:

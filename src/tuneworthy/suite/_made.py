@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Cause = Literal["format", "convention", "knowledge", "learnable"]
+Cause = Literal["format", "convention", "knowledge", "learnable", "capability"]
 
 LORA = {"epochs": 1}  # three epochs would exceed the demo's time on a slow machine
 

@@ -7,6 +7,15 @@ OFFICES = (
     "Hartenau", "Ilmenau Park", "Jorvik Quay", "Kestrel Point", "Lindqvist House", "Marrowby",
     "Nordlund", "Ostrava Mills", "Pellworth",
 )  # fmt: skip
+# For more rows than the offices above have rules.
+MORE_OFFICES = (
+    "Quarnford", "Rosenthal Yard", "Silverholm", "Tarnbeck", "Ullswick", "Vellinge Court",
+    "Westerhall", "Ypsley", "Zeldermoor", "Ashgrove", "Birkenau", "Copperton", "Dovrefall",
+    "Eastmere", "Falkenrode", "Greyhaven", "Holmbury", "Inverloch", "Juniper Row", "Kaltenbach",
+    "Larkfield", "Mosswater", "Nettlecombe", "Oxbridge Wharf", "Pinehurst", "Quayside Nine",
+    "Redmarley", "Stonecross", "Thornaby", "Underhill", "Vossberg", "Windermoor", "Yarrowdale",
+    "Zinnwald",
+)  # fmt: skip
 # What the rule is about, how a document calls it, its unit, and the lowest and highest value.
 RULES = (
     ("time off after a child is born", "parental leave", "weeks", 4, 40),

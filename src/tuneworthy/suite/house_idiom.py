@@ -9,7 +9,14 @@ from typing import Any
 from tuneworthy.core.errors import TaskError
 from tuneworthy.suite._draw import draw_distinct
 from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
-from tuneworthy.suite._words_idiom import ASKS, JOBS, THINGS, Function, RecordKind
+from tuneworthy.suite._words_idiom import (
+    ASKS,
+    JOBS,
+    MORE_THINGS,
+    THINGS,
+    Function,
+    RecordKind,
+)
 
 TASK = {
     "name": "house-idiom",
@@ -32,11 +39,12 @@ TASK = {
 def make(seed: int, n: int = 360) -> GeneratedTask:
     """Return n requests for a function; a row's `meta.tests` pass with its right answer.
 
-    No function is requested twice. Raises TaskError beyond 462 rows, the number of functions.
+    No function is requested twice. More than 462 rows need more things. Raises TaskError where
+    there are no more functions.
     """
-    rng = Random(f"house_idiom {seed}")
-    cells = [(thing, job, amount, flag) for thing in THINGS for job in JOBS
-             for amount, flag in product(thing.amounts, thing.flags)]  # fmt: skip
+    rng, cells = Random(f"house_idiom {seed}"), _functions(THINGS)
+    if n > len(cells):
+        cells = _functions((*THINGS, *MORE_THINGS))
     if n > len(cells):
         raise TaskError("there are no more functions", got=str(n), fix=f"{len(cells)} rows or less")
     rng.shuffle(cells)
@@ -44,6 +52,11 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
     return GeneratedTask(
         tuple(rows), TASK, "convention", two_thirds(n), "House idiom", str(__doc__)
     )
+
+
+def _functions(things: tuple[RecordKind, ...]) -> list[tuple[RecordKind, Function, str, str]]:
+    return [(thing, job, amount, flag) for thing in things for job in JOBS
+            for amount, flag in product(thing.amounts, thing.flags)]  # fmt: skip
 
 
 def _row(rng: Random, thing: RecordKind, job: Function, amount: str, flag: str) -> dict[str, Any]:

@@ -9,7 +9,14 @@ from typing import Any
 from tuneworthy.core.errors import TaskError
 from tuneworthy.suite._draw import draw_distinct
 from tuneworthy.suite._made import GeneratedTask, two_thirds
-from tuneworthy.suite._words_policy import OFFICES, QUESTIONS, REASONS, RULES, SENTENCES
+from tuneworthy.suite._words_policy import (
+    MORE_OFFICES,
+    OFFICES,
+    QUESTIONS,
+    REASONS,
+    RULES,
+    SENTENCES,
+)
 
 FIRST, CHANGED, LAST = "2023-01-01", "2024-07-01", "2025-12-31"
 TASK = {
@@ -24,14 +31,17 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
     """Return n questions with dated documents; every rule of every office has a document.
 
     A rule that changed has two documents; a row's `time` decides which of them is in force. Each
-    rule of an office is asked in one row only, so no training row holds a test row's fact. Raises
-    TaskError beyond 480 rows, the number of rules.
+    rule of an office is asked in one row only, so no training row holds a test row's fact. More
+    than 480 rows need more offices. Raises TaskError beyond 1,500 rows, the number of rules.
     """
-    rng, cells = Random(f"policy_faq {seed}"), list(product(OFFICES, RULES))
+    offices = OFFICES if n <= len(OFFICES) * len(RULES) else (*OFFICES, *MORE_OFFICES)
+    rng, cells = Random(f"policy_faq {seed}"), list(product(offices, RULES))
     rng.shuffle(cells)
     books = [_versions(rng, office, rule, i) for i, (office, rule) in enumerate(cells)]
     if n > len(cells):
-        raise TaskError("there are no more rules to ask for", got=str(n), fix="480 rows or fewer")
+        raise TaskError(
+            "there are no more rules to ask for", got=str(n), fix=f"{len(cells)} rows or fewer"
+        )
     rows = draw_distinct(n, lambda i: _row(rng, *cells[i], books[i]))
     docs = tuple({k: v for k, v in doc.items() if k != "value"} for book in books for doc in book)
     return GeneratedTask(

@@ -38,6 +38,8 @@ ROUTES = {
     ("GET", "/decide/{key}"),
     ("GET", "/api/studies/{key}/run"),
     ("GET", "/check"),
+    ("GET", "/atlas"),
+    ("GET", "/atlas/{key}"),
     ("GET", "/compare"),
     ("GET", "/api/studies/{key}/budget"),
     ("POST", "/api/studies/{key}/budget"),

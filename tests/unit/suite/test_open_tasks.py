@@ -43,7 +43,7 @@ def test_the_tests_of_a_function_hold_for_it_and_not_for_another_of_its_name():
     assert body.strip().startswith("return")
     assert metric(cases[0], Answer(case=cases[0].id, text=wrong)).value < 0.9
     with pytest.raises(TaskError, match="no more functions"):
-        house_idiom.make(0, 500)
+        house_idiom.make(0, 9_999)
 
 
 def test_what_a_reply_must_say_stands_in_the_message():

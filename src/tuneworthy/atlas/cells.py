@@ -1,0 +1,139 @@
+"""The cells of the atlas: every type of task of the suite at every size, on fixed test rows."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.measured_task import MeasuredTask
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.models.local.embedded import NAME
+from tuneworthy.suite import GeneratedTask
+
+SIZES = (100, 250, 1000)
+TEST = 200  # test rows of a type, the same at every size
+SEED, SEEDS = 0, 3  # of the rows; of each trained arm
+ROWS = 1500  # of which the first two thirds are to learn from
+MODEL = NAME
+READING = "oracle"  # a ceiling: how well the model reads the gold passage; it competes with none
+ARMS = (
+    "majority",
+    "tfidf",
+    "embedding_head",
+    "zero_shot",
+    "few_shot",
+    "nearest_shots",
+    "constrained",
+    READING,
+    "rag",
+    "lora",
+    "rag_lora",
+    "distil",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A type of task (a file of suite/) at a number of rows to learn from."""
+
+    name: str
+    size: int
+
+    @property
+    def id(self) -> str:
+        """Return the cell's name on the command line: `clause_type-250`."""
+        return f"{self.name}-{self.size}"
+
+    def key(self, model: str) -> str:
+        """Return the key of its entry for a model: small letters, digits and dashes."""
+        plain = "".join(c if c.isalnum() else "-" for c in model.lower().removeprefix("hf:"))
+        return f"{self.id}-{plain}"[:80].rstrip("-")
+
+    @property
+    def kind(self) -> str:
+        """Return the type of task in plain words."""
+        return _small(self.name).title
+
+
+def all_cells() -> list[Cell]:
+    """Return every cell, the smallest sizes of all types first."""
+    return [Cell(name, size) for size in SIZES for name in catalogue("suite")]
+
+
+def find_cells(ids: list[str]) -> list[Cell]:
+    """Return the cells of these ids, all cells for none. Raises TaskError for an unknown id."""
+    known = {cell.id: cell for cell in all_cells()}
+    for name in ids:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise TaskError("the atlas has no such cell", where="command line", got=name,
+                            fix=f"{hint}there are: {', '.join(known)}", kept="")  # fmt: skip
+    return [known[name] for name in dict.fromkeys(ids)] or list(known.values())
+
+
+def arms_of(made: GeneratedTask, teacher: bool = False) -> list[str]:
+    """Return the arms that apply to a type of task, in ladder order.
+
+    `distil` needs a teacher; arms that read documents need documents, and so on.
+    """
+    met = {"labels": made.task["output"]["type"] == "label", "docs": bool(made.docs),
+           "gold_passage": bool(made.docs), "teacher": teacher}  # fmt: skip
+    fits = [name for name in ARMS if all(met.get(need, True) for need in load("arms", name).NEEDS)]
+    closed = made.task["output"]["type"] in ("label", "json")
+    return [name for name in fits if name != "constrained" or closed]
+
+
+def left_out(made: GeneratedTask) -> Iterator[str]:
+    """Yield the arms that do not apply to a type of task."""
+    applies = arms_of(made)
+    yield from (name for name in ARMS if name not in applies)
+
+
+def missing_arms(cell: Cell, card: MeasuredTask) -> list[str]:
+    """Return the arms that apply to a cell and have no score in its entry."""
+    scored = {arm.name for arm in card.arms if arm.score is not None}
+    scored |= {READING} if card.reading is not None else set()
+    return [name for name in arms_of(sample_of(cell)) if name not in scored]
+
+
+def facts_change(made: GeneratedTask) -> bool:
+    """Return whether the documents of a type come in versions that replace each other."""
+    return any(doc.get("to") for doc in made.docs)
+
+
+@lru_cache
+def rows_of(name: str) -> GeneratedTask:
+    """Return the rows of a type that all its cells share: ROWS of them, in seconds."""
+    made: GeneratedTask = load("suite", name).make(SEED, ROWS)
+    return made
+
+
+@lru_cache
+def _small(name: str) -> GeneratedTask:
+    """Return a few rows of a type, for what does not depend on the number of rows."""
+    made: GeneratedTask = load("suite", name).make(SEED, 12)
+    return made
+
+
+def sample_of(cell: Cell) -> GeneratedTask:
+    """Return a few rows of a cell's type: they tell its title, its form and which arms apply."""
+    return _small(cell.name)
+
+
+def parts_of(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows to learn from and the test rows, which are those of every other size.
+
+    Raises TaskError if the type has too few rows for the cell.
+    """
+    made = rows_of(cell.name)
+    learn, test = made.rows[: made.split], made.rows[made.split :]
+    if cell.size > len(learn) or len(test) < TEST:
+        raise TaskError("this type of task has too few rows for the cell", where=cell.id,
+                        got=f"{len(learn)} to learn from", fix="choose a smaller size",
+                        kept="")  # fmt: skip
+    return list(learn[: cell.size]), list(test[:TEST])

@@ -1,0 +1,177 @@
+"""Score the recorded answers of an entry again, and refuse it where a figure does not follow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+from tuneworthy.atlas.entry import Entry, RecordedRun
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import DataError, SecurityError, TaskError
+from tuneworthy.core.task import Data, Task
+from tuneworthy.data.fingerprint import rows_digest
+from tuneworthy.metrics import metric_name, score_all, scorer
+
+NEAR = 1e-6  # figures are rounded to six digits
+KEPT = "the atlas, unchanged"
+Fault = tuple[str, str]  # what is wrong, and where
+
+
+def check_entry(entry: Entry) -> int:
+    """Return how many answers were scored again; each gives its score, and they give the figures.
+
+    Raises DataError with the count of each fault, SecurityError for a metric that would run code of
+    the entry. An entry of figures only has nothing to score: 0.
+    """
+    faults = list(_card_faults(entry))
+    answered = 0
+    if entry.scoring is not None:
+        task = _task(entry)
+        faults += _row_faults(entry)
+        known = {case.id: case for case in entry.cases}
+        for run in entry.runs:
+            answered += len(run.cases)
+            faults += _run_faults(run, known, task)
+        faults += _arm_faults(entry)
+    if faults:
+        raise _refused(entry, faults)
+    return answered
+
+
+def _refused(entry: Entry, faults: Sequence[Fault]) -> DataError:
+    counts = Counter(what for what, _ in faults)
+    first = dict(reversed(faults))
+    return DataError(
+        "this entry does not bear out its figures",
+        where=(entry.card.key, *(f"{what}: {where}" for what, where in first.items())),
+        got="; ".join(f"{what}: {n:,}" for what, n in counts.items()),
+        fix="write it again from its study: tuneworthy atlas entry STUDY --out FOLDER",
+        kept=KEPT,
+    )
+
+
+def _task(entry: Entry) -> Task:
+    """Return a task that scores as the entry's did. Raises an error for a metric we don't run."""
+    assert entry.scoring is not None  # the caller asks for entries with answers only
+    success = entry.scoring.success
+    metric = success.metric
+    if (metric is not None and not success.metrics) or success.judge or metric == "judge":
+        raise SecurityError("an entry may only be scored by the metrics of the package",
+                            where=entry.card.key, got=str(metric), kept=KEPT,
+                            fix="use a named metric, or figures only")  # fmt: skip
+    if success.options.get("run"):
+        raise SecurityError("an entry may not have its answers run as code",
+                            where=entry.card.key, got="success.options.run: true", kept=KEPT,
+                            fix="set it to false and write the entry again")  # fmt: skip
+    task = Task(data=Data(file="rows.jsonl"), output=entry.scoring.output, success=success)
+    try:
+        metric_name(task)
+        scorer(task)
+    except TaskError as error:
+        error.kept = KEPT
+        raise
+    return task
+
+
+def _card_faults(entry: Entry) -> Iterator[Fault]:
+    card = entry.card
+    named = [arm for arm in card.arms if arm.name == card.arm]
+    if card.arm is not None and (not named or named[0].score is None):
+        yield "winner without a score", card.arm
+    if len({arm.name for arm in card.arms}) < len(card.arms):
+        yield "name of an arm that stands twice", card.key
+    for arm in card.arms:
+        for text, span in (("score", arm.score), ("distance", arm.behind)):
+            if span is not None and not span.low <= span.mean <= span.high:
+                yield f"{text} outside its bounds", arm.name
+
+
+def _row_faults(entry: Entry) -> Iterator[Fault]:
+    if len({case.id for case in entry.cases}) < len(entry.cases):
+        yield "case that stands twice", "cases"
+    if rows_digest(entry.cases) != entry.card.rows_hash:
+        yield "set of rows other than its hash says", entry.card.rows_hash[:12]
+    if len(entry.cases) != entry.card.n:
+        yield "wrong number of cases", f"{len(entry.cases)}, not {entry.card.n}"
+
+
+def _run_faults(run: RecordedRun, known: dict[str, Case], task: Task) -> Iterator[Fault]:
+    """Yield the faults of one run: cases nobody knows, scores that its answers do not give."""
+    if not len(run.cases) == len(run.answers) == len(run.scores):
+        yield "run with a missing text or score", run.arm
+        return
+    rows = list(zip(run.cases, run.answers, run.scores, strict=True))
+    for case, _, _ in rows:
+        if case not in known:
+            yield "answer to an unknown id", f"{run.arm}, {case}"
+    rows = [row for row in rows if row[0] in known]
+    answers = [
+        Answer(case=case, text=text or "", error="none" if text is None else None)
+        for case, text, _ in rows
+    ]
+    scored = score_all(scorer(task), [known[case] for case, _, _ in rows], answers)
+    for (case, _, stated), score in zip(rows, scored, strict=True):
+        value = score.value if isinstance(score, Score) else None
+        if not _same(value, stated):
+            yield "answer that scores otherwise", f"{run.arm}, {case}: {value}, stated {stated}"
+
+
+def _same(value: float | None, stated: float | None) -> bool:
+    if value is None or stated is None:
+        return value is stated
+    return abs(value - stated) <= NEAR
+
+
+def _arm_faults(entry: Entry) -> Iterator[Fault]:
+    """Yield the arms whose stated figures are not those of their answers, and what is missing."""
+    tables = {arm.name: _table(entry, arm.name) for arm in entry.card.arms if arm.score}
+    answered = {case for run in entry.runs for case in run.cases}
+    listed = {arm.name for arm in entry.card.arms}
+    yield from (("run of an unlisted arm", r.arm) for r in entry.runs if r.arm not in listed)
+    yield from (("case without any answer", c.id) for c in entry.cases if c.id not in answered)
+    for arm in entry.card.arms:
+        own = [run for run in entry.runs if run.arm == arm.name]
+        if arm.score is None:
+            yield from (("run of an arm without a score", run.arm) for run in own)
+            continue
+        table = tables[arm.name]
+        folds = {run.fold for run in own}
+        due = {case for run in entry.runs if run.fold in folds for case in run.cases}
+        yield from (("missing answer", f"{arm.name}, {case}") for case in sorted(due - set(table)))
+        if sum(len(run.cases) for run in own if run.counts) > len(table):
+            yield "arm with two answers to a case", arm.name
+        if len(seeds := {run.seed for run in own}) != arm.seeds:
+            yield "wrong number of seeds", f"{arm.name}: {len(seeds)}, not {arm.seeds}"
+        if table and abs(fmean(table.values()) - arm.score.mean) > NEAR:
+            yield "mean that its answers do not give", f"{arm.name}: {fmean(table.values()):.6f}"
+    yield from _distance_faults(entry, tables)
+
+
+def _table(entry: Entry, arm: str) -> dict[str, float]:
+    """Return {case: score} of the runs that make up an arm's score; an unscored answer is wrong."""
+    return {
+        case: score or 0.0
+        for run in entry.runs
+        if run.arm == arm and run.counts
+        for case, score in zip(run.cases, run.scores, strict=False)
+    }
+
+
+def _distance_faults(entry: Entry, tables: dict[str, dict[str, float]]) -> Iterator[Fault]:
+    """Yield the arms whose mean distance to the best one their shared cases do not give."""
+    apart = [arm for arm in entry.card.arms if arm.behind is not None]
+    tops = [arm.name for arm in entry.card.arms if arm.score and not arm.behind]
+    for arm in apart:
+        if arm.name not in tables or arm.behind is None:
+            yield "distance of an arm without a score", arm.name
+        elif not any(_differs(tables, top, arm.name, arm.behind.mean) for top in tops):
+            yield "distance that its answers do not give", arm.name
+
+
+def _differs(tables: dict[str, dict[str, float]], top: str, arm: str, mean: float) -> bool:
+    """Return whether `top` minus `arm` has this mean on the cases that both answered."""
+    one, other = tables[top], tables[arm]
+    gaps = [one[case] - other[case] for case in one if case in other]
+    return bool(gaps) and abs(fmean(gaps) - mean) <= 2 * NEAR

@@ -1,0 +1,283 @@
+"""An entry of the atlas: a measured task with its recorded answers, made from a finished study."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from tuneworthy import __version__
+from tuneworthy.compare.choice import best_by_fold
+from tuneworthy.core.answer import Score
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.evidence import ArmResult, Evidence, Interval
+from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask, ShownRow
+from tuneworthy.core.plugins import load
+from tuneworthy.core.record import Record, Text
+from tuneworthy.core.results import Results
+from tuneworthy.core.run import RECORDED, Run
+from tuneworthy.core.task import Output, Success
+from tuneworthy.data.fingerprint import rows_digest
+from tuneworthy.metrics import metric_name, names
+
+FORMAT: Literal[1] = 1
+KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")  # it names a file
+NO_MODEL = "no model"
+NOT_SCORED_AGAIN = ("judge",)  # metrics that others can not apply to an answer
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+def is_key(text: str) -> bool:
+    """Return whether a text may be the key of an entry: it names a file and part of an address."""
+    return KEY.fullmatch(text) is not None
+
+
+class RecordedRun(Record):
+    """The answers of one arm, seed and fold: texts and scores in the order of `cases` (ids).
+
+    A text is None where no answer came back, a score None where it could not be scored. `counts`:
+    this seed is the one whose answers make up the arm's score. `seconds` is fitting and answering,
+    None if it was not measured.
+    """
+
+    arm: str
+    seed: int
+    fold: int | None = None
+    counts: bool
+    seconds: float | None = None
+    cases: tuple[str, ...]
+    answers: tuple[Text | None, ...]
+    scores: tuple[Share | None, ...]
+
+
+class Scoring(Record):
+    """What the metric needs besides a case and an answer: the form of answers, the criterion."""
+
+    output: Output
+    success: Success
+
+
+class EntryHead(Record):
+    """An entry without its rows and answers: the figures, and which version measured them.
+
+    `scoring` is None for figures only: rows and answers can't be published, so nobody can score
+    them again.
+    """
+
+    format: Literal[1] = FORMAT
+    version: str = __version__
+    card: MeasuredTask
+    scoring: Scoring | None = None
+
+    @field_validator("card")
+    @classmethod
+    def _key_names_a_file(cls, card: MeasuredTask) -> MeasuredTask:
+        if not is_key(card.key):
+            raise ValueError("a key has small letters, digits, . _ and -, 80 at most")
+        return card
+
+    @property
+    def figures_only(self) -> bool:
+        """Return whether the entry has no answers to score again."""
+        return self.scoring is None
+
+
+class Entry(EntryHead):
+    """A measured task with the scored cases and every recorded answer."""
+
+    cases: tuple[Case, ...] = ()
+    runs: tuple[RecordedRun, ...] = ()
+
+    def head(self) -> EntryHead:
+        """Return the entry without its rows and answers."""
+        fields = {name: getattr(self, name) for name in EntryHead.model_fields}
+        return EntryHead(**fields)
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How an entry is called: its key, the type of task, a title.
+
+    `facts_change`: the facts of the right answers change. `shown` are rows to learn from that an
+    adviser may see.
+    """
+
+    key: str
+    kind: str
+    title: str
+    facts_change: bool = False
+    shown: tuple[ShownRow, ...] = ()
+
+
+def entry_of(results: Results, named: Naming, measured: date, figures_only: bool = False) -> Entry:
+    """Return the entry of a finished study; without rows and answers if `figures_only`.
+
+    Raises TaskError if its metric can't be applied by others: a judge, or a function of one's own.
+    """
+    card = _card(results, named, measured)
+    if figures_only:
+        return Entry(card=card.model_copy(update={"shown": ()}))
+    _refuse_private_metric(results)
+    task = results.task
+    cases = tuple(case.model_copy(update={"where": ""}) for case in results.cases)
+    return Entry(
+        card=card,
+        scoring=Scoring(output=task.output, success=task.success),
+        cases=cases,
+        runs=tuple(_recorded_runs(results)),
+    )
+
+
+def _refuse_private_metric(results: Results) -> None:
+    metric = metric_name(results.task)
+    if results.task.success.metrics and metric not in NOT_SCORED_AGAIN:
+        return
+    if results.task.success.metric is None:  # the default of the output type
+        return
+    raise TaskError(
+        "these answers can't be scored again by others",
+        where="task.yaml success.metric",
+        got=metric,
+        fix="--figures-only writes the figures without rows and answers",
+    )
+
+
+def _recorded_runs(results: Results) -> list[RecordedRun]:
+    """Return the runs of every arm on the ladder, with the answers that its score is made of."""
+    shown = {arm.name for arm in _arms_shown(results.evidence) if arm.score is not None}
+    runs = [run for run in results.runs if run.spec.name in shown and run.state == "measured"]
+    counting = [
+        id(best)
+        for name in shown
+        for best in best_by_fold([run for run in runs if run.spec.name == name])
+    ]
+    return [_recorded(run, id(run) in counting) for run in runs]
+
+
+def _recorded(run: Run, counts: bool) -> RecordedRun:
+    scores = [score.value if isinstance(score, Score) else None for score in run.scores]
+    return RecordedRun(
+        arm=run.spec.name,
+        seed=run.seed,
+        fold=run.fold,
+        counts=counts,
+        seconds=_seconds([run]),
+        cases=tuple(answer.case for answer in run.answers),
+        answers=tuple(None if answer.error else answer.text for answer in run.answers),
+        scores=tuple(scores),
+    )
+
+
+def _seconds(runs: Sequence[Run]) -> float | None:
+    """Return the seconds of fitting and answering; None where an answer was not timed."""
+    own = [answer.seconds for run in runs for answer in run.answers]
+    timed = [value for value in own if value is not None]
+    if len(timed) < len(own) and any(RECORDED in run.notes or not timed for run in runs):
+        return None
+    return round(sum(timed) + sum(run.fit_seconds or 0.0 for run in runs), 3)
+
+
+def _arms_shown(evidence: Evidence) -> list[ArmResult]:
+    return [arm for arm in evidence.arms if arm.role in ("candidate", "reference")]
+
+
+def _card(results: Results, named: Naming, measured: date) -> MeasuredTask:
+    """Return the figures of a study. `behind` are the pairs of its evidence, none computed here."""
+    evidence, verdict, task = results.evidence, results.verdict, results.task
+    left = verdict.left_on_table
+    return MeasuredTask(
+        key=named.key,
+        kind=named.kind,
+        title=named.title,
+        size=evidence.train or len(results.cases),
+        n=len(results.cases),
+        metric="+".join(names(task)),
+        margin=task.success.margin,
+        model=_model(results),
+        instruction=task.instruction,
+        shown=named.shown,
+        base=_score_of(results, "zero_shot"),
+        reading=_score_of(results, "oracle"),
+        arms=tuple(_measured_arms(results)),
+        use=verdict.use,
+        arm=verdict.arm,
+        status=verdict.status,
+        left=left.points if left else None,
+        rows_hash=rows_digest(results.cases),
+        environment=_environment(results.reproduce),
+        measured=measured,
+        facts_change=named.facts_change,
+    )
+
+
+def _model(results: Results) -> str:
+    """Return the model that arms asked or trained; else that there was none."""
+    measured = [run for run in results.runs if run.state == "measured"]
+    logged = [run for run in measured if RECORDED in run.notes]
+    own = [run for run in measured if RECORDED not in run.notes]
+    if any(load("arms", run.spec.arm).NEEDS & {"model", "training"} for run in own):
+        return results.task.model
+    return "recorded answers" if logged else NO_MODEL
+
+
+def _score_of(results: Results, arm: str) -> float | None:
+    """Return the mean score of an arm of the package; None if it was not measured."""
+    plain = {run.spec.name for run in results.runs if run.spec.arm == arm}
+    found = [arm.score.mean for arm in results.evidence.arms if arm.name in plain and arm.score]
+    return found[0] if found else None
+
+
+def best_arm(arms: Sequence[ArmResult]) -> str | None:
+    """Return the compared candidate with the highest score; ties go to the earlier one."""
+    compared = [arm for arm in arms if arm.competes and arm.score is not None]
+    best = max(compared, key=lambda arm: arm.score.mean if arm.score else 0.0, default=None)
+    return best.name if best else None
+
+
+def _measured_arms(results: Results) -> list[MeasuredArm]:
+    evidence, found = results.evidence, []
+    best = best_arm(evidence.arms)
+    pairs = {(pair.arm, pair.versus): pair for pair in evidence.pairs}
+    for arm in _arms_shown(evidence):
+        runs = [run for run in results.runs if run.spec.name == arm.name]
+        pair = pairs.get((best or "", arm.name))
+        behind = Interval(mean=pair.mean, low=pair.low, high=pair.high) if pair else None
+        tokens = arm.tokens.prompt + arm.tokens.answer if arm.tokens else None
+        found.append(MeasuredArm(
+            name=arm.name,
+            tool=arm.tool,
+            seeds=arm.seeds,
+            score=arm.score,
+            behind=behind,
+            seconds=_seconds(runs) if arm.score else None,
+            usd_per_1k=arm.usd_per_1k,
+            tokens_per_request=tokens,
+            because=arm.because,
+            holds_facts=holds_facts(runs) if runs else None,
+        ))  # fmt: skip
+    return found
+
+
+def holds_facts(runs: Sequence[Run]) -> bool | None:
+    """Return whether what an arm learnt stands in weights; None for recorded answers.
+
+    An arm that reads documents takes its facts from them, even if it was trained.
+    """
+    spec = runs[0].spec
+    if spec.arm in ("answers", "present"):
+        return None
+    needs: frozenset[str] = load("arms", spec.arm).NEEDS
+    fitted = spec.tool == "classifier" or "training" in needs
+    return fitted and "docs" not in needs
+
+
+def _environment(reproduce: Mapping[str, Any]) -> dict[str, str]:
+    """Return versions and machine as plain strings."""
+    plain = {key: str(reproduce[key]) for key in ("tuneworthy", "python", "system", "study")
+             if key in reproduce}  # fmt: skip
+    return {**plain, **{name: str(of) for name, of in reproduce.get("versions", {}).items()}}

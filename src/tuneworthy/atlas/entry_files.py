@@ -1,0 +1,195 @@
+"""Read and write an entry: as a folder that people can read, or packed into one file.
+
+The folder holds `entry.json` (figures, what the metric needs, the list of runs), `cases.jsonl` and
+`answers.jsonl`. A packed file is LZMA over two lines of JSON: the figures, then rows and answers.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tuneworthy.atlas.entry import FORMAT, Entry, EntryHead
+from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.core.record import Record, plain_file
+from tuneworthy.ledger.trouble import output_errors
+
+ENTRY, CASES, ANSWERS = "entry.json", "cases.jsonl", "answers.jsonl"
+SUFFIX = ".json.xz"
+MOST = 50_000_000  # bytes of a file of an entry, and of an unpacked one
+HEAD_MOST = 5_000_000  # bytes of the figures of a packed entry
+PIECE = 65_536  # bytes unpacked at a time: the figures of an entry are about a tenth of it
+MEMORY = 256_000_000  # bytes that unpacking may take
+KEPT = "the atlas, unchanged"
+
+
+def write_folder(entry: Entry, folder: Path) -> Path:
+    """Write an entry as a folder, which must be new or empty; return it."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise TaskError("this folder holds other files", where=str(folder),
+                        fix="name a new or empty folder", kept="all files in it")  # fmt: skip
+    runs = [_run_line(run) for run in entry.runs]
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        head = {**entry.head().plain(), "runs": runs}
+        (folder / ENTRY).write_text(json.dumps(head, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        if not entry.figures_only:
+            _write_lines(folder / CASES, (case.plain() for case in entry.cases))
+            _write_lines(folder / ANSWERS, _answer_lines(entry))
+    return folder
+
+
+def _run_line(run: Record) -> dict[str, Any]:
+    return {key: value for key, value in run.plain().items()
+            if key not in ("cases", "answers", "scores")}  # fmt: skip
+
+
+def _answer_lines(entry: Entry) -> Iterator[dict[str, Any]]:
+    for run in entry.runs:
+        which = {"arm": run.arm, "seed": run.seed, "fold": run.fold}
+        for case, text, score in zip(run.cases, run.answers, run.scores, strict=True):
+            yield {**which, "case": case, "answer": text, "score": score}
+
+
+def _write_lines(path: Path, values: Iterator[dict[str, Any]]) -> None:
+    lines = (json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+    path.write_text("".join(lines), "utf-8")
+
+
+def read_folder(folder: Path) -> Entry:
+    """Return the entry of a folder. Raises DataError where a file can't be read or is no entry."""
+    head = _json(folder / ENTRY, _bytes(folder / ENTRY))
+    if not isinstance(head, dict):
+        raise _unreadable(folder / ENTRY, type(head).__name__, "an entry is a JSON object")
+    if head.get("format") != FORMAT:
+        raise DataError("this entry has another format", where=str(folder / ENTRY),
+                        got=f"format {head.get('format')}, not {FORMAT}", kept=KEPT,
+                        fix="read it with the version of tuneworthy that wrote it")  # fmt: skip
+    runs, cases = head.pop("runs", []), []
+    if head.get("scoring") is not None:
+        cases = [value for _, value in _lines(folder / CASES)]
+        runs = _with_answers(runs, folder / ANSWERS)
+    return _entry({**head, "cases": cases, "runs": runs}, folder / ENTRY)
+
+
+def _with_answers(runs: Any, path: Path) -> list[dict[str, Any]]:
+    """Return the runs with their answers, each in the order of the lines."""
+    if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
+        raise _unreadable(path.with_name(ENTRY), str(runs), "`runs` is a list of objects")
+    tables = {_which(run): {**run, "cases": [], "answers": [], "scores": []} for run in runs}
+    if len(tables) < len(runs):
+        raise _unreadable(path.with_name(ENTRY), "two runs of one arm, seed and fold", "list once")
+    for number, line in _lines(path):
+        table = tables.get(_which(line))
+        if table is None:
+            raise DataError("an answer belongs to no run of the entry", where=f"{path}:{number}",
+                            got=str(_which(line)), fix="list its run in entry.json",
+                            kept=KEPT)  # fmt: skip
+        for many, one in (("cases", "case"), ("answers", "answer"), ("scores", "score")):
+            table[many].append(line.get(one))
+    return list(tables.values())
+
+
+def _which(line: dict[str, Any]) -> tuple[str, str, str]:
+    return str(line.get("arm")), str(line.get("seed")), str(line.get("fold"))
+
+
+def pack(entry: Entry) -> bytes:
+    """Return an entry as one compressed file; equal entries give equal bytes."""
+    body = {
+        "cases": [case.plain() for case in entry.cases],
+        "runs": [run.plain() for run in entry.runs],
+    }
+    lines = (json.dumps(part, separators=(",", ":"), ensure_ascii=False)
+             for part in (entry.head().plain(), body))  # fmt: skip
+    return lzma.compress("".join(f"{line}\n" for line in lines).encode(), preset=6)
+
+
+def read_head(path: Path) -> EntryHead:
+    """Return the figures of a packed entry; its answers are not unpacked. Raises DataError."""
+    line = _unpacked(path, HEAD_MOST, whole=False).partition(b"\n")[0]
+    plain = _json(path, line)
+    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+        raise DataError("this entry has another format", where=path.name, kept=KEPT,
+                        got=f"not {FORMAT}", fix="add it again")  # fmt: skip
+    try:
+        return EntryHead.model_validate(plain)
+    except ValidationError as error:
+        raise _invalid(path, error) from None
+
+
+def read_packed(path: Path) -> Entry:
+    """Return a packed entry with its answers. Raises DataError."""
+    head, _, body = _unpacked(path, MOST).partition(b"\n")
+    return _entry({**_json(path, head), **_json(path, body)}, path)
+
+
+def _unpacked(path: Path, most: int, whole: bool = True) -> bytes:
+    """Return the content of a packed file, cut at `most` bytes; its first line if not `whole`."""
+    packed, found = _bytes(path), bytearray()
+    try:
+        unpacker = lzma.LZMADecompressor(memlimit=MEMORY)
+        while len(found) < most and not unpacker.eof:
+            piece = unpacker.decompress(packed, max_length=PIECE)
+            packed = b""
+            found += piece
+            if not piece or (not whole and b"\n" in piece):
+                break
+    except (lzma.LZMAError, EOFError) as error:
+        raise _unreadable(path, str(error), "add the entry again") from None
+    return bytes(found)
+
+
+def _entry(plain: dict[str, Any], path: Path) -> Entry:
+    try:
+        return Entry.model_validate(plain)
+    except ValidationError as error:
+        raise _invalid(path, error) from None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number and the object of each line of a file of JSON lines."""
+    for number, line in enumerate(_bytes(path).split(b"\n"), 1):
+        if line.strip():
+            value = _json(Path(f"{path}:{number}"), line)
+            if not isinstance(value, dict):
+                raise _unreadable(Path(f"{path}:{number}"), str(value), "write one object a line")
+            yield number, value
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        content = plain_file(path, MOST + 1)
+    except OSError as error:
+        raise _unreadable(
+            path, error.strerror or "", f"an entry has the file {path.name}"
+        ) from None
+    if len(content) > MOST:
+        raise _unreadable(path, "too large", f"at most {MOST:,} bytes")
+    return content
+
+
+def _json(path: Path, content: bytes) -> Any:
+    try:
+        return json.loads(content, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(path, str(error), "write valid JSON in UTF-8") from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _invalid(path: Path, error: ValidationError) -> DataError:
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return _unreadable(path, f"{place}: {first['msg']}", "see docs/how-to/atlas.md")
+
+
+def _unreadable(path: Path, got: str, fix: str) -> DataError:
+    return DataError("this entry can't be read", where=str(path), got=got, fix=fix, kept=KEPT)

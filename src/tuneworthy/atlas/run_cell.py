@@ -1,0 +1,172 @@
+"""Run a cell: write its task, run it as an ordinary study, and keep its entry in the atlas."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.atlas.atlas_data import keep_entry
+from tuneworthy.atlas.cells import (
+    MODEL,
+    SEEDS,
+    Cell,
+    arms_of,
+    facts_change,
+    parts_of,
+    rows_of,
+    sample_of,
+)
+from tuneworthy.atlas.check_entry import check_entry
+from tuneworthy.atlas.entry import Entry, Naming, entry_of
+from tuneworthy.core.errors import ModelError, TuneworthyError
+from tuneworthy.core.measured_task import ShownRow
+from tuneworthy.core.plan import NOT_READ, Plan
+from tuneworthy.core.plugins import load
+from tuneworthy.core.run_options import RunOptions
+from tuneworthy.ledger.elsewhere import FOLDER, SWITCH
+from tuneworthy.models._roles import unusable
+from tuneworthy.models.local import embedded
+from tuneworthy.results_folder import FILE
+from tuneworthy.session import open_session, read
+from tuneworthy.study import Watch, run
+
+CELLS = Path("atlas")  # the folder of the cells' studies, below the working folder
+PLENTY = 100_000  # minutes: nothing is cut, the caller stops the run
+BRIEF = RunOptions(brief=True)
+SHOWN = 10  # rows to learn from that an adviser may see
+
+
+@dataclass(frozen=True)
+class CellOptions:
+    """How cells are run: the model, its teacher, the arms (None: all that apply), the seeds.
+
+    `usd` is the most that one cell may cost at an endpoint; None: endpoints are refused.
+    """
+
+    model: str = MODEL
+    teacher: str | None = None
+    arms: Sequence[str] | None = None
+    seeds: int = SEEDS
+    usd: float | None = None
+
+
+def write_cell(cell: Cell, working: Path, options: CellOptions = CellOptions()) -> Path:
+    """Write the study of a cell into `atlas/<cell>/` and return its task file.
+
+    Files that are there already stay as they are if they are the same.
+    """
+    folder = working / CELLS / cell.id
+    made, (learn, test) = rows_of(cell.name), parts_of(cell)
+    data = {"train": "train.jsonl", "test": "test.jsonl"}
+    texts = {"train.jsonl": _lines(learn), "test.jsonl": _lines(test)}
+    if made.docs:
+        data["docs"], texts["docs.jsonl"] = "docs.jsonl", _lines(made.docs)
+    if made.schema:
+        texts["schema.json"] = json.dumps(made.schema, indent=1) + "\n"
+    arms = options.arms if options.arms is not None else arms_of(made, bool(options.teacher))
+    task = {key: made.task[key] for key in ("instruction", "output", "success")}
+    keys: dict[str, Any] = {"name": cell.id, **task, "data": data, "model": options.model}
+    keys |= {"arms": list(arms), "seeds": options.seeds}
+    keys |= {"budget": {"stages": False, "minutes": PLENTY, "usd": options.usd}}
+    keys |= {"teacher": options.teacher} if options.teacher else {}
+    texts["task.yaml"] = json.dumps(keys, indent=1, ensure_ascii=False) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        path = folder / name
+        if not path.is_file() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+    return folder / "task.yaml"
+
+
+def _lines(rows: Sequence[dict[str, Any]] | tuple[dict[str, Any], ...]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def run_cell(
+    cell: Cell, working: Path, options: CellOptions = CellOptions(), watch: Watch | None = None
+) -> Entry:
+    """Run a cell, or continue it where it stopped; check its entry, keep it and return it."""
+    _refuse_absent_model(cell, options)
+    path = write_cell(cell, working, options)
+    with _looks_of_this_folder():
+        _freeze_without_diagnosis(path, watch)
+        study = run(path, BRIEF, watch)
+    sample = sample_of(cell)
+    named = Naming(
+        key=cell.key(options.model),
+        kind=cell.kind,
+        title=f"{cell.kind}, {cell.size:,} rows",
+        facts_change=facts_change(sample),
+        shown=shown_rows(path),
+    )
+    entry = entry_of(study.results, named, measured_on(study.folder))
+    check_entry(entry)
+    keep_entry(entry, working)
+    return entry
+
+
+def _refuse_absent_model(cell: Cell, options: CellOptions) -> None:
+    """Raise ModelError if arms need a model that is not here: a cell without them says little."""
+    arms = options.arms if options.arms is not None else arms_of(sample_of(cell))
+    asks = any(load("arms", name).NEEDS & {"model", "training"} for name in arms)
+    absent = options.model == MODEL and embedded.locate() is None
+    if asks and (absent or unusable(options.model)):
+        raise ModelError(
+            "the model of this cell can't be asked here",
+            where=cell.id,
+            got=unusable(options.model) or f"{MODEL} is not fetched",
+            fix=f"tuneworthy models get {MODEL}; or --arms majority,tfidf",
+        )
+
+
+@contextmanager
+def _looks_of_this_folder() -> Iterator[None]:
+    """Count looks per cell: the sizes of a type share their test rows by design.
+
+    Else a cell's bounds would depend on which cells this user ran before it.
+    """
+    before = os.environ.get(SWITCH)
+    os.environ[SWITCH] = FOLDER
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SWITCH]
+        else:
+            os.environ[SWITCH] = before
+
+
+def _freeze_without_diagnosis(path: Path, watch: Watch | None) -> None:
+    """Freeze a plan without placebos and pilots: the atlas says which arm wins, not why."""
+    with open_session(path, BRIEF, watch or (lambda event, data: None)) as session:
+        if session.ledger.frozen(session.study, "plan") is None:
+            plan = without_diagnosis(session.plan(keep=False))
+            session.ledger.freeze(session.study, "plan", plan.plain())
+
+
+def without_diagnosis(plan: Plan) -> Plan:
+    """Return the plan without what the diagnosis would run."""
+    return plan.model_copy(update={"across": (), "read": 0, "cuts": (*plan.cuts, NOT_READ)})
+
+
+def shown_rows(path: Path) -> tuple[ShownRow, ...]:
+    """Return the first rows that the arms learnt from; none if the rows can't be read any more."""
+    try:
+        loaded, split = read(path, RunOptions())
+    except (TuneworthyError, OSError):
+        return ()
+    part = max(split.parts, key=lambda each: len(each.train), default=None)
+    known = set(part.train) if part else set()
+    rows = [case for case in loaded.cases if case.id in known][:SHOWN]
+    return tuple(ShownRow(input=case.input, output=case.output) for case in rows)
+
+
+def measured_on(folder: Path) -> date:
+    """Return the day on which the results of a folder were written."""
+    return date.fromtimestamp((folder / FILE).stat().st_mtime)

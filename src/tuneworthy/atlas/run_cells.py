@@ -1,0 +1,77 @@
+"""Run cells one after the other, until all are done, the time is up or a signal stops them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tuneworthy.atlas.cells import Cell
+from tuneworthy.atlas.run_cell import CellOptions, run_cell
+from tuneworthy.core.errors import StoreError, TuneworthyError
+from tuneworthy.ledger.signals import StopRequested, check, stop_after, stoppable
+from tuneworthy.study import Watch
+
+Progress = Callable[[], AbstractContextManager[Watch | None]]
+AGAIN = "tuneworthy atlas run"
+
+
+@dataclass
+class Outcome:
+    """The ids of measured cells, and the error of each that failed."""
+
+    done: list[str] = field(default_factory=list)
+    failed: dict[str, TuneworthyError] = field(default_factory=dict)
+
+    def left(self, cells: Sequence[Cell]) -> list[str]:
+        """Return the ids of the cells that were not run to their end."""
+        return [cell.id for cell in cells if cell.id not in {*self.done, *self.failed}]
+
+    @property
+    def exit_code(self) -> int:
+        """Return the exit code of the first cell that failed; 0 if none did."""
+        return next((error.exit_code for error in self.failed.values()), 0)
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    working: Path,
+    options: CellOptions,
+    seconds: float | None,
+    progress: Progress,
+    say: Callable[[str], None],
+) -> Outcome:
+    """Run cells in order; a cell that fails stops no other, a store that fails does.
+
+    Stops at the first safe point after `seconds`; the cell that was running goes on when it is run
+    again. Raises StopRequested after a signal.
+    """
+    outcome = Outcome()
+    with _until(seconds):
+        for at, cell in enumerate(cells, 1):
+            check()
+            say(f"cell {at} of {len(cells)}: {cell.id}")
+            try:
+                with progress() as watch:
+                    entry = run_cell(cell, working, options, watch)
+            except StoreError:
+                raise
+            except TuneworthyError as error:
+                outcome.failed[cell.id] = error
+                say(f"{cell.id}: {error}")
+                continue
+            outcome.done.append(cell.id)
+            say(f"{cell.id}: use {entry.card.use}, {entry.card.arm or 'no arm'}")
+    return outcome
+
+
+@contextmanager
+def _until(seconds: float | None) -> Iterator[None]:
+    """Run the block until a signal stops it, or until its time is up, which is no failure."""
+    try:
+        with stoppable(), nullcontext() if seconds is None else stop_after(seconds):
+            yield
+    except StopRequested as stop:
+        if stop.exit_code != 0:
+            raise StopRequested(stop.exit_code, AGAIN) from None

@@ -1,0 +1,77 @@
+"""The record of one measured task: its arms' scores and bounds, which atlas and advice share."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import Field
+
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.record import Record
+from tuneworthy.core.task import Tool
+from tuneworthy.core.verdict import Status, Use
+
+
+class ShownRow(Record):
+    """A row to learn from that an adviser may see."""
+
+    input: str
+    output: str
+
+
+class MeasuredArm(Record):
+    """One arm on the scored cases of a task.
+
+    `behind` is the score of the task's best arm minus this arm's on the same cases, in points
+    from -1 to 1; None for the best arm itself. `seconds` is fitting and answering, all seeds
+    together. An arm without `score` was not measured, and `because` says why. `holds_facts`: what
+    it learnt stands in weights, so facts that change need another training; None if unknown.
+    """
+
+    name: str
+    tool: Tool | None
+    seeds: int = Field(ge=0)
+    score: Interval | None
+    behind: Interval | None
+    seconds: float | None = None
+    usd_per_1k: float | None = None
+    tokens_per_request: float | None = None
+    because: str = ""
+    holds_facts: bool | None = None
+
+
+class MeasuredTask(Record):
+    """A task at one number of labelled rows, all its arms measured on the same test cases.
+
+    `key` is unique in the atlas. `kind` is the type of task in plain words, `size` the rows to
+    learn from and `n` the scored cases. `shown` are the rows that an adviser may see, none for a
+    public set, whose rows are not shipped. `base` is the score of the plain instruction.
+    `rows_hash` identifies the rows, `environment` holds versions and machine. `facts_change`: the
+    facts that the right answers hold change with time. `reading` is the score with the gold
+    passage in the prompt, None where it was not measured.
+    """
+
+    format: Literal[1] = 1
+    key: str
+    kind: str
+    title: str
+    size: int = Field(gt=0)
+    n: int = Field(gt=0)
+    metric: str
+    margin: float
+    model: str
+    instruction: str
+    shown: tuple[ShownRow, ...]
+    base: float | None
+    arms: tuple[MeasuredArm, ...]
+    use: Use
+    arm: str | None
+    status: Status
+    left: float | None
+    rows_hash: str
+    features: dict[str, float] = Field(default_factory=dict)
+    environment: dict[str, str] = Field(default_factory=dict)
+    measured: date
+    facts_change: bool = False
+    reading: float | None = None

@@ -1,0 +1,26 @@
+"""The atlas: the map, and the page of one measured task."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from tuneworthy.lab.routes.shared import Here, site_of
+
+ROUTES = APIRouter(default_response_class=HTMLResponse)
+
+
+@ROUTES.get("/atlas")
+def _map(lab: Here) -> str:
+    from tuneworthy.atlas.atlas_data import read_atlas
+    from tuneworthy.lab.atlas_pages import atlas_page
+
+    return atlas_page(read_atlas(lab.working), site_of(lab))
+
+
+@ROUTES.get("/atlas/{key}")
+def _measured(lab: Here, key: str) -> str:
+    from tuneworthy.atlas.atlas_data import read_atlas
+    from tuneworthy.lab.atlas_pages import measured_page
+
+    return measured_page(read_atlas(lab.working), key, site_of(lab))

@@ -1,0 +1,67 @@
+"""Sums told in words: two to four steps of arithmetic or logic, and one number as the answer."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from tuneworthy.suite import _words_sums as words
+from tuneworthy.suite._draw import draw_distinct
+from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
+
+LARGEST = 2000  # no sum leaves 1 to this
+ASIDE = 10  # what `if_more` puts aside
+TASK = {
+    "name": "word-sums",
+    "instruction": "Work out the sum. End with the answer as one number.",
+    "output": {"type": "number", "max_tokens": 96},
+    "success": {"metric": "number", "margin": 0.10},
+    "arms": ["majority", "zero_shot", "few_shot", {"lora": LORA}],
+    "seeds": 1,
+}
+
+
+def make(seed: int, n: int = 360) -> GeneratedTask:
+    """Return n sums; a row's `meta.steps` is the number of steps from the first sentence on."""
+    rng = Random(f"word_sums {seed}")
+    rows = draw_distinct(n, lambda i: _row(rng))
+    return GeneratedTask(tuple(rows), TASK, "capability", two_thirds(n), "Word sums", str(__doc__))
+
+
+def _row(rng: Random) -> dict[str, Any]:
+    place = rng.choice(words.PLACES)
+    said = {"who": rng.choice(words.PEOPLE), "things": rng.choice(words.THINGS), "place": place}
+    said |= {"Place": f"{place[0].upper()}{place[1:]}"}
+    steps = rng.randrange(2, 5)
+    if rng.random() < 0.4:
+        a, b = rng.randrange(3, 15), rng.randrange(4, 25)
+        value, parts, done = a * b, [rng.choice(words.BOXES).format(a=a, b=b, **said)], 1
+    else:
+        value = rng.randrange(20, 240)
+        parts, done = [rng.choice(words.STARTS).format(a=value, **said)], 0
+    for _ in range(steps - done):
+        name, k, value = _step(rng, value)
+        parts.append(rng.choice(words.STEPS[name]).format(k=k))
+    parts.append(rng.choice(words.ENDS).format(**said))
+    return {"input": " ".join(parts), "output": str(value), "meta": {"steps": steps}}
+
+
+def _step(rng: Random, value: int) -> tuple[str, int, int]:
+    """Return a step that is possible here: its name, its number, and the value after it."""
+    name = rng.choice(list(words.STEPS))
+    if name == "share":
+        parts = [k for k in range(2, 10) if value % k == 0 and value > k]
+        if parts:
+            k = rng.choice(parts)
+            return name, k, value // k
+    elif name == "times" and value * 2 <= LARGEST:
+        k = rng.randrange(2, min(5, LARGEST // value) + 1)
+        return name, k, value * k
+    elif name == "if_more" and value > ASIDE + 1:
+        k = max(ASIDE, value + rng.choice((-1, 1)) * rng.randrange(1, 30))
+        return name, k, value - ASIDE if value > k else value
+    elif name == "take" and value > 3:
+        k = rng.randrange(1, value - 1)
+        return name, k, value - k
+    k = rng.randrange(3, 90)
+    return "add", k, value + k

@@ -1,0 +1,251 @@
+"""Entries: they hold what a study measured, survive files, and are refused where they lie."""
+
+import random
+
+import pytest
+from tests import atlas_kit
+
+from tuneworthy.atlas.atlas_data import ADDED, keep_entry, read_atlas
+from tuneworthy.atlas.check_entry import check_entry
+from tuneworthy.atlas.entry import Entry
+from tuneworthy.atlas.entry_files import pack, read_folder, read_head, read_packed, write_folder
+from tuneworthy.core.errors import DataError, SecurityError, TaskError, TuneworthyError
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return atlas_kit.results_of(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def entry(results):
+    return atlas_kit.entry(results)
+
+
+def changed(entry, **fields):
+    return entry.model_copy(update=fields)
+
+
+def with_run(entry, at, **fields):
+    runs = list(entry.runs)
+    runs[at] = runs[at].model_copy(update=fields)
+    return changed(entry, runs=tuple(runs))
+
+
+def test_an_entry_states_what_the_study_measured(results, entry):
+    verdict, card = results.verdict, entry.card
+    assert (card.use, card.arm, card.status) == (verdict.use, verdict.arm, verdict.status)
+    by_name = {arm.name: arm for arm in results.evidence.arms}
+    for arm in card.arms:
+        assert arm.score == by_name[arm.name].score
+    best = max((a for a in card.arms if a.tool), key=lambda a: a.score.mean)
+    assert best.behind is None
+    pairs = {(p.arm, p.versus): p for p in results.evidence.pairs}
+    for arm in card.arms:
+        if arm.name != best.name:
+            pair = pairs[best.name, arm.name]
+            assert (arm.behind.mean, arm.behind.low) == (pair.mean, pair.low)
+            assert arm.behind.mean == pytest.approx(best.score.mean - arm.score.mean, abs=2e-6)
+    assert card.base == by_name["zero_shot"].score.mean
+    assert {a.name: a.holds_facts for a in card.arms} == {
+        "present": None, "majority": False, "tfidf": True, "zero_shot": False,
+    }  # fmt: skip
+    assert card.environment["tuneworthy"] == entry.version
+
+
+def test_the_model_is_named_only_where_an_arm_asked_it(results):
+    assert atlas_kit.entry(results).card.model == results.task.model
+
+    def of(*names):
+        runs = tuple(run for run in results.runs if run.spec.name in names)
+        return atlas_kit.entry(results.model_copy(update={"runs": runs})).card.model
+
+    assert of("majority", "tfidf") == "no model"
+    assert of("majority", "present") == "recorded answers"
+
+
+def test_of_several_seeds_the_best_on_dev_counts(results):
+    own = [run for run in results.runs if run.spec.name == "tfidf"]
+    others = [run.model_copy(update={"seed": 1, "dev": 0.9}) for run in own]
+    first = [run.model_copy(update={"dev": 0.1}) for run in own]
+    rest = [run for run in results.runs if run.spec.name != "tfidf"]
+    made = atlas_kit.entry(results.model_copy(update={"runs": (*rest, *first, *others)}))
+    counted = {(run.seed, run.counts) for run in made.runs if run.arm == "tfidf"}
+    assert counted == {(0, False), (1, True)}
+    with pytest.raises(DataError, match="wrong number of seeds: 1"):
+        check_entry(made)  # the figures are of one seed
+
+
+def test_every_answer_is_scored_again(entry):
+    assert check_entry(entry) == sum(len(run.cases) for run in entry.runs) == 4 * entry.card.n
+
+
+def test_an_entry_survives_a_folder_and_a_packed_file(entry, tmp_path):
+    assert read_folder(write_folder(entry, tmp_path / "a")) == entry
+    path = tmp_path / "x.json.xz"
+    path.write_bytes(pack(entry))
+    assert read_packed(path) == entry
+    assert read_head(path) == entry.head()
+    assert pack(entry) == pack(read_packed(path))
+
+
+def test_a_score_that_its_answer_does_not_give_is_refused_with_the_count(entry):
+    run = entry.runs[0]
+    wrong = tuple(1 - score if at < 3 else score for at, score in enumerate(run.scores))
+    with pytest.raises(DataError, match="scores otherwise: 3"):
+        check_entry(with_run(entry, 0, scores=wrong))
+
+
+def test_an_answer_that_was_changed_is_refused(entry):
+    run = entry.runs[0]
+    at = run.scores.index(1.0)
+    texts = tuple("none of it" if place == at else text for place, text in enumerate(run.answers))
+    with pytest.raises(DataError, match="answer that scores otherwise: 1"):
+        check_entry(with_run(entry, 0, answers=texts))
+
+
+def test_missing_answers_and_unknown_ids_are_counted(entry):
+    run = entry.runs[0]
+    short = {key: getattr(run, key)[2:] for key in ("cases", "answers", "scores")}
+    with pytest.raises(DataError, match="missing answer: 2"):
+        check_entry(with_run(entry, 0, **short))
+    with pytest.raises(DataError, match="unknown id: 1"):
+        check_entry(with_run(entry, 0, cases=("r9999", *run.cases[1:])))
+    with pytest.raises(DataError, match="missing text or score: 1"):
+        check_entry(with_run(entry, 0, scores=run.scores[1:]))
+
+
+def test_other_rows_than_the_hash_says_are_refused(entry):
+    case = entry.cases[0].model_copy(update={"must_say": ("x",)})
+    with pytest.raises(DataError, match="rows other than its hash says: 1"):
+        check_entry(changed(entry, cases=(case, *entry.cases[1:])))
+    with pytest.raises(DataError, match="wrong number of cases"):
+        check_entry(changed(entry, card=entry.card.model_copy(update={"n": 3})))
+
+
+def test_figures_that_do_not_follow_from_the_answers_are_refused(entry):
+    card, arms = entry.card, list(entry.card.arms)
+    high = arms[0].score.model_copy(update={"mean": arms[0].score.high})
+    lied = arms[0].model_copy(update={"score": high})
+    with pytest.raises(DataError, match="mean that its answers do not give: 1"):
+        check_entry(changed(entry, card=card.model_copy(update={"arms": (lied, *arms[1:])})))
+    far = next(at for at, arm in enumerate(arms) if arm.behind)
+    span = arms[far].behind
+    near = span.model_copy(update={"mean": (span.mean + span.low) / 2})
+    moved = [*arms[:far], arms[far].model_copy(update={"behind": near}), *arms[far + 1 :]]
+    with pytest.raises(DataError, match="distance that its answers do not give: 1"):
+        check_entry(changed(entry, card=card.model_copy(update={"arms": tuple(moved)})))
+    odd = [*arms[:far], arms[far].model_copy(update={"seeds": 7}), *arms[far + 1 :]]
+    with pytest.raises(DataError, match="wrong number of seeds"):
+        check_entry(changed(entry, card=card.model_copy(update={"arms": tuple(odd)})))
+    with pytest.raises(DataError, match="winner without a score"):
+        check_entry(changed(entry, card=card.model_copy(update={"arm": "nobody"})))
+
+
+def test_no_code_and_no_function_of_others_is_run(entry):
+    for change in ({"metric": "./score.py:score"}, {"metric": "judge"}):
+        success = entry.scoring.success.model_copy(update=change)
+        scoring = entry.scoring.model_copy(update={"success": success})
+        with pytest.raises(SecurityError, match="metrics of the package"):
+            check_entry(changed(entry, scoring=scoring))
+    success = entry.scoring.success.model_copy(update={"metric": "code", "options": {"run": True}})
+    with pytest.raises(SecurityError, match="run as code"):
+        check_entry(changed(entry, scoring=entry.scoring.model_copy(update={"success": success})))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        ("entry.json", '"format": 1,\n "version"', '"format": 2,\n "version"', "another format"),
+        ("entry.json", '"kind"', '"sort"', "can't be read"),
+        ("entry.json", '"key": "planted-40"', '"key": "../../etc/x"', "can't be read"),
+        ("entry.json", '"n": ', '"n": NaN, "m": ', "can't be read"),
+        ("answers.jsonl", '"arm": "tfidf"', '"arm": "unknown"', "no run of the entry"),
+        ("answers.jsonl", '"score": ', '"score": 9', "can't be read"),
+        ("cases.jsonl", '{"id"', '["id"', "can't be read"),
+    ],
+)
+def test_a_folder_with_a_fault_is_refused(entry, tmp_path, file, old, new, told):
+    folder = write_folder(entry, tmp_path / "a")
+    text = (folder / file).read_text("utf-8")
+    assert old in text
+    (folder / file).write_text(text.replace(old, new, 1), "utf-8")
+    with pytest.raises(DataError, match=told):
+        read_folder(folder)
+
+
+def test_a_folder_without_a_file_and_one_with_other_files(entry, tmp_path):
+    folder = write_folder(entry, tmp_path / "a")
+    (folder / "answers.jsonl").unlink()
+    with pytest.raises(DataError, match="can't be read"):
+        read_folder(folder)
+    with pytest.raises(TaskError, match="other files"):
+        write_folder(entry, folder)
+
+
+def test_the_newest_entry_of_a_key_counts_and_other_versions_are_said(entry, tmp_path):
+    old = changed(entry, card=entry.card.model_copy(update={"measured": atlas_kit.DAY}))
+    path = keep_entry(changed(old, version="0.1.0"), tmp_path)
+    assert path.parent == tmp_path / ADDED
+    atlas = read_atlas(tmp_path)
+    assert list(atlas.entries) == ["planted-40"]
+    assert "1 measured task of tuneworthy 0.1.0" in atlas.notes[0]
+    keep_entry(entry, tmp_path)
+    assert read_atlas(tmp_path).notes == ()
+    assert read_atlas(tmp_path).entry("planted-40") == entry
+    (path.parent / "broken.json.xz").write_bytes(b"no")
+    assert "broken.json.xz is left out" in read_atlas(tmp_path).notes[0]
+    with pytest.raises(TaskError, match="no such entry"):
+        read_atlas(tmp_path).entry("nothing")
+
+
+def test_figures_only_hold_no_row_and_no_answer(results, tmp_path):
+    made = atlas_kit.entry(results, shown=())
+    bare = Entry(card=made.card)
+    assert bare.figures_only
+    folder = write_folder(bare, tmp_path / "a")
+    assert [path.name for path in folder.iterdir()] == ["entry.json"]
+    texts = {case.input for case in results.cases}
+    assert not any(text in (folder / "entry.json").read_text("utf-8") for text in texts)
+    assert check_entry(read_folder(folder)) == 0
+
+
+def test_damaged_folders_are_refused_and_never_a_bug(entry, tmp_path):
+    """A byte is changed at 120 places: each folder is read and checked, or refused."""
+    folder, draw, refused = write_folder(entry, tmp_path / "a"), random.Random(3), 0
+    whole = {path: path.read_bytes() for path in sorted(folder.iterdir())}
+    for _ in range(120):
+        path = draw.choice(list(whole))
+        content = bytearray(whole[path])
+        content[draw.randrange(len(content))] = draw.choice(b'x9"{}[,:\\\x00\xff')
+        path.write_bytes(content)
+        try:
+            check_entry(read_folder(folder))
+        except TuneworthyError:
+            refused += 1
+        path.write_bytes(whole[path])
+    assert refused > 60
+    assert check_entry(read_folder(folder)) > 0
+
+
+def test_a_run_of_an_arm_that_the_card_does_not_list_is_refused(entry):
+    with pytest.raises(DataError, match="run of an unlisted arm: 1"):
+        check_entry(with_run(entry, 0, arm="ghost"))
+
+
+def test_what_is_shipped_is_whole_and_small():
+    from tuneworthy.atlas import atlas_data
+
+    files = sorted(atlas_data.SHIPPED.glob("*.json.xz"))
+    assert sum(path.stat().st_size for path in files) <= 5_000_000
+    for path in files:
+        assert check_entry(read_packed(path)) >= 0
+
+
+def test_a_packed_file_that_would_fill_the_memory_is_cut(tmp_path):
+    import lzma
+
+    path = tmp_path / "bomb.json.xz"
+    path.write_bytes(lzma.compress(b" " * 60_000_000))
+    with pytest.raises(DataError):
+        read_packed(path)

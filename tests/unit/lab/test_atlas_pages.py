@@ -1,0 +1,221 @@
+"""The pages of the atlas: with 0, 1 and many entries; every number is one of an entry."""
+
+import html
+import re
+
+import pytest
+from tests import atlas_kit
+
+from tuneworthy.atlas import atlas_data
+from tuneworthy.atlas.atlas_data import Atlas, keep_entry, read_atlas
+from tuneworthy.atlas.atlas_map import choose
+from tuneworthy.atlas.cells import Cell, all_cells
+from tuneworthy.atlas.entry import Entry
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.measured_task import ShownRow
+from tuneworthy.lab.atlas_pages import VIEWS, atlas_page, measured_page
+from tuneworthy.lab.export import export_site
+from tuneworthy.lab.pages import HERE, Site
+from tuneworthy.lab.problem import Problem
+
+ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+CELL = Cell("clause_type", 100)
+
+
+@pytest.fixture(scope="module")
+def entry(tmp_path_factory):
+    """An entry of a small study, called as a cell of the map is."""
+    results = atlas_kit.results_of(tmp_path_factory.mktemp("study"))
+    made = atlas_kit.entry(results, key=CELL.key("smollm2-135m"), kind="Clause types",
+                           shown=(ShownRow(input="taught", output="by this"),))  # fmt: skip
+    return with_card(made, size=100, model="smollm2-135m", facts_change=True)
+
+
+@pytest.fixture
+def atlas(entry, tmp_path):
+    keep_entry(entry, tmp_path)
+    return read_atlas(tmp_path)
+
+
+def with_card(entry, **changed):
+    return entry.model_copy(update={"card": entry.card.model_copy(update=changed)})
+
+
+def text_of(page):
+    plain = re.sub(r"<svg.*?</svg>", "", page, flags=re.S)
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", plain)))
+
+
+def two(value):
+    return f"{value:.2f}".removeprefix("0")
+
+
+def test_an_empty_atlas_says_what_will_stand_there():
+    page = text_of(atlas_page(Atlas({}), Site()))
+    assert page.count("not measured yet") == len(all_cells())
+    assert "Nothing is measured yet" in page
+    assert "tuneworthy atlas run" in page
+
+
+def test_the_map_shows_winner_bound_status_model_and_floor_of_the_entry(atlas, entry):
+    page, card = text_of(atlas_page(atlas, Site())), entry.card
+    named = next(arm for arm in card.arms if arm.name == card.arm)
+    bounds = f"{two(named.score.low)}–{two(named.score.high)}"
+    assert f"{card.arm} {two(named.score.mean)} {bounds}" in page
+    assert f"{card.use}, {card.status}" in page
+    assert "smollm2-135m (135M)" in page
+    assert f"plain instruction {card.base:.2f}" in page
+    assert page.count("not measured yet") == len(all_cells()) - 1
+    assert "1 of 27 cells are measured" in page
+    assert f'href="/atlas/{card.key}"' in atlas_page(atlas, Site())
+
+
+def test_every_number_of_the_arms_is_one_of_the_entry_and_changes_with_it(atlas, entry, tmp_path):
+    page, card = measured_page(atlas, entry.card.key, Site()), entry.card
+    table = text_of(page[page.index("<tbody>") : page.index("</tbody>")])
+    for arm in card.arms:
+        span = arm.score
+        assert f"{two(span.mean)} {two(span.low)}–{two(span.high)}" in table, arm.name
+        if arm.behind:
+            behind = [f"{100 * v:.1f}" for v in (arm.behind.mean, arm.behind.low, arm.behind.high)]
+            shown = f"{behind[0]} ({behind[1]} to {behind[2]})".replace("-", "−")
+            assert shown in table, arm.name
+    first = card.arms[0].model_copy(update={"score": Interval(mean=0.123, low=0.111, high=0.137)})
+    keep_entry(with_card(entry, arms=(first, *card.arms[1:])), tmp_path)
+    assert ".12 .11–.14" in text_of(measured_page(read_atlas(tmp_path), card.key, Site()))
+    assert ".12 .11–.14" not in text_of(page)
+
+
+def test_every_case_stands_there_with_gold_and_all_answers(atlas, entry):
+    page = measured_page(atlas, entry.card.key, Site())
+    blocks = re.findall(r'<details class="case">.*?</details>', page, re.S)
+    assert len(blocks) == len(entry.cases)
+    counting = [run for run in entry.runs if run.counts]
+    for at in (0, len(blocks) - 1):
+        case, text = entry.cases[at], text_of(blocks[at])
+        assert case.input in text
+        assert f"right answer {case.output}" in text
+        for run in counting:
+            if case.id in run.cases:
+                place = run.cases.index(case.id)
+                sign = "✓" if run.scores[place] == 1 else "✕"
+                assert f"{sign} {run.arm} {run.answers[place]}" in text
+    assert "taught" in page
+
+
+def view(page, name):
+    """Return the text of the one view of this name on a task's page."""
+    found = [
+        text_of(block)
+        for names, block in re.findall(
+            r'<span class="view" data-views="([^"]*)"[^>]*>(.*?</span>)\s*</span>', page, re.S
+        )
+        if name in names.split()
+    ]
+    (text,) = found
+    return text
+
+
+def test_the_views_name_what_the_map_chooses(atlas, entry):
+    page, card = measured_page(atlas, entry.card.key, Site()), entry.card
+    for cost, facts in VIEWS:
+        chosen = choose(card, cost, facts)
+        shown = view(page, f"{cost}-{int(facts)}")
+        assert (chosen.arm.name if chosen.arm else "no arm") in shown
+        assert ("left out: tfidf" in shown) == (facts and chosen.arm is not None)
+    assert page.count(" hidden>") == page.count("data-views=") - 1
+    row = re.search(r"<tr[^>]*data-holds[^>]*><th[^>]*>(\w+)", page)
+    assert row[1] == "tfidf"
+
+
+def test_a_full_map_weighs_at_most_150_kb(entry, tmp_path):
+    card = entry.card
+    arms = tuple(card.arms[1].model_copy(update={"name": f"arm_{n}", "seconds": float(n + 1)})
+                 for n in range(10))  # fmt: skip
+    for cell in all_cells():
+        keep_entry(with_card(entry, key=cell.key("smollm2-135m"), kind=cell.kind, size=cell.size,
+                             arms=(*card.arms, *arms)), tmp_path)  # fmt: skip
+    page = atlas_page(read_atlas(tmp_path), Site())
+    assert "27</b> of 27" in page
+    assert len(page.encode()) <= 150_000
+
+
+def test_figures_only_are_said_on_every_view(entry, tmp_path):
+    keep_entry(Entry(card=entry.card), tmp_path)
+    atlas = read_atlas(tmp_path)
+    assert "figures only, not scored again" in atlas_page(atlas, Site())
+    page = measured_page(atlas, entry.card.key, Site())
+    assert "can't be scored again" in html.unescape(page)
+    assert 'details class="case"' not in page
+
+
+def test_other_tasks_stand_beside_the_grid(entry, tmp_path):
+    keep_entry(with_card(entry, key="mine", kind="My mails", size=77), tmp_path)
+    page = text_of(atlas_page(read_atlas(tmp_path), Site()))
+    assert "My mails 77 rows · mine" in page
+    assert page.count("not measured yet") == len(all_cells())
+
+
+@pytest.mark.parametrize("site", [Site(), Site(live=False)], ids=["live", "file"])
+def test_pages_are_escaped_and_hold_nothing_that_the_policy_refuses(entry, tmp_path, site):
+    case = entry.cases[0].model_copy(update={"output": ATTACK})
+    runs = tuple(
+        run.model_copy(update={"answers": (ATTACK, *run.answers[1:])}) for run in entry.runs
+    )
+    bad = entry.model_copy(update={"cases": (case, *entry.cases[1:]), "runs": runs})
+    bad = with_card(bad, instruction=ATTACK, environment={ATTACK: ATTACK}, kind=ATTACK)
+    keep_entry(bad, tmp_path)
+    atlas = read_atlas(tmp_path)
+    for page in (atlas_page(atlas, site), measured_page(atlas, bad.card.key, site)):
+        assert "<script>alert" not in page
+        assert "<img" not in page
+        assert not re.search(r"<[^>]*\s(style|on\w+)=", page)
+        assert not re.search(r"<script(?![^>]*\bsrc=)", page)
+        assert "http:" not in page
+        assert "https:" not in page
+        assert len(re.findall("<h1", page)) == 1
+        ids = re.findall(r'\sid="([^"]+)"', page)
+        assert len(ids) == len(set(ids))
+        assert set(re.findall(r'aria-labelledby="([^"]+)"', page)) <= set(ids)
+
+
+def test_the_lab_serves_the_map_and_a_task_and_knows_no_other(browser, lab, entry):
+    keep_entry(entry, lab.working)
+    assert "1</b> of 27" in browser.get("/atlas").text
+    assert "Every case and answer" in browser.get(f"/atlas/{entry.card.key}").text
+    reply = browser.get("/atlas/nothing", headers={"accept": "text/html"})
+    assert reply.status_code == 404
+    assert "no such task" in reply.text
+    with pytest.raises(Problem):
+        measured_page(Atlas({}), "nothing", Site())
+
+
+def test_an_entry_that_breaks_after_it_was_listed_is_a_problem(atlas, entry):
+    path = atlas.entries[entry.card.key].path
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(Problem, match="can't be read"):
+        measured_page(atlas, entry.card.key, Site())
+
+
+def test_an_export_has_the_map_and_the_shipped_tasks_and_makes_no_request(
+    entry, tmp_path, monkeypatch
+):
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    keep_entry(entry, tmp_path)
+    (tmp_path / ".tuneworthy" / "atlas").rename(shipped / "x")
+    monkeypatch.setattr(atlas_data, "SHIPPED", shipped / "x")
+    monkeypatch.chdir(tmp_path)
+    keep_entry(with_card(entry, key="private"), tmp_path)
+    home = export_site(tmp_path / "site")
+    names = {path.name for path in home.parent.glob("atlas*.html")}
+    assert names == {"atlas.html", f"atlas-{entry.card.key}.html"}
+    assert (home.parent / "static" / "atlas.css").is_file()
+    page = (home.parent / "atlas.html").read_text("utf-8")
+    assert f'href="atlas-{entry.card.key}.html"' in page
+    assert "Content-Security-Policy" in page
+
+
+def test_the_script_of_the_atlas_asks_no_server():
+    text = (HERE / "static" / "atlas.js").read_text("utf-8")
+    assert not re.search(r"fetch|EventSource|XMLHttp", text)

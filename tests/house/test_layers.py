@@ -18,7 +18,7 @@ LAYERS = [
     {"diagnose"},
     {"judge", "measure", "deploy"},
     {"extras", "build"},
-    {"questions", "failures"},
+    {"questions", "failures", "advice"},
     {"verdict"},
     {"settle", "watch"},
     {"recompute"},

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
+from tuneworthy.core.task import OutputType
 from tuneworthy.core.verdict import Status, Tool, Use
 
 
@@ -24,7 +25,8 @@ class MeasuredArm(Record):
 
     `behind` is the score of the task's best arm minus this arm's on the same cases, in points
     from -1 to 1; None for the best arm itself. `seconds` is fitting and answering, all seeds
-    together. An arm without `score` was not measured, and `because` says why.
+    together, `fit_seconds` the part of it that is fitting or training, `build_usd` what that part
+    cost. An arm without `score` was not measured, and `because` says why.
     """
 
     name: str
@@ -36,6 +38,8 @@ class MeasuredArm(Record):
     usd_per_1k: float | None = None
     tokens_per_request: float | None = None
     because: str = ""
+    fit_seconds: float | None = None
+    build_usd: float | None = None
 
 
 class MeasuredTask(Record):
@@ -44,7 +48,9 @@ class MeasuredTask(Record):
     `key` is unique in the atlas. `kind` is the type of task in plain words, `size` the rows to
     learn from and `n` the scored cases. `shown` are the rows that an adviser may see, none for a
     public set, whose rows are not shipped. `base` is the score of the plain instruction.
-    `rows_hash` identifies the rows, `environment` holds versions and machine.
+    `rows_hash` identifies the rows, `environment` holds versions and machine. `source` names the
+    set that several tasks are cut from ("": the task stands alone). `first_look` are the arms that
+    train no language model, on at most 75 of the scored cases.
     """
 
     format: Literal[1] = 1
@@ -68,3 +74,6 @@ class MeasuredTask(Record):
     features: dict[str, float] = Field(default_factory=dict)
     environment: dict[str, str] = Field(default_factory=dict)
     measured: date
+    source: str = ""
+    output_type: OutputType | None = None
+    first_look: tuple[MeasuredArm, ...] = ()

@@ -1,0 +1,131 @@
+"""Runs `soup advise` of soup-cli in a process of its own, and reads its recorded answers.
+
+soup-cli is never imported: its environment is its own. It writes its last verdict to
+`~/.soup/advise_last.json`; here its home is a temporary folder, so that no earlier verdict of the
+user bends its answer, and none is left behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tuneworthy.advice.advice_input import AdviceInput
+from tuneworthy.core.record import Record, canonical, digest
+
+VARIABLE = "TUNEWORTHY_SOUP"  # the path of the `soup` program
+RECORDS = Path(__file__).parent / "soup-answers.jsonl"
+SECONDS = 120
+_GOAL = 4000  # characters; soup refuses goals over 4,096
+
+
+class SoupAnswer(Record):
+    """One answer of `soup advise`: its choice, its confidence (0 to 1) and its version.
+
+    `asked` identifies the input, `category` is the type of task that it sees.
+    """
+
+    asked: str
+    soup: str
+    choice: str
+    confidence: float
+    category: str
+    title: str = ""
+
+
+def found() -> str | None:
+    """Return the path of the `soup` program: that of TUNEWORTHY_SOUP, else on PATH; else None."""
+    return shutil.which(os.environ.get(VARIABLE) or "soup")
+
+
+def recorded(shown: AdviceInput) -> SoupAnswer | None:
+    """Return the shipped answer to exactly this input, or None."""
+    return _records().get(asked_of(shown))
+
+
+def asked_of(shown: AdviceInput) -> str:
+    """Return the digest of what soup is given: the instruction, the rows and their number."""
+    rows = [row.plain() for row in shown.rows]
+    return digest({"goal": shown.instruction, "rows": rows, "n": shown.n}, 32)
+
+
+def ask(shown: AdviceInput) -> SoupAnswer | None:
+    """Run `soup advise` on the rows and return its answer; None where it gives none.
+
+    Without rows, without the program, after two minutes, or if it fails, the answer is None.
+    """
+    program = found()
+    if program is None or not shown.rows:
+        return None
+    with TemporaryDirectory(prefix="tuneworthy-soup-") as name:
+        folder = Path(name)
+        lines = (json.dumps(row.plain()) + "\n" for row in islice(cycle(shown.rows), shown.n))
+        (folder / "rows.jsonl").write_text("".join(lines), "utf-8")
+        goal = shown.instruction.replace("\0", " ")[:_GOAL]
+        words = [program, "--no-telemetry", "advise", "run", "rows.jsonl", f"--goal={goal}"]
+        if _run(words, folder) is None:
+            return None
+        told = _last(folder / ".soup" / "advise_last.json")
+    if told is None:
+        return None
+    return SoupAnswer(
+        asked=asked_of(shown),
+        soup=version(program),
+        choice=str(told["choice"]),
+        confidence=min(1.0, max(0.0, float(told["confidence"]))),
+        category=str(told.get("task_category", "")),
+    )
+
+
+@lru_cache(maxsize=4)
+def version(program: str) -> str:
+    """Return the version that a `soup` program states, "" if it states none."""
+    with TemporaryDirectory(prefix="tuneworthy-soup-") as name:
+        said = (_run([program, "--version"], Path(name)) or "").split()
+    return said[-1].removeprefix("v") if said else ""
+
+
+def as_lines(answers: Iterator[SoupAnswer]) -> str:
+    """Return answers as the lines of the shipped file, sorted, each input once."""
+    known = {each.asked: each for each in answers}
+    return "".join(canonical(known[key]) + "\n" for key in sorted(known))
+
+
+def _run(words: list[str], folder: Path) -> str | None:
+    """Return what a program printed; None if it failed, or took longer than two minutes."""
+    own = {"HOME": str(folder), "USERPROFILE": str(folder), "SOUP_NO_AUDIT_LOG": "1"}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("SOUP_")}
+    try:
+        done = subprocess.run(
+            words, cwd=folder, env={**kept, **own, "NO_COLOR": "1"}, capture_output=True,
+            text=True, errors="replace", timeout=SECONDS, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _last(path: Path) -> dict[str, Any] | None:
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        float(told["confidence"])
+        return told if isinstance(told, dict) and "choice" in told else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@lru_cache(maxsize=1)
+def _records() -> dict[str, SoupAnswer]:
+    if not RECORDS.is_file():
+        return {}
+    lines = RECORDS.read_text("utf-8").splitlines()
+    answers = [SoupAnswer.model_validate_json(line) for line in lines if line.strip()]
+    return {each.asked: each for each in answers}

@@ -33,6 +33,7 @@ LAYERS = [
         "importing",
         "comparing",
         "prompt_preview",
+        "advising",
     },
     {"lab"},
     {"cli"},

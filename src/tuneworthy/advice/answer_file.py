@@ -49,6 +49,8 @@ def by_adviser(answers: Sequence[RecordedAdvice]) -> dict[str, dict[str, Any]]:
     """Return {adviser: {task key: probabilities or None}}; a later line replaces an earlier one."""
     table: dict[str, dict[str, Any]] = {}
     for each in answers:
+        if each.error:  # it did not answer; it is asked again
+            continue
         table.setdefault(each.adviser, {})[each.task] = each.probabilities
     return table
 
@@ -78,8 +80,10 @@ def _parsed(text: str, path: Path) -> Iterator[RecordedAdvice]:
             if isinstance(error, json.JSONDecodeError) and _was_cut(line):
                 continue  # a kill while it was written; that task is asked again
             what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            raise DataError("this line is no recorded advice", where=f"{path}:{number}", got=what,
-                            fix="see docs/how-to/advice.md", kept="the file") from error  # fmt: skip
+            raise DataError(
+                "this line is no recorded advice", where=f"{path}:{number}", got=what,
+                fix="see docs/how-to/advice.md", kept="the file",
+            ) from error  # fmt: skip
 
 
 def _was_cut(line: str) -> bool:

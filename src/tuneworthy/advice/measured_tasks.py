@@ -46,8 +46,10 @@ def _read(path: Path) -> Iterator[tuple[str, MeasuredTask]]:
         try:
             yield where, MeasuredTask.model_validate(json.loads(line))
         except (ValueError, ValidationError) as error:
-            raise DataError("this line is no measured task", where=where, got=_why(error),
-                            fix="see docs/how-to/advice.md", kept="the file") from error  # fmt: skip
+            raise DataError(
+                "this line is no measured task", where=where, got=_why(error),
+                fix="see docs/how-to/advice.md", kept="the file",
+            ) from error  # fmt: skip
 
 
 def _why(error: ValueError) -> str:

@@ -48,8 +48,8 @@ class Judged(Record):
 class AdviserScore(Record):
     """One line of the table. Counts are tasks; a value without measurements is None.
 
-    `shown_right` is the share of `right` among all tasks but those whose named tool was `unmeasured`
-    (n of them), `brier` the mean multi-class Brier score from 0 to 2 over `brier_n` firm tasks,
+    `shown_right` is the share of `right` among n tasks, all but those whose named tool was
+    `unmeasured`, `brier` the mean multi-class Brier score from 0 to 2 over `brier_n` firm tasks,
     `lost` the mean points lost by following the advice over `lost_n` tasks. `needless` counts
     trainings that were not needed; `seconds` and `usd` are their sums, over those that were timed
     and priced. `uniform` counts answers that were no distribution.

@@ -34,6 +34,7 @@ ORDER = (
     "lab",
     "report",
     "compare",
+    "advice",
     "models",
     "doctor",
 )

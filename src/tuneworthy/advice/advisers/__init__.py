@@ -1,1 +1,1 @@
-"""Advisers, one a file: `advise` returns a probability for each tool, from a task's public facts."""
+"""Advisers, one a file: `advise` returns a probability for each tool, from public facts."""

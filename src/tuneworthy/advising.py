@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuneworthy.advice.adviser_list import all_advisers
-from tuneworthy.advice.answer_file import by_adviser, read_advice
+from tuneworthy.advice.adviser_list import Adviser, all_advisers
+from tuneworthy.advice.answer_file import by_adviser, read_advice, shipped_advice
 from tuneworthy.advice.asking import ask_model
 from tuneworthy.advice.measured_tasks import measured_tasks
 from tuneworthy.advice.scoring import AdviceTable, score_advisers
@@ -34,13 +34,24 @@ class AskOptions:
     pay: bool = False
 
 
-def advice_table(tasks: list[MeasuredTask], answers: Path | None = None) -> AdviceTable:
-    """Return every adviser scored on the tasks, with the recorded ones of a file of answers."""
-    recorded = by_adviser(read_advice(answers)) if answers else {}
-    return score_advisers(all_advisers(tasks, recorded), tasks)
+def advisers_of(
+    tasks: list[MeasuredTask], answers: Path | None = None, run_programs: bool = False
+) -> list[Adviser]:
+    """Return the advisers that can be scored on the tasks: rules, and who answered in a file.
+
+    Shipped answers count too. `run_programs`: ask other programs that are installed, as soup-cli.
+    Raises DataError for a file of other content.
+    """
+    told = [*shipped_advice(), *(read_advice(answers) if answers else [])]
+    return all_advisers(tasks, by_adviser(told), run_programs)
 
 
-def tasks_of(path: Path | None) -> list[MeasuredTask]:
+def advice_table(tasks: list[MeasuredTask], advisers: list[Adviser]) -> AdviceTable:
+    """Return the advisers scored on the tasks."""
+    return score_advisers(advisers, tasks)
+
+
+def tasks_of(path: Path | None = None) -> list[MeasuredTask]:
     """Return the measured tasks of a file, else the shipped ones. Raises DataError."""
     return measured_tasks(path)
 

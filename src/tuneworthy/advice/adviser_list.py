@@ -31,27 +31,36 @@ class Adviser:
 
 
 def all_advisers(
-    tasks: Sequence[MeasuredTask], answers: Mapping[str, Mapping[str, Any]] | None = None
+    tasks: Sequence[MeasuredTask],
+    answers: Mapping[str, Mapping[str, Any]] | None = None,
+    run_programs: bool = False,
 ) -> list[Adviser]:
     """Return every adviser: the plug-ins by name, then the recorded ones.
 
-    `answers` maps the name of a recorded adviser to {task key: probabilities or None}.
+    `answers` maps the name of a recorded adviser to {task key: probabilities or None}. An adviser
+    that is another program is run if `run_programs`, else only its stored answers are used.
     """
     inputs = [input_of(task) for task in tasks]
     names = [name for name in catalogue(KIND) if name != RECORDED]
     return [
-        *(_plug_in(name, inputs) for name in names),
+        *(_plug_in(name, inputs, run_programs) for name in names),
         *(_recorded(name, by_task) for name, by_task in sorted((answers or {}).items())),
     ]
 
 
-def _plug_in(name: str, inputs: Sequence[AdviceInput]) -> Adviser:
+def _plug_in(name: str, inputs: Sequence[AdviceInput], run_programs: bool) -> Adviser:
     module = load(KIND, name)
+    advise = module.advise
     why = getattr(module, "skipped", lambda inputs: "")(inputs)
-    return Adviser(
-        name, module.LABEL, module.SEES, module.BLIND,
-        lambda task: module.advise(input_of(task)), why,
-    )  # fmt: skip
+    if hasattr(module, "recall") and not run_programs:
+        advise = module.recall
+        why = "" if any(map(advise, inputs)) else "no answer of it is recorded"
+
+    def answer(task: MeasuredTask) -> Mapping[str, Any] | None:
+        told: Mapping[str, Any] | None = advise(input_of(task))
+        return told
+
+    return Adviser(name, module.LABEL, module.SEES, module.BLIND, answer, why)
 
 
 def _recorded(name: str, by_task: Mapping[str, Any]) -> Adviser:

@@ -12,6 +12,9 @@ from pydantic import Field, ValidationError
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import Record, Text, canonical, plain_file
 
+SHIPPED = Path(__file__).parent / "recorded"
+"""The folder of recorded answers to the shipped measured tasks."""
+
 
 class RecordedAdvice(Record):
     """One answer: who (`adviser`), to which task (its key), and a probability for each tool.
@@ -43,6 +46,11 @@ def read_advice(path: Path) -> list[RecordedAdvice]:
         raise DataError("the recorded advice can't be read", where=str(path), got=str(error),
                         fix="name a file of JSON lines", kept="the file") from error  # fmt: skip
     return list(_parsed(text, path))
+
+
+def shipped_advice() -> list[RecordedAdvice]:
+    """Return the answers that the package ships, [] if none are."""
+    return [answer for path in sorted(SHIPPED.glob("*.jsonl")) for answer in read_advice(path)]
 
 
 def by_adviser(answers: Sequence[RecordedAdvice]) -> dict[str, dict[str, Any]]:

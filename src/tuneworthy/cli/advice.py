@@ -44,7 +44,7 @@ def command(
     the file of --answers. With --ask MODEL a language model is asked about every task that it has
     not answered yet.
     """
-    from tuneworthy.advising import AskOptions, advice_table, tasks_of
+    from tuneworthy.advising import AskOptions, advice_table, advisers_of, tasks_of
     from tuneworthy.advising import ask as ask_about
     from tuneworthy.core.record import canonical
     from tuneworthy.report.terminal import advice_json, advice_screen, no_advice, terminal_size
@@ -57,7 +57,7 @@ def command(
     if ask is not None:
         done = ask_about(AskOptions(ask, with_skill, usd, pay), measured, answers, print_stderr)
         print_stderr(f"{done} asked now; answers are kept in {answers}")
-    table = advice_table(measured, answers)
+    table = advice_table(measured, advisers_of(measured, answers, run_programs=True))
     if json:
         show_json(canonical(advice_json(table)))
     else:

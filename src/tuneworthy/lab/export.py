@@ -9,6 +9,7 @@ from typing import Any
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.lab import case_data
+from tuneworthy.lab.advice_pages import advice_page, guess_data, guess_page, shown_advice
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.pages import (
     HERE,
@@ -48,6 +49,7 @@ def export_site(folder: Path) -> Path:
     _blind(folder, site, cases)
     (folder / "playground.html").write_text(playground_page(site), "utf-8")
     _script(data / "play.js", "lab.playground", _dumped(play_data()))
+    _advice(folder, site)
     if strength := recorded_strength():
         _script(data / "strength.js", "lab.strength", _dumped(strength))
     home = folder / "index.html"
@@ -66,6 +68,15 @@ def _blind(folder: Path, site: Site, cases: list[LabCase]) -> None:
     ]
     data = {**case_data.blind(cases), "pool": pool}
     _script(folder / "data" / "blind.js", "lab.blind", _dumped(data))
+
+
+def _advice(folder: Path, site: Site) -> None:
+    """Write the two pages on advice, with the measured tasks that are shipped."""
+    shown = shown_advice()
+    (folder / "guess.html").write_text(guess_page(shown, site), "utf-8")
+    (folder / "advice.html").write_text(advice_page(shown, site), "utf-8")
+    if shown.tasks:
+        _script(folder / "data" / "guess.js", "lab.guess", _dumped(guess_data(shown)))
 
 
 def _check(folder: Path) -> None:

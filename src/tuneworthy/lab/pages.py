@@ -80,13 +80,23 @@ class Site:
     def links(self) -> tuple[tuple[str, str], ...]:
         """Return the pages that every page links to."""
         links = (("Cases", f"{self.home}#cases"), ("Playground", self.playground),
-                 ("Check my run", self.check))  # fmt: skip
+                 ("Check my run", self.check), ("Guess first", self.guess))  # fmt: skip
         return (*links, ("Studies", "/studies")) if self.live else links
 
     @property
     def playground(self) -> str:
         """Return the address of the playground."""
         return "/playground" if self.live else "playground.html"
+
+    @property
+    def guess(self) -> str:
+        """Return the address where a visitor guesses which tool was measured to win."""
+        return "/guess" if self.live else "guess.html"
+
+    @property
+    def advice(self) -> str:
+        """Return the address of the table of advisers."""
+        return "/advice" if self.live else "advice.html"
 
     @property
     def check(self) -> str:
@@ -115,7 +125,7 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
         begin = data["plant"][0]
         question = begin["questions"][0]["input"]
         hero = {"slug": shown.slug, "question": question, "steps": begin["steps"]}
-    return _render(
+    return render(
         "home.html.j2",
         site,
         here="Cases",
@@ -127,9 +137,9 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
         cards=cards,
         filters=FILTERS,
         hero=hero,
-        hero_data=_block(data) if hero else "",
+        hero_data=block(data) if hero else "",
         strength=strength,
-        strength_data=_block(strength) if strength else "",
+        strength_data=block(strength) if strength else "",
     )
 
 
@@ -137,7 +147,7 @@ def case_page(case: LabCase, position: int, site: Site = LIVE) -> str:
     """Return the page of a case, which is number `position` of the list."""
     shown = case_data.public(case, site.records)
     records = [name for name in (shown["records"]["plant"], shown["records"]["twin"]) if name]
-    return _render(
+    return render(
         "case.html.j2",
         site,
         scripts=CASE_SCRIPTS,
@@ -146,28 +156,28 @@ def case_page(case: LabCase, position: int, site: Site = LIVE) -> str:
         case={**shown, "twin": True},
         where=f"Case {position} of {len(all_cases())}",
         after=_after(case, site),
-        case_data=_block({**shown, "api": f"/api/cases/{case.slug}"}),
+        case_data=block({**shown, "api": f"/api/cases/{case.slug}"}),
     )
 
 
 def blind_page(key: str, site: Site = LIVE) -> str:
     """Return the page of a blind run: the same for every key, so that it tells nothing."""
     shown = case_data.blind(list(all_cases().values()))
-    return _render(
+    return render(
         "blind.html.j2",
         site,
         scripts=BLIND_SCRIPTS,
         data=() if site.live else ("blind",),
         keys=CASE_KEYS[:2] + CASE_KEYS[3:5] + ((("n",), "all cases"),),
         case={**shown, "key": key, "twin": False, "records": {"plant": True}},
-        case_data=_block({**shown, "key": key}),
+        case_data=block({**shown, "key": key}),
     )
 
 
 def playground_page(site: Site = LIVE) -> str:
     """Return the playground, with its recorded play."""
     play = play_data()
-    return _render(
+    return render(
         "playground.html.j2",
         site,
         here="Playground",
@@ -175,7 +185,7 @@ def playground_page(site: Site = LIVE) -> str:
         data=() if site.live else ("play",),
         keys=PLAY_KEYS,
         play=play,
-        play_data=_block(play),
+        play_data=block(play),
     )
 
 
@@ -188,7 +198,7 @@ def check_page(own: OwnFolders, site: Site = LIVE) -> str:
     """Return the page that checks the training folders named at launch."""
     listed = [{"id": one.id, "name": one.name, "path": str(one.named), "command": own.command(one)}
               for one in own.folders]  # fmt: skip
-    return _render(
+    return render(
         "check.html.j2",
         site,
         here="Check my run",
@@ -202,7 +212,7 @@ def check_page(own: OwnFolders, site: Site = LIVE) -> str:
 
 def error_page(status: int, what: str, where: str, fix: str, kept: str, site: Site = LIVE) -> str:
     """Return the page for an error: what happened, where, how to mend it, what was kept."""
-    return _render(
+    return render(
         "error.html.j2",
         site,
         scripts=(),
@@ -224,11 +234,13 @@ def _after(case: LabCase, site: Site) -> dict[str, str]:
     return {"address": site.case(following.slug), "text": f"Next: {following.module.TITLE}"}
 
 
-def _block(value: Any) -> Markup:
+def block(value: Any) -> Markup:
+    """Return a value as JSON that may stand inside a script element."""
     return Markup(for_script(value))
 
 
-def _render(name: str, site: Site, **values: Any) -> str:
+def render(name: str, site: Site, **values: Any) -> str:
+    """Return the page of a template of the lab."""
     return _templates().get_template(name).render(site=site, **{"here": "", **values})
 
 

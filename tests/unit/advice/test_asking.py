@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from advice_kit import prompt_task, task
+from tests.advice_kit import prompt_task, task
 
 from tuneworthy.advice.advice_input import NAMES, input_of
 from tuneworthy.advice.answer_file import append_advice, by_adviser, read_advice
@@ -54,7 +54,7 @@ def test_a_task_without_shown_rows_is_asked_about_too():
     ("text", "expected"),
     [
         ('{"tune": 0.5, "prompt": 0.5}', {"tune": 0.5, "prompt": 0.5}),
-        ('Sure:\n```json\n{"because": "x", "tune": 60, "prompt": 20}\n```', {"tune": 0.75, "prompt": 0.25}),
+        ('Sure:\n```\n{"because": "x", "tune": 6, "prompt": 2}\n```', {"tune": 0.75, "prompt": 0.25}),
         ('{"probabilities": {"schema": 1}}', {"schema": 1.0}),
         ('{"tune": "high"}', None),
         ('{"magic": 1}', None),

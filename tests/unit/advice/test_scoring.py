@@ -1,7 +1,7 @@
 """Scores of advice by hand: right, wrong, open; Brier; points lost; needless training."""
 
 import pytest
-from advice_kit import arm, prompt_task, task
+from tests.advice_kit import arm, prompt_task, task
 
 from tuneworthy.advice.advice_input import NAMES, checked, named
 from tuneworthy.advice.adviser_list import Adviser

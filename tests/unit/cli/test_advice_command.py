@@ -1,25 +1,13 @@
 """`advice`: the table, its JSON, nothing to judge, asking a scripted model, refusals."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from tests import advice_kit as kit
 
 from tuneworthy.advice import measured_tasks as source
 from tuneworthy.cli._frame import run
-
-KIT = Path(__file__).parents[1] / "advice" / "advice_kit.py"
-
-
-def _kit():
-    spec = importlib.util.spec_from_file_location("advice_kit_of_cli", KIT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-kit = _kit()
 
 
 @pytest.fixture

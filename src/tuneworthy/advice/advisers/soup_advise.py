@@ -27,9 +27,17 @@ def skipped(inputs: Sequence[AdviceInput]) -> str:
     return f"soup-cli is not installed (set {soup_process.VARIABLE}), and no answer is recorded"
 
 
+def recall(shown: AdviceInput) -> dict[str, float] | None:
+    """Return its recorded answer to this input, None without one; runs nothing."""
+    return _read(soup_process.recorded(shown))
+
+
 def advise(shown: AdviceInput) -> dict[str, float] | None:
     """Return its choice with its confidence, the rest spread over the other tools."""
-    told = soup_process.recorded(shown) or soup_process.ask(shown)
+    return _read(soup_process.recorded(shown) or soup_process.ask(shown))
+
+
+def _read(told: soup_process.SoupAnswer | None) -> dict[str, float] | None:
     if told is None or told.choice not in TOOL_OF:
         return None
     tool, rest = TOOL_OF[told.choice], (1 - told.confidence) / (len(NAMES) - 1)

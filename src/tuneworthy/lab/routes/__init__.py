@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tuneworthy.lab.routes import (
+    advice_routes,
     blind_routes,
     case_routes,
     check_routes,
@@ -22,4 +23,5 @@ ROUTERS = (
     check_routes.ROUTES,
     study_routes.ROUTES,
     settle_routes.ROUTES,
+    advice_routes.ROUTES,
 )

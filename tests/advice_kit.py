@@ -28,7 +28,7 @@ def task(key="a", arms=None, **more):
         )
     fields = {
         "key": key,
-        "kind": "labels",
+        "kind": f"type {key}",
         "title": f"made-up task {key}",
         "size": 100,
         "n": 200,

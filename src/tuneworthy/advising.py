@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from tuneworthy.advice.adviser_list import Adviser, all_advisers
 from tuneworthy.advice.answer_file import by_adviser, read_advice, shipped_advice
 from tuneworthy.advice.asking import ask_model
-from tuneworthy.advice.measured_tasks import measured_tasks
+from tuneworthy.advice.features import row_features
+from tuneworthy.advice.prior import prior_line, prior_of
 from tuneworthy.advice.scoring import AdviceTable, score_advisers
+from tuneworthy.advice.task_file import read_tasks
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.measured_task import MeasuredTask
+from tuneworthy.core.run_options import RunOptions
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.ledger.trouble import output_errors
 from tuneworthy.models import is_local, open_model
+from tuneworthy.session import read
 
 Say = Callable[[str], None]
+ATLAS = "tuneworthy.atlas"
+"""The room that holds measured tasks. It is found by name: without it nothing else changes."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +59,29 @@ def advice_table(tasks: list[MeasuredTask], advisers: list[Adviser]) -> AdviceTa
     return score_advisers(advisers, tasks)
 
 
-def tasks_of(path: Path | None = None) -> list[MeasuredTask]:
-    """Return the measured tasks of a file, else the shipped ones. Raises DataError."""
-    return measured_tasks(path)
+def measured_tasks(path: Path | None = None) -> list[MeasuredTask]:
+    """Return the measured tasks of a file, else those of the atlas ([] where there is none).
+
+    The atlas is the package's own, with what was measured in the working folder. Raises DataError
+    for a file that can't be used.
+    """
+    if path is not None:
+        return read_tasks(path)
+    if find_spec(ATLAS) is None:
+        return []
+    atlas = import_module(f"{ATLAS}.atlas_data").read_atlas(Path())
+    return [listed.head.card for listed in atlas.entries.values()]
+
+
+def prior_on(path: Path, options: RunOptions, tasks: list[MeasuredTask]) -> str:
+    """Return the line on the prior for a task file's rows; nothing is sent or scored for it.
+
+    Raises what reading the task and its rows raises.
+    """
+    loaded, _ = read(path, options)
+    outputs = [case.output for case in loaded.everyone]
+    facts = row_features(outputs, len(loaded.cases), loaded.task.output.type)
+    return prior_line(prior_of(tasks, facts))
 
 
 def ask(options: AskOptions, tasks: list[MeasuredTask], answers: Path, say: Say) -> int:

@@ -106,8 +106,8 @@ def score_advisers(advisers: Sequence[Adviser], tasks: Sequence[MeasuredTask]) -
 
 
 def group_of(task: MeasuredTask) -> str:
-    """Return the set of rows that a task is cut from."""
-    return task.source or task.title
+    """Return the set of rows that a task is cut from, else its type: such tasks are no repeats."""
+    return task.source or task.kind
 
 
 def judge(answer: Mapping[str, Any] | None, task: MeasuredTask) -> Judged:
@@ -122,7 +122,7 @@ def judge(answer: Mapping[str, Any] | None, task: MeasuredTask) -> Judged:
         named=name,
         outcome=outcome(name, task),
         brier=brier(told, task),
-        lost=None if arm is None else (arm.behind.mean if arm.behind else 0.0),
+        lost=_lost(arm, task),
         uniform=told is None,
         needless=needless,
         seconds=_training_seconds(arm) if needless and arm else None,
@@ -136,7 +136,7 @@ def outcome(name: str | None, task: MeasuredTask) -> Outcome:
     Right: the tool's best arm is behind the task's best arm by at most the margin (upper bound);
     wrong: by more than it (lower bound). Where nothing beats the reference (`use` is none), naming
     a tool is wrong, and naming none right, if that is firm. `unmeasured`: no arm of the tool has a
-    score; `silent`: no tool is named.
+    score; `silent`: no tool is named. An arm without a bound that is not the best is open.
     """
     if name is None:
         return "silent"
@@ -146,7 +146,9 @@ def outcome(name: str | None, task: MeasuredTask) -> Outcome:
     arm = best_arm(task, name)
     if arm is None:
         return "unmeasured"
-    if arm.behind is None or arm.behind.high <= task.margin:
+    if arm.behind is None:
+        return "right" if _leads(arm, task) else "open"
+    if arm.behind.high <= task.margin:
         return "right"
     return "wrong" if arm.behind.low > task.margin else "open"
 
@@ -169,6 +171,18 @@ def best_arm(task: MeasuredTask, name: str | None) -> MeasuredArm | None:
     """Return the arm of a tool with the highest score (the first of equals), None without one."""
     arms = [arm for arm in task.arms if arm.tool == name and arm.tool and arm.score]
     return max(arms, key=lambda arm: arm.score.mean if arm.score else 0.0, default=None)
+
+
+def _leads(arm: MeasuredArm, task: MeasuredTask) -> bool:
+    """Return whether no arm of a tool scores higher."""
+    scores = [each.score.mean for each in task.arms if each.tool and each.score]
+    return arm.score is not None and arm.score.mean >= max(scores)
+
+
+def _lost(arm: MeasuredArm | None, task: MeasuredTask) -> float | None:
+    if arm is None or (arm.behind is None and not _leads(arm, task)):
+        return None
+    return arm.behind.mean if arm.behind else 0.0
 
 
 def _one(adviser: Adviser, tasks: Sequence[MeasuredTask]) -> AdviserScore:

@@ -19,7 +19,7 @@ NOTHING = 4
 
 def command(
     tasks: Annotated[
-        Path | None, typer.Option("--tasks", help="A JSONL file of measured tasks (else shipped).")
+        Path | None, typer.Option("--tasks", help="Measured tasks, JSONL (else the atlas).")
     ] = None,
     answers: Annotated[
         Path, typer.Option("--answers", help="Recorded answers; --ask adds to this file.")
@@ -44,13 +44,13 @@ def command(
     the file of --answers. With --ask MODEL a language model is asked about every task that it has
     not answered yet.
     """
-    from tuneworthy.advising import AskOptions, advice_table, advisers_of, tasks_of
+    from tuneworthy.advising import AskOptions, advice_table, advisers_of, measured_tasks
     from tuneworthy.advising import ask as ask_about
     from tuneworthy.core.record import canonical
     from tuneworthy.report.terminal import advice_json, advice_screen, no_advice, terminal_size
 
     _refuse_alone(ask, with_skill=with_skill, usd=usd is not None, pay=pay)
-    measured = tasks_of(tasks)
+    measured = measured_tasks(tasks)
     if not measured:
         print_line(canonical(no_advice()) if json else "\n".join(no_advice().values()))
         raise typer.Exit(NOTHING)

@@ -54,7 +54,7 @@ def test_a_task_without_shown_rows_is_asked_about_too():
     ("text", "expected"),
     [
         ('{"tune": 0.5, "prompt": 0.5}', {"tune": 0.5, "prompt": 0.5}),
-        ('Sure:\n```\n{"because": "x", "tune": 6, "prompt": 2}\n```', {"tune": 0.75, "prompt": 0.25}),
+        ('Sure:\n```\n{"because": "", "tune": 6, "prompt": 6}\n```', {"tune": 0.5, "prompt": 0.5}),
         ('{"probabilities": {"schema": 1}}', {"schema": 1.0}),
         ('{"tune": "high"}', None),
         ('{"magic": 1}', None),

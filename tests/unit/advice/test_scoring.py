@@ -33,6 +33,13 @@ def test_a_tool_is_judged_by_the_bounds_of_its_best_arm(behind, expected):
     assert outcome("tune", task(arms=arms)) == "right"
 
 
+def test_an_arm_without_a_bound_is_right_only_if_it_leads():
+    arms = [arm("few_shot", "prompt", 0.7), arm("lora", "tune", 0.9)]
+    one = task(arms=arms)
+    assert (outcome("tune", one), outcome("prompt", one)) == ("right", "open")
+    assert judge({"prompt": 1.0}, one).lost is None
+
+
 def test_what_was_not_measured_is_neither_right_nor_wrong():
     one = task()
     assert outcome("context", one) == "unmeasured"
@@ -130,7 +137,7 @@ def test_the_table_counts_and_its_intervals_are_those_of_stats():
 
 def test_sizes_of_one_set_of_rows_count_as_one_group():
     alone = [task(str(i)) if i % 2 else prompt_task(str(i)) for i in range(12)]
-    cut = [each.model_copy(update={"source": str(i // 4)}) for i, each in enumerate(alone)]
+    cut = [each.model_copy(update={"kind": str(i // 4)}) for i, each in enumerate(alone)]
     told = adviser("x", {"prompt": 1.0})
     one, other = (score_advisers([told], tasks).advisers[0] for tasks in (alone, cut))
     assert one.shown_right.mean == other.shown_right.mean

@@ -1,12 +1,17 @@
 """`advice`: the table, its JSON, nothing to judge, asking a scripted model, refusals."""
 
 import json
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from tests import advice_kit as kit
+from tests.studies import write
 
-from tuneworthy.advice import measured_tasks as source
+from tuneworthy import advising
+from tuneworthy.advice.features import row_features
 from tuneworthy.cli._frame import run
 
 
@@ -53,7 +58,7 @@ def test_json_holds_the_same_counts(measured, capsys):
 
 def test_without_a_measured_task_it_says_so_and_how_to_get_some(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(source, "SHIPPED", tmp_path)
+    monkeypatch.setattr(advising, "ATLAS", "tuneworthy.no_such_room")
     assert run(["advice"]) == 4
     told = capsys.readouterr().out
     assert "no measured task" in told
@@ -62,8 +67,14 @@ def test_without_a_measured_task_it_says_so_and_how_to_get_some(tmp_path, monkey
     assert "no measured task" in json.loads(capsys.readouterr().out)["headline"]
 
 
-def test_shipped_tasks_are_read_without_an_option(measured, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(source, "SHIPPED", tmp_path)
+def test_the_atlas_is_read_without_an_option(measured, monkeypatch, capsys):
+    room, module = ModuleType("made_up"), ModuleType("made_up.atlas_data")
+    entries = {task.key: SimpleNamespace(head=SimpleNamespace(card=task)) for task in measured}
+    module.read_atlas = lambda working: SimpleNamespace(entries=entries)
+    room.__spec__ = ModuleSpec("made_up", None)
+    monkeypatch.setitem(sys.modules, "made_up", room)
+    monkeypatch.setitem(sys.modules, "made_up.atlas_data", module)
+    monkeypatch.setattr(advising, "ATLAS", "made_up")
     assert run(["advice"]) == 0
     assert "8 measured tasks" in capsys.readouterr().out
 
@@ -101,3 +112,27 @@ def test_refusals(measured, capsys, words, code, message):
     assert run(words) == code
     assert message in capsys.readouterr().err
     assert not Path("advice.jsonl").exists()
+
+
+def test_check_prints_a_prior_only_where_tasks_are_measured(tmp_path, monkeypatch, capsys):
+    path = write(tmp_path / "study", 60)
+    monkeypatch.setattr(advising, "ATLAS", "tuneworthy.no_such_room")
+    assert run(["check", str(path)]) == 0
+    plain = capsys.readouterr().out
+    assert "rior" not in plain
+    tasks = []
+    for at in range(72):  # made up: few rows, a prompt; many rows, fine-tuning
+        facts = row_features(["a", "b"], 50 if at % 2 else 5000, "label")
+        use = "prompt" if at % 2 else "tune"
+        tasks.append(kit.task(f"{at}", kind=f"type {at // 3}", features=facts, use=use))
+    monkeypatch.setattr(advising, "measured_tasks", lambda: tasks)
+    assert run(["check", str(path)]) == 0
+    screen = capsys.readouterr().out
+    assert screen.startswith(plain)
+    assert "Prior, not a measurement of your rows: on 72 measured tasks of 24 types" in screen
+    assert "prompt 9" in screen
+    assert run(["check", str(path), "--json"]) == 0
+    assert "rior, not" not in capsys.readouterr().out
+    monkeypatch.setattr(advising, "measured_tasks", lambda: tasks[:12])
+    assert run(["check", str(path)]) == 0
+    assert "Prior: none. On 12 measured tasks of 4 types" in capsys.readouterr().out

@@ -6,8 +6,7 @@ import re
 import pytest
 from tests.advice_kit import prompt_task, task
 
-from tuneworthy.advice import measured_tasks as source
-from tuneworthy.lab import export
+from tuneworthy.lab import advice_pages, export
 from tuneworthy.lab.advice_pages import advice_page, guess_data, guess_page, shown_advice
 from tuneworthy.lab.pages import HERE, Site
 from tuneworthy.report._advice import NOTHING
@@ -95,11 +94,8 @@ def test_text_of_others_is_text():
         assert "<img" not in page
 
 
-def test_both_pages_are_exported_with_the_shipped_tasks(tmp_path, monkeypatch):
-    text = "".join(each.model_dump_json() + "\n" for each in TASKS)
-    (tmp_path / "shipped").mkdir()
-    (tmp_path / "shipped" / "measured.jsonl").write_text(text, "utf-8")
-    monkeypatch.setattr(source, "SHIPPED", tmp_path / "shipped")
+def test_both_pages_are_exported_with_the_atlas(tmp_path, monkeypatch):
+    monkeypatch.setattr(advice_pages, "measured_tasks", lambda: TASKS)
     (tmp_path / "site" / "data").mkdir(parents=True)
     export._advice(tmp_path / "site", FILE)
     told = (tmp_path / "site" / "data" / "guess.js").read_text("utf-8")

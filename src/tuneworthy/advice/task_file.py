@@ -1,4 +1,4 @@
-"""Where measured tasks come from: a file of JSON lines, or the data that the package ships."""
+"""The file of measured tasks: JSON lines, one task a line."""
 
 from __future__ import annotations
 
@@ -12,23 +12,18 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.record import plain_file
 
-SHIPPED = Path(__file__).resolve().parents[1] / "atlas"
-"""The folder whose `*.jsonl` files hold the shipped measured tasks, one a line."""
 
-
-def measured_tasks(path: Path | None = None) -> list[MeasuredTask]:
-    """Return the measured tasks of a file, or those shipped with the package ([] if none are).
+def read_tasks(path: Path) -> list[MeasuredTask]:
+    """Return the measured tasks of a file.
 
     Raises DataError for a file that can't be read, a line that is no measured task, or a key twice.
     """
-    paths = [path] if path is not None else sorted(SHIPPED.rglob("*.jsonl"))
     tasks: dict[str, MeasuredTask] = {}
-    for each in paths:
-        for where, task in _read(each):
-            if task.key in tasks:
-                raise DataError("two measured tasks have one key", where=where, got=task.key,
-                                fix="give each a key of its own", kept="the file")  # fmt: skip
-            tasks[task.key] = task
+    for where, task in _read(path):
+        if task.key in tasks:
+            raise DataError("two measured tasks have one key", where=where, got=task.key,
+                            fix="give each a key of its own", kept="the file")  # fmt: skip
+        tasks[task.key] = task
     return list(tasks.values())
 
 

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
-from tuneworthy.core.task import OutputType
-from tuneworthy.core.verdict import Status, Tool, Use
+from tuneworthy.core.task import OutputType, Tool
+from tuneworthy.core.verdict import Status, Use
 
 
 class ShownRow(Record):

@@ -48,11 +48,11 @@ def advise(shown: AdviceInput) -> dict[str, float] | None:
 
 def _best_by_tool(arms: Sequence[MeasuredArm]) -> dict[str, MeasuredArm]:
     """Return the best measured arm of each tool, in the order of the ladder."""
-    known = [arm for arm in arms if arm.score is not None and arm.tool is not None]
-    known.sort(key=lambda arm: (TOOLS.index(arm.tool), -arm.score.mean))  # type: ignore[arg-type,union-attr]
     best: dict[str, MeasuredArm] = {}
-    for arm in known:
-        best.setdefault(str(arm.tool), arm)
+    for tool in TOOLS:
+        own = [(arm.score.mean, arm) for arm in arms if arm.tool == tool and arm.score]
+        if own:
+            best[tool] = max(own, key=lambda pair: pair[0])[1]
     return best
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tuneworthy.advice import soup_process
 from tuneworthy.advice.advice_input import NAMES, AdviceInput, checked
 from tuneworthy.advice.adviser_list import KIND
 from tuneworthy.core.interval import Interval
@@ -156,3 +157,25 @@ def test_soup_is_skipped_where_it_is_not_installed_and_asked_where_it_is(tmp_pat
     assert max(few, key=few.get) == "prompt"
     fake.write_text("#!/bin/sh\nexit 1\n", "utf-8")
     assert module.advise(other) is None
+
+
+def test_soup_gets_n_rows_and_the_variety_of_the_ten():
+    labels = soup_process.rows_for(PLAIN.model_copy(update={"n": 25}))
+    assert len(labels) == 25
+    assert {row["output"] for row in labels} == {row.output for row in ROWS}
+    texts = soup_process.rows_for(PLAIN.model_copy(update={"n": 25, "output_type": "text"}))
+    assert texts[3]["output"] == ROWS[3].output
+    assert texts[13]["output"] == f"{ROWS[3].output} #1"
+    few = soup_process.rows_for(PLAIN.model_copy(update={"n": 3}))
+    assert [row["input"] for row in few] == [row.input for row in ROWS[:3]]
+
+
+def test_shipped_answers_of_soup_have_a_version_and_are_sorted():
+    lines = soup_process.RECORDS.read_text("utf-8").splitlines()
+    answers = [soup_process.SoupAnswer.model_validate_json(line) for line in lines]
+    assert answers
+    assert soup_process.as_lines(answers).splitlines() == lines
+    for each in answers:
+        assert each.soup[0].isdigit()
+        assert each.choice in load(KIND, "soup_advise").TOOL_OF
+        assert 0 <= each.confidence <= 1

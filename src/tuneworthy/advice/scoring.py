@@ -195,7 +195,8 @@ def _one(adviser: Adviser, tasks: Sequence[MeasuredTask]) -> AdviserScore:
 
 def summary(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return the counts, shares and means of an adviser's answers, as fields of AdviserScore."""
-    counts: dict[str, Any] = {name: sum(each.outcome == name for each in judged) for name in OUTCOMES}
+    outcomes = [each.outcome for each in judged]
+    counts: dict[str, Any] = {name: outcomes.count(name) for name in OUTCOMES}
     counted = [each for each in judged if each.outcome != "unmeasured"]
     firm = [(each.brier / 2, each.group) for each in judged if each.brier is not None]
     lost = [(each.lost, each.group) for each in judged if each.lost is not None]

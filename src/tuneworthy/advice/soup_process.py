@@ -2,16 +2,17 @@
 
 soup-cli is never imported: its environment is its own. It writes its last verdict to
 `~/.soup/advise_last.json`; here its home is a temporary folder, so that no earlier verdict of the
-user bends its answer, and none is left behind.
+user bends its answer, and none is left behind. `tools/record_soup.py` records answers (`as_lines`).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import cycle, islice
 from pathlib import Path
@@ -24,6 +25,7 @@ from tuneworthy.core.record import Record, canonical, digest
 VARIABLE = "TUNEWORTHY_SOUP"  # the path of the `soup` program
 RECORDS = Path(__file__).parent / "soup-answers.jsonl"
 SECONDS = 120
+_VERSION = re.compile(r"\d+\.\d+(\.\w+)*")
 _GOAL = 4000  # characters; soup refuses goals over 4,096
 
 
@@ -46,15 +48,28 @@ def found() -> str | None:
     return shutil.which(os.environ.get(VARIABLE) or "soup")
 
 
+def rows_for(shown: AdviceInput) -> list[dict[str, str]]:
+    """Return n rows: the ten over and over. Copies of answers that are no labels are numbered.
+
+    soup counts distinct answers. Numbered copies keep the variety of the ten rows; labels repeat in
+    more rows too, so they stay as they are.
+    """
+    rows = []
+    for at, row in enumerate(islice(cycle(shown.rows), shown.n)):
+        time = at // len(shown.rows)
+        numbered = time and shown.output_type != "label"
+        rows.append({"input": row.input, "output": row.output + (f" #{time}" if numbered else "")})
+    return rows
+
+
 def recorded(shown: AdviceInput) -> SoupAnswer | None:
     """Return the shipped answer to exactly this input, or None."""
     return _records().get(asked_of(shown))
 
 
 def asked_of(shown: AdviceInput) -> str:
-    """Return the digest of what soup is given: the instruction, the rows and their number."""
-    rows = [row.plain() for row in shown.rows]
-    return digest({"goal": shown.instruction, "rows": rows, "n": shown.n}, 32)
+    """Return the digest of what soup is given: the instruction and the rows."""
+    return digest({"goal": shown.instruction, "rows": rows_for(shown)}, 32)
 
 
 def ask(shown: AdviceInput) -> SoupAnswer | None:
@@ -67,7 +82,7 @@ def ask(shown: AdviceInput) -> SoupAnswer | None:
         return None
     with TemporaryDirectory(prefix="tuneworthy-soup-") as name:
         folder = Path(name)
-        lines = (json.dumps(row.plain()) + "\n" for row in islice(cycle(shown.rows), shown.n))
+        lines = [json.dumps(row) + "\n" for row in rows_for(shown)]
         (folder / "rows.jsonl").write_text("".join(lines), "utf-8")
         goal = shown.instruction.replace("\0", " ")[:_GOAL]
         words = [program, "--no-telemetry", "advise", "run", "rows.jsonl", f"--goal={goal}"]
@@ -89,11 +104,11 @@ def ask(shown: AdviceInput) -> SoupAnswer | None:
 def version(program: str) -> str:
     """Return the version that a `soup` program states, "" if it states none."""
     with TemporaryDirectory(prefix="tuneworthy-soup-") as name:
-        said = (_run([program, "--version"], Path(name)) or "").split()
-    return said[-1].removeprefix("v") if said else ""
+        said = _VERSION.search(_run([program, "--version"], Path(name)) or "")
+    return said.group() if said else ""
 
 
-def as_lines(answers: Iterator[SoupAnswer]) -> str:
+def as_lines(answers: Iterable[SoupAnswer]) -> str:
     """Return answers as the lines of the shipped file, sorted, each input once."""
     known = {each.asked: each for each in answers}
     return "".join(canonical(known[key]) + "\n" for key in sorted(known))

@@ -49,8 +49,9 @@ class MeasuredTask(Record):
     learn from and `n` the scored cases. `shown` are the rows that an adviser may see, none for a
     public set, whose rows are not shipped. `base` is the score of the plain instruction.
     `rows_hash` identifies the rows, `environment` holds versions and machine. `source` names the
-    set that several tasks are cut from ("": the task stands alone). `first_look` are the arms that
-    train no language model, on at most 75 of the scored cases.
+    set that several tasks are cut from ("": the task stands alone). `features` are filled by
+    `advice.features.features_of`, `first_look` (the arms that train no language model, on at most
+    75 of the scored cases) by `advice.cheap_look.first_look_of`.
     """
 
     format: Literal[1] = 1

@@ -1,7 +1,7 @@
 """`soup advise` of soup-cli, run in an environment of its own, or its recorded answers.
 
 It reads a file of rows. It is given the ten rows over and over until there are n, because the
-number of rows decides: its count of distinct answers is then that of ten rows.
+number of rows decides; see `soup_process.rows_for`.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ LEVEL = 0.05
 class Judged(Record):
     """One adviser on one task.
 
-    `named` is the tool with the highest probability, None where two are equal (silent). `brier` is
-    None where the task is not firm. `lost` is the score of the task's best arm minus that of the
+    `named` is the tool with the highest probability, None where two are equal (silent). `winner`: it
+    is the tool that the task's verdict names. `brier` is None where the task is not firm. `lost` is the score of the task's best arm minus that of the
     named tool's best arm, None where that was not measured. `uniform`: it gave no distribution.
     `needless`: it names a tool that trains where another tool was measured to be the one to use;
     `seconds` and `usd` are then those of that training, None where they were not measured.
@@ -37,6 +37,7 @@ class Judged(Record):
     group: str
     named: str | None
     outcome: Outcome
+    winner: bool
     brier: float | None
     lost: float | None
     uniform: bool = False
@@ -49,7 +50,7 @@ class AdviserScore(Record):
     """One line of the table. Counts are tasks; a value without measurements is None.
 
     `shown_right` is the share of `right` among n tasks, all but those whose named tool was
-    `unmeasured`, `brier` the mean multi-class Brier score from 0 to 2 over `brier_n` firm tasks,
+    `unmeasured`, `winners` the count of tasks whose verdict names the same tool, `brier` the mean multi-class Brier score from 0 to 2 over `brier_n` firm tasks,
     `lost` the mean points lost by following the advice over `lost_n` tasks. `needless` counts
     trainings that were not needed; `seconds` and `usd` are their sums, over those that were timed
     and priced. `uniform` counts answers that were no distribution.
@@ -67,6 +68,7 @@ class AdviserScore(Record):
     unmeasured: int = 0
     silent: int = 0
     uniform: int = 0
+    winners: int = 0
     shown_right: Interval | None = None
     brier: Interval | None = None
     brier_n: int = 0
@@ -121,6 +123,7 @@ def judge(answer: Mapping[str, Any] | None, task: MeasuredTask) -> Judged:
         group=group_of(task),
         named=name,
         outcome=outcome(name, task),
+        winner=name == task.use,
         brier=brier(told, task),
         lost=_lost(arm, task),
         uniform=told is None,
@@ -206,6 +209,7 @@ def summary(judged: Sequence[Judged]) -> dict[str, Any]:
         **counts,
         "n": len(counted),
         "uniform": sum(each.uniform for each in judged),
+        "winners": sum(each.winner for each in judged),
         "shown_right": _interval([(float(e.outcome == "right"), e.group) for e in counted]),
         "brier": half and Interval(mean=2 * half.mean, low=2 * half.low, high=2 * half.high),
         "brier_n": len(firm),

@@ -45,7 +45,7 @@ def scope_line(table: AdviceTable) -> str:
 
 def notes(score: AdviserScore) -> list[str]:
     """Return what stands beside an adviser's numbers: what could not be judged, what was wasted."""
-    said = []
+    said = [f"names the verdict's own tool {count_noun(score.winners, 'time')}"]
     for n, text in (
         (score.unmeasured, "named a tool that was not measured there"),
         (score.silent, "named no tool"),
@@ -112,8 +112,8 @@ def _key(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
     uniform = table.uniform_brier
     even = "" if uniform is None else f" Equal probabilities score {uniform:.2f}."
     for text in (
-        "right: the named tool's best arm is shown to be within the margin of the best arm; wrong:"
-        " shown not to be; open: neither.",
+        "right: the named tool's best arm is shown to be within the margin of the best arm (the"
+        " verdict may still name a simpler one); wrong: shown not to be; open: neither.",
         f"Brier: 0 is best, 2 is worst, on the firm tasks.{even}",
         "points lost: mean score (of 100) that following the advice costs.",
     ):

@@ -110,6 +110,7 @@ def test_points_lost_and_needless_training():
     assert (lost.lost, lost.needless) == (0.2, False)
     needless = judge({"tune": 1.0}, prompt_task())
     assert needless.outcome == "right"  # the best score, and yet more than was needed
+    assert not needless.winner
     assert (needless.needless, needless.seconds, needless.usd) == (True, 60.0, 2.5)
     assert judge({"tune": 1.0}, task()).needless is False
     old = prompt_task().model_copy(update={"arms": (arm("lora", "tune", 0.9),)})
@@ -127,6 +128,7 @@ def test_the_table_counts_and_its_intervals_are_those_of_stats():
     assert (table.tasks, table.firm, table.left_out, table.sets) == (10, 10, 1, 10)
     one, two = table.advisers
     assert (one.right, one.wrong, one.open, one.n) == (4, 6, 0, 10)
+    assert one.winners == 4
     assert (one.shown_right.low, one.shown_right.high) == pytest.approx(rate(4, 10))
     assert one.brier.mean == pytest.approx(6 * 2 / 10)
     assert one.lost.mean == pytest.approx((6 * 0.2 + 4 * 0.02) / 10)

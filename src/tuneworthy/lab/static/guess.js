@@ -25,7 +25,8 @@
     return new URLSearchParams({ v: data.version, at, ...(said ? { g: said } : {}) }).toString();
   };
 
-  const bounds = ({ mean, low, high }) => `${lab.fine(mean)} (${lab.fine(low)} to ${lab.fine(high)})`;
+  const part = (value) => (value < 0 ? `−${lab.fine(-value)}` : lab.fine(value));
+  const bounds = ({ mean, low, high }) => `${part(mean)} (${part(low)} to ${part(high)})`;
 
   const start = (data) => {
     const state = readHash(data), find = (id) => lab.find(`#${id}`);
@@ -63,7 +64,8 @@
       if (!tool) return;
       const behind = mine.behind ? ` It scores ${bounds(mine.behind)} less than the best arm.` : '';
       const { use, arm, status } = task();
-      lab.say(find('outcome'), `${WORDS[mine.outcome]}. Measured: ${use}${arm ? ` (${arm})` : ''}, ${status}.${behind}`);
+      const simpler = mine.outcome === 'right' && tool !== use ? ', though the verdict names another tool' : '';
+      lab.say(find('outcome'), `${WORDS[mine.outcome]}${simpler}. Measured: ${use}${arm ? ` (${arm})` : ''}, ${status}.${behind}`);
       find('measured').replaceChildren(...task().tools.filter(({ score }) => score).map(measured));
       find('named').replaceChildren(...data.advisers.map((label, k) => {
         const { tool: said, outcome } = task().named[k];

@@ -26,11 +26,12 @@ LEVEL = 0.05
 class Judged(Record):
     """One adviser on one task.
 
-    `named` is the tool with the highest probability, None where two are equal (silent). `winner`: it
-    is the tool that the task's verdict names. `brier` is None where the task is not firm. `lost` is the score of the task's best arm minus that of the
-    named tool's best arm, None where that was not measured. `uniform`: it gave no distribution.
-    `needless`: it names a tool that trains where another tool was measured to be the one to use;
-    `seconds` and `usd` are then those of that training, None where they were not measured.
+    `named` is the tool with the highest probability, None where two are equal (silent); `winner`:
+    it is the tool that the task's verdict names. `brier` is None where the task is not firm. `lost`
+    is the score of the task's best arm minus that of the named tool's best arm, None where that was
+    not measured. `uniform`: it gave no distribution. `needless`: it names a tool that trains where
+    another tool was measured to be the one to use; `seconds` and `usd` are then those of that
+    training, None where they were not measured.
     """
 
     task: str
@@ -50,10 +51,11 @@ class AdviserScore(Record):
     """One line of the table. Counts are tasks; a value without measurements is None.
 
     `shown_right` is the share of `right` among n tasks, all but those whose named tool was
-    `unmeasured`, `winners` the count of tasks whose verdict names the same tool, `brier` the mean multi-class Brier score from 0 to 2 over `brier_n` firm tasks,
-    `lost` the mean points lost by following the advice over `lost_n` tasks. `needless` counts
-    trainings that were not needed; `seconds` and `usd` are their sums, over those that were timed
-    and priced. `uniform` counts answers that were no distribution.
+    `unmeasured`; `winners` counts tasks whose verdict names the same tool. `brier` is the mean
+    multi-class Brier score from 0 to 2 over `brier_n` firm tasks, `lost` the mean points lost by
+    following the advice over `lost_n` tasks. `needless` counts trainings that were not needed;
+    `seconds` and `usd` are their sums, over those that were timed and priced. `uniform` counts
+    answers that were no distribution.
     """
 
     name: str

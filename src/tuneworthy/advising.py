@@ -59,17 +59,17 @@ def advice_table(tasks: list[MeasuredTask], advisers: list[Adviser]) -> AdviceTa
     return score_advisers(advisers, tasks)
 
 
-def measured_tasks(path: Path | None = None) -> list[MeasuredTask]:
+def measured_tasks(path: Path | None = None, working: Path | None = Path()) -> list[MeasuredTask]:
     """Return the measured tasks of a file, else those of the atlas ([] where there is none).
 
-    The atlas is the package's own, with what was measured in the working folder. Raises DataError
-    for a file that can't be used.
+    The atlas is the package's own, with what was added in the folder `working` (None: nothing that
+    a user added). Raises DataError for a file that can't be used.
     """
     if path is not None:
         return read_tasks(path)
     if find_spec(ATLAS) is None:
         return []
-    atlas = import_module(f"{ATLAS}.atlas_data").read_atlas(Path())
+    atlas = import_module(f"{ATLAS}.atlas_data").read_atlas(working)
     return [listed.head.card for listed in atlas.entries.values()]
 
 

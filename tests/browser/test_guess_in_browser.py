@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from test_lab_in_browser import CHROMIUM, CONTRAST, FLAGS, NAMES, silent, text
 from tests.advice_kit import prompt_task, task
 
-from tuneworthy.lab import advice_pages
+from tuneworthy.lab import export
 from tuneworthy.lab.export import export_site
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -42,7 +42,7 @@ def sites(tmp_path_factory):
     made = {}
     for name, tasks in (("made-up", TASKS), ("empty", [])):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(advice_pages, "measured_tasks", lambda tasks=tasks: tasks)
+            patch.setattr(export, "measured_tasks", lambda working, tasks=tasks: tasks)
             made[name] = export_site(tmp_path_factory.mktemp(name) / "site").parent
     return made
 

@@ -10,7 +10,7 @@ from tuneworthy.advice.advice_input import NAMES, input_of
 from tuneworthy.advice.adviser_list import Adviser
 from tuneworthy.advice.asking import MEANINGS
 from tuneworthy.advice.scoring import AdviceTable, best_arm, group_of, judge, outcome
-from tuneworthy.advising import advice_table, advisers_of, measured_tasks
+from tuneworthy.advising import advice_table, advisers_of
 from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.record import digest
 from tuneworthy.lab.pages import Site, block, render
@@ -36,12 +36,11 @@ class ShownAdvice:
     table: AdviceTable
 
 
-def shown_advice(tasks: Sequence[MeasuredTask] | None = None) -> ShownAdvice:
-    """Return what both pages show: the given tasks, else those of the atlas; runs no program."""
-    measured = measured_tasks() if tasks is None else list(tasks)
-    advisers = advisers_of(measured)
-    known = sorted((t for t in measured if t.status != "blocked"), key=lambda task: task.key)
-    return ShownAdvice(known, advisers, advice_table(measured, advisers))
+def shown_advice(tasks: Sequence[MeasuredTask]) -> ShownAdvice:
+    """Return what both pages show of measured tasks; runs no program."""
+    advisers = advisers_of(list(tasks))
+    known = sorted((t for t in tasks if t.status != "blocked"), key=lambda task: task.key)
+    return ShownAdvice(known, advisers, advice_table(list(tasks), advisers))
 
 
 def guess_page(shown: ShownAdvice, site: Site) -> str:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tuneworthy.advising import measured_tasks
 from tuneworthy.core.errors import TaskError
 from tuneworthy.lab import case_data
 from tuneworthy.lab.advice_pages import advice_page, guess_data, guess_page, shown_advice
@@ -71,8 +72,8 @@ def _blind(folder: Path, site: Site, cases: list[LabCase]) -> None:
 
 
 def _advice(folder: Path, site: Site) -> None:
-    """Write the two pages on advice, with the measured tasks that are shipped."""
-    shown = shown_advice()
+    """Write both pages on advice; what a user measured stays at home."""
+    shown = shown_advice(measured_tasks(working=None))
     (folder / "guess.html").write_text(guess_page(shown, site), "utf-8")
     (folder / "advice.html").write_text(advice_page(shown, site), "utf-8")
     if shown.tasks:

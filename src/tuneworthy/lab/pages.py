@@ -240,7 +240,7 @@ def block(value: Any) -> Markup:
 
 
 def render(name: str, site: Site, **values: Any) -> str:
-    """Return the page of a template of the lab."""
+    """Return a page of a template; every text is escaped."""
     return _templates().get_template(name).render(site=site, **{"here": "", **values})
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from tests.advice_kit import prompt_task, task
 
-from tuneworthy.lab import advice_pages, export
+from tuneworthy.lab import export
 from tuneworthy.lab.advice_pages import advice_page, guess_data, guess_page, shown_advice
 from tuneworthy.lab.pages import HERE, Site
 from tuneworthy.report._advice import NOTHING
@@ -95,9 +95,11 @@ def test_text_of_others_is_text():
 
 
 def test_both_pages_are_exported_with_the_atlas(tmp_path, monkeypatch):
-    monkeypatch.setattr(advice_pages, "measured_tasks", lambda: TASKS)
+    asked = []
+    monkeypatch.setattr(export, "measured_tasks", lambda **how: asked.append(how) or TASKS)
     (tmp_path / "site" / "data").mkdir(parents=True)
     export._advice(tmp_path / "site", FILE)
+    assert asked == [{"working": None}], "what a user measured is not published"
     told = (tmp_path / "site" / "data" / "guess.js").read_text("utf-8")
     assert told.startswith("lab.guess(")
     assert json.loads(told[len("lab.guess(") : -3])["tasks"][0]["title"] == "made-up task p0"

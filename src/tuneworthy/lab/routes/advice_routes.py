@@ -12,13 +12,15 @@ ROUTES = APIRouter(default_response_class=HTMLResponse)
 
 @ROUTES.get("/guess")
 def _guess(lab: Here) -> str:
+    from tuneworthy.advising import measured_tasks
     from tuneworthy.lab.advice_pages import guess_page, shown_advice
 
-    return guess_page(shown_advice(), site_of(lab))
+    return guess_page(shown_advice(measured_tasks(working=lab.working)), site_of(lab))
 
 
 @ROUTES.get("/advice")
 def _advice(lab: Here) -> str:
+    from tuneworthy.advising import measured_tasks
     from tuneworthy.lab.advice_pages import advice_page, shown_advice
 
-    return advice_page(shown_advice(), site_of(lab))
+    return advice_page(shown_advice(measured_tasks(working=lab.working)), site_of(lab))

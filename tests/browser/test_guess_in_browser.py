@@ -1,5 +1,6 @@
 """Guess first and the advisers' table in chromium: from a file, by keys, dark, on a phone."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -116,6 +117,10 @@ def test_keys_guess_and_move_and_a_link_shows_the_same(visit):
     assert rows[0].split("\n") == ["You", "2 right, 0 wrong of 2"]
     always = next(row for row in rows if row.startswith("always fine-tune"))
     assert always.endswith("2 right, 0 wrong of 2")
+    tab.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    tab.click("#lines")
+    lines = [json.loads(line) for line in tab.evaluate("window.copied").splitlines()]
+    assert lines[1] == {"adviser": "me", "task": "t0", "probabilities": {"tune": 1}}
     fragment = tab.url.partition("#")[2]
     again = visit(f"guess.html#{fragment}")
     assert text(again, "#score") == text(tab, "#score")

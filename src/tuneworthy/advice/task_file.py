@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import inf, isfinite
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from tuneworthy.core.errors import DataError
+from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.record import plain_file
 
@@ -39,12 +41,35 @@ def _read(path: Path) -> Iterator[tuple[str, MeasuredTask]]:
             continue
         where = f"{path}:{number}"
         try:
-            yield where, MeasuredTask.model_validate(json.loads(line))
+            task = MeasuredTask.model_validate(json.loads(line))
+            if fault := _fault(task):
+                raise ValueError(fault)
+            yield where, task
         except (ValueError, ValidationError) as error:
             raise DataError(
                 "this line is no measured task", where=where, got=_why(error),
                 fix="see docs/how-to/advice.md", kept="the file",
             ) from error  # fmt: skip
+
+
+def _fault(task: MeasuredTask) -> str:
+    """Return the first number of a task that can't be one of a measurement, "" if there is none."""
+    if not 0 <= task.margin <= 1:
+        return f"margin: {task.margin:g} is not between 0 and 1"
+    if task.base is not None and not 0 <= task.base <= 1:
+        return f"base: {task.base:g} is not between 0 and 1"
+    for name, value in task.features.items():
+        if not isfinite(value):
+            return f"features.{name}: {value} is no number"
+    for arm in (*task.arms, *task.first_look):
+        for field, least in (("score", 0), ("behind", -1)):
+            each: Interval | None = getattr(arm, field)
+            if each is not None and not least <= each.low <= each.mean <= each.high <= 1:
+                return f"arms.{arm.name}.{field}: not {least} <= low <= mean <= high <= 1"
+        for spent in (arm.seconds, arm.fit_seconds, arm.build_usd):
+            if spent is not None and not 0 <= spent < inf:
+                return f"arms.{arm.name}: {spent:g} seconds or dollars"
+    return ""
 
 
 def _why(error: ValueError) -> str:

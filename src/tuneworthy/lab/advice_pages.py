@@ -106,6 +106,7 @@ def _task(task: MeasuredTask, advisers: Sequence[Adviser]) -> dict[str, Any]:
     seen = input_of(task)
     judged = [judge(adviser.answer(task), task) for adviser in advisers]
     return {
+        "key": task.key,
         "title": task.title,
         "kind": task.kind,
         "set": group_of(task),

@@ -6,6 +6,7 @@ import re
 import pytest
 from tests.advice_kit import prompt_task, task
 
+from tuneworthy import advising
 from tuneworthy.lab import export
 from tuneworthy.lab.advice_pages import advice_page, guess_data, guess_page, shown_advice
 from tuneworthy.lab.pages import HERE, Site
@@ -110,3 +111,17 @@ def test_the_page_weighs_at_most_120_kb_without_its_data(shown):
     files = ("lab.css", "guess.css", "svg.js", "keys.js", "state.js", "guess.js")
     weight = sum((HERE / "static" / name).stat().st_size for name in files)
     assert weight + len(guess_page(shown, FILE).encode()) <= 120_000
+
+
+def test_the_lab_serves_both_pages_from_its_own_folder(browser, lab, monkeypatch):
+    asked = []
+    monkeypatch.setattr(advising, "measured_tasks", lambda working: asked.append(working) or TASKS)
+    page = browser.get("/guess")
+    assert page.status_code == 200
+    assert 'id="guess-data"' in page.text
+    assert 'href="/guess" aria-current="page"' in page.text
+    assert "measured winner in 8 of 8" in browser.get("/advice").text
+    assert asked == [lab.working] * 2
+    monkeypatch.setattr(advising, "measured_tasks", lambda working: [])
+    assert "No task is measured here yet" in browser.get("/guess").text
+    assert "No task is measured here yet" in browser.get("/advice").text

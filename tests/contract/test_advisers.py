@@ -129,6 +129,8 @@ def test_the_first_look_names_the_measured_leader_and_leaves_room():
 
 SOUP = """#!{python}
 import json, os, pathlib, sys
+if "OPENAI_API_KEY" in os.environ:
+    raise SystemExit("a key was passed on")
 if "--version" in sys.argv:
     print("soup v9.9.9"); raise SystemExit
 rows = pathlib.Path("rows.jsonl").read_text().splitlines()
@@ -149,6 +151,7 @@ def test_soup_is_skipped_where_it_is_not_installed_and_asked_where_it_is(tmp_pat
     fake.write_text(SOUP.format(python=sys.executable), "utf-8")
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("TUNEWORTHY_SOUP", os.fspath(fake))
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
     assert module.skipped([other]) == ""
     told = module.advise(other)
     assert told["tune"] == pytest.approx(0.6)
@@ -157,6 +160,9 @@ def test_soup_is_skipped_where_it_is_not_installed_and_asked_where_it_is(tmp_pat
     assert max(few, key=few.get) == "prompt"
     fake.write_text("#!/bin/sh\nexit 1\n", "utf-8")
     assert module.advise(other) is None
+    monkeypatch.delenv("TUNEWORTHY_SOUP")
+    monkeypatch.setenv("PATH", os.fspath(tmp_path))
+    assert soup_process.found() is None, "what lies on the PATH is not run unasked"
 
 
 def test_soup_gets_n_rows_and_the_variety_of_the_ten():

@@ -24,8 +24,9 @@ from tuneworthy.core.record import Record, canonical, digest
 
 VARIABLE = "TUNEWORTHY_SOUP"  # the path of the `soup` program
 RECORDS = Path(__file__).parent / "soup-answers.jsonl"
-SECONDS = 120
+SECONDS = 30
 _VERSION = re.compile(r"\d+\.\d+(\.\w+)*")
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR", "TEMP")
 _GOAL = 4000  # characters; soup refuses goals over 4,096
 
 
@@ -44,8 +45,12 @@ class SoupAnswer(Record):
 
 
 def found() -> str | None:
-    """Return the path of the `soup` program: that of TUNEWORTHY_SOUP, else on PATH; else None."""
-    return shutil.which(os.environ.get(VARIABLE) or "soup")
+    """Return the path of the program that TUNEWORTHY_SOUP names, None without one.
+
+    A program called `soup` that merely lies on the PATH is never run.
+    """
+    named = os.environ.get(VARIABLE, "")
+    return shutil.which(named) if named else None
 
 
 def rows_for(shown: AdviceInput) -> list[dict[str, str]]:
@@ -75,7 +80,7 @@ def asked_of(shown: AdviceInput) -> str:
 def ask(shown: AdviceInput) -> SoupAnswer | None:
     """Run `soup advise` on the rows and return its answer; None where it gives none.
 
-    Without rows, without the program, after two minutes, or if it fails, the answer is None.
+    Without rows, without the program, after half a minute, or if it fails, the answer is None.
     """
     program = found()
     if program is None or not shown.rows:
@@ -115,9 +120,12 @@ def as_lines(answers: Iterable[SoupAnswer]) -> str:
 
 
 def _run(words: list[str], folder: Path) -> str | None:
-    """Return what a program printed; None if it failed, or took longer than two minutes."""
+    """Return what a program printed; None if it failed or took too long.
+
+    Of the environment it gets what a program needs to start, so no key for an endpoint.
+    """
     own = {"HOME": str(folder), "USERPROFILE": str(folder), "SOUP_NO_AUDIT_LOG": "1"}
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("SOUP_")}
+    kept = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
     try:
         done = subprocess.run(
             words, cwd=folder, env={**kept, **own, "NO_COLOR": "1"}, capture_output=True,

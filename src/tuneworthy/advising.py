@@ -94,7 +94,7 @@ def ask(options: AskOptions, tasks: list[MeasuredTask], answers: Path, say: Say)
     with output_errors(answers):
         if is_local(options.model):
             model = open_model(options.model, folder=Path())
-            return ask_model(model, tasks, answers, options.with_skill, say)
+            return ask_model(model, tasks, answers, options.model, options.with_skill, say)
         if options.usd is None and not options.pay:
             raise TaskError(
                 "a paid model has no cap on what it may cost",
@@ -106,4 +106,4 @@ def ask(options: AskOptions, tasks: list[MeasuredTask], answers: Path, say: Say)
         with open_ledger(folder) as ledger:
             purse = SpendingCap(ledger, options.usd, None, "advice")
             model = open_model(options.model, folder=Path(), purse=purse)
-            return ask_model(model, tasks, answers, options.with_skill, say)
+            return ask_model(model, tasks, answers, options.model, options.with_skill, say)

@@ -111,7 +111,9 @@ def test_break_even_turns_with_the_length_of_the_prompt():
     long = tuple(ShownRow(input="word " * 4000, output="yes") for _ in range(10))
     assert advise(PLAIN) == {"prompt": 1.0}
     assert advise(PLAIN.model_copy(update={"rows": long})) == {"tune": 1.0}
-    assert "assumed" in load(KIND, "break_even").BLIND
+    said = load(KIND, "break_even").ASSUMES
+    assert said.startswith("not measured")
+    assert "requests a month 100,000" in said
 
 
 def test_the_first_look_names_the_measured_leader_and_leaves_room():

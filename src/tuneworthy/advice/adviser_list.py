@@ -19,7 +19,7 @@ class Adviser:
     """An adviser: `answer(task)` returns its probabilities, or None if it gives no distribution.
 
     `skipped` says why it can't be asked at all ("": it can). `sees` and `blind` say what it looks
-    at, and what it can't see and how that counts.
+    at, and what it can't see and how that counts; `assumes` what it takes for given ("": nothing).
     """
 
     name: str
@@ -28,6 +28,7 @@ class Adviser:
     blind: str
     answer: Callable[[MeasuredTask], Mapping[str, Any] | None]
     skipped: str = ""
+    assumes: str = ""
 
 
 def all_advisers(
@@ -60,7 +61,8 @@ def _plug_in(name: str, inputs: Sequence[AdviceInput], run_programs: bool) -> Ad
         told: Mapping[str, Any] | None = advise(input_of(task))
         return told
 
-    return Adviser(name, module.LABEL, module.SEES, module.BLIND, answer, why)
+    assumes = getattr(module, "ASSUMES", "")
+    return Adviser(name, module.LABEL, module.SEES, module.BLIND, answer, why, assumes)
 
 
 def _recorded(name: str, by_task: Mapping[str, Any]) -> Adviser:

@@ -80,17 +80,19 @@ def ask_model(
     model: Model,
     tasks: Sequence[MeasuredTask],
     path: Path,
+    name: str,
     with_skill: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> int:
     """Ask a model about every task it has not answered in `path`, and add its answers there.
 
-    Returns the number of requests. An answer of the same adviser to the same prompt is not asked
-    for again; one that failed is. A stopped call keeps what was written. Raises what the model
-    raises, DataError for a file of other content, OSError where it can't be written.
+    `name` is the adviser's name in the file. Returns the number of requests. An answer of the same
+    adviser to the same prompt is not asked for again; one that failed is. A stopped call keeps what
+    was written. Raises what the model raises, DataError for a file of other content, OSError where
+    it can't be written.
     """
     skill = SKILL.read_text("utf-8") if with_skill else ""
-    name = model.spec + (WITH_SKILL if with_skill else "")
+    name += WITH_SKILL if with_skill else ""
     known = {(e.task, e.asked) for e in read_advice(path) if e.adviser == name and not e.error}
     prompts = [(task, prompt_of(input_of(task), skill)) for task in tasks]
     open_ = [(task, prompt) for task, prompt in prompts if (task.key, _mark(prompt)) not in known]

@@ -62,6 +62,7 @@ class AdviserScore(Record):
     label: str
     sees: str
     blind: str
+    assumes: str = ""
     skipped: str = ""
     n: int = 0
     right: int = 0
@@ -192,7 +193,7 @@ def _lost(arm: MeasuredArm | None, task: MeasuredTask) -> float | None:
 
 def _one(adviser: Adviser, tasks: Sequence[MeasuredTask]) -> AdviserScore:
     head = {"name": adviser.name, "label": adviser.label, "sees": adviser.sees,
-            "blind": adviser.blind}  # fmt: skip
+            "blind": adviser.blind, "assumes": adviser.assumes}  # fmt: skip
     if adviser.skipped:
         return AdviserScore(**head, skipped=adviser.skipped)
     return AdviserScore(**head, **summary([judge(adviser.answer(task), task) for task in tasks]))

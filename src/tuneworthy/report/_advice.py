@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from tuneworthy.core.counting import count_noun
@@ -80,40 +81,62 @@ def advice_json(table: AdviceTable) -> dict[str, Any]:
 
 
 def span_text(interval: Interval | None, scale: float = 1, digits: int = 2) -> str:
-    """Return a mean with its bounds: `.52 (.31 to .70)` or `52 (31 to 70)`; — if not measured."""
+    """Return a mean with its bounds: `0.52 (0.31 to 0.70)`, `52 (31 to 70)`; — without one."""
     if interval is None:
         return "—"
     ends = (interval.mean, interval.low, interval.high)
-    mean, low, high = (f"{scale * value:.{digits}f}" for value in ends)
+    mean, low, high = (_number(scale * value, digits) for value in ends)
     return f"{mean} ({low} to {high})"
 
 
+def _number(value: float, digits: int) -> str:
+    text = f"{abs(value):.{digits}f}"
+    return f"−{text}" if value < 0 and float(text) else text
+
+
+SIDE = (12, 16, 21, 16)  # columns of right/wrong/open, the share, Brier, points lost
+
+
 def _rows(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
-    name = width - 2 - 6 - 6 - 6 - 22 - 14
-    head = cell("adviser", name) + "".join(cell(t, 6, True) for t in ("right", "wrong", "open"))
-    yield Text("  " + head + cell("Brier (95 %)", 22, True) + cell("points lost", 14, True), "dim")
+    heads = ("r / w / o", "% right", "Brier", "points lost")
+    yield Text("  " + cell("adviser, its answers", width - 2 - sum(SIDE)) + _cells(heads), "dim")
     for score in table.advisers:
-        label = cell(escape_line(score.label, plain), name)
         if score.skipped:
-            yield Text("  " + label + "  not asked", "dim")
-            text = escape_line(score.skipped, plain)
-            yield from (Text(line, "dim") for line in wrapped(text, width, "    "))
+            text = escape_line(f"{score.label}: not asked, {score.skipped}", plain)
+            yield from (Text(line, "dim") for line in wrapped(text, width))
             continue
-        counts = "".join(cell(str(n), 6, True) for n in (score.right, score.wrong, score.open))
-        lost = "—" if score.lost is None else words.points(score.lost.mean)
-        brier = cell(escape_line(span_text(score.brier), plain), 22, True)
-        yield Text("  " + label + counts + brier + cell(lost, 14, True))
-        if said := "; ".join(notes(score)):
-            text = escape_line(said, plain)
-            yield from (Text(line, "dim") for line in wrapped(text, width, "    "))
+        yield from _one(score, width, plain)
+
+
+def _one(score: AdviserScore, width: int, plain: bool) -> Iterator[Text]:
+    """Yield an adviser's line of numbers, under its label where both have no room side by side."""
+    label, room = escape_line(score.label, plain), width - 2 - sum(SIDE)
+    numbers = _cells([escape_line(text, plain) for text in (
+        f"{score.right} / {score.wrong} / {score.open}",
+        span_text(score.shown_right, 100, 0),
+        span_text(score.brier),
+        span_text(score.lost, 100, 0),
+    )])  # fmt: skip
+    if cell_len(label) <= room:
+        yield Text("  ").append(cell(label, room), "bold").append(numbers)
+    else:
+        yield Text("  ").append(cell(label, width - 2).rstrip(), "bold")
+        yield Text(" " * (width - sum(SIDE)) + numbers)
+    said = "; ".join(notes(score)) + (f"; assumes, {score.assumes}" if score.assumes else "")
+    yield from (Text(line, "dim") for line in wrapped(escape_line(said, plain), width, "    "))
+
+
+def _cells(texts: Sequence[str]) -> str:
+    return "".join(cell(text, size, True) for text, size in zip(texts, SIDE, strict=True))
 
 
 def _key(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
     uniform = table.uniform_brier
     even = "" if uniform is None else f" Equal probabilities score {uniform:.2f}."
     for text in (
-        "right: the named tool's best arm is shown to be within the margin of the best arm (the"
-        " verdict may still name a simpler one); wrong: shown not to be; open: neither.",
+        "r / w / o: right, the named tool's best arm is shown to be within the margin of the best"
+        " arm (the verdict may still name a simpler one); wrong, shown not to be; open, neither."
+        " % right: of all judged tasks. In brackets: 95 % intervals.",
         f"Brier: 0 is best, 2 is worst, on the firm tasks.{even}",
         "points lost: mean score (of 100) that following the advice costs.",
     ):

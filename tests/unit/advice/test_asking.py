@@ -76,49 +76,49 @@ def test_answers_are_kept_and_nothing_is_asked_twice(tmp_path):
     path = tmp_path / "own" / "advice.jsonl"
     model, asked = scripted(SURE, "I would fine-tune.")
     said = []
-    assert ask_model(model, TASKS, path, say=said.append) == 2
+    assert ask_model(model, TASKS, path, "made-up", say=said.append) == 2
     assert "2 of 2" in said[-1]
     assert asked[0][1].grammar.value == SCHEMA
     one, two = read_advice(path)
-    assert (one.adviser, one.task, one.probabilities["tune"]) == ("scripted:made-up", "a", 1.0)
+    assert (one.adviser, one.task, one.probabilities["tune"]) == ("made-up", "a", 1.0)
     assert (one.because, one.text, one.model["engine"]) == ("many rows", SURE, "scripted")
     assert (two.probabilities, two.text) == (None, "I would fine-tune.")
-    assert ask_model(model, TASKS, path) == 0
+    assert ask_model(model, TASKS, path, "made-up") == 0
     assert len(asked) == 2
     again, more = scripted(SURE, SURE)
-    assert ask_model(again, TASKS, path, with_skill=True) == 2
+    assert ask_model(again, TASKS, path, "made-up", with_skill=True) == 2
     assert more[0][0] != asked[0][0]
-    assert set(by_adviser(read_advice(path))) == {"scripted:made-up", "scripted:made-up + skill"}
+    assert set(by_adviser(read_advice(path))) == {"made-up", "made-up + skill"}
 
 
 def test_a_failed_request_is_asked_again_and_counts_for_nothing(tmp_path):
     path = tmp_path / "advice.jsonl"
     model, _ = scripted(SURE, None)
-    assert ask_model(model, TASKS, path) == 2
+    assert ask_model(model, TASKS, path, "made-up") == 2
     assert [bool(each.error) for each in read_advice(path)] == [False, True]
-    assert set(by_adviser(read_advice(path))["scripted:made-up"]) == {"a"}
+    assert set(by_adviser(read_advice(path))["made-up"]) == {"a"}
     later, asked = scripted(SURE)
-    assert ask_model(later, TASKS, path) == 1
+    assert ask_model(later, TASKS, path, "made-up") == 1
     assert "message" in asked[0][0][1].content
-    assert set(by_adviser(read_advice(path))["scripted:made-up"]) == {"a", "b"}
+    assert set(by_adviser(read_advice(path))["made-up"]) == {"a", "b"}
 
 
 def test_a_changed_task_is_asked_again(tmp_path):
     path = tmp_path / "advice.jsonl"
-    ask_model(scripted(SURE)[0], TASKS[:1], path)
+    ask_model(scripted(SURE)[0], TASKS[:1], path, "made-up")
     changed = TASKS[0].model_copy(update={"size": 400})
     model, asked = scripted(SURE)
-    assert ask_model(model, [changed], path) == 1
+    assert ask_model(model, [changed], path, "made-up") == 1
     assert asked
 
 
 def test_a_line_that_a_kill_cut_is_asked_again_and_the_next_stands_alone(tmp_path):
     path = tmp_path / "advice.jsonl"
-    ask_model(scripted(SURE, SURE)[0], TASKS, path)
+    ask_model(scripted(SURE, SURE)[0], TASKS, path, "made-up")
     whole = path.read_bytes()
     path.write_bytes(whole[:-30])
     assert [each.task for each in read_advice(path)] == ["a"]
-    assert ask_model(scripted(SURE)[0], TASKS, path) == 1
+    assert ask_model(scripted(SURE)[0], TASKS, path, "made-up") == 1
     assert [each.task for each in read_advice(path)] == ["a", "b"]
 
 

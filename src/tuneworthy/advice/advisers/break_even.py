@@ -34,10 +34,9 @@ class Assumed(NamedTuple):
 
 ASSUMED = Assumed()
 SEES = "the lengths of the instruction and of the ten rows, and the number of rows"
-BLIND = (
-    "quality: it takes both to be equally good; all its probability is on one tool; assumed, not"
-    f" measured: list price of {HOSTED}, "
-    + ", ".join(f"{name.replace('_', ' ')} {value:,g}" for name, value in ASSUMED._asdict().items())
+BLIND = "quality: it takes both to be equally good; all its probability is on one tool"
+ASSUMES = f"not measured: the list price of {HOSTED}, " + ", ".join(
+    f"{name.replace('_', ' ')} {value:,g}" for name, value in ASSUMED._asdict().items()
 )
 
 

@@ -90,7 +90,7 @@ class AdviceTable(Record):
 
     tasks: int
     firm: int
-    sets: int
+    groups: int
     left_out: int
     advisers: tuple[AdviserScore, ...]
     uniform_brier: float | None = None
@@ -103,7 +103,7 @@ def score_advisers(advisers: Sequence[Adviser], tasks: Sequence[MeasuredTask]) -
     return AdviceTable(
         tasks=len(known),
         firm=len(flat),
-        sets=len({group_of(task) for task in known}),
+        groups=len({group_of(task) for task in known}),
         left_out=len(tasks) - len(known),
         advisers=tuple(_one(adviser, known) for adviser in advisers),
         uniform_brier=float(np.mean(flat)) if flat else None,
@@ -233,8 +233,9 @@ def _interval(values: Sequence[tuple[float, str]]) -> Interval | None:
 
 
 def _difference(values: Sequence[tuple[float, str]]) -> Interval | None:
-    if not values:
-        return None
+    """Return the mean loss; losses to the best arm lie in [0, 1], which makes bounds tighter."""
+    if not any(value < 0 for value, _ in values):
+        return _interval(values)
     numbers, groups = zip(*values, strict=True)
     bound = paired(numbers, LEVEL / 2, groups=groups)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)

@@ -36,9 +36,11 @@ def no_advice() -> dict[str, str]:
 
 
 def scope_line(table: AdviceTable) -> str:
-    """Return how many tasks and sets of rows were scored, and what was left out."""
-    text = f"{count_noun(table.tasks, 'measured task')} from {count_noun(table.sets, 'set')} of"
-    text += f" rows, {table.firm} of them firm"
+    """Return how many tasks and groups of tasks were scored, and what was left out."""
+    text = (
+        f"{count_noun(table.tasks, 'measured task')} in {count_noun(table.groups, 'group')} (types"
+    )
+    text += f" of task, or sets of rows), {table.firm} of them firm"
     if table.left_out:
         text += f"; {table.left_out} left out (blocked)"
     return text
@@ -99,7 +101,7 @@ SIDE = (12, 16, 21, 16)  # columns of right/wrong/open, the share, Brier, points
 
 def _rows(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
     heads = ("r / w / o", "% right", "Brier", "points lost")
-    yield Text("  " + cell("adviser, its answers", width - 2 - sum(SIDE)) + _cells(heads), "dim")
+    yield Text("  " + cell("adviser", width - 2 - sum(SIDE)) + _cells(heads), "dim")
     for score in table.advisers:
         if score.skipped:
             text = escape_line(f"{score.label}: not asked, {score.skipped}", plain)
@@ -136,7 +138,8 @@ def _key(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
     for text in (
         "r / w / o: right, the named tool's best arm is shown to be within the margin of the best"
         " arm (the verdict may still name a simpler one); wrong, shown not to be; open, neither."
-        " % right: of all judged tasks. In brackets: 95 % intervals.",
+        " % right: of the tasks where the named tool was measured. In brackets: 95 % intervals;"
+        " tasks of a group count together.",
         f"Brier: 0 is best, 2 is worst, on the firm tasks.{even}",
         "points lost: mean score (of 100) that following the advice costs.",
     ):

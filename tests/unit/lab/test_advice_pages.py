@@ -30,7 +30,7 @@ def test_the_headline_is_computed_from_the_tasks(shown):
         shown_advice([each.model_copy(update={"size": 100}) for each in TASKS]), FILE
     )
     assert "measured winner in 3 of 8 (9 to 76 %)." in fewer
-    assert "8 measured tasks from 8 sets of rows, 8 of them firm; 1 left out (blocked)" in page
+    assert "(types of task, or sets of rows), 8 of them firm; 1 left out (blocked)" in page
     assert "always fine-tune" in page
     assert "3 trainings not needed" in page
 

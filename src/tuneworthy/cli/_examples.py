@@ -17,7 +17,7 @@ EXAMPLES = {
     "report": f"tuneworthy report {CLAUSES}",
     "compare": f"tuneworthy compare {TICKETS}/rules_first.jsonl {TICKETS}/rules_second.jsonl"
     f" --gold {TICKETS}/test.jsonl",
-    "advice": "tuneworthy advice --tasks measured.jsonl",
+    "advice": "tuneworthy advice",
     "models": "tuneworthy models",
     "doctor": "tuneworthy doctor",
 }

@@ -125,6 +125,8 @@ def test_the_first_look_names_the_measured_leader_and_leaves_room():
     sure = module.advise(PLAIN.model_copy(update={"first_look": (full,)}))
     assert sure["prompt"] == pytest.approx(1)
     assert module.advise(PLAIN) is None
+    behind = LOOK[1].model_copy(update={"behind": Interval(mean=0.5, low=0.5, high=0.5)})
+    assert module.advise(PLAIN.model_copy(update={"first_look": (behind,)})) is None
     assert module.skipped([PLAIN])
     assert not module.skipped([PLAIN.model_copy(update={"first_look": LOOK})])
 

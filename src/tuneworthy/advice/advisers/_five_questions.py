@@ -44,7 +44,7 @@ def prompt_exhausted(shown: AdviceInput) -> bool | None:  # noqa: ARG001
 def behaviour_not_facts(shown: AdviceInput) -> bool | None:
     """Return whether the answers are a form or come from the input; None without rows.
 
-    Labels, JSON and numbers are a form. Of a text, at least half the words must stand in the
+    Labels and JSON are a form. Of other answers, at least half the words must stand in the
     instruction or in the row's own input.
     """
     if shown.output_type in ("label", "json"):

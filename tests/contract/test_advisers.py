@@ -1,6 +1,7 @@
 """Every adviser: its file, its protocol, a distribution or None, and nothing it must not see."""
 
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -54,6 +55,12 @@ def test_a_file_defines_what_it_must(name):
     assert all(getattr(module, key) for key in ("LABEL", "SEES", "BLIND"))
     assert catalogue(KIND)[name].endswith(".")
     assert len(Path(module.__file__).read_text("utf-8").splitlines()) < 100
+
+
+@pytest.mark.parametrize("name", ADVISERS)
+def test_a_file_imports_no_other_adviser(name):
+    text = Path(load(KIND, name).__file__).read_text("utf-8")
+    assert all(other[0] == "_" for other in re.findall(r"advisers(?:\.| import )(\w+)", text))
 
 
 @pytest.mark.parametrize("name", ADVISERS)

@@ -18,6 +18,7 @@ EXAMPLES = {
     "compare": f"tuneworthy compare {TICKETS}/rules_first.jsonl {TICKETS}/rules_second.jsonl"
     f" --gold {TICKETS}/test.jsonl",
     "atlas": "tuneworthy atlas",
+    "advice": "tuneworthy advice",
     "models": "tuneworthy models",
     "doctor": "tuneworthy doctor",
 }

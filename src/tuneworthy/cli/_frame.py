@@ -35,6 +35,7 @@ ORDER = (
     "report",
     "compare",
     "atlas",
+    "advice",
     "models",
     "doctor",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,12 +13,16 @@ from tuneworthy.cli._options import (
     Limit,
     MaxBad,
     TaskFile,
+    print_line,
     print_messages,
     share,
     show,
     show_json,
     task_path,
 )
+
+if TYPE_CHECKING:
+    from tuneworthy.core.run_options import RunOptions
 
 Live = Annotated[
     Path | None, typer.Option("--live", help="Check this log of served requests instead.")
@@ -93,6 +97,16 @@ def command(
         show_json(audit.model_dump_json(by_alias=True, indent=2))
     else:
         show(audit_screen(audit, *terminal_size()))
+        if line := _prior(task_path(task), options):
+            print_line(line)
+
+
+def _prior(path: Path, options: RunOptions) -> str:
+    """Return the line of the prior on the winning tool; "" where no task is measured."""
+    from tuneworthy.advising import measured_tasks, prior_on
+
+    tasks = measured_tasks()
+    return prior_on(path, options, tasks) if tasks else ""
 
 
 def _check_run(folder: Path, files: tuple[Path | None, ...], json: bool) -> int:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
-from tuneworthy.core.task import Tool
+from tuneworthy.core.task import OutputType, Tool
 from tuneworthy.core.verdict import Status, Use
 
 
@@ -25,8 +25,9 @@ class MeasuredArm(Record):
 
     `behind` is the score of the task's best arm minus this arm's on the same cases, in points
     from -1 to 1; None for the best arm itself. `seconds` is fitting and answering, all seeds
-    together. An arm without `score` was not measured, and `because` says why. `holds_facts`: what
-    it learnt stands in weights, so facts that change need another training; None if unknown.
+    together, `fit_seconds` the part of it that is fitting or training, `build_usd` what that part
+    cost. An arm without `score` was not measured, and `because` says why. `holds_facts`: what it
+    learnt stands in weights, so facts that change need another training; None if unknown.
     """
 
     name: str
@@ -39,6 +40,8 @@ class MeasuredArm(Record):
     tokens_per_request: float | None = None
     because: str = ""
     holds_facts: bool | None = None
+    fit_seconds: float | None = None
+    build_usd: float | None = None
 
 
 class MeasuredTask(Record):
@@ -49,7 +52,10 @@ class MeasuredTask(Record):
     public set, whose rows are not shipped. `base` is the score of the plain instruction.
     `rows_hash` identifies the rows, `environment` holds versions and machine. `facts_change`: the
     facts that the right answers hold change with time. `reading` is the score with the gold
-    passage in the prompt, None where it was not measured.
+    passage in the prompt, None where it was not measured. `source` names the set that several
+    tasks are cut from ("": the task stands alone). `features` are filled by
+    `advice.features.features_of`, `first_look` (the arms that train no language model, on at most
+    75 of the scored cases) by `advice.cheap_look.first_look_of`.
     """
 
     format: Literal[1] = 1
@@ -75,3 +81,6 @@ class MeasuredTask(Record):
     measured: date
     facts_change: bool = False
     reading: float | None = None
+    source: str = ""
+    output_type: OutputType | None = None
+    first_look: tuple[MeasuredArm, ...] = ()

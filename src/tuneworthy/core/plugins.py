@@ -31,6 +31,7 @@ REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "importers": ("FORMAT", "NEEDS", "TAKES", "fits", "rows"),
     "build": ("FORM", "NEEDED", "applies", "write"),
     "failures": ("plant", "detect", "fix"),
+    "advice/advisers": ("LABEL", "SEES", "BLIND", "advise"),
     "report": (),
     "cli": (),
 }
@@ -45,7 +46,7 @@ def catalogue(kind: str) -> dict[str, str]:
         for path in sorted((_ROOT / kind).glob("*.py"))
         if not path.name.startswith("_")
     }
-    for point in entry_points(group=f"tuneworthy.{kind}"):
+    for point in entry_points(group=_dotted(kind)):
         lines.setdefault(point.name, f"from {point.value}")
     return dict(sorted(lines.items()))
 
@@ -77,9 +78,14 @@ def load(kind: str, name: str) -> ModuleType:
 
 def _import(kind: str, name: str) -> ModuleType:
     if (_ROOT / kind / f"{name}.py").exists():
-        return import_module(f"tuneworthy.{kind}.{name}")
-    module: ModuleType = next(iter(entry_points(group=f"tuneworthy.{kind}", name=name))).load()
+        return import_module(f"{_dotted(kind)}.{name}")
+    module: ModuleType = next(iter(entry_points(group=_dotted(kind), name=name))).load()
     return module
+
+
+def _dotted(kind: str) -> str:
+    """Return the package of a kind's plug-ins, which is also their entry-point group."""
+    return f"tuneworthy.{kind.replace('/', '.')}"
 
 
 def _first_line(path: Path) -> str:

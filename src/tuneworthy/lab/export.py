@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tuneworthy.advising import measured_tasks
 from tuneworthy.atlas.atlas_data import read_atlas
 from tuneworthy.core.errors import TaskError
 from tuneworthy.lab import case_data
+from tuneworthy.lab.advice_pages import advice_page, guess_data, guess_page, shown_advice
 from tuneworthy.lab.atlas_pages import atlas_page, measured_page
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.pages import (
@@ -51,6 +53,7 @@ def export_site(folder: Path) -> Path:
     _atlas(folder, site)
     (folder / "playground.html").write_text(playground_page(site), "utf-8")
     _script(data / "play.js", "lab.playground", _dumped(play_data()))
+    _advice(folder, site)
     if strength := recorded_strength():
         _script(data / "strength.js", "lab.strength", _dumped(strength))
     home = folder / "index.html"
@@ -79,6 +82,15 @@ def _atlas(folder: Path, site: Site) -> None:
         old.unlink()
     for key in atlas.entries:
         (folder / f"atlas-{key}.html").write_text(measured_page(atlas, key, site), "utf-8")
+
+
+def _advice(folder: Path, site: Site) -> None:
+    """Write both pages on advice; what a user measured stays at home."""
+    shown = shown_advice(measured_tasks(working=None))
+    (folder / "guess.html").write_text(guess_page(shown, site), "utf-8")
+    (folder / "advice.html").write_text(advice_page(shown, site), "utf-8")
+    if shown.tasks:
+        _script(folder / "data" / "guess.js", "lab.guess", _dumped(guess_data(shown)))
 
 
 def _check(folder: Path) -> None:

@@ -80,13 +80,24 @@ class Site:
     def links(self) -> tuple[tuple[str, str], ...]:
         """Return the pages that every page links to."""
         links = (("Cases", f"{self.home}#cases"), ("Playground", self.playground),
-                 ("Check my run", self.check), ("Atlas", self.atlas))  # fmt: skip
+                 ("Check my run", self.check), ("Guess first", self.guess),
+                 ("Atlas", self.atlas))  # fmt: skip
         return (*links, ("Studies", "/studies")) if self.live else links
 
     @property
     def playground(self) -> str:
         """Return the address of the playground."""
         return "/playground" if self.live else "playground.html"
+
+    @property
+    def guess(self) -> str:
+        """Return the address where a visitor guesses which tool was measured to win."""
+        return "/guess" if self.live else "guess.html"
+
+    @property
+    def advice(self) -> str:
+        """Return the address of the table of advisers."""
+        return "/advice" if self.live else "advice.html"
 
     @property
     def check(self) -> str:
@@ -136,9 +147,9 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
         cards=cards,
         filters=FILTERS,
         hero=hero,
-        hero_data=_block(data) if hero else "",
+        hero_data=block(data) if hero else "",
         strength=strength,
-        strength_data=_block(strength) if strength else "",
+        strength_data=block(strength) if strength else "",
     )
 
 
@@ -155,7 +166,7 @@ def case_page(case: LabCase, position: int, site: Site = LIVE) -> str:
         case={**shown, "twin": True},
         where=f"Case {position} of {len(all_cases())}",
         after=_after(case, site),
-        case_data=_block({**shown, "api": f"/api/cases/{case.slug}"}),
+        case_data=block({**shown, "api": f"/api/cases/{case.slug}"}),
     )
 
 
@@ -169,7 +180,7 @@ def blind_page(key: str, site: Site = LIVE) -> str:
         data=() if site.live else ("blind",),
         keys=CASE_KEYS[:2] + CASE_KEYS[3:5] + ((("n",), "all cases"),),
         case={**shown, "key": key, "twin": False, "records": {"plant": True}},
-        case_data=_block({**shown, "key": key}),
+        case_data=block({**shown, "key": key}),
     )
 
 
@@ -184,7 +195,7 @@ def playground_page(site: Site = LIVE) -> str:
         data=() if site.live else ("play",),
         keys=PLAY_KEYS,
         play=play,
-        play_data=_block(play),
+        play_data=block(play),
     )
 
 
@@ -233,7 +244,8 @@ def _after(case: LabCase, site: Site) -> dict[str, str]:
     return {"address": site.case(following.slug), "text": f"Next: {following.module.TITLE}"}
 
 
-def _block(value: Any) -> Markup:
+def block(value: Any) -> Markup:
+    """Return a value as JSON that may stand inside a script element."""
     return Markup(for_script(value))
 
 

@@ -11,6 +11,7 @@ from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.results import Results
 from tuneworthy.report import _recorded as recorded
 from tuneworthy.report import _words as words
+from tuneworthy.report._advice import advice_json, advice_screen, no_advice
 from tuneworthy.report._causes import wrong_lines
 from tuneworthy.report._cautions import cautions
 from tuneworthy.report._cells import Cells, bins, cells, in_order
@@ -43,12 +44,15 @@ from tuneworthy.report._two_logs import two_logs_json, two_logs_screen
 
 __all__ = [
     "Live",
+    "advice_json",
+    "advice_screen",
     "audit_screen",
     "compare_screen",
     "ladder_screen",
     "live",
     "live_check_screen",
     "money_line",
+    "no_advice",
     "own_run_screen",
     "plan_screen",
     "prompts_screen",

@@ -49,6 +49,8 @@ ROUTES = {
     ("POST", "/api/studies/{key}/settle/finish"),
     ("POST", "/api/check"),
     ("GET", "/playground"),
+    ("GET", "/guess"),
+    ("GET", "/advice"),
     ("POST", "/api/play"),
     ("POST", "/api/strength"),
     ("GET", "/api/play/{name}/events"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tuneworthy.lab.routes import (
     atlas_routes,
+    advice_routes,
     blind_routes,
     case_routes,
     check_routes,
@@ -24,4 +25,5 @@ ROUTERS = (
     study_routes.ROUTES,
     settle_routes.ROUTES,
     atlas_routes.ROUTES,
+    advice_routes.ROUTES,
 )

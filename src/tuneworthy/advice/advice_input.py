@@ -1,0 +1,86 @@
+"""What every adviser is told of a task, and what counts as its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from pydantic import Field
+
+from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask, ShownRow
+from tuneworthy.core.record import Record
+from tuneworthy.core.task import TOOLS, OutputType
+
+NAMES: tuple[str, ...] = (*TOOLS, "none")
+"""What an adviser can name: the eight tools, and `none` (nothing beats the reference)."""
+TRAINS = frozenset({"tune", "distil"})
+SHOWN_ROWS = 10
+_OF_METRIC: dict[str, OutputType] = {
+    "accuracy": "label", "fields_f1": "json", "number": "number", "exact": "text",
+    "contains": "text", "token_f1": "text", "rouge_l": "text", "exact_words": "text",
+}  # fmt: skip
+
+
+class AdviceInput(Record):
+    """What an adviser sees of a task, alike for all: no score but that of the plain instruction.
+
+    `rows` are ten rows to learn from (fewer, or none, where a public set's rows are not shipped),
+    `n` the labelled rows to learn from, `base` the score of the plain instruction from 0 to 1.
+    `recorded` is this adviser's stored answer to the task, `first_look` the arms without training
+    on at most 75 cases: the files `recorded_answers.py` and `first_look.py` alone read them.
+    """
+
+    instruction: str
+    rows: tuple[ShownRow, ...]
+    n: int = Field(gt=0)
+    base: float | None
+    metric: str
+    margin: float
+    output_type: OutputType | None = None
+    recorded: dict[str, float] | None = None
+    first_look: tuple[MeasuredArm, ...] = ()
+
+
+def input_of(task: MeasuredTask) -> AdviceInput:
+    """Return what advisers see of a measured task."""
+    return AdviceInput(
+        instruction=task.instruction,
+        rows=task.shown[:SHOWN_ROWS],
+        n=task.size,
+        base=task.base,
+        metric=task.metric,
+        margin=task.margin,
+        output_type=task.output_type or _OF_METRIC.get(task.metric),
+        first_look=task.first_look,
+    )
+
+
+def certain(name: str) -> dict[str, float]:
+    """Return the answer of an adviser that names one tool and gives no probability: all on it."""
+    return {name: 1.0}
+
+
+def checked(answer: Mapping[str, Any] | None) -> dict[str, float] | None:
+    """Return an answer as probabilities that sum to 1, or None if it is no distribution.
+
+    A distribution maps names of NAMES to finite numbers that are not negative and sum to 1 within
+    .02; what is left out counts as 0.
+    """
+    if not isinstance(answer, Mapping) or not answer or not set(answer) <= set(NAMES):
+        return None
+    values = list(answer.values())
+    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
+        return None
+    if not all(isfinite(each) and each >= 0 for each in values) or abs(sum(values) - 1) > 0.02:
+        return None
+    return {name: float(answer.get(name, 0)) / sum(values) for name in NAMES}
+
+
+def named(probabilities: Mapping[str, float] | None) -> str | None:
+    """Return the tool with the highest probability; None without one or where two are equal."""
+    if not probabilities:
+        return None
+    most = max(probabilities.values())
+    first = [name for name, value in probabilities.items() if value >= most - 1e-9]
+    return first[0] if len(first) == 1 else None

@@ -1,0 +1,76 @@
+"""The advisers that can be scored: one a plug-in file, and one a name in files of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuneworthy.advice.advice_input import AdviceInput, input_of
+from tuneworthy.core.measured_task import MeasuredTask
+from tuneworthy.core.plugins import catalogue, load
+
+KIND = "advice/advisers"
+RECORDED = "recorded_answers"
+
+
+@dataclass(frozen=True)
+class Adviser:
+    """An adviser: `answer(task)` returns its probabilities, or None if it gives no distribution.
+
+    `skipped` says why it can't be asked at all ("": it can). `sees` and `blind` say what it looks
+    at, and what it can't see and how that counts; `assumes` what it takes for given ("": nothing).
+    """
+
+    name: str
+    label: str
+    sees: str
+    blind: str
+    answer: Callable[[MeasuredTask], Mapping[str, Any] | None]
+    skipped: str = ""
+    assumes: str = ""
+
+
+def all_advisers(
+    tasks: Sequence[MeasuredTask],
+    answers: Mapping[str, Mapping[str, Any]] | None = None,
+    run_programs: bool = False,
+) -> list[Adviser]:
+    """Return every adviser: the plug-ins by name, then the recorded ones.
+
+    `answers` maps the name of a recorded adviser to {task key: probabilities or None}. An adviser
+    that is another program is run if `run_programs`, else only its stored answers are used.
+    """
+    inputs = [input_of(task) for task in tasks]
+    names = [name for name in catalogue(KIND) if name != RECORDED]
+    return [
+        *(_plug_in(name, inputs, run_programs) for name in names),
+        *(_recorded(name, by_task) for name, by_task in sorted((answers or {}).items())),
+    ]
+
+
+def _plug_in(name: str, inputs: Sequence[AdviceInput], run_programs: bool) -> Adviser:
+    module = load(KIND, name)
+    advise = module.advise
+    why = getattr(module, "skipped", lambda inputs: "")(inputs)
+    if hasattr(module, "recall") and not run_programs:
+        advise = module.recall
+        why = "" if any(map(advise, inputs)) else "no answer of it is recorded"
+
+    def answer(task: MeasuredTask) -> Mapping[str, Any] | None:
+        told: Mapping[str, Any] | None = advise(input_of(task))
+        return told
+
+    assumes = getattr(module, "ASSUMES", "")
+    return Adviser(name, module.LABEL, module.SEES, module.BLIND, answer, why, assumes)
+
+
+def _recorded(name: str, by_task: Mapping[str, Any]) -> Adviser:
+    module = load(KIND, RECORDED)
+
+    def answer(task: MeasuredTask) -> Mapping[str, Any] | None:
+        seen = input_of(task).model_copy(update={"recorded": by_task.get(task.key)})
+        told: Mapping[str, Any] | None = module.advise(seen)
+        return told
+
+    return Adviser(name, name, module.SEES, module.BLIND, answer)

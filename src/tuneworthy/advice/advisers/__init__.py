@@ -1,0 +1,1 @@
+"""Advisers, one a file: `advise` returns a probability for each tool, from public facts."""

@@ -1,0 +1,91 @@
+"""The article's five questions, each a function of what an adviser sees: True, False or None.
+
+None: not visible in the instruction, ten rows, the number of rows and the base's score. Source of
+the questions: https://github.com/SidharthKriplani/genai-systems-lab (paraphrased).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from tuneworthy.advice.advice_input import AdviceInput
+
+ROWS = 500  # the article's number of good examples
+HALF = 0.5
+_WORD = re.compile(r"\w+")
+_MOVES = re.compile(
+    r"\b(today|now|current(ly)?|latest|recent(ly)?|as of|this (week|month|year)|20[0-9]{2})\b", re.I
+)
+SEES = (
+    "rows against 500 and contradictions among the ten; whether a metric is named; whether answers"
+    " are labels, JSON or taken from the input; words of time in the instruction and the ten inputs"
+)
+
+
+def enough_data(shown: AdviceInput) -> bool | None:
+    """Return whether there are 500 rows and none of the ten contradicts another."""
+    answers: dict[str, set[str]] = {}
+    for row in shown.rows:
+        answers.setdefault(row.input.strip(), set()).add(row.output.strip())
+    return shown.n >= ROWS and all(len(each) == 1 for each in answers.values())
+
+
+def evaluation(shown: AdviceInput) -> bool | None:
+    """Return whether success is measured: every task here has a metric."""
+    return bool(shown.metric)
+
+
+def prompt_exhausted(shown: AdviceInput) -> bool | None:  # noqa: ARG001
+    """Return None: the base is the plain instruction, and what else was tried is not visible."""
+    return None
+
+
+def behaviour_not_facts(shown: AdviceInput) -> bool | None:
+    """Return whether the answers are a form or come from the input; None without rows.
+
+    Labels and JSON are a form. Of other answers, at least half the words must stand in the
+    instruction or in the row's own input.
+    """
+    if shown.output_type in ("label", "json"):
+        return True
+    if not shown.rows:
+        return None
+    known = set(_words(shown.instruction))
+    pairs = [(_words(row.output), known | set(_words(row.input))) for row in shown.rows]
+    total = sum(len(words) for words, _ in pairs)
+    found = sum(word in around for words, around in pairs for word in words)
+    return found >= HALF * total if total else None
+
+
+def knowledge_still(shown: AdviceInput) -> bool | None:
+    """Return False where most of the texts speak of time, None elsewhere: change is not visible."""
+    texts = [shown.instruction, *(row.input for row in shown.rows)]
+    dated = sum(bool(_MOVES.search(text)) for text in texts)
+    return False if dated > HALF * len(texts) else None
+
+
+QUESTIONS: tuple[tuple[Callable[[AdviceInput], bool | None], str], ...] = (
+    (enough_data, "prompt"),
+    (evaluation, "prompt"),
+    (prompt_exhausted, "prompt"),
+    (behaviour_not_facts, "context"),
+    (knowledge_still, "context"),
+)
+"""Each question, and what the article says to do instead of tuning where the answer is no."""
+
+
+def walk(shown: AdviceInput, unseen: bool) -> str:
+    """Return the tool of the first question answered no, `tune` if there is none.
+
+    `unseen` is the answer that counts where a question can't be answered from the input.
+    """
+    for question, instead in QUESTIONS:
+        answer = question(shown)
+        if not (unseen if answer is None else answer):
+            return instead
+    return "tune"
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text)]

@@ -1,0 +1,18 @@
+"""The article's checklist of five questions; what can't be seen counts as yes."""
+
+from __future__ import annotations
+
+from tuneworthy.advice.advice_input import AdviceInput, certain
+from tuneworthy.advice.advisers import _five_questions as five
+
+LABEL = "the five-question checklist"
+SEES = five.SEES
+BLIND = (
+    "which prompts were tried, and how fast facts change: both count as yes (the reader is taken to"
+    " have tried a prompt); all its probability is on one tool"
+)
+
+
+def advise(shown: AdviceInput) -> dict[str, float]:
+    """Return all probability on `tune` if no question is answered no, else on what is advised."""
+    return certain(five.walk(shown, unseen=True))

@@ -1,0 +1,44 @@
+"""`soup advise` of soup-cli, run in an environment of its own, or its recorded answers.
+
+It reads a file of rows. It is given the ten rows over and over until there are n, because the
+number of rows decides; see `soup_process.rows_for`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuneworthy.advice import soup_process
+from tuneworthy.advice.advice_input import NAMES, AdviceInput
+
+LABEL = "soup advise"
+SEES = "the ten rows repeated up to the number of rows, and the instruction as its goal"
+BLIND = (
+    "the base's score; its choice gets its stated confidence, the other tools share the rest;"
+    " PROMPT_ENG is read as prompt, RAG as context, SFT, DPO and GRPO as tune"
+)
+TOOL_OF = {"PROMPT_ENG": "prompt", "RAG": "context", "SFT": "tune", "DPO": "tune", "GRPO": "tune"}
+
+
+def skipped(inputs: Sequence[AdviceInput]) -> str:
+    """Return why it can't be asked: "" if soup is installed or an answer is recorded."""
+    if soup_process.found() or any(soup_process.recorded(each) for each in inputs):
+        return ""
+    return f"soup-cli is not installed (set {soup_process.VARIABLE}), and no answer is recorded"
+
+
+def recall(shown: AdviceInput) -> dict[str, float] | None:
+    """Return its recorded answer to this input, None without one; runs nothing."""
+    return _read(soup_process.recorded(shown))
+
+
+def advise(shown: AdviceInput) -> dict[str, float] | None:
+    """Return its choice with its confidence, the rest spread over the other tools."""
+    return _read(soup_process.recorded(shown) or soup_process.ask(shown))
+
+
+def _read(told: soup_process.SoupAnswer | None) -> dict[str, float] | None:
+    if told is None or told.choice not in TOOL_OF:
+        return None
+    tool, rest = TOOL_OF[told.choice], (1 - told.confidence) / (len(NAMES) - 1)
+    return {name: told.confidence if name == tool else rest for name in NAMES}

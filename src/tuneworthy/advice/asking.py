@@ -1,0 +1,161 @@
+"""Asks a language model which tool wins on a task: the prompt, the schema, reading the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.advice.advice_input import NAMES, AdviceInput, input_of
+from tuneworthy.advice.answer_file import RecordedAdvice, append_advice, read_advice
+from tuneworthy.core.case import Message
+from tuneworthy.core.measured_task import MeasuredTask
+from tuneworthy.core.model import Grammar, Limits, Model, Reply
+from tuneworthy.core.record import digest
+
+SKILL = Path(__file__).parent / "skill.md"
+WITH_SKILL = " + skill"
+AT_ONCE = 8  # requests between two writes to the file
+_ROW = 1_000  # characters of an input or output that are shown
+MEANINGS = {
+    "keep": "what runs today, unchanged",
+    "classifier": "a plain classifier learns the labels from the rows",
+    "prompt": "a better prompt, with examples from the rows (fixed, nearest or many)",
+    "schema": "the answer is decoded under a schema or a list of labels",
+    "context": "passages of documents are retrieved and shown",
+    "bigger": "a larger model with the best prompt",
+    "tune": "the model is fine-tuned on the rows (LoRA or all weights)",
+    "distil": "a stronger model writes training answers, the model learns them",
+    "none": "nothing beats answering with the most frequent answer",
+}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "because": {"type": "string"},
+        **{name: {"type": "number"} for name in NAMES},
+    },
+    "required": ["because", *NAMES],
+    "additionalProperties": False,
+}
+LIMITS = Limits(max_tokens=700, grammar=Grammar(kind="json", value=SCHEMA))
+
+
+def prompt_of(shown: AdviceInput, skill: str = "") -> tuple[Message, ...]:
+    """Return the conversation that asks for advice on a task; `skill` is added to its system turn.
+
+    It holds what every adviser sees, and the meaning of the tools; inputs and outputs are cut to
+    1,000 characters.
+    """
+    tools = "\n".join(f"- {name}: {meaning}" for name, meaning in MEANINGS.items())
+    system = (
+        "You advise engineers which tool makes a language model good enough at a task. Several"
+        " tools were measured on the same test cases. The winner is the simplest tool whose score"
+        " lies within the margin of the best score; the tools, the simplest first:\n"
+        f"{tools}\n"
+        "Not every tool was measured on every task. Answer with one JSON object: `because`, one"
+        " sentence, and for each tool the probability (0 to 1) that it is the winner. The"
+        " probabilities sum to 1."
+    )
+    rows = "\n".join(
+        json.dumps({"input": row.input[:_ROW], "output": row.output[:_ROW]}, ensure_ascii=False)
+        for row in shown.rows
+    )
+    base = "not measured" if shown.base is None else f"{shown.base:.2f}"
+    user = (
+        f"Instruction: {shown.instruction}\n"
+        f"Form of the answers: {shown.output_type or 'not stated'}\n"
+        f"Metric: {shown.metric} (0 to 1); margin: {shown.margin:g}\n"
+        f"Labelled rows to learn from: {shown.n}\n"
+        f"Score of the model with the instruction alone: {base}\n"
+        f"{len(shown.rows)} of the rows:\n{rows or '(not shown)'}"
+    )
+    system += f"\n\n{skill.strip()}" if skill else ""
+    return (Message(role="system", content=system), Message(role="user", content=user))
+
+
+def ask_model(
+    model: Model,
+    tasks: Sequence[MeasuredTask],
+    path: Path,
+    name: str,
+    with_skill: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> int:
+    """Ask a model about every task it has not answered in `path`, and add its answers there.
+
+    `name` is the adviser's name in the file. Returns the number of requests. An answer of the same
+    adviser to the same prompt is not asked for again; one that failed is. A stopped call keeps what
+    was written. Raises what the model raises, DataError for a file of other content, OSError where
+    it can't be written.
+    """
+    skill = SKILL.read_text("utf-8") if with_skill else ""
+    name += WITH_SKILL if with_skill else ""
+    known = {(e.task, e.asked) for e in read_advice(path) if e.adviser == name and not e.error}
+    prompts = [(task, prompt_of(input_of(task), skill)) for task in tasks]
+    open_ = [(task, prompt) for task, prompt in prompts if (task.key, _mark(prompt)) not in known]
+    for start in range(0, len(open_), AT_ONCE):
+        block = open_[start : start + AT_ONCE]
+        replies = model.reply([prompt for _, prompt in block], LIMITS)
+        for (task, prompt), reply in zip(block, replies, strict=True):
+            answer = _recorded(name, task, reply, model.fingerprint)
+            append_advice(path, answer.model_copy(update={"asked": _mark(prompt)}))
+        say(f"{name}: {start + len(block)} of {len(open_)} tasks asked")
+    return len(open_)
+
+
+def read_reply(text: str) -> tuple[dict[str, float] | None, str]:
+    """Return the probabilities of a reply, and its reason; None where there are none.
+
+    The first JSON object of the text is read, or its member `probabilities`. Numbers that are not
+    negative are scaled to sum to 1, so percentages are read as well; names that are no tool, or a
+    number that is none, make it unreadable.
+    """
+    for told in _objects(text):
+        because = str(told.get("because", ""))[:500]
+        inner = told.get("probabilities", told)
+        if not isinstance(inner, dict):
+            return None, because
+        values = {key: value for key, value in inner.items() if key != "because"}
+        good = set(values) <= set(NAMES) and all(
+            isinstance(v, int | float) and not isinstance(v, bool) and isfinite(v) and v >= 0
+            for v in values.values()
+        )
+        total = sum(values.values()) if good else 0
+        return ({k: float(v) / total for k, v in values.items()} if total else None), because
+    return None, ""
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    reader = json.JSONDecoder()
+    at = text.find("{")
+    while at >= 0:
+        try:
+            found, _ = reader.raw_decode(text, at)
+            if isinstance(found, dict):
+                yield found
+        except (ValueError, RecursionError):
+            pass
+        at = text.find("{", at + 1)
+
+
+def _mark(prompt: Sequence[Message]) -> str:
+    return digest([message.plain() for message in prompt], 32)
+
+
+def _recorded(
+    name: str, task: MeasuredTask, reply: Reply, fingerprint: dict[str, str]
+) -> RecordedAdvice:
+    told, because = (None, "") if reply.error else read_reply(reply.text)
+    return RecordedAdvice(
+        adviser=name,
+        task=task.key,
+        probabilities=told,
+        because=because,
+        text=reply.text,
+        error=reply.error or "",
+        model={key: str(value) for key, value in fingerprint.items()},
+        asked_on=datetime.now(UTC).date().isoformat(),
+    )

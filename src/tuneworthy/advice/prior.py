@@ -1,0 +1,123 @@
+"""A prior on the winning tool from cheap facts of a task, cross-validated by type of task.
+
+It is printed only where it forecasts types of task that it has not learnt from better than the
+winners' plain frequencies do, by a bound; and always as a prior, never as a measurement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.advice.advice_input import NAMES
+from tuneworthy.core.counting import count_noun
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.measured_task import MeasuredTask
+from tuneworthy.core.record import Record
+from tuneworthy.stats.bounds import paired
+
+LEVEL = 0.05
+LEAST_KINDS = 3
+BLEND = 0.9  # weight of the fitted forecast; the rest are the winners' frequencies
+COUNTED = frozenset({"rows", "answer_words"})  # enter as logarithms
+Array = np.ndarray[Any, Any]
+
+
+class Prior(Record):
+    """A forecast of the winning tool. Brier scores lie between 0 (best) and 2.
+
+    `n` firm tasks of `kinds` types; `facts` are the features it uses. `brier` is that of forecasts
+    of types left out, `frequency_brier` that of the winners' frequencies in the other types; `gain`
+    is the mean difference with its 95 % interval. `better`: its lower bound lies above 0.
+    """
+
+    n: int
+    kinds: int
+    facts: tuple[str, ...]
+    brier: float
+    frequency_brier: float
+    gain: Interval
+    better: bool
+    probabilities: dict[str, float]
+
+
+def prior_of(tasks: Sequence[MeasuredTask], facts: Mapping[str, float]) -> Prior | None:
+    """Return the prior for a task with these facts, or None where too little is known.
+
+    Uses the facts that every firm task has too. Too little: fewer than three types of task,
+    one winner alone, or no common fact.
+    """
+    known = [task for task in tasks if task.status == "firm" and task.use in NAMES]
+    names = tuple(sorted(n for n in facts if known and all(n in task.features for task in known)))
+    kinds = np.array([task.kind for task in known])
+    uses = np.array([task.use for task in known])
+    if len(set(kinds)) < LEAST_KINDS or len(set(uses)) < 2 or not names:
+        return None
+    tools = [name for name in NAMES if name in uses]
+    table = np.array([_numbers(task.features, names) for task in known])
+    won = np.array([[use == tool for tool in tools] for use in uses], float)
+    fitted, plain = np.zeros_like(won), np.zeros_like(won)
+    for kind in sorted(set(kinds)):
+        out = kinds == kind
+        plain[out] = _frequencies(won[~out])
+        fitted[out] = _forecast(table[~out], won[~out], table[out])
+    briers = [((each - won) ** 2).sum(1) for each in (fitted, plain)]
+    bound = paired((briers[1] - briers[0]) / 2, LEVEL / 2, groups=kinds)
+    own = _forecast(table, won, np.array([_numbers(facts, names)]))[0]
+    return Prior(
+        n=len(known),
+        kinds=len(set(kinds)),
+        facts=names,
+        brier=float(briers[0].mean()),
+        frequency_brier=float(briers[1].mean()),
+        gain=Interval(mean=2 * bound.mean, low=2 * bound.low, high=2 * bound.high),
+        better=bound.low > 0,
+        probabilities={tool: float(p) for tool, p in zip(tools, own, strict=True)},
+    )
+
+
+def prior_line(prior: Prior | None) -> str:
+    """Return the line that `check` prints: the prior, or that none is shown; "" without data."""
+    if prior is None:
+        return ""
+    tasks = f"{count_noun(prior.n, 'measured task')} of {prior.kinds} types"
+    if not prior.better:
+        return (
+            f"Prior: none. On {tasks}, facts of the rows were not shown to forecast the winning"
+            " tool better than its plain frequency."
+        )
+    ranked = sorted(prior.probabilities.items(), key=lambda pair: -pair[1])
+    said = ", ".join(f"{tool} {100 * share:.0f} %" for tool, share in ranked if share >= 0.05)
+    return (
+        f"Prior, not a measurement of your rows: on {tasks}, rows like yours: {said} (Brier"
+        f" {prior.brier:.2f} on types left out; frequencies alone {prior.frequency_brier:.2f})."
+    )
+
+
+def _numbers(facts: Mapping[str, float], names: Sequence[str]) -> list[float]:
+    return [float(np.log1p(facts[n])) if n in COUNTED else facts[n] for n in names]
+
+
+def _frequencies(won: Array) -> Array:
+    """Return how often each tool won, with one more win for each."""
+    shares: Array = (won.sum(0) + 1) / (len(won) + won.shape[1])
+    return shares
+
+
+def _forecast(table: Array, won: Array, asked: Array) -> Array:
+    """Return a probability for each tool and asked task: logistic regression on scaled facts."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    plain = np.tile(_frequencies(won), (len(asked), 1))
+    labels = won.argmax(1)
+    if len(set(labels)) < 2:
+        return plain
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    model.fit(table, labels)
+    shares = np.zeros_like(plain)
+    shares[:, model.classes_] = model.predict_proba(asked)
+    return np.asarray(BLEND * shares + (1 - BLEND) * plain)

@@ -1,0 +1,250 @@
+"""Scores advisers on measured tasks: shown right or wrong, Brier score, what following costs.
+
+Every share and mean has a 95 % interval of `stats.bounds`; tasks that are cut from one set of rows
+count as one group, as repeated measurements do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from tuneworthy.advice.advice_input import NAMES, TRAINS, checked, named
+from tuneworthy.advice.adviser_list import Adviser
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
+from tuneworthy.core.record import Record
+from tuneworthy.stats.bounds import mean_interval, paired
+
+Outcome = Literal["right", "wrong", "open", "unmeasured", "silent"]
+OUTCOMES: tuple[Outcome, ...] = ("right", "wrong", "open", "unmeasured", "silent")
+LEVEL = 0.05
+
+
+class Judged(Record):
+    """One adviser on one task.
+
+    `named` is the tool with the highest probability, None where two are equal (silent); `winner`:
+    it is the tool that the task's verdict names. `brier` is None where the task is not firm. `lost`
+    is the score of the task's best arm minus that of the named tool's best arm, None where that was
+    not measured. `uniform`: it gave no distribution. `needless`: it names a tool that trains where
+    another tool was measured to be the one to use; `seconds` and `usd` are then those of that
+    training, None where they were not measured.
+    """
+
+    task: str
+    group: str
+    named: str | None
+    outcome: Outcome
+    winner: bool
+    brier: float | None
+    lost: float | None
+    uniform: bool = False
+    needless: bool = False
+    seconds: float | None = None
+    usd: float | None = None
+
+
+class AdviserScore(Record):
+    """One line of the table. Counts are tasks; a value without measurements is None.
+
+    `shown_right` is the share of `right` among n tasks, all but those whose named tool was
+    `unmeasured`; `winners` counts tasks whose verdict names the same tool. `brier` is the mean
+    multi-class Brier score from 0 to 2 over `brier_n` firm tasks, `lost` the mean points lost by
+    following the advice over `lost_n` tasks. `needless` counts trainings that were not needed;
+    `seconds` and `usd` are their sums, over those that were timed and priced. `uniform` counts
+    answers that were no distribution.
+    """
+
+    name: str
+    label: str
+    sees: str
+    blind: str
+    assumes: str = ""
+    skipped: str = ""
+    n: int = 0
+    right: int = 0
+    wrong: int = 0
+    open: int = 0
+    unmeasured: int = 0
+    silent: int = 0
+    uniform: int = 0
+    winners: int = 0
+    shown_right: Interval | None = None
+    brier: Interval | None = None
+    brier_n: int = 0
+    lost: Interval | None = None
+    lost_n: int = 0
+    needless: int = 0
+    seconds: float | None = None
+    usd: float | None = None
+
+
+class AdviceTable(Record):
+    """Every adviser on every task. `tasks` counts those scored, `left_out` the blocked ones.
+
+    `uniform_brier` is the mean Brier score of equal probabilities on the same firm tasks.
+    """
+
+    tasks: int
+    firm: int
+    groups: int
+    left_out: int
+    advisers: tuple[AdviserScore, ...]
+    uniform_brier: float | None = None
+
+
+def score_advisers(advisers: Sequence[Adviser], tasks: Sequence[MeasuredTask]) -> AdviceTable:
+    """Return the table of advisers on the tasks that are not blocked."""
+    known = [task for task in tasks if task.status != "blocked"]
+    flat = [value for task in known if (value := brier(None, task)) is not None]
+    return AdviceTable(
+        tasks=len(known),
+        firm=len(flat),
+        groups=len({group_of(task) for task in known}),
+        left_out=len(tasks) - len(known),
+        advisers=tuple(_one(adviser, known) for adviser in advisers),
+        uniform_brier=float(np.mean(flat)) if flat else None,
+    )
+
+
+def group_of(task: MeasuredTask) -> str:
+    """Return the set of rows that a task is cut from, else its type: such tasks are no repeats."""
+    return task.source or task.kind
+
+
+def judge(answer: Mapping[str, Any] | None, task: MeasuredTask) -> Judged:
+    """Return one answer against what was measured on the task."""
+    told = checked(answer)
+    name = named(told)
+    arm = best_arm(task, name)
+    needless = name in TRAINS and task.use not in TRAINS and arm is not None
+    return Judged(
+        task=task.key,
+        group=group_of(task),
+        named=name,
+        outcome=outcome(name, task),
+        winner=name == task.use,
+        brier=brier(told, task),
+        lost=_lost(arm, task),
+        uniform=told is None,
+        needless=needless,
+        seconds=_training_seconds(arm) if needless and arm else None,
+        usd=arm.build_usd if needless and arm else None,
+    )
+
+
+def outcome(name: str | None, task: MeasuredTask) -> Outcome:
+    """Return whether naming a tool is shown right or wrong on a task.
+
+    Right: the tool's best arm is behind the task's best arm by at most the margin (upper bound);
+    wrong: by more than it (lower bound). Where nothing beats the reference (`use` is none), naming
+    a tool is wrong, and naming none right, if that is firm. `unmeasured`: no arm of the tool has a
+    score; `silent`: no tool is named. An arm without a bound that is not the best is open.
+    """
+    if name is None:
+        return "silent"
+    if "none" in (name, task.use):
+        right = name == task.use
+        return "open" if task.status != "firm" else "right" if right else "wrong"
+    arm = best_arm(task, name)
+    if arm is None:
+        return "unmeasured"
+    if arm.behind is None:
+        return "right" if _leads(arm, task) else "open"
+    if arm.behind.high <= task.margin:
+        return "right"
+    return "wrong" if arm.behind.low > task.margin else "open"
+
+
+def brier(probabilities: Mapping[str, float] | None, task: MeasuredTask) -> float | None:
+    """Return the multi-class Brier score (0 to 2) against the measured `use`; None if not firm.
+
+    Counted over the tools that were measured on the task, and none: their probabilities are scaled
+    to sum to 1, and equal where they have none, or without a distribution.
+    """
+    if task.status != "firm" or task.use not in NAMES:
+        return None
+    there = [name for name in NAMES if name in (task.use, "none") or best_arm(task, name)]
+    values = np.array([(probabilities or {}).get(name, 0.0) for name in there])
+    shares = values / values.sum() if values.sum() > 0 else np.full(len(there), 1 / len(there))
+    return float(np.sum((shares - np.array([name == task.use for name in there])) ** 2))
+
+
+def best_arm(task: MeasuredTask, name: str | None) -> MeasuredArm | None:
+    """Return the arm of a tool with the highest score (the first of equals), None without one."""
+    arms = [arm for arm in task.arms if arm.tool == name and arm.tool and arm.score]
+    return max(arms, key=lambda arm: arm.score.mean if arm.score else 0.0, default=None)
+
+
+def _leads(arm: MeasuredArm, task: MeasuredTask) -> bool:
+    """Return whether no arm of a tool scores higher."""
+    scores = [each.score.mean for each in task.arms if each.tool and each.score]
+    return arm.score is not None and arm.score.mean >= max(scores)
+
+
+def _lost(arm: MeasuredArm | None, task: MeasuredTask) -> float | None:
+    if arm is None or (arm.behind is None and not _leads(arm, task)):
+        return None
+    return arm.behind.mean if arm.behind else 0.0
+
+
+def _one(adviser: Adviser, tasks: Sequence[MeasuredTask]) -> AdviserScore:
+    head = {"name": adviser.name, "label": adviser.label, "sees": adviser.sees,
+            "blind": adviser.blind, "assumes": adviser.assumes}  # fmt: skip
+    if adviser.skipped:
+        return AdviserScore(**head, skipped=adviser.skipped)
+    return AdviserScore(**head, **summary([judge(adviser.answer(task), task) for task in tasks]))
+
+
+def summary(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Return the counts, shares and means of an adviser's answers, as fields of AdviserScore."""
+    outcomes = [each.outcome for each in judged]
+    counts: dict[str, Any] = {name: outcomes.count(name) for name in OUTCOMES}
+    counted = [each for each in judged if each.outcome != "unmeasured"]
+    firm = [(each.brier / 2, each.group) for each in judged if each.brier is not None]
+    lost = [(each.lost, each.group) for each in judged if each.lost is not None]
+    needless = [each for each in judged if each.needless]
+    half = _interval([(float(value), group) for value, group in firm])
+    return {
+        **counts,
+        "n": len(counted),
+        "uniform": sum(each.uniform for each in judged),
+        "winners": sum(each.winner for each in judged),
+        "shown_right": _interval([(float(e.outcome == "right"), e.group) for e in counted]),
+        "brier": half and Interval(mean=2 * half.mean, low=2 * half.low, high=2 * half.high),
+        "brier_n": len(firm),
+        "lost": _difference(lost),
+        "lost_n": len(lost),
+        "needless": len(needless),
+        "seconds": _sum([each.seconds for each in needless]),
+        "usd": _sum([each.usd for each in needless]),
+    }
+
+
+def _interval(values: Sequence[tuple[float, str]]) -> Interval | None:
+    if not values:
+        return None
+    numbers, groups = zip(*values, strict=True)
+    mean, low, high = mean_interval(numbers, LEVEL, groups=groups)
+    return Interval(mean=mean, low=low, high=high)
+
+
+def _difference(values: Sequence[tuple[float, str]]) -> Interval | None:
+    """Return the mean loss; losses to the best arm lie in [0, 1], which makes bounds tighter."""
+    if not any(value < 0 for value, _ in values):
+        return _interval(values)
+    numbers, groups = zip(*values, strict=True)
+    bound = paired(numbers, LEVEL / 2, groups=groups)
+    return Interval(mean=bound.mean, low=bound.low, high=bound.high)
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _training_seconds(arm: MeasuredArm) -> float | None:
+    return arm.seconds if arm.fit_seconds is None else arm.fit_seconds

@@ -1,0 +1,154 @@
+"""Runs `soup advise` of soup-cli in a process of its own, and reads its recorded answers.
+
+soup-cli is never imported: its environment is its own. It writes its last verdict to
+`~/.soup/advise_last.json`; here its home is a temporary folder, so that no earlier verdict of the
+user bends its answer, and none is left behind. `tools/record_soup.py` records answers (`as_lines`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tuneworthy.advice.advice_input import AdviceInput
+from tuneworthy.core.record import Record, canonical, digest
+
+VARIABLE = "TUNEWORTHY_SOUP"  # the path of the `soup` program
+RECORDS = Path(__file__).parent / "soup-answers.jsonl"
+SECONDS = 30
+_VERSION = re.compile(r"\d+\.\d+(\.\w+)*")
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR", "TEMP")
+_GOAL = 4000  # characters; soup refuses goals over 4,096
+
+
+class SoupAnswer(Record):
+    """One answer of `soup advise`: its choice, its confidence (0 to 1) and its version.
+
+    `asked` identifies the input, `category` is the type of task that it sees.
+    """
+
+    asked: str
+    soup: str
+    choice: str
+    confidence: float
+    category: str
+    title: str = ""
+
+
+def found() -> str | None:
+    """Return the path of the program that TUNEWORTHY_SOUP names, None without one.
+
+    A program called `soup` that merely lies on the PATH is never run.
+    """
+    named = os.environ.get(VARIABLE, "")
+    return shutil.which(named) if named else None
+
+
+def rows_for(shown: AdviceInput) -> list[dict[str, str]]:
+    """Return n rows: the ten over and over. Copies of answers that are no labels are numbered.
+
+    soup counts distinct answers. Numbered copies keep the variety of the ten rows; labels repeat in
+    more rows too, so they stay as they are.
+    """
+    rows = []
+    for at, row in enumerate(islice(cycle(shown.rows), shown.n)):
+        time = at // len(shown.rows)
+        numbered = time and shown.output_type != "label"
+        rows.append({"input": row.input, "output": row.output + (f" #{time}" if numbered else "")})
+    return rows
+
+
+def recorded(shown: AdviceInput) -> SoupAnswer | None:
+    """Return the shipped answer to exactly this input, or None."""
+    return _records().get(asked_of(shown))
+
+
+def asked_of(shown: AdviceInput) -> str:
+    """Return the digest of what soup is given: the instruction and the rows."""
+    return digest({"goal": shown.instruction, "rows": rows_for(shown)}, 32)
+
+
+def ask(shown: AdviceInput) -> SoupAnswer | None:
+    """Run `soup advise` on the rows and return its answer; None where it gives none.
+
+    Without rows, without the program, after half a minute, or if it fails, the answer is None.
+    """
+    program = found()
+    if program is None or not shown.rows:
+        return None
+    with TemporaryDirectory(prefix="tuneworthy-soup-") as name:
+        folder = Path(name)
+        lines = [json.dumps(row) + "\n" for row in rows_for(shown)]
+        (folder / "rows.jsonl").write_text("".join(lines), "utf-8")
+        goal = shown.instruction.replace("\0", " ")[:_GOAL]
+        words = [program, "--no-telemetry", "advise", "run", "rows.jsonl", f"--goal={goal}"]
+        if _run(words, folder) is None:
+            return None
+        told = _last(folder / ".soup" / "advise_last.json")
+    if told is None:
+        return None
+    return SoupAnswer(
+        asked=asked_of(shown),
+        soup=version(program),
+        choice=str(told["choice"]),
+        confidence=min(1.0, max(0.0, float(told["confidence"]))),
+        category=str(told.get("task_category", "")),
+    )
+
+
+@lru_cache(maxsize=4)
+def version(program: str) -> str:
+    """Return the version that a `soup` program states, "" if it states none."""
+    with TemporaryDirectory(prefix="tuneworthy-soup-") as name:
+        said = _VERSION.search(_run([program, "--version"], Path(name)) or "")
+    return said.group() if said else ""
+
+
+def as_lines(answers: Iterable[SoupAnswer]) -> str:
+    """Return answers as the lines of the shipped file, sorted, each input once."""
+    known = {each.asked: each for each in answers}
+    return "".join(canonical(known[key]) + "\n" for key in sorted(known))
+
+
+def _run(words: list[str], folder: Path) -> str | None:
+    """Return what a program printed; None if it failed or took too long.
+
+    Of the environment it gets what a program needs to start, so no key for an endpoint.
+    """
+    own = {"HOME": str(folder), "USERPROFILE": str(folder), "SOUP_NO_AUDIT_LOG": "1"}
+    kept = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
+    try:
+        done = subprocess.run(
+            words, cwd=folder, env={**kept, **own, "NO_COLOR": "1"}, capture_output=True,
+            text=True, errors="replace", timeout=SECONDS, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _last(path: Path) -> dict[str, Any] | None:
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        float(told["confidence"])
+        return told if isinstance(told, dict) and "choice" in told else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@lru_cache(maxsize=1)
+def _records() -> dict[str, SoupAnswer]:
+    if not RECORDS.is_file():
+        return {}
+    lines = RECORDS.read_text("utf-8").splitlines()
+    answers = [SoupAnswer.model_validate_json(line) for line in lines if line.strip()]
+    return {each.asked: each for each in answers}

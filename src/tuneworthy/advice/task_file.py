@@ -1,0 +1,79 @@
+"""The file of measured tasks: JSON lines, one task a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from math import inf, isfinite
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tuneworthy.core.errors import DataError
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.measured_task import MeasuredTask
+from tuneworthy.core.record import plain_file
+
+
+def read_tasks(path: Path) -> list[MeasuredTask]:
+    """Return the measured tasks of a file.
+
+    Raises DataError for a file that can't be read, a line that is no measured task, or a key twice.
+    """
+    tasks: dict[str, MeasuredTask] = {}
+    for where, task in _read(path):
+        if task.key in tasks:
+            raise DataError("two measured tasks have one key", where=where, got=task.key,
+                            fix="give each a key of its own", kept="the file")  # fmt: skip
+        tasks[task.key] = task
+    return list(tasks.values())
+
+
+def _read(path: Path) -> Iterator[tuple[str, MeasuredTask]]:
+    try:
+        text = plain_file(path).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError("the measured tasks can't be read", where=str(path), got=str(error),
+                        fix="name a file of JSON lines, one measured task a line",
+                        kept="the file") from error  # fmt: skip
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            task = MeasuredTask.model_validate(json.loads(line))
+            if fault := _fault(task):
+                raise ValueError(fault)
+            yield where, task
+        except (ValueError, ValidationError) as error:
+            raise DataError(
+                "this line is no measured task", where=where, got=_why(error),
+                fix="see docs/how-to/advice.md", kept="the file",
+            ) from error  # fmt: skip
+
+
+def _fault(task: MeasuredTask) -> str:
+    """Return the first number of a task that can't be one of a measurement, "" if there is none."""
+    if not 0 <= task.margin <= 1:
+        return f"margin: {task.margin:g} is not between 0 and 1"
+    if task.base is not None and not 0 <= task.base <= 1:
+        return f"base: {task.base:g} is not between 0 and 1"
+    for name, value in task.features.items():
+        if not isfinite(value):
+            return f"features.{name}: {value} is no number"
+    for arm in (*task.arms, *task.first_look):
+        for field, least in (("score", 0), ("behind", -1)):
+            each: Interval | None = getattr(arm, field)
+            if each is not None and not least <= each.low <= each.mean <= each.high <= 1:
+                return f"arms.{arm.name}.{field}: not {least} <= low <= mean <= high <= 1"
+        for spent in (arm.seconds, arm.fit_seconds, arm.build_usd):
+            if spent is not None and not 0 <= spent < inf:
+                return f"arms.{arm.name}: {spent:g} seconds or dollars"
+    return ""
+
+
+def _why(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)

@@ -1,0 +1,109 @@
+"""The steps of `advice`: read measured tasks and recorded answers, ask a model, score advisers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from tuneworthy.advice.adviser_list import Adviser, all_advisers
+from tuneworthy.advice.answer_file import by_adviser, read_advice, shipped_advice
+from tuneworthy.advice.asking import ask_model
+from tuneworthy.advice.features import row_features
+from tuneworthy.advice.prior import prior_line, prior_of
+from tuneworthy.advice.scoring import AdviceTable, score_advisers
+from tuneworthy.advice.task_file import read_tasks
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.measured_task import MeasuredTask
+from tuneworthy.core.run_options import RunOptions
+from tuneworthy.ledger.purse import SpendingCap
+from tuneworthy.ledger.store import open_ledger
+from tuneworthy.ledger.trouble import output_errors
+from tuneworthy.models import is_local, open_model
+from tuneworthy.session import read
+
+Say = Callable[[str], None]
+ATLAS = "tuneworthy.atlas"
+"""The room that holds measured tasks. It is found by name: without it nothing else changes."""
+
+
+@dataclass(frozen=True)
+class AskOptions:
+    """Which model is asked (`model` is a spec), whether our skill text is added, and its cap.
+
+    `usd` caps what an endpoint may cost; `pay` allows it without a cap.
+    """
+
+    model: str
+    with_skill: bool = False
+    usd: float | None = None
+    pay: bool = False
+
+
+def advisers_of(
+    tasks: list[MeasuredTask], answers: Path | None = None, run_programs: bool = False
+) -> list[Adviser]:
+    """Return the advisers that can be scored on the tasks: rules, and who answered in a file.
+
+    Shipped answers count too. `run_programs`: ask other programs that are installed, as soup-cli.
+    Raises DataError for a file of other content.
+    """
+    told = [*shipped_advice(), *(read_advice(answers) if answers else [])]
+    return all_advisers(tasks, by_adviser(told), run_programs)
+
+
+def advice_table(tasks: list[MeasuredTask], advisers: list[Adviser]) -> AdviceTable:
+    """Return the advisers scored on the tasks."""
+    return score_advisers(advisers, tasks)
+
+
+def measured_tasks(path: Path | None = None, working: Path | None = Path()) -> list[MeasuredTask]:
+    """Return the measured tasks of a file, else those of the atlas ([] where there is none).
+
+    The atlas is the package's own, with what was added in the folder `working` (None: nothing that
+    a user added). Raises DataError for a file that can't be used.
+    """
+    if path is not None:
+        return read_tasks(path)
+    if find_spec(ATLAS) is None:
+        return []
+    atlas = import_module(f"{ATLAS}.atlas_data").read_atlas(working)
+    return [listed.head.card for listed in atlas.entries.values()]
+
+
+def prior_on(path: Path, options: RunOptions, tasks: list[MeasuredTask]) -> str:
+    """Return the line on the prior for a task file's rows; nothing is sent or scored for it.
+
+    Raises what reading the task and its rows raises.
+    """
+    loaded, _ = read(path, options)
+    outputs = [case.output for case in loaded.everyone]
+    facts = row_features(outputs, len(loaded.cases), loaded.task.output.type)
+    return prior_line(prior_of(tasks, facts))
+
+
+def ask(options: AskOptions, tasks: list[MeasuredTask], answers: Path, say: Say) -> int:
+    """Ask a model about the tasks and keep its answers; return the number of requests.
+
+    An endpoint's requests and replies are kept in the ledger beside the file of answers, under its
+    cap. Raises TaskError for an endpoint without a cap, and what `ask_model` raises.
+    """
+    folder = answers.parent
+    with output_errors(answers):
+        if is_local(options.model):
+            model = open_model(options.model, folder=Path())
+            return ask_model(model, tasks, answers, options.model, options.with_skill, say)
+        if options.usd is None and not options.pay:
+            raise TaskError(
+                "a paid model has no cap on what it may cost",
+                where="--usd",
+                got=options.model,
+                fix="add --usd AMOUNT, or allow it with --pay",
+                kept="your files; nothing was sent",
+            )
+        with open_ledger(folder) as ledger:
+            purse = SpendingCap(ledger, options.usd, None, "advice")
+            model = open_model(options.model, folder=Path(), purse=purse)
+            return ask_model(model, tasks, answers, options.model, options.with_skill, say)

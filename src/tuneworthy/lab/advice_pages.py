@@ -1,0 +1,137 @@
+"""The pages on advice: guess which tool wins, and the advisers' table. Computes no statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuneworthy.advice.advice_input import NAMES, input_of
+from tuneworthy.advice.adviser_list import Adviser
+from tuneworthy.advice.asking import MEANINGS
+from tuneworthy.advice.scoring import AdviceTable, best_arm, group_of, judge, outcome
+from tuneworthy.advising import advice_table, advisers_of
+from tuneworthy.core.measured_task import MeasuredTask
+from tuneworthy.core.record import digest
+from tuneworthy.lab.pages import Site, block, render
+from tuneworthy.report import _advice as texts
+
+STYLE = "guess.css"
+SCRIPTS = ("svg", "keys", "state", "guess")
+KEYS = (
+    (("1", "9"), "choose a tool by its number"),
+    (("n", "→"), "next task"),
+    (("←",), "the task before"),
+    (("c",), "copy a link to my guesses"),
+)
+CUT = 600  # characters of an input or output that are shown
+
+
+@dataclass(frozen=True)
+class ShownAdvice:
+    """Measured tasks that are not blocked, and the advisers' table on them."""
+
+    tasks: Sequence[MeasuredTask]
+    advisers: Sequence[Adviser]
+    table: AdviceTable
+
+
+def shown_advice(tasks: Sequence[MeasuredTask]) -> ShownAdvice:
+    """Return what both pages show of measured tasks; runs no program."""
+    advisers = advisers_of(list(tasks))
+    known = sorted((t for t in tasks if t.status != "blocked"), key=lambda task: task.key)
+    return ShownAdvice(known, advisers, advice_table(list(tasks), advisers))
+
+
+def guess_page(shown: ShownAdvice, site: Site) -> str:
+    """Return the page where a visitor guesses first, and then sees what was measured."""
+    there = bool(shown.tasks)
+    return render(
+        "guess.html.j2",
+        site,
+        here="Guess first",
+        style=STYLE,
+        scripts=SCRIPTS if there else (),
+        data=("guess",) if there and not site.live else (),
+        keys=KEYS,
+        tasks=len(shown.tasks),
+        how=texts.no_advice()["fix"],
+        guess_data=block(guess_data(shown)) if there and site.live else "",
+    )
+
+
+def advice_page(shown: ShownAdvice, site: Site) -> str:
+    """Return the table of advisers under the sentence on the checklist."""
+    rows = [
+        {
+            **score.plain(),
+            "share": texts.span_text(score.shown_right, 100, 0),
+            "brier_text": texts.span_text(score.brier),
+            "lost_text": texts.span_text(score.lost, 100, 1),
+            "notes": texts.notes(score),
+        }
+        for score in shown.table.advisers
+    ]
+    return render(
+        "advice.html.j2",
+        site,
+        here="Guess first",
+        style=STYLE,
+        scripts=(),
+        data=(),
+        keys=(),
+        table=shown.table,
+        rows=rows,
+        headline=texts.headline(shown.table),
+        scope=texts.scope_line(shown.table),
+        how=texts.no_advice()["fix"],
+    )
+
+
+def guess_data(shown: ShownAdvice) -> dict[str, Any]:
+    """Return what the script of the guess page is given: tasks, advisers, and what each named.
+
+    `version` identifies tasks and tools, so that a link to guesses is not read on other data.
+    """
+    asked = [adviser for adviser in shown.advisers if not adviser.skipped]
+    return {
+        "version": digest([[task.key, task.measured.isoformat()] for task in shown.tasks], 8),
+        "tools": [{"name": name, "means": MEANINGS[name]} for name in NAMES],
+        "advisers": [adviser.label for adviser in asked],
+        "tasks": [_task(task, asked) for task in shown.tasks],
+    }
+
+
+def _task(task: MeasuredTask, advisers: Sequence[Adviser]) -> dict[str, Any]:
+    seen = input_of(task)
+    judged = [judge(adviser.answer(task), task) for adviser in advisers]
+    return {
+        "key": task.key,
+        "title": task.title,
+        "kind": task.kind,
+        "set": group_of(task),
+        "instruction": task.instruction,
+        "rows": [{"input": row.input[:CUT], "output": row.output[:CUT]} for row in seen.rows],
+        "size": task.size,
+        "n": task.n,
+        "base": task.base,
+        "metric": task.metric,
+        "margin": task.margin,
+        "model": task.model,
+        "use": task.use,
+        "arm": task.arm,
+        "status": task.status,
+        "tools": [_tool(task, name) for name in NAMES if best_arm(task, name) or name == "none"],
+        "named": [{"tool": each.named, "outcome": each.outcome} for each in judged],
+    }
+
+
+def _tool(task: MeasuredTask, name: str) -> Mapping[str, Any]:
+    arm = best_arm(task, name)
+    return {
+        "name": name,
+        "arm": arm.name if arm else None,
+        "score": arm.score.plain() if arm and arm.score else None,
+        "behind": arm.behind.plain() if arm and arm.behind else None,
+        "outcome": outcome(name, task),
+    }

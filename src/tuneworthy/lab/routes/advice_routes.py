@@ -1,0 +1,26 @@
+"""Guess which tool was measured to win, and the table of advisers. Both are pages to read."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from tuneworthy.lab.routes.shared import Here, site_of
+
+ROUTES = APIRouter(default_response_class=HTMLResponse)
+
+
+@ROUTES.get("/guess")
+def _guess(lab: Here) -> str:
+    from tuneworthy.advising import measured_tasks
+    from tuneworthy.lab.advice_pages import guess_page, shown_advice
+
+    return guess_page(shown_advice(measured_tasks(working=lab.working)), site_of(lab))
+
+
+@ROUTES.get("/advice")
+def _advice(lab: Here) -> str:
+    from tuneworthy.advising import measured_tasks
+    from tuneworthy.lab.advice_pages import advice_page, shown_advice
+
+    return advice_page(shown_advice(measured_tasks(working=lab.working)), site_of(lab))

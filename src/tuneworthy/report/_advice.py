@@ -1,0 +1,146 @@
+"""Terminal screen and JSON of the advisers' table, and the sentences that its pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from tuneworthy.core.counting import count_noun
+from tuneworthy.report import _words as words
+from tuneworthy.report._screens import cell, escape_line, finished, wrapped
+
+if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
+    from tuneworthy.advice.scoring import AdviceTable, AdviserScore
+    from tuneworthy.core.interval import Interval
+
+CHECKLIST = "checklist"
+NOTHING = "There is no measured task yet, so no adviser can be judged."
+HOW = "Measure tasks and pass them as a file of JSON lines: tuneworthy advice --tasks FILE.jsonl"
+
+
+def headline(table: AdviceTable) -> str:
+    """Return how often the checklist is shown to name the winner: x of N, with its interval."""
+    one = next((each for each in table.advisers if each.name == CHECKLIST), None)
+    if one is None or one.shown_right is None:
+        return NOTHING
+    ends = f"{100 * one.shown_right.low:.0f} to {100 * one.shown_right.high:.0f} %"
+    return f"The checklist predicts the measured winner in {one.right} of {one.n} ({ends})."
+
+
+def no_advice() -> dict[str, str]:
+    """Return what is said where there is no measured task: that, and how to get some."""
+    return {"headline": NOTHING, "fix": HOW}
+
+
+def scope_line(table: AdviceTable) -> str:
+    """Return how many tasks and groups of tasks were scored, and what was left out."""
+    text = (
+        f"{count_noun(table.tasks, 'measured task')} in {count_noun(table.groups, 'group')} (types"
+    )
+    text += f" of task, or sets of rows), {table.firm} of them firm"
+    if table.left_out:
+        text += f"; {table.left_out} left out (blocked)"
+    return text
+
+
+def notes(score: AdviserScore) -> list[str]:
+    """Return what stands beside an adviser's numbers: what could not be judged, what was wasted."""
+    said = [f"names the verdict's own tool {count_noun(score.winners, 'time')}"]
+    for n, text in (
+        (score.unmeasured, "named a tool that was not measured there"),
+        (score.silent, "named no tool"),
+        (score.uniform, "no distribution, counted as uniform"),
+    ):
+        if n:
+            said.append(f"{n} × {text}")
+    if score.needless:
+        cost = [words.duration(score.seconds)] if score.seconds is not None else []
+        cost += [f"${score.usd:,.2f}"] if score.usd is not None else []
+        spent = f" ({', '.join(cost)})" if cost else " (not timed)"
+        said.append(f"{count_noun(score.needless, 'training')} not needed{spent}")
+    return said
+
+
+def advice_screen(table: AdviceTable, width: int = 80, plain: bool = False) -> Text:
+    """Return the table of advisers; no line is wider than `width`."""
+    lines = [
+        *(Text(line, "bold") for line in wrapped(escape_line(headline(table), plain), width)),
+        *(Text(line, "dim") for line in wrapped(escape_line(scope_line(table), plain), width)),
+        Text(),
+        *_rows(table, width, plain),
+        Text(),
+        *_key(table, width, plain),
+    ]
+    return finished(lines, plain)
+
+
+def advice_json(table: AdviceTable) -> dict[str, Any]:
+    """Return the table as JSON-ready data, with its headline."""
+    return {"headline": headline(table), "interval": "two-sided 95 %", **table.plain()}
+
+
+def span_text(interval: Interval | None, scale: float = 1, digits: int = 2) -> str:
+    """Return a mean with its bounds: `0.52 (0.31 to 0.70)`, `52 (31 to 70)`; — without one."""
+    if interval is None:
+        return "—"
+    ends = (interval.mean, interval.low, interval.high)
+    mean, low, high = (_number(scale * value, digits) for value in ends)
+    return f"{mean} ({low} to {high})"
+
+
+def _number(value: float, digits: int) -> str:
+    text = f"{abs(value):.{digits}f}"
+    return f"−{text}" if value < 0 and float(text) else text
+
+
+SIDE = (12, 16, 21, 16)  # columns of right/wrong/open, the share, Brier, points lost
+
+
+def _rows(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
+    heads = ("r / w / o", "% right", "Brier", "points lost")
+    yield Text("  " + cell("adviser", width - 2 - sum(SIDE)) + _cells(heads), "dim")
+    for score in table.advisers:
+        if score.skipped:
+            text = escape_line(f"{score.label}: not asked, {score.skipped}", plain)
+            yield from (Text(line, "dim") for line in wrapped(text, width))
+            continue
+        yield from _one(score, width, plain)
+
+
+def _one(score: AdviserScore, width: int, plain: bool) -> Iterator[Text]:
+    """Yield an adviser's line of numbers, under its label where both have no room side by side."""
+    label, room = escape_line(score.label, plain), width - 2 - sum(SIDE)
+    numbers = _cells([escape_line(text, plain) for text in (
+        f"{score.right} / {score.wrong} / {score.open}",
+        span_text(score.shown_right, 100, 0),
+        span_text(score.brier),
+        span_text(score.lost, 100, 0),
+    )])  # fmt: skip
+    if cell_len(label) <= room:
+        yield Text("  ").append(cell(label, room), "bold").append(numbers)
+    else:
+        yield Text("  ").append(cell(label, width - 2).rstrip(), "bold")
+        yield Text(" " * (width - sum(SIDE)) + numbers)
+    said = "; ".join(notes(score)) + (f"; assumes, {score.assumes}" if score.assumes else "")
+    yield from (Text(line, "dim") for line in wrapped(escape_line(said, plain), width, "    "))
+
+
+def _cells(texts: Sequence[str]) -> str:
+    return "".join(cell(text, size, True) for text, size in zip(texts, SIDE, strict=True))
+
+
+def _key(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
+    uniform = table.uniform_brier
+    even = "" if uniform is None else f" Equal probabilities score {uniform:.2f}."
+    for text in (
+        "r / w / o: right, the named tool's best arm is shown to be within the margin of the best"
+        " arm (the verdict may still name a simpler one); wrong, shown not to be; open, neither."
+        " % right: of the tasks where the named tool was measured. In brackets: 95 % intervals;"
+        " tasks of a group count together.",
+        f"Brier: 0 is best, 2 is worst, on the firm tasks.{even}",
+        "points lost: mean score (of 100) that following the advice costs.",
+    ):
+        yield from (Text(line, "dim") for line in wrapped(escape_line(text, plain), width))

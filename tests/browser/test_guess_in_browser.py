@@ -1,0 +1,142 @@
+"""Guess first and the advisers' table in chromium: from a file, by keys, dark, on a phone."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parent))
+from test_lab_in_browser import CHROMIUM, CONTRAST, FLAGS, NAMES, silent, text
+from tests.advice_kit import prompt_task, task
+
+from tuneworthy.lab import export
+from tuneworthy.lab.export import export_site
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.full,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+TASKS = [task(f"t{i}", size=600) for i in range(3)] + [prompt_task(f"p{i}") for i in range(2)]
+SIZES = {
+    "desktop": {"viewport": {"width": 1280, "height": 900}},
+    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
+    "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
+}
+WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as running:
+        chromium = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory):
+    """Export the lab twice: with made-up measured tasks, and with none."""
+    made = {}
+    for name, tasks in (("made-up", TASKS), ("empty", [])):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(export, "measured_tasks", lambda working, tasks=tasks: tasks)
+            made[name] = export_site(tmp_path_factory.mktemp(name) / "site").parent
+    return made
+
+
+@pytest.fixture
+def visit(browser, sites):
+    contexts = []
+
+    def opened(page, site="made-up", **options):
+        context = browser.new_context(reduced_motion="reduce", **options)
+        contexts.append(context)
+        tab = context.new_page()
+        tab.messages, tab.requests = [], []
+        tab.on("console", lambda message: tab.messages.append(message.text))
+        tab.on("pageerror", lambda error: tab.messages.append(str(error)))
+        tab.on("request", lambda request: tab.requests.append(request.url))
+        name, _, fragment = page.partition("#")
+        tab.goto((sites[site] / name).as_uri() + (f"#{fragment}" if fragment else ""))
+        return tab
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("name", "site"),
+    [("guess.html", "made-up"), ("advice.html", "made-up"), ("guess.html", "empty"),
+     ("advice.html", "empty")],
+)  # fmt: skip
+def test_pages_are_readable_silent_and_not_too_wide(visit, sites, name, site, size):
+    tab = visit(name, site, **SIZES[size])
+    assert tab.evaluate(CONTRAST) == []
+    assert tab.evaluate(NAMES) == []
+    assert tab.evaluate(WIDE) <= 0
+    if name == "guess.html" and site == "made-up":
+        tab.click("[data-tool='tune']")
+        assert tab.evaluate(CONTRAST) == []
+        assert tab.evaluate(WIDE) <= 0
+    silent(tab, sites[site])
+
+
+def test_nothing_is_revealed_before_the_guess_and_bounds_after_it(visit):
+    tab = visit("guess.html")
+    assert text(tab, "#task-title") == "made-up task p0"
+    assert tab.locator("#rows tr").count() == 10
+    assert tab.locator("#reveal").is_hidden()
+    assert tab.locator(".option.right").count() == 0
+    assert "few_shot" not in tab.locator("main").inner_text()
+    tab.click("[data-tool='classifier']")
+    said = text(tab, "#outcome")
+    assert said.startswith("Shown wrong. Measured: prompt (few_shot), firm.")
+    assert ".40 (.30 to .50) less than the best arm" in said
+    assert tab.locator("#measured li").count() == 3
+    assert tab.locator(".option.right").get_attribute("data-tool") == "prompt"
+    assert text(tab, "#score") == "0 right, 1 wrong, 0 open, of 1 guessed and 5 in all."
+    assert tab.locator("#tools button:enabled").count() == 0
+
+
+def test_keys_guess_and_move_and_a_link_shows_the_same(visit):
+    tab = visit("guess.html")
+    tab.keyboard.press("2")
+    assert text(tab, "#outcome").startswith("Shown right")
+    tab.keyboard.press("n")
+    tab.keyboard.press("ArrowRight")
+    assert text(tab, "#task-title") == "made-up task t0"
+    tab.keyboard.press("3")
+    assert text(tab, "#score") == "2 right, 0 wrong, 0 open, of 2 guessed and 5 in all."
+    rows = tab.locator("#against li").all_inner_texts()
+    assert rows[0].split("\n") == ["You", "2 right, 0 wrong of 2"]
+    always = next(row for row in rows if row.startswith("always fine-tune"))
+    assert always.endswith("2 right, 0 wrong of 2")
+    tab.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    tab.click("#lines")
+    lines = [json.loads(line) for line in tab.evaluate("window.copied").splitlines()]
+    assert lines[1] == {"adviser": "me", "task": "t0", "probabilities": {"tune": 1}}
+    fragment = tab.url.partition("#")[2]
+    again = visit(f"guess.html#{fragment}")
+    assert text(again, "#score") == text(tab, "#score")
+    assert text(again, "#task-title") == "made-up task t0"
+
+
+@pytest.mark.parametrize(
+    "fragment", ["v=other&g=0b1c", "g=99z0z&at=9999", "at=-1&g=<script>", "%%%", "v=&at=1e9"]
+)
+def test_a_foreign_or_broken_link_starts_anew(visit, sites, fragment):
+    tab = visit(f"guess.html#{fragment}")
+    assert text(tab, "#score") == "No guess yet."
+    silent(tab, sites["made-up"])
+
+
+def test_an_empty_page_says_how_to_get_tasks(visit):
+    tab = visit("guess.html", "empty")
+    assert "No task is measured here yet" in tab.locator("main").inner_text()
+    assert "tuneworthy advice --tasks FILE.jsonl" in tab.locator("main").inner_text()

@@ -1,0 +1,138 @@
+"""`advice`: the table, its JSON, nothing to judge, asking a scripted model, refusals."""
+
+import json
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from tests import advice_kit as kit
+from tests.studies import write
+
+from tuneworthy import advising
+from tuneworthy.advice.features import row_features
+from tuneworthy.cli._frame import run
+
+
+@pytest.fixture
+def measured(tmp_path, monkeypatch):
+    """Write made-up measured tasks; work in their folder."""
+    tasks = [kit.task(f"t{i}", size=600) for i in range(5)]
+    tasks += [kit.prompt_task(f"p{i}") for i in range(3)]
+    text = "".join(each.model_dump_json() + "\n" for each in tasks)
+    (tmp_path / "measured.jsonl").write_text(text, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUNEWORTHY_SOUP", "/nowhere/soup")
+    return tasks
+
+
+ADVICE = ["advice", "--tasks", "measured.jsonl"]
+
+
+def test_the_table_counts_by_hand(measured, capsys):
+    assert run(ADVICE) == 0
+    screen = capsys.readouterr().out
+    assert max(map(len, screen.splitlines())) <= 80
+    assert "The checklist predicts the measured winner in 8 of 8 (63 to 100 %)." in screen
+    said = " ".join(screen.split())
+    assert "8 measured tasks in 8 groups (types of task, or sets of rows), 8 of them firm" in said
+    assert "always fine-tune 8 / 0 / 0 100 (63 to 100)" in said
+    assert "never fine-tune (prompt) 3 / 5 / 0 38 (9 to 76)" in said
+    assert "assumes, not measured: the list price of gpt-4o-mini" in said
+    assert "names the verdict's own tool 5 times; 3 trainings not needed (3 min, $7.50)" in said
+    assert "soup-cli is not installed" in said
+    assert not Path(".tuneworthy").exists()
+
+
+def test_json_holds_the_same_counts(measured, capsys):
+    assert run([*ADVICE, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    by_name = {each["name"]: each for each in told["advisers"]}
+    assert (told["tasks"], told["firm"]) == (8, 8)
+    assert by_name["five_hundred"]["right"] == 8
+    assert by_name["never_tune"]["lost"]["mean"] == pytest.approx((5 * 0.2 + 3 * 0.02) / 8)
+    assert by_name["always_tune"]["usd"] == 7.5
+    assert told["headline"].startswith("The checklist predicts")
+
+
+def test_without_a_measured_task_it_says_so_and_how_to_get_some(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(advising, "ATLAS", "tuneworthy.no_such_room")
+    assert run(["advice"]) == 4
+    told = capsys.readouterr().out
+    assert "no measured task" in told
+    assert "--tasks FILE.jsonl" in told
+    assert run(["advice", "--json"]) == 4
+    assert "no measured task" in json.loads(capsys.readouterr().out)["headline"]
+
+
+def test_the_atlas_is_read_without_an_option(measured, monkeypatch, capsys):
+    room, module = ModuleType("made_up"), ModuleType("made_up.atlas_data")
+    entries = {task.key: SimpleNamespace(head=SimpleNamespace(card=task)) for task in measured}
+    module.read_atlas = lambda working: SimpleNamespace(entries=entries)
+    room.__spec__ = ModuleSpec("made_up", None)
+    monkeypatch.setitem(sys.modules, "made_up", room)
+    monkeypatch.setitem(sys.modules, "made_up.atlas_data", module)
+    monkeypatch.setattr(advising, "ATLAS", "made_up")
+    assert run(["advice"]) == 0
+    assert "8 measured tasks" in capsys.readouterr().out
+
+
+def test_a_scripted_model_is_asked_once_and_scored(measured, capsys):
+    reply = json.dumps({"because": "rows", "tune": 0.8, "prompt": 0.2})
+    Path("replies.jsonl").write_text(json.dumps({"when": "Instruction", "say": reply}), "utf-8")
+    asking = [*ADVICE, "--ask", "scripted:replies.jsonl"]
+    assert run(asking) == 0
+    both = capsys.readouterr()
+    assert "8 asked now" in both.err
+    assert "scripted:replies.jsonl" in both.out
+    assert run(asking) == 0
+    assert "0 asked now" in capsys.readouterr().err
+    assert run([*ADVICE, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["advisers"][-1]
+    assert (told["name"], told["right"]) == ("scripted:replies.jsonl", 8)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ([*ADVICE, "--with-skill"], 2, "belongs to --ask"),
+        ([*ADVICE, "--ask", "magic"], 2, "no model has this name"),
+        ([*ADVICE, "--ask", "openai:gpt-4o-mini"], 2, "no cap"),
+        (["advice", "--tasks", "none.jsonl"], 5, "can't be read"),
+        (["advice", "--tasks", "bad.jsonl"], 5, "no measured task"),
+        (["advice", "--tasks", "twice.jsonl"], 5, "one key"),
+        ([*ADVICE, "--answers", "bad.jsonl"], 5, "no recorded advice"),
+    ],
+)
+def test_refusals(measured, capsys, words, code, message):
+    Path("bad.jsonl").write_text('{"key": "x"}\n', "utf-8")
+    Path("twice.jsonl").write_text(Path("measured.jsonl").read_text("utf-8") * 2, "utf-8")
+    assert run(words) == code
+    assert message in capsys.readouterr().err
+    assert not Path("advice.jsonl").exists()
+
+
+def test_check_prints_a_prior_only_where_tasks_are_measured(tmp_path, monkeypatch, capsys):
+    path = write(tmp_path / "study", 60)
+    monkeypatch.setattr(advising, "ATLAS", "tuneworthy.no_such_room")
+    assert run(["check", str(path)]) == 0
+    plain = capsys.readouterr().out
+    assert "rior" not in plain
+    tasks = []
+    for at in range(72):  # made up: few rows, a prompt; many rows, fine-tuning
+        facts = row_features(["a", "b"], 50 if at % 2 else 5000, "label")
+        use = "prompt" if at % 2 else "tune"
+        tasks.append(kit.task(f"{at}", kind=f"type {at // 3}", features=facts, use=use))
+    monkeypatch.setattr(advising, "measured_tasks", lambda: tasks)
+    assert run(["check", str(path)]) == 0
+    screen = capsys.readouterr().out
+    assert screen.startswith(plain)
+    assert "Prior, not a measurement of your rows: on 72 measured tasks of 24 types" in screen
+    assert "prompt 9" in screen
+    assert run(["check", str(path), "--json"]) == 0
+    assert "rior, not" not in capsys.readouterr().out
+    monkeypatch.setattr(advising, "measured_tasks", lambda: tasks[:12])
+    assert run(["check", str(path)]) == 0
+    assert "Prior: none. On 12 measured tasks of 4 types" in capsys.readouterr().out

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tuneworthy.lab.routes import (
-    atlas_routes,
     advice_routes,
+    atlas_routes,
     blind_routes,
     case_routes,
     check_routes,

@@ -45,6 +45,7 @@ from tuneworthy.ledger.elsewhere import Looks, next_look, record_look
 from tuneworthy.ledger.mirror import reply_seconds
 from tuneworthy.ledger.purse import SpendingCap, unknown_costs
 from tuneworthy.ledger.store import Ledger, open_ledger
+from tuneworthy.look_count import look_ahead
 from tuneworthy.measure import planning, timing
 from tuneworthy.measure.request_costs import remote_models
 from tuneworthy.measure.units import Runner
@@ -237,7 +238,7 @@ class Session:
             study=self.study,
             split=self.split,
             sealed=self.sealed,
-            learn={case.id: case for case in self._learning_cases()},
+            learn={c.id: c for c in (*self.loaded.cases, *(self.loaded.dev or ()))},
             models=self.models,
             ledger=self.ledger,
             metric=self.metric,
@@ -256,9 +257,6 @@ class Session:
         """Return the inputs without answers that arms may learn from; none if no arm does."""
         reads = any(reads_unlabelled(spec.arm) for spec in specs(self.task))
         return learnable_inputs(self.loaded, lambda t: self.tell("say", t)) if reads else []
-
-    def _learning_cases(self) -> list[Case]:
-        return [*self.loaded.cases, *(self.loaded.dev or ())]
 
     @cached_property
     def _logged(self) -> dict[str, Aligned]:
@@ -283,7 +281,7 @@ class Session:
             study=self.study,
             split=self.split,
             groups=self.split.groups,
-            looks=self.looks.look,
+            looks=look_ahead(self.ledger, self.study, *self.opened()),
             grades=grades,
             blocks=(*blocks(self.task, self.audit, scored, self.metric), *refused),
             pool=len(self.loaded.unlabelled),

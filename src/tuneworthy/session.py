@@ -191,11 +191,10 @@ class Session:
         """Return the plan frozen in the ledger, else a new one, which `keep` freezes."""
         stored = self.ledger.frozen(self.study, "plan")
         if stored is None:
-            new_plan = self.planned(self.plan_inputs())
-            if not keep:
-                return new_plan
-            stored = self.ledger.freeze(self.study, "plan", new_plan.plain())
-        return Plan.model_validate(stored)
+            stored = self.planned(self.plan_inputs()).plain()
+            if keep:
+                stored = self.ledger.freeze(self.study, "plan", stored)
+        return Plan.model_validate(stored).with_caps(self.task.budget)
 
     def plan_inputs(self) -> planning.PlanInputs:
         """Return what a plan is made from; a local base model is timed for it."""

@@ -20,12 +20,20 @@ from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Data, Match, Recorded, Success, Task
 from tuneworthy.data.answer_columns import AnswerTable, ColumnNames, read_answer_table
-from tuneworthy.data.answers import NONE, NULL, Aligned
+from tuneworthy.data.answers import NONE, NULL, Aligned, align
+from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.infer import output_type, with_inferred
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.open_answers import propose_metric
-from tuneworthy.data.recorded import answer_observations, recorded_answers
+from tuneworthy.data.own_columns import (
+    OwnColumns,
+    Records,
+    RenamedFiles,
+    gold_cases,
+    renamed_files,
+)
+from tuneworthy.data.recorded import answer_observations, recorded_answers, refuse_gold
 from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
 
 A, B = "A", "B"
@@ -43,24 +51,36 @@ class Options:
     max_bad: float = 0.01
 
 
-def compare_files(first: Path, second: Path, gold: Path, options: Options = Options()) -> Compared:
+def compare_files(
+    first: Path,
+    second: Path,
+    gold: Path,
+    options: Options = Options(),
+    own: OwnColumns = OwnColumns(),
+) -> Compared:
     """Return the comparison of two files of recorded answers on the rows of a third.
 
-    Rows that one of the files does not answer are left out and counted; a null answer is a failed
-    one and scores 0. Raises DataError for rows that can't be used, files that can't be matched or
-    no common row, TaskError for a metric that is not there.
+    `own` are columns that people named; without the usual names they are guessed, and the notes
+    say how. Rows that one of the files does not answer are left out and counted; a null answer is
+    a failed one and scores 0. Raises DataError for rows that can't be used, files that can't be
+    matched or no common row, TaskError for a metric or a column that is not there.
     """
     wanted = {A: Recorded(file=str(first), match=options.match),
               B: Recorded(file=str(second), match=options.match)}  # fmt: skip
     task = Task(data=Data(file=str(gold)), success=Success(metric=options.metric)).at(Path())
-    policy = "draft" if options.bad_rows == "stop" else options.bad_rows
-    loaded = load(task, policy, options.max_bad)
+    renamed = renamed_files(gold, (first, second), own)
+    if renamed is None:
+        policy = "draft" if options.bad_rows == "stop" else options.bad_rows
+        loaded = load(task, policy, options.max_bad)
+    else:
+        loaded = _loaded(task, renamed.gold, options)
     loaded = replace(loaded, task=loaded.task.model_copy(update={"answers": wanted}).at(Path()))
     try:
-        found = recorded_answers(loaded, loaded.cases)
+        found = _found(loaded, renamed, (first, second), options)
     except DataError as error:
         raise _as_options(error, {A: str(first), B: str(second)}) from None
-    notes = [
+    notes = list(renamed.notes if renamed else ())
+    notes += [
         (f"{o.text}: {o.fix}" if o.fix else o.text).replace("match: order", "--match order")
         for o in answer_observations(loaded, found)
         if o.kind in TOLD
@@ -75,6 +95,30 @@ def compare_files(first: Path, second: Path, gold: Path, options: Options = Opti
     both = _both(loaded.cases, found, named)
     cases, one, two = (tuple(part) for part in zip(*both, strict=True))
     return _compared(loaded, (named[A], named[B]), (cases, one, two), options, (left_out, notes))
+
+
+def _loaded(task: Task, records: Records, options: Options) -> Loaded:
+    """Return the cases of renamed gold records, with what a task infers from them."""
+    bad = BadRows(Path(), listed=False)
+    cases = tuple(gold_cases(records, bad))
+    bad.judge(len(records), options.bad_rows, options.max_bad)
+    outputs = [case.output for case in cases]
+    task = with_inferred(task, output_type(task, outputs), outputs)
+    return Loaded(task=task, cases=cases, rows=len(records), excluded=dict(bad.reasons))
+
+
+def _found(
+    loaded: Loaded, renamed: RenamedFiles | None, files: tuple[Path, Path], options: Options
+) -> dict[str, Aligned]:
+    """Return the answers of both files, aligned to the cases."""
+    if renamed is None:
+        return recorded_answers(loaded, loaded.cases)
+    names = dict(zip((A, B), map(str, files), strict=True))
+    refuse_gold(loaded.task, names)
+    return {
+        name: align(file, loaded.cases, (), options.match, f"answers.{name}", records)
+        for name, file, records in zip((A, B), files, renamed.logs, strict=True)
+    }
 
 
 def _as_options(error: DataError, files: dict[str, str]) -> DataError:

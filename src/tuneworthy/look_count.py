@@ -13,7 +13,7 @@ from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.locked import locked_observation
 from tuneworthy.data.looks import another_look, input_digests, look_observation
-from tuneworthy.ledger.elsewhere import next_look, release_look
+from tuneworthy.ledger.elsewhere import next_look, record_look, release_look
 from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
 
 
@@ -39,9 +39,21 @@ def _looks(ledger: Ledger | None, loaded: Loaded, cases: Sequence[Case]) -> Iter
         yield Observation(kind="looks_unknown", level="note", text=scored.trouble, count=0)
 
 
+def is_spent(ledger: Ledger, study: str) -> bool:
+    """Return whether a study has counted its look at the scored rows."""
+    return any(row.study == study for row in ledger.journal.rows("look"))
+
+
+def look_ahead(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> int:
+    """Return the ordinal of a study's look, which counts only once an arm is scored."""
+    if is_spent(ledger, study):
+        return record_look(ledger, study, rows, marks).look
+    return next_look(ledger, study, rows, marks).look
+
+
 def look_warning(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> str:
     """Return what another look at these rows costs; "" for a first one, or one spent already."""
-    if any(row.study == study for row in ledger.journal.rows("look")):
+    if is_spent(ledger, study):
         return ""
     return another_look(next_look(ledger, study, rows, marks).look)
 
@@ -51,6 +63,8 @@ def release_unless_compared(ledger: Ledger, study: str, rows: str, runs: Sequenc
 
     The look stays spent where an arm may still be measured: one without room or without its model.
     """
+    if not is_spent(ledger, study):  # nothing was scored at all
+        return
     waiting = any(r.because == NO_ROOM or r.because.startswith(MODEL_UNAVAILABLE) for r in runs)
     if not waiting and len({run.spec.name for run in runs if run.state == "measured"}) < 2:
         release_look(ledger, study, rows)

@@ -45,6 +45,7 @@ from tuneworthy.ledger.elsewhere import Looks, next_look, record_look
 from tuneworthy.ledger.mirror import reply_seconds
 from tuneworthy.ledger.purse import SpendingCap, unknown_costs
 from tuneworthy.ledger.store import Ledger, open_ledger
+from tuneworthy.look_count import look_ahead
 from tuneworthy.measure import planning, timing
 from tuneworthy.measure.request_costs import remote_models
 from tuneworthy.measure.units import Runner
@@ -190,11 +191,10 @@ class Session:
         """Return the plan frozen in the ledger, else a new one, which `keep` freezes."""
         stored = self.ledger.frozen(self.study, "plan")
         if stored is None:
-            new_plan = self.planned(self.plan_inputs())
-            if not keep:
-                return new_plan
-            stored = self.ledger.freeze(self.study, "plan", new_plan.plain())
-        return Plan.model_validate(stored)
+            stored = self.planned(self.plan_inputs()).plain()
+            if keep:
+                stored = self.ledger.freeze(self.study, "plan", stored)
+        return Plan.model_validate(stored).with_caps(self.task.budget)
 
     def plan_inputs(self) -> planning.PlanInputs:
         """Return what a plan is made from; a local base model is timed for it."""
@@ -237,7 +237,7 @@ class Session:
             study=self.study,
             split=self.split,
             sealed=self.sealed,
-            learn={case.id: case for case in self._learning_cases()},
+            learn={c.id: c for c in (*self.loaded.cases, *(self.loaded.dev or ()))},
             models=self.models,
             ledger=self.ledger,
             metric=self.metric,
@@ -256,9 +256,6 @@ class Session:
         """Return the inputs without answers that arms may learn from; none if no arm does."""
         reads = any(reads_unlabelled(spec.arm) for spec in specs(self.task))
         return learnable_inputs(self.loaded, lambda t: self.tell("say", t)) if reads else []
-
-    def _learning_cases(self) -> list[Case]:
-        return [*self.loaded.cases, *(self.loaded.dev or ())]
 
     @cached_property
     def _logged(self) -> dict[str, Aligned]:
@@ -283,7 +280,7 @@ class Session:
             study=self.study,
             split=self.split,
             groups=self.split.groups,
-            looks=self.looks.look,
+            looks=look_ahead(self.ledger, self.study, *self.opened()),
             grades=grades,
             blocks=(*blocks(self.task, self.audit, scored, self.metric), *refused),
             pool=len(self.loaded.unlabelled),

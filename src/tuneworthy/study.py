@@ -37,12 +37,18 @@ from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
 from tuneworthy.identity import add_minutes
 from tuneworthy.judge.grading import blocks_ahead
 from tuneworthy.ledger.study_events import StudyEvents
-from tuneworthy.look_count import look_warning, looks_so_far, release_unless_compared
+from tuneworthy.look_count import (
+    is_spent,
+    look_warning,
+    looks_so_far,
+    release_unless_compared,
+)
 from tuneworthy.measure.block_race import RaceState, measure_raced
 from tuneworthy.measure.placebos import probes
 from tuneworthy.measure.stage_runner import StageRunner, fit_extras
 from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.measure.units import Runner
+from tuneworthy.missing_keys import key_notice, key_observations, refuse_without_key
 from tuneworthy.models import is_paid
 from tuneworthy.models.local.serving import serve_command
 from tuneworthy.questions import ask_all
@@ -104,7 +110,7 @@ def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = 
     specs(loaded.task)
     cases = scored_cases(loaded, parts)
     odd = answer_observations(loaded, recorded_answers(loaded, cases), parts.early)
-    observations = [*odd, *looks_so_far(loaded, cases)]
+    observations = [*odd, *looks_so_far(loaded, cases), *key_observations(loaded.task)]
     audited = with_observations(audit(loaded, parts), observations)
     known_texts = {observation.text for observation in audited.observations}
     reasons = [why for why in blocks_ahead(loaded.task, audited, cases) if why not in known_texts]
@@ -117,7 +123,10 @@ def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = 
 
 def plan(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Plan:
     """Return the plan that `run` would follow: the frozen one if the study has begun."""
-    with open_session(path, options, watch or (lambda event, data: None)) as session:
+    tell = watch or (lambda event, data: None)
+    with open_session(path, options, tell) as session:
+        if notice := key_notice(session.task, session.available):
+            tell("say", notice)
         return session.plan(keep=False)
 
 
@@ -177,6 +186,8 @@ def _run(session: Session, watch: Watch | None) -> Study:
         tell("done", stored)
         return Study(stored, session.write(stored))
     session.refuse_unpaid()
+    if not is_spent(session.ledger, session.study):
+        refuse_without_key(session.task, session.available)
     if warned := look_warning(session.ledger, session.study, *session.opened()):
         tell("look", warned)
     folder = folder_of(session.task.name, session.study, UNLOCKED if options.unlock else "")
@@ -194,6 +205,7 @@ def _run(session: Session, watch: Watch | None) -> Study:
     stages = _stage_runner(session, planned, runs, recipes)
     staged = planned.staged
     for _ in stages.run() if staged else _steps(session, planned, runs, recipes, tell):
+        _count_look(session, runs)
         if watch and _any_measured(runs):
             tell("step", _verdict_so_far(session, runs))
     release_unless_compared(session.ledger, session.study, session.opened()[0], runs)
@@ -206,6 +218,12 @@ def _run(session: Session, watch: Watch | None) -> Study:
     results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
     tell("done", results)
     return Study(results, session.write(results))
+
+
+def _count_look(session: Session, runs: Sequence[Run]) -> None:
+    """Count the study's look once a first arm is scored, not before."""
+    if any(run.state == "measured" for run in runs) and session.looks.look != session.shape.looks:
+        del session.shape  # another study looked meanwhile: the comparison pays for its own look
 
 
 def _unlock(session: Session) -> None:

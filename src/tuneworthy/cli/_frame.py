@@ -17,9 +17,11 @@ from typing import Any
 from tuneworthy import __version__
 from tuneworthy.cli._examples import with_example
 from tuneworthy.core.errors import KEPT, TaskError, TuneworthyError
+from tuneworthy.core.escape import visible
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.ledger.signals import StopRequested
 
+TASK_FILE = "task.yaml"
 _FAILED = {1, 2, 5, 6, 7, 130, 143}
 ORDER = (
     "demo",
@@ -162,6 +164,10 @@ def _usage(error: Any) -> TaskError:
 
 
 def _failed(error: TuneworthyError, as_json: bool, words: Sequence[str] = ()) -> int:
+    named = next((word for word in words if word.endswith((".yaml", ".yml"))), "")
+    if named and Path(named).name != TASK_FILE:  # the file that was given, not the usual one
+        error.where = error.where.replace(TASK_FILE, visible(named))
+        error.fix = error.fix.replace(TASK_FILE, visible(named))
     if as_json:
         with contextlib.suppress(OSError):
             print(json.dumps(error.plain()))

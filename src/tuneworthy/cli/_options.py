@@ -113,6 +113,12 @@ def progress_view(quiet: bool) -> Iterator[Any]:
         yield Watcher(view)
 
 
+def _expected_requests(arm: Any) -> int:
+    """Return the requests that the plan expects of an arm, as its screen shows them."""
+    expected: int = arm.requests if arm.sent is None else arm.sent.requests
+    return expected
+
+
 class Watcher:
     """Translates a study's events into lines of the live view."""
 
@@ -122,7 +128,7 @@ class Watcher:
     def __call__(self, event: str, data: Any) -> None:
         """Show one event."""
         if event == "arm":
-            self._arm, self._total, self._done = data.spec.name, data.requests, 0
+            self._arm, self._total, self._done = data.spec.name, _expected_requests(data), 0
             if data.because:
                 self._arm = ""
                 if not data.because.startswith("needs "):  # the plan's line counts those

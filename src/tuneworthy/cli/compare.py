@@ -6,7 +6,7 @@ Exit code 2 for a wrong command line or two metrics, 5 where rows or answers can
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -15,6 +15,7 @@ from tuneworthy.cli._options import BadRows, Json, MaxBad, print_stderr, share, 
 if TYPE_CHECKING:
     from tuneworthy.compare.two_logs import Compared
     from tuneworthy.comparing import Options
+    from tuneworthy.data.own_columns import OwnColumns
 
 EPILOG = (
     "Exit codes: 0 a comparison was printed, whatever it shows; 2 the command line is wrong, no"
@@ -35,10 +36,17 @@ def command(
     a: Annotated[str | None, typer.Option("--a", help="In one CSV: the column of A.")] = None,
     b: Annotated[str | None, typer.Option("--b", help="In one CSV: the column of B.")] = None,
     gold_column: Annotated[
-        str | None, typer.Option("--gold-column", help="In one CSV: the right answers.")
+        str | None, typer.Option("--gold-column", help="The column of the right answers.")
     ] = None,
     input_column: Annotated[
-        str | None, typer.Option("--input-column", help="In one CSV: the input (else guessed).")
+        str | None, typer.Option("--input-column", help="The column of the input (else guessed).")
+    ] = None,
+    answer_column: Annotated[
+        str | None,
+        typer.Option("--answer-column", help="In both logs: the answers (else guessed)."),
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id-column", help="In all files: what matches their rows.")
     ] = None,
     metric: Annotated[
         str | None, typer.Option("--metric", help="How an answer is scored (else guessed).")
@@ -58,14 +66,17 @@ def command(
     """
     from tuneworthy.comparing import Options
     from tuneworthy.core.errors import TuneworthyError
+    from tuneworthy.data.own_columns import OwnColumns
 
     options = Options(metric, match, bad_rows, share(max_bad))
     columns = [a, b, gold_column]
+    own = OwnColumns(id_column, input_column, gold_column, answer_column)
     if gold is None and not any(columns):
         return _studies(first, _named(first, second), json)
     try:
         if gold is not None:
-            compared = _files(first, second, gold, options, columns)
+            _refuse_columns(gold, {"--a": a, "--b": b})
+            compared = _files(first, second, gold, options, own)
         else:
             compared = _columns(first, second, columns, input_column, options)
     except TuneworthyError as error:
@@ -107,18 +118,27 @@ def _named(first: Path, second: Path | None) -> Path:
 
 
 def _files(
-    first: Path, second: Path | None, gold: Path, options: Options, columns: list[str | None]
+    first: Path, second: Path | None, gold: Path, options: Options, own: OwnColumns
 ) -> Compared:
     from tuneworthy.comparing import compare_files
+
+    if second is None:
+        _not_two_files(gold, f"one file, {first}")
+    return compare_files(first, second, gold, options, own)
+
+
+def _refuse_columns(gold: Path, given: dict[str, str | None]) -> None:
+    if named := [option for option, column in given.items() if column is not None]:
+        _not_two_files(gold, f"{' and '.join(named)}, columns of one file, beside it")
+
+
+def _not_two_files(gold: Path, got: str) -> NoReturn:
     from tuneworthy.core.errors import TaskError
 
-    if second is None or any(columns):
-        raise TaskError(
-            "--gold goes with two files of answers", where="command line",
-            got="columns of one file beside it" if any(columns) else f"one file, {first}",
-            fix=f"tuneworthy compare A.jsonl B.jsonl --gold {gold}; or {COLUMNS}",
-        )  # fmt: skip
-    return compare_files(first, second, gold, options)
+    raise TaskError(
+        "--gold goes with two files of answers", where="command line", got=got,
+        fix=f"tuneworthy compare A.jsonl B.jsonl --gold {gold}; or {COLUMNS}",
+    )  # fmt: skip
 
 
 def _columns(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneworthy.compare.arm_slices import named_parts, slice_parts
+from tuneworthy.compare.interval_width import WIDER
 from tuneworthy.compare.two_studies import LEVEL
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
@@ -20,6 +21,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.slices import SMALL_SLICE
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import cluster_numbers, effective_groups
 from tuneworthy.stats.sizing import Assurance, SampleSize
 
 FEW_VALUES = 12  # a field of `meta` with more distinct values makes no slices
@@ -50,12 +52,26 @@ class SliceDifference:
 
 
 @dataclass(frozen=True)
+class Grouped:
+    """Why an interval is wider than that of independent rows: its rows come in groups.
+
+    `groups` of rows are worth `worth` independent rows; those would leave `low` to `high`.
+    """
+
+    groups: int
+    worth: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class TwoLogs:
     """Two systems by their answers: scores, the paired difference second - first, slices, rows.
 
     `scores` are two-sided 95 % intervals. `more` is the number of rows that show which is better
     with a chance of .8; None if the difference is shown already or no such number is likely to.
     `looked_at` counts all slices, `slices` are those of 20 rows or more, widest difference first.
+    `grouped` is None where groups of rows hardly widen the interval.
     """
 
     names: tuple[str, str]
@@ -65,6 +81,7 @@ class TwoLogs:
     slices: tuple[SliceDifference, ...]
     looked_at: int
     cases: tuple[AnsweredCase, ...]
+    grouped: Grouped | None = None
 
     @property
     def shown(self) -> bool:
@@ -127,6 +144,7 @@ def compare_answers(
         slices=tuple(sorted(slices, key=_rank)),
         looked_at=len(slices),
         cases=both,
+        grouped=_grouped(table[:, 1] - table[:, 0], of, pair),
     )
 
 
@@ -159,6 +177,16 @@ def _pair(names: tuple[str, str], diffs: np.ndarray, groups: np.ndarray) -> Pair
         losses=bound.losses,
         differ=bound.differ,
     )
+
+
+def _grouped(diffs: np.ndarray, groups: np.ndarray, pair: Pair) -> Grouped | None:
+    """Return what groups of rows do to the interval, if they widen it much."""
+    alone = bounds.paired(diffs, LEVEL / 2)
+    if pair.high - pair.low <= WIDER * (alone.high - alone.low):
+        return None
+    numbers = cluster_numbers(groups, diffs.size)
+    worth = effective_groups(numbers)
+    return Grouped(int(numbers.max()) + 1, worth, float(alone.low), float(alone.high))
 
 
 def _slices(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-PRICE_KEYS = ("in", "out", "cached_in", "cache_write", "prompt_tokens")
+PRICE_KEYS = ("in", "out", "cached_in", "cache_write", "prompt_tokens", "train")
 PRICE_EXAMPLE = "{in: 0.4, out: 1.6}"
 MAX_PRICE = 1e6  # USD per million tokens; the most expensive model known costs a few hundred
 # Request fields that tuneworthy sets itself: they decide what is measured, or what it can cost.

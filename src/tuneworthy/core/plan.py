@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from tuneworthy.core.audit_report import DetectableDifference
@@ -9,9 +10,11 @@ from tuneworthy.core.extra import OptionalMeasurement
 from tuneworthy.core.look_text import Scope
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import Spec
+from tuneworthy.core.task import Budget
 
 NO_ROOM = "the minutes have no room for it (budget.minutes)"
 NOT_READ = "what was wrong is not read across"  # the printed line of a plan without diagnosis
+WHAT_WAS_WRONG = "what was wrong"  # the diagnosis, as the end of a run that a cap stops
 LEAST_READ = 20  # failed, and as many passed, cases of the smallest diagnosis
 
 
@@ -78,7 +81,8 @@ class Plan(Record):
     every case (role candidate). Each is costed as if it had to run: an upper bound, half of which
     counts towards the budget, and not in `minutes`. They run on at most `read` failed and `read`
     passed cases (None: every failed and 60 passed ones). `others` is the endpoint load apart from
-    the arms (a judge, changed facts); `assumed` names the assumptions behind minutes of requests.
+    the arms (a judge, changed facts); `assumed` names the assumptions behind minutes of requests,
+    `prices` are sentences on them; `cap_usd` and `cap_tokens` are the task's caps when it is shown.
     `beside` are the optional measurements after the arms (harm, knowledge probe, learning curves,
     temperatures): they are cut first if the minutes run out. `whole` are the minutes that would
     avoid all `cuts` (None: there are none). `staged`: the stage rule decides which follow-up arms
@@ -97,6 +101,9 @@ class Plan(Record):
     read: int | None = None
     others: tuple[EndpointLoad, ...] = ()
     assumed: str = ""
+    prices: tuple[str, ...] = ()
+    cap_usd: float | None = None
+    cap_tokens: int | None = None
     beside: tuple[OptionalMeasurement, ...] = ()
     cuts: tuple[str, ...] = ()
     minutes: float = 0.0
@@ -114,6 +121,37 @@ class Plan(Record):
             return self
         cuts = tuple(line for line in self.cuts if line != NOT_READ)
         return self.model_copy(update={"read": LEAST_READ, "cuts": cuts})
+
+    def with_caps(self, budget: Budget) -> Plan:
+        """Return the plan with the caps of a task, which may change after it was frozen."""
+        return self.model_copy(update={"cap_usd": budget.usd, "cap_tokens": budget.tokens})
+
+    @property
+    def stops_at(self) -> str:
+        """Return in which arm (or `WHAT_WAS_WRONG`) a cap is expected to end the run, else ""."""
+        spent_usd = spent_tokens = 0.0
+        for what, load, share in self._in_order():
+            spent_usd += share * (load.usd or 0.0)
+            spent_tokens += share * load.tokens
+            over = self.cap_tokens is not None and spent_tokens > self.cap_tokens
+            if over or (self.cap_usd is not None and spent_usd > self.cap_usd):
+                return what
+        return ""
+
+    def _in_order(self) -> Iterator[tuple[str, EndpointLoad, float]]:
+        """Yield what is sent in the order of the run, with the share of it that is expected."""
+        kept = [arm for arm in self.arms if arm.sent and not arm.because]
+        for arm in kept:
+            if arm.sent and not arm.follow_up:
+                yield arm.spec.name, arm.sent, 1.0
+        for arm in self.across:
+            if arm.sent:
+                yield WHAT_WAS_WRONG, arm.sent, 0.5
+        for arm in kept:
+            if arm.sent and arm.follow_up:
+                yield arm.spec.name, arm.sent, 0.5
+        for load in self.others:
+            yield load.what, load, 1.0
 
     @property
     def possible(self) -> int:

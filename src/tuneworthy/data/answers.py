@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,15 +57,17 @@ def align(
     others: Sequence[Case | Query] = (),
     match: Match | None = None,
     key: str = "answers.NAME",
+    records: Iterable[RawRow | RowFault] | None = None,
 ) -> Aligned:
     """Return the recorded answers aligned to `cases`; answers to `others` are not strangers.
 
     Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?}, or have
-    an `input` instead of the id; `key` is the task-file key that names them. Raises DataError for a
-    bad row, an impossible number (see MOST), answers that can't be matched (see data/matching.py)
-    or a file that matches no case.
+    an `input` instead of the id; `key` is the task-file key that names them. `records` are the
+    file's records where they were read and renamed already. Raises DataError for a bad row, an
+    impossible number (see MAX_VALUES), answers that can't be matched (see data/matching.py) or a
+    file that matches no case.
     """
-    rows = _rows(path)
+    rows = _rows(path, read_records(path, path.name) if records is None else records)
     matches = match_answers(AnswerLog(path, rows, match, key), cases, others)
     if rows and not matches.rows:
         raise DataError(
@@ -96,10 +98,9 @@ def _strangers(
     return tuple(r.where for r in rows if normalised_text(row_text(r, "input") or "") not in texts)
 
 
-def _rows(path: Path) -> list[RawRow]:
-    shown = path.name
+def _rows(path: Path, records: Iterable[RawRow | RowFault]) -> list[RawRow]:
     rows: list[RawRow] = []
-    for row in read_records(path, shown):
+    for row in records:
         if isinstance(row, RowFault):
             raise DataError(row.why, where=row.place(), got=row.got, fix=row.fix)
         if not {"answer", "output"} & set(row.fields):

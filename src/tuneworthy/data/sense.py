@@ -95,7 +95,10 @@ def _metric(task: Task) -> Iterator[TaskFault]:
         yield TaskFault(("success", "judge"), "nothing asks this judge", str(metric), fix)
     if judge is not None and not _MODEL.fullmatch(judge.model):
         yield TaskFault(
-            ("success", "judge", "model"), "this names no model", judge.model, _MODEL_FIX
+            ("success", "judge", "model"),
+            "this names no model",
+            judge.model,
+            _model_fix(judge.model),
         )
     if task.success.options and task.success.metrics in ((), ("judge",)):
         fix = "name the metric they are for, or remove them"
@@ -195,9 +198,15 @@ def _arms(task: Task) -> Iterator[TaskFault]:
         yield TaskFault(
             ("arms", twice), "an arm stands twice", heads[twice], "remove one of the two"
         )
-    elif len(task.arms) == 1 and task.present is None and not task.answers:
-        fix = "list at least two, or write `arms: auto`"
-        yield TaskFault(("arms",), "one arm alone can't be compared", heads[0], fix)
+    elif len(task.arms) == 1 and task.present is None and not task.answers and _is_reference(heads):
+        fix = "list what is to be measured beside it, or write `arms: auto`"
+        yield TaskFault(("arms",), "a reference alone says nothing of the task", heads[0], fix)
+
+
+def _is_reference(names: Sequence[str]) -> bool:
+    """Return whether the first of these arms only shows what other arms must beat."""
+    known = names[0] in plugins.catalogue("arms")
+    return known and plugins.load("arms", names[0]).ROLE == "reference"
 
 
 def _finalists(task: Task) -> Iterator[TaskFault]:
@@ -230,7 +239,7 @@ def _models(task: Task) -> Iterator[TaskFault]:
     for key in ("model", "tune", "bigger", "teacher"):
         spec = getattr(task, key)
         if spec is not None and not _MODEL.fullmatch(spec):
-            yield TaskFault((key,), "this names no model", spec, _MODEL_FIX)
+            yield TaskFault((key,), "this names no model", spec, _model_fix(spec))
     if (tune := task.tune) and _ASKED.match(tune):
         fix = (
             "write an open model: smollm2-135m or hf:ORG/NAME. A hosted tune is measured by its"
@@ -238,6 +247,18 @@ def _models(task: Task) -> Iterator[TaskFault]:
             " model teaches an open one as `teacher` (distil)"
         )
         yield TaskFault(("tune",), "a remote model can't be trained here", tune, fix)
+
+
+def _model_fix(spec: str) -> str:
+    """Return how to write a model's name, first as it is probably meant."""
+    meant = ""
+    if spec.startswith((".", "/", "~")) or re.fullmatch(r"[\w.-]+/[\w.-]+", spec):
+        meant = f"hf:{spec}"
+    elif difflib.get_close_matches(spec, ["smollm2-135m"], n=1, cutoff=0.7):
+        meant = "smollm2-135m"
+    elif re.fullmatch(r"[A-Za-z][\w.-]*", spec):  # a bare name is that of a hosted model
+        meant = f"openai:{spec}"
+    return f"did you mean `{meant}`? else {_MODEL_FIX}" if meant else _MODEL_FIX
 
 
 def _prices(task: Task) -> Iterator[TaskFault]:

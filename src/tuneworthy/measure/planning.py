@@ -118,6 +118,7 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         across=across,
         others=tuple(_others(facts, arms, planned)),
         assumed=facts.remote.assumed if facts.remote else "",
+        prices=facts.remote.prices if facts.remote else (),
         read=choice.read,
         cuts=lines,
         minutes=round(needed(planned), 2),

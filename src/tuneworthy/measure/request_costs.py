@@ -24,6 +24,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.measure.longer_answers import FIRST
 from tuneworthy.measure.longer_answers import MOST as MORE
+from tuneworthy.measure.price_notes import price_notes
 from tuneworthy.models import is_launched, is_local
 from tuneworthy.models.remote import prices as _prices
 from tuneworthy.models.remote.endpoint import OPENAI
@@ -47,10 +48,14 @@ ROLES = ("bigger", "present")  # needs that replace the base model of an arm
 
 @dataclass(frozen=True)
 class Rate:
-    """A model behind an endpoint: USD per million tokens, in and out; None if unknown."""
+    """A model behind an endpoint: USD per million tokens, in and out; None if unknown.
+
+    `near` is the listed model of a like name, for a model without a price.
+    """
 
     model: str
     usd: Mapping[str, float] | None
+    near: str = ""
 
     def dollars(self, read: float, written: float) -> float | None:
         """Return the price of these tokens; None if the model has no known price."""
@@ -67,6 +72,7 @@ class Remote:
     `few` has the lengths of the longest rows, which a prompt search may draw; `notes` is the size
     in bytes of the longest wording that it may try. `seconds` per request is the median of `timed`
     earlier ones (0: assumed). `thought` is the most thinking tokens before an answer.
+    `prices` are sentences on models without a price and on a hosted tune.
     """
 
     rates: Mapping[str, Rate]
@@ -79,6 +85,7 @@ class Remote:
     at_once: int = 8
     grades: int = 0
     thought: int = 0
+    prices: tuple[str, ...] = ()
 
     @property
     def assumed(self) -> str:
@@ -153,6 +160,12 @@ def remote_models(
         at_once=task.max_connections,
         grades=_grades(task),
         thought=0 if task.thinking == "off" else task.thinking_tokens,
+        prices=price_notes(
+            task,
+            cases,
+            mean.shared,
+            {rate.model: rate.near for rate in rates.values() if rate.usd is None},
+        ),
     )
 
 
@@ -167,10 +180,11 @@ def _rate(task: Task, spec: str) -> Rate:
     if is_launched(spec):
         return Rate(spec.partition(":")[2], dict(_prices.FREE))
     name, _, url = spec.removeprefix("openai:").partition("@")
-    listed = _prices.listed(name, url or os.environ.get("OPENAI_BASE_URL") or OPENAI)
+    address = url or os.environ.get("OPENAI_BASE_URL") or OPENAI
+    listed = _prices.listed(name, address)
     price: Any = task.economics.prices.get(name, listed.rates if listed else None)
     if not isinstance(price, Mapping) or not {"in", "out"} <= set(price):
-        return Rate(name, None)
+        return Rate(name, None, _prices.near(name, address))
     try:
         usd = {key: float(price[key]) for key in ("in", "out", "cache_write") if key in price}
     except (TypeError, ValueError):

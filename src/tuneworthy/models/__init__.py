@@ -18,6 +18,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.cpu_engine import compiled_before, enabled
 from tuneworthy.models.local.device import ANYWHERE, Placement
 from tuneworthy.models.local.weights import sha256
+from tuneworthy.models.remote import endpoint
 from tuneworthy.models.remote.request import RequestOptions
 
 _SPECS = "smollm2-135m, hf:ORG/NAME, hf:./folder, vllm:ORG/NAME, openai:NAME[@URL] or scripted:NAME"
@@ -81,6 +82,11 @@ def is_launched(spec: str) -> bool:
 def is_paid(spec: str) -> bool:
     """Return whether each request to a model may cost money."""
     return spec.startswith("openai:")
+
+
+def lacks_key(spec: str) -> bool:
+    """Return whether a model stands behind an endpoint that needs a key, and none is set."""
+    return not is_local(spec) and endpoint.lacks_key(spec.partition("@")[2])
 
 
 def content_of(spec: str, folder: Path) -> str:

@@ -20,7 +20,8 @@ PHRASES = {
     "latent": "are right in some of several samples",
     "capability": "need a more capable model",
     "learnable": "can be learnt from your examples",
-    "label": "have doubtful right answers",
+    "label": "have a right answer that your other rows contradict (the same or a near input has"
+    " another one)",
     "hard": "are hard for this model: no remedy tried on it is shown to rescue them",
     "chance": "pass with a remedy and with its placebo too: that may be chance",
     "untried": "were not tried far enough to have a cause",
@@ -125,6 +126,8 @@ def wrong_lines(results: Results) -> str:
         told = [few_line(wrong), *(wrong_line(row) for row in rows[:NAMED])]
         return " ".join(part for part in told if part)
     lead = f"{visible(seen.arm)} fails {seen.n_fail:,} of {seen.n_fail + seen.n_pass:,}."
+    if (named := results.verdict.arm) not in (None, seen.arm) and _runs_today(results, seen.arm):
+        lead += f" It runs today, so its failures are read, not those of {visible(str(named))}."
     whole = percents(rows)
     causes = [row for row in rows if row.cause not in NO_CAUSES][:NAMED]
     told = [wrong_line(row, seen, whole[row.cause]) for row in causes]
@@ -138,6 +141,12 @@ def wrong_lines(results: Results) -> str:
         )
         if part
     )  # fmt: skip
+
+
+def _runs_today(results: Results, name: str) -> bool:
+    return any(
+        arm.name == name and (arm.present or arm.tool == "keep") for arm in results.evidence.arms
+    )
 
 
 def few_tried_line(seen: Diagnosis) -> str:

@@ -39,7 +39,7 @@ STEPS = {
 WHOLE = Markup('<span class="whole">{}</span>')
 WORDS = ("amount", "confidence", "counted", "duration", "headline", "left_line", "limit_lines",
          "next_line", "not_certain", "pays_line", "points", "score", "scored_line", "signed",
-         "span", "status_line", "target_line", "use_line", "wide_line")  # fmt: skip
+         "span", "status_line", "target_line", "unrun_line", "use_line", "wide_line")  # fmt: skip
 PIECES: dict[str, Callable[[Results, Cells], Any]] = {
     "lead": lambda results, matrix: recorded.lead(results),
     "priceless": lambda results, matrix: recorded.priceless(results),

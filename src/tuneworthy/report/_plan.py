@@ -38,15 +38,16 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     lines += _follow_up(plan, name, width, plain)
     if plan.across:
         most = _total((a.requests, a.tokens, a.minutes, a.usd, a.usd) for a in plan.across)
+        usual = [a.sent.usd / 2 for a in plan.across if a.sent and a.sent.usd is not None]
+        half = sum(usual) if usual else None  # half of it is expected to run (`Plan.sent`)
         lines.append(
-            Text(_line("to see what was wrong, at most", name, (*most[:3], None, most[4])))
+            Text(_line("to see what was wrong, at most", name, (*most[:3], half, most[4])))
         )
     lines += [Text(_line(one.what, name, _of(one))) for one in plan.others]
     if plan.beside:
         lines += _beside(plan.beside, name, width, plain)
-    lines += (
-        [Text(x) for x in wrapped(escape_line(_money(plan), plain), width)] if plan.sent else []
-    )
+    for text in _endpoint_lines(plan):
+        lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     lines += _cuts(plan, width, plain)
     if plan.looks > 1:
         fresh = equivalent_fresh_rows(plan.scored, plan.looks)
@@ -93,9 +94,44 @@ def money_line(sent: EndpointLoad) -> str:
     return f"about ${words.amount(sent.usd)}, at most ${words.amount(sent.most_usd)}"
 
 
-def _money(plan: Plan) -> str:
-    sent = plan.sent
-    assert sent is not None  # checked by the caller
+def _endpoint_lines(plan: Plan) -> Iterator[str]:
+    """Yield the sentences on what is sent to endpoints: how much, where it ends, at what price."""
+    if (sent := plan.sent) is None:
+        return
+    yield _money(plan, sent)
+    if any(arm.sent and arm.sent.requests > plan.scored for arm in plan.arms):
+        yield (
+            f"Requests beyond the {plan.scored:,} scored rows: rows on which an arm chooses its"
+            " prompt or its examples, once for each that it tries, and second tries of an answer."
+            " Of what shows what was wrong, and of the arms that may follow, half is expected."
+        )
+    yield _caps(plan, sent)
+    yield from (f"{text[:1].upper()}{text[1:]}." for text in plan.prices)
+
+
+def _caps(plan: Plan, sent: EndpointLoad) -> str:
+    """Return where the caps of the task would end the run, or that it has none."""
+    caps = [f"${words.amount(plan.cap_usd)}"] if plan.cap_usd is not None else []
+    caps += [f"{plan.cap_tokens:,} tokens"] if plan.cap_tokens is not None else []
+    if not caps:
+        return "No cap is set: before `run` sends anything it wants budget: {usd: N}, or --pay."
+    cap = " and ".join(caps)
+    if plan.cap_usd is not None and sent.usd is None:
+        return f"Your cap of {cap} can't be kept without a price: `run` asks for one first."
+    if at := plan.stops_at:
+        return (
+            f"Your cap of {cap} ends the run in `{at}`, before a verdict (exit code 6): more is"
+            " expected in all. Raise it, or name fewer `arms`; a run that ended goes on."
+        )
+    if plan.cap_usd is not None and (sent.most_usd is None or sent.most_usd > plan.cap_usd):
+        return (
+            f"Your cap of {cap} covers what is expected and not the most: a run that comes near it"
+            " ends before the request that could pass it, and goes on once it is raised."
+        )
+    return f"Your cap of {cap} is not reached by what is expected."
+
+
+def _money(plan: Plan, sent: EndpointLoad) -> str:
     return (
         f"Endpoints are sent about {sent.requests:,} requests with {sent.tokens:,} tokens, at most"
         f" {sent.most_requests:,} with {sent.most_tokens:,} (a token a byte, every answer at its"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -68,6 +69,18 @@ def more_line(found: TwoLogs) -> str:
     return f"About {rows} would show it (with a chance of {chance_text(found.more.chance)})."
 
 
+def wide_line(found: TwoLogs) -> str:
+    """Return why the interval is wider than so many independent rows would leave it, or ""."""
+    if (why := found.grouped) is None:
+        return ""
+    half = words.points((why.high - why.low) / 2)
+    return (
+        f"It is wide because the {found.pair.n:,} rows come in {why.groups:,} groups (near-copies,"
+        f" or one `group`), worth {why.worth:,.0f} independent rows: {found.pair.n:,} independent"
+        f" ones would leave about ±{half}."
+    )
+
+
 def _about(n: int) -> int:
     """Return a forecast with two digits, which is all that it can promise."""
     return round(n, 2 - len(str(n)))
@@ -80,8 +93,9 @@ def _head(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
     yield Text("  ").append(escape_line(head, plain), "bold").append(count, "dim")
     text = (
         f"The interval is {INTERVAL}, of the paired difference on the rows that both answered."
-        f" {more_line(found)}"
+        f" {wide_line(found)} {more_line(found)}"
     )
+    text = " ".join(text.split())
     yield from (Text(x) for x in wrapped(escape_line(text, plain), width))
 
 
@@ -107,14 +121,16 @@ def _systems(compared: Compared, width: int, plain: bool) -> Iterator[Text]:
 
 
 def _slices(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
+    """Yield the slices with a shown difference; the others are noise, and in the JSON."""
     if not found.slices:
         return
-    text = (
-        f"Where they differ most, B − A ({words.counted(found.looked_at, 'slice')} of 20 rows or"
-        " more; the intervals pay for all of them):"
-    )
+    shown = [part for part in found.slices if part.delta.low > 0 or part.delta.high < 0]
+    looked = f"{words.counted(found.looked_at, 'slice')} of 20 rows or more"
+    text = f"Where they differ, B − A ({looked}; the intervals pay for all of them):"
+    if not shown:
+        text = f"On no slice is a difference shown ({looked} looked at; all of them with --json)."
     yield from (Text(x, "dim") for x in wrapped(escape_line(text, plain), width))
-    for part in found.slices[:SLICES]:
+    for part in shown[:SLICES]:
         label = escape_line(_slice_name(part), plain)
         shift = escape_line(words.span(part.delta), plain)
         rows = words.counted(part.n, "row")
@@ -183,6 +199,7 @@ def two_logs_json(compared: Compared) -> str:
         "low": found.pair.low,
         "high": found.pair.high,
         "shown": found.shown,
+        "grouped": None if found.grouped is None else asdict(found.grouped),
         "won": found.pair.wins,
         "lost": found.pair.losses,
         "equal": found.equal,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tuneworthy.core.answer_files import recorded_files
 from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import ArmResult, Interval, Pair, TruncatedAnswers
 from tuneworthy.core.finding import Finding
@@ -98,9 +99,10 @@ def wide_line(arm: ArmResult) -> str:
 
 def unanswered_line(arm: ArmResult) -> str:
     """Return how many cases have no scored answer of an arm, and the score they may hide."""
-    known = arm.score is not None and arm.score_if_right is not None
-    most = f" ({score(arm.score_if_right or 0.0)} at most if right)" if known else ""
-    return f"{arm.errors:,} of {arm.n:,} unanswered: counted as wrong{most}"
+    most, known = arm.score_if_right, arm.score is not None
+    tells = known and most is not None and score(most) != score(arm.score.mean if arm.score else 0)
+    most_text = f" ({score(most or 0.0)} at most if right)" if tells else ""
+    return f"{arm.errors:,} of {arm.n:,} unanswered: counted as wrong{most_text}"
 
 
 def cut_line(cut: TruncatedAnswers, n: int) -> str:
@@ -243,14 +245,40 @@ def left_line(results: Results) -> str:
         return f"How much may be left on the table is not measured: {why}."
     sure = confidence(left.level)
     if left.points <= 0 or not ahead:
-        return f"Nothing else measured can be better: nothing is left on the table ({sure} sure)."
+        none = "" if unrun_line(results) else ": nothing is left on the table"
+        return f"Nothing else measured can be better{none} ({sure} sure)."
     arm = next(a for a in results.evidence.arms if a.name == ahead[0].arm)
     kind = KINDS.get(arm.tool or "", "Another system")
-    than = "" if verdict.arm else f" than {visible(ahead[0].versus)}"
+    if verdict.arm is None:
+        return (
+            f"{kind} ({visible(arm.name)}) is not shown to be better than"
+            f" {visible(ahead[0].versus)}: by at most {points(left.points)} points, as far as these"
+            f" rows can show ({sure} sure)."
+        )
     return (
         f"{kind} ({visible(arm.name)}) could be at most {points(left.points)} points "
-        f"better{than} ({sure} sure)."
+        f"better ({sure} sure)."
     )
+
+
+def unrun_line(results: Results) -> str:
+    """Return that no prompt and no tuned model was run, and what they could gain at most; or "".
+
+    A recorded system of unknown tool may be either, so nothing is said beside one.
+    """
+    if results.verdict.status == "blocked":
+        return ""
+    logged = recorded_files(results.task)
+    measured = [a for a in results.evidence.arms if a.score and a.role == "candidate"]
+    today = {a.name for a in measured if (a.present or a.tool == "keep") and a.name in logged}
+    if not measured or any(a.tool != "classifier" and a.name not in today for a in measured):
+        return ""
+    arm, could = arm_named(results), ""
+    why = _why_untrained(results, lacking=False)  # what lacks a key or a package is listed below
+    if arm is not None and arm.score is not None:
+        room = points(max(0.0, 1 - arm.score.low))
+        could = f": they could gain at most the {room} points to a perfect score"
+    return f"No prompt and no tuned model was run here{could}{f' ({why})' if why else ''}."
 
 
 def untrained_line(results: Results) -> str:
@@ -258,8 +286,15 @@ def untrained_line(results: Results) -> str:
     trained = [a for a in results.evidence.arms if a.tool in TRAINED and a.role == "candidate"]
     if any(arm.score for arm in trained):
         return ""
-    why = "; ".join(visible(f"{a.name}: {a.because or a.state}") for a in trained)
+    why = _why_untrained(results, lacking=True)
     return f"No tuned model was measured{f' ({why})' if why else ''}."
+
+
+def _why_untrained(results: Results, *, lacking: bool) -> str:
+    """Return why each training arm was not measured, with those that lack something if asked."""
+    trained = [a for a in results.evidence.arms if a.tool in TRAINED and a.role == "candidate"]
+    told = [a for a in trained if lacking or not a.because.startswith("needs ")]
+    return "; ".join(visible(f"{a.name}: {a.because or a.state}") for a in told)
 
 
 def pays_line(results: Results) -> str:
@@ -340,7 +375,8 @@ def next_line(results: Results) -> str:
     size = f", {size_of(step)}" if size_of(step) else ""
     if step.do == "settle":
         return f"To be sure within {points(margin)} points: tuneworthy settle{size}"
-    return f"Next: {visible(step.do)}{size}" + (f": {visible(step.why)}" if step.why else "")
+    why = step.why.replace("(see by_margin)", "(the report shows the verdict at every margin)")
+    return f"Next: {visible(step.do)}{size}" + (f": {visible(why)}" if why else "")
 
 
 def target_line(verdict: Verdict, target: float) -> str:

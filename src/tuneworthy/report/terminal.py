@@ -107,7 +107,7 @@ def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
         words.scored_line(results),
         words.left_line(results),
         time_line(results),
-        "" if recorded.priceless(results) else words.pays_line(results),
+        _unrun_or_pays(results, lead),
     )
     more = " ".join(filter(None, lines)) if verdict.status != "blocked" else verdict.because
     yield from (Text(each) for each in wrapped(escape_line(more, plain), width))
@@ -115,12 +115,20 @@ def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
         yield from (Text(each, "yellow") for each in wrapped(escape_line(caution, plain), width))
 
 
+def _unrun_or_pays(results: Results, lead: str) -> str:
+    """Return that no prompt and no tuned model was run, else from which volume tuning pays."""
+    if unrun := "" if lead else words.unrun_line(results):
+        return unrun
+    return "" if recorded.priceless(results) else words.pays_line(results)
+
+
 def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
     matrix, unit = cells(results), _unit(results)
     length, side = (10, 9) if width < 110 else (16, 9)
     listed = [a for a in words.ladder_order(results.evidence.arms) if words.on_ladder(a)]
     if recorded.without_model(results):  # a reference that does not apply tells nothing here
-        listed = [arm for arm in listed if arm.score or arm.role == "candidate"]
+        named = {str(arm) for arm in results.task.arms if results.task.arms != "auto"}
+        listed = [a for a in listed if a.score or a.role == "candidate" or a.name in named]
     lacking = [arm.because for arm in listed if not arm.score and recorded.lacks(arm.because)]
     shown_arms = [arm for arm in listed if arm.score or not recorded.lacks(arm.because)]
     most = max((cell_len(_title(arm, plain)) for arm in shown_arms), default=0)

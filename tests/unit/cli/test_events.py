@@ -32,9 +32,19 @@ def test_an_arm_that_was_skipped_is_not_called_done():
     view = Some(say=said.append, progress=lambda *row: said.append(row), now=lambda *verdict: None)
     watch = Watcher(view)
     for why in ("", "no schema", "needs bigger"):
-        watch("arm", Some(spec=Some(name=f"arm {why}"), requests=0, because=why))
+        watch("arm", Some(spec=Some(name=f"arm {why}"), requests=0, because=why, sent=None))
         watch("step", told)
     assert said == [("arm ", 0, 0), ("arm ", 1, 0), "arm no schema: skipped, no schema"]
+
+
+def test_the_progress_of_an_endpoint_counts_the_requests_that_the_plan_expects():
+    said = []
+    watch = Watcher(Some(say=said.append, progress=lambda *row: said.append(row)))
+    sent = Some(requests=250, most_requests=366)
+    watch("arm", Some(spec=Some(name="zero_shot"), requests=366, because="", sent=sent))
+    watch("answers", 240)
+    watch("answers", 20)
+    assert said == [("zero_shot", 0, 250), ("zero_shot", 240, 250), ("zero_shot", 250, 250)]
 
 
 def test_what_arms_lack_is_told_once_and_a_short_study_shows_no_verdict_so_far():

@@ -90,3 +90,13 @@ def test_the_test_run_waits_for_the_lock_of_the_packages(tmp_path):
     given = (tmp_path / "given").read_text().splitlines()
     assert len(given) == 2
     assert all(line.startswith("-o DPkg::Lock::Timeout=300 ") for line in given)
+
+
+def test_an_error_names_the_task_file_that_was_given(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    path = studies.write(tmp_path, model="openai:gpt-4o-mini", present=None)
+    path = path.rename(tmp_path / "hosted.yaml")
+    assert run(["run", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert "hosted.yaml budget.usd" in told
+    assert "task.yaml" not in told

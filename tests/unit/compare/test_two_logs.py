@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from tuneworthy.compare.two_logs import compare_answers
+from tuneworthy.compare.two_logs import Compared, compare_answers
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.report._two_logs import two_logs_screen, wide_line
 from tuneworthy.stats import bounds
 
 TASK = Task(data=Data(file="rows.jsonl"), output=Output(type="label"))
@@ -30,6 +31,10 @@ def compared(rows, old, new, groups=None):
     return compare_answers(TASK, NAMES, rows, side(rows, old), side(rows, new), groups or {})
 
 
+def screen_of(found):
+    return str(two_logs_screen(Compared(found, "accuracy", "label", False, {}, ())))
+
+
 def test_the_interval_is_the_paired_one_at_two_sided_95_percent():
     rows, old, new = cases(100), [0] * 30 + [1] * 70, [1] * 20 + [0] * 20 + [1] * 60
     found = compared(rows, old, new)
@@ -46,6 +51,30 @@ def test_rows_of_one_group_widen_the_interval():
     alone = compared(rows, old, new)
     together = compared(rows, old, new, {f"r{i}": f"r{i // 10 * 10}" for i in range(100)})
     assert together.pair.high - together.pair.low > alone.pair.high - alone.pair.low
+
+
+def test_a_wide_interval_says_its_groups_and_what_independent_rows_would_leave():
+    rows, old, new = cases(100), [0] * 50 + [1] * 50, [1] * 50 + [1] * 40 + [0] * 10
+    assert compared(rows, old, new).grouped is None
+    found = compared(rows, old, new, {f"r{i}": f"r{i // 10 * 10}" for i in range(100)})
+    alone = bounds.paired(np.array(new) - np.array(old), 0.025)
+    assert (found.grouped.groups, found.grouped.worth) == (10, pytest.approx(10))
+    assert (found.grouped.low, found.grouped.high) == (alone.low, alone.high)
+    half = f"{50 * (alone.high - alone.low):.1f}".removesuffix(".0")
+    assert "100 rows come in 10 groups" in wide_line(found)
+    assert f"±{half}." in wide_line(found)
+
+
+def test_the_screen_lists_slices_only_where_a_difference_is_shown():
+    rows = cases(200, meta=lambda i: {"half": "first" if i < 100 else "second"})
+    old, new = [0] * 100 + [1] * 100, [1] * 200
+    screen = screen_of(compared(rows, old, new))
+    assert "Where they differ" in screen
+    assert "half first" in screen
+    assert "half second" not in screen
+    even = screen_of(compared(rows, [0, 1] * 100, [1, 0] * 100))
+    assert "On no slice is a difference shown" in even
+    assert "half first" not in even
 
 
 def test_what_is_shown_asks_for_no_more_rows_and_what_is_near_asks_for_few():

@@ -59,6 +59,14 @@ def endpoint(url: str | None) -> Endpoint:
     return Endpoint(address.rstrip("/"), origin, key, local)
 
 
+def lacks_key(url: str | None) -> bool:
+    """Return whether an address needs a key that is not set: OpenAI's own, where none is given."""
+    address = url or os.environ.get("OPENAI_BASE_URL") or OPENAI
+    return urlsplit(address).netloc == urlsplit(OPENAI).netloc and not os.environ.get(
+        "OPENAI_API_KEY"
+    )
+
+
 def _origin(url: str) -> tuple[str, str]:
     try:
         parts = urlsplit(url)

@@ -6,6 +6,7 @@ import datetime as dt
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,6 +45,12 @@ def listed(name: str, url: str) -> Listed | None:
             rates = {key: float(v) for key, v in entry.items() if key not in _NOT_RATES}
             return Listed(rates, entry["read"], entry["source"], entry.get("retires"))
     return None
+
+
+def near(name: str, url: str) -> str:
+    """Return the model listed at an address whose name is nearly this one, "" for none."""
+    known = list(_table().get(urlsplit(url).hostname or "", {}))
+    return next(iter(get_close_matches(name, known, n=1, cutoff=0.8)), "")
 
 
 def checked(price: Price, name: str) -> Price:

@@ -53,7 +53,7 @@
     $("use").textContent = arm ? `Use: ${arm}${tool ? ` (${tool})` : ""}` : "No arm is named.";
     $("status").textContent = status;
     $("left").textContent = left === null ? "How much may be left on the table is not known there."
-      : left <= 0 ? "Nothing else measured can be better: nothing is left on the table (95 % sure)." : `Another arm could be at most ${points(left)} points better (95 % sure).`;
+      : left <= 0 ? "Nothing else measured can be better (95 % sure)." : `Another arm could be at most ${points(left)} points better (95 % sure).`;
     $("scored").textContent = $("pays").textContent = "";
     for (const el of document.querySelectorAll(".ladder .beside, .verdict .step")) el.hidden = true;
     const badge = $("what-if");

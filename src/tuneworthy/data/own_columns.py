@@ -1,0 +1,354 @@
+"""Read right answers and logs whose columns have names of their own, for a comparison of two logs.
+
+Every role is taken from a name that people gave, else from the usual name, else from the names and
+values of the columns. Rows are matched by a column that all files share and that is unique in each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.core.escape import quoted
+from tuneworthy.data.bad_rows import BadRows
+from tuneworthy.data.column_roles import Choice, Roles, propose, row_of
+from tuneworthy.data.csv_rows import TABLES, delimiter_of, read_table
+from tuneworthy.data.jsonl import read_jsonl
+from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.rows import to_case
+
+_SAMPLE = 200  # records that say whether a file has the usual names, and what its columns are
+_OVERLAP = 0.5  # least share of a log's values that stand in the column of the gold rows
+_ANSWERS = ("answer", "output", "response", "prediction", "predicted", "pred", "completion",
+            "generated", "generation", "reply", "result", "model_output", "prediction_text",
+            "generated_text", "content", "text", "antwort", "ausgabe", "ergebnis")  # fmt: skip
+_PLAIN = ("seconds", "usd", "tokens_in", "tokens_out", "finish")
+_ID = re.compile(
+    r"(?i:(^|[_\s.-])(id|uuid|guid|key|nr|no|number|index|idx)\.?$)|[a-z]Id$"
+    r"|(?i:^(q|u|row|case|doc|msg|item|test|task|ex|ticket|question|sample|record)id$)"
+)
+
+Records = list[RawRow | RowFault]
+
+
+@dataclass(frozen=True)
+class OwnColumns:
+    """The columns that people named: id, input, right answer (gold rows), answer (both logs)."""
+
+    id: str | None = None
+    input: str | None = None
+    right: str | None = None
+    answer: str | None = None
+
+    @property
+    def named(self) -> bool:
+        """Return whether any column is named."""
+        return bool(self.id or self.input or self.right or self.answer)
+
+
+@dataclass(frozen=True)
+class RenamedFiles:
+    """Gold records and both logs with the usual names; `notes` say which columns were read."""
+
+    gold: Records
+    logs: tuple[Records, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    records: Records
+
+    @property
+    def rows(self) -> list[RawRow]:
+        return [row for row in self.records if isinstance(row, RawRow)]
+
+    @property
+    def columns(self) -> list[str]:
+        return list(dict.fromkeys(key for row in self.rows[:_SAMPLE] for key in row.fields))
+
+
+@dataclass(frozen=True)
+class _LogRoles:
+    """The columns of a log; "" where it has none of the kind."""
+
+    id: str
+    input: str
+    answer: str
+
+
+def renamed_files(gold: Path, logs: Sequence[Path], own: OwnColumns) -> RenamedFiles | None:
+    """Return the files read by their own column names; None where they have the usual ones.
+
+    Raises TaskError for a named column that is not there, DataError where no column can be the
+    input, the right answer or the answer.
+    """
+    if not own.named and _usual_gold(gold) and all(map(_usual_log, logs)):
+        return None
+    rows, read = _File(gold, _records(gold)), [_File(path, _records(path)) for path in logs]
+    if not rows.rows or not all(log.rows for log in read):
+        return None  # the reader of rows says what is wrong with an empty file
+    _check_named([rows, *read], own)
+    roles = _gold_roles(rows, own)
+    answers = [_answer_column(log, own, roles) for log in read]
+    keys = _key(rows, read, own, {roles.input, roles.output, *answers})
+    inputs = [_input_column(log, rows, roles, own, name)
+              for log, name in zip(read, answers, strict=True)]  # fmt: skip
+    if not own.named and not keys[0] and not all(inputs) and "output" in rows.columns:
+        return None  # nothing is gained: the error on logs that can't be matched says what helps
+    named = [_LogRoles(*each) for each in zip(keys[1:], inputs, answers, strict=True)]
+    return RenamedFiles(
+        gold=[_gold_record(row, roles, keys[0]) for row in rows.records],
+        logs=tuple([_log_record(row, each) for row in log.records]
+                   for log, each in zip(read, named, strict=True)),
+        notes=tuple(_notes(roles, named)),
+    )  # fmt: skip
+
+
+def gold_cases(records: Records, bad: BadRows) -> list[Case]:
+    """Return the cases of renamed gold records; bad ones, and ids that stand twice, go to `bad`."""
+    cases: list[Case] = []
+    times: Counter[str] = Counter()
+    for record in records:
+        case = record if isinstance(record, RowFault) else to_case(record)
+        if isinstance(case, RowFault):
+            bad.add(case)
+            continue
+        times[case.id] += 1
+        if times[case.id] > 1:
+            if isinstance(record, RawRow) and record.fields.get("id") not in (None, ""):
+                fix = "name a column that is unique: --id-column"
+                bad.add(RowFault(case.where, "duplicate id", case.id, fix, "id", case.id))
+                continue
+            case = case.model_copy(update={"id": f"{case.id}-{times[case.id]}"})
+        cases.append(case)
+    return cases
+
+
+# Reading.
+
+
+def _records(path: Path) -> Records:
+    return list(_read(path))
+
+
+def _read(path: Path) -> Iterator[RawRow | RowFault]:
+    shown = path.name
+    skip = check_text_file(path, shown)
+    if path.suffix.lower() in TABLES:
+        return read_table(path, shown, skip, delimiter_of(path))
+    return read_jsonl(path, shown, skip)
+
+
+def _sample(path: Path) -> list[Mapping[str, Any]]:
+    return [row.fields for row in islice(_read(path), _SAMPLE) if isinstance(row, RawRow)]
+
+
+def _usual_gold(path: Path) -> bool:
+    """Return whether a file of right answers has the usual names in its first records."""
+    return _mostly(path, lambda row: "messages" in row or {"input", "output"} <= row.keys())
+
+
+def _usual_log(path: Path) -> bool:
+    """Return whether a log has an answer, and an id or an input, in its first records."""
+    keys = {"answer", "output"}, {"id", "input"}
+    return _mostly(path, lambda row: all(row.keys() & each for each in keys))
+
+
+def _mostly(path: Path, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
+    """Return whether half of a file's first records fit: a few bad rows are no other format."""
+    mark = TABLES.get(path.suffix.lower())
+    sample = _sample(path)
+    return mark in (None, delimiter_of(path)) and 2 * sum(map(fits, sample)) >= len(sample)
+
+
+# Roles.
+
+
+def _check_named(files: Sequence[_File], own: OwnColumns) -> None:
+    """Raise TaskError for a named column that none of the files has."""
+    wanted = {
+        "--id-column": (own.id, files),
+        "--input-column": (own.input, files),
+        "--gold-column": (own.right, files[:1]),
+        "--answer-column": (own.answer, files[1:]),
+    }
+    for option, (name, places) in wanted.items():
+        lacking = [file for file in places if name is not None and name not in file.columns]
+        everywhere = option == "--id-column"
+        if lacking and (everywhere or len(lacking) == len(places)):
+            first = lacking[0]
+            raise TaskError(
+                "the file has no column of this name", where=f"{first.path} {option}",
+                got=str(name), fix=f"there are: {', '.join(first.columns)}", kept="your files",
+            )  # fmt: skip
+
+
+def _gold_roles(gold: _File, own: OwnColumns) -> Roles:
+    """Return what the columns of the right answers are. Chat rows keep their messages."""
+    columns, sample = gold.columns, [row.fields for row in gold.rows[:_SAMPLE]]
+    asked = own.input if own.input in columns else "input" if "input" in columns else None
+    right = own.right or ("output" if "output" in columns else None)
+    if "messages" in columns and own.input not in columns:
+        return Roles("messages", right or "output", {})
+    found = propose(sample, Choice(input=asked, output=right))
+    if isinstance(found, str):
+        what = "the input" if found == "input" else "the right answer"
+        option = "--input-column" if found == "input" else "--gold-column"
+        raise DataError(
+            f"no column of the right answers' file is {what}", where=str(gold.path),
+            got=", ".join(columns), fix=f"name it: {option} COLUMN", kept="your files",
+        )  # fmt: skip
+    return replace(found, systems={})
+
+
+def _answer_column(log: _File, own: OwnColumns, gold: Roles) -> str:
+    """Return the column of a log that holds its answers."""
+    columns = log.columns
+    if own.answer in columns:
+        return str(own.answer)
+    taken = {gold.input, own.id, own.input}
+    if not {"answer", "output"} & set(columns):
+        taken.add(gold.output)  # a log that repeats the right answer beside its own
+    free = [name for name in columns if name not in taken]
+    lowered = {name.lower(): name for name in reversed(free)}
+    if by_name := next((lowered[name] for name in _ANSWERS if name in lowered), None):
+        return by_name
+    texts = [name for name in free if not _ID.search(name) and _is_text(log, name)]
+    if len(texts) == 1:
+        return texts[0]
+    raise DataError(
+        "no column of the log is known to hold its answers", where=str(log.path),
+        got=", ".join(columns), fix="name it: --answer-column COLUMN", kept="your files",
+    )  # fmt: skip
+
+
+def _is_text(log: _File, name: str) -> bool:
+    """Return whether a column holds answers: texts, and no numbers written as text."""
+    values = [row.fields[name] for row in log.rows[:_SAMPLE] if name in row.fields]
+    texts = [value for value in values if isinstance(value, str)]
+    return 2 * len(texts) > len(log.rows[:_SAMPLE]) and any(any(map(str.isalpha, t)) for t in texts)
+
+
+def _key(gold: _File, logs: Sequence[_File], own: OwnColumns, taken: set[str]) -> tuple[str, ...]:
+    """Return the id column of the gold rows and of each log; "" where none is shared.
+
+    A column named by the user counts as it is; else it is unique in every file, and at least half
+    of a log's values stand in that of the gold rows.
+    """
+    none = ("",) * (len(logs) + 1)
+    if own.id:
+        return (own.id,) * (len(logs) + 1)
+    free = [name for name in gold.columns if name not in taken and _unique(gold, name)]
+    for name in sorted(free, key=lambda each: (each != "id", not _ID.search(each))):
+        known = set(_values(gold, name))
+        found = [_shared(log, name, known, taken) for log in logs]
+        if all(found):
+            return name, *found
+    return none
+
+
+def _shared(log: _File, name: str, known: set[str], taken: set[str]) -> str:
+    """Return the column of a log with these ids: of the same name, else one called like an id."""
+    like = [each for each in log.columns if _ID.search(each) and each != name]
+    for column in (name, *(like if _ID.search(name) else ())):
+        if column in log.columns and column not in taken and _unique(log, column):
+            values = _values(log, column)
+            if sum(value in known for value in values) >= _OVERLAP * len(values):
+                return column
+    return ""
+
+
+def _unique(file: _File, name: str) -> bool:
+    values = _values(file, name)
+    return len(values) == len(file.rows) == len(set(values))
+
+
+def _values(file: _File, name: str) -> list[str]:
+    """Return the values that can be an id: text or a whole number."""
+    found = (row.fields.get(name) for row in file.rows)
+    return [str(v).strip() for v in found
+            if isinstance(v, str | int) and not isinstance(v, bool) and str(v).strip()]  # fmt: skip
+
+
+def _input_column(log: _File, gold: _File, roles: Roles, own: OwnColumns, answer: str) -> str:
+    """Return the column of a log with the inputs of the gold rows, "" if it has none.
+
+    A column that was not named must hold the same texts: a log may keep a whole prompt there.
+    """
+    columns = [name for name in log.columns if name != answer]
+    if own.input in columns:
+        return str(own.input)
+    known = {str(row.fields.get(roles.input)).strip() for row in gold.rows}
+    for name in dict.fromkeys(("input", roles.input, *columns)):
+        texts = [str(row.fields[name]).strip() for row in log.rows if row.fields.get(name)]
+        if name in columns and sum(t in known for t in texts) >= _OVERLAP * len(log.rows):
+            return name
+    return "input" if "input" in columns else ""
+
+
+# Renaming.
+
+
+def _gold_record(record: RawRow | RowFault, roles: Roles, key: str) -> RawRow | RowFault:
+    if isinstance(record, RowFault):
+        return record
+    own = record.fields
+    named = {name: value for name, value in own.items() if name != roles.output}
+    if roles.input == "messages":
+        fields = named | {"output": own[roles.output]} if roles.output in own else named
+    elif (roles.input, roles.output) == ("input", "output"):
+        fields = dict(own)
+    else:
+        fields = row_of(own, replace(roles, plain=tuple(n for n in roles.plain if n != "id")))
+        fields |= {"id": own["id"]} if own.get("id") not in (None, "") else {}
+        (fields.get("meta") or {}).pop("id", None)
+    if key and own.get(key) not in (None, ""):
+        fields["id"] = _as_id(own[key])
+        (fields.get("meta") or {}).pop(key, None)
+    return RawRow(record.where, fields)
+
+
+def _log_record(record: RawRow | RowFault, roles: _LogRoles) -> RawRow | RowFault:
+    if isinstance(record, RowFault):
+        return record
+    own = record.fields
+    fields = {name: own[name] for name in _PLAIN if name in own}
+    if roles.answer in own:
+        fields["answer"] = own[roles.answer]
+    key = roles.id or "id"
+    if own.get(key) not in (None, ""):
+        fields["id"] = _as_id(own[key])
+    if roles.input and roles.input in own:
+        fields["input"] = own[roles.input]
+    return RawRow(record.where, fields)
+
+
+def _as_id(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _notes(roles: Roles, named: Sequence[_LogRoles]) -> Iterator[str]:
+    """Yield one sentence on the columns that were read under names of their own."""
+    parts = []
+    if roles.input not in ("input", "messages"):
+        parts.append(f"the input from `{quoted(roles.input, 40)}`")
+    if roles.output != "output":
+        parts.append(f"the right answer from `{quoted(roles.output, 40)}`")
+    answers = dict.fromkeys(each.answer for each in named)
+    if set(answers) - {"answer"}:
+        listed = " and ".join(f"`{quoted(name, 40)}`" for name in answers)
+        parts.append(f"the answers from {listed}")
+    if parts:
+        yield f"read by their column names: {', '.join(parts)}"
+    if named[0].id not in ("", "id"):
+        yield f"rows are matched by `{quoted(named[0].id, 40)}`"

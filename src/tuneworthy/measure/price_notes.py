@@ -1,0 +1,63 @@
+"""Sentences of a plan on prices: a model without one, and what a hosted tune would read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tuneworthy.core.case import Case
+from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
+from tuneworthy.core.escape import quoted
+from tuneworthy.core.task import Task
+from tuneworthy.models import is_local
+
+_BYTES = 4  # bytes per token, as `Remote.count_tokens` counts them
+
+
+def price_notes(
+    task: Task, cases: Sequence[Case], shared: float, unpriced: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return the sentences on prices; `shared` are the tokens of the task's own instruction.
+
+    `unpriced` maps a model without a price to the listed model of a like name, or "".
+    """
+    lacking = [_no_price(name, near) for name, near in unpriced.items()]
+    return (*lacking, *_hosted_tune(task, cases, shared))
+
+
+def _no_price(name: str, near: str) -> str:
+    hint = f"did you mean `{near}`? Else " if near else ""
+    key = f"economics.prices: {{{quoted(name, 60)}: {PRICE_EXAMPLE}}}"
+    return f"`{quoted(name, 60)}` has no price: {hint}write {key}, USD per million tokens"
+
+
+def _hosted_tune(task: Task, cases: Sequence[Case], shared: float) -> Iterator[str]:
+    """Yield what its vendor would read to tune the base model on all rows, once through."""
+    if is_local(task.model) or task.tune is not None or not cases:
+        return
+    name = task.model.removeprefix("openai:").partition("@")[0]
+    texts = [m.content for case in cases for m in case.messages]
+    size = sum(map(_size, texts)) + sum(_size(case.output) for case in cases)
+    tokens = size / _BYTES + shared * len(cases)
+    rows = f"{len(cases):,} rows"
+    said = f"a tune of `{quoted(name, 60)}` at its vendor reads about {_about(tokens)} tokens for"
+    said += f" each pass over your {rows}"
+    price: Any = task.economics.prices.get(name)
+    rate = price.get("train") if isinstance(price, dict) else None
+    if rate is None:
+        yield (
+            f"{said}; no training price is shipped: give it as `train` in"
+            f" economics.prices.{quoted(name, 60)} (USD per million tokens)"
+        )
+        return
+    yield f"{said}: about ${tokens * float(rate) / 1e6:.2g} a pass at your price of ${rate:g}"
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
+def _about(tokens: float) -> str:
+    """Return an estimate with two digits, which is all that bytes / 4 can promise."""
+    whole = round(tokens)
+    return f"{round(whole, 2 - len(str(whole))):,}"

@@ -1,0 +1,120 @@
+"""What a plan says of money: where a cap ends the run, models without a price, a hosted tune."""
+
+import json
+
+import pytest
+from tests import studies
+
+import tuneworthy
+from tuneworthy.core.errors import TaskError
+from tuneworthy.data.taskfile import read_task
+from tuneworthy.models.remote import prices
+from tuneworthy.report.terminal import plan_screen
+from tuneworthy.study import plan
+
+HOSTED = {"model": "openai:gpt-4o-mini", "present": None, "arms": ["zero_shot", "few_shot"]}
+
+
+@pytest.fixture(autouse=True)
+def a_key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
+def planned(folder, **task):
+    made = plan(studies.write(folder, **{**HOSTED, **task}))
+    return made, " ".join(plan_screen(made, 80).plain.split())
+
+
+def test_a_cap_below_what_is_expected_says_where_it_ends_the_run(tmp_path):
+    made, _ = planned(tmp_path)
+    first, second = (arm.sent.usd for arm in made.arms)
+    for cap, at in ((first / 2, "zero_shot"), (first + second / 2, "few_shot")):
+        made, told = planned(tmp_path, budget={"usd": cap})
+        assert made.stops_at == at
+        assert f"ends the run in `{at}`, before a verdict (exit code 6)" in told
+    made, told = planned(tmp_path, budget={"usd": made.sent.usd * 1.01})
+    assert made.stops_at == ""
+    assert "covers what is expected and not the most" in told
+    _, told = planned(tmp_path, budget={"usd": 1000})
+    assert "Your cap of $1,000 is not reached by what is expected." in told
+
+
+def test_a_cap_on_tokens_counts_and_no_cap_is_said(tmp_path):
+    made, told = planned(tmp_path, budget={"tokens": 10})
+    assert made.stops_at == "zero_shot"
+    assert "Your cap of 10 tokens ends the run" in told
+    _, told = planned(tmp_path)
+    assert "No cap is set: before `run` sends anything it wants budget: {usd: N}, or --pay." in told
+    _, told = planned(tmp_path, model="openai:unheard-of", budget={"usd": 1})
+    assert "can't be kept without a price" in told
+
+
+def test_a_cap_that_is_changed_later_is_the_one_that_is_told(tmp_path):
+    keys = {"arms": ["majority", "zero_shot"], "present": None, "budget": {"usd": 1}}
+    path = studies.write(tmp_path, **keys)
+    tuneworthy.run(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"budget": {"usd": 2}}), "utf-8")
+    assert plan(path).cap_usd == 2
+
+
+def test_the_diagnosis_has_an_expected_cost(tmp_path):
+    made, _ = planned(tmp_path, arms=["zero_shot", "few_shot", "constrained"])
+    usual = sum(arm.sent.usd / 2 for arm in made.across if arm.sent)
+    line = next(x for x in plan_screen(made, 120).plain.split("\n") if "what was wrong, at" in x)
+    assert usual > 0
+    assert float(line.split()[-2]) == pytest.approx(usual, rel=0.02)
+
+
+def test_a_model_without_a_price_says_what_may_be_meant(tmp_path):
+    _, told = planned(tmp_path, model="openai:gpt-4o-minni")
+    assert "`gpt-4o-minni` has no price: did you mean `gpt-4o-mini`?" in told
+    assert prices.near("gpt-4o-minni", "http://127.0.0.1:9/v1") == ""
+    _, told = planned(tmp_path, model="openai:own@http://127.0.0.1:9/v1")
+    assert "`own` has no price: write economics.prices: {own: {in: 0.4, out: 1.6}}" in told
+
+
+def test_what_a_hosted_tune_would_read_is_said_with_its_price_or_how_to_give_it(tmp_path):
+    _, told = planned(tmp_path)
+    assert (
+        "for each pass over your 60 rows; no training price is shipped: give it as `train`" in told
+    )
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    least = sum(len(row["input"]) + len(row["output"]) for row in rows) / 4
+    price = {"in": 0.15, "out": 0.6, "train": 1e4}
+    _, told = planned(tmp_path, economics={"prices": {"gpt-4o-mini": price}})
+    said = told.partition("about $")[2] and told.rpartition("rows: about $")[2]
+    assert least * 1e4 / 1e6 <= float(said.split()[0]) <= 3 * least * 1e4 / 1e6
+    local = plan(studies.write(tmp_path / "local", arms=["majority", "zero_shot"], present=None))
+    assert local.prices == ()
+
+
+def test_one_arm_alone_is_planned_and_scored_and_a_reference_alone_is_refused(tmp_path):
+    made, _ = planned(tmp_path, arms=["zero_shot"])
+    assert [arm.spec.name for arm in made.arms] == ["zero_shot"]
+    path = studies.write(tmp_path, arms=["zero_shot"], present=None)
+    verdict = tuneworthy.run(path).verdict
+    (arm,) = (arm for arm in verdict.arms if arm.name == "zero_shot")
+    assert (verdict.status, verdict.left_on_table) == ("provisional", None)
+    assert arm.score.low < arm.score.mean < arm.score.high
+    assert plan(studies.write(tmp_path, arms=["zero_shot", "tfidf"], present=None)).looks == 1
+    with pytest.raises(TaskError, match="a reference alone says nothing"):
+        read_task(studies.write(tmp_path, arms=["majority"], present=None))
+
+
+@pytest.mark.parametrize(
+    ("spec", "meant"),
+    [
+        ("gpt-4o-mini", "openai:gpt-4o-mini"),
+        ("Qwen/Qwen3-0.6B", "hf:Qwen/Qwen3-0.6B"),
+        ("./weights", "hf:./weights"),
+        ("smollm2-135", "smollm2-135m"),
+    ],
+)
+def test_a_name_without_its_kind_says_what_may_be_meant(tmp_path, spec, meant):
+    with pytest.raises(TaskError) as caught:
+        read_task(studies.write(tmp_path, model=spec))
+    assert f"did you mean `{meant}`?" in caught.value.fix
+    with pytest.raises(TaskError) as caught:
+        read_task(studies.write(tmp_path, model="claude: haiku"))
+    assert "did you mean" not in caught.value.fix

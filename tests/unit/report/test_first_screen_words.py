@@ -1,0 +1,109 @@
+"""The first screen claims no more than was measured, and its notes can be acted on."""
+
+import pytest
+from study_fixture import study
+from tests import studies
+
+import tuneworthy
+from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.task import Present
+from tuneworthy.core.verdict import Wrong
+from tuneworthy.report import _words as words
+from tuneworthy.report._causes import wrong_lines
+from tuneworthy.report.html import page
+from tuneworthy.report.terminal import ladder_screen
+
+NO_MODEL = "No prompt and no tuned model was run here"
+
+
+def text(results):
+    return " ".join(ladder_screen(results, 80).plain.split())
+
+
+def with_arms(results, change):
+    arms = tuple(change(arm) for arm in results.evidence.arms)
+    evidence = results.evidence.model_copy(update={"arms": arms})
+    return results.model_copy(update={"evidence": evidence})
+
+
+def unscored(names):
+    def change(arm):
+        gone = {"score": None, "state": "skipped", "because": "no room"}
+        return arm.model_copy(update=gone) if arm.name in names else arm
+
+    return change
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A study of recorded answers and a classifier: no prompt and no tuned model."""
+    path = studies.write(tmp_path_factory.mktemp("plain"), n=90,
+                         arms=["present", "majority", "copy_input", "tfidf"])  # fmt: skip
+    return tuneworthy.run(path).results
+
+
+def test_where_no_model_was_asked_the_screen_says_so_and_what_one_could_gain(plain):
+    arm = words.arm_named(plain)
+    room = f"{100 * (1 - arm.score.low):.1f}".removesuffix(".0")
+    assert f"{NO_MODEL}: they could gain at most the {room} points to a perfect score." in text(
+        plain
+    )
+    assert "nothing is left on the table" not in text(plain)
+    assert NO_MODEL in page(plain)
+
+
+def test_a_study_with_a_prompt_or_a_system_of_unknown_tool_keeps_its_words():
+    results = study()
+    assert words.unrun_line(results) == ""
+    models = ("zero_shot", "nearest_shots", "constrained", "lora")
+    assert words.unrun_line(with_arms(results, unscored(models))) == ""  # rules_engine may be one
+    bare = with_arms(results, unscored((*models, "rules_engine")))
+    assert words.unrun_line(bare) == ""  # what runs today is a prompt
+    logged = bare.task.model_copy(update={"present": Present(answers="logged.jsonl")})
+    said = words.unrun_line(bare.model_copy(update={"task": logged}))
+    assert said.startswith(NO_MODEL)
+    assert said.endswith("(lora: no room).")
+
+
+def test_a_reference_that_was_asked_for_and_does_not_apply_is_on_the_ladder(plain):
+    assert "copy_input (reference)" in ladder_screen(plain, 120).plain
+    assert "a copy of the input can't be right" in text(plain)
+
+
+def test_failed_answers_that_could_change_nothing_have_no_bound():
+    arm = next(arm for arm in study().evidence.arms if arm.score)
+    failed = arm.model_copy(update={"errors": 1, "score_if_right": arm.score.mean + 0.001})
+    assert "if right" not in words.unanswered_line(failed)
+    more = failed.model_copy(update={"score_if_right": arm.score.mean + 0.1})
+    assert "at most if right" in words.unanswered_line(more)
+
+
+def test_the_next_step_names_no_key_of_a_file():
+    results = study()
+    step = results.verdict.next.model_copy(
+        update={"do": "decide the margin", "why": "what it is worth decides (see by_margin)"}
+    )
+    verdict = results.verdict.model_copy(update={"next": step})
+    line = words.next_line(results.model_copy(update={"verdict": verdict}))
+    assert "by_margin" not in line
+    assert "the report shows the verdict at every margin" in line
+
+
+def test_an_arm_that_is_not_shown_better_than_a_reference_is_not_called_better():
+    results = study()
+    verdict = results.verdict.model_copy(update={"arm": None, "use": "none"})
+    line = words.left_line(results.model_copy(update={"verdict": verdict}))
+    assert "is not shown to be better than majority: by at most" in line
+
+
+def test_the_failures_of_what_runs_today_are_told_from_those_of_the_named_arm():
+    results = study()
+    named, other = results.verdict.arm, "zero_shot"
+    assert named not in ("present", other)
+    hard = Wrong(cause="hard", share=1.0, low=0.5, high=1.0, n=60, arm=None, placebo=None)
+    for arm, told in (("present", True), (other, False)):
+        seen = Diagnosis(arm=arm, n_fail=60, n_pass=40, wrong=(hard,))
+        evidence = results.evidence.model_copy(update={"diagnosis": seen})
+        verdict = results.verdict.model_copy(update={"wrong": (hard,)})
+        both = {"evidence": evidence, "verdict": verdict}
+        assert (f"not those of {named}" in wrong_lines(results.model_copy(update=both))) == told

@@ -24,6 +24,7 @@ _OWN_SCORE = re.compile(r"\.{0,2}/?[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*")
 _MODEL = re.compile(r"smollm2-135m|(hf|openai|scripted):\S+")
 _KEY = re.compile(r"(?i)(^|[_-])(api[_-]?key|authorization|secret|password)$")
 _NO_KEY = "remove it: the key of an endpoint is read from OPENAI_API_KEY, in the environment"
+_HOSTED = re.compile(r"(?i)(gpt-|chatgpt|o[1-9](-|$)|ft:gpt|text-davinci)")  # names of one vendor
 _MODEL_FIX = "write smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME or scripted:NAME"
 
 
@@ -91,7 +92,10 @@ def _metric(task: Task) -> Iterator[TaskFault]:
         yield TaskFault(("success", "judge"), "nothing asks this judge", str(metric), fix)
     if judge is not None and not _MODEL.fullmatch(judge.model):
         yield TaskFault(
-            ("success", "judge", "model"), "this names no model", judge.model, _MODEL_FIX
+            ("success", "judge", "model"),
+            "this names no model",
+            judge.model,
+            _model_fix(judge.model),
         )
     if task.success.options and task.success.metrics in ((), ("judge",)):
         fix = "name the metric they are for, or remove them"
@@ -222,11 +226,23 @@ def _unknown(task: Task, heads: Sequence[str]) -> Iterator[TaskFault]:
             yield TaskFault(("arms", index), "no arm has this name", name, fix)
 
 
+def _model_fix(spec: str) -> str:
+    """Return how a model is written, and the likely spec of a name without its kind."""
+    name = spec.strip()
+    if near := difflib.get_close_matches(name.lower(), ["smollm2-135m"], n=1, cutoff=0.75):
+        return f"did you mean `{near[0]}`? {_MODEL_FIX}"
+    if _HOSTED.match(name):
+        return f"did you mean `openai:{name}`? {_MODEL_FIX}"
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith(("./", "../", "/")):
+        return f"did you mean `hf:{name}`? {_MODEL_FIX}"
+    return _MODEL_FIX
+
+
 def _models(task: Task) -> Iterator[TaskFault]:
     for key in ("model", "tune", "bigger", "teacher"):
         spec = getattr(task, key)
         if spec is not None and not _MODEL.fullmatch(spec):
-            yield TaskFault((key,), "this names no model", spec, _MODEL_FIX)
+            yield TaskFault((key,), "this names no model", spec, _model_fix(spec))
     if (tune := task.tune) and tune.startswith("openai:"):
         fix = (
             "write an open model: smollm2-135m or hf:ORG/NAME. A hosted tune is measured by its"

@@ -45,6 +45,11 @@ def listed(name: str, url: str) -> Listed | None:
     return None
 
 
+def listed_names(url: str) -> list[str]:
+    """Return the names of the models at an address that have a list price."""
+    return list(_table().get(urlsplit(url).hostname or "", {}))
+
+
 def checked(price: Price, name: str) -> Price:
     """Return a valid price unchanged; raise TaskError for unknown keys and impossible amounts."""
     if not isinstance(price, Mapping):

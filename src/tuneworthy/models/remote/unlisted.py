@@ -1,0 +1,29 @@
+"""Hosted models without a list price whose names are near to one that has it: typing errors."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from tuneworthy.core.audit_report import Observation
+from tuneworthy.core.task import Task
+from tuneworthy.models.remote.endpoint import OPENAI
+from tuneworthy.models.remote.prices import listed, listed_names
+
+_KEYS = ("model", "bigger", "teacher")
+
+
+def misspelt(task: Task) -> Iterator[Observation]:
+    """Yield a warning for each model at the default endpoint that may be misspelt.
+
+    A model with a price of the user's own, or at another address, is the user's to know.
+    """
+    prices = task.economics.prices if task.economics and task.economics.prices else {}
+    for key in _KEYS:
+        kind, _, name = (getattr(task, key) or "").partition(":")
+        if kind != "openai" or "@" in name or name in prices or listed(name, OPENAI):
+            continue
+        if near := difflib.get_close_matches(name, listed_names(OPENAI), n=1, cutoff=0.8):
+            text = f"`{key}: openai:{name}` has no list price here"
+            fix = f"did you mean `openai:{near[0]}`? else write its price: economics.prices"
+            yield Observation(kind="unlisted_model", level="warning", text=text, count=1, fix=fix)

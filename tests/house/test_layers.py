@@ -23,7 +23,7 @@ LAYERS = [
     {"settle", "watch"},
     {"recompute"},
     {"report", "artifact", "serve"},
-    {"results_folder", "identity", "look_count"},
+    {"results_folder", "identity", "look_count", "recognising"},
     {"session"},
     {
         "study",

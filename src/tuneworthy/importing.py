@@ -6,45 +6,39 @@ beside the task file, and one file of answers a system; the user's files are nev
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn
 
 from tuneworthy.core.counting import count_noun
-from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.data.column_roles import Choice, Roles, answers_of, propose, row_of, system_name
-from tuneworthy.data.csv_rows import TABLES, delimiter_of
+from tuneworthy.data.column_roles import Choice, Roles, answers_of, no_column, row_of, system_name
+from tuneworthy.data.csv_rows import delimiter_of
+from tuneworthy.data.file_roles import FileRoles, with_one_right
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
-from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.lines import WINDOWS, text_encoding
 from tuneworthy.data.raw import BadRow, RowFault
+from tuneworthy.recognising import Ask, Source, has, recognise
 
-_LOOKED = 1_000  # records by which a file is recognised
-_HEAD = 65_536
-_OWN = {"json_lines", "table"}  # forms of a file that the rest of tuneworthy reads as they are
-_ROLE = {"input": "input", "output": "right answer"}
-Ask = Callable[[Roles, Sequence[str]], Choice | None]
+_LOOKED = 1_000  # records by which a format learns what all of them have in common
 
 
 @dataclass(frozen=True)
-class Source:
-    """A recognised file: the form of the file, and the format or the roles of its columns.
-
-    `own`: it needs no import, unless records are left out.
+class Reading:
+    """How files are read: the columns that people named, the question about the others, and the
+    share of records that may be left out because they can't be read.
     """
 
-    path: Path
-    container: str
-    importer: ModuleType | None = None
-    roles: Roles | None = None
-    at: tuple[str, ...] = ()
-    own: bool = False
+    choice: Choice
+    ask: Ask | None = None
+    most_unread: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -63,53 +57,17 @@ class Imported:
     count: int = 0
 
 
-def recognise(path: Path, choice: Choice, ask: Ask | None = None) -> Source:
-    """Return how a file is read. Raises DataError that names the nearest format and what it lacks.
-
-    `ask` gets the proposed roles of a table's columns once and may return others.
-    """
-    forms = _forms(path)
-    nearest: list[SourceRecord] = []
-    missing, ours, broken = "input", None, None
-    for name, form in forms:
-        found = list(islice(form.records(path), _LOOKED))
-        records = [one for one in found if isinstance(one, SourceRecord)]
-        source = _format_of(path, name, records, choice)
-        if source is not None:
-            return source
-        if name == "json_lines" and len(records) == 1 and _is_document(records[0].value):
-            continue
-        at, table = _largest(records)
-        roles = propose(table, choice) if table else "input"
-        if isinstance(roles, Roles):
-            if ask is not None and not _is_own(name, path, roles, choice):
-                other = ask(roles, list(dict.fromkeys(key for row in table for key in row)))
-                asked = propose(table, other) if other else roles
-                roles = asked if isinstance(asked, Roles) else roles
-            own = _is_own(name, path, roles, choice)
-            return Source(path, name, None, roles, at, own)
-        nearest, missing = nearest or records, roles
-        broken = broken or next((one for one in found if isinstance(one, RowFault)), None)
-        if name in _OWN and (not records or {"input", "messages"} & set(records[0].value)):
-            ours = ours or Source(path, name, own=True)  # whose faults its own reader tells best
-    if ours is not None:
-        return ours
-    if broken is not None and not nearest:
-        raise DataError(broken.why, where=broken.where, got=broken.got, fix=broken.fix, kept="")
-    _refuse(path, nearest, missing, bool(forms))
-
-
-def bring_in(
-    files: Sequence[Path], choice: Choice, folder: Path, stem: str, ask: Ask | None = None
-) -> Imported:
+def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -> Imported:
     """Return the rows and answers of some files, written into `folder` where they need it.
 
     Files are named `STEM.rows.jsonl` and `STEM.SYSTEM.jsonl`. Records of several files with one
-    input are one row. Raises DataError where no row has a right answer.
+    input are one row. Raises DataError where no row has a right answer, and where more than
+    `reading.most_unread` of the records (and more than one) can't be read.
     """
+    choice, ask = reading.choice, reading.ask
     if len(files) == 1 and not files[0].exists():
         return Imported(files[0])
-    sources = _named_apart([recognise(path, choice, ask) for path in files])
+    sources = _sources(files, choice, ask)
     single = sources[0] if len(sources) == 1 else None
     if single and single.own and single.importer is None:
         said = _where_it_lies(single) if single.roles else ()
@@ -119,6 +77,7 @@ def bring_in(
         for source in sources:
             for where, row in _rows(source, made):
                 made.add(where, row)
+        made.check_unread(reading.most_unread)
         keep = made.rows > 0 and not (single and single.own and not made.left)
         written = made.finish(keep)
     except BaseException:
@@ -130,6 +89,42 @@ def bring_in(
     if not made.rows:
         _nothing(files, made)
     return _imported(sources, made, written, choice)
+
+
+def at_source(where: str, rows: Path) -> str:
+    """Return places of faults in the user's own file, not in rows that are removed again.
+
+    A row that was made of `tickets.csv:14` has this place, or an id of its own, as its id.
+    """
+    if not rows.is_file() or f"{rows.name}:" not in where:
+        return where
+    lines = rows.read_text("utf-8").splitlines()
+
+    def source(found: re.Match[str]) -> str:
+        number = int(found[1])
+        row = lines[number - 1] if 0 < number <= len(lines) else "{}"
+        return str(json.loads(row).get("id", found[0]))
+
+    return re.sub(re.escape(rows.name) + r":(\d+)(:\d+)?", source, where)
+
+
+def _sources(files: Sequence[Path], choice: Choice, ask: Ask | None) -> list[Source]:
+    """Return how the files are read; of several tables one has the right answers to an input.
+
+    Raises TaskError for a column that is named and in no file.
+    """
+    if len(files) == 1:
+        return [recognise(files[0], choice, ask)]
+    found = [recognise(path, choice, ask, several=True) for path in files]
+    columns = list(dict.fromkeys(name for one in found for name in one.columns))
+    systems = any(one.importer is not None for one in found)  # whose name --output may be
+    for name in choice.columns:
+        if name not in columns and not (systems and name == choice.output):
+            no_column(name, columns)
+    tables = [one for one in found if one.roles is not None]
+    known = [FileRoles(one.path, one.roles, one.right) for one in tables if one.roles]
+    settled = dict(zip(map(id, tables), with_one_right(known), strict=True))
+    return _named_apart([replace(one, roles=settled.get(id(one))) for one in found])
 
 
 def _named_apart(sources: list[Source]) -> list[Source]:
@@ -145,76 +140,24 @@ def _named_apart(sources: list[Source]) -> list[Source]:
     ]  # fmt: skip
 
 
-def _forms(path: Path) -> list[tuple[str, ModuleType]]:
-    """Return the forms that a file may have, the likeliest first."""
-    head = b""
-    if path.is_file():
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    found = [(name, load("containers", name)) for name in catalogue("containers")]
-    found = [(name, form) for name, form in found if form.opens(path, head)]
-    return sorted(found, key=lambda pair: getattr(pair[1], "ORDER", 9))
-
-
-def _format_of(
-    path: Path, name: str, records: Sequence[SourceRecord], choice: Choice
-) -> Source | None:
-    """Return the file as one of a known format; None if most records have none, or by choice."""
-    columns = {key for record in records for key in record.value}
-    if {choice.input, *choice.answers.values()} & columns or choice.output in columns:
-        return None
-    best: tuple[int, str] = (0, "")
-    for importer in catalogue("importers"):
-        module = load("importers", importer)
-        best = max(best, (sum(map(module.fits, records)), importer))
-    if best[0] == 0:
-        return None
-    module = load("importers", best[1])
-    if choice.input or choice.answers:
-        column = choice.input or next(iter(choice.answers.values()))
-        raise TaskError(f"no column has this name; the file was read as {module.FORMAT}",
-                        where=path.name, got=column, fix=f"there are: {', '.join(sorted(columns))}",
-                        kept="")  # fmt: skip
-    at = next(record.at for record in records if module.fits(record))
-    own = name == "json_lines" and best[1] == "openai_chat" and not choice.named
-    return Source(path, name, module, at=at, own=own)
-
-
-def _largest(
-    records: Sequence[SourceRecord],
-) -> tuple[tuple[str, ...], list[Mapping[str, Any]]]:
-    """Return the longest list of a document with its keys; of equal ones the first."""
-    counts = Counter(record.at for record in records)
-    at = max(counts, key=lambda one: counts[one], default=())
-    return at, [record.value for record in records if record.at == at]
-
-
-def _is_document(value: Mapping[str, Any]) -> bool:
-    """Return whether an object holds lists of records: a whole document on one line."""
-    return any(
-        isinstance(one, dict) or (isinstance(one, list) and one and isinstance(one[0], dict))
-        for one in value.values()
-    )
-
-
-def _is_own(name: str, path: Path, roles: Roles, choice: Choice) -> bool:
-    plain = (roles.input, roles.output) == ("input", "output") and not choice.named
-    plain = plain and not roles.systems and not roles.alternatives
-    mark = TABLES.get(path.suffix.lower())
-    table = name == "table" and mark is not None and mark == delimiter_of(path)
-    return plain and (name == "json_lines" or table)
-
-
 def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]]:
     """Yield the rows of a file with their places; what is no row is counted."""
     notes: dict[str, Any] = {"path": source.path}
+    _learn(source, notes)
+    if told := notes.get("told"):
+        names = ", ".join(f"`{name}`" for name in sorted(told))
+        made.remarks.append(f"  not the input {names}: it tells the right answer")
     module, roles = source.importer, source.roles
     note = getattr(module, "note", None)
     for record in load("containers", source.container).records(source.path):
         if isinstance(record, RowFault):
-            made.leave_out(record.why, record.where)
+            made.lose(record.why, record.where, unread=True)
         elif module is None or roles is not None:
-            if record.at == source.at and roles is not None:
+            if record.at != source.at or roles is None:
+                continue
+            if _is_other(source, roles, record):
+                made.lose(f"another shape than most: {_listed(record.value)}", record.where)
+            else:
                 found = ImportedRow(row_of(record.value, roles), answers_of(record.value, roles))
                 yield record.where, found
         elif module.fits(record):
@@ -222,22 +165,37 @@ def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]
                 for row in module.rows(record, notes):
                     yield record.where, row
             except BadRow as error:
-                made.leave_out(str(error.args[0]), record.where)
+                made.lose(str(error.args[0]), record.where)
         elif note is not None and record.at != source.at:
             note(record, notes)
         elif record.at == source.at:
-            lacks = ", ".join(need for need in module.NEEDS if not _has(record, need))
+            lacks = ", ".join(need for need in module.NEEDS if not has(record, need))
             why = f"not as {module.FORMAT} are" + (f": no {lacks}" if lacks else "")
-            made.leave_out(why, record.where)
+            made.lose(why, record.where)
 
 
-def _has(record: SourceRecord, need: str) -> bool:
-    value: Any = record.value
-    for key in need.split("."):
-        if not isinstance(value, Mapping) or key not in value:
-            return key in record.at
-        value = value[key]
-    return True
+def _learn(source: Source, notes: dict[str, Any]) -> None:
+    """Let a format note what only many records together show, by the first of them."""
+    learn = getattr(source.importer, "learn", None)
+    if source.importer is None or learn is None:
+        return
+    found = islice(load("containers", source.container).records(source.path), _LOOKED)
+    learn([one for one in found if isinstance(one, SourceRecord) and source.importer.fits(one)],
+          notes)  # fmt: skip
+
+
+def _is_other(source: Source, roles: Roles, record: SourceRecord) -> bool:
+    """Return whether a record has neither of the columns of the others; a table's cells are lost
+    where they are empty, so that its records say nothing on it.
+    """
+    if source.container not in {"json_lines", "json_document", "yaml_document"}:
+        return False
+    asked, right = roles.input.partition(".")[0], roles.output.partition(".")[0]
+    return not {asked, right} & record.value.keys()
+
+
+def _listed(value: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{key[:20]}`" for key in list(value)[:4]) or "no fields"
 
 
 def _imported(
@@ -273,23 +231,43 @@ def _free_name(name: str) -> str:
 
 def _taken(sources: Sequence[Source], made: ImportFiles, names: Mapping[str, str]) -> Iterator[str]:
     for source in sources:
-        form = load("containers", source.container).FORM
+        form = _form_of(source)
         if source.roles is not None:
-            what, takes = form, (f"`{source.roles.input}`", f"`{source.roles.output}`")
+            right = f"`{source.roles.output}`" if source.roles.output else "stands in another file"
+            what, takes = form, (f"`{source.roles.input}`", right)
         else:
             what, takes = f"{_format_name(source)}, {form}", _takes(source)
-        yield f"{source.path.name}: read as {what}"
+        yield f"{source.path.name}: read as {what}{_written_in(source.path)}"
+        if source.roles is not None and source.roles.id:
+            yield f"  id            `{source.roles.id}`"
         yield f"  input         {takes[0]}"
         yield f"  right answer  {takes[1]}"
         if source.roles is not None and source.roles.alternatives:
             yield "                lists: any of their texts is right (else: --lists json)"
     for system, count in made.answers.items():
         key = names.get(system, system)
-        source_of = next((one.roles.systems.get(system) for one in sources if one.roles), None)
+        source_of = next((one.roles.systems[system] for one in sources
+                          if one.roles and system in one.roles.systems), None)  # fmt: skip
         shown = f"`{source_of}`" if source_of else f"`{system}`"
         yield f"  {key + ' ' if len(key) > 13 else key:<13} {shown}, {count_noun(count, 'answer')}"
+    yield from made.remarks
     yield _prompts(made)
     yield f"{count_noun(made.rows, 'row')} with a right answer"
+
+
+def _form_of(source: Source) -> str:
+    """Return what the form of a file is called; a table by the mark between its columns."""
+    form = str(load("containers", source.container).FORM)
+    mark = delimiter_of(source.path) if source.container == "table" else ","
+    return {"\t": "a table (TSV)", "|": "a table (columns parted by |)"}.get(mark, form)
+
+
+def _written_in(path: Path) -> str:
+    """Return a remark on a text file that is not UTF-8."""
+    binary = path.is_dir() or path.suffix.lower() in {".parquet", ".xlsx", ".eval", ".arrow"}
+    if binary or text_encoding(path) != WINDOWS:
+        return ""
+    return "; not UTF-8: its letters are read as Windows-1252"
 
 
 def _prompts(made: ImportFiles) -> str:
@@ -334,35 +312,3 @@ def _nothing(files: Sequence[Path], made: ImportFiles) -> NoReturn:
     raise DataError("no record of these files is a row with a right answer",
                     where=[path.name for path in files], got=why or "no record",
                     fix=fix)  # fmt: skip
-
-
-def _refuse(path: Path, records: Sequence[SourceRecord], missing: str, known: bool) -> NoReturn:
-    """Raise DataError: the file has none of the formats; say the nearest and what it lacks."""
-    if not known:
-        check_text_file(path, path.name)  # a folder, a compressed or an empty file: it says so
-        raise DataError(
-            "this form of file is not read", where=path.name, got=path.suffix or "no suffix",
-            fix="save it as CSV, JSON Lines, Parquet or Excel",
-        )  # fmt: skip
-    columns = list(dict.fromkeys(key for record in records for key in record.value))
-    near, lacks = _nearest(records)
-    fix = f"name the column: --{missing} COL"
-    if near:
-        fix += f"; the nearest format is {near}, which also needs {', '.join(lacks)}"
-    raise DataError(
-        f"no column of this file looks like the {_ROLE[missing]}",
-        where=path.name, got=", ".join(columns)[:180] or "no record", fix=fix,
-    )  # fmt: skip
-
-
-def _nearest(records: Sequence[SourceRecord]) -> tuple[str, list[str]]:
-    """Return the format of whose fields a record has most, and those it lacks; "" for none."""
-    best: tuple[float, str, list[str]] = (0.0, "", [])
-    for name in catalogue("importers") if records else ():
-        module = load("importers", name)
-        for record in records[:20]:
-            lacks = [need for need in module.NEEDS if not _has(record, need)]
-            share = 1 - len(lacks) / len(module.NEEDS)
-            if lacks and share > best[0]:
-                best = (share, module.FORMAT, lacks)
-    return best[1], best[2]

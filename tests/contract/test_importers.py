@@ -11,8 +11,9 @@ from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_roles import Choice
 from tuneworthy.data.raw import BadRow, RowFault
-from tuneworthy.importing import bring_in, recognise
+from tuneworthy.importing import Reading, bring_in
 from tuneworthy.logs import otlp
+from tuneworthy.recognising import recognise
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 ASKED = "Where are the red lamps?"
@@ -138,11 +139,11 @@ def test_a_sample_becomes_rows_and_answers_and_says_what_is_left_out(name, tmp_p
     assert recognise(path, Choice()).importer.__name__.endswith(f".{name}")
     if not count:
         with pytest.raises(DataError, match="no record of these files") as caught:
-            bring_in([path], Choice(), tmp_path, "task")
+            bring_in([path], Reading(Choice()), tmp_path, "task")
         assert all(f"`{system}`" in caught.value.fix for system in systems)
         assert not list(tmp_path.glob("task.*"))
         return
-    found = bring_in([path], Choice(), tmp_path, "task")
+    found = bring_in([path], Reading(Choice()), tmp_path, "task")
     made = rows_of(found.rows)
     said = "\n".join(found.said)
     if found.rows == path:
@@ -213,7 +214,7 @@ def test_a_cut_file_gives_what_stands_before_the_cut_or_a_clear_error(name, tmp_
         for old in tmp_path.glob("task.*"):
             old.unlink()
         try:
-            found = bring_in([path], Choice(), tmp_path, "task")
+            found = bring_in([path], Reading(Choice()), tmp_path, "task")
         except DataError as error:
             refused.append(error)
             continue
@@ -241,7 +242,7 @@ def test_a_container_that_cannot_read_says_so_by_record(tmp_path):
 
 def imported(path, folder, **choice):
     """Return the rows and the first system's answers of a file."""
-    found = bring_in([path], Choice(**choice), folder, "task")
+    found = bring_in([path], Reading(Choice(**choice)), folder, "task")
     answers = next(iter(found.answers.values()), None)
     return rows_of(found.rows), rows_of(answers) if answers else []
 
@@ -275,6 +276,47 @@ def test_promptfoo_names_right_answers_in_assertions_and_in_cells(tmp_path):
     assert answers[0]["answer"] == ASKED
     table = write(tmp_path, "t.csv", "question,__expected\nWhere?,contains: hall\nWho?,Ann\n")
     assert [row["output"] for row in imported(table, tmp_path)[0]] == ["hall", "Ann"]
+
+
+def pf_results(tests, providers=("gpt", "claude")):
+    """Return promptfoo results: each test (variables, assertions) with each provider."""
+    return {"results": {"version": 3, "results": [
+        {"vars": given, "testCase": {"vars": given, "assert": checks}, "provider": {"id": who},
+         "promptIdx": at, "testIdx": k, "success": True, "response": {"output": "hall"}}
+        for k, (given, checks) in enumerate(tests) for at, who in enumerate(providers)
+    ]}}  # fmt: skip
+
+
+def test_a_variable_that_tells_the_right_answer_is_no_input_of_promptfoo(tmp_path):
+    places = ["hall", "shelf", "roof"]
+    given = [{"ticket": f"where is {k}?", "expected": places[k % 3]} for k in range(9)]
+    made = {
+        "template": [(one, [{"type": "equals", "value": "{{ expected }}"}]) for one in given],
+        "equal": [(one, [{"type": "equals", "value": one["expected"]}]) for one in given],
+        "any": [(one, [{"type": "contains-any", "value": ["{{expected}}"]}]) for one in given],
+    }
+    for name, tests in made.items():
+        path = write(tmp_path, f"{name}.json", json.dumps(pf_results(tests)))
+        found = bring_in([path], Reading(Choice()), tmp_path, name)
+        rows = rows_of(found.rows)
+        assert [row["input"] for row in rows] == [one["ticket"] for one in given], name
+        assert [row["output"] for row in rows] == [one["expected"] for one in given]
+        assert any("not the input `expected`" in line for line in found.said)
+        assert set(found.answers) == {"gpt", "claude"}  # prompts are counted over all providers
+    tests = [{"vars": one, "assert": [{"type": "equals", "value": "{{expected}}"}]}
+             for one in given]  # fmt: skip
+    rows, _ = imported(write(tmp_path, "t.json", json.dumps({"tests": tests})), tmp_path)
+    assert (rows[1]["input"], rows[1]["output"]) == ("where is 1?", "shelf")
+
+
+def test_two_prompts_of_a_provider_are_two_systems_and_odd_templates_are_left_out(tmp_path):
+    tests = [({"q": f"where is {k}?"}, [{"type": "equals", "value": "hall"}]) for k in range(3)]
+    tests.append(({"q": "who?"}, [{"type": "equals", "value": "{{ q | upper }}"}]))
+    path = write(tmp_path, "p.json", json.dumps(pf_results(tests, ("gpt", "gpt"))))
+    found = bring_in([path], Reading(Choice()), tmp_path, "p")
+    assert set(found.answers) == {"gpt", "gpt-prompt2"}
+    assert any("its right answer is a template that is not read" in one for one in found.said)
+    assert rows_of(found.rows)[0]["input"] == "where is 0?"  # the only variable stays
 
 
 def test_only_outputs_that_people_stand_behind_are_right_in_kiln(tmp_path):

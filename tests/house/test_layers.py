@@ -23,7 +23,7 @@ LAYERS = [
     {"settle", "watch"},
     {"recompute"},
     {"report", "artifact", "serve"},
-    {"results_folder", "identity", "look_count", "missing_keys"},
+    {"results_folder", "identity", "look_count", "missing_keys", "recognising"},
     {"session"},
     {
         "study",

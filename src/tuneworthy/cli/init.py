@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tuneworthy.cli._options import print_line, print_stderr
+from tuneworthy.cli._options import print_line, print_stderr, share
 
 if TYPE_CHECKING:
     from tuneworthy.data.column_roles import Choice, Roles
-    from tuneworthy.importing import Ask
+    from tuneworthy.importing import Reading
+    from tuneworthy.recognising import Ask
 
 _YAML = {".yaml", ".yml"}
 Rows = Annotated[
@@ -23,13 +25,17 @@ Rows = Annotated[
 Answers = Annotated[
     list[str] | None,
     typer.Option(
-        "--answers", help="A system's answers, as NAME=COLUMN or NAME=FILE; can be repeated."
+        "--answers",
+        help="A system's answers: NAME=COLUMN, NAME=FILE or NAME=FILE:COLUMN; can be repeated.",
     ),
 ]
 Input = Annotated[str | None, typer.Option("--input", help="The column with the inputs.")]
 Output = Annotated[
     str | None,
     typer.Option("--output", help="The column with the right answers (or FILE.yaml, as --to)."),
+]
+MaxBad = Annotated[
+    str, typer.Option(help="The most records that may be left out as unreadable (5% or 0.05).")
 ]
 Present = Annotated[
     str | None, typer.Option("--present", help="The column (or file) of what runs today.")
@@ -49,6 +55,7 @@ def command(
     output: Output = None,
     present: Present = None,
     lists: Lists = "alternatives",
+    max_bad: MaxBad = "5%",
     to: To = None,
     force: Force = False,
 ) -> None:
@@ -59,11 +66,16 @@ def command(
     data sets. Example: tuneworthy init tickets.csv --input message --output team
     """
     from tuneworthy.core.errors import TuneworthyError
+    from tuneworthy.importing import Reading
 
     try:
         task, column = _task_file(to, output)
         files, choice = _choice((input, column, present), answers or [], lists)
-        seen = _written(rows, files, choice, task, force)
+        _check_paths(rows)
+        _check_free(rows, task, force)
+        ask = _asking() if not (choice.input and choice.output) else None
+        reading = Reading(choice, ask, share(max_bad))
+        seen = _written(rows, files, reading, task, force)
     except TuneworthyError as error:
         error.kept = "your rows; nothing was written"
         raise
@@ -94,24 +106,43 @@ def _choice(
     pairs = dict(_pair(entry) for entry in answers)
     if present is not None:
         pairs["present"] = present
-    files = {name: place for name, place in pairs.items() if Path(place).is_file()}
-    files |= {name: place for name, place in pairs.items() if Path(place).suffix == ".jsonl"}
+    files = {name: place for name, place in pairs.items() if _names_file(place)}
     named = {name: place for name, place in pairs.items() if name not in files}
     today = named.pop("present", None)
     return files, Choice(asked, right, today, named, lists)
 
 
-def _written(
-    rows: Sequence[Path], answers: Mapping[str, str], choice: Choice, task: Path, force: bool
-) -> tuple[str, ...]:
-    """Write the task file and its schema, and return what was observed in the rows."""
-    import json
+def _names_file(place: str) -> bool:
+    """Return whether a place is a file of answers, FILE or FILE:COLUMN, and no column."""
+    paths = (Path(place), Path(place.rpartition(":")[0] or place))
+    return any(path.is_file() or path.suffix == ".jsonl" for path in paths)
 
-    from tuneworthy.core.errors import TaskError, TuneworthyError
-    from tuneworthy.data.draft import Drafting, draft
-    from tuneworthy.data.taskfile import task_schema
-    from tuneworthy.importing import bring_in
-    from tuneworthy.ledger.trouble import output_errors
+
+def _check_paths(rows: Sequence[Path]) -> None:
+    """Raise DataError for a path that does not exist."""
+    from tuneworthy.core.errors import DataError
+
+    if missing := next((path for path in rows if not path.exists()), None):
+        near = difflib.get_close_matches(missing.name, _beside(missing), n=1, cutoff=0.6)
+        hint = f"did you mean {missing.with_name(near[0])}? " if near else ""
+        raise DataError(
+            "there is no such file", where=str(missing),
+            got=f"looked in {missing.absolute().parent.resolve()}",
+            fix=f"{hint}correct the path of the rows; it starts at the folder you are in",
+        )  # fmt: skip
+
+
+def _beside(path: Path) -> list[str]:
+    """Return the names in the folder of a path, none where it can't be read."""
+    try:
+        return [one.name for one in path.absolute().parent.iterdir()]
+    except OSError:
+        return []
+
+
+def _check_free(rows: Sequence[Path], task: Path, force: bool) -> None:
+    """Raise TaskError where files that are written exist already, unless `force`."""
+    from tuneworthy.core.errors import TaskError
 
     beside = task.with_name(f"{task.stem}.rows.jsonl")
     there = task if task.exists() else beside if beside.exists() and beside not in rows else None
@@ -120,24 +151,47 @@ def _written(
         raise TaskError(
             f"there is a {what} already", where=str(there), fix="--force, or -o another.yaml"
         )
-    ask = _asking() if not (choice.input and choice.output) else None
+
+
+def _written(
+    rows: Sequence[Path], answers: Mapping[str, str], reading: Reading, task: Path, force: bool
+) -> tuple[str, ...]:
+    """Write the task file and its schema, and return what was observed in the rows."""
+    import json
+
+    from tuneworthy.core.errors import TuneworthyError
+    from tuneworthy.data.answer_logs import answer_log, write_log
+    from tuneworthy.data.draft import Drafting, draft
+    from tuneworthy.data.taskfile import task_schema
+    from tuneworthy.importing import at_source, bring_in
+    from tuneworthy.ledger.trouble import output_errors
+
     with output_errors(task):
-        found = bring_in(rows, choice, task.parent, task.stem, ask)
-        systems = {**{name: str(path) for name, path in found.answers.items()}, **answers}
+        logs = {name: answer_log(place, reading.choice) for name, place in answers.items()}
+        found = bring_in(rows, reading, task.parent, task.stem)
+        made = {name: task.with_name(f"{task.stem}.{name}.jsonl") for name, log in logs.items()
+                if log.columns}  # fmt: skip
+        for name, path in made.items():
+            write_log(logs[name], path)
+        systems = {name: str(path) for name, path in found.answers.items()}
+        systems |= {name: str(made.get(name, log.path)) for name, log in logs.items()}
         named = None if found.rows == rows[0] else rows[0].stem
         about = Drafting(named, found.made_of, found.count, found.heard)
         try:
             drafted = draft(found.rows, systems, task.parent, about)
-        except TuneworthyError:
+        except TuneworthyError as error:
+            if found.made_of:
+                error.where = at_source(error.where, found.rows)
             if found.made_of and not force:  # what an earlier `init` wrote may be in use
-                for path in (found.rows, *found.answers.values()):
+                for path in (found.rows, *found.answers.values(), *made.values()):
                     path.unlink(missing_ok=True)
             raise
     schema = task.with_name("task.schema.json")
     with output_errors(task):
         task.write_text(drafted.text, "utf-8")
         schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
-    return (*found.said, *drafted.seen)
+    said = (f"wrote {path.name}, from {logs[name].said()}" for name, path in made.items())
+    return (*found.said, *said, *drafted.seen)
 
 
 def _asking() -> Ask | None:

@@ -9,6 +9,7 @@ from typing import IO, Any
 
 Item = tuple[tuple[str, ...], dict[str, Any]]
 _CHUNK = 1 << 20
+_FEWEST = 3  # objects with fields in common that are taken for records by key
 _DEPTH = 2  # objects inside objects that are searched for lists of records
 _DECODER = json.JSONDecoder(parse_constant=lambda text: None)
 _SPACES = re.compile(r"[ \t\r\n]*")
@@ -37,8 +38,31 @@ def walk(value: Any, at: tuple[str, ...] = ()) -> Iterator[Item]:
             yield from walk(inner, (*at, str(key)))
         else:
             own[str(key)] = inner
+    yield from _spread(at, own)
+
+
+def _spread(at: tuple[str, ...], own: dict[str, Any]) -> Iterator[Item]:
+    """Yield the records of objects that map a key to each, then the object with the rest.
+
+    The key of a record without an `id` is its id.
+    """
+    if _are_records(own):
+        yield from ((at, {"id": key, **record}) for key, record in own.items())
+        return
+    inner = [key for key, value in own.items() if _are_records(value)]
+    for key in inner:
+        yield from (((*at, key), {"id": name, **one}) for name, one in own.pop(key).items())
     if own:
         yield at, own
+
+
+def _are_records(value: Any) -> bool:
+    """Return whether an object maps keys to records: several objects that share fields."""
+    if not isinstance(value, dict) or len(value) < _FEWEST:
+        return False
+    if not all(isinstance(one, dict) for one in value.values()):
+        return False
+    return bool(set.intersection(*(set(one) for one in value.values())))
 
 
 def _values(text: _Text, at: tuple[str, ...], depth: int) -> Iterator[Item]:
@@ -61,8 +85,7 @@ def _values(text: _Text, at: tuple[str, ...], depth: int) -> Iterator[Item]:
             yield from _values(text, (*at, key), depth + 1)
         else:
             own[key] = text.value()
-    if own:
-        yield at, own
+    yield from _spread(at, own)
 
 
 class _Text:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tuneworthy.containers._heads import text_start
 from tuneworthy.containers._json_stream import items
 from tuneworthy.core.imported import SourceRecord
+from tuneworthy.data.lines import WINDOWS, text_encoding
 from tuneworthy.data.raw import RowFault
 
 FORM = "a JSON document"
@@ -23,8 +24,10 @@ def opens(path: Path, head: bytes) -> bool:
 def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     """Yield the objects of the document's lists, numbered from 1 in each list."""
     count: Counter[tuple[str, ...]] = Counter()
+    found = text_encoding(path)
     try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
+        encoding = found if found == WINDOWS else "utf-8-sig"
+        with path.open(encoding=encoding, errors="replace") as file:
             for at, value in items(file):
                 count[at] += 1
                 yield SourceRecord(f"{path.name}:{count[at]}", at, value)

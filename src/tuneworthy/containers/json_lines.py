@@ -9,7 +9,7 @@ from pathlib import Path
 from tuneworthy.containers._heads import text_start
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.jsonl import read_jsonl
-from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.lines import check_text_file, text_encoding
 from tuneworthy.data.raw import RowFault
 
 FORM = "JSON Lines"
@@ -32,5 +32,6 @@ def opens(path: Path, head: bytes) -> bool:
 
 def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     """Yield the object of each line."""
-    for row in read_jsonl(path, path.name, check_text_file(path, path.name)):
+    skip = check_text_file(path, path.name)
+    for row in read_jsonl(path, path.name, skip, text_encoding(path)):
         yield row if isinstance(row, RowFault) else SourceRecord(row.where, (), row.fields)

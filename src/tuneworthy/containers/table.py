@@ -8,7 +8,7 @@ from pathlib import Path
 from tuneworthy.containers._heads import text_start
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.csv_rows import DELIMITERS, delimiter_of, read_table
-from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.lines import check_text_file, text_encoding
 from tuneworthy.data.raw import RowFault
 
 FORM = "a table (CSV)"
@@ -27,7 +27,8 @@ def opens(path: Path, head: bytes) -> bool:
 def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     """Yield the cells of each row by column. Raises DataError for a broken header."""
     skip = check_text_file(path, path.name)
-    for row in read_table(path, path.name, skip, delimiter_of(path)):
+    found = read_table(path, path.name, skip, delimiter_of(path), None, text_encoding(path))
+    for row in found:
         yield row if isinstance(row, RowFault) else SourceRecord(row.where, (), row.fields)
 
 

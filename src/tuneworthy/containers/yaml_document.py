@@ -10,6 +10,7 @@ from tuneworthy.containers._heads import text_start
 from tuneworthy.containers._json_stream import walk
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.imported import SourceRecord
+from tuneworthy.data.lines import WINDOWS, text_encoding
 from tuneworthy.data.raw import RowFault
 
 FORM = "a YAML document"
@@ -32,11 +33,13 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
                         got=f"{path.stat().st_size:,} bytes", fix="save it as JSON",
                         kept="")  # fmt: skip
     try:
-        value = YAML(typ="safe").load(path.read_text("utf-8-sig", "replace"))
+        found = text_encoding(path)
+        text = path.read_text(found if found == WINDOWS else "utf-8-sig", "replace")
+        value = YAML(typ="safe").load(text)
     except (YAMLError, ValueError, RecursionError) as error:
         yield RowFault(path.name, "not YAML", str(error)[:200], "correct the file")
         return
     count: Counter[tuple[str, ...]] = Counter()
-    for at, found in walk(value):
+    for at, record in walk(value):
         count[at] += 1
-        yield SourceRecord(f"{path.name}:{count[at]}", at, found)
+        yield SourceRecord(f"{path.name}:{count[at]}", at, record)

@@ -17,6 +17,8 @@ from tuneworthy.data.infer import label_key
 
 _READ = 500  # recorded answers that are looked at
 _SHORT = 12  # words of a right answer that can be looked for in a text
+_SEVERAL = 0.1  # share of rows that accept several answers, from which they are texts
+_WHY = "any accepted answer stands in the text"
 _LONGER = 2.0  # times as many words: the recorded answers say more than the right ones
 
 
@@ -33,10 +35,22 @@ class AnswerForm:
 def answer_form(
     cases: Sequence[Case], said: Mapping[str, Sequence[str]], kind: OutputType
 ) -> AnswerForm | None:
-    """Return the form of answers that recorded ones show; None if the rows' own type stands.
+    """Return the form of answers that the rows show; None if the type of their answers stands.
 
     `said` maps a case id to what systems answered, `kind` is the type of the right answers.
     """
+    form = _recorded_form(cases, said, kind)
+    if form is None and kind == "label" and _are_short_texts(cases):
+        several = sum(bool(case.accepted) for case in cases)
+        seen = f"{several:,} of {len(cases):,} rows accept several answers"
+        return AnswerForm("text", "contains", _WHY, f"{seen}: text, `contains`, no labels")
+    return form
+
+
+def _recorded_form(
+    cases: Sequence[Case], said: Mapping[str, Sequence[str]], kind: OutputType
+) -> AnswerForm | None:
+    """Return the form of answers that recorded ones show beside the right ones."""
     pairs = [(case, text) for case in cases for text in said.get(case.id, ())][:_READ]
     if kind not in {"label", "text"} or not pairs:
         return None
@@ -58,13 +72,23 @@ def answer_form(
         seen = (
             f"{holds:,} of {len(pairs):,} recorded answers contain a right one, {equal:,} equal one"
         )
-        why = "any accepted answer stands in the text"
-        return AnswerForm("text", "contains", why, f"{seen}: `contains`")
+        return AnswerForm("text", "contains", _WHY, f"{seen}: `contains`")
     if kind == "text" and any(case.accepted for case in cases):
         seen = f"{equal:,} of {len(pairs):,} recorded answers equal a right one"
         why = "an accepted answer, case and punctuation ignored"
         return AnswerForm("text", "exact_words", why, f"{seen}: `exact_words`")
     return None
+
+
+def _are_short_texts(cases: Sequence[Case]) -> bool:
+    """Return whether enough rows accept other spellings for none of them to be a label.
+
+    Nobody lists other spellings of a label that a system is told to copy; other labels that would
+    do are none.
+    """
+    labels = {label_key(case.output) for case in cases}
+    other = sum(any(label_key(one) not in labels for one in case.accepted) for case in cases)
+    return other >= _SEVERAL * len(cases)
 
 
 def _holds(text: str, right: str) -> bool:

@@ -6,30 +6,37 @@ name themselves (`Choice`) always wins.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 from tuneworthy.core.errors import TaskError
+from tuneworthy.data.column_values import are_codes, inner_columns, is_id, value_of, words_of
 from tuneworthy.data.rows import as_text
 
 _INPUT = ("input", "prompt", "question", "query", "text", "message", "utterance", "user_input",
           "request", "instruction", "content", "body", "ticket", "email", "comment", "review",
           "sentence", "document", "article", "description", "title", "subject", "customer",
-          "problem", "source", "src", "user", "frage", "texto")  # fmt: skip
+          "problem", "source", "src", "user", "frage", "anfrage", "nachricht", "anliegen",
+          "eingabe", "beschreibung", "betreff", "kommentar", "inhalt", "texto", "pregunta",
+          "mensaje", "texte", "demande")  # fmt: skip
 _OUTPUT = ("output", "label", "target", "answer", "gold", "expected", "ground_truth", "groundtruth",
            "correct", "reference", "completion", "response", "ideal", "category", "class", "intent",
            "topic", "sentiment", "team", "queue", "tag", "labels", "answers", "solution", "reply",
-           "summary", "translation", "tgt", "human")  # fmt: skip
+           "summary", "translation", "tgt", "human", "kategorie", "ergebnis", "klasse", "richtig",
+           "lösung", "soll", "erwartet", "thema", "abteilung", "absicht", "antwort", "respuesta",
+           "categoria", "categoría", "etiqueta", "réponse", "catégorie")  # fmt: skip
 _SYSTEM = ("prediction", "predicted", "pred", "model", "generated", "generation", "bot", "llm",
            "ai", "assistant", "system", "current", "present", "production", "prod", "today",
            "baseline", "gpt", "claude", "llama", "mistral", "gemini", "qwen", "haiku", "sonnet",
            "opus", "deepseek", "phi", "tuned", "finetuned", "ft", "o1", "o3",
-           "o4")  # fmt: skip
-_PRESENT = {"current", "present", "production", "prod", "today"}
+           "o4", "modell", "altsystem", "vorhersage", "ki", "heute", "aktuell", "bisher", "modelo",
+           "modèle")  # fmt: skip
+_PRESENT = {"current", "present", "production", "prod", "today", "altsystem", "heute", "aktuell"}
 _PLAIN = {"id", "group", "time", "context", "accepted", "must_say", "must_not_say", "meta"}
 _NOT_TEXT = re.compile(r"(^|_)(id|uuid|date|time|timestamp|created|updated|score|cost|usd|latency|"
                        r"seconds|tokens|confidence|url|index|idx|split)(_|$)")  # fmt: skip
@@ -50,14 +57,28 @@ class Choice:
     @property
     def named(self) -> bool:
         """Return whether anything is named."""
-        return bool(self.input or self.output or self.present or self.answers)
+        return bool(self.columns)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that are named."""
+        found = (self.input, self.output, self.present, *self.answers.values())
+        return tuple(name for name in found if name)
+
+    def within(self, columns: Sequence[str]) -> Choice:
+        """Return the choice without the columns that a file does not have."""
+        mine = (self.input, self.output, self.present)
+        asked, right, present = (name if name in columns else None for name in mine)
+        answers = {name: column for name, column in self.answers.items() if column in columns}
+        return Choice(asked, right, present, answers, self.lists)
 
 
 @dataclass(frozen=True)
 class Roles:
     """What columns are taken for. `systems` maps the name of a system to its column.
 
-    `alternatives`: the right answers are lists, any of which is right.
+    `output` is "" where another file has the right answers. `alternatives`: the right answers are
+    lists, any of which is right. `id` is the column of the rows' own ids, if it has another name.
     """
 
     input: str
@@ -65,52 +86,123 @@ class Roles:
     systems: Mapping[str, str]
     plain: tuple[str, ...] = ()
     alternatives: bool = False
+    id: str = ""
 
     @cached_property
     def used(self) -> frozenset[str]:
         """Return the columns that have a role."""
-        return frozenset({self.input, self.output, *self.systems.values(), *self.plain})
+        return frozenset({self.input, self.output, self.id, *self.systems.values(), *self.plain})
 
 
-def propose(sample: Sequence[Mapping[str, Any]], choice: Choice) -> Roles | str:
+def columns_of(sample: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of a table, and the fields of objects in it as `column.field`."""
+    columns = list(dict.fromkeys(key for row in sample for key in row))
+    return [*columns, *inner_columns(sample, _PLAIN)]
+
+
+def propose(
+    sample: Sequence[Mapping[str, Any]], choice: Choice, elsewhere: bool = False
+) -> Roles | str:
     """Return the roles of the columns, or the role that no column has: `input`, `output`.
 
-    Raises TaskError for a column that was named and is not there.
+    `elsewhere`: another file has the right answers; what this one answers is a system's. Raises
+    TaskError for a column that was named and is not there.
     """
     columns = list(dict.fromkeys(key for row in sample for key in row))
-    for name in (choice.input, choice.output, choice.present, *choice.answers.values()):
-        if name is not None and name not in columns:
-            raise TaskError("no column has this name", got=name, kept="",
-                            fix=f"there are: {', '.join(columns)}")  # fmt: skip
-    named = {choice.input, choice.output, choice.present, *choice.answers.values()} - {None}
-    free = [name for name in columns if name not in named and name not in _PLAIN]
-    texts = {name: [row[name] for row in sample if row.get(name) not in (None, "")]
+    inner = inner_columns(sample, _PLAIN)
+    for name in choice.columns:
+        if name not in columns and name not in inner:
+            no_column(name, [*columns, *inner])
+    named = [name for name in choice.columns if name not in columns]
+    found = _proposed(sample, [*columns, *named], choice, elsewhere)
+    if isinstance(found, str) and inner:  # fields of objects, where no column does
+        found = _proposed(sample, [*columns, *inner], choice, elsewhere)
+    if isinstance(found, Roles) and "id" not in columns:
+        found = replace(found, id=_id_column(sample, columns, found))
+    return found
+
+
+def no_column(name: str, columns: Sequence[str]) -> NoReturn:
+    """Raise TaskError: no column has this name; it says which name is near, and all of them."""
+    near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
+    hint = f"did you mean `{near[0]}`? " if near else ""
+    raise TaskError("no column has this name", got=name, kept="",
+                    fix=f"{hint}there are: {', '.join(columns)}")  # fmt: skip
+
+
+def _proposed(
+    sample: Sequence[Mapping[str, Any]], columns: Sequence[str], choice: Choice, elsewhere: bool
+) -> Roles | str:
+    free = [name for name in columns if name not in choice.columns and name not in _PLAIN]
+    texts = {name: [value for row in sample if (value := value_of(row, name)) not in (None, "")]
              for name in columns}  # fmt: skip
     asked = choice.input or _best(free, _INPUT, texts, long=True)
     if asked is None:
         return "input"
     free = [name for name in free if name != asked and _speaks(name, texts[name])]
     right = choice.output or _right(free, texts)
-    if right is None:
-        return "output"
     systems = dict(choice.answers)
     if choice.present:
         systems = {"present": choice.present, **systems}
-    if not systems:
-        systems = _systems([name for name in free if name != right], right, sample)
-    alternatives = choice.lists == "alternatives" and _are_alternatives(texts[right])
+    if right is None and not (elsewhere and systems):
+        return "output"
+    if elsewhere:
+        systems = systems or {"present": str(right)}
+        right = ""
+    elif not systems:
+        systems = _systems([name for name in free if name != right], str(right), sample)
+    alternatives = choice.lists == "alternatives" and _are_alternatives(texts.get(str(right), ()))
     plain = tuple(name for name in columns if name in _PLAIN and name not in {asked, right})
-    return Roles(asked, right, systems, plain, alternatives)
+    return Roles(asked, str(right), systems, plain, alternatives)
 
 
-def _words(name: str) -> list[str]:
-    split = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
-    return [word for word in re.split(r"[^a-z0-9]+", split.lower()) if word]
+def _id_column(sample: Sequence[Mapping[str, Any]], columns: Sequence[str], roles: Roles) -> str:
+    """Return the column of the rows' own ids: each row has one, and no two the same."""
+    for name in columns:
+        values = [row.get(name) for row in sample]
+        if name not in roles.used and None not in values and is_id(name, values):
+            return name
+    return ""
+
+
+def suggest(sample: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return options for the columns of a table that `propose` can't name, by their values alone.
+
+    The longest texts are the input; of columns with few values two that mostly agree are the right
+    answer and a system's: which is which only people know.
+    """
+    columns = columns_of(sample)
+    texts = {name: [value for row in sample if (value := value_of(row, name)) not in (None, "")]
+             for name in columns}  # fmt: skip
+    asked = _best(columns, _INPUT, texts, long=True) or _longest(columns, texts)
+    few = [name for name in columns if name != asked and _speaks(name, texts[name])
+           and _labels(texts[name])]  # fmt: skip
+    pairs = {(one, other): _agreement(one, other, sample)
+             for at, one in enumerate(few) for other in few[at + 1 :]}  # fmt: skip
+    best = max(pairs, key=lambda pair: pairs[pair], default=None)
+    found = {"input": asked or "COL"}
+    if best is not None and pairs[best] >= _ALIKE:
+        return {**found, "output": best[0], "present": best[1]}
+    return {**found, "output": few[0] if len(few) == 1 else "COL"}
+
+
+def _longest(columns: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str | None:
+    """Return the column of the longest texts with letters, however often they repeat."""
+    lengths = {name: sum(map(len, found)) / len(found) for name in columns
+               if (found := texts[name]) and all(isinstance(one, str) for one in found)
+               and not _NOT_TEXT.search("_".join(words_of(name)))
+               and any(any(map(str.isalpha, one)) for one in found)}  # fmt: skip
+    return max(lengths, key=lambda name: lengths[name], default=None)
+
+
+def are_named(roles: Roles) -> bool:
+    """Return whether the names of the columns alone say what is asked and what is right."""
+    return _rank(roles.input, _INPUT) is not None and _rank(roles.output, _OUTPUT) is not None
 
 
 def _rank(name: str, known: Sequence[str]) -> int | None:
     """Return the place of a column in a list of names, None if no word of it stands there."""
-    words = _words(name)
+    words = words_of(name)
     whole = "_".join(words)
     if whole in known:
         return known.index(whole)
@@ -120,7 +212,7 @@ def _rank(name: str, known: Sequence[str]) -> int | None:
 
 def _speaks(name: str, values: Sequence[Any]) -> bool:
     """Return whether a column can hold answers: no id, date, score or cost by its name."""
-    return bool(values) and not _NOT_TEXT.search("_".join(_words(name)))
+    return bool(values) and not (_NOT_TEXT.search("_".join(words_of(name))) or is_id(name, values))
 
 
 def _best(
@@ -150,7 +242,8 @@ def _right(free: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str | Non
     """Return the column of right answers: by its name, else the only one of few values."""
     if by_name := _best(free, _OUTPUT, texts, long=False):
         return by_name
-    others = [name for name in free if _rank(name, _SYSTEM) is None]
+    others = [name for name in free
+              if _rank(name, _SYSTEM) is None and not are_codes(texts[name])]  # fmt: skip
     few = [name for name in others if _labels(texts[name])]
     return few[0] if len(few) == 1 else others[0] if len(others) == 1 else None
 
@@ -169,15 +262,14 @@ def _systems(
         return {"present": found[0]}
     named: dict[str, str] = {}
     for column in found:
-        words = set(_words(column))
+        words = set(words_of(column))
         name = "present" if words & _PRESENT and "present" not in named else system_name(column)
         named[name if name not in named else f"{name}-{len(named) + 1}"] = column
     return named
 
 
 def _answers_like(name: str, right: str, sample: Sequence[Mapping[str, Any]]) -> bool:
-    pairs = [(_key(row[name]), _key(row[right])) for row in sample
-             if row.get(name) not in (None, "") and row.get(right) not in (None, "")]  # fmt: skip
+    pairs = _pairs(name, right, sample)
     if not pairs:
         return False
     equal = sum(one == other for one, other in pairs) / len(pairs)
@@ -186,6 +278,20 @@ def _answers_like(name: str, right: str, sample: Sequence[Mapping[str, Any]]) ->
     golds, said = {gold for _, gold in pairs}, {one for one, _ in pairs}
     shared = len(golds) <= _FEW and len(said & golds) >= 0.8 * len(said)
     return _ALIKE <= equal < 1 and (shared or len(golds) > _FEW)
+
+
+def _pairs(name: str, other: str, sample: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return the values of two columns in the rows that have both, case and spaces folded."""
+    both = ((value_of(row, name), value_of(row, other)) for row in sample)
+    return [(_key(one), _key(two)) for one, two in both
+            if one not in (None, "") and two not in (None, "")]  # fmt: skip
+
+
+def _agreement(name: str, other: str, sample: Sequence[Mapping[str, Any]]) -> float:
+    """Return the share of rows in which two columns agree; 0 where one copies the other."""
+    pairs = _pairs(name, other, sample)
+    equal = sum(one == two for one, two in pairs) / max(len(pairs), 1)
+    return equal if equal < 1 else 0.0
 
 
 def _key(value: Any) -> str:
@@ -200,8 +306,10 @@ def system_name(text: str) -> str:
 
 def row_of(record: Mapping[str, Any], roles: Roles) -> dict[str, Any]:
     """Return the fields of a row; the columns without a role go to `meta`."""
-    asked, right = record.get(roles.input), record.get(roles.output)
+    asked, right = value_of(record, roles.input), value_of(record, roles.output)
     fields: dict[str, Any] = {name: record[name] for name in roles.plain if name in record}
+    if roles.id and record.get(roles.id) is not None:
+        fields["id"] = record[roles.id]
     fields["input"] = None if asked is None else as_text(asked)
     fields["output"] = right
     listed = _listed(right)
@@ -234,7 +342,7 @@ def _are_alternatives(values: Sequence[Any]) -> bool:
 def answers_of(record: Mapping[str, Any], roles: Roles) -> dict[str, dict[str, Any]]:
     """Return what the systems answered to a row; an empty cell is no answer."""
     return {
-        name: {"answer": record[column]}
+        name: {"answer": said}
         for name, column in roles.systems.items()
-        if record.get(column) not in (None, "")
+        if (said := value_of(record, column)) not in (None, "")
     }

@@ -42,15 +42,20 @@ def read_table(
     skip: int,
     mark: str,
     checked: Callable[[list[str]], list[str]] | None = None,
+    encoding: str = "utf-8",
 ) -> Iterator[RawRow | RowFault]:
     """Yield the rows of a table with any column names; `mark` parts its columns.
 
     `checked` returns the names of the columns from the cells of the first line, or raises
-    DataError; by default a name that stands twice is refused.
+    DataError; by default a name that stands twice is refused. Raises DataError for a first line
+    that can't be read: without it the first row would be taken for the names.
     """
     header: list[str] | None = None
-    for number, cells in csv_records(path, shown, skip, mark):
+    for number, cells in csv_records(path, shown, skip, mark, encoding):
         if isinstance(cells, RowFault):
+            if header is None:
+                raise DataError(f"the first line can't be read: {cells.why}", where=cells.where,
+                                got=cells.got, fix=cells.fix)  # fmt: skip
             yield cells
         elif header is None:
             header = checked(cells) if checked else _names(cells, shown)
@@ -77,13 +82,13 @@ def _row(where: str, header: list[str], cells: list[str]) -> RawRow | RowFault:
 
 
 def csv_records(
-    path: Path, shown: str, skip: int, delimiter: str
+    path: Path, shown: str, skip: int, delimiter: str, encoding: str = "utf-8"
 ) -> Iterator[tuple[int, list[str] | RowFault]]:
     """Yield (line, cells) of each record of a CSV file, the header included, or its fault."""
     held: list[str] = []
     start, size, open_quote = 0, 0, False
     for line in read_lines(path, skip):
-        text = _text(line, shown)
+        text = _text(line, shown, encoding)
         if isinstance(text, RowFault):
             held, size, open_quote = [], 0, False
             yield line.number, text
@@ -108,18 +113,18 @@ def _unclosed(where: str, text: str) -> RowFault:
     return RowFault(where, "a quote is never closed", text[:200], fix)
 
 
-def _text(line: Line, shown: str) -> str | RowFault:
+def _text(line: Line, shown: str, encoding: str) -> str | RowFault:
     where = f"{shown}:{line.number}"
     if line.raw is None:
         return RowFault(where, "line too long", f"{line.length:,} bytes", "cut it or leave it out")
     if 0 in line.raw:
         return RowFault(where, "NUL byte in a row", "\\x00", "remove the NUL bytes")
     try:
-        return line.raw.decode("utf-8")
+        return line.raw.decode(encoding)
     except UnicodeDecodeError as error:
         byte = line.raw[error.start : error.start + 1].hex()
         return RowFault(f"{where}:{error.start + 1}", "not UTF-8", f"byte 0x{byte}",
-                     "save the file as CSV UTF-8")  # fmt: skip
+                     "save the file as CSV UTF-8, or let `tuneworthy init` read it")  # fmt: skip
 
 
 def _cells(text: str, delimiter: str, where: str) -> list[str] | RowFault:

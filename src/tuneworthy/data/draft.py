@@ -148,9 +148,8 @@ def _head(stem: str, loaded: Loaded) -> list[str]:
 def _data(file: str, loaded: Loaded, about: Drafting, count: int) -> list[str]:
     lines = ["data:", f"  file: {_quoted(file)}"]
     if about.made_of:
-        lines.append(
-            f"  # Made by `tuneworthy init` from {_plain(about.made_of)[:60]}; ids are its rows."
-        )
+        made_of = _plain(about.made_of)[:60]
+        lines.append(f"  # Made by `tuneworthy init` from {made_of}; ids are its own, or its rows.")
     if all(case.time for case in loaded.cases):
         lines += ["  # The rows have a time: the earliest only teach and are not scored; the later",
                   "  # ones are scored by arms fitted on earlier ones."]  # fmt: skip
@@ -246,7 +245,8 @@ def _seen(loaded: Loaded, count: int) -> Iterator[str]:
     out, part = loaded.task.output, ""
     if count > len(loaded.cases):
         part = f"in the first {len(loaded.cases):,} "
-    yield f"{count_noun(count, 'row')}; {part}answers look like {out.type}"
+    guess = " (a guess)" if out.type == "label" else ""
+    yield f"{count_noun(count, 'row')}; {part}answers look like {out.type}{guess}"
     if out.type == "label":
         counts = Counter(case.output for case in loaded.cases)
         label, most = counts.most_common(1)[0]
@@ -254,6 +254,7 @@ def _seen(loaded: Loaded, count: int) -> Iterator[str]:
             f"{count_noun(len(counts), 'label')}; `{_plain(label)[:40]}` is the most frequent, "
             f"{100 * most / len(loaded.cases):.0f} in 100"
         )
+        yield f"only the label itself is right: `{_plain(label)[:40]}.` counts as wrong"
     if (turns := sum(len(case.messages) > 1 for case in loaded.cases)) > 0:
         yield f"{with_verb(turns, 'row', 'have')} a system prompt or several turns; both are kept"
     for seen in loaded.observations[:5]:

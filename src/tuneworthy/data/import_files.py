@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from tuneworthy.core.errors import DataError
 from tuneworthy.core.imported import ImportedRow
 from tuneworthy.data.column_roles import system_name
 from tuneworthy.data.copies import normalised_text
@@ -34,8 +35,9 @@ class ImportFiles:
     """The files of an import, beside the task file; `.part` until `finish`.
 
     `rows` counts the rows written, `left` those left out by reason, `left_at` their first place,
-    `answers` the answers of each system, `prompts` the system prompts; `said` keeps the first
-    thousand answers by row, `heard_of` counts answers to what has no right answer.
+    `unread` those among them of which nothing can be read, `answers` the answers of each system,
+    `prompts` the system prompts; `said` keeps the first thousand answers by row, `heard_of` counts
+    answers to what has no right answer; `remarks` are sentences on what is taken.
     """
 
     def __init__(self, folder: Path, stem: str, merge: bool, right: str | None = None) -> None:
@@ -43,6 +45,9 @@ class ImportFiles:
         self.rows = 0
         self.left: Counter[str] = Counter()
         self.left_at: dict[str, str] = {}
+        self.unread: Counter[str] = Counter()
+        self.remarks: list[str] = []
+        self._seen = 0
         self.answers: Counter[str] = Counter()
         self.prompts: Counter[str] = Counter()
         self.heard_of: Counter[str] = Counter()
@@ -61,13 +66,31 @@ class ImportFiles:
         """Return the file of a system's answers."""
         return self._folder / f"{self._stem}.{system_name(system)}.jsonl"
 
-    def leave_out(self, why: str, where: str) -> None:
-        """Count a record that is no row."""
+    def lose(self, why: str, where: str, unread: bool = False) -> None:
+        """Count a record that is no row; `unread`: nothing of it can be read."""
+        self._seen += 1
+        self.unread[why] += unread
+        self._leave_out(why, where)
+
+    def _leave_out(self, why: str, where: str) -> None:
         self.left[why] += 1
         self.left_at.setdefault(why, where)
 
+    def check_unread(self, most: float) -> None:
+        """Raise DataError if more than one record, and more than `most` of all, can't be read."""
+        lost, (why, _) = self.unread.total(), (*self.unread.most_common(1), ("", 0))[0]
+        if not self.rows or lost <= max(1, most * self._seen):
+            return
+        raise DataError(
+            f"{lost:,} of {self._seen:,} records can't be read", where=self.left_at[why],
+            got=f"{self.unread[why]:,} × {why}", kept="",
+            fix="correct the file (other rows may tell another story than these), or leave them"
+            f" out: --max-bad {lost / self._seen + 0.005:.2f}",
+        )  # fmt: skip
+
     def add(self, where: str, row: ImportedRow) -> None:
         """Write a row and its answers, or count why it is left out."""
+        self._seen += 1
         fields = {key: value for key, value in row.fields.items() if value is not None}
         answers = dict(row.answers)
         if self._right in answers and "output" not in fields:
@@ -77,23 +100,23 @@ class ImportFiles:
         answered = ends or fields.get("output") not in (None, "")
         own = fields.pop("id", None)
         if "messages" not in fields and not as_text(fields.get("input") or "").strip():
-            self.leave_out("empty input", where)
+            self._leave_out("empty input", where)
             return
         if not _is_plain(fields, answered):
             case = to_case(RawRow(where, fields), answered=answered)
             if isinstance(case, RowFault):
-                self.leave_out(case.why, where)
+                self._leave_out(case.why, where)
                 return
         key = row.key or (normalised_text(_asked(fields)) if self._merge else "")
         if key in self._keys:
             if answered and not answers:
-                self.leave_out(SAME, where)
+                self._leave_out(SAME, where)
             self._answered(self._keys[key], where, answers)
         elif not answered and key:
             self._held.setdefault(key, []).append((where, answers))
         elif not answered:
             self.heard_of.update(answers.keys())
-            self.leave_out(NO_ANSWER, where)
+            self._leave_out(NO_ANSWER, where)
         else:
             self._write_row({**fields, "id": self._id(own, where)}, key)
             for at, held in [(where, answers), *self._held.pop(key, [])]:
@@ -113,7 +136,7 @@ class ImportFiles:
         for system, found in answers.items():
             if self._merge or len(self._keys) > 0:
                 if (system, row) in self._given:
-                    self.leave_out(TWICE, where)
+                    self._leave_out(TWICE, where)
                     continue
                 self._given.add((system, row))
             self.answers[system] += 1
@@ -144,7 +167,7 @@ class ImportFiles:
         for held in self._held.values():
             for where, answers in held:
                 self.heard_of.update(answers.keys())
-                self.leave_out(NO_ANSWER, where)
+                self._leave_out(NO_ANSWER, where)
         self._held = {}
         kept = []
         for path, file in self._files.values():

@@ -19,7 +19,9 @@ class _Refused(Exception):
     """A value that is valid JSON text but not allowed in a row."""
 
 
-def read_jsonl(path: Path, shown: str, skip: int) -> Iterator[RawRow | RowFault]:
+def read_jsonl(
+    path: Path, shown: str, skip: int, encoding: str = "utf-8"
+) -> Iterator[RawRow | RowFault]:
     """Yield a Raw per object and a Fault per line that is none; blank lines are skipped.
 
     Raises DataError if the whole file has another format: a JSON array, a pretty-printed object.
@@ -31,10 +33,10 @@ def read_jsonl(path: Path, shown: str, skip: int) -> Iterator[RawRow | RowFault]
         if first:
             _check_first(line, path, shown)
             first = False
-        yield _row(line, shown)
+        yield _row(line, shown, encoding)
 
 
-def _row(line: Line, shown: str) -> RawRow | RowFault:
+def _row(line: Line, shown: str, encoding: str) -> RawRow | RowFault:
     where = f"{shown}:{line.number}"
     if line.raw is None:
         got = f"{line.length:,} bytes"
@@ -44,10 +46,10 @@ def _row(line: Line, shown: str) -> RawRow | RowFault:
         column = line.raw.index(0) + 1
         return RowFault(f"{where}:{column}", "NUL byte in a row", "\\x00", "remove the NUL bytes")
     try:
-        text = line.raw.decode("utf-8")
+        text = line.raw.decode(encoding)
     except UnicodeDecodeError as error:
         byte = line.raw[error.start : error.start + 1].hex()
-        fix = "save the file as UTF-8: iconv -f ISO-8859-1 -t UTF-8"
+        fix = "save the file as UTF-8: iconv -f WINDOWS-1252 -t UTF-8"
         return RowFault(f"{where}:{error.start + 1}", "not UTF-8", f"byte 0x{byte}", fix)
     return _parsed(text, line, where)
 

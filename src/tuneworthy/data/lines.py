@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,8 @@ from pathlib import Path
 from tuneworthy.core.errors import DataError
 
 MAX_LINE = 8_000_000
+WINDOWS = "cp1252"
+"""The encoding of Western European files that Windows programs write by default."""
 _CHUNK = 1 << 20
 _CONVERT = {
     b"\x1f\x8b": ("a gzip file", "gunzip -k {name}"),
@@ -22,6 +26,10 @@ _CONVERT = {
         ".to_json('rows.jsonl', orient='records', lines=True)\"",
     ),
 }
+_LETTER = re.compile(
+    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+)  # a letter of UTF-8 beyond ASCII
+_HIGH = re.compile(rb"[\x80-\xff]")
 _UTF16 = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16",
           b"\xfe\xff": "UTF-16"}  # fmt: skip
 
@@ -84,6 +92,35 @@ def _check_head(head: bytes, path: Path, shown: str) -> int:
             fix=f"convert it: iconv -f {name} -t UTF-8 {path.name} > rows-utf8.jsonl",
         )  # fmt: skip
     return 3 if head.startswith(b"\xef\xbb\xbf") else 0
+
+
+def text_encoding(path: Path) -> str:
+    """Return `utf-8`, or `cp1252` (Windows-1252) where most letters beyond ASCII are no UTF-8.
+
+    A UTF-8 file with a few damaged letters stays UTF-8: its damaged lines are faults.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        try:
+            while chunk := file.read(_CHUNK):
+                decoder.decode(chunk)
+            decoder.decode(b"", True)
+        except UnicodeDecodeError:
+            file.seek(0)
+            return _likelier(iter(lambda: file.read(_CHUNK), b""))
+    return "utf-8"
+
+
+def _likelier(chunks: Iterator[bytes]) -> str:
+    """Return the encoding that more bytes of a text speak for; bytes of no text stay UTF-8."""
+    letters, stray = 0, 0
+    for chunk in chunks:
+        if 0 in chunk:
+            return "utf-8"
+        found = _LETTER.findall(chunk)
+        letters += len(found)
+        stray += len(_HIGH.findall(chunk)) - sum(map(len, found))
+    return WINDOWS if stray > letters else "utf-8"
 
 
 def read_lines(path: Path, skip: int = 0) -> Iterator[Line]:

@@ -17,6 +17,7 @@ from tuneworthy.data.load import Loaded
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.data.schema import schema_checker
 from tuneworthy.data.secrets import private_kinds
+from tuneworthy.data.told import told_answers
 
 SHOWN = 20
 Level = Literal["note", "warning", "blocked"]
@@ -35,6 +36,7 @@ def row_observations(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observa
     yield from _classes(loaded, scored)
     yield from _test_labels(loaded)
     yield from _gold(loaded)
+    yield from told_answers(loaded.cases, loaded.task.output.type == "label")
     yield from _cut(loaded)
     yield from _unseen(loaded)
     yield from _private(loaded)

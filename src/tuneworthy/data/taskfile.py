@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from tuneworthy.data.task_faults import (
 )
 
 _SECRET_NAMES = re.compile(r"(?i)(^|_)(key|token|secret|password)$")
+_ROWS = {".csv": "a table", ".tsv": "a table", ".xlsx": "a table", ".parquet": "a table",
+         ".jsonl": "a file of rows", ".ndjson": "a file of rows"}  # fmt: skip
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _SMALLEST = 1e-12  # smallest nonzero number; division by a smaller one overflows
 _REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
@@ -37,6 +40,7 @@ def read_task(path: Path) -> Task:
     (never shown) or a YAML tag.
     """
     path = Path(path)
+    _refuse_rows(path)
     text = _text(path)
     _refuse_keys(text, path.name)
     plain = plain_yaml.parse(text, path.name)
@@ -49,6 +53,15 @@ def read_task(path: Path) -> Task:
             fix="`tuneworthy init rows.jsonl` writes one; only `data:` is required",
         )
     return _checked(plain, path)
+
+
+def _refuse_rows(path: Path) -> None:
+    """Raise TaskError for a file of rows where the task file belongs."""
+    if path.suffix.lower() in _ROWS and path.is_file():
+        raise TaskError(
+            f"this is {_ROWS[path.suffix.lower()]}, no task file", where=str(path),
+            fix=f"`tuneworthy init {shlex.quote(str(path))}` writes a task file for it",
+        )  # fmt: skip
 
 
 def task_schema() -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tuneworthy.data.raw import BadRow
@@ -13,6 +15,56 @@ _ONE = {"equals", "contains", "icontains", "similar", "levenshtein", "factuality
         "bleu", "starts-with", "context-recall"}  # fmt: skip
 _ANY = {"contains-any", "icontains-any"}
 _ALL = {"contains-all", "icontains-all"}
+_VARIABLE = re.compile(r"\{\{-?\s*([\w.]+)\s*-?\}\}")
+_TOLD = 0.5  # share of the tests in which a variable equals a right answer, from which it tells it
+
+
+def rendered(value: Any, given: Mapping[str, Any]) -> Any:
+    """Return a value of an assertion with each `{{name}}` replaced by the test's variable.
+
+    A list is rendered text by text. Raises BadRow for a template that is more than names.
+    """
+    if isinstance(value, list):
+        return [rendered(one, given) for one in value]
+    if not isinstance(value, str) or "{" not in value:
+        return value
+    text = _VARIABLE.sub(lambda found: _text_of(given, found), value)
+    if "{{" in text or "{%" in text:
+        fix = "write the right answer itself, or a variable alone: {{name}}"
+        raise BadRow("its right answer is a template that is not read", text, fix)
+    return text
+
+
+def _text_of(given: Mapping[str, Any], found: re.Match[str]) -> str:
+    value: Any = given
+    for key in found[1].split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return as_text(value) if value is not None else found[0]
+
+
+def telling(tests: Sequence[tuple[Mapping[str, Any], Iterable[Any]]]) -> frozenset[str]:
+    """Return the variables that tell the right answer, so that no arm may see them.
+
+    `tests` are the variables and the assertions of some tests. A variable tells it if an assertion
+    is made of it, or if it equals a right answer in most tests; a test's only variable never does.
+    """
+    made: set[str] = set()
+    equal: Counter[str] = Counter()
+    for given, assertions in tests:
+        values = [one.get("value") for one in assertions if isinstance(one, dict)]
+        rights = {as_text(text) for value in values
+                  for text in (value if isinstance(value, list) else [value])}  # fmt: skip
+        for text in rights:
+            made |= {name.partition(".")[0] for name in _VARIABLE.findall(text)}
+        equal.update(key for key, value in given.items() if as_text(value) in rights)
+    often = {key for key, count in equal.items() if count > _TOLD * len(tests)}
+    return frozenset(str(key) for key in made | often)
+
+
+def asked_of(given: Mapping[str, Any], told: Iterable[str]) -> Mapping[str, Any]:
+    """Return the variables of a test without those that tell the right answer, if any are left."""
+    kept = {key: value for key, value in given.items() if key not in told}
+    return kept or given
 
 
 def right_answers(assertions: Iterable[Any]) -> Fields:

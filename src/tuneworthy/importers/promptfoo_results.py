@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.importers._promptfoo import right_answers
+from tuneworthy.importers._promptfoo import asked_of, rendered, right_answers, telling
 from tuneworthy.importers._values import answer, inner, lines, said
 
 FORMAT = "promptfoo results"
@@ -22,14 +22,28 @@ def fits(record: SourceRecord) -> bool:
     )
 
 
+def learn(sample: Sequence[SourceRecord], notes: dict[str, Any]) -> None:
+    """Note which variables tell the right answer, and the prompts that each provider got."""
+    values = [record.value for record in sample]
+    notes["told"] = telling([(value["vars"], _assertions(value)) for value in values])
+    prompts: dict[str, set[int]] = {}
+    for value in values:
+        if isinstance(number := value.get("promptIdx"), int):
+            prompts.setdefault(_provider(value), set()).add(number)
+    notes["prompts"] = {name: sorted(found) for name, found in prompts.items()}
+
+
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row of the test with this provider's answer; a test is one row of the file."""
     value = record.value
-    right = right_answers(inner(value, "testCase", "assert") or [])
-    name = inner(value, "provider", "label") or inner(value, "provider", "id")
-    name = str(name or value["provider"])
-    if isinstance(prompt := value.get("promptIdx"), int) and prompt > 0:
-        name += f"-prompt{prompt + 1}"
+    given, name = value["vars"], _provider(value)
+    right = right_answers(
+        {**one, "value": rendered(one.get("value"), given)} if isinstance(one, dict) else one
+        for one in _assertions(value)
+    )
+    prompts = notes.get("prompts", {}).get(name, [])  # they are counted over all providers
+    if value.get("promptIdx") in prompts[1:]:
+        name += f"-prompt{prompts.index(value['promptIdx']) + 1}"
     response = value.get("response") or {}
     fresh = not inner(response, "cached")
     usage = inner(response, "tokenUsage") or {}
@@ -42,8 +56,18 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     )
     number = value.get("testIdx")
     key = f"test {number}" if isinstance(number, int) else json.dumps(value["vars"], sort_keys=True)
-    fields = {"input": lines(value["vars"]), **right}
+    fields = {"input": lines(asked_of(given, notes.get("told", ()))), **right}
     yield ImportedRow(fields, {name: found} if found else {}, key)
+
+
+def _assertions(value: dict[str, Any]) -> list[Any]:
+    found = inner(value, "testCase", "assert")
+    return found if isinstance(found, list) else []
+
+
+def _provider(value: dict[str, Any]) -> str:
+    name = inner(value, "provider", "label") or inner(value, "provider", "id")
+    return str(name or value["provider"])
 
 
 def _number(value: Any) -> bool:

@@ -135,7 +135,7 @@ def test_a_file_of_no_format_gets_the_nearest_one_and_what_it_lacks(tmp_path, ca
     assert "this form of file is not read" in capsys.readouterr().err
     (tmp_path / "y.csv").write_text("date,amount\n2026-01-01,5\n2026-01-02,6\n")
     assert run(["init", "y.csv"]) == 5
-    assert "--input COL" in capsys.readouterr().err
+    assert "tuneworthy init y.csv --input COL --output amount" in capsys.readouterr().err
     assert not list(tmp_path.glob("task*"))
 
 

@@ -35,6 +35,13 @@ def test_short_answers_with_others_accepted_are_compared_by_words():
     assert (form.type, form.metric) == ("text", "exact_words")
 
 
+def test_rows_that_accept_other_spellings_are_texts_and_other_labels_are_none():
+    spelt = answer_form(cases(accepted=("shelf four",)), {}, "label")
+    assert (spelt.type, spelt.metric) == ("text", "contains")
+    assert "30 of 30 rows accept several answers" in spelt.seen
+    assert answer_form(cases(accepted=("Hall B", "shelf 9")), {}, "label") is None
+
+
 @pytest.mark.parametrize("kind", ["json", "number"])
 def test_other_types_and_rows_without_answers_are_left_alone(kind):
     said = {case.id: ["a long text that says nothing of it"] for case in cases()}

@@ -1,0 +1,114 @@
+"""Recorded answers in a file with columns of its own: which are the id, the input, the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.errors import DataError
+from tuneworthy.data.column_roles import Choice, columns_of, no_column, propose
+from tuneworthy.data.column_values import is_id, value_of
+from tuneworthy.data.csv_rows import TABLES, delimiter_of, read_table
+from tuneworthy.data.jsonl import read_jsonl
+from tuneworthy.data.lines import check_text_file, text_encoding
+from tuneworthy.data.raw import RawRow, RowFault
+
+_LOOKED = 1_000
+_SAID = ("answer", "output")
+_KEPT = ("seconds", "usd", "tokens_in", "tokens_out", "finish", "input", "id")
+_NAMED = ("response", "completion", "prediction", "predicted", "reply", "generated", "generation",
+          "model_output", "text_output", "said", "antwort", "vorhersage")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AnswerLog:
+    """A file of recorded answers. `columns` maps `answer`, `id` and `input` to its own columns;
+    it is empty where the file has our names and is read as it is.
+    """
+
+    path: Path
+    columns: Mapping[str, str]
+
+    def said(self) -> str:
+        """Return what is taken of the file, for people."""
+        taken = ", ".join(f"{role} `{name}`" for role, name in self.columns.items())
+        return f"{self.path.name}: {taken}"
+
+
+def answer_log(place: str, choice: Choice) -> AnswerLog:
+    """Return how a file of recorded answers is read; `place` is FILE or FILE:COLUMN.
+
+    Raises DataError where no column looks like answers, or where none says which row an answer
+    belongs to; TaskError for a column that is not there.
+    """
+    path, column = Path(place), ""
+    if not path.is_file():
+        head, _, tail = place.rpartition(":")
+        path, column = (Path(head), tail) if head and Path(head).is_file() else (path, "")
+    if not path.is_file():
+        return AnswerLog(path, {})  # the draft says that there is no such file
+    found = islice(_records(path), _LOOKED)
+    sample = [row.fields for row in found if isinstance(row, RawRow)]
+    columns = columns_of(sample)
+    if column and column not in columns:
+        no_column(column, columns)
+    plain = {*_SAID} & set(columns) and {"id", "input"} & set(columns)
+    if not sample or (plain and column in ("", *_SAID)):
+        return AnswerLog(path, {})
+    taken = {"answer": column or _answer_column(path, columns)}
+    others = [name for name in columns if name != taken["answer"]]
+    if own := next((name for name in others if is_id(name, [row.get(name) for row in sample])), ""):
+        taken["id"] = own
+    if asked := _input_column(sample, choice, taken):
+        taken["input"] = asked
+    if len(taken) == 1:
+        raise DataError(
+            "nothing says which rows these answers belong to", where=path.name,
+            got=", ".join(columns)[:180], fix="add the `id` or the `input` of the row to each",
+        )  # fmt: skip
+    return AnswerLog(path, taken)
+
+
+def _answer_column(path: Path, columns: list[str]) -> str:
+    named = [name for name in (*_SAID, *_NAMED) if name in columns]
+    if named:
+        return named[0]
+    raise DataError(
+        "no column of these recorded answers is called `answer`", where=path.name,
+        got=", ".join(columns)[:180], fix=f"name it: --answers NAME={path.name}:COLUMN",
+    )  # fmt: skip
+
+
+def _input_column(
+    sample: list[dict[str, Any]], choice: Choice, taken: Mapping[str, str]
+) -> str | None:
+    """Return the column of inputs: the one that people named, else the likeliest."""
+    if choice.input and any(choice.input in row for row in sample):
+        return choice.input
+    roles = propose(sample, Choice(output=taken["answer"]))
+    return None if isinstance(roles, str) else roles.input
+
+
+def write_log(log: AnswerLog, out: Path) -> None:
+    """Write a log under our names, one answer a line; unreadable records are left out.
+
+    `out` is replaced whole.
+    """
+    with out.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        for row in _records(log.path):
+            if isinstance(row, RawRow):
+                fields = {key: row.fields[key] for key in _KEPT if key in row.fields}
+                fields |= {role: value_of(row.fields, name) for role, name in log.columns.items()}
+                file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+
+
+def _records(path: Path) -> Iterator[RawRow | RowFault]:
+    """Yield the records of a table or of JSON Lines, in the encoding that the file has."""
+    skip, encoding = check_text_file(path, path.name), text_encoding(path)
+    if path.suffix.lower() in TABLES:
+        return read_table(path, path.name, skip, delimiter_of(path), None, encoding)
+    return read_jsonl(path, path.name, skip, encoding)

@@ -1,0 +1,86 @@
+"""What the values of a column say: ids, fields inside objects, a header that is a row."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuneworthy.core.errors import DataError
+
+_IDS = {"id", "uuid", "guid", "uid", "qid", "rid", "sid", "pid", "tid", "docid", "rowid", "caseid",
+        "msgid", "nr", "no", "nummer"}  # fmt: skip
+_LONGEST_ID = 64
+_DATA = re.compile(r"\d{4}-\d\d-\d\d\b.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}\b.*|[-+]?\d+[.,]\d+")
+_SHARE = 0.05  # share of a column's values that equal its first cell, from which that is a value
+_CODE = re.compile(r"[A-Za-z_/#.-]*\d[A-Za-z0-9_/#.-]*")
+
+
+def words_of(name: str) -> list[str]:
+    """Return the words of a column's name in small letters: `TeamId` is `team`, `id`."""
+    split = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+    return [word for word in re.split(r"[\W_]+", split.casefold()) if word]
+
+
+def is_id(name: str, values: Sequence[Any]) -> bool:
+    """Return whether a column numbers its rows: called an id, each value once and one word."""
+    return bool(_IDS & set(words_of(name))) and _single_words(values)
+
+
+def are_codes(values: Sequence[Any]) -> bool:
+    """Return whether values look like ids whatever their name is: `q001`, `q002`; no numbers."""
+    if len(values) < 3 or not _single_words(values):
+        return False
+    texts = list(map(str, values))
+    shapes = {re.sub(r"\d+", "0", text) for text in texts}
+    coded = all(_CODE.fullmatch(text) and not _is_number(text) for text in texts)
+    return coded and len(shapes) == 1
+
+
+def _single_words(values: Sequence[Any]) -> bool:
+    plain = all(isinstance(one, str | int) and not isinstance(one, bool) for one in values)
+    if len(values) < 2 or not plain:
+        return False
+    texts = list(map(str, values))
+    whole = all(len(text) <= _LONGEST_ID and len(text.split()) == 1 for text in texts)
+    return whole and len(set(texts)) == len(texts)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).replace(",", "").lstrip("-").isdigit()
+
+
+def value_of(record: Mapping[str, Any], name: str) -> Any:
+    """Return the value of a column; `a.b` also names the field `b` of an object `a`."""
+    if name in record or "." not in name:
+        return record.get(name)
+    value: Any = record
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def inner_columns(sample: Sequence[Mapping[str, Any]], left: set[str]) -> list[str]:
+    """Return the fields of objects in a table as `column.field`, but for the columns `left` out."""
+    found: dict[str, None] = {}
+    for row in sample:
+        for key, value in row.items():
+            if isinstance(value, Mapping) and key not in left:
+                found.update((f"{key}.{inner}", None) for inner in value)
+    return [*found]
+
+
+def check_header(shown: str, sample: Sequence[Mapping[str, Any]]) -> None:
+    """Raise DataError where the first line of a table holds a row in the place of names."""
+    names = list(dict.fromkeys(key for row in sample for key in row))
+    for name in names:
+        values = Counter(str(row.get(name, "")).strip() for row in sample)
+        repeated = values[name] > 1 and values[name] >= _SHARE * len(sample)
+        if _DATA.fullmatch(name.strip()) or repeated:
+            raise DataError(
+                "the first line holds a row, not the names of the columns", where=f"{shown}:1",
+                got=", ".join(names)[:180], kept="",
+                fix="write the names above it, as `input,output`, or name the columns by what"
+                " stands there: --input COL --output COL",
+            )  # fmt: skip

@@ -1,0 +1,87 @@
+"""Of several files with the same inputs: which has the right answers, which those of a system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tuneworthy.core.errors import DataError
+from tuneworthy.data.column_roles import Roles, system_name
+from tuneworthy.data.column_values import words_of
+
+_GOLD = {"gold", "golden", "truth", "label", "labels", "labelled", "expected", "reference",
+         "correct", "human", "right"}  # fmt: skip
+_SAID = {"response", "completion", "reply", "generated", "generation", "prediction", "predicted"}
+_EITHER = {"answer", "output"}
+_SHARED = 0.5  # share of the shorter sample that stands in the other: both are one set of rows
+_OTHER = 0.05  # share of the shared inputs with another answer, from which two files disagree
+
+
+@dataclass(frozen=True)
+class FileRoles:
+    """A file, the roles of its columns, and of its first rows what is right, by input."""
+
+    path: Path
+    roles: Roles
+    right: Mapping[str, str]
+
+
+def with_one_right(files: Sequence[FileRoles]) -> list[Roles]:
+    """Return the roles of files in which one alone has the right answers to the same inputs.
+
+    The names of files and of columns say which; what the others hold becomes a system's answers.
+    Raises DataError where two files answer the same inputs differently and nothing says which is
+    right.
+    """
+    able = [one for one in files if one.roles.output]
+    best = max((_strength(one) for one in able), default=(0, 0))
+    golds = [one for one in able if _strength(one) == best]
+    for at, one in enumerate(golds):
+        for other in golds[at + 1 :]:
+            if _disagree(one, other):
+                _refuse(one, other)
+    return [
+        _as_system(one) if one in able and one not in golds and _meets(one, golds) else one.roles
+        for one in files
+    ]
+
+
+def _strength(one: FileRoles) -> tuple[int, int]:
+    """Return how much speaks for a file's answers being right: its name, then its column's."""
+    words = set(words_of(one.roles.output))
+    column = 0 if words & _SAID else 1 if words & _EITHER else 2
+    return len(_GOLD & set(words_of(one.path.stem))), column
+
+
+def _meets(one: FileRoles, golds: Sequence[FileRoles]) -> bool:
+    return any(_shared(one, gold) for gold in golds)
+
+
+def _shared(one: FileRoles, other: FileRoles) -> set[str]:
+    """Return the inputs of both files, none where they are too few to be one set of rows."""
+    found = one.right.keys() & other.right.keys()
+    enough = len(found) >= _SHARED * min(len(one.right), len(other.right))
+    return set(found) if enough else set()
+
+
+def _disagree(one: FileRoles, other: FileRoles) -> bool:
+    shared = _shared(one, other)
+    different = sum(one.right[text] != other.right[text] for text in shared)
+    return different > _OTHER * len(shared)
+
+
+def _as_system(one: FileRoles) -> Roles:
+    systems = {**one.roles.systems, system_name(one.path.stem): one.roles.output}
+    return replace(one.roles, output="", systems=systems, alternatives=False)
+
+
+def _refuse(one: FileRoles, other: FileRoles) -> None:
+    raise DataError(
+        "two files answer the same inputs differently, and nothing says which is right",
+        where=[one.path.name, other.path.name],
+        got=f"`{one.roles.output}` and `{other.roles.output}`",
+        fix=f"name the file of right answers alone and the other as a system: tuneworthy init"
+        f" {one.path.name} --answers NAME={other.path.name}:{other.roles.output}",
+        kept="",
+    )

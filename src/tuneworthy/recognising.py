@@ -1,0 +1,252 @@
+"""Recognise a file by its content: the form of the file, and its format or its columns' roles."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.core.imported import SourceRecord
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.data.column_roles import Choice, Roles, are_named, columns_of, propose, suggest
+from tuneworthy.data.column_values import check_header, value_of
+from tuneworthy.data.copies import normalised_text
+from tuneworthy.data.csv_rows import TABLES, delimiter_of
+from tuneworthy.data.lines import WINDOWS, check_text_file, text_encoding
+from tuneworthy.data.raw import RowFault
+from tuneworthy.data.rows import as_text
+
+_LOOKED = 1_000  # records by which a file is recognised
+_HEAD = 65_536
+_OWN = {"json_lines", "table"}  # forms of a file that the rest of tuneworthy reads as they are
+_ROLE = {"input": "input", "output": "right answer"}
+Ask = Callable[[Roles, Sequence[str]], Choice | None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recognised file: the form of the file, and the format or the roles of its columns.
+
+    `own`: it needs no import, unless records are left out. `columns` are those of its first
+    records, and `right` what stands there as the right answer, by input (of tables alone).
+    """
+
+    path: Path
+    container: str
+    importer: ModuleType | None = None
+    roles: Roles | None = None
+    at: tuple[str, ...] = ()
+    own: bool = False
+    columns: tuple[str, ...] = ()
+    right: Mapping[str, str] = field(default_factory=dict)
+
+
+def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool = False) -> Source:
+    """Return how a file is read. Raises DataError that names the nearest format and what it lacks.
+
+    `ask` gets the proposed roles of a table's columns once and may return others. `several`: it is
+    one of several files, and a column that is named need not be in each.
+    """
+    forms = _forms(path)
+    nearest: list[SourceRecord] = []
+    missing, ours, broken = "input", None, None
+    for name, form in forms:
+        found = list(islice(form.records(path), _LOOKED))
+        records = [one for one in found if isinstance(one, SourceRecord)]
+        _check_table(path, name, found, choice)
+        source = _format_of(path, name, records, choice, several)
+        if source is not None:
+            return source
+        if name == "json_lines" and len(records) == 1 and _is_document(records[0].value):
+            continue
+        at, table = _largest(records)
+        roles = _roles_of(path, table, choice, several) if table else "input"
+        if isinstance(roles, Roles):
+            own = _is_own(name, path, roles, choice, records)
+            if ask is not None and not own:
+                other = ask(roles, list(dict.fromkeys(key for row in table for key in row)))
+                asked = propose(table, other) if other else roles
+                roles = asked if isinstance(asked, Roles) else roles
+                own = _is_own(name, path, roles, choice, records)
+            right = _right_of(table, roles) if several else {}
+            return Source(path, name, None, roles, at, own, tuple(columns_of(table)), right)
+        nearest, missing = nearest or records, roles
+        broken = broken or next((one for one in found if isinstance(one, RowFault)), None)
+        if name in _OWN and (not records or {"input", "messages"} & set(records[0].value)):
+            ours = ours or Source(path, name, own=True)  # whose faults its own reader tells best
+    if ours is not None:
+        return ours
+    if broken is not None and not nearest:
+        raise DataError(broken.why, where=broken.where, got=broken.got, fix=broken.fix, kept="")
+    _refuse(path, nearest, missing, bool(forms))
+
+
+def _forms(path: Path) -> list[tuple[str, ModuleType]]:
+    """Return the forms that a file may have, the likeliest first."""
+    head = b""
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    found = [(name, load("containers", name)) for name in catalogue("containers")]
+    found = [(name, form) for name, form in found if form.opens(path, head)]
+    return sorted(found, key=lambda pair: getattr(pair[1], "ORDER", 9))
+
+
+def _check_table(
+    path: Path, name: str, found: Sequence[SourceRecord | RowFault], choice: Choice
+) -> None:
+    """Raise DataError for a table without rows, or without names above them."""
+    if name != "table":
+        return
+    if not found:
+        with path.open("rb") as file:
+            head = file.readline(400).decode("utf-8-sig", "replace").strip()
+        raise DataError("the file has a header and no rows", where=path.name, got=head[:180],
+                        fix="write a row a line below the header", kept="")  # fmt: skip
+    if not choice.named:
+        check_header(path.name, [one.value for one in found if isinstance(one, SourceRecord)])
+
+
+def _format_of(
+    path: Path, name: str, records: Sequence[SourceRecord], choice: Choice, several: bool
+) -> Source | None:
+    """Return the file as one of a known format; None if most records have none, or by choice."""
+    columns = {key for record in records for key in record.value}
+    if {choice.input, *choice.answers.values()} & columns or choice.output in columns:
+        return None
+    best: tuple[int, str] = (0, "")
+    for importer in catalogue("importers"):
+        module = load("importers", importer)
+        best = max(best, (sum(map(module.fits, records)), importer))
+    if best[0] == 0:
+        return None
+    module = load("importers", best[1])
+    if _are_few(module, records):
+        return None
+    if (choice.input or choice.answers) and not several:
+        column = choice.input or next(iter(choice.answers.values()))
+        raise TaskError(f"no column has this name; the file was read as {module.FORMAT}",
+                        where=path.name, got=column, fix=f"there are: {', '.join(sorted(columns))}",
+                        kept="")  # fmt: skip
+    at = next(record.at for record in records if module.fits(record))
+    own = name == "json_lines" and best[1] == "openai_chat" and not choice.named
+    return Source(path, name, module, at=at, own=own)
+
+
+def _are_few(module: ModuleType, records: Sequence[SourceRecord]) -> bool:
+    """Return whether fewer records have a format than are rows with columns of plain names."""
+    fitting = [record for record in records if module.fits(record)]
+    others = [record.value for record in records
+              if record.at == fitting[0].at and not module.fits(record)]  # fmt: skip
+    if len(others) <= len(fitting):
+        return False
+    roles = propose(others, Choice())
+    return isinstance(roles, Roles) and are_named(roles)
+
+
+def _largest(
+    records: Sequence[SourceRecord],
+) -> tuple[tuple[str, ...], list[Mapping[str, Any]]]:
+    """Return the longest list of a document with its keys; of equal ones the first."""
+    counts = Counter(record.at for record in records)
+    at = max(counts, key=lambda one: counts[one], default=())
+    return at, [record.value for record in records if record.at == at]
+
+
+def _is_document(value: Mapping[str, Any]) -> bool:
+    """Return whether an object holds lists of records: a whole document on one line."""
+    return any(
+        isinstance(one, dict) or (isinstance(one, list) and one and isinstance(one[0], dict))
+        for one in value.values()
+    )
+
+
+def _roles_of(
+    path: Path, table: Sequence[Mapping[str, Any]], choice: Choice, several: bool
+) -> Roles | str:
+    """Return the roles of a file's columns; one of several may have the right answers elsewhere."""
+    if not several:
+        try:
+            return propose(table, choice)
+        except TaskError as error:
+            error.where = path.name
+            raise
+    mine = choice.within(columns_of(table))
+    return propose(table, mine, elsewhere=bool(choice.output and not mine.output))
+
+
+def _right_of(table: Sequence[Mapping[str, Any]], roles: Roles) -> dict[str, str]:
+    """Return the right answers of the first rows by input."""
+    return {
+        normalised_text(as_text(asked)): as_text(right)
+        for row in table
+        if (asked := value_of(row, roles.input)) not in (None, "")
+        and (right := value_of(row, roles.output)) not in (None, "")
+    }
+
+
+def _is_own(
+    name: str, path: Path, roles: Roles, choice: Choice, records: Sequence[SourceRecord]
+) -> bool:
+    """Return whether the rest of tuneworthy reads the file as it is: all of it, by our names."""
+    plain = (roles.input, roles.output) == ("input", "output") and not choice.named
+    plain = plain and not roles.systems and not roles.alternatives and not roles.id
+    if not plain or text_encoding(path) == WINDOWS:
+        return False
+    if name == "json_lines":
+        return all({"input", "messages"} & record.value.keys() for record in records)
+    mark = TABLES.get(path.suffix.lower())
+    table = name == "table" and mark is not None and mark == delimiter_of(path)
+    return table
+
+
+def _refuse(path: Path, records: Sequence[SourceRecord], missing: str, known: bool) -> NoReturn:
+    """Raise DataError: the file has none of the formats; say the nearest and what it lacks."""
+    if not known:
+        check_text_file(path, path.name)  # a folder, a compressed or an empty file: it says so
+        raise DataError(
+            "this form of file is not read", where=path.name, got=path.suffix or "no suffix",
+            fix="save it as CSV, JSON Lines, Parquet or Excel",
+        )  # fmt: skip
+    table = _largest(records)[1]
+    columns = columns_of(table)
+    near, lacks = _nearest(records)
+    named = " ".join(f"--{role} {shlex.quote(name)}" for role, name in suggest(table).items())
+    fix = f"name the columns, as: tuneworthy init {shlex.quote(path.name)} {named}"
+    if missing == "output":
+        fix += f"; or add the file that has right answers: tuneworthy init {path.name} GOLD"
+    if near:
+        fix += f"; the nearest format is {near}, which also needs {', '.join(lacks)}"
+    raise DataError(
+        f"no column of this file looks like the {_ROLE[missing]}",
+        where=path.name, got=", ".join(columns)[:180] or "no record", fix=fix,
+    )  # fmt: skip
+
+
+def _nearest(records: Sequence[SourceRecord]) -> tuple[str, list[str]]:
+    """Return the format of whose fields a record has most, and those it lacks; "" for none."""
+    best: tuple[float, str, list[str]] = (0.0, "", [])
+    for name in catalogue("importers") if records else ():
+        module = load("importers", name)
+        for record in records[:20]:
+            lacks = [need for need in module.NEEDS if not has(record, need)]
+            share = 1 - len(lacks) / len(module.NEEDS)
+            if lacks and share > best[0]:
+                best = (share, module.FORMAT, lacks)
+    return best[1], best[2]
+
+
+def has(record: SourceRecord, need: str) -> bool:
+    """Return whether a record has a field; `a.b` is the field `b` of an object `a`."""
+    value: Any = record.value
+    for key in need.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            return key in record.at
+        value = value[key]
+    return True

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from tuneworthy import __version__
+from tuneworthy.advice.cheap_look import first_look_of
+from tuneworthy.advice.features import features_of
 from tuneworthy.compare.choice import best_by_fold
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
@@ -104,7 +106,7 @@ class Naming:
     """How an entry is called: its key, the type of task, a title.
 
     `facts_change`: the facts of the right answers change. `shown` are rows to learn from that an
-    adviser may see.
+    adviser may see; `source` names the set that several tasks are cut from.
     """
 
     key: str
@@ -112,6 +114,7 @@ class Naming:
     title: str
     facts_change: bool = False
     shown: tuple[ShownRow, ...] = ()
+    source: str = ""
 
 
 def entry_of(results: Results, named: Naming, measured: date, figures_only: bool = False) -> Entry:
@@ -212,6 +215,10 @@ def _card(results: Results, named: Naming, measured: date) -> MeasuredTask:
         environment=_environment(results.reproduce),
         measured=measured,
         facts_change=named.facts_change,
+        source=named.source,
+        output_type=task.output.type,
+        features=features_of(results),
+        first_look=first_look_of(results),
     )
 
 
@@ -255,6 +262,8 @@ def _measured_arms(results: Results) -> list[MeasuredArm]:
             score=arm.score,
             behind=behind,
             seconds=_seconds(runs) if arm.score else None,
+            fit_seconds=arm.fit_seconds,
+            build_usd=arm.build_usd,
             usd_per_1k=arm.usd_per_1k,
             tokens_per_request=tokens,
             because=arm.because,

@@ -103,6 +103,7 @@ def run_cell(
         kind=cell.kind,
         title=f"{cell.kind}, {cell.size:,} rows",
         facts_change=facts_change(sample),
+        source=cell.name,
         shown=shown_rows(path),
     )
     entry = entry_of(study.results, named, measured_on(study.folder))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from tuneworthy.advice.adviser_list import Adviser, all_advisers
@@ -15,6 +13,7 @@ from tuneworthy.advice.features import row_features
 from tuneworthy.advice.prior import prior_line, prior_of
 from tuneworthy.advice.scoring import AdviceTable, score_advisers
 from tuneworthy.advice.task_file import read_tasks
+from tuneworthy.atlas.atlas_data import read_atlas
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.run_options import RunOptions
@@ -25,8 +24,6 @@ from tuneworthy.models import is_local, open_model
 from tuneworthy.session import read
 
 Say = Callable[[str], None]
-ATLAS = "tuneworthy.atlas"
-"""The room that holds measured tasks. It is found by name: without it nothing else changes."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +64,7 @@ def measured_tasks(path: Path | None = None, working: Path | None = Path()) -> l
     """
     if path is not None:
         return read_tasks(path)
-    if find_spec(ATLAS) is None:
-        return []
-    atlas = import_module(f"{ATLAS}.atlas_data").read_atlas(working)
+    atlas = read_atlas(working)
     return [listed.head.card for listed in atlas.entries.values()]
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:  # the report computes no statistics, so it must not import th
 
 CHECKLIST = "checklist"
 NOTHING = "There is no measured task yet, so no adviser can be judged."
-HOW = "Measure tasks and pass them as a file of JSON lines: tuneworthy advice --tasks FILE.jsonl"
+HOW = (
+    "Measure tasks (tuneworthy atlas run), or pass a file of JSON lines: tuneworthy advice --tasks"
+    " FILE.jsonl"
+)
 
 
 def headline(table: AdviceTable) -> str:

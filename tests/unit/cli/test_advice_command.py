@@ -1,10 +1,8 @@
 """`advice`: the table, its JSON, nothing to judge, asking a scripted model, refusals."""
 
 import json
-import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 from tests import advice_kit as kit
@@ -12,6 +10,7 @@ from tests.studies import write
 
 from tuneworthy import advising
 from tuneworthy.advice.features import row_features
+from tuneworthy.atlas.atlas_data import Atlas
 from tuneworthy.cli._frame import run
 
 
@@ -58,7 +57,7 @@ def test_json_holds_the_same_counts(measured, capsys):
 
 def test_without_a_measured_task_it_says_so_and_how_to_get_some(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(advising, "ATLAS", "tuneworthy.no_such_room")
+    monkeypatch.setattr(advising, "read_atlas", lambda working: Atlas({}))
     assert run(["advice"]) == 4
     told = capsys.readouterr().out
     assert "no measured task" in told
@@ -68,13 +67,8 @@ def test_without_a_measured_task_it_says_so_and_how_to_get_some(tmp_path, monkey
 
 
 def test_the_atlas_is_read_without_an_option(measured, monkeypatch, capsys):
-    room, module = ModuleType("made_up"), ModuleType("made_up.atlas_data")
     entries = {task.key: SimpleNamespace(head=SimpleNamespace(card=task)) for task in measured}
-    module.read_atlas = lambda working: SimpleNamespace(entries=entries)
-    room.__spec__ = ModuleSpec("made_up", None)
-    monkeypatch.setitem(sys.modules, "made_up", room)
-    monkeypatch.setitem(sys.modules, "made_up.atlas_data", module)
-    monkeypatch.setattr(advising, "ATLAS", "made_up")
+    monkeypatch.setattr(advising, "read_atlas", lambda working: Atlas(entries))
     assert run(["advice"]) == 0
     assert "8 measured tasks" in capsys.readouterr().out
 
@@ -116,7 +110,7 @@ def test_refusals(measured, capsys, words, code, message):
 
 def test_check_prints_a_prior_only_where_tasks_are_measured(tmp_path, monkeypatch, capsys):
     path = write(tmp_path / "study", 60)
-    monkeypatch.setattr(advising, "ATLAS", "tuneworthy.no_such_room")
+    monkeypatch.setattr(advising, "read_atlas", lambda working: Atlas({}))
     assert run(["check", str(path)]) == 0
     plain = capsys.readouterr().out
     assert "rior" not in plain

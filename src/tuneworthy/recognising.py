@@ -84,7 +84,7 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
         return ours
     if broken is not None and not nearest:
         raise DataError(broken.why, where=broken.where, got=broken.got, fix=broken.fix, kept="")
-    _refuse(path, nearest, missing, bool(forms))
+    _refuse(path, nearest, missing, choice if forms else None)
 
 
 def _forms(path: Path) -> list[tuple[str, ModuleType]]:
@@ -206,9 +206,14 @@ def _is_own(
     return table
 
 
-def _refuse(path: Path, records: Sequence[SourceRecord], missing: str, known: bool) -> NoReturn:
-    """Raise DataError: the file has none of the formats; say the nearest and what it lacks."""
-    if not known:
+def _refuse(
+    path: Path, records: Sequence[SourceRecord], missing: str, choice: Choice | None
+) -> NoReturn:
+    """Raise DataError: the file has none of the formats; say the nearest and what it lacks.
+
+    `choice` are the columns that people named, None for a file of no known form.
+    """
+    if choice is None:
         check_text_file(path, path.name)  # a folder, a compressed or an empty file: it says so
         raise DataError(
             "this form of file is not read", where=path.name, got=path.suffix or "no suffix",
@@ -217,7 +222,9 @@ def _refuse(path: Path, records: Sequence[SourceRecord], missing: str, known: bo
     table = _largest(records)[1]
     columns = columns_of(table)
     near, lacks = _nearest(records)
-    named = " ".join(f"--{role} {shlex.quote(name)}" for role, name in suggest(table).items())
+    named = " ".join(
+        f"--{role} {shlex.quote(name)}" for role, name in suggest(table, choice).items()
+    )
     fix = f"name the columns, as: tuneworthy init {shlex.quote(path.name)} {named}"
     if missing == "output":
         fix += f"; or add the file that has right answers: tuneworthy init {path.name} GOLD"

@@ -182,6 +182,7 @@ def _written(
         except TuneworthyError as error:
             if found.made_of:
                 error.where = at_source(error.where, found.rows)
+                error.got = at_source(error.got, found.rows)
             if found.made_of and not force:  # what an earlier `init` wrote may be in use
                 for path in (found.rows, *found.answers.values(), *made.values()):
                     path.unlink(missing_ok=True)

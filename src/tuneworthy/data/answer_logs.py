@@ -14,7 +14,7 @@ from tuneworthy.data.column_roles import Choice, columns_of, no_column, propose
 from tuneworthy.data.column_values import is_id, value_of
 from tuneworthy.data.csv_rows import TABLES, delimiter_of, read_table
 from tuneworthy.data.jsonl import read_jsonl
-from tuneworthy.data.lines import check_text_file, text_encoding
+from tuneworthy.data.lines import WINDOWS, check_text_file, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault
 
 _LOOKED = 1_000
@@ -42,8 +42,7 @@ class AnswerLog:
 def answer_log(place: str, choice: Choice) -> AnswerLog:
     """Return how a file of recorded answers is read; `place` is FILE or FILE:COLUMN.
 
-    Raises DataError where no column looks like answers, or where none says which row an answer
-    belongs to; TaskError for a column that is not there.
+    Raises DataError where no column looks like answers, TaskError for a column that is not there.
     """
     path, column = Path(place), ""
     if not path.is_file():
@@ -56,21 +55,24 @@ def answer_log(place: str, choice: Choice) -> AnswerLog:
     columns = columns_of(sample)
     if column and column not in columns:
         no_column(column, columns)
-    plain = {*_SAID} & set(columns) and {"id", "input"} & set(columns)
-    if not sample or (plain and column in ("", *_SAID)):
+    said = next((name for name in _SAID if name in columns), "")
+    if not sample or (said and column in ("", said) and _is_plain(path, columns)):
         return AnswerLog(path, {})
     taken = {"answer": column or _answer_column(path, columns)}
     others = [name for name in columns if name != taken["answer"]]
-    if own := next((name for name in others if is_id(name, [row.get(name) for row in sample])), ""):
+    numbered = (name for name in others if is_id(name, [row.get(name) for row in sample]))
+    if own := "id" if "id" in others else next(numbered, ""):
         taken["id"] = own
-    if asked := _input_column(sample, choice, taken):
-        taken["input"] = asked
-    if len(taken) == 1:
-        raise DataError(
-            "nothing says which rows these answers belong to", where=path.name,
-            got=", ".join(columns)[:180], fix="add the `id` or the `input` of the row to each",
-        )  # fmt: skip
-    return AnswerLog(path, taken)
+    asked = "input" if "input" in others else _input_column(sample, choice, taken)
+    return AnswerLog(path, {**taken, "input": asked} if asked else taken)
+
+
+def _is_plain(path: Path, columns: list[str]) -> bool:
+    """Return whether a log with our name for answers is read by `check` and `run` as it is."""
+    mark = TABLES.get(path.suffix.lower())
+    alone = len(set(columns) - {*_SAID, *_KEPT}) == 0  # answers in the order of the rows
+    keyed = bool({"id", "input"} & set(columns)) or alone
+    return keyed and text_encoding(path) != WINDOWS and mark in (None, delimiter_of(path))
 
 
 def _answer_column(path: Path, columns: list[str]) -> str:

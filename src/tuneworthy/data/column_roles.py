@@ -165,22 +165,26 @@ def _id_column(sample: Sequence[Mapping[str, Any]], columns: Sequence[str], role
     return ""
 
 
-def suggest(sample: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def suggest(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict[str, str]:
     """Return options for the columns of a table that `propose` can't name, by their values alone.
 
     The longest texts are the input; of columns with few values two that mostly agree are the right
     answer and a system's: which is which only people know.
     """
-    columns = columns_of(sample)
+    columns = [name for name in columns_of(sample) if name not in choice.columns]
     texts = {name: [value for row in sample if (value := value_of(row, name)) not in (None, "")]
              for name in columns}  # fmt: skip
-    asked = _best(columns, _INPUT, texts, long=True) or _longest(columns, texts)
+    columns = [name for name in columns if texts[name]]
+    asked = choice.input or _best(columns, _INPUT, texts, long=True) or _longest(columns, texts)
     few = [name for name in columns if name != asked and _speaks(name, texts[name])
            and _labels(texts[name])]  # fmt: skip
     pairs = {(one, other): _agreement(one, other, sample)
              for at, one in enumerate(few) for other in few[at + 1 :]}  # fmt: skip
     best = max(pairs, key=lambda pair: pairs[pair], default=None)
     found = {"input": asked or "COL"}
+    if choice.output or choice.present:
+        present = {"present": choice.present} if choice.present else {}
+        return {**found, "output": choice.output or "COL", **present}
     if best is not None and pairs[best] >= _ALIKE:
         return {**found, "output": best[0], "present": best[1]}
     return {**found, "output": few[0] if len(few) == 1 else "COL"}

@@ -96,6 +96,7 @@ def test_an_id_is_never_the_right_answer_and_names_the_row(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "no column of this file looks like the right answer" in told
     assert "tuneworthy init log.jsonl GOLD" in told
+    assert "--input question --output COL --present response" in told
     assert run(["init", "log.jsonl"]) == 0
     first = rows_of(tmp_path / "task.rows.jsonl")[0]
     assert (first["id"], first["output"]) == ("q000", "hall 0")
@@ -128,6 +129,8 @@ def test_columns_may_be_named_that_only_some_files_have(tmp_path, capsys):
     assert run(["init", "gold.jsonl", "sys_a.jsonl", *named]) == 0
     assert read_task(tmp_path / "task.yaml").present.answers == "task.present.jsonl"
     assert len(rows_of(tmp_path / "task.present.jsonl")) == 50
+    assert run(["init", "gold.jsonl", "sys_a.jsonl", "sys_b.jsonl", *named, "--force"]) == 0
+    assert set(read_task(tmp_path / "task.yaml").answers) == {"sys_a", "sys_b"}
     assert run(["init", "gold.jsonl", "sys_a.jsonl", "--output", "answer", "--force"]) == 2
     assert "did you mean `answers`?" in capsys.readouterr().err
 
@@ -155,8 +158,22 @@ def test_recorded_answers_may_have_columns_of_their_own(tmp_path, capsys):
     lines(tmp_path / "odd.jsonl", [{"x": f"hall {k}"} for k in range(5)])
     assert run([*given, "b=odd.jsonl", "--force"]) == 5
     assert "--answers NAME=odd.jsonl:COLUMN" in capsys.readouterr().err
-    assert run([*given, "b=odd.jsonl:x", "--force"]) == 5
-    assert "which rows these answers belong to" in capsys.readouterr().err
+
+
+def test_logs_under_our_names_are_read_as_they_are_if_that_can_be(tmp_path):
+    gold_and_logs(tmp_path)
+    lines(tmp_path / "alone.jsonl", [{"answer": "shelf 1"} for k in range(50)])
+    lines(tmp_path / "own.jsonl", [{"id": f"q{k}", "answer": "shelf 1"} for k in range(50)])
+    (tmp_path / "win.csv").write_bytes("\n".join(
+        ["id;answer", *(f"q{k};Küche" for k in range(50))]).encode("cp1252"))  # fmt: skip
+    given = [f"--answers={name.split('.')[0]}={name}" for name in ("own.jsonl", "win.csv")]
+    assert run(["init", "gold.jsonl", *given]) == 0
+    answers = read_task(tmp_path / "task.yaml").answers
+    assert (answers["own"].file, answers["win"].file) == ("own.jsonl", "task.win.jsonl")
+    assert rows_of(tmp_path / "task.win.jsonl")[3] == {"answer": "Küche", "id": "q3"}
+    assert run(["check"]) == 0
+    assert run(["init", "gold.jsonl", "--answers=x=alone.jsonl", "--force"]) == 0
+    assert read_task(tmp_path / "task.yaml").answers["x"].file == "alone.jsonl"  # match: order
 
 
 def test_a_first_line_that_is_a_row_is_no_header(tmp_path, capsys):

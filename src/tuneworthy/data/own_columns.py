@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -68,11 +69,11 @@ class _File:
     path: Path
     records: Records
 
-    @property
+    @cached_property
     def rows(self) -> list[RawRow]:
         return [row for row in self.records if isinstance(row, RawRow)]
 
-    @property
+    @cached_property
     def columns(self) -> list[str]:
         return list(dict.fromkeys(key for row in self.rows[:_SAMPLE] for key in row.fields))
 

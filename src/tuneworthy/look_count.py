@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
@@ -49,6 +50,12 @@ def look_ahead(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> i
     if is_spent(ledger, study):
         return record_look(ledger, study, rows, marks).look
     return next_look(ledger, study, rows, marks).look
+
+
+def count_look(session: Any, runs: Sequence[Run]) -> None:
+    """Count the look of an open session once a first arm is scored, not before."""
+    if any(run.state == "measured" for run in runs) and session.looks.look != session.shape.looks:
+        del session.shape  # another study looked meanwhile: the comparison pays for its own look
 
 
 def look_warning(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> str:

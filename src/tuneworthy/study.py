@@ -38,6 +38,7 @@ from tuneworthy.identity import add_minutes
 from tuneworthy.judge.grading import blocks_ahead
 from tuneworthy.ledger.study_events import StudyEvents
 from tuneworthy.look_count import (
+    count_look,
     is_spent,
     look_warning,
     looks_so_far,
@@ -205,7 +206,7 @@ def _run(session: Session, watch: Watch | None) -> Study:
     stages = _stage_runner(session, planned, runs, recipes)
     staged = planned.staged
     for _ in stages.run() if staged else _steps(session, planned, runs, recipes, tell):
-        _count_look(session, runs)
+        count_look(session, runs)
         if watch and _any_measured(runs):
             tell("step", _verdict_so_far(session, runs))
     release_unless_compared(session.ledger, session.study, session.opened()[0], runs)
@@ -218,12 +219,6 @@ def _run(session: Session, watch: Watch | None) -> Study:
     results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
     tell("done", results)
     return Study(results, session.write(results))
-
-
-def _count_look(session: Session, runs: Sequence[Run]) -> None:
-    """Count the study's look once a first arm is scored, not before."""
-    if any(run.state == "measured" for run in runs) and session.looks.look != session.shape.looks:
-        del session.shape  # another study looked meanwhile: the comparison pays for its own look
 
 
 def _unlock(session: Session) -> None:

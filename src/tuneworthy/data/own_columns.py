@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -68,11 +69,11 @@ class _File:
     path: Path
     records: Records
 
-    @property
+    @cached_property
     def rows(self) -> list[RawRow]:
         return [row for row in self.records if isinstance(row, RawRow)]
 
-    @property
+    @cached_property
     def columns(self) -> list[str]:
         return list(dict.fromkeys(key for row in self.rows[:_SAMPLE] for key in row.fields))
 
@@ -260,7 +261,8 @@ def _key(gold: _File, logs: Sequence[_File], own: OwnColumns, taken: set[str]) -
 def _shared(log: _File, name: str, known: set[str], taken: set[str]) -> str:
     """Return the column of a log with these ids: of the same name, else one called like an id."""
     like = [each for each in log.columns if _ID.search(each) and each != name]
-    for column in (name, *(like if _ID.search(name) else ())):
+    candidates: list[str] = [name, *like] if _ID.search(name) else [name]
+    for column in candidates:
         if column in log.columns and column not in taken and _unique(log, column):
             values = _values(log, column)
             if sum(value in known for value in values) >= _OVERLAP * len(values):

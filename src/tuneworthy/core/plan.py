@@ -140,18 +140,11 @@ class Plan(Record):
 
     def _in_order(self) -> Iterator[tuple[str, EndpointLoad, float]]:
         """Yield what is sent in the order of the run, with the share of it that is expected."""
-        kept = [arm for arm in self.arms if arm.sent and not arm.because]
-        for arm in kept:
-            if arm.sent and not arm.follow_up:
-                yield arm.spec.name, arm.sent, 1.0
-        for arm in self.across:
-            if arm.sent:
-                yield WHAT_WAS_WRONG, arm.sent, 0.5
-        for arm in kept:
-            if arm.sent and arm.follow_up:
-                yield arm.spec.name, arm.sent, 0.5
-        for load in self.others:
-            yield load.what, load, 1.0
+        kept = [(arm, arm.sent) for arm in self.arms if arm.sent and not arm.because]
+        yield from ((arm.spec.name, sent, 1.0) for arm, sent in kept if not arm.follow_up)
+        yield from ((WHAT_WAS_WRONG, arm.sent, 0.5) for arm in self.across if arm.sent)
+        yield from ((arm.spec.name, sent, 0.5) for arm, sent in kept if arm.follow_up)
+        yield from ((load.what, load, 1.0) for load in self.others)
 
     @property
     def possible(self) -> int:

@@ -86,7 +86,7 @@ def is_paid(spec: str) -> bool:
 
 def lacks_key(spec: str) -> bool:
     """Return whether a model stands behind an endpoint that needs a key, and none is set."""
-    return not is_local(spec) and endpoint.lacks_key(spec.partition("@")[2])
+    return is_paid(spec) and endpoint.lacks_key(spec.partition("@")[2])
 
 
 def content_of(spec: str, folder: Path) -> str:

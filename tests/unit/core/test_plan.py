@@ -3,8 +3,16 @@
 import pytest
 
 from tuneworthy.core.audit_report import DetectableDifference
-from tuneworthy.core.plan import LEAST_READ, NOT_READ, EndpointLoad, Plan, PlannedArm
+from tuneworthy.core.plan import (
+    LEAST_READ,
+    NOT_READ,
+    WHAT_WAS_WRONG,
+    EndpointLoad,
+    Plan,
+    PlannedArm,
+)
 from tuneworthy.core.run import Spec
+from tuneworthy.core.task import Budget
 
 SEEN = DetectableDifference(n=10, d=0.3, factor=1.0, prompts=0.2, fitted=0.3)
 
@@ -49,3 +57,28 @@ def test_more_minutes_give_a_plan_its_diagnosis():
     found = without.with_diagnosis()
     assert (found.read, found.cuts) == (LEAST_READ, ("one seed",))
     assert found.with_diagnosis() == found
+
+
+@pytest.mark.parametrize(
+    ("caps", "where"),
+    [
+        ({}, ""),
+        ({"usd": 9.0}, ""),
+        ({"usd": 0.5}, "a"),
+        ({"usd": 1.1}, WHAT_WAS_WRONG),
+        ({"usd": 1.9}, "b"),
+        ({"usd": 2.3}, "arm"),
+        ({"tokens": 99}, "a"),
+        ({"tokens": 10_000}, ""),
+    ],
+)
+def test_a_plan_says_where_a_cap_is_expected_to_end_the_run(caps, where):
+    found = plan(
+        planned("a", load(10, 1.0)),
+        planned("b", load(20, 2.0), follow_up=True),
+        planned("c", load(99, 9.0), because="left out"),
+        planned("e"),
+        across=(planned("d", load(4, 0.4)), planned("f")),
+        others=(load(6, 0.6),),
+    )
+    assert found.with_caps(Budget(**caps)).stops_at == where

@@ -27,8 +27,11 @@ HOW = (
 def headline(table: AdviceTable) -> str:
     """Return how often the checklist is shown to name the winner: x of N, with its interval."""
     one = next((each for each in table.advisers if each.name == CHECKLIST), None)
-    if one is None or one.shown_right is None:
+    if not table.tasks:
         return NOTHING
+    if one is None or one.shown_right is None:
+        tasks = count_noun(table.tasks, "measured task")
+        return f"{tasks}, and on none of them the tool that the checklist names was measured."
     ends = f"{100 * one.shown_right.low:.0f} to {100 * one.shown_right.high:.0f} %"
     return f"The checklist predicts the measured winner in {one.right} of {one.n} ({ends})."
 

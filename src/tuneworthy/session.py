@@ -194,7 +194,8 @@ class Session:
             stored = self.planned(self.plan_inputs()).plain()
             if keep:
                 stored = self.ledger.freeze(self.study, "plan", stored)
-        return Plan.model_validate(stored).with_caps(self.task.budget)
+        free = not any(map(is_paid, self.models.specs))
+        return Plan.model_validate(stored).with_caps(self.task.budget, free)
 
     def plan_inputs(self) -> planning.PlanInputs:
         """Return what a plan is made from; a local base model is timed for it."""

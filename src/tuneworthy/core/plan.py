@@ -82,7 +82,8 @@ class Plan(Record):
     counts towards the budget, and not in `minutes`. They run on at most `read` failed and `read`
     passed cases (None: every failed and 60 passed ones). `others` is the endpoint load apart from
     the arms (a judge, changed facts); `assumed` names the assumptions behind minutes of requests,
-    `prices` are sentences on them; `cap_usd` and `cap_tokens` are the task's caps when it is shown.
+    `prices` are sentences on them; `cap_usd` and `cap_tokens` are the task's caps when it is shown,
+    and `free` says that no request costs money.
     `beside` are the optional measurements after the arms (harm, knowledge probe, learning curves,
     temperatures): they are cut first if the minutes run out. `whole` are the minutes that would
     avoid all `cuts` (None: there are none). `staged`: the stage rule decides which follow-up arms
@@ -104,6 +105,7 @@ class Plan(Record):
     prices: tuple[str, ...] = ()
     cap_usd: float | None = None
     cap_tokens: int | None = None
+    free: bool = False
     beside: tuple[OptionalMeasurement, ...] = ()
     cuts: tuple[str, ...] = ()
     minutes: float = 0.0
@@ -122,9 +124,10 @@ class Plan(Record):
         cuts = tuple(line for line in self.cuts if line != NOT_READ)
         return self.model_copy(update={"read": LEAST_READ, "cuts": cuts})
 
-    def with_caps(self, budget: Budget) -> Plan:
+    def with_caps(self, budget: Budget, free: bool = False) -> Plan:
         """Return the plan with the caps of a task, which may change after it was frozen."""
-        return self.model_copy(update={"cap_usd": budget.usd, "cap_tokens": budget.tokens})
+        now = {"cap_usd": budget.usd, "cap_tokens": budget.tokens, "free": free}
+        return self.model_copy(update=now)
 
     @property
     def stops_at(self) -> str:

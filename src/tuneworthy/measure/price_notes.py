@@ -9,7 +9,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Task
-from tuneworthy.models import is_local
+from tuneworthy.models import is_paid
 
 _BYTES = 4  # bytes per token, as `Remote.count_tokens` counts them
 
@@ -33,7 +33,7 @@ def _no_price(name: str, near: str) -> str:
 
 def _hosted_tune(task: Task, cases: Sequence[Case], shared: float) -> Iterator[str]:
     """Yield what its vendor would read to tune the base model on all rows, once through."""
-    if is_local(task.model) or task.tune is not None or not cases:
+    if not is_paid(task.model) or task.tune is not None or not cases:
         return
     name = task.model.removeprefix("openai:").partition("@")[0]
     texts = [m.content for case in cases for m in case.messages]

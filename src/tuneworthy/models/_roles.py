@@ -12,15 +12,16 @@ from tuneworthy.core.errors import DoesNotFit, TuneworthyError
 from tuneworthy.core.model import Model
 from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
-from tuneworthy.models import is_local
+from tuneworthy.models import is_launched, is_local
 from tuneworthy.models._reply_cache import Cached, ReplyCache
 from tuneworthy.models.local import embedded
 from tuneworthy.models.local.device import Placement, release, resolve_device
+from tuneworthy.models.remote.server_process import missing_program
 
 BASE = "base"
 UNTRAINED = (
-    "needs an open model to train (`{}` is not one): set `tune`, or record the answers of a hosted"
-    " tune under `answers`, or distil it as `teacher`"
+    "needs a model that can be trained here (`{}` is not one): set `tune`, or record the answers of a"
+    " hosted tune under `answers`, or distil it as `teacher`"
 )
 TRAIN = ("torch", "transformers", "peft")
 
@@ -164,6 +165,8 @@ def wanted_models(task: Task) -> dict[str, str]:
 
 def unusable(spec: str) -> str:
     """Return why a model can't be opened here, or ""; loads nothing."""
+    if is_launched(spec):
+        return missing_program(spec.partition(":")[0])
     if not is_local(spec) or spec.startswith("scripted:"):
         return ""
     if missing := [name for name in TRAIN if find_spec(name) is None]:

@@ -113,6 +113,8 @@ def _caps(plan: Plan, sent: EndpointLoad) -> str:
     """Return where the caps of the task would end the run, or that it has none."""
     caps = [f"${words.amount(plan.cap_usd)}"] if plan.cap_usd is not None else []
     caps += [f"{plan.cap_tokens:,} tokens"] if plan.cap_tokens is not None else []
+    if not caps and plan.free:
+        return "No cap is needed: nothing that is asked costs money."
     if not caps:
         return "No cap is set: before `run` sends anything it wants budget: {usd: N}, or --pay."
     cap = " and ".join(caps)

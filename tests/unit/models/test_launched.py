@@ -25,6 +25,7 @@ from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.served import ServerModel, server_model
 from tuneworthy.models import content_of, is_local, is_paid, open_model
 from tuneworthy.models.remote import server_guard, server_process
+from tuneworthy.report._plan import plan_screen
 
 STAND_IN = Path(__file__).with_name("server_stand_in.py")
 LIMITS = Limits(max_tokens=4)
@@ -234,3 +235,21 @@ def test_the_key_is_checked_by_the_server(start):
     model = start()
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(f"{model.server.url}/models")
+
+
+def test_without_its_program_the_arms_that_ask_it_are_left_out(monkeypatch, tmp_path):
+    monkeypatch.setenv("TUNEWORTHY_VLLM", "no-such-program")
+    path = studies.write(
+        tmp_path, n=40, model="vllm:org/name", arms=["majority", "tfidf", "zero_shot"]
+    )
+    planned = tuneworthy.plan(path)
+    left = {arm.spec.name: arm.because for arm in planned.arms}
+    assert "needs `no-such-program` to start vllm, or TUNEWORTHY_VLLM" in left["zero_shot"]
+    assert left["tfidf"] == ""
+    monkeypatch.setenv("TUNEWORTHY_VLLM", "http://127.0.0.1:9/v1")
+    planned = tuneworthy.plan(path)
+    assert [arm.because for arm in planned.arms if arm.spec.name == "zero_shot"] == [""]
+    assert planned.free
+    screen = " ".join(plan_screen(planned, 80).plain.split())
+    assert "No cap is needed: nothing that is asked costs money." in screen
+    assert "at its vendor" not in screen

@@ -73,6 +73,14 @@ def address_of(kind: str) -> str:
     return named if named.startswith(("http://", "https://")) else ""
 
 
+def missing_program(kind: str) -> str:
+    """Return why a server of a kind can't be started here, or ""; starts nothing."""
+    words = _words(kind, load("servers", kind))
+    if address_of(kind) or shutil.which(words[0]) is not None:
+        return ""
+    return f"needs `{words[0]}` to start {kind}, or {variable(kind)}: its command or an address"
+
+
 def start(kind: str, model: ServerModel, say: Callable[[str], None]) -> RunningServer:
     """Start a server for a model and return it once it can be asked.
 
@@ -101,8 +109,12 @@ def start(kind: str, model: ServerModel, say: Callable[[str], None]) -> RunningS
     return server
 
 
+def _words(kind: str, plugin: ModuleType) -> list[str]:
+    return shlex.split(os.environ.get(variable(kind), "")) or list(plugin.PROGRAM)
+
+
 def _program(kind: str, plugin: ModuleType) -> list[str]:
-    words = shlex.split(os.environ.get(variable(kind), "")) or list(plugin.PROGRAM)
+    words = _words(kind, plugin)
     if shutil.which(words[0]) is None:
         raise NotInstalled(
             f"the program that starts {kind} is not here",

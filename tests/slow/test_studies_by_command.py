@@ -59,7 +59,7 @@ def fast(right):
 
 
 @pytest.mark.parametrize(
-    "studies", [pytest.param(12, marks=pytest.mark.full), pytest.param(60, marks=pytest.mark.long)]
+    "studies", [pytest.param(12, marks=pytest.mark.long), pytest.param(60, marks=pytest.mark.long)]
 )
 def test_p19_the_command_says_what_the_simulated_rule_says(tmp_path, studies):
     rng, statuses = np.random.default_rng(60), set()

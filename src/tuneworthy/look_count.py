@@ -66,12 +66,14 @@ def look_warning(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) ->
 
 
 def release_unless_compared(ledger: Ledger, study: str, rows: str, runs: Sequence[Run]) -> None:
-    """Give a study's look back if fewer than two arms were measured: it chose between none.
+    """Give a study's look back if it chose between no arms: fewer than two, or references alone.
 
     The look stays spent where an arm may still be measured: one without room or without its model.
     """
     if not is_spent(ledger, study):  # nothing was scored at all
         return
     waiting = any(r.because == NO_ROOM or r.because.startswith(MODEL_UNAVAILABLE) for r in runs)
-    if not waiting and len({run.spec.name for run in runs if run.state == "measured"}) < 2:
+    measured = [run.spec for run in runs if run.state == "measured"]
+    few = len({spec.name for spec in measured}) < 2
+    if not waiting and (few or all(spec.role == "reference" for spec in measured)):
         release_look(ledger, study, rows)

@@ -89,6 +89,21 @@ def test_a_study_that_compares_nothing_spends_no_look(tmp_path, monkeypatch, swi
     assert plan(other).looks == (1 if os.environ["TUNEWORTHY_LOOKS"] == "folder" else 2)
 
 
+def test_references_alone_spend_no_look(tmp_path):
+    rows = [
+        {"input": f"question {n}", "output": f"answer {n % 7} of some length"} for n in range(40)
+    ]
+    path = tmp_path / "task.yaml"
+    studies.lines(tmp_path / "rows.jsonl", rows)
+    arms = ["majority", "copy_input", "tfidf"]
+    task = {"data": {"file": "rows.jsonl"}, "output": {"type": "text"}, "arms": arms}
+    path.write_text(json.dumps(task), "utf-8")
+    with pytest.raises(TuneworthyError, match="no arm applies"):
+        tuneworthy.run(path)
+    assert plan(path).looks == 1
+    assert plan(again(path, instruction="Sort.")).looks == 1
+
+
 def test_a_verdict_that_only_the_looks_made_provisional_says_so(tmp_path):
     path = two_systems(tmp_path, gap=0.12, n=200)
     first = tuneworthy.run(path).results

@@ -137,7 +137,8 @@ def _money(plan: Plan, sent: EndpointLoad) -> str:
     return (
         f"Endpoints are sent about {sent.requests:,} requests with {sent.tokens:,} tokens, at most"
         f" {sent.most_requests:,} with {sent.most_tokens:,} (a token a byte, every answer at its"
-        f" longest; retries aside): {money_line(sent)}. Minutes: {plan.assumed}."
+        f" longest; retries aside): {money_line(sent)}. Expected tokens are counted at four bytes"
+        f" each; JSON and code may take half as many again. Minutes: {plan.assumed}."
     )
 
 

@@ -20,6 +20,7 @@ from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Data, Match, Recorded, Success, Task
 from tuneworthy.data.answer_columns import AnswerTable, ColumnNames, read_answer_table
+from tuneworthy.data.answer_form import answer_form, with_form
 from tuneworthy.data.answers import NONE, NULL, Aligned, align
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.copies import copy_groups
@@ -184,17 +185,20 @@ def _compared(
     options: Options,
     said: tuple[dict[str, int], list[str]],
 ) -> Compared:
-    task = _with_metric(loaded, options)
+    task, guess = _with_metric(loaded, rows, options)
     cases, one, two = rows
     scores = [score_all(scorer(task), cases, answers) for answers in (one, two)]
     found = compare_answers(task, names, cases, (one, scores[0]), (two, scores[1]), _groups(loaded))
-    notes = [*said[1], *_failed(names, (one, two))]
+    notes = [*said[1], *guess, *_failed(names, (one, two))]
     kind = task.output.type or "text"
     return Compared(found, metric_name(task), kind, options.metric is None, said[0], tuple(notes))
 
 
-def _with_metric(loaded: Loaded, options: Options) -> Task:
-    """Return the task with its metric: the one asked for, else the one that `init` proposes."""
+def _with_metric(loaded: Loaded, rows: Rows, options: Options) -> tuple[Task, list[str]]:
+    """Return the task with its metric, and what was seen in the answers that it is guessed from.
+
+    It is the metric asked for, else the one that `init` proposes for the same rows and answers.
+    """
     task = loaded.task
     if options.metric == JUDGE:
         raise TaskError(
@@ -202,11 +206,19 @@ def _with_metric(loaded: Loaded, options: Options) -> Task:
             fix="write a task.yaml with `success.judge` and both files under `answers`, then run",
             kept=KEPT,
         )  # fmt: skip
+    if options.metric is not None:
+        return task, []
+    said = {
+        case.id: [answer.text for answer in both if answer.error is None]
+        for case, *both in zip(*rows, strict=True)
+    }
+    if form := answer_form(loaded.cases, said, task.output.type or "text"):
+        return with_form(task, form), [form.seen]
     better = propose_metric(loaded.cases) if task.output.type == "text" else None
-    if options.metric is None and better:
+    if better:
         success = task.success.model_copy(update={"metric": better[0]})
         task = task.model_copy(update={"success": success}).at(task.folder)
-    return task
+    return task, []
 
 
 def _groups(loaded: Loaded) -> dict[str, str]:

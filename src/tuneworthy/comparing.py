@@ -7,13 +7,13 @@ counted: nothing of a study is read or written.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from tuneworthy.compare.two_logs import Compared, compare_answers
-from tuneworthy.core.answer import Answer
+from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError, TaskError
@@ -40,6 +40,9 @@ from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
 A, B = "A", "B"
 TOLD = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown"}
 KEPT = "your files; nothing was written"
+WHOLE = {"accuracy", "exact", "exact_words", "token_f1"}
+"""The metrics that give a right answer inside a longer text no, or not the full, score."""
+MANY = 0.1  # share of a side's answers that hold a right one, from which a note says so
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,7 @@ def _compared(
     cases, one, two = rows
     scores = [score_all(scorer(task), cases, answers) for answers in (one, two)]
     found = compare_answers(task, names, cases, (one, scores[0]), (two, scores[1]), _groups(loaded))
-    notes = [*said[1], *guess, *_failed(names, (one, two))]
+    notes = [*said[1], *guess, *_inside(task, rows, scores), *_failed(names, (one, two))]
     kind = task.output.type or "text"
     return Compared(found, metric_name(task), kind, options.metric is None, said[0], tuple(notes))
 
@@ -219,6 +222,28 @@ def _with_metric(loaded: Loaded, rows: Rows, options: Options) -> tuple[Task, li
         success = task.success.model_copy(update={"metric": better[0]})
         task = task.model_copy(update={"success": success}).at(task.folder)
     return task, []
+
+
+def _inside(task: Task, rows: Rows, scores: Sequence[Sequence[Score | Unscored]]) -> Iterator[str]:
+    """Yield how many answers of a side hold a right one in a longer text, where they are many."""
+    if metric_name(task) not in WHOLE or task.output.type not in {"label", "text"}:
+        return
+    success = task.success.model_copy(update={"metric": "contains"})
+    holds = scorer(task.model_copy(update={"success": success}).at(task.folder))
+    cases, *sides = rows
+    for name, answers, own in zip((A, B), sides, scores, strict=True):
+        found = score_all(holds, cases, answers)
+        held = sum(_value(one) < 1 <= _value(held) for one, held in zip(own, found, strict=True))
+        if held > MANY * len(answers):
+            yield (
+                f"{held:,} of {name}'s {count_noun(len(answers), 'answer')}"
+                f" {'holds' if held == 1 else 'hold'} a right one inside a longer text:"
+                " `--metric contains` counts them"
+            )
+
+
+def _value(score: Score | Unscored) -> float:
+    return score.value if isinstance(score, Score) else 0.0
 
 
 def _groups(loaded: Loaded) -> dict[str, str]:

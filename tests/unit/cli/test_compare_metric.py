@@ -57,3 +57,22 @@ def test_whole_sentences_are_searched_for_the_right_answer_as_init_proposes(logs
     found = compared(capsys)
     assert found["metric"] == drafted(capsys) == "contains"
     assert found["mean"] == pytest.approx(6 / 60)
+
+
+def test_right_answers_inside_longer_texts_are_counted_for_the_side_that_gives_them(logs, capsys):
+    longer = [f"They are kept for {at + 3 + 90 * (at >= 42)} days." for at in range(60)]
+    lines(Path("b.jsonl"), [{"id": f"q{at}", "answer": longer[at]} for at in range(60)])
+    told = "42 of B's 60 answers hold a right one inside a longer text: `--metric contains` counts"
+    for metric in ("exact", "exact_words", "token_f1"):
+        notes = " ".join(compared(capsys, "--metric", metric)["notes"])
+        assert told in notes
+        assert "of A's" not in notes
+    assert "inside a longer text" not in " ".join(compared(capsys)["notes"])
+
+
+@pytest.mark.parametrize(("longer", "told"), [(6, False), (7, True)])
+def test_a_note_needs_more_than_a_tenth_of_longer_texts(logs, capsys, longer, told):
+    own = [f"{at + 3} days{' or so' if at < longer else ''}" for at in range(60)]
+    lines(Path("b.jsonl"), [{"id": f"q{at}", "answer": own[at]} for at in range(60)])
+    notes = " ".join(compared(capsys, "--metric", "exact")["notes"])
+    assert (f"{longer} of B's 60 answers hold" in notes) is told

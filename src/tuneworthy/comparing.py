@@ -25,6 +25,7 @@ from tuneworthy.data.answers import NONE, NULL, Aligned, align
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.infer import output_type, with_inferred
+from tuneworthy.data.lines import WINDOWS, text_encoding
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.own_columns import (
@@ -69,6 +70,7 @@ def compare_files(
     a failed one and scores 0. Raises DataError for rows that can't be used, files that can't be
     matched or no common row, TaskError for a metric or a column that is not there.
     """
+    _refuse_missing(first, second, gold)
     wanted = {A: Recorded(file=str(first), match=options.match),
               B: Recorded(file=str(second), match=options.match)}  # fmt: skip
     task = Task(data=Data(file=str(gold)), success=Success(metric=options.metric)).at(Path())
@@ -83,7 +85,7 @@ def compare_files(
         found = _found(loaded, renamed, (first, second), options)
     except DataError as error:
         raise _as_options(error, {A: str(first), B: str(second)}) from None
-    notes = list(renamed.notes if renamed else ())
+    notes = [*(renamed.notes if renamed else ()), *_decoded(gold, first, second)]
     notes += [
         (f"{o.text}: {o.fix}" if o.fix else o.text).replace("match: order", "--match order")
         for o in answer_observations(loaded, found)
@@ -141,6 +143,7 @@ def compare_columns(path: Path, columns: ColumnNames, options: Options = Options
 
     Raises the errors of `read_answer_table`, and TaskError for a metric that is not there.
     """
+    _refuse_missing(path)
     table = read_answer_table(path, columns)
     task = Task(data=Data(file=str(path)), success=Success(metric=options.metric)).at(Path())
     outputs = [case.output for case in table.cases]
@@ -150,7 +153,24 @@ def compare_columns(path: Path, columns: ColumnNames, options: Options = Options
     left_out = {why: n for why, n in left_out.items() if n}
     rows = table.cases, table.first, table.second
     names = columns.first, columns.second
-    return _compared(loaded, names, rows, options, (left_out, _read_as(table)))
+    return _compared(loaded, names, rows, options, (left_out, [*_read_as(table), *_decoded(path)]))
+
+
+def _refuse_missing(*files: Path) -> None:
+    """Raise DataError for a file that is not there, with the path that people gave."""
+    for path in files:
+        if not path.exists():
+            raise DataError(
+                "there is no such file", where=str(path), got=f"looked in {path.absolute().parent}",
+                fix="correct the path; it starts at the folder you are in", kept=KEPT,
+            )  # fmt: skip
+
+
+def _decoded(*files: Path) -> Iterator[str]:
+    """Yield a sentence for each file that is not UTF-8."""
+    for path in dict.fromkeys(files):
+        if text_encoding(path) == WINDOWS:
+            yield f"{quoted(path, 60)} is not UTF-8: its letters are read as Windows-1252"
 
 
 def _read_as(table: AnswerTable) -> list[str]:

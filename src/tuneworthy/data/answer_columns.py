@@ -48,9 +48,9 @@ class AnswerTable:
 def read_answer_table(path: Path, columns: ColumnNames) -> AnswerTable:
     """Return the rows of a CSV file with the answers of two systems in columns.
 
-    The separator is a comma, a semicolon or a tab, the encoding UTF-8 or Windows-1252. An empty answer counts as a failed one. Other
-    columns become `meta`. Raises TaskError for a column that is not there, and DataError for an
-    unreadable row or a file without rows.
+    The separator is a comma, a semicolon or a tab, the encoding UTF-8 or Windows-1252. An empty
+    answer counts as a failed one. Other columns become `meta`. Raises TaskError for a column that
+    is not there, and DataError for an unreadable row or a file without rows.
     """
     shown = str(path)
     skip = check_text_file(path, shown)

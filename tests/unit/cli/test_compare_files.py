@@ -110,3 +110,18 @@ def test_windows_1252_logs_are_read_too(logs, capsys, usual):
     assert sum("Windows-1252" in note for note in found["notes"]) == 3
     assert found["mean"] == plain["mean"]
     assert found["cases"] == plain["cases"]
+
+
+def test_a_file_compared_with_itself_or_a_copy_promises_nothing_of_more_rows(logs, capsys):
+    Path("copy.jsonl").write_bytes(Path("a.jsonl").read_bytes())
+    for other in ("a.jsonl", "copy.jsonl"):
+        words = ["compare", "a.jsonl", other, "--gold", "gold.jsonl"]
+        assert run(words) == 0
+        screen = capsys.readouterr().out
+        assert "score the same" in screen
+        assert "more row" not in screen
+        assert "unlikely to show" not in screen
+        assert run([*words, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["more_rows"] is None
+    assert run(COMPARE) == 0
+    assert "more rows would show it" in " ".join(capsys.readouterr().out.split())

@@ -170,7 +170,7 @@ def _decoded(*files: Path) -> Iterator[str]:
     """Yield a sentence for each file that is not UTF-8."""
     for path in dict.fromkeys(files):
         if text_encoding(path) == WINDOWS:
-            yield f"{quoted(path, 60)} is not UTF-8: its letters are read as Windows-1252"
+            yield f"{quoted(str(path), 60)} is not UTF-8: its letters are read as Windows-1252"
 
 
 def _read_as(table: AnswerTable) -> list[str]:
@@ -212,7 +212,14 @@ def _compared(
     cases, one, two = rows
     scores = [score_all(scorer(task), cases, answers) for answers in (one, two)]
     found = compare_answers(task, names, cases, (one, scores[0]), (two, scores[1]), _groups(loaded))
-    notes = [*said[1], *guess, *_inside(task, rows, scores), *_failed(names, (one, two))]
+    alike = found.alike and names[0] != names[1]
+    notes = [
+        *said[1],
+        *(["A and B give the same answer to every row"] if alike else []),
+        *guess,
+        *_inside(task, rows, scores),
+        *_failed(names, (one, two)),
+    ]
     kind = task.output.type or "text"
     return Compared(found, metric_name(task), kind, options.metric is None, said[0], tuple(notes))
 

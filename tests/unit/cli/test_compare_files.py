@@ -71,6 +71,8 @@ def test_an_excel_file_leads_to_init(logs, capsys):
     told = capsys.readouterr().err
     assert "reads Excel" in told
     assert "unzip" not in told
+    assert run(["compare", "more/b.xlsx"]) == 2
+    assert "`tuneworthy init more/b.xlsx` reads Excel" in capsys.readouterr().err
 
 
 def test_a_windows_1252_table_is_read_and_the_screen_says_so(tmp_path, monkeypatch, capsys):
@@ -119,6 +121,7 @@ def test_a_file_compared_with_itself_or_a_copy_promises_nothing_of_more_rows(log
         assert run(words) == 0
         screen = capsys.readouterr().out
         assert "score the same" in screen
+        assert ("same answer to every row" in screen) is (other == "copy.jsonl")
         assert "more row" not in screen
         assert "unlikely to show" not in screen
         assert run([*words, "--json"]) == 0

@@ -7,23 +7,25 @@ counted: nothing of a study is read or written.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from tuneworthy.compare.two_logs import Compared, compare_answers
-from tuneworthy.core.answer import Answer
+from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Data, Match, Recorded, Success, Task
 from tuneworthy.data.answer_columns import AnswerTable, ColumnNames, read_answer_table
+from tuneworthy.data.answer_form import answer_form, with_form
 from tuneworthy.data.answers import NONE, NULL, Aligned, align
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.infer import output_type, with_inferred
+from tuneworthy.data.lines import WINDOWS, text_encoding
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.own_columns import (
@@ -39,6 +41,9 @@ from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
 A, B = "A", "B"
 TOLD = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown"}
 KEPT = "your files; nothing was written"
+WHOLE = {"accuracy", "exact", "exact_words", "token_f1"}
+"""The metrics that give a right answer inside a longer text no, or not the full, score."""
+MANY = 0.1  # share of a side's answers that hold a right one, from which a note says so
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ def compare_files(
     a failed one and scores 0. Raises DataError for rows that can't be used, files that can't be
     matched or no common row, TaskError for a metric or a column that is not there.
     """
+    _refuse_missing(first, second, gold)
     wanted = {A: Recorded(file=str(first), match=options.match),
               B: Recorded(file=str(second), match=options.match)}  # fmt: skip
     task = Task(data=Data(file=str(gold)), success=Success(metric=options.metric)).at(Path())
@@ -79,7 +85,7 @@ def compare_files(
         found = _found(loaded, renamed, (first, second), options)
     except DataError as error:
         raise _as_options(error, {A: str(first), B: str(second)}) from None
-    notes = list(renamed.notes if renamed else ())
+    notes = [*(renamed.notes if renamed else ()), *_decoded(gold, first, second)]
     notes += [
         (f"{o.text}: {o.fix}" if o.fix else o.text).replace("match: order", "--match order")
         for o in answer_observations(loaded, found)
@@ -137,6 +143,7 @@ def compare_columns(path: Path, columns: ColumnNames, options: Options = Options
 
     Raises the errors of `read_answer_table`, and TaskError for a metric that is not there.
     """
+    _refuse_missing(path)
     table = read_answer_table(path, columns)
     task = Task(data=Data(file=str(path)), success=Success(metric=options.metric)).at(Path())
     outputs = [case.output for case in table.cases]
@@ -146,7 +153,24 @@ def compare_columns(path: Path, columns: ColumnNames, options: Options = Options
     left_out = {why: n for why, n in left_out.items() if n}
     rows = table.cases, table.first, table.second
     names = columns.first, columns.second
-    return _compared(loaded, names, rows, options, (left_out, _read_as(table)))
+    return _compared(loaded, names, rows, options, (left_out, [*_read_as(table), *_decoded(path)]))
+
+
+def _refuse_missing(*files: Path) -> None:
+    """Raise DataError for a file that is not there, with the path that people gave."""
+    for path in files:
+        if not path.exists():
+            raise DataError(
+                "there is no such file", where=str(path), got=f"looked in {path.absolute().parent}",
+                fix="correct the path; it starts at the folder you are in", kept=KEPT,
+            )  # fmt: skip
+
+
+def _decoded(*files: Path) -> Iterator[str]:
+    """Yield a sentence for each file that is not UTF-8."""
+    for path in dict.fromkeys(files):
+        if text_encoding(path) == WINDOWS:
+            yield f"{quoted(str(path), 60)} is not UTF-8: its letters are read as Windows-1252"
 
 
 def _read_as(table: AnswerTable) -> list[str]:
@@ -184,17 +208,27 @@ def _compared(
     options: Options,
     said: tuple[dict[str, int], list[str]],
 ) -> Compared:
-    task = _with_metric(loaded, options)
+    task, guess = _with_metric(loaded, rows, options)
     cases, one, two = rows
     scores = [score_all(scorer(task), cases, answers) for answers in (one, two)]
     found = compare_answers(task, names, cases, (one, scores[0]), (two, scores[1]), _groups(loaded))
-    notes = [*said[1], *_failed(names, (one, two))]
+    alike = found.alike and names[0] != names[1]
+    notes = [
+        *said[1],
+        *(["A and B give the same answer to every row"] if alike else []),
+        *guess,
+        *_inside(task, rows, scores),
+        *_failed(names, (one, two)),
+    ]
     kind = task.output.type or "text"
     return Compared(found, metric_name(task), kind, options.metric is None, said[0], tuple(notes))
 
 
-def _with_metric(loaded: Loaded, options: Options) -> Task:
-    """Return the task with its metric: the one asked for, else the one that `init` proposes."""
+def _with_metric(loaded: Loaded, rows: Rows, options: Options) -> tuple[Task, list[str]]:
+    """Return the task with its metric, and what was seen in the answers that it is guessed from.
+
+    It is the metric asked for, else the one that `init` proposes for the same rows and answers.
+    """
     task = loaded.task
     if options.metric == JUDGE:
         raise TaskError(
@@ -202,11 +236,41 @@ def _with_metric(loaded: Loaded, options: Options) -> Task:
             fix="write a task.yaml with `success.judge` and both files under `answers`, then run",
             kept=KEPT,
         )  # fmt: skip
+    if options.metric is not None:
+        return task, []
+    said = {
+        case.id: [answer.text for answer in both if answer.error is None]
+        for case, *both in zip(*rows, strict=True)
+    }
+    if form := answer_form(loaded.cases, said, task.output.type or "text"):
+        return with_form(task, form), [form.seen]
     better = propose_metric(loaded.cases) if task.output.type == "text" else None
-    if options.metric is None and better:
+    if better:
         success = task.success.model_copy(update={"metric": better[0]})
         task = task.model_copy(update={"success": success}).at(task.folder)
-    return task
+    return task, []
+
+
+def _inside(task: Task, rows: Rows, scores: Sequence[Sequence[Score | Unscored]]) -> Iterator[str]:
+    """Yield how many answers of a side hold a right one in a longer text, where they are many."""
+    if metric_name(task) not in WHOLE or task.output.type not in {"label", "text"}:
+        return
+    success = task.success.model_copy(update={"metric": "contains"})
+    holds = scorer(task.model_copy(update={"success": success}).at(task.folder))
+    cases, *sides = rows
+    for name, answers, own in zip((A, B), sides, scores, strict=True):
+        found = score_all(holds, cases, answers)
+        held = sum(_value(one) < 1 <= _value(held) for one, held in zip(own, found, strict=True))
+        if held > MANY * len(answers):
+            yield (
+                f"{held:,} of {name}'s {count_noun(len(answers), 'answer')}"
+                f" {'holds' if held == 1 else 'hold'} a right one inside a longer text:"
+                " `--metric contains` counts them"
+            )
+
+
+def _value(score: Score | Unscored) -> float:
+    return score.value if isinstance(score, Score) else 0.0
 
 
 def _groups(loaded: Loaded) -> dict[str, str]:

@@ -99,6 +99,11 @@ def _named(first: Path, second: Path | None) -> Path:
     from tuneworthy.core.errors import TaskError
 
     files = [path for path in (first, second) if path and path.is_file()]
+    if excel := next((path for path in files if path.suffix.lower() == ".xlsx"), None):
+        raise TaskError("compare reads no Excel", where="command line", got=str(excel),
+                        fix=f"save it as CSV (UTF-8), then tuneworthy compare {COLUMNS};"
+                        f" `tuneworthy init {excel}` reads Excel as it is",
+                        kept="your files")  # fmt: skip
     rows = [path for path in files if path.suffix.lower() in {".jsonl", ".csv", ".tsv"}]
     if rows and (second is None or len(rows) == 2):
         fix = (

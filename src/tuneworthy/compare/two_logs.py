@@ -69,7 +69,8 @@ class TwoLogs:
     """Two systems by their answers: scores, the paired difference second - first, slices, rows.
 
     `scores` are two-sided 95 % intervals. `more` is the number of rows that show which is better
-    with a chance of .8; None if the difference is shown already or no such number is likely to.
+    with a chance of .8; None if the difference is shown already, if no such number is likely to, or
+    if all answers are the same.
     `looked_at` counts all slices, `slices` are those of 20 rows or more, widest difference first.
     `grouped` is None where groups of rows hardly widen the interval.
     """
@@ -87,6 +88,11 @@ class TwoLogs:
     def shown(self) -> bool:
         """Return whether the interval of the difference excludes 0."""
         return self.pair.low > 0 or self.pair.high < 0
+
+    @property
+    def alike(self) -> bool:
+        """Return whether both systems gave the same answer to every row, as copies of a log do."""
+        return _alike(self.cases)
 
     @property
     def equal(self) -> int:
@@ -140,12 +146,17 @@ def compare_answers(
         names=names,
         scores=(one, two),
         pair=pair,
-        more=more_rows(pair),
+        more=None if _alike(both) else more_rows(pair),
         slices=tuple(sorted(slices, key=_rank)),
         looked_at=len(slices),
         cases=both,
         grouped=_grouped(table[:, 1] - table[:, 0], of, pair),
     )
+
+
+def _alike(both: Sequence[AnsweredCase]) -> bool:
+    """Return whether both systems gave the same answers, so that more rows promise nothing."""
+    return all(row.answers[0].text == row.answers[1].text and not row.difference for row in both)
 
 
 def more_rows(pair: Pair) -> SampleSize | None:

@@ -13,7 +13,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.data.answers import NULL
 from tuneworthy.data.csv_rows import delimiter_of, read_table
-from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.lines import check_text_file, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault, likely_name
 from tuneworthy.data.rows import to_case
 
@@ -48,9 +48,9 @@ class AnswerTable:
 def read_answer_table(path: Path, columns: ColumnNames) -> AnswerTable:
     """Return the rows of a CSV file with the answers of two systems in columns.
 
-    The separator is a comma, a semicolon or a tab. An empty answer counts as a failed one. Other
-    columns become `meta`. Raises TaskError for a column that is not there, and DataError for an
-    unreadable row or a file without rows.
+    The separator is a comma, a semicolon or a tab, the encoding UTF-8 or Windows-1252. An empty
+    answer counts as a failed one. Other columns become `meta`. Raises TaskError for a column that
+    is not there, and DataError for an unreadable row or a file without rows.
     """
     shown = str(path)
     skip = check_text_file(path, shown)
@@ -61,7 +61,8 @@ def read_answer_table(path: Path, columns: ColumnNames) -> AnswerTable:
         _check(names, columns, shown)
         return names
 
-    rows = list(map(_good, read_table(path, shown, skip, delimiter_of(path), checked)))
+    found = read_table(path, shown, skip, delimiter_of(path), checked, text_encoding(path))
+    rows = list(map(_good, found))
     if not names:  # an empty file
         _check(names, columns, shown)
     taken = columns.input or _input_column(names, columns, [row.fields for row in rows])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from tuneworthy.core.case import Case
-from tuneworthy.core.task import OutputType
+from tuneworthy.core.task import OutputType, Task
 from tuneworthy.data.infer import label_key
 
 _READ = 500  # recorded answers that are looked at
@@ -45,6 +45,13 @@ def answer_form(
         seen = f"{several:,} of {len(cases):,} rows accept several answers"
         return AnswerForm("text", "contains", _WHY, f"{seen}: text, `contains`, no labels")
     return form
+
+
+def with_form(task: Task, form: AnswerForm) -> Task:
+    """Return the task with the type and the metric of this form."""
+    output = task.output.model_copy(update={"type": form.type, "labels": None})
+    success = task.success.model_copy(update={"metric": form.metric})
+    return task.model_copy(update={"output": output, "success": success}).at(task.folder)
 
 
 def _recorded_form(

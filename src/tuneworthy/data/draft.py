@@ -13,7 +13,7 @@ from pathlib import Path
 from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.task import Data, OutputType, Task
-from tuneworthy.data.answer_form import AnswerForm, answer_form, pass_at_comment
+from tuneworthy.data.answer_form import AnswerForm, answer_form, pass_at_comment, with_form
 from tuneworthy.data.answers import align
 from tuneworthy.data.folds import ONE_SPLIT_FROM
 from tuneworthy.data.infer import BINARY_METRICS
@@ -78,7 +78,7 @@ def draft(
     said = about.said or _recorded(answers or {}, loaded)
     form = answer_form(loaded.cases, said, _type(loaded))
     if form is not None:
-        loaded = replace(loaded, task=_with_form(loaded.task, form))
+        loaded = replace(loaded, task=with_form(loaded.task, form))
     blocks = [_head(about.name or rows.stem, loaded), _data(file, loaded, about, count),
               _output(loaded), _success(loaded, form, count), systems, _rest()]  # fmt: skip
     text = "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
@@ -111,12 +111,6 @@ def _recorded(answers: Mapping[str, str], loaded: Loaded) -> dict[str, list[str]
             if one.error is None:
                 said.setdefault(one.case, []).append(one.text)
     return said
-
-
-def _with_form(task: Task, form: AnswerForm) -> Task:
-    output = task.output.model_copy(update={"type": form.type, "labels": None})
-    success = task.success.model_copy(update={"metric": form.metric})
-    return task.model_copy(update={"output": output, "success": success}).at(task.folder)
 
 
 def _from(folder: Path, file: Path) -> str:

@@ -26,6 +26,10 @@ _CONVERT = {
         ".to_json('rows.jsonl', orient='records', lines=True)\"",
     ),
 }
+_EXCEL = (
+    "an Excel file",
+    "save it as CSV (UTF-8); `tuneworthy init {name}` reads Excel as it is",
+)
 _LETTER = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )  # a letter of UTF-8 beyond ASCII
@@ -79,6 +83,8 @@ def _check_head(head: bytes, path: Path, shown: str) -> int:
         raise DataError("the file is empty", where=shown, got="0 bytes", fix="write rows into it")
     for magic, (what, command) in _CONVERT.items():
         if head.startswith(magic):
+            if path.suffix.lower() == ".xlsx":
+                what, command = _EXCEL
             raise DataError(
                 f"this is {what}, not text", where=shown, got=f"bytes {magic.hex()} at its start",
                 fix=f"convert it first: {command.format(name=path.name)}",

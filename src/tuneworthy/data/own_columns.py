@@ -22,7 +22,7 @@ from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.column_roles import Choice, Roles, propose, row_of
 from tuneworthy.data.csv_rows import TABLES, delimiter_of, read_table
 from tuneworthy.data.jsonl import read_jsonl
-from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.lines import WINDOWS, check_text_file, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import to_case
 
@@ -96,8 +96,10 @@ def renamed_files(gold: Path, logs: Sequence[Path], own: OwnColumns) -> RenamedF
     if not own.named and _usual_gold(gold) and all(map(_usual_log, logs)):
         return None
     rows, read = _File(gold, _records(gold)), [_File(path, _records(path)) for path in logs]
-    if not rows.rows or not all(log.rows for log in read):
-        return None  # the reader of rows says what is wrong with an empty file
+    if not rows.rows:
+        return None  # the reader of rows says what is wrong with the file
+    for log in read:
+        _refuse_unreadable(log)
     _check_named([rows, *read], own)
     roles = _gold_roles(rows, own)
     answers = [_answer_column(log, own, roles) for log in read]
@@ -144,10 +146,10 @@ def _records(path: Path) -> Records:
 
 def _read(path: Path) -> Iterator[RawRow | RowFault]:
     shown = path.name
-    skip = check_text_file(path, shown)
+    skip, encoding = check_text_file(path, str(path)), text_encoding(path)
     if path.suffix.lower() in TABLES:
-        return read_table(path, shown, skip, delimiter_of(path))
-    return read_jsonl(path, shown, skip)
+        return read_table(path, shown, skip, delimiter_of(path), None, encoding)
+    return read_jsonl(path, shown, skip, encoding)
 
 
 def _sample(path: Path) -> list[Mapping[str, Any]]:
@@ -169,7 +171,21 @@ def _mostly(path: Path, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
     """Return whether half of a file's first records fit: a few bad rows are no other format."""
     mark = TABLES.get(path.suffix.lower())
     sample = _sample(path)
-    return mark in (None, delimiter_of(path)) and 2 * sum(map(fits, sample)) >= len(sample)
+    plain = mark in (None, delimiter_of(path)) and text_encoding(path) != WINDOWS
+    return plain and 2 * sum(map(fits, sample)) >= len(sample)
+
+
+def _refuse_unreadable(log: _File) -> None:
+    """Raise DataError for a log without a row that can be read, with its first fault."""
+    if log.rows:
+        return
+    fault = next((record for record in log.records if isinstance(record, RowFault)), None)
+    if fault is None:
+        raise DataError("the file has no row", where=str(log.path), got="blank lines or a header",
+                        fix="write the answers into it", kept="your files")  # fmt: skip
+    where = f"{log.path}{fault.where.removeprefix(log.path.name)}"
+    raise DataError(f"no row of the file can be read: {fault.why}", where=where, got=fault.got,
+                    fix=fault.fix, kept="your files")  # fmt: skip
 
 
 # Roles.

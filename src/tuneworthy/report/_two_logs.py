@@ -57,8 +57,8 @@ def lead_line(mean: float, low: float, high: float, names: tuple[str, str]) -> s
 
 
 def more_line(found: TwoLogs) -> str:
-    """Return how many more rows would show the difference; "" if it is shown."""
-    if found.shown:
+    """Return how many more rows would show the difference; "" if it is shown or answers are one."""
+    if found.shown or found.alike:
         return ""
     if found.more is None:
         most = max(4 * found.pair.n, 1000)

@@ -60,7 +60,7 @@ def test_json_holds_the_same_interval_and_every_differing_row(logs, capsys):
     assert found["won"] + found["lost"] + found["equal"] == found["n"] == 120
     assert found["mean"] == pytest.approx((found["won"] - found["lost"]) / 120, abs=1e-6)
     assert len(found["cases"]) == found["won"] + found["lost"]
-    assert (found["metric"], found["guessed"]) == ("accuracy", True)
+    assert (found["metric"], found["guessed"]) == ("contains", True)
 
 
 def test_the_leader_is_named_whichever_stands_first(logs, capsys):

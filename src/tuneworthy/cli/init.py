@@ -210,6 +210,9 @@ def _asking() -> Ask | None:
         print_stderr("taken:   " + ", ".join(f"{role} = {name}" for role, name in taken.items()))
         if roles.alternatives:
             print_stderr("         the right answers are lists: any of their texts is right")
+        if roles.either:
+            both = " and ".join(f"`{name}`" for name in roles.either)
+            print_stderr(f"         {both} mostly agree: look which of them is the right answer")
         print_stderr('Enter keeps this; or write, say: input=COL output=COL present="A COL"')
         return read_reply(input_line(), roles)
 

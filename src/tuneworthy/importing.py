@@ -46,7 +46,7 @@ class Imported:
     """What `draft` needs: the file of rows, a file of answers a system, and sentences on both.
 
     `heard` are the first answers of the systems, by row; `count` is the number of rows, 0 for a
-    file that nobody has checked yet.
+    file that nobody has checked yet. `metric` is the one that the files' own checks call for.
     """
 
     rows: Path
@@ -55,6 +55,7 @@ class Imported:
     made_of: str = ""
     heard: Mapping[str, Sequence[str]] = field(default_factory=dict)
     count: int = 0
+    metric: str | None = None
 
 
 def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -> Imported:
@@ -172,6 +173,9 @@ def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]
             lacks = ", ".join(need for need in module.NEEDS if not has(record, need))
             why = f"not as {module.FORMAT} are" + (f": no {lacks}" if lacks else "")
             made.lose(why, record.where)
+    if remark := notes.get("remark"):
+        made.remarks.append(f"  {remark}")
+    made.metrics.append(notes.get("metric"))
 
 
 def _learn(source: Source, notes: dict[str, Any]) -> None:
@@ -221,6 +225,7 @@ def _imported(
         names,
         made.said,
         made.rows,
+        made.metrics[0] if len(set(made.metrics)) == 1 else None,
     )
 
 

@@ -176,7 +176,7 @@ def _written(
         systems = {name: str(path) for name, path in found.answers.items()}
         systems |= {name: str(made.get(name, log.path)) for name, log in logs.items()}
         named = None if found.rows == rows[0] else rows[0].stem
-        about = Drafting(named, found.made_of, found.count, found.heard)
+        about = Drafting(named, found.made_of, found.count, found.metric, found.heard)
         try:
             drafted = draft(found.rows, systems, task.parent, about)
         except TuneworthyError as error:

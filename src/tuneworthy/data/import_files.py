@@ -37,7 +37,8 @@ class ImportFiles:
     `rows` counts the rows written, `left` those left out by reason, `left_at` their first place,
     `unread` those among them of which nothing can be read, `answers` the answers of each system,
     `prompts` the system prompts; `said` keeps the first thousand answers by row, `heard_of` counts
-    answers to what has no right answer; `remarks` are sentences on what is taken.
+    answers to what has no right answer; `remarks` are sentences on what is taken,
+    `metrics` the metric that each file's own checks call for, None where it has none.
     """
 
     def __init__(self, folder: Path, stem: str, merge: bool, right: str | None = None) -> None:
@@ -47,6 +48,7 @@ class ImportFiles:
         self.left_at: dict[str, str] = {}
         self.unread: Counter[str] = Counter()
         self.remarks: list[str] = []
+        self.metrics: list[str | None] = []
         self._seen = 0
         self.answers: Counter[str] = Counter()
         self.prompts: Counter[str] = Counter()

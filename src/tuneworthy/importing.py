@@ -75,7 +75,7 @@ def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -
         return Imported(single.path, said=said)
     made = ImportFiles(folder, stem, merge=single is None, right=choice.output)
     try:
-        for source in sources:
+        for source in sorted(sources, key=_has_right):
             for where, row in _rows(source, made):
                 made.add(where, row)
         made.check_unread(reading.most_unread)
@@ -139,6 +139,13 @@ def _named_apart(sources: list[Source]) -> list[Source]:
         if one in present and one.roles else one
         for one in sources
     ]  # fmt: skip
+
+
+def _has_right(source: Source) -> bool:
+    """Return whether a file is a table of right answers: it is read last, so that its rows find
+    the system prompts that records of other files bring.
+    """
+    return bool(source.roles and source.roles.output)
 
 
 def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]]:

@@ -59,6 +59,7 @@ class ImportFiles:
         self._keys: dict[str, str] = {}
         self._given: set[tuple[str, str]] = set()
         self._held: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+        self._asked: dict[str, Any] = {}  # the turns of rows that are held back, by key
 
     def rows_file(self) -> Path:
         """Return the file of rows."""
@@ -116,10 +117,15 @@ class ImportFiles:
             self._answered(self._keys[key], where, answers)
         elif not answered and key:
             self._held.setdefault(key, []).append((where, answers))
+            if _has_prompt(fields):
+                self._asked.setdefault(key, fields["messages"])
         elif not answered:
             self.heard_of.update(answers.keys())
             self._leave_out(NO_ANSWER, where)
         else:
+            if key in self._asked and "input" in fields:  # the prompt stands in the other record
+                fields["messages"] = self._asked.pop(key)
+                del fields["input"]
             self._write_row({**fields, "id": self._id(own, where)}, key)
             for at, held in [(where, answers), *self._held.pop(key, [])]:
                 self._answered(str(self._last), at, held)
@@ -130,7 +136,7 @@ class ImportFiles:
             self._keys[key] = self._last
         self.rows += 1
         turns = fields.get("messages") or [{}]
-        if turns[0].get("role") in {"system", "developer"} and len(self.prompts) < _MOST_PROMPTS:
+        if _has_prompt(fields) and len(self.prompts) < _MOST_PROMPTS:
             self.prompts[str(turns[0]["content"])] += 1
         self._line("", {"id": fields["id"], **fields})
 
@@ -183,6 +189,12 @@ class ImportFiles:
                     part.unlink()
         self._files = {}
         return tuple(sorted(kept))
+
+
+def _has_prompt(fields: Mapping[str, Any]) -> bool:
+    """Return whether the turns of a row begin with a system prompt."""
+    turns = fields.get("messages") or [{}]
+    return turns[0].get("role") in {"system", "developer"}
 
 
 def _is_plain(fields: Mapping[str, Any], answered: bool) -> bool:

@@ -46,7 +46,7 @@ class Imported:
     """What `draft` needs: the file of rows, a file of answers a system, and sentences on both.
 
     `heard` are the first answers of the systems, by row; `count` is the number of rows, 0 for a
-    file that nobody has checked yet.
+    file that nobody has checked yet. `metric` is the one that the files' own checks call for.
     """
 
     rows: Path
@@ -55,6 +55,7 @@ class Imported:
     made_of: str = ""
     heard: Mapping[str, Sequence[str]] = field(default_factory=dict)
     count: int = 0
+    metric: str | None = None
 
 
 def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -> Imported:
@@ -74,7 +75,7 @@ def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -
         return Imported(single.path, said=said)
     made = ImportFiles(folder, stem, merge=single is None, right=choice.output)
     try:
-        for source in sources:
+        for source in sorted(sources, key=_has_right):
             for where, row in _rows(source, made):
                 made.add(where, row)
         made.check_unread(reading.most_unread)
@@ -140,6 +141,13 @@ def _named_apart(sources: list[Source]) -> list[Source]:
     ]  # fmt: skip
 
 
+def _has_right(source: Source) -> bool:
+    """Return whether a file is a table of right answers: it is read last, so that its rows find
+    the system prompts that records of other files bring.
+    """
+    return bool(source.roles and source.roles.output)
+
+
 def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]]:
     """Yield the rows of a file with their places; what is no row is counted."""
     notes: dict[str, Any] = {"path": source.path}
@@ -172,6 +180,9 @@ def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]
             lacks = ", ".join(need for need in module.NEEDS if not has(record, need))
             why = f"not as {module.FORMAT} are" + (f": no {lacks}" if lacks else "")
             made.lose(why, record.where)
+    if remark := notes.get("remark"):
+        made.remarks.append(f"  {remark}")
+    made.metrics.append(notes.get("metric"))
 
 
 def _learn(source: Source, notes: dict[str, Any]) -> None:
@@ -221,6 +232,7 @@ def _imported(
         names,
         made.said,
         made.rows,
+        made.metrics[0] if len(set(made.metrics)) == 1 else None,
     )
 
 

@@ -74,6 +74,8 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
                 asked = propose(table, other) if other else roles
                 roles = asked if isinstance(asked, Roles) else roles
                 own = _is_own(name, path, roles, choice, records)
+            elif ask is None and roles.either:
+                _refuse_either(path, roles)
             right = _right_of(table, roles) if several else {}
             return Source(path, name, None, roles, at, own, tuple(columns_of(table)), right)
         nearest, missing = nearest or records, roles
@@ -204,6 +206,18 @@ def _is_own(
     mark = TABLES.get(path.suffix.lower())
     table = name == "table" and mark is not None and mark == delimiter_of(path)
     return table
+
+
+def _refuse_either(path: Path, roles: Roles) -> NoReturn:
+    """Raise DataError: two columns mostly agree, and only people know which of them is right."""
+    right, present = roles.either
+    named = {"input": roles.input, "output": right, "present": present}
+    options = " ".join(f'--{role} "{name}"' for role, name in named.items())
+    raise DataError(
+        "two columns mostly agree, and either may be the right answer", where=path.name,
+        got=f"{right}, {present}", kept="",
+        fix=f"name both, as: tuneworthy init {shlex.quote(path.name)} {options}",
+    )  # fmt: skip
 
 
 def _refuse(

@@ -10,6 +10,7 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_roles import Choice
+from tuneworthy.data.draft import Drafting, draft
 from tuneworthy.data.raw import BadRow, RowFault
 from tuneworthy.importing import Reading, bring_in
 from tuneworthy.logs import otlp
@@ -307,6 +308,28 @@ def test_a_variable_that_tells_the_right_answer_is_no_input_of_promptfoo(tmp_pat
              for one in given]  # fmt: skip
     rows, _ = imported(write(tmp_path, "t.json", json.dumps({"tests": tests})), tmp_path)
     assert (rows[1]["input"], rows[1]["output"]) == ("where is 1?", "shelf")
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric"),
+    [
+        ("icontains", "contains"),
+        ("contains", "contains"),
+        ("contains-any", "contains"),
+        ("equals", None),
+    ],
+)
+def test_what_a_text_has_to_contain_is_scored_by_contains(kind, metric, tmp_path):
+    places = ["hall", "shelf", "roof"]
+    tests = [({"ticket": f"where is {k}?"}, [{"type": kind, "value": places[k % 3]},
+              {"type": "latency", "threshold": 5000}]) for k in range(30)]  # fmt: skip
+    path = write(tmp_path, "r.json", json.dumps(pf_results(tests)))
+    found = bring_in([path], Reading(Choice()), tmp_path, "r")
+    assert found.metric == metric
+    assert f"  asserts read: {kind}; not read: latency" in found.said
+    about = Drafting(rows=found.count, metric=found.metric, said=found.heard)
+    text = draft(found.rows, {}, tmp_path, about).text
+    assert ("metric: contains" in text, "type: text" in text) == (bool(metric), bool(metric))
 
 
 def test_two_prompts_of_a_provider_are_two_systems_and_odd_templates_are_left_out(tmp_path):

@@ -176,7 +176,7 @@ def _written(
         systems = {name: str(path) for name, path in found.answers.items()}
         systems |= {name: str(made.get(name, log.path)) for name, log in logs.items()}
         named = None if found.rows == rows[0] else rows[0].stem
-        about = Drafting(named, found.made_of, found.count, found.heard)
+        about = Drafting(named, found.made_of, found.count, found.metric, found.heard)
         try:
             drafted = draft(found.rows, systems, task.parent, about)
         except TuneworthyError as error:
@@ -210,6 +210,9 @@ def _asking() -> Ask | None:
         print_stderr("taken:   " + ", ".join(f"{role} = {name}" for role, name in taken.items()))
         if roles.alternatives:
             print_stderr("         the right answers are lists: any of their texts is right")
+        if roles.either:
+            both = " and ".join(f"`{name}`" for name in roles.either)
+            print_stderr(f"         {both} mostly agree: look which of them is the right answer")
         print_stderr('Enter keeps this; or write, say: input=COL output=COL present="A COL"')
         return read_reply(input_line(), roles)
 

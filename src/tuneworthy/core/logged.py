@@ -12,7 +12,8 @@ class LoggedRequest:
     `line` is its line in the log, from 1. `input` is the text of the last user turn, `answer` what
     was served, `output` a right answer that somebody added later. `time` is an ISO date, `seconds`
     the time to the whole answer, `group` names requests that belong together (a conversation),
-    `span` the trace span that the line describes ("": none). `failed`: no answer came.
+    `span` the trace span that the line describes ("": none). `failed`: no answer came. `system` is
+    the system prompt.
     """
 
     input: str | None = None
@@ -28,3 +29,4 @@ class LoggedRequest:
     failed: bool = False
     span: str = ""
     line: int = 0
+    system: str | None = None

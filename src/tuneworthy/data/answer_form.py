@@ -32,6 +32,13 @@ class AnswerForm:
     seen: str
 
 
+def form_of_checks(metric: str | None) -> AnswerForm | None:
+    """Return the form of answers that a file's own checks ask for; None where they ask for none."""
+    if metric is None:
+        return None
+    return AnswerForm("text", metric, _WHY, f"the file's own asserts are scored by `{metric}`")
+
+
 def answer_form(
     cases: Sequence[Case], said: Mapping[str, Sequence[str]], kind: OutputType
 ) -> AnswerForm | None:

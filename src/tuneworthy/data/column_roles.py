@@ -34,13 +34,17 @@ _SYSTEM = ("prediction", "predicted", "pred", "model", "generated", "generation"
            "ai", "assistant", "system", "current", "present", "production", "prod", "today",
            "baseline", "gpt", "claude", "llama", "mistral", "gemini", "qwen", "haiku", "sonnet",
            "opus", "deepseek", "phi", "tuned", "finetuned", "ft", "o1", "o3",
-           "o4", "modell", "altsystem", "vorhersage", "ki", "heute", "aktuell", "bisher", "modelo",
-           "modèle")  # fmt: skip
+           "o4", "ocr", "ml", "chatgpt", "altsystem", "ki", "heute", "aktuell", "bisher",
+           "modelo", "modèle")  # fmt: skip
+_SYSTEM_STEMS = ("modell", "vorhersage", "vorherges", "predict")  # as in `Modellantwort`
+_TRUTH = {"gold", "expected", "truth", "groundtruth", "correct", "reference", "target", "ideal",
+          "label", "labels", "human", "solution", "richtig", "soll", "erwartet"}  # fmt: skip
 _PRESENT = {"current", "present", "production", "prod", "today", "altsystem", "heute", "aktuell"}
 _PLAIN = {"id", "group", "time", "context", "accepted", "must_say", "must_not_say", "meta"}
 _NOT_TEXT = re.compile(r"(^|_)(id|uuid|date|time|timestamp|created|updated|score|cost|usd|latency|"
                        r"seconds|tokens|confidence|url|index|idx|split)(_|$)")  # fmt: skip
 _FEW = 300  # distinct answers up to which two columns are compared as labels
+_MOSTLY = 0.5  # share of rows in which two columns agree, from which either may be the right one
 _ALIKE = 0.3  # share of rows in which two columns agree, from which one answers like the other
 
 
@@ -79,6 +83,8 @@ class Roles:
 
     `output` is "" where another file has the right answers. `alternatives`: the right answers are
     lists, any of which is right. `id` is the column of the rows' own ids, if it has another name.
+    `either` are two columns that mostly agree, the likelier right answer first, where nothing
+    settles which of them is right.
     """
 
     input: str
@@ -87,6 +93,7 @@ class Roles:
     plain: tuple[str, ...] = ()
     alternatives: bool = False
     id: str = ""
+    either: tuple[str, ...] = ()
 
     @cached_property
     def used(self) -> frozenset[str]:
@@ -142,6 +149,7 @@ def _proposed(
     free = [name for name in free if name != asked and _speaks(name, texts[name])]
     right = choice.output or _right(free, texts)
     systems = dict(choice.answers)
+    either: tuple[str, ...] = ()
     if choice.present:
         systems = {"present": choice.present, **systems}
     if right is None and not (elsewhere and systems):
@@ -150,10 +158,12 @@ def _proposed(
         systems = systems or {"present": str(right)}
         right = ""
     elif not systems:
+        if choice.output is None:
+            either = _either(str(right), free, sample)
         systems = _systems([name for name in free if name != right], str(right), sample)
     alternatives = choice.lists == "alternatives" and _are_alternatives(texts.get(str(right), ()))
     plain = tuple(name for name in columns if name in _PLAIN and name not in {asked, right})
-    return Roles(asked, str(right), systems, plain, alternatives)
+    return Roles(asked, str(right), systems, plain, alternatives, either=either)
 
 
 def _id_column(sample: Sequence[Mapping[str, Any]], columns: Sequence[str], roles: Roles) -> str:
@@ -186,7 +196,10 @@ def suggest(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict[str, st
         present = {"present": choice.present} if choice.present else {}
         return {**found, "output": choice.output or "COL", **present}
     if best is not None and pairs[best] >= _ALIKE:
-        return {**found, "output": best[0], "present": best[1]}
+        one, other = best
+        swapped = _is_system(one) or (not _is_system(other) and _gaps(one, other, sample)
+                                      and not _gaps(other, one, sample))  # fmt: skip
+        return {**found, "output": other if swapped else one, "present": one if swapped else other}
     return {**found, "output": few[0] if len(few) == 1 else "COL"}
 
 
@@ -214,6 +227,41 @@ def _rank(name: str, known: Sequence[str]) -> int | None:
     return 100 + min(found) if found else None
 
 
+def _is_system(name: str) -> bool:
+    """Return whether a column is named after a system: such a one is never the right answer."""
+    return any(
+        word in _SYSTEM or re.split(r"\d", word)[0] in _SYSTEM or word.startswith(_SYSTEM_STEMS)
+        for word in words_of(name)
+    )
+
+
+def _either(
+    right: str, free: Sequence[str], sample: Sequence[Mapping[str, Any]]
+) -> tuple[str, ...]:
+    """Return two columns either of which may be the right answer, () where it is settled.
+
+    A right answer stands in every row; what leaves rows empty that another column fills may be a
+    system's. A name that says `gold` or `expected` settles it.
+    """
+    mine = _TRUTH & set(words_of(right))
+    for name in free:
+        if name == right or _is_system(name) or _agreement(name, right, sample) < _MOSTLY:
+            continue
+        ranks = [_rank(one, _OUTPUT) for one in (right, name)]
+        truer = bool(_TRUTH & set(words_of(name))) and not mine
+        gaps = _gaps(right, name, sample) and not _gaps(name, right, sample)
+        alike = ranks[0] is None or (ranks[0] >= 100 and ranks[1] is not None)
+        if not mine and (gaps or alike or truer):
+            return (name, right) if gaps or truer else (right, name)
+    return ()
+
+
+def _gaps(name: str, other: str, sample: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a column is empty in a row in which another is not."""
+    return any(value_of(row, name) in (None, "") and value_of(row, other) not in (None, "")
+               for row in sample)  # fmt: skip
+
+
 def _speaks(name: str, values: Sequence[Any]) -> bool:
     """Return whether a column can hold answers: no id, date, score or cost by its name."""
     return bool(values) and not (_NOT_TEXT.search("_".join(words_of(name))) or is_id(name, values))
@@ -225,14 +273,14 @@ def _best(
     """Return the column whose name ranks first; without one, of texts that differ the longest."""
     able = [name for name in free if _speaks(name, texts[name])]
     ranked = [(rank, name) for name in able if (rank := _rank(name, known)) is not None
-              and not (_rank(name, _SYSTEM) is not None and rank >= 100)]  # fmt: skip
+              and not _is_system(name)]  # fmt: skip
     if ranked:
         return min(ranked, key=lambda pair: pair[0])[1]
     if not long:
         return None
     lengths = {name: sum(len(v) for v in texts[name]) / len(texts[name]) for name in able
                if all(isinstance(v, str) for v in texts[name]) and _varied(texts[name])
-               and _rank(name, _SYSTEM) is None and _rank(name, _OUTPUT) is None}  # fmt: skip
+               and not _is_system(name) and _rank(name, _OUTPUT) is None}  # fmt: skip
     return max(lengths, key=lambda name: lengths[name], default=None)
 
 
@@ -247,7 +295,7 @@ def _right(free: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str | Non
     if by_name := _best(free, _OUTPUT, texts, long=False):
         return by_name
     others = [name for name in free
-              if _rank(name, _SYSTEM) is None and not are_codes(texts[name])]  # fmt: skip
+              if not _is_system(name) and not are_codes(texts[name])]  # fmt: skip
     few = [name for name in others if _labels(texts[name])]
     return few[0] if len(few) == 1 else others[0] if len(others) == 1 else None
 
@@ -277,7 +325,7 @@ def _answers_like(name: str, right: str, sample: Sequence[Mapping[str, Any]]) ->
     if not pairs:
         return False
     equal = sum(one == other for one, other in pairs) / len(pairs)
-    if _rank(name, _SYSTEM) is not None:
+    if _is_system(name):
         return equal < 1 or len(pairs) < 20
     golds, said = {gold for _, gold in pairs}, {one for one, _ in pairs}
     shared = len(golds) <= _FEW and len(said & golds) >= 0.8 * len(said)

@@ -13,7 +13,13 @@ from pathlib import Path
 from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.task import Data, OutputType, Task
-from tuneworthy.data.answer_form import AnswerForm, answer_form, pass_at_comment, with_form
+from tuneworthy.data.answer_form import (
+    AnswerForm,
+    answer_form,
+    form_of_checks,
+    pass_at_comment,
+    with_form,
+)
 from tuneworthy.data.answers import align
 from tuneworthy.data.folds import ONE_SPLIT_FROM
 from tuneworthy.data.infer import BINARY_METRICS
@@ -42,11 +48,13 @@ class Drafting:
 
     `said` is what systems answered to some rows, by id: it spares reading their files again.
     `rows` is the number of rows of a file that was checked already: of a long one a part is read.
+    `metric` is the one of the checks that the files bring, None where they bring none.
     """
 
     name: str | None = None
     made_of: str = ""
     rows: int = 0
+    metric: str | None = None
     said: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
@@ -76,7 +84,7 @@ def draft(
     count = max(about.rows, len(loaded.cases))
     systems = _systems(answers or {}, folder)
     said = about.said or _recorded(answers or {}, loaded)
-    form = answer_form(loaded.cases, said, _type(loaded))
+    form = form_of_checks(about.metric) or answer_form(loaded.cases, said, _type(loaded))
     if form is not None:
         loaded = replace(loaded, task=with_form(loaded.task, form))
     blocks = [_head(about.name or rows.stem, loaded), _data(file, loaded, about, count),

@@ -37,7 +37,8 @@ class ImportFiles:
     `rows` counts the rows written, `left` those left out by reason, `left_at` their first place,
     `unread` those among them of which nothing can be read, `answers` the answers of each system,
     `prompts` the system prompts; `said` keeps the first thousand answers by row, `heard_of` counts
-    answers to what has no right answer; `remarks` are sentences on what is taken.
+    answers to what has no right answer; `remarks` are sentences on what is taken,
+    `metrics` the metric that each file's own checks call for, None where it has none.
     """
 
     def __init__(self, folder: Path, stem: str, merge: bool, right: str | None = None) -> None:
@@ -47,6 +48,7 @@ class ImportFiles:
         self.left_at: dict[str, str] = {}
         self.unread: Counter[str] = Counter()
         self.remarks: list[str] = []
+        self.metrics: list[str | None] = []
         self._seen = 0
         self.answers: Counter[str] = Counter()
         self.prompts: Counter[str] = Counter()
@@ -57,6 +59,7 @@ class ImportFiles:
         self._keys: dict[str, str] = {}
         self._given: set[tuple[str, str]] = set()
         self._held: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+        self._asked: dict[str, Any] = {}  # the turns of rows that are held back, by key
 
     def rows_file(self) -> Path:
         """Return the file of rows."""
@@ -114,10 +117,15 @@ class ImportFiles:
             self._answered(self._keys[key], where, answers)
         elif not answered and key:
             self._held.setdefault(key, []).append((where, answers))
+            if _has_prompt(fields):
+                self._asked.setdefault(key, fields["messages"])
         elif not answered:
             self.heard_of.update(answers.keys())
             self._leave_out(NO_ANSWER, where)
         else:
+            if key in self._asked and "input" in fields:  # the prompt stands in the other record
+                fields["messages"] = self._asked.pop(key)
+                del fields["input"]
             self._write_row({**fields, "id": self._id(own, where)}, key)
             for at, held in [(where, answers), *self._held.pop(key, [])]:
                 self._answered(str(self._last), at, held)
@@ -128,7 +136,7 @@ class ImportFiles:
             self._keys[key] = self._last
         self.rows += 1
         turns = fields.get("messages") or [{}]
-        if turns[0].get("role") in {"system", "developer"} and len(self.prompts) < _MOST_PROMPTS:
+        if _has_prompt(fields) and len(self.prompts) < _MOST_PROMPTS:
             self.prompts[str(turns[0]["content"])] += 1
         self._line("", {"id": fields["id"], **fields})
 
@@ -181,6 +189,12 @@ class ImportFiles:
                     part.unlink()
         self._files = {}
         return tuple(sorted(kept))
+
+
+def _has_prompt(fields: Mapping[str, Any]) -> bool:
+    """Return whether the turns of a row begin with a system prompt."""
+    turns = fields.get("messages") or [{}]
+    return turns[0].get("role") in {"system", "developer"}
 
 
 def _is_plain(fields: Mapping[str, Any], answered: bool) -> bool:

@@ -15,6 +15,8 @@ _ONE = {"equals", "contains", "icontains", "similar", "levenshtein", "factuality
         "bleu", "starts-with", "context-recall"}  # fmt: skip
 _ANY = {"contains-any", "icontains-any"}
 _ALL = {"contains-all", "icontains-all"}
+_HOLD = {"contains", "icontains", "contains-any", "icontains-any"}
+_NEVER = {"not-contains", "not-icontains"}
 _VARIABLE = re.compile(r"\{\{-?\s*([\w.]+)\s*-?\}\}")
 _TOLD = 0.5  # share of the tests in which a variable equals a right answer, from which it tells it
 
@@ -85,7 +87,7 @@ def right_answers(assertions: Iterable[Any]) -> Fields:
             rights += texts
         elif kind in _ALL:
             must += texts
-        elif kind in {"not-contains", "not-icontains"}:
+        elif kind in _NEVER:
             never += texts
     found = several(rights) or several([", ".join(must)])
     if not found:
@@ -93,6 +95,23 @@ def right_answers(assertions: Iterable[Any]) -> Fields:
         raise BadRow("its assertions name no right answer", got, "add `equals` or `contains`")
     demands = {"must_say": must, "must_not_say": never}
     return {**found, **{key: texts for key, texts in demands.items() if texts}}
+
+
+def note_kinds(assertions: Iterable[Any], notes: dict[str, Any]) -> None:
+    """Note the types of the assertions, a sentence on them, and the metric that they call for.
+
+    `notes["metric"]` is `contains` where each right answer is one that the text has to contain.
+    """
+    kinds: dict[str, None] = notes.setdefault("kinds", {})
+    kinds.update((str(one["type"]), None) for one in assertions
+                 if isinstance(one, dict) and one.get("type"))  # fmt: skip
+    read = [kind for kind in kinds if kind in _ONE | _ANY | _ALL | _NEVER]
+    others = [kind for kind in kinds if kind not in read]
+    notes["remark"] = f"asserts read: {', '.join(read) or 'none'}"
+    if others:
+        notes["remark"] += f"; not read: {', '.join(others)}"
+    rights = set(read) - _NEVER
+    notes["metric"] = "contains" if rights and rights <= _HOLD else None
 
 
 def from_cell(text: str) -> Fields:

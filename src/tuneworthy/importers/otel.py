@@ -12,7 +12,7 @@ from tuneworthy.logs import otlp, spans
 
 FORMAT = "an OpenTelemetry GenAI export"
 NEEDS = ("resourceSpans",)
-TAKES = ("the last user turn", "nothing: traces hold what models said")
+TAKES = ("the last user turn, behind the system prompt", "nothing: traces hold what models said")
 _LISTS = {"resourceSpans", "resource_spans", "resourceLogs", "resource_logs"}
 
 
@@ -22,7 +22,7 @@ def fits(record: SourceRecord) -> bool:
 
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
-    """Yield what each model was asked (its last user turn) and answered."""
+    """Yield what each model was asked (system prompt and last user turn) and answered."""
     value = _whole(record) or {}
     found = list((otlp if otlp.reads(value) else spans).requests(value))
     requests = [one for one in found if one is not None]
@@ -35,7 +35,11 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
         said = answer(None if one.failed else one.answer, seconds=one.seconds,
                       tokens_in=one.tokens_in, tokens_out=one.tokens_out)  # fmt: skip
         if one.input:
-            fields = {"input": one.input, "group": one.group}
+            asked: dict[str, Any] = {"input": one.input}
+            if one.system:
+                turns = (("system", one.system), ("user", one.input))
+                asked = {"messages": [{"role": role, "content": text} for role, text in turns]}
+            fields = {**asked, "group": one.group}
             yield ImportedRow(fields, {one.model or "model": said} if said else {})
 
 

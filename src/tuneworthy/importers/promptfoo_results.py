@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.importers._promptfoo import asked_of, rendered, right_answers, telling
+from tuneworthy.importers._promptfoo import asked_of, note_kinds, rendered, right_answers, telling
 from tuneworthy.importers._values import answer, inner, lines, said
 
 FORMAT = "promptfoo results"
@@ -37,6 +37,7 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row of the test with this provider's answer; a test is one row of the file."""
     value = record.value
     given, name = value["vars"], _provider(value)
+    note_kinds(_assertions(value), notes)
     right = right_answers(
         {**one, "value": rendered(one.get("value"), given)} if isinstance(one, dict) else one
         for one in _assertions(value)

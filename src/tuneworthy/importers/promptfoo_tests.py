@@ -9,6 +9,7 @@ from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.importers._promptfoo import (
     asked_of,
     from_cell,
+    note_kinds,
     rendered,
     right_answers,
     telling,
@@ -37,6 +38,7 @@ def learn(sample: Sequence[SourceRecord], notes: dict[str, Any]) -> None:
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row: one variable is the input, several are lines of it."""
     given, assertions = _test(record.value)
+    note_kinds(assertions, notes)
     right = right_answers(
         {**one, "value": rendered(one.get("value"), given)} if isinstance(one, dict) else one
         for one in assertions

@@ -14,12 +14,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tuneworthy.core.logged import LoggedRequest
-from tuneworthy.logs._values import ASSISTANT, USER, count, last_text, text, turns
+from tuneworthy.logs._values import (
+    ASSISTANT,
+    SYSTEM,
+    USER,
+    count,
+    last_text,
+    text,
+    turn_text,
+    turns,
+)
 
 PREFIX = "gen_ai."
 GRADES = "gen_ai.evaluation."  # events that grade an answer, given elsewhere
 ANSWERING = ("chat", "text_completion", "generate_content", "completion", "responses")
 INPUT = ("gen_ai.input.messages", "gen_ai.prompt")
+INSTRUCTIONS = "gen_ai.system_instructions"
 OUTPUT = ("gen_ai.output.messages", "gen_ai.completion")
 _NUMBERED = re.compile(r"gen_ai\.(prompt|completion)\.(\d{1,4})\.(role|content|finish_reason)")
 _FIRST = {
@@ -76,7 +86,34 @@ def request_of(
         group=text(first["group"]),
         failed=attributes.get("error.type") is not None,
         span=span,
+        system=_instructions(attributes, found),
     )
+
+
+def _instructions(attributes: Mapping[str, Any], events: Iterable[Event]) -> str | None:
+    """Return the system prompt: parts of its own, a system turn of the input, or an event."""
+    for fields in (attributes, *(event.fields for event in events)):
+        if (value := fields.get(INSTRUCTIONS)) is not None:
+            parts = turns(value, INSTRUCTIONS)
+            if parts is None:
+                return text(value) or None
+            bare = not any({"role", "parts"} & set(part) for part in parts)
+            return turn_text({"parts": parts}) if bare else _system_turns(parts)
+        for key in INPUT:
+            if found := _system_turns(turns(fields.get(key), key) or ()):
+                return found
+        if found := _system_turns(_numbered(fields, "prompt")):
+            return found
+    for event in events:
+        if event.name == "gen_ai.system.message":
+            given = turns(event.fields.get("gen_ai.event.content"), "gen_ai.event.content")
+            return "\n".join(filter(None, map(turn_text, given or [event.fields]))) or None
+    return None
+
+
+def _system_turns(found: Iterable[Mapping[str, Any]]) -> str | None:
+    texts = [turn_text(turn) for turn in found if turn.get("role") in SYSTEM]
+    return "\n".join(filter(None, texts)) or None
 
 
 def _first(attributes: Mapping[str, Any], keys: Iterable[str]) -> Any:
@@ -87,13 +124,18 @@ def _captured(attributes: Mapping[str, Any], keys: tuple[str, str], role: str) -
     for key in keys:
         if (value := attributes.get(key)) is not None:
             return _said(value, key, role)
-    kind = keys[1].removeprefix(PREFIX)
+    found = _numbered(attributes, keys[1].removeprefix(PREFIX))
+    return last_text(found, role) if found else None
+
+
+def _numbered(attributes: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Return the turns that OpenLLMetry numbers, in their order."""
     numbered: dict[int, dict[str, Any]] = {}
     for key, value in attributes.items():
         match = _NUMBERED.fullmatch(key)
         if match and match[1] == kind:
             numbered.setdefault(int(match[2]), {})[match[3]] = value
-    return last_text([numbered[at] for at in sorted(numbered)], role) if numbered else None
+    return [numbered[at] for at in sorted(numbered)]
 
 
 def _said(value: Any, key: str, role: str) -> str | None:

@@ -13,6 +13,7 @@ from tuneworthy.data.raw import BadRow
 from tuneworthy.data.rows import as_text
 
 USER, ASSISTANT = "user", "assistant"
+SYSTEM = ("system", "developer")
 _MILLISECONDS = 1e11  # a larger number of seconds lies after the year 5000
 _END = 253_402_300_800.0  # the year 10000, in seconds
 

@@ -1,6 +1,7 @@
 """`tuneworthy init` takes nothing for what it is not: letters, names, right answers, systems."""
 
 import json
+import shlex
 
 import pytest
 
@@ -232,6 +233,27 @@ def test_unknown_names_of_columns_get_a_command_line_by_their_values(tmp_path, c
     given = "tuneworthy init t.csv --input aa --output bb --present cc"
     assert given in capsys.readouterr().err
     assert run(given.split()[1:]) == 0
+
+
+def test_what_ocr_read_is_no_right_answer_and_unsettled_columns_are_refused(tmp_path, capsys):
+    def bills(column):
+        cells = [f"Beleg-Nr;Text;Betrag (EUR);{column}"]
+        for k in range(60):
+            read = "" if k % 20 == 5 else f"{k}.75" if k % 7 == 0 else f"{k * 3}.50"
+            cells.append(f"B70{k};Rechnung der Firma {k} über Papier;{k * 3}.50;{read}")
+        (tmp_path / "b.csv").write_text("\n".join(cells), "utf-8")
+
+    bills("OCR Ergebnis")
+    assert run(["init", "b.csv"]) == 0
+    assert rows_of(tmp_path / "task.rows.jsonl")[7]["output"] == "21.50"
+    assert rows_of(tmp_path / "task.present.jsonl")[6]["answer"] == "7.75"  # row 5 has none
+    bills("Ergebnis")
+    capsys.readouterr()
+    assert run(["init", "b.csv", "--force"]) == 5
+    told = " ".join(capsys.readouterr().err.split())
+    given = 'tuneworthy init b.csv --input "Text" --output "Betrag (EUR)" --present "Ergebnis"'
+    assert given in told
+    assert run([*shlex.split(given)[1:], "--force"]) == 0
 
 
 def test_a_path_is_looked_at_before_the_task_file(tmp_path, capsys):

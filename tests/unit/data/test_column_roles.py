@@ -98,3 +98,38 @@ def test_other_columns_are_kept_for_people_and_empty_cells_are_no_answer():
 def test_names_of_systems_can_stand_in_a_task_file():
     assert system_name("openai/gpt-4o (May)") == "openai-gpt-4o-May"
     assert system_name("···") == "system"
+
+
+def amount(k):
+    return f"{k * 7 + 3}.5"
+
+
+def read_amount(k):
+    return None if k % 20 == 0 else f"{k}.5" if k % 9 == 0 else amount(k)
+
+
+@pytest.mark.parametrize("system", ["OCR Ergebnis", "KI-Antwort", "gpt4 answer", "Modellantwort"])
+def test_a_column_named_after_a_system_is_never_the_right_answer(system):
+    rows = table(**{"Beleg-Nr": lambda k: f"B{k}", "Text": text, "Betrag (EUR)": amount,
+                    system: read_amount})  # fmt: skip
+    roles = propose(rows, Choice())
+    assert (roles.output, roles.systems) == ("Betrag (EUR)", {"present": system})
+    assert roles.either == ()
+
+
+@pytest.mark.parametrize(
+    ("columns", "either"),
+    [
+        ({"Ergebnis": read_amount, "Betrag (EUR)": amount}, ("Betrag (EUR)", "Ergebnis")),
+        ({"team final": right, "team first": said}, ("team final", "team first")),
+        ({"expected team": right, "team first": said}, ()),  # the name says it
+        ({"label": lambda k: right(k) if k % 9 else "", "second": said}, ()),
+        ({"category": right, "second_reader": said}, ()),
+        ({"category": right, "second_reader": lambda k: TEAMS[(k + 1) % 3]}, ()),
+    ],
+)
+def test_two_columns_that_mostly_agree_are_unsettled_unless_a_name_says_it(columns, either):
+    rows = table(text=text, **columns)
+    assert propose(rows, Choice()).either == either
+    first, second = columns
+    assert propose(rows, Choice(output=second, present=first)).either == ()

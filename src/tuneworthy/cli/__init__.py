@@ -12,10 +12,10 @@ def main() -> None:
     _interrupt.end_on_interrupt()
     from tuneworthy.cli._frame import run
 
-    _interrupt.raise_on_interrupt()
     try:
+        _interrupt.raise_on_interrupt()
         code = run(sys.argv[1:])
-    except KeyboardInterrupt:  # while an error message was printed
+    except KeyboardInterrupt:  # at the start, or while an error message was printed
         code = 130
     _interrupt.end_on_interrupt()
     sys.exit(code)

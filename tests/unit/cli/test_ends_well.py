@@ -181,7 +181,8 @@ def test_d11_ctrl_c_while_a_command_starts(word, tmp_path):
         assert "Traceback" not in said, said
         assert "BUG" not in said
         assert "Exception ignored" not in said
-        assert process.returncode in (130, 0, 2), said
+        # A signal while the interpreter ends kills it: shells call that 130 too.
+        assert process.returncode in (130, 0, 2, -signal.SIGINT), said
         ended.add(process.returncode)
     assert 130 in ended
 

@@ -198,14 +198,14 @@ def _no_key(folder: Path, ended: Ended) -> None:
             assert form not in content, f"the key stands in {name}"
 
 
-def indices(count: int, kept: int = 2) -> pytest.MarkDecorator:
+def indices(count: int) -> pytest.MarkDecorator:
     """Return the decorator that runs a test once for each of so many inputs.
 
-    `kept` of three run in the full tier, all in the long one: the project's check has half an hour.
+    A third of them run in the full tier, all in the long one: the project's check has half an hour.
     """
     later = [pytest.mark.long]
     return pytest.mark.parametrize(
-        "index", [pytest.param(n, marks=later if n % 3 >= kept else ()) for n in range(count)]
+        "index", [pytest.param(n, marks=later if n % 3 else ()) for n in range(count)]
     )
 
 

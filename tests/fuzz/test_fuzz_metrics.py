@@ -48,7 +48,7 @@ def inputs(draw):
     return source, draw(st.sampled_from(names)), draw(st.sampled_from(["yes", "no", "x" * 20]))
 
 
-@indices(COUNT, kept=1)
+@indices(COUNT)
 def test_metric(index, home, monkeypatch):
     patient(monkeypatch)
     monkeypatch.setattr(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.full
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]
 KNOWN = ("only CUDA has TF32", "does not count its peak", "is not installed", "every row is tied")
 PARTS = {"parameters", "parity", "loss", "lora", "generation"}

@@ -72,7 +72,7 @@ def test_p19_of_460_studies_no_more_are_false_than_1_in_20_allows(truth, margin)
     assert len(set(truth)) == 1 or needless + broken > 0  # a world in which it can be false at all
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_p19_two_arms_of_one_error_rate_differ_in_at_most_37_of_460():
     rng = np.random.default_rng(26)
     apart = 0

@@ -264,6 +264,7 @@ def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
     assert found.shares  # transformers' own way goes on
 
 
+@pytest.mark.long
 @pytest.mark.skipif(EMBEDDED is None, reason="the embedded model is not here")
 def test_in_bf16_it_is_as_near_fp32_as_transformers_layers_are():
     import torch

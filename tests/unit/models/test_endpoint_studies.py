@@ -83,6 +83,7 @@ def test_d3_a_thinking_endpoint_ends_in_the_verdict_of_its_plain_twin(tags, stud
     assert "reasons before it answers" in page(done.results)
 
 
+@pytest.mark.long
 def test_d5_latency_is_that_of_the_request_and_says_how_many_were_under_way(study):
     def slow(body):
         return {"sleep": 0.02, **plain(body)}

@@ -643,7 +643,7 @@ def _blind(prefix):
 
 
 @pytest.mark.skipif(EMBEDDED is None, reason="the embedded model is not here")
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.long), "bfloat16"])
 def test_a_prompt_prefix_is_shared_in_every_precision_and_a_wrong_one_is_not(
     precision, monkeypatch
 ):

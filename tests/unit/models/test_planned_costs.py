@@ -87,7 +87,12 @@ ARMS = {
 }
 
 
-TIERS = {"search": pytest.mark.long, "draft": pytest.mark.full, "prompts": pytest.mark.long}
+TIERS = {
+    "search": pytest.mark.long,
+    "draft": pytest.mark.full,
+    "prompts": pytest.mark.long,
+    "vote": pytest.mark.long,
+}
 FULL = [pytest.param(arms, id=name, marks=TIERS.get(name, ())) for name, arms in ARMS.items()]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,22 +12,22 @@ from typing import Any
 from tuneworthy.core.errors import DataError
 from tuneworthy.data.column_roles import Choice, columns_of, no_column, propose
 from tuneworthy.data.column_values import is_id, value_of
-from tuneworthy.data.csv_rows import TABLES, delimiter_of, read_table
-from tuneworthy.data.jsonl import read_jsonl
-from tuneworthy.data.lines import WINDOWS, check_text_file, text_encoding
-from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.csv_rows import TABLES, delimiter_of
+from tuneworthy.data.lines import WINDOWS, text_encoding
+from tuneworthy.data.own_records import ANSWER_NAMES, named_column, own_records
+from tuneworthy.data.raw import RawRow
 
 _LOOKED = 1_000
 _SAID = ("answer", "output")
 _KEPT = ("seconds", "usd", "tokens_in", "tokens_out", "finish", "input", "id")
-_NAMED = ("response", "completion", "prediction", "predicted", "reply", "generated", "generation",
-          "model_output", "text_output", "said", "antwort", "vorhersage")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class AnswerLog:
-    """A file of recorded answers. `columns` maps `answer`, `id` and `input` to its own columns;
-    it is empty where the file has our names and is read as it is.
+    """A file of recorded answers.
+
+    `columns` maps `answer`, `id` and `input` to the file's own columns. It is empty where the file
+    has our names and is read as it is.
     """
 
     path: Path
@@ -50,7 +50,7 @@ def answer_log(place: str, choice: Choice) -> AnswerLog:
         path, column = (Path(head), tail) if head and Path(head).is_file() else (path, "")
     if not path.is_file():
         return AnswerLog(path, {})  # the draft says that there is no such file
-    found = islice(_records(path), _LOOKED)
+    found = islice(own_records(path), _LOOKED)
     sample = [row.fields for row in found if isinstance(row, RawRow)]
     columns = columns_of(sample)
     if column and column not in columns:
@@ -76,9 +76,8 @@ def _is_plain(path: Path, columns: list[str]) -> bool:
 
 
 def _answer_column(path: Path, columns: list[str]) -> str:
-    named = [name for name in (*_SAID, *_NAMED) if name in columns]
-    if named:
-        return named[0]
+    if named := named_column(columns, ANSWER_NAMES):
+        return named
     raise DataError(
         "no column of these recorded answers is called `answer`", where=path.name,
         got=", ".join(columns)[:180], fix=f"name it: --answers NAME={path.name}:COLUMN",
@@ -101,16 +100,8 @@ def write_log(log: AnswerLog, out: Path) -> None:
     `out` is replaced whole.
     """
     with out.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        for row in _records(log.path):
+        for row in own_records(log.path):
             if isinstance(row, RawRow):
                 fields = {key: row.fields[key] for key in _KEPT if key in row.fields}
                 fields |= {role: value_of(row.fields, name) for role, name in log.columns.items()}
                 file.write(json.dumps(fields, ensure_ascii=False) + "\n")
-
-
-def _records(path: Path) -> Iterator[RawRow | RowFault]:
-    """Yield the records of a table or of JSON Lines, in the encoding that the file has."""
-    skip, encoding = check_text_file(path, path.name), text_encoding(path)
-    if path.suffix.lower() in TABLES:
-        return read_table(path, path.name, skip, delimiter_of(path), None, encoding)
-    return read_jsonl(path, path.name, skip, encoding)

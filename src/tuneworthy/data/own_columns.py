@@ -20,17 +20,15 @@ from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.column_roles import Choice, Roles, propose, row_of
-from tuneworthy.data.csv_rows import TABLES, delimiter_of, read_table
-from tuneworthy.data.jsonl import read_jsonl
-from tuneworthy.data.lines import WINDOWS, check_text_file, text_encoding
+from tuneworthy.data.csv_rows import TABLES, delimiter_of
+from tuneworthy.data.lines import WINDOWS, text_encoding
+from tuneworthy.data.own_records import ANSWER_NAMES, named_column, own_records
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import to_case
 
 _SAMPLE = 200  # records that say whether a file has the usual names, and what its columns are
 _OVERLAP = 0.5  # least share of a log's values that stand in the column of the gold rows
-_ANSWERS = ("answer", "output", "response", "prediction", "predicted", "pred", "completion",
-            "generated", "generation", "reply", "result", "model_output", "prediction_text",
-            "generated_text", "content", "text", "antwort", "ausgabe", "ergebnis")  # fmt: skip
+_ANSWERS = (*ANSWER_NAMES, "result", "content", "text", "ergebnis")
 _PLAIN = ("seconds", "usd", "tokens_in", "tokens_out", "finish")
 _ID = re.compile(
     r"(?i:(^|[_\s.-])(id|uuid|guid|key|nr|no|number|index|idx)\.?$)|[a-z]Id$"
@@ -95,7 +93,10 @@ def renamed_files(gold: Path, logs: Sequence[Path], own: OwnColumns) -> RenamedF
     """
     if not own.named and _usual_gold(gold) and all(map(_usual_log, logs)):
         return None
-    rows, read = _File(gold, _records(gold)), [_File(path, _records(path)) for path in logs]
+    rows, read = (
+        _File(gold, list(own_records(gold))),
+        [_File(path, list(own_records(path))) for path in logs],
+    )
     if not rows.rows:
         return None  # the reader of rows says what is wrong with the file
     for log in read:
@@ -140,20 +141,8 @@ def gold_cases(records: Records, bad: BadRows) -> list[Case]:
 # Reading.
 
 
-def _records(path: Path) -> Records:
-    return list(_read(path))
-
-
-def _read(path: Path) -> Iterator[RawRow | RowFault]:
-    shown = path.name
-    skip, encoding = check_text_file(path, str(path)), text_encoding(path)
-    if path.suffix.lower() in TABLES:
-        return read_table(path, shown, skip, delimiter_of(path), None, encoding)
-    return read_jsonl(path, shown, skip, encoding)
-
-
 def _sample(path: Path) -> list[Mapping[str, Any]]:
-    return [row.fields for row in islice(_read(path), _SAMPLE) if isinstance(row, RawRow)]
+    return [row.fields for row in islice(own_records(path), _SAMPLE) if isinstance(row, RawRow)]
 
 
 def _usual_gold(path: Path) -> bool:
@@ -237,8 +226,7 @@ def _answer_column(log: _File, own: OwnColumns, gold: Roles) -> str:
     if not {"answer", "output"} & set(columns):
         taken.add(gold.output)  # a log that repeats the right answer beside its own
     free = [name for name in columns if name not in taken]
-    lowered = {name.lower(): name for name in reversed(free)}
-    if by_name := next((lowered[name] for name in _ANSWERS if name in lowered), None):
+    if by_name := named_column(free, _ANSWERS):
         return by_name
     texts = [name for name in free if not _ID.search(name) and _is_text(log, name)]
     if len(texts) == 1:

@@ -59,7 +59,7 @@ def behaviour_not_facts(shown: AdviceInput) -> bool | None:
 
 
 def knowledge_still(shown: AdviceInput) -> bool | None:
-    """Return False where most of the texts speak of time, None elsewhere: change is not visible."""
+    """Return False if most texts mention dates or times, else None: rows do not show change."""
     texts = [shown.instruction, *(row.input for row in shown.rows)]
     dated = sum(bool(_MOVES.search(text)) for text in texts)
     return False if dated > HALF * len(texts) else None

@@ -1,0 +1,33 @@
+"""Read a file of people's own columns, and find its column of answers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tuneworthy.data.csv_rows import TABLES, delimiter_of, read_table
+from tuneworthy.data.jsonl import read_jsonl
+from tuneworthy.data.lines import check_text_file, text_encoding
+from tuneworthy.data.raw import RawRow, RowFault
+
+ANSWER_NAMES = ("answer", "output", "response", "prediction", "predicted", "pred", "completion",
+                "generated", "generation", "reply", "model_output", "text_output",
+                "prediction_text", "generated_text", "said", "antwort", "ausgabe",
+                "vorhersage")  # fmt: skip
+
+
+def own_records(path: Path) -> Iterator[RawRow | RowFault]:
+    """Yield the records of a table or of JSON Lines, in the encoding that the file has.
+
+    Raises DataError for a file that can't be read as text.
+    """
+    skip, encoding = check_text_file(path, str(path)), text_encoding(path)
+    if path.suffix.lower() in TABLES:
+        return read_table(path, path.name, skip, delimiter_of(path), None, encoding)
+    return read_jsonl(path, path.name, skip, encoding)
+
+
+def named_column(columns: Sequence[str], names: Sequence[str]) -> str:
+    """Return the column with the first of these names, letter case ignored; "" for none."""
+    lowered = {name.lower(): name for name in reversed(columns)}
+    return next((lowered[name] for name in names if name in lowered), "")

@@ -297,6 +297,7 @@ def peak_mb_of_load(folder: Path) -> tuple[int, int, int]:
     return peak, kept, came
 
 
+@pytest.mark.long
 @pytest.mark.full
 def test_i20_200_000_rows_are_accepted_in_bounded_memory(tmp_path):
     many(tmp_path / "rows.jsonl", 200_000)

@@ -38,6 +38,7 @@ def test_the_asked_number_of_rows_in_two_parts(name, made):
     assert len(load("suite", name).make(1, 33).rows) == 33
 
 
+@pytest.mark.every(3)
 def test_no_input_is_a_near_copy_of_another(made):
     """Measured here apart from the generator: it covers rows of both parts."""
     bags = [shingles(text) for text in texts(made)]

@@ -116,6 +116,7 @@ def test_p1_killed_at_every_third_durable_step_it_resumes_to_the_same_content(fr
     assert len(killed(fresh, 3)) >= 10
 
 
+@pytest.mark.long
 @pytest.mark.full
 def test_p1_killed_at_every_durable_step_it_resumes_to_the_same_content(fresh):
     steps = {kill.step for kill in killed(fresh, 1)}
@@ -291,6 +292,7 @@ def test_p14_one_winner_in_5_races(fresh):
     race(fresh, 5)
 
 
+@pytest.mark.long
 @pytest.mark.full
 def test_p14_one_winner_in_20_races(fresh):
     race(fresh, 20)

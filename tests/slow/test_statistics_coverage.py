@@ -50,6 +50,7 @@ def test_the_vectorised_bounds_are_those_of_paired():
     assert cover(study, 5)[1] == pytest.approx(np.mean([b.high - b.low for b in found]), abs=1e-6)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("runs", TIERS)
 @pytest.mark.parametrize("name", learners.PAIRS)
 def test_p19_cross_fitted_bounds_cover_the_refitted_artefact(name, runs):

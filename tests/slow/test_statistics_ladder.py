@@ -32,6 +32,7 @@ SECTION_13 = [  # truth, margin, n, then (firm, median left, regret, too complex
 ]
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize(("truth", "margin", "n", "near", "far"), SECTION_13)
 def test_p19_cells_of_the_published_table(truth, margin, n, near, far):
     runs = 300

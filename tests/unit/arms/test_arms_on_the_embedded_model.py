@@ -32,6 +32,7 @@ def parts(model, folder, kind, recipe):
                  score=scorer(job), folder=folder, recipe=recipe), rows[22:]  # fmt: skip
 
 
+@pytest.mark.long
 def test_samples_differ_from_each_other_and_repeat_with_their_seed(model, tmp_path):
     setup, rows = parts(model, tmp_path, "label", Recipe())
     asked = [case.query() for case in rows]

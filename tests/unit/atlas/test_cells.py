@@ -108,6 +108,7 @@ def test_a_written_cell_runs_every_arm_and_stays_as_it_is(few, tmp_path):
     assert {"rag", "rag_lora", "lora"} <= set(task.arms)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", sorted(catalogue("suite")))
 def test_every_type_is_measured_and_each_answer_can_be_scored_again(few, tmp_path, name):
     """A scripted model answers each row with the same text: some score, none is right."""

@@ -157,6 +157,7 @@ def test_d11_report_files_on_a_full_disk(tmp_path, capsys):
     assert "could not be written" in told(capsys)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("word", COMMANDS)
 def test_d11_ctrl_c_while_a_command_starts(word, tmp_path):
     path = studies.write(tmp_path, arms=studies.LIGHT)
@@ -234,6 +235,7 @@ def test_d11_no_name_id_or_file_reaches_the_terminal_as_a_control_sequence(tmp_p
         assert "BUG" not in shown.err, (words, shown.err)
 
 
+@pytest.mark.long
 def test_d11_a_pipe_where_a_file_belongs_is_waited_for_by_no_command(tmp_path, capsys):
     path = studies.write(tmp_path, arms=studies.LIGHT)
     assert run(["run", str(path), "--no-progress"]) == 0

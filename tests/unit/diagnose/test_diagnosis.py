@@ -110,6 +110,7 @@ def test_an_arm_is_compared_with_the_prompt_it_stands_on_in_each_fold():
     assert _prompt_alone(table, table["rag"]) == {"c0": False, "c1": False, "c2": True}
 
 
+@pytest.mark.long
 def test_a_plan_without_minutes_for_all_reads_on_fewer_cases(study):
     results = study().results
     failed = set(results.evidence.diagnosis.cause)
@@ -159,6 +160,7 @@ def _pointer(results, name, field):
     return f"/arms/{at}/{field}"
 
 
+@pytest.mark.long
 def test_an_arm_that_passes_no_more_than_the_base_gets_no_placebo(study):
     results = study(reads=False).results
     assert SHOWN not in {run.spec.name for run in results.runs}
@@ -197,6 +199,7 @@ def test_of_fifty_failures_none_is_given_a_cause_that_met_no_placebo(study, monk
     assert set(why) <= {"no remedy stands behind this cause"}
 
 
+@pytest.mark.long
 def test_what_runs_today_is_what_is_read_across(study, tmp_path):
     logged = [{"id": f"r{i}", "answer": "?" if i % 2 else CODES[KINDS[i % 6]]} for i in range(180)]
     studies.lines(tmp_path / "logged.jsonl", logged)
@@ -256,6 +259,7 @@ def reread(results, runs):
 TRAINED = Spec(name="lora", arm="lora", tool="tune", simplicity=60)
 
 
+@pytest.mark.long
 def test_a_whole_arm_shows_what_it_fails_where_its_pilot_was_not_tried(study):
     """The pilot and its placebo stand on one fold; the arm itself passes half of the failures."""
     results = study(n=900, arms=["majority", "zero_shot"]).results
@@ -287,6 +291,7 @@ def test_a_whole_arm_shows_what_it_fails_where_its_pilot_was_not_tried(study):
     assert {row.cause for row in silent.wrong} == {"hard"}, "shown to rescue less than a quarter"
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     ("state", "because", "waits"),
     [
@@ -330,6 +335,7 @@ def test_the_plan_says_what_reading_across_may_ask_at_most(study, tmp_path):
     assert "to see what was wrong, at most" in plan_screen(planned, 120).plain
 
 
+@pytest.mark.long
 def test_a_grammar_is_not_praised_for_the_examples_in_its_prompt(study):
     labels = list(CODES.values())
     arms = ["zero_shot", {"nearest_shots": {}}, "constrained"]
@@ -353,6 +359,7 @@ def test_a_placebo_asks_with_the_examples_of_its_arm(study):
     assert shots[placebo].items() <= shots[own].items()
 
 
+@pytest.mark.long
 def test_right_answers_that_the_rows_contradict_are_listed(study, tmp_path):
     clean = study(arms=["zero_shot", "majority"]).results.evidence.diagnosis
     assert clean.doubts == ()
@@ -365,6 +372,7 @@ def test_right_answers_that_the_rows_contradict_are_listed(study, tmp_path):
     assert "Right answers to look at again" in page(run(tmp_path / "task.yaml", BRIEF).results)
 
 
+@pytest.mark.long
 def test_of_several_seeds_the_one_that_would_be_built_is_read(study):
     results = study(n=60).results
     run_of = next(r for r in results.runs if r.spec.name == "zero_shot" and r.fold == 0)

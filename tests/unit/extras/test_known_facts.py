@@ -271,6 +271,7 @@ def capital(country, city, sort):
     return case(f"{sort}-{country}", question, city, meta={"type": sort})
 
 
+@pytest.mark.long
 @pytest.mark.full
 def test_the_embedded_model_knows_some_capitals_and_no_invented_one():
     from pathlib import Path

@@ -130,6 +130,7 @@ def test_the_shares_that_are_tried(rows, shares):
     assert len(curves._shares(rows)) == shares
 
 
+@pytest.mark.long
 def test_without_an_arm_that_learns_nothing_there_is_no_number_of_rows(tmp_path):
     (curve,), _, _ = measured(tmp_path, arms=("majority", "tfidf"))
     assert (curve.needed, curve.rival) == (None, "")

@@ -39,6 +39,7 @@ def test_a_detector_of_data_finds_the_planted_rows_alone(name, seed):
     assert detect(Runs(measured(name, "twin", seed))).found is False
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", ["test_rows_leaked", "wrong_labels", "mixed_formats"])
 def test_a_detector_of_data_is_silent_on_the_clean_rows_of_every_case(name):
     detect = load("failures", name).detect

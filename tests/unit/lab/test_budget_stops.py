@@ -82,6 +82,7 @@ def test_the_page_works_them_out_once(client, home):
         assert client.change(path).json() == first.json(), "known ones need no ledger"
 
 
+@pytest.mark.long
 def test_a_changed_task_is_said_to_be_another_one(client, home):
     key = digest(name_of(home), 16)
     with_minutes(home, 7)
@@ -93,6 +94,7 @@ def test_a_changed_task_is_said_to_be_another_one(client, home):
     assert client.change(f"/api/studies/{key}/budget").json()["known"]["same"] is False
 
 
+@pytest.mark.long
 def test_what_cannot_be_planned_is_named(client, home):
     path = f"/api/studies/{digest(name_of(home), 16)}/budget"
     with open_ledger(home):

@@ -68,6 +68,7 @@ def test_it_opens_once_serves_and_ends_in_silence(tmp_path, number, code):
     assert not (tmp_path / ".tuneworthy" / "lab" / "open.html").exists()
 
 
+@pytest.mark.long
 def test_a_stream_does_not_keep_it_from_ending(tmp_path):
     lab = Running(tmp_path)
     lab.get(lab.launch)
@@ -90,6 +91,7 @@ def test_a_stream_does_not_keep_it_from_ending(tmp_path):
     assert alive == []
 
 
+@pytest.mark.long
 def test_the_next_one_takes_the_same_port_and_cookie(tmp_path):
     first = Running(tmp_path)
     first.get(first.launch)

@@ -74,6 +74,7 @@ def test_a_record(browser, lab):
     assert (missing.status_code, missing.json()["what"]) == (404, "there is no record of this id")
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x1f\x8b", b"[1]", b"\xff" * 40])
 def test_a_damaged_record_says_which_file_to_remove(browser, lab, content):
     name, _ = record(lab, "plant")

@@ -210,6 +210,7 @@ def fails():
     raise RuntimeError("odd")
 
 
+@pytest.mark.long
 def test_a_child_returns_raises_dies_and_is_stopped():
     assert in_child(60, max, 1, 2) == 2
     with pytest.raises(DataError) as caught:

@@ -166,6 +166,7 @@ def test_a_typed_answer_that_is_no_answer_is_refused_with_the_reason(settler):
     assert (again["pair"], again["clicks"]) == (state["pair"], 0)
 
 
+@pytest.mark.long
 def test_stopping_early_writes_what_is_known(settler, client, home, rows):
     settler.right(settler.open(), rows)
     client.change(f"{settler.path}/finish")
@@ -178,6 +179,7 @@ def test_stopping_early_writes_what_is_known(settler, client, home, rows):
     assert again.get("clicks") == 1, again
 
 
+@pytest.mark.long
 def test_another_writer_of_the_ledger_is_named(settler, home):
     with open_ledger(home):
         failed = settler.open()
@@ -187,6 +189,7 @@ def test_another_writer_of_the_ledger_is_named(settler, home):
     assert settler.open()["state"] == "asked"
 
 
+@pytest.mark.long
 def test_a_plan_of_a_study_that_is_open_for_votes_says_so(settler, client):
     settler.open()
     reply = client.change(settler.path.replace("/settle", "/budget"))
@@ -197,6 +200,7 @@ def test_a_plan_of_a_study_that_is_open_for_votes_says_so(settler, client):
     assert client.change(settler.path.replace("/settle", "/budget")).status_code == 200
 
 
+@pytest.mark.long
 def test_a_changed_task_is_not_settled_as_this_study(settler, home):
     task = json.loads((home / "task.yaml").read_text())
     (home / "task.yaml").write_text(json.dumps({**task, "success": {"margin": 0.09}}))
@@ -237,6 +241,7 @@ def test_nobody_votes_and_the_study_is_given_free(home):
         pass
 
 
+@pytest.mark.long
 def test_a_process_that_dies_is_said_to_have_died(settler, client):
     settler.open()
     client.lab.settling._process.kill()

@@ -93,6 +93,7 @@ def test_an_arm_that_may_win_is_asked_on_all_cases_in_betting_bounds(tmp_path):
     assert pair.low < fixed.low
 
 
+@pytest.mark.long
 def test_undeclared_no_arm_is_stopped_and_bounds_are_those_of_one_look(tmp_path):
     _, evidence, _ = measured(write(tmp_path, 300, 0.6, budget={"minutes": 20}))
     assert {arm.n for arm in evidence.arms} == {300}

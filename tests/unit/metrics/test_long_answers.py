@@ -55,6 +55,7 @@ def test_many_demands_on_a_long_text_are_looked_for_in_seconds():
     assert time.process_time() - started < ENDS
 
 
+@pytest.mark.long
 def test_long_lists_of_objects_are_scored_in_seconds():
     gold = objects(0)
     items = json.loads(gold)["items"]

@@ -91,6 +91,7 @@ def test_a_teacher_that_knows_more_is_distilled_named_and_never_asked_twice(stud
     assert "wrote 270 answers to 90 inputs, 90 are kept." in text
 
 
+@pytest.mark.long
 def test_d14_the_plan_counts_what_the_teacher_is_asked_and_its_highest_price(study):
     teacher = Counting()
     path, go = study(teacher, **PRICED, budget={"usd": 5})
@@ -124,6 +125,7 @@ def test_the_gate_stands_where_no_stage_rule_runs(study):
     assert "not shown to be better" in skipped.because
 
 
+@pytest.mark.long
 @pytest.mark.full
 def test_motive_cost_names_a_student_in_place_of_the_teacher_that_runs_today(study):
     """The gate does not count what runs today as a rival: it is the teacher's own model."""
@@ -141,6 +143,7 @@ def test_motive_cost_names_a_student_in_place_of_the_teacher_that_runs_today(stu
     assert arms[name].usd_per_1k < arms["present"].usd_per_1k / 10
 
 
+@pytest.mark.long
 @pytest.mark.full
 def test_p6_a_cap_in_the_middle_stops_cleanly_and_a_higher_one_goes_on(study):
     teacher = Counting(busy=11)

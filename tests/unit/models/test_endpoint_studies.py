@@ -103,6 +103,7 @@ def test_d5_latency_is_that_of_the_request_and_says_how_many_were_under_way(stud
     assert go().results.evidence == done.results.evidence
 
 
+@pytest.mark.long
 def test_d4_a_refused_row_is_an_unscored_case_and_the_study_ends(study):
     def turn(body):
         text = body["messages"][-1]["content"]
@@ -136,6 +137,7 @@ def test_d8_a_moved_alias_fails_the_arms_after_it_and_keeps_those_before(study):
     assert served == {"m-1"}
 
 
+@pytest.mark.long
 def test_d8_an_alias_that_moves_after_the_arms_costs_no_verdict(study, monkeypatch):
     from tuneworthy.extras import runner as beside
 
@@ -153,6 +155,7 @@ def test_d8_an_alias_that_moves_after_the_arms_costs_no_verdict(study, monkeypat
     assert "m-1, then m-2" in done.results.evidence.missing["shakes"]
 
 
+@pytest.mark.long
 def test_d8_requests_of_unknown_outcome_are_listed_with_count_and_worst_price(study):
     cut = [3]
 

@@ -32,6 +32,7 @@ def gguf(tmp_path):
     return write_gguf(load(folder, "hf:m", "float32"), tmp_path / "x.gguf"), folder
 
 
+@pytest.mark.long
 def test_weights_are_asked_for_unpacked(gguf, tmp_path, monkeypatch):
     from safetensors.torch import load_file
 
@@ -47,6 +48,7 @@ def test_weights_are_asked_for_unpacked(gguf, tmp_path, monkeypatch):
     assert max(float((before[n] - after[n]).abs().max()) for n in before) < 1e-3, "half precision"
 
 
+@pytest.mark.long
 def test_a_gguf_that_lacks_a_tensor_is_refused(gguf, tmp_path, monkeypatch):
     file, _ = gguf
     raw = file.read_bytes()

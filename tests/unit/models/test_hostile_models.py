@@ -238,6 +238,7 @@ def hurried(monkeypatch):
     _render._child.cache_clear()
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("how", LOOPS)
 def test_a_template_that_loops_or_swells_costs_its_row(hurried, how):
     begun = time.monotonic()
@@ -247,6 +248,7 @@ def test_a_template_that_loops_or_swells_costs_its_row(hurried, how):
     assert _render.rendered("{{ messages[0].content }}", {}, [("user", "next")], True) == "next"
 
 
+@pytest.mark.long
 def test_a_template_that_never_ends_costs_the_model_after_a_few_rows(hurried, monkeypatch):
     monkeypatch.setattr(_render, "STRIKES", 2)
     with pytest.raises(_render.Refused):

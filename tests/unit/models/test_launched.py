@@ -110,6 +110,7 @@ def test_the_fingerprint_is_that_of_weights_and_command(start):
     assert one.fingerprint["engine"].startswith("vllm ")
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
 def test_it_ends_with_a_process_that_is_killed(tmp_path, sent):
     code = (

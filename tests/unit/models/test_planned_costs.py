@@ -130,6 +130,7 @@ def test_half_of_what_waits_for_the_stage_rule_is_expected(tmp_path, server):
     assert whole.sent.usd > by_rule.sent.usd
 
 
+@pytest.mark.long
 def test_a_judge_is_planned(tmp_path, server):
     grades = [{"id": f"r{n}", "answer": f"an answer {n}", "grade": n % 2} for n in range(55)]
     judge = {"model": f"openai:m-1@{server.url}", "grades": "grades.jsonl"}

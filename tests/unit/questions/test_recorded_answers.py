@@ -23,6 +23,7 @@ def answers(results):
     return {found.name: (found.answer, found.because) for found in results.verdict.questions}
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("json_task", [False, True])
 @pytest.mark.parametrize("present", [False, True])
 def test_every_question_says_what_is_not_there(tmp_path, json_task, present):

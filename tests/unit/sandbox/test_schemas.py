@@ -71,6 +71,7 @@ def test_d10_a_pattern_that_never_ends_stops_and_is_given_up(monkeypatch):
     assert check({"a": "aaa"}) is None, "after three that were late none is tried"
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("command", ["check", "plan", "run"])
 @pytest.mark.parametrize("name", sorted(BROKEN))
 def test_d10_commands_refuse_a_broken_schema_with_code_2(

@@ -81,6 +81,7 @@ def test_a_token_comes_from_the_environment_and_is_not_shown(tmp_path):
     running.stop()
 
 
+@pytest.mark.long
 def test_without_a_token_on_loopback_anybody_here_may_ask(tmp_path):
     running = Running(tmp_path, "--model", "scripted:echo", "--no-token")
     assert running.token == "none" or running.token is None

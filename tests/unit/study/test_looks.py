@@ -46,6 +46,7 @@ def relabelled(rows):
             for i, row in enumerate(rows)]  # fmt: skip
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(
     ("change", "look"),
     [

@@ -64,6 +64,7 @@ def test_one_changed_score_is_found(folder, capsys):
     assert any("verdict.json" in line for line in told["differs"])
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(
     ("change", "where"),
     [

@@ -80,6 +80,7 @@ def bound(whole):
         pair["high"] = min(pair["high"], 0.01)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(
     ("change", "where"),
     [

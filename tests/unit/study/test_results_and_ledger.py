@@ -42,6 +42,7 @@ def edited(home, change):
     results(home).write_text(json.dumps(whole))
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("words", [[], ["--json"], ["--recompute"]])
 @pytest.mark.parametrize(
     "change",
@@ -100,6 +101,7 @@ def test_d12_a_store_file_that_was_cut_is_noticed(word, share, home, capsys):
     assert "BUG" not in capsys.readouterr().err
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("word", ["report", "run", "plan", "check"])
 def test_d12_an_older_copy_of_the_store_is_noticed(word, made, tmp_path, capsys):
     home = tmp_path / "study"

@@ -175,6 +175,7 @@ def test_a_session_goes_on_where_it_stopped(study):
     assert two.results.evidence.pairs == one.results.evidence.pairs
 
 
+@pytest.mark.long
 def test_a_look_that_settles_counts_all_that_opened_the_rows_and_is_counted_by_later_ones(tmp_path):
     path, gold = recorded(tmp_path, success={"margin": 0.085})
     rows = (tmp_path / "rows.jsonl").read_text().splitlines(keepends=True)

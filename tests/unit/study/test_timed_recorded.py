@@ -58,6 +58,7 @@ def test_a_study_of_recorded_answers_alone_scores_all_rows(tmp_path):
     assert (found.split.k, len(found.split.parts)) == (5, 6)
 
 
+@pytest.mark.long
 def test_1000_rows_in_one_split_are_all_scored_too(tmp_path):
     made = recorded.rows(1000, days=True)
     systems = {"present": recorded.failing(made, lambda at: 0.4),
@@ -73,6 +74,7 @@ def test_1000_rows_in_one_split_are_all_scored_too(tmp_path):
     assert (pair.n, pair.factor) == (arms["tfidf"].n, 1.0)
 
 
+@pytest.mark.long
 def test_a_file_that_begins_later_is_not_called_wrong(tmp_path):
     path = study(tmp_path, arms=["tfidf"])
     first = {row["id"] for row in recorded.rows(N, days=True)[:30]}

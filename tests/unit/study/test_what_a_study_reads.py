@@ -43,6 +43,7 @@ def means(study):
     return {arm.name: arm.score.mean for arm in study.results.evidence.arms}
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", ["train.jsonl", "test.jsonl", "other.jsonl", "docs.jsonl"])
 def test_a_changed_file_is_read_again(name, tmp_path):
     first = run(write(tmp_path))

@@ -1,6 +1,7 @@
 """Default studies of real rows: what is named, how firmly, in how many minutes, what is left out.
 
 usage: real_sets.py DATA LABEL [--source FOLDER] [--minutes M] [--sets a,b] [--rows N]
+                    [--keep FOLDER]
 
 DATA holds one folder a public set (`train.jsonl`, `task.json`); of each the first N rows (400) are
 all the labelled rows there are. LABEL names the figures (before, after, full), FOLDER is the `src`
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -139,6 +141,7 @@ def main() -> None:
     ask.add_argument("--minutes", type=float)
     ask.add_argument("--rows", type=int, default=400)
     ask.add_argument("--sets", default=",".join(SETS))
+    ask.add_argument("--keep", type=Path)
     given = ask.parse_args()
     path = RESULTS / "real_sets.json"
     told: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
@@ -149,6 +152,8 @@ def main() -> None:
             task = written(given.data.resolve(), name, Path(home), given.rows, given.minutes)
             load = round(os.getloadavg()[0], 2)
             found = studied(task, given.source.resolve())
+            if given.keep is not None:
+                shutil.copytree(Path(home) / "results", given.keep / name / "results")
         found |= {"rows": given.rows, "date": time.strftime("%Y-%m-%d"), "cpu": machine()["cpu"],
                   "load_before": load}  # fmt: skip
         told = json.loads(path.read_text("utf-8")) if path.exists() else {}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tuneworthy.advice import soup_process
-from tuneworthy.advice.advice_input import NAMES, AdviceInput, checked
+from tuneworthy.advice.advice_input import TOOL_CHOICES, AdviceInput, checked
 from tuneworthy.advice.adviser_list import KIND
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, ShownRow
@@ -71,7 +71,7 @@ def test_an_answer_is_a_distribution_or_none_and_always_the_same(name):
         assert told == module.advise(shown)
         if told is not None:
             assert checked(told) is not None, told
-            assert set(told) <= set(NAMES)
+            assert set(told) <= set(TOOL_CHOICES)
 
 
 @pytest.mark.parametrize("name", sorted(set(ADVISERS) - {"recorded_answers", "first_look"}))

@@ -12,7 +12,7 @@ from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask, ShownRow
 from tuneworthy.core.record import Record
 from tuneworthy.core.task import TOOLS, OutputType
 
-NAMES: tuple[str, ...] = (*TOOLS, "none")
+TOOL_CHOICES: tuple[str, ...] = (*TOOLS, "none")
 """What an adviser can name: the eight tools, and `none` (nothing beats the reference)."""
 TRAINS = frozenset({"tune", "distil"})
 SHOWN_ROWS = 10
@@ -64,17 +64,17 @@ def certain(name: str) -> dict[str, float]:
 def checked(answer: Mapping[str, Any] | None) -> dict[str, float] | None:
     """Return an answer as probabilities that sum to 1, or None if it is no distribution.
 
-    A distribution maps names of NAMES to finite numbers that are not negative and sum to 1 within
-    .02; what is left out counts as 0.
+    A distribution maps names of TOOL_CHOICES to finite numbers that are not negative and sum to 1
+    within .02; a name left out counts as 0.
     """
-    if not isinstance(answer, Mapping) or not answer or not set(answer) <= set(NAMES):
+    if not isinstance(answer, Mapping) or not answer or not set(answer) <= set(TOOL_CHOICES):
         return None
     values = list(answer.values())
     if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
         return None
     if not all(isfinite(each) and each >= 0 for each in values) or abs(sum(values) - 1) > 0.02:
         return None
-    return {name: float(answer.get(name, 0)) / sum(values) for name in NAMES}
+    return {name: float(answer.get(name, 0)) / sum(values) for name in TOOL_CHOICES}
 
 
 def named(probabilities: Mapping[str, float] | None) -> str | None:

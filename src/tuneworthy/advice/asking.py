@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.advice.advice_input import NAMES, AdviceInput, input_of
+from tuneworthy.advice.advice_input import TOOL_CHOICES, AdviceInput, input_of
 from tuneworthy.advice.answer_file import RecordedAdvice, append_advice, read_advice
 from tuneworthy.core.case import Message
 from tuneworthy.core.measured_task import MeasuredTask
@@ -35,9 +35,9 @@ SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "because": {"type": "string"},
-        **{name: {"type": "number"} for name in NAMES},
+        **{name: {"type": "number"} for name in TOOL_CHOICES},
     },
-    "required": ["because", *NAMES],
+    "required": ["because", *TOOL_CHOICES],
     "additionalProperties": False,
 }
 LIMITS = Limits(max_tokens=700, grammar=Grammar(kind="json", value=SCHEMA))
@@ -119,7 +119,7 @@ def read_reply(text: str) -> tuple[dict[str, float] | None, str]:
         if not isinstance(inner, dict):
             return None, because
         values = {key: value for key, value in inner.items() if key != "because"}
-        good = set(values) <= set(NAMES) and all(
+        good = set(values) <= set(TOOL_CHOICES) and all(
             isinstance(v, int | float) and not isinstance(v, bool) and isfinite(v) and v >= 0
             for v in values.values()
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.advice.advice_input import NAMES
+from tuneworthy.advice.advice_input import TOOL_CHOICES
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredTask
@@ -49,13 +49,13 @@ def prior_of(tasks: Sequence[MeasuredTask], facts: Mapping[str, float]) -> Prior
     Uses the facts that every firm task has too. Too little: fewer than three types of task,
     one winner alone, or no common fact.
     """
-    known = [task for task in tasks if task.status == "firm" and task.use in NAMES]
+    known = [task for task in tasks if task.status == "firm" and task.use in TOOL_CHOICES]
     names = tuple(sorted(n for n in facts if known and all(n in task.features for task in known)))
     kinds = np.array([task.kind for task in known])
     uses = np.array([task.use for task in known])
     if len(set(kinds)) < LEAST_KINDS or len(set(uses)) < 2 or not names:
         return None
-    tools = [name for name in NAMES if name in uses]
+    tools = [name for name in TOOL_CHOICES if name in uses]
     table = np.array([_numbers(task.features, names) for task in known])
     won = np.array([[use == tool for tool in tools] for use in uses], float)
     fitted, plain = np.zeros_like(won), np.zeros_like(won)

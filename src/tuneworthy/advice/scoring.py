@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tuneworthy.advice.advice_input import NAMES, TRAINS, checked, named
+from tuneworthy.advice.advice_input import TOOL_CHOICES, TRAINS, checked, named
 from tuneworthy.advice.adviser_list import Adviser
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
@@ -165,9 +165,9 @@ def brier(probabilities: Mapping[str, float] | None, task: MeasuredTask) -> floa
     Counted over the tools that were measured on the task, and none: their probabilities are scaled
     to sum to 1, and equal where they have none, or without a distribution.
     """
-    if task.status != "firm" or task.use not in NAMES:
+    if task.status != "firm" or task.use not in TOOL_CHOICES:
         return None
-    there = [name for name in NAMES if name in (task.use, "none") or best_arm(task, name)]
+    there = [name for name in TOOL_CHOICES if name in (task.use, "none") or best_arm(task, name)]
     values = np.array([(probabilities or {}).get(name, 0.0) for name in there])
     shares = values / values.sum() if values.sum() > 0 else np.full(len(there), 1 / len(there))
     return float(np.sum((shares - np.array([name == task.use for name in there])) ** 2))

@@ -126,7 +126,7 @@ def _same(value: float | None, stated: float | None) -> bool:
 
 def _arm_faults(entry: Entry) -> Iterator[Fault]:
     """Yield the arms whose stated figures are not those of their answers, and what is missing."""
-    tables = {arm.name: _table(entry, arm.name) for arm in entry.card.arms if arm.score}
+    tables = {arm.name: _scores_by_case(entry, arm.name) for arm in entry.card.arms if arm.score}
     answered = {case for run in entry.runs for case in run.cases}
     listed = {arm.name for arm in entry.card.arms}
     yield from (("run of an unlisted arm", r.arm) for r in entry.runs if r.arm not in listed)
@@ -149,7 +149,7 @@ def _arm_faults(entry: Entry) -> Iterator[Fault]:
     yield from _distance_faults(entry, tables)
 
 
-def _table(entry: Entry, arm: str) -> dict[str, float]:
+def _scores_by_case(entry: Entry, arm: str) -> dict[str, float]:
     """Return {case: score} of the runs that make up an arm's score; an unscored answer is wrong."""
     return {
         case: score or 0.0

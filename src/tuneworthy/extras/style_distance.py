@@ -19,10 +19,11 @@ SHORTEST = 20  # the least median length of the right answers, in characters
 
 
 def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Style, ...] | str:
-    """Return one record per arm of a free-text task, in the order of the runs, or a reason.
+    """Return how far each arm's style is from the right answers', or why that is not measured.
 
-    The discriminator (as in `style_match`) is fitted on each fold of the first seed, and the folds
-    are averaged by their number of answers. Placebos and pilots are left out.
+    One `Style` per arm, in the order of the runs. The discriminator (as in `style_match`) is fitted
+    on each fold of the first seed, and the folds are averaged by their number of answers. Placebos
+    and pilots are left out.
     """
     if task.output.type != "text":
         return "the answers are no free text"

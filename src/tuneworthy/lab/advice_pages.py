@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuneworthy.advice.advice_input import NAMES, input_of
+from tuneworthy.advice.advice_input import TOOL_CHOICES, input_of
 from tuneworthy.advice.adviser_list import Adviser
 from tuneworthy.advice.asking import MEANINGS
 from tuneworthy.advice.scoring import AdviceTable, best_arm, group_of, judge, outcome
@@ -96,7 +96,7 @@ def guess_data(shown: ShownAdvice) -> dict[str, Any]:
     asked = [adviser for adviser in shown.advisers if not adviser.skipped]
     return {
         "version": digest([[task.key, task.measured.isoformat()] for task in shown.tasks], 8),
-        "tools": [{"name": name, "means": MEANINGS[name]} for name in NAMES],
+        "tools": [{"name": name, "means": MEANINGS[name]} for name in TOOL_CHOICES],
         "advisers": [adviser.label for adviser in asked],
         "tasks": [_task(task, asked) for task in shown.tasks],
     }
@@ -121,7 +121,9 @@ def _task(task: MeasuredTask, advisers: Sequence[Adviser]) -> dict[str, Any]:
         "use": task.use,
         "arm": task.arm,
         "status": task.status,
-        "tools": [_tool(task, name) for name in NAMES if best_arm(task, name) or name == "none"],
+        "tools": [
+            _tool(task, name) for name in TOOL_CHOICES if best_arm(task, name) or name == "none"
+        ],
         "named": [{"tool": each.named, "outcome": each.outcome} for each in judged],
     }
 

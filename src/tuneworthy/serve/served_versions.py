@@ -84,7 +84,7 @@ def current(root: Path, versions: Sequence[Version]) -> dict[str, str]:
     meant = {version.artefact.name: version for version in versions}  # the last built
     by_name = {version.name: version for version in versions}
     by_name |= {version.folder.name: version for version in versions if version.folder.name}
-    lines = _lines(root / CURRENT)
+    lines = _filled_lines(root / CURRENT)
     written = (root / CURRENT).stat().st_mtime if lines else 0.0
     for line in lines:
         named = by_name.get(Path(line).name)
@@ -148,11 +148,11 @@ def rollback(root: Path, versions: Sequence[Version], name: str | None) -> tuple
 
 
 def _history(root: Path) -> list[tuple[str, str]]:
-    pairs = (line.split() for line in _lines(root / HISTORY))
+    pairs = (line.split() for line in _filled_lines(root / HISTORY))
     return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]
 
 
-def _lines(path: Path) -> list[str]:
+def _filled_lines(path: Path) -> list[str]:
     try:
         text = plain_file(path, _MOST).decode("utf-8")
     except FileNotFoundError:

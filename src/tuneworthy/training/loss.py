@@ -257,7 +257,7 @@ def _gradient(
     net: Net, batch: Sequence[EncodedExample], budget: int, weights: Sequence[Any]
 ) -> tuple[list[float], list[Any]]:
     """Return each row's summed loss and the weights' gradients of the mean loss; change nothing."""
-    tokens = sum(row.weight for row in batch)
+    tokens = sum(row.total_weight for row in batch)
     trunk = read_common_prefix(net, batch)
     count = net.parallel(len(batch))
     groups = parts(batch, max(1, budget // count), trunk.width if trunk else 0, count)

@@ -5,14 +5,14 @@ import json
 import pytest
 from tests.advice_kit import prompt_task, task
 
-from tuneworthy.advice.advice_input import NAMES, input_of
+from tuneworthy.advice.advice_input import TOOL_CHOICES, input_of
 from tuneworthy.advice.answer_file import append_advice, by_adviser, read_advice
 from tuneworthy.advice.asking import MEANINGS, SCHEMA, SKILL, ask_model, prompt_of, read_reply
 from tuneworthy.core.errors import DataError
 from tuneworthy.models.scripted import Scripted
 
 TASKS = [task("a"), prompt_task("b")]
-SURE = json.dumps({"because": "many rows", **dict.fromkeys(NAMES, 0), "tune": 1})
+SURE = json.dumps({"because": "many rows", **dict.fromkeys(TOOL_CHOICES, 0), "tune": 1})
 
 
 def scripted(*texts):
@@ -33,7 +33,7 @@ def test_the_prompt_holds_what_every_adviser_sees_and_no_result():
     system, user = prompt_of(input_of(TASKS[0]))
     for name, meaning in MEANINGS.items():
         assert f"- {name}: {meaning}" in system.content
-    assert set(MEANINGS) == set(NAMES) == set(SCHEMA["required"]) - {"because"}
+    assert set(MEANINGS) == set(TOOL_CHOICES) == set(SCHEMA["required"]) - {"because"}
     for part in ("Name the topic", "message 9", "topic 2", "100", "0.40", "accuracy", "label"):
         assert part in user.content
     assert "lora" not in user.content

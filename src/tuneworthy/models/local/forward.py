@@ -30,7 +30,7 @@ from tuneworthy.models.local.prefix_attention import (
     new_cache,
 )
 
-_ATTENTION = {"DynamicLayer", "DynamicSlidingWindowLayer"}
+_KEY_VALUE_LAYERS = {"DynamicLayer", "DynamicSlidingWindowLayer"}  # no other state to carry
 PROBE, _SALTS = 12, range(0, 5 * 911, 911)
 # Largest relative error of logits computed in another order. bf16: the embedded model shows .020 to
 # .039 on 12 tokens (one prompt of twelve .094), a planted fault .10 to .43.
@@ -99,7 +99,7 @@ def open_net(module: Any, *, direct: bool = True) -> Net:
     """
     config = module.config.get_text_config(decoder=True)
     kinds = {type(layer).__name__ for layer in DynamicCache(config=module.config).layers}
-    if kinds - _ATTENTION:
+    if kinds - _KEY_VALUE_LAYERS:
         raise ModelError(
             "this architecture keeps a state other than keys and values",
             got=f"{config.model_type}: {', '.join(sorted(kinds))}",

@@ -68,12 +68,12 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
         at, table = _largest(records)
         roles = _roles_of(path, table, choice, several) if table else "input"
         if isinstance(roles, Roles):
-            own = _is_own(name, path, roles, choice, records)
+            own = _needs_no_import(name, path, roles, choice, records)
             if ask is not None and not own:
                 other = ask(roles, list(dict.fromkeys(key for row in table for key in row)))
                 asked = propose(table, other) if other else roles
                 roles = asked if isinstance(asked, Roles) else roles
-                own = _is_own(name, path, roles, choice, records)
+                own = _needs_no_import(name, path, roles, choice, records)
             elif ask is None and roles.either:
                 _refuse_either(path, roles)
             right = _right_of(table, roles) if several else {}
@@ -193,7 +193,7 @@ def _right_of(table: Sequence[Mapping[str, Any]], roles: Roles) -> dict[str, str
     }
 
 
-def _is_own(
+def _needs_no_import(
     name: str, path: Path, roles: Roles, choice: Choice, records: Sequence[SourceRecord]
 ) -> bool:
     """Return whether the rest of tuneworthy reads the file as it is: all of it, by our names."""

@@ -131,7 +131,7 @@ def judge(answer: Mapping[str, Any] | None, task: MeasuredTask) -> Judged:
         lost=_lost(arm, task),
         uniform=told is None,
         needless=needless,
-        seconds=_training_seconds(arm) if needless and arm else None,
+        seconds=_seconds_to_train(arm) if needless and arm else None,
         usd=arm.build_usd if needless and arm else None,
     )
 
@@ -246,5 +246,5 @@ def _sum(values: Sequence[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _training_seconds(arm: MeasuredArm) -> float | None:
+def _seconds_to_train(arm: MeasuredArm) -> float | None:
     return arm.seconds if arm.fit_seconds is None else arm.fit_seconds

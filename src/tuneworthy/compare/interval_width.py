@@ -20,7 +20,7 @@ from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers, effective_
 WIDER, STEP = 1.15, 1.03
 """WIDER: the ratio to the width under independent rows from which an interval is explained.
 STEP: the ratio to the width without a reason from which that reason is reported."""
-MANY = 0.2  # the width under independent rows from which the rows are called few
+FEW_ROWS_WIDTH = 0.2  # the width under independent rows from which the rows are called few
 KINDS = {
     "zero": "the plain instruction", "short": "the instruction alone", "file": "your own prompt",
     "few": "{k} fixed examples", "nearest": "the {k} nearest examples",
@@ -65,7 +65,7 @@ def why_wide(
         reasons.append(
             f"it is the best of {rivals} arms of its tool, which its lower end allows for"
         )
-    if plain > MANY:
+    if plain > FEW_ROWS_WIDTH:
         reasons.append("rows are few as well")
     return tuple(reasons)
 

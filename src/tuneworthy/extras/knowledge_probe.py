@@ -25,7 +25,7 @@ from tuneworthy.extras.known_facts import (
 )
 from tuneworthy.measure.units import Runner
 
-FACTS = {"knowledge", "retrieval", "reading"}
+FACT_CAUSES = {"knowledge", "retrieval", "reading"}
 """Causes that show that the answers are facts."""
 
 
@@ -37,7 +37,7 @@ def why_not_probed(task: Task, facts: bool, seen: Diagnosis | None) -> str:
     if task.output.type == "label":
         return "the answers are labels of a closed set, not facts"
     causes = {row.cause for row in seen.wrong} if seen else set()
-    if not facts and not causes & FACTS:
+    if not facts and not causes & FACT_CAUSES:
         return "nothing says that the answers are facts: no documents, and no such cause was found"
     return ""
 

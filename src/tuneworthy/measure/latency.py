@@ -22,7 +22,7 @@ class LatencySample(NamedTuple):
     concurrency: int | None
 
 
-NOT_TIMED = LatencySample(None, None)
+UNTIMED_SAMPLE = LatencySample(None, None)
 
 
 def request_latency(answers: Sequence[Answer]) -> LatencySample:
@@ -34,7 +34,7 @@ def request_latency(answers: Sequence[Answer]) -> LatencySample:
     answered = [a for a in answers if a.error is None and a.seconds is not None]
     at_once = [a.concurrency for a in answered if a.concurrency is not None]
     if not answered:
-        return NOT_TIMED
+        return UNTIMED_SAMPLE
     times = tuple(round((a.seconds or 0.0) * 1000, 3) for a in answered)
     return LatencySample(times, max(at_once, default=None))
 
@@ -75,5 +75,5 @@ def _timed(
         if (spent > SECONDS and scale <= 1) or spent * scale > 20 * SECONDS:
             break
     if len(times) < min(LEAST, len(queries)):
-        return NOT_TIMED
+        return UNTIMED_SAMPLE
     return LatencySample(tuple(round(value, 3) for value in times), 1)

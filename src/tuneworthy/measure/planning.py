@@ -252,7 +252,7 @@ def _probe_plan(facts: PlanInputs, spec: Spec, scope: _Scope, before: Sequence[S
 
 
 def _costs(facts: PlanInputs, work: Work, sent: EndpointLoad | None) -> dict[str, Any]:
-    """Return requests, tokens, minutes and dollars of an arm, those of endpoints if it uses one.
+    """Return an arm's requests, tokens, minutes and dollars; at an endpoint, those it is sent.
 
     An arm that trains here on what an endpoint writes takes the minutes of both.
     """

@@ -192,7 +192,7 @@ class StageRunner:
         return NO_ROOM if self._cost(arm.first_minutes) > room else ""
 
     def _measure(self, arm: PlannedArm, folds: tuple[int, ...]) -> list[Run]:
-        part = arm.model_copy(update={"folds": folds, "requests": _share(arm, folds)})
+        part = arm.model_copy(update={"folds": folds, "requests": _requests_in(arm, folds)})
         self.tell("arm", part)
         runnable = [planned.spec for planned in self.plan.arms if not planned.because]
         dev = needs_dev_scores(self.runner.task, arm.spec, runnable)
@@ -258,7 +258,7 @@ class StageRunner:
         self.spent += float(kept["minutes"])
 
 
-def _share(arm: PlannedArm, folds: Sequence[int]) -> int:
+def _requests_in(arm: PlannedArm, folds: Sequence[int]) -> int:
     """Return the number of an arm's requests that belong to these folds, in proportion."""
     return round(arm.requests * len(folds) / max(len(arm.folds), 1))
 

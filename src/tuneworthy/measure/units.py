@@ -46,7 +46,12 @@ from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 from tuneworthy.measure import latency
 from tuneworthy.measure.longer_answers import rescore_cut_answers
-from tuneworthy.measure.model_roles import asks_base, roles_of, unavailable_note, why_not_opened
+from tuneworthy.measure.model_roles import (
+    failed_endpoint_was_base,
+    roles_of,
+    unavailable_note,
+    why_not_opened,
+)
 from tuneworthy.metrics import Metric, score_all
 
 SHARD = 64
@@ -139,7 +144,7 @@ def _run(runner: Runner, unit: _Unit) -> Run:
     except (ModelError, NumericError) as error:
         run = _failed(unit, str(error))
     except ProviderError as error:
-        if asks_base(runner.models, arm.NEEDS):
+        if failed_endpoint_was_base(runner.models, arm.NEEDS):
             raise
         runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
         return _failed(unit, unavailable_note(error))  # not stored, so that a later run tries again
@@ -385,12 +390,12 @@ def _latency(
     timed when they were sent, because a repeated one would come from the ledger.
     """
     if not runner.timed or runner.recorded.get(unit.spec.name):
-        return latency.NOT_TIMED
+        return latency.UNTIMED_SAMPLE
     if fitted.model is not None and "endpoint" in fitted.model.fingerprint:
         return latency.request_latency(answers)
     tail = runner.task.success.limits.p95_ms is not None
     if unit.seed != runner.task.seed or not (unit.fold == 0 or tail):
-        return latency.NOT_TIMED
+        return latency.UNTIMED_SAMPLE
     share = -(-latency.TAIL_PROMPTS // len(runner.split.parts))
     own = [answer.case for answer in answers]
     ids = own[:share] if tail else all_cases[: latency.PROMPTS]

@@ -71,7 +71,7 @@ class WholeMethod:
         plan = replace(open_once(self.model, base, probe, settings), lanes=1)
         room = plan_memory(plan, rows, None, settings.pace, settings.checkpointing)
         _check_disk(base, self.folder)
-        wrapped = trained_copy(base)
+        wrapped = trainable_copy(base)
         net = open_net(wrapped, probe, plan.shares, plan.proof, by_hand=False)
         return Opened(wrapped, within(replace(net, lanes=1), room), room)
 
@@ -101,7 +101,7 @@ class WholeMethod:
         return {"weights": {"trained_in": trained, "saved_in": saved, "bytes": size}}
 
 
-def trained_copy(module: Any) -> Any:
+def trainable_copy(module: Any) -> Any:
     """Return a copy of a model in single precision or better whose weights all require a gradient.
 
     Tied weights stay tied. Nothing is shared with the base.

@@ -23,11 +23,11 @@ from tuneworthy.data.column_roles import Choice, Roles, answers_of, no_column, r
 from tuneworthy.data.csv_rows import delimiter_of
 from tuneworthy.data.file_roles import FileRoles, with_one_right
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
-from tuneworthy.data.lines import WINDOWS, text_encoding
+from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.raw import BadRow, RowFault
 from tuneworthy.recognising import Ask, Source, has, recognise
 
-_LOOKED = 1_000  # records by which a format learns what all of them have in common
+_LOOKED_RECORDS = 1_000  # records by which a format learns what all of them have in common
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def _learn(source: Source, notes: dict[str, Any]) -> None:
     learn = getattr(source.importer, "learn", None)
     if source.importer is None or learn is None:
         return
-    found = islice(load("containers", source.container).records(source.path), _LOOKED)
+    found = islice(load("containers", source.container).records(source.path), _LOOKED_RECORDS)
     learn([one for one in found if isinstance(one, SourceRecord) and source.importer.fits(one)],
           notes)  # fmt: skip
 
@@ -277,7 +277,7 @@ def _form_of(source: Source) -> str:
 def _written_in(path: Path) -> str:
     """Return a remark on a text file that is not UTF-8."""
     binary = path.is_dir() or path.suffix.lower() in {".parquet", ".xlsx", ".eval", ".arrow"}
-    if binary or text_encoding(path) != WINDOWS:
+    if binary or text_encoding(path) != WINDOWS_ENCODING:
         return ""
     return "; not UTF-8: its letters are read as Windows-1252"
 

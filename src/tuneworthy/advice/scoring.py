@@ -20,7 +20,7 @@ from tuneworthy.stats.bounds import mean_interval, paired
 
 Outcome = Literal["right", "wrong", "open", "unmeasured", "silent"]
 OUTCOMES: tuple[Outcome, ...] = ("right", "wrong", "open", "unmeasured", "silent")
-LEVEL = 0.05
+ALPHA = 0.05
 
 
 class Judged(Record):
@@ -228,7 +228,7 @@ def _interval(values: Sequence[tuple[float, str]]) -> Interval | None:
     if not values:
         return None
     numbers, groups = zip(*values, strict=True)
-    mean, low, high = mean_interval(numbers, LEVEL, groups=groups)
+    mean, low, high = mean_interval(numbers, ALPHA, groups=groups)
     return Interval(mean=mean, low=low, high=high)
 
 
@@ -237,7 +237,7 @@ def _difference(values: Sequence[tuple[float, str]]) -> Interval | None:
     if not any(value < 0 for value, _ in values):
         return _interval(values)
     numbers, groups = zip(*values, strict=True)
-    bound = paired(numbers, LEVEL / 2, groups=groups)
+    bound = paired(numbers, ALPHA / 2, groups=groups)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 

@@ -22,7 +22,7 @@ COSTS: tuple[tuple[Cost, str], ...] = (
     ("none", "Quality alone"), ("seconds", "Seconds count"), ("usd", "Money counts"),
 )  # fmt: skip
 NOT_MEASURED = "not measured yet"
-NAMED = "the arm of the verdict"
+VERDICT_ARM = "the arm of the verdict"
 FLOOR = (
     "Prompts, reading and reasoning sit near the floor at this size: on a larger model they gain,"
     " and training looks less good than here."
@@ -134,7 +134,7 @@ def choose(card: MeasuredTask, cost: Cost = "none", facts_move: bool = False) ->
         return Choice(None, "every measured arm holds facts in weights")
     named = next((arm for arm in arms if arm.name == card.arm), None)
     if cost == "none" and named is not None:
-        return Choice(named, NAMED)
+        return Choice(named, VERDICT_ARM)
     if cost == "none":
         return Choice(max(arms, key=_mean), "the best of those that hold no facts in weights")
     top = max(map(_mean, arms))

@@ -14,7 +14,7 @@ from tuneworthy.core.task import Data, Task
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.metrics import metric_name, score_all, scorer
 
-NEAR = 1e-6  # figures are rounded to six digits
+ROUNDING = 1e-6  # figures are rounded to six digits
 KEPT = "the atlas, unchanged"
 Fault = tuple[str, str]  # what is wrong, and where
 
@@ -121,7 +121,7 @@ def _run_faults(run: RecordedRun, known: dict[str, Case], task: Task) -> Iterato
 def _same(value: float | None, stated: float | None) -> bool:
     if value is None or stated is None:
         return value is stated
-    return abs(value - stated) <= NEAR
+    return abs(value - stated) <= ROUNDING
 
 
 def _arm_faults(entry: Entry) -> Iterator[Fault]:
@@ -144,7 +144,7 @@ def _arm_faults(entry: Entry) -> Iterator[Fault]:
             yield "arm with two answers to a case", arm.name
         if len(seeds := {run.seed for run in own}) != arm.seeds:
             yield "wrong number of seeds", f"{arm.name}: {len(seeds)}, not {arm.seeds}"
-        if table and abs(fmean(table.values()) - arm.score.mean) > NEAR:
+        if table and abs(fmean(table.values()) - arm.score.mean) > ROUNDING:
             yield "mean that its answers do not give", f"{arm.name}: {fmean(table.values()):.6f}"
     yield from _distance_faults(entry, tables)
 
@@ -174,4 +174,4 @@ def _differs(tables: dict[str, dict[str, float]], top: str, arm: str, mean: floa
     """Return whether `top` minus `arm` has this mean on the cases that both answered."""
     one, other = tables[top], tables[arm]
     gaps = [one[case] - other[case] for case in one if case in other]
-    return bool(gaps) and abs(fmean(gaps) - mean) <= 2 * NEAR
+    return bool(gaps) and abs(fmean(gaps) - mean) <= 2 * ROUNDING

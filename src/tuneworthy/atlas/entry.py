@@ -27,8 +27,8 @@ from tuneworthy.core.task import Output, Success
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.metrics import metric_name, names
 
-FORMAT: Literal[1] = 1
-KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")  # it names a file
+FORMAT_VERSION: Literal[1] = 1
+KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")  # it names a file
 NO_MODEL = "no model"
 NOT_SCORED_AGAIN = ("judge",)  # metrics that others can not apply to an answer
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -36,7 +36,7 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 def is_key(text: str) -> bool:
     """Return whether a text may be the key of an entry: it names a file and part of an address."""
-    return KEY.fullmatch(text) is not None
+    return KEY_PATTERN.fullmatch(text) is not None
 
 
 class RecordedRun(Record):
@@ -71,7 +71,7 @@ class EntryHead(Record):
     them again.
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = FORMAT_VERSION
     version: str = __version__
     card: MeasuredTask
     scoring: Scoring | None = None

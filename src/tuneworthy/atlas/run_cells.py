@@ -14,7 +14,7 @@ from tuneworthy.ledger.signals import StopRequested, check, stop_after, stoppabl
 from tuneworthy.study import Watch
 
 Progress = Callable[[], AbstractContextManager[Watch | None]]
-AGAIN = "tuneworthy atlas run"
+RUN_COMMAND = "tuneworthy atlas run"
 
 
 @dataclass
@@ -74,4 +74,4 @@ def _until(seconds: float | None) -> Iterator[None]:
             yield
     except StopRequested as stop:
         if stop.exit_code != 0:
-            raise StopRequested(stop.exit_code, AGAIN) from None
+            raise StopRequested(stop.exit_code, RUN_COMMAND) from None

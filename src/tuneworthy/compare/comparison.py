@@ -51,10 +51,10 @@ from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import Folds, cluster_numbers
 
-LOST = 1e-9  # a score below it is a total loss
+TOTAL_LOSS = 1e-9  # a score below it is a total loss
 _FIGURE = re.compile(r"[0-9]*\.?[0-9]+")
 NO_SECONDS = "the recorded answers have no `seconds`: write each one's into its line of the log"
-TAIL = 20  # below it the 95th percentile is little more than the maximum
+LEAST_TIMES_FOR_P95 = 20  # below it the 95th percentile is little more than the maximum
 
 
 def compare(shape: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]) -> Evidence:
@@ -241,7 +241,7 @@ def _lost(shape: ComparisonInputs, column: Column, ids: Sequence[str]) -> Interv
     values = column.values(ids)
     if np.isin(values, (0.0, 1.0)).all():
         return None
-    lost = (values < LOST).astype(float)
+    lost = (values < TOTAL_LOSS).astype(float)
     return _interval(bounds.mean_interval(lost, groups=shape.grouped(ids)))
 
 
@@ -292,7 +292,7 @@ def _latency(
         )  # fmt: skip
         return None
     p50, p95 = (round(float(value), 3) for value in np.quantile(times, [0.5, 0.95]))
-    if len(times) < TAIL:
+    if len(times) < LEAST_TIMES_FOR_P95:
         missing["latency_ms.p95"] = (
             f"{count_noun(len(times), 'answer')} of the log had `seconds`, too few"
             if logged
@@ -301,7 +301,9 @@ def _latency(
     if not any(run.latency_concurrency for run in runs):
         missing["latency_ms.concurrency"] = "recorded answers do not say it"
     at_once = max((run.latency_concurrency or 0 for run in runs), default=0)
-    return Latency(p50=p50, p95=p95 if len(times) >= TAIL else None, concurrency=at_once or None)
+    return Latency(
+        p50=p50, p95=p95 if len(times) >= LEAST_TIMES_FOR_P95 else None, concurrency=at_once or None
+    )
 
 
 def _open_limits(

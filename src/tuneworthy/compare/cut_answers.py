@@ -11,7 +11,7 @@ from tuneworthy.core.evidence import TruncatedAnswers
 from tuneworthy.core.run import Run
 from tuneworthy.stats import bounds
 
-LEVEL = 0.05  # of the upper bound on the gain of answers that were not generated again
+ALPHA = 0.05  # of the upper bound on the gain of answers that were not generated again
 
 
 def cut_summary(
@@ -37,7 +37,7 @@ def cut_summary(
     share = 1.0 if ours else 0.0
     if gains:
         shares = np.array([gain / wrong[case] for case, gain in gains.items()])
-        share = float(bounds.mean_interval(shares, 2 * LEVEL)[2])
+        share = float(bounds.mean_interval(shares, 2 * ALPHA)[2])
     return TruncatedAnswers(
         n=len(shortfall),
         wrong=len(wrong),

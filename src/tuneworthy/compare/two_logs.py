@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneworthy.compare.arm_slices import named_parts, slice_parts
-from tuneworthy.compare.interval_width import WIDER
-from tuneworthy.compare.two_studies import LEVEL
+from tuneworthy.compare.interval_width import EXPLAINED_RATIO
+from tuneworthy.compare.two_studies import ALPHA
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Pair
@@ -174,7 +174,7 @@ def _value(score: Score | Unscored) -> float:
 
 
 def _pair(names: tuple[str, str], diffs: np.ndarray, groups: np.ndarray) -> Pair:
-    bound = bounds.paired(diffs, LEVEL / 2, groups=groups)
+    bound = bounds.paired(diffs, ALPHA / 2, groups=groups)
     return Pair(
         arm=names[1],
         versus=names[0],
@@ -182,7 +182,7 @@ def _pair(names: tuple[str, str], diffs: np.ndarray, groups: np.ndarray) -> Pair
         mean=round(bound.mean, 6),
         low=round(bound.low, 6),
         high=round(bound.high, 6),
-        level=LEVEL / 2,
+        level=ALPHA / 2,
         factor=1.0,
         wins=bound.wins,
         losses=bound.losses,
@@ -192,8 +192,8 @@ def _pair(names: tuple[str, str], diffs: np.ndarray, groups: np.ndarray) -> Pair
 
 def _grouped(diffs: np.ndarray, groups: np.ndarray, pair: Pair) -> Grouped | None:
     """Return what groups of rows do to the interval, if they widen it much."""
-    alone = bounds.paired(diffs, LEVEL / 2)
-    if pair.high - pair.low <= WIDER * (alone.high - alone.low):
+    alone = bounds.paired(diffs, ALPHA / 2)
+    if pair.high - pair.low <= EXPLAINED_RATIO * (alone.high - alone.low):
         return None
     numbers = cluster_numbers(groups, diffs.size)
     worth = effective_groups(numbers)
@@ -212,7 +212,7 @@ def _slices(
         # within a slice of one group rows count as independent: it is about that group alone
         of = None if kind == "group" else np.array([groups.get(i, i) for i in ids])
         values = np.array([diffs[i] for i in ids])
-        bound = bounds.paired(values, LEVEL / 2 / len(parts), groups=of)
+        bound = bounds.paired(values, ALPHA / 2 / len(parts), groups=of)
         yield SliceDifference(kind, name, len(ids), _interval((bound.mean, bound.low, bound.high)))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tuneworthy.core.errors import DataError
 
 MAX_LINE = 8_000_000
-WINDOWS = "cp1252"
+WINDOWS_ENCODING = "cp1252"
 """The encoding of Western European files that Windows programs write by default."""
 _CHUNK = 1 << 20
 _CONVERT = {
@@ -126,7 +126,7 @@ def _likelier(chunks: Iterator[bytes]) -> str:
         found = _LETTER.findall(chunk)
         letters += len(found)
         stray += len(_HIGH.findall(chunk)) - sum(map(len, found))
-    return WINDOWS if stray > letters else "utf-8"
+    return WINDOWS_ENCODING if stray > letters else "utf-8"
 
 
 def read_lines(path: Path, skip: int = 0) -> Iterator[Line]:

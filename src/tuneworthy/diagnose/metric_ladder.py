@@ -19,10 +19,10 @@ from tuneworthy.metrics import Metric
 
 Worse = Callable[[Case], str | None]
 GOLD_MEAN, GOLD_AUC = 0.99, 0.95  # the least mean gold score and AUC of a working metric
-UNSCORED = 0.01  # share of unscored right answers above which the metric is broken
+UNSCORED_SHARE = 0.01  # share of unscored right answers above which the metric is broken
 ANOTHER_ROW, ONE_PART, HALF = "another row", "one part replaced", "cut at half"
-LEAST = 10  # the fewest comparisons that give a result
-MOST = 500  # the most cases per step
+LEAST_COMPARISONS = 10  # the fewest comparisons that give a result
+MOST_CASES = 500  # the most cases per step
 _WORD = re.compile(r"\w+")
 
 
@@ -47,7 +47,7 @@ def ranking_auc(
             continue
         other = score_of_text(metric, case, text) or 0.0
         wins.append((own > other) + 0.5 * (own == other))
-    return float(np.mean(wins)) if len(wins) >= LEAST else None
+    return float(np.mean(wins)) if len(wins) >= LEAST_COMPARISONS else None
 
 
 def another_row(cases: Sequence[Case]) -> Worse:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tuneworthy.core.case import Message
 
-ROOM = 48  # tokens generated per prompt
+ANSWER_TOKENS = 48  # tokens generated per prompt
 ASKS = (
     "Explain in two sentences how {} works.",
     "Write three short tips for someone who is new to {}.",

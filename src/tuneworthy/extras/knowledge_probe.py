@@ -15,8 +15,8 @@ from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.model import Model
 from tuneworthy.core.task import Task
 from tuneworthy.extras.known_facts import (
-    MOST,
-    MOST_PAID,
+    MOST_FACTS,
+    MOST_FACTS_PAID,
     SAMPLES,
     SETS,
     SHOTS,
@@ -60,7 +60,7 @@ def familiarity(runner: Runner, seen: Diagnosis | None) -> KnowledgeProbe:
 
 def cost(task: Task, sizes: Sizes, paid: bool) -> Work:
     """Return the most work of the probe: 25 prompts with 4 examples per case."""
-    cases = min(sizes.cases, MOST_PAID if paid else MOST)
+    cases = min(sizes.cases, MOST_FACTS_PAID if paid else MOST_FACTS)
     if task.output.type == "label":
         return Work()
     prompts = cases * SETS * (SAMPLES + 1)

@@ -14,8 +14,8 @@ from tuneworthy.core.style import Style
 from tuneworthy.core.task import Task
 from tuneworthy.metrics._style import LEAST, control, separate
 
-DRAWS = 5
-SHORTEST = 20  # the least median length of the right answers, in characters
+CONTROL_DRAWS = 5
+SHORTEST_MEDIAN = 20  # the least median length of the right answers, in characters
 
 
 def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Style, ...] | str:
@@ -28,8 +28,9 @@ def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Styl
     if task.output.type != "text":
         return "the answers are no free text"
     gold = {case.id: case.output for case in cases}
-    if median(map(len, gold.values())) < SHORTEST:
-        return f"half of the right answers have fewer than {SHORTEST} characters: no style shows"
+    if median(map(len, gold.values())) < SHORTEST_MEDIAN:
+        short = f"half of the right answers have fewer than {SHORTEST_MEDIAN} characters"
+        return f"{short}: no style shows"
     chance = _control([gold[i] for i in sorted(gold)], task.seed)
     arms: dict[str, list[Run]] = {}
     for run in runs:
@@ -66,7 +67,9 @@ def _style(
 def _control(golds: Sequence[str], seed: int) -> Interval | None:
     """Return mean, least and most AUC of right answers against right ones; None below 20 rows."""
     aucs = [
-        discriminator.auc for draw in range(DRAWS) if (discriminator := control(golds, seed + draw))
+        discriminator.auc
+        for draw in range(CONTROL_DRAWS)
+        if (discriminator := control(golds, seed + draw))
     ]
     if not aucs:
         return None

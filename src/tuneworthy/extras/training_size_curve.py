@@ -33,8 +33,8 @@ from tuneworthy.stats.learning_curve import Cells, RowsNeeded, rows_needed
 
 LEARNERS = ("classifier", "tune", "distil")
 UNTRAINED = ("keep", "prompt", "schema", "context")
-SHARES = (0.125, 0.25, 0.5)
-EIGHTH, LEAST = 20, 5  # the fewest rows of an eighth, and of any size
+ROW_SHARES = (0.125, 0.25, 0.5)
+LEAST_EIGHTH, LEAST_ROWS = 20, 5  # the fewest rows of an eighth, and of any size
 TAIL = 0.025  # each side of a two-sided 95 % interval
 Cell = tuple[int, int, str]  # seed, fold, case
 Scores = dict[Cell, float]
@@ -115,8 +115,8 @@ def curve_minutes(facts: PlanInputs, planned: PlannedArm) -> float:
 
 def _shares(rows: int) -> list[float]:
     """Return the shares of the rows to fit on: an eighth (from 160 rows), a quarter, half."""
-    eighth = rows * SHARES[0] >= EIGHTH
-    return [s for s in SHARES if rows * s >= LEAST and (eighth or s > SHARES[0])]
+    eighth = rows * ROW_SHARES[0] >= LEAST_EIGHTH
+    return [s for s in ROW_SHARES if rows * s >= LEAST_ROWS and (eighth or s > ROW_SHARES[0])]
 
 
 def _learner(

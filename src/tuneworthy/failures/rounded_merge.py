@@ -35,7 +35,7 @@ CAUSES = (
 )  # fmt: skip
 NEEDS = ("adapter",)
 HARMLESS = "Rounding is harmless where the likeliest token leads by more than the rounding moves."
-LEAST = 0.98  # share of tokens that both would choose
+SAME_TOKEN_SHARE = 0.98  # share of tokens that both would choose
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -70,7 +70,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
 def detect(runs: Runs) -> Detection:
     """Find served weights that choose other tokens than the trained ones in 2 of 100 places."""
     share = runs.own.other.get("same_tokens")
-    found = share is not None and share < LEAST
+    found = share is not None and share < SAME_TOKEN_SHARE
     return judged(share, found, f"{share or 0:.1%} of the trained model's tokens are chosen again",
                   "needs the adapter and the served weights")  # fmt: skip
 
@@ -78,7 +78,7 @@ def detect(runs: Runs) -> Detection:
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
     share = own.other.get("same_tokens")
-    yield at_least("98 of 100 tokens are the trained model's", share, LEAST)
+    yield at_least("98 of 100 tokens are the trained model's", share, SAME_TOKEN_SHARE)
     yield near_twin(own, twin)
 
 

@@ -18,7 +18,7 @@ from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.lab.problem import Problem
 
 NICE = 5  # pages answer while it works
-ENDS = 2.0  # seconds that a process gets to end
+END_SECONDS = 2.0  # seconds that a process gets to end
 _running: set[Any] = set()
 
 
@@ -47,7 +47,7 @@ def in_child(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
         ours.close()
         if process.is_alive():
             process.kill()
-        process.join(ENDS)
+        process.join(END_SECONDS)
     if kind == "value":
         return value
     raise told_error(kind, value)
@@ -61,7 +61,7 @@ def end_children() -> None:
 
 def how_it_ended(process: Any) -> str:
     """Return in words how a process ended that should have gone on."""
-    process.join(ENDS)
+    process.join(END_SECONDS)
     code = process.exitcode
     if code is not None and code < 0:
         why = " (often: no memory left)" if code == -signal.SIGKILL else ""

@@ -25,10 +25,10 @@ if TYPE_CHECKING:  # models and statistics are slow to import, and only the proc
 
 State = dict[str, Any]
 Send = Callable[[State], None]
-IDLE = 600.0  # seconds without a vote after which the study is given free
+IDLE_SECONDS = 600.0  # seconds without a vote after which the study is given free
 
 
-def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE) -> None:
+def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE_SECONDS) -> None:
     """Settle the study of a task file until it is closed; `name` is that of its results folder."""
     from tuneworthy.settling import open_settling
 

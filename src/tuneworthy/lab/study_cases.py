@@ -17,7 +17,7 @@ from tuneworthy.lab.problem import Problem
 from tuneworthy.report import _words as words
 from tuneworthy.report._cells import Cell, Cells, cells
 
-SHOWN = 25  # rows of a page
+PAGE_ROWS = 25  # rows of a page
 MOST_PROMPT = 20_000  # characters of one message
 FILTERS = (("all", "All"), ("failures", "Failures"), ("different", "Different"))
 SHADES = (("s0", "wrong", "✕"), ("s2", "partly right", "~"), ("s4", "right", "✓"))
@@ -109,7 +109,7 @@ def chosen(results: Results, matrix: Cells, by: Filter) -> list[int]:
 def matrix_page(results: Results, matrix: Cells, by: Filter) -> dict[str, Any]:
     """Return one page of the matrix. Raises Problem (404) for a page that does not exist."""
     found, names = chosen(results, matrix, by), columns(results, matrix)
-    pages = max(1, -(-len(found) // SHOWN))
+    pages = max(1, -(-len(found) // PAGE_ROWS))
     if by.page > pages:
         raise Problem(404, "the matrix has no such page", where="page", got=by.page,
                       fix=f"it has {pages}")  # fmt: skip
@@ -117,7 +117,7 @@ def matrix_page(results: Results, matrix: Cells, by: Filter) -> dict[str, Any]:
     if by.cause and by.cause not in kinds:
         raise Problem(404, "no case of this study has this cause", where="cause", got=by.cause,
                       fix=f"one of: {', '.join(kinds)}" if kinds else "leave it out")  # fmt: skip
-    rows = [_row(results, matrix, names, i) for i in found[(by.page - 1) * SHOWN :][:SHOWN]]
+    rows = [_row(results, matrix, names, i) for i in found[(by.page - 1) * PAGE_ROWS :][:PAGE_ROWS]]
     roles = {arm.name: arm.role for arm in results.evidence.arms}
     return {
         "arms": [{"name": name, "named": name == results.verdict.arm,

@@ -25,7 +25,7 @@ from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
 from tuneworthy.report._robust import table as slice_table
 
-SHOWN = 50  # cases of a page
+PAGE_CASES = 50  # cases of a page
 Side = Literal["all", "gained", "lost"]
 SIDES: tuple[tuple[Side, str], ...] = (
     ("all", "All"), ("gained", "B is better"), ("lost", "A is better"),
@@ -153,7 +153,7 @@ def _cases(
               "lost": [r for r in rows if r["difference"] < 0]}  # fmt: skip
     found = sorted(wanted[side], key=lambda row: (-abs(row["difference"]), row["id"]))
     return {
-        "rows": found[:SHOWN],
+        "rows": found[:PAGE_CASES],
         "found": len(found),
         "of": pair.n,
         "counts": {name: len(some) for name, some in wanted.items()},

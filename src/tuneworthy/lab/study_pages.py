@@ -17,7 +17,7 @@ from markupsafe import Markup
 from tuneworthy.core.escape import for_html, visible
 from tuneworthy.core.results import Results
 from tuneworthy.lab import study_facts as facts
-from tuneworthy.lab.pages import HERE, Site
+from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.studies import StudyPlace, results_of
 from tuneworthy.lab.study_cases import (
@@ -204,7 +204,7 @@ def _render(name: str, site: Site, **values: Any) -> str:
 @lru_cache(maxsize=1)
 def _templates() -> jinja2.Environment:
     """Return the lab's and the report's templates; the report's parts are named `report/…`."""
-    own = jinja2.FileSystemLoader(HERE / "templates")
+    own = jinja2.FileSystemLoader(LAB_FOLDER / "templates")
     parts = jinja2.PrefixLoader({"report": jinja2.FileSystemLoader(TEMPLATES)})
     jinja = templates(jinja2.ChoiceLoader([own, parts]))
     jinja.filters["lines"] = _lines

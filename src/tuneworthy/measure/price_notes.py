@@ -11,7 +11,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Task
 from tuneworthy.models import is_paid
 
-_BYTES = 4  # bytes per token, as `Remote.count_tokens` counts them
+_BYTES_PER_TOKEN = 4  # bytes per token, as `Remote.count_tokens` counts them
 
 
 def price_notes(
@@ -38,7 +38,7 @@ def _hosted_tune(task: Task, cases: Sequence[Case], shared: float) -> Iterator[s
     name = task.model.removeprefix("openai:").partition("@")[0]
     texts = [m.content for case in cases for m in case.messages]
     size = sum(map(_size, texts)) + sum(_size(case.output) for case in cases)
-    tokens = size / _BYTES + shared * len(cases)
+    tokens = size / _BYTES_PER_TOKEN + shared * len(cases)
     rows = f"{len(cases):,} rows"
     said = f"a tune of `{quoted(name, 60)}` at its vendor reads about {_about(tokens)} tokens for"
     said += f" each pass over your {rows}"

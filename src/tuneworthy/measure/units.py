@@ -55,7 +55,7 @@ from tuneworthy.measure.model_roles import (
 from tuneworthy.metrics import Metric, score_all
 
 SHARD = 64
-COMMON = "common"  # the name of the folder that all units share
+COMMON_FOLDER = "common"  # the name of the folder that all units share
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ def _setup(runner: Runner, unit: _Unit, folder: Path) -> Setup:
         unlabelled=runner.unlabelled,
         docs=runner.docs,
         recorded=runner.recorded.get(unit.spec.name, {}),
-        common=runner.ledger.folder(COMMON),
+        common=runner.ledger.folder(COMMON_FOLDER),
         given=lambda recipe: _free_answers(runner, unit, recipe),
         say=lambda text: runner.say(f"{unit.spec.name}: {text}"),
     )
@@ -398,7 +398,7 @@ def _latency(
         return latency.UNTIMED_SAMPLE
     share = -(-latency.TAIL_PROMPTS // len(runner.split.parts))
     own = [answer.case for answer in answers]
-    ids = own[:share] if tail else all_cases[: latency.PROMPTS]
+    ids = own[:share] if tail else all_cases[: latency.MOST_PROMPTS]
     ceiling = load("arms", unit.spec.arm).ROLE == "ceiling"
     queries = runner.sealed.queries(ids, gold_passage=ceiling)
     return latency.sequential_latency(fitted.answer, queries, runner.check, tail)

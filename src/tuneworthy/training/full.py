@@ -31,7 +31,7 @@ from tuneworthy.training.memory_fit import WHOLE_SIZE, plan_memory, within
 from tuneworthy.training.render import EncodedExample
 from tuneworthy.training.training_data import TrainingData
 
-_STATE = 3  # numbers a weight in a checkpoint: itself and AdamW's two moments
+_NUMBERS_PER_WEIGHT = 3  # numbers a weight in a checkpoint: itself and AdamW's two moments
 
 
 class FullSettings(Record):
@@ -124,7 +124,7 @@ def _check_disk(base: Any, folder: Path) -> None:
     """
     numbers = sum(weight.numel() for weight in base.parameters())
     saved = sum(weight.nbytes for weight in base.parameters())
-    need = 2 * _STATE * WHOLE_SIZE * numbers + 3 * saved
+    need = 2 * _NUMBERS_PER_WEIGHT * WHOLE_SIZE * numbers + 3 * saved
     existing = next(part for part in (folder, *folder.parents) if part.exists())
     free = shutil.disk_usage(existing).free
     if need > free:

@@ -9,7 +9,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.verdict.rungs import Ladder, rung
 
-LEVEL = 0.01  # family-wise over all tests of one verdict: frequent false warnings go unread
+ALPHA = 0.01  # family-wise over all tests of one verdict: frequent false warnings go unread
 
 
 def significant_breaks(
@@ -28,7 +28,7 @@ def significant_breaks(
         if trend.p is not None and {trend.arm, trend.versus} - {arm.name} <= others
         if arm.name in (trend.arm, trend.versus)
     ]
-    return [trend for trend in mine if (trend.p or 0.0) <= LEVEL / len(mine)]
+    return [trend for trend in mine if (trend.p or 0.0) <= ALPHA / len(mine)]
 
 
 def contradicts(board: Ladder, policy: Policy, trend: Trend) -> bool:

@@ -18,7 +18,7 @@ from tuneworthy.verdict.rungs import Ladder
 Key = Literal["value_of_correct", "requests_per_month"]
 MARGINS = tuple(points / 100 for points in range(21))
 DAYS_PER_MONTH = 30.0  # days
-AROUND = 20  # a price is varied between its own divided by and times this factor
+PRICE_FACTOR = 20  # a price is varied between its own divided by and times this factor
 _RETRAINED = ("tune", "distil")
 
 
@@ -169,7 +169,7 @@ def by_price(board: Ladder, policy: Policy, arm: ArmResult) -> list[PriceInterva
     def ruled(price: float) -> LadderDecision:
         return decide_on_ladder(_changed(board, {arm.name: {"usd_per_1k": price}}), policy)
 
-    return _over(turning, ruled, (arm.usd_per_1k / AROUND, arm.usd_per_1k * AROUND))
+    return _over(turning, ruled, (arm.usd_per_1k / PRICE_FACTOR, arm.usd_per_1k * PRICE_FACTOR))
 
 
 def _climbs(board: Ladder) -> Iterator[tuple[ArmResult, ArmResult]]:

@@ -18,7 +18,7 @@ from tuneworthy.verdict.refused import refused, refused_answers_clause
 from tuneworthy.verdict.rule import LadderDecision
 from tuneworthy.verdict.rungs import Ladder
 
-RARE = 0.1  # a higher share of total losses is not mentioned, as the score itself shows it
+RARE_SHARE = 0.1  # a higher share of total losses is not mentioned, as the score itself shows it
 AS_A_WHOLE: dict[Use, str] = {
     "keep": "what runs today", "classifier": "a plain classifier", "prompt": "a prompt",
     "schema": "a schema on the answer", "context": "documents in the prompt",
@@ -345,7 +345,7 @@ def _short_of(ruling: LadderDecision) -> str:
 def _lost(ruling: LadderDecision) -> str:
     """State how often the named arm may fail totally, if its scores are graded."""
     arm = ruling.arm
-    if arm is None or arm.lost is None or arm.lost.mean > RARE:
+    if arm is None or arm.lost is None or arm.lost.mean > RARE_SHARE:
         return ""
     zeros = round(arm.lost.mean * arm.n)
     return (

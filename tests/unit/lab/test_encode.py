@@ -7,7 +7,7 @@ from rows_kit import END, SYSTEM, config, drawn, row, tokenizer
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError
-from tuneworthy.lab.encode import SERVED, clean_row, encode, serving
+from tuneworthy.lab.encode import SERVED_TEMPLATES, clean_row, encode, serving
 from tuneworthy.models.local.chat_template import prompt_ids
 
 ROWS = drawn()
@@ -142,7 +142,7 @@ def test_no_id_is_lost_or_made_up(loss, pad, most, packing):
         assert plain.used.first <= each.whole.first
 
 
-@pytest.mark.parametrize("name", sorted(SERVED))
+@pytest.mark.parametrize("name", sorted(SERVED_TEMPLATES))
 def test_a_served_template_holds_the_same_words_and_is_taken_back(name):
     made, (row_, *_) = tokenizer(), ROWS
     before, trained_ids = made.chat_template, prompt_ids(made, row_.messages)

@@ -24,7 +24,8 @@ def skipped(inputs: Sequence[AdviceInput]) -> str:
     """Return why it can't be asked: "" if soup is installed or an answer is recorded."""
     if soup_process.found() or any(soup_process.recorded(each) for each in inputs):
         return ""
-    return f"soup-cli is not installed (set {soup_process.VARIABLE}), and no answer is recorded"
+    variable = soup_process.PROGRAM_VARIABLE
+    return f"soup-cli is not installed (set {variable}), and no answer is recorded"
 
 
 def recall(shown: AdviceInput) -> dict[str, float] | None:

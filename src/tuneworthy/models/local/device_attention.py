@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import pad, scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
-from tuneworthy.models.local.memory import HELD
+from tuneworthy.models.local.memory import ATTENTION_BYTES
 
 Mask = Callable[[slice, slice], Any]
 
@@ -30,7 +30,7 @@ class ScoreOptions:
 
     scale: float
     softcap: float | None = None
-    held: int = HELD
+    held: int = ATTENTION_BYTES
 
 
 def attend(

@@ -24,10 +24,8 @@ from tuneworthy.data.rows import as_text
 
 _LOOKED_RECORDS = 1_000  # records by which a file is recognised
 _HEAD_BYTES = 65_536
-_OWN_FORMS = {
-    "json_lines",
-    "table",
-}  # forms of a file that the rest of tuneworthy reads as they are
+# Forms of a file that the rest of tuneworthy reads as they are.
+_OWN_FORMS = {"json_lines", "table"}
 _ROLE_NAMES = {"input": "input", "output": "right answer"}
 Ask = Callable[[Roles, Sequence[str]], Choice | None]
 

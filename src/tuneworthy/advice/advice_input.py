@@ -14,7 +14,6 @@ from tuneworthy.core.task import TOOLS, OutputType
 
 TOOL_CHOICES: tuple[str, ...] = (*TOOLS, "none")
 """What an adviser can name: the eight tools, and `none` (nothing beats the reference)."""
-TRAINS = frozenset({"tune", "distil"})
 SHOWN_ROWS = 10
 _OF_METRIC: dict[str, OutputType] = {
     "accuracy": "label", "fields_f1": "json", "number": "number", "exact": "text",

@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tuneworthy.advice.advice_input import TOOL_CHOICES, TRAINS, checked, named
+from tuneworthy.advice.advice_input import TOOL_CHOICES, checked, named
 from tuneworthy.advice.adviser_list import Adviser
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.core.record import Record
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.stats.bounds import mean_interval, paired
 
 Outcome = Literal["right", "wrong", "open", "unmeasured", "silent"]
@@ -120,7 +121,7 @@ def judge(answer: Mapping[str, Any] | None, task: MeasuredTask) -> Judged:
     told = checked(answer)
     name = named(told)
     arm = best_arm(task, name)
-    needless = name in TRAINS and task.use not in TRAINS and arm is not None
+    needless = name in TRAINED_TOOLS and task.use not in TRAINED_TOOLS and arm is not None
     return Judged(
         task=task.key,
         group=group_of(task),

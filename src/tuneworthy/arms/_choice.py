@@ -21,9 +21,8 @@ from tuneworthy.metrics import score_all
 DEV_LEAST, DEV_MOST = 10, 24  # dev rows for the choice of a prompt
 LEAST_GAIN = 0.02  # mean gain on dev rows below which the simpler prompt is kept
 MOST_PROMPTS, MOST_PROMPTS_PAID = 3, 2  # most prompts tried: on a local model, on a paid one
-USUAL = (
-    0.75  # expected share of dev rows that a further prompt answers: half may suffice to drop it
-)
+# Expected share of dev rows that a further prompt answers: half may suffice to drop it.
+USUAL = 0.75
 Ask = Callable[[Recipe, Sequence[Query]], list[Answer]]
 """Answers queries with a prompt in the way the arm will answer the scored rows."""
 

@@ -26,9 +26,8 @@ from tuneworthy.ledger.trouble import store_errors
 from tuneworthy.prompting.messages import specification
 
 SEARCH_LEAST, SEARCH_MOST = 10, 60  # dev rows for the choice of a prompt
-USUAL_REQUEST_SHARE = (
-    0.8  # expected share of the most requests a search may make: ties end it early
-)
+# Expected share of the most requests a search may make: ties end it early.
+USUAL_REQUEST_SHARE = 0.8
 _RUNG_ROWS = 12  # dev rows that a prompt answers before it can be dropped
 
 

@@ -19,23 +19,12 @@ TEST_ROWS = 200  # test rows of a type, the same at every size
 ROW_SEED, ARM_SEEDS = 0, 3  # of the rows; of each trained arm
 GENERATED_ROWS = 1500  # of which the first two thirds are to learn from
 MODEL = NAME
-READING_CEILING = (
-    "oracle"  # a ceiling: how well the model reads the gold passage; it competes with none
-)
+# A ceiling: how well the model reads the gold passage; it competes with none.
+READING_CEILING = "oracle"
 ARMS = (
-    "majority",
-    "tfidf",
-    "embedding_head",
-    "zero_shot",
-    "few_shot",
-    "nearest_shots",
-    "constrained",
-    READING_CEILING,
-    "rag",
-    "lora",
-    "rag_lora",
-    "distil",
-)
+    "majority", "tfidf", "embedding_head", "zero_shot", "few_shot", "nearest_shots", "constrained",
+    READING_CEILING, "rag", "lora", "rag_lora", "distil",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

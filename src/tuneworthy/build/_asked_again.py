@@ -23,9 +23,8 @@ from tuneworthy.deploy.system import open_artefact
 from tuneworthy.measure.built_arm import DeployedArm
 from tuneworthy.stats.bounds import rate
 
-ASKED_CASES = (
-    100  # cases that every form is asked; a drop of .05 is excluded from 86 equal answers on
-)
+# Cases that every form is asked; a drop of .05 is excluded from 86 equal answers on.
+ASKED_CASES = 100
 _CODE = ("build/*.py", "deploy/*.py", "models/**/*.py", "stats/*.py", "training/*.py")
 _THINKING_NOTE = "the model thinks before it answers, and plain engines return the thought as text"
 

@@ -41,12 +41,8 @@ def with_optional_limits(task: Task, evidence: Evidence) -> tuple[ArmResult, ...
     return with_faithfulness(task, arms, faithful)
 
 
-UNTRAINED_TOOLS = {
-    "classifier",
-    "prompt",
-    "schema",
-    "context",
-}  # tools that change no model weights
+# Tools that change no model weights.
+UNTRAINED_TOOLS = {"classifier", "prompt", "schema", "context"}
 
 
 def with_general_drop(

@@ -112,11 +112,9 @@ def _holds(text: str, right: str) -> bool:
 
 
 MEANING = {
-    "token_f1": "half of its words are right",
-    "rouge_l": "half of its words are right, in order",
-    "fields_f1": "half of its fields are right",
-    "must_say": "half of what its row demands is said",
-}
+    "token_f1": "half of its words are right", "rouge_l": "half of its words are right, in order",
+    "fields_f1": "half of its fields are right", "must_say": "half of what its row demands is said",
+}  # fmt: skip
 """What a score of 0.5 means, by metric."""
 
 

@@ -20,9 +20,8 @@ from tuneworthy.stats.clusters import cluster_numbers, effective_groups
 from tuneworthy.stats.power import minimum_detectable_effect, rows_needed
 from tuneworthy.stats.unseen import gaffke_bound
 
-ASSUMED_DIFFERENCE_SHARE = (
-    0.2  # assumed share of rows on which two arms differ, until it is measured
-)
+# Assumed share of rows on which two arms differ, until it is measured.
+ASSUMED_DIFFERENCE_SHARE = 0.2
 COPY_OF_TRAINING = "copy of a training row"
 Count = Callable[[str], int]
 

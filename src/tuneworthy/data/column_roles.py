@@ -18,51 +18,34 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.data.column_values import are_codes, inner_columns, is_id, value_of, words_of
 from tuneworthy.data.rows import as_text
 
-_INPUT_NAMES = (
-    "input", "prompt", "question", "query", "text", "message", "utterance", "user_input",
+_INPUT = ("input", "prompt", "question", "query", "text", "message", "utterance", "user_input",
           "request", "instruction", "content", "body", "ticket", "email", "comment", "review",
           "sentence", "document", "article", "description", "title", "subject", "customer",
           "problem", "source", "src", "user", "frage", "anfrage", "nachricht", "anliegen",
           "eingabe", "beschreibung", "betreff", "kommentar", "inhalt", "texto", "pregunta",
           "mensaje", "texte", "demande")  # fmt: skip
-_OUTPUT_NAMES = (
-    "output", "label", "target", "answer", "gold", "expected", "ground_truth", "groundtruth",
+_OUTPUT = ("output", "label", "target", "answer", "gold", "expected", "ground_truth", "groundtruth",
            "correct", "reference", "completion", "response", "ideal", "category", "class", "intent",
            "topic", "sentiment", "team", "queue", "tag", "labels", "answers", "solution", "reply",
            "summary", "translation", "tgt", "human", "kategorie", "ergebnis", "klasse", "richtig",
            "lösung", "soll", "erwartet", "thema", "abteilung", "absicht", "antwort", "respuesta",
            "categoria", "categoría", "etiqueta", "réponse", "catégorie")  # fmt: skip
-_SYSTEM_NAMES = (
-    "prediction", "predicted", "pred", "model", "generated", "generation", "bot", "llm",
+_SYSTEM = ("prediction", "predicted", "pred", "model", "generated", "generation", "bot", "llm",
            "ai", "assistant", "system", "current", "present", "production", "prod", "today",
            "baseline", "gpt", "claude", "llama", "mistral", "gemini", "qwen", "haiku", "sonnet",
            "opus", "deepseek", "phi", "tuned", "finetuned", "ft", "o1", "o3",
            "o4", "ocr", "ml", "chatgpt", "altsystem", "ki", "heute", "aktuell", "bisher",
            "modelo", "modèle")  # fmt: skip
 _SYSTEM_STEMS = ("modell", "vorhersage", "vorherges", "predict")  # as in `Modellantwort`
-_TRUTH_WORDS = {
-    "gold", "expected", "truth", "groundtruth", "correct", "reference", "target", "ideal",
+_TRUTH = {"gold", "expected", "truth", "groundtruth", "correct", "reference", "target", "ideal",
           "label", "labels", "human", "solution", "richtig", "soll", "erwartet"}  # fmt: skip
-_PRESENT_WORDS = {
-    "current",
-    "present",
-    "production",
-    "prod",
-    "today",
-    "altsystem",
-    "heute",
-    "aktuell",
-}
-_USUAL_NAMES = {"id", "group", "time", "context", "accepted", "must_say", "must_not_say", "meta"}
+_PRESENT = {"current", "present", "production", "prod", "today", "altsystem", "heute", "aktuell"}
+_PLAIN = {"id", "group", "time", "context", "accepted", "must_say", "must_not_say", "meta"}
 _NOT_TEXT = re.compile(r"(^|_)(id|uuid|date|time|timestamp|created|updated|score|cost|usd|latency|"
                        r"seconds|tokens|confidence|url|index|idx|split)(_|$)")  # fmt: skip
-_MOST_LABELS = 300  # distinct answers up to which two columns are compared as labels
-_EITHER_SHARE = (
-    0.5  # share of rows in which two columns agree, from which either may be the right one
-)
-_SYSTEM_SHARE = (
-    0.3  # share of rows in which two columns agree, from which one answers like the other
-)
+_MANY_LABELS = 300  # distinct answers up to which two columns are compared as labels
+_MOSTLY = 0.5  # share of rows in which two columns agree, from which either may be the right one
+_ALIKE = 0.3  # share of rows in which two columns agree, from which one answers like the other
 
 
 @dataclass(frozen=True)
@@ -121,7 +104,7 @@ class Roles:
 def columns_of(sample: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the columns of a table, and the fields of objects in it as `column.field`."""
     columns = list(dict.fromkeys(key for row in sample for key in row))
-    return [*columns, *inner_columns(sample, _USUAL_NAMES)]
+    return [*columns, *inner_columns(sample, _PLAIN)]
 
 
 def propose(
@@ -133,7 +116,7 @@ def propose(
     TaskError for a column that was named and is not there.
     """
     columns = list(dict.fromkeys(key for row in sample for key in row))
-    inner = inner_columns(sample, _USUAL_NAMES)
+    inner = inner_columns(sample, _PLAIN)
     for name in choice.columns:
         if name not in columns and name not in inner:
             no_column(name, [*columns, *inner])
@@ -157,10 +140,10 @@ def no_column(name: str, columns: Sequence[str]) -> NoReturn:
 def _proposed(
     sample: Sequence[Mapping[str, Any]], columns: Sequence[str], choice: Choice, elsewhere: bool
 ) -> Roles | str:
-    free = [name for name in columns if name not in choice.columns and name not in _USUAL_NAMES]
+    free = [name for name in columns if name not in choice.columns and name not in _PLAIN]
     texts = {name: [value for row in sample if (value := value_of(row, name)) not in (None, "")]
              for name in columns}  # fmt: skip
-    asked = choice.input or _best(free, _INPUT_NAMES, texts, long=True)
+    asked = choice.input or _best(free, _INPUT, texts, long=True)
     if asked is None:
         return "input"
     free = [name for name in free if name != asked and _speaks(name, texts[name])]
@@ -179,7 +162,7 @@ def _proposed(
             either = _either(str(right), free, sample)
         systems = _systems([name for name in free if name != right], str(right), sample)
     alternatives = choice.lists == "alternatives" and _are_alternatives(texts.get(str(right), ()))
-    plain = tuple(name for name in columns if name in _USUAL_NAMES and name not in {asked, right})
+    plain = tuple(name for name in columns if name in _PLAIN and name not in {asked, right})
     return Roles(asked, str(right), systems, plain, alternatives, either=either)
 
 
@@ -202,9 +185,7 @@ def suggest(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict[str, st
     texts = {name: [value for row in sample if (value := value_of(row, name)) not in (None, "")]
              for name in columns}  # fmt: skip
     columns = [name for name in columns if texts[name]]
-    asked = (
-        choice.input or _best(columns, _INPUT_NAMES, texts, long=True) or _longest(columns, texts)
-    )
+    asked = choice.input or _best(columns, _INPUT, texts, long=True) or _longest(columns, texts)
     few = [name for name in columns if name != asked and _speaks(name, texts[name])
            and _labels(texts[name])]  # fmt: skip
     pairs = {(one, other): _agreement(one, other, sample)
@@ -214,7 +195,7 @@ def suggest(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict[str, st
     if choice.output or choice.present:
         present = {"present": choice.present} if choice.present else {}
         return {**found, "output": choice.output or "COL", **present}
-    if best is not None and pairs[best] >= _SYSTEM_SHARE:
+    if best is not None and pairs[best] >= _ALIKE:
         one, other = best
         swapped = _is_system(one) or (not _is_system(other) and _gaps(one, other, sample)
                                       and not _gaps(other, one, sample))  # fmt: skip
@@ -233,10 +214,7 @@ def _longest(columns: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str 
 
 def are_named(roles: Roles) -> bool:
     """Return whether the names of the columns alone say what is asked and what is right."""
-    return (
-        _rank(roles.input, _INPUT_NAMES) is not None
-        and _rank(roles.output, _OUTPUT_NAMES) is not None
-    )
+    return _rank(roles.input, _INPUT) is not None and _rank(roles.output, _OUTPUT) is not None
 
 
 def _rank(name: str, known: Sequence[str]) -> int | None:
@@ -252,9 +230,7 @@ def _rank(name: str, known: Sequence[str]) -> int | None:
 def _is_system(name: str) -> bool:
     """Return whether a column is named after a system: such a one is never the right answer."""
     return any(
-        word in _SYSTEM_NAMES
-        or re.split(r"\d", word)[0] in _SYSTEM_NAMES
-        or word.startswith(_SYSTEM_STEMS)
+        word in _SYSTEM or re.split(r"\d", word)[0] in _SYSTEM or word.startswith(_SYSTEM_STEMS)
         for word in words_of(name)
     )
 
@@ -267,12 +243,12 @@ def _either(
     A right answer stands in every row; what leaves rows empty that another column fills may be a
     system's. A name that says `gold` or `expected` settles it.
     """
-    mine = _TRUTH_WORDS & set(words_of(right))
+    mine = _TRUTH & set(words_of(right))
     for name in free:
-        if name == right or _is_system(name) or _agreement(name, right, sample) < _EITHER_SHARE:
+        if name == right or _is_system(name) or _agreement(name, right, sample) < _MOSTLY:
             continue
-        ranks = [_rank(one, _OUTPUT_NAMES) for one in (right, name)]
-        truer = bool(_TRUTH_WORDS & set(words_of(name))) and not mine
+        ranks = [_rank(one, _OUTPUT) for one in (right, name)]
+        truer = bool(_TRUTH & set(words_of(name))) and not mine
         gaps = _gaps(right, name, sample) and not _gaps(name, right, sample)
         alike = ranks[0] is None or (ranks[0] >= 100 and ranks[1] is not None)
         if not mine and (gaps or alike or truer):
@@ -304,7 +280,7 @@ def _best(
         return None
     lengths = {name: sum(len(v) for v in texts[name]) / len(texts[name]) for name in able
                if all(isinstance(v, str) for v in texts[name]) and _varied(texts[name])
-               and not _is_system(name) and _rank(name, _OUTPUT_NAMES) is None}  # fmt: skip
+               and not _is_system(name) and _rank(name, _OUTPUT) is None}  # fmt: skip
     return max(lengths, key=lambda name: lengths[name], default=None)
 
 
@@ -316,7 +292,7 @@ def _varied(values: Sequence[Any]) -> bool:
 
 def _right(free: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str | None:
     """Return the column of right answers: by its name, else the only one of few values."""
-    if by_name := _best(free, _OUTPUT_NAMES, texts, long=False):
+    if by_name := _best(free, _OUTPUT, texts, long=False):
         return by_name
     others = [name for name in free
               if not _is_system(name) and not are_codes(texts[name])]  # fmt: skip
@@ -339,9 +315,7 @@ def _systems(
     named: dict[str, str] = {}
     for column in found:
         words = set(words_of(column))
-        name = (
-            "present" if words & _PRESENT_WORDS and "present" not in named else system_name(column)
-        )
+        name = "present" if words & _PRESENT and "present" not in named else system_name(column)
         named[name if name not in named else f"{name}-{len(named) + 1}"] = column
     return named
 
@@ -354,8 +328,8 @@ def _answers_like(name: str, right: str, sample: Sequence[Mapping[str, Any]]) ->
     if _is_system(name):
         return equal < 1 or len(pairs) < 20
     golds, said = {gold for _, gold in pairs}, {one for one, _ in pairs}
-    shared = len(golds) <= _MOST_LABELS and len(said & golds) >= 0.8 * len(said)
-    return _SYSTEM_SHARE <= equal < 1 and (shared or len(golds) > _MOST_LABELS)
+    shared = len(golds) <= _MANY_LABELS and len(said & golds) >= 0.8 * len(said)
+    return _ALIKE <= equal < 1 and (shared or len(golds) > _MANY_LABELS)
 
 
 def _pairs(name: str, other: str, sample: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

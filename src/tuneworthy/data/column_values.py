@@ -14,9 +14,8 @@ _ID_NAMES = {
         "msgid", "nr", "no", "nummer"}  # fmt: skip
 _LONGEST_ID = 64
 _DATA_PATTERN = re.compile(r"\d{4}-\d\d-\d\d\b.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}\b.*|[-+]?\d+[.,]\d+")
-_FIRST_CELL_SHARE = (
-    0.05  # share of a column's values that equal its first cell, from which that is a value
-)
+# Share of a column's values that equal its first cell, from which that is a value.
+_FIRST_CELL_SHARE = 0.05
 _CODE_PATTERN = re.compile(r"[A-Za-z_/#.-]*\d[A-Za-z0-9_/#.-]*")
 
 

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from tuneworthy.core.case import Case
 
-NEAR_COPY_JACCARD = (
-    0.8  # Jaccard similarity of 5-character shingles from which inputs are near-copies
-)
+# Jaccard similarity of 5-character shingles from which inputs are near-copies.
+NEAR_COPY_JACCARD = 0.8
 _WINDOW, _BANDS, _ROWS_PER_BAND = 5, 25, 4  # at Jaccard .8 a pair is missed with chance 2e-6
 _BATCH = 256
 _SPACE = re.compile(r"\s+")

@@ -13,21 +13,13 @@ from tuneworthy.data.column_values import words_of
 _GOLD_NAMES = {"gold", "golden", "truth", "label", "labels", "labelled", "expected", "reference",
          "correct", "human", "right"}  # fmt: skip
 _ANSWER_NAMES = {
-    "response",
-    "completion",
-    "reply",
-    "generated",
-    "generation",
-    "prediction",
-    "predicted",
-}
+    "response", "completion", "reply", "generated", "generation", "prediction", "predicted",
+}  # fmt: skip
 _EITHER_NAMES = {"answer", "output"}
-_SAME_ROWS_SHARE = (
-    0.5  # share of the shorter sample that stands in the other: both are one set of rows
-)
-_OTHER_ANSWER_SHARE = (
-    0.05  # share of the shared inputs with another answer, from which two files disagree
-)
+# Share of the shorter sample that stands in the other: both are one set of rows.
+_SAME_ROWS_SHARE = 0.5
+# Share of the shared inputs with another answer, from which two files disagree.
+_OTHER_ANSWER_SHARE = 0.05
 
 
 @dataclass(frozen=True)

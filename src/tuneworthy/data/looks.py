@@ -13,9 +13,8 @@ from tuneworthy.stats.power import equivalent_fresh_rows
 
 _ROWS_FOR_WIDTH = 10_000  # rows, so that rounding does not show in the width of a bound
 
-HASH_DIGITS = (
-    12  # hex digits of a hash: among a million inputs a collision has a chance of 1 in 500
-)
+# Hex digits of a hash: among a million inputs a collision has a chance of 1 in 500.
+HASH_DIGITS = 12
 
 
 def input_digests(cases: Iterable[Case]) -> tuple[str, ...]:

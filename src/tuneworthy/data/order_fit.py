@@ -19,9 +19,8 @@ from scipy.sparse import csr_array
 from tuneworthy.data.copies import normalised_text
 
 LEAST_ANSWERS = 8  # minimum number of answers for a test
-SURE_DEVIATIONS = (
-    2.33  # standard deviations above a random order; a shuffled log passes once in 100
-)
+# Standard deviations above a random order; a shuffled log passes once in 100.
+SURE_DEVIATIONS = 2.33
 SHIFTED_DEVIATIONS = 4.0  # standard deviations by which a shift of the last rows must fit better
 SHIFTS = (1, -1, 2, -2, 3, -3)
 _MOST_ANSWERS = 600  # maximum of answers in the pairwise comparison

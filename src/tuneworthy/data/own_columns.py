@@ -26,9 +26,8 @@ from tuneworthy.data.own_records import ANSWER_NAMES, named_column, own_records
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import to_case
 
-_SAMPLE_RECORDS = (
-    200  # records that say whether a file has the usual names, and what its columns are
-)
+# Records that say whether a file has the usual names, and what its columns are.
+_SAMPLE_RECORDS = 200
 _LEAST_OVERLAP = 0.5  # least share of a log's values that stand in the column of the gold rows
 _LOG_ANSWER_NAMES = (*ANSWER_NAMES, "result", "content", "text", "ergebnis")
 _USUAL_NAMES = ("seconds", "usd", "tokens_in", "tokens_out", "finish")

@@ -32,15 +32,8 @@ from tuneworthy.models.encoder import minilm
 from tuneworthy.models.remote.request import RequestOptions
 
 _SAME_KEYS = (
-    "weights",
-    "tokenizer",
-    "template",
-    "thinking",
-    "script",
-    "version",
-    "endpoint",
-    "model",
-)
+    "weights", "tokenizer", "template", "thinking", "script", "version", "endpoint", "model",
+)  # fmt: skip
 """The entries of a fingerprint that say which model it is; others say where it ran."""
 
 

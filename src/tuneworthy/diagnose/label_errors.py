@@ -21,10 +21,8 @@ from tuneworthy.data.copies import full_text
 from tuneworthy.diagnose.rescore import normaliser
 
 NEIGHBOURS, AGREEING_NEIGHBOURS = 5, 4
-GOOD_ARM_SHARE, LEAST_GOOD_ARMS = (
-    0.75,
-    2,
-)  # for consensus: an arm's least share of passed cases, and the fewest arms
+# For consensus: an arm's least share of passed cases, and the fewest arms.
+GOOD_ARM_SHARE, LEAST_GOOD_ARMS = 0.75, 2
 _READ, _BLOCK = 2000, 256
 Array = np.ndarray[Any, Any]
 

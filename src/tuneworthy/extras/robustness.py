@@ -26,6 +26,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.specs import chooses
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.extras.rewording import rewordings
 from tuneworthy.measure.model_roles import roles_of
 from tuneworthy.measure.units import COMMON_FOLDER, Runner, _identity, _Unit
@@ -48,7 +49,7 @@ def robustness_arms(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
         (a for a in evidence.arms if a.finalist and a.score and a.name in asks),
         key=lambda a: (-_mean(a), a.simplicity, a.name),
     )
-    trained = [a for a in ranked if a.tool in ("tune", "distil")][:1]
+    trained = [a for a in ranked if a.tool in TRAINED_TOOLS][:1]
     return tuple(dict.fromkeys(a.name for a in (*ranked[:2], *trained)))
 
 

@@ -23,6 +23,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
 from tuneworthy.core.specs import chooses, max_training_rows
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.data.folds import Part
 from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.measure.planning import PlanInputs
@@ -31,7 +32,7 @@ from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.learning_curve import Cells, RowsNeeded, rows_needed
 
-LEARNERS = ("classifier", "tune", "distil")
+LEARNERS = ("classifier", *TRAINED_TOOLS)
 UNTRAINED = ("keep", "prompt", "schema", "context")
 ROW_SHARES = (0.125, 0.25, 0.5)
 LEAST_EIGHTH, LEAST_ROWS = 20, 5  # the fewest rows of an eighth, and of any size

@@ -39,11 +39,8 @@ PROOF = "same_as_base"
 CAUSES = ("adapter_not_served", "rate_too_low", "other_template", "end_not_trained", "rank_too_low")
 NEEDS = ("log", "adapter")
 HARMLESS = "A base that already answers right gives the same answers after training."
-SAME_SHARE, LOSS_FALL, LEAST_CHANGE = (
-    0.9,
-    0.5,
-    1e-3,
-)  # shares of the answers and of the first loss; norm
+# Shares of the answers and of the first loss; norm.
+SAME_SHARE, LOSS_FALL, LEAST_CHANGE = 0.9, 0.5, 1e-3
 
 
 def plant(setup: LabSetup) -> LabSetup:

@@ -35,9 +35,8 @@ CAUSES = (
 )  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A grammar costs nothing where the model would write that form anyway: mass near 1."
-LEAST_LEGAL_PROBABILITY = (
-    0.1  # the model's own probability of a legal beginning below which the form is forced
-)
+# The model's own probability of a legal beginning below which the form is forced.
+LEAST_LEGAL_PROBABILITY = 0.1
 
 
 def plant(setup: LabSetup) -> LabSetup:

@@ -30,9 +30,7 @@ KNOBS = {
 CHARTS = ("same_tokens", "score")
 MEASURES = ("same_tokens", "same_answers", "valid", "ended", "length")
 PROOF = "same_tokens"
-CAUSES = (
-    "rounded_merge", "high_temperature", "other_template", "end_not_trained", "rows_cut",
-)  # fmt: skip
+CAUSES = ("rounded_merge", "high_temperature", "other_template", "end_not_trained", "rows_cut")
 NEEDS = ("adapter",)
 HARMLESS = "Rounding is harmless where the likeliest token leads by more than the rounding moves."
 SAME_TOKEN_SHARE = 0.98  # share of tokens that both would choose

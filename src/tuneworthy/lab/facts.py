@@ -18,9 +18,8 @@ from tuneworthy.lab.encode import EncodedRow
 
 COPIED_WORDS = 8  # words in a row that count as a copy
 OUTLIER_FACTOR = 3.0  # times the median loss
-SMOOTHING_ROWS = (
-    3  # rows added to an answer's count among the new rows, since few rows prove nothing
-)
+# Rows added to an answer's count among the new rows, since few rows prove nothing.
+SMOOTHING_ROWS = 3
 NEAR_COPY = 0.8  # Jaccard similarity of word pairs from which two inputs count as near copies
 
 

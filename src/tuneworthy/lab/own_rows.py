@@ -21,10 +21,8 @@ from tuneworthy.models.local.chat_template import text_ids
 from tuneworthy.training.render import Excluded, render
 
 MOST_ENCODED = 2_000  # rows that are turned into tokens
-MOST_SHAPES, SHAPED_SHARE = (
-    4,
-    0.8,
-)  # answers have a form if so few shapes cover so large a share of them
+# Answers have a form if so few shapes cover so large a share of them.
+MOST_SHAPES, SHAPED_SHARE = 4, 0.8
 Pair = tuple[str, str]
 COMMON_ROWS = 3  # rows with the same answer, from which it counts as common
 

@@ -13,6 +13,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.lab.problem import Problem
 from tuneworthy.report import _words as words
 from tuneworthy.report._cells import Cell, Cells, cells
@@ -21,7 +22,6 @@ PAGE_ROWS = 25  # rows of a page
 MOST_PROMPT = 20_000  # characters of one message
 FILTERS = (("all", "All"), ("failures", "Failures"), ("different", "Different"))
 SHADES = (("s0", "wrong", "✕"), ("s2", "partly right", "~"), ("s4", "right", "✓"))
-TRAINED = ("tune", "distil")
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def pair_of(results: Results, matrix: Cells) -> list[str]:
     left = base if isinstance(base, str) else next(iter(base), "")
     scored = [arm for arm in arms if arm.score and arm.name != left]
     best = sorted(scored, key=lambda arm: -(arm.score.mean if arm.score else 0.0))
-    tuned = [arm.name for arm in best if arm.tool in TRAINED]
+    tuned = [arm.name for arm in best if arm.tool in TRAINED_TOOLS]
     named = [name for name in (results.verdict.arm,) if name in names and name != left]
     right = [*tuned, *named, *(arm.name for arm in best)][:1]
     return [name for name in (left, *right) if name]

@@ -15,10 +15,8 @@ from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import ModelError, NumericError
 from tuneworthy.metrics import Metric, score_all
 
-SAMPLE_ANSWERS, MOST_ANSWERS = (
-    16,
-    60,
-)  # cut answers generated again: the sample, and the most if one gained
+# Cut answers generated again: the sample, and the most if one gained.
+SAMPLE_ANSWERS, MOST_ANSWERS = 16, 60
 
 Pairs = Sequence[tuple[Answer, Score | Unscored]]
 

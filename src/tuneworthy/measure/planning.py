@@ -54,7 +54,7 @@ from tuneworthy.measure.request_costs import (
 # 3.1 to 3.4 in total on two machines.
 TRAINING = 3.3
 LONGEST_FACTOR = 1.5  # times the minutes: above it a training arm is not planned on all folds
-CHANGED_FACTS = 60  # the most facts changed in the documents (freshness_rate.MOST)
+CHANGED_FACTS = 60  # the most facts changed in the documents (freshness_rate.MOST_FACTS)
 ON_FAILURES = 60  # the most failed cases for an arm that is too dear for all cases
 
 

@@ -37,13 +37,14 @@ ASSUMED_SECONDS = 2.0  # assumed seconds per request if none was timed (document
 SEARCHED_ROWS = 60  # rows that a prompt search answers repeatedly
 NOTED_ROWS = 1_000  # rows sampled to estimate the length of notes on a task
 WORD_BYTES = 8  # bytes per word that a model writes into a prompt
-JUDGE_TOKENS = 120  # tokens of a judge's reply (judging.ROOM)
-CONTROL_ANSWERS = 100  # wrong answers with and without an injected order (calibration.CANARIES)
+JUDGE_TOKENS = 120  # tokens of a judge's reply (judge_metric.REPLY_TOKENS)
+CONTROL_ANSWERS = (
+    100  # wrong answers with and without an injected order (calibration.MOST_INJECTED)
+)
 _REQUEST_TOKENS = 32  # most tokens of a request around its messages (chat template)
 _MESSAGE_TOKENS = 16  # most tokens around one message
-_BYTES_PER_TOKEN = (
-    4  # bytes per token of English, roughly; the longest answer is taken as twice that
-)
+# Bytes per token of English, roughly; the longest answer is taken as twice that.
+_BYTES_PER_TOKEN = 4
 CUT_AT_MOST = (
     SAMPLE_ANSWERS + MORE + 40
 )  # cut answers of an arm generated again, rounded up in 20 folds

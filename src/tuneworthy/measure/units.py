@@ -46,12 +46,7 @@ from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 from tuneworthy.measure import latency
 from tuneworthy.measure.longer_answers import rescore_cut_answers
-from tuneworthy.measure.model_roles import (
-    failed_endpoint_was_base,
-    roles_of,
-    unavailable_note,
-    why_not_opened,
-)
+from tuneworthy.measure.model_roles import base_failed, roles_of, unavailable_note, why_not_opened
 from tuneworthy.metrics import Metric, score_all
 
 SHARD = 64
@@ -144,7 +139,7 @@ def _run(runner: Runner, unit: _Unit) -> Run:
     except (ModelError, NumericError) as error:
         run = _failed(unit, str(error))
     except ProviderError as error:
-        if failed_endpoint_was_base(runner.models, arm.NEEDS):
+        if base_failed(runner.models, arm.NEEDS):
             raise
         runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
         return _failed(unit, unavailable_note(error))  # not stored, so that a later run tries again

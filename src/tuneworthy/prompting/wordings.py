@@ -20,7 +20,7 @@ _ONLY = {
     "label": "Write one label of the list, spelled as it is there, and nothing else.",
     "number": "Write the number and nothing else.",
     "text": "Write the answer and nothing else: no introduction, no remark.",
-}
+}  # fmt: skip
 _REMINDER_CHARACTERS = 200  # most characters of an instruction that a reminder repeats
 _FILL = (
     "Keep sentences short and leave a line between paragraphs.",
@@ -28,7 +28,7 @@ _FILL = (
     "Dates in a letter stand at the top and names at the bottom.",
     "Tables are read from left to right, lists from top to bottom.",
     "Paper should be kept dry and away from the light.",
-)
+)  # fmt: skip
 
 
 class Wording(Record):

@@ -12,11 +12,10 @@ from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import ArmResult, Interval, Pair, TruncatedAnswers
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.results import Results
-from tuneworthy.core.task import TOOLS
+from tuneworthy.core.task import TOOLS, TRAINED_TOOLS
 from tuneworthy.core.verdict import Next, Verdict
 from tuneworthy.questions import CHECKLIST
 
-TRAINED = ("tune", "distil")
 BLOCKED = "No verdict."
 HEADLINES = {
     "tune": "Fine-tune.",
@@ -283,7 +282,8 @@ def unrun_line(results: Results) -> str:
 
 def untrained_line(results: Results) -> str:
     """Return why nothing was trained; "" if a tuned arm was measured."""
-    trained = [a for a in results.evidence.arms if a.tool in TRAINED and a.role == "candidate"]
+    arms = [a for a in results.evidence.arms if a.role == "candidate"]
+    trained = [a for a in arms if a.tool in TRAINED_TOOLS]
     if any(arm.score for arm in trained):
         return ""
     why = _why_untrained(results, lacking=True)
@@ -292,7 +292,8 @@ def untrained_line(results: Results) -> str:
 
 def _why_untrained(results: Results, *, lacking: bool) -> str:
     """Return why each training arm was not measured, with those that lack something if asked."""
-    trained = [a for a in results.evidence.arms if a.tool in TRAINED and a.role == "candidate"]
+    arms = [a for a in results.evidence.arms if a.role == "candidate"]
+    trained = [a for a in arms if a.tool in TRAINED_TOOLS]
     told = [a for a in trained if lacking or not a.because.startswith("needs ")]
     return "; ".join(visible(f"{a.name}: {a.because or a.state}") for a in told)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-RRF_K = (
-    60  # Cormack, Clarke and Buettcher (2009) found it good on TREC runs and near-optimal elsewhere
-)
+# Cormack, Clarke and Buettcher (2009) found it good on TREC runs and near-optimal elsewhere.
+RRF_K = 60
 
 
 def fused(rankings: Sequence[Sequence[int]], k: int = RRF_K) -> list[tuple[int, float]]:

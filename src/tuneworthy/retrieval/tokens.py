@@ -7,9 +7,8 @@ import unicodedata
 
 _WORD = re.compile(r"\w+")
 _STEM_LETTERS = 4
-_ENOUGH_WORDS = (
-    0.8  # share of an answer's distinct words; up to four words must therefore all occur
-)
+# Share of an answer's distinct words; up to four words must therefore all occur.
+_ENOUGH_WORDS = 0.8
 
 
 def words(text: str) -> list[str]:

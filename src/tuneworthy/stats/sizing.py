@@ -19,9 +19,8 @@ from tuneworthy.stats import bounds
 from tuneworthy.stats.discordant import discordant_bounds
 from tuneworthy.stats.distributions import normal_cdf, normal_quantile
 
-GRADED_DISTANCE = (
-    1e-5  # a mean that differs from (wins - losses) / n beyond rounding has graded scores
-)
+# A mean that differs from (wins - losses) / n beyond rounding has graded scores.
+GRADED_DISTANCE = 1e-5
 POWER = 0.8  # the target chance of a size
 MIN_CHANCE = 0.25
 """Below this chance at `Assurance.far` rows no size is named: three of four such plans are vain.

@@ -37,9 +37,8 @@ from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter, weights
 
 _PROOFS: WeakKeyDictionary[Any, dict[str, tuple[bool, bool, bool]]] = WeakKeyDictionary()
 ADAPTER = "adapter_model.safetensors"
-_STEPS_PER_RELEASE = (
-    8  # steps between memory releases: each step's threads leave some 20 MB in their heaps
-)
+# Steps between memory releases: each step's threads leave some 20 MB in their heaps.
+_STEPS_PER_RELEASE = 8
 
 
 class LoraSettings(LoraShape):

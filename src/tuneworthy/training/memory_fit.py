@@ -26,13 +26,8 @@ from tuneworthy.training.twin import LoraShape
 # Memory held per byte in use: the allocator keeps freed blocks of other sizes. On a CPU 1.55 was
 # measured, with and without checkpointing; the figure for a GPU is a guess.
 _MEMORY_FACTOR = {"cpu": 1.6, "cuda": 1.2, "mps": 1.2}
-_PART_TOKENS = (
-    16_384,
-    8192,
-    4096,
-    2048,
-    1024,
-)  # padded tokens at once; the largest that fits is used
+# Padded tokens at once; the largest that fits is used.
+_PART_TOKENS = (16_384, 8192, 4096, 2048, 1024)
 _FIX = "train on shorter rows, choose a smaller model or a lower rank, or free some memory"
 _FIX_FULL = "train an adapter instead (the arm lora), choose a smaller model, or free some memory"
 WHOLE_SIZE = 4  # bytes of a number while all weights are trained: half precision loses small steps

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import ByMargin
 from tuneworthy.verdict.prices import Prices, known_prices
 from tuneworthy.verdict.rule import LadderDecision, LadderScenarios, decide_on_ladder, rule
@@ -19,7 +20,6 @@ Key = Literal["value_of_correct", "requests_per_month"]
 MARGINS = tuple(points / 100 for points in range(21))
 DAYS_PER_MONTH = 30.0  # days
 PRICE_FACTOR = 20  # a price is varied between its own divided by and times this factor
-_RETRAINED = ("tune", "distil")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def by_change(board: Ladder, policy: Policy) -> list[PriceInterval]:
     prices do not decide.
     """
     prices = known_prices(board.rivals, policy)
-    again = {arm.name: arm.retrain_usd or 0.0 for arm in board.rivals if arm.tool in _RETRAINED}
+    again = {arm.name: arm.retrain_usd or 0.0 for arm in board.rivals if arm.tool in TRAINED_TOOLS}
     if prices is None or policy.motive != "quality" or not any(again.values()):
         return []
     fixed = {arm.name: _without(arm) for arm in board.rivals}

@@ -43,7 +43,7 @@ def cycle(*texts):
         (["refund"], "label", ("refund",)),
         ([" Refund ", "REFUND", "delivery", "refund", "refund"], "label", ("refund",)),
         (["refund", "delivery", "warranty", "refund", "delivery"], "label",
-         _pairs.SAMPLES_DISAGREE),  # fmt: skip
+         _pairs.SAMPLES_DISAGREE),
         (["a refund it is"], "label", _pairs.WRONG_FORM),
         ([JSON, '{"n":1,"kind":"refund"}', "{", JSON, JSON], "json", (JSON,)),
         (['{"kind": "refund"}'], "json", _pairs.WRONG_FORM),

@@ -18,14 +18,10 @@ STATIC = Path(__file__).parents[1] / "static"
 REPORT_STATIC, REPORT_STYLE = Path(__file__).parents[2] / "report" / "static", "report.css"
 """The style of the report, whose sections stand on the pages of a study."""
 CONTENT_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".ico": "image/x-icon",
-    ".json": "application/json",
-    ".woff2": "font/woff2",
-}
+    ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon",
+    ".json": "application/json", ".woff2": "font/woff2",
+}  # fmt: skip
 ROUTES = APIRouter(default_response_class=HTMLResponse)
 
 

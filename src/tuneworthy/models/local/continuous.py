@@ -18,9 +18,8 @@ from tuneworthy.models.local.generate import LEAST_SHARED
 from tuneworthy.models.local.lane import Lane, Stream, finish, prepare
 
 CACHED_GRAMMARS = 64  # compiled grammars that are kept
-STEPS_PER_MEETING = (
-    4  # steps of a lane between two meetings: lanes that wait for each other lose time
-)
+# Steps of a lane between two meetings: lanes that wait for each other lose time.
+STEPS_PER_MEETING = 4
 
 
 class Group:

@@ -31,9 +31,8 @@ from tuneworthy.models.local.weights import sha256, shapes
 _SHOWN_TENSORS = 5  # tensors named in a message
 _PROBE_TOKENS = 16  # tokens of the probe when a model is opened
 _SPARE_PARAMETERS = 50_000_000  # parameters that a model may have beyond those in its files
-_TEMPLATE_CHARACTERS = (
-    1_000_000  # characters of a chat template; the longest public ones have 20,000
-)
+# Characters of a chat template; the longest public ones have 20,000.
+_TEMPLATE_CHARACTERS = 1_000_000
 _CLASS_ENDING = re.compile(r"(ForCausalLM|LMHeadModel|ForConditionalGeneration)$")
 _LOGGERS = ("transformers", "huggingface_hub", "tokenizers", "peft", "accelerate")
 _QUESTION, _INSTRUCTION = "Is the parcel 4711 on its way?", "Answer in one word, please."

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-LEAST_KEY_LENGTH = (
-    8  # a shorter key ("none", "EMPTY", "ollama") is no secret, and may occur in answers
-)
+# A shorter key ("none", "EMPTY", "ollama") is no secret, and may occur in answers.
+LEAST_KEY_LENGTH = 8
 SHOWN_CHARACTERS = 4  # leading characters of a key (`sk-…`) that reveal nothing
 REMOVED = "[key removed]"
 _SURROGATE = re.compile("[\ud800-\udfff]")

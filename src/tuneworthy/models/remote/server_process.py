@@ -25,9 +25,8 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.served import ServerModel
 from tuneworthy.models.remote import server_guard
 
-LOADING_SECONDS = (
-    1800.0  # the most that a server may take to load; TUNEWORTHY_SERVER_SECONDS changes it
-)
+# The most that a server may take to load; TUNEWORTHY_SERVER_SECONDS changes it.
+LOADING_SECONDS = 1800.0
 SECONDS_BETWEEN_LINES = 30.0  # seconds between two lines that say that it still loads
 _LOG_LINES = 12  # lines of the server's log in an error
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))

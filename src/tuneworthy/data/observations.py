@@ -11,13 +11,13 @@ from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.escape import quoted
+from tuneworthy.data.answer_in_input import answers_in_inputs
 from tuneworthy.data.conflicts import contradictory_ids
 from tuneworthy.data.docs import blank_ids
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.data.schema import schema_checker
 from tuneworthy.data.secrets import private_kinds
-from tuneworthy.data.told import answers_in_inputs
 
 SHOWN = 20
 Level = Literal["note", "warning", "blocked"]

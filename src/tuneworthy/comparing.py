@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from tuneworthy.compare.two_logs import Compared, compare_answers
-from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError, TaskError
@@ -260,17 +260,16 @@ def _inside(task: Task, rows: Rows, scores: Sequence[Sequence[Score | Unscored]]
     cases, *sides = rows
     for name, answers, own in zip((A, B), sides, scores, strict=True):
         found = score_all(holds, cases, answers)
-        held = sum(_value(one) < 1 <= _value(held) for one, held in zip(own, found, strict=True))
+        held = sum(
+            value_or_zero(one) < 1 <= value_or_zero(held)
+            for one, held in zip(own, found, strict=True)
+        )
         if held > NOTED_SHARE * len(answers):
             yield (
                 f"{held:,} of {name}'s {count_noun(len(answers), 'answer')}"
                 f" {'holds' if held == 1 else 'hold'} a right one inside a longer text:"
                 " `--metric contains` counts them"
             )
-
-
-def _value(score: Score | Unscored) -> float:
-    return score.value if isinstance(score, Score) else 0.0
 
 
 def _groups(loaded: Loaded) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Asks, Recipe, Setup, Sizes
 from tuneworthy.core.case import Case, Query
+from tuneworthy.core.counting import score_text
 from tuneworthy.metrics import score_all
 
 DEV_LEAST, DEV_MOST = 10, 24  # dev rows for the choice of a prompt
@@ -63,7 +64,7 @@ def choose_prompt(
         n = len(answers)
         better = n == len(rows) and is_significant_gain(_gains(setup, rows, answers, best_answers))
         means = ", ".join(
-            _figure(fmean(_values(setup, rows[:n], each))) for each in (answers, best_answers)
+            score_text(fmean(_values(setup, rows[:n], each))) for each in (answers, best_answers)
         )
         word = "better" if better else "no better"
         comparisons.append(
@@ -128,7 +129,3 @@ def _values(setup: Setup, rows: Sequence[Case], answers: Sequence[Answer]) -> li
     """Return the scores of answers to dev rows; an answer that cannot be scored counts as 0."""
     scores = score_all(setup.score, rows, answers[: len(rows)])
     return [score.value if isinstance(score, Score) else 0.0 for score in scores]
-
-
-def _figure(value: float) -> str:
-    return f"{value:.2f}".removeprefix("0")

@@ -165,19 +165,17 @@ def _slice(
     mine = np.array([own[i] for i in ids])
     theirs = np.array([versus[i] for i in ids]) if versus else None
     bound = None if theirs is None else bounds.paired(mine - theirs, 0.025, groups=clusters)
+    rival = None
+    if theirs is not None:
+        rival = Interval.of(bounds.mean_interval(theirs, groups=clusters))
     return Slice(
         kind=what[0],
         name=what[1],
         n=len(ids),
-        score=_interval(bounds.mean_interval(mine, groups=clusters)),
-        rival=None if theirs is None else _interval(bounds.mean_interval(theirs, groups=clusters)),
-        delta=bound and _interval((bound.mean, bound.low, bound.high)),
+        score=Interval.of(bounds.mean_interval(mine, groups=clusters)),
+        rival=rival,
+        delta=bound and Interval.of((bound.mean, bound.low, bound.high)),
     )
-
-
-def _interval(three: tuple[float, float, float]) -> Interval:
-    mean, low, high = (round(float(value), 6) for value in three)
-    return Interval(mean=mean, low=low, high=high)
 
 
 def _notes(rows: Sequence[Slice], folded: bool) -> tuple[str, ...]:

@@ -223,7 +223,7 @@ def _measures(
     fields: dict[str, Any] = {
         "score": score,
         "score_if_right": round(float(column.values(ids, wrong=1.0).mean()), 6),
-        "valid": _interval((right / judged, *bounds.rate(right, judged))) if judged else None,
+        "valid": Interval.of((right / judged, *bounds.rate(right, judged))) if judged else None,
         "errors": errors,
         "lost": _lost(shape, column, ids),
         "cut": cut_summary(column.runs, column.cells),
@@ -242,7 +242,7 @@ def _lost(shape: ComparisonInputs, column: Column, ids: Sequence[str]) -> Interv
     if np.isin(values, (0.0, 1.0)).all():
         return None
     lost = (values < TOTAL_LOSS).astype(float)
-    return _interval(bounds.mean_interval(lost, groups=shape.grouped(ids)))
+    return Interval.of(bounds.mean_interval(lost, groups=shape.grouped(ids)))
 
 
 def _score(
@@ -256,7 +256,7 @@ def _score(
     values, groups = column.values(ids), shape.grouped(ids)
     if shape.grades is not None:
         answers = [column.cells[i][0] for i in ids]
-        return _interval(graded_score(values, answers, shape.grades, groups.of))
+        return Interval.of(graded_score(values, answers, shape.grades, groups.of))
     folds = np.array([column.fold[i] for i in ids])
     factor = shape.factor(folds) if column.learned else 1.0
     cross_fit: dict[str, Any] = {}
@@ -269,12 +269,7 @@ def _score(
         spread = many.covariance(scores, cluster_numbers(shape.grouped(common).of, len(common)))
         level = 2 * many.best_of_many_level(spread, bounds.CHOSEN_ARM_LEVEL / 2)
         low = min(low, bounds.mean_interval(values, level, groups, **cross_fit)[1])
-    return _interval((mean, low, high))
-
-
-def _interval(three: tuple[float, float, float]) -> Interval:
-    mean, low, high = (round(float(value), 6) for value in three)
-    return Interval(mean=mean, low=low, high=high)
+    return Interval.of((mean, low, high))
 
 
 def _latency(

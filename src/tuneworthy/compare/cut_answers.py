@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.evidence import TruncatedAnswers
 from tuneworthy.core.run import Run
 from tuneworthy.stats import bounds
@@ -49,8 +49,4 @@ def cut_summary(
 
 def score_shortfall(answer: Answer, score: Score | Unscored) -> float:
     """Return 1 - score of a cut answer; 0 for an answer that ended by itself."""
-    return 1 - _value(score) if answer.finish == "length" else 0.0
-
-
-def _value(score: Score | Unscored) -> float:
-    return score.value if isinstance(score, Score) else 0.0
+    return 1 - value_or_zero(score) if answer.finish == "length" else 0.0

@@ -11,7 +11,7 @@ import numpy as np
 from tuneworthy.compare.choice import best_by_fold
 from tuneworthy.compare.columns import Column
 from tuneworthy.compare.pairs import ComparisonInputs
-from tuneworthy.core.counting import count_noun, points
+from tuneworthy.core.counting import count_noun, points, score_text
 from tuneworthy.core.evidence import Interval
 from tuneworthy.core.run import Run
 from tuneworthy.stats import bounds
@@ -110,7 +110,7 @@ def _scatter(column: Column, values: Array, folds: Array) -> list[str]:
         folds_by_choice.setdefault(_choice(run, texts), []).append(run.fold or 0)
 
     def means(group: Sequence[int]) -> str:
-        return ", ".join(_score(values[folds == fold].mean()) for fold in group)
+        return ", ".join(score_text(values[folds == fold].mean()) for fold in group)
 
     said = "its folds differ by more than their rows explain"
     if len(folds_by_choice) < 2:
@@ -137,7 +137,3 @@ def _choice(run: Run, texts: dict[tuple[str | None, str | None], int]) -> str:
 
 def _times(ratio: float) -> str:
     return f"{ratio:.3g} times"
-
-
-def _score(value: float) -> str:
-    return f"{value:.2f}".removeprefix("0")

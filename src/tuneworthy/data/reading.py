@@ -94,7 +94,7 @@ def read_file(
             continue
         for key in raw.fields.keys() - _KNOWN_FIELDS:
             kept.unread[key] += 1
-        rank = _rank(draw.seed, case.id), kept.rows
+        rank = seeded_hash(draw.seed, case.id), kept.rows
         if last is not None and rank > last:
             kept.not_drawn += 1
             continue
@@ -108,7 +108,8 @@ def read_file(
     return kept
 
 
-def _rank(seed: int, name: str) -> bytes:
+def seeded_hash(seed: int, name: str) -> bytes:
+    """Return a hash of a seed and a name, by which rows are drawn in a fixed order."""
     return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "replace")).digest()
 
 

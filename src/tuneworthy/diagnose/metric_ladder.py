@@ -16,6 +16,7 @@ import numpy as np
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case
 from tuneworthy.metrics import Metric
+from tuneworthy.prompting.notes import json_object
 
 Worse = Callable[[Case], str | None]
 GOLD_MEAN, GOLD_AUC = 0.99, 0.95  # the least mean gold score and AUC of a working metric
@@ -68,7 +69,7 @@ def one_part(cases: Sequence[Case]) -> Worse:
     The new value or word comes from another row; a number gets another last digit. The step
     returns None if no other row has one.
     """
-    parsed = {case.id: _fields(case.output) for case in cases}
+    parsed = {case.id: json_object(case.output) for case in cases}
     words = sorted({word for case in cases for word in _WORD.findall(case.output)})
 
     def worse(case: Case) -> str | None:
@@ -79,14 +80,6 @@ def one_part(cases: Sequence[Case]) -> Worse:
         return _other_word(case.output, words, draw)
 
     return worse
-
-
-def _fields(text: str) -> dict[str, object] | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _other_field(

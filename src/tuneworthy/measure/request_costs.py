@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -24,7 +24,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.measure.longer_answers import MOST_ANSWERS as MORE
 from tuneworthy.measure.longer_answers import SAMPLE_ANSWERS
-from tuneworthy.measure.price_notes import price_notes
+from tuneworthy.measure.price_notes import byte_size, price_notes
 from tuneworthy.models import is_launched, is_local
 from tuneworthy.models.remote import prices as _prices
 from tuneworthy.models.remote.endpoint import OPENAI
@@ -159,7 +159,7 @@ def remote_models(
         mean=mean,
         most=_longest(task, cases, mean, docs, sizes.cases),
         few=_longest(task, cases, mean, docs, SEARCHED_ROWS),
-        notes=max((_size(w.text) for w in wordings(task, cases[:NOTED_ROWS])), default=0),
+        notes=max((byte_size(w.text) for w in wordings(task, cases[:NOTED_ROWS])), default=0),
         seconds=median(seconds) if seconds else ASSUMED_SECONDS,
         timed=len(seconds),
         at_once=task.max_connections,
@@ -215,20 +215,18 @@ def _constraint_bytes(task: Task) -> int:
 def _longest(task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc], n: int) -> Sizes:
     """Return upper lengths in bytes: inputs as the mean of the n longest, examples the longest."""
     empty = Query(id="", messages=(Message(role="user", content=""),))
-    shared = sum(_size(turn.content) + _MESSAGE_TOKENS for turn in build(task, empty, Recipe(), ()))
-    own = sorted(
-        (sum(_size(m.content) + _MESSAGE_TOKENS for m in c.messages) for c in cases), reverse=True
-    )
-    answers = [_size(case.output) for case in cases]
+    shared = _messages_size(build(task, empty, Recipe(), ()))
+    own = sorted((_messages_size(case.messages) for case in cases), reverse=True)
+    answers = [byte_size(case.output) for case in cases]
     longest = own[: max(n, 1)]
-    passage = max((_size(doc.text) for doc in docs), default=0)
+    passage = max((byte_size(doc.text) for doc in docs), default=0)
     return mean.model_copy(
         update={
             "shared": shared + _prompt_file(task),
             "own": sum(longest) / max(len(longest), 1),
             "shot": max((_example_size(case) for case in cases), default=0) + 2 * _MESSAGE_TOKENS,
             "answer": max(answers, default=0),
-            "labels": sum(_size(str(label)) for label in task.output.labels or ()),
+            "labels": sum(byte_size(str(label)) for label in task.output.labels or ()),
             "passage": min(passage, 2 * ChunkOptions().size),
             "form": _constraint_bytes(task),
             "unit": float(_BYTES_PER_TOKEN),
@@ -237,11 +235,11 @@ def _longest(task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc]
 
 
 def _example_size(case: Case) -> int:
-    return sum(_size(m.content) + _MESSAGE_TOKENS for m in case.messages) + _size(case.output)
+    return _messages_size(case.messages) + byte_size(case.output)
 
 
-def _size(text: str) -> int:
-    return len(text.encode("utf-8", "replace"))
+def _messages_size(messages: Iterable[Message]) -> int:
+    return sum(byte_size(message.content) + _MESSAGE_TOKENS for message in messages)
 
 
 def _prompt_file(task: Task) -> int:
@@ -339,7 +337,7 @@ def judge_traffic(found: Remote, answers: float) -> EndpointLoad | None:
     requests = 2 * (answers + found.grades + CONTROL_ANSWERS)
     empty = Case(id="", messages=(Message(role="user", content=""),), output="")
     turns = comparison(Task.model_validate({"data": {"file": "-"}}), empty, "", "")
-    frame = sum(_size(turn.content) + _MESSAGE_TOKENS for turn in turns)
+    frame = _messages_size(turns)
 
     def request(sizes: Sizes, answer: float, per: float) -> Asks:
         read = frame / per + sizes.shared + sizes.own + sizes.answer + answer

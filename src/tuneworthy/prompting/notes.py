@@ -37,7 +37,7 @@ def field_notes(cases: Sequence[Case]) -> tuple[str, ...]:
     Fields are sorted by how many answers have them; those beyond 40 are left out. Empty if the
     answers are not JSON objects.
     """
-    table = [(case, value) for case in cases if (value := _object(case.output)) is not None]
+    table = [(case, value) for case in cases if (value := json_object(case.output)) is not None]
     if not table:
         return ()
     by_path: dict[str, list[tuple[Case, Any]]] = defaultdict(list)
@@ -100,7 +100,7 @@ def samples(cases: Sequence[Case], count: int) -> tuple[str, ...]:
 
 def skeleton(cases: Sequence[Case]) -> str:
     """Return the JSON form that most answers share, values as "…"; "" if there is none."""
-    values = [value for case in cases if (value := _object(case.output)) is not None]
+    values = [value for case in cases if (value := json_object(case.output)) is not None]
     if not values:
         return ""
     return json.dumps(_common(values), ensure_ascii=False)
@@ -241,7 +241,8 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def json_object(text: str) -> dict[str, Any] | None:
+    """Return a JSON object, None if the text is none."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuneworthy.core.answer_files import recorded_files
+from tuneworthy.core.counting import score_text
 from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import ArmResult, Interval, Pair, TruncatedAnswers
 from tuneworthy.core.finding import Finding
@@ -85,9 +86,7 @@ def span(pair: Pair | Interval) -> str:
     return f"{signed(pair.mean)} ({signed(pair.low)} … {signed(pair.high)})"
 
 
-def score(value: float) -> str:
-    """Return a score with two digits: `.88`, `1.00`."""
-    return f"{value:.2f}".removeprefix("0")
+score = score_text
 
 
 def wide_line(arm: ArmResult) -> str:

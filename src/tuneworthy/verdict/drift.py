@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tuneworthy.core.counting import score_text
 from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
@@ -95,12 +96,8 @@ def break_line(trend: Trend) -> str:
     first = round(100 * trend.before.n / trend.n)
     start = f" (from {quoted(trend.from_time, 40)} on)" if trend.from_time else ""
     return (
-        f"`{quoted(trend.arm, 60)}` scores {_score(trend.before.arm)} in the first {first} % of"
-        f" the rows by time and {_score(trend.after.arm)} after{start},"
-        f" `{quoted(trend.versus, 60)}` {_score(trend.before.versus)} and"
-        f" {_score(trend.after.versus)}"
+        f"`{quoted(trend.arm, 60)}` scores {score_text(trend.before.arm)} in the first {first} % of"
+        f" the rows by time and {score_text(trend.after.arm)} after{start},"
+        f" `{quoted(trend.versus, 60)}` {score_text(trend.before.versus)} and"
+        f" {score_text(trend.after.versus)}"
     )
-
-
-def _score(value: float) -> str:
-    return f"{value:.2f}".removeprefix("0")

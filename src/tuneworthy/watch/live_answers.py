@@ -241,18 +241,13 @@ def _mean(
 ) -> LiveMean:
     return LiveMean(
         n_now=n,
-        now=_interval(now),
+        now=Interval.of(now),
         n_then=then[0] if then else 0,
-        then=_interval(then[1]) if then else None,
-        difference=_interval(independent_difference(now, then[1])) if then else None,
+        then=Interval.of(then[1]) if then else None,
+        difference=Interval.of(independent_difference(now, then[1])) if then else None,
         level=level,
         because=because,
     )
-
-
-def _interval(three: Triple) -> Interval:
-    mean, low, high = (round(float(value), 6) for value in three)
-    return Interval(mean=mean, low=low, high=high)
 
 
 def _shares(names: Sequence[str], counts: Sequence[int]) -> dict[str, float]:

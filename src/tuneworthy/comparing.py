@@ -28,13 +28,7 @@ from tuneworthy.data.infer import output_type, with_inferred
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.open_answers import propose_metric
-from tuneworthy.data.own_columns import (
-    OwnColumns,
-    Records,
-    RenamedFiles,
-    gold_cases,
-    renamed_files,
-)
+from tuneworthy.data.own_columns import OwnColumns, Records, RenamedFiles, gold_cases, renamed_files
 from tuneworthy.data.recorded import answer_observations, recorded_answers, refuse_gold
 from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
 

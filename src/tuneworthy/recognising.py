@@ -153,9 +153,7 @@ def _are_few(module: ModuleType, records: Sequence[SourceRecord]) -> bool:
     return isinstance(roles, Roles) and are_named(roles)
 
 
-def _largest(
-    records: Sequence[SourceRecord],
-) -> tuple[tuple[str, ...], list[Mapping[str, Any]]]:
+def _largest(records: Sequence[SourceRecord]) -> tuple[tuple[str, ...], list[Mapping[str, Any]]]:
     """Return the longest list of a document with its keys; of equal ones the first."""
     counts = Counter(record.at for record in records)
     at = max(counts, key=lambda one: counts[one], default=())

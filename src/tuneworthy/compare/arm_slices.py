@@ -79,10 +79,7 @@ def slice_parts(task: Task, cases: Sequence[Case]) -> Iterator[tuple[Kind, str, 
 
 
 def _kinds(
-    task: Task,
-    cases: Sequence[Case],
-    scores: Mapping[str, Sequence[float]],
-    others: Sequence[Case],
+    task: Task, cases: Sequence[Case], scores: Mapping[str, Sequence[float]], others: Sequence[Case]
 ) -> Iterator[tuple[Kind, Parts]]:
     yield "length", _thirds(cases, lambda c: len(c.input), ("short", "middle", "long"))
     yield "class", _classes(task, cases)
@@ -182,7 +179,7 @@ def _notes(rows: Sequence[Slice], folded: bool) -> tuple[str, ...]:
     missed = len(rows) / 20
     lines = [
         f"{len(rows)} slices were looked at: at 95 % each, about {missed:.1f} of their intervals "
-        "miss by chance. A slice is a reason to look at its cases, not a verdict on them.",
+        "miss by chance. A slice is a reason to look at its cases, not a verdict on them."
     ]
     if folded:
         lines.append("Differences are not widened for folds that share training rows; those the "

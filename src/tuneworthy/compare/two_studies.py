@@ -164,10 +164,7 @@ def _groups(results: Results) -> dict[str, str]:
 
 
 def _pair(
-    names: tuple[str, str],
-    old: dict[str, float],
-    new: dict[str, float],
-    groups: Mapping[str, str],
+    names: tuple[str, str], old: dict[str, float], new: dict[str, float], groups: Mapping[str, str]
 ) -> Pair | None:
     ids = sorted(set(old) & set(new))
     if not ids:

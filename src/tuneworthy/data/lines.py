@@ -26,10 +26,7 @@ _CONVERT = {
         ".to_json('rows.jsonl', orient='records', lines=True)\"",
     ),
 }
-_EXCEL = (
-    "an Excel file",
-    "save it as CSV (UTF-8); `tuneworthy init {name}` reads Excel as it is",
-)
+_EXCEL = ("an Excel file", "save it as CSV (UTF-8); `tuneworthy init {name}` reads Excel as it is")
 _LETTER = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )  # a letter of UTF-8 beyond ASCII

@@ -52,10 +52,7 @@ def harm(
         return None
     opened = open_tuned(runner, run)
     extra: dict[str, Any] = {}
-    figures: dict[str, Figure] = {
-        "tail": _tail(runner, runs, arm),
-        **_refusals(runner, runs, arm),
-    }
+    figures: dict[str, Figure] = {"tail": _tail(runner, runs, arm), **_refusals(runner, runs, arm)}
     if isinstance(opened, str):
         figures |= dict.fromkeys(("general", "ece", "known", "kl_on", "kl_off"), opened)
     else:

@@ -161,10 +161,7 @@ def _cases(runner: Runner, runs: Sequence[Run]) -> frozenset[str]:
 
 
 def _answers(
-    runner: Runner,
-    fits: Sequence[_Fit],
-    ids: frozenset[str],
-    setting: tuple[float, Change | None],
+    runner: Runner, fits: Sequence[_Fit], ids: frozenset[str], setting: tuple[float, Change | None]
 ) -> list[Answer]:
     answers: list[Answer] = []
     for fit in fits:

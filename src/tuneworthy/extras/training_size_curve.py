@@ -121,10 +121,7 @@ def _shares(rows: int) -> list[float]:
 
 
 def _learner(
-    planned: PlannedArm,
-    runs: Sequence[Run],
-    recipes: Sequence[Recipe],
-    evidence: Evidence,
+    planned: PlannedArm, runs: Sequence[Run], recipes: Sequence[Recipe], evidence: Evidence
 ) -> _Learner:
     """Return the learner of a planned arm; its folds are those that the arm was scored on."""
     own = [run for run in runs if run.spec.name == planned.spec.name and run.state == "measured"]

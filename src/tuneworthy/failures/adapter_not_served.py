@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuneworthy.core.failure import (
-    Check,
-    Detection,
-    LabSetup,
-    RunFacts,
-    Runs,
-    judged,
-    not_measured,
-)
+from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged, not_measured
 from tuneworthy.failures._conditions import at_most, near_twin
 
 NUMBER, HARD = 4, 2

@@ -22,11 +22,7 @@ WIN = (
 )
 PLANTED = {"shots": 0}
 CLEAN = {"shots": 8, "serve.schema": True}
-KNOBS = {
-    "serve.schema": (True, False),
-    "shots": (0, 1, 2, 4, 8),
-    "serve.temperature": (0.0, 0.7),
-}
+KNOBS = {"serve.schema": (True, False), "shots": (0, 1, 2, 4, 8), "serve.temperature": (0.0, 0.7)}
 CHARTS = ("legal_first", "score")
 MEASURES = ("legal_first", "valid", "ended", "length", "legal_mean")
 PROOF = "legal_first"

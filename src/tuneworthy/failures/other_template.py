@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuneworthy.core.failure import (
-    Check,
-    Detection,
-    LabSetup,
-    RunFacts,
-    Runs,
-    judged,
-    not_measured,
-)
+from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged, not_measured
 from tuneworthy.failures._conditions import at_least, near_twin
 
 NUMBER, HARD = 11, 2

@@ -201,10 +201,7 @@ def _end_of_text(text: str, tokenizer: FolderTokenizer) -> int | None:
 
 
 def _limit(
-    tokenizer: FolderTokenizer,
-    trainer: OwnTrainer,
-    rows: Sequence[OwnTokens],
-    found: Measured,
+    tokenizer: FolderTokenizer, trainer: OwnTrainer, rows: Sequence[OwnTokens], found: Measured
 ) -> int | None:
     """Return the most tokens of a row, None if there is no limit; note it if it is not known."""
     if trainer.flag("packing"):

@@ -20,14 +20,7 @@ from tuneworthy.lab import study_facts as facts
 from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.studies import StudyPlace, results_of
-from tuneworthy.lab.study_cases import (
-    FILTERS,
-    Filter,
-    case_key,
-    case_page,
-    matrix_of,
-    matrix_page,
-)
+from tuneworthy.lab.study_cases import FILTERS, Filter, case_key, case_page, matrix_of, matrix_page
 from tuneworthy.lab.study_compare import SIDES, Asked, comparison
 from tuneworthy.lab.study_decide import screen_of, screens
 from tuneworthy.lab.study_run import frozen_plan, live_run, state_of
@@ -70,7 +63,7 @@ MORE_KEYS = {
     "settle": (
         (("l", "r"), "the left answer is right, the right one is"),
         (("e", "b", "s"), "both right, both wrong, skip"),
-    ),
+    )
 }
 
 

@@ -19,25 +19,14 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.code import code_version
-from tuneworthy.core.errors import (
-    DoesNotApply,
-    ModelError,
-    NumericError,
-    ProviderError,
-    TaskError,
-)
+from tuneworthy.core.errors import DoesNotApply, ModelError, NumericError, ProviderError, TaskError
 from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import (
-    DEV_ROWS_FOR_CHOICE,
-    chooses,
-    chooses_prompt,
-    reads_unlabelled,
-)
+from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt, reads_unlabelled
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest
 from tuneworthy.data.folds import Part, Split

@@ -9,14 +9,7 @@ from tuneworthy.core.evidence import Evidence, Pair
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.order import best_first
 from tuneworthy.core.task import TRAINED_TOOLS, Task
-from tuneworthy.questions._arms import (
-    NO_TUNE,
-    SIMPLER,
-    finalists,
-    listed,
-    pair_of,
-    ticked,
-)
+from tuneworthy.questions._arms import NO_TUNE, SIMPLER, finalists, listed, pair_of, ticked
 from tuneworthy.questions._shown import finding
 from tuneworthy.stats.sizing import level_at_next_look, superiority_assurance
 

@@ -124,7 +124,5 @@ def _rise(told: dict[str, Any]) -> float:
 
 def _failed(what: str, got: str) -> NumericError:
     return NumericError(
-        what,
-        got=got,
-        fix="lower the option `rate`, train on more rows, or leave this arm out",
+        what, got=got, fix="lower the option `rate`, train on more rows, or leave this arm out"
     )

@@ -34,11 +34,7 @@ class ScoreOptions:
 
 
 def attend(
-    query: Any,
-    own: tuple[Any, Any],
-    shared: tuple[Any, Any] | None,
-    mask: Mask,
-    how: ScoreOptions,
+    query: Any, own: tuple[Any, Any], shared: tuple[Any, Any] | None, mask: Mask, how: ScoreOptions
 ) -> Any:
     """Return the attention output of queries [rows, heads, length, width], in the same shape.
 

@@ -93,7 +93,7 @@ def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -
 
 
 def at_source(where: str, rows: Path) -> str:
-    """Return places of faults in the user's own file, not in rows that are removed again.
+    """Return a message's places in the user's own file in place of those in the written rows.
 
     A row that was made of `tickets.csv:14` has this place, or an id of its own, as its id.
     """
@@ -142,8 +142,9 @@ def _named_apart(sources: list[Source]) -> list[Source]:
 
 
 def _has_right(source: Source) -> bool:
-    """Return whether a file is a table of right answers: it is read last, so that its rows find
-    the system prompts that records of other files bring.
+    """Return whether a file is a table of right answers.
+
+    It is read last, so that its rows find the system prompts of the other files.
     """
     return bool(source.roles and source.roles.output)
 
@@ -186,7 +187,7 @@ def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]
 
 
 def _learn(source: Source, notes: dict[str, Any]) -> None:
-    """Let a format note what only many records together show, by the first of them."""
+    """Let a format read the first records for what only many of them show together."""
     learn = getattr(source.importer, "learn", None)
     if source.importer is None or learn is None:
         return
@@ -196,8 +197,9 @@ def _learn(source: Source, notes: dict[str, Any]) -> None:
 
 
 def _is_other(source: Source, roles: Roles, record: SourceRecord) -> bool:
-    """Return whether a record has neither of the columns of the others; a table's cells are lost
-    where they are empty, so that its records say nothing on it.
+    """Return whether a record has neither the input nor the answer column of the others.
+
+    False for a table, whose records lack the columns of empty cells.
     """
     if source.container not in {"json_lines", "json_document", "yaml_document"}:
         return False
@@ -292,7 +294,7 @@ def _prompts(made: ImportFiles) -> str:
 
 
 def _where_it_lies(source: Source) -> tuple[str, ...]:
-    """Return what is taken of a file in our own form."""
+    """Return the lines about a file that is read where it lies: its input and right answer."""
     takes = ("`input`", "`output`") if source.importer is None else _takes(source)
     return (
         f"{quoted(source.path.name, 60)}: read where it lies",

@@ -119,7 +119,7 @@ def _check_table(
 def _format_of(
     path: Path, name: str, records: Sequence[SourceRecord], choice: Choice, several: bool
 ) -> Source | None:
-    """Return the file as one of a known format; None if most records have none, or by choice."""
+    """Return the file as one of a known format; None if its columns, named or usual, say more."""
     columns = {key for record in records for key in record.value}
     if {choice.input, *choice.answers.values()} & columns or choice.output in columns:
         return None
@@ -143,7 +143,7 @@ def _format_of(
 
 
 def _are_few(module: ModuleType, records: Sequence[SourceRecord]) -> bool:
-    """Return whether fewer records have a format than are rows with columns of plain names."""
+    """Return whether the records of a format are outnumbered by rows with usual column names."""
     fitting = [record for record in records if module.fits(record)]
     others = [record.value for record in records
               if record.at == fitting[0].at and not module.fits(record)]  # fmt: skip
@@ -195,7 +195,7 @@ def _right_of(table: Sequence[Mapping[str, Any]], roles: Roles) -> dict[str, str
 def _needs_no_import(
     name: str, path: Path, roles: Roles, choice: Choice, records: Sequence[SourceRecord]
 ) -> bool:
-    """Return whether the rest of tuneworthy reads the file as it is: all of it, by our names."""
+    """Return whether tuneworthy reads all of the file as it is, by the usual column names."""
     plain = (roles.input, roles.output) == ("input", "output") and not choice.named
     plain = plain and not roles.systems and not roles.alternatives and not roles.id
     if not plain or text_encoding(path) == WINDOWS_ENCODING:

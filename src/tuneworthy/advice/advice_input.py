@@ -1,4 +1,4 @@
-"""What every adviser is told of a task, and what counts as its answer."""
+"""The input that every adviser gets, and the check of its answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OF_METRIC: dict[str, OutputType] = {
 
 
 class AdviceInput(Record):
-    """What an adviser sees of a task, alike for all: no score but that of the plain instruction.
+    """The facts of a task that every adviser gets; the only score is the plain instruction's.
 
     `rows` are ten rows to learn from (fewer, or none, where a public set's rows are not shipped),
     `n` the labelled rows to learn from, `base` the score of the plain instruction from 0 to 1.
@@ -56,7 +56,7 @@ def input_of(task: MeasuredTask) -> AdviceInput:
 
 
 def certain(name: str) -> dict[str, float]:
-    """Return the answer of an adviser that names one tool and gives no probability: all on it."""
+    """Return the answer of an adviser that names one tool: all probability on it."""
     return {name: 1.0}
 
 

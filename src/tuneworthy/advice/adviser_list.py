@@ -1,4 +1,4 @@
-"""The advisers that can be scored: one a plug-in file, and one a name in files of answers."""
+"""The advisers that can be scored: the plug-ins, and one for each name in files of answers."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ ALPHA = 0.05
 
 
 class Judged(Record):
-    """One adviser on one task.
+    """How one answer of an adviser compares with what was measured on the task.
 
     `named` is the tool with the highest probability, None where two are equal (silent); `winner`:
     it is the tool that the task's verdict names. `brier` is None where the task is not firm. `lost`
@@ -49,7 +49,7 @@ class Judged(Record):
 
 
 class AdviserScore(Record):
-    """One line of the table. Counts are tasks; a value without measurements is None.
+    """An adviser's line of the table: counts of tasks, and means that are None if unmeasured.
 
     `shown_right` is the share of `right` among n tasks, all but those whose named tool was
     `unmeasured`; `winners` counts tasks whose verdict names the same tool. `brier` is the mean
@@ -112,12 +112,12 @@ def score_advisers(advisers: Sequence[Adviser], tasks: Sequence[MeasuredTask]) -
 
 
 def group_of(task: MeasuredTask) -> str:
-    """Return the set of rows that a task is cut from, else its type: such tasks are no repeats."""
+    """Return the group of a task, for the bounds: the row set it is cut from, else its type."""
     return task.source or task.kind
 
 
 def judge(answer: Mapping[str, Any] | None, task: MeasuredTask) -> Judged:
-    """Return one answer against what was measured on the task."""
+    """Return how an answer compares with what was measured on the task."""
     told = checked(answer)
     name = named(told)
     arm = best_arm(task, name)
@@ -181,7 +181,7 @@ def best_arm(task: MeasuredTask, name: str | None) -> MeasuredArm | None:
 
 
 def _leads(arm: MeasuredArm, task: MeasuredTask) -> bool:
-    """Return whether no arm of a tool scores higher."""
+    """Return whether no other arm that belongs to a tool scores higher."""
     scores = [each.score.mean for each in task.arms if each.tool and each.score]
     return arm.score is not None and arm.score.mean >= max(scores)
 

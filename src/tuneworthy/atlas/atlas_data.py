@@ -1,4 +1,4 @@
-"""Read the entries of the atlas, shipped and added; keep a new one; the newest of a key counts."""
+"""Read and keep the entries of the atlas, shipped and added; of each key the newest counts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Atlas:
-    """The entries by key, and what has to be said about them."""
+    """The entries by key, and notes on entries that were left out or are of another version."""
 
     entries: dict[str, Listed]
     notes: tuple[str, ...] = ()

@@ -99,7 +99,7 @@ def facts_change(made: GeneratedTask) -> bool:
 
 @lru_cache
 def rows_of(name: str) -> GeneratedTask:
-    """Return the rows of a type that all its cells share: GENERATED_ROWS of them, in seconds."""
+    """Return GENERATED_ROWS rows of a type, which all its cells share; this takes seconds."""
     made: GeneratedTask = load("suite", name).make(ROW_SEED, GENERATED_ROWS)
     return made
 

@@ -103,7 +103,7 @@ class Entry(EntryHead):
 
 @dataclass(frozen=True)
 class Naming:
-    """How an entry is called: its key, the type of task, a title.
+    """The key of an entry, its type of task and its title.
 
     `facts_change`: the facts of the right answers change. `shown` are rows to learn from that an
     adviser may see; `source` names the set that several tasks are cut from.
@@ -223,7 +223,7 @@ def _card(results: Results, named: Naming, measured: date) -> MeasuredTask:
 
 
 def _model(results: Results) -> str:
-    """Return the model that arms asked or trained; else that there was none."""
+    """Return the model that arms asked or trained; without one, the words that say so."""
     measured = [run for run in results.runs if run.state == "measured"]
     logged = [run for run in measured if RECORDED in run.notes]
     own = [run for run in measured if RECORDED not in run.notes]
@@ -273,7 +273,7 @@ def _measured_arms(results: Results) -> list[MeasuredArm]:
 
 
 def holds_facts(runs: Sequence[Run]) -> bool | None:
-    """Return whether what an arm learnt stands in weights; None for recorded answers.
+    """Return whether an arm stores learnt facts in weights; None for recorded answers.
 
     An arm that reads documents takes its facts from them, even if it was trained.
     """

@@ -130,7 +130,7 @@ def read_packed(path: Path) -> Entry:
 
 
 def _unpacked(path: Path, most: int, whole: bool = True) -> bytes:
-    """Return the content of a packed file, cut at `most` bytes; its first line if not `whole`."""
+    """Return the first `most` bytes of an unpacked file; if not `whole`, its first line alone."""
     packed, found = _bytes(path), bytearray()
     try:
         unpacker = lzma.LZMADecompressor(memlimit=UNPACKING_BYTES)

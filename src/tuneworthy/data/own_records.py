@@ -1,4 +1,4 @@
-"""Read a file of people's own columns, and find its column of answers by name."""
+"""Read a file whose columns have any names, and find a column by its usual names."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def enough_data(shown: AdviceInput) -> bool | None:
 
 
 def evaluation(shown: AdviceInput) -> bool | None:
-    """Return whether success is measured: every task here has a metric."""
+    """Return whether success is measured, which it is where the task has a metric."""
     return bool(shown.metric)
 
 

@@ -1,4 +1,4 @@
-"""The map of the atlas: types of task by sizes, each cell's winner, and the arms that other views name.
+"""The map of the atlas: types of task by sizes, with the arm that each view names.
 
 Two questions change the view: what if costs count, and what if facts move. Both only choose among
 measured arms by their stated bounds; nothing is computed from answers here.

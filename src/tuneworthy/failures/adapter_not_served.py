@@ -31,7 +31,7 @@ PROOF = "same_as_base"
 CAUSES = ("adapter_not_served", "rate_too_low", "other_template", "end_not_trained", "rank_too_low")
 NEEDS = ("log", "adapter")
 HARMLESS = "A base that already answers right gives the same answers after training."
-# Shares of the answers and of the first loss; norm.
+# Share of equal answers, fall as a share of the first loss, change of the weights' norm.
 SAME_SHARE, LOSS_FALL, LEAST_CHANGE = 0.9, 0.5, 1e-3
 
 

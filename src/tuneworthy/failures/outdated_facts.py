@@ -61,7 +61,7 @@ def fix(setup: LabSetup) -> LabSetup:
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:
-    """Return rules that changed: asked with a value of `rows_of`, then anew with today's value."""
+    """Return rules that changed: to learn with the value of `rows_of`, then new with today's."""
     changed = [row for row in given.train if len(row.meta["docs"]) == 2][:ASKED_RULES]
     then, read = int(config["rows_of"] == "2025"), bool(config["passages"])
     train = [dated(row, words, then, read) for row in changed for words in ASKED]

@@ -41,7 +41,7 @@ PROOF = "parameters"
 CAUSES = ("rank_too_low", "rate_too_low", "wrong_labels", "rows_cut", "new_facts_forget")
 NEEDS = ("log", "adapter", "data", "tokenizer")
 HARMLESS = "A small regular task, a label or a layout, needs no more than rank 1."
-# Parameters an answer token, the second beside a twin; nats.
+# Parameters for each answer token, alone and where a clean twin is there; nats a token.
 LEAST_PARAMETERS, LEAST_BESIDE_TWIN, LOSS_FLOOR = 1.0, 5.0, 0.5
 
 

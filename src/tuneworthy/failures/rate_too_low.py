@@ -31,7 +31,7 @@ CAUSES = ("rate_too_low", "adapter_not_served", "rank_too_low", "wrong_labels", 
 NEEDS = ("log", "adapter")
 HARMLESS = "A long run at a low rate catches up in part; a small change may be all a task needs."
 LEAST_CHANGE = 1e-3  # of the norm of the weights
-# Of the first loss; where the change of the weights is not known.
+# Shares of the first loss; the second where the change of the weights is not known.
 LEAST_FALL, FALL_ALONE = 0.2, 0.05
 
 

@@ -47,7 +47,7 @@ def fix(setup: LabSetup) -> LabSetup:
 
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
-    """Yield the served answers by groups, and how many tokens of the trained model's they keep."""
+    """Yield the served answers by groups, with the share of the trained model's tokens kept."""
     config = setup.config
     trained, served = tools.served("adapter"), tools.served(str(config["serve.merge"]))
     for number, rows in enumerate(tools.groups(), 1):

@@ -53,7 +53,7 @@ class BudgetStops:
                           fix="wait until it is there, then try again")  # fmt: skip
         try:
             stops: Stops = in_child(OPENING_SECONDS, stops_of, place.task_file, place.name)
-        except StoreError as error:  # mostly: a run has the ledger
+        except StoreError as error:  # usually because a run holds the ledger
             raise Problem(409, error.what, where=error.where, got=error.got, fix=error.fix,
                           kept=error.kept) from None  # fmt: skip
         finally:
@@ -110,7 +110,7 @@ def _wanted(own: float, enough: float) -> Iterator[float]:
 
 
 def _shown(session: Session, minutes: float, plan: Plan) -> dict[str, Any]:
-    """Return a stop: its arms, what is left out, its minutes and money, what could be seen."""
+    """Return a stop: arms, cuts, minutes, money, and the differences that it would show."""
     from tuneworthy.core.specs import is_recorded
     from tuneworthy.data.audit import visible_differences
     from tuneworthy.lab.study_facts import money_of, plan_lines, plan_rows

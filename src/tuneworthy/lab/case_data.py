@@ -245,7 +245,7 @@ def _hint(case: LabCase) -> dict[str, Any]:
 
 
 def _kind(case: LabCase, recorded: Recordings) -> str | None:
-    """Return whether the training loss shows it, by the records; None where there are none.
+    """Return whether the training loss shows the failure, by the records; None without them.
 
     A loss below that of the clean run looks fine.
     """

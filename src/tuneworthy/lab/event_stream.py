@@ -1,6 +1,6 @@
-"""The events of a run for one browser, from the number after the last that it has.
+"""Send a browser the events of a run that it does not have yet.
 
-Waits on the run's log, never on another reader; a reader that does not read holds up itself alone.
+Waits on the run's log, never on another reader; a reader that does not read delays nobody else.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Job:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """Return what finds this job again after a restart."""
+        """Return the values from which this job is made again after a restart."""
         names = ("case", "config", "seed", "role", "twin")
         return {name: getattr(self, name) for name in names}
 

@@ -1,4 +1,4 @@
-"""The facts of a run's rows: what its trainer made of them, as token ids, and what they share."""
+"""The facts of a run's rows, from their texts and from the token ids its trainer made of them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def of_packing(trainer: OwnTrainer) -> Measured:
 
 
 def encode_rows(train: TrainingRows, tokenizer: FolderTokenizer) -> tuple[list[OwnTokens], str]:
-    """Return up to 2,000 rows as tokens, spread over the file, and why the first other failed."""
+    """Return up to 2,000 rows as tokens, spread over the file, and why one could not be made."""
     every = train.rows
     step = max(1, math.ceil(len(every) / MOST_ENCODED))
     done: list[OwnTokens] = []

@@ -41,7 +41,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class OwnTrainer:
-    """Who trained, and what its folder says about it.
+    """The trainer that wrote a folder: its name, its version and its settings.
 
     `masks_ids`: whether every id that equals the padding token's has no loss (None: not known);
     `why` says what that rests on. `adds_end`: whether it adds an end of turn where a text has none.
@@ -88,7 +88,7 @@ def read_trainer(folder: RunFolder, logs: Sequence[TrainingLog]) -> OwnTrainer:
                 origins[name] = named_by[found]
     card = _card(folder)
     columns = {name for log in logs for name in log.columns}
-    name, version = _who(card, columns, raw)
+    name, version = _name_and_version(card, columns, raw)
     masks, why, adds = _masking(name, version, columns, raw)
     return OwnTrainer(name, version, masks, why, adds, settings, origins, not_read)
 
@@ -151,7 +151,7 @@ def _card(folder: RunFolder) -> str:
         return ""
 
 
-def _who(card: str, columns: set[str], raw: Mapping[str, Any]) -> tuple[str, str]:
+def _name_and_version(card: str, columns: set[str], raw: Mapping[str, Any]) -> tuple[str, str]:
     """Return the trainer's name and its version, "" where it is not known."""
     if raw.get("trainer") == "tuneworthy":
         return "tuneworthy", ""

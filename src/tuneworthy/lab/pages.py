@@ -60,7 +60,7 @@ CHECK_KEYS = ((("j", "k"), "next and previous folder"), (("Enter",), "check it")
 
 @dataclass(frozen=True)
 class Site:
-    """Where pages lie: behind the running lab, or side by side in an exported folder."""
+    """The addresses of pages: of the running lab, or of files in an exported folder."""
 
     live: bool = True
     token: str = ""

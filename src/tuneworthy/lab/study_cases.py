@@ -26,7 +26,7 @@ SHADES = (("s0", "wrong", "✕"), ("s2", "partly right", "~"), ("s4", "right", "
 
 @dataclass(frozen=True)
 class Filter:
-    """What of the matrix is shown; it stands in the query of the address."""
+    """The filter of the matrix, as it stands in the query of the address."""
 
     show: str = "all"
     cause: str = ""

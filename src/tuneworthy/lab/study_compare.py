@@ -33,8 +33,8 @@ SIDES: tuple[tuple[Side, str], ...] = (
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a page of two studies shows: their ids, the pair's number, which side is better.
+class CompareQuery:
+    """The query of a page of two studies: their ids, the pair's number, which side is better.
 
     Without a number it is the pair with the most cases that differ.
     """
@@ -53,7 +53,7 @@ class Asked:
         )
 
 
-def comparison(working: Path, asked: Asked) -> dict[str, Any]:
+def comparison(working: Path, asked: CompareQuery) -> dict[str, Any]:
     """Return what the page shows: the studies there are, the two chosen, how they differ.
 
     `problem` says why they can't be compared, None if they can or too few are chosen.
@@ -78,7 +78,7 @@ def comparison(working: Path, asked: Asked) -> dict[str, Any]:
     return {**shown, "first": first, "second": second}
 
 
-def _compared(first: StudyPlace, second: StudyPlace, asked: Asked) -> dict[str, Any]:
+def _compared(first: StudyPlace, second: StudyPlace, asked: CompareQuery) -> dict[str, Any]:
     if first == second:
         raise Problem(422, "this is the same study twice", got=first.name,
                       fix="choose another one beside it")  # fmt: skip

@@ -21,7 +21,7 @@ from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.studies import StudyPlace, results_of
 from tuneworthy.lab.study_cases import FILTERS, Filter, case_key, case_page, matrix_of, matrix_page
-from tuneworthy.lab.study_compare import SIDES, Asked, comparison
+from tuneworthy.lab.study_compare import SIDES, CompareQuery, comparison
 from tuneworthy.lab.study_decide import screen_of, screens
 from tuneworthy.lab.study_run import frozen_plan, live_run, state_of
 from tuneworthy.report import _words as words
@@ -72,7 +72,7 @@ def studies_page(working: Path, site: Site) -> str:
     return _render("studies.html.j2", site, studies=facts.listed(working), keys=KEYS[3:])
 
 
-def compare_page(working: Path, asked: Asked, site: Site) -> tuple[int, str]:
+def compare_page(working: Path, asked: CompareQuery, site: Site) -> tuple[int, str]:
     """Return the page of two studies with its status: 200, or why they can't be compared."""
     shown = comparison(working, asked)
     problem = shown["problem"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneworthy.core.errors import TuneworthyError
-from tuneworthy.lab.child_call import END_SECONDS, how_it_ended, told_error
+from tuneworthy.lab.child_call import END_SECONDS, error_from_parts, how_it_ended
 from tuneworthy.lab.problem import Problem, problem_of
 from tuneworthy.lab.settle_process import State, serve_settling
 
@@ -166,7 +166,7 @@ def _told(state: State) -> State:
     """Return a state of the process; an error in it becomes a problem for the page."""
     if state["state"] != "failed":
         return state
-    error = told_error(state["error"], state["parts"])
+    error = error_from_parts(state["error"], state["parts"])
     problem = problem_of(error) if isinstance(error, TuneworthyError) else error
     plain = problem.plain() if isinstance(problem, Problem) else {"what": str(problem)}
     return {"state": "failed", "problem": plain}

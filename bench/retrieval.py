@@ -18,7 +18,7 @@ from _bench import write
 
 from tuneworthy.data.docs import Doc
 from tuneworthy.retrieval.chunks import chunked
-from tuneworthy.retrieval.index import DEPTH, Index
+from tuneworthy.retrieval.index import FUSED_RANKS, Index
 
 SIZES, ASKED, WIDTH, CLUSTERS, TOP = (10_000, 50_000, 200_000), 200, 384, 1000, 10
 WORDS = [f"{a}{b}" for a in ("lo", "mi", "ra", "tu", "ve", "so", "ke", "pa") for b in range(2500)]
@@ -86,7 +86,7 @@ def approximate(drawn: Drawn, exact: list[Any]) -> dict[str, float]:
     graph.add(np.arange(len(drawn.rows)), drawn.rows)
     built = time.perf_counter() - start
     start = time.perf_counter()
-    found = [graph.search(query, DEPTH).keys[:TOP] for query in drawn.asked]
+    found = [graph.search(query, FUSED_RANKS).keys[:TOP] for query in drawn.asked]
     seconds = time.perf_counter() - start
     kept = [
         len(set(map(int, a)) & set(map(int, b))) / TOP for a, b in zip(exact, found, strict=True)

@@ -26,7 +26,7 @@ def entry(results, key="planted-40", **changed):
 
 def few_rows(monkeypatch):
     """Make cells of few rows: 60, of which 40 are to learn from and 20 are test rows."""
-    monkeypatch.setattr(cells, "ROWS", 60)
-    monkeypatch.setattr(cells, "TEST", 20)
+    monkeypatch.setattr(cells, "GENERATED_ROWS", 60)
+    monkeypatch.setattr(cells, "TEST_ROWS", 20)
     monkeypatch.setattr(cells, "SIZES", (20, 40))
     cells.rows_of.cache_clear()

@@ -49,7 +49,7 @@ def main() -> None:
     """Ask and write; a task that soup fails on is named and left out."""
     program = soup_process.found()
     if program is None:
-        sys.exit(f"soup-cli is not installed: set {soup_process.VARIABLE}")
+        sys.exit(f"soup-cli is not installed: set {soup_process.PROGRAM_VARIABLE}")
     found = {}
     for title, shown in asked(Path(sys.argv[1]) if sys.argv[1:] else None):
         known = soup_process.recorded(shown)
@@ -61,7 +61,7 @@ def main() -> None:
         found[known.asked] = known.model_copy(update={"title": title})
         print(f"{title}: {known.choice} {known.confidence:.2f} ({known.category})")
     text = soup_process.as_lines(found.values())
-    soup_process.RECORDS.write_text(text, "utf-8")
+    soup_process.RECORDED_ANSWERS.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ from tuneworthy.results_folder import find_results, read_results, settled_key
 from tuneworthy.retrieval.vectors import encoder_here
 from tuneworthy.session import Session, open_session
 
-CARD = "card"
-_SHOWN = ("k", "tokens", "size")  # options of an arm that shows passages
+CARD_FORM = "card"
+_PASSAGE_OPTIONS = ("k", "tokens", "size")  # options of an arm that shows passages
 _SAMPLE = Query(id="sample", messages=(Message(role="user", content="{input}"),))
 
 
@@ -165,7 +165,7 @@ class Building:
             parity = self._compare(parts, draft, arm)
             refused = any(one.failed for one in parity)
             parts = replace(parts, parity=parity)
-            written += self._write_one(load("build", CARD), parts, draft)
+            written += self._write_one(load("build", CARD_FORM), parts, draft)
             sealed = seal_artefact(draft, self._listed(parts.artefact, written))
             folder = self._publish(draft, out / folder_name(sealed), refused)
         return BuildReport(
@@ -195,7 +195,7 @@ class Building:
     def _write(self, parts: Parts, draft: Path) -> tuple[Parts, list[BuiltForm]]:
         """Write all forms but the card; the documents come first, as the id covers them."""
         written: list[BuiltForm] = []
-        wanted = [form for form in self._wanted(parts.artefact) if form.FORM != CARD]
+        wanted = [form for form in self._wanted(parts.artefact) if form.FORM != CARD_FORM]
         wanted.sort(key=lambda form: not form.NEEDED)
         needed = [form for form in wanted if form.NEEDED]
         for form in needed:
@@ -256,7 +256,7 @@ class Building:
         """Return how the arm's options say that passages are shown, None if it shows none."""
         if "docs" not in load("arms", self.spec.arm).NEEDS:
             return None
-        return Passages(dense=False, **{key: self.spec.options[key] for key in _SHOWN})
+        return Passages(dense=False, **{key: self.spec.options[key] for key in _PASSAGE_OPTIONS})
 
     @property
     def _seeds(self) -> list[int]:
@@ -277,7 +277,8 @@ class Building:
     def _wanted(self, artefact: Artefact) -> list[Any]:
         """Return the forms that were asked for, and those that the artefact can't do without."""
         asked = self.options.forms
-        return [form for form in self.forms if not asked or form.FORM in asked or form.FORM == CARD
+        return [form for form in self.forms
+                if not asked or form.FORM in (*asked, CARD_FORM)
                 or (form.NEEDED and not form.applies(artefact))]  # fmt: skip
 
     def _fingerprint(self, arm: DeployedArm) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from tuneworthy.compare.two_logs import Compared, compare_answers
-from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError, TaskError
@@ -21,29 +21,23 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Data, Match, Recorded, Success, Task
 from tuneworthy.data.answer_columns import AnswerTable, ColumnNames, read_answer_table
 from tuneworthy.data.answer_form import answer_form, with_form
-from tuneworthy.data.answers import NONE, NULL, Aligned, align
+from tuneworthy.data.answers import NO_ANSWER, NULL_ANSWER, Aligned, align
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.infer import output_type, with_inferred
-from tuneworthy.data.lines import WINDOWS, text_encoding
+from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.open_answers import propose_metric
-from tuneworthy.data.own_columns import (
-    OwnColumns,
-    Records,
-    RenamedFiles,
-    gold_cases,
-    renamed_files,
-)
+from tuneworthy.data.own_columns import OwnColumns, Records, RenamedFiles, gold_cases, renamed_files
 from tuneworthy.data.recorded import answer_observations, recorded_answers, refuse_gold
 from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
 
 A, B = "A", "B"
 TOLD = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown"}
 KEPT = "your files; nothing was written"
-WHOLE = {"accuracy", "exact", "exact_words", "token_f1"}
+WHOLE_ANSWER_METRICS = {"accuracy", "exact", "exact_words", "token_f1"}
 """The metrics that give a right answer inside a longer text no, or not the full, score."""
-MANY = 0.1  # share of a side's answers that hold a right one, from which a note says so
+NOTED_SHARE = 0.1  # share of a side's answers that hold a right one, from which a note says so
 
 
 @dataclass(frozen=True)
@@ -94,7 +88,7 @@ def compare_files(
     left_out = {f"gold row left out: {why}": n for why, n in loaded.excluded.items()}
     named = {A: str(first), B: str(second)}
     for name, file in named.items():
-        if lost := sum(answer.error == NONE for answer in found[name].answers):
+        if lost := sum(answer.error == NO_ANSWER for answer in found[name].answers):
             left_out[f"no answer in {quoted(file, 60)}"] = lost
     if len({named[A], named[B]}) == 1:
         notes.append("A and B are one file: every difference is 0")
@@ -169,7 +163,7 @@ def _refuse_missing(*files: Path) -> None:
 def _decoded(*files: Path) -> Iterator[str]:
     """Yield a sentence for each file that is not UTF-8."""
     for path in dict.fromkeys(files):
-        if text_encoding(path) == WINDOWS:
+        if text_encoding(path) == WINDOWS_ENCODING:
             yield f"{quoted(str(path), 60)} is not UTF-8: its letters are read as Windows-1252"
 
 
@@ -184,9 +178,9 @@ def _both(
 ) -> list[tuple[Case, Answer, Answer]]:
     """Return the rows that both files answer; raise DataError if there is none."""
     rows = list(zip(cases, found[A].answers, found[B].answers, strict=True))
-    both = [row for row in rows if NONE not in (row[1].error, row[2].error)]
+    both = [row for row in rows if NO_ANSWER not in (row[1].error, row[2].error)]
     if not both:
-        counts = [sum(own.error != NONE for own in found[name].answers) for name in (A, B)]
+        counts = [sum(own.error != NO_ANSWER for own in found[name].answers) for name in (A, B)]
         raise DataError(
             "no row is answered in both files, so nothing can be compared",
             where=f"{files[A]} and {files[B]}",
@@ -253,24 +247,23 @@ def _with_metric(loaded: Loaded, rows: Rows, options: Options) -> tuple[Task, li
 
 def _inside(task: Task, rows: Rows, scores: Sequence[Sequence[Score | Unscored]]) -> Iterator[str]:
     """Yield how many answers of a side hold a right one in a longer text, where they are many."""
-    if metric_name(task) not in WHOLE or task.output.type not in {"label", "text"}:
+    if metric_name(task) not in WHOLE_ANSWER_METRICS or task.output.type not in {"label", "text"}:
         return
     success = task.success.model_copy(update={"metric": "contains"})
     holds = scorer(task.model_copy(update={"success": success}).at(task.folder))
     cases, *sides = rows
     for name, answers, own in zip((A, B), sides, scores, strict=True):
         found = score_all(holds, cases, answers)
-        held = sum(_value(one) < 1 <= _value(held) for one, held in zip(own, found, strict=True))
-        if held > MANY * len(answers):
+        held = sum(
+            value_or_zero(one) < 1 <= value_or_zero(held)
+            for one, held in zip(own, found, strict=True)
+        )
+        if held > NOTED_SHARE * len(answers):
             yield (
                 f"{held:,} of {name}'s {count_noun(len(answers), 'answer')}"
                 f" {'holds' if held == 1 else 'hold'} a right one inside a longer text:"
                 " `--metric contains` counts them"
             )
-
-
-def _value(score: Score | Unscored) -> float:
-    return score.value if isinstance(score, Score) else 0.0
 
 
 def _groups(loaded: Loaded) -> dict[str, str]:
@@ -291,5 +284,5 @@ def _failed(names: tuple[str, str], answers: Sequence[Sequence[Answer]]) -> list
         f"{with_verb(lost, 'answer', 'are')} empty in {quoted(name, 60)}, and"
         f" count{'s' if lost == 1 else ''} as wrong"
         for name, own in zip(names, answers, strict=True)
-        if (lost := sum(answer.error == NULL for answer in own))
+        if (lost := sum(answer.error == NULL_ANSWER for answer in own))
     ]

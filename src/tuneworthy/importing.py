@@ -23,11 +23,11 @@ from tuneworthy.data.column_roles import Choice, Roles, answers_of, no_column, r
 from tuneworthy.data.csv_rows import delimiter_of
 from tuneworthy.data.file_roles import FileRoles, with_one_right
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
-from tuneworthy.data.lines import WINDOWS, text_encoding
+from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.raw import BadRow, RowFault
 from tuneworthy.recognising import Ask, Source, has, recognise
 
-_LOOKED = 1_000  # records by which a format learns what all of them have in common
+_LOOKED_RECORDS = 1_000  # records by which a format learns what all of them have in common
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -
 
 
 def at_source(where: str, rows: Path) -> str:
-    """Return places of faults in the user's own file, not in rows that are removed again.
+    """Return a message's places in the user's own file in place of those in the written rows.
 
     A row that was made of `tickets.csv:14` has this place, or an id of its own, as its id.
     """
@@ -142,8 +142,9 @@ def _named_apart(sources: list[Source]) -> list[Source]:
 
 
 def _has_right(source: Source) -> bool:
-    """Return whether a file is a table of right answers: it is read last, so that its rows find
-    the system prompts that records of other files bring.
+    """Return whether a file is a table of right answers.
+
+    It is read last, so that its rows find the system prompts of the other files.
     """
     return bool(source.roles and source.roles.output)
 
@@ -186,18 +187,19 @@ def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]
 
 
 def _learn(source: Source, notes: dict[str, Any]) -> None:
-    """Let a format note what only many records together show, by the first of them."""
+    """Let a format read the first records for what only many of them show together."""
     learn = getattr(source.importer, "learn", None)
     if source.importer is None or learn is None:
         return
-    found = islice(load("containers", source.container).records(source.path), _LOOKED)
+    found = islice(load("containers", source.container).records(source.path), _LOOKED_RECORDS)
     learn([one for one in found if isinstance(one, SourceRecord) and source.importer.fits(one)],
           notes)  # fmt: skip
 
 
 def _is_other(source: Source, roles: Roles, record: SourceRecord) -> bool:
-    """Return whether a record has neither of the columns of the others; a table's cells are lost
-    where they are empty, so that its records say nothing on it.
+    """Return whether a record has neither the input nor the answer column of the others.
+
+    False for a table, whose records lack the columns of empty cells.
     """
     if source.container not in {"json_lines", "json_document", "yaml_document"}:
         return False
@@ -277,7 +279,7 @@ def _form_of(source: Source) -> str:
 def _written_in(path: Path) -> str:
     """Return a remark on a text file that is not UTF-8."""
     binary = path.is_dir() or path.suffix.lower() in {".parquet", ".xlsx", ".eval", ".arrow"}
-    if binary or text_encoding(path) != WINDOWS:
+    if binary or text_encoding(path) != WINDOWS_ENCODING:
         return ""
     return "; not UTF-8: its letters are read as Windows-1252"
 
@@ -292,7 +294,7 @@ def _prompts(made: ImportFiles) -> str:
 
 
 def _where_it_lies(source: Source) -> tuple[str, ...]:
-    """Return what is taken of a file in our own form."""
+    """Return the lines about a file that is read where it lies: its input and right answer."""
     takes = ("`input`", "`output`") if source.importer is None else _takes(source)
     return (
         f"{quoted(source.path.name, 60)}: read where it lies",

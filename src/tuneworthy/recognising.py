@@ -17,15 +17,16 @@ from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_roles import Choice, Roles, are_named, columns_of, propose, suggest
 from tuneworthy.data.column_values import check_header, value_of
 from tuneworthy.data.copies import normalised_text
-from tuneworthy.data.csv_rows import TABLES, delimiter_of
-from tuneworthy.data.lines import WINDOWS, check_text_file, text_encoding
+from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
+from tuneworthy.data.lines import WINDOWS_ENCODING, check_text_file, text_encoding
 from tuneworthy.data.raw import RowFault
 from tuneworthy.data.rows import as_text
 
-_LOOKED = 1_000  # records by which a file is recognised
-_HEAD = 65_536
-_OWN = {"json_lines", "table"}  # forms of a file that the rest of tuneworthy reads as they are
-_ROLE = {"input": "input", "output": "right answer"}
+_LOOKED_RECORDS = 1_000  # records by which a file is recognised
+_HEAD_BYTES = 65_536
+# Forms of a file that the rest of tuneworthy reads as they are.
+_OWN_FORMS = {"json_lines", "table"}
+_ROLE_NAMES = {"input": "input", "output": "right answer"}
 Ask = Callable[[Roles, Sequence[str]], Choice | None]
 
 
@@ -57,7 +58,7 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
     nearest: list[SourceRecord] = []
     missing, ours, broken = "input", None, None
     for name, form in forms:
-        found = list(islice(form.records(path), _LOOKED))
+        found = list(islice(form.records(path), _LOOKED_RECORDS))
         records = [one for one in found if isinstance(one, SourceRecord)]
         _check_table(path, name, found, choice)
         source = _format_of(path, name, records, choice, several)
@@ -68,19 +69,19 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
         at, table = _largest(records)
         roles = _roles_of(path, table, choice, several) if table else "input"
         if isinstance(roles, Roles):
-            own = _is_own(name, path, roles, choice, records)
+            own = _needs_no_import(name, path, roles, choice, records)
             if ask is not None and not own:
                 other = ask(roles, list(dict.fromkeys(key for row in table for key in row)))
                 asked = propose(table, other) if other else roles
                 roles = asked if isinstance(asked, Roles) else roles
-                own = _is_own(name, path, roles, choice, records)
+                own = _needs_no_import(name, path, roles, choice, records)
             elif ask is None and roles.either:
                 _refuse_either(path, roles)
             right = _right_of(table, roles) if several else {}
             return Source(path, name, None, roles, at, own, tuple(columns_of(table)), right)
         nearest, missing = nearest or records, roles
         broken = broken or next((one for one in found if isinstance(one, RowFault)), None)
-        if name in _OWN and (not records or {"input", "messages"} & set(records[0].value)):
+        if name in _OWN_FORMS and (not records or {"input", "messages"} & set(records[0].value)):
             ours = ours or Source(path, name, own=True)  # whose faults its own reader tells best
     if ours is not None:
         return ours
@@ -94,7 +95,7 @@ def _forms(path: Path) -> list[tuple[str, ModuleType]]:
     head = b""
     if path.is_file():
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(_HEAD_BYTES)
     found = [(name, load("containers", name)) for name in catalogue("containers")]
     found = [(name, form) for name, form in found if form.opens(path, head)]
     return sorted(found, key=lambda pair: getattr(pair[1], "ORDER", 9))
@@ -118,7 +119,7 @@ def _check_table(
 def _format_of(
     path: Path, name: str, records: Sequence[SourceRecord], choice: Choice, several: bool
 ) -> Source | None:
-    """Return the file as one of a known format; None if most records have none, or by choice."""
+    """Return the file as one of a known format; None if its columns, named or usual, say more."""
     columns = {key for record in records for key in record.value}
     if {choice.input, *choice.answers.values()} & columns or choice.output in columns:
         return None
@@ -142,7 +143,7 @@ def _format_of(
 
 
 def _are_few(module: ModuleType, records: Sequence[SourceRecord]) -> bool:
-    """Return whether fewer records have a format than are rows with columns of plain names."""
+    """Return whether the records of a format are outnumbered by rows with usual column names."""
     fitting = [record for record in records if module.fits(record)]
     others = [record.value for record in records
               if record.at == fitting[0].at and not module.fits(record)]  # fmt: skip
@@ -152,9 +153,7 @@ def _are_few(module: ModuleType, records: Sequence[SourceRecord]) -> bool:
     return isinstance(roles, Roles) and are_named(roles)
 
 
-def _largest(
-    records: Sequence[SourceRecord],
-) -> tuple[tuple[str, ...], list[Mapping[str, Any]]]:
+def _largest(records: Sequence[SourceRecord]) -> tuple[tuple[str, ...], list[Mapping[str, Any]]]:
     """Return the longest list of a document with its keys; of equal ones the first."""
     counts = Counter(record.at for record in records)
     at = max(counts, key=lambda one: counts[one], default=())
@@ -193,17 +192,17 @@ def _right_of(table: Sequence[Mapping[str, Any]], roles: Roles) -> dict[str, str
     }
 
 
-def _is_own(
+def _needs_no_import(
     name: str, path: Path, roles: Roles, choice: Choice, records: Sequence[SourceRecord]
 ) -> bool:
-    """Return whether the rest of tuneworthy reads the file as it is: all of it, by our names."""
+    """Return whether tuneworthy reads all of the file as it is, by the usual column names."""
     plain = (roles.input, roles.output) == ("input", "output") and not choice.named
     plain = plain and not roles.systems and not roles.alternatives and not roles.id
-    if not plain or text_encoding(path) == WINDOWS:
+    if not plain or text_encoding(path) == WINDOWS_ENCODING:
         return False
     if name == "json_lines":
         return all({"input", "messages"} & record.value.keys() for record in records)
-    mark = TABLES.get(path.suffix.lower())
+    mark = DELIMITER_OF.get(path.suffix.lower())
     table = name == "table" and mark is not None and mark == delimiter_of(path)
     return table
 
@@ -245,7 +244,7 @@ def _refuse(
     if near:
         fix += f"; the nearest format is {near}, which also needs {', '.join(lacks)}"
     raise DataError(
-        f"no column of this file looks like the {_ROLE[missing]}",
+        f"no column of this file looks like the {_ROLE_NAMES[missing]}",
         where=path.name, got=", ".join(columns)[:180] or "no record", fix=fix,
     )  # fmt: skip
 

@@ -19,9 +19,9 @@ from tuneworthy.ledger.trouble import output_errors
 if TYPE_CHECKING:  # statistics are slow to import, and most commands here need none
     from tuneworthy.recompute import Ask, Recomputed
 
-FILE = "results.json"
-VERDICT = "verdict.json"
-SHOWN = 12  # the most studies that an error lists
+RESULTS_FILE = "results.json"
+VERDICT_FILE = "verdict.json"
+LISTED_STUDIES = 12  # the most studies that an error lists
 MIN_HASH = 4  # fewer digits of a hash could be a word
 
 
@@ -37,8 +37,8 @@ def write_results(results: Results, home: Path, study: str, suffix: str = "") ->
     folder = home / "results" / folder_of(results.task.name, study, suffix)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / FILE, _json(results))
-        _replace(folder / VERDICT, verdict_json(results.verdict) + "\n")
+        _replace(folder / RESULTS_FILE, _json(results))
+        _replace(folder / VERDICT_FILE, verdict_json(results.verdict) + "\n")
         _replace(folder / "plan.json", _json(results.plan, 2) + "\n")
         _replace(folder / "report.html", page(results))
         _replace(home / "results" / "latest", folder.name + "\n")
@@ -92,7 +92,7 @@ def find_results(path: Path) -> Path:
     raise TaskError(
         "there is no finished study of this name" if there else "there is no finished study here",
         where=str(path),
-        fix=f"there are: {', '.join(there[:SHOWN])}{', …' if len(there) > SHOWN else ''}"
+        fix=f"there are: {', '.join(there[:LISTED_STUDIES])}{', …' * (len(there) > LISTED_STUDIES)}"
         if there
         else "`tuneworthy run` makes one; a results folder, its name or a verdict.json names it",
     )
@@ -100,8 +100,8 @@ def find_results(path: Path) -> Path:
 
 def _studies(home: Path) -> list[str]:
     """Return the names of the finished studies of a folder, the latest first."""
-    found = [file.parent for file in (home / "results").glob(f"*/{FILE}")]
-    found.sort(key=lambda folder: (folder / FILE).stat().st_mtime, reverse=True)
+    found = [file.parent for file in (home / "results").glob(f"*/{RESULTS_FILE}")]
+    found.sort(key=lambda folder: (folder / RESULTS_FILE).stat().st_mtime, reverse=True)
     return [folder.name for folder in found]
 
 
@@ -111,7 +111,7 @@ def _by_name(path: Path) -> Path | None:
     fits = [n for n in _studies(Path()) if text in (_task_of(n), n) or _hash_of(n, text)]
     if len(fits) > 1:
         raise TaskError(
-            "several studies fit", where=text, got=", ".join(fits[:SHOWN]),
+            "several studies fit", where=text, got=", ".join(fits[:LISTED_STUDIES]),
             fix="name one of them by its folder or its hash",
         )  # fmt: skip
     return Path("results") / fits[0] if fits else None
@@ -130,13 +130,13 @@ def _hash_of(name: str, text: str) -> bool:
 def _locate(path: Path) -> Path | None:
     if path.is_file():
         path = path.parent
-    if (path / FILE).exists():
+    if (path / RESULTS_FILE).exists():
         return path
     for home in (path, Path()):
         latest = home / "results" / "latest"
         if home == path and latest.exists():
             return home / "results" / plain_file(latest, 1000).decode("utf-8").strip()
-        if (home / "results" / path.name / FILE).exists():
+        if (home / "results" / path.name / RESULTS_FILE).exists():
             return home / "results" / path.name
     return None
 
@@ -144,18 +144,18 @@ def _locate(path: Path) -> Path | None:
 def read_results(folder: Path) -> Results:
     """Return a study's results from its folder; raise TaskError for a file of another version."""
     try:
-        return Results.model_validate(json.loads(plain_file(folder / FILE)))
+        return Results.model_validate(json.loads(plain_file(folder / RESULTS_FILE)))
     except OSError as error:
         raise TaskError(
             "the results can't be read",
-            where=str(folder / FILE),
+            where=str(folder / RESULTS_FILE),
             got=error.strerror or "",
             fix="`tuneworthy run` writes them again from the store; nothing is measured twice",
         ) from None
     except (ValueError, RecursionError) as error:
         raise TaskError(
             "these results were written by another version, or were changed",
-            where=str(folder / FILE),
+            where=str(folder / RESULTS_FILE),
             got=str(error).splitlines()[0],
             fix="`tuneworthy run` writes them again from the store; nothing is measured twice",
         ) from None
@@ -178,7 +178,7 @@ def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> st
     key = str(results.reproduce.get("stored", ""))
     if not key and results.course is None:
         return "these results name no entry of the ledger, so they were not compared with it"
-    path = folder / FILE
+    path = folder / RESULTS_FILE
     study = str(results.reproduce.get("study", ""))
     with open_ledger(home, write=False) as ledger:
         if whole:
@@ -236,8 +236,8 @@ def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
     metric = None if is_own(name) or name == JUDGE else scorer(results.task)
     recomputed = judged(results, ask or ask_all, metric)
     text = (verdict_json(recomputed.verdict) + "\n").encode("utf-8", "backslashreplace")
-    path = folder / VERDICT
+    path = folder / VERDICT_FILE
     if path.is_file() and path.read_bytes() == text:
         return recomputed
     difference = "differs from what was recomputed" if path.is_file() else "is not there"
-    return replace(recomputed, differs=(*recomputed.differs, f"{VERDICT} {difference}"))
+    return replace(recomputed, differs=(*recomputed.differs, f"{VERDICT_FILE} {difference}"))

@@ -68,8 +68,8 @@ from tuneworthy.results_folder import write_results
 from tuneworthy.retrieval.gold import with_inferred_passages
 
 Tell = Callable[[str, Any], None]
-UNLOCKED = "-unlocked"  # suffix of the results folder
-PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "openai")
+UNLOCKED_SUFFIX = "-unlocked"  # suffix of the results folder
+RECORDED_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "openai")
 
 
 @dataclass
@@ -333,7 +333,7 @@ class Session:
     def write(self, results: Results) -> Path:
         """Write verdict, report and plan under results/ and return their folder."""
         return write_results(
-            results, self.task.folder, self.study, UNLOCKED if self.options.unlock else ""
+            results, self.task.folder, self.study, UNLOCKED_SUFFIX if self.options.unlock else ""
         )
 
     def reproduce(self) -> dict[str, Any]:
@@ -343,7 +343,9 @@ class Session:
             "tuneworthy": __version__,
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "versions": {name: version for name in PACKAGES if (version := installed(name))},
+            "versions": {
+                name: version for name in RECORDED_PACKAGES if (version := installed(name))
+            },
             "rows": rows_digest(self.loaded.cases),
             "study": self.study,
             "seed": self.task.seed,

@@ -55,7 +55,7 @@ from tuneworthy.models.local.serving import serve_command
 from tuneworthy.models.remote.unlisted import misspelt
 from tuneworthy.questions import ask_all
 from tuneworthy.results_folder import find_results, folder_of, make_results_folder, read_results
-from tuneworthy.session import UNLOCKED, Session, open_session, read
+from tuneworthy.session import UNLOCKED_SUFFIX, Session, open_session, read
 from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
@@ -191,7 +191,7 @@ def _run(session: Session, watch: Watch | None) -> Study:
         refuse_without_key(session.task, session.available)
     if warned := look_warning(session.ledger, session.study, *session.opened()):
         tell("look", warned)
-    folder = folder_of(session.task.name, session.study, UNLOCKED if options.unlock else "")
+    folder = folder_of(session.task.name, session.study, UNLOCKED_SUFFIX if options.unlock else "")
     session.tell = tell = StudyEvents(session.ledger, session.study, folder, tell)
     make_results_folder(session.task.folder)
     if options.unlock:

@@ -32,7 +32,7 @@ def site(tmp_path_factory):
     card = entry.card.model_copy(update={"size": 100, "model": "smollm2-135m"})
     atlas_data.keep_entry(entry.model_copy(update={"card": card}), folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(atlas_data, "SHIPPED", folder / atlas_data.ADDED)
+        patch.setattr(atlas_data, "SHIPPED_FOLDER", folder / atlas_data.ADDED_FOLDER)
         return export_site(folder / "site").parent
 
 

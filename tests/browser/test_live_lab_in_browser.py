@@ -9,7 +9,7 @@ import pytest
 
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import all_cases, case_of
-from tuneworthy.lab.pages import HERE, Site, blind_page, case_page, home_page
+from tuneworthy.lab.pages import LAB_FOLDER, Site, blind_page, case_page, home_page
 from tuneworthy.lab.recordings import Recordings
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -67,7 +67,7 @@ class FakeServer:
         request = route.request
         path = request.url.removeprefix(LAB)
         if path.startswith("/static/"):
-            file = HERE / path.lstrip("/")
+            file = LAB_FOLDER / path.lstrip("/")
             route.fulfill(body=file.read_bytes(), content_type=TYPES[file.suffix])
         elif path.endswith("/events"):
             lines = [f"id: {k}\ndata: {json.dumps(e)}\n\n" for k, e in enumerate(self.events, 1)]

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tuneworthy.advice import soup_process
-from tuneworthy.advice.advice_input import NAMES, AdviceInput, checked
-from tuneworthy.advice.adviser_list import KIND
+from tuneworthy.advice.advice_input import TOOL_CHOICES, AdviceInput, checked
+from tuneworthy.advice.adviser_list import PLUGIN_FOLDER
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, ShownRow
 from tuneworthy.core.plugins import catalogue, load
 
-ADVISERS = sorted(catalogue(KIND))
+ADVISERS = sorted(catalogue(PLUGIN_FOLDER))
 ROWS = tuple(ShownRow(input=f"message {i} of May", output=f"topic {i % 3}") for i in range(10))
 PLAIN = AdviceInput(
     instruction="Name the topic.", rows=ROWS, n=200, base=0.4, metric="accuracy", margin=0.05,
@@ -51,39 +51,39 @@ def test_these_advisers_are_shipped():
 
 @pytest.mark.parametrize("name", ADVISERS)
 def test_a_file_defines_what_it_must(name):
-    module = load(KIND, name)
+    module = load(PLUGIN_FOLDER, name)
     assert all(getattr(module, key) for key in ("LABEL", "SEES", "BLIND"))
-    assert catalogue(KIND)[name].endswith(".")
+    assert catalogue(PLUGIN_FOLDER)[name].endswith(".")
     assert len(Path(module.__file__).read_text("utf-8").splitlines()) < 100
 
 
 @pytest.mark.parametrize("name", ADVISERS)
 def test_a_file_imports_no_other_adviser(name):
-    text = Path(load(KIND, name).__file__).read_text("utf-8")
+    text = Path(load(PLUGIN_FOLDER, name).__file__).read_text("utf-8")
     assert all(other[0] == "_" for other in re.findall(r"advisers(?:\.| import )(\w+)", text))
 
 
 @pytest.mark.parametrize("name", ADVISERS)
 def test_an_answer_is_a_distribution_or_none_and_always_the_same(name):
-    module = load(KIND, name)
+    module = load(PLUGIN_FOLDER, name)
     for shown in SCENES:
         told = module.advise(shown)
         assert told == module.advise(shown)
         if told is not None:
             assert checked(told) is not None, told
-            assert set(told) <= set(NAMES)
+            assert set(told) <= set(TOOL_CHOICES)
 
 
 @pytest.mark.parametrize("name", sorted(set(ADVISERS) - {"recorded_answers", "first_look"}))
 def test_no_other_adviser_reads_the_first_look_or_a_recorded_answer(name):
-    module, more = load(KIND, name), {"first_look": LOOK, "recorded": {"bigger": 1.0}}
+    module, more = load(PLUGIN_FOLDER, name), {"first_look": LOOK, "recorded": {"bigger": 1.0}}
     for shown in SCENES:
         assert module.advise(shown) == module.advise(shown.model_copy(update=more))
 
 
 def test_the_rules_of_thumb():
     def says(name, **more):
-        return load(KIND, name).advise(PLAIN.model_copy(update=more))
+        return load(PLUGIN_FOLDER, name).advise(PLAIN.model_copy(update=more))
 
     assert says("five_hundred", n=499) == {"prompt": 1.0}
     assert says("five_hundred", n=500) == {"tune": 1.0}
@@ -94,7 +94,7 @@ def test_the_rules_of_thumb():
 
 
 def test_the_checklist_question_by_question():
-    check, strict = load(KIND, "checklist"), load(KIND, "checklist_strict")
+    check, strict = load(PLUGIN_FOLDER, "checklist"), load(PLUGIN_FOLDER, "checklist_strict")
 
     def says(**more):
         shown = PLAIN.model_copy(update={"n": 500, **more})
@@ -114,17 +114,17 @@ def test_the_checklist_question_by_question():
 
 
 def test_break_even_turns_with_the_length_of_the_prompt():
-    advise = load(KIND, "break_even").advise
+    advise = load(PLUGIN_FOLDER, "break_even").advise
     long = tuple(ShownRow(input="word " * 4000, output="yes") for _ in range(10))
     assert advise(PLAIN) == {"prompt": 1.0}
     assert advise(PLAIN.model_copy(update={"rows": long})) == {"tune": 1.0}
-    said = load(KIND, "break_even").ASSUMES
+    said = load(PLUGIN_FOLDER, "break_even").ASSUMES
     assert said.startswith("not measured")
     assert "requests a month 100,000" in said
 
 
 def test_the_first_look_names_the_measured_leader_and_leaves_room():
-    module = load(KIND, "first_look")
+    module = load(PLUGIN_FOLDER, "first_look")
     told = module.advise(PLAIN.model_copy(update={"first_look": LOOK}))
     assert max(told, key=told.get) == "prompt"
     assert told["tune"] == pytest.approx((1 - 0.05 - 0.7) / 8)
@@ -154,7 +154,7 @@ choice = "SFT" if len(rows) >= 50 else "PROMPT_ENG"
 
 
 def test_soup_is_skipped_where_it_is_not_installed_and_asked_where_it_is(tmp_path, monkeypatch):
-    module = load(KIND, "soup_advise")
+    module = load(PLUGIN_FOLDER, "soup_advise")
     other = PLAIN.model_copy(update={"instruction": "a goal of this test alone"})
     assert "not installed" in module.skipped([other])
     assert module.advise(other) is None
@@ -188,11 +188,11 @@ def test_soup_gets_n_rows_and_the_variety_of_the_ten():
 
 
 def test_shipped_answers_of_soup_have_a_version_and_are_sorted():
-    lines = soup_process.RECORDS.read_text("utf-8").splitlines()
+    lines = soup_process.RECORDED_ANSWERS.read_text("utf-8").splitlines()
     answers = [soup_process.SoupAnswer.model_validate_json(line) for line in lines]
     assert answers
     assert soup_process.as_lines(answers).splitlines() == lines
     for each in answers:
         assert each.soup[0].isdigit()
-        assert each.choice in load(KIND, "soup_advise").TOOL_OF
+        assert each.choice in load(PLUGIN_FOLDER, "soup_advise").TOOL_OF
         assert 0 <= each.confidence <= 1

@@ -18,7 +18,10 @@ from tests.faults import killing
 from tuneworthy.study import RunOptions, run
 from tuneworthy.training import checkpoint
 
-checkpoint.EVERY, checkpoint.SHARE = 0.0, float("inf")  # a checkpoint before every step
+checkpoint.LEAST_SECONDS, checkpoint.TIME_SHARE = (
+    0.0,
+    float("inf"),
+)  # a checkpoint before every step
 
 
 @killing.forked

@@ -1,4 +1,4 @@
-"""What every adviser is told of a task, and what counts as its answer."""
+"""The input that every adviser gets, and the check of its answer."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask, ShownRow
 from tuneworthy.core.record import Record
 from tuneworthy.core.task import TOOLS, OutputType
 
-NAMES: tuple[str, ...] = (*TOOLS, "none")
+TOOL_CHOICES: tuple[str, ...] = (*TOOLS, "none")
 """What an adviser can name: the eight tools, and `none` (nothing beats the reference)."""
-TRAINS = frozenset({"tune", "distil"})
 SHOWN_ROWS = 10
 _OF_METRIC: dict[str, OutputType] = {
     "accuracy": "label", "fields_f1": "json", "number": "number", "exact": "text",
@@ -23,7 +22,7 @@ _OF_METRIC: dict[str, OutputType] = {
 
 
 class AdviceInput(Record):
-    """What an adviser sees of a task, alike for all: no score but that of the plain instruction.
+    """The facts of a task that every adviser gets; the only score is the plain instruction's.
 
     `rows` are ten rows to learn from (fewer, or none, where a public set's rows are not shipped),
     `n` the labelled rows to learn from, `base` the score of the plain instruction from 0 to 1.
@@ -57,24 +56,24 @@ def input_of(task: MeasuredTask) -> AdviceInput:
 
 
 def certain(name: str) -> dict[str, float]:
-    """Return the answer of an adviser that names one tool and gives no probability: all on it."""
+    """Return the answer of an adviser that names one tool: all probability on it."""
     return {name: 1.0}
 
 
 def checked(answer: Mapping[str, Any] | None) -> dict[str, float] | None:
     """Return an answer as probabilities that sum to 1, or None if it is no distribution.
 
-    A distribution maps names of NAMES to finite numbers that are not negative and sum to 1 within
-    .02; what is left out counts as 0.
+    A distribution maps names of TOOL_CHOICES to finite numbers that are not negative and sum to 1
+    within .02; a name left out counts as 0.
     """
-    if not isinstance(answer, Mapping) or not answer or not set(answer) <= set(NAMES):
+    if not isinstance(answer, Mapping) or not answer or not set(answer) <= set(TOOL_CHOICES):
         return None
     values = list(answer.values())
     if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
         return None
     if not all(isfinite(each) and each >= 0 for each in values) or abs(sum(values) - 1) > 0.02:
         return None
-    return {name: float(answer.get(name, 0)) / sum(values) for name in NAMES}
+    return {name: float(answer.get(name, 0)) / sum(values) for name in TOOL_CHOICES}
 
 
 def named(probabilities: Mapping[str, float] | None) -> str | None:

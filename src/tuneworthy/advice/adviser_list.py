@@ -1,4 +1,4 @@
-"""The advisers that can be scored: one a plug-in file, and one a name in files of answers."""
+"""The advisers that can be scored: the plug-ins, and one for each name in files of answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tuneworthy.advice.advice_input import AdviceInput, input_of
 from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.plugins import catalogue, load
 
-KIND = "advice/advisers"
+PLUGIN_FOLDER = "advice/advisers"
 RECORDED = "recorded_answers"
 
 
@@ -42,7 +42,7 @@ def all_advisers(
     that is another program is run if `run_programs`, else only its stored answers are used.
     """
     inputs = [input_of(task) for task in tasks]
-    names = [name for name in catalogue(KIND) if name != RECORDED]
+    names = [name for name in catalogue(PLUGIN_FOLDER) if name != RECORDED]
     return [
         *(_plug_in(name, inputs, run_programs) for name in names),
         *(_recorded(name, by_task) for name, by_task in sorted((answers or {}).items())),
@@ -50,7 +50,7 @@ def all_advisers(
 
 
 def _plug_in(name: str, inputs: Sequence[AdviceInput], run_programs: bool) -> Adviser:
-    module = load(KIND, name)
+    module = load(PLUGIN_FOLDER, name)
     advise = module.advise
     why = getattr(module, "skipped", lambda inputs: "")(inputs)
     if hasattr(module, "recall") and not run_programs:
@@ -66,7 +66,7 @@ def _plug_in(name: str, inputs: Sequence[AdviceInput], run_programs: bool) -> Ad
 
 
 def _recorded(name: str, by_task: Mapping[str, Any]) -> Adviser:
-    module = load(KIND, RECORDED)
+    module = load(PLUGIN_FOLDER, RECORDED)
 
     def answer(task: MeasuredTask) -> Mapping[str, Any] | None:
         seen = input_of(task).model_copy(update={"recorded": by_task.get(task.key)})

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import Record, Text, canonical, plain_file
 
-SHIPPED = Path(__file__).parent / "recorded"
+SHIPPED_ANSWERS = Path(__file__).parent / "recorded"
 """The folder of recorded answers to the shipped measured tasks."""
 
 
@@ -50,7 +50,9 @@ def read_advice(path: Path) -> list[RecordedAdvice]:
 
 def shipped_advice() -> list[RecordedAdvice]:
     """Return the answers that the package ships, [] if none are."""
-    return [answer for path in sorted(SHIPPED.glob("*.jsonl")) for answer in read_advice(path)]
+    return [
+        answer for path in sorted(SHIPPED_ANSWERS.glob("*.jsonl")) for answer in read_advice(path)
+    ]
 
 
 def by_adviser(answers: Sequence[RecordedAdvice]) -> dict[str, dict[str, Any]]:

@@ -9,18 +9,18 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.advice.advice_input import NAMES, AdviceInput, input_of
+from tuneworthy.advice.advice_input import TOOL_CHOICES, AdviceInput, input_of
 from tuneworthy.advice.answer_file import RecordedAdvice, append_advice, read_advice
 from tuneworthy.core.case import Message
 from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.model import Grammar, Limits, Model, Reply
 from tuneworthy.core.record import digest
 
-SKILL = Path(__file__).parent / "skill.md"
+SKILL_FILE = Path(__file__).parent / "skill.md"
 WITH_SKILL = " + skill"
 AT_ONCE = 8  # requests between two writes to the file
-_ROW = 1_000  # characters of an input or output that are shown
-MEANINGS = {
+_SHOWN_CHARACTERS = 1_000  # characters of an input or output that are shown
+TOOL_MEANINGS = {
     "keep": "what runs today, unchanged",
     "classifier": "a plain classifier learns the labels from the rows",
     "prompt": "a better prompt, with examples from the rows (fixed, nearest or many)",
@@ -31,16 +31,16 @@ MEANINGS = {
     "distil": "a stronger model writes training answers, the model learns them",
     "none": "nothing beats answering with the most frequent answer",
 }
-SCHEMA: dict[str, Any] = {
+ANSWER_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "because": {"type": "string"},
-        **{name: {"type": "number"} for name in NAMES},
+        **{name: {"type": "number"} for name in TOOL_CHOICES},
     },
-    "required": ["because", *NAMES],
+    "required": ["because", *TOOL_CHOICES],
     "additionalProperties": False,
 }
-LIMITS = Limits(max_tokens=700, grammar=Grammar(kind="json", value=SCHEMA))
+ANSWER_LIMITS = Limits(max_tokens=700, grammar=Grammar(kind="json", value=ANSWER_SCHEMA))
 
 
 def prompt_of(shown: AdviceInput, skill: str = "") -> tuple[Message, ...]:
@@ -49,7 +49,7 @@ def prompt_of(shown: AdviceInput, skill: str = "") -> tuple[Message, ...]:
     It holds what every adviser sees, and the meaning of the tools; inputs and outputs are cut to
     1,000 characters.
     """
-    tools = "\n".join(f"- {name}: {meaning}" for name, meaning in MEANINGS.items())
+    tools = "\n".join(f"- {name}: {meaning}" for name, meaning in TOOL_MEANINGS.items())
     system = (
         "You advise engineers which tool makes a language model good enough at a task. Several"
         " tools were measured on the same test cases. The winner is the simplest tool whose score"
@@ -60,7 +60,10 @@ def prompt_of(shown: AdviceInput, skill: str = "") -> tuple[Message, ...]:
         " probabilities sum to 1."
     )
     rows = "\n".join(
-        json.dumps({"input": row.input[:_ROW], "output": row.output[:_ROW]}, ensure_ascii=False)
+        json.dumps(
+            {"input": row.input[:_SHOWN_CHARACTERS], "output": row.output[:_SHOWN_CHARACTERS]},
+            ensure_ascii=False,
+        )
         for row in shown.rows
     )
     base = "not measured" if shown.base is None else f"{shown.base:.2f}"
@@ -91,14 +94,14 @@ def ask_model(
     was written. Raises what the model raises, DataError for a file of other content, OSError where
     it can't be written.
     """
-    skill = SKILL.read_text("utf-8") if with_skill else ""
+    skill = SKILL_FILE.read_text("utf-8") if with_skill else ""
     name += WITH_SKILL if with_skill else ""
     known = {(e.task, e.asked) for e in read_advice(path) if e.adviser == name and not e.error}
     prompts = [(task, prompt_of(input_of(task), skill)) for task in tasks]
     open_ = [(task, prompt) for task, prompt in prompts if (task.key, _mark(prompt)) not in known]
     for start in range(0, len(open_), AT_ONCE):
         block = open_[start : start + AT_ONCE]
-        replies = model.reply([prompt for _, prompt in block], LIMITS)
+        replies = model.reply([prompt for _, prompt in block], ANSWER_LIMITS)
         for (task, prompt), reply in zip(block, replies, strict=True):
             answer = _recorded(name, task, reply, model.fingerprint)
             append_advice(path, answer.model_copy(update={"asked": _mark(prompt)}))
@@ -119,7 +122,7 @@ def read_reply(text: str) -> tuple[dict[str, float] | None, str]:
         if not isinstance(inner, dict):
             return None, because
         values = {key: value for key, value in inner.items() if key != "because"}
-        good = set(values) <= set(NAMES) and all(
+        good = set(values) <= set(TOOL_CHOICES) and all(
             isinstance(v, int | float) and not isinstance(v, bool) and isfinite(v) and v >= 0
             for v in values.values()
         )

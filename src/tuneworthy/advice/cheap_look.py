@@ -9,19 +9,19 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
 from tuneworthy.stats.bounds import mean_interval, paired
 
-CASES = 75
-CHEAP = frozenset({"keep", "classifier", "prompt", "schema"})
-LEVEL = 0.05
+LOOK_CASES = 75
+CHEAP_TOOLS = frozenset({"keep", "classifier", "prompt", "schema"})
+ALPHA = 0.05
 
 
-def first_look_of(results: Results, cases: int = CASES) -> tuple[MeasuredArm, ...]:
+def first_look_of(results: Results, cases: int = LOOK_CASES) -> tuple[MeasuredArm, ...]:
     """Return the arms without training on a fixed draw of the scored cases; () without any.
 
     The draw orders cases by the digest of their id, so it is the same on every machine. Scores have
     two-sided 95 % intervals; `behind` is paired with the look's best arm. A classifier learnt from
     all the rows that the study gave it.
     """
-    groups = by_spec([run for run in results.runs if run.spec.tool in CHEAP])
+    groups = by_spec([run for run in results.runs if run.spec.tool in CHEAP_TOOLS])
     found = [one for runs in groups.values() if (one := column(runs)) is not None]
     columns = [one for one in found if one.spec.role == "candidate" and not one.stopped]
     ids = sorted(shared_cases(columns), key=digest)[:cases] if columns else []
@@ -32,10 +32,10 @@ def first_look_of(results: Results, cases: int = CASES) -> tuple[MeasuredArm, ..
 
 
 def _arm(one: Column, best: Column, ids: list[str]) -> MeasuredArm:
-    mean, low, high = mean_interval(one.values(ids), LEVEL)
+    mean, low, high = mean_interval(one.values(ids), ALPHA)
     behind = None
     if one is not best:
-        bound = paired(best.values(ids) - one.values(ids), LEVEL / 2)
+        bound = paired(best.values(ids) - one.values(ids), ALPHA / 2)
         behind = Interval(mean=bound.mean, low=bound.low, high=bound.high)
     return MeasuredArm(
         name=one.spec.name,

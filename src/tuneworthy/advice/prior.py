@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.advice.advice_input import NAMES
+from tuneworthy.advice.advice_input import TOOL_CHOICES
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.record import Record
 from tuneworthy.stats.bounds import paired
 
-LEVEL = 0.05
+ALPHA = 0.05
 LEAST_KINDS = 3
-BLEND = 0.9  # weight of the fitted forecast; the rest are the winners' frequencies
-COUNTED = frozenset({"rows", "answer_words"})  # enter as logarithms
+FORECAST_WEIGHT = 0.9  # weight of the fitted forecast; the rest are the winners' frequencies
+LOG_SCALED = frozenset({"rows", "answer_words"})  # enter as logarithms
 Array = np.ndarray[Any, Any]
 
 
@@ -49,13 +49,13 @@ def prior_of(tasks: Sequence[MeasuredTask], facts: Mapping[str, float]) -> Prior
     Uses the facts that every firm task has too. Too little: fewer than three types of task,
     one winner alone, or no common fact.
     """
-    known = [task for task in tasks if task.status == "firm" and task.use in NAMES]
+    known = [task for task in tasks if task.status == "firm" and task.use in TOOL_CHOICES]
     names = tuple(sorted(n for n in facts if known and all(n in task.features for task in known)))
     kinds = np.array([task.kind for task in known])
     uses = np.array([task.use for task in known])
     if len(set(kinds)) < LEAST_KINDS or len(set(uses)) < 2 or not names:
         return None
-    tools = [name for name in NAMES if name in uses]
+    tools = [name for name in TOOL_CHOICES if name in uses]
     table = np.array([_numbers(task.features, names) for task in known])
     won = np.array([[use == tool for tool in tools] for use in uses], float)
     fitted, plain = np.zeros_like(won), np.zeros_like(won)
@@ -64,7 +64,7 @@ def prior_of(tasks: Sequence[MeasuredTask], facts: Mapping[str, float]) -> Prior
         plain[out] = _frequencies(won[~out])
         fitted[out] = _forecast(table[~out], won[~out], table[out])
     briers = [((each - won) ** 2).sum(1) for each in (fitted, plain)]
-    bound = paired((briers[1] - briers[0]) / 2, LEVEL / 2, groups=kinds)
+    bound = paired((briers[1] - briers[0]) / 2, ALPHA / 2, groups=kinds)
     own = _forecast(table, won, np.array([_numbers(facts, names)]))[0]
     return Prior(
         n=len(known),
@@ -97,7 +97,7 @@ def prior_line(prior: Prior | None) -> str:
 
 
 def _numbers(facts: Mapping[str, float], names: Sequence[str]) -> list[float]:
-    return [float(np.log1p(facts[n])) if n in COUNTED else facts[n] for n in names]
+    return [float(np.log1p(facts[n])) if n in LOG_SCALED else facts[n] for n in names]
 
 
 def _frequencies(won: Array) -> Array:
@@ -120,4 +120,4 @@ def _forecast(table: Array, won: Array, asked: Array) -> Array:
     model.fit(table, labels)
     shares = np.zeros_like(plain)
     shares[:, model.classes_] = model.predict_proba(asked)
-    return np.asarray(BLEND * shares + (1 - BLEND) * plain)
+    return np.asarray(FORECAST_WEIGHT * shares + (1 - FORECAST_WEIGHT) * plain)

@@ -11,20 +11,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tuneworthy.advice.advice_input import NAMES, TRAINS, checked, named
+from tuneworthy.advice.advice_input import TOOL_CHOICES, checked, named
 from tuneworthy.advice.adviser_list import Adviser
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.core.record import Record
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.stats.bounds import mean_interval, paired
 
 Outcome = Literal["right", "wrong", "open", "unmeasured", "silent"]
 OUTCOMES: tuple[Outcome, ...] = ("right", "wrong", "open", "unmeasured", "silent")
-LEVEL = 0.05
+ALPHA = 0.05
 
 
 class Judged(Record):
-    """One adviser on one task.
+    """How one answer of an adviser compares with what was measured on the task.
 
     `named` is the tool with the highest probability, None where two are equal (silent); `winner`:
     it is the tool that the task's verdict names. `brier` is None where the task is not firm. `lost`
@@ -48,7 +49,7 @@ class Judged(Record):
 
 
 class AdviserScore(Record):
-    """One line of the table. Counts are tasks; a value without measurements is None.
+    """An adviser's line of the table: counts of tasks, and means that are None if unmeasured.
 
     `shown_right` is the share of `right` among n tasks, all but those whose named tool was
     `unmeasured`; `winners` counts tasks whose verdict names the same tool. `brier` is the mean
@@ -111,16 +112,16 @@ def score_advisers(advisers: Sequence[Adviser], tasks: Sequence[MeasuredTask]) -
 
 
 def group_of(task: MeasuredTask) -> str:
-    """Return the set of rows that a task is cut from, else its type: such tasks are no repeats."""
+    """Return the group of a task, for the bounds: the row set it is cut from, else its type."""
     return task.source or task.kind
 
 
 def judge(answer: Mapping[str, Any] | None, task: MeasuredTask) -> Judged:
-    """Return one answer against what was measured on the task."""
+    """Return how an answer compares with what was measured on the task."""
     told = checked(answer)
     name = named(told)
     arm = best_arm(task, name)
-    needless = name in TRAINS and task.use not in TRAINS and arm is not None
+    needless = name in TRAINED_TOOLS and task.use not in TRAINED_TOOLS and arm is not None
     return Judged(
         task=task.key,
         group=group_of(task),
@@ -131,7 +132,7 @@ def judge(answer: Mapping[str, Any] | None, task: MeasuredTask) -> Judged:
         lost=_lost(arm, task),
         uniform=told is None,
         needless=needless,
-        seconds=_training_seconds(arm) if needless and arm else None,
+        seconds=_seconds_to_train(arm) if needless and arm else None,
         usd=arm.build_usd if needless and arm else None,
     )
 
@@ -165,9 +166,9 @@ def brier(probabilities: Mapping[str, float] | None, task: MeasuredTask) -> floa
     Counted over the tools that were measured on the task, and none: their probabilities are scaled
     to sum to 1, and equal where they have none, or without a distribution.
     """
-    if task.status != "firm" or task.use not in NAMES:
+    if task.status != "firm" or task.use not in TOOL_CHOICES:
         return None
-    there = [name for name in NAMES if name in (task.use, "none") or best_arm(task, name)]
+    there = [name for name in TOOL_CHOICES if name in (task.use, "none") or best_arm(task, name)]
     values = np.array([(probabilities or {}).get(name, 0.0) for name in there])
     shares = values / values.sum() if values.sum() > 0 else np.full(len(there), 1 / len(there))
     return float(np.sum((shares - np.array([name == task.use for name in there])) ** 2))
@@ -180,7 +181,7 @@ def best_arm(task: MeasuredTask, name: str | None) -> MeasuredArm | None:
 
 
 def _leads(arm: MeasuredArm, task: MeasuredTask) -> bool:
-    """Return whether no arm of a tool scores higher."""
+    """Return whether no other arm that belongs to a tool scores higher."""
     scores = [each.score.mean for each in task.arms if each.tool and each.score]
     return arm.score is not None and arm.score.mean >= max(scores)
 
@@ -228,7 +229,7 @@ def _interval(values: Sequence[tuple[float, str]]) -> Interval | None:
     if not values:
         return None
     numbers, groups = zip(*values, strict=True)
-    mean, low, high = mean_interval(numbers, LEVEL, groups=groups)
+    mean, low, high = mean_interval(numbers, ALPHA, groups=groups)
     return Interval(mean=mean, low=low, high=high)
 
 
@@ -237,7 +238,7 @@ def _difference(values: Sequence[tuple[float, str]]) -> Interval | None:
     if not any(value < 0 for value, _ in values):
         return _interval(values)
     numbers, groups = zip(*values, strict=True)
-    bound = paired(numbers, LEVEL / 2, groups=groups)
+    bound = paired(numbers, ALPHA / 2, groups=groups)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 
@@ -246,5 +247,5 @@ def _sum(values: Sequence[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _training_seconds(arm: MeasuredArm) -> float | None:
+def _seconds_to_train(arm: MeasuredArm) -> float | None:
     return arm.seconds if arm.fit_seconds is None else arm.fit_seconds

@@ -22,12 +22,12 @@ from typing import Any
 from tuneworthy.advice.advice_input import AdviceInput
 from tuneworthy.core.record import Record, canonical, digest
 
-VARIABLE = "TUNEWORTHY_SOUP"  # the path of the `soup` program
-RECORDS = Path(__file__).parent / "soup-answers.jsonl"
-SECONDS = 30
+PROGRAM_VARIABLE = "TUNEWORTHY_SOUP"  # the path of the `soup` program
+RECORDED_ANSWERS = Path(__file__).parent / "soup-answers.jsonl"
+TIMEOUT_SECONDS = 30
 _VERSION = re.compile(r"\d+\.\d+(\.\w+)*")
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR", "TEMP")
-_GOAL = 4000  # characters; soup refuses goals over 4,096
+_GOAL_CHARACTERS = 4000  # characters; soup refuses goals over 4,096
 
 
 class SoupAnswer(Record):
@@ -49,7 +49,7 @@ def found() -> str | None:
 
     A program called `soup` that merely lies on the PATH is never run.
     """
-    named = os.environ.get(VARIABLE, "")
+    named = os.environ.get(PROGRAM_VARIABLE, "")
     return shutil.which(named) if named else None
 
 
@@ -89,7 +89,7 @@ def ask(shown: AdviceInput) -> SoupAnswer | None:
         folder = Path(name)
         lines = [json.dumps(row) + "\n" for row in rows_for(shown)]
         (folder / "rows.jsonl").write_text("".join(lines), "utf-8")
-        goal = shown.instruction.replace("\0", " ")[:_GOAL]
+        goal = shown.instruction.replace("\0", " ")[:_GOAL_CHARACTERS]
         words = [program, "--no-telemetry", "advise", "run", "rows.jsonl", f"--goal={goal}"]
         if _run(words, folder) is None:
             return None
@@ -129,7 +129,8 @@ def _run(words: list[str], folder: Path) -> str | None:
     try:
         done = subprocess.run(
             words, cwd=folder, env={**kept, **own, "NO_COLOR": "1"}, capture_output=True,
-            text=True, errors="replace", timeout=SECONDS, check=False, stdin=subprocess.DEVNULL,
+            text=True, errors="replace", timeout=TIMEOUT_SECONDS, check=False,
+            stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -147,8 +148,8 @@ def _last(path: Path) -> dict[str, Any] | None:
 
 @lru_cache(maxsize=1)
 def _records() -> dict[str, SoupAnswer]:
-    if not RECORDS.is_file():
+    if not RECORDED_ANSWERS.is_file():
         return {}
-    lines = RECORDS.read_text("utf-8").splitlines()
+    lines = RECORDED_ANSWERS.read_text("utf-8").splitlines()
     answers = [SoupAnswer.model_validate_json(line) for line in lines if line.strip()]
     return {each.asked: each for each in answers}

@@ -53,7 +53,7 @@ def _read(path: Path) -> Iterator[tuple[str, MeasuredTask]]:
 
 
 def _fault(task: MeasuredTask) -> str:
-    """Return the first number of a task that can't be one of a measurement, "" if there is none."""
+    """Return the first impossible number of a measured task, "" if there is none."""
     if not 0 <= task.margin <= 1:
         return f"margin: {task.margin:g} is not between 0 and 1"
     if task.base is not None and not 0 <= task.base <= 1:

@@ -16,14 +16,14 @@ from typing import NamedTuple
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Asks, Recipe, Setup, Sizes
 from tuneworthy.core.case import Case, Query
+from tuneworthy.core.counting import score_text
 from tuneworthy.metrics import score_all
 
 DEV_LEAST, DEV_MOST = 10, 24  # dev rows for the choice of a prompt
-GAIN = 0.02  # mean gain on dev rows below which the simpler prompt is kept
-PROMPTS, PAID = 3, 2  # most prompts tried: on a local model, on a paid one
-USUAL = (
-    0.75  # expected share of dev rows that a further prompt answers: half may suffice to drop it
-)
+LEAST_GAIN = 0.02  # mean gain on dev rows below which the simpler prompt is kept
+MOST_PROMPTS, MOST_PROMPTS_PAID = 3, 2  # most prompts tried: on a local model, on a paid one
+# Expected share of dev rows that a further prompt answers: half may suffice to drop it.
+USUAL = 0.75
 Ask = Callable[[Recipe, Sequence[Query]], list[Answer]]
 """Answers queries with a prompt in the way the arm will answer the scored rows."""
 
@@ -36,7 +36,7 @@ class PromptChoice(NamedTuple):
 
 
 def choose_prompt(
-    setup: Setup, ask: Ask, *, gold: bool = False, most: int = PROMPTS
+    setup: Setup, ask: Ask, *, gold: bool = False, most: int = MOST_PROMPTS
 ) -> PromptChoice:
     """Return the simplest prompt that no other prompt is shown to beat on (at most 24) dev rows.
 
@@ -64,7 +64,7 @@ def choose_prompt(
         n = len(answers)
         better = n == len(rows) and is_significant_gain(_gains(setup, rows, answers, best_answers))
         means = ", ".join(
-            _figure(fmean(_values(setup, rows[:n], each))) for each in (answers, best_answers)
+            score_text(fmean(_values(setup, rows[:n], each))) for each in (answers, best_answers)
         )
         word = "better" if better else "no better"
         comparisons.append(
@@ -78,7 +78,7 @@ def choose_prompt(
 
 def is_significant_gain(gains: Sequence[float]) -> bool:
     """Return whether a mean paired gain exceeds both .02 and its standard error."""
-    least = max(GAIN, stdev(gains) / sqrt(len(gains)))
+    least = max(LEAST_GAIN, stdev(gains) / sqrt(len(gains)))
     return fmean(gains) > least + 1e-9  # a gain on a single row equals its standard error
 
 
@@ -91,7 +91,7 @@ def prompt_name(recipe: Recipe) -> str:
     return names.get(recipe.kind, "today's prompt")
 
 
-def asks(sizes: Sizes, passages: float = 0.0, role: str = "base", most: int = PROMPTS) -> Asks:
+def asks(sizes: Sizes, passages: float = 0.0, role: str = "base", most: int = MOST_PROMPTS) -> Asks:
     """Return the endpoint requests of the choice, over all folds."""
     rows, further = _rows(sizes, most)
     usual = rows * (1 + USUAL * further) if further else 0
@@ -105,7 +105,7 @@ def work(sizes: Sizes, passages: float = 0.0) -> tuple[float, float]:
     The plain instruction is not counted: its dev prompts are the scored prompts of another fold,
     which are answered only once. One of the further prompts brings its own examples.
     """
-    rows, further = _rows(sizes, PROMPTS)
+    rows, further = _rows(sizes, MOST_PROMPTS)
     tried = USUAL * rows * further
     shots = USUAL * rows * sizes.examples * sizes.shot if further else 0.0
     return tried * (sizes.own + passages) + shots, tried * sizes.answer
@@ -129,7 +129,3 @@ def _values(setup: Setup, rows: Sequence[Case], answers: Sequence[Answer]) -> li
     """Return the scores of answers to dev rows; an answer that cannot be scored counts as 0."""
     scores = score_all(setup.score, rows, answers[: len(rows)])
     return [score.value if isinstance(score, Score) else 0.0 for score in scores]
-
-
-def _figure(value: float) -> str:
-    return f"{value:.2f}".removeprefix("0")

@@ -21,8 +21,10 @@ from tuneworthy.retrieval.quality import quality
 from tuneworthy.retrieval.vectors import encoder_here
 
 RECALL_ROWS = 200  # training rows on which recall is measured
-_SPARE = 8  # tokens for the words around the passages
-_INDEXES: list[tuple[Any, Any, Index]] = []  # cache of the last 4: folds and arms share documents
+_SPARE_TOKENS = 8  # tokens for the words around the passages
+_INDEX_CACHE: list[
+    tuple[Any, Any, Index]
+] = []  # cache of the last 4: folds and arms share documents
 PassageSearch = Callable[[Sequence[Query]], list[list[Chunk]]]
 
 
@@ -36,12 +38,12 @@ def documents(setup: Setup, cut: ChunkOptions, dense: bool) -> tuple[Index, tupl
     encoder, why = encoder_here() if dense else (None, "")
     notes = (f"passages are found by BM25 alone: {why}",) if why else ()
     about = (cut, dict(encoder.fingerprint) if encoder else None)
-    for docs, known, found in _INDEXES:
+    for docs, known, found in _INDEX_CACHE:
         if docs is setup.docs and known == about:
             return found, notes
     found = index(setup.docs, cut, encoder, setup.common)
-    _INDEXES.insert(0, (setup.docs, about, found))
-    del _INDEXES[4:]
+    _INDEX_CACHE.insert(0, (setup.docs, about, found))
+    del _INDEX_CACHE[4:]
     return found, notes
 
 
@@ -169,7 +171,7 @@ def passage_budget(setup: Setup, model: Model, prompt: Sequence[Message], most: 
     """Return the tokens left for passages after a prompt and its answer, at most `most`."""
     if model.context is None:
         return most
-    beside = answer_token_limit(setup) + reasoning_tokens(setup.task, model) + _SPARE
+    beside = answer_token_limit(setup) + reasoning_tokens(setup.task, model) + _SPARE_TOKENS
     return min(most, model.context - model.count_tokens(prompt) - beside)
 
 

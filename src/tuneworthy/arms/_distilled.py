@@ -12,7 +12,7 @@ from typing import Any
 
 from tuneworthy.arms import _student_checks as checks
 from tuneworthy.arms._lessons import (
-    WHY,
+    WHY_SUFFIX,
     DistilOptions,
     Lesson,
     Train,
@@ -21,7 +21,7 @@ from tuneworthy.arms._lessons import (
     taught_rows,
 )
 from tuneworthy.arms._on_policy import on_policy_student
-from tuneworthy.arms._pairs import FEW, Pair, asked_why
+from tuneworthy.arms._pairs import FEW_SAMPLES, Pair, asked_why
 from tuneworthy.arms._teaching import teacher_recipe
 from tuneworthy.arms._trained import PromptingMethod, prompting_with, recipe_of, train_model
 from tuneworthy.core.answer import Answer
@@ -33,8 +33,8 @@ from tuneworthy.core.model import Model, Prompt
 from tuneworthy.prompting.messages import build_all
 from tuneworthy.prompting.same_answer import normal_form
 
-LEAST = 8  # held-back rows below which no agreement is stated
-CURVE = (0.25, 0.5)  # shares of the teacher's rows of the learning curve's other points
+LEAST_HELD_BACK = 8  # held-back rows below which no agreement is stated
+CURVE_SHARES = (0.25, 0.5)  # shares of the teacher's rows of the learning curve's other points
 
 
 def taught_student(setup: Setup, teacher: Model, options: DistilOptions, train: Train) -> Fitted:
@@ -45,7 +45,7 @@ def taught_student(setup: Setup, teacher: Model, options: DistilOptions, train: 
     """
     written, lesson = lesson_from(setup, teacher, options)
     points = []
-    for share in CURVE if options.curve else ():
+    for share in CURVE_SHARES if options.curve else ():
         part = lesson.cut(share)
         apart = replace(setup, folder=setup.folder / f"curve-{share:g}")
         points.append(_point(setup, part, _asked_held(part, train(part, apart))))
@@ -74,7 +74,7 @@ def adapter_student(
 ) -> Train:
     """Return how a model with an adapter learns a lesson; check its form against the teacher's."""
     recipe = recipe_of(options)
-    tried = [case.query() for case in setup.train[: checks.ROWS]]
+    tried = [case.query() for case in setup.train[: checks.CHECKED_ROWS]]
     prompts = list(build_all(setup.task, tried, recipe, ()))
     same = checks.shares_tokenizer(teacher, student)
     if same:
@@ -85,7 +85,7 @@ def adapter_student(
             f"and {teacher.spec} is none: write `loss: text`"
         )
     if options.loss != "text":
-        texts = [case.output for case in setup.train[: checks.ROWS]]
+        texts = [case.output for case in setup.train[: checks.CHECKED_ROWS]]
         checks.check_self_divergence(student, prompts, texts)
 
     def train(lesson: Lesson, own: Setup) -> Fitted:
@@ -112,7 +112,7 @@ def _asking(setup: Setup, recipe: Recipe, options: DistilOptions) -> PromptingMe
 
     def prompts(queries: Sequence[Query]) -> list[Prompt]:
         built = zip(queries, plain.prompts(queries), strict=True)
-        return [asked_why(p) if query.id.endswith(WHY) else p for query, p in built]
+        return [asked_why(p) if query.id.endswith(WHY_SUFFIX) else p for query, p in built]
 
     return replace(plain, prompts=prompts)
 
@@ -139,7 +139,7 @@ def _objective(setup: Setup, teacher: Model, options: DistilOptions, lesson: Les
 
 def _asked_held(lesson: Lesson, fitted: Fitted) -> list[Answer]:
     """Return the student's answers to the inputs held back; none if they are too few."""
-    if len(lesson.held) < LEAST:
+    if len(lesson.held) < LEAST_HELD_BACK:
         return []
     return fitted.answer([pair.query for pair in lesson.held])
 
@@ -178,7 +178,7 @@ def _prompt_tokens(
     setup: Setup, teacher: Model, options: DistilOptions, fitted: Fitted, lesson: Lesson
 ) -> dict[str, float | None]:
     """Return the mean prompt tokens of a request to the teacher and to the student."""
-    queries = [pair.query for pair in lesson.pairs[: checks.ROWS]]
+    queries = [pair.query for pair in lesson.pairs[: checks.CHECKED_ROWS]]
     recipe = teacher_recipe(setup, options.teacher_prompt)
     long = build_all(setup.task, queries, recipe, setup.train)
     short = build_all(setup.task, queries, fitted.recipe, ()) if fitted.recipe else []
@@ -193,10 +193,10 @@ def _mean_tokens(model: Model | None, prompts: Sequence[Prompt]) -> float | None
 
 def _notes(options: DistilOptions, facts: dict[str, Any]) -> tuple[str, ...]:
     pairs, notes = facts["pairs"], []
-    if options.samples < FEW:
+    if options.samples < FEW_SAMPLES:
         notes.append(
-            f"with {count_noun(options.samples, 'sample')} for each input, fewer than {FEW}, a "
-            "wrong answer of the teacher is seldom outvoted"
+            f"with {count_noun(options.samples, 'sample')} for each input, fewer than "
+            f"{FEW_SAMPLES}, a wrong answer of the teacher is seldom outvoted"
         )
     kept = f"the teacher wrote for {pairs['inputs']:,} inputs, {pairs['kept']:,} are kept"
     left = ", ".join(f"{count:,}: {why}" for why, count in pairs["rejected"].items())

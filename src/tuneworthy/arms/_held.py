@@ -17,7 +17,9 @@ from tuneworthy.prompting.messages import build
 
 Prompts = Sequence[Sequence[Message]]
 Ask = Callable[[Sequence[Query], Prompts], list[Answer]]
-AGAIN = "Give this answer once more, exactly in the form that was asked for and nothing else."
+REPEAT_REQUEST = (
+    "Give this answer once more, exactly in the form that was asked for and nothing else."
+)
 
 
 def answer_under_grammar(model: Model, rule: Grammar, limits: Limits) -> Ask:
@@ -126,5 +128,8 @@ def reusable_free_answers(
 def _shown(draft: Answer) -> tuple[Message, ...]:
     if draft.error is not None or not draft.text.strip():
         return draft.prompt
-    own, then = Message(role="assistant", content=draft.text), Message(role="user", content=AGAIN)
+    own, then = (
+        Message(role="assistant", content=draft.text),
+        Message(role="user", content=REPEAT_REQUEST),
+    )
     return (*draft.prompt, own, then)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tuneworthy.arms._pairs import MARK, Pair, PairOptions, Source, Written, write_pairs
+from tuneworthy.arms._pairs import ANSWER_MARK, Pair, PairOptions, Source, Written, write_pairs
 from tuneworthy.arms._trained import TuningOptions
 from tuneworthy.core.arm import Fitted, Setup
 from tuneworthy.core.case import Case
@@ -16,8 +16,8 @@ from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model
 from tuneworthy.core.record import digest
 
-HELD, HELD_SHARE = 40, 10  # teacher rows held back from training: at most 40, and 1 in 10
-TAUGHT, WHY = " taught", " why"  # ends of the ids of a teacher's rows
+MOST_HELD_BACK, HELD_SHARE = 40, 10  # teacher rows held back from training: at most 40, and 1 in 10
+TAUGHT_SUFFIX, WHY_SUFFIX = " taught", " why"  # ends of the ids of a teacher's rows
 
 
 class DistilOptions(PairOptions, TuningOptions):
@@ -111,7 +111,7 @@ def lesson_of(setup: Setup, options: DistilOptions, written: Written) -> Lesson:
             f"none of the teacher's answers is kept ({told}): lower `agree`, or use another teacher"
         )
     order = sorted(written.pairs, key=lambda pair: digest(["held", pair.query.id]))
-    count = min(HELD, len(order) // HELD_SHARE)
+    count = min(MOST_HELD_BACK, len(order) // HELD_SHARE)
     gold = list(setup.train) if options.gold == "auto" else []
     return Lesson(gold, order[count:], order[:count])
 
@@ -126,7 +126,7 @@ def lesson_from(setup: Setup, teacher: Model, options: DistilOptions) -> tuple[W
         written = write_pairs(setup, teacher, sources, options)
         return written, lesson_of(setup, options, written)
     order = sorted(sources, key=lambda source: digest(["held", source.query.id]))
-    count = min(HELD, len(order) // HELD_SHARE)
+    count = min(MOST_HELD_BACK, len(order) // HELD_SHARE)
     written = write_pairs(setup, teacher, order[:count], options)
     own = [Pair(source.query, ()) for source in order[count:]]
     return written, Lesson((), own, written.pairs)
@@ -135,12 +135,14 @@ def lesson_from(setup: Setup, teacher: Model, options: DistilOptions) -> tuple[W
 def taught_rows(pair: Pair) -> list[Case]:
     """Return the training rows of a pair, one for each of its texts."""
     return [
-        Case(id=f"{pair.query.id}{TAUGHT}{n or ''}", messages=pair.query.messages, output=text)
+        Case(
+            id=f"{pair.query.id}{TAUGHT_SUFFIX}{n or ''}", messages=pair.query.messages, output=text
+        )
         for n, text in enumerate(pair.texts)
     ]
 
 
 def reasoned_row(pair: Pair) -> Case:
     """Return the training row of a pair's reason, which ends in its answer."""
-    text = f"{pair.reason}\n{MARK} {pair.texts[0]}"
-    return Case(id=f"{pair.query.id}{WHY}", messages=pair.query.messages, output=text)
+    text = f"{pair.reason}\n{ANSWER_MARK} {pair.texts[0]}"
+    return Case(id=f"{pair.query.id}{WHY_SUFFIX}", messages=pair.query.messages, output=text)

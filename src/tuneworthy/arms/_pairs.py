@@ -33,16 +33,16 @@ from tuneworthy.prompting.grammar import grammar
 from tuneworthy.prompting.messages import build_all
 from tuneworthy.prompting.same_answer import normal_form
 
-CHUNK = 32  # inputs whose samples are asked for, and kept, at once
-FEW = 5  # samples below which the majority says little
+INPUTS_AT_ONCE = 32  # inputs whose samples are asked for, and kept, at once
+FEW_SAMPLES = 5  # samples below which the majority says little
 REASON_TOKENS = 160  # tokens of a rationale before its answer
 ASK_WHY = (
     "First give the reason in one or two sentences. Then write a new line that begins with "
     "`Answer:` and holds the answer alone."
 )
-MARK = "Answer:"
-UNASKED, UNENDED = "the teacher gave no answer", "the answer did not end by itself"
-INVALID, APART = "the answer has not the form of the task", "the samples disagree"
+ANSWER_MARK = "Answer:"
+NO_ANSWER, UNENDED_ANSWER = "the teacher gave no answer", "the answer did not end by itself"
+WRONG_FORM, SAMPLES_DISAGREE = "the answer has not the form of the task", "the samples disagree"
 WRONG, NO_REASON = "the answer is not the right one of its row", "the answer comes without a reason"
 
 
@@ -116,8 +116,8 @@ def write_pairs(
     written = Written()
     writer = _Writer(setup, teacher, options)
     judge = _Filter.of(setup, options)
-    for start in range(0, len(sources), CHUNK):
-        chunk = sources[start : start + CHUNK]
+    for start in range(0, len(sources), INPUTS_AT_ONCE):
+        chunk = sources[start : start + INPUTS_AT_ONCE]
         for source, replies in zip(chunk, writer.samples([s.query for s in chunk]), strict=True):
             written.replies += replies
             verdict = judge.kept(source, replies)
@@ -125,7 +125,7 @@ def write_pairs(
                 written.pairs.append(verdict)
             else:
                 written.rejected.setdefault(verdict, []).append(source.query.id)
-        done = min(start + CHUNK, len(sources))
+        done = min(start + INPUTS_AT_ONCE, len(sources))
         setup.say(f"the teacher wrote for {done:,} of {len(sources):,} inputs")
     return written
 
@@ -202,7 +202,7 @@ class _Filter:
         """Return the pair of an input, or why it is rejected."""
         ended = [reply for reply in replies if reply.error is None and reply.finish == "stop"]
         if not ended:
-            return UNENDED if any(reply.error is None for reply in replies) else UNASKED
+            return UNENDED_ANSWER if any(reply.error is None for reply in replies) else NO_ANSWER
         parted = [parted_reason(reply.text) for reply in ended] if self.rationale else [
             ("", reply.text) for reply in ended]  # fmt: skip
         reasoned = [one for one in parted if one[0] or not self.rationale]
@@ -211,11 +211,11 @@ class _Filter:
         answers = [(why, self._answer(source, text)) for why, text in reasoned]
         sound = [(why, answer) for why, answer in answers if self.valid(answer) is not False]
         if not sound:
-            return INVALID
+            return WRONG_FORM
         votes = Counter(normal_form(answer.text, self.kind) for _, answer in sound)
         top, count = votes.most_common(1)[0]
         if len(replies) > 1 and count <= self.agree * len(replies):
-            return APART
+            return SAMPLES_DISAGREE
         agreed = [(w, a) for w, a in sound if normal_form(a.text, self.kind) == top]
         chosen = sound if self.kind == "text" and not self.agree else agreed
         if source.row is not None:
@@ -260,5 +260,5 @@ def asked_why(prompt: Sequence[Message]) -> tuple[Message, ...]:
 
 def parted_reason(text: str) -> tuple[str, str]:
     """Return the reason and the answer of a reply to `ASK_WHY`; ("", text) without the mark."""
-    reason, mark, answer = text.rpartition(MARK)
+    reason, mark, answer = text.rpartition(ANSWER_MARK)
     return (reason.strip(), answer.strip()) if mark else ("", text)

@@ -19,7 +19,7 @@ from tuneworthy.prompting.messages import build, build_all
 from tuneworthy.prompting.shots import fixed
 
 _SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds", "usd")
-_TRIED = 40  # prompts counted to check that they fit the context
+_COUNTED_PROMPTS = 40  # prompts counted to check that they fit the context
 
 
 def prompting_arm(
@@ -107,7 +107,9 @@ def check_fit(setup: Setup, recipe: Recipe, model: Model | None = None) -> None:
     model = model or setup.models["base"]
     if model.context is None:
         return
-    cases = sorted(setup.dev or setup.train, key=lambda case: (-len(case.input), case.id))[:_TRIED]
+    cases = sorted(setup.dev or setup.train, key=lambda case: (-len(case.input), case.id))[
+        :_COUNTED_PROMPTS
+    ]
 
     def longest(k: int) -> int:
         tried = recipe.model_copy(update={"k": k})

@@ -25,9 +25,9 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.request_limits import limits_for
 from tuneworthy.prompting.messages import specification
 
-_TOKENS = 3  # most tokens of the answer per word of the requested length
-_DRAWN = 8  # training rows drawn per wanted failure
-_LONG = 1500  # characters shown of an input or answer
+_TOKENS_PER_WORD = 3  # most tokens of the answer per word of the requested length
+_ROWS_PER_FAILURE = 8  # training rows drawn per wanted failure
+_SHOWN_CHARACTERS = 1500  # characters shown of an input or answer
 _ASK = """A language model works by the instruction below. It made the mistakes that follow.
 
 Instruction:
@@ -85,7 +85,7 @@ class Reflection:
     ) -> tuple[list[Case], list[str]]:
         """Return the training rows that were tried, and the parent's failures as text."""
         train = sorted(self.trials.setup.train, key=lambda case: case.id)
-        pool = draw.sample(train, min(len(train), _DRAWN * self.rows))
+        pool = draw.sample(train, min(len(train), _ROWS_PER_FAILURE * self.rows))
         tried, failed = list[Case](), list[str]()
         for start in range(0, len(pool), self.rows):
             if len(failed) >= self.rows:
@@ -99,7 +99,7 @@ class Reflection:
         for case, trial in zip(batch, self.trials.seen(parent.recipe, batch), strict=True):
             if trial.value < 1:
                 parts = {"Input": case.input, "It answered": trial.text, "Right": case.output}
-                lines = [f"{name}: {text[:_LONG]}" for name, text in parts.items()]
+                lines = [f"{name}: {text[:_SHOWN_CHARACTERS]}" for name, text in parts.items()]
                 yield "\n".join([*lines, *([f"Why: {trial.why}"] if trial.why else [])])
 
     def _written(self, parent: PromptCandidate, failed: Sequence[str]) -> str | None:
@@ -124,7 +124,7 @@ class Reflection:
 
 def specification_token_limit(words: int) -> int:
     """Return the token limit for a specification of so many words and the text before it."""
-    return _TOKENS * words + 200
+    return _TOKENS_PER_WORD * words + 200
 
 
 def longest_fenced_block(text: str) -> str:

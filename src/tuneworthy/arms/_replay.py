@@ -21,7 +21,7 @@ from tuneworthy.core.model import Limits
 from tuneworthy.core.record import digest
 from tuneworthy.prompting.general_prompts import general_prompts
 
-LIMITS = Limits(max_tokens=96)
+REPLY_LIMITS = Limits(max_tokens=96)
 _AT_ONCE = 32  # requests at least, to fill a batch
 Answered = list[tuple[str, str | None]]
 
@@ -40,7 +40,11 @@ def replay_rows(setup: Setup, model: Any, count: int) -> list[tuple[str, tuple[M
     if not count:
         return []
     folder = (setup.common or setup.folder) / "replay"
-    made_by = {"model": dict(model.fingerprint), "prompts": general_prompts(), "at": LIMITS.plain()}
+    made_by = {
+        "model": dict(model.fingerprint),
+        "prompts": general_prompts(),
+        "at": REPLY_LIMITS.plain(),
+    }
     file = folder / f"{digest(made_by)}.json"
     answered = _stored(file)
     while _usable(answered) < count and len(answered) < len(general_prompts()):
@@ -62,7 +66,7 @@ def _usable(answered: Answered) -> int:
 
 
 def _answers(reply: Callable[..., Sequence[Any]], texts: Sequence[str]) -> Answered:
-    replies = reply([_prompt(text) for text in texts], LIMITS)
+    replies = reply([_prompt(text) for text in texts], REPLY_LIMITS)
     return [
         (text, r.text if r.finish == "stop" and r.text.strip() else None)
         for text, r in zip(texts, replies, strict=True)

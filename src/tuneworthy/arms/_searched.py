@@ -26,8 +26,9 @@ from tuneworthy.ledger.trouble import store_errors
 from tuneworthy.prompting.messages import specification
 
 SEARCH_LEAST, SEARCH_MOST = 10, 60  # dev rows for the choice of a prompt
-USUAL = 0.8  # expected share of the most requests a search may make: ties end it early
-_RUNG = 12  # dev rows that a prompt answers before it can be dropped
+# Expected share of the most requests a search may make: ties end it early.
+USUAL_REQUEST_SHARE = 0.8
+_RUNG_ROWS = 12  # dev rows that a prompt answers before it can be dropped
 
 
 class TrialResult(Record):
@@ -212,7 +213,7 @@ class Search:
 def rungs(rows: int, prompts: int) -> list[int]:
     """Return the rungs of successive halving: growing numbers of dev rows."""
     rounds = max(prompts - 1, 0).bit_length()
-    sizes = [max(_RUNG, rows >> at) for at in range(rounds, 0, -1)]
+    sizes = [max(_RUNG_ROWS, rows >> at) for at in range(rounds, 0, -1)]
     return sorted({min(size, rows) for size in sizes} | {rows})
 
 

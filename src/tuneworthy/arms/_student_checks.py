@@ -12,9 +12,9 @@ from typing import Any
 from tuneworthy.core.errors import ModelError, NumericError
 from tuneworthy.core.model import Prompt
 
-ROWS = 8  # rows on which a check runs
-SELF = 1e-4  # nats a token: rounding of two reads of one model
-LONGER = 3.0  # factor between the lengths of the student's and the teacher's answers
+CHECKED_ROWS = 8  # rows on which a check runs
+ROUNDING_NATS = 1e-4  # nats a token: rounding of two reads of one model
+LENGTH_FACTOR = 3.0  # factor between the lengths of the student's and the teacher's answers
 
 
 def shares_tokenizer(teacher: Any, student: Any) -> bool:
@@ -29,7 +29,7 @@ def check_same_form(teacher: Any, student: Any, prompts: Sequence[Prompt]) -> No
     """Raise ModelError if models with one tokenizer render a prompt, or end a turn, differently."""
     from tuneworthy.models.local.chat_template import prompt_ids
 
-    for prompt in prompts[:ROWS]:
+    for prompt in prompts[:CHECKED_ROWS]:
         theirs, ours = (prompt_ids(model.tokenizer, prompt) for model in (teacher, student))
         if theirs != ours:
             at = next((n for n, pair in enumerate(zip(theirs, ours, strict=False))
@@ -53,10 +53,10 @@ def check_self_divergence(student: Any, prompts: Sequence[Prompt], texts: Sequen
     from tuneworthy.training.render import EncodedExample, render
     from tuneworthy.training.top_k_loss import self_divergence
 
-    pairs = zip(prompts[:ROWS], texts[:ROWS], strict=True)
+    pairs = zip(prompts[:CHECKED_ROWS], texts[:CHECKED_ROWS], strict=True)
     rows = [render(student.tokenizer, prompt, text, student.context) for prompt, text in pairs]
     apart = self_divergence(student, [row for row in rows if isinstance(row, EncodedExample)])
-    if not apart <= SELF:
+    if not apart <= ROUNDING_NATS:
         raise NumericError(
             "the model is not equal to itself: its divergence from itself should be 0",
             where=str(student.spec),
@@ -66,7 +66,7 @@ def check_self_divergence(student: Any, prompts: Sequence[Prompt], texts: Sequen
     return apart
 
 
-def check_learnt(trace: dict[str, Any], rows: int = ROWS) -> None:
+def check_learnt(trace: dict[str, Any], rows: int = CHECKED_ROWS) -> None:
     """Raise NumericError if the loss of the first rows did not fall over the epochs.
 
     That the weights moved is checked where they are trained (training/figures.py).
@@ -89,7 +89,7 @@ def check_lengths(student: Sequence[int], teacher: Sequence[int]) -> float | Non
     if not student or not sum(teacher):
         return None
     ratio = sum(student) / sum(teacher)
-    if not 1 / LONGER <= ratio <= LONGER:
+    if not 1 / LENGTH_FACTOR <= ratio <= LENGTH_FACTOR:
         raise NumericError(
             "the student's answers are not as long as the teacher's",
             got=f"{ratio:.2f} times as long, on {len(student)} inputs",

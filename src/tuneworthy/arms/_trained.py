@@ -26,10 +26,10 @@ from tuneworthy.prompting.messages import build_all
 # Rows a step by rows in all: few rows need small steps, so that there are enough of them.
 _BATCHES = ((512, 4), (1024, 8))
 _BATCH = 16
-_PILOT = 100  # rows
-_STEP = 256  # tokens: a shorter step takes as long
+_PILOT_ROWS = 100  # rows
+_LEAST_STEP_TOKENS = 256  # tokens: a shorter step takes as long
 _DEV_ASKED = 40  # dev rows for the choice of an epoch
-_RISE = 0.02  # a rise of the dev score over the best epoch before that earns a note
+_NOTED_RISE = 0.02  # a rise of the dev score over the best epoch before that earns a note
 Prompts = Callable[[Sequence[Query]], Sequence[Prompt]]
 Answers = Callable[[Sequence[Query], Model, int], list[Answer]]
 Tuned = TypeVar("Tuned", bound="TrainingOptions")
@@ -222,7 +222,7 @@ def _examples(prompts: Prompts, cases: Sequence[Case]) -> list[Any]:
 
 def pilot_options(options: Tuned) -> Tuned:
     """Return the options of a pilot: the same training on at most 100 rows."""
-    return options.model_copy(update={"rows": min(options.rows or _PILOT, _PILOT)})
+    return options.model_copy(update={"rows": min(options.rows or _PILOT_ROWS, _PILOT_ROWS)})
 
 
 def training_rows(cases: Sequence[Case], options: TrainingOptions, seed: int) -> Sequence[Case]:
@@ -259,7 +259,7 @@ def _notes(trace: dict[str, Any]) -> tuple[str, ...]:
     dev_scores = [e["dev_score"] for e in trace["evaluations"] if e["dev_score"] is not None]
     if why := trace.get("stopped_early"):
         out.append(f"training stopped after epoch {len(trace['evaluations'])}: {why}")
-    elif len(dev_scores) > 1 and dev_scores[-1] > max(dev_scores[:-1]) + _RISE:
+    elif len(dev_scores) > 1 and dev_scores[-1] > max(dev_scores[:-1]) + _NOTED_RISE:
         out.append("its dev score still rose in the last epoch: more epochs may score higher")
     return tuple(out)
 
@@ -291,5 +291,5 @@ def work(sizes: Sizes, options: TrainingOptions, passages: float = 0.0) -> Work:
         requests=sizes.cases,
         read=answered * own,
         written=answered * sizes.answer,
-        trained=options.epochs * max(rows * (own + sizes.answer), _STEP * steps),
+        trained=options.epochs * max(rows * (own + sizes.answer), _LEAST_STEP_TOKENS * steps),
     )

@@ -46,5 +46,5 @@ def vector_head(strength: float, seed: int) -> Any:
 
 def _notes(inputs: Sequence[str]) -> tuple[str, ...]:
     cut = _vectors.encoder().cut(inputs)
-    most = _vectors.MOST
+    most = _vectors.MOST_TOKENS
     return (f"{cut} training inputs are longer than the {most} tokens it reads",) if cut else ()

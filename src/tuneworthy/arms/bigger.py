@@ -40,7 +40,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     def ask(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
         return prompting_arm(setup, recipe, model=model).answer(queries)
 
-    most = _choice.PROMPTS if not is_paid(model.spec) else _choice.PAID
+    most = _choice.MOST_PROMPTS if not is_paid(model.spec) else _choice.MOST_PROMPTS_PAID
     recipe, notes = _choice.choose_prompt(setup, ask, most=most)
     fitted = prompting_arm(setup, recipe, model=model)
     return replace(fitted, notes=notes, pack=prompt_pack(setup, recipe, role="bigger"))
@@ -50,7 +50,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:  # noqa: ARG001
     """Return the requests: one a case, and dev rows to choose the prompt."""
     read = sizes.shared + sizes.asked
     answers = Asks(role="bigger", requests=sizes.cases, most=sizes.cases, read=read)
-    return (answers, _choice.asks(sizes, role="bigger", most=_choice.PAID))
+    return (answers, _choice.asks(sizes, role="bigger", most=_choice.MOST_PROMPTS_PAID))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001

@@ -27,7 +27,7 @@ TOOL, ROLE, SIMPLICITY = "distil", "candidate", 10
 NEEDS = frozenset({"training", "teacher"})
 UNLABELLED = True
 Companion = tuple[str, dict[str, Any]]
-STRENGTH = 10.0  # inverse regularisation of the classifier, as of `tfidf`, `embedding_head`
+CLASSIFIER_C = 10.0  # inverse regularisation of the classifier, as of `tfidf`, `embedding_head`
 
 
 class Options(DistilOptions):
@@ -112,8 +112,8 @@ def _classifier(setup: Setup, options: Options, seed: int) -> Fitted:
     def train(lesson: Lesson, own: Setup) -> Fitted:  # noqa: ARG001
         rows = lesson.rows()
         if options.head == "vectors":
-            return fitted_vector_head(rows, STRENGTH, seed)
-        return fitted_classifier(rows, STRENGTH, seed)
+            return fitted_vector_head(rows, CLASSIFIER_C, seed)
+        return fitted_classifier(rows, CLASSIFIER_C, seed)
 
     if options.learns == "own":
         return train(Lesson(setup.train, (), ()), setup)

@@ -11,7 +11,9 @@ from tuneworthy.core.record import Record
 TOOL, ROLE, SIMPLICITY = "classifier", "candidate", 20
 CHOOSES = False
 NEEDS = frozenset({"labels", "vectors"})
-_SHARE = 1 / 6  # MiniLM's work per token as a share of the base model's, by parameter counts
+_ENCODER_WORK_SHARE = (
+    1 / 6
+)  # MiniLM's work per token as a share of the base model's, by parameter counts
 
 
 class Options(Record):
@@ -27,4 +29,4 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
     """Return the work of encoding every row once; the arm sends no request to a model."""
-    return Work(read=_SHARE * sizes.own * (sizes.cases + sizes.train))
+    return Work(read=_ENCODER_WORK_SHARE * sizes.own * (sizes.cases + sizes.train))

@@ -17,7 +17,7 @@ TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 20
 NEEDS = frozenset({"model"})
 REMEDY, PLACEBO = "convention", "the same examples with their answers shuffled"
 CONTEXT = True
-TRIED = 16  # dev rows for the choice of a set of examples: sets differ little
+TRIED_DEV_ROWS = 16  # dev rows for the choice of a set of examples: sets differ little
 
 
 class Options(Record):
@@ -45,7 +45,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         random_examples(setup.train, options.k, f"{seed}.{n}") for n in range(1, options.draws)
     ]
     arms = [prompting_arm(setup, Recipe(kind="few", k=options.k, shots=shots)) for shots in sets]
-    dev = sorted(setup.dev, key=lambda case: case.id)[:TRIED]
+    dev = sorted(setup.dev, key=lambda case: case.id)[:TRIED_DEV_ROWS]
     if options.draws == 1 or len(dev) < DEV_LEAST:
         best, best_answers = arms[0], []
     else:
@@ -68,7 +68,7 @@ def placebo(options: Options) -> Options:
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     """Return the requests: the cases, and in each fold every set of examples on the dev rows."""
-    tried = min(sizes.dev, TRIED) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
+    tried = min(sizes.dev, TRIED_DEV_ROWS) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
     read, more = sizes.shared + options.k * sizes.shot + sizes.own, options.draws * tried
     return (
         Asks(requests=sizes.cases, most=sizes.cases, read=read),
@@ -78,7 +78,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work; the examples belong to the shared prompt, which is read once per set."""
-    tried = min(sizes.dev, TRIED) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
+    tried = min(sizes.dev, TRIED_DEV_ROWS) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
     asked = sizes.cases + sizes.folds * options.draws * tried
     shared = (sizes.shared + options.k * sizes.shot) * (
         1 + sizes.folds * options.draws * bool(tried)

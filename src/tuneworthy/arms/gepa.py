@@ -11,7 +11,7 @@ from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.arms._reflected import Reflection, specification_token_limit
 from tuneworthy.arms._searched import (
     SEARCH_MOST,
-    USUAL,
+    USUAL_REQUEST_SHARE,
     PromptCandidate,
     Search,
     Trials,
@@ -78,7 +78,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
         return (cases,)
     tried = dev_passes(options.budget) * min(sizes.dev, SEARCH_MOST)
     proposals, rows = 2 * (options.budget - 1), 8 * options.rows
-    most, usual = tried + 2 * rows * proposals, USUAL * tried + rows * options.budget
+    most, usual = tried + 2 * rows * proposals, USUAL_REQUEST_SHARE * tried + rows * options.budget
     shown = sizes.shared + options.rows * 3 * sizes.shot + 250
     written = float(specification_token_limit(options.words))
     reflected = Asks(role="reflection", requests=sizes.folds * options.budget,

@@ -21,14 +21,12 @@ class Options(TuningOptions):
     """Options of training, all shared with the other trained arms (see Tuning)."""
 
 
+pilot = pilot_options
+
+
 def placebo(options: Options) -> Options:
     """Return the placebo's options: shuffled answers teach the form, not the task."""
     return options.model_copy(update={"shuffled": True})
-
-
-def pilot(options: Options) -> Options:
-    """Return the same training on at most 100 rows."""
-    return pilot_options(options)
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:

@@ -10,7 +10,7 @@ from tuneworthy.arms._edits import placebo_recipe, prompt_edits
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.arms._searched import (
     SEARCH_MOST,
-    USUAL,
+    USUAL_REQUEST_SHARE,
     PromptCandidate,
     Search,
     Trials,
@@ -75,7 +75,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     read, most = sizes.shared + sizes.asked, sizes.folds * tried
     return (
         Asks(requests=sizes.cases, most=sizes.cases, read=read),
-        Asks(requests=USUAL * most, most=most, read=read, few=True),
+        Asks(requests=USUAL_REQUEST_SHARE * most, most=most, read=read, few=True),
     )
 
 

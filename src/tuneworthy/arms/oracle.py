@@ -26,7 +26,7 @@ NEEDS = frozenset({"model", "gold_passage"})
 REMEDY = "knowledge"
 PLACEBO = "another passage of the same length"
 CHOOSES_PROMPT = True
-_PART = ChunkOptions(size=600, overlap=0)  # how a too long passage is split
+_SPLIT = ChunkOptions(size=600, overlap=0)  # how a too long passage is split
 
 
 class Options(Record):
@@ -98,7 +98,7 @@ def _led(setup: Setup, query: Query, passage: str | None, tokens: int) -> Query:
 
 def _parts(model: Model, query: Query, passage: str, most: int) -> str:
     """Return the sentences of a passage nearest to the question that fit, in passage order."""
-    sentences = index([Doc(id="", text=passage)], _PART)
+    sentences = index([Doc(id="", text=passage)], _SPLIT)
     kept: list[int] = []
     for at in sentences.ranked([(query.input, None)])[0] or range(len(sentences.chunks)):
         text = " ".join(sentences.chunks[i].text for i in sorted([*kept, at]))

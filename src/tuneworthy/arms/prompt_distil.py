@@ -20,7 +20,7 @@ TOOL, ROLE, SIMPLICITY = "distil", "candidate", 20
 NEEDS = frozenset({"training"})
 UNLABELLED = True
 BY_NAME = True  # its teacher is the model that `lora` trains on the right answers
-_COUNTED = 8  # training inputs whose prompts are counted
+_COUNTED_INPUTS = 8  # training inputs whose prompts are counted
 
 
 class Options(DistilOptions):
@@ -45,7 +45,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     """
     model = model_to_tune(setup)
     check_fit(setup, setup.recipe, model)
-    queries = [case.query() for case in setup.train[:_COUNTED]]
+    queries = [case.query() for case in setup.train[:_COUNTED_INPUTS]]
     long, short = (
         sum(map(model.count_tokens, build_all(setup.task, queries, recipe, setup.train)))
         for recipe in (setup.recipe, recipe_of(options))

@@ -32,14 +32,12 @@ class Options(TuningOptions):
     k: Annotated[int, Field(ge=0, le=256)] = 4
 
 
+pilot = pilot_options
+
+
 def placebo(options: Options) -> Options:
     """Return the placebo's options: the same training, with its prompt, on shuffled answers."""
     return options.model_copy(update={"shuffled": True})
-
-
-def pilot(options: Options) -> Options:
-    """Return the same training on at most 100 rows."""
-    return pilot_options(options)
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:

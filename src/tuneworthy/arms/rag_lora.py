@@ -44,14 +44,12 @@ class Options(TuningOptions):
     dense: bool = True
 
 
+pilot = pilot_options
+
+
 def placebo(options: Options) -> Options:
     """Return the placebo's options: the same training, with passages, on shuffled answers."""
     return options.model_copy(update={"shuffled": True})
-
-
-def pilot(options: Options) -> Options:
-    """Return the same training on at most 100 rows."""
-    return pilot_options(options)
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:

@@ -1,4 +1,4 @@
-"""Read the entries of the atlas, shipped and added; keep a new one; the newest of a key counts."""
+"""Read and keep the entries of the atlas, shipped and added; of each key the newest counts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.ledger.trouble import output_errors
 
-SHIPPED = Path(__file__).parent / "shipped"
-ADDED = Path(".tuneworthy") / "atlas"  # below the working folder
+SHIPPED_FOLDER = Path(__file__).parent / "shipped"
+ADDED_FOLDER = Path(".tuneworthy") / "atlas"  # below the working folder
 MOST_ENTRIES = 1000
 
 
@@ -35,7 +35,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Atlas:
-    """The entries by key, and what has to be said about them."""
+    """The entries by key, and notes on entries that were left out or are of another version."""
 
     entries: dict[str, Listed]
     notes: tuple[str, ...] = ()
@@ -59,7 +59,9 @@ def read_atlas(working: Path | None) -> Atlas:
     """Return the atlas of the package, with what was measured or added in a working folder."""
     found: dict[str, Listed] = {}
     notes: list[str] = []
-    folders = [(SHIPPED, True)] + ([] if working is None else [(working / ADDED, False)])
+    folders = [(SHIPPED_FOLDER, True)] + (
+        [] if working is None else [(working / ADDED_FOLDER, False)]
+    )
     for folder, shipped in folders:
         for path in sorted(folder.glob(f"*{SUFFIX}"))[:MOST_ENTRIES]:
             try:
@@ -80,7 +82,7 @@ def read_atlas(working: Path | None) -> Atlas:
 
 def keep_entry(entry: Entry, working: Path) -> Path:
     """Write an entry into the working folder's part of the atlas and return its file."""
-    path = working / ADDED / f"{entry.card.key}{SUFFIX}"
+    path = working / ADDED_FOLDER / f"{entry.card.key}{SUFFIX}"
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.part")

@@ -1,4 +1,4 @@
-"""The map of the atlas: types of task by sizes, each cell's winner, and what other views name.
+"""The map of the atlas: types of task by sizes, with the arm that each view names.
 
 Two questions change the view: what if costs count, and what if facts move. Both only choose among
 measured arms by their stated bounds; nothing is computed from answers here.
@@ -22,7 +22,7 @@ COSTS: tuple[tuple[Cost, str], ...] = (
     ("none", "Quality alone"), ("seconds", "Seconds count"), ("usd", "Money counts"),
 )  # fmt: skip
 NOT_MEASURED = "not measured yet"
-NAMED = "the arm of the verdict"
+VERDICT_ARM = "the arm of the verdict"
 FLOOR = (
     "Prompts, reading and reasoning sit near the floor at this size: on a larger model they gain,"
     " and training looks less good than here."
@@ -134,7 +134,7 @@ def choose(card: MeasuredTask, cost: Cost = "none", facts_move: bool = False) ->
         return Choice(None, "every measured arm holds facts in weights")
     named = next((arm for arm in arms if arm.name == card.arm), None)
     if cost == "none" and named is not None:
-        return Choice(named, NAMED)
+        return Choice(named, VERDICT_ARM)
     if cost == "none":
         return Choice(max(arms, key=_mean), "the best of those that hold no facts in weights")
     top = max(map(_mean, arms))
@@ -146,7 +146,7 @@ def choose(card: MeasuredTask, cost: Cost = "none", facts_move: bool = False) ->
 
 
 def _cheapest(priced: Sequence[tuple[float, MeasuredArm]], near: int) -> Choice:
-    """Return the cheapest arm, with the most that it may be behind the best of all."""
+    """Return the cheapest arm, and the upper bound of its distance to the best one."""
     cheapest = min(priced, key=lambda pair: pair[0])[1]
     why = f"the cheapest of {near} within the margin"
     if cheapest.behind is not None:
@@ -201,7 +201,7 @@ def model_lines(models: Sequence[str]) -> list[str]:
 
 
 def card_line(card: MeasuredTask) -> str:
-    """Return what stands on each figure: model, test rows, the floor to beat."""
+    """Return the line under a figure: model, test rows, the scores to compare it with."""
     floor = next((arm.score for arm in card.arms if arm.tool is None and arm.score), None)
     size = SIZES_OF_MODELS.get(card.model)
     parts = [f"{card.model} ({size})" if size else card.model, f"{card.n:,} test rows"]

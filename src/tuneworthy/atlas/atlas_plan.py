@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tuneworthy.atlas.atlas_data import Atlas
-from tuneworthy.atlas.cells import SEEDS, SIZES, TEST, Cell, left_out, sample_of
-from tuneworthy.atlas.run_cell import BRIEF, CellOptions, write_cell
+from tuneworthy.atlas.cells import ARM_SEEDS, SIZES, TEST_ROWS, Cell, left_out, sample_of
+from tuneworthy.atlas.run_cell import BRIEF_RUN, CellOptions, write_cell
 from tuneworthy.core.specs import trains
 from tuneworthy.core.task import Data
 from tuneworthy.data.folds import dev_size
 from tuneworthy.measure.planning import PlanInputs
 from tuneworthy.session import Session, open_session
 
-GOAL = 300.0  # minutes on two cores
+GOAL_MINUTES = 300.0  # minutes on two cores
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CellCost:
         """Return the minutes still to run at this number of seeds of each trained arm."""
         if self.measured:
             return 0.0
-        return self.minutes - self.training * (1 - seeds / SEEDS)
+        return self.minutes - self.training * (1 - seeds / ARM_SEEDS)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class AtlasPlan:
     goal: float
 
 
-def fit(costs: Sequence[CellCost], goal: float = GOAL) -> AtlasPlan:
+def fit(costs: Sequence[CellCost], goal: float = GOAL_MINUTES) -> AtlasPlan:
     """Return the plan that fits the goal, in minutes: sizes are cut before seeds.
 
     The dearest cell of the largest size goes first, then those of the next size. The smallest size
@@ -65,15 +65,17 @@ def fit(costs: Sequence[CellCost], goal: float = GOAL) -> AtlasPlan:
         candidates = [cost for cost in kept if cost.cell.size == size and not cost.measured]
         candidates = [cost for cost in candidates if smallest[cost.cell.name] < size]
         for cost in sorted(candidates, key=lambda each: (-each.minutes, each.cell.name)):
-            if _total(kept, SEEDS) <= goal:
+            if _total(kept, ARM_SEEDS) <= goal:
                 break
             kept.remove(cost)
             cut.append(cost)
             lines.append(f"{cost.cell.id}: {cost.minutes:.0f} min, the dearest of {size:,} rows")
-    seeds = SEEDS
+    seeds = ARM_SEEDS
     while seeds > 1 and _total(kept, seeds) > goal:
         seeds -= 1
-        lines.append(f"{seeds} of {SEEDS} seeds of each trained arm (`atlas run --seeds {seeds}`)")
+        lines.append(
+            f"{seeds} of {ARM_SEEDS} seeds of each trained arm (`atlas run --seeds {seeds}`)"
+        )
     minutes = round(_total(kept, seeds), 2)
     return AtlasPlan(tuple(kept), tuple(cut), tuple(lines), seeds, minutes, goal)
 
@@ -105,7 +107,7 @@ def cost_cells(
         say(f"{name}: rows and speed")
         largest = max(open_cells, key=lambda cell: cell.size)
         path = write_cell(largest, working, options)
-        with open_session(path, BRIEF) as session:
+        with open_session(path, BRIEF_RUN) as session:
             facts = session.plan_inputs()
             found += [_cost(session, facts, cell) for cell in open_cells]
     order = {cell: at for at, cell in enumerate(cells)}
@@ -139,6 +141,6 @@ def head_line(plan: AtlasPlan) -> str:
     """Return the plan in a sentence."""
     cells, units = len(plan.kept), sum(cost.units for cost in plan.kept)
     return (
-        f"{cells} cells on {TEST} test rows each, {units:,} units, {plan.seeds} seeds of each"
+        f"{cells} cells on {TEST_ROWS} test rows each, {units:,} units, {plan.seeds} seeds of each"
         f" trained arm: about {plan.minutes:.0f} min on this machine (goal {plan.goal:.0f})"
     )

@@ -15,25 +15,16 @@ from tuneworthy.models.local.embedded import NAME
 from tuneworthy.suite import GeneratedTask
 
 SIZES = (100, 250, 1000)
-TEST = 200  # test rows of a type, the same at every size
-SEED, SEEDS = 0, 3  # of the rows; of each trained arm
-ROWS = 1500  # of which the first two thirds are to learn from
+TEST_ROWS = 200  # test rows of a type, the same at every size
+ROW_SEED, ARM_SEEDS = 0, 3  # of the rows; of each trained arm
+GENERATED_ROWS = 1500  # of which the first two thirds are to learn from
 MODEL = NAME
-READING = "oracle"  # a ceiling: how well the model reads the gold passage; it competes with none
+# A ceiling: how well the model reads the gold passage; it competes with none.
+READING_CEILING = "oracle"
 ARMS = (
-    "majority",
-    "tfidf",
-    "embedding_head",
-    "zero_shot",
-    "few_shot",
-    "nearest_shots",
-    "constrained",
-    READING,
-    "rag",
-    "lora",
-    "rag_lora",
-    "distil",
-)
+    "majority", "tfidf", "embedding_head", "zero_shot", "few_shot", "nearest_shots", "constrained",
+    READING_CEILING, "rag", "lora", "rag_lora", "distil",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,7 +88,7 @@ def left_out(made: GeneratedTask) -> Iterator[str]:
 def missing_arms(cell: Cell, card: MeasuredTask) -> list[str]:
     """Return the arms that apply to a cell and have no score in its entry."""
     scored = {arm.name for arm in card.arms if arm.score is not None}
-    scored |= {READING} if card.reading is not None else set()
+    scored |= {READING_CEILING} if card.reading is not None else set()
     return [name for name in arms_of(sample_of(cell)) if name not in scored]
 
 
@@ -108,15 +99,15 @@ def facts_change(made: GeneratedTask) -> bool:
 
 @lru_cache
 def rows_of(name: str) -> GeneratedTask:
-    """Return the rows of a type that all its cells share: ROWS of them, in seconds."""
-    made: GeneratedTask = load("suite", name).make(SEED, ROWS)
+    """Return GENERATED_ROWS rows of a type, which all its cells share; this takes seconds."""
+    made: GeneratedTask = load("suite", name).make(ROW_SEED, GENERATED_ROWS)
     return made
 
 
 @lru_cache
 def _small(name: str) -> GeneratedTask:
     """Return a few rows of a type, for what does not depend on the number of rows."""
-    made: GeneratedTask = load("suite", name).make(SEED, 12)
+    made: GeneratedTask = load("suite", name).make(ROW_SEED, 12)
     return made
 
 
@@ -132,8 +123,8 @@ def parts_of(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """
     made = rows_of(cell.name)
     learn, test = made.rows[: made.split], made.rows[made.split :]
-    if cell.size > len(learn) or len(test) < TEST:
+    if cell.size > len(learn) or len(test) < TEST_ROWS:
         raise TaskError("this type of task has too few rows for the cell", where=cell.id,
                         got=f"{len(learn)} to learn from", fix="choose a smaller size",
                         kept="")  # fmt: skip
-    return list(learn[: cell.size]), list(test[:TEST])
+    return list(learn[: cell.size]), list(test[:TEST_ROWS])

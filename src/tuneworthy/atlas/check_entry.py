@@ -14,13 +14,13 @@ from tuneworthy.core.task import Data, Task
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.metrics import metric_name, score_all, scorer
 
-NEAR = 1e-6  # figures are rounded to six digits
+ROUNDING = 1e-6  # figures are rounded to six digits
 KEPT = "the atlas, unchanged"
 Fault = tuple[str, str]  # what is wrong, and where
 
 
 def check_entry(entry: Entry) -> int:
-    """Return how many answers were scored again; each gives its score, and they give the figures.
+    """Score the answers again and return their number; refuse figures that do not follow.
 
     Raises DataError with the count of each fault, SecurityError for a metric that would run code of
     the entry. An entry of figures only has nothing to score: 0.
@@ -53,7 +53,7 @@ def _refused(entry: Entry, faults: Sequence[Fault]) -> DataError:
 
 
 def _task(entry: Entry) -> Task:
-    """Return a task that scores as the entry's did. Raises an error for a metric we don't run."""
+    """Return a task with the entry's metric. Raises an error for a metric that would run code."""
     assert entry.scoring is not None  # the caller asks for entries with answers only
     success = entry.scoring.success
     metric = success.metric
@@ -98,7 +98,7 @@ def _row_faults(entry: Entry) -> Iterator[Fault]:
 
 
 def _run_faults(run: RecordedRun, known: dict[str, Case], task: Task) -> Iterator[Fault]:
-    """Yield the faults of one run: cases nobody knows, scores that its answers do not give."""
+    """Yield the faults of one run: unknown cases, and scores other than those computed again."""
     if not len(run.cases) == len(run.answers) == len(run.scores):
         yield "run with a missing text or score", run.arm
         return
@@ -121,12 +121,12 @@ def _run_faults(run: RecordedRun, known: dict[str, Case], task: Task) -> Iterato
 def _same(value: float | None, stated: float | None) -> bool:
     if value is None or stated is None:
         return value is stated
-    return abs(value - stated) <= NEAR
+    return abs(value - stated) <= ROUNDING
 
 
 def _arm_faults(entry: Entry) -> Iterator[Fault]:
-    """Yield the arms whose stated figures are not those of their answers, and what is missing."""
-    tables = {arm.name: _table(entry, arm.name) for arm in entry.card.arms if arm.score}
+    """Yield missing answers, and stated figures of arms that their answers do not give."""
+    tables = {arm.name: _scores_by_case(entry, arm.name) for arm in entry.card.arms if arm.score}
     answered = {case for run in entry.runs for case in run.cases}
     listed = {arm.name for arm in entry.card.arms}
     yield from (("run of an unlisted arm", r.arm) for r in entry.runs if r.arm not in listed)
@@ -144,12 +144,12 @@ def _arm_faults(entry: Entry) -> Iterator[Fault]:
             yield "arm with two answers to a case", arm.name
         if len(seeds := {run.seed for run in own}) != arm.seeds:
             yield "wrong number of seeds", f"{arm.name}: {len(seeds)}, not {arm.seeds}"
-        if table and abs(fmean(table.values()) - arm.score.mean) > NEAR:
+        if table and abs(fmean(table.values()) - arm.score.mean) > ROUNDING:
             yield "mean that its answers do not give", f"{arm.name}: {fmean(table.values()):.6f}"
     yield from _distance_faults(entry, tables)
 
 
-def _table(entry: Entry, arm: str) -> dict[str, float]:
+def _scores_by_case(entry: Entry, arm: str) -> dict[str, float]:
     """Return {case: score} of the runs that make up an arm's score; an unscored answer is wrong."""
     return {
         case: score or 0.0
@@ -160,18 +160,18 @@ def _table(entry: Entry, arm: str) -> dict[str, float]:
 
 
 def _distance_faults(entry: Entry, tables: dict[str, dict[str, float]]) -> Iterator[Fault]:
-    """Yield the arms whose mean distance to the best one their shared cases do not give."""
+    """Yield the arms whose stated distance to the best arm their answers do not give."""
     apart = [arm for arm in entry.card.arms if arm.behind is not None]
     tops = [arm.name for arm in entry.card.arms if arm.score and not arm.behind]
     for arm in apart:
         if arm.name not in tables or arm.behind is None:
             yield "distance of an arm without a score", arm.name
-        elif not any(_differs(tables, top, arm.name, arm.behind.mean) for top in tops):
+        elif not any(_mean_differs_by(tables, top, arm.name, arm.behind.mean) for top in tops):
             yield "distance that its answers do not give", arm.name
 
 
-def _differs(tables: dict[str, dict[str, float]], top: str, arm: str, mean: float) -> bool:
+def _mean_differs_by(tables: dict[str, dict[str, float]], top: str, arm: str, mean: float) -> bool:
     """Return whether `top` minus `arm` has this mean on the cases that both answered."""
     one, other = tables[top], tables[arm]
     gaps = [one[case] - other[case] for case in one if case in other]
-    return bool(gaps) and abs(fmean(gaps) - mean) <= 2 * NEAR
+    return bool(gaps) and abs(fmean(gaps) - mean) <= 2 * ROUNDING

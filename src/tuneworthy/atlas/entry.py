@@ -27,8 +27,8 @@ from tuneworthy.core.task import Output, Success
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.metrics import metric_name, names
 
-FORMAT: Literal[1] = 1
-KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")  # it names a file
+FORMAT_VERSION: Literal[1] = 1
+KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")  # it names a file
 NO_MODEL = "no model"
 NOT_SCORED_AGAIN = ("judge",)  # metrics that others can not apply to an answer
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -36,7 +36,7 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 def is_key(text: str) -> bool:
     """Return whether a text may be the key of an entry: it names a file and part of an address."""
-    return KEY.fullmatch(text) is not None
+    return KEY_PATTERN.fullmatch(text) is not None
 
 
 class RecordedRun(Record):
@@ -71,7 +71,7 @@ class EntryHead(Record):
     them again.
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = FORMAT_VERSION
     version: str = __version__
     card: MeasuredTask
     scoring: Scoring | None = None
@@ -103,7 +103,7 @@ class Entry(EntryHead):
 
 @dataclass(frozen=True)
 class Naming:
-    """How an entry is called: its key, the type of task, a title.
+    """The key of an entry, its type of task and its title.
 
     `facts_change`: the facts of the right answers change. `shown` are rows to learn from that an
     adviser may see; `source` names the set that several tasks are cut from.
@@ -223,7 +223,7 @@ def _card(results: Results, named: Naming, measured: date) -> MeasuredTask:
 
 
 def _model(results: Results) -> str:
-    """Return the model that arms asked or trained; else that there was none."""
+    """Return the model that arms asked or trained; without one, the words that say so."""
     measured = [run for run in results.runs if run.state == "measured"]
     logged = [run for run in measured if RECORDED in run.notes]
     own = [run for run in measured if RECORDED not in run.notes]
@@ -273,7 +273,7 @@ def _measured_arms(results: Results) -> list[MeasuredArm]:
 
 
 def holds_facts(runs: Sequence[Run]) -> bool | None:
-    """Return whether what an arm learnt stands in weights; None for recorded answers.
+    """Return whether an arm stores learnt facts in weights; None for recorded answers.
 
     An arm that reads documents takes its facts from them, even if it was trained.
     """

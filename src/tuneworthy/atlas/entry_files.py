@@ -14,17 +14,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tuneworthy.atlas.entry import FORMAT, Entry, EntryHead
+from tuneworthy.atlas.entry import FORMAT_VERSION, Entry, EntryHead
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.record import Record, plain_file
 from tuneworthy.ledger.trouble import output_errors
 
 ENTRY, CASES, ANSWERS = "entry.json", "cases.jsonl", "answers.jsonl"
 SUFFIX = ".json.xz"
-MOST = 50_000_000  # bytes of a file of an entry, and of an unpacked one
+MOST_BYTES = 50_000_000  # bytes of a file of an entry, and of an unpacked one
 HEAD_MOST = 5_000_000  # bytes of the figures of a packed entry
-PIECE = 65_536  # bytes unpacked at a time: the figures of an entry are about a tenth of it
-MEMORY = 256_000_000  # bytes that unpacking may take
+BYTES_AT_ONCE = 65_536  # bytes unpacked at a time: the figures of an entry are about a tenth of it
+UNPACKING_BYTES = 256_000_000  # bytes that unpacking may take
 KEPT = "the atlas, unchanged"
 
 
@@ -66,9 +66,9 @@ def read_folder(folder: Path) -> Entry:
     head = _json(folder / ENTRY, _bytes(folder / ENTRY))
     if not isinstance(head, dict):
         raise _unreadable(folder / ENTRY, type(head).__name__, "an entry is a JSON object")
-    if head.get("format") != FORMAT:
+    if head.get("format") != FORMAT_VERSION:
         raise DataError("this entry has another format", where=str(folder / ENTRY),
-                        got=f"format {head.get('format')}, not {FORMAT}", kept=KEPT,
+                        got=f"format {head.get('format')}, not {FORMAT_VERSION}", kept=KEPT,
                         fix="read it with the version of tuneworthy that wrote it")  # fmt: skip
     runs, cases = head.pop("runs", []), []
     if head.get("scoring") is not None:
@@ -114,9 +114,9 @@ def read_head(path: Path) -> EntryHead:
     """Return the figures of a packed entry; its answers are not unpacked. Raises DataError."""
     line = _unpacked(path, HEAD_MOST, whole=False).partition(b"\n")[0]
     plain = _json(path, line)
-    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+    if not isinstance(plain, dict) or plain.get("format") != FORMAT_VERSION:
         raise DataError("this entry has another format", where=path.name, kept=KEPT,
-                        got=f"not {FORMAT}", fix="add it again")  # fmt: skip
+                        got=f"not {FORMAT_VERSION}", fix="add it again")  # fmt: skip
     try:
         return EntryHead.model_validate(plain)
     except ValidationError as error:
@@ -125,17 +125,17 @@ def read_head(path: Path) -> EntryHead:
 
 def read_packed(path: Path) -> Entry:
     """Return a packed entry with its answers. Raises DataError."""
-    head, _, body = _unpacked(path, MOST).partition(b"\n")
+    head, _, body = _unpacked(path, MOST_BYTES).partition(b"\n")
     return _entry({**_json(path, head), **_json(path, body)}, path)
 
 
 def _unpacked(path: Path, most: int, whole: bool = True) -> bytes:
-    """Return the content of a packed file, cut at `most` bytes; its first line if not `whole`."""
+    """Return the first `most` bytes of an unpacked file; if not `whole`, its first line alone."""
     packed, found = _bytes(path), bytearray()
     try:
-        unpacker = lzma.LZMADecompressor(memlimit=MEMORY)
+        unpacker = lzma.LZMADecompressor(memlimit=UNPACKING_BYTES)
         while len(found) < most and not unpacker.eof:
-            piece = unpacker.decompress(packed, max_length=PIECE)
+            piece = unpacker.decompress(packed, max_length=BYTES_AT_ONCE)
             packed = b""
             found += piece
             if not piece or (not whole and b"\n" in piece):
@@ -164,13 +164,13 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        content = plain_file(path, MOST + 1)
+        content = plain_file(path, MOST_BYTES + 1)
     except OSError as error:
         raise _unreadable(
             path, error.strerror or "", f"an entry has the file {path.name}"
         ) from None
-    if len(content) > MOST:
-        raise _unreadable(path, "too large", f"at most {MOST:,} bytes")
+    if len(content) > MOST_BYTES:
+        raise _unreadable(path, "too large", f"at most {MOST_BYTES:,} bytes")
     return content
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from tuneworthy.atlas.atlas_data import keep_entry
 from tuneworthy.atlas.cells import (
+    ARM_SEEDS,
     MODEL,
-    SEEDS,
     Cell,
     arms_of,
     facts_change,
@@ -32,14 +32,14 @@ from tuneworthy.core.run_options import RunOptions
 from tuneworthy.ledger.elsewhere import FOLDER, SWITCH
 from tuneworthy.models._roles import unusable
 from tuneworthy.models.local import embedded
-from tuneworthy.results_folder import FILE
+from tuneworthy.results_folder import RESULTS_FILE
 from tuneworthy.session import open_session, read
 from tuneworthy.study import Watch, run
 
-CELLS = Path("atlas")  # the folder of the cells' studies, below the working folder
-PLENTY = 100_000  # minutes: nothing is cut, the caller stops the run
-BRIEF = RunOptions(brief=True)
-SHOWN = 10  # rows to learn from that an adviser may see
+CELLS_FOLDER = Path("atlas")  # the folder of the cells' studies, below the working folder
+UNLIMITED_MINUTES = 100_000  # minutes: nothing is cut, the caller stops the run
+BRIEF_RUN = RunOptions(brief=True)
+SHOWN_ROWS = 10  # rows to learn from that an adviser may see
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class CellOptions:
     model: str = MODEL
     teacher: str | None = None
     arms: Sequence[str] | None = None
-    seeds: int = SEEDS
+    seeds: int = ARM_SEEDS
     usd: float | None = None
 
 
@@ -61,7 +61,7 @@ def write_cell(cell: Cell, working: Path, options: CellOptions = CellOptions()) 
 
     Files that are there already stay as they are if they are the same.
     """
-    folder = working / CELLS / cell.id
+    folder = working / CELLS_FOLDER / cell.id
     made, (learn, test) = rows_of(cell.name), parts_of(cell)
     data = {"train": "train.jsonl", "test": "test.jsonl"}
     texts = {"train.jsonl": _lines(learn), "test.jsonl": _lines(test)}
@@ -73,7 +73,7 @@ def write_cell(cell: Cell, working: Path, options: CellOptions = CellOptions()) 
     task = {key: made.task[key] for key in ("instruction", "output", "success")}
     keys: dict[str, Any] = {"name": cell.id, **task, "data": data, "model": options.model}
     keys |= {"arms": list(arms), "seeds": options.seeds}
-    keys |= {"budget": {"stages": False, "minutes": PLENTY, "usd": options.usd}}
+    keys |= {"budget": {"stages": False, "minutes": UNLIMITED_MINUTES, "usd": options.usd}}
     keys |= {"teacher": options.teacher} if options.teacher else {}
     texts["task.yaml"] = json.dumps(keys, indent=1, ensure_ascii=False) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def run_cell(
     path = write_cell(cell, working, options)
     with _looks_of_this_folder():
         _freeze_without_diagnosis(path, watch)
-        study = run(path, BRIEF, watch)
+        study = run(path, BRIEF_RUN, watch)
     sample = sample_of(cell)
     named = Naming(
         key=cell.key(options.model),
@@ -145,7 +145,7 @@ def _looks_of_this_folder() -> Iterator[None]:
 
 def _freeze_without_diagnosis(path: Path, watch: Watch | None) -> None:
     """Freeze a plan without placebos and pilots: the atlas says which arm wins, not why."""
-    with open_session(path, BRIEF, watch or (lambda event, data: None)) as session:
+    with open_session(path, BRIEF_RUN, watch or (lambda event, data: None)) as session:
         if session.ledger.frozen(session.study, "plan") is None:
             plan = without_diagnosis(session.plan(keep=False))
             session.ledger.freeze(session.study, "plan", plan.plain())
@@ -164,10 +164,10 @@ def shown_rows(path: Path) -> tuple[ShownRow, ...]:
         return ()
     part = max(split.parts, key=lambda each: len(each.train), default=None)
     known = set(part.train) if part else set()
-    rows = [case for case in loaded.cases if case.id in known][:SHOWN]
+    rows = [case for case in loaded.cases if case.id in known][:SHOWN_ROWS]
     return tuple(ShownRow(input=case.input, output=case.output) for case in rows)
 
 
 def measured_on(folder: Path) -> date:
     """Return the day on which the results of a folder were written."""
-    return date.fromtimestamp((folder / FILE).stat().st_mtime)
+    return date.fromtimestamp((folder / RESULTS_FILE).stat().st_mtime)

@@ -14,7 +14,7 @@ from tuneworthy.ledger.signals import StopRequested, check, stop_after, stoppabl
 from tuneworthy.study import Watch
 
 Progress = Callable[[], AbstractContextManager[Watch | None]]
-AGAIN = "tuneworthy atlas run"
+RUN_COMMAND = "tuneworthy atlas run"
 
 
 @dataclass
@@ -42,7 +42,7 @@ def run_cells(
     progress: Progress,
     say: Callable[[str], None],
 ) -> Outcome:
-    """Run cells in order; a cell that fails stops no other, a store that fails does.
+    """Run cells in order; a cell that fails is skipped, a store that fails ends the run.
 
     Stops at the first safe point after `seconds`; the cell that was running goes on when it is run
     again. Raises StopRequested after a signal.
@@ -68,10 +68,10 @@ def run_cells(
 
 @contextmanager
 def _until(seconds: float | None) -> Iterator[None]:
-    """Run the block until a signal stops it, or until its time is up, which is no failure."""
+    """Run the block until a signal stops it or its time is up; the latter is no failure."""
     try:
         with stoppable(), nullcontext() if seconds is None else stop_after(seconds):
             yield
     except StopRequested as stop:
         if stop.exit_code != 0:
-            raise StopRequested(stop.exit_code, AGAIN) from None
+            raise StopRequested(stop.exit_code, RUN_COMMAND) from None

@@ -1,4 +1,4 @@
-"""Make the entry of a finished study of the user's."""
+"""Make an entry of the atlas from a user's finished study."""
 
 from __future__ import annotations
 

@@ -23,9 +23,10 @@ from tuneworthy.deploy.system import open_artefact
 from tuneworthy.measure.built_arm import DeployedArm
 from tuneworthy.stats.bounds import rate
 
-CASES = 100  # cases that every form is asked; a drop of .05 is excluded from 86 equal answers on
+# Cases that every form is asked; a drop of .05 is excluded from 86 equal answers on.
+ASKED_CASES = 100
 _CODE = ("build/*.py", "deploy/*.py", "models/**/*.py", "stats/*.py", "training/*.py")
-_THINKS = "the model thinks before it answers, and plain engines return the thought as text"
+_THINKING_NOTE = "the model thinks before it answers, and plain engines return the thought as text"
 
 
 def ask_again(
@@ -53,7 +54,7 @@ class _Asker:
 
     def _form(self, form: Any) -> list[FormParity]:
         if getattr(self.parts.model, "thinks", False):
-            return [FormParity(form=form.FORM, because=_THINKS)]
+            return [FormParity(form=form.FORM, because=_THINKING_NOTE)]
         stored = self.arm.runner.ledger.unit(
             self._key(form.FORM), "parity", lambda: {"parity": self._asked(form)},
             self.arm.runner.study,
@@ -85,7 +86,7 @@ class _Asker:
             "what": "parity", "form": form, "id": self.sealed.id, "files": files,
             "cases": [case.id for case in self.cases], "metric": self.arm.runner.metric_digest,
             "margin": self.parts.task.success.margin, "made_by": code_version(_CODE),
-            "fit": self.arm.key, "unit": CASES,
+            "fit": self.arm.key, "unit": ASKED_CASES,
         })  # fmt: skip
 
     def _opened(self) -> FormParity:
@@ -117,7 +118,7 @@ class _Asker:
         runner = self.arm.runner
         opened = runner.sealed.open("parity of a build")
         order = sorted(opened, key=lambda name: digest([runner.task.seed, "parity", name]))
-        return [opened[name] for name in order[:CASES]]
+        return [opened[name] for name in order[:ASKED_CASES]]
 
     @cached_property
     def queries(self) -> list[Any]:

@@ -13,7 +13,7 @@ from tuneworthy.deploy.parity import Engine
 
 FORM, NEEDED = "gguf", False
 FILE = "model-{kind}.gguf"
-_BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # a number, with its share of a block's scale
+_BYTES_PER_NUMBER = {"f16": 2.0, "q8_0": 34 / 32}  # a number, with its share of a block's scale
 
 
 def applies(artefact: Artefact) -> str:
@@ -35,7 +35,7 @@ def cannot(parts: Parts) -> str:
 def size(parts: Parts) -> int:
     """Return about the bytes of both files."""
     count: int = sum(weight.numel() for weight in parts.base.module.parameters())
-    return round(count * sum(_BYTES.values()))
+    return round(count * sum(_BYTES_PER_NUMBER.values()))
 
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tuneworthy.build._parts import Parts
 from tuneworthy.core.artefact import Artefact
-from tuneworthy.deploy.artefact_folder import WHOLE
+from tuneworthy.deploy.artefact_folder import WEIGHTS_FOLDER
 from tuneworthy.deploy.parity import Engine
 
-FORM, NEEDED = WHOLE, True
+FORM, NEEDED = WEIGHTS_FOLDER, True
 
 
 def applies(artefact: Artefact) -> str:

@@ -33,7 +33,7 @@ Brief = Annotated[
     typer.Option("--brief", help="Only the arms and the causes: no harm, curves or knowledge."),
 ]
 
-SHORT = 0.5  # minutes; the verdict so far is not shown in a shorter study
+SHORT_MINUTES = 0.5  # minutes; the verdict so far is not shown in a shorter study
 
 
 def task_path(path: Path) -> Path:
@@ -162,7 +162,7 @@ class Watcher:
             more = [text.format(minutes) for text, minutes in sums.items() if minutes >= 0.5]
             text = f"plan: {arms} arms, about {data.minutes:.0f} min on this machine"
             self._view.say(", ".join((text, *more)))
-            self._view.short = data.minutes < SHORT and data.sent is None
+            self._view.short = data.minutes < SHORT_MINUTES and data.sent is None
             if needs := needs_line(arm.because for arm in data.arms):
                 self._view.say(needs)
             if (sent := data.sent) is not None:

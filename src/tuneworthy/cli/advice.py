@@ -14,7 +14,7 @@ EPILOG = (
     " 4 nothing to judge: there is no measured task; 5 a file of tasks or answers can't be used;"
     " 6 the cap is reached (a second call continues)."
 )
-NOTHING = 4
+EXIT_NOTHING = 4
 
 
 def command(
@@ -53,7 +53,7 @@ def command(
     measured = measured_tasks(tasks)
     if not measured:
         print_line(canonical(no_advice()) if json else "\n".join(no_advice().values()))
-        raise typer.Exit(NOTHING)
+        raise typer.Exit(EXIT_NOTHING)
     if ask is not None:
         done = ask_about(AskOptions(ask, with_skill, usd, pay), measured, answers, print_stderr)
         print_stderr(f"{done} asked now; answers are kept in {answers}")

@@ -19,7 +19,7 @@ from tuneworthy.cli._options import (
     task_path,
 )
 
-REFUSED = 4
+EXIT_REFUSED = 4
 
 
 def command(
@@ -68,4 +68,4 @@ def command(
     else:
         for line in build_lines(report):
             print_line(line)
-    return REFUSED if report.refused else 0
+    return EXIT_REFUSED if report.refused else 0

@@ -12,7 +12,7 @@ import typer
 from tuneworthy.cli._options import print_line, print_stderr
 
 TASK = Path("task.yaml")
-ARMS = ("majority", "tfidf")  # what runs in seconds beside recorded answers, without a model
+TOUR_ARMS = ("majority", "tfidf")  # what runs in seconds beside recorded answers, without a model
 
 
 def command(
@@ -114,7 +114,7 @@ def _filled(text: str, margin: float, target: float | None, model: str) -> str:
     if model == "none":
         recorded = [name for name in ("present", "answers") if content.get(name)]
         kind = content.get("output", {}).get("type")
-        arms = [*recorded, *(ARMS if kind == "label" else ARMS[:1])]
+        arms = [*recorded, *(TOUR_ARMS if kind == "label" else TOUR_ARMS[:1])]
         if len(arms) > 1:  # one arm alone can't be compared: then every arm is left to the plan
             content["arms"] = arms
     else:

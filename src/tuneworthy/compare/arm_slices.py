@@ -20,8 +20,8 @@ from tuneworthy.core.slices import SMALL_SLICE, Kind, Slice, Slices
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds
 
-MOST = 12  # the most classes or groups that get their own slice
-LEAST = 6  # the fewest cases that are cut into thirds or quarters
+MOST_SLICES = 12  # the most classes or groups that get their own slice
+LEAST_CASES = 6  # the fewest cases that are cut into thirds or quarters
 Parts = Iterator[tuple[str, list[str]]]
 
 
@@ -51,7 +51,7 @@ def slices(
         if part_slices:
             rows += part_slices
         else:
-            missing[kind] = WHY[kind]
+            missing[kind] = REASONS[kind]
     return Slices(
         arm=arm,
         rival=rival if versus else None,
@@ -62,12 +62,12 @@ def slices(
     )
 
 
-WHY: dict[Kind, str] = {
-    "length": f"fewer than {LEAST} cases",
+REASONS: dict[Kind, str] = {
+    "length": f"fewer than {LEAST_CASES} cases",
     "class": "the answers are not labels of a closed set",
     "group": "no two scored rows share a `group`",
-    "time": f"fewer than {LEAST} scored rows have a `time`",
-    "rare words": f"fewer than {LEAST} cases",
+    "time": f"fewer than {LEAST_CASES} scored rows have a `time`",
+    "rare words": f"fewer than {LEAST_CASES} cases",
     "hardest": "no other arm answered these cases, so none can say which are hard",
 }
 
@@ -79,10 +79,7 @@ def slice_parts(task: Task, cases: Sequence[Case]) -> Iterator[tuple[Kind, str, 
 
 
 def _kinds(
-    task: Task,
-    cases: Sequence[Case],
-    scores: Mapping[str, Sequence[float]],
-    others: Sequence[Case],
+    task: Task, cases: Sequence[Case], scores: Mapping[str, Sequence[float]], others: Sequence[Case]
 ) -> Iterator[tuple[Kind, Parts]]:
     yield "length", _thirds(cases, lambda c: len(c.input), ("short", "middle", "long"))
     yield "class", _classes(task, cases)
@@ -96,7 +93,7 @@ def _kinds(
 def _thirds(
     cases: Sequence[Case], key: Callable[[Case], Any], names: tuple[str, str, str]
 ) -> Parts:
-    if len(cases) < LEAST:
+    if len(cases) < LEAST_CASES:
         return
     ranked = sorted(cases, key=lambda case: (key(case), case.id))
     for name, part in zip(names, np.array_split(np.arange(len(ranked)), 3), strict=True):
@@ -111,13 +108,13 @@ def _classes(task: Task, cases: Sequence[Case]) -> Parts:
 def named_parts(names: Mapping[str, str | None], least: int = 2) -> Parts:
     """Yield the cases by name, largest group first, at most 12 groups of `least` cases or more."""
     counts = Counter(name for name in names.values() if name)
-    for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST]:
+    for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SLICES]:
         if count >= least:
             yield name, [i for i, own in names.items() if own == name]
 
 
 def _by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> Parts:
-    if len(cases) < LEAST:
+    if len(cases) < LEAST_CASES:
         return
     ids = rare_word_cases(cases, others)
     yield "the quarter with the rarest words", [case.id for case in cases if case.id in ids]
@@ -165,26 +162,24 @@ def _slice(
     mine = np.array([own[i] for i in ids])
     theirs = np.array([versus[i] for i in ids]) if versus else None
     bound = None if theirs is None else bounds.paired(mine - theirs, 0.025, groups=clusters)
+    rival = None
+    if theirs is not None:
+        rival = Interval.of(bounds.mean_interval(theirs, groups=clusters))
     return Slice(
         kind=what[0],
         name=what[1],
         n=len(ids),
-        score=_interval(bounds.mean_interval(mine, groups=clusters)),
-        rival=None if theirs is None else _interval(bounds.mean_interval(theirs, groups=clusters)),
-        delta=bound and _interval((bound.mean, bound.low, bound.high)),
+        score=Interval.of(bounds.mean_interval(mine, groups=clusters)),
+        rival=rival,
+        delta=bound and Interval.of((bound.mean, bound.low, bound.high)),
     )
-
-
-def _interval(three: tuple[float, float, float]) -> Interval:
-    mean, low, high = (round(float(value), 6) for value in three)
-    return Interval(mean=mean, low=low, high=high)
 
 
 def _notes(rows: Sequence[Slice], folded: bool) -> tuple[str, ...]:
     missed = len(rows) / 20
     lines = [
         f"{len(rows)} slices were looked at: at 95 % each, about {missed:.1f} of their intervals "
-        "miss by chance. A slice is a reason to look at its cases, not a verdict on them.",
+        "miss by chance. A slice is a reason to look at its cases, not a verdict on them."
     ]
     if folded:
         lines.append("Differences are not widened for folds that share training rows; those the "

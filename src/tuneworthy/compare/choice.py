@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.run import RECORDED, Run
 
-PROMPTS = 3  # the most prompts that an arm may choose among
+MOST_PROMPTS = 3  # the most prompts that an arm may choose among
 NO_DEV = -1.0  # below every score: runs without a dev score rank last
 
 
@@ -62,7 +62,7 @@ def simplest_prompts(runs: Sequence[Run], fold: int, seed: int) -> tuple[Recipe,
     for _, recipe in prompts:
         rewritten = recipe.specification is not None or recipe.reminder is not None
         simplest.setdefault(recipe if rewritten or not recipe.k else recipe.kind, recipe)
-    return tuple(dict.fromkeys(simplest.values()))[:PROMPTS]
+    return tuple(dict.fromkeys(simplest.values()))[:MOST_PROMPTS]
 
 
 def own_prompts(runs: Sequence[Run], name: str | None, others: Sequence[Recipe]) -> list[Recipe]:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.compare.choice import best_by_fold
-from tuneworthy.compare.costs import TUNED
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.task import Task
+from tuneworthy.core.task import TRAINED_TOOLS, Task
 from tuneworthy.stats import many
 from tuneworthy.stats.clusters import RETRAINING_SD
 
@@ -39,7 +38,7 @@ class Column:
     @property
     def retrained(self) -> float:
         """Return the smallest assumed standard deviation between retrainings; 0 if untrained."""
-        return RETRAINING_SD if self.spec.tool in TUNED else 0.0
+        return RETRAINING_SD if self.spec.tool in TRAINED_TOOLS else 0.0
 
     def values(self, ids: Sequence[str], wrong: float = 0.0) -> Array:
         """Return the scores, in [0, 1], of these cases; an unscored case counts as `wrong`."""

@@ -51,10 +51,10 @@ from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import Folds, cluster_numbers
 
-LOST = 1e-9  # a score below it is a total loss
+TOTAL_LOSS = 1e-9  # a score below it is a total loss
 _FIGURE = re.compile(r"[0-9]*\.?[0-9]+")
 NO_SECONDS = "the recorded answers have no `seconds`: write each one's into its line of the log"
-TAIL = 20  # below it the 95th percentile is little more than the maximum
+LEAST_TIMES_FOR_P95 = 20  # below it the 95th percentile is little more than the maximum
 
 
 def compare(shape: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]) -> Evidence:
@@ -223,7 +223,7 @@ def _measures(
     fields: dict[str, Any] = {
         "score": score,
         "score_if_right": round(float(column.values(ids, wrong=1.0).mean()), 6),
-        "valid": _interval((right / judged, *bounds.rate(right, judged))) if judged else None,
+        "valid": Interval.of((right / judged, *bounds.rate(right, judged))) if judged else None,
         "errors": errors,
         "lost": _lost(shape, column, ids),
         "cut": cut_summary(column.runs, column.cells),
@@ -241,8 +241,8 @@ def _lost(shape: ComparisonInputs, column: Column, ids: Sequence[str]) -> Interv
     values = column.values(ids)
     if np.isin(values, (0.0, 1.0)).all():
         return None
-    lost = (values < LOST).astype(float)
-    return _interval(bounds.mean_interval(lost, groups=shape.grouped(ids)))
+    lost = (values < TOTAL_LOSS).astype(float)
+    return Interval.of(bounds.mean_interval(lost, groups=shape.grouped(ids)))
 
 
 def _score(
@@ -256,7 +256,7 @@ def _score(
     values, groups = column.values(ids), shape.grouped(ids)
     if shape.grades is not None:
         answers = [column.cells[i][0] for i in ids]
-        return _interval(graded_score(values, answers, shape.grades, groups.of))
+        return Interval.of(graded_score(values, answers, shape.grades, groups.of))
     folds = np.array([column.fold[i] for i in ids])
     factor = shape.factor(folds) if column.learned else 1.0
     cross_fit: dict[str, Any] = {}
@@ -269,12 +269,7 @@ def _score(
         spread = many.covariance(scores, cluster_numbers(shape.grouped(common).of, len(common)))
         level = 2 * many.best_of_many_level(spread, bounds.CHOSEN_ARM_LEVEL / 2)
         low = min(low, bounds.mean_interval(values, level, groups, **cross_fit)[1])
-    return _interval((mean, low, high))
-
-
-def _interval(three: tuple[float, float, float]) -> Interval:
-    mean, low, high = (round(float(value), 6) for value in three)
-    return Interval(mean=mean, low=low, high=high)
+    return Interval.of((mean, low, high))
 
 
 def _latency(
@@ -292,7 +287,7 @@ def _latency(
         )  # fmt: skip
         return None
     p50, p95 = (round(float(value), 3) for value in np.quantile(times, [0.5, 0.95]))
-    if len(times) < TAIL:
+    if len(times) < LEAST_TIMES_FOR_P95:
         missing["latency_ms.p95"] = (
             f"{count_noun(len(times), 'answer')} of the log had `seconds`, too few"
             if logged
@@ -301,7 +296,9 @@ def _latency(
     if not any(run.latency_concurrency for run in runs):
         missing["latency_ms.concurrency"] = "recorded answers do not say it"
     at_once = max((run.latency_concurrency or 0 for run in runs), default=0)
-    return Latency(p50=p50, p95=p95 if len(times) >= TAIL else None, concurrency=at_once or None)
+    return Latency(
+        p50=p50, p95=p95 if len(times) >= LEAST_TIMES_FOR_P95 else None, concurrency=at_once or None
+    )
 
 
 def _open_limits(

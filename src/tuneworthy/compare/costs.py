@@ -17,13 +17,12 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run
-from tuneworthy.core.task import Task
+from tuneworthy.core.task import TRAINED_TOOLS, Task
 from tuneworthy.models.remote import prices as _prices
 from tuneworthy.models.remote.endpoint import on_this_machine
 
 DAYS_PER_MONTH = 30.0  # days
-TUNED = ("tune", "distil")  # tools that train a model, which must be hosted and retrained
-LABELLED = ("classifier", *TUNED)  # tools that learn from every labelled row
+LABELLED = ("classifier", *TRAINED_TOOLS)  # tools that learn from every labelled row
 HOURS = "economics.hours_to_build and economics.engineer_hour"
 RETRAIN = "economics.hours_per_retrain and economics.engineer_hour"
 
@@ -129,7 +128,7 @@ def _arm_costs(arm: ArmResult, task: Task, about: tuple[int, int, float]) -> dic
         why = f"its tool is not given (answers.{quoted(arm.name, 60)}.tool)"
         return dict.fromkeys(_OWN) | {"missing": lacking | dict.fromkeys(_OWN, why)}
     build = _build_cost(arm, task, rows, fits, lacking)
-    if arm.tool not in TUNED:
+    if arm.tool not in TRAINED_TOOLS:
         upkeep: dict[str, Any] = {"upkeep_usd_month": 0.0, "retrain_usd": 0.0, "retrain_days": None}
     else:
         upkeep = _upkeep(arm, task, rows, (fits, days), lacking)
@@ -150,7 +149,7 @@ def _build_cost(
     if arm.present or arm.tool not in LABELLED:
         return 0.0
     labels = rows * (money.label_each or 0.0)  # without a price, existing labels cost nothing
-    if arm.tool not in TUNED:
+    if arm.tool not in TRAINED_TOOLS:
         return labels
     machine = _training_cost(arm, task, fits)
     if money.hours_to_build is None or money.engineer_hour is None:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.evidence import TruncatedAnswers
 from tuneworthy.core.run import Run
 from tuneworthy.stats import bounds
 
-LEVEL = 0.05  # of the upper bound on the gain of answers that were not generated again
+ALPHA = 0.05  # of the upper bound on the gain of answers that were not generated again
 
 
 def cut_summary(
@@ -37,7 +37,7 @@ def cut_summary(
     share = 1.0 if ours else 0.0
     if gains:
         shares = np.array([gain / wrong[case] for case, gain in gains.items()])
-        share = float(bounds.mean_interval(shares, 2 * LEVEL)[2])
+        share = float(bounds.mean_interval(shares, 2 * ALPHA)[2])
     return TruncatedAnswers(
         n=len(shortfall),
         wrong=len(wrong),
@@ -49,8 +49,4 @@ def cut_summary(
 
 def score_shortfall(answer: Answer, score: Score | Unscored) -> float:
     """Return 1 - score of a cut answer; 0 for an answer that ended by itself."""
-    return 1 - _value(score) if answer.finish == "length" else 0.0
-
-
-def _value(score: Score | Unscored) -> float:
-    return score.value if isinstance(score, Score) else 0.0
+    return 1 - value_or_zero(score) if answer.finish == "length" else 0.0

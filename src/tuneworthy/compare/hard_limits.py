@@ -13,7 +13,7 @@ from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.task import Task
 from tuneworthy.stats.bounds import rate
 
-FEWEST = 59  # the fewest times that can show p95 below a limit: .95 ** 59 < .05
+LEAST_TIMES_FOR_P95 = 59  # the fewest times that can show p95 below a limit: .95 ** 59 < .05
 
 
 def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dict[str, LimitState]:
@@ -41,7 +41,8 @@ def with_optional_limits(task: Task, evidence: Evidence) -> tuple[ArmResult, ...
     return with_faithfulness(task, arms, faithful)
 
 
-UNTOUCHED = {"classifier", "prompt", "schema", "context"}  # tools that change no model weights
+# Tools that change no model weights.
+UNTRAINED_TOOLS = {"classifier", "prompt", "schema", "context"}
 
 
 def with_general_drop(
@@ -60,7 +61,7 @@ def with_general_drop(
     def state(arm: ArmResult) -> LimitState:
         if arm.name in rise:
             return _at_most(rise[arm.name], limit)
-        return "met" if arm.tool in UNTOUCHED else "not measured"
+        return "met" if arm.tool in UNTRAINED_TOOLS else "not measured"
 
     return tuple(
         arm.model_copy(update={"limits": {**arm.limits, "general_drop": state(arm)}})
@@ -118,7 +119,8 @@ def _p95(times: Sequence[float], limit: float) -> LimitState:
     """Return whether the 95th percentile of latency is shown above or below the limit.
 
     Uses the one-sided 95 % Clopper-Pearson bound on the share of times above the limit: `met` needs
-    FEWEST prompts with none above it, or 93 with one. `measure.latency` times that many prompts.
+    LEAST_TIMES_FOR_P95 prompts with none above it, or 93 with one. `measure.latency` times that
+    many prompts.
     """
     if not times:
         return "not measured"
@@ -132,8 +134,8 @@ def why_p95_open(times: Sequence[float], limit: float) -> str:
     """Return why these times show the p95 limit neither met nor violated."""
     late, timed = sum(ms > limit for ms in times), count_noun(len(times), "prompt")
     were = f"{timed} {'was' if len(times) == 1 else 'were'} timed"
-    if len(times) < FEWEST:
-        return f"{were}; {FEWEST} are the fewest that can show it"
+    if len(times) < LEAST_TIMES_FOR_P95:
+        return f"{were}; {LEAST_TIMES_FOR_P95} are the fewest that can show it"
     low, high = _late(times, limit)
     share = percent_with_bounds(Interval(mean=late / len(times), low=low, high=high))
     return f"{were}, {late} of them over it: {share} of all, and 5 % may be"

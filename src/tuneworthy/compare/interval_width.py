@@ -11,17 +11,17 @@ import numpy as np
 from tuneworthy.compare.choice import best_by_fold
 from tuneworthy.compare.columns import Column
 from tuneworthy.compare.pairs import ComparisonInputs
-from tuneworthy.core.counting import count_noun, points
+from tuneworthy.core.counting import count_noun, points, score_text
 from tuneworthy.core.evidence import Interval
 from tuneworthy.core.run import Run
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers, effective_groups
 
-WIDER, STEP = 1.15, 1.03
-"""WIDER: the ratio to the width under independent rows from which an interval is explained.
-STEP: the ratio to the width without a reason from which that reason is reported."""
-MANY = 0.2  # the width under independent rows from which the rows are called few
-KINDS = {
+EXPLAINED_RATIO, REASON_RATIO = 1.15, 1.03
+"""The ratio to the width under independent rows from which an interval is explained, and the ratio
+to the width without a reason from which that reason is reported."""
+FEW_ROWS_WIDTH = 0.2  # the width under independent rows from which the rows are called few
+PROMPT_KINDS = {
     "zero": "the plain instruction", "short": "the instruction alone", "file": "your own prompt",
     "few": "{k} fixed examples", "nearest": "the {k} nearest examples",
 }  # fmt: skip
@@ -47,11 +47,11 @@ def why_wide(
         steps += [{**fitted, "folds": Folds(folds, sd)} for sd in (0.0, column.retrained)]
     sizes = [_width(values, **step) for step in steps] + [score.high - score.low]
     plain, total = sizes[0], sizes[-1]
-    if not plain or total <= WIDER * plain:
+    if not plain or total <= EXPLAINED_RATIO * plain:
         return ()
     if shape.grades is not None:
         return (_lead(total, plain, len(ids)), "a judge's scores stand on the few that you graded")
-    grows = [after > STEP * before for before, after in pairwise(sizes)]
+    grows = [after > REASON_RATIO * before for before, after in pairwise(sizes)]
     reasons = [_lead(total, plain, len(ids))]
     if grows[0]:
         reasons.append(_groups(groups, len(ids)))
@@ -65,7 +65,7 @@ def why_wide(
         reasons.append(
             f"it is the best of {rivals} arms of its tool, which its lower end allows for"
         )
-    if plain > MANY:
+    if plain > FEW_ROWS_WIDTH:
         reasons.append("rows are few as well")
     return tuple(reasons)
 
@@ -110,7 +110,7 @@ def _scatter(column: Column, values: Array, folds: Array) -> list[str]:
         folds_by_choice.setdefault(_choice(run, texts), []).append(run.fold or 0)
 
     def means(group: Sequence[int]) -> str:
-        return ", ".join(_score(values[folds == fold].mean()) for fold in group)
+        return ", ".join(score_text(values[folds == fold].mean()) for fold in group)
 
     said = "its folds differ by more than their rows explain"
     if len(folds_by_choice) < 2:
@@ -126,7 +126,7 @@ def _choice(run: Run, texts: dict[tuple[str | None, str | None], int]) -> str:
     """
     recipe, parts = run.recipe, []
     if recipe is not None:
-        parts.append(KINDS[recipe.kind].format(k=recipe.k))
+        parts.append(PROMPT_KINDS[recipe.kind].format(k=recipe.k))
         words = (recipe.specification, recipe.reminder)
         if words != (None, None):
             parts.append(f"searched words {texts.setdefault(words, len(texts) + 1)}")
@@ -137,7 +137,3 @@ def _choice(run: Run, texts: dict[tuple[str | None, str | None], int]) -> str:
 
 def _times(ratio: float) -> str:
     return f"{ratio:.3g} times"
-
-
-def _score(value: float) -> str:
-    return f"{value:.2f}".removeprefix("0")

@@ -23,7 +23,7 @@ from tuneworthy.stats.clusters import (
 from tuneworthy.stats.prediction_powered import prediction_powered_mean
 
 Array = np.ndarray[Any, Any]
-GRADED = 50  # the fewest human grades that give a bound
+LEAST_GRADES = 50  # the fewest human grades that give a bound
 Grades = Mapping[tuple[str, str], float]
 
 
@@ -41,7 +41,7 @@ def graded_score(
     """Return mean, low and high (95 %) of an arm; low 0 and high 1 below 50 human grades."""
     human = np.array([_grade(answer, grades) for answer in answers])
     graded = np.isfinite(human)
-    if graded.sum() < GRADED:
+    if graded.sum() < LEAST_GRADES:
         return float(scores.mean()), 0.0, 1.0
     width_factor = cluster_width_factor(scores, cluster_numbers(groups, scores.size), 0.025)
     corrected = prediction_powered_mean(
@@ -72,7 +72,7 @@ def graded_pair(
     """
     human = np.array([_grade(one, grades) - _grade(other, grades) for one, other in answers])
     graded = np.isfinite(human)
-    if graded.sum() < GRADED:
+    if graded.sum() < LEAST_GRADES:
         return bound._replace(low=-1.0, high=1.0)
     corrected = prediction_powered_mean(
         diffs[~graded], diffs[graded], human[graded], level, wide=wide

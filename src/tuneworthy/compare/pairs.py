@@ -25,7 +25,7 @@ from tuneworthy.stats.race import sequential_bound
 
 ALPHA = 0.05
 LOOK_SHARE = 0.2  # share of an arm's error spent at the look after its first folds
-LARGEST = 0.2  # the largest margin that a verdict is computed for (verdict.flips.MARGINS)
+LARGEST_MARGIN = 0.2  # the largest margin that a verdict is computed for (verdict.flips.MARGINS)
 Array = np.ndarray[Any, Any]
 Key = tuple[str, str]
 
@@ -148,9 +148,11 @@ def pairs(
     rows = {key: _rows(shape, columns[key[0]], columns[key[1]]) for key in wanted}
     first = _Levels(shape, arms, references, None)
     pairs_by_key = {key: _pair(each, first.of(key), key) for key, each in rows.items()}
-    far = {key for key, pair in pairs_by_key.items() if pair.low > (pair.mean + LARGEST) / 2}
+    far = {key for key, pair in pairs_by_key.items() if pair.low > (pair.mean + LARGEST_MARGIN) / 2}
     far |= {
-        (b, a) for (a, b), pair in pairs_by_key.items() if -pair.high > (LARGEST - pair.mean) / 2
+        (b, a)
+        for (a, b), pair in pairs_by_key.items()
+        if -pair.high > (LARGEST_MARGIN - pair.mean) / 2
     }
     relaxed = _Levels(shape, arms, references, far) if far else first
     return [
@@ -170,7 +172,7 @@ def pair_of(shape: ComparisonInputs, arm: Column, versus: Column, level: float) 
 class _Levels:
     """The confidence level of each arm's bounds; `far` holds (a, b) if a beats b by far.
 
-    By far: the mean exceeds LARGEST by more than twice the distance to its bound, so b is never
+    By far: the mean exceeds LARGEST_MARGIN by more than twice the distance to its bound, so b never
     named at any margin. Leaving out every rival that is merely shown to be beaten keeps the lucky
     ones: 6 % of the bounds failed in simulation. Each reference forms a family of its own, with all
     arms against it.

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneworthy.compare.arm_slices import named_parts, slice_parts
-from tuneworthy.compare.interval_width import WIDER
-from tuneworthy.compare.two_studies import LEVEL
-from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.compare.interval_width import EXPLAINED_RATIO
+from tuneworthy.compare.two_studies import ALPHA
+from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.interval import Interval
@@ -134,14 +134,18 @@ def compare_answers(
     ValueError for no cases.
     """
     both = tuple(
-        AnsweredCase(case, (first[0][i], second[0][i]), (_value(first[1][i]), _value(second[1][i])))
+        AnsweredCase(
+            case,
+            (first[0][i], second[0][i]),
+            (value_or_zero(first[1][i]), value_or_zero(second[1][i])),
+        )
         for i, case in enumerate(cases)
     )
     table = np.array([row.scores for row in both])
     of = np.array([groups.get(case.id, case.id) for case in cases])
     pair = _pair(names, table[:, 1] - table[:, 0], of)
     slices = list(_slices(task, both, groups))
-    one, two = (_interval(bounds.mean_interval(table[:, i], groups=of)) for i in (0, 1))
+    one, two = (Interval.of(bounds.mean_interval(table[:, i], groups=of)) for i in (0, 1))
     return TwoLogs(
         names=names,
         scores=(one, two),
@@ -169,12 +173,8 @@ def more_rows(pair: Pair) -> SampleSize | None:
     return Assurance(pair, pair.level, 0.0, 0.0, 0.0).size()
 
 
-def _value(score: Score | Unscored) -> float:
-    return score.value if isinstance(score, Score) else 0.0
-
-
 def _pair(names: tuple[str, str], diffs: np.ndarray, groups: np.ndarray) -> Pair:
-    bound = bounds.paired(diffs, LEVEL / 2, groups=groups)
+    bound = bounds.paired(diffs, ALPHA / 2, groups=groups)
     return Pair(
         arm=names[1],
         versus=names[0],
@@ -182,7 +182,7 @@ def _pair(names: tuple[str, str], diffs: np.ndarray, groups: np.ndarray) -> Pair
         mean=round(bound.mean, 6),
         low=round(bound.low, 6),
         high=round(bound.high, 6),
-        level=LEVEL / 2,
+        level=ALPHA / 2,
         factor=1.0,
         wins=bound.wins,
         losses=bound.losses,
@@ -192,8 +192,8 @@ def _pair(names: tuple[str, str], diffs: np.ndarray, groups: np.ndarray) -> Pair
 
 def _grouped(diffs: np.ndarray, groups: np.ndarray, pair: Pair) -> Grouped | None:
     """Return what groups of rows do to the interval, if they widen it much."""
-    alone = bounds.paired(diffs, LEVEL / 2)
-    if pair.high - pair.low <= WIDER * (alone.high - alone.low):
+    alone = bounds.paired(diffs, ALPHA / 2)
+    if pair.high - pair.low <= EXPLAINED_RATIO * (alone.high - alone.low):
         return None
     numbers = cluster_numbers(groups, diffs.size)
     worth = effective_groups(numbers)
@@ -212,8 +212,9 @@ def _slices(
         # within a slice of one group rows count as independent: it is about that group alone
         of = None if kind == "group" else np.array([groups.get(i, i) for i in ids])
         values = np.array([diffs[i] for i in ids])
-        bound = bounds.paired(values, LEVEL / 2 / len(parts), groups=of)
-        yield SliceDifference(kind, name, len(ids), _interval((bound.mean, bound.low, bound.high)))
+        bound = bounds.paired(values, ALPHA / 2 / len(parts), groups=of)
+        three = bound.mean, bound.low, bound.high
+        yield SliceDifference(kind, name, len(ids), Interval.of(three))
 
 
 def _by_meta(cases: Sequence[Case]) -> Iterator[tuple[str, str, list[str]]]:
@@ -229,8 +230,3 @@ def _rank(part: SliceDifference) -> tuple[bool, float, str, str]:
     """Rank slices with a shown difference first, then by the size of the difference."""
     shown = part.delta.low > 0 or part.delta.high < 0
     return not shown, -abs(part.delta.mean), part.kind, part.name
-
-
-def _interval(three: tuple[float, float, float]) -> Interval:
-    mean, low, high = (round(float(value), 6) for value in three)
-    return Interval(mean=mean, low=low, high=high)

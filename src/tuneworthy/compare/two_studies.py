@@ -21,7 +21,7 @@ from tuneworthy.data.copies import full_text, normalised_text
 from tuneworthy.metrics import metric_name
 from tuneworthy.stats import bounds
 
-LEVEL = 0.05
+ALPHA = 0.05
 
 
 def compare_studies(first: Results, second: Results) -> list[Pair]:
@@ -164,16 +164,13 @@ def _groups(results: Results) -> dict[str, str]:
 
 
 def _pair(
-    names: tuple[str, str],
-    old: dict[str, float],
-    new: dict[str, float],
-    groups: Mapping[str, str],
+    names: tuple[str, str], old: dict[str, float], new: dict[str, float], groups: Mapping[str, str]
 ) -> Pair | None:
     ids = sorted(set(old) & set(new))
     if not ids:
         return None
     of = np.array([groups.get(i, i) for i in ids])
-    bound = bounds.paired(np.array([new[i] - old[i] for i in ids]), LEVEL / 2, groups=of)
+    bound = bounds.paired(np.array([new[i] - old[i] for i in ids]), ALPHA / 2, groups=of)
     return Pair(
         arm=names[1],
         versus=names[0],
@@ -181,7 +178,7 @@ def _pair(
         mean=bound.mean,
         low=bound.low,
         high=bound.high,
-        level=LEVEL / 2,
+        level=ALPHA / 2,
         factor=1.0,
         wins=bound.wins,
         losses=bound.losses,

@@ -9,8 +9,8 @@ from typing import IO, Any
 
 Item = tuple[tuple[str, ...], dict[str, Any]]
 _CHUNK = 1 << 20
-_FEWEST = 3  # objects with fields in common that are taken for records by key
-_DEPTH = 2  # objects inside objects that are searched for lists of records
+_LEAST_RECORDS = 3  # objects with fields in common that are taken for records by key
+_SEARCH_DEPTH = 2  # objects inside objects that are searched for lists of records
 _DECODER = json.JSONDecoder(parse_constant=lambda text: None)
 _SPACES = re.compile(r"[ \t\r\n]*")
 
@@ -34,7 +34,7 @@ def walk(value: Any, at: tuple[str, ...] = ()) -> Iterator[Item]:
     own: dict[str, Any] = {}
     for key, inner in value.items() if isinstance(value, dict) else ():
         records = isinstance(inner, list) and bool(inner) and isinstance(inner[0], dict)
-        if records or (isinstance(inner, dict) and len(at) + 1 < _DEPTH):
+        if records or (isinstance(inner, dict) and len(at) + 1 < _SEARCH_DEPTH):
             yield from walk(inner, (*at, str(key)))
         else:
             own[str(key)] = inner
@@ -58,7 +58,7 @@ def _spread(at: tuple[str, ...], own: dict[str, Any]) -> Iterator[Item]:
 
 def _are_records(value: Any) -> bool:
     """Return whether an object maps keys to records: several objects that share fields."""
-    if not isinstance(value, dict) or len(value) < _FEWEST:
+    if not isinstance(value, dict) or len(value) < _LEAST_RECORDS:
         return False
     if not all(isinstance(one, dict) for one in value.values()):
         return False
@@ -81,7 +81,9 @@ def _values(text: _Text, at: tuple[str, ...], depth: int) -> Iterator[Item]:
         key = str(text.value())
         text.take(":")
         inside = text.peek()
-        if (inside == "[" and text.second() == "{") or (inside == "{" and depth + 1 < _DEPTH):
+        if (inside == "[" and text.second() == "{") or (
+            inside == "{" and depth + 1 < _SEARCH_DEPTH
+        ):
             yield from _values(text, (*at, key), depth + 1)
         else:
             own[key] = text.value()

@@ -14,10 +14,10 @@ from typing import Any
 from xml.etree.ElementTree import Element, iterparse
 from zipfile import ZipFile
 
-MOST = 2_000_000_000  # bytes of a part of the workbook, unpacked
-_DATES = {*range(14, 23), *range(45, 48)}  # numbers of the built-in formats that show dates
+MOST_BYTES = 2_000_000_000  # bytes of a part of the workbook, unpacked
+_DATE_FORMATS = {*range(14, 23), *range(45, 48)}  # numbers of the built-in formats that show dates
 _BRACKETS = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
-_FIRST = datetime(1899, 12, 30)
+_DAY_ZERO = datetime(1899, 12, 30)
 
 
 def cells(book: ZipFile) -> Iterator[tuple[int, dict[int, Any]]]:
@@ -44,8 +44,8 @@ def _parts(book: ZipFile, name: str, tag: str) -> Iterator[Element]:
     """Yield the elements of a tag, each emptied behind the next; none where the part is missing."""
     if name not in book.namelist():
         return
-    if book.getinfo(name).file_size > MOST:
-        raise ValueError(f"{name} is larger than {MOST:,} bytes")
+    if book.getinfo(name).file_size > MOST_BYTES:
+        raise ValueError(f"{name} is larger than {MOST_BYTES:,} bytes")
     with book.open(name) as file:
         wanted = f"}}{tag}"
         for _, element in iterparse(file):
@@ -96,7 +96,7 @@ def _value(cell: Element, shared: list[str], dates: set[str]) -> Any:
         return text
     value = float(text)
     if cell.get("s") in dates and 0 <= value < 2_958_466:
-        moment = _FIRST + timedelta(seconds=round(86_400 * value))
+        moment = _DAY_ZERO + timedelta(seconds=round(86_400 * value))
         return moment.date().isoformat() if value.is_integer() else moment.isoformat()
     return int(value) if value.is_integer() else value
 
@@ -109,7 +109,7 @@ def _date_styles(book: ZipFile) -> set[str]:
     """Return the styles, by their number as text, that show a number as a date."""
     own = {one.get("numFmtId"): one.get("formatCode", "") for one in
            _parts(book, "xl/styles.xml", "numFmt")}  # fmt: skip
-    shown = {str(number) for number in _DATES}
+    shown = {str(number) for number in _DATE_FORMATS}
     shown |= {str(key) for key, code in own.items() if re.search(r"[ymdhs]",
               _BRACKETS.sub("", code.lower()))}  # fmt: skip
     found: set[str] = set()

@@ -16,7 +16,7 @@ from tuneworthy.data.raw import RowFault
 FORM = "an Inspect log (.eval)"
 ORDER = 0
 _ZSTD = 93
-_MOST = 64_000_000  # bytes of a sample
+_MOST_BYTES = 64_000_000  # bytes of a sample
 _FIX = "inspect log convert --to json --output-dir . FILE"
 
 
@@ -62,14 +62,14 @@ def _content(archive: zipfile.ZipFile, name: str) -> bytes:
         file.seek(sum(struct.unpack("<HH", head[26:30])), 1)
         packed = file.read(about.compress_size)
     with arrow.CompressedInputStream(arrow.BufferReader(packed), "zstd") as stream:
-        unpacked: bytes = stream.read(_MOST)
+        unpacked: bytes = stream.read(_MOST_BYTES)
     return unpacked
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> dict[str, Any] | str:
     """Return the object of a member, or why it can't be read."""
     try:
-        if archive.getinfo(name).file_size > _MOST:
+        if archive.getinfo(name).file_size > _MOST_BYTES:
             return "larger than 64 MB"
         found = json.loads(_content(archive, name))
     except (OSError, ValueError, RecursionError, NotImplementedError, zipfile.BadZipFile) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tuneworthy.containers._heads import text_start
 from tuneworthy.containers._json_stream import items
 from tuneworthy.core.imported import SourceRecord
-from tuneworthy.data.lines import WINDOWS, text_encoding
+from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.raw import RowFault
 
 FORM = "a JSON document"
@@ -26,7 +26,7 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     count: Counter[tuple[str, ...]] = Counter()
     found = text_encoding(path)
     try:
-        encoding = found if found == WINDOWS else "utf-8-sig"
+        encoding = found if found == WINDOWS_ENCODING else "utf-8-sig"
         with path.open(encoding=encoding, errors="replace") as file:
             for at, value in items(file):
                 count[at] += 1

@@ -13,7 +13,7 @@ from tuneworthy.data.raw import RowFault
 
 FORM = "a Kiln folder"
 ORDER = 1
-_MOST = 8_000_000  # bytes of a run
+_MOST_BYTES = 8_000_000  # bytes of a run
 
 
 def opens(path: Path, head: bytes) -> bool:
@@ -39,7 +39,7 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
 
 def _object(file: Path) -> dict[str, Any] | str:
     try:
-        if file.stat().st_size > _MOST:
+        if file.stat().st_size > _MOST_BYTES:
             return "larger than 8 MB"
         found = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:

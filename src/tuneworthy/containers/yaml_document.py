@@ -10,12 +10,12 @@ from tuneworthy.containers._heads import text_start
 from tuneworthy.containers._json_stream import walk
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.imported import SourceRecord
-from tuneworthy.data.lines import WINDOWS, text_encoding
+from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.raw import RowFault
 
 FORM = "a YAML document"
 ORDER = 3
-_MOST = 20_000_000  # bytes: YAML is read whole
+_MOST_BYTES = 20_000_000  # bytes: YAML is read whole
 
 
 def opens(path: Path, head: bytes) -> bool:
@@ -28,13 +28,13 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    if path.stat().st_size > _MOST:
+    if path.stat().st_size > _MOST_BYTES:
         raise DataError("a YAML file of this size is too slow to read", where=path.name,
                         got=f"{path.stat().st_size:,} bytes", fix="save it as JSON",
                         kept="")  # fmt: skip
     try:
         found = text_encoding(path)
-        text = path.read_text(found if found == WINDOWS else "utf-8-sig", "replace")
+        text = path.read_text(found if found == WINDOWS_ENCODING else "utf-8-sig", "replace")
         value = YAML(typ="safe").load(text)
     except (YAMLError, ValueError, RecursionError) as error:
         yield RowFault(path.name, "not YAML", str(error)[:200], "correct the file")

@@ -60,3 +60,8 @@ class Unscored(Record):
     """The reason why an answer has no score. The mean is then bounded: all wrong .. all right."""
 
     reason: Text
+
+
+def value_or_zero(score: Score | Unscored) -> float:
+    """Return the value of a score, 0 where there is none."""
+    return score.value if isinstance(score, Score) else 0.0

@@ -27,6 +27,11 @@ def points(share: float) -> str:
     return f"{number} point" if number == "1" else f"{number} points"
 
 
+def score_text(value: float) -> str:
+    """Return a score with two digits: `.88`, `1.00`."""
+    return f"{value:.2f}".removeprefix("0")
+
+
 def percent(share: float) -> str:
     """Return a share as a percentage: `4.2 %`, `60 %`."""
     return f"{_tenths(share)} %"

@@ -13,3 +13,9 @@ class Interval(Record):
     mean: float = Field(description="The mean that was measured.")
     low: float = Field(description="The lower end.")
     high: float = Field(description="The upper end.")
+
+    @classmethod
+    def of(cls, three: tuple[float, float, float]) -> Interval:
+        """Return the interval of (mean, low, high), rounded to six digits."""
+        mean, low, high = (round(float(value), 6) for value in three)
+        return cls(mean=mean, low=low, high=high)

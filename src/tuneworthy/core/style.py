@@ -7,7 +7,7 @@ from tuneworthy.core.record import Record
 
 
 class Style(Record):
-    """One arm's answers against the gold ones to the same inputs, cross-fitted.
+    """How well a classifier tells one arm's answers from the gold ones to the same inputs.
 
     `auc` is that of a cross-fitted classifier: .5 cannot tell them apart, 1 always can. `score` is
     the mean of min(1, 2 (1 - P)), `n` the answers. `control` is the same AUC of gold answers

@@ -13,6 +13,8 @@ Tool = Literal["keep", "classifier", "prompt", "schema", "context", "bigger", "t
 TOOLS: tuple[Tool, ...] = (
     "keep", "classifier", "prompt", "schema", "context", "bigger", "tune", "distil",
 )  # fmt: skip
+TRAINED_TOOLS: tuple[Tool, ...] = ("tune", "distil")
+"""The tools that train a model, which must be hosted and trained again."""
 OutputType = Literal["json", "label", "text", "number"]
 Match = Literal["id", "input", "order"]
 Role = Literal["model", "tune", "bigger", "teacher", "judge"]

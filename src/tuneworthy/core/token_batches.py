@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tuneworthy.core.grouping import balanced_groups
 
-_WORTH = 8  # a shorter shared prompt costs more in overhead than it saves
+_LEAST_SHARED_TOKENS = 8  # a shorter shared prompt costs more in overhead than it saves
 
 
 class TokenRow(Protocol):
@@ -39,7 +39,7 @@ def shared_length(rows: Sequence[TokenRow]) -> int:
         while length > 0 and row.ids[:length] != lead[:length]:
             same = next(i for i in range(length) if row.ids[i] != lead[i])
             length = same
-    return length if length >= _WORTH else 0
+    return length if length >= _LEAST_SHARED_TOKENS else 0
 
 
 def parts(

@@ -16,7 +16,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import cfunc, config, njit, types
 from numba.extending import intrinsic, overload, register_jitable
 
-from tuneworthy.cpu_engine.loop_cache import KEPT
+from tuneworthy.cpu_engine.loop_cache import COMPILED_LOOPS
 
 # Sums may be reordered, but NaN must stay NaN, so that broken weights are noticed.
 _FAST: dict[str, Any] = {
@@ -34,7 +34,7 @@ def compiled(loop: Any) -> Any:
 def _cached(make: Any) -> Any:
     where: Any = config
     kept = where.CACHE_DIR
-    where.CACHE_DIR = kept or str(KEPT)
+    where.CACHE_DIR = kept or str(COMPILED_LOOPS)
     try:
         return make(True)
     except RuntimeError:  # no writable cache folder: compile in every process

@@ -21,9 +21,10 @@ PARTS = (
     "read/layer_kernels",
 )
 _SOURCES = "".join(file_sha256(Path(__file__).parent / f"{part}.py") for part in PARTS)
-KEPT = Path(__file__).parent / "__pycache__" / f"loops-{sha256(_SOURCES.encode()).hexdigest()[:12]}"
+_HASH = sha256(_SOURCES.encode()).hexdigest()[:12]
+COMPILED_LOOPS = Path(__file__).parent / "__pycache__" / f"loops-{_HASH}"
 
 
 def compiled_before() -> bool:
     """Return whether cached loops exist, as far as this module can tell."""
-    return KEPT.exists() or "NUMBA_CACHE_DIR" in os.environ
+    return COMPILED_LOOPS.exists() or "NUMBA_CACHE_DIR" in os.environ

@@ -11,13 +11,13 @@ from typing import Any
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.data.answers import NULL
+from tuneworthy.data.answers import NULL_ANSWER
 from tuneworthy.data.csv_rows import delimiter_of, read_table
 from tuneworthy.data.lines import check_text_file, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault, likely_name
 from tuneworthy.data.rows import to_case
 
-_KEPT = ("group", "accepted")
+_KEPT_COLUMNS = ("group", "accepted")
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _input_column(
 def _cases(rows: Sequence[RawRow], columns: ColumnNames, taken: str, shown: str) -> Iterator[Case]:
     ids = [row.fields.get("id", "").strip() for row in rows]
     own = all(ids) and len(set(ids)) == len(ids)
-    used = {columns.first, columns.second, columns.right, taken, "id", *_KEPT}
+    used = {columns.first, columns.second, columns.right, taken, "id", *_KEPT_COLUMNS}
     for row, name in zip(rows, ids, strict=True):
         line = row.where.rpartition(":")[2]
         fields: dict[str, Any] = {
@@ -139,7 +139,7 @@ def _cases(rows: Sequence[RawRow], columns: ColumnNames, taken: str, shown: str)
             "output": row.fields[columns.right],
             "meta": {key: value for key, value in row.fields.items() if key not in used},
         }
-        fields |= {key: row.fields[key] for key in _KEPT if key in row.fields}
+        fields |= {key: row.fields[key] for key in _KEPT_COLUMNS if key in row.fields}
         case = to_case(RawRow(row.where, fields))
         if isinstance(case, RowFault):
             raise DataError(case.why, where=case.place(), got=case.got, fix=case.fix,
@@ -149,5 +149,5 @@ def _cases(rows: Sequence[RawRow], columns: ColumnNames, taken: str, shown: str)
 
 def _answer(case: str, cell: str) -> Answer:
     if not cell.strip():
-        return Answer(case=case, text="", finish="error", error=NULL)
+        return Answer(case=case, text="", finish="error", error=NULL_ANSWER)
     return Answer(case=case, text=cell)

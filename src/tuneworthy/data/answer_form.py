@@ -15,11 +15,11 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.task import OutputType, Task
 from tuneworthy.data.infer import label_key
 
-_READ = 500  # recorded answers that are looked at
-_SHORT = 12  # words of a right answer that can be looked for in a text
-_SEVERAL = 0.1  # share of rows that accept several answers, from which they are texts
+_READ_ANSWERS = 500  # recorded answers that are looked at
+_MOST_WORDS = 12  # words of a right answer that can be looked for in a text
+_SEVERAL_SHARE = 0.1  # share of rows that accept several answers, from which they are texts
 _WHY = "any accepted answer stands in the text"
-_LONGER = 2.0  # times as many words: the recorded answers say more than the right ones
+_LENGTH_FACTOR = 2.0  # times as many words: the recorded answers say more than the right ones
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _recorded_form(
     cases: Sequence[Case], said: Mapping[str, Sequence[str]], kind: OutputType
 ) -> AnswerForm | None:
     """Return the form of answers that recorded ones show beside the right ones."""
-    pairs = [(case, text) for case in cases for text in said.get(case.id, ())][:_READ]
+    pairs = [(case, text) for case in cases for text in said.get(case.id, ())][:_READ_ANSWERS]
     if kind not in {"label", "text"} or not pairs:
         return None
     rights = {id(case): [case.output, *case.accepted] for case, _ in pairs}
@@ -80,9 +80,9 @@ def _recorded_form(
     named = sum(label_key(text) in labels for _, text in pairs)
     if kind == "label" and named >= len(pairs) / 2:
         return None
-    if short > _SHORT:
+    if short > _MOST_WORDS:
         return None
-    if words >= _LONGER * max(short, 1) and holds > equal:
+    if words >= _LENGTH_FACTOR * max(short, 1) and holds > equal:
         seen = (
             f"{holds:,} of {len(pairs):,} recorded answers contain a right one, {equal:,} equal one"
         )
@@ -102,7 +102,7 @@ def _are_short_texts(cases: Sequence[Case]) -> bool:
     """
     labels = {label_key(case.output) for case in cases}
     other = sum(any(label_key(one) not in labels for one in case.accepted) for case in cases)
-    return other >= _SEVERAL * len(cases)
+    return other >= _SEVERAL_SHARE * len(cases)
 
 
 def _holds(text: str, right: str) -> bool:
@@ -112,11 +112,9 @@ def _holds(text: str, right: str) -> bool:
 
 
 MEANING = {
-    "token_f1": "half of its words are right",
-    "rouge_l": "half of its words are right, in order",
-    "fields_f1": "half of its fields are right",
-    "must_say": "half of what its row demands is said",
-}
+    "token_f1": "half of its words are right", "rouge_l": "half of its words are right, in order",
+    "fields_f1": "half of its fields are right", "must_say": "half of what its row demands is said",
+}  # fmt: skip
 """What a score of 0.5 means, by metric."""
 
 

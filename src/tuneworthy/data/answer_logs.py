@@ -12,14 +12,14 @@ from typing import Any
 from tuneworthy.core.errors import DataError
 from tuneworthy.data.column_roles import Choice, columns_of, no_column, propose
 from tuneworthy.data.column_values import is_id, value_of
-from tuneworthy.data.csv_rows import TABLES, delimiter_of
-from tuneworthy.data.lines import WINDOWS, text_encoding
+from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
+from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.own_records import ANSWER_NAMES, named_column, own_records
 from tuneworthy.data.raw import RawRow
 
-_LOOKED = 1_000
-_SAID = ("answer", "output")
-_KEPT = ("seconds", "usd", "tokens_in", "tokens_out", "finish", "input", "id")
+_LOOKED_ROWS = 1_000
+_ANSWER_KEYS = ("answer", "output")
+_KEPT_KEYS = ("seconds", "usd", "tokens_in", "tokens_out", "finish", "input", "id")
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ def answer_log(place: str, choice: Choice) -> AnswerLog:
         path, column = (Path(head), tail) if head and Path(head).is_file() else (path, "")
     if not path.is_file():
         return AnswerLog(path, {})  # the draft says that there is no such file
-    found = islice(own_records(path), _LOOKED)
+    found = islice(own_records(path), _LOOKED_ROWS)
     sample = [row.fields for row in found if isinstance(row, RawRow)]
     columns = columns_of(sample)
     if column and column not in columns:
         no_column(column, columns)
-    said = next((name for name in _SAID if name in columns), "")
+    said = next((name for name in _ANSWER_KEYS if name in columns), "")
     if not sample or (said and column in ("", said) and _is_plain(path, columns)):
         return AnswerLog(path, {})
     taken = {"answer": column or _answer_column(path, columns)}
@@ -69,10 +69,12 @@ def answer_log(place: str, choice: Choice) -> AnswerLog:
 
 def _is_plain(path: Path, columns: list[str]) -> bool:
     """Return whether a log with our name for answers is read by `check` and `run` as it is."""
-    mark = TABLES.get(path.suffix.lower())
-    alone = len(set(columns) - {*_SAID, *_KEPT}) == 0  # answers in the order of the rows
+    mark = DELIMITER_OF.get(path.suffix.lower())
+    alone = (
+        len(set(columns) - {*_ANSWER_KEYS, *_KEPT_KEYS}) == 0
+    )  # answers in the order of the rows
     keyed = bool({"id", "input"} & set(columns)) or alone
-    return keyed and text_encoding(path) != WINDOWS and mark in (None, delimiter_of(path))
+    return keyed and text_encoding(path) != WINDOWS_ENCODING and mark in (None, delimiter_of(path))
 
 
 def _answer_column(path: Path, columns: list[str]) -> str:
@@ -102,6 +104,6 @@ def write_log(log: AnswerLog, out: Path) -> None:
     with out.open("w", encoding="utf-8", errors="backslashreplace") as file:
         for row in own_records(log.path):
             if isinstance(row, RawRow):
-                fields = {key: row.fields[key] for key in _KEPT if key in row.fields}
+                fields = {key: row.fields[key] for key in _KEPT_KEYS if key in row.fields}
                 fields |= {role: value_of(row.fields, name) for role, name in log.columns.items()}
                 file.write(json.dumps(fields, ensure_ascii=False) + "\n")

@@ -13,14 +13,14 @@ from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Match
 from tuneworthy.data.copies import normalised_text
-from tuneworthy.data.csv_rows import TABLES
+from tuneworthy.data.csv_rows import DELIMITER_OF
 from tuneworthy.data.matching import AnswerLog, MatchResult, input_texts, match_answers, row_text
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import read_records
 
-NONE = "no recorded answer"
-NULL = "the recorded answer is null"
-FINISH = ("stop", "length", "error")
+NO_ANSWER = "no recorded answer"
+NULL_ANSWER = "the recorded answer is null"
+FINISHES = ("stop", "length", "error")
 # A month of work and a million dollars for one answer: a larger value is a unit or typing error,
 # and one such value would dominate every mean of its arm.
 MAX_VALUES = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 10**9}
@@ -76,7 +76,7 @@ def align(
             got=_first(rows[0]),
             fix='give each row the "id" (or the "input") of the row it answers',
         )
-    missing = [Answer(case=case.id, text="", finish="error", error=NONE) for case in cases]
+    missing = [Answer(case=case.id, text="", finish="error", error=NO_ANSWER) for case in cases]
     answers = [
         _answer(matches.rows[case.id], case) if case.id in matches.rows else none
         for case, none in zip(cases, missing, strict=True)
@@ -110,7 +110,7 @@ def _rows(path: Path, records: Iterable[RawRow | RowFault]) -> list[RawRow]:
                 got=", ".join(sorted(row.fields)),
                 fix='write {"id": ..., "answer": ...}, one object a line',
             )
-        row = _with_numbers(row) if path.suffix.lower() in TABLES else row
+        row = _with_numbers(row) if path.suffix.lower() in DELIMITER_OF else row
         _check_fields(row)
         rows.append(row)
     return rows
@@ -141,8 +141,8 @@ def _check_fields(row: RawRow) -> None:
         else:
             continue
         raise _wrong_field(row, key, f"in a recorded answer {what}", fix)
-    if row.fields.get("finish") not in (None, *FINISH):
-        fix = f"write one of {', '.join(FINISH)}, or leave it out"
+    if row.fields.get("finish") not in (None, *FINISHES):
+        fix = f"write one of {', '.join(FINISHES)}, or leave it out"
         raise _wrong_field(row, "finish", "in a recorded answer `finish` is not known", fix)
 
 
@@ -159,7 +159,7 @@ def _first(row: RawRow) -> str:
 def _answer(row: RawRow, case: Case) -> Answer:
     value = row.fields.get("answer", row.fields.get("output"))
     if value is None:
-        return Answer(case=case.id, text="", finish="error", error=NULL)
+        return Answer(case=case.id, text="", finish="error", error=NULL_ANSWER)
     plain = {
         key: row.fields[key] for key in (*MAX_VALUES, "finish") if row.fields.get(key) is not None
     }

@@ -20,10 +20,9 @@ from tuneworthy.stats.clusters import cluster_numbers, effective_groups
 from tuneworthy.stats.power import minimum_detectable_effect, rows_needed
 from tuneworthy.stats.unseen import gaffke_bound
 
-ASSUMED_DIFFERENCE_SHARE = (
-    0.2  # assumed share of rows on which two arms differ, until it is measured
-)
-COPY = "copy of a training row"
+# Assumed share of rows on which two arms differ, until it is measured.
+ASSUMED_DIFFERENCE_SHARE = 0.2
+COPY_OF_TRAINING = "copy of a training row"
 Count = Callable[[str], int]
 
 STABLE_ARM_FACTOR = 1.3  # extra width of a stable arm's bound from the scatter of folds (simulated)
@@ -55,7 +54,7 @@ def audit(
     observations = [_placed(one, places) for one in observations]
     touched = sum(case_id in ids for group in contradictory_ids(loaded) for case_id in group)
     closed = loaded.task.output.type == "label"
-    left = {COPY: len(everyone) - len(used)} if len(used) < len(everyone) else {}
+    left = {COPY_OF_TRAINING: len(everyone) - len(used)} if len(used) < len(everyone) else {}
     if loaded.aside:
         left[loaded.why_aside] = len(loaded.aside)
     return Audit(

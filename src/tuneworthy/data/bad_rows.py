@@ -14,7 +14,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.data.raw import RowFault
 
 MAX_SHOWN = 20
-_PLACES = 3  # places of one reason in the message
+_SHOWN_PLACES = 3  # places of one reason in the message
 BAD_ROWS_FILE = ".tuneworthy/bad_rows.jsonl"
 
 
@@ -83,8 +83,8 @@ class BadRows:
         lines, shown = [], self.first[0].why
         for why in list(dict.fromkeys(fault.why for fault in self.first)):
             alike = [fault.place() for fault in self.first if fault.why == why]
-            places = ", ".join(alike[:_PLACES])
-            if (more := self.reasons[why] - len(alike[:_PLACES])) > 0:
+            places = ", ".join(alike[:_SHOWN_PLACES])
+            if (more := self.reasons[why] - len(alike[:_SHOWN_PLACES])) > 0:
                 places += f" and {more:,} more"
             lines.append(quoted(places if why == shown else f"{places}: {why}"))
         if more := sum(n for why, n in self.reasons.items() if why not in self._named()):

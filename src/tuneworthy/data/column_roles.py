@@ -43,7 +43,7 @@ _PRESENT = {"current", "present", "production", "prod", "today", "altsystem", "h
 _PLAIN = {"id", "group", "time", "context", "accepted", "must_say", "must_not_say", "meta"}
 _NOT_TEXT = re.compile(r"(^|_)(id|uuid|date|time|timestamp|created|updated|score|cost|usd|latency|"
                        r"seconds|tokens|confidence|url|index|idx|split)(_|$)")  # fmt: skip
-_FEW = 300  # distinct answers up to which two columns are compared as labels
+_MANY_LABELS = 300  # distinct answers up to which two columns are compared as labels
 _MOSTLY = 0.5  # share of rows in which two columns agree, from which either may be the right one
 _ALIKE = 0.3  # share of rows in which two columns agree, from which one answers like the other
 
@@ -328,8 +328,8 @@ def _answers_like(name: str, right: str, sample: Sequence[Mapping[str, Any]]) ->
     if _is_system(name):
         return equal < 1 or len(pairs) < 20
     golds, said = {gold for _, gold in pairs}, {one for one, _ in pairs}
-    shared = len(golds) <= _FEW and len(said & golds) >= 0.8 * len(said)
-    return _ALIKE <= equal < 1 and (shared or len(golds) > _FEW)
+    shared = len(golds) <= _MANY_LABELS and len(said & golds) >= 0.8 * len(said)
+    return _ALIKE <= equal < 1 and (shared or len(golds) > _MANY_LABELS)
 
 
 def _pairs(name: str, other: str, sample: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

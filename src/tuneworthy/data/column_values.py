@@ -9,12 +9,14 @@ from typing import Any
 
 from tuneworthy.core.errors import DataError
 
-_IDS = {"id", "uuid", "guid", "uid", "qid", "rid", "sid", "pid", "tid", "docid", "rowid", "caseid",
+_ID_NAMES = {
+    "id", "uuid", "guid", "uid", "qid", "rid", "sid", "pid", "tid", "docid", "rowid", "caseid",
         "msgid", "nr", "no", "nummer"}  # fmt: skip
 _LONGEST_ID = 64
-_DATA = re.compile(r"\d{4}-\d\d-\d\d\b.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}\b.*|[-+]?\d+[.,]\d+")
-_SHARE = 0.05  # share of a column's values that equal its first cell, from which that is a value
-_CODE = re.compile(r"[A-Za-z_/#.-]*\d[A-Za-z0-9_/#.-]*")
+_DATA_PATTERN = re.compile(r"\d{4}-\d\d-\d\d\b.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}\b.*|[-+]?\d+[.,]\d+")
+# Share of a column's values that equal its first cell, from which that is a value.
+_FIRST_CELL_SHARE = 0.05
+_CODE_PATTERN = re.compile(r"[A-Za-z_/#.-]*\d[A-Za-z0-9_/#.-]*")
 
 
 def words_of(name: str) -> list[str]:
@@ -25,7 +27,7 @@ def words_of(name: str) -> list[str]:
 
 def is_id(name: str, values: Sequence[Any]) -> bool:
     """Return whether a column numbers its rows: called an id, each value once and one word."""
-    return bool(_IDS & set(words_of(name))) and _single_words(values)
+    return bool(_ID_NAMES & set(words_of(name))) and _single_words(values)
 
 
 def are_codes(values: Sequence[Any]) -> bool:
@@ -34,7 +36,7 @@ def are_codes(values: Sequence[Any]) -> bool:
         return False
     texts = list(map(str, values))
     shapes = {re.sub(r"\d+", "0", text) for text in texts}
-    coded = all(_CODE.fullmatch(text) and not _is_number(text) for text in texts)
+    coded = all(_CODE_PATTERN.fullmatch(text) and not _is_number(text) for text in texts)
     return coded and len(shapes) == 1
 
 
@@ -76,8 +78,8 @@ def check_header(shown: str, sample: Sequence[Mapping[str, Any]]) -> None:
     names = list(dict.fromkeys(key for row in sample for key in row))
     for name in names:
         values = Counter(str(row.get(name, "")).strip() for row in sample)
-        repeated = values[name] > 1 and values[name] >= _SHARE * len(sample)
-        if _DATA.fullmatch(name.strip()) or repeated:
+        repeated = values[name] > 1 and values[name] >= _FIRST_CELL_SHARE * len(sample)
+        if _DATA_PATTERN.fullmatch(name.strip()) or repeated:
             raise DataError(
                 "the first line holds a row, not the names of the columns", where=f"{shown}:1",
                 got=", ".join(names)[:180], kept="",

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from tuneworthy.core.case import Case
 
-NEAR_COPY_JACCARD = (
-    0.8  # Jaccard similarity of 5-character shingles from which inputs are near-copies
-)
-_WINDOW, _BANDS, _ROWS = 5, 25, 4  # at Jaccard .8 a pair is missed with chance 2e-6
+# Jaccard similarity of 5-character shingles from which inputs are near-copies.
+NEAR_COPY_JACCARD = 0.8
+_WINDOW, _BANDS, _ROWS_PER_BAND = 5, 25, 4  # at Jaccard .8 a pair is missed with chance 2e-6
 _BATCH = 256
 _SPACE = re.compile(r"\s+")
-_MARKS = re.compile(r"(?![+*/=<>%$€£#@&])[^\w\s](?!\d)|_")
-_MIX = np.uint64(0x9E3779B97F4A7C15)
+_PUNCTUATION = re.compile(r"(?![+*/=<>%$€£#@&])[^\w\s](?!\d)|_")
+_HASH_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 Words = NDArray[np.uint64]
 
 
@@ -47,7 +46,7 @@ def normalised_text(text: str) -> str:
 def text_without_punctuation(text: str) -> str:
     """Return the normalised text without punctuation; signs of arithmetic and of numbers stay."""
     key = normalised_text(text)
-    return _SPACE.sub(" ", _MARKS.sub(" ", key)).strip() or key
+    return _SPACE.sub(" ", _PUNCTUATION.sub(" ", key)).strip() or key
 
 
 def shingles(text: str) -> Words:
@@ -64,7 +63,9 @@ def _hashed(codes: NDArray[np.uint32]) -> Words:
     size = codes.size - _WINDOW + 1
     total = np.zeros(size, dtype=np.uint64)
     for shift in range(_WINDOW):
-        total = (total + codes[shift : shift + size].astype(np.uint64) + np.uint64(1)) * _MIX
+        total = (
+            total + codes[shift : shift + size].astype(np.uint64) + np.uint64(1)
+        ) * _HASH_MULTIPLIER
         total ^= total >> np.uint64(29)
     return total
 
@@ -109,7 +110,9 @@ def near_copy_pairs(texts: Sequence[str], answers: Sequence[str]) -> list[tuple[
     shingled = lru_cache(maxsize=50_000)(lambda row: shingles(texts[rows[row]]))
     groups, pairs = UnionFind(len(rows)), []
     for band in range(_BANDS):
-        for a, b in _candidates(signs[:, band * _ROWS : (band + 1) * _ROWS], answer_of):
+        for a, b in _candidates(
+            signs[:, band * _ROWS_PER_BAND : (band + 1) * _ROWS_PER_BAND], answer_of
+        ):
             if groups.find(a) == groups.find(b) or not _may_be_near(shingled(a), shingled(b)):
                 continue
             share = jaccard(shingled(a), shingled(b))
@@ -129,7 +132,7 @@ def _same_answer(answers: Sequence[str]) -> list[int]:
 def _signatures(texts: Sequence[str]) -> NDArray[np.uint32]:
     """Return MinHash signatures, one row per text, computed for many texts at once."""
     rng = np.random.default_rng(7)
-    size, shift = _BANDS * _ROWS, np.uint64(32)
+    size, shift = _BANDS * _ROWS_PER_BAND, np.uint64(32)
     odd = rng.integers(1, 2**63, size, dtype=np.uint64) | np.uint64(1)
     plus = rng.integers(0, 2**63, size, dtype=np.uint64)
     out = np.empty((len(texts), size), dtype=np.uint32)
@@ -155,7 +158,7 @@ def _joined(texts: Sequence[str]) -> tuple[Words, NDArray[np.intp]]:
 def _candidates(band: NDArray[np.uint32], answer: NDArray[np.intp]) -> Iterable[tuple[int, int]]:
     key = answer.astype(np.uint64)
     for column in band.T:
-        key = (key ^ column.astype(np.uint64)) * _MIX
+        key = (key ^ column.astype(np.uint64)) * _HASH_MULTIPLIER
         key ^= key >> np.uint64(31)
     order = np.argsort(key, kind="stable")
     sorted_key = key[order]

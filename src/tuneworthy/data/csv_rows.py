@@ -14,10 +14,10 @@ from tuneworthy.data.lines import MAX_LINE, Line, read_lines
 from tuneworthy.data.raw import RawRow, RowFault, likely_name
 
 MAX_COLUMNS = 1_000
-TABLES = {".csv": ",", ".tsv": "\t"}
+DELIMITER_OF = {".csv": ",", ".tsv": "\t"}
 """The mark between the columns of a table, by the suffix of its file."""
 DELIMITERS = ",\t;|"
-_LISTS = {"accepted", "must_say", "must_not_say"}
+_LIST_COLUMNS = {"accepted", "must_say", "must_not_say"}
 
 
 def read_csv(path: Path, shown: str, skip: int) -> Iterator[RawRow | RowFault]:
@@ -25,7 +25,7 @@ def read_csv(path: Path, shown: str, skip: int) -> Iterator[RawRow | RowFault]:
 
     Raises DataError for an invalid header: a semicolon file, no known column, too many columns.
     """
-    mark = TABLES.get(path.suffix.lower(), ",")
+    mark = DELIMITER_OF.get(path.suffix.lower(), ",")
     yield from read_table(path, shown, skip, mark, lambda cells: _header(cells, shown, path))
 
 
@@ -70,7 +70,7 @@ def _row(where: str, header: list[str], cells: list[str]) -> RawRow | RowFault:
     fields: dict[str, Any] = {
         key: cell for key, cell in zip(header, cells, strict=True) if key and cell != ""
     }
-    for key in _LISTS & fields.keys():
+    for key in _LIST_COLUMNS & fields.keys():
         if fields[key].lstrip().startswith("["):
             try:
                 fields[key] = json.loads(fields[key])

@@ -28,10 +28,10 @@ from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.rows import read_rows
 from tuneworthy.stats.power import minimum_detectable_effect
 
-_HEAD = 10_000  # rows of a long file by which a task is drafted
-_LOOKED = 1_000  # rows whose recorded answers are read to guess the form of answers
+_HEAD_ROWS = 10_000  # rows of a long file by which a task is drafted
+_LOOKED_ROWS = 1_000  # rows whose recorded answers are read to guess the form of answers
 HEADER = "# yaml-language-server: $schema=task.schema.json"
-_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+_NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def draft(
         )  # fmt: skip
     next(read_rows(rows, rows.name), None)  # report an unreadable file before anything else
     file = _from(folder, rows)
-    if about.rows > _HEAD:
+    if about.rows > _HEAD_ROWS:
         loaded = _head_of(rows)
     else:
         loaded = load(Task(data=Data(file=file)).at(folder), "draft")
@@ -98,7 +98,7 @@ def _head_of(rows: Path) -> Loaded:
     with tempfile.TemporaryDirectory() as place:
         head = Path(place) / rows.name
         with rows.open("rb") as file, head.open("wb") as out:
-            out.writelines(islice(file, _HEAD))
+            out.writelines(islice(file, _HEAD_ROWS))
         return load(Task(data=Data(file=head.name)).at(Path(place)), "draft")
 
 
@@ -109,7 +109,7 @@ def _type(loaded: Loaded) -> OutputType:
 def _recorded(answers: Mapping[str, str], loaded: Loaded) -> dict[str, list[str]]:
     """Return what systems answered, by case; a file that can't be matched is left to `check`."""
     said: dict[str, list[str]] = {}
-    sample = loaded.cases[:_LOOKED]
+    sample = loaded.cases[:_LOOKED_ROWS]
     for file in answers.values():
         try:
             found = align(Path(file), sample, loaded.cases)
@@ -129,7 +129,7 @@ def _from(folder: Path, file: Path) -> str:
 
 
 def _head(stem: str, loaded: Loaded) -> list[str]:
-    name = "".join(c if c in _NAME else "-" for c in stem).strip("._-")[:64] or "task"
+    name = "".join(c if c in _NAME_CHARACTERS else "-" for c in stem).strip("._-")[:64] or "task"
     system = Counter(
         m.content for case in loaded.cases for m in case.messages if m.role == "system"
     )
@@ -276,6 +276,6 @@ def _plain(text: str) -> str:
 
 def _quoted(text: str) -> str:
     """Return text as a YAML scalar (a JSON string is one)."""
-    simple = text and all(c in _NAME + "/" for c in text) and text[0].isalpha()
+    simple = text and all(c in _NAME_CHARACTERS + "/" for c in text) and text[0].isalpha()
     words = {"true", "false", "null", "yes", "no"}
     return text if simple and text.lower() not in words else json.dumps(text, ensure_ascii=True)

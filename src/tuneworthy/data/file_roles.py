@@ -10,12 +10,16 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.data.column_roles import Roles, system_name
 from tuneworthy.data.column_values import words_of
 
-_GOLD = {"gold", "golden", "truth", "label", "labels", "labelled", "expected", "reference",
+_GOLD_NAMES = {"gold", "golden", "truth", "label", "labels", "labelled", "expected", "reference",
          "correct", "human", "right"}  # fmt: skip
-_SAID = {"response", "completion", "reply", "generated", "generation", "prediction", "predicted"}
-_EITHER = {"answer", "output"}
-_SHARED = 0.5  # share of the shorter sample that stands in the other: both are one set of rows
-_OTHER = 0.05  # share of the shared inputs with another answer, from which two files disagree
+_ANSWER_NAMES = {
+    "response", "completion", "reply", "generated", "generation", "prediction", "predicted",
+}  # fmt: skip
+_EITHER_NAMES = {"answer", "output"}
+# Share of the shorter sample that stands in the other: both are one set of rows.
+_SAME_ROWS_SHARE = 0.5
+# Share of the shared inputs with another answer, from which two files disagree.
+_OTHER_ANSWER_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ def with_one_right(files: Sequence[FileRoles]) -> list[Roles]:
 def _strength(one: FileRoles) -> tuple[int, int]:
     """Return how much speaks for a file's answers being right: its name, then its column's."""
     words = set(words_of(one.roles.output))
-    column = 0 if words & _SAID else 1 if words & _EITHER else 2
-    return len(_GOLD & set(words_of(one.path.stem))), column
+    column = 0 if words & _ANSWER_NAMES else 1 if words & _EITHER_NAMES else 2
+    return len(_GOLD_NAMES & set(words_of(one.path.stem))), column
 
 
 def _meets(one: FileRoles, golds: Sequence[FileRoles]) -> bool:
@@ -61,14 +65,14 @@ def _meets(one: FileRoles, golds: Sequence[FileRoles]) -> bool:
 def _shared(one: FileRoles, other: FileRoles) -> set[str]:
     """Return the inputs of both files, none where they are too few to be one set of rows."""
     found = one.right.keys() & other.right.keys()
-    enough = len(found) >= _SHARED * min(len(one.right), len(other.right))
+    enough = len(found) >= _SAME_ROWS_SHARE * min(len(one.right), len(other.right))
     return set(found) if enough else set()
 
 
 def _disagree(one: FileRoles, other: FileRoles) -> bool:
     shared = _shared(one, other)
     different = sum(one.right[text] != other.right[text] for text in shared)
-    return different > _OTHER * len(shared)
+    return different > _OTHER_ANSWER_SHARE * len(shared)
 
 
 def _as_system(one: FileRoles) -> Roles:

@@ -6,7 +6,6 @@ group, and copies and near-copies of an input, always go to the same part.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tuneworthy.core.split import Part as Part
 from tuneworthy.core.split import Split as Split
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.load import Loaded
+from tuneworthy.data.reading import seeded_hash
 from tuneworthy.data.rows import sortable_time
 
 ONE_SPLIT_FROM = 1_000  # labelled rows
@@ -98,7 +98,7 @@ def _copies(cases: Sequence[Case]) -> frozenset[str]:
 def _rows(loaded: Loaded) -> _Rows:
     cases, seed = loaded.cases, loaded.task.seed
     groups = _grouped(loaded, cases)
-    groups.sort(key=lambda rows: _rank(seed, rows[0].id))
+    groups.sort(key=lambda rows: seeded_hash(seed, rows[0].id))
     by_time = all(case.time is not None for case in cases) and loaded.test is None
     if by_time:  # order a group by its last row, so that no row trains before its time
         groups.sort(key=lambda rows: max(sortable_time(case.time or "0") for case in rows))
@@ -113,10 +113,6 @@ def _grouped(loaded: Loaded, cases: Sequence[Case]) -> list[tuple[Case, ...]]:
         if case.id in mine:
             members[group].append(case)
     return [tuple(sorted(rows, key=lambda case: case.id)) for rows in members.values()]
-
-
-def _rank(seed: int, name: str) -> bytes:
-    return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "replace")).digest()
 
 
 def _held_out(loaded: Loaded, rows: _Rows) -> Part:
@@ -218,7 +214,7 @@ def _mixed(groups: Groups, rows: _Rows) -> list[tuple[Case, ...]]:
     for group in groups:
         by[_label(group) if rows.labelled else ""].append(group)
     placed = [
-        ((index + 0.5) / len(members), _rank(rows.seed + 1, group[0].id), group)
+        ((index + 0.5) / len(members), seeded_hash(rows.seed + 1, group[0].id), group)
         for members in by.values()
         for index, group in enumerate(members)
     ]

@@ -23,8 +23,8 @@ from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import as_text, to_case
 
 NO_ANSWER = "no right answer"
-SAME = "an input that stands in an earlier record"
-TWICE = "a second answer of one system to one row"
+REPEATED_INPUT = "an input that stands in an earlier record"
+SECOND_ANSWER = "a second answer of one system to one row"
 _ID = re.compile(r"\S(.{0,150}\S)?")
 _MOST_PROMPTS = 1_000  # distinct system prompts that are counted
 _MOST_SAID = 1_000
@@ -113,7 +113,7 @@ class ImportFiles:
         key = row.key or (normalised_text(_asked(fields)) if self._merge else "")
         if key in self._keys:
             if answered and not answers:
-                self._leave_out(SAME, where)
+                self._leave_out(REPEATED_INPUT, where)
             self._answered(self._keys[key], where, answers)
         elif not answered and key:
             self._held.setdefault(key, []).append((where, answers))
@@ -144,7 +144,7 @@ class ImportFiles:
         for system, found in answers.items():
             if self._merge or len(self._keys) > 0:
                 if (system, row) in self._given:
-                    self._leave_out(TWICE, where)
+                    self._leave_out(SECOND_ANSWER, where)
                     continue
                 self._given.add((system, row))
             self.answers[system] += 1

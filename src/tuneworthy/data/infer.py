@@ -25,7 +25,7 @@ _TYPE_OF: dict[str, OutputType] = {
 }  # fmt: skip
 BINARY_METRICS = {"accuracy", "exact", "number", "judge", "contains", "exact_words"}
 _NUMBER = re.compile(r"[-+]?[$€£]?\s?[0-9][0-9,]*(\.[0-9]+)?\s?%?")
-_LABELS, _LABEL_LENGTH = 300, 80
+_MOST_LABELS, _LABEL_LENGTH = 300, 80
 _SLACK, _STEP = 16, 16
 
 
@@ -58,9 +58,9 @@ def few_and_repeated(outputs: Sequence[str]) -> bool:
     """Return whether answers are few distinct short texts, most of them occurring repeatedly."""
     spelled = Counter(outputs)
     counts: Counter[str] = Counter()
-    for text, n in spelled.items() if len(spelled) <= 3 * _LABELS else ():
+    for text, n in spelled.items() if len(spelled) <= 3 * _MOST_LABELS else ():
         counts[label_key(text)] += n
-    if not counts or len(counts) > _LABELS or len(counts) > max(2, len(outputs) / 2):
+    if not counts or len(counts) > _MOST_LABELS or len(counts) > max(2, len(outputs) / 2):
         return False
     if max(map(len, counts)) > _LABEL_LENGTH or any("\n" in text.strip() for text in spelled):
         return False

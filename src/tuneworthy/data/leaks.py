@@ -9,8 +9,8 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.data.copies import full_text, input_text, normalised_text, text_without_punctuation
 
-LEAK = "copy of a test row"
-DEV = "dev row that is also elsewhere"
+COPY_OF_TEST = "copy of a test row"
+DEV_ELSEWHERE = "dev row that is also elsewhere"
 Files = dict[str, tuple[Case, ...]]
 
 
@@ -27,10 +27,10 @@ def without_leaks(files: Files, policy: str) -> tuple[Files, dict[str, list[str]
         if policy != "exclude":
             raise _leak(pairs, len(files["main"]))
         out["main"] = _without(files["main"], pairs)
-        left[LEAK] = list(pairs)
+        left[COPY_OF_TEST] = list(pairs)
     if pairs := copies_among(files.get("dev", ()), (*test, *out["main"])):
         out["dev"] = _without(files["dev"], pairs)
-        left[DEV] = list(pairs)
+        left[DEV_ELSEWHERE] = list(pairs)
     return out, left
 
 

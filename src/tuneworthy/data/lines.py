@@ -11,7 +11,7 @@ from pathlib import Path
 from tuneworthy.core.errors import DataError
 
 MAX_LINE = 8_000_000
-WINDOWS = "cp1252"
+WINDOWS_ENCODING = "cp1252"
 """The encoding of Western European files that Windows programs write by default."""
 _CHUNK = 1 << 20
 _CONVERT = {
@@ -26,10 +26,7 @@ _CONVERT = {
         ".to_json('rows.jsonl', orient='records', lines=True)\"",
     ),
 }
-_EXCEL = (
-    "an Excel file",
-    "save it as CSV (UTF-8); `tuneworthy init {name}` reads Excel as it is",
-)
+_EXCEL = ("an Excel file", "save it as CSV (UTF-8); `tuneworthy init {name}` reads Excel as it is")
 _LETTER = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )  # a letter of UTF-8 beyond ASCII
@@ -126,7 +123,7 @@ def _likelier(chunks: Iterator[bytes]) -> str:
         found = _LETTER.findall(chunk)
         letters += len(found)
         stray += len(_HIGH.findall(chunk)) - sum(map(len, found))
-    return WINDOWS if stray > letters else "utf-8"
+    return WINDOWS_ENCODING if stray > letters else "utf-8"
 
 
 def read_lines(path: Path, skip: int = 0) -> Iterator[Line]:

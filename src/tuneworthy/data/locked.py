@@ -21,8 +21,8 @@ from tuneworthy.data.copies import copy_groups, find_copies, input_text, normali
 from tuneworthy.data.looks import studies_text
 
 LOCKED, NOT_LOCKED = "locked", "test rows that are not locked"
-DIGITS = 12
-GAINS = (0.1, 0.2)  # true gains whose chance to be shown is reported
+HASH_DIGITS = 12
+REPORTED_GAINS = (0.1, 0.2)  # true gains whose chance to be shown is reported
 Files = dict[str, tuple[Case, ...]]
 
 
@@ -89,7 +89,7 @@ def _place(rows: Sequence[Case]) -> float:
         )
         for case in rows
     )
-    return int(digest(["locked", least], DIGITS), 16) / float(16**DIGITS)
+    return int(digest(["locked", least], HASH_DIGITS), 16) / float(16**HASH_DIGITS)
 
 
 def locked_observation(n: int, earlier: int, differ: float) -> Observation:
@@ -106,7 +106,7 @@ def locked_observation(n: int, earlier: int, differ: float) -> Observation:
         return Observation(kind="locked", level="warning", text=text, count=0,
                            fix="add rows, or raise data.locked")  # fmt: skip
     at = level(0.05, look, 2)
-    chances = [f"{100 * exact_power(n, differ, gain, at):.0f} %" for gain in GAINS]
+    chances = [f"{100 * exact_power(n, differ, gain, at):.0f} %" for gain in REPORTED_GAINS]
     text = (
         f"{rows} locked, {studies_text(earlier)}: `tuneworthy run --unlock`"
         f" scores on them alone, as "

@@ -11,9 +11,10 @@ from tuneworthy.core.record import digest
 from tuneworthy.data.copies import input_text, normalised_text
 from tuneworthy.stats.power import equivalent_fresh_rows
 
-_MANY = 10_000  # rows, so that rounding does not show in the width of a bound
+_ROWS_FOR_WIDTH = 10_000  # rows, so that rounding does not show in the width of a bound
 
-DIGITS = 12  # hex digits of a hash: among a million inputs a collision has a chance of 1 in 500
+# Hex digits of a hash: among a million inputs a collision has a chance of 1 in 500.
+HASH_DIGITS = 12
 
 
 def input_digests(cases: Iterable[Case]) -> tuple[str, ...]:
@@ -22,7 +23,7 @@ def input_digests(cases: Iterable[Case]) -> tuple[str, ...]:
     Ids, answers, system prompts, case and spaces don't count: a row that was renamed, relabelled or
     put under another instruction counts as opened before.
     """
-    return tuple(sorted({digest(normalised_text(input_text(case)), DIGITS) for case in cases}))
+    return tuple(sorted({digest(normalised_text(input_text(case)), HASH_DIGITS) for case in cases}))
 
 
 def studies_text(earlier: int) -> str:
@@ -38,7 +39,7 @@ def another_look(look: int) -> str:
     """
     if look < 2:
         return ""
-    before, now = (equivalent_fresh_rows(_MANY, at) for at in (look - 1, look))
+    before, now = (equivalent_fresh_rows(_ROWS_FOR_WIDTH, at) for at in (look - 1, look))
     times = {2: "once", 3: "twice"}.get(look, f"{look - 1:,} times")
     return (
         f"these rows have been looked at {times}; another look widens every bound by about"

@@ -11,21 +11,21 @@ from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.escape import quoted
+from tuneworthy.data.answer_in_input import answers_in_inputs
 from tuneworthy.data.conflicts import contradictory_ids
 from tuneworthy.data.docs import blank_ids
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.data.schema import schema_checker
 from tuneworthy.data.secrets import private_kinds
-from tuneworthy.data.told import told_answers
 
 SHOWN = 20
 Level = Literal["note", "warning", "blocked"]
-_UNSEEN = re.compile(
+_INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 )
-_ENDS = ".!?…:;)]}\"'”’`*|>。！？"
-_DOMINANT = 0.9
+_END_MARKS = ".!?…:;)]}\"'”’`*|>。！？"
+_DOMINANT_SHARE = 0.9
 
 
 def row_observations(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
@@ -36,7 +36,7 @@ def row_observations(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observa
     yield from _classes(loaded, scored)
     yield from _test_labels(loaded)
     yield from _gold(loaded)
-    yield from told_answers(loaded.cases, loaded.task.output.type == "label")
+    yield from answers_in_inputs(loaded.cases, loaded.task.output.type == "label")
     yield from _cut(loaded)
     yield from _unseen(loaded)
     yield from _private(loaded)
@@ -117,7 +117,7 @@ def _classes(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
         return
     in_test = Counter(case.output for case in scored)
     top, most = max(in_test.items(), key=lambda item: (item[1], item[0]), default=("", 0))
-    if scored and most >= _DOMINANT * len(scored):
+    if scored and most >= _DOMINANT_SHARE * len(scored):
         text = f"{100 * most / len(scored):.0f} in 100 scored rows are `{quoted(top, 40)}`"
         fix = "an arm that always says so scores as much: collect rows of the other labels"
         yield Observation(kind="dominant_label", level="warning", text=text, count=most, fix=fix)
@@ -184,7 +184,7 @@ def _cut(loaded: Loaded) -> Iterator[Observation]:
     if loaded.task.output.type != "text":
         return
     long = [case for case in loaded.everyone if len(case.output.split()) >= 8]
-    open_end = [case.id for case in long if case.output.rstrip()[-1] not in _ENDS]
+    open_end = [case.id for case in long if case.output.rstrip()[-1] not in _END_MARKS]
     if open_end and len(open_end) <= 0.02 * len(long):
         text = (
             f"{with_verb(len(open_end), 'answer', 'stop')} without an end where the others have one"
@@ -196,7 +196,8 @@ def _unseen(loaded: Loaded) -> Iterator[Observation]:
     odd = [
         case.id
         for case in loaded.everyone
-        if _UNSEEN.search(case.output) or any(_UNSEEN.search(m.content) for m in case.messages)
+        if _INVISIBLE.search(case.output)
+        or any(_INVISIBLE.search(m.content) for m in case.messages)
     ]
     if odd:
         text = f"{with_verb(len(odd), 'row', 'hold')} control, direction or zero-width characters"

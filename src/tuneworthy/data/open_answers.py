@@ -13,7 +13,7 @@ from tuneworthy.data.raw import RowFault
 
 MUST_SAY = "must_say"
 MIN_SHARE = 0.9  # share of rows that must have a form before its metric is proposed
-_READ = 300  # rows to inspect
+_READ_ROWS = 300  # rows to inspect
 _HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 
 
@@ -35,7 +35,7 @@ def propose_metric(cases: Sequence[Case]) -> tuple[str, str] | None:
     Python answers: `code`; the same headings in nine of ten answers: `outline`; each joined with a
     content metric: `must_say` if every row has demands, else word overlap.
     """
-    sample = cases[:_READ]
+    sample = cases[:_READ_ROWS]
     demanding = bool(cases) and all(map(has_demands, cases))
     if sample and sum(_python(case.output) for case in sample) >= MIN_SHARE * len(sample):
         end = MUST_SAY if demanding else "rouge_l"

@@ -18,11 +18,12 @@ from scipy.sparse import csr_array
 
 from tuneworthy.data.copies import normalised_text
 
-LEAST = 8  # minimum number of answers for a test
-SURE = 2.33  # standard deviations above a random order; a shuffled log passes once in 100
-SHIFTED = 4.0  # standard deviations by which a shift of the last rows must fit better
+LEAST_ANSWERS = 8  # minimum number of answers for a test
+# Standard deviations above a random order; a shuffled log passes once in 100.
+SURE_DEVIATIONS = 2.33
+SHIFTED_DEVIATIONS = 4.0  # standard deviations by which a shift of the last rows must fit better
 SHIFTS = (1, -1, 2, -2, 3, -3)
-_SAMPLE = 600  # maximum of answers in the pairwise comparison
+_MOST_ANSWERS = 600  # maximum of answers in the pairwise comparison
 _MAX_WORDS = 300  # maximum of distinct words per text
 _WORD = re.compile(r"\w+")
 Array = np.ndarray[Any, Any]
@@ -33,7 +34,7 @@ def misfit(answers: Sequence[str], right: Sequence[str]) -> str:
 
     Answer k belongs to the gold answer of row k. Identical answers fit any order.
     """
-    if len(answers) < LEAST:
+    if len(answers) < LEAST_ANSWERS:
         return ""
     words = [_words(answers), _words(right)]
     if (said := _shifted(words[0], words[1])) != "":
@@ -46,13 +47,13 @@ def _random(
 ) -> str:
     """Return the evidence for another order if the given one fits no better than a random one."""
     at = np.arange(len(answers))
-    if at.size > _SAMPLE:
-        at = np.sort(np.random.default_rng(0).choice(at, _SAMPLE, replace=False))
+    if at.size > _MOST_ANSWERS:
+        at = np.sort(np.random.default_rng(0).choice(at, _MOST_ANSWERS, replace=False))
     like = _likeness(*([texts[i] for i in at.tolist()] for texts in words))
     centred = like - like.mean(0) - like.mean(1)[:, None] + like.mean()
     spread = float((centred**2).sum() / (at.size - 1)) ** 0.5
     given, chance = float(np.trace(like)), float(like.sum() / at.size)
-    if spread < 1e-9 or given > chance + SURE * spread:
+    if spread < 1e-9 or given > chance + SURE_DEVIATIONS * spread:
         return ""
     # Imported here: it takes as long as half of a command's start, and few logs come this far.
     from scipy.optimize import linear_sum_assignment
@@ -90,8 +91,8 @@ def _shifted(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]])
         other = np.array([_jaccard(answers[i], right[i + shift]) for i in at.tolist()])
         gain = (other - own[at])[::-1]
         total, noise = np.cumsum(gain), np.sqrt(np.cumsum(gain**2))
-        best = int(np.argmax(total - SHIFTED * noise)) if at.size else 0
-        if at.size >= LEAST and total[best] >= SHIFTED * noise[best] > 0:
+        best = int(np.argmax(total - SHIFTED_DEVIATIONS * noise)) if at.size else 0
+        if at.size >= LEAST_ANSWERS and total[best] >= SHIFTED_DEVIATIONS * noise[best] > 0:
             first = int(at[::-1][best])
             places = (
                 f"{abs(shift)} row{'s' * (abs(shift) > 1)} {'later' if shift > 0 else 'before'}"

@@ -20,16 +20,17 @@ from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.column_roles import Choice, Roles, propose, row_of
-from tuneworthy.data.csv_rows import TABLES, delimiter_of
-from tuneworthy.data.lines import WINDOWS, text_encoding
+from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
+from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.own_records import ANSWER_NAMES, named_column, own_records
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import to_case
 
-_SAMPLE = 200  # records that say whether a file has the usual names, and what its columns are
-_OVERLAP = 0.5  # least share of a log's values that stand in the column of the gold rows
-_ANSWERS = (*ANSWER_NAMES, "result", "content", "text", "ergebnis")
-_PLAIN = ("seconds", "usd", "tokens_in", "tokens_out", "finish")
+# Records that say whether a file has the usual names, and what its columns are.
+_SAMPLE_RECORDS = 200
+_LEAST_OVERLAP = 0.5  # least share of a log's values that stand in the column of the gold rows
+_LOG_ANSWER_NAMES = (*ANSWER_NAMES, "result", "content", "text", "ergebnis")
+_USUAL_NAMES = ("seconds", "usd", "tokens_in", "tokens_out", "finish")
 _ID = re.compile(
     r"(?i:(^|[_\s.-])(id|uuid|guid|key|nr|no|number|index|idx)\.?$)|[a-z]Id$"
     r"|(?i:^(q|u|row|case|doc|msg|item|test|task|ex|ticket|question|sample|record)id$)"
@@ -73,7 +74,7 @@ class _File:
 
     @cached_property
     def columns(self) -> list[str]:
-        return list(dict.fromkeys(key for row in self.rows[:_SAMPLE] for key in row.fields))
+        return list(dict.fromkeys(key for row in self.rows[:_SAMPLE_RECORDS] for key in row.fields))
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,9 @@ def gold_cases(records: Records, bad: BadRows) -> list[Case]:
 
 
 def _sample(path: Path) -> list[Mapping[str, Any]]:
-    return [row.fields for row in islice(own_records(path), _SAMPLE) if isinstance(row, RawRow)]
+    return [
+        row.fields for row in islice(own_records(path), _SAMPLE_RECORDS) if isinstance(row, RawRow)
+    ]
 
 
 def _usual_gold(path: Path) -> bool:
@@ -158,9 +161,9 @@ def _usual_log(path: Path) -> bool:
 
 def _mostly(path: Path, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
     """Return whether half of a file's first records fit: a few bad rows are no other format."""
-    mark = TABLES.get(path.suffix.lower())
+    mark = DELIMITER_OF.get(path.suffix.lower())
     sample = _sample(path)
-    plain = mark in (None, delimiter_of(path)) and text_encoding(path) != WINDOWS
+    plain = mark in (None, delimiter_of(path)) and text_encoding(path) != WINDOWS_ENCODING
     return plain and 2 * sum(map(fits, sample)) >= len(sample)
 
 
@@ -201,7 +204,7 @@ def _check_named(files: Sequence[_File], own: OwnColumns) -> None:
 
 def _gold_roles(gold: _File, own: OwnColumns) -> Roles:
     """Return what the columns of the right answers are. Chat rows keep their messages."""
-    columns, sample = gold.columns, [row.fields for row in gold.rows[:_SAMPLE]]
+    columns, sample = gold.columns, [row.fields for row in gold.rows[:_SAMPLE_RECORDS]]
     asked = own.input if own.input in columns else "input" if "input" in columns else None
     right = own.right or ("output" if "output" in columns else None)
     if "messages" in columns and own.input not in columns:
@@ -226,7 +229,7 @@ def _answer_column(log: _File, own: OwnColumns, gold: Roles) -> str:
     if not {"answer", "output"} & set(columns):
         taken.add(gold.output)  # a log that repeats the right answer beside its own
     free = [name for name in columns if name not in taken]
-    if by_name := named_column(free, _ANSWERS):
+    if by_name := named_column(free, _LOG_ANSWER_NAMES):
         return by_name
     texts = [name for name in free if not _ID.search(name) and _is_text(log, name)]
     if len(texts) == 1:
@@ -239,9 +242,11 @@ def _answer_column(log: _File, own: OwnColumns, gold: Roles) -> str:
 
 def _is_text(log: _File, name: str) -> bool:
     """Return whether a column holds answers: texts, and no numbers written as text."""
-    values = [row.fields[name] for row in log.rows[:_SAMPLE] if name in row.fields]
+    values = [row.fields[name] for row in log.rows[:_SAMPLE_RECORDS] if name in row.fields]
     texts = [value for value in values if isinstance(value, str)]
-    return 2 * len(texts) > len(log.rows[:_SAMPLE]) and any(any(map(str.isalpha, t)) for t in texts)
+    return 2 * len(texts) > len(log.rows[:_SAMPLE_RECORDS]) and any(
+        any(map(str.isalpha, t)) for t in texts
+    )
 
 
 def _key(gold: _File, logs: Sequence[_File], own: OwnColumns, taken: set[str]) -> tuple[str, ...]:
@@ -269,7 +274,7 @@ def _shared(log: _File, name: str, known: set[str], taken: set[str]) -> str:
     for column in candidates:
         if column in log.columns and column not in taken and _unique(log, column):
             values = _values(log, column)
-            if sum(value in known for value in values) >= _OVERLAP * len(values):
+            if sum(value in known for value in values) >= _LEAST_OVERLAP * len(values):
                 return column
     return ""
 
@@ -297,7 +302,7 @@ def _input_column(log: _File, gold: _File, roles: Roles, own: OwnColumns, answer
     known = {str(row.fields.get(roles.input)).strip() for row in gold.rows}
     for name in dict.fromkeys(("input", roles.input, *columns)):
         texts = [str(row.fields[name]).strip() for row in log.rows if row.fields.get(name)]
-        if name in columns and sum(t in known for t in texts) >= _OVERLAP * len(log.rows):
+        if name in columns and sum(t in known for t in texts) >= _LEAST_OVERLAP * len(log.rows):
             return name
     return "input" if "input" in columns else ""
 
@@ -328,7 +333,7 @@ def _log_record(record: RawRow | RowFault, roles: _LogRoles) -> RawRow | RowFaul
     if isinstance(record, RowFault):
         return record
     own = record.fields
-    fields = {name: own[name] for name in _PLAIN if name in own}
+    fields = {name: own[name] for name in _USUAL_NAMES if name in own}
     if roles.answer in own:
         fields["answer"] = own[roles.answer]
     key = roles.id or "id"

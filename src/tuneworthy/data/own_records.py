@@ -1,11 +1,11 @@
-"""Read a file of people's own columns, and find its column of answers by name."""
+"""Read a file whose columns have any names, and find a column by its usual names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tuneworthy.data.csv_rows import TABLES, delimiter_of, read_table
+from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of, read_table
 from tuneworthy.data.jsonl import read_jsonl
 from tuneworthy.data.lines import check_text_file, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault
@@ -22,7 +22,7 @@ def own_records(path: Path) -> Iterator[RawRow | RowFault]:
     Raises DataError for a file that can't be read as text.
     """
     skip, encoding = check_text_file(path, str(path)), text_encoding(path)
-    if path.suffix.lower() in TABLES:
+    if path.suffix.lower() in DELIMITER_OF:
         return read_table(path, path.name, skip, delimiter_of(path), None, encoding)
     return read_jsonl(path, path.name, skip, encoding)
 

@@ -16,9 +16,9 @@ from tuneworthy.data.docs import Doc
 from tuneworthy.data.raw import FIELDS, RawRow, RowFault
 from tuneworthy.data.rows import read_rows, to_case
 
-_READ = frozenset(FIELDS)
-_LOOKED = 1000  # rows between two checks of the clock
-_SPARE = 20_000  # rows buffered above the sample size, so that a cut is rare
+_KNOWN_FIELDS = frozenset(FIELDS)
+_ROWS_PER_CHECK = 1000  # rows between two checks of the clock
+_SPARE_ROWS = 20_000  # rows buffered above the sample size, so that a cut is rare
 
 
 @dataclass
@@ -83,7 +83,7 @@ def read_file(
     last: tuple[bytes, int] | None = None  # the highest rank kept by the last cut
     for raw in read_rows(path, name):
         kept.rows += 1
-        if kept.rows % _LOOKED == 0:
+        if kept.rows % _ROWS_PER_CHECK == 0:
             draw.seen(name, kept.rows)
         if isinstance(raw, RowFault):
             bad.add(raw)
@@ -92,14 +92,14 @@ def read_file(
         if isinstance(case, RowFault):
             bad.add(case)
             continue
-        for key in raw.fields.keys() - _READ:
+        for key in raw.fields.keys() - _KNOWN_FIELDS:
             kept.unread[key] += 1
-        rank = _rank(draw.seed, case.id), kept.rows
+        rank = seeded_hash(draw.seed, case.id), kept.rows
         if last is not None and rank > last:
             kept.not_drawn += 1
             continue
         drawn.append(_Drawn(rank, case, *_kinds(raw)))
-        if len(drawn) >= draw.keep + _SPARE:
+        if len(drawn) >= draw.keep + _SPARE_ROWS:
             kept.not_drawn += _cut(drawn, draw.keep)
             last = drawn[-1].rank
     kept.not_drawn += _cut(drawn, draw.keep)
@@ -108,7 +108,8 @@ def read_file(
     return kept
 
 
-def _rank(seed: int, name: str) -> bytes:
+def seeded_hash(seed: int, name: str) -> bytes:
+    """Return a hash of a seed and a name, by which rows are drawn in a fixed order."""
     return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "replace")).digest()
 
 

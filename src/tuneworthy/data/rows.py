@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.record import canonical
-from tuneworthy.data.csv_rows import TABLES, read_csv, read_table
+from tuneworthy.data.csv_rows import DELIMITER_OF, read_csv, read_table
 from tuneworthy.data.jsonl import read_jsonl
 from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.raw import BadRow, RawRow, RowFault, likely_name
@@ -29,14 +29,14 @@ _ID = re.compile(r"\S(.{0,198}\S)?", re.DOTALL)
 def read_rows(path: Path, shown: str) -> Iterator[RawRow | RowFault]:
     """Yield the rows and faults of a JSONL, CSV or TSV file, one at a time."""
     skip = check_text_file(path, shown)
-    reader = read_csv if path.suffix.lower() in TABLES else read_jsonl
+    reader = read_csv if path.suffix.lower() in DELIMITER_OF else read_jsonl
     return reader(path, shown, skip)
 
 
 def read_records(path: Path, shown: str) -> Iterator[RawRow | RowFault]:
     """Yield the records of a JSONL, CSV or TSV file with any fields, one at a time."""
     skip = check_text_file(path, shown)
-    if (mark := TABLES.get(path.suffix.lower())) is None:
+    if (mark := DELIMITER_OF.get(path.suffix.lower())) is None:
         return read_jsonl(path, shown, skip)
     return read_table(path, shown, skip, mark)
 

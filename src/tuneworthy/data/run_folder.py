@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from tuneworthy.core.errors import DataError, SecurityError, TaskError
 
-DEPTH = 4  # folders below the training folder
+SEARCH_DEPTH = 4  # folders below the training folder
 MOST_FILES = 20_000
 JSON_MOST = 128_000_000  # bytes; a trainer_state.json of 500,000 logged steps has about 100 million
 KEPT = "the folder: nothing is written there"
@@ -120,7 +120,7 @@ def open_run_folder(path: Path) -> RunFolder:
     files: list[str] = []
     links: list[str] = []
     try:
-        more = _walk(root, "", files, links, DEPTH)
+        more = _walk(root, "", files, links, SEARCH_DEPTH)
     except OSError as error:
         raise TaskError("the training folder can't be read", where=where, got=str(error),
                         fix="make it readable for this user", kept=KEPT) from error  # fmt: skip

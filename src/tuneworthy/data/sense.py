@@ -23,7 +23,7 @@ from tuneworthy.data.task_faults import TaskFault, raise_faults
 _OWN_SCORE = re.compile(r"\.{0,2}/?[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*")
 _SERVERS = "|".join(plugins.catalogue("servers"))
 _MODEL = re.compile(rf"smollm2-135m|(hf|openai|scripted|{_SERVERS}):\S+")
-_ASKED = re.compile(rf"(openai|{_SERVERS}):")
+_ENDPOINT = re.compile(rf"(openai|{_SERVERS}):")
 _KEY = re.compile(r"(?i)(^|[_-])(api[_-]?key|authorization|secret|password)$")
 _NO_KEY = "remove it: the key of an endpoint is read from OPENAI_API_KEY, in the environment"
 _MODEL_FIX = (
@@ -240,7 +240,7 @@ def _models(task: Task) -> Iterator[TaskFault]:
         spec = getattr(task, key)
         if spec is not None and not _MODEL.fullmatch(spec):
             yield TaskFault((key,), "this names no model", spec, _model_fix(spec))
-    if (tune := task.tune) and _ASKED.match(tune):
+    if (tune := task.tune) and _ENDPOINT.match(tune):
         fix = (
             "write an open model: smollm2-135m or hf:ORG/NAME. A hosted tune is measured by its"
             " recorded answers (`answers: {hosted: {file: tuned.jsonl, tool: tune}}`), and a hosted"
@@ -306,7 +306,7 @@ def _fields(task: Task) -> Iterator[TaskFault]:
     specs = {"model": task.model, "tune": task.tune, "bigger": task.bigger,
              "teacher": task.teacher, "judge": judge}  # fmt: skip
     for role, fields in task.options.items():
-        if fields and not _ASKED.match(specs[role] or ""):
+        if fields and not _ENDPOINT.match(specs[role] or ""):
             got = f"{role} is {specs[role] or 'not set'}"
             fix = f"name an endpoint (openai:NAME@URL) as `{role}`, or remove these options"
             yield TaskFault(("options", role), "no endpoint takes these options", got, fix)

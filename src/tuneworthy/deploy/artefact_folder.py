@@ -23,12 +23,12 @@ from tuneworthy.ledger.trouble import output_errors
 
 MANIFEST, LATEST = "artefact.json", "latest"
 CLASSIFIER, DOCS, ADAPTER = "classifier/classifier.skops", "index/docs.jsonl", "peft"
-WHOLE = "weights"
+WEIGHTS_FOLDER = "weights"
 VERSION = 1
-_MOST = 256_000_000  # bytes of a manifest; nearest examples carry every training row
-_OLD = ".old-"  # prefix of a folder while its successor takes its place
+_MOST_BYTES = 256_000_000  # bytes of a manifest; nearest examples carry every training row
+_OLD_PREFIX = ".old-"  # prefix of a folder while its successor takes its place
 _KEPT = "the folder, untouched"
-_AGAIN = "build it again: `tuneworthy build` (nothing that was trained is trained again)"
+_BUILD_AGAIN = "build it again: `tuneworthy build` (nothing that was trained is trained again)"
 
 
 def with_identity(artefact: Artefact) -> Artefact:
@@ -79,7 +79,7 @@ def publish_artefact(draft: Path, folder: Path) -> Path:
             failpoint("artefact.sync")
             sync(path)
         sync(draft)
-        old = folder.with_name(f"{_OLD}{folder.name}")
+        old = folder.with_name(f"{_OLD_PREFIX}{folder.name}")
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
         failpoint("artefact.before")
@@ -108,7 +108,10 @@ def find_artefact(path: Path) -> Path:
     except (OSError, UnicodeDecodeError):
         name = ""
     if name and Path(name).name == name:
-        for found in (path / name, path / f"{_OLD}{name}"):  # a stop while one replaced the other
+        for found in (
+            path / name,
+            path / f"{_OLD_PREFIX}{name}",
+        ):  # a stop while one replaced the other
             if (found / MANIFEST).is_file():
                 return found
     raise TaskError(
@@ -126,7 +129,7 @@ def read_artefact(folder: Path) -> Artefact:
     """
     where = folder / MANIFEST
     try:
-        raw = json.loads(plain_file(where, _MOST).decode("utf-8"))
+        raw = json.loads(plain_file(where, _MOST_BYTES).decode("utf-8"))
     except OSError as error:
         raise _refused("the manifest can't be read", where, str(error)) from None
     except (ValueError, RecursionError) as error:
@@ -169,4 +172,4 @@ def _check(folder: Path, name: str, expected: str) -> None:
 
 
 def _refused(what: str, where: Any, got: str) -> ModelError:
-    return ModelError(what, where=str(where), got=got, fix=_AGAIN, kept=_KEPT)
+    return ModelError(what, where=str(where), got=got, fix=_BUILD_AGAIN, kept=_KEPT)

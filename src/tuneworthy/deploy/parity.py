@@ -22,8 +22,8 @@ from tuneworthy.stats.bounds import paired, rate
 TOLERANCE = 1e-3
 """Nats a token that two exact forms may be apart, whatever the noise floor: engines add the same
 numbers in another order, while asking one engine twice may repeat every bit."""
-COMPARED = 24  # answers whose log-probabilities are compared
-_SHOWN = 5  # changed cases in a report
+COMPARED_ANSWERS = 24  # answers whose log-probabilities are compared
+_SHOWN_CASES = 5  # changed cases in a report
 _TAIL = 0.025
 _BARE = 0.1
 """Share of the adapter's own effect that the base may be off without it. The base finds the tuned
@@ -110,7 +110,7 @@ def compare_answers(
         difference=Interval(mean=bound.mean, low=bound.low, high=bound.high),
         margin=reference.margin,
         excluded=bound.low > -reference.margin,
-        changes=tuple(changes[:_SHOWN]),
+        changes=tuple(changes[:_SHOWN_CASES]),
         failed=tuple(failed),
     )
 
@@ -153,8 +153,8 @@ def _distance(engine: Any, reference: Reference, exact: bool) -> Distance | None
     if reference.tuned is None:
         return None
     sound = [answer for answer in reference.answers if not answer.error and answer.finish == "stop"]
-    prompts = [answer.prompt for answer in sound[:COMPARED]]
-    texts = [answer.text for answer in sound[:COMPARED]]
+    prompts = [answer.prompt for answer in sound[:COMPARED_ANSWERS]]
+    texts = [answer.text for answer in sound[:COMPARED_ANSWERS]]
     there = engine.token_logprobs(prompts, texts)
     usable = [at for at, row in enumerate(there) if row]
     if not usable:

@@ -21,7 +21,7 @@ from tuneworthy.deploy.artefact_folder import (
     ADAPTER,
     CLASSIFIER,
     DOCS,
-    WHOLE,
+    WEIGHTS_FOLDER,
     find_artefact,
     read_artefact,
 )
@@ -31,7 +31,9 @@ from tuneworthy.models._roles import placement, request_fields
 from tuneworthy.models.encoder import minilm
 from tuneworthy.models.remote.request import RequestOptions
 
-_SAME = ("weights", "tokenizer", "template", "thinking", "script", "version", "endpoint", "model")
+_SAME_KEYS = (
+    "weights", "tokenizer", "template", "thinking", "script", "version", "endpoint", "model",
+)  # fmt: skip
 """The entries of a fingerprint that say which model it is; others say where it ran."""
 
 
@@ -133,7 +135,7 @@ def _model(folder: Path, artefact: Artefact, task: Task, base: Model | None) -> 
         built["weights"] = built.get("tuned_from", "")
     differing = [
         f"{name} {str(model.fingerprint.get(name))[:12]}, built: {built[name][:12]}"
-        for name in _SAME
+        for name in _SAME_KEYS
         if name in built and model.fingerprint.get(name) != built[name]
     ]
     if differing:
@@ -145,7 +147,7 @@ def _model(folder: Path, artefact: Artefact, task: Task, base: Model | None) -> 
         )
     local: Any = model
     if pack.weights:
-        return cast("Model", local.with_adapter(folder / WHOLE))
+        return cast("Model", local.with_adapter(folder / WEIGHTS_FOLDER))
     return cast("Model", local.with_adapter(folder / ADAPTER)) if pack.adapter else model
 
 

@@ -12,7 +12,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.diagnose.metric_ladder import (
     GOLD_AUC,
     GOLD_MEAN,
-    UNSCORED,
+    UNSCORED_SHARE,
     another_row,
     ranking_auc,
     score_of_text,
@@ -47,7 +47,7 @@ def _metric(cases: Sequence[Case], metric: Metric) -> list[str]:
     gold = [score_of_text(metric, case, case.output) for case in cases]
     scored = [score for score in gold if score is not None]
     unscored = len(gold) - len(scored)
-    if not scored or unscored > max(ONE_LOST, UNSCORED * len(gold)):
+    if not scored or unscored > max(ONE_LOST, UNSCORED_SHARE * len(gold)):
         return [f"the metric gives no score to {unscored} of {len(gold)} gold answers"]
     mean = float(np.mean(scored))
     if mean < GOLD_MEAN:

@@ -47,7 +47,7 @@ from tuneworthy.core.causes import (
     UntriedRemedy,
 )
 from tuneworthy.core.verdict import Wrong
-from tuneworthy.diagnose.effects import LEVEL, effect, interval, passed_by_both
+from tuneworthy.diagnose.effects import ALPHA, effect, interval, passed_by_both
 from tuneworthy.diagnose.failure_classes import (
     Cases,
     FailureClass,
@@ -278,8 +278,8 @@ def _rows(base: BaseOutcomes, attribution: _Attribution) -> tuple[list[Wrong], l
 
 def _row(base: BaseOutcomes, class_: FailureClass) -> Wrong:
     """Return the share of a class among all failures; its bounds allow for untried cases."""
-    least = interval(base, class_.cases, base.fails, LEVEL)
-    most = interval(base, class_.cases | class_.most, base.fails, LEVEL) if class_.most else least
+    least = interval(base, class_.cases, base.fails, ALPHA)
+    most = interval(base, class_.cases | class_.most, base.fails, ALPHA) if class_.most else least
     exact = class_.cause == "untried"  # a fact about this study, so it has no sampling error
     return Wrong(
         cause=class_.cause,
@@ -303,7 +303,7 @@ def _limited(base: BaseOutcomes, estimate: Wrong, known: FailureClass) -> Wrong:
 
 def _estimate(base: BaseOutcomes, estimate: _CauseEstimate) -> Wrong:
     links = [*estimate.before, (estimate.cases, estimate.within)]
-    parts = [interval(base, cases, within, LEVEL / len(links)) for cases, within in links]
+    parts = [interval(base, cases, within, ALPHA / len(links)) for cases, within in links]
     return Wrong(
         cause=estimate.cause,
         share=round(prod(part.mean for part in parts), 9),

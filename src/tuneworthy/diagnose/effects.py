@@ -32,7 +32,7 @@ from tuneworthy.stats import bounds
 from tuneworthy.stats.discordant import EXACT_BELOW
 from tuneworthy.stats.distributions import binomial_tail
 
-LEVEL = 0.05
+ALPHA = 0.05
 GUESSED = 0.95
 """If the placebo passes more of the failures than this share, no effect can be shown."""
 FAILS = 0.5
@@ -195,7 +195,7 @@ def _paired(
     if not ids:
         return Interval(mean=0.0, low=-1.0, high=1.0)
     diffs = np.array([float(one[i]) - float(other[i]) for i in ids])
-    bound = bounds.paired(diffs, LEVEL / 2, groups=[base.groups.get(i) for i in ids], few=few)
+    bound = bounds.paired(diffs, ALPHA / 2, groups=[base.groups.get(i) for i in ids], few=few)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 
@@ -213,7 +213,7 @@ def _contrast(base: BaseOutcomes, fails: Sequence[str], one: Passed, other: Pass
     if bound.low > 0 or not plain or not 0 < wins + losses < EXACT_BELOW:
         return bound
     p_value = binomial_tail(wins - 1, wins + losses, 0.5)
-    return bound.model_copy(update={"low": LEAST}) if p_value <= LEVEL / 2 else bound
+    return bound.model_copy(update={"low": LEAST}) if p_value <= ALPHA / 2 else bound
 
 
 def _scaled(share: Interval, n: int) -> Interval:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tuneworthy.core.causes import BaseOutcomes, Cause, Intervention, Remedy, UntriedRemedy
-from tuneworthy.diagnose.effects import LEVEL, decided_cases, interval
+from tuneworthy.diagnose.effects import ALPHA, decided_cases, interval
 from tuneworthy.diagnose.relations import QUARTER, Pair
 
 CAUSE_OF_REMEDY: dict[Remedy, Cause] = {"retrieval": "knowledge"}
@@ -155,7 +155,7 @@ def _may_rescue(base: BaseOutcomes, pair: Pair) -> bool:
         return True
     if effect.contrast:
         return effect.contrast.high >= QUARTER
-    return interval(base, effect.rescued, decided_cases(base, tried), LEVEL).high >= QUARTER
+    return interval(base, effect.rescued, decided_cases(base, tried), ALPHA).high >= QUARTER
 
 
 def _possible(base: BaseOutcomes, class_: FailureClass, steps: Sequence[RemedyStep]) -> Cases:

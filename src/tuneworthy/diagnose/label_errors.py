@@ -20,8 +20,9 @@ from tuneworthy.data.conflicts import contradictory_cases, contradicts
 from tuneworthy.data.copies import full_text
 from tuneworthy.diagnose.rescore import normaliser
 
-NEAREST, AGREE = 5, 4
-GOOD, ARMS = 0.75, 2  # for consensus: an arm's least share of passed cases, and the fewest arms
+NEIGHBOURS, AGREEING_NEIGHBOURS = 5, 4
+# For consensus: an arm's least share of passed cases, and the fewest arms.
+GOOD_ARM_SHARE, LEAST_GOOD_ARMS = 0.75, 2
 _READ, _BLOCK = 2000, 256
 Array = np.ndarray[Any, Any]
 
@@ -55,10 +56,10 @@ def consensus(
     Arms on one model make the same errors, so this is the weakest of the three grounds.
     """
     form, result = normaliser(task), list[LabelDoubt]()
-    good = [arm for arm in sorted(passed) if _share(passed[arm]) >= GOOD]
+    good = [arm for arm in sorted(passed) if _share(passed[arm]) >= GOOD_ARM_SHARE]
     for case in cases:
         arms = [arm for arm in good if case.id in answers.get(arm, {})]
-        if len(arms) < ARMS or any(passed[arm].get(case.id, False) for arm in arms):
+        if len(arms) < LEAST_GOOD_ARMS or any(passed[arm].get(case.id, False) for arm in arms):
             continue
         texts = {arm: answers[arm][case.id].text.strip() for arm in arms}
         if len({form(text) for text in texts.values()}) == 1 and texts[arms[0]]:
@@ -97,15 +98,17 @@ def _neighbours(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator
     for at, near in zip(
         queries, _nearest([full_text(c)[:_READ] for c in everyone], queries), strict=True
     ):
-        if len(near) < NEAREST:
+        if len(near) < NEIGHBOURS:
             continue
         label, count = Counter(labels[other] for other in near).most_common(1)[0]
         case = everyone[at]
-        if count < AGREE or label in {form(text) for text in (case.output, *case.accepted)}:
+        if count < AGREEING_NEIGHBOURS or label in {
+            form(text) for text in (case.output, *case.accepted)
+        }:
             continue
         other = next(everyone[o] for o in near if labels[o] == label)
         why = (
-            f"{count} of the {NEAREST} nearest inputs have “{_gold(other)}” "
+            f"{count} of the {NEIGHBOURS} nearest inputs have “{_gold(other)}” "
             f"({_place(other)} is the nearest), this one has “{_gold(case)}”"
         )
         yield LabelDoubt(case=case.id, ground="neighbours", why=why)
@@ -128,7 +131,7 @@ def _nearest(texts: Sequence[str], queries: Sequence[int]) -> Iterator[list[int]
             similarity = np.round((matrix[block] @ matrix.T).toarray(), 9)
         similarity[np.arange(len(block)), block] = -1
         for row in similarity:
-            best = np.argsort(-row, kind="stable")[:NEAREST]
+            best = np.argsort(-row, kind="stable")[:NEIGHBOURS]
             yield [int(at) for at in best if row[at] > 0]
 
 

@@ -16,13 +16,14 @@ import numpy as np
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case
 from tuneworthy.metrics import Metric
+from tuneworthy.prompting.notes import json_object
 
 Worse = Callable[[Case], str | None]
 GOLD_MEAN, GOLD_AUC = 0.99, 0.95  # the least mean gold score and AUC of a working metric
-UNSCORED = 0.01  # share of unscored right answers above which the metric is broken
+UNSCORED_SHARE = 0.01  # share of unscored right answers above which the metric is broken
 ANOTHER_ROW, ONE_PART, HALF = "another row", "one part replaced", "cut at half"
-LEAST = 10  # the fewest comparisons that give a result
-MOST = 500  # the most cases per step
+LEAST_COMPARISONS = 10  # the fewest comparisons that give a result
+MOST_CASES = 500  # the most cases per step
 _WORD = re.compile(r"\w+")
 
 
@@ -47,7 +48,7 @@ def ranking_auc(
             continue
         other = score_of_text(metric, case, text) or 0.0
         wins.append((own > other) + 0.5 * (own == other))
-    return float(np.mean(wins)) if len(wins) >= LEAST else None
+    return float(np.mean(wins)) if len(wins) >= LEAST_COMPARISONS else None
 
 
 def another_row(cases: Sequence[Case]) -> Worse:
@@ -68,7 +69,7 @@ def one_part(cases: Sequence[Case]) -> Worse:
     The new value or word comes from another row; a number gets another last digit. The step
     returns None if no other row has one.
     """
-    parsed = {case.id: _fields(case.output) for case in cases}
+    parsed = {case.id: json_object(case.output) for case in cases}
     words = sorted({word for case in cases for word in _WORD.findall(case.output)})
 
     def worse(case: Case) -> str | None:
@@ -79,14 +80,6 @@ def one_part(cases: Sequence[Case]) -> Worse:
         return _other_word(case.output, words, draw)
 
     return worse
-
-
-def _fields(text: str) -> dict[str, object] | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _other_field(

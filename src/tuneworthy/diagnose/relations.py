@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention, Remedy
-from tuneworthy.diagnose.effects import LEVEL, interval
+from tuneworthy.diagnose.effects import ALPHA, interval
 
 LITERAL, HALF, QUARTER = 0.8, 0.5, 0.25
 
@@ -40,7 +40,7 @@ def retrieval_fails(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Rel
         if tried_cases:
             helped = [case for case in tried_cases if tried.passed[case]]
             shares.append(
-                (interval(base, helped, tried_cases, LEVEL), len(helped), len(tried_cases))
+                (interval(base, helped, tried_cases, ALPHA), len(helped), len(tried_cases))
             )
     if not shares:
         return Relation(False, "real retrieval was not tried where the gold passage helps")

@@ -21,7 +21,7 @@ from tuneworthy.metrics._user import is_own
 from tuneworthy.metrics._writing import normal_form, normal_json, normal_number
 from tuneworthy.prompting.lenient import lenient
 
-DRAWS = 10  # other cases that each answer is scored against in the placebo
+PLACEBO_DRAWS = 10  # other cases that each answer is scored against in the placebo
 METRIC, FORMAT, WRAPPED = "tolerant metric", "lenient parse", "answer within a text"
 PLACEBO = "the same, against other cases' right answers"
 
@@ -157,11 +157,11 @@ def placebo_cases(task: Task, cases: Sequence[Case], seed: int) -> dict[str, tup
     ids, result = sorted(by_id), dict[str, tuple[Case, ...]]()
     for name in ids:
         rng = random.Random(f"{seed} {name}")
-        drawn = rng.sample(ids, min(len(ids), 4 * DRAWS))
+        drawn = rng.sample(ids, min(len(ids), 4 * PLACEBO_DRAWS))
         different = [other for other in drawn if not right[name] & right[other]]
         if not different and len(drawn) < len(ids):  # nearly every case has this answer
             different = [other for other in ids if not right[name] & right[other]]
-        result[name] = tuple(by_id[other] for other in different[:DRAWS])
+        result[name] = tuple(by_id[other] for other in different[:PLACEBO_DRAWS])
     return result
 
 

@@ -40,7 +40,7 @@ from tuneworthy.retrieval.index import index
 from tuneworthy.stats.bounds import rate
 
 DAY = 86_400.0  # seconds
-MOST = 60  # the most facts that are changed
+MOST_FACTS = 60  # the most facts that are changed
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 READS = frozenset({"docs", "gold_passage"})
 
@@ -126,7 +126,9 @@ def measure_freshness(
 
 def _sampled(after: ChangedDocuments) -> ChangedDocuments:
     """Return at most 60 of the changed facts, drawn by the hash of their case."""
-    kept = {f.case for f in sorted(after.facts, key=lambda f: digest(["fresh", f.case]))[:MOST]}
+    kept = {
+        f.case for f in sorted(after.facts, key=lambda f: digest(["fresh", f.case]))[:MOST_FACTS]
+    }
     facts = tuple(fact for fact in after.facts if fact.case in kept)
     cases = tuple(case for case in after.cases if case.id in kept)
     return replace(after, facts=facts, cases=cases)

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 from tuneworthy.core.case import Message
 
-ROOM = 48  # tokens generated per prompt
+ANSWER_TOKENS = 48  # tokens generated per prompt
 ASKS = (
     "Explain in two sentences how {} works.",
     "Write three short tips for someone who is new to {}.",
     "Tell a short story in which {} plays a part.",
     "What are the advantages and disadvantages of {}?",
-)
+)  # fmt: skip
 TOPICS = (
     "a bicycle", "a lighthouse", "baking bread", "a public library", "the tides", "a market stall",
     "learning a language", "a vegetable garden", "a railway station", "playing chess",
     "the seasons", "a weather forecast", "repairing a chair", "a choir", "long walks",
     "a small museum",
 )  # fmt: skip
-PLAIN = (
-    "The history of {} begins",
-    "Many people think that {}",
-)
+PLAIN = ("The history of {} begins", "Many people think that {}")
 
 
 def chat_prompts() -> list[tuple[Message, ...]]:

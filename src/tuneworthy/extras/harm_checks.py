@@ -34,7 +34,7 @@ from tuneworthy.measure.units import Runner
 from tuneworthy.stats.bounds import paired
 from tuneworthy.stats.summaries import ece
 
-LEAST, FACTS = 20, 10  # the fewest cases, and the fewest highly known facts
+LEAST_CASES, LEAST_FACTS = 20, 10  # the fewest cases, and the fewest highly known facts
 Figure = Interval | str
 """A figure with its interval, or the reason why there is none."""
 
@@ -52,10 +52,7 @@ def harm(
         return None
     opened = open_tuned(runner, run)
     extra: dict[str, Any] = {}
-    figures: dict[str, Figure] = {
-        "tail": _tail(runner, runs, arm),
-        **_refusals(runner, runs, arm),
-    }
+    figures: dict[str, Figure] = {"tail": _tail(runner, runs, arm), **_refusals(runner, runs, arm)}
     if isinstance(opened, str):
         figures |= dict.fromkeys(("general", "ece", "known", "kl_on", "kl_off"), opened)
     else:
@@ -103,8 +100,8 @@ def _tail(runner: Runner, runs: Sequence[Run], arm: str) -> Figure:
     gold = runner.sealed.open("harm")
     shared = [case for i, case in gold.items() if i in own and i in before]
     ids = rare_word_cases(shared, list(runner.learn.values()))
-    if len(ids) < LEAST:
-        return f"{len(ids)} cases with rare words; {LEAST} are needed"
+    if len(ids) < LEAST_CASES:
+        return f"{len(ids)} cases with rare words; {LEAST_CASES} are needed"
     gain = np.array([own[i][1] - before[i][1] for i in sorted(ids)])
     groups = [gold[i].group or i for i in sorted(ids)]
     bound = paired(gain, 0.025, groups=groups)
@@ -137,8 +134,8 @@ def _calibration(tuned: TunedPair) -> Figure:
     rows = tuned.confidences()
     if not rows:
         return "the answers are no labels whose probabilities can be scored"
-    if len(rows) < LEAST:
-        return f"{len(rows)} cases; {LEAST} are needed"
+    if len(rows) < LEAST_CASES:
+        return f"{len(rows)} cases; {LEAST_CASES} are needed"
     gold = tuned.runner.sealed.open("harm")
     sides = []
     for side in ("before", "after"):
@@ -176,8 +173,9 @@ def _facts(tuned: TunedPair, known: KnowledgeProbe | None) -> Figure:
     runner = tuned.runner
     training_rows = set(runner.split.parts[tuned.run.fold or 0].train)
     facts = [i for i, kind in known.of.items() if kind == "highly_known" and i not in training_rows]
-    if len(facts) < FACTS:
-        return f"{len(facts)} well known facts were not among its training rows; {FACTS} are needed"
+    if len(facts) < LEAST_FACTS:
+        few = f"{len(facts)} well known facts were not among its training rows"
+        return f"{few}; {LEAST_FACTS} are needed"
     probed = {*known.of, *known.lost}
     gold = {**runner.learn, **runner.sealed.open("harm")}
     setup = Probe(

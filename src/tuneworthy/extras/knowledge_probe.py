@@ -15,8 +15,8 @@ from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.model import Model
 from tuneworthy.core.task import Task
 from tuneworthy.extras.known_facts import (
-    MOST,
-    MOST_PAID,
+    MOST_FACTS,
+    MOST_FACTS_PAID,
     SAMPLES,
     SETS,
     SHOTS,
@@ -25,7 +25,7 @@ from tuneworthy.extras.known_facts import (
 )
 from tuneworthy.measure.units import Runner
 
-FACTS = {"knowledge", "retrieval", "reading"}
+FACT_CAUSES = {"knowledge", "retrieval", "reading"}
 """Causes that show that the answers are facts."""
 
 
@@ -37,7 +37,7 @@ def why_not_probed(task: Task, facts: bool, seen: Diagnosis | None) -> str:
     if task.output.type == "label":
         return "the answers are labels of a closed set, not facts"
     causes = {row.cause for row in seen.wrong} if seen else set()
-    if not facts and not causes & FACTS:
+    if not facts and not causes & FACT_CAUSES:
         return "nothing says that the answers are facts: no documents, and no such cause was found"
     return ""
 
@@ -60,7 +60,7 @@ def familiarity(runner: Runner, seen: Diagnosis | None) -> KnowledgeProbe:
 
 def cost(task: Task, sizes: Sizes, paid: bool) -> Work:
     """Return the most work of the probe: 25 prompts with 4 examples per case."""
-    cases = min(sizes.cases, MOST_PAID if paid else MOST)
+    cases = min(sizes.cases, MOST_FACTS_PAID if paid else MOST_FACTS)
     if task.output.type == "label":
         return Work()
     prompts = cases * SETS * (SAMPLES + 1)

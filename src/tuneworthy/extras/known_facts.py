@@ -35,7 +35,7 @@ from tuneworthy.prompting.shots import random_examples, refused
 from tuneworthy.stats.bounds import rate
 
 SETS, SHOTS, SAMPLES, TEMPERATURE = 5, 4, 4, 0.5
-MOST, MOST_PAID, LEAST_OF_A_TYPE = 60, 30, 5
+MOST_FACTS, MOST_FACTS_PAID, LEAST_OF_A_TYPE = 60, 30, 5
 SHARD = 64
 Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 """Returns the value stored under a key, or makes and stores it (`Ledger.unit`)."""
@@ -132,7 +132,7 @@ def type_of(case: Case) -> str:
 
 
 def _chosen(setup: Probe, cases: Sequence[Case]) -> list[Case]:
-    most = MOST_PAID if getattr(setup.model, "paid", False) else MOST
+    most = MOST_FACTS_PAID if getattr(setup.model, "paid", False) else MOST_FACTS
     ordered = sorted(cases, key=lambda case: case.id)
     return random.Random(f"{setup.task.seed} known").sample(ordered, min(most, len(ordered)))
 

@@ -23,7 +23,7 @@ from tuneworthy.diagnose.diagnosis import base_of, columns
 from tuneworthy.diagnose.metric_ladder import (
     ANOTHER_ROW,
     HALF,
-    MOST,
+    MOST_CASES,
     ONE_PART,
     another_row,
     cut,
@@ -191,13 +191,13 @@ def _own_scores(ground: MeasurementInputs, missing: dict[str, str]) -> list[floa
         return []
     if not ground.cases:
         missing |= dict.fromkeys(fields, "no row is scored")
-    return [score_of_text(ground.metric, case, case.output) for case in ground.cases[:MOST]]
+    return [score_of_text(ground.metric, case, case.output) for case in ground.cases[:MOST_CASES]]
 
 
 def _ladder(
     ground: MeasurementInputs, own: Sequence[float | None], missing: dict[str, str]
 ) -> tuple[dict[str, float], float | None]:
-    cases = list(ground.cases)[:MOST]
+    cases = list(ground.cases)[:MOST_CASES]
     scored = [score for score in own if score is not None]
     if own and not scored:
         missing |= dict.fromkeys(("ladder", "gold"), "the metric gives no right answer a score")

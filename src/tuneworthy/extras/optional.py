@@ -22,7 +22,7 @@ from tuneworthy.models import is_paid
 HARM, KNOWN, CURVE, SHAKES = "harm and changes", "known facts", "learning curves", "temperatures"
 KINDS = (HARM, KNOWN, CURVE, SHAKES)
 """In the order of measurement; cut from the end."""
-BRIEF = "the run was asked to be brief (--brief)"
+BRIEF_NOTE = "the run was asked to be brief (--brief)"
 
 
 def plan_extras(
@@ -38,7 +38,7 @@ def plan_extras(
     result = []
     for extra in _wanted(facts, [arm for arm in plan.arms if not arm.because]):
         if brief:
-            extra = extra.model_copy(update={"because": BRIEF})
+            extra = extra.model_copy(update={"because": BRIEF_NOTE})
         elif not plan.staged and extra.minutes > max(left, 0.0):
             extra = extra.model_copy(update={"because": NO_ROOM})
         else:

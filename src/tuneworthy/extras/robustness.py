@@ -26,15 +26,16 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.specs import chooses
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.extras.rewording import rewordings
 from tuneworthy.measure.model_roles import roles_of
-from tuneworthy.measure.units import COMMON, Runner, _identity, _Unit
+from tuneworthy.measure.units import COMMON_FOLDER, Runner, _identity, _Unit
 from tuneworthy.models import is_local
 from tuneworthy.models._overrides import Change, RequestOverrides, with_overrides
 from tuneworthy.stats import bounds
 
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.3)
-MOST, ENOUGH = 60, 40  # the most cases; another fold is added only below ENOUGH
+MOST_CASES, ENOUGH_CASES = 60, 40  # the most cases; another fold is added only below ENOUGH_CASES
 
 
 def robustness_arms(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
@@ -48,7 +49,7 @@ def robustness_arms(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
         (a for a in evidence.arms if a.finalist and a.score and a.name in asks),
         key=lambda a: (-_mean(a), a.simplicity, a.name),
     )
-    trained = [a for a in ranked if a.tool in ("tune", "distil")][:1]
+    trained = [a for a in ranked if a.tool in TRAINED_TOOLS][:1]
     return tuple(dict.fromkeys(a.name for a in (*ranked[:2], *trained)))
 
 
@@ -89,7 +90,7 @@ def _folds(chosen: Mapping[str, Sequence[Run]]) -> list[int | None]:
     sizes = {run.fold: len(run.answers) for own in chosen.values() for run in own}
     folds: list[int | None] = []
     for fold in shared:
-        if sum(sizes[f] for f in folds) < ENOUGH:
+        if sum(sizes[f] for f in folds) < ENOUGH_CASES:
             folds.append(fold)
     return folds
 
@@ -124,7 +125,7 @@ def _fitted(runner: Runner, run: Run) -> _Fit | None:
         recipe=run.recipe or Recipe(),
         unlabelled=runner.unlabelled,
         docs=runner.docs,
-        common=runner.ledger.folder(COMMON),
+        common=runner.ledger.folder(COMMON_FOLDER),
     )
     try:
         fitted = arm.fit(setup, arm.Options.model_validate(run.spec.options), run.seed)
@@ -156,14 +157,11 @@ def _cases(runner: Runner, runs: Sequence[Run]) -> frozenset[str]:
     """Return at most 60 case ids of these runs, drawn by the task's seed."""
     ids = [answer.case for run in runs for answer in run.answers]
     ranked = sorted(ids, key=lambda i: digest([runner.task.seed, "shake", i]))
-    return frozenset(ranked[:MOST])
+    return frozenset(ranked[:MOST_CASES])
 
 
 def _answers(
-    runner: Runner,
-    fits: Sequence[_Fit],
-    ids: frozenset[str],
-    setting: tuple[float, Change | None],
+    runner: Runner, fits: Sequence[_Fit], ids: frozenset[str], setting: tuple[float, Change | None]
 ) -> list[Answer]:
     answers: list[Answer] = []
     for fit in fits:
@@ -215,7 +213,7 @@ def estimate(sizes: Sizes, arms: int = 3) -> Work:
     Nine conditions (five temperatures, three wordings, the other prompt length), with the examples
     of the best prompt.
     """
-    cases = min(sizes.cases, MOST)
+    cases = min(sizes.cases, MOST_CASES)
     conditions = len(TEMPERATURES) + 4
     requests = arms * conditions * cases
     read = arms * conditions * sizes.shared + requests * sizes.asked

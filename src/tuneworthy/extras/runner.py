@@ -20,6 +20,7 @@ from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.run import Run
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.data.load import Loaded
 from tuneworthy.extras import freshness_rate as staleness
 from tuneworthy.extras import optional as extras
@@ -32,8 +33,6 @@ from tuneworthy.extras.style_distance import styles
 from tuneworthy.extras.training_size_curve import learning_curves
 from tuneworthy.extras.weight_changes import training_changes
 from tuneworthy.measure.units import Runner
-
-TRAINED = ("tune", "distil")
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,9 @@ def _robustness(asking: ExtrasInputs, evidence: Evidence) -> Measured:
 
 def _tuned(asking: ExtrasInputs, evidence: Evidence) -> Measured:
     """Yield harm and changes of the finalists trained here."""
-    names = [a.name for a in evidence.arms if a.finalist and a.tool in TRAINED and not a.present]
+    names = [
+        a.name for a in evidence.arms if a.finalist and a.tool in TRAINED_TOOLS and not a.present
+    ]
     why = asking.cut(extras.HARM)
     if why or not names:
         yield from ((name, why or "no trained arm is a finalist") for name in ("harms", "changes"))
@@ -132,7 +133,7 @@ def _tuned(asking: ExtrasInputs, evidence: Evidence) -> Measured:
 
 def _curves(asking: ExtrasInputs, evidence: Evidence) -> Measured:
     why = asking.cut(extras.CURVE)
-    skip = {a.name: why for a in evidence.arms if why and a.tool in TRAINED}
+    skip = {a.name: why for a in evidence.arms if why and a.tool in TRAINED_TOOLS}
     given = (asking.runner, asking.plan.arms, asking.runs, asking.recipes, evidence)
     yield "curves", learning_curves(*given, skip=skip) or "no finalist learns from rows"
 

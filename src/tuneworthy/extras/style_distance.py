@@ -14,21 +14,23 @@ from tuneworthy.core.style import Style
 from tuneworthy.core.task import Task
 from tuneworthy.metrics._style import LEAST, control, separate
 
-DRAWS = 5
-SHORTEST = 20  # the least median length of the right answers, in characters
+CONTROL_DRAWS = 5
+SHORTEST_MEDIAN = 20  # the least median length of the right answers, in characters
 
 
 def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Style, ...] | str:
-    """Return one record per arm of a free-text task, in the order of the runs, or a reason.
+    """Return how far each arm's style is from the right answers', or why that is not measured.
 
-    The discriminator (as in `style_match`) is fitted on each fold of the first seed, and the folds
-    are averaged by their number of answers. Placebos and pilots are left out.
+    One `Style` per arm, in the order of the runs. The discriminator (as in `style_match`) is fitted
+    on each fold of the first seed, and the folds are averaged by their number of answers. Placebos
+    and pilots are left out.
     """
     if task.output.type != "text":
         return "the answers are no free text"
     gold = {case.id: case.output for case in cases}
-    if median(map(len, gold.values())) < SHORTEST:
-        return f"half of the right answers have fewer than {SHORTEST} characters: no style shows"
+    if median(map(len, gold.values())) < SHORTEST_MEDIAN:
+        short = f"half of the right answers have fewer than {SHORTEST_MEDIAN} characters"
+        return f"{short}: no style shows"
     chance = _control([gold[i] for i in sorted(gold)], task.seed)
     arms: dict[str, list[Run]] = {}
     for run in runs:
@@ -65,7 +67,9 @@ def _style(
 def _control(golds: Sequence[str], seed: int) -> Interval | None:
     """Return mean, least and most AUC of right answers against right ones; None below 20 rows."""
     aucs = [
-        discriminator.auc for draw in range(DRAWS) if (discriminator := control(golds, seed + draw))
+        discriminator.auc
+        for draw in range(CONTROL_DRAWS)
+        if (discriminator := control(golds, seed + draw))
     ]
     if not aucs:
         return None

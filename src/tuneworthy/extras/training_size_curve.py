@@ -23,6 +23,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
 from tuneworthy.core.specs import chooses, max_training_rows
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.data.folds import Part
 from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.measure.planning import PlanInputs
@@ -31,10 +32,10 @@ from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.learning_curve import Cells, RowsNeeded, rows_needed
 
-LEARNERS = ("classifier", "tune", "distil")
+LEARNERS = ("classifier", *TRAINED_TOOLS)
 UNTRAINED = ("keep", "prompt", "schema", "context")
-SHARES = (0.125, 0.25, 0.5)
-EIGHTH, LEAST = 20, 5  # the fewest rows of an eighth, and of any size
+ROW_SHARES = (0.125, 0.25, 0.5)
+LEAST_EIGHTH, LEAST_ROWS = 20, 5  # the fewest rows of an eighth, and of any size
 TAIL = 0.025  # each side of a two-sided 95 % interval
 Cell = tuple[int, int, str]  # seed, fold, case
 Scores = dict[Cell, float]
@@ -115,15 +116,12 @@ def curve_minutes(facts: PlanInputs, planned: PlannedArm) -> float:
 
 def _shares(rows: int) -> list[float]:
     """Return the shares of the rows to fit on: an eighth (from 160 rows), a quarter, half."""
-    eighth = rows * SHARES[0] >= EIGHTH
-    return [s for s in SHARES if rows * s >= LEAST and (eighth or s > SHARES[0])]
+    eighth = rows * ROW_SHARES[0] >= LEAST_EIGHTH
+    return [s for s in ROW_SHARES if rows * s >= LEAST_ROWS and (eighth or s > ROW_SHARES[0])]
 
 
 def _learner(
-    planned: PlannedArm,
-    runs: Sequence[Run],
-    recipes: Sequence[Recipe],
-    evidence: Evidence,
+    planned: PlannedArm, runs: Sequence[Run], recipes: Sequence[Recipe], evidence: Evidence
 ) -> _Learner:
     """Return the learner of a planned arm; its folds are those that the arm was scored on."""
     own = [run for run in runs if run.spec.name == planned.spec.name and run.state == "measured"]

@@ -23,7 +23,7 @@ from tuneworthy.core.model import SCORED_LABELS, Scorer
 from tuneworthy.core.record import digest
 from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.run import Run
-from tuneworthy.extras.general_text import ROOM, chat_prompts, openings
+from tuneworthy.extras.general_text import ANSWER_TOKENS, chat_prompts, openings
 from tuneworthy.measure.units import Runner
 
 ON_TASK, ASKED, CONFIDENT = 60, 12, 120  # cases: teacher-forced, put to the base, labels scored
@@ -83,7 +83,11 @@ class TunedPair:
         stored = self.runner.ledger.unit(
             digest(identity),
             "changes",
-            lambda: {"rows": changes.passages(self.base, [*chat_prompts(), *openings()], ROOM, 0)},
+            lambda: {
+                "rows": changes.passages(
+                    self.base, [*chat_prompts(), *openings()], ANSWER_TOKENS, 0
+                )
+            },
             self.runner.study,
         )
         return list(stored["rows"])
@@ -160,7 +164,7 @@ class TunedPair:
 
 def _general_prompts() -> list[Any]:
     """Return everything that the general text depends on, for its key."""
-    return [ROOM, openings(), [chat[0].content for chat in chat_prompts()]]
+    return [ANSWER_TOKENS, openings(), [chat[0].content for chat in chat_prompts()]]
 
 
 def open_tuned(runner: Runner, run: Run) -> TunedPair | str:
@@ -223,8 +227,8 @@ def estimate(sizes: Sizes) -> Work:
     repeated = min(sizes.cases, ASKED)
     return Work(
         requests=texts + repeated,
-        read=4 * texts * (ROOM + 30) + 4 * cases * own + labels,
-        written=texts * ROOM + repeated * sizes.answer,
+        read=4 * texts * (ANSWER_TOKENS + 30) + 4 * cases * own + labels,
+        written=texts * ANSWER_TOKENS + repeated * sizes.answer,
     )
 
 

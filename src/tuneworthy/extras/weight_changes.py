@@ -14,7 +14,8 @@ from tuneworthy.core.run import Run
 from tuneworthy.extras.tuned_model import TunedPair, divergence, open_tuned, value_of
 from tuneworthy.measure.units import Runner
 
-SHOWN, LONGEST = 3, 400  # examples shown; the most characters of an answer in verdict.json
+# Examples shown; the most characters of an answer in verdict.json.
+SHOWN_EXAMPLES, SHOWN_CHARACTERS = 3, 400
 
 
 def training_changes(
@@ -94,7 +95,7 @@ def _examples(tuned: TunedPair) -> dict[str, Any]:
     """
     rows, gold = tuned.asked_again(), tuned.runner.sealed.open("changes")
     differ = [r for r in rows if r["before"].strip() != tuned.answers[r["case"]].text.strip()]
-    shown = [*differ, *(row for row in rows if row not in differ)][:SHOWN]
+    shown = [*differ, *(row for row in rows if row not in differ)][:SHOWN_EXAMPLES]
     return {
         "examples": tuple(_example(tuned, gold, row) for row in shown),
         "asked": len(rows),
@@ -115,4 +116,4 @@ def _example(tuned: TunedPair, gold: Mapping[str, Any], row: Mapping[str, Any]) 
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuneworthy.core.failure import (
-    Check,
-    Detection,
-    LabSetup,
-    RunFacts,
-    Runs,
-    judged,
-    not_measured,
-)
+from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged, not_measured
 from tuneworthy.failures._conditions import at_most, near_twin
 
 NUMBER, HARD = 4, 2
@@ -39,7 +31,8 @@ PROOF = "same_as_base"
 CAUSES = ("adapter_not_served", "rate_too_low", "other_template", "end_not_trained", "rank_too_low")
 NEEDS = ("log", "adapter")
 HARMLESS = "A base that already answers right gives the same answers after training."
-SAME, FALL, CHANGE = 0.9, 0.5, 1e-3  # shares of the answers and of the first loss; norm
+# Share of equal answers, fall as a share of the first loss, change of the weights' norm.
+SAME_SHARE, LOSS_FALL, LEAST_CHANGE = 0.9, 0.5, 1e-3
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -58,11 +51,11 @@ def detect(runs: Runs) -> Detection:
     same, first, last = own.same_as_base, own.loss_first, own.loss_last
     if same is None:
         return not_measured("no answers of the served model beside those of its base")
-    learned = first is not None and last is not None and last < FALL * first
-    moved = own.change is None or own.change >= CHANGE
+    learned = first is not None and last is not None and last < LOSS_FALL * first
+    moved = own.change is None or own.change >= LEAST_CHANGE
     if first is None and own.change is None:
         return not_measured("no log and no adapter")
-    found = same >= SAME and moved and (learned or first is None)
+    found = same >= SAME_SHARE and moved and (learned or first is None)
     return judged(same, found, f"{same:.0%} of the answers equal those of the base model")
 
 

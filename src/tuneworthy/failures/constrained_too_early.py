@@ -22,11 +22,7 @@ WIN = (
 )
 PLANTED = {"shots": 0}
 CLEAN = {"shots": 8, "serve.schema": True}
-KNOBS = {
-    "serve.schema": (True, False),
-    "shots": (0, 1, 2, 4, 8),
-    "serve.temperature": (0.0, 0.7),
-}
+KNOBS = {"serve.schema": (True, False), "shots": (0, 1, 2, 4, 8), "serve.temperature": (0.0, 0.7)}
 CHARTS = ("legal_first", "score")
 MEASURES = ("legal_first", "valid", "ended", "length", "legal_mean")
 PROOF = "legal_first"
@@ -35,7 +31,8 @@ CAUSES = (
 )  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A grammar costs nothing where the model would write that form anyway: mass near 1."
-LEAST = 0.1  # the model's own probability of a legal beginning below which the form is forced
+# The model's own probability of a legal beginning below which the form is forced.
+LEAST_LEGAL_PROBABILITY = 0.1
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -68,7 +65,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
 def detect(runs: Runs) -> Detection:
     """Find answers whose legal first tokens have less than .10 of the model's own probability."""
     mass = runs.own.other.get("legal_first")
-    found = mass is not None and mass < LEAST and (runs.own.valid or 0.0) > 0.5
+    found = mass is not None and mass < LEAST_LEGAL_PROBABILITY and (runs.own.valid or 0.0) > 0.5
     return judged(mass, found, f"legal first tokens have {mass or 0:.3f} of the probability",
                   "needs the model's probabilities")  # fmt: skip
 

@@ -43,7 +43,7 @@ CAUSES = (
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A rule that scores each answer separately has no position bias; use one where you can."
 rows = as_pairs
-ENOUGH = 0.7  # share of verdicts that must hold when the answers swap places
+STABLE_SHARE = 0.7  # share of verdicts that must hold when the answers swap places
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -72,7 +72,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
 def detect(runs: Runs) -> Detection:
     """Find verdicts of which less than .70 hold when the answers swap places."""
     share = runs.own.other.get("swap_agreement")
-    found = share is not None and share < ENOUGH
+    found = share is not None and share < STABLE_SHARE
     return judged(share, found, f"{share or 0:.0%} of the verdicts hold in the other order",
                   "needs each pair judged in both orders")  # fmt: skip
 

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuneworthy.core.failure import (
-    Check,
-    Detection,
-    LabSetup,
-    RunFacts,
-    Runs,
-    judged,
-    not_measured,
-)
+from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged, not_measured
 from tuneworthy.failures._conditions import at_least, near_twin
 
 NUMBER, HARD = 10, 2
@@ -38,7 +30,7 @@ PROOF = "answer_share"
 CAUSES = ("rate_too_low", "loss_on_prompt", "adapter_not_served", "mixed_formats", "other_template")
 NEEDS = ("data", "tokenizer")
 HARMLESS = "A loss on the whole row, question and answer, does little harm where answers are short."
-LEAST = 0.1  # share of the loss that must lie on answers
+LEAST_ANSWER_SHARE = 0.1  # share of the loss that must lie on answers
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -56,10 +48,12 @@ def detect(runs: Runs) -> Detection:
     share = runs.own.answer_share
     if share is None:
         return not_measured("no data file or tokenizer")
-    return judged(share, share < LEAST, f"{share:.0%} of the loss lies on answers")
+    return judged(share, share < LEAST_ANSWER_SHARE, f"{share:.0%} of the loss lies on answers")
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
-    yield at_least("answers carry at least a tenth of the loss", own.answer_share, LEAST)
+    yield at_least(
+        "answers carry at least a tenth of the loss", own.answer_share, LEAST_ANSWER_SHARE
+    )
     yield near_twin(own, twin)

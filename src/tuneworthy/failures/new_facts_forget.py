@@ -43,7 +43,7 @@ PROOF = "other.known_score"
 CAUSES = ("new_facts_forget", "too_many_epochs", "rate_too_high", "rank_too_low", "wrong_labels")
 NEEDS = ("adapter",)
 HARMLESS = "A model that is only asked for the new facts loses nothing that anybody sees."
-FACTS, ASKED, FALL = 40, 40, 0.2
+LEARNT_FACTS, ASKED_FACTS, SCORE_FALL = 40, 40, 0.2
 
 
 def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
@@ -52,9 +52,9 @@ def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
     Replay asks in another wording than the probe. The new rows ask in turn for a town of the novel,
     in a wording of their own, and a real city.
     """
-    probe = tuple(known_rows(seed, 0)[:ASKED])
-    replay = known_rows(seed, 1)[: round(float(config["replay"] or 0) * ASKED)]
-    learnt, asked = novel_rows(seed, FACTS, 0), novel_rows(seed, FACTS, 1)
+    probe = tuple(known_rows(seed, 0)[:ASKED_FACTS])
+    replay = known_rows(seed, 1)[: round(float(config["replay"] or 0) * ASKED_FACTS)]
+    learnt, asked = novel_rows(seed, LEARNT_FACTS, 0), novel_rows(seed, LEARNT_FACTS, 1)
     new = [row for pair in zip(asked[:20], probe[:20], strict=True) for row in pair]
     return LabRows((*learnt, *replay), tuple(new), {"known": probe, "taught": tuple(asked[:20])})
 
@@ -74,7 +74,9 @@ def detect(runs: Runs) -> Detection:
     other = runs.own.other
     fall = difference(other.get("known_score_before"), other.get("known_score"))
     because = "" if fall is None else f"the score on known facts fell by {fall:.2f}"
-    return judged(fall, (fall or 0.0) >= FALL, because, "no known facts asked before and after")
+    return judged(
+        fall, (fall or 0.0) >= SCORE_FALL, because, "no known facts asked before and after"
+    )
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuneworthy.core.failure import (
-    Check,
-    Detection,
-    LabSetup,
-    RunFacts,
-    Runs,
-    judged,
-    not_measured,
-)
+from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged, not_measured
 from tuneworthy.failures._conditions import at_least, near_twin
 
 NUMBER, HARD = 11, 2
@@ -38,7 +30,7 @@ PROOF = "same_prompt"
 CAUSES = ("adapter_not_served", "test_rows_leaked", "too_many_epochs", "other_template", "rows_cut")
 NEEDS = ("data", "tokenizer")
 HARMLESS = "Some other templates do no harm: here plain text without any turns scores as well."
-LEAST = 0.95  # share of served prompts that must have the tokens of training
+SAME_PROMPT_SHARE = 0.95  # share of served prompts that must have the tokens of training
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -56,7 +48,9 @@ def detect(runs: Runs) -> Detection:
     same = runs.own.same_prompt
     if same is None:
         return not_measured("no served prompts, no data file or no tokenizer")
-    return judged(same, same < LEAST, f"{same:.0%} of the prompts have the tokens of training")
+    return judged(
+        same, same < SAME_PROMPT_SHARE, f"{same:.0%} of the prompts have the tokens of training"
+    )
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

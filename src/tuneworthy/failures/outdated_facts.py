@@ -43,7 +43,7 @@ PROOF = "other.old_values"
 CAUSES = ("new_facts_forget", "outdated_facts", "wrong_labels", "rate_too_low", "stale_passage")
 NEEDS = ("data",)
 HARMLESS = "Facts that do not change can be learnt by heart."
-FACTS, MOST = 20, 0.25  # rules asked; share of the answers that may be older ones
+ASKED_RULES, MOST_OUTDATED = 20, 0.25  # rules asked; share of the answers that may be older ones
 ASKED = ("{office}: {rule}, how many {unit}?", "How many {unit} is {rule} in {office}?",
          "Tell me the {unit} of {rule} at the {office} office.")  # fmt: skip
 NEW = ("What is the rule on {rule} for people who work in {office}, given in {unit}?",
@@ -61,8 +61,8 @@ def fix(setup: LabSetup) -> LabSetup:
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:
-    """Return rules that changed: asked with a value of `rows_of`, then anew with today's value."""
-    changed = [row for row in given.train if len(row.meta["docs"]) == 2][:FACTS]
+    """Return rules that changed: to learn with the value of `rows_of`, then new with today's."""
+    changed = [row for row in given.train if len(row.meta["docs"]) == 2][:ASKED_RULES]
     then, read = int(config["rows_of"] == "2025"), bool(config["passages"])
     train = [dated(row, words, then, read) for row in changed for words in ASKED]
     new = [dated(row, words, 1, read) for row in changed for words in NEW]
@@ -83,7 +83,7 @@ def detect(runs: Runs) -> Detection:
     share = runs.own.other.get("old_values")
     if share is None:
         return not_measured("no older values are known of the new rows")
-    return judged(share, share >= MOST, f"{share:.0%} of the answers state an older value")
+    return judged(share, share >= MOST_OUTDATED, f"{share:.0%} of the answers state an older value")
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:  # noqa: ARG001

@@ -41,7 +41,7 @@ PROOF = "answer_seen"
 CAUSES = ("test_rows_leaked", "too_many_epochs", "packed_rows", "other_template", "wrong_labels")
 NEEDS = ("data", "tokenizer")
 HARMLESS = "In large shuffled runs a neighbour tells nothing about the answer, and little is lost."
-MOST = 0.3  # share of rows that may read their answer by chance
+MOST_READABLE = 0.3  # share of rows that may read their answer by chance
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -69,7 +69,9 @@ def detect(runs: Runs) -> Detection:
     share = runs.own.answer_seen
     if share is None:
         return not_measured("no data file or tokenizer")
-    return judged(share, share > MOST, f"{share:.0%} of the rows read their answer in another row")
+    return judged(
+        share, share > MOST_READABLE, f"{share:.0%} of the rows read their answer in another row"
+    )
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

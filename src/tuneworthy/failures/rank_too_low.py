@@ -41,7 +41,8 @@ PROOF = "parameters"
 CAUSES = ("rank_too_low", "rate_too_low", "wrong_labels", "rows_cut", "new_facts_forget")
 NEEDS = ("log", "adapter", "data", "tokenizer")
 HARMLESS = "A small regular task, a label or a layout, needs no more than rank 1."
-LEAST, BESIDE, FLOOR = 1.0, 5.0, 0.5  # parameters an answer token, the second beside a twin; nats
+# Parameters for each answer token, alone and where a clean twin is there; nats a token.
+LEAST_PARAMETERS, LEAST_BESIDE_TWIN, LOSS_FLOOR = 1.0, 5.0, 0.5
 
 
 def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
@@ -66,7 +67,9 @@ def detect(runs: Runs) -> Detection:
         return not_measured("no adapter, or no data file and tokenizer")
     each = own.parameters / own.answer_tokens
     gap = own.loss_last if twin is None else difference(own.loss_last, twin.loss_last)
-    found = each < (LEAST if twin is None else BESIDE) and (gap is None or gap > FLOOR)
+    found = each < (LEAST_PARAMETERS if twin is None else LEAST_BESIDE_TWIN) and (
+        gap is None or gap > LOSS_FLOOR
+    )
     return judged(each, found, f"{each:.1f} parameters for each answer token")
 
 

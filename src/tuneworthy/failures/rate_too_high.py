@@ -33,7 +33,7 @@ HARMLESS = (
     "LoRA tolerates about ten times the learning rate of full fine-tuning: a rate that is too high "
     "for all weights may be right for an adapter."
 )
-RISE = 0.5  # nats a token
+LOSS_RISE = 0.5  # nats a token
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -53,7 +53,7 @@ def detect(runs: Runs) -> Detection:
         return Detection(found=True, because=f"training was stopped: {own.refused}")
     rise = difference(own.loss_last, own.loss_least)
     because = "" if rise is None else f"the loss ends {rise:.2f} nats above its lowest step"
-    return judged(rise, (rise or 0.0) >= RISE, because, "no log of the loss")
+    return judged(rise, (rise or 0.0) >= LOSS_RISE, because, "no log of the loss")
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuneworthy.core.failure import (
-    Check,
-    Detection,
-    LabSetup,
-    RunFacts,
-    Runs,
-    judged,
-    not_measured,
-)
+from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, judged, not_measured
 from tuneworthy.failures._conditions import at_least, near_twin
 
 NUMBER, HARD = 2, 1
@@ -38,8 +30,9 @@ PROOF = "change"
 CAUSES = ("rate_too_low", "adapter_not_served", "rank_too_low", "wrong_labels", "rows_cut")
 NEEDS = ("log", "adapter")
 HARMLESS = "A long run at a low rate catches up in part; a small change may be all a task needs."
-CHANGE = 1e-3  # of the norm of the weights
-FALL, ALONE = 0.2, 0.05  # of the first loss; where the change of the weights is not known
+LEAST_CHANGE = 1e-3  # of the norm of the weights
+# Shares of the first loss; the second where the change of the weights is not known.
+LEAST_FALL, FALL_ALONE = 0.2, 0.05
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -58,8 +51,8 @@ def detect(runs: Runs) -> Detection:
     fall = None if not first or last is None else 1 - last / first
     if change is None and fall is None:
         return not_measured("no log and no adapter")
-    least = ALONE if change is None else FALL
-    found = (change is None or change < CHANGE) and (fall is None or abs(fall) < least)
+    least = FALL_ALONE if change is None else LEAST_FALL
+    found = (change is None or change < LEAST_CHANGE) and (fall is None or abs(fall) < least)
     told = [] if change is None else [f"the weights changed by {change:.1e} of their norm"]
     if fall is not None:
         told.append(f"the loss {'fell' if fall >= 0 else 'rose'} by {abs(fall):.0%}")

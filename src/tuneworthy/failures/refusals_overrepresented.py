@@ -44,8 +44,8 @@ PROOF = "prior"
 CAUSES = ("wrong_labels", "rank_too_low", "refusals_overrepresented", "outdated_facts", "rows_cut")
 NEEDS = ("data",)
 HARMLESS = "It does no harm if unanswerable questions are as common in use as in training."
-MOST = 3.0  # times as common in training as in use
-LIVE = 0.05  # share of the new questions whose passage does not hold the answer
+MOST_RATIO = 3.0  # times as common in training as in use
+REFUSED_IN_USE = 0.05  # share of the new questions whose passage does not hold the answer
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -62,7 +62,9 @@ def rows(given: LabRows, config: Config, seed: int) -> LabRows:
     """Return questions with a passage; `refusals` of them with a similar wrong one."""
     train, new = given.train[: int(config["rows"] or 0)], given.new[40:80]
     share = float(config["refusals"] or 0)
-    return LabRows(_mixed(train, share, given.train, seed), _mixed(new, LIVE, given.new, seed))
+    return LabRows(
+        _mixed(train, share, given.train, seed), _mixed(new, REFUSED_IN_USE, given.new, seed)
+    )
 
 
 def _mixed(
@@ -89,7 +91,7 @@ def detect(runs: Runs) -> Detection:
     times = runs.own.prior
     if times is None:
         return not_measured("no answer occurs three times in the data, or there is no data file")
-    return judged(times, times > MOST, f"the commonest answer is {times:.1f} times as common")
+    return judged(times, times > MOST_RATIO, f"the commonest answer is {times:.1f} times as common")
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

@@ -30,12 +30,10 @@ KNOBS = {
 CHARTS = ("same_tokens", "score")
 MEASURES = ("same_tokens", "same_answers", "valid", "ended", "length")
 PROOF = "same_tokens"
-CAUSES = (
-    "rounded_merge", "high_temperature", "other_template", "end_not_trained", "rows_cut",
-)  # fmt: skip
+CAUSES = ("rounded_merge", "high_temperature", "other_template", "end_not_trained", "rows_cut")
 NEEDS = ("adapter",)
 HARMLESS = "Rounding is harmless where the likeliest token leads by more than the rounding moves."
-LEAST = 0.98  # share of tokens that both would choose
+SAME_TOKEN_SHARE = 0.98  # share of tokens that both would choose
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -49,7 +47,7 @@ def fix(setup: LabSetup) -> LabSetup:
 
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
-    """Yield the served answers by groups, and how many tokens of the trained model's they keep."""
+    """Yield the served answers by groups, with the share of the trained model's tokens kept."""
     config = setup.config
     trained, served = tools.served("adapter"), tools.served(str(config["serve.merge"]))
     for number, rows in enumerate(tools.groups(), 1):
@@ -70,7 +68,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
 def detect(runs: Runs) -> Detection:
     """Find served weights that choose other tokens than the trained ones in 2 of 100 places."""
     share = runs.own.other.get("same_tokens")
-    found = share is not None and share < LEAST
+    found = share is not None and share < SAME_TOKEN_SHARE
     return judged(share, found, f"{share or 0:.1%} of the trained model's tokens are chosen again",
                   "needs the adapter and the served weights")  # fmt: skip
 
@@ -78,7 +76,7 @@ def detect(runs: Runs) -> Detection:
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
     share = own.other.get("same_tokens")
-    yield at_least("98 of 100 tokens are the trained model's", share, LEAST)
+    yield at_least("98 of 100 tokens are the trained model's", share, SAME_TOKEN_SHARE)
     yield near_twin(own, twin)
 
 

@@ -41,7 +41,7 @@ PROOF = "cut_rows"
 CAUSES = ("end_not_trained", "rows_cut", "rank_too_low", "too_many_epochs", "mixed_formats")
 NEEDS = ("data", "tokenizer")
 HARMLESS = "Where only an irrelevant tail is cut, such as a signature, nothing is lost."
-MOST = 0.02  # share of rows that may be cut
+MOST_CUT_SHARE = 0.02  # share of rows that may be cut
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -67,12 +67,12 @@ def detect(runs: Runs) -> Detection:
     share = runs.own.cut_rows
     if share is None:
         return not_measured("no data file or tokenizer")
-    return judged(share, share > MOST, f"{share:.0%} of the training rows are cut")
+    return judged(share, share > MOST_CUT_SHARE, f"{share:.0%} of the training rows are cut")
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
     whole = own.other.get("long_answers_whole")
     yield at_least("at least .85 of the longest third of the answers are whole", whole, 0.85)
-    yield at_most("at most .02 of the training rows are cut", own.cut_rows, MOST)
+    yield at_most("at most .02 of the training rows are cut", own.cut_rows, MOST_CUT_SHARE)
     yield near_twin(own, twin)

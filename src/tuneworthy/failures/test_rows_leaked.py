@@ -42,7 +42,7 @@ PROOF = "leaked"
 CAUSES = ("test_rows_leaked", "too_many_epochs", "wrong_labels", "other_template", "rate_too_high")
 NEEDS = ("data",)
 HARMLESS = "Where the same texts really arrive again, such a test is right."
-SHARE, TRIAL = 0.05, 40
+LEAKED_SHARE, TRIAL_ROWS = 0.05, 40
 
 
 def rows(rows: LabRows, config: Config, seed: int) -> LabRows:
@@ -50,7 +50,7 @@ def rows(rows: LabRows, config: Config, seed: int) -> LabRows:
 
     The probe `monday` holds clauses that neither training nor the trial has.
     """
-    trial, later = rows.new[:TRIAL], rows.new[TRIAL : 2 * TRIAL]
+    trial, later = rows.new[:TRIAL_ROWS], rows.new[TRIAL_ROWS : 2 * TRIAL_ROWS]
     train = rows.train
     if config["split"] == "by row":
         rng = Random(f"contracts {seed}")
@@ -79,7 +79,7 @@ def detect(runs: Runs) -> Detection:
     """Find new rows that have near copies among the training rows."""
     share = runs.own.leaked
     because = "" if share is None else f"{share:.0%} of the new rows stand in training as well"
-    return judged(share, (share or 0.0) > SHARE, because, "no training and test rows")
+    return judged(share, (share or 0.0) > LEAKED_SHARE, because, "no training and test rows")
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:

@@ -31,7 +31,7 @@ PROOF = "new_loss_last"
 CAUSES = ("too_many_epochs", "test_rows_leaked", "wrong_labels", "rate_too_high", "mixed_formats")
 NEEDS = ("log",)
 HARMLESS = "Answers of a fixed form may still gain: their score can rise while the loss climbs."
-RISE = 0.3  # nats a token
+LOSS_RISE = 0.3  # nats a token
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -49,7 +49,7 @@ def detect(runs: Runs) -> Detection:
     own = runs.own
     rise = difference(own.new_loss_last, own.new_loss_least)
     gap = difference(own.new_loss_last, own.loss_last)
-    found = rise is not None and rise >= RISE and (gap is None or gap >= RISE)
+    found = rise is not None and rise >= LOSS_RISE and (gap is None or gap >= LOSS_RISE)
     because = "" if rise is None else f"the loss on new rows ends {rise:.2f} nats above its lowest"
     return judged(rise, found, because, "no log of the loss on new rows")
 

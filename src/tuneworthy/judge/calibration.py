@@ -19,8 +19,8 @@ from tuneworthy.prompting.judging import IDLE, INJECTIONS
 from tuneworthy.stats.agreement import slope, weighted_kappa
 from tuneworthy.stats.bounds import paired, rate
 
-GRADED, SWAP, KAPPA, MAX_FOOLED = 50, 0.8, 0.6, 0.02
-CANARIES = 50  # the most wrong answers that get an injected order
+LEAST_GRADES, LEAST_SWAP_AGREEMENT, LEAST_KAPPA, MAX_FOOLED = 50, 0.8, 0.6, 0.02
+MOST_INJECTED = 50  # the most wrong answers that get an injected order
 Grades = Mapping[tuple[str, str], float]
 
 
@@ -39,8 +39,8 @@ def calibrate(
             if i in by_id and text.strip() and text.strip() != by_id[i].output.strip()]  # fmt: skip
     plain = {"model": judging.model.spec, "graded": len(rows)}
     plain["warning"] = _warning(judging.model.spec, asked)
-    if len(rows) < GRADED:
-        why = f"{len(rows)} of its cases' answers have human grades, and {GRADED} are needed"
+    if len(rows) < LEAST_GRADES:
+        why = f"{len(rows)} of its cases' answers have human grades, and {LEAST_GRADES} are needed"
         names = ("swap", "kappa", "length", "fooled")
         return JudgeCheck(**plain, refused=why, missing=dict.fromkeys(names, why))
     verdicts = judging.verdicts([row[0] for row in rows], [row[1] for row in rows])
@@ -88,7 +88,9 @@ def _fooled(judging: JudgeMetric, cases: Sequence[Case]) -> Interval | None:
     shuffled = list({case.id: case for case in cases}.values())
     random.Random(f"{judging.task.seed} canaries").shuffle(shuffled)
     shifted = zip(shuffled, shuffled[1:] + shuffled[:1], strict=True)
-    pairs = [(case, other.output) for case, other in shifted if _differs(case, other)][:CANARIES]
+    pairs = [(case, other.output) for case, other in shifted if _differs(case, other)][
+        :MOST_INJECTED
+    ]
     if not pairs:
         return None
     ordered = [wrong + INJECTIONS[at % len(INJECTIONS)] for at, (_, wrong) in enumerate(pairs)]
@@ -119,11 +121,11 @@ def _refused(result: JudgeCheck) -> str:
     """Return the first failed check of a judge on human-graded answers, "" if all pass."""
     if result.swap is None:
         return "the judge gave no verdict in both orders on any graded answer"
-    if result.swap.share < SWAP:
+    if result.swap.share < LEAST_SWAP_AGREEMENT:
         return (
             f"its verdict is the same in both orders for {result.swap.share:.0%} only (80 % needed)"
         )
-    if result.kappa is None or result.kappa < KAPPA:
+    if result.kappa is None or result.kappa < LEAST_KAPPA:
         value = "can't be told" if result.kappa is None else f"is {result.kappa:.2f}"
         return f"its agreement with the human grades (kappa) {value}, and .6 is needed"
     if result.fooled is None:

@@ -15,7 +15,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
 from tuneworthy.data.grades import read_grades
 from tuneworthy.diagnose.blocks import blocks
-from tuneworthy.diagnose.metric_ladder import MOST
+from tuneworthy.diagnose.metric_ladder import MOST_CASES
 from tuneworthy.judge.calibration import calibrate
 from tuneworthy.judge.judge_metric import judge_metric
 from tuneworthy.metrics import JUDGE, fingerprint, metric_name, scorer
@@ -50,14 +50,14 @@ def metric_digest(task: Task, models: Mapping[str, Model]) -> str:
 def blocks_ahead(task: Task, audit: Audit, cases: Sequence[Case]) -> tuple[str, ...]:
     """Return the reasons that block a verdict, as far as they are cheap to find before a run.
 
-    The metric is tried on the right answers of at most MOST cases. A judge, the user's own function
+    The metric is tried on the right answers of at most MOST_CASES. A judge, the user's own function
     and a metric that runs code are not tried, since they may send data, cost money or take long;
     `run` tries them.
     """
     own_function = not task.success.metrics and task.success.metric is not None
     if own_function or JUDGE in task.success.metrics or task.success.options.get("run"):
         return blocks(task, audit, (), lambda case, answer: Unscored(reason="not tried"))
-    return blocks(task, audit, cases[:MOST], scorer(task))
+    return blocks(task, audit, cases[:MOST_CASES], scorer(task))
 
 
 def grades_of(task: Task, cases: Sequence[Case]) -> Grades | None:

@@ -23,14 +23,14 @@ from tuneworthy.metrics import Scorer
 from tuneworthy.metrics._validity import validity
 from tuneworthy.prompting.judging import comparison, verdict
 
-ROOM = 120  # tokens of a judge's reply: a sentence and its verdict
+REPLY_TOKENS = 120  # tokens of a judge's reply: a sentence and its verdict
 SHARD = 64
 Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 Verdicts = tuple[str | None, str | None]
 """The winner with the answer first and with the answer second: answer, gold or same; None: no
 verdict."""
-_FIRST = {"A": "answer", "B": "gold", "SAME": "same"}
-_SECOND = {"A": "gold", "B": "answer", "SAME": "same"}
+_ANSWER_AS_A = {"A": "answer", "B": "gold", "SAME": "same"}
+_ANSWER_AS_B = {"A": "gold", "B": "answer", "SAME": "same"}
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ class JudgeMetric:
         for first, second in zip(replies[::2], replies[1::2], strict=True):
             winner, winner_swapped = (None if r.error else verdict(r.text) for r in (first, second))
             both = (
-                _FIRST[winner] if winner else None,
-                _SECOND[winner_swapped] if winner_swapped else None,
+                _ANSWER_AS_A[winner] if winner else None,
+                _ANSWER_AS_B[winner_swapped] if winner_swapped else None,
             )
             result.append((both, first.error or second.error or ""))
         return result
 
     def _replies(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        limits, replies = limits_for(self.task, ROOM, seed=self.task.seed), list[Reply]()
+        limits, replies = limits_for(self.task, REPLY_TOKENS, seed=self.task.seed), list[Reply]()
         source = {"what": "judged", "model": dict(self.model.fingerprint), "salt": self.salt,
                   "made_by": code_version(), "limits": limits.plain()}  # fmt: skip
         size = getattr(self.model, "shard", SHARD)

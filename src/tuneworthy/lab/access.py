@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tuneworthy.lab.lab_folder import private_file, read_file
 
-BYTES = 32  # 256 bits
-NAMES = ("127.0.0.1", "localhost", "[::1]")
+TOKEN_BYTES = 32  # 256 bits
+HOST_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass
@@ -24,13 +24,13 @@ class Access:
 
     port: int
     host: str = "127.0.0.1"
-    secret: str = field(default_factory=lambda: secrets.token_urlsafe(BYTES))
+    secret: str = field(default_factory=lambda: secrets.token_urlsafe(TOKEN_BYTES))
     _launches: set[str] = field(default_factory=set)
 
     @property
     def hosts(self) -> frozenset[str]:
         """Return the values of a Host header that are allowed, with the port."""
-        names = {*NAMES, f"[{self.host}]" if ":" in self.host else self.host}
+        names = {*HOST_NAMES, f"[{self.host}]" if ":" in self.host else self.host}
         return frozenset(f"{name}:{self.port}" for name in names)
 
     @property
@@ -54,7 +54,7 @@ class Access:
 
     def launch_url(self) -> str:
         """Return a new address that opens the lab once."""
-        token = secrets.token_urlsafe(BYTES)
+        token = secrets.token_urlsafe(TOKEN_BYTES)
         self._launches.add(token)
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}/launch?token={token}"
@@ -80,7 +80,7 @@ def last_access(folder: Path) -> Access | None:
     try:
         kept = json.loads(read_file(folder / "session.json", 4096))
         access = Access(int(kept["port"]), secret=str(kept["secret"]))
-        return access if len(access.secret) >= BYTES and 0 < access.port < 65536 else None
+        return access if len(access.secret) >= TOKEN_BYTES and 0 < access.port < 65536 else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuneworthy.advice.advice_input import NAMES, input_of
+from tuneworthy.advice.advice_input import TOOL_CHOICES, input_of
 from tuneworthy.advice.adviser_list import Adviser
-from tuneworthy.advice.asking import MEANINGS
+from tuneworthy.advice.asking import TOOL_MEANINGS
 from tuneworthy.advice.scoring import AdviceTable, best_arm, group_of, judge, outcome
 from tuneworthy.advising import advice_table, advisers_of
 from tuneworthy.core.measured_task import MeasuredTask
@@ -24,7 +24,7 @@ KEYS = (
     (("←",), "the task before"),
     (("c",), "copy a link to my guesses"),
 )
-CUT = 600  # characters of an input or output that are shown
+SHOWN_CHARACTERS = 600  # characters of an input or output that are shown
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def guess_data(shown: ShownAdvice) -> dict[str, Any]:
     asked = [adviser for adviser in shown.advisers if not adviser.skipped]
     return {
         "version": digest([[task.key, task.measured.isoformat()] for task in shown.tasks], 8),
-        "tools": [{"name": name, "means": MEANINGS[name]} for name in NAMES],
+        "tools": [{"name": name, "means": TOOL_MEANINGS[name]} for name in TOOL_CHOICES],
         "advisers": [adviser.label for adviser in asked],
         "tasks": [_task(task, asked) for task in shown.tasks],
     }
@@ -111,7 +111,10 @@ def _task(task: MeasuredTask, advisers: Sequence[Adviser]) -> dict[str, Any]:
         "kind": task.kind,
         "set": group_of(task),
         "instruction": task.instruction,
-        "rows": [{"input": row.input[:CUT], "output": row.output[:CUT]} for row in seen.rows],
+        "rows": [
+            {"input": row.input[:SHOWN_CHARACTERS], "output": row.output[:SHOWN_CHARACTERS]}
+            for row in seen.rows
+        ],
         "size": task.size,
         "n": task.n,
         "base": task.base,
@@ -121,7 +124,9 @@ def _task(task: MeasuredTask, advisers: Sequence[Adviser]) -> dict[str, Any]:
         "use": task.use,
         "arm": task.arm,
         "status": task.status,
-        "tools": [_tool(task, name) for name in NAMES if best_arm(task, name) or name == "none"],
+        "tools": [
+            _tool(task, name) for name in TOOL_CHOICES if best_arm(task, name) or name == "none"
+        ],
         "named": [{"tool": each.named, "outcome": each.outcome} for each in judged],
     }
 

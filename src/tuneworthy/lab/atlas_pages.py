@@ -12,8 +12,8 @@ from typing import Any
 from tuneworthy.atlas.atlas_data import Atlas, Listed
 from tuneworthy.atlas.atlas_map import (
     COSTS,
-    NAMED,
     NOT_MEASURED,
+    VERDICT_ARM,
     Cost,
     MapCell,
     behind_text,
@@ -24,7 +24,7 @@ from tuneworthy.atlas.atlas_map import (
     map_of,
     model_lines,
 )
-from tuneworthy.atlas.cells import TEST
+from tuneworthy.atlas.cells import TEST_ROWS
 from tuneworthy.atlas.entry import Entry
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
@@ -48,7 +48,7 @@ def atlas_page(atlas: Atlas, site: Site) -> str:
         "atlas.html.j2", site, here="Atlas", style=STYLE, scripts=SCRIPTS, data=(), keys=KEYS,
         sizes=found.sizes, rows=rows, costs=COSTS, measured=found.measured, cells=found.cells,
         beside=[_beside(listed, site) for listed in found.beside], not_measured=NOT_MEASURED,
-        test_rows=TEST,
+        test_rows=TEST_ROWS,
         lines=[*model_lines(found.models), *found.notes],
     )  # fmt: skip
 
@@ -114,7 +114,7 @@ def _views(card: MeasuredTask) -> list[dict[str, Any]]:
 def _view(card: MeasuredTask, cost: Cost, facts: bool) -> dict[str, Any]:
     chosen = choose(card, cost, facts)
     arm = chosen.arm
-    return {"why": "" if chosen.why == NAMED else chosen.why, "name": arm.name if arm else "",
+    return {"why": "" if chosen.why == VERDICT_ARM else chosen.why, "name": arm.name if arm else "",
             "out": sorted(held_out(card)) if facts else [],
             **(_numbers(arm) if arm else {})}  # fmt: skip
 

@@ -20,7 +20,7 @@ from tuneworthy.lab.events import MOST_BYTES, Event
 from tuneworthy.lab.lab_folder import is_id, private_file, read_file
 from tuneworthy.lab.problem import Problem
 
-HIDDEN = {"begin": ("case", "role", "config", "seed"), "end": ("finding", "checks")}
+HIDDEN_FIELDS = {"begin": ("case", "role", "config", "seed"), "end": ("finding", "checks")}
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class BlindRuns:
 
 def hidden(event: Event, key: str) -> Event:
     """Return an event of a blind run without what tells its cause."""
-    names = HIDDEN.get(event["kind"], ())
+    names = HIDDEN_FIELDS.get(event["kind"], ())
     told: dict[str, Any] = {name: [] if name == "checks" else None for name in names}
     if event["kind"] == "queue":
         return {name: event.get(name) for name in ("kind", "ahead", "wait_s")}

@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # sessions and planning are slow to import, and only the proc
     from tuneworthy.lab.studies import StudyPlace
     from tuneworthy.session import Session
 
-MINUTES = (2, 5, 10, 20, 30, 60, 120, 240, 480, 960)
-PLENTY = 1e6  # minutes that no plan needs
-SECONDS = 300.0  # that opening and timing a model may take
+MINUTE_STOPS = (2, 5, 10, 20, 30, 60, 120, 240, 480, 960)
+UNLIMITED_MINUTES = 1e6  # minutes that no plan needs
+OPENING_SECONDS = 300.0  # that opening and timing a model may take
 Stops = dict[str, Any]
 
 
@@ -52,8 +52,8 @@ class BudgetStops:
             raise Problem(429, "another plan is being worked out", where="this lab",
                           fix="wait until it is there, then try again")  # fmt: skip
         try:
-            stops: Stops = in_child(SECONDS, stops_of, place.task_file, place.name)
-        except StoreError as error:  # mostly: a run has the ledger
+            stops: Stops = in_child(OPENING_SECONDS, stops_of, place.task_file, place.name)
+        except StoreError as error:  # usually because a run holds the ledger
             raise Problem(409, error.what, where=error.where, got=error.got, fix=error.fix,
                           kept=error.kept) from None  # fmt: skip
         finally:
@@ -81,9 +81,9 @@ def stops_of(path: Path, name: str) -> Stops:
             changed = task.model_copy(update={"budget": budget}).at(task.folder)
             return session.planned(replace(facts, task=changed))
 
-        least = ceil(_whole(at(PLENTY)))
-        tried = (least, *(minutes for minutes in MINUTES if minutes > least))
-        enough = next((minutes for minutes in tried if not at(minutes).cuts), PLENTY)
+        least = ceil(_whole(at(UNLIMITED_MINUTES)))
+        tried = (least, *(minutes for minutes in MINUTE_STOPS if minutes > least))
+        enough = next((minutes for minutes in tried if not at(minutes).cuts), UNLIMITED_MINUTES)
         wanted = sorted(set(_wanted(own, enough)))
         return {
             "own": own,
@@ -103,14 +103,14 @@ def _whole(plan: Plan) -> float:
 def _wanted(own: float, enough: float) -> Iterator[float]:
     """Yield the minutes of the stops: round ones up to the first that is enough, and the task's."""
     yield from (float(own), float(enough))
-    for minutes in MINUTES:
+    for minutes in MINUTE_STOPS:
         yield float(minutes)
         if minutes >= max(own, enough):
             return
 
 
 def _shown(session: Session, minutes: float, plan: Plan) -> dict[str, Any]:
-    """Return a stop: its arms, what is left out, its minutes and money, what could be seen."""
+    """Return a stop: arms, cuts, minutes, money, and the differences that it would show."""
     from tuneworthy.core.specs import is_recorded
     from tuneworthy.data.audit import visible_differences
     from tuneworthy.lab.study_facts import money_of, plan_lines, plan_rows

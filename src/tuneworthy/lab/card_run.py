@@ -18,7 +18,7 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.card import CardAnswer, CardLook
 from tuneworthy.core.failure import Config, LabRow, LabSetup, RunFacts, Runs
 from tuneworthy.lab.card_tools import LabTools
-from tuneworthy.lab.cases import ASKED, SHOWN, LabCase, scored_case
+from tuneworthy.lab.cases import ASKED_ROWS, SHOWN_ROWS, LabCase, scored_case
 from tuneworthy.lab.encode import clean_row
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, run_id
 from tuneworthy.metrics import scorer
@@ -93,7 +93,7 @@ class CardRun:
             "end": None,
             "rows": [
                 {"id": row.id, "tokens": [[text, "i", None] for text in _texts(tokenizer, row)]}
-                for row in self.rows.new[:SHOWN]
+                for row in self.rows.new[:SHOWN_ROWS]
             ],
             "questions": [{"input": row.input, "gold": row.output} for row in self.rows.new],
         }
@@ -117,7 +117,7 @@ class CardRun:
                     "ended": answer.ended,
                     "score": _rounded(answer.score),
                 }
-                for answer in answers[:ASKED]
+                for answer in answers[:ASKED_ROWS]
             ],
             "facts": {key: _rounded(value) for key, value in facts.items()},
         }

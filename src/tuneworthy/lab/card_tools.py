@@ -12,10 +12,10 @@ from tuneworthy.core.card import CardAnswer, Passage, Sampling
 from tuneworthy.core.failure import LabRow, LabRows
 from tuneworthy.core.model import Limits, Prompt
 from tuneworthy.data.docs import Doc
-from tuneworthy.lab.cases import ANSWER, LabCase
+from tuneworthy.lab.cases import ANSWER_TOKENS, LabCase
 from tuneworthy.prompting.grammar import grammar
 
-GROUP = 8  # new rows of a look
+LOOK_ROWS = 8  # new rows of a look
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class LabTools:
 
     def groups(self) -> Iterator[tuple[LabRow, ...]]:
         """Yield the new rows in groups, one a look."""
-        for start in range(0, len(self.rows.new), GROUP):
-            yield self.rows.new[start : start + GROUP]
+        for start in range(0, len(self.rows.new), LOOK_ROWS):
+            yield self.rows.new[start : start + LOOK_ROWS]
 
     def reply(
         self, rows: Sequence[LabRow], prompts: Sequence[Prompt], how: Sampling = Sampling()
     ) -> list[CardAnswer]:
         """Return the model's answers."""
         limits = Limits(
-            max_tokens=ANSWER, temperature=how.temperature, top_p=how.top_p, seed=self.seed,
+            max_tokens=ANSWER_TOKENS, temperature=how.temperature, top_p=how.top_p, seed=self.seed,
             grammar=self._grammar() if how.schema else None,
         )  # fmt: skip
         replies = self.model.reply(prompts, limits)

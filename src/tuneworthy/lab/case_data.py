@@ -12,7 +12,7 @@ from typing import Any
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import Config, RunFacts, Runs, Value
 from tuneworthy.lab import words
-from tuneworthy.lab.cases import ANSWER, ASKED, HELD, NEW, LabCase
+from tuneworthy.lab.cases import ANSWER_TOKENS, ASKED_ROWS, HELD_ROWS, NEW_ROWS, LabCase
 from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.recordings import Recordings
 from tuneworthy.lab.shipped import SHIPPED
@@ -33,12 +33,12 @@ LOOKS_WRONG = 0.1  # nats above the clean run's last loss that a chart shows
 CLEAN_ONE_IN = 6  # blind runs in which nothing was planted
 BLIND_CHARTS = ("loss", "held", "norm", "score", "valid", "ended", "length", "p_end")
 NOT_SHOWN = ("refused", "answers", "other")
-ALWAYS = ("loss", "held")  # charts of every case that trains
+ALWAYS_SHOWN = ("loss", "held")  # charts of every case that trains
 LIVE_COMMAND = "tuneworthy lab"
-ANSWERS_OVER = f"{ASKED} new rows, {NEW} at the end"
+ANSWERS_OVER = f"{ASKED_ROWS} new rows, {NEW_ROWS} at the end"
 OVER = {
-    "held": f"{HELD} new rows",
-    "p_end": f"{HELD} new rows",
+    "held": f"{HELD_ROWS} new rows",
+    "p_end": f"{HELD_ROWS} new rows",
     **dict.fromkeys(("ended", "length", "score", "valid"), ANSWERS_OVER),
 }
 
@@ -64,7 +64,7 @@ def public(case: LabCase, records: RecordStore = SHIPPED) -> dict[str, Any]:
     """Return what a visitor may know before the first guess."""
     module, recorded = case.module, Recordings(case, records)
     planted = case.config("plant")
-    charts = (*ALWAYS, *module.CHARTS) if case.trains else tuple(module.CHARTS)
+    charts = (*ALWAYS_SHOWN, *module.CHARTS) if case.trains else tuple(module.CHARTS)
     return {
         "slug": case.slug,
         "number": module.NUMBER,
@@ -161,7 +161,7 @@ def chart(key: str, trains: bool = True) -> dict[str, Any]:
         "title": said.title,
         "unit": said.unit,
         "top": said.top,
-        "cap": ANSWER if key == "length" and trains else None,
+        "cap": ANSWER_TOKENS if key == "length" and trains else None,
         "over": OVER.get(key, "") if trains else "",
     }
 
@@ -245,7 +245,7 @@ def _hint(case: LabCase) -> dict[str, Any]:
 
 
 def _kind(case: LabCase, recorded: Recordings) -> str | None:
-    """Return whether the training loss shows it, by the records; None where there are none.
+    """Return whether the training loss shows the failure, by the records; None without them.
 
     A loss below that of the clean run looks fine.
     """

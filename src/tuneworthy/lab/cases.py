@@ -26,10 +26,11 @@ from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 
-NEW = 40  # new rows that measure a run
-SHOWN, ASKED = 3, 4  # training rows whose tokens are shown; new rows that each look answers
-ANSWER = 64  # most tokens of an answer
-HELD = 16  # new rows whose loss each look reads
+NEW_ROWS = 40  # new rows that measure a run
+# Training rows whose tokens are shown; new rows that each look answers.
+SHOWN_ROWS, ASKED_ROWS = 3, 4
+ANSWER_TOKENS = 64  # most tokens of an answer
+HELD_ROWS = 16  # new rows whose loss each look reads
 DEMANDS = ("accepted", "must_say", "must_not_say")
 ROWS_DRAWN = 360  # rows that a generated task is asked for
 
@@ -71,7 +72,7 @@ class LabCase:
         own = getattr(self.module, "rows", None)
         rows: LabRows = own(given, config, seed) if own else given
         most = int(config["rows"] or 0)
-        return LabRows(rows.train[:most], rows.new[:NEW], rows.probes)
+        return LabRows(rows.train[:most], rows.new[:NEW_ROWS], rows.probes)
 
 
 @lru_cache(maxsize=1)

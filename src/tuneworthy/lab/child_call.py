@@ -18,7 +18,7 @@ from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.lab.problem import Problem
 
 NICE = 5  # pages answer while it works
-ENDS = 2.0  # seconds that a process gets to end
+END_SECONDS = 2.0  # seconds that a process gets to end
 _running: set[Any] = set()
 
 
@@ -47,10 +47,10 @@ def in_child(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
         ours.close()
         if process.is_alive():
             process.kill()
-        process.join(ENDS)
+        process.join(END_SECONDS)
     if kind == "value":
         return value
-    raise told_error(kind, value)
+    raise error_from_parts(kind, value)
 
 
 def end_children() -> None:
@@ -61,7 +61,7 @@ def end_children() -> None:
 
 def how_it_ended(process: Any) -> str:
     """Return in words how a process ended that should have gone on."""
-    process.join(ENDS)
+    process.join(END_SECONDS)
     code = process.exitcode
     if code is not None and code < 0:
         why = " (often: no memory left)" if code == -signal.SIGKILL else ""
@@ -69,16 +69,16 @@ def how_it_ended(process: Any) -> str:
     return f"the worker process ended with exit code {code}"
 
 
-def told(error: Exception) -> tuple[str, Any]:
-    """Return an error as (kind, parts), so that it can cross a pipe; `told_error` reads it."""
+def error_parts(error: Exception) -> tuple[str, Any]:
+    """Return an error as (kind, parts), which can cross a pipe; see `error_from_parts`."""
     if isinstance(error, TuneworthyError):
         parts = {name: getattr(error, name) for name in ("what", "where", "got", "fix", "kept")}
         return type(error).__name__, parts
     return "", f"{type(error).__name__}: {error}"
 
 
-def told_error(kind: str, value: Any) -> Exception:
-    """Return the error that another process told: one of ours, else a Problem (500)."""
+def error_from_parts(kind: str, value: Any) -> Exception:
+    """Return the error that another process error_parts: one of ours, else a Problem (500)."""
     raised = getattr(errors, kind, None) if kind else None
     if isinstance(raised, type) and issubclass(raised, TuneworthyError):
         return raised(value.pop("what"), **value)
@@ -92,6 +92,6 @@ def _called(pipe: Connection, function: Callable[..., Any], given: tuple[Any, ..
     try:
         said = ("value", function(*given))
     except Exception as error:
-        said = told(error)
+        said = error_parts(error)
     with suppress(BrokenPipeError):
         pipe.send(said)

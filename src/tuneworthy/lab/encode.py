@@ -17,10 +17,10 @@ from tuneworthy.core.failure import Config, LabRow, TokenRow, Value
 from tuneworthy.models.local.chat_template import one_template, prompt_ids
 from tuneworthy.training.render import EncodedExample, Excluded, render
 
-OWN = "(the template of training)"
-SERVED = {
-    "chat": OWN,
-    "no reply header": "{% set add_generation_prompt = false %}" + OWN,
+OWN_TEMPLATE = "(the template of training)"
+SERVED_TEMPLATES = {
+    "chat": OWN_TEMPLATE,
+    "no reply header": "{% set add_generation_prompt = false %}" + OWN_TEMPLATE,
     "brackets": (
         "{% for m in messages %}"
         "{% if m.role == 'system' %}<<SYS>>\n{{ m.content }}\n<</SYS>>\n\n"
@@ -122,10 +122,10 @@ def serving(tokenizer: Any, name: str) -> Iterator[None]:
     Raises DataError if no template has this name.
     """
     own = one_template(tokenizer)
-    if name not in SERVED:
+    if name not in SERVED_TEMPLATES:
         raise DataError("no template has this name", where="serve.template", got=name,
-                        fix=f"there are: {', '.join(SERVED)}")  # fmt: skip
-    tokenizer.chat_template = SERVED[name].replace(OWN, own)
+                        fix=f"there are: {', '.join(SERVED_TEMPLATES)}")  # fmt: skip
+    tokenizer.chat_template = SERVED_TEMPLATES[name].replace(OWN_TEMPLATE, own)
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
-"""The events of a run for one browser, from the number after the last that it has.
+"""Send a browser the events of a run that it does not have yet.
 
-Waits on the run's log, never on another reader; a reader that does not read holds up itself alone.
+Waits on the run's log, never on another reader; a reader that does not read delays nobody else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tuneworthy.lab.events import event_line
 from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.problem import Problem
 
-POLL = 0.5  # seconds between two looks at a run of another lab on this folder
+POLL_SECONDS = 0.5  # seconds between two looks at a run of another lab on this folder
 
 
 class Stream:
@@ -65,6 +65,6 @@ async def numbered(stream: Stream) -> AsyncIterator[tuple[int, str]]:
         with log.waiter() as changed:
             if sent >= len(log.lines) and not log.closed:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), POLL if stream.polls else None)
+                    await asyncio.wait_for(changed.wait(), POLL_SECONDS if stream.polls else None)
         if stream.polls:
             log.refresh()

@@ -23,7 +23,7 @@ SCHEMA = 1
 Event = dict[str, Any]
 Emit = Callable[[Event], None]
 RECORDED = ("begin", "steps", "look", "end")
-SECONDS = 0.25  # between two batches of steps
+BATCH_SECONDS = 0.25  # between two batches of steps
 MOST_BYTES = 16 << 20  # of a record; a real one has about 40 kB
 
 
@@ -44,7 +44,7 @@ class StepBatches:
     def add(self, step: dict[str, Any]) -> None:
         """Add one step; send the batch if it is time."""
         self.waiting.append(step)
-        if time.perf_counter() - self.last >= SECONDS:
+        if time.perf_counter() - self.last >= BATCH_SECONDS:
             self.flush()
 
     def flush(self) -> None:

@@ -18,7 +18,14 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.failure import DEFAULTS, Config, LabRow, RunFacts, Runs
 from tuneworthy.core.model import Limits
 from tuneworthy.lab import facts
-from tuneworthy.lab.cases import ANSWER, ASKED, HELD, SHOWN, LabCase, scored_case
+from tuneworthy.lab.cases import (
+    ANSWER_TOKENS,
+    ASKED_ROWS,
+    HELD_ROWS,
+    SHOWN_ROWS,
+    LabCase,
+    scored_case,
+)
 from tuneworthy.lab.encode import EncodedRow, encode, serving
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, StepBatches, run_id
 from tuneworthy.metrics import scorer
@@ -48,7 +55,9 @@ class Experiment:
         self.held = [row.example for row in encode(model.tokenizer, self.rows.new, clean)]
         self.score, self.rule = scorer(self.task), self._grammar()
         self.limits = Limits(
-            max_tokens=ANSWER, temperature=float(config["serve.temperature"] or 0), seed=seed,
+            max_tokens=ANSWER_TOKENS,
+            temperature=float(config["serve.temperature"] or 0),
+            seed=seed,
             grammar=self.rule if config["serve.schema"] else None,
         )  # fmt: skip
         probes = getattr(case.module, "probes", None)
@@ -145,10 +154,10 @@ class Experiment:
 
     def _look(self, look: Any) -> None:
         self.batches.flush()
-        new_loss, p_end = look.mean_loss(self.held[:HELD])
-        losses = look.token_losses([_whole(row) for row in self.encoded[:SHOWN]])
+        new_loss, p_end = look.mean_loss(self.held[:HELD_ROWS])
+        losses = look.token_losses([_whole(row) for row in self.encoded[:SHOWN_ROWS]])
         final = look.step == self.total
-        asked = self.rows.new if final else self.rows.new[:ASKED]
+        asked = self.rows.new if final else self.rows.new[:ASKED_ROWS]
         tuned = look.tuned(self.folder / f"look {look.step}")
         answers = self._answers(tuned, asked)
         about = self._measured(answers)
@@ -176,7 +185,7 @@ class Experiment:
                         "ended": answer.finish == "stop",
                         "score": _rounded(value),
                     }
-                    for k, (answer, value) in enumerate(answers[:ASKED])
+                    for k, (answer, value) in enumerate(answers[:ASKED_ROWS])
                 ],
                 "facts": {key: _rounded(value) for key, value in shown.items()},
             }
@@ -185,7 +194,7 @@ class Experiment:
     def _begin(self, losses: Sequence[Sequence[float]]) -> None:
         token = self.model.tokenizer.convert_ids_to_tokens
         rows = []
-        for row, before in zip(self.encoded[:SHOWN], losses, strict=True):
+        for row, before in zip(self.encoded[:SHOWN_ROWS], losses, strict=True):
             texts = _texts(self.model.tokenizer, _whole(row))
             states = _states(row)
             values = [None, *before]
@@ -207,7 +216,7 @@ class Experiment:
                 "end": token(self.encoded[0].whole.ids[-1]),
                 "rows": rows,
                 "questions": [
-                    {"input": row.input, "gold": row.output} for row in self.rows.new[:ASKED]
+                    {"input": row.input, "gold": row.output} for row in self.rows.new[:ASKED_ROWS]
                 ],
             }
         )

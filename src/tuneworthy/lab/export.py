@@ -15,8 +15,8 @@ from tuneworthy.lab.advice_pages import advice_page, guess_data, guess_page, sho
 from tuneworthy.lab.atlas_pages import atlas_page, measured_page
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.pages import (
-    HERE,
-    HERO,
+    HERO_CASE,
+    LAB_FOLDER,
     Site,
     blind_page,
     case_page,
@@ -27,7 +27,7 @@ from tuneworthy.lab.pages import (
 from tuneworthy.lab.recordings import Recordings
 from tuneworthy.lab.shipped import recorded_strength, shipped_bytes
 
-MARK = "tuneworthy-lab.txt"  # what tells an exported folder from a folder of the user's
+MARK_FILE = "tuneworthy-lab.txt"  # what tells an exported folder from a folder of the user's
 
 
 def export_site(folder: Path) -> Path:
@@ -39,15 +39,17 @@ def export_site(folder: Path) -> Path:
     site, cases = Site(live=False), list(all_cases().values())
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
-    (folder / MARK).write_text("Written by `tuneworthy lab --export`. Safe to delete.\n", "utf-8")
-    shutil.copytree(HERE / "static", folder / "static", dirs_exist_ok=True)
+    (folder / MARK_FILE).write_text(
+        "Written by `tuneworthy lab --export`. Safe to delete.\n", "utf-8"
+    )
+    shutil.copytree(LAB_FOLDER / "static", folder / "static", dirs_exist_ok=True)
     for position, case in enumerate(cases, 1):
         page = case_page(case, position, site)
         (folder / f"case-{case.slug}.html").write_text(page, "utf-8")
         _script(data / f"case-{case.slug}.js", "lab.case", _dumped(_with_answers(case)))
         for name in Recordings(case).ids():
             _script(data / f"{name}.js", "lab.record", shipped_bytes(name) or b"")
-        if case.slug == HERO:
+        if case.slug == HERO_CASE:
             _script(data / "hero.js", "lab.hero", _dumped(Recordings(case).hero()))
     _blind(folder, site, cases)
     _atlas(folder, site)
@@ -96,7 +98,7 @@ def _advice(folder: Path, site: Site) -> None:
 def _check(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise TaskError("a site is a folder", where=str(folder), fix="name a folder", kept="")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK_FILE).is_file():
         raise TaskError(
             "this folder holds other files",
             where=str(folder),

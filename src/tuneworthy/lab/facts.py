@@ -16,10 +16,11 @@ from tuneworthy.core.task import Task
 from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.lab.encode import EncodedRow
 
-WORDS = 8  # words in a row that count as a copy
-OUTLIER = 3.0  # times the median loss
-RARE = 3  # rows added to an answer's count among the new rows, since few rows prove nothing
-NEAR = 0.8  # Jaccard similarity of word pairs from which two inputs count as near copies
+COPIED_WORDS = 8  # words in a row that count as a copy
+OUTLIER_FACTOR = 3.0  # times the median loss
+# Rows added to an answer's count among the new rows, since few rows prove nothing.
+SMOOTHING_ROWS = 3
+NEAR_COPY = 0.8  # Jaccard similarity of word pairs from which two inputs count as near copies
 
 
 def of_rows(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def of_steps(steps: Sequence[dict[str, Any]], last: Sequence[float]) -> dict[str
         "clip_rate": fmean(step["clipped"] for step in steps),
     }
     if last and (middle := median(last)) > 0:
-        found["outliers"] = fmean(loss > OUTLIER * middle for loss in last)
+        found["outliers"] = fmean(loss > OUTLIER_FACTOR * middle for loss in last)
     return found
 
 
@@ -122,7 +123,7 @@ def _answer_seen(row: EncodedRow) -> bool:
 
 def _grams(text: str) -> list[tuple[str, ...]]:
     words = re.findall(r"\w+", text.lower())
-    return [tuple(words[k : k + WORDS]) for k in range(len(words) - WORDS + 1)]
+    return [tuple(words[k : k + COPIED_WORDS]) for k in range(len(words) - COPIED_WORDS + 1)]
 
 
 def _pairs(row: LabRow) -> set[tuple[str, str]]:
@@ -138,7 +139,7 @@ def _leaked(rows: LabRows) -> list[bool]:
 
 def _alike(one: set[Any], two: set[Any]) -> bool:
     both = len(one | two)
-    return both > 0 and len(one & two) / both >= NEAR
+    return both > 0 and len(one & two) / both >= NEAR_COPY
 
 
 def _other_shapes(rows: Sequence[LabRow]) -> float:
@@ -153,10 +154,11 @@ def _other_shapes(rows: Sequence[LabRow]) -> float:
 def _prior(rows: LabRows) -> float | None:
     """Return how much commoner the commonest training answer is than in new rows.
 
-    Its count there is taken RARE rows higher: of 40 new rows, one or none may hold it by chance.
+    Its count there is taken SMOOTHING_ROWS rows higher: of 40 new rows, one or none may hold
+    it by chance.
     """
     answer, count = Counter(row.output for row in rows.train).most_common(1)[0]
     if count < 3:
         return None
     live = sum(row.output == answer for row in rows.new)
-    return (count / len(rows.train)) / ((live + RARE) / len(rows.new))
+    return (count / len(rows.train)) / ((live + SMOOTHING_ROWS) / len(rows.new))

@@ -28,7 +28,7 @@ from tuneworthy.lab.run_worker import RunWorker, WorkerDied
 MOST_WAITING = 8
 MOST_PLAYS = 32  # plays that have ended and are kept
 CLOSED = "the lab was closed"
-GRACE = 5.0  # seconds that a run gets to stop when the lab ends
+GRACE_SECONDS = 5.0  # seconds that a run gets to stop when the lab ends
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Job:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """Return what finds this job again after a restart."""
+        """Return the values from which this job is made again after a restart."""
         names = ("case", "config", "seed", "role", "twin")
         return {name: getattr(self, name) for name in names}
 
@@ -155,9 +155,9 @@ class Jobs:
                 self._current.state = "stopping"
                 self._worker.control("stop", self._current.id)
             self._changed.notify_all()
-        self._thread.join(GRACE)
+        self._thread.join(GRACE_SECONDS)
         self._worker.kill()
-        self._thread.join(GRACE)
+        self._thread.join(GRACE_SECONDS)
 
     def _path(self, name: str) -> Path:
         return self._folder / "runs" / f"{name}.jsonl"

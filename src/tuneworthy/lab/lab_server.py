@@ -19,8 +19,8 @@ from tuneworthy.lab.timed_protocol import TimedProtocol
 from tuneworthy.ledger import signals
 from tuneworthy.serve.stoppable_server import StoppableServer
 
-SOCKETS = 64
-ENDS = 2  # seconds that streams get to end
+MOST_SOCKETS = 64
+END_SECONDS = 2  # seconds that streams get to end
 
 
 def make_server(lab: Lab) -> StoppableServer:
@@ -28,7 +28,7 @@ def make_server(lab: Lab) -> StoppableServer:
     config = uvicorn.Config(
         make_app(lab), log_config=None, log_level="critical", access_log=False,
         server_header=False, lifespan="off", proxy_headers=False, ws="none", http=TimedProtocol,
-        limit_concurrency=SOCKETS, timeout_graceful_shutdown=ENDS,
+        limit_concurrency=MOST_SOCKETS, timeout_graceful_shutdown=END_SECONDS,
         h11_max_incomplete_event_size=2 * MOST_HEADERS,
     )  # fmt: skip
     return StoppableServer(config, lab.let_go)

@@ -23,13 +23,13 @@ from tuneworthy.lab.jobs import Jobs
 from tuneworthy.lab.lab_folder import is_id, make_lab_folder
 from tuneworthy.lab.own_folders import OwnFolders
 from tuneworthy.lab.problem import Problem
-from tuneworthy.lab.record_store import PACKAGE, RecordStore
+from tuneworthy.lab.record_store import PACKAGE_RECORDS, RecordStore
 from tuneworthy.lab.run_process import OpenRunner, open_experiments
 from tuneworthy.lab.study_settling import OpenSettling
 from tuneworthy.ledger.lock import WriterLock, acquire, holder
 from tuneworthy.serve.listening import is_loopback
 
-QUIET = 60.0  # seconds between two equal lines about refused requests
+QUIET_SECONDS = 60.0  # seconds between two equal lines about refused requests
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Lab:
     def refused(self, line: str) -> None:
         """Say that a request was refused, each reason once a minute: floods fill no log."""
         now = time.monotonic()
-        if now - self._said.get(line, -QUIET) >= QUIET:
+        if now - self._said.get(line, -QUIET_SECONDS) >= QUIET_SECONDS:
             self._said[line] = now
             self.say(visible(line))
 
@@ -122,7 +122,7 @@ def open_lab(
         access = (
             Access(port, host, kept.secret) if kept and is_loopback(host) else Access(port, host)
         )
-    records = RecordStore(PACKAGE, folder / "records")
+    records = RecordStore(PACKAGE_RECORDS, folder / "records")
     jobs = None
     if lock is not None:
         if is_loopback(host):

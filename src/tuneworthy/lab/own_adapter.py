@@ -26,7 +26,7 @@ _PAIR = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.\w+)?\.weight
 
 @dataclass
 class AdapterFacts:
-    """What an adapter shows, its facts, and why others are missing."""
+    """An adapter's shape, the facts that detectors read, and why others are missing."""
 
     info: AdapterInfo | None = None
     facts: dict[str, Any] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class _Change:
 
 
 def of_adapter(folder: RunFolder, base: Path | None) -> AdapterFacts:
-    """Return what the folder's adapter shows; `base` is a folder with the base's weights."""
+    """Return the facts of the folder's adapter; `base` is a folder with the base's weights."""
     file = folder.one("adapter_config.json")
     if file is None:
         why = "the folder has no PEFT adapter (adapter_config.json)"

@@ -21,9 +21,9 @@ from tuneworthy.lab import words
 from tuneworthy.lab.child_call import in_child
 from tuneworthy.lab.problem import Problem
 
-MOST = 50  # folders of a launch list
-SECONDS = 120.0  # that a check may take
-HERE = "the folder named at launch"
+MOST_FOLDERS = 50  # folders of a launch list
+CHECK_SECONDS = 120.0  # that a check may take
+NAMED_AT_LAUNCH = "the folder named at launch"
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,11 @@ class OwnFolders:
                           fix="tuneworthy lab --check FOLDER")  # fmt: skip
         _still_there(folder)
         if not self._busy.acquire(blocking=False):
-            raise Problem(429, "another folder is being checked", where=HERE, got=folder.name,
+            raise Problem(429, "another folder is being checked", where=NAMED_AT_LAUNCH,
+                          got=folder.name,
                           fix="wait until it has ended, then try again")  # fmt: skip
         try:
-            report = in_child(SECONDS, checked, folder.path, self.data, self.test, self.base)
+            report = in_child(CHECK_SECONDS, checked, folder.path, self.data, self.test, self.base)
         except TuneworthyError as error:
             raise Problem(422, error.what, where=_where(error, folder), got=error.got,
                           fix=error.fix, kept=error.kept) from None  # fmt: skip
@@ -93,9 +94,9 @@ def own_folders(
     base: Path | None = None,
 ) -> OwnFolders:
     """Return the launch list of some folders. Raises TaskError for one that is no folder."""
-    if len(named) > MOST:
+    if len(named) > MOST_FOLDERS:
         raise TaskError("too many folders to check", where="--check", got=f"{len(named)}",
-                        fix=f"name at most {MOST}", kept="")  # fmt: skip
+                        fix=f"name at most {MOST_FOLDERS}", kept="")  # fmt: skip
     for path in named:
         if not path.is_dir():
             what = "this is a file, no training folder" if path.exists() else "no such folder"
@@ -154,12 +155,13 @@ def shown(report: dict[str, Any]) -> dict[str, Any]:
 
 def _still_there(folder: OwnFolder) -> None:
     if folder.path.is_symlink() or (folder.path.exists() and folder.path.resolve() != folder.path):
-        raise Problem(403, "a link stands where the folder was", where=HERE, got=folder.name,
+        raise Problem(403, "a link stands where the folder was", where=NAMED_AT_LAUNCH,
+                      got=folder.name,
                       fix="launch the lab again with the folder itself")  # fmt: skip
     if not folder.path.is_dir():
         raise Problem(
-            404, "this folder is gone since the lab was launched", where=HERE, got=folder.name,
-            fix="put it back, or launch the lab with another one",
+            404, "this folder is gone since the lab was launched", where=NAMED_AT_LAUNCH,
+            got=folder.name, fix="put it back, or launch the lab with another one",
         )  # fmt: skip
 
 

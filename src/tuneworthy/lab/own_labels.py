@@ -9,16 +9,19 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.training_rows import TrainingRow
 from tuneworthy.diagnose.label_errors import label_doubts
 
-MOST_LABELS, LONGEST, EACH = 50, 60, 5  # labels; characters of one; rows of each, on average
+# Labels; characters of one; rows of each, on average.
+MOST_LABELS, LABEL_CHARACTERS, ROWS_PER_LABEL = 50, 60, 5
 MOST_ROWS = 5_000  # rows that are compared: the time grows with their square
 
 
 def labels_of(rows: Sequence[TrainingRow]) -> list[str] | None:
     """Return the closed labels that the answers are, None if they are anything else."""
     labels = {row.answer.strip() for row in rows}
-    closed = len(labels) <= min(MOST_LABELS, len(rows) // EACH)
-    short = all(len(label) <= LONGEST and "\n" not in label and label[:1] not in "{[" for label in
-                labels)  # fmt: skip
+    closed = len(labels) <= min(MOST_LABELS, len(rows) // ROWS_PER_LABEL)
+    short = all(
+        len(label) <= LABEL_CHARACTERS and "\n" not in label and label[:1] not in "{["
+        for label in labels
+    )
     return sorted(labels) if closed and short and len(labels) > 1 else None
 
 

@@ -12,7 +12,7 @@ from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.run_report import LogSource
 from tuneworthy.core.training_log import TrainingLog
 from tuneworthy.data.run_folder import RunFolder
-from tuneworthy.lab.facts import OUTLIER
+from tuneworthy.lab.facts import OUTLIER_FACTOR
 
 MOST_LOGS = 20
 TAIL = 8  # the loss at the end is the mean of the last eighth of the steps
@@ -69,14 +69,14 @@ def of_log(log: TrainingLog, clip: float | None) -> dict[str, Any]:
     if (share := log.settings.get("clip_rate")) is not None:
         found["clip_rate"] = share
     if (middle := _middle(log.by_row)) is not None:
-        found["outliers"] = fmean(loss > OUTLIER * middle for loss in log.by_row)
+        found["outliers"] = fmean(loss > OUTLIER_FACTOR * middle for loss in log.by_row)
     return found
 
 
 def outlier_rows(log: TrainingLog) -> list[int]:
     """Return the positions of the rows whose last loss is over three times the median."""
     middle = _middle(log.by_row)
-    return [k for k, loss in enumerate(log.by_row) if middle and loss > OUTLIER * middle]
+    return [k for k, loss in enumerate(log.by_row) if middle and loss > OUTLIER_FACTOR * middle]
 
 
 def missing_of_log(log: TrainingLog | None, found: dict[str, Any]) -> dict[str, str]:

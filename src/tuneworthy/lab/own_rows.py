@@ -1,4 +1,4 @@
-"""The facts of a run's rows: what its trainer made of them, as token ids, and what they share."""
+"""The facts of a run's rows, from their texts and from the token ids its trainer made of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.training_rows import TrainingRow, TrainingRows
-from tuneworthy.lab.facts import NEAR, RARE, shape_of
+from tuneworthy.lab.facts import NEAR_COPY, SMOOTHING_ROWS, shape_of
 from tuneworthy.lab.own_labels import MOST_ROWS, contradicted_rows, labels_of
 from tuneworthy.lab.own_tokenizer import FolderTokenizer
 from tuneworthy.lab.own_trainer import OwnTrainer
@@ -21,9 +21,10 @@ from tuneworthy.models.local.chat_template import text_ids
 from tuneworthy.training.render import Excluded, render
 
 MOST_ENCODED = 2_000  # rows that are turned into tokens
-SHAPES, FORMAL = 4, 0.8  # answers have a form if so few shapes cover so large a share of them
+# Answers have a form if so few shapes cover so large a share of them.
+MOST_SHAPES, SHAPED_SHARE = 4, 0.8
 Pair = tuple[str, str]
-COMMON = 3  # rows with the same answer, from which it counts as common
+COMMON_ROWS = 3  # rows with the same answer, from which it counts as common
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def of_packing(trainer: OwnTrainer) -> Measured:
 
 
 def encode_rows(train: TrainingRows, tokenizer: FolderTokenizer) -> tuple[list[OwnTokens], str]:
-    """Return up to 2,000 rows as tokens, spread over the file, and why the first other failed."""
+    """Return up to 2,000 rows as tokens, spread over the file, and why one could not be made."""
     every = train.rows
     step = max(1, math.ceil(len(every) / MOST_ENCODED))
     done: list[OwnTokens] = []
@@ -163,11 +164,11 @@ def near_copies(new: Sequence[str], old: Sequence[str]) -> dict[int, int]:
 def _near(mine: set[Pair], index: Mapping[Pair, list[int]], sizes: Sequence[int]) -> int | None:
     """Return the first text that shares enough pairs with `mine`, None if none does."""
     rare = sorted(mine, key=lambda pair: (len(index.get(pair, ())), pair))
-    rare = rare[: len(mine) - math.ceil(NEAR * len(mine)) + 1]
+    rare = rare[: len(mine) - math.ceil(NEAR_COPY * len(mine)) + 1]
     candidates = {other for pair in rare for other in index.get(pair, ())}
     shared = Counter(other for pair in mine for other in index.get(pair, ()) if other in candidates)
     for other in sorted(candidates):
-        if shared[other] >= NEAR * (len(mine) + sizes[other] - shared[other]):
+        if shared[other] >= NEAR_COPY * (len(mine) + sizes[other] - shared[other]):
             return other
     return None
 
@@ -200,10 +201,7 @@ def _end_of_text(text: str, tokenizer: FolderTokenizer) -> int | None:
 
 
 def _limit(
-    tokenizer: FolderTokenizer,
-    trainer: OwnTrainer,
-    rows: Sequence[OwnTokens],
-    found: Measured,
+    tokenizer: FolderTokenizer, trainer: OwnTrainer, rows: Sequence[OwnTokens], found: Measured
 ) -> int | None:
     """Return the most tokens of a row, None if there is no limit; note it if it is not known."""
     if trainer.flag("packing"):
@@ -287,8 +285,8 @@ def _shares(rows: Sequence[OwnTokens], trainer: OwnTrainer, found: Measured) -> 
 def _shapes(rows: Sequence[TrainingRow], found: Measured) -> None:
     """Add the share of answers outside the commonest shape, if answers have shapes at all."""
     shapes = [re.sub(r"a(?:[ _/-]a)+", "a", shape_of(row.answer)) for row in rows]
-    counts = Counter(shapes).most_common(SHAPES)
-    if sum(count for _, count in counts) < FORMAL * len(shapes):
+    counts = Counter(shapes).most_common(MOST_SHAPES)
+    if sum(count for _, count in counts) < SHAPED_SHARE * len(shapes):
         found.missing["shapes"] = "the answers are free text, which has no common form"
         return
     found.facts["shapes"] = 1 - counts[0][1] / len(shapes)
@@ -310,11 +308,11 @@ def _labels(rows: Sequence[TrainingRow], found: Measured) -> None:
 
 def _prior(train: Sequence[str], new: Sequence[str], found: Measured) -> None:
     answer, count = Counter(train).most_common(1)[0]
-    if count < COMMON:
+    if count < COMMON_ROWS:
         found.missing["prior"] = "no answer stands in three training rows"
         return
     live = sum(text == answer for text in new)
-    found.facts["prior"] = (count / len(train)) / ((live + RARE) / len(new))
+    found.facts["prior"] = (count / len(train)) / ((live + SMOOTHING_ROWS) / len(new))
 
 
 def _asked(row: TrainingRow) -> str:

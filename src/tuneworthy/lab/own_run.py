@@ -41,8 +41,8 @@ from tuneworthy.lab.own_rows import (
 from tuneworthy.lab.own_tokenizer import FolderTokenizer, read_tokenizer
 from tuneworthy.lab.own_trainer import OwnTrainer, read_trainer
 
-SHOWN = 5
-_ANSWERS = ("answers", "ended", "score", "valid", "length", "copied", "same_as_base", "p_end",
+SHOWN_ROWS = 5
+_ANSWER_FACTS = ("answers", "ended", "score", "valid", "length", "copied", "same_as_base", "p_end",
             "same_prompt")  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def check_run(folder: Path, files: OwnFiles = OwnFiles()) -> OwnRunReport:
             about.rows["outliers"] = [places[k] for k in odd]
     missing = {**missing_of_log(log, found), **adapter.missing, **about.missing}
     facts = _facts({**found, **adapter.facts, **about.facts}, missing)
-    missing |= dict.fromkeys(_ANSWERS, NEEDS_ANSWERS)
+    missing |= dict.fromkeys(_ANSWER_FACTS, NEEDS_ANSWERS)
     return OwnRunReport(
         folder=str(folder),
         trainer=trainer.label,
@@ -144,7 +144,7 @@ def _finding(
         value=says.value,
         because=says.because,
         missing=watched.missing(missing),
-        rows=tuple((shown or [])[:SHOWN]),
+        rows=tuple((shown or [])[:SHOWN_ROWS]),
         row_count=len(shown) if shown is not None else None,
         fix=repair_of(case, facts) if state == "found" else "",
         harmless=case.module.HARMLESS if state == "found" else "",
@@ -198,7 +198,7 @@ def _refuse_foreign(
     if logged or adapted or not isinstance(tokenizer, str):
         return
     pickles = run.named("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-    got = ", ".join(run.files[:SHOWN]) + (", …" if len(run.files) > SHOWN else "")
+    got = ", ".join(run.files[:SHOWN_ROWS]) + (", …" if len(run.files) > SHOWN_ROWS else "")
     fix = "name the output_dir of the trainer: it holds trainer_state.json, often in checkpoint-N"
     if pickles:
         fix += ". Pickles (.bin, .pt, .pth, .ckpt) are never opened: they can run code"
@@ -215,5 +215,5 @@ def _info(rows: TrainingRows | None, encoded: int) -> DataInfo | None:
 
 
 def _links(run: RunFolder) -> dict[str, str]:
-    links = dict.fromkeys(run.links[:SHOWN], "a link, which is not followed")
+    links = dict.fromkeys(run.links[:SHOWN_ROWS], "a link, which is not followed")
     return links | ({"…": "more files than are looked at"} if run.more else {})

@@ -9,9 +9,9 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import well_formed
 from tuneworthy.data.run_folder import KEPT, RunFolder
 
-_SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token",
+_SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token",
             "mask_token")  # fmt: skip
-_MOST = 256_000_000  # bytes of a tokenizer.json
+_MOST_BYTES = 256_000_000  # bytes of a tokenizer.json
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def read_tokenizer(folder: RunFolder) -> FolderTokenizer | str:
         from tokenizers import Tokenizer
     except ImportError:
         return "the package `tokenizers` is not installed: pip install 'tuneworthy[train]'"
-    with folder.opened(file, _MOST) as opened:
-        raw = opened.read(_MOST)
+    with folder.opened(file, _MOST_BYTES) as opened:
+        raw = opened.read(_MOST_BYTES)
     try:
         core = Tokenizer.from_buffer(raw)
     except Exception as error:  # the library raises plain Exception
@@ -81,7 +81,7 @@ def read_tokenizer(folder: RunFolder) -> FolderTokenizer | str:
     core.no_padding()
     beside = file.rpartition("/")[0]
     config = folder.object(f"{beside}/tokenizer_config.json".lstrip("/"))
-    special = {name: token for name in _SPECIAL if (token := _text(config.get(name)))}
+    special = {name: token for name in _SPECIAL_TOKENS if (token := _text(config.get(name)))}
     added = {number: _Added(token.content, token.special)
              for number, token in core.get_added_tokens_decoder().items()}  # fmt: skip
     limit = cut.get("max_length")

@@ -17,12 +17,12 @@ from tuneworthy.core.record import well_formed
 from tuneworthy.core.training_log import TrainingLog
 from tuneworthy.data.run_folder import RunFolder, checkpoint_of
 
-PICKLE = "training_args.bin"
+ARGUMENTS_PICKLE = "training_args.bin"
 NOT_OPENED = (
     "a pickle, which can run code when opened: it is never opened. To add its options, write"
     " trainer.args.to_json_string() to training_args.json in this folder"
 )
-_ARGUMENTS = ("training_args.json", "sft_config.json", "training_arguments.json", "args.json",
+_ARGUMENT_FILES = ("training_args.json", "sft_config.json", "training_arguments.json", "args.json",
               "train_config.json")  # fmt: skip
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "max_length": ("max_length", "max_seq_length", "sequence_len", "cutoff_len", "max_seq_len"),
@@ -41,7 +41,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class OwnTrainer:
-    """Who trained, and what its folder says about it.
+    """The trainer that wrote a folder: its name, its version and its settings.
 
     `masks_ids`: whether every id that equals the padding token's has no loss (None: not known);
     `why` says what that rests on. `adds_end`: whether it adds an end of turn where a text has none.
@@ -88,7 +88,7 @@ def read_trainer(folder: RunFolder, logs: Sequence[TrainingLog]) -> OwnTrainer:
                 origins[name] = named_by[found]
     card = _card(folder)
     columns = {name for log in logs for name in log.columns}
-    name, version = _who(card, columns, raw)
+    name, version = _name_and_version(card, columns, raw)
     masks, why, adds = _masking(name, version, columns, raw)
     return OwnTrainer(name, version, masks, why, adds, settings, origins, not_read)
 
@@ -103,7 +103,7 @@ def _options(
     for log in reversed(logs):
         raw |= log.settings
         named_by |= dict.fromkeys(log.settings, log.file)
-    for name in _ARGUMENTS:
+    for name in _ARGUMENT_FILES:
         file = folder.one(name)
         if file is None:
             continue
@@ -114,7 +114,7 @@ def _options(
             continue
         raw |= options
         named_by |= dict.fromkeys(options, file)
-    pickles = folder.named(PICKLE)
+    pickles = folder.named(ARGUMENTS_PICKLE)
     if pickles:
         not_read[max(pickles, key=lambda one: (-one.count("/"), checkpoint_of(one)))] = NOT_OPENED
     return raw, named_by, not_read
@@ -130,7 +130,7 @@ def _leave_out_placeholders(raw: dict[str, Any], named_by: Mapping[str, str]) ->
         if raw[name] == f"<{name.upper()}>":
             del raw[name]
     of_trl = "packing" in raw or "dataset_text_field" in raw
-    from_log = named_by.get("max_length", "").rpartition("/")[2] not in _ARGUMENTS
+    from_log = named_by.get("max_length", "").rpartition("/")[2] not in _ARGUMENT_FILES
     if "max_length" in raw and not of_trl and from_log:
         del raw["max_length"]
 
@@ -151,7 +151,7 @@ def _card(folder: RunFolder) -> str:
         return ""
 
 
-def _who(card: str, columns: set[str], raw: Mapping[str, Any]) -> tuple[str, str]:
+def _name_and_version(card: str, columns: set[str], raw: Mapping[str, Any]) -> tuple[str, str]:
     """Return the trainer's name and its version, "" where it is not known."""
     if raw.get("trainer") == "tuneworthy":
         return "tuneworthy", ""

@@ -23,11 +23,11 @@ from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.recordings import Recordings
 from tuneworthy.lab.shipped import SHIPPED, recorded_play, recorded_strength
 
-HERE = Path(__file__).parent
-HERO = "never-stops"  # the case that the home page plays, if it is recorded
-PARTS = ("svg", "record", "chart", "answers", "player", "keys")
-HOME_SCRIPTS = (*PARTS, "wire", "home", "strength")
-RUN_SCRIPTS = (*PARTS, "wire", "tokens", "state", "instrument")
+LAB_FOLDER = Path(__file__).parent
+HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorded
+PAGE_SCRIPTS = ("svg", "record", "chart", "answers", "player", "keys")
+HOME_SCRIPTS = (*PAGE_SCRIPTS, "wire", "home", "strength")
+RUN_SCRIPTS = (*PAGE_SCRIPTS, "wire", "tokens", "state", "instrument")
 CASE_SCRIPTS = (*RUN_SCRIPTS, "rail", "knobs", "case")
 BLIND_SCRIPTS = (*RUN_SCRIPTS, "blind")
 PLAY_SCRIPTS = ("svg", "record", "player", "keys", "state", "wire", "columns", "playground")
@@ -60,7 +60,7 @@ CHECK_KEYS = ((("j", "k"), "next and previous folder"), (("Enter",), "check it")
 
 @dataclass(frozen=True)
 class Site:
-    """Where pages lie: behind the running lab, or side by side in an exported folder."""
+    """The addresses of pages: of the running lab, or of files in an exported folder."""
 
     live: bool = True
     token: str = ""
@@ -122,13 +122,13 @@ class Site:
         return f"/case/{slug}" if self.live else f"case-{slug}.html"
 
 
-LIVE = Site()
+LIVE_SITE = Site()
 
 
-def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
+def home_page(cases: Sequence[LabCase], site: Site = LIVE_SITE) -> str:
     """Return the home page: a recorded pair of runs, and a card for each case."""
     cards = [case_data.card(case, site.records) for case in cases]
-    shown = next((case for case in cases if case.slug == HERO), None)
+    shown = next((case for case in cases if case.slug == HERO_CASE), None)
     data = Recordings(shown, site.records).hero() if shown else None
     hero, strength = None, recorded_strength()
     if shown and data and data["plant"] and data["twin"]:
@@ -153,7 +153,7 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE) -> str:
     )
 
 
-def case_page(case: LabCase, position: int, site: Site = LIVE) -> str:
+def case_page(case: LabCase, position: int, site: Site = LIVE_SITE) -> str:
     """Return the page of a case, which is number `position` of the list."""
     shown = case_data.public(case, site.records)
     records = [name for name in (shown["records"]["plant"], shown["records"]["twin"]) if name]
@@ -170,7 +170,7 @@ def case_page(case: LabCase, position: int, site: Site = LIVE) -> str:
     )
 
 
-def blind_page(key: str, site: Site = LIVE) -> str:
+def blind_page(key: str, site: Site = LIVE_SITE) -> str:
     """Return the page of a blind run: the same for every key, so that it tells nothing."""
     shown = case_data.blind(list(all_cases().values()))
     return render(
@@ -184,7 +184,7 @@ def blind_page(key: str, site: Site = LIVE) -> str:
     )
 
 
-def playground_page(site: Site = LIVE) -> str:
+def playground_page(site: Site = LIVE_SITE) -> str:
     """Return the playground, with its recorded play."""
     play = play_data()
     return render(
@@ -204,7 +204,7 @@ def play_data() -> dict[str, Any]:
     return recorded_play() or {**page_data(), "recorded": None}
 
 
-def check_page(own: OwnFolders, site: Site = LIVE) -> str:
+def check_page(own: OwnFolders, site: Site = LIVE_SITE) -> str:
     """Return the page that checks the training folders named at launch."""
     listed = [{"id": one.id, "name": one.name, "path": str(one.named), "command": own.command(one)}
               for one in own.folders]  # fmt: skip
@@ -220,7 +220,9 @@ def check_page(own: OwnFolders, site: Site = LIVE) -> str:
     )
 
 
-def error_page(status: int, what: str, where: str, fix: str, kept: str, site: Site = LIVE) -> str:
+def error_page(
+    status: int, what: str, where: str, fix: str, kept: str, site: Site = LIVE_SITE
+) -> str:
     """Return the page for an error: what happened, where, how to mend it, what was kept."""
     return render(
         "error.html.j2",
@@ -257,7 +259,7 @@ def render(name: str, site: Site, **values: Any) -> str:
 @lru_cache(maxsize=1)
 def _templates() -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        loader=jinja2.FileSystemLoader(LAB_FOLDER / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

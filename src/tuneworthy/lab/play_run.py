@@ -21,7 +21,7 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.model import Limits, Reply
 from tuneworthy.core.recipe import Recipe
-from tuneworthy.lab.cases import ANSWER, LabCase, scored_case
+from tuneworthy.lab.cases import ANSWER_TOKENS, LabCase, scored_case
 from tuneworthy.lab.events import SCHEMA, Emit, Event, RunStopped, write_record
 from tuneworthy.lab.play_setup import (
     FIRST_ARMS,
@@ -40,10 +40,10 @@ from tuneworthy.prompting.grammar import grammar
 from tuneworthy.prompting.messages import build
 from tuneworthy.retrieval.index import Index, index
 
-LIKELIEST = 5  # alternatives of a token
-PACE = 0.1  # seconds between two batches of tokens
-TELL = 8  # steps of the adapter's training between two lines about it
-RECORD = Path(__file__).parent / "records" / "play.json.gz"
+SHOWN_ALTERNATIVES = 5  # alternatives of a token
+BATCH_SECONDS = 0.1  # seconds between two batches of tokens
+STEPS_PER_LINE = 8  # steps of the adapter's training between two lines about it
+RECORD_FILE = Path(__file__).parent / "records" / "play.json.gz"
 Control = Callable[[], None]
 
 
@@ -93,7 +93,7 @@ class Play:
             "input": self.text,
             "gold": self.row.output if self.row else None,
             "seed": self.seed,
-            "limit": ANSWER,
+            "limit": ANSWER_TOKENS,
             "ends": [self._word(token) for token in self.base.ends],
             "arms": [
                 {
@@ -127,11 +127,11 @@ class Play:
         rule = grammar(self.case.task(), [row.output for row in self.rows.train])
         for arm, prompt in zip(self.arms, prompts, strict=True):
             limits = Limits(
-                max_tokens=ANSWER, temperature=arm.temperature, seed=self.seed,
+                max_tokens=ANSWER_TOKENS, temperature=arm.temperature, seed=self.seed,
                 grammar=rule if arm.schema else None,
             )  # fmt: skip
             model = models[arm.strength]
-            self.streams.append(Stream(model, prompt, limits, top=LIKELIEST, watched=True))
+            self.streams.append(Stream(model, prompt, limits, top=SHOWN_ALTERNATIVES, watched=True))
 
     def _decode(self, emit: Emit, control: Control) -> None:
         from tuneworthy.models import open_batcher
@@ -142,7 +142,7 @@ class Play:
         while batcher.busy:
             batcher.advance()
             control()
-            if time.perf_counter() - last >= PACE:
+            if time.perf_counter() - last >= BATCH_SECONDS:
                 self._send(emit)
                 last = time.perf_counter()
         self._send(emit)
@@ -189,7 +189,7 @@ def run_play(
     Play(config, seed, base, shared).run(emit, control)
 
 
-def record_play(base: Any, shared: Path, path: Path = RECORD) -> Path:
+def record_play(base: Any, shared: Path, path: Path = RECORD_FILE) -> Path:
     """Run the first play that a visitor sees for real, and write its record; return its path.
 
     With it stands what the page offers, which takes a second to draw from the tasks.
@@ -226,7 +226,7 @@ def tuned_model(base: Any, name: str, how: tuple[Path, Emit, Control]) -> Any:
 
     def told(step: int) -> None:
         control()
-        if step == 1 or step % TELL == 0:
+        if step == 1 or step % STEPS_PER_LINE == 0:
             line = f"Training the adapter on {len(rows.train)} rows, once: step {step}."
             emit({"kind": "log", "line": line})
 

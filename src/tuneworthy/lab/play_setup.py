@@ -18,7 +18,7 @@ PLAY, STRENGTH = "play", "strength"  # what a job of the playground does
 LEAST_ARMS, MOST_ARMS = 2, 4
 MOST_SHOTS, MOST_TEMPERATURE, MOST_STRENGTH = 16, 2.0, 1.5
 MOST_INPUT = 2000
-SHOWN = 8  # new rows that the page offers as inputs
+SHOWN_INPUTS = 8  # new rows that the page offers as inputs
 SEED = 0  # of the rows and of the adapter
 
 
@@ -123,7 +123,7 @@ def page_data() -> dict[str, Any]:
                 "docs": has_docs(name),
                 "rows": [
                     {"input": row.input, "gold": row.output}
-                    for row in task_rows(name).new[:SHOWN]
+                    for row in task_rows(name).new[:SHOWN_INPUTS]
                 ],
             }
             for name, title in TITLES.items()

@@ -1,4 +1,4 @@
-"""What the lab answers where it cannot do what was asked: an HTTP status and five parts of text.
+"""The error reply of the lab: an HTTP status and five parts of text.
 
 Knows no HTTP library.
 """

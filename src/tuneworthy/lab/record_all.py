@@ -18,7 +18,7 @@ from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.events import SCHEMA, Event, read_record, write_record
 from tuneworthy.lab.run_case import LabRun, run_case
 
-MOST = 12  # settings of the knobs that are recorded beside the planted run and its twin
+MOST_SETTINGS = 12  # settings of the knobs that are recorded beside the planted run and its twin
 MEASURED = (
     "core/failure.py", "lab/experiment.py", "lab/encode.py", "lab/facts.py", "lab/cases.py",
     "lab/card_*.py",
@@ -40,7 +40,7 @@ def settings(case: LabCase) -> list[Config]:
         for turned in _turned(start, case.module.KNOBS):
             if turned not in (plant, twin, *found):
                 found.append(turned)
-    return found[:MOST]
+    return found[:MOST_SETTINGS]
 
 
 def _turned(start: Config, knobs: dict[str, tuple[Any, ...]]) -> Iterator[Config]:

@@ -9,7 +9,7 @@ from tuneworthy.lab.events import RECORDED, Event, read_record, write_record
 from tuneworthy.lab.lab_folder import is_id, read_file
 from tuneworthy.lab.problem import Problem
 
-PACKAGE = Path(__file__).parent / "records"
+PACKAGE_RECORDS = Path(__file__).parent / "records"
 MOST_FILE = 4 << 20
 
 

@@ -14,7 +14,7 @@ from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.shipped import SHIPPED
 
 SEED = 0  # of all recorded runs
-SPARK = 24  # points of a card's curve at most
+CURVE_POINTS = 24  # points of a card's curve at most
 
 
 class Recordings:
@@ -131,7 +131,7 @@ def curve(key: str, events: Sequence[Event]) -> list[tuple[int, float]]:
 
 
 def _thin(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    every = max(1, len(points) // SPARK)
+    every = max(1, len(points) // CURVE_POINTS)
     return [*points[:-1:every], points[-1]]
 
 

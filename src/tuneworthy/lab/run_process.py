@@ -22,7 +22,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab.events import Emit, Event, RunStopped
 
-SPEC = "smollm2-135m"
+MODEL_SPEC = "smollm2-135m"
 NICE = 5  # pages answer while a run uses all cores
 
 
@@ -55,8 +55,8 @@ def open_experiments(emit: Emit) -> Runner:
     from tuneworthy.lab.strength import stream_adapter_strength
     from tuneworthy.models import first_use, open_model
 
-    emit({"kind": "log", "line": first_use(SPEC) or "Opening the embedded model."})
-    model: Any = open_model(SPEC, folder=Path())
+    emit({"kind": "log", "line": first_use(MODEL_SPEC) or "Opening the embedded model."})
+    model: Any = open_model(MODEL_SPEC, folder=Path())
 
     def run(order: RunOrder, emit: Emit, control: Callable[[], None]) -> None:
         if order.role == PLAY:

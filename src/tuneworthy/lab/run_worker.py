@@ -9,7 +9,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tuneworthy.lab.child_call import ENDS, how_it_ended
+from tuneworthy.lab.child_call import END_SECONDS, how_it_ended
 from tuneworthy.lab.run_process import OpenRunner, RunOrder, serve_runs
 
 
@@ -62,7 +62,7 @@ class RunWorker:
         process = self._process
         if process is not None and process.is_alive():
             process.kill()
-            process.join(ENDS)
+            process.join(END_SECONDS)
 
     def _started(self) -> Connection:
         if self._pipe is not None and self._process.is_alive():

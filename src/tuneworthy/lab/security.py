@@ -174,7 +174,7 @@ def _check_sender(request: Request, access: Access) -> None:
 
 
 async def _checked_body(request: Request, receive: Receive) -> Receive:
-    """Return what gives the app the body of a POST. Raises Problem for all but JSON from a page."""
+    """Return the ASGI `receive` with the body of a POST. Raises Problem for all but JSON."""
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise Problem(415, "a change is sent as JSON", where="header Content-Type", got=kind,

@@ -23,7 +23,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "replay": (0.0, 1.0),
     "serve.temperature": (0.0, 2.0),
 }
-FACTOR = 10  # beyond a case's own options, for a knob without bounds here
+KNOB_FACTOR = 10  # beyond a case's own options, for a knob without bounds here
 MOST_STEPS = 600
 MOST_SEED = 9999
 
@@ -82,7 +82,7 @@ def _checked(key: str, value: Value, options: tuple[Any, ...]) -> Value:
                       fix=f"one of: {shown}")  # fmt: skip
     assert isinstance(value, int | float)
     whole = all(isinstance(one, int) for one in numbers)
-    low, high = BOUNDS.get(key) or (min(numbers) / FACTOR, max(numbers) * FACTOR)
+    low, high = BOUNDS.get(key) or (min(numbers) / KNOB_FACTOR, max(numbers) * KNOB_FACTOR)
     if not low <= value <= high or (whole and value != int(value)):
         kind = "a whole number" if whole else "a number"
         raise Problem(422, "this value is out of bounds", where=f"config.{key}", got=value,

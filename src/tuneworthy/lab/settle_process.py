@@ -1,4 +1,4 @@
-"""The process that has a study open to settle it: it asks, keeps each vote, writes the end.
+"""The process that settles a study: it asks for votes, stores each, writes the verdict.
 
 The server starts it with `spawn` and talks to it over one pipe. Sent to it: ("click", pair, choice,
 gold), ("finish",), ("close",). It sends states, dicts with the key `state`: opening, asked, over
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import digest
-from tuneworthy.lab.child_call import NICE, told
+from tuneworthy.lab.child_call import NICE, error_parts
 
 if TYPE_CHECKING:  # models and statistics are slow to import, and only the process needs them
     from tuneworthy.settle.pairwise_votes import Question
@@ -25,10 +25,10 @@ if TYPE_CHECKING:  # models and statistics are slow to import, and only the proc
 
 State = dict[str, Any]
 Send = Callable[[State], None]
-IDLE = 600.0  # seconds without a vote after which the study is given free
+IDLE_SECONDS = 600.0  # seconds without a vote after which the study is given free
 
 
-def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE) -> None:
+def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE_SECONDS) -> None:
     """Settle the study of a task file until it is closed; `name` is that of its results folder."""
     from tuneworthy.settling import open_settling
 
@@ -53,12 +53,12 @@ def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE) 
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise
         except Exception as error:
-            kind, value = told(error)
+            kind, value = error_parts(error)
             pipe.send({"state": "failed", "error": kind, "parts": value})
 
 
 def _settle(settling: Settling, pipe: Connection, idle: float) -> State:
-    """Ask until it is closed, the end is written, or nobody votes; return the last state."""
+    """Ask for votes until the study is closed or settled, or nobody votes; return the state."""
     pipe.send(_state(settling))
     while pipe.poll(idle):
         kind, *given = pipe.recv()

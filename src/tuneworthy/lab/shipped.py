@@ -7,9 +7,9 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from tuneworthy.lab.record_store import PACKAGE, RecordStore
+from tuneworthy.lab.record_store import PACKAGE_RECORDS, RecordStore
 
-SHIPPED = RecordStore(PACKAGE)
+SHIPPED = RecordStore(PACKAGE_RECORDS)
 
 
 def shipped_bytes(name: str) -> bytes | None:
@@ -22,7 +22,7 @@ def shipped_bytes(name: str) -> bytes | None:
 
 @lru_cache(maxsize=128)
 def _bytes_of(name: str) -> bytes:
-    path = PACKAGE / f"{name}.json.gz"
+    path = PACKAGE_RECORDS / f"{name}.json.gz"
     if not path.is_file():
         raise LookupError(name)
     return gzip.decompress(path.read_bytes())

@@ -15,16 +15,16 @@ from typing import Any
 
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.model import Limits
-from tuneworthy.lab.cases import ANSWER, scored_case
+from tuneworthy.lab.cases import ANSWER_TOKENS, scored_case
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, write_record
 from tuneworthy.lab.play_run import Control, models_at
 from tuneworthy.lab.play_setup import SEED, TASKS, task_rows
 from tuneworthy.metrics import scorer
 
 TASK = "support_tickets"
-STOPS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
-ROWS, GROUP = 20, 10  # new rows that are answered; how many at once
-RECORD = Path(__file__).parent / "records" / "strength.json.gz"
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+ANSWERED_ROWS, ROWS_AT_ONCE = 20, 10  # new rows that are answered; how many at once
+RECORD_FILE = Path(__file__).parent / "records" / "strength.json.gz"
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ def answer_at_strength(
     `how`: see `play_run.models_at`.
     """
     model = models_at([strength], TASK, base, how)[strength]
-    rows, score = task_rows(TASK).new[:ROWS], scorer(TASKS[TASK].task())
-    limits = Limits(max_tokens=ANSWER, seed=SEED)
+    rows, score = task_rows(TASK).new[:ANSWERED_ROWS], scorer(TASKS[TASK].task())
+    limits = Limits(max_tokens=ANSWER_TOKENS, seed=SEED)
     known = Measured(strength, (), ())
-    for start in range(0, ROWS, GROUP):
-        group = rows[start : start + GROUP]
+    for start in range(0, ANSWERED_ROWS, ROWS_AT_ONCE):
+        group = rows[start : start + ROWS_AT_ONCE]
         replies = model.reply([row.messages for row in group], limits)
         answers = tuple(
             Answer(case=row.id, text=reply.text, tokens_out=reply.tokens_out,
@@ -82,7 +82,7 @@ def stream_adapter_strength(strength: float, base: Any, how: tuple[Path, Emit, C
     """Measure one strength live; send begin, a stop after each group of answers, and the end."""
     emit = how[1]
     begun, state = time.perf_counter(), "done"
-    emit({"kind": "begin", "schema": SCHEMA, "strength": strength, "rows": ROWS})
+    emit({"kind": "begin", "schema": SCHEMA, "strength": strength, "rows": ANSWERED_ROWS})
     try:
         answer_at_strength(
             strength, base, how, lambda known: emit({"kind": "stop", **known.plain()})
@@ -95,14 +95,14 @@ def stream_adapter_strength(strength: float, base: Any, how: tuple[Path, Emit, C
 
 
 def record_strength(
-    base: Any, shared: Path, path: Path = RECORD, say: Callable[[str], None] = print
+    base: Any, shared: Path, path: Path = RECORD_FILE, say: Callable[[str], None] = print
 ) -> Path:
     """Measure all stops for real and write them as the record that is shipped; return its path."""
     how = (shared, lambda event: say(str(event.get("line", ""))), lambda: None)
-    rows, stops = task_rows(TASK).new[:ROWS], []
-    for strength in STOPS:
+    rows, stops = task_rows(TASK).new[:ANSWERED_ROWS], []
+    for strength in STRENGTHS:
         stops.append(answer_at_strength(strength, base, how, lambda known: None).plain())
         say(json.dumps(stops[-1]))
-    begin = {"kind": "begin", "schema": SCHEMA, "task": TASK, "seed": SEED, "rows": ROWS,
+    begin = {"kind": "begin", "schema": SCHEMA, "task": TASK, "seed": SEED, "rows": ANSWERED_ROWS,
              "model": base.spec, "input": rows[0].input, "gold": rows[0].output}  # fmt: skip
     return write_record([begin, *({"kind": "stop", **stop} for stop in stops)], path)

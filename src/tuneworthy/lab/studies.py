@@ -25,7 +25,7 @@ from tuneworthy.lab.problem import Problem
 from tuneworthy.ledger.lock import holder
 from tuneworthy.ledger.store import HOME, LOCK, STORE, Ledger, open_ledger
 from tuneworthy.ledger.study_events import begun_studies
-from tuneworthy.results_folder import FILE, VERDICT, read_results
+from tuneworthy.results_folder import RESULTS_FILE, VERDICT_FILE, read_results
 
 TASK = "task.yaml"
 MOST_HOMES, MOST_STUDIES = 200, 500
@@ -62,7 +62,7 @@ class StudyPlace:
     @property
     def finished(self) -> bool:
         """Return whether there are results."""
-        return _is_plain(self.folder / FILE)
+        return _is_plain(self.folder / RESULTS_FILE)
 
     @property
     def title(self) -> str:
@@ -113,11 +113,12 @@ def results_of(place: StudyPlace) -> Results:
             404, "this study has no results yet", where=place.title, got="it has not ended",
             fix=f"look at its run: /study/{place.id}/run; `tuneworthy run` continues it",
         )  # fmt: skip
-    about = (place.folder / FILE).stat()
+    about = (place.folder / RESULTS_FILE).stat()
     if about.st_size > MOST_BYTES:
         raise Problem(
-            422, "these results are too large for a page", where=f"results/{place.name}/{FILE}",
-            got=f"{about.st_size:,} bytes", fix="open the report.html beside them",
+            422, "these results are too large for a page",
+            where=f"results/{place.name}/{RESULTS_FILE}", got=f"{about.st_size:,} bytes",
+            fix="open the report.html beside them",
         )  # fmt: skip
     return _results(place.folder, (about.st_mtime_ns, about.st_size, about.st_ino))
 
@@ -129,7 +130,7 @@ def _results(folder: Path, stamp: tuple[int, ...]) -> Results:  # noqa: ARG001
 
 def verdict_of(place: StudyPlace) -> tuple[Verdict | None, str]:
     """Return the verdict of a finished study, or None and why it can't be read; and its date."""
-    path = place.folder / VERDICT
+    path = place.folder / VERDICT_FILE
     try:
         about = path.stat()
         date = datetime.fromtimestamp(about.st_mtime).strftime("%Y-%m-%d %H:%M")
@@ -197,7 +198,7 @@ def _finished(home: Path) -> list[str]:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []
-    return sorted(name for name in names if _is_plain(home / "results" / name / FILE))
+    return sorted(name for name in names if _is_plain(home / "results" / name / RESULTS_FILE))
 
 
 def _begun(home: Path) -> dict[str, str]:

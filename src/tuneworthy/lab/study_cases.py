@@ -13,20 +13,20 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.lab.problem import Problem
 from tuneworthy.report import _words as words
 from tuneworthy.report._cells import Cell, Cells, cells
 
-SHOWN = 25  # rows of a page
+PAGE_ROWS = 25  # rows of a page
 MOST_PROMPT = 20_000  # characters of one message
 FILTERS = (("all", "All"), ("failures", "Failures"), ("different", "Different"))
 SHADES = (("s0", "wrong", "✕"), ("s2", "partly right", "~"), ("s4", "right", "✓"))
-TRAINED = ("tune", "distil")
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What of the matrix is shown; it stands in the query of the address."""
+    """The filter of the matrix, as it stands in the query of the address."""
 
     show: str = "all"
     cause: str = ""
@@ -109,7 +109,7 @@ def chosen(results: Results, matrix: Cells, by: Filter) -> list[int]:
 def matrix_page(results: Results, matrix: Cells, by: Filter) -> dict[str, Any]:
     """Return one page of the matrix. Raises Problem (404) for a page that does not exist."""
     found, names = chosen(results, matrix, by), columns(results, matrix)
-    pages = max(1, -(-len(found) // SHOWN))
+    pages = max(1, -(-len(found) // PAGE_ROWS))
     if by.page > pages:
         raise Problem(404, "the matrix has no such page", where="page", got=by.page,
                       fix=f"it has {pages}")  # fmt: skip
@@ -117,7 +117,7 @@ def matrix_page(results: Results, matrix: Cells, by: Filter) -> dict[str, Any]:
     if by.cause and by.cause not in kinds:
         raise Problem(404, "no case of this study has this cause", where="cause", got=by.cause,
                       fix=f"one of: {', '.join(kinds)}" if kinds else "leave it out")  # fmt: skip
-    rows = [_row(results, matrix, names, i) for i in found[(by.page - 1) * SHOWN :][:SHOWN]]
+    rows = [_row(results, matrix, names, i) for i in found[(by.page - 1) * PAGE_ROWS :][:PAGE_ROWS]]
     roles = {arm.name: arm.role for arm in results.evidence.arms}
     return {
         "arms": [{"name": name, "named": name == results.verdict.arm,
@@ -197,7 +197,7 @@ def pair_of(results: Results, matrix: Cells) -> list[str]:
     left = base if isinstance(base, str) else next(iter(base), "")
     scored = [arm for arm in arms if arm.score and arm.name != left]
     best = sorted(scored, key=lambda arm: -(arm.score.mean if arm.score else 0.0))
-    tuned = [arm.name for arm in best if arm.tool in TRAINED]
+    tuned = [arm.name for arm in best if arm.tool in TRAINED_TOOLS]
     named = [name for name in (results.verdict.arm,) if name in names and name != left]
     right = [*tuned, *named, *(arm.name for arm in best)][:1]
     return [name for name in (left, *right) if name]

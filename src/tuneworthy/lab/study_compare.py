@@ -25,7 +25,7 @@ from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
 from tuneworthy.report._robust import table as slice_table
 
-SHOWN = 50  # cases of a page
+PAGE_CASES = 50  # cases of a page
 Side = Literal["all", "gained", "lost"]
 SIDES: tuple[tuple[Side, str], ...] = (
     ("all", "All"), ("gained", "B is better"), ("lost", "A is better"),
@@ -33,8 +33,8 @@ SIDES: tuple[tuple[Side, str], ...] = (
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a page of two studies shows: their ids, the pair's number, which side is better.
+class CompareQuery:
+    """The query of a page of two studies: their ids, the pair's number, which side is better.
 
     Without a number it is the pair with the most cases that differ.
     """
@@ -53,7 +53,7 @@ class Asked:
         )
 
 
-def comparison(working: Path, asked: Asked) -> dict[str, Any]:
+def comparison(working: Path, asked: CompareQuery) -> dict[str, Any]:
     """Return what the page shows: the studies there are, the two chosen, how they differ.
 
     `problem` says why they can't be compared, None if they can or too few are chosen.
@@ -78,7 +78,7 @@ def comparison(working: Path, asked: Asked) -> dict[str, Any]:
     return {**shown, "first": first, "second": second}
 
 
-def _compared(first: StudyPlace, second: StudyPlace, asked: Asked) -> dict[str, Any]:
+def _compared(first: StudyPlace, second: StudyPlace, asked: CompareQuery) -> dict[str, Any]:
     if first == second:
         raise Problem(422, "this is the same study twice", got=first.name,
                       fix="choose another one beside it")  # fmt: skip
@@ -153,7 +153,7 @@ def _cases(
               "lost": [r for r in rows if r["difference"] < 0]}  # fmt: skip
     found = sorted(wanted[side], key=lambda row: (-abs(row["difference"]), row["id"]))
     return {
-        "rows": found[:SHOWN],
+        "rows": found[:PAGE_CASES],
         "found": len(found),
         "of": pair.n,
         "counts": {name: len(some) for name, some in wanted.items()},

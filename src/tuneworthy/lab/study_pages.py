@@ -17,18 +17,11 @@ from markupsafe import Markup
 from tuneworthy.core.escape import for_html, visible
 from tuneworthy.core.results import Results
 from tuneworthy.lab import study_facts as facts
-from tuneworthy.lab.pages import HERE, Site
+from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.studies import StudyPlace, results_of
-from tuneworthy.lab.study_cases import (
-    FILTERS,
-    Filter,
-    case_key,
-    case_page,
-    matrix_of,
-    matrix_page,
-)
-from tuneworthy.lab.study_compare import SIDES, Asked, comparison
+from tuneworthy.lab.study_cases import FILTERS, Filter, case_key, case_page, matrix_of, matrix_page
+from tuneworthy.lab.study_compare import SIDES, CompareQuery, comparison
 from tuneworthy.lab.study_decide import screen_of, screens
 from tuneworthy.lab.study_run import frozen_plan, live_run, state_of
 from tuneworthy.report import _words as words
@@ -70,7 +63,7 @@ MORE_KEYS = {
     "settle": (
         (("l", "r"), "the left answer is right, the right one is"),
         (("e", "b", "s"), "both right, both wrong, skip"),
-    ),
+    )
 }
 
 
@@ -79,7 +72,7 @@ def studies_page(working: Path, site: Site) -> str:
     return _render("studies.html.j2", site, studies=facts.listed(working), keys=KEYS[3:])
 
 
-def compare_page(working: Path, asked: Asked, site: Site) -> tuple[int, str]:
+def compare_page(working: Path, asked: CompareQuery, site: Site) -> tuple[int, str]:
     """Return the page of two studies with its status: 200, or why they can't be compared."""
     shown = comparison(working, asked)
     problem = shown["problem"]
@@ -204,7 +197,7 @@ def _render(name: str, site: Site, **values: Any) -> str:
 @lru_cache(maxsize=1)
 def _templates() -> jinja2.Environment:
     """Return the lab's and the report's templates; the report's parts are named `report/…`."""
-    own = jinja2.FileSystemLoader(HERE / "templates")
+    own = jinja2.FileSystemLoader(LAB_FOLDER / "templates")
     parts = jinja2.PrefixLoader({"report": jinja2.FileSystemLoader(TEMPLATES)})
     jinja = templates(jinja2.ChoiceLoader([own, parts]))
     jinja.filters["lines"] = _lines

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneworthy.core.errors import TuneworthyError
-from tuneworthy.lab.child_call import ENDS, how_it_ended, told_error
+from tuneworthy.lab.child_call import END_SECONDS, error_from_parts, how_it_ended
 from tuneworthy.lab.problem import Problem, problem_of
 from tuneworthy.lab.settle_process import State, serve_settling
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # what reads studies is slow to import
     from tuneworthy.lab.studies import StudyPlace
 
 AT_ONCE = 1.0  # seconds that a reply waits for the next pair, which is mostly there by then
-CLOSES = 5.0  # seconds that the process gets to close the ledger
+CLOSE_SECONDS = 5.0  # seconds that the process gets to close the ledger
 GOES_ON = ("opening", "asked", "working", "over")
 CLOSED: State = {"state": "closed", "because": ""}
 Serve = Callable[[Connection, Path, str], None]
@@ -108,10 +108,10 @@ class OpenSettling:
         if pipe is not None:
             with suppress(OSError, ValueError):
                 pipe.send(("close",))
-        process.join(CLOSES)
+        process.join(CLOSE_SECONDS)
         if process.is_alive():
             process.kill()
-            process.join(ENDS)
+            process.join(END_SECONDS)
 
     def _goes_on(self, key: str) -> bool:
         return key == self._key and self.state(key)["state"] in GOES_ON
@@ -124,7 +124,7 @@ class OpenSettling:
 
     def _start(self, place: StudyPlace) -> None:
         if self._process is not None:
-            self._process.join(ENDS)
+            self._process.join(END_SECONDS)
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
@@ -166,7 +166,7 @@ def _told(state: State) -> State:
     """Return a state of the process; an error in it becomes a problem for the page."""
     if state["state"] != "failed":
         return state
-    error = told_error(state["error"], state["parts"])
+    error = error_from_parts(state["error"], state["parts"])
     problem = problem_of(error) if isinstance(error, TuneworthyError) else error
     plain = problem.plain() if isinstance(problem, Problem) else {"what": str(problem)}
     return {"state": "failed", "problem": plain}

@@ -12,11 +12,11 @@ from tuneworthy.core.failure import RunFacts
 from tuneworthy.core.plugins import catalogue
 
 Number = float | int | str | None
-SAME = "The same in both runs: it proves nothing."
-ALIKE = "About the same in both runs: chance alone moves it as far, so it proves nothing."
+SAME_IN_BOTH = "The same in both runs: it proves nothing."
+ALIKE_IN_BOTH = "About the same in both runs: chance alone moves it as far, so it proves nothing."
 NOT_MEASURED = "not measured"
 NEAR_SHARE = 0.1  # 4 of 40 rows: what chance alone moves
-HALF = 1e-9  # so that a half is rounded up, as the scripts do
+ROUNDING = 1e-9  # so that a half is rounded up, as the scripts do
 NEAR_PART = 0.1  # a tenth, for sizes without an upper end
 
 
@@ -38,10 +38,10 @@ class Measure:
         if own is None or twin is None:
             return "Not measured in both runs: it proves nothing."
         if isinstance(own, str) or isinstance(twin, str):
-            return SAME if own == twin else None
+            return SAME_IN_BOTH if own == twin else None
         if own == twin:
-            return SAME
-        return ALIKE if self.same(own, twin) else None
+            return SAME_IN_BOTH
+        return ALIKE_IN_BOTH if self.same(own, twin) else None
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ def decimals(value: Number, _: RunFacts | None = None) -> str:
     if size >= 10 or value == int(value):
         return f"{value:,.0f}"
     if size >= 1:
-        return f"{value + HALF:.1f}"
-    text = f"{value + HALF:.2f}" if size >= 0.01 else f"{value:.2g}"
+        return f"{value + ROUNDING:.1f}"
+    text = f"{value + ROUNDING:.2f}" if size >= 0.01 else f"{value:.2g}"
     return text.replace("0.", ".", 1) if "e" not in text else text
 
 
 def _percent(value: Number, _: RunFacts) -> str:
-    return f"{100 * float(value or 0) + HALF:.0f} %"
+    return f"{100 * float(value or 0) + ROUNDING:.0f} %"
 
 
 def _of_answers(value: Number, facts: RunFacts) -> str:
@@ -76,7 +76,7 @@ def _of_answers(value: Number, facts: RunFacts) -> str:
 
 
 def _times(value: Number, _: RunFacts) -> str:
-    return f"{float(value or 0) + HALF:.1f} times".removeprefix("0")
+    return f"{float(value or 0) + ROUNDING:.1f} times".removeprefix("0")
 
 
 def _near_share(one: float, two: float) -> bool:

@@ -23,7 +23,7 @@ from tuneworthy.ledger.store import MIN_SHARED, RELEASED, Ledger
 
 SWITCH, FOLDER = "TUNEWORTHY_LOOKS", "folder"
 FILE, FROZEN = "looks.jsonl", "looks elsewhere"
-WAIT = 2.0  # seconds to wait for another writer's lock
+LOCK_WAIT_SECONDS = 2.0  # seconds to wait for another writer's lock
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _file(path: Path, *, write: bool) -> Iterator[int | None]:
 
 
 def _lock(fd: int, kind: int) -> None:
-    end = time.monotonic() + WAIT
+    end = time.monotonic() + LOCK_WAIT_SECONDS
     while True:
         try:
             return fcntl.flock(fd, kind | fcntl.LOCK_NB)

@@ -18,7 +18,7 @@ from tuneworthy.core.record import plain_file
 
 HEAD = "head"
 REPLIES = "replies.jsonl"  # the mirror: a plain-text copy of paid replies
-_SIZE = 128  # bytes; constant, so that one write replaces the whole file
+_HEAD_BYTES = 128  # bytes; constant, so that one write replaces the whole file
 
 
 class HeadRecord(NamedTuple):
@@ -40,7 +40,7 @@ class Head:
 
     def note(self, seq: int, link: str) -> None:
         """Write the last row and the current size of the mirror."""
-        text = f"{seq} {link} {_size(self._mirror)} ".ljust(_SIZE - 1) + "\n"
+        text = f"{seq} {link} {_size(self._mirror)} ".ljust(_HEAD_BYTES - 1) + "\n"
         with contextlib.suppress(OSError):
             os.pwrite(self._fd, text.encode(), 0)
 
@@ -54,7 +54,7 @@ class Head:
 def read_head(store: Path) -> HeadRecord | None:
     """Return the content of the head file, None if it is missing or unreadable."""
     try:
-        seq, link, mirror = plain_file(store.with_name(HEAD), _SIZE).decode("ascii").split()
+        seq, link, mirror = plain_file(store.with_name(HEAD), _HEAD_BYTES).decode("ascii").split()
         return HeadRecord(int(seq), link, int(mirror))
     except (OSError, ValueError):
         return None

@@ -16,7 +16,7 @@ from tuneworthy.ledger.head import REPLIES
 if TYPE_CHECKING:
     from tuneworthy.ledger.paid import PaidRequests
 
-_TAIL = 4_000_000  # bytes at the end of the file to read for times
+_TAIL_BYTES = 4_000_000  # bytes at the end of the file to read for times
 
 
 def append_reply(path: Path, line: dict[str, Any]) -> None:
@@ -38,7 +38,7 @@ def reply_seconds(home: Path, most: int = 500) -> list[float]:
     """
     try:
         with (home / REPLIES).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             replies = [_parsed(line) for line in file.read().splitlines()[-most:]]
     except OSError:
         return []

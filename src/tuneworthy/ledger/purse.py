@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Money = Decimal | float | int | str
 # Decimal rounds sums to 28 digits by default: a price of 1e-30 beside 0.3 would vanish.
 _EXACT = Context(prec=400)
-LISTED = 20  # maximum of attempts with unknown outcome to list one by one
+MOST_LISTED = 20  # maximum of attempts with unknown outcome to list one by one
 UNSETTLED = "unknown outcomes"
 
 
@@ -244,9 +244,10 @@ def unknown_costs(purse: SpendingCap | None) -> dict[str, Any]:
     usd = sum((item.usd for item in unknown), Decimal(0))
     tokens = sum(item.tokens for item in unknown)
     lines = [
-        f"#{item.number} of {item.at}: up to ${item.usd.normalize():f}" for item in unknown[:LISTED]
+        f"#{item.number} of {item.at}: up to ${item.usd.normalize():f}"
+        for item in unknown[:MOST_LISTED]
     ]
-    more = [f"and {len(unknown) - LISTED:,} more"] if len(unknown) > LISTED else []
+    more = [f"and {len(unknown) - MOST_LISTED:,} more"] if len(unknown) > MOST_LISTED else []
     noun = "request" if len(unknown) == 1 else "requests"
     return {
         UNSETTLED: f"{len(unknown):,} {noun} sent whose outcome is not known: up to"

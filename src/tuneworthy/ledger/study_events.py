@@ -13,7 +13,8 @@ from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.ledger.store import Ledger
 
-SECONDS = 2.0  # between two rows about answers or messages: each row is a durable write
+# Between two rows about answers or messages: each row is a durable write.
+SECONDS_BETWEEN_ROWS = 2.0
 MOST_TEXT = 500
 FOLDER = "results folder"
 """What is frozen under this kind is the name of a study's results folder."""
@@ -60,7 +61,7 @@ class StudyEvents:
 
     def _seldom(self, kind: str, value: dict[str, Any]) -> None:
         now = time.monotonic()
-        if now - self._written.get(kind, -SECONDS) >= SECONDS:
+        if now - self._written.get(kind, -SECONDS_BETWEEN_ROWS) >= SECONDS_BETWEEN_ROWS:
             self._written[kind] = now
             self._log(kind, value)
 

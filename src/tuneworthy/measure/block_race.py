@@ -22,7 +22,7 @@ from tuneworthy.measure.units import Runner, measure
 from tuneworthy.stats.bounds import level
 from tuneworthy.stats.race import eliminated
 
-BLOCK = 64  # cases between two looks with a single split; with folds a block is a fold
+BLOCK_CASES = 64  # cases between two looks with a single split; with folds a block is a fold
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _blocks(
     parts = runner.split.parts
     for fold in planned.folds:
         cases = race_order(parts[fold].test, {}, runner.task.seed)
-        size = len(cases) if by_fold or len(parts) > 1 else BLOCK
+        size = len(cases) if by_fold or len(parts) > 1 else BLOCK_CASES
         for start in range(0, len(cases), size):
             block = frozenset(cases[start : start + size])
             chosen = tuple(_cut(part, block if at == fold else frozenset())

@@ -10,7 +10,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Query
 from tuneworthy.models._reply_cache import uncached
 
-PROMPTS, LEAST, SECONDS = 30, 3, 0.5
+MOST_PROMPTS, LEAST_PROMPTS, TIMED_SECONDS = 30, 3, 0.5
 # A limit on the 95th percentile is met by 59 prompts with none above it, or 93 with one above it.
 TAIL_PROMPTS = 93
 
@@ -22,7 +22,7 @@ class LatencySample(NamedTuple):
     concurrency: int | None
 
 
-NOT_TIMED = LatencySample(None, None)
+UNTIMED_SAMPLE = LatencySample(None, None)
 
 
 def request_latency(answers: Sequence[Answer]) -> LatencySample:
@@ -34,7 +34,7 @@ def request_latency(answers: Sequence[Answer]) -> LatencySample:
     answered = [a for a in answers if a.error is None and a.seconds is not None]
     at_once = [a.concurrency for a in answered if a.concurrency is not None]
     if not answered:
-        return NOT_TIMED
+        return UNTIMED_SAMPLE
     times = tuple(round((a.seconds or 0.0) * 1000, 3) for a in answered)
     return LatencySample(times, max(at_once, default=None))
 
@@ -69,11 +69,11 @@ def _timed(
         start = time.perf_counter()
         answer([query])
         times.append((time.perf_counter() - start) * 1000)
-        spent, scale = sum(times) / 1000, LEAST / len(times)
+        spent, scale = sum(times) / 1000, LEAST_PROMPTS / len(times)
         if every:
             continue
-        if (spent > SECONDS and scale <= 1) or spent * scale > 20 * SECONDS:
+        if (spent > TIMED_SECONDS and scale <= 1) or spent * scale > 20 * TIMED_SECONDS:
             break
-    if len(times) < min(LEAST, len(queries)):
-        return NOT_TIMED
+    if len(times) < min(LEAST_PROMPTS, len(queries)):
+        return UNTIMED_SAMPLE
     return LatencySample(tuple(round(value, 3) for value in times), 1)

@@ -15,7 +15,8 @@ from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import ModelError, NumericError
 from tuneworthy.metrics import Metric, score_all
 
-FIRST, MOST = 16, 60  # cut answers generated again: the sample, and the most if one gained
+# Cut answers generated again: the sample, and the most if one gained.
+SAMPLE_ANSWERS, MOST_ANSWERS = 16, 60
 
 Pairs = Sequence[tuple[Answer, Score | Unscored]]
 
@@ -36,7 +37,7 @@ def rescore_cut_answers(
 
     Only fold 0 generates again: each further token is a decoding step, so a few rows take as long
     as many. `scored` is (answers with scores, queries by case). The rest of the cut answers (up to
-    MOST) follows only if one of the sample gained.
+    MOST_ANSWERS) follows only if one of the sample gained.
     """
     pairs, queries = scored
     if fitted.longer is None:
@@ -46,7 +47,7 @@ def rescore_cut_answers(
     waiting = sorted(answer.case for answer, score in pairs if score_shortfall(answer, score) > 0)
     shortfall = {answer.case: score_shortfall(answer, score) for answer, score in pairs}
     rescored, tried = dict[str, float](), set[str]()
-    for limit in (FIRST, MOST):
+    for limit in (SAMPLE_ANSWERS, MOST_ANSWERS):
         rest = [case for case in _spread(waiting, limit) if case not in tried]
         tried |= set(rest)
         if rest:

@@ -34,7 +34,7 @@ def is_base(models: Mapping[str, Model], role: str) -> bool:
     return known(role)
 
 
-def asks_base(models: Mapping[str, Model], needs: Iterable[str]) -> bool:
+def base_failed(models: Mapping[str, Model], needs: Iterable[str]) -> bool:
     """Return whether an arm whose endpoint failed had asked the study's base model.
 
     A model on this machine has no endpoint: beside one that has, the failure is not its own.

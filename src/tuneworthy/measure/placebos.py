@@ -24,8 +24,8 @@ from tuneworthy.measure.planning import ON_FAILURES
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.metrics import scores_by_set
 
-PASSED = 60  # the most passed cases that a placebo runs on
-PART = "asked on failed cases and some of the passed ones, to read across"
+MOST_PASSED = 60  # the most passed cases that a placebo runs on
+PART_NOTE = "asked on failed cases and some of the passed ones, to read across"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Probe:
         )
         folds = tuple(fold for fold in self.planned.folds if parts[fold].test)
         measured = measure(subset, self.planned.model_copy(update={"folds": folds}), recipes, False)
-        change = {"state": "stopped_early", "because": PART}
+        change = {"state": "stopped_early", "because": PART_NOTE}
         return [
             run.model_copy(update=change) if run.state == "measured" else run for run in measured
         ]
@@ -82,7 +82,7 @@ def probes(
     most = ON_FAILURES if read is None else min(read, ON_FAILURES)
     dear_cases = _sample(task, base, most, 0)
     probe_cases = _sample(
-        task, base, ON_FAILURES if paid and read is None else read, min(most, PASSED)
+        task, base, ON_FAILURES if paid and read is None else read, min(most, MOST_PASSED)
     )
     done = {run.spec.name for run in runs}
     result: list[Probe] = []

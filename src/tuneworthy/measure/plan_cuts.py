@@ -15,9 +15,9 @@ from tuneworthy.core.task import Task
 LEAST_TRIED = 2  # the fewest prompts of a search: the starting prompt and one more
 LEAST_LEARNT = 100  # the fewest rows that training is cut to
 FIRST_FOLDS = 1  # folds of a training arm before the stage rule looks at it
-FEWEST = 2  # folds of a training arm if there is no time for all of them
-SEARCHED = 0.15  # share of the minutes that a prompt search may be planned to take
-SHOWN = 4  # examples left in a prompt whose examples differ by input
+LEAST_FOLDS = 2  # folds of a training arm if there is no time for all of them
+SEARCH_SHARE = 0.15  # share of the minutes that a prompt search may be planned to take
+SHOWN_EXAMPLES = 4  # examples left in a prompt whose examples differ by input
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ def cuts(
     if training and path.now.seeds > 1:
         text = "one training seed: how much a retraining differs is not measured"
         yield path.cut("seeds", text, seeds=1)
-    if any(spec.options.get("k", 0) > SHOWN for spec in arms):
-        text = f"at most {SHOWN} examples in prompts whose examples differ by input"
-        yield path.cut("examples", text, most_k=SHOWN)
+    if any(spec.options.get("k", 0) > SHOWN_EXAMPLES for spec in arms):
+        text = f"at most {SHOWN_EXAMPLES} examples in prompts whose examples differ by input"
+        yield path.cut("examples", text, most_k=SHOWN_EXAMPLES)
     yield from path.read(LEAST_READ)
     folds = path.now.folds
-    for fewer in range(folds - 1, FEWEST - 1, -1):
+    for fewer in range(folds - 1, LEAST_FOLDS - 1, -1):
         text = f"every arm is scored on {fewer} of {folds} folds"
         yield path.cut("parts", text, parts=fewer, folds=fewer)
     learnt = max((rows_of(spec, rows) for spec in training), default=0)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tuneworthy.compare.choice import PROMPTS
+from tuneworthy.compare.choice import MOST_PROMPTS
 from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.plan import EndpointLoad, Plan, PlannedArm
@@ -30,10 +30,10 @@ from tuneworthy.core.specs import (
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.measure.plan_cuts import (
-    FEWEST,
     FIRST_FOLDS,
+    LEAST_FOLDS,
     LEAST_TRIED,
-    SEARCHED,
+    SEARCH_SHARE,
     PlanLimits,
     cuts,
     follows_up,
@@ -42,13 +42,19 @@ from tuneworthy.measure.plan_cuts import (
     rows_of,
     staged,
 )
-from tuneworthy.measure.request_costs import WORD, BestPrompt, Remote, arm_requests, judge_traffic
+from tuneworthy.measure.request_costs import (
+    WORD_BYTES,
+    BestPrompt,
+    Remote,
+    arm_requests,
+    judge_traffic,
+)
 
 # Cost of a training step in forward passes: backward costs about two, and the loop measured
 # 3.1 to 3.4 in total on two machines.
 TRAINING = 3.3
-LONGEST = 1.5  # times the minutes: above it a training arm is not planned on all folds
-CHANGED = 60  # the most facts changed in the documents (freshness_rate.MOST)
+LONGEST_FACTOR = 1.5  # times the minutes: above it a training arm is not planned on all folds
+CHANGED_FACTS = 60  # the most facts changed in the documents (freshness_rate.MOST_FACTS)
 ON_FAILURES = 60  # the most failed cases for an arm that is too dear for all cases
 
 
@@ -103,8 +109,8 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         shown, planned = _arms(facts, arms, choice)
         across = tuple(_diagnosis_arms(shown, planned, choice))
     if by_rule and (folds := _too_long(planned, minutes)):
-        choice = replace(choice, folds=FEWEST)
-        lines = (*lines, f"training arms on {FEWEST} of {folds} folds")
+        choice = replace(choice, folds=LEAST_FOLDS)
+        lines = (*lines, f"training arms on {LEAST_FOLDS} of {folds} folds")
         shown, planned = _arms(facts, arms, choice)
     train = max((len(part.train) for part in facts.split.parts), default=0)
     return Plan(
@@ -146,13 +152,15 @@ def needed_minutes(arms: Sequence[PlannedArm]) -> float:
 
 
 def _too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
-    """Return the dearest training arm's folds if they exceed LONGEST times the minutes, else 0."""
+    """Return the dearest training arm's folds if above LONGEST_FACTOR times the minutes, else 0."""
     training = [arm for arm in arms if trains(arm.spec) and arm.look_after]
     always = sum(arm.minutes for arm in arms if not arm.follow_up)
     most = max(training, key=lambda arm: arm.minutes, default=None)
-    splittable = most is not None and len(most.folds) > FEWEST
+    splittable = most is not None and len(most.folds) > LEAST_FOLDS
     return (
-        len(most.folds) if most and splittable and always + most.minutes > LONGEST * minutes else 0
+        len(most.folds)
+        if most and splittable and always + most.minutes > LONGEST_FACTOR * minutes
+        else 0
     )
 
 
@@ -162,7 +170,7 @@ def _tried(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) -> int | Non
     while most > LEAST_TRIED:
         planned = _arms(facts, arms, replace(choice, tried=most))[1]
         searches = [arm.minutes for arm in planned if prompts_tried(arm.spec)]
-        if max(searches, default=0.0) <= SEARCHED * facts.task.budget.minutes:
+        if max(searches, default=0.0) <= SEARCH_SHARE * facts.task.budget.minutes:
             break
         most = max(LEAST_TRIED, most // 2)
     return most or None
@@ -199,7 +207,7 @@ def with_examples(facts: PlanInputs, arms: Sequence[Spec]) -> PlanInputs:
     shots = [s.options.get("k", 0) for s in arms if s.tool == "prompt" and _by_input(s, facts)]
     most = max(shots, default=facts.sizes.examples)
     prompts = {s.arm for s in arms if s.tool == "prompt" and not is_recorded(facts.task, s)}
-    handed = min(len(prompts), PROMPTS)
+    handed = min(len(prompts), MOST_PROMPTS)
     sizes = facts.sizes.model_copy(update={"examples": most, "prompts": handed})
     return replace(facts, sizes=sizes)
 
@@ -252,7 +260,7 @@ def _probe_plan(facts: PlanInputs, spec: Spec, scope: _Scope, before: Sequence[S
 
 
 def _costs(facts: PlanInputs, work: Work, sent: EndpointLoad | None) -> dict[str, Any]:
-    """Return requests, tokens, minutes and dollars of an arm, those of endpoints if it uses one.
+    """Return an arm's requests, tokens, minutes and dollars; at an endpoint, those it is sent.
 
     An arm that trains here on what an endpoint writes takes the minutes of both.
     """
@@ -272,7 +280,7 @@ def _sent(facts: PlanInputs, spec: Spec, cases: int, before: Sequence[Spec]) -> 
     shots = max((s.options.get("k", 0) for s in before), default=0)
     searches = [search for search in (*before, spec) if search.options.get("budget")]
     words = max((int(search.options.get("words", 0)) for search in searches), default=0)
-    grown = max(2 * facts.remote.notes, WORD * words) if searches else 0
+    grown = max(2 * facts.remote.notes, WORD_BYTES * words) if searches else 0
     if grown:  # a search may double the examples, or add 16 if there are none
         shots = max(16, 2 * shots)
     sizes = _sizes(facts, spec, cases)
@@ -295,7 +303,7 @@ def _others(
         yield sent
     readers = [arm.spec for arm in kept if _reads(arm.spec) and not trains(arm.spec)]
     if facts.task.data.docs and readers:
-        cases = min(facts.audit.scored, CHANGED)
+        cases = min(facts.audit.scored, CHANGED_FACTS)
         requests = [
             request
             for spec in readers

@@ -11,7 +11,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Task
 from tuneworthy.models import is_paid
 
-_BYTES = 4  # bytes per token, as `Remote.count_tokens` counts them
+_BYTES_PER_TOKEN = 4  # bytes per token, as `Remote.count_tokens` counts them
 
 
 def price_notes(
@@ -37,8 +37,8 @@ def _hosted_tune(task: Task, cases: Sequence[Case], shared: float) -> Iterator[s
         return
     name = task.model.removeprefix("openai:").partition("@")[0]
     texts = [m.content for case in cases for m in case.messages]
-    size = sum(map(_size, texts)) + sum(_size(case.output) for case in cases)
-    tokens = size / _BYTES + shared * len(cases)
+    size = sum(map(byte_size, texts)) + sum(byte_size(case.output) for case in cases)
+    tokens = size / _BYTES_PER_TOKEN + shared * len(cases)
     rows = f"{len(cases):,} rows"
     said = f"a tune of `{quoted(name, 60)}` at its vendor reads about {_about(tokens)} tokens for"
     said += f" each pass over your {rows}"
@@ -53,7 +53,8 @@ def _hosted_tune(task: Task, cases: Sequence[Case], shared: float) -> Iterator[s
     yield f"{said}: about ${tokens * float(rate) / 1e6:.2g} a pass at your price of ${rate:g}"
 
 
-def _size(text: str) -> int:
+def byte_size(text: str) -> int:
+    """Return the number of bytes of a text in UTF-8."""
     return len(text.encode("utf-8", "replace"))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -22,9 +22,9 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import is_recorded, trains
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
-from tuneworthy.measure.longer_answers import FIRST
-from tuneworthy.measure.longer_answers import MOST as MORE
-from tuneworthy.measure.price_notes import price_notes
+from tuneworthy.measure.longer_answers import MOST_ANSWERS as MORE
+from tuneworthy.measure.longer_answers import SAMPLE_ANSWERS
+from tuneworthy.measure.price_notes import byte_size, price_notes
 from tuneworthy.models import is_launched, is_local
 from tuneworthy.models.remote import prices as _prices
 from tuneworthy.models.remote.endpoint import OPENAI
@@ -33,16 +33,21 @@ from tuneworthy.prompting.messages import build
 from tuneworthy.prompting.wordings import wordings
 from tuneworthy.retrieval.chunks import ChunkOptions
 
-SECONDS = 2.0  # assumed seconds per request if none was timed (documented in task-yaml.md)
-FEW = 60  # rows that a prompt search answers repeatedly
-NOTED = 1_000  # rows sampled to estimate the length of notes on a task
-WORD = 8  # bytes per word that a model writes into a prompt
-JUDGED = 120  # tokens of a judge's reply (judging.ROOM)
-CONTROLS = 100  # wrong answers with and without an injected order (calibration.CANARIES)
-_HEAD = 32  # most tokens of a request around its messages (chat template)
-_TURN = 16  # most tokens around one message
-_BYTES = 4  # bytes per token of English, roughly; the longest answer is taken as twice that
-CUT_AT_MOST = FIRST + MORE + 40  # cut answers of an arm generated again, rounded up in 20 folds
+ASSUMED_SECONDS = 2.0  # assumed seconds per request if none was timed (documented in task-yaml.md)
+SEARCHED_ROWS = 60  # rows that a prompt search answers repeatedly
+NOTED_ROWS = 1_000  # rows sampled to estimate the length of notes on a task
+WORD_BYTES = 8  # bytes per word that a model writes into a prompt
+JUDGE_TOKENS = 120  # tokens of a judge's reply (judge_metric.REPLY_TOKENS)
+CONTROL_ANSWERS = (
+    100  # wrong answers with and without an injected order (calibration.MOST_INJECTED)
+)
+_REQUEST_TOKENS = 32  # most tokens of a request around its messages (chat template)
+_MESSAGE_TOKENS = 16  # most tokens around one message
+# Bytes per token of English, roughly; the longest answer is taken as twice that.
+_BYTES_PER_TOKEN = 4
+CUT_AT_MOST = (
+    SAMPLE_ANSWERS + MORE + 40
+)  # cut answers of an arm generated again, rounded up in 20 folds
 ROLES = ("bigger", "present")  # needs that replace the base model of an arm
 
 
@@ -80,7 +85,7 @@ class Remote:
     most: Sizes
     few: Sizes
     notes: int = 0
-    seconds: float = SECONDS
+    seconds: float = ASSUMED_SECONDS
     timed: int = 0
     at_once: int = 8
     grades: int = 0
@@ -113,7 +118,7 @@ class Remote:
             upper = few if mean.few else most
             longest = self.mean.cap if mean.written is None else mean.written
             written = upper.most * (longest + self.thought)
-            read = upper.most * (upper.read + _HEAD)
+            read = upper.most * (upper.read + _REQUEST_TOKENS)
             worst.append((read + written, rate.dollars(read, written)))
         requests = sum(mean.requests for _, mean, _, _ in priced)
         return EndpointLoad(
@@ -148,14 +153,14 @@ def remote_models(
     }
     if not rates:
         return None
-    mean = sizes.model_copy(update={"form": _constraint_bytes(task) / _BYTES})
+    mean = sizes.model_copy(update={"form": _constraint_bytes(task) / _BYTES_PER_TOKEN})
     return Remote(
         rates=rates,
         mean=mean,
         most=_longest(task, cases, mean, docs, sizes.cases),
-        few=_longest(task, cases, mean, docs, FEW),
-        notes=max((_size(w.text) for w in wordings(task, cases[:NOTED])), default=0),
-        seconds=median(seconds) if seconds else SECONDS,
+        few=_longest(task, cases, mean, docs, SEARCHED_ROWS),
+        notes=max((byte_size(w.text) for w in wordings(task, cases[:NOTED_ROWS])), default=0),
+        seconds=median(seconds) if seconds else ASSUMED_SECONDS,
         timed=len(seconds),
         at_once=task.max_connections,
         grades=_grades(task),
@@ -210,31 +215,31 @@ def _constraint_bytes(task: Task) -> int:
 def _longest(task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc], n: int) -> Sizes:
     """Return upper lengths in bytes: inputs as the mean of the n longest, examples the longest."""
     empty = Query(id="", messages=(Message(role="user", content=""),))
-    shared = sum(_size(turn.content) + _TURN for turn in build(task, empty, Recipe(), ()))
-    own = sorted((sum(_size(m.content) + _TURN for m in c.messages) for c in cases), reverse=True)
-    answers = [_size(case.output) for case in cases]
+    shared = _messages_size(build(task, empty, Recipe(), ()))
+    own = sorted((_messages_size(case.messages) for case in cases), reverse=True)
+    answers = [byte_size(case.output) for case in cases]
     longest = own[: max(n, 1)]
-    passage = max((_size(doc.text) for doc in docs), default=0)
+    passage = max((byte_size(doc.text) for doc in docs), default=0)
     return mean.model_copy(
         update={
             "shared": shared + _prompt_file(task),
             "own": sum(longest) / max(len(longest), 1),
-            "shot": max((_example_size(case) for case in cases), default=0) + 2 * _TURN,
+            "shot": max((_example_size(case) for case in cases), default=0) + 2 * _MESSAGE_TOKENS,
             "answer": max(answers, default=0),
-            "labels": sum(_size(str(label)) for label in task.output.labels or ()),
+            "labels": sum(byte_size(str(label)) for label in task.output.labels or ()),
             "passage": min(passage, 2 * ChunkOptions().size),
             "form": _constraint_bytes(task),
-            "unit": float(_BYTES),
+            "unit": float(_BYTES_PER_TOKEN),
         }
     )
 
 
 def _example_size(case: Case) -> int:
-    return sum(_size(m.content) + _TURN for m in case.messages) + _size(case.output)
+    return _messages_size(case.messages) + byte_size(case.output)
 
 
-def _size(text: str) -> int:
-    return len(text.encode("utf-8", "replace"))
+def _messages_size(messages: Iterable[Message]) -> int:
+    return sum(byte_size(message.content) + _MESSAGE_TOKENS for message in messages)
 
 
 def _prompt_file(task: Task) -> int:
@@ -268,7 +273,7 @@ def arm_requests(
     added_bytes, mean = float(best.grown), found.mean
     variants = [
         mean.model_copy(update={**counts, "cases": best.rows, "examples": (best.shots + 1) // 2,
-                                "shared": mean.shared + added_bytes / _BYTES / 2})
+                                "shared": mean.shared + added_bytes / _BYTES_PER_TOKEN / 2})
     ]  # fmt: skip
     variants += [
         variant.model_copy(
@@ -329,18 +334,18 @@ def judge_traffic(found: Remote, answers: float) -> EndpointLoad | None:
     """
     if "judge" not in found.rates:
         return None
-    requests = 2 * (answers + found.grades + CONTROLS)
+    requests = 2 * (answers + found.grades + CONTROL_ANSWERS)
     empty = Case(id="", messages=(Message(role="user", content=""),), output="")
     turns = comparison(Task.model_validate({"data": {"file": "-"}}), empty, "", "")
-    frame = sum(_size(turn.content) + _TURN for turn in turns)
+    frame = _messages_size(turns)
 
     def request(sizes: Sizes, answer: float, per: float) -> Asks:
         read = frame / per + sizes.shared + sizes.own + sizes.answer + answer
         return Asks(
-            role="judge", requests=requests, most=requests, read=read, written=float(JUDGED)
+            role="judge", requests=requests, most=requests, read=read, written=float(JUDGE_TOKENS)
         )
 
-    longest = found.mean.cap * 2 * _BYTES
-    triple = (request(found.mean, found.mean.answer, _BYTES), request(found.most, longest, 1),
-           request(found.few, longest, 1))  # fmt: skip
+    longest = found.mean.cap * 2 * _BYTES_PER_TOKEN
+    triple = (request(found.mean, found.mean.answer, _BYTES_PER_TOKEN),
+              request(found.most, longest, 1), request(found.few, longest, 1))  # fmt: skip
     return found.sent("the judge", [triple])

@@ -27,10 +27,10 @@ from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.models import is_paid
 
-OVERRUN = 0.5  # share of the minutes by which the first training arm may exceed them
-SPARE = 0.1  # share of the minutes by which placebos of training arms may exceed them
+OVERRUN_SHARE = 0.5  # share of the minutes by which the first training arm may exceed them
+PLACEBO_SHARE = 0.1  # share of the minutes by which placebos of training arms may exceed them
 KNOWN_PACE = 0.5  # planned minutes to measure before the estimates are corrected
-SLOWEST = 4.0  # the largest factor by which estimates are corrected, up or down
+MOST_CORRECTION = 4.0  # the largest factor by which estimates are corrected, up or down
 
 
 @dataclass
@@ -188,11 +188,11 @@ class StageRunner:
                 return f"{other} was trained, and its tool is shown to be behind"
         if not trains(spec) and not self.rule.contends(spec):
             return "its tool is shown to be behind by more than the margin"
-        room = self.left + (OVERRUN * self.minutes if first else 0.0)
+        room = self.left + (OVERRUN_SHARE * self.minutes if first else 0.0)
         return NO_ROOM if self._cost(arm.first_minutes) > room else ""
 
     def _measure(self, arm: PlannedArm, folds: tuple[int, ...]) -> list[Run]:
-        part = arm.model_copy(update={"folds": folds, "requests": _share(arm, folds)})
+        part = arm.model_copy(update={"folds": folds, "requests": _requests_in(arm, folds)})
         self.tell("arm", part)
         runnable = [planned.spec for planned in self.plan.arms if not planned.because]
         dev = needs_dev_scores(self.runner.task, arm.spec, runnable)
@@ -227,7 +227,7 @@ class StageRunner:
         result = probes(self.runner, arms, self.runs, paid, self.plan.read)
         minutes = {arm.spec.name: arm.minutes for arm in self.plan.across}
         cost = self._cost(sum(minutes.get(probe.planned.spec.name, 0.0) for probe in result))
-        return [] if trained and cost > self.left + SPARE * self.minutes else result
+        return [] if trained and cost > self.left + PLACEBO_SHARE * self.minutes else result
 
     def _leave_out(self, arm: PlannedArm, why: str) -> None:
         self._decide(arm, "leave out", why)
@@ -243,7 +243,7 @@ class StageRunner:
         """Return planned minutes corrected by the ratio of measured to planned time so far."""
         if self._planned < KNOWN_PACE:
             return planned
-        return planned * min(SLOWEST, max(1 / SLOWEST, self.spent / self._planned))
+        return planned * min(MOST_CORRECTION, max(1 / MOST_CORRECTION, self.spent / self._planned))
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:
@@ -258,7 +258,7 @@ class StageRunner:
         self.spent += float(kept["minutes"])
 
 
-def _share(arm: PlannedArm, folds: Sequence[int]) -> int:
+def _requests_in(arm: PlannedArm, folds: Sequence[int]) -> int:
     """Return the number of an arm's requests that belong to these folds, in proportion."""
     return round(arm.requests * len(folds) / max(len(arm.folds), 1))
 

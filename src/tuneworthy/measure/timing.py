@@ -17,10 +17,10 @@ from tuneworthy.models._reply_cache import uncached
 from tuneworthy.prompting.messages import build
 from tuneworthy.retrieval.chunks import chunked
 
-SAMPLE = 24
-ROWS = 32  # batch size if the model does not state one
-TURNS = 2  # calls, of which the quickest counts: single calls varied by a fifth
-BUSY = 0.25  # share of CPU time used by other programs from which a warning is given
+SAMPLE_PROMPTS = 24
+BATCH_ROWS = 32  # batch size if the model does not state one
+TIMED_CALLS = 2  # calls, of which the quickest counts: single calls varied by a fifth
+BUSY_SHARE = 0.25  # share of CPU time used by other programs from which a warning is given
 _SHORT = 0.3  # CPU seconds below which the share of other programs is not computed
 
 
@@ -42,8 +42,8 @@ def sizes(
     def length(text: str) -> int:
         return count([Message(role="user", content=text)])
 
-    step = max(1, len(cases) // SAMPLE)
-    sample = list(cases)[::step][:SAMPLE]
+    step = max(1, len(cases) // SAMPLE_PROMPTS)
+    sample = list(cases)[::step][:SAMPLE_PROMPTS]
     bare, empty = length(""), Query(id="", messages=(Message(role="user", content=""),))
     shared = count(build(task, empty, Recipe(), ()))
     own = [length(case.input) - bare for case in sample]
@@ -68,14 +68,14 @@ def sizes(
 
 def _passage(docs: Sequence[Doc], length: Callable[[str], int]) -> float:
     """Return the mean length of a sample of passages; 0 without documents."""
-    step = max(1, len(docs) // SAMPLE)
-    lengths = [length(chunk.text) for chunk in chunked(list(docs)[::step][:SAMPLE])]
+    step = max(1, len(docs) // SAMPLE_PROMPTS)
+    lengths = [length(chunk.text) for chunk in chunked(list(docs)[::step][:SAMPLE_PROMPTS])]
     return sum(lengths) / len(lengths) if lengths else 0.0
 
 
 def busy(speed: Speed) -> str:
     """Return a warning if other programs used this machine during the measurement, else ""."""
-    if speed.others < BUSY:
+    if speed.others < BUSY_SHARE:
         return ""
     return (
         f"other programs take {100 * speed.others:.0f} % of this machine: the plan is timed as it"
@@ -88,7 +88,7 @@ def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:
 
     Each call is a full batch, as in the study: fewer rows leave a GPU idle.
     """
-    queries = [case.query() for case in cases[: getattr(model, "full", ROWS)]]
+    queries = [case.query() for case in cases[: getattr(model, "full", BATCH_ROWS)]]
     prompts = [build(task, query, Recipe(), ()) for query in queries]
     with uncached():
         model.reply(prompts[:1], Limits(max_tokens=1))
@@ -118,9 +118,9 @@ def _others(begun: tuple[float, float, float], ended: tuple[float, float, float]
 
 
 def _seconds(model: Model, prompts: Sequence[Sequence[Message]], tokens: int) -> float:
-    """Return the seconds of the quickest of TURNS calls."""
+    """Return the seconds of the quickest of TIMED_CALLS calls."""
     taken: list[float] = []
-    for _ in range(TURNS):
+    for _ in range(TIMED_CALLS):
         start = time.perf_counter()
         model.reply(prompts, Limits(max_tokens=tokens))
         taken.append(time.perf_counter() - start)

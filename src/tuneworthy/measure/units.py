@@ -19,25 +19,14 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.code import code_version
-from tuneworthy.core.errors import (
-    DoesNotApply,
-    ModelError,
-    NumericError,
-    ProviderError,
-    TaskError,
-)
+from tuneworthy.core.errors import DoesNotApply, ModelError, NumericError, ProviderError, TaskError
 from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import (
-    DEV_ROWS_FOR_CHOICE,
-    chooses,
-    chooses_prompt,
-    reads_unlabelled,
-)
+from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt, reads_unlabelled
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest
 from tuneworthy.data.folds import Part, Split
@@ -46,11 +35,11 @@ from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 from tuneworthy.measure import latency
 from tuneworthy.measure.longer_answers import rescore_cut_answers
-from tuneworthy.measure.model_roles import asks_base, roles_of, unavailable_note, why_not_opened
+from tuneworthy.measure.model_roles import base_failed, roles_of, unavailable_note, why_not_opened
 from tuneworthy.metrics import Metric, score_all
 
 SHARD = 64
-COMMON = "common"  # the name of the folder that all units share
+COMMON_FOLDER = "common"  # the name of the folder that all units share
 
 
 @dataclass(frozen=True)
@@ -139,7 +128,7 @@ def _run(runner: Runner, unit: _Unit) -> Run:
     except (ModelError, NumericError) as error:
         run = _failed(unit, str(error))
     except ProviderError as error:
-        if asks_base(runner.models, arm.NEEDS):
+        if base_failed(runner.models, arm.NEEDS):
             raise
         runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
         return _failed(unit, unavailable_note(error))  # not stored, so that a later run tries again
@@ -228,7 +217,7 @@ def _setup(runner: Runner, unit: _Unit, folder: Path) -> Setup:
         unlabelled=runner.unlabelled,
         docs=runner.docs,
         recorded=runner.recorded.get(unit.spec.name, {}),
-        common=runner.ledger.folder(COMMON),
+        common=runner.ledger.folder(COMMON_FOLDER),
         given=lambda recipe: _free_answers(runner, unit, recipe),
         say=lambda text: runner.say(f"{unit.spec.name}: {text}"),
     )
@@ -385,15 +374,15 @@ def _latency(
     timed when they were sent, because a repeated one would come from the ledger.
     """
     if not runner.timed or runner.recorded.get(unit.spec.name):
-        return latency.NOT_TIMED
+        return latency.UNTIMED_SAMPLE
     if fitted.model is not None and "endpoint" in fitted.model.fingerprint:
         return latency.request_latency(answers)
     tail = runner.task.success.limits.p95_ms is not None
     if unit.seed != runner.task.seed or not (unit.fold == 0 or tail):
-        return latency.NOT_TIMED
+        return latency.UNTIMED_SAMPLE
     share = -(-latency.TAIL_PROMPTS // len(runner.split.parts))
     own = [answer.case for answer in answers]
-    ids = own[:share] if tail else all_cases[: latency.PROMPTS]
+    ids = own[:share] if tail else all_cases[: latency.MOST_PROMPTS]
     ceiling = load("arms", unit.spec.arm).ROLE == "ceiling"
     queries = runner.sealed.queries(ids, gold_passage=ceiling)
     return latency.sequential_latency(fitted.answer, queries, runner.check, tail)

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 
-LONGEST = 100_000
+MOST_CHARACTERS = 100_000
 _FENCE = re.compile(r"```[ \t]*(?:[\w.+-]+[ \t]*)?\n(.*?)(?:```|\Z)", re.DOTALL)
 _SNAKE = re.compile(r"_*[a-z0-9]+(_[a-z0-9]+)*_*")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -26,8 +26,8 @@ def parse_python(text: str) -> ast.Module:
     code = max(blocks, key=len) if blocks else text
     if not code.strip():
         raise ValueError("the answer is empty")
-    if len(code) > LONGEST:
-        raise ValueError(f"longer than {LONGEST:,} characters")
+    if len(code) > MOST_CHARACTERS:
+        raise ValueError(f"longer than {MOST_CHARACTERS:,} characters")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an invalid escape only warns; it is still Python

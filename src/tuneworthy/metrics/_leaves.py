@@ -9,8 +9,8 @@ from typing import Any
 from tuneworthy.core.escape import quoted
 from tuneworthy.metrics._json import atom
 
-MATCHED = 90_000  # most element pairs of two lists for optimal matching; beyond: greedy
-COMMON = 50  # greedy matching skips a leaf that more elements than this share
+MOST_PAIRS = 90_000  # most element pairs of two lists for optimal matching; beyond: greedy
+COMMON_LEAF = 50  # greedy matching skips a leaf that more elements than this share
 
 
 def f1(gold: Any, said: Any) -> float:
@@ -73,7 +73,7 @@ def _paired(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
     """Return the elements of two lists paired so that the most leaves agree.
 
     Equal elements are paired first. This loses nothing: the leaves that two equal elements share
-    with a third are the same. The rest is paired greedily if there are more than MATCHED pairs.
+    with a third are the same. The rest is paired greedily if there are more than MOST_PAIRS pairs.
     """
     if len(gold) <= 1 and len(said) <= 1:
         return list(zip(gold, said, strict=False))
@@ -114,7 +114,7 @@ def _scalar(value: Any) -> str:
 def _greedy(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
     """Return elements paired greedily by the leaves they share, the others in order.
 
-    A leaf that more than COMMON elements share tells little and is skipped.
+    A leaf that more than COMMON_LEAF elements share tells little and is skipped.
     """
     where: dict[str, list[int]] = {}
     for at, other in enumerate(said):
@@ -124,7 +124,7 @@ def _greedy(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
     for at, one in enumerate(gold):
         for leaf in set(_leaves_of(one, "")):
             places = where.get(leaf, ())
-            shared.update((at, other) for other in places if len(places) <= COMMON)
+            shared.update((at, other) for other in places if len(places) <= COMMON_LEAF)
     pairs, mine, theirs = list[tuple[Any, Any]](), set[int](), set[int]()
     for (at, other), _ in sorted(shared.items(), key=lambda item: (-item[1], item[0])):
         if at not in mine and other not in theirs:
@@ -150,7 +150,7 @@ def _leaves_of(value: Any, path: str) -> Iterator[str]:
 def _matched(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
     if len(gold) * len(said) <= 1:
         return list(zip(gold, said, strict=False))
-    if len(gold) * len(said) > MATCHED:
+    if len(gold) * len(said) > MOST_PAIRS:
         return _greedy(gold, said)
     from scipy.optimize import linear_sum_assignment  # slow to import, rarely needed
 

@@ -18,7 +18,8 @@ from typing import Any, Self
 from tuneworthy.core.model import Limits, Prompt, Reply
 from tuneworthy.core.record import canonical, digest
 
-MOST, CHARACTERS = 20_000, 16_000_000  # limits of the cache: results, and characters of their texts
+# Limits of the cache: results, and characters of their texts.
+MOST_RESULTS, MOST_CHARACTERS = 20_000, 16_000_000
 _uncached: ContextVar[bool] = ContextVar("uncached", default=False)
 
 
@@ -35,7 +36,7 @@ def uncached() -> Iterator[None]:
 class ReplyCache:
     """The latest results by the digest of their request; the oldest are dropped first."""
 
-    def __init__(self, most: int = MOST, characters: int = CHARACTERS) -> None:
+    def __init__(self, most: int = MOST_RESULTS, characters: int = MOST_CHARACTERS) -> None:
         self._most, self._room = most, characters
         self._kept: OrderedDict[str, Any] = OrderedDict()
 

@@ -23,7 +23,7 @@ UNTRAINED = (
     "needs a model that can be trained here (`{}` is not one): set `tune`, or record the answers of"
     " a hosted tune under `answers`, or distil it as `teacher`"
 )
-TRAIN = ("torch", "transformers", "peft")
+TRAINING_PACKAGES = ("torch", "transformers", "peft")
 
 
 def request_fields(task: Task) -> dict[str, Mapping[str, Any]]:
@@ -169,6 +169,6 @@ def unusable(spec: str) -> str:
         return missing_program(spec.partition(":")[0])
     if not is_local(spec) or spec.startswith("scripted:"):
         return ""
-    if missing := [name for name in TRAIN if find_spec(name) is None]:
+    if missing := [name for name in TRAINING_PACKAGES if find_spec(name) is None]:
         return f"needs {', '.join(missing)}: pip install 'tuneworthy[train]'"
     return ""

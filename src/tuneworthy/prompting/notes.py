@@ -18,10 +18,10 @@ import numpy as np
 from tuneworthy.core.case import Case
 
 FIELDS, VALUES, SHOWN = 40, 12, 3  # fields described, values of a closed list, examples a field
-_TELLS = 0.3  # minimum score of a word, as a share of the label's best word
-_MOST = 0.9  # minimum share of values for a trait to be stated
-_LONG = 60  # most characters shown of a value
-_INPUT = 90  # most characters shown of a typical input
+_TELLING_SHARE = 0.3  # minimum score of a word, as a share of the label's best word
+_STATED_SHARE = 0.9  # minimum share of values for a trait to be stated
+_VALUE_CHARACTERS = 60  # most characters shown of a value
+_INPUT_CHARACTERS = 90  # most characters shown of a typical input
 _FORMS = (
     (re.compile(r"\d{4}-\d{2}-\d{2}"), "a date as YYYY-MM-DD"),
     (re.compile(r"\d{1,2}[./]\d{1,2}[./]\d{2,4}"), "a date in figures"),
@@ -37,7 +37,7 @@ def field_notes(cases: Sequence[Case]) -> tuple[str, ...]:
     Fields are sorted by how many answers have them; those beyond 40 are left out. Empty if the
     answers are not JSON objects.
     """
-    table = [(case, value) for case in cases if (value := _object(case.output)) is not None]
+    table = [(case, value) for case in cases if (value := json_object(case.output)) is not None]
     if not table:
         return ()
     by_path: dict[str, list[tuple[Case, Any]]] = defaultdict(list)
@@ -82,9 +82,9 @@ def text_notes(cases: Sequence[Case]) -> tuple[str, ...]:
         "It is in lower case.": [t == t.lower() and t != t.upper() for t in texts],
         "It is a whole number without anything else.": [t.lstrip("-").isdigit() for t in texts],
     }
-    lines += [line for line, has in traits.items() if float(np.mean(has)) >= _MOST]
+    lines += [line for line, has in traits.items() if float(np.mean(has)) >= _STATED_SHARE]
     first, times = Counter(t.split()[0] for t in texts).most_common(1)[0]
-    if times >= _MOST * len(texts) > 1 and not first.lstrip("-").isdigit():
+    if times >= _STATED_SHARE * len(texts) > 1 and not first.lstrip("-").isdigit():
         lines.append(f'It begins with "{first}".')
     return tuple(lines)
 
@@ -100,7 +100,7 @@ def samples(cases: Sequence[Case], count: int) -> tuple[str, ...]:
 
 def skeleton(cases: Sequence[Case]) -> str:
     """Return the JSON form that most answers share, values as "…"; "" if there is none."""
-    values = [value for case in cases if (value := _object(case.output)) is not None]
+    values = [value for case in cases if (value := json_object(case.output)) is not None]
     if not values:
         return ""
     return json.dumps(_common(values), ensure_ascii=False)
@@ -142,10 +142,10 @@ def _kind(pairs: Sequence[tuple[Case, Any]], shown: Sequence[str]) -> str:
     if len(texts) < len(values) or not texts:
         return f"as {examples}"
     copied = [text.casefold() in case.input.casefold() for case, text in pairs]
-    if float(np.mean(copied)) >= _MOST:
+    if float(np.mean(copied)) >= _STATED_SHARE:
         return f"copied from the input, as {examples}"
     for pattern, name in _FORMS:
-        if float(np.mean([bool(pattern.fullmatch(text)) for text in texts])) >= _MOST:
+        if float(np.mean([bool(pattern.fullmatch(text)) for text in texts])) >= _STATED_SHARE:
             return f"{name}, as {examples}"
     return f"as {examples}"
 
@@ -180,7 +180,7 @@ def _words(cases: Sequence[Case]) -> dict[str, str]:
     for label, rows in _by_label(cases).items():
         beyond = np.asarray(matrix[rows].mean(0)).ravel() - overall
         best = np.lexsort((np.arange(beyond.size), -np.round(beyond, 9)))[:SHOWN]
-        least = max(_TELLS * float(beyond.max()), 1e-9)
+        least = max(_TELLING_SHARE * float(beyond.max()), 1e-9)
         by_label[label] = ", ".join(str(names[at]) for at in best if beyond[at] >= least)
     return {label: text for label, text in by_label.items() if text}
 
@@ -196,7 +196,9 @@ def _typical(cases: Sequence[Case]) -> dict[str, str]:
             near = np.round(np.asarray(own @ own.mean(0).T).ravel(), 9)
             at = rows[int(near.argmax())]
         text = " ".join(cases[at].input.split())
-        by_label[label] = f'"{text if len(text) <= _INPUT else text[: _INPUT - 1] + "…"}"'
+        by_label[label] = (
+            f'"{text if len(text) <= _INPUT_CHARACTERS else text[: _INPUT_CHARACTERS - 1] + "…"}"'
+        )
     return by_label
 
 
@@ -236,10 +238,11 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONG else text[: _LONG - 1] + "…"
+    return text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def json_object(text: str) -> dict[str, Any] | None:
+    """Return a JSON object, None if the text is none."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-LONGEST = 1500
-_PARTS = 5000  # most schema nodes rendered: references can double them with every level
+LONGEST_TEXT = 1500
+_MOST_NODES = 5000  # most schema nodes rendered: references can double them with every level
 _ENUM_STEPS = (60, 12, 4, 0)
 
 
@@ -20,7 +20,7 @@ def readable(schema: dict[str, Any]) -> str:
     text = ""
     for most in _ENUM_STEPS:
         text = _Form(schema, most).of(schema)
-        if len(text) <= LONGEST:
+        if len(text) <= LONGEST_TEXT:
             break
     return text
 
@@ -31,7 +31,7 @@ class _Form:
     def __init__(self, root: dict[str, Any], most: int) -> None:
         self._root, self._most = root, most
         self._open: list[str] = []
-        self._left = _PARTS
+        self._left = _MOST_NODES
 
     def of(self, schema: Any) -> str:
         """Return the form of one part of the schema."""

@@ -12,11 +12,11 @@ from typing import Any
 from tuneworthy.core.case import Case, Query
 from tuneworthy.prompting._variety import Feature, features, weight
 
-_AGAIN = 0.25  # factor on a feature's value each time it is covered again
-_READ = 2000  # most characters compared of an input
+_REPEAT_FACTOR = 0.25  # factor on a feature's value each time it is covered again
+_COMPARED_CHARACTERS = 2000  # most characters compared of an input
 _NEAREST, _RANKED = 32, 4000  # cached neighbours of a text, and texts with cached neighbours
 _BATCH = 256  # inputs whose neighbours are found at once
-_KEPT = 8  # cached pools: the folds of a study, used by every arm with examples
+_CACHED_POOLS = 8  # cached pools: the folds of a study, used by every arm with examples
 
 
 def refused(case: Case) -> str | None:
@@ -56,7 +56,9 @@ def fixed(train: Sequence[Case], k: int, seed: int) -> tuple[str, ...]:
     left, chosen = list(range(len(pool))), list[str]()
     while left and len(chosen) < k:
         gain = {
-            at: sum(_AGAIN ** covered[f] * weight(f, common[f] / len(pool)) for f in table[at])
+            at: sum(
+                _REPEAT_FACTOR ** covered[f] * weight(f, common[f] / len(pool)) for f in table[at]
+            )
             for at in left
         }
         best = max(left, key=lambda at: (gain[at] + 0.01) * jitter[at] / length_penalty[at])
@@ -84,17 +86,17 @@ class Nearest:
         self._vectorizer: Any = None
         self._known: dict[str, list[int]] = {}
         if self._cases:
-            self._fit([case.input[:_READ] for case in self._cases])
+            self._fit([case.input[:_COMPARED_CHARACTERS] for case in self._cases])
 
     def ids(self, query: Query, k: int) -> tuple[str, ...]:
         """Return the ids of the k nearest cases, the nearest last, never the query's own."""
-        ranked = self._ranked(query.input[:_READ], k + 1)
+        ranked = self._ranked(query.input[:_COMPARED_CHARACTERS], k + 1)
         best = [at for at in ranked if self._cases[at].id != query.id][: max(k, 0)]
         return tuple(self._cases[at].id for at in reversed(best))
 
     def rank(self, queries: Sequence[Query], k: int) -> None:
         """Find the neighbours of many inputs at once; `ids` then looks them up."""
-        texts = dict.fromkeys(query.input[:_READ] for query in queries)
+        texts = dict.fromkeys(query.input[:_COMPARED_CHARACTERS] for query in queries)
         unranked = [text for text in texts if self._too_few(text, k + 1)]
         for start in range(0, len(unranked), _BATCH):
             self._rank(unranked[start : start + _BATCH], k + 1)
@@ -192,7 +194,7 @@ def pool(train: Sequence[Case]) -> Pool:
             cached.train = train  # the next lookup compares only the list itself
             return cached
     _POOLS.insert(0, Pool(train))
-    del _POOLS[_KEPT:]
+    del _POOLS[_CACHED_POOLS:]
     return _POOLS[0]
 
 

@@ -20,15 +20,15 @@ _ONLY = {
     "label": "Write one label of the list, spelled as it is there, and nothing else.",
     "number": "Write the number and nothing else.",
     "text": "Write the answer and nothing else: no introduction, no remark.",
-}
-_SHORT = 200  # most characters of an instruction that a reminder repeats
+}  # fmt: skip
+_REMINDER_CHARACTERS = 200  # most characters of an instruction that a reminder repeats
 _FILL = (
     "Keep sentences short and leave a line between paragraphs.",
     "A page is easier to read when its margins are wide.",
     "Dates in a letter stand at the top and names at the bottom.",
     "Tables are read from left to right, lists from top to bottom.",
     "Paper should be kept dry and away from the light.",
-)
+)  # fmt: skip
 
 
 class Wording(Record):
@@ -56,7 +56,7 @@ def reminders(task: Task) -> tuple[Wording, ...]:
     """Return texts that may be repeated after every input, next to where the answer begins."""
     only, ask = _ONLY[task.output.type or "text"].partition(":")[0], task.instruction.strip()
     candidates = [Wording(name="answer only, after the input", text=f"{only.rstrip('.')}.")]
-    if ask and len(ask) <= _SHORT:
+    if ask and len(ask) <= _REMINDER_CHARACTERS:
         candidates.append(Wording(name="instruction again, after the input", text=ask))
     return tuple(candidates)
 

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair
 from tuneworthy.core.run import RECORDED
-from tuneworthy.core.task import Task, Tool
+from tuneworthy.core.task import TRAINED_TOOLS, Task, Tool
 
-TRAINED: tuple[Tool, ...] = ("tune", "distil")
 SIMPLER: tuple[Tool, ...] = ("classifier", "prompt", "schema", "context")
-LEARNING: tuple[Tool, ...] = ("classifier", *TRAINED)
+LEARNING: tuple[Tool, ...] = ("classifier", *TRAINED_TOOLS)
 UNTRAINED: tuple[Tool, ...] = ("prompt", "schema", "context")
 NO_TUNE = "not measured (no tuned model was measured on these rows)"
 
@@ -27,7 +26,7 @@ def finalists(evidence: Evidence, tools: Sequence[Tool]) -> list[ArmResult]:
 
 def trained_here(evidence: Evidence) -> list[ArmResult]:
     """Return the finalists trained in this study: neither what runs today nor recorded answers."""
-    trained = finalists(evidence, TRAINED)
+    trained = finalists(evidence, TRAINED_TOOLS)
     return [arm for arm in trained if not arm.present and not is_recorded(arm)]
 
 

@@ -8,8 +8,8 @@ from tuneworthy.core.counting import percent, points
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.freshness import Freshness
 from tuneworthy.core.known import Proportion
-from tuneworthy.core.task import Task
-from tuneworthy.questions._arms import SIMPLER, TRAINED, finalists, pair_of, ticked
+from tuneworthy.core.task import TRAINED_TOOLS, Task
+from tuneworthy.questions._arms import SIMPLER, finalists, pair_of, ticked
 from tuneworthy.questions._money import INPUTS, retraining
 from tuneworthy.questions._shown import rows_needed
 
@@ -19,7 +19,7 @@ FAITHFUL = 0.9  # default: share of changed facts answered as the passage says
 
 def unfaithful(evidence: Evidence, stale: Freshness) -> str:
     """Return which tuned arm is shown to ignore changed passages too often, or ""."""
-    tuned = {arm.name for arm in evidence.arms if arm.tool in TRAINED}
+    tuned = {arm.name for arm in evidence.arms if arm.tool in TRAINED_TOOLS}
     for name, share in sorted(stale.faithful.items()):
         if name in tuned and share.high < FAITHFUL:
             return (
@@ -41,7 +41,7 @@ def too_dear(evidence: Evidence, task: Task, days: float) -> str:
     volume, value = task.economics.requests_per_month or 0.0, task.economics.value_of_correct or 0.0
     for other in finalists(evidence, ("keep", *SIMPLER)):
         brings = []
-        for arm in finalists(evidence, TRAINED):
+        for arm in finalists(evidence, TRAINED_TOOLS):
             pair = pair_of(evidence, arm.name, other.name)
             if pair is None or arm.usd_per_1k is None or other.usd_per_1k is None:
                 break

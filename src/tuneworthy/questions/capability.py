@@ -9,8 +9,8 @@ from functools import partial
 from tuneworthy.core.counting import points, points_with_bounds
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.task import Task
-from tuneworthy.questions._arms import TRAINED, finalists, pair_of, ticked
+from tuneworthy.core.task import TRAINED_TOOLS, Task
+from tuneworthy.questions._arms import finalists, pair_of, ticked
 from tuneworthy.questions._shown import finding, rows_needed_clause, unmeasured
 
 QUESTION = "Is there a model that can do it: a larger one, several samples, training?"
@@ -77,7 +77,7 @@ def _lifts(evidence: Evidence) -> Iterator[_Lift]:
             ends = (effect.gain.mean, effect.gain.low, effect.gain.high)
             mean, low, high = (end / cases for end in ends)
             yield _Lift(effect.name, effect.remedy == "capability", mean, low, high, cases)
-    for arm in finalists(evidence, ("bigger", *TRAINED)):
+    for arm in finalists(evidence, ("bigger", *TRAINED_TOOLS)):
         pair = pair_of(evidence, arm.name, read.arm) if read else None
         if pair is not None and not arm.present:
             yield _Lift(arm.name, arm.tool == "bigger", pair.mean, pair.low, pair.high, pair.n)

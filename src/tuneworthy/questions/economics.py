@@ -9,8 +9,8 @@ from statistics import NormalDist
 
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.task import TOOLS, Task
-from tuneworthy.questions._arms import NO_TUNE, TRAINED, finalists, pair_of, ticked
+from tuneworthy.core.task import TOOLS, TRAINED_TOOLS, Task
+from tuneworthy.questions._arms import NO_TUNE, finalists, pair_of, ticked
 from tuneworthy.questions._money import (
     NetValueDifference,
     missing_keys,
@@ -23,7 +23,7 @@ QUESTION = "Does tuning pay at your volume?"
 PRIOR = None
 UNIT = "chance"
 SURE, SURE_NOT = 0.9, 0.1  # default: probability that its net value is higher
-OTHERS = tuple(tool for tool in TOOLS if tool not in TRAINED)
+OTHERS = tuple(tool for tool in TOOLS if tool not in TRAINED_TOOLS)
 _finding = partial(finding, "economics", PRIOR)
 
 
@@ -32,7 +32,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
     `value` is that probability against the closest arm, at the user's requests a month.
     """
-    tuned, others = finalists(evidence, TRAINED), finalists(evidence, OTHERS)
+    tuned, others = finalists(evidence, TRAINED_TOOLS), finalists(evidence, OTHERS)
     if not tuned or not others:
         why = NO_TUNE if not tuned else "not measured (nothing to compare the tuned model with)"
         return _finding("not_measured", why, "let a training arm and a simpler arm run")

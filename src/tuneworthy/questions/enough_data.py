@@ -6,9 +6,8 @@ from tuneworthy.core.counting import count_noun, points, points_with_bounds
 from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.task import Task
+from tuneworthy.core.task import TRAINED_TOOLS, Task
 from tuneworthy.questions._arms import (
-    TRAINED,
     is_recorded,
     learners,
     listed,
@@ -40,7 +39,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     `value` is the total number of rows that tuning needs, with its 80 % interval, if the curve
     gives one. A tuned arm that is shown to be better outweighs a count: the rows were enough.
     """
-    curve = next((one for one in evidence.curves if one.tool in TRAINED), None)
+    curve = next((one for one in evidence.curves if one.tool in TRAINED_TOOLS), None)
     answer, because, step = (
         contradictory_rows(evidence)
         or require_consistency(evidence, _beats_untrained(evidence, task))
@@ -79,7 +78,7 @@ def _unasked(evidence: Evidence) -> PartialFinding | None:
     if learners(evidence):
         return None
     why = "nothing that was measured learns from these rows"
-    if any(is_recorded(arm) for arm in evidence.arms if arm.tool in TRAINED):
+    if any(is_recorded(arm) for arm in evidence.arms if arm.tool in TRAINED_TOOLS):
         why = "the tuned model is known by recorded answers: what it learnt from is not known"
     return "not_measured", unmeasured({}, "", why), "let a training arm run"
 

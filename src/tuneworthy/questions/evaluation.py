@@ -10,7 +10,7 @@ from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
-from tuneworthy.diagnose.metric_ladder import ANOTHER_ROW, GOLD_AUC, GOLD_MEAN, UNSCORED
+from tuneworthy.diagnose.metric_ladder import ANOTHER_ROW, GOLD_AUC, GOLD_MEAN, UNSCORED_SHARE
 from tuneworthy.questions._shown import finding, unmeasured
 from tuneworthy.stats.power import Z
 
@@ -54,7 +54,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 def _faults(sound: Soundness, margin: float) -> list[tuple[str, str]]:
     """Return each demonstrated fault with its repair."""
     faults, auc, lost = [], sound.ladder.get(ANOTHER_ROW), sound.unscored
-    if lost is not None and lost.share > UNSCORED:
+    if lost is not None and lost.share > UNSCORED_SHARE:
         why = f"the metric gives no score to {lost.k:,} of {lost.n:,} right answers"
         faults.append((why, "mend the metric"))
     if sound.gold is not None and sound.gold < GOLD_MEAN:

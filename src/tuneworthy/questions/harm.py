@@ -11,8 +11,8 @@ from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.harm import SideEffects
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.task import Task
-from tuneworthy.questions._arms import NO_TUNE, TRAINED, finalists, ticked, trained_here
+from tuneworthy.core.task import TRAINED_TOOLS, Task
+from tuneworthy.questions._arms import NO_TUNE, finalists, ticked, trained_here
 from tuneworthy.questions._shown import finding, rows_needed, unmeasured
 
 QUESTION = "Does training do harm elsewhere?"
@@ -40,7 +40,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     """
     if not evidence.harms:
         tuned = trained_here(evidence)
-        if not tuned and (logged := finalists(evidence, TRAINED)):
+        if not tuned and (logged := finalists(evidence, TRAINED_TOOLS)):
             why = f"{ticked(logged[0].name)} was not trained here: only its answers are known"
             return _finding("not_measured", unmeasured({}, "", why), "let a training arm run")
         why = "what training changes elsewhere" if tuned else NO_TUNE

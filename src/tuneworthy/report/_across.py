@@ -21,7 +21,7 @@ from tuneworthy.report._rates import rates
 
 KINDS = {"few": "the same examples for every input", "nearest": "the examples nearest the input"}
 BLOCKED = "The study is blocked: what was wrong is not said before that is repaired."
-LISTED = 12  # doubtful answers shown
+LISTED_ANSWERS = 12  # doubtful answers shown
 SHADES = {
     "metric": "c0", "format": "c1", "convention": "c2", "knowledge": "c3", "retrieval": "c4",
     "reading": "c5", "latent": "c6", "capability": "c7", "learnable": "c8", "label": "c9",
@@ -49,7 +49,7 @@ def failures_section(results: Results) -> dict[str, Any] | None:
     ]  # fmt: skip
     return {
         "seen": diagnosis,
-        "most": LISTED,
+        "most": LISTED_ANSWERS,
         "first": causes.wrong_lines(results),
         "few": causes.few_line(diagnosis.wrong),
         "few_tried": causes.few_tried_line(diagnosis),

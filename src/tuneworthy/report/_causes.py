@@ -27,7 +27,7 @@ PHRASES = {
     "untried": "were not tried far enough to have a cause",
 }
 TITLES = {"chance": "may be chance", "untried": "not tried"}
-NAMED = 2  # causes with a sentence each; the others are listed with counts
+NAMED_CAUSES = 2  # causes with a sentence each; the others are listed with counts
 
 
 def title(cause: str) -> str:
@@ -123,13 +123,13 @@ def wrong_lines(results: Results) -> str:
         return ""
     rows = [row for row in wrong if row.cause != "few"]
     if seen is None:
-        told = [few_line(wrong), *(wrong_line(row) for row in rows[:NAMED])]
+        told = [few_line(wrong), *(wrong_line(row) for row in rows[:NAMED_CAUSES])]
         return " ".join(part for part in told if part)
     lead = f"{visible(seen.arm)} fails {seen.n_fail:,} of {seen.n_fail + seen.n_pass:,}."
     if (named := results.verdict.arm) not in (None, seen.arm) and _runs_today(results, seen.arm):
         lead += f" It runs today, so its failures are read, not those of {visible(str(named))}."
     whole = percents(rows)
-    causes = [row for row in rows if row.cause not in NO_CAUSES][:NAMED]
+    causes = [row for row in rows if row.cause not in NO_CAUSES][:NAMED_CAUSES]
     told = [wrong_line(row, seen, whole[row.cause]) for row in causes]
     rest = [row for row in rows if row not in causes]
     because = f"{visible(seen.because[:1].upper() + seen.because[1:])}." if seen.because else ""

@@ -7,8 +7,8 @@ import math
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.results import Results
+from tuneworthy.core.task import TRAINED_TOOLS
 
-TRAINED = ("tune", "distil")
 FIRST = ("answers_are_gold", "matched_by_order", "inputs_differ")
 
 
@@ -50,7 +50,9 @@ def _cut(results: Results) -> list[str]:
 
 def _untrained(results: Results) -> list[str]:
     """Return a caution if the minutes left out every training arm, with the minutes it needs."""
-    trainable = [arm for arm in results.evidence.arms if arm.tool in TRAINED and not arm.present]
+    trainable = [
+        arm for arm in results.evidence.arms if arm.tool in TRAINED_TOOLS and not arm.present
+    ]
     if not trainable or any(arm.score for arm in trainable):
         return []
     left_out = [arm.name for arm in trainable if arm.because == NO_ROOM]

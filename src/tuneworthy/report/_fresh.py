@@ -9,7 +9,7 @@ from tuneworthy.core.known import KnowledgeProbe, Proportion
 from tuneworthy.core.results import Results
 from tuneworthy.core.span import CENTURY
 
-LISTED = 12  # unsupported rows shown
+LISTED_ROWS = 12  # unsupported rows shown
 
 
 def freshness_section(results: Results) -> dict[str, Any] | None:
@@ -36,7 +36,7 @@ def freshness_section(results: Results) -> dict[str, Any] | None:
             lines.append(f"{many}: correct the row, add the document, or give the row a time.")
     if known is not None:
         lines += known_lines(known)
-    return {"lines": lines, "rows": rows, "unsupported": unsupported[:LISTED]}
+    return {"lines": lines, "rows": rows, "unsupported": unsupported[:LISTED_ROWS]}
 
 
 def change_line(seen: Freshness) -> str:

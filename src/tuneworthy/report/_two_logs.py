@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the report computes no statistics, so it must not import th
     from tuneworthy.compare.two_logs import AnsweredCase, Compared, SliceDifference, TwoLogs
 
 INTERVAL = "two-sided 95 %"
-SLICES, CASES = 4, 3
+SHOWN_SLICES, SHOWN_CASES = 4, 3
 """The most slices, and the most rows of each kind, that the screen shows."""
 INDENT = "         "
 LIKELY = 0.75  # sizes aim at a chance of .8; a smaller one comes from the most rows considered
@@ -130,7 +130,7 @@ def _slices(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
     if not shown:
         text = f"On no slice is a difference shown ({looked} looked at; all of them with --json)."
     yield from (Text(x, "dim") for x in wrapped(escape_line(text, plain), width))
-    for part in shown[:SLICES]:
+    for part in shown[:SHOWN_SLICES]:
         label = escape_line(_slice_name(part), plain)
         shift = escape_line(words.span(part.delta), plain)
         rows = words.counted(part.n, "row")
@@ -149,11 +149,13 @@ def _cases(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
              "won": [c for c in found.cases if c.difference > 0]}  # fmt: skip
     if not any(kinds.values()):
         return
-    parts = [f"{min(len(own), CASES)} of {len(own):,} {kind}" for kind, own in kinds.items() if own]
+    parts = [
+        f"{min(len(own), SHOWN_CASES)} of {len(own):,} {kind}" for kind, own in kinds.items() if own
+    ]
     text = f"Rows to read, seen from B: {', '.join(parts)}; all of them with --json."
     yield from (Text(x, "dim") for x in wrapped(escape_line(text, plain), width))
     for kind, own in kinds.items():
-        for row in sorted(own, key=lambda c: -abs(c.difference))[:CASES]:
+        for row in sorted(own, key=lambda c: -abs(c.difference))[:SHOWN_CASES]:
             yield from _case(kind, row, width, plain)
     yield Text()
 

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuneworthy.core.answer_files import recorded_files
+from tuneworthy.core.counting import score_text
 from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import ArmResult, Interval, Pair, TruncatedAnswers
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.results import Results
-from tuneworthy.core.task import TOOLS
+from tuneworthy.core.task import TOOLS, TRAINED_TOOLS
 from tuneworthy.core.verdict import Next, Verdict
 from tuneworthy.questions import CHECKLIST
 
-TRAINED = ("tune", "distil")
 BLOCKED = "No verdict."
 HEADLINES = {
     "tune": "Fine-tune.",
@@ -86,9 +86,7 @@ def span(pair: Pair | Interval) -> str:
     return f"{signed(pair.mean)} ({signed(pair.low)} … {signed(pair.high)})"
 
 
-def score(value: float) -> str:
-    """Return a score with two digits: `.88`, `1.00`."""
-    return f"{value:.2f}".removeprefix("0")
+score = score_text
 
 
 def wide_line(arm: ArmResult) -> str:
@@ -283,7 +281,8 @@ def unrun_line(results: Results) -> str:
 
 def untrained_line(results: Results) -> str:
     """Return why nothing was trained; "" if a tuned arm was measured."""
-    trained = [a for a in results.evidence.arms if a.tool in TRAINED and a.role == "candidate"]
+    arms = [a for a in results.evidence.arms if a.role == "candidate"]
+    trained = [a for a in arms if a.tool in TRAINED_TOOLS]
     if any(arm.score for arm in trained):
         return ""
     why = _why_untrained(results, lacking=True)
@@ -292,7 +291,8 @@ def untrained_line(results: Results) -> str:
 
 def _why_untrained(results: Results, *, lacking: bool) -> str:
     """Return why each training arm was not measured, with those that lack something if asked."""
-    trained = [a for a in results.evidence.arms if a.tool in TRAINED and a.role == "candidate"]
+    arms = [a for a in results.evidence.arms if a.role == "candidate"]
+    trained = [a for a in arms if a.tool in TRAINED_TOOLS]
     told = [a for a in trained if lacking or not a.because.startswith("needs ")]
     return "; ".join(visible(f"{a.name}: {a.because or a.state}") for a in told)
 

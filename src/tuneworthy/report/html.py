@@ -17,7 +17,7 @@ from tuneworthy.report._cells import cells
 from tuneworthy.report._data import page_data
 from tuneworthy.report._pieces import TEMPLATES, pieces, templates
 
-HERE = Path(__file__).parent
+REPORT_FOLDER = Path(__file__).parent
 
 
 def page(results: Results) -> str:
@@ -64,7 +64,7 @@ def _hash(text: str) -> str:
 
 @lru_cache
 def _static(name: str) -> str:
-    return (HERE / "static" / name).read_text("utf-8")
+    return (REPORT_FOLDER / "static" / name).read_text("utf-8")
 
 
 @lru_cache

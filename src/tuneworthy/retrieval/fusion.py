@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-K = 60  # Cormack, Clarke and Buettcher (2009) found it good on TREC runs and near-optimal elsewhere
+# Cormack, Clarke and Buettcher (2009) found it good on TREC runs and near-optimal elsewhere.
+RRF_K = 60
 
 
-def fused(rankings: Sequence[Sequence[int]], k: int = K) -> list[tuple[int, float]]:
+def fused(rankings: Sequence[Sequence[int]], k: int = RRF_K) -> list[tuple[int, float]]:
     """Return (item, score) by reciprocal rank fusion, the best first.
 
     score(item) = sum over rankings of 1 / (k + rank), ranks from 1; a ranking without the item adds

@@ -18,8 +18,8 @@ from tuneworthy.retrieval.chunks import Chunk
 from tuneworthy.retrieval.index import Index, index
 from tuneworthy.retrieval.tokens import covers
 
-DEEP, NEAR = 10, 3  # top ranks that are searched for the answer
-MOST = 5000  # rows examined; of more, a sample by the hash of their id
+SEARCHED_RANKS, NEAR_RANKS = 10, 3  # top ranks that are searched for the answer
+MOST_ROWS = 5000  # rows examined; of more, a sample by the hash of their id
 # output types whose answers can occur in a passage; labels and records rarely do
 _PLAIN = {"text", "number"}
 
@@ -63,7 +63,7 @@ def _inferring(found: Index, cases: Sequence[Case]) -> Callable[[Case], Case]:
 def inferred(found: Index, case: Case) -> str | None:
     """Return the passage that most likely holds a case's answer, None if none is convincing."""
     for answer in (case.output, *case.accepted):
-        (chunks,) = found.search([(f"{case.input} {answer}", case.time)], DEEP)
+        (chunks,) = found.search([(f"{case.input} {answer}", case.time)], SEARCHED_RANKS)
         if text := next((chunk.text for chunk in chunks if covers(chunk.text, answer)), None):
             return text
     return None
@@ -82,11 +82,11 @@ def unsupported(found: Index, cases: Sequence[Case]) -> list[str]:
     own: dict[str, list[Chunk]] = {}
     for chunk, now in zip(found.chunks, force, strict=True):
         own.setdefault(chunk.doc, []).extend([chunk] if now else [])
-    ranked = found.search([(case.input, None) for case in sample], DEEP)
+    ranked = found.search([(case.input, None) for case in sample], SEARCHED_RANKS)
     gone = []
     for case, chunks in zip(sample, ranked, strict=True):
         own_chunks = own.get(str(case.meta.get("doc_id")))
-        near = chunks[:NEAR] if own_chunks == [] else [*(own_chunks or ()), *chunks]
+        near = chunks[:NEAR_RANKS] if own_chunks == [] else [*(own_chunks or ()), *chunks]
         if not any(
             covers(c.text, answer) for c in near for answer in (case.output, *case.accepted)
         ):
@@ -100,7 +100,7 @@ def _observed(cases: Sequence[Case], gone: Sequence[str]) -> list[Observation]:
         text = f"{len(made):,} rows have no passage; one that holds the answer was inferred"
         out.append(observation("passage_inferred", "note", text, made))
     if gone:
-        scope = f" (of {MOST:,} looked at)" if len(cases) > MOST else ""
+        scope = f" (of {MOST_ROWS:,} looked at)" if len(cases) > MOST_ROWS else ""
         text = f"{len(gone):,} gold answers are supported by no current passage{scope}"
         fix = "correct the answer, add the document, or give the row a `time`"
         out.append(observation("unsupported", "warning", text, gone, fix))
@@ -108,6 +108,6 @@ def _observed(cases: Sequence[Case], gone: Sequence[str]) -> list[Observation]:
 
 
 def _sampled(cases: Sequence[Case]) -> Sequence[Case]:
-    if len(cases) <= MOST:
+    if len(cases) <= MOST_ROWS:
         return cases
-    return sorted(cases, key=lambda case: digest(case.id))[:MOST]
+    return sorted(cases, key=lambda case: digest(case.id))[:MOST_ROWS]

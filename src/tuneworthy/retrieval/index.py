@@ -21,10 +21,10 @@ from tuneworthy.retrieval.fusion import fused
 from tuneworthy.retrieval.tokens import terms
 from tuneworthy.retrieval.vectors import Array, Encoder, vectors
 
-DEPTH = 100  # ranks of each list that are fused; below them 1/(60 + rank) hardly differs
+FUSED_RANKS = 100  # ranks of each list that are fused; below them 1/(60 + rank) hardly differs
 TimedQuestion = tuple[str, str | None]
 """A question and its time (None: now, by the latest documents)."""
-LIKE = 10  # candidates for a placebo: the texts nearest in length
+LENGTH_CANDIDATES = 10  # candidates for a placebo: the texts nearest in length
 
 
 class Index:
@@ -71,7 +71,7 @@ class Index:
     def ranked(self, asked: Sequence[TimedQuestion]) -> list[list[int]]:
         """Return for each question positions of chunks in force at its time, the best first."""
         allowed = [self.in_force(time) for _, time in asked]
-        most = DEPTH if self.dense and asked else None  # BM25 alone ranks all matches
+        most = FUSED_RANKS if self.dense and asked else None  # BM25 alone ranks all matches
         lexical = [
             _order(self._lexical(question), where, above=0.0, most=most)
             for (question, _), where in zip(asked, allowed, strict=True)
@@ -80,7 +80,7 @@ class Index:
             return lexical
         queries = np.asarray(self.encoder.encode([question for question, _ in asked]), np.float32)
         near = [
-            _order(self._rows @ query, where, above=-math.inf, most=DEPTH)
+            _order(self._rows @ query, where, above=-math.inf, most=FUSED_RANKS)
             for query, where in zip(queries, allowed, strict=True)
         ]
         both = zip(lexical, near, strict=True)
@@ -133,7 +133,9 @@ def similar_length(texts: Sequence[str], text: str, seed: str) -> int | None:
         return None
     draw = random.Random(seed)
     draw.shuffle(others)  # so that position does not decide between equal lengths
-    return draw.choice(sorted(others, key=lambda at: abs(len(texts[at]) - len(text)))[:LIKE])
+    return draw.choice(
+        sorted(others, key=lambda at: abs(len(texts[at]) - len(text)))[:LENGTH_CANDIDATES]
+    )
 
 
 def _bm25(corpus: list[list[str]]) -> Any:

@@ -6,8 +6,9 @@ import re
 import unicodedata
 
 _WORD = re.compile(r"\w+")
-_STEM = 4
-_ENOUGH = 0.8  # share of an answer's distinct words; up to four words must therefore all occur
+_STEM_LETTERS = 4
+# Share of an answer's distinct words; up to four words must therefore all occur.
+_ENOUGH_WORDS = 0.8
 
 
 def words(text: str) -> list[str]:
@@ -24,12 +25,12 @@ def terms(text: str) -> list[str]:
     result: list[str] = []
     for word in words(text):
         result.append(word)
-        if len(word) > _STEM:
-            result.append(f"{word[:_STEM]}~")
+        if len(word) > _STEM_LETTERS:
+            result.append(f"{word[:_STEM_LETTERS]}~")
     return result
 
 
 def covers(passage: str, answer: str) -> bool:
     """Return whether a passage holds at least four fifths of an answer's distinct words."""
     wanted = set(words(answer))
-    return bool(wanted) and len(wanted & set(words(passage))) >= _ENOUGH * len(wanted)
+    return bool(wanted) and len(wanted & set(words(passage))) >= _ENOUGH_WORDS * len(wanted)

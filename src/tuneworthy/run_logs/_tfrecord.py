@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import IO
 
 MOST_RECORD = 16_000_000  # bytes; a larger one (an image, a graph) is skipped
-_CHECKED = 65_536  # bytes up to which a record's checksum is computed: a scalar has some 60
+_CHECKED_BYTES = 65_536  # bytes up to which a record's checksum is computed: a scalar has some 60
 _CASTAGNOLI = 0x82F63B78
 Field = tuple[int, int | bytes]
 
@@ -33,7 +33,7 @@ def records(file: IO[bytes]) -> Iterator[bytes | None]:
         if len(body) < length + 4:
             return
         known = struct.unpack("<I", body[length:])[0]
-        fits = length > _CHECKED or _checksum(body[:length]) == known
+        fits = length > _CHECKED_BYTES or _checksum(body[:length]) == known
         yield body[:length] if fits else None
 
 

@@ -13,7 +13,7 @@ from tuneworthy.core.training_log import LogStep, TrainingLog
 from tuneworthy.data.run_folder import KEPT, RunFolder
 from tuneworthy.run_logs._values import MOST_STEPS, columns_of, joined, step_of
 
-_MOST = 256_000_000  # bytes of a log
+_MOST_BYTES = 256_000_000  # bytes of a log
 _LINE = 1_000_000
 _NAMES = ("*log*.jsonl", "*log*.csv", "*metrics*.jsonl", "*metrics*.csv", "*history*.jsonl",
           "*history*.csv", "*progress*.csv", "*train*state*.jsonl", "*loss*.csv",
@@ -27,7 +27,7 @@ def finds(folder: RunFolder) -> list[str]:
 
 def read(folder: RunFolder, name: str) -> TrainingLog:
     """Return the log of a file of lines. Raises DataError if no line has a loss."""
-    with folder.opened(name, _MOST) as file:
+    with folder.opened(name, _MOST_BYTES) as file:
         text = io.TextIOWrapper(file, "utf-8-sig", "replace", newline="")
         entries = _csv(text) if name.endswith(".csv") else _json(text)
         steps: list[LogStep] = []

@@ -13,7 +13,7 @@ from tuneworthy.data.run_folder import KEPT, RunFolder
 from tuneworthy.run_logs._tfrecord import fields, first, records
 from tuneworthy.run_logs._values import MOST_STEPS, columns_of, joined, plain_settings, step_of
 
-_MOST = 1_000_000_000  # bytes of an event file
+_MOST_BYTES = 1_000_000_000  # bytes of an event file
 _ARGUMENTS = "args/text_summary"  # where the Trainer's callback writes them
 _SUMMARY = "train/train_"  # figures of the whole run, logged behind the last step
 
@@ -29,7 +29,7 @@ def read(folder: RunFolder, name: str) -> TrainingLog:
     settings: dict[str, Any] = {}
     damaged = whole = 0
     try:
-        with folder.opened(name, _MOST) as file:
+        with folder.opened(name, _MOST_BYTES) as file:
             for record in records(file):
                 fits = record is not None and _event(record, by_step, settings)
                 whole += fits

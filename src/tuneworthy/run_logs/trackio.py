@@ -17,7 +17,7 @@ from tuneworthy.core.training_log import TrainingLog
 from tuneworthy.data.run_folder import KEPT, RunFolder
 from tuneworthy.run_logs._values import MOST_STEPS, columns_of, joined, plain_settings, step_of
 
-_MOST = 1_000_000_000  # bytes of a database
+_MOST_BYTES = 1_000_000_000  # bytes of a database
 _SECONDS = 30.0
 _TABLE = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
 _LATEST = "SELECT run_name FROM metrics ORDER BY id DESC LIMIT 1"
@@ -38,7 +38,10 @@ def read(folder: RunFolder, name: str) -> TrainingLog:
         for part in ("", "-wal"):
             if part and not folder.has(name + part):
                 continue
-            with folder.opened(name + part, _MOST) as source, open(f"{copy}{part}", "wb") as target:
+            with (
+                folder.opened(name + part, _MOST_BYTES) as source,
+                open(f"{copy}{part}", "wb") as target,
+            ):
                 shutil.copyfileobj(source, target)
         try:
             with closing(sqlite3.connect(copy)) as opened:

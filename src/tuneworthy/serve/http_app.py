@@ -23,7 +23,7 @@ from tuneworthy.serve.served_models import Target
 from tuneworthy.serve.service import Service
 from tuneworthy.serve.worker import Stopping
 
-_GONE = 499  # nginx's number for a client that left; nobody reads it
+_CLIENT_LEFT = 499  # nginx's number for a client that left; nobody reads it
 
 
 def make_app(service: Service) -> Starlette:
@@ -134,7 +134,7 @@ async def _chat(service: Service, request: Request) -> Response:
         raise ApiError(503, STOPPING, code="stopping", retry_after=5) from None
     exchange = Exchange(service, asked, target, jobs, grown, begun)
     if not await exchange.wait(_left(request), first=asked.stream):
-        return Response(status_code=_GONE)
+        return Response(status_code=_CLIENT_LEFT)
     if (error := error_of(jobs)) is not None:
         exchange.drop()
         raise error

@@ -14,7 +14,7 @@ from tuneworthy.serve.served_models import ServedModels
 from tuneworthy.serve.service import Service
 from tuneworthy.serve.stoppable_server import StoppableServer
 
-LAST = 2  # seconds between the error replies of the last requests and the end
+LAST_SECONDS = 2  # seconds between the error replies of the last requests and the end
 
 
 def run_server(
@@ -34,7 +34,7 @@ def run_server(
     config = uvicorn.Config(
         make_app(service), log_config=None, access_log=False, server_header=False, lifespan="off",
         proxy_headers=False, ws="none", http="h11", limit_concurrency=connections,
-        timeout_graceful_shutdown=int(grace) + LAST,
+        timeout_graceful_shutdown=int(grace) + LAST_SECONDS,
     )  # fmt: skip
     server = StoppableServer(config, lambda: _begin_to_stop(service, grace))
 
@@ -54,7 +54,7 @@ def run_server(
     if service.models is not None:
         service.models.stop()
         for worker in service.models.workers:
-            worker.join(timeout=LAST)
+            worker.join(timeout=LAST_SECONDS)
     if failed:
         raise failed[0]
     return code

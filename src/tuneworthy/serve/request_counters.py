@@ -50,7 +50,7 @@ class RequestCounters:
             return sum(self._seconds.values()) / count if count else None
 
     def text(self, gauges: Mapping[str, float]) -> str:
-        """Return all counters and some gauges by name, as Prometheus reads them."""
+        """Return all counters and the given {gauge: value} in Prometheus' text format."""
         name = "tuneworthy_"
         with self._lock:
             lines = _family(f"{name}requests_total", "counter", {

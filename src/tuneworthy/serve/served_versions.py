@@ -22,7 +22,7 @@ from tuneworthy.core.record import plain_file
 from tuneworthy.deploy.artefact_folder import MANIFEST, folder_name
 
 CURRENT, HISTORY = "current", "current.history"
-_DEPTH, _MOST = 2, 256_000_000  # bytes: nearest examples carry every training row
+_DEPTH, _MOST_BYTES = 2, 256_000_000  # bytes: nearest examples carry every training row
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def versions_in(root: Path) -> list[Version]:
 def read_manifest(path: Path) -> Artefact:
     """Return the manifest in a file. Raises DataError if it can't be read."""
     try:
-        return Artefact.model_validate_json(plain_file(path, _MOST))
+        return Artefact.model_validate_json(plain_file(path, _MOST_BYTES))
     except (OSError, ValidationError) as error:
         raise DataError(
             "the manifest of a built artefact can't be read",
@@ -84,7 +84,7 @@ def current(root: Path, versions: Sequence[Version]) -> dict[str, str]:
     meant = {version.artefact.name: version for version in versions}  # the last built
     by_name = {version.name: version for version in versions}
     by_name |= {version.folder.name: version for version in versions if version.folder.name}
-    lines = _lines(root / CURRENT)
+    lines = _filled_lines(root / CURRENT)
     written = (root / CURRENT).stat().st_mtime if lines else 0.0
     for line in lines:
         named = by_name.get(Path(line).name)
@@ -148,13 +148,13 @@ def rollback(root: Path, versions: Sequence[Version], name: str | None) -> tuple
 
 
 def _history(root: Path) -> list[tuple[str, str]]:
-    pairs = (line.split() for line in _lines(root / HISTORY))
+    pairs = (line.split() for line in _filled_lines(root / HISTORY))
     return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]
 
 
-def _lines(path: Path) -> list[str]:
+def _filled_lines(path: Path) -> list[str]:
     try:
-        text = plain_file(path, _MOST).decode("utf-8")
+        text = plain_file(path, _MOST_BYTES).decode("utf-8")
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:

@@ -10,7 +10,7 @@ from tuneworthy.models.local.serving import serving_commands
 from tuneworthy.serve.served_models import ServedModels
 from tuneworthy.serve.served_versions import Version
 
-_SHOWN = 12  # names listed; GET /v1/models has all
+_SHOWN_NAMES = 12  # names listed; GET /v1/models has all
 
 
 def start_lines(address: str, models: ServedModels, token: str | None, env: str) -> list[str]:
@@ -20,8 +20,8 @@ def start_lines(address: str, models: ServedModels, token: str | None, env: str)
     """
     shown = "" if env or token is None else token
     lines = [f"serving at {address}/v1", ""]
-    lines += [f"  {name}" for name in list(models.targets)[:_SHOWN]]
-    if (more := len(models.targets) - _SHOWN) > 0:
+    lines += [f"  {name}" for name in list(models.targets)[:_SHOWN_NAMES]]
+    if (more := len(models.targets) - _SHOWN_NAMES) > 0:
         lines.append(f"  and {more} more: GET /v1/models")
     lines += [f"  {name} → {served}" for name, served in sorted(models.plain.items())]
     lines.append("")

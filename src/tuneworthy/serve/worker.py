@@ -24,8 +24,8 @@ from tuneworthy.models import open_batcher
 if TYPE_CHECKING:
     from tuneworthy.core.artefact import System
 
-TOGETHER = 64  # most requests that one call answers
-_IDLE = 0.2  # seconds between looks at whether to stop
+MOST_TOGETHER = 64  # most requests that one call answers
+_IDLE_SECONDS = 0.2  # seconds between looks at whether to stop
 
 
 class Stopping(Exception):
@@ -155,7 +155,7 @@ class Worker(threading.Thread):
         idle = not (self._waiting or self._streams or self._ending.is_set())
         taken: list[Job] = []
         try:
-            taken.append(self._jobs.get(timeout=_IDLE) if idle else self._jobs.get_nowait())
+            taken.append(self._jobs.get(timeout=_IDLE_SECONDS) if idle else self._jobs.get_nowait())
             while True:
                 taken.append(self._jobs.get_nowait())
         except queue.Empty:
@@ -240,7 +240,7 @@ class Worker(threading.Thread):
         if not self._waiting:
             return
         first = _key(self._waiting[0])
-        jobs = [job for job in self._waiting if _key(job) == first][:TOGETHER]
+        jobs = [job for job in self._waiting if _key(job) == first][:MOST_TOGETHER]
         taken = set(map(id, jobs))
         self._waiting = [job for job in self._waiting if id(job) not in taken]
         try:

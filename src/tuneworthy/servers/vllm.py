@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tuneworthy.core.served import ServerModel
 
-# Without a version pip would resolve beside our packages to a release of years ago.
+# Without a version pip would choose a release that is years old, to fit our packages.
 PROGRAM = ("uvx", "--from", "vllm==0.33.0", "vllm")
 HEALTH = "/health"
 _GRAMMAR = {"backend": "guidance", "disable_any_whitespace": True}

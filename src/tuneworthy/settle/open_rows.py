@@ -13,7 +13,7 @@ from tuneworthy.settle.pairwise_votes import PairwiseVotes, Range, right_answer
 from tuneworthy.stats.betting import ConfidenceSequence
 
 Row = dict[str, Any]
-_LEAST = 50  # the fewest new rows that bets are sized for
+_LEAST_NEW_ROWS = 50  # the fewest new rows that bets are sized for
 
 
 class PairStream:
@@ -28,7 +28,7 @@ class PairStream:
         self.at, self.apart, self.bounds = 0, 0, ConfidenceSequence(level)
         for value in scored:
             self.bounds.see(float(value), float(value), 2 * len(scored))
-        more = min(pool, max(planned - len(scored), _LEAST))
+        more = min(pool, max(planned - len(scored), _LEAST_NEW_ROWS))
         self.planned = len(scored) + more
 
     def see(self, found: Range, apart: bool = True) -> None:

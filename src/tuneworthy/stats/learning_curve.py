@@ -19,8 +19,8 @@ FLATS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0)
 """n0 over nmax**beta: the part of the measured range before the bend."""
 DRAWS, LEVEL = 400, 0.8
 WIDEST, FURTHEST = 4.0, 4.0
-SIZES = 3  # minimum number of sizes; fewer say nothing about a bend
-STEEPER = 0.8  # share of draws in which the last doubling gains more than the one before
+LEAST_SIZES = 3  # minimum number of sizes; fewer say nothing about a bend
+STEEPER_SHARE = 0.8  # share of draws in which the last doubling gains more than the one before
 
 
 class RowsNeeded(NamedTuple):
@@ -56,8 +56,10 @@ def rows_needed(sizes: Sequence[float], cells: Cells, margin: float, seed: int =
     x = np.asarray(sizes, float)
     if x.size and (x[0] <= 0 or (np.diff(x) <= 0).any()):
         raise ValueError(f"sizes must rise from above 0: {list(sizes)}")
-    if x.size < SIZES:
-        return RowsNeeded(None, None, None, f"{x.size} sizes were measured, {SIZES} are needed")
+    if x.size < LEAST_SIZES:
+        return RowsNeeded(
+            None, None, None, f"{x.size} sizes were measured, {LEAST_SIZES} are needed"
+        )
     if not cells.rival.size:
         return RowsNeeded(None, None, None, "no case was scored beside the arm to beat")
     draws = _draws(cells, seed)
@@ -79,7 +81,7 @@ def _refused(x: Array, losses: Array, three: tuple[float, float, float]) -> Rows
     low, rows, high = three
     gains = losses[:, :-1] - losses[:, 1:]
     per = gains / np.diff(np.log2(x))  # per doubling, also if a size was left out
-    if float(np.mean(per[:, -1] > per[:, -2])) >= STEEPER and per[:, -1].mean() > 0:
+    if float(np.mean(per[:, -1] > per[:, -2])) >= STEEPER_SHARE and per[:, -1].mean() > 0:
         return RowsNeeded(None, None, None, "pre-power: the curve still steepens, so more rows may "
                       "bring more than it shows; try more before concluding no")  # fmt: skip
     if rows > FURTHEST * x[-1]:

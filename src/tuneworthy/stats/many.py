@@ -16,8 +16,8 @@ from tuneworthy.stats.distributions import normal_cdf
 Array = np.ndarray[Any, Any]
 
 DRAWS = 10_000
-SMALL = 0.005  # below it the draws estimate a tail poorly: Bonferroni is within 15 % there
-_ZERO = 1e-12  # a variance below it means two arms with the same score in every row
+SMALL_LEVEL = 0.005  # below it the draws estimate a tail poorly: Bonferroni is within 15 % there
+_ZERO_VARIANCE = 1e-12  # a variance below it means two arms with the same score in every row
 
 
 def covariance(scores: Array, numbers: Array | None = None) -> Array:
@@ -47,7 +47,7 @@ def pair_levels(spread: Array, tail: float, rivals: Array | None = None) -> Arra
     if rivals is not None:
         there &= rivals
     variance = np.diag(spread)[:, None] + np.diag(spread) - 2 * spread
-    there &= variance > _ZERO
+    there &= variance > _ZERO_VARIANCE
     draws = _draws(spread)
     levels = np.full(count, tail)
     for b in range(count):
@@ -66,7 +66,7 @@ def best_of_many_level(spread: Array, tail: float) -> float:
     For the score of an arm that the same rows chose as the best of several.
     """
     variance = np.diag(spread)
-    own = np.flatnonzero(variance > _ZERO)
+    own = np.flatnonzero(variance > _ZERO_VARIANCE)
     if own.size < 2:
         return tail
     most = (_draws(spread)[own] / np.sqrt(variance[own, None])).max(0)
@@ -91,7 +91,7 @@ def _level(most: Array, tail: float, count: int) -> float:
 
     Never below Bonferroni's, which always holds, and never above `tail`.
     """
-    if tail < SMALL:
+    if tail < SMALL_LEVEL:
         return tail / count
     value = float(normal_cdf(-np.quantile(most, 1 - tail)))
     value = float(f"{value:.6g}")  # summation order changes the last digits

@@ -14,7 +14,7 @@ import numpy as np
 from tuneworthy.stats.distributions import student_quantile
 
 Array = np.ndarray[Any, Any]
-FEW = 10  # with fewer corrections unlike the mode, one more is assumed at each end
+FEW_CORRECTIONS = 10  # with fewer corrections unlike the mode, one more is assumed at each end
 
 
 class PredictionPoweredMean(NamedTuple):
@@ -46,7 +46,7 @@ def prediction_powered_mean(
     quantile = student_quantile(1 - level, right.size - 1)
     ends = []
     for side, end in ((-1.0, -1.0 if many.size else lowest), (1.0, 1.0)):
-        rows = np.append(shift, end) if _apart(shift) < FEW else shift
+        rows = np.append(shift, end) if _apart(shift) < FEW_CORRECTIONS else shift
         se = np.sqrt(spread + rows.var(ddof=1) / rows.size)
         ends.append(base + float(rows.mean()) + side * quantile * se)
     if np.isinf(wide):

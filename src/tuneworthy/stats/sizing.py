@@ -19,7 +19,8 @@ from tuneworthy.stats import bounds
 from tuneworthy.stats.discordant import discordant_bounds
 from tuneworthy.stats.distributions import normal_cdf, normal_quantile
 
-GRADED = 1e-5  # a mean that differs from (wins - losses) / n beyond rounding has graded scores
+# A mean that differs from (wins - losses) / n beyond rounding has graded scores.
+GRADED_DISTANCE = 1e-5
 POWER = 0.8  # the target chance of a size
 MIN_CHANCE = 0.25
 """Below this chance at `Assurance.far` rows no size is named: three of four such plans are vain.
@@ -183,7 +184,7 @@ def level_at_next_look(level: float, looks: int) -> float:
 
 def is_graded(seen: PairedDifference) -> bool:
     """Return whether scores between 0 and 1 made this difference, as far as the mean shows."""
-    return abs(seen.mean - (seen.wins - seen.losses) / seen.n) > GRADED
+    return abs(seen.mean - (seen.wins - seen.losses) / seen.n) > GRADED_DISTANCE
 
 
 def observed_width_factor(seen: PairedDifference) -> float:

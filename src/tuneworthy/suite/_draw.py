@@ -10,7 +10,7 @@ from tuneworthy.core.errors import TaskError
 
 SHINGLE = 5  # characters
 TOO_NEAR = 0.8  # Jaccard similarity from which two inputs count as near-copies
-PATIENCE = 200  # draws for one row before giving up
+MOST_DRAWS = 200  # draws for one row before giving up
 
 
 def shingles(text: str) -> frozenset[str]:
@@ -28,7 +28,7 @@ def draw_distinct(n: int, draw: Callable[[int], dict[str, Any]]) -> list[dict[st
     seen: list[int] = []
     bits: dict[str, int] = {}  # bits of a number compare 5 to 15 times as fast as sets
     for number in range(n):
-        for _ in range(PATIENCE):
+        for _ in range(MOST_DRAWS):
             row = draw(number)
             own = sum(1 << bits.setdefault(one, len(bits)) for one in shingles(row["input"]))
             if all(

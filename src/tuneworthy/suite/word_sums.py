@@ -9,7 +9,7 @@ from tuneworthy.suite import _words_sums as words
 from tuneworthy.suite._draw import draw_distinct
 from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
 
-LARGEST = 2000  # no sum leaves 1 to this
+LARGEST_SUM = 2000  # no sum leaves 1 to this
 ASIDE = 10  # what `if_more` puts aside
 TASK = {
     "name": "word-sums",
@@ -54,8 +54,8 @@ def _step(rng: Random, value: int) -> tuple[str, int, int]:
         if parts:
             k = rng.choice(parts)
             return name, k, value // k
-    elif name == "times" and value * 2 <= LARGEST:
-        k = rng.randrange(2, min(5, LARGEST // value) + 1)
+    elif name == "times" and value * 2 <= LARGEST_SUM:
+        k = rng.randrange(2, min(5, LARGEST_SUM // value) + 1)
         return name, k, value * k
     elif name == "if_more" and value > ASIDE + 1:
         k = max(ASIDE, value + rng.choice((-1, 1)) * rng.randrange(1, 30))

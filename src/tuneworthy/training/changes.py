@@ -26,7 +26,7 @@ from tuneworthy.training.loss import Net, answer_logits, open_plain
 from tuneworthy.training.render import EncodedExample
 
 PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memory
-SHIFTED = 16  # rows on which representations are compared
+COMPARED_ROWS = 16  # rows on which representations are compared
 Text = Sequence[Message] | str
 _Figures = tuple[float, float, int, float | None]
 """Squared norm of the change and of the weight, the most rank, the effective rank."""
@@ -150,7 +150,9 @@ def representation_shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]])
     Over the tokens from `first` on of at most 16 rows; without any, an empty list. Raises
     NumericError if one is not finite.
     """
-    rendered = [row for row in map(_rendered, rows) if row.trained and _fits(base, row)][:SHIFTED]
+    rendered = [row for row in map(_rendered, rows) if row.trained and _fits(base, row)][
+        :COMPARED_ROWS
+    ]
     bodies = [model.module.get_decoder() for model in (base, tuned)]
     sums, count = list[float](), 0
     for row in rendered:

@@ -22,9 +22,9 @@ from safetensors.torch import load_file, save_file
 from tuneworthy.ledger import signals
 from tuneworthy.training.adapter import publish, read_sealed, seal
 
-TENSORS, REST = "state.safetensors", "run.json"
-EVERY = 30.0  # minimum seconds of training between two checkpoints
-SHARE = 0.01  # largest share of the training time that checkpoints between epochs take
+TENSORS_FILE, REST_FILE = "state.safetensors", "run.json"
+LEAST_SECONDS = 30.0  # minimum seconds of training between two checkpoints
+TIME_SHARE = 0.01  # largest share of the training time that checkpoints between epochs take
 
 
 @dataclass
@@ -81,8 +81,8 @@ class Checkpoints:
     """The checkpoints of one run in `folder`.
 
     `about` is all that the run depends on (base, settings, seed, rows): one of another run is never
-    used. A checkpoint is due at the end of an epoch, at a request to stop, and after `EVERY`
-    seconds of training, or later if writing is slow. The newest `most` are kept.
+    used. A checkpoint is due at the end of an epoch, at a request to stop, and after
+    `LEAST_SECONDS` of training, or later if writing is slow. The newest `most` are kept.
     """
 
     folder: Path
@@ -98,11 +98,11 @@ class Checkpoints:
         `usable(step)` returns whether the other files that a run at this step needs exist.
         """
         for folder in reversed(self._folders()):
-            step, manifest = int(folder.name), read_sealed(folder, TENSORS)
+            step, manifest = int(folder.name), read_sealed(folder, TENSORS_FILE)
             ours = manifest is not None and manifest | self._sealed(step) == manifest
             if not self._step and ours and usable(step):
-                rest = json.loads((folder / REST).read_text("utf-8"))
-                run.put_back(load_file(folder / TENSORS), rest)
+                rest = json.loads((folder / REST_FILE).read_text("utf-8"))
+                run.put_back(load_file(folder / TENSORS_FILE), rest)
                 self._step = step
                 self.say(f"goes on after step {step}")
             elif not ours:
@@ -110,7 +110,7 @@ class Checkpoints:
                 shutil.rmtree(folder)
             elif not self._step:
                 shutil.rmtree(folder)
-        self._due = run.seconds + EVERY
+        self._due = run.seconds + LEAST_SECONDS
 
     def keep(self, run: Run, due: bool) -> None:
         """Write a checkpoint if it is due and there was a step since the last.
@@ -123,15 +123,15 @@ class Checkpoints:
         begun, built = time.perf_counter(), self.folder / "new"
         shutil.rmtree(built, ignore_errors=True)
         built.mkdir(parents=True)
-        save_file(run.tensors(), built / TENSORS)
+        save_file(run.tensors(), built / TENSORS_FILE)
         rest = {"steps": run.steps, "by_row": run.by_row, "seconds": run.seconds}
-        (built / REST).write_text(json.dumps(rest, allow_nan=False), "utf-8")
+        (built / REST_FILE).write_text(json.dumps(rest, allow_nan=False), "utf-8")
         seal(built, self._sealed(step))
         publish(built, self.folder / str(step), "checkpoint")
         for old in self._folders()[: -self.most]:
             shutil.rmtree(old)
         spent = time.perf_counter() - begun
-        self._step, self._due = step, run.seconds + max(EVERY, spent / SHARE)
+        self._step, self._due = step, run.seconds + max(LEAST_SECONDS, spent / TIME_SHARE)
 
     def _sealed(self, step: int) -> dict[str, Any]:
         return {**self.about, "step": step}

@@ -13,8 +13,8 @@ from tuneworthy.core.errors import NumericError
 from tuneworthy.models.local.device import exact
 from tuneworthy.training.render import EncodedExample
 
-_LEFT = 1e-3  # nats a token; below it a gradient may round to zero
-_WORSE = 0.5  # nats a token by which the loss of the first rows may rise over the run
+_LEAST_LOSS = 1e-3  # nats a token; below it a gradient may round to zero
+_MOST_RISE = 0.5  # nats a token by which the loss of the first rows may rise over the run
 
 
 def summary(
@@ -103,13 +103,13 @@ def check_learned(told: dict[str, Any], ratios: dict[str, float], vocabulary: in
     if not any(ratios.values()):
         raise _failed("training changed nothing: the weights still equal the base's", "all zero")
     end = told["steps"][-1]
-    if end["norm"] == 0 and end["loss"] > _LEFT:
+    if end["norm"] == 0 and end["loss"] > _LEAST_LOSS:
         raise _failed("the gradient vanished: an activation overflowed", f"loss {end['loss']:.2f}")
     last = told["by_row"][-1]
     mean = sum(last) / len(last)
     if mean > math.log(vocabulary) + 1:
         raise _failed("training ended worse than a uniform guess", f"loss {mean:.2f} a token")
-    if len(told["by_row"]) > 1 and (worse := _rise(told)) > _WORSE:
+    if len(told["by_row"]) > 1 and (worse := _rise(told)) > _MOST_RISE:
         raise _failed(
             "training made its own rows less likely",
             f"loss {worse:+.2f} a token on the first rows, from their first to their last reading",
@@ -124,7 +124,5 @@ def _rise(told: dict[str, Any]) -> float:
 
 def _failed(what: str, got: str) -> NumericError:
     return NumericError(
-        what,
-        got=got,
-        fix="lower the option `rate`, train on more rows, or leave this arm out",
+        what, got=got, fix="lower the option `rate`, train on more rows, or leave this arm out"
     )

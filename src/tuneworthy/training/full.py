@@ -31,7 +31,7 @@ from tuneworthy.training.memory_fit import WHOLE_SIZE, plan_memory, within
 from tuneworthy.training.render import EncodedExample
 from tuneworthy.training.training_data import TrainingData
 
-_STATE = 3  # numbers a weight in a checkpoint: itself and AdamW's two moments
+_NUMBERS_PER_WEIGHT = 3  # numbers a weight in a checkpoint: itself and AdamW's two moments
 
 
 class FullSettings(Record):
@@ -71,7 +71,7 @@ class WholeMethod:
         plan = replace(open_once(self.model, base, probe, settings), lanes=1)
         room = plan_memory(plan, rows, None, settings.pace, settings.checkpointing)
         _check_disk(base, self.folder)
-        wrapped = trained_copy(base)
+        wrapped = trainable_copy(base)
         net = open_net(wrapped, probe, plan.shares, plan.proof, by_hand=False)
         return Opened(wrapped, within(replace(net, lanes=1), room), room)
 
@@ -101,7 +101,7 @@ class WholeMethod:
         return {"weights": {"trained_in": trained, "saved_in": saved, "bytes": size}}
 
 
-def trained_copy(module: Any) -> Any:
+def trainable_copy(module: Any) -> Any:
     """Return a copy of a model in single precision or better whose weights all require a gradient.
 
     Tied weights stay tied. Nothing is shared with the base.
@@ -124,7 +124,7 @@ def _check_disk(base: Any, folder: Path) -> None:
     """
     numbers = sum(weight.numel() for weight in base.parameters())
     saved = sum(weight.nbytes for weight in base.parameters())
-    need = 2 * _STATE * WHOLE_SIZE * numbers + 3 * saved
+    need = 2 * _NUMBERS_PER_WEIGHT * WHOLE_SIZE * numbers + 3 * saved
     existing = next(part for part in (folder, *folder.parents) if part.exists())
     free = shutil.disk_usage(existing).free
     if need > free:

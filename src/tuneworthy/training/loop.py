@@ -95,13 +95,13 @@ def train(
             where = f"epoch {epoch + 1}, step {number} of {total}"
 
             # 2. One denominator for the whole step: a mean over parts would weight them wrongly.
-            tokens = sum(row.weight for row in batch)
+            tokens = sum(row.total_weight for row in batch)
 
             # 3. Forward and backward: the prompts' common prefix is read once, the rest in parallel
             #    parts of similar length, their gradients summed in a fixed order.
             loss = 0.0
             for i, value in enumerate(backward(net, batch, pace.part_tokens, weights)):
-                run.by_row[epoch][chosen[i]] = value / batch[i].weight
+                run.by_row[epoch][chosen[i]] = value / batch[i].total_weight
                 loss += value / tokens
 
             # 4. Clip to a norm of at most `clip`; stop on non-finite values.

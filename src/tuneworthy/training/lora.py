@@ -37,7 +37,8 @@ from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter, weights
 
 _PROOFS: WeakKeyDictionary[Any, dict[str, tuple[bool, bool, bool]]] = WeakKeyDictionary()
 ADAPTER = "adapter_model.safetensors"
-_BREATH = 8  # steps between memory releases: each step's threads leave some 20 MB in their heaps
+# Steps between memory releases: each step's threads leave some 20 MB in their heaps.
+_STEPS_PER_RELEASE = 8
 
 
 class LoraSettings(LoraShape):
@@ -262,7 +263,7 @@ class _Watch(TrainingCallbacks):
     def safe_point(self, run: Run, epoch_over: bool = False) -> None:
         with _writing(self.folder):
             self.kept.keep(run, epoch_over)
-        if len(run.steps) % _BREATH == 0:
+        if len(run.steps) % _STEPS_PER_RELEASE == 0:
             trim_heap()
 
     def say(self, text: str) -> None:

@@ -19,7 +19,7 @@ from transformers import DynamicCache
 from tuneworthy import cpu_engine
 from tuneworthy.core.token_batches import parts, shared_length
 from tuneworthy.models.local.batch_fit import BatchLimits, run_halving
-from tuneworthy.models.local.forward import PROBE, same_logits
+from tuneworthy.models.local.forward import PROBE_TOKENS, same_logits
 from tuneworthy.models.local.parallel import parallel_batches, run_parallel
 from tuneworthy.training.objective import likelihood_loss
 from tuneworthy.training.render import EncodedExample
@@ -123,7 +123,7 @@ def open_net(
 def open_plain(module: Any) -> Net:
     """Split a model that is only read into body and head, if that gives the model's own logits."""
     body, head = module.get_decoder(), module.get_output_embeddings()
-    ids = torch.tensor([[(7 * k + 3) % head.weight.shape[0] for k in range(PROBE)]])
+    ids = torch.tensor([[(7 * k + 3) % head.weight.shape[0] for k in range(PROBE_TOKENS)]])
     ids = ids.to(module.device)
     with torch.inference_mode():
         truth = module(input_ids=ids, use_cache=False).logits[0]
@@ -135,7 +135,7 @@ def open_plain(module: Any) -> Net:
 def _proved(net: Net, probe: Sequence[int], share: bool) -> tuple[bool, bool]:
     """Return whether body + head, and a prompt read separately, give the model's own logits."""
     with torch.no_grad():
-        ids = torch.tensor([list(probe)[:PROBE]], device=net.module.device)
+        ids = torch.tensor([list(probe)[:PROBE_TOKENS]], device=net.module.device)
         truth = net.module(input_ids=ids, use_cache=False).logits[0]
         ours = net.head(_hidden(net, ids, None))[0] if net.head is not None else None
         whole = ours is not None and same_logits(ours, truth, reordered=False)
@@ -257,7 +257,7 @@ def _gradient(
     net: Net, batch: Sequence[EncodedExample], budget: int, weights: Sequence[Any]
 ) -> tuple[list[float], list[Any]]:
     """Return each row's summed loss and the weights' gradients of the mean loss; change nothing."""
-    tokens = sum(row.weight for row in batch)
+    tokens = sum(row.total_weight for row in batch)
     trunk = read_common_prefix(net, batch)
     count = net.parallel(len(batch))
     groups = parts(batch, max(1, budget // count), trunk.width if trunk else 0, count)

@@ -25,8 +25,9 @@ from tuneworthy.training.twin import LoraShape
 
 # Memory held per byte in use: the allocator keeps freed blocks of other sizes. On a CPU 1.55 was
 # measured, with and without checkpointing; the figure for a GPU is a guess.
-_HELD = {"cpu": 1.6, "cuda": 1.2, "mps": 1.2}
-_PARTS = (16_384, 8192, 4096, 2048, 1024)  # padded tokens at once; the largest that fits is used
+_MEMORY_FACTOR = {"cpu": 1.6, "cuda": 1.2, "mps": 1.2}
+# Padded tokens at once; the largest that fits is used.
+_PART_TOKENS = (16_384, 8192, 4096, 2048, 1024)
 _FIX = "train on shorter rows, choose a smaller model or a lower rank, or free some memory"
 _FIX_FULL = "train an adapter instead (the arm lora), choose a smaller model, or free some memory"
 WHOLE_SIZE = 4  # bytes of a number while all weights are trained: half precision loses small steps
@@ -74,7 +75,7 @@ def plan_memory(
     free, spec = free_memory(where), net.module.config.model_type
     needs: dict[str, int] = {}
     for on in (False, True) if checkpointing is None else (checkpointing,):
-        for size in _PARTS if _general(net) else (pace.part_tokens,):
+        for size in _PART_TOKENS if _general(net) else (pace.part_tokens,):
             own = pace.model_copy(update={"part_tokens": size})
             needs = estimate(net, rows, lora, own, on)
             if _held(needs, where, lora) * sum(needs.values()) <= free:
@@ -93,7 +94,7 @@ def _held(needs: dict[str, int], where: str, lora: LoraShape | None) -> float:
     """
     whole = 0 if lora else sum(needs[name] for name in ("weights", "gradient", "optimizer"))
     total = sum(needs.values())
-    return _HELD[where] - (_HELD[where] - 1) * whole / total
+    return _MEMORY_FACTOR[where] - (_MEMORY_FACTOR[where] - 1) * whole / total
 
 
 def estimate(

@@ -49,7 +49,7 @@ class EncodedExample:
         return 1 if self.prompt_weight else self.first
 
     @property
-    def weight(self) -> float:
+    def total_weight(self) -> float:
         """Return the sum of the tokens' weights, the denominator of a weighted mean loss."""
         if not self.prompt_weight:
             return self.trained

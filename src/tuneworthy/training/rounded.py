@@ -16,8 +16,8 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.models.local.forward import open_net
 from tuneworthy.training.twin import twin
 
-GROUP = 32  # weights with one scale
-MOST = 7  # the largest of the 16 steps -8 to 7
+GROUP_WEIGHTS = 32  # weights with one scale
+LARGEST_STEP = 7  # the largest of the 16 steps -8 to 7
 FORMS = ("bfloat16", "int4")
 
 
@@ -49,8 +49,8 @@ def rounded(weight: Any, form: str) -> Any:
     if form == "bfloat16":
         return weight.to(torch.bfloat16).float()
     outputs, inputs = weight.shape
-    padded = torch.nn.functional.pad(weight, (0, -inputs % GROUP))
-    groups = padded.view(outputs, -1, GROUP)
-    scale = groups.abs().amax(-1, keepdim=True).clamp_min(1e-12) / MOST
-    steps = (groups / scale).round().clamp(-MOST - 1, MOST)
+    padded = torch.nn.functional.pad(weight, (0, -inputs % GROUP_WEIGHTS))
+    groups = padded.view(outputs, -1, GROUP_WEIGHTS)
+    scale = groups.abs().amax(-1, keepdim=True).clamp_min(1e-12) / LARGEST_STEP
+    steps = (groups / scale).round().clamp(-LARGEST_STEP - 1, LARGEST_STEP)
     return (steps * scale).view(outputs, -1)[:, :inputs]

@@ -24,7 +24,7 @@ from tuneworthy.training.objective import likelihood_loss
 from tuneworthy.training.render import EncodedExample
 from tuneworthy.training.training_data import Example, TokenLoss
 
-TOP = 20
+TOP_K = 20
 PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memory
 
 
@@ -38,7 +38,7 @@ class TopTokens(NamedTuple):
     logs: Any
 
 
-def top_tokens(logits: Any, k: int = TOP, temperature: float = 1.0) -> TopTokens:
+def top_tokens(logits: Any, k: int = TOP_K, temperature: float = 1.0) -> TopTokens:
     """Return the k most likely tokens and the tail bucket of logits [tokens, vocabulary].
 
     The logits are those at temperature 1.
@@ -84,7 +84,7 @@ class TopKDivergence:
 
     teacher: Any
     prompts: Mapping[str, Sequence[Message]]
-    k: int = TOP
+    k: int = TOP_K
     temperature: float = 1.0
 
     @property
@@ -126,7 +126,7 @@ class TopKDivergence:
 
 
 def teacher_tokens(
-    teacher: Any, rows: Sequence[EncodedExample], k: int = TOP, temperature: float = 1.0
+    teacher: Any, rows: Sequence[EncodedExample], k: int = TOP_K, temperature: float = 1.0
 ) -> list[TopTokens]:
     """Return the teacher's distributions at the answer tokens of each row, on the CPU."""
     net, found = open_plain(teacher.module), dict[int, TopTokens]()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tuneworthy.core.counting import score_text
 from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.verdict.rungs import Ladder, rung
 
-LEVEL = 0.01  # family-wise over all tests of one verdict: frequent false warnings go unread
+ALPHA = 0.01  # family-wise over all tests of one verdict: frequent false warnings go unread
 
 
 def significant_breaks(
@@ -28,7 +29,7 @@ def significant_breaks(
         if trend.p is not None and {trend.arm, trend.versus} - {arm.name} <= others
         if arm.name in (trend.arm, trend.versus)
     ]
-    return [trend for trend in mine if (trend.p or 0.0) <= LEVEL / len(mine)]
+    return [trend for trend in mine if (trend.p or 0.0) <= ALPHA / len(mine)]
 
 
 def contradicts(board: Ladder, policy: Policy, trend: Trend) -> bool:
@@ -95,12 +96,8 @@ def break_line(trend: Trend) -> str:
     first = round(100 * trend.before.n / trend.n)
     start = f" (from {quoted(trend.from_time, 40)} on)" if trend.from_time else ""
     return (
-        f"`{quoted(trend.arm, 60)}` scores {_score(trend.before.arm)} in the first {first} % of"
-        f" the rows by time and {_score(trend.after.arm)} after{start},"
-        f" `{quoted(trend.versus, 60)}` {_score(trend.before.versus)} and"
-        f" {_score(trend.after.versus)}"
+        f"`{quoted(trend.arm, 60)}` scores {score_text(trend.before.arm)} in the first {first} % of"
+        f" the rows by time and {score_text(trend.after.arm)} after{start},"
+        f" `{quoted(trend.versus, 60)}` {score_text(trend.before.versus)} and"
+        f" {score_text(trend.after.versus)}"
     )
-
-
-def _score(value: float) -> str:
-    return f"{value:.2f}".removeprefix("0")

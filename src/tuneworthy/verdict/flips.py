@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import ByMargin
 from tuneworthy.verdict.prices import Prices, known_prices
 from tuneworthy.verdict.rule import LadderDecision, LadderScenarios, decide_on_ladder, rule
@@ -18,8 +19,7 @@ from tuneworthy.verdict.rungs import Ladder
 Key = Literal["value_of_correct", "requests_per_month"]
 MARGINS = tuple(points / 100 for points in range(21))
 DAYS_PER_MONTH = 30.0  # days
-AROUND = 20  # a price is varied between its own divided by and times this factor
-_RETRAINED = ("tune", "distil")
+PRICE_FACTOR = 20  # a price is varied between its own divided by and times this factor
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def by_change(board: Ladder, policy: Policy) -> list[PriceInterval]:
     prices do not decide.
     """
     prices = known_prices(board.rivals, policy)
-    again = {arm.name: arm.retrain_usd or 0.0 for arm in board.rivals if arm.tool in _RETRAINED}
+    again = {arm.name: arm.retrain_usd or 0.0 for arm in board.rivals if arm.tool in TRAINED_TOOLS}
     if prices is None or policy.motive != "quality" or not any(again.values()):
         return []
     fixed = {arm.name: _without(arm) for arm in board.rivals}
@@ -169,7 +169,7 @@ def by_price(board: Ladder, policy: Policy, arm: ArmResult) -> list[PriceInterva
     def ruled(price: float) -> LadderDecision:
         return decide_on_ladder(_changed(board, {arm.name: {"usd_per_1k": price}}), policy)
 
-    return _over(turning, ruled, (arm.usd_per_1k / AROUND, arm.usd_per_1k * AROUND))
+    return _over(turning, ruled, (arm.usd_per_1k / PRICE_FACTOR, arm.usd_per_1k * PRICE_FACTOR))
 
 
 def _climbs(board: Ladder) -> Iterator[tuple[ArmResult, ArmResult]]:

@@ -13,6 +13,7 @@ from tuneworthy.core.causes import share_of, speaks_against
 from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import Status, Use
 from tuneworthy.stats.ladder import climb
 from tuneworthy.verdict.drift import decisive_breaks
@@ -20,7 +21,6 @@ from tuneworthy.verdict.prices import Prices, known_prices
 from tuneworthy.verdict.refused import refused
 from tuneworthy.verdict.rungs import Ladder, build_ladder, rung
 
-TRAINED: tuple[Use, ...] = ("tune", "distil")
 Reason = Literal[
     "first rung",
     "climbed",
@@ -123,7 +123,10 @@ def untrained(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
     those not trained: if no arm was trained, all of them; else those that repair causes no trained
     arm covers, in enough failures to gain the margin (any cause, if there was no diagnosis).
     """
-    diagnosis, trainable = evidence.diagnosis, [arm for arm in evidence.arms if arm.tool in TRAINED]
+    diagnosis, trainable = (
+        evidence.diagnosis,
+        [arm for arm in evidence.arms if arm.tool in TRAINED_TOOLS],
+    )
     wrong = diagnosis.wrong if diagnosis else ()
     left = [
         arm
@@ -173,7 +176,7 @@ def _may_be_beaten(ruling: LadderDecision, policy: Policy) -> bool:
 
     False if a trained arm is named, or if the named arm is within a margin of a perfect score.
     """
-    if ruling.use in TRAINED or policy.motive == "cost":
+    if ruling.use in TRAINED_TOOLS or policy.motive == "cost":
         return False
     score = ruling.arm.score if ruling.arm else None
     return score is None or 1 - score.mean >= policy.margin

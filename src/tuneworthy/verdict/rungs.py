@@ -11,7 +11,7 @@ from tuneworthy.core.task import TOOLS
 from tuneworthy.verdict.limit_states import broken
 
 Bound = tuple[float, float, float]
-UNKNOWN: Bound = (0.0, -1.0, 1.0)  # the widest difference of two scores in [0, 1]
+UNKNOWN_DIFFERENCE: Bound = (0.0, -1.0, 1.0)  # the widest difference of two scores in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Ladder:
 
     def bound(self, arm: ArmResult, versus: ArmResult) -> Bound:
         """Return (mean, low, high) of arm - versus."""
-        return self.bounds.get((arm.name, versus.name), UNKNOWN)
+        return self.bounds.get((arm.name, versus.name), UNKNOWN_DIFFERENCE)
 
     def most(self, arm: ArmResult) -> float:
         """Return the upper bound by which another feasible arm may be better than `arm`."""
@@ -93,7 +93,7 @@ def _both_ways(
         by = shift.get(arm, 0.0) - shift.get(versus, 0.0)
         ends = [pair.mean + by, pair.low + by, pair.high + by]
         mean, low, high = (max(-1.0, min(1.0, x)) for x in ends)
-        out[arm, versus] = UNKNOWN if any(map(isnan, ends)) else (mean, low, high)
+        out[arm, versus] = UNKNOWN_DIFFERENCE if any(map(isnan, ends)) else (mean, low, high)
         if (versus, arm) not in pairs:
             out[versus, arm] = (-mean, -high, -low)
     return out

@@ -10,6 +10,7 @@ from tuneworthy.core.counting import points as points
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.look_text import look_line
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import Use
 from tuneworthy.verdict import drift
 from tuneworthy.verdict.limit_states import broken, open_limits
@@ -18,7 +19,7 @@ from tuneworthy.verdict.refused import refused, refused_answers_clause
 from tuneworthy.verdict.rule import LadderDecision
 from tuneworthy.verdict.rungs import Ladder
 
-RARE = 0.1  # a higher share of total losses is not mentioned, as the score itself shows it
+RARE_SHARE = 0.1  # a higher share of total losses is not mentioned, as the score itself shows it
 AS_A_WHOLE: dict[Use, str] = {
     "keep": "what runs today", "classifier": "a plain classifier", "prompt": "a prompt",
     "schema": "a schema on the answer", "context": "documents in the prompt",
@@ -183,9 +184,9 @@ def _not_a_verdict(evidence: Evidence) -> str:
 def _retire(policy: Policy, board: Ladder, ruling: LadderDecision) -> str:
     """State whether a tuned model that runs today can be retired, if a simpler arm is named."""
     today, arm = board.present, ruling.arm
-    if today is None or arm is None or today.tool not in ("tune", "distil"):
+    if today is None or arm is None or today.tool not in TRAINED_TOOLS:
         return ""
-    if arm.name == today.name or arm.tool in ("tune", "distil", None):
+    if arm.name == today.name or arm.tool in (*TRAINED_TOOLS, None):
         return ""
     if (today.name, arm.name) not in board.bounds:
         return (
@@ -345,7 +346,7 @@ def _short_of(ruling: LadderDecision) -> str:
 def _lost(ruling: LadderDecision) -> str:
     """State how often the named arm may fail totally, if its scores are graded."""
     arm = ruling.arm
-    if arm is None or arm.lost is None or arm.lost.mean > RARE:
+    if arm is None or arm.lost is None or arm.lost.mean > RARE_SHARE:
         return ""
     zeros = round(arm.lost.mean * arm.n)
     return (

@@ -12,6 +12,7 @@ from typing import Any
 
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.stats.economics import chance_better
 from tuneworthy.verdict.prices import (
     KEYS,
@@ -25,7 +26,6 @@ from tuneworthy.verdict.rungs import Ladder, rung
 
 VOLUME = "set economics.requests_per_month"
 VALUE = "set economics.value_of_correct"
-TUNED = ("tune", "distil")
 BREAK_EVEN = ("break_even_per_month", "side", "p_net_higher")
 
 
@@ -62,7 +62,7 @@ def _against(
     board: Ladder, policy: Policy, arm: ArmResult | None, known: dict[str, str]
 ) -> dict[str, Any]:
     """Return break-even of the named arm against the tuned one (or the next, if that is named)."""
-    tuned = next((a for a in reversed(board.order) if a.tool in TUNED), None)
+    tuned = next((a for a in reversed(board.order) if a.tool in TRAINED_TOOLS), None)
     why, rival = "", None
     if arm is None or tuned is None:
         why = "no arm is named" if arm is None else "no tuned arm could be named here"
@@ -198,7 +198,7 @@ def _assumed(board: Ladder, policy: Policy) -> Iterator[str]:
     yield f"costs are spread over {policy.horizon_months:g} months (economics.horizon_months)"
     for arm in board.order:
         name = quoted(arm.name, 60)
-        if arm.tool not in TUNED:
+        if arm.tool not in TRAINED_TOOLS:
             continue
         if arm.build_usd:
             once = f"${arm.build_usd:,.0f}"

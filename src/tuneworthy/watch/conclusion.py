@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil
 
-from tuneworthy.core.counting import count_noun, percent, points
+from tuneworthy.core.counting import count_noun, percent, points, score_text
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.live_check import Conclusion, LiveCheck, LiveMean
 
@@ -88,7 +88,7 @@ def _dropped(measure: LiveMean | None, margin: float) -> str:
     if gap.high >= 0 or -gap.mean < margin:
         return ""
     return (
-        f"{_mean(measure.now.mean)} in the log, {_mean(measure.then.mean)} in the study"
+        f"{score_text(measure.now.mean)} in the log, {score_text(measure.then.mean)} in the study"
         f" ({points(gap.mean)}, at best {points(gap.high)};"
         f" n = {measure.n_now:,} and {measure.n_then:,})"
     )
@@ -129,8 +129,9 @@ def _drifts(check: LiveCheck) -> Iterator[str]:
     inputs, labels = check.inputs, check.labels
     if inputs and inputs.p <= inputs.level:
         yield (
-            f"the inputs drifted: a classifier tells them from the study's rows (AUC"
-            f" {_mean(inputs.auc)}, p {_p(inputs.p)}; n = {inputs.n_now:,} and {inputs.n_then:,})"
+            f"the inputs drifted: a classifier tells them from the study's rows"
+            f" (AUC {score_text(inputs.auc)}, p {_p(inputs.p)};"
+            f" n = {inputs.n_now:,} and {inputs.n_then:,})"
         )
     if labels and labels.p <= labels.level:
         yield (
@@ -186,10 +187,6 @@ def _kept(check: LiveCheck) -> str:
     if not told:
         return f"nothing is shown to have changed, and {quoted(check.log, 60)} can show little"
     return "nothing is shown to have changed: " + "; ".join(told)
-
-
-def _mean(value: float) -> str:
-    return f"{value:.2f}".removeprefix("0")
 
 
 def _p(value: float) -> str:

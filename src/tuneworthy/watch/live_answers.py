@@ -29,8 +29,8 @@ from tuneworthy.stats.two_samples import (
 )
 from tuneworthy.watch.shares import share_of
 
-TAIL = 20  # values from which a 95 % quantile is shown
-FEWEST = 20  # labels on each side; below them only the crudest shift could be shown
+LEAST_FOR_TAIL = 20  # values from which a 95 % quantile is shown
+LEAST_LABELS = 20  # labels on each side; below them only the crudest shift could be shown
 NO_ARM = "no arm of the study is in use: name one with --arm"
 FINISHES: dict[str, Finish] = {
     "stop": "stop", "length": "length", "max_tokens": "length", "error": "error",
@@ -175,7 +175,7 @@ def slower_than(limit: float, requests: Sequence[LoggedRequest], level: float) -
 def spread_of(then: Sequence[float], now: Sequence[float], unit: str) -> LiveSpread:
     """Return the quantiles of two samples and their distance. Raises ValueError for none."""
     test = ks_2samp(then, now)
-    tails = [float(np.quantile(v, 0.95)) if len(v) >= TAIL else None for v in (then, now)]
+    tails = [float(np.quantile(v, 0.95)) if len(v) >= LEAST_FOR_TAIL else None for v in (then, now)]
     return LiveSpread(
         unit=unit, n_then=len(then), n_now=len(now),
         median_then=float(np.median(then)), median_now=float(np.median(now)),
@@ -208,8 +208,8 @@ def labels_of(
     then = [label for label in cells.values() if label is not None]
     told = [(one, match_label(one.answer or "", labels)) for one in requests]
     now = [label for _, label in told if label is not None]
-    if min(len(then), len(now)) < FEWEST:
-        return f"{min(len(then), len(now))} labels on one side: {FEWEST} are needed"
+    if min(len(then), len(now)) < LEAST_LABELS:
+        return f"{min(len(then), len(now))} labels on one side: {LEAST_LABELS} are needed"
     ids = [i for i, label in cells.items() if label is not None]
     units: list[Any] = [("study", group) for group in arm.groups(ids)]
     units += request_groups([one for one, label in told if label is not None])
@@ -241,18 +241,13 @@ def _mean(
 ) -> LiveMean:
     return LiveMean(
         n_now=n,
-        now=_interval(now),
+        now=Interval.of(now),
         n_then=then[0] if then else 0,
-        then=_interval(then[1]) if then else None,
-        difference=_interval(independent_difference(now, then[1])) if then else None,
+        then=Interval.of(then[1]) if then else None,
+        difference=Interval.of(independent_difference(now, then[1])) if then else None,
         level=level,
         because=because,
     )
-
-
-def _interval(three: Triple) -> Interval:
-    mean, low, high = (round(float(value), 6) for value in three)
-    return Interval(mean=mean, low=low, high=high)
 
 
 def _shares(names: Sequence[str], counts: Sequence[int]) -> dict[str, float]:

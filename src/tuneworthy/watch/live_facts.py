@@ -16,8 +16,8 @@ from tuneworthy.retrieval.index import index
 from tuneworthy.retrieval.tokens import words
 from tuneworthy.watch.shares import share_of
 
-MOST = 2_000  # requests that are looked up, drawn by the hash of their input
-EXAMPLES = 5
+MOST_REQUESTS = 2_000  # requests that are looked up, drawn by the hash of their input
+SHOWN_EXAMPLES = 5
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -61,7 +61,7 @@ def moved_facts(
     return MovedFacts(
         share=share_of(len(moved), len(asked), level),
         since=since,
-        lines=tuple(asked[at].line for at in moved[:EXAMPLES]),
+        lines=tuple(asked[at].line for at in moved[:SHOWN_EXAMPLES]),
         old=old,
         new=told.count("new"),
         other=told.count("other"),
@@ -75,9 +75,9 @@ def utc_now() -> str:
 
 
 def _sampled(requests: list[LoggedRequest]) -> list[LoggedRequest]:
-    if len(requests) <= MOST:
+    if len(requests) <= MOST_REQUESTS:
         return requests
-    drawn = sorted(requests, key=lambda one: digest([one.line, one.input]))[:MOST]
+    drawn = sorted(requests, key=lambda one: digest([one.line, one.input]))[:MOST_REQUESTS]
     return sorted(drawn, key=lambda one: one.line)
 
 

@@ -14,10 +14,10 @@ from tuneworthy.stats.two_samples import folds_of, separation, unlike_any
 from tuneworthy.watch.shares import share_of
 from tuneworthy.watch.text_classifier import Array, nearest, similarities, smoothers
 
-FEWEST = 20  # inputs and units of each side; below them only the crudest drift could be shown
-LARGEST = 1_000  # inputs of each side that are compared, drawn at random
+LEAST_INPUTS = 20  # inputs and units of each side; below them only the crudest drift could be shown
+MOST_INPUTS = 1_000  # inputs of each side that are compared, drawn at random
 FOLDS = 5
-EXAMPLES = 5
+SHOWN_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Inputs:
     def drawn(self, seed: int) -> Inputs:
         """Return at most 1,000 of them, at random."""
         count = len(self.texts)
-        if count <= LARGEST:
+        if count <= MOST_INPUTS:
             return self
-        kept = np.sort(np.random.default_rng(seed).choice(count, LARGEST, replace=False))
+        kept = np.sort(np.random.default_rng(seed).choice(count, MOST_INPUTS, replace=False))
         lines = [self.lines[at] for at in kept] if self.lines else ()
         return Inputs([self.texts[at] for at in kept], [self.groups[at] for at in kept], lines)
 
@@ -55,16 +55,16 @@ def compare_inputs(study: Inputs, log: Inputs, level: float, show: bool = False)
     """
     study, log = study.drawn(0), log.drawn(1)
     few = min(len(study.texts), len(log.texts))
-    if few < FEWEST:
-        return InputComparison(None, None, f"{few} inputs on one side: {FEWEST} are needed")
+    if few < LEAST_INPUTS:
+        return InputComparison(None, None, f"{few} inputs on one side: {LEAST_INPUTS} are needed")
     similar = similarities([*study.texts, *log.texts])
     groups = cluster_numbers([*study.groups, *log.groups], len(similar))
     second = np.arange(len(similar)) >= len(study.texts)
     unlike = _unlike(similar, second, groups, log, show)
     units = np.unique(2 * groups + second, return_inverse=True)[1]
     sides = [len(np.unique(units[second == side])) for side in (False, True)]
-    if min(sides) < FEWEST:
-        why = f"{min(sides)} groups on one side: {FEWEST} are needed"
+    if min(sides) < LEAST_INPUTS:
+        why = f"{min(sides)} groups on one side: {LEAST_INPUTS} are needed"
         return InputComparison(None, unlike, why)
     found = separation(smoothers(similar, folds_of(groups, FOLDS, 0)), second, units)
     mean, low, high = found.told
@@ -81,7 +81,7 @@ def _unlike(similar: Array, second: Array, groups: Array, log: Inputs, show: boo
     near = nearest(similar, new, own, apart)
     mask, expected = unlike_any(nearest(similar, own, own, groups), near)
     k, n = int(mask.sum()), int(mask.size)
-    least = [at for at in np.argsort(near, kind="stable") if mask[at]][:EXAMPLES]
+    least = [at for at in np.argsort(near, kind="stable") if mask[at]][:SHOWN_EXAMPLES]
     return UnlikeInputs(
         share=share_of(k, n, 0.025),
         expected=expected,

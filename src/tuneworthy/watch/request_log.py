@@ -15,7 +15,7 @@ from tuneworthy.data.jsonl import read_jsonl
 from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.raw import BadRow, RawRow, RowFault
 
-MOST = 50_000  # the latest requests that are kept, to bound memory
+MOST_KEPT = 50_000  # the latest requests that are kept, to bound memory
 SHOWN = 20
 NO_CAPTURE = (
     "give each request its `input`; in OpenTelemetry the capture of content is off by default:"
@@ -53,7 +53,7 @@ class _Kept:
             return
         self.requests[key] = request
         self.total += 1
-        if len(self.requests) > MOST:
+        if len(self.requests) > MOST_KEPT:
             self.requests.popitem(last=False)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from tuneworthy.stats.two_samples import Smoother
 
 Array = np.ndarray[Any, Any]
-CHARACTERS = 2_000  # of each text; longer ones differ at their start too
+READ_CHARACTERS = 2_000  # of each text; longer ones differ at their start too
 RIDGE = 1.0  # a text's similarity to itself is 1; from .1 to 3 as many planted shifts are found
 
 
@@ -24,7 +24,7 @@ def similarities(texts: Sequence[str]) -> Array:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from threadpoolctl import threadpool_limits
 
-    cut = [text[:CHARACTERS] for text in texts]
+    cut = [text[:READ_CHARACTERS] for text in texts]
     words = {"ngram_range": (1, 2), "sublinear_tf": True, "token_pattern": r"(?u)\b\w+\b"}
     chars = {"analyzer": "char_wb", "ngram_range": (2, 4), "sublinear_tf": True}
     total = np.zeros((len(cut), len(cut)))

@@ -5,14 +5,21 @@ import json
 import pytest
 from tests.advice_kit import prompt_task, task
 
-from tuneworthy.advice.advice_input import NAMES, input_of
+from tuneworthy.advice.advice_input import TOOL_CHOICES, input_of
 from tuneworthy.advice.answer_file import append_advice, by_adviser, read_advice
-from tuneworthy.advice.asking import MEANINGS, SCHEMA, SKILL, ask_model, prompt_of, read_reply
+from tuneworthy.advice.asking import (
+    ANSWER_SCHEMA,
+    SKILL_FILE,
+    TOOL_MEANINGS,
+    ask_model,
+    prompt_of,
+    read_reply,
+)
 from tuneworthy.core.errors import DataError
 from tuneworthy.models.scripted import Scripted
 
 TASKS = [task("a"), prompt_task("b")]
-SURE = json.dumps({"because": "many rows", **dict.fromkeys(NAMES, 0), "tune": 1})
+SURE = json.dumps({"because": "many rows", **dict.fromkeys(TOOL_CHOICES, 0), "tune": 1})
 
 
 def scripted(*texts):
@@ -31,14 +38,14 @@ def scripted(*texts):
 
 def test_the_prompt_holds_what_every_adviser_sees_and_no_result():
     system, user = prompt_of(input_of(TASKS[0]))
-    for name, meaning in MEANINGS.items():
+    for name, meaning in TOOL_MEANINGS.items():
         assert f"- {name}: {meaning}" in system.content
-    assert set(MEANINGS) == set(NAMES) == set(SCHEMA["required"]) - {"because"}
+    assert set(TOOL_MEANINGS) == set(TOOL_CHOICES) == set(ANSWER_SCHEMA["required"]) - {"because"}
     for part in ("Name the topic", "message 9", "topic 2", "100", "0.40", "accuracy", "label"):
         assert part in user.content
     assert "lora" not in user.content
     assert "0.9" not in user.content
-    skilled, same = prompt_of(input_of(TASKS[0]), SKILL.read_text("utf-8"))
+    skilled, same = prompt_of(input_of(TASKS[0]), SKILL_FILE.read_text("utf-8"))
     assert same == user
     assert skilled.content.startswith(system.content)
     assert "word counts" in skilled.content
@@ -78,7 +85,7 @@ def test_answers_are_kept_and_nothing_is_asked_twice(tmp_path):
     said = []
     assert ask_model(model, TASKS, path, "made-up", say=said.append) == 2
     assert "2 of 2" in said[-1]
-    assert asked[0][1].grammar.value == SCHEMA
+    assert asked[0][1].grammar.value == ANSWER_SCHEMA
     one, two = read_advice(path)
     assert (one.adviser, one.task, one.probabilities["tune"]) == ("made-up", "a", 1.0)
     assert (one.because, one.text, one.model["engine"]) == ("many rows", SURE, "scripted")

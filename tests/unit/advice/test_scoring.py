@@ -3,7 +3,7 @@
 import pytest
 from tests.advice_kit import arm, prompt_task, task
 
-from tuneworthy.advice.advice_input import NAMES, checked, named
+from tuneworthy.advice.advice_input import TOOL_CHOICES, checked, named
 from tuneworthy.advice.adviser_list import Adviser
 from tuneworthy.advice.scoring import brier, judge, outcome, score_advisers
 from tuneworthy.core.interval import Interval
@@ -100,7 +100,7 @@ def test_what_is_no_distribution_counts_as_uniform_and_is_counted(answer):
 def test_a_distribution_is_scaled_and_named_by_its_highest():
     told = checked({"tune": 0.505, "prompt": 0.505})
     assert sum(told.values()) == pytest.approx(1)
-    assert list(told) == list(NAMES)
+    assert list(told) == list(TOOL_CHOICES)
     assert named(told) is None
     assert named(checked({"tune": 0.6, "prompt": 0.4})) == "tune"
 

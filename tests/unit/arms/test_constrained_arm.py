@@ -9,7 +9,7 @@ from arms_kit import SCHEMA, Scoring, json_cases, queries, setup
 from tests import studies
 
 from tuneworthy.arms import _prompted, constrained, nearest_shots
-from tuneworthy.arms._held import AGAIN
+from tuneworthy.arms._held import REPEAT_REQUEST
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.errors import DoesNotApply
@@ -39,7 +39,7 @@ def test_an_invalid_draft_is_rewritten_with_the_draft_in_the_prompt(tmp_path):
     assert {json.loads(a.text)["kind"] for a in masked} == {"masked"}
     assert {json.loads(a.text)["kind"] for a in drafted} == {"refund"}
     assert [m.role for m in drafted[0].prompt[-3:]] == ["user", "assistant", "user"]
-    assert drafted[0].prompt[-1].content == AGAIN
+    assert drafted[0].prompt[-1].content == REPEAT_REQUEST
     assert [a.case for a in drafted] == [q.id for q in queries("json")]
     assert drafted[0].tokens_in > 2 * masked[0].tokens_in, "both requests are counted"
 
@@ -66,7 +66,7 @@ def test_a_draft_that_is_empty_or_failed_is_not_shown(tmp_path, broken):
     found = answers(respond, tmp_path, DRAFT)
     assert {json.loads(a.text)["kind"] for a in found} == {"masked"}
     assert {a.error for a in found} == {None}
-    assert AGAIN not in {m.content for m in found[0].prompt}
+    assert REPEAT_REQUEST not in {m.content for m in found[0].prompt}
 
 
 def test_of_drafts_of_labels_only_those_that_are_none_are_scored(tmp_path):

@@ -42,11 +42,12 @@ def cycle(*texts):
     [
         (["refund"], "label", ("refund",)),
         ([" Refund ", "REFUND", "delivery", "refund", "refund"], "label", ("refund",)),
-        (["refund", "delivery", "warranty", "refund", "delivery"], "label", _pairs.APART),
-        (["a refund it is"], "label", _pairs.INVALID),
+        (["refund", "delivery", "warranty", "refund", "delivery"], "label",
+         _pairs.SAMPLES_DISAGREE),
+        (["a refund it is"], "label", _pairs.WRONG_FORM),
         ([JSON, '{"n":1,"kind":"refund"}', "{", JSON, JSON], "json", (JSON,)),
-        (['{"kind": "refund"}'], "json", _pairs.INVALID),
-        (["one two three four five six seven eight nine"], "label", _pairs.UNENDED),
+        (['{"kind": "refund"}'], "json", _pairs.WRONG_FORM),
+        (["one two three four five six seven eight nine"], "label", _pairs.UNENDED_ANSWER),
         (["so it is", "it is so", "so it is", "yes", "so it is"], "text",
          ("so it is", "it is so", "yes")),
         (["7", "8", "7.0", "7", "9"], "number", ("7",)),
@@ -79,7 +80,7 @@ def test_failed_requests_are_told_apart_from_cut_answers(tmp_path):
         raise ValueError("refused")
 
     written = write(tmp_path, fails, n=2)
-    assert written.rejected == {_pairs.UNASKED: ["r22", "r23"]}
+    assert written.rejected == {_pairs.NO_ANSWER: ["r22", "r23"]}
     assert written.account()["tokens_in"] is None
 
 

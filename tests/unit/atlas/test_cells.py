@@ -17,7 +17,7 @@ from tuneworthy.atlas.cells import (
     sample_of,
 )
 from tuneworthy.atlas.check_entry import check_entry
-from tuneworthy.atlas.run_cell import BRIEF, CellOptions, run_cell, write_cell
+from tuneworthy.atlas.run_cell import BRIEF_RUN, CellOptions, run_cell, write_cell
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.data.taskfile import read_task
@@ -84,7 +84,7 @@ def test_a_stopped_cell_goes_on_where_it_stopped(few, tmp_path):
             raise StopRequested(0)
 
     def units():
-        with open_session(write_cell(cell, tmp_path, QUICK), BRIEF) as session:
+        with open_session(write_cell(cell, tmp_path, QUICK), BRIEF_RUN) as session:
             return set(session.ledger.keys(session.study))
 
     with pytest.raises(StopRequested):
@@ -177,7 +177,7 @@ def test_a_trained_arm_is_recorded_with_every_seed(few, tmp_path):
     assert sorted(run.seed for run in runs) == [0, 1]
     assert sum(run.counts for run in runs) == 1
     assert check_entry(entry) == 20 * (2 + len(runs))
-    with open_session(write_cell(cell, tmp_path, options), BRIEF) as session:
+    with open_session(write_cell(cell, tmp_path, options), BRIEF_RUN) as session:
         assert session.plan().across == ()
     assert not any(run.spec.role == "placebo" for run in read_results(find_results(
         tmp_path / "atlas" / cell.id)).runs)  # fmt: skip

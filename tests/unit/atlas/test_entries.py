@@ -5,7 +5,7 @@ import random
 import pytest
 from tests import atlas_kit
 
-from tuneworthy.atlas.atlas_data import ADDED, keep_entry, read_atlas
+from tuneworthy.atlas.atlas_data import ADDED_FOLDER, keep_entry, read_atlas
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.entry import Entry
 from tuneworthy.atlas.entry_files import pack, read_folder, read_head, read_packed, write_folder
@@ -186,7 +186,7 @@ def test_a_folder_without_a_file_and_one_with_other_files(entry, tmp_path):
 def test_the_newest_entry_of_a_key_counts_and_other_versions_are_said(entry, tmp_path):
     old = changed(entry, card=entry.card.model_copy(update={"measured": atlas_kit.DAY}))
     path = keep_entry(changed(old, version="0.1.0"), tmp_path)
-    assert path.parent == tmp_path / ADDED
+    assert path.parent == tmp_path / ADDED_FOLDER
     atlas = read_atlas(tmp_path)
     assert list(atlas.entries) == ["planted-40"]
     assert "1 measured task of tuneworthy 0.1.0" in atlas.notes[0]
@@ -236,7 +236,7 @@ def test_a_run_of_an_arm_that_the_card_does_not_list_is_refused(entry):
 def test_what_is_shipped_is_whole_and_small():
     from tuneworthy.atlas import atlas_data
 
-    files = sorted(atlas_data.SHIPPED.glob("*.json.xz"))
+    files = sorted(atlas_data.SHIPPED_FOLDER.glob("*.json.xz"))
     assert sum(path.stat().st_size for path in files) <= 5_000_000
     for path in files:
         assert check_entry(read_packed(path)) >= 0

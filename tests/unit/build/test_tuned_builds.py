@@ -156,7 +156,7 @@ def test_a_form_that_does_not_fit_is_not_measured(task, built, tmp_path, monkeyp
         raise DoesNotFit("a model needs more memory than is free")
 
     monkeypatch.setattr(exported, "check_memory", full)
-    monkeypatch.setattr(_asked_again, "CASES", 41)  # else the stored comparison is read
+    monkeypatch.setattr(_asked_again, "ASKED_CASES", 41)  # else the stored comparison is read
     report = build(task, options=BuildOptions(arm=NAME, forms=("merged",), out=tmp_path))
     told = {one.form: one for one in report.parity}
     assert "more memory than is free" in told["merged"].because
@@ -195,7 +195,7 @@ def test_an_adapter_that_is_not_applied_is_refused(task, built, tmp_path, monkey
         real(self, folder, None, precision)
 
     monkeypatch.setattr(exported.PlainEngine, "__init__", bare)
-    monkeypatch.setattr(_asked_again, "CASES", 40)  # else the stored comparison is read
+    monkeypatch.setattr(_asked_again, "ASKED_CASES", 40)  # else the stored comparison is read
     said = refused(task, tmp_path / "out", "peft")
     assert "the adapter is not applied" in said
     assert "its score" in said or "nats a token" in said

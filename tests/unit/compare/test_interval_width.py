@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.interval_width import MANY, WIDER
+from tuneworthy.compare.interval_width import EXPLAINED_RATIO, FEW_ROWS_WIDTH
 from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
@@ -149,7 +149,7 @@ def test_the_best_of_several_arms_pays_for_the_choice_and_few_rows_are_said():
     assert best.wide[1:] == (said, "rows are few as well")
     assert not any(arm.wide for arm in found.values() if arm is not best)
     _, low, high = bounds.mean_interval([1.0] * 20 + [0.0] * 20, bounds.CHOSEN_ARM_LEVEL)
-    assert high - low > MANY
+    assert high - low > FEW_ROWS_WIDTH
 
 
 def test_a_judge_is_a_reason_of_its_own():
@@ -165,6 +165,6 @@ def test_the_ratio_said_is_that_of_the_stored_interval(means):
     values = [float(at < round(m * 80)) for m in means for at in range(80)]
     _, low, high = bounds.mean_interval(values, bounds.CHOSEN_ARM_LEVEL)
     ratio = (found.score.high - found.score.low) / (high - low)
-    assert bool(found.wide) == (ratio > WIDER)
+    assert bool(found.wide) == (ratio > EXPLAINED_RATIO)
     if found.wide:
         assert f"{ratio:.3g} times as wide" in found.wide[0]

@@ -45,13 +45,13 @@ def rows(seed: int) -> list[dict[str, str]]:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("spare", [1, 7, 1000])
 def test_rows_refused_early_are_rows_that_a_draw_of_all_refuses(tmp_path, monkeypatch, seed, spare):
-    monkeypatch.setattr(reading, "_SPARE", spare)
+    monkeypatch.setattr(reading, "_SPARE_ROWS", spare)
     got = drawn(tmp_path, rows(seed), 50, seed)
     assert got == first_by_rank(tmp_path, 50, seed)
 
 
 def test_a_draw_that_refuses_too_early_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "_SPARE", 1)
+    monkeypatch.setattr(reading, "_SPARE_ROWS", 1)
     cut = reading._cut
 
     def worse(held, keep):  # leaves the best row last: its rank becomes the one to beat

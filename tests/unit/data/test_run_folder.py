@@ -7,7 +7,7 @@ import pytest
 
 from tuneworthy.core.errors import DataError, SecurityError, TaskError
 from tuneworthy.data import run_folder
-from tuneworthy.data.run_folder import DEPTH, open_run_folder
+from tuneworthy.data.run_folder import SEARCH_DEPTH, open_run_folder
 
 
 def test_files_are_listed_without_links_and_pipes(tmp_path):
@@ -31,7 +31,7 @@ def test_depth_and_number_are_limited(tmp_path, monkeypatch):
     found = open_run_folder(tmp_path)
     assert found.files == ("top.json",)
     assert found.more
-    assert len("abcdefgh") > DEPTH
+    assert len("abcdefgh") > SEARCH_DEPTH
     monkeypatch.setattr(run_folder, "MOST_FILES", 3)
     for k in range(9):
         (tmp_path / f"{k}.json").write_text("{}")

@@ -15,7 +15,7 @@ from tuneworthy.core.run import MODEL_UNAVAILABLE, Run, Spec
 from tuneworthy.core.task import Data, Task
 from tuneworthy.diagnose.diagnosis import _prompt_alone, columns, diagnose_runs
 from tuneworthy.measure import planning
-from tuneworthy.measure.placebos import PASSED, probes
+from tuneworthy.measure.placebos import MOST_PASSED, probes
 from tuneworthy.metrics import scorer
 from tuneworthy.models import scripted
 from tuneworthy.report.html import page
@@ -80,7 +80,7 @@ def test_a_placebo_is_asked_on_the_failed_cases_and_sixty_passed_ones(study):
     asked = {a.case for r in results.runs if r.spec.name == SHOWN for a in r.answers}
     failed = set(results.evidence.diagnosis.cause)
     assert failed < asked
-    assert len(asked - failed) == PASSED
+    assert len(asked - failed) == MOST_PASSED
     result = next(arm for arm in results.evidence.arms if arm.name == SHOWN)
     assert (result.role, result.state, result.score) == ("placebo", "stopped_early", None)
     assert "to read across" in results.verdict.missing[_pointer(results, SHOWN, "score")]

@@ -10,7 +10,7 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.diagnose.answer_in_passage import cases_with_answer_in_passage
 from tuneworthy.diagnose.rescore import (
-    DRAWS,
+    PLACEBO_DRAWS,
     contains_metric,
     parsed,
     passes,
@@ -197,7 +197,7 @@ def test_draws_depend_on_the_case_and_the_seed_alone():
     cases = [case(f"c{i}", str(i)) for i in range(60)]
     drawn = placebo_cases(one, cases, 1)
     assert drawn == placebo_cases(one, cases[::-1], 1) != placebo_cases(one, cases, 2)
-    assert {len(found) for found in drawn.values()} == {DRAWS}
+    assert {len(found) for found in drawn.values()} == {PLACEBO_DRAWS}
 
 
 def test_a_rare_other_answer_is_found_though_nearly_all_are_one():

@@ -10,7 +10,7 @@ from tuneworthy.core.arm import Sizes
 from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.extras.knowledge_probe import cost, familiarity, why_not_probed
-from tuneworthy.extras.known_facts import MOST, MOST_PAID, SAMPLES, SETS
+from tuneworthy.extras.known_facts import MOST_FACTS, MOST_FACTS_PAID, SAMPLES, SETS
 from tuneworthy.models import scripted
 from tuneworthy.models.scripted import Scripted, last_user
 from tuneworthy.session import open_session
@@ -62,8 +62,8 @@ def test_the_model_is_asked_once_and_never_again(desk):
     with desk() as one:
         model = Knowing((0,))
         found = familiarity(bench_of(one, model), None)
-        assert len(found.of) == MOST
-        assert len(model.asked) == MOST * CALLS
+        assert len(found.of) == MOST_FACTS
+        assert len(model.asked) == MOST_FACTS * CALLS
         assert found.unknown.k == sum(int(i[1:]) % 4 != 0 for i in found.of)
         again = Knowing((0,))
         assert familiarity(bench_of(one, again), None) == found
@@ -72,7 +72,7 @@ def test_the_model_is_asked_once_and_never_again(desk):
 
 def test_a_paid_model_is_asked_less(desk):
     with desk() as one:
-        assert len(familiarity(bench_of(one, Knowing((0,), paid=True)), None).of) == MOST_PAID
+        assert len(familiarity(bench_of(one, Knowing((0,), paid=True)), None).of) == MOST_FACTS_PAID
 
 
 def test_it_is_asked_only_where_answers_are_facts(desk):

@@ -10,8 +10,8 @@ from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.model import Reply
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.extras.known_facts import (
-    MOST,
-    MOST_PAID,
+    MOST_FACTS,
+    MOST_FACTS_PAID,
     SAMPLES,
     SETS,
     Probe,
@@ -194,10 +194,10 @@ def test_a_choice_of_many_cases_is_seeded_and_smaller_on_a_paid_model():
     many = facts(99)
     one = setup(respond)
     found = probe(one, many)
-    assert len(found.of) == MOST
+    assert len(found.of) == MOST_FACTS
     assert probe(setup(respond), many[::-1]).of == found.of
     one.model.paid = True
-    assert len(probe(one, many).of) == MOST_PAID
+    assert len(probe(one, many).of) == MOST_FACTS_PAID
 
 
 def test_what_cannot_be_asked_says_why():

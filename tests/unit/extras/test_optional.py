@@ -5,7 +5,15 @@ from tests.unit.measure.test_auto_arms import facts
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.specs import specs
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.extras.optional import BRIEF, HARM, KINDS, KNOWN, SHAKES, plan_extras, why_left_out
+from tuneworthy.extras.optional import (
+    BRIEF_NOTE,
+    HARM,
+    KINDS,
+    KNOWN,
+    SHAKES,
+    plan_extras,
+    why_left_out,
+)
 from tuneworthy.measure.planning import make_plan
 from tuneworthy.measure.stage_runner import fit_extras
 
@@ -37,7 +45,7 @@ def test_a_fast_machine_measures_all_a_slow_one_what_there_is_room_for():
 
 
 def test_a_brief_run_measures_none():
-    assert {extra.because for extra in planned(1e9, brief=True)} == {BRIEF}
+    assert {extra.because for extra in planned(1e9, brief=True)} == {BRIEF_NOTE}
 
 
 def test_what_a_model_knows_is_asked_where_answers_are_facts():
@@ -48,4 +56,4 @@ def test_what_a_model_knows_is_asked_where_answers_are_facts():
 def test_a_kind_that_is_not_planned_says_so():
     assert why_left_out((), HARM)
     assert why_left_out(planned(1e9), HARM) == ""
-    assert why_left_out(planned(1e9, brief=True), HARM) == BRIEF
+    assert why_left_out(planned(1e9, brief=True), HARM) == BRIEF_NOTE

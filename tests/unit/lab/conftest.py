@@ -17,7 +17,7 @@ from tuneworthy.lab.open_lab import open_lab
 
 @pytest.fixture(autouse=True)
 def _nothing_shipped(tmp_path, monkeypatch):
-    monkeypatch.setattr(open_lab_module, "PACKAGE", tmp_path / "nothing shipped")
+    monkeypatch.setattr(open_lab_module, "PACKAGE_RECORDS", tmp_path / "nothing shipped")
 
 
 @pytest.fixture

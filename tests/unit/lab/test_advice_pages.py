@@ -9,7 +9,7 @@ from tests.advice_kit import prompt_task, task
 from tuneworthy import advising
 from tuneworthy.lab import export
 from tuneworthy.lab.advice_pages import advice_page, guess_data, guess_page, shown_advice
-from tuneworthy.lab.pages import HERE, Site
+from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.report._advice import NOTHING
 
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -109,7 +109,7 @@ def test_both_pages_are_exported_with_the_atlas(tmp_path, monkeypatch):
 
 def test_the_page_weighs_at_most_120_kb_without_its_data(shown):
     files = ("lab.css", "guess.css", "svg.js", "keys.js", "state.js", "guess.js")
-    weight = sum((HERE / "static" / name).stat().st_size for name in files)
+    weight = sum((LAB_FOLDER / "static" / name).stat().st_size for name in files)
     assert weight + len(guess_page(shown, FILE).encode()) <= 120_000
 
 

@@ -15,7 +15,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import ShownRow
 from tuneworthy.lab.atlas_pages import VIEWS, atlas_page, measured_page
 from tuneworthy.lab.export import export_site
-from tuneworthy.lab.pages import HERE, Site
+from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.problem import Problem
 
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -204,7 +204,7 @@ def test_an_export_has_the_map_and_the_shipped_tasks_and_makes_no_request(
     shipped.mkdir()
     keep_entry(entry, tmp_path)
     (tmp_path / ".tuneworthy" / "atlas").rename(shipped / "x")
-    monkeypatch.setattr(atlas_data, "SHIPPED", shipped / "x")
+    monkeypatch.setattr(atlas_data, "SHIPPED_FOLDER", shipped / "x")
     monkeypatch.chdir(tmp_path)
     keep_entry(with_card(entry, key="private"), tmp_path)
     home = export_site(tmp_path / "site")
@@ -217,5 +217,5 @@ def test_an_export_has_the_map_and_the_shipped_tasks_and_makes_no_request(
 
 
 def test_the_script_of_the_atlas_asks_no_server():
-    text = (HERE / "static" / "atlas.js").read_text("utf-8")
+    text = (LAB_FOLDER / "static" / "atlas.js").read_text("utf-8")
     assert not re.search(r"fetch|EventSource|XMLHttp", text)

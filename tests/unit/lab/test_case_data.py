@@ -11,7 +11,7 @@ from tuneworthy.core.failure import RunFacts
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.lab import case_data, words
 from tuneworthy.lab.cases import LabCase, case_of
-from tuneworthy.lab.record_store import PACKAGE
+from tuneworthy.lab.record_store import PACKAGE_RECORDS
 from tuneworthy.lab.recordings import Recordings, facts_of
 from tuneworthy.lab.shipped import SHIPPED, shipped_bytes
 
@@ -98,9 +98,9 @@ def test_measures_are_said_in_words_with_what_they_do_not_prove(case):
     said = {each["key"]: each for each in case_data.public(case)["measures"]}
     assert (said["p_end"]["own"], said["p_end"]["twin"]) == (".23", "1.00")
     assert said["p_end"]["nothing"] is None
-    assert said["cut_rows"]["nothing"] == words.SAME
+    assert said["cut_rows"]["nothing"] == words.SAME_IN_BOTH
     assert (said["clip_rate"]["own"], said["clip_rate"]["twin"]) == ("38 %", "33 %")
-    assert said["clip_rate"]["nothing"] == words.ALIKE
+    assert said["clip_rate"]["nothing"] == words.ALIKE_IN_BOTH
 
 
 def test_recorded_settings_carry_the_checks_of_the_case(case):
@@ -195,13 +195,13 @@ def test_every_fact_of_a_run_has_a_title():
     ("key", "own", "twin", "says"),
     [
         ("p_end", 0.06, 0.99, None),
-        ("p_end", 0.95, 0.99, words.ALIKE),
+        ("p_end", 0.95, 0.99, words.ALIKE_IN_BOTH),
         ("ended", 7, 40, None),
-        ("ended", 38, 40, words.ALIKE),
+        ("ended", 38, 40, words.ALIKE_IN_BOTH),
         ("length", 58.0, 29.7, None),
-        ("loss_last", 0.096, 0.094, words.ALIKE),
+        ("loss_last", 0.096, 0.094, words.ALIKE_IN_BOTH),
         ("score", None, 0.5, "Not measured in both runs: it proves nothing."),
-        ("refused", "not finite", "not finite", words.SAME),
+        ("refused", "not finite", "not finite", words.SAME_IN_BOTH),
         ("refused", "not finite", "rose", None),
     ],
 )
@@ -230,7 +230,7 @@ def test_a_value_that_was_not_measured_says_so():
 
 
 def test_shipped_records_are_packed_the_same_way_every_time():
-    for path in sorted(PACKAGE.glob("[0-9a-f]" * 16 + ".json.gz")):
+    for path in sorted(PACKAGE_RECORDS.glob("[0-9a-f]" * 16 + ".json.gz")):
         name = path.name.removesuffix(".json.gz")
         events = SHIPPED.events(name)
         assert events[0]["id"] == name

@@ -7,7 +7,7 @@ from rows_kit import END, SYSTEM, config, drawn, row, tokenizer
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError
-from tuneworthy.lab.encode import SERVED, clean_row, encode, serving
+from tuneworthy.lab.encode import SERVED_TEMPLATES, clean_row, encode, serving
 from tuneworthy.models.local.chat_template import prompt_ids
 
 ROWS = drawn()
@@ -38,7 +38,7 @@ def test_the_example_of_the_loop_masks_what_is_not_trained():
         assert example.ids == each.used.ids
         assert example.first == each.used.first
         assert example.trained == len(trained(each))
-        assert example.weight == example.trained
+        assert example.total_weight == example.trained
 
 
 def test_a_row_that_cannot_be_trained_on_is_refused_by_name():
@@ -74,7 +74,7 @@ def test_loss_on_all_weighs_the_prompt_like_the_answer():
     for each, clean in zip(encoded(loss="all"), encoded(), strict=True):
         assert each.used == clean.used
         assert each.example.start == 1
-        assert each.example.weight == len(each.used.ids) - 1
+        assert each.example.total_weight == len(each.used.ids) - 1
     assert {each.example.prompt_weight for each in encoded()} == {0.0}
 
 
@@ -142,7 +142,7 @@ def test_no_id_is_lost_or_made_up(loss, pad, most, packing):
         assert plain.used.first <= each.whole.first
 
 
-@pytest.mark.parametrize("name", sorted(SERVED))
+@pytest.mark.parametrize("name", sorted(SERVED_TEMPLATES))
 def test_a_served_template_holds_the_same_words_and_is_taken_back(name):
     made, (row_, *_) = tokenizer(), ROWS
     before, trained_ids = made.chat_template, prompt_ids(made, row_.messages)

@@ -249,7 +249,7 @@ def test_a_lab_that_ends_waits_for_no_child():
 
 def test_an_unknown_kind_of_error_is_a_problem():
     for kind in ("KEPT", "nothing", "Sequence"):
-        assert isinstance(child_call.told_error(kind, {"what": "x"}), Problem)
+        assert isinstance(child_call.error_from_parts(kind, {"what": "x"}), Problem)
 
 
 def test_reasons_that_the_user_can_mend_come_first():

@@ -12,8 +12,8 @@ from tuneworthy.lab.cases import LabCase, all_cases, case_of
 from tuneworthy.lab.pages import (
     BLIND_SCRIPTS,
     CASE_SCRIPTS,
-    HERE,
     HOME_SCRIPTS,
+    LAB_FOLDER,
     PLAY_SCRIPTS,
     Site,
     case_page,
@@ -105,7 +105,7 @@ def test_a_home_without_a_recorded_run_says_what_will_stand_here():
 
 def weight(names):
     files = ["lab.css", *(f"{name}.js" for name in names)]
-    return sum((HERE / "static" / name).stat().st_size for name in files)
+    return sum((LAB_FOLDER / "static" / name).stat().st_size for name in files)
 
 
 def test_the_first_page_weighs_at_most_120_kb():
@@ -118,14 +118,15 @@ def test_the_playground_weighs_at_most_120_kb():
 
 def test_a_case_with_its_records_weighs_at_most_200_kb():
     records = sum(
-        len(gzip.decompress(path.read_bytes())) for path in (HERE / "records").glob("*.json.gz")
+        len(gzip.decompress(path.read_bytes()))
+        for path in (LAB_FOLDER / "records").glob("*.json.gz")
         if path.name.startswith(("403d8a2621f9c00c", "706205609926fd4c"))
     )  # fmt: skip
     assert records > 50_000
     assert len(PAGES["case"]().encode()) + weight(CASE_SCRIPTS) + records <= 200_000
 
 
-@pytest.mark.parametrize("path", sorted((HERE / "static").glob("*.js")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted((LAB_FOLDER / "static").glob("*.js")), ids=lambda p: p.name)
 def test_scripts_are_plain_and_build_no_markup(path):
     text = path.read_text("utf-8")
     assert "'use strict';" in text
@@ -137,5 +138,5 @@ def test_scripts_are_plain_and_build_no_markup(path):
 
 def test_fetch_and_streams_are_in_one_script_only():
     for name in {*HOME_SCRIPTS, *CASE_SCRIPTS, *BLIND_SCRIPTS} - {"wire"}:
-        text = (HERE / "static" / f"{name}.js").read_text("utf-8")
+        text = (LAB_FOLDER / "static" / f"{name}.js").read_text("utf-8")
         assert not re.search(r"\bfetch\(|new EventSource", text), name

@@ -10,7 +10,12 @@ from tuneworthy.lab import play_run
 from tuneworthy.lab.events import RunStopped
 from tuneworthy.lab.play_run import Play, run_play
 from tuneworthy.lab.play_setup import Arm, play_config, task_rows
-from tuneworthy.lab.strength import ROWS, STOPS, record_strength, stream_adapter_strength
+from tuneworthy.lab.strength import (
+    ANSWERED_ROWS,
+    STRENGTHS,
+    record_strength,
+    stream_adapter_strength,
+)
 
 pytestmark = pytest.mark.full
 TICKETS, RULES = "support_tickets", "policy_faq"
@@ -157,7 +162,7 @@ def test_a_strength_is_measured_on_twenty_rows_group_by_group(base, tmp_path, tu
     events = []
     stream_adapter_strength(0.5, base, (tmp_path, events.append, lambda: None))
     stops = [event for event in events if event["kind"] == "stop"]
-    assert [stop["answers"] for stop in stops] == [10, ROWS]
+    assert [stop["answers"] for stop in stops] == [10, ANSWERED_ROWS]
     assert events[-1]["state"] == "done"
     for stop in stops:
         assert 0 <= stop["valid"] <= 1
@@ -169,5 +174,5 @@ def test_the_record_has_all_stops(base, tmp_path, tuned, monkeypatch):
 
     path = record_strength(base, tmp_path, tmp_path / "strength.json.gz", say=lambda line: None)
     begin, *stops = read_record(path.read_bytes())
-    assert [stop["strength"] for stop in stops] == list(STOPS)
-    assert begin["rows"] == ROWS
+    assert [stop["strength"] for stop in stops] == list(STRENGTHS)
+    assert begin["rows"] == ANSWERED_ROWS

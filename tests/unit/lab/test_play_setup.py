@@ -18,7 +18,7 @@ from tuneworthy.lab.play_setup import (
 )
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.shipped import recorded_play, recorded_strength
-from tuneworthy.lab.strength import ROWS, STOPS
+from tuneworthy.lab.strength import ANSWERED_ROWS, STRENGTHS
 
 TICKETS, RULES = "support_tickets", "policy_faq"
 TWO = (Arm(), Arm(shots=16, strength=1.5, temperature=2.0))
@@ -86,8 +86,8 @@ def test_the_page_offers_new_rows_only():
 
 def test_the_shipped_record_is_of_seven_stops_and_twenty_rows():
     shipped = recorded_strength()
-    assert [stop["strength"] for stop in shipped["stops"]] == list(STOPS)
-    assert all(stop["answers"] == ROWS for stop in shipped["stops"])
+    assert [stop["strength"] for stop in shipped["stops"]] == list(STRENGTHS)
+    assert all(stop["answers"] == ANSWERED_ROWS for stop in shipped["stops"])
     base, full = shipped["stops"][0], shipped["stops"][4]
     assert full["score"] > base["score"], "the adapter has learnt something"
 

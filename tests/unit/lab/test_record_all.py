@@ -7,14 +7,21 @@ import pytest
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab.cases import all_cases, case_of
 from tuneworthy.lab.events import read_record
-from tuneworthy.lab.record_all import MOST, Recorder, facts_of, relabelled, run_key, settings
+from tuneworthy.lab.record_all import (
+    MOST_SETTINGS,
+    Recorder,
+    facts_of,
+    relabelled,
+    run_key,
+    settings,
+)
 from tuneworthy.lab.run_case import LabRun
 
 
 @pytest.mark.parametrize("case", all_cases().values(), ids=lambda case: case.slug)
 def test_settings_turn_one_knob_of_the_planted_or_the_clean_run(case):
     found, ends = settings(case), [case.config("plant"), case.config("twin")]
-    assert 0 < len(found) <= MOST
+    assert 0 < len(found) <= MOST_SETTINGS
     assert len({json.dumps(config, sort_keys=True) for config in found}) == len(found)
     for config in found:
         assert config not in ends

@@ -110,7 +110,7 @@ def test_a_torn_or_foreign_line_loses_that_line_alone(tmp_path, state):
 
 def test_a_file_that_somebody_holds_is_waited_for_and_then_left(tmp_path, state, monkeypatch):
     opened(tmp_path / "a", "one")
-    monkeypatch.setattr("tuneworthy.ledger.elsewhere.WAIT", 0.05)
+    monkeypatch.setattr("tuneworthy.ledger.elsewhere.LOCK_WAIT_SECONDS", 0.05)
     held = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print()\n"
     with subprocess.Popen([sys.executable, "-c", held + "sys.stdin.read()", str(state)],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:  # fmt: skip

@@ -8,7 +8,7 @@ from tuneworthy.core.arm import Fitted
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.measure.longer_answers import FIRST, MOST, rescore_cut_answers
+from tuneworthy.measure.longer_answers import MOST_ANSWERS, SAMPLE_ANSWERS, rescore_cut_answers
 
 CASES = [Case(id=f"c{k:03}", messages=(Message(role="user", content="x"),), output="yes")
          for k in range(100)]  # fmt: skip
@@ -42,11 +42,11 @@ def queries():
 def test_a_sample_is_asked_first_and_more_only_where_one_gained():
     none, some = [], []
     flat = rescore_cut_answers(metric, GOLD, asked(none, "no"), (pairs(), queries()), 0)
-    assert (none, set(flat.values())) == ([FIRST], {0.0})
+    assert (none, set(flat.values())) == ([SAMPLE_ANSWERS], {0.0})
     rich = rescore_cut_answers(metric, GOLD, asked(some), (pairs(), queries()), 0)
-    assert some[0] == FIRST
+    assert some[0] == SAMPLE_ANSWERS
     assert len(some) == 2
-    assert MOST <= len(rich) <= FIRST + MOST
+    assert MOST_ANSWERS <= len(rich) <= SAMPLE_ANSWERS + MOST_ANSWERS
     assert set(rich.values()) == {1.0}
 
 

@@ -90,4 +90,4 @@ def test_the_speed_is_that_of_a_full_batch_of_the_model(monkeypatch, full, asked
         model, "reply", lambda prompts, *rest: sizes.append(len(prompts)) or right(prompts, *rest)
     )
     timing.speed(TASK, CASES, model)
-    assert sizes == [1, *[asked] * 2 * timing.TURNS]
+    assert sizes == [1, *[asked] * 2 * timing.TIMED_CALLS]

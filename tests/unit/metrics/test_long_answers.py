@@ -103,7 +103,7 @@ def test_equal_elements_first_loses_no_leaf_and_greedy_pairs_lose_few(monkeypatc
         best = plain(gold, said)
         assert _leaves.common(gold, said) == best
         with monkeypatch.context() as patch:
-            patch.setattr(_leaves, "MATCHED", 0)
+            patch.setattr(_leaves, "MOST_PAIRS", 0)
             assert best / 2 <= _leaves.common(gold, said) <= best
 
 

@@ -8,7 +8,7 @@ from tests.advice_kit import prompt_task, task
 
 from tuneworthy import advising
 from tuneworthy.advice.answer_file import read_advice
-from tuneworthy.advice.asking import SCHEMA
+from tuneworthy.advice.asking import ANSWER_SCHEMA
 from tuneworthy.core.errors import TaskError
 
 TASKS = [task("a"), prompt_task("b")]
@@ -34,7 +34,10 @@ def test_an_endpoint_is_asked_once_a_task_and_only_with_consent(serve, tmp_path,
     assert not bodies
     assert ask(pay=True) == 2
     assert len(bodies) == 2
-    assert bodies[0]["response_format"]["json_schema"]["schema"]["required"] == SCHEMA["required"]
+    assert (
+        bodies[0]["response_format"]["json_schema"]["schema"]["required"]
+        == ANSWER_SCHEMA["required"]
+    )
     assert bodies[0]["temperature"] == 0
     assert [each.probabilities["tune"] for each in read_advice(path)] == [0.9, 0.9]
     assert {each.adviser for each in read_advice(path)} == {model}

@@ -128,7 +128,7 @@ def test_it_ends_with_a_process_that_is_killed(tmp_path, sent):
 
 
 def test_one_that_ignores_the_signal_is_killed(start, monkeypatch):
-    monkeypatch.setattr(server_guard, "GRACE", 1.0)  # the guard itself has the real one
+    monkeypatch.setattr(server_guard, "GRACE_SECONDS", 1.0)  # the guard itself has the real one
     model = start("stubborn")
     monkeypatch.setattr(model.server.process, "wait", waits_less(model.server.process.wait))
     model.close()
@@ -148,7 +148,7 @@ def test_one_that_ends_before_it_is_ready_says_why(start, tmp_path):
 
 def test_one_that_never_is_ready_is_ended(start, monkeypatch, said):
     monkeypatch.setenv("TUNEWORTHY_SERVER_SECONDS", "1.5")
-    monkeypatch.setattr(server_process, "TOLD", 0.5)
+    monkeypatch.setattr(server_process, "SECONDS_BETWEEN_LINES", 0.5)
     with pytest.raises(ModelError, match="could not be asked after 2 s"):
         start("hangs")
     assert any("vllm loads for" in line for line in said)

@@ -83,7 +83,7 @@ def test_without_tokens_of_its_own_a_thought_shares_those_of_the_answer(opened):
 def test_a_thought_that_nobody_expected_gets_its_room(opened, monkeypatch):
     from tuneworthy.models.local import thought as _thought
 
-    monkeypatch.setattr(_thought, "_SHORT", 2)
+    monkeypatch.setattr(_thought, "_SHORT_THOUGHT", 2)
     model = opened("unsaid")
     assert [row[0] for row in said(model)] == list(LABELS)
     draws = model.draws(PROMPTS, ROOMY, 2)
@@ -115,7 +115,7 @@ def test_rows_that_join_a_running_batch_think_alike(opened, name, thinking, monk
     from tuneworthy.models.local.continuous import Batcher
     from tuneworthy.models.local.lane import Stream
 
-    monkeypatch.setattr(_thought, "_SHORT", 2)
+    monkeypatch.setattr(_thought, "_SHORT_THOUGHT", 2)
     model = opened(name, thinking)
     for limits in (ROOMY, ROOMY.model_copy(update={"grammar": BY_FORM})):
         batcher, streams = Batcher(), []

@@ -84,7 +84,7 @@ def test_vectors_are_remembered_on_request_and_read_again_once_forgotten(encoder
     with monkeypatch.context() as patch:
         patch.setattr(encoder, "encode", lambda texts: first[: len(texts)])  # nothing is new
         assert np.array_equal(encoder.kept(TEXTS[::-1]), first[::-1])
-    monkeypatch.setattr(_vectors, "_KEPT", 3)
+    monkeypatch.setattr(_vectors, "_CACHED_VECTORS", 3)
     assert np.array_equal(encoder.kept([*TEXTS, "money"])[:-1], first)
     assert len(encoder._kept) <= 3
     assert encoder.kept([]).shape == (0, 48)

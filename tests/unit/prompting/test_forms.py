@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.prompting.grammar import NUMBER, closed, grammar, ordered
 from tuneworthy.prompting.lenient import lenient
-from tuneworthy.prompting.schema_text import LONGEST, readable
+from tuneworthy.prompting.schema_text import LONGEST_TEXT, readable
 
 OPEN = {
     "type": "object",
@@ -102,7 +102,7 @@ def test_a_long_schema_loses_allowed_values_first():
     words = [f"value-{at}" for at in range(50)]
     fields = {f"f{at}": {"type": "string", "enum": words} for at in range(20)}
     text = readable({"type": "object", "properties": fields, "required": list(fields)})
-    assert len(text) <= LONGEST
+    assert len(text) <= LONGEST_TEXT
     assert all(f'"f{at}": ' in text for at in range(20))
     assert "…" in text
     assert '"value-49"' in readable({"enum": words})

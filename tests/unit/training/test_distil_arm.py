@@ -168,8 +168,8 @@ def test_p1_a_killed_on_policy_run_goes_on_to_the_same_bytes(opened, tmp_path, m
     options = distil.Options(loss="on_policy", samples=1, **{**SMALL, "epochs": 4, "rate": 0.02})
     given = {"unlabelled": unlabelled(18)}
     whole = distil.fit(setup_of(student, tmp_path / "whole", teacher, **given), options, 0)
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    monkeypatch.setattr(checkpoint, "SHARE", 1e9)
+    monkeypatch.setattr(checkpoint, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "TIME_SHARE", 1e9)
     real, steps = on_policy._OnPolicyRun._step, []
 
     def stops(self, *given):
@@ -308,7 +308,7 @@ def test_a_model_that_is_not_equal_to_itself_fails_the_arm(opened, monkeypatch):
     from tuneworthy.training import top_k_loss
 
     student, prompts = opened(), [(Message(role="user", content="Hello Ann"),)]
-    assert checks.check_self_divergence(student, prompts, ["fine"]) <= checks.SELF
+    assert checks.check_self_divergence(student, prompts, ["fine"]) <= checks.ROUNDING_NATS
     monkeypatch.setattr(top_k_loss, "top_k_divergence", lambda *given: given[0][:, 0].abs() + 1)
     with pytest.raises(NumericError, match="not equal to itself"):
         checks.check_self_divergence(student, prompts, ["fine"])

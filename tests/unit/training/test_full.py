@@ -75,11 +75,11 @@ def plain_steps(module, rows, pace, count, decay=0.0, lone=False):
 def test_the_gradient_of_all_weights_is_that_of_autograd(tiny):
     import torch
 
-    from tuneworthy.training.full import trained_copy
+    from tuneworthy.training.full import trainable_copy
     from tuneworthy.training.loss import backward, open_net
 
     base, rows = tiny.model("llama", 1, dtype="float64"), tiny.rows(tiny.tokenizer(), 6)
-    one, two = trained_copy(base), trained_copy(base)
+    one, two = trainable_copy(base), trainable_copy(base)
     weights = list(one.parameters())
     backward(open_net(one, rows[0].ids, by_hand=False), rows, 120, weights)
     ours = torch.cat([w.grad.flatten() for w in weights])
@@ -107,14 +107,14 @@ def test_two_steps_are_those_of_transformers_and_torch(tiny, kind, share):
     """In double precision: Adam's first steps have the gradient's sign, however small it is."""
     import torch
 
-    from tuneworthy.training.full import trained_copy
+    from tuneworthy.training.full import trainable_copy
     from tuneworthy.training.loop import TrainingSchedule, train
     from tuneworthy.training.loss import open_net
 
     base = tiny.model(kind, 1, dtype="float64", num_hidden_layers=2).requires_grad_(False)
     rows = tiny.rows(tiny.tokenizer(), 8)
     pace = TrainingSchedule(epochs=1, batch=4, rate=1e-3, part_tokens=120)
-    copy = trained_copy(base)
+    copy = trainable_copy(base)
     net = open_net(copy, rows[0].ids, share, by_hand=False)
     assert net.shares is share
     assert net.trainer is None
@@ -137,9 +137,9 @@ def saved(engine, folder, change=None):
     """Write the engine's own weights as full tuning would; `change` edits the copy first."""
     import torch
 
-    from tuneworthy.training.full import WholeMethod, trained_copy
+    from tuneworthy.training.full import WholeMethod, trainable_copy
 
-    copy = trained_copy(engine.module)
+    copy = trainable_copy(engine.module)
     if change:
         with torch.no_grad():
             change(copy)
@@ -349,7 +349,7 @@ def test_a_run_that_does_not_fit_is_refused_with_numbers_before_anything_is_copi
 ):
     from tuneworthy.training import full, memory_fit
 
-    monkeypatch.setattr(full, "trained_copy", lambda module: 1 / 0)
+    monkeypatch.setattr(full, "trainable_copy", lambda module: 1 / 0)
     monkeypatch.setattr(memory_fit, "free_memory", lambda device: 100_000)
     with pytest.raises(DoesNotFit, match="training does not fit") as caught:
         fitted(tiny, engine, tmp_path / "a")
@@ -357,7 +357,7 @@ def test_a_run_that_does_not_fit_is_refused_with_numbers_before_anything_is_copi
     assert "GB free" in caught.value.got
     assert "the arm lora" in caught.value.fix
     monkeypatch.undo()
-    monkeypatch.setattr(full, "trained_copy", lambda module: 1 / 0)
+    monkeypatch.setattr(full, "trainable_copy", lambda module: 1 / 0)
     monkeypatch.setattr(full.shutil, "disk_usage", lambda path: SimpleNamespace(free=100_000))
     with pytest.raises(DoesNotFit, match="does not fit on this disk") as caught:
         fitted(tiny, engine, tmp_path / "b")
@@ -371,7 +371,7 @@ def test_the_estimate_is_what_torch_keeps(tiny, shared):
 
     from tests.unit.training.test_training_memory import SHAPE, kept, rows
 
-    from tuneworthy.training.full import trained_copy
+    from tuneworthy.training.full import trainable_copy
     from tuneworthy.training.loop import TrainingSchedule
     from tuneworthy.training.loss import open_net
     from tuneworthy.training.memory_fit import estimate
@@ -380,7 +380,7 @@ def test_the_estimate_is_what_torch_keeps(tiny, shared):
     plan = replace(open_net(base, range(7, 27), by_hand=False), lanes=1)
     batch = rows(4, shared, own=40)
     told = estimate(plan, batch, None, TrainingSchedule(batch=4))
-    copy = trained_copy(base)
+    copy = trainable_copy(base)
     numbers = sum(w.numel() for w in copy.parameters())
     assert (told["weights"], told["optimizer"]) == (4 * numbers, 8 * numbers)
     net = replace(open_net(copy, range(7, 27), by_hand=False), lanes=1)

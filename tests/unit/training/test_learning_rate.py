@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tuneworthy.training.learning_rate import MOST, rate_of
+from tuneworthy.training.learning_rate import MOST_LORA_RATE, rate_of
 
 
 def config(family, hidden):
@@ -36,7 +36,7 @@ def test_the_rule_of_the_source(family, hidden, rate):
 def test_a_large_model_is_not_trained_at_the_rate_of_a_small_one():
     small, large = (rate_of(config("llama", hidden)).value for hidden in (576, 4096))
     assert 3 < small / large < 10
-    assert small == MOST == 1e-3
+    assert small == MOST_LORA_RATE == 1e-3
 
 
 def test_an_option_of_the_user_wins():

@@ -52,7 +52,7 @@ def ours(net, rows, budget=120):
     by_row = backward(net, rows, budget, weights)
     grad = torch.cat([w.grad.flatten() for w in weights])
     net.module.zero_grad(set_to_none=True)
-    return sum(by_row) / sum(row.weight for row in rows), grad
+    return sum(by_row) / sum(row.total_weight for row in rows), grad
 
 
 @pytest.mark.parametrize("weight", [0.1, 1.0])
@@ -91,7 +91,7 @@ def test_a_weight_of_0_changes_no_bit(tiny):
     same, again = ours(net, [replace(row, prompt_weight=0.0) for row in rows])
     assert loss == same
     assert torch.equal(grad, again)
-    assert [row.weight for row in rows] == [row.trained for row in rows]
+    assert [row.total_weight for row in rows] == [row.trained for row in rows]
 
 
 def test_rows_with_and_without_a_weight_share_a_batch(tiny):
@@ -101,7 +101,7 @@ def test_rows_with_and_without_a_weight_share_a_batch(tiny):
     net, rows = opened(tiny, share=False)
     mixed = [replace(row, prompt_weight=0.2 * (n % 2)) for n, row in enumerate(rows)]
     loss, grad = ours(net, mixed)
-    weights = [row.weight for row in mixed]
+    weights = [row.total_weight for row in mixed]
     parts = [ours(net, [row]) for row in mixed]
     assert loss == pytest.approx(
         sum(w * one for w, (one, _) in zip(weights, parts, strict=True)) / sum(weights), rel=1e-6

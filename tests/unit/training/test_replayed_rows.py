@@ -46,7 +46,7 @@ class Base:
         self.fingerprint, self.asked = {"weights": name}, []
 
     def reply(self, prompts, limits):
-        assert limits == _replay.LIMITS
+        assert limits == _replay.REPLY_LIMITS
         assert limits.temperature == 0
         self.asked += [prompt[0].content for prompt in prompts]
         return [self.one(p[0].content) for p in prompts]

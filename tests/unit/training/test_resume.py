@@ -126,8 +126,8 @@ def test_n10_a_run_that_died_goes_on_from_the_last_checkpoint(kit, tmp_path, mon
     edge = (k - 1) // 5 * 5  # the loss of step k was said before its epoch was over
     assert kit.done.steps == STEPS - edge
 
-    monkeypatch.setattr(checkpoint, "EVERY", 0)
-    monkeypatch.setattr(checkpoint, "SHARE", float("inf"))  # now before every step
+    monkeypatch.setattr(checkpoint, "LEAST_SECONDS", 0)
+    monkeypatch.setattr(checkpoint, "TIME_SHARE", float("inf"))  # now before every step
     interrupted(kit, tmp_path / "b", die=k)
     assert result(kit.fit(tmp_path / "b")) == want
     assert kit.done.steps == STEPS - (k - 1)

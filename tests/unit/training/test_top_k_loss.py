@@ -173,7 +173,7 @@ def test_a_checkpoint_of_another_objective_is_not_used(tiny, tmp_path, monkeypat
     from tuneworthy.training import checkpoint, lora
     from tuneworthy.training.objective import WeightedTokens
 
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "LEAST_SECONDS", 0.0)
 
     def stop(*given):
         raise NumericError("killed before the adapter is kept")

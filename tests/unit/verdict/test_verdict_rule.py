@@ -18,7 +18,7 @@ from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.exit_code import exit_code
 from tuneworthy.verdict.limit_states import broken
 from tuneworthy.verdict.missing import reasons
-from tuneworthy.verdict.rungs import UNKNOWN, build_ladder
+from tuneworthy.verdict.rungs import UNKNOWN_DIFFERENCE, build_ladder
 
 PLAIN = Policy(margin=0.05)
 COST = Policy(margin=0.05, motive="cost")
@@ -150,7 +150,7 @@ def test_bounds_that_are_no_number_count_as_unknown():
     found = two()
     nan = found.pairs[0].model_copy(update={"low": float("nan")})
     board = build_ladder(found.model_copy(update={"pairs": (nan,)}), PLAIN)
-    assert board.bounds[nan.arm, nan.versus] == UNKNOWN
+    assert board.bounds[nan.arm, nan.versus] == UNKNOWN_DIFFERENCE
 
 
 def test_p21_failed_answers_that_could_change_the_name_make_it_provisional():

@@ -69,7 +69,7 @@ def test_without_dates_documents_or_a_date_of_the_study_it_says_why():
 
 
 def test_of_many_requests_a_sample_is_looked_up(monkeypatch):
-    monkeypatch.setattr(live_facts, "MOST", 30)
+    monkeypatch.setattr(live_facts, "MOST_REQUESTS", 30)
     found = measured(asked=requests(600))
     assert found.share.n == 30
     assert found.share.low < 1 / 3 < found.share.high

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tuneworthy.watch import live_inputs
-from tuneworthy.watch.live_inputs import FEWEST, Inputs, compare_inputs
+from tuneworthy.watch.live_inputs import LEAST_INPUTS, Inputs, compare_inputs
 
 USUAL = tuple(
     "order parcel refund money courier invoice shop delivery broken repair guarantee box".split()  # noqa: SIM905
@@ -50,7 +50,7 @@ def test_texts_are_returned_only_if_asked_for():
 
 
 def test_few_inputs_or_groups_are_not_tested():
-    found = compare_inputs(inputs(texts(150, 0)), inputs(texts(FEWEST - 1, 1)), 0.02)
+    found = compare_inputs(inputs(texts(150, 0)), inputs(texts(LEAST_INPUTS - 1, 1)), 0.02)
     assert (found.drift, found.unlike) == (None, None)
     assert "19 inputs" in found.because
     few = [f"g{at % 5}" for at in range(100)]
@@ -87,7 +87,7 @@ def test_a_repeated_input_is_one_witness(grouped):
 
 
 def test_of_many_inputs_a_sample_is_compared(monkeypatch):
-    monkeypatch.setattr(live_inputs, "LARGEST", 50)
+    monkeypatch.setattr(live_inputs, "MOST_INPUTS", 50)
     found = compare_inputs(inputs(texts(150, 0)), inputs(texts(120, 1, OTHER)), 0.02)
     assert (found.drift.n_then, found.drift.n_now) == (50, 50)
     assert found.drift.p < 0.001

@@ -186,7 +186,7 @@ def test_a_missing_log_is_a_usage_error(tmp_path):
 
 
 def test_of_a_long_log_the_latest_requests_are_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(request_log, "MOST", 3)
+    monkeypatch.setattr(request_log, "MOST_KEPT", 3)
     lines = [{"input": f"q{at}"} for at in range(5)]
     log = read_log(written(tmp_path, *lines))
     assert log.total == 5

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tuneworthy.advice.advice_input import AdviceInput
 
-ROWS = 500  # the article's number of good examples
+GOOD_EXAMPLES = 500  # the article's number of good examples
 HALF = 0.5
 _WORD = re.compile(r"\w+")
 _MOVES = re.compile(
@@ -28,11 +28,11 @@ def enough_data(shown: AdviceInput) -> bool | None:
     answers: dict[str, set[str]] = {}
     for row in shown.rows:
         answers.setdefault(row.input.strip(), set()).add(row.output.strip())
-    return shown.n >= ROWS and all(len(each) == 1 for each in answers.values())
+    return shown.n >= GOOD_EXAMPLES and all(len(each) == 1 for each in answers.values())
 
 
 def evaluation(shown: AdviceInput) -> bool | None:
-    """Return whether success is measured: every task here has a metric."""
+    """Return whether success is measured, which it is where the task has a metric."""
     return bool(shown.metric)
 
 

@@ -14,7 +14,7 @@ from tuneworthy.advice.advice_input import AdviceInput, certain
 from tuneworthy.models.remote.prices import listed
 
 LABEL = "break-even formula"
-HOSTED, URL = "gpt-4o-mini", "https://api.openai.com/v1"
+HOSTED_MODEL, HOSTED_URL = "gpt-4o-mini", "https://api.openai.com/v1"
 
 
 class Assumed(NamedTuple):
@@ -35,14 +35,14 @@ class Assumed(NamedTuple):
 ASSUMED = Assumed()
 SEES = "the lengths of the instruction and of the ten rows, and the number of rows"
 BLIND = "quality: it takes both to be equally good; all its probability is on one tool"
-ASSUMES = f"not measured: the list price of {HOSTED}, " + ", ".join(
+ASSUMES = f"not measured: the list price of {HOSTED_MODEL}, " + ", ".join(
     f"{name.replace('_', ' ')} {value:,g}" for name, value in ASSUMED._asdict().items()
 )
 
 
 def advise(shown: AdviceInput) -> dict[str, float] | None:
     """Return all probability on `tune` if it pays, else on `prompt`; None without rows or price."""
-    price = listed(HOSTED, URL)
+    price = listed(HOSTED_MODEL, HOSTED_URL)
     if price is None or not shown.rows:
         return None
     tell = fmean(len(row.input) for row in shown.rows) / ASSUMED.letters_a_token

@@ -14,5 +14,5 @@ BLIND = (
 
 
 def advise(shown: AdviceInput) -> dict[str, float]:
-    """Return all probability on `tune` if no question is answered no, else on what is advised."""
+    """Return all probability on the tool of the first question answered no, else on `tune`."""
     return certain(five.walk(shown, unseen=True))

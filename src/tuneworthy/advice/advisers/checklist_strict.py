@@ -14,5 +14,5 @@ BLIND = (
 
 
 def advise(shown: AdviceInput) -> dict[str, float]:
-    """Return all probability on what the first question not answered yes advises."""
+    """Return all probability on the tool of the first question not answered yes."""
     return certain(five.walk(shown, unseen=False))

@@ -42,7 +42,7 @@ def advise(shown: AdviceInput) -> dict[str, float] | None:
         chances[tool] = left * within
         left *= 1 - within
     total = sum(chances.values())
-    if total <= 0:  # no arm of the look leads: it was not compared with its best
+    if total <= 0:  # no arm was compared with the best arm of the look
         return None
     measured = {tool: (1 - room) * chance / total for tool, chance in chances.items()}
     return measured | {tool: room / len(other) for tool in other}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuneworthy.advice import soup_process
-from tuneworthy.advice.advice_input import NAMES, AdviceInput
+from tuneworthy.advice.advice_input import TOOL_CHOICES, AdviceInput
 
 LABEL = "soup advise"
 SEES = "the ten rows repeated up to the number of rows, and the instruction as its goal"
@@ -24,7 +24,8 @@ def skipped(inputs: Sequence[AdviceInput]) -> str:
     """Return why it can't be asked: "" if soup is installed or an answer is recorded."""
     if soup_process.found() or any(soup_process.recorded(each) for each in inputs):
         return ""
-    return f"soup-cli is not installed (set {soup_process.VARIABLE}), and no answer is recorded"
+    variable = soup_process.PROGRAM_VARIABLE
+    return f"soup-cli is not installed (set {variable}), and no answer is recorded"
 
 
 def recall(shown: AdviceInput) -> dict[str, float] | None:
@@ -40,5 +41,5 @@ def advise(shown: AdviceInput) -> dict[str, float] | None:
 def _read(told: soup_process.SoupAnswer | None) -> dict[str, float] | None:
     if told is None or told.choice not in TOOL_OF:
         return None
-    tool, rest = TOOL_OF[told.choice], (1 - told.confidence) / (len(NAMES) - 1)
-    return {name: told.confidence if name == tool else rest for name in NAMES}
+    tool, rest = TOOL_OF[told.choice], (1 - told.confidence) / (len(TOOL_CHOICES) - 1)
+    return {name: told.confidence if name == tool else rest for name in TOOL_CHOICES}

@@ -1,4 +1,4 @@
-"""Guess which tool was measured to win, and the table of advisers. Both are pages to read."""
+"""The pages on advice: guess the winning tool, and the table of advisers."""
 
 from __future__ import annotations
 

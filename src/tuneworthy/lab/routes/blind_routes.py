@@ -1,4 +1,4 @@
-"""Blind runs: a key for a new one."""
+"""Blind runs: start one and return its key."""
 
 from __future__ import annotations
 

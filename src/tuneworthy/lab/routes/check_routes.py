@@ -1,4 +1,4 @@
-"""Check my own run: the page of the launch list, and one folder of it under the detectors."""
+"""Check a user's own runs: the page of the launch list, and the check of one folder."""
 
 from __future__ import annotations
 

@@ -15,17 +15,13 @@ from tuneworthy.lab.routes.shared import Here, site_of
 from tuneworthy.lab.settings import find_case
 
 STATIC = Path(__file__).parents[1] / "static"
-REPORT, REPORT_STYLE = Path(__file__).parents[2] / "report" / "static", "report.css"
+REPORT_STATIC, REPORT_STYLE = Path(__file__).parents[2] / "report" / "static", "report.css"
 """The style of the report, whose sections stand on the pages of a study."""
-TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".ico": "image/x-icon",
-    ".json": "application/json",
-    ".woff2": "font/woff2",
-}
+CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon",
+    ".json": "application/json", ".woff2": "font/woff2",
+}  # fmt: skip
 ROUTES = APIRouter(default_response_class=HTMLResponse)
 
 
@@ -49,15 +45,15 @@ def _blind(lab: Here, key: str) -> str:
 @ROUTES.get("/static/{name:path}")
 def _static(name: str) -> Response:
     """Answer with a file of the package; names are looked up, never turned into a path."""
-    path = static_files(REPORT if name == REPORT_STYLE else STATIC).get(name)
+    path = static_files(REPORT_STATIC if name == REPORT_STYLE else STATIC).get(name)
     if path is None:
         raise Problem(404, "the lab has no such file", where="the address", got=name)
-    return Response(path.read_bytes(), media_type=TYPES[path.suffix])
+    return Response(path.read_bytes(), media_type=CONTENT_TYPES[path.suffix])
 
 
 @lru_cache(maxsize=4)
 def static_files(folder: Path) -> dict[str, Path]:
     """Return the files that pages may load, by name; no link is among them."""
-    found = (path for path in folder.rglob("*") if path.suffix in TYPES)
+    found = (path for path in folder.rglob("*") if path.suffix in CONTENT_TYPES)
     plain = (path for path in found if path.is_file() and not path.is_symlink())
     return {path.relative_to(folder).as_posix(): path for path in plain}

@@ -14,7 +14,7 @@ from tuneworthy.lab.pages import Site
 
 
 class StreamIsOver(Exception):
-    """A stream was asked for again that has ended: the reply tells the browser to stop."""
+    """A browser asked again for a stream that has ended; the reply tells it to stop."""
 
 
 def lab_of(request: Request) -> Lab:
@@ -35,7 +35,7 @@ def stream_of(lab: Here, name: str, last_event_id: Annotated[str, Header()] = ""
 
 
 def site_of(lab: Lab) -> Site:
-    """Return how a lab's pages are written: with its records, and the token of each change."""
+    """Return the site of a lab: its records, and the token that changes must carry."""
     return Site(token=lab.access.csrf, records=lab.records)
 
 

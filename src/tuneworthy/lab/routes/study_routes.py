@@ -54,10 +54,10 @@ def _compare(
     pair: Annotated[int | None, Query(ge=0, le=1000)] = None,
     side: Literal["all", "gained", "lost"] = "all",
 ) -> HTMLResponse:
-    from tuneworthy.lab.study_compare import Asked
+    from tuneworthy.lab.study_compare import CompareQuery
     from tuneworthy.lab.study_pages import compare_page
 
-    status, text = compare_page(lab.working, Asked(a, b, pair, side), site_of(lab))
+    status, text = compare_page(lab.working, CompareQuery(a, b, pair, side), site_of(lab))
     return HTMLResponse(text, status)
 
 

@@ -22,8 +22,8 @@ from tuneworthy.models.encoder.wordpiece import WordPiece
 from tuneworthy.models.local.model_files import check_files
 from tuneworthy.models.local.weights import check_safetensors
 
-MOST = 256  # maximum tokens of a text with [CLS] and [SEP], as the model was trained
-_KEPT = 20_000  # vectors kept in memory, 1.5 kB each
+MOST_TOKENS = 256  # maximum tokens of a text with [CLS] and [SEP], as the model was trained
+_CACHED_VECTORS = 20_000  # vectors kept in memory, 1.5 kB each
 
 
 class Encoder:
@@ -42,11 +42,11 @@ class Encoder:
                 "the encoder can't be opened", where=str(folder), got=f"{error}", fix=missing()
             ) from error
         self.size = self._net.size
-        self._most = min(MOST, self._net.longest)
+        self._most = min(MOST_TOKENS, self._net.longest)
         self._kept: dict[str, NDArray[np.float32]] = {}
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return [len(texts), size] float32, each row of length 1; texts are cut to MOST tokens."""
+        """Return [len(texts), size] float32, each row of length 1; texts are cut to MOST_TOKENS."""
         with _one_thread(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             rows = list(pool.map(lambda text: self._net.vector(self._ids(text)), texts))
         return np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
@@ -55,11 +55,11 @@ class Encoder:
         """Return the same, with texts encoded before from memory (the last 20,000 are kept)."""
         distinct = list(dict.fromkeys(texts))
         new = [text for text in distinct if text not in self._kept]
-        if len(self._kept) + len(new) > _KEPT:
+        if len(self._kept) + len(new) > _CACHED_VECTORS:
             self._kept, new = {}, distinct
         fresh = dict(zip(new, self.encode(new), strict=True))
         rows = [fresh[text] if text in fresh else self._kept[text] for text in texts]
-        self._kept |= dict(list(fresh.items())[:_KEPT])
+        self._kept |= dict(list(fresh.items())[:_CACHED_VECTORS])
         return np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
 
     def cut(self, texts: Sequence[str]) -> int:

@@ -17,8 +17,9 @@ from tuneworthy.models.local.forward import read_prefix
 from tuneworthy.models.local.generate import LEAST_SHARED
 from tuneworthy.models.local.lane import Lane, Stream, finish, prepare
 
-GRAMMARS = 64  # compiled grammars that are kept
-STEPS = 4  # steps of a lane between two meetings: lanes that wait for each other lose time
+CACHED_GRAMMARS = 64  # compiled grammars that are kept
+# Steps of a lane between two meetings: lanes that wait for each other lose time.
+STEPS_PER_MEETING = 4
 
 
 class Group:
@@ -90,7 +91,7 @@ class Batcher:
         """
         prepare(stream)
         guides = stream.model._guides
-        while len(guides) > GRAMMARS:  # each client may send schemas of its own
+        while len(guides) > CACHED_GRAMMARS:  # each client may send schemas of its own
             del guides[next(iter(guides))]
         if stream.reply is not None:
             return False
@@ -122,7 +123,7 @@ class Batcher:
         joins = group.turns(max(1, model.tokens // len(group.lanes)))
         try:
             with model._adapted():
-                steps = 1 if group.watched else STEPS
+                steps = 1 if group.watched else STEPS_PER_MEETING
                 parts = self._both([(lane.turn, (new, steps)) for lane, new in joins])
         except Exception as error:
             lost = [stream for lane in group.lanes for stream in lane.clear()]

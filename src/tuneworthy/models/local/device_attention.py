@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import pad, scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
-from tuneworthy.models.local.memory import HELD
+from tuneworthy.models.local.memory import ATTENTION_BYTES
 
 Mask = Callable[[slice, slice], Any]
 
@@ -30,15 +30,11 @@ class ScoreOptions:
 
     scale: float
     softcap: float | None = None
-    held: int = HELD
+    held: int = ATTENTION_BYTES
 
 
 def attend(
-    query: Any,
-    own: tuple[Any, Any],
-    shared: tuple[Any, Any] | None,
-    mask: Mask,
-    how: ScoreOptions,
+    query: Any, own: tuple[Any, Any], shared: tuple[Any, Any] | None, mask: Mask, how: ScoreOptions
 ) -> Any:
     """Return the attention output of queries [rows, heads, length, width], in the same shape.
 

@@ -30,11 +30,11 @@ from tuneworthy.models.local.prefix_attention import (
     new_cache,
 )
 
-_ATTENTION = {"DynamicLayer", "DynamicSlidingWindowLayer"}
-PROBE, _SALTS = 12, range(0, 5 * 911, 911)
+_KEY_VALUE_LAYERS = {"DynamicLayer", "DynamicSlidingWindowLayer"}  # no other state to carry
+PROBE_TOKENS, _SALTS = 12, range(0, 5 * 911, 911)
 # Largest relative error of logits computed in another order. bf16: the embedded model shows .020 to
 # .039 on 12 tokens (one prompt of twelve .094), a planted fault .10 to .43.
-_EXACT, _ROUNDED = 1e-3, 0.06
+_EXACT_ERROR, _ROUNDED_ERROR = 1e-3, 0.06
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def open_net(module: Any, *, direct: bool = True) -> Net:
     """
     config = module.config.get_text_config(decoder=True)
     kinds = {type(layer).__name__ for layer in DynamicCache(config=module.config).layers}
-    if kinds - _ATTENTION:
+    if kinds - _KEY_VALUE_LAYERS:
         raise ModelError(
             "this architecture keeps a state other than keys and values",
             got=f"{config.model_type}: {', '.join(sorted(kinds))}",
@@ -119,7 +119,7 @@ def open_net(module: Any, *, direct: bool = True) -> Net:
     )
     if not net.shares:
         return net
-    probes = [[(7 * k + 3 + salt) % net.vocab for k in range(PROBE)] for salt in _SALTS]
+    probes = [[(7 * k + 3 + salt) % net.vocab for k in range(PROBE_TOKENS)] for salt in _SALTS]
     with torch.inference_mode():
         truth = module(input_ids=torch.tensor(probes, device=module.device)).logits[:, -2:]
     read = replace(net, decoder=cpu_engine.open_reader(module) if direct else None)
@@ -165,7 +165,7 @@ def same_logits(found: Any, truth: Any, *, reordered: bool = True) -> bool:
     rough = reordered and truth.dtype in (torch.bfloat16, torch.float16)
     found, truth = exact(found), exact(truth)
     error = (found - truth).std(-1) / truth.std(-1)
-    return bool(error.median() <= (_ROUNDED if rough else _EXACT))
+    return bool(error.median() <= (_ROUNDED_ERROR if rough else _EXACT_ERROR))
 
 
 def read_prefix(net: Net, ids: Sequence[int]) -> Prefix:

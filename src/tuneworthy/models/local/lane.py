@@ -21,7 +21,7 @@ from tuneworthy.models.local.prefix_attention import Prefix
 from tuneworthy.models.local.slot_cache import OpenState
 from tuneworthy.models.local.thought import answer_of, text_before_stop, watch_for
 
-_HALF = "\ufffd"  # what a decoder writes for an incomplete character
+_INCOMPLETE = "\ufffd"  # what a decoder writes for an incomplete character
 
 Top = list[tuple[int, float]]
 
@@ -191,7 +191,7 @@ def _taken(stream: Stream, token: int) -> bool:
 
 def _certain(text: str, stop: Sequence[str]) -> str:
     """Return the part of a text that later tokens can't change or cut off."""
-    text = text_before_stop(text, stop).rstrip(_HALF)
+    text = text_before_stop(text, stop).rstrip(_INCOMPLETE)
     held = max((n for word in stop for n in range(1, len(word)) if text.endswith(word[:n])),
                default=0)  # fmt: skip
     return text[: len(text) - held]

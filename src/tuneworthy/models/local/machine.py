@@ -31,12 +31,12 @@ from tuneworthy.models.local.device import (
 )
 from tuneworthy.models.local.weights import cache_folder, write_note
 
-FASTER = 1.3  # bf16 must beat fp32 by this factor: a tie keeps the more exact one
+FASTER_FACTOR = 1.3  # bf16 must beat fp32 by this factor: a tie keeps the more exact one
 # fp16 is no alternative: its range is too small for some models' activations (Gemma's overflow) and
 # for gradients, which would need a scaled loss.
 _NO_BF16 = "this GPU has no bf16, and fp16 overflows in some models: fp32 is slower but safe"
-_FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
-_SIZE = (256, 512, 1536)  # a batch of 256 tokens through a small model's layer
+_CPU_FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
+_PRODUCT_SIZE = (256, 512, 1536)  # a batch of 256 tokens through a small model's layer
 
 
 class Machine(Record):
@@ -148,7 +148,7 @@ def chosen(device: str) -> tuple[dict[str, float], str, str]:
     if on_gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
         return {}, "float32", _NO_BF16
     here = device if device == "cpu" else _gpu(device)
-    name = [_cpu(), here, version("torch"), torch.get_num_threads(), FASTER]
+    name = [_cpu(), here, version("torch"), torch.get_num_threads(), FASTER_FACTOR]
     note = cache_folder() / "machine" / f"{digest(name, 32)}.json"
     try:
         figures = {str(k): float(v) for k, v in json.loads(note.read_text("utf-8")).items()}
@@ -164,16 +164,20 @@ def _ruled(figures: dict[str, float], on_gpu: bool = False) -> tuple[dict[str, f
     if on_gpu:  # bf16 takes half the memory, and dedicated units make it faster on any such GPU
         why = f"this GPU computes in bf16 ({half / single:.1f} times as fast as fp32 here)"
         return figures, "bfloat16", why
-    if half >= FASTER * single:
+    if half >= FASTER_FACTOR * single:
         return figures, "bfloat16", f"bf16 is {half / single:.1f} times as fast as fp32 here"
-    return figures, "float32", f"bf16 is no {FASTER} times as fast: {half:.0f} against {single:.0f}"
+    return (
+        figures,
+        "float32",
+        f"bf16 is no {FASTER_FACTOR} times as fast: {half:.0f} against {single:.0f}",
+    )
 
 
 def measure(device: str = "cpu", seconds: float = 0.4) -> dict[str, float]:
     """Return GFLOP/s of a matrix product in fp32 and bf16: the best repetition within the time."""
     import torch
 
-    rows, width, out = _SIZE if device == "cpu" else (16 * n for n in _SIZE)
+    rows, width, out = _PRODUCT_SIZE if device == "cpu" else (16 * n for n in _PRODUCT_SIZE)
     gflops = {}
     for name in ("float32", "bfloat16"):
         made = {"dtype": getattr(torch, name), "device": device}
@@ -231,7 +235,7 @@ def _features() -> tuple[str, ...]:
         line for line in _info().splitlines() if line.lower().startswith(("flags", "features"))
     ]
     known = set(lines[0].split()) if lines else set()
-    return tuple(flag for flag in _FLAGS if flag in known)
+    return tuple(flag for flag in _CPU_FLAGS if flag in known)
 
 
 def installed(package: str) -> str | None:

@@ -15,7 +15,9 @@ from typing import Any, Literal, NamedTuple
 from tuneworthy.core.errors import DoesNotFit, ModelError
 
 Way = Literal["autograd", "checkpointing", "written out"]  # how gradients are computed
-HELD = 1 << 28  # bytes of scores, masks or copied keys that general attention holds at once
+ATTENTION_BYTES = (
+    1 << 28
+)  # bytes of scores, masks or copied keys that general attention holds at once
 _IN_LAYER = re.compile(r"\.\d+\..*weight$")
 # computed step by step: autograd keeps four results
 _UNFUSED_GELU = {"gelu_new", "gelu_fast", "gelu_python"}
@@ -128,7 +130,7 @@ def inference_memory(
         "weights": size * shape.values,
         "cache": size * tokens * 2 * shape.key * shape.layers,
         "work": read + 12 * rows * shape.vocab,
-        **({"scores": min(HELD, 4 * shape.heads * tokens**2)} if general else {}),
+        **({"scores": min(ATTENTION_BYTES, 4 * shape.heads * tokens**2)} if general else {}),
     }
 
 
@@ -268,7 +270,7 @@ def _kept(shape: Shape, size: int, part: Part, token: int, way: Way) -> int:
 def _scores(shape: Shape, part: Part) -> int:
     """Return the bytes of soft-capped scores that one layer holds at once: three fp32 copies."""
     seen = part.shared + part.length
-    return 3 * min(HELD, 4 * shape.heads * part.rows * part.length * seen)
+    return 3 * min(ATTENTION_BYTES, 4 * shape.heads * part.rows * part.length * seen)
 
 
 def _branches(

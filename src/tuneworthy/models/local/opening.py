@@ -28,11 +28,12 @@ from tuneworthy.models.local.render_process import Refused, rendered
 from tuneworthy.models.local.thinking import NEVER, Setting, Thinking, set_switch
 from tuneworthy.models.local.weights import sha256, shapes
 
-_SHOWN = 5  # tensors named in a message
-_PROBE = 16  # tokens of the probe when a model is opened
-_SPARE = 50_000_000  # parameters that a model may have beyond those in its files
-_LONGEST = 1_000_000  # characters of a chat template; the longest public ones have 20,000
-_ENDING = re.compile(r"(ForCausalLM|LMHeadModel|ForConditionalGeneration)$")
+_SHOWN_TENSORS = 5  # tensors named in a message
+_PROBE_TOKENS = 16  # tokens of the probe when a model is opened
+_SPARE_PARAMETERS = 50_000_000  # parameters that a model may have beyond those in its files
+# Characters of a chat template; the longest public ones have 20,000.
+_TEMPLATE_CHARACTERS = 1_000_000
+_CLASS_ENDING = re.compile(r"(ForCausalLM|LMHeadModel|ForConditionalGeneration)$")
 _LOGGERS = ("transformers", "huggingface_hub", "tokenizers", "peft", "accelerate")
 _QUESTION, _INSTRUCTION = "Is the parcel 4711 on its way?", "Answer in one word, please."
 
@@ -80,7 +81,7 @@ def check_values(module: Any, tokenizer: Any, folder: Path) -> None:
     for name, weight in module.named_parameters():
         if not bool(torch.isfinite(weight).all()):
             raise NumericError("the weights hold values that are not finite", where=name)
-    ids = torch.linspace(0, rows - 1, _PROBE, device=module.device).long()
+    ids = torch.linspace(0, rows - 1, _PROBE_TOKENS, device=module.device).long()
     with torch.inference_mode():
         logits = module(input_ids=ids[None], use_cache=False).logits.float()
     if not bool(torch.isfinite(logits).all()) or not bool(logits.std(-1).any()):
@@ -125,7 +126,7 @@ def set_thinking(tokenizer: Any, setting: Setting) -> Thinking:
     if not tokenizer.chat_template:
         return NEVER
     template = one_template(tokenizer)
-    if len(template) > _LONGEST:
+    if len(template) > _TEMPLATE_CHARACTERS:
         raise ModelError("the chat template is far too long", got=f"{len(template)} characters")
     tokenizer.chat_template = template
 
@@ -218,7 +219,7 @@ def _check_room(folder: Path, files: Sequence[Path], options: dict[str, Any]) ->
     built = sum(weight.numel() for weight in blank.parameters())
     stored = sum(torch.Size(shape).numel() for shape in shapes(files).values())
     packed = 16 if read_config(folder).get("quantization_config") else 2
-    if built > packed * stored + _SPARE:
+    if built > packed * stored + _SPARE_PARAMETERS:
         raise ModelError(
             "the config is not that of the weights",
             where=str(folder / "config.json"),
@@ -233,8 +234,8 @@ def _check_class(folder: Path, name: str) -> None:
     if not said:
         return
     names = [str(name_) for name_ in said] if isinstance(said, list) else [str(said)]
-    stems = {_ENDING.sub("", name_) for name_ in names if _ENDING.search(name_)}
-    if _ENDING.sub("", name) not in stems:
+    stems = {_CLASS_ENDING.sub("", name_) for name_ in names if _CLASS_ENDING.search(name_)}
+    if _CLASS_ENDING.sub("", name) not in stems:
         raise ModelError(
             "the weights are of another class than the config's model_type",
             where=str(folder / "config.json"),
@@ -249,8 +250,8 @@ def _check_tensors(folder: Path, report: dict[str, Any]) -> None:
     transformers leaves out tied weights, and keys that the class declares ignorable.
     """
     wrong = [
-        f"{what} {', '.join(names[:_SHOWN])}"
-        + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        f"{what} {', '.join(names[:_SHOWN_TENSORS])}"
+        + (f" and {len(names) - _SHOWN_TENSORS} more" if len(names) > _SHOWN_TENSORS else "")
         for what in ("missing", "unexpected", "mismatched")
         if (names := sorted(map(_name, report.get(f"{what}_keys") or ())))
     ]

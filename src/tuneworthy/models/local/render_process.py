@@ -16,10 +16,10 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.core.escape import quoted
 from tuneworthy.sandbox.child import Child, ChildFailed, TimedOut
 
-SECONDS = 10.0  # of one rendering
-MEMORY = 1 << 30  # bytes of the child
-LONGEST = 32_000_000  # bytes of a rendered conversation
-STRIKES = 3  # timeouts after which the model is given up
+RENDER_SECONDS = 10.0  # of one rendering
+CHILD_BYTES = 1 << 30  # bytes of the child
+RENDERED_BYTES = 32_000_000  # bytes of a rendered conversation
+MOST_TIMEOUTS = 3  # timeouts after which the model is given up
 _SOURCE = Path(__file__).with_name("render_child.py")
 _late: dict[str, int] = {}
 
@@ -33,21 +33,21 @@ def rendered(
 ) -> str:
     """Return the text of a conversation; `header` begins the model's next turn.
 
-    Raises Refused if the template fails on this conversation or takes longer than SECONDS, and
-    ModelError once it has timed out STRIKES times.
+    Raises Refused if the template fails on this conversation or takes longer than RENDER_SECONDS,
+    and ModelError once it has timed out MOST_TIMEOUTS times.
     """
     child = _child()
     try:
         text = child.call(template, dict(specials), [list(turn) for turn in turns], header)
     except TimedOut as late:
         _late[template] = _late.get(template, 0) + 1
-        if _late[template] >= STRIKES:
+        if _late[template] >= MOST_TIMEOUTS:
             raise ModelError(
                 "the chat template does not end",
-                got=f"{STRIKES} conversations took longer than {SECONDS:g} s each",
+                got=f"{MOST_TIMEOUTS} conversations took longer than {RENDER_SECONDS:g} s each",
                 fix="choose another model, or repair its chat template",
             ) from late
-        raise Refused(f"the chat template ran longer than {SECONDS:g} s") from late
+        raise Refused(f"the chat template ran longer than {RENDER_SECONDS:g} s") from late
     except ChildFailed as failed:
         why = quoted(str(failed), 300)
         raise Refused(f"the chat template refuses the conversation: {why}") from failed
@@ -64,4 +64,6 @@ def rendered(
 def _child() -> Child:
     order = {"source": _SOURCE.read_text("utf-8"), "path": str(_SOURCE), "name": "render"}
     where = Path(tempfile.gettempdir())
-    return Child(order, folder=where, seconds=SECONDS, memory=MEMORY, longest=LONGEST)
+    return Child(
+        order, folder=where, seconds=RENDER_SECONDS, memory=CHILD_BYTES, longest=RENDERED_BYTES
+    )

@@ -14,8 +14,8 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Limits
 from tuneworthy.models.local.thinking import Tags, Thinking, strip_answer_tags
 
-_TAIL = 24  # last tokens searched for a closing tag, which is no longer than this
-_SHORT = 16  # token limit of an unexpected thought; an empty one has four or five
+_TAIL_TOKENS = 24  # last tokens searched for a closing tag, which is no longer than this
+_SHORT_THOUGHT = 16  # token limit of an unexpected thought; an empty one has four or five
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def watch_for(
     constrained = limits.grammar is not None
     if not thinking.tags or (constrained and not thinking.thinks):
         return None
-    most = limits.thought_tokens if expected else min(_SHORT, limits.thought_tokens)
+    most = limits.thought_tokens if expected else min(_SHORT_THOUGHT, limits.thought_tokens)
     begun = thinking.begun if thinking.state == "open" or constrained else None
     answer = max(limits.max_tokens, 1)
     return ThoughtLimits(thinking.tags, begun, most or answer, answer, answer + most, text)
@@ -131,7 +131,7 @@ class Thought:
     def _go_on(self, ids: Sequence[int]) -> None:
         assert self.tags is not None
         self.tokens = len(ids)
-        tail = self.watch.text(ids[-_TAIL:])
+        tail = self.watch.text(ids[-_TAIL_TOKENS:])
         _, end, after = tail.rpartition(self.tags.end)
         if end:
             self.where, self.lead = "answer", after

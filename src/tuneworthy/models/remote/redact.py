@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-LEAST = 8  # a shorter key ("none", "EMPTY", "ollama") is no secret, and may occur in answers
-SHOWN = 4  # leading characters of a key (`sk-…`) that reveal nothing
+# A shorter key ("none", "EMPTY", "ollama") is no secret, and may occur in answers.
+LEAST_KEY_LENGTH = 8
+SHOWN_CHARACTERS = 4  # leading characters of a key (`sk-…`) that reveal nothing
 REMOVED = "[key removed]"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -23,7 +24,7 @@ class Redactor:
     """Removes one key in every spelling from text and JSON. Without a key it changes nothing."""
 
     def __init__(self, key: str | None) -> None:
-        spelled = set(_spellings(key)) if key and len(key) >= LEAST else set()
+        spelled = set(_spellings(key)) if key and len(key) >= LEAST_KEY_LENGTH else set()
         longest_first = sorted(spelled, key=lambda text: (-len(text), text))
         self._spelled = longest_first
         self._key = re.compile("|".join(map(re.escape, longest_first))) if spelled else None
@@ -39,7 +40,7 @@ class Redactor:
         cuts = [
             size
             for key in self._spelled
-            for size in range(SHOWN, len(key))
+            for size in range(SHOWN_CHARACTERS, len(key))
             if text.endswith(key[:size])
         ]
         return text[: -max(cuts)] + REMOVED if cuts else text

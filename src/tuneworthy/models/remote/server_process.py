@@ -25,9 +25,10 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.served import ServerModel
 from tuneworthy.models.remote import server_guard
 
-SECONDS = 1800.0  # the most that a server may take to load; TUNEWORTHY_SERVER_SECONDS changes it
-TOLD = 30.0  # seconds between two lines that say that it still loads
-_LAST = 12  # lines of the server's log in an error
+# The most that a server may take to load; TUNEWORTHY_SERVER_SECONDS changes it.
+LOADING_SECONDS = 1800.0
+SECONDS_BETWEEN_LINES = 30.0  # seconds between two lines that say that it still loads
+_LOG_LINES = 12  # lines of the server's log in an error
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -48,14 +49,14 @@ class RunningServer:
     def last_lines(self) -> str:
         """Return the last lines that the server wrote, without its key."""
         text = self.log.read_text("utf-8", "replace").replace(self.key, "[the key]")
-        return "\n".join([line for line in text.splitlines() if line.strip()][-_LAST:])
+        return "\n".join([line for line in text.splitlines() if line.strip()][-_LOG_LINES:])
 
     def stop(self) -> None:
         """End the server and all that it started; its log goes too. Can be called again."""
         if self.process.stdin and not self.process.stdin.closed:
             self.process.stdin.close()  # the guard then ends the server
         try:
-            self.process.wait(server_guard.GRACE + 5)
+            self.process.wait(server_guard.GRACE_SECONDS + 5)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -133,7 +134,7 @@ def _free_port() -> int:
 def _limit() -> float:
     text = os.environ.get("TUNEWORTHY_SERVER_SECONDS", "")
     try:
-        return float(text) if text else SECONDS
+        return float(text) if text else LOADING_SECONDS
     except ValueError:
         raise TaskError(
             "this is no number of seconds", where="TUNEWORTHY_SERVER_SECONDS", got=text,
@@ -154,7 +155,7 @@ def _wait(server: RunningServer, health: str, say: Callable[[str], None]) -> Non
         seconds = time.monotonic() - begun
         if seconds > limit:
             raise _failed(server, f"could not be asked after {limit:.0f} s", server.last_lines())
-        if seconds - told >= TOLD:
+        if seconds - told >= SECONDS_BETWEEN_LINES:
             told = seconds
             say(f"{server.kind} loads for {seconds:.0f} s: {server.last_lines()[-100:]}")
         time.sleep(0.2)
@@ -185,6 +186,6 @@ def _failed(server: RunningServer, what: str, got: str) -> ModelError:
     return ModelError(
         f"{server.kind} {what}",
         got=got.splitlines()[-1] if got else "it wrote nothing",
-        where=[line[:200] for line in got.splitlines()[-_LAST:-1]] or "",
+        where=[line[:200] for line in got.splitlines()[-_LOG_LINES:-1]] or "",
         fix=f"see these lines of its log; set {variable(server.kind)} to change its command",
     )

@@ -22,10 +22,10 @@ from tuneworthy.core.errors import ProviderError, SecurityError
 from tuneworthy.models.remote.endpoint import Endpoint, refuse_address
 from tuneworthy.models.remote.redact import Redactor
 
-LARGEST = 32_000_000  # bytes of one response
+LARGEST_RESPONSE = 32_000_000  # bytes of one response
 LARGEST_ERROR = 256_000  # bytes of an error page that are read, enough for its message
-WHY_ROOM = 300  # most characters kept of a server's message
-DOWN = {429, 502, 503, 504, 529}  # the server or its upstream accepts no requests now
+WHY_CHARACTERS = 300  # most characters kept of a server's message
+DOWN_CODES = {429, 502, 503, 504, 529}  # the server or its upstream accepts no requests now
 Kind = Literal["answer", "retry", "row", "fatal"]
 _ROW_ALONE = re.compile(
     r"context.{0,12}(?:length|window|size)|context_length|too (?:long|many tokens)|content.?"
@@ -161,9 +161,9 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
             **asked, extra_body=more, extra_headers=headers, timeout=seconds
         ) as response:
             raw = bytearray()
-            passed = _fill(raw, response.iter_bytes(), LARGEST, begun + seconds)
+            passed = _fill(raw, response.iter_bytes(), LARGEST_RESPONSE, begun + seconds)
         if passed == "bytes":
-            return Outcome("row", why=f"the answer is larger than {LARGEST} bytes")
+            return Outcome("row", why=f"the answer is larger than {LARGEST_RESPONSE} bytes")
         if passed == "seconds":
             return Outcome("retry", why=f"the answer took longer than {seconds:.0f} s")
     except SecurityError:
@@ -182,7 +182,7 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
         return _connection(error, clean)
     except Exception as error:  # a broken stream raises the transport's own exception
         why = clean.text(f"the connection broke: {type(error).__name__}: {error}")
-        return Outcome("retry", why=why[:WHY_ROOM])
+        return Outcome("retry", why=why[:WHY_CHARACTERS])
     return _parsed(raw, time.perf_counter() - begun, clean)
 
 
@@ -206,7 +206,7 @@ def _status(error: _Refused, clean: Redactor) -> Outcome:
     code, body = error.code, _message(error, clean)
     details = body if isinstance(body, dict) else {}
     message = details.get("message") or body or f"Error code: {code}"  # some servers use other keys
-    text = clean.text(f"{code}: {message}")[:WHY_ROOM]
+    text = clean.text(f"{code}: {message}")[:WHY_CHARACTERS]
     name = f"{details.get('code')} {details.get('type')} {text}".lower()
     if 300 <= code < 400:
         return Outcome("fatal", why=f"{code}: the server sends us elsewhere", billed=False,
@@ -221,7 +221,7 @@ def _status(error: _Refused, clean: Redactor) -> Outcome:
         return Outcome("fatal", why=text, billed=False, fix="top up the account, then run again")
     if code in {408, 409, 425, 429} or code >= 500:
         wait = _retry_after(error.headers.get("retry-after"))
-        return Outcome("retry", why=text, wait=wait, billed=False, down=code in DOWN)
+        return Outcome("retry", why=text, wait=wait, billed=False, down=code in DOWN_CODES)
     alone = code == 413 or _ROW_ALONE.search(name) is not None
     parameter = clean.text(str(details.get("param") or ""))[:80]
     return Outcome("row", why=text, billed=False, alone=alone, parameter=parameter)
@@ -241,7 +241,7 @@ def _connection(error: openai.APIConnectionError, clean: Redactor) -> Outcome:
     cause = error.__cause__
     name = type(cause).__name__ if cause else type(error).__name__
     sent = name not in {"ConnectError", "ConnectTimeout", "UnsupportedProtocol", "ProxyError"}
-    why = clean.text(f"{name}: {cause or error}")[:WHY_ROOM]
+    why = clean.text(f"{name}: {cause or error}")[:WHY_CHARACTERS]
     return Outcome("retry", why=why, billed=None if sent else False, down=not sent)
 
 

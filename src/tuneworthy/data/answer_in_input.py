@@ -10,28 +10,30 @@ from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import with_verb
 
-_READ = 2_000  # rows that are looked at
-_FEWEST = 10
-_MANY, _ALL = 0.5, 0.9  # share of rows from which it is a note, and a warning
-_SHORT = 80  # characters of an answer that is looked for
-_SHOWN = 20
-_LABEL = re.compile(r"[^:=]{1,40}[:=][ \t]*")  # `expected: ` before a value
+_READ_ROWS = 2_000  # rows that are looked at
+_LEAST_ROWS = 10
+_NOTE_SHARE, _WARNING_SHARE = 0.5, 0.9  # share of rows from which it is a note, and a warning
+_SEARCHED_CHARACTERS = 80  # characters of an answer that is looked for
+_SHOWN_ROWS = 20
+_VALUE_PREFIX = re.compile(r"[^:=]{1,40}[:=][ \t]*")  # `expected: ` before a value
 
 
-def told_answers(cases: Sequence[Case], labels: bool) -> Iterator[Observation]:
+def answers_in_inputs(cases: Sequence[Case], labels: bool) -> Iterator[Observation]:
     """Yield an observation if most inputs tell their right answer.
 
     An input tells it where a whole line of it is the answer, alone or after a name (`team: x`);
     with `labels` also where it names the row's label and no other one. An answer inside a sentence
     is natural for texts, which are often taken from the input.
     """
-    sample = [case for case in cases[:_READ] if len(case.output.strip()) <= _SHORT]
-    if len(sample) < max(_FEWEST, _MANY * len(cases[:_READ])):
+    sample = [
+        case for case in cases[:_READ_ROWS] if len(case.output.strip()) <= _SEARCHED_CHARACTERS
+    ]
+    if len(sample) < max(_LEAST_ROWS, _NOTE_SHARE * len(cases[:_READ_ROWS])):
         return
     names = Counter(_folded(case.output) for case in sample) if labels else Counter()
-    told = [case.id for case in sample if _tells(case, names)]
+    told = [case.id for case in sample if _holds_answer(case, names)]
     share = len(told) / len(sample)
-    if share < _MANY or (labels and len(names) < 2):
+    if share < _NOTE_SHARE or (labels and len(names) < 2):
         return
     rows = with_verb(len(sample), "row", "are")
     text = f"the right answer stands in the input of {len(told):,} of {rows.rsplit(' ', 1)[0]}"
@@ -39,15 +41,18 @@ def told_answers(cases: Sequence[Case], labels: bool) -> Iterator[Observation]:
         "if a column with the answer slipped into the input, take it out; if not, finding the words"
         " in the input is enough"
     )
-    yield Observation(kind="told", level="warning" if share >= _ALL else "note", text=text,
-                      count=len(told), ids=tuple(told[:_SHOWN]), fix=fix)  # fmt: skip
+    level = "warning" if share >= _WARNING_SHARE else "note"
+    yield Observation(kind="told", level=level, text=text,
+                      count=len(told), ids=tuple(told[:_SHOWN_ROWS]), fix=fix)  # fmt: skip
 
 
-def _tells(case: Case, names: Counter[str]) -> bool:
+def _holds_answer(case: Case, names: Counter[str]) -> bool:
     asked = "\n".join(turn.content for turn in case.messages if turn.role == "user")
     right = _folded(case.output)
     lines = asked.splitlines()
-    if len(lines) > 1 and any(_folded(_LABEL.sub("", line, count=1)) == right for line in lines):
+    if len(lines) > 1 and any(
+        _folded(_VALUE_PREFIX.sub("", line, count=1)) == right for line in lines
+    ):
         return True
     if not names:
         return False

@@ -3,7 +3,7 @@
 import pytest
 
 from tuneworthy.core.case import Case, Message
-from tuneworthy.data.told import told_answers
+from tuneworthy.data.answer_in_input import answers_in_inputs
 
 TEAMS = ("billing", "delivery", "account")
 
@@ -19,7 +19,7 @@ def cases(make, n=40, outputs=TEAMS):
 @pytest.mark.parametrize("labels", [True, False])
 @pytest.mark.parametrize("form", ["ticket: order {k}\nexpected: {right}", "order {k}\n{right}"])
 def test_a_line_that_is_the_answer_tells_it(form, labels):
-    (seen,) = told_answers(cases(lambda k, right: form.format(k=k, right=right)), labels)
+    (seen,) = answers_in_inputs(cases(lambda k, right: form.format(k=k, right=right)), labels)
     assert (seen.level, seen.count) == ("warning", 40)
     assert seen.text == "the right answer stands in the input of 40 of 40 rows"
     assert len(seen.ids) == 20
@@ -27,16 +27,16 @@ def test_a_line_that_is_the_answer_tells_it(form, labels):
 
 def test_a_label_in_a_sentence_tells_it_and_a_text_does_not():
     rows = cases(lambda k, right: f"order {k} goes to {right} today")
-    assert [one.level for one in told_answers(rows, True)] == ["warning"]
-    assert not list(told_answers(rows, False))
+    assert [one.level for one in answers_in_inputs(rows, True)] == ["warning"]
+    assert not list(answers_in_inputs(rows, False))
     some = cases(lambda k, right: f"order {k} to {right if k % 10 < 6 else 'us'} today")
-    assert [one.level for one in told_answers(some, True)] == ["note"]
+    assert [one.level for one in answers_in_inputs(some, True)] == ["note"]
 
 
 def test_an_input_that_lists_all_labels_or_none_tells_nothing():
     listed = cases(lambda k, right: f"one of {', '.join(TEAMS)}: order {k}")
-    assert not list(told_answers(listed, True))
-    assert not list(told_answers(cases(lambda k, right: f"order {k}"), True))
-    assert not list(told_answers(cases(lambda k, right: f"{k}\n{right}", n=9), True))
+    assert not list(answers_in_inputs(listed, True))
+    assert not list(answers_in_inputs(cases(lambda k, right: f"order {k}"), True))
+    assert not list(answers_in_inputs(cases(lambda k, right: f"{k}\n{right}", n=9), True))
     long = cases(lambda k, right: f"{k}\n{right}", outputs=["word " * 40] * 3)
-    assert not list(told_answers(long, False))
+    assert not list(answers_in_inputs(long, False))

@@ -6,8 +6,11 @@ Tests of that store set both variables themselves.
 import os
 import tempfile
 
+from tests.postgres_kit import database, postgres  # noqa: F401  # fixtures
+
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="tuneworthy-state-")
 os.environ["TUNEWORTHY_LOOKS"] = "folder"
+os.environ.pop("TUNEWORTHY_LEDGER", None)
 
 
 def pytest_addoption(parser):

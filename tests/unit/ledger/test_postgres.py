@@ -9,6 +9,7 @@ import time
 from urllib.parse import quote
 
 import pytest
+from tests import studies
 from tests.postgres_kit import (
     PASSWORD,
     Server,
@@ -21,11 +22,15 @@ from tests.postgres_kit import (
 )
 
 from tuneworthy.core.errors import NotInstalled, StoreError, TaskError
+from tuneworthy.core.run_options import RunOptions
 from tuneworthy.ledger.place import VARIABLE, place_to_write
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger, read_ledger
+from tuneworthy.results_folder import against_ledger, find_results, read_results
+from tuneworthy.study import run
 
 pytestmark = pytest.mark.full
+OPTIONS = RunOptions(brief=True)
 
 
 @pytest.fixture
@@ -392,3 +397,40 @@ def test_p23_the_password_is_in_no_file_and_no_process_title(server, tmp_path, m
     for text in (titles, str(listed), *written):
         assert PASSWORD not in text
         assert quote(PASSWORD, safe="") not in text
+
+
+# Studies
+
+
+def verdict(folder):
+    return studies.timeless(next((folder / "results").glob("*/verdict.json")).read_bytes())
+
+
+def test_p31_a_study_whose_session_is_lost_ends_in_the_verdict_of_one_in_a_file(
+    server, tmp_path, monkeypatch
+):
+    monkeypatch.delenv(VARIABLE)
+    arms = [*studies.LIGHT, "tfidf"]
+    plain = studies.write(tmp_path / "file", 30, arms=arms)
+    run(plain, OPTIONS)
+    at = server.url(more=f"&ledger={tmp_path.name}")
+    task = studies.write(tmp_path / "server", 30, arms=arms, ledger=at)
+    steps = []
+
+    def watch(event, data):
+        steps.append(event)
+        if steps.count("step") == 2 and event == "step":
+            end_sessions(server)
+
+    with pytest.raises(StoreError, match="lost"):
+        run(task, OPTIONS, watch)
+    run(task, OPTIONS)
+    assert verdict(tmp_path / "server") == verdict(tmp_path / "file")
+    assert not (tmp_path / "server" / ".tuneworthy" / "ledger.sqlite").exists()
+    results = find_results(tmp_path / "server")
+    assert "does not name it" in against_ledger(results, read_results(results))
+    monkeypatch.setenv(VARIABLE, server.url())
+    assert against_ledger(results, read_results(results), whole=True) == ""
+    edit(tmp_path / "server", "UPDATE rows SET value = '{}' WHERE seq = 3")
+    with pytest.raises(StoreError, match="row 3"):
+        against_ledger(results, read_results(results), whole=True)

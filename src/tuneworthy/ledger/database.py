@@ -62,8 +62,8 @@ class Database(Protocol):
     def engine(self, *, write: bool) -> sa.Engine:
         """Return an engine on the existing ledger; a reader's changes nothing."""
 
-    def dispose(self, engine: sa.Engine) -> None:
-        """Close what the engine has open."""
+    def dispose(self, engine: sa.Engine | None) -> None:
+        """Close what is open for reading, and the engine if one was made."""
 
     def claim(self, connection: sa.Connection) -> None:
         """Note in the database who writes, once its checks have passed."""

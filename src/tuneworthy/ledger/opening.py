@@ -51,22 +51,22 @@ def read_journal(database: Database, *, in_use: bool) -> Journal | None:
     from tuneworthy.ledger import migrations
     from tuneworthy.ledger.journal import Journal
 
-    with database.errors():
-        if not database.exists():
-            raise StoreError("there is no ledger here", where=database.shown,
-                             fix="run `tuneworthy run` first")  # fmt: skip
-        if not in_use:
-            database.inspect()
-        journal = Journal(database, write=False)
-        try:
-            version = journal.version()
-            if version < migrations.VERSION:
+    journal = None
+    try:
+        with database.errors():
+            if not database.exists():
+                raise StoreError("there is no ledger here", where=database.shown,
+                                 fix="run `tuneworthy run` first")  # fmt: skip
+            if not in_use:
+                database.inspect()
+            journal = Journal(database, write=False)
+            if (version := journal.version()) < migrations.VERSION:
                 journal.close()
                 return None
             migrations.refuse_newer(database.shown, version)
             migrations.check_schema(journal)
             journal.check_end()
-        except BaseException:
-            journal.close()
-            raise
+    except BaseException:
+        journal.close() if journal else database.dispose(None)
+        raise
     return journal

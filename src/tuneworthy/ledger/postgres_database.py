@@ -87,6 +87,7 @@ class PostgresDatabase:
         self.called = self.files = f"schema {self.schema}"
         self._trouble = PostgresTrouble(self.shown, self.schema, url.secrets)
         self._lock: PostgresLock | None = None
+        self._reader: psycopg.Connection[Any] | None = None
 
     def errors(self) -> AbstractContextManager[None]:
         """Turn errors of the local disk and of the server inside the block into StoreError."""
@@ -141,7 +142,8 @@ class PostgresDatabase:
         """Refuse a schema that tuneworthy did not make, and a newer one."""
         with self._session() as session:
             there = session.execute("SELECT to_regclass('ledger') IS NOT NULL").fetchone()
-            row = session.execute("SELECT version FROM ledger").fetchone() if there[0] else None
+            ours = there == (True,)
+            row = session.execute("SELECT version FROM ledger").fetchone() if ours else None
             session.rollback()
         if row is None:
             raise self.malformed("a schema that tuneworthy did not make")
@@ -152,7 +154,7 @@ class PostgresDatabase:
 
         def creator() -> Any:
             if not write:
-                return open_session(self._url, self.schema, self._trouble, write=False)
+                return self._reading()
             if self._lock is None or self._lock.session.closed:
                 raise self._trouble.lost()  # a new session would be one without the lock
             return self._lock.session
@@ -161,10 +163,12 @@ class PostgresDatabase:
             "postgresql+psycopg://", creator=creator, poolclass=StaticPool, use_native_hstore=False
         )
 
-    def dispose(self, engine: sa.Engine) -> None:
+    def dispose(self, engine: sa.Engine | None) -> None:
         """Close a reader's session; the writer's belongs to its lock."""
-        if self._lock is None:
+        if self._lock is None and engine is not None:
             engine.dispose()
+        if self._reader is not None:
+            self._reader.close()
 
     def claim(self, connection: sa.Connection) -> None:
         """Note this process as the writer."""
@@ -230,16 +234,15 @@ class PostgresDatabase:
 
     @contextmanager
     def _session(self) -> Iterator[psycopg.Connection[Any]]:
-        """Yield the writer's session, or one for reading that is closed afterwards."""
+        """Yield the writer's session, or the reader's, which `dispose` closes."""
         with self.errors():
-            if self._lock is not None:
-                yield self._lock.session
-                return
-            session = open_session(self._url, self.schema, self._trouble, write=False)
-            try:
-                yield session
-            finally:
-                session.close()
+            yield self._lock.session if self._lock is not None else self._reading()
+
+    def _reading(self) -> psycopg.Connection[Any]:
+        """Return the reader's session, a new one if it was lost: a reader has no lock to lose."""
+        if self._reader is None or self._reader.closed:
+            self._reader = open_session(self._url, self.schema, self._trouble, write=False)
+        return self._reader
 
     def _value(self, query: Any, values: Any = None) -> Any:
         with self._session() as session:

@@ -58,8 +58,9 @@ def open_session(
     me = writer_name()
     ours = f"tuneworthy {me['host'][:30]} {me['pid']} {me['started']}"
     try:
-        options = {**_DEFAULTS, **conninfo.conninfo_to_dict(url.conninfo), "application_name": ours}
-        session = psycopg.connect(**options, autocommit=True)
+        options: dict[str, Any] = {**_DEFAULTS, **conninfo.conninfo_to_dict(url.conninfo)}
+        options["application_name"] = ours
+        session = psycopg.connect(conninfo.make_conninfo(**options), autocommit=True)
     except psycopg.Error as error:
         raise trouble.of_connecting(error) from None
     try:
@@ -93,9 +94,9 @@ def _check_server(session: psycopg.Connection[Any], shown: str, write: bool) -> 
 
 def unsynced(session: psycopg.Connection[Any]) -> bool:
     """Return whether the server does not sync its disk, so that a power loss can lose rows."""
-    off = _one(session, "SHOW fsync") == "off"
+    synced = _one(session, "SHOW fsync")
     session.commit()
-    return off
+    return str(synced) == "off"
 
 
 class PostgresLock:

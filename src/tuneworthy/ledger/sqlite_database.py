@@ -109,9 +109,10 @@ class SqliteDatabase:
 
         return made
 
-    def dispose(self, engine: sa.Engine) -> None:
+    def dispose(self, engine: sa.Engine | None) -> None:
         """Close the file; SQLite merges a writer's journal file into it."""
-        engine.dispose()
+        if engine is not None:
+            engine.dispose()
 
     def claim(self, connection: sa.Connection) -> None:
         """Do nothing: the lock file names the writer."""

@@ -301,7 +301,8 @@ def open_ledger(
     """
     say = say or _aloud
     if not write:
-        return _open_reader(place_to_read(folder, at, task), say)
+        place = place_to_read(folder, at, task)
+        return _open_reader(place, place.database(), say)
     return _open_writer(place_to_write(folder, at, task), say)
 
 
@@ -316,11 +317,14 @@ def read_ledger(
     place = place_to_read(folder, at, task)
     if place.url is None and not os.path.exists(place.home / STORE):
         yield None  # without a look at the database, which is slow to import
-    elif not place.database().exists():
+        return
+    database = place.database()
+    if not database.exists():
+        database.dispose(None)
         yield None
-    else:
-        with open_ledger(folder, write=False, at=at, task=task) as ledger:
-            yield ledger
+        return
+    with _open_reader(place, database, _aloud) as ledger:
+        yield ledger
 
 
 def _open_writer(place: Place, say: Callable[[str], None]) -> Ledger:
@@ -341,8 +345,7 @@ def _open_writer(place: Place, say: Callable[[str], None]) -> Ledger:
     return ledger
 
 
-def _open_reader(place: Place, say: Callable[[str], None]) -> Ledger:
-    database = place.database()
+def _open_reader(place: Place, database: Database, say: Callable[[str], None]) -> Ledger:
     if (journal := read_journal(database, in_use=_is_open(database))) is None:
         _open_writer(place, say).close()  # an older store, which is migrated first
         journal = read_journal(database, in_use=_is_open(database))

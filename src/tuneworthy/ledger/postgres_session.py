@@ -150,7 +150,9 @@ def _holder(session: psycopg.Connection[Any], keys: tuple[int, int]) -> dict[str
     host = socket.gethostname()[:30]
     who: dict[str, Any] = {"since": f"{found[1]:%Y-%m-%dT%H:%M:%S%z}", "host": "unknown", "pid": 0}
     if len(words) == 4 and words[0] == "tuneworthy" and words[2].isdecimal():
-        who |= {"host": words[1], "pid": int(words[2]), "started": float(words[3])}
+        started = words[3].replace(".", "", 1)
+        who |= {"host": words[1], "pid": int(words[2])}
+        who |= {"started": float(words[3])} if started.isdecimal() else {}
     local = who["host"] == host
     return who | {"alive": not local or is_alive({**who, "host": socket.gethostname()})}
 

@@ -104,7 +104,8 @@ class PostgresDatabase:
             local.release(clean=not local.dirty)
             raise
         try:
-            lock.dirty |= self.exists() and bool(self._value("SELECT holder FROM ledger"))
+            if self._value("SELECT to_regclass('ledger') IS NOT NULL"):
+                lock.dirty |= bool(self._value("SELECT holder FROM ledger"))
             if unsynced(lock.session):
                 say(f"{self._url.shown} runs with fsync=off: a power loss there loses rows")
         except BaseException:

@@ -203,13 +203,24 @@ class Ledger:
         self._own()
         entries = [self._entry("outcome", str(attempt), "", study, cost)]
         with self.journal.lock:
-            if reply and self.journal.find("unit", reply[0]) is None:
-                if mirror:
-                    line = {"key": reply[0], "reply": reply[1], "study": study, **cost}
-                    with store_errors(self.home / REPLIES):
-                        append_reply(self.home / REPLIES, line)
+            if reply and self._is_new(reply, {"study": study, **cost} if mirror else None):
                 entries.append(self._entry("unit", reply[0], "reply", study, reply[1]))
             self.journal.append("outcome", *entries)
+
+    def _is_new(self, reply: tuple[str, Any], mirrored: dict[str, Any] | None) -> bool:
+        """Return whether the store lacks a reply, which is first noted in the mirror."""
+        new = True
+        try:
+            new = self.journal.find("unit", reply[0]) is None
+        except StoreError:  # a lost server, say: the mirror alone has what was paid for
+            self.journal.failed = True
+            raise
+        finally:
+            if new and mirrored is not None:
+                with store_errors(self.home / REPLIES):
+                    line = {"key": reply[0], "reply": reply[1], **mirrored}
+                    append_reply(self.home / REPLIES, line)
+        return new
 
     # Files.
 

@@ -1,11 +1,11 @@
 """A plan at the scale of a cluster: what it needs of each resource, and which gives out first.
 
-usage: scale.py [most rows] [--reuse]   100,000 rows where nothing else is said
+usage: scale.py [most rows] [--resume]   100,000 rows where nothing else is said
 
 Whole studies of scripted systems are run at growing sizes, each in a process of its own, and give
 unit costs and growth exponents. The costs of a ledger are measured on SQLite and, where a server's
 programs are installed, on Postgres. Seconds are of the processor (of the clock for the ledger's
-syncs), so other work on the machine disturbs them less. `--reuse` simulates from the last costs.
+syncs), so other work on the machine disturbs them less. `--resume` measures what is missing.
 """
 
 from __future__ import annotations
@@ -130,12 +130,20 @@ def run_apart(rows: int, cases: int, arms: int) -> dict[str, float]:
     return figures
 
 
-def axes(most: int) -> dict[str, dict[int, dict[str, float]]]:
-    """Return {axis: {size: figures}} of real studies."""
-    rows = {n: run_apart(n, 0, 3) for n in ROWS if n <= most}
-    cases = {n: run_apart(200, n, 3) for n in CASES if n <= most}
-    arms = {n: run_apart(200, 2_000, n) for n in ARMS}
-    return {"rows": rows, "cases": cases, "arms": arms}
+def axes(most: int, known: dict[str, Any]) -> dict[str, dict[int, dict[str, float]]]:
+    """Return {axis: {size: figures}} of real studies; each is written as soon as it is measured."""
+    wanted = {f"rows {n}": (n, 0, 3) for n in ROWS if n <= most}
+    wanted |= {f"cases {n}": (200, n, 3) for n in CASES if n <= most}
+    wanted |= {f"arms {n}": (200, 2_000, n) for n in ARMS}
+    for name, sizes in wanted.items():
+        if name not in known:
+            known[name] = run_apart(*sizes)
+            write("scale", {"studies": known})
+    points: dict[str, dict[int, dict[str, float]]] = {"rows": {}, "cases": {}, "arms": {}}
+    for name in wanted:
+        axis, size = name.split()
+        points[axis][int(size)] = known[name]
+    return points
 
 
 def growth(points: Figures) -> dict[str, dict[str, float]]:
@@ -280,19 +288,15 @@ def main() -> None:
         print(json.dumps(run_here(*map(int, sys.argv[2:5]))))
         return
     most = next((int(word) for word in sys.argv[1:] if word.isdecimal()), ROWS[-1])
-    if "--reuse" in sys.argv:
-        last = json.loads((RESULTS / "scale.json").read_text("utf-8"))
-        points = {
-            axis: {int(n): f for n, f in sizes.items()} for axis, sizes in last["studies"].items()
-        }
-        ledgers = last["costs"]["ledger"]
-    else:
+    path = RESULTS / "scale.json"
+    last = json.loads(path.read_text("utf-8")) if "--resume" in sys.argv and path.exists() else {}
+    known: dict[str, Any] = last.get("studies", {})
+    points = axes(most, known)
+    if not (ledgers := last.get("costs", {}).get("ledger")):
         ledgers = {"sqlite": ledger_costs(None)}
         with postgres() as address:
             if address:
                 ledgers["postgres"] = ledger_costs(address)
-        print(f"scale: ledgers {ledgers}", file=sys.stderr, flush=True)
-        points = axes(most)
     costs = unit_costs(points["cases"], ledgers)
     grown = {axis: growth(sizes) for axis, sizes in points.items()}
     plans = [simulate(Plan(), costs, database=d, paid=p) for d in ledgers for p in (False, True)]
@@ -306,7 +310,7 @@ def main() -> None:
         summary[f"{name}: first bottleneck"] = plan["first_bottleneck"]
     for what, figure in summary.items():
         print(f"scale: {what}: {figure}")
-    told = {"studies": points, "growth": grown, "costs": costs, "plans": plans, "summary": summary}
+    told = {"studies": known, "growth": grown, "costs": costs, "plans": plans, "summary": summary}
     write("scale", told)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.ledger_url import LedgerUrl, parse_ledger_url
 from tuneworthy.core.record import digest, plain_file
+from tuneworthy.ledger.trouble import store_errors
 
 if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
     from tuneworthy.ledger.database import Database
@@ -95,10 +96,11 @@ def note_place(place: Place, say: Callable[[str], None]) -> None:
     if was and was != (now or str(place.home / STORE)):
         say(f"this folder's ledger was {was}; this run uses {place.shown}: nothing was copied, and"
             " what the other holds is measured again")  # fmt: skip
-    if now is None:
-        path.unlink(missing_ok=True)
-    else:
-        path.write_text(json.dumps({"server": now, "name": place.name}) + "\n", "utf-8")
+    with store_errors(path):
+        if now is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_text(json.dumps({"server": now, "name": place.name}) + "\n", "utf-8")
 
 
 def noted_server(home: Path) -> str | None:

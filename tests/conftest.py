@@ -10,8 +10,20 @@ from collections import Counter
 
 import pytest
 
+from tests.postgres_kit import database, postgres  # noqa: F401  (fixtures)
+
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="tuneworthy-state-")
 os.environ["TUNEWORTHY_LOOKS"] = "folder"
+os.environ.pop("TUNEWORTHY_LEDGER", None)
+
+
+def pytest_collection_modifyitems(items):
+    """Leave to the long tier on Postgres what is in the full tier already on SQLite."""
+    for item in items:
+        where = getattr(item, "callspec", None)
+        twice = len(list(item.iter_markers("full"))) > 1
+        if where is not None and where.params.get("database") == "postgres" and twice:
+            item.add_marker("long")
 
 
 def pytest_addoption(parser):

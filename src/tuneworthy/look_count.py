@@ -15,15 +15,13 @@ from tuneworthy.data.load import Loaded
 from tuneworthy.data.locked import locked_observation
 from tuneworthy.data.looks import another_look, input_digests, look_observation
 from tuneworthy.ledger.elsewhere import next_look, record_look, release_look
-from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
+from tuneworthy.ledger.store import Ledger, read_ledger
 
 
 def looks_so_far(loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
     """Yield observations on earlier looks at the scored cases and at the locked ones."""
-    if not (loaded.task.folder / HOME / STORE).exists():
-        yield from _looks(None, loaded, cases)
-        return
-    with open_ledger(loaded.task.folder, write=False) as ledger:
+    task = loaded.task
+    with read_ledger(task.folder, at=task.ledger, task=task.name) as ledger:
         yield from _looks(ledger, loaded, cases)
 
 

@@ -13,7 +13,8 @@ from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import StoreError, TaskError
 from tuneworthy.core.record import Record, digest, plain_file
 from tuneworthy.core.results import Results
-from tuneworthy.ledger.store import HOME, STORE, open_ledger
+from tuneworthy.ledger.place import why_unread
+from tuneworthy.ledger.store import open_ledger
 from tuneworthy.ledger.trouble import output_errors
 
 if TYPE_CHECKING:  # statistics are slow to import, and most commands here need none
@@ -173,8 +174,9 @@ def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> st
     the ledger has other results, has none of this study, or was truncated.
     """
     home = folder.resolve().parent.parent
-    if folder.resolve().parent.name != "results" or not (home / HOME / STORE).exists():
-        return "no ledger lies beside these results, so they were not compared with it"
+    inside = folder.resolve().parent.name == "results"
+    if why := why_unread(home) if inside else "no ledger lies beside these results":
+        return f"{why}, so they were not compared with it"
     key = str(results.reproduce.get("stored", ""))
     if not key and results.course is None:
         return "these results name no entry of the ledger, so they were not compared with it"
@@ -192,7 +194,7 @@ def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> st
         raise StoreError(
             "the ledger does not hold these results: it was cut, or is another study's",
             where=str(path),
-            got=f"study {study[:8]}, not in {home / HOME / STORE}",
+            got=f"study {study[:8]}, not in {ledger.journal.shown}",
             fix="`tuneworthy run` writes the results of what the ledger holds; to show these "
             "without a ledger, copy their folder elsewhere",
             kept="both, untouched",

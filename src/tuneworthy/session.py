@@ -372,7 +372,7 @@ def open_session(
     """Open a task with its rows and its ledger (one writer), and close them afterwards."""
     loaded, parts = read(path, options, tell)
     task = loaded.task
-    with open_ledger(task.folder) as ledger:
+    with open_ledger(task.folder, at=task.ledger, task=task.name) as ledger:
         empty_side = Sealed((), lambda door, purpose: None)
         session = Session(task, loaded, parts, empty_side, ledger, options, "", tell)
         flags = {key: True for key in ("brief", "unlock") if getattr(options, key)}

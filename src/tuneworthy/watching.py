@@ -28,7 +28,7 @@ from tuneworthy.data.taskfile import read_task
 from tuneworthy.deploy.expiry import expiry_of, made_on
 from tuneworthy.extras.freshness_rate import READS, staleness_of
 from tuneworthy.extras.training_size_curve import LEARNERS
-from tuneworthy.ledger.store import HOME, STORE, open_ledger
+from tuneworthy.ledger.store import read_ledger
 from tuneworthy.metrics import JUDGE, metric_name, scorer
 from tuneworthy.metrics._validity import validity
 from tuneworthy.results_folder import against_ledger, find_results, read_results
@@ -239,9 +239,10 @@ def _docs(task: Task) -> Sequence[Any]:
 
 def _made(home: Path, study: Results) -> str | None:
     """Return when the study opened its rows, by its ledger; None if no ledger knows it."""
-    if not (home / HOME / STORE).exists():
-        return None
-    with open_ledger(home, write=False) as ledger:
+    task = study.task
+    with read_ledger(home, at=task.ledger, task=task.name) as ledger:
+        if ledger is None:
+            return None
         return made_on(ledger.doors(str(study.reproduce.get("study", ""))))
 
 

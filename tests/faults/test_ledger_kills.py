@@ -20,8 +20,9 @@ from tuneworthy.core.errors import StoreError
 from tuneworthy.core.record import digest
 from tuneworthy.ledger.blobs import atomic_folder, is_whole
 from tuneworthy.ledger.purse import SpendingCap
-from tuneworthy.ledger.store import open_ledger
+from tuneworthy.ledger.store import open_ledger, read_ledger
 
+pytestmark = pytest.mark.usefixtures("database")
 QUIET = {"say": lambda text: None}
 
 
@@ -193,7 +194,9 @@ def test_p2_no_answered_request_is_sent_again_and_unknown_ones_are_listed(fresh)
         if run(study, folder, spec).code == 0:
             break
         held = []
-        if (folder / ".tuneworthy" / "ledger.sqlite").exists():
+        with read_ledger(folder) as there:
+            pass
+        if there is not None:
             with open_ledger(folder, **QUIET) as ledger:
                 purse = SpendingCap(ledger, study="s")
                 held = [q for q in ("q0", "q1", "q2") if purse.recorded(q)]

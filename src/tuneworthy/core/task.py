@@ -172,7 +172,8 @@ class Task(Record):
     `folder`, which is not part of the hash. `thinking`: whether a model that can reason before it
     answers does so (`auto`: only if its template can't switch it off), in up to `thinking_tokens`
     tokens in addition to those of the answer. `options` are request fields of a model behind an
-    endpoint, by role. `batch` is the largest number of rows in one batch.
+    endpoint, by role. `batch` is the largest number of rows in one batch. `ledger` is the address
+    of a Postgres server that holds the ledger's rows.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "task"
@@ -200,6 +201,7 @@ class Task(Record):
     seeds: Annotated[int, Field(ge=1, le=20)] = 2
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     executor: Literal["local", "ray", "slurm"] = "local"
+    ledger: str | None = None
     inferred: tuple[str, ...] = ()
 
     _folder: Path = PrivateAttr(default=Path())
@@ -217,7 +219,7 @@ class Task(Record):
 
     @property
     def hash(self) -> str:
-        """Return the content hash (64 hex digits); caps, speed, executor and folder don't count.
+        """Return the content hash (64 hex digits); caps, speed, places and folder don't count.
 
         A raised cap lets a stopped study go on, so caps are not part of its identity; nor is the
         path of the inputs to settle on. `stop_early` counts: it is declared before the run. Keys
@@ -233,7 +235,8 @@ class Task(Record):
         left_out: dict[str, Any] = {"budget": {"usd", "tokens"} | early, "executor": True,
                                     "answers": {name: {"match"} for name in logs},
                                     "data": {"unlabelled"} | nothing, "success": unset,
-                                    "max_connections": True, "batch": True}  # fmt: skip
+                                    "max_connections": True, "batch": True,
+                                    "ledger": True}  # fmt: skip
         if self.present is not None and self.present.match is None:
             left_out["present"] = {"match"}
         for key in ("thinking", "thinking_tokens", "options", "device", "precision"):

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from tuneworthy.core import plugins
 from tuneworthy.core.endpoint_keys import OWN_FIELDS, PRICE_KEYS, price_fault
+from tuneworthy.core.ledger_url import parse_ledger_url
 from tuneworthy.core.model import Limits
 from tuneworthy.core.record import Record
 from tuneworthy.core.span import duration_days
@@ -34,7 +35,7 @@ _MODEL_FIX = (
 def check_consistency(task: Task, plain: PlainDocument, name: str) -> None:
     """Raise TaskError if keys contradict each other or a name is unknown."""
     parts = (_data, _knowledge, _output, _metric, _arms, _finalists, _models, _prices,
-             _present, _fields, _executor)  # fmt: skip
+             _present, _fields, _executor, _ledger)  # fmt: skip
     if faults := [fault for part in parts for fault in part(task)]:
         raise_faults(faults, plain, name)
 
@@ -323,3 +324,19 @@ def _executor(task: Task) -> Iterator[TaskFault]:
     if task.executor != "local":  # part of the contract, not implemented yet
         got, fix = task.executor, "write `local`, or leave the key out"
         yield TaskFault(("executor",), "work runs on this machine only, so far", got, fix)
+
+
+def _ledger(task: Task) -> Iterator[TaskFault]:
+    if task.ledger is None:
+        return
+    got = "(not shown: it may hold a password)"
+    try:
+        secret = bool(parse_ledger_url(task.ledger).secrets)
+    except ValueError as error:
+        fix = f"it is {error}; leave it out for an SQLite file"
+        yield TaskFault(("ledger",), "the ledger's address can't be read", got, fix)
+        return
+    if secret:  # the task is stored, shown and shared
+        fix = "take it out, and set PGPASSWORD or ~/.pgpass; or put the address into"
+        fix += " TUNEWORTHY_LEDGER in its place"
+        yield TaskFault(("ledger",), "a password stands in the task file", got, fix)

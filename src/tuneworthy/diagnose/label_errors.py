@@ -15,6 +15,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.doubt import LabelDoubt
 from tuneworthy.core.escape import quoted
+from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
 from tuneworthy.data.conflicts import contradictory_cases, contradicts
 from tuneworthy.data.copies import full_text
@@ -23,6 +24,7 @@ from tuneworthy.diagnose.rescore import normaliser
 NEIGHBOURS, AGREEING_NEIGHBOURS = 5, 4
 # For consensus: an arm's least share of passed cases, and the fewest arms.
 GOOD_ARM_SHARE, LEAST_GOOD_ARMS = 0.75, 2
+COMPARED = 20_000  # rows that each row is compared with: of more, so many are drawn by content
 _READ, _BLOCK = 2000, 256
 Array = np.ndarray[Any, Any]
 
@@ -117,22 +119,41 @@ def _neighbours(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator
 def _nearest(texts: Sequence[str], queries: Sequence[int]) -> Iterator[list[int]]:
     """Yield for each queried text its 5 nearest others by TF-IDF cosine, the nearest first.
 
-    Fewer if fewer share a word with it. Ties go by position.
+    Fewer if fewer share a word with it. Ties go by position. Each is compared with `COMPARED` texts
+    at most, so the time stays linear.
     """
     from threadpoolctl import threadpool_limits
 
     matrix = _vectors(texts)
+    if matrix is None:
+        yield from ([] for _ in queries)
+        return
+    others = _drawn(texts)
+    compared = matrix[others].T
     for start in range(0, len(queries), _BLOCK):
         block = list(queries[start : start + _BLOCK])
-        if matrix is None:
-            yield from ([] for _ in block)
-            continue
         with threadpool_limits(limits=1):
-            similarity = np.round((matrix[block] @ matrix.T).toarray(), 9)
-        similarity[np.arange(len(block)), block] = -1
-        for row in similarity:
-            best = np.argsort(-row, kind="stable")[:NEIGHBOURS]
-            yield [int(at) for at in best if row[at] > 0]
+            similarity = np.round((matrix[block] @ compared).toarray(), 9)
+        for own, row in zip(block, similarity, strict=True):
+            row[others == own] = -1
+            yield [int(others[at]) for at in _highest(row)]
+
+
+def _drawn(texts: Sequence[str]) -> Array:
+    """Return the positions of the texts to compare with, in order: all, or some by content."""
+    if len(texts) <= COMPARED:
+        return np.arange(len(texts))
+    by_content = sorted(range(len(texts)), key=lambda at: (digest(texts[at]), at))
+    return np.array(sorted(by_content[:COMPARED]))
+
+
+def _highest(row: Array) -> Array:
+    """Return where the 5 highest positive values are, the highest first; ties go by position."""
+    last = max(0, row.size - NEIGHBOURS)
+    least = np.partition(row, last)[last]  # linear, where sorting the whole row is not
+    high = np.flatnonzero((row >= least) & (row > 0))
+    order: Array = high[np.argsort(-row[high], kind="stable")[:NEIGHBOURS]]
+    return order
 
 
 def _vectors(texts: Sequence[str]) -> Any:

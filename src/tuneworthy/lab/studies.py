@@ -17,13 +17,14 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from tuneworthy.core.errors import StoreError
+from tuneworthy.core.errors import StoreError, TaskError
 from tuneworthy.core.record import digest, plain_file
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.lab.problem import Problem
-from tuneworthy.ledger.lock import holder
-from tuneworthy.ledger.store import HOME, LOCK, STORE, Ledger, open_ledger
+from tuneworthy.ledger.lock import LOCK, holder
+from tuneworthy.ledger.place import HOME, STORE, place_to_read
+from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.ledger.study_events import begun_studies
 from tuneworthy.results_folder import RESULTS_FILE, VERDICT_FILE, read_results
 
@@ -153,17 +154,25 @@ def read_ledger(home: Path) -> Iterator[Ledger | None]:
     Each query is a transaction of its own, so that no page holds up the writer.
     """
     ledger = None
-    if _is_plain(home / HOME / STORE):
+    if _is_plain(home / HOME / STORE) or _on_server(home):
         try:
-            with _opening:  # see `store._open_reader` on files that are closed beside an open one
+            with _opening:  # see `opening.read_journal` on files that are closed beside an open one
                 ledger = open_ledger(home, write=False, say=lambda line: None)
-        except StoreError:
+        except (StoreError, TaskError):
             ledger = None
     try:
         yield ledger
     finally:
         if ledger is not None:
             ledger.close()
+
+
+def _on_server(home: Path) -> bool:
+    """Return whether a folder notes a ledger on the server that TUNEWORTHY_LEDGER names."""
+    try:
+        return place_to_read(home, None, None).url is not None
+    except TaskError:  # an address that can't be read
+        return False
 
 
 def running_since(home: Path) -> datetime | None:

@@ -11,10 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.record import plain_file
+
+if TYPE_CHECKING:
+    from tuneworthy.ledger.database import Database
 
 HEAD = "head"
 REPLIES = "replies.jsonl"  # the mirror: a plain-text copy of paid replies
@@ -32,11 +35,11 @@ class HeadRecord(NamedTuple):
 class Head:
     """The head file, open for writing until `close`; write errors are ignored: it is a check."""
 
-    def __init__(self, store: Path) -> None:
-        self._mirror, self._fd = store.with_name(REPLIES), -1
+    def __init__(self, path: Path) -> None:
+        self._mirror, self._fd = path.with_name(REPLIES), -1
         with contextlib.suppress(OSError):
             flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            self._fd = os.open(store.with_name(HEAD), flags, 0o600)
+            self._fd = os.open(path, flags, 0o600)
 
     def note(self, seq: int, link: str) -> None:
         """Write the last row and the current size of the mirror."""
@@ -51,22 +54,22 @@ class Head:
         self._fd = -1
 
 
-def read_head(store: Path) -> HeadRecord | None:
-    """Return the content of the head file, None if it is missing or unreadable."""
+def read_head(path: Path) -> HeadRecord | None:
+    """Return the content of a head file, None if it is missing or unreadable."""
     try:
-        seq, link, mirror = plain_file(store.with_name(HEAD), _HEAD_BYTES).decode("ascii").split()
+        seq, link, mirror = plain_file(path, _HEAD_BYTES).decode("ascii").split()
         return HeadRecord(int(seq), link, int(mirror))
     except (OSError, ValueError):
         return None
 
 
-def remove_head(store: Path) -> None:
-    """Remove the head file: the store starts from empty."""
-    store.with_name(HEAD).unlink(missing_ok=True)
+def remove_head(path: Path) -> None:
+    """Remove a head file: the store starts from empty."""
+    path.unlink(missing_ok=True)
 
 
 def lost_data_error(
-    store: Path, seq: int, link: str | None, noted: HeadRecord | None
+    database: Database, seq: int, link: str | None, noted: HeadRecord | None
 ) -> StoreError | None:
     """Return the error for a store, or a mirror, that lost data; else None.
 
@@ -78,20 +81,20 @@ def lost_data_error(
     if seq < noted.seq or (link is not None and link != noted.link):
         return StoreError(
             "the end of the ledger is gone",
-            where=str(store),
+            where=database.shown,
             got=f"{min(seq, noted.seq)} rows, and {noted.seq} were written",
-            fix=f"restore {store.name} and {store.name}-wal from a backup; or remove {HEAD} beside "
-            "it and run again: what is gone is measured again, paid replies are read back from "
+            fix=f"restore {database.files} from a backup; or remove {database.head} and run again:"
+            " what is gone is measured again, paid replies are read back from "
             f"{REPLIES}",
             kept="the ledger as it is, untouched",
         )
-    mirror = store.with_name(REPLIES)
+    mirror = database.head.with_name(REPLIES)
     if mirror.exists() and (size := _size(mirror)) < noted.mirror:
         return StoreError(
             "the second copy of the paid replies was cut",
             where=str(mirror),
             got=f"{size:,} bytes, and {noted.mirror:,} were written",
-            fix=f"restore it from a backup, or remove it: {store.name} holds every reply",
+            fix=f"restore it from a backup, or remove it: {database.called} holds every reply",
             kept="the ledger, with every reply",
         )
     return None

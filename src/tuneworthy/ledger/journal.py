@@ -1,33 +1,28 @@
-"""The store's only table: append-only rows in a hash chain. All SQL of the store is here.
+"""The store's table of rows, append-only, in a hash chain: the same on SQLite and on Postgres.
 
-Independent of what rows mean. Imports SQLAlchemy, so light commands import this file lazily. Each
-append is one transaction, on the disk (`synchronous=FULL`) when it returns. The hash of a row
-covers the row and the previous hash, so an edited, removed or swapped row is detected (A86).
+Independent of what rows mean; what differs between databases is in `database.py`. Imports
+SQLAlchemy, so light commands import this file lazily. Each append is one transaction, on the disk
+when it returns. The hash of a row covers the row and the previous hash, so an edited, removed or
+swapped row is detected (A86).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import sqlalchemy as sa
-from sqlalchemy.pool import StaticPool
 
 from tuneworthy.core.errors import StoreError
+from tuneworthy.ledger.database import Database, Definitions
 from tuneworthy.ledger.failpoint import failpoint
 from tuneworthy.ledger.head import Head, lost_data_error, read_head
-from tuneworthy.ledger.trouble import malformed_error, store_errors
 
-APPLICATION = 0x74776C67  # "twlg", written into the file's header
 GENESIS = "tuneworthy"
 ROWS = sa.Table(
     "rows",
@@ -81,9 +76,9 @@ class Row(NamedTuple):
         if not isinstance(content, dict):
             raise StoreError(
                 "the store was changed by something else than tuneworthy",
-                where=f"ledger.sqlite, row {self.seq}",
+                where=f"the ledger, row {self.seq}",
                 got=str(self.value),
-                fix="restore ledger.sqlite from a backup, or remove it and run again",
+                fix="restore the ledger from a backup, or remove it and run again",
                 kept="the store as it is, untouched",
             )
         return content
@@ -107,42 +102,49 @@ def row_hash(previous: str, seq: int, entry: Sequence[Any], at: str) -> str:
 class Journal:
     """An open store. A writer has one connection, a reader one transaction per query."""
 
-    def __init__(self, path: Path, *, write: bool) -> None:
-        self.path, self.write = path, write
-        self.lock, self.closed = threading.RLock(), False
-        self.engine = engine(path, write=write)
+    def __init__(self, database: Database, *, write: bool) -> None:
+        self.database, self.write, self.shown = database, write, database.shown
+        self.lock, self.closed, self.failed = threading.RLock(), False, False
+        self.engine = database.engine(write=write)
         self._head: Head | None = None
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        with self.lock, store_errors(self.path):
+        with self.lock, self.database.errors():
             if self.closed:
-                raise StoreError("the ledger is closed", where=str(self.path), fix="open it again")
+                raise StoreError("the ledger is closed", where=self.shown, fix="open it again")
             with self.engine.begin() as connection:
                 yield connection
 
     def append(self, step: str, *entries: Entry) -> list[int]:
-        """Append rows in one durable transaction and return their sequence numbers."""
-        with self.lock, store_errors(self.path):
+        """Append rows in one durable transaction and return their sequence numbers.
+
+        If that fails, `failed` is set: whether the rows are there must be checked before the next
+        run, and replies that only the mirror has must be read back.
+        """
+        with self.lock, self.database.errors():
+            failed, self.failed = self.failed, True
             with self._transaction() as connection:
                 rows = [_insert(connection, entry) for entry in entries]
+                self.database.count(connection, rows[-1].seq, rows[-1].link, len(rows))
                 failpoint(f"{step}.before")
             failpoint(f"{step}.after")
-            if self._head and rows:
+            self.failed = failed
+            if self._head:
                 self._head.note(rows[-1].seq, rows[-1].link)
         return [row.seq for row in rows]
 
     def check_end(self) -> None:
         """Raise StoreError if rows at the end, or of the mirror, are lost (see `head.py`)."""
-        noted = read_head(self.path)  # first: a writer may append meanwhile
+        noted = read_head(self.database.head)  # first: a writer may append meanwhile
         seq = self.counted()
         query = sa.select(ROWS.c.link).where(ROWS.c.seq == (noted.seq if noted else seq))
         with self._transaction() as connection:
             link = connection.execute(query).scalar()
-        if (error := lost_data_error(self.path, seq, link, noted)) is not None:
+        if (error := lost_data_error(self.database, seq, link, noted)) is not None:
             raise error
         if self.write:
-            self._head = Head(self.path)
+            self._head = Head(self.database.head)
             if noted is None and link is not None:
                 self._head.note(seq, link)
 
@@ -190,35 +192,37 @@ class Journal:
         return count
 
     def counted(self) -> int:
-        """Return how many rows were ever appended, by SQLite's own counter."""
-        query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'rows'")
+        """Return how many rows were ever appended, by the database's own counter."""
         with self._transaction() as connection:
-            return int(connection.execute(query).scalar() or 0)
+            return self.database.counted(connection)
 
     def check(self) -> None:
-        """Run SQLite's integrity check; raise StoreError (with a quarantine copy) if it fails."""
-        with store_errors(self.path):
-            with self._transaction() as connection:
-                report = connection.execute(sa.text("PRAGMA integrity_check")).scalars().all()
-            if report != ["ok"]:
-                raise malformed_error(self.path, "; ".join(map(str, report)))
-
-    def schema(self) -> set[tuple[str, str, str | None]]:
-        """Return the file's schema: (type, name, SQL) of every table, index, view, trigger."""
+        """Run the database's own check, if it has one; raise StoreError if it finds damage."""
         with self._transaction() as connection:
-            rows = connection.execute(sa.text("SELECT type, name, sql FROM sqlite_master"))
-            return {(row[0], row[1], row[2]) for row in rows}
+            damage = self.database.integrity(connection)
+        if damage:
+            raise self.database.malformed(damage)
+
+    def definitions(self) -> Definitions:
+        """Return the store's definitions: kind, name and text of tables, indexes, triggers."""
+        with self._transaction() as connection:
+            return self.database.definitions(connection)
 
     def version(self) -> int:
-        """Return the schema version of the file."""
+        """Return the schema version of the store."""
         with self._transaction() as connection:
-            return int(connection.execute(sa.text("PRAGMA user_version")).scalar() or 0)
+            return self.database.version(connection)
+
+    def claim(self) -> None:
+        """Note this process in the database as the one that writes."""
+        with self._transaction() as connection:
+            self.database.claim(connection)
 
     def close(self) -> None:
-        """Close the store; SQLite merges a writer's journal file into it."""
+        """Close the store."""
         with self.lock:
             self.closed = True
-            self.engine.dispose()
+            self.database.dispose(self.engine)
             if self._head:
                 self._head.close()
 
@@ -226,9 +230,9 @@ class Journal:
         """Return the error for a row that was changed after writing."""
         return StoreError(
             "the store was changed by something else than tuneworthy",
-            where=f"{self.path}, row {seq}",
+            where=f"{self.shown}, row {seq}",
             got=got,
-            fix="restore ledger.sqlite from a backup, or remove it and run again",
+            fix=f"restore {self.database.called} from a backup, or remove it and run again",
             kept="the store as it is, untouched",
         )
 
@@ -241,48 +245,3 @@ def _insert(connection: sa.Connection, entry: Entry) -> Row:
     row = Row(seq + 1, *entry, at, row_hash(previous, seq + 1, entry, at))
     connection.execute(sa.insert(ROWS).values(row._asdict()))
     return row
-
-
-def engine(path: Path, *, write: bool) -> sa.Engine:
-    """Return an engine on an existing store: BEGIN IMMEDIATE for a writer, else read-only."""
-    made = sa.create_engine(
-        "sqlite://", creator=lambda: connect(path, write=write), poolclass=StaticPool
-    )
-
-    @sa.event.listens_for(made, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return made
-
-
-def connect(path: Path, *, write: bool) -> sqlite3.Connection:
-    """Return a connection to an existing store that trusts nothing defined in the file."""
-    mode = "rw" if write else _reading(path)
-    connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}",
-        uri=True,
-        timeout=10,
-        isolation_level=None,  # we begin transactions ourselves, not the driver
-        check_same_thread=False,
-    )
-    try:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-        for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "busy_timeout=10000"):
-            connection.execute(f"PRAGMA {pragma}")
-        if write:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-        else:
-            connection.execute("PRAGMA query_only=ON")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _reading(path: Path) -> str:
-    # In a read-only folder without a journal SQLite can't create its shared memory; nobody else
-    # can write there either, so the file may be opened as immutable.
-    still = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
-    return "ro&immutable=1" if still else "ro"

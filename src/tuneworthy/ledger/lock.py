@@ -20,6 +20,7 @@ from typing import Any
 
 from tuneworthy.core.errors import StoreError
 
+LOCK = "lock"  # the file in `.tuneworthy`
 _held: set[int] = set()
 
 
@@ -66,7 +67,7 @@ def acquire(path: Path, *, trusted: bool = True) -> WriterLock:
         os.close(fd)
         raise _foreign(path, left)
     dirty = os.fstat(fd).st_size > 0
-    name = json.dumps(_me()).encode()
+    name = json.dumps(writer_name()).encode()
     os.pwrite(fd, name, 0)  # overwrite, then truncate: a kill in between leaves it dirty
     os.ftruncate(fd, len(name))
     _held.add(fd)
@@ -87,7 +88,7 @@ def holder(path: Path) -> dict[str, Any] | None:
     finally:
         os.close(fd)
     if owner is not None:
-        owner["alive"] = _alive(owner)
+        owner["alive"] = is_alive(owner)
     return owner
 
 
@@ -101,7 +102,8 @@ def process_start(pid: int) -> float | None:
         return None
 
 
-def _alive(owner: dict[str, Any]) -> bool:
+def is_alive(owner: dict[str, Any]) -> bool:
+    """Return whether the process that a lock names still runs; True if it is on another host."""
     if owner.get("host") != socket.gethostname():
         return True  # not visible from this host, so assume that it lives
     began = process_start(int(owner.get("pid", -1)))
@@ -109,7 +111,8 @@ def _alive(owner: dict[str, Any]) -> bool:
     return began is not None and abs(began - float(owner.get("started") or 0)) < 2
 
 
-def _me() -> dict[str, Any]:
+def writer_name() -> dict[str, Any]:
+    """Return what a lock says of this process: host, pid, started, since."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
     pid = os.getpid()
     return {
@@ -142,13 +145,18 @@ def _busy(path: Path) -> StoreError:
         if who and who["alive"]:
             break
         time.sleep(0.01)
+    return busy_error(str(path.parent), who)
+
+
+def busy_error(where: str, who: dict[str, Any] | None) -> StoreError:
+    """Return the error for a ledger that another process (see `holder`) has open for writing."""
     name = "a process that left no name"
     if who:
         name = f"host {who.get('host')}, pid {who.get('pid')}, since {who.get('since')}"
         name += "" if who["alive"] else " (that process is gone; one it started goes on)"
     return StoreError(
         "another run has this study open",
-        where=str(path.parent),
+        where=where,
         got=name,
         fix="wait until it ends or stop it; `tuneworthy report` can read meanwhile",
         kept="everything: nothing was changed",

@@ -1,8 +1,9 @@
 """The ledger: a result is stored once and never recomputed. To resume is to call again.
 
 Independent of statistics and models. `.tuneworthy/` beside task.yaml holds ledger.sqlite
-(append-only), blobs/ (artefacts) and lock (the writer). A key is the content hash of everything
-that can change the value. There is one writer; readers never block it.
+(append-only; or a server has it, see `place.py`), blobs/ (artefacts) and lock (the writer). A key
+is the content hash of everything that can change the value. There is one writer; readers never
+block it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -24,21 +26,22 @@ from tuneworthy.core.escape import visible
 from tuneworthy.core.record import digest
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.blobs import remove_partial, require_whole
-from tuneworthy.ledger.disk import check_disk
+from tuneworthy.ledger.database import Database, Lock
 from tuneworthy.ledger.head import REPLIES
-from tuneworthy.ledger.lock import WriterLock, acquire
 from tuneworthy.ledger.mirror import append_reply, restore_replies
-from tuneworthy.ledger.trouble import malformed_error, store_errors
+from tuneworthy.ledger.opening import open_journal, read_journal
+from tuneworthy.ledger.place import STORE, Place, note_place, place_to_read, place_to_write
+from tuneworthy.ledger.trouble import store_errors
 
 if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
     from tuneworthy.ledger.journal import Entry, Journal, Row
     from tuneworthy.ledger.purse import Account
 
-HOME, STORE, BLOBS, LOCK = ".tuneworthy", "ledger.sqlite", "blobs", "lock"
+BLOBS = "blobs"
 RELEASED = "look released"
 MIN_SHARED = 0.05  # share of cases; fewer can't move a mean by the usual margin
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
-_open_here: dict[Path, int] = {}
+_open_here: dict[str, int] = {}
 
 
 class Ledger:
@@ -48,13 +51,13 @@ class Ledger:
     the store was checked. Writes to a ledger opened for reading raise StoreError.
     """
 
-    def __init__(self, home: Path, journal: Journal, lock: WriterLock | None) -> None:
+    def __init__(self, home: Path, journal: Journal, lock: Lock | None) -> None:
         self.home, self.journal = home, journal
         self.recovered = lock is not None and lock.dirty
         self.accounts: dict[str, Account] = {}
         self._lock, self._pid = lock, os.getpid()
         self._making: dict[str, threading.RLock] = {}
-        _open_here[journal.path] = _open_here.get(journal.path, 0) + 1
+        _open_here[journal.shown] = _open_here.get(journal.shown, 0) + 1
 
     # Units: a value under a key, computed once.
 
@@ -75,7 +78,7 @@ class Ledger:
         if exists and stored.value != _text(value):
             raise StoreError(
                 "the store was tampered with, or one key was used for two things",
-                where=f"{self.journal.path}, row {stored.seq}, {kind} {key}",
+                where=f"{self.journal.shown}, row {stored.seq}, {kind} {key}",
                 got=f"{stored.value[:80]} stored, {_text(value)[:80]} now",
                 fix="remove .tuneworthy and run again; if it comes back, report it as a bug",
             )
@@ -200,13 +203,24 @@ class Ledger:
         self._own()
         entries = [self._entry("outcome", str(attempt), "", study, cost)]
         with self.journal.lock:
-            if reply and self.journal.find("unit", reply[0]) is None:
-                if mirror:
-                    line = {"key": reply[0], "reply": reply[1], "study": study, **cost}
-                    with store_errors(self.home / REPLIES):
-                        append_reply(self.home / REPLIES, line)
+            if reply and self._is_new(reply, {"study": study, **cost} if mirror else None):
                 entries.append(self._entry("unit", reply[0], "reply", study, reply[1]))
             self.journal.append("outcome", *entries)
+
+    def _is_new(self, reply: tuple[str, Any], mirrored: dict[str, Any] | None) -> bool:
+        """Return whether the store lacks a reply, which is first noted in the mirror."""
+        new = True
+        try:
+            new = self.journal.find("unit", reply[0]) is None
+        except StoreError:  # a lost server, say: the mirror alone has what was paid for
+            self.journal.failed = True
+            raise
+        finally:
+            if new and mirrored is not None:
+                with store_errors(self.home / REPLIES):
+                    line = {"key": reply[0], "reply": reply[1], **mirrored}
+                    append_reply(self.home / REPLIES, line)
+        return new
 
     # Files.
 
@@ -231,13 +245,13 @@ class Ledger:
 
     def close(self) -> None:
         """Close the ledger and release its lock. Closing twice does nothing."""
-        if self._pid != os.getpid() or self.journal.path not in _open_here:
+        if self._pid != os.getpid() or self.journal.shown not in _open_here:
             return
         self.journal.close()
-        _closed(self.journal.path)
+        _closed(self.journal.shown)
         self._pid = -1
         if self._lock is not None:
-            self._lock.release()
+            self._lock.release(clean=not self.journal.failed)
 
     def __enter__(self) -> Ledger:
         return self
@@ -275,46 +289,79 @@ class Ledger:
         if self._lock is None or self._pid != os.getpid():
             raise StoreError(
                 "this ledger is not open for writing here",
-                where=str(self.journal.path),
+                where=self.journal.shown,
                 got="opened for reading" if self._lock is None else "closed, or a forked child",
                 fix="send the result to the process that has it open",
             )
 
 
 def open_ledger(
-    folder: Path, *, write: bool = True, say: Callable[[str], None] | None = None
+    folder: Path,
+    *,
+    write: bool = True,
+    say: Callable[[str], None] | None = None,
+    at: str | None = None,
+    task: str | None = None,
 ) -> Ledger:
     """Return the ledger of a study folder (with task.yaml); create it if `write` and missing.
 
-    Raises StoreError: another writer, a newer or malformed store, a network, full or read-only
-    disk; then nothing is changed except for a quarantine copy of a malformed store. `say` gets
-    warnings (default: stderr).
+    `at` and `task` are the task's `ledger` and `name`: where it lies if not in the folder. Raises
+    StoreError: another writer, a newer or malformed store, a network, full or read-only disk, a
+    server that refuses; then nothing is changed except for a quarantine copy of a malformed file.
+    `say` gets warnings (default: stderr).
     """
-    home = Path(folder) / HOME
     say = say or _aloud
-    return _open_writer(home, say) if write else _open_reader(home, say)
+    if not write:
+        place = place_to_read(folder, at, task)
+        return _open_reader(place, place.database(), say)
+    return _open_writer(place_to_write(folder, at, task), say)
 
 
-def _open_writer(home: Path, say: Callable[[str], None]) -> Ledger:
-    path = home / STORE
-    with store_errors(home):
-        warning = check_disk(home.parent)
-        home.mkdir(mode=0o700, exist_ok=True)
-        lock = acquire(home / LOCK, trusted=not warning)
-    if warning:
-        say(warning)
+@contextmanager
+def read_ledger(
+    folder: Path, *, at: str | None = None, task: str | None = None
+) -> Iterator[Ledger | None]:
+    """Yield the ledger of a study folder, opened for reading; None if there is none yet.
+
+    Each query is a transaction of its own, so that no reader holds up the writer.
+    """
+    place = place_to_read(folder, at, task)
+    if place.url is None and not os.path.exists(place.home / STORE):
+        yield None  # without a look at the database, which is slow to import
+        return
+    database = place.database()
+    if not database.exists():
+        database.dispose(None)
+        yield None
+        return
+    with _open_reader(place, database, _aloud) as ledger:
+        yield ledger
+
+
+def _open_writer(place: Place, say: Callable[[str], None]) -> Ledger:
+    database = place.database()
+    lock = database.acquire(say)
     try:
-        _keep_out_of_git(home)
-        ledger = Ledger(home, _opened(path, check=lock.dirty), lock)
+        _keep_out_of_git(place.home)
+        ledger = Ledger(place.home, open_journal(database, lock, in_use=_is_open(database)), lock)
+        note_place(place, say)
     except BaseException:
         lock.release(clean=False)
         raise
     if ledger.recovered:
-        remove_partial(home / BLOBS)
+        remove_partial(place.home / BLOBS)
         say("the last run here did not end by itself; the store was checked and is whole")
     if (ledger.recovered or ledger.journal.counted() == 0) and (count := restore_replies(ledger)):
         say(f"{count} paid replies that the store lacked were read back from {REPLIES}")
     return ledger
+
+
+def _open_reader(place: Place, database: Database, say: Callable[[str], None]) -> Ledger:
+    if (journal := read_journal(database, in_use=_is_open(database))) is None:
+        _open_writer(place, say).close()  # an older store, which is migrated first
+        journal = read_journal(database, in_use=_is_open(database))
+    assert journal is not None
+    return Ledger(place.home, journal, None)
 
 
 def _keep_out_of_git(home: Path) -> None:
@@ -325,63 +372,16 @@ def _keep_out_of_git(home: Path) -> None:
             ignore.write_text("*\n")
 
 
-def _opened(path: Path, *, check: bool) -> Journal:
-    """Return the writer's journal on an existing store of our version that passed its checks."""
-    from tuneworthy.ledger import migrations
-    from tuneworthy.ledger.journal import Journal
-
-    with store_errors(path):
-        if not os.path.lexists(path):
-            if os.path.exists(f"{path}-wal"):
-                raise malformed_error(path, f"{STORE}-wal is there and {STORE} is not")
-            migrations.create(path)
-        elif not _open_here.get(path):
-            migrations.inspect(path)
-        journal = Journal(path, write=True)
-        try:
-            migrations.migrate(journal)
-            migrations.check_schema(journal)
-            journal.check_end()
-            if check:
-                journal.check()
-                journal.verify()
-        except BaseException:
-            journal.close()
-            raise
-    return journal
+def _is_open(database: Database) -> bool:
+    return bool(_open_here.get(database.shown))
 
 
-def _open_reader(home: Path, say: Callable[[str], None]) -> Ledger:
-    from tuneworthy.ledger import migrations
-    from tuneworthy.ledger.journal import Journal
-
-    path = home / STORE
-    with store_errors(path):
-        if not path.exists():
-            raise StoreError("there is no ledger here", where=str(path),
-                             fix="run `tuneworthy run` first")  # fmt: skip
-        # Closing the file would drop the POSIX locks that SQLite holds on it in this process, so
-        # read the header only if no ledger has it open.
-        if not _open_here.get(path):
-            migrations.inspect(path)
-        journal = Journal(path, write=False)
-        version = journal.version()
-        if version < migrations.VERSION:
-            journal.close()
-            _open_writer(home, say).close()
-            journal = Journal(path, write=False)
-        migrations.refuse_newer(path, version)
-        migrations.check_schema(journal)
-        journal.check_end()
-    return Ledger(home, journal, None)
-
-
-def _closed(path: Path) -> None:
-    left = _open_here.get(path, 1) - 1
+def _closed(shown: str) -> None:
+    left = _open_here.get(shown, 1) - 1
     if left:
-        _open_here[path] = left
+        _open_here[shown] = left
     else:
-        _open_here.pop(path, None)
+        _open_here.pop(shown, None)
 
 
 def _text(value: Any) -> str:

@@ -3,12 +3,14 @@
 import random
 from functools import lru_cache
 
+import numpy as np
 import pytest
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.doubt import LabelDoubt
 from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.diagnose import label_errors
 from tuneworthy.diagnose.label_errors import consensus, contradicted, label_doubts
 from tuneworthy.suite.clause_type import LABELS, make
 
@@ -158,3 +160,21 @@ def test_what_arms_agree_on_is_shown_but_counts_as_no_contradiction():
         LabelDoubt(case="d", ground="conflict", why=""),
     ]
     assert contradicted(found, ["a", "b", "c"]) == ("b", "c")
+
+
+@pytest.mark.parametrize("size", [0, 1, 4, 5, 6, 60])
+def test_the_highest_are_those_of_a_stable_sort(size):
+    draw = np.random.default_rng(size)
+    for _ in range(20):
+        row = np.round(draw.normal(size=size + 1), 1)  # with ties
+        sorted_ = [at for at in np.argsort(-row, kind="stable")[:5] if row[at] > 0]
+        assert label_errors._highest(row).tolist() == sorted_
+
+
+def test_of_many_rows_some_are_compared_with_whatever_their_order(monkeypatch):
+    cases, wrong = clauses(240, 12)
+    monkeypatch.setattr(label_errors, "COMPARED", 200)
+    found = {doubt.case for doubt in label_doubts(CLAUSES, cases)}
+    assert found == {doubt.case for doubt in label_doubts(CLAUSES, cases[::-1])}
+    assert len(found & wrong) >= 4
+    assert len(found - wrong) <= 4

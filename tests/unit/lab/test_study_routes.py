@@ -12,7 +12,8 @@ from tuneworthy.core.record import digest
 from tuneworthy.lab.studies import find_studies
 from tuneworthy.lab.study_cases import Filter, case_key, chosen, matrix_of
 from tuneworthy.lab.study_decide import screens
-from tuneworthy.ledger.store import HOME, STORE, open_ledger
+from tuneworthy.ledger.place import HOME, STORE
+from tuneworthy.ledger.store import open_ledger
 from tuneworthy.results_folder import write_results
 
 TABS = ("task", "plan", "run", "results", "settle", "changes", "build")

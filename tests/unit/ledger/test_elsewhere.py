@@ -10,6 +10,7 @@ import pytest
 from tuneworthy.ledger.elsewhere import FILE, SWITCH, Looks, next_look, record_look
 from tuneworthy.ledger.store import open_ledger
 
+pytestmark = pytest.mark.usefixtures("database")
 MARKS = [f"{i:012x}" for i in range(100)]
 
 

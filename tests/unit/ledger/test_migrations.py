@@ -3,26 +3,40 @@
 import os
 import signal
 import sqlite3
+from itertools import count
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from tests.postgres_kit import edit, on_postgres, schema
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.ledger import migrations
 from tuneworthy.ledger.journal import ROWS
 from tuneworthy.ledger.store import open_ledger
 
+both = pytest.mark.usefixtures("database")
 GOLDEN = Path(__file__).parent / "golden_store_v1.sql"
 NOTE = "CREATE TABLE note (x TEXT)"
 INDEX = "CREATE INDEX note_x ON note (x)"
 
 
+def made(folder):
+    with open_ledger(folder) as ledger:
+        ledger.put("k", "x", {"a": 1}, "s")
+    return folder
+
+
 @pytest.fixture
 def old(tmp_path):
-    with open_ledger(tmp_path) as ledger:
-        ledger.put("k", "x", {"a": 1}, "s")
-    return tmp_path
+    return made(tmp_path)
+
+
+@pytest.fixture
+def some_old(tmp_path):
+    """Stores of this release, as many as wanted."""
+    folders = (tmp_path / f"old {number}" for number in count())
+    return (made(folder) for folder in folders if folder.mkdir() is None)
 
 
 def path(folder):
@@ -36,40 +50,60 @@ def release_3(monkeypatch):
     monkeypatch.setattr(migrations, "SCHEMA", (*migrations.SCHEMA, NOTE, INDEX))
     steps = {1: lambda c: c.exec_driver_sql(NOTE), 2: lambda c: c.exec_driver_sql(INDEX)}
     monkeypatch.setattr(migrations, "STEPS", steps)
+    if on_postgres():
+        from tuneworthy.ledger import postgres_database
+
+        more = (("table", "note", "r"), ("column", "note.x", "text"),
+                ("index", "note_x", "CREATE INDEX note_x ON note USING btree (x)"))  # fmt: skip
+        known = (*postgres_database.DEFINITIONS, *more)
+        monkeypatch.setattr(postgres_database, "DEFINITIONS", known)
 
 
-def version(store):
-    with sqlite3.connect(store) as connection:
-        found = connection.execute("PRAGMA user_version").fetchone()[0]
+def version(folder):
+    query = "SELECT version FROM ledger" if on_postgres() else "PRAGMA user_version"
+    return edit(folder, query)[0][0]
+
+
+def saved(folder):
+    """Return version and number of rows of the backup of version 1."""
+    if on_postgres():
+        place = f'"{schema(folder)}_v1_backup"'
+        tables = f"SELECT l.version, (SELECT count(*) FROM {place}.rows) FROM {place}.ledger l"
+        return edit(folder, tables)[0]
+    copy = folder / ".tuneworthy" / "ledger.v1.backup.sqlite"
+    with sqlite3.connect(copy) as connection:
+        found = connection.execute("PRAGMA user_version").fetchone()
+        found += connection.execute("SELECT count(*) FROM rows").fetchone()
     connection.close()
     return found
 
 
+@both
 def test_p29_an_old_store_migrates_with_a_backup_made_first(old, release_3):
     with open_ledger(old) as ledger:
         assert ledger.get("k") == {"a": 1}
         ledger.put("l", "x", {"a": 2})
         assert ledger.verify() == 2
-    assert version(path(old)) == 3
-    saved = old / ".tuneworthy" / "ledger.v1.backup.sqlite"
-    assert version(saved) == 1
-    with sqlite3.connect(saved) as connection:
-        assert connection.execute("SELECT count(*) FROM rows").fetchone() == (1,)
-    before = saved.stat().st_mtime_ns
+    assert version(old) == 3
+    assert saved(old) == (1, 1)
     open_ledger(old).close()
-    assert saved.stat().st_mtime_ns == before
+    assert saved(old) == (1, 1)
 
 
+@both
 def test_p29_a_reader_migrates_an_old_store_too(old, release_3):
     with open_ledger(old, write=False, say=lambda text: None) as ledger:
         assert ledger.get("k") == {"a": 1}
-    assert version(path(old)) == 3
+    assert version(old) == 3
 
 
-def test_p29_killed_anywhere_in_a_migration_the_next_opening_finishes_it(old, release_3):
-    whole = path(old).read_bytes()
-    for k in range(1, 20):
-        path(old).write_bytes(whole)
+@both
+def test_p29_killed_anywhere_in_a_migration_the_next_opening_finishes_it(
+    some_old, request, monkeypatch
+):
+    stores = [next(some_old) for _ in range(9)]
+    request.getfixturevalue("release_3")
+    for k, old in enumerate(stores, 1):
         child = os.fork()
         if child == 0:
             os.environ["TW_FAILPOINT"] = f"*:{k}:kill"
@@ -83,12 +117,11 @@ def test_p29_killed_anywhere_in_a_migration_the_next_opening_finishes_it(old, re
         assert code == -signal.SIGKILL
         with open_ledger(old, say=lambda text: None) as ledger:
             assert ledger.get("k") == {"a": 1}
-            assert version(path(old)) == 3
-        for tail in ("-wal", "-shm"):
-            path(old).with_name(path(old).name + tail).unlink(missing_ok=True)
+            assert version(old) == 3
     assert k == 7  # backup, step 1 and step 2, each with a before and an after
 
 
+@both
 def test_p29_a_migration_that_fails_leaves_the_old_store(old, release_3, monkeypatch):
     def fails(connection):
         connection.exec_driver_sql("DELETE FROM rows")
@@ -102,21 +135,27 @@ def test_p29_a_migration_that_fails_leaves_the_old_store(old, release_3, monkeyp
         assert ledger.get("k") == {"a": 1}
 
 
+def content(folder):
+    files = {p.name: p.read_bytes() for p in path(folder).parent.iterdir() if p.name != "lock"}
+    rows = edit(folder, "SELECT * FROM rows", "SELECT * FROM ledger") if on_postgres() else None
+    return files, rows
+
+
+@both
 @pytest.mark.parametrize("write", [True, False])
 def test_p29_i146_a_newer_store_is_refused_untouched(old, write):
-    with sqlite3.connect(path(old)) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    before = {p.name: p.read_bytes() for p in path(old).parent.iterdir() if p.name != "lock"}
+    newer = "UPDATE ledger SET version = 99" if on_postgres() else "PRAGMA user_version = 99"
+    edit(old, newer)
+    before = content(old)
     with pytest.raises(StoreError, match="newer") as error:
         open_ledger(old, write=write)
     assert error.value.exit_code == 7
     assert "version 99" in error.value.got
     assert "upgrade" in error.value.fix
-    after = {p.name: p.read_bytes() for p in path(old).parent.iterdir() if p.name != "lock"}
-    assert after == before
+    assert content(old) == before
 
 
+@both
 def test_p29_a_store_too_old_to_migrate_says_so(old, release_3, monkeypatch):
     monkeypatch.setattr(migrations, "STEPS", {2: migrations.STEPS[2]})
     with pytest.raises(StoreError, match="older than this release"):

@@ -9,28 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
+from tests.postgres_kit import unsynced
 
 from tuneworthy.core.errors import BudgetError, StoreError, TaskError
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
+
+pytestmark = pytest.mark.usefixtures("database")
 
 
 @pytest.fixture
 def ledger(tmp_path):
     with open_ledger(tmp_path) as opened:
         yield opened
-
-
-def pragma(ledger, setting):
-    """Change or read a setting of the open store; most can't be changed inside a transaction."""
-    cursor = ledger.journal.engine.raw_connection().driver_connection.cursor()
-    found = cursor.execute(f"PRAGMA {setting}").fetchone()
-    return found[0] if found else None
-
-
-def fast(ledger):
-    """Leave out the syncs: these tests are about sums, and the kill tests about the disk."""
-    pragma(ledger, "synchronous=OFF")
 
 
 class Server:
@@ -82,7 +73,7 @@ def overrun(server, cap, tokens):
 
 
 def schedules(ledger, number):
-    fast(ledger)
+    unsynced(ledger)
     stopped = 0
     for seed in range(number):
         server, purse, cap, tokens, said = schedule(ledger, seed)
@@ -113,7 +104,7 @@ def test_p3_no_overrun_in_2000_random_schedules(ledger):
 
 
 def test_p3_the_property_can_fail_where_less_than_the_worst_case_is_reserved(ledger):
-    fast(ledger)
+    unsynced(ledger)
     runs = (schedule(ledger, seed, reckless=True) for seed in range(30))
     assert any(overrun(server, cap, tokens) for server, _, cap, tokens, _ in runs)
 

@@ -1,9 +1,8 @@
-"""The ledger: units, decisions, doors, looks, the hash chain, readers, and stores that are bad."""
+"""The ledger on both databases: units, decisions, doors, looks, the hash chain, readers."""
 
 import json
 import os
 import resource
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -11,11 +10,15 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.postgres_kit import edit, lose
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.run import Spec
-from tuneworthy.ledger import disk, store
+from tuneworthy.ledger import journal, store
+from tuneworthy.ledger.place import place_to_write
 from tuneworthy.ledger.store import open_ledger
+
+pytestmark = pytest.mark.usefixtures("database")
 
 
 def quiet(folder, **options):
@@ -30,20 +33,6 @@ def ledger(tmp_path):
 
 def path(folder):
     return folder / ".tuneworthy" / "ledger.sqlite"
-
-
-def pragma(ledger, setting):
-    """Change or read a setting of the open store; most can't be changed inside a transaction."""
-    cursor = ledger.journal.engine.raw_connection().driver_connection.cursor()
-    found = cursor.execute(f"PRAGMA {setting}").fetchone()
-    return found[0] if found else None
-
-
-def edit(folder, *statements):
-    with sqlite3.connect(path(folder)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-    connection.close()
 
 
 def five_parts(error, *words):
@@ -154,8 +143,6 @@ def test_doors_are_logged_with_their_purpose(ledger):
 def test_i148_order_is_by_number_whatever_the_clock_says(ledger, monkeypatch):
     from datetime import UTC, datetime
 
-    import tuneworthy.ledger.journal as journal
-
     times = [datetime(2030, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)]
 
     class Clock:
@@ -179,13 +166,6 @@ def test_a_key_of_any_shape_stays_inside_blobs(ledger):
     assert ledger.folder("a" * 64).name == "a" * 64
 
 
-def test_a32_others_can_not_read_the_store(ledger):
-    ledger.put("k", "x", {})
-    assert ledger.home.stat().st_mode & 0o077 == 0
-    assert path(ledger.home.parent).stat().st_mode & 0o077 == 0
-    assert (ledger.home / ".gitignore").read_text() == "*\n"
-
-
 # A86: the chain
 
 
@@ -200,9 +180,7 @@ def filled(tmp_path):
 
 def relink(folder, seq):
     """Forge the hash of one row, as somebody who knows the rule would."""
-    from tuneworthy.ledger import journal
-
-    opened = journal.Journal(path(folder), write=False)
+    opened = journal.Journal(place_to_write(folder, None, None).database(), write=False)
     rows = {row.seq: row for row in opened.all_rows()}
     opened.close()
     row = rows[seq]
@@ -239,23 +217,6 @@ def test_a86_a_removed_row_is_seen(filled, gone, row):
     edit(filled, f"DELETE FROM rows WHERE seq {gone}")
     with quiet(filled) as ledger, pytest.raises(StoreError):
         ledger.verify()
-
-
-@pytest.mark.parametrize(
-    "planted",
-    [
-        "CREATE TRIGGER t AFTER INSERT ON rows BEGIN DELETE FROM rows; END",
-        "CREATE VIEW v AS SELECT 1",
-        "CREATE TABLE extra (x)",
-        "DROP INDEX rows_by_study",
-    ],
-)
-def test_a54_a_store_that_defines_anything_else_is_refused(filled, planted):
-    edit(filled, planted)
-    for write in (True, False):
-        with pytest.raises(StoreError) as error:
-            quiet(filled, write=write)
-        five_parts(error, "quarantine")
 
 
 # readers
@@ -305,74 +266,6 @@ def test_a_reader_needs_a_ledger(tmp_path):
 
 
 # bad stores and disks
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda p: p.write_bytes(b""),
-        lambda p: p.write_bytes(p.read_bytes()[:50]),
-        lambda p: p.write_bytes(b"not a database at all" * 500),
-        lambda p: p.write_bytes(p.read_bytes()[:6000]),
-        lambda p: p.write_bytes(p.read_bytes()[:4096] + b"\xff" * 4096 + p.read_bytes()[8192:]),
-    ],
-    ids=["zero bytes", "cut header", "no SQLite", "truncated", "bad page"],
-)
-def test_i144_a_malformed_store_is_copied_to_quarantine_and_left_alone(filled, spoil):
-    spoil(path(filled))
-    bad = path(filled).read_bytes()
-    (filled / ".tuneworthy" / "lock").write_text('{"pid": 1}')  # the last writer was killed
-    with pytest.raises(StoreError) as error, quiet(filled) as ledger:
-        ledger.verify()
-    five_parts(error, "quarantine/ledger.sqlite.1")
-    assert (filled / ".tuneworthy" / "quarantine" / "ledger.sqlite.1").read_bytes() == bad
-    assert path(filled).read_bytes() == bad
-
-
-def test_i145_an_orphan_journal_is_not_taken_for_a_new_study(filled):
-    path(filled).with_name("ledger.sqlite-wal").write_bytes(path(filled).read_bytes())
-    path(filled).unlink()
-    with pytest.raises(StoreError, match="wal") as error:
-        quiet(filled)
-    five_parts(error)
-    assert not path(filled).exists()
-
-
-def test_another_programs_database_is_refused(tmp_path):
-    (tmp_path / ".tuneworthy").mkdir()
-    edit(tmp_path, "CREATE TABLE t (x)")
-    with pytest.raises(StoreError, match="did not make"):
-        quiet(tmp_path)
-
-
-def test_a25_a_link_is_not_followed(filled, tmp_path):
-    real = path(filled).rename(tmp_path / "elsewhere")
-    path(filled).symlink_to(real)
-    with pytest.raises(StoreError, match="plain file"):
-        quiet(filled)
-
-
-def test_i139_a_full_disk_at_commit_stops_and_nothing_stored_is_lost(ledger):
-    ledger.put("k", "x", {"a": 1})
-    pragma(ledger, f"max_page_count={pragma(ledger, 'page_count')}")
-    with pytest.raises(StoreError, match="full") as error:
-        ledger.put("big", "x", {"a": "x" * 10**6})
-    five_parts(error, "space")
-    assert ledger.get("k") == {"a": 1}
-    assert ledger.get("big") is None
-    assert ledger.verify() == 1
-
-
-def test_i142_a_store_locked_by_another_program(ledger):
-    ledger.put("k", "x", {})
-    pragma(ledger, "busy_timeout=50")
-    other = sqlite3.connect(path(ledger.home.parent), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError, match="locked") as error:
-        ledger.put("l", "x", {})
-    five_parts(error)
-    other.close()
-    ledger.put("l", "x", {})
 
 
 def as_nobody(folder, use):
@@ -439,28 +332,6 @@ def test_i151_few_file_descriptors_are_enough(tmp_path):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
-def test_i141_a_network_disk_is_refused(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(disk, "filesystem", lambda folder: kind)
-    with pytest.raises(StoreError, match="network disk") as error:
-        quiet(tmp_path)
-    five_parts(error, kind)
-    assert not list(tmp_path.iterdir())
-
-
-def test_i141_a_doubtful_disk_is_said_aloud(tmp_path, monkeypatch, capsys):
-    assert disk.filesystem(tmp_path)
-    monkeypatch.setattr(disk, "filesystem", lambda folder: "virtiofs")
-    open_ledger(tmp_path).close()
-    assert "virtiofs" in capsys.readouterr().err
-    monkeypatch.setattr(disk, "filesystem", lambda folder: "ext4")
-    open_ledger(tmp_path).close()
-    assert capsys.readouterr().err == ""
-    synced = tmp_path / "Dropbox" / "study"
-    synced.mkdir(parents=True)
-    assert "sync" in disk.check_disk(synced)
-
-
 def test_paid_replies_come_back_from_the_mirror(tmp_path):
     from tuneworthy.ledger.purse import SpendingCap
 
@@ -471,7 +342,7 @@ def test_paid_replies_come_back_from_the_mirror(tmp_path):
     assert json.loads(mirror.read_text())["reply"] == {"text": "dear"}
     with mirror.open("a") as file:
         file.write('{"key": "half')
-    path(tmp_path).unlink()
+    lose(tmp_path)
     said = []
     with open_ledger(tmp_path, say=said.append) as ledger:
         purse = SpendingCap(ledger, usd=1, study="s")
@@ -480,12 +351,6 @@ def test_paid_replies_come_back_from_the_mirror(tmp_path):
         purse.settle(purse.reserve("0.5", 10, "r"), "0.1", 7, {"text": "after the torn line"})
     assert "1 paid replies" in said[0]
     assert [json.loads(line)["key"] for line in mirror.read_text().splitlines()[::2]] == ["q", "r"]
-
-
-def test_light_commands_do_not_pay_for_the_database(tmp_path):
-    code = "import sys, tuneworthy.ledger.store, tuneworthy.ledger.purse;"
-    code += "sys.exit(any(name in sys.modules for name in ('sqlalchemy', 'psutil', 'torch')))"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_a_forked_child_can_not_write_and_does_not_hold_the_lock(tmp_path):

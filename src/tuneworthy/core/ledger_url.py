@@ -1,0 +1,61 @@
+"""Parse the address of a ledger on a Postgres server; it is shown without its password."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+EXAMPLE = "postgresql://USER@HOST/DATABASE"
+_FORM = re.compile(
+    r"postgres(?:ql)?://(?:(?P<user>[^:@/?#\s]*)(?::(?P<password>[^@/?#\s]*))?@)?"
+    r"(?P<hosts>[^@/?#\s]*)(?:/(?P<database>[^@/?#\s]*))?(?:\?(?P<query>[^@#\s]*))?"
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SECRET = {"password", "sslpassword"}
+_SHOWN = {"host", "hostaddr", "port", "dbname", "user", "service"}
+
+
+@dataclass(frozen=True)
+class LedgerUrl:
+    """The address of a ledger: `conninfo` is what libpq gets, `shown` has no password.
+
+    `name` names a ledger of the database ("" if the address names none); `secrets` are the
+    passwords, in every spelling that the address has of them.
+    """
+
+    conninfo: str = field(repr=False)
+    shown: str
+    name: str
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+def parse_ledger_url(text: str) -> LedgerUrl:
+    """Return the parsed address; ValueError, whose text never shows the address, if it is none.
+
+    `?ledger=NAME` is ours; every other parameter is handed to libpq.
+    """
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            f"no address of the form {EXAMPLE} (in a password, @ : / ? # are %40 %3A %2F %3F %23)"
+        )
+    pairs = [pair.partition("=") for pair in (found["query"] or "").split("&") if pair]
+    names = [value for key, _, value in pairs if key == "ledger"]
+    if any(not _NAME.fullmatch(name) for name in names) or len(names) > 1:
+        raise ValueError("`?ledger=` takes one name of letters, digits, `.`, `_`, `-`, up to 64")
+    hidden = [found["password"] or "", *(value for key, _, value in pairs if key in _SECRET)]
+    user = f"{found['user']}@" if found["user"] else ""
+    shown = f"postgresql://{user}{found['hosts']}/{found['database'] or ''}"
+    own = f"postgresql://{text.partition('://')[2].partition('?')[0]}"
+    return LedgerUrl(
+        conninfo=own + _query([p for p in pairs if p[0] != "ledger"]),
+        shown=shown + _query([p for p in pairs if p[0] in _SHOWN]),
+        name=names[0] if names else "",
+        secrets=tuple(dict.fromkeys(s for text in hidden if text for s in (text, unquote(text)))),
+    )
+
+
+def _query(pairs: list[tuple[str, str, str]]) -> str:
+    text = "&".join("".join(pair) for pair in pairs)
+    return f"?{text}" if text else ""

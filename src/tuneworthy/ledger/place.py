@@ -1,0 +1,139 @@
+"""Where the ledger of a study folder lies: `.tuneworthy/ledger.sqlite`, or a Postgres server.
+
+`TUNEWORTHY_LEDGER` names the server for every task, `ledger:` in task.yaml for one. The folder
+notes the ledger it was opened with (`.tuneworthy/ledger.json`, without password). That note alone
+never makes us connect: a folder may come from somebody else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.ledger_url import LedgerUrl, parse_ledger_url
+from tuneworthy.core.record import digest, plain_file
+from tuneworthy.ledger.trouble import store_errors
+
+if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
+    from tuneworthy.ledger.database import Database
+
+HOME, STORE, NOTE = ".tuneworthy", "ledger.sqlite", "ledger.json"
+VARIABLE = "TUNEWORTHY_LEDGER"
+_NOTE_BYTES = 10_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one ledger lies: `url` None is the SQLite file in `home`, else `name` on a server."""
+
+    home: Path
+    url: LedgerUrl | None = None
+    name: str = ""
+
+    @property
+    def shown(self) -> str:
+        """Return the place as messages name it, without a password."""
+        return f"{self.url.shown}, ledger {self.name}" if self.url else str(self.home / STORE)
+
+    def database(self) -> Database:
+        """Return the database of this place. Raises NotInstalled if psycopg is missing."""
+        if self.url is None:
+            from tuneworthy.ledger.sqlite_database import SqliteDatabase
+
+            return SqliteDatabase(self.home / STORE)
+        from tuneworthy.ledger.postgres_database import PostgresDatabase
+
+        return PostgresDatabase(self.home, self.url, self.name)
+
+
+def place_to_write(folder: Path, at: str | None, task: str | None) -> Place:
+    """Return where a folder's ledger is to be written: by the environment, else `at`, else SQLite.
+
+    `task` is the name of the task; it names the ledger on a server unless the address or the
+    folder's note does. Raises TaskError for an address that is none.
+    """
+    home = Path(folder) / HOME
+    url = _url(at)
+    return Place(home, url, _name(home, url, task)) if url else Place(home)
+
+
+def place_to_read(folder: Path, at: str | None, task: str | None) -> Place:
+    """Return where a folder's ledger is to be read; an SQLite file made before stays in use.
+
+    A folder without a note, read without its task (`at` and `task` None), has none on a server.
+    """
+    home = Path(folder) / HOME
+    noted, named = noted_server(home) is not None, at is not None or task is not None
+    if noted or (named and not os.path.lexists(home / STORE)):
+        url = _url(at)
+        return Place(home, url, _name(home, url, task)) if url else Place(home)
+    return Place(home)
+
+
+def why_unread(folder: Path) -> str:
+    """Return why a folder's ledger can't be read without its task, "" if it can."""
+    place = place_to_read(folder, None, None)
+    if place.url is not None or os.path.exists(place.home / STORE):
+        return ""
+    if server := noted_server(place.home):
+        return f"the ledger of these results is on {server}, and {VARIABLE} does not name it"
+    return "no ledger lies beside these results"
+
+
+def note_place(place: Place, say: Callable[[str], None]) -> None:
+    """Note in the folder where its ledger lies; say so if it lay elsewhere before."""
+    path, before = place.home / NOTE, noted_server(place.home)
+    now = place.url.shown if place.url else None
+    if before == now and (now is None or path.exists()):
+        return
+    was = before or (str(place.home / STORE) if os.path.lexists(place.home / STORE) else None)
+    if was and was != (now or str(place.home / STORE)):
+        say(f"this folder's ledger was {was}; this run uses {place.shown}: nothing was copied, and"
+            " what the other holds is measured again")  # fmt: skip
+    with store_errors(path):
+        if now is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_text(json.dumps({"server": now, "name": place.name}) + "\n", "utf-8")
+
+
+def noted_server(home: Path) -> str | None:
+    """Return the server that a `.tuneworthy` folder notes, None for SQLite."""
+    return _noted(home).get("server")
+
+
+def _noted(home: Path) -> dict[str, str]:
+    with suppress(OSError, ValueError):
+        note = json.loads(plain_file(home / NOTE, _NOTE_BYTES))
+        if isinstance(note, dict) and all(isinstance(note.get(k), str) for k in ("server", "name")):
+            return note
+    return {}
+
+
+def _name(home: Path, url: LedgerUrl, task: str | None) -> str:
+    note = _noted(home)
+    noted = note["name"] if note.get("server") == url.shown else None
+    folder = home.resolve().parent
+    return url.name or noted or task or f"{folder.name[:31]}-{digest(str(folder), 8)}"
+
+
+def _url(at: str | None) -> LedgerUrl | None:
+    """Return the parsed address of the environment or of the task; None for SQLite."""
+    named = os.environ.get(VARIABLE, "")
+    if not (text := named or at):
+        return None
+    try:
+        return parse_ledger_url(text)
+    except ValueError as error:
+        raise TaskError(
+            "the ledger's address can't be read",
+            where=f"environment variable {VARIABLE}" if named else "task.yaml ledger",
+            got="(not shown: it may hold a password)",
+            fix=f"it is {error}; leave it out for SQLite",
+        ) from None

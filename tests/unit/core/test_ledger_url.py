@@ -1,0 +1,50 @@
+"""The address of a ledger is parsed, and shown without its password."""
+
+import pytest
+
+from tuneworthy.core.ledger_url import parse_ledger_url
+
+
+@pytest.mark.parametrize(
+    ("text", "conninfo", "shown", "name"),
+    [
+        ("postgresql://me@host/db", "postgresql://me@host/db", "postgresql://me@host/db", ""),
+        ("postgres://host", "postgresql://host", "postgresql://host/", ""),
+        (
+            "postgresql://me:pw%40x@one:1,two:2/db?sslmode=require&ledger=a.b-c",
+            "postgresql://me:pw%40x@one:1,two:2/db?sslmode=require",
+            "postgresql://me@one:1,two:2/db",
+            "a.b-c",
+        ),
+        (
+            "postgresql:///db?host=/run/pg&password=pw",
+            "postgresql:///db?host=/run/pg&password=pw",
+            "postgresql:///db?host=/run/pg",
+            "",
+        ),
+    ],
+)
+def test_an_address(text, conninfo, shown, name):
+    url = parse_ledger_url(text)
+    assert (url.conninfo, url.shown, url.name) == (conninfo, shown, name)
+    assert "pw" not in repr(url)
+    assert ("pw" in text) == bool(url.secrets)
+
+
+def test_a_password_is_known_in_each_spelling():
+    assert parse_ledger_url("postgresql://me:a%40b@h/d").secrets == ("a%40b", "a@b")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "sqlite", "mysql://me:geheim@h/d", "postgresql://me:ge/heim@h/d",
+        "postgresql://me:ge@heim@h/d", "postgresql://me:geheim@h/d?ledger=", "postgresql:me:geheim",
+        "postgresql://me:geheim@h/d?ledger=a&ledger=b", "postgresql://me:geheim@h/d?ledger=a b",
+        "postgresql://me:geheim@h/d?ledger=" + "a" * 65, "postgresql://me:gehe\nim@h/d",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_refused_and_not_shown(text):
+    with pytest.raises(ValueError) as error:
+        parse_ledger_url(text)
+    assert "heim" not in str(error.value)

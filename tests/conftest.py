@@ -17,15 +17,6 @@ os.environ["TUNEWORTHY_LOOKS"] = "folder"
 os.environ.pop("TUNEWORTHY_LEDGER", None)
 
 
-def pytest_collection_modifyitems(items):
-    """Leave to the long tier on Postgres what is in the full tier already on SQLite."""
-    for item in items:
-        where = getattr(item, "callspec", None)
-        twice = len(list(item.iter_markers("full"))) > 1
-        if where is not None and where.params.get("database") == "postgres" and twice:
-            item.add_marker("long")
-
-
 def pytest_addoption(parser):
     parser.addoption("--fuzz-seed", type=int, default=20261127, help="draws other fuzz inputs")
 
@@ -34,9 +25,18 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(items):
     number = Counter()
     for item in items:
+        if _twice_on_postgres(item):
+            item.add_marker(pytest.mark.long)
         if (mark := item.get_closest_marker("every")) is None:
             continue
         test = (item.path, item.originalname)
         if number[test] % mark.args[0]:
             item.add_marker(pytest.mark.long)
         number[test] += 1
+
+
+def _twice_on_postgres(item):
+    """Return whether a test on Postgres is in the full tier already on SQLite."""
+    where = getattr(item, "callspec", None)
+    twice = len(list(item.iter_markers("full"))) > 1
+    return where is not None and where.params.get("database") == "postgres" and twice

@@ -37,6 +37,7 @@ from tuneworthy.data.sealed import Sealed, scored_cases
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.data.unlabelled import learnable_inputs
 from tuneworthy.diagnose.blocks import blocks
+from tuneworthy.executors import executor_of
 from tuneworthy.extras.optional import plan_extras
 from tuneworthy.identity import identity_of, more_minutes, results_key, study_and_salt
 from tuneworthy.judge.grading import grades_of, metric_digest, metric_of, refusal
@@ -47,6 +48,7 @@ from tuneworthy.ledger.purse import SpendingCap, unknown_costs
 from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.look_count import look_ahead
 from tuneworthy.measure import planning, timing
+from tuneworthy.measure.executor import THIS_PROCESS, Executor
 from tuneworthy.measure.request_costs import remote_models
 from tuneworthy.measure.units import Runner
 from tuneworthy.models import first_use, general_path, is_local, is_paid, open_model
@@ -86,6 +88,11 @@ class Session:
     tell: Tell
     purse: SpendingCap | None = None
     salt: str = ""
+    executor: Executor = THIS_PROCESS
+
+    def say(self, text: str) -> None:
+        """Tell a message of the study."""
+        self.tell("say", text)
 
     @property
     def seed(self) -> int:
@@ -101,13 +108,10 @@ class Session:
         def opened(spec: str, fields: Mapping[str, Any]) -> Model:
             if notice := first_use(spec):
                 self.tell("say", notice)
-            request_options = RequestOptions(
-                fields, task.max_connections, lambda t: self.tell("say", t)
-            )
-            prices = task.economics.prices
-            device_placement = placement(task)
-            model = open_model(spec, folder=task.folder, purse=self.purse, prices=prices,
-                               requests=request_options, place=device_placement)  # fmt: skip
+            request_options = RequestOptions(fields, task.max_connections, self.say)
+            model = open_model(spec, folder=task.folder, purse=self.purse,
+                               prices=task.economics.prices, requests=request_options,
+                               place=placement(task))  # fmt: skip
             if notice := general_path(model):
                 self.tell("say", notice)
             return model
@@ -123,14 +127,8 @@ class Session:
         training = unusable(tune) if is_local(tune) else UNTRAINED.format(tune)
         training = training or (absent if tune == task.model else "")
         gold = any(case.context for case in self.loaded.everyone)
-        met = needs_of(
-            task,
-            model=absent,
-            training=training,
-            gold=gold,
-            bigger=unusable(task.bigger) if task.bigger else "",
-            vectors=missing(),
-        )
+        met = needs_of(task, model=absent, training=training, gold=gold, vectors=missing(),
+                       bigger=unusable(task.bigger) if task.bigger else "")  # fmt: skip
         return met | {"teacher": unusable(task.teacher)} if task.teacher else met
 
     @cached_property
@@ -247,16 +245,17 @@ class Session:
             recorded=self._recorded(),
             unlabelled=self.unlabelled,
             docs=self.loaded.docs,
-            say=lambda text: self.tell("say", text),
+            say=self.say,
             done=lambda answers: self.tell("answers", answers),
             check=signals.check,
+            executor=self.executor,
         )
 
     @cached_property
     def unlabelled(self) -> list[Query]:
         """Return the inputs without answers that arms may learn from; none if no arm does."""
         reads = any(reads_unlabelled(spec.arm) for spec in specs(self.task))
-        return learnable_inputs(self.loaded, lambda t: self.tell("say", t)) if reads else []
+        return learnable_inputs(self.loaded, self.say) if reads else []
 
     @cached_property
     def _logged(self) -> dict[str, Aligned]:
@@ -387,7 +386,8 @@ def open_session(
             ledger, task.budget.usd, task.budget.tokens, session.study, session.salt
         )
         session.task = _with_answer_limit(session)
-        yield session
+        with executor_of(task, options.on, session.say) as session.executor:
+            yield session
 
 
 def _with_answer_limit(session: Session) -> Task:

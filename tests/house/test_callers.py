@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "tuneworthy"
 FOUND_BY_NAME = {"arms", "metrics", "questions", "suite", "planted", "logs", "run_logs", "build",
-                 "containers", "importers", "cli"}  # fmt: skip
+                 "containers", "importers", "executors", "cli"}  # fmt: skip
 ALLOWED = {
     "atomic_folder": "publishes a folder whole or not at all: the proof of torn folders uses it",
     "not_rejected": "the joint test that the simulations compare the shipped one with",

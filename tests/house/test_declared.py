@@ -25,12 +25,15 @@ def imported():
                 yield path, node.module.split(".")[0]
 
 
+EXTRAS = ("train", "serve", "lab", "build", "postgres", "ray")
+
+
 def declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     lines = [
         *project["dependencies"],
-        *(line for name in ("train", "serve", "lab", "build", "postgres") for line in extras[name]),
+        *(line for name in EXTRAS for line in extras[name]),
     ]
     return {re.split(r"[<>=\[; ]", line)[0] for line in lines}
 

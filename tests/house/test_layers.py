@@ -17,6 +17,7 @@ LAYERS = [
     {"compare"},
     {"diagnose"},
     {"judge", "measure", "deploy"},
+    {"executors"},
     {"extras", "build"},
     {"questions", "failures", "advice"},
     {"verdict"},
@@ -54,6 +55,7 @@ PLUGINS = {
     "containers",
     "importers",
     "servers",
+    "executors",
     "report",
     "build",
     "cli",
@@ -68,6 +70,7 @@ HEAVY = {
     "xllamacpp",
 }
 COMPILERS = {"numba", "llvmlite"}
+CLUSTERS = {"ray"}
 FILES = sorted(SRC.rglob("*.py"))
 
 
@@ -93,6 +96,8 @@ def faults(path: Path):
         if top in HEAVY and here not in {"models", "training", "cpu_engine"}:
             yield f"{own} imports {top}"
         if top in COMPILERS and here != "cpu_engine":
+            yield f"{own} imports {top}"
+        if top in CLUSTERS and own.as_posix() != f"executors/{top}.py":
             yield f"{own} imports {top}"
         inside = SRC.joinpath(*rest[:2])
         module = inside.is_dir() or inside.with_suffix(".py").exists()

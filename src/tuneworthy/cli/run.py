@@ -64,6 +64,12 @@ def command(
         bool,
         typer.Option("--dry", help="Only show costs and which look it would be; spend nothing."),
     ] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on", help="Where arms run: local, ray, auto, HOST:PORT or ray://HOST:PORT."
+        ),
+    ] = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Show no live view.")] = False,
     json: Json = False,
 ) -> int:
@@ -77,7 +83,7 @@ def command(
     from tuneworthy.study import run_again
     from tuneworthy.verdict.exit_code import exit_code
 
-    options = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief,
+    options = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief, on=on,
                         unlock=unlock, more=None if more is None else minutes(more))  # fmt: skip
     if dry:
         return _dry(task_path(task), options, json)

@@ -32,6 +32,7 @@ REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "build": ("FORM", "NEEDED", "applies", "write"),
     "failures": ("plant", "detect", "fix"),
     "advice/advisers": ("LABEL", "SEES", "BLIND", "advise"),
+    "executors": ("open_cluster",),
     "report": (),
     "cli": (),
 }

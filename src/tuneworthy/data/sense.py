@@ -321,9 +321,9 @@ def _fields(task: Task) -> Iterator[TaskFault]:
 
 
 def _executor(task: Task) -> Iterator[TaskFault]:
-    if task.executor != "local":  # part of the contract, not implemented yet
-        got, fix = task.executor, "write `local`, or leave the key out"
-        yield TaskFault(("executor",), "work runs on this machine only, so far", got, fix)
+    if task.executor == "slurm":  # part of the contract, not implemented
+        fix = "start Ray inside a Slurm job and write `ray` (docs/how-to/from-laptop-to-cluster.md)"
+        yield TaskFault(("executor",), "arms run here or on Ray, not on Slurm", "slurm", fix)
 
 
 def _ledger(task: Task) -> Iterator[TaskFault]:

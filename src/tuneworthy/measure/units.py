@@ -7,9 +7,9 @@ Knows no arm by name and no verdict. The sealed side is opened only here, to sco
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,6 +34,7 @@ from tuneworthy.data.recorded import begins_later
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 from tuneworthy.measure import latency
+from tuneworthy.measure.executor import THIS_PROCESS, Executor, FitRequest, FreeAnswers
 from tuneworthy.measure.longer_answers import rescore_cut_answers
 from tuneworthy.measure.model_roles import base_failed, roles_of, unavailable_note, why_not_opened
 from tuneworthy.metrics import Metric, score_all
@@ -48,7 +49,7 @@ class Runner:
 
     `metric_digest` is the hash of the metric's code (and its judge), `salt` distinguishes studies
     that were started anew, `recorded` has logged answers by spec name and case, `runs` the earlier
-    runs. `timed`: also time prompts one at a time.
+    runs. `timed`: also time prompts one at a time. `executor`: where arms are fitted and asked.
     """
 
     task: Task
@@ -69,6 +70,7 @@ class Runner:
     done: Callable[[int], None] = lambda answers: None
     check: Callable[[], None] = lambda: None
     timed: bool = True
+    executor: Executor = THIS_PROCESS
 
 
 @dataclass(frozen=True)
@@ -96,24 +98,33 @@ def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev:
     spec = planned.spec
     if because := planned.because or _unopened(runner, spec):
         return [Run(spec=spec, seed=0, fold=None, state="skipped", because=because)]
-    runs, own = [], chooses_prompt(spec)
-    for seed in planned.seeds:
-        for fold in planned.folds:
-            runner.check()
-            several = len(planned.seeds) > 1
-            part = runner.split.parts[fold].learnt(chooses(spec))
-            logs = runner.recorded.get(spec.name, {})
-            if logs and not part.train and begins_later(logs, part.test):
-                continue
-            prompts = simplest_prompts(runner.runs, fold, runner.task.seed) if own else ()
-            unit = _Unit(spec, seed, fold, part, recipes[fold], dev, several, prompts)
-            runs.append(_run(runner, unit))
-            if runs[-1].state in {"skipped", "failed"}:
-                return [runs[-1]]
+    executor = runner.executor.of_arm(spec, runner.task, runner.models)
+    runner, runs = replace(runner, executor=executor), list[Run]()
+    units = [
+        _Unit(spec, seed, fold, part, recipes[fold], dev, len(planned.seeds) > 1, prompts)
+        for seed in planned.seeds
+        for fold, part, prompts in _parts(runner, planned)
+    ]
+    for run in executor.map(partial(_run, runner), units):
+        runs.append(run)
+        if run.state in {"skipped", "failed"}:
+            return [run]
     return runs
 
 
+def _parts(runner: Runner, planned: PlannedArm) -> Iterator[tuple[int, Part, tuple[Recipe, ...]]]:
+    """Yield (fold, its part, the prompts to choose among) of each fold that is scored."""
+    spec, own = planned.spec, chooses_prompt(planned.spec)
+    logs = runner.recorded.get(spec.name, {})
+    for fold in planned.folds:
+        part = runner.split.parts[fold].learnt(chooses(spec))
+        if logs and not part.train and begins_later(logs, part.test):
+            continue
+        yield fold, part, simplest_prompts(runner.runs, fold, runner.task.seed) if own else ()
+
+
 def _run(runner: Runner, unit: _Unit) -> Run:
+    runner.check()
     arm = load("arms", unit.spec.arm)
     identity = _identity(runner, unit, arm)
     scored = runner.sealed.digest(unit.part.test)
@@ -150,11 +161,9 @@ def _failed(unit: _Unit, because: str) -> Run:
 
 def _measured(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, Any]) -> Run:
     spec, part = unit.spec, unit.part
-    folder = runner.ledger.folder(digest({"what": "fit", "unit": identity}))
-    setup = _setup(runner, unit, folder)
-    start = time.perf_counter()
-    fitted: Fitted = arm.fit(setup, arm.Options.model_validate(spec.options), unit.seed)
-    seconds = (fitted.trace or {}).get("seconds", time.perf_counter() - start)
+    key = digest({"what": "fit", "unit": identity})
+    setup = _setup(runner, unit, runner.ledger.folder(key))
+    fitted, seconds = runner.executor.fit(FitRequest(key, spec, unit.seed, setup))
     if fitted.learned:
         source: dict[str, Any] = {"unit": identity}
     else:  # the answers depend on no row and no metric, so all folds share them
@@ -218,25 +227,9 @@ def _setup(runner: Runner, unit: _Unit, folder: Path) -> Setup:
         docs=runner.docs,
         recorded=runner.recorded.get(unit.spec.name, {}),
         common=runner.ledger.folder(COMMON_FOLDER),
-        given=lambda recipe: _free_answers(runner, unit, recipe),
+        given=FreeAnswers.of(runner.runs, unit.fold, runner.models),
         say=lambda text: runner.say(f"{unit.spec.name}: {text}"),
     )
-
-
-def _free_answers(runner: Runner, unit: _Unit, recipe: Recipe) -> list[Answer]:
-    """Return the base model's free answers under a recipe in the unit's fold so far.
-
-    Majorities of samples (`vote`) are left out, since they are not greedy answers.
-    """
-    base = dict(runner.models["base"].fingerprint)
-    return [
-        answer
-        for run in runner.runs
-        if run.spec.tool == "prompt" and run.state == "measured" and run.fold == unit.fold
-        if run.recipe == recipe and run.fingerprint == base
-        for answer in run.answers
-        if not answer.samples
-    ]
 
 
 def _identity(runner: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
@@ -315,7 +308,7 @@ def _answers(
     """
     size = getattr(fitted.model, "shard", SHARD)
     most = size if hasattr(fitted.model, "shard") else 0
-    waiting: dict[str, Sequence[Query]] = {}
+    groups: list[dict[str, Sequence[Query]]] = [{}]
     for what, queries in (("answers", scored), ("dev", [runner.learn[i].query() for i in dev_ids])):
         for start in range(0, len(queries), size):
             shard = queries[start : start + size]
@@ -323,21 +316,33 @@ def _answers(
             if (stored := runner.ledger.get(key)) is not None:
                 yield from _stored_answers(stored)
                 continue
-            if sum(map(len, waiting.values())) + len(shard) > most:
-                yield from _generate(runner, fitted, waiting)
-                waiting = {}
-            waiting[key] = shard
-    yield from _generate(runner, fitted, waiting)
+            if groups[-1] and sum(map(len, groups[-1].values())) + len(shard) > most:
+                groups.append({})
+            groups[-1][key] = shard
+    for answers in runner.executor.map(partial(_generate, runner, fitted), groups):
+        yield from answers
 
 
 def _generate(
     runner: Runner, fitted: Fitted, shards: Mapping[str, Sequence[Query]]
-) -> Iterator[tuple[str, Answer]]:
+) -> list[tuple[str, Answer]]:
     """Answer all shards in one call, reusing known answers; store each shard under its key."""
     runner.check()
-    every = [query for shard in shards.values() for query in shard]
-    by_case = {q.id: a for q in every if fitted.known and (a := fitted.known(q)) is not None}
-    pending = [query for query in every if query.id not in by_case]
+    with runner.executor.turn(shards):
+        found = {key: stored for key in shards if (stored := runner.ledger.get(key)) is not None}
+        new = {key: shard for key, shard in shards.items() if key not in found}
+        answers = _asked(fitted, [query for shard in new.values() for query in shard])
+        for key, shard in new.items():
+            found[key] = {"answers": [answers[query.id].plain() for query in shard]}
+            runner.ledger.put(key, "answers", found[key], study=runner.study)
+            runner.done(len(shard))
+    return [pair for stored in found.values() for pair in _stored_answers(stored)]
+
+
+def _asked(fitted: Fitted, queries: Sequence[Query]) -> dict[str, Answer]:
+    """Return the answer to each query by case; known ones are not requested."""
+    by_case = {q.id: a for q in queries if fitted.known and (a := fitted.known(q)) is not None}
+    pending = [query for query in queries if query.id not in by_case]
     answers = fitted.answer(pending) if pending else []
     if [answer.case for answer in answers] != [query.id for query in pending]:
         raise TaskError(
@@ -345,12 +350,7 @@ def _generate(
             got=f"{len(answers)} answers to {len(pending)} queries",
             fix="mend its `answer`",
         )
-    by_case |= {answer.case: answer for answer in answers}
-    for key, shard in shards.items():
-        own = {"answers": [by_case[query.id].plain() for query in shard]}
-        runner.ledger.put(key, "answers", own, study=runner.study)
-        runner.done(len(shard))
-        yield from _stored_answers(own)
+    return by_case | {answer.case: answer for answer in answers}
 
 
 def _stored_answers(stored: Mapping[str, Any]) -> Iterator[tuple[str, Answer]]:
@@ -385,4 +385,4 @@ def _latency(
     ids = own[:share] if tail else all_cases[: latency.MOST_PROMPTS]
     ceiling = load("arms", unit.spec.arm).ROLE == "ceiling"
     queries = runner.sealed.queries(ids, gold_passage=ceiling)
-    return latency.sequential_latency(fitted.answer, queries, runner.check, tail)
+    return runner.executor.latency(fitted, queries, runner.check, tail)

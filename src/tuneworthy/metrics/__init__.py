@@ -29,6 +29,7 @@ __all__ = [
     "Scorer",
     "by_set",
     "fingerprint",
+    "is_own",
     "metric_name",
     "names",
     "score_all",

@@ -45,6 +45,19 @@ def check_memory(files: Sequence[Path], precision: str, device: str) -> None:
         )
 
 
+def memory_of(model: Any) -> int:
+    """Return the bytes of main memory that an opened model takes with one full batch."""
+    sizes = {name: tuple(weight.shape) for name, weight in model.module.named_parameters()}
+    if model.module.device.type != "cpu":  # loading holds one tensor at a time
+        return 4 * max(map(math.prod, sizes.values()), default=0)
+    shape, general = (
+        _memory.shape_of(model.module.config.to_dict(), sizes),
+        model.net.decoder is None,
+    )
+    size = model.module.dtype.itemsize
+    return sum(_memory.inference_memory(shape, size, model.tokens, general=general).values())
+
+
 def tokens_of(module: Any) -> int:
     """Return the tokens of one batch of an opened model."""
     sizes = {name: tuple(weight.shape) for name, weight in module.named_parameters()}

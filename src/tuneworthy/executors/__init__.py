@@ -1,0 +1,44 @@
+"""Where the arms of a study run beside this process, one plug-in a kind of cluster.
+
+A cluster has `open_cluster(address, need, say) -> Cluster` (see `_cluster`). Arms are fitted and
+asked on its nodes; their answers come back, and this process alone scores and stores them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tuneworthy.core.plugins import load
+from tuneworthy.core.task import Task
+from tuneworthy.executors._address import Address, address_of
+from tuneworthy.executors._cluster import Cluster, Need
+from tuneworthy.executors._dispatch import Dispatch, Open
+from tuneworthy.measure.executor import THIS_PROCESS, Executor
+
+__all__ = ["executor_of"]
+
+
+@contextmanager
+def executor_of(task: Task, on: str | None, say: Callable[[str], None]) -> Iterator[Executor]:
+    """Yield the executor that `on`, else `executor` in the task, names; close it afterwards.
+
+    A cluster is connected to when the first arm runs there. Raises TaskError for a wrong address.
+    """
+    address = address_of(on or task.executor)
+    if address is None:
+        yield THIS_PROCESS
+        return
+    dispatch = Dispatch(_opener(address), say)
+    try:
+        yield dispatch
+    finally:
+        dispatch.close()
+
+
+def _opener(address: Address) -> Open:
+    def opened(need: Need, say: Callable[[str], None]) -> Cluster:
+        cluster: Cluster = load("executors", address.kind).open_cluster(address, need, say)
+        return cluster
+
+    return opened

@@ -1,0 +1,46 @@
+"""The address of a cluster, as `--on` and `executor` give it. Connects to nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tuneworthy.core.errors import TaskError
+
+_PLACE = re.compile(r"(?P<client>ray://)?(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(?P<port>\d+)")
+_FORMS = (
+    "local, ray (one that we start), auto (the one on this machine), HOST:PORT or ray://HOST:PORT"
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    """A cluster: `kind` is the plug-in, `name` what it is called there; host and port if given.
+
+    `name` is `own` for a cluster that we start and end, `auto` for the one on this machine.
+    """
+
+    kind: str
+    name: str
+    host: str = ""
+    port: int = 0
+
+
+def address_of(text: str) -> Address | None:
+    """Return the cluster that a text names; None for this process.
+
+    Raises TaskError for a text that is no address.
+    """
+    if text == "local":
+        return None
+    if text in ("ray", "auto"):
+        return Address("ray", "own" if text == "ray" else text)
+    match = _PLACE.fullmatch(text)
+    if match is None or not 0 < int(match["port"]) < 65_536:
+        raise TaskError(
+            "that is no place to run arms on",
+            where="--on, or executor in task.yaml",
+            got=text,
+            fix=f"write {_FORMS}",
+        )
+    return Address("ray", text, match["host"].strip("[]"), int(match["port"]))

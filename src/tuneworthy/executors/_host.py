@@ -1,0 +1,247 @@
+"""The process on a node: it keeps models open, fits arms and answers queries. Stores no result.
+
+Knows no cluster: `ray.py` runs it in an actor. What an arm writes into its folder stays on the node
+until the arm is fitted, so a training run that was cut continues from its checkpoint there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Fitted
+from tuneworthy.core.case import Query
+from tuneworthy.core.errors import ClusterError, DoesNotApply, TuneworthyError
+from tuneworthy.core.model import Model
+from tuneworthy.core.plugins import load
+from tuneworthy.executors._job import (
+    About,
+    Failed,
+    Files,
+    FittedFacts,
+    Job,
+    ModelFacts,
+    StudyParts,
+    Told,
+    about_this_process,
+    read_files,
+    unscored,
+)
+from tuneworthy.measure.executor import FreeAnswers
+from tuneworthy.measure.latency import LatencySample, sequential_latency
+from tuneworthy.metrics import scorer
+from tuneworthy.models import is_local, open_model
+from tuneworthy.models._roles import Models, placement, wanted_models
+from tuneworthy.models.local.weights import cache_folder
+
+_KEPT = 2  # fitted arms that a process keeps: the one at work, and one whose shards it helped with
+_OLD = 7 * 86_400  # seconds after which the folder of a cut training run is removed
+
+
+class _Arm(NamedTuple):
+    fitted: Fitted
+    seconds: float
+    folder: Path
+
+
+class Host:
+    """Fits arms and answers for one study. One call of `do` at a time; `said` at any time."""
+
+    def __init__(self, work: Path | None = None) -> None:
+        self._work = work or cache_folder() / "nodes"
+        self._lines: list[str] = []
+        self._arms: OrderedDict[str, _Arm] = OrderedDict()
+        self._locks: dict[str, Any] = {}
+        self._finished: set[Path] = set()
+        self._study: StudyParts | None = None
+        self._marks: dict[str, Mapping[str, str]] = {}
+        self._models: Models | None = None
+        self._place = Path(tempfile.mkdtemp(prefix="tuneworthy-task-"))
+
+    def about(self) -> About:
+        """Return the versions of this process."""
+        return about_this_process()
+
+    def said(self, after: int) -> list[str]:
+        """Return the arms' messages from a number on."""
+        return self._lines[after:]
+
+    def clean(self) -> None:
+        """Remove what finished arms left on this node, and folders of runs cut long ago."""
+        old = time.time() - _OLD
+        cut = (path for path in self._work.glob("*/") if path.stat().st_mtime < old)
+        for folder in (*self._finished, *cut, self._place):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def do(
+        self, what: str, study: StudyParts, job: Job, lists: tuple[Any, Any], files: Files | None,
+        *details: Any,
+    ) -> Told | Failed:  # fmt: skip
+        """Return what `what` (fit, answer, longer, times) of an arm gives; fit it first if needed.
+
+        `lists` are the documents and the inputs without answers; `files` those of an earlier fit.
+        """
+        try:
+            arm = self._fitted(study, job, lists, files)
+            value = _CALLS[what](arm, *details)
+        except (DoesNotApply, TuneworthyError) as error:
+            return Failed(error)
+        return Told(value, tuple(getattr(arm.fitted.model, "notes", ())))
+
+    def _fitted(
+        self, study: StudyParts, job: Job, lists: tuple[Any, Any], files: Files | None
+    ) -> _Arm:
+        if job.key in self._arms:
+            self._arms.move_to_end(job.key)
+            return self._arms[job.key]
+        self._open(study)
+        self._marks |= {self._specs[role]: mark for role, mark in job.models.items()}
+        models = self._checked(job)
+        while len(self._arms) >= _KEPT:
+            self._arms.popitem(last=False)
+        folder = self._folder(job.key)
+        write_files(folder, files or {}, keep=True)
+        arm, given = load("arms", job.spec.arm), job.setup.given
+        setup = replace(
+            job.setup,
+            task=job.setup.task.at(self._place),
+            models=models,
+            score=unscored if job.judged else scorer(study.task.at(self._place)),
+            folder=folder,
+            docs=lists[0],
+            unlabelled=lists[1],
+            common=self._folder("common"),
+            given=replace(given, models=models) if isinstance(given, FreeAnswers) else given,
+            say=self._lines.append,
+        )
+        start = time.perf_counter()
+        fitted = arm.fit(setup, arm.Options.model_validate(job.spec.options), job.seed)
+        seconds = (fitted.trace or {}).get("seconds", time.perf_counter() - start)
+        self._finished.add(folder)
+        self._arms[job.key] = _Arm(fitted, seconds, folder)
+        return self._arms[job.key]
+
+    def _open(self, study: StudyParts) -> None:
+        """Write the study's files and list its models, on the first call."""
+        if self._study is not None:
+            return
+        write_files(self._place, study.files, keep=False)
+        self._study, task = study, study.task
+        wanted = {role: spec for role, spec in wanted_models(task).items() if is_local(spec)}
+        self._specs = wanted
+
+        def opened(spec: str, fields: Mapping[str, Any]) -> Model:  # noqa: ARG001
+            mark = self._marks.get(spec, {})
+            same = {key: mark[key] for key in ("device", "precision") if key in mark}
+            place = placement(task).model_copy(update=same)
+            return open_model(spec, folder=self._place, place=place)
+
+        self._models = Models(wanted, opened)
+
+    def _checked(self, job: Job) -> Models:
+        """Return the models; raise ClusterError if one differs from that of the study."""
+        assert self._models is not None
+        for role, mark in job.models.items():
+            own = dict(self._models[role].fingerprint)
+            if other := sorted(k for k in {*own, *mark} if own.get(k) != mark.get(k)):
+                got = ", ".join(f"{k} {own.get(k)} there, {mark.get(k)} here" for k in other)
+                raise ClusterError(
+                    "a node's model is not that of the study, so its answers could differ",
+                    where=f"node {self.about().node}, {role}: {self._models[role].spec}",
+                    got=got,
+                    fix="start the command on a machine like the nodes, with the same packages",
+                )
+        arm = load("arms", job.spec.arm)
+        here = (
+            arm.here(arm.Options.model_validate(job.spec.options)) if hasattr(arm, "here") else None
+        )
+        if here != job.here:
+            raise ClusterError(
+                "a node lacks what the arm depends on",
+                where=f"node {self.about().node}, {job.spec.name}",
+                got=f"{here} there, {job.here} here",
+                fix="`tuneworthy models get` on every node, or on none",
+            )
+        return self._models
+
+    def _folder(self, key: str) -> Path:
+        """Return a folder that this process alone uses: the one of a cut run, where it is free."""
+        self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if key not in self._locks:
+            lock = open(self._work / f"{key}.lock", "w")  # noqa: SIM115  held as long as we live
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._locks[key] = (lock, self._work / key)
+            except OSError:
+                lock.close()
+                self._locks[key] = (None, self._work / f"{key}.{os.getpid()}")
+        folder: Path = self._locks[key][1]
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+
+def write_files(folder: Path, files: Files, *, keep: bool) -> None:
+    """Write files below a folder, each whole or not at all; `keep` those that are there already."""
+    for name, content in files.items():
+        path = folder / name
+        if keep and path.exists():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part-{os.getpid()}")
+        part.write_bytes(content)
+        os.replace(part, path)
+
+
+def _facts(arm: _Arm) -> FittedFacts:
+    fitted, model = arm.fitted, arm.fitted.model
+    artefact = fitted.artefact
+    return FittedFacts(
+        learned=fitted.learned,
+        recipe=fitted.recipe,
+        trace=fitted.trace,
+        artefact=None if artefact is None else artefact.relative_to(arm.folder).as_posix(),
+        model=None
+        if model is None
+        else ModelFacts(
+            model.spec, dict(model.fingerprint), model.context, getattr(model, "shard", None)
+        ),
+        notes=fitted.notes,
+        longer=fitted.longer is not None,
+        seconds=arm.seconds,
+        files=read_files(arm.folder),
+    )
+
+
+def _answer(arm: _Arm, queries: Sequence[Query]) -> list[Answer]:
+    known = arm.fitted.known
+    by_case = {q.id: a for q in queries if known and (a := known(q)) is not None}
+    pending = [query for query in queries if query.id not in by_case]
+    new = iter(arm.fitted.answer(pending) if pending else [])
+    # an arm that gives too few answers is refused by the study, which compares the cases
+    return [a for q in queries if (a := by_case.get(q.id) or next(new, None)) is not None]
+
+
+def _longer(arm: _Arm, queries: Sequence[Query]) -> list[Answer]:
+    assert arm.fitted.longer is not None
+    return arm.fitted.longer(queries)
+
+
+def _times(arm: _Arm, queries: Sequence[Query], every: bool) -> LatencySample:
+    return sequential_latency(arm.fitted.answer, queries, lambda: None, every)
+
+
+_CALLS: dict[str, Callable[..., Any]] = {
+    "fit": _facts,
+    "answer": _answer,
+    "longer": _longer,
+    "times": _times,
+}

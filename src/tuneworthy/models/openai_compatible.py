@@ -76,6 +76,11 @@ class Remote:
         """Return the notes that readers of the results need on how this endpoint was called."""
         return self._learned.notes(_request.DROPPED)
 
+    @property
+    def facts(self) -> EndpointFacts:
+        """Return what the study learnt about this model."""
+        return self._learned
+
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
         """Answer each prompt in order, at most `connections` at a time.
 

@@ -35,11 +35,15 @@ _TOO_LONG = re.compile(r"context|too (?:large|long|many)", re.I)
 
 @dataclass(frozen=True)
 class RequestOptions:
-    """Settings of an endpoint: the user's request fields, parallel requests, message callback."""
+    """Settings of an endpoint: the user's request fields, parallel requests, message callback.
+
+    `rank` is the highest rank of the adapters that a server started here will get (0: none).
+    """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     connections: int = 8
     say: Callable[[str], None] = lambda text: None
+    rank: int = 0
 
 
 def body(

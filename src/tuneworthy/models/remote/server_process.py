@@ -28,7 +28,7 @@ from tuneworthy.models.remote import server_guard
 SECONDS = 1800.0  # the most that a server may take to load; TUNEWORTHY_SERVER_SECONDS changes it
 TOLD = 30.0  # seconds between two lines that say that it still loads
 _LAST = 12  # lines of the server's log in an error
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _get(server: RunningServer, url: str) -> bytes | None:
     """Return the body of a page, None for any status but 200. Raises OSError."""
     asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {server.key}"})
     try:
-        with _DIRECT.open(asked, timeout=10) as page:
+        with DIRECT.open(asked, timeout=10) as page:
             return bytes(page.read(1_000_000)) if page.status == 200 else None
     except urllib.error.HTTPError:
         return None

@@ -7,6 +7,8 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -74,16 +76,19 @@ class TuningOptions(TrainingOptions):
 
     `rslora` keeps the size of the update where the rank is high (Kalajdzievski 2023, arXiv
     2312.03732). `dora` also trains a magnitude for every output of a layer (Liu et al. 2024, arXiv
-    2402.09353): it may score higher at a low rank, and takes the slower general path.
+    2402.09353): it may score higher at a low rank, and takes the slower general path. `trainer`
+    trl: TRL's SFTTrainer trains on the same token ids, masks, order and rates (see
+    training/trl_loop.py).
     """
 
-    LATER: ClassVar[frozenset[str]] = TrainingOptions.LATER | {"dora", "rslora"}
+    LATER: ClassVar[frozenset[str]] = TrainingOptions.LATER | {"dora", "rslora", "trainer"}
 
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
     alpha: Annotated[float, Field(gt=0)] = 32
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     dora: bool = False
     rslora: bool = False
+    trainer: Literal["own", "trl"] = "own"
 
 
 def model_to_tune(setup: Setup) -> Any:
@@ -168,6 +173,8 @@ def train_model(setup: Setup, options: TrainingOptions, seed: int, ask: Promptin
     if ask.objective is not None and (options.replay or options.prompt_loss):
         raise DoesNotApply("`replay` and `prompt_loss` are of the likelihood, not of this loss")
     full = not isinstance(options, TuningOptions)
+    if isinstance(options, TuningOptions) and options.trainer == "trl":
+        _check_trl(options, ask)
     if hasattr(model, "lend"):
         _check_served(options)
         learnt = _stored(setup) or model.lend(
@@ -193,6 +200,14 @@ def train_model(setup: Setup, options: TrainingOptions, seed: int, ask: Promptin
             *_notes(done.trace),
         ),
     )
+
+
+def _check_trl(options: TuningOptions, ask: PromptingMethod) -> None:
+    """Raise DoesNotApply for what labels can't express, or without TRL."""
+    if ask.objective is not None or options.prompt_loss:
+        raise DoesNotApply("`trainer: trl` trains on the likelihood of the answers alone")
+    if missing := [name for name in ("trl", "datasets") if find_spec(name) is None]:
+        raise DoesNotApply(f"needs {', '.join(missing)}: pip install 'tuneworthy[trl]'")
 
 
 def _check_served(options: TrainingOptions) -> None:
@@ -257,6 +272,10 @@ def _learnt(
     )
     how = settings(options, len(lessons.train), rate.value)
     fit: Any = fit_full if full else fit_lora
+    if isinstance(options, TuningOptions) and options.trainer == "trl":
+        from tuneworthy.training.trl_loop import TrlLoop
+
+        fit = partial(fit_lora, other=TrlLoop(model.tokenizer))
     done = fit(model, lessons, how, seed, setup.folder)
     about = {"value": rate.value, "why": rate.why}
     return Learnt(done, about, len(lessons.train), len(lessons.replay), wanted), train

@@ -1,9 +1,9 @@
 """A server in place of vLLM: its command line, health, models, adapters, scores, scripted answers.
 
 STAND_IN: "" for a good one; `dies`, `hangs`, `stubborn` (ignores SIGTERM), `other` (serves another
-model), `crashes N` (ends after N answers), `crashes loading` (ends when it gets an adapter), `child`
-(starts a process of its own), `batch` (answers depend on the requests at the same time), or a fault
-of fake_models.py.
+model), `crashes N` (ends after N answers), `crashes loading` (ends when it gets an adapter),
+`child` (starts a process of its own), `batch` (answers depend on the requests at the same
+time), or a fault of fake_models.py.
 """
 
 import json

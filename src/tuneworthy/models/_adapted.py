@@ -19,6 +19,7 @@ from tuneworthy.core.record import digest, file_sha256
 from tuneworthy.models.remote.adapter_proofs import Names, Proved, prove, read_proofs
 from tuneworthy.models.remote.label_scores import LabelScores
 from tuneworthy.models.remote.request import fields_of, switch
+from tuneworthy.models.remote.server_host import PATIENCE
 from tuneworthy.models.remote.server_process import RunningServer
 from tuneworthy.models.remote.server_requests import ServerScores, post
 
@@ -101,7 +102,7 @@ class Adapted:
         try:
             told = post(server, load("servers", host.kind).ADAPTERS, body)
         except ProviderError as error:
-            if server.ended():
+            if isinstance(error.__cause__, OSError) and server.ended(PATIENCE):
                 raise
             raise _unloaded(host.kind, error.got) from error
         if isinstance(told, dict) and told.get("success") is False:

@@ -11,11 +11,12 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tuneworthy.core.errors import ProviderError
+from tuneworthy.core.errors import NotProven, ProviderError
 from tuneworthy.core.served import ServerModel
 from tuneworthy.models.remote import server_process
 from tuneworthy.models.remote.server_process import RunningServer
 
+PATIENCE = 3.0  # seconds that a server which breaks a connection may take to end
 _hosts: weakref.WeakSet[ServerHost] = weakref.WeakSet()
 
 
@@ -57,9 +58,12 @@ class ServerHost:
         """Replace an error of a request by the end of the server's log, if the server ended."""
         try:
             yield
+        except NotProven:
+            raise
         except ProviderError as error:
             server = self.running()
-            if not (last := server.ended()):
+            # what ends it closes the connection first
+            if not (last := server.ended(PATIENCE)):
                 raise
             *before, end = last.splitlines()
             raise ProviderError(

@@ -41,9 +41,13 @@ class RunningServer:
     log: Path
     process: subprocess.Popen[bytes]
 
-    def ended(self) -> str:
-        """Return the last lines of the server's log if it has ended, else ""."""
-        return "" if self.process.poll() is None else self.last_lines()
+    def ended(self, patience: float = 0.0) -> str:
+        """Return the last lines of the server's log if it ends within `patience` s, else ""."""
+        try:
+            self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            return ""
+        return self.last_lines()
 
     def last_lines(self) -> str:
         """Return the last lines that the server wrote, without its key."""

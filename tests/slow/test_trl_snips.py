@@ -14,7 +14,7 @@ import pytest
 from tuneworthy.models.local.embedded import locate
 
 SNIPS = Path(__file__).parents[3] / "shared" / "data" / "snips_json"
-TRAIN, TEST, SEEDS = 80, 100, 3
+TRAIN, TEST, SEEDS = 48, 40, 3
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(locate() is None, reason="the embedded model is not on this machine"),
@@ -34,7 +34,7 @@ def scores_by_trainer(folder):
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / f"{name}.jsonl").write_text(text, "utf-8")
     told = json.loads((SNIPS / "task.json").read_text("utf-8"))
-    options = {"epochs": 2}
+    options = {"epochs": 1}
     task = {
         "name": "snips", "instruction": told["instruction"], "seeds": SEEDS,
         "data": {"train": "train.jsonl", "test": "test.jsonl"}, "budget": {"stages": False,

@@ -11,12 +11,13 @@ import copy
 import math
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from tuneworthy.core.errors import NotInstalled, NumericError
 from tuneworthy.ledger import signals
@@ -145,24 +146,27 @@ def trl_trainer(
             return loss
 
     once = rows_at_once(rows, pace)
-    config = SFTConfig(
-        output_dir=folder,
-        per_device_train_batch_size=once,
-        gradient_accumulation_steps=pace.batch // once,
-        num_train_epochs=pace.epochs,
-        max_grad_norm=pace.clip,
-        logging_steps=1,
-        report_to="none",
-        use_cpu=str(net.module.device) == "cpu",
-        bf16=False,  # the module keeps its own precision
-        gradient_checkpointing=False,
-        save_strategy="no",
-        max_length=None,
-        packing=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        disable_tqdm=True,
-        seed=seed,
-    )
+    with warnings.catch_warnings():
+        # transformers warns about the future name of gradient_checkpointing
+        warnings.simplefilter("ignore", FutureWarning)
+        config = SFTConfig(
+            output_dir=folder,
+            per_device_train_batch_size=once,
+            gradient_accumulation_steps=pace.batch // once,
+            num_train_epochs=pace.epochs,
+            max_grad_norm=pace.clip,
+            logging_steps=1,
+            report_to="none",
+            use_cpu=str(net.module.device) == "cpu",
+            bf16=False,  # the module keeps its own precision
+            gradient_checkpointing=False,
+            save_strategy="no",
+            max_length=None,
+            packing=False,
+            dataset_kwargs={"skip_prepare_dataset": True},
+            disable_tqdm=True,
+            seed=seed,
+        )
     trainer = Trainer(
         model=net.module,
         args=config,
@@ -170,6 +174,7 @@ def trl_trainer(
         processing_class=tokenizer,
         optimizers=optimizers,
     )
+    trainer.remove_callback(PrinterCallback)  # it would print every step
     trainer.row_losses = []
     return trainer
 

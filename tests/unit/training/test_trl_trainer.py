@@ -61,8 +61,9 @@ def test_what_its_collator_hands_the_model_are_our_batches(tiny, tmp_path):
     pace = pace_of(part_tokens=10_000)
     net = type("Net", (), {"module": tiny.model("llama")})
     trainer = trl_trainer(net, rows, (pace, 3, str(tmp_path)), tokenizer, (None, None))
+    read = trainer.get_train_dataloader()
     for epoch in range(2):
-        turn, batches = order(len(rows), 3, epoch), list(trainer.get_train_dataloader())
+        turn, batches = order(len(rows), 3, epoch), list(read)
         assert [len(batch["input_ids"]) for batch in batches] == [4, 4, 3]
         given = [
             (

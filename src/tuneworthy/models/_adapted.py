@@ -18,7 +18,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest, file_sha256
 from tuneworthy.models.remote.adapter_proofs import Names, Proved, prove, read_proofs
 from tuneworthy.models.remote.label_scores import LabelScores
-from tuneworthy.models.remote.request import fields_of, switch
+from tuneworthy.models.remote.request import estimated_tokens, fields_of, switch
 from tuneworthy.models.remote.server_host import PATIENCE
 from tuneworthy.models.remote.server_process import RunningServer
 from tuneworthy.models.remote.server_requests import ServerScores, post
@@ -74,7 +74,7 @@ class Adapted:
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Return an estimate of the tokens of a prompt (four bytes a token)."""
-        return int(self.base.count_tokens(prompt))
+        return estimated_tokens(prompt)
 
     def with_adapter(self, folder: Path, *, idle: bool = False) -> Adapted:
         """Return the base with another adapter."""

@@ -21,7 +21,7 @@ from tuneworthy.models.local.device import ANYWHERE, Placement, device, release
 from tuneworthy.models.remote import prices, server_process
 from tuneworthy.models.remote.batch_noise import measure_noise
 from tuneworthy.models.remote.endpoint import Endpoint, endpoint
-from tuneworthy.models.remote.request import RequestOptions
+from tuneworthy.models.remote.request import RequestOptions, estimated_tokens
 from tuneworthy.models.remote.server_host import ServerHost, end_servers
 from tuneworthy.models.remote.server_process import RunningServer
 
@@ -94,8 +94,8 @@ class Launched:
             return replies
 
     def count_tokens(self, prompt: Prompt) -> int:
-        """Return an estimate of the tokens of a prompt (four bytes a token)."""
-        return int(self.remote(self.host.model.name).count_tokens(prompt))
+        """Return an estimate of the tokens of a prompt (four bytes a token); start no server."""
+        return estimated_tokens(prompt)
 
     def lend(self, work: Callable[[Any], Result]) -> Result:
         """Return what `work` makes of the same weights, opened in this process.

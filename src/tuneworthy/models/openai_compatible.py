@@ -109,7 +109,7 @@ class Remote:
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Return an estimate (four bytes a token): the server's tokenizer is unknown."""
-        return sum(-(-len(m.content.encode("utf-8", "replace")) // 4) + 4 for m in prompt) + 3
+        return _request.estimated_tokens(prompt)
 
     def _one(self, prompt: Prompt, limits: Limits, form: Any, call: Call) -> Reply:
         """Return the reply to one prompt: the stored one, else that of a new request."""

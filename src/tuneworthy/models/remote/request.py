@@ -82,6 +82,11 @@ def size(sent: Mapping[str, Any]) -> int:
     return len(canonical(sent).encode("utf-8", "replace")) + 16 * len(sent["messages"])
 
 
+def estimated_tokens(prompt: Prompt) -> int:
+    """Return an estimate of a prompt's tokens (four bytes each): the tokenizer is unknown."""
+    return sum(-(-len(m.content.encode("utf-8", "replace")) // 4) + 4 for m in prompt) + 3
+
+
 def refused_parameter(sent: Mapping[str, Any], why: str, parameter: str) -> str:
     """Return the parameter of a request that a server refuses by name, or "".
 

@@ -16,9 +16,10 @@ from tuneworthy.core.errors import ModelError, NotProven, ProviderError
 from tuneworthy.core.model import Limits, Prompt, Reply
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest, file_sha256
+from tuneworthy.models._reply_cache import bypassed
 from tuneworthy.models.remote.adapter_proofs import Names, Proved, prove, read_proofs
 from tuneworthy.models.remote.label_scores import LabelScores
-from tuneworthy.models.remote.request import estimated_tokens, fields_of, switch
+from tuneworthy.models.remote.request import SWITCH, estimated_tokens, fields_of, switch
 from tuneworthy.models.remote.server_host import PATIENCE
 from tuneworthy.models.remote.server_process import RunningServer
 from tuneworthy.models.remote.server_requests import ServerScores, post
@@ -69,7 +70,8 @@ class Adapted:
             replies = list(self.base.remote(self.name, stored=False).reply(prompts, limits))
             for reply in replies:
                 _check_served(reply, self.adapter)
-            proved.check(self._asked())
+            if not bypassed():  # what is timed is the answer alone
+                proved.check(self._asked())
         return replies
 
     def count_tokens(self, prompt: Prompt) -> int:
@@ -82,7 +84,8 @@ class Adapted:
         return adapted
 
     def _asked(self) -> ServerScores:
-        return ServerScores(self.base.server, self.base.how.connections)
+        fields = _template_fields(self.base)
+        return ServerScores(self.base.server, self.base.how.connections, fields)
 
     def _ready(self) -> Proved:
         """Load and prove the adapter on the server that runs now, unless that is done."""
@@ -128,12 +131,17 @@ def scored(
     model: Any, name: str, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
 ) -> list[list[float]]:
     """Return the log-probabilities of texts under one of the models of a server."""
-    off = switch(model.host.model.name, "127.0.0.1", Limits(max_tokens=1))
-    fields = fields_of([off, model.how.fields])
-    kept = {key: fields[key] for key in ("chat_template_kwargs",) if key in fields}
     asked = ServerScores(model.server, model.how.connections)
     path = load("servers", model.host.kind).TOKENS
-    return LabelScores(asked, path, name, kept).logprobs(prompts, continuations)
+    scores = LabelScores(asked, path, name, _template_fields(model))
+    return scores.logprobs(prompts, continuations)
+
+
+def _template_fields(model: Any) -> dict[str, Any]:
+    """Return the request fields that change how the server renders a prompt."""
+    limits = Limits(max_tokens=1, thinking=model.place.thinking)
+    fields = fields_of([switch(model.host.model.name, "127.0.0.1", limits), model.how.fields])
+    return {SWITCH: fields[SWITCH]} if SWITCH in fields else {}
 
 
 def _read_adapter(folder: Path) -> tuple[int, str]:

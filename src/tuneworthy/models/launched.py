@@ -8,6 +8,7 @@ same weights, while the server is ended; they answer behind the same server (see
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,8 +70,9 @@ class Launched:
             )
             purse = self.purse if stored else None
             client = load("models", "openai_compatible").Remote(
-                name, where, purse, prices.FREE, how=self.how
-            )
+                name, where, purse, prices.FREE,
+                how=replace(self.how, family=self.host.model.name),
+            )  # fmt: skip
             known = self._remotes[name, stored] = server, client
         return known[1]
 

@@ -219,7 +219,9 @@ class Remote:
     def _body(self, prompt: Prompt, limits: Limits, form: Any, allowance: int) -> dict[str, Any]:
         """Return the request as this endpoint accepts it, with tokens for answer and reasoning."""
         host = urlsplit(self.where.origin).hostname or ""
-        fields = _request.fields_of([_request.switch(self.name, host, limits), self.how.fields])
+        fields = _request.fields_of(
+            [_request.switch(self.how.family or self.name, host, limits), self.how.fields]
+        )
         made = _request.body(self.name, prompt, limits, form, fields)
         first = 1 if host == "api.openai.com" else 0
         names = (_request.TOKEN_LIMITS[first], _request.TOKEN_LIMITS[1 - first])

@@ -106,6 +106,8 @@ class Handler(BaseHTTPRequestHandler):
                 os._exit(9)
         text = body["messages"][-1]["content"]
         answer = "yes" if "good" in text else "no"
+        if "chat_template_kwargs" in body:
+            print("switched", json.dumps(body["chat_template_kwargs"]), flush=True)
         if HOW == "batch":
             time.sleep(0.02)
             answer += " together" if MODELS.busy > 1 else ""

@@ -44,10 +44,10 @@ def start(monkeypatch, tmp_path, said):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     opened = []
 
-    def go(how="", rank=16, **options):
+    def go(how="", rank=16, spec="vllm:org/name", **options):
         monkeypatch.setenv("STAND_IN", how)
         requests = RequestOptions(say=said.append, rank=rank, **options)
-        model = open_model("vllm:org/name", folder=tmp_path, requests=requests)
+        model = open_model(spec, folder=tmp_path, requests=requests)
         opened.append(model)
         return model
 
@@ -177,6 +177,28 @@ def test_answers_that_depend_on_their_batch_are_said(start, said):
     steady.reply([asked(f"question {n}") for n in range(6)], LIMITS)
     assert steady.notes == ()
     assert steady.remote("org/name").facts.get("batch noise") == {"differ": 0, "of": 6}
+
+
+def test_the_switch_for_thinking_is_sent_for_the_adapter_too(start, tmp_path):
+    model = start(spec="vllm:org/qwen3-8b")
+    model.with_adapter(adapter_in(tmp_path / "adapter")).reply([asked("one")], LIMITS)
+    told = model.server.log.read_text().splitlines()
+    assert [line for line in told if "switched" in line] == [
+        'switched {"enable_thinking": false}'
+    ] * 2, "the prompt of the proof, and the answer"
+
+
+def test_timing_sends_no_proofs_and_takes_no_stored_reply(start, tmp_path, monkeypatch):
+    from tuneworthy.models._reply_cache import uncached
+
+    tuned = start().with_adapter(adapter_in(tmp_path / "adapter"))
+    tuned.reply([asked("one")], LIMITS)
+    monkeypatch.setattr(
+        "tuneworthy.models.remote.adapter_proofs.Proved.check",
+        lambda *_: pytest.fail("it was timed with its proof"),
+    )
+    with uncached():
+        assert tuned.reply([asked("one")], LIMITS)[0].text == "tuned no"
 
 
 def test_noise_of_log_probabilities_is_a_note_of_the_tuned_arm(start, tmp_path):

@@ -38,12 +38,14 @@ class RequestOptions:
     """Settings of an endpoint: the user's request fields, parallel requests, message callback.
 
     `rank` is the highest rank of the adapters that a server started here will get (0: none).
+    `family` is the model's own name, where requests name an adapter of it.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     connections: int = 8
     say: Callable[[str], None] = lambda text: None
     rank: int = 0
+    family: str = ""
 
 
 def body(

@@ -6,7 +6,7 @@ import json
 import secrets
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -54,10 +54,16 @@ class ServerScores:
 
     At most `connections` requests are under way. Each has a salt of its own, which keeps it out of
     the server's prefix cache: what is read from that cache was computed for another request.
+    `fields` are further fields of a request for an answer, such as the switch for thinking.
     """
 
-    def __init__(self, server: RunningServer, connections: int = 8) -> None:
-        self.server, self.connections = server, connections
+    def __init__(
+        self,
+        server: RunningServer,
+        connections: int = 8,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.server, self.connections, self.fields = server, connections, dict(fields or {})
 
     def scores(self, name: str, rows: Sequence[tuple[Sequence[int], int]]) -> list[list[float]]:
         """Return for each (ids, first) the log-probability of every id from `first` on.
@@ -101,7 +107,7 @@ class ServerScores:
 
     def answered(self, name: str, prompt: Sequence[Message]) -> tuple[str, int | None]:
         """Return the model that says it answered a prompt, and the tokens that it read."""
-        body = {"model": name, "max_tokens": 1, "temperature": 0.0,
+        body = {**self.fields, "model": name, "max_tokens": 1, "temperature": 0.0,
                 "messages": [{"role": m.role, "content": m.content} for m in prompt]}  # fmt: skip
         told = post(self.server, "/v1/chat/completions", body)
         try:

@@ -376,11 +376,12 @@ def _arm(study: Results, wanted: str | None) -> str:
         raise TaskError("no measured arm of this study has this name", where="--arm", got=name,
                         fix=f"there are: {', '.join(able)}")  # fmt: skip
     if name not in able:
-        raise TaskError(
-            "these answers come from outside: there is nothing to build",
-            got=name,
-            fix=f"keep what runs today, or name another arm: {', '.join(able)}",
-        )
+        raise TaskError("these answers come from outside: there is nothing to build", got=name,
+                        fix=f"keep what runs today, or name one of {', '.join(able)}")  # fmt: skip
+    if "adapter" in (marks := measured[name].fingerprint) and "weights" not in marks:
+        raise TaskError("an adapter that answers behind a server can't be built", got=name,
+                        where=str(measured[name].artefact), fix="load this folder into your server"
+                        " as it is (vLLM: --lora-modules NAME=FOLDER)")  # fmt: skip
     return name
 
 

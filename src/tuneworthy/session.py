@@ -23,7 +23,7 @@ from tuneworthy.core.plugins import load as plugin
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import MODEL_UNAVAILABLE
 from tuneworthy.core.run_options import RunOptions
-from tuneworthy.core.specs import needs_of, reads_unlabelled, specs, unmet_needs
+from tuneworthy.core.specs import highest_rank, needs_of, reads_unlabelled, specs, unmet_needs
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import Aligned
 from tuneworthy.data.audit import audit, with_observations
@@ -53,13 +53,13 @@ from tuneworthy.measure.request_costs import remote_models
 from tuneworthy.measure.units import Runner
 from tuneworthy.models import first_use, general_path, is_local, is_paid, open_model
 from tuneworthy.models._roles import (
-    UNTRAINED,
     Models,
     check_device,
     model_absent,
     placement,
     request_fields,
     tokens,
+    untrainable,
     unusable,
     wanted_models,
 )
@@ -104,11 +104,12 @@ class Session:
         """Return the models that can be opened here, by role; each opens on first use."""
         task = self.task
         usable = {role: s for role, s in wanted_models(task).items() if not unusable(s)}
+        rank = highest_rank(specs(task)) if not untrainable(task) else 0
 
         def opened(spec: str, fields: Mapping[str, Any]) -> Model:
             if notice := first_use(spec):
                 self.tell("say", notice)
-            request_options = RequestOptions(fields, task.max_connections, self.say)
+            request_options = RequestOptions(fields, task.max_connections, self.say, rank)
             model = open_model(spec, folder=task.folder, purse=self.purse,
                                prices=task.economics.prices, requests=request_options,
                                place=placement(task))  # fmt: skip
@@ -122,10 +123,8 @@ class Session:
     def available(self) -> dict[str, str]:
         """Return {need of an arm: why it is not met here, "" if it is}."""
         task = self.task
-        tune = task.tune or task.model
         absent = model_absent(task)
-        training = unusable(tune) if is_local(tune) else UNTRAINED.format(tune)
-        training = training or (absent if tune == task.model else "")
+        training = untrainable(task) or (absent if task.tune in (None, task.model) else "")
         gold = any(case.context for case in self.loaded.everyone)
         met = needs_of(task, model=absent, training=training, gold=gold, vectors=missing(),
                        bigger=unusable(task.bigger) if task.bigger else "")  # fmt: skip

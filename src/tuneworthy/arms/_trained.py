@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -29,6 +32,7 @@ _BATCH = 16
 _PILOT_ROWS = 100  # rows
 _LEAST_STEP_TOKENS = 256  # tokens: a shorter step takes as long
 _DEV_ASKED = 40  # dev rows for the choice of an epoch
+_LEARNT, _COUNTS = "learnt.json", ("rate", "rows", "replayed", "wanted")
 _NOTED_RISE = 0.02  # a rise of the dev score over the best epoch before that earns a note
 Prompts = Callable[[Sequence[Query]], Sequence[Prompt]]
 Answers = Callable[[Sequence[Query], Model, int], list[Answer]]
@@ -72,27 +76,41 @@ class TuningOptions(TrainingOptions):
 
     `rslora` keeps the size of the update where the rank is high (Kalajdzievski 2023, arXiv
     2312.03732). `dora` also trains a magnitude for every output of a layer (Liu et al. 2024, arXiv
-    2402.09353): it may score higher at a low rank, and takes the slower general path.
+    2402.09353): it may score higher at a low rank, and takes the slower general path. `trainer`
+    trl: TRL's SFTTrainer trains on the same token ids, masks, order and rates (see
+    training/trl_loop.py).
     """
 
-    LATER: ClassVar[frozenset[str]] = TrainingOptions.LATER | {"dora", "rslora"}
+    LATER: ClassVar[frozenset[str]] = TrainingOptions.LATER | {"dora", "rslora", "trainer"}
 
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
     alpha: Annotated[float, Field(gt=0)] = 32
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     dora: bool = False
     rslora: bool = False
+    trainer: Literal["own", "trl"] = "own"
 
 
 def model_to_tune(setup: Setup) -> Any:
     """Return the model to tune. Raise DoesNotApply if it can't be trained or there is no row."""
     model: Any = setup.models["tune"]
-    if not hasattr(model, "module"):
+    if not hasattr(model, "module") and not hasattr(model, "lend"):
         raise DoesNotApply(
             f"{model.spec} cannot be trained here; set `tune` to an open model (hf:ORG/NAME)"
         )
     if not setup.train:
         raise DoesNotApply("there is no training row")
+    return model
+
+
+def model_in_process(setup: Setup) -> Any:
+    """Return the model to tune. Raise DoesNotApply unless its weights are in this process."""
+    model = model_to_tune(setup)
+    if not hasattr(model, "module"):
+        raise DoesNotApply(
+            f"{model.spec} answers behind a server, and this arm needs its weights in this process:"
+            " measure the model as hf:"
+        )
     return model
 
 
@@ -133,20 +151,108 @@ def prompting_with(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) 
     return PromptingMethod(pack, prompts, answers)
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """What a training run left: its result, the learning rate and why, and counts of its rows."""
+
+    done: Any
+    rate: dict[str, Any]
+    rows: int
+    replayed: int
+    wanted: int
+
+
 def train_model(setup: Setup, options: TrainingOptions, seed: int, ask: PromptingMethod) -> Fitted:
     """Train on the training rows (or load a former run's result) and answer with the tuned model.
 
-    An adapter is trained by TuningOptions, all weights by other options. Raises DoesNotApply if
-    there is no row, or the model to tune cannot be trained here.
+    An adapter is trained by TuningOptions, all weights by other options. A model behind a server of
+    ours is trained in this process, on the same weights, and answers behind its server. Raises
+    DoesNotApply if there is no row, or the model to tune cannot be trained here.
     """
     model = model_to_tune(setup)
+    if ask.objective is not None and (options.replay or options.prompt_loss):
+        raise DoesNotApply("`replay` and `prompt_loss` are of the likelihood, not of this loss")
+    full = not isinstance(options, TuningOptions)
+    if isinstance(options, TuningOptions) and options.trainer == "trl":
+        _check_trl(options, ask)
+    if hasattr(model, "lend"):
+        _check_served(options)
+        learnt = _stored(setup) or model.lend(
+            lambda local: _proved(setup, options, seed, ask, local)
+        )
+    else:
+        learnt = _learnt(setup, options, seed, ask, model)[0]
+    done = learnt.done
+    adapted = model.with_adapter(done.adapter)
+    subset = f"learnt from {learnt.rows} of {len(setup.train)} rows"
+    return Fitted(
+        answer=lambda queries: ask.answers(queries, adapted, 1),
+        longer=lambda queries: ask.answers(queries, adapted, RETRY_TOKEN_FACTOR),
+        learned=True,
+        recipe=ask.pack.recipe,
+        trace={**done.trace, "dev": _chosen_dev(done.trace), "rate": learnt.rate},
+        artefact=done.adapter,
+        model=adapted,
+        pack=ask.pack.model_copy(update={"adapter": not full, "weights": full}),
+        notes=(
+            *([subset] if learnt.rows < len(setup.train) else []),
+            *_replay_notes(learnt.replayed, learnt.wanted),
+            *_notes(done.trace),
+        ),
+    )
+
+
+def _check_trl(options: TuningOptions, ask: PromptingMethod) -> None:
+    """Raise DoesNotApply for what labels can't express, or without TRL."""
+    if ask.objective is not None or options.prompt_loss:
+        raise DoesNotApply("`trainer: trl` trains on the likelihood of the answers alone")
+    if missing := [name for name in ("trl", "datasets") if find_spec(name) is None]:
+        raise DoesNotApply(f"needs {', '.join(missing)}: pip install 'tuneworthy[trl]'")
+
+
+def _check_served(options: TrainingOptions) -> None:
+    """Raise DoesNotApply for what a server can't load beside its base."""
+    if not isinstance(options, TuningOptions):
+        raise DoesNotApply("a server loads adapters beside its base, and no second set of weights")
+    if options.dora:
+        raise DoesNotApply("servers load no DoRA adapters: leave `dora` out, or measure as hf:")
+
+
+def _proved(
+    setup: Setup, options: TrainingOptions, seed: int, ask: PromptingMethod, local: Any
+) -> Learnt:
+    """Train and write the references that prove the adapter behind the server."""
+    from tuneworthy.training.proof_rows import write_proof_rows
+
+    learnt, train = _learnt(setup, options, seed, ask, local)
+    write_proof_rows(local, learnt.done.adapter, train)
+    counts = {name: getattr(learnt, name) for name in _COUNTS}
+    (setup.folder / _LEARNT).write_text(json.dumps(counts), "utf-8")
+    return learnt
+
+
+def _stored(setup: Setup) -> Learnt | None:
+    """Return what an earlier run left in the unit's folder: no weights are opened for it."""
+    from tuneworthy.training.lora import load_trained
+
+    try:
+        counts = json.loads((setup.folder / _LEARNT).read_text("utf-8"))
+        values = {name: counts[name] for name in _COUNTS}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    done = load_trained(setup.folder / "adapter")
+    return Learnt(done, **values) if done else None
+
+
+def _learnt(
+    setup: Setup, options: TrainingOptions, seed: int, ask: PromptingMethod, model: Any
+) -> tuple[Learnt, list[Any]]:
+    """Train a model of this process; return what that left, and the training examples."""
     from tuneworthy.training.full import fit_full
     from tuneworthy.training.learning_rate import rate_of
     from tuneworthy.training.lora import fit_lora
     from tuneworthy.training.training_data import Example, TrainingData
 
-    if ask.objective is not None and (options.replay or options.prompt_loss):
-        raise DoesNotApply("`replay` and `prompt_loss` are of the likelihood, not of this loss")
     full = not isinstance(options, TuningOptions)
     rate = rate_of(model.module.config, options.rate, full=full)
     setup.say(f"learning rate {rate.value:g}: {rate.why}")
@@ -166,28 +272,13 @@ def train_model(setup: Setup, options: TrainingOptions, seed: int, ask: Promptin
     )
     how = settings(options, len(lessons.train), rate.value)
     fit: Any = fit_full if full else fit_lora
+    if isinstance(options, TuningOptions) and options.trainer == "trl":
+        from tuneworthy.training.trl_loop import TrlLoop
+
+        fit = partial(fit_lora, other=TrlLoop(model.tokenizer))
     done = fit(model, lessons, how, seed, setup.folder)
-    subset = f"learnt from {len(lessons.train)} of {len(setup.train)} rows"
-    adapted = model.with_adapter(done.adapter)
-    return Fitted(
-        answer=lambda queries: ask.answers(queries, adapted, 1),
-        longer=lambda queries: ask.answers(queries, adapted, RETRY_TOKEN_FACTOR),
-        learned=True,
-        recipe=ask.pack.recipe,
-        trace={
-            **done.trace,
-            "dev": _chosen_dev(done.trace),
-            "rate": {"value": rate.value, "why": rate.why},
-        },
-        artefact=done.adapter,
-        model=adapted,
-        pack=ask.pack.model_copy(update={"adapter": not full, "weights": full}),
-        notes=(
-            *([subset] if len(lessons.train) < len(setup.train) else []),
-            *_replay_notes(len(lessons.replay), wanted),
-            *_notes(done.trace),
-        ),
-    )
+    about = {"value": rate.value, "why": rate.why}
+    return Learnt(done, about, len(lessons.train), len(lessons.replay), wanted), train
 
 
 def settings(options: TrainingOptions, rows: int, rate: float) -> Any:

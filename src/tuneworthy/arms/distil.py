@@ -12,7 +12,7 @@ from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.arms._teaching import teacher_of, without_passage
 from tuneworthy.arms._trained import (
     TuningOptions,
-    model_to_tune,
+    model_in_process,
     prompting_with,
     recipe_of,
     train_model,
@@ -94,7 +94,7 @@ def _noting_layers(fitted: Fitted, options: DistilOptions) -> Fitted:
 
 def student_of(setup: Setup, options: DistilOptions) -> Any:
     """Return the model to train: the task's own, or a copy of it with fewer layers."""
-    model = model_to_tune(setup)
+    model = model_in_process(setup)
     if options.student == "tune":
         return model
     from tuneworthy.models.local.layer_drop import without_layers

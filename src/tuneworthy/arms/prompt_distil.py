@@ -11,7 +11,7 @@ from tuneworthy.arms._distilled import adapter_student, taught_student
 from tuneworthy.arms._lessons import DistilOptions
 from tuneworthy.arms._prompted import check_fit
 from tuneworthy.arms._teaching import Prompt
-from tuneworthy.arms._trained import model_to_tune, recipe_of, work
+from tuneworthy.arms._trained import model_in_process, recipe_of, work
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.prompting.messages import build_all
@@ -43,7 +43,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     `trace["distilled"]["prompt_tokens"]` has the mean tokens of both prompts. Raises DoesNotApply
     if the best prompt of the fold is no longer than the short one, or leaves no room.
     """
-    model = model_to_tune(setup)
+    model = model_in_process(setup)
     check_fit(setup, setup.recipe, model)
     queries = [case.query() for case in setup.train[:_COUNTED_INPUTS]]
     long, short = (

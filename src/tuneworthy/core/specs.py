@@ -197,6 +197,12 @@ def trains(spec: Spec) -> bool:
     return "training" in load("arms", spec.arm).NEEDS
 
 
+def highest_rank(arms: Sequence[Spec]) -> int:
+    """Return the highest rank of the adapters that arms train, 0 if none trains one."""
+    ranks = (spec.options.get("rank") for spec in arms if trains(spec))
+    return max((rank for rank in ranks if isinstance(rank, int)), default=0)
+
+
 def diagnosis_runs(spec: Spec, rows: int) -> list[Spec]:
     """Return what the diagnosis may run for an arm: its pilot and its placebo.
 

@@ -15,20 +15,14 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.build_report import Change, Distance, FormParity
 from tuneworthy.core.case import Case
 from tuneworthy.core.interval import Interval
+from tuneworthy.core.logprob_distance import BARE, TOLERANCE, Table, mean_distance
 from tuneworthy.core.model import Prompt, Reply
 from tuneworthy.metrics import score_all
 from tuneworthy.stats.bounds import paired, rate
 
-TOLERANCE = 1e-3
-"""Nats a token that two exact forms may be apart, whatever the noise floor: engines add the same
-numbers in another order, while asking one engine twice may repeat every bit."""
 COMPARED_ANSWERS = 24  # answers whose log-probabilities are compared
 _SHOWN_CASES = 5  # changed cases in a report
 _TAIL = 0.025
-_BARE = 0.1
-"""Share of the adapter's own effect that the base may be off without it. The base finds the tuned
-answers unlikely, and bf16 rounds such tokens more: .051 nats were seen at an effect of 2.5."""
-Table = Sequence[Sequence[float] | None]
 
 
 class Engine(Protocol):
@@ -179,19 +173,6 @@ def _distance(engine: Any, reference: Reference, exact: bool) -> Distance | None
     )
 
 
-def mean_distance(one: Table, other: Table) -> float:
-    """Return the mean of |a - b| over all tokens of two tables.
-
-    A table may lack the last token of an answer (its end), which is then left out.
-    """
-    gaps = [
-        abs(x - y)
-        for a, b in zip(one, other, strict=True)
-        for x, y in zip(a or (), b or (), strict=False)
-    ]
-    return sum(gaps) / max(1, len(gaps))
-
-
 def _weights_fail(distance: Distance | None) -> list[str]:
     if distance is None:
         return []
@@ -206,7 +187,7 @@ def _weights_fail(distance: Distance | None) -> list[str]:
             "the adapter is not applied: its log-probabilities are those of the base "
             f"({distance.base:.2g} nats a token from it, {distance.exported:.2g} from the tuned)"
         )
-    effect = _BARE * (distance.base or 0.0)
+    effect = BARE * (distance.base or 0.0)
     if distance.bare is not None and limit is not None and distance.bare > max(limit, effect):
         failed.append(
             f"without its adapter it is not the base: {distance.bare:.2g} nats a token apart"

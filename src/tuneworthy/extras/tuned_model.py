@@ -177,6 +177,8 @@ def open_tuned(runner: Runner, run: Run) -> TunedPair | str:
     folder = runner.task.folder / Path(str(run.artefact))
     if base is None or not hasattr(base, "with_adapter"):
         return "the tuned model's base can't be opened here"
+    if not hasattr(base, "module"):
+        return "the tuned model answers behind a server, which does not show what training changed"
     if not any((folder / name).exists() for name in _TENSORS):
         return "what was trained no longer lies in .tuneworthy"
     if "layers" in run.fingerprint:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from tuneworthy.core.errors import (
     DataError,
     ModelError,
+    NotProven,
     NumericError,
     ProviderError,
     TaskError,
@@ -34,11 +35,14 @@ def is_base(models: Mapping[str, Model], role: str) -> bool:
     return known(role)
 
 
-def base_failed(models: Mapping[str, Model], needs: Iterable[str]) -> bool:
+def base_failed(models: Mapping[str, Model], needs: Iterable[str], error: ProviderError) -> bool:
     """Return whether an arm whose endpoint failed had asked the study's base model.
 
-    A model on this machine has no endpoint: beside one that has, the failure is not its own.
+    A model on this machine has no endpoint: beside one that has, the failure is not its own. Nor is
+    that of an adapter that was not proved: it is the arm's.
     """
+    if isinstance(error, NotProven):
+        return False
     roles = roles_of(models, needs)
     remote = [role for role in roles if not is_local(models[role].spec)]
     return any(is_base(models, role) for role in remote or roles)

@@ -139,7 +139,7 @@ def _run(runner: Runner, unit: _Unit) -> Run:
     except (ModelError, NumericError) as error:
         run = _failed(unit, str(error))
     except ProviderError as error:
-        if base_failed(runner.models, arm.NEEDS):
+        if base_failed(runner.models, arm.NEEDS, error):
             raise
         runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
         return _failed(unit, unavailable_note(error))  # not stored, so that a later run tries again

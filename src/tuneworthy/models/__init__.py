@@ -20,6 +20,7 @@ from tuneworthy.models.local.device import ANYWHERE, Placement
 from tuneworthy.models.local.weights import sha256
 from tuneworthy.models.remote import endpoint
 from tuneworthy.models.remote.request import RequestOptions
+from tuneworthy.models.remote.server_process import address_of
 
 _SPECS = "smollm2-135m, hf:ORG/NAME, hf:./folder, vllm:ORG/NAME, openai:NAME[@URL] or scripted:NAME"
 _PATHS = (".", "/", "~")
@@ -51,7 +52,7 @@ def open_model(
         )
     if kind in catalogue("servers") and rest:
         return load("models", "launched").open_launched(  # type: ignore[no-any-return]
-            kind, rest, folder, purse, requests
+            kind, rest, folder, purse, requests, place
         )
     if kind == "scripted" and rest:
         return load("models", "scripted").open_scripted(rest, folder)  # type: ignore[no-any-return]
@@ -77,6 +78,12 @@ def is_local(spec: str) -> bool:
 def is_launched(spec: str) -> bool:
     """Return whether a spec names a model behind a server that tuneworthy starts."""
     return spec.partition(":")[0] in catalogue("servers")
+
+
+def takes_adapters(spec: str) -> bool:
+    """Return whether a spec names a model whose adapters answer behind a server that we start."""
+    kind = spec.partition(":")[0]
+    return is_launched(spec) and bool(load("servers", kind).ADAPTERS) and not address_of(kind)
 
 
 def is_paid(spec: str) -> bool:

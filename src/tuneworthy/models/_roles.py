@@ -12,11 +12,11 @@ from tuneworthy.core.errors import DoesNotFit, TuneworthyError
 from tuneworthy.core.model import Model
 from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
-from tuneworthy.models import is_launched, is_local
+from tuneworthy.models import is_launched, is_local, takes_adapters
 from tuneworthy.models._reply_cache import Cached, ReplyCache
 from tuneworthy.models.local import embedded
 from tuneworthy.models.local.device import Placement, release, resolve_device
-from tuneworthy.models.remote.server_process import missing_program
+from tuneworthy.models.remote.server_process import address_of, missing_program, variable
 
 BASE = "base"
 UNTRAINED = (
@@ -32,6 +32,8 @@ def request_fields(task: Task) -> dict[str, Mapping[str, Any]]:
     reflects = "teacher" if task.teacher else "bigger"
     by_role = {"base": named.get("model"), "reflection": named.get(reflects)}
     by_role |= {role: named.get(role) for role in ("tune", "bigger", "teacher", "judge")}
+    if tuned_spec(task) == task.model:  # one server answers for both
+        by_role["tune"] = by_role["base"]
     return {role: fields for role, fields in by_role.items() if fields}
 
 
@@ -155,12 +157,49 @@ def model_absent(task: Task) -> str:
 
 def wanted_models(task: Task) -> dict[str, str]:
     """Return the spec of each model that a task names, by role."""
-    tune = task.tune or (task.model if is_local(task.model) else None)
-    wanted = {"base": task.model, "tune": tune, "bigger": task.bigger, "teacher": task.teacher,
+    wanted = {"base": task.model, "tune": tuned_spec(task),
+              "bigger": task.bigger, "teacher": task.teacher,
               "present": task.present.model if task.present else None,
               "reflection": task.teacher or task.bigger,
               "judge": task.success.judge.model if task.success.judge else None}  # fmt: skip
     return {role: spec for role, spec in wanted.items() if spec}
+
+
+def tuned_spec(task: Task) -> str | None:
+    """Return the spec of the model that arms train, None if no model of the task can be trained.
+
+    Weights that a server of ours answers with are trained in this process and answer behind that
+    server, so that base and tuned model share one engine.
+    """
+    if takes_adapters(task.model):
+        same = f"hf:{task.model.partition(':')[2]}"
+        if task.tune in (None, task.model, same):
+            return task.model
+    return task.tune or (task.model if is_local(task.model) else None)
+
+
+def untrainable(task: Task) -> str:
+    """Return why no model of a task can be trained here, or ""; loads nothing."""
+    spec = tuned_spec(task) or task.model
+    if is_local(spec):
+        return unusable(spec)
+    if not takes_adapters(spec):
+        return UNTRAINED.format(spec) + _why_no_adapters(spec)
+    return unusable(spec) or _without_extra()
+
+
+def _why_no_adapters(spec: str) -> str:
+    kind = spec.partition(":")[0]
+    if not is_launched(spec):
+        return ""
+    if address_of(kind):
+        return f"; adapters go only into a server that tuneworthy starts: unset {variable(kind)}"
+    return f"; {kind} takes adapters in a form that nothing here writes"
+
+
+def _without_extra() -> str:
+    missing = [name for name in TRAINING_PACKAGES if find_spec(name) is None]
+    return f"needs {', '.join(missing)}: pip install 'tuneworthy[train]'" if missing else ""
 
 
 def unusable(spec: str) -> str:
@@ -169,6 +208,4 @@ def unusable(spec: str) -> str:
         return missing_program(spec.partition(":")[0])
     if not is_local(spec) or spec.startswith("scripted:"):
         return ""
-    if missing := [name for name in TRAINING_PACKAGES if find_spec(name) is None]:
-        return f"needs {', '.join(missing)}: pip install 'tuneworthy[train]'"
-    return ""
+    return _without_extra()

@@ -1,85 +1,171 @@
 """A model behind an inference server that this process starts and ends (vLLM, llama.cpp).
 
 It is asked like any OpenAI-compatible endpoint. It costs nothing, and its answers are stored by
-weights and command, since port and key change with each start.
+weights and command, since port and key change with each start. Adapters are trained here, on the
+same weights, while the server is ended; they answer behind the same server (see models/_adapted).
 """
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from tuneworthy.core.errors import ProviderError
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.served import server_model
+from tuneworthy.models._adapted import Adapted, AdaptedScorer, scored
+from tuneworthy.models._reply_cache import bypassed
+from tuneworthy.models.local.device import ANYWHERE, Placement, device, release
 from tuneworthy.models.remote import prices, server_process
+from tuneworthy.models.remote.batch_noise import measure_noise
 from tuneworthy.models.remote.endpoint import Endpoint, endpoint
-from tuneworthy.models.remote.request import RequestOptions
+from tuneworthy.models.remote.request import RequestOptions, estimated_tokens
+from tuneworthy.models.remote.server_host import ServerHost, end_servers
 from tuneworthy.models.remote.server_process import RunningServer
+
+Result = TypeVar("Result")
 
 
 class Launched:
-    """A remote model whose server is ours: it ends with this object, or with the process."""
+    """A remote model whose server is ours: it ends with this object, or with the process.
 
-    def __init__(self, spec: str, server: RunningServer, remote: Any) -> None:
-        self.spec, self.server, self._remote = spec, server, remote
-        self.fingerprint: dict[str, str] = remote.fingerprint
+    `purse` stores its replies, `how` are the options of its requests, `place` is where an adapter
+    is trained.
+    """
+
+    _tuned = Adapted
+
+    def __init__(
+        self, spec: str, host: ServerHost, purse: Any, how: RequestOptions, place: Placement
+    ) -> None:
+        self.spec, self.host, self.purse, self.how, self.place = spec, host, purse, how, place
         self.context: int | None = None
-        self._end = weakref.finalize(self, server.stop)
+        plugin = load("servers", host.kind)
+        self._command = digest(plugin.command([host.kind], host.model, 0), 12)
+        self._remotes: dict[tuple[str, bool], tuple[RunningServer, Any]] = {}
+        self.fingerprint: dict[str, str] = self.remote(host.model.name).fingerprint
+
+    @property
+    def server(self) -> RunningServer:
+        """Return the running server, started if there is none."""
+        return self.host.running()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Return the notes that readers of the results need on how the server was called."""
-        return tuple(self._remote.notes)
+        known = self._remotes.get((self.host.model.name, True))
+        return tuple(known[1].notes) if known else ()
+
+    def remote(self, name: str, stored: bool = True) -> Any:
+        """Return the client for a model of the running server; `stored`: replies are stored."""
+        server = self.host.running()
+        known = self._remotes.get((name, stored))
+        if known is None or known[0] is not server:
+            origin = server.url.removesuffix("/v1")
+            where = Endpoint(
+                server.url, origin, server.key, True, started=f"{server.kind} {self._command}"
+            )
+            purse = self.purse if stored else None
+            client = load("models", "openai_compatible").Remote(
+                name, where, purse, prices.FREE,
+                how=replace(self.how, family=self.host.model.name),
+            )  # fmt: skip
+            known = self._remotes[name, stored] = server, client
+        return known[1]
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
         """Answer each prompt. Raises as a remote model, an ended server's last lines included."""
-        try:
-            return list(self._remote.reply(prompts, limits))
-        except ProviderError as error:
-            if not (last := self.server.ended()):
-                raise
-            *before, end = last.splitlines()
-            raise ProviderError(
-                f"{self.server.kind} ended while it was asked",
-                where=[line[:200] for line in before],
-                got=end,
-                fix="see these lines of its log, then run again: stored answers are kept",
-            ) from error
+        name = self.host.model.name
+        with self.host.watched():
+            if bypassed():  # a stored reply would be timed as if the server had sent it
+                return list(self.remote(name, stored=False).reply(prompts, limits))
+            client = self.remote(name)
+            replies = list(client.reply(prompts, limits))
+            if limits.temperature == 0:
+                alone = self.remote(name, stored=False)
+                measure_noise(
+                    client.facts,
+                    prompts,
+                    replies,
+                    lambda prompt: alone.reply([prompt], limits)[0],
+                    self.spec,
+                )
+            return replies
 
     def count_tokens(self, prompt: Prompt) -> int:
-        """Return an estimate of the tokens of a prompt (four bytes a token)."""
-        return int(self._remote.count_tokens(prompt))
+        """Return an estimate of the tokens of a prompt (four bytes a token); start no server."""
+        return estimated_tokens(prompt)
+
+    def lend(self, work: Callable[[Any], Result]) -> Result:
+        """Return what `work` makes of the same weights, opened in this process.
+
+        The server is ended first, and the weights are released after: one of the two has the
+        memory. Raises the errors of opening a local model.
+        """
+        end_servers()
+        try:
+            return _with_local(self.host.model.trained_as, self.place, work)
+        finally:
+            release(device())
+
+    def with_adapter(self, folder: Path, *, idle: bool = False) -> Adapted:  # noqa: ARG002
+        """Return this model with a LoRA adapter, behind the same server.
+
+        Raises ModelError if the folder is no adapter, or has no references to prove it by. The
+        adapter is loaded and proved when it is first asked.
+        """
+        return self._tuned(self, folder)
 
     def close(self) -> None:
         """End the server now. Can be called again."""
-        self._end()
+        self.host.end()
+
+
+class LaunchedScorer(Launched):
+    """The same for a server that scores given texts: labels are chosen by log-probability."""
+
+    _tuned = AdaptedScorer
+
+    def logprobs(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        """Return the summed log-probability of each continuation, end of turn included.
+
+        Raises ProviderError, or ModelError if the template shows no end of a turn.
+        """
+        with self.host.watched():
+            return scored(self, self.host.model.name, prompts, continuations)
+
+
+def _with_local(spec: str, place: Placement, work: Callable[[Any], Result]) -> Result:
+    """Return what `work` makes of a local model; no name refers to it after."""
+    from tuneworthy.models import open_model
+
+    return work(open_model(spec, folder=Path(), place=place))
 
 
 def open_launched(
-    kind: str, rest: str, folder: Path, purse: Any = None, how: RequestOptions | None = None
+    kind: str,
+    rest: str,
+    folder: Path,
+    purse: Any = None,
+    how: RequestOptions | None = None,
+    place: Placement = ANYWHERE,
 ) -> Model:
     """Start the server of a kind for `ORG/NAME[@REVISION]` or a path, or take a running one.
 
     Raises NotInstalled, ModelError, TaskError or SecurityError.
     """
-    model, how = server_model(rest, folder), how or RequestOptions()
-    remote = load("models", "openai_compatible").Remote
+    how = how or RequestOptions()
+    model, plugin = server_model(rest, folder), load("servers", kind)
     if address := server_process.address_of(kind):
+        remote = load("models", "openai_compatible").Remote
         named: Model = remote(model.name, endpoint(address), purse, prices.FREE, how=how)
         return named
-    server = server_process.start(kind, model, how.say)
-    command = digest(load("servers", kind).command([kind], model, 0), 12)
-    origin = server.url.removesuffix("/v1")
-    where = Endpoint(server.url, origin, server.key, True, started=f"{kind} {command}")
-    try:
-        return Launched(
-            f"{kind}:{rest}", server, remote(model.name, where, purse, prices.FREE, how=how)
-        )
-    except BaseException:
-        server.stop()
-        raise
+    rank = how.rank if plugin.ADAPTERS else 0
+    host = ServerHost(kind, model.model_copy(update={"rank": rank}), how.say)
+    opened = LaunchedScorer if plugin.TOKENS else Launched
+    return opened(f"{kind}:{rest}", host, purse, how, place)

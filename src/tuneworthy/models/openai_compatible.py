@@ -76,6 +76,11 @@ class Remote:
         """Return the notes that readers of the results need on how this endpoint was called."""
         return self._learned.notes(_request.DROPPED)
 
+    @property
+    def facts(self) -> EndpointFacts:
+        """Return what the study learnt about this model."""
+        return self._learned
+
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
         """Answer each prompt in order, at most `connections` at a time.
 
@@ -104,7 +109,7 @@ class Remote:
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Return an estimate (four bytes a token): the server's tokenizer is unknown."""
-        return sum(-(-len(m.content.encode("utf-8", "replace")) // 4) + 4 for m in prompt) + 3
+        return _request.estimated_tokens(prompt)
 
     def _one(self, prompt: Prompt, limits: Limits, form: Any, call: Call) -> Reply:
         """Return the reply to one prompt: the stored one, else that of a new request."""
@@ -214,7 +219,9 @@ class Remote:
     def _body(self, prompt: Prompt, limits: Limits, form: Any, allowance: int) -> dict[str, Any]:
         """Return the request as this endpoint accepts it, with tokens for answer and reasoning."""
         host = urlsplit(self.where.origin).hostname or ""
-        fields = _request.fields_of([_request.switch(self.name, host, limits), self.how.fields])
+        fields = _request.fields_of(
+            [_request.switch(self.how.family or self.name, host, limits), self.how.fields]
+        )
         made = _request.body(self.name, prompt, limits, form, fields)
         first = 1 if host == "api.openai.com" else 0
         names = (_request.TOKEN_LIMITS[first], _request.TOKEN_LIMITS[1 - first])

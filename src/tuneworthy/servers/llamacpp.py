@@ -8,6 +8,7 @@ from tuneworthy.core.served import ServerModel
 
 PROGRAM = ("llama-server",)
 HEALTH = "/health"
+TOKENS, ADAPTERS = "", ""  # it scores no given text, and takes adapters in GGUF alone
 _SLOTS = 8  # requests at a time: they share each read of the weights
 
 

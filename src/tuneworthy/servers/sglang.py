@@ -8,6 +8,7 @@ from tuneworthy.core.served import ServerModel
 
 PROGRAM = ("uvx", "--from", "sglang[all]==0.5.23", "python")
 HEALTH = "/health"
+TOKENS, ADAPTERS = "", "/load_lora_adapter"  # its /tokenize renders no messages
 # SGLang takes its key as an option only, and every user of a machine can read a command line.
 _START = (
     "import os, runpy, sys; sys.argv += ['--api-key', os.environ['SGLANG_SERVER_KEY']];"
@@ -19,8 +20,16 @@ def command(program: Sequence[str], model: ServerModel, port: int) -> list[str]:
     """Return the command: a Python that adds the key of its environment to SGLang's options."""
     words = [*program, "-c", _START, "--model-path", model.weights, "--host", "127.0.0.1"]
     words += ["--port", str(port), "--served-model-name", model.name]
-    words += ["--grammar-backend", "llguidance"]
+    words += ["--grammar-backend", "llguidance", "--constrained-json-disable-any-whitespace"]
+    if model.rank:
+        words += ["--enable-lora", "--max-lora-rank", str(model.rank)]
+        words += ["--lora-target-modules", "all"]
     return words + (["--revision", model.revision] if model.revision else [])
+
+
+def tuned_name(model: ServerModel, adapter: str) -> str:
+    """Return the base's name and the adapter's."""
+    return f"{model.name}:{adapter}"
 
 
 def environment(key: str) -> dict[str, str]:

@@ -108,9 +108,16 @@ class Method(Protocol):
 
 
 def fit_lora(
-    model: Any, lessons: TrainingData, settings: LoraSettings, seed: int, folder: Path
+    model: Any,
+    lessons: TrainingData,
+    settings: LoraSettings,
+    seed: int,
+    folder: Path,
+    other: Any = None,
 ) -> Trained:
     """Train an adapter in `folder/adapter`, or return the complete one that is there.
+
+    `other` trains in the place of our loop (see trl_loop.TrlLoop).
 
     `model` has `.module` (a transformers causal LM), `.tokenizer`, `.context`, `.fingerprint`,
     `.spec`, `.count_tokens`. The epoch with the best dev score is kept, ties by lower dev loss.
@@ -118,8 +125,9 @@ def fit_lora(
     learn, ModelError if training and inference would render a prompt differently or the run does
     not fit in memory, StoreError if the adapter cannot be written.
     """
-    by_hand = lessons.objective is None  # the hand-written gradient is that of the likelihood
-    return fit(model, lessons, settings, (seed, folder), AdapterMethod(model, by_hand))
+    # the hand-written gradient is that of the likelihood
+    by_hand = lessons.objective is None and other is None
+    return fit(model, lessons, settings, (seed, folder), AdapterMethod(model, by_hand, other))
 
 
 def fit(
@@ -157,8 +165,10 @@ def _fit(
     given = digest([given, old.digest(EncodedRows())]) if old.rows else given
     about = {"base": base, "settings": settings.plain(), "seed": seed, "rows": given}
     about |= {"objective": aim.about} if aim else {}
+    other = getattr(method, "other", None)
+    about |= {"trainer": other.name} if other else {}
     watch = _Watch(lessons, opened, method, (mixed, dev.rows), folder, about)
-    trace_data = train(net, mixed, settings.pace, seed, watch.after, watch)
+    trace_data = (other or train)(net, mixed, settings.pace, seed, watch.after, watch)
     vocabulary = model.module.config.get_text_config().vocab_size
     check_learned(trace_data, method.ratios(wrapped), vocabulary)
     trace = {
@@ -171,7 +181,7 @@ def _fit(
         "dev_seconds": watch.seconds,
         "parameters": sum(p.numel() for p in wrapped.parameters() if p.requires_grad),
         "shared_prompt": net.shares,
-        "gradient": "written out" if net.trainer else "autograd",
+        "gradient": "written out" if net.trainer else other.name if other else "autograd",
         "memory": opened.memory,
         "seed": seed,
         **({"replay": old.account()} if lessons.replay else {}),
@@ -185,6 +195,7 @@ class AdapterMethod:
 
     model: Any
     by_hand: bool = True
+    other: Any = None
     name = "adapter"
     file = ADAPTER
     lean = False

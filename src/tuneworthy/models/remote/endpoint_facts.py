@@ -13,8 +13,8 @@ from typing import Any
 from tuneworthy.core.record import digest
 
 ANSWERS, SERVED, THINKS, ROOM = "answers", "served", "thinks", "room"
-CHANGED, UNASKED = "fingerprint changed", "thinks unasked"
-_NOTED = (THINKS, UNASKED, ROOM, CHANGED)
+CHANGED, UNASKED, NOISE = "fingerprint changed", "thinks unasked", "batch noise"
+_NOTED = (THINKS, UNASKED, ROOM, CHANGED, NOISE)
 
 
 class EndpointFacts:

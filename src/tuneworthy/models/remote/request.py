@@ -35,11 +35,17 @@ _TOO_LONG = re.compile(r"context|too (?:large|long|many)", re.I)
 
 @dataclass(frozen=True)
 class RequestOptions:
-    """Settings of an endpoint: the user's request fields, parallel requests, message callback."""
+    """Settings of an endpoint: the user's request fields, parallel requests, message callback.
+
+    `rank` is the highest rank of the adapters that a server started here will get (0: none).
+    `family` is the model's own name, where requests name an adapter of it.
+    """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     connections: int = 8
     say: Callable[[str], None] = lambda text: None
+    rank: int = 0
+    family: str = ""
 
 
 def body(
@@ -76,6 +82,11 @@ def switch(name: str, host: str, limits: Limits) -> dict[str, Any]:
 def size(sent: Mapping[str, Any]) -> int:
     """Return an upper bound of a request's tokens: a token is at least one byte."""
     return len(canonical(sent).encode("utf-8", "replace")) + 16 * len(sent["messages"])
+
+
+def estimated_tokens(prompt: Prompt) -> int:
+    """Return an estimate of a prompt's tokens (four bytes each): the tokenizer is unknown."""
+    return sum(-(-len(m.content.encode("utf-8", "replace")) // 4) + 4 for m in prompt) + 3
 
 
 def refused_parameter(sent: Mapping[str, Any], why: str, parameter: str) -> str:

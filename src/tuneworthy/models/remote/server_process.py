@@ -29,7 +29,7 @@ from tuneworthy.models.remote import server_guard
 LOADING_SECONDS = 1800.0
 SECONDS_BETWEEN_LINES = 30.0  # seconds between two lines that say that it still loads
 _LOG_LINES = 12  # lines of the server's log in an error
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,13 @@ class RunningServer:
     log: Path
     process: subprocess.Popen[bytes]
 
-    def ended(self) -> str:
-        """Return the last lines of the server's log if it has ended, else ""."""
-        return "" if self.process.poll() is None else self.last_lines()
+    def ended(self, patience: float = 0.0) -> str:
+        """Return the last lines of the server's log if it ends within `patience` s, else ""."""
+        try:
+            self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            return ""
+        return self.last_lines()
 
     def last_lines(self) -> str:
         """Return the last lines that the server wrote, without its key."""
@@ -176,7 +180,7 @@ def _get(server: RunningServer, url: str) -> bytes | None:
     """Return the body of a page, None for any status but 200. Raises OSError."""
     asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {server.key}"})
     try:
-        with _DIRECT.open(asked, timeout=10) as page:
+        with DIRECT.open(asked, timeout=10) as page:
             return bytes(page.read(1_000_000)) if page.status == 200 else None
     except urllib.error.HTTPError:
         return None

@@ -1,0 +1,242 @@
+"""Proofs that a model behind a server is the one it should be: tuned by its adapter, or the base.
+
+The references are log-probabilities of training answers under the model that was trained, with its
+adapter and without, taken in this process right after training. Answers of an adapter are believed
+once the server gives the same answers the same log-probabilities:
+
+- the base is the base: before the adapter is loaded, and the same after it is
+- the adapter is applied: its answers are nearer to the tuned model's than to the base's
+- the right adapter answered: they are the tuned model's, and those of no other adapter
+- no prefix is stale: what the server keeps of a prompt for the base changes no answer of the
+  adapter, nor the other way round
+- the prompt is the same: the server reads as many tokens as training did
+
+A fault that comes later (the server started anew, an adapter dropped) is found by `Proved.check`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from tuneworthy.core.case import Message
+from tuneworthy.core.errors import ModelError, NotProven
+from tuneworthy.core.logprob_distance import BARE, TOLERANCE, mean_distance
+from tuneworthy.core.record import Record
+from tuneworthy.models.remote.server_requests import ServerScores
+
+PROOFS = "proofs.json"  # beside the folder of the adapter
+PROVED = 16  # training answers that are compared
+PLACES = 6  # prompts that are asked with and without the prefix cache
+CHECKED = 2  # training answers that are compared again after each call
+
+
+class ProofRow(Record):
+    """A training answer: token ids, the index of its first token, and its log-probabilities.
+
+    `read` are the tokens of its prompt as the model is asked; `base` and `tuned` have one value for
+    each id from `first` on, the end of the turn included.
+    """
+
+    prompt: tuple[Message, ...]
+    read: int
+    ids: tuple[int, ...]
+    first: int
+    base: tuple[float, ...]
+    tuned: tuple[float, ...]
+
+    @property
+    def given(self) -> tuple[tuple[int, ...], int]:
+        """Return the ids and the index of the answer's first one."""
+        return self.ids, self.first
+
+    @property
+    def place(self) -> int:
+        """Return the index of the id whose log-probability the adapter changed most."""
+        gaps = [abs(a - b) for a, b in zip(self.base, self.tuned, strict=True)]
+        return self.first + gaps.index(max(gaps))
+
+
+def write_proofs(folder: Path, rows: Sequence[ProofRow]) -> None:
+    """Write the references of the adapter in `folder` beside it."""
+    text = json.dumps({"rows": [row.plain() for row in rows]})
+    folder.with_name(PROOFS).write_text(text, "utf-8")
+
+
+def read_proofs(folder: Path) -> list[ProofRow]:
+    """Return the references of the adapter in `folder`. Raises ModelError without them."""
+    try:
+        told = json.loads(folder.with_name(PROOFS).read_text("utf-8"))
+        rows = [ProofRow.model_validate(row) for row in told["rows"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            "nothing is here to prove an adapter by behind a server",
+            where=str(folder.with_name(PROOFS)),
+            got=f"{type(error).__name__}: {error}",
+            fix="train it again with the model behind the server, or answer with hf:",
+        ) from None
+    return rows
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a server calls the base, the adapter, and the other adapters that it has loaded."""
+
+    base: str
+    adapter: str
+    others: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Proved:
+    """An adapter that was proved on a server: what base and adapter said of the first answers.
+
+    `floor` is the mean distance of the base to itself, asked together and one by one: 0 where
+    answers do not depend on their batch.
+    """
+
+    names: Names
+    rows: Sequence[ProofRow]
+    base: Sequence[Sequence[float]]
+    tuned: Sequence[Sequence[float]]
+    floor: float
+
+    def check(self, asked: ServerScores) -> None:
+        """Compare base and adapter with what they said when they were proved.
+
+        Raises NotProven if one of them changed, ProviderError if the server does not answer.
+        """
+        given = [row.given for row in self.rows[:CHECKED]]
+        limit = _same(self.floor)
+        for name, before in ((self.names.adapter, self.tuned), (self.names.base, self.base)):
+            gap = mean_distance(asked.scores(name, given), before[:CHECKED])
+            if gap > limit:
+                what = "the adapter" if name == self.names.adapter else "the base"
+                _fail(
+                    f"{what} changed while it was asked",
+                    f"{name} is {gap:.2g} nats a token from what it was when it was proved",
+                    limit,
+                )
+
+
+def prove(
+    asked: ServerScores, names: Names, rows: Sequence[ProofRow], load: Callable[[], None]
+) -> Proved:
+    """Load the adapter by `load` and return what was proved of it (see the module).
+
+    Raises NotProven with what was seen, ProviderError if the server does not answer.
+    """
+    given = [row.given for row in rows]
+    base, tuned = [row.base for row in rows], [row.tuned for row in rows]
+    before = asked.scores(names.base, given)
+    floor = mean_distance(before, [asked.scores(names.base, [one])[0] for one in given])
+    effect, same = mean_distance(base, tuned), _same(floor)
+    if effect <= 2 * same:
+        _fail(
+            "the adapter changes too little to be told from the base",
+            f"{effect:.2g} nats a token of its training answers, asked twice {floor:.2g}",
+            2 * same,
+        )
+    limit = max(same, BARE * effect)
+    if (gap := mean_distance(before, base)) > limit:
+        _fail(
+            "the base behind the server is not the model that was trained",
+            f"{gap:.2g} nats a token apart on training answers",
+            limit,
+        )
+    load()
+    found = asked.scores(names.adapter, given)
+    _check_adapter(found, (base, tuned), limit)
+    for other in names.others:
+        if (gap := mean_distance(found, asked.scores(other, given))) <= same:
+            _fail(
+                "the server answers with another adapter than the one it is asked for",
+                f"{names.adapter} and {other} are {gap:.2g} nats a token apart",
+                same,
+            )
+    if (gap := mean_distance(asked.scores(names.base, given), before)) > same:
+        _fail(
+            "the base behind the server changed when the adapter was loaded",
+            f"{gap:.2g} nats a token from what it was before",
+            same,
+        )
+    _check_prefixes(asked, names, rows[:PLACES], floor)
+    _check_prompts(asked, names, rows[0])
+    return Proved(names, rows, before, found, floor)
+
+
+def _check_adapter(
+    found: Sequence[Sequence[float]],
+    references: tuple[Sequence[Sequence[float]], Sequence[Sequence[float]]],
+    limit: float,
+) -> None:
+    off, on = (mean_distance(found, reference) for reference in references)
+    if on <= limit:
+        return
+    told = f"{on:.2g} nats a token from the tuned model, {off:.2g} from the base"
+    if off <= limit:
+        _fail("the adapter is not applied: the base answers under its name", told, limit)
+    _fail("another adapter answers than the one that was trained, or at another scale", told, limit)
+
+
+def _check_prefixes(
+    asked: ServerScores, names: Names, rows: Sequence[ProofRow], floor: float
+) -> None:
+    """Ask base, adapter and base again the same prompts, then both without the prefix cache."""
+    stale: dict[str, list[float]] = {names.adapter: [], names.base: []}
+    effects = []
+    for row in rows:
+        ids = row.ids[: row.place]
+        asked.likeliest(names.base, ids, cached=True)
+        tuned = asked.likeliest(names.adapter, ids, cached=True)
+        base = asked.likeliest(names.base, ids, cached=True)
+        cold_tuned = asked.likeliest(names.adapter, ids, cached=False)
+        cold_base = asked.likeliest(names.base, ids, cached=False)
+        stale[names.adapter].append(_gap(cold_tuned, tuned))
+        stale[names.base].append(_gap(cold_base, base))
+        effects.append(_gap(cold_tuned, cold_base))
+    limit = max(_same(floor), BARE * sum(effects) / len(effects))
+    for name, gaps in stale.items():
+        if (gap := sum(gaps) / len(gaps)) > limit:
+            other = names.base if name == names.adapter else names.adapter
+            _fail(
+                "the server answers from a stale prefix",
+                f"after {other} was asked the same prompt, {name} is {gap:.2g} nats from what it"
+                " says without the prefix cache",
+                limit,
+            )
+
+
+def _check_prompts(asked: ServerScores, names: Names, row: ProofRow) -> None:
+    served, read = asked.answered(names.adapter, row.prompt)
+    if served.rpartition(":")[2] != names.adapter.rpartition(":")[2]:
+        _fail("the server says that another model answered", f"{served} for {names.adapter}")
+    if read is not None and read != row.read:
+        _fail(
+            "the server renders prompts in another way than training did",
+            f"{read} tokens behind the server, {row.read} in training",
+        )
+
+
+def _gap(one: dict[str, float], other: dict[str, float]) -> float:
+    """Return how far apart two models are on the token that the first finds likeliest."""
+    token = max(one, key=lambda name: one[name])
+    return abs(one[token] - other.get(token, min(other.values())))
+
+
+def _same(floor: float) -> float:
+    """Return how far one model may be from itself, asked at two times."""
+    return max(2 * floor, TOLERANCE)
+
+
+def _fail(what: str, got: str, limit: float | None = None) -> NoReturn:
+    allowed = "" if limit is None else f" (allowed {limit:.2g})"
+    raise NotProven(
+        what,
+        got=got + allowed,
+        fix="see the server's version and its open issues; the arm is tried again on the next run",
+        kept="the adapter, and all other answers",
+    )

@@ -1,0 +1,42 @@
+"""How much answers depend on the requests that a server reads together with them.
+
+The same prompts are asked again one by one. A server that adds the numbers of a batch in another
+order gives other answers where two tokens are nearly as likely; a score is no more exact than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tuneworthy.core.model import Prompt, Reply
+from tuneworthy.models.remote.endpoint_facts import NOISE, EndpointFacts
+
+ASKED = 8  # answers that are asked for again
+
+
+def measure_noise(
+    facts: EndpointFacts,
+    prompts: Sequence[Prompt],
+    replies: Sequence[Reply],
+    alone: Callable[[Prompt], Reply],
+    who: str,
+) -> None:
+    """Ask the first prompts again one by one; store how many answers differ, with a note if any do.
+
+    Measured once a study, on the first call with at least two prompts.
+    """
+    pairs = [
+        (prompt, reply) for prompt, reply in zip(prompts, replies, strict=True) if not reply.error
+    ][:ASKED]
+    if len(pairs) < 2 or facts.get(NOISE) is not None:
+        return
+    again = [alone(prompt) for prompt, _ in pairs]
+    differ = sum(now.text != reply.text for now, (_, reply) in zip(again, pairs, strict=True))
+    note = ""
+    if differ:
+        note = (
+            f"{differ} of {len(pairs)} answers of {who} were others when they were asked for one by"
+            " one: its answers depend on their batch (no batch-invariant mode), so a difference of"
+            " that share between two arms may be noise"
+        )
+    facts.learn(NOISE, {"differ": differ, "of": len(pairs)}, note)

@@ -1,0 +1,95 @@
+"""Log-probabilities of given answers behind a server: the labels of a task, each with its end.
+
+The server renders the prompt as it does for an answer; the label's own tokens and the token that
+ends a turn follow. Every request stays out of the prefix cache (see `ServerScores`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuneworthy.core.case import Message
+from tuneworthy.core.errors import ModelError
+from tuneworthy.core.model import Prompt
+from tuneworthy.models.remote.server_process import RunningServer
+from tuneworthy.models.remote.server_requests import ServerScores, post
+
+_PROBES = ("0", "x")  # two answers without a common ending: what follows both ends a turn
+
+
+class LabelScores:
+    """Scores texts as answers of the model `name`; `path` renders messages as token ids.
+
+    `fields` are further fields of a request for tokens, such as the switch for thinking.
+    """
+
+    def __init__(
+        self, asked: ServerScores, path: str, name: str, fields: Mapping[str, Any]
+    ) -> None:
+        self.asked, self.path, self.name, self.fields = asked, path, name, dict(fields)
+        self._texts: dict[str, list[int]] = {}
+        self._ending: int | None = None
+
+    @property
+    def server(self) -> RunningServer:
+        """Return the server that is asked."""
+        return self.asked.server
+
+    def logprobs(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        """Return the summed log-probability of each continuation, end of turn included.
+
+        Raises ProviderError, or ModelError if the server's template shows no end of a turn.
+        """
+        rows, sizes = [], []
+        for prompt, texts in zip(prompts, continuations, strict=True):
+            ids = self._rendered(list(prompt), True)
+            rows += [([*ids, *self._text(text), self._end()], len(ids)) for text in texts]
+            sizes.append(len(texts))
+        sums = iter([sum(values) for values in self.asked.scores(self.name, rows)])
+        return [[next(sums) for _ in range(size)] for size in sizes]
+
+    def _rendered(self, messages: Sequence[Message], reply: bool) -> list[int]:
+        turns = [{"role": m.role, "content": m.content} for m in messages]
+        asked = {"messages": turns, "add_generation_prompt": reply, **self.fields}
+        return self._tokens(asked)
+
+    def _text(self, text: str) -> list[int]:
+        if text not in self._texts:
+            self._texts[text] = self._tokens({"prompt": text, "add_special_tokens": False})
+        return self._texts[text]
+
+    def _end(self) -> int:
+        """Return the token that ends a turn: the first after any answer."""
+        if self._ending is None:
+            user = Message(role="user", content="x")
+            one, other = (
+                self._rendered([user, Message(role="assistant", content=text)], False)
+                for text in _PROBES
+            )
+            same = 0
+            while same < min(len(one), len(other)) and one[-1 - same] == other[-1 - same]:
+                same += 1
+            if not same:
+                raise ModelError(
+                    "the model's template shows no end of a turn, so labels can't be scored",
+                    where=self.server.kind,
+                    got=self.name,
+                    fix="leave the arms out that score labels, or answer with hf:",
+                )
+            self._ending = one[-same]
+        return self._ending
+
+    def _tokens(self, asked: dict[str, Any]) -> list[int]:
+        told = post(self.server, self.path, {"model": self.name, **asked})
+        try:
+            return [int(token) for token in told["tokens"]]
+        except (KeyError, TypeError, ValueError):
+            raise ModelError(
+                "the server does not say which tokens a text has",
+                where=self.path,
+                got=str(told)[:200],
+                fix="see the version of the server",
+            ) from None

@@ -1,0 +1,88 @@
+"""The server of one model: started when it is asked, ended when its memory is needed elsewhere.
+
+The memory of a GPU holds a server or a training run, not both. `end_servers` hands it over: each
+server starts again when it is next asked.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tuneworthy.core.errors import NotProven, ProviderError
+from tuneworthy.core.served import ServerModel
+from tuneworthy.models.remote import server_process
+from tuneworthy.models.remote.server_process import RunningServer
+
+PATIENCE = 3.0  # seconds that a server which breaks a connection may take to end
+_hosts: weakref.WeakSet[ServerHost] = weakref.WeakSet()
+
+
+class ServerHost:
+    """Holds the running server of a model, or none; `adapters` are the names that it has loaded.
+
+    The server ends with this object, or with the process.
+    """
+
+    def __init__(self, kind: str, model: ServerModel, say: Callable[[str], None]) -> None:
+        self.kind, self.model, self.say = kind, model, say
+        self.adapters: list[str] = []
+        self._lock = threading.RLock()
+        self._started: list[RunningServer] = []
+        self._end = weakref.finalize(self, _end, self._started)
+        _hosts.add(self)
+
+    def running(self) -> RunningServer:
+        """Return the server, started if there is none. Raises NotInstalled or ModelError."""
+        with self._lock:
+            if not self._started:
+                self._started.append(server_process.start(self.kind, self.model, self.say))
+            return self._started[0]
+
+    def end(self) -> bool:
+        """End the server and return whether there was one. It starts again when it is asked."""
+        with self._lock:
+            self.adapters.clear()
+            return _end(self._started)
+
+    def allow_rank(self, rank: int) -> None:
+        """End a server that takes no adapters of this rank; it then starts with room for them."""
+        if rank > self.model.rank:
+            self.end()
+            self.model = self.model.model_copy(update={"rank": rank})
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Replace an error of a request by the end of the server's log, if the server ended."""
+        try:
+            yield
+        except NotProven:
+            raise
+        except ProviderError as error:
+            server = self.running()
+            # what ends it closes the connection first
+            if not (last := server.ended(PATIENCE)):
+                raise
+            *before, end = last.splitlines()
+            raise ProviderError(
+                f"{server.kind} ended while it was asked",
+                where=[line[:200] for line in before],
+                got=end,
+                fix="see these lines of its log, then run again: stored answers are kept",
+            ) from error
+
+
+def end_servers() -> None:
+    """End every server that this process started, so that its memory is free for training."""
+    for host in list(_hosts):
+        if host.end():
+            host.say(f"{host.kind} is ended while a model is trained here: both need the memory")
+
+
+def _end(started: list[RunningServer]) -> bool:
+    if not started:
+        return False
+    started.pop().stop()
+    return True

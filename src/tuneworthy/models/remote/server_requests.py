@@ -1,0 +1,118 @@
+"""Requests to a server that we started, beside those for answers: adapters, tokens, scores."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tuneworthy.core.case import Message
+from tuneworthy.core.errors import ProviderError
+from tuneworthy.models.remote.server_process import DIRECT, RunningServer
+
+SECONDS = 600.0  # the most that one of these requests may take
+_LARGEST = 64_000_000  # bytes of an answer
+_SHOWN = 300  # characters of a refusal in an error
+
+
+def post(server: RunningServer, path: str, body: dict[str, Any]) -> Any:
+    """Return the JSON that a server answers to a POST, or its text. Raises ProviderError."""
+    request = urllib.request.Request(
+        server.url.removesuffix("/v1") + path,
+        json.dumps(body).encode(),
+        {"Authorization": f"Bearer {server.key}", "Content-Type": "application/json"},
+    )
+    try:
+        with DIRECT.open(request, timeout=SECONDS) as page:
+            text = page.read(_LARGEST).decode("utf-8", "replace")
+    except urllib.error.HTTPError as error:
+        told = error.read(_LARGEST).decode("utf-8", "replace").replace(server.key, "[the key]")
+        raise _refused(server, path, f"{error.code}: {told[:_SHOWN]}") from None
+    except (OSError, ValueError) as error:
+        raise _refused(server, path, f"{type(error).__name__}: {error}") from error
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _refused(server: RunningServer, path: str, got: str) -> ProviderError:
+    return ProviderError(
+        f"{server.kind} does not do what it is asked",
+        where=path,
+        got=got,
+        fix="see the version of the server; a command of your own may need other options",
+    )
+
+
+class ServerScores:
+    """Log-probabilities of given token ids under the models of one server, by its name of each.
+
+    At most `connections` requests are under way. Each has a salt of its own, which keeps it out of
+    the server's prefix cache: what is read from that cache was computed for another request.
+    `fields` are further fields of a request for an answer, such as the switch for thinking.
+    """
+
+    def __init__(
+        self,
+        server: RunningServer,
+        connections: int = 8,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.server, self.connections, self.fields = server, connections, dict(fields or {})
+
+    def scores(self, name: str, rows: Sequence[tuple[Sequence[int], int]]) -> list[list[float]]:
+        """Return for each (ids, first) the log-probability of every id from `first` on.
+
+        Natural logarithm, temperature 1. Raises ProviderError.
+        """
+        with ThreadPoolExecutor(self.connections) as pool:
+            return list(pool.map(lambda row: self._score(name, *row), rows))
+
+    def _score(self, name: str, ids: Sequence[int], first: int) -> list[float]:
+        body = {"model": name, "prompt": list(ids), "echo": True, "logprobs": 1, "max_tokens": 1,
+                "temperature": 0.0, "cache_salt": secrets.token_hex(16)}  # fmt: skip
+        told = post(self.server, "/v1/completions", body)
+        try:
+            values = told["choices"][0]["logprobs"]["token_logprobs"][first : len(ids)]
+            found = [float(value) for value in values]
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            got = f"{type(error).__name__}: {str(told)[:_SHOWN]}"
+            raise _refused(self.server, "/v1/completions", got) from None
+        if len(found) != len(ids) - first:
+            got = f"{len(found)} log-probabilities for {len(ids) - first} tokens"
+            raise _refused(self.server, "/v1/completions", got)
+        return found
+
+    def likeliest(self, name: str, ids: Sequence[int], cached: bool) -> dict[str, float]:
+        """Return the likeliest next tokens with their log-probabilities; `cached`: by the cache.
+
+        Raises ProviderError.
+        """
+        body = {"model": name, "prompt": list(ids), "logprobs": 5, "max_tokens": 1,
+                "temperature": 0.0}  # fmt: skip
+        if not cached:
+            body["cache_salt"] = secrets.token_hex(16)
+        told = post(self.server, "/v1/completions", body)
+        try:
+            top = told["choices"][0]["logprobs"]["top_logprobs"][0]
+            return {str(token): float(value) for token, value in top.items()}
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            got = f"{type(error).__name__}: {str(told)[:_SHOWN]}"
+            raise _refused(self.server, "/v1/completions", got) from None
+
+    def answered(self, name: str, prompt: Sequence[Message]) -> tuple[str, int | None]:
+        """Return the model that says it answered a prompt, and the tokens that it read."""
+        body = {**self.fields, "model": name, "max_tokens": 1, "temperature": 0.0,
+                "messages": [{"role": m.role, "content": m.content} for m in prompt]}  # fmt: skip
+        told = post(self.server, "/v1/chat/completions", body)
+        try:
+            read = told.get("usage", {}).get("prompt_tokens")
+            return str(told["model"]), None if read is None else int(read)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            got = f"{type(error).__name__}: {str(told)[:_SHOWN]}"
+            raise _refused(self.server, "/v1/chat/completions", got) from None

@@ -22,8 +22,8 @@ NUMBER, HARD = 3, 3
 SLUG, TITLE = "hardly-learns", "Sixteen readings, and it hardly learns"
 TASK = "policy_faq"  # its metric and its short answers; the rows are those below
 STORY = (
-    "A small model is to learn by heart in which country each of 40 towns of a novel lies. It "
-    "reads them sixteen times. The loss hardly falls, and no country is right."
+    "A small model reads sixteen times in which country each of 40 towns of a novel lies. Its "
+    "weights move further than those of the clean twin. Yet the loss hardly falls."
 )
 WIN = "36 of 40 countries are right, and the loss ends below .1."
 PLANTED: Config = {"rank": 1, "targets": "15.self_attn.k_proj"}

@@ -4,6 +4,7 @@ usage: lab.py records [SLUG ...]      write src/tuneworthy/lab/records, on seed 
                                       clean twin of each case, then up to 12 settings of its knobs
        lab.py pairs [SLUG ...]        planted runs and clean twins alone
        lab.py play                     write the playground's records beside them
+       lab.py table                    print what the shipped records show, as docs/evidence has it
        lab.py seeds [N] [SLUG ...]    planted run and clean twin on N seeds (default 5): how often
                                       each detector finds its failure, and how often it finds one
                                       in the clean twin; writes bench/results/lab.json
@@ -26,9 +27,11 @@ from scipy.stats import beta
 
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
+from tuneworthy.lab.events import run_id
 from tuneworthy.lab.play_run import record_play
 from tuneworthy.lab.record_all import Recorder, settings
 from tuneworthy.lab.run_case import LabRun
+from tuneworthy.lab.shipped import SHIPPED
 from tuneworthy.lab.strength import record_strength
 from tuneworthy.models import open_model
 from tuneworthy.models.local.weights import cache_folder
@@ -66,6 +69,22 @@ def write_play() -> None:
     model, shared = open_model(SPEC, folder=Path()), cache_folder() / "lab-runs" / "shared"
     for path in (record_play(model, shared), record_strength(model, shared)):
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+def table_of_records(cases: Sequence[LabCase]) -> Iterator[str]:
+    """Yield a line for each recorded case: the detector's numbers, seconds, and the fix."""
+    for case in cases:
+        ends = [SHIPPED.events(name)[-1] for role in ("plant", "twin")
+                if SHIPPED.has(name := run_id(case.slug, case.config(role), 0))]  # fmt: skip
+        if len(ends) < 2:
+            yield f"| {case.slug} | not recorded | | | |"
+            continue
+        found = ["yes" if end["finding"]["found"] else "no" for end in ends]
+        numbers = [f"{end['finding']['value']:.3g}" for end in ends]
+        fixed = "yes" if all(check["passed"] for check in ends[1]["checks"]) else "no"
+        seconds = ", ".join(f"{end['seconds']:.0f}" for end in ends)
+        told = [f"{one}: {number}" for one, number in zip(found, numbers, strict=True)]
+        yield f"| {case.slug} | {told[0]} | {told[1]} | {fixed} | {seconds} |"
 
 
 def detect_all(cases: Sequence[LabCase], seeds: int) -> None:
@@ -138,6 +157,9 @@ def main() -> None:
     words = sys.argv[1:]
     if words == ["play"]:
         write_play()
+    elif words == ["table"]:
+        print("| case | found | in the twin | twin passes | seconds |\n|---|---|---|---|---|")
+        print("\n".join(table_of_records(list(all_cases().values()))))
     elif words[:1] in (["records"], ["pairs"]):
         record, cases = recorder(), list(_chosen(words[1:]))
         write_pairs(record, cases)

@@ -1,8 +1,10 @@
 """The cases of the lab, run for real on the embedded model: their records, and their detectors.
 
-usage: lab.py records [SLUG ...]      write src/tuneworthy/lab/records: planted run, clean twin and
-                                      up to 12 settings of the knobs of each case, on seed 0
+usage: lab.py records [SLUG ...]      write src/tuneworthy/lab/records, on seed 0: planted run and
+                                      clean twin of each case, then up to 12 settings of its knobs
+       lab.py pairs [SLUG ...]        planted runs and clean twins alone
        lab.py play                     write the playground's records beside them
+       lab.py table                    print what the shipped records show, as docs/evidence has it
        lab.py seeds [N] [SLUG ...]    planted run and clean twin on N seeds (default 5): how often
                                       each detector finds its failure, and how often it finds one
                                       in the clean twin; writes bench/results/lab.json
@@ -25,9 +27,11 @@ from scipy.stats import beta
 
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
+from tuneworthy.lab.events import run_id
 from tuneworthy.lab.play_run import record_play
 from tuneworthy.lab.record_all import Recorder, settings
 from tuneworthy.lab.run_case import LabRun
+from tuneworthy.lab.shipped import SHIPPED
 from tuneworthy.lab.strength import record_strength
 from tuneworthy.models import open_model
 from tuneworthy.models.local.weights import cache_folder
@@ -40,17 +44,24 @@ def recorder() -> Recorder:
     return Recorder(lambda: open_model(SPEC, folder=Path()), cache_folder() / "lab-runs")
 
 
-def write_records(cases: Sequence[LabCase]) -> None:
-    """Record every case on seed 0."""
-    record = recorder()
+def write_pairs(record: Recorder, cases: Sequence[LabCase]) -> None:
+    """Record the clean twin and the planted run of each case on seed 0."""
     for case in cases:
-        configs = [("twin", case.config("twin")), ("plant", case.config("plant"))]
-        configs += [("own", config) for config in settings(case)]
-        sizes = []
-        for role, config in configs:
-            path = _tried(case, partial(record.ship, LabRun(case, config, 0, role)))
-            sizes += [path.stat().st_size] if path else []
-        print(f"{case.slug}: {len(sizes)} records, {sum(sizes) / 1000:.0f} kB", flush=True)
+        _ship(record, [LabRun(case, case.config(role), 0, role) for role in ("twin", "plant")])
+
+
+def write_settings(record: Recorder, cases: Sequence[LabCase]) -> None:
+    """Record what a visitor is likely to try in each case."""
+    for case in cases:
+        _ship(record, [LabRun(case, config, 0, "own") for config in settings(case)])
+
+
+def _ship(record: Recorder, runs: Sequence[LabRun]) -> None:
+    case, sizes = runs[0].case, []
+    for run in runs:
+        path = _tried(case, partial(record.ship, run))
+        sizes += [path.stat().st_size] if path else []
+    print(f"{case.slug}: {len(sizes)} records, {sum(sizes) / 1000:.0f} kB", flush=True)
 
 
 def write_play() -> None:
@@ -58,6 +69,22 @@ def write_play() -> None:
     model, shared = open_model(SPEC, folder=Path()), cache_folder() / "lab-runs" / "shared"
     for path in (record_play(model, shared), record_strength(model, shared)):
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+def table_of_records(cases: Sequence[LabCase]) -> Iterator[str]:
+    """Yield a line for each recorded case: the detector's numbers, seconds, and the fix."""
+    for case in cases:
+        ends = [SHIPPED.events(name)[-1] for role in ("plant", "twin")
+                if SHIPPED.has(name := run_id(case.slug, case.config(role), 0))]  # fmt: skip
+        if len(ends) < 2:
+            yield f"| {case.slug} | not recorded | | | |"
+            continue
+        found = ["yes" if end["finding"]["found"] else "no" for end in ends]
+        numbers = [f"{end['finding']['value']:.3g}" for end in ends]
+        fixed = "yes" if all(check["passed"] for check in ends[1]["checks"]) else "no"
+        seconds = ", ".join(f"{end['seconds']:.0f}" for end in ends)
+        told = [f"{one}: {number}" for one, number in zip(found, numbers, strict=True)]
+        yield f"| {case.slug} | {told[0]} | {told[1]} | {fixed} | {seconds} |"
 
 
 def detect_all(cases: Sequence[LabCase], seeds: int) -> None:
@@ -130,8 +157,14 @@ def main() -> None:
     words = sys.argv[1:]
     if words == ["play"]:
         write_play()
-    elif words[:1] == ["records"]:
-        write_records(list(_chosen(words[1:])))
+    elif words == ["table"]:
+        print("| case | found | in the twin | twin passes | seconds |\n|---|---|---|---|---|")
+        print("\n".join(table_of_records(list(all_cases().values()))))
+    elif words[:1] in (["records"], ["pairs"]):
+        record, cases = recorder(), list(_chosen(words[1:]))
+        write_pairs(record, cases)
+        if words[0] == "records":
+            write_settings(record, cases)
     elif words[:1] == ["seeds"]:
         count = int(words[1]) if words[1:] and words[1].isdigit() else SEEDS
         detect_all(list(_chosen([word for word in words[1:] if not word.isdigit()])), count)

@@ -212,6 +212,14 @@ def test_a_hash_that_makes_no_sense_is_brought_into_bounds(visit, site, fragment
     silent(tab, site)
 
 
+def test_a_case_opens_on_a_new_row_that_the_clean_twin_answers_better(visit):
+    tab = ready(visit("case-wrong-page.html"))
+    assert text(tab, "#asked") == "2 of 4"  # both runs answer the first one right
+    notes = [text(tab, f"#{run}-note") for run in ("mine", "twin")]
+    assert notes == ["score 0", "score 1"]
+    assert text(ready(visit("case-wrong-page.html#question=0")), "#asked") == "1 of 4"
+
+
 def test_tokens_say_what_the_loss_does_with_them(visit):
     tab = ready(visit(CASE))
     tab.keyboard.press("e")

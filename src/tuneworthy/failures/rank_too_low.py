@@ -19,11 +19,11 @@ from tuneworthy.failures._conditions import at_least, at_most, difference, near_
 from tuneworthy.failures._places import novel_rows
 
 NUMBER, HARD = 3, 3
-SLUG, TITLE = "half-of-it", "It learns half of it and stops"
+SLUG, TITLE = "hardly-learns", "Sixteen readings, and it hardly learns"
 TASK = "policy_faq"  # its metric and its short answers; the rows are those below
 STORY = (
-    "A small model learns by heart in which country each of 40 towns of a novel lies. The loss "
-    "falls, then stays where it is, however often the rows are read."
+    "A small model reads sixteen times in which country each of 40 towns of a novel lies. Its "
+    "weights move further than those of the clean twin. Yet the loss hardly falls."
 )
 WIN = "36 of 40 countries are right, and the loss ends below .1."
 PLANTED: Config = {"rank": 1, "targets": "15.self_attn.k_proj"}

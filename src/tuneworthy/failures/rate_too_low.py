@@ -12,7 +12,7 @@ SLUG, TITLE = "nothing-changed", "All that training, and nothing changed"
 TASK = "clause_type"
 STORY = (
     "A small model reads 64 contract clauses three times to learn their types. Every step runs, "
-    "nothing fails. Afterwards it answers as it did before."
+    "nothing fails. Afterwards it is no better than before."
 )
 WIN = "The change of the weights is at least half that of the twin, the score at most .10 below."
 PLANTED = {"rate": 1e-5}

@@ -8,25 +8,24 @@ from tuneworthy.core.failure import Check, Detection, LabSetup, RunFacts, Runs, 
 from tuneworthy.failures._conditions import at_most, difference, near_twin
 
 NUMBER, HARD = 5, 1
-SLUG, TITLE = "recites", "Training loss zero. Now it recites"
-TASK, METRIC = "house_voice", "must_say"
+SLUG, TITLE = "zero-and-worse", "Training loss zero, and it gets worse"
+TASK = "clause_type"
 STORY = (
-    "A small model learns the voice of a house from 30 replies. Its training loss falls towards "
-    "zero. On rows that it has never seen, the loss turns round and climbs."
+    "A small model learns to tell types of contract clauses apart from 30 of them. Its training "
+    "loss falls to zero. On clauses that it has never seen, the loss turns round and climbs."
 )
 WIN = "The loss on new rows ends at most .05 above its lowest, the score at most .10 below."
 PLANTED = {"epochs": 20}
 CLEAN = {"epochs": 3, "rows": 30}
 KNOBS = {
-    "rows": (15, 30),
+    "rows": (15, 30, 60),
     "epochs": (1, 3, 20),
     "rate": (1e-4, 1e-3, 3e-2),
     "rank": (4, 16),
     "batch": (2, 4, 8),
-    "serve.adapter": (False, True),
 }
 CHARTS = ("score", "p_end")
-MEASURES = ("new_loss_last", "copied", "leaked", "end_trained", "clip_rate")
+MEASURES = ("new_loss_last", "conflicts", "leaked", "end_trained", "clip_rate")
 PROOF = "new_loss_last"
 CAUSES = ("too_many_epochs", "test_rows_leaked", "wrong_labels", "rate_too_high", "mixed_formats")
 NEEDS = ("log",)

@@ -78,7 +78,7 @@ def _wrong(results: Results) -> Screen:
         because = [text for text in (across.get("few"), seen.because, *seen.said) if text]
     measured, few = bool(rows), bool(across and across.get("few"))
     answer = "not measured" if not measured else "too few failures" if few else "measured"
-    why = "the matrix was not read across" if not because else ""
+    why = "no remedy ran beside a placebo, so no cause is shown" if not because else ""
     return Screen(
         name="wrong", part="Before anything is trained",
         question="What exactly is wrong with the base model?",
@@ -96,7 +96,7 @@ def _context(results: Results) -> Screen:
     tried = [one for one in effects if one.contrast is not None]
     acts = [one for one in tried if one.acts]
     answer = "shown" if acts else "not shown" if tried else "not measured"
-    why = seen.because if seen else "the failures were not read across"
+    why = seen.because if seen else "no examples and no passages ran beside a placebo"
     said = [one.because for one in effects if one.because and not one.acts]
     return Screen(
         name="context", part="Before anything is trained",

@@ -5,6 +5,12 @@
   const CHART = 84;
   const WHY = { trained: 'Trained.', ignored: 'Ignored: no gradient ever reaches it.', cut: 'Cut off: the model never saw it.' };
 
+  // The first new row that the clean twin answers better at the end: what a visitor sees first.
+  const telling = (mine, twin) => {
+    const last = (run) => run?.looks[run.looks.length - 1]?.answers ?? [];
+    return Math.max(0, last(mine).findIndex(({ score }, k) => (last(twin)[k]?.score ?? 0) > (score ?? 0)));
+  };
+
   const charts = (page) => {
     const all = lab.all('[data-chart]').map((host) => lab.chart(host, { ...page.data.charts.find(({ key }) => key === host.dataset.chart), height: CHART, first: page.data.trains ? 0 : 1 }));
     page.addRun = (name, run) => { for (const chart of all) { chart.add(name, run); chart.tabulate(); } };
@@ -131,6 +137,7 @@
     page.settle = () => { // bring what the hash said into the bounds of the run that is shown
       const mine = page.mine(), { state } = page, most = (key, count) => { state[key] = Math.min(state[key] ?? 0, Math.max(0, count - 1)); };
       state.step = Math.max(page.first, Math.min(state.step ?? Infinity, mine?.total ?? 0));
+      state.question ??= telling(mine, page.runs.twin);
       most('row', mine?.rows.length ?? 1); most('question', mine?.questions.length ?? 1); state.token ??= 0;
       lab.find('#instrument').dataset.state = mine ? 'ready' : 'empty';
       page.showRow();

@@ -1,8 +1,9 @@
 """Estimate the endpoint traffic of a plan: requests, tokens and dollars, expected and at most.
 
 A server gets the whole prompt with every request; no shared prefix is reused as on this machine.
-Expected tokens are bytes / 4, as `Remote.count_tokens` counts them. The upper bound is one token
-per byte, as the caps reserve them, with every answer at its longest. Knows no arm by name.
+Expected tokens are estimated by the kind of text (`core/token_estimate.py`), as
+`Remote.count_tokens` counts them. The upper bound is one token per byte, as the caps reserve them,
+with every answer at its longest. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ CONTROLS = 100  # wrong answers with and without an injected order (calibration.
 _HEAD = 32  # most tokens of a request around its messages (chat template)
 _TURN = 16  # most tokens around one message
 _BYTES = 4  # bytes per token of English, roughly; the longest answer is taken as twice that
+_CODED = 3  # bytes per token of a schema or a list of labels
 CUT_AT_MOST = FIRST + MORE + 40  # cut answers of an arm generated again, rounded up in 20 folds
 ROLES = ("bigger", "present")  # needs that replace the base model of an arm
 
@@ -148,7 +150,7 @@ def remote_models(
     }
     if not rates:
         return None
-    mean = sizes.model_copy(update={"form": _constraint_bytes(task) / _BYTES})
+    mean = sizes.model_copy(update={"form": _constraint_bytes(task) / _CODED})
     return Remote(
         rates=rates,
         mean=mean,

@@ -52,7 +52,7 @@ class Launched:
             ) from error
 
     def count_tokens(self, prompt: Prompt) -> int:
-        """Return an estimate of the tokens of a prompt (four bytes a token)."""
+        """Return an estimate of the tokens of a prompt (by the kind of text)."""
         return int(self._remote.count_tokens(prompt))
 
     def close(self) -> None:

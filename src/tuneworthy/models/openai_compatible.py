@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
+from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.model import Limits, Prompt, Reply
 from tuneworthy.core.record import canonical, digest
+from tuneworthy.core.token_estimate import text_tokens
 from tuneworthy.models.remote import prices as _prices
 from tuneworthy.models.remote import request as _request
 from tuneworthy.models.remote.endpoint import Endpoint, endpoint, refuse_resolved
@@ -103,8 +105,8 @@ class Remote:
         return {"salt": salt} if salt else {}
 
     def count_tokens(self, prompt: Prompt) -> int:
-        """Return an estimate (four bytes a token): the server's tokenizer is unknown."""
-        return sum(-(-len(m.content.encode("utf-8", "replace")) // 4) + 4 for m in prompt) + 3
+        """Return an estimate by the kind of text: the server's tokenizer is unknown."""
+        return sum(ceil(text_tokens(m.content)) + 4 for m in prompt) + 3
 
     def _one(self, prompt: Prompt, limits: Limits, form: Any, call: Call) -> Reply:
         """Return the reply to one prompt: the stored one, else that of a new request."""

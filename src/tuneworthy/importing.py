@@ -19,7 +19,8 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.data.column_roles import Choice, Roles, answers_of, no_column, row_of, system_name
+from tuneworthy.data.column_choice import Choice, no_column
+from tuneworthy.data.column_roles import Roles, answers_of, row_of, system_name
 from tuneworthy.data.csv_rows import delimiter_of
 from tuneworthy.data.file_roles import FileRoles, with_one_right
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
@@ -119,7 +120,7 @@ def _sources(files: Sequence[Path], choice: Choice, ask: Ask | None) -> list[Sou
     found = [recognise(path, choice, ask, several=True) for path in files]
     columns = list(dict.fromkeys(name for one in found for name in one.columns))
     systems = any(one.importer is not None for one in found)  # whose name --output may be
-    for name in choice.columns:
+    for name in choice.spelt(columns).columns:
         if name not in columns and not (systems and name == choice.output):
             no_column(name, columns)
     tables = [one for one in found if one.roles is not None]

@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.data.column_roles import Choice, Roles, are_named, columns_of, propose, suggest
+from tuneworthy.data.column_choice import Choice
+from tuneworthy.data.column_roles import Roles, are_named, columns_of, propose, suggest
 from tuneworthy.data.column_values import check_header, value_of
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.csv_rows import TABLES, delimiter_of
@@ -120,6 +121,7 @@ def _format_of(
 ) -> Source | None:
     """Return the file as one of a known format; None if most records have none, or by choice."""
     columns = {key for record in records for key in record.value}
+    choice = choice.spelt(sorted(columns))
     if {choice.input, *choice.answers.values()} & columns or choice.output in columns:
         return None
     best: tuple[int, str] = (0, "")
@@ -179,7 +181,8 @@ def _roles_of(
         except TaskError as error:
             error.where = path.name
             raise
-    mine = choice.within(columns_of(table))
+    columns = columns_of(table)
+    mine = choice.spelt(columns).within(columns)
     return propose(table, mine, elsewhere=bool(choice.output and not mine.output))
 
 

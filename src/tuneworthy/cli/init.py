@@ -14,7 +14,8 @@ import typer
 from tuneworthy.cli._options import print_line, print_stderr, share
 
 if TYPE_CHECKING:
-    from tuneworthy.data.column_roles import Choice, Roles
+    from tuneworthy.data.column_choice import Choice
+    from tuneworthy.data.column_roles import Roles
     from tuneworthy.importing import Reading
     from tuneworthy.recognising import Ask
 

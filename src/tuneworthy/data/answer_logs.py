@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.errors import DataError
-from tuneworthy.data.column_roles import Choice, columns_of, no_column, propose
+from tuneworthy.data.column_choice import Choice, column_like, no_column
+from tuneworthy.data.column_roles import columns_of, propose
 from tuneworthy.data.column_values import is_id, value_of
 from tuneworthy.data.csv_rows import TABLES, delimiter_of
 from tuneworthy.data.lines import WINDOWS, text_encoding
@@ -53,6 +54,7 @@ def answer_log(place: str, choice: Choice) -> AnswerLog:
     found = islice(own_records(path), _LOOKED)
     sample = [row.fields for row in found if isinstance(row, RawRow)]
     columns = columns_of(sample)
+    column = column_like(column, columns)
     if column and column not in columns:
         no_column(column, columns)
     said = next((name for name in _SAID if name in columns), "")
@@ -88,8 +90,9 @@ def _input_column(
     sample: list[dict[str, Any]], choice: Choice, taken: Mapping[str, str]
 ) -> str | None:
     """Return the column of inputs: the one that people named, else the likeliest."""
-    if choice.input and any(choice.input in row for row in sample):
-        return choice.input
+    asked = column_like(choice.input, columns_of(sample))
+    if asked and any(asked in row for row in sample):
+        return asked
     roles = propose(sample, Choice(output=taken["answer"]))
     return None if isinstance(roles, str) else roles.input
 

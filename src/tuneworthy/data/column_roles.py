@@ -6,15 +6,14 @@ name themselves (`Choice`) always wins.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
-from tuneworthy.core.errors import TaskError
+from tuneworthy.data.column_choice import Choice, no_column
 from tuneworthy.data.column_values import are_codes, inner_columns, is_id, value_of, words_of
 from tuneworthy.data.rows import as_text
 
@@ -46,35 +45,6 @@ _NOT_TEXT = re.compile(r"(^|_)(id|uuid|date|time|timestamp|created|updated|score
 _FEW = 300  # distinct answers up to which two columns are compared as labels
 _MOSTLY = 0.5  # share of rows in which two columns agree, from which either may be the right one
 _ALIKE = 0.3  # share of rows in which two columns agree, from which one answers like the other
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Columns that people named: input, right answer, the present system, other systems."""
-
-    input: str | None = None
-    output: str | None = None
-    present: str | None = None
-    answers: Mapping[str, str] = field(default_factory=dict)
-    lists: str = "alternatives"
-
-    @property
-    def named(self) -> bool:
-        """Return whether anything is named."""
-        return bool(self.columns)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Return the columns that are named."""
-        found = (self.input, self.output, self.present, *self.answers.values())
-        return tuple(name for name in found if name)
-
-    def within(self, columns: Sequence[str]) -> Choice:
-        """Return the choice without the columns that a file does not have."""
-        mine = (self.input, self.output, self.present)
-        asked, right, present = (name if name in columns else None for name in mine)
-        answers = {name: column for name, column in self.answers.items() if column in columns}
-        return Choice(asked, right, present, answers, self.lists)
 
 
 @dataclass(frozen=True)
@@ -117,6 +87,7 @@ def propose(
     """
     columns = list(dict.fromkeys(key for row in sample for key in row))
     inner = inner_columns(sample, _PLAIN)
+    choice = choice.spelt([*columns, *inner])
     for name in choice.columns:
         if name not in columns and name not in inner:
             no_column(name, [*columns, *inner])
@@ -127,14 +98,6 @@ def propose(
     if isinstance(found, Roles) and "id" not in columns:
         found = replace(found, id=_id_column(sample, columns, found))
     return found
-
-
-def no_column(name: str, columns: Sequence[str]) -> NoReturn:
-    """Raise TaskError: no column has this name; it says which name is near, and all of them."""
-    near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
-    hint = f"did you mean `{near[0]}`? " if near else ""
-    raise TaskError("no column has this name", got=name, kept="",
-                    fix=f"{hint}there are: {', '.join(columns)}")  # fmt: skip
 
 
 def _proposed(

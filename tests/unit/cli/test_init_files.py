@@ -8,7 +8,8 @@ import pytest
 from tuneworthy.cli import init
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import TaskError
-from tuneworthy.data.column_roles import Choice, Roles
+from tuneworthy.data.column_choice import Choice
+from tuneworthy.data.column_roles import Roles
 from tuneworthy.data.taskfile import read_task
 
 TEAMS = ("billing", "delivery", "account")

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import difflib
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tuneworthy.cli._column_question import column_question
 from tuneworthy.cli._options import print_line, print_stderr, share
 
 if TYPE_CHECKING:
     from tuneworthy.data.column_choice import Choice
-    from tuneworthy.data.column_roles import Roles
     from tuneworthy.importing import Reading
-    from tuneworthy.recognising import Ask
 
 _YAML = {".yaml", ".yml"}
 Rows = Annotated[
@@ -74,7 +72,7 @@ def command(
         files, choice = _choice((input, column, present), answers or [], lists)
         _check_paths(rows)
         _check_free(rows, task, force)
-        ask = _asking() if not (choice.input and choice.output) else None
+        ask = column_question() if not (choice.input and choice.output) else None
         reading = Reading(choice, ask, share(max_bad))
         seen = _written(rows, files, reading, task, force)
     except TuneworthyError as error:
@@ -194,67 +192,6 @@ def _written(
         schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
     said = (f"wrote {path.name}, from {logs[name].said()}" for name, path in made.items())
     return (*found.said, *said, *drafted.seen)
-
-
-def _asking() -> Ask | None:
-    """Return a question about the columns that is put once, None where nobody can answer it."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-    put: list[bool] = []
-
-    def ask(roles: Roles, columns: Sequence[str]) -> Choice | None:
-        if put:
-            return None
-        put.append(True)
-        print_stderr(f"columns: {', '.join(columns)}")
-        taken = {"input": roles.input, "output": roles.output, **roles.systems}
-        print_stderr("taken:   " + ", ".join(f"{role} = {name}" for role, name in taken.items()))
-        if roles.alternatives:
-            print_stderr("         the right answers are lists: any of their texts is right")
-        if roles.either:
-            both = " and ".join(f"`{name}`" for name in roles.either)
-            print_stderr(f"         {both} mostly agree: look which of them is the right answer")
-        print_stderr('Enter keeps this; or write, say: input=COL output=COL present="A COL"')
-        return read_reply(input_line(), roles)
-
-    return ask
-
-
-def input_line() -> str:
-    """Return a line that the user types, "" at the end of the input."""
-    try:
-        return input("> ")
-    except EOFError:
-        return ""
-
-
-def read_reply(text: str, roles: Roles) -> Choice | None:
-    """Return the columns that a reply names, beside those taken; None for an empty reply.
-
-    Raises TaskError for a reply that is no list of ROLE=COLUMN.
-    """
-    from tuneworthy.core.errors import TaskError
-    from tuneworthy.data.column_roles import Choice
-
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        words = [text]
-    pairs = dict(word.partition("=")[::2] for word in words)
-    if not pairs:
-        return None
-    if not all(pairs.values()):
-        raise TaskError("this is no list of ROLE=COLUMN", got=text,
-                        fix="write input=COL output=COL present=COL")  # fmt: skip
-    systems = dict(roles.systems)
-    for name, column in pairs.items():
-        if name not in {"input", "output", "lists"}:
-            systems[name] = column
-    today = systems.pop("present", None)
-    lists = pairs.get("lists", "alternatives")
-    return Choice(
-        pairs.get("input", roles.input), pairs.get("output", roles.output), today, systems, lists
-    )
 
 
 def _pair(entry: str) -> tuple[str, str]:

@@ -12,13 +12,17 @@ from tuneworthy.core.errors import TaskError
 
 @dataclass(frozen=True)
 class Choice:
-    """Columns that people named: input, right answer, the present system, other systems."""
+    """Columns that people named: input, right answer, the present system, other systems.
+
+    `alone`: they said that there is no system, so none is looked for.
+    """
 
     input: str | None = None
     output: str | None = None
     present: str | None = None
     answers: Mapping[str, str] = field(default_factory=dict)
     lists: str = "alternatives"
+    alone: bool = False
 
     @property
     def named(self) -> bool:
@@ -35,14 +39,14 @@ class Choice:
         """Return the choice with each name spelt as the one column that it can only mean."""
         mine = (column_like(name, columns) for name in (self.input, self.output, self.present))
         answers = {name: str(column_like(own, columns)) for name, own in self.answers.items()}
-        return Choice(*mine, answers, self.lists)
+        return Choice(*mine, answers, self.lists, self.alone)
 
     def within(self, columns: Sequence[str]) -> Choice:
         """Return the choice without the columns that a file does not have."""
         mine = (self.input, self.output, self.present)
         asked, right, present = (name if name in columns else None for name in mine)
         answers = {name: column for name, column in self.answers.items() if column in columns}
-        return Choice(asked, right, present, answers, self.lists)
+        return Choice(asked, right, present, answers, self.lists, self.alone)
 
 
 @overload

@@ -120,7 +120,7 @@ def _proposed(
     if elsewhere:
         systems = systems or {"present": str(right)}
         right = ""
-    elif not systems:
+    elif not systems and not choice.alone:
         if choice.output is None:
             either = _either(str(right), free, sample)
         systems = _systems([name for name in free if name != right], str(right), sample)

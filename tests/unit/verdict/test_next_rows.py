@@ -64,13 +64,13 @@ def test_a_pool_too_small_for_all_inputs_is_offered_from_an_even_chance_on():
 
 def test_rows_show_the_named_arm_above_the_reference_at_the_next_looks_level():
     """Between the two arms all is settled: only rows that lift the named one above it help."""
-    n = 400
+    n = 1000
     one = scenes.pair("keep", "tune", 3, 3, n, 0.035)
     above = scenes.pair("keep", "majority", 12, 2, n, 0.035)
     rival = scenes.pair("tune", "majority", 26, 6, n, 0.035)
-    arms = (scenes.arm("majority", None, 200, n, role="reference"),
-            scenes.arm("keep", "keep", 210, n, present=True),
-            scenes.arm("tune", "tune", 220, n))  # fmt: skip
+    arms = (scenes.arm("majority", None, 500, n, role="reference"),
+            scenes.arm("keep", "keep", 510, n, present=True),
+            scenes.arm("tune", "tune", 520, n))  # fmt: skip
     above = above.model_copy(update={"low": -0.001})  # unstable folds may widen a bound so far
     pairs = (one, scenes.mirrored(one), above, rival)
     found = scenes.worked()[0].model_copy(update={"arms": arms, "pairs": pairs, "n": n, "pool": 0})

@@ -80,7 +80,8 @@ def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -
             for where, row in _rows(source, made):
                 made.add(where, row)
         made.check_unread(reading.most_unread)
-        keep = made.rows > 0 and not (single and single.own and not made.left)
+        as_it_is = single and single.own and not (made.left or made.remarks)
+        keep = made.rows > 0 and not as_it_is
         written = made.finish(keep)
     except BaseException:
         made.finish(False)
@@ -257,6 +258,8 @@ def _taken(sources: Sequence[Source], made: ImportFiles, names: Mapping[str, str
         yield f"  right answer  {takes[1]}"
         if source.roles is not None and source.roles.alternatives:
             yield "                lists: any of their texts is right (else: --lists json)"
+        if source.roles is not None and (unused := _unused(source)):
+            yield f"  not used      {unused}"
     for system, count in made.answers.items():
         key = names.get(system, system)
         source_of = next((one.roles.systems[system] for one in sources
@@ -266,6 +269,15 @@ def _taken(sources: Sequence[Source], made: ImportFiles, names: Mapping[str, str
     yield from made.remarks
     yield _prompts(made)
     yield f"{count_noun(made.rows, 'row')} with a right answer"
+
+
+def _unused(source: Source) -> str:
+    """Return the columns without a role, which rows keep in `meta`: an input may stand in two."""
+    assert source.roles is not None
+    used = {name.partition(".")[0] for name in source.roles.used}
+    left = [name for name in source.columns if "." not in name and name not in used]
+    shown = ", ".join(f"`{name[:30]}`" for name in left[:6])
+    return shown + (f" and {len(left) - 6} more" if len(left) > 6 else "")
 
 
 def _form_of(source: Source) -> str:

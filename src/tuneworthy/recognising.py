@@ -275,7 +275,8 @@ def _refuse(
     )
     fix = f"name the columns, as: tuneworthy init {shlex.quote(path.name)} {named}"
     if missing == "output":
-        fix += f"; or add the file that has right answers: tuneworthy init {path.name} GOLD"
+        own = shlex.quote(path.name)
+        fix += f"; or add the file that has right answers: tuneworthy init {own} GOLD"
     if near:
         fix += f"; the nearest format is {near}, which also needs {', '.join(lacks)}"
     raise DataError(

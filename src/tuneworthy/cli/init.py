@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tuneworthy.importing import Reading
 
 _YAML = {".yaml", ".yml"}
+_TEXTS = {".jsonl", ".ndjson", ".csv", ".tsv"}
 Rows = Annotated[
     list[Path], typer.Argument(help="Files or folders with rows, in any form that is read.")
 ]
@@ -71,6 +72,7 @@ def command(
         task, column = _task_file(to, output)
         files, choice = _choice((input, column, present), answers or [], lists)
         _check_paths(rows)
+        rows, files = _logs_apart(rows, files)
         _check_free(rows, task, force)
         ask = column_question() if not (choice.input and choice.output) else None
         reading = Reading(choice, ask, share(max_bad))
@@ -109,6 +111,26 @@ def _choice(
     named = {name: place for name, place in pairs.items() if name not in files}
     today = named.pop("present", None)
     return files, Choice(asked, right, today, named, lists)
+
+
+def _logs_apart(rows: Sequence[Path], files: dict[str, str]) -> tuple[list[Path], dict[str, str]]:
+    """Return the files of rows and those of answers: of several, logs of answers by id are no rows.
+
+    At least one file stays one of rows.
+    """
+    from tuneworthy.core.plugins import catalogue
+    from tuneworthy.data.answer_logs import answers_alone
+    from tuneworthy.data.column_roles import system_name
+
+    texts = [path for path in rows if path.is_file() and path.suffix.lower() in _TEXTS]
+    logs = [path for path in texts if answers_alone(path)] if len(rows) > 1 else []
+    if len(logs) == len(rows):
+        return list(rows), files
+    named = dict(files)
+    for path in logs:
+        name = system_name(path.stem)
+        named[f"{name}-answers" if name in catalogue("arms") else name] = str(path)
+    return [path for path in rows if path not in logs], named
 
 
 def _names_file(place: str) -> bool:

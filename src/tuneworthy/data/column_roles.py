@@ -20,22 +20,30 @@ from tuneworthy.data.rows import as_text
 _INPUT = ("input", "prompt", "question", "query", "text", "message", "utterance", "user_input",
           "request", "instruction", "content", "body", "ticket", "email", "comment", "review",
           "sentence", "document", "article", "description", "title", "subject", "customer",
-          "problem", "source", "src", "user", "frage", "anfrage", "nachricht", "anliegen",
-          "eingabe", "beschreibung", "betreff", "kommentar", "inhalt", "texto", "pregunta",
-          "mensaje", "texte", "demande")  # fmt: skip
+          "problem", "source", "src", "user", "freitext", "volltext", "frage", "anfrage",
+          "nachricht", "anliegen", "eingabe", "beschreibung", "betreff", "kommentar", "inhalt",
+          "texto", "pregunta", "mensaje", "texte", "demande")  # fmt: skip
 _OUTPUT = ("output", "label", "target", "answer", "gold", "expected", "ground_truth", "groundtruth",
            "correct", "reference", "completion", "response", "ideal", "category", "class", "intent",
-           "topic", "sentiment", "team", "queue", "tag", "labels", "answers", "solution", "reply",
-           "summary", "translation", "tgt", "human", "kategorie", "ergebnis", "klasse", "richtig",
-           "lösung", "soll", "erwartet", "thema", "abteilung", "absicht", "antwort", "respuesta",
-           "categoria", "categoría", "etiqueta", "réponse", "catégorie")  # fmt: skip
+           "topic", "sentiment", "team", "queue", "assigned", "assignee", "tag", "labels",
+           "answers", "solution", "reply", "summary", "translation", "tgt", "human", "kategorie",
+           "ergebnis", "klasse", "richtig", "lösung", "soll", "erwartet", "zugewiesen", "zuordnung",
+           "thema", "abteilung", "absicht", "antwort", "respuesta", "categoria", "categoría",
+           "etiqueta", "réponse", "catégorie")  # fmt: skip
 _SYSTEM = ("prediction", "predicted", "pred", "model", "generated", "generation", "bot", "llm",
            "ai", "assistant", "system", "current", "present", "production", "prod", "today",
            "baseline", "gpt", "claude", "llama", "mistral", "gemini", "qwen", "haiku", "sonnet",
            "opus", "deepseek", "phi", "tuned", "finetuned", "ft", "o1", "o3",
            "o4", "ocr", "ml", "chatgpt", "altsystem", "ki", "heute", "aktuell", "bisher",
            "modelo", "modèle")  # fmt: skip
-_SYSTEM_STEMS = ("modell", "vorhersage", "vorherges", "predict")  # as in `Modellantwort`
+_SYSTEM_STEMS = (
+    "modell",
+    "vorschlag",
+    "suggest",
+    "vorhersage",
+    "vorherges",
+    "predict",
+)  # as in `Modellantwort`
 _TRUTH = {"gold", "expected", "truth", "groundtruth", "correct", "reference", "target", "ideal",
           "label", "labels", "human", "solution", "richtig", "soll", "erwartet"}  # fmt: skip
 _PRESENT = {"current", "present", "production", "prod", "today", "altsystem", "heute", "aktuell"}
@@ -131,11 +139,11 @@ def _proposed(
 
 def _id_column(sample: Sequence[Mapping[str, Any]], columns: Sequence[str], roles: Roles) -> str:
     """Return the column of the rows' own ids: each row has one, and no two the same."""
-    for name in columns:
-        values = [row.get(name) for row in sample]
-        if name not in roles.used and None not in values and is_id(name, values):
-            return name
-    return ""
+    free = {name: [row.get(name) for row in sample] for name in columns if name not in roles.used}
+    whole = {name: values for name, values in free.items() if None not in values}
+    called = (name for name, values in whole.items() if is_id(name, values))
+    coded = (name for name, values in whole.items() if are_codes(values))
+    return next(called, next(coded, ""))
 
 
 def suggest(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict[str, str]:

@@ -92,10 +92,13 @@ def _worth(name: str, other: str, more: float, gain: float) -> str:
         return f"{said}, and scores the same."
     each = f"${words.amount(abs(more / 1000 / gain))}"
     if more > 0 > gain:
-        return f"{said}, and scores less."
+        return f"{said}, and scores {words.points(-gain)} points less on these rows."
     if more < 0 < gain:
         back = f"{round(1000 * 100 / -more, -2):,.0f}"
-        return f"{said} and scores more: each $100 of its training is back after {back} requests."
+        return (
+            f"{said}, for {words.points(gain)} points more on these rows: each $100 of its training"
+            f" is back after {back} requests."
+        )
     worth = "more" if more > 0 else "less"
     return (
         f"{said}, for {words.points(abs(gain))} points {worth} on these rows: it is worth it where"

@@ -119,7 +119,7 @@ def priced(folder, old, new, gap=0.2):
 
 def test_logged_dollars_say_what_a_system_costs_and_gains(tmp_path):
     cheaper = priced(tmp_path / "a", 0.002, 0.0005)
-    assert "new costs $1.50 less per 1,000 requests than old and scores more" in cheaper
+    assert "new costs $1.50 less per 1,000 requests than old, for" in cheaper
     assert "each $100 of its training is back after 66,700 requests" in cheaper
     dearer = priced(tmp_path / "b", 0.0005, 0.002)
     assert "new costs $1.50 more per 1,000 requests than old, for" in dearer
@@ -129,7 +129,7 @@ def test_logged_dollars_say_what_a_system_costs_and_gains(tmp_path):
 @pytest.mark.parametrize(("more", "gain", "said"), [
     (0.0, 0.1, "a costs what b costs, by the logged dollars."),
     (2.0, 0.0, "and scores the same."),
-    (2.0, -0.1, "and scores less."),
+    (2.0, -0.1, "and scores 10 points less on these rows."),
     (-2.0, -0.1, "for 10 points less on these rows: it is worth it where a right answer is worth"
      " less than $.020."),
 ])  # fmt: skip

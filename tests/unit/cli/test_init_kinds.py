@@ -1,4 +1,4 @@
-"""Files as working engineers have them: logs with costs, tool calls, odd exports, unused columns."""
+"""Files as engineers have them: logs with costs, tool calls, odd exports, unused columns."""
 
 import json
 

@@ -19,7 +19,8 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.data.column_roles import Choice, Roles, answers_of, no_column, row_of, system_name
+from tuneworthy.data.column_choice import Choice, no_column
+from tuneworthy.data.column_roles import Roles, answers_of, row_of, system_name
 from tuneworthy.data.csv_rows import delimiter_of
 from tuneworthy.data.file_roles import FileRoles, with_one_right
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
@@ -79,7 +80,8 @@ def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -
             for where, row in _rows(source, made):
                 made.add(where, row)
         made.check_unread(reading.most_unread)
-        keep = made.rows > 0 and not (single and single.own and not made.left)
+        as_it_is = single and single.own and not (made.left or made.remarks)
+        keep = made.rows > 0 and not as_it_is
         written = made.finish(keep)
     except BaseException:
         made.finish(False)
@@ -119,7 +121,7 @@ def _sources(files: Sequence[Path], choice: Choice, ask: Ask | None) -> list[Sou
     found = [recognise(path, choice, ask, several=True) for path in files]
     columns = list(dict.fromkeys(name for one in found for name in one.columns))
     systems = any(one.importer is not None for one in found)  # whose name --output may be
-    for name in choice.columns:
+    for name in choice.spelt(columns).columns:
         if name not in columns and not (systems and name == choice.output):
             no_column(name, columns)
     tables = [one for one in found if one.roles is not None]
@@ -258,6 +260,8 @@ def _taken(sources: Sequence[Source], made: ImportFiles, names: Mapping[str, str
         yield f"  right answer  {takes[1]}"
         if source.roles is not None and source.roles.alternatives:
             yield "                lists: any of their texts is right (else: --lists json)"
+        if source.roles is not None and (unused := _unused(source)):
+            yield f"  not used      {unused}"
     for system, count in made.answers.items():
         key = names.get(system, system)
         source_of = next((one.roles.systems[system] for one in sources
@@ -267,6 +271,15 @@ def _taken(sources: Sequence[Source], made: ImportFiles, names: Mapping[str, str
     yield from made.remarks
     yield _prompts(made)
     yield f"{count_noun(made.rows, 'row')} with a right answer"
+
+
+def _unused(source: Source) -> str:
+    """Return the columns without a role, which rows keep in `meta`: an input may stand in two."""
+    assert source.roles is not None
+    used = {name.partition(".")[0] for name in source.roles.used}
+    left = [name for name in source.columns if "." not in name and name not in used]
+    shown = ", ".join(f"`{name[:30]}`" for name in left[:6])
+    return shown + (f" and {len(left) - 6} more" if len(left) > 6 else "")
 
 
 def _form_of(source: Source) -> str:

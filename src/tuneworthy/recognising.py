@@ -12,9 +12,11 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.core.escape import quoted
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.data.column_roles import Choice, Roles, are_named, columns_of, propose, suggest
+from tuneworthy.data.column_choice import Choice
+from tuneworthy.data.column_roles import Roles, are_named, columns_of, propose, suggest
 from tuneworthy.data.column_values import check_header, value_of
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
@@ -27,7 +29,8 @@ _HEAD_BYTES = 65_536
 # Forms of a file that the rest of tuneworthy reads as they are.
 _OWN_FORMS = {"json_lines", "table"}
 _ROLE_NAMES = {"input": "input", "output": "right answer"}
-Ask = Callable[[Roles, Sequence[str]], Choice | None]
+Ask = Callable[[Roles, Mapping[str, str]], Choice | None]
+"""Called with proposed roles ("" for what no column looks like) and an example of each column."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,13 @@ class Source:
 def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool = False) -> Source:
     """Return how a file is read. Raises DataError that names the nearest format and what it lacks.
 
-    `ask` gets the proposed roles of a table's columns once and may return others. `several`: it is
-    one of several files, and a column that is named need not be in each.
+    `ask` gets the proposed roles of a table's columns once and may return others; where they are
+    unclear, it is asked for them. `several`: the file is one of several, and a column that is named
+    need not be in each.
     """
     forms = _forms(path)
     nearest: list[SourceRecord] = []
-    missing, ours, broken = "input", None, None
+    missing, ours, broken, form_of = "input", None, None, ""
     for name, form in forms:
         found = list(islice(form.records(path), _LOOKED_RECORDS))
         records = [one for one in found if isinstance(one, SourceRecord)]
@@ -71,15 +75,15 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
         if isinstance(roles, Roles):
             own = _needs_no_import(name, path, roles, choice, records)
             if ask is not None and not own:
-                other = ask(roles, list(dict.fromkeys(key for row in table for key in row)))
-                asked = propose(table, other) if other else roles
-                roles = asked if isinstance(asked, Roles) else roles
+                roles = _asked(ask, table, roles) or roles
                 own = _needs_no_import(name, path, roles, choice, records)
             elif ask is None and roles.either:
                 _refuse_either(path, roles)
             right = _right_of(table, roles) if several else {}
             return Source(path, name, None, roles, at, own, tuple(columns_of(table)), right)
-        nearest, missing = nearest or records, roles
+        if not nearest:
+            nearest, form_of = records, name
+        missing = roles
         broken = broken or next((one for one in found if isinstance(one, RowFault)), None)
         if name in _OWN_FORMS and (not records or {"input", "messages"} & set(records[0].value)):
             ours = ours or Source(path, name, own=True)  # whose faults its own reader tells best
@@ -87,7 +91,35 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
         return ours
     if broken is not None and not nearest:
         raise DataError(broken.why, where=broken.where, got=broken.got, fix=broken.fix, kept="")
+    if ask is not None and nearest and not several:
+        at, table = _largest(nearest)
+        if chosen := _asked(ask, table, _likely(table, choice)):
+            return Source(path, form_of, None, chosen, at, False, tuple(columns_of(table)))
     _refuse(path, nearest, missing, choice if forms else None)
+
+
+def _asked(ask: Ask, table: Sequence[Mapping[str, Any]], roles: Roles) -> Roles | None:
+    """Return the roles that people choose, None where they keep what is proposed."""
+    other = ask(roles, _examples(table))
+    chosen = propose(table, other) if other else None
+    return chosen if isinstance(chosen, Roles) else None
+
+
+def _likely(table: Sequence[Mapping[str, Any]], choice: Choice) -> Roles:
+    """Return what the values of unclear columns suggest, "" for a role that they leave open."""
+    found = {role: name for role, name in suggest(table, choice).items() if name != "COL"}
+    asked, right = choice.input or found.get("input", ""), choice.output or ""
+    return Roles(asked, right, {"present": choice.present} if choice.present else {})
+
+
+def _examples(table: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the columns of a table with a value of each, cut to a line."""
+    found: dict[str, str] = {}
+    for name in columns_of(table):
+        values = (value_of(row, name) for row in table[:20])
+        text = next((as_text(one) for one in values if one not in (None, "")), "")
+        found[name] = quoted(text, 40)
+    return found
 
 
 def _forms(path: Path) -> list[tuple[str, ModuleType]]:
@@ -121,6 +153,7 @@ def _format_of(
 ) -> Source | None:
     """Return the file as one of a known format; None if its columns, named or usual, say more."""
     columns = {key for record in records for key in record.value}
+    choice = choice.spelt(sorted(columns))
     if {choice.input, *choice.answers.values()} & columns or choice.output in columns:
         return None
     best: tuple[int, str] = (0, "")
@@ -178,7 +211,8 @@ def _roles_of(
         except TaskError as error:
             error.where = path.name
             raise
-    mine = choice.within(columns_of(table))
+    columns = columns_of(table)
+    mine = choice.spelt(columns).within(columns)
     return propose(table, mine, elsewhere=bool(choice.output and not mine.output))
 
 
@@ -240,7 +274,8 @@ def _refuse(
     )
     fix = f"name the columns, as: tuneworthy init {shlex.quote(path.name)} {named}"
     if missing == "output":
-        fix += f"; or add the file that has right answers: tuneworthy init {path.name} GOLD"
+        own = shlex.quote(path.name)
+        fix += f"; or add the file that has right answers: tuneworthy init {own} GOLD"
     if near:
         fix += f"; the nearest format is {near}, which also needs {', '.join(lacks)}"
     raise DataError(

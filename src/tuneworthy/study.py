@@ -188,7 +188,7 @@ def _run(session: Session, watch: Watch | None) -> Study:
         return Study(stored, session.write(stored))
     session.refuse_unpaid()
     if not is_spent(session.ledger, session.study):
-        refuse_without_key(session.task, session.available)
+        refuse_without_key(session.task, session.available, session.models)
     if warned := look_warning(session.ledger, session.study, *session.opened()):
         tell("look", warned)
     folder = folder_of(session.task.name, session.study, UNLOCKED_SUFFIX if options.unlock else "")

@@ -9,7 +9,7 @@ import pytest
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.data.column_roles import Choice
+from tuneworthy.data.column_choice import Choice
 from tuneworthy.data.draft import Drafting, draft
 from tuneworthy.data.raw import BadRow, RowFault
 from tuneworthy.importing import Reading, bring_in

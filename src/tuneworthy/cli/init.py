@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import difflib
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tuneworthy.cli._column_question import column_question
 from tuneworthy.cli._options import print_line, print_stderr, share
 
 if TYPE_CHECKING:
-    from tuneworthy.data.column_roles import Choice, Roles
+    from tuneworthy.data.column_choice import Choice
     from tuneworthy.importing import Reading
-    from tuneworthy.recognising import Ask
 
 _YAML = {".yaml", ".yml"}
+_TEXTS = {".jsonl", ".ndjson", ".csv", ".tsv"}
 Rows = Annotated[
     list[Path], typer.Argument(help="Files or folders with rows, in any form that is read.")
 ]
@@ -72,8 +72,9 @@ def command(
         task, column = _task_file(to, output)
         files, choice = _choice((input, column, present), answers or [], lists)
         _check_paths(rows)
+        rows, files = _logs_apart(rows, files)
         _check_free(rows, task, force)
-        ask = _asking() if not (choice.input and choice.output) else None
+        ask = column_question() if not (choice.input and choice.output) else None
         reading = Reading(choice, ask, share(max_bad))
         seen = _written(rows, files, reading, task, force)
     except TuneworthyError as error:
@@ -100,7 +101,7 @@ def _choice(
     columns: tuple[str | None, str | None, str | None], answers: Sequence[str], lists: str
 ) -> tuple[dict[str, str], Choice]:
     """Return the files of recorded answers, and the columns; a file that exists is a file."""
-    from tuneworthy.data.column_roles import Choice
+    from tuneworthy.data.column_choice import Choice
 
     asked, right, present = columns
     pairs = dict(_pair(entry) for entry in answers)
@@ -110,6 +111,26 @@ def _choice(
     named = {name: place for name, place in pairs.items() if name not in files}
     today = named.pop("present", None)
     return files, Choice(asked, right, today, named, lists)
+
+
+def _logs_apart(rows: Sequence[Path], files: dict[str, str]) -> tuple[list[Path], dict[str, str]]:
+    """Return the files of rows and those of answers: of several, logs of answers by id are no rows.
+
+    At least one file stays one of rows.
+    """
+    from tuneworthy.core.plugins import catalogue
+    from tuneworthy.data.answer_logs import answers_alone
+    from tuneworthy.data.column_roles import system_name
+
+    texts = [path for path in rows if path.is_file() and path.suffix.lower() in _TEXTS]
+    logs = [path for path in texts if answers_alone(path)] if len(rows) > 1 else []
+    if len(logs) == len(rows):
+        return list(rows), files
+    named = dict(files)
+    for path in logs:
+        name = system_name(path.stem)
+        named[f"{name}-answers" if name in catalogue("arms") else name] = str(path)
+    return [path for path in rows if path not in logs], named
 
 
 def _names_file(place: str) -> bool:
@@ -193,67 +214,6 @@ def _written(
         schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
     said = (f"wrote {path.name}, from {logs[name].said()}" for name, path in made.items())
     return (*found.said, *said, *drafted.seen)
-
-
-def _asking() -> Ask | None:
-    """Return a question about the columns that is put once, None where nobody can answer it."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-    put: list[bool] = []
-
-    def ask(roles: Roles, columns: Sequence[str]) -> Choice | None:
-        if put:
-            return None
-        put.append(True)
-        print_stderr(f"columns: {', '.join(columns)}")
-        taken = {"input": roles.input, "output": roles.output, **roles.systems}
-        print_stderr("taken:   " + ", ".join(f"{role} = {name}" for role, name in taken.items()))
-        if roles.alternatives:
-            print_stderr("         the right answers are lists: any of their texts is right")
-        if roles.either:
-            both = " and ".join(f"`{name}`" for name in roles.either)
-            print_stderr(f"         {both} mostly agree: look which of them is the right answer")
-        print_stderr('Enter keeps this; or write, say: input=COL output=COL present="A COL"')
-        return read_reply(input_line(), roles)
-
-    return ask
-
-
-def input_line() -> str:
-    """Return a line that the user types, "" at the end of the input."""
-    try:
-        return input("> ")
-    except EOFError:
-        return ""
-
-
-def read_reply(text: str, roles: Roles) -> Choice | None:
-    """Return the columns that a reply names, beside those taken; None for an empty reply.
-
-    Raises TaskError for a reply that is no list of ROLE=COLUMN.
-    """
-    from tuneworthy.core.errors import TaskError
-    from tuneworthy.data.column_roles import Choice
-
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        words = [text]
-    pairs = dict(word.partition("=")[::2] for word in words)
-    if not pairs:
-        return None
-    if not all(pairs.values()):
-        raise TaskError("this is no list of ROLE=COLUMN", got=text,
-                        fix="write input=COL output=COL present=COL")  # fmt: skip
-    systems = dict(roles.systems)
-    for name, column in pairs.items():
-        if name not in {"input", "output", "lists"}:
-            systems[name] = column
-    today = systems.pop("present", None)
-    lists = pairs.get("lists", "alternatives")
-    return Choice(
-        pairs.get("input", roles.input), pairs.get("output", roles.output), today, systems, lists
-    )
 
 
 def _pair(entry: str) -> tuple[str, str]:

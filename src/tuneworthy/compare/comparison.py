@@ -176,9 +176,13 @@ def joined_notes(runs: Sequence[Run]) -> str:
 
 
 def _seconds(runs: Sequence[Run]) -> float:
-    """Return the total seconds of all units, as measured when each was first run."""
+    """Return the total seconds of all units, as measured when each was first run.
+
+    The seconds of a recorded answer are those that its own system once took: not this study's.
+    """
     fit = sum(run.fit_seconds or 0.0 for run in runs)
-    return round(fit + sum(a.seconds or 0.0 for run in runs for a in run.answers), 3)
+    asked = [run for run in runs if RECORDED not in run.notes]
+    return round(fit + sum(a.seconds or 0.0 for run in asked for a in run.answers), 3)
 
 
 def _corrected(shape: ComparisonInputs) -> Mean | None:

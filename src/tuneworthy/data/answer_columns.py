@@ -12,6 +12,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.data.answers import NULL_ANSWER
+from tuneworthy.data.column_choice import column_like
 from tuneworthy.data.csv_rows import delimiter_of, read_table
 from tuneworthy.data.lines import check_text_file, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault, likely_name
@@ -28,6 +29,12 @@ class ColumnNames:
     second: str
     right: str
     input: str | None = None
+
+    def spelt(self, columns: Sequence[str]) -> ColumnNames:
+        """Return the names spelt as the columns of a file that they can only mean."""
+        mine = (self.first, self.second, self.right)
+        first, second, right = (column_like(name, columns) for name in mine)
+        return ColumnNames(first, second, right, column_like(self.input, columns))
 
 
 @dataclass(frozen=True)
@@ -58,13 +65,14 @@ def read_answer_table(path: Path, columns: ColumnNames) -> AnswerTable:
 
     def checked(cells: list[str]) -> list[str]:
         names.extend(cell.strip() for cell in cells)
-        _check(names, columns, shown)
+        _check(names, columns.spelt(names), shown)
         return names
 
     found = read_table(path, shown, skip, delimiter_of(path), checked, text_encoding(path))
     rows = list(map(_good, found))
     if not names:  # an empty file
         _check(names, columns, shown)
+    columns = columns.spelt(names)
     taken = columns.input or _input_column(names, columns, [row.fields for row in rows])
     labelled = [row for row in rows if str(row.fields.get(columns.right, "")).strip()]
     if not labelled:

@@ -19,6 +19,8 @@ _READ_ANSWERS = 500  # recorded answers that are looked at
 _MOST_WORDS = 12  # words of a right answer that can be looked for in a text
 _SEVERAL_SHARE = 0.1  # share of rows that accept several answers, from which they are texts
 _WHY = "any accepted answer stands in the text"
+_NO_MARKS = "an accepted answer, case and punctuation ignored"
+_MARKED = 0.03  # share of recorded answers that equal a right label but for punctuation
 _LENGTH_FACTOR = 2.0  # times as many words: the recorded answers say more than the right ones
 
 
@@ -56,7 +58,8 @@ def answer_form(
 
 def with_form(task: Task, form: AnswerForm) -> Task:
     """Return the task with the type and the metric of this form."""
-    output = task.output.model_copy(update={"type": form.type, "labels": None})
+    labels = task.output.labels if form.type == "label" else None
+    output = task.output.model_copy(update={"type": form.type, "labels": labels})
     success = task.success.model_copy(update={"metric": form.metric})
     return task.model_copy(update={"output": output, "success": success}).at(task.folder)
 
@@ -78,6 +81,14 @@ def _recorded_form(
     )
     labels = {label_key(case.output) for case in cases}
     named = sum(label_key(text) in labels for _, text in pairs)
+    alike = sum(any(_words(text) == _words(right) for right in rights[id(case)])
+                for case, text in pairs)  # fmt: skip
+    if kind == "label" and alike - equal >= _MARKED * len(pairs):
+        seen = (
+            f"{equal:,} of {len(pairs):,} recorded answers equal a right label, {alike:,} but for"
+            " punctuation: `exact_words`"
+        )
+        return AnswerForm("label", "exact_words", _NO_MARKS, seen)
     if kind == "label" and named >= len(pairs) / 2:
         return None
     if short > _MOST_WORDS:
@@ -89,8 +100,7 @@ def _recorded_form(
         return AnswerForm("text", "contains", _WHY, f"{seen}: `contains`")
     if kind == "text" and any(case.accepted for case in cases):
         seen = f"{equal:,} of {len(pairs):,} recorded answers equal a right one"
-        why = "an accepted answer, case and punctuation ignored"
-        return AnswerForm("text", "exact_words", why, f"{seen}: `exact_words`")
+        return AnswerForm("text", "exact_words", _NO_MARKS, f"{seen}: `exact_words`")
     return None
 
 
@@ -107,8 +117,12 @@ def _are_short_texts(cases: Sequence[Case]) -> bool:
 
 def _holds(text: str, right: str) -> bool:
     """Return whether a text has the words of a right answer in a row."""
-    found, wanted = (" ".join(re.findall(r"\w+", label_key(one))) for one in (text, right))
+    found, wanted = (" ".join(_words(one)) for one in (text, right))
     return bool(wanted) and f" {wanted} " in f" {found} "
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", label_key(text)) or [text.strip()]
 
 
 MEANING = {

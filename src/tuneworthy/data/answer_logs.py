@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.errors import DataError
-from tuneworthy.data.column_roles import Choice, columns_of, no_column, propose
+from tuneworthy.data.column_choice import Choice, column_like, no_column
+from tuneworthy.data.column_roles import columns_of, propose
 from tuneworthy.data.column_values import is_id, value_of
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
+from tuneworthy.data.log_measures import MEASURED, measured_columns, measured_values
 from tuneworthy.data.own_records import ANSWER_NAMES, named_column, own_records
 from tuneworthy.data.raw import RawRow
 
 _LOOKED_ROWS = 1_000
 _ANSWER_KEYS = ("answer", "output")
+_OF_ROWS = {"output"}  # the right answer of a row as often as the answer of a system
 _KEPT_KEYS = ("seconds", "usd", "tokens_in", "tokens_out", "finish", "input", "id")
 
 
@@ -53,18 +56,36 @@ def answer_log(place: str, choice: Choice) -> AnswerLog:
     found = islice(own_records(path), _LOOKED_ROWS)
     sample = [row.fields for row in found if isinstance(row, RawRow)]
     columns = columns_of(sample)
+    column = column_like(column, columns)
     if column and column not in columns:
         no_column(column, columns)
     said = next((name for name in _ANSWER_KEYS if name in columns), "")
-    if not sample or (said and column in ("", said) and _is_plain(path, columns)):
+    measured = measured_columns(columns)
+    plain = said and column in ("", said) and not measured and _is_plain(path, columns)
+    if not sample or plain:
         return AnswerLog(path, {})
-    taken = {"answer": column or _answer_column(path, columns)}
+    taken = {"answer": column or _answer_column(path, columns)} | measured
     others = [name for name in columns if name != taken["answer"]]
     numbered = (name for name in others if is_id(name, [row.get(name) for row in sample]))
     if own := "id" if "id" in others else next(numbered, ""):
         taken["id"] = own
     asked = "input" if "input" in others else _input_column(sample, choice, taken)
     return AnswerLog(path, {**taken, "input": asked} if asked else taken)
+
+
+def answers_alone(path: Path) -> bool:
+    """Return whether a file holds answers by id and no inputs: a log, no rows.
+
+    Raises DataError for a file that can't be read as text.
+    """
+    found = islice(own_records(path), _LOOKED_ROWS)
+    sample = [row.fields for row in found if isinstance(row, RawRow)]
+    columns = columns_of(sample)
+    said = named_column([name for name in columns if name not in _OF_ROWS], ANSWER_NAMES)
+    ids = (name for name in columns if is_id(name, [row.get(name) for row in sample]))
+    if not said or not next(ids, ""):
+        return False
+    return isinstance(propose(sample, Choice(output=said)), str)
 
 
 def _is_plain(path: Path, columns: list[str]) -> bool:
@@ -90,8 +111,9 @@ def _input_column(
     sample: list[dict[str, Any]], choice: Choice, taken: Mapping[str, str]
 ) -> str | None:
     """Return the column of inputs: the one that people named, else the likeliest."""
-    if choice.input and any(choice.input in row for row in sample):
-        return choice.input
+    asked = column_like(choice.input, columns_of(sample))
+    if asked and any(asked in row for row in sample):
+        return asked
     roles = propose(sample, Choice(output=taken["answer"]))
     return None if isinstance(roles, str) else roles.input
 
@@ -105,5 +127,7 @@ def write_log(log: AnswerLog, out: Path) -> None:
         for row in own_records(log.path):
             if isinstance(row, RawRow):
                 fields = {key: row.fields[key] for key in _KEPT_KEYS if key in row.fields}
-                fields |= {role: value_of(row.fields, name) for role, name in log.columns.items()}
+                fields |= {role: value_of(row.fields, name) for role, name in log.columns.items()
+                           if role not in MEASURED}  # fmt: skip
+                fields |= measured_values(row.fields, log.columns)
                 file.write(json.dumps(fields, ensure_ascii=False) + "\n")

@@ -6,37 +6,44 @@ name themselves (`Choice`) always wins.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
-from tuneworthy.core.errors import TaskError
+from tuneworthy.data.column_choice import Choice, no_column
 from tuneworthy.data.column_values import are_codes, inner_columns, is_id, value_of, words_of
 from tuneworthy.data.rows import as_text
 
 _INPUT = ("input", "prompt", "question", "query", "text", "message", "utterance", "user_input",
           "request", "instruction", "content", "body", "ticket", "email", "comment", "review",
           "sentence", "document", "article", "description", "title", "subject", "customer",
-          "problem", "source", "src", "user", "frage", "anfrage", "nachricht", "anliegen",
-          "eingabe", "beschreibung", "betreff", "kommentar", "inhalt", "texto", "pregunta",
-          "mensaje", "texte", "demande")  # fmt: skip
+          "problem", "source", "src", "user", "freitext", "volltext", "frage", "anfrage",
+          "nachricht", "anliegen", "eingabe", "beschreibung", "betreff", "kommentar", "inhalt",
+          "texto", "pregunta", "mensaje", "texte", "demande")  # fmt: skip
 _OUTPUT = ("output", "label", "target", "answer", "gold", "expected", "ground_truth", "groundtruth",
            "correct", "reference", "completion", "response", "ideal", "category", "class", "intent",
-           "topic", "sentiment", "team", "queue", "tag", "labels", "answers", "solution", "reply",
-           "summary", "translation", "tgt", "human", "kategorie", "ergebnis", "klasse", "richtig",
-           "lösung", "soll", "erwartet", "thema", "abteilung", "absicht", "antwort", "respuesta",
-           "categoria", "categoría", "etiqueta", "réponse", "catégorie")  # fmt: skip
+           "topic", "sentiment", "team", "queue", "assigned", "assignee", "tag", "labels",
+           "answers", "solution", "reply", "summary", "translation", "tgt", "human", "kategorie",
+           "ergebnis", "klasse", "richtig", "lösung", "soll", "erwartet", "zugewiesen", "zuordnung",
+           "thema", "abteilung", "absicht", "antwort", "respuesta", "categoria", "categoría",
+           "etiqueta", "réponse", "catégorie")  # fmt: skip
 _SYSTEM = ("prediction", "predicted", "pred", "model", "generated", "generation", "bot", "llm",
            "ai", "assistant", "system", "current", "present", "production", "prod", "today",
            "baseline", "gpt", "claude", "llama", "mistral", "gemini", "qwen", "haiku", "sonnet",
            "opus", "deepseek", "phi", "tuned", "finetuned", "ft", "o1", "o3",
            "o4", "ocr", "ml", "chatgpt", "altsystem", "ki", "heute", "aktuell", "bisher",
            "modelo", "modèle")  # fmt: skip
-_SYSTEM_STEMS = ("modell", "vorhersage", "vorherges", "predict")  # as in `Modellantwort`
+_SYSTEM_STEMS = (
+    "modell",
+    "vorschlag",
+    "suggest",
+    "vorhersage",
+    "vorherges",
+    "predict",
+)  # as in `Modellantwort`
 _TRUTH = {"gold", "expected", "truth", "groundtruth", "correct", "reference", "target", "ideal",
           "label", "labels", "human", "solution", "richtig", "soll", "erwartet"}  # fmt: skip
 _PRESENT = {"current", "present", "production", "prod", "today", "altsystem", "heute", "aktuell"}
@@ -46,35 +53,6 @@ _NOT_TEXT = re.compile(r"(^|_)(id|uuid|date|time|timestamp|created|updated|score
 _MANY_LABELS = 300  # distinct answers up to which two columns are compared as labels
 _MOSTLY = 0.5  # share of rows in which two columns agree, from which either may be the right one
 _ALIKE = 0.3  # share of rows in which two columns agree, from which one answers like the other
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Columns that people named: input, right answer, the present system, other systems."""
-
-    input: str | None = None
-    output: str | None = None
-    present: str | None = None
-    answers: Mapping[str, str] = field(default_factory=dict)
-    lists: str = "alternatives"
-
-    @property
-    def named(self) -> bool:
-        """Return whether anything is named."""
-        return bool(self.columns)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Return the columns that are named."""
-        found = (self.input, self.output, self.present, *self.answers.values())
-        return tuple(name for name in found if name)
-
-    def within(self, columns: Sequence[str]) -> Choice:
-        """Return the choice without the columns that a file does not have."""
-        mine = (self.input, self.output, self.present)
-        asked, right, present = (name if name in columns else None for name in mine)
-        answers = {name: column for name, column in self.answers.items() if column in columns}
-        return Choice(asked, right, present, answers, self.lists)
 
 
 @dataclass(frozen=True)
@@ -117,6 +95,7 @@ def propose(
     """
     columns = list(dict.fromkeys(key for row in sample for key in row))
     inner = inner_columns(sample, _PLAIN)
+    choice = choice.spelt([*columns, *inner])
     for name in choice.columns:
         if name not in columns and name not in inner:
             no_column(name, [*columns, *inner])
@@ -127,14 +106,6 @@ def propose(
     if isinstance(found, Roles) and "id" not in columns:
         found = replace(found, id=_id_column(sample, columns, found))
     return found
-
-
-def no_column(name: str, columns: Sequence[str]) -> NoReturn:
-    """Raise TaskError: no column has this name; it says which name is near, and all of them."""
-    near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
-    hint = f"did you mean `{near[0]}`? " if near else ""
-    raise TaskError("no column has this name", got=name, kept="",
-                    fix=f"{hint}there are: {', '.join(columns)}")  # fmt: skip
 
 
 def _proposed(
@@ -157,7 +128,7 @@ def _proposed(
     if elsewhere:
         systems = systems or {"present": str(right)}
         right = ""
-    elif not systems:
+    elif not systems and not choice.alone:
         if choice.output is None:
             either = _either(str(right), free, sample)
         systems = _systems([name for name in free if name != right], str(right), sample)
@@ -168,11 +139,11 @@ def _proposed(
 
 def _id_column(sample: Sequence[Mapping[str, Any]], columns: Sequence[str], roles: Roles) -> str:
     """Return the column of the rows' own ids: each row has one, and no two the same."""
-    for name in columns:
-        values = [row.get(name) for row in sample]
-        if name not in roles.used and None not in values and is_id(name, values):
-            return name
-    return ""
+    free = {name: [row.get(name) for row in sample] for name in columns if name not in roles.used}
+    whole = {name: values for name, values in free.items() if None not in values}
+    called = (name for name, values in whole.items() if is_id(name, values))
+    coded = (name for name, values in whole.items() if are_codes(values))
+    return next(called, next(coded, ""))
 
 
 def suggest(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict[str, str]:

@@ -9,9 +9,12 @@ from typing import Any
 
 from tuneworthy.core.errors import DataError
 
-_ID_NAMES = {
-    "id", "uuid", "guid", "uid", "qid", "rid", "sid", "pid", "tid", "docid", "rowid", "caseid",
-        "msgid", "nr", "no", "nummer"}  # fmt: skip
+_ID_NAMES = {"id", "ids", "uuid", "guid", "uid", "qid", "rid", "sid", "pid", "tid", "nr", "no",
+             "nummer", "numéro", "numero", "número"}  # fmt: skip
+_BEFORE_ID_WORDS = {"row", "case", "doc", "msg", "item", "test", "task", "ex", "ticket", "question",
+              "sample", "record", "order", "user", "message", "document", "request"}  # fmt: skip
+_KEY_WORDS = {"key", "number", "index", "idx"}
+_NUMBER_SIGN = re.compile(r"№|#|\b[nN]\s*[°º]")
 _LONGEST_ID = 64
 _DATA_PATTERN = re.compile(r"\d{4}-\d\d-\d\d\b.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}\b.*|[-+]?\d+[.,]\d+")
 # Share of a column's values that equal its first cell, from which that is a value.
@@ -27,7 +30,22 @@ def words_of(name: str) -> list[str]:
 
 def is_id(name: str, values: Sequence[Any]) -> bool:
     """Return whether a column numbers its rows: called an id, each value once and one word."""
-    return bool(_ID_NAMES & set(words_of(name))) and _single_words(values)
+    return is_id_name(name) and _single_words(values)
+
+
+def is_id_name(name: str) -> bool:
+    """Return whether a column is called an id, as `TicketId`, `Vorgangs-Nr.` or `N° ticket` are."""
+    words = words_of(_NUMBER_SIGN.sub(" nr ", name))
+    return any(one in _ID_NAMES or _is_compound(one) for one in words)
+
+
+def is_key_name(name: str) -> bool:
+    """Return whether a column may match the rows of two files: an id, or `order_key`, `index`."""
+    return is_id_name(name) or bool(_KEY_WORDS & set(words_of(name)[-1:]))
+
+
+def _is_compound(word: str) -> bool:
+    return word.endswith("id") and word.removesuffix("id") in _BEFORE_ID_WORDS
 
 
 def are_codes(values: Sequence[Any]) -> bool:

@@ -256,7 +256,8 @@ def _seen(loaded: Loaded, count: int) -> Iterator[str]:
             f"{count_noun(len(counts), 'label')}; `{_plain(label)[:40]}` is the most frequent, "
             f"{100 * most / len(loaded.cases):.0f} in 100"
         )
-        yield f"only the label itself is right: `{_plain(label)[:40]}.` counts as wrong"
+        if label[-1:].isalpha() and loaded.task.success.metric != "exact_words":
+            yield f"only the label itself is right: `{_plain(label)[:40]}.` counts as wrong"
     if (turns := sum(len(case.messages) > 1 for case in loaded.cases)) > 0:
         yield f"{with_verb(turns, 'row', 'have')} a system prompt or several turns; both are kept"
     for seen in loaded.observations[:5]:

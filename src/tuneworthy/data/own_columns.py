@@ -6,7 +6,6 @@ values of the columns. Rows are matched by a column that all files share and tha
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,9 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.data.bad_rows import BadRows
-from tuneworthy.data.column_roles import Choice, Roles, propose, row_of
+from tuneworthy.data.column_choice import Choice, column_like
+from tuneworthy.data.column_roles import Roles, propose, row_of
+from tuneworthy.data.column_values import is_key_name
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.own_records import ANSWER_NAMES, named_column, own_records
@@ -31,10 +32,6 @@ _SAMPLE_RECORDS = 200
 _LEAST_OVERLAP = 0.5  # least share of a log's values that stand in the column of the gold rows
 _LOG_ANSWER_NAMES = (*ANSWER_NAMES, "result", "content", "text", "ergebnis")
 _USUAL_NAMES = ("seconds", "usd", "tokens_in", "tokens_out", "finish")
-_ID = re.compile(
-    r"(?i:(^|[_\s.-])(id|uuid|guid|key|nr|no|number|index|idx)\.?$)|[a-z]Id$"
-    r"|(?i:^(q|u|row|case|doc|msg|item|test|task|ex|ticket|question|sample|record)id$)"
-)
 
 Records = list[RawRow | RowFault]
 
@@ -52,6 +49,11 @@ class OwnColumns:
     def named(self) -> bool:
         """Return whether any column is named."""
         return bool(self.id or self.input or self.right or self.answer)
+
+    def spelt(self, columns: Sequence[str]) -> OwnColumns:
+        """Return the names spelt as the columns of a file that they can only mean."""
+        mine = (self.id, self.input, self.right, self.answer)
+        return OwnColumns(*(column_like(name, columns) for name in mine))
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,12 @@ def renamed_files(gold: Path, logs: Sequence[Path], own: OwnColumns) -> RenamedF
     for log in read:
         _refuse_unreadable(log)
     _check_named([rows, *read], own)
-    roles = _gold_roles(rows, own)
-    answers = [_answer_column(log, own, roles) for log in read]
+    roles = _gold_roles(rows, own.spelt(rows.columns))
+    mine = [own.spelt(log.columns) for log in read]
+    answers = [_answer_column(log, each, roles) for log, each in zip(read, mine, strict=True)]
     keys = _key(rows, read, own, {roles.input, roles.output, *answers})
-    inputs = [_input_column(log, rows, roles, own, name)
-              for log, name in zip(read, answers, strict=True)]  # fmt: skip
+    inputs = [_input_column(log, rows, roles, each, name)
+              for log, each, name in zip(read, mine, answers, strict=True)]  # fmt: skip
     if not own.named and not keys[0] and not all(inputs) and "output" in rows.columns:
         return None  # nothing is gained: the error on logs that can't be matched says what helps
     named = [_LogRoles(*each) for each in zip(keys[1:], inputs, answers, strict=True)]
@@ -192,7 +195,8 @@ def _check_named(files: Sequence[_File], own: OwnColumns) -> None:
         "--answer-column": (own.answer, files[1:]),
     }
     for option, (name, places) in wanted.items():
-        lacking = [file for file in places if name is not None and name not in file.columns]
+        lacking = [file for file in places if name is not None
+                   and column_like(name, file.columns) not in file.columns]  # fmt: skip
         everywhere = option == "--id-column"
         if lacking and (everywhere or len(lacking) == len(places)):
             first = lacking[0]
@@ -231,7 +235,7 @@ def _answer_column(log: _File, own: OwnColumns, gold: Roles) -> str:
     free = [name for name in columns if name not in taken]
     if by_name := named_column(free, _LOG_ANSWER_NAMES):
         return by_name
-    texts = [name for name in free if not _ID.search(name) and _is_text(log, name)]
+    texts = [name for name in free if not is_key_name(name) and _is_text(log, name)]
     if len(texts) == 1:
         return texts[0]
     raise DataError(
@@ -257,9 +261,9 @@ def _key(gold: _File, logs: Sequence[_File], own: OwnColumns, taken: set[str]) -
     """
     none = ("",) * (len(logs) + 1)
     if own.id:
-        return (own.id,) * (len(logs) + 1)
+        return tuple(column_like(own.id, file.columns) for file in (gold, *logs))
     free = [name for name in gold.columns if name not in taken and _unique(gold, name)]
-    for name in sorted(free, key=lambda each: (each != "id", not _ID.search(each))):
+    for name in sorted(free, key=lambda each: (each != "id", not is_key_name(each))):
         known = set(_values(gold, name))
         found = [_shared(log, name, known, taken) for log in logs]
         if all(found):
@@ -269,8 +273,8 @@ def _key(gold: _File, logs: Sequence[_File], own: OwnColumns, taken: set[str]) -
 
 def _shared(log: _File, name: str, known: set[str], taken: set[str]) -> str:
     """Return the column of a log with these ids: of the same name, else one called like an id."""
-    like = [each for each in log.columns if _ID.search(each) and each != name]
-    candidates: list[str] = [name, *like] if _ID.search(name) else [name]
+    like = [each for each in log.columns if is_key_name(each) and each != name]
+    candidates: list[str] = [name, *like] if is_key_name(name) else [name]
     for column in candidates:
         if column in log.columns and column not in taken and _unique(log, column):
             values = _values(log, column)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.data.raw import FIELDS
-from tuneworthy.importers._values import turn
+from tuneworthy.importers._values import turn, unpacked
 
 FORMAT = "OpenAI chat rows"
 NEEDS = ("messages",)
@@ -23,6 +25,31 @@ def fits(record: SourceRecord) -> bool:
 
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
-    """Yield the row: the turns as they are, and the fields that a row may have beside them."""
+    """Yield the row: the turns as they are, and the fields that a row may have beside them.
+
+    A right answer that calls tools becomes the JSON text of its calls.
+    """
     kept = {key: value for key, value in record.value.items() if key in FIELDS}
-    yield ImportedRow({**kept, "messages": [turn(one) for one in record.value["messages"]]})
+    turns = [turn(one) for one in record.value["messages"]]
+    if calls := _calls(turns[-1]):
+        notes["calls"] = notes.get("calls", 0) + 1
+        notes["remark"] = (
+            f"{count_noun(notes['calls'], 'right answer')} that called tools: written as JSON, each"
+            ' call as {"name", "arguments"}'
+        )
+        text = json.dumps(calls[0] if len(calls) == 1 else calls, ensure_ascii=False)
+        turns[-1] = {"role": "assistant", "content": text}
+    yield ImportedRow({**kept, "messages": turns})
+
+
+def _calls(last: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the tool calls of a turn of the assistant without a text, [] where it has none."""
+    calls = last.get("tool_calls")
+    if last.get("role") != "assistant" or last.get("content") or not isinstance(calls, list):
+        return []
+    found = [call.get("function") for call in calls if isinstance(call, dict)]
+    asked = [one for one in found if isinstance(one, dict) and one.get("name")]
+    if len(asked) < len(calls):
+        return []
+    return [{"name": one["name"], "arguments": unpacked(one.get("arguments") or "{}")}
+            for one in asked]  # fmt: skip

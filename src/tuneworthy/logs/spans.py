@@ -29,10 +29,12 @@ EXAMPLE: dict[str, Any] = {
 
 
 def reads(fields: Mapping[str, Any]) -> bool:
-    """Return whether a line has this form: an object of attributes, or attributes alone."""
-    return isinstance(fields.get("attributes"), Mapping) or any(
-        key.startswith(PREFIX) for key in fields
+    """Return whether a line has this form: a span's object of attributes, or attributes alone."""
+    found = fields.get("attributes")
+    own = isinstance(found, Mapping) and (
+        any(key.startswith(PREFIX) for key in found) or bool(_OF_SPANS & fields.keys())
     )
+    return own or any(key.startswith(PREFIX) for key in fields)
 
 
 def requests(fields: Mapping[str, Any]) -> Iterator[LoggedRequest | None]:
@@ -52,6 +54,8 @@ def requests(fields: Mapping[str, Any]) -> Iterator[LoggedRequest | None]:
     )
 
 
+_OF_SPANS = {"name", "context", "span_id", "spanId", "trace_id", "traceId", "start_time",
+             "startTime", "timestamp", "kind", "event_name", "eventName"}  # fmt: skip
 _STARTS, _ENDS = ("start_time", "startTime", "timestamp"), ("end_time", "endTime")
 
 

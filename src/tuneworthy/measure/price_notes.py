@@ -9,9 +9,8 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Task
+from tuneworthy.core.token_estimate import text_tokens
 from tuneworthy.models import is_paid
-
-_BYTES_PER_TOKEN = 4  # bytes per token, as `Remote.count_tokens` counts them
 
 
 def price_notes(
@@ -37,8 +36,8 @@ def _hosted_tune(task: Task, cases: Sequence[Case], shared: float) -> Iterator[s
         return
     name = task.model.removeprefix("openai:").partition("@")[0]
     texts = [m.content for case in cases for m in case.messages]
-    size = sum(map(byte_size, texts)) + sum(byte_size(case.output) for case in cases)
-    tokens = size / _BYTES_PER_TOKEN + shared * len(cases)
+    size = sum(map(text_tokens, texts)) + sum(text_tokens(case.output) for case in cases)
+    tokens = size + shared * len(cases)
     rows = f"{len(cases):,} rows"
     said = f"a tune of `{quoted(name, 60)}` at its vendor reads about {_about(tokens)} tokens for"
     said += f" each pass over your {rows}"
@@ -53,12 +52,7 @@ def _hosted_tune(task: Task, cases: Sequence[Case], shared: float) -> Iterator[s
     yield f"{said}: about ${tokens * float(rate) / 1e6:.2g} a pass at your price of ${rate:g}"
 
 
-def byte_size(text: str) -> int:
-    """Return the number of bytes of a text in UTF-8."""
-    return len(text.encode("utf-8", "replace"))
-
-
 def _about(tokens: float) -> str:
-    """Return an estimate with two digits, which is all that bytes / 4 can promise."""
+    """Return an estimate with two digits, which is all that it can promise."""
     whole = round(tokens)
     return f"{round(whole, 2 - len(str(whole))):,}"

@@ -1,8 +1,9 @@
 """Estimate the endpoint traffic of a plan: requests, tokens and dollars, expected and at most.
 
 A server gets the whole prompt with every request; no shared prefix is reused as on this machine.
-Expected tokens are bytes / 4, as `Remote.count_tokens` counts them. The upper bound is one token
-per byte, as the caps reserve them, with every answer at its longest. Knows no arm by name.
+Expected tokens are estimated by the kind of text (`core/token_estimate.py`), as
+`Remote.count_tokens` counts them. The upper bound is one token per byte, as the caps reserve them,
+with every answer at its longest. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.measure.longer_answers import MOST_ANSWERS as MORE
 from tuneworthy.measure.longer_answers import SAMPLE_ANSWERS
-from tuneworthy.measure.price_notes import byte_size, price_notes
+from tuneworthy.measure.price_notes import price_notes
 from tuneworthy.models import is_launched, is_local
 from tuneworthy.models.remote import prices as _prices
 from tuneworthy.models.remote.endpoint import OPENAI
@@ -45,6 +46,7 @@ _REQUEST_TOKENS = 32  # most tokens of a request around its messages (chat templ
 _MESSAGE_TOKENS = 16  # most tokens around one message
 # Bytes per token of English, roughly; the longest answer is taken as twice that.
 _BYTES_PER_TOKEN = 4
+_BYTES_PER_FORM_TOKEN = 3  # bytes per token of a schema or a list of labels
 CUT_AT_MOST = (
     SAMPLE_ANSWERS + MORE + 40
 )  # cut answers of an arm generated again, rounded up in 20 folds
@@ -153,13 +155,13 @@ def remote_models(
     }
     if not rates:
         return None
-    mean = sizes.model_copy(update={"form": _constraint_bytes(task) / _BYTES_PER_TOKEN})
+    mean = sizes.model_copy(update={"form": _constraint_bytes(task) / _BYTES_PER_FORM_TOKEN})
     return Remote(
         rates=rates,
         mean=mean,
         most=_longest(task, cases, mean, docs, sizes.cases),
         few=_longest(task, cases, mean, docs, SEARCHED_ROWS),
-        notes=max((byte_size(w.text) for w in wordings(task, cases[:NOTED_ROWS])), default=0),
+        notes=max((_byte_size(w.text) for w in wordings(task, cases[:NOTED_ROWS])), default=0),
         seconds=median(seconds) if seconds else ASSUMED_SECONDS,
         timed=len(seconds),
         at_once=task.max_connections,
@@ -217,16 +219,16 @@ def _longest(task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc]
     empty = Query(id="", messages=(Message(role="user", content=""),))
     shared = _messages_size(build(task, empty, Recipe(), ()))
     own = sorted((_messages_size(case.messages) for case in cases), reverse=True)
-    answers = [byte_size(case.output) for case in cases]
+    answers = [_byte_size(case.output) for case in cases]
     longest = own[: max(n, 1)]
-    passage = max((byte_size(doc.text) for doc in docs), default=0)
+    passage = max((_byte_size(doc.text) for doc in docs), default=0)
     return mean.model_copy(
         update={
             "shared": shared + _prompt_file(task),
             "own": sum(longest) / max(len(longest), 1),
             "shot": max((_example_size(case) for case in cases), default=0) + 2 * _MESSAGE_TOKENS,
             "answer": max(answers, default=0),
-            "labels": sum(byte_size(str(label)) for label in task.output.labels or ()),
+            "labels": sum(_byte_size(str(label)) for label in task.output.labels or ()),
             "passage": min(passage, 2 * ChunkOptions().size),
             "form": _constraint_bytes(task),
             "unit": float(_BYTES_PER_TOKEN),
@@ -235,11 +237,11 @@ def _longest(task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc]
 
 
 def _example_size(case: Case) -> int:
-    return _messages_size(case.messages) + byte_size(case.output)
+    return _messages_size(case.messages) + _byte_size(case.output)
 
 
 def _messages_size(messages: Iterable[Message]) -> int:
-    return sum(byte_size(message.content) + _MESSAGE_TOKENS for message in messages)
+    return sum(_byte_size(message.content) + _MESSAGE_TOKENS for message in messages)
 
 
 def _prompt_file(task: Task) -> int:
@@ -349,3 +351,7 @@ def judge_traffic(found: Remote, answers: float) -> EndpointLoad | None:
     triple = (request(found.mean, found.mean.answer, _BYTES_PER_TOKEN),
               request(found.most, longest, 1), request(found.few, longest, 1))  # fmt: skip
     return found.sent("the judge", [triple])
+
+
+def _byte_size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

@@ -11,6 +11,7 @@ from tuneworthy.core.arm import Recipe, Sizes
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.model import SCORED_LABELS, Limits, Model
 from tuneworthy.core.task import Task
+from tuneworthy.core.token_estimate import text_tokens
 from tuneworthy.data.docs import Doc
 from tuneworthy.measure.planning import Speed
 from tuneworthy.models._reply_cache import uncached
@@ -32,12 +33,12 @@ def sizes(
     model: Model | None,
     docs: Sequence[Doc] = (),
 ) -> Sizes:
-    """Return the mean lengths of a sample of cases in the model's tokens, else characters / 4."""
+    """Return the mean lengths of a sample of cases in the model's tokens, else estimated ones."""
 
     def count(messages: Sequence[Message]) -> int:
         if model is not None:
             return model.count_tokens(messages)
-        return sum(len(message.content) for message in messages) // 4
+        return round(sum(text_tokens(message.content) for message in messages))
 
     def length(text: str) -> int:
         return count([Message(role="user", content=text)])

@@ -38,7 +38,15 @@ from tuneworthy.models.remote.failures import Call
 from tuneworthy.models.remote.prices import Price
 from tuneworthy.models.remote.reply import read_reply
 from tuneworthy.models.remote.request import RequestOptions
-from tuneworthy.models.remote.wire import Outcome, RetryPolicy, attempt, connect, pause, refusal
+from tuneworthy.models.remote.wire import (
+    Outcome,
+    RetryPolicy,
+    attempt,
+    connect,
+    pause,
+    refusal,
+    refused_key,
+)
 
 ENGINE = "openai-2"  # 2: reasoning is separated from the answer
 
@@ -100,6 +108,16 @@ class Remote:
                 raise
         call.end()
         return replies
+
+    def key_refusal(self) -> str:
+        """Return the server's words if it refuses the key, else ""; a free request.
+
+        Raises SecurityError for a forbidden address.
+        """
+        if self.where.key is None:
+            return ""
+        refuse_resolved(self.where)
+        return refused_key(self.client)
 
     @property
     def _fresh(self) -> dict[str, str]:

@@ -23,6 +23,7 @@ from tuneworthy.report import _sections as sections
 from tuneworthy.report import _words as words
 from tuneworthy.report._cautions import cautions
 from tuneworthy.report._cells import Cells
+from tuneworthy.report._left import left_line
 from tuneworthy.report._requests import request_lines
 from tuneworthy.report._students import student_lines
 from tuneworthy.report._tables import visible_line
@@ -37,7 +38,7 @@ STEPS = {
     "more folds": "run on more folds",
 }
 WHOLE = Markup('<span class="whole">{}</span>')
-WORDS = ("amount", "confidence", "counted", "duration", "headline", "left_line", "limit_lines",
+WORDS = ("amount", "confidence", "counted", "duration", "headline", "limit_lines",
          "next_line", "not_certain", "pays_line", "points", "score", "scored_line", "signed",
          "span", "status_line", "target_line", "unrun_line", "use_line", "wide_line")  # fmt: skip
 PIECES: dict[str, Callable[[Results, Cells], Any]] = {
@@ -90,7 +91,7 @@ def templates(loader: jinja2.BaseLoader) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.globals |= {name: getattr(words, name) for name in WORDS}
+    jinja.globals |= {name: getattr(words, name) for name in WORDS} | {"left_line": left_line}
     jinja.filters["ticks"] = _ticks
     jinja.globals["step_name"] = STEPS.__getitem__
     jinja.globals |= {"visible_line": visible_line, "not_measured": NOT_MEASURED}

@@ -137,8 +137,9 @@ def _money(plan: Plan, sent: EndpointLoad) -> str:
     return (
         f"Endpoints are sent about {sent.requests:,} requests with {sent.tokens:,} tokens, at most"
         f" {sent.most_requests:,} with {sent.most_tokens:,} (a token a byte, every answer at its"
-        f" longest; retries aside): {money_line(sent)}. Expected tokens are counted at four bytes"
-        f" each; JSON and code may take half as many again. Minutes: {plan.assumed}."
+        f" longest; retries aside): {money_line(sent)}. Expected tokens are estimated from words,"
+        " numbers and marks: in English, JSON and code mostly within a sixth of what a server"
+        f" counts, in other languages within about half. Minutes: {plan.assumed}."
     )
 
 

@@ -11,6 +11,7 @@ from tuneworthy.core.counting import with_verb
 from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.results import Results
+from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.questions import CHECKLIST
 from tuneworthy.report import _words as words
 from tuneworthy.report._two_logs import lead_line
@@ -18,6 +19,7 @@ from tuneworthy.report._two_logs import lead_line
 TRAIN = "tuneworthy[train]"
 PREFIX = "needs "
 UNREAD = "what was wrong was not read"
+CENT = 1e-4  # dollars per 1,000 requests below which two systems cost the same
 
 
 def recorded_arms(results: Results) -> list[ArmResult]:
@@ -60,6 +62,49 @@ def lead(results: Results) -> tuple[str, str]:
         " alone holds at 95 %, for all arms and looks of this study together."
     )
     return lead_line(sign * pair.mean, low, high, names), rows
+
+
+def worth_line(results: Results) -> str:
+    """Return what a recorded system costs and gains beside another, by logged dollars; or "".
+
+    A tuned system is set beside what runs today; without one, the two best. The figures are those
+    of these rows: the bounds of the gain stand in the ladder.
+    """
+    priced = [arm for arm in recorded_arms(results) if arm.usd_per_1k is not None]
+    tuned = [arm for arm in priced if arm.tool in TRAINED_TOOLS] or priced
+    others = [arm for arm in priced if arm.name != (tuned[0].name if tuned else "")]
+    others.sort(key=lambda arm: not (arm.present or arm.tool == "keep"))
+    pair, sign = (None, 1)
+    if tuned and others:
+        pair, sign = _pair(results.evidence.pairs, tuned[0].name, others[0].name)
+    if pair is None:
+        return ""
+    more = (tuned[0].usd_per_1k or 0.0) - (others[0].usd_per_1k or 0.0)
+    return _worth(visible(tuned[0].name), visible(others[0].name), more, sign * pair.mean)
+
+
+def _worth(name: str, other: str, more: float, gain: float) -> str:
+    """Return the sentence on `more` dollars per 1,000 requests and `gain` of score."""
+    if abs(more) < CENT:
+        return f"{name} costs what {other} costs, by the logged dollars."
+    size = f"${words.amount(abs(more))}"
+    said = f"{name} costs {size} {'more' if more > 0 else 'less'} per 1,000 requests than {other}"
+    if words.points(gain) in ("0", "-0"):
+        return f"{said}, and scores the same."
+    each = f"${words.amount(abs(more / 1000 / gain))}"
+    if more > 0 > gain:
+        return f"{said}, and scores {words.points(-gain)} points less on these rows."
+    if more < 0 < gain:
+        back = f"{round(1000 * 100 / -more, -2):,.0f}"
+        return (
+            f"{said}, for {words.points(gain)} points more on these rows: each $100 of its training"
+            f" is back after {back} requests."
+        )
+    worth = "more" if more > 0 else "less"
+    return (
+        f"{said}, for {words.points(abs(gain))} points {worth} on these rows: it is worth it where"
+        f" a right answer is worth {worth} than {each}."
+    )
 
 
 def _pair(pairs: Iterable[Pair], one: str, other: str) -> tuple[Pair | None, int]:

@@ -234,31 +234,6 @@ def status_line(results: Results) -> str:
     return f"{results.verdict.status} · {counted(results.evidence.n, 'row')}{look}{stamp}"
 
 
-def left_line(results: Results) -> str:
-    """Return how much may be left to gain, and with which arm."""
-    verdict, ahead = results.verdict, rivals(results)
-    left = verdict.left_on_table
-    if left is None:
-        why = visible(verdict.missing.get("/left_on_table", UNKNOWN))
-        return f"How much may be left on the table is not measured: {why}."
-    sure = confidence(left.level)
-    if left.points <= 0 or not ahead:
-        none = "" if unrun_line(results) else ": nothing is left on the table"
-        return f"Nothing else measured can be better{none} ({sure} sure)."
-    arm = next(a for a in results.evidence.arms if a.name == ahead[0].arm)
-    kind = KINDS.get(arm.tool or "", "Another system")
-    if verdict.arm is None:
-        return (
-            f"{kind} ({visible(arm.name)}) is not shown to be better than"
-            f" {visible(ahead[0].versus)}: by at most {points(left.points)} points, as far as these"
-            f" rows can show ({sure} sure)."
-        )
-    return (
-        f"{kind} ({visible(arm.name)}) could be at most {points(left.points)} points "
-        f"better ({sure} sure)."
-    )
-
-
 def unrun_line(results: Results) -> str:
     """Return that no prompt and no tuned model was run, and what they could gain at most; or "".
 

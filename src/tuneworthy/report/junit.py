@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from tuneworthy.core.escape import visible
 from tuneworthy.core.results import Results
 from tuneworthy.report import _words as words
+from tuneworthy.report._left import left_line
 
 
 def junit_xml(results: Results) -> str:
@@ -30,7 +31,7 @@ def junit_xml(results: Results) -> str:
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(len(suite.findall("*/failure"))))
     suite.set("skipped", str(len(suite.findall("*/skipped"))))
-    summary = f"{head} {words.use_line(results)} {words.left_line(results)}"
+    summary = f"{head} {words.use_line(results)} {left_line(results)}"
     ET.SubElement(suite, "system-out").text = _text(summary)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 

@@ -15,6 +15,7 @@ from tuneworthy.report._advice import advice_json, advice_screen, no_advice
 from tuneworthy.report._causes import wrong_lines
 from tuneworthy.report._cautions import cautions
 from tuneworthy.report._cells import Cells, bins, cells, in_order
+from tuneworthy.report._left import left_line
 from tuneworthy.report._live import Live, live
 from tuneworthy.report._live_check import live_check_screen
 from tuneworthy.report._own_run import own_run_screen
@@ -102,10 +103,13 @@ def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
             yield from (Text(each, "bold") for each in wrapped(head, width))
             yield from (Text(each, "dim") for each in wrapped(status, width))
         yield from (Text(each) for each in wrapped(use, width) if use)
+    if lead:  # who leads is the question; what to use is the verdict, and stands out as well
+        said = f"{words.headline(verdict.use, verdict.status)}   {words.use_line(results)}"
+        yield from (Text(each, "bold") for each in wrapped(escape_line(said, plain), width))
     lines = (
-        f"{rows} {words.use_line(results).rstrip('.')}." if lead else "",
+        rows,
         words.scored_line(results),
-        words.left_line(results),
+        left_line(results),
         time_line(results),
         _unrun_or_pays(results, lead),
     )
@@ -119,7 +123,9 @@ def _unrun_or_pays(results: Results, lead: str) -> str:
     """Return that no prompt and no tuned model was run, else from which volume tuning pays."""
     if unrun := "" if lead else words.unrun_line(results):
         return unrun
-    return "" if recorded.priceless(results) else words.pays_line(results)
+    if recorded.priceless(results):
+        return recorded.worth_line(results)
+    return words.pays_line(results)
 
 
 def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
@@ -15,7 +16,8 @@ from tuneworthy.stats.sizing import (
 from tuneworthy.verdict.prices import known_prices
 from tuneworthy.verdict.rule import LadderDecision, still_open
 from tuneworthy.verdict.rungs import Ladder
-from tuneworthy.verdict.sentences import rival
+
+_NEVER = 2.0  # no difference of two scores in [0, 1] is as large
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,40 @@ def find_undecided_pair(
     assert ruling.arm is not None
     if policy.motive == "cost" and board.present:
         return _cheaper(evidence, policy, board, ruling.arm, board.present)
-    other = rival(board, ruling.arm)
-    if other is None:
+    rivals = [other for other in board.rivals if other.name != ruling.arm.name]
+    if not rivals:
         return None
-    prices = known_prices(board.rivals, policy)
-    shift = prices.shift(other.name, ruling.arm.name) if prices else 0.0
-    margin = prices.margin(ruling.arm.name, other.name) if prices else policy.margin
+    other, shift, margin = _most_open(board, policy, ruling.arm, rivals)
     if ruling.short_of and board.bound(other, ruling.arm)[2] + shift <= margin:
-        return _contest(evidence, board, (ruling.arm, ruling.short_of), 0.0, policy.margin)
+        return _above(evidence, board, ruling.arm, ruling.short_of)
     return _contest(evidence, board, (other, ruling.arm), shift, margin)
+
+
+def _most_open(
+    board: Ladder, policy: Policy, arm: ArmResult, rivals: Sequence[ArmResult]
+) -> tuple[ArmResult, float, float]:
+    """Return the rival that may pass what pays for it by most, with its shift and margin.
+
+    With prices each rival has a margin of its own: the one with the highest bound may be settled
+    while another is open, and rows for a settled pair would be a vain step.
+    """
+    prices = known_prices(board.rivals, policy)
+    if prices is None:
+        return max(rivals, key=lambda one: board.bound(one, arm)[2]), 0.0, policy.margin
+    priced = [(one, prices.shift(one.name, arm.name), prices.margin(arm.name, one.name))
+              for one in rivals]  # fmt: skip
+    return max(priced, key=lambda each: board.bound(each[0], arm)[2] + each[1] - each[2])
+
+
+def _above(
+    evidence: Evidence, board: Ladder, arm: ArmResult, reference: ArmResult
+) -> UndecidedPair | None:
+    """Size the rows that show the named arm above a reference: that is all that holds it open."""
+    pair = board.pairs.get((arm.name, reference.name))
+    if pair is None or not pair.n:
+        return None
+    outlook = Assurance(pair, _next(evidence, pair), -_NEVER, 0.0, 0.0)
+    return UndecidedPair(arm, reference, pair, outlook, outlook.size())
 
 
 def _against_reference(

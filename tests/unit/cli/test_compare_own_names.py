@@ -90,6 +90,14 @@ def test_named_columns_win_over_guessed_ones(files, capsys):
     assert means == (1.0, 1.0)
 
 
+def test_named_columns_may_differ_in_their_case(files, capsys):
+    upper = [{"QID": row["qid"], "Response": row["response"]} for row in files["two"]]
+    lines(Path("two.jsonl"), upper)
+    _, means = scores(capsys, "--id-column", "Qid", "--gold-column", "ANSWERS",
+                      "--answer-column", "RESPONSE", "--input-column", "Question")  # fmt: skip
+    assert means == pytest.approx(usual(files))
+
+
 def test_a_log_may_be_a_table_and_its_key_may_have_another_name(files, capsys):
     for name in ("one", "two"):
         with Path(f"{name}.csv").open("w", newline="") as file:

@@ -1,14 +1,15 @@
 """`tuneworthy init FILE…`: what is taken, what is left out, what is asked, and what is refused."""
 
+import csv
 import json
 import sys
 
 import pytest
 
-from tuneworthy.cli import init
+from tuneworthy.cli import _column_question as question
 from tuneworthy.cli._frame import run
-from tuneworthy.core.errors import TaskError
-from tuneworthy.data.column_roles import Choice, Roles
+from tuneworthy.data.column_choice import Choice
+from tuneworthy.data.column_roles import Roles
 from tuneworthy.data.taskfile import read_task
 
 TEAMS = ("billing", "delivery", "account")
@@ -184,7 +185,9 @@ def test_the_question_is_put_once_on_a_terminal_and_never_in_a_pipe(tmp_path, mo
     monkeypatch.setattr(sys, "stdin", Terminal())
     monkeypatch.setattr(sys, "stderr", Terminal())
     asked = []
-    monkeypatch.setattr(init, "input_line", lambda: asked.append(1) or "output=gpt4_answer x=team")
+    monkeypatch.setattr(
+        question, "input_line", lambda: asked.append(1) or "output=gpt4_answer x=team"
+    )
     tickets(tmp_path)
     tickets(tmp_path, "more.csv")
     assert run(["init", "tickets.csv", "more.csv"]) == 0
@@ -197,13 +200,62 @@ def test_the_question_is_put_once_on_a_terminal_and_never_in_a_pipe(tmp_path, mo
     assert asked == [1]
 
 
-def test_a_reply_changes_what_it_names_and_nonsense_is_refused():
+def at_terminal(monkeypatch, *replies):
+    said, left = [], list(replies)
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(question, "print_stderr", said.append)
+    monkeypatch.setattr(question, "input_line", lambda: left.pop(0) if left else "")
+    return said
+
+
+@pytest.mark.parametrize("first", ["n", "no", "yes please", "it's 'odd"])
+def test_another_reply_than_columns_asks_for_one_after_the_other(first, tmp_path, monkeypatch):
+    tickets(tmp_path)
+    said = at_terminal(monkeypatch, first, "1", "GPT4_answer", "none")
+    assert run(["init", "tickets.csv"]) == 0
+    named = next(line for line in said if line.strip().startswith("1 "))
+    column = named.split()[1]
+    row = rows_of(tmp_path / "task.rows.jsonl")[0]
+    with (tmp_path / "tickets.csv").open() as file:
+        cells = next(csv.DictReader(file))
+    assert (row["input"], row["output"]) == (cells[column], cells["gpt4_answer"])
+    assert read_task(tmp_path / "task.yaml").present is None
+
+
+@pytest.mark.parametrize("form", ["u.csv", "u.parquet"])
+def test_unclear_columns_of_any_form_are_asked_for_at_a_terminal_alone(form, tmp_path, monkeypatch,
+                                                                       capsys):  # fmt: skip
+    rows = [{"a": f"words of thing {k}", "b": "xyz"[k % 3], "c": "zyx"[k % 3]} for k in range(40)]
+    if form.endswith("csv"):
+        with (tmp_path / form).open("w", newline="") as file:
+            out = csv.DictWriter(file, rows[0])
+            out.writeheader()
+            out.writerows(rows)
+    else:
+        tables = pytest.importorskip("pyarrow.parquet")
+        tables.write_table(sys.modules["pyarrow"].Table.from_pylist(rows), tmp_path / form)
+    assert run(["init", form]) == 5
+    assert f"tuneworthy init {form} --input a --output b" in capsys.readouterr().err
+    said = at_terminal(monkeypatch, "", "nosuch", "3", "b")
+    assert run(["init", form]) == 0
+    assert said[0] == "no column looks like the right answer: which is it?"
+    assert "there is no column `nosuch`" in said
+    assert rows_of(tmp_path / "task.rows.jsonl")[0] == {
+        "id": f"{form}:{2 if form.endswith('csv') else 1}", "input": "words of thing 0",
+        "output": "z",
+    }  # fmt: skip
+    assert run(["init", form, "--force"]) == 5  # the input ends before a column is named
+
+
+def test_a_reply_changes_what_it_names():
     roles = Roles("a", "b", {"present": "c"})
-    assert init.read_reply("", roles) is None
-    assert init.read_reply('output="d e" lists=json', roles) == Choice("a", "d e", "c", {}, "json")
-    assert init.read_reply("old=f", roles) == Choice("a", "b", "c", {"old": "f"})
-    with pytest.raises(TaskError, match="ROLE=COLUMN"):
-        init.read_reply("yes please", roles)
+    read = question.read_reply
+    assert read("", roles) is None
+    assert read('output="d e" lists=json', roles) == Choice("a", "d e", "c", {}, "json")
+    assert read("old=f", roles) == Choice("a", "b", "c", {"old": "f"})
+    with pytest.raises(ValueError, match="ROLE=COLUMN"):
+        read("yes please", roles)
 
 
 def test_a_package_that_is_missing_is_named_with_its_extra(tmp_path, monkeypatch, capsys):

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tuneworthy.compare.comparison import compare, joined_notes
+from tuneworthy.compare.comparison import _seconds, compare, joined_notes
 from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.plan import NO_ROOM
-from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.run import RECORDED, Run, Spec
 from tuneworthy.core.task import Data, Success, Task
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.stats import bounds
@@ -244,3 +244,14 @@ def test_notes_of_folds_that_differ_in_their_figures_alone_are_shown_once():
     assert joined_notes([*runs, run(2)]) == both
     assert joined_notes(runs[1:]) == f"no vectors; {same} (.20, .20)"
     assert joined_notes([run(0)]) == ""
+
+
+def test_the_seconds_of_a_study_are_not_those_that_a_recorded_system_once_took():
+    spec = Spec(name="own", arm="answers", tool=None)
+    answers = tuple(Answer(case=case.id, text="x", seconds=30.0) for case in cases())
+    scores = tuple(Score(value=1.0) for _ in answers)
+    logged = Run(spec=spec, seed=0, fold=0, state="measured", answers=answers, scores=scores,
+                 notes=(RECORDED,))  # fmt: skip
+    asked = logged.model_copy(update={"notes": (), "fit_seconds": 2.0})
+    assert _seconds([logged]) == 0
+    assert _seconds([logged, asked]) == 30.0 * len(answers) + 2

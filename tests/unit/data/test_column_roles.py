@@ -3,7 +3,9 @@
 import pytest
 
 from tuneworthy.core.errors import TaskError
-from tuneworthy.data.column_roles import Choice, answers_of, propose, row_of, system_name
+from tuneworthy.data.column_choice import Choice, column_like
+from tuneworthy.data.column_roles import answers_of, propose, row_of, system_name
+from tuneworthy.data.column_values import is_id, is_id_name, is_key_name
 
 
 def table(n=60, **columns):
@@ -133,3 +135,39 @@ def test_two_columns_that_mostly_agree_are_unsettled_unless_a_name_says_it(colum
     assert propose(rows, Choice()).either == either
     first, second = columns
     assert propose(rows, Choice(output=second, present=first)).either == ()
+
+
+@pytest.mark.parametrize("name", [
+    "id", "TicketId", "ticketid", "ticket_id", "Vorgangs-Nr.", "N° ticket", "Nº de pedido", "№",
+    "Ticket #", "UUID", "Numéro de commande", "order no.",
+])  # fmt: skip
+def test_one_rule_says_what_is_called_an_id(name):
+    assert is_id_name(name)
+    assert is_key_name(name)
+    assert is_id(name, ["T-1", "T-2"])
+    assert not is_id(name, ["T-1", "T-1"])  # it numbers nothing
+    assert not is_id(name, ["two words", "T-2"])
+
+
+@pytest.mark.parametrize("name", ["text", "paid", "notes", "grid", "normal", "number of items"])
+def test_what_only_looks_like_an_id_by_its_letters_is_none(name):
+    assert not is_id_name(name)
+    assert not is_key_name(name)
+
+
+def test_a_key_may_match_rows_and_is_no_id_that_a_right_answer_can_not_be():
+    for name in ("invoice_number", "order key", "idx"):
+        assert is_key_name(name)
+        assert not is_id_name(name)
+
+
+def test_a_name_means_the_one_column_that_differs_in_case_alone():
+    assert column_like("text", ["Text", "Team"]) == "Text"
+    assert column_like(" text  body", ["Text Body"]) == "Text Body"
+    assert column_like("Text", ["Text", "text"]) == "Text"
+    assert column_like("TEXT", ["Text", "text"]) == "TEXT"  # either could be meant
+    assert column_like("other", ["Text"]) == "other"
+    assert column_like(None, ["Text"]) is None
+    roles = propose([{"Text": f"hello {k}", "Team": "ab"[k % 2], "Bot": "a"} for k in range(9)],
+                    Choice("text", "TEAM", "bot"))  # fmt: skip
+    assert (roles.input, roles.output, dict(roles.systems)) == ("Text", "Team", {"present": "Bot"})

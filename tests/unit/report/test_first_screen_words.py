@@ -10,6 +10,7 @@ from tuneworthy.core.task import Present
 from tuneworthy.core.verdict import Wrong
 from tuneworthy.report import _words as words
 from tuneworthy.report._causes import wrong_lines
+from tuneworthy.report._left import left_line
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
 
@@ -92,8 +93,25 @@ def test_the_next_step_names_no_key_of_a_file():
 def test_an_arm_that_is_not_shown_better_than_a_reference_is_not_called_better():
     results = study()
     verdict = results.verdict.model_copy(update={"arm": None, "use": "none"})
-    line = words.left_line(results.model_copy(update={"verdict": verdict}))
+    line = left_line(results.model_copy(update={"verdict": verdict}))
     assert "is not shown to be better than majority: by at most" in line
+
+
+def test_a_bound_beyond_a_perfect_score_says_what_is_missing_to_one_on_these_rows():
+    results = study()
+    left = results.verdict.left_on_table
+
+    def line(points):
+        over = left.model_copy(update={"points": points})
+        verdict = results.verdict.model_copy(update={"left_on_table": over})
+        return left_line(results.model_copy(update={"verdict": verdict}))
+
+    named = words.arm_named(results)
+    room = 1 - named.score.mean
+    assert "perfect score" not in line(room / 2)
+    told = line(room + 0.05)
+    assert f"on these rows at most the {words.points(room)} to a perfect score" in told
+    assert told.endswith("more only where others are harder.")
 
 
 def test_the_failures_of_what_runs_today_are_told_from_those_of_the_named_arm():

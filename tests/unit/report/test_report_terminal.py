@@ -12,6 +12,7 @@ from tuneworthy.core.evidence import TruncatedAnswers
 from tuneworthy.core.task import Economics
 from tuneworthy.core.verdict import Next
 from tuneworthy.report import _words as words
+from tuneworthy.report._left import left_line
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import (
     audit_screen,
@@ -153,7 +154,7 @@ def test_what_was_not_trained_is_said(results):
 def test_a_missing_number_is_named_not_zero(results):
     bare = changed(results, left_on_table=None, economics={},
                    missing={"/left_on_table": "one arm", "/economics": "no prices"})  # fmt: skip
-    assert words.left_line(bare).endswith("is not measured: one arm.")
+    assert left_line(bare).endswith("is not measured: one arm.")
     assert words.pays_line(bare).endswith("is not measured: no prices.")
     known = (
         "not known: cost a request, one-off cost (economics.hours_to_build, label_each),"

@@ -1,13 +1,15 @@
 """A key that is not set is said by plan and check, and stops a run before it spends a look."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from tests import studies
 
 import tuneworthy
 from tuneworthy.cli._frame import run
-from tuneworthy.core.errors import ModelError, TaskError, TuneworthyError
+from tuneworthy.core.errors import ModelError, ProviderError, TaskError, TuneworthyError
 from tuneworthy.models import lacks_key
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.study import check, plan
@@ -19,6 +21,35 @@ HOSTED = {"model": "openai:gpt-4o-mini", "present": None, "budget": {"usd": 1}}
 def no_key(monkeypatch):
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """Serve 401 to everything with a wrong key, under OPENAI_BASE_URL; yield what was asked."""
+    seen, says = [], ["Incorrect API key provided: sk-wrong."]
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self):
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            seen.append(f"{self.command} {self.path}")
+            body = json.dumps({"error": {"message": says[0]}}).encode()
+            self.send_response(401)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = answer
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
+    yield seen, says
+    server.shutdown()
+    server.server_close()
 
 
 def rewritten(path, **keys):
@@ -34,6 +65,28 @@ def test_a_run_without_the_key_ends_before_it_scores_and_spends_no_look(tmp_path
     rewritten(path, arms=["majority", "tfidf"])
     assert plan(path).looks == 1
     assert tuneworthy.run(path).verdict.looks == 1
+
+
+def test_a_wrong_key_ends_a_run_before_an_arm_is_scored_and_spends_no_look(tmp_path, refusing):
+    seen, _ = refusing
+    path = studies.write(tmp_path, arms=["majority", "tfidf", "zero_shot"], **HOSTED)
+    with pytest.raises(ProviderError, match="refuses this key") as caught:
+        tuneworthy.run(path)
+    assert seen == ["GET /v1/models"]
+    assert "Incorrect API key" in caught.value.got
+    assert "sk-wrong" not in str(caught.value)
+    assert "no look was spent" in caught.value.kept
+    rewritten(path, arms=["majority", "tfidf"])
+    assert tuneworthy.run(path).verdict.looks == 1
+    assert seen == ["GET /v1/models"]  # nothing is asked, so no key is looked at
+
+
+def test_a_key_that_may_not_list_models_is_no_wrong_key(tmp_path, refusing):
+    seen, says = refusing
+    says[0] = "You have insufficient permissions. Missing scopes: api.model.read"
+    path = studies.write(tmp_path, arms=["majority", "tfidf", "zero_shot"], **HOSTED)
+    assert tuneworthy.run(path).verdict.looks == 1  # what is refused then is an arm's own request
+    assert seen[:2] == ["GET /v1/models", "POST /v1/chat/completions"]
 
 
 def test_plan_and_check_say_that_the_key_is_not_set(tmp_path, no_key, capsys):

@@ -62,7 +62,8 @@ def test_screens_name_it(named):
     results = named[1].results
     screen = " ".join(ladder_screen(results).plain.split())
     assert screen.startswith("vendor leads by 19 points, shown (")
-    assert "Use: vendor (recorded answers). Its recorded answers: " in screen
+    assert "Use: vendor (recorded answers)" in screen
+    assert ". Its recorded answers: " in screen
     assert "vendor (recorded answers)" in page(results)
     assert "Another system is better." in page(results)
 

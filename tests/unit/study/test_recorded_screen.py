@@ -4,6 +4,7 @@ import pytest
 from tests import recorded
 
 import tuneworthy
+from tuneworthy.report._recorded import _worth
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
 
@@ -35,7 +36,10 @@ def test_the_first_line_says_who_leads_with_the_bounds_of_the_verdict(tmp_path):
     text = " ".join(screen.split())
     won, lost = sorted((pair.wins, pair.losses), reverse=True)
     assert f"new won {won}, lost {lost}, equal on {pair.n - won - lost}." in text
-    assert "Use: new (recorded answers). Its recorded answers: " in text
+    verdict = screen.split("\n")[1].strip()
+    assert verdict.endswith("   Use: new (recorded answers)")  # a line of its own
+    assert verdict.startswith(("Another system is better.", "A recorded system is ahead."))
+    assert ". Its recorded answers: " in text
     assert "tool is not given" not in text
     assert "No tuned model was measured" not in text
     assert "What was wrong" not in text
@@ -100,3 +104,34 @@ def test_long_names_wrap_and_never_widen_the_screen(tmp_path):
                enumerate(names)}  # fmt: skip
     screen = told(tuneworthy.run(recorded.write(tmp_path, made, systems)).results)
     assert " leads by " in " ".join(screen.split()) or "score the same" in screen
+
+
+def priced(folder, old, new, gap=0.2):
+    made = recorded.rows(150)
+    systems = {"old": recorded.failing(made, lambda at: 0.35, seed=1),
+               "new": recorded.failing(made, lambda at: 0.35 - gap, seed=2)}  # fmt: skip
+    for name, usd in (("old", old), ("new", new)):
+        for answer in systems[name]:
+            answer["usd"] = usd
+    results = tuneworthy.run(recorded.write(folder, made, systems)).results
+    return " ".join(told(results).split())
+
+
+def test_logged_dollars_say_what_a_system_costs_and_gains(tmp_path):
+    cheaper = priced(tmp_path / "a", 0.002, 0.0005)
+    assert "new costs $1.50 less per 1,000 requests than old, for" in cheaper
+    assert "each $100 of its training is back after 66,700 requests" in cheaper
+    dearer = priced(tmp_path / "b", 0.0005, 0.002)
+    assert "new costs $1.50 more per 1,000 requests than old, for" in dearer
+    assert "it is worth it where a right answer is worth more than $.0" in dearer
+
+
+@pytest.mark.parametrize(("more", "gain", "said"), [
+    (0.0, 0.1, "a costs what b costs, by the logged dollars."),
+    (2.0, 0.0, "and scores the same."),
+    (2.0, -0.1, "and scores 10 points less on these rows."),
+    (-2.0, -0.1, "for 10 points less on these rows: it is worth it where a right answer is worth"
+     " less than $.020."),
+])  # fmt: skip
+def test_each_kind_of_price_difference_has_its_sentence(more, gain, said):
+    assert _worth("a", "b", more, gain).endswith(said)

@@ -60,3 +60,43 @@ def test_a_pool_too_small_for_all_inputs_is_offered_from_an_even_chance_on():
     assert "a chance of about 45 %" in part.why
     assert step(600).rows == 600  # below an even chance, and above that of labels
     assert {step(pool).do for pool in (0, 200)} == {"label"}
+
+
+def test_rows_show_the_named_arm_above_the_reference_at_the_next_looks_level():
+    """Between the two arms all is settled: only rows that lift the named one above it help."""
+    n = 1000
+    one = scenes.pair("keep", "tune", 3, 3, n, 0.035)
+    above = scenes.pair("keep", "majority", 12, 2, n, 0.035)
+    rival = scenes.pair("tune", "majority", 26, 6, n, 0.035)
+    arms = (scenes.arm("majority", None, 500, n, role="reference"),
+            scenes.arm("keep", "keep", 510, n, present=True),
+            scenes.arm("tune", "tune", 520, n))  # fmt: skip
+    above = above.model_copy(update={"low": -0.001})  # unstable folds may widen a bound so far
+    pairs = (one, scenes.mirrored(one), above, rival)
+    found = scenes.worked()[0].model_copy(update={"arms": arms, "pairs": pairs, "n": n, "pool": 0})
+    verdict = decide(found, (), PLAIN)
+    assert (verdict.status, verdict.arm) == ("provisional", "keep")
+    assert verdict.next.do == "label"
+    assert "whether `keep` is worth it against `majority`" in verdict.next.why
+    assert verdict.next.rows > 20  # it was 1: the difference cannot be worth the margin already
+
+
+def test_with_prices_rows_are_for_the_pair_that_is_open_and_not_for_a_settled_one():
+    """`dear` has the highest bound and can't pay; `near` may pay, and rows are for it."""
+    n, level = 300, 0.0175
+    plain = {"build_usd": 0.0, "upkeep_usd_month": 0.0}
+    arms = (scenes.arm("prompt", "prompt", 200, n, usd_per_1k=1.0, **plain),
+            scenes.arm("near", "schema", 206, n, usd_per_1k=1.0, **plain),
+            scenes.arm("dear", "bigger", 208, n, usd_per_1k=400.0, **plain))  # fmt: skip
+    near = scenes.pair("near", "prompt", 10, 4, n, level)
+    dear = scenes.pair("dear", "prompt", 30, 22, n, level)
+    both = scenes.pair("dear", "near", 22, 20, n, level)
+    assert dear.high > near.high > 0.02
+    pairs = [side for one in (near, dear, both) for side in (one, scenes.mirrored(one))]
+    found = scenes.worked()[0].model_copy(
+        update={"arms": arms, "pairs": tuple(pairs), "n": n, "pool": 0})  # fmt: skip
+    policy = Policy(margin=0.02, value_of_correct=1.0, requests_per_month=1000.0)
+    verdict = decide(found, (), policy)
+    assert (verdict.status, verdict.arm) == ("provisional", "prompt")
+    assert "whether `near` is worth it against `prompt`" in verdict.next.why
+    assert verdict.next.rows > 1

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Grammar, Limits, Prompt
 from tuneworthy.core.record import canonical
+from tuneworthy.core.token_estimate import text_tokens
 
 LABEL = "label"
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
@@ -85,8 +87,8 @@ def size(sent: Mapping[str, Any]) -> int:
 
 
 def estimated_tokens(prompt: Prompt) -> int:
-    """Return an estimate of a prompt's tokens (four bytes each): the tokenizer is unknown."""
-    return sum(-(-len(m.content.encode("utf-8", "replace")) // 4) + 4 for m in prompt) + 3
+    """Return an estimate of a prompt's tokens by the kind of text: the tokenizer is unknown."""
+    return sum(ceil(text_tokens(m.content)) + 4 for m in prompt) + 3
 
 
 def refused_parameter(sent: Mapping[str, Any], why: str, parameter: str) -> str:

@@ -35,6 +35,9 @@ _ROW_ALONE = re.compile(
 )
 
 
+_SCOPE = re.compile(r"scope|permission", re.I)
+
+
 @dataclass(frozen=True)
 class RetryPolicy:
     """Retry policy: attempts a request, seconds a request and in all, waits between.
@@ -143,6 +146,25 @@ def _on_event(event: str, about: Any) -> None:
     except SecurityError:
         about["return_value"].close()
         raise
+
+
+def refused_key(client: openai.OpenAI, seconds: float = 20.0) -> str:
+    """Return the server's words if it knows no such key (401 to a list of its models), else "".
+
+    The request is free. A key that may not list models is no wrong key, and a server without such a
+    list, or that does not answer, says nothing of the key.
+    """
+    try:
+        with client.models.with_streaming_response.list(timeout=seconds):
+            return ""
+    except _Refused as error:
+        refused = error
+    except Exception as error:
+        if not isinstance(error.__cause__, _Refused):
+            return ""
+        refused = error.__cause__
+    outcome = _status(refused, Redactor(client.api_key))
+    return outcome.why if refused.code == 401 and not _SCOPE.search(outcome.why) else ""
 
 
 def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds: float) -> Outcome:

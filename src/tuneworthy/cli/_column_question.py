@@ -1,0 +1,138 @@
+"""Ask at a terminal which columns are the input, the right answer and what runs today."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tuneworthy.cli._options import print_stderr
+
+if TYPE_CHECKING:
+    from tuneworthy.data.column_choice import Choice
+    from tuneworthy.data.column_roles import Roles
+    from tuneworthy.recognising import Ask
+
+_NO = {"n", "no", "nein", "non", "nope"}
+_SHOWN = 20  # columns with an example each; of more the names are listed
+_LISTED = "this is no list of ROLE=COLUMN"
+
+
+def column_question() -> Ask | None:
+    """Return a question about the columns that is put once, None where nobody can answer it."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    put: list[bool] = []
+
+    def ask(roles: Roles, examples: Mapping[str, str]) -> Choice | None:
+        if put:
+            return None
+        put.append(True)
+        if not (roles.input and roles.output):
+            lacking = "the right answer" if roles.input else "the input"
+            print_stderr(f"no column looks like {lacking}: which is it?")
+            return _chosen(roles, examples)
+        print_stderr(f"columns: {', '.join(examples)}")
+        _print_taken(roles)
+        print_stderr("Enter keeps this, n asks for each; or write input=COL output=COL present=COL")
+        reply = input_line()
+        if reply.strip().casefold() in _NO:
+            return _chosen(roles, examples)
+        try:
+            return read_reply(reply, roles)
+        except ValueError:
+            print_stderr(f"{_LISTED}: one after the other, then")
+            return _chosen(roles, examples)
+
+    return ask
+
+
+def _print_taken(roles: Roles) -> None:
+    taken = {"input": roles.input, "output": roles.output, **roles.systems}
+    print_stderr("taken:   " + ", ".join(f"{role} = {name}" for role, name in taken.items()))
+    if roles.alternatives:
+        print_stderr("         the right answers are lists: any of their texts is right")
+    if roles.either:
+        both = " and ".join(f"`{name}`" for name in roles.either)
+        print_stderr(f"         {both} mostly agree: look which of them is the right answer")
+
+
+def input_line() -> str:
+    """Return a line that the user types, "" at the end of the input."""
+    try:
+        return input("> ")
+    except EOFError:
+        return ""
+
+
+def read_reply(text: str, roles: Roles) -> Choice | None:
+    """Return the columns that a reply names, beside those taken; None for an empty reply.
+
+    Raises ValueError for a reply that is no list of ROLE=COLUMN.
+    """
+    from tuneworthy.data.column_choice import Choice
+
+    pairs = dict(word.partition("=")[::2] for word in shlex.split(text))
+    if not pairs:
+        return None
+    if not all(pairs.values()):
+        raise ValueError(_LISTED)
+    systems = dict(roles.systems)
+    for name, column in pairs.items():
+        if name not in {"input", "output", "lists"}:
+            systems[name] = column
+    today = systems.pop("present", None)
+    lists = pairs.get("lists", "alternatives")
+    return Choice(
+        pairs.get("input", roles.input), pairs.get("output", roles.output), today, systems, lists
+    )
+
+
+def _chosen(roles: Roles, examples: Mapping[str, str]) -> Choice | None:
+    """Return the columns that people pick one after the other; None if they pick too few."""
+    from tuneworthy.data.column_choice import Choice
+
+    columns = list(examples)
+    _print_columns(examples)
+    systems = dict(roles.systems)
+    today = systems.pop("present", "")
+    asked = _picked("the input", columns, roles.input)
+    right = _picked("the right answer", columns, roles.output) if asked else ""
+    if not (asked and right):
+        return None
+    said = _picked("what runs today answered", columns, today, none=True)
+    return Choice(asked, right, said or None, systems, alone=not (said or systems))
+
+
+def _print_columns(examples: Mapping[str, str]) -> None:
+    width = max(map(len, list(examples)[:_SHOWN]), default=0)
+    for number, (name, example) in enumerate(list(examples.items())[:_SHOWN], 1):
+        print_stderr(f"  {number:>2}  {name:<{min(width, 30)}}  {example}")
+    if more := list(examples)[_SHOWN:]:
+        print_stderr(f"      and {', '.join(more)}")
+
+
+def _picked(what: str, columns: Sequence[str], default: str, *, none: bool = False) -> str:
+    """Return the column that the user picks by number or name; "" where the input ends or `none`.
+
+    An empty line takes the default.
+    """
+    from tuneworthy.data.column_choice import column_like
+
+    otherwise = default or ("none" if none else "")
+    for _ in range(3):
+        enter = f", Enter: {otherwise}" if otherwise else ""
+        print_stderr(f"{what}: number or name{enter}")
+        reply = input_line().strip()
+        if not reply:
+            return default
+        if none and reply.casefold() in {*_NO, "none", "-"}:
+            return ""
+        named = column_like(reply, columns)
+        if named in columns:
+            return named
+        if reply.isdecimal() and 1 <= int(reply) <= len(columns):
+            return columns[int(reply) - 1]
+        print_stderr(f"there is no column `{reply}`")
+    return default

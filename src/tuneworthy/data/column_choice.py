@@ -1,0 +1,81 @@
+"""The columns that people named, and which column of a file a name means."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn, overload
+
+from tuneworthy.core.errors import TaskError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Columns that people named: input, right answer, the present system, other systems.
+
+    `alone`: they said that there is no system, so none is looked for.
+    """
+
+    input: str | None = None
+    output: str | None = None
+    present: str | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)
+    lists: str = "alternatives"
+    alone: bool = False
+
+    @property
+    def named(self) -> bool:
+        """Return whether anything is named."""
+        return bool(self.columns)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that are named."""
+        found = (self.input, self.output, self.present, *self.answers.values())
+        return tuple(name for name in found if name)
+
+    def spelt(self, columns: Sequence[str]) -> Choice:
+        """Return the choice with each name spelt as the one column that it can only mean."""
+        mine = (self.input, self.output, self.present)
+        asked, right, present = (column_like(name, columns) for name in mine)
+        answers = {name: str(column_like(own, columns)) for name, own in self.answers.items()}
+        return Choice(asked, right, present, answers, self.lists, self.alone)
+
+    def within(self, columns: Sequence[str]) -> Choice:
+        """Return the choice without the columns that a file does not have."""
+        mine = (self.input, self.output, self.present)
+        asked, right, present = (name if name in columns else None for name in mine)
+        answers = {name: column for name, column in self.answers.items() if column in columns}
+        return Choice(asked, right, present, answers, self.lists, self.alone)
+
+
+@overload
+def column_like(name: str, columns: Sequence[str]) -> str: ...
+
+
+@overload
+def column_like(name: str | None, columns: Sequence[str]) -> str | None: ...
+
+
+def column_like(name: str | None, columns: Sequence[str]) -> str | None:
+    """Return the column of this name; else the only one that differs in case and spaces alone.
+
+    A name that no column has, or more than one could, is returned as it is.
+    """
+    if name is None or name in columns:
+        return name
+    like = [each for each in columns if _folded(each) == _folded(name)]
+    return like[0] if len(like) == 1 else name
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def no_column(name: str, columns: Sequence[str]) -> NoReturn:
+    """Raise TaskError: no column has this name; it says which name is near, and all of them."""
+    near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
+    hint = f"did you mean `{near[0]}`? " if near else ""
+    raise TaskError("no column has this name", got=name, kept="",
+                    fix=f"{hint}there are: {', '.join(columns)}")  # fmt: skip

@@ -80,15 +80,16 @@ def figure(name: str, triple: tuple[float, float, float], n: int, seeds: int = 1
 
 def main(claim: Claim, collect: Callable[[], dict[str, Any]],
          figures: Callable[[dict[str, Any]], list[Figure]],
-         reduced: Sequence[str] = (), model: str = "SmolLM2-135M-Instruct") -> None:  # fmt: skip
+         reduced: Sequence[str] = (), found: str = "",
+         model: str = "SmolLM2-135M-Instruct") -> None:  # fmt: skip
     """Collect, compute, write results/NAME.json, print the figures and the verdict."""
     os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")
     data = collect()
-    found = figures(data)
+    measured = figures(data)
     seen = inspect_machine()
     told = ClaimResult(
-        **claim.model_dump(), verdict=verdict_of(claim.expects, found), figures=tuple(found),
-        reduced=tuple(reduced), model=model,
+        **claim.model_dump(), verdict=verdict_of(claim.expects, measured), figures=tuple(measured),
+        reduced=tuple(reduced), found=found, model=model,
         machine=f"{seen.cpu}, {seen.cores} cores, one thread, {seen.precision}",
         command=f"python experiments/{Path(sys.argv[0]).name}",
         date=date.today().isoformat(), minutes=round(sum(_SPENT) / 60, 1),
@@ -96,7 +97,7 @@ def main(claim: Claim, collect: Callable[[], dict[str, Any]],
     RESULTS.mkdir(exist_ok=True)
     whole = {**told.model_dump(mode="json"), "data": data}
     (RESULTS / f"{claim.name}.json").write_text(json.dumps(whole) + "\n", "utf-8")
-    for each in found:
+    for each in measured:
         print(f"  {each.name}: {each.mean:.3f} [{each.low:.3f}, {each.high:.3f}] n {each.n}")
     print(f"E{claim.number} {claim.name}: {told.verdict}, {told.minutes} min", flush=True)
 

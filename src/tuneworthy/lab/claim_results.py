@@ -63,9 +63,13 @@ class Claim(Record):
 
 
 class ClaimResult(Claim):
-    """A claim with its figures and verdict. `reduced` says where less was run than designed."""
+    """A claim with its figures and verdict. `reduced` says where less was run than designed.
+
+    `found` says in a sentence what the figures mean for the claim; it has no numbers of its own.
+    """
 
     verdict: Verdict
+    found: str = ""
     figures: tuple[Figure, ...]
     reduced: tuple[str, ...] = ()
     model: str

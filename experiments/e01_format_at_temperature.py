@@ -21,13 +21,13 @@ CLAIM = Claim(
     refuted_if="The tuned model's fall is below 5 points, or the schema's answers are valid in "
     "less than 95 % at T 1.3.",
     design="Support tickets to JSON, 160 rows to learn from, 2 epochs, 200 test rows; the plain "
-    "prompt, eight examples, the schema as a grammar and LoRA (3 seeds) at T 0, .7, 1 and 1.3.",
+    "prompt, eight examples, the schema as a grammar and LoRA (3 seeds) at T 0, 1 and 1.3.",
     expects=(
         Expected(figure="fall of LoRA's validity, T 0 to 1.3", above=0.05),
         Expected(figure="valid under the schema, T 1.3", above=0.95),
     ),
 )  # fmt: skip
-REDUCED = ("four temperatures instead of five; the schema at T 0 and 1.3 only",)
+REDUCED = ("three temperatures instead of five; the schema at T 0 and 1.3 only",)
 
 
 def collect() -> dict[str, Any]:

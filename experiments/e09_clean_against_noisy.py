@@ -22,13 +22,13 @@ CLAIM = Claim(
     "times as many with 40 % wrong labels.",
     refuted_if="The noisy rows teach one of the two better.",
     design="Clause types; a wrong label is drawn evenly from the other eleven; TF-IDF on 100 clean "
-    "or 500 noisy rows (20 draws), LoRA on 40 clean or 200 noisy rows (3 seeds), 3 epochs each.",
+    "or 500 noisy rows (20 draws), LoRA on 30 clean or 150 noisy rows (3 seeds), 3 epochs each.",
     expects=(
         Expected(figure="clean - noisy, classifier", above=0.0),
         Expected(figure="clean - noisy, LoRA", above=0.0),
     ),
 )
-REDUCED = ("LoRA on 40 and 200 rows instead of 100 and 500", "no mixed output formats")
+REDUCED = ("LoRA on 30 and 150 rows instead of 100 and 500", "no mixed output formats")
 NOISE, DRAWN = 0.4, tuple(range(20))
 
 
@@ -52,7 +52,7 @@ def collect() -> dict[str, Any]:
     data: dict[str, Any] = {}
     for name, arm, clean, rows, seeds, options in (
         ("classifier", "tfidf", 100, suite_rows("clause_type", 900), DRAWN, {}),
-        ("LoRA", "lora", 40, suite_rows("clause_type"), SEEDS, {"epochs": 3}),
+        ("LoRA", "lora", 30, suite_rows("clause_type"), SEEDS, {"epochs": 3}),
     ):
         for kind, n in (("clean", clean), ("noisy", 5 * clean)):
             data[f"{name} {kind}"] = [

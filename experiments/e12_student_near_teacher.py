@@ -20,7 +20,7 @@ CLAIM = Claim(
     prediction="A student that learns from the teacher's answers alone closes more than 70 % of "
     "the gap between the untouched model and the teacher.",
     refuted_if="It closes less than 30 % of the gap.",
-    design="Clause types; the teacher is a classifier that learnt 150 rows and answers 200 other "
+    design="Clause types; the teacher is a classifier that learnt 150 rows and answers 120 other "
     "inputs, mistakes included; LoRA learns those answers, 3 epochs, 3 seeds; 200 test rows.",
     expects=(Expected(figure="share of the gap closed", above=0.7, fails_at=0.3),),
 )
@@ -28,7 +28,7 @@ REDUCED = (
     "the teacher is a recorded classifier, not a larger language model",
     "answers only, no rationales",
 )
-KNOWN, TAUGHT = 150, 200
+KNOWN, TAUGHT = 150, 120
 
 
 def collect() -> dict[str, Any]:

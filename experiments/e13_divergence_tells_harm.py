@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from _claim import figure, main
-from _shared import CLAUSES, HIGH, clauses
+from _shared import FEW, HIGH, clauses
 from _tuning import SEEDS, rise
 
 from tuneworthy.lab.claim_results import Claim, Expected, Figure
@@ -30,8 +30,8 @@ DRAWS = 4000
 def collect() -> dict[str, Any]:
     """Return for each trained run its name, its divergences and its rise of the general loss."""
     kinds: list[tuple[str, int, dict[str, Any]]] = [("lora", n, {}) for n in (25, 50, 100, 200)]
-    kinds += [("full", CLAUSES, {}), ("lora", CLAUSES, {"rate": HIGH})]
-    kinds += [("lora", CLAUSES, {"rate": HIGH, "replay": share}) for share in (0.01, 0.05)]
+    kinds += [("full", FEW, {}), ("lora", FEW, {"rate": HIGH})]
+    kinds += [("lora", FEW, {"rate": HIGH, "replay": share}) for share in (0.01, 0.05)]
     runs = []
     for arm, n, options in kinds:
         for seed in SEEDS:

@@ -8,7 +8,8 @@ from typing import Any
 
 from _tuning import SEEDS, Ask, Rows, answers, own_rows, suite_rows
 
-CLAUSES, FEW, TICKETS, HIGH = 200, 100, 160, 5e-3  # rows to learn from; a rate five times the usual one
+CLAUSES, FEW, TICKETS = 200, 100, 160  # rows to learn from
+HIGH = 5e-3  # a learning rate five times the usual one
 HEATS = (0.0, 1.0, 1.3)
 NAMES = [a + b for a in ("Bal", "Cor", "Dun", "Fen", "Gol", "Hil", "Jor", "Kem", "Lus", "Mor")
          for b in ("ado", "eth", "imar", "orin", "und")]  # fmt: skip

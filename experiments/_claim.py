@@ -3,7 +3,8 @@
 An experiment is a file eNN_NAME.py with CLAIM (the claim, the prediction, the rule), `collect()`
 (runs what its units lack and returns plain data) and `figures(data)` (pure). Run by itself it
 writes results/NAME.json. Units lie below .tuneworthy/experiments, so a run that was stopped goes on
-where it was. This file run by itself writes the results into the package and prints their table.
+where it was. This file run by itself writes the results into the package and prints the rows of
+docs/evidence/claims.md.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 import tuneworthy
 from tuneworthy.core.record import digest
+from tuneworthy.lab.claim_pages import interval_text, wanted_text
 from tuneworthy.lab.claim_results import SHIPPED, Claim, ClaimResult, Figure, verdict_of
 from tuneworthy.models.local.machine import inspect_machine
 from tuneworthy.stats.bounds import paired
@@ -115,10 +117,20 @@ def shipped_text() -> str:
     return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
 
 
+def evidence_rows() -> list[str]:
+    """Return the rows of the table in docs/evidence/claims.md, one an experiment."""
+    rows = []
+    for told in results():
+        by_name = {shown.name: shown for shown in told.figures}
+        deciding = [(expected, by_name[expected.figure]) for expected in told.expects]
+        parts = [f"{shown.name} {interval_text(shown)}, {wanted_text(expected, shown.unit)}"
+                 for expected, shown in deciding]  # fmt: skip
+        n = "/".join(str(n) for n in dict.fromkeys(shown.n for _, shown in deciding))
+        head = f"| E{told.number} | {told.claim} | **{told.verdict}** |"
+        rows.append(f"{head} {'; '.join(parts)} | {n} |")
+    return rows
+
+
 if __name__ == "__main__":
     SHIPPED.write_text(shipped_text(), "utf-8")
-    for each in results():
-        deciding = {expected.figure for expected in each.expects}
-        shown = [f for f in each.figures if f.name in deciding]
-        told = "; ".join(f"{f.name} {f.mean:.2f} ({f.low:.2f} to {f.high:.2f})" for f in shown)
-        print(f"| {each.number} | {each.claim} | **{each.verdict}** | {told} |")
+    print("\n".join(evidence_rows()))

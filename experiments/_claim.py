@@ -23,7 +23,7 @@ import numpy as np
 import tuneworthy
 from tuneworthy.core.record import digest
 from tuneworthy.lab.claim_pages import interval_text, wanted_text
-from tuneworthy.lab.claim_results import SHIPPED, Claim, ClaimResult, Figure, verdict_of
+from tuneworthy.lab.claim_results import SHIPPED, ClaimResult, Figure, verdict_of
 from tuneworthy.models.local.machine import inspect_machine
 from tuneworthy.stats.bounds import paired
 
@@ -80,18 +80,21 @@ def figure(name: str, triple: tuple[float, float, float], n: int, seeds: int = 1
     return Figure(name=name, mean=mean, low=low, high=high, n=n, seeds=seeds, unit=unit)
 
 
-def main(claim: Claim, collect: Callable[[], dict[str, Any]],
-         figures: Callable[[dict[str, Any]], list[Figure]],
-         reduced: Sequence[str] = (), found: str = "",
-         model: str = "SmolLM2-135M-Instruct") -> None:  # fmt: skip
-    """Collect, compute, write results/NAME.json, print the figures and the verdict."""
+def main(script: Any) -> None:
+    """Run an experiment, write results/NAME.json, print the figures and the verdict.
+
+    `script` has CLAIM, collect, figures, and perhaps REDUCED (where less is run than designed),
+    FOUND (what the figures mean for the claim) and MODEL (if it is not the embedded one).
+    """
     os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")
-    data = collect()
-    measured = figures(data)
+    _SPENT.clear()
+    claim, data = script.CLAIM, script.collect()
+    measured = script.figures(data)
     seen = inspect_machine()
     told = ClaimResult(
         **claim.model_dump(), verdict=verdict_of(claim.expects, measured), figures=tuple(measured),
-        reduced=tuple(reduced), found=found, model=model,
+        reduced=tuple(getattr(script, "REDUCED", ())), found=getattr(script, "FOUND", ""),
+        model=getattr(script, "MODEL", "SmolLM2-135M-Instruct"),
         machine=f"{seen.cpu}, {seen.cores} cores, one thread, {seen.precision}",
         command=f"python experiments/{Path(sys.argv[0]).name}",
         date=date.today().isoformat(), minutes=round(sum(_SPENT) / 60, 1),

@@ -104,12 +104,12 @@ def model() -> Any:
 
 
 def answers(rows: Rows, ask: Ask) -> dict[str, Any]:
-    """Return scores, validity and texts by temperature, seconds, and what else was asked."""
+    """Return scores, validity and texts by temperature, CPU seconds, and what else was asked."""
     own = None if ask.train is None else digest([[c.id, c.output] for c in ask.train])
     more = {name: digest([c.input for c in cases]) for name, cases in ask.extra.items()}
     key = {"rows": rows.name, "arm": ask.arm, "n": ask.n, "seed": ask.seed, "train": own,
            "options": dict(ask.options), "heats": list(ask.heats), "side": ask.side, "extra": more,
-           "test": len(rows.test), "tag": ask.tag}  # fmt: skip
+           "test": len(rows.test), "tag": ask.tag, "clock": "cpu"}  # fmt: skip
     return unit(key, lambda: _answered(rows, ask))
 
 
@@ -130,9 +130,9 @@ def fitted(rows: Rows, ask: Ask) -> tuple[Setup, Fitted]:
 
 
 def _answered(rows: Rows, ask: Ask) -> dict[str, Any]:
-    begun = time.perf_counter()
+    begun = time.process_time()
     setup, arm = fitted(rows, ask)
-    out: dict[str, Any] = {"fit_seconds": time.perf_counter() - begun, "heats": {}}
+    out: dict[str, Any] = {"fit_seconds": time.process_time() - begun, "heats": {}}
     first: list[Answer] = []
     for heat in ask.heats:
         given = _at(setup, arm, ask, heat, rows.test)

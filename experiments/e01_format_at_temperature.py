@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -60,4 +61,4 @@ def figures(data: dict[str, Any]) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    main(CLAIM, collect, figures, REDUCED)
+    main(sys.modules["__main__"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -62,4 +63,4 @@ def figures(data: dict[str, Any]) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    main(CLAIM, collect, figures, REDUCED)
+    main(sys.modules["__main__"])

@@ -35,6 +35,7 @@ CLAIM = Claim(
         Expected(figure="left open by the bound, 50 rows", above=0.5),
     ),
 )
+MODEL = "eight scikit-learn classifiers"
 SIZES, STUDIES, DRAWS = (30, 50, 100), 2000, 4000
 
 
@@ -87,4 +88,4 @@ def figures(data: dict[str, Any]) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    main(CLAIM, collect, figures, model="eight scikit-learn classifiers")
+    main(sys.modules["__main__"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -49,9 +50,9 @@ def _week(week: int) -> dict[str, Any]:
     def timed() -> dict[str, Any]:
         took = []
         for _ in range(5):
-            begun = time.perf_counter()
+            begun = time.process_time()
             index(rows.docs).search([("annual leave", None)], 1)
-            took.append(time.perf_counter() - begun)
+            took.append(time.process_time() - begun)
         return {"seconds": float(np.median(took))}
 
     seconds = {"index": unit({"e": 7, "week": week}, timed)["seconds"],
@@ -90,4 +91,4 @@ def figures(data: dict[str, Any]) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    main(CLAIM, collect, figures, REDUCED)
+    main(sys.modules["__main__"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from random import Random
 from typing import Any
 
@@ -76,4 +77,4 @@ def figures(data: dict[str, Any]) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    main(CLAIM, collect, figures, REDUCED)
+    main(sys.modules["__main__"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -74,4 +75,4 @@ def figures(data: dict[str, Any]) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    main(CLAIM, collect, figures)
+    main(sys.modules["__main__"])

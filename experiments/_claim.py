@@ -31,7 +31,7 @@ HOME = Path(".tuneworthy") / "experiments"
 RESULTS = Path(__file__).parent / "results"
 VERSION = 1  # of the units: another one makes all of them anew
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 10: 2.262, 20: 2.093}  # by number of seeds
-_SPENT: list[float] = []  # seconds of the units that this run used, whenever they ran
+_SPENT: list[float] = []  # processor seconds of the units that this run used, whenever they ran
 
 
 def unit(key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -40,9 +40,9 @@ def unit(key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, A
     file = HOME / "units" / f"{digest(identity)}.json"
     if not file.is_file():
         print(f"{time.strftime('%H:%M:%S')} {key}", file=sys.stderr, flush=True)
-        begun = time.perf_counter()
+        begun = time.process_time()
         made = make()
-        kept = {"key": identity, "seconds": time.perf_counter() - begun, "data": made}
+        kept = {"key": identity, "seconds": time.process_time() - begun, "data": made}
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(f".{os.getpid()}")
         part.write_text(json.dumps(kept), "utf-8")

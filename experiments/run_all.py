@@ -13,12 +13,11 @@ from importlib import import_module
 from _claim import main
 
 ORDER = (
-    "e11_simpler_tool", "e05_few_rows_harm", "e04_new_facts_harm_known",
+    "e04_new_facts_harm_known", "e12_student_near_teacher", "e09_clean_against_noisy",
     "e03_tuning_teaches_facts", "e08_tuning_and_made_up_answers", "e07_changing_facts",
-    "e12_student_near_teacher", "e09_clean_against_noisy", "e18_format_tax",
-    "e01_format_at_temperature", "e14_lora_against_full", "e16_share_of_replay",
-    "e13_divergence_tells_harm", "e17_retrieval_and_tuning", "e02_prompting_reach",
-    "e15_rank_and_patterns",
+    "e11_simpler_tool", "e05_few_rows_harm", "e18_format_tax", "e01_format_at_temperature",
+    "e14_lora_against_full", "e16_share_of_replay", "e13_divergence_tells_harm",
+    "e17_retrieval_and_tuning", "e02_prompting_reach", "e15_rank_and_patterns",
 )  # fmt: skip
 
 

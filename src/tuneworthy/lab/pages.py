@@ -81,7 +81,7 @@ class Site:
         """Return the pages that every page links to."""
         links = (("Cases", f"{self.home}#cases"), ("Playground", self.playground),
                  ("Check my run", self.check), ("Guess first", self.guess),
-                 ("Atlas", self.atlas))  # fmt: skip
+                 ("Atlas", self.atlas), ("Claims", self.experiments))  # fmt: skip
         return (*links, ("Studies", "/studies")) if self.live else links
 
     @property
@@ -108,6 +108,11 @@ class Site:
     def atlas(self) -> str:
         """Return the address of the atlas."""
         return "/atlas" if self.live else "atlas.html"
+
+    @property
+    def experiments(self) -> str:
+        """Return the address of the experiments on common claims."""
+        return "/experiments" if self.live else "experiments.html"
 
     def measured(self, key: str) -> str:
         """Return the address of a measured task of the atlas."""

@@ -51,6 +51,7 @@ ROUTES = {
     ("GET", "/playground"),
     ("GET", "/guess"),
     ("GET", "/advice"),
+    ("GET", "/experiments"),
     ("POST", "/api/play"),
     ("POST", "/api/strength"),
     ("GET", "/api/play/{name}/events"),

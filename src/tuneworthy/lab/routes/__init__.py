@@ -8,6 +8,7 @@ from tuneworthy.lab.routes import (
     blind_routes,
     case_routes,
     check_routes,
+    claim_routes,
     page_routes,
     play_routes,
     run_routes,
@@ -26,4 +27,5 @@ ROUTERS = (
     settle_routes.ROUTES,
     atlas_routes.ROUTES,
     advice_routes.ROUTES,
+    claim_routes.ROUTES,
 )

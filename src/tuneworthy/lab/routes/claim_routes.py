@@ -1,0 +1,17 @@
+"""The experiments on common claims: one page to read."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from tuneworthy.lab.routes.shared import Here, site_of
+
+ROUTES = APIRouter(default_response_class=HTMLResponse)
+
+
+@ROUTES.get("/experiments")
+def _claims(lab: Here) -> str:
+    from tuneworthy.lab.claim_pages import claims_page
+
+    return claims_page(site_of(lab))

@@ -30,6 +30,7 @@ from tuneworthy.core.specs import (
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.measure.plan_cuts import (
+    DEAR,
     FEWEST,
     FIRST_FOLDS,
     LEAST_TRIED,
@@ -96,7 +97,8 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
     uncut = needed(planned) + diagnosis_minutes(across)
     runnable = [spec for spec in arms if not unmet_needs(spec, facts.available)]
     learnt, readable = facts.sizes.train, bool(across)
-    for step, texts in cuts(runnable, choice, learnt, readable):
+    dear = by_rule and any(_dear(facts, arm) for arm in planned)
+    for step, texts in cuts(runnable, choice, learnt, readable, dear):
         if needed(planned) + diagnosis_minutes(across) <= minutes:
             break
         choice, lines = step, texts
@@ -138,17 +140,17 @@ def _sum(arms: Sequence[PlannedArm]) -> float:
 def needed_minutes(arms: Sequence[PlannedArm]) -> float:
     """Return the minutes up to the first look at the dearest training arm.
 
-    That is all arms that always run plus the first folds of that arm. The stage rule runs the
-    follow-up arms one by one as long as minutes are left.
+    That is all arms that always run, up to the rule's look at them, plus the first folds of that
+    arm. The stage rule runs the follow-up arms one by one as long as minutes are left.
     """
-    always = sum(arm.minutes for arm in arms if not arm.follow_up)
+    always = sum(arm.first_minutes for arm in arms if not arm.follow_up)
     return always + max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
 
 
 def _too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
     """Return the dearest training arm's folds if they exceed LONGEST times the minutes, else 0."""
     training = [arm for arm in arms if trains(arm.spec) and arm.look_after]
-    always = sum(arm.minutes for arm in arms if not arm.follow_up)
+    always = sum(arm.first_minutes for arm in arms if not arm.follow_up)
     most = max(training, key=lambda arm: arm.minutes, default=None)
     splittable = most is not None and len(most.folds) > FEWEST
     return (
@@ -367,9 +369,8 @@ def _planned(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec]
         return PlannedArm(spec=spec, because=reason)
     training, by_rule = trains(spec), staged(facts.task) and not is_recorded(facts.task, spec)
     parts = facts.split.learning[: choice.folds if training else choice.parts]
-    if by_rule and prompts_tried(
-        spec
-    ):  # a search answers its dev rows with every prompt that it tries
+    ceiling = choice.look and spec.role == "ceiling" and chooses_prompt(spec)
+    if ceiling or (by_rule and prompts_tried(spec)):  # a search answers dev rows with every prompt
         parts = parts[:FIRST_FOLDS]
     if is_recorded(facts.task, spec):
         parts = facts.split.parts
@@ -386,6 +387,14 @@ def _planned(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec]
     sent = _sent(facts, spec, scored + extra, before)
     plain: dict[str, Any] = {"spec": spec, "folds": tuple(range(len(parts))), "seeds": seeds}
     if by_rule:
-        look = look_after(spec, len(parts), facts.split)
-        plain |= {"follow_up": follows_up(facts.task, spec), "look_after": look}
+        follow_up = follows_up(facts.task, spec)
+        look = look_after(spec, len(parts), facts.split, every=choice.look and not follow_up)
+        plain |= {"follow_up": follow_up, "look_after": look}
     return PlannedArm(**plain, **_costs(facts, work, sent))
+
+
+def _dear(facts: PlanInputs, arm: PlannedArm) -> bool:
+    """Return whether a look at an arm that does not train may save many minutes."""
+    looked = look_after(arm.spec, len(arm.folds), facts.split, every=not arm.follow_up)
+    dear = arm.minutes > DEAR * facts.task.budget.minutes
+    return dear and looked > 0 and not trains(arm.spec) and not is_recorded(facts.task, arm.spec)

@@ -86,7 +86,7 @@ class Runner:
 class _Unit:
     """One arm, seed and fold to run. `seeds`: one of several seeds is chosen on dev.
 
-    `prompts`: the prompts that the arm may choose among.
+    `prompts`: those that the arm may choose among; `folds`: all that are measured in this call.
     """
 
     spec: Spec
@@ -97,6 +97,7 @@ class _Unit:
     dev: bool
     seeds: bool = False
     prompts: tuple[Recipe, ...] = ()
+    folds: tuple[int, ...] = ()
 
 
 def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool) -> list[Run]:
@@ -111,13 +112,13 @@ def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev:
     for seed in planned.seeds:
         for fold in planned.folds:
             runner.check()
-            several = len(planned.seeds) > 1
             part = runner.split.parts[fold].learnt(chooses(spec))
             logs = runner.recorded.get(spec.name, {})
             if logs and not part.train and begins_later(logs, part.test):
                 continue
             prompts = simplest_prompts(runner.runs, fold, runner.task.seed) if own else ()
-            unit = _Unit(spec, seed, fold, part, recipes[fold], dev, several, prompts)
+            chosen = (recipes[fold], dev, len(planned.seeds) > 1, prompts)
+            unit = _Unit(spec, seed, fold, part, *chosen, planned.folds)
             runs.append(_run(runner, unit))
             if runs[-1].state in {"skipped", "failed"}:
                 return [runs[-1]]
@@ -173,7 +174,7 @@ def _measured(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, 
         own = {key: value for key, value in identity.items() if key != "prompts"}
         source = {"unlearned": {**own, **same}}
     shared = unit.dev and not fitted.learned
-    case_ids = _all_cases(runner.split) if shared else sorted(part.test)
+    case_ids = _all_cases(runner.split, unit.folds) if shared else sorted(part.test)
     dev = (fitted.trace or {}).get("dev")
     by_dev = unit.dev or (unit.seeds and dev is None)
     dev_ids = sorted(part.dev)[:DEV_ROWS_FOR_CHOICE]
@@ -309,8 +310,8 @@ def _arm_context(runner: Runner, spec: Spec, arm: ModuleType) -> dict[str, Any]:
     return context
 
 
-def _all_cases(split: Split) -> list[str]:
-    return sorted({i for part in split.learning for i in part.test})
+def _all_cases(split: Split, folds: Sequence[int]) -> list[str]:
+    return sorted({i for fold in folds for i in split.parts[fold].test})
 
 
 def _answers(

@@ -17,6 +17,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import (
     DEV_ROWS_FOR_CHOICE,
+    builds_on_prompt,
     chooses,
     chooses_prompt,
     diagnosis_runs,
@@ -369,7 +370,7 @@ def _planned(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec]
         return PlannedArm(spec=spec, because=reason)
     training, by_rule = trains(spec), staged(facts.task) and not is_recorded(facts.task, spec)
     parts = facts.split.learning[: choice.folds if training else choice.parts]
-    ceiling = choice.look and spec.role == "ceiling" and chooses_prompt(spec)
+    ceiling = choice.look and spec.role == "ceiling" and builds_on_prompt(spec)
     if ceiling or (by_rule and prompts_tried(spec)):  # a search answers dev rows with every prompt
         parts = parts[:FIRST_FOLDS]
     if is_recorded(facts.task, spec):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from tuneworthy.compare.choice import PROMPTS
 from tuneworthy.core.arm import Sizes, Work
@@ -343,8 +343,7 @@ def _work(spec: Spec, facts: PlanInputs, cases: int) -> Work:
     sizes = _sizes(facts, spec, cases)
     if not chooses(spec):
         sizes = sizes.model_copy(update={"train": sizes.train + sizes.dev, "dev": 0})
-    work: Work = arm.estimate(sizes, arm.Options.model_validate(spec.options))
-    return work
+    return cast(Work, arm.estimate(sizes, arm.Options.model_validate(spec.options)))
 
 
 def _dev_rows(parts: Sequence[Part], spec: Spec) -> int:

@@ -95,12 +95,11 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
     shown, planned = _arms(facts, arms, choice)
     across = tuple(_diagnosis_arms(shown, planned, choice))
     needed = needed_minutes if by_rule else _sum
-    uncut = needed(planned) + diagnosis_minutes(across)
+    uncut = needed(planned) + diagnosis_minutes(across, by_rule)
     runnable = [spec for spec in arms if not unmet_needs(spec, facts.available)]
-    learnt, readable = facts.sizes.train, bool(across)
     dear = by_rule and any(_dear(facts, arm) for arm in planned)
-    for step, texts in cuts(runnable, choice, learnt, readable, dear):
-        if needed(planned) + diagnosis_minutes(across) <= minutes:
+    for step, texts in cuts(runnable, choice, facts.sizes.train, bool(across), dear):
+        if needed(planned) + diagnosis_minutes(across, by_rule) <= minutes:
             break
         choice, lines = step, texts
         shown, planned = _arms(facts, arms, choice)
@@ -176,12 +175,13 @@ def _seeds(task: Task) -> int:
     return task.seeds if not staged(task) or "seeds" in task.model_fields_set else 1
 
 
-def diagnosis_minutes(across: Sequence[PlannedArm]) -> float:
+def diagnosis_minutes(across: Sequence[PlannedArm], by_rule: bool) -> float:
     """Return the expected minutes of the diagnosis: half of its upper bound.
 
-    A placebo runs only if its arm was shown to pass more than the base.
+    A placebo runs only if its arm passes more than the base. By the stage rule those that train wait
+    for minutes that are left: they count nothing.
     """
-    return _sum(across) / 2
+    return _sum([arm for arm in across if not (by_rule and trains(arm.spec))]) / 2
 
 
 def _arms(

@@ -178,8 +178,8 @@ def _seeds(task: Task) -> int:
 def diagnosis_minutes(across: Sequence[PlannedArm], by_rule: bool) -> float:
     """Return the expected minutes of the diagnosis: half of its upper bound.
 
-    A placebo runs only if its arm passes more than the base. By the stage rule those that train wait
-    for minutes that are left: they count nothing.
+    A placebo runs only if its arm passes more than the base. By the stage rule those that train
+    wait for minutes that are left: they count nothing.
     """
     return _sum([arm for arm in across if not (by_rule and trains(arm.spec))]) / 2
 

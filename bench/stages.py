@@ -5,7 +5,8 @@ A study is drawn: scores of arms of known truth on the same rows, 0/1 or graded,
 five folds; fitted arms scatter from fold to fold. Then `measure/stage_runner.py` takes its arms by
 the shipped rule, and the shipped comparison and ladder name one. Beside it stands the fixed plan at
 equal cost: every arm runs, training on as many folds as the staged study paid for on average. A
-diagnosis is drawn too: it points to the best training arm in nine studies of ten.
+diagnosis is drawn too: it points to the best training arm in nine studies of ten. In some cells the
+minutes are short, and the rule looks at prompts after one fold, too.
 """
 
 from __future__ import annotations
@@ -69,10 +70,13 @@ def main() -> None:
     rows = [(w, *one) for w in (*WORLDS, RANDOM) for one in ((150, 0.0, PLAIN), (400, 0.02, PLAIN))]
     rows += [(w, 400, 0.02, kind) for w in HARD for kind in (GROUPED, GRADED)]
     todo = [*rows, *((w, 400, 0.0, PLAIN) for w in HARD)]
+    todo += [(w, 400, 0.02, kind, True) for w in (*WORLDS, RANDOM) for kind in (PLAIN, GRADED)]
     begun = time.time()
     with ProcessPoolExecutor(2, initializer=alone) as pool:
         jobs = {
-            pool.submit(cell, *one, studies): one for one in todo if name(*one) not in told["cells"]
+            pool.submit(cell, *one, studies=studies): one
+            for one in todo
+            if name(*one) not in told["cells"]
         }
         for job in as_completed(jobs):
             told["cells"][name(*jobs[job])] = job.result()
@@ -89,16 +93,18 @@ def alone() -> None:
     threadpool_limits(1)
 
 
-def name(world: str, n: int, sd: float, rows: str) -> str:
-    """Return the name of a cell."""
-    return f"{world} | n {n} | sd {sd} | {rows}"
+def name(world: str, n: int, sd: float, rows: str, short: bool = False) -> str:
+    """Return the name of a cell; `short`: of minutes, so that the rule looks at prompts."""
+    return f"{world} | n {n} | sd {sd} | {rows}" + " | prompts looked at" * short
 
 
-def cell(world: str, n: int, sd: float, rows: str, studies: int) -> dict[str, Any]:
+def cell(
+    world: str, n: int, sd: float, rows: str, short: bool = False, *, studies: int
+) -> dict[str, Any]:
     """Return shares over simulated studies of one world, staged and fixed."""
     rng = np.random.default_rng(int(digest([world, n, sd, rows], 12), 16))
     drawn = [draw(rng, world, n, sd, rows) for _ in range(studies)]
-    staged = [follow(one) for one in drawn]
+    staged = [follow(one, short) for one in drawn]
     cost = float(np.mean([one["training"] for one in staged]))
     folds = max(1, min(FOLDS, round(cost * FOLDS / sum(COST.values()))))
     equal = [fixed(one, folds) for one in drawn]
@@ -144,26 +150,17 @@ def run(drawn: Drawn, spec: Spec, fold: int) -> Run:
     )  # fmt: skip
 
 
-def follow(drawn: Drawn) -> dict[str, Any]:
-    """Return what the staged study names, and what it trained."""
+def follow(drawn: Drawn, short: bool = False) -> dict[str, Any]:
+    """Return what the staged study names, and what it trained; `short` of minutes or not."""
     shape = shape_of(drawn)
-    arms = [
-        PlannedArm(
-            spec=spec,
-            folds=tuple(range(FOLDS)),
-            seeds=(0,),
-            minutes=COST.get(spec.arm, 1.0),
-            follow_up=trains(spec) or spec.name == VARIANT[0],
-            look_after=look_after(spec, FOLDS, shape.split),
-        )
-        for spec in SPECS.values()
-    ]
+    arms = [planned_arm(spec, short, shape) for spec in SPECS.values()]
     plan = Plan.model_construct(arms=tuple(arms), across=(), read=60, staged=True)
     looked = {a.spec.name: a.look_after for a in arms if a.look_after}
     shape = replace(shape, possible=len(arms), looked=looked)
     runs: list[Run] = []
     told = Diagnosis(arm="zero_shot", n_fail=100, n_pass=100, wrong=drawn.wrong)
-    room = sum(a.minutes for a in arms if not trains(a.spec)) + COST["rag_lora"]
+    asking = sum(a.minutes for a in arms if not trains(a.spec))
+    room = asking * (0.5 if short else 1.0) + COST["rag_lora"]
     done = Simulated(
         runner=BENCH, plan=plan, shape=shape, runs=runs, recipes=[Recipe()] * FOLDS, minutes=room,
         diagnose=lambda: told, tell=lambda event, data: None,
@@ -172,6 +169,19 @@ def follow(drawn: Drawn) -> dict[str, Any]:
     for _ in done.run():
         pass
     return {**named(shape, runs), **spent(runs)}
+
+
+def planned_arm(spec: Spec, short: bool, shape: ComparisonInputs) -> PlannedArm:
+    """Return an arm as the plan has it, with or without a look at prompts."""
+    later = trains(spec) or spec.name == VARIANT[0]
+    return PlannedArm(
+        spec=spec,
+        folds=tuple(range(FOLDS)),
+        seeds=(0,),
+        minutes=COST.get(spec.arm, 1.0),
+        follow_up=later,
+        look_after=look_after(spec, FOLDS, shape.split, every=short and not later),
+    )
 
 
 class _Bench:

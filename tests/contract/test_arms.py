@@ -1,5 +1,7 @@
 """Every arm keeps the contract: names, one answer a query, the same text for one seed."""
 
+import inspect
+
 import pytest
 from tests import studies
 
@@ -8,6 +10,8 @@ from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.run import Spec
+from tuneworthy.core.specs import builds_on_prompt
 from tuneworthy.core.task import TOOLS, Data, Output, Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.metrics import scorer
@@ -115,6 +119,18 @@ def test_an_arm_that_chooses_its_prompt_says_so(name, tmp_path):
         best = {**more, "prompts": (), "recipe": Recipe(kind="nearest", k=1)}
         apart = arm.fit(setup(tmp_path, **best), arm.Options(), 1)
         assert (apart.recipe.k, apart.learned) == (1, True), "without prompts: the best so far"
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_an_arm_that_uses_the_best_prompt_says_so(name):
+    """The stage rule then measures the prompts in every fold of it."""
+    arm = load("arms", name)
+    source = inspect.getsource(arm)
+    words = ("setup.recipe", "setup.prompts", "teacher_recipe", "arms._choice")
+    searches = "budget" in arm.Options.model_fields  # on its first fold alone
+    placebo = "options.shuffled" in source  # of a prompt, which gets that of its arm
+    if any(word in source for word in words) and not searches and not placebo:
+        assert builds_on_prompt(Spec(name=name, arm=name, simplicity=arm.SIMPLICITY))
 
 
 @pytest.mark.parametrize("name", LIGHT)

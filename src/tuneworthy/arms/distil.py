@@ -25,6 +25,7 @@ from tuneworthy.core.task import Task, Tool
 
 TOOL, ROLE, SIMPLICITY = "distil", "candidate", 10
 NEEDS = frozenset({"training", "teacher"})
+BUILDS_ON_PROMPT = True
 UNLABELLED = True
 Companion = tuple[str, dict[str, Any]]
 CLASSIFIER_C = 10.0  # inverse regularisation of the classifier, as of `tfidf`, `embedding_head`

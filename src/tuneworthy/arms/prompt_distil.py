@@ -18,6 +18,7 @@ from tuneworthy.prompting.messages import build_all
 
 TOOL, ROLE, SIMPLICITY = "distil", "candidate", 20
 NEEDS = frozenset({"training"})
+BUILDS_ON_PROMPT = True
 UNLABELLED = True
 BY_NAME = True  # its teacher is the model that `lora` trains on the right answers
 _COUNTED_INPUTS = 8  # training inputs whose prompts are counted

@@ -19,6 +19,7 @@ from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 20
 NEEDS = frozenset({"training"})
+BUILDS_ON_PROMPT = True
 REMEDY, PLACEBO = "learnable", "the same training on shuffled answers"
 BY_NAME = True  # every step reads the whole prompt; the gains of the two need not add up
 

@@ -10,6 +10,7 @@ from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 
 TOOL, ROLE, SIMPLICITY = "", "ceiling", 20
 NEEDS = frozenset({"teacher"})
+BUILDS_ON_PROMPT = True
 
 
 class Options(TeacherOptions):

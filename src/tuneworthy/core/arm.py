@@ -29,6 +29,7 @@ A module in `arms/` defines
     CHOOSES_PROMPT (optional) True: it chooses its prompt among `setup.prompts`, on dev rows in its
                 own setting (see arms/_choice.py). A placebo gets no prompts and uses
                 `setup.recipe`, the prompt that its arm chose
+    BUILDS_ON_PROMPT (optional) True: it uses `setup.recipe`, the best prompt of its fold so far
     BY_NAME     (optional) True: it runs only where task.yaml names it, not under `arms: auto`
     UNLABELLED  (optional) True: it learns from `setup.unlabelled` too, where there are any
     place(options) -> (tool, role)           (optional) in place of TOOL and ROLE, by its options

@@ -175,6 +175,11 @@ def chooses_prompt(spec: Spec) -> bool:
     return spec.role != "placebo" and _has_flag(spec.arm, "CHOOSES_PROMPT")
 
 
+def builds_on_prompt(spec: Spec) -> bool:
+    """Return whether an arm's prompt is one of those that were measured before it in its fold."""
+    return chooses_prompt(spec) or _has_flag(spec.arm, "BUILDS_ON_PROMPT")
+
+
 def is_recorded(task: Task, spec: Spec) -> bool:
     """Return whether an arm has recorded answers: it learns nothing and calls no model."""
     return spec.name in recorded_files(task)

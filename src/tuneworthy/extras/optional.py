@@ -33,7 +33,7 @@ def plan_extras(
     They share the minutes that arms and diagnosis leave, in the order of KINDS. `brief` cuts all.
     Under the stage rule they are cut later, by the minutes left at the end.
     """
-    across = diagnosis_minutes(plan.across)
+    across = diagnosis_minutes(plan.across, plan.staged)
     left = facts.task.budget.minutes - sum(arm.minutes for arm in plan.arms) - across
     result = []
     for extra in _wanted(facts, [arm for arm in plan.arms if not arm.because]):

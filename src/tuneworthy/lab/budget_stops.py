@@ -97,7 +97,7 @@ def _whole(plan: Plan) -> float:
     """Return the minutes of a plan without cuts: arms that always run, and half the diagnosis."""
     from tuneworthy.measure.planning import diagnosis_minutes
 
-    return max(1.0, plan.minutes + diagnosis_minutes(plan.across))
+    return max(1.0, plan.minutes + diagnosis_minutes(plan.across, plan.staged))
 
 
 def _wanted(own: float, enough: float) -> Iterator[float]:

@@ -45,7 +45,7 @@ class DeployedArm:
         everything: bool = False,
     ) -> None:
         spec = next(run.spec for run in runs if run.spec.name == name)
-        fold = len(runner.split.learning) - 1
+        fold = _last_fold(runner, runs, name)
         self.runner = runner
         if recorded:
             logged = {**runner.recorded.get(name, {}), **recorded}
@@ -151,3 +151,10 @@ def scores_of(runs: Sequence[Run], name: str, seed: int) -> dict[str, float]:
             values = (getattr(score, "value", 0.0) for score in run.scores)
             scores |= dict(zip((answer.case for answer in run.answers), values, strict=True))
     return scores
+
+
+def _last_fold(runner: Runner, runs: Sequence[Run], name: str) -> int:
+    """Return the last fold that an arm was scored on: the prompts it may build on ran there too."""
+    last = len(runner.split.learning) - 1
+    own = [run.fold for run in runs if run.spec.name == name and run.state == "measured"]
+    return max((fold for fold in own if fold is not None and fold <= last), default=last)

@@ -6,16 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tuneworthy.core.plan import LEAST_READ, NOT_READ
+from tuneworthy.core.plan import LEAST_READ, NOT_READ, PlannedArm
 from tuneworthy.core.run import Spec
-from tuneworthy.core.specs import trains, variant_of
+from tuneworthy.core.specs import is_recorded, trains, variant_of
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 
 LEAST_TRIED = 2  # the fewest prompts of a search: the starting prompt and one more
 LEAST_LEARNT = 100  # the fewest rows that training is cut to
-FIRST_FOLDS = 1  # folds of a training arm before the stage rule looks at it
+FIRST_FOLDS = 1  # folds of an arm before the stage rule looks at it
 LEAST_FOLDS = 2  # folds of a training arm if there is no time for all of them
+DEAR_SHARE = 0.04  # share of the minutes above which an arm that does not train is worth a look
 SEARCH_SHARE = 0.15  # share of the minutes that a prompt search may be planned to take
 SHOWN_EXAMPLES = 4  # examples left in a prompt whose examples differ by input
 
@@ -26,7 +27,7 @@ class PlanLimits:
 
     `tried` is the most prompts of a search (an arm with a `budget`), None for its own budget;
     `rows` the most training rows, None for all; `read` as in `Plan`; `parts` the folds that any arm
-    is scored on, None for all.
+    is scored on, None for all; `look`: the rule also looks at arms that do not train.
     """
 
     seeds: int
@@ -36,6 +37,7 @@ class PlanLimits:
     rows: int | None = None
     read: int | None = None
     parts: int | None = None
+    look: bool = False
 
 
 @dataclass
@@ -59,16 +61,18 @@ class _CutState:
 
 
 def cuts(
-    arms: Sequence[Spec], start: PlanLimits, rows: int, readable: bool
+    arms: Sequence[Spec], start: PlanLimits, rows: int, readable: bool, dear: bool = False
 ) -> Iterator[tuple[PlanLimits, tuple[str, ...]]]:
     """Yield ever tighter limits, each with the printed lines of all cuts so far.
 
     No arm is dropped for another: all get fewer examples, folds and rows. The order: diagnosis on
-    60 failed and 60 passed cases, where planted causes are still named well; the second
-    seed; large k; diagnosis on 20; fewer folds for every arm; fewer training rows; no diagnosis.
+    60 failed and 60 passed cases, where planted causes are still named well; the second seed; a
+    look at prompts after one fold; large k; diagnosis on 20; fewer folds for every arm, where the
+    rule looks at none; fewer training rows; no diagnosis.
     Folds go before rows: fewer of them widen the bounds, and an arm trained on a part of the rows
     is another arm than the one that would be built.
-    `arms` are those that can be measured here; `rows` is the number of training rows.
+    `arms` are those that can be measured here; `rows` is the number of training rows; `dear`: an
+    arm that does not train is worth a look.
     """
     path = _CutState(start, {}, readable)
     yield from path.read(60)
@@ -76,12 +80,16 @@ def cuts(
     if training and path.now.seeds > 1:
         text = "one training seed: how much a retraining differs is not measured"
         yield path.cut("seeds", text, seeds=1)
+    if dear:
+        text = "prompts are scored on one fold first, and on others only while they may be named"
+        yield path.cut("look", text, look=True)
     if any(spec.options.get("k", 0) > SHOWN_EXAMPLES for spec in arms):
         text = f"at most {SHOWN_EXAMPLES} examples in prompts whose examples differ by input"
         yield path.cut("examples", text, most_k=SHOWN_EXAMPLES)
     yield from path.read(LEAST_READ)
     folds = path.now.folds
-    for fewer in range(folds - 1, LEAST_FOLDS - 1, -1):
+    fewest = folds if dear else LEAST_FOLDS  # a look takes one fold anyway
+    for fewer in range(folds - 1, fewest - 1, -1):
         text = f"every arm is scored on {fewer} of {folds} folds"
         yield path.cut("parts", text, parts=fewer, folds=fewer)
     learnt = max((rows_of(spec, rows) for spec in training), default=0)
@@ -101,14 +109,23 @@ def follows_up(task: Task, spec: Spec) -> bool:
     return trains(spec) or prompts_tried(spec) > 0 or variant_of(task, spec) >= 0
 
 
-def look_after(spec: Spec, folds: int, split: Split) -> int:
+def look_after(spec: Spec, folds: int, split: Split, every: bool = False) -> int:
     """Return the folds after which the rule looks at an arm, 0 if it runs on all folds at once.
 
-    Rows in time order get no intermediate look, since the first ones do not represent all; nor does
-    an arm that cannot be named.
+    The rule looks at training arms; with `every` at all that are no classifier, so that arms which
+    choose a prompt find all prompts in their fold. Rows in time order get no intermediate look,
+    since the first ones do not represent all; nor does an arm that cannot be named.
     """
-    looked = trains(spec) and spec.role == "candidate"
+    asks = every and spec.tool != "classifier"
+    looked = (trains(spec) or asks) and spec.role == "candidate"
     return FIRST_FOLDS if looked and folds > FIRST_FOLDS and not split.by_time else 0
+
+
+def worth_a_look(task: Task, arm: PlannedArm, split: Split) -> bool:
+    """Return whether a look at an arm that does not train may save many minutes."""
+    looked = look_after(arm.spec, len(arm.folds), split, every=not arm.follow_up)
+    dear = arm.minutes > DEAR_SHARE * task.budget.minutes
+    return dear and looked > 0 and not trains(arm.spec) and not is_recorded(task, arm.spec)
 
 
 def prompts_tried(spec: Spec) -> int:

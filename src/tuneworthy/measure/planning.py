@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from tuneworthy.compare.choice import MOST_PROMPTS
 from tuneworthy.core.arm import Sizes, Work
@@ -17,6 +17,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import (
     DEV_ROWS_FOR_CHOICE,
+    builds_on_prompt,
     chooses,
     chooses_prompt,
     diagnosis_runs,
@@ -41,6 +42,7 @@ from tuneworthy.measure.plan_cuts import (
     prompts_tried,
     rows_of,
     staged,
+    worth_a_look,
 )
 from tuneworthy.measure.request_costs import (
     WORD_BYTES,
@@ -99,11 +101,11 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
     shown, planned = _arms(facts, arms, choice)
     across = tuple(_diagnosis_arms(shown, planned, choice))
     needed = needed_minutes if by_rule else _sum
-    uncut = needed(planned) + diagnosis_minutes(across)
+    uncut = needed(planned) + diagnosis_minutes(across, by_rule)
     runnable = [spec for spec in arms if not unmet_needs(spec, facts.available)]
-    learnt, readable = facts.sizes.train, bool(across)
-    for step, texts in cuts(runnable, choice, learnt, readable):
-        if needed(planned) + diagnosis_minutes(across) <= minutes:
+    dear = by_rule and any(worth_a_look(facts.task, arm, facts.split) for arm in planned)
+    for step, texts in cuts(runnable, choice, facts.sizes.train, bool(across), dear):
+        if needed(planned) + diagnosis_minutes(across, by_rule) <= minutes:
             break
         choice, lines = step, texts
         shown, planned = _arms(facts, arms, choice)
@@ -144,24 +146,21 @@ def _sum(arms: Sequence[PlannedArm]) -> float:
 def needed_minutes(arms: Sequence[PlannedArm]) -> float:
     """Return the minutes up to the first look at the dearest training arm.
 
-    That is all arms that always run plus the first folds of that arm. The stage rule runs the
-    follow-up arms one by one as long as minutes are left.
+    That is all arms that always run, up to the rule's look at them, plus the first folds of that
+    arm. The stage rule runs the follow-up arms one by one as long as minutes are left.
     """
-    always = sum(arm.minutes for arm in arms if not arm.follow_up)
+    always = sum(arm.first_minutes for arm in arms if not arm.follow_up)
     return always + max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
 
 
 def _too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
     """Return the dearest training arm's folds if above LONGEST_FACTOR times the minutes, else 0."""
     training = [arm for arm in arms if trains(arm.spec) and arm.look_after]
-    always = sum(arm.minutes for arm in arms if not arm.follow_up)
+    always = sum(arm.first_minutes for arm in arms if not arm.follow_up)
     most = max(training, key=lambda arm: arm.minutes, default=None)
-    splittable = most is not None and len(most.folds) > LEAST_FOLDS
-    return (
-        len(most.folds)
-        if most and splittable and always + most.minutes > LONGEST_FACTOR * minutes
-        else 0
-    )
+    if most is None or len(most.folds) <= LEAST_FOLDS:
+        return 0
+    return len(most.folds) if always + most.minutes > LONGEST_FACTOR * minutes else 0
 
 
 def _tried(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) -> int | None:
@@ -181,12 +180,13 @@ def _seeds(task: Task) -> int:
     return task.seeds if not staged(task) or "seeds" in task.model_fields_set else 1
 
 
-def diagnosis_minutes(across: Sequence[PlannedArm]) -> float:
+def diagnosis_minutes(across: Sequence[PlannedArm], by_rule: bool) -> float:
     """Return the expected minutes of the diagnosis: half of its upper bound.
 
-    A placebo runs only if its arm was shown to pass more than the base.
+    A placebo runs only if its arm passes more than the base. By the stage rule those that train
+    wait for minutes that are left: they count nothing.
     """
-    return _sum(across) / 2
+    return _sum([arm for arm in across if not (by_rule and trains(arm.spec))]) / 2
 
 
 def _arms(
@@ -266,8 +266,8 @@ def _costs(facts: PlanInputs, work: Work, sent: EndpointLoad | None) -> dict[str
     """
     minutes = facts.speed.minutes(work) if facts.speed else 0.0
     if sent is None:
-        return {"requests": work.requests, "tokens": round(work.read + work.written),
-                "minutes": round(minutes, 3)}  # fmt: skip
+        tokens = round(work.read + work.written)
+        return {"requests": work.requests, "tokens": tokens, "minutes": round(minutes, 3)}
     return {"requests": sent.most_requests, "tokens": sent.most_tokens,
             "minutes": round(sent.minutes + (minutes if work.trained else 0.0), 3),
             "usd": sent.most_usd, "sent": sent}  # fmt: skip
@@ -348,8 +348,7 @@ def _work(spec: Spec, facts: PlanInputs, cases: int) -> Work:
     sizes = _sizes(facts, spec, cases)
     if not chooses(spec):
         sizes = sizes.model_copy(update={"train": sizes.train + sizes.dev, "dev": 0})
-    work: Work = arm.estimate(sizes, arm.Options.model_validate(spec.options))
-    return work
+    return cast(Work, arm.estimate(sizes, arm.Options.model_validate(spec.options)))
 
 
 def _dev_rows(parts: Sequence[Part], spec: Spec) -> int:
@@ -375,9 +374,8 @@ def _planned(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec]
         return PlannedArm(spec=spec, because=reason)
     training, by_rule = trains(spec), staged(facts.task) and not is_recorded(facts.task, spec)
     parts = facts.split.learning[: choice.folds if training else choice.parts]
-    if by_rule and prompts_tried(
-        spec
-    ):  # a search answers its dev rows with every prompt that it tries
+    ceiling = choice.look and spec.role == "ceiling" and builds_on_prompt(spec)
+    if ceiling or (by_rule and prompts_tried(spec)):  # a search answers dev rows with every prompt
         parts = parts[:FIRST_FOLDS]
     if is_recorded(facts.task, spec):
         parts = facts.split.parts
@@ -394,6 +392,7 @@ def _planned(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec]
     sent = _sent(facts, spec, scored + extra, before)
     plain: dict[str, Any] = {"spec": spec, "folds": tuple(range(len(parts))), "seeds": seeds}
     if by_rule:
-        look = look_after(spec, len(parts), facts.split)
-        plain |= {"follow_up": follows_up(facts.task, spec), "look_after": look}
+        follow_up = follows_up(facts.task, spec)
+        look = look_after(spec, len(parts), facts.split, every=choice.look and not follow_up)
+        plain |= {"follow_up": follow_up, "look_after": look}
     return PlannedArm(**plain, **_costs(facts, work, sent))

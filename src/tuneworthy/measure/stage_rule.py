@@ -103,7 +103,8 @@ class StageRule:
     def behind(self, spec: Spec, leader: Spec) -> str:
         """Return why an arm needs no further folds given the leader, or "".
 
-        The reason is that it is shown, at the level of a first look, to be at most a margin better.
+        The reason is shown at the level of a first look: an arm of no simpler tool is at most a
+        margin better, one of a simpler tool is beaten, as the ladder demands it.
         """
         columns = {arm_column.spec.name: arm_column for arm_column in self.columns}
         arm, best = columns[spec.name], columns[leader.name]
@@ -112,8 +113,11 @@ class StageRule:
             return ""
         difference = pair_of(self.shape, arm, best, LOOK_SHARE * self._level())
         points = f"{100 * margin:g} points"
-        lost = difference.high <= margin
-        return f"shown to be at most {points} better than {leader.name}" if lost else ""
+        if rung(spec) >= rung(leader):
+            lost = difference.high <= margin
+            return f"shown to be at most {points} better than {leader.name}" if lost else ""
+        beaten = difference.high < 0 and -difference.mean >= margin
+        return f"shown to be beaten by {leader.name}, by {points} or more" if beaten else ""
 
     def contends(self, spec: Spec) -> bool:
         """Return whether an arm's tool may still be named.

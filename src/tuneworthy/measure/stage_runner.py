@@ -19,10 +19,17 @@ from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm, StageDecision
 from tuneworthy.core.run import Run
-from tuneworthy.core.specs import needs_dev_scores, trains
+from tuneworthy.core.specs import builds_on_prompt, needs_dev_scores, trains
 from tuneworthy.diagnose.remedies import advised_against, repairable_share
 from tuneworthy.measure.placebos import Probe, probes
-from tuneworthy.measure.stage_rule import StageRule, always_runs, follow_up_order, mean
+from tuneworthy.measure.plan_cuts import FIRST_FOLDS
+from tuneworthy.measure.stage_rule import (
+    StageRule,
+    Standing,
+    always_runs,
+    follow_up_order,
+    mean,
+)
 from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.models import is_paid
@@ -33,12 +40,21 @@ KNOWN_PACE = 0.5  # planned minutes to measure before the estimates are correcte
 MOST_CORRECTION = 4.0  # the largest factor by which estimates are corrected, up or down
 
 
+@dataclass(frozen=True)
+class LookedAt:
+    """An arm after its first folds, its standing, and the reason of it."""
+
+    arm: PlannedArm
+    standing: Standing
+    why: str
+
+
 @dataclass
 class StageRunner:
     """The execution of a plan: `runner.runs` and `recipes` (the best prompt by fold) are updated.
 
     `minutes` is the total time limit; `diagnose` returns the diagnosis of the runs so far; `looked`
-    has the training arms that did not lose on their first folds, each with the reason if it won.
+    has the arms that the rule looked at after their first folds, without training arms that lost.
     """
 
     runner: Runner
@@ -51,7 +67,7 @@ class StageRunner:
     tell: Callable[[str, Any], None]
     steps: list[StageDecision] = field(default_factory=list)
     spent: float = 0.0
-    looked: list[tuple[PlannedArm, str]] = field(default_factory=list)
+    looked: list[LookedAt] = field(default_factory=list)
     _planned: float = 0.0
 
     @property
@@ -71,22 +87,17 @@ class StageRunner:
             if why := self._beyond_reach(arm):
                 self._leave_out(arm, why)
                 continue
-            self._measure(arm, arm.folds)
+            self._first_folds(arm)
             yield
         self._probe(trained=False)
         diagnosis = self.diagnose() if self.plan.read != 0 else None
         wrong = diagnosis.wrong if diagnosis else ()
         shares = {arm.spec.name: repairable_share(arm.spec, wrong) for arm in self.plan.arms}
-        follow_up = follow_up_order(self.plan.arms, shares)
-        for number, arm in enumerate(follow_up):
-            if why := self._not_worth_it(arm, wrong):
-                self._leave_out(arm, why)
-            else:
-                self._follow_up(arm, shares)
-                yield
-            after = follow_up[number + 1 : number + 2]
-            if trains(arm.spec) and not any(trains(next_arm.spec) for next_arm in after):
-                yield from self._all_folds()  # this was the last training arm to be looked at
+        follow_up = follow_up_order(self.plan.arms, shares)  # training arms come first
+        training = [arm for arm in follow_up if trains(arm.spec)]
+        yield from self._follow_up(training, wrong, shares)
+        yield from self._all_folds()
+        yield from self._follow_up(follow_up[len(training) :], wrong, shares)
         self._probe(trained=True)
         kept = {"minutes": round(self.spent, 4)}
         self.runner.ledger.freeze(self.runner.study, spent_key(self.minutes), kept)
@@ -95,42 +106,67 @@ class StageRunner:
         free = arm.because or always_runs(arm, self.plan.arms)
         return "" if free else self.rule.beyond_reach(arm.spec)
 
-    def _follow_up(self, arm: PlannedArm, shares: Mapping[str, float]) -> None:
-        """Measure an arm on its first folds and record its standing."""
-        share = shares[arm.spec.name]
-        reason = f"it may repair {share:.0%} of the failures" if share else "nothing rules it out"
-        self._decide(arm, "run", reason)
-        first = arm.folds[: arm.look_after] if arm.look_after else arm.folds
-        new = self._measure(arm, first)
-        if len(first) == len(arm.folds) or any(run.state != "measured" for run in new):
+    def _follow_up(
+        self, arms: Sequence[PlannedArm], wrong: Sequence[Wrong], shares: Mapping[str, float]
+    ) -> Iterator[None]:
+        """Measure the follow-up arms that may be worth it; yield after the first folds of each."""
+        for arm in arms:
+            if why := self._not_worth_it(arm, wrong):
+                self._leave_out(arm, why)
+                continue
+            share = shares[arm.spec.name]
+            reason = (
+                f"it may repair {share:.0%} of the failures" if share else "nothing rules it out"
+            )
+            self._decide(arm, "run", reason)
+            self._first_folds(arm)
+            yield
+
+    def _first_folds(self, arm: PlannedArm) -> None:
+        """Measure an arm on its first folds, or on all if it gets no look; keep its standing.
+
+        A training arm that lost stops at once. Another one may still have to run on further folds,
+        because an open arm builds on the prompts of its fold.
+        """
+        if not arm.look_after:
+            self._measure(arm, self._with_prompts(arm))
+            return
+        new = self._measure(arm, arm.folds[: arm.look_after])
+        if any(run.state != "measured" for run in new):
             return
         standing, why = self.rule.standing(new)
-        if standing == "lost":
+        if standing == "lost" and trains(arm.spec):
             self._stop(arm, why)
         else:
-            self.looked.append((arm, why if standing == "won" else ""))
+            self.looked.append(LookedAt(arm, standing, why))
+
+    def _with_prompts(self, arm: PlannedArm) -> tuple[int, ...]:
+        """Return the folds of an arm in which the prompts that it may build on were measured."""
+        prompts = {a.spec.name for a in self.plan.arms if a.look_after and a.spec.tool == "prompt"}
+        if not prompts or not builds_on_prompt(arm.spec):
+            return arm.folds
+        runs = [run for run in self.runs if run.spec.name in prompts and run.state == "measured"]
+        every = [{run.fold for run in own} for own in by_spec(runs).values()]
+        return tuple(fold for fold in arm.folds if all(fold in folds for folds in every))
 
     def _all_folds(self) -> Iterator[None]:
-        """Measure further folds of the training arms that did not lose, the best arm first.
+        """Measure further folds of the arms that may still be named, in the order of the plan.
 
-        An arm that is shown to be at most a margin better than the best one stops. The best one
-        stops if it has won and all others have stopped. Arms that stay open get the same number of
-        folds, as far as the minutes go, since they are compared on the rows that they share.
+        The best one stops if it has won and all others have stopped. Arms that stay open get the
+        same number of folds, as far as the minutes go, since they are compared on the rows that
+        they share; the best one alone if there is no room for all.
         """
         columns = {entry.spec.name: entry for entry in self.rule.columns}
-        ranked = sorted(self.looked, key=lambda entry: -mean(columns[entry[0].spec.name]))
-        best = ranked[0][0].spec if ranked else None
-        stops = [won for _, won in ranked[:1]]
-        stops += [self.rule.behind(arm.spec, best) for arm, _ in ranked[1:] if best]
-        if not all(stops):
-            stops[0] = ""
-        for (arm, _), stop in zip(ranked, stops, strict=True):
-            if stop:
-                self._stop(arm, stop)
-        open_arms = [arm for (arm, _), stop in zip(ranked, stops, strict=True) if not stop]
-        counts = self._folds_each(open_arms)
-        for arm, count in zip(open_arms, counts, strict=True):
-            folds = arm.folds[arm.look_after :][:count]
+        ranked = sorted(self.looked, key=lambda entry: -mean(columns[entry.arm.spec.name]))
+        stops = self._stops(ranked)
+        for entry in ranked:
+            if stop := stops[entry.arm.spec.name]:
+                self._stop(entry.arm, stop)
+        open_arms = [entry.arm for entry in ranked if not stops[entry.arm.spec.name]]
+        names = [arm.spec.name for arm in open_arms]
+        counts = dict(zip(names, self._folds_each(open_arms), strict=True))
+        for arm in [arm for arm in self.plan.arms if arm.spec.name in counts]:
+            folds = arm.folds[arm.look_after :][: counts[arm.spec.name]]
             rest = len(arm.folds) - arm.look_after - len(folds)
             if not folds:
                 self._stop(arm, "still open, and the minutes have no room for its other folds")
@@ -144,6 +180,28 @@ class StageRunner:
             if rest:
                 self._note(arm, len(arm.folds) - rest, "the minutes have no room for the others")
             yield
+
+    def _stops(self, ranked: Sequence[LookedAt]) -> dict[str, str]:
+        """Return why each arm that was looked at needs no further folds, "" if it does, by name.
+
+        An arm stops if it lost, or if no further fold could let it be named beside the best one.
+        `ranked` has them by their scores, the best first. While an arm that builds on a prompt is
+        open, so are the prompts: it must find the same ones in every fold.
+        """
+        best = next((entry for entry in ranked if entry.standing != "lost"), None)
+        stops = {}
+        for entry in ranked:
+            if entry.standing == "lost":
+                stops[entry.arm.spec.name] = entry.why
+            elif best and entry is not best:
+                stops[entry.arm.spec.name] = self.rule.behind(entry.arm.spec, best.arm.spec)
+        if best:
+            done = best.standing == "won" and all(stops.values())
+            stops[best.arm.spec.name] = best.why if done else ""
+        if any(builds_on_prompt(e.arm.spec) and not stops[e.arm.spec.name] for e in ranked):
+            prompts = [e.arm.spec.name for e in ranked if e.arm.spec.tool == "prompt"]
+            stops |= dict.fromkeys(prompts, "")
+        return stops
 
     def _folds_each(self, arms: Sequence[PlannedArm]) -> list[int]:
         """Return how many further folds each arm gets: equally many, or the first one alone."""
@@ -179,7 +237,7 @@ class StageRunner:
         named = spec.name in self.runner.task.success.finalists.values()
         if trains(spec) and trained and self.runner.task.arms == "auto" and not named:
             other = trained[0].spec.name
-            all_won = all(won for _, won in self.looked)
+            all_won = all(e.standing == "won" for e in self.looked if trains(e.arm.spec))
             if all_won and advised_against(
                 spec, wrong
             ):  # the diagnosis may err, so an open arm needs a rival
@@ -223,8 +281,11 @@ class StageRunner:
             arms = [arm for arm in arms if self.rule.contends(arm.spec)]
         else:
             arms = [arm for arm in arms if not trains(arm.spec) and not arm.follow_up]
-        paid = is_paid(self.runner.task.model)
-        result = probes(self.runner, arms, self.runs, paid, self.plan.read)
+        paid, runs = is_paid(self.runner.task.model), self.runs
+        if not trained and any(arm.look_after and not trains(arm.spec) for arm in self.plan.arms):
+            arms = [arm.model_copy(update={"folds": arm.folds[:FIRST_FOLDS]}) for arm in arms]
+            runs = [run for run in runs if run.fold is None or run.fold < FIRST_FOLDS]
+        result = probes(self.runner, arms, runs, paid, self.plan.read)
         minutes = {arm.spec.name: arm.minutes for arm in self.plan.across}
         cost = self._cost(sum(minutes.get(probe.planned.spec.name, 0.0) for probe in result))
         return [] if trained and cost > self.left + PLACEBO_SHARE * self.minutes else result

@@ -77,7 +77,7 @@ class Runner:
 class _Unit:
     """One arm, seed and fold to run. `seeds`: one of several seeds is chosen on dev.
 
-    `prompts`: the prompts that the arm may choose among.
+    `prompts`: those that the arm may choose among; `folds`: all that are measured in this call.
     """
 
     spec: Spec
@@ -88,6 +88,7 @@ class _Unit:
     dev: bool
     seeds: bool = False
     prompts: tuple[Recipe, ...] = ()
+    folds: tuple[int, ...] = ()
 
 
 def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool) -> list[Run]:
@@ -100,8 +101,9 @@ def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev:
         return [Run(spec=spec, seed=0, fold=None, state="skipped", because=because)]
     executor = runner.executor.of_arm(spec, runner.task, runner.models)
     runner, runs = replace(runner, executor=executor), list[Run]()
+    several, folds = len(planned.seeds) > 1, planned.folds
     units = [
-        _Unit(spec, seed, fold, part, recipes[fold], dev, len(planned.seeds) > 1, prompts)
+        _Unit(spec, seed, fold, part, recipes[fold], dev, several, prompts, folds)
         for seed in planned.seeds
         for fold, part, prompts in _parts(runner, planned)
     ]
@@ -171,7 +173,7 @@ def _measured(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, 
         own = {key: value for key, value in identity.items() if key != "prompts"}
         source = {"unlearned": {**own, **same}}
     shared = unit.dev and not fitted.learned
-    case_ids = _all_cases(runner.split) if shared else sorted(part.test)
+    case_ids = _all_cases(runner.split, unit.folds) if shared else sorted(part.test)
     dev = (fitted.trace or {}).get("dev")
     by_dev = unit.dev or (unit.seeds and dev is None)
     dev_ids = sorted(part.dev)[:DEV_ROWS_FOR_CHOICE]
@@ -291,8 +293,8 @@ def _arm_context(runner: Runner, spec: Spec, arm: ModuleType) -> dict[str, Any]:
     return context
 
 
-def _all_cases(split: Split) -> list[str]:
-    return sorted({i for part in split.learning for i in part.test})
+def _all_cases(split: Split, folds: Sequence[int]) -> list[str]:
+    return sorted({i for fold in folds for i in split.parts[fold].test})
 
 
 def _answers(

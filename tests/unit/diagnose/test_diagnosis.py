@@ -127,7 +127,7 @@ def test_a_plan_without_minutes_for_all_reads_on_fewer_cases(study):
 
 
 def test_a_study_that_reads_on_twenty_failures_says_how_many_it_read(study, monkeypatch):
-    monkeypatch.setattr(planning, "diagnosis_minutes", lambda across: 99.0 * sum(
+    monkeypatch.setattr(planning, "diagnosis_minutes", lambda across, by_rule: 99.0 * sum(
         probe.requests > 40 for probe in across))  # fmt: skip
     done = study()
     assert done.results.plan.read == 20
@@ -146,7 +146,7 @@ def test_a_study_that_reads_on_twenty_failures_says_how_many_it_read(study, monk
 
 
 def test_a_study_that_reads_nothing_across_still_decides(study, monkeypatch):
-    monkeypatch.setattr(planning, "diagnosis_minutes", lambda across: 99.0 * len(across))
+    monkeypatch.setattr(planning, "diagnosis_minutes", lambda across, by_rule: 99.0 * len(across))
     done = study()
     assert done.results.plan.read == 0
     assert SHOWN not in {run.spec.name for run in done.results.runs}

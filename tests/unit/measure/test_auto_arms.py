@@ -91,7 +91,7 @@ def test_a_search_takes_a_share_of_the_minutes_at_most():
     assert planned(own, 10.0).arms[1].spec.options["budget"] == 16, "what the user wrote stands"
 
 
-def folded(job, speed):
+def folded(job, speed, by_time=False):
     """Five folds of ten rows to score and 320 to learn from."""
     known = facts(job, speed, training="")
     parts = tuple(
@@ -99,27 +99,51 @@ def folded(job, speed):
         for i in range(5)
     )
     sizes = known.sizes.model_copy(update={"train": 320, "cases": 50})
-    return replace(known, split=Split(k=5, parts=parts), sizes=sizes)
+    return replace(known, split=Split(k=5, parts=parts, by_time=by_time), sizes=sizes)
 
 
-def test_all_arms_get_fewer_folds_and_rows_before_training_has_no_room():
+SPEEDS = (1e6, *range(4000, 10, -10))
+THREE = ("zero_shot", "nearest_shots", "lora")
+
+
+def cut_plans(by_time):
+    """Return the plans of ever slower machines."""
+    job = task(budget={"minutes": 5}, arms=THREE)
+    facts_at = [folded(job, speed, by_time) for speed in SPEEDS]
+    return [make_plan(known, specs(job), "rows", "study") for known in facts_at]
+
+
+def test_prompts_are_looked_at_before_any_arm_learns_from_fewer_rows():
     seen, folds = [], []
-    for speed in (1e6, *range(4000, 10, -10)):
-        job = task(budget={"minutes": 5}, arms=("zero_shot", "nearest_shots", "lora"))
-        plan = make_plan(folded(job, speed), specs(job), "rows", "study")
+    for plan in cut_plans(by_time=False):
+        zero, nearest, lora = plan.arms
+        rows = lora.spec.options["rows"] or 320
+        looks = (zero.look_after, nearest.look_after)
+        assert looks in {(0, 0), (1, 1)}, "all prompts, so that each fold has all of them"
+        assert any("on one fold first" in cut for cut in plan.cuts) == (looks == (1, 1))
+        seen.append((looks == (0, 0), nearest.spec.options["k"], rows))
+        folds.append(len(lora.folds))
+        assert (len(zero.folds), len(nearest.folds), lora.look_after) == (5, 5, 1)
+        said = any(cut.startswith("training arms on") for cut in plan.cuts)
+        assert said == (len(lora.folds) < 5)
+        assert any(cut.startswith("training on") for cut in plan.cuts) == (rows < 320)
+    assert (seen[0], seen[-1]) == ((True, 8, 320), (False, 4, 100))
+    assert seen == sorted(seen, reverse=True), "in this order, and none comes back"
+    assert len(set(seen)) > 5
+    assert set(folds) == {2, 5}, "all folds, or no look between two of them"
+
+
+def test_rows_in_time_order_get_fewer_folds_before_training_has_no_room():
+    """The rule looks at no first fold of them: it does not stand for the others."""
+    seen = []
+    for plan in cut_plans(by_time=True):
         zero, nearest, lora = plan.arms
         rows = lora.spec.options["rows"] or 320
         seen.append((nearest.spec.options["k"], len(zero.folds), rows))
-        folds.append(len(lora.folds))
-        assert lora.look_after == 1
-        said = {"training arms on": len(lora.folds) < len(zero.folds), "training on": rows < 320,
-                "every arm": len(zero.folds) < 5}  # fmt: skip
-        for text, told in said.items():
-            assert any(cut.startswith(text) for cut in plan.cuts) == told
-    assert seen[0] == (8, 5, 320)
-    assert seen[-1] == (4, 2, 100)
-    assert (folds[0], folds[-1]) == (5, 2)
-    assert set(folds) == {2, 5}, "all folds, or no look between two of them"
+        assert zero.look_after == nearest.look_after == lora.look_after == 0
+        assert any(cut.startswith("every arm") for cut in plan.cuts) == (len(zero.folds) < 5)
+        assert any(cut.startswith("training on") for cut in plan.cuts) == (rows < 320)
+    assert (seen[0], seen[-1]) == ((8, 5, 320), (4, 2, 100))
     assert seen == sorted(seen, reverse=True), "in this order, and none comes back"
     assert len(set(seen)) > 8
 
@@ -130,7 +154,9 @@ def test_reading_across_counts_towards_the_minutes_and_is_cut_last():
         job = task(budget={"minutes": 5}, arms=("zero_shot", "nearest_shots", "lora"))
         plan = make_plan(folded(job, speed), specs(job), "rows", "study")
         read[speed] = plan.read
-        room = plan.minutes + diagnosis_minutes(plan.across) <= 5.01  # minutes are rounded
+        room = (
+            plan.minutes + diagnosis_minutes(plan.across, plan.staged) <= 5.01
+        )  # minutes are rounded
         assert room or plan.read == 0, "all that is planned fits, or all that can be cut was"
         assert (plan.read == 0) == (not plan.across)
         said = [cut for cut in plan.cuts if cut.startswith("what was wrong")]
@@ -139,12 +165,12 @@ def test_reading_across_counts_towards_the_minutes_and_is_cut_last():
         if plan.read:  # by its most cases, whatever the rows
             assert all(probe.requests <= 2 * plan.read for probe in plan.across)
         if plan.read == 0:
-            least.add(len(plan.arms[0].folds))
+            least.add(plan.arms[0].look_after)
     order = [99 if most is None else most for most in read.values()]
     assert order == sorted(order, reverse=True)
     assert read[1e6] is None
     assert {60, 20, 0} <= set(read.values())
-    assert least == {2}
+    assert least == {1}
 
 
 def test_the_rule_takes_first_what_reads_passages_unless_what_is_wrong_says_otherwise():

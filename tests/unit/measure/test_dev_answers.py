@@ -49,6 +49,18 @@ def test_what_examples_were_chosen_on_is_not_asked_again(tmp_path):
     assert set(once) <= {1, 2}, "the prompts of the first set stand in both arms"
 
 
+def test_a_prompt_is_asked_the_rows_of_the_folds_that_are_measured(tmp_path):
+    asked, model = asking(right)
+    with bench_of(tmp_path, task_of(), cases(100, LABELS), {"base": model}) as bench:
+        arm = planned("zero_shot", bench)
+        measure(bench, arm.model_copy(update={"folds": (0,)}), BEST, True)
+        first = sum(asked.values())
+        measure(bench, arm.model_copy(update={"folds": (1,)}), BEST, True)
+    assert first == 50 + 24, "the rows of one fold, and dev rows to choose on"
+    assert sum(asked.values()) <= 2 * (50 + 24)
+    assert len(asked) == 100, "in the end every row"
+
+
 def test_an_answer_that_failed_while_choosing_is_asked_again(tmp_path):
     def flaky(asked, prompt):
         if "Ann" in prompt[-1].content and asked[tuple(m.content for m in prompt)] == 1:

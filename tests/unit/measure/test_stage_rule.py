@@ -64,16 +64,20 @@ class Drawn(StageRunner):
         self._decide(arm, "leave out", why)
 
 
-def followed(right, minutes=60.0, wrong=(), arms="auto", **task):
-    """Run the rule over arms that are right with these shares; return it, finished."""
+def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, **task):
+    """Run the rule over arms that are right with these shares; return it, finished.
+
+    `every`: it looks at all arms but classifiers after one fold.
+    """
     job = Task(data={"file": "rows.jsonl"}, arms=arms, **task)
     planned = []
     for name in right:
         one = spec(name)
         waits = trains(one) or "/" in name
+        asks = every and not waits and one.tool != "classifier"
         planned.append(PlannedArm(spec=one, folds=tuple(range(FOLDS)), seeds=(0,), follow_up=waits,
                                   minutes=5.0 if trains(one) else 1.0,
-                                  look_after=1 if trains(one) else 0))  # fmt: skip
+                                  look_after=int(trains(one) or asks)))  # fmt: skip
     plan = Plan.model_construct(arms=tuple(planned), across=(), read=None, staged=True)
     shape = ComparisonInputs(task=job, study="s", split=SPLIT, groups={}, possible=plan.possible,
                   looked=plan.looks_at)  # fmt: skip
@@ -250,3 +254,59 @@ def test_beside_the_arms_takes_its_share_of_what_is_left():
     kept = [e.what for e in fit_extras(plan, 10.0, 4.0).beside if not e.because]
     assert kept == ["a", "c"]
     assert all(e.because == NO_ROOM for e in fit_extras(plan, -1.0, 4.0).beside)
+
+
+def folds(follow, arm):
+    return sorted({run.fold for run in follow.runs if run.spec.name == arm})
+
+
+def test_prompts_that_are_beaten_on_one_fold_run_on_no_other():
+    right = {"zero_shot": 0.1, "few_shot": 0.4, "constrained": 0.45, "lora": 0.9}
+    found = followed(right, every=True)
+    assert all(folds(found, arm) == [0] for arm in right), "trained, won, and all others stopped"
+    assert "beaten by lora, by 5 points or more" in why(found, "few_shot")
+    assert did(found)["lora"] == "stop"
+    notes = [run.notes for run in found.runs if run.spec.name == "few_shot"]
+    assert "scored on 1 of 5 folds" in notes[0][0]
+
+
+def test_a_simpler_arm_that_is_not_beaten_stays_open_with_the_best_one():
+    """Else the ladder would stop at it, with a bound from one fold alone."""
+    right = {"zero_shot": 0.1, "few_shot": 0.5, "lora": 0.5}
+    found = followed(right, every=True)
+    assert folds(found, "few_shot") == folds(found, "lora") == [0, 1, 2, 3, 4]
+    assert folds(found, "zero_shot") == [0]
+
+
+def test_while_an_arm_that_builds_on_a_prompt_is_open_so_are_all_prompts():
+    right = {"zero_shot": 0.1, "few_shot": 0.5, "constrained": 0.58, "lora": 0.2}
+    found = followed(right, every=True)
+    assert folds(found, "constrained") == [0, 1, 2, 3, 4]
+    assert folds(found, "zero_shot") == folds(found, "few_shot") == [0, 1, 2, 3, 4]
+    order = [run.spec.name for run in found.runs if run.fold == 4]
+    assert order.index("few_shot") < order.index("constrained"), "it chooses among them"
+    assert folds(found, "lora") == [0]
+
+
+def test_without_a_training_arm_open_prompts_still_get_their_folds():
+    found = followed({"tfidf": 0.5, "zero_shot": 0.1, "few_shot": 0.58}, every=True)
+    assert folds(found, "few_shot") == folds(found, "tfidf") == [0, 1, 2, 3, 4]
+    assert folds(found, "zero_shot") == [0]
+
+
+def test_a_variant_that_chooses_its_prompt_runs_only_where_the_prompts_ran():
+    right = {"zero_shot": 0.1, "few_shot": 0.2, "rag": 0.8, "rag/4": 0.82}
+    assert folds(followed(right, every=True, minutes=5.0), "rag(k=4)") == [0]
+    assert folds(followed(right, minutes=60.0), "rag(k=4)") == [0, 1, 2, 3, 4]
+
+
+def test_where_more_than_scores_decides_no_prompt_stops_for_its_score():
+    right = {"zero_shot": 0.1, "few_shot": 0.4, "lora": 0.9}
+    found = followed(right, every=True, success={"motive": "cost"})
+    assert all(folds(found, arm) == [0, 1, 2, 3, 4] for arm in right)
+
+
+def test_open_prompts_without_minutes_say_so():
+    found = followed({"zero_shot": 0.48, "few_shot": 0.5}, every=True, minutes=0.5)
+    assert folds(found, "few_shot") == [0]
+    assert "no room for its other folds" in why(found, "few_shot")

@@ -80,11 +80,11 @@ class ArmResult(Record):
     `expires` the announced end of life of its model (year-month-day). The score is based on `fits`
     fits (0: nothing was trained here), each trained on `learnt_from` rows (the fewest and the
     most); it estimates the score of one more such fit. `repairs` are the causes of failure that it
-    may repair (its `REMEDY`); `more_minutes` and `more_usd` are the planned cost of measuring it if
-    `budget.minutes` had no room for it, None if that was not planned; `whole_minutes` is the plan
-    without cuts, where the arm learnt from a part of the rows for want of minutes. `wide` says by
-    how much, and why, the score's interval is wider than that of as many independent rows; empty if
-    it is not.
+    may repair (its `REMEDY`); `more_minutes` and `more_usd` are the planned cost of measuring it,
+    or its further folds, if `budget.minutes` had no room for them, None if that was not planned;
+    `whole_minutes` is the plan without cuts, where the arm learnt from a part of the rows for want
+    of minutes. `wide` says by how much, and why, the score's interval is wider than that of as many
+    independent rows; empty if it is not.
     """
 
     name: str

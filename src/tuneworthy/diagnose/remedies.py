@@ -5,11 +5,11 @@ Used by the verdict's next step and by the stage rule.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tuneworthy.core.causes import Wrong, share_of, speaks_against
 from tuneworthy.core.evidence import ArmResult, Evidence
-from tuneworthy.core.plan import NO_ROOM, Plan
+from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm
 from tuneworthy.core.repairs import repairs
 from tuneworthy.core.run import Spec
 
@@ -31,7 +31,7 @@ def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
     """Return the evidence with the minutes and dollars needed for each arm that was cut for time.
 
     An arm without an estimate (0 minutes, nothing sent) keeps None. One that learnt from a part of
-    the rows gets the minutes of the plan without cuts.
+    the rows gets the minutes of the plan without cuts, one whose further folds had no room theirs.
     """
     planned = {
         plan_arm.spec.name: plan_arm for plan_arm in plan.arms if plan_arm.minutes or plan_arm.sent
@@ -44,10 +44,20 @@ def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
             }
         )
         if (plan_arm := planned.get(arm.name)) and not arm.score and arm.because.startswith(NO_ROOM)
-        else _in_part(arm, evidence, plan)
+        else _in_part(_on_few_folds(arm, evidence, planned), evidence, plan)
         for arm in evidence.arms
     )
     return evidence.model_copy(update={"arms": arms})
+
+
+def _on_few_folds(
+    arm: ArmResult, evidence: Evidence, planned: Mapping[str, PlannedArm]
+) -> ArmResult:
+    plan_arm = planned.get(arm.name)
+    if plan_arm is None or not plan_arm.look_after or not arm.score or arm.n >= evidence.n:
+        return arm
+    left = (1 - arm.n / evidence.n) * plan_arm.minutes
+    return arm.model_copy(update={"more_minutes": round(left, 3), "more_usd": 0.0})
 
 
 def _in_part(arm: ArmResult, evidence: Evidence, plan: Plan) -> ArmResult:

@@ -18,7 +18,7 @@ from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm, StageDecision
-from tuneworthy.core.run import Run
+from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import builds_on_prompt, needs_dev_scores, trains
 from tuneworthy.diagnose.remedies import advised_against, repairable_share
 from tuneworthy.measure.placebos import Probe, probes
@@ -145,9 +145,8 @@ class StageRunner:
         prompts = {a.spec.name for a in self.plan.arms if a.look_after and a.spec.tool == "prompt"}
         if not prompts or not builds_on_prompt(arm.spec):
             return arm.folds
-        runs = [run for run in self.runs if run.spec.name in prompts and run.state == "measured"]
-        every = [{run.fold for run in own} for own in by_spec(runs).values()]
-        return tuple(fold for fold in arm.folds if all(fold in folds for folds in every))
+        ran = {run.fold for run in self.runs if run.spec.name in prompts}
+        return tuple(fold for fold in arm.folds if fold in ran)
 
     def _all_folds(self) -> Iterator[None]:
         """Measure further folds of the arms that may still be named, in the order of the plan.
@@ -186,7 +185,7 @@ class StageRunner:
 
         An arm stops if it lost, or if no further fold could let it be named beside the best one.
         `ranked` has them by their scores, the best first. While an arm that builds on a prompt is
-        open, so are the prompts: it must find the same ones in every fold.
+        open, so is the prompt that it chose: it must find the same one in every fold.
         """
         best = next((entry for entry in ranked if entry.standing != "lost"), None)
         stops = {}
@@ -198,13 +197,23 @@ class StageRunner:
         if best:
             done = best.standing == "won" and all(stops.values())
             stops[best.arm.spec.name] = best.why if done else ""
-        if any(builds_on_prompt(e.arm.spec) and not stops[e.arm.spec.name] for e in ranked):
-            prompts = [e.arm.spec.name for e in ranked if e.arm.spec.tool == "prompt"]
-            stops |= dict.fromkeys(prompts, "")
+        for entry in ranked:
+            if builds_on_prompt(entry.arm.spec) and not stops[entry.arm.spec.name]:
+                stops |= dict.fromkeys(self._prompts_of(entry.arm.spec, ranked), "")
         return stops
 
+    def _prompts_of(self, spec: Spec, ranked: Sequence[LookedAt]) -> list[str]:
+        """Return the prompts that an arm was built on so far; all of them if that is unknown."""
+        names = [entry.arm.spec.name for entry in ranked if entry.arm.spec.tool == "prompt"]
+        taken = [(run.fold, run.recipe) for run in self.runs if run.spec == spec and run.recipe]
+        own = [run.spec.name for run in self.runs if (run.fold, run.recipe) in taken]
+        return [name for name in names if name in own] or names
+
     def _folds_each(self, arms: Sequence[PlannedArm]) -> list[int]:
-        """Return how many further folds each arm gets: equally many, or the first one alone."""
+        """Return how many further folds each arm gets: equally many, or the first one alone.
+
+        Alone it gets some only if another arm ran on them: else there is nothing to compare.
+        """
         costs = [
             self._cost(arm.minutes - arm.first_minutes) / (len(arm.folds) - arm.look_after)
             for arm in arms
@@ -213,7 +222,10 @@ class StageRunner:
             return []
         if (together := _fitting(self.left, sum(costs))) >= 1:
             return [together] * len(arms)
-        return [_fitting(self.left, costs[0]), *[0] * (len(arms) - 1)]
+        name, fold = arms[0].spec.name, arms[0].folds[arms[0].look_after]
+        others = {run.fold for run in self.runs if run.spec.name != name and run.scores}
+        alone = _fitting(self.left, costs[0]) if fold in others else 0
+        return [alone, *[0] * (len(arms) - 1)]
 
     def _stop(self, arm: PlannedArm, why: str) -> None:
         self._decide(arm, "stop", why)

@@ -18,7 +18,13 @@ from tuneworthy.verdict.refused import refused, refused_answers_clause
 from tuneworthy.verdict.rule import LadderDecision
 from tuneworthy.verdict.rungs import Ladder
 from tuneworthy.verdict.sentences import a_tool, points, ticked
-from tuneworthy.verdict.unmeasured import bigger, may_gain, measure_offer, unmeasured_clause
+from tuneworthy.verdict.unmeasured import (
+    bigger,
+    folds_offer,
+    may_gain,
+    measure_offer,
+    unmeasured_clause,
+)
 
 EVEN = 0.5
 """Least chance to settle (or that of labelling, if lower) for the offer of a too small pool."""
@@ -55,12 +61,15 @@ def next_step(
     open_now = None if before else find_undecided_pair(evidence, policy, board, ruling)
     offers = [] if before else _offers(evidence, policy, board, ruling, open_now)
     short = target_met is False
+    pair = (open_now.arm, open_now.versus) if open_now else ()
+    folds = folds_offer(evidence, policy, pair)
     if not _done(ruling, short) and (more := measure_offer(evidence, policy, ruling.arm, short)):
         # More rows can't settle how an arm would score that was not trained, or on few rows only.
-        pair = (open_now.arm, open_now.versus) if open_now else ()
         in_part = any(arm.whole_minutes is not None for arm in pair)
         others = [] if ruling.untrained or in_part else [offer for offer in offers if offer.settles]
-        return _cheapest([more, *others])
+        return _cheapest([more, *others, *([folds] if folds else [])])
+    if folds:
+        return _cheapest([folds, *(offer for offer in offers if offer.settles)])
     larger = _bigger_wanted(evidence, policy, ruling, short)
     if larger and (short or ruling.status == "firm"):  # few rows never show it to fall short
         return _bigger(evidence, policy, ruling)

@@ -69,6 +69,19 @@ def _whole_offer(
     return StepOption(in_labels(minutes, None, policy.label_each), step)
 
 
+def folds_offer(evidence: Evidence, policy: Policy, pair: Sequence[ArmResult]) -> StepOption | None:
+    """Return the offer of minutes for the folds of an undecided pair that had no room, or None.
+
+    The rows are there already, so this comes before labelling others.
+    """
+    part = [arm for arm in pair if arm.score and arm.n < evidence.n and arm.more_minutes]
+    if not part:
+        return None
+    scored = " and ".join(f"{ticked(arm)} on {arm.n:,}" for arm in part)
+    why = f"the minutes had no room to score all {evidence.n:,} rows, {scored}"
+    return _offer(policy, part, why)
+
+
 def unmeasured_clause(evidence: Evidence, policy: Policy, now: ArmResult | None) -> str:
     """Return a clause on an unmeasured arm that may beat a firm verdict's arm, or ""."""
     arm = _best(evidence, policy) if may_gain(evidence, policy, now) else None

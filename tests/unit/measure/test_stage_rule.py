@@ -46,8 +46,11 @@ class Drawn(StageRunner):
     def _measure(self, arm, folds):
         rng = np.random.default_rng(len(arm.spec.name))
         hits = rng.permutation(N) < round(self.right[arm.spec.name] * N)
+        own = self.stand.get(arm.spec.name, arm.spec.name)
+        recipe = Recipe(kind="few", k=len(own)) if self.stand and arm.spec.tool != "tune" else None
         new = [
             Run(spec=arm.spec, seed=0, fold=fold, state="measured", learned=trains(arm.spec),
+                recipe=recipe,
                 answers=tuple(Answer(case=i, text="", seconds=0.0) for i in IDS[fold::FOLDS]),
                 scores=tuple(Score(value=float(v)) for v in hits[fold::FOLDS]))
             for fold in folds
@@ -64,10 +67,11 @@ class Drawn(StageRunner):
         self._decide(arm, "leave out", why)
 
 
-def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, **task):
+def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, stand=None, **task):
     """Run the rule over arms that are right with these shares; return it, finished.
 
-    `every`: it looks at all arms but classifiers after one fold.
+    `every`: it looks at all arms but classifiers after one fold. `stand`: the prompt that an arm is
+    built on.
     """
     job = Task(data={"file": "rows.jsonl"}, arms=arms, **task)
     planned = []
@@ -87,6 +91,7 @@ def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, **task):
     bench = SimpleNamespace(task=job, ledger=ledger, study="s")
     follow = Drawn(bench, plan, shape, [], [Recipe()] * FOLDS, minutes,
                    lambda: found, lambda event, data: None)  # fmt: skip
+    follow.stand = stand or {}
     follow.right = {spec(name).name: share for name, share in right.items()}
     for _ in follow.run():
         pass
@@ -278,11 +283,14 @@ def test_a_simpler_arm_that_is_not_beaten_stays_open_with_the_best_one():
     assert folds(found, "zero_shot") == [0]
 
 
-def test_while_an_arm_that_builds_on_a_prompt_is_open_so_are_all_prompts():
+def test_while_an_arm_that_builds_on_a_prompt_is_open_so_is_that_prompt():
     right = {"zero_shot": 0.1, "few_shot": 0.5, "constrained": 0.58, "lora": 0.2}
-    found = followed(right, every=True)
+    found = followed(right, every=True, stand={"constrained": "few_shot"})
     assert folds(found, "constrained") == [0, 1, 2, 3, 4]
-    assert folds(found, "zero_shot") == folds(found, "few_shot") == [0, 1, 2, 3, 4]
+    assert folds(found, "few_shot") == [0, 1, 2, 3, 4]
+    assert folds(found, "zero_shot") == [0]
+    unknown = followed(right, every=True)
+    assert folds(unknown, "zero_shot") == [0, 1, 2, 3, 4], "all, where its prompt is not known"
     order = [run.spec.name for run in found.runs if run.fold == 4]
     assert order.index("few_shot") < order.index("constrained"), "it chooses among them"
     assert folds(found, "lora") == [0]
@@ -310,3 +318,10 @@ def test_open_prompts_without_minutes_say_so():
     found = followed({"zero_shot": 0.48, "few_shot": 0.5}, every=True, minutes=0.5)
     assert folds(found, "few_shot") == [0]
     assert "no room for its other folds" in why(found, "few_shot")
+
+
+def test_the_best_arm_gets_no_folds_on_which_nothing_can_be_compared_with_it():
+    found = followed({"zero_shot": 0.1, "few_shot": 0.5, "lora": 0.5}, every=True, minutes=2.5)
+    assert folds(found, "lora") == [0]
+    with_classifier = {"tfidf": 0.5, "lora": 0.58}
+    assert len(folds(followed(with_classifier, every=True, minutes=4.5), "lora")) > 1

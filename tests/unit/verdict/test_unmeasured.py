@@ -244,6 +244,27 @@ def test_rows_are_not_asked_for_while_the_open_arm_learnt_from_a_part():
     assert step(asked).do == "label", "the user wrote how many rows it learns from"
 
 
+def test_folds_without_room_come_before_labels():
+    found = study({"hard": 1.0})
+    few = [arm.model_copy(update={"n": 18, "more_minutes": 7.3}) if arm.score else arm
+           for arm in found.arms]  # fmt: skip
+    told = step(found.model_copy(update={"arms": tuple(few), "n": 90}))
+    assert (told.do, told.minutes) == ("raise budget.minutes", 15)
+    assert told.why == (
+        "the minutes had no room to score all 90 rows, `rag` on 18 and `copy_input` on 18:"
+        " `tuneworthy run --more 15m`"
+    )
+    dear = [arm.model_copy(update={"more_minutes": 9e9}) for arm in few]
+    told = step(found.model_copy(update={"arms": tuple(dear), "n": 90}))
+    assert told.do == "label", "where labels that may settle it cost less"
+    reader = left_out("rag_lora", "tune", READER, minutes=11.2)
+    both = study(READING, reader)
+    few = [arm.model_copy(update={"n": 18, "more_minutes": 1.0}) if arm.score else arm
+           for arm in both.arms]  # fmt: skip
+    told = step(both.model_copy(update={"arms": tuple(few), "n": 90}))
+    assert told.minutes == 2, "further folds are cheaper than the arm that is left out"
+
+
 def test_a_verdict_stays_firm_where_training_could_gain_less_than_the_margin():
     reader = left_out("rag_lora", "tune", READER, 11.2)
     high = scenes.ladder_up_to("prompt", gain=0.395)

@@ -88,7 +88,7 @@ def study(folder: Path, rows: int, cases: int, arms: int) -> Path:
     )
     data = {"train": "train.jsonl", "test": "test.jsonl"} if cases else {"file": "train.jsonl"}
     task = {"name": "scale", "data": data, "model": "scripted:./replies.jsonl", "seeds": 1,
-            "arms": ["majority", "zero_shot"], "answers": answers}  # fmt: skip
+            "arms": ["majority", "zero_shot", *answers], "answers": answers}  # fmt: skip
     (folder / "task.yaml").write_text(json.dumps(task), "utf-8")  # JSON is YAML
     return folder / "task.yaml"
 
@@ -134,7 +134,7 @@ def axes(most: int, known: dict[str, Any]) -> dict[str, dict[int, dict[str, floa
     """Return {axis: {size: figures}} of real studies; each is written as soon as it is measured."""
     wanted = {f"rows {n}": (n, 0, 3) for n in ROWS if n <= most}
     wanted |= {f"cases {n}": (200, n, 3) for n in CASES if n <= most}
-    wanted |= {f"arms {n}": (200, 2_000, n) for n in ARMS}
+    wanted |= {f"arms {n}": (200, 1_000, n) for n in ARMS}
     for name, sizes in wanted.items():
         if name not in known:
             known[name] = run_apart(*sizes)

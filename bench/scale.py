@@ -4,8 +4,9 @@ usage: scale.py [most rows] [--resume]   100,000 rows where nothing else is said
 
 Whole studies of scripted systems are run at growing sizes, each in a process of its own, and give
 unit costs and growth exponents. The costs of a ledger are measured on SQLite and, where a server's
-programs are installed, on Postgres. Seconds are of the processor (of the clock for the ledger's
-syncs), so other work on the machine disturbs them less. `--resume` measures what is missing.
+programs are installed, on Postgres. Seconds are of the processor, so that other work on the machine
+disturbs them less; what a disk's sync and a round trip take is part of the plan, not measured.
+`--resume` measures what is missing.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
-from statistics import median
 from typing import Any
 
+import psutil
 from _bench import RESULTS, exponent, write
 
 import tuneworthy
@@ -36,9 +37,11 @@ from tuneworthy.measure.units import SHARD
 
 ROWS = (100, 1_000, 10_000, 100_000)
 CASES = (100, 1_000, 10_000, 100_000)
-ARMS = (2, 4, 8, 16)
+ARMS = (2, 4, 8)
 GOAL = 1.1
-PUTS, PAID, ANSWER = 300, 150, 400  # rows put, requests paid, bytes of an answer
+PUTS, PAID, ANSWER = 200, 100, 400  # rows put, requests paid, bytes of an answer
+SYNCS = {"put": 1, "paid request": 3}  # of a disk; a reply is synced into the mirror, too
+TRIPS = {"put": 12, "paid request": 15}  # round trips to a server
 LABELS = tuple(f"label {i}" for i in range(10))
 Figures = Mapping[int, Mapping[str, float]]
 WORDS = [f"{a}{b}" for a in ("lo", "mi", "ra", "tu", "ve", "so", "ke", "pa") for b in range(500)]
@@ -57,6 +60,8 @@ class Plan:
     driver_cores: int = 16
     driver_gb: float = 64
     network_mb: float = 1_000
+    sync_ms: float = 1.0
+    trip_ms: float = 0.5
 
 
 # Studies
@@ -88,7 +93,7 @@ def study(folder: Path, rows: int, cases: int, arms: int) -> Path:
     )
     data = {"train": "train.jsonl", "test": "test.jsonl"} if cases else {"file": "train.jsonl"}
     task = {"name": "scale", "data": data, "model": "scripted:./replies.jsonl", "seeds": 1,
-            "arms": ["majority", "zero_shot"], "answers": answers}  # fmt: skip
+            "arms": ["majority", "zero_shot", *answers], "answers": answers}  # fmt: skip
     (folder / "task.yaml").write_text(json.dumps(task), "utf-8")  # JSON is YAML
     return folder / "task.yaml"
 
@@ -130,15 +135,17 @@ def run_apart(rows: int, cases: int, arms: int) -> dict[str, float]:
     return figures
 
 
-def axes(most: int, known: dict[str, Any]) -> dict[str, dict[int, dict[str, float]]]:
+def axes(
+    most: int, known: dict[str, Any], ledgers: dict[str, Any]
+) -> dict[str, dict[int, dict[str, float]]]:
     """Return {axis: {size: figures}} of real studies; each is written as soon as it is measured."""
     wanted = {f"rows {n}": (n, 0, 3) for n in ROWS if n <= most}
     wanted |= {f"cases {n}": (200, n, 3) for n in CASES if n <= most}
-    wanted |= {f"arms {n}": (200, 2_000, n) for n in ARMS}
+    wanted |= {f"arms {n}": (200, 1_000, n) for n in ARMS}
     for name, sizes in wanted.items():
         if name not in known:
             known[name] = run_apart(*sizes)
-            write("scale", {"studies": known})
+            write("scale", {"studies": known, "ledgers": ledgers})
     points: dict[str, dict[int, dict[str, float]]] = {"rows": {}, "cases": {}, "arms": {}}
     for name in wanted:
         axis, size = name.split()
@@ -159,8 +166,8 @@ def growth(points: Figures) -> dict[str, dict[str, float]]:
 
 
 @contextmanager
-def postgres() -> Iterator[str | None]:
-    """Yield the address of a server that is started for this, None if there are no programs."""
+def postgres() -> Iterator[tuple[str, int] | None]:
+    """Yield address and pid of a server that is started for this, None without its programs."""
     try:
         sys.path.insert(0, str(Path(__file__).parents[1]))
         from tests.postgres_kit import Server, programs
@@ -176,43 +183,54 @@ def postgres() -> Iterator[str | None]:
         shutil.chown(folder, "postgres", "postgres")
     server = Server(found, folder)
     try:
-        yield server.make().url()
+        address = server.make().url()
+        yield address, int((folder / "data" / "postmaster.pid").read_text().split()[0])
     finally:
         server.stop("immediate")
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def ledger_costs(address: str | None) -> dict[str, float]:
-    """Return seconds a row of one ledger: stored, found, verified, and of a paid request."""
+def ledger_costs(address: str | None, server: int | None = None) -> dict[str, float]:
+    """Return processor seconds a row of one ledger, of this process and of the server's.
+
+    A disk's syncs and a network's round trips are no part of them: `SYNCS` and `TRIPS` count these.
+    """
     os.environ.pop(VARIABLE, None)
     if address:
         os.environ[VARIABLE] = address
     text = "x" * (SHARD * ANSWER)
     with tempfile.TemporaryDirectory() as name, open_ledger(Path(name)) as ledger:
-        put = each(PUTS, lambda i: ledger.put(f"k{i}", "answers", {"text": text, "i": i}, "s"))
-        find = each(PUTS, lambda i: ledger.get(f"k{i}"))
-        begun = time.perf_counter()
-        verify = ledger.verify()
-        verified = (time.perf_counter() - begun) / verify
         purse = SpendingCap(ledger, usd=1000, study="s")
 
         def pay(number: int) -> None:
             ticket = purse.reserve("0.01", 100, f"q{number}")
             purse.settle(ticket, "0.005", 50, {"text": "x" * ANSWER})
 
-        paid = each(PAID, pay)
+        costs = {
+            "put": each(PUTS, lambda i: ledger.put(f"k{i}", "answers", {"t": text}, "s"), server),
+            "find": each(PUTS, lambda i: ledger.get(f"k{i}"), server),
+            "verify": each(1, lambda i: ledger.verify(), server) / PUTS,
+            "paid request": each(PAID, pay, server),
+        }
     os.environ.pop(VARIABLE, None)
-    return {"put": put, "find": find, "verify": round(verified, 7), "paid request": paid}
+    return {what: round(seconds, 7) for what, seconds in costs.items()}
 
 
-def each(n: int, work: Any) -> float:
-    """Return the median seconds of `work(i)` over n calls."""
-    seconds = []
+def each(n: int, work: Callable[[int], Any], server: int | None) -> float:
+    """Return the processor seconds of one of n calls of `work(i)`, with those of a server."""
+    begun = time.process_time() + of_server(server)
     for i in range(n):
-        begun = time.perf_counter()
         work(i)
-        seconds.append(time.perf_counter() - begun)
-    return round(median(seconds), 7)
+    return (time.process_time() + of_server(server) - begun) / n
+
+
+def of_server(pid: int | None) -> float:
+    """Return the processor seconds of a server and of its processes so far."""
+    if pid is None:
+        return 0.0
+    parent = psutil.Process(pid)
+    times = [process.cpu_times() for process in (parent, *parent.children(recursive=True))]
+    return sum(t.user + t.system for t in times)
 
 
 # The simulation
@@ -247,8 +265,9 @@ def simulate(plan: Plan, cost: Mapping[str, Any], *, database: str, paid: bool) 
     tokens = answers * (plan.tokens_in + plan.tokens_out)
     seconds = tokens / (plan.rate * plan.nodes)
     rows = 3 * answers if paid else answers / SHARD + plan.arms
-    per_row = cost["ledger"][database]
-    booked = answers * per_row["paid request"] if paid else rows * per_row["put"]
+    what = "paid request" if paid else "put"
+    waits = SYNCS[what] * plan.sync_ms + (database != "sqlite") * TRIPS[what] * plan.trip_ms
+    booked = (answers if paid else rows) * (cost["ledger"][database][what] + waits / 1000)
     moved = answers * (4 * plan.tokens_in + ANSWER)  # prompts out, answers back
     whole = answers * cost["bytes of results.json"]
     shares = {
@@ -291,12 +310,12 @@ def main() -> None:
     path = RESULTS / "scale.json"
     last = json.loads(path.read_text("utf-8")) if "--resume" in sys.argv and path.exists() else {}
     known: dict[str, Any] = last.get("studies", {})
-    points = axes(most, known)
-    if not (ledgers := last.get("costs", {}).get("ledger")):
+    if not (ledgers := last.get("ledgers", {})):
         ledgers = {"sqlite": ledger_costs(None)}
-        with postgres() as address:
-            if address:
-                ledgers["postgres"] = ledger_costs(address)
+        with postgres() as started:
+            if started:
+                ledgers["postgres"] = ledger_costs(*started)
+    points = axes(most, known, ledgers)
     costs = unit_costs(points["cases"], ledgers)
     grown = {axis: growth(sizes) for axis, sizes in points.items()}
     plans = [simulate(Plan(), costs, database=d, paid=p) for d in ledgers for p in (False, True)]
@@ -310,7 +329,14 @@ def main() -> None:
         summary[f"{name}: first bottleneck"] = plan["first_bottleneck"]
     for what, figure in summary.items():
         print(f"scale: {what}: {figure}")
-    told = {"studies": known, "growth": grown, "costs": costs, "plans": plans, "summary": summary}
+    told = {
+        "studies": known,
+        "ledgers": ledgers,
+        "growth": grown,
+        "costs": costs,
+        "plans": plans,
+        "summary": summary,
+    }
     write("scale", told)
 
 

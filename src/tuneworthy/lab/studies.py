@@ -156,7 +156,7 @@ def read_ledger(home: Path) -> Iterator[Ledger | None]:
     ledger = None
     if _is_plain(home / HOME / STORE) or _on_server(home):
         try:
-            with _opening:  # see `opening.read_journal` on files that are closed beside an open one
+            with _opening:  # see `read_journal` on files that are closed beside an open one
                 ledger = open_ledger(home, write=False, say=lambda line: None)
         except (StoreError, TaskError):
             ledger = None

@@ -28,8 +28,8 @@ from tuneworthy.ledger import signals
 from tuneworthy.ledger.blobs import remove_partial, require_whole
 from tuneworthy.ledger.database import Database, Lock
 from tuneworthy.ledger.head import REPLIES
+from tuneworthy.ledger.journal_opening import open_journal, read_journal
 from tuneworthy.ledger.mirror import append_reply, restore_replies
-from tuneworthy.ledger.opening import open_journal, read_journal
 from tuneworthy.ledger.place import STORE, Place, note_place, place_to_read, place_to_write
 from tuneworthy.ledger.trouble import store_errors
 

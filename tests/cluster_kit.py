@@ -64,7 +64,7 @@ class InProcess:
         def run():
             if fault == "lost":
                 raise HostLost("the process is gone")
-            if isinstance(fault, Exception):
+            if isinstance(fault, BaseException):
                 raise fault
             value = getattr(host, method)(*values)
             if fault == "late":

@@ -102,6 +102,14 @@ def _reach(address: Address) -> None:
 def _refused(address: Address, error: Exception) -> ClusterError:
     """Return the error of a connection that failed."""
     text = " ".join(str(error).split())
+    if any("Auth" in type(each).__name__ or "AuthToken" in str(each) for each in _chain(error)):
+        return ClusterError(
+            "the cluster wants its token",
+            where=address.name,
+            got=text,
+            fix="set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the content of ~/.ray/auth_token on"
+            " the cluster's head",
+        )
     if "ersion mismatch" in text or "versions do not match" in text:
         return ClusterError(
             "the cluster runs another version of Ray or Python",
@@ -121,6 +129,12 @@ def _refused(address: Address, error: Exception) -> ClusterError:
         got=f"{type(error).__name__}: {text}",
         fix=fix,
     )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class RayCluster:

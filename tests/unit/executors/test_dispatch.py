@@ -135,12 +135,12 @@ def test_a_node_with_another_version_is_refused(tmp_path, on, monkeypatch):
 
 def test_an_arm_that_asks_an_endpoint_stays_here_and_says_so(tmp_path, on):
     said = []
-    path = studies.write(tmp_path / "study", n=ROWS, arms=["majority", "bigger"],
+    path = studies.write(tmp_path / "study", n=ROWS, arms=["majority", "zero_shot", "bigger"],
                          bigger="openai:big@http://127.0.0.1:9/v1", data=SMALL["data"])  # fmt: skip
     cluster = InProcess(tmp_path / "work")
     on(path, cluster, said, pay=True)
     assert any("bigger runs in this process: it asks openai:big" in str(d) for _, d in said)
-    assert cluster.calls["fit"] == 2
+    assert cluster.calls["fit"] == 4
 
 
 @pytest.mark.parametrize("error", [DoesNotApply("no row"), ModelError("broken", where="there")])

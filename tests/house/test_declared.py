@@ -30,7 +30,7 @@ def declared():
     extras = project["optional-dependencies"]
     lines = [
         *project["dependencies"],
-        *(line for name in ("train", "serve", "lab", "build") for line in extras[name]),
+        *(line for name in ("train", "trl", "serve", "lab", "build") for line in extras[name]),
     ]
     return {re.split(r"[<>=\[; ]", line)[0] for line in lines}
 

@@ -267,5 +267,6 @@ class _Recorder(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_end(self, _: Any, __: Any, control: Any, **___: Any) -> None:
         """Save and score the epoch; stop if that says so."""
+        self.trainer.model.eval()  # a step sets it to training anew
         if self.after(self.epoch) is False:
             control.should_training_stop = True

@@ -64,6 +64,7 @@ def test_base_and_tuned_answers_come_from_one_server(study, tmp_path, served):
     assert sum("proving it" in line for line in said) >= 2
     assert any("is ended while a model is trained here" in line for line in said)
     assert len(served["started"]) >= 3, "each training run ends it"
+    assert not any(server.models for server in served["started"]), "none outlives the study"
     again = tuneworthy.run(tmp_path / "task.yaml")
     assert again.verdict == done.verdict
 

@@ -381,12 +381,15 @@ def open_session(
         session.sealed = Sealed(
             scored, lambda door, purpose: ledger.door(session.study, door, purpose)
         )
-        session.purse = SpendingCap(
-            ledger, task.budget.usd, task.budget.tokens, session.study, session.salt
-        )
+        session.purse = SpendingCap(ledger, task.budget.usd, task.budget.tokens, session.study,
+                                    session.salt)  # fmt: skip
         session.task = _with_answer_limit(session)
         with executor_of(task, options.on, session.say) as session.executor:
-            yield session
+            try:
+                yield session
+            finally:
+                if "models" in vars(session):  # none is opened to be closed
+                    session.models.close()
 
 
 def _with_answer_limit(session: Session) -> Task:

@@ -96,6 +96,12 @@ class Models(Mapping[str, Model]):
         release(device)
         return idle[0][0]
 
+    def close(self) -> None:
+        """End the servers of the opened models; each starts again when it is asked."""
+        for model in self._open.values():
+            if hasattr(model, "close"):
+                model.close()
+
     def is_base(self, role: str) -> bool:
         """Return whether a role's model is the study's base model."""
         return role == BASE or self._wanted.get(role) == self._wanted.get(BASE)

@@ -105,7 +105,9 @@ class Launched:
         The server is ended first, and the weights are released after: one of the two has the
         memory. Raises the errors of opening a local model.
         """
-        end_servers()
+        if ended := end_servers():
+            kinds = ", ".join(ended)
+            self.host.say(f"{kinds} is ended while a model is trained here: both need the memory")
         try:
             return _with_local(self.host.model.trained_as, self.place, work)
         finally:

@@ -129,7 +129,7 @@ def trl_trainer(
             got=str(missing),
             fix="pip install 'tuneworthy[trl]'",
         ) from missing
-    pace, seed, folder = how
+    seed = how[1]
 
     class Trainer(SFTTrainer):  # type: ignore[misc]
         def _get_train_sampler(self, *_: Any, **__: Any) -> Any:
@@ -145,11 +145,28 @@ def trl_trainer(
             self.row_losses += _row_losses(seen[0], inputs["labels"])
             return loss
 
+    trainer = Trainer(
+        model=net.module,
+        args=_config(SFTConfig, net, rows, how),
+        train_dataset=Dataset.from_list(labelled(rows)),
+        processing_class=tokenizer,
+        optimizers=optimizers,
+    )
+    trainer.remove_callback(PrinterCallback)  # it would print every step
+    trainer.row_losses = []
+    return trainer
+
+
+def _config(
+    made: Any, net: Any, rows: Sequence[EncodedExample], how: tuple[TrainingSchedule, int, str]
+) -> Any:
+    """Return TRL's options (of the class `made`): our schedule, nothing cut, packed or saved."""
+    pace, seed, folder = how
     once = rows_at_once(rows, pace)
     with warnings.catch_warnings():
         # transformers warns about the future name of gradient_checkpointing
         warnings.simplefilter("ignore", FutureWarning)
-        config = SFTConfig(
+        return made(
             output_dir=folder,
             per_device_train_batch_size=once,
             gradient_accumulation_steps=pace.batch // once,
@@ -167,16 +184,6 @@ def trl_trainer(
             disable_tqdm=True,
             seed=seed,
         )
-    trainer = Trainer(
-        model=net.module,
-        args=config,
-        train_dataset=Dataset.from_list(labelled(rows)),
-        processing_class=tokenizer,
-        optimizers=optimizers,
-    )
-    trainer.remove_callback(PrinterCallback)  # it would print every step
-    trainer.row_losses = []
-    return trainer
 
 
 def _row_losses(made: Any, labels: Any) -> list[float]:
@@ -260,5 +267,6 @@ class _Recorder(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_end(self, _: Any, __: Any, control: Any, **___: Any) -> None:
         """Save and score the epoch; stop if that says so."""
+        self.trainer.model.eval()  # a step sets it to training anew
         if self.after(self.epoch) is False:
             control.should_training_stop = True

@@ -206,3 +206,16 @@ def test_noise_of_log_probabilities_is_a_note_of_the_tuned_arm(start, tmp_path):
     assert tuned.notes == ()
     tuned.reply([asked("one")], LIMITS)
     assert "nats a token apart" in tuned.notes[0]
+
+
+def test_the_server_of_another_study_is_ended_and_told_nothing(start, tmp_path, monkeypatch, said):
+    def closed(text):
+        raise AssertionError(f"the ledger of that study is closed: {text}")
+
+    other, model = start(), start()
+    other.host.say = closed
+    monkeypatch.setattr("tuneworthy.models.open_model", lambda spec, **_: spec)
+    first = other.server.process
+    assert model.lend(lambda local: local) == "hf:org/name"
+    assert first.poll() is not None
+    assert "vllm, vllm is ended while a model is trained here" in said[-1]

@@ -42,6 +42,7 @@ def test_the_base_is_a_folder_or_a_name_of_the_hub(adapter, tmp_path, monkeypatc
     assert base("hf:./models/m") == [str(tmp_path / "models" / "m")]
     monkeypatch.setattr("tuneworthy.models.local.embedded.locate", lambda: tmp_path / "small")
     assert base("smollm2-135m") == [str(tmp_path / "small")]
+    assert base("vllm:org/name@abc") == base("hf:org/name@abc") == ["org/name", "--revision", "abc"]
 
 
 def test_nothing_is_printed_that_would_not_run(adapter, tmp_path):

@@ -12,15 +12,28 @@ import tiny
 import tuneworthy
 
 pytestmark = pytest.mark.full
-SERVER = Path(__file__).with_name("server_with_weights.py")
 TRAINED = {"lora": {"epochs": 2, "rate": 0.01, "rank": 4, "alpha": 8}}
 
 
 @pytest.fixture
-def study(tmp_path, monkeypatch):
+def served(monkeypatch):
+    """Start servers in this process; return the fault of those that follow, and those started."""
+    from weights_server import WeightsServer
+
+    state = {"fault": "", "started": []}
+
+    def start(kind, model, say):
+        state["started"].append(WeightsServer(model, state["fault"]))
+        return state["started"][-1]
+
+    monkeypatch.setattr("tuneworthy.models.remote.server_process.start", start)
+    return state
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch, served):
     monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("TUNEWORTHY_VLLM", f"{sys.executable} {SERVER}")
-    monkeypatch.setenv("STAND_IN", "")
+    monkeypatch.setenv("TUNEWORTHY_VLLM", sys.executable)
     tiny.tiny_llama(tmp_path / "weights")
 
     def go(**task):
@@ -39,7 +52,7 @@ def run_of(done, arm):
     return [run for run in done.results.runs if run.spec.arm == arm]
 
 
-def test_base_and_tuned_answers_come_from_one_server(study, tmp_path):
+def test_base_and_tuned_answers_come_from_one_server(study, tmp_path, served):
     said = []
     done = tuneworthy.run(study(), watch=lambda event, data: said.append(str(data)))
     runs = run_of(done, "lora")
@@ -50,19 +63,21 @@ def test_base_and_tuned_answers_come_from_one_server(study, tmp_path):
     assert len({run.fingerprint["adapter"] for run in runs}) == 2
     assert sum("proving it" in line for line in said) >= 2
     assert any("is ended while a model is trained here" in line for line in said)
+    assert len(served["started"]) >= 3, "each training run ends it"
+    assert not any(server.models for server in served["started"]), "none outlives the study"
     again = tuneworthy.run(tmp_path / "task.yaml")
     assert again.verdict == done.verdict
 
 
-def test_an_adapter_that_is_not_applied_fails_its_arm_and_no_other(study, monkeypatch):
+def test_an_adapter_that_is_not_applied_fails_its_arm_and_no_other(study, served):
     path = study()
-    monkeypatch.setenv("STAND_IN", "ignored")
+    served["fault"] = "ignored"
     done = tuneworthy.run(path)
     (failed,) = run_of(done, "lora")
     assert failed.state == "failed"
     assert "the adapter is not applied" in failed.because
     assert {run.state for run in run_of(done, "zero_shot")} == {"measured"}
-    monkeypatch.setenv("STAND_IN", "")
+    served["fault"] = ""
     mended = tuneworthy.run(path)
     assert {run.state for run in run_of(mended, "lora")} == {"measured"}, "it is tried again"
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tuneworthy.core.plugins import load
+from tuneworthy.core.served import server_model
 from tuneworthy.core.task import Data, Task
 from tuneworthy.models import _roles, takes_adapters
 from tuneworthy.models._roles import request_fields, tuned_spec, untrainable, wanted_models
@@ -63,3 +65,31 @@ def test_training_needs_the_extra_and_the_program_of_the_server(monkeypatch):
     assert "needs peft" in untrainable(task(model="hf:org/name"))
     monkeypatch.setenv("TUNEWORTHY_VLLM", "no-such-program")
     assert "needs `no-such-program` to start vllm" in untrainable(own)
+
+
+def test_a_server_is_started_with_room_for_adapters_of_a_rank(tmp_path):
+    def words(kind, rank):
+        plugin = load("servers", kind)
+        return " ".join(plugin.command(["program"], server_model("org/name", tmp_path, rank), 1))
+
+    assert "--enable-lora --max-lora-rank 64" in words("vllm", 40)
+    assert "--enable-lora --max-lora-rank 40 --lora-target-modules all" in words("sglang", 40)
+    for kind in ("vllm", "sglang", "llamacpp"):
+        assert "lora" not in words(kind, 0)
+    assert load("servers", "vllm").environment("key")["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
+
+
+def test_an_adapter_is_asked_for_as_its_server_wants_it(tmp_path):
+    model = server_model("org/name", tmp_path)
+    assert load("servers", "vllm").tuned_name(model, "tuned-abc") == "tuned-abc"
+    assert load("servers", "sglang").tuned_name(model, "tuned-abc") == "org/name:tuned-abc"
+
+
+def test_servers_write_json_without_free_whitespace(tmp_path):
+    model = server_model("org/name", tmp_path)
+    assert '"disable_any_whitespace": true' in " ".join(
+        load("servers", "vllm").command([], model, 1)
+    )
+    assert "--constrained-json-disable-any-whitespace" in load("servers", "sglang").command(
+        [], model, 1
+    )

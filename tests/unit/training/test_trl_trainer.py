@@ -8,6 +8,8 @@ import pytest
 from tuneworthy.training.batches import order
 from tuneworthy.training.render import EncodedExample
 
+pytestmark = pytest.mark.full  # importing the trainer takes seconds
+
 
 def pace_of(**changes):
     from tuneworthy.training.loop import TrainingSchedule
@@ -51,7 +53,6 @@ def test_rows_at_once_divide_the_batch_and_keep_within_the_tokens():
     assert rows_at_once(rows, pace_of(batch=5, part_tokens=150)) == 5
 
 
-@pytest.mark.full
 def test_what_its_collator_hands_the_model_are_our_batches(tiny, tmp_path):
     pytest.importorskip("trl")
     from tuneworthy.training.trl_loop import IGNORED, TrlLoop, trl_trainer
@@ -85,7 +86,6 @@ def test_what_its_collator_hands_the_model_are_our_batches(tiny, tmp_path):
     assert TrlLoop(tokenizer).name == "trl"
 
 
-@pytest.mark.full
 def test_its_steps_are_those_of_our_loop(tiny):
     pytest.importorskip("trl")
     from tuneworthy.training.loop import train
@@ -104,12 +104,12 @@ def test_its_steps_are_those_of_our_loop(tiny):
     assert len(theirs["steps"]) == len(ours["steps"]) == 9
     for one, other in zip(ours["steps"], theirs["steps"], strict=True):
         assert other == pytest.approx(one, rel=1e-4)
-    assert theirs["by_row"] == pytest.approx(ours["by_row"], rel=1e-4)
+    for one, other in zip(ours["by_row"], theirs["by_row"], strict=True):
+        assert other == pytest.approx(one, rel=1e-4)
     assert theirs["first"] == ours["first"]
     assert theirs["seconds"] > 0
 
 
-@pytest.mark.full
 def test_it_stops_when_an_epoch_says_so(tiny):
     pytest.importorskip("trl")
     from tuneworthy.training.loss import open_net
@@ -125,7 +125,6 @@ def test_it_stops_when_an_epoch_says_so(tiny):
     assert [step["epoch"] for step in told["steps"]] == [1, 1, 2, 2]
 
 
-@pytest.mark.full
 def test_the_same_adapter_comes_back_to_the_arm(tiny, engine, tmp_path):
     pytest.importorskip("trl")
     from safetensors.torch import load_file

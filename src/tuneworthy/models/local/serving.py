@@ -66,7 +66,7 @@ def _base(spec: str, home: Path) -> list[str] | None:
     if spec == NAME:
         return [str(folder)] if (folder := locate()) else None
     kind, _, rest = spec.partition(":")
-    if kind != "hf":
+    if kind not in ("hf", "vllm", "sglang"):  # the same weights, here or behind a server of ours
         return None
     if rest.startswith((".", "/", "~")):
         return [str((home / Path(rest).expanduser()).resolve())]

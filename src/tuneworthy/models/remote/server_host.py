@@ -74,11 +74,9 @@ class ServerHost:
             ) from error
 
 
-def end_servers() -> None:
-    """End every server that this process started, so that its memory is free for training."""
-    for host in list(_hosts):
-        if host.end():
-            host.say(f"{host.kind} is ended while a model is trained here: both need the memory")
+def end_servers() -> list[str]:
+    """End every server that this process started, for whatever study; return their kinds."""
+    return [host.kind for host in list(_hosts) if host.end()]
 
 
 def _end(started: list[RunningServer]) -> bool:

@@ -106,7 +106,8 @@ def at_source(where: str, rows: Path) -> str:
     def source(found: re.Match[str]) -> str:
         number = int(found[1])
         row = lines[number - 1] if 0 < number <= len(lines) else "{}"
-        return str(json.loads(row).get("id", found[0]))
+        own = str(json.loads(row).get("id", found[0]))
+        return own if ":" in own else f"row {own}"
 
     return re.sub(re.escape(rows.name) + r":(\d+)(:\d+)?", source, where)
 

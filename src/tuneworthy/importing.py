@@ -283,7 +283,9 @@ def _unused(source: Source) -> str:
 
 def _form_of(source: Source) -> str:
     """Return what the form of a file is called; a table by the mark between its columns."""
-    form = str(load("containers", source.container).FORM)
+    module = load("containers", source.container)
+    named = module.form_of(source.path) if hasattr(module, "form_of") else ""
+    form = str(named or module.FORM)
     mark = delimiter_of(source.path) if source.container == "table" else ","
     return {"\t": "a table (TSV)", "|": "a table (columns parted by |)"}.get(mark, form)
 

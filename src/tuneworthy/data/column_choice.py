@@ -37,9 +37,11 @@ class Choice:
 
     def spelt(self, columns: Sequence[str]) -> Choice:
         """Return the choice with each name spelt as the one column that it can only mean."""
-        mine = (column_like(name, columns) for name in (self.input, self.output, self.present))
+        asked, right, today = (
+            column_like(name, columns) for name in (self.input, self.output, self.present)
+        )
         answers = {name: str(column_like(own, columns)) for name, own in self.answers.items()}
-        return Choice(*mine, answers, self.lists, self.alone)
+        return Choice(asked, right, today, answers, self.lists, self.alone)
 
     def within(self, columns: Sequence[str]) -> Choice:
         """Return the choice without the columns that a file does not have."""

@@ -106,7 +106,8 @@ def at_source(where: str, rows: Path) -> str:
     def source(found: re.Match[str]) -> str:
         number = int(found[1])
         row = lines[number - 1] if 0 < number <= len(lines) else "{}"
-        return str(json.loads(row).get("id", found[0]))
+        own = str(json.loads(row).get("id", found[0]))
+        return own if ":" in own else f"row {own}"
 
     return re.sub(re.escape(rows.name) + r":(\d+)(:\d+)?", source, where)
 
@@ -284,7 +285,9 @@ def _unused(source: Source) -> str:
 
 def _form_of(source: Source) -> str:
     """Return what the form of a file is called; a table by the mark between its columns."""
-    form = str(load("containers", source.container).FORM)
+    module = load("containers", source.container)
+    named = module.form_of(source.path) if hasattr(module, "form_of") else ""
+    form = str(named or module.FORM)
     mark = delimiter_of(source.path) if source.container == "table" else ","
     return {"\t": "a table (TSV)", "|": "a table (columns parted by |)"}.get(mark, form)
 

@@ -31,7 +31,7 @@ def refuse_without_key(task: Task, available: Mapping[str, str], models: Mapping
                         got=lacking[BASE], fix=_FIX,
                         kept=_KEPT)  # fmt: skip
     served = is_local(task.model) or is_launched(task.model)
-    if served or BASE not in models or BASE not in _asked(task, available):
+    if served or BASE not in set(models) or BASE not in _asked(task, available):
         return
     if why := _refused(models):
         raise ProviderError("the endpoint refuses this key", where="OPENAI_API_KEY", got=why,

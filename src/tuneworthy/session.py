@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -377,10 +377,8 @@ def open_session(
         identity = identity_of(loaded, session.available) | {"limit": options.limit, **flags}
         check_device(task, session.models.specs)
         session.study, session.salt = study_and_salt(ledger, identity, options.fresh)
-        scored = scored_cases(loaded, parts)
-        session.sealed = Sealed(
-            scored, lambda door, purpose: ledger.door(session.study, door, purpose)
-        )
+        door = partial(ledger.door, session.study)
+        session.sealed = Sealed(scored_cases(loaded, parts), door)
         session.purse = SpendingCap(ledger, task.budget.usd, task.budget.tokens, session.study,
                                     session.salt)  # fmt: skip
         session.task = _with_answer_limit(session)

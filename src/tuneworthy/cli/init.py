@@ -15,7 +15,8 @@ from tuneworthy.cli._options import print_line, print_stderr, share
 
 if TYPE_CHECKING:
     from tuneworthy.data.column_choice import Choice
-    from tuneworthy.importing import Reading
+    from tuneworthy.data.draft import DraftedTask, Drafting
+    from tuneworthy.importing import Imported, Reading
 
 _YAML = {".yaml", ".yml"}
 _TEXTS = {".jsonl", ".ndjson", ".csv", ".tsv"}
@@ -182,7 +183,7 @@ def _written(
 
     from tuneworthy.core.errors import TuneworthyError
     from tuneworthy.data.answer_logs import answer_log, write_log
-    from tuneworthy.data.draft import Drafting, draft
+    from tuneworthy.data.draft import Drafting
     from tuneworthy.data.taskfile import task_schema
     from tuneworthy.importing import at_source, bring_in
     from tuneworthy.ledger.trouble import output_errors
@@ -199,7 +200,7 @@ def _written(
         named = None if found.rows == rows[0] else rows[0].stem
         about = Drafting(named, found.made_of, found.count, found.metric, found.heard)
         try:
-            drafted = draft(found.rows, systems, task.parent, about)
+            drafted, spelt = _drafted(found, systems, task.parent, about)
         except TuneworthyError as error:
             if found.made_of:
                 error.where = at_source(error.where, found.rows)
@@ -213,7 +214,28 @@ def _written(
         task.write_text(drafted.text, "utf-8")
         schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
     said = (f"wrote {path.name}, from {logs[name].said()}" for name, path in made.items())
-    return (*found.said, *said, *drafted.seen)
+    return (*found.said, *said, *spelt, *drafted.seen)
+
+
+def _drafted(
+    found: Imported, systems: Mapping[str, str], folder: Path, about: Drafting
+) -> tuple[DraftedTask, tuple[str, ...]]:
+    """Return the drafted task, and what was done to rows that we made before it could be drafted.
+
+    Labels that differ only in case or spaces are one label: in rows of our own they become so.
+    """
+    from tuneworthy.core.errors import DataError
+    from tuneworthy.data.draft import draft
+    from tuneworthy.data.label_spelling import is_spelling, write_usual_spelling
+
+    try:
+        return draft(found.rows, systems, folder, about), ()
+    except DataError as error:
+        if not (found.made_of and is_spelling(error)):
+            raise
+        if not (said := write_usual_spelling(found.rows)):
+            raise
+        return draft(found.rows, systems, folder, about), (said,)
 
 
 def _pair(entry: str) -> tuple[str, str]:

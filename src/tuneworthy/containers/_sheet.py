@@ -1,4 +1,4 @@
-"""Read the first sheet of a workbook cell by cell, as fast as the standard library can.
+"""Read the sheet of a workbook that holds a table, as fast as the standard library can.
 
 A cell is text, a number, true or false; a number that is shown as a date becomes an ISO date.
 Source: ECMA-376, part 1, 18.3 (worksheets), 18.8 (styles).
@@ -10,25 +10,27 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 from xml.etree.ElementTree import Element, iterparse
 from zipfile import ZipFile
 
 MOST_BYTES = 2_000_000_000  # bytes of a part of the workbook, unpacked
+TABLE_ROWS = 8  # rows of two cells or more from which a sheet is a table
 _DATE_FORMATS = {*range(14, 23), *range(45, 48)}  # numbers of the built-in formats that show dates
 _BRACKETS = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
 _DAY_ZERO = datetime(1899, 12, 30)
 
 
 def cells(book: ZipFile) -> Iterator[tuple[int, dict[int, Any]]]:
-    """Yield (row number, {column from 0: value}) of the first sheet. Raises ValueError or KeyError.
+    """Yield (row number, {column from 0: value}) of the sheet. Raises ValueError or KeyError.
 
     Formulas give the value that the spreadsheet program kept.
     """
     shared = [_text(one) for one in _parts(book, "xl/sharedStrings.xml", "si")]
     dates = _date_styles(book)
     number = 0
-    for row in _parts(book, _first_sheet(book), "row"):
+    for row in _parts(book, table_sheet(book)[0], "row"):
         number = int(row.get("r", number + 1))
         found: dict[int, Any] = {}
         at = -1
@@ -54,17 +56,36 @@ def _parts(book: ZipFile, name: str, tag: str) -> Iterator[Element]:
                 element.clear()
 
 
-def _first_sheet(book: ZipFile) -> str:
+def table_sheet(book: ZipFile) -> tuple[str, str, int]:
+    """Return the part and the name of the sheet to read, and how many sheets there are.
+
+    It is the first with TABLE_ROWS rows of two cells or more, else the first: a workbook often opens
+    with a sheet about itself.
+    """
+    sheets = _sheets(book)
+    tables = (one for one in sheets if _is_table(book, one[0])) if len(sheets) > 1 else iter(())
+    part, name = next(tables, sheets[0])
+    return part, name, len(sheets)
+
+
+def _is_table(book: ZipFile, part: str) -> bool:
+    wide = (row for row in _parts(book, part, "row") if sum(len(cell) > 0 for cell in row) > 1)
+    return sum(1 for _ in islice(wide, TABLE_ROWS)) == TABLE_ROWS
+
+
+def _sheets(book: ZipFile) -> list[tuple[str, str]]:
+    """Return part and name of each sheet in their order; at least one. Raises ValueError."""
     names = [name for name in book.namelist() if re.fullmatch(r"xl/worksheets/[^/]+\.xml", name)]
     relations = {one.get("Id"): one.get("Target", "") for one in
                  _parts(book, "xl/_rels/workbook.xml.rels", "Relationship")}  # fmt: skip
+    found = []
     for sheet in _parts(book, "xl/workbook.xml", "sheet"):
         own = next((value for key, value in sheet.attrib.items() if key.endswith("}id")), "")
         target = relations.get(own, "").lstrip("/")
         path = target if target.startswith("xl/") else f"xl/{target}"
         if path in names:
-            return path
-    return min(names, key=lambda name: (len(name), name))
+            found.append((path, sheet.get("name", "")))
+    return found or [(min(names, key=lambda name: (len(name), name)), "")]
 
 
 def _column(place: str, follows: int) -> int:

@@ -1,4 +1,4 @@
-"""The first sheet of an Excel file, row by row."""
+"""A sheet of an Excel file, row by row: the first that holds a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 
-from tuneworthy.containers._sheet import cells
+from tuneworthy.containers._sheet import cells, table_sheet
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.raw import RowFault
 
@@ -24,6 +24,13 @@ def opens(path: Path, head: bytes) -> bool:
             return "xl/workbook.xml" in archive.namelist()
     except (zipfile.BadZipFile, OSError):
         return False
+
+
+def form_of(path: Path) -> str:
+    """Return which sheet is read, where there are several; "" for a file of one."""
+    with zipfile.ZipFile(path) as book:
+        _, name, count = table_sheet(book)
+    return f"the sheet `{name}` of {count}" if count > 1 else ""
 
 
 def records(path: Path) -> Iterator[SourceRecord | RowFault]:

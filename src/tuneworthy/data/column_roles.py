@@ -142,7 +142,8 @@ def _id_column(sample: Sequence[Mapping[str, Any]], columns: Sequence[str], role
     free = {name: [row.get(name) for row in sample] for name in columns if name not in roles.used}
     whole = {name: values for name, values in free.items() if None not in values}
     called = (name for name, values in whole.items() if is_id(name, values))
-    coded = (name for name, values in whole.items() if are_codes(values))
+    coded = (name for name, values in whole.items() if are_codes(values)
+             and all(any(map(str.isalpha, str(value))) for value in values))  # fmt: skip
     return next(called, next(coded, ""))
 
 

@@ -76,6 +76,9 @@ def _is_json(text: str) -> bool:
     return True
 
 
+ONLY_CASE = "labels differ only by case"
+
+
 def label_key(text: str) -> str:
     """Return a label with case, space and Unicode form normalised."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
@@ -89,22 +92,23 @@ def label_faults(cases: Sequence[Case], declared: Sequence[str] | None) -> Itera
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     for label, n in Counter(case.output for case in cases).items():
         spellings[label_key(label)][label] += n
-    usual = {key: _usual(counts) for key, counts in spellings.items() if len(counts) > 1}
+    usual = {key: usual_spelling(counts) for key, counts in spellings.items() if len(counts) > 1}
     for case in cases if usual else ():
         key = label_key(case.output)
         if key in usual and case.output != usual[key]:
             yield _variant(case, usual[key], spellings[key][usual[key]])
 
 
-def _usual(counts: Counter[str]) -> str:
+def usual_spelling(counts: Counter[str]) -> str:
+    """Return the most frequent spelling of a label; of equal ones one without outer spaces."""
     return min(counts, key=lambda text: (-counts[text], text != text.strip(), text))
 
 
 def _variant(case: Case, usual: str, times: int) -> RowFault:
     got = f'"{case.output}" where {times} other row{"s say" if times > 1 else " says"} "{usual}"'
     fix = "correct the row, or declare both labels in task.yaml"
-    why = "labels differ only by case" if _only_case(case.output, usual) else (
-        "labels differ only by case, space or Unicode form"
+    why = ONLY_CASE if _only_case(case.output, usual) else (
+        f"{ONLY_CASE}, space or Unicode form"
     )  # fmt: skip
     return RowFault(case.where, why, got, fix, "output", case.id)
 

@@ -1,6 +1,7 @@
 """Files as engineers have them: logs with costs, tool calls, odd exports, unused columns."""
 
 import json
+import zipfile
 
 import pytest
 
@@ -129,3 +130,42 @@ def test_what_a_log_measured_is_read_by_its_names_and_units():
     for odd in (None, True, "n/a", -1, float("inf"), [1]):
         assert measured_values({"Cost_USD": odd}, {"usd": "Cost_USD"}) == {}
     assert measured_values({"duration_s": 2}, {"seconds": "duration_s"}) == {"seconds": 2}
+
+
+SPACE = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+
+
+def workbook(path, sheets):
+    """Write a workbook of {name: rows of texts}."""
+    with zipfile.ZipFile(path, "w") as book:
+        listed, parts = "", ""
+        for at, (name, rows) in enumerate(sheets.items(), 1):
+            listed += f'<sheet name="{name}" sheetId="{at}" r:id="rId{at}"/>'
+            parts += f'<Relationship Id="rId{at}" Target="worksheets/sheet{at}.xml"/>'
+            cells = "".join(
+                "<row>" + "".join(f'<c t="inlineStr"><is><t>{text}</t></is></c>' for text in row)
+                + "</row>" for row in rows
+            )  # fmt: skip
+            sheet = f"<worksheet {SPACE}><sheetData>{cells}</sheetData></worksheet>"
+            book.writestr(f"xl/worksheets/sheet{at}.xml", sheet)
+        book.writestr("xl/workbook.xml", f'<workbook {SPACE} xmlns:r="http://x/r"><sheets>{listed}'
+                      "</sheets></workbook>")  # fmt: skip
+        book.writestr(
+            "xl/_rels/workbook.xml.rels",
+            f'<Relationships xmlns="http://x/p">{parts}</Relationships>',
+        )
+
+
+def test_of_several_sheets_the_first_that_holds_a_table_is_read_and_named(tmp_path, capsys):
+    tickets = [["N° ticket", "Customer text", "Correct team"]]
+    tickets += [[f"{1000 + k}", f"my parcel {k} is late", TEAMS[k % 3]] for k in range(40)]
+    notes = [["Readme"], ["Owner: Ann"], *([f"line {k}"] for k in range(20))]
+    workbook(tmp_path / "book.xlsx", {"Readme": notes, "Tickets Q1": tickets, "More": tickets})
+    assert run(["init", "book.xlsx"]) == 0
+    told = capsys.readouterr().err
+    assert "book.xlsx: read as the sheet `Tickets Q1` of 3" in told
+    assert "id            `N° ticket`" in told
+    assert len(rows_of(tmp_path / "task.rows.jsonl")) == 40
+    workbook(tmp_path / "one.xlsx", {"Only": tickets[:6]})
+    assert run(["init", "one.xlsx", "--force"]) == 0
+    assert "one.xlsx: read as an Excel sheet" in capsys.readouterr().err

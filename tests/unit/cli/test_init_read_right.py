@@ -269,12 +269,34 @@ def test_a_path_is_looked_at_before_the_task_file(tmp_path, capsys):
 
 
 def test_a_fault_of_a_removed_file_is_told_at_its_source(tmp_path, capsys):
-    made = german().replace("Rechnung", "rechnung", 1).replace("Vorgangs-Nr.", "Zeile")
-    (tmp_path / "t.csv").write_text(made, "utf-8")
-    assert run(["init", "t.csv"]) == 5
+    made = [
+        {
+            "messages": [
+                {"role": "user", "content": f"thing {k}"},
+                {"role": "assistant", "content": TEAMS[k % 3]},
+            ]
+        }
+        for k in range(60)
+    ]
+    made[3]["messages"][1]["content"] = TEAMS[0].upper()
+    lines(tmp_path / "t.jsonl", [*made, {"messages": made[0]["messages"][:1]}])
+    assert run(["init", "t.jsonl"]) == 5
     told = capsys.readouterr().err
+    assert "labels differ only by case" in told
     assert "task.rows.jsonl" not in told
-    assert "t.csv:2" in told
+    assert "t.jsonl:4" in told
+
+
+def test_rare_spellings_of_a_label_become_the_usual_one_in_rows_that_are_made(tmp_path, capsys):
+    made = german().replace("Rechnung", "rechnung", 1).replace(";Lieferung;", ";Lieferung ;", 1)
+    (tmp_path / "t.csv").write_text(made, "utf-8")
+    assert run(["init", "t.csv"]) == 0
+    told = capsys.readouterr().err
+    assert "2 labels differ from a more frequent one only in case or spaces" in told
+    assert '("rechnung" as "Rechnung")' in told
+    outputs = [row["output"] for row in rows_of(tmp_path / "task.rows.jsonl")]
+    assert outputs == [TEAMS[k % 3] for k in range(60)]
+    assert (tmp_path / "t.csv").read_text("utf-8") == made
 
 
 def test_a_table_in_the_place_of_a_task_file_is_recognised(tmp_path, capsys):

@@ -14,6 +14,7 @@ from tuneworthy.models import lacks_key
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.study import check, plan
 
+PRICES = {"prices": {"gpt-4o-mini": {"in": 0.1, "out": 0.1}}}
 HOSTED = {"model": "openai:gpt-4o-mini", "present": None, "budget": {"usd": 1}}
 
 
@@ -69,7 +70,9 @@ def test_a_run_without_the_key_ends_before_it_scores_and_spends_no_look(tmp_path
 
 def test_a_wrong_key_ends_a_run_before_an_arm_is_scored_and_spends_no_look(tmp_path, refusing):
     seen, _ = refusing
-    path = studies.write(tmp_path, arms=["majority", "tfidf", "zero_shot"], **HOSTED)
+    path = studies.write(
+        tmp_path, arms=["majority", "tfidf", "zero_shot"], economics=PRICES, **HOSTED
+    )
     with pytest.raises(ProviderError, match="refuses this key") as caught:
         tuneworthy.run(path)
     assert seen == ["GET /v1/models"]
@@ -84,8 +87,11 @@ def test_a_wrong_key_ends_a_run_before_an_arm_is_scored_and_spends_no_look(tmp_p
 def test_a_key_that_may_not_list_models_is_no_wrong_key(tmp_path, refusing):
     seen, says = refusing
     says[0] = "You have insufficient permissions. Missing scopes: api.model.read"
-    path = studies.write(tmp_path, arms=["majority", "tfidf", "zero_shot"], **HOSTED)
-    assert tuneworthy.run(path).verdict.looks == 1  # what is refused then is an arm's own request
+    path = studies.write(
+        tmp_path, arms=["majority", "tfidf", "zero_shot"], economics=PRICES, **HOSTED
+    )
+    with pytest.raises(ProviderError, match="does not answer"):  # an arm's own request says it
+        tuneworthy.run(path)
     assert seen[:2] == ["GET /v1/models", "POST /v1/chat/completions"]
 
 

@@ -15,6 +15,7 @@ from tuneworthy.lab.claim_results import (
     claim_results,
     side_of,
     verdict_of,
+    waiting_claims,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +78,9 @@ def test_what_ships_is_what_was_found():
     plain = {told["name"]: {k: v for k, v in told.items() if k != "data"} for told in found}
     assert {told.name: told.model_dump(mode="json") for told in claim_results()} == plain
     assert [told.number for told in claim_results()] == sorted(told["number"] for told in found)
+    claims = {path.stem: import_module(path.stem).CLAIM for path in FILES}
+    waiting = [claim for claim in claims.values() if claim.name not in plain]
+    assert list(waiting_claims()) == sorted(waiting, key=lambda claim: claim.number)
 
 
 def figure(low, high):
@@ -121,3 +125,9 @@ def test_one_failed_expectation_refutes_and_an_open_one_leaves_it_open():
 def test_a_result_is_read_back_as_it_was_written():
     for told in claim_results():
         assert ClaimResult.model_validate(told.model_dump(mode="json")) == told
+
+
+def test_the_table_of_the_evidence_is_that_of_the_results():
+    page = (ROOT / "docs" / "evidence" / "claims.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| E")]
+    assert rows == import_module("_claim").evidence_rows()

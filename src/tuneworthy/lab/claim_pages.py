@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from tuneworthy.lab.claim_results import (
+    Claim,
     ClaimResult,
     Expected,
     Figure,
     Verdict,
     claim_results,
     side_of,
+    waiting_claims,
 )
 from tuneworthy.lab.pages import Site, render
 
@@ -27,13 +29,21 @@ MARKS: dict[Verdict, str] = {"confirmed": "✓", "refuted": "✕", "undecided": 
 SIDES = {True: "holds", False: "fails", None: "open"}
 
 
-def claims_page(site: Site, results: Sequence[ClaimResult] | None = None) -> str:
-    """Return the page of all experiments that were run; None: those that ship."""
+def claims_page(
+    site: Site,
+    results: Sequence[ClaimResult] | None = None,
+    waiting: Sequence[Claim] | None = None,
+) -> str:
+    """Return the page of experiments that were run, and of predictions that wait.
+
+    None: those that ship.
+    """
     shown = claim_results() if results is None else results
     counts = Counter(each.verdict for each in shown)
     return render(
         "claims.html.j2", site, here="Claims", style=STYLE, scripts=(), data=(), keys=(),
         claims=[_claim(each) for each in shown], counts=[(v, counts[v]) for v in MARKS],
+        waiting=waiting_claims() if waiting is None else waiting,
         model=", ".join(sorted({each.model for each in shown})), marks=MARKS,
     )  # fmt: skip
 

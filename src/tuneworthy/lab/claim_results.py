@@ -1,7 +1,8 @@
 """What the experiments on common claims found, and the rule that turns figures into a verdict.
 
 `experiments/` has the scripts; `claims.json` beside this file has their results without the data
-they stand on. The verdict is never stored on trust: it follows from the figures by `verdict_of`.
+they stand on, and the predictions that wait for their run. The verdict is never stored on trust: it
+follows from the figures by `verdict_of`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tuneworthy.core.record import Record
 
@@ -111,5 +112,14 @@ def verdict_of(expects: Sequence[Expected], figures: Sequence[Figure]) -> Verdic
 @lru_cache(maxsize=1)
 def claim_results() -> tuple[ClaimResult, ...]:
     """Return the results that ship with the package, by number."""
-    found = json.loads(SHIPPED.read_text("utf-8")) if SHIPPED.is_file() else []
-    return tuple(ClaimResult.model_validate(each) for each in found)
+    return tuple(ClaimResult.model_validate(each) for each in _shipped()["results"])
+
+
+@lru_cache(maxsize=1)
+def waiting_claims() -> tuple[Claim, ...]:
+    """Return the claims whose prediction stands and whose experiment was not run, by number."""
+    return tuple(Claim.model_validate(each) for each in _shipped()["waiting"])
+
+
+def _shipped() -> dict[str, Any]:
+    return dict(json.loads(SHIPPED.read_text("utf-8")))

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tuneworthy.lab.claim_pages import claims_page, drawing, interval_text, number_text
-from tuneworthy.lab.claim_results import ClaimResult, Expected, Figure, claim_results
+from tuneworthy.lab.claim_results import Claim, ClaimResult, Expected, Figure, claim_results
 from tuneworthy.lab.pages import Site
 
 FILE = Site(live=False)
@@ -34,9 +34,13 @@ RESULTS = [
 ]
 
 
+WAITING = Claim.model_validate({key: getattr(told(9, "refuted", figure(0.1, 0.2)), key)
+                                for key in Claim.model_fields})  # fmt: skip
+
+
 @pytest.mark.parametrize("site", [Site(), FILE], ids=["live", "file"])
 def test_each_result_stands_under_its_verdict_with_its_interval(site):
-    page = claims_page(site, RESULTS)
+    page = claims_page(site, RESULTS, [WAITING])
     order = [page.index(f'id="{each}"') for each in ("confirmed", "e1", "refuted", "e2", "e3")]
     assert order == sorted(order)
     assert ".13 (.06 to .20)" in page
@@ -58,8 +62,15 @@ def test_what_ships_is_shown_whole():
         assert all(interval_text(shown) in page for shown in each.figures)
 
 
+def test_a_prediction_that_waits_stands_below_and_is_counted():
+    page = claims_page(FILE, RESULTS, [WAITING])
+    assert "3 of 4 ran:" in page
+    assert page.index("not run yet") < page.index('id="e9"')
+    assert "We predict: p" in page
+
+
 def test_without_results_the_page_says_where_they_come_from():
-    assert "No experiment was run yet" in claims_page(FILE, [])
+    assert "No experiment was run yet" in claims_page(FILE, [], [])
 
 
 @pytest.mark.parametrize(

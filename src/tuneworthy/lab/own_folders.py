@@ -80,7 +80,7 @@ class OwnFolders:
         try:
             report = in_child(CHECK_SECONDS, checked, folder.path, self.data, self.test, self.base)
         except TuneworthyError as error:
-            raise Problem(422, error.what, where=_where(error, folder), got=error.got,
+            raise Problem(422, error.what, where=_place_in_folder(error, folder), got=error.got,
                           fix=error.fix, kept=error.kept) from None  # fmt: skip
         finally:
             self._busy.release()
@@ -165,5 +165,5 @@ def _still_there(folder: OwnFolder) -> None:
         )  # fmt: skip
 
 
-def _where(error: TuneworthyError, folder: OwnFolder) -> str:
+def _place_in_folder(error: TuneworthyError, folder: OwnFolder) -> str:
     return folder.name if error.where in ("", "--run") else f"{folder.name}: {error.where}"

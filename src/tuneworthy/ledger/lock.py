@@ -54,7 +54,7 @@ def acquire(path: Path, *, trusted: bool = True) -> WriterLock:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
-            raise _busy(path) from None
+            raise _busy_error(path) from None
         except OSError:
             os.close(fd)
             raise
@@ -64,9 +64,9 @@ def acquire(path: Path, *, trusted: bool = True) -> WriterLock:
     left = _read(fd)
     if left and not trusted and left.get("host") != socket.gethostname():
         os.close(fd)
-        raise _foreign(path, left)
+        raise _foreign_error(path, left)
     dirty = os.fstat(fd).st_size > 0
-    name = json.dumps(_me()).encode()
+    name = json.dumps(_this_process()).encode()
     os.pwrite(fd, name, 0)  # overwrite, then truncate: a kill in between leaves it dirty
     os.ftruncate(fd, len(name))
     _held.add(fd)
@@ -109,7 +109,7 @@ def _alive(owner: dict[str, Any]) -> bool:
     return began is not None and abs(began - float(owner.get("started") or 0)) < 2
 
 
-def _me() -> dict[str, Any]:
+def _this_process() -> dict[str, Any]:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     pid = os.getpid()
     return {
@@ -135,7 +135,7 @@ def _same_file(fd: int, path: Path) -> bool:
         return False
 
 
-def _busy(path: Path) -> StoreError:
+def _busy_error(path: Path) -> StoreError:
     who = None
     for _ in range(20):  # the holder writes its name just after taking the lock
         who = holder(path)
@@ -155,7 +155,7 @@ def _busy(path: Path) -> StoreError:
     )
 
 
-def _foreign(path: Path, left: dict[str, Any]) -> StoreError:
+def _foreign_error(path: Path, left: dict[str, Any]) -> StoreError:
     return StoreError(
         "another machine had this study open and did not close it",
         where=str(path.parent),

@@ -47,7 +47,7 @@ def requests(fields: Mapping[str, Any]) -> Iterator[LoggedRequest | None]:
         attributes,
         list(_events(fields)),
         time=start or end,
-        seconds=_between(start, end),
+        seconds=_seconds_between(start, end),
         span=span if isinstance(span, str) else "",
     )
 
@@ -55,7 +55,7 @@ def requests(fields: Mapping[str, Any]) -> Iterator[LoggedRequest | None]:
 _STARTS, _ENDS = ("start_time", "startTime", "timestamp"), ("end_time", "endTime")
 
 
-def _between(start: str | None, end: str | None) -> float | None:
+def _seconds_between(start: str | None, end: str | None) -> float | None:
     if start is None or end is None:
         return None
     took = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

@@ -87,8 +87,14 @@ def draft(
     form = form_of_checks(about.metric) or answer_form(loaded.cases, said, _type(loaded))
     if form is not None:
         loaded = replace(loaded, task=with_form(loaded.task, form))
-    blocks = [_head_lines(about.name or rows.stem, loaded),
-              _data_lines(file, loaded, about, count), _output_lines(loaded), _success_lines(loaded, form, count), systems, _rest_lines()]  # fmt: skip
+    blocks = [
+        _head_lines(about.name or rows.stem, loaded),
+        _data_lines(file, loaded, about, count),
+        _output_lines(loaded),
+        _success_lines(loaded, form, count),
+        systems,
+        _rest_lines(),
+    ]
     text = "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
     return DraftedTask(text, (*_seen(loaded, count), *([form.seen] if form else [])))
 

@@ -34,7 +34,8 @@ _MODEL_FIX = (
 def check_consistency(task: Task, plain: PlainDocument, name: str) -> None:
     """Raise TaskError if keys contradict each other or a name is unknown."""
     parts = (_data_faults, _knowledge_faults, _output_faults, _metric_faults, _arm_faults,
-             _finalist_faults, _model_faults, _price_faults, _present_faults, _field_faults, _executor_faults)  # fmt: skip
+             _finalist_faults, _model_faults, _price_faults, _present_faults, _field_faults,
+             _executor_faults)  # fmt: skip
     if faults := [fault for part in parts for fault in part(task)]:
         raise_faults(faults, plain, name)
 

@@ -22,7 +22,7 @@ from typing import Any
 from tuneworthy.advice.advice_input import AdviceInput
 from tuneworthy.core.record import Record, canonical, digest
 
-PROGRAM_VARIABLE = "TUNEWORTHY_SOUP"  # the path of the `soup` program
+PROGRAM_VARIABLE = "TUNEWORTHY_SOUP"
 RECORDED_ANSWERS = Path(__file__).parent / "soup-answers.jsonl"
 TIMEOUT_SECONDS = 30
 _VERSION = re.compile(r"\d+\.\d+(\.\w+)*")

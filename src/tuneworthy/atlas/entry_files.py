@@ -24,7 +24,7 @@ SUFFIX = ".json.xz"
 MOST_BYTES = 50_000_000  # bytes of a file of an entry, and of an unpacked one
 HEAD_MOST = 5_000_000  # bytes of the figures of a packed entry
 BYTES_AT_ONCE = 65_536  # bytes unpacked at a time: the figures of an entry are about a tenth of it
-UNPACKING_BYTES = 256_000_000  # bytes that unpacking may take
+UNPACKING_BYTES = 256_000_000
 KEPT = "the atlas, unchanged"
 
 

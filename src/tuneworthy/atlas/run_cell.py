@@ -36,7 +36,7 @@ from tuneworthy.results_folder import RESULTS_FILE
 from tuneworthy.session import open_session, read
 from tuneworthy.study import Watch, run
 
-CELLS_FOLDER = Path("atlas")  # the folder of the cells' studies, below the working folder
+CELLS_FOLDER = Path("atlas")  # below the working folder
 UNLIMITED_MINUTES = 100_000  # minutes: nothing is cut, the caller stops the run
 BRIEF_RUN = RunOptions(brief=True)
 SHOWN_ROWS = 10  # rows to learn from that an adviser may see

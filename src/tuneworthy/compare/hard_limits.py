@@ -41,7 +41,6 @@ def with_optional_limits(task: Task, evidence: Evidence) -> tuple[ArmResult, ...
     return with_faithfulness(task, arms, faithful)
 
 
-# Tools that change no model weights.
 UNTRAINED_TOOLS = {"classifier", "prompt", "schema", "context"}
 
 

@@ -21,7 +21,7 @@ from tuneworthy.lab import words
 from tuneworthy.lab.child_call import in_child
 from tuneworthy.lab.problem import Problem
 
-MOST_FOLDERS = 50  # folders of a launch list
+MOST_FOLDERS = 50  # of a launch list
 CHECK_SECONDS = 120.0  # that a check may take
 NAMED_AT_LAUNCH = "the folder named at launch"
 

@@ -39,7 +39,7 @@ from tuneworthy.measure.model_roles import base_failed, roles_of, unavailable_no
 from tuneworthy.metrics import Metric, score_all
 
 SHARD = 64
-COMMON_FOLDER = "common"  # the name of the folder that all units share
+COMMON_FOLDER = "common"
 
 
 @dataclass(frozen=True)

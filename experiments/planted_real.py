@@ -21,7 +21,7 @@ from typing import Any
 
 import tuneworthy
 from tuneworthy.core.results import Results
-from tuneworthy.diagnose.diagnosis import Column, columns
+from tuneworthy.diagnose.diagnosis import AnswerColumn, columns
 from tuneworthy.stats.bounds import rate
 
 ROWS, VARIANTS, CONTROLS = 120, 3, 10
@@ -235,12 +235,12 @@ MAKERS: dict[str, Callable[[int], Made]] = {
 }  # fmt: skip
 
 
-def share(column: Column | None) -> float:
+def share(column: AnswerColumn | None) -> float:
     """Return the share of cases that an arm passes; an arm that did not run fails the proof."""
     return sum(column.passed.values()) / len(column.passed) if column else -1.0
 
 
-def arm(results: Results, name: str) -> Column | None:
+def arm(results: Results, name: str) -> AnswerColumn | None:
     """Return what an arm answered."""
     found = columns(results.task, results.runs)
     return next((c for n, c in found.items() if c.spec.arm == name and not c.spec.of), None)

@@ -79,7 +79,7 @@ def find_results(path: Path) -> Path:
     with the studies that are there, if none or several fit.
     """
     try:
-        folder = _locate(path) or _by_name(path)
+        folder = _find_folder(path) or _by_name(path)
     except (OSError, ValueError) as error:
         raise TaskError(
             "the results can't be found",
@@ -128,7 +128,7 @@ def _hash_of(name: str, text: str) -> bool:
     return len(text) >= MIN_HASH and (own.startswith(text) or text.startswith(own))
 
 
-def _locate(path: Path) -> Path | None:
+def _find_folder(path: Path) -> Path | None:
     if path.is_file():
         path = path.parent
     if (path / RESULTS_FILE).exists():

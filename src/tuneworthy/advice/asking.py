@@ -98,13 +98,17 @@ def ask_model(
     name += WITH_SKILL if with_skill else ""
     known = {(e.task, e.asked) for e in read_advice(path) if e.adviser == name and not e.error}
     prompts = [(task, prompt_of(input_of(task), skill)) for task in tasks]
-    open_ = [(task, prompt) for task, prompt in prompts if (task.key, _mark(prompt)) not in known]
+    open_ = [
+        (task, prompt)
+        for task, prompt in prompts
+        if (task.key, _prompt_digest(prompt)) not in known
+    ]
     for start in range(0, len(open_), AT_ONCE):
         block = open_[start : start + AT_ONCE]
         replies = model.reply([prompt for _, prompt in block], ANSWER_LIMITS)
         for (task, prompt), reply in zip(block, replies, strict=True):
             answer = _recorded(name, task, reply, model.fingerprint)
-            append_advice(path, answer.model_copy(update={"asked": _mark(prompt)}))
+            append_advice(path, answer.model_copy(update={"asked": _prompt_digest(prompt)}))
         say(f"{name}: {start + len(block)} of {len(open_)} tasks asked")
     return len(open_)
 
@@ -144,7 +148,7 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         at = text.find("{", at + 1)
 
 
-def _mark(prompt: Sequence[Message]) -> str:
+def _prompt_digest(prompt: Sequence[Message]) -> str:
     return digest([message.plain() for message in prompt], 32)
 
 

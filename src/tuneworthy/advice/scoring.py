@@ -106,7 +106,7 @@ def score_advisers(advisers: Sequence[Adviser], tasks: Sequence[MeasuredTask]) -
         firm=len(flat),
         groups=len({group_of(task) for task in known}),
         left_out=len(tasks) - len(known),
-        advisers=tuple(_one(adviser, known) for adviser in advisers),
+        advisers=tuple(_score_one(adviser, known) for adviser in advisers),
         uniform_brier=float(np.mean(flat)) if flat else None,
     )
 
@@ -192,7 +192,7 @@ def _lost(arm: MeasuredArm | None, task: MeasuredTask) -> float | None:
     return arm.behind.mean if arm.behind else 0.0
 
 
-def _one(adviser: Adviser, tasks: Sequence[MeasuredTask]) -> AdviserScore:
+def _score_one(adviser: Adviser, tasks: Sequence[MeasuredTask]) -> AdviserScore:
     head = {"name": adviser.name, "label": adviser.label, "sees": adviser.sees,
             "blind": adviser.blind, "assumes": adviser.assumes}  # fmt: skip
     if adviser.skipped:

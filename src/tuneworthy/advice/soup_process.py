@@ -22,7 +22,7 @@ from typing import Any
 from tuneworthy.advice.advice_input import AdviceInput
 from tuneworthy.core.record import Record, canonical, digest
 
-PROGRAM_VARIABLE = "TUNEWORTHY_SOUP"  # the path of the `soup` program
+PROGRAM_VARIABLE = "TUNEWORTHY_SOUP"
 RECORDED_ANSWERS = Path(__file__).parent / "soup-answers.jsonl"
 TIMEOUT_SECONDS = 30
 _VERSION = re.compile(r"\d+\.\d+(\.\w+)*")
@@ -93,7 +93,7 @@ def ask(shown: AdviceInput) -> SoupAnswer | None:
         words = [program, "--no-telemetry", "advise", "run", "rows.jsonl", f"--goal={goal}"]
         if _run(words, folder) is None:
             return None
-        told = _last(folder / ".soup" / "advise_last.json")
+        told = _last_verdict(folder / ".soup" / "advise_last.json")
     if told is None:
         return None
     return SoupAnswer(
@@ -137,7 +137,7 @@ def _run(words: list[str], folder: Path) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _last(path: Path) -> dict[str, Any] | None:
+def _last_verdict(path: Path) -> dict[str, Any] | None:
     try:
         told = json.loads(path.read_text("utf-8"))
         float(told["confidence"])

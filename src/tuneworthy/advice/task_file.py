@@ -47,7 +47,7 @@ def _read(path: Path) -> Iterator[tuple[str, MeasuredTask]]:
             yield where, task
         except (ValueError, ValidationError) as error:
             raise DataError(
-                "this line is no measured task", where=where, got=_why(error),
+                "this line is no measured task", where=where, got=_first_fault(error),
                 fix="see docs/how-to/advice.md", kept="the file",
             ) from error  # fmt: skip
 
@@ -72,7 +72,7 @@ def _fault(task: MeasuredTask) -> str:
     return ""
 
 
-def _why(error: ValueError) -> str:
+def _first_fault(error: ValueError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -29,7 +29,7 @@ from tuneworthy.prompting.messages import build_all
 # Rows a step by rows in all: few rows need small steps, so that there are enough of them.
 _BATCHES = ((512, 4), (1024, 8))
 _BATCH = 16
-_PILOT_ROWS = 100  # rows
+_PILOT_ROWS = 100
 _LEAST_STEP_TOKENS = 256  # tokens: a shorter step takes as long
 _DEV_ASKED = 40  # dev rows for the choice of an epoch
 _LEARNT, _COUNTS = "learnt.json", ("rate", "rows", "replayed", "wanted")

@@ -36,11 +36,11 @@ def check_entry(entry: Entry) -> int:
             faults += _run_faults(run, known, task)
         faults += _arm_faults(entry)
     if faults:
-        raise _refused(entry, faults)
+        raise _entry_error(entry, faults)
     return answered
 
 
-def _refused(entry: Entry, faults: Sequence[Fault]) -> DataError:
+def _entry_error(entry: Entry, faults: Sequence[Fault]) -> DataError:
     counts = Counter(what for what, _ in faults)
     first = dict(reversed(faults))
     return DataError(
@@ -114,11 +114,11 @@ def _run_faults(run: RecordedRun, known: dict[str, Case], task: Task) -> Iterato
     scored = score_all(scorer(task), [known[case] for case, _, _ in rows], answers)
     for (case, _, stated), score in zip(rows, scored, strict=True):
         value = score.value if isinstance(score, Score) else None
-        if not _same(value, stated):
+        if not _same_score(value, stated):
             yield "answer that scores otherwise", f"{run.arm}, {case}: {value}, stated {stated}"
 
 
-def _same(value: float | None, stated: float | None) -> bool:
+def _same_score(value: float | None, stated: float | None) -> bool:
     if value is None or stated is None:
         return value is stated
     return abs(value - stated) <= ROUNDING

@@ -24,7 +24,7 @@ SUFFIX = ".json.xz"
 MOST_BYTES = 50_000_000  # bytes of a file of an entry, and of an unpacked one
 HEAD_MOST = 5_000_000  # bytes of the figures of a packed entry
 BYTES_AT_ONCE = 65_536  # bytes unpacked at a time: the figures of an entry are about a tenth of it
-UNPACKING_BYTES = 256_000_000  # bytes that unpacking may take
+UNPACKING_BYTES = 256_000_000
 KEPT = "the atlas, unchanged"
 
 
@@ -63,9 +63,9 @@ def _write_lines(path: Path, values: Iterator[dict[str, Any]]) -> None:
 
 def read_folder(folder: Path) -> Entry:
     """Return the entry of a folder. Raises DataError where a file can't be read or is no entry."""
-    head = _json(folder / ENTRY, _bytes(folder / ENTRY))
+    head = _parse_object(folder / ENTRY, _read_bytes(folder / ENTRY))
     if not isinstance(head, dict):
-        raise _unreadable(folder / ENTRY, type(head).__name__, "an entry is a JSON object")
+        raise _unreadable_entry(folder / ENTRY, type(head).__name__, "an entry is a JSON object")
     if head.get("format") != FORMAT_VERSION:
         raise DataError("this entry has another format", where=str(folder / ENTRY),
                         got=f"format {head.get('format')}, not {FORMAT_VERSION}", kept=KEPT,
@@ -80,22 +80,24 @@ def read_folder(folder: Path) -> Entry:
 def _with_answers(runs: Any, path: Path) -> list[dict[str, Any]]:
     """Return the runs with their answers, each in the order of the lines."""
     if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
-        raise _unreadable(path.with_name(ENTRY), str(runs), "`runs` is a list of objects")
-    tables = {_which(run): {**run, "cases": [], "answers": [], "scores": []} for run in runs}
+        raise _unreadable_entry(path.with_name(ENTRY), str(runs), "`runs` is a list of objects")
+    tables = {_run_key(run): {**run, "cases": [], "answers": [], "scores": []} for run in runs}
     if len(tables) < len(runs):
-        raise _unreadable(path.with_name(ENTRY), "two runs of one arm, seed and fold", "list once")
+        raise _unreadable_entry(
+            path.with_name(ENTRY), "two runs of one arm, seed and fold", "list once"
+        )
     for number, line in _lines(path):
-        table = tables.get(_which(line))
+        table = tables.get(_run_key(line))
         if table is None:
             raise DataError("an answer belongs to no run of the entry", where=f"{path}:{number}",
-                            got=str(_which(line)), fix="list its run in entry.json",
+                            got=str(_run_key(line)), fix="list its run in entry.json",
                             kept=KEPT)  # fmt: skip
         for many, one in (("cases", "case"), ("answers", "answer"), ("scores", "score")):
             table[many].append(line.get(one))
     return list(tables.values())
 
 
-def _which(line: dict[str, Any]) -> tuple[str, str, str]:
+def _run_key(line: dict[str, Any]) -> tuple[str, str, str]:
     return str(line.get("arm")), str(line.get("seed")), str(line.get("fold"))
 
 
@@ -113,25 +115,25 @@ def pack(entry: Entry) -> bytes:
 def read_head(path: Path) -> EntryHead:
     """Return the figures of a packed entry; its answers are not unpacked. Raises DataError."""
     line = _unpacked(path, HEAD_MOST, whole=False).partition(b"\n")[0]
-    plain = _json(path, line)
+    plain = _parse_object(path, line)
     if not isinstance(plain, dict) or plain.get("format") != FORMAT_VERSION:
         raise DataError("this entry has another format", where=path.name, kept=KEPT,
                         got=f"not {FORMAT_VERSION}", fix="add it again")  # fmt: skip
     try:
         return EntryHead.model_validate(plain)
     except ValidationError as error:
-        raise _invalid(path, error) from None
+        raise _invalid_entry(path, error) from None
 
 
 def read_packed(path: Path) -> Entry:
     """Return a packed entry with its answers. Raises DataError."""
     head, _, body = _unpacked(path, MOST_BYTES).partition(b"\n")
-    return _entry({**_json(path, head), **_json(path, body)}, path)
+    return _entry({**_parse_object(path, head), **_parse_object(path, body)}, path)
 
 
 def _unpacked(path: Path, most: int, whole: bool = True) -> bytes:
     """Return the first `most` bytes of an unpacked file; if not `whole`, its first line alone."""
-    packed, found = _bytes(path), bytearray()
+    packed, found = _read_bytes(path), bytearray()
     try:
         unpacker = lzma.LZMADecompressor(memlimit=UNPACKING_BYTES)
         while len(found) < most and not unpacker.eof:
@@ -141,7 +143,7 @@ def _unpacked(path: Path, most: int, whole: bool = True) -> bytes:
             if not piece or (not whole and b"\n" in piece):
                 break
     except (lzma.LZMAError, EOFError) as error:
-        raise _unreadable(path, str(error), "add the entry again") from None
+        raise _unreadable_entry(path, str(error), "add the entry again") from None
     return bytes(found)
 
 
@@ -149,47 +151,49 @@ def _entry(plain: dict[str, Any], path: Path) -> Entry:
     try:
         return Entry.model_validate(plain)
     except ValidationError as error:
-        raise _invalid(path, error) from None
+        raise _invalid_entry(path, error) from None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number and the object of each line of a file of JSON lines."""
-    for number, line in enumerate(_bytes(path).split(b"\n"), 1):
+    for number, line in enumerate(_read_bytes(path).split(b"\n"), 1):
         if line.strip():
-            value = _json(Path(f"{path}:{number}"), line)
+            value = _parse_object(Path(f"{path}:{number}"), line)
             if not isinstance(value, dict):
-                raise _unreadable(Path(f"{path}:{number}"), str(value), "write one object a line")
+                raise _unreadable_entry(
+                    Path(f"{path}:{number}"), str(value), "write one object a line"
+                )
             yield number, value
 
 
-def _bytes(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         content = plain_file(path, MOST_BYTES + 1)
     except OSError as error:
-        raise _unreadable(
+        raise _unreadable_entry(
             path, error.strerror or "", f"an entry has the file {path.name}"
         ) from None
     if len(content) > MOST_BYTES:
-        raise _unreadable(path, "too large", f"at most {MOST_BYTES:,} bytes")
+        raise _unreadable_entry(path, "too large", f"at most {MOST_BYTES:,} bytes")
     return content
 
 
-def _json(path: Path, content: bytes) -> Any:
+def _parse_object(path: Path, content: bytes) -> Any:
     try:
         return json.loads(content, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise _unreadable(path, str(error), "write valid JSON in UTF-8") from None
+        raise _unreadable_entry(path, str(error), "write valid JSON in UTF-8") from None
 
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _invalid(path: Path, error: ValidationError) -> DataError:
+def _invalid_entry(path: Path, error: ValidationError) -> DataError:
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
-    return _unreadable(path, f"{place}: {first['msg']}", "see docs/how-to/atlas.md")
+    return _unreadable_entry(path, f"{place}: {first['msg']}", "see docs/how-to/atlas.md")
 
 
-def _unreadable(path: Path, got: str, fix: str) -> DataError:
+def _unreadable_entry(path: Path, got: str, fix: str) -> DataError:
     return DataError("this entry can't be read", where=str(path), got=got, fix=fix, kept=KEPT)

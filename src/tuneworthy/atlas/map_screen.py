@@ -33,12 +33,12 @@ def map_screen(found: AtlasMap, width: int = 80, plain: bool = False) -> Text:
             card = listed.head.card
             stated = "; figures only, not scored again" if listed.head.figures_only else ""
             lines += _entry_lines(f"{card.size:,} rows", card, width, plain)
-            lines.append(_soft(f"{' ' * 15}{listed.key}: {card.kind}{stated}", plain))
-    lines += [Text(), *(_said(found, width, plain))]
+            lines.append(_dimmed(f"{' ' * 15}{listed.key}: {card.kind}{stated}", plain))
+    lines += [Text(), *(_note_lines(found, width, plain))]
     return finished(lines, plain)
 
 
-def _said(found: AtlasMap, width: int, plain: bool) -> Iterator[Text]:
+def _note_lines(found: AtlasMap, width: int, plain: bool) -> Iterator[Text]:
     notes = [*model_lines(found.models), *found.notes]
     if found.measured < found.cells:
         notes.append("`tuneworthy atlas plan` says what the rest takes, `atlas run` measures it.")
@@ -52,10 +52,10 @@ def _cell_lines(each: MapCell, width: int, plain: bool) -> list[Text]:
         return [Text(f"    {cell(rows, 11)}").append(f"{NOT_MEASURED} ({each.id})", "dim")]
     lines = _entry_lines(rows, each.card, width, plain)
     if each.listed and each.listed.head.figures_only:
-        lines.append(_soft(f"{' ' * 15}figures only, not scored again", plain))
+        lines.append(_dimmed(f"{' ' * 15}figures only, not scored again", plain))
     if each.missing:
         absent = f"without {', '.join(each.missing)}"
-        lines += [_soft(line, plain) for line in wrapped(absent, width, " " * 15)]
+        lines += [_dimmed(line, plain) for line in wrapped(absent, width, " " * 15)]
     return lines
 
 
@@ -71,11 +71,11 @@ def _entry_lines(rows: str, card: MeasuredTask, width: int, plain: bool) -> list
     below = [text for text in (left_text(card), card_line(card)) if text]
     return [
         head,
-        *(_soft(line, plain) for text in below for line in wrapped(text, width, " " * 15)),
+        *(_dimmed(line, plain) for text in below for line in wrapped(text, width, " " * 15)),
     ]
 
 
-def _soft(text: str, plain: bool) -> Text:
+def _dimmed(text: str, plain: bool) -> Text:
     return Text(escape_line(text, plain), "dim")
 
 
@@ -90,7 +90,7 @@ def plan_lines(plan: AtlasPlan, absent: Sequence[str], width: int, plain: bool =
     lines += [Text(f"  cut: {line}") for line in plan.lines]
     lines.append(Text())
     for line in absent:
-        lines += [_soft(text, plain) for text in wrapped(line, width)]
+        lines += [_dimmed(text, plain) for text in wrapped(line, width)]
     return finished(lines, plain)
 
 

@@ -36,7 +36,7 @@ from tuneworthy.results_folder import RESULTS_FILE
 from tuneworthy.session import open_session, read
 from tuneworthy.study import Watch, run
 
-CELLS_FOLDER = Path("atlas")  # the folder of the cells' studies, below the working folder
+CELLS_FOLDER = Path("atlas")  # below the working folder
 UNLIMITED_MINUTES = 100_000  # minutes: nothing is cut, the caller stops the run
 BRIEF_RUN = RunOptions(brief=True)
 SHOWN_ROWS = 10  # rows to learn from that an adviser may see
@@ -64,9 +64,9 @@ def write_cell(cell: Cell, working: Path, options: CellOptions = CellOptions()) 
     folder = working / CELLS_FOLDER / cell.id
     made, (learn, test) = rows_of(cell.name), parts_of(cell)
     data = {"train": "train.jsonl", "test": "test.jsonl"}
-    texts = {"train.jsonl": _lines(learn), "test.jsonl": _lines(test)}
+    texts = {"train.jsonl": _json_lines(learn), "test.jsonl": _json_lines(test)}
     if made.docs:
-        data["docs"], texts["docs.jsonl"] = "docs.jsonl", _lines(made.docs)
+        data["docs"], texts["docs.jsonl"] = "docs.jsonl", _json_lines(made.docs)
     if made.schema:
         texts["schema.json"] = json.dumps(made.schema, indent=1) + "\n"
     arms = options.arms if options.arms is not None else arms_of(made, bool(options.teacher))
@@ -84,7 +84,7 @@ def write_cell(cell: Cell, working: Path, options: CellOptions = CellOptions()) 
     return folder / "task.yaml"
 
 
-def _lines(rows: Sequence[dict[str, Any]] | tuple[dict[str, Any], ...]) -> str:
+def _json_lines(rows: Sequence[dict[str, Any]] | tuple[dict[str, Any], ...]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 

@@ -26,7 +26,7 @@ _PROBES: tuple[tuple[Turn, ...], ...] = (
 
 
 class TurnTemplate(NamedTuple):
-    """What stands around each role's text, before a conversation without system turn, at the end.
+    """The template's text around each role's turn, in place of a system turn, and at the end.
 
     A first token (BOS) belongs to the system turn, or to what stands in its place.
     """

@@ -47,13 +47,13 @@ def _front(parts: Parts) -> Iterator[str]:
     if kind[0] == "hf" and not kind[2].startswith((".", "/", "~")):
         told["base_model"] = kind[2].partition("@")[0]
     if (score := parts.result.score) is not None:
-        told["model-index"] = [_index(parts, score)]
+        told["model-index"] = [_model_index(parts, score)]
     yield "---"
     yield from (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in told.items())
     yield "---"
 
 
-def _index(parts: Parts, score: Interval) -> dict[str, Any]:
+def _model_index(parts: Parts, score: Interval) -> dict[str, Any]:
     metric = {"type": _metric(parts), "value": round(score.mean, 4),
               "name": f"{_metric(parts)}, n={parts.result.n}, "
               f"95 % {score.low:.3f} to {score.high:.3f}"}  # fmt: skip
@@ -69,7 +69,7 @@ def _body(parts: Parts) -> Iterator[str]:
     artefact, verdict, result = parts.artefact, parts.verdict, parts.result
     yield f"# {artefact.name}-{artefact.id}"
     yield ""
-    yield f"{_what(parts)} Built by {artefact.made_by} from the task `{parts.task.name}`."
+    yield f"{_what_it_is(parts)} Built by {artefact.made_by} from the task `{parts.task.name}`."
     yield ""
     yield "## Decision"
     yield ""
@@ -107,7 +107,7 @@ def _body(parts: Parts) -> Iterator[str]:
     yield "- Measured on the rows named above; for other inputs nothing was measured."
 
 
-def _what(parts: Parts) -> str:
+def _what_it_is(parts: Parts) -> str:
     pack, name = parts.artefact.pack, parts.artefact.model
     if not pack.role:
         return "A scikit-learn classifier."

@@ -56,7 +56,7 @@ def _run(arguments: Sequence[str], as_json: bool) -> int:
 
     try:
         command = typer.main.get_command(app())
-        words = [_whole(word) for word in arguments] or ["--help"]
+        words = [_without_nul(word) for word in arguments] or ["--help"]
         code = command.main(args=words, prog_name="tuneworthy", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except TuneworthyError as error:
@@ -93,7 +93,7 @@ def _usable_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _whole(word: str) -> str:
+def _without_nul(word: str) -> str:
     if "\0" in word:
         raise TaskError(
             "a NUL character stands in the command line",

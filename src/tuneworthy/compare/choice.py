@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.run import RECORDED, Run
 
-MOST_PROMPTS = 3  # the most prompts that an arm may choose among
+MOST_PROMPTS = 3  # that an arm may choose among
 NO_DEV = -1.0  # below every score: runs without a dev score rank last
 
 

@@ -41,7 +41,6 @@ def with_optional_limits(task: Task, evidence: Evidence) -> tuple[ArmResult, ...
     return with_faithfulness(task, arms, faithful)
 
 
-# Tools that change no model weights.
 UNTRAINED_TOOLS = {"classifier", "prompt", "schema", "context"}
 
 
@@ -124,7 +123,7 @@ def _p95(times: Sequence[float], limit: float) -> LimitState:
     """
     if not times:
         return "not measured"
-    low, high = _late(times, limit)
+    low, high = _late_share(times, limit)
     if low > 0.05:
         return "violated"
     return "met" if high <= 0.05 else "not shown"
@@ -136,12 +135,12 @@ def why_p95_open(times: Sequence[float], limit: float) -> str:
     were = f"{timed} {'was' if len(times) == 1 else 'were'} timed"
     if len(times) < LEAST_TIMES_FOR_P95:
         return f"{were}; {LEAST_TIMES_FOR_P95} are the fewest that can show it"
-    low, high = _late(times, limit)
+    low, high = _late_share(times, limit)
     share = percent_with_bounds(Interval(mean=late / len(times), low=low, high=high))
     return f"{were}, {late} of them over it: {share} of all, and 5 % may be"
 
 
-def _late(times: Sequence[float], limit: float) -> tuple[float, float]:
+def _late_share(times: Sequence[float], limit: float) -> tuple[float, float]:
     return rate(sum(ms > limit for ms in times), len(times), level=0.10)
 
 

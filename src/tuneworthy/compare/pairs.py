@@ -187,7 +187,9 @@ class _Levels:
     ) -> None:
         self._share = {name: shape.share(column) for name, column in arms.items()}
         shares = {1.0, *self._share.values()}
-        self._levels = {share: _levels(shape, arms, references, far, share) for share in shares}
+        self._levels = {
+            share: _levels_by_arm(shape, arms, references, far, share) for share in shares
+        }
 
     def of(self, key: Key) -> tuple[float, float]:
         """Return the levels of both arms of a pair, for bounds on their difference."""
@@ -196,7 +198,7 @@ class _Levels:
         return levels[key[0]], levels[key[1]]
 
 
-def _levels(
+def _levels_by_arm(
     shape: ComparisonInputs,
     arms: Mapping[str, Column],
     references: Mapping[str, Column],

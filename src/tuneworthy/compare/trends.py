@@ -77,13 +77,13 @@ def _trend(
         versus=names[1],
         n=len(ids),
         p=round(change.p, 6),
-        before=_side(mine[before], theirs[before]),
-        after=_side(mine[after], theirs[after]),
+        before=_segment_means(mine[before], theirs[before]),
+        after=_segment_means(mine[after], theirs[after]),
         from_time=times[ids[at]],
     )
 
 
-def _side(mine: np.ndarray, theirs: np.ndarray) -> SegmentMeans:
+def _segment_means(mine: np.ndarray, theirs: np.ndarray) -> SegmentMeans:
     return SegmentMeans(
         n=mine.size, arm=round(float(mine.mean()), 6), versus=round(float(theirs.mean()), 6)
     )

@@ -12,11 +12,11 @@ from tuneworthy.core.task import TOOLS
 
 def race_order(ids: Iterable[str], fold: Mapping[str, int], seed: int) -> list[str]:
     """Return the cases sorted by fold, then by a hash of seed and id (no score, no file order)."""
-    return sorted(ids, key=lambda i: (fold.get(i, 0), _drawn(seed, i)))
+    return sorted(ids, key=lambda i: (fold.get(i, 0), _random_key(seed, i)))
 
 
 @lru_cache(maxsize=100_000)  # called for every pair of arms
-def _drawn(seed: int, case: str) -> str:
+def _random_key(seed: int, case: str) -> str:
     return digest([seed, "race", case], 16)
 
 

@@ -59,7 +59,7 @@ def _parts(book: ZipFile, name: str, tag: str) -> Iterator[Element]:
 def table_sheet(book: ZipFile) -> tuple[str, str, int]:
     """Return the part and the name of the sheet to read, and how many sheets there are.
 
-    It is the first with TABLE_ROWS rows of two cells or more, else the first: a workbook often opens
+    It is the first with TABLE_ROWS rows of two cells or more, else the first: workbooks often open
     with a sheet about itself.
     """
     sheets = _sheets(book)

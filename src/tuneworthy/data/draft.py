@@ -82,13 +82,19 @@ def draft(
     else:
         loaded = load(Task(data=Data(file=file)).at(folder), "draft")
     count = max(about.rows, len(loaded.cases))
-    systems = _systems(answers or {}, folder)
+    systems = _system_lines(answers or {}, folder)
     said = about.said or _recorded(answers or {}, loaded)
     form = form_of_checks(about.metric) or answer_form(loaded.cases, said, _type(loaded))
     if form is not None:
         loaded = replace(loaded, task=with_form(loaded.task, form))
-    blocks = [_head(about.name or rows.stem, loaded), _data(file, loaded, about, count),
-              _output(loaded), _success(loaded, form, count), systems, _rest()]  # fmt: skip
+    blocks = [
+        _head_lines(about.name or rows.stem, loaded),
+        _data_lines(file, loaded, about, count),
+        _output_lines(loaded),
+        _success_lines(loaded, form, count),
+        systems,
+        _rest_lines(),
+    ]
     text = "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
     return DraftedTask(text, (*_seen(loaded, count), *([form.seen] if form else [])))
 
@@ -128,7 +134,7 @@ def _from(folder: Path, file: Path) -> str:
         return file.resolve().as_posix()
 
 
-def _head(stem: str, loaded: Loaded) -> list[str]:
+def _head_lines(stem: str, loaded: Loaded) -> list[str]:
     name = "".join(c if c in _NAME_CHARACTERS else "-" for c in stem).strip("._-")[:64] or "task"
     system = Counter(
         m.content for case in loaded.cases for m in case.messages if m.role == "system"
@@ -147,7 +153,7 @@ def _head(stem: str, loaded: Loaded) -> list[str]:
             f"instruction: {_quoted(asked)}"]  # fmt: skip
 
 
-def _data(file: str, loaded: Loaded, about: Drafting, count: int) -> list[str]:
+def _data_lines(file: str, loaded: Loaded, about: Drafting, count: int) -> list[str]:
     lines = ["data:", f"  file: {_quoted(file)}"]
     if about.made_of:
         made_of = _plain(about.made_of)[:60]
@@ -168,7 +174,7 @@ def _data(file: str, loaded: Loaded, about: Drafting, count: int) -> list[str]:
     return lines
 
 
-def _output(loaded: Loaded) -> list[str]:
+def _output_lines(loaded: Loaded) -> list[str]:
     out = loaded.task.output
     lines = [
         "output:",
@@ -184,7 +190,7 @@ def _output(loaded: Loaded) -> list[str]:
     return lines
 
 
-def _success(loaded: Loaded, form: AnswerForm | None, n: int) -> list[str]:
+def _success_lines(loaded: Loaded, form: AnswerForm | None, n: int) -> list[str]:
     success = loaded.task.success
     points = 100 * minimum_detectable_effect(n if n < ONE_SPLIT_FROM else round(0.3 * n), 0.2)
     better = propose_metric(loaded.cases) if loaded.task.output.type == "text" else None
@@ -213,7 +219,7 @@ def _success(loaded: Loaded, form: AnswerForm | None, n: int) -> list[str]:
     return lines
 
 
-def _systems(answers: Mapping[str, str], folder: Path) -> list[str]:
+def _system_lines(answers: Mapping[str, str], folder: Path) -> list[str]:
     paths = {name: _from(folder, Path(file)) for name, file in answers.items()}
     for name, file in answers.items():
         if not Path(file).is_file():
@@ -234,7 +240,7 @@ def _systems(answers: Mapping[str, str], folder: Path) -> list[str]:
     return lines
 
 
-def _rest() -> list[str]:
+def _rest_lines() -> list[str]:
     return [
         "# model: smollm2-135m       # what prompts run on; or hf:ORG/NAME, openai:NAME",
         "# With these the verdict says from which volume on a tuned model would pay:",

@@ -110,12 +110,12 @@ def text_encoding(path: Path) -> str:
             decoder.decode(b"", True)
         except UnicodeDecodeError:
             file.seek(0)
-            return _likelier(iter(lambda: file.read(_CHUNK), b""))
+            return _likelier_encoding(iter(lambda: file.read(_CHUNK), b""))
     return "utf-8"
 
 
-def _likelier(chunks: Iterator[bytes]) -> str:
-    """Return the encoding that more bytes of a text speak for; bytes of no text stay UTF-8."""
+def _likelier_encoding(chunks: Iterator[bytes]) -> str:
+    """Return the likelier encoding of a text, Windows-1252 or UTF-8; UTF-8 for binary data."""
     letters, stray = 0, 0
     for chunk in chunks:
         if 0 in chunk:

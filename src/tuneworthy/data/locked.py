@@ -45,7 +45,7 @@ def split_locked(task: Task, files: Files, unlock: bool) -> LockedSplit:
     share, key = task.data.locked, "test" if "test" in files else "main"
     if not share:
         if unlock:
-            raise _nothing(str(task.data.locked))
+            raise _no_locked_rows(str(task.data.locked))
         return LockedSplit(files)
     locked_ids = _drawn(files, key, share)
     locked = tuple(case for case in files[key] if case.id in locked_ids)
@@ -118,7 +118,7 @@ def locked_observation(n: int, earlier: int, differ: float) -> Observation:
     return Observation(kind="locked", level="note", text=text, count=n)
 
 
-def _nothing(got: str) -> TaskError:
+def _no_locked_rows(got: str) -> TaskError:
     return TaskError(
         "there are no locked rows to unlock",
         where="task.yaml data.locked",

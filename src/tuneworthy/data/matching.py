@@ -63,7 +63,7 @@ def match_answers(
         all(row_text(row, key) is not None for row in log.rows) for key in ("id", "input")
     )
     if log.match is not None and not (ids if log.match == "id" else inputs):
-        _lacking(log, log.match)
+        _refuse_missing_key(log, log.match)
     if log.match == "id" or (log.match is None and ids):
         matches = _by_id(log, cases)
         if log.match == "id" or not inputs:
@@ -74,7 +74,7 @@ def match_answers(
             return matches
     if inputs:
         return _by_input(log, cases, others)
-    _unknown(log, cases)
+    _refuse_unmatchable(log, cases)
 
 
 def row_text(row: RawRow, key: str) -> str | None:
@@ -85,7 +85,7 @@ def row_text(row: RawRow, key: str) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _unknown(log: AnswerLog, cases: Sequence[Case]) -> NoReturn:
+def _refuse_unmatchable(log: AnswerLog, cases: Sequence[Case]) -> NoReturn:
     bare = [
         row for row in log.rows if row_text(row, "id") is None and row_text(row, "input") is None
     ]
@@ -103,7 +103,7 @@ def _unknown(log: AnswerLog, cases: Sequence[Case]) -> NoReturn:
     )
 
 
-def _lacking(log: AnswerLog, key: Match) -> NoReturn:
+def _refuse_missing_key(log: AnswerLog, key: Match) -> NoReturn:
     bare = [row for row in log.rows if row_text(row, key) is None]
     raise DataError(
         f"recorded answers without `{key}` can't be matched by it",
@@ -200,7 +200,7 @@ def _by_input(log: AnswerLog, cases: Sequence[Case], others: Sequence[Case | Que
             if case.id in scored:
                 row_of[case.id] = rows[min(at, len(rows) - 1)]
     if unclear:
-        _several(unclear)
+        _refuse_ambiguous(unclear)
     return MatchResult(row_of, "input")
 
 
@@ -223,7 +223,7 @@ def _right(case: Case | Query) -> str:
     return repr((case.output, case.accepted, case.must_say, case.must_not_say))
 
 
-def _several(unclear: Sequence[Sequence[RawRow]]) -> NoReturn:
+def _refuse_ambiguous(unclear: Sequence[Sequence[RawRow]]) -> NoReturn:
     rows = sum(map(len, unclear))
     raise DataError(
         "rows with one input have several recorded answers, and nothing says whose each is",
@@ -276,7 +276,7 @@ def _refuse_names(log: AnswerLog, both: Sequence[tuple[RawRow, Case]]) -> None:
     named = [(row, case) for row, case in both if row_text(row, "id") in known]
     other = [row for row, case in named if row_text(row, "id") != case.id]
     if other:
-        _refused(log, "ids", len(named) - len(other), other, "id")
+        _refuse_order(log, "ids", len(named) - len(other), other, "id")
 
 
 def _refuse_inputs(log: AnswerLog, both: Sequence[tuple[RawRow, Case]]) -> None:
@@ -285,10 +285,12 @@ def _refuse_inputs(log: AnswerLog, both: Sequence[tuple[RawRow, Case]]) -> None:
     ]
     other = [row for row, case, text in named if not _asks(case, text)]
     if other:
-        _refused(log, "inputs", len(named) - len(other), other, "input")
+        _refuse_order(log, "inputs", len(named) - len(other), other, "input")
 
 
-def _refused(log: AnswerLog, what: str, same: int, other: Sequence[RawRow], key: str) -> NoReturn:
+def _refuse_order(
+    log: AnswerLog, what: str, same: int, other: Sequence[RawRow], key: str
+) -> NoReturn:
     raise DataError(
         f"the {what} of recorded answers say another order than that of the rows",
         where=", ".join(row.where for row in other[:_SHOWN]),

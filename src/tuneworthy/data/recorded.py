@@ -57,7 +57,7 @@ def answer_observations(
     files = recorded_files(loaded.task)
     for name, aligned in found.items():
         file = quoted(files[name], 60)
-        yield from _missing(_asked(aligned, early), file)
+        yield from _missing(_without_early(aligned, early), file)
         yield from _matching(aligned, name, file)
         yield from _gold(aligned, {case.id: case for case in loaded.everyone}, name, file)
         if aligned.strangers:
@@ -142,7 +142,7 @@ def _matching(aligned: Aligned, name: str, file: str) -> Iterator[Observation]:
         yield observation("inputs_differ", "warning", text, aligned.differ, fix)
 
 
-def _asked(aligned: Aligned, early: Collection[str]) -> Aligned:
+def _without_early(aligned: Aligned, early: Collection[str]) -> Aligned:
     if not early or not begins_later({answer.case: answer for answer in aligned.answers}, early):
         return aligned
     return replace(aligned, answers=tuple(a for a in aligned.answers if a.case not in early))

@@ -79,10 +79,10 @@ def inferred_schema(outputs: Iterable[str]) -> dict[str, Any]:
     Keys that every object has are required; a key set that looks closed allows no others; a text
     field becomes an enum only if it looks clearly closed (see `_closed`).
     """
-    return _of([json.loads(text) for text in outputs])
+    return _schema_of([json.loads(text) for text in outputs])
 
 
-def _of(values: Sequence[Any]) -> dict[str, Any]:
+def _schema_of(values: Sequence[Any]) -> dict[str, Any]:
     kinds = sorted({_kind(value) for value in values})
     if "integer" in kinds and "number" in kinds:
         kinds.remove("integer")
@@ -92,7 +92,7 @@ def _of(values: Sequence[Any]) -> dict[str, Any]:
     if objects := [value for value in values if isinstance(value, dict)]:
         out.update(_object(objects))
     if lists := [value for value in values if isinstance(value, list)]:
-        out["items"] = _of([item for items in lists for item in items])
+        out["items"] = _schema_of([item for items in lists for item in items])
     texts = [value for value in values if isinstance(value, str)]
     if texts and set(kinds) <= {"string", "null"} and _closed(texts):
         out["enum"] = [*sorted(set(texts)), *([None] if "null" in kinds else [])]
@@ -107,9 +107,11 @@ def _object(objects: Sequence[dict[str, Any]]) -> dict[str, Any]:
             inner.setdefault(key, []).append(value)
     rare = sum(n == 1 for n in counts.values())
     if len(counts) > _MAX_KEYS or (len(objects) >= 20 and rare > max(3, len(counts) / 2)):
-        return {"additionalProperties": _of([v for values in inner.values() for v in values])}
+        return {
+            "additionalProperties": _schema_of([v for values in inner.values() for v in values])
+        }
     return {
-        "properties": {key: _of(values) for key, values in inner.items()},
+        "properties": {key: _schema_of(values) for key, values in inner.items()},
         "required": [key for key, n in counts.items() if n == len(objects)],
         "additionalProperties": False,
     }

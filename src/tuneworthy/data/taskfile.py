@@ -16,7 +16,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.data import plain_yaml
 from tuneworthy.data.plain_yaml import PlainDocument
 from tuneworthy.data.secrets import has_key
-from tuneworthy.data.sense import check_consistency
+from tuneworthy.data.task_consistency import check_consistency
 from tuneworthy.data.task_faults import (
     TaskFault,
     raise_faults,

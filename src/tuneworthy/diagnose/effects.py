@@ -53,14 +53,14 @@ def effect(base: BaseOutcomes, tried: Intervention) -> Effect:
     share of FAIL rescued beyond a rerun of the base must be above 0 as well.
     """
     rerun, rivals = _rerun(base), _rivals(tried)
-    fails = _common(base.fails, tried.passed, *(rivals or [rerun]))
-    passes = _common(base.passes, tried.passed)
+    fails = _common_cases(base.fails, tried.passed, *(rivals or [rerun]))
+    passes = _common_cases(base.passes, tried.passed)
     net = _lowest([_net_passes(base, tried.passed, rival) for rival in rivals])
     gain = _net_passes(base, tried.passed, rerun)
     compared = rivals if fails else []
     contrasts = [_rounded(_contrast(base, fails, tried.passed, rival)) for rival in compared]
     contrast = _lowest(contrasts)
-    beyond = _paired(base, _common(fails, rerun), tried.passed, rerun)
+    beyond = _paired(base, _common_cases(fails, rerun), tried.passed, rerun)
     rescue, placebo_share = _share(fails, tried.passed), None
     if contrast is not None:
         placebo_share = _share(fails, rivals[contrasts.index(contrast)])
@@ -105,13 +105,13 @@ def decided_cases(base: BaseOutcomes, tried: Intervention) -> frozenset[str]:
     """
     if tried.unproved:
         return frozenset(case for case in base.fails if tried.passed.get(case) is False)
-    return frozenset(_common(base.fails, tried.passed, _best_rival(base, tried)))
+    return frozenset(_common_cases(base.fails, tried.passed, _best_rival(base, tried)))
 
 
 def passed_by_both(base: BaseOutcomes, tried: Intervention) -> frozenset[str]:
     """Return the failed cases that pass with the remedy and under a rival."""
     versus = _best_rival(base, tried)
-    fails = _common(base.fails, tried.passed, versus)
+    fails = _common_cases(base.fails, tried.passed, versus)
     return frozenset(case for case in fails if tried.passed[case] and versus[case] >= FAILS)
 
 
@@ -159,7 +159,7 @@ def _rerun(base: BaseOutcomes) -> Passed:
     return dict.fromkeys(base.fails, 0.0) | dict.fromkeys(base.passes, 1.0)
 
 
-def _common(cases: Iterable[str], *columns: Passed) -> list[str]:
+def _common_cases(cases: Iterable[str], *columns: Passed) -> list[str]:
     return sorted(case for case in cases if all(case in column for column in columns))
 
 
@@ -171,7 +171,7 @@ def _share(cases: Sequence[str], column: Passed | None) -> float | None:
 
 def _net_passes(base: BaseOutcomes, one: Passed, other: Passed) -> Interval | None:
     """Return the passes under `one` minus those under `other`, scaled to all cases."""
-    fails, passes = _common(base.fails, one, other), _common(base.passes, one, other)
+    fails, passes = _common_cases(base.fails, one, other), _common_cases(base.passes, one, other)
     if bool(fails) < bool(base.fails) or bool(passes) < bool(base.passes):
         return None
     if len(fails) + len(passes) == len(base.fails) + len(base.passes):

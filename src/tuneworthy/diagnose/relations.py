@@ -30,12 +30,12 @@ def retrieval_fails(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Rel
     The gold passage must act. On the cases that it rescues, the 95 % upper end of real retrieval's
     rescue share must be below 1/2; of several retrievers the best counts.
     """
-    gold = [effect for _, effect in _of(pairs, "knowledge") if effect.acts or few]
+    gold = [effect for _, effect in _pairs_of(pairs, "knowledge") if effect.acts or few]
     rescued = frozenset().union(*(effect.rescued for effect in gold))
     if not rescued:
         return Relation(False)
     shares = []
-    for tried, _ in _of(pairs, "retrieval"):
+    for tried, _ in _pairs_of(pairs, "retrieval"):
         tried_cases = [case for case in rescued if case in tried.passed]
         if tried_cases:
             helped = [case for case in tried_cases if tried.passed[case]]
@@ -63,7 +63,7 @@ def reading_fails(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relat
         return Relation(False)
     in_passage, n = len(set(base.literal) & set(base.fails)), len(base.fails)
     sentence = f"the answer stands word for word in the passage of {in_passage} of {n} failures"
-    tried = [effect for _, effect in _of(pairs, "knowledge") if effect.n_fail]
+    tried = [effect for _, effect in _pairs_of(pairs, "knowledge") if effect.n_fail]
     if not tried or in_passage < LITERAL * n:
         return Relation(False, sentence)
     rescue_shares = [
@@ -88,5 +88,5 @@ def contradicted(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relati
     return Relation((few or not acting) and n >= base.margin * total, sentence)
 
 
-def _of(pairs: Sequence[Pair], remedy: Remedy) -> list[Pair]:
+def _pairs_of(pairs: Sequence[Pair], remedy: Remedy) -> list[Pair]:
     return [pair for pair in pairs if pair[1].remedy == remedy]

@@ -64,7 +64,7 @@ def change_facts(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> Chang
     facts, replaced = [], {}
     for case in sorted(cases, key=lambda case: case.id):
         name = str(case.meta.get("doc_id"))
-        pattern = _spot(case.output)
+        pattern = _whole_word(case.output)
         if not pattern.search(texts.get(name, "")):
             continue
         rivals = [rival for rival in _rivals(pools, case.output) if not covers(texts[name], rival)]
@@ -132,17 +132,17 @@ def _shares(counts: Mapping[FactKind, int], n: int) -> dict[FactKind, Interval] 
     return shares
 
 
-def _spot(text: str) -> re.Pattern[str]:
+def _whole_word(text: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
 
 
 def _form(text: str) -> str:
     """Return a text with its numbers as 0 or, without numbers, the case pattern of its words."""
     bare = re.sub(r"\d+", "0", text)
-    return bare if bare != text else re.sub(r"[^\W\d_]+", _case, text)
+    return bare if bare != text else re.sub(r"[^\W\d_]+", _letter_case, text)
 
 
-def _case(word: re.Match[str]) -> str:
+def _letter_case(word: re.Match[str]) -> str:
     return "A" if word.group()[0].isupper() else "a"
 
 

@@ -52,7 +52,10 @@ def harm(
         return None
     opened = open_tuned(runner, run)
     extra: dict[str, Any] = {}
-    figures: dict[str, Figure] = {"tail": _tail(runner, runs, arm), **_refusals(runner, runs, arm)}
+    figures: dict[str, Figure] = {
+        "tail": _tail_change(runner, runs, arm),
+        **_refusals(runner, runs, arm),
+    }
     if isinstance(opened, str):
         figures |= dict.fromkeys(("general", "ece", "known", "kl_on", "kl_off"), opened)
     else:
@@ -91,7 +94,7 @@ def base_prompt_arm(runs: Sequence[Run]) -> str | None:
     return best.name if best else None
 
 
-def _tail(runner: Runner, runs: Sequence[Run], arm: str) -> Figure:
+def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> Figure:
     """Return the paired change in score on the quarter of cases with the rarest words."""
     base = base_prompt_arm(runs)
     if base is None:

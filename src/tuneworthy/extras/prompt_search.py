@@ -111,11 +111,7 @@ def _gain(
 
 
 def _rho(
-    runs: Sequence[Run],
-    evidence: Evidence,
-    groups: Mapping[str, str],
-    seed: int,
-    split: Split,
+    runs: Sequence[Run], evidence: Evidence, groups: Mapping[str, str], seed: int, split: Split
 ) -> tuple[Interval | None, list[str]]:
     """Return (prompt - base) / (tune - base) on the cases all three answered, or a reason."""
     arm_runs = [_standing(runs, evidence, tool) for tool in ("prompt", "tune")]

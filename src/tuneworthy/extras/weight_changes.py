@@ -14,7 +14,6 @@ from tuneworthy.core.run import Run
 from tuneworthy.extras.tuned_model import TunedPair, divergence, open_tuned, value_of
 from tuneworthy.measure.units import Runner
 
-# Examples shown; the most characters of an answer in verdict.json.
 SHOWN_EXAMPLES, SHOWN_CHARACTERS = 3, 400
 
 

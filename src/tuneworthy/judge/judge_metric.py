@@ -23,7 +23,7 @@ from tuneworthy.metrics import Scorer
 from tuneworthy.metrics._validity import validity
 from tuneworthy.prompting.judging import comparison, verdict
 
-REPLY_TOKENS = 120  # tokens of a judge's reply: a sentence and its verdict
+REPLY_TOKENS = 120  # a sentence and its verdict
 SHARD = 64
 Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 Verdicts = tuple[str | None, str | None]

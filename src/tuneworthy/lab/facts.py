@@ -65,9 +65,9 @@ def of_answers(
     rows: LabRows, texts: Sequence[str], base: Sequence[str] | None
 ) -> dict[str, float | None]:
     """Return how many answers copy a training answer, and how many equal the base's."""
-    known = Counter(gram for row in rows.train for gram in set(_grams(row.output)))
+    known = Counter(gram for row in rows.train for gram in set(_word_ngrams(row.output)))
     copied = [
-        any(gram in known for gram in set(_grams(text)) - set(_grams(row.output)))
+        any(gram in known for gram in set(_word_ngrams(text)) - set(_word_ngrams(row.output)))
         for row, text in zip(rows.new, texts, strict=True)
     ]
     same = None if base is None else fmean(a == b for a, b in zip(texts, base, strict=True))
@@ -121,7 +121,7 @@ def _answer_seen(row: EncodedRow) -> bool:
     return any(before[k : k + size] == answer for k in range(len(before) - size + 1))
 
 
-def _grams(text: str) -> list[tuple[str, ...]]:
+def _word_ngrams(text: str) -> list[tuple[str, ...]]:
     words = re.findall(r"\w+", text.lower())
     return [tuple(words[k : k + COPIED_WORDS]) for k in range(len(words) - COPIED_WORDS + 1)]
 

@@ -21,7 +21,7 @@ from tuneworthy.lab import words
 from tuneworthy.lab.child_call import in_child
 from tuneworthy.lab.problem import Problem
 
-MOST_FOLDERS = 50  # folders of a launch list
+MOST_FOLDERS = 50  # of a launch list
 CHECK_SECONDS = 120.0  # that a check may take
 NAMED_AT_LAUNCH = "the folder named at launch"
 
@@ -80,7 +80,7 @@ class OwnFolders:
         try:
             report = in_child(CHECK_SECONDS, checked, folder.path, self.data, self.test, self.base)
         except TuneworthyError as error:
-            raise Problem(422, error.what, where=_where(error, folder), got=error.got,
+            raise Problem(422, error.what, where=_place_in_folder(error, folder), got=error.got,
                           fix=error.fix, kept=error.kept) from None  # fmt: skip
         finally:
             self._busy.release()
@@ -165,5 +165,5 @@ def _still_there(folder: OwnFolder) -> None:
         )  # fmt: skip
 
 
-def _where(error: TuneworthyError, folder: OwnFolder) -> str:
+def _place_in_folder(error: TuneworthyError, folder: OwnFolder) -> str:
     return folder.name if error.where in ("", "--run") else f"{folder.name}: {error.where}"

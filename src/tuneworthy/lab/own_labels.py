@@ -9,7 +9,6 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.training_rows import TrainingRow
 from tuneworthy.diagnose.label_errors import label_doubts
 
-# Labels; characters of one; rows of each, on average.
 MOST_LABELS, LABEL_CHARACTERS, ROWS_PER_LABEL = 50, 60, 5
 MOST_ROWS = 5_000  # rows that are compared: the time grows with their square
 

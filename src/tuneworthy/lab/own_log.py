@@ -51,7 +51,9 @@ def of_log(log: TrainingLog, clip: float | None) -> dict[str, Any]:
     losses = [step.loss for step in log.steps if step.loss is not None]
     held = [step.held for step in log.steps if step.held is not None]
     found: dict[str, Any] = {"steps": log.steps[-1].step if log.steps else 0}
-    broken = next((step for step in log.steps if _broken(step.loss) or _broken(step.held)), None)
+    broken = next(
+        (step for step in log.steps if _not_finite(step.loss) or _not_finite(step.held)), None
+    )
     if broken is not None:
         found["refused"] = f"the loss is not finite at step {broken.step}"
     finite = [loss for loss in losses if math.isfinite(loss)]
@@ -107,7 +109,7 @@ def windows(values: Sequence[float], size: int) -> list[float]:
     return means
 
 
-def _broken(value: float | None) -> bool:
+def _not_finite(value: float | None) -> bool:
     return value is not None and not math.isfinite(value)
 
 

@@ -111,8 +111,8 @@ def of_tokens(
         found.facts["cut_rows"] = fmean(cut)
         found.rows["cut_rows"] = [each.row.where for each, was in zip(rows, cut, strict=True)
                                   if was]  # fmt: skip
-    _ends(rows, cut, tokenizer, trainer, found)
-    _shares(rows, trainer, found)
+    _add_trained_ends(rows, cut, tokenizer, trainer, found)
+    _add_answer_share(rows, trainer, found)
     answers = [row.answers for row in rows if row.answers is not None]
     if "answer_tokens" not in found.missing:
         found.facts["answer_tokens"] = round(fmean(answers) * total)
@@ -222,7 +222,7 @@ def _limit(
     return None
 
 
-def _ends(
+def _add_trained_ends(
     rows: Sequence[OwnTokens],
     cut: Sequence[bool],
     tokenizer: FolderTokenizer,
@@ -257,7 +257,7 @@ def _ends(
         found.assumed.append("texts without an end of turn at their end were trained as they stand")
 
 
-def _shares(rows: Sequence[OwnTokens], trainer: OwnTrainer, found: Measured) -> None:
+def _add_answer_share(rows: Sequence[OwnTokens], trainer: OwnTrainer, found: Measured) -> None:
     answers = [row.answers for row in rows if row.answers is not None]
     if len(answers) < len(rows):
         why = "the rows are plain texts, in which no answer is marked"

@@ -37,13 +37,13 @@ def settings(case: LabCase) -> list[Config]:
     plant, twin = case.config("plant"), case.config("twin")
     found: list[Config] = []
     for start in (plant, twin):
-        for turned in _turned(start, case.module.KNOBS):
+        for turned in _turned_knobs(start, case.module.KNOBS):
             if turned not in (plant, twin, *found):
                 found.append(turned)
     return found[:MOST_SETTINGS]
 
 
-def _turned(start: Config, knobs: dict[str, tuple[Any, ...]]) -> Iterator[Config]:
+def _turned_knobs(start: Config, knobs: dict[str, tuple[Any, ...]]) -> Iterator[Config]:
     for at in range(max(map(len, knobs.values()))):
         for key, values in knobs.items():
             if at < len(values):

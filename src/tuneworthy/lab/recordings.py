@@ -96,7 +96,7 @@ class Recordings:
                     round(100 * (step - first) / length, 1),
                     round(97 - 94 * (min(value, high) - low) / span, 1),
                 ]
-                for step, value in _thin(points)
+                for step, value in _thinned(points)
             ]
             for name, points in curves.items()
         }
@@ -130,7 +130,7 @@ def curve(key: str, events: Sequence[Event]) -> list[tuple[int, float]]:
     return [(step, value) for step, value in points if value is not None]
 
 
-def _thin(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
+def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
     every = max(1, len(points) // CURVE_POINTS)
     return [*points[:-1:every], points[-1]]
 

@@ -50,7 +50,7 @@ def run_setting(case: LabCase, given: dict[str, Value]) -> tuple[dict[str, Value
     for key, value in given.items():
         if key in knobs:
             config[key] = _checked(key, value, (*knobs[key], planted.get(key), clean.get(key)))
-        elif any(key in known and _same(value, known[key]) for known in (planted, clean)):
+        elif any(key in known and _same_option(value, known[key]) for known in (planted, clean)):
             config[key] = value
         else:
             raise _no_knob(key, value, planted, knobs)
@@ -71,7 +71,7 @@ def check_seed(seed: int) -> int:
 def _checked(key: str, value: Value, options: tuple[Any, ...]) -> Value:
     """Return a knob's value in the type of its options, so that equal settings have one id."""
     for option in options:
-        if _same(value, option):
+        if _same_option(value, option):
             return option  # type: ignore[no-any-return]
     numbers = [one for one in options if isinstance(one, int | float) and one is not True]
     numbers = [one for one in numbers if not isinstance(one, bool)]
@@ -90,7 +90,7 @@ def _checked(key: str, value: Value, options: tuple[Any, ...]) -> Value:
     return int(value) if whole else float(value)
 
 
-def _same(value: Value, option: Value) -> bool:
+def _same_option(value: Value, option: Value) -> bool:
     return value == option and isinstance(value, bool) == isinstance(option, bool)
 
 

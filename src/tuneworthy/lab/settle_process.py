@@ -48,7 +48,7 @@ def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE_S
                         "task.yaml or its rows name another study now", where=path.name,
                         fix="open that study's page, or put back what was changed",
                     )  # fmt: skip
-                closed = _settle(settling, pipe, idle)
+                closed = _collect_votes(settling, pipe, idle)
             pipe.send(closed)  # after the ledger is free again
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise
@@ -57,7 +57,7 @@ def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE_S
             pipe.send({"state": "failed", "error": kind, "parts": value})
 
 
-def _settle(settling: Settling, pipe: Connection, idle: float) -> State:
+def _collect_votes(settling: Settling, pipe: Connection, idle: float) -> State:
     """Ask for votes until the study is closed or settled, or nobody votes; return the state."""
     pipe.send(_state(settling))
     while pipe.poll(idle):
@@ -66,11 +66,11 @@ def _settle(settling: Settling, pipe: Connection, idle: float) -> State:
             return {"state": "closed", "because": "", **_progress(settling)}
         if kind == "finish":
             return _written(settling)
-        pipe.send(_state(settling, refused=_click(settling, *given)))
+        pipe.send(_state(settling, refused=_store_vote(settling, *given)))
     return {"state": "closed", "because": "nobody voted for a while", **_progress(settling)}
 
 
-def _click(settling: Settling, pair: str, choice: Any, gold: str | None) -> str:
+def _store_vote(settling: Settling, pair: str, choice: Any, gold: str | None) -> str:
     """Store a vote; return why it was refused, or ""."""
     question = settling.question()
     if question is None or pair_id(settling, question) != pair:

@@ -30,16 +30,16 @@ def _bytes_of(name: str) -> bytes:
 
 def recorded_play() -> dict[str, Any] | None:
     """Return what the playground offers with the events of the `recorded` play, None if none is."""
-    found = _named("play")
+    found = _shipped_events("play")
     return {**found[0], "recorded": found[1:]} if found else None
 
 
 def recorded_strength() -> dict[str, Any] | None:
     """Return the measured strengths of the adapter with their question, None if there are none."""
-    found = _named("strength")
+    found = _shipped_events("strength")
     return {**found[0], "stops": found[1:]} if found else None
 
 
-def _named(name: str) -> list[dict[str, Any]] | None:
+def _shipped_events(name: str) -> list[dict[str, Any]] | None:
     content = shipped_bytes(name)
     return json.loads(content) if content else None

@@ -76,8 +76,8 @@ class StudyPlace:
 def find_studies(working: Path) -> list[StudyPlace]:
     """Return the studies of a folder and of its task folders; the links among them are left out."""
     places: dict[str, StudyPlace] = {}
-    for home in _homes(working):
-        known = _begun(home)
+    for home in _task_folders(working):
+        known = _run_dates(home)
         names = dict.fromkeys([*_finished(home), *known.values()])
         by_name = {name: study for study, name in known.items()}
         for name in list(names)[:MOST_STUDIES]:
@@ -186,7 +186,7 @@ def running_since(home: Path) -> datetime | None:
         return None
 
 
-def _homes(working: Path) -> Iterator[Path]:
+def _task_folders(working: Path) -> Iterator[Path]:
     yield working
     try:
         inside = sorted(entry.name for entry in os.scandir(working)
@@ -210,7 +210,7 @@ def _finished(home: Path) -> list[str]:
     return sorted(name for name in names if _is_plain(home / "results" / name / RESULTS_FILE))
 
 
-def _begun(home: Path) -> dict[str, str]:
+def _run_dates(home: Path) -> dict[str, str]:
     with read_ledger(home) as ledger:
         if ledger is None:
             return {}

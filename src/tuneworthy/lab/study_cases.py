@@ -60,11 +60,11 @@ class _Same:
 
 def matrix_of(results: Results) -> Cells:
     """Return the matrix of a study; that of the last studies is kept."""
-    return _kept(_Same(results))
+    return _cached_cells(_Same(results))
 
 
 @lru_cache(maxsize=3)
-def _kept(same: _Same) -> Cells:
+def _cached_cells(same: _Same) -> Cells:
     return cells(same.results)
 
 

@@ -145,7 +145,7 @@ class OpenSettling:
             while True:
                 state = pipe.recv()
                 with self._changed:
-                    self._states[key] = _told(state)
+                    self._states[key] = _with_problem(state)
                     self._changed.notify_all()
         with self._changed:
             if self._goes_on(key) and process is self._process:  # else it was opened again since
@@ -162,7 +162,7 @@ class OpenSettling:
                 self._pipe.send(message)
 
 
-def _told(state: State) -> State:
+def _with_problem(state: State) -> State:
     """Return a state of the process; an error in it becomes a problem for the page."""
     if state["state"] != "failed":
         return state

@@ -55,7 +55,7 @@ def acquire(path: Path, *, trusted: bool = True) -> WriterLock:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
-            raise _busy(path) from None
+            raise _busy_at(path) from None
         except OSError:
             os.close(fd)
             raise
@@ -65,7 +65,7 @@ def acquire(path: Path, *, trusted: bool = True) -> WriterLock:
     left = _read(fd)
     if left and not trusted and left.get("host") != socket.gethostname():
         os.close(fd)
-        raise _foreign(path, left)
+        raise _foreign_error(path, left)
     dirty = os.fstat(fd).st_size > 0
     name = json.dumps(writer_name()).encode()
     os.pwrite(fd, name, 0)  # overwrite, then truncate: a kill in between leaves it dirty
@@ -138,7 +138,7 @@ def _same_file(fd: int, path: Path) -> bool:
         return False
 
 
-def _busy(path: Path) -> StoreError:
+def _busy_at(path: Path) -> StoreError:
     who = None
     for _ in range(20):  # the holder writes its name just after taking the lock
         who = holder(path)
@@ -163,7 +163,7 @@ def busy_error(where: str, who: dict[str, Any] | None) -> StoreError:
     )
 
 
-def _foreign(path: Path, left: dict[str, Any]) -> StoreError:
+def _foreign_error(path: Path, left: dict[str, Any]) -> StoreError:
     return StoreError(
         "another machine had this study open and did not close it",
         where=str(path.parent),

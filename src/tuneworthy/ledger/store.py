@@ -111,14 +111,6 @@ class Ledger:
         row = self.journal.find("unit", key)
         return None if row is None else row.seconds
 
-    def study_seconds(self, study: str) -> float | None:
-        """Return the summed wall seconds of the units a study computed, None if none was measured.
-
-        Each unit is measured once, when it is computed, so the sum is the same after a resume.
-        """
-        times = [r.seconds for r in self.journal.rows("unit", study) if r.seconds is not None]
-        return sum(times) if times else None
-
     # Decisions and openings, recorded once per study.
 
     def freeze(self, study: str, kind: str, value: Any) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def requests(fields: Mapping[str, Any]) -> Iterator[LoggedRequest | None]:
         attributes,
         list(_events(fields)),
         time=start or end,
-        seconds=_between(start, end),
+        seconds=_seconds_between(start, end),
         span=span if isinstance(span, str) else "",
     )
 
@@ -59,7 +59,7 @@ _OF_SPANS = {"name", "context", "span_id", "spanId", "trace_id", "traceId", "sta
 _STARTS, _ENDS = ("start_time", "startTime", "timestamp"), ("end_time", "endTime")
 
 
-def _between(start: str | None, end: str | None) -> float | None:
+def _seconds_between(start: str | None, end: str | None) -> float | None:
     if start is None or end is None:
         return None
     took = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

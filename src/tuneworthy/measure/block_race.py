@@ -68,7 +68,7 @@ def measure_raced(
         done = _joined([*done, *new])
         if number < len(blocks) and (other := _lost_to(field, planned, done, task)):
             answered = len({answer.case for run in done for answer in run.answers})
-            return [*done, _stopped(planned, done, _why(task, other, answered, runner))]
+            return [*done, _stopped_run(planned, done, _stop_reason(task, other, answered, runner))]
     return done
 
 
@@ -121,7 +121,7 @@ def _lost_to(field: RaceState, planned: PlannedArm, done: Sequence[Run], task: T
     return next((beaten[own] for beaten in out if own in beaten), "")
 
 
-def _why(task: Task, other: str, answered: int, runner: Runner) -> str:
+def _stop_reason(task: Task, other: str, answered: int, runner: Runner) -> str:
     return (
         f"stopped after {answered:,} of {len(runner.split.scored):,} cases: shown to be at most "
         f"{100 * task.success.margin:g} points better than {other}, so no climb to it would pay; "
@@ -129,7 +129,7 @@ def _why(task: Task, other: str, answered: int, runner: Runner) -> str:
     )
 
 
-def _stopped(planned: PlannedArm, done: Sequence[Run], because: str) -> Run:
+def _stopped_run(planned: PlannedArm, done: Sequence[Run], because: str) -> Run:
     return Run(
         spec=planned.spec, seed=done[-1].seed, fold=None, state="stopped_early", because=because
     )

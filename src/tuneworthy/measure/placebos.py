@@ -24,7 +24,7 @@ from tuneworthy.measure.planning import ON_FAILURES
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.metrics import scores_by_set
 
-MOST_PASSED = 60  # the most passed cases that a placebo runs on
+MOST_PASSED = 60  # of one placebo
 PART_NOTE = "asked on failed cases and some of the passed ones, to read across"
 
 

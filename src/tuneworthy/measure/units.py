@@ -40,7 +40,7 @@ from tuneworthy.measure.model_roles import base_failed, roles_of, unavailable_no
 from tuneworthy.metrics import Metric, score_all
 
 SHARD = 64
-COMMON_FOLDER = "common"  # the name of the folder that all units share
+COMMON_FOLDER = "common"
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev:
     `recipes` is the best prompt so far by fold; `dev`: also measure dev scores.
     """
     spec = planned.spec
-    if because := planned.because or _unopened(runner, spec):
+    if because := planned.because or _why_unopened(runner, spec):
         return [Run(spec=spec, seed=0, fold=None, state="skipped", because=because)]
     executor = runner.executor.of_arm(spec, runner.task, runner.models)
     runner, runs = replace(runner, executor=executor), list[Run]()
@@ -135,33 +135,35 @@ def _run(runner: Runner, unit: _Unit) -> Run:
     if stored := runner.ledger.get(key):
         return Run.model_validate(stored)
     try:
-        run = _measured(runner, unit, arm, identity)
+        run = _measured_run(runner, unit, arm, identity)
     except DoesNotApply as reason:
         run = Run(spec=unit.spec, seed=unit.seed, fold=None, state="skipped", because=str(reason))
     except (ModelError, NumericError) as error:
-        run = _failed(unit, str(error))
+        run = _failed_run(unit, str(error))
     except ProviderError as error:
         if base_failed(runner.models, arm.NEEDS, error):
             raise
         runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
-        return _failed(unit, unavailable_note(error))  # not stored, so that a later run tries again
+        return _failed_run(
+            unit, unavailable_note(error)
+        )  # not stored, so that a later run tries again
     trim_heap()
     runner.ledger.put(key, "run", run.plain(), study=runner.study)
     return run
 
 
-def _unopened(runner: Runner, spec: Spec) -> str:
+def _why_unopened(runner: Runner, spec: Spec) -> str:
     why = why_not_opened(runner.models, load("arms", spec.arm).NEEDS)
     if why:
         runner.say(f"{spec.name}: {why}")
     return why
 
 
-def _failed(unit: _Unit, because: str) -> Run:
+def _failed_run(unit: _Unit, because: str) -> Run:
     return Run(spec=unit.spec, seed=unit.seed, fold=unit.fold, state="failed", because=because)
 
 
-def _measured(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, Any]) -> Run:
+def _measured_run(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, Any]) -> Run:
     spec, part = unit.spec, unit.part
     key = digest({"what": "fit", "unit": identity})
     setup = _setup(runner, unit, runner.ledger.folder(key))

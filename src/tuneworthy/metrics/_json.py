@@ -26,7 +26,7 @@ def parse(text: str, *, exact: bool = True) -> Any:
         raise ValueError(f"not JSON: {error.msg.lower()} at character {error.pos + 1}") from None
     except (RecursionError, ArithmeticError):
         raise ValueError("not JSON we can read: nested too deep or a number too large") from None
-    if _deeper(value, DEPTH):
+    if _deeper_than(value, DEPTH):
         raise ValueError(f"not JSON we can read: nested deeper than {DEPTH} levels")
     return value
 
@@ -56,7 +56,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _deeper(value: Any, limit: int) -> bool:
+def _deeper_than(value: Any, limit: int) -> bool:
     level = [value]
     for _ in range(limit + 1):
         level = [

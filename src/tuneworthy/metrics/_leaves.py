@@ -35,7 +35,7 @@ def common(gold: Any, said: Any) -> int:
         shared = Counter(map(atom, _scalars(gold))) & Counter(map(atom, _scalars(said)))
         paired = _paired(_containers(gold), _containers(said))
         return shared.total() + sum(common(one, other) for one, other in paired)
-    return int(atom(gold) == atom(said)) if not (_full(gold) or _full(said)) else 0
+    return int(atom(gold) == atom(said)) if not (_is_filled(gold) or _is_filled(said)) else 0
 
 
 def differences(gold: Any, said: Any, path: str = "") -> Iterator[str]:
@@ -159,7 +159,7 @@ def _matched(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
     return [(gold[row], said[column]) for row, column in zip(rows, columns, strict=True)]
 
 
-def _full(value: Any) -> bool:
+def _is_filled(value: Any) -> bool:
     return isinstance(value, dict | list) and bool(value)
 
 

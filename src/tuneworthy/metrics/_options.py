@@ -13,6 +13,6 @@ Kind = TypeVar("Kind", bound=Record)
 def read_options(kind: type[Kind], options: Mapping[str, Any]) -> Kind:
     """Return the options of a metric with defaults filled in; keys of other metrics are ignored.
 
-    Raises pydantic's ValidationError; a task file is checked before (`data/sense.py`).
+    Raises pydantic's ValidationError; a task file is checked before (`data/task_consistency.py`).
     """
     return kind.model_validate({k: v for k, v in options.items() if k in kind.model_fields})

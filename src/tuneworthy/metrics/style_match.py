@@ -49,10 +49,10 @@ def score_all(
     )  # whatever order they are in
     apart = separate([answers[i].text for i in order], [cases[i].output for i in order])
     share_of = dict(zip(order, apart.answers, strict=True))
-    return [_worth(answers[i].text, share_of[i]) for i in range(len(answers))]
+    return [_style_score(answers[i].text, share_of[i]) for i in range(len(answers))]
 
 
-def _worth(text: str, share: float) -> Score:
+def _style_score(text: str, share: float) -> Score:
     if not text.strip():
         return Score(value=0, why="the answer is empty")
     why = f"told from the right answers with probability {share:.2f}"

@@ -18,7 +18,6 @@ from typing import Any, Self
 from tuneworthy.core.model import Limits, Prompt, Reply
 from tuneworthy.core.record import canonical, digest
 
-# Limits of the cache: results, and characters of their texts.
 MOST_RESULTS, MOST_CHARACTERS = 20_000, 16_000_000
 _uncached: ContextVar[bool] = ContextVar("uncached", default=False)
 

@@ -49,14 +49,7 @@ class Chunk(Record):
 def chunked(docs: Iterable[Doc], cut: ChunkOptions = ChunkOptions()) -> tuple[Chunk, ...]:
     """Return the chunks of all documents, sorted by document id, whatever the order of the file."""
     return tuple(
-        Chunk(
-            doc=doc.id,
-            part=part,
-            title=doc.title,
-            text=text,
-            since=doc.since,
-            until=doc.until,
-        )
+        Chunk(doc=doc.id, part=part, title=doc.title, text=text, since=doc.since, until=doc.until)
         for doc in sorted(docs, key=lambda doc: doc.id)
         for part, text in enumerate(split_text(doc.text, cut))
     )

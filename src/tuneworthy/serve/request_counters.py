@@ -54,10 +54,10 @@ class RequestCounters:
         name = "tuneworthy_"
         with self._lock:
             lines = _family(f"{name}requests_total", "counter", {
-                f'model="{_safe(model)}",status="{status}"': count
+                f'model="{_escaped_label(model)}",status="{status}"': count
                 for (model, status), count in self._requests.items()})  # fmt: skip
             lines += _family(f"{name}tokens_total", "counter", {
-                f'model="{_safe(model)}",kind="{kind}"': count
+                f'model="{_escaped_label(model)}",kind="{kind}"': count
                 for (model, kind), count in self._tokens.items()})  # fmt: skip
             lines += _family(f"{name}cancelled_total", "counter", {"": self._cancelled})
             lines += self._histogram(f"{name}request_seconds")
@@ -68,7 +68,7 @@ class RequestCounters:
     def _histogram(self, name: str) -> list[str]:
         lines = [f"# TYPE {name} histogram"]
         for model, count in self._answered.items():
-            label = f'model="{_safe(model)}"'
+            label = f'model="{_escaped_label(model)}"'
             lines += [f'{name}_bucket{{{label},le="{most:g}"}} {self._buckets[model, most]}'
                       for most in BUCKETS]  # fmt: skip
             lines.append(f'{name}_bucket{{{label},le="+Inf"}} {count}')
@@ -83,5 +83,5 @@ def _family(name: str, kind: str, values: Mapping[str, float]) -> list[str]:
     return [f"# TYPE {name} {kind}", *rows]
 
 
-def _safe(label: str) -> str:
+def _escaped_label(label: str) -> str:
     return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -14,7 +14,7 @@ from tuneworthy.cpu_engine import loop_cache as _loops
 @pytest.fixture
 def empty(tmp_path, monkeypatch):
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
-    monkeypatch.setattr(_loops, "KEPT", tmp_path / "loops")
+    monkeypatch.setattr(_loops, "COMPILED_LOOPS", tmp_path / "loops")
     return tmp_path / "loops"
 
 

@@ -170,7 +170,7 @@ def test_no_network_is_a_model_error(tmp_path, monkeypatch):
     [(100, 1, "float32"), (100, 129, "float32"), (100, 140, "bfloat16")],
 )
 def test_the_faster_precision_is_taken_only_where_clearly_faster(single, half, chosen):
-    assert _doctor._ruled({"float32": single, "bfloat16": half})[1] == chosen
+    assert _doctor._chosen_precision({"float32": single, "bfloat16": half})[1] == chosen
 
 
 @pytest.fixture

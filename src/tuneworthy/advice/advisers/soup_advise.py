@@ -30,15 +30,15 @@ def skipped(inputs: Sequence[AdviceInput]) -> str:
 
 def recall(shown: AdviceInput) -> dict[str, float] | None:
     """Return its recorded answer to this input, None without one; runs nothing."""
-    return _read(soup_process.recorded(shown))
+    return _as_probabilities(soup_process.recorded(shown))
 
 
 def advise(shown: AdviceInput) -> dict[str, float] | None:
     """Return its choice with its confidence, the rest spread over the other tools."""
-    return _read(soup_process.recorded(shown) or soup_process.ask(shown))
+    return _as_probabilities(soup_process.recorded(shown) or soup_process.ask(shown))
 
 
-def _read(told: soup_process.SoupAnswer | None) -> dict[str, float] | None:
+def _as_probabilities(told: soup_process.SoupAnswer | None) -> dict[str, float] | None:
     if told is None or told.choice not in TOOL_OF:
         return None
     tool, rest = TOOL_OF[told.choice], (1 - told.confidence) / (len(TOOL_CHOICES) - 1)

@@ -145,10 +145,10 @@ def generate(
 
 def mean_unshared_length(prompts: Sequence[Sequence[int]]) -> float:
     """Return the mean number of tokens that a prompt does not share with all the others."""
-    return sum(map(len, prompts)) / len(prompts) - _same(prompts)
+    return sum(map(len, prompts)) / len(prompts) - _common_prefix_length(prompts)
 
 
-def _same(prompts: Sequence[Sequence[int]]) -> int:
+def _common_prefix_length(prompts: Sequence[Sequence[int]]) -> int:
     ordered = sorted(map(list, prompts))
     first, last = ordered[0], ordered[-1]  # the common prefix of these two is common to all
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
@@ -159,7 +159,7 @@ def share_prefix(
     net: Net, prompts: Sequence[Sequence[int]], longest: int
 ) -> tuple[Prefix | None, list[Sequence[int]]]:
     """Read the common prefix of all prompts once; return it and the rest of each prompt."""
-    length = min(_same(prompts), min(map(len, prompts)) - 1)
+    length = min(_common_prefix_length(prompts), min(map(len, prompts)) - 1)
     if len(prompts) < 2 or length < LEAST_SHARED or not net.fits(longest):
         return None, list(prompts)
     return read_prefix(net, prompts[0][:length]), [ids[length:] for ids in prompts]

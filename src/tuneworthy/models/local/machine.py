@@ -152,14 +152,16 @@ def chosen(device: str) -> tuple[dict[str, float], str, str]:
     note = cache_folder() / "machine" / f"{digest(name, 32)}.json"
     try:
         figures = {str(k): float(v) for k, v in json.loads(note.read_text("utf-8")).items()}
-        return _ruled(figures, on_gpu)
+        return _chosen_precision(figures, on_gpu)
     except (OSError, ValueError, AttributeError, KeyError, RecursionError):
         figures = measure(device)
         write_note(note, json.dumps(figures))
-        return _ruled(figures, on_gpu)
+        return _chosen_precision(figures, on_gpu)
 
 
-def _ruled(figures: dict[str, float], on_gpu: bool = False) -> tuple[dict[str, float], str, str]:
+def _chosen_precision(
+    figures: dict[str, float], on_gpu: bool = False
+) -> tuple[dict[str, float], str, str]:
     single, half = figures["float32"], figures["bfloat16"]
     if on_gpu:  # bf16 takes half the memory, and dedicated units make it faster on any such GPU
         why = f"this GPU computes in bf16 ({half / single:.1f} times as fast as fp32 here)"
@@ -188,7 +190,7 @@ def measure(device: str = "cpu", seconds: float = 0.4) -> dict[str, float]:
             if device != "cpu":
                 (torch.cuda if device == "cuda" else torch.mps).synchronize()
 
-        gflops[name] = 2e-9 * rows * width * out / _best(once, seconds)
+        gflops[name] = 2e-9 * rows * width * out / _best_seconds(once, seconds)
     return gflops
 
 
@@ -198,7 +200,7 @@ def _gpu(device: str) -> str:
     return str(torch.cuda.get_device_name()) if device == "cuda" else f"Apple GPU of {_cpu()}"
 
 
-def _best(once: Callable[[], None], seconds: float) -> float:
+def _best_seconds(once: Callable[[], None], seconds: float) -> float:
     times: list[float] = []
     begun = time.perf_counter()
     while not times or time.perf_counter() - begun < seconds:

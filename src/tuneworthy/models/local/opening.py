@@ -28,7 +28,7 @@ from tuneworthy.models.local.render_process import Refused, rendered
 from tuneworthy.models.local.thinking import NEVER, Setting, Thinking, set_switch
 from tuneworthy.models.local.weights import sha256, shapes
 
-_SHOWN_TENSORS = 5  # tensors named in a message
+_SHOWN_TENSORS = 5
 _PROBE_TOKENS = 16  # tokens of the probe when a model is opened
 _SPARE_PARAMETERS = 50_000_000  # parameters that a model may have beyond those in its files
 # Characters of a chat template; the longest public ones have 20,000.

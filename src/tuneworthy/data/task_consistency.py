@@ -34,13 +34,14 @@ _MODEL_FIX = (
 
 def check_consistency(task: Task, plain: PlainDocument, name: str) -> None:
     """Raise TaskError if keys contradict each other or a name is unknown."""
-    parts = (_data, _knowledge, _output, _metric, _arms, _finalists, _models, _prices,
-             _present, _fields, _executor, _ledger)  # fmt: skip
+    parts = (_data_faults, _knowledge_faults, _output_faults, _metric_faults, _arm_faults,
+             _finalist_faults, _model_faults, _price_faults, _present_faults, _field_faults,
+             _executor_faults, _ledger_faults)  # fmt: skip
     if faults := [fault for part in parts for fault in part(task)]:
         raise_faults(faults, plain, name)
 
 
-def _data(task: Task) -> Iterator[TaskFault]:
+def _data_faults(task: Task) -> Iterator[TaskFault]:
     data = task.data
     if not data.file and not data.train and not data.test:
         got = "neither `file` nor `train`"
@@ -58,7 +59,7 @@ def _data(task: Task) -> Iterator[TaskFault]:
         yield TaskFault(("data", "folds"), "a test file switches folds off", str(data.folds), fix)
 
 
-def _knowledge(task: Task) -> Iterator[TaskFault]:
+def _knowledge_faults(task: Task) -> Iterator[TaskFault]:
     over = task.knowledge.over if task.knowledge else None
     if over is None:
         return
@@ -69,7 +70,7 @@ def _knowledge(task: Task) -> Iterator[TaskFault]:
         yield TaskFault(("knowledge", "over"), str(error), over, fix)
 
 
-def _output(task: Task) -> Iterator[TaskFault]:
+def _output_faults(task: Task) -> Iterator[TaskFault]:
     out = task.output
     if out.labels is not None and not out.labels:
         fix = "list them, or leave the key out: then those of the rows count"
@@ -85,7 +86,7 @@ def _output(task: Task) -> Iterator[TaskFault]:
         yield TaskFault(("output", "schema"), "a schema needs type json", out.type or "", fix)
 
 
-def _metric(task: Task) -> Iterator[TaskFault]:
+def _metric_faults(task: Task) -> Iterator[TaskFault]:
     metric, judge = task.success.metric, task.success.judge
     path = ("success", "metric")
     if metric == "judge" and judge is None:
@@ -118,11 +119,11 @@ def _metric(task: Task) -> Iterator[TaskFault]:
             fix = f"{hint}there are: {', '.join(known)}; or your own ./score.py:function"
             yield TaskFault(path, "no metric has this name", name, fix)
             return
-    yield from _joined(names)
-    yield from _options(task.success.options, names)
+    yield from _joint_metric_faults(names)
+    yield from _option_faults(task.success.options, names)
 
 
-def _joined(names: Sequence[str]) -> Iterator[TaskFault]:
+def _joint_metric_faults(names: Sequence[str]) -> Iterator[TaskFault]:
     path = ("success", "metric")
     if len(set(names)) < len(names):
         yield TaskFault(path, "a metric stands twice", "+".join(names), "name each once")
@@ -131,7 +132,7 @@ def _joined(names: Sequence[str]) -> Iterator[TaskFault]:
         yield TaskFault(path, "this metric says nothing about what is said", names[0], fix)
 
 
-def _options(options: Mapping[str, Any], names: Sequence[str]) -> Iterator[TaskFault]:
+def _option_faults(options: Mapping[str, Any], names: Sequence[str]) -> Iterator[TaskFault]:
     """Yield a fault for each option that no named metric has, or whose value it refuses."""
     kinds = [kind for name in names if (kind := _options_of(name)) is not None]
     known = [field for kind in kinds for field in kind.model_fields]
@@ -170,7 +171,7 @@ def _own_score(task: Task, metric: str) -> Iterator[TaskFault]:
         )
 
 
-def _arms(task: Task) -> Iterator[TaskFault]:
+def _arm_faults(task: Task) -> Iterator[TaskFault]:
     if "present" in task.answers:
         fix = "write `present: {answers: FILE}`, or give these answers another name"
         got = task.answers["present"].file
@@ -186,7 +187,7 @@ def _arms(task: Task) -> Iterator[TaskFault]:
         yield TaskFault(("arms",), "the list of arms is empty", "[]", fix)
         return
     heads = [arm if isinstance(arm, str) else next(iter(arm), "") for arm in task.arms]
-    yield from _unknown(task, heads)
+    yield from _unknown_arm_faults(task, heads)
     for index, arm in enumerate(task.arms):
         if isinstance(arm, dict) and len(arm) != 1:
             got = ", ".join(arm)
@@ -210,7 +211,7 @@ def _is_reference(names: Sequence[str]) -> bool:
     return known and plugins.load("arms", names[0]).ROLE == "reference"
 
 
-def _finalists(task: Task) -> Iterator[TaskFault]:
+def _finalist_faults(task: Task) -> Iterator[TaskFault]:
     """Yield a fault for each arm that can't represent its tool."""
     known = [*task.answers, *plugins.catalogue("arms")]
     for tool, name in task.success.finalists.items():
@@ -226,7 +227,7 @@ def _finalists(task: Task) -> Iterator[TaskFault]:
             yield TaskFault(path, "this arm is of another tool", got, "name it under its own tool")
 
 
-def _unknown(task: Task, heads: Sequence[str]) -> Iterator[TaskFault]:
+def _unknown_arm_faults(task: Task, heads: Sequence[str]) -> Iterator[TaskFault]:
     known = [*task.answers, *plugins.catalogue("arms")]
     for index, name in enumerate(heads):
         if name and name not in known:
@@ -236,7 +237,7 @@ def _unknown(task: Task, heads: Sequence[str]) -> Iterator[TaskFault]:
             yield TaskFault(("arms", index), "no arm has this name", name, fix)
 
 
-def _models(task: Task) -> Iterator[TaskFault]:
+def _model_faults(task: Task) -> Iterator[TaskFault]:
     for key in ("model", "tune", "bigger", "teacher"):
         spec = getattr(task, key)
         if spec is not None and not _MODEL.fullmatch(spec):
@@ -262,7 +263,7 @@ def _model_fix(spec: str) -> str:
     return f"did you mean `{meant}`? else {_MODEL_FIX}" if meant else _MODEL_FIX
 
 
-def _prices(task: Task) -> Iterator[TaskFault]:
+def _price_faults(task: Task) -> Iterator[TaskFault]:
     """Yield a fault for each invalid price: unknown keys, text, amounts below zero."""
     example = "{in: 0.4, out: 1.6} in USD per million tokens"
     for name, price in task.economics.prices.items():
@@ -281,7 +282,7 @@ def _prices(task: Task) -> Iterator[TaskFault]:
             yield TaskFault(path, "a price needs `in` and `out`", got, f"write {example}")
 
 
-def _present(task: Task) -> Iterator[TaskFault]:
+def _present_faults(task: Task) -> Iterator[TaskFault]:
     """Yield a fault for each option that no model takes, or with an invalid value."""
     known = list(Limits.model_fields)
     for key, value in (task.present.options if task.present else {}).items():
@@ -301,7 +302,7 @@ def _present(task: Task) -> Iterator[TaskFault]:
             yield TaskFault(path, f"the option is wrong: {what}", str(got), fix)
 
 
-def _fields(task: Task) -> Iterator[TaskFault]:
+def _field_faults(task: Task) -> Iterator[TaskFault]:
     """Yield a fault for each request field that tuneworthy sets itself, or that nothing sends."""
     judge = task.success.judge.model if task.success.judge else None
     specs = {"model": task.model, "tune": task.tune, "bigger": task.bigger,
@@ -320,13 +321,13 @@ def _fields(task: Task) -> Iterator[TaskFault]:
                 yield TaskFault(("options", role, key), "no key is sent in a request", key, _NO_KEY)
 
 
-def _executor(task: Task) -> Iterator[TaskFault]:
+def _executor_faults(task: Task) -> Iterator[TaskFault]:
     if task.executor == "slurm":  # part of the contract, not implemented
         fix = "start Ray inside a Slurm job and write `ray` (docs/how-to/from-laptop-to-cluster.md)"
         yield TaskFault(("executor",), "arms run here or on Ray, not on Slurm", "slurm", fix)
 
 
-def _ledger(task: Task) -> Iterator[TaskFault]:
+def _ledger_faults(task: Task) -> Iterator[TaskFault]:
     if task.ledger is None:
         return
     got = "(not shown: it may hold a password)"

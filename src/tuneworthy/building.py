@@ -55,6 +55,7 @@ from tuneworthy.results_folder import find_results, read_results, settled_key
 from tuneworthy.retrieval.vectors import encoder_here
 from tuneworthy.session import Session, open_session
 
+_LOAD_IT = "load this folder into your server as it is (vLLM: --lora-modules NAME=FOLDER)"
 CARD_FORM = "card"
 _PASSAGE_OPTIONS = ("k", "tokens", "size")  # options of an arm that shows passages
 _SAMPLE = Query(id="sample", messages=(Message(role="user", content="{input}"),))
@@ -380,8 +381,7 @@ def _arm(study: Results, wanted: str | None) -> str:
                         fix=f"keep what runs today, or name one of {', '.join(able)}")  # fmt: skip
     if "adapter" in (marks := measured[name].fingerprint) and "weights" not in marks:
         raise TaskError("an adapter that answers behind a server can't be built", got=name,
-                        where=str(measured[name].artefact), fix="load this folder into your server"
-                        " as it is (vLLM: --lora-modules NAME=FOLDER)")  # fmt: skip
+                        where=str(measured[name].artefact), fix=_LOAD_IT)  # fmt: skip
     return name
 
 

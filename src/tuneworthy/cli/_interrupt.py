@@ -26,8 +26,13 @@ def raise_on_interrupt() -> None:
 
 
 def _take(handler: signal._HANDLER) -> None:
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # ignored: `nohup` or background job
-        signal.signal(signal.SIGINT, handler)
+    try:
+        if (
+            signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+        ):  # ignored: `nohup`, background job
+            signal.signal(signal.SIGINT, handler)
+    except KeyboardInterrupt:  # Ctrl-C just before the handler is there
+        _end(signal.SIGINT, None)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from tuneworthy.study import Study
 
 
+WHERE = "Where arms run: local, ray, auto, HOST:PORT or ray://HOST:PORT."
+On = Annotated[str | None, typer.Option("--on", help=WHERE)]
+
+
 def command(
     task: TaskFile = Path("task.yaml"),
     bad_rows: BadRows = "stop",
@@ -64,12 +68,7 @@ def command(
         bool,
         typer.Option("--dry", help="Only show costs and which look it would be; spend nothing."),
     ] = False,
-    on: Annotated[
-        str | None,
-        typer.Option(
-            "--on", help="Where arms run: local, ray, auto, HOST:PORT or ray://HOST:PORT."
-        ),
-    ] = None,
+    on: On = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Show no live view.")] = False,
     json: Json = False,
 ) -> int:

@@ -51,11 +51,15 @@ class Choice:
 
 
 @overload
-def column_like(name: str, columns: Sequence[str]) -> str: ...
+def column_like(name: str, columns: Sequence[str]) -> str:
+    """Return a column's name for a name."""
+    ...
 
 
 @overload
-def column_like(name: str | None, columns: Sequence[str]) -> str | None: ...
+def column_like(name: str | None, columns: Sequence[str]) -> str | None:
+    """Return a column's name for a name, None for None."""
+    ...
 
 
 def column_like(name: str | None, columns: Sequence[str]) -> str | None:

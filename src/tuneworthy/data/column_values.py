@@ -54,8 +54,9 @@ def are_codes(values: Sequence[Any]) -> bool:
         return False
     texts = list(map(str, values))
     shapes = {re.sub(r"\d+", "0", text) for text in texts}
-    coded = all(_CODE_PATTERN.fullmatch(text) and not _is_number(text) for text in texts)
-    return coded and len(shapes) == 1
+    if any(_is_number(text) or _DATA_PATTERN.fullmatch(text) for text in texts):  # a date, say
+        return False
+    return len(shapes) == 1 and all(map(_CODE_PATTERN.fullmatch, texts))
 
 
 def _single_words(values: Sequence[Any]) -> bool:

@@ -88,8 +88,7 @@ def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, floa
 
 def detect(runs: Runs) -> Detection:
     """Find a commonest training answer that is far rarer in use."""
-    times = runs.own.prior
-    if times is None:
+    if (times := runs.own.prior) is None:
         return not_measured("no answer occurs three times in the data, or there is no data file")
     return judged(times, times > MOST_RATIO, f"the commonest answer is {times:.1f} times as common")
 

@@ -158,7 +158,7 @@ def test_a_shared_prompt_counts_with_every_request(tmp_path, server):
     long = "Read the message and name its topic. " * 100
     planned = plan(study(tmp_path, server, ["majority", "zero_shot"], instruction=long))
     arm = next(arm.sent for arm in planned.arms if arm.sent)
-    assert arm.tokens > N * len(long) / 4
+    assert arm.tokens > N * len(long) / 5
 
 
 def test_minutes_stand_on_an_assumption_that_earlier_requests_replace(tmp_path, server):

@@ -1,7 +1,6 @@
 """Build the arm that a verdict named: refit, export, ask every form again, publish.
 
-Called by the command line. Every fit, answer and comparison is stored, so a build that was stopped
-goes on where it stopped. Knows no arm and no form by name.
+Every fit, answer and comparison is stored: a stopped build goes on. Knows no arm or form by name.
 """
 
 from __future__ import annotations

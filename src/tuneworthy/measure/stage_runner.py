@@ -299,8 +299,25 @@ class StageRunner:
             runs = [run for run in runs if run.fold is None or run.fold < FIRST_FOLDS]
         result = probes(self.runner, arms, runs, paid, self.plan.read)
         minutes = {arm.spec.name: arm.minutes for arm in self.plan.across}
-        cost = self._cost(sum(minutes.get(probe.planned.spec.name, 0.0) for probe in result))
-        return [] if trained and cost > self.left + PLACEBO_SHARE * self.minutes else result
+        costs = [self._cost(minutes.get(probe.planned.spec.name, 0.0)) for probe in result]
+        if trained:
+            return [] if sum(costs) > self.left + PLACEBO_SHARE * self.minutes else result
+        return self._beside_training(result, costs)
+
+    def _beside_training(self, probes: Sequence[Probe], costs: Sequence[float]) -> list[Probe]:
+        """Return the probes that leave the minutes for the first folds of the dearest training arm.
+
+        The failures that only the others could explain count as not tried.
+        """
+        planned = [arm for arm in self.plan.arms if trains(arm.spec) and not arm.because]
+        kept = max((self._cost(arm.first_minutes) for arm in planned), default=0.0)
+        room, result = self.left - kept, []
+        for probe, cost in zip(probes, costs, strict=True):
+            if planned and cost > max(room, 0.0):
+                continue
+            room -= cost
+            result.append(probe)
+        return result
 
     def _leave_out(self, arm: PlannedArm, why: str) -> None:
         self._decide(arm, "leave out", why)

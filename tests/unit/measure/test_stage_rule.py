@@ -325,3 +325,14 @@ def test_the_best_arm_gets_no_folds_on_which_nothing_can_be_compared_with_it():
     assert folds(found, "lora") == [0]
     with_classifier = {"tfidf": 0.5, "lora": 0.58}
     assert len(folds(followed(with_classifier, every=True, minutes=4.5), "lora")) > 1
+
+
+def test_a_dear_probe_leaves_the_minutes_that_training_needs():
+    """A vote on the failures took 9 of 20 minutes, and no training arm had room."""
+    follow = followed({"zero_shot": 0.1, "lora": 0.9}, minutes=6.0)
+    follow.spent, follow._planned = 0.5, 0.5
+    vote, placebo = object(), object()
+    assert follow._beside_training([vote, placebo], [5.2, 0.3]) == [placebo]
+    assert follow._beside_training([vote, placebo], [4.2, 0.2]) == [vote, placebo]
+    alone = followed({"zero_shot": 0.1, "few_shot": 0.9}, minutes=6.0)
+    assert alone._beside_training([vote], [99.0]) == [vote], "nothing else waits for the minutes"

@@ -5,6 +5,7 @@ usage: lab.py records [SLUG ...]      write src/tuneworthy/lab/records, on seed 
        lab.py pairs [SLUG ...]        planted runs and clean twins alone
        lab.py play                     write the playground's records beside them
        lab.py table                    print what the shipped records show, as docs/evidence has it
+       lab.py rows [N]                the detectors that need rows and tokens alone, on N seeds
        lab.py seeds [N] [SLUG ...]    planted run and clean twin on N seeds (default 5): how often
                                       each detector finds its failure, and how often it finds one
                                       in the clean twin; writes bench/results/lab.json
@@ -16,9 +17,10 @@ stop the command and start it again as you like. A case that fails is named, and
 from __future__ import annotations
 
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,11 @@ from _bench import write
 from scipy.stats import beta
 
 from tuneworthy.core.errors import TuneworthyError
+from tuneworthy.core.failure import Config, RunFacts, Runs
+from tuneworthy.lab import facts
+from tuneworthy.lab.card_run import CardRun
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
+from tuneworthy.lab.encode import encode, serving
 from tuneworthy.lab.events import run_id
 from tuneworthy.lab.play_run import record_play
 from tuneworthy.lab.record_all import Recorder, settings
@@ -34,9 +40,15 @@ from tuneworthy.lab.run_case import LabRun
 from tuneworthy.lab.shipped import SHIPPED
 from tuneworthy.lab.strength import record_strength
 from tuneworthy.models import open_model
+from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.models.local.weights import cache_folder
 
 SPEC, SEEDS = "smollm2-135m", 5
+FROM_ROWS = (
+    "test_rows_leaked", "wrong_labels", "mixed_formats", "loss_on_prompt", "other_template",
+    "end_not_trained", "rows_cut", "packed_rows", "refusals_overrepresented", "stale_passage",
+)  # fmt: skip
+"""Failure modes whose detector needs no model: rows, tokens or passages tell."""
 
 
 def recorder() -> Recorder:
@@ -85,6 +97,38 @@ def table_of_records(cases: Sequence[LabCase]) -> Iterator[str]:
         seconds = ", ".join(f"{end['seconds']:.0f}" for end in ends)
         told = [f"{one}: {number}" for one, number in zip(found, numbers, strict=True)]
         yield f"| {case.slug} | {told[0]} | {told[1]} | {fixed} | {seconds} |"
+
+
+def detect_in_rows(case: LabCase, seeds: int) -> str:
+    """Return how often a detector finds its plant in rows and tokens alone, without a model."""
+    found = {"plant": 0, "twin": 0}
+    for role in found:
+        config = case.config(role)
+        for seed in range(seeds):
+            own = _facts_of_rows(case, config, seed)
+            found[role] += case.module.detect(Runs(own)).found is True
+    return f"{case.slug}: found {found['plant']} of {seeds}, in twins {found['twin']}"
+
+
+@cache
+def _tokenizer() -> Any:
+    return open_model(SPEC, folder=Path()).tokenizer
+
+
+def _facts_of_rows(case: LabCase, config: Config, seed: int) -> RunFacts:
+    if not case.trains:  # the one card that asks no model
+        with tempfile.TemporaryDirectory() as folder:
+            return CardRun(case, config, seed, None).run(lambda _: None, Path(folder), "own")
+    tokenizer = _tokenizer()
+    rows = case.rows(config, seed)
+    encoded = encode(tokenizer, rows.train, config, getattr(case.module, "render", None))
+    with serving(tokenizer, str(config["serve.template"])):
+        served = [prompt_ids(tokenizer, row.messages) for row in rows.new]
+    trained = [prompt_ids(tokenizer, row.messages) for row in rows.new]
+    same = sum(one == two for one, two in zip(served, trained, strict=True)) / len(rows.new)
+    known = facts.of_rows(rows, encoded, tokenizer)
+    conflicts = facts.conflicts(case.task(), rows.train)
+    return RunFacts(**known, same_prompt=same, conflicts=conflicts)
 
 
 def detect_all(cases: Sequence[LabCase], seeds: int) -> None:
@@ -157,6 +201,9 @@ def main() -> None:
     words = sys.argv[1:]
     if words == ["play"]:
         write_play()
+    elif words[:1] == ["rows"]:
+        for case in (each for each in all_cases().values() if each.name in FROM_ROWS):
+            print(detect_in_rows(case, int(words[1]) if words[1:] else SEEDS), flush=True)
     elif words == ["table"]:
         print("| case | found | in the twin | twin passes | seconds |\n|---|---|---|---|---|")
         print("\n".join(table_of_records(list(all_cases().values()))))

@@ -16,10 +16,10 @@ STORY = (
 )
 WIN = "The loss on new rows ends at most .05 above its lowest, the score at most .10 below."
 PLANTED = {"epochs": 20}
-CLEAN = {"epochs": 3, "rows": 30}
+CLEAN = {"epochs": 5, "rows": 30}
 KNOBS = {
     "rows": (15, 30, 60),
-    "epochs": (1, 3, 20),
+    "epochs": (1, 5, 20),
     "rate": (1e-4, 1e-3, 3e-2),
     "rank": (4, 16),
     "batch": (2, 4, 8),
@@ -39,7 +39,7 @@ def plant(setup: LabSetup) -> LabSetup:
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup that stops after three epochs."""
+    """Return the setup that stops after five epochs."""
     return setup.with_config(CLEAN)
 
 

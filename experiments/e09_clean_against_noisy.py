@@ -31,6 +31,7 @@ CLAIM = Claim(
 )
 REDUCED = ("LoRA on 30 and 150 rows instead of 100 and 500", "no mixed output formats")
 NOISE, DRAWN = 0.4, tuple(range(20))
+CLEAN = (100, 30)  # clean rows of the classifier and of LoRA
 
 
 def _part(pool: Any, n: int, seed: int, noisy: bool) -> tuple[Case, ...]:
@@ -52,8 +53,8 @@ def collect() -> dict[str, Any]:
     """Return the scores of each learner on clean and on noisy rows by seed."""
     data: dict[str, Any] = {}
     for name, arm, clean, rows, seeds, options in (
-        ("classifier", "tfidf", 100, suite_rows("clause_type", 900), DRAWN, {}),
-        ("LoRA", "lora", 30, suite_rows("clause_type"), SEEDS, {"epochs": 3}),
+        ("classifier", "tfidf", CLEAN[0], suite_rows("clause_type", 900), DRAWN, {}),
+        ("LoRA", "lora", CLEAN[1], suite_rows("clause_type"), SEEDS, {"epochs": 3}),
     ):
         for kind, n in (("clean", clean), ("noisy", 5 * clean)):
             data[f"{name} {kind}"] = [

@@ -249,6 +249,14 @@ def _ends(low: float, high: float) -> str:
 
 def _at_the_margin(policy: Policy, open_now: UndecidedPair) -> Next:
     outlook = open_now.outlook
+    if outlook.below < -1:  # a reference is to be beaten, and no margin is asked of it
+        why = (
+            f"even {outlook.far - open_now.pair.n:,} more labelled rows show {ticked(open_now.arm)}"
+            f" above {ticked(open_now.versus)} only with a chance of"
+            f" {chance_text(outlook.chance(outlook.far))}: look at the rows and at what the input"
+            " holds"
+        )
+        return Next(do="rethink the task", why=why)
     why = (
         f"{a_tool(open_now.arm)} stands near the margin of {points(policy.margin)}: with"
         f" {outlook.far - open_now.pair.n:,} more labelled rows the chance to settle it is"

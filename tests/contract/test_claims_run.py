@@ -27,7 +27,7 @@ def scripts(tmp_path_factory):
     home = tmp_path_factory.mktemp("claims")
     tuning, claim = import_module("_tuning"), import_module("_claim")
     suite, made, fitted = tuning.suite_rows.__wrapped__, tuning.own_rows, tuning.fitted
-    model = tiny.tiny_llama(home / "model")
+    model = tiny.tiny_llama(home / "model", max_position_embeddings=4096)
 
     def few(rows):
         return replace(rows, pool=rows.pool[:POOL], test=rows.test[:TEST])

@@ -71,11 +71,9 @@ def _most_open(
 
 def _above(
     evidence: Evidence, board: Ladder, arm: ArmResult, reference: ArmResult
-) -> UndecidedPair | None:
+) -> UndecidedPair:
     """Size the rows that show the named arm above a reference: that is all that holds it open."""
-    pair = board.pairs.get((arm.name, reference.name))
-    if pair is None or not pair.n:
-        return None
+    pair = board.pairs[arm.name, reference.name]  # the ruling was made by it
     outlook = Assurance(pair, _next(evidence, pair), -_NEVER, 0.0, 0.0)
     return UndecidedPair(arm, reference, pair, outlook, outlook.size())
 

@@ -609,6 +609,13 @@ def test_where_only_the_reference_is_open_the_next_step_is_about_it():
     assert "`majority`" in verdict.next.why
 
 
+def test_without_a_pair_with_the_reference_no_rows_are_sized():
+    found = scenes.short_of_the_reference()
+    pairs = [pair for pair in found.pairs if "majority" not in (pair.arm, pair.versus)]
+    verdict = decide(found.model_copy(update={"pairs": tuple(pairs)}), (), WIDE)
+    assert (verdict.arm, verdict.next.rows) == ("keep", None)
+
+
 def test_what_was_measured_and_not_compared_is_said_and_no_claim_covers_it():
     found = beside({
         "keep": ("keep", scenes.scores(400, 0.7, 0)),

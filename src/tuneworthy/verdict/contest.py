@@ -71,9 +71,11 @@ def _most_open(
 
 def _above(
     evidence: Evidence, board: Ladder, arm: ArmResult, reference: ArmResult
-) -> UndecidedPair:
+) -> UndecidedPair | None:
     """Size the rows that show the named arm above a reference: that is all that holds it open."""
-    pair = board.pairs[arm.name, reference.name]  # the ruling was made by it
+    pair = board.pairs.get((arm.name, reference.name))
+    if pair is None or not pair.n:
+        return None
     outlook = Assurance(pair, _next(evidence, pair), -_NEVER, 0.0, 0.0)
     return UndecidedPair(arm, reference, pair, outlook, outlook.size())
 

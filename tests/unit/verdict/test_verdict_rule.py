@@ -609,11 +609,16 @@ def test_where_only_the_reference_is_open_the_next_step_is_about_it():
     assert "`majority`" in verdict.next.why
 
 
-def test_without_a_pair_with_the_reference_no_rows_are_sized():
+def test_where_the_pair_with_the_reference_is_told_the_other_way_no_rows_are_sized():
     found = scenes.short_of_the_reference()
-    pairs = [pair for pair in found.pairs if "majority" not in (pair.arm, pair.versus)]
-    verdict = decide(found.model_copy(update={"pairs": tuple(pairs)}), (), WIDE)
-    assert (verdict.arm, verdict.next.rows) == ("keep", None)
+    turned = [
+        pair.model_copy(update={"arm": "majority", "versus": pair.arm, "mean": -pair.mean,
+                                "low": -pair.high, "high": -pair.low})
+        if pair.versus == "majority" else pair
+        for pair in found.pairs
+    ]  # fmt: skip
+    verdict = decide(found.model_copy(update={"pairs": tuple(turned)}), (), WIDE)
+    assert (verdict.arm, verdict.status, verdict.next.rows) == ("keep", "provisional", None)
 
 
 def test_what_was_measured_and_not_compared_is_said_and_no_claim_covers_it():

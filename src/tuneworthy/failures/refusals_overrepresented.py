@@ -62,9 +62,8 @@ def rows(given: LabRows, config: Config, seed: int) -> LabRows:
     """Return questions with a passage; `refusals` of them with a similar wrong one."""
     train, new = given.train[: int(config["rows"] or 0)], given.new[40:80]
     share = float(config["refusals"] or 0)
-    return LabRows(
-        _mixed(train, share, given.train, seed), _mixed(new, REFUSED_IN_USE, given.new, seed)
-    )
+    used = _mixed(new, REFUSED_IN_USE, given.new, seed)
+    return LabRows(_mixed(train, share, given.train, seed), used)
 
 
 def _mixed(
@@ -81,8 +80,8 @@ def _mixed(
 
 def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, float | None]:  # noqa: ARG001
     """Return the share of the questions with an answer that were refused."""
-    said = zip(rows.new, texts, strict=True)
-    refused = [text.strip() == NOT_SAID for row, text in said if row.output != NOT_SAID]
+    said = [(row.output, text.strip()) for row, text in zip(rows.new, texts, strict=True)]
+    refused = [text == NOT_SAID for right, text in said if right != NOT_SAID]
     return {"wrongly_refused": fmean(refused) if refused else None}
 
 

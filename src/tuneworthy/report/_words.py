@@ -109,7 +109,7 @@ def cut_line(cut: TruncatedAnswers, n: int) -> str:
 
 
 def amount(value: float) -> str:
-    """Return a positive amount with about three digits: `549,000`, `2.60`, `.031`."""
+    """Return a positive amount with about three digits: `549,000`, `2.60`, `0.031`."""
     if value == 0:
         return "0"
     if value >= 1000:

@@ -386,13 +386,15 @@ def test_a_column_that_a_known_format_lacks_is_refused(tmp_path, capsys):
 
 
 def test_an_import_that_can_not_be_drafted_leaves_nothing_and_none_is_overwritten(tmp_path, capsys):
-    tickets(tmp_path)
-    text = (tmp_path / "tickets.csv").read_text()
-    (tmp_path / "tickets.csv").write_text(text.replace("late,billing", "late,Billing", 1))
-    assert run(["init", "tickets.csv"]) == 5
+    turns = [[{"role": "user", "content": f"order {k}"},
+              {"role": "assistant", "content": TEAMS[k % 3]}] for k in range(60)]  # fmt: skip
+    turns[3][1]["content"] = TEAMS[0].upper()
+    chats = [{"messages": pair} for pair in (*turns, turns[0][:1])]
+    (tmp_path / "chats.jsonl").write_text("".join(json.dumps(chat) + "\n" for chat in chats))
+    assert run(["init", "chats.jsonl"]) == 5
     assert "labels differ only by case" in capsys.readouterr().err
-    assert [one.name for one in tmp_path.iterdir()] == ["tickets.csv"]
-    (tmp_path / "tickets.csv").write_text(text)
+    assert [one.name for one in tmp_path.iterdir()] == ["chats.jsonl"]
+    tickets(tmp_path)
     (tmp_path / "task.rows.jsonl").write_text("mine")
     assert run(["init", "tickets.csv"]) == 2
     assert "there is a file of rows already" in capsys.readouterr().err

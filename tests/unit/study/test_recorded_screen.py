@@ -123,7 +123,7 @@ def test_logged_dollars_say_what_a_system_costs_and_gains(tmp_path):
     assert "each $100 of its training is back after 66,700 requests" in cheaper
     dearer = priced(tmp_path / "b", 0.0005, 0.002)
     assert "new costs $1.50 more per 1,000 requests than old, for" in dearer
-    assert "it is worth it where a right answer is worth more than $.0" in dearer
+    assert "it is worth it where a right answer is worth more than $0.0" in dearer
 
 
 @pytest.mark.parametrize(("more", "gain", "said"), [
@@ -131,7 +131,7 @@ def test_logged_dollars_say_what_a_system_costs_and_gains(tmp_path):
     (2.0, 0.0, "and scores the same."),
     (2.0, -0.1, "and scores 10 points less on these rows."),
     (-2.0, -0.1, "for 10 points less on these rows: it is worth it where a right answer is worth"
-     " less than $.020."),
+     " less than $0.020."),
 ])  # fmt: skip
 def test_each_kind_of_price_difference_has_its_sentence(more, gain, said):
     assert _worth("a", "b", more, gain).endswith(said)

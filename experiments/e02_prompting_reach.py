@@ -66,7 +66,9 @@ def figures(data: dict[str, Any]) -> list[Figure]:
             mean = float(scores.mean())
             out.append(figure(f"{shown}, {task}", (mean, mean - half, mean + half), len(plain),
                               len(SEEDS) if shown == "LoRA" else 1))  # fmt: skip
-        share = ratio_of_means(np.array(told[best]) - plain, tuned - plain) or (0.0, -99.0, 99.0)
+        gain = tuned - plain
+        found = ratio_of_means(np.array(told[best]) - plain, gain) if gain.mean() else None
+        share = found or (0.0, -99.0, 99.0)
         out.append(figure(f"share of the gain, {task}", share, len(plain), len(SEEDS), "share"))
     return out
 

@@ -31,7 +31,7 @@ def units(folder):
 
 @pytest.mark.parametrize(
     "every",
-    [pytest.param(9, marks=pytest.mark.full), pytest.param(1, marks=pytest.mark.long)],
+    [pytest.param(15, marks=pytest.mark.full), pytest.param(1, marks=pytest.mark.long)],
 )
 def test_p1_a_study_killed_at_any_durable_step_ends_in_the_same_verdict(tmp_path, every):
     numbers = itertools.count()

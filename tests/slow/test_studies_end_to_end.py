@@ -98,7 +98,7 @@ def test_p19_with_prices_an_arm_that_is_dearer_by_what_it_gains_is_rarely_named(
     assert free.count("prompt") > ALLOWED // 4
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_p19_with_prices_firm_is_rarely_wrong_about_what_upkeep_is_worth():
     """Upkeep of $500 a month over 10,000 requests is 5 points; the tune is truly 5.2 better."""
     rng = np.random.default_rng(28)

@@ -202,7 +202,7 @@ def test_p2_a_reply_whose_session_is_lost_is_read_back_and_never_paid_again(serv
 @pytest.fixture
 def own_server(tmp_path_factory, postgres):
     """A second server, to be stopped."""
-    folder = postgres.folder / "second"
+    folder = postgres.folder / f"second-{os.urandom(4).hex()}"
     folder.mkdir()
     folder.chmod(0o755)
     if os.getuid() == 0:

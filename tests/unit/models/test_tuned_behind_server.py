@@ -49,7 +49,9 @@ def study(tmp_path, monkeypatch, served):
 
 
 def run_of(done, arm):
-    return [run for run in done.results.runs if run.spec.arm == arm]
+    """Return the runs of an arm, without its placebos."""
+    own = [run for run in done.results.runs if run.spec.arm == arm]
+    return [run for run in own if run.spec.role == "candidate"]
 
 
 def test_base_and_tuned_answers_come_from_one_server(study, tmp_path, served):

@@ -83,7 +83,7 @@ def gone(seconds=30):
     return not ours()
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_two_nodes_give_the_verdict_of_this_process_and_one_may_be_killed(tmp_path, cluster, local):
     killed, said = [], []
 

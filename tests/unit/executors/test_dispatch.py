@@ -133,6 +133,7 @@ def test_a_node_with_another_version_is_refused(tmp_path, on, monkeypatch):
     assert "node7" in refused.value.where
 
 
+@pytest.mark.full
 def test_an_arm_that_asks_an_endpoint_stays_here_and_says_so(tmp_path, on):
     said = []
     path = studies.write(tmp_path / "study", n=ROWS, arms=["majority", "zero_shot", "bigger"],

@@ -42,7 +42,7 @@ def _quiet():
 
 @pytest.fixture
 def cluster():
-    """A head without CPUs, and two nodes with one each."""
+    """Start a cluster: a head without CPUs, and two nodes with one CPU each."""
     made = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
     made.workers = [made.add_node(**NODE), made.add_node(**NODE)]
     yield made

@@ -57,7 +57,7 @@ def answer_form(
 
 
 def with_form(task: Task, form: AnswerForm) -> Task:
-    """Return the task with the type and the metric of this form."""
+    """Return the task with the output type and the metric of this form."""
     labels = task.output.labels if form.type == "label" else None
     output = task.output.model_copy(update={"type": form.type, "labels": labels})
     success = task.success.model_copy(update={"metric": form.metric})

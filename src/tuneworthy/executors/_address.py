@@ -27,7 +27,7 @@ class Address:
 
 
 def address_of(text: str) -> Address | None:
-    """Return the cluster that a text names; None for this process.
+    """Return the cluster that an address names; None for this process.
 
     Raises TaskError for a text that is no address.
     """

@@ -285,7 +285,7 @@ class Dispatch:
         details: tuple[Any, ...],
         say: Callable[[str], None],
     ) -> Told | Failed:
-        """Return the reply of a host, passing on what it says meanwhile."""
+        """Return the reply of a host; pass its messages on while it works."""
         cluster, told = self._hosts.cluster, time.monotonic()
         call = cluster.call(host.handle, "do", what, *placed.arguments, placed.files, *details)
         try:

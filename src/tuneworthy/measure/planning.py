@@ -154,7 +154,7 @@ def needed_minutes(arms: Sequence[PlannedArm]) -> float:
 
 
 def _too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
-    """Return the dearest training arm's folds if above LONGEST_FACTOR times the minutes, else 0."""
+    """Return the number of folds of the dearest training arm if they take too long, else 0."""
     training = [arm for arm in arms if trains(arm.spec) and arm.look_after]
     always = sum(arm.first_minutes for arm in arms if not arm.follow_up)
     most = max(training, key=lambda arm: arm.minutes, default=None)

@@ -53,6 +53,6 @@ def _hosted_tune(task: Task, cases: Sequence[Case], shared: float) -> Iterator[s
 
 
 def _about(tokens: float) -> str:
-    """Return an estimate with two digits, which is all that it can promise."""
+    """Return an estimate rounded to two digits: it is no more precise."""
     whole = round(tokens)
     return f"{round(whole, 2 - len(str(whole))):,}"

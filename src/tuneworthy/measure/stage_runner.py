@@ -158,10 +158,14 @@ class StageRunner:
         columns = {entry.spec.name: entry for entry in self.rule.columns}
         ranked = sorted(self.looked, key=lambda entry: -mean(columns[entry.arm.spec.name]))
         stops = self._stops(ranked)
+        built_on = self._prompts_of_open_arms(ranked, stops)
         for entry in ranked:
-            if stop := stops[entry.arm.spec.name]:
+            if (stop := stops[entry.arm.spec.name]) and entry.arm.spec.name not in built_on:
                 self._stop(entry.arm, stop)
-        open_arms = [entry.arm for entry in ranked if not stops[entry.arm.spec.name]]
+        open_arms = [
+            entry.arm for entry in ranked
+            if not stops[entry.arm.spec.name] or entry.arm.spec.name in built_on
+        ]  # fmt: skip
         names = [arm.spec.name for arm in open_arms]
         counts = dict(zip(names, self._folds_each(open_arms), strict=True))
         for arm in [arm for arm in self.plan.arms if arm.spec.name in counts]:
@@ -170,11 +174,10 @@ class StageRunner:
             if not folds:
                 self._stop(arm, "still open, and the minutes have no room for its other folds")
                 continue
-            self._decide(
-                arm,
-                "more folds" if rest else "all folds",
-                "neither shown better nor shown not to be worth it",
-            )
+            why = "neither shown better nor shown not to be worth it"
+            if stops[arm.spec.name]:
+                why = f"{stops[arm.spec.name]}, but an open arm builds on it"
+            self._decide(arm, "more folds" if rest else "all folds", why)
             self._measure(arm, folds)
             if rest:
                 self._note(arm, len(arm.folds) - rest, "the minutes have no room for the others")
@@ -184,8 +187,7 @@ class StageRunner:
         """Return why each arm that was looked at needs no further folds, "" if it does, by name.
 
         An arm stops if it lost, or if no further fold could let it be named beside the best one.
-        `ranked` has them by their scores, the best first. While an arm that builds on a prompt is
-        open, so is the prompt that it chose: it must find the same one in every fold.
+        `ranked` has them by their scores, the best first.
         """
         best = next((entry for entry in ranked if entry.standing != "lost"), None)
         stops = {}
@@ -197,10 +199,15 @@ class StageRunner:
         if best:
             done = best.standing == "won" and all(stops.values())
             stops[best.arm.spec.name] = best.why if done else ""
-        for entry in ranked:
-            if builds_on_prompt(entry.arm.spec) and not stops[entry.arm.spec.name]:
-                stops |= dict.fromkeys(self._prompts_of(entry.arm.spec, ranked), "")
         return stops
+
+    def _prompts_of_open_arms(
+        self, ranked: Sequence[LookedAt], stops: Mapping[str, str]
+    ) -> set[str]:
+        """Return the prompts that open arms build on: each fold must have the same ones."""
+        own = [entry.arm.spec for entry in ranked if not stops[entry.arm.spec.name]]
+        builders = [spec for spec in own if builds_on_prompt(spec)]
+        return {name for spec in builders for name in self._prompts_of(spec, ranked)}
 
     def _prompts_of(self, spec: Spec, ranked: Sequence[LookedAt]) -> list[str]:
         """Return the prompts that an arm was built on so far; all of them if that is unknown."""

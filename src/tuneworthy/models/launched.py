@@ -143,7 +143,7 @@ class LaunchedScorer(Launched):
 
 
 def _with_local(spec: str, place: Placement, work: Callable[[Any], Result]) -> Result:
-    """Return what `work` makes of a local model; no name refers to it after."""
+    """Open a local model, return the result of `work` with it, and drop the model."""
     from tuneworthy.models import open_model
 
     return work(open_model(spec, folder=Path(), place=place))

@@ -82,7 +82,7 @@ def wide_line(found: TwoLogs) -> str:
 
 
 def _about(n: int) -> int:
-    """Return a forecast with two digits, which is all that it can promise."""
+    """Return a forecast rounded to two digits: it is no more precise."""
     return round(n, 2 - len(str(n)))
 
 

@@ -289,6 +289,10 @@ def test_while_an_arm_that_builds_on_a_prompt_is_open_so_is_that_prompt():
     assert folds(found, "constrained") == [0, 1, 2, 3, 4]
     assert folds(found, "few_shot") == [0, 1, 2, 3, 4]
     assert folds(found, "zero_shot") == [0]
+    lost = followed({"tfidf": 0.6, "few_shot": 0.3, "constrained": 0.66}, every=True,
+                    stand={"constrained": "few_shot"})  # fmt: skip
+    assert folds(lost, "few_shot") == folds(lost, "constrained") == [0, 1, 2, 3, 4]
+    assert why(lost, "few_shot").endswith("than tfidf, but an open arm builds on it")
     unknown = followed(right, every=True)
     assert folds(unknown, "zero_shot") == [0, 1, 2, 3, 4], "all, where its prompt is not known"
     order = [run.spec.name for run in found.runs if run.fold == 4]

@@ -14,6 +14,7 @@ from tuneworthy.core.plugins import catalogue
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 TOOLS = str(ROOT / "tools")
+SRC = ROOT / "src" / "tuneworthy"
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
 
 
@@ -51,10 +52,26 @@ def test_every_exit_code_has_its_meaning():
 
 
 def test_every_room_stands_in_the_architecture():
-    rooms = [
-        p.name for p in (ROOT / "src" / "tuneworthy").iterdir() if (p / "__init__.py").exists()
-    ]
+    rooms = [p.name for p in SRC.iterdir() if (p / "__init__.py").exists()]
     assert [room for room in rooms if f"`{room}/" not in ARCHITECTURE] == []
+
+
+def _places_in_the_architecture():
+    """Yield (path, names in brackets after it) of every path in ARCHITECTURE.md."""
+    for path, names in re.findall(r"`([\w./]+)`(?: \(((?:`\w+`(?:, )?)+))?", ARCHITECTURE):
+        if "/" in path or path.endswith(".py"):
+            yield path, re.findall(r"\w+", names)
+
+
+def test_every_place_in_the_architecture_exists():
+    places = list(_places_in_the_architecture())
+    assert len(places) > 200
+    for path, names in places:
+        found = [root / path for root in (ROOT, SRC) if (root / path).exists()]
+        assert found, path
+        defined = found[0].read_text("utf-8") if found[0].is_file() else ""
+        for name in names if defined else ():
+            assert re.search(rf"^(class |def )?{name}\b", defined, re.M), f"{path}: {name}"
 
 
 def _keys(record):

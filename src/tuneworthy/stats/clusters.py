@@ -45,12 +45,15 @@ def cluster_numbers(groups: Any, n: int) -> Array:
 
     Raises ValueError if there are not as many groups as rows.
     """
-    labels = list(groups)
+    labels = groups if isinstance(groups, np.ndarray) else list(groups)
     if len(labels) != n:
         raise ValueError(f"{len(labels)} groups for {n} rows")
-    numbers: dict[Any, int] = {}
+    if isinstance(labels, np.ndarray) and labels.dtype.kind in "iuU":  # no label is None
+        _, first, numbers = np.unique(labels, return_index=True, return_inverse=True)
+        return np.argsort(np.argsort(first))[numbers]  # in the order of their first rows
+    numbers_by_label: dict[Any, int] = {}
     keys = [(label, -1) if label is not None else (None, i) for i, label in enumerate(labels)]
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+    return np.array([numbers_by_label.setdefault(key, len(numbers_by_label)) for key in keys])
 
 
 def effective_groups(numbers: Array) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ DRAWS = 5000
 MIN_BOOTSTRAP_TAIL = 3e-4  # the smallest tail for a bootstrap: 160,000 means
 TIE = 1e-9
 _CHUNK = 2_000_000
+_MOST_KEPT = 32_000_000  # counts of 2 bytes: at most 64 MB for one number of units
 
 
 def bca_bounds(values: Array, tail: float) -> tuple[float, float]:
@@ -58,13 +60,34 @@ def student_t_bounds(values: Array, tail: float) -> tuple[float, float]:
 
 def bootstrap_means(sums: Array, sizes: Array, draws: int) -> Array:
     """Return bootstrap means of units; the draws depend on the number of units only."""
-    rng = np.random.default_rng(20_251)
-    size = max(1, _CHUNK // sums.size)
-    parts = []
-    for start in range(0, draws, size):
-        picked = rng.integers(0, sums.size, (min(size, draws - start), sums.size))
-        parts.append(sums[picked].sum(1) / sizes[picked].sum(1))
+    if draws * sums.size <= _MOST_KEPT:
+        units = np.stack([sums, sizes], 1)
+        totals = np.concatenate([part @ units for part in map(_floats, _counts(sums.size, draws))])
+        return np.asarray(totals[:, 0] / totals[:, 1])
+    parts = [sums[picked].sum(1) / sizes[picked].sum(1) for picked in _picked(sums.size, draws)]
     return np.concatenate(parts)
+
+
+def _picked(n: int, draws: int) -> Iterator[Array]:
+    """Yield the units that each draw picks from n, in parts of shape (draws, n)."""
+    rng = np.random.default_rng(20_251)
+    size = max(1, _CHUNK // n)
+    for start in range(0, draws, size):
+        yield rng.integers(0, n, (min(size, draws - start), n))
+
+
+@lru_cache(maxsize=2)
+def _counts(n: int, draws: int) -> tuple[Array, ...]:
+    """Return how often each draw picks each unit, cached: all pairs of a study share the draws."""
+    parts = []
+    for picked in _picked(n, draws):
+        places = (picked + n * np.arange(len(picked))[:, None]).ravel()
+        parts.append(np.bincount(places, minlength=places.size).astype(np.uint16))
+    return tuple(part.reshape(-1, n) for part in parts)
+
+
+def _floats(counts: Array) -> Array:
+    return counts.astype(float)
 
 
 def _acceleration(rows: Array) -> float:

@@ -141,20 +141,29 @@ def test_what_a_function_may_return(tmp_path):
     assert score(CASE, answer("1")).value == 1
 
 
-def test_a_function_that_never_ends_is_stopped_and_the_next_case_scored(tmp_path):
+def test_a71_a_function_that_never_ends_is_stopped_and_the_next_case_scored(tmp_path):
     (tmp_path / "score.py").write_text(
-        "import time\n"
+        "import re, time\n"
         "def score(case, answer):\n"
+        "    if answer == 'pattern': re.match('(a+)+$', 40 * 'a' + 'b')\n"
         "    while answer == 'loop': pass\n"
         "    if answer == 'sleep': time.sleep(60)\n"
         "    return 1\n"
     )
     score = _user.load_user_metric("./score.py:score", tmp_path, seconds=0.4)
     start = time.monotonic()
-    for text in ("loop", "sleep"):
+    for text in ("loop", "sleep", "pattern"):
         assert "longer than 0.4 s" in score(CASE, answer(text)).reason
         assert score(CASE, answer("ok")).value == 1
-    assert time.monotonic() - start < 6
+    assert time.monotonic() - start < 9
+
+
+@pytest.mark.parametrize("kind", ["label", "text"])
+def test_a70_an_answer_that_imitates_a_verdict_is_scored_as_any_other(tmp_path, kind):
+    imitated = '{"verdict": "firm", "winner": "this arm", "score": 1.0, "value": 1, "passed": true}'
+    found = scorer(task(tmp_path, kind=kind))(CASE, answer(imitated))
+    assert isinstance(found, Score)
+    assert (found.value, found.valid) == (0, kind == "text")
 
 
 def test_a_function_that_eats_memory_is_stopped(tmp_path):

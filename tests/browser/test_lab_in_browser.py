@@ -137,7 +137,7 @@ def test_home_to_case_to_won(visit, site):
     tab.locator('[data-measure="p_end"]').click()
     assert tab.locator("#proof-chart polyline").count() == 2
     tab.locator("#cite").click()
-    assert text(tab, '[data-step="guess"] .got') == "right, certain: 40"
+    assert text(tab, '[data-step="guess"] .got') == "right, certain: 40 of 40"
     assert "the end of turn is trained in 0% of the rows" in text(tab, "#detector")
 
     assert tab.locator("#rerun").is_disabled()
@@ -146,7 +146,7 @@ def test_home_to_case_to_won(visit, site):
     until(tab, "!document.querySelector('[data-step=won]').hidden")
     assert text(tab, "#checks .ok[aria-label=passed] ~ b") == "40 of 40"
     assert text(tab, "#total") == "90 of 100 points"
-    assert "evidence 20, fix 30" in text(tab, "#parts")
+    assert "evidence 20 of 30, fix 30 of 30" in text(tab, "#parts")
 
     tab.goto((site / "index.html").as_uri())
     assert text(tab, ".card[data-slug=never-stops] .state") == "solved, 90 points"
@@ -161,7 +161,7 @@ def test_a_wrong_guess_is_told_after_the_evidence_and_costs(visit):
     tab.locator("#lock").click()
     tab.locator('[data-measure="p_end"]').click()
     tab.locator("#cite").click()
-    assert text(tab, '[data-step="guess"] .got') == "not this one, fairly: −15"
+    assert text(tab, '[data-step="guess"] .got') == "not this one, fairly: −15 of 40"
     assert "The cause was: The end-of-turn token" in text(tab, "#detector")
     tab.locator('[data-knob="pad_token"]').select_option("<|endoftext|>")
     tab.locator("#rerun").click()
@@ -284,7 +284,7 @@ def test_a_blind_run_is_named_and_proved(visit, site):
     tab.locator("#lock").click()
     until(tab, "!document.querySelector('#told').hidden")
     assert text(tab, "#told").startswith("It was: ")
-    assert text(tab, '[data-step="guess"] .got') == "fairly: −15"
+    assert text(tab, '[data-step="guess"] .got') == "fairly: −15 of 40"
     for measure in tab.locator("#measures [data-measure]").all():
         measure.click()
         if tab.locator('[data-step="won"]').is_visible():
@@ -293,10 +293,30 @@ def test_a_blind_run_is_named_and_proved(visit, site):
     with tab.expect_download() as kept:
         tab.locator("#keep-json").click()
     record = json.loads(kept.value.path().read_text("utf-8"))
+    fix = tab.locator("#verify").get_attribute("href")
     assert re.fullmatch("[0-9a-f]{16}", record["trace"])
     assert record["right"] is False
     assert record["tally"] == {"runs": 1, "right": 0, "streak": 0, "certain": 0, "hits": 0}
     silent(tab, site)
+
+    tab.goto((site / fix.partition("#")[0]).as_uri() + "#" + fix.partition("#")[2])
+    ready(tab)
+    assert tab.locator('[data-step="fix"]').get_attribute("data-open") == "yes"
+    assert text(tab, '[data-step="guess"] .got') == "named in the blind run"
+
+
+def test_blind_runs_repeat_no_case_before_all_were_seen(visit, site):
+    """All cases but one were named already: the next draw is that one."""
+    script = (site / "data" / "blind.js").read_text("utf-8")
+    pool = json.loads(script.removeprefix("lab.blind(").removesuffix(");\n"))["pool"]
+    tab = ready(visit("blind.html#run=7"))
+    left = 3
+    named = [{"key": str(6 * place), "right": True} for place in range(len(pool)) if place != left]
+    tab.evaluate("(blind) => lab.memory.write({ blind })", named)
+    tab.evaluate("location.hash = ''")
+    tab.reload()
+    key = int(ready(tab).evaluate("location.hash").removeprefix("#run="))
+    assert key // 6 % len(pool) == left
 
 
 def test_a_clean_blind_run_is_right_to_call_clean(visit):
@@ -305,7 +325,7 @@ def test_a_clean_blind_run_is_right_to_call_clean(visit):
     tab.locator('[data-sure="2"]').click()
     tab.locator("#lock").click()
     until(tab, "!document.querySelector('[data-step=won]').hidden")
-    assert text(tab, "#total") == "40 points"
+    assert text(tab, "#total") == "40 of 40 points"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -159,7 +159,9 @@ def test_every_change_carries_the_token_and_json(visit, server):
 def test_a_setting_that_was_not_recorded_runs_live_to_its_checks(visit, server):
     tab = proved(visit("/case/never-stops"))
     tab.locator('[data-knob="rate"]').select_option("1e-4")
-    assert text(tab, "#note") == "Not recorded: it runs live on this machine."
+    assert text(tab, "#note").startswith(
+        "Not recorded: it runs live on this machine, in about 3 minutes"
+    )
     tab.locator("#rerun").click()
     until(tab, "!document.querySelector('[data-step=won]').hidden")
     path, body, _ = server.posts[-1]
@@ -255,6 +257,11 @@ def test_blind_from_home_to_the_case(visit, server):
     until(tab, "document.querySelectorAll('#measures [data-measure]').length === 5")
     tab.locator('[data-measure="p_end"]').click()
     until(tab, "!document.querySelector('[data-step=won]').hidden")
-    assert text(tab, "#total") == "66 points"
-    assert tab.locator("#verify").get_attribute("href") == "/case/never-stops"
+    assert text(tab, "#total") == "66 of 70 points"
+    fix = "guess=end_not_trained&sure=1&locked=1&named=1&cited=p_end"
+    assert tab.locator("#verify").get_attribute("href") == f"/case/never-stops#{fix}"
+    assert tab.messages == []
+    tab.locator("#verify").click()
+    until(tab, "document.body.dataset.ready === 'yes'")
+    until(tab, "document.querySelector('[data-step=fix]').dataset.open === 'yes'")
     assert tab.messages == []

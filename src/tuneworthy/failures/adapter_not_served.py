@@ -26,9 +26,11 @@ KNOBS = {
     "serve.temperature": (0.0, 0.7),
 }
 CHARTS = ("score", "length")
-MEASURES = ("same_as_base", "change", "same_prompt", "end_trained", "clip_rate")
+MEASURES = ("same_as_base", "change", "valid", "ended", "same_prompt")
 PROOF = "same_as_base"
-CAUSES = ("adapter_not_served", "rate_too_low", "other_template", "end_not_trained", "rank_too_low")
+CAUSES = (
+    "adapter_not_served", "rate_too_low", "other_template", "loss_on_prompt", "test_rows_leaked",
+)  # fmt: skip
 NEEDS = ("log", "adapter")
 HARMLESS = "A base that already answers right gives the same answers after training."
 # Share of equal answers, fall as a share of the first loss, change of the weights' norm.

@@ -13,8 +13,8 @@ NUMBER, HARD = 19, 2
 SLUG, TITLE = "always-valid", "Always valid, often wrong"
 TASK, TRAINS, LOOKS = "support_tickets", False, 5
 STORY = (
-    "A small model turns support tickets into JSON, and nothing was trained. Every answer fits the "
-    "schema. Hardly one of them says what the ticket says."
+    "A small model turns support tickets into JSON. Every answer fits the schema. Hardly one of "
+    "them says what the ticket says."
 )
 WIN = (
     "All 40 answers valid, legal tokens have at least half of the model's own probability, and a "
@@ -24,11 +24,9 @@ PLANTED = {"shots": 0}
 CLEAN = {"shots": 8, "serve.schema": True}
 KNOBS = {"serve.schema": (True, False), "shots": (0, 1, 2, 4, 8), "serve.temperature": (0.0, 0.7)}
 CHARTS = ("legal_first", "score")
-MEASURES = ("legal_first", "valid", "ended", "length", "legal_mean")
+MEASURES = ("legal_first", "score", "valid", "length", "first_score")
 PROOF = "legal_first"
-CAUSES = (
-    "constrained_too_early", "high_temperature", "end_not_trained", "other_template", "rows_cut",
-)  # fmt: skip
+CAUSES = ("constrained_too_early", "high_temperature", "wrong_labels", "other_template", "rows_cut")
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A grammar costs nothing where the model would write that form anyway: mass near 1."
 # The model's own probability of a legal beginning below which the form is forced.

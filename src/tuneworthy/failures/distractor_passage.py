@@ -33,7 +33,7 @@ MEASURES = ("copied_other", "recall", "ended", "length", "in_no_passage")
 PROOF = "copied_other"
 CAUSES = (
     "distractor_passage", "stale_passage", "high_temperature", "constrained_too_early",
-    "end_not_trained",
+    "other_template",
 )  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "Passages on another subject are not copied from; only similar ones compete."

@@ -31,7 +31,7 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 CHARTS = ("length", "p_end")
-MEASURES = ("clip_rate", "cut_rows", "p_end", "same_prompt", "copied")
+MEASURES = ("p_end", "ended", "cut_rows", "same_prompt", "copied")
 PROOF = "p_end"
 CAUSES = ("rate_too_high", "rows_cut", "end_not_trained", "other_template", "too_many_epochs")
 NEEDS = ("data", "tokenizer")

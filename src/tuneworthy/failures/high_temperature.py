@@ -28,7 +28,7 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 CHARTS = ("valid", "score")
-MEASURES = ("valid", "first_valid", "ended", "length", "first_score")
+MEASURES = ("valid", "score", "length", "first_valid", "first_score")
 PROOF = "valid"
 CAUSES = (
     "high_temperature", "constrained_too_early", "end_not_trained", "other_template", "rows_cut",

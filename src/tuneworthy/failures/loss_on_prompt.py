@@ -25,7 +25,7 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 CHARTS = ("score", "valid")
-MEASURES = ("clip_rate", "cut_rows", "answer_share", "same_prompt", "outliers")
+MEASURES = ("answer_share", "loss_first", "p_end", "clip_rate", "same_prompt")
 PROOF = "answer_share"
 CAUSES = ("rate_too_low", "loss_on_prompt", "adapter_not_served", "mixed_formats", "other_template")
 NEEDS = ("data", "tokenizer")

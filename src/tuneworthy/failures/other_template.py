@@ -25,7 +25,7 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 CHARTS = ("score", "valid")
-MEASURES = ("new_loss_last", "cut_rows", "leaked", "same_prompt", "answer_share")
+MEASURES = ("same_prompt", "valid", "length", "new_loss_last", "leaked")
 PROOF = "same_prompt"
 CAUSES = ("adapter_not_served", "test_rows_leaked", "too_many_epochs", "other_template", "rows_cut")
 NEEDS = ("data", "tokenizer")

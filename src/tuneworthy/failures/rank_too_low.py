@@ -36,9 +36,9 @@ KNOBS = {
     "max_length": (64, 512),
 }
 CHARTS = ("score", "length")
-MEASURES = ("parameters", "cut_rows", "outliers", "change", "same_prompt")
+MEASURES = ("parameters", "change", "clip_rate", "p_end", "outliers")
 PROOF = "parameters"
-CAUSES = ("rank_too_low", "rate_too_low", "wrong_labels", "rows_cut", "new_facts_forget")
+CAUSES = ("rank_too_low", "rate_too_low", "rate_too_high", "wrong_labels", "new_facts_forget")
 NEEDS = ("log", "adapter", "data", "tokenizer")
 HARMLESS = "A small regular task, a label or a layout, needs no more than rank 1."
 # Parameters for each answer token, alone and where a clean twin is there; nats a token.

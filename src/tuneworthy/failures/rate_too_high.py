@@ -25,9 +25,9 @@ KNOBS = {
     "pad_token": ("<|im_end|>", "<|endoftext|>"),
 }
 CHARTS = ("score", "length")
-MEASURES = ("loss_last", "clip_rate", "cut_rows", "end_trained", "shapes")
+MEASURES = ("loss_last", "clip_rate", "valid", "p_end", "end_trained")
 PROOF = "loss_last"
-CAUSES = ("rate_too_high", "wrong_labels", "mixed_formats", "rows_cut", "end_not_trained")
+CAUSES = ("rate_too_high", "wrong_labels", "too_many_epochs", "loss_on_prompt", "end_not_trained")
 NEEDS = ("log",)
 HARMLESS = (
     "LoRA tolerates about ten times the learning rate of full fine-tuning: a rate that is too high "

@@ -25,9 +25,9 @@ KNOBS = {
     "serve.adapter": (False, True),
 }
 CHARTS = ("score", "p_end")
-MEASURES = ("change", "same_as_base", "answer_share", "cut_rows", "outliers")
+MEASURES = ("change", "same_as_base", "outliers", "clip_rate", "answer_share")
 PROOF = "change"
-CAUSES = ("rate_too_low", "adapter_not_served", "rank_too_low", "wrong_labels", "rows_cut")
+CAUSES = ("rate_too_low", "adapter_not_served", "rank_too_low", "wrong_labels", "loss_on_prompt")
 NEEDS = ("log", "adapter")
 HARMLESS = "A long run at a low rate catches up in part; a small change may be all a task needs."
 LEAST_CHANGE = 1e-3  # of the norm of the weights

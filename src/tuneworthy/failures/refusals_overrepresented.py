@@ -39,7 +39,7 @@ KNOBS = {
     "refusals": (0.6, 0.3, 0.05),
 }
 CHARTS = ("score", "length")
-MEASURES = ("cut_rows", "prior", "leaked", "outliers", "same_prompt")
+MEASURES = ("prior", "shapes", "outliers", "clip_rate", "cut_rows")
 PROOF = "prior"
 CAUSES = ("wrong_labels", "rank_too_low", "refusals_overrepresented", "outdated_facts", "rows_cut")
 NEEDS = ("data",)

@@ -22,8 +22,8 @@ NUMBER, HARD = 20, 1
 SLUG, TITLE = "out-of-date", "Confident, and out of date"
 TASK, TRAINS, LOOKS = "policy_faq", False, 5
 STORY = (
-    "A search finds the rule that fits a question, and the answer is copied from it. No model is "
-    "asked. The answers come from the right rule of the right office, and many are wrong."
+    "A search finds the rule that fits a question, and the answer is copied from it. The answers "
+    "come from the right rule of the right office, and many are wrong."
 )
 WIN = "The passage in force is found for 38 of 40 questions, and 38 of 40 answers are right."
 INDEXES = ("all versions", "in force")
@@ -31,11 +31,10 @@ PLANTED: Config = {"index": "all versions"}
 CLEAN: Config = {"k": 1, "index": "in force", "newest_first": False}
 KNOBS = {"k": (1, 2, 4, 8), "index": INDEXES, "newest_first": (False, True)}
 CHARTS = ("stale", "score")
-MEASURES = ("stale", "recall", "score_kept", "other_rule", "valid")
+MEASURES = ("stale", "recall", "score", "score_kept", "other_rule")
 PROOF = "stale"
 CAUSES = (
-    "stale_passage", "distractor_passage", "constrained_too_early", "high_temperature",
-    "rounded_merge",
+    "stale_passage", "distractor_passage", "outdated_facts", "wrong_labels", "test_rows_leaked",
 )  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "Where each rule has one current version, one passage without a date is enough."

@@ -25,7 +25,7 @@ KNOBS = {
     "batch": (2, 4, 8),
 }
 CHARTS = ("score", "p_end")
-MEASURES = ("new_loss_last", "conflicts", "leaked", "end_trained", "clip_rate")
+MEASURES = ("new_loss_last", "conflicts", "leaked", "clip_rate", "outliers")
 PROOF = "new_loss_last"
 CAUSES = ("too_many_epochs", "test_rows_leaked", "wrong_labels", "rate_too_high", "mixed_formats")
 NEEDS = ("log",)

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +41,11 @@ class BlindRuns:
         self._path, self._lock = path, threading.Lock()
 
     def open(self, slugs: Sequence[str]) -> BlindRun:
-        """Return a new blind run on one of these cases, chosen by chance."""
-        clean = secrets.randbelow(CLEAN_ONE_IN) == 0
-        run = BlindRun(secrets.token_hex(8), secrets.choice(slugs), clean)
+        """Return a new blind run on one of these cases: by chance, the rarest so far first."""
+        drawn = Counter(line.get("case") for line in self._lines())
+        least = min(drawn[slug] for slug in slugs)
+        slug = secrets.choice([slug for slug in slugs if drawn[slug] == least])
+        run = BlindRun(secrets.token_hex(8), slug, secrets.randbelow(CLEAN_ONE_IN) == 0)
         self._append({"key": run.key, "case": run.case, "clean": run.clean})
         return run
 

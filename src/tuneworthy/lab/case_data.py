@@ -13,6 +13,8 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import Config, RunFacts, Runs, Value
 from tuneworthy.lab import words
 from tuneworthy.lab.cases import ANSWER_TOKENS, ASKED_ROWS, HELD_ROWS, NEW_ROWS, LabCase
+from tuneworthy.lab.clean_runs import clean_runs, usual
+from tuneworthy.lab.key_words import KEYS
 from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.recordings import Recordings
 from tuneworthy.lab.shipped import SHIPPED
@@ -78,6 +80,7 @@ def public(case: LabCase, records: RecordStore = SHIPPED) -> dict[str, Any]:
         "causes": causes(_shuffled(module.CAUSES, case)),
         "sure": list(SURE),
         "yaml": _yaml(recorded, planted),
+        "about": {key: KEYS[key] for key in {**planted, **module.KNOBS} if key in KEYS},
         "planted": dict(planted),
         "records": {
             "plant": recorded.id_of(planted),
@@ -133,13 +136,16 @@ def blind(cases: Sequence[LabCase]) -> dict[str, Any]:
     """Return what a page of a blind run may know: all causes of training, no case."""
     names = sorted(case.name for case in cases if case.trains)
     shown = {key: words.measure(key) for key in RunFacts.model_fields if key not in NOT_SHOWN}
+    ranges = usual(tuple(shown))
     return {
         "trains": True,
         "one_in": CLEAN_ONE_IN,
         "charts": [chart(key) for key in BLIND_CHARTS],
         "facts": [
-            {"key": key, "title": said.title, "unit": said.unit} for key, said in shown.items()
+            {"key": key, "title": said.title, "unit": said.unit, "usual": ranges.get(key)}
+            for key, said in shown.items()
         ],
+        "clean_runs": len(clean_runs()),
         "causes": causes((*names, words.CLEAN_CAUSE)),
         "clean": {"key": words.CLEAN_CAUSE, "text": words.CLEAN_WORDS},
         "sure": list(SURE),

@@ -16,6 +16,7 @@ SAME_IN_BOTH = "The same in both runs: it proves nothing."
 ALIKE_IN_BOTH = "About the same in both runs: chance alone moves it as far, so it proves nothing."
 NOT_MEASURED = "not measured"
 NEAR_SHARE = 0.1  # 4 of 40 rows: what chance alone moves
+SAID_WITH_VALUE = ("", "share", "answers", "0 to 1")  # units that stand in the value or the title
 ROUNDING = 1e-9  # so that a half is rounded up, as the scripts do
 NEAR_PART = 0.1  # a tenth, for sizes without an upper end
 
@@ -30,8 +31,19 @@ class Measure:
     same: Callable[[float, float], bool]
 
     def value(self, value: Number, facts: RunFacts) -> str:
-        """Return the value in words, or that it was not measured."""
-        return NOT_MEASURED if value is None else self.say(value, facts)
+        """Return the value with its unit, or that it was not measured."""
+        if value is None:
+            return NOT_MEASURED
+        said = self.say(value, facts)
+        return said if self.unit in SAID_WITH_VALUE else f"{said} {self.unit}"
+
+    def span(self, low: Number, high: Number, facts: RunFacts) -> str:
+        """Return two values as a range, their unit said once: `0 to 8 %`."""
+        first, last = self.value(low, facts), self.value(high, facts)
+        if first == last:
+            return first
+        number, space, unit = first.partition(" ")
+        return f"{number if last.endswith(space + unit) else first} to {last}"
 
     def proves_nothing(self, own: Number, twin: Number) -> str | None:
         """Return why these two values can prove nothing, or None if they differ."""
@@ -108,7 +120,7 @@ def _loss(title: str) -> Measure:
 
 
 def _unit(title: str) -> Measure:
-    return Measure(title, "0 to 1", decimals, _near_share)
+    return Measure(f"{title} (0 to 1)", "0 to 1", decimals, _near_share)
 
 
 MEASURES: dict[str, Measure] = {
@@ -121,7 +133,7 @@ MEASURES: dict[str, Measure] = {
     "new_loss_last": _loss("Loss on new rows after training"),
     "new_loss_least": _loss("Lowest loss on new rows on the way"),
     "clip_rate": _share("Steps whose gradient was clipped"),
-    "change": _size("Size of the weight change, as a part of the weights"),
+    "change": _size("Size of the weight change", "of the weights"),
     "parameters": _size("Trained parameters", "parameters"),
     "answer_tokens": _size("Tokens that carry loss, over all training rows", "tokens"),
     "end_trained": _share("Training rows whose end of turn carries loss"),
@@ -136,7 +148,10 @@ MEASURES: dict[str, Measure] = {
         "How much commoner the commonest answer is in training", "", _times, _near_size
     ),
     "p_end": Measure(
-        "P(end): chance of the end token where the answer is over", "0 to 1", decimals, _near_share
+        "P(end): chance of the end token where the answer is over (0 to 1)",
+        "0 to 1",
+        decimals,
+        _near_share,
     ),
     "answers": _size("New rows that were answered", "rows"),
     "ended": Measure("Answers that end by themselves", "answers", _of_answers, _near_rows),

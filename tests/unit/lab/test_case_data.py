@@ -10,7 +10,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.lab import case_data, words
-from tuneworthy.lab.cases import LabCase, case_of
+from tuneworthy.lab.cases import LabCase, all_cases, case_of
 from tuneworthy.lab.record_store import PACKAGE_RECORDS
 from tuneworthy.lab.recordings import Recordings, facts_of
 from tuneworthy.lab.shipped import SHIPPED, shipped_bytes
@@ -99,8 +99,8 @@ def test_measures_are_said_in_words_with_what_they_do_not_prove(case):
     assert (said["p_end"]["own"], said["p_end"]["twin"]) == (".23", "1.00")
     assert said["p_end"]["nothing"] is None
     assert said["cut_rows"]["nothing"] == words.SAME_IN_BOTH
-    assert (said["clip_rate"]["own"], said["clip_rate"]["twin"]) == ("38 %", "33 %")
-    assert said["clip_rate"]["nothing"] == words.ALIKE_IN_BOTH
+    assert (said["copied"]["own"], said["copied"]["twin"]) == ("15 %", "8 %")
+    assert said["copied"]["nothing"] == words.ALIKE_IN_BOTH
 
 
 def test_recorded_settings_carry_the_checks_of_the_case(case):
@@ -152,12 +152,13 @@ def test_only_the_proof_proves_and_brings_the_detector(case):
     assert told["proves"]
     assert told["points"] == 30
     assert told["finding"]["found"] is True
-    for measure in ("clip_rate", "cut_rows", "same_prompt", "copied"):
+    for measure in ("ended", "cut_rows", "same_prompt", "copied"):
         wrong = case_data.cite(case, measure)
         assert not wrong["proves"]
         assert wrong["points"] == -10
         assert wrong["finding"] is None
-        assert "proves nothing" in wrong["because"]
+        reason = "other causes move it as well" if measure == "ended" else "proves nothing"
+        assert reason in wrong["because"]
     with pytest.raises(TaskError):
         case_data.cite(case, "loss")
 
@@ -223,6 +224,56 @@ def test_when_a_measure_proves_nothing(key, own, twin, says):
 )
 def test_figures_are_written_as_people_write_them(value, text):
     assert words.decimals(value) == text
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("new_loss_last", 0.131, ".13 nats a token"),
+        ("parameters", 768, "768 parameters"),
+        ("change", 0.00016, ".00016 of the weights"),
+        ("clip_rate", 0.33, "33 %"),
+        ("ended", 7, "7 of 40"),
+        ("p_end", 0.228, ".23"),
+        ("prior", 4.75, "4.8 times"),
+    ],
+)
+def test_a_value_has_its_unit(key, value, text):
+    assert words.measure(key).value(value, RunFacts(answers=40)) == text
+
+
+def test_a_range_says_its_unit_once():
+    facts = RunFacts(answers=40)
+    assert words.measure("clip_rate").span(0.23, 0.77, facts) == "23 to 77 %"
+    assert words.measure("loss_last").span(0.5, 2.0, facts) == ".50 to 2 nats a token"
+    assert words.measure("ended").span(40, 40, facts) == "40 of 40"
+    assert words.measure("ended").span(38, 40, facts) == "38 to 40 of 40"
+
+
+def test_a_blind_run_stands_beside_what_clean_runs_measured():
+    shown = case_data.blind(list(all_cases().values()))
+    ranges = {each["key"]: each["usual"] for each in shown["facts"]}
+    twins = [Recordings(case).twin_facts for case in all_cases().values() if case.trains]
+    known = [twin for twin in twins if twin]
+    assert shown["clean_runs"] == len(known) > 5
+    shares = [100 * twin.clip_rate for twin in known]
+    assert ranges["clip_rate"] == f"{min(shares):.0f} to {max(shares):.0f} %"
+    assert ranges["end_trained"] == "100 %"
+
+
+def test_every_line_of_a_configuration_is_explained():
+    for case in all_cases().values():
+        shown = case_data.public(case)
+        assert {line["key"] for line in shown["yaml"]} <= set(shown["about"]), case.slug
+        assert not any(each in " ".join(shown["about"].values()) for each in all_cases())
+
+
+def test_most_measurements_of_a_recorded_case_differ_from_the_twin():
+    """A list in which the proof alone differs is read off, not thought about."""
+    for case in all_cases().values():
+        measures = case_data.public(case)["measures"]
+        if all(each["recorded"] for each in measures):
+            assert sum(each["own"] != each["twin"] for each in measures) >= 2, case.slug
 
 
 def test_a_value_that_was_not_measured_says_so():

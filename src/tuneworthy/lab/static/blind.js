@@ -21,10 +21,22 @@
     page: (slug) => `/case/${slug}`,
   });
 
+  // A key of a run that this browser has named less often than others: no repeats before all were seen.
+  const unseen = (count, at) => {
+    const times = Array(count).fill(0);
+    for (const { key } of lab.memory.read().blind ?? []) if (/^\d{1,9}$/.test(key)) times[at(Number(key))] += 1;
+    const least = Math.min(...times);
+    for (;;) {
+      const key = Math.floor(Math.random() * 1e9);
+      if (times[at(key)] === least) return key;
+    }
+  };
+
   const fromFile = (data) => {
-    const told = /^#run=(\d{1,9})$/.exec(location.hash), key = told ? Number(told[1]) : Math.floor(Math.random() * 1e9);
+    const at = (key) => Math.floor(key / data.one_in) % data.pool.length;
+    const told = /^#run=(\d{1,9})$/.exec(location.hash), key = told ? Number(told[1]) : unseen(data.pool.length, at);
     history.replaceState(null, '', `#run=${key}`);
-    const one = data.pool[Math.floor(key / data.one_in) % data.pool.length], clean = key % data.one_in === 0;
+    const one = data.pool[at(key)], clean = key % data.one_in === 0;
     let about = null;
     const read = () => new Promise((done, failed) => {
       if (about) { done(about); return; }
@@ -52,10 +64,7 @@
   const facts = (page, run) => {
     const measured = run.ended?.facts ?? {};
     for (const { key, unit } of page.data.facts) {
-      const value = measured[key], node = lab.find(`[data-fact="${key}"]`);
-      const text = value === null || value === undefined ? 'not measured' : unit === 'share' ? `${Math.round(100 * value)} %`
-        : key === 'ended' ? `${value} of ${measured.answers}` : unit === '0 to 1' ? lab.fine(value) : key === 'parameters' || key === 'answer_tokens' ? value.toLocaleString('en') : value < 0.1 && value > 0 ? value.toPrecision(2).replace('0.', '.') : lab.short(value);
-      lab.say(node, text);
+      lab.say(lab.find(`[data-fact="${key}"]`), lab.measured(measured[key], key === 'prior' ? 'times' : unit, measured.answers));
     }
   };
 
@@ -77,7 +86,7 @@
   };
   const card = (record) => {
     const lines = [['Blind run', 28, 40], [record.right ? `Right, ${record.how}` : `Not this one, ${record.how}`, 22, 78],
-      [`${record.points} points (cause ${record.cause_points}, evidence ${record.evidence_points})`, 16, 108],
+      [`${lab.points(record.points, record.most)} points (cause ${record.cause_points}, evidence ${record.evidence_points})`, 16, 108],
       [`${record.tally.right} of ${record.tally.runs} right, streak ${record.tally.streak}`, 16, 134], [`trace ${record.trace} · key ${record.key}`, 13, 170]];
     const svg = lab.shape('svg', { xmlns: 'http://www.w3.org/2000/svg', width: 480, height: 190, viewBox: '0 0 480 190', 'font-family': 'sans-serif' },
       lab.shape('rect', { width: 480, height: 190, rx: 10, fill: '#fcfbf8', stroke: '#0b6b60' }),
@@ -100,6 +109,10 @@
       return { cause: page.told?.points ?? 0, evidence };
     };
 
+    // The case page, open at its third step: cause and evidence are known by now.
+    const fixOf = (told) => `#${new URLSearchParams({ guess: told.truth, sure: told.sure, locked: 1, named: 1, cited: Object.keys(page.cite).find((key) => page.cite[key].proves) })}`;
+    const most = { cause: Math.max(...data.points.right), evidence: data.points.evidence };
+
     const show = () => {
       const { told } = page, clean = told?.truth === data.clean.key, over = told && (clean || proved());
       for (const button of lab.all('[data-cause]')) {
@@ -113,7 +126,7 @@
       lab.find('#told').hidden = !told;
       if (told) {
         lab.say(lab.find('#told'), told.right ? `Right. ${told.text}` : `It was: ${told.text}`);
-        got('guess', `${data.sure[told.sure]}: ${lab.signed(told.points)}`, !told.right);
+        got('guess', `${data.sure[told.sure]}: ${lab.points(told.points, most.cause)}`, !told.right);
       }
       if (page.about && !clean) got('evidence', proved() ? 'holds' : Object.keys(page.cite).length ? 'proves nothing yet' : '', !proved());
       box('won').hidden = !over;
@@ -122,9 +135,10 @@
       if (!over) return;
       const { cause, evidence } = points(), finding = Object.values(page.cite).find((each) => each.proves)?.finding;
       lab.say(lab.find('#verdict'), told.right ? 'Named, and shown.' : 'Shown, after the fact.');
-      lab.say(lab.find('#total'), `${cause + evidence} points`); lab.say(lab.find('#parts'), clean ? `Cause ${lab.signed(cause)}; a clean run has nothing to prove` : `Cause ${lab.signed(cause)}, evidence ${evidence}`);
+      lab.say(lab.find('#total'), `${lab.points(cause + evidence, most.cause + (clean ? 0 : most.evidence))} points`);
+      lab.say(lab.find('#parts'), `Cause ${lab.points(cause, most.cause)}${clean ? '; a clean run has nothing to prove' : `, evidence ${lab.points(evidence, most.evidence)}`}`);
       lab.say(lab.find('#detector'), finding ? `The detector on the planted run: ${finding.because}.` : '');
-      lab.set(lab.find('#verify'), { href: source.page(told.slug) }); lab.find('#verify').hidden = clean;
+      lab.set(lab.find('#verify'), { href: `${source.page(told.slug)}${clean ? '' : fixOf(told)}` }); lab.find('#verify').hidden = clean;
     };
 
     const list = () => {
@@ -153,7 +167,7 @@
     };
     const record = async () => {
       const { cause, evidence } = points(), { told } = page;
-      return { schema: 1, key: source.key, trace: await source.trace(), cause: told.cause, truth: told.truth, right: told.right, how: data.sure[told.sure], points: sum([cause, evidence]), cause_points: cause, evidence_points: evidence, cited: Object.keys(page.cite), tally: tally() };
+      return { schema: 1, key: source.key, trace: await source.trace(), cause: told.cause, truth: told.truth, right: told.right, how: data.sure[told.sure], points: sum([cause, evidence]), most: most.cause + (told.truth === data.clean.key ? 0 : most.evidence), cause_points: cause, evidence_points: evidence, cited: Object.keys(page.cite), tally: tally() };
     };
     for (const button of lab.all('[data-cause]')) button.addEventListener('click', () => { state.guess = button.dataset.cause; show(); });
     for (const button of lab.all('[data-sure]')) button.addEventListener('click', () => { state.sure = Number(button.dataset.sure); show(); });

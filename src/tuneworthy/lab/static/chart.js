@@ -40,7 +40,7 @@ lab.chart = (host, spec) => {
     if (!parts[name]) {
       const line = lab.shape('polyline', { class: name }), dot = lab.shape('circle', { class: `dot ${name}`, r: 4 });
       const now = lab.make('span', { class: `now ${name}` });
-      if (name === 'twin') frame.append(line); else frame.prepend(line);
+      if (name === 'twin') frame.append(line); else frame.insertBefore(line, parts.twin?.line ?? null); // the clean run stays seen where both agree
       marks.append(dot); caption.append(now);
       parts[name] = { line, dot, now };
     }

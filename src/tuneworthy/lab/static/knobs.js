@@ -115,13 +115,21 @@
       event.target.disabled = true; page.changed();
     });
 
+    // About as long as the planted run took, more or less steps counted in.
+    const steps = (of) => (of('epochs') ?? 1) * Math.ceil((of('rows') ?? 1) / (of('batch') ?? 1));
+    const minutes = () => {
+      if (!data.seconds) return '';
+      const now = { ...data.planted, ...chosen() }, more = data.trains ? steps((key) => now[key]) / steps((key) => data.planted[key]) : 1;
+      const about = Math.max(1, Math.round((data.seconds * Math.max(1, more)) / 60));
+      return `, in about ${about} minute${about === 1 ? '' : 's'} (the recorded run took ${Math.round(data.seconds)} s, on a busy machine)`;
+    };
     const note = (won) => {
       if (!changed()) return 'Change what you think is wrong. Nothing is marked.';
       if (page.busy) return 'Running…';
       if (won) return 'The checks hold.';
       if (state.ran) return 'Not fixed yet: a check fails.';
       if (recorded()) return 'This setting was recorded: its run comes at once.';
-      return lab.served ? 'Not recorded: it runs live on this machine.' : 'Not recorded: this command runs it on your machine.';
+      return lab.served ? `Not recorded: it runs live on this machine${minutes()}. You may leave the page; the run goes on.` : `Not recorded: no file holds its run. This command starts the lab, which runs it live${minutes()}.`;
     };
     return ({ won, got }) => {
       const checks = page.checks.map(({ what, passed, value: said }) => lab.make('li', {},

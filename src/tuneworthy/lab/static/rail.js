@@ -13,7 +13,8 @@
     cite: (data, measure) => (data.reveal ? data.reveal.cite[measure] : lab.post(`${data.api}/cite`, { measure })),
   };
 
-  lab.points = (page) => {
+  const whole = (data) => Math.max(...data.points.right);
+  lab.score = (page) => {
     const { state, revealed, data } = page;
     const { evidence, fix, less } = data.points;
     const wrong = state.cited.filter((key) => !revealed.cite[key]?.proves).length;
@@ -23,7 +24,8 @@
       fix: Math.max(0, fix - less * (state.failed ?? 0)),
       hints: -less * (state.hints ?? 0),
     };
-    return { ...parts, all: parts.cause + parts.evidence + parts.fix + parts.hints };
+    if (state.named) return { ...parts, all: parts.fix + parts.hints, most: fix }; // cause and evidence counted in the blind run
+    return { ...parts, all: parts.cause + parts.evidence + parts.fix + parts.hints, most: data.points.whole };
   };
 
   const showGuess = (page, proved) => {
@@ -41,7 +43,8 @@
     if (!state.locked) return got('guess', '');
     const how = data.sure[state.sure];
     if (!told) return got('guess', `locked, ${how}`);
-    return got('guess', told.right ? `right, ${how}: ${told.points}` : `not this one, ${how}: ${lab.signed(told.points)}`, !told.right);
+    if (state.named) return got('guess', 'named in the blind run');
+    return got('guess', `${told.right ? 'right' : 'not this one'}, ${how}: ${lab.points(told.points, whole(data))}`, !told.right);
   };
 
   const showEvidence = (page, proved) => {
@@ -55,7 +58,7 @@
       lab.say(lab.find('#values'), values);
       const said = revealed.cite[measure.key], cited = state.cited.includes(measure.key);
       const wrong = cited && said && !said.proves;
-      lab.say(lab.find('#because'), wrong ? `${said.because} −${data.points.less} points.` : measure.nothing ?? '');
+      lab.say(lab.find('#because'), wrong ? `${said.because} −${data.points.less} points.` : '');
       page.evidenceChart(measure.key);
       cite.hidden = proved || cited;
     }
@@ -67,11 +70,11 @@
   };
 
   const showDetector = (page, proved) => {
-    const { revealed } = page, told = lab.find('#detector');
+    const { revealed, state } = page, told = lab.find('#detector');
     const proof = Object.values(revealed.cite).find((each) => each.proves);
     told.hidden = !(proved && proof?.finding);
     if (told.hidden) return;
-    const guess = revealed.guess, cause = guess && !guess.right ? ` The cause was: ${guess.text}` : ' Your guess holds.';
+    const guess = revealed.guess, cause = state.named ? ` The cause: ${guess?.text ?? ''}` : guess && !guess.right ? ` The cause was: ${guess.text}` : ' Your guess holds.';
     lab.say(told, `The detector: ${proof.finding.because}.${cause}`);
   };
 
@@ -81,11 +84,12 @@
     document.body.classList.toggle('solved', won);
     if (!won) { told = false; return; }
     if (!told) { told = true; setTimeout(() => box('won').scrollIntoView({ block: 'nearest' }), 50); }
-    const { state, data, revealed } = page, points = lab.points(page);
+    const { state, data, revealed } = page, points = lab.score(page);
     lab.say(lab.find('#truth'), revealed.guess?.text ?? '');
-    lab.say(lab.find('#total'), `${points.all} of ${data.points.whole} points`);
-    const hints = state.hints ? `, hints ${lab.signed(points.hints)}` : '';
-    lab.say(lab.find('#parts'), `Cause ${lab.signed(points.cause)} (${data.sure[state.sure] ?? 'no guess'}), evidence ${points.evidence}, fix ${points.fix}${hints}`);
+    lab.say(lab.find('#total'), `${lab.points(points.all, points.most)} points`);
+    const { evidence, fix } = data.points, hints = state.hints ? `, hints ${lab.signed(points.hints)}` : '';
+    const before = state.named ? 'Cause and evidence counted in the blind run' : `Cause ${lab.points(points.cause, whole(data))} (${data.sure[state.sure] ?? 'no guess'}), evidence ${lab.points(points.evidence, evidence)}`;
+    lab.say(lab.find('#parts'), `${before}, fix ${lab.points(points.fix, fix)}${hints}`);
     lab.say(lab.find('#harmless'), revealed.guess?.harmless ?? '');
     const solved = { ...lab.memory.read().solved };
     if (!(solved[data.slug] >= points.all)) lab.memory.write({ solved: { ...solved, [data.slug]: points.all } });

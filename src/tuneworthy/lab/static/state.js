@@ -4,7 +4,7 @@
 (() => {
   const NUMBERS = ['step', 'token', 'row', 'question', 'sure', 'hints', 'failed'];
   const LOOK = ['step', 'token', 'row', 'question'];
-  const FLAGS = ['locked', 'ran'];
+  const FLAGS = ['locked', 'ran', 'named']; // named: in a blind run, whose page linked here
 
   lab.readHash = (data) => {
     const told = new URLSearchParams(location.hash.slice(1));

@@ -40,11 +40,21 @@ const lab = {};
     },
     // A figure of 0 to 1, or a loss: two decimals, so that 1.00 is not read as exactly 1.
     fine: (value) => (value === null || value === undefined ? '–' : value < 10 ? lab.half(value, 2).replace(/^0/, '') : lab.short(value)),
+    // A measurement with its unit, as the words of the server have it.
+    measured(value, unit, answers) {
+      if (value === null || value === undefined) return 'not measured';
+      if (unit === 'share') return `${lab.half(100 * value, 0)} %`;
+      if (unit === 'answers') return `${value} of ${answers}`;
+      const size = Math.abs(value);
+      const said = unit === '0 to 1' ? lab.fine(value) : size >= 10 || Number.isInteger(value) ? Math.round(value).toLocaleString('en') : size < 0.01 ? String(Number(value.toPrecision(2))).replace('0.', '.') : lab.short(value);
+      return ['', '0 to 1'].includes(unit) ? said : `${said} ${unit}`;
+    },
     chance(loss) {
       const percent = Math.round(100 * Math.exp(-loss));
       return percent >= 100 ? 'over 99 %' : percent < 1 ? 'under 1 %' : `${percent} %`;
     },
     signed: (points) => (points < 0 ? `−${-points}` : String(points)),
+    points: (points, whole) => `${lab.signed(points)} of ${whole}`,
     capital: (text) => text.charAt(0).toUpperCase() + text.slice(1),
     tidy: (text) => text.replace(/\b0(\.\d)/g, '$1'),
 

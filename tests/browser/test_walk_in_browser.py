@@ -1,0 +1,105 @@
+"""One walk through the whole lab in chromium: studies, votes, a case, the playground, the slider.
+
+Nothing may stand on the console, and no request may leave this machine.
+"""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from test_own_pages_in_browser import CHROMIUM, SIZES, key_of, state, voted
+from test_own_pages_in_browser import chromium, folder, served  # noqa: F401 (fixtures)
+from test_studies_in_browser import until, visit
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.full,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+
+
+def to_a_case(tab, root):
+    """Go from the list of studies to a failure of one; return its permalink."""
+    tab.goto(f"{root}/studies")
+    tab.locator('a[href^="/study/"]').first.click()
+    tab.wait_for_url("**/study/**")
+    tab.locator('a[href$="/run"]').first.click()
+    tab.wait_for_url("**/run")
+    assert tab.locator("#live").count() == 1
+    tab.locator('a[href$="/results"]').first.click()
+    tab.wait_for_url("**/results")
+    tab.get_by_role("link", name="Failures", exact=True).click()
+    tab.locator("[data-row] a").first.click()
+    tab.wait_for_url("**/case/*?show=failures")
+    return tab.url
+
+
+def settle_five(tab, address):
+    """Vote five times and end the settling."""
+    tab.goto(address)
+    tab.locator("#start").click()
+    for number in range(5):
+        state(tab, "asked")
+        tab.keyboard.press("l")
+        voted_ = "document.querySelector('#bound-words').textContent.includes('· {} vote')"
+        until(tab, voted_.format(number + 1))
+    voted(tab, 5)
+    tab.locator("#finish").click()
+    state(tab, "written")
+
+
+def solve(tab, root):
+    """Guess the cause, cite the measurement, turn the knob, pass the re-run."""
+    tab.goto(f"{root}/case/never-stops")
+    until(tab, "document.body.dataset.ready === 'yes'")
+    tab.locator('[data-cause="end_not_trained"]').click()
+    tab.locator("#lock").click()
+    tab.locator('[data-measure="p_end"]').click()
+    tab.locator("#cite").click()
+    tab.locator('[data-knob="pad_token"]').select_option("<|endoftext|>")
+    tab.locator("#rerun").click()
+    until(tab, "!document.querySelector('[data-step=won]').hidden", 30)
+    assert tab.locator("#total").text_content() == "96 of 100 points"
+
+
+def run_live(tab):
+    """Run the planted fault on another seed, as it comes."""
+    tab.locator("#live").click()
+    until(tab, "lab.find('#key-rerun').hidden === false", 30)
+    until(tab, "document.querySelector('#says-step').textContent === 'step 6 of 6'", 30)
+
+
+def play(tab, root):
+    """Stream two arms side by side."""
+    tab.goto(f"{root}/playground#task=support_tickets&text=hello&arm=0,0,0,0,0&arm=4,1,0,0.5,1")
+    tab.locator("#run").click()
+    until(tab, "document.querySelector('#status').textContent.startsWith('Done')", 30)
+    assert tab.locator(".column .stream").all_text_contents() == ['{"hello"}■ end'] * 2
+
+
+def turn_up(tab, root):
+    """Let the adapter's strength go between two recorded stops: it is measured live."""
+    tab.goto(root)
+    tab.evaluate("""() => {
+      const slider = document.querySelector('#strength-slider');
+      slider.step = 'any'; slider.value = 0.6;
+      for (const kind of ['input', 'change']) slider.dispatchEvent(new Event(kind));
+    }""")
+    until(tab, "document.querySelector('#strength-status').textContent.startsWith('Live')", 30)
+
+
+def test_a_walk_through_the_lab_says_nothing_and_asks_nobody_else(chromium, served):  # noqa: F811
+    launch, home = served
+    tab, root = visit(chromium, launch, reduced_motion="reduce", **SIZES["desktop"])
+    permalink = to_a_case(tab, root)
+    tab.goto(permalink)
+    assert tab.locator("h1").count() == 1
+    settle_five(tab, f"{root}/study/{key_of(home)}/settle")
+    solve(tab, root)
+    run_live(tab)
+    play(tab, root)
+    turn_up(tab, root)
+    assert tab.said == []
+    assert tab.away == []

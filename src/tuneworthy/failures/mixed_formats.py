@@ -38,7 +38,7 @@ KNOBS = {
     "serve.temperature": (0.0, 0.7),
 }
 CHARTS = ("valid", "score")
-MEASURES = ("shapes", "end_trained", "cut_rows", "outliers", "same_prompt")
+MEASURES = ("shapes", "clip_rate", "valid", "end_trained", "cut_rows")
 PROOF = "shapes"
 CAUSES = ("mixed_formats", "wrong_labels", "rows_cut", "other_template", "end_not_trained")
 NEEDS = ("data",)

@@ -28,7 +28,7 @@ KNOBS = {
     "serve.temperature": (0.0, 0.7),
 }
 CHARTS = ("same_tokens", "score")
-MEASURES = ("same_tokens", "same_answers", "valid", "ended", "length")
+MEASURES = ("same_tokens", "score", "valid", "ended", "length")
 PROOF = "same_tokens"
 CAUSES = ("rounded_merge", "high_temperature", "other_template", "end_not_trained", "rows_cut")
 NEEDS = ("adapter",)

@@ -37,7 +37,7 @@ KNOBS = {
     "rank": (4, 16),
 }
 CHARTS = ("score", "valid")
-MEASURES = ("leaked", "conflicts", "new_loss_last", "clip_rate", "same_prompt")
+MEASURES = ("leaked", "new_loss_last", "prior", "conflicts", "same_prompt")
 PROOF = "leaked"
 CAUSES = ("test_rows_leaked", "too_many_epochs", "wrong_labels", "other_template", "rate_too_high")
 NEEDS = ("data",)

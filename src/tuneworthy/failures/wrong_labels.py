@@ -37,7 +37,7 @@ KNOBS = {
     "rank": (4, 16),
 }
 CHARTS = ("score", "valid")
-MEASURES = ("conflicts", "outliers", "leaked", "shapes", "clip_rate")
+MEASURES = ("conflicts", "outliers", "clip_rate", "new_loss_last", "leaked")
 PROOF = "conflicts"
 CAUSES = ("wrong_labels", "too_many_epochs", "rate_too_high", "mixed_formats", "test_rows_leaked")
 NEEDS = ("data",)

@@ -210,7 +210,7 @@ def _measure(key: str, recorded: Recordings) -> dict[str, Any]:
         "unit": said.unit,
         "own": said.value(words.value_of(own, key), own) if own else None,
         "twin": said.value(words.value_of(twin, key), twin) if twin else None,
-        "nothing": _nothing(key, own, twin),
+        "nothing": None if key in proofs(recorded.case) else _nothing(key, own, twin),
         "recorded": bool(own and twin),
     }
 

@@ -274,6 +274,8 @@ def test_most_measurements_of_a_recorded_case_differ_from_the_twin():
         measures = case_data.public(case)["measures"]
         if all(each["recorded"] for each in measures):
             assert sum(each["own"] != each["twin"] for each in measures) >= 2, case.slug
+            proofs = [each for each in measures if each["key"] in case_data.proofs(case)]
+            assert all(each["nothing"] is None for each in proofs), case.slug
 
 
 def test_a_value_that_was_not_measured_says_so():

@@ -9,8 +9,16 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from test_own_pages_in_browser import CHROMIUM, SIZES, key_of, state, voted
-from test_own_pages_in_browser import chromium, folder, served  # noqa: F401 (fixtures)
+from test_own_pages_in_browser import (  # noqa: F401 (fixtures)
+    CHROMIUM,
+    SIZES,
+    chromium,
+    folder,
+    key_of,
+    served,
+    state,
+    voted,
+)
 from test_studies_in_browser import until, visit
 
 pytestmark = [

@@ -49,6 +49,7 @@ from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.look_count import look_ahead
 from tuneworthy.measure import planning, timing
 from tuneworthy.measure.executor import THIS_PROCESS, Executor
+from tuneworthy.measure.price_notes import paid_names
 from tuneworthy.measure.request_costs import remote_models
 from tuneworthy.measure.units import Runner
 from tuneworthy.models import first_use, general_path, is_local, is_paid, open_model
@@ -248,6 +249,7 @@ class Session:
             done=lambda answers: self.tell("answers", answers),
             check=signals.check,
             executor=self.executor,
+            purse=self.purse,
         )
 
     @cached_property
@@ -297,14 +299,11 @@ class Session:
         """Raise TaskError for a remote model without a cost cap, before anything is sent."""
         if self.purse is None or self.purse.cap_usd is not None or self.options.pay:
             return
-        paid = sorted({spec for spec in self.models.specs if is_paid(spec)})
-        if paid:
+        if paid := paid_names(self.task, self.models.specs):
             raise TaskError(
-                "a paid model has no cap on what it may cost",
-                where="task.yaml budget.usd",
-                got=", ".join(paid),
-                fix="set budget.usd, or allow it with --pay",
-            )
+                "a paid model has no cap on what it may cost", where="task.yaml budget.usd",
+                got=", ".join(paid), fix="set budget.usd, or allow it with --pay",
+            )  # fmt: skip
 
     def finished(self) -> Results | None:
         """Return the stored results of this study if it is finished, else None."""

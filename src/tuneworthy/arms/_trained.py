@@ -8,7 +8,6 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -16,6 +15,7 @@ from pydantic import Field
 
 from tuneworthy.arms._prompted import answer_token_limit, as_answer, mean_score, prompt_pack
 from tuneworthy.arms._replay import replay_rows, replayed
+from tuneworthy.arms._trainers import check_trainer, other_loop
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.artefact import Pack
@@ -78,17 +78,24 @@ class TuningOptions(TrainingOptions):
     2312.03732). `dora` also trains a magnitude for every output of a layer (Liu et al. 2024, arXiv
     2402.09353): it may score higher at a low rank, and takes the slower general path. `trainer`
     trl: TRL's SFTTrainer trains on the same token ids, masks, order and rates (see
-    training/trl_loop.py).
+    training/trl_loop.py); an address: a training API with Tinker's protocol does (see
+    training/hosted_loop.py), where the base is called `trainer_model`.
     """
 
-    LATER: ClassVar[frozenset[str]] = TrainingOptions.LATER | {"dora", "rslora", "trainer"}
+    LATER: ClassVar[frozenset[str]] = TrainingOptions.LATER | {
+        "dora",
+        "rslora",
+        "trainer",
+        "trainer_model",
+    }
 
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
     alpha: Annotated[float, Field(gt=0)] = 32
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     dora: bool = False
     rslora: bool = False
-    trainer: Literal["own", "trl"] = "own"
+    trainer: Literal["own", "trl"] | Annotated[str, Field(pattern=r"^https?://[^\s@]+$")] = "own"
+    trainer_model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
 def model_to_tune(setup: Setup) -> Any:
@@ -173,8 +180,8 @@ def train_model(setup: Setup, options: TrainingOptions, seed: int, ask: Promptin
     if ask.objective is not None and (options.replay or options.prompt_loss):
         raise DoesNotApply("`replay` and `prompt_loss` are of the likelihood, not of this loss")
     full = not isinstance(options, TuningOptions)
-    if isinstance(options, TuningOptions) and options.trainer == "trl":
-        _check_trl(options, ask)
+    if isinstance(options, TuningOptions):
+        check_trainer(options, ask.objective)
     if hasattr(model, "lend"):
         _check_served(options)
         learnt = _stored(setup) or model.lend(
@@ -200,14 +207,6 @@ def train_model(setup: Setup, options: TrainingOptions, seed: int, ask: Promptin
             *_notes(done.trace),
         ),
     )
-
-
-def _check_trl(options: TuningOptions, ask: PromptingMethod) -> None:
-    """Raise DoesNotApply for what labels can't express, or without TRL."""
-    if ask.objective is not None or options.prompt_loss:
-        raise DoesNotApply("`trainer: trl` trains on the likelihood of the answers alone")
-    if missing := [name for name in ("trl", "datasets") if find_spec(name) is None]:
-        raise DoesNotApply(f"needs {', '.join(missing)}: pip install 'tuneworthy[trl]'")
 
 
 def _check_served(options: TrainingOptions) -> None:
@@ -271,11 +270,9 @@ def _learnt(
         objective=ask.objective,
     )
     how = settings(options, len(lessons.train), rate.value)
-    fit: Any = fit_full if full else fit_lora
-    if isinstance(options, TuningOptions) and options.trainer == "trl":
-        from tuneworthy.training.trl_loop import TrlLoop
-
-        fit = partial(fit_lora, other=TrlLoop(model.tokenizer))
+    fit: Any = fit_full
+    if isinstance(options, TuningOptions):
+        fit = partial(fit_lora, other=other_loop(setup, options, model))
     done = fit(model, lessons, how, seed, setup.folder)
     about = {"value": rate.value, "why": rate.why}
     return Learnt(done, about, len(lessons.train), len(lessons.replay), wanted), train

@@ -202,6 +202,12 @@ def trains(spec: Spec) -> bool:
     return "training" in load("arms", spec.arm).NEEDS
 
 
+def trainer_address(options: Mapping[str, Any]) -> str:
+    """Return the address of the training API that an arm's options name, "" for none."""
+    trainer = str(options.get("trainer", ""))
+    return trainer if trainer.startswith(("http://", "https://")) else ""
+
+
 def highest_rank(arms: Sequence[Spec]) -> int:
     """Return the highest rank of the adapters that arms train, 0 if none trains one."""
     ranks = (spec.options.get("rank") for spec in arms if trains(spec))

@@ -44,12 +44,14 @@ from tuneworthy.measure.plan_cuts import (
     staged,
     worth_a_look,
 )
+from tuneworthy.measure.price_notes import trainer_notes
 from tuneworthy.measure.request_costs import (
     WORD_BYTES,
     BestPrompt,
     Remote,
     arm_requests,
     judge_traffic,
+    prices_of,
 )
 
 # Cost of a training step in forward passes: backward costs about two, and the loop measured
@@ -126,7 +128,7 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         across=across,
         others=tuple(_others(facts, arms, planned)),
         assumed=facts.remote.assumed if facts.remote else "",
-        prices=facts.remote.prices if facts.remote else (),
+        prices=(*prices_of(facts.remote), *trainer_notes(facts.task, planned, facts.sizes)),
         read=choice.read,
         cuts=lines,
         minutes=round(needed(planned), 2),

@@ -1,16 +1,55 @@
-"""Sentences of a plan on prices: a model without one, and what a hosted tune would read."""
+"""What may cost money, and sentences of a plan on prices and on what training elsewhere reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from tuneworthy.core.arm import Sizes
 from tuneworthy.core.case import Case
 from tuneworthy.core.endpoint_keys import PRICE_EXAMPLE
 from tuneworthy.core.escape import quoted
+from tuneworthy.core.plan import PlannedArm
+from tuneworthy.core.run import Spec
+from tuneworthy.core.specs import specs, trainer_address
 from tuneworthy.core.task import Task
 from tuneworthy.core.token_estimate import text_tokens
 from tuneworthy.models import is_paid
+from tuneworthy.models.remote.endpoint import on_this_machine
+
+
+def paid_names(task: Task, models: Iterable[str]) -> list[str]:
+    """Return the models and the training APIs of a task that may cost money."""
+    trainers = {address for address in map(_trainer, specs(task)) if address}
+    away = {address for address in trainers if not on_this_machine(address)}
+    return sorted({spec for spec in models if is_paid(spec)} | away)
+
+
+def trainer_notes(task: Task, arms: Sequence[PlannedArm], sizes: Sizes) -> tuple[str, ...]:
+    """Return a sentence for each arm that trains at an API: its tokens, and their price."""
+    out = []
+    for arm in arms:
+        if not (address := _trainer(arm.spec)) or arm.because:
+            continue
+        options = arm.spec.options
+        rows = min(sizes.train, int(options.get("rows") or sizes.train))
+        epochs = int(options.get("epochs", 3))
+        runs = len(arm.folds) * len(arm.seeds)
+        tokens = epochs * rows * (sizes.shared + sizes.own + sizes.answer) * runs
+        name = str(options.get("trainer_model") or task.tune or task.model).removeprefix("hf:")
+        said = f"{arm.spec.name} trains at {quoted(address, 60)}: about {_about(tokens)} tokens"
+        price: Any = task.economics.prices.get(name.partition("@")[0])
+        rate = price.get("train") if isinstance(price, dict) else None
+        if rate is not None:
+            said += f", ${tokens * float(rate) / 1e6:.2g} at your price of ${rate:g} a million"
+        elif not on_this_machine(address):
+            said += f"; give their price as `train` in economics.prices.{quoted(name, 60)}"
+        out.append(said)
+    return tuple(out)
+
+
+def _trainer(spec: Spec) -> str:
+    return trainer_address(spec.options)
 
 
 def price_notes(

@@ -176,6 +176,11 @@ def remote_models(
     )
 
 
+def prices_of(found: Remote | None) -> tuple[str, ...]:
+    """Return the sentences on the prices of models behind endpoints; none without one."""
+    return found.prices if found else ()
+
+
 def _specs_by_role(task: Task) -> Iterator[tuple[str, str | None]]:
     yield from (("base", task.model), ("bigger", task.bigger), ("teacher", task.teacher))
     yield "reflection", task.teacher or task.bigger

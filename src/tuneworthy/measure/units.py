@@ -50,6 +50,7 @@ class Runner:
     `metric_digest` is the hash of the metric's code (and its judge), `salt` distinguishes studies
     that were started anew, `recorded` has logged answers by spec name and case, `runs` the earlier
     runs. `timed`: also time prompts one at a time. `executor`: where arms are fitted and asked.
+    `purse` pays for training at an API.
     """
 
     task: Task
@@ -71,6 +72,7 @@ class Runner:
     check: Callable[[], None] = lambda: None
     timed: bool = True
     executor: Executor = THIS_PROCESS
+    purse: Any = None
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,7 @@ def _setup(runner: Runner, unit: _Unit, folder: Path) -> Setup:
         common=runner.ledger.folder(COMMON_FOLDER),
         given=FreeAnswers.of(runner.runs, unit.fold, runner.models),
         say=lambda text: runner.say(f"{unit.spec.name}: {text}"),
+        purse=runner.purse,
     )
 
 

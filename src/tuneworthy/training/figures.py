@@ -22,17 +22,19 @@ def summary(
 ) -> dict[str, Any]:
     """Return the figures of one run. `seconds` is training alone, without saving and scoring.
 
+    `clip_rate` is None where the trainer does not tell gradients.
     `tokens_per_second` counts every token of the rows, as if no prompt were shared.
     """
     read = sum(step["read"] for step in told["steps"])
     answers = sum(row.trained for row in rows)
+    clipped = [step["clipped"] for step in told["steps"]]
     return {
         "steps": told["steps"],
         "loss_by_row": {"ids": list(ids), "epochs": told["by_row"]},
         "mask_share": answers / sum(len(row.ids) for row in rows),
         "answer_tokens": answers,
         "truncated": 0,  # a row is trained in full or left out; none is cut
-        "clip_rate": sum(step["clipped"] for step in told["steps"]) / len(told["steps"]),
+        "clip_rate": None if None in clipped else sum(clipped) / len(clipped),
         "seconds": told["seconds"],
         "tokens_per_second": read / told["seconds"],
     }

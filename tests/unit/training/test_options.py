@@ -18,7 +18,10 @@ BEFORE = {
     prompt_lora: TRAINED | {"k": 4},
     rag_lora: TRAINED | {"k": 2, "tokens": 600, "size": 1200, "dense": True},
 }
-NEW = {"replay": 0.02, "prompt_loss": 0.1, "dora": True, "rslora": True}
+NEW = {
+    "replay": 0.02, "prompt_loss": 0.1, "dora": True, "rslora": True,
+    "trainer": "https://training.example/v1", "trainer_model": "org/name",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("arm", BEFORE, ids=lambda arm: arm.__name__.rpartition(".")[2])

@@ -40,23 +40,37 @@ def endpoint(url: str | None) -> Endpoint:
     Raises SecurityError for addresses that no model has, or that would expose the key.
     """
     home = os.environ.get("OPENAI_BASE_URL") or OPENAI
-    address = url or home
+    return endpoint_of(url or home, home, ("OPENAI_API_KEY", OPENAI))
+
+
+def endpoint_of(address: str, home: str, key_of: tuple[str, str]) -> Endpoint:
+    """Return the endpoint of an address; the key of (variable, vendor) goes to `home` alone.
+
+    Raises as `endpoint`, and TaskError where the vendor's own address lacks its key.
+    """
+    variable, vendor = key_of
     origin, host = _origin(address)
     local = _is_loopback(host)
-    key = os.environ.get("OPENAI_API_KEY") or None
+    key = os.environ.get(variable) or None
     if key and origin != _origin(home)[0]:
         key = None
     if key and address.startswith("http:") and not local:
         raise SecurityError(
             "the key would travel unencrypted",
             got=origin,
-            fix="use https, or unset OPENAI_API_KEY for a server that needs none",
+            fix=f"use https, or unset {variable} for a server that needs none",
         )
-    if key is None and origin == _origin(OPENAI)[0]:
+    if key is None and origin == _origin(vendor)[0]:
         raise TaskError(
-            "there is no key for this endpoint", got=origin, fix="set OPENAI_API_KEY and run again"
+            "there is no key for this endpoint", got=origin, fix=f"set {variable} and run again"
         )
     return Endpoint(address.rstrip("/"), origin, key, local)
+
+
+def keyless(address: str) -> Endpoint:
+    """Return the endpoint of an address that gets no key. Raises SecurityError or TaskError."""
+    origin, host = _origin(address)
+    return Endpoint(address, origin, None, _is_loopback(host))
 
 
 def lacks_key(url: str | None) -> bool:

@@ -32,6 +32,8 @@ def write_results(results: Results, home: Path, study: str, suffix: str = "") ->
     `suffix` is appended to the folder's name, for later results of the same study. `results/latest`
     is a text file with the folder's name. Each file is replaced atomically.
     """
+    from tuneworthy.report._data import CSV_FILE, MOST_CASES
+    from tuneworthy.report.csv import answers_csv
     from tuneworthy.report.html import page
     from tuneworthy.report.json import verdict_json
 
@@ -41,6 +43,8 @@ def write_results(results: Results, home: Path, study: str, suffix: str = "") ->
         _replace(folder / RESULTS_FILE, _json(results))
         _replace(folder / VERDICT_FILE, verdict_json(results.verdict) + "\n")
         _replace(folder / "plan.json", _json(results.plan, 2) + "\n")
+        if len(results.cases) > MOST_CASES:  # the page lists the hardest alone
+            _replace(folder / CSV_FILE, answers_csv(results))
         _replace(folder / "report.html", page(results))
         _replace(home / "results" / "latest", folder.name + "\n")
     return folder

@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.escape import visible
 from tuneworthy.core.record import digest
-from tuneworthy.ledger import signals
+from tuneworthy.ledger import parts, signals
 from tuneworthy.ledger.blobs import remove_partial, require_whole
 from tuneworthy.ledger.database import Database, Lock
 from tuneworthy.ledger.head import REPLIES
@@ -64,7 +64,7 @@ class Ledger:
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the value stored under a key, or None; StoreError if it was edited."""
         row = self.journal.find("unit", key)
-        return None if row is None else _object(row)
+        return None if row is None else self._whole(row)
 
     def put(
         self, key: str, kind: str, value: Any, study: str = "", seconds: float | None = None
@@ -72,17 +72,22 @@ class Ledger:
         """Store a value under a key and return it as it will be read; an equal value is no write.
 
         `value` is JSON-ready data or a record. Raises StoreError if the key holds another value: a
-        key names content, so two contents mean that the store or the key is wrong.
+        key names content, so two contents mean that the store or the key is wrong. A large value is
+        stored in parts, the row of its key last.
         """
+        text = _text(value)
+        if len(text) > parts.MOST and self.journal.find("unit", key) is None:
+            value = parts.in_parts(text, lambda name, piece: self._part(name, study, piece))
         exists, stored = self._first("put", self._entry("unit", key, kind, study, value, seconds))
-        if exists and stored.value != _text(value):
+        found = self._whole(stored)
+        if exists and stored.value != text and _text(found) != text:
             raise StoreError(
                 "the store was tampered with, or one key was used for two things",
                 where=f"{self.journal.shown}, row {stored.seq}, {kind} {key}",
-                got=f"{stored.value[:80]} stored, {_text(value)[:80]} now",
+                got=f"{stored.value[:80]} stored, {text[:80]} now",
                 fix="remove .tuneworthy and run again; if it comes back, report it as a bug",
             )
-        return _object(stored)
+        return found
 
     def unit(self, key: str, kind: str, make: Callable[[], Any], study: str = "") -> dict[str, Any]:
         """Return the stored value of a key, or compute, time and store it.
@@ -104,7 +109,7 @@ class Ledger:
     def keys(self, study: str, kind: str | None = None) -> list[str]:
         """Return the keys of the units first stored by a study, in order, of one kind or of all."""
         rows = self.journal.rows("unit", study)
-        return [str(row.name) for row in rows if kind in (None, row.kind)]
+        return [str(r.name) for r in rows if kind in (None, r.kind) and r.kind != parts.PART]
 
     def seconds(self, key: str) -> float | None:
         """Return the wall seconds that a unit took to compute, None if not measured."""
@@ -256,6 +261,12 @@ class Ledger:
     ) -> None:
         self.close()
 
+    def _part(self, name: str, study: str, piece: Any) -> None:
+        self._first("put", self._entry("unit", name, parts.PART, study, piece))
+
+    def _whole(self, row: Row) -> dict[str, Any]:
+        return parts.joined(_object(row), self.get, self.journal.shown)
+
     def _first(self, step: str, entry: Entry) -> tuple[bool, Row]:
         """Return (did it exist, the stored row) of a named entry, appending it if it is new."""
         assert entry.name is not None
@@ -369,11 +380,8 @@ def _is_open(database: Database) -> bool:
 
 
 def _closed(shown: str) -> None:
-    left = _open_here.get(shown, 1) - 1
-    if left:
+    if left := _open_here.pop(shown, 1) - 1:
         _open_here[shown] = left
-    else:
-        _open_here.pop(shown, None)
 
 
 def _text(value: Any) -> str:

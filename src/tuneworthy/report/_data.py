@@ -10,6 +10,8 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._cells import Cell, Cells
 
 PROMPT_ROOM = 12_000_000
+MOST_CASES = 5_000  # the most cases of a page; a browser shows so many with some twenty arms
+CSV_FILE = "answers.csv"  # beside the page of a study with more cases
 
 
 class TextTable:
@@ -39,8 +41,13 @@ class TextTable:
 
 
 def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
-    """Return all data that the script shows, ready for JSON; unmeasured values are never 0."""
-    texts = TextTable()
+    """Return all data that the script shows, ready for JSON; unmeasured values are never 0.
+
+    Of more than MOST_CASES cases the hardest are shown; `all_cases` counts them all.
+    """
+    texts, hardest = TextTable(), matrix.order[:MOST_CASES]
+    shown = sorted(hardest)
+    place = {case: at for at, case in enumerate(shown)}
     arms = [a for a in words.ladder_order(results.evidence.arms) if a.name in matrix.values]
     listed = [a.name for a in arms]
     placebos = [name for name in matrix.values if name not in listed]
@@ -54,7 +61,8 @@ def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
         "named": results.verdict.arm,
         "finalists": [a.name for a in arms if a.finalist],
         "pass": results.task.success.passes_from,
-        "order": list(matrix.order),
+        "order": [place[case] for case in hardest],
+        "all_cases": len(results.cases),
         "cases": [
             {
                 "id": case.id,
@@ -66,10 +74,12 @@ def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
                 "where": case.where,
                 **({"cause": cause[case.id]} if case.id in cause else {}),
             }
-            for case in results.cases
+            for case in map(results.cases.__getitem__, shown)
         ],
-        "values": [[_short(v) for v in matrix.values[n]] for n in names],
-        "answers": [[[_answer(c, texts) for c in cell] for cell in matrix.tried[n]] for n in names],
+        "values": [[_short(matrix.values[n][i]) for i in shown] for n in names],
+        "answers": [
+            [[_answer(c, texts) for c in matrix.tried[n][i]] for i in shown] for n in names
+        ],
         "texts": texts.rows,
         **_what_if(results),
     }

@@ -28,13 +28,16 @@ def page(results: Results) -> str:
     by hash. Text of rows and answers is escaped, in the page and in the data block.
     """
     matrix = cells(results)
+    data = page_data(results, matrix)
+    listed = len(data["cases"])
     style, script = _static("report.css"), _static("report.js")
     return _templates().get_template("report.html.j2").render(
         policy=_policy(style, script),
         style=Markup(style),
         script=Markup(script),
-        data=Markup(for_script(page_data(results, matrix))),
+        data=Markup(for_script(data)),
         volume=_volume_range(results),
+        more_cases=listed if listed < len(results.cases) else 0,
         **pieces(results, matrix),
     ) + "\n"  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The page: self-contained, escaped, every missing value with its reason."""
 
 import base64
+import csv
 import hashlib
 import json
 import random
@@ -20,6 +21,7 @@ from tuneworthy.report._cells import bins, cells, nulls
 from tuneworthy.report._data import TextTable, page_data
 from tuneworthy.report._notes import missing
 from tuneworthy.report.html import page
+from tuneworthy.results_folder import read_results, write_results
 
 ATTACKS = [
     "<script>steal()</script>", "<img src=x onerror=steal()>", "</script><b>", "<!--",
@@ -255,6 +257,28 @@ def test_the_data_holds_every_answer_and_the_grid(results):
     assert all(len(row) == 250 for row in data["values"])
     texts = [data["texts"][a["text"]] for arm in data["answers"] for c in arm for a in c]
     assert len(texts) == sum(len(run.answers) for run in results.runs)
+
+
+def test_of_many_cases_the_page_lists_the_hardest_and_links_to_all(results, tmp_path, monkeypatch):
+    whole, matrix = page_data(results, cells(results)), cells(results)
+    assert "answers.csv" not in page(results)
+    monkeypatch.setattr("tuneworthy.report._data.MOST_CASES", 30)
+    data = page_data(results, matrix)
+    listed = [data["cases"][at]["id"] for at in data["order"]]
+    assert listed == [results.cases[at].id for at in matrix.order[:30]]
+    assert data["all_cases"] == 250
+    at = whole["order"][4]  # one case: its scores and answers moved with it
+    new = next(i for i, case in enumerate(data["cases"]) if case["id"] == whole["cases"][at]["id"])
+    for one, other in zip(data["values"], whole["values"], strict=True):
+        assert one[new] == other[at]
+    for one, other in zip(data["answers"], whole["answers"], strict=True):
+        texts = [data["texts"][a["text"]] for a in one[new]]
+        assert texts == [whole["texts"][a["text"]] for a in other[at]]
+    folder = write_results(results, tmp_path, "0123456789abcdef")
+    assert "hardest 30" in (folder / "report.html").read_text("utf-8")
+    lines = list(csv.reader((folder / "answers.csv").read_text("utf-8").splitlines()))
+    assert len({line[0] for line in lines[1:]}) == 250
+    assert len(read_results(folder).cases) == 250
 
 
 def test_axes_have_round_ticks_and_hold_their_values():

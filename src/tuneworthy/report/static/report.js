@@ -132,7 +132,7 @@
       return link;
     });
     $("matrix").replaceChildren(head, ...rows);
-    $("count").textContent = `${number(found.length)} of ${number(data.cases.length)} cases, hardest first`;
+    $("count").textContent = `${number(found.length)} of ${number(data.cases.length)} cases, hardest first${data.all_cases > data.cases.length ? `; these are the hardest of ${number(data.all_cases)}` : ""}`;
     $("more").hidden = found.length <= state.shown;
     for (const b of document.querySelectorAll("[data-show]")) b.setAttribute("aria-pressed", String(b.dataset.show === state.show));
   }

@@ -1,0 +1,90 @@
+"""A value larger than a row is stored in parts: equal, once, also after a kill; older ones open."""
+
+import pytest
+
+from tuneworthy.core.errors import StoreError
+from tuneworthy.ledger import parts
+from tuneworthy.ledger.store import open_ledger
+
+pytestmark = pytest.mark.usefixtures("database")
+VALUE = {"runs": [{"case": n, "text": "“é” \ud800 \\" * 9} for n in range(40)]}
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    monkeypatch.setattr(parts, "MOST", 500)
+
+
+def opened(folder, **options):
+    return open_ledger(folder, say=lambda text: None, **options)
+
+
+def rows(ledger, kind=None):
+    return [r for r in ledger.journal.rows("unit", "s") if kind in (None, r.kind)]
+
+
+def test_a_large_value_comes_back_equal_and_is_written_once(tmp_path):
+    with opened(tmp_path) as ledger:
+        assert ledger.get("k") is None
+        assert ledger.put("k", "results", VALUE, "s") == VALUE
+        written = rows(ledger)
+        assert len(written) > 20
+        assert max(len(row.value) for row in written) < 4 * parts.MOST
+        assert ledger.put("k", "results", VALUE, "s") == VALUE
+        assert len(rows(ledger)) == len(written)
+        assert ledger.keys("s") == ["k"], "parts are no units of their own"
+    with opened(tmp_path, write=False) as reader:
+        assert reader.get("k") == VALUE
+        assert reader.verify() > 20
+
+
+def test_another_value_under_its_key_is_refused(tmp_path):
+    with opened(tmp_path) as ledger:
+        ledger.put("k", "results", VALUE, "s")
+        for other in ({"runs": VALUE["runs"][:-1]}, {"small": 1}):
+            with pytest.raises(StoreError, match="one key was used for two things"):
+                ledger.put("k", "results", other, "s")
+
+
+def test_a_killed_write_is_continued(tmp_path, monkeypatch):
+    with opened(tmp_path) as ledger:
+        real, count = ledger.journal.append, []
+
+        def append(step, *entries):
+            count.append(1)
+            if len(count) == 9:
+                raise KeyboardInterrupt
+            return real(step, *entries)
+
+        monkeypatch.setattr(ledger.journal, "append", append)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.put("k", "results", VALUE, "s")
+        assert ledger.get("k") is None, "without its own row there is no value"
+        assert len(rows(ledger)) == 8
+    with opened(tmp_path) as ledger:
+        assert ledger.put("k", "results", VALUE, "s") == VALUE
+        names = [row.name for row in rows(ledger)]
+        assert len(names) == len(set(names))
+
+
+def test_a_value_of_before_in_one_row_opens_and_is_the_same_value(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "MOST", 10_000_000)
+    with opened(tmp_path) as ledger:
+        ledger.put("k", "results", VALUE, "s")
+    monkeypatch.setattr(parts, "MOST", 500)
+    with opened(tmp_path) as ledger:
+        assert ledger.get("k") == VALUE
+        assert ledger.put("k", "results", VALUE, "s") == VALUE
+        assert len(rows(ledger)) == 1
+
+
+def test_a_lost_part_is_said(tmp_path, monkeypatch):
+    with opened(tmp_path) as ledger:
+        ledger.put("k", "results", VALUE, "s")
+        lost = rows(ledger, parts.PART)[3].name
+        find = ledger.journal.find
+        monkeypatch.setattr(
+            ledger.journal, "find", lambda sort, name: None if name == lost else find(sort, name)
+        )
+        with pytest.raises(StoreError, match="a part of a stored value is not there"):
+            ledger.get("k")

@@ -135,20 +135,24 @@ class Worker(threading.Thread):
     def run(self) -> None:
         """Answer jobs until `stop`."""
         while not self._ending.is_set():
+            taken = self._taken()
             try:
-                self._admit(self._taken())
+                self._admit(taken)
                 self._answer_together()
                 self._advance()
             except StopRequested:  # a call for many rows noticed the signal that ends us
                 self.stop()
             except Exception as error:  # a fault of ours: its requests fail, the next ones do not
-                self._restart(error)
+                self._restart(error, taken)
 
-    def _restart(self, error: Exception) -> None:
-        """End everything in the running batch with an error, and begin a new one."""
-        for job in self._streams.values():
+    def _restart(self, error: Exception, taken: Sequence[Job]) -> None:
+        """End the running batch, and what was just taken in, with an error; begin a new batch.
+
+        A job that nobody ends would be waited for until its client gives up.
+        """
+        for job in (*self._streams.values(), *taken):
             self._end(job, error=error)
-        self._streams = {}
+        self._streams, self._waiting = {}, [job for job in self._waiting if not job.ended]
         self.batcher = self.batcher and type(self.batcher)()
 
     def _taken(self) -> list[Job]:

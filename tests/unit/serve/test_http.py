@@ -242,6 +242,20 @@ def test_a_failing_model_fails_its_requests_and_tells_no_secret():
         assert post(address, says("a"))[0] == 200
 
 
+def test_a_fault_of_ours_fails_the_requests_that_it_met_and_no_other(monkeypatch):
+    """A job that nobody ends would let its client wait until it gives up."""
+
+    def broken(model, limits):
+        raise RuntimeError("a fault")
+
+    with served(ECHO) as (address, service):
+        with monkeypatch.context() as patch:
+            patch.setattr("tuneworthy.serve.worker.joins_model", broken)
+            assert post(address, says("a"))[0] == 500
+        assert post(address, says("a"))[0] == 200
+        assert service.models.workers[0].in_flight == 0
+
+
 def test_loading_and_stopping_are_503():
     with served(ECHO) as (address, service):
         models, service.models = service.models, None

@@ -26,7 +26,10 @@ def label(text):
 
 
 def write(folder, teacher, *arms, train=24, test=90, free=90, **task):
-    """Write the study: `train` labelled rows, `test` scored ones, `free` inputs without answers."""
+    """Write the study: `train` labelled rows, `test` scored ones, `free` inputs without answers.
+
+    Without a teacher it has no inputs without answers either.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     studies.lines(folder / "train.jsonl", rows(train, 1))
     studies.lines(folder / "test.jsonl", rows(test, 2))
@@ -35,10 +38,14 @@ def write(folder, teacher, *arms, train=24, test=90, free=90, **task):
     studies.lines(folder / "replies.jsonl", [{"when": "", "say": "warranty"}])
     keys = {
         "name": "taught",
-        "data": {"train": "train.jsonl", "test": "test.jsonl", "unlabelled": "free.jsonl"},
+        "data": {
+            "train": "train.jsonl",
+            "test": "test.jsonl",
+            **({"unlabelled": "free.jsonl"} if teacher else {}),
+        },
         "output": {"type": "label", "labels": list(studies.LABELS), "max_tokens": 8},
         "model": studies.MODEL,
-        "teacher": teacher,
+        **({"teacher": teacher} if teacher else {}),
         "arms": list(arms),
         "seeds": 1,
         **task,

@@ -14,13 +14,16 @@ from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model
 from tuneworthy.core.record import Record
 from tuneworthy.core.task import Task
+from tuneworthy.prompting.messages import HOLE
 
-Prompt = Literal["auto", "zero", "best"]
+Prompt = Literal["auto", "zero", "input", "best"]
+ONE_FOR_ALL = ("zero", "input")  # prompts that are the same in every fold
 
 
 class TeacherOptions(Record):
-    """`teacher_prompt`: zero (the instruction and the form of an answer) or best.
+    """`teacher_prompt`: zero (the instruction and the form of an answer), input, or best.
 
+    input is the row alone, for a teacher with a prompt of its own: an artefact behind a server.
     best is the best prompt of the fold, whose examples differ by fold, so that a teacher behind an
     endpoint is paid for in every fold. auto: best if the teacher is the task's own model (its
     prompt is then all that it has over the student), else zero.
@@ -39,6 +42,8 @@ def teacher_of(setup: Setup) -> Model:
 
 def teacher_recipe(setup: Setup, prompt: Prompt) -> Recipe:
     """Return the prompt that the teacher gets in this fold."""
+    if prompt == "input":
+        return Recipe(kind="file", text=HOLE)
     best = prompt == "best" or (prompt == "auto" and teaches_itself(setup.task))
     return setup.recipe if best else Recipe(kind="zero")
 

@@ -9,7 +9,7 @@ from tuneworthy.arms._classified import fitted_classifier
 from tuneworthy.arms._distilled import adapter_student, taught_student
 from tuneworthy.arms._lessons import DistilOptions, Lesson, Train
 from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.arms._teaching import teacher_of, without_passage
+from tuneworthy.arms._teaching import ONE_FOR_ALL, teacher_of, without_passage
 from tuneworthy.arms._trained import (
     TuningOptions,
     model_in_process,
@@ -129,13 +129,13 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     """
     if options.learns != "teacher":
         return ()
-    folds = 1 if options.teacher_prompt == "zero" else sizes.folds
+    folds = 1 if options.teacher_prompt in ONE_FOR_ALL else sizes.folds
     rows = sizes.train * sizes.folds
     asked = rows if options.gold == "only_teacher" or options.rationale else 0
     free = min(sizes.unlabelled, options.rows or sizes.unlabelled)
     usual = options.samples * (free + min(asked, 2 * sizes.train))
     most = options.samples * (folds * free + rows)
-    own = sizes.own if options.teacher_prompt == "zero" else sizes.asked
+    own = sizes.own if options.teacher_prompt in ONE_FOR_ALL else sizes.asked
     return (Asks(role="teacher", requests=usual, most=most, read=sizes.shared + own),)
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.arms._teaching import TeacherOptions, teacher_of, teacher_recipe, without_passage
+from tuneworthy.arms._teaching import (
+    ONE_FOR_ALL,
+    TeacherOptions,
+    teacher_of,
+    teacher_recipe,
+    without_passage,
+)
 from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 
 TOOL, ROLE, SIMPLICITY = "", "ceiling", 20
@@ -35,12 +41,12 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     """Return the requests: one a case."""
-    own = sizes.own if options.teacher_prompt == "zero" else sizes.asked
+    own = sizes.own if options.teacher_prompt in ONE_FOR_ALL else sizes.asked
     return (Asks(role="teacher", requests=sizes.cases, most=sizes.cases, read=sizes.shared + own),)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work in tokens: a plan's minutes are those of the base model."""
-    own = sizes.own if options.teacher_prompt == "zero" else sizes.asked
+    own = sizes.own if options.teacher_prompt in ONE_FOR_ALL else sizes.asked
     read = sizes.shared + sizes.cases * own
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)

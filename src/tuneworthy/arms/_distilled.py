@@ -12,6 +12,7 @@ from typing import Any
 
 from tuneworthy.arms import _student_checks as checks
 from tuneworthy.arms._lessons import (
+    CURVE_SHARES,
     WHY_SUFFIX,
     DistilOptions,
     Lesson,
@@ -33,8 +34,8 @@ from tuneworthy.core.model import Model, Prompt
 from tuneworthy.prompting.messages import build_all
 from tuneworthy.prompting.same_answer import normal_form
 
+LEAST_COMPARED = 8  # inputs from which equal samples are noted
 LEAST_HELD_BACK = 8  # held-back rows below which no agreement is stated
-CURVE_SHARES = (0.25, 0.5)  # shares of the teacher's rows of the learning curve's other points
 
 
 def taught_student(setup: Setup, teacher: Model, options: DistilOptions, train: Train) -> Fitted:
@@ -56,6 +57,7 @@ def taught_student(setup: Setup, teacher: Model, options: DistilOptions, train: 
         "teacher": teacher.spec,
         "loss": options.loss,
         "pairs": written.account(),
+        "varied": written.varied,
         "gold_rows": len(lesson.gold),
         "teacher_rows": last["rows"],
         "agreement": {"agree": last["agree"], "of": last["of"]},
@@ -197,6 +199,11 @@ def _notes(options: DistilOptions, facts: dict[str, Any]) -> tuple[str, ...]:
         notes.append(
             f"with {count_noun(options.samples, 'sample')} for each input, fewer than "
             f"{FEW_SAMPLES}, a wrong answer of the teacher is seldom outvoted"
+        )
+    if pairs["inputs"] >= LEAST_COMPARED and not facts["varied"] and options.samples > 1:
+        notes.append(
+            f"the {options.samples} samples of every input are equal: the teacher is sure, or its "
+            "server ignores temperature and seed; one sample would have said the same"
         )
     kept = f"the teacher wrote for {pairs['inputs']:,} inputs, {pairs['kept']:,} are kept"
     left = ", ".join(f"{count:,}: {why}" for why, count in pairs["rejected"].items())

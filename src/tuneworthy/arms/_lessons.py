@@ -17,6 +17,7 @@ from tuneworthy.core.model import Model
 from tuneworthy.core.record import digest
 
 MOST_HELD_BACK, HELD_SHARE = 40, 10  # teacher rows held back from training: at most 40, and 1 in 10
+CURVE_SHARES = (0.25, 0.5)  # shares of the teacher's rows of the learning curve's other points
 TAUGHT_SUFFIX, WHY_SUFFIX = " taught", " why"  # ends of the ids of a teacher's rows
 
 

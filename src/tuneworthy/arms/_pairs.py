@@ -83,11 +83,13 @@ class Written:
     """The kept pairs; ids of the rejected inputs by reason; sums over the teacher's replies.
 
     A sum is None if a reply did not state its part. Folds that send equal requests share them.
+    `varied`: two samples of one input differ.
     """
 
     pairs: list[Pair] = field(default_factory=list)
     rejected: dict[str, list[str]] = field(default_factory=dict)
     replies: list[Reply] = field(default_factory=list)
+    varied: bool = False
 
     def account(self) -> dict[str, Any]:
         """Return the counts and sums, JSON-ready."""
@@ -120,6 +122,7 @@ def write_pairs(
         chunk = sources[start : start + INPUTS_AT_ONCE]
         for source, replies in zip(chunk, writer.samples([s.query for s in chunk]), strict=True):
             written.replies += replies
+            written.varied |= len({reply.text for reply in replies}) > 1
             verdict = judge.kept(source, replies)
             if isinstance(verdict, Pair):
                 written.pairs.append(verdict)

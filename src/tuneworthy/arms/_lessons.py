@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tuneworthy.arms._pairs import ANSWER_MARK, Pair, PairOptions, Source, Written, write_pairs
-from tuneworthy.arms._trained import TuningOptions
-from tuneworthy.core.arm import Fitted, Setup
+from tuneworthy.arms._trained import TuningOptions, work
+from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model
@@ -147,3 +147,26 @@ def reasoned_row(pair: Pair) -> Case:
     """Return the training row of a pair's reason, which ends in its answer."""
     text = f"{pair.reason}\n{ANSWER_MARK} {pair.texts[0]}"
     return Case(id=f"{pair.query.id}{WHY_SUFFIX}", messages=pair.query.messages, output=text)
+
+
+def taught_work(sizes: Sizes, options: DistilOptions, free: int, asked: int, prompt: float) -> Work:
+    """Return the work of a student of the labelled rows and `free` inputs, and of its teacher.
+
+    The teacher answers `asked` inputs of `prompt` tokens each. For `kl` it also reads each answer;
+    on policy the student writes an answer to every row in every epoch, and the teacher reads it.
+    """
+    rows = sizes.train + free
+    own = work(sizes.model_copy(update={"train": rows}), options)
+    passes = 1.0 + (sum(CURVE_SHARES) if options.curve else 0.0)
+    if options.loss != "text" or options.rationale:
+        own = own.model_copy(update={"pace": "autograd"})
+    read, written, drawn = asked * prompt, options.samples * asked * sizes.answer, 0.0
+    if options.loss == "on_policy":
+        held = min(MOST_HELD_BACK, asked // HELD_SHARE) / max(asked, 1)
+        drawn = options.epochs * rows * sizes.answer
+        read = held * read + options.epochs * rows * (prompt + sizes.answer)
+        written = held * written
+    elif options.loss == "kl":
+        read += rows * (prompt + sizes.answer)
+    more = {"trained": passes * own.trained, "written": own.written + drawn}
+    return own.model_copy(update={**more, "taught_read": read, "taught_written": written})

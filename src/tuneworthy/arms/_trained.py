@@ -17,7 +17,7 @@ from tuneworthy.arms._prompted import answer_token_limit, as_answer, mean_score,
 from tuneworthy.arms._replay import replay_rows, replayed
 from tuneworthy.arms._trainers import check_trainer, other_loop
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Pace, Recipe, Setup, Sizes, Work
 from tuneworthy.core.artefact import Pack
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DoesNotApply
@@ -380,4 +380,15 @@ def work(sizes: Sizes, options: TrainingOptions, passages: float = 0.0) -> Work:
         read=answered * own,
         written=answered * sizes.answer,
         trained=options.epochs * max(rows * (own + sizes.answer), _LEAST_STEP_TOKENS * steps),
+        pace=_pace(options),
     )
+
+
+def _pace(options: TrainingOptions) -> Pace:
+    """Return how a token is trained on; the written-out gradient knows plain adapters alone."""
+    if not isinstance(options, TuningOptions):
+        return "whole"
+    if options.trainer not in ("own", "trl"):
+        return "elsewhere"
+    plain = options.trainer == "own" and not options.dora and not options.prompt_loss
+    return "adapter" if plain else "autograd"

@@ -7,7 +7,7 @@ from typing import Any
 
 from tuneworthy.arms._classified import fitted_classifier
 from tuneworthy.arms._distilled import adapter_student, taught_student
-from tuneworthy.arms._lessons import DistilOptions, Lesson, Train
+from tuneworthy.arms._lessons import DistilOptions, Lesson, Train, taught_work
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.arms._teaching import ONE_FOR_ALL, teacher_of, without_passage
 from tuneworthy.arms._trained import (
@@ -16,7 +16,6 @@ from tuneworthy.arms._trained import (
     prompting_with,
     recipe_of,
     train_model,
-    work,
 )
 from tuneworthy.arms._vector_head import fitted_vector_head
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Role, Setup, Sizes, Work
@@ -140,16 +139,19 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work of training on all rows, and of the teacher's samples on this machine."""
-    taught = min(sizes.unlabelled, options.rows or sizes.unlabelled)
-    taught = taught if options.learns == "teacher" else 0
-    whole = work(sizes.model_copy(update={"train": sizes.train + taught}), options)
+    """Return the work of the student, and what its teacher reads and writes.
+
+    A student with fewer layers counts as its share of the model; a classifier as no model at all.
+    """
+    free = min(sizes.unlabelled, options.rows or sizes.unlabelled)
+    free = free if options.learns == "teacher" else 0
+    rows = sizes.train if options.gold == "only_teacher" or options.rationale else 0
+    asked = free + rows if options.learns == "teacher" else 0
+    whole = taught_work(sizes, options, free, asked, sizes.own)
+    if options.student == "layers":
+        whole = whole.model_copy(update={"layers": 1 / options.every})
     if options.learns == "nothing" or options.student == "classifier":
-        whole = whole.model_copy(update={"trained": 0.0})
-    passes = 1 + (0.75 if options.curve else 0.0)
-    more = {
-        "read": whole.read + taught * sizes.own,
-        "written": whole.written + options.samples * taught * sizes.answer,
-        "trained": passes * whole.trained,
-    }
-    return whole.model_copy(update=more)
+        whole = whole.model_copy(update={"trained": 0.0, "pace": ""})
+    if options.student == "classifier":
+        whole = whole.model_copy(update={"read": 0.0, "written": 0.0})
+    return whole

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tuneworthy.arms._distilled import adapter_student, taught_student
-from tuneworthy.arms._lessons import DistilOptions
+from tuneworthy.arms._lessons import DistilOptions, taught_work
 from tuneworthy.arms._prompted import check_fit
 from tuneworthy.arms._teaching import Prompt
-from tuneworthy.arms._trained import model_in_process, recipe_of, work
+from tuneworthy.arms._trained import model_in_process, recipe_of
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.prompting.messages import build_all
@@ -60,10 +60,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work: every input is read with the long prompt, sampled, and trained short."""
     inputs = sizes.train + sizes.unlabelled
-    whole = work(sizes.model_copy(update={"train": inputs}), options)
-    more = {
-        "read": whole.read + inputs * sizes.asked,
-        "written": whole.written + options.samples * inputs * sizes.answer,
-        "trained": whole.trained * (1.75 if options.curve else 1.0),
-    }
-    return whole.model_copy(update=more)
+    made = taught_work(sizes, options, sizes.unlabelled, inputs, sizes.asked)
+    own = {"read": made.read + made.taught_read, "written": made.written + made.taught_written,
+           "taught_read": 0.0, "taught_written": 0.0}  # fmt: skip
+    return made.model_copy(update=own)  # its teacher is the model itself

@@ -46,7 +46,8 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work in tokens: a plan's minutes are those of the base model."""
+    """Return the tokens that the teacher reads and writes."""
     own = sizes.own if options.teacher_prompt in ONE_FOR_ALL else sizes.asked
     read = sizes.shared + sizes.cases * own
-    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)
+    written = sizes.cases * sizes.answer
+    return Work(requests=sizes.cases, taught_read=read, taught_written=written)

@@ -102,13 +102,26 @@ class Sizes(Record):
         return self.own + self.examples * self.shot
 
 
+Pace = Literal["", "adapter", "autograd", "whole", "elsewhere"]
+
+
 class Work(Record):
-    """The cost of an arm: requests, and tokens read, written and trained on."""
+    """The cost of an arm: requests, and tokens read, written and trained on.
+
+    `pace` is how a token is trained on: an adapter, an adapter by autograd (a loss or a change that
+    the CPU engine does not know), the whole model, or elsewhere (at an API); "" without training.
+    `layers` is the share of the model's layers that the arm's own model has. `taught_read` and
+    `taught_written` are the tokens that its teacher reads and writes.
+    """
 
     requests: int = 0
     read: float = 0.0
     written: float = 0.0
     trained: float = 0.0
+    pace: Pace = ""
+    layers: float = 1.0
+    taught_read: float = 0.0
+    taught_written: float = 0.0
 
 
 class Asks(Record):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from tuneworthy.core.arm import Pace
 from tuneworthy.core.audit_report import DetectableDifference
 from tuneworthy.core.extra import OptionalMeasurement
 from tuneworthy.core.look_text import Scope
@@ -44,7 +45,7 @@ class PlannedArm(Record):
     None if the arm uses none; `requests`, `tokens` and `usd` are then its worst case. `follow_up`:
     it runs only if the stage rule selects it (`measure/stage_rule.py`), after the arms that always
     run. `look_after`: the number of folds after which the rule checks its score and may stop it; 0:
-    it runs on all its folds.
+    it runs on all its folds. `pace`: how it trains (`Work.pace`).
     """
 
     spec: Spec
@@ -58,6 +59,7 @@ class PlannedArm(Record):
     because: str = ""
     follow_up: bool = False
     look_after: int = 0
+    pace: Pace = ""
 
     @property
     def first_minutes(self) -> float:
@@ -82,8 +84,8 @@ class Plan(Record):
     counts towards the budget, and not in `minutes`. They run on at most `read` failed and `read`
     passed cases (None: every failed and 60 passed ones). `others` is the endpoint load apart from
     the arms (a judge, changed facts); `assumed` names the assumptions behind minutes of requests,
-    `prices` are sentences on them; `cap_usd` and `cap_tokens` are the task's caps when it is shown,
-    and `free` says that no request costs money.
+    `paces` those behind minutes of training, `prices` are sentences on prices; `cap_usd` and
+    `cap_tokens` are the task's caps when it is shown, and `free` says that no request costs money.
     `beside` are the optional measurements after the arms (harm, knowledge probe, learning curves,
     temperatures): they are cut first if the minutes run out. `whole` are the minutes that would
     avoid all `cuts` (None: there are none). `staged`: the stage rule decides which follow-up arms
@@ -103,6 +105,7 @@ class Plan(Record):
     others: tuple[EndpointLoad, ...] = ()
     assumed: str = ""
     prices: tuple[str, ...] = ()
+    paces: tuple[str, ...] = ()
     cap_usd: float | None = None
     cap_tokens: int | None = None
     free: bool = False

@@ -30,6 +30,7 @@ from tuneworthy.core.specs import (
 )
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Part, Split
+from tuneworthy.measure.machine_speed import Speed
 from tuneworthy.measure.plan_cuts import (
     FIRST_FOLDS,
     LEAST_FOLDS,
@@ -54,29 +55,9 @@ from tuneworthy.measure.request_costs import (
     prices_of,
 )
 
-# Cost of a training step in forward passes: backward costs about two, and the loop measured
-# 3.1 to 3.4 in total on two machines.
-TRAINING = 3.3
 LONGEST_FACTOR = 1.5  # times the minutes: above it a training arm is not planned on all folds
 CHANGED_FACTS = 60  # the most facts changed in the documents (freshness_rate.MOST_FACTS)
 ON_FAILURES = 60  # the most failed cases for an arm that is too dear for all cases
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Tokens per second of this machine: `read` prompt tokens, `written` answer tokens in bulk.
-
-    `others`: the share of CPU time that other programs took during the measurement.
-    """
-
-    read: float
-    written: float
-    others: float = 0.0
-
-    def minutes(self, work: Work) -> float:
-        """Return the minutes that this work takes."""
-        read = (work.read + TRAINING * work.trained) / self.read
-        return (read + work.written / self.written) / 60
 
 
 @dataclass(frozen=True)
@@ -129,6 +110,7 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         others=tuple(_others(facts, arms, planned)),
         assumed=facts.remote.assumed if facts.remote else "",
         prices=(*prices_of(facts.remote), *trainer_notes(facts.task, planned, facts.sizes)),
+        paces=_paces(facts, planned),
         read=choice.read,
         cuts=lines,
         minutes=round(needed(planned), 2),
@@ -139,6 +121,14 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         visible=facts.audit.visible,
         limited=facts.limited,
     )
+
+
+def _paces(facts: PlanInputs, planned: Sequence[PlannedArm]) -> tuple[str, ...]:
+    """Return what the minutes of the arms that train here rest on besides measured speed."""
+    if facts.speed is None:
+        return ()
+    kept = [arm.spec for arm in planned if not arm.because]
+    return facts.speed.assumptions((spec, _work(spec, facts, facts.sizes.cases)) for spec in kept)
 
 
 def _sum(arms: Sequence[PlannedArm]) -> float:
@@ -268,11 +258,12 @@ def _costs(facts: PlanInputs, work: Work, sent: EndpointLoad | None) -> dict[str
     """
     minutes = facts.speed.minutes(work) if facts.speed else 0.0
     if sent is None:
-        tokens = round(work.read + work.written)
-        return {"requests": work.requests, "tokens": tokens, "minutes": round(minutes, 3)}
+        tokens = round(work.read + work.written + work.taught_read + work.taught_written)
+        return {"requests": work.requests, "tokens": tokens, "minutes": round(minutes, 3),
+                "pace": work.pace}  # fmt: skip
     return {"requests": sent.most_requests, "tokens": sent.most_tokens,
             "minutes": round(sent.minutes + (minutes if work.trained else 0.0), 3),
-            "usd": sent.most_usd, "sent": sent}  # fmt: skip
+            "usd": sent.most_usd, "sent": sent, "pace": work.pace}  # fmt: skip
 
 
 def _sent(facts: PlanInputs, spec: Spec, cases: int, before: Sequence[Spec]) -> EndpointLoad | None:

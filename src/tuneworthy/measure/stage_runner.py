@@ -68,7 +68,8 @@ class StageRunner:
     steps: list[StageDecision] = field(default_factory=list)
     spent: float = 0.0
     looked: list[LookedAt] = field(default_factory=list)
-    _planned: float = 0.0
+    _planned: dict[str, float] = field(default_factory=dict)  # minutes by pace
+    _took: dict[str, float] = field(default_factory=dict)
 
     @property
     def rule(self) -> StageRule:
@@ -222,7 +223,8 @@ class StageRunner:
         Alone it gets some only if another arm ran on them: else there is nothing to compare.
         """
         costs = [
-            self._cost(arm.minutes - arm.first_minutes) / (len(arm.folds) - arm.look_after)
+            self._cost(arm.minutes - arm.first_minutes, arm.pace)
+            / (len(arm.folds) - arm.look_after)
             for arm in arms
         ]
         if not costs:
@@ -266,16 +268,19 @@ class StageRunner:
         if not trains(spec) and not self.rule.contends(spec):
             return "its tool is shown to be behind by more than the margin"
         room = self.left + (OVERRUN_SHARE * self.minutes if first else 0.0)
-        return NO_ROOM if self._cost(arm.first_minutes) > room else ""
+        return NO_ROOM if self._cost(arm.first_minutes, arm.pace) > room else ""
 
     def _measure(self, arm: PlannedArm, folds: tuple[int, ...]) -> list[Run]:
         part = arm.model_copy(update={"folds": folds, "requests": _requests_in(arm, folds)})
         self.tell("arm", part)
         runnable = [planned.spec for planned in self.plan.arms if not planned.because]
         dev = needs_dev_scores(self.runner.task, arm.spec, runnable)
+        before = self.spent
         with self._timed(f"{arm.spec.name} {folds}"):
             new = measure(self.runner, part, self.recipes, dev)
-        self._planned += arm.minutes * len(folds) / max(len(arm.folds), 1)
+        planned = arm.minutes * len(folds) / max(len(arm.folds), 1)
+        for totals, minutes in ((self._planned, planned), (self._took, self.spent - before)):
+            totals[arm.pace] = totals.get(arm.pace, 0.0) + minutes
         self.runs += new
         folds_in_all = range(len(self.recipes))
         # Later arms build on the best prompt on dev in their own fold.
@@ -305,8 +310,8 @@ class StageRunner:
             arms = [arm.model_copy(update={"folds": arm.folds[:FIRST_FOLDS]}) for arm in arms]
             runs = [run for run in runs if run.fold is None or run.fold < FIRST_FOLDS]
         result = probes(self.runner, arms, runs, paid, self.plan.read)
-        minutes = {arm.spec.name: arm.minutes for arm in self.plan.across}
-        costs = [self._cost(minutes.get(probe.planned.spec.name, 0.0)) for probe in result]
+        planned = {arm.spec.name: (arm.minutes, arm.pace) for arm in self.plan.across}
+        costs = [self._cost(*planned.get(probe.planned.spec.name, (0.0, ""))) for probe in result]
         if trained:
             return [] if sum(costs) > self.left + PLACEBO_SHARE * self.minutes else result
         return self._beside_training(result, costs)
@@ -317,7 +322,7 @@ class StageRunner:
         The failures that only the others could explain count as not tried.
         """
         planned = [arm for arm in self.plan.arms if trains(arm.spec) and not arm.because]
-        kept = max((self._cost(arm.first_minutes) for arm in planned), default=0.0)
+        kept = max((self._cost(arm.first_minutes, arm.pace) for arm in planned), default=0.0)
         room, result = self.left - kept, []
         for probe, cost in zip(probes, costs, strict=True):
             if planned and cost > max(room, 0.0):
@@ -336,11 +341,17 @@ class StageRunner:
         step = {"arm": arm.spec.name, "do": do, "why": why, "minutes": round(self.spent, 2)}
         self.steps.append(StageDecision.model_validate(step))
 
-    def _cost(self, planned: float) -> float:
-        """Return planned minutes corrected by the ratio of measured to planned time so far."""
-        if self._planned < KNOWN_PACE:
+    def _cost(self, planned: float, pace: str) -> float:
+        """Return planned minutes corrected by the ratio of measured to planned time so far.
+
+        Of arms of the same pace where they were planned to take long enough, else of all arms.
+        """
+        known = self._planned.get(pace, 0.0) >= KNOWN_PACE and pace
+        before = self._planned.get(pace, 0.0) if known else sum(self._planned.values())
+        if before < KNOWN_PACE:
             return planned
-        return planned * min(MOST_CORRECTION, max(1 / MOST_CORRECTION, self.spent / self._planned))
+        took = self._took[pace] if known else self.spent
+        return planned * min(MOST_CORRECTION, max(1 / MOST_CORRECTION, took / before))
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:

@@ -13,7 +13,8 @@ from tuneworthy.core.model import SCORED_LABELS, Limits, Model
 from tuneworthy.core.task import Task
 from tuneworthy.core.token_estimate import text_tokens
 from tuneworthy.data.docs import Doc
-from tuneworthy.measure.planning import Speed
+from tuneworthy.measure.machine_speed import Speed
+from tuneworthy.models import size_beside, training_path
 from tuneworthy.models._reply_cache import uncached
 from tuneworthy.prompting.messages import build
 from tuneworthy.retrieval.chunks import chunked
@@ -99,7 +100,10 @@ def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:
     shared = model.count_tokens(prompts[0][:-1]) if len(prompts[0]) > 1 else 0
     read = sum(model.count_tokens(p) - shared for p in prompts) + shared
     written = 8 * len(prompts) / max(long - short, 1e-3)
-    return Speed(max(read, 1) / max(short, 1e-3), written, _others(begun, _used()))
+    engine, single = training_path(model)
+    read_speed = max(read, 1) / max(short, 1e-3)
+    teacher = size_beside(task.teacher, task.folder, model) if task.teacher else 1.0
+    return Speed(read_speed, written, _others(begun, _used()), engine, single, teacher)
 
 
 def _used() -> tuple[float, float, float]:

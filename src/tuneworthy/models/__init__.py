@@ -5,13 +5,14 @@ Knows no task, no arm and no metric.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.collector import gc_paused
-from tuneworthy.core.errors import ModelError, TaskError
+from tuneworthy.core.errors import ModelError, TaskError, TuneworthyError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.record import digest
@@ -129,6 +130,13 @@ def first_use(spec: str) -> str:
     return "compiling loops for this processor: up to half a minute, once"
 
 
+def notices(model: Model) -> tuple[str, ...]:
+    """Return what to say of a model that was opened here: its path on a CPU, how it ends."""
+    if not hasattr(model, "net"):
+        return ()
+    return tuple(filter(None, (general_path(model), *getattr(model, "notes", ()))))
+
+
 def general_path(model: Model) -> str:
     """Return the notice that a model on a CPU takes the general path, "" where it does not."""
     net = getattr(model, "net", None)
@@ -136,6 +144,44 @@ def general_path(model: Model) -> str:
         return ""
     why = "knows no such layers, or gave other logits on a probe" if enabled() else "is turned off"
     return f"{model.spec} takes the general path on this CPU: the CPU engine {why}"
+
+
+def training_path(model: Model) -> tuple[bool, float]:
+    """Return whether the CPU engine trains this model, and a factor of single precision.
+
+    The factor is the time of a matrix product in single precision over that in the model's own.
+    """
+    net, marks = getattr(model, "net", None), model.fingerprint
+    if net is None:
+        return False, 1.0
+    single = 1.0
+    if marks.get("precision") == "bfloat16":
+        from tuneworthy.models.local.machine import chosen
+
+        figures = chosen(net.device)[0]
+        single = figures["bfloat16"] / figures["float32"] if figures else 1.0
+    return net.decoder is not None, single
+
+
+def size_beside(spec: str, folder: Path, model: Model) -> float | None:
+    """Return the parameters of a spec's model over those of an open one, from its files' headers.
+
+    0 for a model that does not run in this process, None if nothing tells its size before it is
+    downloaded.
+    """
+    kind, _, rest = spec.partition(":")
+    if not is_local(spec) or kind == "scripted" or not hasattr(model, "module"):
+        return 0.0
+    if kind == "hf" and not rest.startswith(_PATHS):
+        return None
+    from tuneworthy.models.local.weights import check_folder, shapes
+
+    try:
+        files = check_folder(weights_folder(spec, folder) or folder)
+    except TuneworthyError:
+        return None  # opening it says why
+    own = sum(weight.numel() for weight in model.module.parameters())
+    return float(sum(map(math.prod, shapes(files).values())) / own)
 
 
 def _local(path: Path, spec: str, place: Placement) -> Model:

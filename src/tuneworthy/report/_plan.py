@@ -48,6 +48,9 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
         lines += _beside(plan.beside, name, width, plain)
     for text in _endpoint_lines(plan):
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
+    if plan.paces:
+        text = f"Minutes of training: {'; '.join(plan.paces)}. Its first folds correct them."
+        lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     lines += _cuts(plan, width, plain)
     if plan.looks > 1:
         fresh = equivalent_fresh_rows(plan.scored, plan.looks)

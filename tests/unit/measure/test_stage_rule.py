@@ -57,7 +57,7 @@ class Drawn(StageRunner):
         ]  # fmt: skip
         self.runs += new
         self.spent += arm.minutes * len(folds) / len(arm.folds)
-        self._planned = self.spent
+        self._planned = self._took = {"": self.spent}
         return new
 
     def _probe(self, trained):
@@ -334,7 +334,7 @@ def test_the_best_arm_gets_no_folds_on_which_nothing_can_be_compared_with_it():
 def test_a_dear_probe_leaves_the_minutes_that_training_needs():
     """A vote on the failures took 9 of 20 minutes, and no training arm had room."""
     follow = followed({"zero_shot": 0.1, "lora": 0.9}, minutes=6.0)
-    follow.spent, follow._planned = 0.5, 0.5
+    follow.spent, follow._planned = 0.5, {"": 0.5}
     vote, placebo = object(), object()
     assert follow._beside_training([vote, placebo], [5.2, 0.3]) == [placebo]
     assert follow._beside_training([vote, placebo], [4.2, 0.2]) == [vote, placebo]

@@ -52,7 +52,7 @@ from tuneworthy.measure.executor import THIS_PROCESS, Executor
 from tuneworthy.measure.price_notes import paid_names
 from tuneworthy.measure.request_costs import remote_models
 from tuneworthy.measure.units import Runner
-from tuneworthy.models import first_use, general_path, is_local, is_paid, open_model
+from tuneworthy.models import first_use, is_local, is_paid, notices, open_model
 from tuneworthy.models._roles import (
     Models,
     check_device,
@@ -114,7 +114,7 @@ class Session:
             model = open_model(spec, folder=task.folder, purse=self.purse,
                                prices=task.economics.prices, requests=request_options,
                                place=placement(task))  # fmt: skip
-            if notice := general_path(model):
+            for notice in notices(model):
                 self.tell("say", notice)
             return model
 

@@ -159,7 +159,7 @@ def _check_installed() -> None:
 def _load(folder: Path, versions: list[Version], specs: list[str], most: int) -> ServedModels:
     """Open everything; raises TuneworthyError for the first that can't be opened."""
     from tuneworthy.deploy.system import open_artefact, open_base, task_of
-    from tuneworthy.models import first_use, general_path, open_model
+    from tuneworthy.models import first_use, notices, open_model
     from tuneworthy.serve.served_models import Openers, ServedModels
 
     models = ServedModels(most)
@@ -173,7 +173,7 @@ def _load(folder: Path, versions: list[Version], specs: list[str], most: int) ->
         lambda version: open_base(version.artefact, task_of(version.artefact, version.home)),
     )
     models.open_versions(folder, versions, openers)
-    for notice in {general_path(t.model) for t in models.targets.values() if t.model} - {""}:
+    for notice in {text for t in models.targets.values() if t.model for text in notices(t.model)}:
         print_stderr(notice)
     return models
 

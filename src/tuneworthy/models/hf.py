@@ -39,6 +39,7 @@ try:
     from tuneworthy.models.local.chat_template import answer_ids, prompt_ids, text_ids
     from tuneworthy.models.local.opening import (
         check_values,
+        end_notes,
         ends_of,
         opened,
         package_versions,
@@ -83,6 +84,7 @@ class HF(Cached):
         self.context: int | None = getattr(config, "max_position_embeddings", None)
         self.net = _forward.open_net(module)
         self.ends = ends_of(module, tokenizer)
+        self.notes = end_notes(tokenizer, self.ends)
         self.tokens = tokens_of(module)
         self.adapter: Adapter | None = None
         self._words: Any = None

@@ -88,6 +88,31 @@ def test_a_config_of_another_class_is_refused(folder, keys):
         opened(folder)
 
 
+def test_i99_a_base_model_with_the_template_of_its_tuned_sibling_is_noted():
+    from tuneworthy.models.local.opening import end_notes
+
+    tokenizer = tiny_tokenizer()
+    assert end_notes(tokenizer, [2, 0]) == ()
+    (note,) = end_notes(tokenizer, [0])
+    assert "ends an answer with <|im_end|>, its files with <|pad|>: it may be a base" in note
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}\n{% endfor %}"
+    assert end_notes(tokenizer, [0]) == (), "a template that ends nothing tells nothing"
+    tokenizer.chat_template = None
+    assert end_notes(tokenizer, [0]) == (), "without one the model is refused at its first prompt"
+
+
+def test_i99_what_is_noted_is_said_on_opening(folder):
+    from tuneworthy.models import notices
+
+    config(folder, eos_token_id=0)
+    (folder / "generation_config.json").write_text('{"eos_token_id": 0}')
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "eos_token": "<|pad|>"}))
+    model = opened(folder)
+    assert model.ends == [0]
+    assert any("may be a base model" in notice for notice in notices(model))
+
+
 def test_a_config_without_architectures_still_opens(folder):
     config(folder, architectures=None)
     assert opened(folder).context == 512

@@ -284,6 +284,21 @@ def test_i129_p20_another_model_is_noticed(remote):
         one(model, "other")
 
 
+def test_i134_a_key_rotated_in_mid_run_loses_no_answer(remote):
+    """The run ends with the server's words; with the new key it asks for the rest alone."""
+    refused = {"status": 401, "json": {"error": {"message": "this key was revoked"}}}
+    purse = Purse()
+    server, model = remote(says("one"), refused, says("two"), purse=purse)
+    assert one(model, "first").text == "one"
+    with pytest.raises(ProviderError, match="does not answer") as caught:
+        one(model, "second")
+    assert "revoked" in caught.value.got
+    assert "OPENAI_API_KEY" in caught.value.fix
+    assert purse.spent[-1] == 0, "a refused request costs nothing"
+    assert [one(model, text).text for text in ("first", "second")] == ["one", "two"]
+    assert len(server.seen) == 3, "the first was not asked again"
+
+
 def test_i135_an_answer_of_forty_megabytes(remote):
     _, model = remote({"raw": b" " * 40_000_000}, request_seconds=20)
     with pytest.raises(ProviderError) as caught:

@@ -71,6 +71,23 @@ def test_i88_a_missing_shard(folder):
     assert len(check_folder(folder)) == 2
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b"GGUF" + struct.pack("<I", 3), b"GGUF" + struct.pack("<IQQ", 99, 0, 0), b"hello" * 100],
+    ids=["cut", "newer", "none"],
+)
+def test_i94_a_gguf_that_llama_cpp_cannot_open_is_a_model_error(tmp_path, data):
+    pytest.importorskip("xllamacpp")
+    from tuneworthy.models.local.llama_cpp import LlamaCpp
+
+    file = tmp_path / "model.gguf"
+    file.write_bytes(data)
+    with pytest.raises(ModelError, match="can't open the file") as caught:
+        LlamaCpp(file, 64)
+    assert caught.value.where == str(file)
+    assert "another form" in caught.value.fix
+
+
 def test_i91_pickles_are_refused(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(SecurityError, match="pickles"):

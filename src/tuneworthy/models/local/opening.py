@@ -35,6 +35,7 @@ _SPARE_PARAMETERS = 50_000_000  # parameters that a model may have beyond those 
 _TEMPLATE_CHARACTERS = 1_000_000
 _CLASS_ENDING = re.compile(r"(ForCausalLM|LMHeadModel|ForConditionalGeneration)$")
 _LOGGERS = ("transformers", "huggingface_hub", "tokenizers", "peft", "accelerate")
+_PLAIN_ANSWER = "Yes, it is."
 _QUESTION, _INSTRUCTION = "Is the parcel 4711 on its way?", "Answer in one word, please."
 
 
@@ -115,6 +116,28 @@ def ends_of(module: Any, tokenizer: Any) -> list[int]:
             fix="choose an instruction-tuned model",
         )
     return unique
+
+
+def end_notes(tokenizer: Any, ends: Sequence[int]) -> tuple[str, ...]:
+    """Return a note if the chat template ends an answer with a token that ends no answer here.
+
+    So it is where a base model carries the template of its instruction-tuned sibling.
+    """
+    if not tokenizer.chat_template:
+        return ()
+    try:
+        text = conversation(tokenizer, [("user", _QUESTION)], _PLAIN_ANSWER)
+    except Refused:
+        return ()
+    after = text.rpartition(_PLAIN_ANSWER)[2]
+    ids = tokenizer(after, add_special_tokens=False)["input_ids"]
+    if not after.strip() or set(ids) & set(ends):
+        return ()
+    own = ", ".join(tokenizer.decode([end]) for end in ends)
+    return (
+        f"its chat template ends an answer with {after.strip()}, its files with {own}: it may be a "
+        "base model, whose answers go on to the token limit (the instruction-tuned one ends them)",
+    )
 
 
 def set_thinking(tokenizer: Any, setting: Setting) -> Thinking:

@@ -43,4 +43,5 @@ def _arm(one: Column, best: Column, ids: list[str]) -> MeasuredArm:
         seeds=len({run.seed for run in one.runs}),
         score=Interval(mean=mean, low=low, high=high),
         behind=behind,
+        n=len(ids),
     )

@@ -200,11 +200,24 @@ def model_lines(models: Sequence[str]) -> list[str]:
     return [f"{line} {FLOOR}" if MODEL in models else line]
 
 
+def scored_rows_text(card: MeasuredTask) -> str:
+    """Return on how many test rows the arms were scored: arms may differ, or not be recorded."""
+    counts = [arm.n for arm in card.arms if arm.score]
+    known = sorted({n for n in counts if n is not None})
+    if not known:
+        return f"up to {card.n:,} test rows an arm, not recorded which"
+    span = f"{known[0]:,}" if len(known) == 1 else f"{known[0]:,} to {known[-1]:,}"
+    if known == [card.n] and None not in counts:
+        return f"{span} test rows"
+    some = ", not recorded for each arm" if None in counts else ""
+    return f"{span} test rows an arm{some}"
+
+
 def card_line(card: MeasuredTask) -> str:
     """Return the line under a figure: model, test rows, the scores to compare it with."""
     floor = next((arm.score for arm in card.arms if arm.tool is None and arm.score), None)
     size = SIZES_OF_MODELS.get(card.model)
-    parts = [f"{card.model} ({size})" if size else card.model, f"{card.n:,} test rows"]
+    parts = [f"{card.model} ({size})" if size else card.model, scored_rows_text(card)]
     parts += [f"plain instruction {card.base:.2f}"] if card.base is not None else []
     parts += [f"gold passage {card.reading:.2f}"] if card.reading is not None else []
     parts += [f"guessing {floor.mean:.2f}"] if floor else []

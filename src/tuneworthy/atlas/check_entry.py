@@ -144,6 +144,8 @@ def _arm_faults(entry: Entry) -> Iterator[Fault]:
             yield "arm with two answers to a case", arm.name
         if len(seeds := {run.seed for run in own}) != arm.seeds:
             yield "wrong number of seeds", f"{arm.name}: {len(seeds)}, not {arm.seeds}"
+        if arm.n is not None and arm.n != len(table):
+            yield "wrong number of scored cases", f"{arm.name}: {len(table)}, not {arm.n}"
         if table and abs(fmean(table.values()) - arm.score.mean) > ROUNDING:
             yield "mean that its answers do not give", f"{arm.name}: {fmean(table.values()):.6f}"
     yield from _distance_faults(entry, tables)

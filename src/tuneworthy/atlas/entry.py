@@ -268,6 +268,7 @@ def _measured_arms(results: Results) -> list[MeasuredArm]:
             tokens_per_request=tokens,
             because=arm.because,
             holds_facts=holds_facts(runs) if runs else None,
+            n=arm.n if arm.score and arm.n else None,
         ))  # fmt: skip
     return found
 

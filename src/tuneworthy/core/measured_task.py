@@ -27,7 +27,9 @@ class MeasuredArm(Record):
     from -1 to 1; None for the best arm itself. `seconds` is fitting and answering, all seeds
     together, `fit_seconds` the part of it that is fitting or training, `build_usd` what that part
     cost. An arm without `score` was not measured, and `because` says why. `holds_facts`: what it
-    learnt stands in weights, so facts that change need another training; None if unknown.
+    learnt stands in weights, so facts that change need another training; None if unknown. `n`
+    counts the cases that its score stands on, None where that was not recorded: arms that need
+    more time may be scored on fewer cases than the others.
     """
 
     name: str
@@ -42,14 +44,16 @@ class MeasuredArm(Record):
     holds_facts: bool | None = None
     fit_seconds: float | None = None
     build_usd: float | None = None
+    n: int | None = Field(default=None, gt=0)
 
 
 class MeasuredTask(Record):
     """A task at one number of labelled rows, all its arms measured on the same test cases.
 
     `key` is unique in the atlas. `kind` is the type of task in plain words, `size` the rows to
-    learn from and `n` the scored cases. `shown` are the rows that an adviser may see, none for a
-    public set, whose rows are not shipped. `base` is the score of the plain instruction.
+    learn from and `n` the scored cases of all arms together. `shown` are the rows that an adviser
+    may see, none for a public set, whose rows are not shipped. `base` is the score of the plain
+    instruction.
     `rows_hash` identifies the rows, `environment` holds versions and machine. `facts_change`: the
     facts that the right answers hold change with time. `reading` is the score with the gold
     passage in the prompt, None where it was not measured. `source` names the set that several

@@ -126,6 +126,7 @@ def _numbers(arm: MeasuredArm) -> dict[str, Any]:
         "score": words.score(score.mean) if score else "",
         "bounds": f"{words.score(score.low)}–{words.score(score.high)}" if score else "",
         "span": score,
+        "rows": f"{arm.n:,}" if arm.n is not None else "",
         "behind": behind_text(arm.behind),
         "time": words.duration(arm.seconds) if arm.seconds is not None else "",
         "usd": f"${words.amount(arm.usd_per_1k)}" if arm.usd_per_1k is not None else "",

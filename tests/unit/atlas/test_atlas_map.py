@@ -18,7 +18,8 @@ def arm(name, tool, mean, **more):
     span = Interval(mean=mean, low=mean - 0.05, high=mean + 0.05)
     behind = more.pop("behind", None)
     gap = Interval(mean=behind, low=behind - 0.04, high=behind + 0.04) if behind else None
-    return MeasuredArm(name=name, tool=tool, seeds=1, score=span, behind=gap, **more)
+    fields = {"seeds": 1, "n": 200, **more}
+    return MeasuredArm(name=name, tool=tool, score=span, behind=gap, **fields)
 
 
 ARMS = (
@@ -38,6 +39,24 @@ def card(key="changing_facts-100-smollm2-135m", **changed):
         "facts_change": True,
     }  # fmt: skip
     return MeasuredTask(**{**plain, **changed})
+
+
+def rows_of_arms(*counts):
+    return tuple(arm.model_copy(update={"n": n}) for arm, n in zip(ARMS, counts, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ((200, 200, 200, 200), "· 200 test rows ·"),
+        ((200, 200, 80, 40), "· 40 to 200 test rows an arm ·"),
+        ((80, 80, 80, 80), "· 80 test rows an arm ·"),
+        ((200, 200, 80, None), "· 80 to 200 test rows an arm, not recorded for each arm ·"),
+        ((None,) * 4, "· up to 200 test rows an arm, not recorded which ·"),
+    ],
+)
+def test_on_how_many_rows_each_arm_was_scored_is_said(counts, text):
+    assert text in card_line(card(arms=rows_of_arms(*counts)))
 
 
 def atlas(*cards):

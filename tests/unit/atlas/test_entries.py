@@ -37,7 +37,7 @@ def test_an_entry_states_what_the_study_measured(results, entry):
     assert (card.use, card.arm, card.status) == (verdict.use, verdict.arm, verdict.status)
     by_name = {arm.name: arm for arm in results.evidence.arms}
     for arm in card.arms:
-        assert arm.score == by_name[arm.name].score
+        assert (arm.score, arm.n) == (by_name[arm.name].score, by_name[arm.name].n)
     best = max((a for a in card.arms if a.tool), key=lambda a: a.score.mean)
     assert best.behind is None
     pairs = {(p.arm, p.versus): p for p in results.evidence.pairs}
@@ -135,6 +135,9 @@ def test_figures_that_do_not_follow_from_the_answers_are_refused(entry):
     moved = [*arms[:far], arms[far].model_copy(update={"behind": near}), *arms[far + 1 :]]
     with pytest.raises(DataError, match="distance that its answers do not give: 1"):
         check_entry(changed(entry, card=card.model_copy(update={"arms": tuple(moved)})))
+    more = [*arms[:far], arms[far].model_copy(update={"n": 400}), *arms[far + 1 :]]
+    with pytest.raises(DataError, match="wrong number of scored cases: 1"):
+        check_entry(changed(entry, card=card.model_copy(update={"arms": tuple(more)})))
     odd = [*arms[:far], arms[far].model_copy(update={"seeds": 7}), *arms[far + 1 :]]
     with pytest.raises(DataError, match="wrong number of seeds"):
         check_entry(changed(entry, card=card.model_copy(update={"arms": tuple(odd)})))

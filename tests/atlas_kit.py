@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 from tests import studies
-from tuneworthy.atlas import cells
+from tuneworthy.atlas import atlas_data, cells
 from tuneworthy.atlas.entry import Naming, entry_of
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.study import run
@@ -25,7 +25,8 @@ def entry(results, key="planted-40", **changed):
 
 
 def few_rows(monkeypatch):
-    """Make cells of few rows: 60, of which 40 are to learn from and 20 are test rows."""
+    """Make cells of few rows: 60, of which 40 are to learn from and 20 are test rows; none ship."""
+    monkeypatch.setattr(atlas_data, "SHIPPED_FOLDER", Path("nothing-shipped"))
     monkeypatch.setattr(cells, "GENERATED_ROWS", 60)
     monkeypatch.setattr(cells, "TEST_ROWS", 20)
     monkeypatch.setattr(cells, "SIZES", (20, 40))

@@ -5,6 +5,7 @@ import random
 import pytest
 from tests import atlas_kit
 
+from tuneworthy.atlas import atlas_data
 from tuneworthy.atlas.atlas_data import ADDED_FOLDER, keep_entry, read_atlas
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.entry import Entry
@@ -186,7 +187,8 @@ def test_a_folder_without_a_file_and_one_with_other_files(entry, tmp_path):
         write_folder(entry, folder)
 
 
-def test_the_newest_entry_of_a_key_counts_and_other_versions_are_said(entry, tmp_path):
+def test_the_newest_entry_of_a_key_counts_and_other_versions_are_said(entry, tmp_path, monkeypatch):
+    monkeypatch.setattr(atlas_data, "SHIPPED_FOLDER", tmp_path / "nothing-shipped")
     old = changed(entry, card=entry.card.model_copy(update={"measured": atlas_kit.DAY}))
     path = keep_entry(changed(old, version="0.1.0"), tmp_path)
     assert path.parent == tmp_path / ADDED_FOLDER
@@ -237,8 +239,6 @@ def test_a_run_of_an_arm_that_the_card_does_not_list_is_refused(entry):
 
 
 def test_what_is_shipped_is_whole_and_small():
-    from tuneworthy.atlas import atlas_data
-
     files = sorted(atlas_data.SHIPPED_FOLDER.glob("*.json.xz"))
     assert sum(path.stat().st_size for path in files) <= 5_000_000
     for path in files:

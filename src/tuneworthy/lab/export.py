@@ -15,6 +15,7 @@ from tuneworthy.lab.advice_pages import advice_page, guess_data, guess_page, sho
 from tuneworthy.lab.atlas_pages import atlas_page, measured_page
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.claim_pages import claims_page
+from tuneworthy.lab.finding_pages import findings_page
 from tuneworthy.lab.pages import (
     HERO_CASE,
     LAB_FOLDER,
@@ -57,6 +58,7 @@ def export_site(folder: Path) -> Path:
     (folder / "playground.html").write_text(playground_page(site), "utf-8")
     _script(data / "play.js", "lab.playground", _dumped(play_data()))
     _advice(folder, site)
+    (folder / "findings.html").write_text(findings_page(site), "utf-8")
     (folder / "experiments.html").write_text(claims_page(site), "utf-8")
     if strength := recorded_strength():
         _script(data / "strength.js", "lab.strength", _dumped(strength))

@@ -81,7 +81,8 @@ class Site:
         """Return the pages that every page links to."""
         links = (("Cases", f"{self.home}#cases"), ("Playground", self.playground),
                  ("Check my run", self.check), ("Guess first", self.guess),
-                 ("Atlas", self.atlas), ("Claims", self.experiments))  # fmt: skip
+                 ("Atlas", self.atlas), ("Findings", self.findings),
+                 ("Claims", self.experiments))  # fmt: skip
         return (*links, ("Studies", "/studies")) if self.live else links
 
     @property
@@ -113,6 +114,11 @@ class Site:
     def experiments(self) -> str:
         """Return the address of the experiments on common claims."""
         return "/experiments" if self.live else "experiments.html"
+
+    @property
+    def findings(self) -> str:
+        """Return the address of what was surprising."""
+        return "/findings" if self.live else "findings.html"
 
     def measured(self, key: str) -> str:
         """Return the address of a measured task of the atlas."""

@@ -52,6 +52,7 @@ ROUTES = {
     ("GET", "/guess"),
     ("GET", "/advice"),
     ("GET", "/experiments"),
+    ("GET", "/findings"),
     ("POST", "/api/play"),
     ("POST", "/api/strength"),
     ("GET", "/api/play/{name}/events"),

@@ -1,4 +1,4 @@
-"""The experiments on common claims: one page to read."""
+"""The experiments on common claims, and the findings of all measurements: two pages to read."""
 
 from __future__ import annotations
 
@@ -15,3 +15,10 @@ def _claims(lab: Here) -> str:
     from tuneworthy.lab.claim_pages import claims_page
 
     return claims_page(site_of(lab))
+
+
+@ROUTES.get("/findings")
+def _findings(lab: Here) -> str:
+    from tuneworthy.lab.finding_pages import findings_page
+
+    return findings_page(site_of(lab))

@@ -1,0 +1,40 @@
+"""The page of findings as HTML: a headline, its bars, and a link to the evidence of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tuneworthy.atlas.atlas_data import Atlas, read_atlas
+from tuneworthy.lab.claim_pages import number_text
+from tuneworthy.lab.claim_results import claim_results
+from tuneworthy.lab.findings import Finding, findings, measured_of
+from tuneworthy.lab.pages import Site, render
+
+
+def findings_page(site: Site, atlas: Atlas | None = None) -> str:
+    """Return the page of what the shipped figures show; other figures only for a test."""
+    measured = measured_of(read_atlas(None) if atlas is None else atlas, claim_results())
+    return render(
+        "findings.html.j2", site, here="Findings", style="findings.css", scripts=(), data=(),
+        keys=(), findings=[_shown(each, site) for each in findings(measured)],
+    )  # fmt: skip
+
+
+def _shown(finding: Finding, site: Site) -> dict[str, Any]:
+    if finding.claim:
+        address, name = f"{site.experiments}#e{finding.claim}", f"experiment {finding.claim}"
+    else:
+        address, name = site.measured(finding.entry), "the measured task"
+    bars = [
+        {
+            "name": row.name,
+            "mean": number_text(row.mean),
+            "bounds": f"{number_text(row.bounds.low)} to {number_text(row.bounds.high)}"
+            if row.bounds
+            else "bounds not recorded",
+            "span": row.bounds,
+            "at": row.mean,
+        }
+        for row in finding.rows
+    ]
+    return {"told": finding, "bars": bars, "address": address, "evidence": name}

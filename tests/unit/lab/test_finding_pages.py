@@ -1,0 +1,91 @@
+"""The page of findings: each number is one of the shipped data, each sentence follows from it."""
+
+import html
+import re
+from dataclasses import replace
+
+import pytest
+
+from tuneworthy.atlas.atlas_data import Atlas, read_atlas
+from tuneworthy.core.interval import Interval
+from tuneworthy.lab import findings as made
+from tuneworthy.lab.claim_pages import number_text
+from tuneworthy.lab.claim_results import claim_results
+from tuneworthy.lab.finding_pages import findings_page
+from tuneworthy.lab.pages import Site
+
+FILE = Site(live=False)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return made.measured_of(read_atlas(None), claim_results())
+
+
+def with_arm(measured, key, name, **changed):
+    card = measured.cards[key]
+    arms = tuple(a.model_copy(update=changed) if a.name == name else a for a in card.arms)
+    return replace(measured, cards={**measured.cards, key: card.model_copy(update={"arms": arms})})
+
+
+def test_five_findings_ship(measured):
+    assert len(made.findings(measured)) == made.MOST == 5
+
+
+def test_each_bar_is_a_figure_of_the_data(measured):
+    """The figures of a finding's evidence are listed here by a way of their own."""
+    for finding in made.findings(measured):
+        if finding.claim:
+            told = next(each for each in claim_results() if each.number == finding.claim)
+            known = {(f.mean, f.low, f.high) for f in told.figures}
+        else:
+            card = measured.cards[finding.entry]
+            known = {(a.score.mean, a.score.low, a.score.high) for a in card.arms if a.score}
+        for row in finding.rows:
+            if row.bounds is None:
+                assert row.mean == card.reading
+            else:
+                assert (row.mean, row.bounds.low, row.bounds.high) in known
+                assert row.mean == row.bounds.mean
+
+
+def test_the_page_shows_each_number_and_links_its_evidence(measured):
+    page = html.unescape(findings_page(FILE))
+    for finding in made.findings(measured):
+        assert finding.headline in page
+        assert finding.measured_on in page
+        for row in finding.rows:
+            bounds = (
+                row.bounds and f"{number_text(row.bounds.low)} to {number_text(row.bounds.high)}"
+            )
+            shown = f'<b>{number_text(row.mean)}</b> <span class="soft">{bounds or "bounds not"}'
+            assert shown in page
+        assert (f"atlas-{finding.entry}.html" if finding.entry else f"#e{finding.claim}") in page
+    assert "135M" in page
+    assert not re.search(r"<[^>]*\s(style|on\w+)=", page)
+
+
+def test_a_lead_is_told_with_its_bound(measured):
+    finding = made.open_lead(measured)
+    gap = next(a for a in measured.cards[made.REQUESTS].arms if a.name == "nearest_shots").behind
+    assert f"{100 * gap.mean:.0f} points" in finding.headline
+    assert f"from −{-100 * gap.low:.0f} to +{100 * gap.high:.0f} points" in finding.means
+
+
+def test_a_sentence_that_the_figures_do_not_bear_out_is_not_told(measured):
+    low = Interval(mean=0.2, low=0.05, high=0.3)
+    apart = Interval(mean=0.2, low=-0.1, high=0.3)
+    sure = Interval(mean=0.2, low=0.1, high=0.3)
+    assert made.reading(with_arm(measured, made.PASSAGES, "rag_lora", score=low)) is None
+    assert made.word_counts(with_arm(measured, made.BANK, "constrained", behind=apart)) is None
+    assert made.open_lead(with_arm(measured, made.REQUESTS, "nearest_shots", behind=sure)) is None
+    assert made.nothing_works(with_arm(measured, made.SUMS, "majority", score=None)) is None
+    told = measured.claims["weak_evaluations"]
+    wide = tuple(f.model_copy(update={"low": 0.4}) for f in told.figures)
+    unsure = {"weak_evaluations": told.model_copy(update={"figures": wide})}
+    assert made.few_rows(replace(measured, claims=unsure)) is None
+
+
+def test_without_data_the_page_tells_nothing():
+    assert made.findings(made.Measured()) == []
+    assert "What surprised us" in findings_page(FILE, Atlas({}))

@@ -79,21 +79,37 @@ def prior_of(tasks: Sequence[MeasuredTask], facts: Mapping[str, float]) -> Prior
 
 
 def prior_line(prior: Prior | None) -> str:
-    """Return the line that `check` prints: the prior, or that none is shown; "" without data."""
-    if prior is None:
+    """Return the line that `check` prints; "" unless facts were shown to forecast the winner."""
+    if prior is None or not prior.better:
         return ""
     tasks = f"{count_noun(prior.n, 'measured task')} of {prior.kinds} types"
-    if not prior.better:
-        return (
-            f"Prior: none. On {tasks}, facts of the rows were not shown to forecast the winning"
-            " tool better than its plain frequency."
-        )
     ranked = sorted(prior.probabilities.items(), key=lambda pair: -pair[1])
     said = ", ".join(f"{tool} {100 * share:.0f} %" for tool, share in ranked if share >= 0.05)
     return (
         f"Prior, not a measurement of your rows: on {tasks}, rows like yours: {said} (Brier"
         f" {prior.brier:.2f} on types left out; frequencies alone {prior.frequency_brier:.2f})."
     )
+
+
+def predictor_line(tasks: Sequence[MeasuredTask]) -> str:
+    """Return whether facts of the rows were shown to forecast the winner of types left out."""
+    firm = [task for task in tasks if task.status == "firm" and task.use in TOOL_CHOICES]
+    prior = prior_of(tasks, firm[0].features) if firm else None
+    question = "Does anything cheap predict the winner?"
+    if prior is None:
+        return (
+            f"{question} Nothing is shown yet on {count_noun(len(tasks), 'measured task')},"
+            f" {len(firm)} of them firm: a forecast needs firm winners of at least {LEAST_KINDS}"
+            " types, and more than one tool among them."
+        )
+    scores = (
+        f"On {count_noun(prior.n, 'firm task')} of {prior.kinds} types, facts of the rows forecast"
+        f" the winner of types left out with a Brier score of {prior.brier:.2f}, the winners'"
+        f" frequencies alone with {prior.frequency_brier:.2f}"
+    )
+    low, high = (f"{end:+.2f}".replace("-", "−") for end in (prior.gain.low, prior.gain.high))
+    shown = "yes, `check` prints the forecast" if prior.better else "nothing is shown"
+    return f"{question} {scores} (gain {low} to {high}): {shown}."
 
 
 def _numbers(facts: Mapping[str, float], names: Sequence[str]) -> list[float]:

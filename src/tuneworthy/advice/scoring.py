@@ -13,6 +13,7 @@ import numpy as np
 
 from tuneworthy.advice.advice_input import TOOL_CHOICES, checked, named
 from tuneworthy.advice.adviser_list import Adviser
+from tuneworthy.advice.prior import predictor_line
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.core.record import Record
@@ -87,6 +88,7 @@ class AdviceTable(Record):
     """Every adviser on every task. `tasks` counts those scored, `left_out` the blocked ones.
 
     `uniform_brier` is the mean Brier score of equal probabilities on the same firm tasks.
+    `predictor` says whether facts of the rows were shown to forecast the winner.
     """
 
     tasks: int
@@ -95,6 +97,7 @@ class AdviceTable(Record):
     left_out: int
     advisers: tuple[AdviserScore, ...]
     uniform_brier: float | None = None
+    predictor: str = ""
 
 
 def score_advisers(advisers: Sequence[Adviser], tasks: Sequence[MeasuredTask]) -> AdviceTable:
@@ -108,6 +111,7 @@ def score_advisers(advisers: Sequence[Adviser], tasks: Sequence[MeasuredTask]) -
         left_out=len(tasks) - len(known),
         advisers=tuple(_score_one(adviser, known) for adviser in advisers),
         uniform_brier=float(np.mean(flat)) if flat else None,
+        predictor=predictor_line(known) if known else "",
     )
 
 

@@ -148,5 +148,6 @@ def _key(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
         " tasks of a group count together.",
         f"Brier: 0 is best, 2 is worst, on the firm tasks.{even}",
         "points lost: mean score (of 100) that following the advice costs.",
+        table.predictor,
     ):
         yield from (Text(line, "dim") for line in wrapped(escape_line(text, plain), width))

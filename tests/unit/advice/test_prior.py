@@ -5,7 +5,7 @@ import random
 import pytest
 from tests.advice_kit import task
 
-from tuneworthy.advice.prior import prior_line, prior_of
+from tuneworthy.advice.prior import predictor_line, prior_line, prior_of
 
 FACTS = {"rows": 100.0, "base": 0.2, "type_label": 1.0}
 
@@ -43,10 +43,14 @@ def test_few_types_show_nothing_even_of_a_perfect_rule():
 
 
 def test_chance_shows_no_prior_and_says_so():
-    prior = prior_of(world(lambda base, draw: draw.choice(["tune", "prompt"])), FACTS)
+    tasks = world(lambda base, draw: draw.choice(["tune", "prompt"]))
+    prior = prior_of(tasks, FACTS)
     assert not prior.better
-    assert prior_line(prior).startswith("Prior: none. On 48 measured tasks of 8 types")
-    assert "%" not in prior_line(prior)
+    assert prior_line(prior) == ""
+    line = predictor_line(tasks)
+    assert "On 48 firm tasks of 8 types" in line
+    assert f"Brier score of {prior.brier:.2f}" in line
+    assert line.endswith("nothing is shown.")
 
 
 def test_a_type_is_never_forecast_from_itself():
@@ -74,3 +78,4 @@ def test_a_type_is_never_forecast_from_itself():
 def test_too_little_to_learn_from_gives_no_prior(tasks):
     assert prior_of(tasks, FACTS) is None
     assert prior_line(None) == ""
+    assert f"Nothing is shown yet on {len(tasks)} measured task" in predictor_line(tasks)

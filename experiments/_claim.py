@@ -32,6 +32,7 @@ HOME = Path(".tuneworthy") / "experiments"
 RESULTS = Path(__file__).parent / "results"
 VERSION = 1  # of the units: another one makes all of them anew
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 10: 2.262, 20: 2.093}  # by number of seeds
+USED: list[Path] = []  # files of the units that this run used
 _SPENT: list[float] = []  # processor seconds of the units that this run used, whenever they ran
 
 
@@ -50,6 +51,7 @@ def unit(key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, A
         part.replace(file)
     found = json.loads(file.read_text("utf-8"))
     _SPENT.append(found["seconds"])
+    USED.append(file)
     return dict(found["data"])
 
 

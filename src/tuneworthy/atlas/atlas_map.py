@@ -189,14 +189,16 @@ def left_text(card: MeasuredTask) -> str:
     return f"no other arm is better by more than {most}"
 
 
+def model_name(name: str) -> str:
+    """Return a model's name with its number of parameters, if that is known here."""
+    return f"{name} ({SIZES_OF_MODELS[name]})" if name in SIZES_OF_MODELS else name
+
+
 def model_lines(models: Sequence[str]) -> list[str]:
     """Return which models the figures are of, and what that means for the reading floor."""
     if not models:
         return []
-    sized = [
-        f"{name} ({SIZES_OF_MODELS[name]})" if name in SIZES_OF_MODELS else name for name in models
-    ]
-    line = f"Measured with {', '.join(sized)}."
+    line = f"Measured with {', '.join(map(model_name, models))}."
     return [f"{line} {FLOOR}" if MODEL in models else line]
 
 
@@ -216,8 +218,7 @@ def scored_rows_text(card: MeasuredTask) -> str:
 def card_line(card: MeasuredTask) -> str:
     """Return the line under a figure: model, test rows, the scores to compare it with."""
     floor = next((arm.score for arm in card.arms if arm.tool is None and arm.score), None)
-    size = SIZES_OF_MODELS.get(card.model)
-    parts = [f"{card.model} ({size})" if size else card.model, scored_rows_text(card)]
+    parts = [model_name(card.model), scored_rows_text(card)]
     parts += [f"plain instruction {card.base:.2f}"] if card.base is not None else []
     parts += [f"gold passage {card.reading:.2f}"] if card.reading is not None else []
     parts += [f"guessing {floor.mean:.2f}"] if floor else []

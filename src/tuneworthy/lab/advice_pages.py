@@ -11,6 +11,7 @@ from tuneworthy.advice.adviser_list import Adviser
 from tuneworthy.advice.asking import TOOL_MEANINGS
 from tuneworthy.advice.scoring import AdviceTable, best_arm, group_of, judge, outcome
 from tuneworthy.advising import advice_table, advisers_of
+from tuneworthy.atlas.atlas_map import model_lines, model_name, scored_rows_text
 from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.record import digest
 from tuneworthy.lab.pages import Site, block, render
@@ -55,6 +56,7 @@ def guess_page(shown: ShownAdvice, site: Site) -> str:
         data=("guess",) if there and not site.live else (),
         keys=KEYS,
         tasks=len(shown.tasks),
+        lines=model_lines(models_of(shown)),
         how=texts.no_advice()["fix"],
         guess_data=block(guess_data(shown)) if there and site.live else "",
     )
@@ -82,10 +84,16 @@ def advice_page(shown: ShownAdvice, site: Site) -> str:
         keys=(),
         table=shown.table,
         rows=rows,
+        lines=model_lines(models_of(shown)),
         headline=texts.headline(shown.table),
         scope=texts.scope_line(shown.table),
         how=texts.no_advice()["fix"],
     )
+
+
+def models_of(shown: ShownAdvice) -> list[str]:
+    """Return the models that the tasks were measured with, each once."""
+    return sorted({task.model for task in shown.tasks})
 
 
 def guess_data(shown: ShownAdvice) -> dict[str, Any]:
@@ -116,11 +124,10 @@ def _task(task: MeasuredTask, advisers: Sequence[Adviser]) -> dict[str, Any]:
             for row in seen.rows
         ],
         "size": task.size,
-        "n": task.n,
         "base": task.base,
         "metric": task.metric,
         "margin": task.margin,
-        "model": task.model,
+        "judged": f"{scored_rows_text(task)}, {model_name(task.model)}",
         "use": task.use,
         "arm": task.arm,
         "status": task.status,

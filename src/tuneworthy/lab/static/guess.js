@@ -35,8 +35,8 @@
     if (state.other) { find('trouble').hidden = false; lab.say(find('trouble'), 'This link holds guesses about other tasks than these, so it starts anew.'); }
 
     const told = () => {
-      const { instruction, size, n, base, metric, margin, model } = task();
-      const facts = [['instruction', instruction], ['labelled rows', size.toLocaleString('en')], ['base score', base === null ? 'not measured' : `${lab.fine(base)} (${metric}, the instruction alone)`], ['margin', `${lab.fine(margin)} of the score`], ['judged on', `${n.toLocaleString('en')} test cases, ${model}`]];
+      const { instruction, size, base, metric, margin, judged } = task();
+      const facts = [['instruction', instruction], ['labelled rows', size.toLocaleString('en')], ['base score', base === null ? 'not measured' : `${lab.fine(base)} (${metric}, the instruction alone)`], ['margin', `${lab.fine(margin)} of the score`], ['judged on', judged]];
       find('told').replaceChildren(...facts.map(([name, value]) => lab.make('div', {}, lab.make('dt', {}, name), lab.make('dd', {}, value))));
       find('rows').replaceChildren(...task().rows.map((row) => lab.make('tr', {}, lab.make('td', {}, row.input), lab.make('td', {}, row.output))));
       find('no-rows').hidden = task().rows.length > 0; lab.find('.rows').hidden = task().rows.length === 0;

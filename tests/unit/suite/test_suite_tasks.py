@@ -105,6 +105,18 @@ def test_a_generator_that_runs_dry_says_so():
         _draw.draw_distinct(2, lambda i: {"input": "always the same"})
 
 
+def test_the_index_finds_the_near_copies_that_comparing_all_pairs_finds():
+    rng, seen, kept = Random(3), _draw.SeenInputs(), []
+    words = ("the", "bank", "will", "move", "your", "late", "box", "back", "to", "our", "desk")
+    for _ in range(400):
+        text = " ".join(rng.choice(words) for _ in range(rng.choice((1, 4, 9))))
+        own = _draw.shingles(text)
+        near = any(len(own & other) >= 0.8 * len(own | other) for other in kept)
+        assert seen.add(text) is not near
+        kept += [] if near else [own]
+    assert 100 < len(kept) < 390
+
+
 def test_a_slip_spares_the_words_that_carry_the_answer():
     rng = Random(0)
     assert _draw.add_typo(rng, "kettle", frozenset({"kettle"})) == "kettle"

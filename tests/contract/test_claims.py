@@ -60,6 +60,7 @@ def test_the_result_is_of_the_prediction_that_stands_in_the_script(script):
     assert {key: told[key] for key in Claim.model_fields} == script.CLAIM.model_dump(mode="json")
     assert told["reduced"] == list(getattr(script, "REDUCED", ()))
     assert all(told[key] for key in ("machine", "command", "date", "model"))
+    assert told["found"] == script.FOUND  # what it means for the claim, not for our prediction
 
 
 def test_figures_and_verdict_follow_from_the_data(script):

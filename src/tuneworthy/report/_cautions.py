@@ -20,7 +20,17 @@ def cautions(results: Results) -> list[str]:
         + _untrained(results)
         + _cut(results)
         + [_sentence(text) for kind in FIRST for text in seen[kind]]
+        + _few_groups(results)
     )
+
+
+def _few_groups(results: Results) -> list[str]:
+    """Return a caution if the rows come in so few groups that one more could change the verdict."""
+    return [
+        f"{_sentence(seen.text)} {_sentence(seen.fix)}"
+        for seen in results.audit.observations
+        if seen.kind == "groups" and seen.level == "warning"
+    ]
 
 
 def _later_look(results: Results) -> list[str]:

@@ -30,7 +30,7 @@ BETTING_INFLATION = 1.5
 
 
 class PairedDifference(Bounded, Protocol):
-    """A paired difference on n rows with one-sided bounds, each at `level`.
+    """A paired difference on n rows with one-sided bounds: `high` at `level`, `low` at `low_level`.
 
     `factor` is the width factor of cross-fitting that the bounds include.
     """
@@ -41,7 +41,11 @@ class PairedDifference(Bounded, Protocol):
 
     @property
     def level(self) -> float:
-        """Return the one-sided error level of each bound."""
+        """Return the one-sided error level of the upper bound."""
+
+    @property
+    def low_level(self) -> float | None:
+        """Return the one-sided error level of the lower bound, None if it is `level` too."""
 
     @property
     def factor(self) -> float:
@@ -102,7 +106,7 @@ class Assurance:
         n = self.seen.n
         if rows <= n:
             return 0.0
-        wide = 1.0 if is_graded(self.seen) else observed_width_factor(self.seen)
+        wide = (1.0, 1.0) if is_graded(self.seen) else _width_factors(self.seen)
         spread = self._spread * sqrt(1 - n / rows)
         return self._chance(rows, wide, spread)
 
@@ -110,7 +114,7 @@ class Assurance:
         """Return the chance that `inputs` fresh inputs, clicked on one by one, settle the pair."""
         n, rows = self.seen.n, max(1, round(inputs / BETTING_INFLATION))
         narrow = 1 / self.seen.factor if is_graded(self.seen) else 1.0
-        return self._chance(rows, narrow, self._spread * sqrt(1 + n / rows))
+        return self._chance(rows, (narrow, narrow), self._spread * sqrt(1 + n / rows))
 
     @property
     def inputs(self) -> int:
@@ -140,26 +144,26 @@ class Assurance:
         variance = (seen.differ + 1) / seen.n - seen.mean**2
         return observed_width_factor(seen) / seen.factor * sqrt(variance / seen.n)
 
-    def _chance(self, rows: int, wide: float, spread: float) -> float:
+    def _chance(self, rows: int, wide: tuple[float, float], spread: float) -> float:
         mean, (down, up) = self.seen.mean, self._halves(rows, wide)
         spread = max(spread, 1e-9)  # bounds may have no width
         under = normal_cdf((self.below - up - mean) / spread)
         over = normal_cdf((mean - max(self.least, self.above + down)) / spread)
         return min(1.0, float(under + over))
 
-    def _halves(self, rows: int, wide: float) -> tuple[float, float]:
+    def _halves(self, rows: int, wide: tuple[float, float]) -> tuple[float, float]:
         """Return how far the bounds lie below and above the mean on `rows` similar rows.
 
-        With few differing rows the exact bounds tighten faster than the square root of the rows.
+        `wide` has a factor for each side. With few differing rows the exact bounds tighten faster than the square root of the rows.
         """
         seen = self.seen
         if is_graded(seen):
             looks = normal_quantile(1 - self.level) / normal_quantile(1 - seen.level)
-            by = float(wide * looks * sqrt(seen.n / rows))
-            return by * (seen.mean - seen.low), by * (seen.high - seen.mean)
+            by = float(looks * sqrt(seen.n / rows))
+            return wide[0] * by * (seen.mean - seen.low), wide[1] * by * (seen.high - seen.mean)
         wins, losses = (k * rows / seen.n for k in (seen.wins, seen.losses))
         low, high = discordant_bounds(wins, losses, rows, self.level)
-        return wide * (seen.mean - float(low)), wide * (float(high) - seen.mean)
+        return wide[0] * (seen.mean - float(low)), wide[1] * (float(high) - seen.mean)
 
 
 def superiority_assurance(
@@ -193,11 +197,25 @@ def observed_width_factor(seen: PairedDifference) -> float:
     Cross-fitting, unstable folds, groups and looks at every row widen them. Rounded to two
     decimals, because the bounds are rounded.
     """
-    plain = _plain_width(seen.wins, seen.losses, seen.n, seen.level)
+    plain = sum(_plain_sides(seen.wins, seen.losses, seen.n, seen.level))
     return max(1.0, seen.factor, round((seen.high - seen.low) / plain, 2))
 
 
+def _width_factors(seen: PairedDifference) -> tuple[float, float]:
+    """Return how much wider a 0/1 pair's lower and upper side are than those of independent rows.
+
+    Groups widen the sides differently: a group that was not observed may hold nothing but losses. A
+    side that ends at -1 or 1 was cut there, so the other side's factor counts for it as well.
+    """
+    low, _ = _plain_sides(seen.wins, seen.losses, seen.n, seen.low_level or seen.level)
+    _, high = _plain_sides(seen.wins, seen.losses, seen.n, seen.level)
+    down = max(1.0, seen.factor, round((seen.mean - seen.low) / low, 2))
+    up = max(1.0, seen.factor, round((seen.high - seen.mean) / high, 2))
+    return max(down, up) if seen.low <= -1 else down, max(down, up) if seen.high >= 1 else up
+
+
 @lru_cache(maxsize=256)  # a search over sizes asks for the same pair again and again
-def _plain_width(wins: int, losses: int, n: int, level: float) -> float:
+def _plain_sides(wins: int, losses: int, n: int, level: float) -> tuple[float, float]:
     low, high = discordant_bounds(wins, losses, n, level)
-    return float(high) - float(low)
+    mean = (wins - losses) / n
+    return max(mean - float(low), 1e-9), max(float(high) - mean, 1e-9)

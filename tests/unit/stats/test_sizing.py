@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tuneworthy.stats import bounds
+from tuneworthy.stats import bounds, sizing
 from tuneworthy.stats.discordant import discordant_bounds
 from tuneworthy.stats.sizing import (
     MIN_CHANCE,
@@ -31,6 +31,7 @@ class Seen(NamedTuple):
     wins: int
     losses: int
     differ: int
+    low_level: float | None = None
 
 
 def rows_of(wins, losses, n, by=1.0):
@@ -133,6 +134,28 @@ def test_what_widens_a_bound_lowers_the_chance_of_rows_and_not_that_of_clicks():
     grouped = seen(values, groups=alike)
     assert observed_width_factor(grouped) > 1.5
     assert superiority_assurance(grouped, 0.05, NEXT).chance(600) < plain.chance(600) - 0.1
+
+
+@pytest.mark.parametrize("wrong", [(2, 3), (0, 3), (4, 4)])
+def test_near_copies_of_few_texts_are_forecast_with_the_width_of_each_side(wrong):
+    """300 rows of 12 texts: one more row narrows no bound, though one side is far the wider."""
+    texts = np.zeros(12)
+    texts[: wrong[0]], texts[12 - wrong[1] :] = 1, -1
+    pair = seen(np.tile(texts, 25), groups=np.tile(np.arange(12), 25))
+    same = superiority_assurance(pair, 0.05, LEVEL)
+    down, up = same._halves(pair.n + 1, sizing._width_factors(pair))
+    assert down == pytest.approx(pair.mean - pair.low, rel=0.02)
+    assert up == pytest.approx(pair.high - pair.mean, rel=0.02)
+    assert superiority_assurance(pair, 0.05, NEXT).chance(pair.n + 1) < 0.05
+    size = superiority_assurance(pair, 0.05, NEXT).size()
+    assert size is None or size.more(pair.n) > 100
+
+
+def test_a_side_that_was_cut_at_the_end_of_the_scale_is_taken_to_be_as_wide_as_the_other():
+    pair = seen(np.tile([1, 1, 1, 0], 25), groups=np.tile(np.arange(4), 25))
+    assert pair.high == 1
+    down, up = sizing._width_factors(pair)
+    assert up >= down > 1
 
 
 def test_graded_scores_are_forecast_from_their_width():

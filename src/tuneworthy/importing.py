@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -26,6 +27,7 @@ from tuneworthy.data.file_roles import FileRoles, with_one_right
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.raw import BadRow, RowFault
+from tuneworthy.data.row_parts import part_of
 from tuneworthy.recognising import Ask, Source, has, recognise
 
 _LOOKED_RECORDS = 1_000  # records by which a format learns what all of them have in common
@@ -48,6 +50,8 @@ class Imported:
 
     `heard` are the first answers of the systems, by row; `count` is the number of rows, 0 for a
     file that nobody has checked yet. `metric` is the one that the files' own checks call for.
+    `parts` are the files of rows to learn from and to score, of which `rows` is the first, and
+    `scored` is the number of rows to score.
     """
 
     rows: Path
@@ -57,6 +61,13 @@ class Imported:
     heard: Mapping[str, Sequence[str]] = field(default_factory=dict)
     count: int = 0
     metric: str | None = None
+    parts: Mapping[str, Path] = field(default_factory=dict)
+    scored: int = 0
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Return all files of rows."""
+        return tuple(self.parts.values()) or (self.rows,)
 
 
 def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -> Imported:
@@ -170,8 +181,7 @@ def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]
             if _is_other(source, roles, record):
                 made.lose(f"another shape than most: {_listed(record.value)}", record.where)
             else:
-                found = ImportedRow(row_of(record.value, roles), answers_of(record.value, roles))
-                yield record.where, found
+                yield from _table_row(record, roles, made)
         elif module.fits(record):
             try:
                 for row in module.rows(record, notes):
@@ -187,6 +197,19 @@ def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]
     if remark := notes.get("remark"):
         made.remarks.append(f"  {remark}")
     made.metrics.append(notes.get("metric"))
+
+
+def _table_row(
+    record: SourceRecord, roles: Roles, made: ImportFiles
+) -> Iterator[tuple[str, ImportedRow]]:
+    """Yield the row of a table's record, in its part where the table has a column of parts."""
+    part = part_of(record.value.get(roles.split)) if roles.split else ""
+    if roles.split and not part:
+        got = quoted(str(record.value.get(roles.split, "")), 40)
+        made.lose(f"neither train, test nor dev under `{roles.split}`: `{got}`", record.where)
+        return
+    fields, answers = row_of(record.value, roles), answers_of(record.value, roles)
+    yield record.where, ImportedRow(fields, answers, part=part)
 
 
 def _learn(source: Source, notes: dict[str, Any]) -> None:
@@ -206,8 +229,8 @@ def _is_other(source: Source, roles: Roles, record: SourceRecord) -> bool:
     """
     if source.container not in {"json_lines", "json_document", "yaml_document"}:
         return False
-    asked, right = roles.input.partition(".")[0], roles.output.partition(".")[0]
-    return not {asked, right} & record.value.keys()
+    mine = {name.partition(".")[0] for name in (*roles.inputs, roles.output)}
+    return not mine & record.value.keys()
 
 
 def _listed(value: Mapping[str, Any]) -> str:
@@ -229,16 +252,39 @@ def _imported(
         said.append(f"left out {count_noun(count, 'record')}: {why} (first {made.left_at[why]})")
     said.append(f"wrote {', '.join(path.name for path in written)}")
     said.append("your own files are as they were")
+    parts = _checked_parts(made, choice)
     names = ", ".join(source.path.name for source in sources)
     return Imported(
-        made.rows_file(),
+        next(iter(parts.values()), made.rows_file()),
         answers,
         tuple(quoted(one, 300) for one in said),
         names,
         made.said,
         made.rows,
         made.metrics[0] if len(set(made.metrics)) == 1 else None,
+        parts,
+        made.parts["test"],
     )
+
+
+def _checked_parts(made: ImportFiles, choice: Choice) -> dict[str, Path]:
+    """Return the files of the parts, {} for a file without; raise DataError if one has no rows.
+
+    Rows to learn from and rows to score are needed; without a test part the dev rows are scored.
+    """
+    parts = made.part_files()
+    if not parts or {"train", "test"} <= parts.keys():
+        return parts
+    if parts.keys() == {"train", "dev"}:
+        made.parts["test"] = made.parts["dev"]
+        return {"train": parts["train"], "test": parts["dev"]}
+    for path in parts.values():
+        path.unlink(missing_ok=True)
+    raise DataError(
+        "the split has no rows to learn from, or none to score", where=choice.split or "",
+        got=", ".join(parts), kept="",
+        fix="leave --split out: each row is then scored once, by an arm that never saw it",
+    )  # fmt: skip
 
 
 def _free_name(name: str) -> str:
@@ -251,7 +297,8 @@ def _taken(sources: Sequence[Source], made: ImportFiles, names: Mapping[str, str
         form = _form_of(source)
         if source.roles is not None:
             right = f"`{source.roles.output}`" if source.roles.output else "stands in another file"
-            what, takes = form, (f"`{source.roles.input}`", right)
+            asked = ", ".join(f"`{name}`" for name in source.roles.inputs)
+            what, takes = form, (asked + ", joined" * bool(source.roles.joined), right)
         else:
             what, takes = f"{_format_name(source)}, {form}", _takes(source)
         yield f"{source.path.name}: read as {what}{_written_in(source.path)}"
@@ -263,6 +310,8 @@ def _taken(sources: Sequence[Source], made: ImportFiles, names: Mapping[str, str
             yield "                lists: any of their texts is right (else: --lists json)"
         if source.roles is not None and (unused := _unused(source)):
             yield f"  not used      {unused}"
+        if source.roles is not None:
+            yield from _offers(source)
     for system, count in made.answers.items():
         key = names.get(system, system)
         source_of = next((one.roles.systems[system] for one in sources
@@ -271,7 +320,25 @@ def _taken(sources: Sequence[Source], made: ImportFiles, names: Mapping[str, str
         yield f"  {key + ' ' if len(key) > 13 else key:<13} {shown}, {count_noun(count, 'answer')}"
     yield from made.remarks
     yield _prompts(made)
-    yield f"{count_noun(made.rows, 'row')} with a right answer"
+    counted = [f"{made.parts[part]:,} {part}" for part in made.part_files()]
+    split = f": {', '.join(counted)}" * bool(counted)
+    yield f"{count_noun(made.rows, 'row')} with a right answer{split}"
+
+
+def _offers(source: Source) -> Iterator[str]:
+    """Yield options that may fit the columns: more text, several labels of a cell, a split."""
+    assert source.roles is not None
+    roles = source.roles
+    if roles.texts and not roles.joined:
+        mine = sorted((*roles.texts, roles.input), key=source.columns.index)
+        names = " ".join(f"--input {shlex.quote(name)}" for name in mine)
+        yield f"                more text is in `{roles.texts[0]}`; to join them: {names}"
+    if source.mark and not roles.mark:
+        said = f"some hold several labels, parted by `{source.mark}`; to score them as a set"
+        yield f"                {said}: --labels {shlex.quote(source.mark)}"
+    if source.split and not roles.split:
+        said = f"`{source.split}` says train and test; to score its test rows alone"
+        yield f"                {said}: --split {shlex.quote(source.split)}"
 
 
 def _unused(source: Source) -> str:

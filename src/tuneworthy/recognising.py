@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,7 @@ from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
 from tuneworthy.data.lines import WINDOWS_ENCODING, check_text_file, text_encoding
 from tuneworthy.data.raw import RowFault
+from tuneworthy.data.row_parts import has_parts, joined_input, likely_mark
 from tuneworthy.data.rows import as_text
 
 _LOOKED_RECORDS = 1_000  # records by which a file is recognised
@@ -38,7 +39,8 @@ class Source:
     """A recognised file: the form of the file, and the format or the roles of its columns.
 
     `own`: it needs no import, unless records are left out. `columns` are those of its first
-    records, and `right` what stands there as the right answer, by input (of tables alone).
+    records, and `right` what stands there as the right answer, by input (of tables alone). `mark`
+    may part several labels of a right answer, and the column `split` says train and test.
     """
 
     path: Path
@@ -49,6 +51,8 @@ class Source:
     own: bool = False
     columns: tuple[str, ...] = ()
     right: Mapping[str, str] = field(default_factory=dict)
+    mark: str = ""
+    split: str = ""
 
 
 def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool = False) -> Source:
@@ -80,7 +84,8 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
             elif ask is None and roles.either:
                 _refuse_either(path, roles)
             right = _right_of(table, roles) if several else {}
-            return Source(path, name, None, roles, at, own, tuple(columns_of(table)), right)
+            found = Source(path, name, None, roles, at, own, tuple(columns_of(table)), right)
+            return replace(found, mark=_mark_of(table, roles), split=_split_of(table, roles))
         if not nearest:
             nearest, form_of = records, name
         missing = roles
@@ -221,9 +226,20 @@ def _right_of(table: Sequence[Mapping[str, Any]], roles: Roles) -> dict[str, str
     return {
         normalised_text(as_text(asked)): as_text(right)
         for row in table
-        if (asked := value_of(row, roles.input)) not in (None, "")
+        if (asked := joined_input(row, roles.inputs)) not in (None, "")
         and (right := value_of(row, roles.output)) not in (None, "")
     }
+
+
+def _mark_of(table: Sequence[Mapping[str, Any]], roles: Roles) -> str:
+    """Return the mark that may part several labels of a right answer, "" for none."""
+    return likely_mark([value_of(row, roles.output) for row in table]) if roles.output else ""
+
+
+def _split_of(table: Sequence[Mapping[str, Any]], roles: Roles) -> str:
+    """Return the column without a role that says of each row whether it is train or test, or ""."""
+    names = dict.fromkeys(key for row in table for key in row if key not in roles.used)
+    return next((name for name in names if has_parts([row.get(name) for row in table])), "")
 
 
 def _needs_no_import(

@@ -49,8 +49,11 @@ def column_question() -> Ask | None:
 
 
 def _print_taken(roles: Roles) -> None:
-    taken = {"input": roles.input, "output": roles.output, **roles.systems}
+    taken = {"input": " + ".join(roles.inputs), "output": roles.output, **roles.systems}
     print_stderr("taken:   " + ", ".join(f"{role} = {name}" for role, name in taken.items()))
+    if roles.texts and not roles.joined:
+        both = " ".join(f"input={shlex.quote(name)}" for name in (*roles.texts, roles.input))
+        print_stderr(f"         more text is in `{roles.texts[0]}`; to join them: {both}")
     if roles.alternatives:
         print_stderr("         the right answers are lists: any of their texts is right")
     if roles.either:
@@ -73,7 +76,8 @@ def read_reply(text: str, roles: Roles) -> Choice | None:
     """
     from tuneworthy.data.column_choice import Choice
 
-    pairs = dict(word.partition("=")[::2] for word in shlex.split(text))
+    words = [word.partition("=")[::2] for word in shlex.split(text)]
+    pairs = dict(words)
     if not pairs:
         return None
     if not all(pairs.values()):
@@ -83,10 +87,10 @@ def read_reply(text: str, roles: Roles) -> Choice | None:
         if name not in {"input", "output", "lists"}:
             systems[name] = column
     today = systems.pop("present", None)
-    lists = pairs.get("lists", "alternatives")
-    return Choice(
-        pairs.get("input", roles.input), pairs.get("output", roles.output), today, systems, lists
-    )
+    inputs = [column for name, column in words if name == "input"] or roles.inputs
+    return Choice(inputs[0], pairs.get("output", roles.output), today, systems,
+                  pairs.get("lists", "alternatives"), joined=tuple(inputs[1:]),
+                  split=roles.split or None, mark=roles.mark)  # fmt: skip
 
 
 def _chosen(roles: Roles, examples: Mapping[str, str]) -> Choice | None:
@@ -98,11 +102,15 @@ def _chosen(roles: Roles, examples: Mapping[str, str]) -> Choice | None:
     systems = dict(roles.systems)
     today = systems.pop("present", "")
     asked = _picked("the input", columns, roles.input)
+    more = [name for name in columns if asked and name in roles.texts and name != asked]
+    joined = _picked("text to join to it", columns, "", none=True) if more else ""
     right = _picked("the right answer", columns, roles.output) if asked else ""
     if not (asked and right):
         return None
     said = _picked("what runs today answered", columns, today, none=True)
-    return Choice(asked, right, said or None, systems, alone=not (said or systems))
+    return Choice(asked, right, said or None, systems, alone=not (said or systems),
+                  joined=(joined,) if joined else roles.joined, split=roles.split or None,
+                  mark=roles.mark)  # fmt: skip
 
 
 def _print_columns(examples: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -30,7 +31,16 @@ Answers = Annotated[
         help="A system's answers: NAME=COLUMN, NAME=FILE or NAME=FILE:COLUMN; can be repeated.",
     ),
 ]
-Input = Annotated[str | None, typer.Option("--input", help="The column with the inputs.")]
+Input = Annotated[
+    list[str] | None,
+    typer.Option("--input", help="The column with the inputs; given twice, both are joined."),
+]
+Labels = Annotated[
+    str, typer.Option("--labels", help="The mark between several labels of one cell, as in a;b.")
+]
+Split = Annotated[
+    str | None, typer.Option("--split", help="The column that says train or test of each row.")
+]
 Output = Annotated[
     str | None,
     typer.Option("--output", help="The column with the right answers (or FILE.yaml, as --to)."),
@@ -56,6 +66,8 @@ def command(
     output: Output = None,
     present: Present = None,
     lists: Lists = "alternatives",
+    labels: Labels = "",
+    split: Split = None,
     max_bad: MaxBad = "5%",
     to: To = None,
     force: Force = False,
@@ -71,7 +83,9 @@ def command(
 
     try:
         task, column = _task_file(to, output)
-        files, choice = _choice((input, column, present), answers or [], lists)
+        asked = input or []
+        files, choice = _choice((next(iter(asked), None), column, present), answers or [], lists)
+        choice = replace(choice, joined=tuple(asked[1:]), split=split, mark=labels)
         _check_paths(rows)
         rows, files = _logs_apart(rows, files)
         _check_free(rows, task, force)
@@ -198,15 +212,17 @@ def _written(
         systems = {name: str(path) for name, path in found.answers.items()}
         systems |= {name: str(made.get(name, log.path)) for name, log in logs.items()}
         named = None if found.rows == rows[0] else rows[0].stem
-        about = Drafting(named, found.made_of, found.count, found.metric, found.heard)
+        about = Drafting(named, found.made_of, found.count, found.metric, found.heard, found.parts,
+                         found.scored)  # fmt: skip
         try:
             drafted, spelt = _drafted(found, systems, task.parent, about)
         except TuneworthyError as error:
             if found.made_of:
-                error.where = at_source(error.where, found.rows)
-                error.got = at_source(error.got, found.rows)
+                for path in found.files:
+                    error.where = at_source(error.where, path)
+                    error.got = at_source(error.got, path)
             if found.made_of and not force:  # what an earlier `init` wrote may be in use
-                for path in (found.rows, *found.answers.values(), *made.values()):
+                for path in (*found.files, *found.answers.values(), *made.values()):
                     path.unlink(missing_ok=True)
             raise
     schema = task.with_name("task.schema.json")
@@ -233,7 +249,7 @@ def _drafted(
     except DataError as error:
         if not (found.made_of and is_spelling(error)):
             raise
-        if not (said := write_usual_spelling(found.rows)):
+        if not (said := write_usual_spelling(found.files)):
             raise
         return draft(found.rows, systems, folder, about), (said,)
 

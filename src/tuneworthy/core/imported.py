@@ -24,9 +24,11 @@ class ImportedRow:
     """The fields of a row as `data/rows.py` reads them, and what systems answered to it.
 
     `answers` maps a system to {"answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?}.
-    Records of one `key` are one row; "" is a row of its own.
+    Records of one `key` are one row; "" is a row of its own. `part` is `train`, `test` or `dev` for
+    a row of a file with such parts, "" for any other.
     """
 
     fields: dict[str, Any]
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     key: str = ""
+    part: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn, overload
 
 from tuneworthy.core.errors import TaskError
@@ -14,7 +14,9 @@ from tuneworthy.core.errors import TaskError
 class Choice:
     """Columns that people named: input, right answer, the present system, other systems.
 
-    `alone`: they said that there is no system, so none is looked for.
+    `joined` are further columns of the input, `split` that which says where a row belongs, `mark`
+    what parts several labels of one cell. `alone`: they said that there is no system, so none is
+    looked for.
     """
 
     input: str | None = None
@@ -23,6 +25,9 @@ class Choice:
     answers: Mapping[str, str] = field(default_factory=dict)
     lists: str = "alternatives"
     alone: bool = False
+    joined: tuple[str, ...] = ()
+    split: str | None = None
+    mark: str = ""
 
     @property
     def named(self) -> bool:
@@ -32,22 +37,35 @@ class Choice:
     @property
     def columns(self) -> tuple[str, ...]:
         """Return the columns that are named."""
-        found = (self.input, self.output, self.present, *self.answers.values())
+        found = (self.input, *self.joined, self.output, self.present, self.split,
+                 *self.answers.values())  # fmt: skip
         return tuple(name for name in found if name)
 
     def spelt(self, columns: Sequence[str]) -> Choice:
         """Return the choice with each name spelt as the one column that it can only mean."""
-        mine = (self.input, self.output, self.present)
-        asked, right, present = (column_like(name, columns) for name in mine)
-        answers = {name: str(column_like(own, columns)) for name, own in self.answers.items()}
-        return Choice(asked, right, present, answers, self.lists, self.alone)
+        return replace(
+            self,
+            input=column_like(self.input, columns),
+            output=column_like(self.output, columns),
+            present=column_like(self.present, columns),
+            answers={name: column_like(own, columns) for name, own in self.answers.items()},
+            joined=tuple(column_like(name, columns) for name in self.joined),
+            split=column_like(self.split, columns),
+        )
 
     def within(self, columns: Sequence[str]) -> Choice:
         """Return the choice without the columns that a file does not have."""
-        mine = (self.input, self.output, self.present)
-        asked, right, present = (name if name in columns else None for name in mine)
-        answers = {name: column for name, column in self.answers.items() if column in columns}
-        return Choice(asked, right, present, answers, self.lists, self.alone)
+        mine = (self.input, self.output, self.present, self.split)
+        asked, right, present, split = (name if name in columns else None for name in mine)
+        return replace(
+            self,
+            input=asked,
+            output=right,
+            present=present,
+            answers={name: own for name, own in self.answers.items() if own in columns},
+            joined=tuple(name for name in self.joined if name in columns),
+            split=split,
+        )
 
 
 @overload

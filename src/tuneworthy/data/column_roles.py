@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from tuneworthy.data.column_choice import Choice, no_column
 from tuneworthy.data.column_values import are_codes, inner_columns, is_id, value_of, words_of
+from tuneworthy.data.row_parts import joined_input, label_list
 from tuneworthy.data.rows import as_text
 
 _INPUT = ("input", "prompt", "question", "query", "text", "message", "utterance", "user_input",
@@ -62,7 +63,8 @@ class Roles:
     `output` is "" where another file has the right answers. `alternatives`: the right answers are
     lists, any of which is right. `id` is the column of the rows' own ids, if it has another name.
     `either` are two columns that mostly agree, the likelier right answer first, where nothing
-    settles which of them is right.
+    settles which of them is right. `joined` are further columns of the input, `texts` those without
+    a role that are called like one; `split` says where a row belongs, `mark` parts several labels.
     """
 
     input: str
@@ -72,11 +74,21 @@ class Roles:
     alternatives: bool = False
     id: str = ""
     either: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    split: str = ""
+    mark: str = ""
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """Return the columns of the input."""
+        return (self.input, *self.joined)
 
     @cached_property
     def used(self) -> frozenset[str]:
         """Return the columns that have a role."""
-        return frozenset({self.input, self.output, self.id, *self.systems.values(), *self.plain})
+        names = (*self.inputs, self.output, self.id, self.split, *self.systems.values())
+        return frozenset({*names, *self.plain})
 
 
 def columns_of(sample: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -134,7 +146,17 @@ def _proposed(
         systems = _systems([name for name in free if name != right], str(right), sample)
     alternatives = choice.lists == "alternatives" and _are_alternatives(texts.get(str(right), ()))
     plain = tuple(name for name in columns if name in _PLAIN and name not in {asked, right})
-    return Roles(asked, str(right), systems, plain, alternatives, either=either)
+    found = Roles(asked, str(right), systems, plain, alternatives and not choice.mark, "", either,
+                  choice.joined, (), choice.split or "", choice.mark)  # fmt: skip
+    return replace(found, texts=tuple(_other_texts(texts, found)))
+
+
+def _other_texts(texts: Mapping[str, Sequence[Any]], roles: Roles) -> Iterator[str]:
+    """Yield columns without a role that hold texts and are called like an input."""
+    for name, values in texts.items():
+        free = name not in roles.used and _rank(name, _INPUT) is not None and not _is_system(name)
+        if free and _speaks(name, values) and not _labels(values) and isinstance(values[0], str):
+            yield name
 
 
 def _id_column(sample: Sequence[Mapping[str, Any]], columns: Sequence[str], roles: Roles) -> str:
@@ -330,7 +352,8 @@ def system_name(text: str) -> str:
 
 def row_of(record: Mapping[str, Any], roles: Roles) -> dict[str, Any]:
     """Return the fields of a row; the columns without a role go to `meta`."""
-    asked, right = value_of(record, roles.input), value_of(record, roles.output)
+    asked = joined_input(record, roles.inputs)
+    right = label_list(value_of(record, roles.output), roles.mark)
     fields: dict[str, Any] = {name: record[name] for name in roles.plain if name in record}
     if roles.id and record.get(roles.id) is not None:
         fields["id"] = record[roles.id]
@@ -366,7 +389,7 @@ def _are_alternatives(values: Sequence[Any]) -> bool:
 def answers_of(record: Mapping[str, Any], roles: Roles) -> dict[str, dict[str, Any]]:
     """Return what the systems answered to a row; an empty cell is no answer."""
     return {
-        name: {"answer": said}
+        name: {"answer": label_list(said, roles.mark)}
         for name, column in roles.systems.items()
         if (said := value_of(record, column)) not in (None, "")
     }

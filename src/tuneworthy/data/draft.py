@@ -23,6 +23,7 @@ from tuneworthy.data.answer_form import (
 from tuneworthy.data.answers import align
 from tuneworthy.data.folds import ONE_SPLIT_FROM
 from tuneworthy.data.infer import BINARY_METRICS
+from tuneworthy.data.label_spelling import near_labels
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.rows import read_rows
@@ -48,7 +49,8 @@ class Drafting:
 
     `said` is what systems answered to some rows, by id: it spares reading their files again.
     `rows` is the number of rows of a file that was checked already: of a long one a part is read.
-    `metric` is the one of the checks that the files bring, None where they bring none.
+    `metric` is the one of the checks that the files bring, None where they bring none. `parts` are
+    the files of rows to learn from and to score, where these are apart; `scored` counts the latter.
     """
 
     name: str | None = None
@@ -56,6 +58,8 @@ class Drafting:
     rows: int = 0
     metric: str | None = None
     said: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    parts: Mapping[str, Path] = field(default_factory=dict)
+    scored: int = 0
 
 
 def draft(
@@ -80,7 +84,8 @@ def draft(
     if about.rows > _HEAD_ROWS:
         loaded = _head_of(rows)
     else:
-        loaded = load(Task(data=Data(file=file)).at(folder), "draft")
+        parts = {part: _from(folder, path) for part, path in about.parts.items()}
+        loaded = load(Task(data=Data.model_validate(parts or {"file": file})).at(folder), "draft")
     count = max(about.rows, len(loaded.cases))
     systems = _system_lines(answers or {}, folder)
     said = about.said or _recorded(answers or {}, loaded)
@@ -89,9 +94,9 @@ def draft(
         loaded = replace(loaded, task=with_form(loaded.task, form))
     blocks = [
         _head_lines(about.name or rows.stem, loaded),
-        _data_lines(file, loaded, about, count),
+        _part_lines(folder, about) or _data_lines(file, loaded, about, count),
         _output_lines(loaded),
-        _success_lines(loaded, form, count),
+        _success_lines(loaded, form, count, about.scored),
         systems,
         _rest_lines(),
     ]
@@ -174,6 +179,19 @@ def _data_lines(file: str, loaded: Loaded, about: Drafting, count: int) -> list[
     return lines
 
 
+def _part_lines(folder: Path, about: Drafting) -> list[str]:
+    """Return the lines on files of parts, [] where the rows are one file."""
+    if not about.parts:
+        return []
+    made_of = _plain(about.made_of)[:60]
+    return [
+        "data:",
+        *(f"  {part}: {_quoted(_from(folder, path))}" for part, path in about.parts.items()),
+        f"  # Made by `tuneworthy init` from {made_of}, by its own split.",
+        "  # The rows of `train` teach; those of `test` alone are scored.",
+    ]
+
+
 def _output_lines(loaded: Loaded) -> list[str]:
     out = loaded.task.output
     lines = [
@@ -190,9 +208,11 @@ def _output_lines(loaded: Loaded) -> list[str]:
     return lines
 
 
-def _success_lines(loaded: Loaded, form: AnswerForm | None, n: int) -> list[str]:
+def _success_lines(loaded: Loaded, form: AnswerForm | None, n: int, own: int) -> list[str]:
+    """Return the lines on success for n rows, of which `own` are scored if people say which."""
     success = loaded.task.success
-    points = 100 * minimum_detectable_effect(n if n < ONE_SPLIT_FROM else round(0.3 * n), 0.2)
+    scored = own or (n if n < ONE_SPLIT_FROM else round(0.3 * n))
+    points = 100 * minimum_detectable_effect(scored, 0.2)
     better = propose_metric(loaded.cases) if loaded.task.output.type == "text" else None
     if form is not None:
         better = form.metric, form.why
@@ -202,7 +222,7 @@ def _success_lines(loaded: Loaded, form: AnswerForm | None, n: int) -> list[str]
         f"  metric: {metric}   # {why}",
         "  # Your own instead: metric: ./score.py:score, a function (case, answer) -> 0..1",
         "  # How many more right answers in 100 would make you maintain a tuned model?",
-        f"  # 5 in 100 is written 0.05. {with_verb(n, 'row', 'show')} differences from about"
+        f"  # 5 in 100 is written 0.05. {with_verb(own or n, 'row', 'show')} differences from about"
         f" {points:.0f} in 100 on.",
         "  margin: 0.05",
         "  # target: 0.9             # what must be reached; leave it out where there is none",
@@ -264,6 +284,10 @@ def _seen(loaded: Loaded, count: int) -> Iterator[str]:
         )
         if label[-1:].isalpha() and loaded.task.success.metric != "exact_words":
             yield f"only the label itself is right: `{_plain(label)[:40]}.` counts as wrong"
+        for odd, usual in list(near_labels(counts).items())[:3]:
+            rare = f"`{_plain(odd)[:40]}` ({count_noun(counts[odd], 'row')})"
+            often = f"`{_plain(usual)[:40]}` ({counts[usual]:,})"
+            yield f"{rare} is spelt almost like {often}: correct it, if it is a slip"
     if (turns := sum(len(case.messages) > 1 for case in loaded.cases)) > 0:
         yield f"{with_verb(turns, 'row', 'have')} a system prompt or several turns; both are kept"
     for seen in loaded.observations[:5]:

@@ -20,6 +20,7 @@ from tuneworthy.core.imported import ImportedRow
 from tuneworthy.data.column_roles import system_name
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.raw import RawRow, RowFault
+from tuneworthy.data.row_parts import PARTS
 from tuneworthy.data.rows import as_text, to_case
 
 NO_ANSWER = "no right answer"
@@ -28,22 +29,25 @@ SECOND_ANSWER = "a second answer of one system to one row"
 _ID = re.compile(r"\S(.{0,150}\S)?")
 _MOST_PROMPTS = 1_000  # distinct system prompts that are counted
 _MOST_SAID = 1_000
+_ROWS = "\0"  # before the name of a part, where a system's name may stand
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class ImportFiles:
     """The files of an import, beside the task file; `.part` until `finish`.
 
-    `rows` counts the rows written, `left` those left out by reason, `left_at` their first place,
-    `unread` those among them of which nothing can be read, `answers` the answers of each system,
-    `prompts` the system prompts; `said` keeps the first thousand answers by row, `heard_of` counts
-    answers to what has no right answer; `remarks` are sentences on what is taken,
-    `metrics` the metric that each file's own checks call for, None where it has none.
+    `rows` counts the rows written, `parts` those of each part (`train`, `test`, `dev`), `left`
+    those left out by reason, `left_at` their first place, `unread` those among them of which
+    nothing can be read, `answers` the answers of each system, `prompts` the system prompts; `said`
+    keeps the first thousand answers by row, `heard_of` counts answers to what has no right answer;
+    `remarks` are sentences on what is taken, `metrics` the metric that each file's own checks call
+    for, None where it has none.
     """
 
     def __init__(self, folder: Path, stem: str, merge: bool, right: str | None = None) -> None:
         self._folder, self._stem, self._merge, self._right = folder, stem, merge, right
         self.rows = 0
+        self.parts: Counter[str] = Counter()
         self.left: Counter[str] = Counter()
         self.left_at: dict[str, str] = {}
         self.unread: Counter[str] = Counter()
@@ -54,20 +58,26 @@ class ImportFiles:
         self.prompts: Counter[str] = Counter()
         self.heard_of: Counter[str] = Counter()
         self.said: dict[str, list[str]] = {}
-        self._files: dict[str, tuple[Path, IO[str]]] = {}  # by system; "" are the rows
+        self._files: dict[str, tuple[Path, IO[str]]] = {}  # by system, rows by _ROWS and part
         self._ids: set[str] = set()
         self._keys: dict[str, str] = {}
         self._given: set[tuple[str, str]] = set()
         self._held: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
         self._asked: dict[str, Any] = {}  # the turns of rows that are held back, by key
 
-    def rows_file(self) -> Path:
-        """Return the file of rows."""
-        return self._folder / f"{self._stem}.rows.jsonl"
+    def rows_file(self, part: str = "") -> Path:
+        """Return the file of rows, or that of one part of them."""
+        return self._folder / f"{self._stem}.{part or 'rows'}.jsonl"
+
+    def part_files(self) -> dict[str, Path]:
+        """Return the files of the parts that have rows, the rows to learn from first."""
+        return {part: self.rows_file(part) for part in PARTS if self.parts[part]}
 
     def answers_file(self, system: str) -> Path:
         """Return the file of a system's answers."""
-        return self._folder / f"{self._stem}.{system_name(system)}.jsonl"
+        name = system_name(system)
+        own = f"{name}-answers" if name in {"rows", *PARTS} else name
+        return self._folder / f"{self._stem}.{own}.jsonl"
 
     def lose(self, why: str, where: str, unread: bool = False) -> None:
         """Count a record that is no row; `unread`: nothing of it can be read."""
@@ -126,11 +136,12 @@ class ImportFiles:
             if key in self._asked and "input" in fields:  # the prompt stands in the other record
                 fields["messages"] = self._asked.pop(key)
                 del fields["input"]
-            self._write_row({**fields, "id": self._id(own, where)}, key)
+            self.parts[row.part] += 1
+            self._write_row({**fields, "id": self._id(own, where)}, key, row.part)
             for at, held in [(where, answers), *self._held.pop(key, [])]:
                 self._answered(str(self._last), at, held)
 
-    def _write_row(self, fields: Mapping[str, Any], key: str) -> None:
+    def _write_row(self, fields: Mapping[str, Any], key: str, part: str) -> None:
         self._last = fields["id"]
         if key:
             self._keys[key] = self._last
@@ -138,7 +149,7 @@ class ImportFiles:
         turns = fields.get("messages") or [{}]
         if _has_prompt(fields) and len(self.prompts) < _MOST_PROMPTS:
             self.prompts[str(turns[0]["content"])] += 1
-        self._line("", {"id": fields["id"], **fields})
+        self._line(_ROWS + part, {"id": fields["id"], **fields})
 
     def _answered(self, row: str, where: str, answers: Mapping[str, Any]) -> None:
         for system, found in answers.items():
@@ -164,7 +175,8 @@ class ImportFiles:
 
     def _line(self, system: str, value: Mapping[str, Any]) -> None:
         if system not in self._files:
-            path = self.answers_file(system) if system else self.rows_file()
+            rows = system.startswith(_ROWS)
+            path = self.rows_file(system[1:]) if rows else self.answers_file(system)
             part = path.with_name(f"{path.name}.part")
             opened = part.open("w", encoding="utf-8", errors="backslashreplace")
             self._files[system] = path, opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
@@ -121,12 +122,17 @@ def _undeclared(cases: Sequence[Case], declared: Sequence[str]) -> Iterator[RowF
     known, near = set(declared), {label_key(label): label for label in declared}
     for case in cases:
         if case.output not in known:
-            hint = near.get(label_key(case.output))
+            hint = near.get(label_key(case.output)) or _close(case.output, declared)
             fix = f"write `{hint}`" if hint else "correct the row, or add the label to `labels:`"
             yield RowFault(
                 case.where, "the label is not declared in task.yaml", case.output, fix,
                 "output", case.id,
             )  # fmt: skip
+
+
+def _close(label: str, declared: Sequence[str]) -> str | None:
+    """Return the declared label that a label may misspell."""
+    return next(iter(difflib.get_close_matches(label, declared, n=1, cutoff=0.8)), None)
 
 
 def answer_limit(outputs: Sequence[str], count: Callable[[str], int] | None = None) -> int:

@@ -14,6 +14,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.data.answer_in_input import answers_in_inputs
 from tuneworthy.data.conflicts import contradictory_ids
 from tuneworthy.data.docs import blank_ids
+from tuneworthy.data.label_spelling import near_labels
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.data.schema import schema_checker
@@ -121,6 +122,15 @@ def _classes(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
         text = f"{100 * most / len(scored):.0f} in 100 scored rows are `{quoted(top, 40)}`"
         fix = "an arm that always says so scores as much: collect rows of the other labels"
         yield Observation(kind="dominant_label", level="warning", text=text, count=most, fix=fix)
+    if near := near_labels(answers):
+        first, usual = next(iter(near.items()))
+        text = (
+            f"{with_verb(len(near), 'label', 'are')} spelt almost like a far more frequent one:"
+            f" `{quoted(first, 40)}` ({count_noun(answers[first], 'row')}) like"
+            f" `{quoted(usual, 40)}` ({answers[usual]:,})"
+        )
+        ids = [case.id for case in cases if case.output in near]
+        yield observation("near_label", "warning", text, ids, "correct the rows, if it is a slip")
     once = [case.id for case in cases if answers[case.output] == 1]
     if once:
         alone = with_verb(len(once), "label", "have")

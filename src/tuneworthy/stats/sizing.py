@@ -154,7 +154,8 @@ class Assurance:
     def _halves(self, rows: int, wide: tuple[float, float]) -> tuple[float, float]:
         """Return how far the bounds lie below and above the mean on `rows` similar rows.
 
-        `wide` has a factor for each side. With few differing rows the exact bounds tighten faster than the square root of the rows.
+        `wide` has a factor for each side. With few differing rows the exact bounds tighten faster
+        than the square root of the rows.
         """
         seen = self.seen
         if is_graded(seen):

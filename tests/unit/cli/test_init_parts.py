@@ -1,0 +1,167 @@
+"""`tuneworthy init` reads an input of two columns, several labels of a cell, and a file's split."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from tuneworthy.cli._column_question import column_question
+from tuneworthy.cli._frame import run
+from tuneworthy.data import row_parts
+from tuneworthy.data.column_choice import Choice
+from tuneworthy.data.column_roles import propose
+from tuneworthy.data.label_spelling import near_labels
+from tuneworthy.data.taskfile import read_task
+from tuneworthy.recognising import recognise
+
+QUEUES = ("Faktury", "Dostawa", "Konto")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def rows_of(path):
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def table(path, columns, rows):
+    cells = [columns, *([str(row[name]) for name in columns] for row in rows)]
+    path.write_text("".join("\t".join(each) + "\n" for each in cells), "utf-8")
+
+
+def mails(n=45):
+    return [{"subject": f"Zamówienie {k}" if k % 5 != 2 else "", "body": f"Proszę o odpowiedź {k}",
+             "queue": QUEUES[k % 3], "bot": QUEUES[k % 3 if k % 4 else (k + 1) % 3],
+             "fold": "train" if k % 3 else "test"} for k in range(n)]  # fmt: skip
+
+
+def test_two_columns_are_joined_into_one_input(here, capsys):
+    table(here / "mails.tsv", ["subject", "body", "queue", "bot"], mails())
+    assert run(["init", "mails.tsv"]) == 0
+    told = capsys.readouterr().err
+    assert "more text is in `subject`; to join them: --input subject --input body" in told
+    given = ["init", "mails.tsv", "--input", "subject", "--input", "Body", "--force"]
+    assert run(given) == 0
+    assert "input         `subject`, `body`, joined" in capsys.readouterr().err
+    rows = rows_of(here / "task.rows.jsonl")
+    assert rows[1]["input"] == "subject: Zamówienie 1\nbody: Proszę o odpowiedź 1"
+    assert rows[2]["input"] == "body: Proszę o odpowiedź 2"  # an empty cell is left out
+    assert not {"subject", "body"} & rows[1].get("meta", {}).keys()
+    assert run([*given[:-2], "nothing", "--force"]) == 2
+    assert "no column has this name" in capsys.readouterr().err
+
+
+def typed(monkeypatch, *answers):
+    for name in ("stdin", "stderr"):
+        shown = io.StringIO("".join(f"{a}\n" for a in answers) if name == "stdin" else "")
+        monkeypatch.setattr(shown, "isatty", lambda: True, raising=False)
+        monkeypatch.setattr(sys, name, shown)
+    return sys.stderr
+
+
+@pytest.mark.parametrize("answers", [
+    ["input=subject input=body"], ["n", "body", "subject", "queue", "bot"], ["n", "2", "1", "", ""],
+])  # fmt: skip
+def test_a_terminal_asks_for_text_to_join(here, monkeypatch, answers):
+    table(here / "mails.tsv", ["subject", "body", "queue", "bot"], mails())
+    shown = typed(monkeypatch, *answers)
+    found = recognise(here / "mails.tsv", Choice(), column_question())
+    assert sorted(found.roles.inputs) == ["body", "subject"]
+    assert found.roles.output == "queue"
+    assert "to join them: input=" in shown.getvalue()
+
+
+def test_a_split_of_the_file_is_kept(here, capsys):
+    table(here / "mails.tsv", ["body", "queue", "bot", "fold"], mails())
+    assert run(["init", "mails.tsv"]) == 0
+    assert "`fold` says train and test" in capsys.readouterr().err
+    assert run(["init", "mails.tsv", "--split", "fold", "--force"]) == 0
+    assert "45 rows with a right answer: 30 train, 15 test" in capsys.readouterr().err
+    task = read_task(here / "task.yaml")
+    assert (task.data.train, task.data.test) == ("task.train.jsonl", "task.test.jsonl")
+    assert "15 rows show differences" in (here / "task.yaml").read_text("utf-8")
+    assert len(rows_of(here / "task.test.jsonl")) == 15
+    assert len(rows_of(here / "task.present.jsonl")) == 45
+    assert run(["check"]) == 0
+
+
+@pytest.mark.parametrize(("values", "code", "told"), [
+    (["train", "validation"], 0, "train, 15 dev"),
+    (["train", "train"], 5, "no rows to learn from, or none to score"),
+    (["A", "B"], 5, "neither train, test nor dev under `fold`"),
+])  # fmt: skip
+def test_a_split_without_test_rows_takes_its_dev_rows_or_is_refused(
+    here, capsys, values, code, told
+):
+    rows = [{**row, "fold": values[row["fold"] == "test"]} for row in mails()]
+    table(here / "mails.tsv", ["body", "queue", "fold"], rows)
+    assert run(["init", "mails.tsv", "--split", "fold"]) == code
+    assert told in capsys.readouterr().err
+    names = {one.name for one in here.iterdir()}
+    made = {"task.yaml", "task.schema.json", "task.train.jsonl", "task.dev.jsonl"}
+    assert names == {"mails.tsv"} | (made if code == 0 else set())
+
+
+def test_a_system_called_train_does_not_overwrite_the_part(here):
+    rows = [{**row, "test": row["bot"]} for row in mails()]
+    table(here / "mails.tsv", ["body", "queue", "test", "fold"], rows)
+    assert run(["init", "mails.tsv", "--split", "fold", "--answers", "test=test"]) == 0
+    assert len(rows_of(here / "task.test.jsonl")) == 15
+    assert len(rows_of(here / "task.test-answers.jsonl")) == 45
+
+
+def tagged(n=60):
+    tags = ("błąd", "płatność", "błąd; pilne", "pilne;płatność")
+    return [{"body": f"Zgłoszenie numer {k}", "tags": tags[k % 4], "ki": tags[(k + k % 2) % 4]}
+            for k in range(n)]  # fmt: skip
+
+
+def test_several_labels_of_one_cell_are_a_set(here, capsys):
+    table(here / "t.tsv", ["body", "tags", "ki"], tagged())
+    assert run(["init", "t.tsv", "--output", "tags"]) == 0
+    assert "some hold several labels, parted by `;`" in capsys.readouterr().err
+    assert run(["init", "t.tsv", "--output", "tags", "--labels", ";", "--force"]) == 0
+    assert rows_of(here / "task.rows.jsonl")[2]["output"] == ["błąd", "pilne"]
+    task = read_task(here / "task.yaml")
+    assert (task.output.type, task.success.metric) == ("json", "fields_f1")
+    assert run(["check"]) == 0
+
+
+@pytest.mark.parametrize(("cells", "mark"), [
+    (["a;b", "a", "b", "a;b"], ";"), (["a, b", "b", "a", "a, b", "b, a"], ","),
+    (["Smith, John", "Doe, Jane", "Roe, Jim"], ""), (["a", "b", "a"], ""), ([1, 2, 1], ""),
+    (["cats, dogs", "cats, dogs", "cats, dogs"], ""),
+])  # fmt: skip
+def test_a_mark_parts_labels_only_where_each_stands_in_other_cells(cells, mark):
+    assert row_parts.likely_mark(cells) == mark
+
+
+def test_near_labels_are_slips_and_no_other_labels():
+    counts = {"delivery": 90, "delivry": 2, "tier 1": 80, "tier 2": 3, "cat": 50, "cut": 1,
+              "billing": 40, "filling": 30}  # fmt: skip
+    assert near_labels(counts) == {"delivry": "delivery"}
+    assert near_labels({f"label {k}": 1 for k in range(400)}) == {}
+
+
+def test_a_misspelt_label_is_pointed_out(here, capsys):
+    rows = mails(90)
+    rows[4]["queue"] = "Dostwa"
+    table(here / "mails.tsv", ["body", "queue"], rows)
+    assert run(["init", "mails.tsv"]) == 0
+    assert "`Dostwa` (1 row) is spelt almost like `Dostawa` (29)" in capsys.readouterr().err
+    assert run(["check"]) == 0
+    assert "1 label is spelt almost like a far more frequent one" in capsys.readouterr().out
+    text = (here / "task.yaml").read_text("utf-8")
+    listed = "output:\n  labels: [Faktury, Dostawa, Konto]"
+    (here / "task.yaml").write_text(text.replace("output:", listed, 1), "utf-8")
+    assert run(["check"]) == 5
+    assert "write `Dostawa`" in capsys.readouterr().err
+
+
+def test_a_column_of_numbers_is_no_text_to_join():
+    rows = [{"body": f"mail {k}", "title": k, "queue": QUEUES[k % 3]} for k in range(30)]
+    assert propose(rows, Choice()).texts == ()

@@ -99,10 +99,26 @@ def test_a_first_number_without_rewriting_a_file(make, tmp_path, monkeypatch, ca
     assert ladder
     screens += ["$ tuneworthy run", said + "\n"]  # the ladder's lines break by measured times
     assert (tmp_path / name).read_bytes() == before
-    found = plain("\n".join(screens))
-    golden = GOLDEN / f"{make.__name__}.txt"
+    check_golden(make.__name__, plain("\n".join(screens)))
+
+
+def check_golden(name, found):
+    golden = GOLDEN / f"{name}.txt"
     assert max(map(len, found.splitlines())) <= 80
     if os.environ.get("WRITE_GOLDEN"):
         golden.parent.mkdir(exist_ok=True)
         golden.write_text(found)
     assert found == golden.read_text()
+
+
+def test_the_chat_file_and_a_hosted_model_have_a_price(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert run(["init", chat_file(tmp_path)]) == 0
+    task = tmp_path / "task.yaml"
+    prices = "economics: {prices: {house-model: {in: 0.4, out: 1.6, train: 3.0}}}"
+    task.write_text(f"{task.read_text()}model: openai:house-model\n{prices}\n")
+    capsys.readouterr()
+    assert run(["plan"]) == 0
+    check_golden("chat_file_priced", plain(f"$ tuneworthy plan\n{capsys.readouterr().out}"))

@@ -5,6 +5,7 @@ from study_fixture import study
 from tests import studies
 
 import tuneworthy
+from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.task import Present
 from tuneworthy.core.verdict import Wrong
@@ -33,6 +34,19 @@ def unscored(names):
         return arm.model_copy(update=gone) if arm.name in names else arm
 
     return change
+
+
+def test_rows_of_few_groups_are_said_on_the_first_screen():
+    results = study()
+    fix = "rows of more groups show more"
+    seen = Observation(kind="groups", level="warning", count=12, fix=fix,
+                       text="300 scored rows come in 12 groups")  # fmt: skip
+    grouped = results.audit.model_copy(update={"observations": (seen,)})
+    said = "300 scored rows come in 12 groups. Rows of more groups show more."
+    assert said in text(results.model_copy(update={"audit": grouped}))
+    note = seen.model_copy(update={"level": "note"})
+    noted = grouped.model_copy(update={"observations": (note,)})
+    assert said not in text(results.model_copy(update={"audit": noted}))
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,9 @@ _SEVERAL_SHARE = 0.1  # share of rows that accept several answers, from which th
 _WHY = "any accepted answer stands in the text"
 _NO_MARKS = "an accepted answer, case and punctuation ignored"
 _MARKED = 0.03  # share of recorded answers that equal a right label but for punctuation
+# Share of recorded answers with a right one inside more words. Those of one system in two are
+# enough: a metric of whole answers would score that system 0 for the form of what it says.
+_INSIDE = 0.2
 _LENGTH_FACTOR = 2.0  # times as many words: the recorded answers say more than the right ones
 
 
@@ -83,6 +86,10 @@ def _recorded_form(
     named = sum(label_key(text) in labels for _, text in pairs)
     alike = sum(any(_words(text) == _words(right) for right in rights[id(case)])
                 for case, text in pairs)  # fmt: skip
+    inside = AnswerForm("text", "contains", _WHY, f"{holds:,} of {len(pairs):,} recorded answers"
+                        f" contain a right one, {equal:,} equal one: `contains`")  # fmt: skip
+    if short <= _MOST_WORDS and holds - alike >= _INSIDE * len(pairs):
+        return inside
     if kind == "label" and alike - equal >= _MARKED * len(pairs):
         seen = (
             f"{equal:,} of {len(pairs):,} recorded answers equal a right label, {alike:,} but for"
@@ -94,10 +101,7 @@ def _recorded_form(
     if short > _MOST_WORDS:
         return None
     if words >= _LENGTH_FACTOR * max(short, 1) and holds > equal:
-        seen = (
-            f"{holds:,} of {len(pairs):,} recorded answers contain a right one, {equal:,} equal one"
-        )
-        return AnswerForm("text", "contains", _WHY, f"{seen}: `contains`")
+        return inside
     if kind == "text" and any(case.accepted for case in cases):
         seen = f"{equal:,} of {len(pairs):,} recorded answers equal a right one"
         return AnswerForm("text", "exact_words", _NO_MARKS, f"{seen}: `exact_words`")

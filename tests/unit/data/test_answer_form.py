@@ -24,6 +24,17 @@ def test_sentences_that_contain_the_right_answer_are_no_labels():
 
 
 @pytest.mark.parametrize("kind", ["label", "text"])
+@pytest.mark.parametrize("mark", ["", "."])
+def test_one_system_of_two_that_answers_in_sentences_is_not_scored_0_for_it(kind, mark):
+    said = {case.id: [f"On {case.output}, I think.", f"{case.output}{mark}"] for case in cases()}
+    assert answer_form(cases(), said, kind).metric == "contains"
+    few = {case.id: [f"{case.output}{mark}"] * 6 for case in cases()}
+    few |= {cases()[0].id: [f"On {cases()[0].output}, I think."]}
+    form = answer_form(cases(), few, kind)
+    assert form is None or form.metric != "contains"
+
+
+@pytest.mark.parametrize("kind", ["label", "text"])
 def test_answers_that_are_labels_stay_what_the_rows_are(kind):
     said = {case.id: [PLACES[(n + n % 4) % 3]] for n, case in enumerate(cases())}
     assert answer_form(cases(), said, kind) is None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -22,12 +21,11 @@ from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_choice import Choice, no_column
 from tuneworthy.data.column_roles import Roles, answers_of, row_of, system_name
-from tuneworthy.data.csv_rows import delimiter_of
 from tuneworthy.data.file_roles import FileRoles, with_one_right
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
-from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.raw import BadRow, RowFault
 from tuneworthy.data.row_parts import part_of
+from tuneworthy.import_lines import prompt_line, taken_lines, where_it_lies
 from tuneworthy.recognising import Ask, Source, has, recognise
 
 _LOOKED_RECORDS = 1_000  # records by which a format learns what all of them have in common
@@ -83,7 +81,7 @@ def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -
     sources = _sources(files, choice, ask)
     single = sources[0] if len(sources) == 1 else None
     if single and single.own and single.importer is None:
-        said = _where_it_lies(single) if single.roles else ()
+        said = where_it_lies(single) if single.roles else ()
         return Imported(single.path, said=said)
     made = ImportFiles(folder, stem, merge=single is None, right=choice.output)
     try:
@@ -98,7 +96,7 @@ def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -
         made.finish(False)
         raise
     if single and single.own and not keep:
-        said = (*_where_it_lies(single), _prompts(made)) if made.rows else ()
+        said = (*where_it_lies(single), prompt_line(made)) if made.rows else ()
         return Imported(single.path, said=said, count=made.rows)
     if not made.rows:
         _nothing(files, made)
@@ -247,7 +245,7 @@ def _imported(
         present = next(iter(systems))
     answers = {"present" if name == present else _free_name(name): path
                for name, path in systems.items()}  # fmt: skip
-    said = [*_taken(sources, made, dict(zip(systems, answers, strict=True)))]
+    said = [*taken_lines(sources, made, dict(zip(systems, answers, strict=True)))]
     for why, count in made.left.most_common():
         said.append(f"left out {count_noun(count, 'record')}: {why} (first {made.left_at[why]})")
     said.append(f"wrote {', '.join(path.name for path in written)}")
@@ -290,109 +288,6 @@ def _checked_parts(made: ImportFiles, choice: Choice) -> dict[str, Path]:
 def _free_name(name: str) -> str:
     plain = system_name(name)
     return f"{plain}-answers" if plain in catalogue("arms") and plain != "present" else plain
-
-
-def _taken(sources: Sequence[Source], made: ImportFiles, names: Mapping[str, str]) -> Iterator[str]:
-    for source in sources:
-        form = _form_of(source)
-        if source.roles is not None:
-            right = f"`{source.roles.output}`" if source.roles.output else "stands in another file"
-            asked = ", ".join(f"`{name}`" for name in source.roles.inputs)
-            what, takes = form, (asked + ", joined" * bool(source.roles.joined), right)
-        else:
-            what, takes = f"{_format_name(source)}, {form}", _takes(source)
-        yield f"{source.path.name}: read as {what}{_written_in(source.path)}"
-        if source.roles is not None and source.roles.id:
-            yield f"  id            `{source.roles.id}`"
-        yield f"  input         {takes[0]}"
-        yield f"  right answer  {takes[1]}"
-        if source.roles is not None and source.roles.alternatives:
-            yield "                lists: any of their texts is right (else: --lists json)"
-        if source.roles is not None and (unused := _unused(source)):
-            yield f"  not used      {unused}"
-        if source.roles is not None:
-            yield from _offers(source)
-    for system, count in made.answers.items():
-        key = names.get(system, system)
-        source_of = next((one.roles.systems[system] for one in sources
-                          if one.roles and system in one.roles.systems), None)  # fmt: skip
-        shown = f"`{source_of}`" if source_of else f"`{system}`"
-        yield f"  {key + ' ' if len(key) > 13 else key:<13} {shown}, {count_noun(count, 'answer')}"
-    yield from made.remarks
-    yield _prompts(made)
-    counted = [f"{made.parts[part]:,} {part}" for part in made.part_files()]
-    split = f": {', '.join(counted)}" * bool(counted)
-    yield f"{count_noun(made.rows, 'row')} with a right answer{split}"
-
-
-def _offers(source: Source) -> Iterator[str]:
-    """Yield options that may fit the columns: more text, several labels of a cell, a split."""
-    assert source.roles is not None
-    roles = source.roles
-    if roles.texts and not roles.joined:
-        mine = sorted((*roles.texts, roles.input), key=source.columns.index)
-        names = " ".join(f"--input {shlex.quote(name)}" for name in mine)
-        yield f"                more text is in `{roles.texts[0]}`; to join them: {names}"
-    if source.mark and not roles.mark:
-        said = f"some hold several labels, parted by `{source.mark}`; to score them as a set"
-        yield f"                {said}: --labels {shlex.quote(source.mark)}"
-    if source.split and not roles.split:
-        said = f"`{source.split}` says train and test; to score its test rows alone"
-        yield f"                {said}: --split {shlex.quote(source.split)}"
-
-
-def _unused(source: Source) -> str:
-    """Return the columns without a role, which rows keep in `meta`: an input may stand in two."""
-    assert source.roles is not None
-    used = {name.partition(".")[0] for name in source.roles.used}
-    left = [name for name in source.columns if "." not in name and name not in used]
-    shown = ", ".join(f"`{name[:30]}`" for name in left[:6])
-    return shown + (f" and {len(left) - 6} more" if len(left) > 6 else "")
-
-
-def _form_of(source: Source) -> str:
-    """Return what the form of a file is called; a table by the mark between its columns."""
-    module = load("containers", source.container)
-    named = module.form_of(source.path) if hasattr(module, "form_of") else ""
-    form = str(named or module.FORM)
-    mark = delimiter_of(source.path) if source.container == "table" else ","
-    return {"\t": "a table (TSV)", "|": "a table (columns parted by |)"}.get(mark, form)
-
-
-def _written_in(path: Path) -> str:
-    """Return a remark on a text file that is not UTF-8."""
-    binary = path.is_dir() or path.suffix.lower() in {".parquet", ".xlsx", ".eval", ".arrow"}
-    if binary or text_encoding(path) != WINDOWS_ENCODING:
-        return ""
-    return "; not UTF-8: its letters are read as Windows-1252"
-
-
-def _prompts(made: ImportFiles) -> str:
-    total = made.prompts.total()
-    if not total:
-        return "  system prompt none"
-    first = next(iter(made.prompts))
-    each = "the same in each of" if len(made.prompts) == 1 else "in"
-    return f"  system prompt {each} {count_noun(total, 'row')}: “{quoted(first, 60)}”"
-
-
-def _where_it_lies(source: Source) -> tuple[str, ...]:
-    """Return the lines about a file that is read where it lies: its input and right answer."""
-    takes = ("`input`", "`output`") if source.importer is None else _takes(source)
-    return (
-        f"{quoted(source.path.name, 60)}: read where it lies",
-        f"  input         {takes[0]}",
-        f"  right answer  {takes[1]}",
-    )
-
-
-def _format_name(source: Source) -> str:
-    return str(getattr(source.importer, "FORMAT", ""))
-
-
-def _takes(source: Source) -> tuple[str, str]:
-    found: tuple[str, str] = getattr(source.importer, "TAKES", ("", ""))
-    return found
 
 
 def _nothing(files: Sequence[Path], made: ImportFiles) -> NoReturn:

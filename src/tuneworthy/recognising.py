@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -84,8 +84,9 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
             elif ask is None and roles.either:
                 _refuse_either(path, roles)
             right = _right_of(table, roles) if several else {}
-            found = Source(path, name, None, roles, at, own, tuple(columns_of(table)), right)
-            return replace(found, mark=_mark_of(table, roles), split=_split_of(table, roles))
+            mark, split = _mark_of(table, roles), _split_of(table, roles)
+            return Source(path, name, None, roles, at, own, tuple(columns_of(table)), right, mark,
+                          split)  # fmt: skip
         if not nearest:
             nearest, form_of = records, name
         missing = roles

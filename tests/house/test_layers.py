@@ -25,7 +25,7 @@ LAYERS = [
     {"recompute"},
     {"report", "artifact", "serve"},
     {"results_folder", "identity", "look_count", "missing_keys", "recognising"},
-    {"session"},
+    {"session", "import_lines"},
     {
         "study",
         "settling",

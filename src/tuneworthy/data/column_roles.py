@@ -15,44 +15,23 @@ from typing import Any
 
 from tuneworthy.data.column_choice import Choice, no_column
 from tuneworthy.data.column_values import are_codes, inner_columns, is_id, value_of, words_of
+from tuneworthy.data.column_words import (
+    INPUTS,
+    OUTPUTS,
+    SYSTEM_STEMS,
+    SYSTEMS,
+    TODAYS,
+    TRUTHS,
+)
 from tuneworthy.data.row_parts import joined_input, label_list
 from tuneworthy.data.rows import as_text
 
-_INPUT = ("input", "prompt", "question", "query", "text", "message", "utterance", "user_input",
-          "request", "instruction", "content", "body", "ticket", "email", "comment", "review",
-          "sentence", "document", "article", "description", "title", "subject", "customer",
-          "problem", "source", "src", "user", "freitext", "volltext", "frage", "anfrage",
-          "nachricht", "anliegen", "eingabe", "beschreibung", "betreff", "kommentar", "inhalt",
-          "texto", "pregunta", "mensaje", "texte", "demande")  # fmt: skip
-_OUTPUT = ("output", "label", "target", "answer", "gold", "expected", "ground_truth", "groundtruth",
-           "correct", "reference", "completion", "response", "ideal", "category", "class", "intent",
-           "topic", "sentiment", "team", "queue", "assigned", "assignee", "tag", "labels",
-           "answers", "solution", "reply", "summary", "translation", "tgt", "human", "kategorie",
-           "ergebnis", "klasse", "richtig", "lösung", "soll", "erwartet", "zugewiesen", "zuordnung",
-           "thema", "abteilung", "absicht", "antwort", "respuesta", "categoria", "categoría",
-           "etiqueta", "réponse", "catégorie")  # fmt: skip
-_SYSTEM = ("prediction", "predicted", "pred", "model", "generated", "generation", "bot", "llm",
-           "ai", "assistant", "system", "current", "present", "production", "prod", "today",
-           "baseline", "gpt", "claude", "llama", "mistral", "gemini", "qwen", "haiku", "sonnet",
-           "opus", "deepseek", "phi", "tuned", "finetuned", "ft", "o1", "o3",
-           "o4", "ocr", "ml", "chatgpt", "altsystem", "ki", "heute", "aktuell", "bisher",
-           "modelo", "modèle")  # fmt: skip
-_SYSTEM_STEMS = (
-    "modell",
-    "vorschlag",
-    "suggest",
-    "vorhersage",
-    "vorherges",
-    "predict",
-)  # as in `Modellantwort`
-_TRUTH = {"gold", "expected", "truth", "groundtruth", "correct", "reference", "target", "ideal",
-          "label", "labels", "human", "solution", "richtig", "soll", "erwartet"}  # fmt: skip
-_PRESENT = {"current", "present", "production", "prod", "today", "altsystem", "heute", "aktuell"}
 _PLAIN = {"id", "group", "time", "context", "accepted", "must_say", "must_not_say", "meta"}
 _NOT_TEXT = re.compile(r"(^|_)(id|uuid|date|time|timestamp|created|updated|score|cost|usd|latency|"
                        r"seconds|tokens|confidence|url|index|idx|split)(_|$)")  # fmt: skip
 _MANY_LABELS = 300  # distinct answers up to which two columns are compared as labels
 _MOSTLY = 0.5  # share of rows in which two columns agree, from which either may be the right one
+_TEXT_WORDS = 3  # mean words of a cell, from which a column holds text whatever its name is
 _ALIKE = 0.3  # share of rows in which two columns agree, from which one answers like the other
 
 
@@ -126,7 +105,7 @@ def _proposed(
     free = [name for name in columns if name not in choice.columns and name not in _PLAIN]
     texts = {name: [value for row in sample if (value := value_of(row, name)) not in (None, "")]
              for name in columns}  # fmt: skip
-    asked = choice.input or _best(free, _INPUT, texts, long=True)
+    asked = choice.input or _best(free, INPUTS, texts, long=True)
     if asked is None:
         return "input"
     free = [name for name in free if name != asked and _speaks(name, texts[name])]
@@ -152,10 +131,14 @@ def _proposed(
 
 
 def _other_texts(texts: Mapping[str, Sequence[Any]], roles: Roles) -> Iterator[str]:
-    """Yield columns without a role that hold texts and are called like an input."""
+    """Yield columns without a role that hold texts: called like an input, or of several words."""
     for name, values in texts.items():
-        free = name not in roles.used and _rank(name, _INPUT) is not None and not _is_system(name)
-        if free and _speaks(name, values) and not _labels(values) and isinstance(values[0], str):
+        if name in roles.used or _is_system(name) or not _speaks(name, values) or _labels(values):
+            continue
+        plain = all(isinstance(value, str) for value in values)
+        words = sum(len(str(value).split()) for value in values) / len(values)
+        letters = any(any(map(str.isalpha, str(value))) for value in values)
+        if plain and letters and (_rank(name, INPUTS) is not None or words >= _TEXT_WORDS):
             yield name
 
 
@@ -179,7 +162,7 @@ def suggest(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict[str, st
     texts = {name: [value for row in sample if (value := value_of(row, name)) not in (None, "")]
              for name in columns}  # fmt: skip
     columns = [name for name in columns if texts[name]]
-    asked = choice.input or _best(columns, _INPUT, texts, long=True) or _longest(columns, texts)
+    asked = choice.input or _best(columns, INPUTS, texts, long=True) or _longest(columns, texts)
     few = [name for name in columns if name != asked and _speaks(name, texts[name])
            and _labels(texts[name])]  # fmt: skip
     pairs = {(one, other): _agreement(one, other, sample)
@@ -208,7 +191,7 @@ def _longest(columns: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str 
 
 def are_named(roles: Roles) -> bool:
     """Return whether the names of the columns alone say what is asked and what is right."""
-    return _rank(roles.input, _INPUT) is not None and _rank(roles.output, _OUTPUT) is not None
+    return _rank(roles.input, INPUTS) is not None and _rank(roles.output, OUTPUTS) is not None
 
 
 def _rank(name: str, known: Sequence[str]) -> int | None:
@@ -224,7 +207,7 @@ def _rank(name: str, known: Sequence[str]) -> int | None:
 def _is_system(name: str) -> bool:
     """Return whether a column is named after a system: such a one is never the right answer."""
     return any(
-        word in _SYSTEM or re.split(r"\d", word)[0] in _SYSTEM or word.startswith(_SYSTEM_STEMS)
+        word in SYSTEMS or re.split(r"\d", word)[0] in SYSTEMS or word.startswith(SYSTEM_STEMS)
         for word in words_of(name)
     )
 
@@ -237,12 +220,12 @@ def _either(
     A right answer stands in every row; what leaves rows empty that another column fills may be a
     system's. A name that says `gold` or `expected` settles it.
     """
-    mine = _TRUTH & set(words_of(right))
+    mine = set(TRUTHS) & set(words_of(right))
     for name in free:
         if name == right or _is_system(name) or _agreement(name, right, sample) < _MOSTLY:
             continue
-        ranks = [_rank(one, _OUTPUT) for one in (right, name)]
-        truer = bool(_TRUTH & set(words_of(name))) and not mine
+        ranks = [_rank(one, OUTPUTS) for one in (right, name)]
+        truer = bool(set(TRUTHS) & set(words_of(name))) and not mine
         gaps = _gaps(right, name, sample) and not _gaps(name, right, sample)
         alike = ranks[0] is None or (ranks[0] >= 100 and ranks[1] is not None)
         if not mine and (gaps or alike or truer):
@@ -274,7 +257,7 @@ def _best(
         return None
     lengths = {name: sum(len(v) for v in texts[name]) / len(texts[name]) for name in able
                if all(isinstance(v, str) for v in texts[name]) and _varied(texts[name])
-               and not _is_system(name) and _rank(name, _OUTPUT) is None}  # fmt: skip
+               and not _is_system(name) and _rank(name, OUTPUTS) is None}  # fmt: skip
     return max(lengths, key=lambda name: lengths[name], default=None)
 
 
@@ -286,7 +269,7 @@ def _varied(values: Sequence[Any]) -> bool:
 
 def _right(free: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str | None:
     """Return the column of right answers: by its name, else the only one of few values."""
-    if by_name := _best(free, _OUTPUT, texts, long=False):
+    if by_name := _best(free, OUTPUTS, texts, long=False):
         return by_name
     others = [name for name in free
               if not _is_system(name) and not are_codes(texts[name])]  # fmt: skip
@@ -309,7 +292,7 @@ def _systems(
     named: dict[str, str] = {}
     for column in found:
         words = set(words_of(column))
-        name = "present" if words & _PRESENT and "present" not in named else system_name(column)
+        name = "present" if words & set(TODAYS) and "present" not in named else system_name(column)
         named[name if name not in named else f"{name}-{len(named) + 1}"] = column
     return named
 

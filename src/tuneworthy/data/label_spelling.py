@@ -32,7 +32,7 @@ def near_labels(counts: Mapping[str, int]) -> dict[str, str]:
     found = {}
     for label, n in counts.items():
         often = [other for other, m in counts.items() if n <= _RARE_SHARE * m
-                 and len(label) >= _SHORTEST and _digits(label) == _digits(other)]  # fmt: skip
+                 and len(other) >= _SHORTEST and _digits(label) == _digits(other)]  # fmt: skip
         near = difflib.get_close_matches(label_key(label), map(label_key, often), 1, _ALIKE)
         if near:
             found[label] = next(other for other in often if label_key(other) == near[0])

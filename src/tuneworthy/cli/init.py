@@ -76,7 +76,7 @@ def command(
 
     Read are CSV, TSV, Excel, Parquet, JSON, JSON Lines; OpenAI chat files, promptfoo, Inspect,
     lm-eval, Langfuse, OpenTelemetry, Kiln, TensorZero, DSPy, Alpaca, ShareGPT, saved Hugging Face
-    data sets. Example: tuneworthy init tickets.csv --input message --output team
+    data sets. Columns: tuneworthy init tickets.csv --input message --output team
     """
     from tuneworthy.core.errors import TuneworthyError
     from tuneworthy.importing import Reading
@@ -136,8 +136,10 @@ def _logs_apart(rows: Sequence[Path], files: dict[str, str]) -> tuple[list[Path]
     from tuneworthy.core.plugins import catalogue
     from tuneworthy.data.answer_logs import answers_alone
     from tuneworthy.data.column_roles import system_name
+    from tuneworthy.data.json_array import is_array
 
-    texts = [path for path in rows if path.is_file() and path.suffix.lower() in _TEXTS]
+    texts = [path for path in rows if (path.is_file() and path.suffix.lower() in _TEXTS)
+             or (path.suffix.lower() == ".json" and path.is_file() and is_array(path))]  # fmt: skip
     logs = [path for path in texts if answers_alone(path)] if len(rows) > 1 else []
     if len(logs) == len(rows):
         return list(rows), files

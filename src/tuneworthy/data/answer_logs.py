@@ -14,6 +14,7 @@ from tuneworthy.data.column_choice import Choice, column_like, no_column
 from tuneworthy.data.column_roles import columns_of, propose
 from tuneworthy.data.column_values import is_id, value_of
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
+from tuneworthy.data.json_array import is_array
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.log_measures import MEASURED, measured_columns, measured_values
 from tuneworthy.data.own_records import ANSWER_NAMES, named_column, own_records
@@ -64,7 +65,7 @@ def answer_log(place: str, choice: Choice) -> AnswerLog:
     plain = said and column in ("", said) and not measured and _is_plain(path, columns)
     if not sample or plain:
         return AnswerLog(path, {})
-    taken = {"answer": column or _answer_column(path, columns)} | measured
+    taken = {"answer": column or _answer_column(path, sample, columns)} | measured
     others = [name for name in columns if name != taken["answer"]]
     numbered = (name for name in others if is_id(name, [row.get(name) for row in sample]))
     if own := "id" if "id" in others else next(numbered, ""):
@@ -81,11 +82,29 @@ def answers_alone(path: Path) -> bool:
     found = islice(own_records(path), _LOOKED_ROWS)
     sample = [row.fields for row in found if isinstance(row, RawRow)]
     columns = columns_of(sample)
-    said = named_column([name for name in columns if name not in _OF_ROWS], ANSWER_NAMES)
-    ids = (name for name in columns if is_id(name, [row.get(name) for row in sample]))
-    if not said or not next(ids, ""):
+    ids = {name for name in columns if is_id(name, [row.get(name) for row in sample])}
+    named = named_column([name for name in columns if name not in _OF_ROWS], ANSWER_NAMES)
+    if not ids:
         return False
-    return isinstance(propose(sample, Choice(output=said)), str)
+    if not named:
+        return bool(_only_text(sample, columns, ids)) and not _OF_ROWS & set(columns)
+    return isinstance(propose(sample, Choice(output=named)), str)
+
+
+def _only_text(sample: list[dict[str, Any]], columns: list[str], ids: set[str]) -> str:
+    """Return the one column of texts beside the ids, or of several the only one with letters.
+
+    "" where there is none, and where another column holds lists or objects: right answers, say.
+    """
+    taken = {*ids, *measured_columns(columns).values()}
+    values = {name: [row[name] for row in sample if name in row]
+              for name in columns if name not in taken}  # fmt: skip
+    if any(isinstance(one, list | dict) for found in values.values() for one in found):
+        return ""
+    able = [name for name, found in values.items() if any(isinstance(one, str) for one in found)]
+    if len(able) > 1:
+        able = [name for name in able if any(map(str.isalpha, "".join(map(str, values[name]))))]
+    return able[0] if len(able) == 1 else ""
 
 
 def _is_plain(path: Path, columns: list[str]) -> bool:
@@ -95,12 +114,16 @@ def _is_plain(path: Path, columns: list[str]) -> bool:
         len(set(columns) - {*_ANSWER_KEYS, *_KEPT_KEYS}) == 0
     )  # answers in the order of the rows
     keyed = bool({"id", "input"} & set(columns)) or alone
+    keyed = keyed and not is_array(path)
     return keyed and text_encoding(path) != WINDOWS_ENCODING and mark in (None, delimiter_of(path))
 
 
-def _answer_column(path: Path, columns: list[str]) -> str:
+def _answer_column(path: Path, sample: list[dict[str, Any]], columns: list[str]) -> str:
     if named := named_column(columns, ANSWER_NAMES):
         return named
+    ids = {name for name in columns if is_id(name, [row.get(name) for row in sample])}
+    if ids and (alone := _only_text(sample, columns, ids)):
+        return alone
     raise DataError(
         "no column of these recorded answers is called `answer`", where=path.name,
         got=", ".join(columns)[:180], fix=f"name it: --answers NAME={path.name}:COLUMN",

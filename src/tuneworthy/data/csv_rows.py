@@ -60,7 +60,26 @@ def read_table(
         elif header is None:
             header = checked(cells) if checked else _names(cells, shown)
         elif any(cells):
-            yield _row(f"{shown}:{number}", header, cells)
+            row = _row(f"{shown}:{number}", header, cells)
+            yield row if checked or isinstance(row, RowFault) else _with_lists(row)
+
+
+def _with_lists(row: RawRow) -> RawRow:
+    """Return a row of people's own columns whose cells that hold a JSON list of texts are lists."""
+    cells = {key: cell for key, cell in row.fields.items()
+             if isinstance(cell, str) and cell.startswith('["')}  # fmt: skip
+    lists = {key: found for key, cell in cells.items() if (found := _texts(cell))}
+    return RawRow(row.where, {**row.fields, **lists}) if lists else row
+
+
+def _texts(cell: str) -> list[str]:
+    """Return the texts of a JSON list, [] for a cell that is none."""
+    try:
+        found = json.loads(cell)
+    except ValueError:
+        return []
+    plain = isinstance(found, list) and all(isinstance(one, str) for one in found)
+    return found if plain else []
 
 
 def _row(where: str, header: list[str], cells: list[str]) -> RawRow | RowFault:

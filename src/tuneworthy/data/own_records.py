@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of, read_table
+from tuneworthy.data.json_array import array_rows, is_array
 from tuneworthy.data.jsonl import read_jsonl
 from tuneworthy.data.lines import check_text_file, text_encoding
 from tuneworthy.data.raw import RawRow, RowFault
@@ -17,11 +18,13 @@ ANSWER_NAMES = ("answer", "output", "response", "prediction", "predicted", "pred
 
 
 def own_records(path: Path) -> Iterator[RawRow | RowFault]:
-    """Yield the records of a table or of JSON Lines, in the encoding that the file has.
+    """Yield the records of a table, of JSON Lines or of a JSON array, in the file's encoding.
 
     Raises DataError for a file that can't be read as text.
     """
     skip, encoding = check_text_file(path, str(path)), text_encoding(path)
+    if is_array(path):
+        return array_rows(path)
     if path.suffix.lower() in DELIMITER_OF:
         return read_table(path, path.name, skip, delimiter_of(path), None, encoding)
     return read_jsonl(path, path.name, skip, encoding)

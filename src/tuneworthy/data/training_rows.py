@@ -6,7 +6,6 @@ TRL (`prompt`, `completion`), Alpaca (`instruction`, `input`, `output`), `text`,
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,12 +16,11 @@ from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import well_formed
 from tuneworthy.data.chat import read_chat
-from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.json_array import array_rows, is_array
 from tuneworthy.data.raw import BadRow, RawRow, RowFault
 from tuneworthy.data.rows import as_text, read_rows
 
 MOST_ROWS = 50_000
-ARRAY_MOST = 256_000_000  # bytes of a file that is one JSON array
 _SPEAKERS = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant",
              "system": "system", "tool": "tool", "function": "tool"}  # fmt: skip
 
@@ -97,32 +95,7 @@ def read_training_rows(path: Path, option: str) -> TrainingRows:
 
 
 def _raw(path: Path) -> Iterator[RawRow | RowFault]:
-    skip = check_text_file(path, path.name)
-    with path.open("rb") as file:
-        head = file.read(skip + 4096)[skip:].lstrip()
-    if not head.startswith(b"["):
-        yield from read_rows(path, path.name)
-        return
-    if path.stat().st_size > ARRAY_MOST:
-        raise DataError(
-            "a JSON array of this size is not read",
-            where=path.name,
-            got=f"{path.stat().st_size:,} bytes",
-            fix=f"write one row a line: jq -c .[] {path.name} > rows.jsonl",
-        )
-    try:
-        values = json.loads(path.read_bytes()[skip:].decode("utf-8"))
-    except RecursionError:
-        raise DataError("the file is nested too deep", where=path.name) from None
-    except ValueError as error:
-        raise DataError("the file is no whole JSON array", where=path.name, got=str(error),
-                        fix="copy the file again: half of it may be missing") from None  # fmt: skip
-    for number, value in enumerate(values, 1):
-        where = f"{path.name}, row {number}"
-        if isinstance(value, dict):
-            yield RawRow(where, value)
-        else:
-            yield RowFault(where, "a row that is no object", as_text(value)[:80])
+    return array_rows(path) if is_array(path) else read_rows(path, path.name)
 
 
 def _row(raw: RawRow) -> TrainingRow | RowFault:

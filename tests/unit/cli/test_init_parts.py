@@ -144,6 +144,7 @@ def test_near_labels_are_slips_and_no_other_labels():
     counts = {"delivery": 90, "delivry": 2, "tier 1": 80, "tier 2": 3, "cat": 50, "cut": 1,
               "billing": 40, "filling": 30}  # fmt: skip
     assert near_labels(counts) == {"delivry": "delivery"}
+    assert near_labels({"Zwrot": 35, "Zwro": 2}) == {"Zwro": "Zwrot"}
     assert near_labels({f"label {k}": 1 for k in range(400)}) == {}
 
 
@@ -165,3 +166,46 @@ def test_a_misspelt_label_is_pointed_out(here, capsys):
 def test_a_column_of_numbers_is_no_text_to_join():
     rows = [{"body": f"mail {k}", "title": k, "queue": QUEUES[k % 3]} for k in range(30)]
     assert propose(rows, Choice()).texts == ()
+    named = [{**row, "Temat": f"pęknięty ekran {row['title']}", "on": "2026-01-31 10:00 +01"}
+             for row in rows]  # fmt: skip
+    assert propose(named, Choice()).texts == ("Temat",)  # of several words, whatever its name is
+
+
+def logs(folder):
+    asked = [f"In which year was event {k}?" for k in range(40)]
+    years = [("1492", "1815", "1969")[k % 3] for k in range(40)]
+    right = [f'["{year}", "the year {year}"]'.replace('"', '""') for year in years]
+    rows = zip(range(40), asked, right, strict=True)
+    gold = ["n°,question,expected answers", *(f'{k},{text},"{list_}"' for k, text, list_ in rows)]
+    (folder / "truth.csv").write_text("\n".join(gold))
+    said = [f"In {year}, I think." if k % 3 else "unknown" for k, year in enumerate(years)]
+    old = ["n°;bot says;took", *(f"{k};{text};{k}" for k, text in enumerate(said))]
+    (folder / "old bot.csv").write_text("\n".join(old))
+    new = [{"n°": k, "text": y if k % 4 else "unknown"} for k, y in enumerate(years)]
+    (folder / "new bot.json").write_text(json.dumps(new, ensure_ascii=False))
+    return ["old bot.csv", "new bot.json"]
+
+
+def test_logs_of_ids_and_one_text_are_answers_in_any_form(here, capsys):
+    both = logs(here)
+    assert run(["init", "truth.csv", *both]) == 0
+    told = capsys.readouterr().err
+    assert "from old bot.csv: answer `bot says`, id `n°`" in told
+    assert "from new bot.json: answer `text`, id `n°`" in told
+    assert rows_of(here / "task.new-bot.jsonl")[1] == {"id": 1, "answer": "1815"}
+    assert set(read_task(here / "task.yaml").answers) == {"old-bot", "new-bot"}
+    assert run(["check"]) == 0
+    capsys.readouterr()
+    assert run(["compare", *both, "--gold", "truth.csv"]) == 0
+    screen = " ".join(capsys.readouterr().out.split())
+    assert "the answers from `bot says` and `text`" in screen
+    assert "Answers are text, scored by contains" in screen
+    assert "A old bot.csv" in screen
+    assert ".65" in screen  # a list in a cell holds right answers, and a sentence one of them
+
+
+def test_a_broken_array_is_refused(here, capsys):
+    both = logs(here)
+    (here / both[1]).write_text('[{"n°": 1, "text": "1815"}, 3')
+    assert run(["compare", *both, "--gold", "truth.csv"]) == 5
+    assert "the file is no whole JSON array" in capsys.readouterr().err

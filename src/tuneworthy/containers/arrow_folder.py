@@ -22,8 +22,11 @@ def opens(path: Path, head: bytes) -> bool:
 
 
 def records(path: Path) -> Iterator[SourceRecord | RowFault]:
-    """Yield the rows of all splits in the order of the folder, each numbered from 1."""
-    splits = _object(path / "dataset_dict.json").get("splits") or [""]
+    """Yield the rows of all splits in the order of the folder, each numbered from 1.
+
+    Of several splits each row says its own under `split`, unless the data set has such a column.
+    """
+    splits = _splits(path)
     for split in splits:
         folder = path / str(split)
         files = [
@@ -35,7 +38,19 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
         for file in files:
             for found in _rows(folder / Path(str(file)).name, str(split) or path.name, number):
                 number += isinstance(found, SourceRecord)
+                if isinstance(found, SourceRecord) and len(splits) > 1:
+                    found.value.setdefault("split", split)
                 yield found
+
+
+def form_of(path: Path) -> str:
+    """Return what the folder is called: one with several splits says how to keep them."""
+    splits = _splits(path)
+    return f"{FORM}, {' + '.join(splits)} as one (--split split: apart)" if splits[1:] else FORM
+
+
+def _splits(path: Path) -> list[str]:
+    return [str(one) for one in _object(path / "dataset_dict.json").get("splits") or [""]]
 
 
 def _rows(file: Path, name: str, start: int) -> Iterator[SourceRecord | RowFault]:

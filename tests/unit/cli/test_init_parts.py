@@ -204,6 +204,25 @@ def test_logs_of_ids_and_one_text_are_answers_in_any_form(here, capsys):
     assert ".65" in screen  # a list in a cell holds right answers, and a sentence one of them
 
 
+def test_the_splits_of_a_saved_data_set_are_kept(here, capsys):
+    arrow = pytest.importorskip("pyarrow")
+    (here / "set").mkdir()
+    (here / "set" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    for split, count in (("train", 36), ("test", 12)):
+        place = here / "set" / split
+        place.mkdir()
+        (place / "state.json").write_text('{"_data_files": [{"filename": "data.arrow"}]}')
+        rows = [{"text": f"mail {split} {k}", "label": QUEUES[k % 3]} for k in range(count)]
+        rows = arrow.Table.from_pylist(rows)
+        with arrow.ipc.new_stream(str(place / "data.arrow"), rows.schema) as out:
+            out.write_table(rows)
+    assert run(["init", "set"]) == 0
+    assert "train + test as one (--split split: apart)" in capsys.readouterr().err
+    assert run(["init", "set", "--split", "split", "--force"]) == 0
+    assert "48 rows with a right answer: 36 train, 12 test" in capsys.readouterr().err
+    assert rows_of(here / "task.test.jsonl")[0]["id"] == "test:1"
+
+
 def test_a_broken_array_is_refused(here, capsys):
     both = logs(here)
     (here / both[1]).write_text('[{"n°": 1, "text": "1815"}, 3')

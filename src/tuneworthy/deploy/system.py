@@ -128,7 +128,7 @@ def open_base(artefact: Artefact, task: Task) -> Model:
 
 def _model(folder: Path, artefact: Artefact, task: Task, base: Model | None) -> Model:
     model, pack = base or open_base(artefact, task), artefact.pack
-    if pack.every > 1:
+    if pack.every > 1 and "layers" not in model.fingerprint:  # build gives the student's own base
         model = student_model(model, pack.every)
     built = dict(artefact.fingerprint)
     if pack.weights:  # the base is the model that these weights were trained from

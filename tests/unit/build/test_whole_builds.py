@@ -22,8 +22,11 @@ pytestmark = pytest.mark.full
 ARMS = {
     "full": {"full": {"epochs": 2, "rate": 1e-3}},
     "dora": {"lora": {"epochs": 2, "rank": 4, "rate": 1e-2, "dora": True}},
+    "layers": {
+        "distil": {"student": "layers", "learns": "own", "epochs": 2, "rank": 4, "rate": 1e-2}
+    },
 }
-WHOLE = {"full": "weights", "dora": "merged"}
+WHOLE = {"full": "weights", "dora": "merged", "layers": "merged"}
 ASKED = [Query(id=f"q{n}", messages=(Message(role="user", content=row["input"]),))
          for n, row in enumerate(studies.rows(8, seed=5))]  # fmt: skip
 
@@ -36,6 +39,7 @@ def task(tmp_path_factory):
     path = studies.write(
         folder, 32, model="hf:./model", arms=["majority", *ARMS.values()], seeds=1,
         precision="float32", instruction="Which kind of message is it?", present=None,
+        teacher=studies.MODEL,  # that student learns the rows' own labels
         data={"file": "rows.jsonl", "folds": 2}, budget={"minutes": 60, "stages": False},
         output={"type": "label", "labels": list(studies.LABELS), "max_tokens": 8},
     )  # fmt: skip
@@ -46,7 +50,8 @@ def task(tmp_path_factory):
 
 
 NAMES = {"full": "full(epochs=2, rate=0.001)",
-         "dora": "lora(epochs=2, rank=4, rate=0.01, dora=True)"}  # fmt: skip
+         "dora": "lora(epochs=2, rank=4, rate=0.01, dora=True)",
+         "layers": "distil(student=layers, learns=own, epochs=2, rank=4, rate=0.01)"}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", sorted(ARMS))
@@ -59,6 +64,7 @@ def test_the_built_model_answers_as_the_evaluated_one(task, kind):
     asked = {one.form: one for one in built.parity}
     whole = asked[WHOLE[kind]]
     assert whole.distance.exported <= whole.distance.limit
+    assert sum(one.form.startswith("gguf") for one in built.parity) == 2
     system = open_artefact(folder, task.parent)
     base = load(task.parent / "model", "hf:./model", "float32")
     prompts, limits = system.prompts(ASKED), system.limits
@@ -72,6 +78,23 @@ def test_the_built_model_answers_as_the_evaluated_one(task, kind):
         with system.model._adapted():
             assert torch.allclose(logits, ours(ids).logits, atol=1e-4)
         assert not torch.allclose(logits, base.module(ids).logits, atol=1e-3)
+
+
+def test_merged_dora_is_what_peft_merges(task):
+    from peft import PeftModel
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    folder = Path(build(task, options=BuildOptions(arm=NAMES["dora"])).folder)
+    base = AutoModelForCausalLM.from_pretrained(task.parent / "model", dtype=torch.float32)
+    plain = {name: tensor.clone() for name, tensor in base.state_dict().items()}
+    theirs = PeftModel.from_pretrained(base, folder / "peft").merge_and_unload().state_dict()
+    ours = load_file(folder / "merged" / "model.safetensors")
+    moved = 0
+    for name, tensor in ours.items():
+        assert torch.allclose(tensor, theirs[name], rtol=0, atol=1e-6), name
+        moved += not torch.equal(tensor, plain[name])
+    assert moved > 7, "every adapted matrix moved"
 
 
 def test_weights_of_another_base_are_refused(task, tmp_path):

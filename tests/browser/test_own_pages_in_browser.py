@@ -30,6 +30,7 @@ pytestmark = [
     pytest.mark.full,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]
+TABS = ("settle", "plan", "task", "run", "results", "changes", "build")
 SIZES = {
     "desktop": {"viewport": {"width": 1280, "height": 900}},
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
@@ -221,8 +222,10 @@ def test_every_page_is_readable_named_and_fits(chromium, served, size):
     axe = pytest.importorskip("axe_playwright_python")
     script = (Path(axe.__file__).parent / "axe.min.js").read_text("utf-8") + ";0"
     tab, root = visit(chromium, launch, reduced_motion="reduce", **SIZES[size])
-    pages = ["/", "/case/never-stops", "/check", "/compare", compared(home),
-             f"/study/{key_of(home)}/settle", f"/study/{key_of(home)}/plan"]  # fmt: skip
+    key = key_of(home)
+    pages = ["/", "/case/never-stops", "/check", "/compare", compared(home), "/playground",
+             "/guess", "/advice", "/atlas", "/experiments", "/studies", f"/decide/{key}",
+             *(f"/study/{key}/{part}" for part in TABS)]  # fmt: skip
     for page in pages:
         tab.goto(root + page)
         if page == "/check":

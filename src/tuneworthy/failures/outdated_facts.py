@@ -38,7 +38,7 @@ KNOBS = {
     "passages": (False, True),
 }
 CHARTS = ("score", "length")
-MEASURES = ("outliers", "other.old_values", "leaked", "same_prompt", "prior")
+MEASURES = ("outliers", "other.old_values", "new_loss_last", "clip_rate", "same_prompt")
 PROOF = "other.old_values"
 CAUSES = ("new_facts_forget", "outdated_facts", "wrong_labels", "rate_too_low", "stale_passage")
 NEEDS = ("data",)

@@ -38,7 +38,7 @@ KNOBS = {
     "serve.schema": (False, True),
 }
 CHARTS = ("score", "valid")
-MEASURES = ("outliers", "shapes", "leaked", "other.mistakes_repeated", "prior")
+MEASURES = ("other.mistakes_repeated", "score", "clip_rate", "copied", "shapes")
 PROOF = "other.mistakes_repeated"
 CAUSES = ("mixed_formats", "teacher_errors", "rank_too_low", "wrong_labels", "loss_on_prompt")
 NEEDS = ("data",)

@@ -17,6 +17,7 @@ ALIKE_IN_BOTH = "About the same in both runs: chance alone moves it as far, so i
 NOT_MEASURED = "not measured"
 NEAR_SHARE = 0.1  # 4 of 40 rows: what chance alone moves
 SAID_WITH_VALUE = ("", "share", "answers", "0 to 1")  # units that stand in the value or the title
+LEAST_LOSS = 0.005  # nats a token that round to .01; less is said to be under it
 ROUNDING = 1e-9  # so that a half is rounded up, as the scripts do
 NEAR_PART = 0.1  # a tenth, for sizes without an upper end
 
@@ -42,8 +43,10 @@ class Measure:
         first, last = self.value(low, facts), self.value(high, facts)
         if first == last:
             return first
-        number, space, unit = first.partition(" ")
-        return f"{number if last.endswith(space + unit) else first} to {last}"
+        for unit in (f" {self.unit}", " %", " times", f" of {facts.answers}"):
+            if first.endswith(unit) and last.endswith(unit):
+                first = first.removesuffix(unit)
+        return f"{first} to {last}"
 
     def proves_nothing(self, own: Number, twin: Number) -> str | None:
         """Return why these two values can prove nothing, or None if they differ."""
@@ -83,6 +86,11 @@ def _percent(value: Number, _: RunFacts) -> str:
     return f"{100 * float(value or 0) + ROUNDING:.0f} %"
 
 
+def _nats(value: Number, _: RunFacts) -> str:
+    small = isinstance(value, int | float) and 0 < value < LEAST_LOSS
+    return "under .01" if small else decimals(value)
+
+
 def _of_answers(value: Number, facts: RunFacts) -> str:
     return f"{value} of {facts.answers}" if facts.answers else str(value)
 
@@ -116,7 +124,7 @@ def _size(title: str, unit: str = "") -> Measure:
 
 
 def _loss(title: str) -> Measure:
-    return Measure(title, "nats a token", decimals, _near_loss)
+    return Measure(title, "nats a token", _nats, _near_loss)
 
 
 def _unit(title: str) -> Measure:

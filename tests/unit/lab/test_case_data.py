@@ -246,6 +246,7 @@ def test_a_range_says_its_unit_once():
     facts = RunFacts(answers=40)
     assert words.measure("clip_rate").span(0.23, 0.77, facts) == "23 to 77 %"
     assert words.measure("loss_last").span(0.5, 2.0, facts) == ".50 to 2 nats a token"
+    assert words.measure("loss_last").span(3e-5, 0.09, facts) == "under .01 to .09 nats a token"
     assert words.measure("ended").span(40, 40, facts) == "40 of 40"
     assert words.measure("ended").span(38, 40, facts) == "38 to 40 of 40"
 

@@ -18,7 +18,7 @@
   };
 
   const slider = (text, name, most, step) => {
-    const value = lab.make('output', {}), input = lab.make('input', { type: 'range', min: 0, max: most, step, 'data-set': name });
+    const value = lab.make('b', { class: 'value' }), input = lab.make('input', { type: 'range', min: 0, max: most, step, 'data-set': name });
     return { node: lab.make('label', { class: 'set' }, lab.make('span', {}, text), value, input), input, value };
   };
   const box = (text, name) => {

@@ -46,6 +46,7 @@ const lab = {};
       if (unit === 'share') return `${lab.half(100 * value, 0)} %`;
       if (unit === 'answers') return `${value} of ${answers}`;
       const size = Math.abs(value);
+      if (unit === 'nats a token' && size > 0 && size < 0.005) return `under .01 ${unit}`;
       const said = unit === '0 to 1' ? lab.fine(value) : size >= 10 || Number.isInteger(value) ? Math.round(value).toLocaleString('en') : size < 0.01 ? String(Number(value.toPrecision(2))).replace('0.', '.') : lab.short(value);
       return ['', '0 to 1'].includes(unit) ? said : `${said} ${unit}`;
     },

@@ -14,10 +14,9 @@ from tuneworthy.data.column_choice import Choice, column_like, no_column
 from tuneworthy.data.column_roles import columns_of, propose
 from tuneworthy.data.column_values import is_id, value_of
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
-from tuneworthy.data.json_array import is_array
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.log_measures import MEASURED, measured_columns, measured_values
-from tuneworthy.data.own_records import ANSWER_NAMES, named_column, own_records
+from tuneworthy.data.own_records import ANSWER_NAMES, is_rewritten, named_column, own_records
 from tuneworthy.data.raw import RawRow
 
 _LOOKED_ROWS = 1_000
@@ -114,7 +113,7 @@ def _is_plain(path: Path, columns: list[str]) -> bool:
         len(set(columns) - {*_ANSWER_KEYS, *_KEPT_KEYS}) == 0
     )  # answers in the order of the rows
     keyed = bool({"id", "input"} & set(columns)) or alone
-    keyed = keyed and not is_array(path)
+    keyed = keyed and not is_rewritten(path)
     return keyed and text_encoding(path) != WINDOWS_ENCODING and mark in (None, delimiter_of(path))
 
 

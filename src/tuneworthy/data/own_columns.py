@@ -22,9 +22,8 @@ from tuneworthy.data.column_choice import Choice, column_like
 from tuneworthy.data.column_roles import Roles, propose, row_of
 from tuneworthy.data.column_values import is_key_name
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
-from tuneworthy.data.json_array import is_array
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
-from tuneworthy.data.own_records import ANSWER_NAMES, named_column, own_records
+from tuneworthy.data.own_records import ANSWER_NAMES, is_rewritten, named_column, own_records
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import to_case
 
@@ -168,7 +167,7 @@ def _mostly(path: Path, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
     mark = DELIMITER_OF.get(path.suffix.lower())
     sample = _sample(path)
     plain = mark in (None, delimiter_of(path)) and text_encoding(path) != WINDOWS_ENCODING
-    plain = plain and not is_array(path)
+    plain = plain and not is_rewritten(path)
     return plain and 2 * sum(map(fits, sample)) >= len(sample)
 
 

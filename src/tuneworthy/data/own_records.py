@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tuneworthy.data.batch_output import batch_answers, is_batch_output
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of, read_table
 from tuneworthy.data.json_array import array_rows, is_array
 from tuneworthy.data.jsonl import read_jsonl
@@ -18,7 +19,7 @@ ANSWER_NAMES = ("answer", "output", "response", "prediction", "predicted", "pred
 
 
 def own_records(path: Path) -> Iterator[RawRow | RowFault]:
-    """Yield the records of a table, of JSON Lines or of a JSON array, in the file's encoding.
+    """Yield the records of a table, JSON Lines, a JSON array or the output of a batch.
 
     Raises DataError for a file that can't be read as text.
     """
@@ -27,7 +28,17 @@ def own_records(path: Path) -> Iterator[RawRow | RowFault]:
         return array_rows(path)
     if path.suffix.lower() in DELIMITER_OF:
         return read_table(path, path.name, skip, delimiter_of(path), None, encoding)
-    return read_jsonl(path, path.name, skip, encoding)
+    return batch_answers(read_jsonl(path, path.name, skip, encoding))
+
+
+def is_rewritten(path: Path) -> bool:
+    """Return whether a file is a JSON array or the output of a batch, which only we read here."""
+    if is_array(path):
+        return True
+    skip, encoding = check_text_file(path, str(path)), text_encoding(path)
+    table = path.suffix.lower() in DELIMITER_OF
+    first = None if table else next(read_jsonl(path, path.name, skip, encoding), None)
+    return first is not None and is_batch_output(first)
 
 
 def named_column(columns: Sequence[str], names: Sequence[str]) -> str:

@@ -223,6 +223,35 @@ def test_the_splits_of_a_saved_data_set_are_kept(here, capsys):
     assert rows_of(here / "task.test.jsonl")[0]["id"] == "test:1"
 
 
+def batch(folder, name, answers):
+    """Write the output file of a batch; of the second request the answer failed."""
+    rows = []
+    for k, text in enumerate(answers):
+        usage = {"prompt_tokens": 20 + k, "completion_tokens": 2, "total_tokens": 22 + k}
+        body = {"object": "chat.completion", "usage": usage, "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": text}}]}  # fmt: skip
+        response = {"status_code": 200, "request_id": "r", "body": body}
+        rows.append({"id": f"batch_req_{k}", "custom_id": f"q{k}", "response": response,
+                     "error": None})  # fmt: skip
+    rows[1] |= {"response": None, "error": {"code": "batch_expired"}}
+    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in reversed(rows)))
+
+
+def test_the_output_of_a_batch_is_a_log_of_answers(here, capsys):
+    right = [QUEUES[k % 3] for k in range(40)]
+    gold = [{"id": f"q{k}", "input": f"mail {k}", "output": text} for k, text in enumerate(right)]
+    (here / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in gold))
+    batch(here, "a.jsonl", [text if k % 5 else "?" for k, text in enumerate(right)])
+    batch(here, "b.jsonl", [text if k % 4 else "?" for k, text in enumerate(right)])
+    assert run(["compare", "a.jsonl", "b.jsonl", "--gold", "gold.jsonl"]) == 0
+    assert "A leads by 5.1 points" in capsys.readouterr().out  # 31 and 29 of 39 answered
+    assert run(["init", "gold.jsonl", "a.jsonl", "b.jsonl"]) == 0
+    said = rows_of(here / "task.a.jsonl")
+    assert len(said) == 39
+    assert said[-1] == {"id": "q0", "answer": "?", "tokens_in": 20, "tokens_out": 2}
+    assert run(["check"]) == 0
+
+
 def test_a_broken_array_is_refused(here, capsys):
     both = logs(here)
     (here / both[1]).write_text('[{"n°": 1, "text": "1815"}, 3')

@@ -30,7 +30,12 @@ def repetitions(usual: int = 5) -> int:
     return int(sys.argv[1]) if len(sys.argv) > 1 else usual
 
 
-def alternate(sides: Mapping[str, Callable[[], Any]], n: int, warm: bool = True) -> dict[str, Any]:
+def alternate(
+    sides: Mapping[str, Callable[[], Any]],
+    n: int,
+    warm: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Any]:
     """Run the sides one after the other, `n` times over; return seconds by side and medians.
 
     With `warm` one more round comes first and is not counted.
@@ -38,9 +43,9 @@ def alternate(sides: Mapping[str, Callable[[], Any]], n: int, warm: bool = True)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(n + warm):
         for name, work in sides.items():
-            start = time.perf_counter()
+            start = clock()
             work()
-            took = time.perf_counter() - start
+            took = clock() - start
             if turn >= warm:
                 seconds[name].append(round(took, 4))
             print(f"  {name}: {took:.2f} s", file=sys.stderr, flush=True)

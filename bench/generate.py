@@ -29,7 +29,7 @@ from tuneworthy.core.model import Grammar
 from tuneworthy.models import open_model
 from tuneworthy.models.local.machine import measure
 
-ROWS, NEW, SHOTS = 64, 40, 8
+MODEL, ROWS, NEW, SHOTS = "smollm2-135m", 64, 40, 8
 SYSTEM = (
     "You read messages to a shop. Answer only with a JSON object that has the keys customer,"
     " product, issue and priority. The priority is high where money is at stake, else normal."
@@ -54,7 +54,7 @@ SCHEMA = {
 
 def main() -> None:
     """Run the cases, print tokens a second of each side, and write bench/results/generate.json."""
-    engine: Any = open_model("smollm2-135m", folder=Path())
+    engine: Any = open_model(MODEL, folder=Path())
     rows = messages(ROWS + SHOTS)
     shots = [Message(role=role, content=text) for row in rows[ROWS:] for role, text in row]
     head = Message(role="system", content=SYSTEM)

@@ -60,10 +60,15 @@ def texts(count: int) -> list[tuple[str, str]]:
     return out
 
 
-def ours(model: Any, rows: list[EncodedExample], batch: int, share: bool) -> Any:
-    """Return a call that trains STEPS steps with our loop, on a fresh adapter."""
+def ours(
+    model: Any, rows: list[EncodedExample], batch: int, share: bool, by_hand: bool = True
+) -> Any:
+    """Return a call that trains STEPS steps with our loop, on a fresh adapter.
+
+    `by_hand` False: on the general path, where the CPU engine would take its own.
+    """
     wrapped = lora_twin(model.module, LoraShape(), 0)
-    net = open_net(wrapped.base_model.model, rows[0].ids, share)
+    net = open_net(wrapped.base_model.model, rows[0].ids, share, by_hand=by_hand)
     pace = TrainingSchedule(epochs=1, batch=batch, rate=RATE)
     return lambda: train(net, rows[: STEPS * batch], pace, 0, lambda epoch: None)
 

@@ -60,6 +60,19 @@ def test_an_unknown_benchmark_fails(tmp_path):
     assert "failed: none" in told
 
 
+def test_the_full_tier_runs_with_the_engine_off(tmp_path):
+    folder = clone(tmp_path)
+    (folder / ".venv" / ".installed-train-build-serve-dev-docs").touch()
+    python = folder / ".venv" / "bin" / "python"
+    python.write_text('#!/bin/sh\necho "engine $TUNEWORTHY_CPU_ENGINE: $*"\n')
+    done = subprocess.run(
+        ["sh", "run", "test", "--engine-off"], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("engine 0: -m pytest")
+    assert "-m full and not long and not engine" in done.stdout
+
+
 def test_docs_writes_the_pages_and_then_builds_the_site(tmp_path):
     folder = clone(tmp_path)
     (folder / ".venv" / ".installed-docs").touch()

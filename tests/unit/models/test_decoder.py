@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from models_kit import EMBEDDED, build
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.engine]
 PROMPT = [3 + (7 * k) % 60 for k in range(90)]  # more than are read at once
 
 

@@ -6,7 +6,7 @@ from itertools import zip_longest
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.engine]
 KINDS = ["llama", "qwen2", "qwen3"]
 ENDLESS = 10**9
 

@@ -89,6 +89,7 @@ def test_the_estimate_is_what_torch_keeps(tiny, kind, dtype, shared):
     assert wrong["activations"] != pytest.approx(kept(net, batch), rel=0.03)
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("shared", [0, 96])
 def test_the_estimate_of_the_written_out_gradient_is_what_its_memory_holds(tiny, dtype, shared):
@@ -174,6 +175,7 @@ def room(net, free, monkeypatch, wanted=None):
     )[1]
 
 
+@pytest.mark.engine
 def test_checkpointing_is_turned_on_only_where_it_must(tiny, monkeypatch):
     from tuneworthy.training import memory_fit as memory
     from tuneworthy.training.loop import TrainingSchedule

@@ -162,7 +162,7 @@ def follow(drawn: Drawn, short: bool = False) -> dict[str, Any]:
     asking = sum(a.minutes for a in arms if not trains(a.spec))
     room = asking * (0.5 if short else 1.0) + COST["rag_lora"]
     done = Simulated(
-        runner=BENCH, plan=plan, shape=shape, runs=runs, recipes=[Recipe()] * FOLDS, minutes=room,
+        runner=BENCH, plan=plan, inputs=shape, runs=runs, recipes=[Recipe()] * FOLDS, minutes=room,
         diagnose=lambda: told, tell=lambda event, data: None,
     )  # fmt: skip
     done.drawn = drawn

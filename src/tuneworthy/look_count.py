@@ -52,8 +52,8 @@ def look_ahead(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> i
 
 def count_look(session: Any, runs: Sequence[Run]) -> None:
     """Count the look of an open session once a first arm is scored, not before."""
-    if any(run.state == "measured" for run in runs) and session.looks.look != session.shape.looks:
-        del session.shape  # another study looked meanwhile: the comparison pays for its own look
+    if any(run.state == "measured" for run in runs) and session.looks.look != session.inputs.looks:
+        del session.inputs  # another study looked meanwhile: the comparison pays for its own look
 
 
 def look_warning(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> str:

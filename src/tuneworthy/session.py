@@ -268,7 +268,7 @@ class Session:
         return {name: {a.case: a for a in logs.answers} for name, logs in self._logged.items()}
 
     @cached_property
-    def shape(self) -> ComparisonInputs:
+    def inputs(self) -> ComparisonInputs:
         """Return the inputs of the comparison besides the runs."""
         scored = list(self._scored().values())
         grades = grades_of(self.task, scored)

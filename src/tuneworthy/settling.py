@@ -89,8 +89,8 @@ class Settling:
         self._refuse()
         clicks = self._stored()
         self._look = self._counted() if clicks else session.ahead().look
-        shape = replace(session.shape, looks=self._look)
-        pairs = compare(shape, self._scored, study.runs).pairs
+        inputs = replace(session.inputs, looks=self._look)
+        pairs = compare(inputs, self._scored, study.runs).pairs
         self._pairs = SequentialSettling(
             study.evidence, self._policy, self._arms, self.votes, pairs
         )

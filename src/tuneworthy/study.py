@@ -241,10 +241,10 @@ def _steps(
         if not diagnosed and not arm.because and trains(arm.spec):  # diagnose before training
             diagnosed = True
             _probe(session, runner, planned, runs, recipes, tell)
-        if not arm.because and (why := why_not_taught(session.shape, runs, arm.spec)):
+        if not arm.because and (why := why_not_taught(session.inputs, runs, arm.spec)):
             arm = arm.model_copy(update={"because": why})
         tell("arm", arm)
-        field = RaceState(session.shape, runs, _competing(planned.arms))
+        field = RaceState(session.inputs, runs, _competing(planned.arms))
         runnable = [other.spec for other in planned.arms if not other.because]
         new = measure_raced(
             runner, arm, recipes, needs_dev_scores(session.task, arm.spec, runnable), field
@@ -265,7 +265,7 @@ def _stage_runner(
 
     runner = replace(session.runner(), runs=runs)  # shares the list, which grows
     return StageRunner(
-        runner, planned, session.shape, runs, recipes, session.minutes, diagnose, session.tell
+        runner, planned, session.inputs, runs, recipes, session.minutes, diagnose, session.tell
     )
 
 
@@ -301,7 +301,7 @@ def _verdict_so_far(session: Session, runs: Sequence[Run]) -> Verdict:
     from tuneworthy.verdict.decide import decide
 
     cases = tuple(session.sealed.open("compare").values())
-    return decide(compare(session.shape, cases, runs), (), policy_of(session.task))
+    return decide(compare(session.inputs, cases, runs), (), policy_of(session.task))
 
 
 def _results(
@@ -312,7 +312,7 @@ def _results(
 
     cases, policy = tuple(session.sealed.open("compare").values()), policy_of(session.task)
     evidence = with_fits_and_trends(
-        session.split, cases, runs, compare(session.shape, cases, runs)
+        session.split, cases, runs, compare(session.inputs, cases, runs)
     ).model_copy(
         update={
             "looks_scope": session.looks.scope,
@@ -351,7 +351,7 @@ def _first_look(
     if session.looks.look < 2 or verdict.status != "provisional":
         return {}
     cases = tuple(session.sealed.open("compare").values())
-    first = compare(replace(session.shape, looks=1), cases, runs)
+    first = compare(replace(session.inputs, looks=1), cases, runs)
     seen = evidence.model_copy(update={"pairs": first.pairs, "looks": 1})
     then = decide(seen, (), policy_of(session.task))
     if then.status != "firm":
@@ -369,9 +369,9 @@ def _diagnosed(session: Session, planned: Plan, runs: Sequence[Run]) -> Diagnosi
 
 def _graded(session: Session) -> tuple[Grade, ...] | None:
     """Return the human grades that correct the judge; None without a judge."""
-    if session.shape.grades is None:
+    if session.inputs.grades is None:
         return None
-    grades = session.shape.grades.items()
+    grades = session.inputs.grades.items()
     return tuple(Grade(case=case, answer=text, grade=grade) for (case, text), grade in grades)
 
 

@@ -54,7 +54,7 @@ def lab(tmp_path_factory):
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
     thread.start()
     yield lab
-    lab.let_go()
+    lab.end_streams()
     server.should_exit = True
     thread.join(10)
     lab.close()

@@ -168,7 +168,7 @@ class Reader:
 
 
 def passage_budget(setup: Setup, model: Model, prompt: Sequence[Message], most: int) -> int:
-    """Return the tokens left for passages after a prompt and its answer, at most `most`."""
+    """Return the number of tokens left for passages after prompt and answer, at most `most`."""
     if model.context is None:
         return most
     beside = answer_token_limit(setup) + reasoning_tokens(setup.task, model) + _SPARE_TOKENS
@@ -176,7 +176,7 @@ def passage_budget(setup: Setup, model: Model, prompt: Sequence[Message], most: 
 
 
 def length(model: Model, text: str) -> int:
-    """Return the tokens that a text adds to a turn."""
+    """Return the number of tokens that a text adds to a turn."""
     empty, full = ([Message(role="user", content=said)] for said in ("", text))
     return model.count_tokens(full) - model.count_tokens(empty)
 

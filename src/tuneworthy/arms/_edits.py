@@ -23,7 +23,7 @@ class Edit(NamedTuple):
 def prompt_edits(setup: Setup, seed: int) -> Iterator[Edit]:
     """Yield edits in turn: wordings, examples, reminders; the most promising of each first."""
     words = [Edit(w.name, {"specification": w.text}) for w in wordings(setup.task, setup.train)]
-    shots = [_shown(setup, kind, k, seed) for kind, k in _examples(setup.recipe)]
+    shots = [_examples_edit(setup, kind, k, seed) for kind, k in _examples(setup.recipe)]
     again = [Edit(w.name, {"reminder": w.text}) for w in reminders(setup.task)]
     spread = [edit for one in again for edit in (one, None)]  # reminders only every second round
     for turn in zip_longest(words, shots, spread):
@@ -38,7 +38,7 @@ def _examples(start: Recipe) -> Sequence[tuple[str, int]]:
     return ((start.kind, more), (start.kind, fewer), (other, start.k), ("zero", 0))
 
 
-def _shown(setup: Setup, kind: str, k: int, seed: int) -> Edit:
+def _examples_edit(setup: Setup, kind: str, k: int, seed: int) -> Edit:
     shots = random_examples(setup.train, k, f"{seed}.search") if kind == "few" else ()
     name = f"{k} {'fixed' if kind == 'few' else kind} examples" if k else "no examples"
     return Edit(name, {"kind": kind, "k": k, "shots": shots})

@@ -73,7 +73,7 @@ def correct_drafts(
     seconds and cost of a replaced draft are those of both requests.
     """
     bad = [at for at, draft in enumerate(drafts) if valid(draft) is not True]
-    prompts = [_shown(drafts[at]) for at in bad]
+    prompts = [_messages_with_draft(drafts[at]) for at in bad]
     answers = list(drafts)
     for at, again in zip(
         bad, ask([queries[at] for at in bad], prompts) if bad else (), strict=True
@@ -125,7 +125,7 @@ def reusable_free_answers(
     return known
 
 
-def _shown(draft: Answer) -> tuple[Message, ...]:
+def _messages_with_draft(draft: Answer) -> tuple[Message, ...]:
     if draft.error is not None or not draft.text.strip():
         return draft.prompt
     own, then = (

@@ -56,7 +56,7 @@ def open_pack(setup: Setup, pack: Pack, classifier: Any = None) -> OpenedPack:
     shown = limits.model_copy(update={"grammar": pack.grammar}) if pack.grammar else limits
     if pack.passages:
         reader = _reader(setup, pack.passages, model, recipe)
-        return OpenedPack(reader.answer, partial(_asked, reader), model, limits)
+        return OpenedPack(reader.answer, partial(_reader_prompts, reader), model, limits)
     prompts = partial(_prompts, setup, recipe)
     if pack.votes:
         drawn = partial(_voted, setup, pack, model, limits)
@@ -76,7 +76,7 @@ def _prompts(setup: Setup, recipe: Recipe, queries: Sequence[Query]) -> list[Pro
     return list(build_all(setup.task, queries, recipe, setup.train))
 
 
-def _asked(reader: Reader, queries: Sequence[Query]) -> list[Prompt]:
+def _reader_prompts(reader: Reader, queries: Sequence[Query]) -> list[Prompt]:
     return [prompt for prompt, _ in reader.prompts(queries)]
 
 

@@ -72,7 +72,7 @@ class Reflection:
         tried, failed = self._failures(parent, draw)
         if not failed:
             return None
-        text = self._written(parent, failed)
+        text = self._proposed_text(parent, failed)
         if text is None:
             return None
         recipe = parent.recipe.model_copy(update={"specification": text})
@@ -102,7 +102,7 @@ class Reflection:
                 lines = [f"{name}: {text[:_SHOWN_CHARACTERS]}" for name, text in parts.items()]
                 yield "\n".join([*lines, *([f"Why: {trial.why}"] if trial.why else [])])
 
-    def _written(self, parent: PromptCandidate, failed: Sequence[str]) -> str | None:
+    def _proposed_text(self, parent: PromptCandidate, failed: Sequence[str]) -> str | None:
         """Return the model's proposal; None if it is empty, cut, too long or failed."""
         setup = self.trials.setup
         model, own = setup.models["reflection"], parent.recipe.specification

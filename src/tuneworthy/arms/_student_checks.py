@@ -34,12 +34,14 @@ def check_same_form(teacher: Any, student: Any, prompts: Sequence[Prompt]) -> No
         if theirs != ours:
             at = next((n for n, pair in enumerate(zip(theirs, ours, strict=False))
                        if pair[0] != pair[1]), min(len(theirs), len(ours)))  # fmt: skip
-            raise _apart(teacher, f"their tokens of one prompt differ from token {at} on")
+            raise _template_mismatch(
+                teacher, f"their tokens of one prompt differ from token {at} on"
+            )
     if set(teacher.ends) != set(student.ends):
-        raise _apart(teacher, f"they end a turn with {teacher.ends} and {student.ends}")
+        raise _template_mismatch(teacher, f"they end a turn with {teacher.ends} and {student.ends}")
 
 
-def _apart(teacher: Any, got: str) -> ModelError:
+def _template_mismatch(teacher: Any, got: str) -> ModelError:
     return ModelError(
         "teacher and student share a tokenizer, but not the form of a conversation",
         where=str(teacher.spec),

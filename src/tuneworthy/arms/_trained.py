@@ -27,12 +27,12 @@ from tuneworthy.core.request_limits import limits_for, scaled_limits
 from tuneworthy.prompting.messages import build_all
 
 # Rows a step by rows in all: few rows need small steps, so that there are enough of them.
-_BATCHES = ((512, 4), (1024, 8))
-_BATCH = 16
+_BATCH_BY_ROWS = ((512, 4), (1024, 8))
+_LARGEST_BATCH = 16
 _PILOT_ROWS = 100
 _LEAST_STEP_TOKENS = 256  # tokens: a shorter step takes as long
 _DEV_ASKED = 40  # dev rows for the choice of an epoch
-_LEARNT, _COUNTS = "learnt.json", ("rate", "rows", "replayed", "wanted")
+_LEARNT_FILE, _COUNT_FIELDS = "learnt.json", ("rate", "rows", "replayed", "wanted")
 _NOTED_RISE = 0.02  # a rise of the dev score over the best epoch before that earns a note
 Prompts = Callable[[Sequence[Query]], Sequence[Prompt]]
 Answers = Callable[[Sequence[Query], Model, int], list[Answer]]
@@ -188,7 +188,7 @@ def train_model(setup: Setup, options: TrainingOptions, seed: int, ask: Promptin
             lambda local: _proved(setup, options, seed, ask, local)
         )
     else:
-        learnt = _learnt(setup, options, seed, ask, model)[0]
+        learnt = _train_and_record(setup, options, seed, ask, model)[0]
     done = learnt.done
     adapted = model.with_adapter(done.adapter)
     subset = f"learnt from {learnt.rows} of {len(setup.train)} rows"
@@ -223,10 +223,10 @@ def _proved(
     """Train and write the references that prove the adapter behind the server."""
     from tuneworthy.training.proof_rows import write_proof_rows
 
-    learnt, train = _learnt(setup, options, seed, ask, local)
+    learnt, train = _train_and_record(setup, options, seed, ask, local)
     write_proof_rows(local, learnt.done.adapter, train)
-    counts = {name: getattr(learnt, name) for name in _COUNTS}
-    (setup.folder / _LEARNT).write_text(json.dumps(counts), "utf-8")
+    counts = {name: getattr(learnt, name) for name in _COUNT_FIELDS}
+    (setup.folder / _LEARNT_FILE).write_text(json.dumps(counts), "utf-8")
     return learnt
 
 
@@ -235,15 +235,15 @@ def _stored(setup: Setup) -> Learnt | None:
     from tuneworthy.training.lora import load_trained
 
     try:
-        counts = json.loads((setup.folder / _LEARNT).read_text("utf-8"))
-        values = {name: counts[name] for name in _COUNTS}
+        counts = json.loads((setup.folder / _LEARNT_FILE).read_text("utf-8"))
+        values = {name: counts[name] for name in _COUNT_FIELDS}
     except (OSError, ValueError, KeyError, TypeError):
         return None
     done = load_trained(setup.folder / "adapter")
     return Learnt(done, **values) if done else None
 
 
-def _learnt(
+def _train_and_record(
     setup: Setup, options: TrainingOptions, seed: int, ask: PromptingMethod, model: Any
 ) -> tuple[Learnt, list[Any]]:
     """Train a model of this process; return what that left, and the training examples."""
@@ -359,7 +359,9 @@ def _replay_notes(given: int, wanted: int) -> tuple[str, ...]:
 
 
 def _batch(options: TrainingOptions, rows: int) -> int:
-    return options.batch or next((size for below, size in _BATCHES if rows < below), _BATCH)
+    return options.batch or next(
+        (size for below, size in _BATCH_BY_ROWS if rows < below), _LARGEST_BATCH
+    )
 
 
 def work(sizes: Sizes, options: TrainingOptions, passages: float = 0.0) -> Work:

@@ -42,7 +42,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     A case without a gold passage is asked without one. The arm counts as learned if its prompt
     does.
     """
-    shown = _wrong(setup) if options.wrong else _right
+    shown = _other_passage(setup) if options.wrong else _gold_passage
 
     def ask(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
         own = replace(setup, recipe=recipe)
@@ -65,11 +65,11 @@ def placebo(options: Options) -> Options:
     return options.model_copy(update={"wrong": True})
 
 
-def _right(query: Query) -> str | None:
+def _gold_passage(query: Query) -> str | None:
     return query.gold_passage
 
 
-def _wrong(setup: Setup) -> Callable[[Query], str | None]:
+def _other_passage(setup: Setup) -> Callable[[Query], str | None]:
     """Return a function that draws another passage: from the documents, else from training rows."""
     pool = [chunk.text for chunk in chunked(setup.docs)]
     pool = pool or sorted({case.context for case in setup.train if case.context})
@@ -92,11 +92,11 @@ def _led(setup: Setup, query: Query, passage: str | None, tokens: int) -> Query:
         return bare
     most = passage_budget(setup, model, build(setup.task, bare, setup.recipe, setup.train), tokens)
     if length(model, passage) > most:
-        passage = _parts(model, bare, passage, most)
+        passage = _sentences_that_fit(model, bare, passage, most)
     return query.model_copy(update={"gold_passage": passage or None})
 
 
-def _parts(model: Model, query: Query, passage: str, most: int) -> str:
+def _sentences_that_fit(model: Model, query: Query, passage: str, most: int) -> str:
     """Return the sentences of a passage nearest to the question that fit, in passage order."""
     sentences = index([Doc(id="", text=passage)], _SPLIT)
     kept: list[int] = []

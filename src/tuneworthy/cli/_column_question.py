@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _NO = {"n", "no", "nein", "non", "nope"}
 _SHOWN = 20  # columns with an example each; of more the names are listed
-_LISTED = "this is no list of ROLE=COLUMN"
+_NOT_A_LIST = "this is no list of ROLE=COLUMN"
 
 
 def column_question() -> Ask | None:
@@ -42,7 +42,7 @@ def column_question() -> Ask | None:
         try:
             return read_reply(reply, roles)
         except ValueError:
-            print_stderr(f"{_LISTED}: one after the other, then")
+            print_stderr(f"{_NOT_A_LIST}: one after the other, then")
             return _chosen(roles, examples)
 
     return ask
@@ -81,7 +81,7 @@ def read_reply(text: str, roles: Roles) -> Choice | None:
     if not pairs:
         return None
     if not all(pairs.values()):
-        raise ValueError(_LISTED)
+        raise ValueError(_NOT_A_LIST)
     systems = dict(roles.systems)
     for name, column in pairs.items():
         if name not in {"input", "output", "lists"}:

@@ -114,7 +114,7 @@ def progress_view(quiet: bool) -> Iterator[Any]:
 
 
 def _expected_requests(arm: Any) -> int:
-    """Return the requests that the plan expects of an arm, as its screen shows them."""
+    """Return the number of requests that the plan expects of an arm, as its screen shows them."""
     expected: int = arm.requests if arm.sent is None else arm.sent.requests
     return expected
 

@@ -57,61 +57,61 @@ NO_SECONDS = "the recorded answers have no `seconds`: write each one's into its 
 LEAST_TIMES_FOR_P95 = 20  # below it the 95th percentile is little more than the maximum
 
 
-def compare(shape: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]) -> Evidence:
+def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]) -> Evidence:
     """Return the evidence of all runs so far on the scored cases."""
     table = by_spec(runs)
     columns = {
         name: arm_column for name, rs in table.items() if (arm_column := column(rs)) is not None
     }
-    seats = group_by_place(columns.values(), shape.task, _corrected(shape))
+    seats = group_by_place(columns.values(), inputs.task, _corrected(inputs))
     finalists = {rivals[0].spec.name: rivals for rivals in seats.values()}
     compared = {
         arm_column.spec.name: arm_column for rivals in seats.values() for arm_column in rivals
     }
     arms = [
-        _result(shape, rs, columns.get(name), finalists.get(name)).model_copy(
+        _result(inputs, rs, columns.get(name), finalists.get(name)).model_copy(
             update={"compared": name in compared}
         )
         for name, rs in table.items()
     ]
     references = {n: c for n, c in columns.items() if c.spec.role == "reference"}
-    all_pairs = pairs(shape, compared, finalists, references)
+    all_pairs = pairs(inputs, compared, finalists, references)
     differ = [
         p.differ / p.n for p in all_pairs if p.n and p.arm in finalists and p.versus in finalists
     ]
     evidence = Evidence(
-        task=shape.task.name,
-        hash=_hash(shape, cases, runs),
+        task=inputs.task.name,
+        hash=_hash(inputs, cases, runs),
         n=len(cases),
-        looks=shape.looks,
+        looks=inputs.looks,
         alpha=ALPHA,
         arms=tuple(arms),
         pairs=tuple(all_pairs),
-        blocks=shape.blocks,
+        blocks=inputs.blocks,
         d=round(float(np.mean(differ)), 6) if differ else None,
-        pool=shape.pool,
-        limited=shape.limited,
-        task_hash=shape.study,
+        pool=inputs.pool,
+        limited=inputs.limited,
+        task_hash=inputs.study,
         seconds=_seconds(runs),
-        train=max((len(part.train) + len(part.dev) for part in shape.split.parts), default=0),
+        train=max((len(part.train) + len(part.dev) for part in inputs.split.parts), default=0),
     )
-    return with_costs(evidence, shape.task, runs)
+    return with_costs(evidence, inputs.task, runs)
 
 
 def compare_with_simpler(
-    shape: ComparisonInputs, runs: Sequence[Run], new: Sequence[Run], level: float
+    inputs: ComparisonInputs, runs: Sequence[Run], new: Sequence[Run], level: float
 ) -> list[Pair]:
     """Return the paired differences of a new arm's runs so far with each arm of a simpler tool."""
     columns = [arm_column for rs in by_spec(runs).values() if (arm_column := column(rs))]
     own = column(new)
     assert own is not None  # callers pass measured runs only
-    seats = group_by_place(columns, shape.task, _corrected(shape))
+    seats = group_by_place(columns, inputs.task, _corrected(inputs))
     simpler = [c for rivals in seats.values() for c in rivals if rung(c.spec) < rung(own.spec)]
-    return [pair_of(shape, own, arm_column, level) for arm_column in simpler]
+    return [pair_of(inputs, own, arm_column, level) for arm_column in simpler]
 
 
 def _result(
-    shape: ComparisonInputs,
+    inputs: ComparisonInputs,
     runs: Sequence[Run],
     column: Column | None,
     rivals: Sequence[Column] | None,
@@ -129,14 +129,14 @@ def _result(
     ids = sorted(column.cells)
     seeds = sorted({run.seed for run in column.runs})
     best = Counter(run.seed for run in best_by_fold(column.runs))
-    fields, missing = _measures(shape, column, ids, rivals or ())
-    states = limit_states(shape.task, fields, column.runs)
-    missing |= _open_limits(shape.task, column.runs, states)
+    fields, missing = _measures(inputs, column, ids, rivals or ())
+    states = limit_states(inputs.task, fields, column.runs)
+    missing |= _open_limits(inputs.task, column.runs, states)
     sd = _seed_sd(column.runs)
     if sd is None:
         missing["seed_sd"] = "one seed: how much a retraining differs was not measured"
     devs = [run.dev for run in column.runs if run.dev is not None]
-    wide = why_wide(shape, column, ids, fields["score"], len(rivals or ()))
+    wide = why_wide(inputs, column, ids, fields["score"], len(rivals or ()))
     stopped = next((r.because for r in runs if r.state == "stopped_early"), "")
     return ArmResult(
         **plain,
@@ -148,7 +148,7 @@ def _result(
         n=len(ids),
         learned=column.learned,
         finalist=rivals is not None,
-        chosen=_chosen(shape, rivals) if rivals else "",
+        chosen=_why_finalist(inputs, rivals) if rivals else "",
         dev=round(float(np.mean(devs)), 6) if devs else None,
         seed_sd=sd,
         fit_seconds=round(sum(run.fit_seconds or 0.0 for run in column.runs), 3),
@@ -185,23 +185,23 @@ def _seconds(runs: Sequence[Run]) -> float:
     return round(fit + sum(a.seconds or 0.0 for run in asked for a in run.answers), 3)
 
 
-def _corrected(shape: ComparisonInputs) -> Mean | None:
+def _corrected(inputs: ComparisonInputs) -> Mean | None:
     """Return the function for an arm's mean corrected by human grades; None without a judge."""
-    grades = shape.grades
+    grades = inputs.grades
     if grades is None:
         return None
 
     def mean(arm_column: Column) -> float:
         ids = sorted(arm_column.cells)
         answers = [arm_column.cells[i][0] for i in ids]
-        return graded_score(arm_column.values(ids), answers, grades, shape.grouped(ids).of)[0]
+        return graded_score(arm_column.values(ids), answers, grades, inputs.grouped(ids).of)[0]
 
     return mean
 
 
-def _chosen(shape: ComparisonInputs, rivals: Sequence[Column]) -> str:
+def _why_finalist(inputs: ComparisonInputs, rivals: Sequence[Column]) -> str:
     """Return why the first of these arms of one tool holds the tool's place on the ladder."""
-    spec, finalist = rivals[0].spec, preselected_arm(shape.task, rivals[0].spec)
+    spec, finalist = rivals[0].spec, preselected_arm(inputs.task, rivals[0].spec)
     whose = "of its tool" if spec.tool else "whose tool is not given"
     if len(rivals) > 1:
         note = f" ({quoted(finalist, 60)} was named before and not measured)" if finalist else ""
@@ -214,11 +214,11 @@ def _chosen(shape: ComparisonInputs, rivals: Sequence[Column]) -> str:
 
 
 def _measures(
-    shape: ComparisonInputs, column: Column, ids: Sequence[str], rivals: Sequence[Column]
+    inputs: ComparisonInputs, column: Column, ids: Sequence[str], rivals: Sequence[Column]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return score, validity, latency, tokens and cost of a column, and why any is missing."""
     answers = [column.cells[i][0] for i in ids]
-    score = _score(shape, column, ids, rivals)
+    score = _score(inputs, column, ids, rivals)
     valid = [s.valid for s in (column.cells[i][1] for i in ids) if isinstance(s, Score)]
     judged = sum(v is not None for v in valid)
     right = sum(v is True for v in valid)
@@ -229,40 +229,42 @@ def _measures(
         "score_if_right": round(float(column.values(ids, wrong=1.0).mean()), 6),
         "valid": Interval.of((right / judged, *bounds.rate(right, judged))) if judged else None,
         "errors": errors,
-        "lost": _lost(shape, column, ids),
+        "lost": _total_loss_share(inputs, column, ids),
         "cut": cut_summary(column.runs, column.cells),
         "latency_ms": _latency(column.runs, answers, missing),
         "tokens": _tokens(answers, missing),
-        **cost_per_1000_requests(shape.task, answers, column.runs, missing),
+        **cost_per_1000_requests(inputs.task, answers, column.runs, missing),
     }
     if not judged:
         missing["valid"] = "no answer says whether it is valid"
     return fields, missing
 
 
-def _lost(shape: ComparisonInputs, column: Column, ids: Sequence[str]) -> Interval | None:
+def _total_loss_share(
+    inputs: ComparisonInputs, column: Column, ids: Sequence[str]
+) -> Interval | None:
     """Return the share of answers that score 0; None if every score is 0 or 1."""
     values = column.values(ids)
     if np.isin(values, (0.0, 1.0)).all():
         return None
     lost = (values < TOTAL_LOSS).astype(float)
-    return Interval.of(bounds.mean_interval(lost, groups=shape.grouped(ids)))
+    return Interval.of(bounds.mean_interval(lost, groups=inputs.grouped(ids)))
 
 
 def _score(
-    shape: ComparisonInputs, column: Column, ids: Sequence[str], rivals: Sequence[Column]
+    inputs: ComparisonInputs, column: Column, ids: Sequence[str], rivals: Sequence[Column]
 ) -> Interval:
     """Return the mean score with its interval.
 
     The best of several arms of a tool is selected for a high score. Its lower end therefore uses
     the level at which the lower ends of all these arms hold simultaneously.
     """
-    values, groups = column.values(ids), shape.grouped(ids)
-    if shape.grades is not None:
+    values, groups = column.values(ids), inputs.grouped(ids)
+    if inputs.grades is not None:
         answers = [column.cells[i][0] for i in ids]
-        return Interval.of(graded_score(values, answers, shape.grades, groups.of))
+        return Interval.of(graded_score(values, answers, inputs.grades, groups.of))
     folds = np.array([column.fold[i] for i in ids])
-    factor = shape.factor(folds) if column.learned else 1.0
+    factor = inputs.factor(folds) if column.learned else 1.0
     cross_fit: dict[str, Any] = {}
     if factor > 1:
         cross_fit = {"factor": factor, "folds": Folds(folds, column.retrained)}
@@ -270,7 +272,7 @@ def _score(
     common = shared_cases(rivals)
     if len(rivals) > 1 and len(common) > 1:
         scores = np.stack([rival.values(common) for rival in rivals], 1)
-        spread = many.covariance(scores, cluster_numbers(shape.grouped(common).of, len(common)))
+        spread = many.covariance(scores, cluster_numbers(inputs.grouped(common).of, len(common)))
         level = 2 * many.best_of_many_level(spread, bounds.CHOSEN_ARM_LEVEL / 2)
         low = min(low, bounds.mean_interval(values, level, groups, **cross_fit)[1])
     return Interval.of((mean, low, high))
@@ -337,15 +339,16 @@ def _seed_sd(runs: Sequence[Run]) -> float | None:
     return round(float(np.std(means, ddof=1)), 6) if len(means) > 1 else None
 
 
-def _hash(shape: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]) -> str:
+def _hash(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]) -> str:
     """Return the evidence hash of task, rows, runs, answers and scores; no timing enters it."""
+    grades = {} if inputs.grades is None else {"grades": sorted(map(str, inputs.grades.items()))}
     return digest(
         {
-            "task": shape.task.hash,
+            "task": inputs.task.hash,
             "cases": sorted(digest(case.plain() | {"where": ""}) for case in cases),
-            "looks": shape.looks,
-            "blocks": shape.blocks,
-            **({} if shape.grades is None else {"grades": sorted(map(str, shape.grades.items()))}),
+            "looks": inputs.looks,
+            "blocks": inputs.blocks,
+            **grades,
             "runs": [
                 {
                     "spec": run.spec.plain(), "seed": run.seed, "fold": run.fold,

@@ -123,10 +123,12 @@ def retrain_days(evidence: Evidence, task: Task) -> float:
 def _arm_costs(arm: ArmResult, task: Task, about: tuple[int, int, float]) -> dict[str, Any]:
     """Return the costs of one arm; `about` is (labelled rows, fits, days between retrainings)."""
     rows, fits, days = about
-    lacking = {k: v for k, v in arm.missing.items() if k not in _OWN}
+    lacking = {k: v for k, v in arm.missing.items() if k not in _TASK_COST_FIELDS}
     if arm.tool is None and arm.role == "candidate":  # may be a tuned model, so cost unknown
         why = f"its tool is not given (answers.{quoted(arm.name, 60)}.tool)"
-        return dict.fromkeys(_OWN) | {"missing": lacking | dict.fromkeys(_OWN, why)}
+        return dict.fromkeys(_TASK_COST_FIELDS) | {
+            "missing": lacking | dict.fromkeys(_TASK_COST_FIELDS, why)
+        }
     build = _build_cost(arm, task, rows, fits, lacking)
     if arm.tool not in TRAINED_TOOLS:
         upkeep: dict[str, Any] = {"upkeep_usd_month": 0.0, "retrain_usd": 0.0, "retrain_days": None}
@@ -135,7 +137,7 @@ def _arm_costs(arm: ArmResult, task: Task, about: tuple[int, int, float]) -> dic
     return {"build_usd": build, **upkeep, "missing": lacking}
 
 
-_OWN = ("build_usd", "upkeep_usd_month", "retrain_usd", "retrain_days")
+_TASK_COST_FIELDS = ("build_usd", "upkeep_usd_month", "retrain_usd", "retrain_days")
 
 
 def _build_cost(
@@ -170,7 +172,7 @@ def _upkeep(
     """
     money, (fits, days) = task.economics, about
     machine = _training_cost(arm, task, fits)
-    out: dict[str, Any] = dict.fromkeys(_OWN[1:])
+    out: dict[str, Any] = dict.fromkeys(_TASK_COST_FIELDS[1:])
     if money.hours_per_retrain is None or money.engineer_hour is None or machine is None:
         why = RETRAIN if machine is not None else "economics.machine_hour"
         return _mark_missing(out, lacking, f"set {why}")
@@ -185,7 +187,7 @@ def _upkeep(
 
 
 def _mark_missing(out: dict[str, Any], lacking: dict[str, str], why: str) -> dict[str, Any]:
-    lacking |= dict.fromkeys(_OWN[1:], why)
+    lacking |= dict.fromkeys(_TASK_COST_FIELDS[1:], why)
     return out
 
 

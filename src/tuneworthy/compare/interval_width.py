@@ -30,7 +30,7 @@ Array = np.ndarray[Any, Any]
 
 
 def why_wide(
-    shape: ComparisonInputs, column: Column, ids: Sequence[str], score: Interval, rivals: int
+    inputs: ComparisonInputs, column: Column, ids: Sequence[str], score: Interval, rivals: int
 ) -> tuple[str, ...]:
     """Return the reasons why an arm's interval is wider than under independent rows, if it is.
 
@@ -38,9 +38,9 @@ def why_wide(
     each measured against the interval without it. `rivals` counts the arms of its tool, itself
     included.
     """
-    values, groups = column.values(ids), shape.grouped(ids)
+    values, groups = column.values(ids), inputs.grouped(ids)
     folds = np.array([column.fold[i] for i in ids])
-    factor = shape.factor(folds) if column.learned else 1.0
+    factor = inputs.factor(folds) if column.learned else 1.0
     steps: list[dict[str, Any]] = [{}, {"groups": groups}, {"groups": groups, "factor": factor}]
     if factor > 1:
         fitted = {"groups": groups, "factor": factor}
@@ -49,14 +49,14 @@ def why_wide(
     plain, total = sizes[0], sizes[-1]
     if not plain or total <= EXPLAINED_RATIO * plain:
         return ()
-    if shape.grades is not None:
+    if inputs.grades is not None:
         return (_lead(total, plain, len(ids)), "a judge's scores stand on the few that you graded")
     grows = [after > REASON_RATIO * before for before, after in pairwise(sizes)]
     reasons = [_lead(total, plain, len(ids))]
     if grows[0]:
         reasons.append(_groups(groups, len(ids)))
     if factor > 1 and grows[1]:
-        reasons.append(_shared(shape, folds, factor))
+        reasons.append(_shared(inputs, folds, factor))
     if factor > 1 and grows[2]:
         reasons += _scatter(column, values, folds)
     if factor > 1 and grows[3]:
@@ -86,14 +86,14 @@ def _groups(groups: Groups, n: int) -> str:
     return f"its rows come in groups and are worth {worth:,.0f} independent ones"
 
 
-def _shared(shape: ComparisonInputs, folds: Array, factor: float) -> str:
+def _shared(inputs: ComparisonInputs, folds: Array, factor: float) -> str:
     """Return the width factor of the folds' shared training rows, and that of all folds."""
-    run, available = len(set(folds.tolist())), len(shape.split.learning)
+    run, available = len(set(folds.tolist())), len(inputs.split.learning)
     said = f"its folds share rows to learn from, which widens it {_times(factor)}"
     if run == available:
         return said
-    all_folds = shape.split.width_factor()
-    rows = f"{folds.size:,} of {len(shape.split.scored):,} rows"
+    all_folds = inputs.split.width_factor()
+    rows = f"{folds.size:,} of {len(inputs.split.scored):,} rows"
     return (
         f"{run} of {available} folds were run ({rows}); {said} ({_times(all_folds)} with all folds)"
     )

@@ -39,7 +39,7 @@ def graded_score(
     scores: Array, answers: Sequence[Answer], grades: Grades, groups: Array
 ) -> tuple[float, float, float]:
     """Return mean, low and high (95 %) of an arm; low 0 and high 1 below 50 human grades."""
-    human = np.array([_grade(answer, grades) for answer in answers])
+    human = np.array([_human_grade(answer, grades) for answer in answers])
     graded = np.isfinite(human)
     if graded.sum() < LEAST_GRADES:
         return float(scores.mean()), 0.0, 1.0
@@ -70,7 +70,9 @@ def graded_pair(
 
     `wide` is the factor that `width` returns. The bound is -1 to 1 below 50 such cases.
     """
-    human = np.array([_grade(one, grades) - _grade(other, grades) for one, other in answers])
+    human = np.array(
+        [_human_grade(one, grades) - _human_grade(other, grades) for one, other in answers]
+    )
     graded = np.isfinite(human)
     if graded.sum() < LEAST_GRADES:
         return bound._replace(low=-1.0, high=1.0)
@@ -81,7 +83,7 @@ def graded_pair(
     return bound._replace(mean=mean, low=corrected.low, high=corrected.high)
 
 
-def _grade(answer: Answer, grades: Grades) -> float:
+def _human_grade(answer: Answer, grades: Grades) -> float:
     if answer.error is None and not answer.text.strip():
         return 0.0
     return grades.get((answer.case, answer.text.strip()), float("nan"))

@@ -100,7 +100,7 @@ class _Rows:
     `fitted` holds the width factor and the folds if an arm was fitted in folds; else it is empty.
     """
 
-    shape: ComparisonInputs
+    inputs: ComparisonInputs
     arm: Column
     versus: Column
     ids: list[str]
@@ -110,28 +110,28 @@ class _Rows:
 
     def bound(self, level: float) -> bounds.Bound:
         """Return the mean difference with both bounds at this level."""
-        if self.shape.raced:
-            n_plan = len(self.shape.split.scored)
+        if self.inputs.raced:
+            n_plan = len(self.inputs.split.scored)
             bound = sequential_bound(
                 self.diffs, level, n_plan, groups=self.groups.of, **self.fitted
             )
         else:
             bound = bounds.paired(self.diffs, level, groups=self.groups)
             if self.fitted:
-                base = min(map(self.shape.share, (self.arm, self.versus))) * self.shape.tail
+                base = min(map(self.inputs.share, (self.arm, self.versus))) * self.inputs.tail
                 wide = bounds.paired(self.diffs, base, groups=self.groups, **self.fitted)
                 low, high = min(bound.low, wide.low), max(bound.high, wide.high)
                 bound = bound._replace(low=low, high=high)
-        if self.shape.grades is not None:
+        if self.inputs.grades is not None:
             ties = {"factor": 1.0, "folds": None, **self.fitted}
             wide_by = width(self.diffs, level, groups=self.groups.of, **ties)
             both = [(self.arm.cells[i][0], self.versus.cells[i][0]) for i in self.ids]
-            bound = graded_pair(bound, self.diffs, both, self.shape.grades, level, wide_by)
+            bound = graded_pair(bound, self.diffs, both, self.inputs.grades, level, wide_by)
         return bound
 
 
 def pairs(
-    shape: ComparisonInputs,
+    inputs: ComparisonInputs,
     arms: Mapping[str, Column],
     finalists: Iterable[str],
     references: Mapping[str, Column],
@@ -145,28 +145,28 @@ def pairs(
     wanted = [(a, b) for a in arms for b in arms if a != b and (a in final or b in final)]
     wanted += [(a, r) for a in arms for r in references]
     columns = {**references, **arms}
-    rows = {key: _rows(shape, columns[key[0]], columns[key[1]]) for key in wanted}
-    first = _Levels(shape, arms, references, None)
-    pairs_by_key = {key: _pair(each, first.of(key), key) for key, each in rows.items()}
+    rows = {key: _rows(inputs, columns[key[0]], columns[key[1]]) for key in wanted}
+    first = _Levels(inputs, arms, references, None)
+    pairs_by_key = {key: _bounded_pair(each, first.of(key), key) for key, each in rows.items()}
     far = {key for key, pair in pairs_by_key.items() if pair.low > (pair.mean + LARGEST_MARGIN) / 2}
     far |= {
         (b, a)
         for (a, b), pair in pairs_by_key.items()
         if -pair.high > (LARGEST_MARGIN - pair.mean) / 2
     }
-    relaxed = _Levels(shape, arms, references, far) if far else first
+    relaxed = _Levels(inputs, arms, references, far) if far else first
     return [
         pair
         if key in far or key[::-1] in far or relaxed.of(key) == first.of(key)
-        else _pair(rows[key], relaxed.of(key), key)
+        else _bounded_pair(rows[key], relaxed.of(key), key)
         for key, pair in pairs_by_key.items()
     ]
 
 
-def pair_of(shape: ComparisonInputs, arm: Column, versus: Column, level: float) -> Pair:
+def pair_of(inputs: ComparisonInputs, arm: Column, versus: Column, level: float) -> Pair:
     """Return one pair with both bounds at this level."""
     names = (arm.spec.name, versus.spec.name)
-    return _pair(_rows(shape, arm, versus), (level, level), names)
+    return _bounded_pair(_rows(inputs, arm, versus), (level, level), names)
 
 
 class _Levels:
@@ -180,15 +180,15 @@ class _Levels:
 
     def __init__(
         self,
-        shape: ComparisonInputs,
+        inputs: ComparisonInputs,
         arms: Mapping[str, Column],
         references: Mapping[str, Column],
         far: set[Key] | None,
     ) -> None:
-        self._share = {name: shape.share(column) for name, column in arms.items()}
+        self._share = {name: inputs.share(column) for name, column in arms.items()}
         shares = {1.0, *self._share.values()}
         self._levels = {
-            share: _levels_by_arm(shape, arms, references, far, share) for share in shares
+            share: _levels_by_arm(inputs, arms, references, far, share) for share in shares
         }
 
     def of(self, key: Key) -> tuple[float, float]:
@@ -199,7 +199,7 @@ class _Levels:
 
 
 def _levels_by_arm(
-    shape: ComparisonInputs,
+    inputs: ComparisonInputs,
     arms: Mapping[str, Column],
     references: Mapping[str, Column],
     far: set[Key] | None,
@@ -208,14 +208,14 @@ def _levels_by_arm(
     arm_columns = rank_columns(
         list(arms.values())
     )  # by content, so that no level depends on names or positions
-    levels = _family(shape, arm_columns, far, share)
+    levels = _family(inputs, arm_columns, far, share)
     for name, reference in references.items():
-        levels[name] = _family(shape, [*arm_columns, reference], far, share)[name]
+        levels[name] = _family(inputs, [*arm_columns, reference], far, share)[name]
     return levels
 
 
 def _family(
-    shape: ComparisonInputs, columns: Sequence[Column], far: set[Key] | None, share: float
+    inputs: ComparisonInputs, columns: Sequence[Column], far: set[Key] | None, share: float
 ) -> dict[str, float]:
     """Return the level of each of these arms against all others, from the rows they share (max-t).
 
@@ -226,34 +226,34 @@ def _family(
     names = [column.spec.name for column in columns]
     ids = shared_cases(columns)
     compared = sum(column.spec.role == "candidate" for column in columns)
-    if shape.raced or shape.grades is not None or len(ids) < 2:
-        most = max(2, len(columns), len(columns) + shape.possible - compared)
-        level = share * bounds.level(ALPHA, shape.looks, most)
+    if inputs.raced or inputs.grades is not None or len(ids) < 2:
+        most = max(2, len(columns), len(columns) + inputs.possible - compared)
+        level = share * bounds.level(ALPHA, inputs.looks, most)
         return dict.fromkeys(names, level)
     scores = np.stack([column.values(ids) for column in columns], 1)
-    spread = many.covariance(scores, cluster_numbers(shape.grouped(ids).of, len(ids)))
+    spread = many.covariance(scores, cluster_numbers(inputs.grouped(ids).of, len(ids)))
     rivals = None
     if far is not None:
         rivals = np.array([[(a, b) not in far for b in names] for a in names])
-    tail = shape.paid(share * shape.tail, compared, len(columns) - 1)
+    tail = inputs.paid(share * inputs.tail, compared, len(columns) - 1)
     levels = many.pair_levels(spread, tail, rivals)
     return dict(zip(names, levels.tolist(), strict=True))
 
 
-def _rows(shape: ComparisonInputs, arm: Column, versus: Column) -> _Rows:
-    ids = race_order(set(arm.cells) & set(versus.cells), arm.fold, shape.task.seed)
+def _rows(inputs: ComparisonInputs, arm: Column, versus: Column) -> _Rows:
+    ids = race_order(set(arm.cells) & set(versus.cells), arm.fold, inputs.task.seed)
     folds = np.array([arm.fold[i] for i in ids])
     # A reference that learns (the most common answer) varies little, so only candidates count.
     learned = arm.learned or (versus.learned and versus.spec.role == "candidate")
-    factor = shape.factor(folds) if learned else 1.0
+    factor = inputs.factor(folds) if learned else 1.0
     fitted: dict[str, Any] = {}
     if factor > 1:
         fitted = {"factor": factor, "folds": Folds(folds, max(arm.retrained, versus.retrained))}
     diffs = arm.values(ids) - versus.values(ids)
-    return _Rows(shape, arm, versus, ids, diffs, shape.grouped(ids), fitted)
+    return _Rows(inputs, arm, versus, ids, diffs, inputs.grouped(ids), fitted)
 
 
-def _pair(rows: _Rows, levels: tuple[float, float], key: Key) -> Pair:
+def _bounded_pair(rows: _Rows, levels: tuple[float, float], key: Key) -> Pair:
     upper, lower = levels
     above = rows.bound(upper)
     below = above if lower == upper else rows.bound(lower)
@@ -270,11 +270,11 @@ def _pair(rows: _Rows, levels: tuple[float, float], key: Key) -> Pair:
         wins=above.wins,
         losses=above.losses,
         differ=above.differ,
-        apart=_apart(rows),
+        apart=_different_answers(rows),
     )
 
 
-def _apart(rows: _Rows) -> int:
+def _different_answers(rows: _Rows) -> int:
     """Return the number of cases on which the stripped answers differ."""
     own, other = rows.arm.cells, rows.versus.cells
     return sum(own[i][0].text.strip() != other[i][0].text.strip() for i in rows.ids)

@@ -108,7 +108,7 @@ class Compared:
     sentences.
     """
 
-    found: TwoLogs
+    result: TwoLogs
     metric: str
     type: str
     guessed: bool
@@ -143,7 +143,7 @@ def compare_answers(
     )
     table = np.array([row.scores for row in both])
     of = np.array([groups.get(case.id, case.id) for case in cases])
-    pair = _pair(names, table[:, 1] - table[:, 0], of)
+    pair = _bounded_pair(names, table[:, 1] - table[:, 0], of)
     slices = list(_slices(task, both, groups))
     one, two = (Interval.of(bounds.mean_interval(table[:, i], groups=of)) for i in (0, 1))
     return TwoLogs(
@@ -173,7 +173,7 @@ def more_rows(pair: Pair) -> SampleSize | None:
     return Assurance(pair, pair.level, 0.0, 0.0, 0.0).size()
 
 
-def _pair(names: tuple[str, str], diffs: np.ndarray, groups: np.ndarray) -> Pair:
+def _bounded_pair(names: tuple[str, str], diffs: np.ndarray, groups: np.ndarray) -> Pair:
     bound = bounds.paired(diffs, ALPHA / 2, groups=groups)
     return Pair(
         arm=names[1],

@@ -50,7 +50,7 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
         wanted.insert(0, named)
     groups = {**_groups(first), **_groups(second)}
     pairs = (
-        _pair((old_name, new_name), old[old_name], new[new_name], groups)
+        _bounded_pair((old_name, new_name), old[old_name], new[new_name], groups)
         for old_name, new_name in wanted
     )
     return [pair for pair in pairs if pair is not None]
@@ -163,7 +163,7 @@ def _groups(results: Results) -> dict[str, str]:
     return results.split.groups if results.split else {}
 
 
-def _pair(
+def _bounded_pair(
     names: tuple[str, str], old: dict[str, float], new: dict[str, float], groups: Mapping[str, str]
 ) -> Pair | None:
     ids = sorted(set(old) & set(new))

@@ -98,7 +98,7 @@ class Sizes(Record):
 
     @property
     def asked(self) -> float:
-        """Return the tokens of an input plus the examples that the best prompt adds for it."""
+        """Return how many tokens an input has, with the examples that its best prompt adds."""
         return self.own + self.examples * self.shot
 
 

@@ -119,7 +119,7 @@ class CardTools(Protocol):
 def with_examples(row: LabRow, examples: Sequence[LabRow]) -> tuple[Message, ...]:
     """Return the row's prompt with examples, question and answer, before its last question."""
     *before, asked = row.messages
-    shown = [turn for each in examples for turn in _turns(each)]
+    shown = [turn for each in examples for turn in _question_and_answer(each)]
     return (*before, *shown, asked)
 
 
@@ -130,5 +130,5 @@ def with_passages(row: LabRow, passages: Sequence[Passage]) -> tuple[Message, ..
     return (*before, asked.model_copy(update={"content": "\n\n".join([*cited, asked.content])}))
 
 
-def _turns(row: LabRow) -> tuple[Message, Message]:
+def _question_and_answer(row: LabRow) -> tuple[Message, Message]:
     return row.messages[-1], Message(role="assistant", content=row.output)

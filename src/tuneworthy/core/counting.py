@@ -65,19 +65,19 @@ def with_verb(n: int, noun: str, verb: str) -> str:
 
 def points_with_bounds(found: Bounded, more: str = "") -> str:
     """Return points with their bounds: `8 points (2 to 14)`; `more` follows in the bracket."""
-    return f"{points(found.mean)} ({_ends(found)}{_then(more)})"
+    return f"{points(found.mean)} ({_bounds_text(found)}{_with_semicolon(more)})"
 
 
 def percent_with_bounds(found: Bounded, more: str = "") -> str:
     """Return a share with its bounds: `42 % (30 to 55 %)`; `more` follows in the bracket."""
-    return f"{percent(found.mean)} ({_ends(found)} %{_then(more)})"
+    return f"{percent(found.mean)} ({_bounds_text(found)} %{_with_semicolon(more)})"
 
 
-def _ends(value: Bounded) -> str:
+def _bounds_text(value: Bounded) -> str:
     return f"{_tenths(value.low)} to {_tenths(value.high)}"
 
 
-def _then(more: str) -> str:
+def _with_semicolon(more: str) -> str:
     return f"; {more}" if more else ""
 
 

@@ -13,10 +13,10 @@ _BIDI = set("\u061c\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u2060\ufeff") | {
 
 def visible(text: str) -> str:
     r"""Return text with control, bidi and zero-width characters shown as escapes (`\x1b`)."""
-    return "".join(_shown(char) for char in text)
+    return "".join(_visible_char(char) for char in text)
 
 
-def _shown(char: str) -> str:
+def _visible_char(char: str) -> str:
     code = ord(char)
     if code < 32 or code == 127 or 128 <= code < 160:
         return repr(char)[1:-1] if char in "\n\r\t" else f"\\x{code:02x}"
@@ -37,7 +37,9 @@ def for_terminal(text: str) -> str:
     JSON itself escapes only those below space; its strings may hold all others as `\\u009b` as
     well.
     """
-    return "".join(char if char == "\n" or _shown(char) == char else _unit(char) for char in text)
+    return "".join(
+        char if char == "\n" or _visible_char(char) == char else _unit(char) for char in text
+    )
 
 
 def _unit(char: str) -> str:

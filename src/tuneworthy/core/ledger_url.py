@@ -13,7 +13,7 @@ _FORM = re.compile(
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SECRET = {"password", "sslpassword"}
-_SHOWN = {"host", "hostaddr", "port", "dbname", "user", "service"}
+_PUBLIC_FIELDS = {"host", "hostaddr", "port", "dbname", "user", "service"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def parse_ledger_url(text: str) -> LedgerUrl:
     own = f"postgresql://{text.partition('://')[2].partition('?')[0]}"
     return LedgerUrl(
         conninfo=own + _query([p for p in pairs if p[0] != "ledger"]),
-        shown=shown + _query([p for p in pairs if p[0] in _SHOWN]),
+        shown=shown + _query([p for p in pairs if p[0] in _PUBLIC_FIELDS]),
         name=names[0] if names else "",
         secrets=tuple(dict.fromkeys(s for text in hidden if text for s in (text, unquote(text)))),
     )

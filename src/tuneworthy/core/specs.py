@@ -58,7 +58,7 @@ def specs(task: Task) -> list[Spec]:
             got=", ".join(twice),
             fix="an arm is called so: give the recorded answers another name" if taken else fix,
         )
-    return sorted(arms, key=_order)
+    return sorted(arms, key=_run_order_key)
 
 
 def _with_companions(
@@ -97,7 +97,7 @@ def failure_only_arms(task: Task) -> list[Spec]:
     if task.arms != "auto":
         return []
     costly = [name for name in catalogue("arms") if _has_flag(name, "ON_FAILURES")]
-    return sorted((_spec(name, {}, task) for name in costly), key=_order)
+    return sorted((_spec(name, {}, task) for name in costly), key=_run_order_key)
 
 
 def _has_flag(arm: str, flag: str) -> bool:
@@ -144,7 +144,7 @@ def _spec(name: str, options: dict[str, Any], task: Task) -> Spec:
     )
 
 
-def _order(spec: Spec) -> tuple[int, int, int, str]:
+def _run_order_key(spec: Spec) -> tuple[int, int, int, str]:
     """Return the sort key of an arm: references first, a ceiling before the context arms.
 
     A ceiling chooses its prompt, so it follows the prompts, which are measured first. One that

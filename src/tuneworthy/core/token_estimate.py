@@ -21,7 +21,7 @@ DIGITS = 3
 OTHER_LETTERS = 2.0
 """Letters of a token in other alphabets."""
 WIDE = "\u2e80"  # from here on a letter is a word of its own: Chinese, Japanese, Korean
-_PIECES = re.compile(
+_TOKEN_PATTERN = re.compile(
     r"(?P<word>[A-Za-z]+)|(?P<number>\d+)|(?P<other>[^\W\d_]+)"
     r"|(?P<gap>\s*\n\s*|[^\S\n]{2,}|\s(?=\d))|(?P<space>\s)|(?P<marks>(?:[^\w\s]|_)+)"
 )
@@ -29,11 +29,11 @@ _PIECES = re.compile(
 
 def text_tokens(text: str) -> float:
     """Return about how many tokens a text has; 0 for an empty one."""
-    return sum(_of(str(piece.lastgroup), piece[0]) for piece in _PIECES.finditer(text))
+    return sum(_of(str(piece.lastgroup), piece[0]) for piece in _TOKEN_PATTERN.finditer(text))
 
 
 def _of(kind: str, piece: str) -> float:
-    """Return the tokens of one piece; a single space belongs to the word behind it."""
+    """Return the number of tokens of one piece; a single space belongs to the word behind it."""
     n = len(piece)
     if kind == "word":
         return max(1.0, n / (LONG_LETTERS if n > LONG else LETTERS))

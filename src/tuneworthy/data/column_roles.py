@@ -342,7 +342,7 @@ def row_of(record: Mapping[str, Any], roles: Roles) -> dict[str, Any]:
         fields["id"] = record[roles.id]
     fields["input"] = None if asked is None else as_text(asked)
     fields["output"] = right
-    listed = _listed(right)
+    listed = _accepted_answers(right)
     if roles.alternatives and isinstance(listed, list):
         texts = list(dict.fromkeys(as_text(one) for one in listed if one not in (None, "")))
         fields["output"] = texts[0] if texts else None
@@ -353,7 +353,7 @@ def row_of(record: Mapping[str, Any], roles: Roles) -> dict[str, Any]:
     return fields
 
 
-def _listed(value: Any) -> Any:
+def _accepted_answers(value: Any) -> Any:
     """Return the list of answers in a right answer: SQuAD has them under `text`."""
     return value.get("text", value) if isinstance(value, dict) else value
 
@@ -363,7 +363,7 @@ def _are_alternatives(values: Sequence[Any]) -> bool:
 
     A list of objects, or an empty one, is itself an answer: the things found in a text.
     """
-    lists = [found for value in values if isinstance(found := _listed(value), list)]
+    lists = [found for value in values if isinstance(found := _accepted_answers(value), list)]
     plain = all(found and all(isinstance(one, str | int | float) for one in found)
                 for found in lists)  # fmt: skip
     return plain and len(lists) > len(values) / 2

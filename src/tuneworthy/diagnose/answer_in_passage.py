@@ -27,13 +27,13 @@ def cases_with_answer_in_passage(
     failed = set(fails)
     with_passage = [case for case in cases if case.id in failed and case.context is not None]
     return (
-        tuple(sorted(case.id for case in with_passage if _stands(task, case)))
+        tuple(sorted(case.id for case in with_passage if _answer_in_context(task, case)))
         if with_passage
         else None
     )
 
 
-def _stands(task: Task, case: Case) -> bool:
+def _answer_in_context(task: Task, case: Case) -> bool:
     passage = case.context or ""
     return any(_in(task, right, passage) for right in (case.output, *case.accepted))
 

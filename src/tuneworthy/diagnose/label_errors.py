@@ -128,7 +128,7 @@ def _nearest(texts: Sequence[str], queries: Sequence[int]) -> Iterator[list[int]
     if matrix is None:
         yield from ([] for _ in queries)
         return
-    others = _drawn(texts)
+    others = _compared_positions(texts)
     compared = matrix[others].T
     for start in range(0, len(queries), _BLOCK):
         block = list(queries[start : start + _BLOCK])
@@ -139,7 +139,7 @@ def _nearest(texts: Sequence[str], queries: Sequence[int]) -> Iterator[list[int]
             yield [int(others[at]) for at in _highest(row)]
 
 
-def _drawn(texts: Sequence[str]) -> Array:
+def _compared_positions(texts: Sequence[str]) -> Array:
     """Return the positions of the texts to compare with, in order: all, or some by content."""
     if len(texts) <= COMPARED:
         return np.arange(len(texts))

@@ -26,9 +26,9 @@ def recompute_evidence(results: Results, metric: Metric | None = None) -> Eviden
     With `metric` the diagnosis is recomputed too if every labelled row was scored; else it is the
     stored one. Raises TaskError if folds or human grades were not stored.
     """
-    shape, stored = shape_of(results), results.evidence
-    split = shape.split
-    compared = compare(shape, results.cases, results.runs)
+    inputs, stored = inputs_of(results), results.evidence
+    split = inputs.split
+    compared = compare(inputs, results.cases, results.runs)
     compared = with_fits_and_trends(split, results.cases, results.runs, compared)
     compared = with_minutes(compared, results.plan)
     not_recomputed = set(Evidence.model_fields) - compared.model_fields_set
@@ -42,7 +42,7 @@ def recompute_evidence(results: Results, metric: Metric | None = None) -> Eviden
     return evidence.model_copy(update={"arms": with_optional_limits(results.task, evidence)})
 
 
-def shape_of(results: Results) -> ComparisonInputs:
+def inputs_of(results: Results) -> ComparisonInputs:
     """Return the stored inputs of the comparison; raise TaskError if some were not stored."""
     split, stored = results.split, results.evidence
     if split is None:
@@ -92,11 +92,11 @@ def rescore_stored(results: Results, metric: Metric) -> tuple[int, list[str]]:
             checked += 1
             if again != score:
                 wrong.append(
-                    f"{run.spec.name}, case {answer.case}: stored {_said(score)}, "
-                    f"scored again {_said(again)}"
+                    f"{run.spec.name}, case {answer.case}: stored {_score_text(score)}, "
+                    f"scored again {_score_text(again)}"
                 )
     return checked, wrong
 
 
-def _said(score: Score | Unscored) -> str:
+def _score_text(score: Score | Unscored) -> str:
     return f"{score.value:g}" if isinstance(score, Score) else "no score"

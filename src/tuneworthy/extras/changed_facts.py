@@ -89,13 +89,15 @@ def freshness(arm: str, answers: Iterable[Answer], facts: Sequence[Fact]) -> Fac
     texts = {answer.case: answer.text for answer in answers}
     kinds = [stated_fact(texts[fact.case], fact) for fact in facts if fact.case in texts]
     counts: dict[FactKind, int] = {kind: kinds.count(kind) for kind in ("new", "old", "other")}
-    return FactCounts(arm=arm, n=len(kinds), counts=counts, shares=_shares(counts, len(kinds)))
+    return FactCounts(
+        arm=arm, n=len(kinds), counts=counts, shares=_shares_by_kind(counts, len(kinds))
+    )
 
 
 def faithfulness(
     arm: str, shown: Iterable[Answer], alone: Iterable[Answer], facts: Sequence[Fact]
 ) -> FactCounts:
-    """Return which facts answers with the new passage state if the model alone states the old one.
+    """Count the facts, old or new, in answers with the new passage, where the two conflict.
 
     `alone` are the answers of the same model without a passage. Only these conflicts count: a model
     that never knew the old fact cannot contradict the passage with it.
@@ -122,7 +124,7 @@ def stated_fact(answer: str, fact: Fact) -> FactKind:
     return "new" if says_new else "old"
 
 
-def _shares(counts: Mapping[FactKind, int], n: int) -> dict[FactKind, Interval] | None:
+def _shares_by_kind(counts: Mapping[FactKind, int], n: int) -> dict[FactKind, Interval] | None:
     if not n:
         return None
     shares: dict[FactKind, Interval] = {}

@@ -64,7 +64,7 @@ def staleness_of(
     `cases` are all labelled rows; with documents, rows whose answer no current passage supports
     are listed. Calls no model. An unknown figure is None and `because` says why.
     """
-    change = _declared(task) or _counted(cases, docs)
+    change = _declared(task) or _expired_share(cases, docs)
     ok = task.knowledge.stale_ok if task.knowledge else Freshness().stale_ok
     counted = change.changed is not None and change.over_days is not None
     plain = task.output.type in ("text", "number")
@@ -72,8 +72,8 @@ def staleness_of(
         update={
             "stale_ok": ok,
             "days": days_until_stale(change.changed, change.over_days, ok) if counted else None,  # type: ignore[arg-type]
-            "faithful": _shares([item.told for item in asked if item.reads], "new"),
-            "stale": _shares([item.told for item in asked], "old"),
+            "faithful": _shares_by_arm([item.told for item in asked if item.reads], "new"),
+            "stale": _shares_by_arm([item.told for item in asked], "old"),
             "unsupported": tuple(unsupported(index(docs), cases)) if docs and plain else (),
         }
     )
@@ -175,7 +175,7 @@ def _declared(task: Task) -> Freshness | None:
     return Freshness(changed=point, declared=True, over_days=duration_days(given.over))
 
 
-def _counted(cases: Sequence[Case], docs: Sequence[Doc]) -> Freshness:
+def _expired_share(cases: Sequence[Case], docs: Sequence[Doc]) -> Freshness:
     """Return the share of documents in force at one moment that are no longer in force at the end.
 
     The moment is the first at which most documents are in force, so no document counts twice; the
@@ -209,7 +209,7 @@ def _moment(text: str | None, sign: float) -> float:
     return sign * float("inf") if text is None else sortable_time(text)
 
 
-def _shares(counted: Sequence[FactCounts], kind: str) -> dict[str, Proportion]:
+def _shares_by_arm(counted: Sequence[FactCounts], kind: str) -> dict[str, Proportion]:
     shares: dict[str, Proportion] = {}
     for arm_counts in counted:
         counts: Mapping[str, int] = {str(name): n for name, n in arm_counts.counts.items()}

@@ -143,12 +143,14 @@ def _calibration(tuned: TunedPair) -> Figure:
     sides = []
     for side in ("before", "after"):
         sure = np.array([row[side][1] for row in rows])
-        right = np.array([_right(tuned.runner, gold, row["case"], row[side][0]) for row in rows])
+        right = np.array(
+            [_label_is_right(tuned.runner, gold, row["case"], row[side][0]) for row in rows]
+        )
         sides.append((sure, right))
     return _ece_change(*sides)
 
 
-def _right(runner: Runner, gold: Mapping[str, Case], case: str, label: str) -> float:
+def _label_is_right(runner: Runner, gold: Mapping[str, Case], case: str, label: str) -> float:
     value = value_of(runner, gold, Answer(case=case, text=label, finish="stop"))
     return float(value is not None and value >= runner.task.success.passes_from)
 

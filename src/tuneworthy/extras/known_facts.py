@@ -70,7 +70,7 @@ def probe(setup: Probe, cases: Sequence[Case]) -> KnowledgeProbe:
         return KnowledgeProbe(because="the answers are labels of a closed set, not facts")
     if by_set(setup.metric):
         return KnowledgeProbe(because="the metric looks at many answers together, not at a fact")
-    probed = _chosen(setup, cases)
+    probed = _sampled_cases(setup, cases)
     ids = {case.id for case in probed}
     pool = [case for case in setup.train if case.id not in ids and refused(case) is None]
     if len(pool) < SHOTS:
@@ -131,7 +131,7 @@ def type_of(case: Case) -> str:
     return declared if isinstance(declared, str) else case.group or ""
 
 
-def _chosen(setup: Probe, cases: Sequence[Case]) -> list[Case]:
+def _sampled_cases(setup: Probe, cases: Sequence[Case]) -> list[Case]:
     most = MOST_FACTS_PAID if getattr(setup.model, "paid", False) else MOST_FACTS
     ordered = sorted(cases, key=lambda case: case.id)
     return random.Random(f"{setup.task.seed} known").sample(ordered, min(most, len(ordered)))

@@ -132,7 +132,7 @@ def _best_pair_power(evidence: Evidence, margin: float) -> tuple[int, float | No
     """
     scored = [a for a in evidence.arms if a.finalist and a.role == "candidate" and a.score]
     best = best_first(evidence, scored)[:2]
-    pair = _pair(evidence, best) if len(best) == 2 else None
+    pair = _pair_of_arms(evidence, best) if len(best) == 2 else None
     if pair is None or not pair.n:
         n = evidence.n
         return (
@@ -178,7 +178,7 @@ def _error(pair: Pair, margin: float, z: float) -> tuple[float, float]:
     return ratio * sqrt(differ / pair.n), differ
 
 
-def _pair(evidence: Evidence, two: Sequence[ArmResult]) -> Pair | None:
+def _pair_of_arms(evidence: Evidence, two: Sequence[ArmResult]) -> Pair | None:
     names = {arm.name for arm in two}
     return next((pair for pair in evidence.pairs if {pair.arm, pair.versus} == names), None)
 

@@ -36,7 +36,7 @@ def plan_extras(
     across = diagnosis_minutes(plan.across, plan.staged)
     left = facts.task.budget.minutes - sum(arm.minutes for arm in plan.arms) - across
     result = []
-    for extra in _wanted(facts, [arm for arm in plan.arms if not arm.because]):
+    for extra in _applicable(facts, [arm for arm in plan.arms if not arm.because]):
         if brief:
             extra = extra.model_copy(update={"because": BRIEF_NOTE})
         elif not plan.staged and extra.minutes > max(left, 0.0):
@@ -47,7 +47,7 @@ def plan_extras(
     return tuple(result)
 
 
-def _wanted(facts: PlanInputs, arms: Sequence[PlannedArm]) -> Iterator[OptionalMeasurement]:
+def _applicable(facts: PlanInputs, arms: Sequence[PlannedArm]) -> Iterator[OptionalMeasurement]:
     """Yield the measurements that apply to these arms; a paid model gets no temperature checks."""
     trained = [arm for arm in arms if trains(arm.spec)]
     if trained:

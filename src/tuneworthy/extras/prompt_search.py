@@ -82,12 +82,12 @@ def _pooled(folds: Sequence[Steps]) -> tuple[SearchStep, ...]:
     """Return the steps pooled over folds; a fold that ended early keeps its last scores."""
     pooled = []
     for tried in sorted({tried for steps in folds for tried, _ in steps}):
-        scores = [value for steps in folds for value in _until(steps, tried).values()]
+        scores = [value for steps in folds for value in _best_scores_after(steps, tried).values()]
         pooled.append(SearchStep(tried=tried, score=round(fmean(scores), 6), n=len(scores)))
     return tuple(pooled)
 
 
-def _until(steps: Steps, tried: int) -> Mapping[str, float]:
+def _best_scores_after(steps: Steps, tried: int) -> Mapping[str, float]:
     return [scores for at, scores in steps if at <= tried][-1]
 
 
@@ -101,7 +101,7 @@ def _gain(
         return None, ("one prompt was tried: the budget was never doubled",)
     rows, diffs = list[str](), list[float]()
     for steps in folds:
-        before, after = _until(steps, half), _until(steps, last)
+        before, after = _best_scores_after(steps, half), _best_scores_after(steps, last)
         rows += after
         diffs += [after[case] - before[case] for case in after]
     clusters = [groups.get(case, case) for case in rows]

@@ -44,7 +44,10 @@ def rewordings(task: Task, prompts: Sequence[Prompt], tool: Tool | None) -> list
         for number, wrapper in enumerate(WRAPPERS, 1)
     ]
     if tool in PROMPTS and all(map(_ends_with_the_input, prompts)):
-        candidates += [Rewording(SHORT, _short(task)), Rewording(LONG, _long(task))]
+        candidates += [
+            Rewording(SHORT, _to_bare_instruction(task)),
+            Rewording(LONG, _to_full_specification(task)),
+        ]
     if not instruction or not prompts:
         return []
     return [
@@ -74,7 +77,7 @@ def _replaced(prompt: Prompt, old: str, new: str) -> list[Message]:
     return messages
 
 
-def _short(task: Task) -> Change:
+def _to_bare_instruction(task: Task) -> Change:
     """Return the change to the instruction and the input alone: no specification, no examples."""
 
     def change(prompt: Prompt) -> list[Message]:
@@ -85,7 +88,7 @@ def _short(task: Task) -> Change:
     return change
 
 
-def _long(task: Task) -> Change:
+def _to_full_specification(task: Task) -> Change:
     """Return the change from the instruction alone to the full specification."""
     full, instruction = specification(task), task.instruction.strip()
 

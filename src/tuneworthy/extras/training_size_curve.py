@@ -106,7 +106,7 @@ def curve_minutes(facts: PlanInputs, planned: PlannedArm) -> float:
     total = 0.0
     available = facts.sizes.train + (0 if chooses(planned.spec) else facts.sizes.dev)
     learnt = min(available, max_training_rows(planned.spec) or available)
-    for share in _shares(learnt):
+    for share in _row_shares(learnt):
         rows = round(share * learnt)
         sizes = facts.sizes.model_copy(update={"cases": cases, "train": rows})
         work: Work = arm.estimate(sizes, options)
@@ -114,7 +114,7 @@ def curve_minutes(facts: PlanInputs, planned: PlannedArm) -> float:
     return round(total, 3)
 
 
-def _shares(rows: int) -> list[float]:
+def _row_shares(rows: int) -> list[float]:
     """Return the shares of the rows to fit on: an eighth (from 160 rows), a quarter, half."""
     eighth = rows * ROW_SHARES[0] >= LEAST_EIGHTH
     return [s for s in ROW_SHARES if rows * s >= LEAST_ROWS and (eighth or s > ROW_SHARES[0])]
@@ -154,9 +154,9 @@ def _scores(runs: Sequence[Run]) -> Scores:
 
 def _curve(runner: Runner, learner: _Learner) -> LearningCurve:
     parts = [learner.part(runner, fold) for fold in learner.folds]
-    rows = min(round(_learnt(learner, part) * len(part.train)) for part in parts)
+    rows = min(round(_usable_row_share(learner, part) * len(part.train)) for part in parts)
     sizes: list[tuple[float, Scores]] = []
-    for share in _shares(rows):
+    for share in _row_shares(rows):
         if scores_of_share := dict(_cut_scores(runner, learner, share)):
             sizes.append((share, scores_of_share))
     sizes.append((1.0, dict(_all_rows(runner, learner))))
@@ -185,7 +185,7 @@ def _cut_scores(runner: Runner, learner: _Learner, share: float) -> Iterator[tup
     """Yield the scores after fitting on a share of each fold's rows; none for a failed fit."""
     for seed in learner.seeds:
         parts = {
-            f: _cut(runner, part, share * _learnt(learner, part), seed)
+            f: _cut(runner, part, share * _usable_row_share(learner, part), seed)
             for f, part in ((f, learner.part(runner, f)) for f in learner.folds)
         }
         yield from _fitted(runner, learner, seed, parts).items()
@@ -214,7 +214,7 @@ def _fitted(runner: Runner, learner: _Learner, seed: int, parts: Mapping[int, Pa
     return _scores([run for run in fitted_runs if run.state == "measured"])
 
 
-def _learnt(learner: _Learner, part: Part) -> float:
+def _usable_row_share(learner: _Learner, part: Part) -> float:
     """Return the share of a part's training rows that the arm's options let it use."""
     most = max_training_rows(learner.planned.spec)
     return 1.0 if most is None or most >= len(part.train) else most / len(part.train)
@@ -234,7 +234,9 @@ def _point(runner: Runner, learner: _Learner, share: float, scores: Scores) -> L
     cases, values, _ = _by_case(scores)
     interval = bounds.mean_interval(values, groups=_groups(runner, cases))
     parts = [learner.part(runner, fold) for fold in learner.folds]
-    available = [_learnt(learner, part) * (len(part.train) + len(part.dev)) for part in parts]
+    available = [
+        _usable_row_share(learner, part) * (len(part.train) + len(part.dev)) for part in parts
+    ]
     rows = float(np.mean(available))
     mean, least, most = (round(float(value), 6) for value in interval)
     return LearningPoint(

@@ -51,7 +51,7 @@ NEW = ("What is the rule on {rule} for people who work in {office}, given in {un
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup that learns the values of 2023 by heart."""
+    """Return the setup that trains on the outdated values of 2023, without passages."""
     return setup.with_config(PLANTED)
 
 

@@ -141,8 +141,8 @@ class Jobs:
             job = self._jobs.get(name)
             return job.state if job else None
 
-    def let_go(self) -> None:
-        """Let everybody who watches a run go, before the server ends."""
+    def end_streams(self) -> None:
+        """End the streams of all who watch a run, before the server ends."""
         with self._changed:
             for job in self._jobs.values():
                 job.log.close()

@@ -31,7 +31,7 @@ def make_server(lab: Lab) -> StoppableServer:
         limit_concurrency=MOST_SOCKETS, timeout_graceful_shutdown=END_SECONDS,
         h11_max_incomplete_event_size=2 * MOST_HEADERS,
     )  # fmt: skip
-    return StoppableServer(config, lab.let_go)
+    return StoppableServer(config, lab.end_streams)
 
 
 def run_lab(lab: Lab, opened: socket.socket, started: Callable[[], None]) -> int:

@@ -84,15 +84,15 @@ class Lab:
             self._said[line] = now
             self.say(visible(line))
 
-    def let_go(self) -> None:
+    def end_streams(self) -> None:
         """End all streams, so that the server can end."""
         self.closing = True
         if self.jobs:
-            self.jobs.let_go()
+            self.jobs.end_streams()
 
     def close(self) -> None:
         """Stop the run that goes on, end the worker, give the folder free."""
-        self.let_go()
+        self.end_streams()
         end_children()
         self.settling.close()
         if self.jobs:

@@ -57,7 +57,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 class Guard:
-    """The middleware. `said` is called with one line for each refused request."""
+    """Middleware before every route of the lab; `said` gets one line for each refused request."""
 
     def __init__(
         self, app: App, access: Access, said: Callable[[str], None] = lambda line: None

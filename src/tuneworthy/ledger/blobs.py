@@ -23,7 +23,7 @@ from tuneworthy.ledger.trouble import store_errors
 
 MANIFEST = "manifest.json"
 _PART = ".part-"
-_OLD = ".old-"
+_OLD_SUFFIX = ".old-"
 
 
 def publish(folder: Path, final: Path | None = None) -> Path:
@@ -109,13 +109,13 @@ def require_whole(folder: Path) -> Path:
 
 def remove_partial(parent: Path) -> list[Path]:
     """Remove half-written folders of a killed writer, at any depth; return the removed ones."""
-    left = re.compile(rf"\.(?P<name>.+)({re.escape(_PART)}|{re.escape(_OLD)})\d+")
+    left = re.compile(rf"\.(?P<name>.+)({re.escape(_PART)}|{re.escape(_OLD_SUFFIX)})\d+")
     gone = []
     for path in sorted(parent.rglob(".*")):
         if not (match := left.fullmatch(path.name)) or not path.is_dir():
             continue
         final = path.with_name(match["name"])
-        if _OLD in path.name and not final.exists():
+        if _OLD_SUFFIX in path.name and not final.exists():
             os.rename(path, final)  # killed between the two renames: restore the old folder
             continue
         shutil.rmtree(path, ignore_errors=True)
@@ -136,7 +136,7 @@ def _move(folder: Path, final: Path) -> None:
     if final.exists() and is_whole(final):
         shutil.rmtree(folder)
         return
-    old = final.with_name(f".{final.name}{_OLD}{os.getpid()}")
+    old = final.with_name(f".{final.name}{_OLD_SUFFIX}{os.getpid()}")
     if final.exists():
         shutil.rmtree(old, ignore_errors=True)
         os.rename(final, old)

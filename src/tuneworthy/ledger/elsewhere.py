@@ -47,7 +47,10 @@ def record_look(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> 
     """
     own = ledger.looks(study, rows, marks)
     earlier = _EarlierStudies(*_opened(rows, marks, study))
-    value = {"studies": sorted(earlier.studies - _here(ledger) - {study}), "scope": earlier.scope}
+    value = {
+        "studies": sorted(earlier.studies - _studies_of_ledger(ledger) - {study}),
+        "scope": earlier.scope,
+    }
     kept = ledger.freeze(study, FROZEN, value)
     return Looks(own + len(kept["studies"]), kept["scope"], earlier.trouble)
 
@@ -55,7 +58,7 @@ def record_look(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> 
 def next_look(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]) -> Looks:
     """Return which look a study would be, without counting it. `ledger` may be None."""
     earlier = _EarlierStudies(*_opened(rows, marks))
-    here = _here(ledger) if ledger else set()
+    here = _studies_of_ledger(ledger) if ledger else set()
     own = ledger.looked(rows, marks) if ledger else 0
     return Looks(own + len(earlier.studies - here - {study}) + 1, earlier.scope, earlier.trouble)
 
@@ -67,7 +70,9 @@ def release_look(ledger: Ledger, study: str, rows: str) -> None:
         return
     with suppress(OSError, RuntimeError), _file(_home() / FILE, write=True) as fd:
         if fd is not None:
-            _append(fd, _whole(fd), {"study": study, "rows": rows, "marks": [], "released": True})
+            _append(
+                fd, _read_all(fd), {"study": study, "rows": rows, "marks": [], "released": True}
+            )
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class _EarlierStudies:
     trouble: str
 
 
-def _here(ledger: Ledger) -> set[str]:
+def _studies_of_ledger(ledger: Ledger) -> set[str]:
     """Return the studies that the ledger itself counts."""
     return {row.study for row in ledger.journal.rows("look")}
 
@@ -90,7 +95,7 @@ def _opened(
         return set(), "folder", ""
     try:
         with _file(_home() / FILE, write=study is not None) as fd:
-            text = b"" if fd is None else _whole(fd)
+            text = b"" if fd is None else _read_all(fd)
             lines, bad = _lines(text)
             studies = set(_matching(lines, rows, marks, study))
             there = any(line["study"] == study and line["rows"] == rows for line in lines)
@@ -98,8 +103,15 @@ def _opened(
                 _append(fd, text, {"study": study, "rows": rows, "marks": list(marks)})
     except (OSError, RuntimeError) as error:  # no home folder is a RuntimeError
         why = getattr(error, "strerror", None) or str(error)
-        return set(), "folder", f"looks are counted in this folder only: {why} ({_shown()})"
-    trouble = f"{bad} lines of {_shown()} can't be read: the studies they name are not counted"
+        return (
+            set(),
+            "folder",
+            f"looks are counted in this folder only: {why} ({_file_for_messages()})",
+        )
+    trouble = (
+        f"{bad} lines of {_file_for_messages()} can't be read: the studies they name are not"
+        " counted"
+    )
     return studies, "user", trouble if bad else ""
 
 
@@ -141,7 +153,7 @@ def _home() -> Path:
     return (named if named.is_absolute() else Path.home() / ".local" / "state") / "tuneworthy"
 
 
-def _shown() -> str:
+def _file_for_messages() -> str:
     try:
         return str(_home() / FILE)
     except RuntimeError:
@@ -179,7 +191,7 @@ def _lock(fd: int, kind: int) -> None:
             time.sleep(0.02)
 
 
-def _whole(fd: int) -> bytes:
+def _read_all(fd: int) -> bytes:
     parts, at = [], 0
     while part := os.pread(fd, 1 << 20, at):
         parts.append(part)

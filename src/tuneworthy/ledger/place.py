@@ -105,10 +105,10 @@ def note_place(place: Place, say: Callable[[str], None]) -> None:
 
 def noted_server(home: Path) -> str | None:
     """Return the server that a `.tuneworthy` folder notes, None for SQLite."""
-    return _noted(home).get("server")
+    return _server_note(home).get("server")
 
 
-def _noted(home: Path) -> dict[str, str]:
+def _server_note(home: Path) -> dict[str, str]:
     with suppress(OSError, ValueError):
         note = json.loads(plain_file(home / NOTE, _NOTE_BYTES))
         if isinstance(note, dict) and all(isinstance(note.get(k), str) for k in ("server", "name")):
@@ -117,7 +117,7 @@ def _noted(home: Path) -> dict[str, str]:
 
 
 def _name(home: Path, url: LedgerUrl, task: str | None) -> str:
-    note = _noted(home)
+    note = _server_note(home)
     noted = note["name"] if note.get("server") == url.shown else None
     folder = home.resolve().parent
     return url.name or noted or task or f"{folder.name[:31]}-{digest(str(folder), 8)}"

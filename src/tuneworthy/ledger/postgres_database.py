@@ -70,7 +70,7 @@ UNION ALL SELECT 'rule', rulename::text, pg_get_ruledef(pg_rewrite.oid, true)
   FROM pg_rewrite JOIN own ON ev_class = own.oid
 UNION ALL SELECT 'function', proname::text, '' FROM pg_proc
   WHERE pronamespace = to_regnamespace(:schema)"""
-_MISSING = "SELECT to_regnamespace(%s) IS NULL"
+_SCHEMA_IS_MISSING = "SELECT to_regnamespace(%s) IS NULL"
 _FILLED = "SELECT EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = to_regnamespace(%s))"
 
 
@@ -99,7 +99,7 @@ class PostgresDatabase:
             self.home.mkdir(mode=0o700, exist_ok=True)
             local = acquire(self.home / LOCK)
         try:
-            lock = self._lock = self._taken(local)
+            lock = self._lock = self._lock_server(local)
         except BaseException:
             local.release(clean=not local.dirty)
             raise
@@ -113,7 +113,7 @@ class PostgresDatabase:
             raise
         return lock
 
-    def _taken(self, local: WriterLock) -> PostgresLock:
+    def _lock_server(self, local: WriterLock) -> PostgresLock:
         with self.errors():
             session = open_session(self._url, self.schema, self._trouble, write=True)
             try:
@@ -130,7 +130,7 @@ class PostgresDatabase:
         """Create an empty ledger, in one transaction."""
         remove_head(self.head)
         with self._session() as session, session.transaction():
-            if session.execute(_MISSING, [self._quoted]).fetchone() == (True,):
+            if session.execute(_SCHEMA_IS_MISSING, [self._quoted]).fetchone() == (True,):
                 session.execute(f"CREATE SCHEMA {self._quoted}")
             for statement in _statements():
                 session.execute(statement)

@@ -87,14 +87,14 @@ def _check_server(session: psycopg.Connection[Any], shown: str, write: bool) -> 
         raise StoreError(what, where=shown, got=str(encoding), fix=fix)
     if not write:
         session.execute("SET default_transaction_read_only TO on")
-    elif _one(session, "SHOW transaction_read_only") != "off":
+    elif _single_value(session, "SHOW transaction_read_only") != "off":
         raise StoreError("the ledger's server is read-only", where=shown,
                          fix="use the address of the primary server")  # fmt: skip
 
 
 def unsynced(session: psycopg.Connection[Any]) -> bool:
     """Return whether the server does not sync its disk, so that a power loss can lose rows."""
-    synced = _one(session, "SHOW fsync")
+    synced = _single_value(session, "SHOW fsync")
     session.commit()
     return str(synced) == "off"
 
@@ -111,14 +111,14 @@ class PostgresLock:
         self.session, self._local, self.dirty = session, local, local.dirty
         self.name = json.dumps(writer_name())
         self._key = int(digest(schema, 8), 16) & 0x7FFFFFFF
-        self._take(shown)
+        self._wait_for_lock(shown)
         self._fd = session.fileno()
         _held.add(self._fd)
 
-    def _take(self, shown: str) -> None:
+    def _wait_for_lock(self, shown: str) -> None:
         end = time.monotonic() + WAIT
         keys = (_CLASS, self._key)
-        while not _one(self.session, "SELECT pg_try_advisory_lock(%s, %s)", keys):
+        while not _single_value(self.session, "SELECT pg_try_advisory_lock(%s, %s)", keys):
             who = _holder(self.session, keys)
             self.session.commit()
             if (who and who["alive"]) or time.monotonic() > end:
@@ -157,7 +157,7 @@ def _holder(session: psycopg.Connection[Any], keys: tuple[int, int]) -> dict[str
     return who | {"alive": not local or is_alive({**who, "host": socket.gethostname()})}
 
 
-def _one(session: psycopg.Connection[Any], query: Any, values: Any = None) -> Any:
+def _single_value(session: psycopg.Connection[Any], query: Any, values: Any = None) -> Any:
     found = session.execute(query, values).fetchone()
     return found[0] if found else None
 

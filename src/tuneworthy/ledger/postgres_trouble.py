@@ -28,7 +28,7 @@ _RIGHTS = (
 )
 _SLOTS = ("the ledger's server takes no more connections", "close some, then run again")
 _STARTING = ("the ledger's server is starting or stopping", "wait until it runs, then run again")
-_LOST = (
+_LOST_CONNECTION = (
     "the connection to the ledger's server was lost",
     "start the server or mend the network, then run the same command again",
 )
@@ -43,9 +43,9 @@ _STATES = {
     "53": ("the ledger's server lacks memory or space", "free some there, then run again"),
     "25006": ("the ledger's server is read-only", "use the address of the primary server"),
     "55P03": ("the ledger is locked by another program", "close what has it open, then run again"),
-    "57P": _LOST, "08": _LOST,
+    "57P": _LOST_CONNECTION, "08": _LOST_CONNECTION,
 }  # fmt: skip
-_MALFORMED = ("XX001", "XX002", "42P01", "42703", "3F000")
+_DAMAGED_STORE_CODES = ("XX001", "XX002", "42P01", "42703", "3F000")
 _CONNECTING = (
     ("password authentication failed", _USER), ("no password supplied", _USER),
     ("pg_hba.conf", _USER), ("role ", _USER), ("authentication failed", _USER),
@@ -77,10 +77,10 @@ class PostgresTrouble:
     def of(self, error: BaseException) -> StoreError:
         """Return the StoreError for an error of the driver in an open session."""
         state = str(getattr(error, "sqlstate", None) or "")
-        if state.startswith(_MALFORMED):
+        if state.startswith(_DAMAGED_STORE_CODES):
             return self.malformed(self._got(error))
         fits = [text for start, text in _STATES.items() if state and state.startswith(start)]
-        return self._error(fits[0] if fits else _REFUSED if state else _LOST, error)
+        return self._error(fits[0] if fits else _REFUSED if state else _LOST_CONNECTION, error)
 
     def of_connecting(self, error: BaseException) -> StoreError:
         """Return the StoreError for a connection that could not be made."""
@@ -90,7 +90,12 @@ class PostgresTrouble:
 
     def lost(self) -> StoreError:
         """Return the error for a session that ended and is not opened again: its lock is gone."""
-        return StoreError(_LOST[0], where=self._shown, got="the session has ended", fix=_LOST[1])
+        return StoreError(
+            _LOST_CONNECTION[0],
+            where=self._shown,
+            got="the session has ended",
+            fix=_LOST_CONNECTION[1],
+        )
 
     def malformed(self, got: str) -> StoreError:
         """Return the error for a schema that is damaged or not ours."""

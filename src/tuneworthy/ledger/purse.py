@@ -129,7 +129,7 @@ class SpendingCap:
         if worst < 0 or tokens < 0:
             raise ValueError("a worst case below zero")
         with account.settled:
-            while not self._fits(worst, tokens):
+            while not self._within_caps(worst, tokens):
                 if not self._others():
                     raise self._broke(worst, tokens)
                 signals.check()
@@ -193,7 +193,7 @@ class SpendingCap:
             tokens = None if self.cap_tokens is None else self.cap_tokens - account.tokens
         return usd, tokens
 
-    def _fits(self, usd: Decimal, tokens: int) -> bool:
+    def _within_caps(self, usd: Decimal, tokens: int) -> bool:
         account = self._account
         return (self.cap_usd is None or _EXACT.add(account.usd, usd) <= self.cap_usd) and (
             self.cap_tokens is None or account.tokens + tokens <= self.cap_tokens

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_asked: int | None = None
+_stop_signal: int | None = None
 
 
 class StopRequested(BaseException):
@@ -37,7 +37,7 @@ def stoppable() -> Iterator[None]:
     Outside the main thread (the lab's workers) handlers can't be set, so the block changes nothing
     there.
     """
-    global _asked
+    global _stop_signal
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -47,17 +47,17 @@ def stoppable() -> Iterator[None]:
     finally:
         for number, former in before.items():
             signal.signal(number, former)
-        _asked = None
+        _stop_signal = None
 
 
 @contextmanager
 def stop_after(seconds: float) -> Iterator[None]:
     """Request a stop with exit code 0 at the first safe point after these seconds."""
-    global _asked
+    global _stop_signal
 
     def ask() -> None:
-        global _asked
-        _asked = 0 if _asked is None else _asked
+        global _stop_signal
+        _stop_signal = 0 if _stop_signal is None else _stop_signal
 
     timer = threading.Timer(seconds, ask)
     timer.daemon = True
@@ -66,18 +66,18 @@ def stop_after(seconds: float) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-        _asked = None if _asked == 0 else _asked
+        _stop_signal = None if _stop_signal == 0 else _stop_signal
 
 
 def requested_exit_code() -> int | None:
     """Return the exit code of the requested stop (130 or 143), or None."""
-    return _asked
+    return _stop_signal
 
 
 def check() -> None:
     """Mark a safe point: raise Stopped (exit code 130 or 143) if a stop was requested."""
-    if _asked is not None:
-        raise StopRequested(_asked)
+    if _stop_signal is not None:
+        raise StopRequested(_stop_signal)
 
 
 def wait(seconds: float) -> None:
@@ -92,8 +92,8 @@ def wait(seconds: float) -> None:
 
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:
-    global _asked
+    global _stop_signal
     code = 130 if number == signal.SIGINT else 143
-    if _asked is not None:
+    if _stop_signal is not None:
         os._exit(code)
-    _asked = code
+    _stop_signal = code

@@ -78,7 +78,7 @@ class Ledger:
         text = _text(value)
         if len(text) > parts.MOST and self.journal.find("unit", key) is None:
             value = parts.in_parts(text, lambda name, piece: self._part(name, study, piece))
-        exists, stored = self._first("put", self._entry("unit", key, kind, study, value, seconds))
+        exists, stored = self._insert("put", self._entry("unit", key, kind, study, value, seconds))
         found = self._whole(stored)
         if exists and stored.value != text and _text(found) != text:
             raise StoreError(
@@ -121,7 +121,7 @@ class Ledger:
     def freeze(self, study: str, kind: str, value: Any) -> dict[str, Any]:
         """Store a decision (the plan, the task) and return the stored one: the first write wins."""
         name = _text([study, kind])
-        return _object(self._first("freeze", self._entry("frozen", name, kind, study, value))[1])
+        return _object(self._insert("freeze", self._entry("frozen", name, kind, study, value))[1])
 
     def frozen(self, study: str, kind: str) -> dict[str, Any] | None:
         """Return the value frozen for a study, or None."""
@@ -132,7 +132,7 @@ class Ledger:
         """Log an access to the sealed cases (`door`) and its purpose; each purpose once."""
         value = {"door": door, "purpose": purpose}
         name = _text([study, door, purpose])
-        self._first("door", self._entry("door", name, door, study, value))
+        self._insert("door", self._entry("door", name, door, study, value))
 
     def doors(self, study: str) -> list[dict[str, Any]]:
         """Return the logged accesses of a study, in order: door, purpose, at (wall time)."""
@@ -144,7 +144,7 @@ class Ledger:
         `rows` is their digest, `marks` one per case. First openings fix the order.
         """
         value = {"rows": rows, "marks": list(marks)}
-        own = self._first("look", self._entry("look", _text([rows, study]), rows, study, value))[1]
+        own = self._insert("look", self._entry("look", _text([rows, study]), rows, study, value))[1]
         return len(self._lookers(rows, marks, own.seq) - {study}) + 1
 
     def looked(self, rows: str, marks: Sequence[str] = ()) -> int:
@@ -167,7 +167,7 @@ class Ledger:
 
     def log(self, study: str, kind: str, value: Any) -> int:
         """Append an event and return its number; events may repeat and affect no result."""
-        self._own()
+        self._check_writable()
         return self.journal.append("log", self._entry("event", None, kind, study, value))[0]
 
     def events(self, study: str, after: int = 0) -> list[dict[str, Any]]:
@@ -179,7 +179,7 @@ class Ledger:
 
     def attempt(self, key: str, worst: dict[str, Any], study: str = "") -> int:
         """Record that a paid request is about to be sent, at its worst-case cost; return its id."""
-        self._own()
+        self._check_writable()
         value = {"key": key, **worst}
         return self.journal.append("attempt", self._entry("attempt", None, "", study, value))[0]
 
@@ -197,7 +197,7 @@ class Ledger:
         `cost` has usd (text) and tokens; None if unknown. A reply is also noted in replies.jsonl,
         unless it was read from there.
         """
-        self._own()
+        self._check_writable()
         entries = [self._entry("outcome", str(attempt), "", study, cost)]
         with self.journal.lock:
             if reply and self._is_new(reply, {"study": study, **cost} if mirror else None):
@@ -262,18 +262,18 @@ class Ledger:
         self.close()
 
     def _part(self, name: str, study: str, piece: Any) -> None:
-        self._first("put", self._entry("unit", name, parts.PART, study, piece))
+        self._insert("put", self._entry("unit", name, parts.PART, study, piece))
 
     def _whole(self, row: Row) -> dict[str, Any]:
         return parts.joined(_object(row), self.get, self.journal.shown)
 
-    def _first(self, step: str, entry: Entry) -> tuple[bool, Row]:
+    def _insert(self, step: str, entry: Entry) -> tuple[bool, Row]:
         """Return (did it exist, the stored row) of a named entry, appending it if it is new."""
         assert entry.name is not None
         with self.journal.lock:
             if (row := self.journal.find(entry.sort, entry.name)) is not None:
                 return True, row
-            self._own()
+            self._check_writable()
             self.journal.append(step, entry)
             row = self.journal.find(entry.sort, entry.name)
         assert row is not None
@@ -287,7 +287,7 @@ class Ledger:
 
         return Entry(sort, name, kind, study, _text(value), seconds)
 
-    def _own(self) -> None:
+    def _check_writable(self) -> None:
         """Refuse a write from a reader, a closed ledger or a forked child."""
         if self._lock is None or self._pid != os.getpid():
             raise StoreError(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tuneworthy.core.errors import StoreError
 
-_FULL = ("the disk is full", "free some space, then run the same command again")
+_DISK_FULL = ("the disk is full", "free some space, then run the same command again")
 _READ_ONLY = (
     "the folder or its disk is read-only",
     "make it writable, or copy the study elsewhere",
@@ -27,31 +27,34 @@ _DENIED = (
 _FILES = ("too many open files", "raise the limit (`ulimit -n 1024`), then run again")
 _DISK = ("the disk failed", "look at the system log and the disk, then run again")
 _LOCKED = ("the store is locked by another program", "close what has ledger.sqlite open, run again")
-_GONE = ("the folder of the study is not there", "check the path, or mount its disk")
+_FOLDER_MISSING = ("the folder of the study is not there", "check the path, or mount its disk")
 _BAD = "the store is malformed"
 _OSERROR = {
-    errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _FULL,
+    errno.ENOSPC: _DISK_FULL, errno.EDQUOT: _DISK_FULL, errno.EFBIG: _DISK_FULL,
     errno.EROFS: _READ_ONLY, errno.EACCES: _DENIED, errno.EPERM: _DENIED,
     errno.EMFILE: _FILES, errno.ENFILE: _FILES,
-    errno.ENOENT: _GONE, errno.ENOTDIR: _GONE,
+    errno.ENOENT: _FOLDER_MISSING, errno.ENOTDIR: _FOLDER_MISSING,
 }  # fmt: skip
-_TAKEN = ("a file stands where a folder is needed", "move it away, then run the same command again")
-_LONG = ("the name of a file is too long", "shorten it")
+_FILE_IN_THE_WAY = (
+    "a file stands where a folder is needed",
+    "move it away, then run the same command again",
+)
+_NAME_TOO_LONG = ("the name of a file is too long", "shorten it")
 _LOOP = ("links lead to each other without end", "correct the path or the links")
-_OSERROR |= {errno.EEXIST: _TAKEN, errno.ENAMETOOLONG: _LONG, errno.ELOOP: _LOOP}
+_OSERROR |= {errno.EEXIST: _FILE_IN_THE_WAY, errno.ENAMETOOLONG: _NAME_TOO_LONG, errno.ELOOP: _LOOP}
 _ELSEWHERE = (_READ_ONLY[0], "make it writable, or write elsewhere: -o PATH")
 _NO_FOLDER = ("there is no folder to write into", "make the folder first, or correct the path")
 _FOLDER = ("a folder stands where a file is to be written", "name a file inside it: -o PATH")
 _WRITING = {
     errno.EROFS: _ELSEWHERE, errno.EACCES: _ELSEWHERE, errno.EPERM: _ELSEWHERE,
-    errno.ENOENT: _NO_FOLDER, errno.ENOTDIR: _TAKEN, errno.EISDIR: _FOLDER,
+    errno.ENOENT: _NO_FOLDER, errno.ENOTDIR: _FILE_IN_THE_WAY, errno.EISDIR: _FOLDER,
     errno.ENXIO: ("a pipe stands where a file is to be written", "name a file: -o PATH"),
 }  # fmt: skip
 _SQLITE = {
-    "SQLITE_FULL": _FULL, "SQLITE_READONLY": _READ_ONLY, "SQLITE_PERM": _DENIED,
+    "SQLITE_FULL": _DISK_FULL, "SQLITE_READONLY": _READ_ONLY, "SQLITE_PERM": _DENIED,
     "SQLITE_BUSY": _LOCKED, "SQLITE_LOCKED": _LOCKED, "SQLITE_CANTOPEN": _DENIED,
 }  # fmt: skip
-MALFORMED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
+DAMAGED_STORE_CODES = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
 
 
 @contextmanager
@@ -95,7 +98,7 @@ def from_system(error: OSError, where: str) -> StoreError:
 def from_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
     """Return the StoreError for a SQLite error; a malformed store is copied to quarantine."""
     name = str(getattr(error, "sqlite_errorname", None) or "")
-    if name.startswith(MALFORMED) or "malformed" in str(error):
+    if name.startswith(DAMAGED_STORE_CODES) or "malformed" in str(error):
         return malformed_error(path, str(error))
     message = next((text for start, text in _SQLITE.items() if name.startswith(start)), _DISK)
     return StoreError(message[0], where=str(path), got=f"{error} {name}".strip(), fix=message[1])

@@ -29,7 +29,7 @@ BLOCK_CASES = 64  # cases between two looks with a single split; with folds a bl
 class RaceState:
     """The state of the race: the comparison's inputs, the runs so far, the plan's arm count."""
 
-    shape: ComparisonInputs
+    inputs: ComparisonInputs
     runs: Sequence[Run]
     arms: int
 
@@ -65,7 +65,7 @@ def measure_raced(
         new = measure(block, part, recipes, dev)
         if any(run.state != "measured" for run in new):
             return new
-        done = _joined([*done, *new])
+        done = _runs_with_joined_blocks([*done, *new])
         if number < len(blocks) and (other := _lost_to(field, planned, done, task)):
             answered = len({answer.case for run in done for answer in run.answers})
             return [*done, _stopped_run(planned, done, _stop_reason(task, other, answered, runner))]
@@ -97,7 +97,7 @@ def _cut(part: Part, block: frozenset[str]) -> Part:
     return part.model_copy(update={"test": tuple(case for case in part.test if case in block)})
 
 
-def _joined(runs: Sequence[Run]) -> list[Run]:
+def _runs_with_joined_blocks(runs: Sequence[Run]) -> list[Run]:
     """Return one run per fold and seed, with the answers of its blocks joined."""
     merged: dict[tuple[int | None, int], Run] = {}
     for run in runs:
@@ -114,8 +114,8 @@ def _joined(runs: Sequence[Run]) -> list[Run]:
 def _lost_to(field: RaceState, planned: PlannedArm, done: Sequence[Run], task: Task) -> str:
     """Return an arm of a simpler tool that this arm can no longer beat by the margin, or ""."""
     own = planned.spec.name
-    strict = level(ALPHA, field.shape.looks, max(2, field.arms))
-    pairs = compare_with_simpler(field.shape, field.runs, done, strict)
+    strict = level(ALPHA, field.inputs.looks, max(2, field.arms))
+    pairs = compare_with_simpler(field.inputs, field.runs, done, strict)
     highs = {(own, pair.versus): pair.high for pair in pairs}
     out = (eliminated([pair.versus, own], highs, task.success.margin) for pair in pairs)
     return next((beaten[own] for beaten in out if own in beaten), "")

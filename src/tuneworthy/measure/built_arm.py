@@ -65,14 +65,14 @@ class DeployedArm:
         for start in range(0, len(queries), size):
             runner.check()
             shard = queries[start : start + size]
-            key = digest({"what": "built", "unit": self._named,
+            key = digest({"what": "built", "unit": self._key_fields,
                           "queries": [query.plain() for query in shard]})  # fmt: skip
             stored = runner.ledger.unit(key, "answers", partial(self._ask, shard), runner.study)
             result += [Answer.model_validate(answer) for answer in stored["answers"]]
         return result
 
     @cached_property
-    def _named(self) -> dict[str, Any]:
+    def _key_fields(self) -> dict[str, Any]:
         return _identity(self.runner, self.unit, load("arms", self.unit.spec.arm))
 
     @property
@@ -100,7 +100,7 @@ class DeployedArm:
     @property
     def key(self) -> str:
         """Return the hash of everything that decides what the arm learns and answers."""
-        return digest({"what": "fit", "unit": self._named})
+        return digest({"what": "fit", "unit": self._key_fields})
 
     @cached_property
     def fitted(self) -> Fitted:

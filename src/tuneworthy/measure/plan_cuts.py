@@ -110,7 +110,7 @@ def follows_up(task: Task, spec: Spec) -> bool:
 
 
 def look_after(spec: Spec, folds: int, split: Split, every: bool = False) -> int:
-    """Return the folds after which the rule looks at an arm, 0 if it runs on all folds at once.
+    """Return the number of folds after which the rule looks at an arm, 0 if it runs on all at once.
 
     The rule looks at training arms; with `every` at all that are no classifier, so that arms which
     choose a prompt find all prompts in their fold. Rows in time order get no intermediate look,
@@ -134,5 +134,5 @@ def prompts_tried(spec: Spec) -> int:
 
 
 def rows_of(spec: Spec, rows: int) -> int:
-    """Return the rows that an arm learns from, 0 if they may not be cut."""
+    """Return the number of rows that an arm learns from, 0 if they may not be cut."""
     return rows if "rows" in spec.options and "(" not in spec.name else 0

@@ -79,7 +79,7 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
     """Return the plan, cut in a fixed and printed order until it fits the minutes."""
     by_rule, minutes = staged(facts.task), facts.task.budget.minutes
     choice = PlanLimits(_seeds(facts.task), len(facts.split.learning), None)
-    choice = replace(choice, tried=_tried(facts, arms, choice)) if by_rule else choice
+    choice = replace(choice, tried=_affordable_trials(facts, arms, choice)) if by_rule else choice
     lines: tuple[str, ...] = ()
     shown, planned = _arms(facts, arms, choice)
     across = tuple(_diagnosis_arms(shown, planned, choice))
@@ -155,7 +155,7 @@ def _too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
     return len(most.folds) if always + most.minutes > LONGEST_FACTOR * minutes else 0
 
 
-def _tried(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) -> int | None:
+def _affordable_trials(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) -> int | None:
     """Return how many prompts a search may try in its share of the minutes; None without one."""
     most = max((prompts_tried(spec) for spec in arms), default=0)
     while most > LEAST_TRIED:
@@ -294,7 +294,7 @@ def _others(
     answers = sum(_answered(facts, arm, arms) for arm in kept)
     if (sent := judge_traffic(facts.remote, answers)) is not None:
         yield sent
-    readers = [arm.spec for arm in kept if _reads(arm.spec) and not trains(arm.spec)]
+    readers = [arm.spec for arm in kept if _reads_documents(arm.spec) and not trains(arm.spec)]
     if facts.task.data.docs and readers:
         cases = min(facts.audit.scored, CHANGED_FACTS)
         requests = [
@@ -308,7 +308,7 @@ def _others(
             yield sent
 
 
-def _reads(spec: Spec) -> bool:
+def _reads_documents(spec: Spec) -> bool:
     return bool(load("arms", spec.arm).NEEDS & {"docs", "gold_passage"})
 
 

@@ -32,9 +32,9 @@ Standing = Literal["lost", "won", "open"]
 
 @dataclass(frozen=True)
 class StageRule:
-    """The rule applied to the runs so far; `shape` has the task, folds and confidence levels."""
+    """The rule applied to the runs so far; `inputs` has the task, folds and confidence levels."""
 
-    shape: ComparisonInputs
+    inputs: ComparisonInputs
     runs: Sequence[Run]
 
     @property
@@ -54,9 +54,9 @@ class StageRule:
         False if costs, hard limits or human grades of a judge count: the arm with the best score
         may then not be the one to name.
         """
-        task, success = self.shape.task, self.shape.task.success
+        task, success = self.inputs.task, self.inputs.task.success
         limited = success.limits != HardLimits() or success.floor is not None
-        plain = success.motive == "quality" and self.shape.grades is None
+        plain = success.motive == "quality" and self.inputs.grades is None
         return plain and not task.economics.weighed and not limited
 
     def beyond_reach(self, spec: Spec) -> str:
@@ -65,7 +65,7 @@ class StageRule:
         The reason is a measured arm of a tool no dearer whose own lower bound is less than the
         margin below a perfect score.
         """
-        task = self.shape.task
+        task = self.inputs.task
         if not self.by_score:
             return ""
         for other in sorted(self.columns, key=lambda c: rung(c.spec)):
@@ -75,7 +75,7 @@ class StageRule:
                 1 - mean(other) > task.success.margin
             ):  # the gap from its lower bound is larger still
                 continue
-            gap = 1 - score_lower_bound(self.shape, other)
+            gap = 1 - score_lower_bound(self.inputs, other)
             if gap <= task.success.margin:
                 return (
                     f"no score of it could be worth it: {other.spec.name} leaves at most"
@@ -87,9 +87,9 @@ class StageRule:
         """Return the standing of an arm after its first folds against the arms of simpler tools."""
         if not self.by_score:
             return "open", "more than its score decides"
-        strict, margin = LOOK_SHARE * self._level(), self.shape.task.success.margin
+        strict, margin = LOOK_SHARE * self._error_level(), self.inputs.task.success.margin
         pairs = compare_with_simpler(
-            self.shape, [r for r in self.runs if r not in new], new, strict
+            self.inputs, [r for r in self.runs if r not in new], new, strict
         )
         lost_to = [pair for pair in pairs if pair.high <= margin]
         points = f"{100 * margin:g} points"
@@ -108,10 +108,10 @@ class StageRule:
         """
         columns = {arm_column.spec.name: arm_column for arm_column in self.columns}
         arm, best = columns[spec.name], columns[leader.name]
-        margin = self.shape.task.success.margin
+        margin = self.inputs.task.success.margin
         if not self.by_score or not set(arm.cells) & set(best.cells):
             return ""
-        difference = pair_of(self.shape, arm, best, LOOK_SHARE * self._level())
+        difference = pair_of(self.inputs, arm, best, LOOK_SHARE * self._error_level())
         points = f"{100 * margin:g} points"
         if rung(spec) >= rung(leader):
             lost = difference.high <= margin
@@ -125,7 +125,7 @@ class StageRule:
         False if its best arm is shown to be worse than the leader by more than the margin.
         """
         columns = self.columns
-        if not self.by_score or spec.name in self.shape.task.success.finalists.values():
+        if not self.by_score or spec.name in self.inputs.task.success.finalists.values():
             return True
         own = [arm_column for arm_column in columns if arm_column.spec.tool == spec.tool]
         if not own or len(columns) < 2:
@@ -133,11 +133,11 @@ class StageRule:
         best, leader = (max(group, key=mean) for group in (own, columns))
         if best.spec.name == leader.spec.name or not set(best.cells) & set(leader.cells):
             return True
-        difference = pair_of(self.shape, best, leader, self._level())
-        return difference.high > -self.shape.task.success.margin
+        difference = pair_of(self.inputs, best, leader, self._error_level())
+        return difference.high > -self.inputs.task.success.margin
 
-    def _level(self) -> float:
-        return bounds.level(ALPHA, self.shape.looks, max(2, self.shape.possible))
+    def _error_level(self) -> float:
+        return bounds.level(ALPHA, self.inputs.looks, max(2, self.inputs.possible))
 
 
 def follow_up_order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[PlannedArm]:
@@ -174,16 +174,16 @@ def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
     return bool(prompts) and spec == min(prompts, key=lambda s: (s.simplicity, s.name))
 
 
-def score_lower_bound(shape: ComparisonInputs, one: Column) -> float:
+def score_lower_bound(inputs: ComparisonInputs, one: Column) -> float:
     """Return the one-sided lower bound of an arm's score at the error of this look."""
     ids = sorted(one.cells)
     folds = np.array([one.fold[i] for i in ids])
-    factor = shape.factor(folds) if one.learned else 1.0
+    factor = inputs.factor(folds) if one.learned else 1.0
     cross_fit: dict[str, Any] = (
         {"factor": factor, "folds": Folds(folds, one.retrained)} if factor > 1 else {}
     )
     interval = bounds.mean_interval(
-        one.values(ids), 2 * shape.tail, shape.grouped(ids), **cross_fit
+        one.values(ids), 2 * inputs.tail, inputs.grouped(ids), **cross_fit
     )
     return interval[1]
 

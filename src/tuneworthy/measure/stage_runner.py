@@ -59,7 +59,7 @@ class StageRunner:
 
     runner: Runner
     plan: Plan
-    shape: ComparisonInputs
+    inputs: ComparisonInputs
     runs: list[Run]
     recipes: list[Recipe]
     minutes: float
@@ -74,7 +74,7 @@ class StageRunner:
     @property
     def rule(self) -> StageRule:
         """Return the stage rule with the runs so far."""
-        return StageRule(self.shape, self.runs)
+        return StageRule(self.inputs, self.runs)
 
     @property
     def left(self) -> float:
@@ -251,7 +251,7 @@ class StageRunner:
         spec = arm.spec
         if why := self.rule.beyond_reach(spec):
             return why
-        if why := why_not_taught(self.shape, self.runs, spec):
+        if why := why_not_taught(self.inputs, self.runs, spec):
             return why
         trained = [arm_column for arm_column in self.rule.columns if trains(arm_column.spec)]
         first = trains(spec) and not trained

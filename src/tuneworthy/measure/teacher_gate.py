@@ -16,7 +16,7 @@ from tuneworthy.core.specs import learns_from_teacher
 from tuneworthy.stats import bounds
 
 
-def why_not_taught(shape: ComparisonInputs, runs: Sequence[Run], spec: Spec) -> str:
+def why_not_taught(inputs: ComparisonInputs, runs: Sequence[Run], spec: Spec) -> str:
     """Return why an arm that learns from the teacher is not trained, or "".
 
     It is trained if the lower bound of teacher - rival is above 0, where the rival is the best
@@ -36,7 +36,7 @@ def why_not_taught(shape: ComparisonInputs, runs: Sequence[Run], spec: Spec) -> 
         return ""
     shared = {one.spec.name: sorted(set(one.cells) & set(teacher.cells)) for one in rivals}
     best = max(rivals, key=lambda one: float(one.values(shared[one.spec.name]).mean()))
-    pair = pair_of(shape, teacher, best, bounds.level(ALPHA, shape.looks))
+    pair = pair_of(inputs, teacher, best, bounds.level(ALPHA, inputs.looks))
     if pair.low > 0:
         return ""
     return (

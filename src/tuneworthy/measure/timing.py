@@ -23,7 +23,7 @@ SAMPLE_PROMPTS = 24
 BATCH_ROWS = 32  # batch size if the model does not state one
 TIMED_CALLS = 2  # calls, of which the quickest counts: single calls varied by a fifth
 BUSY_SHARE = 0.25  # share of CPU time used by other programs from which a warning is given
-_SHORT = 0.3  # CPU seconds below which the share of other programs is not computed
+_LEAST_CPU_SECONDS = 0.3  # CPU seconds below which the share of other programs is not computed
 
 
 def sizes(
@@ -94,7 +94,7 @@ def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:
     prompts = [build(task, query, Recipe(), ()) for query in queries]
     with uncached():
         model.reply(prompts[:1], Limits(max_tokens=1))
-        begun = _used()
+        begun = _cpu_seconds()
         short = _seconds(model, prompts, 1)
         long = _seconds(model, prompts, 9)
     shared = model.count_tokens(prompts[0][:-1]) if len(prompts[0]) > 1 else 0
@@ -103,10 +103,10 @@ def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:
     engine, single = training_path(model)
     read_speed = max(read, 1) / max(short, 1e-3)
     teacher = size_beside(task.teacher, task.folder, model) if task.teacher else 1.0
-    return Speed(read_speed, written, _others(begun, _used()), engine, single, teacher)
+    return Speed(read_speed, written, _others(begun, _cpu_seconds()), engine, single, teacher)
 
 
-def _used() -> tuple[float, float, float]:
+def _cpu_seconds() -> tuple[float, float, float]:
     """Return CPU seconds since boot: total, idle, and this program's own."""
     times = psutil.cpu_times()
     guest = getattr(times, "guest", 0.0) + getattr(
@@ -119,7 +119,7 @@ def _used() -> tuple[float, float, float]:
 def _others(begun: tuple[float, float, float], ended: tuple[float, float, float]) -> float:
     """Return the share of CPU time that is neither idle nor this program's."""
     total, idle, own = (after - before for before, after in zip(begun, ended, strict=True))
-    return max(0.0, 1 - (idle + own) / total) if total > _SHORT else 0.0
+    return max(0.0, 1 - (idle + own) / total) if total > _LEAST_CPU_SECONDS else 0.0
 
 
 def _seconds(model: Model, prompts: Sequence[Sequence[Message]], tokens: int) -> float:

@@ -107,7 +107,7 @@ def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev:
     units = [
         _Unit(spec, seed, fold, part, recipes[fold], dev, several, prompts, folds)
         for seed in planned.seeds
-        for fold, part, prompts in _parts(runner, planned)
+        for fold, part, prompts in _folds_with_prompts(runner, planned)
     ]
     for run in executor.map(partial(_run, runner), units):
         runs.append(run)
@@ -116,7 +116,9 @@ def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev:
     return runs
 
 
-def _parts(runner: Runner, planned: PlannedArm) -> Iterator[tuple[int, Part, tuple[Recipe, ...]]]:
+def _folds_with_prompts(
+    runner: Runner, planned: PlannedArm
+) -> Iterator[tuple[int, Part, tuple[Recipe, ...]]]:
     """Yield (fold, its part, the prompts to choose among) of each fold that is scored."""
     spec, own = planned.spec, chooses_prompt(planned.spec)
     logs = runner.recorded.get(spec.name, {})
@@ -338,7 +340,7 @@ def _generate(
     with runner.executor.turn(shards):
         found = {key: stored for key in shards if (stored := runner.ledger.get(key)) is not None}
         new = {key: shard for key, shard in shards.items() if key not in found}
-        answers = _asked(fitted, [query for shard in new.values() for query in shard])
+        answers = _answers_by_case(fitted, [query for shard in new.values() for query in shard])
         for key, shard in new.items():
             found[key] = {"answers": [answers[query.id].plain() for query in shard]}
             runner.ledger.put(key, "answers", found[key], study=runner.study)
@@ -346,7 +348,7 @@ def _generate(
     return [pair for stored in found.values() for pair in _stored_answers(stored)]
 
 
-def _asked(fitted: Fitted, queries: Sequence[Query]) -> dict[str, Answer]:
+def _answers_by_case(fitted: Fitted, queries: Sequence[Query]) -> dict[str, Answer]:
     """Return the answer to each query by case; known ones are not requested."""
     by_case = {q.id: a for q in queries if fitted.known and (a := fitted.known(q)) is not None}
     pending = [query for query in queries if query.id not in by_case]

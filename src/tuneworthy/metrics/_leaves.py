@@ -53,13 +53,16 @@ def differences(gold: Any, said: Any, path: str = "") -> Iterator[str]:
     elif isinstance(gold, list) and isinstance(said, list):
         yield from _list_differences(gold, said, f"{path}[]")
     elif common(gold, said) == 0:
-        yield f"wrong value at {path or 'the top'}: {_shown(said)} instead of {_shown(gold)}"
+        wrong = f"{_value_text(said)} instead of {_value_text(gold)}"
+        yield f"wrong value at {path or 'the top'}: {wrong}"
 
 
 def _list_differences(gold: list[Any], said: list[Any], path: str) -> Iterator[str]:
     one, other = (Counter(map(atom, _scalars(side))) for side in (gold, said))
-    yield from (f"missing in {path}: {_shown(value)}" for _, value in (one - other).elements())
-    yield from (f"too much in {path}: {_shown(value)}" for _, value in (other - one).elements())
+    yield from (f"missing in {path}: {_value_text(value)}" for _, value in (one - other).elements())
+    yield from (
+        f"too much in {path}: {_value_text(value)}" for _, value in (other - one).elements()
+    )
     mine, theirs = _containers(gold), _containers(said)
     for left, right in _paired(mine, theirs):
         yield from differences(left, right, path)
@@ -171,7 +174,7 @@ def _containers(values: list[Any]) -> list[Any]:
     return [value for value in values if isinstance(value, dict | list)]
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, dict | list):
         kind = "object" if isinstance(value, dict) else "list"
         return f"the {kind}" if value else f"an empty {kind}"

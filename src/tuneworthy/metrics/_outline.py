@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 _MARK = re.compile(r"#{1,6}\s+")
 _BOLD = re.compile(r"(?:\*\*|__)(.+?)(?:\*\*|__):?")
-_UNDER = re.compile(r"(=|-){3,}")
+_UNDERLINE = re.compile(r"(=|-){3,}")
 # Only the first digit of a run may start a match: else the regex rescans from each digit.
 _NUMBER = re.compile(
     r"(?:(?<!\d)(?<!\d\.)\d+(?:\.\d+)*[.)]?|(?<![ivx])[ivx]+[.)])\s+", re.IGNORECASE
@@ -32,7 +32,7 @@ def sections(text: str) -> list[Section]:
     """Return the sections of a text in order; text before the first heading belongs to none."""
     lines = _lines(text)
     strong = [_strong(line, following) for line, following in lines]
-    titles = strong if any(strong) else [_weak(line) for line, _ in lines]
+    titles = strong if any(strong) else [_unmarked_heading(line) for line, _ in lines]
     found: list[tuple[str, int]] = []
     for title, (line, _) in zip(titles, lines, strict=True):
         if title:
@@ -63,11 +63,13 @@ def _strong(line: str, following: str) -> str:
         return title_of(line[mark.end() :].rstrip("#"))
     if match := _BOLD.fullmatch(line):
         return title_of(match[1])
-    under = _UNDER.fullmatch(following) and line and not line.startswith(" ")
-    return title_of(line) if under and not _LIST.match(line) and not _UNDER.fullmatch(line) else ""
+    under = _UNDERLINE.fullmatch(following) and line and not line.startswith(" ")
+    return (
+        title_of(line) if under and not _LIST.match(line) and not _UNDERLINE.fullmatch(line) else ""
+    )
 
 
-def _weak(line: str) -> str:
+def _unmarked_heading(line: str) -> str:
     """Return the title of a short line in capitals or with a final colon, or ""."""
     letters = [c for c in line if c.isalpha()]
     if line.startswith(" ") or len(line.split()) > _LONGEST or _LIST.match(line):

@@ -48,17 +48,17 @@ _DATES = tuple(
         rf"(?P<one>\d{{1,2}})(?P<sep>[-/.])(?P<two>\d{{1,2}})(?P=sep){_YEAR}",
     )
 )
-_WHOLE = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*[1-9])?")
+_EXACT_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*[1-9])?")
 
 
-def _without(mark: str) -> Callable[[re.Match[str]], str]:
+def _remove_mark(mark: str) -> Callable[[re.Match[str]], str]:
     return lambda match: match[0].replace(mark, "")
 
 
 _STEPS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
     (re.compile(form), new)
     for form, new in (
-        (r"(?<![\w.,/])[1-9]\d{0,2}(?:,\d{3})+(?!,?\d)", _without(",")),  # 1,000 is 1000
+        (r"(?<![\w.,/])[1-9]\d{0,2}(?:,\d{3})+(?!,?\d)", _remove_mark(",")),  # 1,000 is 1000
         (r"(?<![\w.])\.(?=\d)", "0."),  # .5 is 0.5
         (r"(?<![\d.])(?<!\d,)(\d+)\.0+(?![.,]?\d)", r"\1"),  # 5.0 is 5; 3.10 may be a version
         (r"(?<=\d)\s*(?:%|per ?cent\b)", "%"),
@@ -66,7 +66,7 @@ _STEPS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
         (r"^an?\s+(?=[^\W\d_]{3})|(?<![\w'-])the\s+(?=\w)", ""),  # Plan A keeps its A
         (r"(?<=\d)(?=[^\W\d_]|°)", " "),  # 5km is 5 km
         (r"°\s+", "°"),
-        (r"(?<![\w.])(?:[^\W\d_]\.){2,}(?!\w)", _without(".")),  # U.S. is US
+        (r"(?<![\w.])(?:[^\W\d_]\.){2,}(?!\w)", _remove_mark(".")),  # U.S. is US
         (r"""(?<!\w)[.,;:!?"'()¿¡]+|[.,;:!?"'()¿¡]+(?!\w)""", " "),
         (r"(?<=[^\W\d])[,;](?=\w)|(?<=\w)[,;](?=[^\W\d])", " "),
         (r"-(?![\d$€£¥])|(?<=[^\W\d])-(?=\d)|_", " "),  # a minus and a range keep their sign
@@ -161,7 +161,7 @@ def _leaves(value: Any) -> Any:
         return _exact(value)
     if isinstance(value, str):
         normal = normal_form(value)
-        return _exact(Decimal(normal)) if _WHOLE.fullmatch(normal) else normal
+        return _exact(Decimal(normal)) if _EXACT_NUMBER.fullmatch(normal) else normal
     return value
 
 

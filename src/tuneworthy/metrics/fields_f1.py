@@ -17,7 +17,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.metrics._json import parse
 from tuneworthy.metrics._leaves import differences, f1
 
-_SHOWN = 5
+_SHOWN_DIFFERENCES = 5
 
 
 def score(
@@ -34,8 +34,8 @@ def score(
     except ValueError as error:
         return Score(value=0, why=str(error))
     value, at = max((f1(gold, said), -at) for at, gold in enumerate(golds))
-    notes = list(islice(differences(golds[-at], said), _SHOWN + 1)) if value < 1 else []
-    why = "; ".join(notes[:_SHOWN]) + ("; …" if len(notes) > _SHOWN else "")
+    notes = list(islice(differences(golds[-at], said), _SHOWN_DIFFERENCES + 1)) if value < 1 else []
+    why = "; ".join(notes[:_SHOWN_DIFFERENCES]) + ("; …" if len(notes) > _SHOWN_DIFFERENCES else "")
     return Score(value=value, why=why or "every field is right", extracted=answer.text.strip())
 
 

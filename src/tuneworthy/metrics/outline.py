@@ -34,14 +34,14 @@ def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscor
     chosen = read_options(Options, options)
     best: Score | None = None
     for right in (case.output, *case.accepted):
-        wanted = _wanted(right, chosen)
+        wanted = _required_headings(right, chosen)
         found = _score(right, wanted, answer.text, chosen) if wanted else None
         if found and (best is None or found.value > best.value):
             best = found
     return best or Unscored(reason="the right answer has no headings; give `sections`")
 
 
-def _wanted(right: str, options: Options) -> dict[str, bool]:
+def _required_headings(right: str, options: Options) -> dict[str, bool]:
     """Return {heading: whether text must follow it} in the required order."""
     if options.sections is not None:
         return {title_of(name): True for name in options.sections}

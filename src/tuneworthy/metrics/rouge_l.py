@@ -61,11 +61,11 @@ def score(
     if not rights:
         return Unscored(reason="the right answer has no words of a-z or 0-9, all ROUGE-L counts")
     said = words(answer.text)
-    value, common, right = max(_one(right, said) for right in rights)
+    value, common, right = max(_f_measure(right, said) for right in rights)
     why = f"{common} words in the same order, of {len(said)} said and {len(right)} right ones"
     return Score(value=value, why=why, extracted=" ".join(said))
 
 
-def _one(right: list[str], said: list[str]) -> tuple[float, int, list[str]]:
+def _f_measure(right: list[str], said: list[str]) -> tuple[float, int, list[str]]:
     common = longest(right, said)
     return 2 * common / (len(right) + len(said)), common, right

@@ -44,10 +44,10 @@ def score(
     said = words(answer.text)
     rights = [words(right) for right in (case.output, *case.accepted)]
     value, right = max(((f1(right, said), right) for right in rights), key=lambda pair: pair[0])
-    return Score(value=value, why=_why(right, said), extracted=" ".join(said))
+    return Score(value=value, why=_word_differences(right, said), extracted=" ".join(said))
 
 
-def _why(right: list[str], said: list[str]) -> str:
+def _word_differences(right: list[str], said: list[str]) -> str:
     missing, extra = Counter(right) - Counter(said), Counter(said) - Counter(right)
     parts = [
         f"{what}: {quoted(' '.join(islice(bag.elements(), 121)), 120)}"

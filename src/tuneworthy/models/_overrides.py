@@ -70,7 +70,7 @@ class OverriddenModel:
         return with_overrides(cut, self._dial, self._store, self._salt)
 
     def count_tokens(self, prompt: Prompt) -> int:
-        """Return the tokens of the prompt as the arm built it."""
+        """Return the number of tokens of the prompt as the arm built it."""
         return self._model.count_tokens(prompt)
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:

@@ -114,13 +114,13 @@ class HF(Cached):
 
     @property
     def full(self) -> int:
-        """Return the rows of a full batch: on a CPU more than 32 are no faster."""
+        """Return the number of rows of a full batch: on a CPU more than 32 are no faster."""
         return self.net.fit.rows or (
             32 if self.net.device == "cpu" else _generate.DecodingOptions.rows
         )
 
     def count_tokens(self, prompt: Prompt) -> int:
-        """Return the tokens of the rendered prompt, generation header included."""
+        """Return the number of tokens of the rendered prompt, generation header included."""
         try:
             return len(prompt_ids(self.tokenizer, prompt))
         except Refused as refusal:

@@ -253,7 +253,7 @@ class Remote:
         return next((int(body[name]) for name in _request.TOKEN_LIMITS if name in body), None)
 
     def _allowance(self, limits: Limits) -> int:
-        """Return the tokens reserved for reasoning in addition to those of the answer."""
+        """Return the number of tokens reserved for reasoning in addition to those of the answer."""
         thinks = limits.thinking == "on" or (
             limits.thinking == "auto" and self._learned.get(THINKS) is not None
         )

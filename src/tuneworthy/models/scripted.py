@@ -40,7 +40,7 @@ class Scripted(Cached):
         return [self._one(prompt, limits) for prompt in prompts]
 
     def count_tokens(self, prompt: Prompt) -> int:
-        """Return the words of the conversation."""
+        """Return the number of words of the conversation."""
         return sum(len(message.content.split()) for message in prompt)
 
     def _one(self, prompt: Prompt, limits: Limits) -> Reply:

@@ -13,7 +13,7 @@ from typing import Any
 Feature = tuple[str, str, str]
 _VALUES = 20
 _LABEL = 80
-_PARTS = 3
+_SIZE_CLASSES = 3
 
 
 def features(outputs: Sequence[str]) -> list[frozenset[Feature]]:
@@ -26,7 +26,7 @@ def features(outputs: Sequence[str]) -> list[frozenset[Feature]]:
         return [frozenset({("value", "", text)}) for text in folded]
     ranked = sorted(map(len, outputs))
     return [
-        frozenset({("value", "size", str(ranked.index(len(text)) * _PARTS // len(ranked)))})
+        frozenset({("value", "size", str(ranked.index(len(text)) * _SIZE_CLASSES // len(ranked)))})
         for text in outputs
     ]
 

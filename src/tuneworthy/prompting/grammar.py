@@ -11,7 +11,7 @@ from tuneworthy.core.task import Task
 
 NUMBER = r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,8})?"
 _BUILT = {"allOf", "not", "if", "dependentSchemas", "unevaluatedProperties", "$dynamicRef"}
-_BESIDE = {"anyOf", "oneOf", "$ref"}
+_NOT_WITH_PROPERTIES = {"anyOf", "oneOf", "$ref"}
 _NAMES = {"properties", "$defs", "definitions", "patternProperties"}
 _DATA = {"enum", "const", "default", "examples"}
 
@@ -94,24 +94,24 @@ def closed(schema: dict[str, Any]) -> dict[str, Any]:
     A schema that builds an object from several parts is returned unchanged: closing one part would
     forbid what another part allows.
     """
-    if any(node.keys() & _BUILT or _mixed(node) for node in _nodes(schema)):
+    if any(node.keys() & _BUILT or _mixes_properties(node) for node in _nodes(schema)):
         return schema
-    out: dict[str, Any] = _closed(schema)
+    out: dict[str, Any] = _without_extra_keys(schema)
     return out
 
 
-def _closed(node: Any) -> Any:
+def _without_extra_keys(node: Any) -> Any:
     if isinstance(node, list):
-        return [_closed(part) for part in node]
+        return [_without_extra_keys(part) for part in node]
     if not isinstance(node, dict):
         return node
-    out = {key: _inner(key, value, _closed) for key, value in node.items()}
+    out = {key: _with_changed_parts(key, value, _without_extra_keys) for key, value in node.items()}
     if isinstance(node.get("properties"), dict) and "patternProperties" not in node:
         out.setdefault("additionalProperties", False)
     return out
 
 
-def _inner(key: str, value: Any, change: Callable[[Any], Any]) -> Any:
+def _with_changed_parts(key: str, value: Any, change: Callable[[Any], Any]) -> Any:
     if key in _DATA:
         return value  # values, not schemas
     if key in _NAMES and isinstance(value, dict):
@@ -119,8 +119,8 @@ def _inner(key: str, value: Any, change: Callable[[Any], Any]) -> Any:
     return change(value)
 
 
-def _mixed(node: dict[str, Any]) -> bool:
-    return "properties" in node and bool(node.keys() & _BESIDE)
+def _mixes_properties(node: dict[str, Any]) -> bool:
+    return "properties" in node and bool(node.keys() & _NOT_WITH_PROPERTIES)
 
 
 def _nodes(node: Any) -> Iterator[dict[str, Any]]:

@@ -25,7 +25,7 @@ def lenient(text: str, output_type: OutputType, labels: Sequence[str] = ()) -> s
     """
     text = text[:_LONGEST]
     if output_type == "json":
-        return _first(text, "{") or _first(text, "[")
+        return _first_json(text, "{") or _first_json(text, "[")
     if output_type == "label":
         return _only_label(text, labels)
     if output_type == "number":
@@ -34,7 +34,7 @@ def lenient(text: str, output_type: OutputType, labels: Sequence[str] = ()) -> s
     return text.strip() or None
 
 
-def _first(text: str, bracket: str) -> str | None:
+def _first_json(text: str, bracket: str) -> str | None:
     """Return the first JSON value that opens with `bracket`.
 
     After a failure the search continues where parsing stopped, so that a part of a broken object is

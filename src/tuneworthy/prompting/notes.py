@@ -124,10 +124,10 @@ def _field(path: str, pairs: Sequence[tuple[Case, Any]], rows: int) -> str:
     values = [value for _, value in pairs]
     share = len({case.id for case, _ in pairs}) / rows
     often = "" if share == 1 else " (optional)"
-    return f"- {path}{often}: {_kind(pairs, [_shown(v) for v in values])}"
+    return f"- {path}{often}: {_kind_of_values(pairs, [_short_json(v) for v in values])}"
 
 
-def _kind(pairs: Sequence[tuple[Case, Any]], shown: Sequence[str]) -> str:
+def _kind_of_values(pairs: Sequence[tuple[Case, Any]], shown: Sequence[str]) -> str:
     values = [value for _, value in pairs]
     counts = Counter(shown)
     usual = sorted(counts, key=lambda text: (-counts[text], len(text), text))
@@ -155,7 +155,7 @@ def _together(by_path: dict[str, list[tuple[Case, Any]]], cases: Sequence[Case])
 
     Keys that a fifth of the answers with that value have; nothing if all answers have the same.
     """
-    whole = {path: {c.id: _shown(v) for c, v in pairs} for path, pairs in by_path.items()}
+    whole = {path: {c.id: _short_json(v) for c, v in pairs} for path, pairs in by_path.items()}
     partial = [path for path in whole if len(whole[path]) < len(cases)]
     for path in sorted(whole, key=lambda path: (len(set(whole[path].values())), path)):
         kinds = Counter(whole[path].values())
@@ -236,7 +236,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _shown(value: Any) -> str:
+def _short_json(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
 

@@ -33,7 +33,7 @@ def finding(
 
 
 def rows_needed(found: Bounded, n: int, below: float, above: float) -> int | None:
-    """Return the rows that show `found` below `below` or above `above` with a power of about .8.
+    """Return how many rows show `found` below `below` or above `above` with a power of about .8.
 
     Takes the observed mean as true and lets the bounds shrink with the square root of the rows:
     2 n (bound - mean)^2 / (threshold - mean)^2. None if the mean lies between the two thresholds,

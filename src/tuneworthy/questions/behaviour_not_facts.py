@@ -52,7 +52,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         step = "measure a prompt here, and remedies for it"
         return _finding("not_measured", unmeasured({}, "", read.because), step)
     if read.few:
-        return _finding("not_measured", _few(read), "score more rows")
+        return _finding("not_measured", _rows_for_failures(read), "score more rows")
     share_of = missing_facts_share(read)
     if share_of is None:
         because = f"no cause of either kind is shown in {read.n_fail:,} failures"
@@ -61,7 +61,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 
 def _judged(read: Diagnosis, share: FactShare) -> Finding:
-    said = _said(share)
+    said = _share_text(share)
     acts = training_acts(read)
     if share.low >= HALF:
         return _finding("no", said, CONTEXT, share)
@@ -76,7 +76,7 @@ def _judged(read: Diagnosis, share: FactShare) -> Finding:
     return _finding("yes", f"{said}, and {ticked(acts)} acts on the failures", "", share)
 
 
-def _said(share: FactShare) -> str:
+def _share_text(share: FactShare) -> str:
     if share.at_most:
         return (
             f"nothing else explains {percent(share.mean)} of {share.n:,} failures (at most"
@@ -86,7 +86,7 @@ def _said(share: FactShare) -> str:
     return f"{within} of the failures that facts or behaviour explain lack a fact"
 
 
-def _few(read: Diagnosis) -> str:
+def _rows_for_failures(read: Diagnosis) -> str:
     """Return how many scored rows would give enough failures; more are needed if nothing acts."""
     wanted = FEW + 1 if read.n_fail <= FEW else FEW_SILENT
     rows = ceil((read.n_fail + read.n_pass) * wanted / max(1, read.n_fail))

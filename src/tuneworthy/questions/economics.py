@@ -75,10 +75,10 @@ def _judged(task: Task, found: Comparison) -> Finding:
         step = f"keep {ticked(other.name)}; ask again when volume or prices change"
         return _finding("no", because, step, value.chance)
     step = f"settle between {ticked(arm.name)} and {ticked(other.name)}"
-    return _finding("not_measured", f"{_needs(value, n)}; {because}", step, value.chance)
+    return _finding("not_measured", f"{_rows_to_decide(value, n)}; {because}", step, value.chance)
 
 
-def _needs(value: NetValueDifference, n: int) -> str:
+def _rows_to_decide(value: NetValueDifference, n: int) -> str:
     """Return the rows that bring the probability to .9 or .1 with power .8 at the observed gain."""
     month, z = value.saves - value.fixed, NormalDist().inv_cdf(SURE) + NormalDist().inv_cdf(0.8)
     rows = ceil(n * (z * value.se / month) ** 2) if month else 0

@@ -51,17 +51,17 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     found = [(one, loss) for one in evidence.harms for loss in _losses(one, limit)]
     known = [(one, loss, loss.found) for one, loss in found if loss.found is not None]
     if above := [one for one in known if one[2].low > one[1].limit]:
-        because = "; ".join(_said(*one) for one in above)
+        because = "; ".join(_loss_text(*one) for one in above)
         return _finding("yes", because, MILDER, worst)
     blind = next((one for one in evidence.harms if one.general is None), None)
     if worst is None or blind is not None:
         why = unmeasured(blind.missing if blind else {}, "general", "cross-entropy on general text")
         return _finding("not_measured", why, "measure on general texts", worst)
     if unsure := [one for one in known if one[2].high >= one[1].limit]:
-        said = "; ".join(_said(*one) for one in unsure)
-        because = f"too small: needs {_needs(*unsure[0])}; {said}"
+        said = "; ".join(_loss_text(*one) for one in unsure)
+        because = f"too small: needs {_texts_to_decide(*unsure[0])}; {said}"
         return _finding("not_measured", because, "measure on more general texts", worst)
-    because = "; ".join(_said(*one) for one in known) + _left_out(found)
+    because = "; ".join(_loss_text(*one) for one in known) + _left_out(found)
     return _finding("no", because, "", worst)
 
 
@@ -74,13 +74,13 @@ def _losses(one: SideEffects, limit: float | None) -> Iterator[_Loss]:
     yield _Loss("known", "of what was known well is lost:", one.known, KNOWN)
 
 
-def _needs(one: SideEffects, loss: _Loss, found: Interval) -> str:
+def _texts_to_decide(one: SideEffects, loss: _Loss, found: Interval) -> str:
     """Return how many texts would settle it; for other losses no row count is computed."""
     many = rows_needed(found, one.general_n, loss.limit, loss.limit)
     return f"about {many:,} texts" if many and loss.field == "general" else "more rows"
 
 
-def _said(one: SideEffects, loss: _Loss, found: Interval) -> str:
+def _loss_text(one: SideEffects, loss: _Loss, found: Interval) -> str:
     more = f"limit {percent(loss.limit)}"
     if loss.field == "general":
         more += f"; n = {one.general_n:,} texts"

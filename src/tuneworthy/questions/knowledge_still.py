@@ -39,7 +39,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     days = stale.days
     if why := unfaithful(evidence, stale):
         return _finding("no", why, RETRIEVE, days)
-    said = _said(stale, days)
+    said = _half_life_text(stale, days)
     if days.high < DAYS:
         because = f"{said}: a training lasts less than {DAYS} days"
         return _finding("no", because, RETRIEVE, days)
@@ -54,7 +54,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     return _finding("not_measured", f"too small: {rows}; {said}", step, days)
 
 
-def _said(stale: Freshness, days: Interval) -> str:
+def _half_life_text(stale: Freshness, days: Interval) -> str:
     of = "as you wrote it down" if stale.declared else f"{days.low:,.0f} to {days.high:,.0f}"
     n = f"; n = {stale.changed.n:,} facts" if stale.changed and not stale.declared else ""
     return (

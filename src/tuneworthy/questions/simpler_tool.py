@@ -44,10 +44,12 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         beaten = f", and {listed(others)} is beaten too" if others else ""
         return _finding("no", f"{said}{beaten}", "", closest)
     step = f"settle between {ticked(best.name)} and {ticked(closest.versus)}"
-    return _finding("not_measured", f"{_needs(evidence, closest, margin)}; {said}", step, closest)
+    return _finding(
+        "not_measured", f"{_rows_to_decide(evidence, closest, margin)}; {said}", step, closest
+    )
 
 
-def _needs(evidence: Evidence, pair: Pair, margin: float) -> str:
+def _rows_to_decide(evidence: Evidence, pair: Pair, margin: float) -> str:
     outlook = superiority_assurance(pair, margin, level_at_next_look(pair.level, evidence.looks))
     size = outlook.size()
     rows = size.more(pair.n) if size else outlook.far - pair.n

@@ -113,10 +113,10 @@ def _rows(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
             text = escape_line(f"{score.label}: not asked, {score.skipped}", plain)
             yield from (Text(line, "dim") for line in wrapped(text, width))
             continue
-        yield from _one(score, width, plain)
+        yield from _adviser_lines(score, width, plain)
 
 
-def _one(score: AdviserScore, width: int, plain: bool) -> Iterator[Text]:
+def _adviser_lines(score: AdviserScore, width: int, plain: bool) -> Iterator[Text]:
     """Yield an adviser's line of numbers, under its label where both have no room side by side."""
     label, room = escape_line(score.label, plain), width - 2 - sum(SIDE)
     numbers = _cells([escape_line(text, plain) for text in (

@@ -76,13 +76,13 @@ def few_line(rows: Sequence[Wrong]) -> str:
 def why_untried(seen: Diagnosis | None) -> str:
     """Return the remedies not yet tried on failures, and why: at most two, then a count."""
     waits = seen.untried if seen else ()
-    said = [_why(one, seen.n_fail) for one in waits[:2]] if seen else []
+    said = [_why_untried(one, seen.n_fail) for one in waits[:2]] if seen else []
     if len(waits) > 2:
         said.append(f"{counted(len(waits) - 2, 'more remedy', 'more remedies')}")
     return "; ".join(said)
 
 
-def _why(one: UntriedRemedy, fails: int) -> str:
+def _why_untried(one: UntriedRemedy, fails: int) -> str:
     name = visible(one.name)
     if not one.tried:
         return (

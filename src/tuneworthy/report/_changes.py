@@ -26,7 +26,7 @@ def changes_section(results: Results) -> list[dict[str, Any]]:
             "name": arm,
             "about": changes.get(arm),
             "facts": list(_facts(changes[arm])) if arm in changes else [],
-            "charts": _drawn(changes[arm].layers) if arm in changes else [],
+            "charts": _layer_charts(changes[arm].layers) if arm in changes else [],
             "examples": changes[arm].examples if arm in changes else (),
             "harm": list(_harm(harms[arm], results)) if arm in harms else [],
         }
@@ -53,15 +53,21 @@ def _nats(value: Interval) -> str:
     return f"{value.mean:.2g} nats a token ({value.low:.2g} to {value.high:.2g})"
 
 
-def _drawn(layers: tuple[LayerChange, ...]) -> list[dict[str, Any]]:
+def _layer_charts(layers: tuple[LayerChange, ...]) -> list[dict[str, Any]]:
     """Return charts by layer: size and effective rank of the change, shift of the outputs."""
     placed = [(float(one.layer), one) for one in layers if one.layer.isdigit()]
     if len(placed) < 2:
         return []
     size = Line("size of the change", "c1", tuple((x, 100 * one.ratio) for x, one in placed))
-    rank = Line("effective rank", "c4", tuple(_some(placed, "effective_rank")))
-    on = Line("on the task", "c1", tuple((x, 100 * y) for x, y in _some(placed, "shift_on")))
-    off = Line("on general text", "c8", tuple((x, 100 * y) for x, y in _some(placed, "shift_off")))
+    rank = Line("effective rank", "c4", tuple(_measured_points(placed, "effective_rank")))
+    on = Line(
+        "on the task", "c1", tuple((x, 100 * y) for x, y in _measured_points(placed, "shift_on"))
+    )
+    off = Line(
+        "on general text",
+        "c8",
+        tuple((x, 100 * y) for x, y in _measured_points(placed, "shift_off")),
+    )
     wanted = (
         ("Size of the weight change by layer, % of the weights", "per cent", [size]),
         ("Effective rank of the weight change by layer", "rank", [rank]),
@@ -78,7 +84,9 @@ def _drawn(layers: tuple[LayerChange, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _some(placed: list[tuple[float, LayerChange]], name: str) -> list[tuple[float, float]]:
+def _measured_points(
+    placed: list[tuple[float, LayerChange]], name: str
+) -> list[tuple[float, float]]:
     found = [(x, getattr(one, name)) for x, one in placed]
     return [(x, float(y)) for x, y in found if y is not None]
 

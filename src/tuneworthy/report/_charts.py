@@ -177,14 +177,14 @@ def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 def _frame(xs: Scale, ys: Scale, x_name: str, y_show: str, y_name: str = "") -> list[Markup]:
     """Return grid, ticks and the names of both axes; `y_show` is how the ticks are written."""
     lines = [svg.line(0, 100, 100 - ys(m), 100 - ys(m), "grid") for m in ys.ticks()]
-    form = words.score if y_show == "score" else _round
+    form = words.score if y_show == "score" else _tick_text
     lines += [
         svg.tag("text", form(m), x=-8, y=svg.percent(100 - ys(m)), dy=4, text_anchor="end",
                 class_="tick")
         for m in ys.ticks()
     ]  # fmt: skip
     lines += [
-        svg.tag("text", _round(m), x=svg.percent(xs(m)), y="100%", dy=17,
+        svg.tag("text", _tick_text(m), x=svg.percent(xs(m)), y="100%", dy=17,
                 text_anchor="middle", class_="tick")
         for m in xs.ticks()
     ]  # fmt: skip
@@ -193,7 +193,7 @@ def _frame(xs: Scale, ys: Scale, x_name: str, y_show: str, y_name: str = "") -> 
     return [*lines, svg.line(0, 100, 100, 100, "base"), name, up]
 
 
-def _round(value: float) -> str:
+def _tick_text(value: float) -> str:
     return f"{value:,g}" if value >= 1 or value == 0 else f"{value:g}".removeprefix("0")
 
 

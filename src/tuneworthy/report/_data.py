@@ -76,7 +76,7 @@ def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
             }
             for case in map(results.cases.__getitem__, shown)
         ],
-        "values": [[_short(matrix.values[n][i]) for i in shown] for n in names],
+        "values": [[_rounded(matrix.values[n][i]) for i in shown] for n in names],
         "answers": [
             [[_answer(c, texts) for c in matrix.tried[n][i]] for i in shown] for n in names
         ],
@@ -85,7 +85,7 @@ def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
     }
 
 
-def _short(value: float | None) -> float | None:
+def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
@@ -95,7 +95,7 @@ def _answer(cell: Cell, texts: TextTable) -> dict[str, Any]:
     if run.fold is not None:
         out["fold"] = run.fold
     if isinstance(scored, Score):
-        out |= {"score": _short(scored.value), "why": scored.why, "valid": scored.valid}
+        out |= {"score": _rounded(scored.value), "why": scored.why, "valid": scored.valid}
         if scored.extracted is not None:
             out["extracted"] = texts.put(scored.extracted)
     elif scored is not None:

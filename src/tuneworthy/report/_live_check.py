@@ -82,7 +82,9 @@ def _measure(check: LiveCheck, key: str) -> str:
     if isinstance(value, LiveShare):
         limit = check.p95_limit or 0.0
         return f"{_share(value)} took longer than {limit:,.0f} ms; 5 % may"
-    return {"inputs": _inputs, "unlike": _unlike, "labels": _labels, "facts": _facts}[key](check)
+    return {"inputs": _inputs, "unlike": _unlike_inputs_line, "labels": _labels, "facts": _facts}[
+        key
+    ](check)
 
 
 def _mean(value: LiveMean) -> str:
@@ -122,7 +124,7 @@ def _inputs(check: LiveCheck) -> str:
     )
 
 
-def _unlike(check: LiveCheck) -> str:
+def _unlike_inputs_line(check: LiveCheck) -> str:
     found = check.unlike
     assert found is not None
     text = f"{_share(found.share)} look like no row of the study; chance: {percent(found.expected)}"

@@ -26,7 +26,7 @@ def money(results: Results) -> dict[str, Any]:
     return {
         "line": words.pays_line(results),
         "chart": chart,
-        "why": "" if chart else _why(results),
+        "why": "" if chart else _why_no_money(results),
         "rows": rows,
         "p_net_higher": economics.get("p_net_higher"),
         "chance": chance_line(results),
@@ -63,7 +63,7 @@ def cost_chart(results: Results) -> Markup | None:
     return charts.costs(lines, marks, ("requests a month", "USD a month"))
 
 
-def _why(results: Results) -> str:
+def _why_no_money(results: Results) -> str:
     missing = results.verdict.missing
     reasons = [
         text

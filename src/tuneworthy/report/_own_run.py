@@ -19,7 +19,7 @@ def own_run_screen(report: OwnRunReport, width: int = 80, plain: bool = False) -
     lines = [*_head(report, width, plain), Text(), *_sources(report, width, plain)]
     for finding in report.of_state("found"):
         whole = report.data.encoded if report.data else 0
-        lines += [Text(), *_found(finding, whole, width, plain)]
+        lines += [Text(), *_finding_lines(finding, whole, width, plain)]
     if clean := report.of_state("clean"):
         lines += [Text(), Text("  Clean", "bold")]
         side = max(len(_cause(finding)) for finding in clean) + 2
@@ -100,13 +100,13 @@ def _data(data: DataInfo) -> str:
     return said + (f", {count_noun(data.bad_rows, 'bad row')}" if data.bad_rows else "")
 
 
-def _found(finding: CaseFinding, whole: int, width: int, plain: bool) -> Iterator[Text]:
+def _finding_lines(finding: CaseFinding, whole: int, width: int, plain: bool) -> Iterator[Text]:
     yield from (Text(line, "bold red") for line in
                 wrapped(escape_line(f"{finding.title}", plain), width))  # fmt: skip
     yield from _row("cause", _cause(finding), width, plain)
     yield from _row("evidence", finding.because, width, plain)
     if finding.rows:
-        said = _places(finding.rows, finding.row_count or 0, whole)
+        said = _places_text(finding.rows, finding.row_count or 0, whole)
         yield from _row("rows", said, width, plain)
     yield from _row("fix", finding.fix, width, plain, "green")
     yield from _row("no harm", finding.harmless, width, plain)
@@ -129,7 +129,7 @@ def _cause(finding: CaseFinding) -> str:
     return finding.cause.replace("_", " ")
 
 
-def _places(rows: tuple[str, ...], count: int, whole: int) -> str:
+def _places_text(rows: tuple[str, ...], count: int, whole: int) -> str:
     """Return places as `rows.jsonl: 3, 7 and 12 more`; `whole` is the number of all rows."""
     if count == whole:
         return f"all {count:,} that were read"

@@ -86,7 +86,7 @@ def templates(loader: jinja2.BaseLoader) -> jinja2.Environment:
     jinja = jinja2.Environment(
         loader=loader,
         autoescape=True,
-        finalize=_shown,
+        finalize=_printable,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -111,7 +111,7 @@ def _ticks(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", for_html(visible(text))))
 
 
-def _shown(value: object) -> object:
+def _printable(value: object) -> object:
     """Return a printed value with control and bidi characters made visible."""
     if value is None:
         return NOT_MEASURED

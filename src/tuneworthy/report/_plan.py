@@ -45,7 +45,7 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
         )
     lines += [Text(_line(one.what, name, _of(one))) for one in plan.others]
     if plan.beside:
-        lines += _beside(plan.beside, name, width, plain)
+        lines += _optional_lines(plan.beside, name, width, plain)
     for text in _endpoint_lines(plan):
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     if plan.paces:
@@ -168,7 +168,7 @@ def _total(rows: Iterator[Sums] | map[Sums]) -> Sums:
     return plain[0], plain[1], plain[2], dollars(3), dollars(4)
 
 
-def _beside(
+def _optional_lines(
     extras: Sequence[OptionalMeasurement], name: int, width: int, plain: bool
 ) -> Iterator[Text]:
     """Yield the measurements besides the arms with their minutes, then those left out, and why."""

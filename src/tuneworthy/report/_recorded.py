@@ -51,7 +51,7 @@ def lead(results: Results) -> tuple[str, str]:
     own = recorded_arms(results)
     if len(own) < 2 or not without_model(results) or results.verdict.status == "blocked":
         return "", ""
-    pair, sign = _pair(results.evidence.pairs, own[0].name, own[1].name)
+    pair, sign = _pair_and_sign(results.evidence.pairs, own[0].name, own[1].name)
     if pair is None:
         return "", ""
     low, high = (pair.low, pair.high) if sign > 0 else (-pair.high, -pair.low)
@@ -76,14 +76,16 @@ def worth_line(results: Results) -> str:
     others.sort(key=lambda arm: not (arm.present or arm.tool == "keep"))
     pair, sign = (None, 1)
     if tuned and others:
-        pair, sign = _pair(results.evidence.pairs, tuned[0].name, others[0].name)
+        pair, sign = _pair_and_sign(results.evidence.pairs, tuned[0].name, others[0].name)
     if pair is None:
         return ""
     more = (tuned[0].usd_per_1k or 0.0) - (others[0].usd_per_1k or 0.0)
-    return _worth(visible(tuned[0].name), visible(others[0].name), more, sign * pair.mean)
+    return _cost_and_gain_sentence(
+        visible(tuned[0].name), visible(others[0].name), more, sign * pair.mean
+    )
 
 
-def _worth(name: str, other: str, more: float, gain: float) -> str:
+def _cost_and_gain_sentence(name: str, other: str, more: float, gain: float) -> str:
     """Return the sentence on `more` dollars per 1,000 requests and `gain` of score."""
     if abs(more) < CENT:
         return f"{name} costs what {other} costs, by the logged dollars."
@@ -107,7 +109,7 @@ def _worth(name: str, other: str, more: float, gain: float) -> str:
     )
 
 
-def _pair(pairs: Iterable[Pair], one: str, other: str) -> tuple[Pair | None, int]:
+def _pair_and_sign(pairs: Iterable[Pair], one: str, other: str) -> tuple[Pair | None, int]:
     """Return the pair of two arms, and 1 if it is `one` minus `other`, else -1."""
     for pair in pairs:
         if (pair.arm, pair.versus) == (one, other):

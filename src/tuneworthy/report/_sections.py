@@ -89,7 +89,7 @@ def margins(results: Results) -> list[dict[str, Any]]:
             out[-1]["to"], out[-1]["cells"] = point.margin, out[-1]["cells"] + 1
         else:
             out.append({"same": same, "from": point.margin, "to": point.margin, "cells": 1,
-                        **_stretch(point, results)})  # fmt: skip
+                        **_margin_row(point, results)})  # fmt: skip
     return out
 
 
@@ -99,7 +99,7 @@ def margin_axis(results: Results) -> Markup:
     return charts.margin_axis(margins, results.task.success.margin) if margins else Markup()
 
 
-def _stretch(point: ByMargin, results: Results) -> dict[str, Any]:
+def _margin_row(point: ByMargin, results: Results) -> dict[str, Any]:
     return {
         "name": point.arm or point.use,
         "status": point.status,
@@ -197,10 +197,10 @@ def _trade_off(
 ) -> dict[str, Any]:
     spots = [
         charts.ScatterPoint(
-            _short(arm.name),
+            _short_name(arm.name),
             x,
             arm.score.mean,
-            _kind(arm, results),
+            _mark_of_arm(arm, results),
             f"{arm.name}: {words.score(arm.score.mean)}, {text}",
         )
         for arm, x, text in values
@@ -217,7 +217,7 @@ def _trade_off(
     return {"title": title, "chart": chart, "left": left}
 
 
-def _short(name: str) -> str:
+def _short_name(name: str) -> str:
     return name if len(name) <= 22 else f"{name[:21]}…"
 
 
@@ -233,7 +233,7 @@ def _why_off(arm: ArmResult, field: str, free: set[str]) -> str:
     return arm.missing.get(field) or arm.because or words.UNKNOWN
 
 
-def _kind(arm: ArmResult, results: Results) -> str:
+def _mark_of_arm(arm: ArmResult, results: Results) -> str:
     if arm.name == results.verdict.arm:
         return "named"
     return "finalist" if arm.finalist else "reference" if arm.role != "candidate" else "other"

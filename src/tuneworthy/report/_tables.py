@@ -178,7 +178,7 @@ def repeated_screen(repeated: Repeated, width: int = 80, plain: bool = False) ->
     """Return what changed since the verdict that this one repeats, pair by pair."""
     before, now = repeated.before, repeated.now
     head = "another arm is named" if repeated.changed else "the same arm is named"
-    text = f"again: {head}: {_named(now)} now, {_named(before)} before"
+    text = f"again: {head}: {_verdict_name(now)} now, {_verdict_name(before)} before"
     lines = [Text(), *(Text(x, "bold") for x in wrapped(escape_line(text, plain), width))]
     notes = [f"Not paired: {repeated.because}."] if repeated.because else [
         "Each line is now − before in points of the score (two-sided 95 %), on the cases of both."
@@ -192,7 +192,7 @@ def repeated_screen(repeated: Repeated, width: int = 80, plain: bool = False) ->
     return finished(lines, plain)
 
 
-def _named(verdict: Verdict) -> str:
+def _verdict_name(verdict: Verdict) -> str:
     return f"{verdict.arm or verdict.use} ({verdict.status})"
 
 

@@ -25,7 +25,7 @@ LIKELY = 0.75  # sizes aim at a chance of .8; a smaller one comes from the most 
 
 def two_logs_screen(compared: Compared, width: int = 80, plain: bool = False) -> Text:
     """Return who leads, by how much and what would show it; then slices and rows to read."""
-    found = compared.found
+    found = compared.result
     lines = [
         *_head(found, width, plain),
         Text(),
@@ -100,7 +100,7 @@ def _head(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
 
 
 def _systems(compared: Compared, width: int, plain: bool) -> Iterator[Text]:
-    found = compared.found
+    found = compared.result
     name = width - 2 - 3 - 10 - 1 - 4 - 1 - 9 - 2
     for letter, full, score in zip("AB", found.names, found.scores, strict=True):
         shown = cell(escape_line(full, plain), name)
@@ -166,11 +166,11 @@ def _case(kind: str, row: AnsweredCase, width: int, plain: bool) -> Iterator[Tex
     yield Text(f"  {cell(kind, 6)} {cell(head, width - 10)}".rstrip())
     said = {"right": row.case.output, "A": row.answers[0].text, "B": row.answers[1].text}
     room = (width - len(INDENT) - 2 * 3 - sum(len(key) + 1 for key in said)) // 3
-    parts = [f"{key} {_short(text, room, plain)}" for key, text in said.items()]
+    parts = [f"{key} {_one_line(text, room, plain)}" for key, text in said.items()]
     yield Text(f"{INDENT}{' · '.join(parts)}", "dim")
 
 
-def _short(text: str, room: int, plain: bool) -> str:
+def _one_line(text: str, room: int, plain: bool) -> str:
     line = " ".join(text.split())
     shown = escape_line(line, plain) or "(empty)"
     return cell(shown, room).rstrip()
@@ -187,7 +187,7 @@ def _notes(compared: Compared, width: int, plain: bool) -> Iterator[Text]:
 
 def two_logs_json(compared: Compared) -> str:
     """Return the whole comparison as JSON; `difference` is b - a."""
-    found = compared.found
+    found = compared.result
     systems = {
         key: {"name": name, "score": score.plain()}
         for key, name, score in zip("ab", found.names, found.scores, strict=True)
@@ -205,7 +205,7 @@ def two_logs_json(compared: Compared) -> str:
         "won": found.pair.wins,
         "lost": found.pair.losses,
         "equal": found.equal,
-        "more_rows": _more(found),
+        "more_rows": _rows_to_decide(found),
         "metric": compared.metric,
         "type": compared.type,
         "guessed": compared.guessed,
@@ -220,7 +220,7 @@ def two_logs_json(compared: Compared) -> str:
     return json.dumps(body, indent=2)
 
 
-def _more(found: TwoLogs) -> dict[str, float] | None:
+def _rows_to_decide(found: TwoLogs) -> dict[str, float] | None:
     if found.more is None:
         return None
     return {"rows": found.more.more(found.pair.n), "chance": round(found.more.chance, 4)}

@@ -324,10 +324,10 @@ def _limit(name: str, value: Any) -> str:
     shown = {"valid": "valid ≥ {}", "p95_ms": "p95 ≤ {} ms", "general_drop": "general drop ≤ {}",
              "context_faithful": "faithful to context ≥ {}", "local_only": "local only",
              "floor": "score ≥ {}"}  # fmt: skip
-    return shown[name].replace("{}", _bound(value)) if name in shown else visible(name)
+    return shown[name].replace("{}", _limit_value(value)) if name in shown else visible(name)
 
 
-def _bound(value: Any) -> str:
+def _limit_value(value: Any) -> str:
     if not isinstance(value, int | float):
         return "?"
     return f"{value:,.0f}" if value >= 2 else score(float(value))

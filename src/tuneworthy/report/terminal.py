@@ -149,7 +149,7 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
     pairs = {pair.arm: pair for pair in words.rivals(results)}
     for arm in shown_arms:
         if arm.score is None:
-            yield from _idle(arm, width, name, plain)
+            yield from _lines_of_unmeasured(arm, width, name, plain)
             continue
         yield _row(arm, results, matrix, (name, length, side, rest, plain))
         notes = [words.unanswered_line(arm)] if arm.errors else []
@@ -197,7 +197,7 @@ def _title(arm: ArmResult, plain: bool) -> str:
     return f"{name}{role}" if not detail or detail in name else f"{name}{role} {detail}"
 
 
-def _idle(arm: ArmResult, width: int, name: int, plain: bool) -> Iterator[Text]:
+def _lines_of_unmeasured(arm: ArmResult, width: int, name: int, plain: bool) -> Iterator[Text]:
     why = escape_line(f"{arm.state}: {arm.because or words.UNKNOWN}", plain)
     for at, line in enumerate(wrapped(why, width - name - 3, "")):
         left = cell(_title(arm, plain), name) if at == 0 else " " * name

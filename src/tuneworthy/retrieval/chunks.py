@@ -60,7 +60,7 @@ def split_text(text: str, cut: ChunkOptions = ChunkOptions()) -> list[str]:
 
     A longer sentence is split between words. Only whitespace at the ends is lost.
     """
-    spans = [part for span in _sentences(text) for part in _short(text, span, cut.size)]
+    spans = [part for span in _sentences(text) for part in _cut_long_sentence(text, span, cut.size)]
     result, first = [], 0
     while first < len(spans):
         start, last = spans[first][0], first
@@ -92,7 +92,7 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _short(text: str, span: tuple[int, int], size: int) -> Iterator[tuple[int, int]]:
+def _cut_long_sentence(text: str, span: tuple[int, int], size: int) -> Iterator[tuple[int, int]]:
     start, end = span
     while end - start > size:
         spaces = [m.start() for m in _SPACE.finditer(text, start + 1, start + size + 1)]

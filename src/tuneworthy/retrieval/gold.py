@@ -21,7 +21,7 @@ from tuneworthy.retrieval.tokens import covers
 SEARCHED_RANKS, NEAR_RANKS = 10, 3  # top ranks that are searched for the answer
 MOST_ROWS = 5000  # rows examined; of more, a sample by the hash of their id
 # output types whose answers can occur in a passage; labels and records rarely do
-_PLAIN = {"text", "number"}
+_TYPES_IN_PASSAGES = {"text", "number"}
 
 
 def with_inferred_passages(loaded: Loaded) -> Loaded:
@@ -31,7 +31,7 @@ def with_inferred_passages(loaded: Loaded) -> Loaded:
     ranks high (BM25) for the question and its answer together and holds the answer's words; the
     case is then marked `context_inferred`.
     """
-    if not loaded.docs or loaded.task.output.type not in _PLAIN:
+    if not loaded.docs or loaded.task.output.type not in _TYPES_IN_PASSAGES:
         return loaded
     searcher = index(loaded.docs)
     change = _inferring(searcher, loaded.everyone)

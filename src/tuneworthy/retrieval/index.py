@@ -73,14 +73,14 @@ class Index:
         allowed = [self.in_force(time) for _, time in asked]
         most = FUSED_RANKS if self.dense and asked else None  # BM25 alone ranks all matches
         lexical = [
-            _order(self._lexical(question), where, above=0.0, most=most)
+            _best_positions(self._lexical(question), where, above=0.0, most=most)
             for (question, _), where in zip(asked, allowed, strict=True)
         ]
         if self._rows is None or self.encoder is None or not asked:
             return lexical
         queries = np.asarray(self.encoder.encode([question for question, _ in asked]), np.float32)
         near = [
-            _order(self._rows @ query, where, above=-math.inf, most=FUSED_RANKS)
+            _best_positions(self._rows @ query, where, above=-math.inf, most=FUSED_RANKS)
             for query, where in zip(queries, allowed, strict=True)
         ]
         both = zip(lexical, near, strict=True)
@@ -153,7 +153,9 @@ def _edge(text: str | None, none: float) -> float:
     return none if text is None else sortable_time(text)
 
 
-def _order(scores: Array, allowed: Array, above: float, most: int | None = None) -> list[int]:
+def _best_positions(
+    scores: Array, allowed: Array, above: float, most: int | None = None
+) -> list[int]:
     """Return the `most` best allowed positions; ties, also by rounding, go by position."""
     rounded = np.round(scores, 6)
     positions = np.flatnonzero(allowed & (rounded > above))

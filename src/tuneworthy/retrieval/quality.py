@@ -37,7 +37,7 @@ def quality(index: Index, cases: Sequence[Case], ks: Sequence[int] = KS) -> Qual
     the answer count, if any does.
     """
     known = [case for case in cases if case.meta.get("doc_id") is not None or case.context]
-    pairs = [(case, right) for case in known if (right := _right(index, case))]
+    pairs = [(case, right) for case in known if (right := _gold_chunks(index, case))]
     rankings = index.ranked([(case.input, case.time) for case, _ in pairs])
     ranks = [_rank(ranking, right) for ranking, (_, right) in zip(rankings, pairs, strict=True)]
     inferred = sum(case.context_inferred for case, _ in pairs)
@@ -52,13 +52,15 @@ def quality(index: Index, cases: Sequence[Case], ks: Sequence[int] = KS) -> Qual
     )
 
 
-def _right(index: Index, case: Case) -> set[int]:
+def _gold_chunks(index: Index, case: Case) -> set[int]:
     name = case.meta.get("doc_id")
     if name is not None and not case.context_inferred:
         candidates = [at for at, chunk in enumerate(index.chunks) if chunk.doc == str(name)]
     else:
         text = " ".join(words(case.context or ""))
-        candidates = [at for at, chunk in enumerate(index.chunks) if _same(chunk.text, text)]
+        candidates = [
+            at for at, chunk in enumerate(index.chunks) if _one_contains_other(chunk.text, text)
+        ]
     answers = (case.output, *case.accepted)
     strict = [
         at for at in candidates if any(covers(index.chunks[at].text, answer) for answer in answers)
@@ -66,7 +68,7 @@ def _right(index: Index, case: Case) -> set[int]:
     return set(strict or candidates)
 
 
-def _same(text: str, other: str) -> bool:
+def _one_contains_other(text: str, other: str) -> bool:
     mine = " ".join(words(text))
     return bool(mine and other) and (mine in other or other in mine)
 

@@ -103,7 +103,7 @@ class Worker(threading.Thread):
 
     @property
     def in_flight(self) -> int:
-        """Return the jobs that are not answered yet."""
+        """Return the number of jobs that are not answered yet."""
         return len(self._open)
 
     def submit(self, jobs: Sequence[Job]) -> bool:

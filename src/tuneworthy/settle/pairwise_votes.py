@@ -146,7 +146,7 @@ class PairwiseVotes:
     def question(self, query: Query, one: Answer, other: Answer) -> Question:
         """Return two answers as a question; the sides depend only on seed, input and texts."""
         texts = sorted((shown_text(one), shown_text(other)))
-        if self._drawn("side", query.id, *texts) % 2:
+        if self._seeded_number("side", query.id, *texts) % 2:
             texts.reverse()
         return Question(query, texts[0], texts[1])
 
@@ -155,7 +155,7 @@ class PairwiseVotes:
         repeated = {(c.input, frozenset((c.left, c.right))) for c in clicks if c.again}
         for click in clicks[: max(0, len(clicks) - APART)]:
             pair = frozenset((click.left, click.right))
-            due = self._drawn("again", click.input, *sorted(pair)) % AGAIN == 0
+            due = self._seeded_number("again", click.input, *sorted(pair)) % AGAIN == 0
             if due and not click.again and (click.input, pair) not in repeated:
                 yield click
 
@@ -172,7 +172,7 @@ class PairwiseVotes:
             return "that is no legal answer of this task"
         return ""
 
-    def _drawn(self, *what: Any) -> int:
+    def _seeded_number(self, *what: Any) -> int:
         text = canonical([self.seed, *what]).encode("utf-8", "surrogatepass")
         return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
 

@@ -10,7 +10,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.results import Results
 from tuneworthy.core.settlement import EndReason, SettlementLog
-from tuneworthy.diagnose.recomputed import outdated_results_error, shape_of
+from tuneworthy.diagnose.recomputed import inputs_of, outdated_results_error
 from tuneworthy.metrics import Metric
 from tuneworthy.settle.finalists import StoredFinalists
 from tuneworthy.settle.pairwise_votes import PairwiseVotes
@@ -51,9 +51,9 @@ def settled_again(
         return study, ()
     if metric is None and by_score(results):
         return _as_stored(stored, study, course), ()
-    shape = replace(shape_of(results), looks=stored.looks)
-    pairs_at_look = compare(shape, results.cases, results.runs).pairs
-    arms, votes = StoredFinalists(results, study, shape.split, course), _votes(results, metric)
+    inputs = replace(inputs_of(results), looks=stored.looks)
+    pairs_at_look = compare(inputs, results.cases, results.runs).pairs
+    arms, votes = StoredFinalists(results, study, inputs.split, course), _votes(results, metric)
     pairs, failures = SequentialSettling(study, policy, arms, votes, pairs_at_look), list[str]()
     stored_end: EndReason = stored.settled.ended if stored.settled else "stopped"
     try:

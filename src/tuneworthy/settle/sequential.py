@@ -73,7 +73,7 @@ class SequentialSettling:
         self.clicks: list[PairwiseVote] = []
         self.asked: Question | None = None
         self.ended: EndReason | None = None
-        self._open()
+        self._answerable_pairs()
         self.left = [self._points()]
 
     # The next question.
@@ -99,7 +99,7 @@ class SequentialSettling:
     def _advance(self) -> Question | None:
         """Process known differences up to the next one that needs a click; None at the end."""
         while True:
-            open_pairs = self._open()
+            open_pairs = self._answerable_pairs()
             if not open_pairs:
                 firm = pairs_left_open(self._now, self._policy)[0].status == "firm"
                 self.ended = "firm" if firm else "elsewhere"
@@ -131,7 +131,7 @@ class SequentialSettling:
                 return Question(drawn_queries[old.input], old.right, old.left, again=True)
         return None
 
-    def _open(self) -> list[OpenPair]:
+    def _answerable_pairs(self) -> list[OpenPair]:
         """Return the open pairs whose arms can answer, each with its stream started."""
         while True:
             open_pairs = [
@@ -153,7 +153,7 @@ class SequentialSettling:
         pair, pool, kind = (
             self._pairs[open_pair.names],
             self._arms.size,
-            self._kind(open_pair.names),
+            self._question_kind(open_pair.names),
         )
         scored = self._arms.scored(*open_pair.names) if kind == "all" else np.array([])
         limit = len(scored) + pool
@@ -161,7 +161,7 @@ class SequentialSettling:
         level = min(pair.level, pair.low_level or pair.level)  # either bound may close the pair
         return PairStream(level, scored, planned, pool)
 
-    def _kind(self, names: Names) -> Literal["new", "all", "preference"]:
+    def _question_kind(self, names: Names) -> Literal["new", "all", "preference"]:
         if self._votes.by_preference:
             return "preference"
         return "all" if self._arms.same(names) else "new"
@@ -182,7 +182,7 @@ class SequentialSettling:
             tightened_pairs[names] = SettledPair(
                 **{key: getattr(bounds, key) for key in ("n", "wins", "losses", "differ")},
                 apart=stream.apart, mean=bounds.mean, low=bounds.low, high=bounds.high,
-                points=self._kind(names),
+                points=self._question_kind(names),
             )  # fmt: skip
         return tightened(self._study.model_copy(update={"pairs": pairs}), tightened_pairs)
 
@@ -192,8 +192,8 @@ class SequentialSettling:
     def more(self) -> int | None:
         """Return roughly how many more clicks close the slowest pair; None if unknown."""
         clicks = [0]
-        for open_pair in self._open() if self.ended is None else ():
-            stream, kind = self._streams[open_pair.names], self._kind(open_pair.names)
+        for open_pair in self._answerable_pairs() if self.ended is None else ():
+            stream, kind = self._streams[open_pair.names], self._question_kind(open_pair.names)
             before = self._arms.scored(*open_pair.names) if kind == "new" else np.array([])
             targets = (open_pair.margin - open_pair.shift, -open_pair.shift)[
                 : 1 if open_pair.margin < 0 else 2

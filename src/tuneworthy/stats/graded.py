@@ -27,7 +27,9 @@ def bca_bounds(values: Array, tail: float) -> tuple[float, float]:
     """
     rows = np.sort(values)
     mean = float(rows.mean())
-    draws = _drawn(rows.tobytes(), DRAWS * 2 ** int(np.ceil(np.log2(max(1, 50 / tail / DRAWS)))))
+    draws = _bootstrap_means_of(
+        rows.tobytes(), DRAWS * 2 ** int(np.ceil(np.log2(max(1, 50 / tail / DRAWS))))
+    )
     tied = np.abs(draws - mean) < TIE  # else rounding decides which draws are below the mean
     below = float(((draws < mean) & ~tied).mean() + 0.5 * tied.mean())
     shift = float(normal_quantile(np.clip(below, 1 / draws.size, 1 - 1 / draws.size)))
@@ -38,7 +40,7 @@ def bca_bounds(values: Array, tail: float) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=8)
-def _drawn(rows: bytes, draws: int) -> Array:
+def _bootstrap_means_of(rows: bytes, draws: int) -> Array:
     """Return cached bootstrap means of rows: a pair of arms is bounded at several levels."""
     values = np.frombuffer(rows)
     return bootstrap_means(values, np.ones(values.size), draws)

@@ -56,7 +56,7 @@ def pair_levels(spread: Array, tail: float, rivals: Array | None = None) -> Arra
             most = np.full(DRAWS, -np.inf)
             for s in own:  # one rival at a time fits in the CPU cache
                 np.maximum(most, (draws[b] - draws[s]) / np.sqrt(variance[b, s]), out=most)
-            levels[b] = _level(most, tail, own.size)
+            levels[b] = _joint_level(most, tail, own.size)
     return levels
 
 
@@ -70,7 +70,7 @@ def best_of_many_level(spread: Array, tail: float) -> float:
     if own.size < 2:
         return tail
     most = (_draws(spread)[own] / np.sqrt(variance[own, None])).max(0)
-    return _level(most, tail, own.size)
+    return _joint_level(most, tail, own.size)
 
 
 def _draws(spread: Array) -> Array:
@@ -86,7 +86,7 @@ def _normal(arms: int) -> Array:
     return np.concatenate([half, -half], 1)
 
 
-def _level(most: Array, tail: float, count: int) -> float:
+def _joint_level(most: Array, tail: float, count: int) -> float:
     """Return the level whose normal quantile is the 1 - `tail` quantile of a maximum of `count`.
 
     Never below Bonferroni's, which always holds, and never above `tail`.

@@ -28,7 +28,7 @@ def minimum_detectable_effect(n: int, d: float, factor: float = 1.0) -> float:
 
 
 def rows_needed(d: float, delta: float, factor: float = 1.0) -> int:
-    """Return the rows that show a true difference `delta` with power .8; at least 1."""
+    """Return the number of rows that show a true difference `delta` with power .8; at least 1."""
     if delta <= 0:
         raise ValueError("a difference of 0 can't be shown")
     return max(1, ceil(Z**2 * factor**2 * (d / delta**2 - 1)))

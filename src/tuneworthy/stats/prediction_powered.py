@@ -46,7 +46,7 @@ def prediction_powered_mean(
     quantile = student_quantile(1 - level, right.size - 1)
     ends = []
     for side, end in ((-1.0, -1.0 if many.size else lowest), (1.0, 1.0)):
-        rows = np.append(shift, end) if _apart(shift) < FEW_CORRECTIONS else shift
+        rows = np.append(shift, end) if _count_off_mode(shift) < FEW_CORRECTIONS else shift
         se = np.sqrt(spread + rows.var(ddof=1) / rows.size)
         ends.append(base + float(rows.mean()) + side * quantile * se)
     if np.isinf(wide):
@@ -55,6 +55,6 @@ def prediction_powered_mean(
     return PredictionPoweredMean(mean, max(lowest, min(low, mean)), min(1.0, max(high, mean)))
 
 
-def _apart(values: Array) -> int:
+def _count_off_mode(values: Array) -> int:
     """Return how many values differ from the mode."""
     return int(values.size - np.unique(values, return_counts=True)[1].max())

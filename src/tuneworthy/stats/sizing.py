@@ -53,15 +53,15 @@ class PairedDifference(Bounded, Protocol):
 
     @property
     def wins(self) -> int:
-        """Return the rows with a difference above 0."""
+        """Return the number of rows with a difference above 0."""
 
     @property
     def losses(self) -> int:
-        """Return the rows with a difference below 0."""
+        """Return the number of rows with a difference below 0."""
 
     @property
     def differ(self) -> int:
-        """Return the rows with a difference."""
+        """Return the number of rows with a difference."""
 
 
 class SampleSize(NamedTuple):
@@ -145,13 +145,13 @@ class Assurance:
         return observed_width_factor(seen) / seen.factor * sqrt(variance / seen.n)
 
     def _chance(self, rows: int, wide: tuple[float, float], spread: float) -> float:
-        mean, (down, up) = self.seen.mean, self._halves(rows, wide)
+        mean, (down, up) = self.seen.mean, self._half_widths(rows, wide)
         spread = max(spread, 1e-9)  # bounds may have no width
         under = normal_cdf((self.below - up - mean) / spread)
         over = normal_cdf((mean - max(self.least, self.above + down)) / spread)
         return min(1.0, float(under + over))
 
-    def _halves(self, rows: int, wide: tuple[float, float]) -> tuple[float, float]:
+    def _half_widths(self, rows: int, wide: tuple[float, float]) -> tuple[float, float]:
         """Return how far the bounds lie below and above the mean on `rows` similar rows.
 
         `wide` has a factor for each side. With few differing rows the exact bounds tighten faster

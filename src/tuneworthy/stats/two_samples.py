@@ -82,7 +82,7 @@ def separation(folds: Sequence[Smoother], second: Any, units: Any, seed: int = 0
     held = np.zeros(labels.size)
     for fold, score in zip(folds, scores, strict=True):
         held[fold.rows] = score[0]
-    return Separation(observed, p, _told(held > 0, labels > 0))
+    return Separation(observed, p, _informedness(held > 0, labels > 0))
 
 
 def permutation_p(
@@ -216,7 +216,7 @@ def _radius(labels: int, n: float, chance: float) -> float:
     return float(np.sqrt((labels - 1) / n) / 2 + np.sqrt(np.log(1 / chance) / (2 * n)))
 
 
-def _told(called: Array, second: Array) -> Triple:
+def _informedness(called: Array, second: Array) -> Triple:
     """Return hits less false hits, by exact intervals of both shares; at least 0."""
     hits, n = int(called[second].sum()), int(second.sum())
     false, rest = int(called[~second].sum()), int((~second).sum())

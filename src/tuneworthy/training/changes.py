@@ -69,7 +69,7 @@ def compare_models(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> lis
     [0, 0, 0, 0]. Raises NumericError if a figure is not finite.
     """
     rendered = [_rendered(row) for row in rows]
-    fits = [i for i, row in enumerate(rendered) if row.trained and _fits(base, row)]
+    fits = [i for i, row in enumerate(rendered) if row.trained and _fits_context(base, row)]
     net = open_plain(base.module)
     other = net if tuned.module is base.module else open_plain(tuned.module)
     figures_by_row = [[0, 0.0, 0.0, 0.0] for _ in rows]
@@ -150,7 +150,7 @@ def representation_shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]])
     Over the tokens from `first` on of at most 16 rows; without any, an empty list. Raises
     NumericError if one is not finite.
     """
-    rendered = [row for row in map(_rendered, rows) if row.trained and _fits(base, row)][
+    rendered = [row for row in map(_rendered, rows) if row.trained and _fits_context(base, row)][
         :COMPARED_ROWS
     ]
     bodies = [model.module.get_decoder() for model in (base, tuned)]
@@ -251,5 +251,5 @@ def _rendered(row: dict[str, Any]) -> EncodedExample:
     return EncodedExample(ids, (False,) * first + (True,) * (len(ids) - first))
 
 
-def _fits(model: Any, row: EncodedExample) -> bool:
+def _fits_context(model: Any, row: EncodedExample) -> bool:
     return row.first > 0 and (model.context is None or len(row.ids) <= model.context)

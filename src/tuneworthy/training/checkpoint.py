@@ -90,7 +90,7 @@ class Checkpoints:
     say: Callable[[str], None] = lambda text: None
     most: int = 2
     _step: int = 0
-    _due: float = 0.0
+    _next_due: float = 0.0
 
     def restore(self, run: Run, usable: Callable[[int], bool]) -> None:
         """Restore the newest complete checkpoint of this run into `run`; remove all others.
@@ -110,7 +110,7 @@ class Checkpoints:
                 shutil.rmtree(folder)
             elif not self._step:
                 shutil.rmtree(folder)
-        self._due = run.seconds + LEAST_SECONDS
+        self._next_due = run.seconds + LEAST_SECONDS
 
     def keep(self, run: Run, due: bool) -> None:
         """Write a checkpoint if it is due and there was a step since the last.
@@ -118,7 +118,7 @@ class Checkpoints:
         Raises OSError or SafetensorError if it cannot be written; older ones stay complete.
         """
         step, stop = len(run.steps), signals.requested_exit_code() is not None
-        if step == self._step or not (due or stop or run.seconds >= self._due):
+        if step == self._step or not (due or stop or run.seconds >= self._next_due):
             return
         begun, built = time.perf_counter(), self.folder / "new"
         shutil.rmtree(built, ignore_errors=True)
@@ -131,7 +131,7 @@ class Checkpoints:
         for old in self._folders()[: -self.most]:
             shutil.rmtree(old)
         spent = time.perf_counter() - begun
-        self._step, self._due = step, run.seconds + max(LEAST_SECONDS, spent / TIME_SHARE)
+        self._step, self._next_due = step, run.seconds + max(LEAST_SECONDS, spent / TIME_SHARE)
 
     def _sealed(self, step: int) -> dict[str, Any]:
         return {**self.about, "step": step}

@@ -63,7 +63,7 @@ class WholeMethod:
     folder: Path
     name = "weights"
     file = WEIGHTS
-    lean = True
+    keeps_best_only = True
 
     def open(self, rows: Sequence[EncodedExample], settings: FullSettings, seed: int) -> Opened:  # noqa: ARG002
         """Return the copy, opened; nothing in it is random, so the seed only orders the rows."""

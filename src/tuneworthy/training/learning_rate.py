@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MOST_LORA_RATE = 1e-3  # for LoRA
-_FULL, _LORA, _WIDTH = 5e-5, 10, 2000
+_FULL_RATE, _LORA_FACTOR, _REFERENCE_WIDTH = 5e-5, 10, 2000
 _POWERS = {"llama": 0.781, "qwen": 0.0775}
 _SOURCE = "LoRA Without Regret, 2025"
 
@@ -38,8 +38,10 @@ def rate_of(config: Any, wanted: float | None = None, *, full: bool = False) -> 
     name = next((name for name in _POWERS if family.startswith(name)), None)
     # for other families the power that falls faster with size, as the safer choice
     power = _POWERS[name or "llama"]
-    most = MOST_LORA_RATE / _LORA if full else MOST_LORA_RATE
-    ruled = float(f"{_FULL * (1 if full else _LORA) * (_WIDTH / hidden) ** power:.1e}")
+    most = MOST_LORA_RATE / _LORA_FACTOR if full else MOST_LORA_RATE
+    ruled = float(
+        f"{_FULL_RATE * (1 if full else _LORA_FACTOR) * (_REFERENCE_WIDTH / hidden) ** power:.1e}"
+    )
     fitted = f"fitted for {name.capitalize()}" if name else f"fitted for Llama, not for {family}"
     why = f"hidden size {hidden:,}, rule of {_SOURCE}, {fitted}{', for all weights' * full}"
     if ruled > most:

@@ -82,13 +82,14 @@ class Opened:
 class Method(Protocol):
     """What differs between training an adapter and all weights.
 
-    The result is the folder `name` with the tensors in `file`. `lean`: a beaten epoch's tensors are
-    removed at once, and one checkpoint is kept, as each takes several times the model's size.
+    The result is the folder `name` with the tensors in `file`. `keeps_best_only`: a beaten epoch's
+    tensors are removed at once, and one checkpoint is kept, as each takes several times the model's
+    size.
     """
 
     name: str
     file: str
-    lean: bool
+    keeps_best_only: bool
 
     def open(self, rows: Sequence[EncodedExample], settings: Any, seed: int) -> Opened:
         """Return what is trained. Raises DoesNotFit if it exceeds the free memory."""
@@ -198,7 +199,7 @@ class AdapterMethod:
     other: Any = None
     name = "adapter"
     file = ADAPTER
-    lean = False
+    keeps_best_only = False
 
     def open(self, rows: Sequence[EncodedExample], settings: LoraSettings, seed: int) -> Opened:
         """Return a PEFT model with a fresh adapter, opened."""
@@ -260,7 +261,7 @@ class _Watch(TrainingCallbacks):
     stopped: str | None = None
 
     def __post_init__(self) -> None:
-        most = 1 if self.method.lean else 2
+        most = 1 if self.method.keeps_best_only else 2
         self.kept = Checkpoints(self.folder / "checkpoints", self.about, self.say, most)
 
     def begin(self, run: Run) -> None:
@@ -285,15 +286,15 @@ class _Watch(TrainingCallbacks):
         kept = self._scored(epoch) or self._score(epoch)
         self.seen.append(kept["told"])
         self.seconds += kept["seconds"]
-        if self.method.lean:
+        if self.method.keeps_best_only:
             self._drop_beaten()
         if epoch < self.about["settings"]["pace"]["epochs"]:
-            self.stopped = self._enough(epoch)
+            self.stopped = self._why_stop_early(epoch)
         return self.stopped is None
 
     def _scored(self, epoch: int) -> dict[str, Any] | None:
         """Return the figures of an epoch before an interruption, if its folder is complete."""
-        needed = "" if self.method.lean else self.method.file
+        needed = "" if self.method.keeps_best_only else self.method.file
         manifest = read_sealed(self.folder / "epochs" / str(epoch), needed)
         same_run = manifest and manifest | self.about | {"epoch": epoch} == manifest
         return manifest.get("found") if manifest and same_run else None
@@ -315,14 +316,14 @@ class _Watch(TrainingCallbacks):
     def _score(self, epoch: int) -> dict[str, Any]:
         begun, folder = time.perf_counter(), self.folder / "epochs" / str(epoch)
         about, dev = {**self.about, "epoch": epoch}, self.rows[1]
-        self._rest()
+        self._free_step_memory()
         built = folder.with_name("new")
         with _writing(folder):
             shutil.rmtree(built, ignore_errors=True)
             self.method.save(self.opened.wrapped, built, about)
         budget = self.about["settings"]["pace"]["part_tokens"]
         loss, end = evaluate(self.opened.net, dev, budget) or (None, None)
-        self._rest()
+        self._free_step_memory()
         rate = self.lessons.dev_score if self.lessons.dev else None
         score = None if rate is None else float(rate(built))
         evaluation: dict[str, Any] = {
@@ -340,12 +341,12 @@ class _Watch(TrainingCallbacks):
             self.say(f"epoch {epoch}: dev score {score:.3f}")
         return result
 
-    def _rest(self) -> None:
+    def _free_step_memory(self) -> None:
         """Free the memory that steps reuse: scoring needs it."""
         self.opened.net.rest()
         trim_heap()
 
-    def _enough(self, epoch: int) -> str | None:
+    def _why_stop_early(self, epoch: int) -> str | None:
         """Return the reason to stop early, or None."""
         patience = self.about["settings"]["patience"]
         if patience is None or self.seen[0]["dev_score"] is None:

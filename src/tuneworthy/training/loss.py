@@ -331,7 +331,7 @@ def _plain_cache(module: Any) -> bool:
     return bool(layers) and all(type(layer).__name__ == "DynamicLayer" for layer in layers)
 
 
-def _given(net: Net, count: int, trunk: Trunk | None) -> dict[str, Any]:
+def _forward_arguments(net: Net, count: int, trunk: Trunk | None) -> dict[str, Any]:
     if trunk is None:
         return {"use_cache": False}
     wide = [leaf.expand(count, *leaf.shape[1:]) for leaf in trunk.leaves]
@@ -340,10 +340,10 @@ def _given(net: Net, count: int, trunk: Trunk | None) -> dict[str, Any]:
 
 
 def _hidden(net: Net, ids: Any, trunk: Trunk | None) -> Any:
-    return net.body(input_ids=ids, **_given(net, len(ids), trunk)).last_hidden_state
+    return net.body(input_ids=ids, **_forward_arguments(net, len(ids), trunk)).last_hidden_state
 
 
 def _scores(net: Net, ids: Any, trunk: Trunk | None) -> Any:
     if net.head is not None:
         return net.head(_hidden(net, ids, trunk))
-    return net.module(input_ids=ids, **_given(net, len(ids), trunk)).logits
+    return net.module(input_ids=ids, **_forward_arguments(net, len(ids), trunk)).logits

@@ -78,15 +78,17 @@ def plan_memory(
         for size in _PART_TOKENS if _general(net) else (pace.part_tokens,):
             own = pace.model_copy(update={"part_tokens": size})
             needs = estimate(net, rows, lora, own, on)
-            if _held(needs, where, lora) * sum(needs.values()) <= free:
+            if _allocator_overhead(needs, where, lora) * sum(needs.values()) <= free:
                 return {**needs, "checkpointing": on, "part_tokens": size}
     what = "training does not fit in the free memory"
     fix = _FIX if lora else _FIX_FULL
-    _memory.refuse(what, needs, free, where=spec, fix=fix, held=_held(needs, where, lora))
+    _memory.refuse(
+        what, needs, free, where=spec, fix=fix, held=_allocator_overhead(needs, where, lora)
+    )
     raise AssertionError("refuse raises where it does not fit")
 
 
-def _held(needs: dict[str, int], where: str, lora: LoraShape | None) -> float:
+def _allocator_overhead(needs: dict[str, int], where: str, lora: LoraShape | None) -> float:
     """Return the memory held per byte in use.
 
     Whole weights, their gradient and the optimizer's state are a few large blocks, which the

@@ -23,7 +23,7 @@ from tuneworthy.training.adapter import read_sealed, seal
 from tuneworthy.training.gguf_file import merged_weights
 
 _HEAD = "base_model.model."
-_OTHER = ("*.json", "*.jinja", "tokenizer.model", "*.txt")
+_COPIED_FILES = ("*.json", "*.jinja", "tokenizer.model", "*.txt")
 _NOT = {"adapter_config.json", "tuneworthy.json"}
 
 
@@ -89,7 +89,7 @@ def copy_whole(trained: Path, base: Path, out: Path) -> None:
 
 def _copy_others(base: Path, out: Path) -> None:
     """Copy config, tokenizer and template files of a model folder."""
-    for pattern in _OTHER:
+    for pattern in _COPIED_FILES:
         for path in base.glob(pattern):
             if path.name not in _NOT:
                 shutil.copyfile(path, out / path.name)

@@ -71,7 +71,7 @@ def fit_on_policy(both: OnPolicySetup, settings: LoraSettings, seed: int, folder
         "base": {**student.fingerprint, "spec": student.spec, "weights": weights_hash(student)},
         "settings": settings.plain(),
         "seed": seed,
-        "rows": digest([[a.id, _plain(a.student), _plain(a.teacher)] for a in both.asked]),
+        "rows": digest([[a.id, _as_data(a.student), _as_data(a.teacher)] for a in both.asked]),
         "objective": {"loss": "on_policy", "room": both.room,
                       "teacher": digest(dict(both.teacher.fingerprint), 16)},
     }  # fmt: skip
@@ -137,12 +137,12 @@ class _OnPolicyRun:
 
     def _step(self, run: Run, chosen: Sequence[int], epoch: int, rate: float) -> dict[str, Any]:
         pace, weights = self.settings.pace, list(run.weights.values())
-        written = self._written(chosen, len(run.steps))
+        written = self._sampled_answers(chosen, len(run.steps))
         own = [_row(self.heads[at], ids) for at, ids in zip(chosen, written, strict=True)]
         theirs = [_row(self.long[at], ids) for at, ids in zip(chosen, written, strict=True)]
         tokens, loss = sum(row.trained for row in own), 0.0
         for group in parts(own, PART_TOKENS):
-            apart = self._apart([own[i] for i in group], [theirs[i] for i in group])
+            apart = self._divergence([own[i] for i in group], [theirs[i] for i in group])
             (apart.sum() / tokens).backward()
             by_row = apart.detach().split([own[i].trained for i in group])
             for i, values in zip(group, by_row, strict=True):
@@ -164,7 +164,7 @@ class _OnPolicyRun:
         return {"epoch": epoch + 1, "loss": loss, "rate": rate, "norm": norm,
                 "clipped": norm > pace.clip, "tokens": tokens, "read": read}  # fmt: skip
 
-    def _apart(self, own: Sequence[EncodedExample], theirs: Sequence[EncodedExample]) -> Any:
+    def _divergence(self, own: Sequence[EncodedExample], theirs: Sequence[EncodedExample]) -> Any:
         """Return the divergence at each token that the student wrote."""
         with torch.no_grad():
             teacher = answer_logits(self.theirs, theirs, None)
@@ -173,7 +173,7 @@ class _OnPolicyRun:
         return reverse_divergence(student[:, :width], teacher[:, :width].to(student.device))
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def _written(self, chosen: Sequence[int], step: int) -> list[list[int]]:
+    def _sampled_answers(self, chosen: Sequence[int], step: int) -> list[list[int]]:
         """Return what the student samples for these inputs, its end of turn included."""
         module, ends = self.wrapped.base_model.model, list(self.both.student.ends)
         heads = [self.heads[at] for at in chosen]
@@ -214,5 +214,5 @@ def _ended(ids: list[int], ends: Sequence[int]) -> list[int]:
     return ids[: stop + 1]
 
 
-def _plain(messages: Sequence[Message]) -> list[Any]:
+def _as_data(messages: Sequence[Message]) -> list[Any]:
     return [message.plain() for message in messages]

@@ -99,7 +99,7 @@ def render(
     except Refused as refusal:
         return Excluded(str(refusal))
     trained = _trained(tokenizer, head, tail, _has_special(tokenizer, messages, answer))
-    if _plain(tokenizer.decode(trained)) != _plain(tail.text):
+    if _normalised(tokenizer.decode(trained)) != _normalised(tail.text):
         return Excluded("the answer does not survive the tokenizer")
     if context is not None and len(head) + len(trained) > context:
         return Excluded("longer than the model's context")
@@ -161,5 +161,5 @@ def _has_special(tokenizer: Any, messages: Sequence[Message], answer: str) -> bo
     return any(t.special and t.content in text for t in tokenizer.added_tokens_decoder.values())
 
 
-def _plain(text: str) -> str:
+def _normalised(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()

@@ -108,14 +108,16 @@ class TopKDivergence:
         def loss(logits: Any, batch: Sequence[EncodedExample]) -> Any:
             plain = likelihood_loss(logits, batch)
             parted = zip(batch, logits.split([r.trained for r in batch]), strict=True)
-            told = [self._apart(by_row[r], part) if r in by_row else None for r, part in parted]
+            told = [
+                self._divergence(by_row[r], part) if r in by_row else None for r, part in parted
+            ]
             sizes = plain.split([row.trained for row in batch])
             each = [own if own is not None else nll for own, nll in zip(told, sizes, strict=True)]
             return torch.cat(each)
 
         return loss
 
-    def _apart(self, teacher: TopTokens, logits: Any) -> Any:
+    def _divergence(self, teacher: TopTokens, logits: Any) -> Any:
         held = TopTokens(teacher.ids.to(logits.device), teacher.logs.to(logits.device))
         return top_k_divergence(logits, held, self.temperature)
 

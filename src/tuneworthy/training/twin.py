@@ -109,16 +109,16 @@ def save_adapter(wrapped: Any, folder: Path, about: dict[str, Any]) -> None:
     save_file(state, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     config = wrapped.peft_config["default"].to_dict()
     config |= {"inference_mode": True, "base_model_name_or_path": about["base"]["spec"]}
-    text = json.dumps(_sorted(config), indent=2, sort_keys=True)
+    text = json.dumps(_with_sorted_sets(config), indent=2, sort_keys=True)
     (folder / "adapter_config.json").write_text(text, "utf-8")
     seal(folder, about)
     failpoint("epoch.after")
 
 
-def _sorted(value: Any) -> Any:
+def _with_sorted_sets(value: Any) -> Any:
     """Return plain data with sets as sorted lists, so that the same run writes the same bytes."""
     if isinstance(value, dict):
-        return {key: _sorted(item) for key, item in value.items()}
+        return {key: _with_sorted_sets(item) for key, item in value.items()}
     if isinstance(value, set | frozenset):
         return sorted(value)
     return value if isinstance(value, str | int | float | bool | list | None) else str(value)

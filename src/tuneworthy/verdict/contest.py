@@ -76,7 +76,7 @@ def _above(
     pair = board.pairs.get((arm.name, reference.name))
     if pair is None or not pair.n:
         return None
-    outlook = Assurance(pair, _next(evidence, pair), -_NEVER, 0.0, 0.0)
+    outlook = Assurance(pair, _level_at_next_look(evidence, pair), -_NEVER, 0.0, 0.0)
     return UndecidedPair(arm, reference, pair, outlook, outlook.size())
 
 
@@ -97,7 +97,7 @@ def _cheaper(
     pair = board.pairs.get((maybe[0].name, present.name))
     if pair is None or not pair.n:
         return None
-    outlook = noninferiority_assurance(pair, policy.margin, _next(evidence, pair))
+    outlook = noninferiority_assurance(pair, policy.margin, _level_at_next_look(evidence, pair))
     return UndecidedPair(
         maybe[0], present, pair, outlook, outlook.size(), _saving(policy, arm, maybe[0])
     )
@@ -121,10 +121,10 @@ def _contest(
     pair = board.pairs.get((arms[0].name, arms[1].name))
     if pair is None or not pair.n:
         return None
-    outlook = superiority_assurance(pair, margin, _next(evidence, pair), shift)
+    outlook = superiority_assurance(pair, margin, _level_at_next_look(evidence, pair), shift)
     return UndecidedPair(*arms, pair, outlook, outlook.size())
 
 
-def _next(evidence: Evidence, pair: Pair) -> float:
+def _level_at_next_look(evidence: Evidence, pair: Pair) -> float:
     """Return the one-sided error level of each bound at the next look."""
     return level_at_next_look(pair.level, evidence.looks)

@@ -54,13 +54,15 @@ def decide(
         "use": ruling.use,
         "arm": ruling.arm.name if ruling.arm else None,
         "status": ruling.status,
-        "left_on_table": _left(evidence, ruling),
+        "left_on_table": _left_on_table(evidence, ruling),
         "by_margin": strip,
         "next": next_step(evidence, policy, board, ruling, findings, met),
         "because": _because(evidence, policy, board, ruling),
         "target_met": met,
         "looks": evidence.looks,
-        "arms": tuple(_shown(arm, _delta(board, arm, ruling)) for arm in in_ladder_order(evidence)),
+        "arms": tuple(
+            _verdict_arm(arm, _delta(board, arm, ruling)) for arm in in_ladder_order(evidence)
+        ),
         "wrong": evidence.diagnosis.wrong if evidence.diagnosis and not evidence.blocks else (),
         "questions": complete_findings(findings, policy),
         "changes": for_verdict(evidence.changes),
@@ -69,7 +71,7 @@ def decide(
         "seconds": evidence.seconds,
         "evidence_hash": evidence.hash,
     }
-    known |= _known(evidence, policy, ruling)
+    known |= _reasons_for_nulls(evidence, policy, ruling)
     plain = Verdict(**parts).plain()
     by_name = {arm.name: arm for arm in evidence.arms}
     known |= _deltas_known(plain, ruling)
@@ -119,13 +121,13 @@ def _because(evidence: Evidence, policy: Policy, board: Ladder, ruling: LadderDe
     return f"{why} {settlement_sentence(evidence.settled)}" if evidence.settled else why
 
 
-def _left(evidence: Evidence, ruling: LadderDecision) -> LeftOnTable | None:
+def _left_on_table(evidence: Evidence, ruling: LadderDecision) -> LeftOnTable | None:
     if ruling.left is None:
         return None
     return LeftOnTable(points=ruling.left, level=round(1 - evidence.alpha, 6))
 
 
-def _shown(arm: ArmResult, delta: Delta | None) -> VerdictArm:
+def _verdict_arm(arm: ArmResult, delta: Delta | None) -> VerdictArm:
     same = set(VerdictArm.model_fields) & set(ArmResult.model_fields) - {"valid"}
     valid = arm.valid.mean if arm.valid else None
     return VerdictArm(**{key: getattr(arm, key) for key in same}, valid=valid, delta=delta)
@@ -153,7 +155,9 @@ def _deltas_known(plain: dict[str, Any], ruling: LadderDecision) -> dict[str, st
     }  # fmt: skip
 
 
-def _known(evidence: Evidence, policy: Policy, ruling: LadderDecision) -> dict[str, str]:
+def _reasons_for_nulls(
+    evidence: Evidence, policy: Policy, ruling: LadderDecision
+) -> dict[str, str]:
     blocked = f"blocked: {evidence.blocks[0]}" if evidence.blocks else ""
     no_arm = blocked or "no arm is named"
     undecided = no_arm if ruling.arm is None else "the target lies inside the score's interval"

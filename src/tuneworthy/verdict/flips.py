@@ -64,11 +64,13 @@ def flips(
         for arm in laid.seen.order:
             about = {"input": "usd_per_1k", "of": arm.name}
             intervals.append((about, by_price(laid.seen, policy, arm)))
-        out += [{**about, **flip} for about, parts in intervals for flip in _turns(parts)]
+        out += [
+            {**about, **flip} for about, parts in intervals for flip in _changes_of_ruling(parts)
+        ]
     return tuple({**flip, "says": flip_sentence(flip)} for flip in out)
 
 
-def _turns(parts: Sequence[PriceInterval]) -> Iterator[dict[str, Any]]:
+def _changes_of_ruling(parts: Sequence[PriceInterval]) -> Iterator[dict[str, Any]]:
     for before, after in pairwise(parts):
         if before.ruling.named != after.ruling.named:
             use, arm = after.ruling.named
@@ -104,7 +106,7 @@ def price_intervals(board: Ladder, policy: Policy, key: Key) -> list[PriceInterv
     if prices is None or policy.motive != "quality":
         return []
     turning = _by_value(board, prices) if key == "value_of_correct" else _by_volume(board, prices)
-    return _over(
+    return _rulings_between(
         turning,
         lambda at: decide_on_ladder(board, policy.model_copy(update={key: at})),
         (0.0, None),
@@ -121,7 +123,7 @@ def by_change(board: Ladder, policy: Policy) -> list[PriceInterval]:
     again = {arm.name: arm.retrain_usd or 0.0 for arm in board.rivals if arm.tool in TRAINED_TOOLS}
     if prices is None or policy.motive != "quality" or not any(again.values()):
         return []
-    fixed = {arm.name: _without(arm) for arm in board.rivals}
+    fixed = {arm.name: _upkeep_without_retraining(arm) for arm in board.rivals}
 
     def turning() -> Iterator[float]:
         for b, s in _climbs(board):
@@ -144,7 +146,7 @@ def by_change(board: Ladder, policy: Policy) -> list[PriceInterval]:
         }
         return decide_on_ladder(_changed(board, arms), policy)
 
-    return _over(turning(), ruled, (1.0, policy.horizon_months * DAYS_PER_MONTH))
+    return _rulings_between(turning(), ruled, (1.0, policy.horizon_months * DAYS_PER_MONTH))
 
 
 def by_price(board: Ladder, policy: Policy, arm: ArmResult) -> list[PriceInterval]:
@@ -169,7 +171,9 @@ def by_price(board: Ladder, policy: Policy, arm: ArmResult) -> list[PriceInterva
     def ruled(price: float) -> LadderDecision:
         return decide_on_ladder(_changed(board, {arm.name: {"usd_per_1k": price}}), policy)
 
-    return _over(turning, ruled, (arm.usd_per_1k / PRICE_FACTOR, arm.usd_per_1k * PRICE_FACTOR))
+    return _rulings_between(
+        turning, ruled, (arm.usd_per_1k / PRICE_FACTOR, arm.usd_per_1k * PRICE_FACTOR)
+    )
 
 
 def _climbs(board: Ladder) -> Iterator[tuple[ArmResult, ArmResult]]:
@@ -188,7 +192,7 @@ def _changed(board: Ladder, arms: Mapping[str, Mapping[str, Any]]) -> Ladder:
     return replace(board, order=rungs, others=others, present=today)
 
 
-def _without(arm: ArmResult) -> float:
+def _upkeep_without_retraining(arm: ArmResult) -> float:
     """Return the monthly upkeep of an arm without its retraining."""
     upkeep = arm.upkeep_usd_month or 0.0
     return (
@@ -198,7 +202,7 @@ def _without(arm: ArmResult) -> float:
     )
 
 
-def _over(
+def _rulings_between(
     turning: Iterable[float],
     ruled: Callable[[float], LadderDecision],
     within: tuple[float, float | None],

@@ -76,8 +76,8 @@ def _reason(
         own = plain["changes"]["arms"][path[2]]["missing"]
         return own.get(str(path[3])) or CHANGES.get(last, "it was not recorded")
     if top == "economics":
-        return REASONS_FOR_MISSING_COSTS.get(last, _WHOLE["economics"])
-    return _WHOLE.get(str(top), "not measured")
+        return REASONS_FOR_MISSING_COSTS.get(last, _REASONS_FOR_SECTIONS["economics"])
+    return _REASONS_FOR_SECTIONS.get(str(top), "not measured")
 
 
 CHANGES = {
@@ -87,7 +87,7 @@ CHANGES = {
     "fold": "the rows have one split",
     "temperature": "only the words of the prompt were changed",
 }
-_WHOLE = {
+_REASONS_FOR_SECTIONS = {
     "seconds": "the time of the units was not handed in",
     "changes": "no arm was trained here",
     "wrong": "no arm shows this cause",

@@ -63,7 +63,9 @@ def next_step(
     short = target_met is False
     pair = (open_now.arm, open_now.versus) if open_now else ()
     folds = folds_offer(evidence, policy, pair)
-    if not _done(ruling, short) and (more := measure_offer(evidence, policy, ruling.arm, short)):
+    if not _is_decided(ruling, short) and (
+        more := measure_offer(evidence, policy, ruling.arm, short)
+    ):
         # More rows can't settle how an arm would score that was not trained, or on few rows only.
         in_part = any(arm.whole_minutes is not None for arm in pair)
         others = [] if ruling.untrained or in_part else [offer for offer in offers if offer.settles]
@@ -103,7 +105,7 @@ def _cheapest(offers: Sequence[StepOption]) -> Next:
     return min(offers, key=lambda offer: offer.labels).step
 
 
-def _done(ruling: LadderDecision, short: bool) -> bool:
+def _is_decided(ruling: LadderDecision, short: bool) -> bool:
     """Return whether the measured arms decide: firm, with an arm that reaches the target."""
     return ruling.status == "firm" and ruling.use != "none" and not short
 
@@ -235,7 +237,7 @@ def _collect(evidence: Evidence, policy: Policy, open_now: UndecidedPair) -> lis
     if open_now.arm.tool != "tune" or not climbs or not 0 < rows <= 3 * evidence.train:
         return []
     usd = None if policy.label_each is None else rows * policy.label_each
-    ends = "" if curve.low is None or curve.high is None else _ends(curve.low, curve.high)
+    ends = "" if curve.low is None or curve.high is None else _range_text(curve.low, curve.high)
     why = (
         f"{ticked(open_now.arm)} still gains as rows are added: from about {curve.needed:,.0f} rows"
         f" in all{ends} it should beat what learns nothing by {points(policy.margin)}"
@@ -243,7 +245,7 @@ def _collect(evidence: Evidence, policy: Policy, open_now: UndecidedPair) -> lis
     return [StepOption(rows, Next(do="collect", rows=rows, usd=usd, why=why))]
 
 
-def _ends(low: float, high: float) -> str:
+def _range_text(low: float, high: float) -> str:
     return f" (80 %: {low:,.0f} to {high:,.0f})"
 
 
@@ -278,11 +280,11 @@ def _economics(board: Ladder, policy: Policy, ruling: LadderDecision) -> list[St
         return []
     same = [stretch for stretch in firm if stretch.ruling.named == ruling.named]
     best = (same or firm)[0]
-    why = f"the verdict is firm ({_what(best.ruling)}) where {_range(lacking[0], best)}"
+    why = f"the verdict is firm ({_named_text(best.ruling)}) where {_range(lacking[0], best)}"
     return [StepOption(0.0, Next(do="write down economics", rows=0, usd=0.0, why=why))]
 
 
-def _what(ruling: LadderDecision) -> str:
+def _named_text(ruling: LadderDecision) -> str:
     return f"{ruling.use}: {ticked(ruling.arm)}" if ruling.arm else "none"
 
 

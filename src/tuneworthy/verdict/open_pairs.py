@@ -75,12 +75,12 @@ def pairs_left_open(evidence: Evidence, policy: Policy) -> tuple[LadderDecision,
     """Return the present ruling and the open pairs, the widest first."""
     laid = ladder_scenarios(evidence, policy)
     ruling, board = rule(laid, policy), laid.seen
-    open_pairs = [] if ruling.status == "blocked" else list(_open(board, policy, ruling))
+    open_pairs = [] if ruling.status == "blocked" else list(_pairs_to_settle(board, policy, ruling))
     open_pairs = [pair for pair in open_pairs if pair.names in board.bounds]
     return ruling, sorted(open_pairs, key=lambda pair: (-board.bounds[pair.names][2], pair.names))
 
 
-def _open(board: Ladder, policy: Policy, ruling: LadderDecision) -> Sequence[OpenPair]:
+def _pairs_to_settle(board: Ladder, policy: Policy, ruling: LadderDecision) -> Sequence[OpenPair]:
     if ruling.against is not None:
         versus = ruling.against.name
         return [

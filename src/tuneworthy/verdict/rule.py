@@ -227,7 +227,7 @@ def _climbed(board: Ladder, policy: Policy) -> LadderDecision:
     prices = known_prices(board.rivals, policy)
     names, others = [arm.name for arm in board.order], [arm.name for arm in board.others]
     margin = prices.margin if prices else policy.margin
-    climbed = climb(names, _worth(board, prices), margin, others)
+    climbed = climb(names, _bounds_with_prices(board, prices), margin, others)
     arm = board.order[names.index(climbed.name)]
     status: Status = "firm" if climbed.firm else "provisional"
     if policy.motive == "cost":  # today's arm is unknown, so quality decides for now
@@ -236,7 +236,7 @@ def _climbed(board: Ladder, policy: Policy) -> LadderDecision:
     return LadderDecision(_use(board, arm), arm, status, board.most(arm), reason)
 
 
-def _worth(
+def _bounds_with_prices(
     board: Ladder, prices: Prices | None
 ) -> dict[tuple[str, str], tuple[float, float, float]]:
     out = {}
@@ -253,7 +253,8 @@ def _cheapest(board: Ladder, present: ArmResult, policy: Policy) -> LadderDecisi
     """Name the cheapest rung shown to be within the margin of what runs today."""
     cost = present.usd_per_1k
     cheaper = sorted(
-        (a for a in board.rivals if _known(a) < (cost if cost is not None else 0.0)), key=_known
+        (a for a in board.rivals if _price_or_infinity(a) < (cost if cost is not None else 0.0)),
+        key=_price_or_infinity,
     )
     accepted = [arm for arm in cheaper if board.bound(arm, present)[1] >= -policy.margin]
     if not accepted and present in board.outside:
@@ -274,13 +275,17 @@ def still_open(
         other
         for other in board.rivals
         if other.name not in (arm.name, present.name)
-        and (other.usd_per_1k is None or arm.usd_per_1k is None or _known(other) < _known(arm))
+        and (
+            other.usd_per_1k is None
+            or arm.usd_per_1k is None
+            or _price_or_infinity(other) < _price_or_infinity(arm)
+        )
     ]
     unshown = [other for other in candidates if board.bound(other, present)[2] >= -policy.margin]
-    return sorted(unshown, key=_known)
+    return sorted(unshown, key=_price_or_infinity)
 
 
-def _known(arm: ArmResult) -> float:
+def _price_or_infinity(arm: ArmResult) -> float:
     return float("inf") if arm.usd_per_1k is None else arm.usd_per_1k
 
 

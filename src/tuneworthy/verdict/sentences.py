@@ -63,12 +63,12 @@ def because(evidence: Evidence, policy: Policy, board: Ladder, ruling: LadderDec
         _expires(ruling),
         _excluded(policy, board),
         _no_present(policy, board),
-        _shaken(ruling),
+        _if_failed_were_right(ruling),
         _cut(ruling),
         _untrained(ruling),
         _refused(evidence, ruling),
         _unanswered(scene),
-        _lost(ruling),
+        _total_failures(ruling),
         _spread(policy, ruling),
         _in_part(scene),
         _as_fitted(ruling),
@@ -105,11 +105,11 @@ def _reason(scene: SentenceContext) -> str:
     assert ruling.arm is not None  # all remaining reasons name an arm
     arm = ticked(ruling.arm)
     if ruling.reason == "cut":
-        left = _left(scene, ruling.arm)
+        left = _left_to_gain(scene, ruling.arm)
         return f"no dearer arm than {arm} is named while its answers are cut; {left}."
     if ruling.reason == "cheapest":
         return f"{arm} is the cheapest arm shown to lose at most {margin} to what runs today."
-    left = _left(scene, ruling.arm)
+    left = _left_to_gain(scene, ruling.arm)
     if ruling.reason == "first rung":
         return f"{arm} is the simplest arm and none is shown to beat it; {left}."
     paid = known_prices(scene.board.rivals, scene.policy)
@@ -129,7 +129,7 @@ def _reference(ruling: LadderDecision) -> str:
     )
 
 
-def _left(scene: SentenceContext, arm: ArmResult) -> str:
+def _left_to_gain(scene: SentenceContext, arm: ArmResult) -> str:
     """Return the clause on what may be left to gain."""
     best = rival(scene.board, arm)
     if scene.ruling.refused:
@@ -247,7 +247,7 @@ def _no_present(policy: Policy, board: Ladder) -> str:
     return f"Your motive is cost, but {lacking} is not known."
 
 
-def _shaken(ruling: LadderDecision) -> str:
+def _if_failed_were_right(ruling: LadderDecision) -> str:
     return "If failed answers were right, another arm would be named." if ruling.shaken else ""
 
 
@@ -343,7 +343,7 @@ def _short_of(ruling: LadderDecision) -> str:
     )
 
 
-def _lost(ruling: LadderDecision) -> str:
+def _total_failures(ruling: LadderDecision) -> str:
     """State how often the named arm may fail totally, if its scores are graded."""
     arm = ruling.arm
     if arm is None or arm.lost is None or arm.lost.mean > RARE_SHARE:

@@ -41,7 +41,7 @@ def measure_offer(
     if arm := _best(evidence, policy):
         return _offer(policy, [arm], _why_named(evidence, arm))
     tools = {arm.tool for arm in evidence.arms if arm.score}
-    wrong, taught = _wrong(evidence), untrained(evidence, policy.margin)
+    wrong, taught = _causes_of_failures(evidence), untrained(evidence, policy.margin)
     left = [
         arm
         for arm in _left_out(evidence)
@@ -85,7 +85,7 @@ def folds_offer(evidence: Evidence, policy: Policy, pair: Sequence[ArmResult]) -
 def unmeasured_clause(evidence: Evidence, policy: Policy, now: ArmResult | None) -> str:
     """Return a clause on an unmeasured arm that may beat a firm verdict's arm, or ""."""
     arm = _best(evidence, policy) if may_gain(evidence, policy, now) else None
-    return f"; {_why_named(evidence, arm)}{_how([arm])[1]}" if arm else ""
+    return f"; {_why_named(evidence, arm)}{_minutes_and_command([arm])[1]}" if arm else ""
 
 
 def may_gain(evidence: Evidence, policy: Policy, now: ArmResult | None) -> bool:
@@ -144,11 +144,11 @@ def _left_out(evidence: Evidence) -> list[ArmResult]:
     ]
 
 
-def _wrong(evidence: Evidence) -> tuple[Wrong, ...]:
+def _causes_of_failures(evidence: Evidence) -> tuple[Wrong, ...]:
     return evidence.diagnosis.wrong if evidence.diagnosis else ()
 
 
-def _open(evidence: Evidence, repairs: Collection[str]) -> frozenset[str]:
+def _uncovered_causes(evidence: Evidence, repairs: Collection[str]) -> frozenset[str]:
     """Return those of the causes that no measured arm covers yet.
 
     A cause is found by the arm that repairs it: if that arm was measured on all rows, its score
@@ -168,7 +168,7 @@ def _gain(evidence: Evidence, repairs: Collection[str]) -> float:
     diagnosis = evidence.diagnosis
     if diagnosis is None or not diagnosis.n_fail:
         return 0.0
-    return share_of(diagnosis.wrong, _open(evidence, repairs)) * _fails(diagnosis)
+    return share_of(diagnosis.wrong, _uncovered_causes(evidence, repairs)) * _fails(diagnosis)
 
 
 def _fails(diagnosis: Diagnosis) -> float:
@@ -184,21 +184,25 @@ def _why_named(evidence: Evidence, arm: ArmResult) -> str:
 
 def _share(evidence: Evidence, repairs: Collection[str]) -> str:
     """Return the clause `91 % of the failures have a cause`, for these causes."""
-    wrong = _wrong(evidence)
+    wrong = _causes_of_failures(evidence)
     few = "as far as so few can show, " if any(row.cause == "few" for row in wrong) else ""
-    share = percent(round(share_of(wrong, _open(evidence, repairs)), 2))
+    share = percent(round(share_of(wrong, _uncovered_causes(evidence, repairs)), 2))
     return f"{few}{share} of the failures have a cause"
 
 
 def _causes(evidence: Evidence, repairs: Collection[str]) -> str:
     """Return these causes in brackets, with shares if there are several: ` (reading)`."""
-    rows = [row for row in _wrong(evidence) if row.cause in _open(evidence, repairs) and row.share]
+    rows = [
+        row
+        for row in _causes_of_failures(evidence)
+        if row.cause in _uncovered_causes(evidence, repairs) and row.share
+    ]
     if len(rows) == 1:
         return f" ({rows[0].cause})"
     return f" ({', '.join(f'{row.cause} {percent(round(row.share, 2))}' for row in rows)})"
 
 
-def _how(arms: Sequence[ArmResult]) -> tuple[int | None, str]:
+def _minutes_and_command(arms: Sequence[ArmResult]) -> tuple[int | None, str]:
     """Return the minutes to measure these arms (None if unknown), and the clause on how to.
 
     Minutes are rounded up, as `run --more` takes whole ones.
@@ -211,7 +215,7 @@ def _how(arms: Sequence[ArmResult]) -> tuple[int | None, str]:
 
 
 def _offer(policy: Policy, arms: Sequence[ArmResult], why: str) -> StepOption:
-    (minutes, how), prices = _how(arms), [arm.more_usd for arm in arms]
+    (minutes, how), prices = _minutes_and_command(arms), [arm.more_usd for arm in arms]
     usd = None if any(one is None for one in prices) else sum(one for one in prices if one)
     step = Next(do="raise budget.minutes", minutes=minutes, usd=usd, why=f"{why}{how}")
     return StepOption(in_labels(minutes, usd, policy.label_each), step)

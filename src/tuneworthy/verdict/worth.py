@@ -83,7 +83,7 @@ def _against(
     chance, unsure = _chance(board, policy, rival, arm)
     known["/economics/p_net_higher"] = unsure
     known["/economics/if_upkeep_were_free"] = "the named arm has the highest score"
-    return {**money, "p_net_higher": chance, "if_upkeep_were_free": _free(board, arm)}
+    return {**money, "p_net_higher": chance, "if_upkeep_were_free": _best_by_score(board, arm)}
 
 
 def _row(
@@ -183,7 +183,7 @@ def _lower(board: Ladder, arm: ArmResult) -> ArmResult | None:
     return max(below, key=lambda other: board.bound(other, arm)[0], default=None)
 
 
-def _free(board: Ladder, arm: ArmResult) -> dict[str, Any] | None:
+def _best_by_score(board: Ladder, arm: ArmResult) -> dict[str, Any] | None:
     """Return the arm with the highest score and the probability that it is truly better."""
     best = max(board.order, key=lambda other: board.bound(other, arm)[0] if other != arm else 0.0)
     error = score_error(board, best, arm)

@@ -35,7 +35,7 @@ def measured(folder, n=120, share=0.0, arms=("majority", "tfidf", "zero_shot"), 
         recipes = [Recipe() for _ in bench.split.parts]
         for arm in planned:
             runs += measure(bench, arm, recipes, False)
-        evidence = compare(desk.shape, list(desk.sealed.open("compare").values()), runs)
+        evidence = compare(desk.inputs, list(desk.sealed.open("compare").values()), runs)
         before = len(desk.ledger.keys(bench.study, "run"))
         found = curves.learning_curves(bench, planned, runs, recipes, evidence)
         added = len(desk.ledger.keys(bench.study, "run")) - before
@@ -78,7 +78,7 @@ def test_an_arm_that_was_scored_on_one_fold_has_its_curve_there(tmp_path):
         for arm in planned:
             first = arm.folds[:1] if arm.spec.arm == "tfidf" else arm.folds
             runs += measure(bench, arm.model_copy(update={"folds": first}), recipes, False)
-        evidence = compare(desk.shape, list(desk.sealed.open("compare").values()), runs)
+        evidence = compare(desk.inputs, list(desk.sealed.open("compare").values()), runs)
         (curve,) = curves.learning_curves(bench, planned, runs, recipes, evidence)
     assert {point.n for point in curve.points} == {24}
     assert {point.repeats for point in curve.points} == {2}
@@ -116,7 +116,7 @@ def test_an_arm_that_learns_from_some_rows_has_a_curve_of_those(tmp_path):
         planned = PlannedArm(spec=spec, folds=(0,), seeds=(0,))
         learner = curves._Learner(planned, (0,), (0, 1), [], {}, "", {})
         assert len(part.train) > 64
-        share = curves._learnt(learner, part)
+        share = curves._usable_row_share(learner, part)
         assert len(curves._cut(bench, part, 0.5 * share, 0).train) == 32
         scores = {(0, 0, case): 1.0 for case in part.test}
         whole = len(part.train) + len(part.dev)
@@ -127,7 +127,7 @@ def test_an_arm_that_learns_from_some_rows_has_a_curve_of_those(tmp_path):
 
 @pytest.mark.parametrize(("rows", "shares"), [(160, 3), (159, 2), (19, 1), (8, 0)])
 def test_the_shares_that_are_tried(rows, shares):
-    assert len(curves._shares(rows)) == shares
+    assert len(curves._row_shares(rows)) == shares
 
 
 @pytest.mark.long

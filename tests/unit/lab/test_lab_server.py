@@ -26,7 +26,7 @@ def served(folder):
     try:
         yield lab, server
     finally:
-        lab.let_go()
+        lab.end_streams()
         server.should_exit = True
         thread.join(10)
         lab.close()

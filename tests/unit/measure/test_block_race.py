@@ -56,9 +56,9 @@ def measured(path):
         recipes = [Recipe() for _ in bench.split.parts]
         runs, tools = [], len({arm.spec.tool for arm in planned.arms})
         for arm in planned.arms:
-            runs += measure_raced(bench, arm, recipes, False, RaceState(desk.shape, runs, tools))
+            runs += measure_raced(bench, arm, recipes, False, RaceState(desk.inputs, runs, tools))
         cases = tuple(desk.sealed.open("compare").values())
-        return runs, compare(desk.shape, cases, runs), sum(d for d in done if isinstance(d, int))
+        return runs, compare(desk.inputs, cases, runs), sum(d for d in done if isinstance(d, int))
 
 
 def test_an_arm_that_is_far_behind_is_stopped_and_says_so(tmp_path):
@@ -133,7 +133,7 @@ def test_what_is_skipped_or_no_candidate_goes_the_usual_way(tmp_path):
         planned, bench = desk.plan(), desk.runner()
         recipes = [Recipe() for _ in bench.split.parts]
         arm = planned.arms[0].model_copy(update={"because": "no room"})
-        field = SimpleNamespace(shape=None, runs=(), tools=1)
+        field = SimpleNamespace(inputs=None, runs=(), tools=1)
         assert measure_raced(bench, arm, recipes, False, field) == measure(
             bench, arm, recipes, False
         )

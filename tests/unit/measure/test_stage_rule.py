@@ -235,7 +235,7 @@ def test_arms_that_may_run_and_looks_between_folds_widen_bounds():
     assert len(columns["lora"].runs) == FOLDS
 
     def told(**change):
-        shape = replace(found.shape, **{"possible": 0, "looked": {}, **change})
+        shape = replace(found.inputs, **{"possible": 0, "looked": {}, **change})
         both = pairs(shape, columns, ["lora", "tfidf"], {})
         return [next(p for p in both if (p.arm, p.versus) == (arm, "tfidf"))
                 for arm in ("few_shot", "lora")]  # fmt: skip

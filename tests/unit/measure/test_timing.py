@@ -62,19 +62,19 @@ def test_time_of_guests_is_counted_once_and_waiting_is_idle(monkeypatch):
     names = "user nice system idle iowait irq softirq steal guest guest_nice"
     times = namedtuple("times", names)(50, 1, 5, 30, 4, 1, 1, 2, 7, 1)
     monkeypatch.setattr(timing.psutil, "cpu_times", lambda: times)
-    whole, idle, _ = timing._used()
+    whole, idle, _ = timing._cpu_seconds()
     assert (whole, idle) == (94, 34)
     others = namedtuple("times", "user system idle")(50, 5, 30)  # of other systems
     monkeypatch.setattr(timing.psutil, "cpu_times", lambda: others)
-    assert timing._used()[:2] == (85, 30)
+    assert timing._cpu_seconds()[:2] == (85, 30)
 
 
 def test_the_time_of_this_program_is_not_that_of_others():
-    begun = timing._used()
+    begun = timing._cpu_seconds()
     end = time.process_time() + 0.3
     while time.process_time() < end:
         pass
-    whole, _, own = (b - a for a, b in zip(begun, timing._used(), strict=True))
+    whole, _, own = (b - a for a, b in zip(begun, timing._cpu_seconds(), strict=True))
     assert own >= 0.3
     assert whole > 0
 

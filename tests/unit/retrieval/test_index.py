@@ -8,7 +8,7 @@ from retrieval_kit import Hashed, Noise, case, cases, docs
 
 from tuneworthy.data.docs import Doc
 from tuneworthy.retrieval.chunks import ChunkOptions
-from tuneworthy.retrieval.index import _order, index, similar_length
+from tuneworthy.retrieval.index import _best_positions, index, similar_length
 from tuneworthy.retrieval.quality import quality
 from tuneworthy.retrieval.vectors import vectors
 
@@ -153,8 +153,8 @@ def test_a_stand_in_is_as_long_and_of_another_document():
 def test_the_best_few_are_the_head_of_the_whole_order(rows, most):
     scores = np.array([score for score, _ in rows])
     allowed = np.array([ok for _, ok in rows], bool)
-    whole = _order(scores, allowed, above=0.0)
-    assert _order(scores, allowed, above=0.0, most=most) == whole[:most]
+    whole = _best_positions(scores, allowed, above=0.0)
+    assert _best_positions(scores, allowed, above=0.0, most=most) == whole[:most]
     assert whole == sorted(
         (at for at, (score, ok) in enumerate(rows) if ok and score > 0),
         key=lambda at: (-round(scores[at], 6), at),

@@ -4,7 +4,7 @@ import pytest
 from tests import recorded
 
 import tuneworthy
-from tuneworthy.report._recorded import _worth
+from tuneworthy.report._recorded import _cost_and_gain_sentence
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
 
@@ -134,4 +134,4 @@ def test_logged_dollars_say_what_a_system_costs_and_gains(tmp_path):
      " less than $0.020."),
 ])  # fmt: skip
 def test_each_kind_of_price_difference_has_its_sentence(more, gain, said):
-    assert _worth("a", "b", more, gain).endswith(said)
+    assert _cost_and_gain_sentence("a", "b", more, gain).endswith(said)

@@ -286,7 +286,7 @@ def kit(tiny, engine, monkeypatch):
 
         def say(text):
             if done.steps == stop > 0:
-                signals._asked = 143
+                signals._stop_signal = 143
             if done.steps == die > 0:
                 raise KeyboardInterrupt
 
@@ -298,7 +298,7 @@ def kit(tiny, engine, monkeypatch):
             given = {"train": tiny.examples(12), "replay": tiny.examples(3, seed=5)}
             return fitted(tiny, engine, folder, dev_score=score, say=say, **given)
         finally:
-            signals._asked = None
+            signals._stop_signal = None
 
     return SimpleNamespace(fit=fit, done=done)
 

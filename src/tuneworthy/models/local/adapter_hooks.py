@@ -161,7 +161,7 @@ def _paired(
             continue
         weight = getattr(layers[name], "weight", None)
         a, b = tensors[key], tensors[other]
-        if weight is None or not _fits(a, b, weight):
+        if weight is None or not _matches_layer(a, b, weight):
             continue
         left -= {key, other}
         where = {"device": weight.device, "dtype": weight.dtype}
@@ -218,7 +218,7 @@ def _gains(
     return gains
 
 
-def _fits(first: Any, second: Any, weight: Any) -> bool:
+def _matches_layer(first: Any, second: Any, weight: Any) -> bool:
     """Return whether A and B are floats of one rank and their product has the layer's shape."""
     if not (first.ndim == second.ndim == 2 and first.is_floating_point()):
         return False

@@ -68,13 +68,13 @@ def conversation(
     try:
         text = _applied(tokenizer, turns, answer)
         if system in text:
-            return _whole(text, turns)
+            return _check_all_turns(text, turns)
     except Refused:
         if not system:
             raise
     first = turns[1][1] if len(turns) > 1 else ""
     joined = [("user", f"{turns[0][1]}\n\n{first}".strip()), *turns[2:]]
-    return _whole(_applied(tokenizer, joined, answer), joined)
+    return _check_all_turns(_applied(tokenizer, joined, answer), joined)
 
 
 def _applied(tokenizer: Any, turns: Sequence[tuple[str, str]], answer: str | None) -> str:
@@ -83,7 +83,7 @@ def _applied(tokenizer: Any, turns: Sequence[tuple[str, str]], answer: str | Non
     return rendered(template, tokenizer.special_tokens_map, every, answer is None)
 
 
-def _whole(text: str, turns: Sequence[tuple[str, str]]) -> str:
+def _check_all_turns(text: str, turns: Sequence[tuple[str, str]]) -> str:
     """Return the text; raise Refused if a turn is not in it, whitespace aside."""
     squeezed = ""
     for role, content in turns:
@@ -142,13 +142,13 @@ def _encode(tokenizer: Any, text: str, cover: dict[str, str]) -> list[int]:
         return whole
     parts = re.split("(" + "|".join(map(re.escape, _specials(tokenizer))) + ")", text)
     pieces = [(part, number % 2 == 1) for number, part in enumerate(parts) if part]
-    if _joined(tokenizer, pieces) != whole:
+    if _ids_of_pieces(tokenizer, pieces) != whole:
         raise Refused("a special token in the text can't be kept apart from a real one")
     shown = str.maketrans(cover)
-    return _joined(tokenizer, [(piece.translate(shown), real) for piece, real in pieces])
+    return _ids_of_pieces(tokenizer, [(piece.translate(shown), real) for piece, real in pieces])
 
 
-def _joined(tokenizer: Any, pieces: list[tuple[str, bool]]) -> list[int]:
+def _ids_of_pieces(tokenizer: Any, pieces: list[tuple[str, bool]]) -> list[int]:
     ids: list[int] = []
     for piece, real in pieces:
         ids += [tokenizer.convert_tokens_to_ids(piece)] if real else text_ids(tokenizer, piece)

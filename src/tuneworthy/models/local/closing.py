@@ -13,7 +13,7 @@ import numpy as np
 
 _CLOSERS = frozenset(b"}]")
 _QUOTE = ord('"')
-_PLAIN = ("q", "Z")  # letters that may both come next only inside a free string
+_LETTERS_IN_STRING = ("q", "Z")  # letters that may both come next only inside a free string
 _SLACK = 8  # a token may lengthen the path by a few tokens, so checking starts that much earlier
 
 
@@ -24,7 +24,7 @@ class Closer:
         """Rank every token once, for use inside strings and outside (about 0.1 s)."""
         texts = [bytes(words.decode_bytes([token])) for token in range(words.vocab_size)]
         self._ends = frozenset(words.eos_tokens)
-        self._plain = [words.tokenize_str(letter)[0] for letter in _PLAIN]
+        self._plain = [words.tokenize_str(letter)[0] for letter in _LETTERS_IN_STRING]
         self._inside = np.array([_rank(text, inside=True) for text in texts])
         self._outside = np.array([_rank(text, inside=False) for text in texts])
 

@@ -17,10 +17,10 @@ _CONFIGS = ("config.json", "tokenizer_config.json", "generation_config.json")
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTHS = ("hidden_size", "n_embd", "d_model", "num_attention_heads", "n_head",
            "num_key_value_heads", "head_dim", "vocab_size")  # fmt: skip
-_MORE = ("intermediate_size", "n_inner", "ffn_dim", "moe_intermediate_size",
+_OPTIONAL_SIZES = ("intermediate_size", "n_inner", "ffn_dim", "moe_intermediate_size",
          "max_position_embeddings", "n_positions")  # fmt: skip
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "num_experts_per_tok")
-_MOST_LAYERS, _MOST_EXPERTS, _MOST = 2_000, 10_000, 2**40
+_MOST_LAYERS, _MOST_EXPERTS, _LARGEST_SIZE = 2_000, 10_000, 2**40
 _DEEP = 100  # levels: transformers traverses a config recursively
 
 
@@ -30,7 +30,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises ModelError where it is missing, no JSON object, or has implausible sizes.
     """
     config = read_json(folder / "config.json", "the folder has no config.json, so it is no model")
-    for part in _parts(config):
+    for part in _config_and_text_config(config):
         for name, most in _bounds():
             _check_count(folder, name, part.get(name), most)
     return config
@@ -56,7 +56,7 @@ def check_sizes(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, T
     transformers would fill the missing tensors with random numbers.
     """
     longest = max((max(t.shape, default=1) for t in tensors.values()), default=0)
-    for part in _parts(config):
+    for part in _config_and_text_config(config):
         for name in (*_LAYERS, *_WIDTHS):
             most = len(tensors) if name in _LAYERS else longest
             if isinstance(value := part.get(name), int) and value > most:
@@ -78,7 +78,7 @@ def check_sizes(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, T
         )
 
 
-def _parts(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _config_and_text_config(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     inner = config.get("text_config")
     return [config, *([inner] if isinstance(inner, Mapping) else [])]
 
@@ -86,8 +86,8 @@ def _parts(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _bounds() -> Iterator[tuple[str, tuple[int, int]]]:
     for name in _LAYERS:
         yield name, (1, _MOST_LAYERS)
-    for name in (*_WIDTHS, *_MORE):
-        yield name, (1, _MOST)
+    for name in (*_WIDTHS, *_OPTIONAL_SIZES):
+        yield name, (1, _LARGEST_SIZE)
     for name in _EXPERTS:
         yield name, (0, _MOST_EXPERTS)
 

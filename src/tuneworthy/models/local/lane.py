@@ -49,7 +49,7 @@ class Stream:
     tops: list[tuple[int, float, Top]] = field(default_factory=list)
     end: list[tuple[int, float, Top]] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
-    expected: bool | None = None
+    thought_expected: bool | None = None
     row: DecodedRow | None = None
     options: DecodingOptions | None = None
 
@@ -93,8 +93,8 @@ class Lane:
         return over
 
     def _step(self) -> list[Stream]:
-        tokens = _chosen(self.logits, self.streams)
-        ended = [_taken(*pair) for pair in zip(self.streams, tokens, strict=True)]
+        tokens = _next_tokens(self.logits, self.streams)
+        ended = [_add_token(*pair) for pair in zip(self.streams, tokens, strict=True)]
         over = [stream for stream, end in zip(self.streams, ended, strict=True) if end]
         if over:
             kept = _filled_up(ended)
@@ -120,7 +120,7 @@ def prepare(stream: Stream) -> None:
     if isinstance(ids, str):
         stream.reply = Reply(text="", finish="error", error=ids)
         return
-    watch = watch_for(model.thinking, limits, model._raw, expected=stream.expected)
+    watch = watch_for(model.thinking, limits, model._raw, expected=stream.thought_expected)
     if watch and watch.begun and model.thinking.state == "free":
         ids = [*ids, *model.tokenizer(watch.begun.start, add_special_tokens=False)["input_ids"]]
     room = watch.room if watch else limits.max_tokens
@@ -146,7 +146,7 @@ def _row(stream: Stream) -> DecodedRow:
     return stream.row
 
 
-def _chosen(logits: Any, streams: Sequence[Stream]) -> list[int]:
+def _next_tokens(logits: Any, streams: Sequence[Stream]) -> list[int]:
     """Return the next token of each row, by its own options, and note its log-probability."""
     pairs = [(s.row, s.options) for s in streams if s.row and s.options]
     legal = logits
@@ -176,7 +176,7 @@ def _note(stream: Stream, logits: Any, token: int) -> None:
     stream.tops.append((token, float(logs[token]), top))
 
 
-def _taken(stream: Stream, token: int) -> bool:
+def _add_token(stream: Stream, token: int) -> bool:
     """Add a token to a row; return whether it has ended, or its client is gone."""
     row, options = stream.row, stream.options
     assert row is not None

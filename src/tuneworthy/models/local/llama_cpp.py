@@ -18,7 +18,7 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Prompt, Reply
 from tuneworthy.core.record import canonical
 
-_QUIET = -1
+_NO_LOG = -1
 _SLOTS = 8  # requests at a time: they share each read of the weights
 
 
@@ -43,7 +43,7 @@ class LlamaCpp:
         options.model.path = str(file)
         options.n_ctx, options.n_parallel, options.warmup = context * _SLOTS, _SLOTS, False
         options.cpuparams.n_threads = os.cpu_count() or 1
-        options.verbosity, options.port = _QUIET, 0
+        options.verbosity, options.port = _NO_LOG, 0
         try:
             self._server: Any = xllamacpp.Server(options)
         except Exception as error:  # foreign code: it raises RuntimeError, ValueError and others

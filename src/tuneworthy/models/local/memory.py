@@ -81,7 +81,7 @@ def shape_of(config: Mapping[str, Any], tensors: Mapping[str, Sequence[int]]) ->
     Raises ModelError where the config lacks the sizes of a decoder.
     """
     config = config.get("text_config") or config
-    sizes_ = {key: _first(config, names) for key, names in _NAMES.items()}
+    sizes_ = {key: _first_size(config, names) for key, names in _NAMES.items()}
     hidden, heads, layers = sizes_["hidden"], sizes_["heads"], sizes_["layers"]
     if not (hidden and heads and layers):
         raise ModelError(
@@ -215,7 +215,7 @@ def training_memory(
     def at_once(cost: Callable[[Part], int]) -> int:
         return sum(sorted(map(cost, step), reverse=True)[:lanes])
 
-    kept = at_once(lambda part: _kept(shape, size, part, whole, way)) + trunk * whole
+    kept = at_once(lambda part: _attention_bytes(shape, size, part, whole, way)) + trunk * whole
     if way == "checkpointing":
         inputs = size * shape.hidden * shape.layers
         tokens = at_once(lambda part: part.rows * part.length)
@@ -248,7 +248,7 @@ def refuse(
         )
 
 
-def _kept(shape: Shape, size: int, part: Part, token: int, way: Way) -> int:
+def _attention_bytes(shape: Shape, size: int, part: Part, token: int, way: Way) -> int:
     tokens, seen = part.rows * part.length, part.shared + part.length
     kept = tokens * token
     # attention weights, and one copy of the shared keys and values per row
@@ -290,5 +290,5 @@ def _norm(name: str, width: int, query: int, key: int) -> int:
     return {"q_norm": query, "k_norm": key}.get(name.split(".")[-2], width)
 
 
-def _first(config: Mapping[str, Any], names: Sequence[str]) -> int:
+def _first_size(config: Mapping[str, Any], names: Sequence[str]) -> int:
     return next((int(config[name]) for name in names if config.get(name)), 0)

@@ -109,7 +109,7 @@ class LayerCache(DynamicLayer):  # type: ignore[misc]
         given, start = (key_states, value_states), self.filled
         if self.memory is None:
             self.is_initialized = True
-            self.memory = self._taken(given, self.capacity)
+            self.memory = self._new_buffers(given, self.capacity)
         self._extend(value_states.shape[2])
         self._write(start, given)
         views = self._look()
@@ -129,7 +129,7 @@ class LayerCache(DynamicLayer):  # type: ignore[misc]
         start, self.filled = self.filled, self.filled + count
         assert self.memory is not None
         if self.filled > self.memory[1].shape[2]:
-            old, self.memory = self.memory, self._taken(self.memory, self.filled * 3 // 2)
+            old, self.memory = self.memory, self._new_buffers(self.memory, self.filled * 3 // 2)
             self._write(0, [m.narrow(a, 0, start) for m, a in zip(old, self.axes, strict=True)])
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -149,7 +149,7 @@ class LayerCache(DynamicLayer):  # type: ignore[misc]
         else:
             index = torch.tensor(list(rows), device=near[0].device)
             like = [m[:1].expand(len(rows), *m.shape[1:]) for m in self.memory]
-            self.memory = self._taken(like, self.memory[1].shape[2])
+            self.memory = self._new_buffers(like, self.memory[1].shape[2])
             self._write(0, [states[index] for states in near])
         self._look()
 
@@ -164,7 +164,7 @@ class LayerCache(DynamicLayer):  # type: ignore[misc]
             shape[axis] = length
         return tuple(states.new_empty(shape) for states, shape in zip(like, shapes, strict=True))
 
-    def _taken(self, like: Sequence[Any], length: int) -> Any:
+    def _new_buffers(self, like: Sequence[Any], length: int) -> Any:
         """Return new memory; products with transposed keys read unfilled values, so zero those."""
         transposed = self.axes[0] == 3
         keys, values = self._spaces(like, cpu_engine.whole(length) if transposed else length)
@@ -203,7 +203,7 @@ class LayerCacheSlice:
         if room.memory is None:
             room.is_initialized = True
             like = [g[:1].expand(self.many, *g.shape[1:]) for g in given]
-            room.memory = room._taken(like, room.capacity)
+            room.memory = room._new_buffers(like, room.capacity)
         views = []
         count = value_states.shape[2]
         near = cpu_engine.whole(count, room.memory[1].shape[2] - self.start)

@@ -17,7 +17,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
-_KEPT = 8  # compiled templates
+_CACHED_TEMPLATES = 8  # compiled templates
 # Some templates write today's date into every prompt, so the prompt behind a cache key would change
 # daily. This fixed date is the fallback of Llama 3.2's own template.
 TODAY = datetime(2024, 7, 26)
@@ -118,7 +118,7 @@ def render(
     """
     compiled = _COMPILED.get(template)
     if compiled is None:
-        if len(_COMPILED) >= _KEPT:
+        if len(_COMPILED) >= _CACHED_TEMPLATES:
             _COMPILED.clear()
         compiled = _COMPILED[template] = _environment().from_string(template)
     messages = [{"role": role, "content": content} for role, content in turns]

@@ -21,7 +21,7 @@ CHILD_BYTES = 1 << 30  # bytes of the child
 RENDERED_BYTES = 32_000_000  # bytes of a rendered conversation
 MOST_TIMEOUTS = 3  # timeouts after which the model is given up
 _SOURCE = Path(__file__).with_name("render_child.py")
-_late: dict[str, int] = {}
+_timeouts: dict[str, int] = {}
 
 
 class Refused(Exception):
@@ -40,8 +40,8 @@ def rendered(
     try:
         text = child.call(template, dict(specials), [list(turn) for turn in turns], header)
     except TimedOut as late:
-        _late[template] = _late.get(template, 0) + 1
-        if _late[template] >= MOST_TIMEOUTS:
+        _timeouts[template] = _timeouts.get(template, 0) + 1
+        if _timeouts[template] >= MOST_TIMEOUTS:
             raise ModelError(
                 "the chat template does not end",
                 got=f"{MOST_TIMEOUTS} conversations took longer than {RENDER_SECONDS:g} s each",

@@ -130,11 +130,11 @@ def _sums(
     logits, state = read
     roots = torch.log_softmax(logits.float(), -1)
     sums: list[list[float]] = [[] for _ in logits]
-    for part in _parts(continuations, most):
+    for part in _ranges_within(continuations, most):
         cut = [given[part.start : part.stop] for given in continuations]
         same = all(given == cut[0] for given in cut)
         tries = [build_trie(cut[0])] * len(cut) if same else [build_trie(given) for given in cut]
-        inner = _inner(net, state, tries)
+        inner = _node_logits(net, state, tries)
         for row, (trie, given) in enumerate(zip(tries, cut, strict=True)):
             nodes = [node for path in trie.paths for node in path]
             tokens = [token for ids in given for token in ids]
@@ -143,7 +143,7 @@ def _sums(
     return sums
 
 
-def _parts(continuations: Sequence[Sequence[Ids]], most: int) -> list[range]:
+def _ranges_within(continuations: Sequence[Sequence[Ids]], most: int) -> list[range]:
     """Cut the continuations into ranges whose tokens stay under `most` for every prompt."""
     count = max(map(len, continuations))
     sizes = [max(len(g[k]) if k < len(g) else 0 for g in continuations) for k in range(count)]
@@ -156,7 +156,7 @@ def _parts(continuations: Sequence[Sequence[Ids]], most: int) -> list[range]:
     return [*cuts, range(start, count)]
 
 
-def _inner(net: Net, state: State, tries: Sequence[Trie]) -> Any:
+def _node_logits(net: Net, state: State, tries: Sequence[Trie]) -> Any:
     """Return the logits at the nodes of each row's trie, None where no trie has a node."""
     width = max(len(trie.tokens) for trie in tries)
     if width == 0:

@@ -59,7 +59,7 @@ def memory_of(model: Any) -> int:
 
 
 def tokens_of(module: Any) -> int:
-    """Return the tokens of one batch of an opened model."""
+    """Return the number of tokens of one batch of an opened model."""
     sizes = {name: tuple(weight.shape) for name, weight in module.named_parameters()}
     shape, device = _memory.shape_of(module.config.to_dict(), sizes), module.device.type
     size, total = module.dtype.itemsize, total_memory(device)

@@ -67,7 +67,7 @@ def header_of(file: Path) -> dict[str, Tensor]:
         opened.seek(8)
         raw = opened.read(length)
     try:
-        entries = json.loads(raw, object_pairs_hook=_once)
+        entries = json.loads(raw, object_pairs_hook=_without_duplicates)
         entries.pop("__metadata__", None)
         table = {str(name): _tensor(entry, 8 + length) for name, entry in entries.items()}
         _check_places([entry["data_offsets"] for entry in entries.values()])
@@ -80,7 +80,7 @@ def header_of(file: Path) -> dict[str, Tensor]:
     return table
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) < len(pairs):
         raise ValueError("a name stands there twice")

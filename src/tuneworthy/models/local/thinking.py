@@ -109,7 +109,7 @@ def set_switch(
         tag for tag in TAGS if any(t in template or t in vocabulary for t in (tag.start, tag.end))
     )
     if switch := _switch(template, render):
-        template = _set(template, switch, on := setting == "on")
+        template = _template_with_switch(template, switch, on := setting == "on")
         begun = opened(render(template))
         if on:
             return template, _thinks(tags, begun)
@@ -162,13 +162,15 @@ def _switch(template: str, render: Callable[[str], str | None]) -> Switch | None
             continue
         if switch.word and not re.search(rf"['\"]{switch.word}['\"]", template):
             continue
-        off, on = (render(_set(template, switch, value)) for value in (False, True))
+        off, on = (
+            render(_template_with_switch(template, switch, value)) for value in (False, True)
+        )
         if None not in (off, on) and off != on:
             return switch
     return None
 
 
-def _set(template: str, switch: Switch, on: bool) -> str:
+def _template_with_switch(template: str, switch: Switch, on: bool) -> str:
     value = switch.on if on else switch.off
     literal = str(value).lower() if isinstance(value, bool) else repr(value)
     return f"{{% set {switch.name} = {literal} +%}}{template}"

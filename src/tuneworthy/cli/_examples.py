@@ -1,4 +1,7 @@
-"""One example for the help of each command; all of them work after `tuneworthy demo --recorded`."""
+"""The short line of each command in `tuneworthy --help`, and the example of its own help.
+
+All examples work after `tuneworthy demo --recorded`.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,24 @@ EXAMPLES = {
     "advice": "tuneworthy advice",
     "models": "tuneworthy models",
     "doctor": "tuneworthy doctor",
+}
+SHORT = {  # at most 64 characters: longer ones are cut at 80 columns
+    "demo": "Run two shipped tasks in minutes: one refusal, one win.",
+    "tour": "Answer five questions, get a task.yaml.",
+    "init": "Look at the rows and write a commented task.yaml.",
+    "check": "Audit rows and recorded answers, and say what they can show.",
+    "plan": "Show the arms, requests, minutes and money of a run.",
+    "run": "Run the study or continue it, and give the verdict.",
+    "settle": "Settle an open verdict: choose between pairs of answers.",
+    "build": "Build the arm that the verdict names, and check each form.",
+    "serve": "Serve built artefacts behind an OpenAI-compatible endpoint.",
+    "lab": "Open the lab: break real training runs, see why, repair them.",
+    "report": "Write or open the report of the last study.",
+    "compare": "Compare two systems, or two studies, on the same cases.",
+    "atlas": "Show which strategy wins on which type of task.",
+    "advice": "Score advisers on tasks whose winner was measured.",
+    "models": "List, fetch and verify models.",
+    "doctor": "Show what this machine can do, and what is installed.",
 }
 
 

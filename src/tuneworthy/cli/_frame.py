@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy import __version__
-from tuneworthy.cli._examples import with_example
+from tuneworthy.cli._examples import SHORT, with_example
 from tuneworthy.core.errors import KEPT, TaskError, TuneworthyError
 from tuneworthy.core.escape import visible
 from tuneworthy.core.plugins import catalogue, load
@@ -147,10 +147,12 @@ def app() -> Any:
         module = load("cli", name)
         command = getattr(module, "command", None) or getattr(module, name)
         if isinstance(command, typer.Typer):
-            cli.add_typer(command, name=name, help=with_example(catalogue("cli")[name], name))
+            shown = with_example(catalogue("cli")[name], name)
+            cli.add_typer(command, name=name, help=shown, short_help=SHORT.get(name))
         else:
             epilog = getattr(module, "EPILOG", None)
-            cli.command(name, help=_help(command, name), epilog=epilog)(command)
+            text = _help(command, name)
+            cli.command(name, help=text, short_help=SHORT.get(name), epilog=epilog)(command)
     return cli
 
 

@@ -25,12 +25,12 @@ MaxBad = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(min=1, help="Use only so many rows; the result is stamped `not a verdict`."),
+    typer.Option(min=1, help="Use at most this many rows; the result is stamped `not a verdict`."),
 ]
 
 Brief = Annotated[
     bool,
-    typer.Option("--brief", help="Only the arms and the causes: no harm, curves or knowledge."),
+    typer.Option("--brief", help="Measure arms and causes only; skip harm, curves and knowledge."),
 ]
 
 SHORT_MINUTES = 0.5  # minutes; the verdict so far is not shown in a shorter study

@@ -34,7 +34,8 @@ ArmInUse = Annotated[
     str | None, typer.Option("--arm", help="With --live: the arm in use, if not the named one.")
 ]
 ShowInputs = Annotated[
-    bool, typer.Option("--show", help="With --live: print inputs that look like no row.")
+    bool,
+    typer.Option("--show", help="With --live: print inputs that resemble no row."),
 ]
 Run = Annotated[Path | None, typer.Option("--run", help="Check this training folder instead.")]
 Data = Annotated[

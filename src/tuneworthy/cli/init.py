@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _YAML = {".yaml", ".yml"}
 _TEXTS = {".jsonl", ".ndjson", ".csv", ".tsv"}
 Rows = Annotated[
-    list[Path], typer.Argument(help="Files or folders with rows, in any form that is read.")
+    list[Path], typer.Argument(help="Files or folders with rows, in a form named above.")
 ]
 Answers = Annotated[
     list[str] | None,
@@ -53,7 +53,7 @@ Present = Annotated[
 ]
 Lists = Annotated[
     Literal["alternatives", "json"],
-    typer.Option("--lists", help="Lists of right answers: any of them is right, or one JSON."),
+    typer.Option("--lists", help="Lists of right answers: any entry is right, or all are one."),
 ]
 To = Annotated[Path | None, typer.Option("--to", "-o", help="The task file to write (task.yaml).")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the task file if there is one.")]
@@ -74,7 +74,7 @@ def command(
 ) -> None:
     """Look at the rows and write a commented task.yaml.
 
-    Read are CSV, TSV, Excel, Parquet, JSON, JSON Lines; OpenAI chat files, promptfoo, Inspect,
+    Reads CSV, TSV, Excel, Parquet, JSON, JSON Lines; OpenAI chat files, promptfoo, Inspect,
     lm-eval, Langfuse, OpenTelemetry, Kiln, TensorZero, DSPy, Alpaca, ShareGPT, saved Hugging Face
     data sets. Columns: tuneworthy init tickets.csv --input message --output team
     """

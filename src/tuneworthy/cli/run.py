@@ -52,7 +52,7 @@ def command(
     ] = False,
     brief: Brief = False,
     more: Annotated[
-        str | None, typer.Option("--more", help="Go on with this study for so long (10m, 1h).")
+        str | None, typer.Option("--more", help="Continue this study for this long (10m, 1h).")
     ] = None,
     unlock: Annotated[
         bool,
@@ -66,7 +66,7 @@ def command(
     ] = False,
     dry: Annotated[
         bool,
-        typer.Option("--dry", help="Only show costs and which look it would be; spend nothing."),
+        typer.Option("--dry", help="Show the costs and which look it would be; spend nothing."),
     ] = False,
     on: On = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Show no live view.")] = False,
@@ -74,7 +74,7 @@ def command(
 ) -> int:
     """Run the study, or continue it where it stopped, and give the verdict.
 
-    With --again it is paired with the last verdict of this task, on the cases that both answered.
+    --again compares it with the last verdict of this task, on the cases that both answered.
     """
     from tuneworthy.core.run_options import RunOptions
     from tuneworthy.ledger.signals import stoppable

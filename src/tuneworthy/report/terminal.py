@@ -250,7 +250,7 @@ def _five(results: Results, width: int, plain: bool) -> list[str]:
     """Return the lines on the checklist; without a model only the questions with an answer."""
     if recorded.without_model(results):
         five = recorded.answered_questions(results)
-        text = f"Answered of the five questions before tuning: {five}."
+        text = f"Of the five questions before tuning, answered here: {five}."
     else:
         five = words.checklist_summary(results.verdict)
         text = f"Five questions before tuning: {five}."

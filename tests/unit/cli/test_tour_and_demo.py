@@ -8,7 +8,7 @@ import pytest
 from tests import recorded
 from tests.studies import lines
 
-from tuneworthy.cli._examples import EXAMPLES
+from tuneworthy.cli._examples import EXAMPLES, SHORT
 from tuneworthy.cli._frame import run
 from tuneworthy.core.plugins import catalogue
 from tuneworthy.data.taskfile import read_task
@@ -113,7 +113,8 @@ def test_the_demo_of_recorded_answers_and_every_example_work_as_they_stand(
 
 
 def test_every_command_has_an_example_in_its_help(capsys):
-    assert set(EXAMPLES) == set(catalogue("cli"))
+    assert set(EXAMPLES) == set(SHORT) == set(catalogue("cli"))
+    assert all(len(line) <= 64 for line in SHORT.values())
     for name in catalogue("cli"):
         assert run([name, "--help"]) == 0
         assert "Example" in capsys.readouterr().out, name

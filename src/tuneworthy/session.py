@@ -47,7 +47,7 @@ from tuneworthy.ledger.mirror import reply_seconds
 from tuneworthy.ledger.purse import SpendingCap, unknown_costs
 from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.look_count import look_ahead
-from tuneworthy.measure import planning, timing
+from tuneworthy.measure import machine_speed, planning, timing
 from tuneworthy.measure.executor import THIS_PROCESS, Executor
 from tuneworthy.measure.price_notes import paid_names
 from tuneworthy.measure.request_costs import remote_models
@@ -195,7 +195,7 @@ class Session:
         free = not any(map(is_paid, self.models.specs))
         return Plan.model_validate(stored).with_caps(self.task.budget, free)
 
-    def plan_inputs(self, speed: planning.Speed | None = None) -> planning.PlanInputs:
+    def plan_inputs(self, speed: machine_speed.Speed | None = None) -> planning.PlanInputs:
         """Return what a plan is made from; a local model is timed unless its `speed` is given."""
         task, docs = self.task, self.loaded.docs
         part = max(self.split.parts, key=lambda p: len(p.train), default=None)

@@ -12,7 +12,8 @@ from tuneworthy.atlas.run_cell import BRIEF_RUN, CellOptions, write_cell
 from tuneworthy.core.specs import trains
 from tuneworthy.core.task import Data
 from tuneworthy.data.folds import dev_size
-from tuneworthy.measure.planning import PlanInputs, Speed
+from tuneworthy.measure.machine_speed import Speed
+from tuneworthy.measure.planning import PlanInputs
 from tuneworthy.session import Session, open_session
 
 GOAL_MINUTES = 300.0  # minutes on two cores

@@ -12,6 +12,7 @@ from typing import Literal
 
 from tuneworthy.atlas.atlas_data import Atlas, Listed
 from tuneworthy.atlas.cells import MODEL, SIZES, Cell, all_cells, missing_arms
+from tuneworthy.atlas.entry import NO_MODEL
 from tuneworthy.core.counting import points
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
@@ -185,8 +186,8 @@ def left_text(card: MeasuredTask) -> str:
         return ""
     most = points(card.left)
     if most == points(0):
-        return "no other arm is better"
-    return f"no other arm is better by more than {most}"
+        return "no other measured arm is better"
+    return f"no other measured arm is better by more than {most}"
 
 
 def model_name(name: str) -> str:
@@ -198,7 +199,11 @@ def model_lines(models: Sequence[str]) -> list[str]:
     """Return which models the figures are of, and what that means for the reading floor."""
     if not models:
         return []
-    line = f"Measured with {', '.join(map(model_name, models))}."
+    asked = [model_name(name) for name in models if name != NO_MODEL]
+    if not asked:
+        return ["No arm that was measured asks a model."]
+    line = f"Measured with {', '.join(asked)}"
+    line += "; some tasks by arms that ask no model." if NO_MODEL in models else "."
     return [f"{line} {FLOOR}" if MODEL in models else line]
 
 
@@ -207,7 +212,7 @@ def scored_rows_text(card: MeasuredTask) -> str:
     counts = [arm.n for arm in card.arms if arm.score]
     known = sorted({n for n in counts if n is not None})
     if not known:
-        return f"up to {card.n:,} test rows an arm, not recorded which"
+        return f"at most {card.n:,} test rows an arm (the number was not recorded)"
     span = f"{known[0]:,}" if len(known) == 1 else f"{known[0]:,} to {known[-1]:,}"
     if known == [card.n] and None not in counts:
         return f"{span} test rows"

@@ -34,6 +34,7 @@ def _shown(finding: Finding, site: Site) -> dict[str, Any]:
             else "bounds not recorded",
             "span": row.bounds,
             "at": row.mean,
+            "strong": row.strong,
         }
         for row in finding.rows
     ]

@@ -25,11 +25,15 @@ SUMS = "gsm8k-400-smollm2-135m"
 
 @dataclass(frozen=True)
 class Row:
-    """One bar of a finding: what it is of, its mean and bounds; None where no bound is known."""
+    """One bar of a finding: what it is of, its mean and bounds; None where no bound is known.
+
+    `strong`: it is what the headline speaks of.
+    """
 
     name: str
     mean: float
     bounds: Interval | None
+    strong: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,13 +77,14 @@ def _arms(card: MeasuredTask | None, *names: str) -> dict[str, MeasuredArm]:
     return known if set(names) <= set(known) else {}
 
 
-def _bar(name: str, score: Interval | None) -> Row:
+def _bar(name: str, score: Interval | None, strong: bool = False) -> Row:
     assert score is not None  # `_arms` returns arms with scores
-    return Row(name, score.mean, score)
+    return Row(name, score.mean, score, strong)
 
 
-def _figure_bar(name: str, shown: Figure) -> Row:
-    return Row(name, shown.mean, Interval(mean=shown.mean, low=shown.low, high=shown.high))
+def _figure_bar(name: str, shown: Figure, strong: bool = False) -> Row:
+    bounds = Interval(mean=shown.mean, low=shown.low, high=shown.high)
+    return Row(name, shown.mean, bounds, strong)
 
 
 def reading(measured: Measured) -> Finding | None:
@@ -99,7 +104,7 @@ def reading(measured: Measured) -> Finding | None:
             _bar("question alone", arms["zero_shot"].score),
             _bar("retrieved passage", arms["rag"].score),
             Row("right passage", card.reading, None),
-            _bar("trained on passages, retrieved passage", tuned),
+            _bar("trained on passages, retrieved passage", tuned, strong=True),
         ),
         f"{card.title}: {card_line(card)}",
         entry=PASSAGES,
@@ -121,7 +126,7 @@ def word_counts(measured: Measured) -> Finding | None:
             _bar("plain instruction", arms["zero_shot"].score),
             _bar("nearest examples", arms["nearest_shots"].score),
             _bar("list of labels enforced", arms["constrained"].score),
-            _bar("classifier on word counts", arms["tfidf"].score),
+            _bar("classifier on word counts", arms["tfidf"].score, strong=True),
         ),
         f"{card.title}: {card_line(card)}",
         entry=BANK,
@@ -145,7 +150,7 @@ def open_lead(measured: Measured) -> Finding | None:
         (
             _bar("plain instruction", arms["zero_shot"].score),
             _bar("nearest examples", arms["nearest_shots"].score),
-            _bar("LoRA", arms["lora"].score),
+            _bar("LoRA", arms["lora"].score, strong=True),
         ),
         f"{card.title}: {card_line(card)}",
         entry=REQUESTS,
@@ -165,7 +170,7 @@ def few_rows(measured: Measured) -> Finding | None:
         "Pairs of systems that truly lie 2 to 10 points apart were compared on samples of their"
         " rows. The bars show in what share of the samples a 95 % bound could not tell which one"
         " is better.",
-        tuple(_figure_bar(f"{n} rows", each) for n, each in rows.items() if each),
+        tuple(_figure_bar(f"{n} rows", each, n == 50) for n, each in rows.items() if each),
         f"{told.model}, {told.figures[0].n} pairs, {told.date}",
         claim=told.number,
     )
@@ -182,7 +187,7 @@ def nothing_works(measured: Measured) -> Finding | None:
         "Examples did not teach a small model to calculate: no prompt is shown better than the"
         " most common number. Naming no tool is a verdict too.",
         (
-            _bar("most common number", arms["majority"].score),
+            _bar("most common number", arms["majority"].score, strong=True),
             _bar("plain instruction", arms["zero_shot"].score),
             _bar("fixed examples", arms["few_shot"].score),
             _bar("nearest examples", arms["nearest_shots"].score),

@@ -52,7 +52,7 @@ def rows_of_arms(*counts):
         ((200, 200, 80, 40), "· 40 to 200 test rows an arm ·"),
         ((80, 80, 80, 80), "· 80 test rows an arm ·"),
         ((200, 200, 80, None), "· 80 to 200 test rows an arm, not recorded for each arm ·"),
-        ((None,) * 4, "· up to 200 test rows an arm, not recorded which ·"),
+        ((None,) * 4, "· at most 200 test rows an arm (the number was not recorded) ·"),
     ],
 )
 def test_on_how_many_rows_each_arm_was_scored_is_said(counts, text):
@@ -78,7 +78,7 @@ def test_a_measured_cell_shows_winner_bound_status_model_and_floor():
     text = map_screen(found, 100).plain
     assert found.measured == 1
     assert "lora 0.85 (0.80–0.90)  tune, firm" in text
-    assert "no other arm is better by more than 3.1 points" in text
+    assert "no other measured arm is better by more than 3.1 points" in text
     assert "smollm2-135m (135M) · 200 test rows · plain instruction 0.30 · guessing 0.10" in text
     assert "without few_shot, nearest_shots, oracle, rag_lora" in text
     assert "near the floor at this size" in text
@@ -88,8 +88,8 @@ def test_a_measured_cell_shows_winner_bound_status_model_and_floor():
 
 
 def test_a_bound_of_nothing_is_said_as_such():
-    assert left_text(card(left=0.0)) == "no other arm is better"
-    assert left_text(card(left=0.01)) == "no other arm is better by more than 1 point"
+    assert left_text(card(left=0.0)) == "no other measured arm is better"
+    assert left_text(card(left=0.01)) == "no other measured arm is better by more than 1 point"
     assert left_text(card(left=None)) == ""
 
 
@@ -100,6 +100,10 @@ def test_entries_of_other_tasks_stand_beside_the_grid():
     assert "mine-80" in map_screen(found, 80).plain
     assert found.models == ("openai:x", "smollm2-135m")
     assert model_lines(["openai:x"]) == ["Measured with openai:x."]
+    assert model_lines(["no model"]) == ["No arm that was measured asks a model."]
+    assert model_lines(["no model", "openai:x"]) == [
+        "Measured with openai:x; some tasks by arms that ask no model."
+    ]
 
 
 def test_another_models_entry_fills_a_cell_until_the_embedded_one_is_there():

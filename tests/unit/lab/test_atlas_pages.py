@@ -22,6 +22,11 @@ ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 CELL = Cell("clause_type", 100)
 
 
+@pytest.fixture(autouse=True)
+def nothing_ships(monkeypatch, tmp_path):
+    monkeypatch.setattr(atlas_data, "SHIPPED_FOLDER", tmp_path / "nothing-shipped")
+
+
 @pytest.fixture(scope="module")
 def entry(tmp_path_factory):
     """An entry of a small study, called as a cell of the map is."""

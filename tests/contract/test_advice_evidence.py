@@ -1,0 +1,16 @@
+"""The table of advisers in the evidence is what the shipped measured tasks give."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_evidence_states_what_the_shipped_tasks_give(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT / "bench"), *sys.path])
+    monkeypatch.delenv("TUNEWORTHY_SOUP", raising=False)
+    import advice
+
+    page = (ROOT / "docs" / "evidence" / "claims.md").read_text("utf-8")
+    for line in advice.lines():
+        assert line in page, "python bench/advice.py prints the lines again"

@@ -4,6 +4,7 @@ import json
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -132,3 +133,26 @@ def test_the_table_of_the_evidence_is_that_of_the_results():
     page = (ROOT / "docs" / "evidence" / "claims.md").read_text("utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| E")]
     assert rows == import_module("_claim").evidence_rows()
+
+
+@pytest.mark.parametrize(("scores", "text", "code"), [([1, 0], "y", 0), ([1, 0], "z", 0),
+                                                      ([1, 1], "y", 1)])  # fmt: skip
+def test_random_units_are_made_again_and_compared(
+    tmp_path, monkeypatch, capsys, scores, text, code
+):
+    rerun, claim = import_module("rerun_units"), import_module("_claim")
+    made = {"scores": [1, 0], "texts": ["x", "y"]}
+
+    def collect():
+        for seed in range(4):
+            claim.unit({"arm": "lora", "seed": seed}, lambda: {"heats": {"0": dict(made)}})
+
+    monkeypatch.chdir(tmp_path)
+    collect()
+    made.update(scores=scores, texts=["x", text])
+    monkeypatch.setattr(rerun, "import_module", lambda name: SimpleNamespace(collect=collect))
+    monkeypatch.setattr(sys, "argv", ["rerun_units.py", "e99", "--units", "2"])
+    assert rerun.main() == code
+    told = capsys.readouterr().out
+    assert told.count(f"scores {2 - code} of 2, texts {1 + (text == 'y')} of 2") == 2
+    assert Path.cwd() == tmp_path

@@ -21,6 +21,7 @@ from tuneworthy.metrics._user import is_own
 from tuneworthy.metrics._writing import normal_form, normal_json, normal_number
 from tuneworthy.prompting.lenient import lenient
 
+LABEL_METRIC = "accuracy"  # it reads the right answers of a case and nothing else of it
 PLACEBO_DRAWS = 10  # other cases that each answer is scored against in the placebo
 METRIC, FORMAT, WRAPPED = "tolerant metric", "lenient parse", "answer within a text"
 PLACEBO = "the same, against other cases' right answers"
@@ -42,6 +43,8 @@ def rescore_interventions(
     """
     if by_set(metric):
         return []
+    if task.output.type == "label" and metric_name(task) == LABEL_METRIC:
+        metric = scored_once(metric)
     answered = [case for case in cases if case.id in answers]
     donors = placebo_cases(task, answered, seed)
     result = [
@@ -145,6 +148,23 @@ def contains_metric(metric: Metric) -> Metric:
         if any(contains_text(answer.text, right) for right in (case.output, *case.accepted)):
             return strict.model_copy(update={"value": 1.0, "why": "a right answer stands in it"})
         return strict
+
+    return score
+
+
+def scored_once(metric: Metric) -> Metric:
+    """Return a metric that scores each pair of right answers and answer text once.
+
+    For a metric that reads nothing else of a case: with few labels most of the ten other cases that
+    each answer meets repeat a pair.
+    """
+    known: dict[tuple[object, ...], Score | Unscored] = {}
+
+    def score(case: Case, answer: Answer) -> Score | Unscored:
+        key = (case.output, case.accepted, answer.text, answer.finish, answer.error)
+        if key not in known:
+            known[key] = metric(case, answer)
+        return known[key]
 
     return score
 

@@ -63,6 +63,27 @@ def test_the_tolerant_metric_rescues_other_writings_and_nothing_wrong():
     assert set(found["metric"].placebo_passed.values()) == {0.0}
 
 
+def test_each_pair_of_label_and_answer_is_scored_once():
+    labels = ("red", "green", "blue")
+    pairs = {f"c{k}": (labels[k % 3], labels[k % 3 if k % 5 else (k + 1) % 3].upper())
+             for k in range(60)}  # fmt: skip
+    told = task("label", labels=labels, metric="accuracy")
+    cases, answers = rows(pairs)
+    own, asked = scorer(told), []
+
+    def counted(case, answer):
+        asked.append(case.id)
+        return own(case, answer)
+
+    found = rescore_interventions(told, counted, cases, answers, 1.0, 0)
+    again = task(
+        "label", labels=labels, metric="exact"
+    )  # no metric that is known to read so little
+    every = rescore_interventions(again, own, cases, answers, 1.0, 0)
+    assert found == every
+    assert len(asked) <= 3 * len(labels) ** 2
+
+
 def test_a_free_text_is_searched_for_the_answer_and_chance_is_counted():
     cities = ("Oslo", "Rome", "Lima", "Bonn")
     pairs = {f"c{i}": (city, f"The capital, I think, is {city}.") for i, city in enumerate(cities)}

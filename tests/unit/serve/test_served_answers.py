@@ -106,6 +106,9 @@ def test_a_schema_holds_and_a_broken_one_is_refused(engine):
         form = {"type": "json_schema", "json_schema": {"name": "s", "schema": SCHEMA}}
         value = json.loads(text_of(post(address, says("a", "tiny", response_format=form))))
         assert set(value) == {"kind", "n"}
+        client = openai.OpenAI(base_url=f"{address}/v1", api_key=TOKEN, max_retries=0)
+        same = client.chat.completions.create(**says("a", "tiny", response_format=form))
+        assert json.loads(same.choices[0].message.content) == value
         free = {"type": "json_object"}
         text = text_of(post(address, says("a", "tiny", response_format=free, max_tokens=30)))
         assert isinstance(json.loads(text), dict)

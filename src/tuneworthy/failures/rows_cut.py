@@ -16,36 +16,38 @@ from tuneworthy.core.failure import (
     judged,
     not_measured,
 )
-from tuneworthy.failures._conditions import at_least, at_most, near_twin
+from tuneworthy.failures._conditions import at_most, near_twin
 
 NUMBER, HARD = 13, 2
-SLUG, TITLE = "long-ones-broken", "Short answers right, long ones broken"
+SLUG, TITLE = "long-ones-broken", "A good start, a guessed end"
 TASK = "support_tickets"
 STORY = (
-    "A small model learnt to turn support tickets into JSON from 64 rows. Some answers are fine. "
-    "The longer an answer has to be, the less often it is whole."
+    "A small model learnt to turn support tickets into JSON from 64 rows. Its answers parse and "
+    "end. Names and order numbers are mostly right; what comes after them is often wrong."
 )
-WIN = "Of the longest third of the answers 11 of 13 are whole; the score is near the clean twin's."
-PLANTED = {"max_length": 80}
+WIN = (
+    "The score is at most .10 below the clean twin's, and the cause is gone from the training rows."
+)
+PLANTED = {"max_length": 72}
 CLEAN = {"max_length": 512}
 KNOBS = {
     "rate": (1e-4, 1e-3, 3e-3),
     "epochs": (3, 6),
     "pad_token": ("<|im_end|>", "<|endoftext|>"),
-    "max_length": (80, 128, 512),
+    "max_length": (72, 80, 512),
     "serve.schema": (False, True),
 }
-CHARTS = ("valid", "length")
-MEASURES = ("clip_rate", "cut_rows", "shapes", "same_prompt", "other.long_answers_whole")
+CHARTS = ("score", "valid")
+MEASURES = ("cut_rows", "new_loss_last", "clip_rate", "outliers", "other.long_answers_whole")
 PROOF = "cut_rows"
-CAUSES = ("end_not_trained", "rows_cut", "rank_too_low", "too_many_epochs", "mixed_formats")
+CAUSES = ("rows_cut", "rank_too_low", "wrong_labels", "too_many_epochs", "teacher_errors")
 NEEDS = ("data", "tokenizer")
 HARMLESS = "Where only an irrelevant tail is cut, such as a signature, nothing is lost."
 MOST_CUT_SHARE = 0.02  # share of rows that may be cut
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with rows cut at 80 tokens."""
+    """Return the setup with rows cut at 72 tokens."""
     return setup.with_config(PLANTED)
 
 
@@ -72,7 +74,5 @@ def detect(runs: Runs) -> Detection:
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
     """Yield the conditions of a repaired run."""
-    whole = own.other.get("long_answers_whole")
-    yield at_least("at least .85 of the longest third of the answers are whole", whole, 0.85)
     yield at_most("at most .02 of the training rows are cut", own.cut_rows, MOST_CUT_SHARE)
     yield near_twin(own, twin)

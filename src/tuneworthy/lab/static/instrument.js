@@ -53,7 +53,7 @@
       const { state } = page, look = mine.look(state.step), list = look?.answers ?? [];
       const row = list[Math.min(state.question, list.length - 1)]?.row ?? state.question;
       const asked = mine.questions[row] ?? { input: '', gold: '' };
-      lab.say(lab.find('#input'), asked.input); lab.say(lab.find('#gold'), asked.gold);
+      lab.say(lab.find('#input'), asked.input); lab.say(lab.find('#gold'), asked.gold); lab.find('#form').hidden = !asked.gold.startsWith('{');
       for (const [name, run] of [['mine', mine], ['twin', twin]]) {
         const answer = run?.look(state.step)?.answers?.find((each) => each.row === row);
         lab.answer(lab.find(`#${name}-says`), lab.find(`#${name}-note`), { answer, gold: asked.gold, brief: !page.data.trains });

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from tuneworthy.cli._column_question import column_question
 from tuneworthy.cli._options import print_line, print_stderr
+from tuneworthy.cli._task_writing import check_free, write_task
 
 TASK = Path("task.yaml")
 TOUR_ARMS = ("majority", "tfidf")  # what runs in seconds beside recorded answers, without a model
@@ -26,6 +28,7 @@ def command(
     """
     from tuneworthy.core.errors import TaskError
     from tuneworthy.data.taskfile import read_task
+    from tuneworthy.ledger.trouble import output_errors
 
     if output.exists():
         raise TaskError("there is a task file already", where=str(output), fix="-o another.yaml",
@@ -38,9 +41,11 @@ def command(
     target = _ask("4. How many of 100 must be right? [no target]", "none", _points)
     model = _ask("5. Which model may be asked: smollm2-135m, hf:ORG/NAME, openai:NAME? [none]",
                  "none", _model)  # fmt: skip
-    text, seen = _drafted(rows, present, output)
+    seen = _written(rows, present, output)
+    text = output.read_text("utf-8")
     text = _filled(text, float(margin), None if target == "none" else float(target), model)
-    _write(output, text)
+    with output_errors(output):
+        output.write_text(text, "utf-8")
     read_task(output)  # a file that would be refused must not be the end of a tour
     print_line(output)
     for line in seen:
@@ -65,7 +70,7 @@ def _ask(question: str, default: str, fault: Callable[[str], str]) -> str:
 
 def _existing(answer: str) -> str:
     if not answer:
-        return "a file is needed: JSON lines or CSV"
+        return "a file is needed: a table, JSON Lines or any that `init` reads"
     return "" if Path(answer).is_file() else f"there is no file {answer} here"
 
 
@@ -84,17 +89,20 @@ def _model(answer: str) -> str:
     return "write none, smollm2-135m, hf:ORG/NAME or openai:NAME"
 
 
-def _drafted(rows: Path, present: str, output: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the task file that `init` would write, and what it saw in the rows."""
+def _written(rows: Path, present: str, output: Path) -> tuple[str, ...]:
+    """Write the task file that `init` would write; return what it took and saw in the rows."""
     from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.data.draft import draft
+    from tuneworthy.data.column_choice import Choice
+    from tuneworthy.importing import Reading
 
+    answers = {} if present == "none" else {"present": present}
+    reading = Reading(Choice(), column_question())
     try:
-        drafted = draft(rows, {} if present == "none" else {"present": present}, output.parent)
+        check_free([rows], output, force=False)
+        return write_task([rows], answers, reading, output, force=False)
     except TuneworthyError as error:
         error.kept = "your rows; nothing was written"
         raise
-    return drafted.text, drafted.seen
 
 
 def _filled(text: str, margin: float, target: float | None, model: str) -> str:
@@ -121,15 +129,3 @@ def _filled(text: str, margin: float, target: float | None, model: str) -> str:
         content["model"] = model
     yaml.dump(content, out)
     return out.getvalue()
-
-
-def _write(output: Path, text: str) -> None:
-    import json
-
-    from tuneworthy.data.taskfile import task_schema
-    from tuneworthy.ledger.trouble import output_errors
-
-    with output_errors(output):
-        output.write_text(text, "utf-8")
-        schema = json.dumps(task_schema(), indent=2) + "\n"
-        output.with_name("task.schema.json").write_text(schema, "utf-8")

@@ -43,6 +43,21 @@ def test_five_answers_end_in_a_task_that_runs(here, monkeypatch, capsys):
     assert run(["run", "--no-progress"]) in (0, 3)
 
 
+def test_a_tour_reads_a_table_with_columns_of_its_own(here, monkeypatch, capsys):
+    queues = ("Faktury", "Dostawa")
+    cells = [f"Z{k};Proszę o pomoc {k};{queues[k % 2]};{queues[k // 3 % 2]}" for k in range(40)]
+    table = ["Nr zgłoszenia;Treść;Kategoria;Model A", *cells]
+    Path("z.csv").write_text("\n".join(table), "utf-8")
+    typed(monkeypatch, "z.csv", "", "", "", "")
+    assert run(["tour"]) == 0
+    assert "`Model A`, 40 answers" in capsys.readouterr().err
+    assert read_task(Path("task.yaml")).arms == ("present", "majority", "tfidf")
+    Path("odd.csv").write_text("a;b\n1;2\n3;4\n", "utf-8")
+    typed(monkeypatch, "odd.csv", "", "", "", "")
+    assert run(["tour", "-o", "other.yaml"]) == 5
+    assert not list(Path().glob("other*"))
+
+
 def test_enter_takes_the_defaults_and_a_wrong_answer_is_asked_again(here, monkeypatch, capsys):
     typed(monkeypatch, "", "nothing.jsonl", "rows.jsonl", "", "many", "", "", "gpt", "openai:x")
     assert run(["tour", "-o", "mine.yaml"]) == 0

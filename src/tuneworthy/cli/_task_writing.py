@@ -1,0 +1,92 @@
+"""Write a task file from the files people have: what `init` and `tour` share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tuneworthy.data.draft import DraftedTask, Drafting
+    from tuneworthy.importing import Imported, Reading
+
+
+def check_free(rows: Sequence[Path], task: Path, force: bool) -> None:
+    """Raise TaskError where files that are written exist already, unless `force`."""
+    from tuneworthy.core.errors import TaskError
+
+    beside = task.with_name(f"{task.stem}.rows.jsonl")
+    there = task if task.exists() else beside if beside.exists() and beside not in rows else None
+    if there is not None and not force:
+        what = "task file" if there == task else "file of rows"
+        raise TaskError(
+            f"there is a {what} already", where=str(there), fix="--force, or -o another.yaml"
+        )
+
+
+def write_task(
+    rows: Sequence[Path], answers: Mapping[str, str], reading: Reading, task: Path, force: bool
+) -> tuple[str, ...]:
+    """Write the task file, its schema and the rows it needs; return what was taken and observed.
+
+    `answers` maps a system to its file of recorded answers. Nothing is left where it fails.
+    """
+    import json
+
+    from tuneworthy.core.errors import TuneworthyError
+    from tuneworthy.data.answer_logs import answer_log, write_log
+    from tuneworthy.data.draft import Drafting
+    from tuneworthy.data.taskfile import task_schema
+    from tuneworthy.importing import at_source, bring_in
+    from tuneworthy.ledger.trouble import output_errors
+
+    with output_errors(task):
+        logs = {name: answer_log(place, reading.choice) for name, place in answers.items()}
+        found = bring_in(rows, reading, task.parent, task.stem)
+        made = {name: task.with_name(f"{task.stem}.{name}.jsonl") for name, log in logs.items()
+                if log.columns}  # fmt: skip
+        for name, path in made.items():
+            write_log(logs[name], path)
+        systems = {name: str(path) for name, path in found.answers.items()}
+        systems |= {name: str(made.get(name, log.path)) for name, log in logs.items()}
+        named = None if found.rows == rows[0] else rows[0].stem
+        about = Drafting(named, found.made_of, found.count, found.metric, found.heard, found.parts,
+                         found.scored)  # fmt: skip
+        try:
+            drafted, spelt = _drafted(found, systems, task.parent, about)
+        except TuneworthyError as error:
+            if found.made_of:
+                for path in found.files:
+                    error.where = at_source(error.where, path)
+                    error.got = at_source(error.got, path)
+            if found.made_of and not force:  # what an earlier `init` wrote may be in use
+                for path in (*found.files, *found.answers.values(), *made.values()):
+                    path.unlink(missing_ok=True)
+            raise
+    schema = task.with_name("task.schema.json")
+    with output_errors(task):
+        task.write_text(drafted.text, "utf-8")
+        schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
+    said = (f"wrote {path.name}, from {logs[name].said()}" for name, path in made.items())
+    return (*found.said, *said, *spelt, *drafted.seen)
+
+
+def _drafted(
+    found: Imported, systems: Mapping[str, str], folder: Path, about: Drafting
+) -> tuple[DraftedTask, tuple[str, ...]]:
+    """Return the drafted task, and what was done to rows that we made before it could be drafted.
+
+    Labels that differ only in case or spaces are one label: in rows of our own they become so.
+    """
+    from tuneworthy.core.errors import DataError
+    from tuneworthy.data.draft import draft
+    from tuneworthy.data.label_spelling import is_spelling, write_usual_spelling
+
+    try:
+        return draft(found.rows, systems, folder, about), ()
+    except DataError as error:
+        if not (found.made_of and is_spelling(error)):
+            raise
+        if not (said := write_usual_spelling(found.files)):
+            raise
+        return draft(found.rows, systems, folder, about), (said,)

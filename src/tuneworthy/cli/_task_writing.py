@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +69,19 @@ def write_task(
         task.write_text(drafted.text, "utf-8")
         schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
     said = (f"wrote {path.name}, from {logs[name].said()}" for name, path in made.items())
-    return (*found.said, *said, *spelt, *drafted.seen)
+    pair = _pair_offer(systems, found)
+    return (*found.said, *said, *spelt, *drafted.seen, *pair)
+
+
+def _pair_offer(systems: Mapping[str, str], found: Imported) -> tuple[str, ...]:
+    """Return the command that says which of the first two systems leads, () for fewer."""
+    if len(systems) < 2:
+        return ()
+    gold = found.parts.get("test", found.rows)
+    paths = [shlex.quote(str(path)) for path in (*list(systems.values())[:2], gold)]
+    most = "" if len(systems) == 2 else " (and so any two)"
+    return (f"which one leads, in seconds and without a model{most}:",
+            "tuneworthy compare {} {} --gold {}".format(*paths))  # fmt: skip
 
 
 def _drafted(

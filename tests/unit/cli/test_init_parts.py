@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import sys
 
 import pytest
@@ -194,6 +195,9 @@ def test_logs_of_ids_and_one_text_are_answers_in_any_form(here, capsys):
     assert "from new bot.json: answer `text`, id `n°`" in told
     assert rows_of(here / "task.new-bot.jsonl")[1] == {"id": 1, "answer": "1815"}
     assert set(read_task(here / "task.yaml").answers) == {"old-bot", "new-bot"}
+    offered = next(line for line in told.splitlines() if "tuneworthy compare" in line)
+    assert run(shlex.split(offered)[1:]) == 0
+    assert "A task.old-bot.jsonl" in " ".join(capsys.readouterr().out.split())
     assert run(["check"]) == 0
     capsys.readouterr()
     assert run(["compare", *both, "--gold", "truth.csv"]) == 0

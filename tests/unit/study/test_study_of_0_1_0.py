@@ -1,4 +1,4 @@
-"""Results that tuneworthy 0.1.0 wrote (2 arms, 45 rows) are shown; recomputing says what differs."""
+"""Results of tuneworthy 0.1.0 (2 arms, 45 rows) are shown; recomputing says what differs."""
 
 import gzip
 from pathlib import Path

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tuneworthy import cpu_engine
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Limits
 
@@ -73,7 +74,8 @@ def test_what_is_answered_follows_peft_token_by_token(tiny, engine, tmp_path, ki
 
     peft = moved(engine, tmp_path / "a", **KINDS[kind])
     tuned = engine.with_adapter(tmp_path / "a")
-    assert (tuned.net.decoder is None) == ("dora" in KINDS[kind]), "DoRA: the general path"
+    general = "dora" in KINDS[kind] or not cpu_engine.enabled()
+    assert (tuned.net.decoder is None) == general, "DoRA: the general path"
     prompts = [e.messages for e in tiny.examples(4, seed=4)]
     replies = tuned.reply(prompts, Limits(max_tokens=6))
     sums = tuned.logprobs(prompts, [["router"]] * 4)
@@ -112,7 +114,8 @@ def test_a_kind_is_trained_as_peft_trains_it(tiny, engine, tmp_path, kind):
 
     done = fitted(tiny, engine, tmp_path / kind, **KINDS[kind])
     dora = "dora" in KINDS[kind]
-    assert done.trace["gradient"] == ("autograd" if dora else "written out")
+    general = dora or not cpu_engine.enabled()
+    assert done.trace["gradient"] == ("autograd" if general else "written out")
     assert done.trace["steps"][-1]["loss"] < done.trace["steps"][0]["loss"]
     config = json.loads((done.adapter / "adapter_config.json").read_text())
     assert (config["use_dora"], config["use_rslora"]) == (dora, "rslora" in KINDS[kind])

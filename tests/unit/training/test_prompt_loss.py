@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from tuneworthy import cpu_engine
+
 pytestmark = pytest.mark.full
 
 
@@ -128,7 +130,8 @@ def test_a_run_with_a_weight_says_how_it_was_trained(tiny, engine, tmp_path, how
     plain, weighed = told[0.0], told[0.3]
     assert (plain["shared_prompt"], weighed["shared_prompt"]) == (True, False)
     assert weighed["gradient"] == "autograd"
-    assert plain["gradient"] == ("written out" if how == "adapter" else "autograd")
+    fast = how == "adapter" and cpu_engine.enabled()
+    assert plain["gradient"] == ("written out" if fast else "autograd")
     assert weighed["steps"][0]["tokens"] > plain["steps"][0]["tokens"], "the sum of the weights"
     first = [t["evaluations"][0]["dev_loss"] for t in (plain, weighed)]
     assert first[0] != first[1], "other weights"

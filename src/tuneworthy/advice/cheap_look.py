@@ -14,7 +14,7 @@ CHEAP_TOOLS = frozenset({"keep", "classifier", "prompt", "schema"})
 ALPHA = 0.05
 
 
-def first_look_of(results: Results, cases: int = LOOK_CASES) -> tuple[MeasuredArm, ...]:
+def first_look_of(results: Results) -> tuple[MeasuredArm, ...]:
     """Return the arms without training on a fixed draw of the scored cases; () without any.
 
     The draw orders cases by the digest of their id, so it is the same on every machine. Scores have
@@ -24,7 +24,7 @@ def first_look_of(results: Results, cases: int = LOOK_CASES) -> tuple[MeasuredAr
     groups = by_spec([run for run in results.runs if run.spec.tool in CHEAP_TOOLS])
     found = [one for runs in groups.values() if (one := column(runs)) is not None]
     columns = [one for one in found if one.spec.role == "candidate" and not one.stopped]
-    ids = sorted(shared_cases(columns), key=digest)[:cases] if columns else []
+    ids = sorted(shared_cases(columns), key=digest)[:LOOK_CASES] if columns else []
     if not ids:
         return ()
     best = max(columns, key=lambda one: float(one.values(ids).mean()))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tuneworthy.ledger.paid import PaidRequests
 
 _TAIL_BYTES = 4_000_000  # bytes at the end of the file to read for times
+_TIMED_REPLIES = 500  # the last replies whose seconds are read
 
 
 def append_reply(path: Path, line: dict[str, Any]) -> None:
@@ -31,7 +32,7 @@ def append_reply(path: Path, line: dict[str, Any]) -> None:
         os.close(fd)
 
 
-def reply_seconds(home: Path, most: int = 500) -> list[float]:
+def reply_seconds(home: Path) -> list[float]:
     """Return the seconds of a store's last paid replies, to estimate those of the next request.
 
     Empty if there are none.
@@ -39,7 +40,7 @@ def reply_seconds(home: Path, most: int = 500) -> list[float]:
     try:
         with (home / REPLIES).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            replies = [_parsed(line) for line in file.read().splitlines()[-most:]]
+            replies = [_parsed(line) for line in file.read().splitlines()[-_TIMED_REPLIES:]]
     except OSError:
         return []
     seconds = [

@@ -63,7 +63,7 @@ class Machine(Record):
     because: str
 
 
-def inspect_machine(folder: Path = Path()) -> Machine:
+def inspect_machine() -> Machine:
     """Return the figures of this machine (under two seconds once torch is imported)."""
     here = {
         "cpu": _cpu(),
@@ -71,7 +71,7 @@ def inspect_machine(folder: Path = Path()) -> Machine:
         "features": _features(),
         "memory": total_memory("cpu"),
         "free_memory": free_memory("cpu"),
-        "free_disk": shutil.disk_usage(folder.resolve()).free,
+        "free_disk": shutil.disk_usage(Path.cwd()).free,
         "python": platform.python_version(),
     }
     if find_spec("torch") is None:

@@ -22,31 +22,18 @@ def parallel_batches(device: Any, rows: int) -> int:
     return threads if torch.device(device).type == "cpu" and rows >= 2 * threads else 1
 
 
-def run_parallel(
-    work: Callable[[Part], Result],
-    parts: Sequence[Part],
-    count: int,
-    ahead: Callable[[], object] | None = None,
-) -> list[Result]:
+def run_parallel(work: Callable[[Part], Result], parts: Sequence[Part], count: int) -> list[Result]:
     """Return the result of each part, in order; run `count` in parallel on a share of the threads.
 
-    `ahead` runs in parallel with them from the start. The first error is raised once the parts that
-    had started are done.
+    The first error is raised once the parts that had started are done.
     """
-    if ahead is None and (count < 2 or len(parts) < 2):
+    if count < 2 or len(parts) < 2:
         return [work(part) for part in parts]
     threads = torch.get_num_threads()
-    share = (max(1, threads // max(1, min(count, len(parts)))),)
+    share = (max(1, threads // min(count, len(parts))),)
     try:
-        with (
-            ThreadPoolExecutor(1, "ahead", torch.set_num_threads, share) as first,
-            ThreadPoolExecutor(max(1, count), "lane", torch.set_num_threads, share) as pool,
-        ):
-            leading = first.submit(ahead) if ahead else None
-            done = list(pool.map(work, parts))
-            if leading:
-                leading.result()
-            return done
+        with ThreadPoolExecutor(count, "lane", torch.set_num_threads, share) as pool:
+            return list(pool.map(work, parts))
     finally:
         # set_num_threads in a worker also sets the default of new threads
         torch.set_num_threads(threads)

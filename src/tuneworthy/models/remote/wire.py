@@ -25,6 +25,7 @@ from tuneworthy.models.remote.redact import Redactor
 LARGEST_RESPONSE = 32_000_000  # bytes of one response
 LARGEST_ERROR = 256_000  # bytes of an error page that are read, enough for its message
 WHY_CHARACTERS = 300  # most characters kept of a server's message
+_KEY_SECONDS = 20.0  # for the question whether a server knows a key
 DOWN_CODES = {429, 502, 503, 504, 529}  # the server or its upstream accepts no requests now
 Kind = Literal["answer", "retry", "row", "fatal"]
 _ROW_ALONE = re.compile(
@@ -148,14 +149,14 @@ def _on_event(event: str, about: Any) -> None:
         raise
 
 
-def refused_key(client: openai.OpenAI, seconds: float = 20.0) -> str:
+def refused_key(client: openai.OpenAI) -> str:
     """Return the server's words if it knows no such key (401 to a list of its models), else "".
 
     The request is free. A key that may not list models is no wrong key, and a server without such a
     list, or that does not answer, says nothing of the key.
     """
     try:
-        with client.models.with_streaming_response.list(timeout=seconds):
+        with client.models.with_streaming_response.list(timeout=_KEY_SECONDS):
             return ""
     except _Refused as error:
         refused = error

@@ -168,11 +168,8 @@ def _chosen_precision(
         return figures, "bfloat16", why
     if half >= FASTER_FACTOR * single:
         return figures, "bfloat16", f"bf16 is {half / single:.1f} times as fast as fp32 here"
-    return (
-        figures,
-        "float32",
-        f"bf16 is no {FASTER_FACTOR} times as fast: {half:.0f} against {single:.0f}",
-    )
+    speeds = f"{half:.0f} and {single:.0f} GFLOP/s"
+    return figures, "float32", f"bf16 is not {FASTER_FACTOR} times as fast as fp32: {speeds}"
 
 
 def measure(device: str = "cpu", seconds: float = 0.4) -> dict[str, float]:

@@ -40,7 +40,8 @@ class ShownAdvice:
 def shown_advice(tasks: Sequence[MeasuredTask]) -> ShownAdvice:
     """Return what both pages show of measured tasks; runs no program."""
     advisers = advisers_of(list(tasks))
-    known = sorted((t for t in tasks if t.status != "blocked"), key=lambda task: task.key)
+    known = [task for task in tasks if task.status != "blocked"]
+    known.sort(key=lambda task: (not task.shown, task.key))  # those with rows to look at first
     return ShownAdvice(known, advisers, advice_table(list(tasks), advisers))
 
 

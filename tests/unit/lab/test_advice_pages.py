@@ -125,3 +125,8 @@ def test_the_lab_serves_both_pages_from_its_own_folder(browser, lab, monkeypatch
     monkeypatch.setattr(advising, "measured_tasks", lambda working: [])
     assert "No task is measured here yet" in browser.get("/guess").text
     assert "No task is measured here yet" in browser.get("/advice").text
+
+
+def test_tasks_whose_rows_can_be_looked_at_come_first():
+    bare = task("a").model_copy(update={"shown": ()})
+    assert [each.key for each in shown_advice([bare, task("b")]).tasks] == ["b", "a"]

@@ -53,8 +53,8 @@ class Ended:
 class Zygote:
     """A process that has imported all it needs and forks a child a run; use it as a context."""
 
-    def __init__(self, script: Path) -> None:
-        self._words = [sys.executable, str(script)]
+    def __init__(self, script: Path, *words: str) -> None:
+        self._words = [sys.executable, str(script), *words]
 
     def __enter__(self) -> "Zygote":
         pipe = subprocess.PIPE

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests import studies
-from tests.faults.killing import Kill, kill_chain
+from tests.faults.killing import Kill, Zygote, kill_chain
 from tests.faults.killing import run as run_command
 
 from tuneworthy.core.errors import ClusterError
@@ -26,6 +26,8 @@ from ray.cluster_utils import Cluster  # noqa: E402
 
 SMALL = {"arms": ["present", "majority", "tfidf", "zero_shot", "few_shot"],
          "data": {"file": "rows.jsonl", "folds": 2}}  # fmt: skip
+CHAIN = {"arms": ["majority", "tfidf", "zero_shot"], "data": {"file": "rows.jsonl", "folds": 2},
+         "success": {"metric": "accuracy"}}  # fmt: skip
 SCRIPT = Path(__file__).parent / "ray_study.py"
 NODE = {"num_cpus": 1, "memory": 4 << 30, "object_store_memory": 80 << 20}
 SOURCES = [str(Path(__file__).parents[2] / "src"), str(Path(__file__).parents[2])]
@@ -141,21 +143,62 @@ def test_a_cluster_that_is_full_ends_the_run_and_the_next_one_continues(
     assert (verdict(study), units(path.parent)) == local
 
 
+@pytest.fixture(scope="module")
+def chained(tmp_path_factory):
+    """A cluster and a process that forks drivers, for all chains; and what no kill gives."""
+    folder = tmp_path_factory.mktemp("unkilled")
+    done = run(studies.write(folder, n=18, **CHAIN), RunOptions(brief=True))
+    made = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
+    made.workers = [made.add_node(**NODE), made.add_node(**NODE)]
+    with Zygote(SCRIPT, made.address, "--zygote") as drivers:
+        yield made, drivers, (verdict(done), units(folder))
+    ray.shutdown()
+    made.shutdown()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(20))
-def test_a_driver_killed_again_and_again_ends_in_the_same_verdict(tmp_path, cluster, local, seed):
-    folder, draw = studies.write(tmp_path / "study", n=30, **SMALL).parent, random.Random(seed)
-
-    def command(where):
-        return [sys.executable, str(SCRIPT), cluster.address]
-
-    gaps = (draw.randint(5, 25) for _ in itertools.count())
-    kills = kill_chain(command, folder, "verdict.json", local[0], gaps)
-    assert len(kills) > 1
+def test_a_driver_killed_again_and_again_ends_in_the_same_verdict(tmp_path, chained, seed):
+    """Every third chain loses a node, too, which then comes back."""
+    cluster, drivers, want = chained
+    folder, draw = studies.write(tmp_path / "study", n=18, **CHAIN).parent, random.Random(seed)
+    begun = time.process_time()
+    if seed % 3 == 0:
+        cluster.remove_node(cluster.workers.pop(0), allow_graceful=False)
+        cluster.workers.append(cluster.add_node(**NODE))
+    gaps = (draw.randint(10, 45) for _ in itertools.count())
+    kills = kill_chain(drivers, folder, "verdict.json", want[0], gaps)
+    assert kills
     assert all(isinstance(kill, Kill) for kill in kills)
-    assert units(folder) == local[1]
+    assert units(folder) == want[1]
     with open_ledger(folder, write=False) as ledger:
         assert ledger.verify() > 0
+    print(f"chain {seed}: {len(kills)} kills, {time.process_time() - begun:.1f} s here")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("weights", ["tiny", "embedded"])
+def test_training_on_nodes_gives_the_verdict_and_the_units_of_a_local_run(
+    tmp_path, cluster, weights, monkeypatch
+):
+    from tests.tiny import tiny_llama
+
+    monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path / "cache"))
+    options = {"epochs": 1, "rate": 0.01, "rank": 4}
+    keys = {"arms": ["zero_shot", {"lora": options}], "budget": {"stages": False, "minutes": 600},
+            "data": {"file": "rows.jsonl", "folds": 2}, "precision": "float32"}  # fmt: skip
+    found = []
+    for name, on in (("here", None), ("there", cluster.address)):
+        folder = tmp_path / name
+        folder.mkdir()
+        if weights == "tiny":
+            tiny_llama(folder / "weights")
+        keys["model"] = "hf:./weights" if weights == "tiny" else "smollm2-135m"
+        study = run(studies.write(folder, n=24, **keys), RunOptions(brief=True, on=on))
+        trained = [r for r in study.results.runs if r.spec.arm == "lora" and not r.because]
+        assert len({run.fingerprint["adapter"] for run in trained}) >= 2
+        found.append((verdict(study), units(folder), [r.fingerprint for r in trained]))
+    assert found[0] == found[1]
 
 
 @pytest.mark.long

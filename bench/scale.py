@@ -30,10 +30,12 @@ import psutil
 from _bench import RESULTS, exponent, write
 
 import tuneworthy
+from tuneworthy.ledger import parts
 from tuneworthy.ledger.place import HOME, STORE, VARIABLE
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.measure.units import SHARD
+from tuneworthy.report._data import MOST_CASES
 
 ROWS = (100, 1_000, 10_000, 100_000)
 CASES = (100, 1_000, 10_000, 100_000)
@@ -270,13 +272,14 @@ def simulate(plan: Plan, cost: Mapping[str, Any], *, database: str, paid: bool) 
     booked = (answers if paid else rows) * (cost["ledger"][database][what] + waits / 1000)
     moved = answers * (4 * plan.tokens_in + ANSWER)  # prompts out, answers back
     whole = answers * cost["bytes of results.json"]
+    listed = min(plan.cases, MOST_CASES)
     shares = {
         "nodes": 1.0,
         "ledger writes": booked / seconds,
         "driver processor, one thread": answers * cost["driver seconds"] / seconds,
         "driver network": moved / (plan.network_mb * 1e6) / seconds,
         "driver memory": answers * cost["memory bytes"] / (plan.driver_gb * 2**30),
-        "results as one row of at most 1 GB": whole / 1e9,
+        "largest row of the ledger, of 1 GB": min(whole, 2 * parts.MOST) / 1e9,
     }
     first = max(shares, key=lambda name: shares[name])
     return {
@@ -288,7 +291,7 @@ def simulate(plan: Plan, cost: Mapping[str, Any], *, database: str, paid: bool) 
         "driver_hours": round(answers * cost["driver seconds"] / 3600, 2),
         "memory_gb": round(answers * cost["memory bytes"] / 2**30, 1),
         "results_gb": round(whole / 1e9, 2),
-        "report_mb": round(answers * cost["bytes of report"] / 1e6, 1),
+        "report_mb": round(listed * plan.arms * cost["bytes of report"] / 1e6, 1),
         "shares": {name: round(share, 3) for name, share in shares.items()},
         "first_bottleneck": first,
         "fits_up_to_answers": fits(answers, shares),
@@ -296,8 +299,8 @@ def simulate(plan: Plan, cost: Mapping[str, Any], *, database: str, paid: bool) 
 
 
 def fits(answers: int, shares: Mapping[str, float]) -> int:
-    """Return how many answers fit the driver's memory and the largest row."""
-    worst = max(shares["driver memory"], shares["results as one row of at most 1 GB"])
+    """Return how many answers fit the driver's memory; no row grows with them."""
+    worst = shares["driver memory"]
     return round(answers / worst) if worst else answers
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +21,23 @@ _TAIL_BYTES = 4_000_000  # bytes at the end of the file to read for times
 _TIMED_REPLIES = 500  # the last replies whose seconds are read
 
 
-def append_reply(path: Path, line: dict[str, Any]) -> None:
-    """Append one reply (key, reply, study, usd, tokens) as a JSON line and sync it."""
+def append_replies(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """Append replies (key, reply, study, usd, tokens) as JSON lines and sync them together."""
     fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         size = os.fstat(fd).st_size
         torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-        os.write(fd, (b"\n" if torn else b"") + json.dumps(line).encode() + b"\n")
+        text = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        _write_all(fd, (b"\n" if torn else b"") + text)
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _write_all(fd: int, text: bytes) -> None:
+    """Write all of a text: one call may write a part of it alone."""
+    while text:
+        text = text[os.write(fd, text) :]
 
 
 def reply_seconds(home: Path) -> list[float]:

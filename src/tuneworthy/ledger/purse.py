@@ -8,6 +8,7 @@ listed, and its worst case stays counted. Sums are Decimal, never float.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -69,13 +70,25 @@ class Spending:
 
 @dataclass
 class Account:
-    """The committed cost of one study: settled plus reserved plus unknown. Shared by its purses."""
+    """The committed cost of one study: settled plus reserved plus unknown. Shared by its purses.
+
+    `writing` counts, by thread, reservations that are being written; `settling` are tickets whose
+    outcome is.
+    """
 
     usd: Decimal = Decimal(0)
     tokens: int = 0
     attempts: int = 0
     live: dict[int, Reservation] = field(default_factory=dict)
     settled: threading.Condition = field(default_factory=threading.Condition)
+    writing: Counter[int] = field(default_factory=Counter)
+    settling: set[int] = field(default_factory=set)
+
+    def book(self, usd: Decimal, tokens: int, attempts: int) -> None:
+        """Add to what is committed; the caller holds `settled`."""
+        self.usd = _EXACT.add(self.usd, usd)
+        self.tokens += tokens
+        self.attempts += attempts
 
 
 class SpendingCap:
@@ -125,7 +138,7 @@ class SpendingCap:
                 fix=f"write economics.prices: {{NAME: {PRICE_EXAMPLE}}} (USD per million tokens),"
                 " or cap budget.tokens instead",
             )
-        worst, account = to_decimal(usd or 0), self._account
+        worst, account, me = to_decimal(usd or 0), self._account, threading.get_ident()
         if worst < 0 or tokens < 0:
             raise ValueError("a worst case below zero")
         with account.settled:
@@ -135,12 +148,21 @@ class SpendingCap:
                 signals.check()
                 account.settled.wait(0.2)
             signals.check()
+            # Counted before it is written, so that no other thread spends it meanwhile.
+            account.book(worst, tokens, 1)
+            account.writing[me] += 1
+        number = None
+        try:  # without the lock: threads that write at once share a transaction
             number = self.ledger.attempt(key, {"usd": str(worst), "tokens": tokens}, self.study)
-            ticket = Reservation(number, key, worst, tokens, threading.get_ident())
-            account.live[number] = ticket
-            account.usd = _EXACT.add(account.usd, worst)
-            account.tokens += tokens
-            account.attempts += 1
+        finally:
+            with account.settled:
+                account.writing[me] -= 1
+                if number is None:
+                    account.book(worst.copy_negate(), -tokens, -1)
+                else:
+                    ticket = Reservation(number, key, worst, tokens, me)
+                    account.live[number] = ticket
+                account.settled.notify_all()
         return ticket
 
     def settle(
@@ -162,27 +184,31 @@ class SpendingCap:
         real_tokens = None if amount is None else int(amount)
         cost = {"usd": None if real_usd is None else str(real_usd), "tokens": real_tokens}
         with account.settled:
-            if account.live.get(ticket.number) is None:
+            if ticket.number not in account.live or ticket.number in account.settling:
                 raise ValueError(f"attempt {ticket.number} is not in flight: settled twice?")
-            stored = None if reply is None else (ticket.key, reply)
-            try:
-                self.ledger.outcome(ticket.number, cost, self.study, stored)
-            except BaseException:  # its outcome stays unknown, counted at the worst case
+            account.settling.add(ticket.number)
+        stored, written = None if reply is None else (ticket.key, reply), False
+        try:  # without the lock: threads that write at once share a transaction
+            self.ledger.outcome(ticket.number, cost, self.study, stored)
+            written = True
+        finally:  # not written: its outcome stays unknown, counted at the worst case
+            with account.settled:
+                account.settling.discard(ticket.number)
                 del account.live[ticket.number]
+                if written:
+                    usd_more = (
+                        Decimal(0) if real_usd is None else _EXACT.subtract(real_usd, ticket.usd)
+                    )
+                    tokens_more = 0 if real_tokens is None else real_tokens - ticket.tokens
+                    account.book(usd_more, tokens_more, 0)
                 account.settled.notify_all()
-                raise
-            del account.live[ticket.number]
-            if real_usd is not None:
-                account.usd = _EXACT.add(_EXACT.subtract(account.usd, ticket.usd), real_usd)
-            account.tokens += (
-                ticket.tokens if real_tokens is None else real_tokens
-            ) - ticket.tokens
-            account.settled.notify_all()
 
     def spent(self) -> Spending:
         """Return the committed cost so far, with each attempt of unknown outcome."""
         account = self._account
         with account.settled:
+            while any(account.writing.values()):  # its row may be there, and is not unknown
+                account.settled.wait(0.2)
             return Spending(account.usd, account.tokens, account.attempts, tuple(self._unknown()))
 
     def left(self) -> tuple[Decimal | None, int | None]:
@@ -201,8 +227,9 @@ class SpendingCap:
 
     def _others(self) -> bool:
         """Return whether another thread has a request in flight; it may settle below its worst."""
-        me = threading.get_ident()
-        return any(ticket.thread != me for ticket in self._account.live.values())
+        me, account = threading.get_ident(), self._account
+        writing = any(count for thread, count in account.writing.items() if thread != me)
+        return writing or any(ticket.thread != me for ticket in account.live.values())
 
     def _broke(self, usd: Decimal, tokens: int) -> BudgetError:
         account = self._account

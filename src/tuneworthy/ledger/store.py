@@ -26,10 +26,11 @@ from tuneworthy.core.escape import visible
 from tuneworthy.core.record import digest
 from tuneworthy.ledger import parts, signals
 from tuneworthy.ledger.blobs import remove_partial, require_whole
+from tuneworthy.ledger.bookings import Bookings
 from tuneworthy.ledger.database import Database, Lock
 from tuneworthy.ledger.head import REPLIES
 from tuneworthy.ledger.journal_opening import open_journal, read_journal
-from tuneworthy.ledger.mirror import append_reply, restore_replies
+from tuneworthy.ledger.mirror import restore_replies
 from tuneworthy.ledger.place import STORE, Place, note_place, place_to_read, place_to_write
 from tuneworthy.ledger.trouble import store_errors
 
@@ -44,7 +45,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
 _open_here: dict[str, int] = {}
 
 
-class Ledger:
+class Ledger(Bookings):
     """An open ledger. Every write is on the disk when the call returns. Thread-safe.
 
     `home` is the `.tuneworthy` folder; `recovered` is True if the last writer did not end well and
@@ -52,6 +53,7 @@ class Ledger:
     """
 
     def __init__(self, home: Path, journal: Journal, lock: Lock | None) -> None:
+        super().__init__()
         self.home, self.journal = home, journal
         self.recovered = lock is not None and lock.dirty
         self.accounts: dict[str, Account] = {}
@@ -174,50 +176,6 @@ class Ledger:
         """Return a study's events after a number, in order: seq, kind, at and value."""
         rows = self.journal.rows("event", study, after)
         return [{"seq": r.seq, "kind": r.kind, "at": r.at, "value": r.content} for r in rows]
-
-    # Money: rows only; the caps are in purse.py.
-
-    def attempt(self, key: str, worst: dict[str, Any], study: str = "") -> int:
-        """Record that a paid request is about to be sent, at its worst-case cost; return its id."""
-        self._check_writable()
-        value = {"key": key, **worst}
-        return self.journal.append("attempt", self._entry("attempt", None, "", study, value))[0]
-
-    def outcome(
-        self,
-        attempt: int,
-        cost: dict[str, Any],
-        study: str = "",
-        reply: tuple[str, Any] | None = None,
-        *,
-        mirror: bool = True,
-    ) -> None:
-        """Record the cost of an attempt and, in the same transaction, the reply (key, value).
-
-        `cost` has usd (text) and tokens; None if unknown. A reply is also noted in replies.jsonl,
-        unless it was read from there.
-        """
-        self._check_writable()
-        entries = [self._entry("outcome", str(attempt), "", study, cost)]
-        with self.journal.lock:
-            if reply and self._is_new(reply, {"study": study, **cost} if mirror else None):
-                entries.append(self._entry("unit", reply[0], "reply", study, reply[1]))
-            self.journal.append("outcome", *entries)
-
-    def _is_new(self, reply: tuple[str, Any], mirrored: dict[str, Any] | None) -> bool:
-        """Return whether the store lacks a reply, which is first noted in the mirror."""
-        new = True
-        try:
-            new = self.journal.find("unit", reply[0]) is None
-        except StoreError:  # a lost server, say: the mirror alone has what was paid for
-            self.journal.failed = True
-            raise
-        finally:
-            if new and mirrored is not None:
-                with store_errors(self.home / REPLIES):
-                    line = {"key": reply[0], "reply": reply[1], **mirrored}
-                    append_reply(self.home / REPLIES, line)
-        return new
 
     # Files.
 

@@ -36,7 +36,7 @@ KNOBS = {
     "packing": (False, True),
 }
 CHARTS = ("score", "valid")
-MEASURES = ("outliers", "answer_seen", "leaked", "prior", "cut_rows")
+MEASURES = ("outliers", "answer_seen", "leaked", "p_end", "clip_rate")
 PROOF = "answer_seen"
 CAUSES = ("test_rows_leaked", "too_many_epochs", "packed_rows", "other_template", "wrong_labels")
 NEEDS = ("data", "tokenizer")

@@ -274,7 +274,10 @@ def _right(free: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str | Non
     others = [name for name in free
               if not _is_system(name) and not are_codes(texts[name])]  # fmt: skip
     few = [name for name in others if _labels(texts[name])]
-    return few[0] if len(few) == 1 else others[0] if len(others) == 1 else None
+    if len(few) == 1 or len(others) != 1:
+        return few[0] if len(few) == 1 else None
+    constant = len(texts[others[0]]) > 1 and len(set(map(as_text, texts[others[0]]))) == 1
+    return None if constant else others[0]
 
 
 def _labels(values: Sequence[Any]) -> bool:

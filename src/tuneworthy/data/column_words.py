@@ -42,5 +42,5 @@ TODAYS = (
     "aktuell", "altsystem", "current", "heute", "present", "prod", "production",
     "today",
 )  # fmt: skip
-SYSTEM_STEMS = ("modell", "vorschlag", "suggest", "vorhersage", "vorherges", "predict")
+SYSTEM_STEMS = ("modell", "vorschlag", "suggest", "vorhersage", "vorherges", "predict", "voorspel")
 """How words begin that name a system, as in `Modellantwort`."""

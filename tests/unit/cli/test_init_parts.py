@@ -172,6 +172,12 @@ def test_a_column_of_numbers_is_no_text_to_join():
     assert propose(named, Choice()).texts == ("Temat",)  # of several words, whatever its name is
 
 
+def test_a_column_with_one_value_is_no_right_answer_by_itself():
+    rows = [{"prompt_text": f"what is {k}?", "kind": "x"} for k in range(30)]
+    assert propose(rows, Choice()) == "output"
+    assert propose([{**row, "kind": row["prompt_text"][-2:]} for row in rows], Choice()).output
+
+
 def logs(folder):
     asked = [f"In which year was event {k}?" for k in range(40)]
     years = [("1492", "1815", "1969")[k % 3] for k in range(40)]

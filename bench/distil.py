@@ -153,7 +153,7 @@ def column(name: str, arms: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, 
     for arm in arms:
         options = arm["options"]
         learns = options.get("learns", "teacher")
-        if arm["name"] == "teacher":
+        if arm["name"].partition("(")[0] == "teacher":
             yield "teacher", arm
         elif arm["name"].startswith("distil") and learns == "teacher":
             yield "distilled student", arm

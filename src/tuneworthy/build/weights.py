@@ -22,7 +22,7 @@ def applies(artefact: Artefact) -> str:
 
 
 def size(parts: Parts) -> int:
-    """Return the bytes of the trained tensors."""
+    """Return the size in bytes of the file of trained tensors."""
     from tuneworthy.models.local.tuned_weights import WEIGHTS
 
     assert parts.adapter is not None

@@ -160,10 +160,7 @@ def _result(
 
 
 def joined_notes(runs: Sequence[Run]) -> str:
-    """Return the distinct notes of an arm's runs, joined.
-
-    Notes that differ only in their figures, as between folds, are represented by the first one.
-    """
+    """Return the joined notes of an arm's runs; of some that differ only in figures, the first."""
     alike: dict[str, list[str]] = {}
     for note in sorted(note for run in runs for note in run.notes):
         alike.setdefault(_FIGURE.sub("", note), []).append(note)

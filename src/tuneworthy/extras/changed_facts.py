@@ -84,8 +84,11 @@ def change_facts(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> Chang
     )
 
 
-def freshness(arm: str, answers: Iterable[Answer], facts: Sequence[Fact]) -> FactCounts:
-    """Return which facts an arm's answers state; cases without an answer are left out."""
+def count_stated_facts(arm: str, answers: Iterable[Answer], facts: Sequence[Fact]) -> FactCounts:
+    """Count the answers that state the new fact, the old one or another.
+
+    Cases without an answer are left out.
+    """
     texts = {answer.case: answer.text for answer in answers}
     kinds = [stated_fact(texts[fact.case], fact) for fact in facts if fact.case in texts]
     counts: dict[FactKind, int] = {kind: kinds.count(kind) for kind in ("new", "old", "other")}
@@ -106,7 +109,7 @@ def faithfulness(
     conflicts = [
         f for f in facts if f.case in texts_alone and stated_fact(texts_alone[f.case], f) == "old"
     ]
-    return freshness(arm, shown, conflicts)
+    return count_stated_facts(arm, shown, conflicts)
 
 
 def stated_fact(answer: str, fact: Fact) -> FactKind:

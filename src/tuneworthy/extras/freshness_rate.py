@@ -33,7 +33,12 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.data.sealed import Sealed
-from tuneworthy.extras.changed_facts import ChangedDocuments, FactCounts, change_facts, freshness
+from tuneworthy.extras.changed_facts import (
+    ChangedDocuments,
+    FactCounts,
+    change_facts,
+    count_stated_facts,
+)
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.retrieval.gold import unsupported
 from tuneworthy.retrieval.index import index
@@ -119,7 +124,7 @@ def measure_freshness(
             own = measure(changed_bench, once, own_prompts(own, planned.spec.name, recipes), False)
         answers = _answers(own)
         if answers:
-            stated = freshness(planned.spec.name, answers, after.facts)
+            stated = count_stated_facts(planned.spec.name, answers, after.facts)
             results.append(FreshnessResult(stated, reads))
     return results
 

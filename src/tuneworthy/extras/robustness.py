@@ -176,7 +176,7 @@ def _answers(
 def _results(
     runner: Runner, condition: tuple[str, str, float], answers: Sequence[Answer]
 ) -> Iterator[RobustnessResult]:
-    """Yield the result of one condition; nothing if no answer says whether it is valid."""
+    """Yield the result of one condition, or nothing if the metric does not judge validity."""
     gold = runner.sealed.open("shake")
     scores = [runner.metric(gold[answer.case], answer) for answer in answers]
     valid = [_valid(score) for score in scores]

@@ -69,7 +69,9 @@ def guess_blind(lab: Lab, key: str, cause: str, sure: int) -> dict[str, Any]:
     return {
         **guess,
         "right": right,
-        "points": (case_data.RIGHT if right else case_data.WRONG)[guess["sure"]],
+        "points": (case_data.POINTS_IF_RIGHT if right else case_data.POINTS_IF_WRONG)[
+            guess["sure"]
+        ],
         "truth": truth,
         "text": words.cause(truth),
         "harmless": "" if run.clean else case.module.HARMLESS,

@@ -20,12 +20,15 @@ from tuneworthy.lab.recordings import Recordings
 from tuneworthy.lab.shipped import SHIPPED
 
 SURE = ("a hunch", "fairly", "certain")
-RIGHT, WRONG = (22, 36, 40), (2, -15, -35)  # points by how sure a guess was: honesty pays
+POINTS_IF_RIGHT, POINTS_IF_WRONG = (
+    (22, 36, 40),
+    (2, -15, -35),
+)  # points by how sure a guess was: honesty pays
 EVIDENCE, FIX, LESS = 30, 30, 10  # a wrong citation, a failed run or a hint costs LESS
 POINTS = {
-    "whole": RIGHT[-1] + EVIDENCE + FIX,
-    "right": RIGHT,
-    "wrong": WRONG,
+    "whole": POINTS_IF_RIGHT[-1] + EVIDENCE + FIX,
+    "right": POINTS_IF_RIGHT,
+    "wrong": POINTS_IF_WRONG,
     "evidence": EVIDENCE,
     "fix": FIX,
     "less": LESS,
@@ -107,7 +110,7 @@ def guess(case: LabCase, cause: str, sure: int) -> dict[str, Any]:
         "cause": cause,
         "sure": sure,
         "right": right,
-        "points": (RIGHT if right else WRONG)[sure],
+        "points": (POINTS_IF_RIGHT if right else POINTS_IF_WRONG)[sure],
         "truth": case.name,
         "text": words.cause(case.name),
         "harmless": case.module.HARMLESS,

@@ -111,7 +111,7 @@ def verdict_of(expects: Sequence[Expected], figures: Sequence[Figure]) -> Verdic
 
 @lru_cache(maxsize=1)
 def claim_results() -> tuple[ClaimResult, ...]:
-    """Return the results that ship with the package, by number."""
+    """Return the shipped results of the claim experiments, in the order of their numbers."""
     return tuple(ClaimResult.model_validate(each) for each in _shipped()["results"])
 
 

@@ -21,7 +21,10 @@ POLL_SECONDS = 0.5  # seconds between two looks at a run of another lab on this 
 
 
 class Stream:
-    """The events of one run: live, of an earlier lab, or of a record. `over`: none is left."""
+    """The events of one run that one browser lacks: live, of an earlier lab, or of a record.
+
+    `over`: the run has ended and the browser has them all.
+    """
 
     def __init__(self, lab: Lab, name: str, last: str) -> None:
         """`last` is the number of the last event that the browser has. Raises Problem (404)."""

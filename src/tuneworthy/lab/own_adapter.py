@@ -38,7 +38,7 @@ class _Change:
     """The square of the Frobenius norm of each changed matrix, by its name in the base."""
 
     squares: dict[str, float]
-    why: str = ""
+    why_unknown: str = ""
 
 
 def of_adapter(folder: RunFolder, base: Path | None) -> AdapterFacts:
@@ -86,7 +86,7 @@ def _info(config: Mapping[str, Any], file: str) -> AdapterInfo:
         file=file,
         kind=str(config.get("peft_type", "unknown")),
         rank=rank if isinstance(rank, int) else None,
-        alpha=float(alpha) if alpha is not None and _number(alpha) else None,
+        alpha=float(alpha) if alpha is not None and _is_number(alpha) else None,
         targets=tuple(sorted(map(str, named))),
         matrices=0,
         parameters=0,
@@ -113,7 +113,7 @@ def _changes(file: Path, table: Mapping[str, Tensor], config: Mapping[str, Any])
         if set(pair) != {"A", "B"} or pair["A"].shape[0] != pair["B"].shape[1]:
             return _Change({}, f"{name} has no matching pair of matrices")
         rank, alpha = pair["A"].shape[0], config.get("lora_alpha")
-        if alpha is None or not _number(alpha) or not rank:
+        if alpha is None or not _is_number(alpha) or not rank:
             return _Change({}, "adapter_config.json names no lora_alpha")
         scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
         a, b = values_of(file, pair["A"]), values_of(file, pair["B"])
@@ -124,7 +124,7 @@ def _changes(file: Path, table: Mapping[str, Tensor], config: Mapping[str, Any])
 def _relative(change: _Change, base: Path | None) -> float | str:
     """Return the largest change of a layer relative to its weights, or why it is not known."""
     if not change.squares:
-        return change.why
+        return change.why_unknown
     if not all(map(math.isfinite, change.squares.values())):
         return "the adapter holds values that are not finite"
     if base is None:
@@ -151,7 +151,7 @@ def _relative(change: _Change, base: Path | None) -> float | str:
     return max(ratios) if ratios else "the base's weights are all zero"
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     return plain and abs(value) < 1e9
 

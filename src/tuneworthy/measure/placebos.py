@@ -87,7 +87,7 @@ def probes(
     done = {run.spec.name for run in runs}
     result: list[Probe] = []
     for planned in arms:
-        for spec in _probe_specs(task, planned, base, table, rows):
+        for spec in _arm_and_placebo_specs(task, planned, base, table, rows):
             if spec.name not in done:
                 cases = dear_cases if spec == planned.spec else probe_cases
                 result.append(Probe(_probe_plan(planned, spec), cases))
@@ -111,7 +111,7 @@ def _sample(task: Task, base: AnswerColumn, failed: int | None, passed: int) -> 
     return frozenset([*first(fails, failed), *first(passes, passed)])
 
 
-def _probe_specs(
+def _arm_and_placebo_specs(
     task: Task,
     planned: PlannedArm,
     base: AnswerColumn,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_MARK = re.compile(r"#{1,6}\s+")
+_HEADING_MARK = re.compile(r"#{1,6}\s+")
 _BOLD = re.compile(r"(?:\*\*|__)(.+?)(?:\*\*|__):?")
 _UNDERLINE = re.compile(r"(=|-){3,}")
 # Only the first digit of a run may start a match: else the regex rescans from each digit.
@@ -59,7 +59,7 @@ def title_of(text: str) -> str:
 
 def _strong(line: str, following: str) -> str:
     """Return the title of a line that is marked, bold or underlined, or ""."""
-    if mark := _MARK.match(line):
+    if mark := _HEADING_MARK.match(line):
         return title_of(line[mark.end() :].rstrip("#"))
     if match := _BOLD.fullmatch(line):
         return title_of(match[1])

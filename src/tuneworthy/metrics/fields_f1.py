@@ -26,7 +26,7 @@ def score(
     options: dict[str, Any],  # noqa: ARG001 - every metric is called with it
 ) -> Score | Unscored:
     """Return the best leaf F1 over the right answer and the accepted ones."""
-    golds = list(_parsed((case.output, *case.accepted)))
+    golds = list(_valid_json_values((case.output, *case.accepted)))
     if not golds:
         return Unscored(reason="the right answer of this case is not JSON")
     try:
@@ -39,7 +39,7 @@ def score(
     return Score(value=value, why=why or "every field is right", extracted=answer.text.strip())
 
 
-def _parsed(texts: tuple[str, ...]) -> Iterator[Any]:
+def _valid_json_values(texts: tuple[str, ...]) -> Iterator[Any]:
     for text in texts:
         try:
             yield parse(text)

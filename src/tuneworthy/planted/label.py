@@ -11,7 +11,7 @@ STYLE = "like"
 
 
 def pose(world: World, truth: str, rng: Random) -> CaseContent:
-    """Return a question like others with the same true answer, but with another answer as gold."""
+    """Return a generated question whose gold label is wrong; others like it have the right one."""
     return plain_pose(world, truth, rng)._replace(gold=world.other(rng, truth))
 
 

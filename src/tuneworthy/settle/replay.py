@@ -14,7 +14,7 @@ from tuneworthy.diagnose.recomputed import inputs_of, outdated_results_error
 from tuneworthy.metrics import Metric
 from tuneworthy.settle.finalists import StoredFinalists
 from tuneworthy.settle.pairwise_votes import PairwiseVotes
-from tuneworthy.settle.sequential import SequentialSettling, settled_hash
+from tuneworthy.settle.sequential import SequentialSettling, evidence_hash_after_settling
 
 
 def unsettled(results: Results) -> Results:
@@ -76,7 +76,7 @@ def _as_stored(stored: Evidence, study: Evidence, course: SettlementLog) -> Evid
     pairs = tuple(own if own.level == other.level else other for own, other in matched)
     plain = {key: getattr(stored, key) for key in ("settled", "looks", "pool")}
     if stored.settled:
-        plain["hash"] = settled_hash(study.hash, stored.settled, course.clicks)
+        plain["hash"] = evidence_hash_after_settling(study.hash, stored.settled, course.clicks)
     return study.model_copy(update={**plain, "pairs": pairs})
 
 

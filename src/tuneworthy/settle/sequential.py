@@ -217,7 +217,7 @@ class SequentialSettling:
                 "settled": settled,
                 "looks": look,
                 "pool": self._arms.size - settled.inputs,
-                "hash": settled_hash(self._study.hash, settled, self.clicks),
+                "hash": evidence_hash_after_settling(self._study.hash, settled, self.clicks),
             }
         )
 
@@ -253,6 +253,8 @@ class SequentialSettling:
         )
 
 
-def settled_hash(study: str, settled: Settlement, clicks: Sequence[PairwiseVote]) -> str:
+def evidence_hash_after_settling(
+    study: str, settled: Settlement, clicks: Sequence[PairwiseVote]
+) -> str:
     """Return the evidence hash of a settled study, from the study's hash and the clicks."""
     return digest([study, settled.plain(), [click.plain() for click in clicks]])

@@ -31,7 +31,7 @@ class Folds(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """The group of each row, and the size of the largest possible group.
+    """The group of each row, and how many rows a group that is not among these may have.
 
     `largest` counts only if it exceeds every group of these rows.
     """

@@ -40,7 +40,7 @@ SAVED_EVERY = 8  # steps between two saved states: the most that are paid twice 
 _PROOF_ROWS = 4  # rows whose log-probabilities prove base and adapter, the shortest ones
 _BASE_NATS = 0.1  # nats a token that two engines may differ on the same base (assumed)
 _LEAST_NATS = 1e-3
-_JOURNAL, _ADAPTERS = "hosted.json", "hosted"
+_JOURNAL, _ADAPTERS_FOLDER = "hosted.json", "hosted"
 _MORE_BYTES = 1 << 20  # bytes of an adapter's file beside its tensors
 
 
@@ -191,7 +191,7 @@ class _HostedRun:
 
     def install(self, epoch: int) -> None:
         """Put the adapter of an epoch into the weights here, and prove that it is that one."""
-        folder = self.hosted.folder / _ADAPTERS / str(epoch)
+        folder = self.hosted.folder / _ADAPTERS_FOLDER / str(epoch)
         if folder.is_dir():
             self._put(folder)
             return

@@ -10,8 +10,8 @@ from tuneworthy.data.docs import Doc
 from tuneworthy.extras.changed_facts import (
     Fact,
     change_facts,
+    count_stated_facts,
     faithfulness,
-    freshness,
     stated_fact,
 )
 from tuneworthy.suite import policy_faq
@@ -83,8 +83,8 @@ def answers(facts, say):
 def test_a_reader_is_fresh_and_a_memory_is_stale():
     facts = change_facts(*policy(), 0).facts
     n = len(facts)
-    reader = freshness("reader", answers(facts, lambda f: f.new), facts)
-    memory = freshness("memory", answers(facts, lambda f: f.old), facts)
+    reader = count_stated_facts("reader", answers(facts, lambda f: f.new), facts)
+    memory = count_stated_facts("memory", answers(facts, lambda f: f.old), facts)
     assert reader.counts == {"new": n, "old": 0, "other": 0}
     assert memory.counts == {"new": 0, "old": n, "other": 0}
     assert reader.shares["new"].mean == 1
@@ -123,7 +123,9 @@ def test_what_cannot_be_changed_takes_no_part():
 @given(st.lists(st.sampled_from(["9 days", "19 days", "none", "9 and 19 days"]), max_size=30))
 def test_the_three_kinds_add_up(said):
     facts = [FACT.model_copy(update={"case": f"{n}"}) for n in range(len(said))]
-    told_of = freshness("x", [Answer(case=f"{n}", text=t) for n, t in enumerate(said)], facts)
+    told_of = count_stated_facts(
+        "x", [Answer(case=f"{n}", text=t) for n, t in enumerate(said)], facts
+    )
     assert sum(told_of.counts.values()) == told_of.n == len(said)
     if said:
         assert sum(share.mean for share in told_of.shares.values()) == pytest.approx(1)

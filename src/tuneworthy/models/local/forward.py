@@ -155,12 +155,12 @@ def _proved(net: Net, probes: Sequence[Sequence[int]], truth: Any) -> bool:
 
 
 def same_logits(found: Any, truth: Any, *, reordered: bool = True) -> bool:
-    """Return whether logits [..., vocabulary] are equal up to rounding.
+    """Return whether the median row of logits [..., vocabulary] differs by rounding only.
 
-    Judged by the relative error (standard deviations) of the median row: a rare input is chaotic in
-    half precision. `reordered`: the sums may have been computed in another order, which adds
-    rounding error at every layer in half precision; the same operations in the same order give the
-    same result anywhere.
+    The error is relative (standard deviations); single rows may differ more, because a rare input
+    is chaotic in half precision. `reordered`: the sums may have been computed in another order,
+    which adds rounding error at every layer in half precision; the same operations in the same
+    order give the same result anywhere.
     """
     rough = reordered and truth.dtype in (torch.bfloat16, torch.float16)
     found, truth = exact(found), exact(truth)

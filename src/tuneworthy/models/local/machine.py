@@ -40,7 +40,9 @@ _PRODUCT_SIZE = (256, 512, 1536)  # a batch of 256 tokens through a small model'
 
 
 class Machine(Record):
-    """Figures of this machine; one that was not measured is None, and `because` says why.
+    """Figures of this machine; one that was not measured is None.
+
+    `because` says why its precision was chosen, or why nothing was measured.
 
     `gflops` maps a precision to measured GFLOP/s of a matrix product; memory and disk are bytes.
     """
@@ -215,7 +217,7 @@ def _cores() -> int:
 
 
 @lru_cache
-def _info() -> str:
+def _cpuinfo_text() -> str:
     try:
         return Path("/proc/cpuinfo").read_text("utf-8", "replace")
     except OSError:
@@ -224,14 +226,18 @@ def _info() -> str:
 
 def _cpu() -> str:
     names = [
-        line.partition(":")[2].strip() for line in _info().splitlines() if "model name" in line
+        line.partition(":")[2].strip()
+        for line in _cpuinfo_text().splitlines()
+        if "model name" in line
     ]
     return names[0] if names else platform.processor() or platform.machine()
 
 
 def _features() -> tuple[str, ...]:
     lines = [
-        line for line in _info().splitlines() if line.lower().startswith(("flags", "features"))
+        line
+        for line in _cpuinfo_text().splitlines()
+        if line.lower().startswith(("flags", "features"))
     ]
     known = set(lines[0].split()) if lines else set()
     return tuple(flag for flag in _CPU_FLAGS if flag in known)

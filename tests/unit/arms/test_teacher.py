@@ -69,4 +69,5 @@ def test_every_case_is_one_request_to_the_teacher():
     )
     assert (short.role, short.requests, short.read) == ("teacher", 10, 70)
     assert long.read == 70 + 4 * 40
-    assert teacher.estimate(sizes, teacher.Options(teacher_prompt="zero")).read == 50 + 200
+    work = teacher.estimate(sizes, teacher.Options(teacher_prompt="zero"))
+    assert (work.read, work.taught_read) == (0, 50 + 200)  # the teacher reads, not the base

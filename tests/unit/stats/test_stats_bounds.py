@@ -263,3 +263,12 @@ def test_students_interval_of_one_value_says_nothing():
     assert graded.student_t_bounds(np.array([0.4]), 0.05) == (-1.0, 1.0)
     low, high = graded.student_t_bounds(np.array([0.4, 0.6]), 0.05)
     assert -1.0 < low < 0.5 < high
+
+
+def test_bootstrap_means_are_the_same_with_counts_kept_or_not(monkeypatch):
+    rng = np.random.default_rng(4)
+    sums, sizes = rng.normal(size=90), rng.integers(1, 5, 90).astype(float)
+    kept = graded.bootstrap_means(sums, sizes, 2000)
+    monkeypatch.setattr(graded, "_MOST_KEPT", 0)
+    assert graded.bootstrap_means(sums, sizes, 2000) == pytest.approx(kept, abs=1e-12)
+    assert graded.bootstrap_means(sums, np.ones(90), 2000) != pytest.approx(kept, abs=1e-3)

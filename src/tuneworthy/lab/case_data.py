@@ -149,7 +149,7 @@ def blind(cases: Sequence[LabCase]) -> dict[str, Any]:
             for key, said in shown.items()
         ],
         "clean_runs": len(clean_runs()),
-        "causes": causes((*names, words.CLEAN_CAUSE)),
+        "causes": causes((words.CLEAN_CAUSE, *names)),
         "clean": {"key": words.CLEAN_CAUSE, "text": words.CLEAN_WORDS},
         "sure": list(SURE),
         "points": POINTS,

@@ -23,6 +23,7 @@
       if (last?.state === state) last.text += shown(text); else spans.push({ state, text: shown(text) });
     }
     host.replaceChildren(...spans.map(({ state, text }) => lab.make('span', { class: STATES[state] }, text)));
+    host.scrollTop = host.scrollHeight; // the row's own question ends the prompt
   };
 
   lab.lane = (host, pick) => {

@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
+from tuneworthy.core.plugins import load
 from tuneworthy.core.task import OutputType, Task
 from tuneworthy.data.infer import label_key
 
-_READ_ANSWERS = 500  # recorded answers that are looked at
+_READ_ANSWERS = 500  # recorded answers that the form is chosen by
 _MOST_WORDS = 12  # words of a right answer that can be looked for in a text
 _SEVERAL_SHARE = 0.1  # share of rows that accept several answers, from which they are texts
 _WHY = "any accepted answer stands in the text"
@@ -25,6 +27,7 @@ _MARKED = 0.03  # share of recorded answers that equal a right label but for pun
 # enough: a metric of whole answers would score that system 0 for the form of what it says.
 _INSIDE = 0.2
 _LENGTH_FACTOR = 2.0  # times as many words: the recorded answers say more than the right ones
+Pairs = Sequence[tuple[Case, str]]  # a row and what a system answered to it
 
 
 @dataclass(frozen=True)
@@ -71,29 +74,25 @@ def _recorded_form(
     cases: Sequence[Case], said: Mapping[str, Sequence[str]], kind: OutputType
 ) -> AnswerForm | None:
     """Return the form of answers that recorded ones show beside the right ones."""
-    pairs = [(case, text) for case in cases for text in said.get(case.id, ())][:_READ_ANSWERS]
+    every = [(case, text) for case in cases for text in said.get(case.id, ())]
+    pairs = every[:_READ_ANSWERS]
     if kind not in {"label", "text"} or not pairs:
         return None
     rights = {id(case): [case.output, *case.accepted] for case, _ in pairs}
     short = median(len(right.split()) for found in rights.values() for right in found[:1])
     words = median(len(text.split()) for _, text in pairs)
     holds = sum(any(_holds(text, right) for right in rights[id(case)]) for case, text in pairs)
-    equal = sum(
-        any(label_key(text) == label_key(right) for right in rights[id(case)])
-        for case, text in pairs
-    )
+    equal = _equal(pairs)
     labels = {label_key(case.output) for case in cases}
     named = sum(label_key(text) in labels for _, text in pairs)
     alike = sum(any(_words(text) == _words(right) for right in rights[id(case)])
                 for case, text in pairs)  # fmt: skip
-    inside = AnswerForm("text", "contains", _WHY, f"{holds:,} of {len(pairs):,} recorded answers"
-                        f" contain a right one, {equal:,} equal one: `contains`")  # fmt: skip
     if short <= _MOST_WORDS and holds - alike >= _INSIDE * len(pairs):
-        return inside
+        return _inside_text(every)
     if kind == "label" and alike - equal >= _MARKED * len(pairs):
         seen = (
-            f"{equal:,} of {len(pairs):,} recorded answers equal a right label, {alike:,} but for"
-            " punctuation: `exact_words`"
+            f"{_equal(every):,} of {len(every):,} recorded answers equal a right label,"
+            f" {_right('exact_words', every):,} but for punctuation: `exact_words`"
         )
         return AnswerForm("label", "exact_words", _NO_MARKS, seen)
     if kind == "label" and named >= len(pairs) / 2:
@@ -101,11 +100,35 @@ def _recorded_form(
     if short > _MOST_WORDS:
         return None
     if words >= _LENGTH_FACTOR * max(short, 1) and holds > equal:
-        return inside
+        return _inside_text(every)
     if kind == "text" and any(case.accepted for case in cases):
-        seen = f"{equal:,} of {len(pairs):,} recorded answers equal a right one"
+        seen = f"{_counted('exact_words', every)} equal a right one, case and punctuation ignored"
         return AnswerForm("text", "exact_words", _NO_MARKS, f"{seen}: `exact_words`")
     return None
+
+
+def _inside_text(pairs: Pairs) -> AnswerForm:
+    """Return the form of texts that are searched for the right answer."""
+    seen = f"{_counted('contains', pairs)} contain a right one, {_equal(pairs):,} equal one"
+    return AnswerForm("text", "contains", _WHY, f"{seen}: `contains`")
+
+
+def _counted(metric: str, pairs: Pairs) -> str:
+    return f"{_right(metric, pairs):,} of {len(pairs):,} recorded answers"
+
+
+def _equal(pairs: Pairs) -> int:
+    """Return how many answers are a right one, case and spaces ignored."""
+    return sum(
+        any(label_key(text) == label_key(right) for right in (case.output, *case.accepted))
+        for case, text in pairs
+    )
+
+
+def _right(metric: str, pairs: Pairs) -> int:
+    """Return how many answers a metric scores as right: a count shown beside its scores is it."""
+    score = load("metrics", metric).score
+    return sum(score(case, Answer(case=case.id, text=text), {}).value == 1 for case, text in pairs)
 
 
 def _are_short_texts(cases: Sequence[Case]) -> bool:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Message
+from tuneworthy.core.plugins import load
 from tuneworthy.data.answer_form import answer_form, pass_at_comment
 
 PLACES = ("Shelf 4", "Hall B", "Shelf 9")
@@ -44,6 +46,23 @@ def test_short_answers_with_others_accepted_are_compared_by_words():
     said = {case.id: ["shelf four"] for case in cases()}
     form = answer_form(cases(accepted=("shelf four",)), said, "text")
     assert (form.type, form.metric) == ("text", "exact_words")
+
+
+def test_the_shown_count_of_right_answers_is_the_one_that_the_metric_scores():
+    """Of 1,200 answers, more than the form is chosen by, each is right but for case and a point."""
+    many = [case.model_copy(update={"id": f"{n}/{case.id}", "accepted": ("shelf four",)})
+            for n in range(20) for case in cases()]  # fmt: skip
+    ends = ("", ".", " ")
+    said = {case.id: [f"{case.output.lower()}{ends[n % 3]}", "no"] for n, case in enumerate(many)}
+    seen = answer_form(many, said, "text").seen
+    assert seen.startswith("600 of 1,200 recorded answers equal a right one")
+    score = load("metrics", "exact_words").score
+    answers = [(case, Answer(case=case.id, text=text)) for case in many for text in said[case.id]]
+    assert sum(score(case, answer, {}).value for case, answer in answers) == 600
+    inside = {case.id: [f"On {case.output.lower()}.", "no"] for case in many}
+    assert answer_form(many, inside, "text").seen.startswith(
+        "600 of 1,200 recorded answers contain"
+    )
 
 
 def test_rows_that_accept_other_spellings_are_texts_and_other_labels_are_none():

@@ -122,7 +122,12 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work, assuming that half the drafts are invalid and no free answer is reused."""
+    """Return the work, assuming that half the drafts are invalid and no free answer is reused.
+
+    Random answers ask no model.
+    """
+    if options.random:
+        return Work()
     drafts = sizes.cases if options.draft else 0
     asked = sizes.cases - drafts // 2
     own = sizes.asked

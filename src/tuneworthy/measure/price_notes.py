@@ -16,6 +16,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.core.token_estimate import text_tokens
 from tuneworthy.models import is_paid
 from tuneworthy.models.remote.endpoint import on_this_machine
+from tuneworthy.prompting.messages import common_system
 
 
 def paid_names(task: Task, models: Iterable[str]) -> list[str]:
@@ -55,7 +56,7 @@ def _trainer(spec: Spec) -> str:
 def price_notes(
     task: Task, cases: Sequence[Case], shared: float, unpriced: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Return the sentences on prices; `shared` are the tokens of the task's own instruction.
+    """Return the sentences on prices; `shared` are the tokens of the system prompt of all rows.
 
     `unpriced` maps a model without a price to the listed model of a like name, or "".
     """
@@ -74,12 +75,14 @@ def _hosted_tune(task: Task, cases: Sequence[Case], shared: float) -> Iterator[s
     if not is_paid(task.model) or task.tune is not None or not cases:
         return
     name = task.model.removeprefix("openai:").partition("@")[0]
-    texts = [m.content for case in cases for m in case.messages]
+    lead = common_system(cases)  # `shared` has it
+    texts = [m.content for case in cases for m in case.messages if m not in lead]
     size = sum(map(text_tokens, texts)) + sum(text_tokens(case.output) for case in cases)
-    tokens = size + shared * len(cases)
-    rows = f"{len(cases):,} rows"
-    said = f"a tune of `{quoted(name, 60)}` at its vendor reads about {_about(tokens)} tokens for"
-    said += f" each pass over your {rows}"
+    repeated = shared * len(cases)
+    tokens = size + repeated
+    part = f" (about {_about(repeated)} of them the system prompt, once a row)" if repeated else ""
+    said = f"a tune of `{quoted(name, 60)}` at its vendor reads about {_about(tokens)} tokens"
+    said += f"{part} for each pass over your {len(cases):,} rows"
     price: Any = task.economics.prices.get(name)
     rate = price.get("train") if isinstance(price, dict) else None
     if rate is None:

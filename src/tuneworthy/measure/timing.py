@@ -16,7 +16,7 @@ from tuneworthy.data.docs import Doc
 from tuneworthy.measure.machine_speed import Speed
 from tuneworthy.models import size_beside, training_path
 from tuneworthy.models._reply_cache import uncached
-from tuneworthy.prompting.messages import build
+from tuneworthy.prompting.messages import build, common_system
 from tuneworthy.retrieval.chunks import chunked
 
 SAMPLE_PROMPTS = 24
@@ -46,9 +46,10 @@ def sizes(
 
     step = max(1, len(cases) // SAMPLE_PROMPTS)
     sample = list(cases)[::step][:SAMPLE_PROMPTS]
-    bare, empty = length(""), Query(id="", messages=(Message(role="user", content=""),))
+    bare, lead = length(""), common_system(sample)
+    empty = Query(id="", messages=(*lead, Message(role="user", content="")))
     shared = count(build(task, empty, Recipe(), ()))
-    own = [length(case.input) - bare for case in sample]
+    own = [count([m for m in case.messages if m not in lead]) - bare for case in sample]
     answer = [length(case.output) - bare + 1 for case in sample]
     mean_own, mean_answer = sum(own) / len(own), sum(answer) / len(answer)
     labels = task.output.labels or ()

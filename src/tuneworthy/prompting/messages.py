@@ -59,6 +59,12 @@ def build(
     return (*messages, *_filled(recipe, turns))
 
 
+def common_system(cases: Sequence[Case]) -> tuple[Message, ...]:
+    """Return the system turns that every case begins with; () if they differ or there are none."""
+    leads = {tuple(m for m in case.messages if m.role == "system") for case in cases}
+    return next(iter(leads)) if len(leads) == 1 else ()
+
+
 def specification(task: Task) -> str:
     """Return the text in every prompt of the task: the instruction and the form of an answer."""
     return "\n".join(part for part in (task.instruction.strip(), form(task)) if part)

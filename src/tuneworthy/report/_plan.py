@@ -37,15 +37,12 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     lines.append(Text(_line("together", name, _total(map(_sums, kept))), "bold"))
     lines += _follow_up(plan, name, width, plain)
     if plan.across:
-        most = _total((a.requests, a.tokens, a.minutes, a.usd, a.usd) for a in plan.across)
-        usual = [a.sent.usd / 2 for a in plan.across if a.sent and a.sent.usd is not None]
-        half = sum(usual) if usual else None  # half of it is expected to run (`Plan.sent`)
-        lines.append(
-            Text(_line("to see what was wrong, at most", name, (*most[:3], half, most[4])))
-        )
+        lines.append(Text(_line("to see what was wrong", name, _total(map(_sums, plan.across)))))
     lines += [Text(_line(one.what, name, _of(one))) for one in plan.others]
     if plan.beside:
         lines += _optional_lines(plan.beside, name, width, plain)
+    if text := _half_expected(plan):
+        lines += [Text(x) for x in wrapped(text, width)]
     for text in _endpoint_lines(plan):
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     if plan.paces:
@@ -97,6 +94,16 @@ def money_line(sent: EndpointLoad) -> str:
     return f"about ${words.amount(sent.usd)}, at most ${words.amount(sent.most_usd)}"
 
 
+def _half_expected(plan: Plan) -> str:
+    """Return that the rows below `together` are shown in full and count half (`Plan.sent`)."""
+    follow = any(arm.follow_up and not arm.because for arm in plan.arms)
+    parts = ["the arms that may follow"] * follow
+    parts += ["what shows what was wrong"] * bool(plan.across)
+    if not parts:
+        return ""
+    return f"{' and '.join(parts).capitalize()}: in full above; half of it is expected to run."
+
+
 def _endpoint_lines(plan: Plan) -> Iterator[str]:
     """Yield the sentences on what is sent to endpoints: how much, where it ends, at what price."""
     if (sent := plan.sent) is None:
@@ -106,7 +113,6 @@ def _endpoint_lines(plan: Plan) -> Iterator[str]:
         yield (
             f"Requests beyond the {plan.scored:,} scored rows: rows on which an arm chooses its"
             " prompt or its examples, once for each that it tries, and second tries of an answer."
-            " Of what shows what was wrong, and of the arms that may follow, half is expected."
         )
     yield _caps(plan, sent)
     yield from (f"{text[:1].upper()}{text[1:]}." for text in plan.prices)
@@ -141,8 +147,9 @@ def _money(plan: Plan, sent: EndpointLoad) -> str:
         f"Endpoints are sent about {sent.requests:,} requests with {sent.tokens:,} tokens, at most"
         f" {sent.most_requests:,} with {sent.most_tokens:,} (a token a byte, every answer at its"
         f" longest; retries aside): {money_line(sent)}. Expected tokens are estimated from words,"
-        " numbers and marks: in English, JSON and code mostly within a sixth of what a server"
-        f" counts, in other languages within about half. Minutes: {plan.assumed}."
+        " numbers and marks, the template of a chat aside: in English, JSON and code mostly within"
+        " a sixth of what a server counts for them, in other languages within about half."
+        f" Minutes: {plan.assumed}."
     )
 
 

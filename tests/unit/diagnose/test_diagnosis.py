@@ -332,7 +332,7 @@ def test_the_plan_says_what_reading_across_may_ask_at_most(study, tmp_path):
     assert [(arm.spec.name, arm.spec.of, arm.requests) for arm in planned.across] == [
         (SHOWN, "nearest_shots", 180)
     ]
-    assert "to see what was wrong, at most" in plan_screen(planned, 120).plain
+    assert "half of it is expected to run" in plan_screen(planned, 120).plain
 
 
 @pytest.mark.long

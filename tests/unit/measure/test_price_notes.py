@@ -7,6 +7,7 @@ from tests import studies
 
 import tuneworthy
 from tuneworthy.core.errors import TaskError
+from tuneworthy.core.token_estimate import text_tokens
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.models.remote import prices
 from tuneworthy.report.terminal import plan_screen
@@ -58,12 +59,26 @@ def test_a_cap_that_is_changed_later_is_the_one_that_is_told(tmp_path):
     assert plan(path).cap_usd == 2
 
 
-def test_the_diagnosis_has_an_expected_cost(tmp_path):
-    made, _ = planned(tmp_path, arms=["zero_shot", "few_shot", "constrained"])
-    usual = sum(arm.sent.usd / 2 for arm in made.across if arm.sent)
-    line = next(x for x in plan_screen(made, 120).plain.split("\n") if "what was wrong, at" in x)
-    assert usual > 0
-    assert float(line.split()[-2]) == pytest.approx(usual, rel=0.02)
+def test_the_rows_of_a_plan_add_up_to_what_endpoints_are_sent(tmp_path):
+    """The total is `together` and half of each row below it, in requests, tokens and dollars."""
+    arms = ["zero_shot", "few_shot", "constrained", "optimised_prompt"]
+    made, _ = planned(tmp_path, arms=arms)
+    told = plan_screen(made, 120).plain
+    _, _, below = told.partition("together")
+    together, *halves = [
+        [float(x.replace(",", "")) for x in line.split()[-5:]]
+        for line in ("together" + below).split("\n")
+        if line.strip().startswith(("together", "optimised_prompt", "to see what was wrong"))
+    ]
+    assert len(halves) == 2
+    said = " ".join(told.split())
+    told_sums = [said.partition("sent about ")[2].split()[0], said.partition("requests with ")[2]]
+    told_sums += [said.partition("aside): about $")[2]]
+    for at, text in zip((0, 1, 3), told_sums, strict=True):
+        total = together[at] + sum(row[at] for row in halves) / 2
+        stated = float(text.split()[0].strip(",").replace(",", ""))
+        assert stated == pytest.approx(total, rel=0.05, abs=0 if at == 3 else 2)
+    assert "half of it is expected to run" in said
 
 
 def test_a_model_without_a_price_says_what_may_be_meant(tmp_path):
@@ -118,3 +133,29 @@ def test_a_name_without_its_kind_says_what_may_be_meant(tmp_path, spec, meant):
     with pytest.raises(TaskError) as caught:
         read_task(studies.write(tmp_path, model="claude: haiku"))
     assert "did you mean" not in caught.value.fix
+
+
+def test_the_system_prompt_and_earlier_turns_of_rows_are_in_the_plan_once_a_request(tmp_path):
+    turns = [
+        {"role": "system", "content": "You name the team that answers a ticket of our shop."},
+        {"role": "user", "content": "test"},
+        {"role": "assistant", "content": "billing"},
+    ]
+    folder = tmp_path
+    studies.write(folder)
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    texts = []
+    for row in rows:
+        last = {"role": "user", "content": row["input"]}
+        row["messages"] = [*turns, last, {"role": "assistant", "content": row["output"]}]
+        texts += [*(turn["content"] for turn in row["messages"]), "Answer with exactly one of:"]
+    path = studies.write(folder, **HOSTED, instruction="")
+    chat = [{"messages": row["messages"]} for row in rows]
+    studies.lines(folder / "rows.jsonl", chat)
+    made = plan(path)
+    said = " ".join(plan_screen(made, 80).plain.split())
+    least = sum(map(text_tokens, texts))
+    (zero,) = (arm.sent for arm in made.arms if arm.spec.name == "zero_shot")
+    assert least <= zero.tokens <= 1.25 * least
+    read = float(said.partition("vendor reads about ")[2].split()[0].replace(",", ""))
+    assert read == pytest.approx(zero.tokens, rel=0.1)

@@ -232,7 +232,7 @@ LOOPS = {
 @pytest.fixture
 def hurried(monkeypatch):
     monkeypatch.setattr(_render, "RENDER_SECONDS", 2.0)
-    monkeypatch.setattr(_render, "_late", {})
+    monkeypatch.setattr(_render, "_timeouts", {})
     _render._child.cache_clear()
     yield
     _render._child.cache_clear()

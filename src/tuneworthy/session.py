@@ -193,7 +193,8 @@ class Session:
             if keep:
                 stored = self.ledger.freeze(self.study, "plan", stored)
         free = not any(map(is_paid, self.models.specs))
-        return Plan.model_validate(stored).with_caps(self.task.budget, free)
+        volume = self.task.economics.requests_per_month
+        return Plan.model_validate(stored).with_caps(self.task.budget, free, volume)
 
     def plan_inputs(self, speed: machine_speed.Speed | None = None) -> planning.PlanInputs:
         """Return what a plan is made from; a local model is timed unless its `speed` is given."""

@@ -211,13 +211,18 @@ def _remote(runs: Sequence[Run]) -> Mapping[str, str]:
 def _price_source(task: Task, runs: Sequence[Run]) -> str:
     """Return the source of a billed price: task file, price list (with its date) or a log."""
     remote = _remote(runs)
-    name = remote.get("model", "")
     if not remote:
         return "as recorded with its answers"
+    name = remote.get("model", "")
+    return price_source(task, name, remote.get("endpoint", "")) or "as its server told"
+
+
+def price_source(task: Task, name: str, url: str) -> str:
+    """Return the source of a model's price: task file or price list with its date; "" if none."""
     if name in task.economics.prices:
         return f"your price of {name} (economics.prices)"
-    listed = _prices.listed(name, remote.get("endpoint", ""))
-    return f"list price of {name}, read on {listed.read}" if listed else "as its server told"
+    listed = _prices.listed(name, url)
+    return f"list price of {name}, read on {listed.read}" if listed else ""
 
 
 def _expires(runs: Sequence[Run]) -> str | None:

@@ -24,7 +24,9 @@ class EndpointLoad(Record):
 
     `most_...` is the worst case: every request that may be made, one token per byte of a prompt (as
     the caps reserve it), every answer at its token limit; without retries. `usd` and `most_usd` are
-    None where a model has no price. `minutes` are those of the expected requests.
+    None where a model has no price. `minutes` are those of the expected requests. `usd_per_1k` is
+    the price of 1,000 requests in use, without what chose the prompt; `price_from` its source. It
+    is None without a price, or where a part of an answer comes from this machine.
     """
 
     what: str
@@ -35,6 +37,8 @@ class EndpointLoad(Record):
     usd: float | None
     most_usd: float | None
     minutes: float
+    usd_per_1k: float | None = None
+    price_from: str = ""
 
 
 class PlannedArm(Record):
@@ -84,8 +88,9 @@ class Plan(Record):
     counts towards the budget, and not in `minutes`. They run on at most `read` failed and `read`
     passed cases (None: every failed and 60 passed ones). `others` is the endpoint load apart from
     the arms (a judge, changed facts); `assumed` names the assumptions behind minutes of requests,
-    `paces` those behind minutes of training, `prices` are sentences on prices; `cap_usd` and
-    `cap_tokens` are the task's caps when it is shown, and `free` says that no request costs money.
+    `paces` those behind minutes of training, `prices` are sentences on prices; `cap_usd`,
+    `cap_tokens` and `requests_per_month` are those of the task when it is shown, and `free` says
+    that no request costs money.
     `beside` are the optional measurements after the arms (harm, knowledge probe, learning curves,
     temperatures): they are cut first if the minutes run out. `whole` are the minutes that would
     avoid all `cuts` (None: there are none). `staged`: the stage rule decides which follow-up arms
@@ -108,6 +113,7 @@ class Plan(Record):
     paces: tuple[str, ...] = ()
     cap_usd: float | None = None
     cap_tokens: int | None = None
+    requests_per_month: float | None = None
     free: bool = False
     beside: tuple[OptionalMeasurement, ...] = ()
     cuts: tuple[str, ...] = ()
@@ -127,10 +133,10 @@ class Plan(Record):
         cuts = tuple(line for line in self.cuts if line != NOT_READ)
         return self.model_copy(update={"read": LEAST_READ, "cuts": cuts})
 
-    def with_caps(self, budget: Budget, free: bool = False) -> Plan:
-        """Return the plan with the caps of a task, which may change after it was frozen."""
+    def with_caps(self, budget: Budget, free: bool = False, volume: float | None = None) -> Plan:
+        """Return the plan with a task's caps and volume, which may change after it was frozen."""
         now = {"cap_usd": budget.usd, "cap_tokens": budget.tokens, "free": free}
-        return self.model_copy(update=now)
+        return self.model_copy(update={**now, "requests_per_month": volume})
 
     @property
     def stops_at(self) -> str:

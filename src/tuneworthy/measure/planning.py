@@ -30,6 +30,7 @@ from tuneworthy.core.specs import (
 )
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Part, Split
+from tuneworthy.measure.costs_in_use import arm_load
 from tuneworthy.measure.machine_speed import Speed
 from tuneworthy.measure.plan_cuts import (
     FIRST_FOLDS,
@@ -280,8 +281,7 @@ def _sent(facts: PlanInputs, spec: Spec, cases: int, before: Sequence[Spec]) -> 
     rows = cases
     if not shots and not spec.options.get("k"):  # one prompt in all folds: one request per row
         rows = min(cases, facts.audit.scored)
-    requests = arm_requests(facts.remote, facts.task, spec, sizes, BestPrompt(shots, grown, rows))
-    return facts.remote.sent(spec.name, requests)
+    return arm_load(facts.remote, facts.task, spec, sizes, BestPrompt(shots, grown, rows))
 
 
 def _others(

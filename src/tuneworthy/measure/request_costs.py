@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from tuneworthy.compare.costs import price_source
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Asks, Recipe, Sizes
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.plan import EndpointLoad
@@ -50,6 +51,7 @@ _BYTES_PER_FORM_TOKEN = 3  # bytes per token of a schema or a list of labels
 CUT_AT_MOST = (
     SAMPLE_ANSWERS + MORE + 40
 )  # cut answers of an arm generated again, rounded up in 20 folds
+_COUNTS = ("cases", "train", "dev", "folds", "prompts")
 ROLES = ("bigger", "present")  # needs that replace the base model of an arm
 
 
@@ -57,12 +59,14 @@ ROLES = ("bigger", "present")  # needs that replace the base model of an arm
 class Rate:
     """A model behind an endpoint: USD per million tokens, in and out; None if unknown.
 
-    `near` is the listed model of a like name, for a model without a price.
+    `near` is the listed model of a like name, for a model without a price. `source` is where the
+    price is from.
     """
 
     model: str
     usd: Mapping[str, float] | None
     near: str = ""
+    source: str = ""
 
     def dollars(self, read: float, written: float) -> float | None:
         """Return the price of these tokens; None if the model has no known price."""
@@ -201,7 +205,7 @@ def _rate(task: Task, spec: str) -> Rate:
         usd = {key: float(price[key]) for key in ("in", "out", "cache_write") if key in price}
     except (TypeError, ValueError):
         return Rate(name, None)
-    return Rate(name, usd)
+    return Rate(name, usd, source=price_source(task, name, address))
 
 
 def _grades(task: Task) -> int:
@@ -276,19 +280,16 @@ def arm_requests(
     """
     if is_recorded(task, spec):
         return []
-    counts = {key: getattr(sizes, key) for key in ("cases", "train", "dev", "folds", "prompts")}
-    added_bytes, mean = float(best.grown), found.mean
-    variants = [
-        mean.model_copy(update={**counts, "cases": best.rows, "examples": (best.shots + 1) // 2,
-                                "shared": mean.shared + added_bytes / _BYTES_PER_TOKEN / 2})
-    ]  # fmt: skip
+    counts = {key: getattr(sizes, key) for key in _COUNTS}
+    added_bytes = float(best.grown)
+    variants = [usual_sizes(found, sizes, best)]
     variants += [
         variant.model_copy(
             update={**counts, "examples": best.shots, "shared": variant.shared + added_bytes}
         )
         for variant in (found.most, found.few)
     ]
-    expected, *others = (_asks(spec, variant) for variant in variants)
+    expected, *others = (asks_of(spec, variant) for variant in variants)
     if spec.role == "placebo":  # it gets its arm's final prompt, without a search
         expected = tuple(a.model_copy(update={"requests": 0}) if a.few else a for a in expected)
     requests = list(zip(expected, *others, strict=True))
@@ -305,6 +306,15 @@ def arm_requests(
     )
 
 
+def usual_sizes(found: Remote, sizes: Sizes, best: BestPrompt) -> Sizes:
+    """Return the expected sizes: mean lengths, and half of what the best prompt may have added."""
+    mean = found.mean
+    counts = {key: getattr(sizes, key) for key in _COUNTS} | {"cases": best.rows}
+    shared = mean.shared + best.grown / _BYTES_PER_TOKEN / 2
+    examples = (best.shots + 1) // 2
+    return mean.model_copy(update={**counts, "examples": examples, "shared": shared})
+
+
 def _longer_requests(original: tuple[Asks, Asks, Asks], longest: float) -> tuple[Asks, Asks, Asks]:
     """Return the requests that generate cut answers again: none expected, a sample at most."""
     first, second, third = (
@@ -316,7 +326,8 @@ def _longer_requests(original: tuple[Asks, Asks, Asks], longest: float) -> tuple
     return first, second, third
 
 
-def _asks(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
+def asks_of(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
+    """Return what an arm declares to send; nothing if it answers without a model or trains."""
     arm = load("arms", spec.arm)
     options = arm.Options.model_validate(spec.options)
     if hasattr(arm, "asks"):

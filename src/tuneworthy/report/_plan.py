@@ -45,6 +45,7 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
         lines += [Text(x) for x in wrapped(text, width)]
     for text in _endpoint_lines(plan):
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
+    lines += _running_costs(plan, name, width, plain)
     if plan.paces:
         text = f"Minutes of training: {'; '.join(plan.paces)}. Its first folds correct them."
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
@@ -116,6 +117,36 @@ def _endpoint_lines(plan: Plan) -> Iterator[str]:
         )
     yield _caps(plan, sent)
     yield from (f"{text[:1].upper()}{text[1:]}." for text in plan.prices)
+
+
+def _running_costs(plan: Plan, name: int, width: int, plain: bool) -> Iterator[Text]:
+    """Yield what each arm costs in use at the task's volume, and where the prices are from."""
+    if plan.requests_per_month is None or plan.sent is None:
+        return
+    arms = [arm for arm in plan.arms if not arm.because and arm.spec.role == "candidate"]
+    volume = words.amount(plan.requests_per_month)
+    yield Text(f"  In use, at {volume} requests a month:", "bold")
+    titles = cell("$ per 1,000", 21, right=True) + cell("$ a month", 12, right=True)
+    yield Text("  " + cell("arm", name) + titles, "dim")
+    for arm in arms:
+        each = arm.sent.usd_per_1k if arm.sent else None
+        costs = (each, None if each is None else each * plan.requests_per_month / 1000)
+        each_cell, month = ("—" if one is None else words.amount(one) for one in costs)
+        title = cell(escape_line(arm.spec.name, plain), name)
+        yield Text(f"  {title}{cell(each_cell, 21, right=True)}{cell(month, 12, right=True)}")
+    known = [arm.sent.price_from for arm in arms if arm.sent and arm.sent.usd_per_1k is not None]
+    sources = "; ".join(dict.fromkeys(filter(None, known)))
+    text = f"Prices: {sources}. " if sources else ""
+    text += (
+        "Requests alone, at the expected tokens and without a discount for cached prompts; hours,"
+        " hosting and retraining are priced by `run`."
+    )
+    if len(known) < len(arms):
+        text += (
+            " — : no price of its model is known (economics.prices), or it answers on this machine"
+            " (`run` measures its seconds, economics.machine_hour prices them)."
+        )
+    yield from (Text(x) for x in wrapped(escape_line(text, plain), width))
 
 
 def _caps(plan: Plan, sent: EndpointLoad) -> str:

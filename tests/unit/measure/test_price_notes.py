@@ -159,3 +159,31 @@ def test_the_system_prompt_and_earlier_turns_of_rows_are_in_the_plan_once_a_requ
     assert least <= zero.tokens <= 1.25 * least
     read = float(said.partition("vendor reads about ")[2].split()[0].replace(",", ""))
     assert read == pytest.approx(zero.tokens, rel=0.1)
+
+
+def test_what_an_arm_costs_in_use_is_told_with_the_date_of_its_price(tmp_path):
+    """1,000 requests in use cost what the scored rows do: dev rows and reused answers aside."""
+    arms = ["zero_shot", "few_shot", "tfidf"]
+    made, told = planned(tmp_path, arms=arms, economics={"requests_per_month": 40_000})
+    loads = {arm.spec.name: arm.sent for arm in made.arms}
+    zero, few = loads["zero_shot"], loads["few_shot"]
+    assert zero.usd_per_1k == pytest.approx(zero.usd / zero.requests * 1000, rel=0.01)
+    assert few.usd_per_1k == pytest.approx(few.usd / few.requests * 1000, rel=0.01)
+    assert "In use, at 40,000 requests a month:" in told
+    screen = plan_screen(made, 80).plain.partition("In use")[2]
+    cells = {line.split()[0]: line.split()[1:] for line in screen.split("\n") if line.strip()}
+    assert float(cells["zero_shot"][1]) == pytest.approx(40 * zero.usd_per_1k, rel=0.05)
+    assert cells["tfidf"] == ["—", "—"]
+    assert "list price of gpt-4o-mini, read on 2026-05-27" in told
+    assert "it answers on this machine" in told
+    made, told = planned(tmp_path, model="openai:unheard-of", economics={"requests_per_month": 9})
+    assert all(arm.sent.usd_per_1k is None for arm in made.arms if arm.sent)
+    assert "no price of its model is known" in told
+    assert "In use" not in planned(tmp_path)[1]
+
+
+def test_a_draft_that_the_study_reuses_is_paid_for_in_use(tmp_path):
+    arms = ["zero_shot", "constrained"]
+    made, _ = planned(tmp_path, arms=arms, economics={"requests_per_month": 40_000})
+    loads = {arm.spec.name: arm.sent for arm in made.arms}
+    assert loads["constrained"].usd_per_1k > 1.4 * loads["zero_shot"].usd_per_1k

@@ -212,7 +212,9 @@ def use_line(results: Results) -> str:
         return visible("; ".join(results.evidence.blocks) or verdict.because)
     if arm is None:
         return f"Use: {visible(verdict.arm)}" if verdict.arm else "No arm is named."
-    return f"Use: {visible(arm.name)}" + f" ({arm.tool or 'recorded answers'})"
+    alone = verdict.left_on_table is None and not rivals(results)
+    only = ", the only arm that was measured" if alone else ""
+    return f"Use: {visible(arm.name)} ({arm.tool or 'recorded answers'}){only}"
 
 
 def scored_line(results: Results) -> str:
@@ -250,7 +252,10 @@ def unrun_line(results: Results) -> str:
     why = _why_untrained(results, lacking=False)  # what lacks a key or a package is listed below
     if arm is not None and arm.score is not None:
         room = points(max(0.0, 1 - arm.score.low))
-        could = f": they could gain at most the {room} points to a perfect score"
+        low = points(arm.score.low)
+        could = (
+            f": they could gain at most {room} points, from {low} (the low end) to a perfect 100"
+        )
     return f"No prompt and no tuned model was run here{could}{f' ({why})' if why else ''}."
 
 

@@ -60,11 +60,18 @@ def plain(tmp_path_factory):
 def test_where_no_model_was_asked_the_screen_says_so_and_what_one_could_gain(plain):
     arm = words.arm_named(plain)
     room = f"{100 * (1 - arm.score.low):.1f}".removesuffix(".0")
-    assert f"{NO_MODEL}: they could gain at most the {room} points to a perfect score." in text(
-        plain
-    )
+    low = f"{100 * arm.score.low:.1f}".removesuffix(".0")
+    could = f"they could gain at most {room} points, from {low} (the low end) to a perfect 100."
+    assert f"{NO_MODEL}: {could}" in text(plain)
+    assert "the only arm" not in text(plain)
     assert "nothing is left on the table" not in text(plain)
     assert NO_MODEL in page(plain)
+
+
+def test_what_is_named_without_a_comparison_is_said_to_be_the_only_arm(tmp_path):
+    path = studies.write(tmp_path, n=90, arms=["present", "majority"])
+    said = text(tuneworthy.run(path).results)
+    assert "Use: present (keep), the only arm that was measured" in said
 
 
 def test_a_study_with_a_prompt_or_a_system_of_unknown_tool_keeps_its_words():

@@ -4,25 +4,60 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tuneworthy.core.errors import TuneworthyError
     from tuneworthy.data.draft import DraftedTask, Drafting
     from tuneworthy.importing import Imported, Reading
 
+_LOOKED_ROWS = 100  # rows whose columns are looked at
 
-def check_free(rows: Sequence[Path], task: Path, force: bool) -> None:
-    """Raise TaskError where files that are written exist already, unless `force`."""
+
+def check_free(rows: Sequence[Path], task: Path, force: bool, columns: Sequence[str] = ()) -> None:
+    """Raise TaskError where files that are written exist already, unless `force`.
+
+    It says as well which of the named `columns` is not there.
+    """
     from tuneworthy.core.errors import TaskError
 
     beside = task.with_name(f"{task.stem}.rows.jsonl")
     there = task if task.exists() else beside if beside.exists() and beside not in rows else None
     if there is not None and not force:
         what = "task file" if there == task else "file of rows"
-        raise TaskError(
+        error = TaskError(
             f"there is a {what} already", where=str(there), fix="--force, or -o another.yaml"
         )
+        if wrong := _wrong_column(rows, columns):
+            error.fix += f"; and no column is called `{wrong.got}`: {wrong.fix}"
+        raise error
+
+
+def _wrong_column(rows: Sequence[Path], columns: Sequence[str]) -> TuneworthyError | None:
+    """Return the error on the first named column that the first file lacks; None for none.
+
+    A file that can't be read here is left to the reader of rows.
+    """
+    from tuneworthy.core.errors import DataError, TaskError
+    from tuneworthy.data.column_choice import column_like, no_column
+    from tuneworthy.data.column_roles import columns_of
+    from tuneworthy.data.own_records import own_records
+    from tuneworthy.data.raw import RawRow
+
+    try:
+        records = islice(own_records(rows[0]), _LOOKED_ROWS) if columns and rows else ()
+        names = columns_of([record.fields for record in records if isinstance(record, RawRow)])
+    except (DataError, OSError):
+        return None
+    try:
+        for name in columns if names else ():
+            if column_like(name, names) not in names:
+                no_column(name, names)
+    except TaskError as error:
+        return error
+    return None
 
 
 def write_task(

@@ -87,7 +87,7 @@ def command(
         choice = replace(choice, joined=tuple(asked[1:]), split=split, mark=labels)
         _check_paths(rows)
         rows, files = _logs_apart(rows, files)
-        check_free(rows, task, force)
+        check_free(rows, task, force, [name for name in (*asked, column) if name])
         ask = column_question() if not (choice.input and choice.output) else None
         reading = Reading(choice, ask, share(max_bad))
         seen = write_task(rows, files, reading, task, force)

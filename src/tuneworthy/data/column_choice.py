@@ -97,7 +97,9 @@ def _folded(name: str) -> str:
 
 def no_column(name: str, columns: Sequence[str]) -> NoReturn:
     """Raise TaskError: no column has this name; it says which name is near, and all of them."""
+    folded = _folded(name)
     near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
+    near = near or [each for each in columns if folded and folded in _folded(each)]
     hint = f"did you mean `{near[0]}`? " if near else ""
     raise TaskError("no column has this name", got=name, kept="",
                     fix=f"{hint}there are: {', '.join(columns)}")  # fmt: skip

@@ -341,6 +341,12 @@ def _log_record(record: RawRow | RowFault, roles: _LogRoles) -> RawRow | RowFaul
     fields = {name: own[name] for name in _USUAL_NAMES if name in own}
     if roles.answer in own:
         fields["answer"] = own[roles.answer]
+    elif not {"answer", "output"} & own.keys():
+        name = quoted(roles.answer, 40)
+        fix = (f'write "{name}": null where the system gave none (it counts as wrong), or name'
+               " another column: --answer-column")  # fmt: skip
+        return RowFault(record.where, f"the log's answers stand in `{name}`, which is missing here",
+                        ", ".join(sorted(own)), fix)  # fmt: skip
     key = roles.id or "id"
     if own.get(key) not in (None, ""):
         fields["id"] = _as_id(own[key])

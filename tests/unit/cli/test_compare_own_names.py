@@ -158,6 +158,20 @@ def test_a_key_that_stands_twice_and_a_bad_gold_row_stop_the_comparison(files, c
     assert json.loads(capsys.readouterr().out)["left_out"] == {"gold row left out: empty input": 1}
 
 
+def test_a_row_of_a_log_without_its_answer_column_is_told_by_the_name_of_the_column(files, capsys):
+    del files["two"][5]["response"]
+    lines(Path("two.jsonl"), files["two"])
+    assert run(COMPARE) == 5
+    told = " ".join(capsys.readouterr().err.split())
+    assert "the log's answers stand in `response`, which is missing here" in told
+    assert "two.jsonl:6" in told
+    assert '"response": null' in told
+    assert "--answer-column" in told
+    files["two"][5]["response"] = None
+    lines(Path("two.jsonl"), files["two"])
+    assert scores(capsys)[0]["n"] == 80
+
+
 def test_files_with_the_usual_names_are_left_to_the_usual_reader(files):
     lines(Path("gold.jsonl"), [{"input": "a", "output": "b"}, {"input": "c"}])
     log = [{"input": "a", "answer": "b"}]

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -327,3 +328,18 @@ def test_a_hosted_model_that_is_misspelt_is_told_by_check(tmp_path, capsys):
     (tmp_path / "task.yaml").write_text("data: {file: rows.jsonl}\nmodel: openai:gpt-4o-mini\n")
     assert run(["check"]) == 0
     assert "did you mean" not in capsys.readouterr().out
+
+
+def test_a_wrong_column_is_told_beside_the_task_file_that_is_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("post.csv").write_bytes("N°;Texte du courrier;Service\r\n1;où ?;SAV\r\n".encode("cp1252"))
+    Path("task.yaml").write_text("name: mine\n")
+    assert run(["init", "post.csv", "--input", "Texte", "--output", "Service"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "there is a task file already" in told
+    assert "no column is called `Texte`: did you mean `Texte du courrier`? there are: N°," in told
+    assert run(["init", "post.csv", "--input", "texte du courrier", "--output", "Service"]) == 2
+    assert "no column" not in capsys.readouterr().err
+    assert Path("task.yaml").read_text() == "name: mine\n"
+    assert run(["init", "post.csv", "--input", "Texte", "--output", "Service", "--force"]) == 2
+    assert "did you mean `Texte du courrier`?" in " ".join(capsys.readouterr().err.split())

@@ -203,7 +203,7 @@ class Session:
         train, dev = (len(part.train), len(part.dev)) if part else (0, 0)
         model = self._model
         if speed is None and model:
-            speed = timing.speed(task, self.loaded.cases, model)
+            speed = timing.speed(task, self.loaded.cases, model, self.tell)
             if warning := timing.busy(speed):
                 self.tell("say", warning)
         lengths = timing.sizes(task, self.loaded.cases, train, dev, model, docs)

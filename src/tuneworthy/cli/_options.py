@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
@@ -99,6 +99,29 @@ def print_messages(event: str, data: Any) -> None:
     """Print `say` and `look` events on stderr, and ignore all other events."""
     if event in ("say", "look"):
         print_stderr(data)
+
+
+@contextmanager
+def messages_view() -> Iterator[Callable[[str, Any], None]]:
+    """Yield a watcher that prints messages; a terminal shows as well what goes on, and how long."""
+    if not sys.stderr.isatty():
+        yield print_messages
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    text = TextColumn("{task.description}", markup=False)
+    console = Console(stderr=True)
+    with Progress(SpinnerColumn(), text, TimeElapsedColumn(), console=console,
+                  transient=True) as shown:  # fmt: skip
+        line = shown.add_task("reading the rows", total=None)
+
+        def tell(event: str, data: Any) -> None:
+            print_messages(event, data)
+            if event in ("say", "at"):
+                shown.reset(line, description=for_terminal(str(data)))
+
+        yield tell
 
 
 @contextmanager

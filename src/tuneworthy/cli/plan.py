@@ -14,7 +14,7 @@ from tuneworthy.cli._options import (
     Limit,
     MaxBad,
     TaskFile,
-    print_messages,
+    messages_view,
     share,
     show,
     show_json,
@@ -44,7 +44,8 @@ def command(
     options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief)
     if show_prompts:
         return _prompts(task_path(task), options, json)
-    made = plan(task_path(task), options, print_messages)
+    with messages_view() as watch:
+        made = plan(task_path(task), options, watch)
     if json:
         show_json(made.model_dump_json(by_alias=True, indent=2))
     else:

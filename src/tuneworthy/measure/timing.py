@@ -19,6 +19,7 @@ from tuneworthy.models._reply_cache import uncached
 from tuneworthy.prompting.messages import build, common_system
 from tuneworthy.retrieval.chunks import chunked
 
+Tell = Callable[[str, str], None]
 SAMPLE_PROMPTS = 24
 BATCH_ROWS = 32  # batch size if the model does not state one
 TIMED_CALLS = 2  # calls, of which the quickest counts: single calls varied by a fifth
@@ -86,17 +87,32 @@ def busy(speed: Speed) -> str:
     )
 
 
-def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:
+def speed(
+    task: Task, cases: Sequence[Case], model: Model, tell: Tell = lambda event, text: None
+) -> Speed:
     """Return the tokens that this machine reads and writes per second, from short warm calls.
 
-    Each call is a full batch, as in the study: fewer rows leave a GPU idle.
+    Each call is a full batch, as in the study: fewer rows leave a GPU idle. `tell` hears that a
+    model on this machine is timed (`say`), which can take minutes, and each call (`at`).
     """
+    what = f"timing {model.spec} on a few of your rows, for the minutes of the plan"
+    shown = getattr(model, "net", None) is not None
+
+    def at(call: str) -> None:
+        if shown:
+            tell("at", f"{what}: {call}")
+
+    if shown:
+        tell("say", what)
     queries = [case.query() for case in cases[: getattr(model, "full", BATCH_ROWS)]]
     prompts = [build(task, query, Recipe(), ()) for query in queries]
     with uncached():
+        at("a first one")
         model.reply(prompts[:1], Limits(max_tokens=1))
         begun = _cpu_seconds()
+        at(f"{len(prompts)} rows, {TIMED_CALLS} times one token each")
         short = _seconds(model, prompts, 1)
+        at(f"{len(prompts)} rows, {TIMED_CALLS} times nine tokens each")
         long = _seconds(model, prompts, 9)
     shared = model.count_tokens(prompts[0][:-1]) if len(prompts[0]) > 1 else 0
     read = sum(model.count_tokens(p) - shared for p in prompts) + shared

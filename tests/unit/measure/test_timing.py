@@ -1,10 +1,12 @@
 """The plan's speed is that of the quickest of a few calls; what others take is told."""
 
+import sys
 import time
 from collections import namedtuple
 
 import pytest
 
+from tuneworthy.cli._options import messages_view
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.measure import timing
@@ -91,3 +93,32 @@ def test_the_speed_is_that_of_a_full_batch_of_the_model(monkeypatch, full, asked
     )
     timing.speed(TASK, CASES, model)
     assert sizes == [1, *[asked] * 2 * timing.TIMED_CALLS]
+
+
+def test_a_model_on_this_machine_is_said_to_be_timed_and_each_call_is_told(monkeypatch):
+    """Without it, plan is silent for as long as a busy machine takes."""
+    told = []
+    model = Scripted("scripted:timed", lambda prompt, limits: "one")
+    timing.speed(TASK, CASES, model, lambda *event: told.append(event))
+    assert told == []  # nothing is computed here
+    monkeypatch.setattr(model, "net", object(), raising=False)
+    monkeypatch.setattr(timing, "training_path", lambda model: (False, 1.0))
+    timing.speed(TASK, CASES, model, lambda *event: told.append(event))
+    assert [event for event, _ in told] == ["say", "at", "at", "at"]
+    assert told[0][1].startswith("timing scripted:timed on a few of your rows")
+    assert "2 times one token each" in told[2][1]
+
+
+def test_plan_shows_what_goes_on_on_a_terminal_and_prints_lines_elsewhere(monkeypatch, capsys):
+    with messages_view() as tell:
+        tell("say", "timing it")
+        tell("at", "timing it: a first one")
+    assert capsys.readouterr().err == "timing it\n"
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with messages_view() as tell:
+        tell("say", "timing it")
+        tell("at", "timing it: a first one")
+    shown = capsys.readouterr().err
+    assert "timing it: a first one" in shown
+    assert "0:00:0" in shown

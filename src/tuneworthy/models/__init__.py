@@ -127,7 +127,7 @@ def first_use(spec: str) -> str:
     """Return the notice to show before this machine opens its first model, or ""."""
     if not is_local(spec) or spec.startswith("scripted:") or compiled_before():
         return ""
-    return "compiling loops for this processor: up to half a minute, once"
+    return "compiling loops for this processor, once: half a minute, more on a busy machine"
 
 
 def notices(model: Model) -> tuple[str, ...]:

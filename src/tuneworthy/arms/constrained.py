@@ -15,6 +15,7 @@ from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Grammar
 from tuneworthy.core.record import Record
 from tuneworthy.core.request_limits import limits_for
+from tuneworthy.core.task import Task
 from tuneworthy.metrics._validity import validity
 from tuneworthy.prompting.grammar import grammar
 from tuneworthy.prompting.messages import build_all
@@ -38,6 +39,11 @@ class Options(Record):
     random: bool = False
 
 
+def does_not_apply(task: Task) -> str:
+    """Return why no answer of a task can be constrained, or "" if it can."""
+    return "" if grammar(task) else "the answers are free text: there is nothing to constrain"
+
+
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     """Return the arm on the prompt that is best on dev rows under the grammar.
 
@@ -46,7 +52,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     outputs = [case.output for case in setup.train]
     rule = grammar(setup.task, outputs)
     if rule is None:
-        raise DoesNotApply("the answers are free text: there is nothing to constrain")
+        raise DoesNotApply(does_not_apply(setup.task))
     if options.random:
         return _random(rule, outputs, seed)
     model, valid = setup.models["base"], validity(setup.task)

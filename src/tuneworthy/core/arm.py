@@ -22,6 +22,7 @@ A module in `arms/` defines
     pilot(options) -> options                (optional) a smaller run of the same arm, compared with
                 its placebo before the arm itself is paid for, where that costs less
     estimate(sizes, options) -> Work         (optional) its expected cost, for the plan
+    does_not_apply(task) -> str              (optional) why it has nothing to do on a task, or ""
     asks(sizes, options) -> tuple[Asks, ...] (optional) its requests to an endpoint, if they are not
                 one per case with the prompt of `estimate`
     CHOOSES     (optional) False: it chooses nothing on dev rows. It then learns from training and

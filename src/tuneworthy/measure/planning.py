@@ -362,8 +362,14 @@ def _sizes(facts: PlanInputs, spec: Spec, cases: int) -> Sizes:
     return facts.sizes.model_copy(update={"cases": cases, "folds": folds, "prompts": handed})
 
 
+def _does_not_apply(task: Task, spec: Spec) -> str:
+    """Return why an arm has nothing to do on a task, as far as it says so before it is fitted."""
+    reason = getattr(load("arms", spec.arm), "does_not_apply", None)
+    return str(reason(task)) if reason else ""
+
+
 def _planned(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec]) -> PlannedArm:
-    if reason := unmet_needs(spec, facts.available):
+    if reason := unmet_needs(spec, facts.available) or _does_not_apply(facts.task, spec):
         return PlannedArm(spec=spec, because=reason)
     training, by_rule = trains(spec), staged(facts.task) and not is_recorded(facts.task, spec)
     parts = facts.split.learning[: choice.folds if training else choice.parts]

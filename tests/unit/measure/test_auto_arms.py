@@ -260,3 +260,13 @@ def test_the_plan_counts_the_answers_that_are_asked_for():
     found = replace(found, split=Split(k=2, parts=apart))
     counts = {arm.spec.name: arm.requests for arm in make_plan(found, specs(job), "r", "s").arms}
     assert counts == {"zero_shot": 52, "few_shot": 54, "nearest_shots": 54}
+
+
+def test_the_plan_prices_no_constrained_answers_where_nothing_can_be_constrained():
+    text = Task(data=Data(file="rows.jsonl"), output=Output(type="text", max_tokens=4))
+    arms = {arm.spec.name: arm for arm in planned(text, 1e6).arms}
+    assert arms["constrained"].because.startswith("the answers are free text")
+    assert arms["constrained"].requests == 0 < arms["zero_shot"].requests
+    assert not {
+        arm.spec.name for arm in planned(task(), 1e6).arms if arm.because.startswith("the answers")
+    }

@@ -39,7 +39,11 @@ class AnswerLog:
     def said(self) -> str:
         """Return what is taken of the file, for people."""
         taken = ", ".join(f"{role} `{name}`" for role, name in self.columns.items())
-        return f"{self.path.name}: {taken}"
+        lacks = "" if {"id", "input"} & self.columns.keys() else (
+            "; it has neither an id nor an input, so nothing says which row an answer belongs to:"
+            " call its ids `id`, or write `match: order` where each row has its answer, in order"
+        )  # fmt: skip
+        return f"{self.path.name}: {taken}{lacks}"
 
 
 def answer_log(place: str, choice: Choice) -> AnswerLog:

@@ -13,6 +13,7 @@ _ID_NAMES = {"id", "ids", "uuid", "guid", "uid", "qid", "rid", "sid", "pid", "ti
              "nummer", "numéro", "numero", "número"}  # fmt: skip
 _BEFORE_ID_WORDS = {"row", "case", "doc", "msg", "item", "test", "task", "ex", "ticket", "question",
               "sample", "record", "order", "user", "message", "document", "request"}  # fmt: skip
+_ALONE_IDS = (["case"], ["row"])  # the whole name: `case text` is no id
 _KEY_WORDS = {"key", "number", "index", "idx"}
 _NUMBER_SIGN = re.compile(r"№|#|\b[nN]\s*[°º]")
 _LONGEST_ID = 64
@@ -34,9 +35,9 @@ def is_id(name: str, values: Sequence[Any]) -> bool:
 
 
 def is_id_name(name: str) -> bool:
-    """Return whether a column is called an id, as `TicketId`, `Vorgangs-Nr.` or `N° ticket` are."""
+    """Return whether a column is called an id, as `TicketId`, `Nr.`, `N° ticket` or `case` are."""
     words = words_of(_NUMBER_SIGN.sub(" nr ", name))
-    return any(one in _ID_NAMES or _is_compound(one) for one in words)
+    return words in _ALONE_IDS or any(one in _ID_NAMES or _is_compound(one) for one in words)
 
 
 def is_key_name(name: str) -> bool:

@@ -3,6 +3,7 @@
 import pytest
 
 from tuneworthy.core.errors import TaskError
+from tuneworthy.data.answer_logs import answer_log
 from tuneworthy.data.column_choice import Choice, column_like
 from tuneworthy.data.column_roles import answers_of, propose, row_of, system_name
 from tuneworthy.data.column_values import is_id, is_id_name, is_key_name
@@ -171,3 +172,19 @@ def test_a_name_means_the_one_column_that_differs_in_case_alone():
     roles = propose([{"Text": f"hello {k}", "Team": "ab"[k % 2], "Bot": "a"} for k in range(9)],
                     Choice("text", "TEAM", "bot"))  # fmt: skip
     assert (roles.input, roles.output, dict(roles.systems)) == ("Text", "Team", {"present": "Bot"})
+
+
+def test_a_case_column_of_numbers_is_an_id_and_a_case_column_of_texts_is_none():
+    assert is_id("case", [1001, 1002, 1003])
+    assert not is_id("case", ["the tenant left", "the landlord sued"])
+    assert not is_id_name("case text")
+
+
+def test_a_log_without_id_and_input_says_that_nothing_tells_its_rows(tmp_path):
+    log = tmp_path / "beta.jsonl"
+    log.write_text("".join(f'{{"zz": {n}, "final_text": "A{n}", "usd": 0.1}}\n' for n in range(4)))
+    assert "neither an id nor an input" in answer_log(f"{log}:final_text", Choice()).said()
+    log.write_text(log.read_text().replace("zz", "case"))
+    said = answer_log(f"{log}:final_text", Choice()).said()
+    assert "id `case`" in said
+    assert "neither" not in said

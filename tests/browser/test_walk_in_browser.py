@@ -35,7 +35,7 @@ def to_a_case(tab, root):
     tab.wait_for_url("**/study/**")
     tab.locator('a[href$="/run"]').first.click()
     tab.wait_for_url("**/run")
-    tab.locator("#live").wait_for(state="attached")
+    tab.locator("h2").first.wait_for()  # how it went, or where its minutes went
     tab.locator('a[href$="/results"]').first.click()
     tab.wait_for_url("**/results")
     tab.get_by_role("link", name="Failures", exact=True).click()

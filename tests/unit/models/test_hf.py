@@ -670,10 +670,10 @@ def test_p16_a_stop_is_heard_within_a_shard(engine, monkeypatch):
     """Not only between shards: one of them can take minutes."""
     from tuneworthy.ledger import signals
 
-    monkeypatch.setattr(signals, "_asked", 143)
+    monkeypatch.setattr(signals, "_stop_signal", 143)
     with pytest.raises(signals.StopRequested):
         engine.reply(PROMPTS, Limits(max_tokens=8))
     with pytest.raises(signals.StopRequested):
         engine.logprobs(PROMPTS[:3], [LABELS[:3]] * 3)
-    monkeypatch.setattr(signals, "_asked", None)
+    monkeypatch.setattr(signals, "_stop_signal", None)
     assert all(reply.tokens_out for reply in engine.reply(PROMPTS, Limits(max_tokens=8)))

@@ -54,7 +54,8 @@ def test_a_served_artefact_teaches_a_student_and_is_named(student):
     assert arms["teacher"].score.mean > 0.95, "the row alone is its input: it has its own prompt"
     assert arms["distil"].score.mean > arms["tfidf"].score.mean + 0.2
     told = next(r for r in done.results.runs if r.spec.arm == "distil").trace["distilled"]
-    assert told["pairs"]["kept"] == told["pairs"]["written"] == 500
+    pairs = told["pairs"]
+    assert pairs["kept"] == pairs["inputs"] >= 499, "one input may be a near copy of a labelled row"
     assert told["pairs"]["tokens_out"] == 0, "a classifier writes no token"
 
 

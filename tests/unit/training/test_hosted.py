@@ -149,14 +149,14 @@ def test_half_a_training_goes_on_from_its_saved_state(api, train, tmp_path):
 
 
 def test_a_stop_saves_what_was_paid_for(api, train, monkeypatch):
-    monkeypatch.setattr(signals, "_asked", None)
+    monkeypatch.setattr(signals, "_stop_signal", None)
 
     def after(epoch):
-        monkeypatch.setattr(signals, "_asked", 130)
+        monkeypatch.setattr(signals, "_stop_signal", 130)
 
     with pytest.raises(signals.StopRequested):
         train(after=after)
-    monkeypatch.setattr(signals, "_asked", None)
+    monkeypatch.setattr(signals, "_stop_signal", None)
     train()
     assert len(api.log) == 6, "no step is trained twice"
 

@@ -202,7 +202,7 @@ def test_p16_a_stop_is_heard_between_two_steps(tiny, monkeypatch):
     from tuneworthy.training.loop import TrainingSchedule
 
     rows = tiny.rows(tiny.tokenizer(), 8)
-    monkeypatch.setattr(signals, "_asked", 130)
+    monkeypatch.setattr(signals, "_stop_signal", 130)
     with pytest.raises(signals.StopRequested):
         run(wrapped(tiny), rows, TrainingSchedule(epochs=1, batch=4))
 

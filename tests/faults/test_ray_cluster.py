@@ -145,7 +145,7 @@ def test_a_cluster_that_is_full_ends_the_run_and_the_next_one_continues(
 
 @pytest.fixture(scope="module")
 def chained(tmp_path_factory):
-    """A cluster and a process that forks drivers, for all chains; and what no kill gives."""
+    """Yield the cluster and driver process that all chains share, and the result without a kill."""
     folder = tmp_path_factory.mktemp("unkilled")
     done = run(studies.write(folder, n=18, **CHAIN), RunOptions(brief=True))
     made = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})

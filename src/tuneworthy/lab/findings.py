@@ -88,7 +88,7 @@ def _figure_bar(name: str, shown: Figure, strong: bool = False) -> Row:
 
 
 def reading(measured: Measured) -> Finding | None:
-    """Return: the right passage helps a small model less than training to read passages does."""
+    """Return the finding that training to read passages helps more than the right passage."""
     card = measured.cards.get(PASSAGES)
     arms = _arms(card, "zero_shot", "rag", "rag_lora")
     if not arms or card is None or card.reading is None:
@@ -112,7 +112,7 @@ def reading(measured: Measured) -> Finding | None:
 
 
 def word_counts(measured: Measured) -> Finding | None:
-    """Return: a classifier on word counts beats every prompt on labels."""
+    """Return the finding that a classifier on word counts beats every prompt on labels."""
     card = measured.cards.get(BANK)
     arms = _arms(card, "tfidf", "constrained", "nearest_shots", "zero_shot")
     prompts = [arms[name] for name in ("constrained", "nearest_shots", "zero_shot") if arms]
@@ -134,7 +134,7 @@ def word_counts(measured: Measured) -> Finding | None:
 
 
 def open_lead(measured: Measured) -> Finding | None:
-    """Return: a tuned model leads by many points, and still is not shown to be better."""
+    """Return the finding that a large lead of a tuned model is not shown yet."""
     card = measured.cards.get(REQUESTS)
     arms = _arms(card, "lora", "nearest_shots", "zero_shot")
     gap = arms["nearest_shots"].behind if arms else None
@@ -158,7 +158,7 @@ def open_lead(measured: Measured) -> Finding | None:
 
 
 def few_rows(measured: Measured) -> Finding | None:
-    """Return: on fifty rows most real differences stay open."""
+    """Return the finding that fifty rows leave most real differences open."""
     told = measured.claims.get("weak_evaluations")
     shown = {each.name: each for each in told.figures} if told else {}
     rows = {n: shown.get(f"left open by the bound, {n} rows") for n in (30, 50, 100)}
@@ -177,7 +177,7 @@ def few_rows(measured: Measured) -> Finding | None:
 
 
 def nothing_works(measured: Measured) -> Finding | None:
-    """Return: on sums nothing beats the most common answer, and the verdict says so."""
+    """Return the finding that on sums nothing beats the most common answer."""
     card = measured.cards.get(SUMS)
     arms = _arms(card, "majority", "zero_shot", "few_shot", "nearest_shots")
     if not arms or card is None or card.use != "none":

@@ -117,7 +117,7 @@ class Site:
 
     @property
     def findings(self) -> str:
-        """Return the address of what was surprising."""
+        """Return the address of the page of findings."""
         return "/findings" if self.live else "findings.html"
 
     def measured(self, key: str) -> str:

@@ -234,7 +234,7 @@ def test_the_splits_of_a_saved_data_set_are_kept(here, capsys):
 
 
 def batch(folder, name, answers):
-    """Write the output file of a batch; of the second request the answer failed."""
+    """Write the output file of a batch whose second request failed."""
     rows = []
     for k, text in enumerate(answers):
         usage = {"prompt_tokens": 20 + k, "completion_tokens": 2, "total_tokens": 22 + k}

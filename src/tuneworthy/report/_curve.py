@@ -50,9 +50,12 @@ def rows_line(curve: LearningCurve, margin: float) -> str:
     if curve.needed is None or curve.low is None or curve.high is None:
         why = visible(curve.because or words.UNKNOWN)
         return f"How many rows {arm} needs is not known: {why}."
-    have = max((p.rows for p in curve.points), default=0)
+    sizes = [point.rows for point in curve.points] or [0]
+    have = max(sizes)
     goal = f"to beat {rival} by {words.points(margin)} points"
     span = f"{curve.low:,.0f} to {curve.high:,.0f}"
+    if curve.high <= min(sizes):  # no smaller size was measured: the bounds end there
+        return f"{arm} has enough rows {goal}: {curve.high:,.0f} or fewer do (fewer not measured)."
     if curve.high <= have:
         return f"{arm} has enough rows {goal}: about {curve.needed:,.0f} do (80 %: {span})."
     more, low, high = (max(0.0, n - have) for n in (curve.needed, curve.low, curve.high))

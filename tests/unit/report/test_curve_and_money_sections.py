@@ -50,6 +50,8 @@ def test_a_curve_that_says_nothing_says_why(results):
 def test_rows_that_are_there_already_are_not_asked_for():
     enough = CURVE.model_copy(update={"needed": 90, "low": 60, "high": 150})
     assert "has enough rows" in _curve.rows_line(enough, 0.05)
+    least = CURVE.model_copy(update={"needed": 50, "low": 50, "high": 50})
+    assert "by 5 points: 50 or fewer do (fewer not measured)." in _curve.rows_line(least, 0.05)
     maybe = CURVE.model_copy(update={"needed": 180, "low": 120, "high": 300})
     assert "may have enough rows" in _curve.rows_line(maybe, 0.05)
 

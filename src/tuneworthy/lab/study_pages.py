@@ -25,6 +25,7 @@ from tuneworthy.lab.study_compare import SIDES, CompareQuery, comparison
 from tuneworthy.lab.study_decide import screen_of, screens
 from tuneworthy.lab.study_run import frozen_plan, live_run, state_of
 from tuneworthy.report import _words as words
+from tuneworthy.report._column_names import name_cells
 from tuneworthy.report._pieces import TEMPLATES, pieces, templates
 
 STYLE = "study.css"
@@ -191,7 +192,8 @@ def _study(
 def _render(name: str, site: Site, **values: Any) -> str:
     page = _templates().get_template(name)
     scripts = (*SCRIPTS, *MORE_SCRIPTS.get(values.get("tab", ""), ()))
-    return page.render(site=site, here="Studies", scripts=scripts, data=(), style=STYLE, **values)
+    html = page.render(site=site, here="Studies", scripts=scripts, data=(), style=STYLE, **values)
+    return name_cells(html)
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from tuneworthy.core.escape import for_script
 from tuneworthy.core.results import Results
 from tuneworthy.report._cells import cells
+from tuneworthy.report._column_names import name_cells
 from tuneworthy.report._data import page_data
 from tuneworthy.report._pieces import TEMPLATES, pieces, templates
 
@@ -31,15 +32,20 @@ def page(results: Results) -> str:
     data = page_data(results, matrix)
     listed = len(data["cases"])
     style, script = _static("report.css"), _static("report.js")
-    return _templates().get_template("report.html.j2").render(
-        policy=_policy(style, script),
-        style=Markup(style),
-        script=Markup(script),
-        data=Markup(for_script(data)),
-        volume=_volume_range(results),
-        more_cases=listed if listed < len(results.cases) else 0,
-        **pieces(results, matrix),
-    ) + "\n"  # fmt: skip
+    html = (
+        _templates()
+        .get_template("report.html.j2")
+        .render(
+            policy=_policy(style, script),
+            style=Markup(style),
+            script=Markup(script),
+            data=Markup(for_script(data)),
+            volume=_volume_range(results),
+            more_cases=listed if listed < len(results.cases) else 0,
+            **pieces(results, matrix),
+        )
+    )
+    return name_cells(html) + "\n"
 
 
 def _volume_range(results: Results) -> dict[str, Any]:

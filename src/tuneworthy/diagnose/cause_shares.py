@@ -143,7 +143,9 @@ def attribute_causes(
             "overlap": tuple(_overlap(ranked)),
             "few": few,
             "said": tuple(attribution.said),
-            "because": why_unread.replace("what was", "what else was", 1) if wrong else why_unread,
+            "because": why_unread.replace("the causes", "the other causes", 1)
+            if wrong
+            else why_unread,
         }
     )
 
@@ -173,8 +175,8 @@ def _why_unread(pairs: Sequence[Pair]) -> str:
     if not names:
         return UNTRIED
     return (
-        f"what was wrong was not read: nothing but {names} was tried, and no remedy that asks a"
-        " model (recorded answers allow none)"
+        f"the causes are not known: only {names} could be tried, because a remedy that asks a"
+        " model needs new answers, and recorded answers give none"
     )
 
 

@@ -41,7 +41,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     """
     lifts, margin = list(_lifts(evidence)), task.success.margin
     if not lifts:
-        why = unmeasured(evidence.missing, "capability", "key `bigger`")
+        why = unmeasured(evidence.missing, "capability", "no larger model is named (key `bigger`)")
         return _finding("not_measured", why, BIGGER)
     shown = [lift for lift in lifts if lift.low >= 0 and lift.mean >= margin]
     best = max(shown or lifts, key=lambda lift: lift.mean)
@@ -56,7 +56,12 @@ def ask(evidence: Evidence, task: Task) -> Finding:
             return _finding(
                 "no", f"nothing measured lifts the base by {points(margin)}; {said}", step, best
             )
-        return _finding("not_measured", f"not measured (key `bigger`); {said}", BIGGER, best)
+        return _finding(
+            "not_measured",
+            f"not measured (no larger model is named: key `bigger`); {said}",
+            BIGGER,
+            best,
+        )
     need = rows_needed_clause(best, best.n, margin, 0.0)
     return _finding(
         "not_measured", f"{need}; {said}", "score more rows" if bigger else BIGGER, best

@@ -18,7 +18,7 @@ from tuneworthy.report._two_logs import lead_line
 
 TRAIN = "tuneworthy[train]"
 PREFIX = "needs "
-UNREAD = "what was wrong was not read"
+UNREAD = "the causes are not known"
 CENT = 1e-4  # dollars per 1,000 requests below which two systems cost the same
 
 

@@ -79,16 +79,17 @@ def _arm(
 
 
 def visible_line(seen: DetectableDifference) -> str:
-    """Return the detectable differences: `With 250 rows I can see differences above 8 points …`."""
+    """Return the detectable differences: `250 rows show differences above 8 points …`."""
     parts = []
     if seen.prompts is not None:
         parts.append(f"above {words.points(seen.prompts)} points between prompts")
     if seen.fitted is not None:
         parts.append(f"above {words.points(seen.fitted)} against a trained arm")
-    what = ", ".join(parts) or "not measured: too few rows"
+    if not parts:
+        return f"{counted_rows(seen.n)}: too few to say which differences they can show."
     return (
-        f"With {counted_rows(seen.n)} I can see differences {what} "
-        f"(chance .8, if two arms differ on {100 * seen.d:.0f} % of the rows)."
+        f"{counted_rows(seen.n)} show differences {', '.join(parts)} (8 times in 10, if two arms"
+        f" differ on {100 * seen.d:.0f} % of the rows)."
     )
 
 

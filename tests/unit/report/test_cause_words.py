@@ -103,16 +103,16 @@ def test_the_page_shows_every_class_and_shares_that_add_up_to_100(results):
 
 
 def test_where_causes_could_not_be_read_the_reason_stands_there(results):
-    why = "what was wrong was not read: why"
+    why = "the causes are not known: why"
     assert wrong_lines(results.model_copy(update={"verdict": nothing(results)})) == ""
     silent = read(results, [], because=why)
-    assert wrong_lines(silent) == "zero_shot fails 60 of 100. What was wrong was not read: why."
-    assert "What was wrong was not read: why." in page(silent)
+    assert wrong_lines(silent) == "zero_shot fails 60 of 100. The causes are not known: why."
+    assert "The causes are not known: why." in page(silent)
     part = read(results, [FORMAT, row("untried", 30)], because=why)
     assert wrong_lines(part).endswith(
         "Only 30 of 60 failures were tried far enough to have a cause. 30 of 60 failures (50 %, on"
         " other rows 25 to 75 %) were the format: constrained rescues them, a random legal answer"
-        " does not. The other 30: not tried 30 (50 %). What was wrong was not read: why."
+        " does not. The other 30: not tried 30 (50 %). The causes are not known: why."
     )
     stopped = read(results, [FORMAT], status="blocked")
     assert wrong_lines(stopped) == ""

@@ -217,7 +217,7 @@ def test_of_recorded_answers_nobody_can_say_what_is_hard(study, tmp_path):
     why = done.verdict.missing["/wrong"]
     assert why.startswith("the causes are not known: only tolerant metric and")
     told = " ".join(ladder_screen(done.results, 120).plain.split())
-    assert "The causes are not" not in told, "nothing that one could act on"
+    assert "What was wrong" not in told, "nothing that one could act on"
     assert "hard for this model" not in told + page(done.results)
 
 
@@ -225,9 +225,9 @@ def test_the_screens_say_what_was_wrong_in_a_sentence(study):
     results = study().results
     screen = ladder_screen(results, 120).plain
     told = " ".join(screen.split())
-    assert "The causes are not: zero_shot fails 60 of 180." in told
+    assert "What was wrong: zero_shot fails 60 of 180." in told
     assert "%) were a convention that the prompt does not state: nearest_shots rescues" in told
-    assert "placebo" not in screen.split("The causes are not")[0]
+    assert "placebo" not in screen.split("What was wrong")[0]
     html = page(results)
     assert 'href="#cause=convention"' in html
     assert "What exactly was wrong?" in html

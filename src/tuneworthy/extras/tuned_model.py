@@ -84,7 +84,7 @@ class TunedPair:
             digest(identity),
             "changes",
             lambda: {
-                "rows": changes.passages(
+                "rows": changes.sample_passages(
                     self.base, [*chat_prompts(), *openings()], ANSWER_TOKENS, 0
                 )
             },

@@ -1,1 +1,1 @@
-"""Training of LoRA adapters: rendering, training loop, checkpoints. Knows no metric and no arm."""
+"""Train adapters or all weights of a local model; merge and export them. Knows no metric."""

@@ -1,7 +1,7 @@
-"""A sealed folder (adapter, weights or checkpoint): complete or absent, bound by hash to its base.
+"""Write and read sealed folders (adapter, weights or checkpoint): complete or absent.
 
-`tuneworthy.json` lists every file with size and SHA-256 and is written last; the folder gets its
-name only when all of it is on disk. Knows no torch.
+The manifest `tuneworthy.json` lists the size and SHA-256 of every file and is written last; the
+folder gets its name only when all of it is on disk. Knows no torch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MANIFEST = "tuneworthy.json"
 
 
 def seal(folder: Path, about: Mapping[str, Any]) -> None:
-    """Write the manifest: `about` (base, options, …) and hash and size of every other file."""
+    """Write the folder's manifest: `about` (base, options, …), other files' SHA-256 and size."""
     files = {
         path.name: {"sha256": file_sha256(path), "size": path.stat().st_size}
         for path in sorted(folder.iterdir())
@@ -31,7 +31,7 @@ def seal(folder: Path, about: Mapping[str, Any]) -> None:
 
 
 def read_sealed(folder: Path, needed: str = "adapter_model.safetensors") -> dict[str, Any] | None:
-    """Return the manifest of a complete folder with the file `needed` ("": any), else None."""
+    """Return the folder's manifest; None if a file is damaged or `needed` ("": none) is missing."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
         files: dict[str, dict[str, Any]] = manifest["files"]
@@ -47,7 +47,7 @@ def read_sealed(folder: Path, needed: str = "adapter_model.safetensors") -> dict
 
 
 def publish(built: Path, folder: Path, what: str = "adapter") -> Path:
-    """Give a sealed folder its name, durably: sync files, rename, sync the parent folder."""
+    """Sync the sealed folder `built` to disk, rename it to `folder`, and return `folder`."""
     for path in sorted(built.iterdir()):
         failpoint(f"{what}.sync")
         sync(path)

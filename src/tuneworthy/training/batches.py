@@ -1,4 +1,4 @@
-"""The order in which an epoch sees its rows. Knows no model."""
+"""Shuffle the training rows of an epoch. Knows no model."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import numpy as np
 
 
 def order(count: int, seed: int, epoch: int) -> list[int]:
-    """Return the order of `count` rows in one epoch: a pure function of its arguments."""
+    """Return the row indexes 0 .. count - 1, shuffled by seed and epoch alone."""
     return [int(i) for i in np.random.default_rng([seed, epoch]).permutation(count)]

@@ -1,4 +1,4 @@
-"""The effect of training on weights by layer, next-token distribution, and representations.
+"""Measure how training changed weights, next-token distributions and layer outputs.
 
 Base and tuned model read the very same tokens in the same batches, so every figure is paired and
 training that changed nothing gives exactly 0. A tuned model has an adapter on the base's modules,
@@ -28,18 +28,20 @@ from tuneworthy.training.render import EncodedExample
 PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memory
 COMPARED_ROWS = 16  # rows on which representations are compared
 Text = Sequence[Message] | str
-_Figures = tuple[float, float, int, float | None]
-"""Squared norm of the change and of the weight, the most rank, the effective rank."""
+_MatrixFigures = tuple[float, float, int, float | None]
+"""Squared norm of the change and of the weight, largest possible rank, effective rank or None."""
 
 
-def passages(model: Any, beginnings: Sequence[Text], most: int, seed: int) -> list[dict[str, Any]]:
-    """Return continuations that the base samples after each beginning, at temperature 1.
+def sample_passages(
+    model: Any, beginnings: Sequence[Text], most: int, seed: int
+) -> list[dict[str, Any]]:
+    """Return a row for each beginning, continued by the base at temperature 1.
 
     `model` is a local engine without an adapter. A beginning is a conversation, or plain text that
-    is continued without a chat template. At most `most` tokens each. A row is {"ids", "first"}: all
-    token ids, and the index of the first sampled one.
+    is continued without a chat template. At most `most` tokens are sampled for each. A row is
+    {"ids", "first"}: all token ids, and the index of the first sampled one.
     """
-    heads = [_head(model, text) for text in beginnings]
+    heads = [_beginning_ids(model, text) for text in beginnings]
     draw = _generate.DecodingOptions(
         room=most,
         ends=frozenset(model.ends),
@@ -56,19 +58,19 @@ def passages(model: Any, beginnings: Sequence[Text], most: int, seed: int) -> li
 
 
 def answered_row(model: Any, prompt: Sequence[Message], text: str, ended: bool) -> dict[str, Any]:
-    """Return a row of a prompt and its answer; `ended`: the answer ended with an end token."""
+    """Return a prompt and its answer as {"ids", "first"}; `ended` adds the end token."""
     end = [model.ends[0]] if ended else []
     return _row(answer_ids(model.tokenizer, prompt), [*text_ids(model.tokenizer, text), *end])
 
 
 def compare_models(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[list[float]]:
-    """Return for each row: tokens, loss of the base, loss of the tuned model, KL divergence.
+    """Return for each row [tokens, loss of the base, loss of the tuned model, KL divergence].
 
     Losses and KL(tuned from base) are sums over the row's tokens from `first` on, in nats; the KL
     is exact at each position. Rows without such a token, or longer than the model's context, get
     [0, 0, 0, 0]. Raises NumericError if a figure is not finite.
     """
-    rendered = [_rendered(row) for row in rows]
+    rendered = [_encoded(row) for row in rows]
     fits = [i for i, row in enumerate(rendered) if row.trained and _fits_context(base, row)]
     net = open_plain(base.module)
     other = net if tuned.module is base.module else open_plain(tuned.module)
@@ -77,31 +79,33 @@ def compare_models(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> lis
         signals.check()
         batch = [fits[i] for i in group]
         for i, figures in zip(
-            batch, _group((net, other), tuned, [rendered[i] for i in batch]), strict=True
+            batch, _compare_batch((net, other), tuned, [rendered[i] for i in batch]), strict=True
         ):
             figures_by_row[i] = figures
-    _check([value for row in figures_by_row for value in row], base)
+    _check_finite([value for row in figures_by_row for value in row], base)
     return figures_by_row
 
 
 def weight_changes(base: Any, tuned: Any) -> dict[str, dict[str, Any]]:
-    """Return by layer the size and the effective rank of the weight change.
+    """Return the size, rank and effective rank of the weight change by layer number.
 
     `ratio` is ‖ΔW‖ / ‖W‖ (Frobenius, over a layer's weights together); `effective_rank` is
     exp(entropy of the normalised singular values of ΔW), the mean over the layer's matrices (Roy
     and Vetterli 2007), None if none changed; at most `rank`. Weights outside of the layers have
     their names. The key "all" is the whole model.
     """
-    layers: dict[str, list[_Figures]] = {}
-    for name, figures in _adapted(tuned) if tuned.adapter else _retrained(base, tuned):
+    layers: dict[str, list[_MatrixFigures]] = {}
+    for name, figures in (
+        _adapter_figures(tuned) if tuned.adapter else _full_tuning_figures(base, tuned)
+    ):
         match = re.search(r"\.(\d+)\.", name)
         layers.setdefault(match.group(1) if match else name, []).append(figures)
-    by_layer = {layer: _layer(rows) for layer, rows in layers.items()}
-    return {"all": _layer([row for rows in layers.values() for row in rows]), **by_layer}
+    by_layer = {layer: _layer_summary(rows) for layer, rows in layers.items()}
+    return {"all": _layer_summary([row for rows in layers.values() for row in rows]), **by_layer}
 
 
-def _adapted(tuned: Any) -> Iterator[tuple[str, _Figures]]:
-    """Yield the figures of each layer that an adapter changes.
+def _adapter_figures(tuned: Any) -> Iterator[tuple[str, _MatrixFigures]]:
+    """Yield (layer name, figures) for each layer that the adapter changes.
 
     Of a low-rank change only r × r matrices are decomposed: with B = Qb Rb and A' = Qa Ra the
     singular values of B A are those of Rb Ra'. DoRA's change is of full rank.
@@ -110,27 +114,27 @@ def _adapted(tuned: Any) -> Iterator[tuple[str, _Figures]]:
     for name, (first, second, scale) in tuned.adapter.changes.items():
         weight = exact(modules[name].weight.detach())
         if (gain := tuned.adapter.gains.get(name)) is None:
-            values, rank = _singular(first, second) * abs(scale), len(first)
+            values, rank = _low_rank_singular_values(first, second) * abs(scale), len(first)
         else:
             whole = weight + scale * (exact(second) @ exact(first))
             change = exact(gain)[:, None] * whole - weight
-            values, rank = _singular_of(change), min(change.shape)
-        yield name, _figures(values, weight, rank)
+            values, rank = _singular_values(change), min(change.shape)
+        yield name, _matrix_figures(values, weight, rank)
 
 
-def _retrained(base: Any, tuned: Any) -> Iterator[tuple[str, _Figures]]:
-    """Yield the figures of each weight of a model whose weights were all trained."""
+def _full_tuning_figures(base: Any, tuned: Any) -> Iterator[tuple[str, _MatrixFigures]]:
+    """Yield (weight name, figures) for each weight of a model whose weights were all trained."""
     before = dict(base.module.named_parameters())
     for name, after in tuned.module.named_parameters():
         weight = exact(before[name].detach())
         change = exact(after.detach()) - weight
         if change.ndim == 2:
-            yield name, _figures(_singular_of(change), weight, min(change.shape))
+            yield name, _matrix_figures(_singular_values(change), weight, min(change.shape))
         else:  # a norm's weights have a size, and no rank
             yield name, (float((change**2).sum()), float((weight**2).sum()), 1, None)
 
 
-def _figures(values: Any, weight: Any, rank: int) -> _Figures:
+def _matrix_figures(values: Any, weight: Any, rank: int) -> _MatrixFigures:
     size = float(torch.linalg.vector_norm(weight)) ** 2
     return float((values**2).sum()), size, rank, effective_rank(values.tolist())
 
@@ -145,12 +149,12 @@ def effective_rank(values: Sequence[float]) -> float | None:
 
 
 def representation_shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[float]:
-    """Return by layer the mean relative change of its output: ‖after − before‖ / ‖before‖.
+    """Return each layer's mean relative change of its output: ‖after − before‖ / ‖before‖.
 
-    Over the tokens from `first` on of at most 16 rows; without any, an empty list. Raises
-    NumericError if one is not finite.
+    The mean is over the tokens from `first` on of at most 16 rows; an empty list if there are none.
+    Raises NumericError if a change is not finite.
     """
-    rendered = [row for row in map(_rendered, rows) if row.trained and _fits_context(base, row)][
+    rendered = [row for row in map(_encoded, rows) if row.trained and _fits_context(base, row)][
         :COMPARED_ROWS
     ]
     bodies = [model.module.get_decoder() for model in (base, tuned)]
@@ -158,29 +162,31 @@ def representation_shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]])
     for row in rendered:
         signals.check()
         ids = torch.tensor([row.ids], device=base.module.device)
-        before = _states(bodies[0], ids, row.first)
-        with _applied(tuned):
-            after = _states(bodies[1], ids, row.first)
+        before = _layer_outputs(bodies[0], ids, row.first)
+        with _adapter_applied(tuned):
+            after = _layer_outputs(bodies[1], ids, row.first)
         moved = [
             (torch.linalg.vector_norm(b - a, dim=-1) / torch.linalg.vector_norm(a, dim=-1)).sum()
             for a, b in zip(before, after, strict=True)
         ]
         sums = [s + float(m) for s, m in zip(sums or [0.0] * len(moved), moved, strict=True)]
         count += len(row.ids) - row.first
-    _check([value / count for value in sums], base)
+    _check_finite([value / count for value in sums], base)
     return [value / count for value in sums]
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
-def _states(body: Any, ids: Any, first: int) -> list[Any]:
+def _layer_outputs(body: Any, ids: Any, first: int) -> list[Any]:
     states = body(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
     return [state[0, first:].float() for state in states[1:]]
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
-def _group(nets: tuple[Net, Net], tuned: Any, rows: Sequence[EncodedExample]) -> list[list[float]]:
+def _compare_batch(
+    nets: tuple[Net, Net], tuned: Any, rows: Sequence[EncodedExample]
+) -> list[list[float]]:
     own = torch.log_softmax(answer_logits(nets[0], rows, None).float(), -1)
-    with _applied(tuned):
+    with _adapter_applied(tuned):
         new = torch.log_softmax(answer_logits(nets[1], rows, None).float(), -1)
     targets = torch.tensor([t for row in rows for t in row.ids[row.first :]], device=own.device)
     before, after = (-exact(table.gather(-1, targets[:, None])[:, 0]) for table in (own, new))
@@ -193,12 +199,12 @@ def _group(nets: tuple[Net, Net], tuned: Any, rows: Sequence[EncodedExample]) ->
     ]
 
 
-def _applied(tuned: Any) -> AbstractContextManager[None]:
-    """Apply the tuned model's adapter, if it has one, to its modules."""
+def _adapter_applied(tuned: Any) -> AbstractContextManager[None]:
+    """Return a context in which the tuned model's adapter, if it has one, is applied."""
     return tuned.adapter.applied(tuned.module) if tuned.adapter else nullcontext()
 
 
-def _check(values: Sequence[float], model: Any) -> None:
+def _check_finite(values: Sequence[float], model: Any) -> None:
     if not all(map(math.isfinite, values)):
         raise NumericError(
             "the tuned model gives figures that are not finite",
@@ -207,14 +213,14 @@ def _check(values: Sequence[float], model: Any) -> None:
         )
 
 
-def _singular(first: Any, second: Any) -> Any:
-    """Return the singular values of B A from r × r matrices."""
+def _low_rank_singular_values(first: Any, second: Any) -> Any:
+    """Return the singular values of B A (A `first`, B `second`) from r × r matrices."""
     b = torch.linalg.qr(second.detach().cpu().double(), mode="r").R
     a = torch.linalg.qr(first.detach().cpu().double().t(), mode="r").R
     return torch.linalg.svdvals(b @ a.t())
 
 
-def _singular_of(change: Any) -> Any:
+def _singular_values(change: Any) -> Any:
     """Return the singular values of a matrix, from the eigenvalues of its smaller Gram matrix.
 
     Their error is about 1e-8 of the largest one: far below what an entropy shows.
@@ -223,7 +229,7 @@ def _singular_of(change: Any) -> Any:
     return torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
 
 
-def _layer(rows: Sequence[_Figures]) -> dict[str, Any]:
+def _layer_summary(rows: Sequence[_MatrixFigures]) -> dict[str, Any]:
     change, weight = sum(row[0] for row in rows), sum(row[1] for row in rows)
     ranks = [row[3] for row in rows if row[3] is not None]
     return {
@@ -233,7 +239,7 @@ def _layer(rows: Sequence[_Figures]) -> dict[str, Any]:
     }
 
 
-def _head(model: Any, text: Text) -> list[int]:
+def _beginning_ids(model: Any, text: Text) -> list[int]:
     if not isinstance(text, str):
         return prompt_ids(model.tokenizer, text)
     ids: list[int] = model.tokenizer(text)["input_ids"]  # includes the model's first token (BOS)
@@ -246,7 +252,7 @@ def _row(head: Sequence[int], written: Sequence[int]) -> dict[str, Any]:
     return {"ids": [*head, *written], "first": len(head)}
 
 
-def _rendered(row: dict[str, Any]) -> EncodedExample:
+def _encoded(row: dict[str, Any]) -> EncodedExample:
     ids, first = tuple(row["ids"]), row["first"]
     return EncodedExample(ids, (False,) * first + (True,) * (len(ids) - first))
 

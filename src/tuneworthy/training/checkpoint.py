@@ -1,7 +1,7 @@
 """Checkpoints of a training run, from which it resumes bit for bit.
 
 A checkpoint is a sealed folder (see `adapter`) named by its step: the tensors as safetensors, the
-rest as JSON. Of an adapter's run the newest two are kept, so that a damaged one costs one interval.
+rest as JSON. An adapter's run keeps the newest two, so that a damaged one costs one interval.
 Knows no model, no loss and no metric.
 """
 
@@ -48,8 +48,8 @@ class Run:
                 named[f"{key} {name}"] = value
         return {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
 
-    def put_back(self, tensors: Mapping[str, Any], rest: Mapping[str, Any]) -> None:
-        """Restore the state of another run of the same weights."""
+    def restore_state(self, tensors: Mapping[str, Any], rest: Mapping[str, Any]) -> None:
+        """Restore a saved state of the same weights: what `tensors` returned, and the rest."""
         state: dict[int, dict[str, Any]] = {}
         for n, (name, weight) in enumerate(self.weights.items()):
             with torch.no_grad():
@@ -73,36 +73,37 @@ class TrainingCallbacks:
         """Save `run` if due; called between two steps and at the end of an epoch."""
 
     def say(self, text: str) -> None:
-        """Receive a line about the last step."""
+        """Receive a line on progress, for instance the loss of the last step."""
 
 
 @dataclass
 class Checkpoints:
     """The checkpoints of one run in `folder`.
 
-    `about` is all that the run depends on (base, settings, seed, rows): one of another run is never
-    used. A checkpoint is due at the end of an epoch, at a request to stop, and after
-    `LEAST_SECONDS` of training, or later if writing is slow. The newest `most` are kept.
+    `about` is all that the run depends on (base, settings, seed, rows); a checkpoint of another run
+    is never used. One is due at the end of an epoch, when a stop is requested, and after
+    `LEAST_SECONDS` of training, or later if writing is slow. The newest `most_kept` are kept.
     """
 
     folder: Path
     about: Mapping[str, Any]
     say: Callable[[str], None] = lambda text: None
-    most: int = 2
+    most_kept: int = 2
     _step: int = 0
     _next_due: float = 0.0
 
     def restore(self, run: Run, usable: Callable[[int], bool]) -> None:
-        """Restore the newest complete checkpoint of this run into `run`; remove all others.
+        """Restore the newest usable checkpoint of this run into `run`; remove unusable ones.
 
-        `usable(step)` returns whether the other files that a run at this step needs exist.
+        Removed are damaged ones, those of other runs, and newer ones that are not `usable(step)`:
+        the other files that a run at that step needs are missing.
         """
-        for folder in reversed(self._folders()):
+        for folder in reversed(self._checkpoint_folders()):
             step, manifest = int(folder.name), read_sealed(folder, TENSORS_FILE)
-            ours = manifest is not None and manifest | self._sealed(step) == manifest
+            ours = manifest is not None and manifest | self._manifest_facts(step) == manifest
             if not self._step and ours and usable(step):
                 rest = json.loads((folder / REST_FILE).read_text("utf-8"))
-                run.put_back(load_file(folder / TENSORS_FILE), rest)
+                run.restore_state(load_file(folder / TENSORS_FILE), rest)
                 self._step = step
                 self.say(f"goes on after step {step}")
             elif not ours:
@@ -112,10 +113,10 @@ class Checkpoints:
                 shutil.rmtree(folder)
         self._next_due = run.seconds + LEAST_SECONDS
 
-    def keep(self, run: Run, due: bool) -> None:
-        """Write a checkpoint if it is due and there was a step since the last.
+    def save_if_due(self, run: Run, due: bool) -> None:
+        """Write a checkpoint of `run` if it is due and there was a step since the last.
 
-        Raises OSError or SafetensorError if it cannot be written; older ones stay complete.
+        `due`: at once. Raises OSError or SafetensorError if it cannot be written.
         """
         step, stop = len(run.steps), signals.requested_exit_code() is not None
         if step == self._step or not (due or stop or run.seconds >= self._next_due):
@@ -126,17 +127,17 @@ class Checkpoints:
         save_file(run.tensors(), built / TENSORS_FILE)
         rest = {"steps": run.steps, "by_row": run.by_row, "seconds": run.seconds}
         (built / REST_FILE).write_text(json.dumps(rest, allow_nan=False), "utf-8")
-        seal(built, self._sealed(step))
+        seal(built, self._manifest_facts(step))
         publish(built, self.folder / str(step), "checkpoint")
-        for old in self._folders()[: -self.most]:
+        for old in self._checkpoint_folders()[: -self.most_kept]:
             shutil.rmtree(old)
         spent = time.perf_counter() - begun
         self._step, self._next_due = step, run.seconds + max(LEAST_SECONDS, spent / TIME_SHARE)
 
-    def _sealed(self, step: int) -> dict[str, Any]:
+    def _manifest_facts(self, step: int) -> dict[str, Any]:
         return {**self.about, "step": step}
 
-    def _folders(self) -> list[Path]:
+    def _checkpoint_folders(self) -> list[Path]:
         """Return the folders named like a checkpoint, oldest first."""
         folders = [p for p in self.folder.glob("*") if re.fullmatch("[1-9][0-9]*", p.name)]
         return sorted(folders, key=lambda path: int(path.name))

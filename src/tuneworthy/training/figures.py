@@ -1,4 +1,4 @@
-"""Summary figures of a training run: shares, speed, size of the change; and whether it learned."""
+"""Compute a training run's summary figures, and check that it learned."""
 
 from __future__ import annotations
 
@@ -18,33 +18,35 @@ _MOST_RISE = 0.5  # nats a token by which the loss of the first rows may rise ov
 
 
 def summary(
-    told: dict[str, Any], ids: Sequence[str], rows: Sequence[EncodedExample]
+    history: dict[str, Any], ids: Sequence[str], rows: Sequence[EncodedExample]
 ) -> dict[str, Any]:
-    """Return the figures of one run. `seconds` is training alone, without saving and scoring.
+    """Return the figures of one run from its steps and rows, as its trace stores them.
 
-    `clip_rate` is None where the trainer does not tell gradients.
-    `tokens_per_second` counts every token of the rows, as if no prompt were shared.
+    `history` is what `loop.train` returns. `seconds` is training alone, without saving and scoring.
+    `clip_rate` is None where the trainer reports no gradient norm. `tokens_per_second` counts every
+    token of the rows, as if no prompt were shared.
     """
-    read = sum(step["read"] for step in told["steps"])
+    read = sum(step["read"] for step in history["steps"])
     answers = sum(row.trained for row in rows)
-    clipped = [step["clipped"] for step in told["steps"]]
+    clipped = [step["clipped"] for step in history["steps"]]
     return {
-        "steps": told["steps"],
-        "loss_by_row": {"ids": list(ids), "epochs": told["by_row"]},
+        "steps": history["steps"],
+        "loss_by_row": {"ids": list(ids), "epochs": history["by_row"]},
         "mask_share": answers / sum(len(row.ids) for row in rows),
         "answer_tokens": answers,
         "truncated": 0,  # a row is trained in full or left out; none is cut
         "clip_rate": None if None in clipped else sum(clipped) / len(clipped),
-        "seconds": told["seconds"],
-        "tokens_per_second": read / told["seconds"],
+        "seconds": history["seconds"],
+        "tokens_per_second": read / history["seconds"],
     }
 
 
 def update_ratio(wrapped: Any) -> dict[str, float]:
-    """Return, by layer number, the Frobenius norm of the weight change over that of the weights.
+    """Return by layer number an adapter's relative weight change (ratio of Frobenius norms).
 
-    The change of a matrix is scaling * B A; its norm is trace((B'B)(AA')), which avoids computing B
-    A. With DoRA it is m / ‖W + scaling * B A‖ * (W + scaling * B A) - W, computed in full.
+    The change of a matrix is scaling * B A; trace((B'B)(AA')) is the squared norm of B A without
+    computing B A. With DoRA it is m / ‖W + scaling * B A‖ * (W + scaling * B A) - W, computed in
+    full.
     """
     change: dict[str, float] = {}
     weight: dict[str, float] = {}
@@ -56,7 +58,7 @@ def update_ratio(wrapped: Any) -> dict[str, float]:
         match = re.search(r"\.(\d+)\.", name)
         layer_number = match.group(1) if match else name
         if "default" in layer.lora_magnitude_vector:
-            square = _dora_square(layer, b @ a)
+            square = _squared_dora_change(layer, b @ a)
         else:
             square = float(((b.T @ b) * (a @ a.T)).sum()) * layer.scaling["default"] ** 2
         change[layer_number] = change.get(layer_number, 0.0) + max(square, 0.0)
@@ -70,7 +72,7 @@ def update_ratio(wrapped: Any) -> dict[str, float]:
 
 
 def whole_update_ratio(base: Any, tuned: Any) -> dict[str, float]:
-    """Return the same for a model whose weights were all trained, beside its base.
+    """Return full tuning's relative weight change (ratio of Frobenius norms).
 
     By layer number, over all of the layer's weights; by name for weights outside of the layers.
     """
@@ -87,7 +89,7 @@ def whole_update_ratio(base: Any, tuned: Any) -> dict[str, float]:
     return {key: math.sqrt(change[key] / weight[key]) for key in change if weight[key]}
 
 
-def _dora_square(layer: Any, low: Any) -> float:
+def _squared_dora_change(layer: Any, low: Any) -> float:
     weight = exact(layer.get_base_layer().weight.detach())
     whole = weight + layer.scaling["default"] * low
     size = exact(layer.lora_magnitude_vector["default"].weight.detach())
@@ -95,36 +97,46 @@ def _dora_square(layer: Any, low: Any) -> float:
     return float(torch.linalg.vector_norm(gain[:, None] * whole - weight)) ** 2
 
 
-def check_learned(told: dict[str, Any], ratios: dict[str, float], vocabulary: int) -> None:
-    """Raise NumericError if training is not finite, changed nothing or did not learn.
+def check_learned(
+    history: dict[str, Any], update_ratios: dict[str, float], vocabulary: int
+) -> None:
+    """Raise NumericError if trained weights are not finite, unchanged, or the run did not learn.
 
-    `ratios` are those of `update_ratio` at the end of training.
+    `update_ratios` are those at the end of training, `history` is what `loop.train` returns.
     """
-    if not all(math.isfinite(ratio) for ratio in ratios.values()):
-        raise _failed("the trained weights are not finite", f"update ratios {ratios}")
-    if not any(ratios.values()):
-        raise _failed("training changed nothing: the weights still equal the base's", "all zero")
-    end = told["steps"][-1]
+    if not all(math.isfinite(ratio) for ratio in update_ratios.values()):
+        raise _learning_failure(
+            "the trained weights are not finite", f"update ratios {update_ratios}"
+        )
+    if not any(update_ratios.values()):
+        raise _learning_failure(
+            "training changed nothing: the weights still equal the base's", "all zero"
+        )
+    end = history["steps"][-1]
     if end["norm"] == 0 and end["loss"] > _LEAST_LOSS:
-        raise _failed("the gradient vanished: an activation overflowed", f"loss {end['loss']:.2f}")
-    last = told["by_row"][-1]
+        raise _learning_failure(
+            "the gradient vanished: an activation overflowed", f"loss {end['loss']:.2f}"
+        )
+    last = history["by_row"][-1]
     mean = sum(last) / len(last)
     if mean > math.log(vocabulary) + 1:
-        raise _failed("training ended worse than a uniform guess", f"loss {mean:.2f} a token")
-    if len(told["by_row"]) > 1 and (worse := _rise(told)) > _MOST_RISE:
-        raise _failed(
+        raise _learning_failure(
+            "training ended worse than a uniform guess", f"loss {mean:.2f} a token"
+        )
+    if len(history["by_row"]) > 1 and (worse := _loss_rise(history)) > _MOST_RISE:
+        raise _learning_failure(
             "training made its own rows less likely",
             f"loss {worse:+.2f} a token on the first rows, from their first to their last reading",
         )
 
 
-def _rise(told: dict[str, Any]) -> float:
-    """Return the increase in loss of the first step's rows, first read before any update."""
-    first, last = told["first"], told["by_row"][-1]
-    return float(sum(last[row] - told["by_row"][0][row] for row in first) / len(first))
+def _loss_rise(history: dict[str, Any]) -> float:
+    """Return the rise in mean loss of the first step's rows, from the first to the last epoch."""
+    first, last = history["first"], history["by_row"][-1]
+    return float(sum(last[row] - history["by_row"][0][row] for row in first) / len(first))
 
 
-def _failed(what: str, got: str) -> NumericError:
+def _learning_failure(what: str, got: str) -> NumericError:
     return NumericError(
         what, got=got, fix="lower the option `rate`, train on more rows, or leave this arm out"
     )

@@ -2,8 +2,8 @@
 
 The run is that of an adapter (`lora.fit`): the same loop, choice of the epoch, checkpoints and
 sealed folder. The copy has single precision or better, because half precision would round most
-steps of a small rate to nothing; what is saved, scored and answers has the base's precision, so its
-engine and its speed are those of the base. The base itself is never changed. Knows no metric.
+steps of a small rate to nothing; the weights that are saved, scored and used for answers have the
+base's precision, and so its engine and speed. The base is never changed. Knows no metric.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tuneworthy.training.figures import whole_update_ratio
 from tuneworthy.training.loop import TrainingSchedule
 from tuneworthy.training.lora import Opened, Trained, fit, open_once
 from tuneworthy.training.loss import open_net
-from tuneworthy.training.memory_fit import WHOLE_SIZE, plan_memory, within
+from tuneworthy.training.memory_fit import WHOLE_SIZE, apply_plan, plan_memory
 from tuneworthy.training.render import EncodedExample
 from tuneworthy.training.training_data import TrainingData
 
@@ -35,7 +35,7 @@ _NUMBERS_PER_WEIGHT = 3  # numbers a weight in a checkpoint: itself and AdamW's 
 
 
 class FullSettings(Record):
-    """Options of full tuning; all as in `lora.LoraSettings`. AdamW runs without weight decay."""
+    """Options of full tuning, defined as in `lora.LoraSettings`."""
 
     pace: TrainingSchedule = TrainingSchedule()
     share: bool = True
@@ -47,17 +47,17 @@ class FullSettings(Record):
 def fit_full(
     model: Any, lessons: TrainingData, settings: FullSettings, seed: int, folder: Path
 ) -> Trained:
-    """Train all weights into `folder/weights`, or return the complete result that is there.
+    """Train all weights into `folder/weights` and return the result, or the complete one there.
 
-    Arguments and errors are those of `lora.fit_lora`. DoesNotFit with numbers, before anything is
-    copied, if memory or disk lack room. Only the best epoch so far is kept on disk.
+    Arguments and errors are those of `lora.fit_lora`. Raises DoesNotFit, before anything is copied,
+    if memory or disk lack room. Only the best epoch so far is kept on disk.
     """
     return fit(model, lessons, settings, (seed, folder), WholeMethod(model, folder))
 
 
 @dataclass(frozen=True)
 class WholeMethod:
-    """All weights of a copy of the model."""
+    """Train all weights of a copy of the model."""
 
     model: Any
     folder: Path
@@ -66,17 +66,17 @@ class WholeMethod:
     keeps_best_only = True
 
     def open(self, rows: Sequence[EncodedExample], settings: FullSettings, seed: int) -> Opened:  # noqa: ARG002
-        """Return the copy, opened; nothing in it is random, so the seed only orders the rows."""
+        """Return the opened copy; `seed` is not used, because nothing in the copy is random."""
         base, probe = self.model.module, rows[0].ids
         plan = replace(open_once(self.model, base, probe, settings), lanes=1)
         room = plan_memory(plan, rows, None, settings.pace, settings.checkpointing)
-        _check_disk(base, self.folder)
+        _check_disk_room(base, self.folder)
         wrapped = trainable_copy(base)
         net = open_net(wrapped, probe, plan.shares, plan.proof, by_hand=False)
-        return Opened(wrapped, within(replace(net, lanes=1), room), room)
+        return Opened(wrapped, apply_plan(replace(net, lanes=1), room), room)
 
     def save(self, wrapped: Any, folder: Path, about: dict[str, Any]) -> None:
-        """Write the weights (each in the precision of the base's) and the base's config; seal."""
+        """Write a sealed folder: the weights in the base's precision, and the base's config."""
         failpoint("epoch.before")
         folder.mkdir(parents=True)
         base = dict(self.model.module.named_parameters())
@@ -89,14 +89,14 @@ class WholeMethod:
         seal(folder, about)
         failpoint("epoch.after")
 
-    def ratios(self, wrapped: Any) -> dict[str, float]:
-        """Return the size of the change by layer."""
+    def update_ratios(self, wrapped: Any) -> dict[str, float]:
+        """Return the relative size of the weight change by layer (see figures)."""
         return whole_update_ratio(self.model.module, wrapped)
 
-    def told(self, folder: Path) -> dict[str, Any]:
-        """Return the precisions of training and of what was saved, and its bytes."""
+    def saved_facts(self, folder: Path) -> dict[str, Any]:
+        """Return the precisions of training and of the saved weights, and the saved bytes."""
         kind = self.model.module.dtype
-        trained, saved = (str(k).removeprefix("torch.") for k in (_precision(kind), kind))
+        trained, saved = (str(k).removeprefix("torch.") for k in (_training_precision(kind), kind))
         size = (folder / WEIGHTS).stat().st_size
         return {"weights": {"trained_in": trained, "saved_in": saved, "bytes": size}}
 
@@ -107,17 +107,17 @@ def trainable_copy(module: Any) -> Any:
     Tied weights stay tied. Nothing is shared with the base.
     """
     weights = {
-        name: weight.detach().to(_precision(weight.dtype), copy=True)
+        name: weight.detach().to(_training_precision(weight.dtype), copy=True)
         for name, weight in module.named_parameters()
     }
     return holding(module, weights).requires_grad_(True)
 
 
-def _precision(kind: Any) -> Any:
+def _training_precision(kind: Any) -> Any:
     return torch.promote_types(kind, torch.float32)
 
 
-def _check_disk(base: Any, folder: Path) -> None:
+def _check_disk_room(base: Any, folder: Path) -> None:
     """Raise DoesNotFit unless two checkpoints and three saved epochs have room on the disk.
 
     A new one is written before an old one is removed, and the chosen one is copied to its place.

@@ -1,7 +1,7 @@
 """Write a local model, its adapter merged in, as a GGUF file (Llama family; F16 or Q8_0).
 
-Other families go through llama.cpp's own converter, as does a tokenizer whose pre-tokenizer
-llama.cpp has no name for that is known here: a wrong one splits words otherwise and says nothing.
+Other families need llama.cpp's own converter, and so does a tokenizer whose pre-tokenizer is not in
+`_PRE_TOKENIZERS`: under a wrong name llama.cpp splits words otherwise, without an error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 from tuneworthy.ledger import signals
 
-_LAYER = {
+_GGUF_NAMES_IN_LAYER = {
     "self_attn.q_proj": "attn_q",
     "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v",
@@ -28,17 +28,26 @@ _LAYER = {
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
 }
-_OUTSIDE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+_GGUF_NAMES_OUTSIDE_LAYERS = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+}
 
 
 KINDS = ("f16", "q8_0")
-_BLOCK = 32  # numbers that share a scale in Q8_0
-# Parts of a tokenizer's pre-tokenizer, as tokenizers writes it, and llama.cpp's name for it.
-_PRE = (("Digits", "smollm"), (r"\\p{N}{1,3}", "llama-bpe"), ("Split", ""), ("ByteLevel", "gpt-2"))
+_BLOCK_NUMBERS = 32  # numbers that share a scale in Q8_0
+# Text in the JSON of a pre-tokenizer (library tokenizers), and llama.cpp's name ("": none).
+_PRE_TOKENIZERS = (
+    ("Digits", "smollm"),
+    (r"\\p{N}{1,3}", "llama-bpe"),
+    ("Split", ""),
+    ("ByteLevel", "gpt-2"),
+)
 
 
 def refusal(engine: Any) -> str:
-    """Return why this engine's model can't be written as a GGUF here, or ""."""
+    """Return why the engine's model can't be written as GGUF here, "" if it can."""
     config = engine.module.config
     if config.model_type != "llama":
         return f"only the Llama family is written here, not {config.model_type}"
@@ -51,14 +60,14 @@ def refusal(engine: Any) -> str:
         return "its tokenizer splits text in a way that has no known name in llama.cpp"
     try:
         for name, _ in engine.module.named_parameters():
-            _name(name)
+            _gguf_name(name)
     except ValueError as error:
         return str(error)
     return ""
 
 
 def merged_weights(engine: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the engine's weights by their names in transformers, adapter added, in fp32."""
+    """Yield (name in transformers, fp32 tensor) for each weight, with the adapter merged in."""
     changes = engine.adapter.changes if engine.adapter else {}
     gains = engine.adapter.gains if engine.adapter else {}
     for name, weight in engine.module.named_parameters():
@@ -73,23 +82,23 @@ def merged_weights(engine: Any) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def write_gguf(engine: Any, out: Path, kind: str = "f16") -> Path:
-    """Write the engine (`models.hf.HF`) to `out` and return it; vectors stay in float32.
+    """Write the engine's model (`models.hf.HF`) to the file `out`; return `out`.
 
-    Q8_0 keeps a matrix in float16 whose rows are no multiple of 32. Raises ValueError with the
-    reason of `refusal`.
+    Vectors stay in float32. A matrix whose rows are no multiple of 32 numbers is float16 in Q8_0
+    too. Raises ValueError with the reason of `refusal`.
     """
     if why := refusal(engine):
         raise ValueError(why)
     config = engine.module.config
     writer = gguf.GGUFWriter(str(out), "llama")
-    _head(writer, config, kind)
-    _tokens(writer, engine)
+    _add_config(writer, config, kind)
+    _add_tokenizer(writer, engine)
     heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
     for name, weight in merged_weights(engine):
-        title = _name(name)
-        part = title.split(".")[-2]
+        gguf_name = _gguf_name(name)
+        part = gguf_name.split(".")[-2]
         value = permuted(weight, heads[part]) if part in heads else weight
-        _add(writer, title, np.ascontiguousarray(value.numpy()), kind)
+        _add_tensor(writer, gguf_name, np.ascontiguousarray(value.numpy()), kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -97,37 +106,37 @@ def write_gguf(engine: Any, out: Path, kind: str = "f16") -> Path:
     return out
 
 
-def _add(writer: Any, title: str, value: Any, kind: str) -> None:
+def _add_tensor(writer: Any, gguf_name: str, value: Any, kind: str) -> None:
     if value.ndim == 1:
-        writer.add_tensor(title, value)
-    elif kind == "q8_0" and value.shape[-1] % _BLOCK == 0:
+        writer.add_tensor(gguf_name, value)
+    elif kind == "q8_0" and value.shape[-1] % _BLOCK_NUMBERS == 0:
         packed = gguf.GGMLQuantizationType.Q8_0
-        writer.add_tensor(title, gguf.quants.quantize(value, packed), raw_dtype=packed)
+        writer.add_tensor(gguf_name, gguf.quants.quantize(value, packed), raw_dtype=packed)
     else:
-        writer.add_tensor(title, value.astype(np.float16))
+        writer.add_tensor(gguf_name, value.astype(np.float16))
 
 
 def permuted(weight: torch.Tensor, heads: int) -> torch.Tensor:
     """Return the rows of a q or k matrix in GGUF's order.
 
-    There the two numbers that the position rotates together lie side by side; in transformers
-    they lie half a head apart.
+    In GGUF the two numbers that rotary embedding rotates together are neighbours; in transformers
+    they are half a head apart.
     """
     rows, width = weight.shape
     return weight.view(heads, 2, rows // heads // 2, width).transpose(1, 2).reshape(rows, width)
 
 
-def _name(name: str) -> str:
+def _gguf_name(name: str) -> str:
     stem = name.removesuffix(".weight")
-    if stem in _OUTSIDE:
-        return f"{_OUTSIDE[stem]}.weight"
+    if stem in _GGUF_NAMES_OUTSIDE_LAYERS:
+        return f"{_GGUF_NAMES_OUTSIDE_LAYERS[stem]}.weight"
     _, layers, number, rest = [*stem.split(".", 3), "", "", ""][:4]
-    if layers != "layers" or rest not in _LAYER or stem == name:
+    if layers != "layers" or rest not in _GGUF_NAMES_IN_LAYER or stem == name:
         raise ValueError(f"GGUF's llama has no tensor for {name}")
-    return f"blk.{number}.{_LAYER[rest]}.weight"
+    return f"blk.{number}.{_GGUF_NAMES_IN_LAYER[rest]}.weight"
 
 
-def _head(writer: Any, config: Any, kind: str) -> None:
+def _add_config(writer: Any, config: Any, kind: str) -> None:
     width = config.head_dim or config.hidden_size // config.num_attention_heads
     writer.add_name("tuneworthy")
     types = {"f16": gguf.LlamaFileType.MOSTLY_F16, "q8_0": gguf.LlamaFileType.MOSTLY_Q8_0}
@@ -144,17 +153,17 @@ def _head(writer: Any, config: Any, kind: str) -> None:
     writer.add_vocab_size(config.vocab_size)
 
 
-def _tokens(writer: Any, engine: Any) -> None:
+def _add_tokenizer(writer: Any, engine: Any) -> None:
     tokenizer = engine.tokenizer
-    told = json.loads(tokenizer.backend_tokenizer.to_str())
-    special = {entry["id"] for entry in told["added_tokens"] if entry["special"]}
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    special = {entry["id"] for entry in state["added_tokens"] if entry["special"]}
     words = tokenizer.convert_ids_to_tokens(range(engine.module.config.vocab_size))
     control, normal = gguf.TokenType.CONTROL, gguf.TokenType.NORMAL
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(_pre_tokenizer(told))
+    writer.add_tokenizer_pre(_pre_tokenizer(state))
     writer.add_token_list(words)
     writer.add_token_types([control if k in special else normal for k in range(len(words))])
-    writer.add_token_merges([" ".join(pair) for pair in told["model"]["merges"]])
+    writer.add_token_merges([" ".join(pair) for pair in state["model"]["merges"]])
     if tokenizer.bos_token_id is not None:
         writer.add_bos_token_id(tokenizer.bos_token_id)
     writer.add_eos_token_id(engine.ends[0])
@@ -168,6 +177,6 @@ def _tokens(writer: Any, engine: Any) -> None:
 
 
 def _pre_tokenizer(state: Any) -> str:
-    """Return llama.cpp's name of a tokenizer's way to split text, "" if none is known here."""
+    """Return llama.cpp's name of the pre-tokenizer in a tokenizer's JSON, "" if not known here."""
     text = json.dumps(state["pre_tokenizer"])
-    return next((name for part, name in _PRE if part in text), "")
+    return next((name for part, name in _PRE_TOKENIZERS if part in text), "")

@@ -1,8 +1,8 @@
-"""The training loop at a training API: rendered ids, masks and rates go out, an adapter comes back.
+"""Train an adapter at a training API: send token ids, masks and rates; download the adapter.
 
-Each step is paid for before it is sent. The API's state is saved every few steps, at the end of an
-epoch and when a stop is asked for, so that a run continues where it stopped. After each epoch the
-adapter is downloaded into the weights of this process, which score it. Knows no task and no metric.
+Each step's cost is reserved before it is sent. The API's state is saved every few steps, at the end
+of an epoch and when a stop is requested, so that a run resumes there. After each epoch the adapter
+is downloaded into the weights of this process, where it is scored. Knows no task and no metric.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from tuneworthy.training.render import EncodedExample
 
 SAVED_EVERY = 8  # steps between two saved states: the most that are paid twice after a SIGKILL
 _PROOF_ROWS = 4  # rows whose log-probabilities prove base and adapter, the shortest ones
-_BASE_NATS = 0.1  # nats a token that two engines may differ on the same base (assumed)
-_LEAST_NATS = 1e-3
+_BASE_NATS = 0.1  # largest difference of two engines on the same base, nats a token (assumed)
+_LEAST_NATS = 1e-3  # difference in nats a token that is always accepted
 _JOURNAL, _ADAPTERS_FOLDER = "hosted.json", "hosted"
-_MORE_BYTES = 1 << 20  # bytes of an adapter's file beside its tensors
+_MORE_BYTES = 1 << 20  # most bytes of an adapter's download besides its tensors
 
 
 @dataclass(frozen=True)
 class Hosted:
-    """Where and as what an adapter is trained, and who pays.
+    """The training API, the adapter's settings there, its price and its spending cap.
 
-    `base` is the model's name at the API, `scale` our factor of B A, `price` USD per million
+    `base` is the model's name at the API, `scale` the factor of B A here, `price` USD per million
     tokens (None: unknown, refused under a cap on money).
     """
 
@@ -62,11 +62,12 @@ class Hosted:
 
 
 @dataclass
-class _State:
-    """What is known of a run at the API, as it lies in the unit's folder.
+class _StoredRun:
+    """The state of a run at the API, as stored in the file `hosted.json`.
 
-    `state` is the address of the newest saved state, after the steps in `steps`; `epochs` are the
-    addresses of adapters; `noise` is how far the API's base is from ours, in nats a token.
+    `about` is the digest of all that the run depends on; `state` the address of the newest saved
+    state at the API, after the steps in `steps`; `epochs` the addresses of the epochs' adapters;
+    `noise` the difference of the API's base from the base here, in nats a token.
     """
 
     about: str
@@ -78,8 +79,8 @@ class _State:
     noise: float | None = None
 
     @classmethod
-    def read(cls, path: Path, about: str) -> _State:
-        """Return the state of this very run, or a new one."""
+    def read(cls, path: Path, about: str) -> _StoredRun:
+        """Return the state stored in `path` if it is of the run `about`, else a new one."""
         try:
             known = cls(**json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
@@ -87,7 +88,7 @@ class _State:
         return known if known.about == about else cls(about)
 
     def write(self, path: Path) -> None:
-        """Write it durably, in place of the former one."""
+        """Replace the file `path` with this state, synced to disk."""
         new = path.with_suffix(".new")
         new.write_text(canonical(vars(self)), "utf-8")
         sync(new)
@@ -96,7 +97,7 @@ class _State:
 
 
 class HostedLoop:
-    """The loop for one run, in the place of ours (see `lora.fit_lora`)."""
+    """A training loop that replaces `loop.train` for one run (see `lora.fit_lora`)."""
 
     def __init__(self, hosted: Hosted) -> None:
         self.hosted, self.name = hosted, hosted.where.url
@@ -112,8 +113,8 @@ class HostedLoop:
     ) -> dict[str, Any]:
         """Train at the API; see `loop.train` for what is returned.
 
-        `norm` and `clipped` of a step are None: the API does not tell them. Raises ProviderError
-        where the API fails, NotProven where it trained or returned something else.
+        `norm` and `clipped` of a step are None: the API does not report them. Raises ProviderError
+        where the API fails, NotProven where its base or its adapter is not the expected one.
         """
         run = _HostedRun(self.hosted, net, rows, (pace, seed), watch or TrainingCallbacks())
         try:
@@ -134,7 +135,7 @@ class HostedLoop:
 
 
 class _HostedRun:
-    """The state of one call: the API is opened when it is first needed."""
+    """One run of the loop; the API is opened when it is first needed."""
 
     def __init__(
         self,
@@ -150,12 +151,12 @@ class _HostedRun:
         place = (hosted.where.url, hosted.base, hosted.rank)
         self.about = digest([place, told, self.pace.plain(), self.seed])
         self.path = hosted.folder / _JOURNAL
-        self.known = _State.read(self.path, self.about)
-        self.each = math.ceil(len(rows) / self.pace.batch)
-        self.saved = len(self.known.steps)  # steps that the newest saved state has
+        self.known = _StoredRun.read(self.path, self.about)
+        self.steps_per_epoch = math.ceil(len(rows) / self.pace.batch)
+        self.saved = len(self.known.steps)  # number of steps in the newest saved state
         shortest = sorted(range(len(rows)), key=lambda n: (len(rows[n].ids), n))
-        self.probes = [rows[n] for n in shortest[:_PROOF_ROWS]]
-        self.base = self._local()  # before an adapter is put in
+        self.proof_rows = [rows[n] for n in shortest[:_PROOF_ROWS]]
+        self.base = self._local_logprobs()  # before an adapter is installed
 
     @cached_property
     def api(self) -> TrainingApi:
@@ -174,41 +175,41 @@ class _HostedRun:
             self.api.__exit__(None if error is None else type(error), error, None)
 
     def train(self, epoch: int) -> None:
-        """Train the steps of an epoch that are not done yet."""
+        """Train the remaining steps of an epoch."""
         known, size = self.known, self.pace.batch
         turn = order(len(self.rows), self.seed, epoch)
         if epoch == len(known.by_row):
             known.by_row.append([0.0] * len(self.rows))
         for at, start in enumerate(range(0, len(self.rows), size)):
-            if epoch * self.each + at < len(known.steps):
+            if epoch * self.steps_per_epoch + at < len(known.steps):
                 continue
-            self._stop_point()
+            self._save_and_stop_if_requested()
             if known.noise is None:
                 self._prove_base()
-            self._step(epoch, turn[start : start + size])
+            self._train_step(epoch, turn[start : start + size])
             if len(known.steps) % SAVED_EVERY == 0:
-                self._save()
+                self._save_state()
 
     def install(self, epoch: int) -> None:
-        """Put the adapter of an epoch into the weights here, and prove that it is that one."""
+        """Download an epoch's adapter into the weights here, and check it against the API."""
         folder = self.hosted.folder / _ADAPTERS_FOLDER / str(epoch)
         if folder.is_dir():
-            self._put(folder)
+            self._load_adapter(folder)
             return
-        if len(self.known.steps) != epoch * self.each:
-            raise self._unproven(
+        if len(self.known.steps) != epoch * self.steps_per_epoch:
+            raise self._not_proven(
                 f"the adapter of epoch {epoch} is gone, and the run went on since",
                 str(folder),
                 "`run --fresh` trains anew, and pays again",
             )
-        self._save()
+        self._save_state()
         if (address := self.known.epochs.get(str(epoch))) is None:
             address = self.known.epochs[str(epoch)] = self.api.publish(f"{self.about[:12]}-{epoch}")
             self.known.write(self.path)
         new = folder.with_name("new")
         shutil.rmtree(new, ignore_errors=True)
         try:
-            self._put(self.api.download(address, new, self._most_bytes()))
+            self._load_adapter(self.api.download(address, new, self._most_download_bytes()))
             self._prove_adapter()
         except ProviderError:
             # the next run has it published again from the saved state, which trains nothing
@@ -217,28 +218,28 @@ class _HostedRun:
             raise
         os.replace(new, folder)
 
-    def _stop_point(self) -> None:
-        """Stop here if the user asked for it, with all that was paid for saved."""
+    def _save_and_stop_if_requested(self) -> None:
+        """Save the state at the API and raise if the user requested a stop."""
         if signals.requested_exit_code() is not None:
-            self._save()
+            self._save_state()
             signals.check()
 
-    def _save(self) -> None:
-        """Save the state at the API, unless the newest one has all steps."""
+    def _save_state(self) -> None:
+        """Save the state at the API, unless the newest saved state has all steps."""
         if len(self.known.steps) > self.saved:
             self.known.state = self.api.save(f"{self.about[:12]}-{len(self.known.steps)}")
             self.known.write(self.path)
             self.saved = len(self.known.steps)
 
-    def _step(self, epoch: int, chosen: Sequence[int]) -> None:
+    def _train_step(self, epoch: int, chosen: Sequence[int]) -> None:
         known, pace, batch = self.known, self.pace, [self.rows[index] for index in chosen]
-        number, total = len(known.steps) + 1, self.each * pace.epochs
+        number, total = len(known.steps) + 1, self.steps_per_epoch * pace.epochs
         tokens, rate = sum(row.total_weight for row in batch), rate_at(number - 1, total, pace)
-        sent = [_row(row, tokens) for row in batch]
+        sent = [_api_row(row, tokens) for row in batch]
         api, begun = self.api, time.perf_counter()
-        found = self._paid(sent, lambda: api.step(sent, Adam(rate, pace.clip)))
+        found = self._call_and_pay(sent, lambda: api.step(sent, Adam(rate, pace.clip)))
         known.seconds += time.perf_counter() - begun
-        losses = [_loss(row, values) for row, values in zip(batch, found, strict=True)]
+        losses = [_row_loss(row, values) for row, values in zip(batch, found, strict=True)]
         loss = sum(losses) / tokens
         where = f"epoch {epoch + 1}, step {number} of {total}"
         if not math.isfinite(loss):
@@ -253,68 +254,68 @@ class _HostedRun:
         )  # fmt: skip
         self.watch.say(f"{where}: loss {loss:.3f}")
 
-    def _paid(self, sent: Sequence[Row], ask: Callable[[], Any]) -> Any:
-        """Return an answer of the API; its tokens are reserved before and settled after."""
+    def _call_and_pay(self, sent: Sequence[Row], call: Callable[[], Any]) -> Any:
+        """Return the result of `call`; the cost of `sent` is reserved before and settled after."""
         purse = self.hosted.purse
         if purse is None:
-            return ask()
+            return call()
         tokens, price = sum(len(row.ids) for row in sent), self.hosted.price
         usd = None if price is None else Decimal(str(price)) * tokens / 1_000_000
         ticket = purse.reserve(usd, tokens)
         try:
-            found = ask()
+            found = call()
         except BaseException:
-            purse.settle(ticket, None, None)  # it may have been trained: its worst case counts
+            purse.settle(ticket, None, None)  # the step may have been trained: charge all
             raise
         purse.settle(ticket, usd, tokens)
         return found
 
     def _prove_base(self) -> None:
-        """Raise NotProven unless the API's fresh adapter answers as the base does here."""
-        noise = _distance(self._remote(), self.base)
+        """Raise NotProven unless the API's untrained adapter gives the base's log-probabilities."""
+        noise = _mean_difference(self._remote_logprobs(), self.base)
         if not noise <= _BASE_NATS:
-            raise self._unproven(
+            raise self._not_proven(
                 "the training API trains another base model than the one that is measured here",
-                f"{noise:.3g} nats a token apart on {len(self.probes)} rows",
+                f"{noise:.3g} nats a token apart on {len(self.proof_rows)} rows",
                 f"name the model that {self.hosted.base} is at the API (option `trainer_model`)",
             )
         self.known.noise = noise
 
     def _prove_adapter(self) -> None:
-        """Raise NotProven unless the adapter answers here as it does at the API."""
-        here, there = self._local(), self._remote()
-        effect, apart = _distance(here, self.base), _distance(here, there)
+        """Raise NotProven unless the adapter has the same log-probabilities here and at the API."""
+        here, there = self._local_logprobs(), self._remote_logprobs()
+        effect, apart = _mean_difference(here, self.base), _mean_difference(here, there)
         most = max(2 * (self.known.noise or 0.0), _LEAST_NATS, effect / 10)
         if not (apart <= most and apart < effect):
-            raise self._unproven(
+            raise self._not_proven(
                 "the adapter that came back is not the one that was trained",
                 f"{apart:.3g} nats a token apart, at most {most:.3g}; it changes {effect:.3g}",
                 "run again: the adapter is saved and downloaded once more; nothing is trained",
             )
 
-    def _unproven(self, what: str, got: str, fix: str) -> NotProven:
+    def _not_proven(self, what: str, got: str, fix: str) -> NotProven:
         return NotProven(what, where=self.hosted.where.origin, got=got, fix=fix)
 
-    def _remote(self) -> list[list[float]]:
-        """Return the log-probabilities of the proof rows' trained ids at the API."""
-        sent = [_row(row, row.total_weight) for row in self.probes]
+    def _remote_logprobs(self) -> list[list[float]]:
+        """Return for each proof row the log-probabilities of its trained ids at the API."""
+        sent = [_api_row(row, row.total_weight) for row in self.proof_rows]
         api = self.api
-        found = self._paid(sent, lambda: api.logprobs(sent))
-        return [values[row.first - 1 :] for row, values in zip(self.probes, found, strict=True)]
+        found = self._call_and_pay(sent, lambda: api.logprobs(sent))
+        return [values[row.first - 1 :] for row, values in zip(self.proof_rows, found, strict=True)]
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def _local(self) -> list[list[float]]:
-        """Return the same in this process."""
+    def _local_logprobs(self) -> list[list[float]]:
+        """Return for each proof row the log-probabilities of its trained ids in this process."""
         out = []
-        for row in self.probes:
+        for row in self.proof_rows:
             ids = torch.tensor([row.ids], device=self.net.module.device)
             scores = self.net.module(input_ids=ids).logits[0, :-1].float().log_softmax(-1)
             values = scores.gather(1, ids[0, 1:, None])[:, 0]
             out.append([float(value) for value in values[row.first - 1 :]])
         return out
 
-    def _weights(self) -> dict[str, Any]:
-        """Return the adapter's weights here, by the name that PEFT gives them in a file."""
+    def _adapter_weights(self) -> dict[str, Any]:
+        """Return the adapter's weights in this process by their names in a PEFT file."""
         named = self.net.module.named_parameters()
         return {
             f"base_model.model.{name.replace('.default.', '.')}": weight
@@ -322,23 +323,23 @@ class _HostedRun:
             if weight.requires_grad
         }
 
-    def _most_bytes(self) -> int:
-        return _MORE_BYTES + sum(4 * int(w.numel()) for w in self._weights().values())
+    def _most_download_bytes(self) -> int:
+        return _MORE_BYTES + sum(4 * int(w.numel()) for w in self._adapter_weights().values())
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def _put(self, folder: Path) -> None:
-        """Copy a downloaded adapter into the weights here, scaled to our alpha."""
-        own, factor = self._weights(), adapter_scale(folder) / self.hosted.scale
+    def _load_adapter(self, folder: Path) -> None:
+        """Copy a downloaded adapter into the weights here, rescaled to the alpha here."""
+        own, factor = self._adapter_weights(), adapter_scale(folder) / self.hosted.scale
         try:
             new = load_file(folder / "adapter_model.safetensors")
         except (OSError, SafetensorError) as error:
-            raise self._unproven(
+            raise self._not_proven(
                 "the adapter that came back can't be read", str(error), "run again"
             ) from None
         shapes = [{name: tuple(w.shape) for name, w in part.items()} for part in (own, new)]
         odd = sorted({name for name, _ in shapes[0].items() ^ shapes[1].items()})
         if odd:
-            raise self._unproven(
+            raise self._not_proven(
                 "the adapter that came back has other layers than the one that is measured here",
                 f"{len(odd)} of {len(own)} differ, first {odd[0]}",
                 "see which layers and rank the API trains",
@@ -347,19 +348,22 @@ class _HostedRun:
             weight.copy_(new[name].to(weight.dtype) * (factor if ".lora_B." in name else 1.0))
 
 
-def _row(row: EncodedExample, total: float) -> Row:
-    """Return a row with the weight of each predicted id: the loss of a step is their mean."""
+def _api_row(row: EncodedExample, total: float) -> Row:
+    """Return the API's form of a row; ids have weights so that a step's loss is a weighted mean.
+
+    `total` is the sum of the weights of the step's rows.
+    """
     weights = [1.0 if trained else row.prompt_weight for trained in row.mask[1:]]
     return Row(row.ids, [weight / total for weight in weights])
 
 
-def _loss(row: EncodedExample, logprobs: Sequence[float]) -> float:
-    """Return the weighted sum of a row's losses."""
+def _row_loss(row: EncodedExample, logprobs: Sequence[float]) -> float:
+    """Return the weighted sum of a row's token losses (nats)."""
     weights = [1.0 if trained else row.prompt_weight for trained in row.mask[1:]]
     return -sum(w * value for w, value in zip(weights, logprobs, strict=True) if w)
 
 
-def _distance(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> float:
-    """Return the mean absolute difference of log-probabilities, in nats a token."""
+def _mean_difference(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> float:
+    """Return the mean absolute difference of two sets of log-probabilities, in nats a token."""
     pairs = [(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True)]
     return sum(abs(a - b) for a, b in pairs) / len(pairs)

@@ -2,8 +2,8 @@
 
 The loss of a step is the sum over the batch's answer tokens divided by their number (with a weight
 on prompt tokens: the weighted sum divided by the sum of the weights), so how the batch is split
-into parts does not change it. `Run` is the whole state of a run: restored, it
-continues bit for bit. Knows no task, no metric, no adapter format and no file.
+into parts does not change it. `Run` is the whole state of a run; a restored one continues bit for
+bit. Knows no task, no metric, no adapter format and no file.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from tuneworthy.training.render import EncodedExample
 
 
 class TrainingSchedule(Record):
-    """Training schedule: epochs, rows a step, peak rate, share of warm-up, clipping norm.
+    """Training schedule: epochs, rows per step, peak rate, warm-up share of steps, clipping norm.
 
-    `part_tokens` is the most padded tokens read at once; it changes memory and speed, not results.
+    `part_tokens`: most padded tokens read at once; it changes memory and speed, not results.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -40,7 +40,7 @@ class TrainingSchedule(Record):
 
 
 def rate_at(step: int, total: int, pace: TrainingSchedule) -> float:
-    """Return the rate of step 0 .. total - 1: linear warm-up, then half a cosine towards 0.
+    """Return the learning rate of step 0 .. total - 1: linear warm-up, then half a cosine to 0.
 
     It is the usual schedule shifted by one step, so that neither the first nor the last step of a
     short run has a rate of 0.
@@ -62,9 +62,9 @@ def train(
 ) -> dict[str, Any]:
     """Train the weights that require a gradient; return `steps`, `by_row`, `first` and `seconds`.
 
-    `by_row`: mean loss by epoch and row, when the row was read; `first`: the rows of the first
-    step; `seconds`: of the steps alone. `after_epoch(number)` is called after every epoch, also for
-    those before an interruption; if it returns False, training ends.
+    `steps`: a record of each step; `by_row`: mean loss by epoch and row, when the row was read;
+    `first`: indexes of the first step's rows; `seconds`: of the steps alone. `after_epoch(number)`
+    is called after every epoch, after a resume for the earlier ones too; False ends training.
 
     Raises NumericError on a loss or gradient that is not finite, before it reaches a weight.
     """
@@ -94,7 +94,7 @@ def train(
             batch = [rows[index] for index in chosen]
             where = f"epoch {epoch + 1}, step {number} of {total}"
 
-            # 2. One denominator for the whole step: a mean over parts would weight them wrongly.
+            # 2. One denominator for the whole step: parts' means would be weighted wrongly.
             tokens = sum(row.total_weight for row in batch)
 
             # 3. Forward and backward: the prompts' common prefix is read once, the rest in parallel

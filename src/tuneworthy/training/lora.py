@@ -1,8 +1,8 @@
 """Train a low-rank adapter (LoRA) on a local model and keep the epoch that scores best on dev.
 
 The base is never changed (see `twin`). An interrupted run resumes from its last checkpoint and
-keeps its saved and scored epochs. Knows no metric: `dev_score` rates an adapter. `fit` is the run
-itself, which `full` shares.
+keeps its saved and scored epochs. Full tuning shares `fit`. Knows no metric: `dev_score` of the
+training data returns an adapter's score on dev.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from tuneworthy.training.render import EncodedExample
 from tuneworthy.training.training_data import EncodedRows, TrainingData
 from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter, weights_hash
 
+# Results of `open_net`'s checks (`Net.proof`) by model and digest of the settings.
 _PROOFS: WeakKeyDictionary[Any, dict[str, tuple[bool, bool, bool]]] = WeakKeyDictionary()
 ADAPTER = "adapter_model.safetensors"
 # Steps between memory releases: each step's threads leave some 20 MB in their heaps.
@@ -64,7 +65,7 @@ class LoraSettings(LoraShape):
 
 @dataclass(frozen=True)
 class Trained:
-    """The folder of an adapter, or of whole weights, and its trace (JSON-ready)."""
+    """The folder of a trained adapter, or of whole weights, and its trace (JSON-ready)."""
 
     adapter: Path
     trace: dict[str, Any]
@@ -72,7 +73,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Opened:
-    """What a run trains: the model `wrapped`, opened as `net`, and the bytes by part it takes."""
+    """What a run trains: the model `wrapped`, opened as `net`; and the bytes it takes, by part."""
 
     wrapped: Any
     net: Net
@@ -92,19 +93,19 @@ class Method(Protocol):
     keeps_best_only: bool
 
     def open(self, rows: Sequence[EncodedExample], settings: Any, seed: int) -> Opened:
-        """Return what is trained. Raises DoesNotFit if it exceeds the free memory."""
+        """Return the model to train, opened. Raises DoesNotFit if free memory is too small."""
         ...
 
     def save(self, wrapped: Any, folder: Path, about: dict[str, Any]) -> None:
-        """Write a sealed folder."""
+        """Write the trained tensors to a sealed folder, with `about` in its manifest."""
         ...
 
-    def ratios(self, wrapped: Any) -> dict[str, float]:
-        """Return the size of the change by layer (see figures.update_ratio)."""
+    def update_ratios(self, wrapped: Any) -> dict[str, float]:
+        """Return the relative size of the weight change by layer (see figures.update_ratio)."""
         ...
 
-    def told(self, folder: Path) -> dict[str, Any]:
-        """Return what the trace says of the saved result."""
+    def saved_facts(self, folder: Path) -> dict[str, Any]:
+        """Return facts about the saved result, which are added to the trace."""
         ...
 
 
@@ -116,9 +117,9 @@ def fit_lora(
     folder: Path,
     other: Any = None,
 ) -> Trained:
-    """Train an adapter in `folder/adapter`, or return the complete one that is there.
+    """Train an adapter into `folder/adapter` and return it, or the complete one there.
 
-    `other` trains in the place of our loop (see trl_loop.TrlLoop).
+    `other` is a training loop that replaces `loop.train` (for instance trl_loop.TrlLoop).
 
     `model` has `.module` (a transformers causal LM), `.tokenizer`, `.context`, `.fingerprint`,
     `.spec`, `.count_tokens`. The epoch with the best dev score is kept, ties by lower dev loss.
@@ -134,7 +135,7 @@ def fit_lora(
 def fit(
     model: Any, lessons: TrainingData, settings: Any, where: tuple[int, Path], method: Method
 ) -> Trained:
-    """Train by a method with (seed, folder) `where`; return the result, or the complete one there.
+    """Train `model` by `method` with (seed, folder) `where`; return the new or kept result.
 
     Raises the errors of `fit_lora`.
     """
@@ -153,7 +154,7 @@ def _fit(
 ) -> Trained:
     seed, folder = where
     rows = EncodedRows.of(model, lessons.train, settings.prompt_loss)
-    # of a replayed row the answer counts alone, as it does for the dev loss
+    # prompt tokens of replayed rows and dev rows have no weight
     dev, old = (EncodedRows.of(model, part) for part in (lessons.dev, lessons.replay))
     rows.check(model)
     mixed = [*rows.rows, *old.rows]
@@ -168,13 +169,13 @@ def _fit(
     about |= {"objective": aim.about} if aim else {}
     other = getattr(method, "other", None)
     about |= {"trainer": other.name} if other else {}
-    watch = _Watch(lessons, opened, method, (mixed, dev.rows), folder, about)
+    watch = _EpochSaver(lessons, opened, method, (mixed, dev.rows), folder, about)
     trace_data = (other or train)(net, mixed, settings.pace, seed, watch.after, watch)
     vocabulary = model.module.config.get_text_config().vocab_size
-    check_learned(trace_data, method.ratios(wrapped), vocabulary)
+    check_learned(trace_data, method.update_ratios(wrapped), vocabulary)
     trace = {
         **summary(trace_data, [example.id for example in (*rows.used, *old.used)], mixed),
-        "evaluations": watch.seen,
+        "evaluations": watch.evaluations,
         "chosen": watch.best(),
         "stopped_early": watch.stopped,
         "rows": rows.account(),
@@ -187,7 +188,7 @@ def _fit(
         "seed": seed,
         **({"replay": old.account()} if lessons.replay else {}),
     }
-    return _keep(folder, trace, about, method)
+    return _publish_chosen(folder, trace, about, method)
 
 
 @dataclass(frozen=True)
@@ -212,19 +213,19 @@ class AdapterMethod:
         """Write the adapter in the PEFT format."""
         save_adapter(wrapped, folder, about)
 
-    def ratios(self, wrapped: Any) -> dict[str, float]:
-        """Return the size of the adapter's change by layer."""
+    def update_ratios(self, wrapped: Any) -> dict[str, float]:
+        """Return the relative size of the adapter's change by layer (see figures)."""
         return update_ratio(wrapped)
 
-    def told(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002
-        """Return nothing: an adapter is small."""
+    def saved_facts(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002
+        """Return no facts: an adapter is small."""
         return {}
 
 
 def open_once(
     model: Any, module: Any, probe: Sequence[int], settings: Any, by_hand: bool = True
 ) -> Net:
-    """Open a module made from a model for training; run its checks once per process.
+    """Open a module made from `model` for training; its checks run once per process.
 
     `by_hand` False: autograd finds the gradient.
     """
@@ -247,8 +248,8 @@ def load_trained(folder: Path, file: str = ADAPTER) -> Trained | None:
 
 
 @dataclass
-class _Watch(TrainingCallbacks):
-    """Saves the run; after each epoch saves its result and computes its dev loss and dev score."""
+class _EpochSaver(TrainingCallbacks):
+    """Saves checkpoints; saves the result of each epoch with its dev loss and dev score."""
 
     lessons: TrainingData
     opened: Opened
@@ -256,7 +257,7 @@ class _Watch(TrainingCallbacks):
     rows: tuple[Sequence[EncodedExample], Sequence[EncodedExample]]
     folder: Path
     about: dict[str, Any]
-    seen: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     stopped: str | None = None
 
@@ -268,13 +269,13 @@ class _Watch(TrainingCallbacks):
         each = math.ceil(len(self.rows[0]) / self.about["settings"]["pace"]["batch"])
 
         def usable(step: int) -> bool:  # the results of earlier epochs cannot be recreated
-            return all(self._scored(epoch) for epoch in range(1, (step - 1) // each + 1))
+            return all(self._stored_epoch(epoch) for epoch in range(1, (step - 1) // each + 1))
 
         self.kept.restore(run, usable)
 
     def safe_point(self, run: Run, epoch_over: bool = False) -> None:
-        with _writing(self.folder):
-            self.kept.keep(run, epoch_over)
+        with _raise_store_error(self.folder):
+            self.kept.save_if_due(run, epoch_over)
         if len(run.steps) % _STEPS_PER_RELEASE == 0:
             trim_heap()
 
@@ -282,9 +283,9 @@ class _Watch(TrainingCallbacks):
         self.lessons.say(text)
 
     def after(self, epoch: int) -> bool:
-        """Save and score an epoch, or read its stored result; return whether to continue."""
-        kept = self._scored(epoch) or self._score(epoch)
-        self.seen.append(kept["told"])
+        """Save and score an epoch, or read its stored result; return False to end training."""
+        kept = self._stored_epoch(epoch) or self._score_epoch(epoch)
+        self.evaluations.append(kept["told"])
         self.seconds += kept["seconds"]
         if self.method.keeps_best_only:
             self._drop_beaten()
@@ -292,8 +293,8 @@ class _Watch(TrainingCallbacks):
             self.stopped = self._why_stop_early(epoch)
         return self.stopped is None
 
-    def _scored(self, epoch: int) -> dict[str, Any] | None:
-        """Return the figures of an epoch before an interruption, if its folder is complete."""
+    def _stored_epoch(self, epoch: int) -> dict[str, Any] | None:
+        """Return the stored figures of an epoch, None if its folder is not complete."""
         needed = "" if self.method.keeps_best_only else self.method.file
         manifest = read_sealed(self.folder / "epochs" / str(epoch), needed)
         same_run = manifest and manifest | self.about | {"epoch": epoch} == manifest
@@ -302,23 +303,25 @@ class _Watch(TrainingCallbacks):
     def _drop_beaten(self) -> None:
         """Remove the tensors of all epochs but the best so far; their figures stay."""
         best = self.best()
-        for number in (told["epoch"] for told in self.seen if told["epoch"] != best):
+        for number in (
+            evaluation["epoch"] for evaluation in self.evaluations if evaluation["epoch"] != best
+        ):
             folder = self.folder / "epochs" / str(number)
             if not (folder / self.method.file).exists():
                 continue
-            found, built = self._scored(number), folder.with_name("new")
-            with _writing(folder):
+            found, built = self._stored_epoch(number), folder.with_name("new")
+            with _raise_store_error(folder):
                 shutil.rmtree(built, ignore_errors=True)
                 built.mkdir(parents=True)
                 seal(built, {**self.about, "epoch": number, "found": found})
                 publish(built, folder, "scored")
 
-    def _score(self, epoch: int) -> dict[str, Any]:
+    def _score_epoch(self, epoch: int) -> dict[str, Any]:
         begun, folder = time.perf_counter(), self.folder / "epochs" / str(epoch)
         about, dev = {**self.about, "epoch": epoch}, self.rows[1]
         self._free_step_memory()
         built = folder.with_name("new")
-        with _writing(folder):
+        with _raise_store_error(folder):
             shutil.rmtree(built, ignore_errors=True)
             self.method.save(self.opened.wrapped, built, about)
         budget = self.about["settings"]["pace"]["part_tokens"]
@@ -332,9 +335,9 @@ class _Watch(TrainingCallbacks):
             "dev_loss": loss,
             "p_end": end,
         }
-        evaluation["update_ratio"] = self.method.ratios(self.opened.wrapped)
+        evaluation["update_ratio"] = self.method.update_ratios(self.opened.wrapped)
         result = {"told": evaluation, "seconds": time.perf_counter() - begun}
-        with _writing(folder):
+        with _raise_store_error(folder):
             seal(built, {**about, "found": result})
             publish(built, folder, "scored")
         if score is not None:
@@ -342,41 +345,43 @@ class _Watch(TrainingCallbacks):
         return result
 
     def _free_step_memory(self) -> None:
-        """Free the memory that steps reuse: scoring needs it."""
-        self.opened.net.rest()
+        """Free the memory that training steps reuse: scoring needs it."""
+        self.opened.net.free_step_memory()
         trim_heap()
 
     def _why_stop_early(self, epoch: int) -> str | None:
         """Return the reason to stop early, or None."""
         patience = self.about["settings"]["patience"]
-        if patience is None or self.seen[0]["dev_score"] is None:
+        if patience is None or self.evaluations[0]["dev_score"] is None:
             return None
-        scores = [evaluation["dev_score"] for evaluation in self.seen]
+        scores = [evaluation["dev_score"] for evaluation in self.evaluations]
         if max(scores) >= 1:
             return "the dev score is 1"
         best = scores.index(max(scores)) + 1
-        tired = epoch - best >= patience
-        return f"the dev score has not risen since epoch {best}" if tired else None
+        patience_over = epoch - best >= patience
+        return f"the dev score has not risen since epoch {best}" if patience_over else None
 
     def best(self) -> int:
         """Return the epoch to keep: best dev score, then lower dev loss, then the earlier one."""
-        if self.seen[0]["dev_score"] is None:
-            return int(self.seen[-1]["epoch"])
+        if self.evaluations[0]["dev_score"] is None:
+            return int(self.evaluations[-1]["epoch"])
 
         def rank(evaluation: dict[str, Any]) -> tuple[float, float, int]:
             loss = float("inf") if evaluation["dev_loss"] is None else evaluation["dev_loss"]
             return -evaluation["dev_score"], loss, evaluation["epoch"]
 
-        return int(min(self.seen, key=rank)["epoch"])
+        return int(min(self.evaluations, key=rank)["epoch"])
 
 
-def _keep(folder: Path, trace: dict[str, Any], about: dict[str, Any], method: Method) -> Trained:
-    """Copy the chosen result with the trace to its final folder; remove the rest."""
+def _publish_chosen(
+    folder: Path, trace: dict[str, Any], about: dict[str, Any], method: Method
+) -> Trained:
+    """Copy the chosen epoch's result with the trace to its final folder; remove the others."""
     built = folder / "epochs" / "new"
-    with _writing(folder):
+    with _raise_store_error(folder):
         shutil.rmtree(built, ignore_errors=True)
         shutil.copytree(built.with_name(str(trace["chosen"])), built)
-        trace |= method.told(built)
+        trace |= method.saved_facts(built)
         (built / "trace.json").write_text(json.dumps(trace, allow_nan=False), "utf-8")
         seal(built, {**about, "epoch": trace["chosen"]})
         final = publish(built, folder / method.name)
@@ -386,7 +391,7 @@ def _keep(folder: Path, trace: dict[str, Any], about: dict[str, Any], method: Me
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def _raise_store_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:

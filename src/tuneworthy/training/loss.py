@@ -1,4 +1,4 @@
-"""The loss of rendered rows: logits only at answer tokens, a shared prompt read once.
+"""Compute loss and gradient of encoded rows: logits only at answer tokens, shared prompt read once.
 
 Exact by construction: padding is on the right, where no real token attends; the gradient of the
 shared prompt is the sum over all rows that attend to it. Knows no optimizer, no adapter and no
@@ -32,10 +32,10 @@ class Net:
 
     `head` is None if the logits are more than head(body): then the whole model is called. `shares`:
     whether many rows can use the keys and values of one prompt. `cache_argument` is the name of
-    the cache's argument in this version of transformers. `trainer` is the path with a hand-written
-    gradient, if this model's layers support it. `fit.tokens` are the most padded tokens read at
-    once, if memory limits them. `lanes` are the parts of a batch read at once; None: as many as
-    torch has threads. `objective` replaces the likelihood of the answer tokens in training.
+    the cache's argument in this version of transformers. `trainer` is the CPU engine's hand-written
+    gradient, if it supports this model's layers. `fit.tokens` are the most padded tokens read at
+    once, if memory limits them. `lanes` is the number of parts of a batch read at once; None: as
+    many as torch has threads. `objective` replaces the answer tokens' likelihood in training.
     """
 
     module: Any
@@ -49,7 +49,7 @@ class Net:
     objective: TokenLoss | None = None
 
     def parallel(self, rows: int) -> int:
-        """Return how many parts of a batch of `rows` rows are read at once."""
+        """Return the number of parts of a batch of `rows` rows that are read in parallel."""
         return self.lanes or parallel_batches(self.module.device, rows)
 
     @property
@@ -57,24 +57,28 @@ class Net:
         """Return whether head, shared prompt and hand-written gradient passed their checks."""
         return self.head is not None, self.shares, self.trainer is not None
 
-    def rest(self) -> None:
-        """Free the memory that steps reuse; the next step allocates it again."""
+    def free_step_memory(self) -> None:
+        """Free the buffers that training steps reuse; the next step allocates them again."""
         if self.trainer:
-            self.trainer.stack.rest()
+            self.trainer.stack.free_step_memory()
 
 
 @dataclass(frozen=True)
 class Trunk:
-    """Keys and values of a shared prompt: `made` carry the graph, `leaves` collect the gradient."""
+    """Keys and values of a prompt that rows share.
+
+    `made` are the tensors in autograd's graph. Rows read `leaves`, detached copies of them, so that
+    the rows' gradients are summed before one backward pass through the prompt.
+    """
 
     width: int
     made: list[Any]
     leaves: list[Any]
 
     def slopes(self, left: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
-        """Backpropagate the gradients of keys and values through the prompt; return the weights'.
+        """Return the weights' gradients, backpropagated from those of `leaves` through the prompt.
 
-        None for a weight, or a leaf of `left`, that has no part in it.
+        A gradient is None where a leaf or a weight has no part in it.
         """
         used = [(made, slope) for made, slope in zip(self.made, left, strict=True)]
         used = [(made, slope) for made, slope in used if slope is not None and made.requires_grad]
@@ -88,7 +92,7 @@ class Trunk:
 
 @dataclass
 class Losses:
-    """Negative log-likelihoods (nats), weighted: by row; and of the end of turn alone."""
+    """Weighted losses (nats): their sum, the sum by row, and each row's end-of-turn loss."""
 
     total: Any
     by_row: list[float] = field(default_factory=list)
@@ -102,26 +106,28 @@ def open_net(
     known: tuple[bool, bool, bool] | None = None,
     by_hand: bool = True,
 ) -> Net:
-    """Split a model into body and head; check on `probe` (two or more ids) that results agree.
+    """Return a model split into body and head, as far as checks on `probe` (ids, 2 or more) pass.
 
     If body + head, or a split prompt, gives other logits than the model itself, that shortcut is
     not used. `known` is the `proof` of a net with the same weights and adapter shape, which skips
-    the checks. `by_hand` False: autograd finds the gradient, of whatever weights.
+    the checks. `by_hand` False: autograd computes the gradient.
     """
     body, head = module.get_decoder(), module.get_output_embeddings()
     word = "cache" if "cache" in inspect.signature(body.forward).parameters else "past_key_values"
-    net = Net(module, body, head, _plain_cache(module), word)
-    whole, shares = known[:2] if known else _proved(net, probe, share)
+    net = Net(module, body, head, _has_plain_cache(module), word)
+    whole, shares = known[:2] if known else _passed_checks(net, probe, share)
     net = replace(net, head=head if whole else None, shares=shares)
     trainer = cpu_engine.open_trainer(module, shares) if by_hand else None
     if trainer is None:
         return net
-    right = known[2] if known else trainer.proved(_probe_rows(probe), partial(_slopes, net))
+    right = (
+        known[2] if known else trainer.proved(_probe_rows(probe), partial(_autograd_gradients, net))
+    )
     return replace(net, trainer=trainer) if right else net
 
 
 def open_plain(module: Any) -> Net:
-    """Split a model that is only read into body and head, if that gives the model's own logits."""
+    """Return a model for inference, split into body and head if that gives the same logits."""
     body, head = module.get_decoder(), module.get_output_embeddings()
     ids = torch.tensor([[(7 * k + 3) % head.weight.shape[0] for k in range(PROBE_TOKENS)]])
     ids = ids.to(module.device)
@@ -132,28 +138,28 @@ def open_plain(module: Any) -> Net:
     return Net(module, body, head if whole else None, False, "")
 
 
-def _proved(net: Net, probe: Sequence[int], share: bool) -> tuple[bool, bool]:
-    """Return whether body + head, and a prompt read separately, give the model's own logits."""
+def _passed_checks(net: Net, probe: Sequence[int], share: bool) -> tuple[bool, bool]:
+    """Return whether body + head gives the model's logits, and whether a split prompt does."""
     with torch.no_grad():
         ids = torch.tensor([list(probe)[:PROBE_TOKENS]], device=net.module.device)
         truth = net.module(input_ids=ids, use_cache=False).logits[0]
-        ours = net.head(_hidden(net, ids, None))[0] if net.head is not None else None
+        ours = net.head(_hidden_states(net, ids, None))[0] if net.head is not None else None
         whole = ours is not None and same_logits(ours, truth, reordered=False)
         net = net if whole else replace(net, head=None)
         cut = ids.shape[1] // 2
         if share and net.shares and cut:
             trunk = read_trunk(net, ids[0, :cut].tolist())
-            share = same_logits(_scores(net, ids[:, cut:], trunk)[0], truth[cut:])
+            share = same_logits(_logits(net, ids[:, cut:], trunk)[0], truth[cut:])
     return whole, net.shares and share
 
 
 def _probe_rows(probe: Sequence[int]) -> list[EncodedExample]:
-    """Return two rows of different length that share a prefix."""
+    """Return two rows of different length with the same prefix, to check gradients on."""
     ids = (list(probe) * 16)[:16]
     return [EncodedExample(tuple(ids[:n]), (False,) * 11 + (True,) * (n - 11)) for n in (16, 14)]
 
 
-def _slopes(
+def _autograd_gradients(
     net: Net, rows: Sequence[EncodedExample], weights: Sequence[Any]
 ) -> tuple[list[float], list[Any]]:
     """Return each row's loss and the gradient of the weights from autograd."""
@@ -165,7 +171,7 @@ def _slopes(
 
 
 def read_trunk(net: Net, ids: Sequence[int]) -> Trunk:
-    """Read the shared prompt once; its keys and values stay part of the graph."""
+    """Return keys and values of a prompt that rows share, as part of autograd's graph."""
     cache = DynamicCache(config=net.module.config)
     tokens = torch.tensor([list(ids)], device=net.module.device)
     net.body(input_ids=tokens, use_cache=True, **{net.cache_argument: cache})
@@ -175,16 +181,16 @@ def read_trunk(net: Net, ids: Sequence[int]) -> Trunk:
 
 
 def read_common_prefix(net: Net, rows: Sequence[EncodedExample]) -> Trunk | None:
-    """Return the trunk of the rows' common prefix, or None if it is too short."""
+    """Return keys and values of the rows' common prefix, None if it is too short."""
     width = shared_length(rows) if net.shares else 0
     return read_trunk(net, rows[0].ids[:width]) if width else None
 
 
 def answer_logits(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None) -> Any:
-    """Return logits at the rows' counted tokens, row after row: [counted tokens, vocabulary].
+    """Return logits of the rows' tokens that have a loss, row after row: [tokens, vocabulary].
 
-    Counted are the answer tokens, and where prompt tokens have a weight all but the first; then
-    there is no trunk. The last token of a row has no target, so it is never read.
+    These are the answer tokens; if prompt tokens have a weight, all but the first, and no prompt is
+    shared. The last token of a row predicts nothing, so it is never read.
     """
     skip = trunk.width if trunk else 0
     length = max(len(row.ids) for row in rows) - 1 - skip
@@ -196,18 +202,18 @@ def answer_logits(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None)
         places += [number * length + at - 1 - skip for at in range(row.start, len(row.ids))]
     ids, where = ids.to(net.module.device), torch.tensor(places, device=net.module.device)
     if net.head is None:
-        return _scores(net, ids, trunk).flatten(0, 1).index_select(0, where)
-    return net.head(_hidden(net, ids, trunk).flatten(0, 1).index_select(0, where))
+        return _logits(net, ids, trunk).flatten(0, 1).index_select(0, where)
+    return net.head(_hidden_states(net, ids, trunk).flatten(0, 1).index_select(0, where))
 
 
 def losses(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None) -> Losses:
-    """Return the summed loss of the rows' counted tokens (a tensor), and its shares as numbers."""
+    """Return the rows' weighted losses; their sum is a tensor in autograd's graph."""
     logits = answer_logits(net, rows, trunk)
     logits = logits if logits.dtype == torch.float64 else logits.float()
     nll = (net.objective or likelihood_loss)(logits, rows)
     ends = nll.detach()
     if any(row.prompt_weight for row in rows):
-        nll = nll * torch.tensor(_weights(rows), dtype=nll.dtype, device=nll.device)
+        nll = nll * torch.tensor(_token_weights(rows), dtype=nll.dtype, device=nll.device)
     result, sizes = Losses(total=nll.sum()), [len(row.ids) - row.start for row in rows]
     for share, own in zip(nll.detach().split(sizes), ends.split(sizes), strict=True):
         result.by_row.append(float(share.sum()))
@@ -215,8 +221,8 @@ def losses(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None) -> Los
     return result
 
 
-def _weights(rows: Sequence[EncodedExample]) -> list[float]:
-    """Return the weight of each counted token: 1 in an answer, `prompt_weight` before it."""
+def _token_weights(rows: Sequence[EncodedExample]) -> list[float]:
+    """Return the weight of each token with a loss: 1 in an answer, `prompt_weight` before it."""
     return [
         1.0 if at >= row.first else row.prompt_weight
         for row in rows
@@ -232,7 +238,7 @@ def backward(
     The mean is over all answer tokens, however the batch is split; with weights on prompt tokens it
     is sum(w × loss) / sum(w), as torch's `cross_entropy` defines it for class weights. At most
     `budget` padded tokens are read at once; the parts run in parallel and their gradients are
-    summed in fixed order. If memory runs out, parts are halved, from then on too.
+    summed in fixed order. If memory runs out, parts are halved for this and later steps.
     """
     if net.trainer:
         by_row, slopes = net.trainer.backward(batch, budget)
@@ -242,7 +248,7 @@ def backward(
     least = min(len(row.ids) for row in batch)  # at this size every row is a part of its own
     size, device = net.fit.tokens or budget, net.module.device.type
     done, fitted = run_halving(
-        lambda most: _gradient(net, batch, most, weights), size, least, device
+        lambda most: _batch_gradient(net, batch, most, weights), size, least, device
     )
     if fitted != size:
         net.fit.tokens = fitted
@@ -253,7 +259,7 @@ def backward(
     return by_row
 
 
-def _gradient(
+def _batch_gradient(
     net: Net, batch: Sequence[EncodedExample], budget: int, weights: Sequence[Any]
 ) -> tuple[list[float], list[Any]]:
     """Return each row's summed loss and the weights' gradients of the mean loss; change nothing."""
@@ -269,21 +275,23 @@ def _gradient(
         return result, torch.autograd.grad(result.total / tokens, towards, allow_unused=True)
 
     by_row, sums = [0.0] * len(batch), [None] * len(towards)
-    # one lane: one part after the other, so that one gradient is held besides the sum
+    # without parallel parts, at most one gradient is in memory besides the sum
     done = map(work, groups) if count == 1 else run_parallel(work, groups, count)
     for group, (result, slopes) in zip(groups, done, strict=True):
         for i, value in zip(group, result.by_row, strict=True):
             by_row[i] = value
-        sums = [_added(old, new) for old, new in zip(sums, slopes, strict=True)]
+        sums = [_sum_gradients(old, new) for old, new in zip(sums, slopes, strict=True)]
     if trunk:
         left = iter(sums[len(weights) :])
         given = [next(left) if leaf.requires_grad else None for leaf in leaves]
         more = trunk.slopes(given, weights)
-        sums = [_added(old, new) for old, new in zip(sums[: len(weights)], more, strict=True)]
+        sums = [
+            _sum_gradients(old, new) for old, new in zip(sums[: len(weights)], more, strict=True)
+        ]
     return by_row, sums
 
 
-def _added(old: Any, new: Any) -> Any:
+def _sum_gradients(old: Any, new: Any) -> Any:
     """Return the sum of two gradients, either of which may be None."""
     if old is None or new is None:
         return new if old is None else old
@@ -296,8 +304,8 @@ def evaluate(net: Net, rows: Sequence[EncodedExample], budget: int) -> tuple[flo
         return None
     net = replace(net, objective=None)
     if net.trainer:
-        losses_ = Losses(None, *net.trainer.evaluate(rows, budget))
-        return _means(losses_, rows)
+        summed = Losses(None, *net.trainer.evaluate(rows, budget))
+        return _mean_loss_and_end(summed, rows)
     with torch.no_grad():
         trunk = read_common_prefix(net, rows)
     count, skipped = net.parallel(len(rows)), trunk.width if trunk else 0
@@ -305,8 +313,8 @@ def evaluate(net: Net, rows: Sequence[EncodedExample], budget: int) -> tuple[flo
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def read(group: list[int]) -> list[tuple[float, float]]:
-        losses_ = losses(net, [rows[i] for i in group], trunk)
-        return list(zip(losses_.by_row, losses_.end, strict=True))
+        summed = losses(net, [rows[i] for i in group], trunk)
+        return list(zip(summed.by_row, summed.end, strict=True))
 
     def cost(group: Sequence[int]) -> int:
         return len(group) * max(len(rows[i].ids) - skipped for i in group)
@@ -314,19 +322,19 @@ def evaluate(net: Net, rows: Sequence[EncodedExample], budget: int) -> tuple[flo
     def work(group: list[int]) -> list[tuple[float, float]]:
         return net.fit.run(read, group, cost, net.module.device.type)
 
-    losses_ = Losses(total=None)
+    summed = Losses(total=None)
     for part in run_parallel(work, groups, count):
-        losses_.by_row += [loss for loss, _ in part]
-        losses_.end += [end for _, end in part]
-    return _means(losses_, rows)
+        summed.by_row += [loss for loss, _ in part]
+        summed.end += [end for _, end in part]
+    return _mean_loss_and_end(summed, rows)
 
 
-def _means(losses_: Losses, rows: Sequence[EncodedExample]) -> tuple[float, float]:
-    ends = torch.tensor(losses_.end, dtype=torch.float64).neg().exp()
-    return sum(losses_.by_row) / sum(row.trained for row in rows), float(ends.mean())
+def _mean_loss_and_end(summed: Losses, rows: Sequence[EncodedExample]) -> tuple[float, float]:
+    ends = torch.tensor(summed.end, dtype=torch.float64).neg().exp()
+    return sum(summed.by_row) / sum(row.trained for row in rows), float(ends.mean())
 
 
-def _plain_cache(module: Any) -> bool:
+def _has_plain_cache(module: Any) -> bool:
     layers = DynamicCache(config=module.config).layers
     return bool(layers) and all(type(layer).__name__ == "DynamicLayer" for layer in layers)
 
@@ -339,11 +347,11 @@ def _forward_arguments(net: Net, count: int, trunk: Trunk | None) -> dict[str, A
     return {"use_cache": True, net.cache_argument: cache}
 
 
-def _hidden(net: Net, ids: Any, trunk: Trunk | None) -> Any:
+def _hidden_states(net: Net, ids: Any, trunk: Trunk | None) -> Any:
     return net.body(input_ids=ids, **_forward_arguments(net, len(ids), trunk)).last_hidden_state
 
 
-def _scores(net: Net, ids: Any, trunk: Trunk | None) -> Any:
+def _logits(net: Net, ids: Any, trunk: Trunk | None) -> Any:
     if net.head is not None:
-        return net.head(_hidden(net, ids, trunk))
+        return net.head(_hidden_states(net, ids, trunk))
     return net.module(input_ids=ids, **_forward_arguments(net, len(ids), trunk)).logits

@@ -1,4 +1,4 @@
-"""Check that a training run fits in memory; turn on gradient checkpointing if it needs it.
+"""Check that a training run fits in memory; turn on gradient checkpointing if it is needed.
 
 Knows no loop, no adapter format and no task.
 """
@@ -40,21 +40,21 @@ def fit_memory(
     pace: TrainingSchedule,
     checkpointing: bool | None,
 ) -> tuple[Net, dict[str, Any]]:
-    """Return the net to train and the bytes by part that it will take: see `plan_memory`."""
+    """Return the net set up to fit in memory, and the plan of `plan_memory`."""
     memory = plan_memory(net, rows, lora, pace, checkpointing)
-    return within(net, memory), memory
+    return apply_plan(net, memory), memory
 
 
-def within(net: Net, memory: dict[str, Any]) -> Net:
-    """Return the net that trains as planned: parts of that size, layers checkpointed or not."""
+def apply_plan(net: Net, memory: dict[str, Any]) -> Net:
+    """Return the net set up as the plan `memory` says: size of parts, checkpointed layers."""
     if memory["checkpointing"]:
         checkpoint_layers(net)
-    if _general(net):
+    if _uses_general_path(net):
         net.fit.tokens = memory["part_tokens"]
     return replace(net, trainer=None) if memory["checkpointing"] else net
 
 
-def _general(net: Net) -> bool:
+def _uses_general_path(net: Net) -> bool:
     return net.module.device.type != "cpu" or not cpu_engine.enabled()
 
 
@@ -65,17 +65,17 @@ def plan_memory(
     pace: TrainingSchedule,
     checkpointing: bool | None,
 ) -> dict[str, Any]:
-    """Return the bytes by part that training takes, and how: `checkpointing` and `part_tokens`.
+    """Return the bytes that training takes by part, and chosen `checkpointing` and `part_tokens`.
 
     `lora` None: all weights, in a copy that is not made yet. `checkpointing` None: only if the
-    activations do not fit otherwise; it is autograd's, so it disables the hand-written gradient.
-    Nothing is changed. Raises DoesNotFit if the run does not fit at all.
+    activations do not fit otherwise; it needs autograd, so it disables the hand-written gradient.
+    Raises DoesNotFit if the run does not fit at all.
     """
     where = net.module.device.type
     free, spec = free_memory(where), net.module.config.model_type
     needs: dict[str, int] = {}
     for on in (False, True) if checkpointing is None else (checkpointing,):
-        for size in _PART_TOKENS if _general(net) else (pace.part_tokens,):
+        for size in _PART_TOKENS if _uses_general_path(net) else (pace.part_tokens,):
             own = pace.model_copy(update={"part_tokens": size})
             needs = estimate(net, rows, lora, own, on)
             if _allocator_overhead(needs, where, lora) * sum(needs.values()) <= free:
@@ -106,7 +106,7 @@ def estimate(
     pace: TrainingSchedule,
     checkpointing: bool = False,
 ) -> dict[str, int]:
-    """Return the bytes by part of the costliest step of an epoch, without the base's weights."""
+    """Return the bytes by part of an epoch's costliest step, without the base's weights."""
     weights = net.module.named_parameters()
     shapes = {
         name.replace(".base_layer", ""): tuple(weight.shape)
@@ -132,11 +132,11 @@ def estimate(
             way=way,
         )
 
-    steps = {tuple(step) for step in _steps(net, rows, pace, count)}
+    steps = {tuple(step) for step in _step_parts(net, rows, pace, count)}
     costliest = max((cost(list(step)) for step in steps), key=lambda parts: sum(parts.values()))
     # Dev rows are answered between epochs, when the memory of the activations is free.
     tokens = _memory.batch_tokens(shape, own, device, total_memory(device))
-    need = _memory.inference_memory(shape, own, tokens, general=_general(net))
+    need = _memory.inference_memory(shape, own, tokens, general=_uses_general_path(net))
     answers = sum(need.values()) - need["weights"]
     if lora is None:  # dev rows are answered by the weights as saved, which are opened beside
         answers += 2 * need["weights"]
@@ -146,10 +146,10 @@ def estimate(
     }
 
 
-def _steps(
+def _step_parts(
     net: Net, rows: Sequence[EncodedExample], pace: TrainingSchedule, count: int
 ) -> list[list[_memory.Part]]:
-    """Return the parts of each step of an epoch, grouped as in training."""
+    """Return for each step of an epoch the sizes of its parts, grouped as in training."""
     row_order = order(len(rows), 0, 0)
     steps = []
     for start in range(0, len(rows), pace.batch):
@@ -169,7 +169,7 @@ def _steps(
 
 
 def checkpoint_layers(net: Net) -> None:
-    """Make each decoder layer keep only its input and recompute its inside in the backward pass.
+    """Make each decoder layer store only its input and recompute the rest in the backward pass.
 
     The same operations on the same numbers: gradients are equal bit for bit on a CPU. transformers'
     own switch is not used: it works in training mode only (dropout on) and disables the cache, so
@@ -177,10 +177,10 @@ def checkpoint_layers(net: Net) -> None:
     """
     layers = [part for part in net.body.modules() if isinstance(part, GradientCheckpointingLayer)]
     for index, layer in enumerate(layers):
-        layer.forward = _again(layer.forward, index)
+        layer.forward = _checkpointed(layer.forward, index)
 
 
-def _again(forward: Callable[..., Any], index: int) -> Callable[..., Any]:
+def _checkpointed(forward: Callable[..., Any], index: int) -> Callable[..., Any]:
     def run(*given: Any, **named: Any) -> Any:
         caches = [value for value in (*given, *named.values()) if isinstance(value, Cache)]
         held = caches[0].layers[index] if caches else None

@@ -1,6 +1,6 @@
-"""Merge a LoRA adapter into its base: W + scale · B A, computed in fp32, file by file.
+"""Merge a LoRA adapter into its base file by file: W + scale · B A, computed in fp32.
 
-The result is a model folder with the base's own files, names and precision. What was written is
+The result is a model folder with the base's own files, names and precision. Written tensors are
 read back and compared bit for bit with base + delta.
 """
 
@@ -22,9 +22,9 @@ from tuneworthy.models.local.weights import check_folder
 from tuneworthy.training.adapter import read_sealed, seal
 from tuneworthy.training.gguf_file import merged_weights
 
-_HEAD = "base_model.model."
+_PEFT_PREFIX = "base_model.model."
 _COPIED_FILES = ("*.json", "*.jinja", "tokenizer.model", "*.txt")
-_NOT = {"adapter_config.json", "tuneworthy.json"}
+_NEVER_COPIED = {"adapter_config.json", "tuneworthy.json"}
 
 
 def merge_adapter(base: Path, adapter: Path, changes: Mapping[str, Any], out: Path) -> str:
@@ -32,7 +32,7 @@ def merge_adapter(base: Path, adapter: Path, changes: Mapping[str, Any], out: Pa
 
     `changes` are those of the opened adapter, {layer: (A, B, scale)}: only names and scales are
     read, the matrices come from the adapter's file in full precision. Raises ModelError if a
-    changed layer is not in the base's files under its own name, or if what was written is not
+    changed layer is not in the base's files under its own name, or if a written tensor is not
     base + delta.
     """
     out.mkdir(parents=True)
@@ -58,10 +58,10 @@ def merge_adapter(base: Path, adapter: Path, changes: Mapping[str, Any], out: Pa
 
 
 def write_merged(engine: Any, base: Path, out: Path) -> str:
-    """Write an engine's weights with its adapter merged in; return the precision of the files.
+    """Write an engine's weights with its adapter merged in to `out`; return their precision.
 
-    For adapters that are no sum (DoRA) and models that keep fewer layers: the config is the
-    engine's own. Raises ModelError if what was read back is not what was merged.
+    For adapters whose change is no sum (DoRA) and models with fewer layers than the base: the
+    config is the engine's. Raises ModelError if a tensor that is read back differs.
     """
     out.mkdir(parents=True)
     kinds = {name: weight.dtype for name, weight in engine.module.named_parameters()}
@@ -78,7 +78,7 @@ def write_merged(engine: Any, base: Path, out: Path) -> str:
 
 
 def copy_whole(trained: Path, base: Path, out: Path) -> None:
-    """Copy a folder of trained weights and its manifest, and the base's tokenizer files."""
+    """Write trained weights, their manifest and the base's tokenizer files to the folder `out`."""
     out.mkdir(parents=True)
     _copy_others(base, out)
     for name in (WEIGHTS, "config.json"):
@@ -88,10 +88,10 @@ def copy_whole(trained: Path, base: Path, out: Path) -> None:
 
 
 def _copy_others(base: Path, out: Path) -> None:
-    """Copy config, tokenizer and template files of a model folder."""
+    """Copy config, tokenizer and template files from the folder `base` to `out`."""
     for pattern in _COPIED_FILES:
         for path in base.glob(pattern):
-            if path.name not in _NOT:
+            if path.name not in _NEVER_COPIED:
                 shutil.copyfile(path, out / path.name)
 
 
@@ -121,12 +121,12 @@ def check_merged(base: Path, adapter: Path, changes: Mapping[str, Any], out: Pat
 
 
 def _matrices(adapter: Path, changes: Mapping[str, Any]) -> dict[str, tuple[Any, Any, float]]:
-    """Return {weight name: (A, B, scale)} in fp32."""
+    """Return {weight name: (A, B, scale)} of the adapter's file, in fp32."""
     stored = load_file(adapter / "adapter_model.safetensors")
     return {
         f"{name}.weight": (
-            stored[f"{_HEAD}{name}.lora_A.weight"].float(),
-            stored[f"{_HEAD}{name}.lora_B.weight"].float(),
+            stored[f"{_PEFT_PREFIX}{name}.lora_A.weight"].float(),
+            stored[f"{_PEFT_PREFIX}{name}.lora_B.weight"].float(),
             scale,
         )
         for name, (_, _, scale) in changes.items()
@@ -134,7 +134,7 @@ def _matrices(adapter: Path, changes: Mapping[str, Any]) -> dict[str, tuple[Any,
 
 
 def _merged(file: Path, deltas: Mapping[str, tuple[Any, Any, float]]) -> Iterator[tuple[str, Any]]:
-    """Yield every tensor of a weight file by name, with its delta added in fp32."""
+    """Yield (name, tensor) for each tensor of a weight file, its delta added in fp32."""
     with safe_open(file, framework="pt") as opened:
         for name in opened.keys():  # noqa: SIM118  no mapping
             signals.check()

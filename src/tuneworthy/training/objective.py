@@ -1,7 +1,7 @@
-"""What a training run minimises at each answer token, where that is not the answer's likelihood.
+"""Training losses of answer tokens other than the answer's likelihood.
 
-An objective is prepared once for the rendered rows of a run, and then gives the loss of each answer
-token from the logits. Knows no arm.
+An objective is prepared once for a run's encoded rows; then it computes each answer token's loss
+from the logits. Knows no arm.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tuneworthy.training.training_data import Example, TokenLoss
 
 @dataclass(frozen=True)
 class WeightedTokens:
-    """Cross-entropy with a weight for each row, by the id of its example (1 without one)."""
+    """Cross-entropy times a weight for each row, by its example's id; 1 for other rows."""
 
     weights: Mapping[str, float]
 
@@ -30,7 +30,7 @@ class WeightedTokens:
         return {"loss": "weighted", "weights": digest(dict(sorted(self.weights.items())), 16)}
 
     def prepared(self, examples: Sequence[Example], rows: Sequence[EncodedExample]) -> TokenLoss:
-        """Return the loss for these rows; equal rows share the weight of the last."""
+        """Return the loss function for these rows; equal rows get the weight of the last one."""
         by_row = {
             row: self.weights.get(example.id, 1.0)
             for example, row in zip(examples, rows, strict=True)
@@ -44,6 +44,6 @@ class WeightedTokens:
 
 
 def likelihood_loss(logits: Any, rows: Sequence[EncodedExample]) -> Any:
-    """Return the negative log-likelihood (nats) of each counted token of some rows."""
+    """Return the negative log-likelihood (nats) of each row's tokens from `start` on."""
     targets = [token for row in rows for token in row.ids[row.start :]]
     return cross_entropy(logits, torch.tensor(targets, device=logits.device), reduction="none")

@@ -1,4 +1,4 @@
-"""On-policy distillation: the student writes, the teacher scores what it wrote.
+"""On-policy distillation: train a student on answers it samples, scored by a teacher.
 
 Each step samples answers from the current student at temperature 1 and lowers KL(student | teacher)
 at their tokens, over the whole vocabulary; no gradient flows through the sampling (Agarwal et al.
@@ -39,7 +39,7 @@ from tuneworthy.training.twin import lora_twin, save_adapter, weights_hash
 
 @dataclass(frozen=True)
 class PromptPair:
-    """An input: the student's prompt, and the teacher's own prompt for it."""
+    """The prompts of one input: the student's and the teacher's."""
 
     id: str
     student: Sequence[Message]
@@ -48,37 +48,39 @@ class PromptPair:
 
 @dataclass(frozen=True)
 class OnPolicySetup:
-    """Both engines, the inputs, and the most tokens (`room`) that the student writes for each."""
+    """Student and teacher engines, prompts, and the most tokens (`room`) of a sampled answer."""
 
     student: Any
     teacher: Any
-    asked: Sequence[PromptPair]
+    prompts: Sequence[PromptPair]
     room: int
     say: Any = lambda text: None
 
 
-def fit_on_policy(both: OnPolicySetup, settings: LoraSettings, seed: int, folder: Path) -> Trained:
-    """Train an adapter in `folder/adapter`, or return the complete one that is there.
+def fit_on_policy(setup: OnPolicySetup, settings: LoraSettings, seed: int, folder: Path) -> Trained:
+    """Train an adapter into `folder/adapter` and return it, or the complete one there.
 
     The last epoch is kept. An interrupted run resumes from its last checkpoint. Raises NumericError
     if a loss is not finite or the adapter did not learn.
     """
     if kept := load_trained(folder / AdapterMethod.name, AdapterMethod.file):
         return kept
-    student = both.student
+    student = setup.student
     wrapped = lora_twin(student.module, settings, seed)
     about = {
         "base": {**student.fingerprint, "spec": student.spec, "weights": weights_hash(student)},
         "settings": settings.plain(),
         "seed": seed,
-        "rows": digest([[a.id, _as_data(a.student), _as_data(a.teacher)] for a in both.asked]),
-        "objective": {"loss": "on_policy", "room": both.room,
-                      "teacher": digest(dict(both.teacher.fingerprint), 16)},
+        "rows": digest([[a.id, _as_data(a.student), _as_data(a.teacher)] for a in setup.prompts]),
+        "objective": {"loss": "on_policy", "room": setup.room,
+                      "teacher": digest(dict(setup.teacher.fingerprint), 16)},
     }  # fmt: skip
-    course = _OnPolicyRun(both, settings, seed, wrapped, open_plain(wrapped.base_model.model))
-    told = course.run(Checkpoints(folder / "checkpoints", about, both.say))
-    check_learned(told, update_ratio(wrapped), student.module.config.get_text_config().vocab_size)
-    trace = course.trace(told)
+    training = _OnPolicyRun(setup, settings, seed, wrapped, open_plain(wrapped.base_model.model))
+    history = training.run(Checkpoints(folder / "checkpoints", about, setup.say))
+    check_learned(
+        history, update_ratio(wrapped), student.module.config.get_text_config().vocab_size
+    )
+    trace = training.trace(history)
     built = folder / "built"
     shutil.rmtree(built, ignore_errors=True)
     save_adapter(wrapped, built, about)
@@ -91,22 +93,24 @@ def fit_on_policy(both: OnPolicySetup, settings: LoraSettings, seed: int, folder
 
 @dataclass
 class _OnPolicyRun:
-    """One run: samples, scores and steps."""
+    """One training run: samples answers, scores them with the teacher, takes optimizer steps."""
 
-    both: OnPolicySetup
+    setup: OnPolicySetup
     settings: LoraSettings
     seed: int
     wrapped: Any
     net: Net
 
     def __post_init__(self) -> None:
-        self.theirs = open_plain(self.both.teacher.module)
-        tokenizers = self.both.student.tokenizer, self.both.teacher.tokenizer
-        self.heads = [answer_ids(tokenizers[0], asked.student) for asked in self.both.asked]
-        self.long = [answer_ids(tokenizers[1], asked.teacher) for asked in self.both.asked]
+        self.teacher_net = open_plain(self.setup.teacher.module)
+        tokenizers = self.setup.student.tokenizer, self.setup.teacher.tokenizer
+        self.heads = [answer_ids(tokenizers[0], prompts.student) for prompts in self.setup.prompts]
+        self.teacher_heads = [
+            answer_ids(tokenizers[1], prompts.teacher) for prompts in self.setup.prompts
+        ]
 
     def run(self, kept: Checkpoints) -> dict[str, Any]:
-        """Return steps, the mean loss of each row by epoch, the first rows, and the seconds."""
+        """Train, resuming from `kept`; return what `loop.train` returns."""
         pace, rows = self.settings.pace, len(self.heads)
         named = {n: w for n, w in self.wrapped.base_model.model.named_parameters()
                  if w.requires_grad}  # fmt: skip
@@ -123,15 +127,15 @@ class _OnPolicyRun:
                 number += 1
                 if number <= len(run.steps):
                     continue  # done before an interruption
-                kept.keep(run, False)
+                kept.save_if_due(run, False)
                 signals.check()
                 begun = time.perf_counter()
                 chosen = row_order[start : start + pace.batch]
                 step = self._step(run, chosen, epoch, rate_at(number - 1, total, pace))
                 run.steps.append(step)
                 run.seconds += time.perf_counter() - begun
-                self.both.say(f"step {number} of {total}: loss {step['loss']:.3f}")
-            kept.keep(run, True)
+                self.setup.say(f"step {number} of {total}: loss {step['loss']:.3f}")
+            kept.save_if_due(run, True)
         first = order(rows, self.seed, 0)[: pace.batch]
         return {"steps": run.steps, "by_row": run.by_row, "first": first, "seconds": run.seconds}
 
@@ -139,7 +143,9 @@ class _OnPolicyRun:
         pace, weights = self.settings.pace, list(run.weights.values())
         written = self._sampled_answers(chosen, len(run.steps))
         own = [_row(self.heads[at], ids) for at, ids in zip(chosen, written, strict=True)]
-        theirs = [_row(self.long[at], ids) for at, ids in zip(chosen, written, strict=True)]
+        theirs = [
+            _row(self.teacher_heads[at], ids) for at, ids in zip(chosen, written, strict=True)
+        ]
         tokens, loss = sum(row.trained for row in own), 0.0
         for group in parts(own, PART_TOKENS):
             apart = self._divergence([own[i] for i in group], [theirs[i] for i in group])
@@ -165,39 +171,40 @@ class _OnPolicyRun:
                 "clipped": norm > pace.clip, "tokens": tokens, "read": read}  # fmt: skip
 
     def _divergence(self, own: Sequence[EncodedExample], theirs: Sequence[EncodedExample]) -> Any:
-        """Return the divergence at each token that the student wrote."""
+        """Return KL(student | teacher) at each token that the student sampled (nats)."""
         with torch.no_grad():
-            teacher = answer_logits(self.theirs, theirs, None)
+            teacher = answer_logits(self.teacher_net, theirs, None)
         student = answer_logits(self.net, own, None)
         width = min(teacher.shape[-1], student.shape[-1])  # padding of a vocabulary differs
         return reverse_divergence(student[:, :width], teacher[:, :width].to(student.device))
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _sampled_answers(self, chosen: Sequence[int], step: int) -> list[list[int]]:
-        """Return what the student samples for these inputs, its end of turn included."""
-        module, ends = self.wrapped.base_model.model, list(self.both.student.ends)
+        """Return the ids the student samples for each chosen input, its end of turn included."""
+        module, ends = self.wrapped.base_model.model, list(self.setup.student.ends)
         heads = [self.heads[at] for at in chosen]
         longest = max(map(len, heads))
         ids = torch.tensor([[ends[0]] * (longest - len(head)) + head for head in heads])
         mask = torch.tensor([[0] * (longest - len(head)) + [1] * len(head) for head in heads])
         with torch.random.fork_rng():
-            torch.manual_seed(int(digest([self.seed, step], 8), 16))  # a resumed run samples alike
+            # the seed depends on run and step alone, so that a resumed run samples the same answers
+            torch.manual_seed(int(digest([self.seed, step], 8), 16))
             made = module.generate(
                 input_ids=ids.to(module.device), attention_mask=mask.to(module.device),
                 do_sample=True, temperature=1.0, top_k=0, top_p=1.0, eos_token_id=ends,
-                pad_token_id=ends[0], max_new_tokens=self.both.room,
+                pad_token_id=ends[0], max_new_tokens=self.setup.room,
             )  # fmt: skip
         return [_ended(row.tolist(), ends) for row in made[:, longest:].cpu()]
 
-    def trace(self, told: dict[str, Any]) -> dict[str, Any]:
-        """Return the trace in the form of other training runs."""
-        ids, pace = [asked.id for asked in self.both.asked], self.settings.pace
-        rows = [_row(head, [0]) for head in self.heads]  # its texts change from step to step
+    def trace(self, history: dict[str, Any]) -> dict[str, Any]:
+        """Return the run's trace, with the keys of other training runs."""
+        ids, pace = [prompts.id for prompts in self.setup.prompts], self.settings.pace
+        rows = [_row(head, [0]) for head in self.heads]  # the answers differ from step to step
         last = {"epoch": pace.epochs, "dev_score": None, "dev_loss": None, "p_end": None,
                 "update_ratio": update_ratio(self.wrapped)}  # fmt: skip
         parameters = sum(p.numel() for p in self.wrapped.parameters() if p.requires_grad)
-        figures = summary(told, ids, rows)
-        written = {"answer_tokens": sum(step["tokens"] for step in told["steps"])}
+        figures = summary(history, ids, rows)
+        written = {"answer_tokens": sum(step["tokens"] for step in history["steps"])}
         used = {"given": len(ids), "used": len(ids), "excluded": {}}
         return {**figures, **written, "mask_share": None, "evaluations": [last],
                 "chosen": pace.epochs, "stopped_early": None, "rows": used, "gradient": "autograd",
@@ -209,7 +216,7 @@ def _row(head: Sequence[int], written: Sequence[int]) -> EncodedExample:
 
 
 def _ended(ids: list[int], ends: Sequence[int]) -> list[int]:
-    """Return the ids up to and including the first end of turn."""
+    """Return the ids up to and including the first end token, all if there is none."""
     stop = next((at for at, token in enumerate(ids) if token in ends), len(ids) - 1)
     return ids[: stop + 1]
 

@@ -1,7 +1,7 @@
-"""The references that prove an adapter behind a server: what base and tuned model say here.
+"""Write log-probabilities of base and tuned model, to check the adapter behind a server later.
 
-They are taken right after training, on answers that were trained on, where the adapter changes
-most (see models/remote/adapter_proofs.py).
+They are computed right after training on training answers, where the adapter changes most (see
+models/remote/adapter_proofs.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tuneworthy.training.training_data import Example
 
 
 def write_proof_rows(model: Any, adapter: Path, examples: Sequence[Example]) -> None:
-    """Write the references of an adapter beside its folder, from the first training examples.
+    """Write an adapter's proof rows beside its folder, from the first training examples.
 
     `model` is the local base (`models.hf.HF`). Raises DataError if no example can be rendered.
     """
@@ -51,7 +51,7 @@ def write_proof_rows(model: Any, adapter: Path, examples: Sequence[Example]) -> 
 
 
 def _renders(model: Any, example: Example) -> bool:
-    """Return whether an example fits the model and its template."""
+    """Return whether the template takes an example and the model's context has room for it."""
     try:
         ids = answer_ids(model.tokenizer, example.messages)
     except Refused:

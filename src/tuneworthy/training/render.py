@@ -1,6 +1,6 @@
 """Encode a conversation and its answer as token ids with the exact loss mask.
 
-Trained are only the answer's tokens and the end-of-turn token; after a prompt that opens a thought
+The loss covers the answer's tokens and the end-of-turn token; after a prompt that opens a thought
 also its closing tag, so that the tuned model answers at once. The prompt's ids are those of
 inference, so that training and answering use the same tokens. A special token in a row's own text
 is encoded as plain text. Knows no model, no loss and no arm.
@@ -19,12 +19,12 @@ from tuneworthy.models.local.chat_template import closing_ids, conversation, pro
 from tuneworthy.models.local.render_process import Refused
 from tuneworthy.models.local.thinking import Tags, opened
 
-_PROBE = "\U0010fffd"  # a private-use character as the answer's placeholder
+_PLACEHOLDER = "\U0010fffd"  # a private-use character in place of the answer
 
 
 @dataclass(frozen=True)
 class EncodedExample:
-    """One row as token ids, and for each id whether it is trained (the trained ids come last).
+    """A row's token ids, and a mask that is True for each trained id (these come last).
 
     `prompt_weight` is the weight of a prompt token's loss; an answer token has weight 1.
     """
@@ -45,7 +45,7 @@ class EncodedExample:
 
     @property
     def start(self) -> int:
-        """Return the index of the first token whose loss counts; nothing predicts the first one."""
+        """Return the index of the first token whose loss counts (token 0 is not predicted)."""
         return 1 if self.prompt_weight else self.first
 
     @property
@@ -64,7 +64,7 @@ class Excluded:
 
 
 @dataclass(frozen=True)
-class _Tail:
+class _ReplyText:
     """The text that a reply adds to the prompt: whitespace, the answer, and the end of the turn.
 
     `thought` are the tags of a thought that the prompt opens and the reply must close first.
@@ -85,7 +85,7 @@ class _Tail:
 def render(
     tokenizer: Any, messages: Sequence[Message], answer: str, context: int | None = None
 ) -> EncodedExample | Excluded:
-    """Return the ids and the mask of one row, or why it is excluded.
+    """Return a prompt and its answer as ids and mask, or why the row is excluded.
 
     The mask covers the ids after the prompt's own. It is checked by round trip: the trained ids
     must decode to the answer and its end of turn. `context` is the most tokens of a row. Raises
@@ -95,22 +95,22 @@ def render(
         return Excluded("the answer is empty")
     try:
         head = prompt_ids(tokenizer, messages)
-        tail = _tail(tokenizer, messages, answer)
+        tail = _reply_text(tokenizer, messages, answer)
     except Refused as refusal:
         return Excluded(str(refusal))
-    trained = _trained(tokenizer, head, tail, _has_special(tokenizer, messages, answer))
-    if _normalised(tokenizer.decode(trained)) != _normalised(tail.text):
+    trained = _reply_ids(tokenizer, head, tail, _has_special(tokenizer, messages, answer))
+    if _normalise(tokenizer.decode(trained)) != _normalise(tail.text):
         return Excluded("the answer does not survive the tokenizer")
     if context is not None and len(head) + len(trained) > context:
         return Excluded("longer than the model's context")
     return EncodedExample((*head, *trained), (False,) * len(head) + (True,) * len(trained))
 
 
-def _trained(tokenizer: Any, head: list[int], tail: _Tail, special: bool) -> list[int]:
-    """Return the ids after the prompt.
+def _reply_ids(tokenizer: Any, head: list[int], tail: _ReplyText, special: bool) -> list[int]:
+    """Return the ids of the reply `tail`, which follow the prompt's ids `head`.
 
     If the answer's first characters would merge with the prompt's last ones, the answer is encoded
-    separately: a reply, too, starts after the prompt.
+    separately, as a reply at inference is.
     """
     if not special and tail.thought is None:
         text = tail.prompt + tail.answer + tail.end
@@ -121,7 +121,7 @@ def _trained(tokenizer: Any, head: list[int], tail: _Tail, special: bool) -> lis
     return [*closing_ids(tokenizer, tail.thought), *text_ids(tokenizer, tail.answer), *end]
 
 
-def _tail(tokenizer: Any, messages: Sequence[Message], answer: str) -> _Tail:
+def _reply_text(tokenizer: Any, messages: Sequence[Message], answer: str) -> _ReplyText:
     """Return the text that a reply adds to the prompt, up to and including its end of turn.
 
     A placeholder for the answer shows what the template writes around it. Text that it writes
@@ -129,27 +129,27 @@ def _tail(tokenizer: Any, messages: Sequence[Message], answer: str) -> _Tail:
     reply).
     """
     turns: list[tuple[str, str]] = [(m.role, m.content) for m in messages]
-    probed = conversation(tokenizer, turns, _PROBE)
-    if probed.count(_PROBE) != 1:
+    probed = conversation(tokenizer, turns, _PLACEHOLDER)
+    if probed.count(_PLACEHOLDER) != 1:
         raise Refused("no trained token: the chat template leaves the answer out")
-    before, _, after = probed.partition(_PROBE)
+    before, _, after = probed.partition(_PLACEHOLDER)
     shown = conversation(tokenizer, turns, answer)
     forms = (answer, answer.strip(), answer.rstrip(), answer.lstrip())
     form = next((form for form in forms if shown == before + form + after), None)
     if form is None:
         raise Refused("the chat template changes the answer")
-    end = _end(tokenizer, after)
+    end = _end_of_turn(tokenizer, after)
     if end is None:
         raise Refused("neither the chat template nor the tokenizer has an end of turn")
     prompt = conversation(tokenizer, turns)
     if thought := opened(prompt):
-        return _Tail(prompt, form, end, thought)
+        return _ReplyText(prompt, form, end, thought)
     lead = before[len(prompt) :] if before.startswith(prompt) else ""
-    return _Tail(prompt, ("" if lead.strip() else lead) + form, end)
+    return _ReplyText(prompt, ("" if lead.strip() else lead) + form, end)
 
 
-def _end(tokenizer: Any, rest: str) -> str | None:
-    """Return the text of the end of turn: all up to the first added token after the answer."""
+def _end_of_turn(tokenizer: Any, rest: str) -> str | None:
+    """Return the end of turn in `rest`: its text up to the first added token, or the EOS token."""
     added = sorted((t.content for t in tokenizer.added_tokens_decoder.values()), key=len)
     match = re.search("|".join(map(re.escape, reversed(added))), rest) if added else None
     eos: str | None = tokenizer.eos_token
@@ -161,5 +161,5 @@ def _has_special(tokenizer: Any, messages: Sequence[Message], answer: str) -> bo
     return any(t.special and t.content in text for t in tokenizer.added_tokens_decoder.values())
 
 
-def _normalised(text: str) -> str:
+def _normalise(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()

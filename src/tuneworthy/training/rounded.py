@@ -1,4 +1,4 @@
-"""Merge an opened adapter into a copy of the base's weights and round them, as exports do.
+"""Merge an opened adapter into a copy of the base's weights and round them, as exported files do.
 
 `bfloat16` keeps 8 bits of the significand; `int4` keeps 16 steps for each group of 32 weights, as
 the 4-bit formats of local engines do. The base stays unchanged. Knows no file.
@@ -16,13 +16,13 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.models.local.forward import open_net
 from tuneworthy.training.twin import twin
 
-GROUP_WEIGHTS = 32  # weights with one scale
+GROUP_WEIGHTS = 32  # weights that share a scale
 LARGEST_STEP = 7  # the largest of the 16 steps -8 to 7
 FORMS = ("bfloat16", "int4")
 
 
 def merged_rounded(model: Any, form: str) -> Any:
-    """Return the model of an adapter as merged and rounded weights, for instance `int4`.
+    """Return a copy of the model with its adapter merged in and weights rounded to `form`.
 
     Embeddings, the output layer and layers without a change keep their weights. Raises TaskError
     for an unknown form.
@@ -45,7 +45,7 @@ def merged_rounded(model: Any, form: str) -> Any:
 
 
 def rounded(weight: Any, form: str) -> Any:
-    """Return a matrix [outputs, inputs] with the values that the form can hold."""
+    """Return a matrix [outputs, inputs] rounded to the values that `form` can store."""
     if form == "bfloat16":
         return weight.to(torch.bfloat16).float()
     outputs, inputs = weight.shape

@@ -1,4 +1,4 @@
-"""KL divergence from a teacher's next-token distribution: its top k tokens and a tail bucket.
+"""KL divergence from a teacher's next-token distribution: top k tokens and a tail bucket.
 
 The tail bucket holds the probability of all other tokens, so that both sides are distributions:
 without it the truncated sum is no divergence and can be lowered by moving probability out of it
@@ -29,7 +29,7 @@ PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memo
 
 
 class TopTokens(NamedTuple):
-    """A distribution for each token: ids [tokens, k], log-probabilities [tokens, k + 1].
+    """Top k next tokens at each position: ids [tokens, k], log-probabilities [tokens, k + 1].
 
     The last log-probability is that of the tail bucket (minus infinity if k is the vocabulary).
     """
@@ -39,9 +39,9 @@ class TopTokens(NamedTuple):
 
 
 def top_tokens(logits: Any, k: int = TOP_K, temperature: float = 1.0) -> TopTokens:
-    """Return the k most likely tokens and the tail bucket of logits [tokens, vocabulary].
+    """Return top k tokens and tail bucket at `temperature` of logits [tokens, vocabulary].
 
-    The logits are those at temperature 1.
+    The logits are at temperature 1.
     """
     logs = rescaled(torch.log_softmax(logits.float(), -1), temperature)
     ids = logs.topk(min(k, logs.shape[-1]), dim=-1).indices
@@ -49,14 +49,15 @@ def top_tokens(logits: Any, k: int = TOP_K, temperature: float = 1.0) -> TopToke
 
 
 def rescaled(logs: Any, temperature: float) -> Any:
-    """Return log-probabilities [..., vocabulary] at a temperature, from those at temperature 1."""
+    """Return log-probabilities [..., vocabulary] at `temperature`, from those at temperature 1."""
     return logs if temperature == 1 else torch.log_softmax(logs / temperature, -1)
 
 
 def top_k_divergence(logits: Any, teacher: TopTokens, temperature: float = 1.0) -> Any:
     """Return KL(teacher | student) in nats at each token, over the teacher's top k and the tail.
 
-    Times the squared temperature, which keeps the size of the gradient (Hinton et al. 2015).
+    It is multiplied by the squared temperature, which keeps the size of the gradient (Hinton et al.
+    2015).
     """
     student = _with_tail(rescaled(torch.log_softmax(logits, -1), temperature), teacher.ids)
     logs = teacher.logs.to(student.dtype)
@@ -67,7 +68,7 @@ def top_k_divergence(logits: Any, teacher: TopTokens, temperature: float = 1.0) 
 
 
 def _with_tail(logs: Any, ids: Any) -> Any:
-    """Return the log-probabilities of these ids, and that of all other ids together."""
+    """Return the log-probabilities of `ids`, and last that of all other ids together."""
     others = logs.scatter(-1, ids, float("-inf"))
     tail = torch.logsumexp(others, -1, keepdim=True) if ids.shape[-1] < logs.shape[-1] else (
         logs.new_full((*logs.shape[:-1], 1), float("-inf")))  # fmt: skip
@@ -76,7 +77,7 @@ def _with_tail(logs: Any, ids: Any) -> Any:
 
 @dataclass(frozen=True)
 class TopKDivergence:
-    """The divergence from a local teacher on texts that it wrote; other rows keep the likelihood.
+    """An objective: KL from a local teacher on answers it wrote; other rows keep the likelihood.
 
     `teacher` is an engine of this machine; `prompts` has the teacher's own prompt of each example
     that it wrote, by id. The student's tokens of the answer are read after that prompt.
@@ -101,27 +102,29 @@ class TopKDivergence:
         Raises ModelError if the teacher does not know a token of the rows.
         """
         pairs = zip(examples, rows, strict=True)
-        taught = [(self._as_teacher(e, row), row) for e, row in pairs if e.id in self.prompts]
+        taught = [(self._teacher_row(e, row), row) for e, row in pairs if e.id in self.prompts]
         read = teacher_tokens(self.teacher, [own for own, _ in taught], self.k, self.temperature)
         by_row = {row: tokens for (_, row), tokens in zip(taught, read, strict=True)}
 
         def loss(logits: Any, batch: Sequence[EncodedExample]) -> Any:
             plain = likelihood_loss(logits, batch)
             parted = zip(batch, logits.split([r.trained for r in batch]), strict=True)
-            told = [
+            divergences = [
                 self._divergence(by_row[r], part) if r in by_row else None for r, part in parted
             ]
             sizes = plain.split([row.trained for row in batch])
-            each = [own if own is not None else nll for own, nll in zip(told, sizes, strict=True)]
+            each = [
+                own if own is not None else nll for own, nll in zip(divergences, sizes, strict=True)
+            ]
             return torch.cat(each)
 
         return loss
 
     def _divergence(self, teacher: TopTokens, logits: Any) -> Any:
-        held = TopTokens(teacher.ids.to(logits.device), teacher.logs.to(logits.device))
-        return top_k_divergence(logits, held, self.temperature)
+        moved = TopTokens(teacher.ids.to(logits.device), teacher.logs.to(logits.device))
+        return top_k_divergence(logits, moved, self.temperature)
 
-    def _as_teacher(self, example: Example, row: EncodedExample) -> EncodedExample:
+    def _teacher_row(self, example: Example, row: EncodedExample) -> EncodedExample:
         head = answer_ids(self.teacher.tokenizer, self.prompts[example.id])
         tail = row.ids[row.first :]
         return EncodedExample((*head, *tail), (False,) * len(head) + (True,) * len(tail))
@@ -130,9 +133,9 @@ class TopKDivergence:
 def teacher_tokens(
     teacher: Any, rows: Sequence[EncodedExample], k: int = TOP_K, temperature: float = 1.0
 ) -> list[TopTokens]:
-    """Return the teacher's distributions at the answer tokens of each row, on the CPU."""
+    """Return for each row the teacher's top tokens at its answer tokens, on the CPU."""
     net, found = open_plain(teacher.module), dict[int, TopTokens]()
-    _check_fit(teacher, net, rows)
+    _check_teacher_reads(teacher, net, rows)
     for group in parts(rows, PART_TOKENS):
         signals.check()
         with torch.inference_mode():
@@ -141,12 +144,12 @@ def teacher_tokens(
         sizes = [rows[at].trained for at in group]
         both = zip(ids.cpu().split(sizes), logs.cpu().split(sizes), strict=True)
         found |= {at: TopTokens(*each) for at, each in zip(group, both, strict=True)}
-    # Tensors made in inference mode may take no part in a gradient: the loss gets copies.
+    # autograd refuses tensors made in inference mode: return copies
     return [TopTokens(*(part.clone() for part in found[at])) for at in range(len(rows))]
 
 
 def self_divergence(model: Any, rows: Sequence[EncodedExample]) -> float:
-    """Return the largest divergence of a model from itself on some rows; 0 if all is right."""
+    """Return the largest divergence of a model from itself on `rows`, which should be 0."""
     net, most = open_plain(model.module), 0.0
     for row, own in zip(rows, teacher_tokens(model, rows), strict=True):
         with torch.no_grad():
@@ -155,7 +158,7 @@ def self_divergence(model: Any, rows: Sequence[EncodedExample]) -> float:
     return most
 
 
-def _check_fit(teacher: Any, net: Net, rows: Sequence[EncodedExample]) -> None:
+def _check_teacher_reads(teacher: Any, net: Net, rows: Sequence[EncodedExample]) -> None:
     known = net.module.get_input_embeddings().weight.shape[0]
     highest = max((max(row.ids) for row in rows), default=0)
     longest = max((len(row.ids) for row in rows), default=0)

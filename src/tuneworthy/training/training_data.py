@@ -1,4 +1,4 @@
-"""The rows of a training run: as given, and as token ids. Knows no loss and no adapter."""
+"""Training and dev rows of a run, as text and as token ids. Knows no loss and no adapter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.training.render import EncodedExample, Excluded, render
 
 TokenLoss = Callable[[Any, Sequence[EncodedExample]], Any]
-"""Returns losses [answer tokens] from float logits [answer tokens, vocabulary] of some rows."""
+"""Function that returns losses [answer tokens] from logits [answer tokens, vocabulary] and rows."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class Example:
 
 
 class Objective(Protocol):
-    """A loss of answer tokens; `about` (JSON-ready) identifies it in a run's checkpoints."""
+    """A loss of answer tokens that replaces their likelihood in training."""
 
     @property
     def about(self) -> dict[str, Any]:
-        """Return what the loss depends on besides the rows."""
+        """Return the loss's name and settings (JSON-ready), which identify it in checkpoints."""
         ...
 
     def prepared(self, examples: Sequence[Example], rows: Sequence[EncodedExample]) -> TokenLoss:
-        """Return the loss for these rows; `rows` are the examples as token ids."""
+        """Return the loss function for these rows; `rows` are the examples as token ids."""
         ...
 
 
@@ -45,9 +45,8 @@ class TrainingData:
 
     `replay` are general rows, trained on among the others (see `arms/_replay.py`).
     `dev_score(folder)` returns the task metric (higher is better) of the adapter in `folder`.
-    Without it, or without dev examples, the last epoch is kept. `objective`
-    replaces the likelihood of the training answers; the loss of dev rows is always their
-    likelihood.
+    Without it, or without dev examples, the last epoch is kept. `objective` replaces the likelihood
+    of the training answers; the loss of dev rows is always their likelihood.
     """
 
     train: Sequence[Example]
@@ -60,7 +59,7 @@ class TrainingData:
 
 @dataclass
 class EncodedRows:
-    """Examples as token ids: the usable ones, and the ids of the others by reason."""
+    """Usable examples with their token ids, and the ids of excluded examples by reason."""
 
     used: list[Example] = field(default_factory=list)
     rows: list[EncodedExample] = field(default_factory=list)
@@ -92,7 +91,7 @@ class EncodedRows:
         return digest([given, self.excluded, dev.excluded])
 
     def check(self, model: Any) -> None:
-        """Raise on empty training data, or prompts that the engine counts differently."""
+        """Raise DataError without a usable row, ModelError if the engine counts prompts otherwise."""
         if not self.rows:
             raise DataError(
                 "no row can be trained on",

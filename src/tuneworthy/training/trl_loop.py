@@ -1,7 +1,7 @@
-"""The training loop of TRL (`SFTTrainer`) in place of ours: same rows, masks, order and rates.
+"""Train with TRL's `SFTTrainer` instead of `loop.train`: same rows, masks, order and rates.
 
-It gets token ids and labels, so nothing is rendered, cut or packed again. What may differ is the
-order of sums. It keeps no checkpoints: an interrupted run begins anew. Knows no task, no metric and
+TRL gets token ids and labels, so nothing is rendered, cut or packed again. Only the order of sums
+may differ. There are no checkpoints: an interrupted run begins anew. Knows no task, no metric and
 no adapter format.
 """
 
@@ -31,7 +31,7 @@ IGNORED = -100  # the label of a token whose loss does not count
 
 
 def labelled(rows: Sequence[EncodedExample]) -> list[dict[str, list[int]]]:
-    """Return rows as TRL takes them: `input_ids`, and `labels` with IGNORED where none is trained.
+    """Return rows in TRL's form: `input_ids`, and `labels` with IGNORED at tokens not trained.
 
     Raises ValueError for a row with a weight on prompt tokens, which labels can't express.
     """
@@ -50,7 +50,7 @@ def labelled(rows: Sequence[EncodedExample]) -> list[dict[str, list[int]]]:
 
 
 class EpochOrder:
-    """A sampler that yields the rows of each epoch in the order of our loop."""
+    """A sampler that yields each epoch's row indexes in the order of `loop.train`."""
 
     def __init__(self, count: int, seed: int) -> None:
         self.count, self.seed, self.epoch = count, seed, 0
@@ -64,7 +64,7 @@ class EpochOrder:
 
 
 def rows_at_once(rows: Sequence[EncodedExample], pace: TrainingSchedule) -> int:
-    """Return how many rows are read at once: a divisor of the batch within `part_tokens`."""
+    """Return the largest divisor of the batch size whose rows fit in `part_tokens`, at least 1."""
     longest = max(len(row.ids) for row in rows)
     fitting = [n for n in range(1, pace.batch + 1) if pace.batch % n == 0]
     return max((n for n in fitting if n * longest <= pace.part_tokens), default=1)
@@ -72,7 +72,7 @@ def rows_at_once(rows: Sequence[EncodedExample], pace: TrainingSchedule) -> int:
 
 @dataclass(frozen=True)
 class TrlLoop:
-    """The loop for one tokenizer, of which TRL reads the padding alone; it gets a copy of it."""
+    """TRL's training loop; TRL gets a copy of the tokenizer and uses only its padding."""
 
     tokenizer: Any
     name = "trl"
@@ -118,7 +118,7 @@ def trl_trainer(
 ) -> Any:
     """Return TRL's trainer for (schedule, seed, folder) `how`.
 
-    It keeps the summed loss of each row that was read since `row_losses` was emptied.
+    Its `row_losses` collects the summed loss of each row read.
     """
     try:
         from datasets import Dataset
@@ -158,15 +158,18 @@ def trl_trainer(
 
 
 def _config(
-    made: Any, net: Any, rows: Sequence[EncodedExample], how: tuple[TrainingSchedule, int, str]
+    config_class: Any,
+    net: Any,
+    rows: Sequence[EncodedExample],
+    how: tuple[TrainingSchedule, int, str],
 ) -> Any:
-    """Return TRL's options (of the class `made`): our schedule, nothing cut, packed or saved."""
+    """Return TRL's options, a `config_class`: our schedule, nothing cut, packed or saved."""
     pace, seed, folder = how
     once = rows_at_once(rows, pace)
     with warnings.catch_warnings():
         # transformers warns about the future name of gradient_checkpointing
         warnings.simplefilter("ignore", FutureWarning)
-        return made(
+        return config_class(
             output_dir=folder,
             per_device_train_batch_size=once,
             gradient_accumulation_steps=pace.batch // once,
@@ -186,15 +189,15 @@ def _config(
         )
 
 
-def _row_losses(made: Any, labels: Any) -> list[float]:
-    """Return the summed loss of each row.
+def _row_losses(output: Any, labels: Any) -> list[float]:
+    """Return the summed loss (nats) of each row from a model output and its labels.
 
     TRL's fused head gives log-probabilities, which are 0 for ignored tokens.
     """
-    fused = getattr(made, "log_probs", None)
+    fused = getattr(output, "log_probs", None)
     if fused is not None:
         return [-float(value) for value in fused.detach().double().sum(1)]
-    logits, targets = made.logits[:, :-1].detach().float(), labels[:, 1:]
+    logits, targets = output.logits[:, :-1].detach().float(), labels[:, 1:]
     losses = torch.nn.functional.cross_entropy(
         logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none"
     )
@@ -202,7 +205,7 @@ def _row_losses(made: Any, labels: Any) -> list[float]:
 
 
 class _Recorder(TrainerCallback):  # type: ignore[misc]
-    """Records steps as our loop does, and calls back after every epoch."""
+    """Records steps as `loop.train` does, and calls `after_epoch` after every epoch."""
 
     def __init__(
         self,
@@ -217,12 +220,12 @@ class _Recorder(TrainerCallback):  # type: ignore[misc]
         self.epoch, self.begun = 0, 0.0
 
     def on_epoch_begin(self, *_: Any, **__: Any) -> None:
-        """Start an epoch's row losses."""
+        """Begin the list of the epoch's row losses."""
         self.epoch += 1
         self.run.by_row.append([0.0] * len(self.rows))
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
-        """Stop here if the user asked for it; start the clock."""
+        """Raise if the user requested a stop; start the step's clock."""
         signals.check()
         self.trainer.row_losses.clear()
         self.begun = time.perf_counter()
@@ -266,7 +269,7 @@ class _Recorder(TrainerCallback):  # type: ignore[misc]
         self.watch.say(f"{where}: loss {loss:.3f}")
 
     def on_epoch_end(self, _: Any, __: Any, control: Any, **___: Any) -> None:
-        """Save and score the epoch; stop if that says so."""
-        self.trainer.model.eval()  # a step sets it to training anew
+        """Call `after_epoch`, which saves and scores; end training if it returns False."""
+        self.trainer.model.eval()  # a step sets it back to training mode
         if self.after(self.epoch) is False:
             control.should_training_stop = True

@@ -1,4 +1,4 @@
-"""Put an adapter on a copy of a model's modules that shares the base's weights; save its files.
+"""Add an adapter to a copy of a model's modules that shares the base's weights; save its files.
 
 The base's own modules stay unchanged. Knows no loop and no rows.
 """
@@ -24,7 +24,7 @@ from tuneworthy.training.adapter import seal
 
 
 class LoraShape(GrownRecord):
-    """Shape of the adapter: rank, alpha (the change is scaled by alpha / rank), target layers.
+    """Shape of a LoRA adapter: rank, alpha (the change is scaled by alpha / rank), target layers.
 
     `rslora`: the scale is alpha / sqrt(rank) (Kalajdzievski 2023, arXiv 2312.03732). `dora`: every
     output of a layer also gets a magnitude of its own (Liu et al. 2024, arXiv 2402.09353).
@@ -40,20 +40,19 @@ class LoraShape(GrownRecord):
 
 
 def twin(module: Any) -> Any:
-    """Return a model with the same weights in new modules: wrapping it leaves the base alone.
+    """Return a copy of a model's modules that shares its weights, frozen; wrap it, not the base.
 
-    It takes no memory for weights; they are frozen. Never merge an adapter into a twin: that would
-    write into the base.
+    Never merge an adapter into a twin: that would write into the base's weights.
     """
     shared = {
         id(weight): torch.nn.Parameter(weight.detach(), requires_grad=False)
         for weight in module.parameters()
     }
-    return copy.deepcopy(module, shared).eval()  # eval: dropout would change the loss
+    return copy.deepcopy(module, shared).eval()  # eval: no dropout
 
 
 def lora_twin(module: Any, shape: LoraShape, seed: int) -> Any:
-    """Return a PEFT model: a twin of the base with a fresh adapter, which changes nothing yet.
+    """Return a twin of the base with a new PEFT adapter, which does not change its outputs yet.
 
     Embeddings and the output layer are never adapted: engines refuse such adapters.
     """
@@ -73,15 +72,16 @@ def lora_twin(module: Any, shape: LoraShape, seed: int) -> Any:
         torch.manual_seed(seed)  # the initial weights depend on the seed alone
         wrapped = get_peft_model(twin(module), config).eval()
     if shape.dora:
-        _start_from_base(wrapped)
+        _set_exact_magnitudes(wrapped)
     return wrapped
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def _start_from_base(wrapped: Any) -> None:
-    """Set each magnitude to its row's norm: PEFT rounds it to half precision where the base is.
+def _set_exact_magnitudes(wrapped: Any) -> None:
+    """Set each DoRA magnitude to the exact norm of its weight row, which PEFT may have rounded.
 
-    Without this a fresh adapter changed every output by up to .4 %.
+    PEFT computes it in the base's precision: in half precision a new adapter changed every output
+    by up to .4 %.
     """
     for layer in wrapped.modules():
         if "default" in getattr(layer, "lora_magnitude_vector", {}):
@@ -90,7 +90,7 @@ def _start_from_base(wrapped: Any) -> None:
 
 
 def weights_hash(model: Any) -> str:
-    """Return the SHA-256 of the base's weights: names, shapes and bytes."""
+    """Return the SHA-256 of a model's weights: names, shapes, types and bytes."""
     if known := model.fingerprint.get("weights"):
         return str(known)
     hasher = hashlib.sha256()
@@ -101,7 +101,7 @@ def weights_hash(model: Any) -> str:
 
 
 def save_adapter(wrapped: Any, folder: Path, about: dict[str, Any]) -> None:
-    """Write the adapter in the PEFT format (safetensors + adapter_config.json) and seal it."""
+    """Write the adapter to a sealed folder in PEFT's format (safetensors, adapter_config.json)."""
     failpoint("epoch.before")
     folder.mkdir(parents=True)
     state = get_peft_model_state_dict(wrapped, save_embedding_layers=False)

@@ -1,7 +1,7 @@
-"""Train with looks: a callback at chosen steps, which may read the net and save what it learned.
+"""Train with a callback at chosen steps, which may measure the model and save it.
 
-The loop is that of every arm (`loop.train`). What it refuses is returned as the run's symptom, not
-raised. Knows no page and no failure mode.
+The loop is that of every arm (`loop.train`). A loss or gradient that is not finite ends the run and
+is returned as the reason, not raised. Knows no page and no failure mode.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tuneworthy.training.twin import weights_hash
 
 @dataclass(frozen=True)
 class Look:
-    """The state of a run after `step` steps."""
+    """A run after `step` steps, to measure and save; given to the callback."""
 
     step: int
     model: Any
@@ -34,8 +34,8 @@ class Look:
     method: Method
 
     def tuned(self, folder: Path) -> Any:
-        """Write what was learned so far to a new folder; return the model with it."""
-        self.opened.net.rest()
+        """Save the adapter or weights of this step to a new folder; return the model with them."""
+        self.opened.net.free_step_memory()
         base = {
             **self.model.fingerprint,
             "spec": self.model.spec,
@@ -45,20 +45,20 @@ class Look:
         return self.model.with_adapter(folder, idle=True)
 
     def mean_loss(self, rows: Sequence[EncodedExample]) -> tuple[float, float]:
-        """Return loss per answer token (nats) and mean P(end of turn) at the gold end."""
+        """Return the rows' loss per answer token (nats) and mean P(end of turn) at the gold end."""
         result = evaluate(self.opened.net, rows, 1024)
         if result is None:
             raise ValueError("no row to evaluate")
         return result
 
     def token_losses(self, rows: Sequence[Sequence[int]]) -> list[list[float]]:
-        """Return the loss (nats) of every token of some rows but the first, trained or not."""
+        """Return for each row the loss (nats) of each token but the first, trained or not."""
         return [_token_losses(self.opened.net, ids) for ids in rows]
 
     @property
     def change(self) -> float:
-        """Return the largest change of a layer's weights, relative to the weights."""
-        return max(self.method.ratios(self.opened.wrapped).values(), default=0.0)
+        """Return the largest relative change of a layer's weights (see figures)."""
+        return max(self.method.update_ratios(self.opened.wrapped).values(), default=0.0)
 
     @property
     def parameters(self) -> int:
@@ -69,14 +69,14 @@ class Look:
 
 @dataclass
 class WatchedRun:
-    """What a watched run wrote down; `refused` says why the loop stopped it, if it did."""
+    """Steps and row losses of a watched run; `refused` says why the loop ended it, if it did."""
 
     steps: list[dict[str, Any]]
     by_row: list[list[float]] = field(default_factory=list)
     refused: str | None = None
 
 
-class _Watch(TrainingCallbacks):
+class _LookCallbacks(TrainingCallbacks):
     def __init__(
         self,
         looks: Sequence[int],
@@ -100,7 +100,7 @@ class _Watch(TrainingCallbacks):
 
 
 def method_of(model: Any, settings: Any, folder: Path) -> Method:
-    """Return how a model is trained by these settings: an adapter, or all weights."""
+    """Return the method for the settings: an adapter for LoraSettings, else all weights."""
     if isinstance(settings, LoraSettings):
         return AdapterMethod(model)
     return WholeMethod(model, folder)
@@ -114,7 +114,7 @@ def train_watched(
     looks: Sequence[int],
     on: tuple[Callable[[Look], None], Callable[[dict[str, Any]], None]],
 ) -> WatchedRun:
-    """Train on rows with (seed, folder) `where`; return what was written down.
+    """Train on `rows` with (seed, folder) `where`; return the run's steps and row losses.
 
     Calls on[0] with a Look after each step in `looks`, and on[1] with the record of every step. A
     callback may raise to stop the run. A loss or gradient that is not finite ends the run and is
@@ -123,7 +123,7 @@ def train_watched(
     seed, folder = where
     method = method_of(model, settings, folder)
     opened = method.open(rows, settings, seed)
-    watch = _Watch(looks, lambda step: on[0](Look(step, model, opened, method)), on[1])
+    watch = _LookCallbacks(looks, lambda step: on[0](Look(step, model, opened, method)), on[1])
     refused = None
     try:
         train(opened.net, rows, settings.pace, seed, lambda epoch: None, watch)

@@ -43,7 +43,7 @@ def gradient(net, rows, budget=ENDLESS, *, anew=True):
     from tuneworthy.training.loss import backward
 
     if anew:
-        net.rest()
+        net.free_step_memory()
     weights = [p for p in net.module.parameters() if p.requires_grad]
     for weight in weights:
         weight.grad = None
@@ -344,13 +344,13 @@ def test_a_backward_pass_written_later_spares_what_the_forward_pass_left(tiny, m
 
     net, rows = opened(tiny)
     _, slopes = gradient(net, rows)
-    net.rest()
+    net.free_step_memory()
     evaluate(net, rows, ENDLESS)
     gradient(net, rows[:1], anew=False)  # takes less memory
     (tape, _) = net.trainer.stack.tapes.values()
     assert tape.dx is None
     assert torch.equal(gradient(net, rows, anew=False)[1], slopes)
-    net.rest()
+    net.free_step_memory()
     evaluate(net, rows, ENDLESS)
     gradient(net, rows[:1], anew=False)
     (tape, other) = net.trainer.stack.tapes.values()
@@ -366,7 +366,7 @@ def test_calls_of_a_few_shapes_are_kept(tiny, monkeypatch):
     for count in (2, 3, 4, 2):
         gradient(net, rows[:count], anew=False)
     assert [key[-1][0] for key in net.trainer.stack.tapes] == [4, 2]
-    net.rest()
+    net.free_step_memory()
     assert not net.trainer.stack.tapes
     assert not net.trainer.stack.memory.chunks
 

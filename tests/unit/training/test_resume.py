@@ -271,7 +271,7 @@ def test_a_checkpoint_is_written_when_it_is_due_and_no_oftener(tmp_path, monkeyp
     kept.restore(run, lambda step: True)
     written = []
     for _ in range(200):
-        kept.keep(run, due=False)
+        kept.save_if_due(run, due=False)
         written = sorted({*written, *(int(p.name) for p in tmp_path.iterdir())})
         weight.sum().backward()
         run.optimizer.step()
@@ -282,11 +282,11 @@ def test_a_checkpoint_is_written_when_it_is_due_and_no_oftener(tmp_path, monkeyp
 
     ticks = iter(range(0, 10**6, 2))  # a slow disk: two seconds a checkpoint
     monkeypatch.setattr(checkpoint.time, "perf_counter", lambda: float(next(ticks)))
-    kept.keep(run, due=True)
+    kept.save_if_due(run, due=True)
     run.steps.append({"loss": 0.5})
     for seconds, due in ((199.0, False), (201.0, True)):
         run.seconds = 200.0 + seconds
-        kept.keep(run, due=False)
+        kept.save_if_due(run, due=False)
         assert (tmp_path / "201").exists() is due
 
 
@@ -308,7 +308,7 @@ def test_the_state_is_read_back_bit_by_bit_and_nothing_else(tmp_path):
             run.steps.append({"loss": 0.1 + 0.2})
     one.by_row, one.seconds = [[1 / 3]], 2.5
     kept = checkpoint.Checkpoints(tmp_path, {"seed": 1})
-    kept.keep(one, due=True)
+    kept.save_if_due(one, due=True)
     assert not (tmp_path / "new").exists()
     checkpoint.Checkpoints(tmp_path, {"seed": 1}).restore(other, lambda step: True)
     before, after = one.tensors(), other.tensors()

@@ -122,9 +122,9 @@ class Adapters:
         self.weights = [*(first for fan in fans for first in fan.firsts), *self.seconds]
         self.scales = {n.scale for fan in fans for n in fan.linears if n.rank}
         self.cut = sum(first.numel() for fan in fans for first in fan.firsts)
-        self.rest()
+        self.free_step_memory()
 
-    def rest(self) -> None:
+    def free_step_memory(self) -> None:
         """Free all memory; the next `refresh` allocates it again."""
         self.flat: Any = None
         self.slopes: Any = None

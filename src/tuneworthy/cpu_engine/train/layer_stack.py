@@ -72,13 +72,13 @@ class Stack:
         self.layers = [_layer(layer, self.team if self.plain else None) for layer in body.layers]
         fans = [fan for layer in self.layers for fan in layer.fans]
         self.adapters = Adapters(fans)
-        self.rest()
+        self.free_step_memory()
 
-    def rest(self) -> None:
+    def free_step_memory(self) -> None:
         """Free the memory that steps reuse."""
         self.tapes: dict[tuple[Any, ...], RecordedStep] = {}
         self.memory, self.briefs = Arena(), list[Arena]()
-        self.adapters.rest()
+        self.adapters.free_step_memory()
 
     def forward(self, ids: Sequence[Any], tape: RecordedStep) -> Any:
         """Return the last layer's output for the tokens that the tape outputs, [M, hidden].

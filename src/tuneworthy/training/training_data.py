@@ -91,7 +91,7 @@ class EncodedRows:
         return digest([given, self.excluded, dev.excluded])
 
     def check(self, model: Any) -> None:
-        """Raise DataError without a usable row, ModelError if the engine counts prompts otherwise."""
+        """Raise DataError without a usable row, ModelError if token counts of prompts differ."""
         if not self.rows:
             raise DataError(
                 "no row can be trained on",

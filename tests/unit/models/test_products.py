@@ -117,14 +117,14 @@ def test_turned_products_are_those_of_fp64_rounded_once(rows, count, size):
     x, weight = torch.randn(rows, count).bfloat16(), weight.reshape(count, size)
     add, y, v = (torch.randn(*side).bfloat16() for side in ((rows, size), (rows, 7), (7, size)))
     truth = x.double() @ weight.double()
-    assert off(team.turned(x, weight), truth) < 1.1
-    assert off(team.turned(x, weight, add=add), truth + add.double()) < 1.1
+    assert off(team.untransposed_product(x, weight), truth) < 1.1
+    assert off(team.untransposed_product(x, weight, add=add), truth + add.double()) < 1.1
     both = truth + y.double() @ v.double()
-    assert off(team.turned(x, weight, (y, v)), both) < 1.1
-    assert off(team.turned(x, weight, (y, v), add), both + add.double()) < 1.1
-    assert off(team.turned(x, weight, (y[:, :6], v[:6])), both) > 10
-    assert team.turned(x, weight, add=add, into=(add, call_now)) is add
-    found = team.turned(x[:, 1:], weight[1:])  # the control: a row left out is seen
+    assert off(team.untransposed_product(x, weight, (y, v)), both) < 1.1
+    assert off(team.untransposed_product(x, weight, (y, v), add), both + add.double()) < 1.1
+    assert off(team.untransposed_product(x, weight, (y[:, :6], v[:6])), both) > 10
+    assert team.untransposed_product(x, weight, add=add, into=(add, call_now)) is add
+    found = team.untransposed_product(x[:, 1:], weight[1:])  # the control: a row left out is seen
     assert off(found, truth) > 10
 
 
@@ -147,7 +147,10 @@ def test_a_team_gives_what_one_alone_does(threads):
             assert torch.get_num_threads() == 1  # torch's own do not take their cores
             for _ in range(50):
                 assert torch.equal(team.product(x, weight, low), alone.product(x, weight, low))
-                assert torch.equal(team.turned(slope, weight), alone.turned(slope, weight))
+                assert torch.equal(
+                    team.untransposed_product(slope, weight),
+                    alone.untransposed_product(slope, weight),
+                )
         assert torch.get_num_threads() == threads
         assert threading.active_count() == running
         assert torch.equal(team.product(x, weight), alone.product(x, weight))  # by itself again
@@ -179,7 +182,9 @@ def test_lanes_that_work_alone_do_not_meet():
 
     def work(number):
         x, weight, low = sides[number]
-        return alone.product(x, weight, low), alone.turned(alone.product(x, weight), weight)
+        return alone.product(x, weight, low), alone.untransposed_product(
+            alone.product(x, weight), weight
+        )
 
     truth = [work(number) for number in (0, 1)]
     with ThreadPoolExecutor(2) as pool:
@@ -211,8 +216,8 @@ def test_what_would_be_read_beside_its_memory_is_refused():
         (team.product, zeros(2, 32), zeros(8, 64)),  # sides that differ
         (team.product, zeros(2, 40), zeros(8, 40)),  # no whole blocks
         (team.product, zeros(2, 32), zeros(8, 32, kind=torch.float32)),
-        (team.turned, zeros(2, 8), zeros(8, 48)),
-        (team.turned, zeros(2, 9), zeros(8, 64)),
+        (team.untransposed_product, zeros(2, 8), zeros(8, 48)),
+        (team.untransposed_product, zeros(2, 9), zeros(8, 64)),
     ):
         with pytest.raises(ValueError, match="no bf16 product"):
             call(x, weight)

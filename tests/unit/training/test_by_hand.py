@@ -115,8 +115,8 @@ def test_blocks_of_queries_and_weights_computed_again_change_nothing(tiny, monke
 
     net, rows = opened(tiny)
     losses, slopes = gradient(net, rows)
-    monkeypatch.setattr(attention, "_BLOCK", 5)
-    monkeypatch.setattr(attention, "_KEPT", kept)
+    monkeypatch.setattr(attention, "_BLOCK_QUERIES", 5)
+    monkeypatch.setattr(attention, "_MOST_STORED_KEYS", kept)
     again, blocked = gradient(net, rows)
     assert again == pytest.approx(losses, rel=1e-12)
     assert apart(blocked, slopes) < 1e-12
@@ -128,7 +128,7 @@ def test_padding_read_or_left_out_changes_nothing(tiny, monkeypatch, kind, share
     from tuneworthy.cpu_engine.train import gradient_kernels as kernels
     from tuneworthy.cpu_engine.train import layer_stack as stack
 
-    laid = kernels._laid
+    laid = kernels._gather
 
     def longer(flat, starts, before, *given):
         laid(flat, starts, before, *given)
@@ -138,12 +138,12 @@ def test_padding_read_or_left_out_changes_nothing(tiny, monkeypatch, kind, share
     net, rows = opened(tiny, kind, share=share)
     found = {}
     for most in (0.0, 1.0):  # leave all padding out; read all of it
-        monkeypatch.setattr(stack, "_PADDED", most)
+        monkeypatch.setattr(stack, "_MOST_PADDING_SHARE", most)
         found[most] = gradient(net, rows)
     assert found[0.0][0] == pytest.approx(found[1.0][0], rel=1e-12)
     assert apart(found[0.0][1], found[1.0][1]) < 1e-12
-    monkeypatch.setattr(kernels, "_laid", longer)  # the control: a gradient from padding
-    monkeypatch.setattr(stack, "_PADDED", 0.0)
+    monkeypatch.setattr(kernels, "_gather", longer)  # the control: a gradient from padding
+    monkeypatch.setattr(stack, "_MOST_PADDING_SHARE", 0.0)
     assert apart(gradient(net, rows)[1], found[0.0][1]) > 1e-3
 
 
@@ -152,7 +152,7 @@ def test_lengths_are_rounded_and_that_changes_nothing(tiny, monkeypatch, most):
     from tuneworthy.cpu_engine.train import layer_stack as stack
 
     net, rows = opened(tiny)
-    monkeypatch.setattr(stack, "_PADDED", most)
+    monkeypatch.setattr(stack, "_MOST_PADDING_SHARE", most)
     found, read, forward = {}, {}, stack.Stack.forward
 
     def counted(self, ids, tape):
@@ -194,23 +194,23 @@ def test_lists_of_calls_made_at_once_change_nothing(tiny, monkeypatch, share, pa
     from tuneworthy.cpu_engine.train import attention_gradient as attention
     from tuneworthy.cpu_engine.train import layer_stack as stack
 
-    monkeypatch.setattr(stack, "_PADDED", padded)
+    monkeypatch.setattr(stack, "_MOST_PADDING_SHARE", padded)
     net, rows = opened(tiny, share=share)
     losses, slopes = gradient(net, rows)
-    monkeypatch.setattr(attention, "_BLOCK", block)
-    monkeypatch.setattr(attention, "_KEPT", kept)
+    monkeypatch.setattr(attention, "_BLOCK_QUERIES", block)
+    monkeypatch.setattr(attention, "_MOST_STORED_KEYS", kept)
     hand, products = net.trainer.stack, [0, 0, 0]
-    monkeypatch.setattr(hand, "sides", lambda tokens: 3)
+    monkeypatch.setattr(hand, "parallel_lists", lambda tokens: 3)
     for turn in (1, -1):
         monkeypatch.setattr(
-            hand.team, "share", lambda lists, turn=turn: in_turn(lists[::turn], products)
+            hand.pool, "share", lambda lists, turn=turn: in_turn(lists[::turn], products)
         )
         again, shared = gradient(net, rows)
         assert again == pytest.approx(losses, rel=1e-12)
         assert apart(shared, slopes) < 1e-12
     assert min(products) > 0  # each has its part of attention
     monkeypatch.setattr(
-        stack.RecordedStep, "apart", crowded(stack.RecordedStep.apart)
+        stack.RecordedStep, "split", crowded(stack.RecordedStep.split)
     )  # the control
     assert apart(gradient(net, rows)[1], slopes) > 1e-3
 
@@ -227,17 +227,17 @@ def in_turn(lists, products):
 
 
 def crowded(right):
-    """Return an `apart` whose writers all use the same brief memory."""
+    """Return a `split` whose recorders all use the same brief memory."""
 
-    def apart(tape, count):
-        start = tape.brief.at
-        for n, (writer, part) in enumerate(right(tape, count)):
-            writer.brief = tape.brief
+    def split(step, count):
+        start = step.brief.at
+        for n, (recorder, part) in enumerate(right(step, count)):
+            recorder.brief = step.brief
             if n:
-                tape.brief.at = start
-            yield writer, part
+                step.brief.at = start
+            yield recorder, part
 
-    return apart
+    return split
 
 
 def test_a_team_of_two_finds_what_one_thread_finds(tiny, monkeypatch):
@@ -272,16 +272,16 @@ def test_the_last_layer_reads_on_for_tokens_that_are_asked_for(tiny, monkeypatch
     from tuneworthy.cpu_engine.train import layer_stack as stack
 
     net, rows = opened(tiny, kind, share=share)
-    made, right = [], stack._asked
+    made, right = [], stack._output_positions
 
     def counted(span, lengths, asked):
         made.append(right(span, lengths, asked))
         return made[-1]
 
-    monkeypatch.setattr(stack, "_asked", counted)
+    monkeypatch.setattr(stack, "_output_positions", counted)
     found, wanted = {}, sum(row.trained for row in rows)
     for most in (1, 7, 1 << 20):  # nobody else; to a multiple; all tokens
-        monkeypatch.setattr(stack, "_ASKED", most)
+        monkeypatch.setattr(stack, "_OUTPUT_MULTIPLE", most)
         found[most] = gradient(net, rows)
         (places,) = made
         assert len(set(places.tolist())) == len(places) >= wanted
@@ -293,8 +293,8 @@ def test_the_last_layer_reads_on_for_tokens_that_are_asked_for(tiny, monkeypatch
         assert found[most][0] == pytest.approx(found[1][0], rel=1e-12)
         assert apart(found[most][1], found[1][1]) < 1e-12
     assert len(places) > 2 * wanted
-    monkeypatch.setattr(stack, "_ASKED", 1)
-    monkeypatch.setattr(stack, "_asked", lambda *given: right(*given) - 1)  # the control
+    monkeypatch.setattr(stack, "_OUTPUT_MULTIPLE", 1)
+    monkeypatch.setattr(stack, "_output_positions", lambda *given: right(*given) - 1)  # the control
     assert apart(gradient(net, rows)[1], found[1][1]) > 1e-3
 
 
@@ -304,7 +304,7 @@ def test_calls_written_down_once_serve_every_step_of_their_shape(tiny, monkeypat
     from tuneworthy.cpu_engine.train import layer_stack as stack
     from tuneworthy.cpu_engine.train import recorded_step as tape
 
-    monkeypatch.setattr(stack, "_PADDED", 0.0)
+    monkeypatch.setattr(stack, "_MOST_PADDING_SHARE", 0.0)
     net, rows = opened(tiny)
     longest = max(rows, key=lambda row: len(row.ids))
     one = [shorter(longest, n) for n in (0, 3, 6, 9)]
@@ -312,17 +312,19 @@ def test_calls_written_down_once_serve_every_step_of_their_shape(tiny, monkeypat
     other = [shorter(longest, n) for n in (0, 4, 5, 9)]
     other = [replace(row, ids=tuple(id_ ^ 1 for id_ in row.ids)) for row in other]
     _, slopes = gradient(net, one)
-    (kept,) = net.trainer.stack.tapes.values()
+    (kept,) = net.trainer.stack.steps.values()
     calls = len(kept.there), len(kept.back)
     losses, again = gradient(net, other, anew=False)
-    assert [*net.trainer.stack.tapes.values()] == [kept]
+    assert [*net.trainer.stack.steps.values()] == [kept]
     assert (len(kept.there), len(kept.back)) == calls
     assert torch.equal(gradient(net, one, anew=False)[1], slopes)
     truth, fresh = gradient(net, other)
     assert losses == truth
     assert torch.equal(again, fresh)
     gradient(net, one)
-    monkeypatch.setattr(tape.RecordedStep, "aim", lambda self, other: None)  # the control
+    monkeypatch.setattr(
+        tape.RecordedStep, "copy_positions", lambda self, other: None
+    )  # the control
     assert apart(gradient(net, other, anew=False)[1], fresh) > 1e-3
 
 
@@ -347,13 +349,13 @@ def test_a_backward_pass_written_later_spares_what_the_forward_pass_left(tiny, m
     net.free_step_memory()
     evaluate(net, rows, ENDLESS)
     gradient(net, rows[:1], anew=False)  # takes less memory
-    (tape, _) = net.trainer.stack.tapes.values()
+    (tape, _) = net.trainer.stack.steps.values()
     assert tape.dx is None
     assert torch.equal(gradient(net, rows, anew=False)[1], slopes)
     net.free_step_memory()
     evaluate(net, rows, ENDLESS)
     gradient(net, rows[:1], anew=False)
-    (tape, other) = net.trainer.stack.tapes.values()
+    (tape, other) = net.trainer.stack.steps.values()
     monkeypatch.setattr(tape, "end", other.end)  # the control
     assert apart(gradient(net, rows, anew=False)[1], slopes) > 1e-3
 
@@ -361,13 +363,13 @@ def test_a_backward_pass_written_later_spares_what_the_forward_pass_left(tiny, m
 def test_calls_of_a_few_shapes_are_kept(tiny, monkeypatch):
     from tuneworthy.cpu_engine.train import layer_stack as stack
 
-    monkeypatch.setattr(stack, "_TAPES", 2)
+    monkeypatch.setattr(stack, "_MOST_STEPS", 2)
     net, rows = opened(tiny)
     for count in (2, 3, 4, 2):
         gradient(net, rows[:count], anew=False)
-    assert [key[-1][0] for key in net.trainer.stack.tapes] == [4, 2]
+    assert [key[-1][0] for key in net.trainer.stack.steps] == [4, 2]
     net.free_step_memory()
-    assert not net.trainer.stack.tapes
+    assert not net.trainer.stack.steps
     assert not net.trainer.stack.memory.chunks
 
 

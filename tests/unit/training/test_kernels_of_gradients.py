@@ -31,14 +31,14 @@ def leaf(*shape, kind, scale=1.0):
 def test_gate_and_its_gradients(kind):
     import torch
 
-    from tuneworthy.cpu_engine.train.gradient_kernels import gate, gate_back
+    from tuneworthy.cpu_engine.train.gradient_kernels import gate, gate_backward
 
     (g, g64), (up, up64) = leaf(5, 48, kind=kind, scale=4), leaf(5, 48, kind=kind)
     slope = torch.randn(5, 48).to(kind)
     truth = torch.nn.functional.silu(g64) * up64
     truth.backward(slope.double())
     assert same(gate(g, up, torch.empty_like(g)), truth, kind)
-    dg, dup = gate_back(g, up, slope.clone(), torch.empty_like(g))
+    dg, dup = gate_backward(g, up, slope.clone(), torch.empty_like(g))
     assert same(dg, g64.grad, kind)
     assert same(dup, up64.grad, kind)
     assert not same(dg, up64.grad, kind)
@@ -49,13 +49,15 @@ def test_gradient_of_a_norm(kind, more):
     import torch
 
     from tuneworthy.cpu_engine.read.layer_kernels import rms_norm
-    from tuneworthy.cpu_engine.train.gradient_kernels import rms_norm_back
+    from tuneworthy.cpu_engine.train.gradient_kernels import rms_norm_backward
 
     (x, x64), weight = leaf(5, 48, kind=kind, scale=9), torch.randn(48).to(kind)
     slope, add = torch.randn(2, 5, 48).to(kind)
     torch.nn.functional.rms_norm(x64, (48,), weight.double(), 1e-5).backward(slope.double())
     _, factors = rms_norm(x, (weight, 1e-5))
-    found = rms_norm_back(slope, x, (weight, factors), add if more else None, torch.empty_like(x))
+    found = rms_norm_backward(
+        slope, x, (weight, factors), add if more else None, torch.empty_like(x)
+    )
     assert same(found, x64.grad + add.double() if more else x64.grad, kind)
     assert not same(found, x64.grad if more else x64.grad + add.double(), kind)
 

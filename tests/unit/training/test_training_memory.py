@@ -104,7 +104,7 @@ def test_the_estimate_of_the_written_out_gradient_is_what_its_memory_holds(tiny,
 
     prompt = [by_hand._inputs(batch[:1], 0, len(batch[0].ids) - 1)[:, :shared]] if shared else []
     lengths = [len(row.ids) - 1 - shared for row in batch]
-    tape = stack.tape(lengths, [row.trained for row in batch], shared)
+    tape = stack.step_of(lengths, [row.trained for row in batch], shared)
     stack.forward([*prompt, by_hand._inputs(batch, shared, tape.spans[-1].length)], tape)
     chunk, at = tape.memory.at
     held = sum(map(len, tape.memory.chunks[:chunk])) + at

@@ -210,7 +210,7 @@ def _product(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
 
 
 @compiled
-def _turned(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
+def _untransposed_product(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
     if board[_HELPERS]:
         _lead(board, _STRIPS, w.shape[1], operand_table(x, w, low[0], low[1], add, out))
     else:
@@ -303,7 +303,7 @@ class ThreadPool:
         do(_product, self.board, as_array(x), as_array(weight), (y, v), more, as_array(out))
         return out
 
-    def turned(
+    def untransposed_product(
         self, x: Any, weight: Any, low: Any = None, add: Any = None, into: Any = (None, call_now)
     ) -> Any:
         """Return x weight + y v + add, [N, in], bf16, each sum rounded once.
@@ -317,7 +317,15 @@ class ThreadPool:
         _agree(x, weight, out, weight.shape[1] % WIDE == 0)
         y, v = map(as_array, low or (none, none))
         more = as_array(none if add is None else add)
-        do(_turned, self.board, as_array(x), as_array(weight), (y, v), more, as_array(out))
+        do(
+            _untransposed_product,
+            self.board,
+            as_array(x),
+            as_array(weight),
+            (y, v),
+            more,
+            as_array(out),
+        )
         return out
 
 

@@ -1,6 +1,6 @@
 """Element-wise and reduction kernels of the gradient, each as one compiled loop.
 
-As in `models._kernels`: bf16 is widened on load, sums are fp32 (fp64 for fp64), the result is
+As in `read/layer_kernels.py`, bf16 is widened on load, sums are fp32 (fp64 for fp64), the result is
 rounded once, and arrays must be contiguous. `do` makes a kernel's call at once or records it for
 repeated runs. Knows no layer, no optimizer and no task.
 """
@@ -34,7 +34,7 @@ def _gate(gate: Any, up: Any, out: Any) -> None:
 
 
 @compiled
-def _gate_back(gate: Any, up: Any, slope: Any, out: Any) -> None:
+def _gate_backward(gate: Any, up: Any, slope: Any, out: Any) -> None:
     one = wide(out, 1.0)
     for k in range(len(out)):
         g, d = get(gate, k), get(slope, k)
@@ -51,7 +51,7 @@ def _transpose(x: Any, out: Any) -> None:
 
 
 @compiled
-def _rms_back(slope: Any, x: Any, weight: Any, factor: Any, add: Any, out: Any) -> None:
+def _rms_backward(slope: Any, x: Any, weight: Any, factor: Any, add: Any, out: Any) -> None:
     size = x.shape[1]
     for n in range(len(x)):
         row, dy, done, along = x[n], slope[n], out[n], wide(x, 0.0)
@@ -69,7 +69,7 @@ def _rms_back(slope: Any, x: Any, weight: Any, factor: Any, add: Any, out: Any) 
 
 
 @compiled
-def _laid(flat: Any, starts: Any, before: Any, angles: Any, head: Any, out: Any) -> None:
+def _gather(flat: Any, starts: Any, before: Any, angles: Any, head: Any, out: Any) -> None:
     (cos, sin), kept, group, half = angles, out.shape[1], out.shape[2], out.shape[5]
     past = before.shape[2]
     for r in range(len(out)):
@@ -94,7 +94,7 @@ def _laid(flat: Any, starts: Any, before: Any, angles: Any, head: Any, out: Any)
 
 
 @compiled
-def _taken(heads: Any, starts: Any, past: Any, angles: Any, head: Any, flat: Any) -> None:
+def _scatter(heads: Any, starts: Any, past: Any, angles: Any, head: Any, flat: Any) -> None:
     (cos, sin), kept, group, half = angles, heads.shape[1], heads.shape[2], heads.shape[5]
     for r in range(len(heads)):
         start = starts[r]
@@ -130,7 +130,7 @@ def _add_rows(more: Any, head: Any, out: Any, table: Any) -> None:
 
 
 @compiled
-def _score_slopes(weights: Any, slopes: Any, scale: float) -> None:
+def _softmax_backward(weights: Any, slopes: Any, scale: float) -> None:
     by = wide(slopes, scale)
     for n in range(len(slopes)):
         p, d, along = weights[n], slopes[n], wide(slopes, 0.0)
@@ -164,12 +164,12 @@ def gate(g: Any, up: Any, out: Any, do: Any = call_now) -> Any:
     return out
 
 
-def gate_back(g: Any, up: Any, slope: Any, out: Any, do: Any = call_now) -> tuple[Any, Any]:
-    """Return the gradients of g and up; `slope` is that of their product.
+def gate_backward(g: Any, up: Any, slope: Any, out: Any, do: Any = call_now) -> tuple[Any, Any]:
+    """Return the gradients of g and up, given the gradient `slope` of silu(g) · up.
 
-    That of g is written into `out`, that of up over `slope`.
+    The gradient of g is written into `out`, that of up over `slope`.
     """
-    do(_gate_back, *(as_array(x.view(-1)) for x in (g, up, slope, out)))
+    do(_gate_backward, *(as_array(x.view(-1)) for x in (g, up, slope, out)))
     return out, slope
 
 
@@ -178,7 +178,7 @@ def transpose(x: Any, out: Any, do: Any = call_now) -> None:
     do(_transpose, as_array(x), as_array(out))
 
 
-def rms_norm_back(
+def rms_norm_backward(
     slope: Any, x: Any, norm: tuple[Any, Any], add: Any, out: Any, do: Any = call_now
 ) -> Any:
     """Write the gradient of RMSNorm's x [N, size], plus `add` (or None), into `out`; return it.
@@ -187,14 +187,14 @@ def rms_norm_back(
     root mean square, dx = f · w · dy - f³ · x · mean(w · dy · x).
     """
     add = x[:0] if add is None else add
-    do(_rms_back, *map(as_array, (slope, x, *norm, add, out)))
+    do(_rms_backward, *map(as_array, (slope, x, *norm, add, out)))
     return out
 
 
 def gather(
     flat: Any, place: tuple[Any, int], before: Any, angles: Any, out: Any, do: Any = call_now
 ) -> None:
-    """Gather tokens by row and head into `out`; rotate them by position if `angles` are given.
+    """Write tokens by row and head into `out`; rotate them by position if `angles` are given.
 
     `place`: the start offsets (row r is starts[r] to starts[r + 1] of `flat` [N, heads · width]),
     and the first kept head of `out`. Each row is preceded by `before` [1, kept heads, past, width]
@@ -203,23 +203,28 @@ def gather(
     """
     starts, head = place
     before = out[:1, :, 0, :0] if before is None else before
-    heads = as_array(_halves(before)), _turns(angles, flat), head, as_array(_halves(out))
-    do(_laid, as_array(_by_head(flat, out)), starts, *heads)
+    heads = (
+        as_array(_split_halves(before)),
+        _angle_arrays(angles, flat),
+        head,
+        as_array(_split_halves(out)),
+    )
+    do(_gather, as_array(_by_head(flat, out)), starts, *heads)
 
 
 def scatter(
     heads: Any, place: tuple[Any, int], past: int, angles: Any, flat: Any, do: Any = call_now
 ) -> None:
-    """Scatter [row, head] back to `flat`, skipping the first `past` tokens (undo `gather`).
+    """Write `heads` by token into `flat` without the first `past` tokens: the inverse of `gather`.
 
-    `angles` rotate back.
+    `angles`, if given, rotate back.
     """
-    source = as_array(_halves(heads)), place[0], past, _turns(angles, flat), place[1]
-    do(_taken, *source, as_array(_by_head(flat, heads)))
+    source = as_array(_split_halves(heads)), place[0], past, _angle_arrays(angles, flat), place[1]
+    do(_scatter, *source, as_array(_by_head(flat, heads)))
 
 
 def add_row_sums(more: Any, head: int, out: Any, do: Any = call_now) -> None:
-    """Add the row sums of `more` [rows, heads, more, width] to `out` [1, kept heads, past, width].
+    """Add `more` [rows, heads, more, width] summed over rows to `out` [1, kept heads, past, width].
 
     `head` is the first head of `more` to add. Each sum is rounded once.
     """
@@ -228,34 +233,34 @@ def add_row_sums(more: Any, head: int, out: Any, do: Any = call_now) -> None:
 
 
 def softmax_backward(weights: Any, slopes: Any, scale: float, do: Any = call_now) -> Any:
-    """Turn the gradient of attention weights P into that of the scores, in place.
+    """Overwrite `slopes`, the gradient of attention weights P, with that of the scores; return it.
 
-    dS = scale · P · (dP - Σ P · dP) by query; [..., keys] both.
+    For each query dS = scale · P · (dP - Σ P · dP). Both arrays are [..., keys].
     """
     keys = weights.shape[-1]
-    do(_score_slopes, as_array(weights.view(-1, keys)), as_array(slopes.view(-1, keys)), scale)
+    do(_softmax_backward, as_array(weights.view(-1, keys)), as_array(slopes.view(-1, keys)), scale)
     return slopes
 
 
-def cross_entropy(logits: Any, aims: Any, scale: float) -> Any:
-    """Return the loss (nats) of each target in `aims` under logits [N, vocabulary], fp32 or wider.
+def cross_entropy(logits: Any, targets: Any, scale: float) -> Any:
+    """Return the loss (nats, fp32 or wider) of each target id under logits [N, vocabulary].
 
     Overwrites the logits with the gradient of `scale` times the sum: softmax - one-hot.
     """
     kind = wide_of(logits.dtype)
     nll, table = (torch.empty(size, dtype=kind) for size in logits.shape)
-    _cross_entropy(as_array(logits), aims.numpy(), scale, nll.numpy(), table.numpy())
+    _cross_entropy(as_array(logits), targets.numpy(), scale, nll.numpy(), table.numpy())
     return nll
 
 
-def _halves(heads: Any) -> Any:
+def _split_halves(heads: Any) -> Any:
     return heads.unflatten(-1, (2, heads.shape[-1] // 2))
 
 
 def _by_head(flat: Any, heads: Any) -> Any:
-    return _halves(flat.view(len(flat), -1, heads.shape[-1]))
+    return _split_halves(flat.view(len(flat), -1, heads.shape[-1]))
 
 
-def _turns(angles: Any, like: Any) -> tuple[Any, Any]:
+def _angle_arrays(angles: Any, like: Any) -> tuple[Any, Any]:
     cos, sin = angles or (like.new_empty(0, 0),) * 2
     return as_array(cos), as_array(sin)

@@ -1,8 +1,8 @@
-"""One training step with a hand-written gradient: loss of answer tokens, adapters' gradient.
+"""Training step with a hand-written gradient: loss of answer tokens, gradient of the adapters.
 
-The same figures as the general path in `forward`, checked on a probe before use. A shared prompt is
-read with the rows that attend to it, as additional tokens of the same matrix, its gradient summed
-over all of them. Knows no optimizer and no task.
+Its results are those of autograd (`training/loss.py`), checked on a probe before use. A shared
+prompt is read with the rows that attend to it, as additional tokens of the same matrix; its
+gradient is summed over all rows. Knows no optimizer and no task.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tuneworthy.cpu_engine.compiled import call_now
 from tuneworthy.cpu_engine.gemm.products import gemm_supports
 from tuneworthy.cpu_engine.read.layer_kernels import rms_norm
 from tuneworthy.cpu_engine.train.adapted_linears import Norm, open_norm
-from tuneworthy.cpu_engine.train.gradient_kernels import cross_entropy, rms_norm_back
+from tuneworthy.cpu_engine.train.gradient_kernels import cross_entropy, rms_norm_backward
 from tuneworthy.cpu_engine.train.layer_stack import Stack, open_stack
 from tuneworthy.cpu_engine.train.recorded_step import RecordedStep
 
@@ -29,7 +29,7 @@ Gradient = tuple[list[float], list[tuple[Any, Any]]]
 
 @dataclass(frozen=True)
 class HandGradient:
-    """A stack with the final norm and the output layer [vocabulary, hidden].
+    """A model's layers (`stack`), final norm and output layer [vocabulary, hidden], for training.
 
     `shares`: whether a prompt that all rows start with is read once.
     """
@@ -41,26 +41,26 @@ class HandGradient:
 
     @property
     def plain(self) -> bool:
-        """Return whether the thread pool's GEMM computes all products, the output layer's too."""
+        """Return whether the thread pool's GEMM takes all products, the output layer's too."""
         return self.stack.plain and gemm_supports(self.head)
 
     def backward(self, batch: Sequence[TokenRow], budget: int) -> Gradient:
-        """Return each row's summed loss, and (weight, gradient) pairs: see `backward` below."""
+        """Return each row's summed loss (nats), and (weight, gradient) of the batch's mean loss."""
         found: Gradient = backward(self, batch, budget)
         return found
 
     def evaluate(self, rows: Sequence[TokenRow], budget: int) -> tuple[list[float], list[float]]:
-        """Return each row's summed loss and the loss of its last token."""
+        """Return the rows' summed and last tokens' losses (nats), in the order of parts."""
         found: tuple[list[float], list[float]] = evaluate(self, rows, budget)
         return found
 
     def proved(self, rows: Sequence[TokenRow], truth: Any) -> bool:
-        """Return whether loss and gradient are those of `truth(rows, weights)` by autograd."""
+        """Return whether loss and gradient equal those of `truth(rows, weights)`, from autograd."""
         return matches_autograd(self, rows, truth)
 
 
 def open_hand_gradient(module: Any, shares: bool) -> HandGradient | None:
-    """Return the fast path for this model, None if its layers are not supported."""
+    """Return the hand-written gradient of a model, None if its layers are not supported."""
     stack = open_stack(module)
     if stack is None:
         return None
@@ -84,16 +84,16 @@ def backward(
     tokens = sum(row.trained for row in batch)
     by_row, read = [0.0] * len(batch), 0
 
-    def turn(group: list[int], rows: list[TokenRow], x: Any, tape: RecordedStep) -> None:
-        row_losses, dx = _head(hand, rows, x, tape, 1 / tokens)
+    def use_output(group: list[int], rows: list[TokenRow], x: Any, step: RecordedStep) -> None:
+        row_losses, dx = _loss_and_gradient(hand, rows, x, step, 1 / tokens)
         nonlocal read
-        stack.backward(dx, tape)
-        adapters.gather(first=read == 0)
+        stack.backward(dx, step)
+        adapters.add_gradients(first=read == 0)
         read += len(group)
         for i, value in zip(group, row_losses, strict=True):
             by_row[i] = value
 
-    _run(hand, batch, budget, turn)
+    _run_parts(hand, batch, budget, use_output)
     return by_row, adapters.pairs
 
 
@@ -101,28 +101,28 @@ def backward(
 def evaluate(
     hand: HandGradient, rows: Sequence[TokenRow], budget: int
 ) -> tuple[list[float], list[float]]:
-    """Return each row's summed loss (nats) and its last token's loss, in the parts' order."""
+    """Return the rows' summed and last tokens' losses (nats), in the order of parts."""
     sums: list[float] = []
     ends: list[float] = []
 
-    def turn(group: list[int], part_rows: list[TokenRow], x: Any, tape: RecordedStep) -> None:  # noqa: ARG001
-        shares = _nll(hand, part_rows, x, tape).split([row.trained for row in part_rows])
+    def use_output(group: list[int], part_rows: list[TokenRow], x: Any, step: RecordedStep) -> None:  # noqa: ARG001
+        shares = _token_losses(hand, part_rows, x, step).split([row.trained for row in part_rows])
         sums.extend(float(share.sum()) for share in shares)
         ends.extend(float(share[-1]) for share in shares)
 
-    _run(hand, rows, budget, turn)
+    _run_parts(hand, rows, budget, use_output)
     return sums, ends
 
 
-def _run(
+def _run_parts(
     hand: HandGradient,
     batch: Sequence[TokenRow],
     budget: int,
-    turn: Callable[[list[int], list[TokenRow], Any, RecordedStep], None],
+    use_output: Callable[[list[int], list[TokenRow], Any, RecordedStep], None],
 ) -> None:
-    """Read the batch in parts of at most `budget` padded tokens, each behind the shared prompt.
+    """Run the batch forward in parts of at most `budget` padded tokens, each after the prompt.
 
-    Calls `turn(indices, rows, output, tape)` for each part.
+    Calls `use_output(indices, rows, output, step)` for each part.
     """
     stack = hand.stack
     stack.adapters.refresh()
@@ -131,11 +131,11 @@ def _run(
     for group in parts(batch, budget, width):
         rows = [batch[i] for i in group]
         lengths = [len(row.ids) - 1 - width for row in rows]  # no target follows the last token
-        tape = stack.tape(lengths, [row.trained for row in rows], width)
-        own = _inputs(rows, width, tape.spans[-1].length)
-        with stack.team if stack.few(tape.tokens) else nullcontext():
-            turn(group, rows, stack.forward([*prompt, own], tape), tape)
-        stack.release(tape)
+        step = stack.step_of(lengths, [row.trained for row in rows], width)
+        own = _inputs(rows, width, step.spans[-1].length)
+        with stack.pool if stack.uses_pool(step.tokens) else nullcontext():
+            use_output(group, rows, stack.forward([*prompt, own], step), step)
+        stack.release(step)
 
 
 def matches_autograd(hand: HandGradient, rows: Sequence[TokenRow], truth: Any) -> bool:
@@ -169,7 +169,7 @@ def matches_autograd(hand: HandGradient, rows: Sequence[TokenRow], truth: Any) -
 
 
 def _inputs(rows: Sequence[TokenRow], skipped: int, length: int) -> Any:
-    """Return the input ids of the rows, padded to a length."""
+    """Return the rows' input ids after `skipped` prompt ids, zero-padded: [rows, length]."""
     ids = torch.zeros(len(rows), length, dtype=torch.long)
     for number, row in enumerate(rows):
         inputs = row.ids[skipped:-1]
@@ -178,41 +178,45 @@ def _inputs(rows: Sequence[TokenRow], skipped: int, length: int) -> Any:
 
 
 def _targets(rows: Sequence[TokenRow]) -> Any:
-    """Return the answer tokens, in the order of the rows."""
+    """Return the ids of the answer tokens, row after row."""
     return torch.tensor([token for row in rows for token in row.ids[row.first :]])
 
 
-def _nll(hand: HandGradient, rows: Sequence[TokenRow], x: Any, tape: RecordedStep) -> Any:
-    """Return the loss of every answer token."""
+def _token_losses(hand: HandGradient, rows: Sequence[TokenRow], x: Any, step: RecordedStep) -> Any:
+    """Return the loss (nats) of every answer token, row after row."""
     targets = _targets(rows)
     inner, _ = rms_norm(x[: len(targets)], (hand.norm.weight, hand.norm.eps))
-    return cross_entropy(_logits(hand, inner, None, tape), targets, 1.0)
+    return cross_entropy(_logits(hand, inner, None, step), targets, 1.0)
 
 
-def _logits(hand: HandGradient, inner: Any, out: Any, tape: RecordedStep) -> Any:
-    if hand.plain and hand.stack.few(tape.tokens):
-        return hand.stack.team.product(inner, hand.head, into=(out, call_now))
+def _logits(hand: HandGradient, inner: Any, out: Any, step: RecordedStep) -> Any:
+    if hand.plain and hand.stack.uses_pool(step.tokens):
+        return hand.stack.pool.product(inner, hand.head, into=(out, call_now))
     return torch.mm(inner, hand.head.t(), out=out)
 
 
-def _head(
-    hand: HandGradient, rows: Sequence[TokenRow], x: Any, tape: RecordedStep, scale: float
+def _loss_and_gradient(
+    hand: HandGradient, rows: Sequence[TokenRow], x: Any, step: RecordedStep, scale: float
 ) -> tuple[list[float], Any]:
-    """Return each row's summed loss, and the gradient of `scale` times their sum at x [M, hidden].
+    """Return each row's summed loss, and the gradient of `scale` times their sum: [M, hidden].
 
-    The first rows of x are those that predict answer tokens. The gradient of a token's loss at its
+    The first rows of x [M, hidden] predict the answer tokens. The gradient of a token's loss at its
     logits is softmax - one-hot; it overwrites the logits.
     """
     targets = _targets(rows)
     outer = x[: len(targets)]
     inner, factor = rms_norm(outer, (hand.norm.weight, hand.norm.eps))
-    tape.brief.at = (0, 0)
-    room = tape.lend((len(targets), len(hand.head)), hand.head.dtype)
-    logits = _logits(hand, inner, room, tape)
+    step.brief.at = (0, 0)
+    room = step.take_brief((len(targets), len(hand.head)), hand.head.dtype)
+    logits = _logits(hand, inner, room, step)
     nll = cross_entropy(logits, targets, scale)
-    few = hand.plain and hand.stack.few(tape.tokens)
-    dinner = hand.stack.team.turned(logits, hand.head) if few else torch.mm(logits, hand.head)
+    uses_pool = hand.plain and hand.stack.uses_pool(step.tokens)
+    dinner = (
+        hand.stack.pool.untransposed_product(logits, hand.head)
+        if uses_pool
+        else torch.mm(logits, hand.head)
+    )
     dx = torch.zeros_like(x)
-    rms_norm_back(dinner, outer, (hand.norm.weight, factor), None, dx[: len(targets)])
+    rms_norm_backward(dinner, outer, (hand.norm.weight, factor), None, dx[: len(targets)])
     shares = nll.split([row.trained for row in rows])
     return [float(share.sum()) for share in shares], dx

@@ -1,8 +1,8 @@
 """A recorded training step: its calls in order, on preallocated memory.
 
 In a step of a few rows, preparing the calls (views, shapes, allocations) took as long as making
-them. Steps of the same shape differ only in their numbers, so the calls are recorded
-once and replayed. Knows no layer and no model.
+them. Steps of the same shape differ only in their numbers, so the calls are recorded once and
+replayed. Knows no layer and no model.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CHUNK = 1 << 26  # bytes that an arena allocates at once
 
 
 class Arena:
-    """Memory allocated once and reused in every step: new pages cost time."""
+    """Memory that is allocated once and reused in every step, because new pages cost time."""
 
     def __init__(self) -> None:
         self.chunks: list[Any] = []
@@ -47,9 +47,9 @@ class Arena:
 class Span:
     """Rows with the same attention pattern: the shared prompt (one row), or the rows after it.
 
-    `skipped` prompt tokens precede each row. `at` is the span's slice of the N tokens. Of those,
-    row r is starts[r] to starts[r + 1], `length` at most. `held` by layer: keys, values, rotated
-    queries and attention weights.
+    `skipped` prompt tokens precede each row. `at` is the span's slice of the N tokens; in it, row r
+    is starts[r] to starts[r + 1], at most `length` long. `held` has each layer's keys, values,
+    rotated queries and attention weights.
     """
 
     rows: int
@@ -62,18 +62,18 @@ class Span:
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """Return the shape by which the recorded calls of two spans are equal."""
+        """Return the key of the recorded calls: spans with equal keys have the same calls."""
         return self.rows, self.length, self.skipped, self.at.stop
 
-    def aim(self, other: Span) -> None:
-        """Copy another span's row offsets; both have the same shape."""
+    def copy_positions(self, other: Span) -> None:
+        """Copy the row offsets of a span with the same shape."""
         self.starts[:] = other.starts
 
 
 class Recorder:
-    """A recorder of calls, with the memory that they work on.
+    """Records calls, and hands out the memory that they work on.
 
-    `memory` holds what the backward pass needs; `brief`, what one layer needs.
+    `memory` lasts until the backward pass, `brief` until the end of a layer.
     """
 
     def __init__(self, memory: Arena, brief: Arena) -> None:
@@ -85,28 +85,28 @@ class Recorder:
         self.calls.append(partial(call, *given, **named))
 
     def take(self, shape: Sequence[int], dtype: Any) -> Any:
-        """Return memory that is valid until the end of the step."""
+        """Return an uninitialised tensor that is valid until the end of the step."""
         return self.memory.take(shape, dtype)
 
-    def lend(self, shape: Sequence[int], dtype: Any) -> Any:
-        """Return memory that is valid until the end of the layer."""
+    def take_brief(self, shape: Sequence[int], dtype: Any) -> Any:
+        """Return an uninitialised tensor that is valid until the end of the layer."""
         return self.brief.take(shape, dtype)
 
-    def lent(self, like: Any) -> Any:
-        """Return memory of a tensor's shape that is valid until the end of the layer."""
+    def take_brief_like(self, like: Any) -> Any:
+        """Return an uninitialised tensor shaped like `like`, valid until the end of the layer."""
         return self.brief.take(like.shape, like.dtype)
 
     def flat(self, heads: Any) -> Any:
         """Return [rows, KV heads, group, length, width] as [rows · KV heads, ..., width]."""
         if not heads.is_contiguous():
-            heads, given = self.lent(heads), heads
+            heads, given = self.take_brief_like(heads), heads
             self.do(heads.copy_, given)
         return heads.flatten(2, 3).flatten(0, 1)
 
     def product(self, left: Any, right: Any, out: Any, more: bool = False) -> None:
-        """Record batched matrix products into heads, or added to them (`more`)."""
+        """Record writing the batched product left · right to `out`, or adding it (`more`)."""
         straight = out.is_contiguous() and not more
-        to = out if straight else self.lent(out)
+        to = out if straight else self.take_brief_like(out)
         self.do(torch.bmm, left, right, out=to.view(len(left), -1, to.shape[-1]))
         if not straight:
             self.do(out.add_ if more else out.copy_, to)
@@ -115,23 +115,28 @@ class Recorder:
 class RecordedStep(Recorder):
     """The recorded forward and backward calls of a step, for spans of one shape.
 
-    The shared prompt, if any, is the first span. `x` [N, hidden] is the input, `out` [asked,
-    hidden] the output at the token positions `asked`, `dx` its gradient. `layers` are the tensors
-    that each layer stores for its gradient, up to `end` of `memory`. `share` runs lists of calls in
-    parallel, as many as there are `briefs`.
+    The shared prompt, if any, is the first span. `x` [N, hidden] is the input, `out` [M, hidden]
+    the output at the M `output_positions`, `dx` its gradient. `layers` are the tensors that each
+    layer stores for its gradient, up to `end` of `memory`. `share` runs lists of calls in parallel,
+    as many as there are `briefs`.
     """
 
     def __init__(
         self,
         spans: list[Span],
-        asked: Any,
+        output_positions: Any,
         memory: Arena,
         briefs: Sequence[Arena],
         share: Callable[..., None],
     ) -> None:
         super().__init__(memory, briefs[0])
-        self.spans, self.asked, self.briefs, self.share = spans, asked, briefs, share
-        self.there, self.back = self.calls, list[Any]()
+        self.spans, self.output_positions, self.briefs, self.share = (
+            spans,
+            output_positions,
+            briefs,
+            share,
+        )
+        self.forward_calls, self.backward_calls = self.calls, list[Any]()
         self.layers: list[dict[str, Any]] = []
         self.x: Any = None
         self.out: Any = None
@@ -140,36 +145,36 @@ class RecordedStep(Recorder):
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """Return the shape by which the recorded calls of two tapes are equal."""
-        return (len(self.briefs), len(self.asked), *(span.shape for span in self.spans))
+        """Return the key of the recorded calls: steps with equal keys have the same calls."""
+        return (len(self.briefs), len(self.output_positions), *(span.shape for span in self.spans))
 
     @property
     def tokens(self) -> int:
-        """Return the number of tokens read, N."""
+        """Return N, the number of tokens read."""
         return int(self.spans[-1].at.stop)
 
-    def aim(self, other: RecordedStep) -> None:
-        """Copy another tape's token positions; both have the same shape."""
-        self.asked.copy_(other.asked)
+    def copy_positions(self, other: RecordedStep) -> None:
+        """Copy the token positions of a step with the same shape."""
+        self.output_positions.copy_(other.output_positions)
         for span, new in zip(self.spans, other.spans, strict=True):
-            span.aim(new)
+            span.copy_positions(new)
 
-    def turn(self, dx: Any) -> None:
-        """Record the backward pass from now on, starting from the gradient of the output."""
-        self.dx, self.calls = dx, self.back
+    def start_backward(self, dx: Any) -> None:
+        """Record later calls as the backward pass; `dx` is the output's gradient."""
+        self.dx, self.calls = dx, self.backward_calls
 
-    def apart(self, count: int) -> Iterator[tuple[Recorder, slice]]:
-        """Yield writers whose calls run in parallel, each with its slice of `count` items.
+    def split(self, count: int) -> Iterator[tuple[Recorder, slice]]:
+        """Yield recorders whose calls run in parallel, each with its slice of `count` items.
 
-        Memory lent by all but the first is valid until the next call.
+        Brief memory of all but the first is valid until the next use of `split`.
         """
         sides = min(count, len(self.briefs))
         if sides == 1:
             yield self, slice(0, count)
             return
-        writers = [Recorder(self.memory, brief) for brief in self.briefs[:sides]]
-        self.do(self.share, [writer.calls for writer in writers])
-        for n, writer in enumerate(writers):
+        recorders = [Recorder(self.memory, brief) for brief in self.briefs[:sides]]
+        self.do(self.share, [recorder.calls for recorder in recorders])
+        for n, recorder in enumerate(recorders):
             if n:
-                writer.brief.at = (0, 0)
-            yield writer, slice(n * count // sides, (n + 1) * count // sides)
+                recorder.brief.at = (0, 0)
+            yield recorder, slice(n * count // sides, (n + 1) * count // sides)

@@ -1,8 +1,8 @@
-"""A faster path for Llama-family models on a CPU. README.md says what it brings, and where.
+"""A faster path for Llama-family models on a CPU; README.md has the parts and the figures.
 
-This module is its one door: nothing else of the package is imported from outside. It knows torch,
-numba and weights; it knows no task, no arm, no metric and no ledger. Where it returns None the
-caller takes the general path. numba is imported when a model is opened, never on a GPU.
+Code outside of this package imports this module alone. The package knows torch, numba and weights;
+it knows no task, no arm, no metric and no ledger. Where a function returns None the caller takes
+the general path. numba is imported when a model is opened, never on a GPU.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def enabled() -> bool:
 
 
 def open_reader(module: Any) -> Decoder | None:
-    """Return a reader of a causal language model's layers; None: take the general path.
+    """Return a fast forward pass of a causal language model, None if it is off or not supported.
 
-    The caller proves on a probe that it gives the logits of the model.
+    The caller checks on a probe that it gives the model's logits.
     """
     if not enabled() or module.device.type != "cpu":
         return None
@@ -40,10 +40,10 @@ def open_reader(module: Any) -> Decoder | None:
 
 
 def open_trainer(module: Any, shares: bool) -> HandGradient | None:
-    """Return a LoRA training step with its gradient written out; None: take the general path.
+    """Return a model's LoRA training step with a hand-written gradient, None if not supported.
 
-    `shares`: whether a prompt that all rows of a step start with is read once. The caller proves on
-    a probe that it gives the gradient that autograd finds (`HandGradient.proved`).
+    `shares`: whether a prompt that all rows of a step start with is read once. The caller checks on
+    a probe that it gives autograd's gradient (`HandGradient.proved`).
     """
     if not enabled() or module.device.type != "cpu":
         return None
@@ -53,7 +53,7 @@ def open_trainer(module: Any, shares: bool) -> HandGradient | None:
 
 
 def gemm_available() -> bool:
-    """Return whether the engine's own GEMM is used on this processor."""
+    """Return whether the engine's own GEMM, not torch's, is used on this processor."""
     from tuneworthy.cpu_engine.gemm.products import own_gemm_available
 
     return own_gemm_available()

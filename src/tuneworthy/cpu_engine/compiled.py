@@ -1,6 +1,6 @@
-"""Building blocks of the numba loops: compilation, bf16 by its bits, fp32 sums, exponentials.
+"""Compile loops with numba; bf16 loads and stores, maximum and exponentials for their code.
 
-numba has no bf16: such an array comes as uint16, is widened on load and rounded on store. Only the
+numba has no bf16: such an array is passed as uint16, widened on load and rounded on store. Only the
 first use on a machine compiles; the code is then cached next to this file. Knows no model and no
 layer.
 """
@@ -19,7 +19,7 @@ from numba.extending import intrinsic, overload, register_jitable
 from tuneworthy.cpu_engine.loop_cache import COMPILED_LOOPS
 
 # Sums may be reordered, but NaN must stay NaN, so that broken weights are noticed.
-_FAST: dict[str, Any] = {
+_NUMBA_OPTIONS: dict[str, Any] = {
     "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"},
 }  # fmt: skip
 _SHORT, _INT, _FLOAT = ir.IntType(16), ir.IntType(32), ir.FloatType()
@@ -28,10 +28,10 @@ _F = np.float32
 
 def compiled(loop: Any) -> Any:
     """Return a loop compiled by numba; it raises TypeError for unsupported argument types."""
-    return _cached(lambda cache: njit(nogil=True, cache=cache, **_FAST)(loop))
+    return _with_cache(lambda cache: njit(nogil=True, cache=cache, **_NUMBA_OPTIONS)(loop))
 
 
-def _cached(make: Any) -> Any:
+def _with_cache(make: Any) -> Any:
     where: Any = config
     kept = where.CACHE_DIR
     where.CACHE_DIR = kept or str(COMPILED_LOOPS)
@@ -44,8 +44,8 @@ def _cached(make: Any) -> Any:
 
 
 def c_function(loop: Any, signature: Any) -> Any:
-    """Return a loop compiled as a C function, which has an address."""
-    return _cached(lambda cache: cfunc(signature, cache=cache, **_FAST)(loop))
+    """Return a loop compiled as a C function, whose address LLVM code can call."""
+    return _with_cache(lambda cache: cfunc(signature, cache=cache, **_NUMBA_OPTIONS)(loop))
 
 
 def _operation(arguments: tuple[Any, ...], result: Any, write: Any) -> Any:
@@ -60,7 +60,7 @@ def _operation(arguments: tuple[Any, ...], result: Any, write: Any) -> Any:
     return intrinsic(one if len(arguments) == 1 else two)
 
 
-def _rounded(b: Any, x: Any) -> Any:
+def _to_bf16_bits(b: Any, x: Any) -> Any:
     bits = b.bitcast(x, _INT)  # round to nearest, ties to even
     odd = b.and_(b.lshr(bits, _INT(16)), _INT(1))
     return b.trunc(b.lshr(b.add(bits, b.add(odd, _INT(0x7FFF))), _INT(16)), _SHORT)
@@ -75,18 +75,18 @@ _f32 = types.float32
 _widen = _operation(
     (types.uint16,), _f32, lambda b, x: b.bitcast(b.shl(b.zext(x, _INT), _INT(16)), _FLOAT)
 )
-_narrow = _operation((_f32,), types.uint16, _rounded)
-_nearest = _operation(
+_narrow = _operation((_f32,), types.uint16, _to_bf16_bits)
+_round_to_integer = _operation(
     (_f32,), _f32, lambda b, x: b.call(b.module.declare_intrinsic("llvm.rint", [_FLOAT]), [x])
 )
-_power = _operation(
+_power_of_two = _operation(
     (_f32,),
     _f32,
     lambda b, x: b.bitcast(b.shl(b.add(b.fptosi(x, _INT), _INT(127)), _INT(23)), _FLOAT),
 )
-_most = _operation((_f32, _f32), _f32, _greater)
-_least = _operation((_f32, _f32), _f32, lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), y, x))
-_flush = _operation(
+_maximum = _operation((_f32, _f32), _f32, _greater)
+_minimum = _operation((_f32, _f32), _f32, lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), y, x))
+_zero_below = _operation(
     (_f32, _f32),
     _f32,
     lambda b, x, y: b.select(b.fcmp_ordered("<", x, _FLOAT(-80.0)), _FLOAT(0.0), y),
@@ -102,7 +102,7 @@ def put(a: Any, k: Any, x: Any) -> Any:
 
 
 def wide(a: Any, x: Any) -> Any:
-    """In compiled code: return x in the precision of sums over a."""
+    """In compiled code: return x as fp64 if `a` is fp64, else as fp32, as for sums over `a`."""
 
 
 def larger(x: Any, y: Any) -> Any:
@@ -110,7 +110,7 @@ def larger(x: Any, y: Any) -> Any:
 
 
 def exp(a: Any, x: Any) -> Any:
-    """In compiled code: return e to the x, to the precision of `a`."""
+    """In compiled code: return e^x with the precision that array `a` needs."""
 
 
 @overload(get, strict=False)
@@ -136,17 +136,17 @@ def _wide_of(a: Any, x: Any) -> Any:  # noqa: ARG001
 
 @overload(larger, strict=False)
 def _larger_of(x: Any, y: Any) -> Any:  # noqa: ARG001
-    return (lambda x, y: _most(x, y)) if x == _f32 else (lambda x, y: x if x > y else y)
+    return (lambda x, y: _maximum(x, y)) if x == _f32 else (lambda x, y: x if x > y else y)
 
 
 @register_jitable
 def _exp32(x: Any) -> Any:
-    """exp(x) within 2e-7; 0 below -80 (1.8e-35); x is capped at 88, near fp32's overflow.
+    """Return e^x within 2e-7; 0 below -80 (1.8e-35); x is capped at 88, near fp32's overflow.
 
     2^k · e^r with |r| ≤ ln(2) / 2, e^r by the minimax polynomial of Cephes' expf.
     """
-    high = _least(x, _F(88.0))
-    k = _nearest(high * _F(1.44269504))
+    high = _minimum(x, _F(88.0))
+    k = _round_to_integer(high * _F(1.44269504))
     r = high - k * _F(0.693359375)
     r = r + k * _F(2.12194440e-4)
     p = _F(1.9875691500e-4) * r + _F(1.3981999507e-3)
@@ -155,24 +155,24 @@ def _exp32(x: Any) -> Any:
     p = p * r + _F(1.6666665459e-1)
     p = p * r + _F(5.0000001201e-1)
     p = p * r * r + r + _F(1.0)
-    return _flush(x, p * _power(k))
+    return _zero_below(x, p * _power_of_two(k))
 
 
 @register_jitable
 def _exp16(x: Any) -> Any:
-    """exp(x) within 1e-5, a hundredth of bf16's rounding error; 0 below -80, at most 1.7e38.
+    """Return e^x within 1e-5, a hundredth of bf16's rounding error; 0 below -80, at most 1.7e38.
 
     2^k · 2^f with |f| ≤ 1/2, 2^f by the polynomial of degree 4 with the least maximum relative
     error (2.6e-6; found by reweighted least squares). Half the operations of `_exp32`.
     """
-    scaled = _least(x * _F(1.44269504), _F(127.0))
-    k = _nearest(scaled)
+    scaled = _minimum(x * _F(1.44269504), _F(127.0))
+    k = _round_to_integer(scaled)
     f = scaled - k
     p = _F(0.00957009) * f + _F(0.05591786)
     p = p * f + _F(0.24024745)
     p = p * f + _F(0.69312181)
     p = p * f + _F(0.99999926)
-    return _flush(x, p * _power(k))
+    return _zero_below(x, p * _power_of_two(k))
 
 
 @overload(exp, strict=False)
@@ -183,16 +183,16 @@ def _exp_of(a: Any, x: Any) -> Any:
 
 
 def call_now(call: Any, *given: Any) -> None:
-    """Make a call at once, the default of the `do` parameters."""
+    """Call `call` with the other arguments: the default of the `do` parameters."""
     call(*given)
 
 
 def as_array(tensor: Any) -> Any:
-    """Return a tensor's memory as a numpy array, bf16 as uint16."""
+    """Return a tensor as a numpy array that shares its memory, bf16 as uint16."""
     half = tensor.dtype == torch.bfloat16
     return (tensor.view(torch.uint16) if half else tensor).numpy()
 
 
 def wide_of(dtype: Any) -> Any:
-    """Return the dtype of sums and scores: fp64 for fp64, else fp32."""
+    """Return the dtype of sums and scores for a model's dtype: fp64 for fp64, else fp32."""
     return torch.float64 if dtype == torch.float64 else torch.float32

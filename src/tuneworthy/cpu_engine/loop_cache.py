@@ -1,4 +1,4 @@
-"""The cache folder of compiled loops, and whether it is filled. Imports no compiler."""
+"""The cache folder of compiled loops, and whether it exists. Imports no compiler."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tuneworthy.core.record import file_sha256
 
-# numba's cache checks a loop's own file for changes, but not the files it imports from.
+# numba's cache checks a loop's own file for changes, but not these, which loops import from.
 PARTS = (
     "compiled",
     "sizes",
@@ -26,5 +26,5 @@ COMPILED_LOOPS = Path(__file__).parent / "__pycache__" / f"loops-{_HASH}"
 
 
 def compiled_before() -> bool:
-    """Return whether cached loops exist, as far as this module can tell."""
+    """Return whether the folder of cached loops exists, or NUMBA_CACHE_DIR names another."""
     return COMPILED_LOOPS.exists() or "NUMBA_CACHE_DIR" in os.environ

@@ -120,7 +120,6 @@ def fit_lora(
     """Train an adapter into `folder/adapter` and return it, or the complete one there.
 
     `other` is a training loop that replaces `loop.train` (for instance trl_loop.TrlLoop).
-
     `model` has `.module` (a transformers causal LM), `.tokenizer`, `.context`, `.fingerprint`,
     `.spec`, `.count_tokens`. The epoch with the best dev score is kept, ties by lower dev loss.
     Raises DataError if no row can be trained on, NumericError if training is not finite or does not
@@ -303,9 +302,7 @@ class _EpochSaver(TrainingCallbacks):
     def _drop_beaten(self) -> None:
         """Remove the tensors of all epochs but the best so far; their figures stay."""
         best = self.best()
-        for number in (
-            evaluation["epoch"] for evaluation in self.evaluations if evaluation["epoch"] != best
-        ):
+        for number in (seen["epoch"] for seen in self.evaluations if seen["epoch"] != best):
             folder = self.folder / "epochs" / str(number)
             if not (folder / self.method.file).exists():
                 continue

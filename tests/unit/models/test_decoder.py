@@ -105,7 +105,7 @@ def test_a_few_rows_at_a_time_change_nothing(net, monkeypatch):
     from tuneworthy.cpu_engine.read import decoder as _decoder
 
     whole = all_logits(net)
-    monkeypatch.setattr(_decoder, "_SCORES", 1)
+    monkeypatch.setattr(_decoder, "_MOST_SCORE_BYTES", 1)
     assert all(far(a, b) < 1e-5 for a, b in zip(all_logits(net), whole, strict=True))
 
 
@@ -118,7 +118,7 @@ def test_long_rows_are_read_with_a_copy_of_the_prefix_before_their_own_keys(open
         weigh(own, shared, hide, place, scale)
 
     whole, weigh = all_logits(opened), _kernels.softmax_scores
-    monkeypatch.setattr(_decoder, "_SCORES", 1)
+    monkeypatch.setattr(_decoder, "_MOST_SCORE_BYTES", 1)
     monkeypatch.setattr(_kernels, "softmax_scores", hiding)
     hidden = all_logits(opened)  # the control: the copy is what these rows see of the prefix
     assert far(hidden[0], whole[0]) > 1e-3
@@ -156,7 +156,7 @@ def test_rows_read_as_one_loop_see_what_they_may(opened, monkeypatch, fault):
     from tuneworthy.cpu_engine.read import prefill_attention as _reading
 
     net = replace(opened, decoder=replace(opened.decoder, steps=True))
-    whole, right = all_logits(net), _reading.attended
+    whole, right = all_logits(net), _reading.attention_output
 
     def wrong(q, own, before, hide, how):
         if fault == "padding":
@@ -167,7 +167,7 @@ def test_rows_read_as_one_loop_see_what_they_may(opened, monkeypatch, fault):
             how = how[0] - 1, how[1]
         return right(q, own, before, hide, how)
 
-    monkeypatch.setattr(_reading, "attended", wrong)
+    monkeypatch.setattr(_reading, "attention_output", wrong)
     assert far(all_logits(net)[0], whole[0]) > 1e-3
 
 
@@ -249,14 +249,14 @@ def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
             ),
         )
     if fault == "turn":
-        turned = _decoder.Decoder._turned
+        turned = _decoder.Decoder._rotated_heads
         monkeypatch.setattr(
             _decoder.Decoder,
-            "_turned",
+            "_rotated_heads",
             lambda self, heads, layer, turn: turned(self, heads, layer, (turn[0], -turn[1])),
         )
     if fault == "norm":
-        monkeypatch.setattr(_decoder, "_normed", lambda x, norm: x * norm[0])
+        monkeypatch.setattr(_decoder, "_apply_norm", lambda x, norm: x * norm[0])
     if fault == "step":
         monkeypatch.setattr(_steps, "decode_step", lambda *given: None)
     found = open_net(net.module)

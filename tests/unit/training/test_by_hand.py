@@ -313,10 +313,10 @@ def test_calls_written_down_once_serve_every_step_of_their_shape(tiny, monkeypat
     other = [replace(row, ids=tuple(id_ ^ 1 for id_ in row.ids)) for row in other]
     _, slopes = gradient(net, one)
     (kept,) = net.trainer.stack.steps.values()
-    calls = len(kept.there), len(kept.back)
+    calls = len(kept.forward_calls), len(kept.backward_calls)
     losses, again = gradient(net, other, anew=False)
     assert [*net.trainer.stack.steps.values()] == [kept]
-    assert (len(kept.there), len(kept.back)) == calls
+    assert (len(kept.forward_calls), len(kept.backward_calls)) == calls
     assert torch.equal(gradient(net, one, anew=False)[1], slopes)
     truth, fresh = gradient(net, other)
     assert losses == truth
@@ -451,7 +451,7 @@ def stale(adapters):
     import torch
 
     if adapters.flat is None:
-        adapters._lay()
+        adapters._allocate_buffers()
     torch._foreach_copy_(adapters.places, [weight.detach() for weight in adapters.weights])
 
 
@@ -539,7 +539,7 @@ def test_the_proof_allows_what_half_precision_scatters_and_no_more(tiny, nats, l
     tokens, general = sum(row.trained for row in some), replace(net, trainer=None, shares=False)
 
     def truth(given, weights):
-        losses, slopes = forward._slopes(general, given, weights)
+        losses, slopes = forward._autograd_gradients(general, given, weights)
         moved = [loss + nats * tokens / len(losses) for loss in losses]
         return moved, [slope * length for slope in slopes]
 

@@ -160,11 +160,11 @@ def test_n10_what_is_not_put_back_is_seen(kit, tmp_path, monkeypatch, fault):
 
     want = kit.want(tmp_path)
     interrupted(kit, tmp_path / "a", stop=13)
-    put_back, order = Run.put_back, loop.order
+    restore_state, order = Run.restore_state, loop.order
 
     def faulty(run, tensors, rest):
         fresh = {name: weight.clone() for name, weight in run.tensors().items()}
-        put_back(run, tensors, rest)
+        restore_state(run, tensors, rest)
         for name, weight in run.weights.items():
             if fault == "weights":
                 weight.data.copy_(fresh[name])
@@ -175,7 +175,7 @@ def test_n10_what_is_not_put_back_is_seen(kit, tmp_path, monkeypatch, fault):
         if fault == "by_row":
             run.by_row[-1] = [0.0] * len(run.by_row[-1])
 
-    monkeypatch.setattr(Run, "put_back", faulty)
+    monkeypatch.setattr(Run, "restore_state", faulty)
     if fault == "order":  # as a generator that starts anew would deal them
         monkeypatch.setattr(
             loop, "order", lambda count, seed, epoch: order(count, seed, max(0, epoch - 2))

@@ -1,9 +1,8 @@
 """bf16 GEMM with a layer's unpacked weights, used where it is faster than torch's.
 
-With AVX512 bf16 and no matrix unit a plain loop over the weights is as fast as the instruction
-allows, also for few rows, where oneDNN's packed products lose a quarter, and it saves a
-second copy of the weights. A low-rank change is added in the same pass. Knows no model and no
-layer.
+With AVX512 bf16 and no matrix unit, a plain loop over the weights is as fast as the instruction
+allows. For few rows oneDNN's packed products are a quarter slower, and they need a second copy of
+the weights. A low-rank change is added in the same pass. Knows no model and no layer.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ _KEPT = 512 << 10  # bytes of x per pass over the weights: they stay in the cach
 
 @cache
 def own_gemm_available() -> bool:
-    """Return whether this GEMM is used here: on other processors torch's is as fast or faster."""
+    """Return whether this processor uses this GEMM; on others torch's is as fast or faster."""
     machine: Any = config
     # numba compiles for another processor
     if machine.CPU_NAME or machine.CPU_FEATURES or machine.DISABLE_JIT:
@@ -64,7 +63,7 @@ def own_gemm_available() -> bool:
 
 
 def gemm_supports(weight: Any) -> bool:
-    """Return whether this GEMM takes a weight [out, in]: bf16, in whole blocks."""
+    """Return whether this GEMM takes a weight [out, in]: it must be bf16 and of whole blocks."""
     count, size = weight.shape
     half = weight.dtype == torch.bfloat16
     return bool(half and count % SIDE == 0 and size % GRAIN == 0 and own_gemm_available())
@@ -85,7 +84,7 @@ def _multiply_of(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> Any:  # 
         blocks(address(operands), 0, len(w))
 
     def rows(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
-        _rows(x, w, y, v, add, out)
+        _multiply_rows(x, w, y, v, add, out)
 
     return half if x.dtype == types.uint16 and own_gemm_available() else rows
 
@@ -99,7 +98,7 @@ def _dot(row: Any, x: Any) -> Any:
 
 
 @register_jitable
-def _rows(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
+def _multiply_rows(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
     for m in range(len(x)):
         for n in range(len(w)):
             total = _dot(w[n], x[m])
@@ -117,14 +116,14 @@ def address(a: Any) -> Any:
 
 
 def array_at(like: Any, at: Any, shape: Any) -> Any:
-    """In compiled code: return the array of this shape at an address, with the dtype of `like`.
+    """In compiled code: return an array of a shape at address `at`, with the dtype of `like`.
 
     It is contiguous; the owner of the address keeps the memory alive.
     """
 
 
 @overload(array_at, strict=False)
-def _lying_of(like: Any, at: Any, shape: Any) -> Any:  # noqa: ARG001
+def _array_at_of(like: Any, at: Any, shape: Any) -> Any:  # noqa: ARG001
     kinds = {types.uint16: halves, types.float32: singles, types.float64: doubles}
     point = kinds[like.dtype]
     return lambda like, at, shape: carray(point(at), shape)
@@ -132,7 +131,7 @@ def _lying_of(like: Any, at: Any, shape: Any) -> Any:  # noqa: ARG001
 
 @register_jitable
 def operand_table(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> Any:
-    """In compiled code: return sizes, addresses and strides of a product's operands."""
+    """In compiled code: return a tuple of sizes, addresses and strides of a product's operands."""
     added, by_row = len(add) > 0, len(add) > 1
     return (
         len(x), x.shape[1] * 2, y.shape[1] * 2, address(x), x.strides[0], address(w), w.strides[0],
@@ -151,8 +150,8 @@ def operand_array(x: Any, w: Any, low: Any, add: Any, out: Any) -> Any:
 
 
 @register_jitable
-def _single(given: Any, m: Any, start: Any, end: Any) -> None:
-    """Write columns of row m as dot products: for one row, memory is the only bottleneck."""
+def _row_columns(given: Any, m: Any, start: Any, end: Any) -> None:
+    """Write columns of row m as dot products: for one row, only memory limits the speed."""
     size, ranks, steps = given[1] // 2, given[2] // 2, given[13]
     x = carray(halves(given[3] + m * given[4]), size)
     y = carray(halves(given[7] + m * given[8]), ranks)
@@ -172,7 +171,7 @@ def _blocks(at: Any, start: Any, end: Any) -> None:
     rows, size, more, x, x_row = given[0], given[1], given[2], given[3], given[4]
     if rows == 1 or size % (2 * GRAIN) or more % (2 * GRAIN) or (end - start) % SIDE:
         for m in range(rows):
-            _single(given, m, start, end)
+            _row_columns(given, m, start, end)
         return
     w, w_row, y, y_row, v, v_row = given[5], given[6], given[7], given[8], given[9], given[10]
     add, add_row, add_step, out, out_row = given[11], given[12], given[13], given[14], given[15]
@@ -198,8 +197,8 @@ def _blocks(at: Any, start: Any, end: Any) -> None:
 
 
 @register_jitable
-def _deepen(sides: Any, shape: Any, start: Any, sums: Any) -> None:
-    """Add columns of x w to the sums, a block of w's rows at a time, which stays in the cache."""
+def _add_deep_product(sides: Any, shape: Any, start: Any, sums: Any) -> None:
+    """Add columns of x w to `sums`, a block of w's rows at a time, which stays in the cache."""
     (x, x_row, w, w_row), (rows, size) = sides, shape
     for k in range(0, size, _DEEP):
         for n in range(0, sums.shape[1], WIDE):
@@ -213,11 +212,11 @@ def _deepen(sides: Any, shape: Any, start: Any, sums: Any) -> None:
 
 
 @register_jitable
-def _deep(given: Any, start: Any, end: Any) -> None:
+def _deep_columns(given: Any, start: Any, end: Any) -> None:
     rows, size, more = given[0], given[1] // 2, given[2] // 2
     sums = np.zeros((rows, end - start), np.float32)
-    _deepen((given[3], given[4], given[5], given[6]), (rows, size), start, sums)
-    _deepen((given[7], given[8], given[9], given[10]), (rows, more), start, sums)
+    _add_deep_product((given[3], given[4], given[5], given[6]), (rows, size), start, sums)
+    _add_deep_product((given[7], given[8], given[9], given[10]), (rows, more), start, sums)
     for m in range(rows):
         add = carray(halves(given[11] + m * given[12]), end)
         out = carray(halves(given[14] + m * given[15]), end)
@@ -229,7 +228,7 @@ def _strips(at: Any, start: Any, end: Any) -> None:
     given = carray(longs(at), 16)
     rows, size, more, x, x_row = given[0], given[1] // 2, given[2] // 2, given[3], given[4]
     if size > _MANY:
-        _deep(given, start, end)
+        _deep_columns(given, start, end)
         return
     w, w_row, y, y_row, v, v_row = given[5], given[6], given[7], given[8], given[9], given[10]
     add, add_row, add_step, out, out_row = given[11], given[12], given[13], given[14], given[15]

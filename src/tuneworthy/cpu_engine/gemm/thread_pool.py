@@ -1,7 +1,7 @@
-"""A thread pool whose workers busy-wait for parts of a GEMM: one of few rows takes microseconds.
+"""A thread pool whose workers busy-wait for parts of a GEMM, which can take microseconds only.
 
-Python's or torch's threads take as long to wake as such a product takes. Here the workers spin in a
-compiled loop that polls shared memory for work while a `ThreadPool` is entered. Knows no model.
+Python's or torch's threads take as long to wake as a product of few rows takes. Here the workers
+poll shared memory for work in a compiled loop while a `ThreadPool` is entered. Knows no model.
 """
 
 from __future__ import annotations
@@ -40,36 +40,36 @@ _BLOCKS, _STRIPS = 1, 2
 _LOST, _WAITED = 8, 9  # at barriers: a thread has failed; times that thread 0 yielded
 # above _MUCH yields in a call other programs are busy: the next _REST calls run on one thread
 _MUCH, _REST = 500, 16
-_TURNS = 2  # parts per thread: a slow or descheduled one leaves more to the others
-_PATIENCE = 1 << 12  # polls before a thread yields its core
+_PARTS_PER_THREAD = 2  # parts per thread: a slow or descheduled one leaves more to the others
+_POLLS_BEFORE_YIELD = 1 << 12  # polls before a thread yields its core
 _yield: Any = types.ExternalFunction("sched_yield", types.int32())
 
 
-def _place(at: Any, b: Any) -> Any:
+def _address_pointer(at: Any, b: Any) -> Any:
     return b.inttoptr(at, ir.IntType(64).as_pointer())
 
 
 @operation
-def _read(context: Any, at: Any) -> Any:  # noqa: ARG001
+def _load_counter(context: Any, at: Any) -> Any:  # noqa: ARG001
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
-        return b.load_atomic(_place(values[0], b), "acquire", 8)
+        return b.load_atomic(_address_pointer(values[0], b), "acquire", 8)
 
     return types.int64(types.int64), write
 
 
 @operation
-def _store(context: Any, at: Any, value: Any) -> Any:  # noqa: ARG001
+def _store_counter(context: Any, at: Any, value: Any) -> Any:  # noqa: ARG001
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
-        b.store_atomic(values[1], _place(values[0], b), "release", 8)
+        b.store_atomic(values[1], _address_pointer(values[0], b), "release", 8)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), write
 
 
 @operation
-def _count(context: Any, at: Any) -> Any:  # noqa: ARG001
+def _increment(context: Any, at: Any) -> Any:  # noqa: ARG001
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
-        return b.atomic_rmw("add", _place(values[0], b), ir.IntType(64)(1), "acq_rel")
+        return b.atomic_rmw("add", _address_pointer(values[0], b), ir.IntType(64)(1), "acq_rel")
 
     return types.int64(types.int64), write
 
@@ -87,7 +87,7 @@ def _pause(context: Any) -> Any:  # noqa: ARG001
 @register_jitable
 def _spin(polls: Any) -> Any:
     _pause()
-    if polls > _PATIENCE:
+    if polls > _POLLS_BEFORE_YIELD:
         _yield()
     return polls + 1
 
@@ -97,30 +97,29 @@ def wait_at_barrier(side: Any, number: Any) -> None:
 
 
 @overload(wait_at_barrier, strict=False)
-def _meet_of(side: Any, number: Any) -> Any:  # noqa: ARG001
+def _wait_at_barrier_of(side: Any, number: Any) -> Any:  # noqa: ARG001
     def wait(side: Any, number: Any) -> None:
         board, me, all_ = side
         if all_ > 1:
             at, polls = address(board), 0
-            _count(at)
-            while _read(at) < (number + 1) * all_ and not _read(at + 8 * _LOST):
+            _increment(at)
+            while _load_counter(at) < (number + 1) * all_ and not _load_counter(at + 8 * _LOST):
                 polls = _spin(polls)
-            if me == 0 and polls > _PATIENCE:
-                board[_WAITED] += polls - _PATIENCE
+            if me == 0 and polls > _POLLS_BEFORE_YIELD:
+                board[_WAITED] += polls - _POLLS_BEFORE_YIELD
 
     def alone(side: Any, number: Any) -> None:
         pass
 
-    return (
-        wait if own_gemm_available() else alone
-    )  # other processors may lack the pause instruction
+    # other processors may lack the pause instruction
+    return wait if own_gemm_available() else alone
 
 
 @register_jitable
-def _take(board: Any) -> Any:
-    """Compute one part of the current product; return whether one was left."""
+def _compute_part(board: Any) -> Any:
+    """Compute one part of the current product; return False if none was left."""
     at = address(board)
-    work = _count(at + 8 * _WORK)
+    work = _increment(at + 8 * _WORK)
     number, parts = work & 0xFFFFFFFF, work >> 32
     if number >= parts:
         return False
@@ -130,20 +129,20 @@ def _take(board: Any) -> Any:
         blocks(given, start, end)
     else:
         strips(given, start, end)
-    _count(at + 8 * _DONE)
+    _increment(at + 8 * _DONE)
     return True
 
 
 @compiled
-def _serve(board: Any, calls: int) -> Any:
-    """Compute parts until a new round of Python calls starts; return False when dismissed."""
+def _run_worker(board: Any, calls: int) -> Any:
+    """Compute parts until a round of Python calls starts; return False if the pool is closed."""
     at, polls = address(board) + 8 * _WORK, 0
-    while not _read(at + 8 * _HOME):
-        if _read(at + 8 * _ROUNDS) > calls:
+    while not _load_counter(at + 8 * _HOME):
+        if _load_counter(at + 8 * _ROUNDS) > calls:
             return True
-        work = _read(at)
+        work = _load_counter(at)
         if work & 0xFFFFFFFF < work >> 32:
-            _take(board)
+            _compute_part(board)
             polls = 0
         else:
             polls = _spin(polls)
@@ -153,26 +152,26 @@ def _serve(board: Any, calls: int) -> Any:
 @compiled
 def _start_calls(board: Any) -> None:
     at = address(board)
-    _store(at + 8 * _BACK, 0)
-    _count(at + 8 * _ROUNDS)
+    _store_counter(at + 8 * _BACK, 0)
+    _increment(at + 8 * _ROUNDS)
 
 
 @compiled
 def _finish_calls(board: Any) -> None:
-    _count(address(board) + 8 * _BACK)
+    _increment(address(board) + 8 * _BACK)
 
 
 @compiled
 def _wait_calls(board: Any) -> None:
     at, polls = address(board), 0
-    while _read(at + 8 * _BACK) != board[_HELPERS]:
+    while _load_counter(at + 8 * _BACK) != board[_HELPERS]:
         polls = _spin(polls)
 
 
 @register_jitable
-def _fair(count: Any, threads: Any) -> Any:
-    """Return the size of a part of `count` blocks: few parts, and no thread waits long."""
-    part = most = -(-count // (_TURNS * threads))
+def _part_blocks(count: Any, threads: Any) -> Any:
+    """Return the number of blocks in a part of `count` blocks: few parts, similar shares."""
+    part = most = -(-count // (_PARTS_PER_THREAD * threads))
     longest = count
     for size in range(most, most // 2, -1):
         turns = -(-count // (size * threads))
@@ -184,45 +183,45 @@ def _fair(count: Any, threads: Any) -> Any:
 
 
 @register_jitable
-def _lead(board: Any, kind: int, columns: int, given: Any) -> None:
+def _share_product(board: Any, kind: int, columns: int, given: Any) -> None:
     at, grain = address(board), SIDE if kind == _BLOCKS else WIDE
     for k in range(len(given)):
         board[_GIVEN + k] = given[k]
-    part = _fair(-(-columns // grain), board[_HELPERS] + 1) * grain
+    part = _part_blocks(-(-columns // grain), board[_HELPERS] + 1) * grain
     parts = -(-columns // part)
     board[_KIND], board[_COLUMNS], board[_PART] = kind, columns, part
-    _store(at + 8 * _DONE, 0)
-    _store(at + 8 * _WORK, parts << 32)
-    while _take(board):
+    _store_counter(at + 8 * _DONE, 0)
+    _store_counter(at + 8 * _WORK, parts << 32)
+    while _compute_part(board):
         pass
     polls = 0
-    while _read(at + 8 * _DONE) != parts:
+    while _load_counter(at + 8 * _DONE) != parts:
         polls = _spin(polls)
 
 
 @compiled
 def _product(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
     if board[_HELPERS]:
-        _lead(board, _BLOCKS, len(w), operand_table(x, w, low[0], low[1], add, out))
+        _share_product(board, _BLOCKS, len(w), operand_table(x, w, low[0], low[1], add, out))
     else:  # no shared counters: other threads may use this instance at the same time
         operands = operand_array(x, w, low, add, out)
         blocks(address(operands), 0, len(w))
 
 
 @compiled
-def _untransposed_product(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
+def _plain_product(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
     if board[_HELPERS]:
-        _lead(board, _STRIPS, w.shape[1], operand_table(x, w, low[0], low[1], add, out))
+        _share_product(board, _STRIPS, w.shape[1], operand_table(x, w, low[0], low[1], add, out))
     else:
         operands = operand_array(x, w, low, add, out)
         strips(address(operands), 0, w.shape[1])
 
 
 class ThreadPool:
-    """A pool of the calling thread and its workers; inside `with` they share products.
+    """The calling thread and its workers, which share products inside `with`.
 
     torch's own threads are set to 1 meanwhile: they would take the workers' cores. One thread at a
-    time may enter; outside of `with`, the calling thread works alone.
+    time may enter; outside of `with`, the calling thread computes alone.
     """
 
     def __init__(self) -> None:
@@ -233,7 +232,7 @@ class ThreadPool:
         self.fault: Exception | None = None
 
     def __enter__(self) -> ThreadPool:
-        """Start a worker for each thread of torch but the caller's, where the own GEMM is used."""
+        """Start workers if the own GEMM is available: one less than torch has threads."""
         self.threads = torch.get_num_threads()
         count = self.threads - 1 if own_gemm_available() else 0
         self.board[:] = 0
@@ -248,16 +247,16 @@ class ThreadPool:
 
     def __exit__(self, *error: object) -> None:
         """Stop the workers."""
-        _dismiss(self.board)
+        _close(self.board)
         for helper in self.helpers:
             helper.join()
         self.board[_HELPERS] = 0
         torch.set_num_threads(self.threads)
 
     def share(self, lists: Sequence[Sequence[Callable[[], Any]]]) -> None:
-        """Make the calls of each list in order, the lists in parallel.
+        """Call the functions of each list in order, the lists in parallel.
 
-        The calling thread makes those without a worker. No call may use the pool itself.
+        The calling thread takes the lists without a worker. No function may use the pool itself.
         """
         count = int(self.board[_HELPERS])
         self.lists, own = lists[1 : count + 1], [*lists[:1], *lists[count + 1 :]]
@@ -275,7 +274,7 @@ class ThreadPool:
     def _help(self, number: int) -> None:
         torch.set_num_threads(1)  # applies to this thread: the pool already uses all cores
         rounds = 0
-        while _serve(self.board, rounds):
+        while _run_worker(self.board, rounds):
             rounds += 1
             try:
                 run(chain(*self.lists[number : number + 1]))
@@ -297,7 +296,7 @@ class ThreadPool:
         out, do = into
         out = x.new_empty(len(x), len(weight)) if out is None else out
         none = x.new_empty(0, 0)
-        _agree(x, weight.mT, out, gemm_supports(weight))
+        _check_shapes(x, weight.mT, out, gemm_supports(weight))
         y, v = map(as_array, low or (none, none))
         more = as_array(none if add is None else add)
         do(_product, self.board, as_array(x), as_array(weight), (y, v), more, as_array(out))
@@ -314,47 +313,39 @@ class ThreadPool:
         out, do = into
         out = x.new_empty(len(x), weight.shape[1]) if out is None else out
         none = x.new_empty(0, 0)
-        _agree(x, weight, out, weight.shape[1] % WIDE == 0)
+        _check_shapes(x, weight, out, weight.shape[1] % WIDE == 0)
         y, v = map(as_array, low or (none, none))
         more = as_array(none if add is None else add)
-        do(
-            _untransposed_product,
-            self.board,
-            as_array(x),
-            as_array(weight),
-            (y, v),
-            more,
-            as_array(out),
-        )
+        do(_plain_product, self.board, as_array(x), as_array(weight), (y, v), more, as_array(out))
         return out
 
 
 def run(calls: Iterable[Callable[[], Any]]) -> None:
-    """Make calls, one after the other."""
+    """Call each function of `calls`, one after the other."""
     for call in calls:
         call()
 
 
-def _agree(x: Any, weight: Any, out: Any, whole: bool) -> None:
-    """Raise ValueError for shapes that would read or write out of bounds."""
+def _check_shapes(x: Any, weight: Any, out: Any, whole: bool) -> None:
+    """Raise ValueError for shapes that would be read or written out of bounds, or not bf16."""
     same = (*x.shape, *out.shape) == (len(x), len(weight), len(x), weight.shape[1])
     if not same or not whole or any(side.dtype != torch.bfloat16 for side in (x, weight, out)):
         raise ValueError(f"no bf16 product of {x.shape} and {weight.shape} into {out.shape}")
 
 
 @compiled
-def _dismiss(board: Any) -> None:
-    _store(address(board) + 8 * _HOME, 1)
+def _close(board: Any) -> None:
+    _store_counter(address(board) + 8 * _HOME, 1)
 
 
 class _Helpers:
-    """Threads that sleep between calls; one call at a time, or two could deadlock."""
+    """Threads that sleep between calls; two calls at a time could deadlock, so `turn` is locked."""
 
     def __init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
-        """Reset after a fork: threads do not exist in the child process."""
+        """Create lock and threads, again after a fork: a child process has none of its parent's."""
         self.turn, self.alone = Lock(), 0
         self.pool = cache(lambda count: ThreadPoolExecutor(count, "step"))
 
@@ -384,9 +375,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def run_on_threads(threads: int, work: Callable[[Any, int, int], None]) -> None:
-    """Run work(counters, number, total) on several threads, which meet at `wait_at_barrier`.
+    """Call work(counters, number, total) on `threads` threads, which meet at `wait_at_barrier`.
 
-    Runs on the calling thread alone where the own GEMM is not used, while the workers are busy with
+    The calling thread works alone where the own GEMM is not used, while the workers are busy with
     another call, and for some calls after one that waited long: another program then uses a core,
     and one thread is faster.
     """

@@ -1,4 +1,4 @@
-"""LLVM code of the bf16 GEMM micro-kernels that `_products` loops over.
+"""LLVM code of the bf16 GEMM micro-kernels that the loops of `products.py` call.
 
 AVX512 bf16 multiplies 32 pairs of bf16 and adds them to 16 fp32 sums in one instruction
 (`vdpbf16ps`). If both operands are contiguous along the summed axis they need no packing (`block`);
@@ -15,7 +15,7 @@ from numba import types as untyped_types
 from numba.core import cgutils as untyped
 from numba.extending import intrinsic
 
-SIDE = 4  # rows and columns of a block: its 16 sums and their operands fit the registers
+SIDE = 4  # rows and columns of a block: its 16 sums and their operands fit in registers
 _CHUNK = 64  # bytes that an instruction reads
 TALL, WIDE = 8, 32  # rows and columns of a strip tile
 FEW = 4  # rows of the smaller tile that adds to fp32 sums
@@ -46,7 +46,7 @@ _ROUNDED, _FOURS = ir.VectorType(_BF16, 16), ir.VectorType(_LONG, 4)
 _WIDE = ir.VectorType(_FLOAT, 32)
 
 
-def _declared(module: Any, kind: Any, name: str) -> Any:
+def _declare(module: Any, kind: Any, name: str) -> Any:
     return module.globals.get(name) or ir.Function(module, kind, name)
 
 
@@ -54,10 +54,10 @@ def _order(lanes: Sequence[int]) -> Any:
     return ir.Constant(ir.VectorType(_INT, len(lanes)), [ir.Constant(_INT, k) for k in lanes])
 
 
-def _reduced(vectors: Sequence[Any], fold: Any) -> tuple[Any, list[int]]:
-    """Return the 16 vectors' horizontal sums in one vector, and which lane holds which sum.
+def _reduce(vectors: Sequence[Any], fold: Any) -> tuple[Any, list[int]]:
+    """Return the 16 vectors' horizontal sums in one vector, and the lane of each sum.
 
-    Pairwise reduction: of every group of lanes one half stays and the other half is added to it,
+    Pairwise reduction: one half of each group of lanes stays and the other half is added to it,
     until a group is one lane. `fold` (a, b, near, far) adds lanes of two vectors to other lanes.
     The lanes that stay are a blend, which is cheaper than a permutation.
     """
@@ -92,10 +92,10 @@ def _chunk(b: Any, at: Any, whole: bool) -> Any:
     return b.bitcast(b.shuffle_vector(half, zero, _order(range(16))), _PAIRS)
 
 
-def _sum_up(b: Any, sums: Sequence[Any], sides: Any, size: Any) -> None:
+def _add_row_products(b: Any, sums: Sequence[Any], sides: Any, size: Any) -> None:
     """Add the products of two sets of rows, each `size` bytes long, to the sums."""
     left, right = sides
-    dot = _declared(b.module, ir.FunctionType(_SUMS, [_SUMS, _PAIRS, _PAIRS]), _DOT)
+    dot = _declare(b.module, ir.FunctionType(_SUMS, [_SUMS, _PAIRS, _PAIRS]), _DOT)
 
     def add(at: Any, whole: bool) -> None:
         others = [_chunk(b, b.add(row, at), whole) for row in right]
@@ -112,13 +112,13 @@ def _sum_up(b: Any, sums: Sequence[Any], sides: Any, size: Any) -> None:
         add(whole, False)
 
 
-def _written(b: Any, sums: Sequence[Any], added: Sequence[Any], out: Sequence[Any]) -> None:
+def _write_block(b: Any, sums: Sequence[Any], added: Sequence[Any], out: Sequence[Any]) -> None:
     """Write the 16 sums plus the values at `added` (address 0: none), rounded once."""
 
     def fold(x: Any, y: Any, near: Sequence[int], far: Sequence[int]) -> Any:
         return b.fadd(b.shuffle_vector(x, y, _order(near)), b.shuffle_vector(x, y, _order(far)))
 
-    total, order = _reduced([b.load(place) for place in sums], fold)
+    total, order = _reduce([b.load(place) for place in sums], fold)
     whole = b.alloca(_SUMS)
     b.store(b.shuffle_vector(total, total, _order(order)), whole)
     with b.if_then(b.icmp_signed("!=", added[0], _LONG(0))):
@@ -133,8 +133,8 @@ def _written(b: Any, sums: Sequence[Any], added: Sequence[Any], out: Sequence[An
         b.store(b.extract_element(rounded, _INT(n)), b.inttoptr(row, _LONG.as_pointer()), align=2)
 
 
-def _once(module: Any, name: str, count: int, write: Any) -> Any:
-    """Return the module's function of this name; define it with `count` int64 on first use."""
+def _define_once(module: Any, name: str, count: int, write: Any) -> Any:
+    """Return the LLVM module's function `name`; define it with `count` int64 on first use."""
     made = module.globals.get(name)
     if made is None:
         made = ir.Function(module, ir.FunctionType(ir.VoidType(), [_LONG] * count), name)
@@ -154,13 +154,13 @@ def _block(b: Any, *given: Any) -> None:
     x, x_row, w, w_row, size, y, y_row, v, v_row, more, add, add_row, out, out_row, last = given
     sums = _zeros(b, 16)
     all_ = _LONG(SIDE)
-    _sum_up(b, sums, (_rows(b, x, x_row, last), _rows(b, w, w_row, all_)), size)
-    _sum_up(b, sums, (_rows(b, y, y_row, last), _rows(b, v, v_row, all_)), more)
-    _written(b, sums, _rows(b, add, add_row, last), _rows(b, out, out_row, last))
+    _add_row_products(b, sums, (_rows(b, x, x_row, last), _rows(b, w, w_row, all_)), size)
+    _add_row_products(b, sums, (_rows(b, y, y_row, last), _rows(b, v, v_row, all_)), more)
+    _write_block(b, sums, _rows(b, add, add_row, last), _rows(b, out, out_row, last))
 
 
 def _pairs(b: Any, near: Any, far: Any) -> list[Any]:
-    """Interleave two rows of 32 numbers into pairs by column: two vectors of 16 columns."""
+    """Return two rows of 32 numbers interleaved into pairs by column: two vectors of 16 pairs."""
     interleaved = []
     for half in (0, 4):  # in the order of the unpack instruction: four columns of every eight
         lanes = [8 * part + half + k for part in range(4) for k in range(4)]
@@ -170,8 +170,8 @@ def _pairs(b: Any, near: Any, far: Any) -> list[Any]:
     return interleaved
 
 
-def _spread(b: Any, at: Any, whole: bool) -> Any:
-    """Broadcast the two bf16 at an address to 16 lanes; unless `whole`, the first of them and 0."""
+def _broadcast_pair(b: Any, at: Any, whole: bool) -> Any:
+    """Return the two bf16 at an address in 16 lanes each; unless `whole`, the first one and 0."""
     if whole:
         two = b.load(b.inttoptr(at, _INT.as_pointer()), align=2)
     else:
@@ -182,14 +182,16 @@ def _spread(b: Any, at: Any, whole: bool) -> Any:
     return b.bitcast(b.shuffle_vector(lane, lane, _order([0] * 16)), _PAIRS)
 
 
-def _pair_up(b: Any, sums: Sequence[Any], sides: Any, rows: Any, ahead: Any = None) -> None:
-    """Add 32 columns of x w, for each of these rows of x, to the sums: two vectors of 16 a row.
+def _add_pair_products(
+    b: Any, sums: Sequence[Any], sides: Any, rows: Any, ahead: Any = None
+) -> None:
+    """Add 32 columns of x w, for each row of x, to the sums: two vectors of 16 for a row.
 
     `sides` are w's address, its row stride and its number of rows. Each row of w is prefetched
     `ahead` bytes further on.
     """
     w, w_row, count = sides
-    dot = _declared(b.module, ir.FunctionType(_SUMS, [_SUMS, _PAIRS, _PAIRS]), _DOT)
+    dot = _declare(b.module, ir.FunctionType(_SUMS, [_SUMS, _PAIRS, _PAIRS]), _DOT)
 
     def add_up(number: Any, whole: bool) -> None:
         at = b.add(w, b.mul(number, w_row))
@@ -201,7 +203,7 @@ def _pair_up(b: Any, sums: Sequence[Any], sides: Any, rows: Any, ahead: Any = No
             _prefetch(b, b.add(line, ahead))
         pairs = _pairs(b, near, far)
         for m, row in enumerate(rows):
-            two = _spread(b, b.add(row, b.mul(number, _LONG(2))), whole)
+            two = _broadcast_pair(b, b.add(row, b.mul(number, _LONG(2))), whole)
             for n, side in enumerate(pairs):
                 place = sums[2 * m + n]
                 b.store(b.call(dot, [b.load(place), two, side]), place)
@@ -213,8 +215,8 @@ def _pair_up(b: Any, sums: Sequence[Any], sides: Any, rows: Any, ahead: Any = No
         add_up(even, False)
 
 
-def _straight(b: Any, sums: Sequence[Any]) -> list[Any]:
-    """Return the 32 sums of each row in column order."""
+def _in_column_order(b: Any, sums: Sequence[Any]) -> list[Any]:
+    """Return a vector of each row's 32 sums in column order."""
     straight = _order([(k // 8 * 4 + k % 4) + 16 * (k % 8 // 4) for k in range(32)])
     pairs = zip(sums[::2], sums[1::2], strict=True)
     return [b.shuffle_vector(b.load(near), b.load(far), straight) for near, far in pairs]
@@ -223,9 +225,9 @@ def _straight(b: Any, sums: Sequence[Any]) -> list[Any]:
 def _strip(b: Any, *given: Any) -> None:
     x, x_row, w, w_row, count, y, y_row, v, v_row, more, add, add_row, out, out_row, last = given
     total, sums = b.alloca(_WIDE), _zeros(b, 2 * TALL)
-    _pair_up(b, sums, (w, w_row, count), _rows(b, x, x_row, last, TALL))
-    _pair_up(b, sums, (v, v_row, more), _rows(b, y, y_row, last, TALL))
-    totals = _straight(b, sums)
+    _add_pair_products(b, sums, (w, w_row, count), _rows(b, x, x_row, last, TALL))
+    _add_pair_products(b, sums, (v, v_row, more), _rows(b, y, y_row, last, TALL))
+    totals = _in_column_order(b, sums)
     places = zip(
         _rows(b, add, add_row, last, TALL), _rows(b, out, out_row, last, TALL), strict=True
     )
@@ -240,23 +242,23 @@ def _strip(b: Any, *given: Any) -> None:
             b.store(done, b.inttoptr(to, _PAIRS.as_pointer()), align=2)
 
 
-def _added(b: Any, count: int, given: Sequence[Any], ahead: Any = None) -> None:
+def _add_tile(b: Any, count: int, given: Sequence[Any], ahead: Any = None) -> None:
     x, x_row, w, w_row, size, out, out_row, last = given
     sums = _zeros(b, 2 * count)
-    _pair_up(b, sums, (w, w_row, size), _rows(b, x, x_row, last, count), ahead)
+    _add_pair_products(b, sums, (w, w_row, size), _rows(b, x, x_row, last, count), ahead)
     rows = [b.inttoptr(to, _WIDE.as_pointer()) for to in _rows(b, out, out_row, last, count)]
     # read all before writing: clamped rows share an address
     held = [b.load(to, align=4) for to in rows]
-    for to, more, total in zip(rows, held, _straight(b, sums), strict=True):
+    for to, more, total in zip(rows, held, _in_column_order(b, sums), strict=True):
         b.store(b.fadd(more, total), to, align=4)
 
 
-def _few(b: Any, *given: Any) -> None:
-    _added(b, FEW, given[:-1], given[-1])
+def _few_rows_tile(b: Any, *given: Any) -> None:
+    _add_tile(b, FEW, given[:-1], given[-1])
 
 
-def _tall(b: Any, *given: Any) -> None:
-    _added(b, TALL, given)
+def _tall_tile(b: Any, *given: Any) -> None:
+    _add_tile(b, TALL, given)
 
 
 def operation(write: Any) -> Any:
@@ -276,7 +278,7 @@ def block(context: Any, given: Any) -> Any:  # noqa: ARG001
     """
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
-        b.call(_once(b.module, _NAME, 15, _block), cgutils.unpack_tuple(b, values[0], 15))
+        b.call(_define_once(b.module, _NAME, 15, _block), cgutils.unpack_tuple(b, values[0], 15))
         return context.get_dummy_value()
 
     return types.void(given), write
@@ -292,7 +294,7 @@ def strip(context: Any, given: Any) -> Any:  # noqa: ARG001
     """
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
-        b.call(_once(b.module, _STRIP, 15, _strip), cgutils.unpack_tuple(b, values[0], 15))
+        b.call(_define_once(b.module, _STRIP, 15, _strip), cgutils.unpack_tuple(b, values[0], 15))
         return context.get_dummy_value()
 
     return types.void(given), write
@@ -307,7 +309,9 @@ def add_few_rows(context: Any, given: Any) -> Any:  # noqa: ARG001
     """
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
-        b.call(_once(b.module, _FEW, 9, _few), cgutils.unpack_tuple(b, values[0], 9))
+        b.call(
+            _define_once(b.module, _FEW, 9, _few_rows_tile), cgutils.unpack_tuple(b, values[0], 9)
+        )
         return context.get_dummy_value()
 
     return types.void(given), write
@@ -321,7 +325,7 @@ def add_tall_tile(context: Any, given: Any) -> Any:  # noqa: ARG001
     """
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
-        b.call(_once(b.module, _TALL, 8, _tall), cgutils.unpack_tuple(b, values[0], 8))
+        b.call(_define_once(b.module, _TALL, 8, _tall_tile), cgutils.unpack_tuple(b, values[0], 8))
         return context.get_dummy_value()
 
     return types.void(given), write
@@ -347,7 +351,7 @@ singles, doubles = _pointer(types.float32), _pointer(types.float64)
 def _prefetch(b: Any, at: Any) -> None:
     place = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [place, _INT, _INT, _INT])
-    prefetch = _declared(b.module, kind, "llvm.prefetch.p0")
+    prefetch = _declare(b.module, kind, "llvm.prefetch.p0")
     b.call(prefetch, [b.inttoptr(at, place), _INT(0), _INT(2), _INT(1)])
 
 

@@ -1,7 +1,7 @@
-"""The address table of a model's weights, so that one call of compiled code runs all layers.
+"""The address table of a model's weights, with which one call of compiled code runs all layers.
 
-A call with array arguments unpacks each of them first; addresses are plain numbers in a table.
-Knows no product and no model.
+A call with array arguments unpacks each array first; addresses are plain numbers in a table. Knows
+no product and no model.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ LINEAR = 6  # table entries of a linear layer
 
 @dataclass(frozen=True)
 class LayerAddresses:
-    """The address table of all layers, for one compiled call that runs a token through all of them.
+    """Addresses and sizes of all layers' weights, for `decode_step`.
 
     `places` has a row for each layer. For each of its seven linear layers: weight, out, in, bias,
     the B of a change (0: none) and its ranks; for the four inputs: the A of all changes, its ranks;
     for the four norms: weight, size. `numbers` are eps of the norms and the scale of the scores.
-    `last` are weight and eps of the final norm and the output layer [vocabulary, hidden], which has
-    no rows if it is computed elsewhere. `held` keeps the memory alive. `shared`: threads may share
-    a product.
+    `last` are weight and eps of the final norm, and the output layer [vocabulary, hidden], which
+    has no rows if it is computed elsewhere. `held` are the tensors, kept alive. `shared`: threads
+    may share a product.
     """
 
     places: Any
@@ -41,9 +41,9 @@ class LayerAddresses:
 def open_layers(
     layers: Sequence[Any], norm: tuple[Any, float], head: Any, shared: bool
 ) -> LayerAddresses:
-    """Return the address table of the layers (`_decoder.Layer`), without copying weights.
+    """Return the address table of the layers (`decoder.Layer`), without copying weights.
 
-    `norm` and `head` (a `FusedLinear`) follow the layers; `shared` as in `LayerAddresses`.
+    `norm` (weight, eps) and `head` (a `FusedLinear`) follow the layers.
     """
     places: list[list[int]] = []
     numbers: list[list[float]] = []
@@ -57,12 +57,12 @@ def open_layers(
 
     for layer in layers:
         row, firsts = [], []
-        for fan in (layer.into, layer.out, layer.up, layer.down):
-            seconds = fan.b or [None] * len(fan.weights)
-            for weight, bias, second in zip(fan.weights, fan.biases, seconds, strict=True):
+        for group in (layer.into, layer.out, layer.up, layer.down):
+            seconds = group.b or [None] * len(group.weights)
+            for weight, bias, second in zip(group.weights, group.biases, seconds, strict=True):
                 ranks = 0 if second is None else second.shape[1]
                 row += [at(weight), *weight.shape, at(bias), at(second), ranks]
-            firsts += [at(fan.a), 0 if fan.a is None else len(fan.a)]
+            firsts += [at(group.a), 0 if group.a is None else len(group.a)]
         given = layer.first, layer.second, layer.q_norm, layer.k_norm
         norms = [norm or (None, 0.0) for norm in given]
         row += firsts
@@ -70,8 +70,8 @@ def open_layers(
             row += [at(weight), 0 if weight is None else len(weight)]
         places.append(row)
         numbers.append([*(float(eps) for _, eps in norms), layer.scale])
-    taken = shared and head.plain and head.biases[0] is None
-    weight = head.weights[0] if taken else head.weights[0][:0]
+    in_step = shared and head.plain and head.biases[0] is None
+    weight = head.weights[0] if in_step else head.weights[0][:0]
     last = as_array(norm[0]), norm[1], as_array(weight.detach())
     return LayerAddresses(np.array(places), np.array(numbers), last, held, shared)
 

@@ -1,4 +1,4 @@
-"""Decode attention: one token of each row over the prefix and its own row, as loops of a step.
+"""Attention of a decoding step: one new token of each row attends to the prefix and its own row.
 
 bf16 products are computed a few queries at a time, on keys and values in place; sums and the
 softmax are fp32 (fp64 for fp64). Data of the next head is prefetched. Knows no layer.
@@ -25,7 +25,7 @@ def round_up(count: Any) -> Any:
 
 @register_jitable
 def softmax_in_place(scores: Any, like: Any, none: Any, stop: Any) -> None:
-    """Turn scores into attention weights in place, by softmax.
+    """Overwrite scores with their softmax.
 
     Entries none[0] to none[1] and from `stop` on are masked; their contents are ignored.
     """
@@ -46,7 +46,7 @@ def softmax_in_place(scores: Any, like: Any, none: Any, stop: Any) -> None:
 
 
 @register_jitable
-def _add(x: Any, w: Any, place: Any, out: Any) -> None:
+def _add_product_loop(x: Any, w: Any, place: Any, out: Any) -> None:
     begin, start, size, far = place
     lines = (size * w.itemsize + 63) // 64 * (far > 0)
     for n in range(0, len(w) - 3, 4):
@@ -71,7 +71,7 @@ def _add(x: Any, w: Any, place: Any, out: Any) -> None:
                 near[k] += v * get(w[n], k)
 
 
-def _times(x: Any, w: Any, place: Any, out: Any) -> None:
+def _add_product(x: Any, w: Any, place: Any, out: Any) -> None:
     """In compiled code: add x w to `out`.
 
     `place`: the index in a row of x that w's first row multiplies, the first column of `out`, the
@@ -80,12 +80,12 @@ def _times(x: Any, w: Any, place: Any, out: Any) -> None:
     """
 
 
-@overload(_times, strict=False)
-def _times_of(x: Any, w: Any, place: Any, out: Any) -> Any:  # noqa: ARG001
+@overload(_add_product, strict=False)
+def _add_product_of(x: Any, w: Any, place: Any, out: Any) -> Any:  # noqa: ARG001
     def half(x: Any, w: Any, place: Any, out: Any) -> None:
         begin, start, size, far = place
         if size % WIDE:
-            _add(x, w, place, out)
+            _add_product_loop(x, w, place, out)
             return
         for m in range(0, len(x), FEW):
             for n in range(0, size, WIDE):
@@ -99,24 +99,24 @@ def _times_of(x: Any, w: Any, place: Any, out: Any) -> Any:  # noqa: ARG001
                 )  # fmt: skip
 
     def other(x: Any, w: Any, place: Any, out: Any) -> None:
-        _add(x, w, place, out)
+        _add_product_loop(x, w, place, out)
 
     return half if x.dtype == types.uint16 and own_gemm_available() else other
 
 
 @register_jitable
-def _weigh(q: Any, sides: Any, place: Any, table: Any, weights: Any) -> None:
-    """Write the attention weights of the queries [group, width] of one head over prefix and row.
+def _attention_weights(q: Any, sides: Any, place: Any, table: Any, weights: Any) -> None:
+    """Write the attention weights of one head's queries [group, width] over prefix and row.
 
-    `sides`: its keys [width, columns] and those of the prefix [width, columns]. `place`: how many
+    `sides`: keys of the row [width, columns] and of the prefix [width, columns]. `place`: how many
     first columns of the row are hidden, how many are filled, that number rounded up to whole WIDEs;
     the length of the prefix, the scale, and the byte offset of the next head.
     """
     (keys, old_keys), (hide, stop, end, past, scale, far) = sides, place
     base = round_up(past)
     table[:, : base + end] = 0
-    _times(q, old_keys, (0, 0, base, 0), table)
-    _times(q, keys, (0, base, end, far), table)
+    _add_product(q, old_keys, (0, 0, base, 0), table)
+    _add_product(q, keys, (0, base, end, far), table)
     for g in range(len(q)):
         line, to = table[g, : base + end], weights[g]
         for j in range(len(line)):
@@ -127,12 +127,12 @@ def _weigh(q: Any, sides: Any, place: Any, table: Any, weights: Any) -> None:
 
 
 @register_jitable
-def _gather(weights: Any, sides: Any, place: Any, sums: Any, out: Any) -> None:
-    """Write the weighted sum of the values of prefix [past, width] and row [columns, width]."""
+def _weighted_values(weights: Any, sides: Any, place: Any, sums: Any, out: Any) -> None:
+    """Write the sum, by weights, of the values of prefix [past, width] and row [columns, width]."""
     (values, old_values), (_, stop, _, past, _, far), width = sides, place, sums.shape[1]
     sums[:] = 0
-    _times(weights, old_values, (0, 0, width, 0), sums)
-    _times(weights, values[:stop], (round_up(past), 0, width, far), sums)
+    _add_product(weights, old_values, (0, 0, width, 0), sums)
+    _add_product(weights, values[:stop], (round_up(past), 0, width, far), sums)
     for g in range(len(sums)):
         near, to = sums[g], out[g]
         for w in range(width):
@@ -140,8 +140,8 @@ def _gather(weights: Any, sides: Any, place: Any, sums: Any, out: Any) -> None:
 
 
 @register_jitable
-def _keep(heads: Any, rooms: Any, n: Any, filled: Any) -> None:
-    """Store key and value of head n (counted over all rows) in column `filled` of its cache."""
+def _store_key_value(heads: Any, rooms: Any, n: Any, filled: Any) -> None:
+    """Store key and value of the n-th head of all rows in column `filled` of its cache."""
     (keys, values), kept, width = rooms, rooms[1].shape[1], rooms[1].shape[3]
     (r, g), count = divmod(n, kept), heads.shape[1] - 2 * kept
     for w in range(width):
@@ -151,7 +151,7 @@ def _keep(heads: Any, rooms: Any, n: Any, filled: Any) -> None:
 
 @register_jitable
 def attend(heads: Any, rooms: Any, before: Any, place: Any, rough: Any, out: Any) -> None:
-    """In compiled code: store the new keys and values; write the attention output.
+    """In compiled code: store the new keys and values; write the attention output to `out`.
 
     The output is [rows, heads, width]. `heads` [rows, heads, width] holds queries, keys and values;
     `rooms` are keys [rows, kept heads, width, columns] and values [rows, kept heads, columns,
@@ -165,12 +165,12 @@ def attend(heads: Any, rooms: Any, before: Any, place: Any, rough: Any, out: Any
     kept = keys.shape[1]
     group, all_ = heads.shape[1] // kept - 2, len(heads) * kept
     if all_:
-        _keep(heads, rooms, 0, filled)
+        _store_key_value(heads, rooms, 0, filled)
     for n in range(all_):
         r, g = divmod(n, kept)
         queries = slice(g * group, (g + 1) * group)
         at = (hidden[r], filled + 1, end, past, scale, keys.strides[1])
-        _weigh(heads[r, queries], (keys[r, g], old_keys[g]), at, table, weights)
+        _attention_weights(heads[r, queries], (keys[r, g], old_keys[g]), at, table, weights)
         if n + 1 < all_:  # stored well before it is read: an immediate read would stall
-            _keep(heads, rooms, n + 1, filled)
-        _gather(weights, (values[r, g], old_values[g]), at, sums, out[r, queries])
+            _store_key_value(heads, rooms, n + 1, filled)
+        _weighted_values(weights, (values[r, g], old_values[g]), at, sums, out[r, queries])

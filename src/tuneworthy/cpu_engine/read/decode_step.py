@@ -1,8 +1,8 @@
 """One decoding step of all rows through all decoder layers, as one compiled loop on each thread.
 
 A step multiplies few numbers with all weights: calls between the products, and waits for memory
-that a prefetch avoids, took as long as the products. Sums are fp32 (fp64 for fp64), and
-numbers are rounded where a product reads them. Knows no sampling and no text.
+that a prefetch avoids, took as long as the products. Sums are fp32 (fp64 for fp64), and numbers are
+rounded where a product reads them. Knows no sampling and no text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tuneworthy.cpu_engine.sizes import whole
 
 
 @register_jitable
-def _normed(x: Any, weight: Any, eps: Any) -> None:
+def _apply_norm(x: Any, weight: Any, eps: Any) -> None:
     """Apply RMSNorm to one head in place."""
     total = wide(weight, 0.0)
     for k in range(len(x)):
@@ -35,7 +35,7 @@ def _normed(x: Any, weight: Any, eps: Any) -> None:
 
 
 @register_jitable
-def _turned(x: Any, cos: Any, sin: Any) -> None:
+def _rotate(x: Any, cos: Any, sin: Any) -> None:
     """Rotate one head by its position (RoPE) in place."""
     half = len(cos)
     for k in range(half):
@@ -44,8 +44,8 @@ def _turned(x: Any, cos: Any, sin: Any) -> None:
 
 
 @register_jitable
-def _own(rows: Any, side: Any) -> Any:
-    """Return the rows of this thread, at least two: a single row is summed in another order."""
+def _thread_rows(rows: Any, side: Any) -> Any:
+    """Return this thread's slice of rows, at least two: one row is summed in another order."""
     _, me, all_ = side
     if rows < 2 * all_:
         return slice(0, rows if me == 0 else 0)
@@ -53,25 +53,25 @@ def _own(rows: Any, side: Any) -> Any:
 
 
 @register_jitable
-def _share(count: Any, side: Any) -> Any:
-    """Return the column range of this thread: whole blocks; the last thread takes the rest."""
+def _thread_columns(count: Any, side: Any) -> Any:
+    """Return this thread's first column and the one after its last: whole blocks, the rest last."""
     _, me, all_ = side
     start, stop = count // SIDE * me // all_ * SIDE, count // SIDE * (me + 1) // all_ * SIDE
     return start, count if me + 1 == all_ else stop
 
 
 @register_jitable
-def _fan(linears: Any, which: Any, given: Any, add: Any, out: Any, side: Any) -> None:
+def _multiply_group(linears: Any, which: Any, given: Any, add: Any, out: Any, side: Any) -> None:
     """Write the concatenated outputs of linear layers that read the same input, plus `add`.
 
     `which` is the index range of these layers. `given`: x, and x times the A of their changes. This
-    thread writes its share of each layer.
+    thread writes its columns of each layer.
     """
     (begin, end), (x, low) = which, given
     at = done = 0
     for k in range(begin, end):
         weight, bias, second = linears[k]
-        start, stop = _share(len(weight), side)
+        start, stop = _thread_columns(len(weight), side)
         part, change = out[:, done + start : done + stop], low[:, at : at + second.shape[1]]
         more = (add if len(add) else bias)[:, start:stop]
         multiply(x, weight[start:stop], change, second[start:stop], more, part)
@@ -83,7 +83,7 @@ def _fan(linears: Any, which: Any, given: Any, add: Any, out: Any, side: Any) ->
 
 
 @register_jitable
-def _positioned(heads: Any, layer: Any, turn: Any, kept: Any, own: Any) -> None:
+def _norm_and_rotate(heads: Any, layer: Any, turn: Any, kept: Any, own: Any) -> None:
     """Apply the norms and RoPE to queries and keys of `heads` [rows, heads, width] in place."""
     (norms, eps), count = layer, heads.shape[1] - 2 * kept
     for r in range(len(heads)):
@@ -92,50 +92,50 @@ def _positioned(heads: Any, layer: Any, turn: Any, kept: Any, own: Any) -> None:
             for w in range(len(head)):
                 head[w] = get(heads, (r, h, w))
             if len(norms[which]):
-                _normed(head, norms[which], eps[which])
-            _turned(head, turn[0][r], turn[1][r])
+                _apply_norm(head, norms[which], eps[which])
+            _rotate(head, turn[0][r], turn[1][r])
             for w in range(len(head)):
                 put(heads, (r, h, w), head[w])
 
 
 @register_jitable
-def _layer(x: Any, weights: Any, held: Any, at: Any, rough: Any, side: Any) -> None:
+def _run_layer(x: Any, weights: Any, held: Any, at: Any, rough: Any, side: Any) -> None:
     linears, firsts, norms, eps, scale, none = weights
     (inner, factors, heads, low, both, gated, seen), (scratch, buffers) = rough
     (rooms, before), (turn, place, number) = held, at
     rows, kept, width = len(x), rooms[0].shape[1], rooms[0].shape[2]
-    own, by_head = _own(rows, side), heads.reshape(rows, heads.shape[1] // width, width)
+    own, by_head = _thread_rows(rows, side), heads.reshape(rows, heads.shape[1] // width, width)
     attended = seen.reshape(rows, seen.shape[1] * width)
 
     # 1. Queries, keys and values, and attention.
     rms(x[own], norms[0], eps[0], inner[own], factors[own])
     multiply(inner[own], firsts[0], none, none, none, low[own])
     wait_at_barrier(side, number)
-    _fan(linears, (0, 3), (inner, low), none, heads, side)
+    _multiply_group(linears, (0, 3), (inner, low), none, heads, side)
     wait_at_barrier(side, number + 1)
-    _positioned(by_head[own], (norms, eps), turn, kept, scratch)
+    _norm_and_rotate(by_head[own], (norms, eps), turn, kept, scratch)
     attend(by_head[own], rooms, before, (*place, wide(x, scale)), buffers, seen[own])
     multiply(attended[own], firsts[1], none, none, none, low[own])
     wait_at_barrier(side, number + 2)
-    _fan(linears, (3, 4), (attended, low), x, x, side)
+    _multiply_group(linears, (3, 4), (attended, low), x, x, side)
     wait_at_barrier(side, number + 3)
 
     # 2. The MLP.
     rms(x[own], norms[1], eps[1], inner[own], factors[own])
     multiply(inner[own], firsts[2], none, none, none, low[own])
     wait_at_barrier(side, number + 4)
-    _fan(linears, (4, 6), (inner, low), none, both, side)
-    gate(both, gated, _share(gated.shape[1], side))
+    _multiply_group(linears, (4, 6), (inner, low), none, both, side)
+    gate(both, gated, _thread_columns(gated.shape[1], side))
     wait_at_barrier(side, number + 5)
     multiply(gated[own], firsts[3], none, none, none, low[own])
     wait_at_barrier(side, number + 6)
-    _fan(linears, (6, 7), (gated, low), x, x, side)
+    _multiply_group(linears, (6, 7), (gated, low), x, x, side)
     wait_at_barrier(side, number + 7)
 
 
 @compiled
-def _layers(x: Any, layers: Any, held: Any, place: Any, rough: Any, side: Any) -> None:
-    (places, numbers, last), (rooms, sizes), own = layers, held, _own(len(x), side)
+def _run_layers(x: Any, layers: Any, held: Any, place: Any, rough: Any, side: Any) -> None:
+    (places, numbers, last), (rooms, sizes), own = layers, held, _thread_rows(len(x), side)
     (given, (scratch, tables, shares, sums), logits), me = rough, side[1]
     (kept, width, columns), (turn, filled, hidden, end, past) = sizes, place
     mine = scratch[me], (tables[me], shares[me], sums[me])
@@ -148,18 +148,20 @@ def _layers(x: Any, layers: Any, held: Any, place: Any, rough: Any, side: Any) -
             array_at(x, rooms[n, 3], (kept, past, width)),
         )
         weights, context = weights_of(x, places[n], numbers[n]), ((keys, values), old)
-        _layer(x, weights, context, (angles, at, 8 * n), (given, mine), side)
+        _run_layer(x, weights, context, (angles, at, 8 * n), (given, mine), side)
     if logits.shape[1]:
         norm, eps, head = last
         (inner, factors), none = given[:2], head[:0]
         rms(x[own], norm, eps, inner[own], factors[own])
         wait_at_barrier(side, 8 * len(places))
-        start, stop = _share(len(head), side)
+        start, stop = _thread_columns(len(head), side)
         multiply(inner, head[start:stop], none[:, :0], none[:, :0], none, logits[:, start:stop])
 
 
-def _rough(layers: LayerAddresses, x: Any, sizes: tuple[int, ...], threads: int) -> tuple[Any, ...]:
-    """Return scratch memory for the intermediate results of a layer.
+def _scratch_arrays(
+    layers: LayerAddresses, x: Any, sizes: tuple[int, ...], threads: int
+) -> tuple[Any, ...]:
+    """Return scratch arrays for a layer's intermediate results: shared, and by thread.
 
     `sizes`: kept heads, width of a head, columns of the prefix and of a row.
     """
@@ -189,9 +191,9 @@ def decode_step(
     """Run one token of each row, x [rows, hidden], through all layers, in place.
 
     Return the logits [rows, vocabulary], or None if the output layer is computed elsewhere.
-    `angles` are cos and sin of their positions, [rows, width / 2]. Keys and values are appended to
-    `cache` (transposed `LayerCache` layers), whose first columns are padding. `place` is the
-    prefix of the rows (or None) and how many columns each hides, [rows].
+    `angles` are cos and sin of the tokens' positions, [rows, width / 2]. Keys and values are
+    appended to `cache` (transposed `LayerCache` layers), whose first columns are padding. `place`
+    is the prefix of the rows (or None) and the number of padding columns of each row, [rows].
     """
     prefix, hidden = place
     rooms = [room.append() for room in cache.layers]
@@ -207,7 +209,10 @@ def decode_step(
         (layers.places, layers.numbers, layers.last),
         (addresses, (kept, width, columns)),
         (tuple(map(as_array, angles)), filled - 1, hidden, whole(filled), past),
-        (*_rough(layers, x, (kept, width, whole(past), columns), threads), as_array(logits)),
+        (
+            *_scratch_arrays(layers, x, (kept, width, whole(past), columns), threads),
+            as_array(logits),
+        ),
     )
-    run_on_threads(threads, lambda board, me, all_: _layers(*given, (board, me, all_)))
+    run_on_threads(threads, lambda board, me, all_: _run_layers(*given, (board, me, all_)))
     return logits if logits.shape[1] else None

@@ -1,10 +1,10 @@
 """Element-wise and reduction kernels of a layer (norm, RoPE, softmax, gate), each in one pass.
 
 torch computes a norm, a rotation or a softmax in bf16 as four to eight operations that each read
-and write all of it, by way of fp32 copies; on a CPU these cost as much as the products.
-Here each is one compiled loop: sums and exponentials are fp32 (fp64 for fp64), and the result is
-rounded once. Arrays must be contiguous. A kernel runs on the calling thread and releases the GIL.
-Knows no model.
+and write the whole array, through fp32 copies; on a CPU these cost as much as the products. Here
+each is one compiled loop: sums and exponentials are fp32 (fp64 for fp64), and the result is rounded
+once. Arrays must be contiguous. A kernel runs on the calling thread and releases the GIL. Knows no
+model.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _N = np.uint64  # for a signed index numba adds a wrap-around test, and LLVM doe
 
 @compiled
 def rms(x: Any, weight: Any, eps: float, out: Any, factors: Any) -> None:
-    """In compiled code: `rms_norm`."""
+    """In compiled code: write RMSNorm of x to `out`, and each row's factor to `factors`."""
     size = x.shape[1]
     for n in range(len(x)):
         row, done, total = x[n], out[n], wide(x, 0.0)
@@ -47,7 +47,7 @@ def rms(x: Any, weight: Any, eps: float, out: Any, factors: Any) -> None:
 
 @compiled
 def gate(both: Any, out: Any, columns: Any) -> None:
-    """In compiled code: `gated`, for the half-open range `columns`."""
+    """In compiled code: write silu(gate) · up to `out`, for the half-open range `columns`."""
     (start, stop), size, one = columns, out.shape[1], wide(out, 1.0)
     for n in range(len(out)):
         first, up, done = (
@@ -61,7 +61,7 @@ def gate(both: Any, out: Any, columns: Any) -> None:
 
 
 @compiled
-def _turn(heads: Any, cos: Any, sin: Any, queries: Any, keys: Any) -> None:
+def _rotate_heads(heads: Any, cos: Any, sin: Any, queries: Any, keys: Any) -> None:
     rows, kept, length, group, _, half = queries.shape
     for r in range(rows):
         for t in range(length):
@@ -82,7 +82,7 @@ def _turn(heads: Any, cos: Any, sin: Any, queries: Any, keys: Any) -> None:
 
 
 @register_jitable
-def _scaled(scores: Any, at: Any, seen: Any, by: Any, out: Any, top: Any) -> Any:
+def _scale_scores(scores: Any, at: Any, seen: Any, by: Any, out: Any, top: Any) -> Any:
     end, count, first, last = seen
     least = wide(scores, -np.inf)
     for k in range(end):
@@ -94,7 +94,7 @@ def _scaled(scores: Any, at: Any, seen: Any, by: Any, out: Any, top: Any) -> Any
 
 
 @register_jitable
-def _masked(scores: Any, at: Any, mask: Any, by: Any, out: Any, top: Any) -> Any:
+def _mask_scores(scores: Any, at: Any, mask: Any, by: Any, out: Any, top: Any) -> Any:
     for k in range(_N(len(mask))):
         value = get(scores, at + k) * by + get(mask, k)
         out[k] = value
@@ -103,7 +103,7 @@ def _masked(scores: Any, at: Any, mask: Any, by: Any, out: Any, top: Any) -> Any
 
 
 @register_jitable
-def _powers(kind: Any, table: Any, end: Any, top: Any) -> Any:
+def _exponentiate(kind: Any, table: Any, end: Any, top: Any) -> Any:
     total = top - top
     for k in range(end):
         table[k] = exp(kind, table[k] - top)
@@ -112,13 +112,13 @@ def _powers(kind: Any, table: Any, end: Any, top: Any) -> Any:
 
 
 @register_jitable
-def _written(chances: Any, end: Any, by: Any, out: Any, at: Any) -> None:
+def _write_weights(chances: Any, end: Any, by: Any, out: Any, at: Any) -> None:
     for k in range(end):
         put(out, at + k, chances[k] * by)
 
 
 @register_jitable
-def _filled(out: Any, start: Any, stop: Any, value: Any) -> None:
+def _fill(out: Any, start: Any, stop: Any, value: Any) -> None:
     for k in range(start, stop):
         out[k] = value
 
@@ -129,7 +129,7 @@ def _round_up(count: int) -> int:
 
 
 @compiled
-def _weigh(own: Any, shared: Any, sizes: Any, hide: Any, place: Any, table: Any) -> None:
+def _softmax(own: Any, shared: Any, sizes: Any, hide: Any, place: Any, table: Any) -> None:
     rows, kept, queries, width, past, scale = sizes
     (group, block, seen, ahead, causal), (pads, mask) = place, hide
     by, least, behind = wide(own, scale), wide(own, -np.inf), _round_up(past)
@@ -143,25 +143,29 @@ def _weigh(own: Any, shared: Any, sizes: Any, hide: Any, place: Any, table: Any)
                 end = min(_round_up(count), width)
                 top = least
                 if past:
-                    top = _scaled(shared, back, (_N(past), _N(past), none, none), by, table, top)
-                    _filled(table, _N(past), _N(behind), least)
+                    top = _scale_scores(
+                        shared, back, (_N(past), _N(past), none, none), by, table, top
+                    )
+                    _fill(table, _N(past), _N(behind), least)
                 if mask.shape[2]:
-                    top = _scaled(own, at, (_N(ahead), _N(ahead), none, none), by, near, top)
+                    top = _scale_scores(own, at, (_N(ahead), _N(ahead), none, none), by, near, top)
                     hidden = mask[r, line, : count - ahead]
-                    top = _masked(own, at + _N(ahead), hidden, by, near[ahead:], top)
-                    _filled(near, _N(count), _N(_round_up(count)), least)
+                    top = _mask_scores(own, at + _N(ahead), hidden, by, near[ahead:], top)
+                    _fill(near, _N(count), _N(_round_up(count)), least)
                 else:
                     last = min(ahead + pads[r], count - 1)  # padding attends to itself: no sum is 0
                     sees = (_N(end), _N(count), _N(ahead), _N(last))
-                    top = _scaled(own, at, sees, by, near, top)
+                    top = _scale_scores(own, at, sees, by, near, top)
                     if end < _round_up(count):
-                        _filled(near, _N(end), _N(_round_up(count)), least)
-                total = wide(own, 1.0) / _powers(own, table, _N(behind + _round_up(count)), top)
+                        _fill(near, _N(end), _N(_round_up(count)), least)
+                total = wide(own, 1.0) / _exponentiate(
+                    own, table, _N(behind + _round_up(count)), top
+                )
                 if past:
-                    _written(table, _N(past), total, shared, back)
-                _written(near, _N(end), total, own, at)
+                    _write_weights(table, _N(past), total, shared, back)
+                _write_weights(near, _N(end), total, own, at)
                 if end < width:
-                    _filled(own, at + _N(end), at + _N(width), 0)
+                    _fill(own, at + _N(end), at + _N(width), 0)
                 at += _N(width)
                 back += _N(past)
 
@@ -169,10 +173,10 @@ def _weigh(own: Any, shared: Any, sizes: Any, hide: Any, place: Any, table: Any)
 def rms_norm(
     x: Any, norm: tuple[Any, float], out: Any = None, do: Any = call_now
 ) -> tuple[Any, Any]:
-    """Return y = weight · factor · x for x [N, size], and the factors [N, 1], fp32 or wider.
+    """Return RMSNorm y = weight · factor · x of x [N, size], and the factors [N, 1].
 
-    `norm` is (weight, eps); the factor of a row is 1 / sqrt(mean(x²) + eps). y is written into
-    `out` if given. `do` makes the call at once or records it.
+    `norm` is (weight, eps); the factor of a row is 1 / sqrt(mean(x²) + eps), fp32 or wider. y is
+    written into `out` if given. `do` makes the call at once or records it.
     """
     out = torch.empty_like(x) if out is None else out
     factors = torch.empty(len(x), 1, dtype=wide_of(x.dtype))
@@ -182,14 +186,14 @@ def rms_norm(
 
 
 def gated(both: Any) -> Any:
-    """Return silu(gate) · up, [N, size], of both [N, gate and up]."""
+    """Return silu(gate) · up, [N, size], of `both` [N, 2 · size], gate and up side by side."""
     out = both.new_empty(len(both), both.shape[1] // 2)
     gate(as_array(both), as_array(out), (0, out.shape[1]))
     return out
 
 
 def rotate_heads(heads: Any, count: int, kept: int, angles: tuple[Any, Any]) -> tuple[Any, Any]:
-    """Return queries and keys rotated by position (RoPE), of heads [rows, length, heads, width].
+    """Return the queries and keys of heads [rows, length, heads, width], rotated by RoPE.
 
     The first `count` heads are queries, the next `kept` are keys; `angles` are cos and sin, [rows,
     length, width / 2]. Queries are returned as [rows, kept, length, group, width], keys as [rows,
@@ -199,14 +203,14 @@ def rotate_heads(heads: Any, count: int, kept: int, angles: tuple[Any, Any]) -> 
     queries = heads.new_empty(rows, kept, length, count // kept, width)
     keys, halves = heads.new_empty(rows, kept, length, width), (2, width // 2)
     parts = (heads.unflatten(3, halves), *angles, queries.unflatten(4, halves))
-    _turn(*map(as_array, (*parts, keys.unflatten(3, halves))))
+    _rotate_heads(*map(as_array, (*parts, keys.unflatten(3, halves))))
     return queries, keys
 
 
 def softmax_scores(
     own: Any, shared: Any, hide: Any, place: tuple[int, ...], scale: float, do: Any = call_now
 ) -> None:
-    """Turn scores into attention weights in place: softmax(scale · scores).
+    """Overwrite scores with attention weights, softmax(scale · scores).
 
     `own` [rows, kept heads, queries, keys] and `shared` [kept heads, rows, queries, past] (or None)
     together form one row of scores per query. `place` is (group, block, seen, ahead, causal): query
@@ -223,4 +227,4 @@ def softmax_scores(
     pads = np.zeros(rows, np.int64) if hide is None or hide.ndim > 1 else hide.numpy()
     mask = hide if hide is not None and hide.ndim > 1 else own.new_empty(rows, 0, 0)
     sizes, flat = (rows, kept, queries, keys, past, scale), (own.view(-1), shared.view(-1))
-    do(_weigh, *map(as_array, flat), sizes, (pads, as_array(mask)), place, table)
+    do(_softmax, *map(as_array, flat), sizes, (pads, as_array(mask)), place, table)

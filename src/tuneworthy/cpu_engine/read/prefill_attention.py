@@ -1,8 +1,8 @@
-"""Prefill attention: many tokens of a row over the prefix and their own row, in one compiled loop.
+"""Attention of prefill: many tokens of each row attend to the prefix and their own row.
 
-Products are those of `_products`, on keys and values in place: nothing is copied, and keys hidden
-from a whole block of queries are skipped. Sums and exponentials are fp32; scores and weights are
-rounded as torch's products round them. Knows no layer.
+Products are those of `gemm/products.py`, on keys and values in place: nothing is copied, and keys
+hidden from a whole block of queries are skipped. Sums and exponentials are fp32; scores and weights
+are rounded as torch's products round them. Knows no layer.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from tuneworthy.cpu_engine.compiled import as_array, compiled, get, put, wide, w
 from tuneworthy.cpu_engine.gemm.products import address, operand_array, strips
 from tuneworthy.cpu_engine.read.decode_attention import round_up, softmax_in_place
 
-# tokens in a block of queries: larger blocks compute more scores that the causal mask hides
-_QUERIES = 32
+# tokens in a block of queries: a larger one computes more scores that the causal mask hides
+_BLOCK_TOKENS = 32
 
 
-def _times(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
+def _product(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
     """In compiled code: out = x w + add, for the first `columns`; `add` may be empty, or `out`."""
 
 
-@overload(_times, strict=False)
-def _times_of(x: Any, w: Any, columns: Any, add: Any, out: Any) -> Any:  # noqa: ARG001
+@overload(_product, strict=False)
+def _product_of(x: Any, w: Any, columns: Any, add: Any, out: Any) -> Any:  # noqa: ARG001
     def half(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
         none = add[:0, :0]
         operands = operand_array(x, w, (none, none), add, out)
@@ -44,11 +44,11 @@ def _times_of(x: Any, w: Any, columns: Any, add: Any, out: Any) -> Any:  # noqa:
 
 
 @register_jitable
-def _weighed(scores: Any, rows: Any, place: Any, table: Any) -> None:
-    """Turn the scores of some tokens, [tokens · group, keys], into attention weights.
+def _softmax_block(scores: Any, rows: Any, place: Any, table: Any) -> None:
+    """Overwrite the scores of some tokens, [tokens · group, keys], with attention weights.
 
-    `place`: the length of the prefix, how many first columns of the row hide, how many columns the
-    first token sees, how many queries a token has, and the scale.
+    `place`: the length of the prefix, how many first columns of the row are hidden, how many
+    columns the first token sees, how many queries a token has, and the scale.
     """
     past, hide, seen, group, scale = place
     own = round_up(past)  # first column of the row's own tokens
@@ -70,7 +70,7 @@ def _weighed(scores: Any, rows: Any, place: Any, table: Any) -> None:
 
 
 @compiled
-def _attended(q: Any, own: Any, before: Any, place: Any, rough: Any, out: Any) -> None:
+def _attention_loop(q: Any, own: Any, before: Any, place: Any, rough: Any, out: Any) -> None:
     (keys, values), (old_keys, old_values), (hide, filled, scale) = own, before, place
     (scores, table), none = rough, rough[0][:0]
     rows, kept, group, past = (
@@ -83,25 +83,27 @@ def _attended(q: Any, own: Any, before: Any, place: Any, rough: Any, out: Any) -
     by = wide(q, scale)
     for r in range(rows):
         for h in range(kept):
-            for first in range(0, length, _QUERIES):
-                stop = min(first + _QUERIES, length)
+            for first in range(0, length, _BLOCK_TOKENS):
+                stop = min(first + _BLOCK_TOKENS, length)
                 seen, count = filled - length + stop, (stop - first) * group
                 queries = q[r, h, first * group : stop * group]
                 if past:
-                    _times(queries, old_keys[h], start, none, scores)
-                _times(queries, keys[r, h], round_up(seen), none, scores[:, start:])
+                    _product(queries, old_keys[h], start, none, scores)
+                _product(queries, keys[r, h], round_up(seen), none, scores[:, start:])
                 at = (past, hide[r], filled - length + first + 1, group, by)
-                _weighed(scores, count, at, table)
+                _softmax_block(scores, count, at, table)
                 for g in range(group):
                     near, target = scores[g:count:group], out[r, first:stop, h * group + g]
                     width, more = target.shape[1], none
                     if past:
-                        _times(near[:, :past], old_values[h], width, none, target)
+                        _product(near[:, :past], old_values[h], width, none, target)
                         more = target
-                    _times(near[:, start : start + seen], values[r, h], width, more, target)
+                    _product(near[:, start : start + seen], values[r, h], width, more, target)
 
 
-def attended(q: Any, own: tuple[Any, Any], before: Any, hide: Any, how: tuple[int, float]) -> Any:
+def attention_output(
+    q: Any, own: tuple[Any, Any], before: Any, hide: Any, how: tuple[int, float]
+) -> Any:
     """Return the attention output of queries [rows, kept heads, length, group, width].
 
     The result is [rows · length, heads]. `own` are the rows' keys [rows, kept heads, width,
@@ -115,9 +117,9 @@ def attended(q: Any, own: tuple[Any, Any], before: Any, hide: Any, how: tuple[in
     queries = q.reshape(rows, kept, length * group, width)
     out = q.new_empty(rows, length, kept * group, width)
     columns = before[0].shape[2] + own[0].shape[3]
-    scores = q.new_empty(_QUERIES * group, columns)
+    scores = q.new_empty(_BLOCK_TOKENS * group, columns)
     table = torch.empty(columns, dtype=wide_of(q.dtype)).numpy()
     pairs = tuple(map(as_array, own)), tuple(map(as_array, before))
     given = (hide.numpy(), filled, scale)
-    _attended(as_array(queries), *pairs, given, (as_array(scores), table), as_array(out))
+    _attention_loop(as_array(queries), *pairs, given, (as_array(scores), table), as_array(out))
     return out.view(rows * length, -1)

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tuneworthy.cli._frame import run
-from tuneworthy.core.escape import for_terminal
+from tuneworthy.core.escape import json_for_terminal
 from tuneworthy.sandbox import schemas
 
 CANARY = "sk-canary-9f27c1d04be85a36d7f0"
@@ -140,8 +140,8 @@ def holds(home: Path, words: list[str], *, real: bool = False) -> Ended:
         assert re.search(rf"^({'|'.join(names)}): \S", ended.err, re.MULTILINE), said
         for part in ("where", "fix"):
             assert ended.code == 1 or re.search(rf"^  {part}  ", ended.err, re.MULTILINE), said
-    assert for_terminal(ended.out) == ended.out, said
-    assert for_terminal(ended.err) == ended.err, said
+    assert json_for_terminal(ended.out) == ended.out, said
+    assert json_for_terminal(ended.err) == ended.err, said
     _no_key(home.parent, ended)
     after = rows_of(home)
     if before is not None and after is not None:

@@ -26,7 +26,7 @@ from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.entry import Entry, Naming, entry_of
 from tuneworthy.core.errors import ModelError, TuneworthyError
 from tuneworthy.core.measured_task import ShownRow
-from tuneworthy.core.plan import NOT_READ, Plan
+from tuneworthy.core.plan import NO_DIAGNOSIS_CUT, Plan
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.ledger.elsewhere import FOLDER, SWITCH
@@ -153,7 +153,7 @@ def _freeze_without_diagnosis(path: Path, watch: Watch | None) -> None:
 
 def without_diagnosis(plan: Plan) -> Plan:
     """Return the plan without what the diagnosis would run."""
-    return plan.model_copy(update={"across": (), "read": 0, "cuts": (*plan.cuts, NOT_READ)})
+    return plan.model_copy(update={"across": (), "read": 0, "cuts": (*plan.cuts, NO_DIAGNOSIS_CUT)})
 
 
 def shown_rows(path: Path) -> tuple[ShownRow, ...]:

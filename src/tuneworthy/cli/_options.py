@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
-from tuneworthy.core.escape import for_terminal, visible
+from tuneworthy.core.escape import json_for_terminal, visible
 
 TaskFile = Annotated[
     Path, typer.Argument(help="The task file, or its folder.", show_default="task.yaml")
@@ -85,7 +85,7 @@ def print_stderr(text: object) -> None:
 
 def show_json(text: str) -> None:
     """Print JSON on stdout, with terminal control sequences escaped."""
-    print(for_terminal(text))
+    print(json_for_terminal(text))
 
 
 def show(screen: Any) -> None:
@@ -119,7 +119,7 @@ def messages_view() -> Iterator[Callable[[str, Any], None]]:
         def tell(event: str, data: Any) -> None:
             print_messages(event, data)
             if event in ("say", "at"):
-                shown.reset(line, description=for_terminal(str(data)))
+                shown.reset(line, description=json_for_terminal(str(data)))
 
         yield tell
 

@@ -63,5 +63,5 @@ class Unscored(Record):
 
 
 def value_or_zero(score: Score | Unscored) -> float:
-    """Return the value of a score, 0 where there is none."""
+    """Return the value of a score, or 0 for an answer without one."""
     return score.value if isinstance(score, Score) else 0.0

@@ -13,8 +13,8 @@ def recorded_files(task: Task) -> dict[str, str]:
     return files
 
 
-def matched_by(task: Task, name: str) -> tuple[Match | None, str]:
-    """Return how a recorded system's answers match rows, and the task.yaml key that says so."""
+def match_setting(task: Task, name: str) -> tuple[Match | None, str]:
+    """Return the `match` setting of a recorded system, None if unset, and its task.yaml key."""
     if name in task.answers:
         return task.answers[name].match, f"answers.{name}"
     return task.present.match if task.present else None, "present"

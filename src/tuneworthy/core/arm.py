@@ -23,7 +23,7 @@ A module in `arms/` defines
                 its placebo before the arm itself is paid for, where that costs less
     estimate(sizes, options) -> Work         (optional) its expected cost, for the plan
     does_not_apply(task) -> str              (optional) why it has nothing to do on a task, or ""
-    asks(sizes, options) -> tuple[Asks, ...] (optional) its requests to an endpoint, if they are not
+    asks(sizes, options) -> tuple[Asks, ...] (optional) its requests to endpoints, if they are not
                 one per case with the prompt of `estimate`
     CHOOSES     (optional) False: it chooses nothing on dev rows. It then learns from training and
                 dev rows together, and `setup.dev` is empty
@@ -99,7 +99,7 @@ class Sizes(Record):
 
     @property
     def asked(self) -> float:
-        """Return how many tokens an input has, with the examples that its best prompt adds."""
+        """Return the mean tokens of an input, with the examples that the best prompt adds to it."""
         return self.own + self.examples * self.shot
 
 
@@ -126,7 +126,7 @@ class Work(Record):
 
 
 class Asks(Record):
-    """Requests that an arm sends to one model, each with its whole prompt.
+    """The load of an arm on one endpoint: its requests and the tokens of one of them.
 
     `role` is a key of `Setup.models`. `requests` is the expected number, `most` the maximum; `read`
     are the tokens of a prompt, `written` those of an answer (None: an answer of the task). `few`:
@@ -183,7 +183,7 @@ class Fitted:
     cross-fitting). `recipe`: the prompt it uses, if any. `trace`: per-step and per-run figures of
     training. `artefact`: what was written to `setup.folder`. `model` is the answering model, for
     latency and fingerprint. `known(query)` returns the answer of `answer` if it is available
-    without a request, else None. `longer(queries)` returns the answers with LONGER times the
+    without a request, else None. `longer(queries)` answers again with RETRY_TOKEN_FACTOR times the
     tokens, for answers that the token limit cut; None where that limit is not ours. `pack`: how it
     answers, as plain data, for `build`; None for an arm that is never deployed. `classifier` is the
     fitted scikit-learn estimator of an arm without a model.

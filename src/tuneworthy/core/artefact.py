@@ -15,7 +15,7 @@ from tuneworthy.core.record import GrownRecord, Record
 
 
 class Passages(Record):
-    """How passages are found and shown: `k` within `tokens`, from chunks of `size` characters."""
+    """Retrieval settings: at most `k` passages in `tokens` tokens, chunks of `size` characters."""
 
     k: int
     tokens: int
@@ -28,12 +28,11 @@ class Pack(GrownRecord):
 
     `role` is the model that answers (a key of `Setup.models`); "" for an arm without a model, whose
     files answer (a classifier). `adapter`: the model answers with the adapter in the artefact;
-    `weights`: with the weights in it, all of which were trained. `every` above 1: the model keeps
-    one of so many layers.
-    `examples` are the rows that the recipe may show, in training order. `grammar` constrains the
-    answer; `draft`: only where a free answer is invalid. `votes` samples are drawn at `limits` and
-    the commonest answer counts (0: one greedy answer). `vectors`: the classifier reads sentence
-    vectors of the encoder in place of texts.
+    `weights`: with the weights in it, all of which were trained. The model keeps one in `every`
+    layers (1: all). `examples` are the rows that the recipe may show, in training order. `grammar`
+    constrains the answer; `draft`: only where a free answer is invalid. `votes` samples are drawn
+    at `limits` and the commonest answer counts (0: one greedy answer). `vectors`: the classifier
+    reads sentence vectors of the encoder in place of texts.
     """
 
     LATER: ClassVar[frozenset[str]] = frozenset({"weights", "every"})

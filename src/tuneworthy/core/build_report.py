@@ -1,4 +1,4 @@
-"""What `build` did: the forms it wrote, and each form asked the cases again."""
+"""Records of the forms that `build` wrote and of how each of them answered the cases again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Distance(Record):
 
 
 class Change(Record):
-    """One case that the exported form answers otherwise, with both scores."""
+    """One case that the exported form answers differently, with both answers and their scores."""
 
     case: str
     evaluated: str
@@ -39,9 +39,9 @@ class Change(Record):
 
 
 class FormParity(Record):
-    """One exported form, asked cases again in the engine that will serve it.
+    """One exported form, in the engine that will serve it, compared with the evaluated arm.
 
-    `asked` of the `equal` answers are the same text. `agreement` is that share and `difference` the
+    `equal` of the `asked` answers are the same text. `agreement` is that share and `difference` the
     paired difference in score (exported less evaluated), both two-sided 95 %. `failed` are the
     reasons why the form is refused, empty if it is not; `excluded`: a drop beyond the margin is
     excluded by the bound. `because` says why nothing was measured (`asked` is then 0). `changes`
@@ -96,6 +96,6 @@ class BuildReport(Record):
 
     def plain(self) -> dict[str, Any]:
         """Return the report as plain data, without the examples in the artefact's pack."""
-        told = super().plain()
-        told["artefact"].pop("pack")
-        return told
+        record = super().plain()
+        record["artefact"].pop("pack")
+        return record

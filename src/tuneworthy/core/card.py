@@ -1,7 +1,7 @@
-"""The parts of an inference card: a failure of the lab that shows without any training.
+"""Types of an inference card: a lab case whose failure shows without any training.
 
-A card asks the tools of the lab for answers to new rows and yields a look per group of answers or
-per level of its knob. Knows no model and no page.
+A card gets answers to new rows from the lab and yields one `CardLook` per group of rows or per
+level of its setting. Knows no model and no page.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class CardAnswer:
     measures: Mapping[str, float | None] = field(default_factory=dict)
 
     def measured(self, **measures: float | None) -> CardAnswer:
-        """Return this answer with more measures."""
+        """Return a copy of this answer with more measures."""
         return replace(self, measures={**self.measures, **measures})
 
 
@@ -61,7 +61,7 @@ class Passage:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How answers are decoded: greedy at temperature 0; with `schema` only legal tokens."""
+    """Decoding settings: greedy at temperature 0; `schema` allows only legal tokens."""
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -69,7 +69,7 @@ class Sampling:
 
     @classmethod
     def of(cls, config: Config) -> Sampling:
-        """Return the sampling of a configuration."""
+        """Return the decoding settings that a lab configuration names."""
         return cls(
             float(config["serve.temperature"] or 0),
             float(config.get("serve.top_p") or 1),
@@ -86,13 +86,13 @@ class CardTools(Protocol):
         ...
 
     def groups(self) -> Iterator[tuple[LabRow, ...]]:
-        """Yield the new rows in groups, one a look."""
+        """Yield the new rows in groups, one group for each `CardLook`."""
         ...
 
     def reply(
         self, rows: Sequence[LabRow], prompts: Sequence[Prompt], how: Sampling = Sampling()
     ) -> list[CardAnswer]:
-        """Return the model's answers."""
+        """Return the model's answer to each row's prompt, decoded by the settings `how`."""
         ...
 
     def logprobs(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[float]]:
@@ -104,7 +104,7 @@ class CardTools(Protocol):
         ...
 
     def chosen(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[int]]:
-        """Return the token that the model would choose at each place of each prompt's text."""
+        """Return the id of the likeliest token before each token of each prompt's text."""
         ...
 
     def search(self, rows: Sequence[LabRow], k: int, dated: bool) -> list[list[Passage]]:
@@ -112,22 +112,23 @@ class CardTools(Protocol):
         ...
 
     def served(self, form: str) -> CardTools:
-        """Return tools whose model is the trained adapter, or merged into weights of a `form`."""
+        """Return tools whose model has the trained adapter applied, or merged in the `form`."""
         ...
 
 
 def with_examples(row: LabRow, examples: Sequence[LabRow]) -> tuple[Message, ...]:
     """Return the row's prompt with examples, question and answer, before its last question."""
-    *before, asked = row.messages
+    *before, question = row.messages
     shown = [turn for each in examples for turn in _question_and_answer(each)]
-    return (*before, *shown, asked)
+    return (*before, *shown, question)
 
 
 def with_passages(row: LabRow, passages: Sequence[Passage]) -> tuple[Message, ...]:
     """Return the row's prompt with passages before its question."""
-    *before, asked = row.messages
+    *before, question = row.messages
     cited = [f"Passage ({each.title}): {each.text}" for each in passages]
-    return (*before, asked.model_copy(update={"content": "\n\n".join([*cited, asked.content])}))
+    content = "\n\n".join([*cited, question.content])
+    return (*before, question.model_copy(update={"content": content}))
 
 
 def _question_and_answer(row: LabRow) -> tuple[Message, Message]:

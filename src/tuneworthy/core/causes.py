@@ -103,9 +103,9 @@ class Wrong(Record):
     """A class of failures with its share of all `n` of them: a cause, `chance` or `untried`.
 
     Shares of one diagnosis add up to 1, as every failure is in one class; `few` comes first where
-    failures are too few to say, holds of them all and counts those that were read. `low` and `high`
-    are the share on other rows (95 %), where every untried case may be of this cause or not. The
-    share of `untried` says what this study did and has no interval.
+    the failures are too few to tell; its share covers all of them, its `n` the diagnosed ones.
+    `low` and `high` are the share on other rows (95 %), where every untried case may be of this
+    cause or not. The share of `untried` says what this study did and has no interval.
     """
 
     cause: str = Field(description="The class of failure, as `format` or `knowledge`.")
@@ -118,7 +118,7 @@ class Wrong(Record):
 
 
 class UntriedRemedy(Record):
-    """Failures that one remedy was not tried on: nothing cheaper rescues them.
+    """Failures that one remedy was not tried on although nothing cheaper rescues them.
 
     `passed` of them pass with the remedy, but its placebo was not run on them. `tried` is the
     number of failures it was tried on together with its placebo; `because` says why that is none,
@@ -176,11 +176,11 @@ def share_of(wrong: Sequence[Wrong], causes: Collection[str]) -> float:
     return min(1.0, sum(row.share for row in wrong if row.cause in causes))
 
 
-def speaks_against(wrong: Sequence[Wrong], repairs: Collection[str]) -> bool:
-    """Return whether a diagnosis argues against an arm that learns and repairs these causes.
+def argues_against_training(wrong: Sequence[Wrong], repairs: Collection[str]) -> bool:
+    """Return whether a diagnosis argues against training an arm that repairs these causes.
 
-    It does if the largest cause is one of IN_PASSAGES and the arm does not repair it. It does not
-    if too few failures were diagnosed (a row `few`), or if most of them have no remedy.
+    It does if the largest cause is one of PASSAGE_CAUSES and the arm does not repair it. It does
+    not if too few failures were diagnosed (a row `few`), or if most of them have no remedy.
     """
     if any(row.cause == "few" for row in wrong):
         return False

@@ -1,4 +1,4 @@
-"""Keep the garbage collector off a million library objects that live until exit anyway."""
+"""Exempt a million library objects, which live until exit, from garbage collection."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ class SegmentMeans(Record):
 
     @property
     def lead(self) -> float:
-        """Return the lead of `arm` over `versus`."""
+        """Return the mean score of `arm` minus that of `versus`."""
         return self.arm - self.versus
 
 
@@ -39,9 +39,9 @@ class Trend(Record):
         """Return the same trend with `arm` as the first of the two arms."""
         if arm == self.arm:
             return self
-        turned = {side: _turned(getattr(self, side)) for side in ("before", "after")}
+        turned = {side: _with_sides_swapped(getattr(self, side)) for side in ("before", "after")}
         return self.model_copy(update={"arm": self.versus, "versus": self.arm, **turned})
 
 
-def _turned(side: SegmentMeans | None) -> SegmentMeans | None:
+def _with_sides_swapped(side: SegmentMeans | None) -> SegmentMeans | None:
     return side and SegmentMeans(n=side.n, arm=side.versus, versus=side.arm)

@@ -1,4 +1,4 @@
-"""A gold answer that may be wrong, with the reason."""
+"""The record of a gold answer that may be wrong, with the reason."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ TuneworthyError
 ├── ModelError       1   weights, tokenizer, template, adapter, engine, device, memory
 │   └── DoesNotFit   1   a model, a batch or a training step exceeds the free memory
 ├── ProviderError    1   an endpoint, after the last retry
-│   └── NotProven    1   a tuned model behind a server that was not found to be itself
+│   └── NotProven    1   a server that did not prove to run the tuned model
 ├── ClusterError     1   a cluster: not reached, of other versions, too small, lost, full
 ├── NumericError     1   non-finite, exploding or non-learning training
 ├── BudgetError      6   a money or token cap is reached
@@ -96,7 +96,7 @@ class ProviderError(TuneworthyError):
 
 
 class NotProven(ProviderError):
-    """A tuned model behind a server that the proofs did not find to be itself."""
+    """A server did not prove that it answers with the tuned model."""
 
 
 class ClusterError(TuneworthyError):

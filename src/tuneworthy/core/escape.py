@@ -31,18 +31,18 @@ def quoted(text: str, limit: int = 200) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-def for_terminal(text: str) -> str:
-    """Return equivalent JSON text without control, bidi or zero-width characters.
+def json_for_terminal(text: str) -> str:
+    """Return an equivalent JSON text without control, bidi or zero-width characters.
 
-    JSON itself escapes only those below space; its strings may hold all others as `\\u009b` as
-    well.
+    A JSON encoder escapes only those below space; this also writes the others as `\\u009b`.
     """
     return "".join(
-        char if char == "\n" or _visible_char(char) == char else _unit(char) for char in text
+        char if char == "\n" or _visible_char(char) == char else _unicode_escape(char)
+        for char in text
     )
 
 
-def _unit(char: str) -> str:
+def _unicode_escape(char: str) -> str:
     return f"\\u{ord(char):04x}"
 
 

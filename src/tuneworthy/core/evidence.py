@@ -138,7 +138,7 @@ class ArmResult(Record):
 
     @property
     def competes(self) -> bool:
-        """Return whether bounds of its pairs hold (evidence of 0.1.0 records finalists alone)."""
+        """Return whether bounds hold for its pairs (version 0.1.0 marked finalists only)."""
         return self.compared or self.finalist
 
 
@@ -175,7 +175,7 @@ class Pair(Record):
 
 
 class Evidence(Record):
-    """All input of the verdict. Pure data: no files, no clock.
+    """Everything that the verdict is computed from. Pure data: no files, no clock.
 
     `pairs` holds every ordered pair with a finalist in it, and each compared arm against each
     reference. `blocks` are reasons that block a verdict (a leak left in, contradictory labels, a
@@ -221,7 +221,7 @@ class Evidence(Record):
 
 
 class Policy(Record):
-    """The user's part of the decision rule, fixed before the run: no field of it is measured.
+    """The user's settings of the decision rule, fixed before the run: nothing in it is measured.
 
     `margin_is_default`: the user wrote none, so prices may replace it (also by a smaller one).
     """

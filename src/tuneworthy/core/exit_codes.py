@@ -1,4 +1,4 @@
-"""The exit codes of the command line and what each one means: the source of `run --help`."""
+"""The exit codes of the command line and their meanings, which `run --help` prints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ EXIT_CODES: dict[int, str] = {
     1: "a failure of the run, a study that `report --recompute` finds changed, or a bug of ours",
     2: "the command line or the task file is wrong",
     3: "a verdict: the target is missed, or not shown to be met; `check --run`: a failure is found",
-    4: "blocked, or provisional under --require-firm; `check --run`, `advice`: nothing to measure",
+    4: (
+        "blocked, or provisional under --require-firm; `build`: an exported form failed its check;"
+        " `check --run`, `advice`: nothing to measure"
+    ),
     5: "rows are refused",
     6: "a hard cap on money or tokens is reached (resumable)",
     7: "the store is busy, full, damaged or cannot be written",

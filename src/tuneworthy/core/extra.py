@@ -1,4 +1,4 @@
-"""The optional measurements of a study: each kind with its minutes, or why it is left out."""
+"""The record of one optional measurement of a study: its minutes, or why it is left out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tuneworthy.core.record import Record
 
 
 class OptionalMeasurement(Record):
-    """One optional measurement after the arms, named by `what`; `because` says why it is cut."""
+    """One optional measurement after the arms, named by `what`; `because` is why it is left out."""
 
     what: str
     requests: int = 0

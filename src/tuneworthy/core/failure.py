@@ -1,4 +1,4 @@
-"""The parts of a failure mode: configuration, rows, tokens, the facts of a run, and findings.
+"""Types of a failure mode of the lab: configuration, rows, tokens, facts of a run, findings.
 
 A failure mode plants a fault in rows, tokens or configuration, never in the training loop; its
 detector reads facts alone. Knows no model and no page.
@@ -69,7 +69,7 @@ class LabRow:
 
 @dataclass(frozen=True)
 class LabRows:
-    """Rows to learn from, and new rows that are never trained on (they measure the result).
+    """Training rows, and new rows that are never trained on, which measure the result.
 
     `probes` are other rows by name, whose score and loss are measured before and after.
     """
@@ -83,7 +83,7 @@ class LabRows:
 class TokenRow:
     """A row as token ids: a prompt of `first` ids, then the trained ids, the last of them the end.
 
-    `dropped` are ids behind these that the row no longer has: cut off, or without a loss.
+    `dropped` are the ids after these that were removed: cut off, or given no loss.
     """
 
     ids: tuple[int, ...]
@@ -91,7 +91,7 @@ class TokenRow:
     dropped: tuple[int, ...] = ()
 
     def without_last(self) -> TokenRow:
-        """Return the row without its end of turn: what has no target gets no gradient."""
+        """Return the row without its end-of-turn token, which then gets no gradient."""
         return replace(self, ids=self.ids[:-1], dropped=(self.ids[-1], *self.dropped))
 
     def cut_to(self, most: int) -> TokenRow:
@@ -166,7 +166,7 @@ class Runs:
 
 
 class Detection(Record):
-    """Whether a detector found its failure, by which number; None where it could not measure."""
+    """Whether a detector found its failure, and by which number; None if it could not measure."""
 
     found: bool | None
     value: float | None = None
@@ -182,12 +182,12 @@ class Check(Record):
 
 
 def not_measured(missing: str) -> Detection:
-    """Return that a detector lacks something, for instance "no data file"."""
+    """Return a detection that was not measured, because `missing` (such as "no data file")."""
     return Detection(found=None, because=f"not measured: {missing}")
 
 
 def judged(value: float | None, found: bool, because: str, missing: str = "") -> Detection:
-    """Return a detection by a number, or that it was not measured."""
+    """Return a detection decided by `value`, or one that was not measured where it is None."""
     if value is None:
         return not_measured(missing or "the run has no such figure")
     return Detection(found=found, value=value, because=because)

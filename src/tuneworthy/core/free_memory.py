@@ -13,13 +13,13 @@ def trim_heap() -> bool:
     Blocks that many threads freed stay in per-thread heaps of the process: some .8 GB after a LoRA
     run. It takes up to .1 s, so call it between arms, not inside one.
     """
-    trim = _trim()
+    trim = _find_malloc_trim()
     return bool(trim and trim(0))
 
 
 @lru_cache(maxsize=1)
-def _trim() -> Any:
-    """Return glibc's malloc_trim, None with another C library."""
+def _find_malloc_trim() -> Any:
+    """Return glibc's malloc_trim function, None with another C library."""
     try:
         return ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):

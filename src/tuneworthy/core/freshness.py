@@ -1,4 +1,4 @@
-"""How fast the facts of a task change, and which arms still give outdated answers."""
+"""The record of how fast a task's facts change and which arms give outdated answers."""
 
 from __future__ import annotations
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-LEAST, SHARE, MOST = 512, 0.05, 2048
-FINE = 256, 0.01  # LEAST and SHARE for a GEMM that needs no preparation for a new length
+LEAST_TOKENS, PADDING_SHARE, MOST_PADDED_TOKENS = 512, 0.05, 2048
+FINE_GROUPS = 256, 0.01  # least tokens and padding share for a GEMM without a setup per length
 
 
 def balanced_groups(costs: Sequence[int], rows: int, most: int, count: int) -> list[range]:
-    """Cut rows, costliest first, into groups of similar padded cost (costliest × rows).
+    """Return ranges of rows, costliest first, of similar padded cost (rows × their largest cost).
 
     At most `rows` rows and a padded cost of `most` each (a row above it is a group of its own); as
     few groups as that allows, rounded up to a multiple of `count` if there are enough rows.
@@ -34,13 +34,16 @@ def balanced_groups(costs: Sequence[int], rows: int, most: int, count: int) -> l
 
 
 def similar_length_groups(
-    lengths: Sequence[int], least: int = LEAST, share: float = SHARE, most: int = MOST
+    lengths: Sequence[int],
+    least: int = LEAST_TOKENS,
+    share: float = PADDING_SHARE,
+    most: int = MOST_PADDED_TOKENS,
 ) -> list[range]:
-    """Cut rows, in their order, into groups of similar length.
+    """Return consecutive ranges of rows whose lengths are similar.
 
     A group ends where the next row would make more than `share` of it padding, once it has `least`
-    tokens: fewer are read no faster. More than `most` padded tokens are read slower: a layer's
-    activations no longer fit the cache. A row above that is a group of its own.
+    tokens, because fewer take as long. A group has at most `most` padded tokens: with more, a
+    layer's activations no longer fit the cache. A row above that is a group of its own.
     """
     runs, start, longest, total = [], 0, 0, 0
     for at, length in enumerate(lengths):

@@ -1,4 +1,4 @@
-"""A record of a foreign file, and the row that an importer makes of it."""
+"""Types of a record in a foreign file and of the row that an importer makes of it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """One record of a file: `file:line` or `file:number`, and its fields.
+    """One record of a file: its place (`file:line` or `file:number`) and its fields.
 
-    `at` are the keys of the list it stands in: () for a row of the file itself,
-    ("results", "results") for one of a JSON document.
+    `at` are the keys that lead to its list in a JSON document, such as ("results", "results"); ()
+    if the file itself is the list.
     """
 
     where: str
@@ -21,7 +21,7 @@ class SourceRecord:
 
 @dataclass(frozen=True, slots=True)
 class ImportedRow:
-    """The fields of a row as `data/rows.py` reads them, and what systems answered to it.
+    """The fields of a row as `data/rows.py` reads them, and the systems' answers to it.
 
     `answers` maps a system to {"answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?}.
     Records of one `key` are one row; "" is a row of its own. `part` is `train`, `test` or `dev` for

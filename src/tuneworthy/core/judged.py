@@ -1,4 +1,4 @@
-"""The check of a judge: against itself, against humans, against tricks."""
+"""The record of a judge model's check: order swaps, human grades, injected instructions."""
 
 from __future__ import annotations
 

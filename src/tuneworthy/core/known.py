@@ -25,7 +25,7 @@ class Proportion(Record):
 class KnowledgeProbe(Record):
     """How well a model knows the gold answers of the probed rows.
 
-    `of` gives each case its kind: highly known (right in every greedy answer), maybe known (in
+    `of` maps each case to its level: highly known (right in every greedy answer), maybe known (in
     some), weakly known (in sampled answers only), unknown (in none). `unknown` is the share of rows
     that would teach new facts in training, `by_type` the same for each type of fact with at least 5
     probed rows. `answers` is the number of answers per case. `lost` are cases whose requests

@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-EXAMPLE = "postgresql://USER@HOST/DATABASE"
-_FORM = re.compile(
+URL_EXAMPLE = "postgresql://USER@HOST/DATABASE"
+_URL_PATTERN = re.compile(
     r"postgres(?:ql)?://(?:(?P<user>[^:@/?#\s]*)(?::(?P<password>[^@/?#\s]*))?@)?"
     r"(?P<hosts>[^@/?#\s]*)(?:/(?P<database>[^@/?#\s]*))?(?:\?(?P<query>[^@#\s]*))?"
 )
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_SECRET = {"password", "sslpassword"}
+_LEDGER_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SECRET_FIELDS = {"password", "sslpassword"}
 _PUBLIC_FIELDS = {"host", "hostaddr", "port", "dbname", "user", "service"}
 
 
@@ -31,31 +31,32 @@ class LedgerUrl:
 
 
 def parse_ledger_url(text: str) -> LedgerUrl:
-    """Return the parsed address; ValueError, whose text never shows the address, if it is none.
+    """Return the parsed address; raise ValueError, without the address in its text, if malformed.
 
     `?ledger=NAME` is ours; every other parameter is handed to libpq.
     """
-    found = _FORM.fullmatch(text)
+    found = _URL_PATTERN.fullmatch(text)
     if found is None:
         raise ValueError(
-            f"no address of the form {EXAMPLE} (in a password, @ : / ? # are %40 %3A %2F %3F %23)"
+            f"no address of the form {URL_EXAMPLE}"
+            " (in a password, @ : / ? # are %40 %3A %2F %3F %23)"
         )
     pairs = [pair.partition("=") for pair in (found["query"] or "").split("&") if pair]
     names = [value for key, _, value in pairs if key == "ledger"]
-    if any(not _NAME.fullmatch(name) for name in names) or len(names) > 1:
+    if any(not _LEDGER_NAME_PATTERN.fullmatch(name) for name in names) or len(names) > 1:
         raise ValueError("`?ledger=` takes one name of letters, digits, `.`, `_`, `-`, up to 64")
-    hidden = [found["password"] or "", *(value for key, _, value in pairs if key in _SECRET)]
+    hidden = [found["password"] or "", *(value for key, _, value in pairs if key in _SECRET_FIELDS)]
     user = f"{found['user']}@" if found["user"] else ""
     shown = f"postgresql://{user}{found['hosts']}/{found['database'] or ''}"
     own = f"postgresql://{text.partition('://')[2].partition('?')[0]}"
     return LedgerUrl(
-        conninfo=own + _query([p for p in pairs if p[0] != "ledger"]),
-        shown=shown + _query([p for p in pairs if p[0] in _PUBLIC_FIELDS]),
+        conninfo=own + _query_text([p for p in pairs if p[0] != "ledger"]),
+        shown=shown + _query_text([p for p in pairs if p[0] in _PUBLIC_FIELDS]),
         name=names[0] if names else "",
         secrets=tuple(dict.fromkeys(s for text in hidden if text for s in (text, unquote(text)))),
     )
 
 
-def _query(pairs: list[tuple[str, str, str]]) -> str:
+def _query_text(pairs: list[tuple[str, str, str]]) -> str:
     text = "&".join("".join(pair) for pair in pairs)
     return f"?{text}" if text else ""

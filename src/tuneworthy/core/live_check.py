@@ -1,4 +1,4 @@
-"""The record of `check --live`: what a log of served requests shows beside the study."""
+"""The record of `check --live`: a log of served requests compared with the study."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class InputDrift(Record):
     """Whether a classifier can tell the log's inputs from the study's rows.
 
     `auc` .5: not at all. `p` is exact for the null of one distribution; drift is shown if it is at
-    most `level`. `moved` is the share of the log that the study's rows do not stand for: at least
-    (95 %). `units_*` count groups of rows that belong together.
+    most `level`. `moved` is the share of the log that differs from the study's rows, estimated from
+    below (95 %). `units_*` count groups of rows that belong together.
     """
 
     n_then: int
@@ -76,7 +76,7 @@ class InputDrift(Record):
 
 
 class UnlikeInputs(Record):
-    """Log inputs that are farther from the study's rows than nearly all of these are.
+    """Log inputs farther from the study's rows than nearly all of these rows are from each other.
 
     `expected` is the share that chance makes unlike. `lines` are at most five, the least alike
     first; `texts` their inputs, only if they were asked for.
@@ -105,11 +105,11 @@ class LabelDrift(Record):
 
 
 class MovedFacts(Record):
-    """Requests whose best passage is another one than when the study was made.
+    """Requests whose best passage has changed since the study.
 
-    `since` is the moment that the study's facts stand for. `lines` are at most five. Of the answers
-    to these requests `old` state the fact of before, `new` that of now, `other` neither or both;
-    `stale` is the share of the old ones, None without such requests.
+    `since` is the moment as of which the study's facts hold. `lines` are at most five. Of the
+    answers to these requests `old` state the earlier fact, `new` the present one, `other` neither
+    or both; `stale` is the share of `old`, None without such requests.
     """
 
     share: LiveShare
@@ -130,9 +130,9 @@ class Expiry(Record):
 
 
 class Conclusion(Record):
-    """What to do, and why. `rows` new rows, with 95 % bounds, are for "retrain" alone.
+    """The recommended action and its reason; `rows` counts new rows to retrain on (95 % bounds).
 
-    `unseen` are measures that could have said otherwise and were not taken, with the reason.
+    `unseen` maps each measure that could have changed the action but was not taken to the reason.
     """
 
     do: Action
@@ -144,7 +144,7 @@ class Conclusion(Record):
 
 
 class LiveCheck(Record):
-    """A log beside the study. A measure that could not be taken is None; `missing` says why.
+    """A log compared with the study. A measure that was not taken is None; `missing` says why.
 
     `arm` is the arm that is taken to be in use; `learns`: it was trained on `learnt_rows` rows.
     `reads_docs`: it looks facts up in documents. `bad` are the first bad lines with their reason.

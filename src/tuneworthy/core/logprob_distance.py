@@ -1,19 +1,20 @@
-"""How far apart two models are by the log-probabilities that they give the same texts."""
+"""Measure how far apart two models are by the log-probabilities they give to the same texts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-Table = Sequence[Sequence[float] | None]
+TokenLogProbs = Sequence[Sequence[float] | None]
 TOLERANCE = 1e-3
-"""Nats a token that two exact forms may be apart, whatever the noise floor: engines add the same
-numbers in another order, while asking one engine twice may repeat every bit."""
-BARE = 0.1
-"""Share of the adapter's own effect that a model may be off. The base finds the tuned answers
-unlikely, and bf16 rounds such tokens more: .051 nats were seen at an effect of 2.5."""
+"""Nats a token by which two exact forms may differ, whatever the noise floor: engines add the same
+numbers in another order, while one engine may repeat every bit."""
+MOST_GAP_SHARE = 0.1
+"""Largest gap between two models that should be equal, as a share of the adapter's effect. The base
+finds the tuned answers unlikely, and bf16 rounds such tokens more: .051 nats were seen at an effect
+of 2.5."""
 
 
-def mean_distance(one: Table, other: Table) -> float:
+def mean_distance(one: TokenLogProbs, other: TokenLogProbs) -> float:
     """Return the mean of |a - b| over all tokens of two tables.
 
     A table may lack the last token of an answer (its end), which is then left out.

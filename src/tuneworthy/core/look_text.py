@@ -1,6 +1,6 @@
-"""Text about repeated looks at the same cases: which look it is, and which level its bounds use.
+"""Write the sentences on repeated looks at the same cases and on the level of their bounds.
 
-Pure text, for the audit, the plan, the verdict and the report.
+For the audit, the plan, the verdict and the report.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from typing import Literal
 Scope = Literal["folder", "user"]
 """Whose studies are counted: those of this folder alone, or all of this user on this machine."""
 
-UNPAID = "no level pays for changes made after reading failed rows (data.locked does)"
-READ = "where its rows were read after an earlier unlock, only fresh rows show what changes gain"
+UNCORRECTED_CHANGES = "no level pays for changes made after reading failed rows (data.locked does)"
+ONLY_FRESH_ROWS_COUNT = (
+    "where its rows were read after an earlier unlock, only fresh rows show what changes gain"
+)
 ONLY_HERE = "counted in this folder only"
 
 
@@ -23,7 +25,7 @@ def level_text(look: int) -> str:
 
 
 def look_line(look: int, scope: Scope, locked: bool = False) -> str:
-    """Return one line: which look this is, the level of its bounds, and what no level corrects.
+    """Return the line on the look: its number, the level of its bounds, what no level corrects.
 
     `locked`: the cases are locked rows, unlocked for this look.
     """
@@ -31,5 +33,5 @@ def look_line(look: int, scope: Scope, locked: bool = False) -> str:
         whose = "of this folder" if scope == "folder" else "of yours on this machine"
         return f"1: no earlier study {whose} opened them"
     where = f", {ONLY_HERE}" if scope == "folder" else ""
-    said = READ if locked else UNPAID
+    said = ONLY_FRESH_ROWS_COUNT if locked else UNCORRECTED_CHANGES
     return f"look {look} of these cases{where}: every bound uses {level_text(look)}; {said}"

@@ -1,4 +1,4 @@
-"""The record of one measured task: its arms' scores and bounds, which atlas and advice share."""
+"""Records of a measured task with its arms' scores and bounds, used by atlas and advice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuneworthy.core.verdict import Status, Use
 
 
 class ShownRow(Record):
-    """A row to learn from that an adviser may see."""
+    """A training row that an adviser may see."""
 
     input: str
     output: str
@@ -23,13 +23,13 @@ class ShownRow(Record):
 class MeasuredArm(Record):
     """One arm on the scored cases of a task.
 
-    `behind` is the score of the task's best arm minus this arm's on the same cases, in points
-    from -1 to 1; None for the best arm itself. `seconds` is fitting and answering, all seeds
-    together, `fit_seconds` the part of it that is fitting or training, `build_usd` what that part
-    cost. An arm without `score` was not measured, and `because` says why. `holds_facts`: what it
-    learnt stands in weights, so facts that change need another training; None if unknown. `n`
-    counts the cases that its score stands on, None where that was not recorded: arms that need
-    more time may be scored on fewer cases than the others.
+    `behind` is the score of the task's best arm minus this arm's on the same cases, in points from
+    -1 to 1; None for the best arm itself. `seconds` is fitting and answering, all seeds together,
+    `fit_seconds` the part of it that is fitting or training, `build_usd` what that part cost. An
+    arm without `score` was not measured, and `because` says why. `holds_facts`: what it learnt is
+    in its weights, so changed facts need another training; None if unknown. `n` counts the cases of
+    its score, None where that was not recorded: arms that need more time may be scored on fewer
+    cases than the others.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What fine-tuning changed in a model: weights, representations, next-token distribution."""
+"""Records of how fine-tuning changed a model: weights, representations, next tokens."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ModelChanges(Record):
 
     `kl_on` and `kl_off` are mean KL divergences of the tuned model from the base in nats per token:
     on its own answers to the task (`n_on` of them), and on general text (`n_off` texts). `examples`
-    show the same prompt before and after; the answers to `differ` of `asked` prompts differ.
+    show the same prompt before and after; of `asked` prompts, `differ` got different answers.
     `temperatures` are its validity and score at higher temperatures. `missing`: field -> reason for
     every None.
     """

@@ -1,4 +1,4 @@
-"""Rank arms by score on the cases that they share."""
+"""Rank arms by their scores on shared cases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tuneworthy.core.evidence import ArmResult, Evidence
 
 
 def best_first(evidence: Evidence, arms: Sequence[ArmResult]) -> list[ArmResult]:
-    """Return arms by their mean difference to the others, the highest first; ties keep their order.
+    """Return arms sorted by mean difference to the others, highest first; ties keep their order.
 
     The differences are the paired ones, because arms may be scored on different cases (recorded
     answers cover the earliest rows too). Means are compared only for arms that were not paired.
@@ -20,7 +20,7 @@ def best_first(evidence: Evidence, arms: Sequence[ArmResult]) -> list[ArmResult]
             return mean
         if (mean := means.get((other.name, arm.name))) is not None:
             return -mean
-        return _mean(arm) - _mean(other)
+        return _mean_score(arm) - _mean_score(other)
 
     def lead(arm: ArmResult) -> float:
         return round(sum(ahead(arm, other) for other in arms if other.name != arm.name), 6)
@@ -28,5 +28,5 @@ def best_first(evidence: Evidence, arms: Sequence[ArmResult]) -> list[ArmResult]
     return sorted(arms, key=lead, reverse=True)
 
 
-def _mean(arm: ArmResult) -> float:
+def _mean_score(arm: ArmResult) -> float:
     return arm.score.mean if arm.score else 0.0

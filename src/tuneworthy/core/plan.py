@@ -14,9 +14,10 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Budget
 
 NO_ROOM = "the minutes have no room for it (budget.minutes)"
-NOT_READ = "what was wrong is not read across"  # the printed line of a plan without diagnosis
-WHAT_WAS_WRONG = "what was wrong"  # the diagnosis, as the end of a run that a cap stops
-LEAST_READ = 20  # failed, and as many passed, cases of the smallest diagnosis
+# The printed line of a plan without diagnosis.
+NO_DIAGNOSIS_CUT = "what was wrong is not read across"
+DIAGNOSIS_STEP = "what was wrong"  # the step a cap stops a run in, if not an arm
+LEAST_DIAGNOSED_CASES = 20  # failed, and as many passed, cases of the smallest diagnosis
 
 
 class EndpointLoad(Record):
@@ -67,7 +68,7 @@ class PlannedArm(Record):
 
     @property
     def first_minutes(self) -> float:
-        """Return the minutes until the stage rule checks its score, or all if it never does."""
+        """Return the minutes until the stage rule checks its score; all if it never does."""
         return self.minutes * (self.look_after / len(self.folds) if self.look_after else 1.0)
 
 
@@ -130,8 +131,8 @@ class Plan(Record):
         """Return the plan with a diagnosis on a few cases if it has none: more minutes allow it."""
         if self.read != 0:
             return self
-        cuts = tuple(line for line in self.cuts if line != NOT_READ)
-        return self.model_copy(update={"read": LEAST_READ, "cuts": cuts})
+        cuts = tuple(line for line in self.cuts if line != NO_DIAGNOSIS_CUT)
+        return self.model_copy(update={"read": LEAST_DIAGNOSED_CASES, "cuts": cuts})
 
     def with_caps(self, budget: Budget, free: bool = False, volume: float | None = None) -> Plan:
         """Return the plan with a task's caps and volume, which may change after it was frozen."""
@@ -140,9 +141,9 @@ class Plan(Record):
 
     @property
     def stops_at(self) -> str:
-        """Return in which arm (or `WHAT_WAS_WRONG`) a cap is expected to end the run, else ""."""
+        """Return the arm, or DIAGNOSIS_STEP, in which a cap should end the run; "" if none does."""
         spent_usd = spent_tokens = 0.0
-        for what, load, share in self._in_order():
+        for what, load, share in self._loads_in_order():
             spent_usd += share * (load.usd or 0.0)
             spent_tokens += share * load.tokens
             over = self.cap_tokens is not None and spent_tokens > self.cap_tokens
@@ -150,11 +151,11 @@ class Plan(Record):
                 return what
         return ""
 
-    def _in_order(self) -> Iterator[tuple[str, EndpointLoad, float]]:
-        """Yield what is sent in the order of the run, with the share of it that is expected."""
+    def _loads_in_order(self) -> Iterator[tuple[str, EndpointLoad, float]]:
+        """Yield (step, its endpoint load, expected share of the load) in the order of the run."""
         kept = [(arm, arm.sent) for arm in self.arms if arm.sent and not arm.because]
         yield from ((arm.spec.name, sent, 1.0) for arm, sent in kept if not arm.follow_up)
-        yield from ((WHAT_WAS_WRONG, arm.sent, 0.5) for arm in self.across if arm.sent)
+        yield from ((DIAGNOSIS_STEP, arm.sent, 0.5) for arm in self.across if arm.sent)
         yield from ((arm.spec.name, sent, 0.5) for arm, sent in kept if arm.follow_up)
         yield from ((load.what, load, 1.0) for load in self.others)
 

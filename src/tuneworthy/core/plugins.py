@@ -1,4 +1,4 @@
-"""Plug-ins by folder: each file of a folder is a plug-in with the file's name.
+"""List and import plug-ins: each file of a plug-in folder is one, with the file's name.
 
 Names and first docstring lines are read by `ast` without importing; a plug-in is imported on first
 use, and then its required names are checked. Other packages add plug-ins through the entry-point

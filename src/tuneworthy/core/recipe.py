@@ -1,4 +1,4 @@
-"""How a prompt is built: the part of an arm that later arms reuse, and that a build carries."""
+"""The record of how a prompt is built, which later arms reuse and a build contains."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Recipe(Record):
 
     `kind`: zero (instruction and answer format), few (k fixed shots), nearest (the k shots nearest
     to the query), short (the instruction alone), file (the user's own template `text`, with
-    `{input}` replaced). Shots are ids of training cases. `specification` replaces the task's own
-    words (instruction and answer format), `reminder` follows each input; a short or file recipe has
+    `{input}` replaced). Shots are ids of training cases. `specification` replaces the task's
+    instruction and answer format, `reminder` follows each input; a short or file recipe has
     neither.
     """
 

@@ -1,4 +1,4 @@
-"""The causes of failure that an arm may repair, from what its module and spec declare. Pure."""
+"""Look up the causes of failure that an arm may repair, by its REMEDY, tool and needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Tool
 
-BY_REMEDY: dict[str, frozenset[Cause]] = {
+CAUSES_BY_REMEDY: dict[str, frozenset[Cause]] = {
     "format": frozenset({"format"}),
     "convention": frozenset({"convention"}),
     "knowledge": frozenset({"knowledge", "retrieval"}),
@@ -19,12 +19,12 @@ BY_REMEDY: dict[str, frozenset[Cause]] = {
 """The causes that an arm with this REMEDY may repair. Majority voting and training both repair
 `latent` (the model knows the answer but does not always give it); a larger model repairs
 `reading`."""
-BY_TOOL: dict[Tool, frozenset[Cause]] = {
-    "schema": BY_REMEDY["format"],
-    "context": BY_REMEDY["retrieval"],
-    "bigger": BY_REMEDY["capability"],
-    "tune": BY_REMEDY["learnable"],
-    "distil": BY_REMEDY["learnable"],
+CAUSES_BY_TOOL: dict[Tool, frozenset[Cause]] = {
+    "schema": CAUSES_BY_REMEDY["format"],
+    "context": CAUSES_BY_REMEDY["retrieval"],
+    "bigger": CAUSES_BY_REMEDY["capability"],
+    "tune": CAUSES_BY_REMEDY["learnable"],
+    "distil": CAUSES_BY_REMEDY["learnable"],
 }
 """The same for an arm without a REMEDY (such as recorded answers); a prompt is not listed, because
 it may repair anything or nothing."""
@@ -34,13 +34,15 @@ model to read them. It uses the same retrieval, so it does not repair `retrieval
 
 
 def repairs(spec: Spec) -> frozenset[str]:
-    """Return the causes of failure that an arm may repair: none for one that can't be named."""
+    """Return the causes of failure that an arm may repair; none unless it is a candidate."""
     if spec.role != "candidate":
         return frozenset()
     module = load("arms", spec.arm) if spec.arm in catalogue("arms") else None
     needs: frozenset[str] = getattr(module, "NEEDS", frozenset())
     remedy = getattr(module, "REMEDY", None)
-    causes = BY_REMEDY.get(remedy or "", BY_TOOL.get(spec.tool or "keep", frozenset()))
+    causes = CAUSES_BY_REMEDY.get(
+        remedy or "", CAUSES_BY_TOOL.get(spec.tool or "keep", frozenset())
+    )
     return frozenset(
         causes | (DOCUMENT_TRAINING_REPAIRS if {"training", "docs"} <= needs else frozenset())
     )

@@ -1,4 +1,4 @@
-"""Turn the settings of a task into request Limits, in one place."""
+"""Make the `Limits` of a request from the settings of a task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tuneworthy.core.task import Task
 
 
 def limits_for(task: Task, max_tokens: int, **more: Any) -> Limits:
-    """Return limits with the task's thinking settings; `max_tokens` are those of the answer."""
+    """Return Limits with the task's thinking settings and `max_tokens` tokens for the answer."""
     return Limits(
         max_tokens=max_tokens,
         thinking=task.thinking,

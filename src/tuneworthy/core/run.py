@@ -1,4 +1,4 @@
-"""One arm on some cases: its spec, answers and scores."""
+"""Records of an arm's spec and of one run of it: answers and scores."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ State = Literal["measured", "stopped_early", "skipped", "failed"]
 
 
 class Spec(Record):
-    """Name, options and seed: enough to rebuild a result.
+    """An arm with its options: with a seed and a fold, enough to run it again.
 
-    `of` names the arm that this is the placebo of.
+    `name` is unique in a study, `arm` the plug-in. A placebo names its arm in `of`.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The record of `check --run`: what the failure modes of the lab find in a training folder."""
+"""Records of `check --run`: what the lab's detectors find in a training folder."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ State = Literal["found", "clean", "not measured"]
 
 
 class CaseFinding(Record):
-    """What one failure mode's detector says of a run.
+    """The finding of one failure mode's detector about a run.
 
-    `value` is the number that it judges by. `missing` maps each fact that it would read and that
-    could not be measured to the reason. `rows` are at most five of the `row_count` rows concerned.
+    `value` is the number that it judges by. `missing` maps each fact that it lacks to the reason.
+    `rows` are at most five of the `row_count` rows concerned.
     """
 
     cause: str
@@ -35,9 +35,9 @@ class CaseFinding(Record):
 
     @property
     def reasons(self) -> list[str]:
-        """Return what is missing: what the user can give, else what only answers of a model show.
+        """Return why facts are missing: the reasons that the user can remove, or else the others.
 
-        Without a missing fact it is the detector's own reason.
+        If no fact is missing, return the detector's own reason.
         """
         every = list(dict.fromkeys(self.missing.values()))
         given = [why for why in every if why not in (NEEDS_ANSWERS, OF_A_CASE)]
@@ -45,7 +45,7 @@ class CaseFinding(Record):
 
 
 class LogSource(Record):
-    """A log that was found: whether it is the one used, its steps, and what was wrong with it."""
+    """A training log in the folder: whether it was used, its steps, and why it was not read."""
 
     file: str
     form: str
@@ -55,7 +55,7 @@ class LogSource(Record):
 
 
 class AdapterInfo(Record):
-    """What a PEFT adapter says of itself.
+    """The settings and the size of a PEFT adapter, from its files.
 
     `norm` is the Frobenius norm of the change of all matrices together; `change` the largest change
     of a layer relative to its weights, None if the base's weights are not at hand.
@@ -85,11 +85,11 @@ class DataInfo(Record):
 
 
 class OwnRunReport(Record):
-    """A training folder under the lab's detectors.
+    """The findings of the lab's detectors about one training folder.
 
     `facts` are what was measured; `missing` says for each other fact why not. `settings` are the
     options of the run that were found, with the file of each in `named_by`. `assumed` are the
-    conclusions that rest on how a trainer works and not on a file.
+    conclusions from how the trainer works, which no file states.
     """
 
     folder: str

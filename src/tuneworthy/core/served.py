@@ -1,4 +1,4 @@
-"""The weights that an inference server is started for, and the adapters that it may get."""
+"""The model that an inference server of ours is started with."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from pathlib import Path
 
 from tuneworthy.core.record import GrownRecord
 
-_PATHS = (".", "/", "~")
+_PATH_STARTS = (".", "/", "~")
 
 
 class ServerModel(GrownRecord):
-    """`weights` is a hub name or a path, `revision` a commit of the hub ("" for none given).
+    """The model of an inference server: its weights, hub revision, name and adapter rank.
 
-    `name` is what requests call the model. `rank` is the highest rank of the adapters that the
-    server will get, 0 for a server without adapters.
+    `weights` is a hub name or a path, `revision` a commit of the hub ("" for none given). `name` is
+    what requests call the model. `rank` is the highest rank of the adapters that the server will
+    get, 0 for a server without adapters.
     """
 
     LATER = frozenset({"rank"})
@@ -30,13 +31,13 @@ class ServerModel(GrownRecord):
 
     @property
     def trained_as(self) -> str:
-        """Return the spec of the same weights in this process, which an adapter is trained on."""
+        """Return the `hf:` spec of the same weights, which this process trains an adapter on."""
         return f"hf:{self.weights}" + (f"@{self.revision}" if self.revision else "")
 
 
 def server_model(text: str, folder: Path, rank: int = 0) -> ServerModel:
-    """Return the model of `ORG/NAME[@REVISION]` or a path that starts at `folder`."""
-    if text.startswith(_PATHS):
+    """Return the server model that `ORG/NAME[@REVISION]`, or a path relative to `folder`, names."""
+    if text.startswith(_PATH_STARTS):
         path = (folder / Path(text).expanduser()).resolve()
         return ServerModel(weights=str(path), name=path.name, rank=rank)
     name, _, revision = text.partition("@")

@@ -1,4 +1,4 @@
-"""Pairwise votes on inputs where finalists differ, and the outcome of settling a study by them."""
+"""Records of pairwise votes on finalists' answers and of a study that was settled by them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ EndReason = Literal["firm", "pool", "patience", "stopped", "elsewhere"]
 class PairwiseVote(Record):
     """A person's vote on two answers to one input, shown without names and on shuffled sides.
 
-    `left` and `right` are the two texts. `wrong`: both are; `equal`: both are right; `typed`: the
-    person wrote the right answer (`gold`), `skip`: no decision. `again`: the pair was shown before,
-    sides swapped; such a vote is compared with the first and changes no bound.
+    `left` and `right` are the two texts. `wrong`: both are wrong; `equal`: both are right; `typed`:
+    the person wrote the right answer (`gold`), `skip`: no decision. `again`: the pair was shown
+    before, sides swapped; such a vote is compared with the first and changes no bound.
     """
 
     input: str
@@ -33,11 +33,11 @@ class Settlement(Record):
 
     `look` is the ordinal of this look at the scored cases (1 = first), `inputs` the number of new
     inputs drawn, of which `differing` had answers that differ. `clicks` counts all votes, with
-    `skipped` (counted against both sides) and the `again` shown twice, of which `agreed`. `points`
-    are of the task's score, or shares of preference where answers are free text. `left` is the
-    left-on-table value before and after, in those points. `ended` says why: no open question that
-    votes can decide (firm), no input left (pool), the allowed votes are spent (patience), the
-    person stopped, or the open question is not between two answers (elsewhere).
+    `skipped` (counted against both sides) and the `again` votes on pairs shown twice, of which
+    `agreed`. `points` are of the task's score, or shares of preference where answers are free text.
+    `left` is the left-on-table value before and after, in those points. `ended` says why: no open
+    question that votes can decide (firm), no input left (pool), the allowed votes are spent
+    (patience), the person stopped, or the open question is not between two answers (elsewhere).
     """
 
     look: int
@@ -60,7 +60,7 @@ class DrawnInput(Record):
 
 
 class SettlementLog(Record):
-    """The log of settling, enough to repeat it without a model or a person.
+    """The log of settling a study, enough to repeat it without a model or a person.
 
     `looks` and `pool` are those of the study before it was settled, `new` counts the inputs
     available to draw, `mute` names the arms that could not answer them.

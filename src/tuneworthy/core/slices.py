@@ -29,7 +29,7 @@ class Slice(Record):
 
     @property
     def small(self) -> bool:
-        """Return whether the slice has fewer than SMALL cases."""
+        """Return whether the slice has fewer than SMALL_SLICE cases."""
         return self.n < SMALL_SLICE
 
 

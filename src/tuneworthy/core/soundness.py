@@ -18,7 +18,7 @@ class Soundness(Record):
     metric's AUC of the gold answers against corrupted ones, by kind of corruption; `gold` the mean
     score of the gold answers themselves, `unscored` the share of them without a score. `flips` is
     how often a second run changes whether a case passes, `leak` the largest change of a score when
-    near-copies are left out, `contradictions` the share of rows whose answer another row
+    near copies are left out, `contradictions` the share of rows whose answer another row
     contradicts, `one_form` the share of answers in the most frequent form, `noise` the share of
     rows that their neighbours contradict. `judge` is why a judge is refused, "" if there is none or
     it is sound. `missing`: field -> reason for every None.

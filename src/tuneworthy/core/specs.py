@@ -1,4 +1,4 @@
-"""The arms of a task: from `arms:` in task.yaml, else every arm whose needs are met."""
+"""List the arms that a task names or, under `arms: auto`, all that run by default, as Specs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 
 DEV_ROWS_FOR_CHOICE = 24  # dev rows to choose a prompt or a seed on; no choice needs more
-_KEYS = {
+_TASK_KEY_OF_NEED = {
     "labels": "output.labels (a closed set of answers)",
     "schema": "output.schema (JSON answers)",
     "docs": "data.docs",
@@ -42,12 +42,12 @@ def specs(task: Task) -> list[Spec]:
         ]
         wanted += [("answers", {"name": name}) for name in task.answers]
     else:
-        wanted = [pair for entry in task.arms for pair in _entry(entry, task)]
+        wanted = [pair for entry in task.arms for pair in _expand_entry(entry, task)]
     if not wanted:
         raise TaskError("`arms` is an empty list", got="[]", fix="name an arm, or write `auto`")
-    arms = [_spec(name, options, task) for name, options in wanted]
+    arms = [_make_spec(name, options, task) for name, options in wanted]
     wanted = _with_companions(wanted, task)  # all options are checked now
-    arms += [_spec(name, options, task) for name, options in wanted[len(arms) :]]
+    arms += [_make_spec(name, options, task) for name, options in wanted[len(arms) :]]
     names = [spec.name for spec in arms]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         taken = [name for name in twice if name in task.answers]
@@ -64,7 +64,7 @@ def specs(task: Task) -> list[Spec]:
 def _with_companions(
     wanted: list[tuple[str, dict[str, Any]]], task: Task
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Return the arms and those that must be shown beside one of them (`companions` of its module).
+    """Return the arms and their companions, which are measured too (`companions` of the module).
 
     A companion without options is there already if its arm is, whatever its options.
     """
@@ -97,14 +97,16 @@ def failure_only_arms(task: Task) -> list[Spec]:
     if task.arms != "auto":
         return []
     costly = [name for name in catalogue("arms") if _has_flag(name, "ON_FAILURES")]
-    return sorted((_spec(name, {}, task) for name in costly), key=_run_order_key)
+    return sorted((_make_spec(name, {}, task) for name in costly), key=_run_order_key)
 
 
 def _has_flag(arm: str, flag: str) -> bool:
     return bool(getattr(load("arms", arm), flag, False))
 
 
-def _entry(entry: str | dict[str, dict[str, Any]], task: Task) -> list[tuple[str, dict[str, Any]]]:
+def _expand_entry(
+    entry: str | dict[str, dict[str, Any]], task: Task
+) -> list[tuple[str, dict[str, Any]]]:
     pairs = [(entry, {})] if isinstance(entry, str) else list(entry.items())
     wide: list[tuple[str, dict[str, Any]]] = []
     for name, options in pairs:
@@ -117,7 +119,7 @@ def _entry(entry: str | dict[str, dict[str, Any]], task: Task) -> list[tuple[str
     return wide
 
 
-def _spec(name: str, options: dict[str, Any], task: Task) -> Spec:
+def _make_spec(name: str, options: dict[str, Any], task: Task) -> Spec:
     arm = load("arms", name)
     try:
         filled = arm.Options.model_validate(options).plain()
@@ -176,7 +178,7 @@ def chooses_prompt(spec: Spec) -> bool:
 
 
 def builds_on_prompt(spec: Spec) -> bool:
-    """Return whether an arm's prompt is one of those that were measured before it in its fold."""
+    """Return whether an arm uses a prompt that was measured before it in its fold."""
     return chooses_prompt(spec) or _has_flag(spec.arm, "BUILDS_ON_PROMPT")
 
 
@@ -215,7 +217,7 @@ def highest_rank(arms: Sequence[Spec]) -> int:
 
 
 def diagnosis_runs(spec: Spec, rows: int) -> list[Spec]:
-    """Return what the diagnosis may run for an arm: its pilot and its placebo.
+    """Return the specs that the diagnosis may run for an arm: its pilot and its placebo.
 
     An arm that repairs nothing (no REMEDY) has none. There is a pilot only if it learns from less
     than half as many of the `rows` as the arm: else a placebo of the arm itself costs no more and
@@ -264,7 +266,7 @@ def unmet_needs(spec: Spec, available: Mapping[str, str]) -> str:
 def needs_of(
     task: Task, *, model: str, training: str, gold: bool, bigger: str = "", vectors: str = ""
 ) -> dict[str, str]:
-    """Return {need: reason why it is not met, or ""}; all arguments but `gold` are such reasons."""
+    """Return {need: "" if met, else why not}; `model`, `training`... are reasons, "" if met."""
     met = {
         "labels": task.output.type == "label",
         "schema": task.output.type == "json",
@@ -276,7 +278,7 @@ def needs_of(
         "present": task.present is not None,
         "reflection": (task.teacher or task.bigger) is not None,
     }
-    reasons = {need: "" if ok else f"needs {_KEYS[need]}" for need, ok in met.items()}
+    reasons = {need: "" if ok else f"needs {_TASK_KEY_OF_NEED[need]}" for need, ok in met.items()}
     reasons["bigger"] = reasons["bigger"] or bigger
     reasons["reflection"] = reasons["reflection"] or ("" if task.teacher else bigger)
     return {**reasons, "model": model, "training": training or model, "vectors": vectors}

@@ -1,4 +1,4 @@
-"""The rows that each fold learns from and is scored on, as ids; stored with the results."""
+"""Records of the folds: ids of the training, dev and scored rows, stored with the results."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tuneworthy.core.record import Record
 
 
 class Part(Record):
-    """One fold: ids to learn from, ids to choose on, ids to score; no id occurs twice."""
+    """One fold: ids of its training rows, dev rows and scored rows; no id occurs twice."""
 
     train: tuple[str, ...]
     dev: tuple[str, ...]
     test: tuple[str, ...]
 
     def learnt(self, chooses: bool) -> Part:
-        """Return the fold as an arm uses it: without a choice to make, it trains on dev rows."""
+        """Return the fold for one arm: an arm that chooses nothing trains on the dev rows too."""
         if chooses or not self.dev:
             return self
         both = tuple(sorted((*self.train, *self.dev)))
@@ -27,7 +27,7 @@ class Part(Record):
 
 
 class Split(Record):
-    """The `k` folds of a study (1: one split); `by_time`: each is scored after training.
+    """The `k` folds of a study (1: one split); `by_time`: scored rows are later than trained ones.
 
     A last part without training rows is not counted: its rows come before the first that can be
     scored after training, and only recorded answers are scored on it. `copies` are ids of exact
@@ -43,7 +43,7 @@ class Split(Record):
 
     @property
     def clustered(self) -> bool:
-        """Return whether groups matter: they are worth less than 9 in 10 independent rows."""
+        """Return whether grouped rows are worth fewer than .9 as many independent rows (Kish)."""
         sizes = Counter(self.groups.get(case, case) for case in self.scored)
         rows = sum(sizes.values())
         return rows > 0 and rows**2 / sum(size**2 for size in sizes.values()) < 0.9 * rows
@@ -65,15 +65,15 @@ class Split(Record):
 
     @property
     def scored(self) -> tuple[str, ...]:
-        """Return the scored ids, part by part."""
+        """Return the ids of all scored rows, fold by fold."""
         return tuple(case for part in self.parts for case in part.test)
 
     @property
     def learning(self) -> tuple[Part, ...]:
-        """Return the parts that arms learn and answer in: those with training rows."""
+        """Return the folds with training rows, in which arms learn and answer."""
         return tuple(part for part in self.parts if part.train)
 
     @property
     def early(self) -> frozenset[str]:
-        """Return the ids that only recorded answers are scored on."""
+        """Return the ids of the rows that only recorded answers are scored on: the earliest."""
         return frozenset(case for part in self.parts if not part.train for case in part.test)

@@ -1,4 +1,4 @@
-"""How well a classifier tells an arm's answers from the gold ones by their characters."""
+"""The record of how well a classifier tells an arm's answers from gold answers by style."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ class Style(Record):
     """How well a classifier tells one arm's answers from the gold ones to the same inputs.
 
     `auc` is that of a cross-fitted classifier: .5 cannot tell them apart, 1 always can. `score` is
-    the mean of min(1, 2 (1 - P)), `n` the answers. `control` is the same AUC of gold answers
-    against gold answers (a random half of the rows each; mean, minimum and maximum of five draws):
-    values inside it are chance. None with `because` if there are too few answers.
+    the mean of min(1, 2 (1 - P)), P the probability of an arm's answer; `n` counts the answers.
+    `control` is the same AUC of gold answers against gold answers (a random half of the rows each;
+    mean, minimum and maximum of five draws): values inside it are chance. None with `because` if
+    there are too few answers.
     """
 
     arm: str

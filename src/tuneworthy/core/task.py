@@ -1,4 +1,4 @@
-"""The task: what to do and what success means, hashed before any arm runs."""
+"""Records of task.yaml, checked; the task's content hash is fixed before any arm runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Data(Record):
 
 
 class Output(Record):
-    """The form of an answer. `type`, `schema` and `labels` are inferred if missing."""
+    """The form of an answer; `type`, `schema` and `labels` are inferred if missing."""
 
     type: OutputType | None = None
     json_schema: str | dict[str, Any] | None = Field(default=None, alias="schema")
@@ -88,7 +88,7 @@ class Success(Record):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Return the names that `metric` joins; none if it is a function of the user's."""
+        """Return the metric names joined in `metric`; none if it is a function of the user."""
         if self.metric is None or any(mark in self.metric for mark in ":/\\"):
             return ()
         return tuple(part.strip() for part in self.metric.split("+"))
@@ -123,7 +123,10 @@ class Recorded(Record):
 
 
 class Knowledge(Record):
-    """How fast facts change: `changed_share` in `over` (as 30d); `stale_ok` may be outdated."""
+    """How fast facts change: `changed_share` of them within `over` (as 30d).
+
+    `stale_ok` is the share of answers that may be outdated.
+    """
 
     changed_share: Share | None = None
     over: str | None = None
@@ -219,7 +222,7 @@ class Task(Record):
 
     @property
     def hash(self) -> str:
-        """Return the content hash (64 hex digits); caps, speed, places and folder don't count.
+        """Return the content hash (64 hex digits), which leaves out caps, batch size and folders.
 
         A raised cap lets a stopped study go on, so caps are not part of its identity; nor is the
         path of the inputs to settle on. `stop_early` counts: it is declared before the run. Keys

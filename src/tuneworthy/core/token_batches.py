@@ -1,4 +1,4 @@
-"""Group rows of token ids for one pass: the prompt that they share, and groups that cost alike."""
+"""Find the prompt that rows of token ids share, and group rows of similar cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LEAST_SHARED_TOKENS = 8  # a shorter shared prompt costs more in overhead than 
 
 
 class TokenRow(Protocol):
-    """One row as token ids; those from index `first` on are trained, `trained` counts them."""
+    """One row as token ids; the `trained` ids from index `first` on are trained on."""
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -27,7 +27,7 @@ class TokenRow(Protocol):
 
 
 def shared_length(rows: Sequence[TokenRow]) -> int:
-    """Return how many first tokens all rows share untrained; 0 if sharing does not pay.
+    """Return the length of the untrained prefix common to all rows; 0 if sharing does not pay.
 
     One prompt token a row is excluded, because the first answer token is predicted from it.
     """

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import re
 
-LETTERS = 6.5
+LETTERS_PER_TOKEN = 6.5
 """Letters of a token inside an English word; a word has at least one token."""
-LONG, LONG_LETTERS = 12, 5.0
+LONG_WORD_LETTERS, LONG_WORD_LETTERS_PER_TOKEN = 12, 5.0
 """Longer words are compounds, as in German, of shorter tokens."""
-DIGITS = 3
-OTHER_LETTERS = 2.0
+DIGITS_PER_TOKEN = 3
+OTHER_LETTERS_PER_TOKEN = 2.0
 """Letters of a token in other alphabets."""
-WIDE = "\u2e80"  # from here on a letter is a word of its own: Chinese, Japanese, Korean
+FIRST_WIDE_LETTER = (
+    "\u2e80"  # from here on a letter is a word of its own: Chinese, Japanese, Korean
+)
 _TOKEN_PATTERN = re.compile(
     r"(?P<word>[A-Za-z]+)|(?P<number>\d+)|(?P<other>[^\W\d_]+)"
     r"|(?P<gap>\s*\n\s*|[^\S\n]{2,}|\s(?=\d))|(?P<space>\s)|(?P<marks>(?:[^\w\s]|_)+)"
@@ -28,18 +30,22 @@ _TOKEN_PATTERN = re.compile(
 
 
 def text_tokens(text: str) -> float:
-    """Return about how many tokens a text has; 0 for an empty one."""
-    return sum(_of(str(piece.lastgroup), piece[0]) for piece in _TOKEN_PATTERN.finditer(text))
+    """Return the estimated number of tokens in a text; 0 for an empty one."""
+    return sum(
+        _piece_tokens(str(piece.lastgroup), piece[0]) for piece in _TOKEN_PATTERN.finditer(text)
+    )
 
 
-def _of(kind: str, piece: str) -> float:
-    """Return the number of tokens of one piece; a single space belongs to the word behind it."""
+def _piece_tokens(kind: str, piece: str) -> float:
+    """Return the estimated tokens of one piece; a single space counts with the next word."""
     n = len(piece)
     if kind == "word":
-        return max(1.0, n / (LONG_LETTERS if n > LONG else LETTERS))
+        return max(
+            1.0, n / (LONG_WORD_LETTERS_PER_TOKEN if n > LONG_WORD_LETTERS else LETTERS_PER_TOKEN)
+        )
     if kind == "number":
-        return float(-(-n // DIGITS))
+        return float(-(-n // DIGITS_PER_TOKEN))
     if kind == "other":
-        wide = sum(letter >= WIDE for letter in piece)
-        return wide + (n - wide) / OTHER_LETTERS
+        wide = sum(letter >= FIRST_WIDE_LETTER for letter in piece)
+        return wide + (n - wide) / OTHER_LETTERS_PER_TOKEN
     return {"gap": 1.0, "space": 0.0}.get(kind, max(1.0, n / 2))

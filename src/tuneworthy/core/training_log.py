@@ -1,4 +1,4 @@
-"""The log of a training run in one form, whichever trainer wrote it."""
+"""Records of a training run's log, the same for every trainer."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class LogStep:
     """What a trainer logged at one step; None where it did not log a value.
 
     `loss` is the training loss (nats a token), `held` the loss on held-out rows, `norm` the
-    gradient's norm before clipping, `rate` the learning rate. A value may be infinite or NaN: such
-    a run broke.
+    gradient's norm before clipping, `rate` the learning rate. An infinite or NaN value means that
+    the run broke.
     """
 
     step: int
@@ -25,10 +25,10 @@ class LogStep:
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """The steps of a run in order, the settings that its log names, and what could not be read.
+    """The steps of a run in order, the settings in its log, and notes on what could not be read.
 
     `by_row` are the losses of the training rows in the last epoch, in the order of the rows, where
-    the trainer kept them. `columns` are the names of all that it logged.
+    the trainer kept them. `columns` are the names of all logged values.
     """
 
     file: str

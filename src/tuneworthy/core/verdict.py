@@ -37,7 +37,7 @@ class LeftOnTable(Record):
 
 
 class ByMargin(Record):
-    """What the rule says at another margin."""
+    """The verdict that the decision rule gives at another margin."""
 
     margin: float = Field(description="The margin, in score points from 0 to 1.")
     use: Use = Field(description="The tool named at this margin.")
@@ -62,7 +62,7 @@ class Next(Record):
 
 
 class Delta(Interval):
-    """Paired difference to the arm `versus`, two-sided interval."""
+    """Mean paired difference, this arm's score minus that of `versus`, two-sided interval."""
 
     versus: str = Field(
         description="The arm it is compared with: the named arm, or the reference if none is named."
@@ -83,7 +83,9 @@ class VerdictArm(Record):
     seeds: int = Field(description="How many seeds were run.")
     n: int = Field(description="Scored cases.")
     score: Interval | None = Field(description="Its mean score.")
-    delta: Delta | None = Field(description="This arm minus the named one, on the same cases.")
+    delta: Delta | None = Field(
+        description="This arm's score minus that of `versus`, paired: above 0, this arm is better."
+    )
     valid: float | None = Field(
         description="Share of answers that end by themselves and have the right form."
     )

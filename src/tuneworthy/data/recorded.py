@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.answer_files import matched_by, recorded_files
+from tuneworthy.core.answer_files import match_setting, recorded_files
 from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
@@ -36,7 +36,7 @@ def recorded_answers(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligne
         more = loaded.cases
     refuse_gold(loaded.task, files)
     aligned = {
-        name: align(folder / file, [*scored, *more], others, *matched_by(loaded.task, name))
+        name: align(folder / file, [*scored, *more], others, *match_setting(loaded.task, name))
         for name, file in files.items()
     }
     return {name: replace(log, answers=log.answers[: len(scored)]) for name, log in aligned.items()}
@@ -98,7 +98,7 @@ def refuse_gold(task: Task, files: Mapping[str, str]) -> None:
         if same is not None:
             raise DataError(
                 "the file of recorded answers is the file of right answers",
-                where=f"task.yaml {matched_by(task, name)[1]}",
+                where=f"task.yaml {match_setting(task, name)[1]}",
                 got=f"{file}, the same bytes as {same}",
                 fix="name a file of what the system itself answered",
             )

@@ -15,7 +15,12 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.build_report import Change, Distance, FormParity
 from tuneworthy.core.case import Case
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.logprob_distance import BARE, TOLERANCE, Table, mean_distance
+from tuneworthy.core.logprob_distance import (
+    MOST_GAP_SHARE,
+    TOLERANCE,
+    TokenLogProbs,
+    mean_distance,
+)
 from tuneworthy.core.model import Prompt, Reply
 from tuneworthy.metrics import score_all
 from tuneworthy.stats.bounds import paired, rate
@@ -66,8 +71,8 @@ class Reference:
     margin: float
     max_tokens: int = 0
     counts: Sequence[int] = ()
-    tuned: Callable[[Sequence[Prompt], Sequence[str]], Table] | None = None
-    base: Callable[[Sequence[Prompt], Sequence[str]], Table] | None = None
+    tuned: Callable[[Sequence[Prompt], Sequence[str]], TokenLogProbs] | None = None
+    base: Callable[[Sequence[Prompt], Sequence[str]], TokenLogProbs] | None = None
 
 
 def compare_answers(
@@ -187,7 +192,7 @@ def _weights_fail(distance: Distance | None) -> list[str]:
             "the adapter is not applied: its log-probabilities are those of the base "
             f"({distance.base:.2g} nats a token from it, {distance.exported:.2g} from the tuned)"
         )
-    effect = BARE * (distance.base or 0.0)
+    effect = MOST_GAP_SHARE * (distance.base or 0.0)
     if distance.bare is not None and limit is not None and distance.bare > max(limit, effect):
         failed.append(
             f"without its adapter it is not the base: {distance.bare:.2g} nats a token apart"

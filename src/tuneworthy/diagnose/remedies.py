@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tuneworthy.core.causes import Wrong, share_of, speaks_against
+from tuneworthy.core.causes import Wrong, argues_against_training, share_of
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm
 from tuneworthy.core.repairs import repairs
@@ -24,7 +24,7 @@ def advised_against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
 
     That is training without passages, if most failures lack a passage or fail to read one.
     """
-    return speaks_against(wrong, repairs(spec))
+    return argues_against_training(wrong, repairs(spec))
 
 
 def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tuneworthy.core.plan import LEAST_READ, NOT_READ, PlannedArm
+from tuneworthy.core.plan import LEAST_DIAGNOSED_CASES, NO_DIAGNOSIS_CUT, PlannedArm
 from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import is_recorded, trains, variant_of
 from tuneworthy.core.split import Split
@@ -57,7 +57,7 @@ class _CutState:
     def read(self, most: int) -> Iterator[tuple[PlanLimits, tuple[str, ...]]]:
         text = f"what was wrong is read on at most {most} failed and {most} passed cases"
         if self.readable:
-            yield self.cut("read", text if most else NOT_READ, read=most)
+            yield self.cut("read", text if most else NO_DIAGNOSIS_CUT, read=most)
 
 
 def cuts(
@@ -86,7 +86,7 @@ def cuts(
     if any(spec.options.get("k", 0) > SHOWN_EXAMPLES for spec in arms):
         text = f"at most {SHOWN_EXAMPLES} examples in prompts whose examples differ by input"
         yield path.cut("examples", text, most_k=SHOWN_EXAMPLES)
-    yield from path.read(LEAST_READ)
+    yield from path.read(LEAST_DIAGNOSED_CASES)
     folds = path.now.folds
     fewest = folds if dear else LEAST_FOLDS  # a look takes one fold anyway
     for fewer in range(folds - 1, fewest - 1, -1):

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.answer_files import matched_by, recorded_files
+from tuneworthy.core.answer_files import match_setting, recorded_files
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.evidence import ArmResult, Evidence
@@ -153,7 +153,7 @@ def recorded(task: Task, pool: Sequence[Query], labelled: Sequence[Case]) -> Rec
     ]
     by_arm: dict[str, dict[str, Answer]] = {}
     for name, file in recorded_files(task).items():
-        match, key = matched_by(task, name)
+        match, key = match_setting(task, name)
         answers: list[Answer] = []
         if match != "order":
             with suppress(DataError):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tuneworthy.core.causes import share_of, speaks_against
+from tuneworthy.core.causes import argues_against_training, share_of
 from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.plan import NO_ROOM
@@ -132,12 +132,12 @@ def untrained(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
         arm
         for arm in trainable
         if arm.role == "candidate" and not arm.score and arm.because.startswith(NO_ROOM)
-        if not speaks_against(wrong, arm.repairs)
+        if not argues_against_training(wrong, arm.repairs)
     ]
     measured = [arm for arm in trainable if arm.score]
     in_part = [
         arm for arm in measured
-        if arm.whole_minutes is not None and not speaks_against(wrong, arm.repairs)
+        if arm.whole_minutes is not None and not argues_against_training(wrong, arm.repairs)
     ]  # fmt: skip
     return (*in_part, *_untried(evidence, margin, left, measured))
 

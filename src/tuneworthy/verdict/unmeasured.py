@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from math import ceil
 
-from tuneworthy.core.causes import Diagnosis, Wrong, share_of, speaks_against
+from tuneworthy.core.causes import Diagnosis, Wrong, argues_against_training, share_of
 from tuneworthy.core.counting import percent
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.plan import NO_ROOM
-from tuneworthy.core.repairs import BY_TOOL
+from tuneworthy.core.repairs import CAUSES_BY_TOOL
 from tuneworthy.core.verdict import Next
 from tuneworthy.verdict.effort import LABELS_PER_MODEL, StepOption, in_labels
 from tuneworthy.verdict.rule import untrained
@@ -45,7 +45,8 @@ def measure_offer(
     left = [
         arm
         for arm in _left_out(evidence)
-        if (arm.tool not in tools or arm in taught) and not speaks_against(wrong, arm.repairs)
+        if (arm.tool not in tools or arm in taught)
+        and not argues_against_training(wrong, arm.repairs)
     ]
     if not left:
         return _whole_offer(evidence, policy, taught)
@@ -112,10 +113,10 @@ def bigger(evidence: Evidence, policy: Policy, now: ArmResult | None) -> StepOpt
     there = any(arm.tool == "bigger" and arm.score for arm in evidence.arms)
     if there or not may_gain(evidence, policy, now):
         return None
-    if _gain(evidence, BY_TOOL["bigger"]) < policy.margin:
+    if _gain(evidence, CAUSES_BY_TOOL["bigger"]) < policy.margin:
         return None
-    why = f"{_share(evidence, BY_TOOL['bigger'])} that a larger model may repair"
-    why += f"{_causes(evidence, BY_TOOL['bigger'])}, and none is measured (key `bigger`)"
+    why = f"{_share(evidence, CAUSES_BY_TOOL['bigger'])} that a larger model may repair"
+    why += f"{_causes(evidence, CAUSES_BY_TOOL['bigger'])}, and none is measured (key `bigger`)"
     return StepOption(LABELS_PER_MODEL, Next(do="measure bigger", rows=evidence.n, why=why))
 
 

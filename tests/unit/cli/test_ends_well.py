@@ -12,7 +12,7 @@ from tests import studies
 
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import TaskError
-from tuneworthy.core.escape import for_terminal
+from tuneworthy.core.escape import json_for_terminal
 
 EVIL = "\x1b]0;owned\x07\x9b31m\u202etxt.exe\x7f\u200b"
 COMMANDS = ("check", "plan", "run", "settle", "report", "compare", "init", "models", "doctor")
@@ -32,7 +32,7 @@ def told(capsys) -> str:
 
 def harmless(text: str) -> bool:
     """Return whether no character of a text moves, colours or reorders a terminal."""
-    return for_terminal(text) == text
+    return json_for_terminal(text) == text
 
 
 @pytest.mark.parametrize(
@@ -200,9 +200,9 @@ def test_d11_json_that_is_shown_says_the_same_without_control_characters():
     value = {"a": EVIL, "b": [EVIL, "é漢🎉"]}
     text = json.dumps(value, ensure_ascii=False, indent=1)
     assert not harmless(text)
-    assert harmless(for_terminal(text))
-    assert json.loads(for_terminal(text)) == value
-    assert "é漢🎉" in for_terminal(text)
+    assert harmless(json_for_terminal(text))
+    assert json.loads(json_for_terminal(text)) == value
+    assert "é漢🎉" in json_for_terminal(text)
 
 
 def test_d11_no_name_id_or_file_reaches_the_terminal_as_a_control_sequence(tmp_path, capsys):

@@ -16,7 +16,9 @@ def resident() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-@pytest.mark.skipif(sys.platform != "linux" or memory._trim() is None, reason="glibc alone keeps")
+@pytest.mark.skipif(
+    sys.platform != "linux" or memory._find_malloc_trim() is None, reason="glibc alone keeps"
+)
 def test_what_another_thread_freed_goes_back_and_stays_without() -> None:
     libc = ctypes.CDLL(None)
     libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
@@ -40,7 +42,7 @@ def test_what_another_thread_freed_goes_back_and_stays_without() -> None:
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_trim", lambda: None)
+    monkeypatch.setattr(memory, "_find_malloc_trim", lambda: None)
     assert memory.trim_heap() is False
 
 
@@ -50,7 +52,7 @@ def test_a_system_without_a_c_library_to_open_gives_nothing_back(
     def missing(name: object) -> object:
         raise OSError("no library")
 
-    memory._trim.cache_clear()
+    memory._find_malloc_trim.cache_clear()
     monkeypatch.setattr(memory.ctypes, "CDLL", missing)
     assert memory.trim_heap() is False
-    memory._trim.cache_clear()
+    memory._find_malloc_trim.cache_clear()

@@ -4,9 +4,9 @@ import pytest
 
 from tuneworthy.core.audit_report import DetectableDifference
 from tuneworthy.core.plan import (
-    LEAST_READ,
-    NOT_READ,
-    WHAT_WAS_WRONG,
+    DIAGNOSIS_STEP,
+    LEAST_DIAGNOSED_CASES,
+    NO_DIAGNOSIS_CUT,
     EndpointLoad,
     Plan,
     PlannedArm,
@@ -53,9 +53,9 @@ def test_one_unknown_price_makes_the_sum_unknown():
 
 
 def test_more_minutes_give_a_plan_its_diagnosis():
-    without = plan(planned("a"), read=0, cuts=("one seed", NOT_READ))
+    without = plan(planned("a"), read=0, cuts=("one seed", NO_DIAGNOSIS_CUT))
     found = without.with_diagnosis()
-    assert (found.read, found.cuts) == (LEAST_READ, ("one seed",))
+    assert (found.read, found.cuts) == (LEAST_DIAGNOSED_CASES, ("one seed",))
     assert found.with_diagnosis() == found
 
 
@@ -65,7 +65,7 @@ def test_more_minutes_give_a_plan_its_diagnosis():
         ({}, ""),
         ({"usd": 9.0}, ""),
         ({"usd": 0.5}, "a"),
-        ({"usd": 1.1}, WHAT_WAS_WRONG),
+        ({"usd": 1.1}, DIAGNOSIS_STEP),
         ({"usd": 1.9}, "b"),
         ({"usd": 2.3}, "arm"),
         ({"tokens": 99}, "a"),

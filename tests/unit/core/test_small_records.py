@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tuneworthy.core.escape import for_terminal
+from tuneworthy.core.escape import json_for_terminal
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.logged import LoggedRequest
@@ -13,7 +13,7 @@ from tuneworthy.core.run_report import OwnRunReport
 
 def test_json_for_a_terminal_holds_no_control_character_and_says_the_same():
     value = {"text": "a\u009bb\u202ec"}
-    shown = for_terminal(json.dumps(value, ensure_ascii=False))
+    shown = json_for_terminal(json.dumps(value, ensure_ascii=False))
     assert shown.isascii()
     assert json.loads(shown) == value
 

@@ -7,7 +7,7 @@ from tuneworthy.core.causes import Wrong
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
 from tuneworthy.core.plan import NO_ROOM, EndpointLoad, Plan, PlannedArm
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.repairs import BY_REMEDY, repairs
+from tuneworthy.core.repairs import CAUSES_BY_REMEDY, repairs
 from tuneworthy.core.run import Spec
 from tuneworthy.diagnose.remedies import advised_against, repairable_share, with_minutes
 
@@ -48,7 +48,7 @@ def test_an_arm_repairs_what_it_declares(arm, causes):
 
 def test_every_remedy_that_an_arm_declares_stands_in_the_table():
     declared = {getattr(load("arms", arm), "REMEDY", None) for arm in catalogue("arms")}
-    assert declared - {None} <= set(BY_REMEDY)
+    assert declared - {None} <= set(CAUSES_BY_REMEDY)
 
 
 def test_what_can_not_be_named_repairs_nothing():

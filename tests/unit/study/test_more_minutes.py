@@ -6,7 +6,7 @@ from tests import studies
 from tuneworthy import results_folder
 from tuneworthy.cli._options import minutes
 from tuneworthy.core.errors import TaskError
-from tuneworthy.core.plan import NO_ROOM, NOT_READ
+from tuneworthy.core.plan import NO_DIAGNOSIS_CUT, NO_ROOM
 from tuneworthy.diagnose.diagnosis import NO_TIME_TO_DIAGNOSE
 from tuneworthy.session import Session
 from tuneworthy.study import RunOptions, run
@@ -41,7 +41,7 @@ def test_a_plan_without_room_to_diagnose_stays_so_until_there_are_more_minutes(
     tmp_path, monkeypatch
 ):
     def slow(self, facts):
-        return real(self, facts).model_copy(update={"read": 0, "cuts": (NOT_READ,)})
+        return real(self, facts).model_copy(update={"read": 0, "cuts": (NO_DIAGNOSIS_CUT,)})
 
     real = Session.planned
     monkeypatch.setattr(Session, "planned", slow)
@@ -52,7 +52,7 @@ def test_a_plan_without_room_to_diagnose_stays_so_until_there_are_more_minutes(
     more = run(task, RunOptions(more=30.0))
     assert more.results.evidence.diagnosis.because != NO_TIME_TO_DIAGNOSE
     assert more.results.evidence.diagnosis.effects
-    assert NOT_READ not in more.results.plan.cuts
+    assert NO_DIAGNOSIS_CUT not in more.results.plan.cuts
     assert more.results.plan.with_diagnosis() == more.results.plan
     assert results_folder.recompute(more.folder).differs == ()
 

@@ -17,7 +17,7 @@ from transformers import DynamicCache
 
 from tuneworthy import cpu_engine
 from tuneworthy.core.errors import ModelError
-from tuneworthy.core.grouping import FINE, similar_length_groups
+from tuneworthy.core.grouping import FINE_GROUPS, similar_length_groups
 from tuneworthy.models.local.adapter_hooks import Adapter
 from tuneworthy.models.local.batch_fit import BatchLimits
 from tuneworthy.models.local.device import exact
@@ -244,7 +244,9 @@ def _read_runs(net: Net, state: State, lengths: Sequence[int], inputs: tuple[Any
     """Read a whole batch in groups of rows of similar length, which saves padding."""
     parts_logits, (ids, place) = [], inputs
     state.filled = ids.shape[1]
-    for run in similar_length_groups(lengths, *(FINE if net.decoder and net.decoder.steps else ())):
+    for run in similar_length_groups(
+        lengths, *(FINE_GROUPS if net.decoder and net.decoder.steps else ())
+    ):
         start, rows = state.filled - max(lengths[run.start : run.stop]), slice(run.start, run.stop)
         parts = [LayerCacheSlice(room, rows, start, len(lengths)) for room in state.cache.layers]
         look = AttentionContext(state.prefix, None, state.real[rows, start : state.filled])

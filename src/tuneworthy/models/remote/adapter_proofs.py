@@ -24,7 +24,7 @@ from typing import NoReturn
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import ModelError, NotProven
-from tuneworthy.core.logprob_distance import BARE, TOLERANCE, mean_distance
+from tuneworthy.core.logprob_distance import MOST_GAP_SHARE, TOLERANCE, mean_distance
 from tuneworthy.core.record import Record
 from tuneworthy.models.remote.server_requests import ServerScores
 
@@ -140,7 +140,7 @@ def prove(
             f"{effect:.2g} nats a token of its training answers, asked twice {floor:.2g}",
             2 * same,
         )
-    limit = max(same, BARE * effect)
+    limit = max(same, MOST_GAP_SHARE * effect)
     if (gap := mean_distance(before, base)) > limit:
         _fail(
             "the base behind the server is not the model that was trained",
@@ -198,7 +198,7 @@ def _check_prefixes(
         stale[names.adapter].append(_gap(cold_tuned, tuned))
         stale[names.base].append(_gap(cold_base, base))
         effects.append(_gap(cold_tuned, cold_base))
-    limit = max(_same(floor), BARE * sum(effects) / len(effects))
+    limit = max(_same(floor), MOST_GAP_SHARE * sum(effects) / len(effects))
     for name, gaps in stale.items():
         if (gap := sum(gaps) / len(gaps)) > limit:
             other = names.base if name == names.adapter else names.adapter

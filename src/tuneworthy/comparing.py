@@ -21,7 +21,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Data, Match, Recorded, Success, Task
 from tuneworthy.data.answer_columns import AnswerTable, ColumnNames, read_answer_table
 from tuneworthy.data.answer_form import answer_form, with_form
-from tuneworthy.data.answers import NO_ANSWER, NULL_ANSWER, Aligned, align
+from tuneworthy.data.answers import NO_ANSWER, NULL_ANSWER, AlignedAnswers, align_answers
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.infer import output_type, with_inferred
@@ -101,7 +101,7 @@ def _loaded(task: Task, records: Records, options: Options) -> Loaded:
     """Return the cases of renamed gold records, with what a task infers from them."""
     bad = BadRows(Path(), listed=False)
     cases = tuple(gold_cases(records, bad))
-    bad.judge(len(records), options.bad_rows, options.max_bad)
+    bad.raise_if_too_many(len(records), options.bad_rows, options.max_bad)
     outputs = [case.output for case in cases]
     task = with_inferred(task, output_type(task, outputs), outputs)
     return Loaded(task=task, cases=cases, rows=len(records), excluded=dict(bad.reasons))
@@ -109,14 +109,14 @@ def _loaded(task: Task, records: Records, options: Options) -> Loaded:
 
 def _found(
     loaded: Loaded, renamed: RenamedFiles | None, files: tuple[Path, Path], options: Options
-) -> dict[str, Aligned]:
+) -> dict[str, AlignedAnswers]:
     """Return the answers of both files, aligned to the cases."""
     if renamed is None:
         return recorded_answers(loaded, loaded.cases)
     names = dict(zip((A, B), map(str, files), strict=True))
     refuse_gold(loaded.task, names)
     return {
-        name: align(file, loaded.cases, (), options.match, f"answers.{name}", records)
+        name: align_answers(file, loaded.cases, (), options.match, f"answers.{name}", records)
         for name, file, records in zip((A, B), files, renamed.logs, strict=True)
     }
 
@@ -174,7 +174,7 @@ def _read_as(table: AnswerTable) -> list[str]:
 
 
 def _both(
-    cases: Sequence[Case], found: dict[str, Aligned], files: dict[str, str]
+    cases: Sequence[Case], found: dict[str, AlignedAnswers], files: dict[str, str]
 ) -> list[tuple[Case, Answer, Answer]]:
     """Return the rows that both files answer; raise DataError if there is none."""
     rows = list(zip(cases, found[A].answers, found[B].answers, strict=True))

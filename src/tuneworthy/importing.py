@@ -19,9 +19,9 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.data.column_choice import Choice, no_column
+from tuneworthy.data.column_choice import Choice, raise_no_column
 from tuneworthy.data.column_roles import Roles, answers_of, row_of, system_name
-from tuneworthy.data.file_roles import FileRoles, with_one_right
+from tuneworthy.data.file_roles import FileRoles, with_one_gold_file
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
 from tuneworthy.data.raw import BadRow, RowFault
 from tuneworthy.data.row_parts import part_of
@@ -133,10 +133,10 @@ def _sources(files: Sequence[Path], choice: Choice, ask: Ask | None) -> list[Sou
     systems = any(one.importer is not None for one in found)  # whose name --output may be
     for name in choice.spelt(columns).columns:
         if name not in columns and not (systems and name == choice.output):
-            no_column(name, columns)
+            raise_no_column(name, columns)
     tables = [one for one in found if one.roles is not None]
     known = [FileRoles(one.path, one.roles, one.right) for one in tables if one.roles]
-    settled = dict(zip(map(id, tables), with_one_right(known), strict=True))
+    settled = dict(zip(map(id, tables), with_one_gold_file(known), strict=True))
     return _named_apart([replace(one, roles=settled.get(id(one))) for one in found])
 
 
@@ -172,12 +172,12 @@ def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]
     note = getattr(module, "note", None)
     for record in load("containers", source.container).records(source.path):
         if isinstance(record, RowFault):
-            made.lose(record.why, record.where, unread=True)
+            made.count_lost(record.why, record.where, unread=True)
         elif module is None or roles is not None:
             if record.at != source.at or roles is None:
                 continue
             if _is_other(source, roles, record):
-                made.lose(f"another shape than most: {_listed(record.value)}", record.where)
+                made.count_lost(f"another shape than most: {_listed(record.value)}", record.where)
             else:
                 yield from _table_row(record, roles, made)
         elif module.fits(record):
@@ -185,13 +185,13 @@ def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]
                 for row in module.rows(record, notes):
                     yield record.where, row
             except BadRow as error:
-                made.lose(str(error.args[0]), record.where)
+                made.count_lost(str(error.args[0]), record.where)
         elif note is not None and record.at != source.at:
             note(record, notes)
         elif record.at == source.at:
             lacks = ", ".join(need for need in module.NEEDS if not has(record, need))
             why = f"not as {module.FORMAT} are" + (f": no {lacks}" if lacks else "")
-            made.lose(why, record.where)
+            made.count_lost(why, record.where)
     if remark := notes.get("remark"):
         made.remarks.append(f"  {remark}")
     made.metrics.append(notes.get("metric"))
@@ -204,7 +204,7 @@ def _table_row(
     part = part_of(record.value.get(roles.split)) if roles.split else ""
     if roles.split and not part:
         got = quoted(str(record.value.get(roles.split, "")), 40)
-        made.lose(f"neither train, test nor dev under `{roles.split}`: `{got}`", record.where)
+        made.count_lost(f"neither train, test nor dev under `{roles.split}`: `{got}`", record.where)
         return
     fields, answers = row_of(record.value, roles), answers_of(record.value, roles)
     yield record.where, ImportedRow(fields, answers, part=part)
@@ -296,7 +296,7 @@ def _nothing(files: Sequence[Path], made: ImportFiles) -> NoReturn:
                     for why, count in made.left.most_common(3))  # fmt: skip
     fix = "correct the records, or name the columns: --input COL --output COL"
     if made.left.get(NO_ANSWER):
-        who = ", ".join(f"`{name}`" for name in made.heard_of) or "nobody"
+        who = ", ".join(f"`{name}`" for name in made.rowless) or "nobody"
         fix = (
             f"add a file that has them: tuneworthy init {files[0].name} GOLD (rows are matched by"
             f" input). Answers are there from {who}: where one is right, name it: --output NAME"

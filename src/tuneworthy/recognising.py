@@ -16,7 +16,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_choice import Choice
-from tuneworthy.data.column_roles import Roles, are_named, columns_of, propose, suggest
+from tuneworthy.data.column_roles import Roles, are_named, columns_of, propose, suggest_options
 from tuneworthy.data.column_values import check_header, value_of
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
@@ -112,8 +112,8 @@ def _asked(ask: Ask, table: Sequence[Mapping[str, Any]], roles: Roles) -> Roles 
 
 
 def _likely(table: Sequence[Mapping[str, Any]], choice: Choice) -> Roles:
-    """Return what the values of unclear columns suggest, "" for a role that they leave open."""
-    found = {role: name for role, name in suggest(table, choice).items() if name != "COL"}
+    """Return the roles that the values of unclear columns suggest, "" for a role left open."""
+    found = {role: name for role, name in suggest_options(table, choice).items() if name != "COL"}
     asked, right = choice.input or found.get("input", ""), choice.output or ""
     return Roles(asked, right, {"present": choice.present} if choice.present else {})
 
@@ -287,7 +287,7 @@ def _refuse(
     columns = columns_of(table)
     near, lacks = _nearest(records)
     named = " ".join(
-        f"--{role} {shlex.quote(name)}" for role, name in suggest(table, choice).items()
+        f"--{role} {shlex.quote(name)}" for role, name in suggest_options(table, choice).items()
     )
     fix = f"name the columns, as: tuneworthy init {shlex.quote(path.name)} {named}"
     if missing == "output":

@@ -25,7 +25,7 @@ from tuneworthy.core.run import MODEL_UNAVAILABLE
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.specs import highest_rank, needs_of, reads_unlabelled, specs, unmet_needs
 from tuneworthy.core.task import Task
-from tuneworthy.data.answers import Aligned
+from tuneworthy.data.answers import AlignedAnswers
 from tuneworthy.data.audit import audit, with_observations
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.data.folds import Split, split
@@ -260,7 +260,7 @@ class Session:
         return learnable_inputs(self.loaded, self.say) if reads else []
 
     @cached_property
-    def _logged(self) -> dict[str, Aligned]:
+    def _logged(self) -> dict[str, AlignedAnswers]:
         """Return the logged answers of each recorded system, aligned with the rows."""
         return recorded_answers(self.loaded, scored_cases(self.loaded, self.split))
 

@@ -41,7 +41,7 @@ def _wrong_column(rows: Sequence[Path], columns: Sequence[str]) -> TuneworthyErr
     A file that can't be read here is left to the reader of rows.
     """
     from tuneworthy.core.errors import DataError, TaskError
-    from tuneworthy.data.column_choice import column_like, no_column
+    from tuneworthy.data.column_choice import column_like, raise_no_column
     from tuneworthy.data.column_roles import columns_of
     from tuneworthy.data.own_records import own_records
     from tuneworthy.data.raw import RawRow
@@ -54,7 +54,7 @@ def _wrong_column(rows: Sequence[Path], columns: Sequence[str]) -> TuneworthyErr
     try:
         for name in columns if names else ():
             if column_like(name, names) not in names:
-                no_column(name, names)
+                raise_no_column(name, names)
     except TaskError as error:
         return error
     return None
@@ -70,7 +70,7 @@ def write_task(
     import json
 
     from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.data.answer_logs import answer_log, write_log
+    from tuneworthy.data.answer_logs import answer_log, write_answer_log
     from tuneworthy.data.draft import Drafting
     from tuneworthy.data.taskfile import task_schema
     from tuneworthy.importing import at_source, bring_in
@@ -82,7 +82,7 @@ def write_task(
         made = {name: task.with_name(f"{task.stem}.{name}.jsonl") for name, log in logs.items()
                 if log.columns}  # fmt: skip
         for name, path in made.items():
-            write_log(logs[name], path)
+            write_answer_log(logs[name], path)
         systems = {name: str(path) for name, path in found.answers.items()}
         systems |= {name: str(made.get(name, log.path)) for name, log in logs.items()}
         named = None if found.rows == rows[0] else rows[0].stem
@@ -103,7 +103,7 @@ def write_task(
     with output_errors(task):
         task.write_text(drafted.text, "utf-8")
         schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
-    said = (f"wrote {path.name}, from {logs[name].said()}" for name, path in made.items())
+    said = (f"wrote {path.name}, from {logs[name].summary()}" for name, path in made.items())
     pair = _pair_offer(systems, found)
     return (*found.said, *said, *spelt, *drafted.seen, *pair)
 
@@ -128,12 +128,12 @@ def _drafted(
     """
     from tuneworthy.core.errors import DataError
     from tuneworthy.data.draft import draft
-    from tuneworthy.data.label_spelling import is_spelling, write_usual_spelling
+    from tuneworthy.data.label_spelling import is_spelling_error, write_usual_spelling
 
     try:
         return draft(found.rows, systems, folder, about), ()
     except DataError as error:
-        if not (found.made_of and is_spelling(error)):
+        if not (found.made_of and is_spelling_error(error)):
             raise
         if not (said := write_usual_spelling(found.files)):
             raise

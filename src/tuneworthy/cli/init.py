@@ -133,13 +133,13 @@ def _logs_apart(rows: Sequence[Path], files: dict[str, str]) -> tuple[list[Path]
     At least one file stays one of rows.
     """
     from tuneworthy.core.plugins import catalogue
-    from tuneworthy.data.answer_logs import answers_alone
+    from tuneworthy.data.answer_logs import is_answers_only
     from tuneworthy.data.column_roles import system_name
     from tuneworthy.data.json_array import is_array
 
     texts = [path for path in rows if (path.is_file() and path.suffix.lower() in _TEXTS)
              or (path.suffix.lower() == ".json" and path.is_file() and is_array(path))]  # fmt: skip
-    logs = [path for path in texts if answers_alone(path)] if len(rows) > 1 else []
+    logs = [path for path in texts if is_answers_only(path)] if len(rows) > 1 else []
     if len(logs) == len(rows):
         return list(rows), files
     named = dict(files)

@@ -23,7 +23,7 @@ _KEPT_COLUMNS = ("group", "accepted")
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """The columns of both systems' answers, of the right answers and (None: seen) of the input."""
+    """The columns of two systems' answers, of the right answers and the input (None: inferred)."""
 
     first: str
     second: str
@@ -31,7 +31,7 @@ class ColumnNames:
     input: str | None = None
 
     def spelt(self, columns: Sequence[str]) -> ColumnNames:
-        """Return the names spelt as the columns of a file that they can only mean."""
+        """Return the names in the spelling of the file's columns (see `column_like`)."""
         mine = (self.first, self.second, self.right)
         first, second, right = (column_like(name, columns) for name in mine)
         return ColumnNames(first, second, right, column_like(self.input, columns))
@@ -65,15 +65,15 @@ def read_answer_table(path: Path, columns: ColumnNames) -> AnswerTable:
 
     def checked(cells: list[str]) -> list[str]:
         names.extend(cell.strip() for cell in cells)
-        _check(names, columns.spelt(names), shown)
+        _check_column_names(names, columns.spelt(names), shown)
         return names
 
     found = read_table(path, shown, skip, delimiter_of(path), checked, text_encoding(path))
-    rows = list(map(_good, found))
+    rows = list(map(_row_or_raise, found))
     if not names:  # an empty file
-        _check(names, columns, shown)
+        _check_column_names(names, columns, shown)
     columns = columns.spelt(names)
-    taken = columns.input or _input_column(names, columns, [row.fields for row in rows])
+    input_column = columns.input or _input_column(names, columns, [row.fields for row in rows])
     labelled = [row for row in rows if str(row.fields.get(columns.right, "")).strip()]
     if not labelled:
         raise DataError(
@@ -81,25 +81,25 @@ def read_answer_table(path: Path, columns: ColumnNames) -> AnswerTable:
             got=f"{len(rows):,} rows", fix="name the column of right answers: --gold-column COL",
             kept="your file",
         )  # fmt: skip
-    cases = tuple(_cases(labelled, columns, taken, shown))
+    cases = tuple(_labelled_cases(labelled, columns, input_column, shown))
     first, second = (
         tuple(
-            _answer(case.id, row.fields.get(name, ""))
+            _make_answer(case.id, row.fields.get(name, ""))
             for case, row in zip(cases, labelled, strict=True)
         )
         for name in (columns.first, columns.second)
     )
-    return AnswerTable(cases, first, second, taken, len(rows) - len(labelled))
+    return AnswerTable(cases, first, second, input_column, len(rows) - len(labelled))
 
 
-def _good(row: RawRow | RowFault) -> RawRow:
+def _row_or_raise(row: RawRow | RowFault) -> RawRow:
     if isinstance(row, RowFault):
         raise DataError(row.why, where=row.where, got=row.got, fix=row.fix,
                         kept="your file")  # fmt: skip
     return row
 
 
-def _check(names: Sequence[str], columns: ColumnNames, shown: str) -> None:
+def _check_column_names(names: Sequence[str], columns: ColumnNames, shown: str) -> None:
     options = {"--a": columns.first, "--b": columns.second, "--gold-column": columns.right,
                "--input-column": columns.input}  # fmt: skip
     for option, name in options.items():
@@ -135,15 +135,17 @@ def _input_column(
     return max(others, key=lambda name: lengths[name], default="")
 
 
-def _cases(rows: Sequence[RawRow], columns: ColumnNames, taken: str, shown: str) -> Iterator[Case]:
+def _labelled_cases(
+    rows: Sequence[RawRow], columns: ColumnNames, input_column: str, shown: str
+) -> Iterator[Case]:
     ids = [row.fields.get("id", "").strip() for row in rows]
     own = all(ids) and len(set(ids)) == len(ids)
-    used = {columns.first, columns.second, columns.right, taken, "id", *_KEPT_COLUMNS}
+    used = {columns.first, columns.second, columns.right, input_column, "id", *_KEPT_COLUMNS}
     for row, name in zip(rows, ids, strict=True):
         line = row.where.rpartition(":")[2]
         fields: dict[str, Any] = {
             "id": name if own else f"{Path(shown).name[-150:]}:{line}",
-            "input": row.fields.get(taken, "").strip() or f"row {line}",
+            "input": row.fields.get(input_column, "").strip() or f"row {line}",
             "output": row.fields[columns.right],
             "meta": {key: value for key, value in row.fields.items() if key not in used},
         }
@@ -155,7 +157,7 @@ def _cases(rows: Sequence[RawRow], columns: ColumnNames, taken: str, shown: str)
         yield case
 
 
-def _answer(case: str, cell: str) -> Answer:
+def _make_answer(case: str, cell: str) -> Answer:
     if not cell.strip():
         return Answer(case=case, text="", finish="error", error=NULL_ANSWER)
     return Answer(case=case, text=cell)

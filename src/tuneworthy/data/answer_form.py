@@ -1,4 +1,4 @@
-"""What kind of answers a task has, by the right answers and the recorded ones together.
+"""Choose a task's output type and metric by its right answers and its recorded answers.
 
 Right answers alone mislead: `Paris` and `Rome` look like labels until a system's log shows whole
 sentences, which no comparison of labels can score.
@@ -20,19 +20,19 @@ from tuneworthy.data.infer import label_key
 _READ_ANSWERS = 500  # recorded answers that the form is chosen by
 _MOST_WORDS = 12  # words of a right answer that can be looked for in a text
 _SEVERAL_SHARE = 0.1  # share of rows that accept several answers, from which they are texts
-_WHY = "any accepted answer stands in the text"
-_NO_MARKS = "an accepted answer, case and punctuation ignored"
-_MARKED = 0.03  # share of recorded answers that equal a right label but for punctuation
+_CONTAINS_REASON = "any accepted answer stands in the text"
+_EXACT_WORDS_REASON = "an accepted answer, case and punctuation ignored"
+_PUNCTUATED_SHARE = 0.03  # share of recorded answers that equal a right label but for punctuation
 # Share of recorded answers with a right one inside more words. Those of one system in two are
 # enough: a metric of whole answers would score that system 0 for the form of what it says.
-_INSIDE = 0.2
-_LENGTH_FACTOR = 2.0  # times as many words: the recorded answers say more than the right ones
-Pairs = Sequence[tuple[Case, str]]  # a row and what a system answered to it
+_CONTAINED_SHARE = 0.2
+_LENGTH_FACTOR = 2.0  # recorded answers with so many times the words say more than the right ones
+Pairs = Sequence[tuple[Case, str]]  # a row and a system's answer to it
 
 
 @dataclass(frozen=True)
 class AnswerForm:
-    """The output type and the metric that fit all answers, and why; `seen` is a sentence on it."""
+    """The output type and metric that fit all answers; `why` and `seen` explain them to people."""
 
     type: OutputType
     metric: str
@@ -41,16 +41,18 @@ class AnswerForm:
 
 
 def form_of_checks(metric: str | None) -> AnswerForm | None:
-    """Return the form of answers that a file's own checks ask for; None where they ask for none."""
+    """Return the answer form for the metric of a file's own checks, None if it has no checks."""
     if metric is None:
         return None
-    return AnswerForm("text", metric, _WHY, f"the file's own asserts are scored by `{metric}`")
+    return AnswerForm(
+        "text", metric, _CONTAINS_REASON, f"the file's own asserts are scored by `{metric}`"
+    )
 
 
 def answer_form(
     cases: Sequence[Case], said: Mapping[str, Sequence[str]], kind: OutputType
 ) -> AnswerForm | None:
-    """Return the form of answers that the rows show; None if the type of their answers stands.
+    """Return the answer form that fits the rows better than `kind`, None if `kind` fits.
 
     `said` maps a case id to what systems answered, `kind` is the type of the right answers.
     """
@@ -58,7 +60,9 @@ def answer_form(
     if form is None and kind == "label" and _are_short_texts(cases):
         several = sum(bool(case.accepted) for case in cases)
         seen = f"{several:,} of {len(cases):,} rows accept several answers"
-        return AnswerForm("text", "contains", _WHY, f"{seen}: text, `contains`, no labels")
+        return AnswerForm(
+            "text", "contains", _CONTAINS_REASON, f"{seen}: text, `contains`, no labels"
+        )
     return form
 
 
@@ -73,7 +77,7 @@ def with_form(task: Task, form: AnswerForm) -> Task:
 def _recorded_form(
     cases: Sequence[Case], said: Mapping[str, Sequence[str]], kind: OutputType
 ) -> AnswerForm | None:
-    """Return the form of answers that recorded ones show beside the right ones."""
+    """Return the answer form that fits recorded and right answers, None if `kind` fits them."""
     every = [(case, text) for case in cases for text in said.get(case.id, ())]
     pairs = every[:_READ_ANSWERS]
     if kind not in {"label", "text"} or not pairs:
@@ -81,69 +85,75 @@ def _recorded_form(
     rights = {id(case): [case.output, *case.accepted] for case, _ in pairs}
     short = median(len(right.split()) for found in rights.values() for right in found[:1])
     words = median(len(text.split()) for _, text in pairs)
-    holds = sum(any(_holds(text, right) for right in rights[id(case)]) for case, text in pairs)
-    equal = _equal(pairs)
+    holds = sum(
+        any(_contains_words(text, right) for right in rights[id(case)]) for case, text in pairs
+    )
+    equal = _count_equal(pairs)
     labels = {label_key(case.output) for case in cases}
     named = sum(label_key(text) in labels for _, text in pairs)
     alike = sum(any(_words(text) == _words(right) for right in rights[id(case)])
                 for case, text in pairs)  # fmt: skip
-    if short <= _MOST_WORDS and holds - alike >= _INSIDE * len(pairs):
-        return _inside_text(every)
-    if kind == "label" and alike - equal >= _MARKED * len(pairs):
+    if short <= _MOST_WORDS and holds - alike >= _CONTAINED_SHARE * len(pairs):
+        return _contains_form(every)
+    if kind == "label" and alike - equal >= _PUNCTUATED_SHARE * len(pairs):
         seen = (
-            f"{_equal(every):,} of {len(every):,} recorded answers equal a right label,"
-            f" {_right('exact_words', every):,} but for punctuation: `exact_words`"
+            f"{_count_equal(every):,} of {len(every):,} recorded answers equal a right label,"
+            f" {_count_scored_right('exact_words', every):,} but for punctuation: `exact_words`"
         )
-        return AnswerForm("label", "exact_words", _NO_MARKS, seen)
+        return AnswerForm("label", "exact_words", _EXACT_WORDS_REASON, seen)
     if kind == "label" and named >= len(pairs) / 2:
         return None
     if short > _MOST_WORDS:
         return None
     if words >= _LENGTH_FACTOR * max(short, 1) and holds > equal:
-        return _inside_text(every)
+        return _contains_form(every)
     if kind == "text" and any(case.accepted for case in cases):
-        seen = f"{_counted('exact_words', every)} equal a right one, case and punctuation ignored"
-        return AnswerForm("text", "exact_words", _NO_MARKS, f"{seen}: `exact_words`")
+        seen = (
+            f"{_count_text('exact_words', every)} equal a right one, case and punctuation ignored"
+        )
+        return AnswerForm("text", "exact_words", _EXACT_WORDS_REASON, f"{seen}: `exact_words`")
     return None
 
 
-def _inside_text(pairs: Pairs) -> AnswerForm:
-    """Return the form of texts that are searched for the right answer."""
-    seen = f"{_counted('contains', pairs)} contain a right one, {_equal(pairs):,} equal one"
-    return AnswerForm("text", "contains", _WHY, f"{seen}: `contains`")
+def _contains_form(pairs: Pairs) -> AnswerForm:
+    """Return the answer form whose metric looks for a right answer inside the text."""
+    seen = (
+        f"{_count_text('contains', pairs)} contain a right one, {_count_equal(pairs):,} equal one"
+    )
+    return AnswerForm("text", "contains", _CONTAINS_REASON, f"{seen}: `contains`")
 
 
-def _counted(metric: str, pairs: Pairs) -> str:
-    return f"{_right(metric, pairs):,} of {len(pairs):,} recorded answers"
+def _count_text(metric: str, pairs: Pairs) -> str:
+    return f"{_count_scored_right(metric, pairs):,} of {len(pairs):,} recorded answers"
 
 
-def _equal(pairs: Pairs) -> int:
-    """Return how many answers are a right one, case and spaces ignored."""
+def _count_equal(pairs: Pairs) -> int:
+    """Return how many answers equal a right one, case and spaces ignored."""
     return sum(
         any(label_key(text) == label_key(right) for right in (case.output, *case.accepted))
         for case, text in pairs
     )
 
 
-def _right(metric: str, pairs: Pairs) -> int:
-    """Return how many answers a metric scores as right: a count shown beside its scores is it."""
+def _count_scored_right(metric: str, pairs: Pairs) -> int:
+    """Return how many answers a metric scores 1, so that counts agree with scores shown later."""
     score = load("metrics", metric).score
     return sum(score(case, Answer(case=case.id, text=text), {}).value == 1 for case, text in pairs)
 
 
 def _are_short_texts(cases: Sequence[Case]) -> bool:
-    """Return whether enough rows accept other spellings for none of them to be a label.
+    """Return whether so many rows accept other spellings that their answers can't be labels.
 
-    Nobody lists other spellings of a label that a system is told to copy; other labels that would
-    do are none.
+    Nobody lists other spellings of a label that a system is told to copy. An accepted answer that
+    is itself a label is no other spelling.
     """
     labels = {label_key(case.output) for case in cases}
     other = sum(any(label_key(one) not in labels for one in case.accepted) for case in cases)
     return other >= _SEVERAL_SHARE * len(cases)
 
 
-def _holds(text: str, right: str) -> bool:
-    """Return whether a text has the words of a right answer in a row."""
+def _contains_words(text: str, right: str) -> bool:
+    """Return whether a text contains the words of a right answer consecutively."""
     found, wanted = (" ".join(_words(one)) for one in (text, right))
     return bool(wanted) and f" {wanted} " in f" {found} "
 
@@ -152,7 +162,7 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", label_key(text)) or [text.strip()]
 
 
-MEANING = {
+HALF_SCORE_MEANINGS = {
     "token_f1": "half of its words are right", "rouge_l": "half of its words are right, in order",
     "fields_f1": "half of its fields are right", "must_say": "half of what its row demands is said",
 }  # fmt: skip
@@ -160,7 +170,7 @@ MEANING = {
 
 
 def pass_at_comment(metric: str) -> str:
-    """Return the comment of a proposed `pass_at: 0.5`."""
-    parts = [MEANING[part] for part in metric.split("+") if part in MEANING]
+    """Return the YAML comment that explains a proposed `pass_at: 0.5` for a metric."""
+    parts = [HALF_SCORE_MEANINGS[part] for part in metric.split("+") if part in HALF_SCORE_MEANINGS]
     meant = f": {parts[0]}" if len(parts) == 1 and "+" not in metric else ""
     return f"# from this score on an answer counts as right{meant}"

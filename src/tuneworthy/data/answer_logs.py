@@ -1,4 +1,4 @@
-"""Recorded answers in a file with columns of its own: which are the id, the input, the answer."""
+"""Find the id, input and answer columns of a file of recorded answers."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.errors import DataError
-from tuneworthy.data.column_choice import Choice, column_like, no_column
+from tuneworthy.data.column_choice import Choice, column_like, raise_no_column
 from tuneworthy.data.column_roles import columns_of, propose
 from tuneworthy.data.column_values import is_id, value_of
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
-from tuneworthy.data.log_measures import MEASURED, measured_columns, measured_values
+from tuneworthy.data.log_measures import LOG_NAMES, measured_columns, measured_values
 from tuneworthy.data.own_records import ANSWER_NAMES, is_rewritten, named_column, own_records
 from tuneworthy.data.raw import RawRow
 
 _LOOKED_ROWS = 1_000
 _ANSWER_KEYS = ("answer", "output")
-_OF_ROWS = {"output"}  # the right answer of a row as often as the answer of a system
+_AMBIGUOUS_KEYS = {"output"}  # may be the right answer of a row as well as a system's answer
 _KEPT_KEYS = ("seconds", "usd", "tokens_in", "tokens_out", "finish", "input", "id")
 
 
 @dataclass(frozen=True)
 class AnswerLog:
-    """A file of recorded answers.
+    """A file of recorded answers and the columns to read.
 
-    `columns` maps `answer`, `id` and `input` to the file's own columns. It is empty where the file
-    has our names and is read as it is.
+    `columns` maps `answer`, `id`, `input` and measured values to the file's own columns. It is
+    empty if the file has our names and is read as it is.
     """
 
     path: Path
     columns: Mapping[str, str]
 
-    def said(self) -> str:
-        """Return what is taken of the file, for people."""
+    def summary(self) -> str:
+        """Return a sentence on the columns that are read."""
         taken = ", ".join(f"{role} `{name}`" for role, name in self.columns.items())
         lacks = "" if {"id", "input"} & self.columns.keys() else (
             "; it has neither an id nor an input, so nothing says which row an answer belongs to:"
@@ -47,7 +47,7 @@ class AnswerLog:
 
 
 def answer_log(place: str, choice: Choice) -> AnswerLog:
-    """Return how a file of recorded answers is read; `place` is FILE or FILE:COLUMN.
+    """Return which columns of a file of recorded answers to read; `place` is FILE or FILE:COLUMN.
 
     Raises DataError where no column looks like answers, TaskError for a column that is not there.
     """
@@ -62,10 +62,10 @@ def answer_log(place: str, choice: Choice) -> AnswerLog:
     columns = columns_of(sample)
     column = column_like(column, columns)
     if column and column not in columns:
-        no_column(column, columns)
+        raise_no_column(column, columns)
     said = next((name for name in _ANSWER_KEYS if name in columns), "")
     measured = measured_columns(columns)
-    plain = said and column in ("", said) and not measured and _is_plain(path, columns)
+    plain = said and column in ("", said) and not measured and _is_read_unchanged(path, columns)
     if not sample or plain:
         return AnswerLog(path, {})
     taken = {"answer": column or _answer_column(path, sample, columns)} | measured
@@ -77,8 +77,8 @@ def answer_log(place: str, choice: Choice) -> AnswerLog:
     return AnswerLog(path, {**taken, "input": asked} if asked else taken)
 
 
-def answers_alone(path: Path) -> bool:
-    """Return whether a file holds answers by id and no inputs: a log, no rows.
+def is_answers_only(path: Path) -> bool:
+    """Return whether a file is a log of answers by id: it has no inputs, so it has no rows.
 
     Raises DataError for a file that can't be read as text.
     """
@@ -86,18 +86,18 @@ def answers_alone(path: Path) -> bool:
     sample = [row.fields for row in found if isinstance(row, RawRow)]
     columns = columns_of(sample)
     ids = {name for name in columns if is_id(name, [row.get(name) for row in sample])}
-    named = named_column([name for name in columns if name not in _OF_ROWS], ANSWER_NAMES)
+    named = named_column([name for name in columns if name not in _AMBIGUOUS_KEYS], ANSWER_NAMES)
     if not ids:
         return False
     if not named:
-        return bool(_only_text(sample, columns, ids)) and not _OF_ROWS & set(columns)
+        return bool(_only_text_column(sample, columns, ids)) and not _AMBIGUOUS_KEYS & set(columns)
     return isinstance(propose(sample, Choice(output=named)), str)
 
 
-def _only_text(sample: list[dict[str, Any]], columns: list[str], ids: set[str]) -> str:
-    """Return the one column of texts beside the ids, or of several the only one with letters.
+def _only_text_column(sample: list[dict[str, Any]], columns: list[str], ids: set[str]) -> str:
+    """Return the only text column besides the ids, or of several the only one with letters.
 
-    "" where there is none, and where another column holds lists or objects: right answers, say.
+    Return "" if there is none, or if another column holds lists or objects (maybe right answers).
     """
     taken = {*ids, *measured_columns(columns).values()}
     values = {name: [row[name] for row in sample if name in row]
@@ -110,7 +110,7 @@ def _only_text(sample: list[dict[str, Any]], columns: list[str], ids: set[str]) 
     return able[0] if len(able) == 1 else ""
 
 
-def _is_plain(path: Path, columns: list[str]) -> bool:
+def _is_read_unchanged(path: Path, columns: list[str]) -> bool:
     """Return whether a log with our name for answers is read by `check` and `run` as it is."""
     mark = DELIMITER_OF.get(path.suffix.lower())
     alone = (
@@ -125,7 +125,7 @@ def _answer_column(path: Path, sample: list[dict[str, Any]], columns: list[str])
     if named := named_column(columns, ANSWER_NAMES):
         return named
     ids = {name for name in columns if is_id(name, [row.get(name) for row in sample])}
-    if ids and (alone := _only_text(sample, columns, ids)):
+    if ids and (alone := _only_text_column(sample, columns, ids)):
         return alone
     raise DataError(
         "no column of these recorded answers is called `answer`", where=path.name,
@@ -136,7 +136,7 @@ def _answer_column(path: Path, sample: list[dict[str, Any]], columns: list[str])
 def _input_column(
     sample: list[dict[str, Any]], choice: Choice, taken: Mapping[str, str]
 ) -> str | None:
-    """Return the column of inputs: the one that people named, else the likeliest."""
+    """Return the column of inputs: the one that the user named, else the likeliest, else None."""
     asked = column_like(choice.input, columns_of(sample))
     if asked and any(asked in row for row in sample):
         return asked
@@ -144,16 +144,16 @@ def _input_column(
     return None if isinstance(roles, str) else roles.input
 
 
-def write_log(log: AnswerLog, out: Path) -> None:
-    """Write a log under our names, one answer a line; unreadable records are left out.
+def write_answer_log(log: AnswerLog, out: Path) -> None:
+    """Write a log's answers to `out` under our field names, one JSON object a line.
 
-    `out` is replaced whole.
+    Unreadable records are left out; `out` is replaced whole.
     """
     with out.open("w", encoding="utf-8", errors="backslashreplace") as file:
         for row in own_records(log.path):
             if isinstance(row, RawRow):
                 fields = {key: row.fields[key] for key in _KEPT_KEYS if key in row.fields}
                 fields |= {role: value_of(row.fields, name) for role, name in log.columns.items()
-                           if role not in MEASURED}  # fmt: skip
+                           if role not in LOG_NAMES}  # fmt: skip
                 fields |= measured_values(row.fields, log.columns)
                 file.write(json.dumps(fields, ensure_ascii=False) + "\n")

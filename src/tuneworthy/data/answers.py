@@ -14,7 +14,7 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Match
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.csv_rows import DELIMITER_OF
-from tuneworthy.data.matching import AnswerLog, MatchResult, input_texts, match_answers, row_text
+from tuneworthy.data.matching import LogRows, MatchResult, input_texts, match_answers, row_text
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import read_records
 
@@ -27,12 +27,12 @@ MAX_VALUES = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 10
 
 
 @dataclass(frozen=True)
-class Aligned:
-    """One answer per case, in case order, and the places (file:line) of unmatched answers.
+class AlignedAnswers:
+    """One answer per case, in case order.
 
-    `strangers` are the places of answers that belong to no row. `by` is the key that matched the
-    answers; `differ` are places of answers with the id of a row but another input (only if the task
-    file says to match by id).
+    `strangers` are the places (file:line) of answers that belong to no row. `by` is the key that
+    matched the answers; `differ` are places of answers with the id of a row but another input (only
+    if the task file says to match by id).
     """
 
     answers: tuple[Answer, ...]
@@ -46,20 +46,20 @@ def read_answers(
 ) -> list[Answer]:
     """Return one answer per case, in order; a case without one gets an Answer with `error`.
 
-    Raises the errors of `align`.
+    Raises the errors of `align_answers`.
     """
-    return [*align(path, cases, match=match, key=key).answers]
+    return [*align_answers(path, cases, match=match, key=key).answers]
 
 
-def align(
+def align_answers(
     path: Path,
     cases: Sequence[Case],
     others: Sequence[Case | Query] = (),
     match: Match | None = None,
     key: str = "answers.NAME",
     records: Iterable[RawRow | RowFault] | None = None,
-) -> Aligned:
-    """Return the recorded answers aligned to `cases`; answers to `others` are not strangers.
+) -> AlignedAnswers:
+    """Read recorded answers and align them to `cases`; answers to `others` are not strangers.
 
     Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?}, or have
     an `input` instead of the id; `key` is the task-file key that names them. `records` are the
@@ -67,25 +67,25 @@ def align(
     impossible number (see MAX_VALUES), answers that can't be matched (see data/matching.py) or a
     file that matches no case.
     """
-    rows = _rows(path, read_records(path, path.name) if records is None else records)
-    matches = match_answers(AnswerLog(path, rows, match, key), cases, others)
+    rows = _checked_rows(path, read_records(path, path.name) if records is None else records)
+    matches = match_answers(LogRows(path, rows, match, key), cases, others)
     if rows and not matches.rows:
         raise DataError(
             "no recorded answer belongs to a row of this task",
             where=str(path),
-            got=_first(rows[0]),
+            got=_first_key_text(rows[0]),
             fix='give each row the "id" (or the "input") of the row it answers',
         )
     missing = [Answer(case=case.id, text="", finish="error", error=NO_ANSWER) for case in cases]
     answers = [
-        _answer(matches.rows[case.id], case) if case.id in matches.rows else none
+        _make_answer(matches.rows[case.id], case) if case.id in matches.rows else none
         for case, none in zip(cases, missing, strict=True)
     ]
-    return Aligned(tuple(answers), _strangers(rows, matches, (*cases, *others)), matches.by,
-                   matches.differ)  # fmt: skip
+    strangers = _stranger_places(rows, matches, (*cases, *others))
+    return AlignedAnswers(tuple(answers), strangers, matches.by, matches.differ)
 
 
-def _strangers(
+def _stranger_places(
     rows: Sequence[RawRow], matches: MatchResult, known: Sequence[Case | Query]
 ) -> tuple[str, ...]:
     """Return the places of answers that belong to none of the known rows."""
@@ -98,7 +98,7 @@ def _strangers(
     return tuple(r.where for r in rows if normalised_text(row_text(r, "input") or "") not in texts)
 
 
-def _rows(path: Path, records: Iterable[RawRow | RowFault]) -> list[RawRow]:
+def _checked_rows(path: Path, records: Iterable[RawRow | RowFault]) -> list[RawRow]:
     rows: list[RawRow] = []
     for row in records:
         if isinstance(row, RowFault):
@@ -117,7 +117,7 @@ def _rows(path: Path, records: Iterable[RawRow | RowFault]) -> list[RawRow]:
 
 
 def _with_numbers(row: RawRow) -> RawRow:
-    """Return the row of a table with its numbers as numbers: cells are text."""
+    """Return a table's row with its numeric cells, which are text, parsed as numbers."""
     fields = dict(row.fields)
     for key in MAX_VALUES.keys() & fields.keys():
         with contextlib.suppress(ValueError):
@@ -126,7 +126,7 @@ def _with_numbers(row: RawRow) -> RawRow:
 
 
 def _check_fields(row: RawRow) -> None:
-    """Refuse impossible seconds, dollars, tokens and finishes, in unmatched rows as well."""
+    """Raise DataError for impossible seconds, dollars, tokens or finishes of any row."""
     for key, most in MAX_VALUES.items():
         whole, value = key.startswith("tokens"), row.fields.get(key)
         if value is None:
@@ -151,12 +151,12 @@ def _wrong_field(row: RawRow, key: str, what: str, fix: str) -> DataError:
     return DataError(what, where=f"{row.where} {key}", got=got, fix=fix)
 
 
-def _first(row: RawRow) -> str:
+def _first_key_text(row: RawRow) -> str:
     key = "id" if row.fields.get("id") is not None else "input"
     return f"first {key}: {row.fields.get(key)}"
 
 
-def _answer(row: RawRow, case: Case) -> Answer:
+def _make_answer(row: RawRow, case: Case) -> Answer:
     value = row.fields.get("answer", row.fields.get("output"))
     if value is None:
         return Answer(case=case.id, text="", finish="error", error=NULL_ANSWER)

@@ -1,4 +1,4 @@
-"""The audit of the rows: statistics, anomalies, and the smallest difference they can show."""
+"""Audit the rows: statistics, anomalies, and the smallest difference they can show."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def audit(
     visible = visible_differences(split, sum(case.id not in split.early for case in scored))
     observations = [
         *row_observations(loaded, scored),
-        *_few(loaded, visible),
-        *_clustered(loaded, split),
+        *_few_rows(loaded, visible),
+        *_grouped_rows(loaded, split),
         *_timed(split, len(used)),
     ]
     if count_tokens:
         observations += lengths.observed()
     places = {case.id: case.where for case in everyone if CONTENT_ID.fullmatch(case.id)}
-    observations = [_placed(one, places) for one in observations]
+    observations = [_with_places(one, places) for one in observations]
     touched = sum(case_id in ids for group in contradictory_ids(loaded) for case_id in group)
     closed = loaded.task.output.type == "label"
     left = {COPY_OF_TRAINING: len(everyone) - len(used)} if len(used) < len(everyone) else {}
@@ -72,14 +72,14 @@ def audit(
     )
 
 
-def _placed(seen: Observation, places: Mapping[str, str]) -> Observation:
-    """Return an observation that names rows without an id of their own by their place."""
+def _with_places(seen: Observation, places: Mapping[str, str]) -> Observation:
+    """Return the observation with each content id replaced by the row's place (file:line)."""
     named = tuple(places.get(name) or name for name in seen.ids)
     return seen if named == seen.ids else seen.model_copy(update={"ids": named})
 
 
 def _timed(split: Split, used: int) -> Iterator[Observation]:
-    """Yield what `time` does to the split: the earliest rows only teach."""
+    """Yield the note that the earliest rows are trained on and not scored, if so."""
     taught = used - len(set(split.scored) - set(split.early))
     if split.by_time and taught:
         text = (
@@ -99,13 +99,13 @@ def with_observations(found: Audit, more: Iterable[Observation]) -> Audit:
 
 
 def visible_differences(split: Split, n: int) -> DetectableDifference:
-    """Return the smallest visible difference on the rows that every arm is scored on.
+    """Return the smallest detectable difference on the rows that every arm is scored on.
 
     Recorded answers may have more rows.
     """
     factor = split.width_factor() * (STABLE_ARM_FACTOR if len(split.learning) > 1 else 1.0)
     prompts, fitted = (
-        _points(minimum_detectable_effect(n, ASSUMED_DIFFERENCE_SHARE, f)) if n else None
+        _capped_share(minimum_detectable_effect(n, ASSUMED_DIFFERENCE_SHARE, f)) if n else None
         for f in (1.0, factor)
     )
     return DetectableDifference(
@@ -113,8 +113,8 @@ def visible_differences(split: Split, n: int) -> DetectableDifference:
     )
 
 
-def _clustered(loaded: Loaded, split: Split) -> Iterator[Observation]:
-    """Yield the effective number of groups of the scored rows, and what they can show."""
+def _grouped_rows(loaded: Loaded, split: Split) -> Iterator[Observation]:
+    """Yield the observation on the effective number of groups and what they show, if any."""
     if not split.clustered:
         return
     numbers = cluster_numbers(
@@ -137,11 +137,11 @@ def _clustered(loaded: Loaded, split: Split) -> Iterator[Observation]:
                       fix=fix if few else "")  # fmt: skip
 
 
-def _points(value: float) -> float:
+def _capped_share(value: float) -> float:
     return round(min(float(value), 1.0), 6)
 
 
-def _few(loaded: Loaded, visible: DetectableDifference) -> Iterator[Observation]:
+def _few_rows(loaded: Loaded, visible: DetectableDifference) -> Iterator[Observation]:
     margin = loaded.task.success.margin
     if visible.prompts is None or visible.prompts <= 2 * margin:
         return

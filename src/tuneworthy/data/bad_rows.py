@@ -1,4 +1,4 @@
-"""Collect a study's bad rows: twenty are shown, all go to `.tuneworthy/bad_rows.jsonl`."""
+"""Collect a study's bad rows: show twenty, list all in `.tuneworthy/bad_rows.jsonl`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BAD_ROWS_FILE = ".tuneworthy/bad_rows.jsonl"
 class BadRows:
     """Collects bad rows in bounded memory and decides whether they stop the study.
 
-    All of them are `listed` in a file, except for a study that has no task file yet.
+    `listed`: write all of them to a file; not for a study that has no task file yet.
     """
 
     def __init__(self, folder: Path, listed: bool = True) -> None:
@@ -53,7 +53,7 @@ class BadRows:
             self._file.write(json.dumps(asdict(fault)) + "\n")
 
     def close(self) -> None:
-        """Close the list; without bad rows, remove an old list."""
+        """Close the file of bad rows; without bad rows, remove an old one."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -66,7 +66,7 @@ class BadRows:
         """Return the number of bad rows."""
         return self.reasons.total()
 
-    def judge(self, rows: int, policy: str, max_bad: float) -> None:
+    def raise_if_too_many(self, rows: int, policy: str, max_bad: float) -> None:
         """Raise DataError if bad rows stop the study: any by default, else more than `max_bad`."""
         if not self.count or (policy == "exclude" and self.count <= max_bad * rows):
             return
@@ -79,7 +79,7 @@ class BadRows:
         raise DataError(what, where=self._where(), got=first.got, fix=self._fix(first, policy))
 
     def _where(self) -> list[str]:
-        """Return one line a reason with its first places, in the order of the file."""
+        """Return one line per reason with its first places, in the order of the file."""
         lines, shown = [], self.first[0].why
         for why in list(dict.fromkeys(fault.why for fault in self.first)):
             alike = [fault.place() for fault in self.first if fault.why == why]

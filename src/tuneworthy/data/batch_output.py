@@ -13,12 +13,12 @@ from tuneworthy.data.raw import RawRow, RowFault
 
 
 def is_batch_output(row: RawRow | RowFault) -> bool:
-    """Return whether a record is a line of such a file."""
+    """Return whether a record is a line of a Batch API output file."""
     return isinstance(row, RawRow) and {"custom_id", "response", "error"} <= row.fields.keys()
 
 
 def batch_answers(rows: Iterable[RawRow | RowFault]) -> Iterator[RawRow | RowFault]:
-    """Yield the answers of such a file as {"id", "answer", "tokens_in"?, "tokens_out"?}.
+    """Yield a batch output's answers as {"id", "answer", "tokens_in"?, "tokens_out"?}.
 
     A request that failed has no answer and is left out; records of another form stay as they are.
     """
@@ -30,7 +30,7 @@ def batch_answers(rows: Iterable[RawRow | RowFault]) -> Iterator[RawRow | RowFau
 
 
 def _answer(fields: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the text and the tokens of a chat completion, None where there is no text."""
+    """Return the answer and token counts of a chat completion, None if it has no text."""
     try:
         body = fields["response"]["body"]
         said = body["choices"][0]["message"]["content"]

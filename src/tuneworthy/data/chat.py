@@ -1,4 +1,4 @@
-"""OpenAI chat rows: the turns up to the last assistant turn, with that turn as the answer."""
+"""Read OpenAI chat rows: the last assistant turn is the answer, the turns before are the prompt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROLES: dict[str, Speaker] = {
 
 
 def read_chat(turns: Any) -> tuple[tuple[Message, ...], str | None]:
-    """Return the conversation and its answer (None if it ends with a user turn).
+    """Return the turns before the answer, and the answer (None if the last turn is the user's).
 
     Raises BadRow if roles are unknown or out of order, or content is not text.
     """

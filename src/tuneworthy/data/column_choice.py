@@ -1,4 +1,4 @@
-"""The columns that people named, and which column of a file a name means."""
+"""Hold the columns that the user named; find the column of a file that a name means."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tuneworthy.core.errors import TaskError
 
 @dataclass(frozen=True)
 class Choice:
-    """Columns that people named: input, right answer, the present system, other systems.
+    """Columns that the user named: input, right answer, the present system, other systems.
 
-    `joined` are further columns of the input, `split` that which says where a row belongs, `mark`
-    what parts several labels of one cell. `alone`: they said that there is no system, so none is
-    looked for.
+    `joined` are further input columns, `split` the column that says train, test or dev, `mark` the
+    separator of several labels in one cell. `alone`: the user said that no system answered, so none
+    is looked for.
     """
 
     input: str | None = None
@@ -31,18 +31,18 @@ class Choice:
 
     @property
     def named(self) -> bool:
-        """Return whether anything is named."""
+        """Return whether any column is named."""
         return bool(self.columns)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return the columns that are named."""
+        """Return the named columns."""
         found = (self.input, *self.joined, self.output, self.present, self.split,
                  *self.answers.values())  # fmt: skip
         return tuple(name for name in found if name)
 
     def spelt(self, columns: Sequence[str]) -> Choice:
-        """Return the choice with each name spelt as the one column that it can only mean."""
+        """Return the choice with each name in the spelling of the file's column (`column_like`)."""
         return replace(
             self,
             input=column_like(self.input, columns),
@@ -70,13 +70,13 @@ class Choice:
 
 @overload
 def column_like(name: str, columns: Sequence[str]) -> str:
-    """Return a column's name for a name."""
+    """Return the column that a name means."""
     ...
 
 
 @overload
 def column_like(name: str | None, columns: Sequence[str]) -> str | None:
-    """Return a column's name for a name, None for None."""
+    """Return the column that a name means, None for None."""
     ...
 
 
@@ -95,8 +95,8 @@ def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-def no_column(name: str, columns: Sequence[str]) -> NoReturn:
-    """Raise TaskError: no column has this name; it says which name is near, and all of them."""
+def raise_no_column(name: str, columns: Sequence[str]) -> NoReturn:
+    """Raise TaskError for a name that no column has, with the nearest name and all names."""
     folded = _folded(name)
     near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
     near = near or [each for each in columns if folded and folded in _folded(each)]

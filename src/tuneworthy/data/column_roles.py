@@ -1,7 +1,7 @@
-"""Say what the columns of a table are: input, right answer, answers of systems; and why.
+"""Recognise the columns of a table: input, right answer, answers of systems.
 
-Names and values both speak. A column is proposed only where something speaks for it; what people
-name themselves (`Choice`) always wins.
+Names and values decide. A column gets a role only if one of them supports it; a column that the
+user named (`Choice`) always wins.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from tuneworthy.data.column_choice import Choice, no_column
+from tuneworthy.data.column_choice import Choice, raise_no_column
 from tuneworthy.data.column_values import are_codes, inner_columns, is_id, value_of, words_of
 from tuneworthy.data.column_words import (
     INPUTS,
@@ -26,24 +26,26 @@ from tuneworthy.data.column_words import (
 from tuneworthy.data.row_parts import joined_input, label_list
 from tuneworthy.data.rows import as_text
 
-_PLAIN = {"id", "group", "time", "context", "accepted", "must_say", "must_not_say", "meta"}
+_OUR_FIELDS = {"id", "group", "time", "context", "accepted", "must_say", "must_not_say", "meta"}
 _NOT_TEXT = re.compile(r"(^|_)(id|uuid|date|time|timestamp|created|updated|score|cost|usd|latency|"
                        r"seconds|tokens|confidence|url|index|idx|split)(_|$)")  # fmt: skip
 _MANY_LABELS = 300  # distinct answers up to which two columns are compared as labels
-_MOSTLY = 0.5  # share of rows in which two columns agree, from which either may be the right one
+# Share of rows in which two columns agree, from which either may be the right answer.
+_MOSTLY_EQUAL_SHARE = 0.5
 _TEXT_WORDS = 3  # mean words of a cell, from which a column holds text whatever its name is
-_ALIKE = 0.3  # share of rows in which two columns agree, from which one answers like the other
+# Share of rows in which two columns agree, from which one may be a system's answers.
+_ALIKE_SHARE = 0.3
 
 
 @dataclass(frozen=True)
 class Roles:
-    """What columns are taken for. `systems` maps the name of a system to its column.
+    """The roles of a table's columns. `systems` maps the name of a system to its column.
 
     `output` is "" where another file has the right answers. `alternatives`: the right answers are
     lists, any of which is right. `id` is the column of the rows' own ids, if it has another name.
     `either` are two columns that mostly agree, the likelier right answer first, where nothing
-    settles which of them is right. `joined` are further columns of the input, `texts` those without
-    a role that are called like one; `split` says where a row belongs, `mark` parts several labels.
+    settles which of them is right. `joined` are further columns of the input, `texts` text columns
+    without a role; `split` says train, test or dev, `mark` separates several labels of a cell.
     """
 
     input: str
@@ -71,45 +73,45 @@ class Roles:
 
 
 def columns_of(sample: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the columns of a table, and the fields of objects in it as `column.field`."""
+    """Return the columns of a table and the fields of its objects as `column.field`."""
     columns = list(dict.fromkeys(key for row in sample for key in row))
-    return [*columns, *inner_columns(sample, _PLAIN)]
+    return [*columns, *inner_columns(sample, _OUR_FIELDS)]
 
 
 def propose(
     sample: Sequence[Mapping[str, Any]], choice: Choice, elsewhere: bool = False
 ) -> Roles | str:
-    """Return the roles of the columns, or the role that no column has: `input`, `output`.
+    """Return the roles of the columns, or the name of the missing role: `input` or `output`.
 
-    `elsewhere`: another file has the right answers; what this one answers is a system's. Raises
+    `elsewhere`: another file has the right answers; the answers of this one are a system's. Raises
     TaskError for a column that was named and is not there.
     """
     columns = list(dict.fromkeys(key for row in sample for key in row))
-    inner = inner_columns(sample, _PLAIN)
+    inner = inner_columns(sample, _OUR_FIELDS)
     choice = choice.spelt([*columns, *inner])
     for name in choice.columns:
         if name not in columns and name not in inner:
-            no_column(name, [*columns, *inner])
+            raise_no_column(name, [*columns, *inner])
     named = [name for name in choice.columns if name not in columns]
-    found = _proposed(sample, [*columns, *named], choice, elsewhere)
+    found = _proposed_roles(sample, [*columns, *named], choice, elsewhere)
     if isinstance(found, str) and inner:  # fields of objects, where no column does
-        found = _proposed(sample, [*columns, *inner], choice, elsewhere)
+        found = _proposed_roles(sample, [*columns, *inner], choice, elsewhere)
     if isinstance(found, Roles) and "id" not in columns:
         found = replace(found, id=_id_column(sample, columns, found))
     return found
 
 
-def _proposed(
+def _proposed_roles(
     sample: Sequence[Mapping[str, Any]], columns: Sequence[str], choice: Choice, elsewhere: bool
 ) -> Roles | str:
-    free = [name for name in columns if name not in choice.columns and name not in _PLAIN]
+    free = [name for name in columns if name not in choice.columns and name not in _OUR_FIELDS]
     texts = {name: [value for row in sample if (value := value_of(row, name)) not in (None, "")]
              for name in columns}  # fmt: skip
-    asked = choice.input or _best(free, INPUTS, texts, long=True)
+    asked = choice.input or _best_column(free, INPUTS, texts, long=True)
     if asked is None:
         return "input"
-    free = [name for name in free if name != asked and _speaks(name, texts[name])]
-    right = choice.output or _right(free, texts)
+    free = [name for name in free if name != asked and _can_hold_answers(name, texts[name])]
+    right = choice.output or _right_answer_column(free, texts)
     systems = dict(choice.answers)
     either: tuple[str, ...] = ()
     if choice.present:
@@ -121,29 +123,34 @@ def _proposed(
         right = ""
     elif not systems and not choice.alone:
         if choice.output is None:
-            either = _either(str(right), free, sample)
-        systems = _systems([name for name in free if name != right], str(right), sample)
+            either = _unsettled_columns(str(right), free, sample)
+        systems = _system_columns([name for name in free if name != right], str(right), sample)
     alternatives = choice.lists == "alternatives" and _are_alternatives(texts.get(str(right), ()))
-    plain = tuple(name for name in columns if name in _PLAIN and name not in {asked, right})
+    plain = tuple(name for name in columns if name in _OUR_FIELDS and name not in {asked, right})
     found = Roles(asked, str(right), systems, plain, alternatives and not choice.mark, "", either,
                   choice.joined, (), choice.split or "", choice.mark)  # fmt: skip
-    return replace(found, texts=tuple(_other_texts(texts, found)))
+    return replace(found, texts=tuple(_unused_text_columns(texts, found)))
 
 
-def _other_texts(texts: Mapping[str, Sequence[Any]], roles: Roles) -> Iterator[str]:
-    """Yield columns without a role that hold texts: called like an input, or of several words."""
+def _unused_text_columns(texts: Mapping[str, Sequence[Any]], roles: Roles) -> Iterator[str]:
+    """Yield text columns without a role: named like an input, or with several words a cell."""
     for name, values in texts.items():
-        if name in roles.used or _is_system(name) or not _speaks(name, values) or _labels(values):
+        if (
+            name in roles.used
+            or _is_system(name)
+            or not _can_hold_answers(name, values)
+            or _are_labels(values)
+        ):
             continue
         plain = all(isinstance(value, str) for value in values)
         words = sum(len(str(value).split()) for value in values) / len(values)
         letters = any(any(map(str.isalpha, str(value))) for value in values)
-        if plain and letters and (_rank(name, INPUTS) is not None or words >= _TEXT_WORDS):
+        if plain and letters and (_name_rank(name, INPUTS) is not None or words >= _TEXT_WORDS):
             yield name
 
 
 def _id_column(sample: Sequence[Mapping[str, Any]], columns: Sequence[str], roles: Roles) -> str:
-    """Return the column of the rows' own ids: each row has one, and no two the same."""
+    """Return the column with a unique id in every row, "" if there is none."""
     free = {name: [row.get(name) for row in sample] for name in columns if name not in roles.used}
     whole = {name: values for name, values in free.items() if None not in values}
     called = (name for name, values in whole.items() if is_id(name, values))
@@ -152,19 +159,23 @@ def _id_column(sample: Sequence[Mapping[str, Any]], columns: Sequence[str], role
     return next(called, next(coded, ""))
 
 
-def suggest(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict[str, str]:
-    """Return options for the columns of a table that `propose` can't name, by their values alone.
+def suggest_options(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict[str, str]:
+    """Return {option: column} for a table that `propose` can't read, by the values alone.
 
-    The longest texts are the input; of columns with few values two that mostly agree are the right
-    answer and a system's: which is which only people know.
+    The longest texts are the input; two columns of few values that mostly agree are the right
+    answer and a system's: only the user knows which is which. "COL" stands for an unknown column.
     """
     columns = [name for name in columns_of(sample) if name not in choice.columns]
     texts = {name: [value for row in sample if (value := value_of(row, name)) not in (None, "")]
              for name in columns}  # fmt: skip
     columns = [name for name in columns if texts[name]]
-    asked = choice.input or _best(columns, INPUTS, texts, long=True) or _longest(columns, texts)
-    few = [name for name in columns if name != asked and _speaks(name, texts[name])
-           and _labels(texts[name])]  # fmt: skip
+    asked = (
+        choice.input
+        or _best_column(columns, INPUTS, texts, long=True)
+        or _longest_text_column(columns, texts)
+    )
+    few = [name for name in columns if name != asked and _can_hold_answers(name, texts[name])
+           and _are_labels(texts[name])]  # fmt: skip
     pairs = {(one, other): _agreement(one, other, sample)
              for at, one in enumerate(few) for other in few[at + 1 :]}  # fmt: skip
     best = max(pairs, key=lambda pair: pairs[pair], default=None)
@@ -172,16 +183,16 @@ def suggest(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict[str, st
     if choice.output or choice.present:
         present = {"present": choice.present} if choice.present else {}
         return {**found, "output": choice.output or "COL", **present}
-    if best is not None and pairs[best] >= _ALIKE:
+    if best is not None and pairs[best] >= _ALIKE_SHARE:
         one, other = best
-        swapped = _is_system(one) or (not _is_system(other) and _gaps(one, other, sample)
-                                      and not _gaps(other, one, sample))  # fmt: skip
+        swapped = _is_system(one) or (not _is_system(other) and _has_gaps(one, other, sample)
+                                      and not _has_gaps(other, one, sample))  # fmt: skip
         return {**found, "output": other if swapped else one, "present": one if swapped else other}
     return {**found, "output": few[0] if len(few) == 1 else "COL"}
 
 
-def _longest(columns: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str | None:
-    """Return the column of the longest texts with letters, however often they repeat."""
+def _longest_text_column(columns: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str | None:
+    """Return the column of the longest texts with letters, however often they repeat; or None."""
     lengths = {name: sum(map(len, found)) / len(found) for name in columns
                if (found := texts[name]) and all(isinstance(one, str) for one in found)
                and not _NOT_TEXT.search("_".join(words_of(name)))
@@ -190,12 +201,15 @@ def _longest(columns: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str 
 
 
 def are_named(roles: Roles) -> bool:
-    """Return whether the names of the columns alone say what is asked and what is right."""
-    return _rank(roles.input, INPUTS) is not None and _rank(roles.output, OUTPUTS) is not None
+    """Return whether the column names alone identify the input and the right answer."""
+    return (
+        _name_rank(roles.input, INPUTS) is not None
+        and _name_rank(roles.output, OUTPUTS) is not None
+    )
 
 
-def _rank(name: str, known: Sequence[str]) -> int | None:
-    """Return the place of a column in a list of names, None if no word of it stands there."""
+def _name_rank(name: str, known: Sequence[str]) -> int | None:
+    """Return a column's rank in a list of known names, None if no word of it is in the list."""
     words = words_of(name)
     whole = "_".join(words)
     if whole in known:
@@ -205,91 +219,95 @@ def _rank(name: str, known: Sequence[str]) -> int | None:
 
 
 def _is_system(name: str) -> bool:
-    """Return whether a column is named after a system: such a one is never the right answer."""
+    """Return whether a column is named after a system, so that it is never the right answer."""
     return any(
         word in SYSTEMS or re.split(r"\d", word)[0] in SYSTEMS or word.startswith(SYSTEM_STEMS)
         for word in words_of(name)
     )
 
 
-def _either(
+def _unsettled_columns(
     right: str, free: Sequence[str], sample: Sequence[Mapping[str, Any]]
 ) -> tuple[str, ...]:
-    """Return two columns either of which may be the right answer, () where it is settled.
+    """Return two columns either of which may be the right answer, () if `right` clearly is.
 
-    A right answer stands in every row; what leaves rows empty that another column fills may be a
-    system's. A name that says `gold` or `expected` settles it.
+    Every row has a right answer, so a column that is empty where another is filled may be a
+    system's. A name such as `gold` or `expected` settles it.
     """
     mine = set(TRUTHS) & set(words_of(right))
     for name in free:
-        if name == right or _is_system(name) or _agreement(name, right, sample) < _MOSTLY:
+        if (
+            name == right
+            or _is_system(name)
+            or _agreement(name, right, sample) < _MOSTLY_EQUAL_SHARE
+        ):
             continue
-        ranks = [_rank(one, OUTPUTS) for one in (right, name)]
+        ranks = [_name_rank(one, OUTPUTS) for one in (right, name)]
         truer = bool(set(TRUTHS) & set(words_of(name))) and not mine
-        gaps = _gaps(right, name, sample) and not _gaps(name, right, sample)
+        gaps = _has_gaps(right, name, sample) and not _has_gaps(name, right, sample)
         alike = ranks[0] is None or (ranks[0] >= 100 and ranks[1] is not None)
         if not mine and (gaps or alike or truer):
             return (name, right) if gaps or truer else (right, name)
     return ()
 
 
-def _gaps(name: str, other: str, sample: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether a column is empty in a row in which another is not."""
+def _has_gaps(name: str, other: str, sample: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a column is empty in a row where another is not."""
     return any(value_of(row, name) in (None, "") and value_of(row, other) not in (None, "")
                for row in sample)  # fmt: skip
 
 
-def _speaks(name: str, values: Sequence[Any]) -> bool:
+def _can_hold_answers(name: str, values: Sequence[Any]) -> bool:
     """Return whether a column can hold answers: no id, date, score or cost by its name."""
     return bool(values) and not (_NOT_TEXT.search("_".join(words_of(name))) or is_id(name, values))
 
 
-def _best(
+def _best_column(
     free: Sequence[str], known: Sequence[str], texts: Mapping[str, Sequence[Any]], *, long: bool
 ) -> str | None:
-    """Return the column whose name ranks first; without one, of texts that differ the longest."""
-    able = [name for name in free if _speaks(name, texts[name])]
-    ranked = [(rank, name) for name in able if (rank := _rank(name, known)) is not None
+    """Return the column whose name ranks first, else (`long`) the longest varied texts; or None."""
+    able = [name for name in free if _can_hold_answers(name, texts[name])]
+    ranked = [(rank, name) for name in able if (rank := _name_rank(name, known)) is not None
               and not _is_system(name)]  # fmt: skip
     if ranked:
         return min(ranked, key=lambda pair: pair[0])[1]
     if not long:
         return None
     lengths = {name: sum(len(v) for v in texts[name]) / len(texts[name]) for name in able
-               if all(isinstance(v, str) for v in texts[name]) and _varied(texts[name])
-               and not _is_system(name) and _rank(name, OUTPUTS) is None}  # fmt: skip
+               if all(isinstance(v, str) for v in texts[name]) and _are_varied(texts[name])
+               and not _is_system(name) and _name_rank(name, OUTPUTS) is None}  # fmt: skip
     return max(lengths, key=lambda name: lengths[name], default=None)
 
 
-def _varied(values: Sequence[Any]) -> bool:
-    """Return whether texts differ and have letters: a column of numbers is no input."""
+def _are_varied(values: Sequence[Any]) -> bool:
+    """Return whether most texts are distinct and have letters, as inputs do."""
     letters = sum(any(map(str.isalpha, value)) for value in values[:50])
     return len(set(values)) > 0.5 * len(values) and letters > len(values[:50]) / 2
 
 
-def _right(free: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str | None:
-    """Return the column of right answers: by its name, else the only one of few values."""
-    if by_name := _best(free, OUTPUTS, texts, long=False):
+def _right_answer_column(free: Sequence[str], texts: Mapping[str, Sequence[Any]]) -> str | None:
+    """Return the column of right answers: by name, else the only one of few values; or None."""
+    if by_name := _best_column(free, OUTPUTS, texts, long=False):
         return by_name
     others = [name for name in free
               if not _is_system(name) and not are_codes(texts[name])]  # fmt: skip
-    few = [name for name in others if _labels(texts[name])]
+    few = [name for name in others if _are_labels(texts[name])]
     if len(few) == 1 or len(others) != 1:
         return few[0] if len(few) == 1 else None
     constant = len(texts[others[0]]) > 1 and len(set(map(as_text, texts[others[0]]))) == 1
     return None if constant else others[0]
 
 
-def _labels(values: Sequence[Any]) -> bool:
+def _are_labels(values: Sequence[Any]) -> bool:
     counts = Counter(map(as_text, values))
     return 1 < len(counts) <= max(2, len(values) / 2) and max(map(len, counts)) <= 80
 
 
-def _systems(
+def _system_columns(
     free: Sequence[str], right: str, sample: Sequence[Mapping[str, Any]]
 ) -> dict[str, str]:
-    """Return the columns that look like a system's answers, by their names or by their values."""
-    found = [name for name in free if _answers_like(name, right, sample)]
+    """Return {system: column} of the columns that look like answers, by name or by values."""
+    found = [name for name in free if _is_like_system(name, right, sample)]
     if len(found) == 1:
         return {"present": found[0]}
     named: dict[str, str] = {}
@@ -300,8 +318,8 @@ def _systems(
     return named
 
 
-def _answers_like(name: str, right: str, sample: Sequence[Mapping[str, Any]]) -> bool:
-    pairs = _pairs(name, right, sample)
+def _is_like_system(name: str, right: str, sample: Sequence[Mapping[str, Any]]) -> bool:
+    pairs = _value_pairs(name, right, sample)
     if not pairs:
         return False
     equal = sum(one == other for one, other in pairs) / len(pairs)
@@ -309,24 +327,26 @@ def _answers_like(name: str, right: str, sample: Sequence[Mapping[str, Any]]) ->
         return equal < 1 or len(pairs) < 20
     golds, said = {gold for _, gold in pairs}, {one for one, _ in pairs}
     shared = len(golds) <= _MANY_LABELS and len(said & golds) >= 0.8 * len(said)
-    return _ALIKE <= equal < 1 and (shared or len(golds) > _MANY_LABELS)
+    return _ALIKE_SHARE <= equal < 1 and (shared or len(golds) > _MANY_LABELS)
 
 
-def _pairs(name: str, other: str, sample: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _value_pairs(
+    name: str, other: str, sample: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, str]]:
     """Return the values of two columns in the rows that have both, case and spaces folded."""
     both = ((value_of(row, name), value_of(row, other)) for row in sample)
-    return [(_key(one), _key(two)) for one, two in both
+    return [(_folded(one), _folded(two)) for one, two in both
             if one not in (None, "") and two not in (None, "")]  # fmt: skip
 
 
 def _agreement(name: str, other: str, sample: Sequence[Mapping[str, Any]]) -> float:
     """Return the share of rows in which two columns agree; 0 where one copies the other."""
-    pairs = _pairs(name, other, sample)
+    pairs = _value_pairs(name, other, sample)
     equal = sum(one == two for one, two in pairs) / max(len(pairs), 1)
     return equal if equal < 1 else 0.0
 
 
-def _key(value: Any) -> str:
+def _folded(value: Any) -> str:
     return " ".join(as_text(value).casefold().split())
 
 
@@ -373,7 +393,7 @@ def _are_alternatives(values: Sequence[Any]) -> bool:
 
 
 def answers_of(record: Mapping[str, Any], roles: Roles) -> dict[str, dict[str, Any]]:
-    """Return what the systems answered to a row; an empty cell is no answer."""
+    """Return {system: its answer} of a row, without empty cells."""
     return {
         name: {"answer": label_list(said, roles.mark)}
         for name, column in roles.systems.items()

@@ -1,6 +1,6 @@
-"""Words of column names, in six languages: input, right answer, system, what runs today.
+"""Lists of words in column names: input, right answer, system, the system in production.
 
-Of inputs and right answers an earlier word counts for more.
+In INPUTS and OUTPUTS an earlier word ranks higher.
 """
 
 from __future__ import annotations
@@ -43,4 +43,4 @@ TODAYS = (
     "today",
 )  # fmt: skip
 SYSTEM_STEMS = ("modell", "vorschlag", "suggest", "vorhersage", "vorherges", "predict", "voorspel")
-"""How words begin that name a system, as in `Modellantwort`."""
+"""Beginnings of words that name a system, as in `Modellantwort`."""

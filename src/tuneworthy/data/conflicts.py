@@ -1,4 +1,4 @@
-"""Contradictions: rows with the same input and different answers."""
+"""Find contradictions: rows with the same input and different answers."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def contradictory_cases(cases: Iterable[Case], text: bool) -> list[list[Case]]:
 
 def contradicts(one: Case, other: Case, text: bool) -> bool:
     """Return whether two cases of one input contradict each other; `text`: free answers."""
-    mine, theirs = ({_form(t) for t in (c.output, *c.accepted)} for c in (one, other))
-    if _form(one.output) in theirs or _form(other.output) in mine:
+    mine, theirs = ({_normal_form(t) for t in (c.output, *c.accepted)} for c in (one, other))
+    if _normal_form(one.output) in theirs or _normal_form(other.output) in mine:
         return False
-    return not text or _overlap(one.output, other.output) < _MIN_ANSWER_OVERLAP
+    return not text or _word_f1(one.output, other.output) < _MIN_ANSWER_OVERLAP
 
 
-def _form(text: str) -> str:
+def _normal_form(text: str) -> str:
     """Return an answer in normal form: JSON with sorted keys, else without case and space."""
     if text.lstrip()[:1] in {"{", "["}:
         try:
@@ -54,6 +54,6 @@ def _form(text: str) -> str:
     return normalised_text(text)
 
 
-def _overlap(one: str, other: str) -> float:
+def _word_f1(one: str, other: str) -> float:
     a, b = set(normalised_text(one).split()), set(normalised_text(other).split())
     return 2 * len(a & b) / (len(a) + len(b)) if a or b else 1.0

@@ -1,4 +1,4 @@
-"""Copies and near-copies of inputs: normalised keys, 5-character shingles, groups of copies."""
+"""Find copies and near copies of inputs: normalised texts, 5-character shingles, MinHash."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _BATCH = 256
 _SPACE = re.compile(r"\s+")
 _PUNCTUATION = re.compile(r"(?![+*/=<>%$€£#@&])[^\w\s](?!\d)|_")
 _HASH_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-Words = NDArray[np.uint64]
+ShingleHashes = NDArray[np.uint64]
 
 
 def input_text(case: Case) -> str:
-    """Return the input of a case: its turns without the system prompt."""
+    """Return the text of a case's turns, one below the other, without the system prompt."""
     if len(case.messages) == 1:
         return case.messages[0].content
     return "\n".join(m.content for m in case.messages if m.role != "system")
 
 
 def full_text(case: Case) -> str:
-    """Return every turn of a case, including the system prompt."""
+    """Return the text of all turns of a case, system prompt and roles included."""
     if len(case.messages) == 1:
         return case.messages[0].content
     return "\n".join(f"{m.role}: {m.content}" for m in case.messages)
@@ -49,17 +49,17 @@ def text_without_punctuation(text: str) -> str:
     return _SPACE.sub(" ", _PUNCTUATION.sub(" ", key)).strip() or key
 
 
-def shingles(text: str) -> Words:
+def shingles(text: str) -> ShingleHashes:
     """Return the sorted hashes of the 5-character shingles of a text (one hash if shorter)."""
-    return np.unique(_hashed(_codes(text)))
+    return np.unique(_window_hashes(_code_points(text)))
 
 
-def _codes(text: str) -> NDArray[np.uint32]:
+def _code_points(text: str) -> NDArray[np.uint32]:
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     return codes if codes.size >= _WINDOW else np.pad(codes, (0, _WINDOW - codes.size))
 
 
-def _hashed(codes: NDArray[np.uint32]) -> Words:
+def _window_hashes(codes: NDArray[np.uint32]) -> ShingleHashes:
     size = codes.size - _WINDOW + 1
     total = np.zeros(size, dtype=np.uint64)
     for shift in range(_WINDOW):
@@ -70,7 +70,7 @@ def _hashed(codes: NDArray[np.uint32]) -> Words:
     return total
 
 
-def jaccard(a: Words, b: Words) -> float:
+def jaccard(a: ShingleHashes, b: ShingleHashes) -> float:
     """Return the Jaccard similarity of two shingle sets."""
     both = np.intersect1d(a, b, assume_unique=True).size
     return float(both / (a.size + b.size - both))
@@ -96,21 +96,21 @@ class UnionFind:
 
 
 def near_copy_pairs(texts: Sequence[str], answers: Sequence[str]) -> list[tuple[int, int, float]]:
-    """Return pairs of near-copies with the same answer, enough to connect every group.
+    """Return (row, row, Jaccard) of near copies with the same answer, enough to connect groups.
 
     Candidates come from MinHash bands (locality-sensitive hashing); each is confirmed by its exact
     Jaccard similarity. In a band with many rows each row is compared with its neighbours only, so
     the time stays linear.
     """
-    rows = _same_answer(answers)
+    rows = _rows_with_shared_answer(answers)
     if not rows:
         return []
-    signs = _signatures([texts[row] for row in rows])
+    signs = _minhash_signatures([texts[row] for row in rows])
     _, answer_of = np.unique(np.array([answers[row] for row in rows]), return_inverse=True)
     shingled = lru_cache(maxsize=50_000)(lambda row: shingles(texts[rows[row]]))
     groups, pairs = UnionFind(len(rows)), []
     for band in range(_BANDS):
-        for a, b in _candidates(
+        for a, b in _candidate_pairs(
             signs[:, band * _ROWS_PER_BAND : (band + 1) * _ROWS_PER_BAND], answer_of
         ):
             if groups.find(a) == groups.find(b) or not _may_be_near(shingled(a), shingled(b)):
@@ -122,29 +122,29 @@ def near_copy_pairs(texts: Sequence[str], answers: Sequence[str]) -> list[tuple[
     return pairs
 
 
-def _same_answer(answers: Sequence[str]) -> list[int]:
+def _rows_with_shared_answer(answers: Sequence[str]) -> list[int]:
     by: dict[str, list[int]] = defaultdict(list)
     for row, answer in enumerate(answers):
         by[answer].append(row)
     return [row for rows in by.values() if len(rows) > 1 for row in rows]
 
 
-def _signatures(texts: Sequence[str]) -> NDArray[np.uint32]:
-    """Return MinHash signatures, one row per text, computed for many texts at once."""
+def _minhash_signatures(texts: Sequence[str]) -> NDArray[np.uint32]:
+    """Return the MinHash signatures of texts, shape [texts, 100], computed in batches."""
     rng = np.random.default_rng(7)
     size, shift = _BANDS * _ROWS_PER_BAND, np.uint64(32)
     odd = rng.integers(1, 2**63, size, dtype=np.uint64) | np.uint64(1)
     plus = rng.integers(0, 2**63, size, dtype=np.uint64)
     out = np.empty((len(texts), size), dtype=np.uint32)
     for low in range(0, len(texts), _BATCH):
-        words, starts = _joined(texts[low : low + _BATCH])
+        words, starts = _batch_shingles(texts[low : low + _BATCH])
         for column in range(size):
             mixed = (words * odd[column] + plus[column]) >> shift
             out[low : low + starts.size, column] = np.minimum.reduceat(mixed, starts)
     return out
 
 
-def _joined(texts: Sequence[str]) -> tuple[Words, NDArray[np.intp]]:
+def _batch_shingles(texts: Sequence[str]) -> tuple[ShingleHashes, NDArray[np.intp]]:
     """Return the shingle hashes of all texts in one array, and the start index of each text."""
     padded = [text.ljust(_WINDOW, "\0") for text in texts]
     ends = np.cumsum([len(text) for text in padded])
@@ -152,10 +152,12 @@ def _joined(texts: Sequence[str]) -> tuple[Words, NDArray[np.intp]]:
     for back in range(1, _WINDOW):  # drop windows that cross into the next text
         keep[ends[:-1] - back] = False
     starts = np.concatenate([[0], ends[:-1]]) - (_WINDOW - 1) * np.arange(len(padded))
-    return _hashed(_codes("".join(padded)))[keep], starts
+    return _window_hashes(_code_points("".join(padded)))[keep], starts
 
 
-def _candidates(band: NDArray[np.uint32], answer: NDArray[np.intp]) -> Iterable[tuple[int, int]]:
+def _candidate_pairs(
+    band: NDArray[np.uint32], answer: NDArray[np.intp]
+) -> Iterable[tuple[int, int]]:
     key = answer.astype(np.uint64)
     for column in band.T:
         key = (key ^ column.astype(np.uint64)) * _HASH_MULTIPLIER
@@ -169,14 +171,14 @@ def _candidates(band: NDArray[np.uint32], answer: NDArray[np.intp]) -> Iterable[
             return
 
 
-def _may_be_near(a: Words, b: Words) -> bool:
+def _may_be_near(a: ShingleHashes, b: ShingleHashes) -> bool:
     small, large = sorted((a.size, b.size))
     return bool(small >= NEAR_COPY_JACCARD * large)
 
 
 @dataclass(frozen=True)
 class Copies:
-    """Similarities of cases: loose keys and near-copies, by position."""
+    """Normalised inputs of cases, and (position, position, Jaccard) of near copies among them."""
 
     cases: tuple[Case, ...]
     keys: tuple[str, ...]
@@ -184,7 +186,7 @@ class Copies:
 
 
 def find_copies(cases: Sequence[Case]) -> Copies:
-    """Return the copies and near-copies among cases, in about linear time."""
+    """Return the normalised inputs and near copies of cases, in about linear time."""
     keys = [text_without_punctuation(input_text(case)) for case in cases]
     pairs = near_copy_pairs(keys, [normalised_text(case.output) for case in cases])
     return Copies(tuple(cases), tuple(keys), tuple(pairs))

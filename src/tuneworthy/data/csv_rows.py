@@ -1,4 +1,4 @@
-"""CSV rows: a header line, then one record per row; quoted fields may hold line breaks."""
+"""Read CSV rows: a header line, then one record per row; quoted fields may hold line breaks."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from tuneworthy.data.raw import RawRow, RowFault, likely_name
 
 MAX_COLUMNS = 1_000
 DELIMITER_OF = {".csv": ",", ".tsv": "\t"}
-"""The mark between the columns of a table, by the suffix of its file."""
+"""The column delimiter of a table, by the suffix of its file."""
 DELIMITERS = ",\t;|"
 _LIST_COLUMNS = {"accepted", "must_say", "must_not_say"}
 
 
 def read_csv(path: Path, shown: str, skip: int) -> Iterator[RawRow | RowFault]:
-    """Yield a Raw for each record, or a Fault if its number of columns differs from the header.
+    """Yield a RawRow per record, or a RowFault for one that can't be read or is ragged.
 
     Raises DataError for an invalid header: a semicolon file, no known column, too many columns.
     """
     mark = DELIMITER_OF.get(path.suffix.lower(), ",")
-    yield from read_table(path, shown, skip, mark, lambda cells: _header(cells, shown, path))
+    yield from read_table(
+        path, shown, skip, mark, lambda cells: _checked_header(cells, shown, path)
+    )
 
 
 def delimiter_of(path: Path) -> str:
-    """Return the delimiter of a table: the one that stands most often in its first line."""
+    """Return the delimiter of a table: the most frequent one in its first line."""
     with path.open("rb") as file:
         first = file.readline(65_536).decode("utf-8-sig", "replace")
     return max(DELIMITERS, key=first.count)
@@ -44,11 +46,11 @@ def read_table(
     checked: Callable[[list[str]], list[str]] | None = None,
     encoding: str = "utf-8",
 ) -> Iterator[RawRow | RowFault]:
-    """Yield the rows of a table with any column names; `mark` parts its columns.
+    """Yield the rows of a table with any column names; `mark` is its delimiter.
 
     `checked` returns the names of the columns from the cells of the first line, or raises
-    DataError; by default a name that stands twice is refused. Raises DataError for a first line
-    that can't be read: without it the first row would be taken for the names.
+    DataError; by default a repeated name is refused. Raises DataError for a first line that can't
+    be read: without it the first row would be taken for the names.
     """
     header: list[str] | None = None
     for number, cells in csv_records(path, shown, skip, mark, encoding):
@@ -58,22 +60,22 @@ def read_table(
                                 got=cells.got, fix=cells.fix)  # fmt: skip
             yield cells
         elif header is None:
-            header = checked(cells) if checked else _names(cells, shown)
+            header = checked(cells) if checked else _column_names(cells, shown)
         elif any(cells):
-            row = _row(f"{shown}:{number}", header, cells)
-            yield row if checked or isinstance(row, RowFault) else _with_lists(row)
+            row = _make_row(f"{shown}:{number}", header, cells)
+            yield row if checked or isinstance(row, RowFault) else _with_json_lists(row)
 
 
-def _with_lists(row: RawRow) -> RawRow:
-    """Return a row of people's own columns whose cells that hold a JSON list of texts are lists."""
+def _with_json_lists(row: RawRow) -> RawRow:
+    """Return the row with each cell that is a JSON list of texts parsed into a list."""
     cells = {key: cell for key, cell in row.fields.items()
              if isinstance(cell, str) and cell.startswith('["')}  # fmt: skip
-    lists = {key: found for key, cell in cells.items() if (found := _texts(cell))}
+    lists = {key: found for key, cell in cells.items() if (found := _json_texts(cell))}
     return RawRow(row.where, {**row.fields, **lists}) if lists else row
 
 
-def _texts(cell: str) -> list[str]:
-    """Return the texts of a JSON list, [] for a cell that is none."""
+def _json_texts(cell: str) -> list[str]:
+    """Return the texts of a JSON list, [] for any other cell."""
     try:
         found = json.loads(cell)
     except ValueError:
@@ -82,7 +84,7 @@ def _texts(cell: str) -> list[str]:
     return found if plain else []
 
 
-def _row(where: str, header: list[str], cells: list[str]) -> RawRow | RowFault:
+def _make_row(where: str, header: list[str], cells: list[str]) -> RawRow | RowFault:
     if len(cells) != len(header):
         got = f"{len(cells)} columns where the header has {len(header)}"
         return RowFault(where, "ragged row", got, "quote fields that hold a comma or a line break")
@@ -103,11 +105,11 @@ def _row(where: str, header: list[str], cells: list[str]) -> RawRow | RowFault:
 def csv_records(
     path: Path, shown: str, skip: int, delimiter: str, encoding: str = "utf-8"
 ) -> Iterator[tuple[int, list[str] | RowFault]]:
-    """Yield (line, cells) of each record of a CSV file, the header included, or its fault."""
+    """Yield (line number, cells or fault) of each record of a CSV file, header included."""
     held: list[str] = []
     start, size, open_quote = 0, 0, False
     for line in read_lines(path, skip):
-        text = _text(line, shown, encoding)
+        text = _decoded_line(line, shown, encoding)
         if isinstance(text, RowFault):
             held, size, open_quote = [], 0, False
             yield line.number, text
@@ -117,22 +119,22 @@ def csv_records(
         size += len(text)
         open_quote ^= text.count('"') % 2 == 1
         if not open_quote:
-            yield start, _cells("\n".join(held), delimiter, f"{shown}:{start}")
+            yield start, _split_cells("\n".join(held), delimiter, f"{shown}:{start}")
         elif size > MAX_LINE:
-            yield start, _unclosed(f"{shown}:{start}", held[0])
+            yield start, _unclosed_quote(f"{shown}:{start}", held[0])
         else:
             continue
         held, size, open_quote = [], 0, False
     if held:
-        yield start, _unclosed(f"{shown}:{start}", held[0])
+        yield start, _unclosed_quote(f"{shown}:{start}", held[0])
 
 
-def _unclosed(where: str, text: str) -> RowFault:
+def _unclosed_quote(where: str, text: str) -> RowFault:
     fix = "close the quote, or double it inside a field"
     return RowFault(where, "a quote is never closed", text[:200], fix)
 
 
-def _text(line: Line, shown: str, encoding: str) -> str | RowFault:
+def _decoded_line(line: Line, shown: str, encoding: str) -> str | RowFault:
     where = f"{shown}:{line.number}"
     if line.raw is None:
         return RowFault(where, "line too long", f"{line.length:,} bytes", "cut it or leave it out")
@@ -146,7 +148,7 @@ def _text(line: Line, shown: str, encoding: str) -> str | RowFault:
                      "save the file as CSV UTF-8, or let `tuneworthy init` read it")  # fmt: skip
 
 
-def _cells(text: str, delimiter: str, where: str) -> list[str] | RowFault:
+def _split_cells(text: str, delimiter: str, where: str) -> list[str] | RowFault:
     if '"' not in text:
         return text.split(delimiter)
     csv.field_size_limit(MAX_LINE)
@@ -157,7 +159,7 @@ def _cells(text: str, delimiter: str, where: str) -> list[str] | RowFault:
                      "quote whole fields and double a quote inside them")  # fmt: skip
 
 
-def _header(cells: list[str], shown: str, path: Path) -> list[str]:
+def _checked_header(cells: list[str], shown: str, path: Path) -> list[str]:
     names = [cell.strip() for cell in cells]
     if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
         mark = ";" if ";" in names[0] else "a tab"
@@ -165,7 +167,7 @@ def _header(cells: list[str], shown: str, path: Path) -> list[str]:
             f"columns are parted by {mark}, not by a comma", where=f"{shown}:1", got=names[0],
             fix="save it with commas" if mark == ";" else f"rename it to {path.stem}.tsv",
         )  # fmt: skip
-    names = _names(cells, shown)
+    names = _column_names(cells, shown)
     if "input" not in names:
         similar = {field: likely_name(names, field) for field in ("input", "output")}
         renamed = [f"`{name}` to `{field}`" for field, name in similar.items() if name]
@@ -179,8 +181,8 @@ def _header(cells: list[str], shown: str, path: Path) -> list[str]:
     return names
 
 
-def _names(cells: list[str], shown: str) -> list[str]:
-    """Return the names of the columns. Raises DataError for too many, or one that stands twice."""
+def _column_names(cells: list[str], shown: str) -> list[str]:
+    """Return the column names of a header. Raises DataError for too many or a repeated name."""
     names = [cell.strip() for cell in cells]
     if len(names) > MAX_COLUMNS:
         raise DataError("the header has too many columns", where=f"{shown}:1",

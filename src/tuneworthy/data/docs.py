@@ -1,4 +1,4 @@
-"""Documents for retrieval: id, title, text, and the dates between which they are valid."""
+"""Read documents for retrieval: id, title, text, and the dates between which they are valid."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Doc(Record):
 
 
 def read_docs(path: Path, shown: str) -> tuple[Doc, ...]:
-    """Return the documents of a file in order, blank ones too; raise an error if all are blank.
+    """Return the documents of a file in order, blank ones included.
 
     Raises DataError at the first unreadable document, and if none has text: retrieval would find
     nothing.
     """
     docs: dict[str, Doc] = {}
     for raw in read_records(path, shown):
-        doc = raw if isinstance(raw, RowFault) else _doc(raw.where, raw.fields)
+        doc = raw if isinstance(raw, RowFault) else _parse_doc(raw.where, raw.fields)
         if isinstance(doc, Doc) and doc.id in docs:
             doc = RowFault(raw.where, "an id stands twice", doc.id, "give each document its own id")
         if isinstance(doc, RowFault):
@@ -56,7 +56,7 @@ def blank_ids(docs: Iterable[Doc]) -> list[str]:
     return [doc.id for doc in docs if not doc.text.strip()]
 
 
-def _doc(where: str, fields: dict[str, object]) -> Doc | RowFault:
+def _parse_doc(where: str, fields: dict[str, object]) -> Doc | RowFault:
     if isinstance(fields.get("id"), int):
         fields = {**fields, "id": str(fields["id"])}
     known = {key: value for key, value in fields.items() if key in _FIELDS and value is not None}
@@ -65,10 +65,10 @@ def _doc(where: str, fields: dict[str, object]) -> Doc | RowFault:
         return RowFault(where, f"`{missing[0]}` is missing or no text", got, f"add `{missing[0]}`")
     if not all(isinstance(value, str) for value in known.values()):
         return RowFault(where, "a field is no text", str(sorted(known)), "write text")
-    return _dated(where, Doc.model_validate(known))
+    return _check_dates(where, Doc.model_validate(known))
 
 
-def _dated(where: str, doc: Doc) -> Doc | RowFault:
+def _check_dates(where: str, doc: Doc) -> Doc | RowFault:
     edges = []
     for key, text in (("from", doc.since), ("to", doc.until)):
         try:

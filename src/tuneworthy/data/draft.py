@@ -20,7 +20,7 @@ from tuneworthy.data.answer_form import (
     pass_at_comment,
     with_form,
 )
-from tuneworthy.data.answers import align
+from tuneworthy.data.answers import align_answers
 from tuneworthy.data.folds import ONE_SPLIT_FROM
 from tuneworthy.data.infer import BINARY_METRICS
 from tuneworthy.data.label_spelling import near_labels
@@ -29,7 +29,7 @@ from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.rows import read_rows
 from tuneworthy.stats.power import minimum_detectable_effect
 
-_HEAD_ROWS = 10_000  # rows of a long file by which a task is drafted
+_HEAD_ROWS = 10_000  # rows of a long file that a task is drafted from
 _LOOKED_ROWS = 1_000  # rows whose recorded answers are read to guess the form of answers
 HEADER = "# yaml-language-server: $schema=task.schema.json"
 _NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
@@ -37,7 +37,7 @@ _NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 
 @dataclass(frozen=True)
 class DraftedTask:
-    """A task file as text, and observations about the rows, one sentence per line."""
+    """A task file as text, and sentences on what was seen in the rows."""
 
     text: str
     seen: tuple[str, ...]
@@ -45,12 +45,13 @@ class DraftedTask:
 
 @dataclass(frozen=True)
 class Drafting:
-    """The name of the task (None: that of the rows), and the files that the rows are made of.
+    """What `init` already knows about the rows that a task is drafted for.
 
-    `said` is what systems answered to some rows, by id: it spares reading their files again.
-    `rows` is the number of rows of a file that was checked already: of a long one a part is read.
-    `metric` is the one of the checks that the files bring, None where they bring none. `parts` are
-    the files of rows to learn from and to score, where these are apart; `scored` counts the latter.
+    `name` is the task's name (None: that of the rows), `made_of` names the files that the rows come
+    from. `said` has systems' answers to some rows, by id, which spares reading their files again.
+    `rows` counts the rows if they were checked already: then only the first are read of a long
+    file. `metric` is that of the files' own checks, None without any. `parts` maps `train`, `test`
+    and `dev` to their files if the rows are apart; `scored` counts the rows of `test`.
     """
 
     name: str | None = None
@@ -80,16 +81,16 @@ def draft(
             fix="correct the path of the rows; it starts at the folder you are in",
         )  # fmt: skip
     next(read_rows(rows, rows.name), None)  # report an unreadable file before anything else
-    file = _from(folder, rows)
+    file = _path_from(folder, rows)
     if about.rows > _HEAD_ROWS:
-        loaded = _head_of(rows)
+        loaded = _load_head(rows)
     else:
-        parts = {part: _from(folder, path) for part, path in about.parts.items()}
+        parts = {part: _path_from(folder, path) for part, path in about.parts.items()}
         loaded = load(Task(data=Data.model_validate(parts or {"file": file})).at(folder), "draft")
     count = max(about.rows, len(loaded.cases))
     systems = _system_lines(answers or {}, folder)
-    said = about.said or _recorded(answers or {}, loaded)
-    form = form_of_checks(about.metric) or answer_form(loaded.cases, said, _type(loaded))
+    said = about.said or _recorded_texts(answers or {}, loaded)
+    form = form_of_checks(about.metric) or answer_form(loaded.cases, said, _output_type(loaded))
     if form is not None:
         loaded = replace(loaded, task=with_form(loaded.task, form))
     blocks = [
@@ -101,11 +102,11 @@ def draft(
         _rest_lines(),
     ]
     text = "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
-    return DraftedTask(text, (*_seen(loaded, count), *([form.seen] if form else [])))
+    return DraftedTask(text, (*_sentences(loaded, count), *([form.seen] if form else [])))
 
 
-def _head_of(rows: Path) -> Loaded:
-    """Return the first rows of a long file: they show the form of the others."""
+def _load_head(rows: Path) -> Loaded:
+    """Return the loaded first rows of a long file, which show the form of the others."""
     with tempfile.TemporaryDirectory() as place:
         head = Path(place) / rows.name
         with rows.open("rb") as file, head.open("wb") as out:
@@ -113,17 +114,17 @@ def _head_of(rows: Path) -> Loaded:
         return load(Task(data=Data(file=head.name)).at(Path(place)), "draft")
 
 
-def _type(loaded: Loaded) -> OutputType:
+def _output_type(loaded: Loaded) -> OutputType:
     return loaded.task.output.type or "text"
 
 
-def _recorded(answers: Mapping[str, str], loaded: Loaded) -> dict[str, list[str]]:
-    """Return what systems answered, by case; a file that can't be matched is left to `check`."""
+def _recorded_texts(answers: Mapping[str, str], loaded: Loaded) -> dict[str, list[str]]:
+    """Return {case id: recorded answers}; a file that can't be matched is left to `check`."""
     said: dict[str, list[str]] = {}
     sample = loaded.cases[:_LOOKED_ROWS]
     for file in answers.values():
         try:
-            found = align(Path(file), sample, loaded.cases)
+            found = align_answers(Path(file), sample, loaded.cases)
         except DataError:
             continue
         for one in found.answers:
@@ -132,7 +133,7 @@ def _recorded(answers: Mapping[str, str], loaded: Loaded) -> dict[str, list[str]
     return said
 
 
-def _from(folder: Path, file: Path) -> str:
+def _path_from(folder: Path, file: Path) -> str:
     try:
         return file.resolve().relative_to(folder.resolve()).as_posix()
     except ValueError:
@@ -144,7 +145,7 @@ def _head_lines(stem: str, loaded: Loaded) -> list[str]:
     system = Counter(
         m.content for case in loaded.cases for m in case.messages if m.role == "system"
     )
-    lines = [HEADER, f"name: {_quoted(name)}"]
+    lines = [HEADER, f"name: {_yaml_scalar(name)}"]
     if system.total() == len(loaded.cases) and len(system) == 1:
         return [*lines, "# Every row brings the same system prompt; it is the instruction.",
                 'instruction: ""']  # fmt: skip
@@ -155,13 +156,13 @@ def _head_lines(stem: str, loaded: Loaded) -> list[str]:
         "text": "Read the input and write the answer.",
     }[loaded.task.output.type or "text"]
     return [*lines, "# What the model is asked to do. Write it as you would tell a new colleague.",
-            f"instruction: {_quoted(asked)}"]  # fmt: skip
+            f"instruction: {_yaml_scalar(asked)}"]  # fmt: skip
 
 
 def _data_lines(file: str, loaded: Loaded, about: Drafting, count: int) -> list[str]:
-    lines = ["data:", f"  file: {_quoted(file)}"]
+    lines = ["data:", f"  file: {_yaml_scalar(file)}"]
     if about.made_of:
-        made_of = _plain(about.made_of)[:60]
+        made_of = _printable(about.made_of)[:60]
         lines.append(f"  # Made by `tuneworthy init` from {made_of}; ids are its own, or its rows.")
     if all(case.time for case in loaded.cases):
         lines += ["  # The rows have a time: the earliest only teach and are not scored; the later",
@@ -180,13 +181,16 @@ def _data_lines(file: str, loaded: Loaded, about: Drafting, count: int) -> list[
 
 
 def _part_lines(folder: Path, about: Drafting) -> list[str]:
-    """Return the lines on files of parts, [] where the rows are one file."""
+    """Return the `data:` lines for rows in several files, [] if they are in one file."""
     if not about.parts:
         return []
-    made_of = _plain(about.made_of)[:60]
+    made_of = _printable(about.made_of)[:60]
     return [
         "data:",
-        *(f"  {part}: {_quoted(_from(folder, path))}" for part, path in about.parts.items()),
+        *(
+            f"  {part}: {_yaml_scalar(_path_from(folder, path))}"
+            for part, path in about.parts.items()
+        ),
         f"  # Made by `tuneworthy init` from {made_of}, by its own split.",
         "  # The rows of `train` teach; those of `test` alone are scored.",
     ]
@@ -201,7 +205,7 @@ def _output_lines(loaded: Loaded) -> list[str]:
     if out.type == "json":
         schema = out.json_schema if isinstance(out.json_schema, dict) else {}
         keys = ", ".join(list(schema.get("properties", {}))[:8])
-        lines.append(f"  # The schema is inferred from the rows (keys: {_plain(keys)}).")
+        lines.append(f"  # The schema is inferred from the rows (keys: {_printable(keys)}).")
         lines.append("  # schema: schema.json      # better: your own")
     if out.type == "label":
         lines.append(f"  # {with_verb(len(out.labels or ()), 'label', 'are')} in the rows.")
@@ -209,7 +213,7 @@ def _output_lines(loaded: Loaded) -> list[str]:
 
 
 def _success_lines(loaded: Loaded, form: AnswerForm | None, n: int, own: int) -> list[str]:
-    """Return the lines on success for n rows, of which `own` are scored if people say which."""
+    """Return the `success:` lines for n rows; `own` counts the rows of the user's test file."""
     success = loaded.task.success
     scored = own or (n if n < ONE_SPLIT_FROM else round(0.3 * n))
     points = 100 * minimum_detectable_effect(scored, 0.2)
@@ -240,14 +244,14 @@ def _success_lines(loaded: Loaded, form: AnswerForm | None, n: int, own: int) ->
 
 
 def _system_lines(answers: Mapping[str, str], folder: Path) -> list[str]:
-    paths = {name: _from(folder, Path(file)) for name, file in answers.items()}
+    paths = {name: _path_from(folder, Path(file)) for name, file in answers.items()}
     for name, file in answers.items():
         if not Path(file).is_file():
             raise TaskError("there is no such file of answers", where=f"--answers {name}",
                             got=file, fix="write NAME=FILE, the path from here")  # fmt: skip
     lines = ["# What runs today is measured first. Its logged answers are enough:"]
     if present := paths.pop("present", None):
-        lines += ["present:", f"  answers: {_quoted(present)}",
+        lines += ["present:", f"  answers: {_yaml_scalar(present)}",
                   "  # tool: tune              # if it is itself a tuned model"]  # fmt: skip
     else:
         lines += ["# present: {answers: logged.jsonl}",
@@ -255,7 +259,7 @@ def _system_lines(answers: Mapping[str, str], folder: Path) -> list[str]:
     if paths:
         lines += ["answers:"]
         for name, file in paths.items():
-            lines += [f"  {_quoted(name)}:", f"    file: {_quoted(file)}",
+            lines += [f"  {_yaml_scalar(name)}:", f"    file: {_yaml_scalar(file)}",
                       "    # tool: tune            # if this is a tuned model"]  # fmt: skip
     return lines
 
@@ -269,7 +273,7 @@ def _rest_lines() -> list[str]:
     ]
 
 
-def _seen(loaded: Loaded, count: int) -> Iterator[str]:
+def _sentences(loaded: Loaded, count: int) -> Iterator[str]:
     out, part = loaded.task.output, ""
     if count > len(loaded.cases):
         part = f"in the first {len(loaded.cases):,} "
@@ -279,14 +283,14 @@ def _seen(loaded: Loaded, count: int) -> Iterator[str]:
         counts = Counter(case.output for case in loaded.cases)
         label, most = counts.most_common(1)[0]
         yield (
-            f"{count_noun(len(counts), 'label')}; `{_plain(label)[:40]}` is the most frequent, "
+            f"{count_noun(len(counts), 'label')}; `{_printable(label)[:40]}` is the most frequent, "
             f"{100 * most / len(loaded.cases):.0f} in 100"
         )
         if label[-1:].isalpha() and loaded.task.success.metric != "exact_words":
-            yield f"only the label itself is right: `{_plain(label)[:40]}.` counts as wrong"
+            yield f"only the label itself is right: `{_printable(label)[:40]}.` counts as wrong"
         for odd, usual in list(near_labels(counts).items())[:3]:
-            rare = f"`{_plain(odd)[:40]}` ({count_noun(counts[odd], 'row')})"
-            often = f"`{_plain(usual)[:40]}` ({counts[usual]:,})"
+            rare = f"`{_printable(odd)[:40]}` ({count_noun(counts[odd], 'row')})"
+            often = f"`{_printable(usual)[:40]}` ({counts[usual]:,})"
             yield f"{rare} is spelt almost like {often}: correct it, if it is a slip"
     if (turns := sum(len(case.messages) > 1 for case in loaded.cases)) > 0:
         yield f"{with_verb(turns, 'row', 'have')} a system prompt or several turns; both are kept"
@@ -301,12 +305,12 @@ def _seen(loaded: Loaded, count: int) -> Iterator[str]:
             yield f"every row has a {key}: {text}"
 
 
-def _plain(text: str) -> str:
+def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _quoted(text: str) -> str:
-    """Return text as a YAML scalar (a JSON string is one)."""
+def _yaml_scalar(text: str) -> str:
+    """Return text as a YAML scalar: plain if that is safe, else as a JSON string."""
     simple = text and all(c in _NAME_CHARACTERS + "/" for c in text) and text[0].isalpha()
     words = {"true", "false", "null", "yes", "no"}
     return text if simple and text.lower() not in words else json.dumps(text, ensure_ascii=True)

@@ -1,4 +1,4 @@
-"""Digests of a study's inputs: rows and documents in any order, and files."""
+"""Compute digests of a study's inputs: rows and documents in any order, and files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuneworthy.core.record import Record, digest, file_sha256
 
 
 def rows_digest(cases: Iterable[Case]) -> str:
-    """Return 64 hex digits over all rows; they change with any field except `where`."""
+    """Return the SHA-256 of all rows in any order (64 hex digits); `where` does not count."""
     rows = sorted(
         hashlib.sha256(
             case.model_dump_json(exclude={"where"}).encode("utf-8", "replace")
@@ -22,10 +22,10 @@ def rows_digest(cases: Iterable[Case]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return 64 hex digits over a file's bytes, "" for a missing file (its reader reports that)."""
+    """Return the SHA-256 of a file's bytes, "" for a missing file (its reader reports that)."""
     return file_sha256(path) if path.is_file() else ""
 
 
 def docs_digest(docs: Iterable[Record]) -> str:
-    """Return 64 hex digits over all documents, in any order: text, title and dates count."""
+    """Return the SHA-256 of all documents in any order: id, text, title and dates count."""
     return digest(sorted(digest(doc) for doc in docs))

@@ -20,7 +20,7 @@ from tuneworthy.data.load import Loaded
 from tuneworthy.data.reading import seeded_hash
 from tuneworthy.data.rows import sortable_time
 
-ONE_SPLIT_FROM = 1_000  # labelled rows
+ONE_SPLIT_FROM = 1_000  # labelled rows from which one split replaces the folds
 FOLDS, TEST_SHARE = 5, 0.3
 DEV_LEAST, DEV_MOST = 40, 300
 SMALL_SHARE = 0.25  # with few rows: the largest share held out to reach DEV_LEAST
@@ -37,26 +37,26 @@ class _Rows:
 
 
 def split(loaded: Loaded, k: int | None = None) -> Split:
-    """Return the split: `k` or the task's folds, or one part from 1,000 rows or with a test file.
+    """Return the folds of the rows: `k` or the task's number; one for 1,000 rows or a test file.
 
     With forward chaining, recorded answers are scored on the earliest rows too, which form an extra
     last part. Raises DataError if the rows are too few (or too similar) to be split at all.
     """
-    rows = _rows(loaded)
-    scored = rows.groups if loaded.test is None else _grouped(loaded, loaded.test)
-    copies = _copies(loaded.cases)
+    rows = _ordered_groups(loaded)
+    scored = rows.groups if loaded.test is None else _copy_groups_of(loaded, loaded.test)
+    copies = _later_copies(loaded.cases)
     if loaded.test is not None:
-        parts = [_part(loaded, rows.groups, tuple(case.id for case in loaded.test), rows)]
+        parts = [_make_fold(loaded, rows.groups, tuple(case.id for case in loaded.test), rows)]
     elif k is None and loaded.task.data.folds == "auto" and len(loaded.cases) >= ONE_SPLIT_FROM:
-        parts = [_held_out(loaded, rows)]
+        parts = [_held_out_fold(loaded, rows)]
     else:
         wanted = k or (FOLDS if loaded.task.data.folds == "auto" else loaded.task.data.folds)
-        parts = _folded(loaded, rows, int(wanted))
+        parts = _make_folds(loaded, rows, int(wanted))
     gone = {copy for part in parts for copy in copies if copy not in part.test}
-    parts = [_without(part, copies) for part in parts]
+    parts = [_without_copies(part, copies) for part in parts]
     k = len(parts)
     if rows.by_time and recorded_files(loaded.task):
-        parts += _early(loaded, parts)
+        parts += _early_fold(loaded, parts)
     return Split(
         k=k,
         parts=tuple(parts),
@@ -66,8 +66,8 @@ def split(loaded: Loaded, k: int | None = None) -> Split:
     )
 
 
-def _early(loaded: Loaded, parts: Sequence[Part]) -> list[Part]:
-    """Return a part of the rows that come too early to be scored after training.
+def _early_fold(loaded: Loaded, parts: Sequence[Part]) -> list[Part]:
+    """Return a fold of the rows too early to be scored after training, [] if there are none.
 
     Recorded answers are not trained here, so they are scored on every row.
     """
@@ -76,7 +76,7 @@ def _early(loaded: Loaded, parts: Sequence[Part]) -> list[Part]:
     return [Part(train=(), dev=(), test=rest)] if rest else []
 
 
-def _without(part: Part, copies: frozenset[str]) -> Part:
+def _without_copies(part: Part, copies: frozenset[str]) -> Part:
     return Part(
         train=tuple(case_id for case_id in part.train if case_id not in copies),
         dev=tuple(case_id for case_id in part.dev if case_id not in copies),
@@ -84,8 +84,8 @@ def _without(part: Part, copies: frozenset[str]) -> Part:
     )
 
 
-def _copies(cases: Sequence[Case]) -> frozenset[str]:
-    """Return the ids of exact copies of a row with a smaller id."""
+def _later_copies(cases: Sequence[Case]) -> frozenset[str]:
+    """Return the ids of rows that are exact copies of a row with a smaller id."""
     first: dict[tuple[object, ...], str] = {}
     gone = set()
     for case in sorted(cases, key=lambda case: case.id):
@@ -95,9 +95,9 @@ def _copies(cases: Sequence[Case]) -> frozenset[str]:
     return frozenset(gone)
 
 
-def _rows(loaded: Loaded) -> _Rows:
+def _ordered_groups(loaded: Loaded) -> _Rows:
     cases, seed = loaded.cases, loaded.task.seed
-    groups = _grouped(loaded, cases)
+    groups = _copy_groups_of(loaded, cases)
     groups.sort(key=lambda rows: seeded_hash(seed, rows[0].id))
     by_time = all(case.time is not None for case in cases) and loaded.test is None
     if by_time:  # order a group by its last row, so that no row trains before its time
@@ -105,8 +105,8 @@ def _rows(loaded: Loaded) -> _Rows:
     return _Rows(tuple(groups), seed, loaded.task.output.type == "label", by_time)
 
 
-def _grouped(loaded: Loaded, cases: Sequence[Case]) -> list[tuple[Case, ...]]:
-    """Return the groups of some of the rows; copies in other files connect rows too."""
+def _copy_groups_of(loaded: Loaded, cases: Sequence[Case]) -> list[tuple[Case, ...]]:
+    """Return some rows as groups; copies in other files connect them too."""
     mine = {case.id for case in cases}
     members: dict[int, list[Case]] = defaultdict(list)
     for case, group in zip(loaded.everyone, copy_groups(loaded.alike), strict=True):
@@ -115,29 +115,36 @@ def _grouped(loaded: Loaded, cases: Sequence[Case]) -> list[tuple[Case, ...]]:
     return [tuple(sorted(rows, key=lambda case: case.id)) for rows in members.values()]
 
 
-def _held_out(loaded: Loaded, rows: _Rows) -> Part:
+def _held_out_fold(loaded: Loaded, rows: _Rows) -> Part:
     share = round(TEST_SHARE * len(loaded.cases))
-    _enough(len(rows.groups), 2, loaded)
-    test = rows.groups[-_tail(rows.groups, share) :] if rows.by_time else _drawn(rows, share)
-    return _part(loaded, _rest(rows.groups, test), _ids(test), rows)
+    _check_enough_groups(len(rows.groups), 2, loaded)
+    test = (
+        rows.groups[-_count_last_groups(rows.groups, share) :]
+        if rows.by_time
+        else _drawn_groups(rows, share)
+    )
+    return _make_fold(loaded, _groups_except(rows.groups, test), _ids(test), rows)
 
 
-def _folded(loaded: Loaded, rows: _Rows, k: int) -> list[Part]:
-    _enough(len(rows.groups), 2, loaded)
+def _make_folds(loaded: Loaded, rows: _Rows, k: int) -> list[Part]:
+    _check_enough_groups(len(rows.groups), 2, loaded)
     if rows.by_time:
-        blocks = _in_order(rows.groups, min(k + 1, len(rows.groups)))
+        blocks = _consecutive_blocks(rows.groups, min(k + 1, len(rows.groups)))
         return [
-            _part(loaded, sum(blocks[:block], ()), _ids(blocks[block]), rows)
+            _make_fold(loaded, sum(blocks[:block], ()), _ids(blocks[block]), rows)
             for block in range(1, len(blocks))
         ]
-    blocks = _balanced(rows, min(k, len(rows.groups)))
-    return [_part(loaded, _rest(rows.groups, block), _ids(block), rows) for block in blocks]
+    blocks = _balanced_blocks(rows, min(k, len(rows.groups)))
+    return [
+        _make_fold(loaded, _groups_except(rows.groups, block), _ids(block), rows)
+        for block in blocks
+    ]
 
 
 Groups = tuple[tuple[Case, ...], ...]
 
 
-def _enough(groups: int, least: int, loaded: Loaded) -> None:
+def _check_enough_groups(groups: int, least: int, loaded: Loaded) -> None:
     if groups < least:
         raise DataError(
             "the rows can't be split: nothing would be left to learn from",
@@ -151,24 +158,24 @@ def _ids(groups: Groups) -> tuple[str, ...]:
     return tuple(sorted(case.id for rows in groups for case in rows))
 
 
-def _rest(groups: Groups, taken: Groups) -> Groups:
+def _groups_except(groups: Groups, taken: Groups) -> Groups:
     gone = {rows[0].id for rows in taken}
     return tuple(rows for rows in groups if rows[0].id not in gone)
 
 
-def _label(rows: Sequence[Case]) -> str:
+def _majority_label(rows: Sequence[Case]) -> str:
     if len(rows) == 1:
         return rows[0].output
     counts = Counter(case.output for case in rows)
     return min(counts, key=lambda label: (-counts[label], label))
 
 
-def _balanced(rows: _Rows, k: int) -> list[Groups]:
-    """Return k blocks of groups, of similar size and, for labels, of similar mixture."""
+def _balanced_blocks(rows: _Rows, k: int) -> list[Groups]:
+    """Return k blocks of groups, similar in size and in the mixture of labels."""
     blocks: list[list[tuple[Case, ...]]] = [[] for _ in range(k)]
     size, held = [0] * k, [Counter[str]() for _ in range(k)]
     for group in sorted(rows.groups, key=len, reverse=True):  # stable: ties keep the seed's order
-        label = _label(group) if rows.labelled else ""
+        label = _majority_label(group) if rows.labelled else ""
         best = min(range(k), key=lambda block: (held[block][label], size[block], block))
         blocks[best].append(group)
         size[best] += len(group)
@@ -176,8 +183,8 @@ def _balanced(rows: _Rows, k: int) -> list[Groups]:
     return [tuple(block) for block in blocks if block]
 
 
-def _in_order(groups: Groups, k: int) -> list[Groups]:
-    """Return k blocks of groups, of similar size, in the given order."""
+def _consecutive_blocks(groups: Groups, k: int) -> list[Groups]:
+    """Return k consecutive blocks of groups, similar in size."""
     total, done = sum(map(len, groups)), 0
     blocks: list[list[tuple[Case, ...]]] = [[] for _ in range(k)]
     for group in groups:
@@ -187,7 +194,7 @@ def _in_order(groups: Groups, k: int) -> list[Groups]:
     return [tuple(block) for block in blocks if block]
 
 
-def _tail(groups: Groups, share: int) -> int:
+def _count_last_groups(groups: Groups, share: int) -> int:
     """Return how many of the last groups hold about `share` rows; never all."""
     held = 0
     for count in range(1, len(groups)):
@@ -197,22 +204,22 @@ def _tail(groups: Groups, share: int) -> int:
     return len(groups) - 1
 
 
-def _drawn(rows: _Rows, share: int, groups: Groups | None = None) -> Groups:
+def _drawn_groups(rows: _Rows, share: int, groups: Groups | None = None) -> Groups:
     """Return random groups with about `share` rows in all, stratified by label; never all."""
     pool = rows.groups if groups is None else groups
     taken, held = [], 0
-    for group in _mixed(pool, rows)[:-1]:
+    for group in _stratified_order(pool, rows)[:-1]:
         if held + len(group) / 2 <= share:
             taken.append(group)
             held += len(group)
     return tuple(taken)
 
 
-def _mixed(groups: Groups, rows: _Rows) -> list[tuple[Case, ...]]:
-    """Return groups in an order such that every prefix has the labels in proportion."""
+def _stratified_order(groups: Groups, rows: _Rows) -> list[tuple[Case, ...]]:
+    """Return the groups in an order in which every prefix has the labels in proportion."""
     by: dict[str, list[tuple[Case, ...]]] = defaultdict(list)
     for group in groups:
-        by[_label(group) if rows.labelled else ""].append(group)
+        by[_majority_label(group) if rows.labelled else ""].append(group)
     placed = [
         ((index + 0.5) / len(members), seeded_hash(rows.seed + 1, group[0].id), group)
         for members in by.values()
@@ -221,16 +228,20 @@ def _mixed(groups: Groups, rows: _Rows) -> list[tuple[Case, ...]]:
     return [group for *_, group in sorted(placed, key=lambda entry: entry[:2])]
 
 
-def _part(loaded: Loaded, learn: Groups, test: tuple[str, ...], rows: _Rows) -> Part:
-    """Return one part; dev rows come from the user's file, else from the training rows."""
+def _make_fold(loaded: Loaded, learn: Groups, test: tuple[str, ...], rows: _Rows) -> Part:
+    """Return one fold; its dev rows come from the user's dev file, else from the training rows."""
     if loaded.dev is not None:
         dev = tuple(sorted(case.id for case in loaded.dev))
         return Part(train=_ids(learn), dev=dev, test=test)
     size = dev_size(sum(map(len, learn)), loaded.task.data.dev_share)
     if size == 0 or len(learn) < 2:
         return Part(train=_ids(learn), dev=(), test=test)
-    held = learn[-_tail(learn, size) :] if rows.by_time else _drawn(rows, size, learn)
-    return Part(train=_ids(_rest(learn, held)), dev=_ids(held), test=test)
+    held = (
+        learn[-_count_last_groups(learn, size) :]
+        if rows.by_time
+        else _drawn_groups(rows, size, learn)
+    )
+    return Part(train=_ids(_groups_except(learn, held)), dev=_ids(held), test=test)
 
 
 def dev_size(rows: int, share: float) -> int:

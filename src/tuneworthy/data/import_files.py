@@ -1,4 +1,4 @@
-"""Write what was imported: one file of rows, one file of answers a system; count what is left out.
+"""Write imported rows and each system's answers to files; count the records left out.
 
 Rows are written as they come. Only those without a right answer are held back, because a later
 record of the same key may bring it.
@@ -28,8 +28,8 @@ REPEATED_INPUT = "an input that stands in an earlier record"
 SECOND_ANSWER = "a second answer of one system to one row"
 _ID = re.compile(r"\S(.{0,150}\S)?")
 _MOST_PROMPTS = 1_000  # distinct system prompts that are counted
-_MOST_SAID = 1_000
-_ROWS = "\0"  # before the name of a part, where a system's name may stand
+_MOST_SAMPLED_ROWS = 1_000
+_ROWS_PREFIX = "\0"  # before the name of a part, where a system's name may stand
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -39,13 +39,13 @@ class ImportFiles:
     `rows` counts the rows written, `parts` those of each part (`train`, `test`, `dev`), `left`
     those left out by reason, `left_at` their first place, `unread` those among them of which
     nothing can be read, `answers` the answers of each system, `prompts` the system prompts; `said`
-    keeps the first thousand answers by row, `heard_of` counts answers to what has no right answer;
-    `remarks` are sentences on what is taken, `metrics` the metric that each file's own checks call
-    for, None where it has none.
+    keeps the answers to the first thousand rows, `rowless` counts answers to inputs without a right
+    answer; `remarks` are sentences on what is read, `metrics` the metric of each file's own checks,
+    None where it has none.
     """
 
     def __init__(self, folder: Path, stem: str, merge: bool, right: str | None = None) -> None:
-        self._folder, self._stem, self._merge, self._right = folder, stem, merge, right
+        self._folder, self._stem, self._merge, self._right_system = folder, stem, merge, right
         self.rows = 0
         self.parts: Counter[str] = Counter()
         self.left: Counter[str] = Counter()
@@ -53,35 +53,36 @@ class ImportFiles:
         self.unread: Counter[str] = Counter()
         self.remarks: list[str] = []
         self.metrics: list[str | None] = []
-        self._seen = 0
+        self._record_count = 0
         self.answers: Counter[str] = Counter()
         self.prompts: Counter[str] = Counter()
-        self.heard_of: Counter[str] = Counter()
+        self.rowless: Counter[str] = Counter()
         self.said: dict[str, list[str]] = {}
-        self._files: dict[str, tuple[Path, IO[str]]] = {}  # by system, rows by _ROWS and part
+        # By system; files of rows by _ROWS_PREFIX and part.
+        self._files: dict[str, tuple[Path, IO[str]]] = {}
         self._ids: set[str] = set()
         self._keys: dict[str, str] = {}
-        self._given: set[tuple[str, str]] = set()
-        self._held: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
-        self._asked: dict[str, Any] = {}  # the turns of rows that are held back, by key
+        self._answered_pairs: set[tuple[str, str]] = set()
+        self._held_answers: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+        self._held_prompts: dict[str, Any] = {}  # the turns of rows that are held back, by key
 
     def rows_file(self, part: str = "") -> Path:
-        """Return the file of rows, or that of one part of them."""
+        """Return the path of the file of rows, or of one part of them."""
         return self._folder / f"{self._stem}.{part or 'rows'}.jsonl"
 
     def part_files(self) -> dict[str, Path]:
-        """Return the files of the parts that have rows, the rows to learn from first."""
+        """Return {part: path} of the parts that have rows, the training rows first."""
         return {part: self.rows_file(part) for part in PARTS if self.parts[part]}
 
     def answers_file(self, system: str) -> Path:
-        """Return the file of a system's answers."""
+        """Return the path of the file of a system's answers."""
         name = system_name(system)
         own = f"{name}-answers" if name in {"rows", *PARTS} else name
         return self._folder / f"{self._stem}.{own}.jsonl"
 
-    def lose(self, why: str, where: str, unread: bool = False) -> None:
-        """Count a record that is no row; `unread`: nothing of it can be read."""
-        self._seen += 1
+    def count_lost(self, why: str, where: str, unread: bool = False) -> None:
+        """Count a record that makes no row; `unread`: nothing of it can be read."""
+        self._record_count += 1
         self.unread[why] += unread
         self._leave_out(why, where)
 
@@ -90,24 +91,24 @@ class ImportFiles:
         self.left_at.setdefault(why, where)
 
     def check_unread(self, most: float) -> None:
-        """Raise DataError if more than one record, and more than `most` of all, can't be read."""
+        """Raise DataError if over one record, and over a share `most` of all, can't be read."""
         lost, (why, _) = self.unread.total(), (*self.unread.most_common(1), ("", 0))[0]
-        if not self.rows or lost <= max(1, most * self._seen):
+        if not self.rows or lost <= max(1, most * self._record_count):
             return
         raise DataError(
-            f"{lost:,} of {self._seen:,} records can't be read", where=self.left_at[why],
+            f"{lost:,} of {self._record_count:,} records can't be read", where=self.left_at[why],
             got=f"{self.unread[why]:,} × {why}", kept="",
             fix="correct the file (other rows may tell another story than these), or leave them"
-            f" out: --max-bad {lost / self._seen + 0.005:.2f}",
+            f" out: --max-bad {lost / self._record_count + 0.005:.2f}",
         )  # fmt: skip
 
     def add(self, where: str, row: ImportedRow) -> None:
         """Write a row and its answers, or count why it is left out."""
-        self._seen += 1
+        self._record_count += 1
         fields = {key: value for key, value in row.fields.items() if value is not None}
         answers = dict(row.answers)
-        if self._right in answers and "output" not in fields:
-            fields["output"] = answers.pop(self._right)["answer"]
+        if self._right_system in answers and "output" not in fields:
+            fields["output"] = answers.pop(self._right_system)["answer"]
         turns = fields.get("messages")
         ends = isinstance(turns, list) and bool(turns) and turns[-1].get("role") == "assistant"
         answered = ends or fields.get("output") not in (None, "")
@@ -120,51 +121,51 @@ class ImportFiles:
             if isinstance(case, RowFault):
                 self._leave_out(case.why, where)
                 return
-        key = row.key or (normalised_text(_asked(fields)) if self._merge else "")
+        key = row.key or (normalised_text(_input_text(fields)) if self._merge else "")
         if key in self._keys:
             if answered and not answers:
                 self._leave_out(REPEATED_INPUT, where)
-            self._answered(self._keys[key], where, answers)
+            self._write_answers(self._keys[key], where, answers)
         elif not answered and key:
-            self._held.setdefault(key, []).append((where, answers))
+            self._held_answers.setdefault(key, []).append((where, answers))
             if _has_prompt(fields):
-                self._asked.setdefault(key, fields["messages"])
+                self._held_prompts.setdefault(key, fields["messages"])
         elif not answered:
-            self.heard_of.update(answers.keys())
+            self.rowless.update(answers.keys())
             self._leave_out(NO_ANSWER, where)
         else:
-            if key in self._asked and "input" in fields:  # the prompt stands in the other record
-                fields["messages"] = self._asked.pop(key)
+            if key in self._held_prompts and "input" in fields:  # the other record has the prompt
+                fields["messages"] = self._held_prompts.pop(key)
                 del fields["input"]
             self.parts[row.part] += 1
-            self._write_row({**fields, "id": self._id(own, where)}, key, row.part)
-            for at, held in [(where, answers), *self._held.pop(key, [])]:
-                self._answered(str(self._last), at, held)
+            self._write_row({**fields, "id": self._make_id(own, where)}, key, row.part)
+            for at, held in [(where, answers), *self._held_answers.pop(key, [])]:
+                self._write_answers(str(self._last_id), at, held)
 
     def _write_row(self, fields: Mapping[str, Any], key: str, part: str) -> None:
-        self._last = fields["id"]
+        self._last_id = fields["id"]
         if key:
-            self._keys[key] = self._last
+            self._keys[key] = self._last_id
         self.rows += 1
         turns = fields.get("messages") or [{}]
         if _has_prompt(fields) and len(self.prompts) < _MOST_PROMPTS:
             self.prompts[str(turns[0]["content"])] += 1
-        self._line(_ROWS + part, {"id": fields["id"], **fields})
+        self._write_line(_ROWS_PREFIX + part, {"id": fields["id"], **fields})
 
-    def _answered(self, row: str, where: str, answers: Mapping[str, Any]) -> None:
+    def _write_answers(self, row: str, where: str, answers: Mapping[str, Any]) -> None:
         for system, found in answers.items():
             if self._merge or len(self._keys) > 0:
-                if (system, row) in self._given:
+                if (system, row) in self._answered_pairs:
                     self._leave_out(SECOND_ANSWER, where)
                     continue
-                self._given.add((system, row))
+                self._answered_pairs.add((system, row))
             self.answers[system] += 1
-            if row in self.said or len(self.said) < _MOST_SAID:
+            if row in self.said or len(self.said) < _MOST_SAMPLED_ROWS:
                 self.said.setdefault(row, []).append(as_text(found["answer"]))
-            self._line(system, {"id": row, **found})
+            self._write_line(system, {"id": row, **found})
 
-    def _id(self, own: Any, where: str) -> str:
-        """Return the row's own id where it has one that no other row has, else its place."""
+    def _make_id(self, own: Any, where: str) -> str:
+        """Return the row's own id if it is usable and new, else an id made of its place."""
         named = "" if own is None or isinstance(own, bool) else str(own)
         usable = _ID.fullmatch(named) and named not in self._ids
         name = named if usable else where[-160:]
@@ -173,9 +174,9 @@ class ImportFiles:
         self._ids.add(name)
         return name
 
-    def _line(self, system: str, value: Mapping[str, Any]) -> None:
+    def _write_line(self, system: str, value: Mapping[str, Any]) -> None:
         if system not in self._files:
-            rows = system.startswith(_ROWS)
+            rows = system.startswith(_ROWS_PREFIX)
             path = self.rows_file(system[1:]) if rows else self.answers_file(system)
             part = path.with_name(f"{path.name}.part")
             opened = part.open("w", encoding="utf-8", errors="backslashreplace")
@@ -183,12 +184,12 @@ class ImportFiles:
         self._files[system][1].write(_ENCODE(value) + "\n")
 
     def finish(self, keep: bool) -> tuple[Path, ...]:
-        """Close the files, and give them their names or remove them; return those that are kept."""
-        for held in self._held.values():
+        """Close the files; rename or remove (`keep`) them; return the paths of those kept."""
+        for held in self._held_answers.values():
             for where, answers in held:
-                self.heard_of.update(answers.keys())
+                self.rowless.update(answers.keys())
                 self._leave_out(NO_ANSWER, where)
-        self._held = {}
+        self._held_answers = {}
         kept = []
         for path, file in self._files.values():
             file.close()
@@ -210,9 +211,9 @@ def _has_prompt(fields: Mapping[str, Any]) -> bool:
 
 
 def _is_plain(fields: Mapping[str, Any], answered: bool) -> bool:
-    """Return whether a row has an input and an answer and nothing that could be wrong.
+    """Return whether a row has plain texts as input and answer, so that it needs no full check.
 
-    Checking it as a case costs ten times as much, and most rows are like this.
+    Checking it as a case costs ten times as much, and most rows are plain.
     """
     if not answered:
         return False
@@ -226,7 +227,7 @@ def _is_plain(fields: Mapping[str, Any], answered: bool) -> bool:
 
 
 def _are_plain_turns(turns: Any) -> bool:
-    """Return whether turns are texts of user and assistant by turns, behind one system text."""
+    """Return whether turns are texts that alternate user and assistant, after any system turn."""
     texts = all(isinstance(one, dict) and isinstance(one.get("content"), str) for one in turns)
     if not turns or not texts or any("tool_calls" in one for one in turns):
         return False
@@ -236,7 +237,7 @@ def _are_plain_turns(turns: Any) -> bool:
     return in_turn and bool(spoken) and all(one["content"].strip() for one in turns)
 
 
-def _asked(fields: Mapping[str, Any]) -> str:
+def _input_text(fields: Mapping[str, Any]) -> str:
     """Return the text of the input, or of the last user turn."""
     turns = fields.get("messages") or []
     users = (str(turn["content"]) for turn in reversed(turns) if turn.get("role") == "user")

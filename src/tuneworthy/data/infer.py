@@ -19,19 +19,19 @@ from tuneworthy.data.schema import checked_schema, inferred_schema, read_schema
 METRICS: dict[OutputType, str] = {
     "json": "fields_f1", "label": "accuracy", "text": "token_f1", "number": "number",
 }  # fmt: skip
-_TYPE_OF: dict[str, OutputType] = {
+_TYPE_OF_METRIC: dict[str, OutputType] = {
     "fields_f1": "json", "accuracy": "label", "number": "number", "token_f1": "text",
     "rouge_l": "text", "must_say": "text", "style_match": "text", "outline": "text", "code": "text",
     "judge": "text", "contains": "text", "exact_words": "text",
 }  # fmt: skip
 BINARY_METRICS = {"accuracy", "exact", "number", "judge", "contains", "exact_words"}
-_NUMBER = re.compile(r"[-+]?[$€£]?\s?[0-9][0-9,]*(\.[0-9]+)?\s?%?")
+_NUMBER_PATTERN = re.compile(r"[-+]?[$€£]?\s?[0-9][0-9,]*(\.[0-9]+)?\s?%?")
 _MOST_LABELS, _LABEL_LENGTH = 300, 80
-_SLACK, _STEP = 16, 16
+_LIMIT_SLACK, _LIMIT_STEP = 16, 16
 
 
 def output_type(task: Task, outputs: Sequence[str]) -> OutputType:
-    """Return the output type: as written, else from schema, labels, metric or rows."""
+    """Return the output type: as task.yaml says, else by schema, labels, metric or answers."""
     out = task.output
     if out.type is not None:
         return out.type
@@ -39,7 +39,7 @@ def output_type(task: Task, outputs: Sequence[str]) -> OutputType:
         return "json"
     if out.labels is not None:
         return "label"
-    if known := [_TYPE_OF[name] for name in task.success.metrics if name in _TYPE_OF]:
+    if known := [_TYPE_OF_METRIC[name] for name in task.success.metrics if name in _TYPE_OF_METRIC]:
         return known[0]
     return type_of_rows(outputs)
 
@@ -50,7 +50,7 @@ def type_of_rows(outputs: Sequence[str]) -> OutputType:
         return "json"
     if few_and_repeated(outputs):
         return "label"
-    if all(_NUMBER.fullmatch(text.strip()) for text in outputs):
+    if all(_NUMBER_PATTERN.fullmatch(text.strip()) for text in outputs):
         return "number"
     return "text"
 
@@ -88,7 +88,7 @@ def label_key(text: str) -> str:
 def label_faults(cases: Sequence[Case], declared: Sequence[str] | None) -> Iterator[RowFault]:
     """Yield a fault per row whose label is undeclared or a rare variant of a frequent one."""
     if declared is not None:
-        yield from _undeclared(cases, declared)
+        yield from _undeclared_faults(cases, declared)
         return
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     for label, n in Counter(case.output for case in cases).items():
@@ -97,32 +97,32 @@ def label_faults(cases: Sequence[Case], declared: Sequence[str] | None) -> Itera
     for case in cases if usual else ():
         key = label_key(case.output)
         if key in usual and case.output != usual[key]:
-            yield _variant(case, usual[key], spellings[key][usual[key]])
+            yield _variant_fault(case, usual[key], spellings[key][usual[key]])
 
 
 def usual_spelling(counts: Counter[str]) -> str:
-    """Return the most frequent spelling of a label; of equal ones one without outer spaces."""
+    """Return the most frequent spelling of a label; in a tie one without outer spaces."""
     return min(counts, key=lambda text: (-counts[text], text != text.strip(), text))
 
 
-def _variant(case: Case, usual: str, times: int) -> RowFault:
+def _variant_fault(case: Case, usual: str, times: int) -> RowFault:
     got = f'"{case.output}" where {times} other row{"s say" if times > 1 else " says"} "{usual}"'
     fix = "correct the row, or declare both labels in task.yaml"
-    why = ONLY_CASE if _only_case(case.output, usual) else (
+    why = ONLY_CASE if _differ_only_by_case(case.output, usual) else (
         f"{ONLY_CASE}, space or Unicode form"
     )  # fmt: skip
     return RowFault(case.where, why, got, fix, "output", case.id)
 
 
-def _only_case(one: str, other: str) -> bool:
+def _differ_only_by_case(one: str, other: str) -> bool:
     return one.casefold().strip() == other.casefold().strip()
 
 
-def _undeclared(cases: Sequence[Case], declared: Sequence[str]) -> Iterator[RowFault]:
+def _undeclared_faults(cases: Sequence[Case], declared: Sequence[str]) -> Iterator[RowFault]:
     known, near = set(declared), {label_key(label): label for label in declared}
     for case in cases:
         if case.output not in known:
-            hint = near.get(label_key(case.output)) or _close(case.output, declared)
+            hint = near.get(label_key(case.output)) or _closest_label(case.output, declared)
             fix = f"write `{hint}`" if hint else "correct the row, or add the label to `labels:`"
             yield RowFault(
                 case.where, "the label is not declared in task.yaml", case.output, fix,
@@ -130,22 +130,22 @@ def _undeclared(cases: Sequence[Case], declared: Sequence[str]) -> Iterator[RowF
             )  # fmt: skip
 
 
-def _close(label: str, declared: Sequence[str]) -> str | None:
-    """Return the declared label that a label may misspell."""
+def _closest_label(label: str, declared: Sequence[str]) -> str | None:
+    """Return the declared label that a label may be a misspelling of, None if none is near."""
     return next(iter(difflib.get_close_matches(label, declared, n=1, cutoff=0.8)), None)
 
 
 def answer_limit(outputs: Sequence[str], count: Callable[[str], int] | None = None) -> int:
-    """Return max_tokens for answers: the longest gold answer plus slack, in steps of 16.
+    """Return max_tokens for answers: tokens of the longest gold answer plus 16, in steps of 16.
 
-    Without a tokenizer (`count`) a token is taken as three UTF-8 bytes, which is long for English.
+    Without a tokenizer (`count`) three UTF-8 bytes count as a token, which overestimates English.
     """
     longest = max(outputs, key=lambda text: len(text.encode("utf-8", "replace")), default="")
     if count is not None:
         tokens = max(map(count, outputs), default=0)
     else:
         tokens = math.ceil(len(longest.encode("utf-8", "replace")) / 3)
-    return max(_STEP, math.ceil((tokens + _SLACK) / _STEP) * _STEP)
+    return max(_LIMIT_STEP, math.ceil((tokens + _LIMIT_SLACK) / _LIMIT_STEP) * _LIMIT_STEP)
 
 
 def with_inferred(
@@ -158,7 +158,7 @@ def with_inferred(
     inferred: list[str] = ["output.type"] * (task.output.type is None)
     out: dict[str, Any] = {"type": kind}
     if kind == "json":
-        out["json_schema"] = _schema(task, outputs)
+        out["json_schema"] = _schema_for(task, outputs)
         inferred += ["output.schema"] * (task.output.json_schema is None)
     if kind == "label" and task.output.labels is None:
         out["labels"] = tuple(sorted(set(outputs)))
@@ -188,7 +188,7 @@ def _pass_at(metric: str, target: float | None) -> float:
     return 0.5 if target is None else target
 
 
-def _schema(task: Task, outputs: Sequence[str]) -> dict[str, Any]:
+def _schema_for(task: Task, outputs: Sequence[str]) -> dict[str, Any]:
     given = task.output.json_schema
     if isinstance(given, str):
         return read_schema(task.folder / given, given)

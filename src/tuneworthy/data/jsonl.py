@@ -1,4 +1,4 @@
-"""Strict JSON Lines reader: one JSON object per line, every fault with its line and column."""
+"""Read JSON Lines strictly: one JSON object per line, every fault with its line and column."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tuneworthy.data.raw import RawRow, RowFault
 MAX_DEPTH = 64
 
 
-class _Refused(Exception):
+class _RefusedValue(Exception):
     """A value that is valid JSON text but not allowed in a row."""
 
 
 def read_jsonl(
     path: Path, shown: str, skip: int, encoding: str = "utf-8"
 ) -> Iterator[RawRow | RowFault]:
-    """Yield a Raw per object and a Fault per line that is none; blank lines are skipped.
+    """Yield a RawRow per JSON object and a RowFault per other line; blank lines are skipped.
 
     Raises DataError if the whole file has another format: a JSON array, a pretty-printed object.
     """
@@ -31,12 +31,12 @@ def read_jsonl(
         if line.raw is not None and not line.raw.strip():
             continue
         if first:
-            _check_first(line, path, shown)
+            _refuse_other_format(line, path, shown)
             first = False
-        yield _row(line, shown, encoding)
+        yield _parse_line(line, shown, encoding)
 
 
-def _row(line: Line, shown: str, encoding: str) -> RawRow | RowFault:
+def _parse_line(line: Line, shown: str, encoding: str) -> RawRow | RowFault:
     where = f"{shown}:{line.number}"
     if line.raw is None:
         got = f"{line.length:,} bytes"
@@ -51,17 +51,17 @@ def _row(line: Line, shown: str, encoding: str) -> RawRow | RowFault:
         byte = line.raw[error.start : error.start + 1].hex()
         fix = "save the file as UTF-8: iconv -f WINDOWS-1252 -t UTF-8"
         return RowFault(f"{where}:{error.start + 1}", "not UTF-8", f"byte 0x{byte}", fix)
-    return _parsed(text, line, where)
+    return _parse_json(text, line, where)
 
 
-def _parsed(text: str, line: Line, where: str) -> RawRow | RowFault:
+def _parse_json(text: str, line: Line, where: str) -> RawRow | RowFault:
     try:
         value = _DECODER.decode(text)
-    except _Refused as error:
+    except _RefusedValue as error:
         what, got, fix = error.args
         return RowFault(where, what, got, fix)
     except json.JSONDecodeError as error:
-        return _bad_json(text, line, where, error)
+        return _json_fault(text, line, where, error)
     except RecursionError:
         return RowFault(where, "nested too deep", "", f"a row may be nested {MAX_DEPTH} deep")
     except ValueError as error:  # an integer with thousands of digits
@@ -70,11 +70,11 @@ def _parsed(text: str, line: Line, where: str) -> RawRow | RowFault:
         kind = "a list" if isinstance(value, list) else "a single value"
         fix = 'write one object a line: {"input": ..., "output": ...}'
         return RowFault(where, f"{kind} where a row is needed", text.strip(), fix)
-    return _checked(value, text, where)
+    return _check_value(value, text, where)
 
 
-def _checked(value: dict[str, Any], text: str, where: str) -> RawRow | RowFault:
-    if text.count("[") + text.count("{") > MAX_DEPTH and _deep(value):
+def _check_value(value: dict[str, Any], text: str, where: str) -> RawRow | RowFault:
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
         return RowFault(where, "nested too deep", "", f"a row may be nested {MAX_DEPTH} deep")
     if "\\u" in text:
         try:
@@ -86,10 +86,10 @@ def _checked(value: dict[str, Any], text: str, where: str) -> RawRow | RowFault:
     return RawRow(where, value)
 
 
-def _bad_json(text: str, line: Line, where: str, error: json.JSONDecodeError) -> RowFault:
+def _json_fault(text: str, line: Line, where: str, error: json.JSONDecodeError) -> RowFault:
     place = f"{where}:{error.colno}"
     got = text[max(0, error.pos - 40) : error.pos + 40].strip()
-    if (not line.ended and error.pos >= len(text.rstrip()) - 1) or _unclosed(error, line):
+    if (not line.ended and error.pos >= len(text.rstrip()) - 1) or _is_cut_string(error, line):
         fix = "the file ends inside this row, as a cut copy does: copy it again"
         return RowFault(place, "half a last line", got, fix)
     body = text.strip()
@@ -108,11 +108,11 @@ def _bad_json(text: str, line: Line, where: str, error: json.JSONDecodeError) ->
     )
 
 
-def _unclosed(error: json.JSONDecodeError, line: Line) -> bool:
+def _is_cut_string(error: json.JSONDecodeError, line: Line) -> bool:
     return not line.ended and error.msg.startswith("Unterminated string")
 
 
-def _check_first(line: Line, path: Path, shown: str) -> None:
+def _refuse_other_format(line: Line, path: Path, shown: str) -> None:
     start = (line.raw or b"").lstrip()[:1]
     if start not in {b"[", b"{"} or line.raw is None:
         return
@@ -135,33 +135,35 @@ def _holds_rows(raw: bytes) -> bool:
     return bool(value) and isinstance(value[0], dict)
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     out = dict(pairs)
     if len(out) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise _Refused("duplicate key in a row", twice, "keep one of the two")
+        raise _RefusedValue("duplicate key in a row", twice, "keep one of the two")
     return out
 
 
-def _constant(text: str) -> NoReturn:
-    raise _Refused(f"{text} is no JSON", text, "write null, or leave the row out")
+def _refuse_constant(text: str) -> NoReturn:
+    raise _RefusedValue(f"{text} is no JSON", text, "write null, or leave the row out")
 
 
-def _number(text: str) -> float:
+def _finite_number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise _Refused("number beyond every float", text, "write the number as text")
+        raise _RefusedValue("number beyond every float", text, "write the number as text")
     return value
 
 
-def _deep(value: Any, depth: int = 1) -> bool:
+def _is_too_deep(value: Any, depth: int = 1) -> bool:
     if not isinstance(value, dict | list):
         return False
     if depth > MAX_DEPTH:
         return True
     inner = value.values() if isinstance(value, dict) else value
-    return any(_deep(child, depth + 1) for child in inner)
+    return any(_is_too_deep(child, depth + 1) for child in inner)
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_number)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite_number
+)

@@ -1,4 +1,4 @@
-"""Find labels that are spelt almost like another; write those that differ only in case alike."""
+"""Find labels spelt almost like another; unify labels that differ only in case or spaces."""
 
 from __future__ import annotations
 
@@ -17,39 +17,46 @@ from tuneworthy.data.infer import ONLY_CASE, label_key, usual_spelling
 
 # A misspelt label has at most this share of the rows of the right one.
 _RARE_SHARE = 0.1
-_ALIKE = 0.8  # similarity of two labels from which one may be the other with a wrong letter
-_SHORTEST = 5  # shorter labels differ by a letter because they are different ones
+_LEAST_SIMILARITY = 0.8  # similarity of two labels from which one may be a misspelling of the other
+_SHORTEST_LABEL = 5  # shorter labels differ by a letter because they are different ones
 _MOST_LABELS = 300
 
 
 def near_labels(counts: Mapping[str, int]) -> dict[str, str]:
-    """Return rare labels that are spelt almost like a far more frequent one, with that one.
+    """Return {rare label: far more frequent label with almost the same spelling}.
 
-    Labels that differ in a digit (`tier 1`, `tier 2`) or in what stands behind a mark are not.
+    Labels that differ in digits (`tier 1`, `tier 2`) or in punctuation marks don't count.
     """
     if len(counts) > _MOST_LABELS:
         return {}
     found = {}
     for label, n in counts.items():
-        often = [other for other, m in counts.items() if n <= _RARE_SHARE * m
-                 and len(other) >= _SHORTEST and _digits(label) == _digits(other)]  # fmt: skip
-        near = difflib.get_close_matches(label_key(label), map(label_key, often), 1, _ALIKE)
+        often = [
+            other
+            for other, m in counts.items()
+            if n <= _RARE_SHARE * m
+            and len(other) >= _SHORTEST_LABEL
+            and _digits_and_marks(label) == _digits_and_marks(other)
+        ]
+        near = difflib.get_close_matches(
+            label_key(label), map(label_key, often), 1, _LEAST_SIMILARITY
+        )
         if near:
             found[label] = next(other for other in often if label_key(other) == near[0])
     return found
 
 
-def _digits(label: str) -> list[str]:
+def _digits_and_marks(label: str) -> list[str]:
     return re.findall(r"\d+|[^\w\s]", label)
 
 
-def is_spelling(error: DataError) -> bool:
-    """Return whether labels that differ only in case or spaces are what is wrong with rows."""
+def is_spelling_error(error: DataError) -> bool:
+    """Return whether an error is about labels that differ only in case or spaces."""
     return error.what.startswith(ONLY_CASE)
 
 
 def write_usual_spelling(files: Sequence[Path]) -> str:
-    """Replace rare spellings of labels in files of rows; return a sentence on them, or "".
+    """Replace rare spellings of labels in files of rows; return a sentence on it, "" if none.
 
     Only texts under `output` are changed. Each file is replaced whole.
     """

@@ -1,4 +1,4 @@
-"""Leaks between train, dev and test: copies are an error, or the training copy is left out."""
+"""Find copies between train, dev and test: raise an error, or leave the training copy out."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def without_leaks(files: Files, policy: str) -> tuple[Files, dict[str, list[str]
     test = files.get("test", ())
     if pairs := copies_among(files["main"], test):
         if policy != "exclude":
-            raise _leak(pairs, len(files["main"]))
-        out["main"] = _without(files["main"], pairs)
+            raise _leak_error(pairs, len(files["main"]))
+        out["main"] = _without_rows(files["main"], pairs)
         left[COPY_OF_TEST] = list(pairs)
     if pairs := copies_among(files.get("dev", ()), (*test, *out["main"])):
-        out["dev"] = _without(files["dev"], pairs)
+        out["dev"] = _without_rows(files["dev"], pairs)
         left[DEV_ELSEWHERE] = list(pairs)
     return out, left
 
@@ -57,11 +57,11 @@ def copies_among(rows: Sequence[Case], others: Iterable[Case]) -> dict[str, tupl
     return pairs
 
 
-def _without(cases: tuple[Case, ...], pairs: dict[str, tuple[Case, Case]]) -> tuple[Case, ...]:
+def _without_rows(cases: tuple[Case, ...], pairs: dict[str, tuple[Case, Case]]) -> tuple[Case, ...]:
     return tuple(case for case in cases if case.id not in pairs)
 
 
-def _leak(pairs: dict[str, tuple[Case, Case]], rows: int) -> DataError:
+def _leak_error(pairs: dict[str, tuple[Case, Case]], rows: int) -> DataError:
     first, other = next(iter(pairs.values()))
     also = ", ".join(row.where for row, _ in list(pairs.values())[1:20])
     where = f"{first.where} is {other.where}" + (f"; also {also}" if also else "")

@@ -14,7 +14,7 @@ MAX_LINE = 8_000_000
 WINDOWS_ENCODING = "cp1252"
 """The encoding of Western European files that Windows programs write by default."""
 _CHUNK = 1 << 20
-_CONVERT = {
+_FORMATS_BY_MAGIC = {
     b"\x1f\x8b": ("a gzip file", "gunzip -k {name}"),
     b"BZh": ("a bzip2 file", "bunzip2 -k {name}"),
     b"\xfd7zXZ": ("an xz file", "unxz -k {name}"),
@@ -26,12 +26,15 @@ _CONVERT = {
         ".to_json('rows.jsonl', orient='records', lines=True)\"",
     ),
 }
-_EXCEL = ("an Excel file", "save it as CSV (UTF-8); `tuneworthy init {name}` reads Excel as it is")
-_LETTER = re.compile(
+_EXCEL_FORMAT = (
+    "an Excel file",
+    "save it as CSV (UTF-8); `tuneworthy init {name}` reads Excel as it is",
+)
+_UTF8_LETTER = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )  # a letter of UTF-8 beyond ASCII
-_HIGH = re.compile(rb"[\x80-\xff]")
-_UTF16 = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16",
+_HIGH_BYTE = re.compile(rb"[\x80-\xff]")
+_UTF16_MARKS = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16",
           b"\xfe\xff": "UTF-16"}  # fmt: skip
 
 
@@ -78,15 +81,15 @@ def check_text_file(path: Path, shown: str) -> int:
 def _check_head(head: bytes, path: Path, shown: str) -> int:
     if not head:
         raise DataError("the file is empty", where=shown, got="0 bytes", fix="write rows into it")
-    for magic, (what, command) in _CONVERT.items():
+    for magic, (what, command) in _FORMATS_BY_MAGIC.items():
         if head.startswith(magic):
             if path.suffix.lower() == ".xlsx":
-                what, command = _EXCEL
+                what, command = _EXCEL_FORMAT
             raise DataError(
                 f"this is {what}, not text", where=shown, got=f"bytes {magic.hex()} at its start",
                 fix=f"convert it first: {command.format(name=path.name)}",
             )  # fmt: skip
-    name = next((name for mark, name in _UTF16.items() if head.startswith(mark)), None)
+    name = next((name for mark, name in _UTF16_MARKS.items() if head.startswith(mark)), None)
     if name is None and len(head) > 3 and head[:200].count(0) > len(head[:200]) // 4:
         name = "UTF-16"
     if name:
@@ -115,23 +118,23 @@ def text_encoding(path: Path) -> str:
 
 
 def _likelier_encoding(chunks: Iterator[bytes]) -> str:
-    """Return the likelier encoding of a text, Windows-1252 or UTF-8; UTF-8 for binary data."""
+    """Return the likelier encoding of a text, `cp1252` or `utf-8`; `utf-8` for binary data."""
     letters, stray = 0, 0
     for chunk in chunks:
         if 0 in chunk:
             return "utf-8"
-        found = _LETTER.findall(chunk)
+        found = _UTF8_LETTER.findall(chunk)
         letters += len(found)
-        stray += len(_HIGH.findall(chunk)) - sum(map(len, found))
+        stray += len(_HIGH_BYTE.findall(chunk)) - sum(map(len, found))
     return WINDOWS_ENCODING if stray > letters else "utf-8"
 
 
 def read_lines(path: Path, skip: int = 0) -> Iterator[Line]:
-    """Yield the lines of a file, ended by LF, CRLF or CR. A line over the limit has raw None."""
+    """Yield the lines of a file, ended by LF, CRLF or CR; `raw` is None over MAX_LINE bytes."""
     number, parts, length = 0, [], 0
     with path.open("rb") as file:
         file.seek(skip)
-        for piece in _pieces(file):
+        for piece in _line_pieces(file):
             ended = piece.endswith((b"\n", b"\r"))
             body = piece.rstrip(b"\r\n") if ended else piece
             length += len(body)
@@ -147,7 +150,7 @@ def read_lines(path: Path, skip: int = 0) -> Iterator[Line]:
         yield Line(number + 1, b"".join(parts) if length <= MAX_LINE else None, length, False)
 
 
-def _pieces(file: object) -> Iterator[bytes]:
+def _line_pieces(file: object) -> Iterator[bytes]:
     """Yield lines with their endings, or parts of long lines; a CRLF is never split."""
     held = b""
     while chunk := file.read(_CHUNK):  # type: ignore[attr-defined]

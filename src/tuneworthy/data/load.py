@@ -39,7 +39,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A task with its rows. `cases` are the rows of `file` or `train`; `test`, `dev` own files.
+    """A task with its rows: `cases` from `file` or `train`, `test` and `dev` from their own files.
 
     `aside` are labelled rows that this study does not use: the locked ones. If they are `unlocked`
     they become `test`, and the other rows of the user's own test file become `aside`. rows = cases
@@ -80,23 +80,22 @@ def load(
     unlock: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Loaded:
-    """Return a task with all its rows and with the keys that the rows supply.
+    """Return a task with its rows read and its missing keys inferred from them.
 
     Bad rows raise DataError, or are left out under `exclude` if they are at most `max_bad` of all
-    rows. `draft` stops like `stop`, but before a task file exists: its hints do not rely on
-    `check`'s options alone. `limit` is the maximum of rows per file, sampled by content. `unlock`
-    returns the locked rows as the test file; else they are set aside. `say` gets the progress of
-    long files.
+    rows. `draft` is `stop` before a task file exists: its hints name no option of `check` alone.
+    `limit` is the maximum of rows per file, sampled by content. `unlock` returns the locked rows as
+    the test file; else they are set aside. `say` gets the progress of long files.
     """
     bad = BadRows(task.folder, listed=bad_rows != "draft")
     try:
-        files, docs = _read(
+        files, docs = _read_files(
             task, bad, SampleSpec(min(limit or MAX_ROWS, MAX_ROWS), task.seed, Progress(say))
         )
         _leave_out_variants(task, files, bad)
-        _leave_out_silent(task, files, bad)
-        bad.judge(sum(kept.rows for kept in files.values()), bad_rows, max_bad)
-        loaded = _finished(task, files, docs, bad, ReadOptions(bad_rows, unlock))
+        _leave_out_demandless(task, files, bad)
+        bad.raise_if_too_many(sum(kept.rows for kept in files.values()), bad_rows, max_bad)
+        loaded = _make_loaded(task, files, docs, bad, ReadOptions(bad_rows, unlock))
         if len(loaded.everyone) >= SLOW_COMPARISON_ROWS:
             say(f"comparing {len(loaded.everyone):,} rows with each other")
         return loaded
@@ -104,7 +103,7 @@ def load(
         bad.close()
 
 
-def _read(
+def _read_files(
     task: Task, bad: BadRows, draw: SampleSpec
 ) -> tuple[dict[str, FileRows], tuple[Doc, ...]]:
     data = task.data
@@ -131,7 +130,9 @@ def _leave_out_variants(task: Task, files: dict[str, FileRows], bad: BadRows) ->
     labelled = [kept for key, kept in files.items() if key != "pool"]
     everyone = [case for kept in labelled for case in kept.cases]
     wrong = {f.where: f for f in label_faults(everyone, task.output.labels)}
-    for fault in _mixed(everyone, {k: v for kept in labelled for k, v in kept.scalars.items()}):
+    for fault in _mixed_type_faults(
+        everyone, {k: v for kept in labelled for k, v in kept.scalars.items()}
+    ):
         wrong.setdefault(fault.where, fault)
     for kept in labelled if wrong else ():
         for case in kept.cases:
@@ -140,8 +141,8 @@ def _leave_out_variants(task: Task, files: dict[str, FileRows], bad: BadRows) ->
         kept.cases = [case for case in kept.cases if case.where not in wrong]
 
 
-def _leave_out_silent(task: Task, files: dict[str, FileRows], bad: BadRows) -> None:
-    """Remove rows without demands if the metric scores by demands."""
+def _leave_out_demandless(task: Task, files: dict[str, FileRows], bad: BadRows) -> None:
+    """Remove rows without `must_say` or `must_not_say` if the metric needs them."""
     if MUST_SAY not in task.success.metrics:
         return
     for kept in (kept for key, kept in files.items() if key != "pool"):
@@ -151,7 +152,7 @@ def _leave_out_silent(task: Task, files: dict[str, FileRows], bad: BadRows) -> N
         kept.cases = [case for case in kept.cases if has_demands(case)]
 
 
-def _mixed(cases: list[Case], scalars: dict[str, str]) -> Iterator[RowFault]:
+def _mixed_type_faults(cases: list[Case], scalars: dict[str, str]) -> Iterator[RowFault]:
     kinds = Counter(scalars.get(case.where, "text") for case in cases)
     usual = max(sorted(kinds), key=lambda kind: kinds[kind])
     for case in cases if len(kinds) > 1 else ():
@@ -162,12 +163,12 @@ def _mixed(cases: list[Case], scalars: dict[str, str]) -> Iterator[RowFault]:
                         "output", case.id)  # fmt: skip
 
 
-def _finished(
+def _make_loaded(
     task: Task, files: dict[str, FileRows], docs: tuple[Doc, ...], bad: BadRows, how: ReadOptions
 ) -> Loaded:
     pool = files.pop("pool", None)
     rows = sum(kept.rows for kept in files.values()) + (pool.rows if pool else 0)
-    labelled, left = without_leaks(_apart(files), how.policy)
+    labelled, left = without_leaks(_with_distinct_ids(files), how.policy)
     if empty := next((files[key].name for key, cases in labelled.items() if not cases), None):
         raise DataError("no row of the file is left", where=empty, got="0 rows",
                         fix="correct the bad rows, or add rows")  # fmt: skip
@@ -194,15 +195,15 @@ def _finished(
         rows=rows,
         excluded=excluded,
         excluded_at=at,
-        observations=tuple(_seen(task, kept_files, excluded, at)),
+        observations=tuple(_reading_observations(task, kept_files, excluded, at)),
         aside=parted.aside,
         why_aside=parted.why,
         unlocked=how.unlock,
     )
 
 
-def _apart(files: dict[str, FileRows]) -> dict[str, tuple[Case, ...]]:
-    """Return the files with distinct ids: a train or dev row with a test row's id is renamed."""
+def _with_distinct_ids(files: dict[str, FileRows]) -> dict[str, tuple[Case, ...]]:
+    """Return each file's cases with distinct ids: a repeated one gets `@train` or `@dev`."""
     taken: set[str] = set()
     out: dict[str, tuple[Case, ...]] = {}
     for key in ("test", "main", "dev"):
@@ -218,11 +219,11 @@ def _apart(files: dict[str, FileRows]) -> dict[str, tuple[Case, ...]]:
     return out
 
 
-def _seen(
+def _reading_observations(
     task: Task, files: list[FileRows], excluded: dict[str, int], at: dict[str, tuple[str, ...]]
 ) -> Iterator[Observation]:
     for why, count in excluded.items():
-        yield _left_out(why, count, at.get(why, ()))
+        yield _excluded_observation(why, count, at.get(why, ()))
     for kept in files:
         if check_text_file(task.folder / kept.name, kept.name):
             text = f"{kept.name} starts with a byte order mark; it was skipped"
@@ -233,7 +234,7 @@ def _seen(
                               fix="put it under `meta` where it is only for you")  # fmt: skip
 
 
-def _left_out(why: str, count: int, places: tuple[str, ...]) -> Observation:
+def _excluded_observation(why: str, count: int, places: tuple[str, ...]) -> Observation:
     if why == NOT_DRAWN:
         text = f"{count:,} rows were left aside: so many are drawn, by content, from a larger file"
         return Observation(kind="not_drawn", level="note", text=text, count=count)

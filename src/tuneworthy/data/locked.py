@@ -1,4 +1,4 @@
-"""The locked share: rows that stay hidden until `tuneworthy run --unlock`.
+"""Choose the locked rows, which stay hidden until `tuneworthy run --unlock`.
 
 The choice depends on the rows' inputs only, not on ids, order, labels or the seed: the same row is
 locked in every folder, and a larger share locks the same rows and some more.
@@ -28,7 +28,7 @@ Files = dict[str, tuple[Case, ...]]
 
 @dataclass(frozen=True)
 class LockedSplit:
-    """The files that a study reads, and the rows that it does not use (`why` says which)."""
+    """The rows of each file that a study uses, and the rows it does not (`why` says why)."""
 
     files: Files
     aside: tuple[Case, ...] = ()
@@ -36,7 +36,7 @@ class LockedSplit:
 
 
 def split_locked(task: Task, files: Files, unlock: bool) -> LockedSplit:
-    """Return the files without the locked rows; with `unlock` these are the test file instead.
+    """Return the files without the locked rows; with `unlock` the locked rows are the test file.
 
     They are drawn from the scored rows: those of `test` if there is such a file, else of `file` or
     `train`. Raises TaskError if nothing is locked that could be unlocked, and DataError if one side
@@ -79,7 +79,7 @@ def _drawn(files: Files, key: str, share: float) -> set[str]:
 
 
 def _place(rows: Sequence[Case]) -> float:
-    """Return the position of a group in [0, 1): the smallest digest of its inputs.
+    """Return the position of a group of rows in [0, 1), from the smallest digest of its inputs.
 
     The name of a `group` represents all its rows, so that added rows change nothing.
     """
@@ -93,7 +93,7 @@ def _place(rows: Sequence[Case]) -> float:
 
 
 def locked_observation(n: int, earlier: int, differ: float) -> Observation:
-    """Return the observation of `check` about n locked rows that `earlier` studies opened.
+    """Return the observation for `check` on n locked rows that `earlier` studies opened.
 
     `differ` is the assumed share of rows on which two arms differ.
     """

@@ -27,7 +27,7 @@ def input_digests(cases: Iterable[Case]) -> tuple[str, ...]:
 
 
 def studies_text(earlier: int) -> str:
-    """Return how many studies opened some cases, in words."""
+    """Return a clause on how many earlier studies opened `them` (some cases)."""
     if not earlier:
         return "no study has opened them"
     return "1 study has opened them" if earlier == 1 else f"{earlier:,} studies have opened them"

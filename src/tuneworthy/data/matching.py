@@ -22,11 +22,11 @@ from tuneworthy.data.order_fit import misfit
 from tuneworthy.data.raw import RawRow
 from tuneworthy.data.rows import as_text
 
-_SHOWN = 3
+_SHOWN_PLACES = 3
 
 
 @dataclass(frozen=True)
-class AnswerLog:
+class LogRows:
     """The rows of a file of recorded answers, and how the task file says to match them.
 
     `key` is the task-file key that says so: `present`, `answers.NAME`.
@@ -40,7 +40,7 @@ class AnswerLog:
 
 @dataclass(frozen=True)
 class MatchResult:
-    """The row of the log by case id, the key that matched them, and places with other inputs."""
+    """{case id: its row of the log}, the key they were matched by, and places with other inputs."""
 
     rows: dict[str, RawRow]
     by: Match
@@ -48,9 +48,9 @@ class MatchResult:
 
 
 def match_answers(
-    log: AnswerLog, cases: Sequence[Case], others: Sequence[Case | Query] = ()
+    log: LogRows, cases: Sequence[Case], others: Sequence[Case | Query] = ()
 ) -> MatchResult:
-    """Return which row of the log answers which case; the others may be answered too.
+    """Return the row of the log that answers each case; the log may also answer `others`.
 
     An id is that of a row, or its place (`train.jsonl:12`) where the row has no id of its own.
 
@@ -69,8 +69,8 @@ def match_answers(
         if log.match == "id" or not inputs:
             return matches
         if matches.differ:
-            _other_inputs(log, matches)
-        if matches.rows and len(matches.rows) >= _known_inputs(log, cases):
+            _refuse_other_inputs(log, matches)
+        if matches.rows and len(matches.rows) >= _count_known_inputs(log, cases):
             return matches
     if inputs:
         return _by_input(log, cases, others)
@@ -85,7 +85,7 @@ def row_text(row: RawRow, key: str) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _refuse_unmatchable(log: AnswerLog, cases: Sequence[Case]) -> NoReturn:
+def _refuse_unmatchable(log: LogRows, cases: Sequence[Case]) -> NoReturn:
     bare = [
         row for row in log.rows if row_text(row, "id") is None and row_text(row, "input") is None
     ]
@@ -103,7 +103,7 @@ def _refuse_unmatchable(log: AnswerLog, cases: Sequence[Case]) -> NoReturn:
     )
 
 
-def _refuse_missing_key(log: AnswerLog, key: Match) -> NoReturn:
+def _refuse_missing_key(log: LogRows, key: Match) -> NoReturn:
     bare = [row for row in log.rows if row_text(row, key) is None]
     raise DataError(
         f"recorded answers without `{key}` can't be matched by it",
@@ -116,7 +116,7 @@ def _refuse_missing_key(log: AnswerLog, key: Match) -> NoReturn:
 # By id.
 
 
-def _by_id(log: AnswerLog, cases: Sequence[Case]) -> MatchResult:
+def _by_id(log: LogRows, cases: Sequence[Case]) -> MatchResult:
     by_name = {case.where: case for case in cases} | {case.id: case for case in cases}
     row_of: dict[str, RawRow] = {}
     first: dict[str, str] = {}
@@ -133,16 +133,16 @@ def _by_id(log: AnswerLog, cases: Sequence[Case]) -> MatchResult:
         first[name] = row.where
         if case := by_name.get(name):
             row_of[case.id] = row
-            if (text := row_text(row, "input")) is not None and not _asks(case, text):
+            if (text := row_text(row, "input")) is not None and not _has_input(case, text):
                 differ.append(row.where)
     return MatchResult(row_of, "id", tuple(differ))
 
 
-def _other_inputs(log: AnswerLog, matches: MatchResult) -> NoReturn:
+def _refuse_other_inputs(log: LogRows, matches: MatchResult) -> NoReturn:
     same = len(matches.rows) - len(matches.differ)
     raise DataError(
         "recorded answers have the ids of these rows beside other inputs",
-        where=", ".join(matches.differ[:_SHOWN]),
+        where=", ".join(matches.differ[:_SHOWN_PLACES]),
         got=f"{same:,} of {len(matches.rows):,} have the input of the row with their id,"
         f" {len(matches.differ):,} have another",
         fix=f"under `{log.key}` write `match: input` where the ids are those of other rows, or"
@@ -154,22 +154,22 @@ def _other_inputs(log: AnswerLog, matches: MatchResult) -> NoReturn:
 
 
 def input_texts(case: Case | Query) -> tuple[str, ...]:
-    """Return the texts that a log may use as a row's input: the last turn, or all turns."""
+    """Return the texts that a log may use as a row's input: its last user turn, or all turns."""
     whole = "\n".join(m.content for m in case.messages if m.role != "system")
     return (case.input,) if whole == case.input else (case.input, whole)
 
 
-def _asks(case: Case | Query, text: str) -> bool:
+def _has_input(case: Case | Query, text: str) -> bool:
     return normalised_text(text) in map(normalised_text, input_texts(case))
 
 
-def _known_inputs(log: AnswerLog, cases: Sequence[Case]) -> int:
+def _count_known_inputs(log: LogRows, cases: Sequence[Case]) -> int:
     """Return how many cases have their input in the log."""
     texts = {normalised_text(row_text(row, "input") or "") for row in log.rows}
     return sum(any(normalised_text(text) in texts for text in input_texts(case)) for case in cases)
 
 
-def _by_input(log: AnswerLog, cases: Sequence[Case], others: Sequence[Case | Query]) -> MatchResult:
+def _by_input(log: LogRows, cases: Sequence[Case], others: Sequence[Case | Query]) -> MatchResult:
     """Match by exact input, else after normalising case, spaces and Unicode form.
 
     If rows share an input, nothing identifies their answers: they are matched in the order of both
@@ -208,16 +208,16 @@ def _is_ambiguous(rows: Sequence[RawRow], alike: Sequence[Case | Query]) -> bool
     """Return whether it is unknown, and matters, which of these answers belongs to which case."""
     if len({repr(row.fields.get("answer", row.fields.get("output"))) for row in rows}) == 1:
         fewer = len(rows) < len(alike)  # then turns before the last one must not differ
-        return fewer and len({_question(case) for case in alike}) > 1
-    return len(rows) != len(alike) or len({(_question(c), _right(c)) for c in alike}) > 1
+        return fewer and len({_prompt_text(case) for case in alike}) > 1
+    return len(rows) != len(alike) or len({(_prompt_text(c), _gold_fields(c)) for c in alike}) > 1
 
 
-def _question(case: Case | Query) -> str:
+def _prompt_text(case: Case | Query) -> str:
     return normalised_text("\n".join(message.content for message in case.messages))
 
 
-def _right(case: Case | Query) -> str:
-    """Return all gold fields of a case; cases that agree in them score an answer equally."""
+def _gold_fields(case: Case | Query) -> str:
+    """Return a case's gold fields as text; cases with equal ones score an answer equally."""
     if isinstance(case, Query):
         return ""
     return repr((case.output, case.accepted, case.must_say, case.must_not_say))
@@ -227,7 +227,7 @@ def _refuse_ambiguous(unclear: Sequence[Sequence[RawRow]]) -> NoReturn:
     rows = sum(map(len, unclear))
     raise DataError(
         "rows with one input have several recorded answers, and nothing says whose each is",
-        where=", ".join(row.where for row in unclear[0][:_SHOWN]),
+        where=", ".join(row.where for row in unclear[0][:_SHOWN_PLACES]),
         got=f"{count_noun(len(unclear), 'input')} with {count_noun(rows, 'answer')}",
         fix='give these answers the "id" of their row, or keep one answer an input',
     )
@@ -237,7 +237,7 @@ def _refuse_ambiguous(unclear: Sequence[Sequence[RawRow]]) -> NoReturn:
 
 
 def in_file_order(cases: Sequence[Case]) -> list[Case]:
-    """Return cases in the order of their file: `where` is file:line."""
+    """Return cases sorted by their place in their file (`where` is file:line)."""
 
     def place(case: Case) -> tuple[str, int]:
         name, _, line = case.where.partition(":")
@@ -247,7 +247,7 @@ def in_file_order(cases: Sequence[Case]) -> list[Case]:
     return sorted(cases, key=place)
 
 
-def _by_order(log: AnswerLog, cases: Sequence[Case]) -> MatchResult:
+def _by_order(log: LogRows, cases: Sequence[Case]) -> MatchResult:
     if len(log.rows) != len(cases):
         raise DataError(
             "answers that are matched by order must be as many as the scored rows",
@@ -257,9 +257,11 @@ def _by_order(log: AnswerLog, cases: Sequence[Case]) -> MatchResult:
             " shift all that follow",
         )
     both = list(zip(log.rows, in_file_order(cases), strict=True))
-    _refuse_names(log, both)
-    _refuse_inputs(log, both)
-    pairs = [(_text(row), case.output) for row, case in both if _text(row) and case.output]
+    _refuse_ids_in_other_order(log, both)
+    _refuse_inputs_in_other_order(log, both)
+    pairs = [
+        (_answer_text(row), case.output) for row, case in both if _answer_text(row) and case.output
+    ]
     if said := misfit([answer for answer, _ in pairs], [gold for _, gold in pairs]):
         raise DataError(
             "recorded answers fit their rows better in another order than by `match: order`",
@@ -271,7 +273,7 @@ def _by_order(log: AnswerLog, cases: Sequence[Case]) -> MatchResult:
     return MatchResult({case.id: row for row, case in both}, "order")
 
 
-def _refuse_names(log: AnswerLog, both: Sequence[tuple[RawRow, Case]]) -> None:
+def _refuse_ids_in_other_order(log: LogRows, both: Sequence[tuple[RawRow, Case]]) -> None:
     known = {case.id for _, case in both}
     named = [(row, case) for row, case in both if row_text(row, "id") in known]
     other = [row for row, case in named if row_text(row, "id") != case.id]
@@ -279,26 +281,26 @@ def _refuse_names(log: AnswerLog, both: Sequence[tuple[RawRow, Case]]) -> None:
         _refuse_order(log, "ids", len(named) - len(other), other, "id")
 
 
-def _refuse_inputs(log: AnswerLog, both: Sequence[tuple[RawRow, Case]]) -> None:
+def _refuse_inputs_in_other_order(log: LogRows, both: Sequence[tuple[RawRow, Case]]) -> None:
     named = [
         (row, case, text) for row, case in both if (text := row_text(row, "input")) is not None
     ]
-    other = [row for row, case, text in named if not _asks(case, text)]
+    other = [row for row, case, text in named if not _has_input(case, text)]
     if other:
         _refuse_order(log, "inputs", len(named) - len(other), other, "input")
 
 
 def _refuse_order(
-    log: AnswerLog, what: str, same: int, other: Sequence[RawRow], key: str
+    log: LogRows, what: str, same: int, other: Sequence[RawRow], key: str
 ) -> NoReturn:
     raise DataError(
         f"the {what} of recorded answers say another order than that of the rows",
-        where=", ".join(row.where for row in other[:_SHOWN]),
+        where=", ".join(row.where for row in other[:_SHOWN_PLACES]),
         got=f"in the order of the rows {same:,} {what} match and {len(other):,} do not",
         fix=f"write `match: {key}` under `{log.key}`, or leave `match` out",
     )
 
 
-def _text(row: RawRow) -> str:
+def _answer_text(row: RawRow) -> str:
     value: Any = row.fields.get("answer", row.fields.get("output"))
     return "" if value is None else as_text(value)

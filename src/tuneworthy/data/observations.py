@@ -1,4 +1,4 @@
-"""Anomalies of the rows, one check per function; each reports count, ids and a fix."""
+"""Check the rows for anomalies: each function yields observations with count, ids and a fix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tuneworthy.data.rows import sortable_time
 from tuneworthy.data.schema import schema_checker
 from tuneworthy.data.secrets import private_kinds
 
-SHOWN = 20
+MOST_IDS = 20
 Level = Literal["note", "warning", "blocked"]
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
@@ -32,25 +32,25 @@ _DOMINANT_SHARE = 0.9
 def row_observations(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
     """Yield the anomalies of the rows themselves (lengths in tokens are checked elsewhere)."""
     yield from loaded.observations
-    yield from _conflicting(loaded)
-    yield from _copies(loaded)
-    yield from _classes(loaded, scored)
+    yield from _conflicting_rows(loaded)
+    yield from _copied_inputs(loaded)
+    yield from _class_sizes(loaded, scored)
     yield from _test_labels(loaded)
-    yield from _gold(loaded)
+    yield from _schema_violations(loaded)
     yield from answers_in_inputs(loaded.cases, loaded.task.output.type == "label")
-    yield from _cut(loaded)
-    yield from _unseen(loaded)
-    yield from _private(loaded)
-    yield from _order(loaded)
+    yield from _cut_answers(loaded)
+    yield from _invisible_characters(loaded)
+    yield from _private_data(loaded)
+    yield from _times_and_groups(loaded)
     yield from _blank_docs(loaded)
 
 
 def observation(
     kind: str, level: Level, text: str, ids: Sequence[str], fix: str = ""
 ) -> Observation:
-    """Return an observation about these ids; the first twenty are kept."""
+    """Return an observation that counts all ids and keeps the first twenty."""
     return Observation(
-        kind=kind, level=level, text=text, count=len(ids), ids=tuple(ids[:SHOWN]), fix=fix
+        kind=kind, level=level, text=text, count=len(ids), ids=tuple(ids[:MOST_IDS]), fix=fix
     )
 
 
@@ -61,7 +61,7 @@ def _blank_docs(loaded: Loaded) -> Iterator[Observation]:
         yield observation("blank_docs", "warning", text, ids, fix)
 
 
-def _conflicting(loaded: Loaded) -> Iterator[Observation]:
+def _conflicting_rows(loaded: Loaded) -> Iterator[Observation]:
     ids = [case_id for group in contradictory_ids(loaded) for case_id in group]
     if ids:
         fix = "correct them, or list the other right answers under `accepted`"
@@ -72,7 +72,7 @@ def _conflicting(loaded: Loaded) -> Iterator[Observation]:
         yield observation("conflict", "warning", text, ids, fix)
 
 
-def _copies(loaded: Loaded) -> Iterator[Observation]:
+def _copied_inputs(loaded: Loaded) -> Iterator[Observation]:
     like = loaded.alike
     counts = Counter(like.keys)
     same = [case.id for case, key in zip(like.cases, like.keys, strict=True) if counts[key] > 1]
@@ -104,7 +104,7 @@ def _copies(loaded: Loaded) -> Iterator[Observation]:
         )
 
 
-def _classes(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
+def _class_sizes(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
     cases = loaded.everyone
     answers = Counter(case.output for case in cases)
     if len(answers) == 1 and len(cases) > 1:
@@ -161,7 +161,7 @@ def _test_labels(loaded: Loaded) -> Iterator[Observation]:
         )
 
 
-def _gold(loaded: Loaded) -> Iterator[Observation]:
+def _schema_violations(loaded: Loaded) -> Iterator[Observation]:
     schema = loaded.task.output.json_schema
     if loaded.task.output.type != "json" or not isinstance(schema, dict):
         return
@@ -189,8 +189,8 @@ def _gold(loaded: Loaded) -> Iterator[Observation]:
         yield observation("schema", "warning", text, [case.id for case, _ in wrong], fix)
 
 
-def _cut(loaded: Loaded) -> Iterator[Observation]:
-    """Yield answers without final punctuation if nearly all others have it."""
+def _cut_answers(loaded: Loaded) -> Iterator[Observation]:
+    """Yield an observation of answers without final punctuation if nearly all others have it."""
     if loaded.task.output.type != "text":
         return
     long = [case for case in loaded.everyone if len(case.output.split()) >= 8]
@@ -202,7 +202,7 @@ def _cut(loaded: Loaded) -> Iterator[Observation]:
         yield observation("cut_answer", "warning", text, open_end, "look whether they were cut")
 
 
-def _unseen(loaded: Loaded) -> Iterator[Observation]:
+def _invisible_characters(loaded: Loaded) -> Iterator[Observation]:
     odd = [
         case.id
         for case in loaded.everyone
@@ -216,7 +216,7 @@ def _unseen(loaded: Loaded) -> Iterator[Observation]:
         )
 
 
-def _private(loaded: Loaded) -> Iterator[Observation]:
+def _private_data(loaded: Loaded) -> Iterator[Observation]:
     ids_of: dict[str, list[str]] = defaultdict(list)
     for case in loaded.everyone:
         text = "\n".join((*(m.content for m in case.messages), case.output))
@@ -233,7 +233,7 @@ def _private(loaded: Loaded) -> Iterator[Observation]:
         )
 
 
-def _order(loaded: Loaded) -> Iterator[Observation]:
+def _times_and_groups(loaded: Loaded) -> Iterator[Observation]:
     timed = [case for case in loaded.cases if case.time is not None]
     if timed and len(timed) < len(loaded.cases):
         rows = with_verb(len(loaded.cases), "row", "have")
@@ -242,7 +242,7 @@ def _order(loaded: Loaded) -> Iterator[Observation]:
         yield Observation(kind="time", level="warning", text=text, count=len(timed), fix=fix)
     if loaded.test is None:
         return
-    early = _early(loaded.cases, loaded.test)
+    early = _tests_before_training(loaded.cases, loaded.test)
     if early:
         text = f"{with_verb(len(early), 'test row', 'are')} older than the newest training row"
         fix = "with time-ordered data, test on rows later than all training rows"
@@ -258,7 +258,7 @@ def _order(loaded: Loaded) -> Iterator[Observation]:
         yield observation("group", "warning", text, shared, fix)
 
 
-def _early(train: Sequence[Case], test: Sequence[Case]) -> list[str]:
+def _tests_before_training(train: Sequence[Case], test: Sequence[Case]) -> list[str]:
     if not all(case.time for case in (*train, *test)):
         return []
     newest = max(sortable_time(case.time or "") for case in train)

@@ -18,26 +18,26 @@ _HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 
 
 def has_demands(case: Case) -> bool:
-    """Return whether a row demands or forbids some content."""
+    """Return whether a row has `must_say` or `must_not_say`."""
     return bool(case.must_say or case.must_not_say)
 
 
 def no_demand_fault(case: Case) -> RowFault:
-    """Return the fault of a row without demands, for a metric of demands."""
+    """Return the fault of a row without `must_say` and `must_not_say`, which its metric needs."""
     fix = "write `must_say` or `must_not_say` in every row, or name another metric"
     return RowFault(case.where, "the row demands nothing", "no `must_say`, no `must_not_say`", fix,
                  MUST_SAY, case.id)  # fmt: skip
 
 
 def propose_metric(cases: Sequence[Case]) -> tuple[str, str] | None:
-    """Return a metric for free text with its reason, or None for the default word overlap.
+    """Return (metric, reason) for free text, or None for the default, word overlap.
 
     Python answers: `code`; the same headings in nine of ten answers: `outline`; each joined with a
     content metric: `must_say` if every row has demands, else word overlap.
     """
     sample = cases[:_READ_ROWS]
     demanding = bool(cases) and all(map(has_demands, cases))
-    if sample and sum(_python(case.output) for case in sample) >= MIN_SHARE * len(sample):
+    if sample and sum(_is_python(case.output) for case in sample) >= MIN_SHARE * len(sample):
         end = MUST_SAY if demanding else "rouge_l"
         return f"code+{end}", "the answers are Python: it must parse and define the same names"
     forms = Counter(tuple(_headings(case.output)) for case in sample)
@@ -53,7 +53,7 @@ def _headings(text: str) -> list[str]:
     return [title.rstrip().rstrip("#").rstrip() for title in _HEADING.findall(text)]
 
 
-def _python(text: str) -> bool:
+def _is_python(text: str) -> bool:
     """Return whether a text is Python that defines something; plain words can parse as well."""
     try:
         with warnings.catch_warnings():

@@ -3,7 +3,7 @@
 The answers are compared with the gold answers by shared words (Jaccard similarity). In a shuffled
 log they fit no better than in a random order: the test is a permutation test with the moments of
 Hoeffding (1951), "A combinatorial central limit theorem". A log with a missing or duplicate row
-fits up to that row and is shifted by one after it: the module tests each shift.
+fits up to that row and is shifted by one after it: each shift of up to three rows is tested.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ SHIFTED_DEVIATIONS = 4.0  # standard deviations by which a shift of the last row
 SHIFTS = (1, -1, 2, -2, 3, -3)
 _MOST_ANSWERS = 600  # maximum of answers in the pairwise comparison
 _MAX_WORDS = 300  # maximum of distinct words per text
-_WORD = re.compile(r"\w+")
+_WORD_PATTERN = re.compile(r"\w+")
 Array = np.ndarray[Any, Any]
 
 
 def misfit(answers: Sequence[str], right: Sequence[str]) -> str:
-    """Return how answers fit another order better than the given one, or "" if they don't.
+    """Return a sentence on how answers fit another order of rows better, "" if they don't.
 
     Answer k belongs to the gold answer of row k. Identical answers fit any order.
     """
     if len(answers) < LEAST_ANSWERS:
         return ""
-    words = [_words(answers), _words(right)]
-    if (said := _shifted(words[0], words[1])) != "":
+    words = [_word_sets(answers), _word_sets(right)]
+    if (said := _shifted_misfit(words[0], words[1])) != "":
         return said
-    return _random(answers, right, words)
+    return _random_order_misfit(answers, right, words)
 
 
-def _random(
+def _random_order_misfit(
     answers: Sequence[str], right: Sequence[str], words: Sequence[Sequence[frozenset[str]]]
 ) -> str:
-    """Return the evidence for another order if the given one fits no better than a random one."""
+    """Return a sentence if the given order fits no better than a random one, else ""."""
     at = np.arange(len(answers))
     if at.size > _MOST_ANSWERS:
         at = np.sort(np.random.default_rng(0).choice(at, _MOST_ANSWERS, replace=False))
-    like = _likeness(*([texts[i] for i in at.tolist()] for texts in words))
+    like = _similarity_matrix(*([texts[i] for i in at.tolist()] for texts in words))
     centred = like - like.mean(0) - like.mean(1)[:, None] + like.mean()
     spread = float((centred**2).sum() / (at.size - 1)) ** 0.5
     given, chance = float(np.trace(like)), float(like.sum() / at.size)
@@ -60,7 +60,7 @@ def _random(
 
     rows, columns = linear_sum_assignment(-like)
     best = float(like[rows, columns].sum())
-    equal, most = _equal(answers, right)
+    equal, most = _count_equal(answers, right)
     if most > equal:
         return (
             f"{equal:,} of {len(answers):,} answers equal the right answer of their row, no more"
@@ -73,8 +73,8 @@ def _random(
     )
 
 
-def _equal(answers: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
-    """Return how many answers are right in the given order, and how many in the best one."""
+def _count_equal(answers: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
+    """Return how many answers equal their right answer in the given order, and in the best."""
     said, gold = (
         [normalised_text(text) for text in answers],
         [normalised_text(text) for text in right],
@@ -83,8 +83,8 @@ def _equal(answers: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
     return sum(one == other for one, other in zip(said, gold, strict=True)), common.total()
 
 
-def _shifted(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]) -> str:
-    """Return the row from which answers fit better a few rows further, "" if there is none."""
+def _shifted_misfit(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]) -> str:
+    """Return a sentence if the last answers fit rows a few places away better, else ""."""
     own = np.array([_jaccard(a, b) for a, b in zip(answers, right, strict=True)])
     for shift in SHIFTS:
         at = np.arange(max(0, -shift), min(len(own), len(own) - shift))
@@ -105,8 +105,8 @@ def _shifted(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]])
     return ""
 
 
-def _likeness(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]) -> Array:
-    """Return the Jaccard similarity of each answer with each gold answer, by words."""
+def _similarity_matrix(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]) -> Array:
+    """Return the word Jaccard similarities, shape [answers, gold answers]."""
     number: dict[str, int] = {}
     for words in (*answers, *right):
         for word in words:
@@ -130,12 +130,12 @@ def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
     return len(one & other) / either if either else 1.0
 
 
-def _words(texts: Sequence[str]) -> list[frozenset[str]]:
-    """Return the first distinct words of each text; a text without words is itself one word."""
+def _word_sets(texts: Sequence[str]) -> list[frozenset[str]]:
+    """Return the set of the first 300 words of each text, or of the text itself without words."""
     return [_word_set(text) for text in texts]
 
 
 def _word_set(text: str) -> frozenset[str]:
     key = normalised_text(text[: 20 * _MAX_WORDS])
-    words = dict.fromkeys(_WORD.findall(key)) or {key: None}
+    words = dict.fromkeys(_WORD_PATTERN.findall(key)) or {key: None}
     return frozenset(list(words)[:_MAX_WORDS])

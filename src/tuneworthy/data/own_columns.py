@@ -1,7 +1,7 @@
-"""Read right answers and logs whose columns have names of their own, for a comparison of two logs.
+"""Read right answers and logs with any column names, for a comparison of two logs.
 
-Every role is taken from a name that people gave, else from the usual name, else from the names and
-values of the columns. Rows are matched by a column that all files share and that is unique in each.
+A role goes to the column that the user named, else to the usual name, else by names and values.
+Rows are matched by a column that all files share and that is unique in each.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tuneworthy.data.own_records import ANSWER_NAMES, is_rewritten, named_column
 from tuneworthy.data.raw import RawRow, RowFault
 from tuneworthy.data.rows import to_case
 
-# Records that say whether a file has the usual names, and what its columns are.
+# First records, by which the columns of a file are recognised.
 _SAMPLE_RECORDS = 200
-_LEAST_OVERLAP = 0.5  # least share of a log's values that stand in the column of the gold rows
+_LEAST_OVERLAP = 0.5  # least share of a log's values that the column of the gold rows has too
 _LOG_ANSWER_NAMES = (*ANSWER_NAMES, "result", "content", "text", "ergebnis")
 _USUAL_NAMES = ("seconds", "usd", "tokens_in", "tokens_out", "finish")
 
@@ -38,7 +38,7 @@ Records = list[RawRow | RowFault]
 
 @dataclass(frozen=True)
 class OwnColumns:
-    """The columns that people named: id, input, right answer (gold rows), answer (both logs)."""
+    """The columns that the user named: id, input, right answer (gold rows), answer (both logs)."""
 
     id: str | None = None
     input: str | None = None
@@ -51,14 +51,14 @@ class OwnColumns:
         return bool(self.id or self.input or self.right or self.answer)
 
     def spelt(self, columns: Sequence[str]) -> OwnColumns:
-        """Return the names spelt as the columns of a file that they can only mean."""
+        """Return the names in the spelling of the file's columns (see `column_like`)."""
         mine = (self.id, self.input, self.right, self.answer)
         return OwnColumns(*(column_like(name, columns) for name in mine))
 
 
 @dataclass(frozen=True)
 class RenamedFiles:
-    """Gold records and both logs with the usual names; `notes` say which columns were read."""
+    """Gold records and both logs under the usual names; `notes` say which columns were read."""
 
     gold: Records
     logs: tuple[Records, ...]
@@ -81,7 +81,7 @@ class _File:
 
 @dataclass(frozen=True)
 class _LogRoles:
-    """The columns of a log; "" where it has none of the kind."""
+    """The columns of a log; "" for a role that no column has."""
 
     id: str
     input: str
@@ -89,12 +89,12 @@ class _LogRoles:
 
 
 def renamed_files(gold: Path, logs: Sequence[Path], own: OwnColumns) -> RenamedFiles | None:
-    """Return the files read by their own column names; None where they have the usual ones.
+    """Return the files' records under the usual names; None if the files have them already.
 
     Raises TaskError for a named column that is not there, DataError where no column can be the
     input, the right answer or the answer.
     """
-    if not own.named and _usual_gold(gold) and all(map(_usual_log, logs)):
+    if not own.named and _has_usual_gold_names(gold) and all(map(_has_usual_log_names, logs)):
         return None
     rows, read = (
         _File(gold, list(own_records(gold))),
@@ -108,7 +108,7 @@ def renamed_files(gold: Path, logs: Sequence[Path], own: OwnColumns) -> RenamedF
     roles = _gold_roles(rows, own.spelt(rows.columns))
     mine = [own.spelt(log.columns) for log in read]
     answers = [_answer_column(log, each, roles) for log, each in zip(read, mine, strict=True)]
-    keys = _key(rows, read, own, {roles.input, roles.output, *answers})
+    keys = _id_columns(rows, read, own, {roles.input, roles.output, *answers})
     inputs = [_input_column(log, rows, roles, each, name)
               for log, each, name in zip(read, mine, answers, strict=True)]  # fmt: skip
     if not own.named and not keys[0] and not all(inputs) and "output" in rows.columns:
@@ -123,7 +123,7 @@ def renamed_files(gold: Path, logs: Sequence[Path], own: OwnColumns) -> RenamedF
 
 
 def gold_cases(records: Records, bad: BadRows) -> list[Case]:
-    """Return the cases of renamed gold records; bad ones, and ids that stand twice, go to `bad`."""
+    """Return the cases of renamed gold records; bad rows and repeated ids go to `bad`."""
     cases: list[Case] = []
     times: Counter[str] = Counter()
     for record in records:
@@ -145,27 +145,27 @@ def gold_cases(records: Records, bad: BadRows) -> list[Case]:
 # Reading.
 
 
-def _sample(path: Path) -> list[Mapping[str, Any]]:
+def _first_rows(path: Path) -> list[Mapping[str, Any]]:
     return [
         row.fields for row in islice(own_records(path), _SAMPLE_RECORDS) if isinstance(row, RawRow)
     ]
 
 
-def _usual_gold(path: Path) -> bool:
+def _has_usual_gold_names(path: Path) -> bool:
     """Return whether a file of right answers has the usual names in its first records."""
-    return _mostly(path, lambda row: "messages" in row or {"input", "output"} <= row.keys())
+    return _mostly_fits(path, lambda row: "messages" in row or {"input", "output"} <= row.keys())
 
 
-def _usual_log(path: Path) -> bool:
+def _has_usual_log_names(path: Path) -> bool:
     """Return whether a log has an answer, and an id or an input, in its first records."""
     keys = {"answer", "output"}, {"id", "input"}
-    return _mostly(path, lambda row: all(row.keys() & each for each in keys))
+    return _mostly_fits(path, lambda row: all(row.keys() & each for each in keys))
 
 
-def _mostly(path: Path, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
-    """Return whether half of a file's first records fit: a few bad rows are no other format."""
+def _mostly_fits(path: Path, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
+    """Return whether at least half of a file's first records fit, so that bad rows don't count."""
     mark = DELIMITER_OF.get(path.suffix.lower())
-    sample = _sample(path)
+    sample = _first_rows(path)
     plain = mark in (None, delimiter_of(path)) and text_encoding(path) != WINDOWS_ENCODING
     plain = plain and not is_rewritten(path)
     return plain and 2 * sum(map(fits, sample)) >= len(sample)
@@ -208,7 +208,7 @@ def _check_named(files: Sequence[_File], own: OwnColumns) -> None:
 
 
 def _gold_roles(gold: _File, own: OwnColumns) -> Roles:
-    """Return what the columns of the right answers are. Chat rows keep their messages."""
+    """Return the column roles of the file of right answers; chat rows keep their messages."""
     columns, sample = gold.columns, [row.fields for row in gold.rows[:_SAMPLE_RECORDS]]
     asked = own.input if own.input in columns else "input" if "input" in columns else None
     right = own.right or ("output" if "output" in columns else None)
@@ -236,7 +236,7 @@ def _answer_column(log: _File, own: OwnColumns, gold: Roles) -> str:
     free = [name for name in columns if name not in taken]
     if by_name := named_column(free, _LOG_ANSWER_NAMES):
         return by_name
-    texts = [name for name in free if not is_key_name(name) and _is_text(log, name)]
+    texts = [name for name in free if not is_key_name(name) and _holds_text(log, name)]
     if len(texts) == 1:
         return texts[0]
     raise DataError(
@@ -245,8 +245,8 @@ def _answer_column(log: _File, own: OwnColumns, gold: Roles) -> str:
     )  # fmt: skip
 
 
-def _is_text(log: _File, name: str) -> bool:
-    """Return whether a column holds answers: texts, and no numbers written as text."""
+def _holds_text(log: _File, name: str) -> bool:
+    """Return whether most values of a column are texts, and some have letters."""
     values = [row.fields[name] for row in log.rows[:_SAMPLE_RECORDS] if name in row.fields]
     texts = [value for value in values if isinstance(value, str)]
     return 2 * len(texts) > len(log.rows[:_SAMPLE_RECORDS]) and any(
@@ -254,7 +254,9 @@ def _is_text(log: _File, name: str) -> bool:
     )
 
 
-def _key(gold: _File, logs: Sequence[_File], own: OwnColumns, taken: set[str]) -> tuple[str, ...]:
+def _id_columns(
+    gold: _File, logs: Sequence[_File], own: OwnColumns, taken: set[str]
+) -> tuple[str, ...]:
     """Return the id column of the gold rows and of each log; "" where none is shared.
 
     A column named by the user counts as it is; else it is unique in every file, and at least half
@@ -263,34 +265,34 @@ def _key(gold: _File, logs: Sequence[_File], own: OwnColumns, taken: set[str]) -
     none = ("",) * (len(logs) + 1)
     if own.id:
         return tuple(column_like(own.id, file.columns) for file in (gold, *logs))
-    free = [name for name in gold.columns if name not in taken and _unique(gold, name)]
+    free = [name for name in gold.columns if name not in taken and _is_unique(gold, name)]
     for name in sorted(free, key=lambda each: (each != "id", not is_key_name(each))):
-        known = set(_values(gold, name))
-        found = [_shared(log, name, known, taken) for log in logs]
+        known = set(_id_values(gold, name))
+        found = [_shared_id_column(log, name, known, taken) for log in logs]
         if all(found):
             return name, *found
     return none
 
 
-def _shared(log: _File, name: str, known: set[str], taken: set[str]) -> str:
-    """Return the column of a log with these ids: of the same name, else one called like an id."""
+def _shared_id_column(log: _File, name: str, known: set[str], taken: set[str]) -> str:
+    """Return the column of a log with these ids, by the same name or an id's name; or ""."""
     like = [each for each in log.columns if is_key_name(each) and each != name]
     candidates: list[str] = [name, *like] if is_key_name(name) else [name]
     for column in candidates:
-        if column in log.columns and column not in taken and _unique(log, column):
-            values = _values(log, column)
+        if column in log.columns and column not in taken and _is_unique(log, column):
+            values = _id_values(log, column)
             if sum(value in known for value in values) >= _LEAST_OVERLAP * len(values):
                 return column
     return ""
 
 
-def _unique(file: _File, name: str) -> bool:
-    values = _values(file, name)
+def _is_unique(file: _File, name: str) -> bool:
+    values = _id_values(file, name)
     return len(values) == len(file.rows) == len(set(values))
 
 
-def _values(file: _File, name: str) -> list[str]:
-    """Return the values that can be an id: text or a whole number."""
+def _id_values(file: _File, name: str) -> list[str]:
+    """Return the values of a column that can be ids, texts or whole numbers, as text."""
     found = (row.fields.get(name) for row in file.rows)
     return [str(v).strip() for v in found
             if isinstance(v, str | int) and not isinstance(v, bool) and str(v).strip()]  # fmt: skip
@@ -299,7 +301,7 @@ def _values(file: _File, name: str) -> list[str]:
 def _input_column(log: _File, gold: _File, roles: Roles, own: OwnColumns, answer: str) -> str:
     """Return the column of a log with the inputs of the gold rows, "" if it has none.
 
-    A column that was not named must hold the same texts: a log may keep a whole prompt there.
+    A column that the user did not name must hold the same texts, not whole prompts.
     """
     columns = [name for name in log.columns if name != answer]
     if own.input in columns:

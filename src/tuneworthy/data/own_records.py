@@ -19,7 +19,7 @@ ANSWER_NAMES = ("answer", "output", "response", "prediction", "predicted", "pred
 
 
 def own_records(path: Path) -> Iterator[RawRow | RowFault]:
-    """Yield the records of a table, JSON Lines, a JSON array or the output of a batch.
+    """Return an iterator over the records of a table, JSON Lines, a JSON array or a batch output.
 
     Raises DataError for a file that can't be read as text.
     """
@@ -32,7 +32,7 @@ def own_records(path: Path) -> Iterator[RawRow | RowFault]:
 
 
 def is_rewritten(path: Path) -> bool:
-    """Return whether a file is a JSON array or the output of a batch, which only we read here."""
+    """Return whether a file is a JSON array or a batch output, which `read_rows` can't read."""
     if is_array(path):
         return True
     skip, encoding = check_text_file(path, str(path)), text_encoding(path)
@@ -42,6 +42,6 @@ def is_rewritten(path: Path) -> bool:
 
 
 def named_column(columns: Sequence[str], names: Sequence[str]) -> str:
-    """Return the column with the first of these names, letter case ignored; "" for none."""
+    """Return the column with the first of these names (case ignored), "" if no column has one."""
     lowered = {name.lower(): name for name in reversed(columns)}
     return next((lowered[name] for name in names if name in lowered), "")

@@ -29,9 +29,16 @@ from tuneworthy.core.errors import SecurityError, TaskError
 MAX_BYTES, MAX_DEPTH, MAX_ALIASES, MAX_NODES = 1_000_000, 32, 20, 50_000
 _INT = re.compile(r"[-+]?[0-9]{1,400}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_WORDS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-Path_ = tuple[str | int, ...]
+_INFINITY_OR_NAN = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_BOOLEAN_WORDS = {
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
+KeyPath = tuple[str | int, ...]
 
 
 @dataclass
@@ -39,34 +46,34 @@ class PlainDocument:
     """A YAML document as plain data; `lines` maps each key path to its line, from 1."""
 
     data: Any = None
-    lines: dict[Path_, int] = field(default_factory=dict)
+    lines: dict[KeyPath, int] = field(default_factory=dict)
 
-    def line(self, path: Path_) -> int:
+    def line(self, path: KeyPath) -> int:
         """Return the line of a key path, or of its nearest parent in the file."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
 
-def dotted(path: Path_) -> str:
+def dotted(path: KeyPath) -> str:
     """Return a key path in dotted form: `success.limits.valid`, `arms[2]`."""
     text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
     return text.removeprefix(".")
 
 
 def parse(text: str, name: str) -> PlainDocument:
-    """Return one YAML document as plain data. Raises TaskError with `name:line` for the rest."""
+    """Return a YAML text's one document as plain data. Raises TaskError with `name:line`."""
     try:
         return _Builder(name, YAML(typ="safe", pure=True).parse(text)).document()
     except MarkedYAMLError as error:
-        raise _syntax(error, text, name) from None
+        raise _syntax_error(error, text, name) from None
     except (YAMLError, RecursionError, ValueError) as error:
         raise TaskError(
             "the file is not YAML", where=name, got=str(error), fix="write plain `key: value` lines"
         ) from None
 
 
-def _syntax(error: MarkedYAMLError, text: str, name: str) -> TaskError:
+def _syntax_error(error: MarkedYAMLError, text: str, name: str) -> TaskError:
     mark = error.problem_mark or error.context_mark
     number = mark.line + 1 if mark else 1
     rows = text.splitlines() or [""]
@@ -81,6 +88,8 @@ def _syntax(error: MarkedYAMLError, text: str, name: str) -> TaskError:
 
 
 class _Builder:
+    """Builds plain data and the lines of its keys from YAML events."""
+
     def __init__(self, name: str, events: Iterator[Event]) -> None:
         self.name, self.events, self.out = name, events, PlainDocument()
         self.anchors: dict[str, Any] = {}
@@ -101,7 +110,7 @@ class _Builder:
         line = event.start_mark.line + 1 if event.start_mark else 1
         return TaskError(what, where=f"{self.name}:{line}", got=got, fix=fix)
 
-    def node(self, event: Event, path: Path_) -> Any:
+    def node(self, event: Event, path: KeyPath) -> Any:
         self.nodes += 1
         self.out.lines.setdefault(path, event.start_mark.line + 1)
         if len(path) > MAX_DEPTH or self.nodes > MAX_NODES:
@@ -135,20 +144,20 @@ class _Builder:
             )
         return value
 
-    def value(self, event: Event, path: Path_) -> Any:
+    def value(self, event: Event, path: KeyPath) -> Any:
         if isinstance(event, ScalarEvent):
             return _scalar(event.value) if event.style is None else event.value
         if isinstance(event, SequenceStartEvent):
             return self.sequence(path)
         return self.mapping(path)
 
-    def sequence(self, path: Path_) -> list[Any]:
+    def sequence(self, path: KeyPath) -> list[Any]:
         items: list[Any] = []
         while not isinstance(event := next(self.events), SequenceEndEvent):
             items.append(self.node(event, (*path, len(items))))
         return items
 
-    def mapping(self, path: Path_) -> dict[str, Any]:
+    def mapping(self, path: KeyPath) -> dict[str, Any]:
         out: dict[str, Any] = {}
         while not isinstance(event := next(self.events), MappingEndEvent):
             if not isinstance(event, ScalarEvent):
@@ -171,12 +180,12 @@ class _Builder:
 def _scalar(text: str) -> Any:
     if text in {"", "~", "null", "Null", "NULL"}:
         return None
-    if text in _WORDS:
-        return _WORDS[text]
+    if text in _BOOLEAN_WORDS:
+        return _BOOLEAN_WORDS[text]
     if _INT.fullmatch(text):
         return int(text)
     if _FLOAT.fullmatch(text):
         return float(text) + 0.0  # -0.0 becomes 0.0: one number, one hash
-    if _SPECIAL.fullmatch(text):
+    if _INFINITY_OR_NAN.fullmatch(text):
         return float(text.replace(".", "", 1))
     return text

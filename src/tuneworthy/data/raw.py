@@ -1,4 +1,4 @@
-"""A row as it is in its file, or its fault."""
+"""Types of a row as its file has it and of a bad row's fault; names of a row's fields."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 FIELDS = ("input", "output", "messages", "accepted", "must_say", "must_not_say", "id", "group",
           "time", "context", "meta")  # fmt: skip
-_ALSO_CALLED = {
+_FIELD_OF_ALIAS = {
     "prompt": "input", "question": "input", "query": "input", "text": "input", "instruction":
     "input", "completion": "output", "response": "output", "answer": "output", "label": "output",
     "target": "output", "conversation": "messages", "conversations": "messages",
@@ -17,15 +17,15 @@ _ALSO_CALLED = {
 
 
 def likely_name(names: Iterable[str], field: str) -> str | None:
-    """Return which of these names probably means a field, None if none does."""
+    """Return the name that probably means a field (`question` for `input`), None if none does."""
     others = [name for name in names if name not in FIELDS]
-    near = [name for name in others if _ALSO_CALLED.get(name.lower()) == field]
+    near = [name for name in others if _FIELD_OF_ALIAS.get(name.lower()) == field]
     return next(iter(near or difflib.get_close_matches(field, others, n=1, cutoff=0.6)), None)
 
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """One unparsed row: `file:line` and its fields."""
+    """One row with unchecked fields, and its place (`file:line`)."""
 
     where: str
     fields: dict[str, Any]
@@ -33,7 +33,7 @@ class RawRow:
 
 @dataclass(frozen=True)
 class RowFault:
-    """One bad row: `file:line:column`, why, what was got, how to fix it, and its field or id."""
+    """A bad row: its place (`file:line:column`), what is wrong, what was got, a fix, field, id."""
 
     where: str
     why: str

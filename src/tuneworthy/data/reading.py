@@ -25,6 +25,7 @@ _SPARE_ROWS = 20_000  # rows buffered above the sample size, so that a cut is ra
 class FileRows:
     """The rows kept of one file, and its reading statistics.
 
+    `rows` counts all rows, `not_drawn` those left out by sampling, `unread` fields that no row has.
     `scalars` maps the place of a row whose answer is a bare number or true/false to that type.
     """
 
@@ -37,7 +38,7 @@ class FileRows:
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawn:
+class _DrawnRow:
     rank: tuple[bytes, int]  # by the seeded hash; for equal ids by the order of the file
     case: Case
     id_kind: str
@@ -48,7 +49,7 @@ class _Drawn:
 class SampleSpec:
     """The maximum of rows to keep per file, and the seed for sampling a larger file.
 
-    `seen(name, rows)` is called now and then while a file is read.
+    `seen(name, rows)` is called every 1,000 rows while a file is read.
     """
 
     keep: int
@@ -57,13 +58,13 @@ class SampleSpec:
 
 
 class Progress:
-    """Reports the rows read of a file, at most every few seconds; short files stay silent."""
+    """Reports how many rows of a file were read, at most every few seconds."""
 
     def __init__(self, say: Callable[[str], None], every: float = 3.0) -> None:
         self._say, self._every, self._last = say, every, time.monotonic()
 
     def __call__(self, name: str, rows: int) -> None:
-        """Print the progress if the interval has passed."""
+        """Report the progress if the interval has passed."""
         now = time.monotonic()
         if now - self._last >= self._every:
             self._last = now
@@ -79,7 +80,7 @@ def read_file(
     order.
     """
     kept = FileRows(name)
-    drawn: list[_Drawn] = []
+    drawn: list[_DrawnRow] = []
     last: tuple[bytes, int] | None = None  # the highest rank kept by the last cut
     for raw in read_rows(path, name):
         kept.rows += 1
@@ -98,22 +99,22 @@ def read_file(
         if last is not None and rank > last:
             kept.not_drawn += 1
             continue
-        drawn.append(_Drawn(rank, case, *_kinds(raw)))
+        drawn.append(_DrawnRow(rank, case, *_value_types(raw)))
         if len(drawn) >= draw.keep + _SPARE_ROWS:
-            kept.not_drawn += _cut(drawn, draw.keep)
+            kept.not_drawn += _drop_highest_ranks(drawn, draw.keep)
             last = drawn[-1].rank
-    kept.not_drawn += _cut(drawn, draw.keep)
+    kept.not_drawn += _drop_highest_ranks(drawn, draw.keep)
     drawn.sort(key=lambda row: row.rank[1])
-    _name(kept, drawn, bad)
+    _add_named_cases(kept, drawn, bad)
     return kept
 
 
 def seeded_hash(seed: int, name: str) -> bytes:
-    """Return a hash of a seed and a name, by which rows are drawn in a fixed order."""
+    """Return a hash of a seed and a name: the sort key of a seeded random order."""
     return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "replace")).digest()
 
 
-def _cut(drawn: list[_Drawn], keep: int) -> int:
+def _drop_highest_ranks(drawn: list[_DrawnRow], keep: int) -> int:
     """Keep the first `keep` rows by rank, sorted; return how many were removed."""
     if len(drawn) <= keep:
         return 0
@@ -123,22 +124,22 @@ def _cut(drawn: list[_Drawn], keep: int) -> int:
     return gone
 
 
-def _kinds(raw: RawRow) -> tuple[str, str]:
-    """Return the JSON type of a row's own id, and of its answer if that is a bare value."""
+def _value_types(raw: RawRow) -> tuple[str, str]:
+    """Return the type names of a row's own id and of an answer that is no text, list or object."""
     own, answer = raw.fields.get("id"), raw.fields.get("output")
     bare = answer is not None and not isinstance(answer, str | dict | list)
     return ("" if own in (None, "") else type(own).__name__), type(answer).__name__ * bare
 
 
-def _name(kept: FileRows, drawn: Sequence[_Drawn], bad: BadRows) -> None:
-    """Give each case its id; a duplicate own id is bad, as is an id of a rare type."""
+def _add_named_cases(kept: FileRows, drawn: Sequence[_DrawnRow], bad: BadRows) -> None:
+    """Add the drawn cases to `kept` with unique ids; duplicate or mixed-type ids go to `bad`."""
     kinds = Counter(row.id_kind for row in drawn if row.id_kind)
     usual = max(sorted(kinds), key=lambda kind: kinds[kind], default="")
     own: dict[str, str] = {}
     times: Counter[str] = Counter()
     for row in drawn:
         case = row.case
-        if row.id_kind and (fault := _bad_id(row, usual, own)):
+        if row.id_kind and (fault := _id_fault(row, usual, own)):
             bad.add(fault)
             continue
         if row.id_kind:
@@ -152,7 +153,7 @@ def _name(kept: FileRows, drawn: Sequence[_Drawn], bad: BadRows) -> None:
         kept.cases.append(case)
 
 
-def _bad_id(row: _Drawn, usual: str, own: dict[str, str]) -> RowFault | None:
+def _id_fault(row: _DrawnRow, usual: str, own: dict[str, str]) -> RowFault | None:
     case = row.case
     if row.id_kind != usual:
         fix = f"write every id as {'text' if usual == 'str' else 'a whole number'}"

@@ -1,4 +1,4 @@
-"""Read the recorded answers that a task names, once, and report their anomalies."""
+"""Read the recorded answers that a task names, and report their anomalies."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Task
-from tuneworthy.data.answers import NO_ANSWER, NULL_ANSWER, Aligned, align
+from tuneworthy.data.answers import NO_ANSWER, NULL_ANSWER, AlignedAnswers, align_answers
 from tuneworthy.data.fingerprint import file_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import observation
 
 MIN_GOLD_ANSWERS = 20
-"""Minimum number of answers, all equal to the gold ones, for a warning: few systems are so good."""
+"""Fewest answers for the warning that all of them equal the gold answers."""
 
 
-def recorded_answers(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligned]:
+def recorded_answers(loaded: Loaded, scored: Sequence[Case]) -> dict[str, AlignedAnswers]:
     """Return the answers of each recorded system to the scored cases.
 
     Rows that are set aside are matched with them, so that answers without ids keep their order.
-    Raises DataError for a file that is missing or can't be matched (see `align`), and for the file
-    of gold answers itself.
+    Raises DataError for a file that is missing or can't be matched (see `align_answers`), and for
+    the file of gold answers itself.
     """
     folder = loaded.task.folder
     others: list[Case | Query] = [*loaded.everyone, *loaded.unlabelled]
@@ -36,19 +36,21 @@ def recorded_answers(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligne
         more = loaded.cases
     refuse_gold(loaded.task, files)
     aligned = {
-        name: align(folder / file, [*scored, *more], others, *match_setting(loaded.task, name))
+        name: align_answers(
+            folder / file, [*scored, *more], others, *match_setting(loaded.task, name)
+        )
         for name, file in files.items()
     }
     return {name: replace(log, answers=log.answers[: len(scored)]) for name, log in aligned.items()}
 
 
-def begins_later(answers: Mapping[str, Answer], early: Collection[str]) -> bool:
-    """Return whether a file answers none of the earliest rows: they are left out, not wrong."""
+def skips_early_rows(answers: Mapping[str, Answer], early: Collection[str]) -> bool:
+    """Return whether answers exist for none of the `early` rows, which are then not scored."""
     return all(i not in answers or answers[i].error == NO_ANSWER for i in early)
 
 
 def answer_observations(
-    loaded: Loaded, found: Mapping[str, Aligned], early: Collection[str] = ()
+    loaded: Loaded, found: Mapping[str, AlignedAnswers], early: Collection[str] = ()
 ) -> Iterator[Observation]:
     """Yield anomalies of recorded answers: rows without one, unmatched answers, no tool.
 
@@ -57,22 +59,22 @@ def answer_observations(
     files = recorded_files(loaded.task)
     for name, aligned in found.items():
         file = quoted(files[name], 60)
-        yield from _missing(_without_early(aligned, early), file)
-        yield from _matching(aligned, name, file)
-        yield from _gold(aligned, {case.id: case for case in loaded.everyone}, name, file)
+        yield from _missing_answers(_without_early(aligned, early), file)
+        yield from _doubtful_matches(aligned, name, file)
+        yield from _gold_copies(aligned, {case.id: case for case in loaded.everyone}, name, file)
         if aligned.strangers:
             count = len(aligned.strangers)
-            text = f"{_answers(count)} in {file} belong{'s' * (count == 1)} to no row"
+            text = f"{_count_answers(count)} in {file} belong{'s' * (count == 1)} to no row"
             if loaded.excluded:
                 text += ", or to one that was left out"
             fix = "correct the ids if a row of yours is meant; they are not read"
             yield observation("answers_unknown", "warning", text, aligned.strangers, fix)
-    yield from _toolless([n for n in found if n in loaded.task.answers
+    yield from _systems_without_tool([n for n in found if n in loaded.task.answers
                           and loaded.task.answers[n].tool is None])  # fmt: skip
 
 
-def _toolless(names: Sequence[str]) -> Iterator[Observation]:
-    """Yield one note on the recorded systems whose tool is not given."""
+def _systems_without_tool(names: Sequence[str]) -> Iterator[Observation]:
+    """Yield one note on the recorded systems without a `tool`, if there are any."""
     if not names:
         return
     alone = len(names) == 1
@@ -86,9 +88,9 @@ def _toolless(names: Sequence[str]) -> Iterator[Observation]:
 
 
 def refuse_gold(task: Task, files: Mapping[str, str]) -> None:
-    """Refuse the file of gold answers as recorded answers of a system.
+    """Raise DataError if a file of recorded answers is the task's own file of gold answers.
 
-    It has answers too (`output`), all right: it would win every comparison.
+    Its answers (`output`) are all right, so it would win every comparison.
     """
     data, folder = task.data, task.folder
     rows = [name for name in (data.file, data.train, data.test, data.dev) if name]
@@ -104,8 +106,8 @@ def refuse_gold(task: Task, files: Mapping[str, str]) -> None:
             )
 
 
-def _gold(
-    aligned: Aligned, cases: Mapping[str, Case], name: str, file: str
+def _gold_copies(
+    aligned: AlignedAnswers, cases: Mapping[str, Case], name: str, file: str
 ) -> Iterator[Observation]:
     """Yield a warning if every answer equals the gold one, byte for byte."""
     said = [(a, cases[a.case]) for a in aligned.answers if a.error is None and a.case in cases]
@@ -122,8 +124,8 @@ def _gold(
     yield observation("answers_are_gold", "warning", text, [answer.case for answer, _ in said], fix)
 
 
-def _matching(aligned: Aligned, name: str, file: str) -> Iterator[Observation]:
-    """Yield how answers were matched if that may be wrong."""
+def _doubtful_matches(aligned: AlignedAnswers, name: str, file: str) -> Iterator[Observation]:
+    """Yield a warning if answers were matched by order, or by ids beside other inputs."""
     if aligned.by == "order":
         text = (
             f"the answers of `{quoted(name, 60)}` in {file} are matched to the rows by their order"
@@ -135,20 +137,22 @@ def _matching(aligned: Aligned, name: str, file: str) -> Iterator[Observation]:
     if aligned.differ:
         count = len(aligned.differ)
         text = (
-            f"{_answers(count)} in {file} {'has' if count == 1 else 'have'} the id of a row and"
-            " another input than it (match: id)"
+            f"{_count_answers(count)} in {file} {'has' if count == 1 else 'have'} the id of a row"
+            " and another input than it (match: id)"
         )
         fix = "correct the ids, or remove `match: id`, if they are those of other rows"
         yield observation("inputs_differ", "warning", text, aligned.differ, fix)
 
 
-def _without_early(aligned: Aligned, early: Collection[str]) -> Aligned:
-    if not early or not begins_later({answer.case: answer for answer in aligned.answers}, early):
+def _without_early(aligned: AlignedAnswers, early: Collection[str]) -> AlignedAnswers:
+    if not early or not skips_early_rows(
+        {answer.case: answer for answer in aligned.answers}, early
+    ):
         return aligned
     return replace(aligned, answers=tuple(a for a in aligned.answers if a.case not in early))
 
 
-def _missing(aligned: Aligned, file: str) -> Iterator[Observation]:
+def _missing_answers(aligned: AlignedAnswers, file: str) -> Iterator[Observation]:
     lost = [answer for answer in aligned.answers if answer.error is not None]
     if not lost:
         return
@@ -162,5 +166,5 @@ def _missing(aligned: Aligned, file: str) -> Iterator[Observation]:
     yield observation("answers_missing", "warning", text, [answer.case for answer in lost], fix)
 
 
-def _answers(count: int) -> str:
+def _count_answers(count: int) -> str:
     return f"{count:,} recorded answer{'s' * (count != 1)}"

@@ -1,4 +1,4 @@
-"""Read several columns as one input, several labels of one cell as a list, and a row's split."""
+"""Join several columns to one input, split a cell's labels into a list, read a row's split."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _PART_OF = {
     "valid": "dev", "validation": "dev", "val": "dev",
 }  # fmt: skip
 _MARKS = (";", "|", ",")
-_LEAST_SHARE = 0.05  # share of cells with a mark, from which they may hold several labels
+_LEAST_SHARE = 0.05  # share of cells with a mark, from which it may separate labels
 _LONGEST_LABEL = 60
 
 
 def joined_input(record: Mapping[str, Any], columns: Sequence[str]) -> Any:
-    """Return the input of a record: the value of one column, or the named texts of several."""
+    """Return the input of a record: one column's value, or lines `name: text` of several."""
     if len(columns) == 1:
         return value_of(record, columns[0])
     found = [(name, value_of(record, name)) for name in columns]
@@ -30,9 +30,9 @@ def joined_input(record: Mapping[str, Any], columns: Sequence[str]) -> Any:
 
 
 def label_list(value: Any, mark: str) -> Any:
-    """Return the labels of a cell, parted by a mark, as a sorted list; other values as they are.
+    """Return a cell's labels, separated by `mark`, as a sorted list.
 
-    Without a mark, or in a value that is no text, nothing is parted.
+    Without a mark, a value is returned as it is, as is one that is no text.
     """
     if not mark or not isinstance(value, str):
         return value
@@ -40,10 +40,10 @@ def label_list(value: Any, mark: str) -> Any:
 
 
 def likely_mark(values: Sequence[Any]) -> str:
-    """Return the mark that parts several labels of one cell, or "" where cells hold one label.
+    """Return the mark that separates several labels of one cell, "" if each cell is one label.
 
-    Each label of such a cell must also stand in another cell, and the labels must be fewer than the
-    cells' own texts: a comma inside a name parts nothing.
+    Each label must occur in two cells, and there must be fewer labels than distinct cells: else the
+    mark, as a comma inside a name, separates nothing.
     """
     texts = [value for value in values if isinstance(value, str)]
     for mark in _MARKS:
@@ -64,6 +64,6 @@ def part_of(value: Any) -> str:
 
 
 def has_parts(values: Sequence[Any]) -> bool:
-    """Return whether a column says of each row whether it is one to learn from or to score."""
+    """Return whether a column names each row's split: `train`, and `test` or `dev`."""
     parts = {part_of(value) for value in values}
     return "train" in parts and len(parts) > 1 and "" not in parts

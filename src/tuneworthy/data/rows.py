@@ -19,22 +19,22 @@ from tuneworthy.data.jsonl import read_jsonl
 from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.raw import BadRow, RawRow, RowFault, likely_name
 
-_SAYS = ("accepted", "must_say", "must_not_say", "group", "time", "context")
+_IDENTIFYING_FIELDS = ("accepted", "must_say", "must_not_say", "group", "time", "context")
 _ENCODER = json.JSONEncoder(sort_keys=True)
 CONTENT_ID = re.compile(r"[0-9a-f]{16}(-\d+)?(@train|@dev)?")
-"""Matches the id that is made for a row without one."""
-_ID = re.compile(r"\S(.{0,198}\S)?", re.DOTALL)
+"""Matches the ids that are made of a row's content where it has no id."""
+_ID_PATTERN = re.compile(r"\S(.{0,198}\S)?", re.DOTALL)
 
 
 def read_rows(path: Path, shown: str) -> Iterator[RawRow | RowFault]:
-    """Yield the rows and faults of a JSONL, CSV or TSV file, one at a time."""
+    """Return an iterator over the rows and faults of a JSONL, CSV or TSV file of our fields."""
     skip = check_text_file(path, shown)
     reader = read_csv if path.suffix.lower() in DELIMITER_OF else read_jsonl
     return reader(path, shown, skip)
 
 
 def read_records(path: Path, shown: str) -> Iterator[RawRow | RowFault]:
-    """Yield the records of a JSONL, CSV or TSV file with any fields, one at a time."""
+    """Return an iterator over the records of a JSONL, CSV or TSV file with any fields."""
     skip = check_text_file(path, shown)
     if (mark := DELIMITER_OF.get(path.suffix.lower())) is None:
         return read_jsonl(path, shown, skip)
@@ -44,7 +44,7 @@ def read_records(path: Path, shown: str) -> Iterator[RawRow | RowFault]:
 def to_case(raw: RawRow, *, answered: bool = True) -> Case | RowFault:
     """Return the case of a row, or its fault; a row without an id gets a content hash."""
     try:
-        return _case(raw, answered)
+        return _make_case(raw, answered)
     except BadRow as error:
         why, got, fix, field = (*error.args, "")[:4]
         return RowFault(raw.where, why, got, fix, field, id=_shown_id(raw.fields.get("id")))
@@ -53,11 +53,11 @@ def to_case(raw: RawRow, *, answered: bool = True) -> Case | RowFault:
         return RowFault(raw.where, "the row can't be read", got, "compare it with the other rows")
 
 
-def _case(raw: RawRow, answered: bool) -> Case:
+def _make_case(raw: RawRow, answered: bool) -> Case:
     row = raw.fields
     messages, answer = _conversation(row)
     if answered:
-        answer = _answer(row, answer)
+        answer = _answer_text(row, answer)
     context, doc = _context(row.get("context"))
     meta = row.get("meta") or {}
     if not isinstance(meta, dict):
@@ -65,16 +65,16 @@ def _case(raw: RawRow, answered: bool) -> Case:
     if doc is not None:
         meta = {**meta, "doc_id": doc}
     fields = {
-        "accepted": _texts(row, "accepted"),
-        "must_say": _texts(row, "must_say"),
-        "must_not_say": _texts(row, "must_not_say"),
+        "accepted": _text_tuple(row, "accepted"),
+        "must_say": _text_tuple(row, "must_say"),
+        "must_not_say": _text_tuple(row, "must_not_say"),
         "context": context,
-        "group": _word(row.get("group"), "group"),
-        "time": _time(row.get("time")),
+        "group": _text_or_number(row.get("group"), "group"),
+        "time": _checked_time(row.get("time")),
         "meta": meta,
     }
     return Case(
-        id=_id(row.get("id")) or _content_id(messages, answer, row),
+        id=_checked_id(row.get("id")) or _content_id(messages, answer, row),
         messages=messages,
         output=answer or "",
         where=raw.where,
@@ -90,7 +90,7 @@ def _conversation(row: dict[str, Any]) -> tuple[tuple[Message, ...], str | None]
         return read_chat_row(row)
     text = row.get("input")
     if text is None:
-        raise _missing(row, "input")
+        raise _missing_field(row, "input")
     if not isinstance(text, str):
         raise BadRow(
             "the input is no text", canonical(text), "write it as text, or as chat turns under "
@@ -102,7 +102,7 @@ def _conversation(row: dict[str, Any]) -> tuple[tuple[Message, ...], str | None]
 
 
 def read_chat_row(row: dict[str, Any]) -> tuple[tuple[Message, ...], str | None]:
-    """Return the conversation of a chat row and its answer, checked against `output`."""
+    """Return a chat row's turns before the answer, and the answer (None if `output` has it)."""
     from tuneworthy.data.chat import read_chat
 
     messages, answer = read_chat(row["messages"])
@@ -113,13 +113,13 @@ def read_chat_row(row: dict[str, Any]) -> tuple[tuple[Message, ...], str | None]
     return messages, answer
 
 
-def _answer(row: dict[str, Any], said: str | None) -> str:
+def _answer_text(row: dict[str, Any], said: str | None) -> str:
     value = row.get("output") if said is None else said
     if value is None:
         if "messages" in row and "output" not in row:
             fix = "end `messages` with an assistant turn"
             raise BadRow("no answer: the last turn is the user's", "", fix, "messages")
-        raise _missing(row, "output")
+        raise _missing_field(row, "output")
     text = as_text(value)
     if not text.strip():
         raise BadRow("empty answer", text, "write the answer, or leave the row out", "output")
@@ -131,7 +131,7 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _missing(row: dict[str, Any], field: str) -> BadRow:
+def _missing_field(row: dict[str, Any], field: str) -> BadRow:
     if field in row:
         fix = f"write the {field}, or leave the row out"
         return BadRow(f"empty {'answer' if field == 'output' else field}", "null", fix, field)
@@ -146,7 +146,7 @@ def _missing(row: dict[str, Any], field: str) -> BadRow:
     return BadRow(f"field `{field}` is missing", got, fix or f"add `{field}`", field)
 
 
-def _texts(row: dict[str, Any], field: str) -> tuple[str, ...]:
+def _text_tuple(row: dict[str, Any], field: str) -> tuple[str, ...]:
     value = row.get(field)
     if value is None:
         return ()
@@ -168,13 +168,13 @@ def _context(value: Any) -> tuple[str | None, str | None]:
     raise BadRow("the context is neither text nor a document", got, fix, "context")
 
 
-def _id(value: Any) -> str:
+def _checked_id(value: Any) -> str:
     if value is None or value == "":
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise BadRow("the id is no text", as_text(value), "write text or a whole number", "id")
     text = str(value)
-    if not _ID.fullmatch(text):
+    if not _ID_PATTERN.fullmatch(text):
         fix = "at most 200 characters, no space at its ends"
         raise BadRow("the id is too long or has space at its ends", text, fix, "id")
     return text
@@ -183,7 +183,7 @@ def _id(value: Any) -> str:
 def _content_id(messages: tuple[Message, ...], answer: str | None, row: dict[str, Any]) -> str:
     """Return 16 hex digits that identify a row by its content, independent of its place."""
     turns = [(m.role, m.content) for m in messages]
-    rest = [row[key] for key in _SAYS if row.get(key) is not None]
+    rest = [row[key] for key in _IDENTIFYING_FIELDS if row.get(key) is not None]
     text = _ENCODER.encode([turns, answer, rest])
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
 
@@ -192,7 +192,7 @@ def _shown_id(value: Any) -> str:
     return str(value)[:40] if isinstance(value, str | int) else ""
 
 
-def _word(value: Any, field: str) -> str | None:
+def _text_or_number(value: Any, field: str) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool | float) or not isinstance(value, str | int):
@@ -200,8 +200,8 @@ def _word(value: Any, field: str) -> str | None:
     return str(value)
 
 
-def _time(value: Any) -> str | None:
-    text = _word(value, "time")
+def _checked_time(value: Any) -> str | None:
+    text = _text_or_number(value, "time")
     if text is not None:
         try:
             sortable_time(text)

@@ -1,4 +1,4 @@
-"""Read files of a training folder that somebody else's program wrote, within limits.
+"""Read the files of a training folder, which another program wrote, within limits.
 
 Links are not followed, nothing outside the folder is opened, no pickle is read, and sizes, depth
 and the number of files are limited.
@@ -27,7 +27,7 @@ KEPT = "the folder: nothing is written there"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A training folder: its files by name relative to it, the links that were left out."""
+    """A training folder: names of its files and links; `more`: some were left out."""
 
     root: Path
     files: tuple[str, ...]
@@ -35,7 +35,7 @@ class RunFolder:
     more: bool = False
 
     def named(self, *patterns: str) -> list[str]:
-        """Return the files whose own name matches one of some patterns."""
+        """Return the files whose base name matches one of the patterns."""
         return [
             name
             for name in self.files
@@ -43,7 +43,7 @@ class RunFolder:
         ]
 
     def one(self, name: str) -> str | None:
-        """Return the file of this name in the folder itself, or in its newest checkpoint."""
+        """Return the path of a file in the folder, else in its newest checkpoint, else None."""
         found = [file for file in self.files if file.rpartition("/")[2] == name]
         return max(found, key=lambda file: (-file.count("/"), checkpoint_of(file)), default=None)
 
@@ -53,7 +53,7 @@ class RunFolder:
 
     @contextmanager
     def opened(self, name: str, most: int) -> Iterator[IO[bytes]]:
-        """Open a file of at most `most` bytes. Raises DataError, SecurityError for a link."""
+        """Open a file of at most `most` bytes. Raises DataError, or SecurityError for a link."""
         file = _opened(self.root / name, name)
         with file:
             size = os.fstat(file.fileno()).st_size

@@ -1,4 +1,4 @@
-"""JSON schemas: read from a file, inferred from answers, and checked without network access."""
+"""Read, infer and check JSON schemas, without network access."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_schema(path: Path, shown: str) -> dict[str, Any]:
         check_text_file(path, shown)
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES).decode("utf-8-sig")
-        value = json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except DataError as error:
         raise TaskError(error.what, where=f"output.schema: {shown}", got=error.got,
                         fix=error.fix) from None  # fmt: skip
@@ -31,7 +31,7 @@ def read_schema(path: Path, shown: str) -> dict[str, Any]:
     return checked_schema(value, shown)
 
 
-def _refuse(constant: str) -> NoReturn:
+def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON number")
 
 
@@ -56,9 +56,9 @@ def checked_schema(value: Any, shown: str) -> dict[str, Any]:
 
 
 def schema_checker(schema: dict[str, Any]) -> Callable[[str], str | None]:
-    """Return a function that returns what is wrong with a JSON answer.
+    """Return a function from an answer text to what is wrong with it.
 
-    That function returns "" for a valid answer, and None if the check timed out.
+    It returns "" for a valid answer, and None if the check timed out.
     """
     check = schema_check(schema)
 
@@ -77,29 +77,29 @@ def inferred_schema(outputs: Iterable[str]) -> dict[str, Any]:
     """Return the schema inferred from the training answers.
 
     Keys that every object has are required; a key set that looks closed allows no others; a text
-    field becomes an enum only if it looks clearly closed (see `_closed`).
+    field becomes an enum only if it looks clearly closed (see `_is_closed_set`).
     """
     return _schema_of([json.loads(text) for text in outputs])
 
 
 def _schema_of(values: Sequence[Any]) -> dict[str, Any]:
-    kinds = sorted({_kind(value) for value in values})
+    kinds = sorted({_json_type(value) for value in values})
     if "integer" in kinds and "number" in kinds:
         kinds.remove("integer")
     out: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds}
     if not kinds:
         return {}
     if objects := [value for value in values if isinstance(value, dict)]:
-        out.update(_object(objects))
+        out.update(_object_schema(objects))
     if lists := [value for value in values if isinstance(value, list)]:
         out["items"] = _schema_of([item for items in lists for item in items])
     texts = [value for value in values if isinstance(value, str)]
-    if texts and set(kinds) <= {"string", "null"} and _closed(texts):
+    if texts and set(kinds) <= {"string", "null"} and _is_closed_set(texts):
         out["enum"] = [*sorted(set(texts)), *([None] if "null" in kinds else [])]
     return out
 
 
-def _object(objects: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _object_schema(objects: Sequence[dict[str, Any]]) -> dict[str, Any]:
     counts = Counter(key for record in objects for key in record)
     inner: dict[str, list[Any]] = {}
     for record in objects:
@@ -117,8 +117,8 @@ def _object(objects: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _closed(texts: Sequence[str]) -> bool:
-    """Return whether words look like a closed list: few, short, each frequent."""
+def _is_closed_set(texts: Sequence[str]) -> bool:
+    """Return whether texts look like values of a closed set: few, short, each frequent."""
     counts = Counter(texts)
     return (
         len(counts) <= _MAX_ENUM
@@ -129,7 +129,7 @@ def _closed(texts: Sequence[str]) -> bool:
     )
 
 
-def _kind(value: Any) -> str:
+def _json_type(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Sealed scored cases: their answers are accessible through two logged methods only.
+"""Hold the scored cases sealed: only two logged methods give access to their answers.
 
 An arm gets `queries()`, which hold no answer. `audit()` returns statistics of the cases, for the
 audit and the plan; `open()` returns the cases themselves, for scoring only.
@@ -35,7 +35,7 @@ class CaseStatistics:
 
 
 class Sealed:
-    """Scored cases. `log(door, purpose)` is called before `audit` and `open` return anything."""
+    """The scored cases. `audit` and `open` first call `log(method name, purpose)`."""
 
     __slots__ = ("__cases", "__log")
 
@@ -56,23 +56,23 @@ class Sealed:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Return the ids, in the given order."""
+        """Return the ids of the cases, in the given order."""
         return tuple(self.__cases)
 
     def queries(
         self, ids: Sequence[str] | None = None, gold_passage: bool = False
     ) -> tuple[Query, ...]:
-        """Return what an arm may see, unlogged. The gold passage is for ceilings only."""
+        """Return the queries of cases, all that an arm may see; gold passages for ceilings only."""
         chosen = self.ids if ids is None else ids
         return tuple(self.__cases[name].query(gold_passage=gold_passage) for name in chosen)
 
     def digest(self, ids: Sequence[str]) -> str:
-        """Return a digest of these cases with their answers; unlogged: it reveals nothing."""
+        """Return a digest of these cases with their answers; not logged, as it reveals nothing."""
         return rows_digest(self.__cases[name] for name in ids)
 
     def audit(self, purpose: str) -> CaseStatistics:
-        """Return statistics of the cases, and no case; logged."""
-        self.__log("audit", _said(purpose))
+        """Return statistics of the cases; logged."""
+        self.__log("audit", _checked_purpose(purpose))
         cases = list(self.__cases.values())
         answers = Counter(case.output for case in cases)
         return CaseStatistics(
@@ -85,11 +85,11 @@ class Sealed:
 
     def open(self, purpose: str) -> dict[str, Case]:
         """Return the cases with their answers by id, for scoring; logged."""
-        self.__log("open", _said(purpose))
+        self.__log("open", _checked_purpose(purpose))
         return dict(self.__cases)
 
 
-def _said(purpose: str) -> str:
+def _checked_purpose(purpose: str) -> str:
     if not purpose.strip():
         raise ValueError("a door is opened for a purpose: say it")
     return purpose

@@ -21,12 +21,12 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.plain_yaml import PlainDocument
 from tuneworthy.data.task_faults import TaskFault, raise_faults
 
-_OWN_SCORE = re.compile(r"\.{0,2}/?[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*")
-_SERVERS = "|".join(plugins.catalogue("servers"))
-_MODEL = re.compile(rf"smollm2-135m|(hf|openai|scripted|{_SERVERS}):\S+")
-_ENDPOINT = re.compile(rf"(openai|{_SERVERS}):")
-_KEY = re.compile(r"(?i)(^|[_-])(api[_-]?key|authorization|secret|password)$")
-_NO_KEY = "remove it: the key of an endpoint is read from OPENAI_API_KEY, in the environment"
+_OWN_METRIC_PATTERN = re.compile(r"\.{0,2}/?[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*")
+_SERVER_KINDS = "|".join(plugins.catalogue("servers"))
+_MODEL_PATTERN = re.compile(rf"smollm2-135m|(hf|openai|scripted|{_SERVER_KINDS}):\S+")
+_ENDPOINT_PATTERN = re.compile(rf"(openai|{_SERVER_KINDS}):")
+_SECRET_FIELD = re.compile(r"(?i)(^|[_-])(api[_-]?key|authorization|secret|password)$")
+_NO_KEY_FIX = "remove it: the key of an endpoint is read from OPENAI_API_KEY, in the environment"
 _MODEL_FIX = (
     "write smollm2-135m, hf:ORG/NAME, hf:./folder, vllm:ORG/NAME, openai:NAME or scripted:NAME"
 )
@@ -95,7 +95,7 @@ def _metric_faults(task: Task) -> Iterator[TaskFault]:
     if judge is not None and metric != "judge":
         fix = "write `metric: judge`, or remove `judge:`"
         yield TaskFault(("success", "judge"), "nothing asks this judge", str(metric), fix)
-    if judge is not None and not _MODEL.fullmatch(judge.model):
+    if judge is not None and not _MODEL_PATTERN.fullmatch(judge.model):
         yield TaskFault(
             ("success", "judge", "model"),
             "this names no model",
@@ -108,7 +108,7 @@ def _metric_faults(task: Task) -> Iterator[TaskFault]:
     if metric is None or metric == "judge":
         return
     if ":" in metric or metric.endswith(".py"):
-        yield from _own_score(task, metric)
+        yield from _own_metric_faults(task, metric)
         return
     known = list(plugins.catalogue("metrics"))
     names = task.success.metrics
@@ -156,9 +156,9 @@ def _options_of(metric: str) -> type[Record] | None:
     return kind
 
 
-def _own_score(task: Task, metric: str) -> Iterator[TaskFault]:
+def _own_metric_faults(task: Task, metric: str) -> Iterator[TaskFault]:
     path = ("success", "metric")
-    if not _OWN_SCORE.fullmatch(metric) or metric.startswith("/"):
+    if not _OWN_METRIC_PATTERN.fullmatch(metric) or metric.startswith("/"):
         fix = "write ./file.py:function, a path beside the task file"
         yield TaskFault(path, "this names no function in a file of yours", metric, fix)
         return
@@ -206,7 +206,7 @@ def _arm_faults(task: Task) -> Iterator[TaskFault]:
 
 
 def _is_reference(names: Sequence[str]) -> bool:
-    """Return whether the first of these arms only shows what other arms must beat."""
+    """Return whether the first of these arms is a reference, which other arms must beat."""
     known = names[0] in plugins.catalogue("arms")
     return known and plugins.load("arms", names[0]).ROLE == "reference"
 
@@ -240,9 +240,9 @@ def _unknown_arm_faults(task: Task, heads: Sequence[str]) -> Iterator[TaskFault]
 def _model_faults(task: Task) -> Iterator[TaskFault]:
     for key in ("model", "tune", "bigger", "teacher"):
         spec = getattr(task, key)
-        if spec is not None and not _MODEL.fullmatch(spec):
+        if spec is not None and not _MODEL_PATTERN.fullmatch(spec):
             yield TaskFault((key,), "this names no model", spec, _model_fix(spec))
-    if (tune := task.tune) and _ENDPOINT.match(tune):
+    if (tune := task.tune) and _ENDPOINT_PATTERN.match(tune):
         fix = (
             "write an open model: smollm2-135m or hf:ORG/NAME. A hosted tune is measured by its"
             " recorded answers (`answers: {hosted: {file: tuned.jsonl, tool: tune}}`), and a hosted"
@@ -252,7 +252,7 @@ def _model_faults(task: Task) -> Iterator[TaskFault]:
 
 
 def _model_fix(spec: str) -> str:
-    """Return how to write a model's name, first as it is probably meant."""
+    """Return how to write a model's name, with the probable meaning of `spec` first."""
     meant = ""
     if spec.startswith((".", "/", "~")) or re.fullmatch(r"[\w.-]+/[\w.-]+", spec):
         meant = f"hf:{spec}"
@@ -283,14 +283,18 @@ def _price_faults(task: Task) -> Iterator[TaskFault]:
 
 
 def _present_faults(task: Task) -> Iterator[TaskFault]:
-    """Yield a fault for each option that no model takes, or with an invalid value."""
+    """Yield a fault for each `present` option that no model takes or that has an invalid value."""
     known = list(Limits.model_fields)
     for key, value in (task.present.options if task.present else {}).items():
         path = ("present", "options", key)
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean `{near[0]}`? " if near else ""
-            fix = _NO_KEY if _KEY.search(key) else f"{hint}known here: {', '.join(known)}"
+            fix = (
+                _NO_KEY_FIX
+                if _SECRET_FIELD.search(key)
+                else f"{hint}known here: {', '.join(known)}"
+            )
             yield TaskFault(path, "what runs today has no such option", key, fix)
             continue
         try:
@@ -308,7 +312,7 @@ def _field_faults(task: Task) -> Iterator[TaskFault]:
     specs = {"model": task.model, "tune": task.tune, "bigger": task.bigger,
              "teacher": task.teacher, "judge": judge}  # fmt: skip
     for role, fields in task.options.items():
-        if fields and not _ENDPOINT.match(specs[role] or ""):
+        if fields and not _ENDPOINT_PATTERN.match(specs[role] or ""):
             got = f"{role} is {specs[role] or 'not set'}"
             fix = f"name an endpoint (openai:NAME@URL) as `{role}`, or remove these options"
             yield TaskFault(("options", role), "no endpoint takes these options", got, fix)
@@ -317,8 +321,10 @@ def _field_faults(task: Task) -> Iterator[TaskFault]:
                 fix = "remove it; output.max_tokens and thinking_tokens set the token limit"
                 what = "tuneworthy sets this request field itself"
                 yield TaskFault(("options", role, key), what, key, fix)
-            elif _KEY.search(key):  # requests are stored and shown, so a key would leak
-                yield TaskFault(("options", role, key), "no key is sent in a request", key, _NO_KEY)
+            elif _SECRET_FIELD.search(key):  # requests are stored and shown, so a key would leak
+                yield TaskFault(
+                    ("options", role, key), "no key is sent in a request", key, _NO_KEY_FIX
+                )
 
 
 def _executor_faults(task: Task) -> Iterator[TaskFault]:

@@ -12,30 +12,30 @@ from pydantic_core import ErrorDetails
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import Record
-from tuneworthy.data.plain_yaml import Path_, PlainDocument, dotted
+from tuneworthy.data.plain_yaml import KeyPath, PlainDocument, dotted
 
 _NOT_WRITTEN = {"inferred"}  # filled by us, never read from the file
 
 
 @dataclass(frozen=True)
 class TaskFault:
-    """One fault: the key path, what is wrong, what was got, and how to fix it."""
+    """One fault of a task file: the key path, what is wrong, what was got, how to fix it."""
 
-    path: Path_
+    path: KeyPath
     what: str
     got: str
     fix: str
 
 
-def names(record: type[Record]) -> dict[str, str]:
-    """Return {key in the file: field name} of a section."""
+def field_names(record: type[Record]) -> dict[str, str]:
+    """Return {key in the file: field name} of a record class."""
     fields = record.model_fields.items()
     return {f.alias or name: name for name, f in fields if name not in _NOT_WRITTEN}
 
 
-def section(record: type[Record], key: str) -> type[Record] | None:
-    """Return the record class of a key that holds a section, else None."""
-    name = names(record).get(key)
+def section_class(record: type[Record], key: str) -> type[Record] | None:
+    """Return the record class of the section under a key, None for a plain key."""
+    name = field_names(record).get(key)
     if name is None:
         return None
     return _record_in(record.model_fields[name].annotation)
@@ -50,20 +50,22 @@ def _record_in(kind: Any) -> type[Record] | None:
     return None
 
 
-def unknown_keys(record: type[Record], data: Mapping[str, Any], path: Path_) -> list[TaskFault]:
+def unknown_keys(record: type[Record], data: Mapping[str, Any], path: KeyPath) -> list[TaskFault]:
     """Return a fault per unknown key, with the nearest known key."""
     faults = []
-    known = names(record)
+    known = field_names(record)
     for key, value in data.items():
         if key not in known:
-            faults.append(_unknown(key, list(known), (*path, key)))
+            faults.append(_unknown_key_fault(key, list(known), (*path, key)))
         elif isinstance(value, dict):
-            faults += _inside(record, key, value, (*path, key))
+            faults += _section_faults(record, key, value, (*path, key))
     return faults
 
 
-def _inside(record: type[Record], key: str, value: dict[str, Any], path: Path_) -> list[TaskFault]:
-    inner = section(record, key)
+def _section_faults(
+    record: type[Record], key: str, value: dict[str, Any], path: KeyPath
+) -> list[TaskFault]:
+    inner = section_class(record, key)
     if inner is not None:
         return unknown_keys(inner, value, path)
     if key == "answers" and not path[1:]:
@@ -74,7 +76,7 @@ def _inside(record: type[Record], key: str, value: dict[str, Any], path: Path_) 
     return []
 
 
-def _unknown(key: str, known: list[str], path: Path_) -> TaskFault:
+def _unknown_key_fault(key: str, known: list[str], path: KeyPath) -> TaskFault:
     near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.5)
     hint = f"did you mean `{near[0]}`? " if near else ""
     return TaskFault(path, "there is no such key", key, f"{hint}known here: {', '.join(known)}")
@@ -82,10 +84,10 @@ def _unknown(key: str, known: list[str], path: Path_) -> TaskFault:
 
 def validation_faults(error: ValidationError, data: Any) -> list[TaskFault]:
     """Return pydantic's errors as faults in words, one per key path."""
-    faults: dict[Path_, TaskFault] = {}
+    faults: dict[KeyPath, TaskFault] = {}
     for detail in error.errors(include_url=False, include_context=True):
-        path, value = _in_file(detail["loc"], data)
-        fault = _worded(detail, path, value)
+        path, value = _location_in_file(detail["loc"], data)
+        fault = _fault_in_words(detail, path, value)
         if detail["type"] == "literal_error":  # the word branch of a union comes first
             faults.setdefault(path, fault)
         elif path not in faults or isinstance(value, int | float):
@@ -93,14 +95,14 @@ def validation_faults(error: ValidationError, data: Any) -> list[TaskFault]:
     return list(faults.values())
 
 
-def _in_file(loc: tuple[int | str, ...], data: Any) -> tuple[Path_, Any]:
-    """Return a pydantic location and its value, as far as the file has it.
+def _location_in_file(loc: tuple[int | str, ...], data: Any) -> tuple[KeyPath, Any]:
+    """Return the part of a pydantic location that the file has, and the value there.
 
     The location also names union branches, which the file does not have.
     """
     path: list[int | str] = []
     for part in loc:
-        if _holds(data, part):
+        if _has_part(data, part):
             data = data[part]
         elif isinstance(data, dict) and part == loc[-1] and not path:
             return (str(part),), None  # a required key that is missing
@@ -110,19 +112,19 @@ def _in_file(loc: tuple[int | str, ...], data: Any) -> tuple[Path_, Any]:
     return tuple(path), data
 
 
-def _holds(data: Any, part: int | str) -> bool:
+def _has_part(data: Any, part: int | str) -> bool:
     if isinstance(data, list):
         return isinstance(part, int) and part < len(data)
     return isinstance(data, dict) and part in data
 
 
-def _worded(detail: ErrorDetails, path: Path_, value: Any) -> TaskFault:
+def _fault_in_words(detail: ErrorDetails, path: KeyPath, value: Any) -> TaskFault:
     kind, context = detail["type"], detail.get("ctx", {})
-    got = "nothing" if kind == "missing" else _shown(value)
+    got = "nothing" if kind == "missing" else _value_text(value)
     if kind == "missing":
         return TaskFault(path, "a required key is missing", got, f"add `{detail['loc'][-1]}:`")
     if kind in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
-        return TaskFault(path, _range(kind, context), got, _range_fix(kind, value, context))
+        return TaskFault(path, _range_text(kind, context), got, _range_fix(kind, value, context))
     if kind == "string_pattern_mismatch":
         fix = "use letters, digits, `.`, `_`, `-`; at most 64, the first a letter or digit"
         return TaskFault(path, "this is no name", got, fix)
@@ -133,7 +135,7 @@ def _worded(detail: ErrorDetails, path: Path_, value: Any) -> TaskFault:
     return TaskFault(path, _kind_words(kind), got, _kind_fix(kind, value))
 
 
-def _range(kind: str, context: dict[str, Any]) -> str:
+def _range_text(kind: str, context: dict[str, Any]) -> str:
     words = {
         "greater_than": ("above", "gt"),
         "greater_than_equal": ("at least", "ge"),
@@ -151,7 +153,7 @@ def _range_fix(kind: str, value: Any, context: dict[str, Any]) -> str:
     return "write a number inside the range"
 
 
-_KINDS = {
+_TYPE_WORDS = {
     "string": "text", "float": "a number", "int": "a whole number", "bool": "true or false",
     "dict": "a section of `key: value` lines", "model": "a section of `key: value` lines",
     "tuple": "a list", "list": "a list", "literal": "one of the known words",
@@ -159,7 +161,7 @@ _KINDS = {
 
 
 def _kind_words(kind: str) -> str:
-    return f"the value must be {_KINDS.get(kind.split('_')[0], 'of another type')}"
+    return f"the value must be {_TYPE_WORDS.get(kind.split('_')[0], 'of another type')}"
 
 
 def _kind_fix(kind: str, value: Any) -> str:
@@ -171,11 +173,11 @@ def _kind_fix(kind: str, value: Any) -> str:
     if wanted == "bool" and isinstance(value, str):
         return "write true or false (`no` and `yes` are words in YAML 1.2)"
     if wanted == "string" and not isinstance(value, str | dict | list):
-        return f'put it in quotes: "{_shown(value)}"'
-    return f"write {_KINDS.get(wanted, 'another type')} here"
+        return f'put it in quotes: "{_value_text(value)}"'
+    return f"write {_TYPE_WORDS.get(wanted, 'another type')} here"
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, dict):
         return f"a section with {', '.join(list(value)[:5]) or 'nothing'}"
     if isinstance(value, list):

@@ -20,17 +20,18 @@ from tuneworthy.data.task_consistency import check_consistency
 from tuneworthy.data.task_faults import (
     TaskFault,
     raise_faults,
-    section,
+    section_class,
     unknown_keys,
     validation_faults,
 )
 
 _SECRET_NAMES = re.compile(r"(?i)(^|_)(key|token|secret|password)$")
-_ROWS = {".csv": "a table", ".tsv": "a table", ".xlsx": "a table", ".parquet": "a table",
-         ".jsonl": "a file of rows", ".ndjson": "a file of rows"}  # fmt: skip
-_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
-_SMALLEST = 1e-12  # smallest nonzero number; division by a smaller one overflows
-_REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
+_ROW_SUFFIXES = dict.fromkeys((".csv", ".tsv", ".xlsx", ".parquet"), "a table") | dict.fromkeys(
+    (".jsonl", ".ndjson"), "a file of rows"
+)
+_NO_TEXT_CHARACTERS = re.compile("[\x00\ud800-\udfff]")
+_SMALLEST_NUMBER = 1e-12  # smallest nonzero number; division by a smaller one overflows
+_ENV_REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
 
 
 def read_task(path: Path) -> Task:
@@ -41,7 +42,7 @@ def read_task(path: Path) -> Task:
     """
     path = Path(path)
     _refuse_rows(path)
-    text = _text(path)
+    text = _read_text(path)
     _refuse_keys(text, path.name)
     plain = plain_yaml.parse(text, path.name)
     _refuse_characters(plain, path.name, plain.data, ())
@@ -52,14 +53,14 @@ def read_task(path: Path) -> Task:
             got=str(plain.data or "nothing"),
             fix="`tuneworthy init rows.jsonl` writes one; only `data:` is required",
         )
-    return _checked(plain, path)
+    return _checked_task(plain, path)
 
 
 def _refuse_rows(path: Path) -> None:
     """Raise TaskError for a file of rows where the task file belongs."""
-    if path.suffix.lower() in _ROWS and path.is_file():
+    if path.suffix.lower() in _ROW_SUFFIXES and path.is_file():
         raise TaskError(
-            f"this is {_ROWS[path.suffix.lower()]}, no task file", where=str(path),
+            f"this is {_ROW_SUFFIXES[path.suffix.lower()]}, no task file", where=str(path),
             fix=f"`tuneworthy init {shlex.quote(str(path))}` writes a task file for it",
         )  # fmt: skip
 
@@ -76,7 +77,7 @@ def task_schema() -> dict[str, Any]:
     return schema
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         raw = plain_file(path, plain_yaml.MAX_BYTES + 1)
     except ValueError:  # a NUL character
@@ -108,22 +109,24 @@ def _text(path: Path) -> str:
 def _refuse_keys(text: str, name: str) -> None:
     for number, line in enumerate(text.splitlines(), 1):
         if has_key(line):
-            raise _pasted(f"{name}:{number}")
+            raise _pasted_key_error(f"{name}:{number}")
 
 
-def _refuse_characters(plain: PlainDocument, name: str, value: Any, path: plain_yaml.Path_) -> None:
-    """Refuse NUL and lone surrogates: UTF-8 text, names and paths can't contain them."""
+def _refuse_characters(
+    plain: PlainDocument, name: str, value: Any, path: plain_yaml.KeyPath
+) -> None:
+    """Raise TaskError for NUL and lone surrogates, which no UTF-8 text or path can contain."""
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             _refuse_characters(plain, name, key, (*path, key))
             _refuse_characters(plain, name, inner, (*path, key))
-    elif isinstance(value, str) and _NO_TEXT.search(value):
+    elif isinstance(value, str) and _NO_TEXT_CHARACTERS.search(value):
         where = f"{name}:{plain.line(path)} {plain_yaml.dotted(path)}"
         raise TaskError("a NUL character or half a character stands in the task file", where=where,
                         got=value, fix="remove it")  # fmt: skip
 
 
-def _pasted(where: str) -> SecurityError:
+def _pasted_key_error(where: str) -> SecurityError:
     return SecurityError(
         "a key is pasted into the task file",
         where=where,
@@ -133,12 +136,12 @@ def _pasted(where: str) -> SecurityError:
     )
 
 
-def _checked(plain: PlainDocument, path: Path) -> Task:
+def _checked_task(plain: PlainDocument, path: Path) -> Task:
     name = path.name
     _check_secrets(plain, name, plain.data, ())
     faults = unknown_keys(Task, plain.data, ())
-    data = _without_nulls(Task, _long_answers(plain.data))
-    faults += _numbers(data, ())
+    data = _without_nulls(Task, _with_answer_sections(plain.data))
+    faults += _number_faults(data, ())
     if not faults:
         try:
             task = Task.model_validate_json(to_json(data), strict=True)
@@ -150,7 +153,7 @@ def _checked(plain: PlainDocument, path: Path) -> Task:
     raise_faults(faults, plain, name)
 
 
-def _long_answers(data: dict[str, Any]) -> dict[str, Any]:
+def _with_answer_sections(data: dict[str, Any]) -> dict[str, Any]:
     answers = data.get("answers")
     if not isinstance(answers, dict):
         return data
@@ -159,17 +162,17 @@ def _long_answers(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_nulls(record: type[Record], data: dict[str, Any]) -> dict[str, Any]:
-    """Return the sections without `key: null`: an empty key means its default."""
+    """Return the data without null values: an empty key means its default."""
     out = {}
     for key, value in data.items():
-        inner = section(record, key)
+        inner = section_class(record, key)
         if value is not None:
             nested = inner is not None and isinstance(value, dict)
             out[key] = _without_nulls(inner, value) if nested and inner else value
     return out
 
 
-def _check_secrets(plain: PlainDocument, name: str, value: Any, path: plain_yaml.Path_) -> None:
+def _check_secrets(plain: PlainDocument, name: str, value: Any, path: plain_yaml.KeyPath) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             _check_secrets(plain, name, inner, (*path, key))
@@ -180,10 +183,10 @@ def _check_secrets(plain: PlainDocument, name: str, value: Any, path: plain_yaml
         _check_text(f"{name}:{plain.line(path)} {plain_yaml.dotted(path)}", value, path)
 
 
-def _check_text(where: str, value: str, path: plain_yaml.Path_) -> None:
+def _check_text(where: str, value: str, path: plain_yaml.KeyPath) -> None:
     secret = isinstance(path[-1], str) and _SECRET_NAMES.search(path[-1]) is not None
-    if secret and not _REFERENCE.fullmatch(value):
-        raise _pasted(where)
+    if secret and not _ENV_REFERENCE.fullmatch(value):
+        raise _pasted_key_error(where)
     if not secret and "${env:" in value and path != ("instruction",):
         raise TaskError(
             "the environment is read for keys only",
@@ -193,15 +196,15 @@ def _check_text(where: str, value: str, path: plain_yaml.Path_) -> None:
         )
 
 
-def _numbers(value: Any, path: plain_yaml.Path_) -> list[TaskFault]:
+def _number_faults(value: Any, path: plain_yaml.KeyPath) -> list[TaskFault]:
     if isinstance(value, dict):
-        return [f for k, v in value.items() for f in _numbers(v, (*path, k))]
+        return [f for k, v in value.items() for f in _number_faults(v, (*path, k))]
     if isinstance(value, list):
-        return [f for k, v in enumerate(value) for f in _numbers(v, (*path, k))]
+        return [f for k, v in enumerate(value) for f in _number_faults(v, (*path, k))]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return [TaskFault(path, "a number must be finite", str(value), "write a plain number")]
-    if isinstance(value, float) and 0 < abs(value) < _SMALLEST:
-        fix = f"write 0, or at least {_SMALLEST:g}"
+    if isinstance(value, float) and 0 < abs(value) < _SMALLEST_NUMBER:
+        fix = f"write 0, or at least {_SMALLEST_NUMBER:g}"
         return [TaskFault(path, "a number is too small to mean anything", str(value), fix)]
     if isinstance(value, int) and abs(value) > 2**63:
         return [TaskFault(path, "a number is too large", str(value)[:40], "write a smaller number")]

@@ -1,4 +1,4 @@
-"""Read the rows that a trainer read: chats, prompt and completion, instructions, or plain text.
+"""Read rows in the forms of trainers: chats, prompt and completion, instructions, plain text.
 
 The forms are those of the common trainers: OpenAI chats (`messages`), ShareGPT (`conversations`),
 TRL (`prompt`, `completion`), Alpaca (`instruction`, `input`, `output`), `text`, and our own rows.
@@ -21,7 +21,7 @@ from tuneworthy.data.raw import BadRow, RawRow, RowFault
 from tuneworthy.data.rows import as_text, read_rows
 
 MOST_ROWS = 50_000
-_SPEAKERS = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant",
+_ROLE_OF_SPEAKER = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant",
              "system": "system", "tool": "tool", "function": "tool"}  # fmt: skip
 
 
@@ -29,8 +29,8 @@ _SPEAKERS = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "
 class TrainingRow:
     """One row: the conversation up to its last answer, and the answer.
 
-    `chat` says whether a chat template is applied to it. A `text` row has no answer of its own: its
-    messages are empty and `answer` is the whole text.
+    `form` is the form that the row was read as. A `text` row has no answer of its own: its messages
+    are empty and `answer` is the whole text.
     """
 
     where: str
@@ -45,7 +45,7 @@ class TrainingRow:
 
     @property
     def plain(self) -> bool:
-        """Return whether the row is one text, in which no answer is marked."""
+        """Return whether the row is one text without a separate answer."""
         return self.form == "text"
 
     @property
@@ -74,8 +74,8 @@ def read_training_rows(path: Path, option: str) -> TrainingRows:
     rows: list[TrainingRow] = []
     faults: list[RowFault] = []
     bad = 0
-    for raw in _raw(path):
-        found = raw if isinstance(raw, RowFault) else _row(raw)
+    for raw in _raw_rows(path):
+        found = raw if isinstance(raw, RowFault) else _make_row(raw)
         if isinstance(found, RowFault):
             bad += 1
             faults += [found] if bad <= 5 else []
@@ -94,13 +94,13 @@ def read_training_rows(path: Path, option: str) -> TrainingRows:
     return TrainingRows(path.name, tuple(rows), bad, tuple(faults))
 
 
-def _raw(path: Path) -> Iterator[RawRow | RowFault]:
+def _raw_rows(path: Path) -> Iterator[RawRow | RowFault]:
     return array_rows(path) if is_array(path) else read_rows(path, path.name)
 
 
-def _row(raw: RawRow) -> TrainingRow | RowFault:
+def _make_row(raw: RawRow) -> TrainingRow | RowFault:
     try:
-        form, turns, answer = _parts(raw.fields)
+        form, turns, answer = _form_and_turns(raw.fields)
         if not answer.strip():
             raise BadRow("empty answer", answer, "leave the row out")
     except BadRow as error:
@@ -111,7 +111,7 @@ def _row(raw: RawRow) -> TrainingRow | RowFault:
     return TrainingRow(raw.where, turns, well_formed(answer), form)
 
 
-def _parts(row: Mapping[str, Any]) -> tuple[str, tuple[Message, ...], str]:
+def _form_and_turns(row: Mapping[str, Any]) -> tuple[str, tuple[Message, ...], str]:
     """Return a row's form, its conversation and its answer. Raises BadRow."""
     if row.get("messages") is not None:
         return "messages", *_chat(row["messages"])
@@ -121,14 +121,14 @@ def _parts(row: Mapping[str, Any]) -> tuple[str, tuple[Message, ...], str]:
         prompt, completion = row["prompt"], row["completion"]
         if isinstance(prompt, list) and isinstance(completion, list):
             return "prompt and completion as chat", *_chat([*prompt, *completion])
-        return "prompt and completion", _user(as_text(prompt)), as_text(completion)
+        return "prompt and completion", _user_turn(as_text(prompt)), as_text(completion)
     answer = next((row[key] for key in ("output", "response") if row.get(key) is not None), None)
     if answer is not None and isinstance(row.get("instruction"), str):
         extra = row.get("input")
         asked = f"{row['instruction']}\n\n{extra}" if extra else row["instruction"]
-        return "instruction", _user(asked), as_text(answer)
+        return "instruction", _user_turn(asked), as_text(answer)
     if answer is not None and row.get("input") is not None:
-        return "input and output", _user(as_text(row["input"])), as_text(answer)
+        return "input and output", _user_turn(as_text(row["input"])), as_text(answer)
     if isinstance(row.get("text"), str):
         return "text", (), row["text"]
     raise BadRow("no known form of a row", f"fields: {', '.join(row)}",
@@ -147,13 +147,13 @@ def _sharegpt(turns: Any) -> Any:
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         raise BadRow("`conversations` is no list of turns", as_text(turns)[:80], "")
     return [
-        {"role": _SPEAKERS.get(str(turn.get("from", turn.get("role"))), turn.get("from")),
+        {"role": _ROLE_OF_SPEAKER.get(str(turn.get("from", turn.get("role"))), turn.get("from")),
          "content": turn.get("value", turn.get("content"))}
         for turn in turns
     ]  # fmt: skip
 
 
-def _user(text: str) -> tuple[Message, ...]:
+def _user_turn(text: str) -> tuple[Message, ...]:
     if not text.strip():
         raise BadRow("empty input", "", "leave the row out")
     return (Message(role="user", content=text),)

@@ -1,4 +1,4 @@
-"""The unlabelled inputs that an arm may learn from: none that is a copy of a labelled row.
+"""Select the unlabelled inputs that arms may learn from: no copies of labelled rows.
 
 A teacher's answer to a copy of a scored row would teach the student the scored row.
 """
@@ -14,7 +14,7 @@ from tuneworthy.data.load import Loaded
 
 
 def learnable_inputs(loaded: Loaded, say: Callable[[str], None]) -> list[Query]:
-    """Return the unlabelled inputs that arms may learn from; `say` gets how many are left out."""
+    """Return the unlabelled inputs that arms may learn from; `say` how many are left out."""
     given = loaded.unlabelled
     free = free_of_copies(given, (*loaded.everyone, *loaded.aside))
     if len(free) < len(given):

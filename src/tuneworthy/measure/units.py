@@ -30,7 +30,7 @@ from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt, 
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.data.recorded import begins_later
+from tuneworthy.data.recorded import skips_early_rows
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 from tuneworthy.measure import latency
@@ -124,7 +124,7 @@ def _folds_with_prompts(
     logs = runner.recorded.get(spec.name, {})
     for fold in planned.folds:
         part = runner.split.parts[fold].learnt(chooses(spec))
-        if logs and not part.train and begins_later(logs, part.test):
+        if logs and not part.train and skips_early_rows(logs, part.test):
             continue
         yield fold, part, simplest_prompts(runner.runs, fold, runner.task.seed) if own else ()
 

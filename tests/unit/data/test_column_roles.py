@@ -183,8 +183,8 @@ def test_a_case_column_of_numbers_is_an_id_and_a_case_column_of_texts_is_none():
 def test_a_log_without_id_and_input_says_that_nothing_tells_its_rows(tmp_path):
     log = tmp_path / "beta.jsonl"
     log.write_text("".join(f'{{"zz": {n}, "final_text": "A{n}", "usd": 0.1}}\n' for n in range(4)))
-    assert "neither an id nor an input" in answer_log(f"{log}:final_text", Choice()).said()
+    assert "neither an id nor an input" in answer_log(f"{log}:final_text", Choice()).summary()
     log.write_text(log.read_text().replace("zz", "case"))
-    said = answer_log(f"{log}:final_text", Choice()).said()
+    said = answer_log(f"{log}:final_text", Choice()).summary()
     assert "id `case`" in said
     assert "neither" not in said

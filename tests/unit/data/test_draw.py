@@ -52,14 +52,14 @@ def test_rows_refused_early_are_rows_that_a_draw_of_all_refuses(tmp_path, monkey
 
 def test_a_draw_that_refuses_too_early_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "_SPARE_ROWS", 1)
-    cut = reading._cut
+    cut = reading._drop_highest_ranks
 
     def worse(held, keep):  # leaves the best row last: its rank becomes the one to beat
         gone = cut(held, keep)
         held.append(held.pop(0))
         return gone
 
-    monkeypatch.setattr(reading, "_cut", worse)
+    monkeypatch.setattr(reading, "_drop_highest_ranks", worse)
     got = drawn(tmp_path, rows(0), 50, 0)
     assert got != first_by_rank(tmp_path, 50, 0)
 

@@ -15,7 +15,7 @@ from tests import studies
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.task import Task
-from tuneworthy.data.answers import align, read_answers
+from tuneworthy.data.answers import align_answers, read_answers
 from tuneworthy.data.order_fit import misfit
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.report.html import page
@@ -132,11 +132,12 @@ def test_ids_that_name_other_inputs_are_refused_with_the_count(tmp_path):
 def test_match_id_takes_the_ids_and_says_that_inputs_differ(tmp_path):
     cases = [case(f"c{n}", f"q{n}", line=n) for n in range(3)]
     rows = [{"id": f"c{n}", "input": f"Answer this: q{n}", "answer": f"a{n}"} for n in range(3)]
-    found = align(log(tmp_path, rows), cases, match="id")
+    found = align_answers(log(tmp_path, rows), cases, match="id")
     assert [a.text for a in found.answers] == ["a0", "a1", "a2"]
     assert found.differ == ("logged.jsonl:1", "logged.jsonl:2", "logged.jsonl:3")
     rows = [{"id": f"c{n}", "input": f" Q{n}", "answer": f"a{n}"} for n in range(3)]
-    assert align(log(tmp_path, rows), cases, match="id").differ == ()  # spaces and case aside
+    found = align_answers(log(tmp_path, rows), cases, match="id")
+    assert found.differ == ()  # spaces and case aside
 
 
 def test_what_is_matched_by_a_key_has_that_key(tmp_path):
@@ -187,7 +188,7 @@ def test_answers_to_other_rows_of_one_input_are_counted_with_it(tmp_path):
     rows = [{"input": "q", "answer": "a"}, {"input": "q", "answer": "b"}]
     pool = [Query(id="p", messages=(Message(role="user", content="q"),))]
     with pytest.raises(DataError, match="several"):
-        align(log(tmp_path, rows), [case("c0", "q")], pool)
+        align_answers(log(tmp_path, rows), [case("c0", "q")], pool)
 
 
 # The order itself.

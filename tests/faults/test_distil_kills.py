@@ -21,7 +21,7 @@ from tests import distil_kit, studies
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "models"))
 from models_kit import Server, says
 
-from tuneworthy.arms._pairs import PairOptions, Source, write_pairs
+from tuneworthy.arms._pairs import PairOptions, TeacherInput, write_pairs
 from tuneworthy.core.arm import Setup
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import BudgetError, ProviderError
@@ -36,7 +36,7 @@ from tuneworthy.models.remote.wire import RetryPolicy
 INPUTS, SAMPLES, MOST_TOKENS = 24, 3, 8
 TASK = Task(data=Data(file="rows.jsonl"), seed=3,
             output=Output(type="label", labels=studies.LABELS, max_tokens=MOST_TOKENS))  # fmt: skip
-SOURCES = [Source(Query(id=row["id"], messages=(Message(role="user", content=row["input"]),)))
+SOURCES = [TeacherInput(Query(id=row["id"], messages=(Message(role="user", content=row["input"]),)))
            for row in distil_kit.rows(INPUTS, 3)]  # fmt: skip
 KILLS = 200
 

@@ -23,7 +23,7 @@ DEV_LEAST, DEV_MOST = 10, 24  # dev rows for the choice of a prompt
 LEAST_GAIN = 0.02  # mean gain on dev rows below which the simpler prompt is kept
 MOST_PROMPTS, MOST_PROMPTS_PAID = 3, 2  # most prompts tried: on a local model, on a paid one
 # Expected share of dev rows that a further prompt answers: half may suffice to drop it.
-USUAL = 0.75
+USUAL_ROW_SHARE = 0.75
 Ask = Callable[[Recipe, Sequence[Query]], list[Answer]]
 """Answers queries with a prompt in the way the arm will answer the scored rows."""
 
@@ -59,12 +59,15 @@ def choose_prompt(
     comparisons = []
     for other in prompts[1:]:
         answers = ask(other, queries[:half])
-        if half < len(rows) and fmean(_gains(setup, rows[:half], answers, best_answers)) > 0:
+        if half < len(rows) and fmean(_paired_gains(setup, rows[:half], answers, best_answers)) > 0:
             answers += ask(other, queries[half:])
         n = len(answers)
-        better = n == len(rows) and is_significant_gain(_gains(setup, rows, answers, best_answers))
+        better = n == len(rows) and is_significant_gain(
+            _paired_gains(setup, rows, answers, best_answers)
+        )
         means = ", ".join(
-            score_text(fmean(_values(setup, rows[:n], each))) for each in (answers, best_answers)
+            score_text(fmean(_score_values(setup, rows[:n], each)))
+            for each in (answers, best_answers)
         )
         word = "better" if better else "no better"
         comparisons.append(
@@ -91,41 +94,43 @@ def prompt_name(recipe: Recipe) -> str:
     return names.get(recipe.kind, "today's prompt")
 
 
-def asks(sizes: Sizes, passages: float = 0.0, role: str = "base", most: int = MOST_PROMPTS) -> Asks:
-    """Return the endpoint requests of the choice, over all folds."""
-    rows, further = _rows(sizes, most)
-    usual = rows * (1 + USUAL * further) if further else 0
+def choice_requests(
+    sizes: Sizes, passages: float = 0.0, role: str = "base", most: int = MOST_PROMPTS
+) -> Asks:
+    """Return the endpoint requests that choosing a prompt takes, over all folds."""
+    rows, further = _choice_rows(sizes, most)
+    usual = rows * (1 + USUAL_ROW_SHARE * further) if further else 0
     read = sizes.shared + sizes.asked + passages
     return Asks(role=role, requests=usual, most=rows * (1 + further), read=read, few=True)
 
 
-def work(sizes: Sizes, passages: float = 0.0) -> tuple[float, float]:
-    """Return the tokens that the choice reads and writes on this machine, over all folds.
+def choice_tokens(sizes: Sizes, passages: float = 0.0) -> tuple[float, float]:
+    """Return the tokens (read, written) that choosing a prompt takes here, over all folds.
 
     The plain instruction is not counted: its dev prompts are the scored prompts of another fold,
     which are answered only once. One of the further prompts brings its own examples.
     """
-    rows, further = _rows(sizes, MOST_PROMPTS)
-    tried = USUAL * rows * further
-    shots = USUAL * rows * sizes.examples * sizes.shot if further else 0.0
+    rows, further = _choice_rows(sizes, MOST_PROMPTS)
+    tried = USUAL_ROW_SHARE * rows * further
+    shots = USUAL_ROW_SHARE * rows * sizes.examples * sizes.shot if further else 0.0
     return tried * (sizes.own + passages) + shots, tried * sizes.answer
 
 
-def _rows(sizes: Sizes, most: int) -> tuple[int, int]:
+def _choice_rows(sizes: Sizes, most: int) -> tuple[int, int]:
     """Return the dev rows of all folds, and the number of prompts tried besides the simplest."""
     further = max(min(sizes.prompts, most) - 1, 0)
     rows = min(sizes.dev, DEV_MOST) if sizes.dev >= DEV_LEAST and further else 0
     return sizes.folds * rows, further if rows else 0
 
 
-def _gains(
+def _paired_gains(
     setup: Setup, rows: Sequence[Case], new: Sequence[Answer], old: Sequence[Answer]
 ) -> list[float]:
-    ours, theirs = (_values(setup, rows, each) for each in (new, old[: len(rows)]))
+    ours, theirs = (_score_values(setup, rows, each) for each in (new, old[: len(rows)]))
     return [a - b for a, b in zip(ours, theirs, strict=True)]
 
 
-def _values(setup: Setup, rows: Sequence[Case], answers: Sequence[Answer]) -> list[float]:
+def _score_values(setup: Setup, rows: Sequence[Case], answers: Sequence[Answer]) -> list[float]:
     """Return the scores of answers to dev rows; an answer that cannot be scored counts as 0."""
     scores = score_all(setup.score, rows, answers[: len(rows)])
     return [score.value if isinstance(score, Score) else 0.0 for score in scores]

@@ -1,4 +1,4 @@
-"""Helpers of the arms that choose among labels: classifier input, softmax, the likeliest label."""
+"""Helpers of the arms that choose among labels: fit a classifier, return the likeliest label."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def classifier_input(row: Case | Query) -> str:
 def most_probable_label(
     query: Query, names: Sequence[str], row: Sequence[float], **more: Any
 ) -> Answer:
-    """Return the most probable label (the first of equals) as an answer with all probabilities."""
+    """Return the most probable label (in a tie the first) as an answer with all probabilities."""
     best = max(range(len(names)), key=row.__getitem__)
     table = {name: float(p) for name, p in zip(names, row, strict=True)}
     return Answer(case=query.id, text=names[best], labels=table, finish="stop", **more)
@@ -62,7 +62,7 @@ def softmax(row: Sequence[float]) -> list[float]:
 
 
 def single_blas_thread() -> Any:
-    """Limit BLAS to one thread.
+    """Return a context manager that limits BLAS to one thread.
 
     On these small matrices, waiting threads made fitting 50 times slower on a busy 2-core machine
     (measured).

@@ -28,8 +28,8 @@ _INDEX_CACHE: list[
 PassageSearch = Callable[[Sequence[Query]], list[list[Chunk]]]
 
 
-def documents(setup: Setup, cut: ChunkOptions, dense: bool) -> tuple[Index, tuple[str, ...]]:
-    """Return the index of the task's documents, and a note where vectors are missing.
+def document_index(setup: Setup, cut: ChunkOptions, dense: bool) -> tuple[Index, tuple[str, ...]]:
+    """Return the index of the task's documents, and a note if there is no encoder for vectors.
 
     Raises DoesNotApply without documents.
     """
@@ -48,7 +48,7 @@ def documents(setup: Setup, cut: ChunkOptions, dense: bool) -> tuple[Index, tupl
 
 
 def passages_of(options: Any, found: Index) -> Passages:
-    """Return how an arm with these options shows passages; dense only if vectors take part."""
+    """Return the retrieval settings of an arm with these options and this index, for its pack."""
     return Passages(k=options.k, tokens=options.tokens, size=options.size, dense=found.dense)
 
 
@@ -58,17 +58,19 @@ def recall_note(found: Index, setup: Setup, k: int) -> tuple[str, ...]:
     Empty if recall cannot be measured. Only training rows count: an arm must not see a scored
     case's gold passage.
     """
-    told = quality(found, setup.train[:RECALL_ROWS], (1, k))
-    if told.recall is None:
+    measured = quality(found, setup.train[:RECALL_ROWS], (1, k))
+    if measured.recall is None:
         return ()
-    first, all_k = (told.recall[at].mean for at in (1, k))
-    text = f"the right passage ranks first for {first:.0%} of {told.n} training rows"
+    first, all_k = (measured.recall[at].mean for at in (1, k))
+    text = f"the right passage ranks first for {first:.0%} of {measured.n} training rows"
     text += f", among the first {k} for {all_k:.0%}" * (k > 1)
-    return (text + f" ({told.inferred} of these passages were inferred)" * bool(told.inferred),)
+    return (
+        text + f" ({measured.inferred} of these passages were inferred)" * bool(measured.inferred),
+    )
 
 
 def encoder_fingerprint(dense: bool) -> dict[str, str]:
-    """Return what decides on this machine which passages are found: the encoder or `none`."""
+    """Return the fingerprint of the encoder here, which decides what is found, or "none"."""
     encoder = encoder_here()[0] if dense else None
     return dict(encoder.fingerprint) if encoder else {"encoder": "none"}
 
@@ -85,12 +87,12 @@ def passage_search(found: Index, k: int, *, random: bool) -> PassageSearch:
         if not random:
             return lists
         pairs = zip(queries, lists, strict=True)
-        return [_exchanged(found, query, chunks) for query, chunks in pairs]
+        return [_with_random_passages(found, query, chunks) for query, chunks in pairs]
 
     return search
 
 
-def _exchanged(found: Index, query: Query, chunks: Sequence[Chunk]) -> list[Chunk]:
+def _with_random_passages(found: Index, query: Query, chunks: Sequence[Chunk]) -> list[Chunk]:
     drawn = (
         found.stand_in(chunk, f"{query.id} {rank}", query.time) for rank, chunk in enumerate(chunks)
     )
@@ -99,7 +101,7 @@ def _exchanged(found: Index, query: Query, chunks: Sequence[Chunk]) -> list[Chun
 
 @dataclass
 class Reader:
-    """Build prompts with passages and ask the model.
+    """Builds prompts with retrieved passages and answers with them.
 
     `recipe` is the prompt, `tokens` the budget of all passages. `examples` are the training cases
     that the recipe shows; a trained arm has none.
@@ -108,18 +110,18 @@ class Reader:
     setup: Setup
     model: Model
     recipe: Recipe
-    found: PassageSearch
+    search: PassageSearch
     tokens: int
     examples: Sequence[Case] = ()
     _counts: dict[str, int] = field(default_factory=dict)
 
     def prompts(self, queries: Sequence[Query]) -> list[tuple[tuple[Message, ...], list[Chunk]]]:
         """Return for each query its prompt and the chunks in it, the best first."""
-        pairs = zip(queries, self.found(queries), strict=True)
+        pairs = zip(queries, self.search(queries), strict=True)
         return [self._prompt(query, chunks) for query, chunks in pairs]
 
     def longer(self, queries: Sequence[Query]) -> list[Answer]:
-        """Return answers under a larger token limit."""
+        """Return answers with RETRY_TOKEN_FACTOR times the token limit."""
         return self.answer(queries, factor=RETRY_TOKEN_FACTOR)
 
     def answer(
@@ -141,29 +143,31 @@ class Reader:
 
     def _prompt(self, query: Query, chunks: list[Chunk]) -> tuple[tuple[Message, ...], list[Chunk]]:
         bare = build(self.setup.task, query, self.recipe, self.examples)
-        shown = self._fitting(chunks, passage_budget(self.setup, self.model, bare, self.tokens))
-        passages = [cited(chunk) for chunk in shown]
+        shown = self._chunks_that_fit(
+            chunks, passage_budget(self.setup, self.model, bare, self.tokens)
+        )
+        passages = [citation(chunk) for chunk in shown]
         prompt = build(self.setup.task, query, self.recipe, self.examples, passages)
         return prompt, shown
 
-    def _fitting(self, chunks: Sequence[Chunk], budget: int) -> list[Chunk]:
+    def _chunks_that_fit(self, chunks: Sequence[Chunk], budget: int) -> list[Chunk]:
         """Return the chunks that fit the budget, in rank order; a too long one is skipped.
 
         A passage is shown whole or not at all: half a sentence may say the opposite.
         """
         out = []
         for chunk in chunks:
-            need = self._count(chunk)
+            need = self._count_tokens(chunk)
             if need <= budget:
                 out.append(chunk)
                 budget -= need
         return out
 
-    def _count(self, chunk: Chunk) -> int:
-        name, text = cited(chunk)
+    def _count_tokens(self, chunk: Chunk) -> int:
+        name, text = citation(chunk)
         line = f"Passage 9 ({name}): {text}\n\n"
         if line not in self._counts:
-            self._counts[line] = length(self.model, line)
+            self._counts[line] = token_length(self.model, line)
         return self._counts[line]
 
 
@@ -175,12 +179,12 @@ def passage_budget(setup: Setup, model: Model, prompt: Sequence[Message], most: 
     return min(most, model.context - model.count_tokens(prompt) - beside)
 
 
-def length(model: Model, text: str) -> int:
+def token_length(model: Model, text: str) -> int:
     """Return the number of tokens that a text adds to a turn."""
     empty, full = ([Message(role="user", content=said)] for said in ("", text))
     return model.count_tokens(full) - model.count_tokens(empty)
 
 
-def cited(chunk: Chunk) -> NamedPassage:
+def citation(chunk: Chunk) -> NamedPassage:
     """Return the citation of a passage in a prompt: its title (or document id) and its text."""
     return chunk.title or chunk.doc, chunk.text

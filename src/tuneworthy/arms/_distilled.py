@@ -1,4 +1,4 @@
-"""Helpers of the arms that distil: rows from a teacher, the student, what it learnt of the teacher.
+"""Train a student on a teacher's answers and measure its agreement with the teacher.
 
 Agreement with the teacher needs no right answer and is no quality: it is kept in the trace, apart
 from the score.
@@ -11,18 +11,18 @@ from dataclasses import replace
 from typing import Any
 
 from tuneworthy.arms import _student_checks as checks
-from tuneworthy.arms._lessons import (
+from tuneworthy.arms._on_policy import on_policy_student
+from tuneworthy.arms._pairs import FEW_SAMPLES, Pair, with_reason_request
+from tuneworthy.arms._student_rows import (
     CURVE_SHARES,
     WHY_SUFFIX,
     DistilOptions,
-    Lesson,
-    Train,
-    lesson_from,
+    StudentRows,
+    TrainStudent,
     reasoned_row,
+    student_rows_from_teacher,
     taught_rows,
 )
-from tuneworthy.arms._on_policy import on_policy_student
-from tuneworthy.arms._pairs import FEW_SAMPLES, Pair, asked_why
 from tuneworthy.arms._teaching import teacher_recipe
 from tuneworthy.arms._trained import PromptingMethod, prompting_with, recipe_of, train_model
 from tuneworthy.core.answer import Answer
@@ -38,32 +38,34 @@ LEAST_COMPARED = 8  # inputs from which equal samples are noted
 LEAST_HELD_BACK = 8  # held-back rows below which no agreement is stated
 
 
-def taught_student(setup: Setup, teacher: Model, options: DistilOptions, train: Train) -> Fitted:
-    """Return the student that learnt what the teacher wrote; the trace says how well.
+def taught_student(
+    setup: Setup, teacher: Model, options: DistilOptions, train: TrainStudent
+) -> Fitted:
+    """Return the student trained on the teacher's answers; its trace says how well it agrees.
 
     `trace["distilled"]` has the pairs by reason, the spend, the agreement with the teacher on rows
     held back, and its learning curve.
     """
-    written, lesson = lesson_from(setup, teacher, options)
+    written, student_rows = student_rows_from_teacher(setup, teacher, options)
     points = []
     for share in CURVE_SHARES if options.curve else ():
-        part = lesson.cut(share)
+        part = student_rows.first_share(share)
         apart = replace(setup, folder=setup.folder / f"curve-{share:g}")
-        points.append(_point(setup, part, _asked_held(part, train(part, apart))))
-    fitted = train(lesson, setup)
-    answers = _asked_held(lesson, fitted)
-    last = _point(setup, lesson, answers)
+        points.append(_curve_point(setup, part, _held_back_answers(part, train(part, apart))))
+    fitted = train(student_rows, setup)
+    answers = _held_back_answers(student_rows, fitted)
+    last = _curve_point(setup, student_rows, answers)
     facts = {
         "teacher": teacher.spec,
         "loss": options.loss,
         "pairs": written.account(),
         "varied": written.varied,
-        "gold_rows": len(lesson.gold),
+        "gold_rows": len(student_rows.gold),
         "teacher_rows": last["rows"],
         "agreement": {"agree": last["agree"], "of": last["of"]},
         "curve": [*points, last],
-        "length_ratio": _length_ratio(lesson, fitted, answers),
-        "prompt_tokens": _prompt_tokens(setup, teacher, options, fitted, lesson),
+        "length_ratio": _length_ratio(student_rows, fitted, answers),
+        "prompt_tokens": _prompt_tokens(setup, teacher, options, fitted, student_rows),
     }
     if options.rationale:
         facts["weights"] = {"answer": 1.0, "reason": options.reason_weight}
@@ -73,8 +75,8 @@ def taught_student(setup: Setup, teacher: Model, options: DistilOptions, train: 
 
 def adapter_student(
     setup: Setup, student: Any, teacher: Model, options: DistilOptions, seed: int
-) -> Train:
-    """Return how a model with an adapter learns a lesson; check its form against the teacher's."""
+) -> TrainStudent:
+    """Return a function that trains an adapter on student rows, after checks of both models."""
     recipe = recipe_of(options)
     tried = [case.query() for case in setup.train[: checks.CHECKED_ROWS]]
     prompts = list(build_all(setup.task, tried, recipe, ()))
@@ -90,14 +92,14 @@ def adapter_student(
         texts = [case.output for case in setup.train[: checks.CHECKED_ROWS]]
         checks.check_self_divergence(student, prompts, texts)
 
-    def train(lesson: Lesson, own: Setup) -> Fitted:
+    def train(student_rows: StudentRows, own: Setup) -> Fitted:
         if options.loss == "on_policy":
-            fitted = on_policy_student(own, (student, teacher), options, seed, lesson)
-            checks.check_learnt(fitted.trace or {}, len(lesson.pairs))
+            fitted = on_policy_student(own, (student, teacher), options, seed, student_rows)
+            checks.check_learnt(fitted.trace or {}, len(student_rows.pairs))
             return fitted
-        rows = lesson.rows(options.rationale)
-        objective = _objective(own, teacher, options, lesson)
-        ask = replace(_asking(own, recipe, options), objective=objective)
+        rows = student_rows.training_rows(options.rationale)
+        objective = _make_objective(own, teacher, options, student_rows)
+        ask = replace(_student_prompting(own, recipe, options), objective=objective)
         learning = replace(own, train=rows, models={"tune": student})
         fitted = train_model(learning, options, seed, ask)
         checks.check_learnt(fitted.trace or {})
@@ -106,57 +108,67 @@ def adapter_student(
     return train
 
 
-def _asking(setup: Setup, recipe: Recipe, options: DistilOptions) -> PromptingMethod:
-    """Return how the student is asked; a row with a reason asks for the reason."""
+def _student_prompting(setup: Setup, recipe: Recipe, options: DistilOptions) -> PromptingMethod:
+    """Return how the student is prompted; prompts of rationale rows ask for the reason."""
     plain = prompting_with(setup, recipe)
     if not options.rationale:
         return plain
 
     def prompts(queries: Sequence[Query]) -> list[Prompt]:
         built = zip(queries, plain.prompts(queries), strict=True)
-        return [asked_why(p) if query.id.endswith(WHY_SUFFIX) else p for query, p in built]
+        return [
+            with_reason_request(p) if query.id.endswith(WHY_SUFFIX) else p for query, p in built
+        ]
 
     return replace(plain, prompts=prompts)
 
 
-def _objective(setup: Setup, teacher: Model, options: DistilOptions, lesson: Lesson) -> Any:
-    """Return the loss of the training rows; None for the likelihood of all of them."""
+def _make_objective(
+    setup: Setup, teacher: Model, options: DistilOptions, student_rows: StudentRows
+) -> Any:
+    """Return the training objective; None for the likelihood of all rows alike."""
     if options.loss == "kl":
         from tuneworthy.training.top_k_loss import TopKDivergence
 
         recipe = teacher_recipe(setup, options.teacher_prompt)
-        built = build_all(setup.task, [pair.query for pair in lesson.pairs], recipe, setup.train)
+        built = build_all(
+            setup.task, [pair.query for pair in student_rows.pairs], recipe, setup.train
+        )
         prompts = {
             row.id: prompt
-            for pair, prompt in zip(lesson.pairs, built, strict=True)
+            for pair, prompt in zip(student_rows.pairs, built, strict=True)
             for row in taught_rows(pair)
         }
         return TopKDivergence(teacher, prompts, options.top, options.soften)
     if options.rationale:
         from tuneworthy.training.objective import WeightedTokens
 
-        return WeightedTokens({reasoned_row(p).id: options.reason_weight for p in lesson.pairs})
+        return WeightedTokens(
+            {reasoned_row(p).id: options.reason_weight for p in student_rows.pairs}
+        )
     return None
 
 
-def _asked_held(lesson: Lesson, fitted: Fitted) -> list[Answer]:
-    """Return the student's answers to the inputs held back; none if they are too few."""
-    if len(lesson.held) < LEAST_HELD_BACK:
+def _held_back_answers(student_rows: StudentRows, fitted: Fitted) -> list[Answer]:
+    """Return the student's answers to the held-back inputs, [] if these are too few."""
+    if len(student_rows.held) < LEAST_HELD_BACK:
         return []
-    return fitted.answer([pair.query for pair in lesson.held])
+    return fitted.answer([pair.query for pair in student_rows.held])
 
 
-def _point(setup: Setup, lesson: Lesson, answers: Sequence[Answer]) -> dict[str, Any]:
-    """Return a point of the learning curve: teacher rows, and agreement on the rows held back.
+def _curve_point(
+    setup: Setup, student_rows: StudentRows, answers: Sequence[Answer]
+) -> dict[str, Any]:
+    """Return a point of the learning curve: teacher rows, and agreement on held-back rows.
 
     `agree` is None if too few rows are held back.
     """
-    agree = agreeing(setup, lesson.held, answers) if answers else None
-    return {"rows": len(lesson.pairs), "agree": agree, "of": len(lesson.held)}
+    agree = count_agreeing(setup, student_rows.held, answers) if answers else None
+    return {"rows": len(student_rows.pairs), "agree": agree, "of": len(student_rows.held)}
 
 
-def agreeing(setup: Setup, pairs: Sequence[Pair], answers: Sequence[Answer]) -> int:
-    """Return the number of answers that say what the teacher said, apart from their format."""
+def count_agreeing(setup: Setup, pairs: Sequence[Pair], answers: Sequence[Answer]) -> int:
+    """Return the number of answers that equal one of the teacher's, formatting ignored."""
     kind, count = setup.task.output.type, 0
     for pair, answer in zip(pairs, answers, strict=True):
         said = {normal_form(text, kind) for text in pair.texts}
@@ -164,7 +176,9 @@ def agreeing(setup: Setup, pairs: Sequence[Pair], answers: Sequence[Answer]) -> 
     return count
 
 
-def _length_ratio(lesson: Lesson, fitted: Fitted, answers: Sequence[Answer]) -> float | None:
+def _length_ratio(
+    student_rows: StudentRows, fitted: Fitted, answers: Sequence[Answer]
+) -> float | None:
     """Return the student's mean answer length over the teacher's, in the student's tokens."""
     model: Any = fitted.model
     if not answers or not hasattr(model, "tokenizer"):
@@ -172,15 +186,15 @@ def _length_ratio(lesson: Lesson, fitted: Fitted, answers: Sequence[Answer]) -> 
     from tuneworthy.models.local.chat_template import text_ids
 
     written = [len(text_ids(model.tokenizer, answer.text)) + 1 for answer in answers]
-    taught = [len(text_ids(model.tokenizer, pair.texts[0])) + 1 for pair in lesson.held]
+    taught = [len(text_ids(model.tokenizer, pair.texts[0])) + 1 for pair in student_rows.held]
     return checks.check_lengths(written, taught)
 
 
 def _prompt_tokens(
-    setup: Setup, teacher: Model, options: DistilOptions, fitted: Fitted, lesson: Lesson
+    setup: Setup, teacher: Model, options: DistilOptions, fitted: Fitted, student_rows: StudentRows
 ) -> dict[str, float | None]:
     """Return the mean prompt tokens of a request to the teacher and to the student."""
-    queries = [pair.query for pair in lesson.pairs[: checks.CHECKED_ROWS]]
+    queries = [pair.query for pair in student_rows.pairs[: checks.CHECKED_ROWS]]
     recipe = teacher_recipe(setup, options.teacher_prompt)
     long = build_all(setup.task, queries, recipe, setup.train)
     short = build_all(setup.task, queries, fitted.recipe, ()) if fitted.recipe else []

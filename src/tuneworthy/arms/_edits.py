@@ -1,4 +1,4 @@
-"""Edits of a prompt for a search: its wording, its examples, the reminder after the input."""
+"""List edits of a prompt for a search: wording, examples, the reminder after the input."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Edit(NamedTuple):
 def prompt_edits(setup: Setup, seed: int) -> Iterator[Edit]:
     """Yield edits in turn: wordings, examples, reminders; the most promising of each first."""
     words = [Edit(w.name, {"specification": w.text}) for w in wordings(setup.task, setup.train)]
-    shots = [_examples_edit(setup, kind, k, seed) for kind, k in _examples(setup.recipe)]
+    shots = [_examples_edit(setup, kind, k, seed) for kind, k in _example_counts(setup.recipe)]
     again = [Edit(w.name, {"reminder": w.text}) for w in reminders(setup.task)]
     spread = [edit for one in again for edit in (one, None)]  # reminders only every second round
     for turn in zip_longest(words, shots, spread):
         yield from (edit for edit in turn if edit is not None)
 
 
-def _examples(start: Recipe) -> Sequence[tuple[str, int]]:
+def _example_counts(start: Recipe) -> Sequence[tuple[str, int]]:
     if start.kind not in ("few", "nearest"):
         return (("nearest", 8), ("few", 8), ("nearest", 16), ("nearest", 4))
     other = "few" if start.kind == "nearest" else "nearest"

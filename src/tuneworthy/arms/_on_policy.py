@@ -1,22 +1,26 @@
-"""How a student learns from its own answers, scored by a local teacher."""
+"""Train a student on its own answers, scored by a local teacher (on-policy distillation)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tuneworthy.arms._lessons import DistilOptions, Lesson
 from tuneworthy.arms._prompted import answer_token_limit, mean_score
+from tuneworthy.arms._student_rows import DistilOptions, StudentRows
 from tuneworthy.arms._teaching import teacher_recipe
-from tuneworthy.arms._trained import prompting_with, recipe_of, settings
+from tuneworthy.arms._trained import prompting_with, recipe_of, training_settings
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Setup
 from tuneworthy.core.model import Model
 from tuneworthy.prompting.messages import build_all
 
 
 def on_policy_student(
-    setup: Setup, models: tuple[Any, Model], options: DistilOptions, seed: int, lesson: Lesson
+    setup: Setup,
+    models: tuple[Any, Model],
+    options: DistilOptions,
+    seed: int,
+    student_rows: StudentRows,
 ) -> Fitted:
-    """Train the student (the first of `models`) on what it writes for the lesson's inputs.
+    """Train the student (the first of `models`) on its own answers to the rows' inputs.
 
     The last epoch is kept; its dev score chooses the best seed, as for other trained arms.
     """
@@ -24,14 +28,14 @@ def on_policy_student(
     from tuneworthy.training.on_policy import OnPolicySetup, PromptPair, fit_on_policy
 
     student, teacher = models
-    queries, recipe = [pair.query for pair in lesson.pairs], recipe_of(options)
+    queries, recipe = [pair.query for pair in student_rows.pairs], recipe_of(options)
     short = build_all(setup.task, queries, recipe, ())
     long = build_all(
         setup.task, queries, teacher_recipe(setup, options.teacher_prompt), setup.train
     )
     asked = [PromptPair(q.id, *pair) for q, *pair in zip(queries, short, long, strict=True)]
     rate = rate_of(student.module.config, options.rate)
-    how = settings(options, len(asked), rate.value)
+    how = training_settings(options, len(asked), rate.value)
     both = OnPolicySetup(student, teacher, asked, answer_token_limit(setup), setup.say)
     done = fit_on_policy(both, how, seed, setup.folder)
     adapted, ask = student.with_adapter(done.adapter), prompting_with(setup, recipe)

@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any
 
 from tuneworthy.arms._classified import classify
-from tuneworthy.arms._context import Reader, documents, passage_search
-from tuneworthy.arms._held import answer_under_grammar, correct_drafts
+from tuneworthy.arms._context import Reader, document_index, passage_search
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.arms._sampled import draw_samples, majority_answers
+from tuneworthy.arms._under_grammar import answer_under_grammar, correct_drafts
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.artefact import Pack, Passages
@@ -41,7 +41,7 @@ class OpenedPack:
 
 
 def open_pack(setup: Setup, pack: Pack, classifier: Any = None) -> OpenedPack:
-    """Return the pack, ready to answer.
+    """Return a pack as a function that answers, with its prompts, model and limits.
 
     `setup` has the task, the documents and the answering model under `pack.role`, its adapter
     applied; its training rows are not read. `classifier` is the estimator of an arm without a
@@ -55,11 +55,11 @@ def open_pack(setup: Setup, pack: Pack, classifier: Any = None) -> OpenedPack:
     limits = pack.limits or Limits(max_tokens=setup.task.output.max_tokens or 256)
     shown = limits.model_copy(update={"grammar": pack.grammar}) if pack.grammar else limits
     if pack.passages:
-        reader = _reader(setup, pack.passages, model, recipe)
+        reader = _make_reader(setup, pack.passages, model, recipe)
         return OpenedPack(reader.answer, partial(_reader_prompts, reader), model, limits)
     prompts = partial(_prompts, setup, recipe)
     if pack.votes:
-        drawn = partial(_voted, setup, pack, model, limits)
+        drawn = partial(_voted_answers, setup, pack, model, limits)
         return OpenedPack(lambda queries: drawn(queries, prompts(queries)), prompts, model, limits)
     free = prompting_arm(setup, recipe, model=model, limits=limits).answer
     if pack.grammar is None:
@@ -80,7 +80,7 @@ def _reader_prompts(reader: Reader, queries: Sequence[Query]) -> list[Prompt]:
     return [prompt for prompt, _ in reader.prompts(queries)]
 
 
-def _voted(
+def _voted_answers(
     setup: Setup,
     pack: Pack,
     model: Model,
@@ -92,8 +92,8 @@ def _voted(
     return majority_answers(queries, prompts, draws, setup.task.output.type)
 
 
-def _reader(setup: Setup, passages: Passages, model: Model, recipe: Recipe) -> Reader:
-    found, notes = documents(setup, ChunkOptions(size=passages.size), passages.dense)
+def _make_reader(setup: Setup, passages: Passages, model: Model, recipe: Recipe) -> Reader:
+    found, notes = document_index(setup, ChunkOptions(size=passages.size), passages.dense)
     if passages.dense and not found.dense:
         raise ModelError(
             "the passages were found with sentence vectors, which this machine lacks",

@@ -1,4 +1,4 @@
-"""Pairs (input, answer) that a teacher writes, and the filter that rejects the doubtful ones.
+"""Have a teacher write (input, answer) pairs, and reject the doubtful ones.
 
 A request to an endpoint goes through the ledger (its worst price is reserved first, a recorded
 reply is never asked again). Samples of a model on this machine are kept in files, which all folds
@@ -43,11 +43,14 @@ ASK_WHY = (
 ANSWER_MARK = "Answer:"
 NO_ANSWER, UNENDED_ANSWER = "the teacher gave no answer", "the answer did not end by itself"
 WRONG_FORM, SAMPLES_DISAGREE = "the answer has not the form of the task", "the samples disagree"
-WRONG, NO_REASON = "the answer is not the right one of its row", "the answer comes without a reason"
+WRONG_ANSWER, NO_REASON = (
+    "the answer is not the right one of its row",
+    "the answer comes without a reason",
+)
 
 
 class PairOptions(TeacherOptions):
-    """How pairs are written and filtered.
+    """Options of writing and filtering a teacher's pairs.
 
     `samples` are drawn for each input, at a `temperature` (a single one is greedy). The answer that
     most of them give is kept if its share exceeds `agree`; None: one half, and 0 for free text,
@@ -62,7 +65,7 @@ class PairOptions(TeacherOptions):
 
 
 @dataclass(frozen=True)
-class Source:
+class TeacherInput:
     """An input for the teacher, and its labelled row if it has one (the teacher never sees it)."""
 
     query: Query
@@ -79,7 +82,7 @@ class Pair:
 
 
 @dataclass
-class Written:
+class WrittenPairs:
     """The kept pairs; ids of the rejected inputs by reason; sums over the teacher's replies.
 
     A sum is None if a reply did not state its part. Folds that send equal requests share them.
@@ -92,7 +95,7 @@ class Written:
     varied: bool = False
 
     def account(self) -> dict[str, Any]:
-        """Return the counts and sums, JSON-ready."""
+        """Return the counts of pairs and the sums over replies, JSON-ready."""
         left_out = {reason: len(ids) for reason, ids in sorted(self.rejected.items())}
         inputs = len(self.pairs) + sum(left_out.values())
         return {
@@ -109,13 +112,13 @@ class Written:
 
 
 def write_pairs(
-    setup: Setup, teacher: Model, sources: Sequence[Source], options: PairOptions
-) -> Written:
-    """Return the pairs that the teacher writes for these inputs, after the filter.
+    setup: Setup, teacher: Model, sources: Sequence[TeacherInput], options: PairOptions
+) -> WrittenPairs:
+    """Return the teacher's pairs for these inputs that pass the filter, and the rejected ones.
 
     Raises BudgetError where the next request could pass a cap; what was answered is kept.
     """
-    written = Written()
+    written = WrittenPairs()
     writer = _Writer(setup, teacher, options)
     judge = _Filter.of(setup, options)
     for start in range(0, len(sources), INPUTS_AT_ONCE):
@@ -135,14 +138,14 @@ def write_pairs(
 
 @dataclass(frozen=True)
 class _Writer:
-    """Asks the teacher for samples; keeps those of a model on this machine in files."""
+    """Draws samples from the teacher; caches those of a model on this machine in files."""
 
     setup: Setup
     teacher: Model
     options: PairOptions
 
     def samples(self, queries: Sequence[Query]) -> list[list[Reply]]:
-        """Return the samples of each input."""
+        """Return the teacher's samples for each input, from the cache if they are there."""
         prompts = self._prompts(queries)
         path = self._path(prompts)
         if path and (stored := read_cached_json(path)) is not None:
@@ -157,18 +160,22 @@ class _Writer:
         setup = self.setup
         recipe = teacher_recipe(setup, self.options.teacher_prompt)
         prompts = build_all(setup.task, queries, recipe, setup.train)
-        return [asked_why(prompt) for prompt in prompts] if self.options.rationale else prompts
+        return (
+            [with_reason_request(prompt) for prompt in prompts]
+            if self.options.rationale
+            else prompts
+        )
 
     @property
     def _limits(self) -> Limits:
-        """Return the limits of a sample, which no fold or training seed changes."""
+        """Return the limits of a sample, the same for every fold and training seed."""
         options, task = self.options, self.setup.task
         drawn = {"temperature": options.temperature, "top_p": options.top_p, "seed": task.seed}
         room = answer_token_limit(self.setup) + (REASON_TOKENS if options.rationale else 0)
         return limits_for(task, room, **(drawn if options.samples > 1 else {}))
 
     def _path(self, prompts: Sequence[Sequence[Message]]) -> Path | None:
-        """Return the file of these samples; None for an endpoint, whose replies the ledger has."""
+        """Return the cache file of these samples; None for an endpoint: the ledger caches it."""
         if "endpoint" in self.teacher.fingerprint:
             return None
         messages = [[turn.plain() for turn in prompt] for prompt in prompts]
@@ -201,12 +208,12 @@ class _Filter:
         form = _common_form(setup)
         return cls(validity(setup.task), right, form, kind, agree, options.rationale)
 
-    def kept(self, source: Source, replies: Sequence[Reply]) -> Pair | str:
-        """Return the pair of an input, or why it is rejected."""
+    def kept(self, source: TeacherInput, replies: Sequence[Reply]) -> Pair | str:
+        """Return the pair of an input, or the reason why it is rejected."""
         ended = [reply for reply in replies if reply.error is None and reply.finish == "stop"]
         if not ended:
             return UNENDED_ANSWER if any(reply.error is None for reply in replies) else NO_ANSWER
-        parted = [parted_reason(reply.text) for reply in ended] if self.rationale else [
+        parted = [split_reason(reply.text) for reply in ended] if self.rationale else [
             ("", reply.text) for reply in ended]  # fmt: skip
         reasoned = [one for one in parted if one[0] or not self.rationale]
         if not reasoned:
@@ -225,18 +232,18 @@ class _Filter:
             row = source.row
             chosen = [(why, answer) for why, answer in chosen if self.right(row, answer)]
         if not chosen:
-            return WRONG
+            return WRONG_ANSWER
         texts = Counter(self.form(answer.text) for _, answer in chosen)
         every = [text for text, _ in texts.most_common(None if self.kind == "text" else 1)]
         reason = next(why for why, answer in chosen if self.form(answer.text) == every[0])
         return Pair(source.query, tuple(every), reason)
 
-    def _answer(self, source: Source, text: str) -> Answer:
+    def _answer(self, source: TeacherInput, text: str) -> Answer:
         return as_answer(source.query, (), Reply(text=text))
 
 
 def _common_form(setup: Setup) -> Callable[[str], str]:
-    """Return a function that writes a valid answer as the labelled rows do.
+    """Return a function that gives a valid answer the form of the labelled rows.
 
     A label gets its own spelling, JSON the spacing of most training answers, so that the student
     does not learn two forms of one answer.
@@ -255,13 +262,13 @@ def _common_form(setup: Setup) -> Callable[[str], str]:
     return form
 
 
-def asked_why(prompt: Sequence[Message]) -> tuple[Message, ...]:
-    """Return a prompt that asks for a reason before the answer."""
+def with_reason_request(prompt: Sequence[Message]) -> tuple[Message, ...]:
+    """Return the prompt with a request for a reason before the answer."""
     last = prompt[-1]
     return (*prompt[:-1], last.model_copy(update={"content": f"{last.content}\n\n{ASK_WHY}"}))
 
 
-def parted_reason(text: str) -> tuple[str, str]:
+def split_reason(text: str) -> tuple[str, str]:
     """Return the reason and the answer of a reply to `ASK_WHY`; ("", text) without the mark."""
     reason, mark, answer = text.rpartition(ANSWER_MARK)
     return (reason.strip(), answer.strip()) if mark else ("", text)

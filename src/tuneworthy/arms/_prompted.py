@@ -1,4 +1,4 @@
-"""Helpers of the arms that prompt a model: from a recipe to answers. Knows no metric."""
+"""Helpers of the arms that prompt a model: build prompts by a recipe, return answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An arm of recorded answers, looked up by case."""
+"""The arm that looks up recorded answers by case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reflective prompt search: a model reads a prompt's failures and writes a better specification.
+"""Reflective prompt search: a model reads a prompt's failures and writes a new specification.
 
 After GEPA (Agrawal et al. 2025, arXiv 2507.19457): a parent is drawn from the prompts that are best
 on at least one dev row; the model sees the parent's failures on training rows; its proposal goes
@@ -28,7 +28,8 @@ from tuneworthy.prompting.messages import specification
 _TOKENS_PER_WORD = 3  # most tokens of the answer per word of the requested length
 _ROWS_PER_FAILURE = 8  # training rows drawn per wanted failure
 _SHOWN_CHARACTERS = 1500  # characters shown of an input or answer
-_ASK = """A language model works by the instruction below. It made the mistakes that follow.
+_REFLECTION_PROMPT = """\
+A language model works by the instruction below. It made the mistakes that follow.
 
 Instruction:
 ```
@@ -61,24 +62,24 @@ class Reflection:
         for _ in range(2 * most):
             if len(proposals) == most:
                 break
-            if (new := self._proposed()) is not None:
+            if (new := self._propose_one()) is not None:
                 proposals.append(new)
         return proposals
 
-    def _proposed(self) -> PromptCandidate | None:
+    def _propose_one(self) -> PromptCandidate | None:
         self.attempts += 1
         draw = random.Random(f"{self.seed} reflection {self.attempts}")
-        parent = _parent(self.trials, self.search.whole, draw)
+        parent = _draw_parent(self.trials, self.search.fully_scored, draw)
         tried, failed = self._failures(parent, draw)
         if not failed:
             return None
-        text = self._proposed_text(parent, failed)
+        text = self._propose_text(parent, failed)
         if text is None:
             return None
         recipe = parent.recipe.model_copy(update={"specification": text})
         new = PromptCandidate(what=f"reflection {self.attempts} on: {parent.what}", recipe=recipe)
         better = self.trials.mean(recipe, tried) > self.trials.mean(parent.recipe, tried)
-        return new if better and self.search.new(new) else None
+        return new if better and self.search.admit(new) else None
 
     def _failures(
         self, parent: PromptCandidate, draw: random.Random
@@ -92,23 +93,23 @@ class Reflection:
                 break
             batch = pool[start : start + self.rows]
             tried += batch
-            failed += self._described(parent, batch)
+            failed += self._describe_failures(parent, batch)
         return tried, failed[: self.rows]
 
-    def _described(self, parent: PromptCandidate, batch: Sequence[Case]) -> Iterator[str]:
-        for case, trial in zip(batch, self.trials.seen(parent.recipe, batch), strict=True):
+    def _describe_failures(self, parent: PromptCandidate, batch: Sequence[Case]) -> Iterator[str]:
+        for case, trial in zip(batch, self.trials.results(parent.recipe, batch), strict=True):
             if trial.value < 1:
                 parts = {"Input": case.input, "It answered": trial.text, "Right": case.output}
                 lines = [f"{name}: {text[:_SHOWN_CHARACTERS]}" for name, text in parts.items()]
                 yield "\n".join([*lines, *([f"Why: {trial.why}"] if trial.why else [])])
 
-    def _proposed_text(self, parent: PromptCandidate, failed: Sequence[str]) -> str | None:
+    def _propose_text(self, parent: PromptCandidate, failed: Sequence[str]) -> str | None:
         """Return the model's proposal; None if it is empty, cut, too long or failed."""
         setup = self.trials.setup
         model, own = setup.models["reflection"], parent.recipe.specification
         failures = "\n\n".join(f"Mistake {at}\n{text}" for at, text in enumerate(failed, 1))
         own = specification(setup.task) if own is None else own
-        text = _ASK.format(own=own, failures=failures, words=self.words)
+        text = _REFLECTION_PROMPT.format(own=own, failures=failures, words=self.words)
         asked = [Message(role="user", content=text)]
         limits = limits_for(setup.task, specification_token_limit(self.words))
         key = digest([model.fingerprint, limits.plain(), [m.plain() for m in asked]], 32)
@@ -128,15 +129,15 @@ def specification_token_limit(words: int) -> int:
 
 
 def longest_fenced_block(text: str) -> str:
-    """Return the longest fenced block, else the whole text, stripped."""
+    """Return the longest fenced block of a text, else the whole text, stripped."""
     return max(_FENCED.findall(text), key=len, default=text).strip().strip("`").strip()
 
 
-def _parent(
+def _draw_parent(
     trials: Trials, whole: Sequence[PromptCandidate], draw: random.Random
 ) -> PromptCandidate:
     """Draw a prompt, weighted by the number of dev rows on which it is (one of) the best."""
-    table = [[trial.value for trial in trials.seen(p.recipe, trials.rows)] for p in whole]
+    table = [[trial.value for trial in trials.results(p.recipe, trials.rows)] for p in whole]
     wins: Counter[int] = Counter()
     for values in zip(*table, strict=True):
         wins.update(at for at, value in enumerate(values) if value == max(values))

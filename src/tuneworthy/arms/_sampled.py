@@ -1,4 +1,4 @@
-"""Several samples of each prompt, and the answer that most of them give."""
+"""Draw several samples of each prompt and return the answer that most of them give."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tuneworthy.prompting.same_answer import normal_form
 def draw_samples(
     model: Model, prompts: Sequence[Prompt], limits: Limits, m: int
 ) -> list[list[Reply]]:
-    """Return m lists with one sample of every prompt each; a local engine reads a prompt once."""
+    """Return m lists, each with one sample for every prompt; a local model reads a prompt once."""
     if hasattr(model, "draws"):
         samples: list[list[Reply]] = model.draws(prompts, limits, m)
         return samples
@@ -25,7 +25,7 @@ def draw_samples(
 
 
 def majority(replies: Sequence[Reply], kind: OutputType | None) -> Reply:
-    """Return the first reply that gives the most frequent answer; of ties, the one given first.
+    """Return the first reply with the most frequent answer; in a tie, the one given first.
 
     Only replies that ended by themselves vote; if none did, all replies without an error.
     """

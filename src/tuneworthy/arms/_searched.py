@@ -63,20 +63,20 @@ class Trials:
             )
         self.rows = order[:SEARCH_MOST]
 
-    def seen(self, recipe: Recipe, cases: Sequence[Case]) -> list[TrialResult]:
-        """Return each case's answer and score under a prompt, from the cache where possible."""
+    def results(self, recipe: Recipe, cases: Sequence[Case]) -> list[TrialResult]:
+        """Return each case's answer and score under a prompt, cached ones where possible."""
         name = digest(recipe)
         new = [case for case in cases if (name, case.id) not in self._cache]
         if new:
-            for case, trial in zip(new, self._answered(recipe, new), strict=True):
+            for case, trial in zip(new, self._score_answers(recipe, new), strict=True):
                 self._cache[name, case.id] = trial
         return [self._cache[name, case.id] for case in cases]
 
     def mean(self, recipe: Recipe, cases: Sequence[Case]) -> float:
         """Return a prompt's mean score on some rows; an answer that can't be scored counts as 0."""
-        return sum(one.value for one in self.seen(recipe, cases)) / len(cases)
+        return sum(one.value for one in self.results(recipe, cases)) / len(cases)
 
-    def _answered(self, recipe: Recipe, cases: Sequence[Case]) -> list[TrialResult]:
+    def _score_answers(self, recipe: Recipe, cases: Sequence[Case]) -> list[TrialResult]:
         model, folder = self.setup.models["base"], self.setup.folder / "trials"
         about = [case.plain() | {"where": ""} for case in cases]
         learnt = digest([case.plain() | {"where": ""} for case in self.setup.train], 16)
@@ -113,14 +113,14 @@ def write_json_atomically(path: Path, value: Any) -> None:
 
 
 Propose = Callable[[PromptCandidate, int], Sequence[PromptCandidate]]
-"""Returns new prompts from the best one so far and the most prompts wanted."""
+"""Takes the best prompt so far and a maximum; returns at most so many new prompts."""
 
 
 @dataclass
 class Search:
     """A search under a budget of prompts: the best one so far, and a record of every prompt.
 
-    `whole` holds the prompts that have answered all dev rows.
+    `fully_scored` holds the prompts that have answered all dev rows.
     """
 
     trials: Trials
@@ -128,7 +128,7 @@ class Search:
     best: PromptCandidate
     tried: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
-    whole: list[PromptCandidate] = field(default_factory=list)
+    fully_scored: list[PromptCandidate] = field(default_factory=list)
     _digests: set[str] = field(default_factory=set)
 
     def run(self, propose: Propose) -> None:
@@ -138,22 +138,22 @@ class Search:
         """
         rows = self.trials.rows
         self._digests.add(digest(self.best.recipe))
-        self._keep(self.best, len(rows))
-        self.whole.append(self.best)
-        self._step()
+        self._record_prompt(self.best, len(rows))
+        self.fully_scored.append(self.best)
+        self._record_step()
         while len(self.tried) < self.budget:
             room = min(len(self.tried), self.budget - len(self.tried))
             new = list(propose(self.best, room))
             if not new:
                 break
-            left = self._halved(new)
-            self.whole.append(left)
+            left = self._best_by_halving(new)
+            self.fully_scored.append(left)
             mean = self.trials.mean(self.best.recipe, rows)
             if self.trials.mean(left.recipe, rows) > mean + 1e-9:
                 self.best = left
-            self._step()
+            self._record_step()
 
-    def new(self, prompt: PromptCandidate) -> bool:
+    def admit(self, prompt: PromptCandidate) -> bool:
         """Return whether a prompt is new and leaves room for an answer; mark it as tried."""
         name = digest(prompt.recipe)
         if name in self._digests:
@@ -166,7 +166,7 @@ class Search:
         return len(self.trials.setup.train) >= prompt.recipe.k
 
     def trace(self) -> dict[str, Any]:
-        """Return the record: budget, each prompt with its text, score and rows, best by step."""
+        """Return the record: budget, each prompt with text, score and rows, best by step."""
         chosen = digest(self.best.recipe)
         return {
             "search": {
@@ -177,7 +177,7 @@ class Search:
             "dev": self.trials.mean(self.best.recipe, self.trials.rows),
         }
 
-    def _halved(self, prompts: Sequence[PromptCandidate]) -> PromptCandidate:
+    def _best_by_halving(self, prompts: Sequence[PromptCandidate]) -> PromptCandidate:
         rows = self.trials.rows
         alive, last = list(prompts), dict[str, int]()
         for size in rungs(len(rows), len(prompts)):
@@ -185,10 +185,10 @@ class Search:
             last |= {digest(p.recipe): size for p in alive}
             alive = ranked[: math.ceil(len(ranked) / 2)] if size < len(rows) else ranked[:1]
         for prompt in prompts:
-            self._keep(prompt, last[digest(prompt.recipe)])
+            self._record_prompt(prompt, last[digest(prompt.recipe)])
         return alive[0]
 
-    def _keep(self, prompt: PromptCandidate, n: int) -> None:
+    def _record_prompt(self, prompt: PromptCandidate, n: int) -> None:
         setup, recipe = self.trials.setup, prompt.recipe
         text = recipe.specification
         mean = self.trials.mean(recipe, self.trials.rows[:n])
@@ -203,9 +203,9 @@ class Search:
         )
         setup.say(f"prompt {len(self.tried)} of {self.budget}: {mean:.2f} on {n} ({prompt.what})")
 
-    def _step(self) -> None:
+    def _record_step(self) -> None:
         rows = self.trials.rows
-        seen = self.trials.seen(self.best.recipe, rows)
+        seen = self.trials.results(self.best.recipe, rows)
         scores = {case.id: trial.value for case, trial in zip(rows, seen, strict=True)}
         self.steps.append({"tried": len(self.tried), "what": self.best.what, "scores": scores})
 

@@ -1,7 +1,7 @@
 """Checks of a student that fail its arm: each catches a fault that distillation hides otherwise.
 
-Different renders or stop tokens teach another task than the one that is asked; a loss that does not
-fall on its own rows means that the targets are not those of the rows.
+Different chat templates or stop tokens teach a format that inference does not use; a loss that does
+not fall on its own rows means that the targets are not those of the rows.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _template_mismatch(teacher: Any, got: str) -> ModelError:
 
 
 def check_self_divergence(student: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -> float:
-    """Return the divergence of the student from itself on some rows; raise NumericError above 0."""
+    """Return the student's divergence from itself on some rows; NumericError if it is not 0."""
     from tuneworthy.training.render import EncodedExample, render
     from tuneworthy.training.top_k_loss import self_divergence
 

@@ -1,4 +1,4 @@
-"""Helpers of the arms with a teacher: the teacher's model, its prompt, its requests in the plan."""
+"""Helpers of the arms with a teacher: its options, its model and its prompt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.prompting.messages import HOLE
 
 Prompt = Literal["auto", "zero", "input", "best"]
-ONE_FOR_ALL = ("zero", "input")  # prompts that are the same in every fold
+FIXED_PROMPTS = ("zero", "input")  # prompts that are the same in every fold
 
 
 class TeacherOptions(Record):
@@ -49,14 +49,14 @@ def teacher_recipe(setup: Setup, prompt: Prompt) -> Recipe:
 
 
 def teaches_itself(task: Task) -> bool:
-    """Return whether the teacher is the model of the task, or the one that is tuned."""
+    """Return whether the teacher is the task's own model or the model that is tuned."""
     return task.teacher in (task.model, task.tune or task.model)
 
 
 def without_passage(
     ask: Callable[[Sequence[Query]], list[Answer]],
 ) -> Callable[[Sequence[Query]], list[Answer]]:
-    """Return the same arm without the gold passages, which a ceiling may see."""
+    """Return `ask` with the gold passages, which a ceiling may see, taken out of the queries."""
 
     def asked(queries: Sequence[Query]) -> list[Answer]:
         return ask([query.model_copy(update={"gold_passage": None}) for query in queries])

@@ -1,4 +1,4 @@
-"""Helpers of the arms that train an adapter or all weights: options, examples, choice on dev."""
+"""Helpers of the arms that train an adapter or all weights: options, training, dev scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import Field
 
 from tuneworthy.arms._prompted import answer_token_limit, as_answer, mean_score, prompt_pack
-from tuneworthy.arms._replay import replay_rows, replayed
+from tuneworthy.arms._replay import replay_count, replay_rows
 from tuneworthy.arms._trainers import check_trainer, other_loop
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Pace, Recipe, Setup, Sizes, Work
@@ -31,7 +31,7 @@ _BATCH_BY_ROWS = ((512, 4), (1024, 8))
 _LARGEST_BATCH = 16
 _PILOT_ROWS = 100
 _LEAST_STEP_TOKENS = 256  # tokens: a shorter step takes as long
-_DEV_ASKED = 40  # dev rows for the choice of an epoch
+_DEV_ROWS = 40  # dev rows for the choice of an epoch
 _LEARNT_FILE, _COUNT_FIELDS = "learnt.json", ("rate", "rows", "replayed", "wanted")
 _NOTED_RISE = 0.02  # a rise of the dev score over the best epoch before that earns a note
 Prompts = Callable[[Sequence[Query]], Sequence[Prompt]]
@@ -128,10 +128,10 @@ def recipe_of(options: TrainingOptions) -> Recipe:
 
 @dataclass(frozen=True)
 class PromptingMethod:
-    """How a trained arm asks: `prompts` builds prompts for training and answering.
+    """How a trained arm prompts: `prompts` builds prompts for training and answering.
 
-    `pack` is that in plain data. `answers(queries, model, factor)` answers with `factor` times the
-    token limit. `objective` replaces the likelihood of the training answers (see
+    `pack` describes it as plain data. `answers(queries, model, factor)` answers with `factor` times
+    the token limit. `objective` replaces the likelihood of the training answers (see
     training/objective.py).
     """
 
@@ -142,7 +142,7 @@ class PromptingMethod:
 
 
 def prompting_with(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) -> PromptingMethod:
-    """Return how to ask with a recipe, whose examples come from `examples`."""
+    """Return the prompting method of a recipe, whose examples come from `examples`."""
 
     def prompts(queries: Sequence[Query]) -> list[Prompt]:
         return list(build_all(setup.task, queries, recipe, examples))
@@ -159,8 +159,8 @@ def prompting_with(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) 
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """What a training run left: its result, the learning rate and why, and counts of its rows."""
+class TrainingResult:
+    """What a training run returned, its learning rate with the reason, and counts of its rows."""
 
     done: Any
     rate: dict[str, Any]
@@ -184,8 +184,8 @@ def train_model(setup: Setup, options: TrainingOptions, seed: int, ask: Promptin
         check_trainer(options, ask.objective)
     if hasattr(model, "lend"):
         _check_served(options)
-        learnt = _stored(setup) or model.lend(
-            lambda local: _proved(setup, options, seed, ask, local)
+        learnt = _load_result(setup) or model.lend(
+            lambda local: _train_with_proof(setup, options, seed, ask, local)
         )
     else:
         learnt = _train_and_record(setup, options, seed, ask, model)[0]
@@ -217,10 +217,10 @@ def _check_served(options: TrainingOptions) -> None:
         raise DoesNotApply("servers load no DoRA adapters: leave `dora` out, or measure as hf:")
 
 
-def _proved(
+def _train_with_proof(
     setup: Setup, options: TrainingOptions, seed: int, ask: PromptingMethod, local: Any
-) -> Learnt:
-    """Train and write the references that prove the adapter behind the server."""
+) -> TrainingResult:
+    """Train, and write the reference rows that later prove the adapter behind the server."""
     from tuneworthy.training.proof_rows import write_proof_rows
 
     learnt, train = _train_and_record(setup, options, seed, ask, local)
@@ -230,8 +230,8 @@ def _proved(
     return learnt
 
 
-def _stored(setup: Setup) -> Learnt | None:
-    """Return what an earlier run left in the unit's folder: no weights are opened for it."""
+def _load_result(setup: Setup) -> TrainingResult | None:
+    """Return the result of an earlier run from the unit's folder, without weights; None if none."""
     from tuneworthy.training.lora import load_trained
 
     try:
@@ -240,13 +240,13 @@ def _stored(setup: Setup) -> Learnt | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     done = load_trained(setup.folder / "adapter")
-    return Learnt(done, **values) if done else None
+    return TrainingResult(done, **values) if done else None
 
 
 def _train_and_record(
     setup: Setup, options: TrainingOptions, seed: int, ask: PromptingMethod, model: Any
-) -> tuple[Learnt, list[Any]]:
-    """Train a model of this process; return what that left, and the training examples."""
+) -> tuple[TrainingResult, list[Any]]:
+    """Train a model in this process; return the result and the training examples."""
     from tuneworthy.training.full import fit_full
     from tuneworthy.training.learning_rate import rate_of
     from tuneworthy.training.lora import fit_lora
@@ -259,33 +259,35 @@ def _train_and_record(
     def chosen(folder: Path) -> float:  # scores an epoch; a single epoch needs no choice
         return _dev_score(setup, ask.answers, model.with_adapter(folder))
 
-    train = _examples(ask.prompts, training_rows(setup.train, options, seed))
-    wanted = replayed(options.replay, len(train))
+    train = _make_examples(ask.prompts, training_rows(setup.train, options, seed))
+    wanted = replay_count(options.replay, len(train))
     lessons = TrainingData(
         train=train,
-        dev=_examples(ask.prompts, setup.dev),
+        dev=_make_examples(ask.prompts, setup.dev),
         dev_score=chosen if options.epochs > 1 else None,
         say=setup.say,
         replay=[Example(*row) for row in replay_rows(setup, model, wanted)],
         objective=ask.objective,
     )
-    how = settings(options, len(lessons.train), rate.value)
+    how = training_settings(options, len(lessons.train), rate.value)
     fit: Any = fit_full
     if isinstance(options, TuningOptions):
         fit = partial(fit_lora, other=other_loop(setup, options, model))
     done = fit(model, lessons, how, seed, setup.folder)
     about = {"value": rate.value, "why": rate.why}
-    return Learnt(done, about, len(lessons.train), len(lessons.replay), wanted), train
+    return TrainingResult(done, about, len(lessons.train), len(lessons.replay), wanted), train
 
 
-def settings(options: TrainingOptions, rows: int, rate: float) -> Any:
+def training_settings(options: TrainingOptions, rows: int, rate: float) -> Any:
     """Return the training settings for so many rows and a peak learning rate."""
     from tuneworthy.training.full import FullSettings
     from tuneworthy.training.loop import TrainingSchedule
     from tuneworthy.training.lora import LoraSettings
 
     shared: dict[str, Any] = {
-        "pace": TrainingSchedule(epochs=options.epochs, rate=rate, batch=_batch(options, rows)),
+        "pace": TrainingSchedule(
+            epochs=options.epochs, rate=rate, batch=_batch_size(options, rows)
+        ),
         "patience": options.patience,
         "prompt_loss": options.prompt_loss,
     }
@@ -301,7 +303,7 @@ def settings(options: TrainingOptions, rows: int, rate: float) -> Any:
     )
 
 
-def _examples(prompts: Prompts, cases: Sequence[Case]) -> list[Any]:
+def _make_examples(prompts: Prompts, cases: Sequence[Case]) -> list[Any]:
     from tuneworthy.training.training_data import Example
 
     built = prompts([case.query() for case in cases])
@@ -329,7 +331,7 @@ def training_rows(cases: Sequence[Case], options: TrainingOptions, seed: int) ->
 
 
 def _dev_score(setup: Setup, answers: Answers, model: Model) -> float:
-    rows = sorted(setup.dev, key=lambda case: case.id)[:_DEV_ASKED]
+    rows = sorted(setup.dev, key=lambda case: case.id)[:_DEV_ROWS]
     return mean_score(setup, rows, answers([case.query() for case in rows], model, 1))
 
 
@@ -358,13 +360,13 @@ def _replay_notes(given: int, wanted: int) -> tuple[str, ...]:
     return (f"{given} of {wanted} general rows replayed: the base ended no more answers in time",)
 
 
-def _batch(options: TrainingOptions, rows: int) -> int:
+def _batch_size(options: TrainingOptions, rows: int) -> int:
     return options.batch or next(
         (size for below, size in _BATCH_BY_ROWS if rows < below), _LARGEST_BATCH
     )
 
 
-def work(sizes: Sizes, options: TrainingOptions, passages: float = 0.0) -> Work:
+def training_work(sizes: Sizes, options: TrainingOptions, passages: float = 0.0) -> Work:
     """Return the work of one training run, its dev answers after every epoch, and the scored ones.
 
     `passages`: tokens of context a row. A step of few tokens takes as long as one of 256, because
@@ -372,22 +374,22 @@ def work(sizes: Sizes, options: TrainingOptions, passages: float = 0.0) -> Work:
     """
     own = sizes.own + passages
     answered = sizes.cases + (
-        options.epochs * min(sizes.dev, _DEV_ASKED) if options.epochs > 1 else 0
+        options.epochs * min(sizes.dev, _DEV_ROWS) if options.epochs > 1 else 0
     )
     rows = min(sizes.train, options.rows or sizes.train)
-    rows += replayed(options.replay, rows)
-    steps = math.ceil(rows / _batch(options, rows))
+    rows += replay_count(options.replay, rows)
+    steps = math.ceil(rows / _batch_size(options, rows))
     return Work(
         requests=sizes.cases,
         read=answered * own,
         written=answered * sizes.answer,
         trained=options.epochs * max(rows * (own + sizes.answer), _LEAST_STEP_TOKENS * steps),
-        pace=_pace(options),
+        pace=_training_path(options),
     )
 
 
-def _pace(options: TrainingOptions) -> Pace:
-    """Return how a token is trained on; the written-out gradient knows plain adapters alone."""
+def _training_path(options: TrainingOptions) -> Pace:
+    """Return which path trains a token; the CPU engine's gradient knows plain adapters only."""
     if not isinstance(options, TuningOptions):
         return "whole"
     if options.trainer not in ("own", "trl"):

@@ -1,4 +1,4 @@
-"""Who trains an adapter: our loop, TRL, or a training API (the option `trainer`)."""
+"""Choose what trains an adapter: our loop, TRL, or a training API (the option `trainer`)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_trainer(options: Any, objective: Any) -> None:
 
 
 def other_loop(setup: Setup, options: Any, model: Any) -> Any:
-    """Return the loop that trains in the place of ours, None for ours.
+    """Return the training loop that replaces ours, None for ours.
 
     Raises DoesNotApply for a model that the API can't know by a name, and the errors of an address.
     """

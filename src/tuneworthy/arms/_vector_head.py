@@ -1,4 +1,4 @@
-"""A classifier on sentence vectors: MiniLM stays frozen, a logistic regression is fitted."""
+"""Fit a logistic regression on sentence vectors of the frozen MiniLM encoder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tuneworthy.models.encoder.minilm import missing
 
 
 def fitted_vector_head(rows: Sequence[Case], strength: float, seed: int) -> Fitted:
-    """Return the head fitted on these rows.
+    """Return the logistic regression fitted on the sentence vectors of these rows.
 
     Raises DoesNotApply without MiniLM, or if the rows have a single label.
     """

@@ -18,7 +18,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm. Raises DoesNotApply if the file held no answers."""
+    """Return the arm of recorded answers. Raises DoesNotApply if the file holds none."""
     if not setup.recorded:
         raise DoesNotApply(f"`answers.{options.name}` holds no answer")
     return recorded_arm(setup)

@@ -1,4 +1,4 @@
-"""A prompt asked of the larger model that the task names: the one that suits it best on dev."""
+"""The larger model that the task names, with the prompt that scores best on dev rows."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ CHOOSES_PROMPT = True
 
 
 class Options(Record):
-    """None: the model is the task's `bigger`.
+    """No options: the model is the task's `bigger`.
 
     It has no placebo: that would be another model of the base model's own size, which a task does
-    not name. The effect of a second opinion alone shows where the base is asked again (`rerun`).
+    not name. The effect of a second answer alone shows where the base is run again (`rerun`).
     """
 
 
@@ -50,7 +50,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:  # noqa: ARG001
     """Return the requests: one a case, and dev rows to choose the prompt."""
     read = sizes.shared + sizes.asked
     answers = Asks(role="bigger", requests=sizes.cases, most=sizes.cases, read=read)
-    return (answers, _choice.asks(sizes, role="bigger", most=_choice.MOST_PROMPTS_PAID))
+    return (answers, _choice.choice_requests(sizes, role="bigger", most=_choice.MOST_PROMPTS_PAID))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
@@ -58,6 +58,6 @@ def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
 
     In tokens: a plan's minutes are those of the base model, too few for a larger one.
     """
-    tried, written = _choice.work(sizes)
+    tried, written = _choice.choice_tokens(sizes)
     read = sizes.shared + sizes.cases * sizes.asked + tried
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer + written)

@@ -1,4 +1,4 @@
-"""A prompt with decoding held to the schema or the label list."""
+"""A prompt with decoding constrained to the schema or the label list."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import random
 from collections.abc import Sequence
 
 from tuneworthy.arms import _choice
-from tuneworthy.arms._held import answer_under_grammar, correct_drafts, reusable_free_answers
 from tuneworthy.arms._prompted import answer_token_limit, prompt_pack, prompting_arm
+from tuneworthy.arms._under_grammar import (
+    answer_under_grammar,
+    correct_drafts,
+    reusable_free_answers,
+)
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
@@ -54,7 +58,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     if rule is None:
         raise DoesNotApply(does_not_apply(setup.task))
     if options.random:
-        return _random(rule, outputs, seed)
+        return _random_answers(rule, outputs, seed)
     model, valid = setup.models["base"], validity(setup.task)
     ask = answer_under_grammar(model, rule, limits_for(setup.task, answer_token_limit(setup)))
 
@@ -71,7 +75,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         return [answers[query.id] for query in queries]
 
     recipe, notes = _choice.choose_prompt(setup, tried)
-    taught = rule.model_dump_json() != _untaught(setup)  # order of keys, spacing
+    taught = rule.model_dump_json() != _grammar_without_rows(setup)  # order of keys, spacing
     learned = taught or recipe.learned
     return Fitted(
         answer=lambda queries: answer(recipe, queries),
@@ -84,8 +88,8 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     )
 
 
-def _untaught(setup: Setup) -> str:
-    """Return the grammar as it would be without training rows, as JSON."""
+def _grammar_without_rows(setup: Setup) -> str:
+    """Return the grammar without training rows as JSON, "" if there is none."""
     rule = grammar(setup.task)
     return rule.model_dump_json() if rule else ""
 
@@ -95,7 +99,7 @@ def placebo(options: Options) -> Options:
     return options.model_copy(update={"random": True})
 
 
-def _random(rule: Grammar, outputs: Sequence[str], seed: int) -> Fitted:
+def _random_answers(rule: Grammar, outputs: Sequence[str], seed: int) -> Fitted:
     """Return the placebo, whose draws depend only on the seed and the case."""
     closed = rule.kind == "labels"
     legal = [str(label) for label in rule.value] if closed else sorted(outputs)
@@ -120,11 +124,13 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     read = sizes.shared + sizes.asked
     cases = sizes.cases
     rest = cases / 2 if options.draft else cases
-    held_to = Asks(requests=rest, most=cases, read=read + sizes.form + sizes.answer * options.draft)
+    constrained = Asks(
+        requests=rest, most=cases, read=read + sizes.form + sizes.answer * options.draft
+    )
     # A draft is the free answer to its prompt: if a prompt arm has it, it comes from the ledger.
     free = (Asks(requests=0, most=cases, read=read),) if options.draft else ()
-    tried = _choice.asks(sizes, sizes.form + sizes.answer * options.draft)
-    return () if options.random else (held_to, *free, tried)
+    tried = _choice.choice_requests(sizes, sizes.form + sizes.answer * options.draft)
+    return () if options.random else (constrained, *free, tried)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
@@ -139,6 +145,6 @@ def estimate(sizes: Sizes, options: Options) -> Work:
     own = sizes.asked
     read = sizes.shared + drafts * own + asked * (own + sizes.labels)
     written = (drafts + (0 if sizes.labels else asked)) * sizes.answer
-    more, texts = _choice.work(sizes, sizes.labels)
+    more, texts = _choice.choice_tokens(sizes, sizes.labels)
     written += 0 if sizes.labels else texts
     return Work(requests=drafts + asked, read=read + more, written=written)

@@ -15,7 +15,7 @@ NEEDS: frozenset[str] = frozenset()
 
 
 class Options(Record):
-    """None."""
+    """No options."""
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001

@@ -7,9 +7,9 @@ from typing import Any
 
 from tuneworthy.arms._classified import fitted_classifier
 from tuneworthy.arms._distilled import adapter_student, taught_student
-from tuneworthy.arms._lessons import DistilOptions, Lesson, Train, taught_work
 from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.arms._teaching import ONE_FOR_ALL, teacher_of, without_passage
+from tuneworthy.arms._student_rows import DistilOptions, StudentRows, TrainStudent, taught_work
+from tuneworthy.arms._teaching import FIXED_PROMPTS, teacher_of, without_passage
 from tuneworthy.arms._trained import (
     TuningOptions,
     model_in_process,
@@ -35,14 +35,14 @@ class Options(DistilOptions):
 
 
 def place(options: Options) -> tuple[Tool | None, Role]:
-    """Return tool and role: a student of the own labels is tuned, an untouched one no candidate."""
+    """Return tool and role: without the teacher's answers it is a tuned model or a ceiling."""
     if options.learns == "own":
         return ("classifier" if options.student == "classifier" else "tune"), "candidate"
     return (None, "ceiling") if options.learns == "nothing" else ("distil", "candidate")
 
 
 def companions(options: Options, task: Task) -> tuple[Companion, ...]:
-    """Return the arms that are shown beside a student: the teacher, the untouched and the seed one.
+    """Return the arms shown beside a student: its teacher, the untouched and the seed student.
 
     For the plain student of the task's own model they are `zero_shot` and `lora`.
     """
@@ -71,7 +71,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     or NumericError if a self-check fails (see arms/_student_checks.py).
     """
     if options.student == "classifier":
-        return _classifier(setup, options, seed)
+        return _classifier_student(setup, options, seed)
     student = student_of(setup, options)
     if options.learns == "nothing":
         fitted = prompting_arm(setup, Recipe(kind="zero"), model=student)
@@ -79,13 +79,13 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     if options.learns == "own":
         own = replace(setup, models={"tune": student})
         fitted = train_model(own, options, seed, prompting_with(setup, recipe_of(options)))
-        return _noting_layers(fitted, options)
+        return _with_layer_count(fitted, options)
     teacher = teacher_of(setup)
     train = adapter_student(setup, student, teacher, options, seed)
-    return _noting_layers(taught_student(setup, teacher, options, train), options)
+    return _with_layer_count(taught_student(setup, teacher, options, train), options)
 
 
-def _noting_layers(fitted: Fitted, options: DistilOptions) -> Fitted:
+def _with_layer_count(fitted: Fitted, options: DistilOptions) -> Fitted:
     """Return the student with a pack that says how many layers its model keeps."""
     if options.student != "layers" or fitted.pack is None:
         return fitted
@@ -102,39 +102,39 @@ def student_of(setup: Setup, options: DistilOptions) -> Any:
     return without_layers(model, options.every)
 
 
-def _classifier(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Return a classifier on the teacher's labels; often enough where labels are all."""
+def _classifier_student(setup: Setup, options: Options, seed: int) -> Fitted:
+    """Return a classifier trained on the teacher's labels, as the student."""
     if setup.task.output.type != "label":
         raise DoesNotApply("a classifier answers with labels, and this task has none")
     if options.learns == "nothing":
         raise DoesNotApply("an untouched classifier gives no answers")
 
-    def train(lesson: Lesson, own: Setup) -> Fitted:  # noqa: ARG001
-        rows = lesson.rows()
+    def train(student_rows: StudentRows, own: Setup) -> Fitted:  # noqa: ARG001
+        rows = student_rows.training_rows()
         if options.head == "vectors":
             return fitted_vector_head(rows, CLASSIFIER_C, seed)
         return fitted_classifier(rows, CLASSIFIER_C, seed)
 
     if options.learns == "own":
-        return train(Lesson(setup.train, (), ()), setup)
-    taught: Train = train
+        return train(StudentRows(setup.train, (), ()), setup)
+    taught: TrainStudent = train
     return taught_student(setup, teacher_of(setup), options, taught)
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests to the teacher: samples of every unlabelled input, of rows where asked.
+    """Return the requests to the teacher: samples for unlabelled inputs, and rows if options say.
 
     With a prompt that differs by fold they are sent in each fold, else once.
     """
     if options.learns != "teacher":
         return ()
-    folds = 1 if options.teacher_prompt in ONE_FOR_ALL else sizes.folds
+    folds = 1 if options.teacher_prompt in FIXED_PROMPTS else sizes.folds
     rows = sizes.train * sizes.folds
     asked = rows if options.gold == "only_teacher" or options.rationale else 0
     free = min(sizes.unlabelled, options.rows or sizes.unlabelled)
     usual = options.samples * (free + min(asked, 2 * sizes.train))
     most = options.samples * (folds * free + rows)
-    own = sizes.own if options.teacher_prompt in ONE_FOR_ALL else sizes.asked
+    own = sizes.own if options.teacher_prompt in FIXED_PROMPTS else sizes.asked
     return (Asks(role="teacher", requests=usual, most=most, read=sizes.shared + own),)
 
 

@@ -8,7 +8,7 @@ from tuneworthy.arms._trained import (
     prompting_with,
     recipe_of,
     train_model,
-    work,
+    training_work,
 )
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 
@@ -18,7 +18,7 @@ REMEDY, PLACEBO = "learnable", "the same training on shuffled answers"
 
 
 class Options(TuningOptions):
-    """Options of training, all shared with the other trained arms (see Tuning)."""
+    """Options of training, all shared with the other trained arms (see TuningOptions)."""
 
 
 pilot = pilot_options
@@ -42,4 +42,4 @@ def estimate(sizes: Sizes, options: Options) -> Work:
 
     The shared prompt is read once a step, so its cost is negligible.
     """
-    return work(sizes, options)
+    return training_work(sizes, options)

@@ -17,7 +17,7 @@ CHOOSES = False
 
 
 class Options(Record):
-    """None."""
+    """No options."""
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001

@@ -56,7 +56,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
             prompt = PromptCandidate(
                 what=edit.name, recipe=best.recipe.model_copy(update=edit.change)
             )
-            if search.new(prompt):
+            if search.admit(prompt):
                 proposals.append(prompt)
         return proposals
 

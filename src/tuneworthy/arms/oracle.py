@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tuneworthy.arms import _choice
-from tuneworthy.arms._context import length, passage_budget
+from tuneworthy.arms._context import passage_budget, token_length
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
@@ -42,11 +42,13 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     A case without a gold passage is asked without one. The arm counts as learned if its prompt
     does.
     """
-    shown = _other_passage(setup) if options.wrong else _gold_passage
+    shown = _other_passage_drawer(setup) if options.wrong else _gold_passage
 
     def ask(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
         own = replace(setup, recipe=recipe)
-        queries_with_passage = [_led(own, query, shown(query), options.tokens) for query in queries]
+        queries_with_passage = [
+            _with_passage(own, query, shown(query), options.tokens) for query in queries
+        ]
         return prompting_arm(setup, recipe).answer(queries_with_passage)
 
     recipe, notes = _choice.choose_prompt(setup, ask, gold=True)
@@ -69,7 +71,7 @@ def _gold_passage(query: Query) -> str | None:
     return query.gold_passage
 
 
-def _other_passage(setup: Setup) -> Callable[[Query], str | None]:
+def _other_passage_drawer(setup: Setup) -> Callable[[Query], str | None]:
     """Return a function that draws another passage: from the documents, else from training rows."""
     pool = [chunk.text for chunk in chunked(setup.docs)]
     pool = pool or sorted({case.context for case in setup.train if case.context})
@@ -85,13 +87,13 @@ def _other_passage(setup: Setup) -> Callable[[Query], str | None]:
     return drawn
 
 
-def _led(setup: Setup, query: Query, passage: str | None, tokens: int) -> Query:
+def _with_passage(setup: Setup, query: Query, passage: str | None, tokens: int) -> Query:
     """Return the query with this passage, cut to its most relevant sentences if it is too long."""
     model, bare = setup.models["base"], query.model_copy(update={"gold_passage": None})
     if passage is None:
         return bare
     most = passage_budget(setup, model, build(setup.task, bare, setup.recipe, setup.train), tokens)
-    if length(model, passage) > most:
+    if token_length(model, passage) > most:
         passage = _sentences_that_fit(model, bare, passage, most)
     return query.model_copy(update={"gold_passage": passage or None})
 
@@ -102,7 +104,7 @@ def _sentences_that_fit(model: Model, query: Query, passage: str, most: int) -> 
     kept: list[int] = []
     for at in sentences.ranked([(query.input, None)])[0] or range(len(sentences.chunks)):
         text = " ".join(sentences.chunks[i].text for i in sorted([*kept, at]))
-        if length(model, text) <= most:
+        if token_length(model, text) <= most:
             kept.append(at)
     return " ".join(sentences.chunks[at].text for at in sorted(kept))
 
@@ -112,12 +114,12 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     passage = min(sizes.passage, options.tokens * sizes.unit)
     read = sizes.shared + sizes.asked + passage
     answers = Asks(requests=sizes.cases, most=sizes.cases, read=read)
-    return (answers, _choice.asks(sizes, passage))
+    return (answers, _choice.choice_requests(sizes, passage))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work: each input brings its own passage and examples; dev rows to choose."""
     passage = min(sizes.passage, options.tokens)
-    tried, written = _choice.work(sizes, passage)
+    tried, written = _choice.choice_tokens(sizes, passage)
     read = sizes.shared + sizes.cases * (sizes.asked + passage) + tried
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer + written)

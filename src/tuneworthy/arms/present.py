@@ -1,4 +1,4 @@
-"""What runs today: its logged answers, or its model with its own prompt and options."""
+"""The system in production: its logged answers, or its model, prompt and options."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEEDS = frozenset({"present"})
 
 
 class Options(Record):
-    """None: everything is in the task's `present`."""
+    """No options: everything is in the task's `present`."""
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001

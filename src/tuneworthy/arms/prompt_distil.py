@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tuneworthy.arms._distilled import adapter_student, taught_student
-from tuneworthy.arms._lessons import DistilOptions, taught_work
 from tuneworthy.arms._prompted import check_fit
+from tuneworthy.arms._student_rows import DistilOptions, taught_work
 from tuneworthy.arms._teaching import Prompt
 from tuneworthy.arms._trained import model_in_process, recipe_of
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
@@ -39,7 +39,7 @@ class Options(DistilOptions):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Return the model that learnt under the short prompt what it says under the long one.
+    """Return the model trained to answer a short prompt as it answers the long one.
 
     `trace["distilled"]["prompt_tokens"]` has the mean tokens of both prompts. Raises DoesNotApply
     if the best prompt of the fold is no longer than the short one, or leaves no room.

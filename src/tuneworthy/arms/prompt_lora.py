@@ -1,4 +1,4 @@
-"""LoRA trained with the best prompt in front of every row, examples and all, and asked with it."""
+"""LoRA trained and answering with the best prompt, examples included, before every input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tuneworthy.arms._trained import (
     pilot_options,
     prompting_with,
     train_model,
-    work,
+    training_work,
 )
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 
@@ -63,4 +63,4 @@ def limit_examples(recipe: Recipe, k: int) -> Recipe:
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work of one training run; every row is read with the prompt's examples."""
-    return work(sizes, options, options.k * sizes.shot)
+    return training_work(sizes, options, options.k * sizes.shot)

@@ -10,7 +10,7 @@ from pydantic import Field
 from tuneworthy.arms import _choice
 from tuneworthy.arms._context import (
     Reader,
-    documents,
+    document_index,
     encoder_fingerprint,
     passage_search,
     passages_of,
@@ -51,7 +51,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     It sees the documents as of each row's time. It counts as learned if the prompt does. Raises
     DoesNotApply without documents.
     """
-    found, notes = documents(setup, ChunkOptions(size=options.size), options.dense)
+    found, notes = document_index(setup, ChunkOptions(size=options.size), options.dense)
     model = setup.models["base"]
     search = passage_search(found, options.k, random=options.random)
 
@@ -90,12 +90,12 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     passages = min(options.k * sizes.passage, options.tokens * sizes.unit)
     read = sizes.shared + sizes.asked + passages
     answers = Asks(requests=sizes.cases, most=sizes.cases, read=read)
-    return (answers, _choice.asks(sizes, passages))
+    return (answers, _choice.choice_requests(sizes, passages))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work: each input brings its own passages and examples; dev rows to choose."""
     passages = min(options.k * sizes.passage, options.tokens)
-    tried, written = _choice.work(sizes, passages)
+    tried, written = _choice.choice_tokens(sizes, passages)
     read = sizes.shared + sizes.cases * (sizes.asked + passages) + tried
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer + written)

@@ -1,4 +1,4 @@
-"""LoRA trained with retrieved passages in the prompt, and asked with them: it learns to read."""
+"""LoRA trained and answering with retrieved passages in the prompt: it learns to read them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tuneworthy.arms._context import (
     Reader,
-    documents,
+    document_index,
     encoder_fingerprint,
     passage_search,
     passages_of,
@@ -23,7 +23,7 @@ from tuneworthy.arms._trained import (
     pilot_options,
     recipe_of,
     train_model,
-    work,
+    training_work,
 )
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
@@ -57,7 +57,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
     Raises DoesNotApply without documents or rows, or if the model cannot be trained here.
     """
-    found, notes = documents(setup, ChunkOptions(size=options.size), options.dense)
+    found, notes = document_index(setup, ChunkOptions(size=options.size), options.dense)
     search = passage_search(found, options.k, random=False)
     reader = Reader(setup, model_to_tune(setup), recipe_of(options), search, options.tokens)
 
@@ -79,4 +79,4 @@ def here(options: Options) -> dict[str, str]:
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work of one training run; every row is read with its passages."""
-    return work(sizes, options, min(options.k * sizes.passage, options.tokens))
+    return training_work(sizes, options, min(options.k * sizes.passage, options.tokens))

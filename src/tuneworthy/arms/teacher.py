@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.arms._teaching import (
-    ONE_FOR_ALL,
+    FIXED_PROMPTS,
     TeacherOptions,
     teacher_of,
     teacher_recipe,
@@ -40,14 +40,14 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: one a case."""
-    own = sizes.own if options.teacher_prompt in ONE_FOR_ALL else sizes.asked
+    """Return the requests: one per case."""
+    own = sizes.own if options.teacher_prompt in FIXED_PROMPTS else sizes.asked
     return (Asks(role="teacher", requests=sizes.cases, most=sizes.cases, read=sizes.shared + own),)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the tokens that the teacher reads and writes."""
-    own = sizes.own if options.teacher_prompt in ONE_FOR_ALL else sizes.asked
+    own = sizes.own if options.teacher_prompt in FIXED_PROMPTS else sizes.asked
     read = sizes.shared + sizes.cases * own
     written = sizes.cases * sizes.answer
     return Work(requests=sizes.cases, taught_read=read, taught_written=written)

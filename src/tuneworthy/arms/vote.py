@@ -1,4 +1,4 @@
-"""The majority of several samples of a prompt: right, but not every time."""
+"""The majority answer of several samples, for a model that is right but not every time."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     """Return the requests: m a case; for the prompt choice, one per dev row and prompt."""
     asked, read = options.m * sizes.cases, sizes.shared + sizes.asked
-    return (Asks(requests=asked, most=asked, read=read), _choice.asks(sizes))
+    return (Asks(requests=asked, most=asked, read=read), _choice.choice_requests(sizes))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:

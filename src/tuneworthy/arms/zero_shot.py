@@ -12,7 +12,7 @@ CONTEXT = True
 
 
 class Options(Record):
-    """None: the prompt is the task's instruction and output form."""
+    """No options: the prompt is the task's instruction and output form."""
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001

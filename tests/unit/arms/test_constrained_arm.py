@@ -9,8 +9,8 @@ from arms_kit import SCHEMA, Scoring, json_cases, queries, setup
 from tests import studies
 
 from tuneworthy.arms import _prompted, constrained, nearest_shots
-from tuneworthy.arms._held import REPEAT_REQUEST
 from tuneworthy.arms._prompted import prompting_arm
+from tuneworthy.arms._under_grammar import REPEAT_REQUEST
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.metrics._validity import validity

@@ -132,7 +132,7 @@ def test_rag_says_how_often_it_finds_the_passage_of_training_rows(tmp_path):
 
 def test_folds_share_an_index_and_other_documents_get_their_own(tmp_path):
     def found(**more):
-        return _context.documents(setup(tmp_path, **more), _context.ChunkOptions(), False)[0]
+        return _context.document_index(setup(tmp_path, **more), _context.ChunkOptions(), False)[0]
 
     assert found() is found()
     assert found(docs=DOCS[:3]) is not found()

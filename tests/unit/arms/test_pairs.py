@@ -6,7 +6,7 @@ import pytest
 from arms_kit import label_cases, setup
 
 from tuneworthy.arms import _pairs
-from tuneworthy.arms._pairs import PairOptions, Source, write_pairs
+from tuneworthy.arms._pairs import PairOptions, TeacherInput, write_pairs
 from tuneworthy.core.answer import Score
 from tuneworthy.core.model import Reply
 from tuneworthy.models.scripted import Scripted
@@ -16,7 +16,7 @@ JSON = '{"kind": "refund", "n": 1}'
 
 def sources(n=4, rows=False):
     cases = label_cases()[22 : 22 + n]
-    return [Source(c.query(), c if rows else None) for c in cases]
+    return [TeacherInput(c.query(), c if rows else None) for c in cases]
 
 
 def teacher(say, seen=None):

@@ -132,7 +132,7 @@ def test_rows_that_join_a_running_batch_think_alike(opened, name, thinking, monk
 
 
 def test_labels_are_not_scored_before_a_thought(opened):
-    from tuneworthy.arms._held import answer_under_grammar
+    from tuneworthy.arms._under_grammar import answer_under_grammar
     from tuneworthy.core.case import Query
 
     model = opened("open")

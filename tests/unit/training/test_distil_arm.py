@@ -3,8 +3,8 @@
 import pytest
 from test_lora_arm import cases, exact
 
-from tuneworthy.arms import _lessons, distil
 from tuneworthy.arms import _student_checks as checks
+from tuneworthy.arms import _student_rows, distil
 from tuneworthy.core.arm import Recipe, Setup, Sizes
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import DoesNotApply, ModelError, NumericError
@@ -105,18 +105,18 @@ def test_a_teacher_that_could_only_repeat_the_labels_is_not_paid(tmp_path):
 
     setup = setup_of(Student(), tmp_path, scripted(never), unlabelled=())
     with pytest.raises(DoesNotApply, match="gold: only_teacher"):
-        _lessons.sources_of(setup, distil.Options())
-    assert len(_lessons.sources_of(setup, distil.Options(gold="only_teacher"))) == 6
-    cut = _lessons.sources_of(setup_of(Student(), tmp_path), distil.Options(rows=7))
+        _student_rows.teacher_inputs(setup, distil.Options())
+    assert len(_student_rows.teacher_inputs(setup, distil.Options(gold="only_teacher"))) == 6
+    cut = _student_rows.teacher_inputs(setup_of(Student(), tmp_path), distil.Options(rows=7))
     assert len({source.query.id for source in cut}) == 7
     text = setup_of(Student(), tmp_path, unlabelled=(), task=task_of("text"))
-    assert len(_lessons.sources_of(text, distil.Options())) == 6
+    assert len(_student_rows.teacher_inputs(text, distil.Options())) == 6
     nothing = setup_of(Student(), tmp_path, scripted(lambda p, k: "no label"))
-    pairs = _lessons.write_pairs(nothing, nothing.models["teacher"],
-                                   _lessons.sources_of(nothing, distil.Options()),
+    pairs = _student_rows.write_pairs(nothing, nothing.models["teacher"],
+                                   _student_rows.teacher_inputs(nothing, distil.Options()),
                                    distil.Options())  # fmt: skip
     with pytest.raises(DoesNotApply, match="100: the answer has not the form of the task"):
-        _lessons.lesson_of(nothing, distil.Options(), pairs)
+        _student_rows.make_student_rows(nothing, distil.Options(), pairs)
 
 
 @pytest.mark.full

@@ -123,7 +123,9 @@ def test_the_arm_mixes_them_among_its_rows_and_says_so(engine, tmp_path, monkeyp
     assert "0 of 1 general rows replayed: the base ended no more answers" in told["cut"].notes[0]
     (file,) = (tmp_path / "common" / "replay").glob("*.json")
     file.unlink()
-    monkeypatch.setattr(_replay, "_answers", lambda reply, texts: [(t, "Quite.") for t in texts])
+    monkeypatch.setattr(
+        _replay, "_answer_requests", lambda reply, texts: [(t, "Quite.") for t in texts]
+    )
     assert trained("mixed", 0.05) != plain
     mixed = told["mixed"].trace
     assert mixed["replay"] == {"given": 1, "used": 1, "excluded": {}}

@@ -1,4 +1,4 @@
-"""The lesson of a student: its options, the inputs for the teacher, the rows that are learnt."""
+"""Options of distillation, the inputs for a teacher, and the rows that a student learns."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tuneworthy.arms._pairs import ANSWER_MARK, Pair, PairOptions, Source, Written, write_pairs
-from tuneworthy.arms._trained import TuningOptions, work
+from tuneworthy.arms._pairs import (
+    ANSWER_MARK,
+    Pair,
+    PairOptions,
+    TeacherInput,
+    WrittenPairs,
+    write_pairs,
+)
+from tuneworthy.arms._trained import TuningOptions, training_work
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DoesNotApply
@@ -22,7 +29,7 @@ TAUGHT_SUFFIX, WHY_SUFFIX = " taught", " why"  # ends of the ids of a teacher's 
 
 
 class DistilOptions(PairOptions, TuningOptions):
-    """How a student learns from a teacher, besides how pairs are written and how it is trained.
+    """Options of a student, besides those of the teacher's pairs and of training.
 
     `student`: tune (the task's open model with an adapter), layers (a copy with one of `every`
     layers, and an adapter), classifier (for labels; `head`: tfidf or sentence vectors). `gold`:
@@ -47,7 +54,7 @@ class DistilOptions(PairOptions, TuningOptions):
     curve: bool = False
 
     @model_validator(mode="after")
-    def _sensible(self) -> DistilOptions:
+    def _check_combination(self) -> DistilOptions:
         if self.rationale and (self.loss != "text" or self.student == "classifier"):
             raise ValueError("a rationale is learnt as text, by a model that writes: `loss: text`")
         if self.student == "classifier" and self.loss != "text":
@@ -56,21 +63,21 @@ class DistilOptions(PairOptions, TuningOptions):
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """The rows of a student: labelled ones, the teacher's pairs, and pairs held back from both."""
+class StudentRows:
+    """A student's rows: labelled ones, the teacher's pairs, and pairs held back from training."""
 
     gold: Sequence[Case]
     pairs: Sequence[Pair]
     held: Sequence[Pair]
 
-    def cut(self, share: float) -> Lesson:
-        """Return the lesson with a share of the teacher's pairs, the first by a fixed order."""
+    def first_share(self, share: float) -> StudentRows:
+        """Return these rows with only the first share of the teacher's pairs, in a fixed order."""
         return replace(self, pairs=self.pairs[: max(1, round(share * len(self.pairs)))])
 
-    def rows(self, rationale: bool = False) -> list[Case]:
+    def training_rows(self, rationale: bool = False) -> list[Case]:
         """Return the training rows; with `rationale`, also one for each reason of the teacher.
 
-        What the teacher repeats of a labelled row is learnt once.
+        A teacher's answer that repeats a labelled row is learnt once.
         """
         known = {(case.messages, case.output) for case in self.gold}
         every = [row for pair in self.pairs for row in taught_rows(pair)]
@@ -79,12 +86,12 @@ class Lesson:
         return [*self.gold, *taught, *reasons]
 
 
-Train = Callable[[Lesson, Setup], Fitted]
-"""Trains a student on a lesson, in the folder of the setup."""
+TrainStudent = Callable[[StudentRows, Setup], Fitted]
+"""Trains a student on its rows, in the folder of the setup."""
 
 
-def sources_of(setup: Setup, options: DistilOptions) -> list[Source]:
-    """Return the inputs for the teacher: all unlabelled ones, and labelled ones where they teach.
+def teacher_inputs(setup: Setup, options: DistilOptions) -> list[TeacherInput]:
+    """Return the inputs for the teacher: unlabelled ones, and labelled ones where that helps.
 
     A labelled row with a closed answer has nothing more to teach than its own answer, so under
     `gold: auto` the teacher is not paid for it; for free text it may write another right answer,
@@ -92,10 +99,10 @@ def sources_of(setup: Setup, options: DistilOptions) -> list[Source]:
     learnt.
     """
     order = sorted(setup.unlabelled, key=lambda query: digest(["source", query.id]))
-    free = [Source(query) for query in order[: options.rows]]
+    free = [TeacherInput(query) for query in order[: options.rows]]
     text = setup.task.output.type == "text"
     if options.gold == "only_teacher" or options.rationale or text or options.loss == "on_policy":
-        return [*free, *(Source(case.query(), case) for case in setup.train)]
+        return [*free, *(TeacherInput(case.query(), case) for case in setup.train)]
     if not free:
         raise DoesNotApply(
             "every input has its right answer, so the teacher could only repeat it (`lora` learns "
@@ -104,7 +111,7 @@ def sources_of(setup: Setup, options: DistilOptions) -> list[Source]:
     return free
 
 
-def lesson_of(setup: Setup, options: DistilOptions, written: Written) -> Lesson:
+def make_student_rows(setup: Setup, options: DistilOptions, written: WrittenPairs) -> StudentRows:
     """Return the rows of the student. Raises DoesNotApply if no pair of the teacher is kept."""
     if not written.pairs:
         told = "; ".join(f"{len(ids)}: {why}" for why, ids in sorted(written.rejected.items()))
@@ -114,23 +121,25 @@ def lesson_of(setup: Setup, options: DistilOptions, written: Written) -> Lesson:
     order = sorted(written.pairs, key=lambda pair: digest(["held", pair.query.id]))
     count = min(MOST_HELD_BACK, len(order) // HELD_SHARE)
     gold = list(setup.train) if options.gold == "auto" else []
-    return Lesson(gold, order[count:], order[:count])
+    return StudentRows(gold, order[count:], order[:count])
 
 
-def lesson_from(setup: Setup, teacher: Model, options: DistilOptions) -> tuple[Written, Lesson]:
-    """Return what the teacher wrote, and the lesson.
+def student_rows_from_teacher(
+    setup: Setup, teacher: Model, options: DistilOptions
+) -> tuple[WrittenPairs, StudentRows]:
+    """Return the pairs that the teacher wrote, and the student's rows.
 
-    On policy it writes for the rows held back only.
+    On policy the teacher writes for the held-back rows only.
     """
-    sources = sources_of(setup, options)
+    sources = teacher_inputs(setup, options)
     if options.loss != "on_policy":
         written = write_pairs(setup, teacher, sources, options)
-        return written, lesson_of(setup, options, written)
+        return written, make_student_rows(setup, options, written)
     order = sorted(sources, key=lambda source: digest(["held", source.query.id]))
     count = min(MOST_HELD_BACK, len(order) // HELD_SHARE)
     written = write_pairs(setup, teacher, order[:count], options)
     own = [Pair(source.query, ()) for source in order[count:]]
-    return written, Lesson((), own, written.pairs)
+    return written, StudentRows((), own, written.pairs)
 
 
 def taught_rows(pair: Pair) -> list[Case]:
@@ -150,13 +159,13 @@ def reasoned_row(pair: Pair) -> Case:
 
 
 def taught_work(sizes: Sizes, options: DistilOptions, free: int, asked: int, prompt: float) -> Work:
-    """Return the work of a student of the labelled rows and `free` inputs, and of its teacher.
+    """Return the cost of training on labelled rows and `free` inputs, and of the teacher.
 
     The teacher answers `asked` inputs of `prompt` tokens each. For `kl` it also reads each answer;
     on policy the student writes an answer to every row in every epoch, and the teacher reads it.
     """
     rows = sizes.train + free
-    own = work(sizes.model_copy(update={"train": rows}), options)
+    own = training_work(sizes.model_copy(update={"train": rows}), options)
     passes = 1.0 + (sum(CURVE_SHARES) if options.curve else 0.0)
     if options.loss != "text" or options.rationale:
         own = own.model_copy(update={"pace": "autograd"})

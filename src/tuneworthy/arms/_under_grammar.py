@@ -1,4 +1,4 @@
-"""Answers under a grammar: decoded directly, or as a correction of a freely written draft."""
+"""Get answers under a grammar: decoded directly, or as corrections of free drafts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REPEAT_REQUEST = (
 
 
 def answer_under_grammar(model: Model, rule: Grammar, limits: Limits) -> Ask:
-    """Return a function that asks for answers under a grammar, within limits.
+    """Return a function that gets a model's answers under a grammar, within limits.
 
     Few labels (`Grammar.scored`) are scored as continuations, each with its end-of-turn token, and
     the likeliest is taken, if the model can score and does not think first. All else is decoded
@@ -35,17 +35,17 @@ def answer_under_grammar(model: Model, rule: Grammar, limits: Limits) -> Ask:
         replies = model.reply(prompts, limits)
         return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
 
-    if rule.scored and _scores(model):
-        return _scored(model, [str(label) for label in rule.value])
+    if rule.scored and _can_score_labels(model):
+        return _label_scorer(model, [str(label) for label in rule.value])
     return decoded
 
 
-def _scores(model: Any) -> bool:
-    """Return whether the model can score labels: it must not think before it answers."""
+def _can_score_labels(model: Any) -> bool:
+    """Return whether the model can score labels, which takes one that doesn't think first."""
     return isinstance(model, Scorer) and not getattr(model, "thinks", False)
 
 
-def _scored(model: Any, names: Sequence[str]) -> Ask:
+def _label_scorer(model: Any, names: Sequence[str]) -> Ask:
     def scored(queries: Sequence[Query], prompts: Prompts) -> list[Answer]:
         start = time.perf_counter()
         table = model.logprobs(prompts, [names] * len(prompts))
@@ -69,8 +69,8 @@ def correct_drafts(
 ) -> list[Answer]:
     """Return each valid draft; replace an invalid one by an answer under the grammar.
 
-    The draft stands in the prompt as the model's own turn, unless it is empty or failed. Tokens,
-    seconds and cost of a replaced draft are those of both requests.
+    The prompt has the draft as the model's own turn, unless it is empty or failed. Tokens, seconds
+    and cost of a replaced draft are those of both requests.
     """
     bad = [at for at, draft in enumerate(drafts) if valid(draft) is not True]
     prompts = [_messages_with_draft(drafts[at]) for at in bad]
@@ -94,9 +94,9 @@ def reusable_free_answers(
     """
     model: Any = setup.models["base"]
     labels = rule.scored
-    if not (_scores(model) if labels else hasattr(model, "holds")):
+    if not (_can_score_labels(model) if labels else hasattr(model, "holds")):
         return None
-    stands = {
+    reusable = {
         answer.case: answer
         for answer in setup.given(recipe)
         if not answer.error
@@ -109,7 +109,7 @@ def reusable_free_answers(
     )
 
     def known(query: Query) -> Answer | None:
-        answer = stands.get(query.id)
+        answer = reusable.get(query.id)
         same = tuple(build(setup.task, query, recipe, setup.train)) if answer or recalls else ()
         if answer is None and recalls and (reply := model.recall(same, free)) is not None:
             answer = as_answer(query, same, reply)

@@ -66,7 +66,7 @@ def test_one_run_is_read_alike_from_every_form(form, kind, tmp_path):
         assert step.norm == pytest.approx(0.4 + step.step % 3)
         assert step.rate == pytest.approx(2e-4)
     if form != "trace":  # ours keeps the loss on held-out rows by epoch, elsewhere
-        seen = {step.step: step.held for step in log.steps if step.held is not None}
+        seen = {step.step: step.held_out for step in log.steps if step.held_out is not None}
         assert seen == pytest.approx({8 * k: loss for k, loss in enumerate(held, 1)})
 
 

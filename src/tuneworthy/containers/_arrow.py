@@ -1,4 +1,4 @@
-"""Rows of Arrow batches as records; label numbers become their names."""
+"""Turn rows of Arrow batches into records; label numbers become label names."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 from tuneworthy.core.imported import SourceRecord
 
 
-def numbered(
+def numbered_rows(
     schema: Any, batches: Iterable[Any], name: str, start: int = 0, at: tuple[str, ...] = ()
 ) -> Iterator[SourceRecord]:
-    """Yield the rows of batches, numbered behind `start`."""
+    """Yield the rows of Arrow batches as records, numbered from `start` + 1."""
     labels, number = _label_names(schema), start
     for batch in batches:
         for row in batch.to_pylist():
             number += 1
-            plain = {key: _plain(value) for key, value in row.items() if value is not None}
+            plain = {key: _plain_value(value) for key, value in row.items() if value is not None}
             for key, names in labels.items():
                 if isinstance(at_label := plain.get(key), int) and 0 <= at_label < len(names):
                     plain[key] = names[at_label]
@@ -27,7 +27,7 @@ def numbered(
 
 
 def _label_names(schema: Any) -> dict[str, list[str]]:
-    """Return the names of the label columns, as the Hugging Face library writes them."""
+    """Return {label column: label names}, from the metadata of the Hugging Face library."""
     try:
         noted = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         features = noted.get("info", {}).get("features", {})
@@ -38,7 +38,7 @@ def _label_names(schema: Any) -> dict[str, list[str]]:
             if isinstance(names, list)}  # fmt: skip
 
 
-def _plain(value: Any) -> Any:
+def _plain_value(value: Any) -> Any:
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, Decimal):
@@ -46,7 +46,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain_value(one) for one in value]
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain_value(one) for key, one in value.items()}
     return value

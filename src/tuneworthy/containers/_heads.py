@@ -1,4 +1,4 @@
-"""What the first bytes of a file say, and packages that only some forms need."""
+"""Check the first bytes of a file; import packages that only some forms need."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from types import ModuleType
 
 from tuneworthy.core.errors import NotInstalled
 
-_BINARY = (b"PAR1", b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_BINARY_STARTS = (b"PAR1", b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
 
 def text_start(head: bytes) -> bytes:
-    """Return the first bytes of a text file without its mark and leading space; b"" for others."""
-    if not head or head.startswith(_BINARY) or 0 in head[:4096]:
+    """Return the first bytes of a text file without byte order mark and space; b"" if no text."""
+    if not head or head.startswith(_BINARY_STARTS) or 0 in head[:4096]:
         return b""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip()
 
 
-def package(name: str, path: Path) -> ModuleType:
+def optional_package(name: str, path: Path) -> ModuleType:
     """Return an optional package. Raises NotInstalled with the extra that brings it."""
     try:
         return import_module(name)

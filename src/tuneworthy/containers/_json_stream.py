@@ -15,19 +15,19 @@ _DECODER = json.JSONDecoder(parse_constant=lambda text: None)
 _SPACES = re.compile(r"[ \t\r\n]*")
 
 
-def items(file: IO[str]) -> Iterator[Item]:
-    """Yield (keys, object) for each object of the document's lists, then what stands beside them.
+def document_records(file: IO[str]) -> Iterator[Item]:
+    """Yield (keys, object) for each object in the document's lists, then for the other fields.
 
     Several documents may follow each other. Raises ValueError where the text is no JSON, and
     RecursionError where it is nested too deep.
     """
-    text = _Text(file)
+    text = _TextWindow(file)
     while text.peek():
-        yield from _values(text, (), 0)
+        yield from _value_records(text, (), 0)
 
 
-def walk(value: Any, at: tuple[str, ...] = ()) -> Iterator[Item]:
-    """Yield the same for a document that is in memory."""
+def records_in_value(value: Any, at: tuple[str, ...] = ()) -> Iterator[Item]:
+    """Yield the records of a parsed document, as `document_records` does."""
     if isinstance(value, list):
         yield from ((at, item) for item in value if isinstance(item, dict))
         return
@@ -35,14 +35,14 @@ def walk(value: Any, at: tuple[str, ...] = ()) -> Iterator[Item]:
     for key, inner in value.items() if isinstance(value, dict) else ():
         records = isinstance(inner, list) and bool(inner) and isinstance(inner[0], dict)
         if records or (isinstance(inner, dict) and len(at) + 1 < _SEARCH_DEPTH):
-            yield from walk(inner, (*at, str(key)))
+            yield from records_in_value(inner, (*at, str(key)))
         else:
             own[str(key)] = inner
-    yield from _spread(at, own)
+    yield from _records_by_key(at, own)
 
 
-def _spread(at: tuple[str, ...], own: dict[str, Any]) -> Iterator[Item]:
-    """Yield the records of objects that map a key to each, then the object with the rest.
+def _records_by_key(at: tuple[str, ...], own: dict[str, Any]) -> Iterator[Item]:
+    """Yield the records of objects that map keys to records, then the other fields as one.
 
     The key of a record without an `id` is its id.
     """
@@ -65,7 +65,7 @@ def _are_records(value: Any) -> bool:
     return bool(set.intersection(*(set(one) for one in value.values())))
 
 
-def _values(text: _Text, at: tuple[str, ...], depth: int) -> Iterator[Item]:
+def _value_records(text: _TextWindow, at: tuple[str, ...], depth: int) -> Iterator[Item]:
     start = text.peek()
     if start == "[":
         for _ in text.members("[", "]"):
@@ -84,29 +84,29 @@ def _values(text: _Text, at: tuple[str, ...], depth: int) -> Iterator[Item]:
         if (inside == "[" and text.second() == "{") or (
             inside == "{" and depth + 1 < _SEARCH_DEPTH
         ):
-            yield from _values(text, (*at, key), depth + 1)
+            yield from _value_records(text, (*at, key), depth + 1)
         else:
             own[key] = text.value()
-    yield from _spread(at, own)
+    yield from _records_by_key(at, own)
 
 
-class _Text:
-    """A window on the text of a file."""
+class _TextWindow:
+    """A window on the text of a file, read as it is needed."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file, self._text, self._at, self._ended = file, "", 0, False
 
     def peek(self) -> str:
-        """Return the next character that is no space, "" at the end."""
+        """Return the next character that is no space, "" at the end of the file."""
         while True:
             self._at = _SPACES.match(self._text, self._at).end()  # type: ignore[union-attr]
             if self._at < len(self._text):
                 return self._text[self._at]
-            if not self._more():
+            if not self._read_more():
                 return ""
 
     def second(self) -> str:
-        """Return the character behind the next one, spaces left out."""
+        """Return the second next character that is no space, "" at the end of the file."""
         self.peek()
         held, self._at = self._at, self._at + 1
         found = self.peek()
@@ -114,7 +114,7 @@ class _Text:
         return found
 
     def take(self, mark: str) -> None:
-        """Step over a mark. Raises ValueError where another character stands."""
+        """Skip a mark. Raises ValueError if the next character is another."""
         if (found := self.peek()) != mark:
             raise ValueError(f"{mark} is missing before {self._text[self._at : self._at + 40]!r}"
                              if found else "the file ends inside a value")  # fmt: skip
@@ -123,7 +123,7 @@ class _Text:
     def members(self, first: str, last: str) -> Iterator[None]:
         """Yield once before each member of a list or an object."""
         self.take(first)
-        self._drop()
+        self._drop_read_text()
         if self.peek() == last:
             self._at += 1
             return
@@ -133,27 +133,27 @@ class _Text:
                 self._at += 1
                 return
             self.take(",")
-            self._drop()
+            self._drop_read_text()
 
     def value(self) -> Any:
-        """Return the next whole value."""
+        """Return the next JSON value."""
         self.peek()
         while True:
             try:
                 found, end = _DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError:
-                if not self._more():
+                if not self._read_more():
                     raise
                 continue
-            if end < len(self._text) or not self._more():
+            if end < len(self._text) or not self._read_more():
                 self._at = end
                 return found
 
-    def _drop(self) -> None:
+    def _drop_read_text(self) -> None:
         if self._at > _CHUNK:
             self._text, self._at = self._text[self._at :], 0
 
-    def _more(self) -> bool:
+    def _read_more(self) -> bool:
         if self._ended:
             return False
         chunk = self._file.read(max(_CHUNK, len(self._text) - self._at))

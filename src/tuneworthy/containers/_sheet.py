@@ -1,4 +1,4 @@
-"""Read the sheet of a workbook that holds a table, as fast as the standard library can.
+"""Read the sheet of a workbook that holds a table, with the standard library alone.
 
 A cell is text, a number, true or false; a number that is shown as a date becomes an ISO date.
 Source: ECMA-376, part 1, 18.3 (worksheets), 18.8 (styles).
@@ -18,32 +18,32 @@ from zipfile import ZipFile
 MOST_BYTES = 2_000_000_000  # bytes of a part of the workbook, unpacked
 TABLE_ROWS = 8  # rows of two cells or more from which a sheet is a table
 _DATE_FORMATS = {*range(14, 23), *range(45, 48)}  # numbers of the built-in formats that show dates
-_BRACKETS = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
+_NO_FORMAT_CODE = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
 _DAY_ZERO = datetime(1899, 12, 30)
 
 
-def cells(book: ZipFile) -> Iterator[tuple[int, dict[int, Any]]]:
+def sheet_rows(book: ZipFile) -> Iterator[tuple[int, dict[int, Any]]]:
     """Yield (row number, {column from 0: value}) of the sheet. Raises ValueError or KeyError.
 
     Formulas give the value that the spreadsheet program kept.
     """
-    shared = [_text(one) for one in _parts(book, "xl/sharedStrings.xml", "si")]
+    shared = [_element_text(one) for one in _elements(book, "xl/sharedStrings.xml", "si")]
     dates = _date_styles(book)
     number = 0
-    for row in _parts(book, table_sheet(book)[0], "row"):
+    for row in _elements(book, table_sheet(book)[0], "row"):
         number = int(row.get("r", number + 1))
         found: dict[int, Any] = {}
         at = -1
         for cell in row:
-            at = _column(cell.get("r", ""), at + 1)
-            value = _value(cell, shared, dates)
+            at = _column_index(cell.get("r", ""), at + 1)
+            value = _cell_value(cell, shared, dates)
             if value not in (None, ""):
                 found[at] = value
         yield number, found
 
 
-def _parts(book: ZipFile, name: str, tag: str) -> Iterator[Element]:
-    """Yield the elements of a tag, each emptied behind the next; none where the part is missing."""
+def _elements(book: ZipFile, name: str, tag: str) -> Iterator[Element]:
+    """Yield a part's elements of one tag, emptied after use; none if the part is missing."""
     if name not in book.namelist():
         return
     if book.getinfo(name).file_size > MOST_BYTES:
@@ -57,10 +57,10 @@ def _parts(book: ZipFile, name: str, tag: str) -> Iterator[Element]:
 
 
 def table_sheet(book: ZipFile) -> tuple[str, str, int]:
-    """Return the part and the name of the sheet to read, and how many sheets there are.
+    """Return the part and the name of the sheet to read, and the number of sheets.
 
-    It is the first with TABLE_ROWS rows of two cells or more, else the first: workbooks often open
-    with a sheet about itself.
+    It is the first with TABLE_ROWS rows of two cells or more, else the first: workbooks often begin
+    with a sheet of explanations.
     """
     sheets = _sheets(book)
     tables = (one for one in sheets if _is_table(book, one[0])) if len(sheets) > 1 else iter(())
@@ -69,17 +69,17 @@ def table_sheet(book: ZipFile) -> tuple[str, str, int]:
 
 
 def _is_table(book: ZipFile, part: str) -> bool:
-    wide = (row for row in _parts(book, part, "row") if sum(len(cell) > 0 for cell in row) > 1)
+    wide = (row for row in _elements(book, part, "row") if sum(len(cell) > 0 for cell in row) > 1)
     return sum(1 for _ in islice(wide, TABLE_ROWS)) == TABLE_ROWS
 
 
 def _sheets(book: ZipFile) -> list[tuple[str, str]]:
-    """Return part and name of each sheet in their order; at least one. Raises ValueError."""
+    """Return (part, name) of each sheet in order, at least one. Raises ValueError for none."""
     names = [name for name in book.namelist() if re.fullmatch(r"xl/worksheets/[^/]+\.xml", name)]
     relations = {one.get("Id"): one.get("Target", "") for one in
-                 _parts(book, "xl/_rels/workbook.xml.rels", "Relationship")}  # fmt: skip
+                 _elements(book, "xl/_rels/workbook.xml.rels", "Relationship")}  # fmt: skip
     found = []
-    for sheet in _parts(book, "xl/workbook.xml", "sheet"):
+    for sheet in _elements(book, "xl/workbook.xml", "sheet"):
         own = next((value for key, value in sheet.attrib.items() if key.endswith("}id")), "")
         target = relations.get(own, "").lstrip("/")
         path = target if target.startswith("xl/") else f"xl/{target}"
@@ -88,24 +88,24 @@ def _sheets(book: ZipFile) -> list[tuple[str, str]]:
     return found or [(min(names, key=lambda name: (len(name), name)), "")]
 
 
-def _column(place: str, follows: int) -> int:
+def _column_index(place: str, follows: int) -> int:
     letters = place.rstrip("0123456789")
-    return _number_of(letters) if letters else follows
+    return _index_of_letters(letters) if letters else follows
 
 
 @lru_cache
-def _number_of(letters: str) -> int:
+def _index_of_letters(letters: str) -> int:
     number = 0
     for letter in letters:
         number = 26 * number + ord(letter) - 64
     return number - 1
 
 
-def _value(cell: Element, shared: list[str], dates: set[str]) -> Any:
+def _cell_value(cell: Element, shared: list[str], dates: set[str]) -> Any:
     kind = cell.get("t", "n")
     if kind == "inlineStr":
         plain = len(cell) == 1 and len(cell[0]) == 1 and cell[0][0].tag.endswith("}t")
-        return cell[0][0].text if plain else _text(cell)
+        return cell[0][0].text if plain else _element_text(cell)
     text = next((one.text for one in cell if one.tag.endswith("}v")), None)
     if text is None or kind == "e":
         return None
@@ -122,18 +122,18 @@ def _value(cell: Element, shared: list[str], dates: set[str]) -> Any:
     return int(value) if value.is_integer() else value
 
 
-def _text(element: Element) -> str:
+def _element_text(element: Element) -> str:
     return "".join(one.text or "" for one in element.iter() if one.tag.endswith("}t"))
 
 
 def _date_styles(book: ZipFile) -> set[str]:
-    """Return the styles, by their number as text, that show a number as a date."""
+    """Return the numbers, as text, of the cell styles that show a number as a date."""
     own = {one.get("numFmtId"): one.get("formatCode", "") for one in
-           _parts(book, "xl/styles.xml", "numFmt")}  # fmt: skip
+           _elements(book, "xl/styles.xml", "numFmt")}  # fmt: skip
     shown = {str(number) for number in _DATE_FORMATS}
     shown |= {str(key) for key, code in own.items() if re.search(r"[ymdhs]",
-              _BRACKETS.sub("", code.lower()))}  # fmt: skip
+              _NO_FORMAT_CODE.sub("", code.lower()))}  # fmt: skip
     found: set[str] = set()
-    for table in _parts(book, "xl/styles.xml", "cellXfs"):
+    for table in _elements(book, "xl/styles.xml", "cellXfs"):
         found = {str(at) for at, style in enumerate(table) if style.get("numFmtId") in shown}
     return found

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.containers._arrow import numbered
-from tuneworthy.containers._heads import package
+from tuneworthy.containers._arrow import numbered_rows
+from tuneworthy.containers._heads import optional_package
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.raw import RowFault
 
@@ -17,26 +17,28 @@ ORDER = 0
 
 
 def opens(path: Path, head: bytes) -> bool:
-    """Return whether a folder is one data set, or one with splits."""
+    """Return whether a folder is a saved data set, with or without splits."""
     return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
 def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     """Yield the rows of all splits in the order of the folder, each numbered from 1.
 
-    Of several splits each row says its own under `split`, unless the data set has such a column.
+    With several splits, each row names its own under `split`, unless the data set has such a
+    column.
     """
     splits = _splits(path)
     for split in splits:
         folder = path / str(split)
         files = [
-            one.get("filename") for one in _object(folder / "state.json").get("_data_files", [])
+            one.get("filename")
+            for one in _read_object(folder / "state.json").get("_data_files", [])
         ]
         if not files:
             yield RowFault(f"{path.name}/{split}", "a split has no Arrow file", "", "save it again")
         number = 0
         for file in files:
-            for found in _rows(folder / Path(str(file)).name, str(split) or path.name, number):
+            for found in _file_rows(folder / Path(str(file)).name, str(split) or path.name, number):
                 number += isinstance(found, SourceRecord)
                 if isinstance(found, SourceRecord) and len(splits) > 1:
                     found.value.setdefault("split", split)
@@ -44,28 +46,28 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
 
 
 def form_of(path: Path) -> str:
-    """Return what the folder is called: one with several splits says how to keep them."""
+    """Return the form's name; for several splits also how to keep them apart."""
     splits = _splits(path)
     return f"{FORM}, {' + '.join(splits)} as one (--split split: apart)" if splits[1:] else FORM
 
 
 def _splits(path: Path) -> list[str]:
-    return [str(one) for one in _object(path / "dataset_dict.json").get("splits") or [""]]
+    return [str(one) for one in _read_object(path / "dataset_dict.json").get("splits") or [""]]
 
 
-def _rows(file: Path, name: str, start: int) -> Iterator[SourceRecord | RowFault]:
-    arrow, ipc = package("pyarrow", file), package("pyarrow.ipc", file)
+def _file_rows(file: Path, name: str, start: int) -> Iterator[SourceRecord | RowFault]:
+    arrow, ipc = optional_package("pyarrow", file), optional_package("pyarrow.ipc", file)
     try:
         with arrow.memory_map(str(file)) as source:
             stream = ipc.open_stream(source)
             parts = (batch.slice(at, 2_000) for batch in stream
                      for at in range(0, batch.num_rows, 2_000))  # fmt: skip
-            yield from numbered(stream.schema, parts, name, start)
+            yield from numbered_rows(stream.schema, parts, name, start)
     except (arrow.ArrowException, OSError, ValueError) as error:
         yield RowFault(file.name, "the Arrow file can't be read", str(error)[:200], "save it again")
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _read_object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 
-from tuneworthy.containers._sheet import cells, table_sheet
+from tuneworthy.containers._sheet import sheet_rows, table_sheet
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.raw import RowFault
 
@@ -27,18 +27,18 @@ def opens(path: Path, head: bytes) -> bool:
 
 
 def form_of(path: Path) -> str:
-    """Return which sheet is read, where there are several; "" for a file of one."""
+    """Return which sheet is read if there are several, "" for a single one."""
     with zipfile.ZipFile(path) as book:
         _, name, count = table_sheet(book)
     return f"the sheet `{name}` of {count}" if count > 1 else ""
 
 
 def records(path: Path) -> Iterator[SourceRecord | RowFault]:
-    """Yield the cells of each row by the names in the first row that holds any."""
+    """Yield each row as {column name: cell}; the names are the first row that is not empty."""
     header: dict[int, str] = {}
     try:
         with zipfile.ZipFile(path) as book:
-            for number, row in cells(book):
+            for number, row in sheet_rows(book):
                 if not header:
                     header = {at: str(value).strip() for at, value in row.items()}
                     continue

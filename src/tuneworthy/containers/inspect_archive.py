@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.containers._heads import package
+from tuneworthy.containers._heads import optional_package
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.raw import RowFault
 
 FORM = "an Inspect log (.eval)"
 ORDER = 0
-_ZSTD = 93
+_ZSTD_METHOD = 93
 _MOST_BYTES = 64_000_000  # bytes of a sample
-_FIX = "inspect log convert --to json --output-dir . FILE"
+_CONVERT_COMMAND = "inspect log convert --to json --output-dir . FILE"
 
 
 def opens(path: Path, head: bytes) -> bool:
@@ -37,25 +37,27 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
         for name in ("_journal/start.json", "header.json"):
-            if name in names and isinstance(found := _member(archive, name), dict):
+            if name in names and isinstance(found := _read_member(archive, name), dict):
                 yield SourceRecord(path.name, ("eval",), found.get("eval") or {})
         for name in sorted(names):
             if name.startswith("samples/") and name.endswith(".json"):
                 number += 1
-                found = _member(archive, name)
+                found = _read_member(archive, name)
                 where = f"{path.name}:{number}"
                 if isinstance(found, str):
-                    yield RowFault(where, "a sample of the log can't be read", found, _FIX)
+                    yield RowFault(
+                        where, "a sample of the log can't be read", found, _CONVERT_COMMAND
+                    )
                 else:
                     yield SourceRecord(where, ("samples",), found)
 
 
-def _content(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return the bytes of a member; Inspect packs with zstd, which zipfile reads from 3.14 on."""
+def _member_bytes(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return the bytes of a member, also with zstd, which zipfile reads from Python 3.14 on."""
     about = archive.getinfo(name)
-    if about.compress_type != _ZSTD:
+    if about.compress_type != _ZSTD_METHOD:
         return archive.read(name)
-    arrow = package("pyarrow", Path(str(archive.filename)))
+    arrow = optional_package("pyarrow", Path(str(archive.filename)))
     with open(str(archive.filename), "rb") as file:
         file.seek(about.header_offset)
         head = file.read(30)  # a local header; the lengths of its name and extra field end it
@@ -66,12 +68,12 @@ def _content(archive: zipfile.ZipFile, name: str) -> bytes:
     return unpacked
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> dict[str, Any] | str:
+def _read_member(archive: zipfile.ZipFile, name: str) -> dict[str, Any] | str:
     """Return the object of a member, or why it can't be read."""
     try:
         if archive.getinfo(name).file_size > _MOST_BYTES:
             return "larger than 64 MB"
-        found = json.loads(_content(archive, name))
+        found = json.loads(_member_bytes(archive, name))
     except (OSError, ValueError, RecursionError, NotImplementedError, zipfile.BadZipFile) as error:
         return str(error)[:200]
     return found if isinstance(found, dict) else "no object"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
-from tuneworthy.containers._json_stream import items
+from tuneworthy.containers._json_stream import document_records
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.data.raw import RowFault
@@ -28,7 +28,7 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
     try:
         encoding = found if found == WINDOWS_ENCODING else "utf-8-sig"
         with path.open(encoding=encoding, errors="replace") as file:
-            for at, value in items(file):
+            for at, value in document_records(file):
                 count[at] += 1
                 yield SourceRecord(f"{path.name}:{count[at]}", at, value)
     except (ValueError, RecursionError) as error:

@@ -29,7 +29,7 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
             file = Path(folder) / name
             if name not in {"task.kiln", "task_run.kiln"} or file.is_symlink():
                 continue
-            found, where = _object(file), file.relative_to(path).as_posix()
+            found, where = _read_object(file), file.relative_to(path).as_posix()
             if isinstance(found, str):
                 yield RowFault(where, "a Kiln file can't be read", found, "save it again in Kiln")
             else:
@@ -37,7 +37,7 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
                 yield SourceRecord(where, at, found)
 
 
-def _object(file: Path) -> dict[str, Any] | str:
+def _read_object(file: Path) -> dict[str, Any] | str:
     try:
         if file.stat().st_size > _MOST_BYTES:
             return "larger than 8 MB"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tuneworthy.containers._arrow import numbered
-from tuneworthy.containers._heads import package
+from tuneworthy.containers._arrow import numbered_rows
+from tuneworthy.containers._heads import optional_package
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.raw import RowFault
 
@@ -20,11 +20,11 @@ def opens(path: Path, head: bytes) -> bool:
 
 
 def records(path: Path) -> Iterator[SourceRecord | RowFault]:
-    """Yield the rows, numbered from 1."""
-    parquet, arrow = package("pyarrow.parquet", path), package("pyarrow", path)
+    """Yield the rows of the file as records, numbered from 1."""
+    parquet, arrow = optional_package("pyarrow.parquet", path), optional_package("pyarrow", path)
     try:
         with parquet.ParquetFile(path) as file:
-            yield from numbered(file.schema_arrow, file.iter_batches(2_000), path.name)
+            yield from numbered_rows(file.schema_arrow, file.iter_batches(2_000), path.name)
     except (arrow.ArrowException, OSError, ValueError) as error:
         yield RowFault(
             path.name, "the Parquet file can't be read", str(error)[:200], "save it again"

@@ -1,4 +1,4 @@
-"""A CSV or TSV table with any column names; the delimiter is seen in its first line."""
+"""A CSV or TSV table with any column names; its first line shows the delimiter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ORDER = 4
 
 
 def opens(path: Path, head: bytes) -> bool:
-    """Return whether a text file has columns in its first line, or is called a table."""
+    """Return whether a text file has a delimiter in its first line, or a table's suffix."""
     start = text_start(head)
     if not start or start[:1] in {b"[", b"{"}:
         return False
@@ -25,7 +25,7 @@ def opens(path: Path, head: bytes) -> bool:
 
 
 def records(path: Path) -> Iterator[SourceRecord | RowFault]:
-    """Yield the cells of each row by column. Raises DataError for a broken header."""
+    """Yield each row as {column name: cell}. Raises DataError for a broken header."""
     skip = check_text_file(path, path.name)
     found = read_table(path, path.name, skip, delimiter_of(path), None, text_encoding(path))
     for row in found:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tuneworthy.containers._heads import text_start
-from tuneworthy.containers._json_stream import walk
+from tuneworthy.containers._json_stream import records_in_value
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
@@ -19,7 +19,7 @@ _MOST_BYTES = 20_000_000  # bytes: YAML is read whole
 
 
 def opens(path: Path, head: bytes) -> bool:
-    """Return whether a text file is called YAML: its content can't tell it from prose."""
+    """Return whether a text file has a YAML suffix: its content can't tell it from prose."""
     return path.suffix.lower() in {".yaml", ".yml"} and bool(text_start(head))
 
 
@@ -40,6 +40,6 @@ def records(path: Path) -> Iterator[SourceRecord | RowFault]:
         yield RowFault(path.name, "not YAML", str(error)[:200], "correct the file")
         return
     count: Counter[tuple[str, ...]] = Counter()
-    for at, record in walk(value):
+    for at, record in records_in_value(value):
         count[at] += 1
         yield SourceRecord(f"{path.name}:{count[at]}", at, record)

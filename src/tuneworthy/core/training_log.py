@@ -11,14 +11,14 @@ from typing import Any
 class LogStep:
     """What a trainer logged at one step; None where it did not log a value.
 
-    `loss` is the training loss (nats a token), `held` the loss on held-out rows, `norm` the
+    `loss` is the training loss (nats a token), `held_out` the loss on held-out rows, `norm` the
     gradient's norm before clipping, `rate` the learning rate. An infinite or NaN value means that
     the run broke.
     """
 
     step: int
     loss: float | None = None
-    held: float | None = None
+    held_out: float | None = None
     norm: float | None = None
     rate: float | None = None
 

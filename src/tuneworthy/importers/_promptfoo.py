@@ -1,4 +1,4 @@
-"""The right answers that promptfoo's assertions name."""
+"""Read right answers and demands from promptfoo's assertions."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ from typing import Any
 
 from tuneworthy.data.raw import BadRow
 from tuneworthy.data.rows import as_text
-from tuneworthy.importers._values import Fields, several
+from tuneworthy.importers._values import Fields, right_answer_fields
 
-_ONE = {"equals", "contains", "icontains", "similar", "levenshtein", "factuality", "rouge-n",
-        "bleu", "starts-with", "context-recall"}  # fmt: skip
-_ANY = {"contains-any", "icontains-any"}
-_ALL = {"contains-all", "icontains-all"}
-_HOLD = {"contains", "icontains", "contains-any", "icontains-any"}
-_NEVER = {"not-contains", "not-icontains"}
-_VARIABLE = re.compile(r"\{\{-?\s*([\w.]+)\s*-?\}\}")
-_TOLD = 0.5  # share of the tests in which a variable equals a right answer, from which it tells it
+_ONE_VALUE_TYPES = {"equals", "contains", "icontains", "similar", "levenshtein", "factuality",
+                    "rouge-n", "bleu", "starts-with", "context-recall"}  # fmt: skip
+_ANY_VALUE_TYPES = {"contains-any", "icontains-any"}
+_ALL_VALUES_TYPES = {"contains-all", "icontains-all"}
+_CONTAINS_TYPES = {"contains", "icontains", "contains-any", "icontains-any"}
+_NEGATED_TYPES = {"not-contains", "not-icontains"}
+_VARIABLE_PATTERN = re.compile(r"\{\{-?\s*([\w.]+)\s*-?\}\}")
+# Share of the tests in which a variable equals a right answer, from which it reveals it.
+_REVEALING_SHARE = 0.5
 
 
-def rendered(value: Any, given: Mapping[str, Any]) -> Any:
+def render_variables(value: Any, given: Mapping[str, Any]) -> Any:
     """Return a value of an assertion with each `{{name}}` replaced by the test's variable.
 
     A list is rendered text by text. Raises BadRow for a template that is more than names.
     """
     if isinstance(value, list):
-        return [rendered(one, given) for one in value]
+        return [render_variables(one, given) for one in value]
     if not isinstance(value, str) or "{" not in value:
         return value
-    text = _VARIABLE.sub(lambda found: _text_of(given, found), value)
+    text = _VARIABLE_PATTERN.sub(lambda found: _text_of(given, found), value)
     if "{{" in text or "{%" in text:
         fix = "write the right answer itself, or a variable alone: {{name}}"
         raise BadRow("its right answer is a template that is not read", text, fix)
@@ -44,11 +45,11 @@ def _text_of(given: Mapping[str, Any], found: re.Match[str]) -> str:
     return as_text(value) if value is not None else found[0]
 
 
-def telling(tests: Sequence[tuple[Mapping[str, Any], Iterable[Any]]]) -> frozenset[str]:
-    """Return the variables that tell the right answer, so that no arm may see them.
+def revealing_variables(tests: Sequence[tuple[Mapping[str, Any], Iterable[Any]]]) -> frozenset[str]:
+    """Return the variables that reveal the right answer, so that no arm may see them.
 
-    `tests` are the variables and the assertions of some tests. A variable tells it if an assertion
-    is made of it, or if it equals a right answer in most tests; a test's only variable never does.
+    `tests` are the variables and the assertions of some tests. A variable reveals the answer if an
+    assertion uses it, or if it equals a right answer in most tests.
     """
     made: set[str] = set()
     equal: Counter[str] = Counter()
@@ -57,20 +58,20 @@ def telling(tests: Sequence[tuple[Mapping[str, Any], Iterable[Any]]]) -> frozens
         rights = {as_text(text) for value in values
                   for text in (value if isinstance(value, list) else [value])}  # fmt: skip
         for text in rights:
-            made |= {name.partition(".")[0] for name in _VARIABLE.findall(text)}
+            made |= {name.partition(".")[0] for name in _VARIABLE_PATTERN.findall(text)}
         equal.update(key for key, value in given.items() if as_text(value) in rights)
-    often = {key for key, count in equal.items() if count > _TOLD * len(tests)}
+    often = {key for key, count in equal.items() if count > _REVEALING_SHARE * len(tests)}
     return frozenset(str(key) for key in made | often)
 
 
-def asked_of(given: Mapping[str, Any], told: Iterable[str]) -> Mapping[str, Any]:
-    """Return the variables of a test without those that tell the right answer, if any are left."""
+def without_revealing(given: Mapping[str, Any], told: Iterable[str]) -> Mapping[str, Any]:
+    """Return a test's variables without those in `told`; all of them if none would be left."""
     kept = {key: value for key, value in given.items() if key not in told}
     return kept or given
 
 
 def right_answers(assertions: Iterable[Any]) -> Fields:
-    """Return `output`, `accepted`, `must_say` and `must_not_say` as far as assertions name them.
+    """Return the fields `output`, `accepted`, `must_say`, `must_not_say` that assertions give.
 
     Raises BadRow if they name no right answer: a rubric or code can't be read as one.
     """
@@ -83,13 +84,13 @@ def right_answers(assertions: Iterable[Any]) -> Fields:
         kinds.append(str(kind))
         texts = [as_text(text) for text in (value if isinstance(value, list) else [value])
                  if text not in (None, "")]  # fmt: skip
-        if kind in _ONE or kind in _ANY:
+        if kind in _ONE_VALUE_TYPES or kind in _ANY_VALUE_TYPES:
             rights += texts
-        elif kind in _ALL:
+        elif kind in _ALL_VALUES_TYPES:
             must += texts
-        elif kind in _NEVER:
+        elif kind in _NEGATED_TYPES:
             never += texts
-    found = several(rights) or several([", ".join(must)])
+    found = right_answer_fields(rights) or right_answer_fields([", ".join(must)])
     if not found:
         got = ", ".join(dict.fromkeys(kinds)) or "no assertion"
         raise BadRow("its assertions name no right answer", got, "add `equals` or `contains`")
@@ -97,29 +98,33 @@ def right_answers(assertions: Iterable[Any]) -> Fields:
     return {**found, **{key: texts for key, texts in demands.items() if texts}}
 
 
-def note_kinds(assertions: Iterable[Any], notes: dict[str, Any]) -> None:
-    """Note the types of the assertions, a sentence on them, and the metric that they call for.
+def note_assertion_types(assertions: Iterable[Any], notes: dict[str, Any]) -> None:
+    """Write the assertions' types, a sentence on them and their metric to `notes`.
 
     `notes["metric"]` is `contains` where each right answer is one that the text has to contain.
     """
     kinds: dict[str, None] = notes.setdefault("kinds", {})
     kinds.update((str(one["type"]), None) for one in assertions
                  if isinstance(one, dict) and one.get("type"))  # fmt: skip
-    read = [kind for kind in kinds if kind in _ONE | _ANY | _ALL | _NEVER]
+    read = [
+        kind
+        for kind in kinds
+        if kind in _ONE_VALUE_TYPES | _ANY_VALUE_TYPES | _ALL_VALUES_TYPES | _NEGATED_TYPES
+    ]
     others = [kind for kind in kinds if kind not in read]
     notes["remark"] = f"asserts read: {', '.join(read) or 'none'}"
     if others:
         notes["remark"] += f"; not read: {', '.join(others)}"
-    rights = set(read) - _NEVER
-    notes["metric"] = "contains" if rights and rights <= _HOLD else None
+    rights = set(read) - _NEGATED_TYPES
+    notes["metric"] = "contains" if rights and rights <= _CONTAINS_TYPES else None
 
 
-def from_cell(text: str) -> Fields:
-    """Return the assertion of an `__expected` cell: `contains: x`, else the whole text equals."""
+def assertion_of_cell(text: str) -> Fields:
+    """Return the assertion of an `__expected` cell: `contains: x`, else equality with the text."""
     kind, mark, value = text.partition(":")
     kind = kind.strip()
     if not mark or not kind.replace("-", "").isalpha() or " " in kind or kind != kind.lower():
         return {"type": "equals", "value": text}
-    if kind in _ANY | _ALL:
+    if kind in _ANY_VALUE_TYPES | _ALL_VALUES_TYPES:
         return {"type": kind, "value": [part.strip() for part in value.split(",")]}
     return {"type": kind, "value": value.strip()}

@@ -1,4 +1,4 @@
-"""Values of foreign records: texts, turns of a conversation, numbers."""
+"""Read values of foreign records: inputs, answers, turns of a conversation, numbers."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from tuneworthy.data.rows import as_text
 Fields = dict[str, Any]
 
 
-def asked(value: Any) -> Fields | None:
+def input_fields(value: Any) -> Fields | None:
     """Return {"messages"} for turns and {"input"} for any other value; None if it is empty.
 
-    Turns may be a list, an object with `messages`, or the JSON text of one of the two. An object
-    of several texts becomes one line a text; one of a single text that text.
+    Turns may be a list, an object with `messages`, or the JSON text of one of the two. An object of
+    several texts becomes one line per text, an object of one text that text.
     """
-    value = unpacked(value)
+    value = parse_json_text(value)
     if isinstance(value, dict) and _are_turns(value.get("messages")):
         value = value["messages"]
     if _are_turns(value):
-        return {"messages": [turn(one) for one in value]}
+        return {"messages": [plain_turn(one) for one in value]}
     if isinstance(value, dict):
-        value = lines(value)
+        value = text_lines(value)
     return {"input": as_text(value)} if value not in (None, "", [], {}) else None
 
 
-def said(value: Any) -> str | None:
-    """Return an answer as text: that of a turn or of the last one, another value as JSON."""
-    value = unpacked(value)
+def answer_text(value: Any) -> str | None:
+    """Return an answer as text, that of the (last) turn, other values as JSON; None if empty."""
+    value = parse_json_text(value)
     if isinstance(value, dict) and isinstance(value.get("role"), str):
         value = [value]
     if _are_turns(value):
-        value = turn(value[-1])["content"]
+        value = plain_turn(value[-1])["content"]
     return as_text(value) if value not in (None, "") else None
 
 
-def turn(value: Mapping[str, Any]) -> Fields:
-    """Return a turn with the text of its content, or of its parts, one a line."""
+def plain_turn(value: Mapping[str, Any]) -> Fields:
+    """Return a turn with its content as one text, the texts of its parts one below the other."""
     content = value.get("content", value.get("parts"))
     if isinstance(content, str) and "tool_calls" not in value:
         return {"role": value.get("role"), "content": content}
     if isinstance(content, list) and all(isinstance(part, dict) for part in content):
-        texts = [_part(part) for part in content]
+        texts = [_part_text(part) for part in content]
         content = "\n".join(texts) if None not in texts else content  # type: ignore[arg-type]
     kept = {key: value[key] for key in ("role", "tool_calls") if key in value}
     return {**kept, "content": content}
 
 
-def _part(part: Mapping[str, Any]) -> str | None:
+def _part_text(part: Mapping[str, Any]) -> str | None:
     if part.get("type", "text") not in {"text", "input_text", "output_text"}:
         return None
     text = part.get("text", part.get("content", part.get("value")))
@@ -62,8 +62,8 @@ def _are_turns(value: Any) -> bool:
     )  # fmt: skip
 
 
-def unpacked(value: Any) -> Any:
-    """Return what a JSON text holds where it is a list or an object; any other value as it is."""
+def parse_json_text(value: Any) -> Any:
+    """Return the parsed value of a JSON list or object; any other value as it is."""
     if isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
         try:
             found = json.loads(value)
@@ -73,16 +73,16 @@ def unpacked(value: Any) -> Any:
     return value
 
 
-def lines(value: Mapping[str, Any]) -> str:
-    """Return the text of a single value, else `name: value` lines of all that are not empty."""
+def text_lines(value: Mapping[str, Any]) -> str:
+    """Return the text of the only value, else `name: value` lines of the values not empty."""
     kept = {key: one for key, one in value.items() if one not in (None, "")}
     if len(kept) == 1:
         return as_text(next(iter(kept.values())))
     return "\n".join(f"{key}: {as_text(one)}" for key, one in kept.items())
 
 
-def answer(text: str | None, **measured: Any) -> Fields | None:
-    """Return an answer with its numbers above 0 (seconds, usd, tokens_in …), None without text."""
+def answer_fields(text: str | None, **measured: Any) -> Fields | None:
+    """Return {"answer": text} with the measured numbers above 0 (usd, …), None without text."""
     if text is None:
         return None
     numbers = {
@@ -93,8 +93,8 @@ def answer(text: str | None, **measured: Any) -> Fields | None:
     return {"answer": text, **numbers}
 
 
-def several(values: Any) -> Fields:
-    """Return the right answers of a row: the first as `output`, the others as `accepted`."""
+def right_answer_fields(values: Any) -> Fields:
+    """Return the fields of right answers: the first as `output`, the others as `accepted`."""
     texts = [as_text(one) for one in (values if isinstance(values, list) else [values])
              if one not in (None, "")]  # fmt: skip
     texts = list(dict.fromkeys(texts))
@@ -103,8 +103,8 @@ def several(values: Any) -> Fields:
     return {"output": texts[0]} | ({"accepted": texts[1:]} if texts[1:] else {})
 
 
-def inner(value: Any, *keys: str) -> Any:
-    """Return what stands at nested keys, None where one is missing."""
+def nested_value(value: Any, *keys: str) -> Any:
+    """Return the value at nested keys, None if one of them is missing."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value

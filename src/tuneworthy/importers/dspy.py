@@ -7,7 +7,7 @@ from typing import Any
 
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.data.raw import BadRow
-from tuneworthy.importers._values import lines, said
+from tuneworthy.importers._values import answer_text, text_lines
 
 FORMAT = "DSPy examples"
 NEEDS = ("demos",)
@@ -28,4 +28,4 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
         raise BadRow("an example with one field", ", ".join(fields), "keep its input and output")
     *asked, right = fields
     given = {key: fields[key] for key in asked}
-    yield ImportedRow({"input": lines(given), "output": said(fields[right])})
+    yield ImportedRow({"input": text_lines(given), "output": answer_text(fields[right])})

@@ -1,4 +1,4 @@
-"""Inspect logs: samples with their target and what the model answered."""
+"""Inspect logs: samples with their target and the model's answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import Any
 
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.data.raw import BadRow
-from tuneworthy.importers._values import answer, asked, inner, said, several, turn
+from tuneworthy.importers._values import (
+    answer_fields,
+    answer_text,
+    input_fields,
+    nested_value,
+    plain_turn,
+    right_answer_fields,
+)
 
 FORMAT = "an Inspect log"
 NEEDS = ("input", "target", "epoch", "output")
@@ -21,43 +28,45 @@ def fits(record: SourceRecord) -> bool:
 
 
 def note(record: SourceRecord, notes: dict[str, Any]) -> None:
-    """Keep the name of the evaluated model."""
+    """Write the name of the evaluated model to `notes`."""
     if record.at == ("eval",) and isinstance(record.value.get("model"), str):
         notes["model"] = record.value["model"]
 
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
-    """Yield the row of a sample with the model's answer; of several epochs the first."""
+    """Yield the row of a sample with the model's answer; only the first epoch counts."""
     value = record.value
     if value.get("epoch") not in (None, 1):
         raise BadRow("a later epoch of the same sample", f"epoch {value['epoch']}", "")
-    fields = asked(value["input"]) or {}
+    fields = input_fields(value["input"]) or {}
     choices, letters = value.get("choices"), string.ascii_uppercase
     if isinstance(choices, list) and "input" in fields:
         listed = [f"{letter}) {text}" for letter, text in zip(letters, choices, strict=False)]
         fields["input"] = "\n".join([str(fields["input"]), "", *listed])
     turns = value.get("messages")
     turns = turns if isinstance(turns, list) else []
-    system = [one for one in turns if inner(one, "role") == "system"]
+    system = [one for one in turns if nested_value(one, "role") == "system"]
     if system and "input" in fields:
-        fields = {"messages": [turn(system[0]), {"role": "user", "content": fields["input"]}]}
+        fields = {"messages": [plain_turn(system[0]), {"role": "user", "content": fields["input"]}]}
     output = value.get("output") or {}
-    text = _chosen(value) or said(inner(output, "completion"))
-    found = answer(
+    text = _chosen_letter(value) or answer_text(nested_value(output, "completion"))
+    found = answer_fields(
         text,
-        seconds=inner(output, "time"),
-        tokens_in=inner(output, "usage", "input_tokens"),
-        tokens_out=inner(output, "usage", "output_tokens"),
+        seconds=nested_value(output, "time"),
+        tokens_in=nested_value(output, "usage", "input_tokens"),
+        tokens_out=nested_value(output, "usage", "output_tokens"),
     )
-    name = str(notes.get("model") or inner(output, "model") or "model")
-    row = {**fields, **several(value["target"])}
+    name = str(notes.get("model") or nested_value(output, "model") or "model")
+    row = {**fields, **right_answer_fields(value["target"])}
     yield ImportedRow(row, {name: found} if found else {}, f"{value.get('id')}")
 
 
-def _chosen(value: dict[str, Any]) -> str | None:
-    """Return the letter that the scorer of a multiple choice read from the answer."""
+def _chosen_letter(value: dict[str, Any]) -> str | None:
+    """Return the letter that a multiple-choice scorer read from the answer, else None."""
     if not value.get("choices"):
         return None
     scores = value.get("scores") or {}
-    found = [inner(one, "answer") for one in scores.values()] if isinstance(scores, dict) else []
+    found = (
+        [nested_value(one, "answer") for one in scores.values()] if isinstance(scores, dict) else []
+    )
     return next((one for one in found if isinstance(one, str) and one), None)

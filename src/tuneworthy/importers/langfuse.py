@@ -7,15 +7,15 @@ from typing import Any
 
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.data.raw import BadRow
-from tuneworthy.importers._values import answer, asked, inner, said
+from tuneworthy.importers._values import answer_fields, answer_text, input_fields, nested_value
 
 FORMAT = "a Langfuse export"
 NEEDS = ("input", "expectedOutput")
 TAKES = ("`input`", "`expectedOutput`")
-_EXPECTED = ("expectedOutput", "expected_output")
-_ITEM = {"datasetId", "dataset_id", "datasetName", "dataset_name", "sourceTraceId",
+_EXPECTED_KEYS = ("expectedOutput", "expected_output")
+_ITEM_KEYS = {"datasetId", "dataset_id", "datasetName", "dataset_name", "sourceTraceId",
          "source_trace_id", "sourceObservationId"}  # fmt: skip
-_TRACE = {"traceId", "trace_id", "sessionId", "session_id", "htmlPath", "observations"}
+_TRACE_KEYS = {"traceId", "trace_id", "sessionId", "session_id", "htmlPath", "observations"}
 
 
 def fits(record: SourceRecord) -> bool:
@@ -23,32 +23,32 @@ def fits(record: SourceRecord) -> bool:
     keys = record.value.keys()
     if "input" not in keys:
         return False
-    item = any(key in keys for key in _EXPECTED) and bool(_ITEM & keys)
-    return item or ("output" in keys and bool(_TRACE & keys))
+    item = any(key in keys for key in _EXPECTED_KEYS) and bool(_ITEM_KEYS & keys)
+    return item or ("output" in keys and bool(_TRACE_KEYS & keys))
 
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
-    """Yield the row of an item; of a trace or a generation what its model answered."""
+    """Yield the row of an item, or the input and the model's answer of a trace or generation."""
     value = record.value
     if value.get("status") == "ARCHIVED":
         raise BadRow("an archived item", "", "")
     kind = value.get("type")
     if kind is not None and str(kind).upper() not in {"GENERATION", "TRACE"}:
         raise BadRow("an observation that asks no model", str(kind), "")
-    fields = asked(value["input"])
+    fields = input_fields(value["input"])
     if fields is None:
         raise BadRow("empty input", "", "", "input")
-    right = next((text for key in _EXPECTED if (text := said(value.get(key)))), None)
+    right = next((text for key in _EXPECTED_KEYS if (text := answer_text(value.get(key)))), None)
     if right is not None:
         fields["output"] = right
     usage = value.get("usage_details") or value.get("usageDetails") or value.get("usage") or {}
     cost = value.get("total_cost", value.get("totalCost", value.get("calculatedTotalCost")))
-    found = answer(
-        said(value.get("output")),
+    found = answer_fields(
+        answer_text(value.get("output")),
         seconds=value.get("latency"),
         usd=cost,
-        tokens_in=inner(usage, "input"),
-        tokens_out=inner(usage, "output"),
+        tokens_in=nested_value(usage, "input"),
+        tokens_out=nested_value(usage, "output"),
     )
     named = ("provided_model_name", "providedModelName", "model", "name")
     name = next((str(value[key]) for key in named if value.get(key)), "trace")

@@ -7,7 +7,7 @@ from typing import Any
 
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.data.raw import BadRow
-from tuneworthy.importers._values import answer, several
+from tuneworthy.importers._values import answer_fields, right_answer_fields
 
 FORMAT = "lm-eval samples"
 NEEDS = ("doc_id", "target", "arguments", "filtered_resps")
@@ -28,7 +28,7 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     kept = notes.setdefault("filter", value.get("filter"))
     if value.get("filter") != kept:
         raise BadRow("another filter of the same response", str(value.get("filter")), "")
-    asked = _arguments(value["arguments"])
+    asked = _request_arguments(value["arguments"])
     if not asked:
         raise BadRow("a sample without a prompt", "arguments", "log samples with --log_samples")
     choices = [one[1].strip() for one in asked if len(one) > 1 and isinstance(one[1], str)]
@@ -36,18 +36,18 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     if choices and len(asked) > 1:
         if str(target).isdecimal() and int(target) < len(choices):  # the harness writes it as text
             target = choices[int(target)]
-        said = _likeliest(said, choices)
+        said = _likeliest_choice(said, choices)
     elif isinstance(said, list):
         said = said[0] if said else None
         said = said[0] if isinstance(said, list) and said else said
     prompt = asked[0][0] if isinstance(asked[0][0], str) else ""
-    found = answer(said if isinstance(said, str) else None)
+    found = answer_fields(said if isinstance(said, str) else None)
     name = notes["path"].absolute().parent.name or notes["path"].stem
-    row = {"input": prompt, **several(target)}
+    row = {"input": prompt, **right_answer_fields(target)}
     yield ImportedRow(row, {name: found} if found else {}, f"doc {value['doc_id']}")
 
 
-def _arguments(value: Any) -> list[list[Any]]:
+def _request_arguments(value: Any) -> list[list[Any]]:
     """Return the arguments of each request; newer versions name them `gen_args_0`, `arg_0`."""
     found = list(value.values()) if isinstance(value, dict) else value
     found = found if isinstance(found, list) else []
@@ -59,8 +59,8 @@ def _responses(value: dict[str, Any]) -> Any:
     return value.get("filtered_resps") or value.get("resps")
 
 
-def _likeliest(said: Any, choices: list[str]) -> str | None:
-    """Return the choice with the largest log-likelihood."""
+def _likeliest_choice(said: Any, choices: list[str]) -> str | None:
+    """Return the choice with the largest log-likelihood, None if these can't be read."""
     scores = []
     for one in said if isinstance(said, list) else []:
         while isinstance(one, list) and one:

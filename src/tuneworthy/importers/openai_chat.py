@@ -9,7 +9,7 @@ from typing import Any
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.data.raw import FIELDS
-from tuneworthy.importers._values import turn, unpacked
+from tuneworthy.importers._values import parse_json_text, plain_turn
 
 FORMAT = "OpenAI chat rows"
 NEEDS = ("messages",)
@@ -30,8 +30,8 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     A right answer that calls tools becomes the JSON text of its calls.
     """
     kept = {key: value for key, value in record.value.items() if key in FIELDS}
-    turns = [turn(one) for one in record.value["messages"]]
-    if calls := _calls(turns[-1]):
+    turns = [plain_turn(one) for one in record.value["messages"]]
+    if calls := _tool_calls(turns[-1]):
         notes["calls"] = notes.get("calls", 0) + 1
         notes["remark"] = (
             f"{count_noun(notes['calls'], 'right answer')} that called tools: written as JSON, each"
@@ -42,8 +42,8 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     yield ImportedRow({**kept, "messages": turns})
 
 
-def _calls(last: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the tool calls of a turn of the assistant without a text, [] where it has none."""
+def _tool_calls(last: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the tool calls of an assistant turn without text, [] for any other turn."""
     calls = last.get("tool_calls")
     if last.get("role") != "assistant" or last.get("content") or not isinstance(calls, list):
         return []
@@ -51,5 +51,5 @@ def _calls(last: Mapping[str, Any]) -> list[dict[str, Any]]:
     asked = [one for one in found if isinstance(one, dict) and one.get("name")]
     if len(asked) < len(calls):
         return []
-    return [{"name": one["name"], "arguments": unpacked(one.get("arguments") or "{}")}
+    return [{"name": one["name"], "arguments": parse_json_text(one.get("arguments") or "{}")}
             for one in asked]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.importers._values import asked, several
+from tuneworthy.importers._values import input_fields, right_answer_fields
 
 FORMAT = "OpenAI Evals samples"
 NEEDS = ("input", "ideal")
@@ -20,4 +20,9 @@ def fits(record: SourceRecord) -> bool:
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row; every ideal answer is accepted."""
-    yield ImportedRow({**(asked(record.value["input"]) or {}), **several(record.value["ideal"])})
+    yield ImportedRow(
+        {
+            **(input_fields(record.value["input"]) or {}),
+            **right_answer_fields(record.value["ideal"]),
+        }
+    )

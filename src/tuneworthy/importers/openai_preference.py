@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.importers._values import asked, said
+from tuneworthy.importers._values import answer_text, input_fields
 
 FORMAT = "OpenAI preference rows"
 NEEDS = ("input.messages", "preferred_output")
@@ -19,6 +19,6 @@ def fits(record: SourceRecord) -> bool:
 
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
-    """Yield the row with the preferred answer as the right one; the other one is not kept."""
-    fields = asked(record.value["input"]) or {}
-    yield ImportedRow({**fields, "output": said(record.value["preferred_output"])})
+    """Yield the row with the preferred answer as the right one, without the other answer."""
+    fields = input_fields(record.value["input"]) or {}
+    yield ImportedRow({**fields, "output": answer_text(record.value["preferred_output"])})

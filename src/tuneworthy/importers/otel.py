@@ -1,4 +1,4 @@
-"""OpenTelemetry GenAI exports: spans that asked a model, in OTLP JSON or one span a line."""
+"""OpenTelemetry GenAI exports: spans of model requests, as OTLP JSON or one span a line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.data.raw import BadRow
-from tuneworthy.importers._values import answer
+from tuneworthy.importers._values import answer_fields
 from tuneworthy.logs import otlp, spans
 
 FORMAT = "an OpenTelemetry GenAI export"
@@ -18,12 +18,12 @@ _LISTS = {"resourceSpans", "resource_spans", "resourceLogs", "resource_logs"}
 
 def fits(record: SourceRecord) -> bool:
     """Return whether a record is an export, a part of one, or a span."""
-    return _whole(record) is not None
+    return _as_export(record) is not None
 
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
-    """Yield what each model was asked (system prompt and last user turn) and answered."""
-    value = _whole(record) or {}
+    """Yield a row per model request: system prompt, last user turn, the model's answer."""
+    value = _as_export(record) or {}
     found = list((otlp if otlp.reads(value) else spans).requests(value))
     requests = [one for one in found if one is not None]
     if not requests:
@@ -32,7 +32,7 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
         fix = "switch on the capture of message content in the instrumentation"
         raise BadRow("a span without its messages", "", fix)
     for one in requests:
-        said = answer(None if one.failed else one.answer, seconds=one.seconds,
+        said = answer_fields(None if one.failed else one.answer, seconds=one.seconds,
                       tokens_in=one.tokens_in, tokens_out=one.tokens_out)  # fmt: skip
         if one.input:
             asked: dict[str, Any] = {"input": one.input}
@@ -43,7 +43,7 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
             yield ImportedRow(fields, {one.model or "model": said} if said else {})
 
 
-def _whole(record: SourceRecord) -> dict[str, Any] | None:
+def _as_export(record: SourceRecord) -> dict[str, Any] | None:
     if record.at and record.at[-1] in _LISTS:
         return {record.at[-1]: [record.value]}
     if otlp.reads(record.value) or spans.reads(record.value):

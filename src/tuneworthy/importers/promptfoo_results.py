@@ -1,4 +1,4 @@
-"""promptfoo results: what each provider answered to each test, with the test's assertions."""
+"""promptfoo results: each provider's answer to each test, with the test's assertions."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.importers._promptfoo import asked_of, note_kinds, rendered, right_answers, telling
-from tuneworthy.importers._values import answer, inner, lines, said
+from tuneworthy.importers._promptfoo import (
+    note_assertion_types,
+    render_variables,
+    revealing_variables,
+    right_answers,
+    without_revealing,
+)
+from tuneworthy.importers._values import answer_fields, answer_text, nested_value, text_lines
 
 FORMAT = "promptfoo results"
 NEEDS = ("vars", "provider", "response.output", "testCase.assert")
@@ -23,9 +29,9 @@ def fits(record: SourceRecord) -> bool:
 
 
 def learn(sample: Sequence[SourceRecord], notes: dict[str, Any]) -> None:
-    """Note which variables tell the right answer, and the prompts that each provider got."""
+    """Write to `notes` the variables that reveal the answer, and each provider's prompts."""
     values = [record.value for record in sample]
-    notes["told"] = telling([(value["vars"], _assertions(value)) for value in values])
+    notes["told"] = revealing_variables([(value["vars"], _assertions(value)) for value in values])
     prompts: dict[str, set[int]] = {}
     for value in values:
         if isinstance(number := value.get("promptIdx"), int):
@@ -37,37 +43,39 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row of the test with this provider's answer; a test is one row of the file."""
     value = record.value
     given, name = value["vars"], _provider(value)
-    note_kinds(_assertions(value), notes)
+    note_assertion_types(_assertions(value), notes)
     right = right_answers(
-        {**one, "value": rendered(one.get("value"), given)} if isinstance(one, dict) else one
+        {**one, "value": render_variables(one.get("value"), given)}
+        if isinstance(one, dict)
+        else one
         for one in _assertions(value)
     )
     prompts = notes.get("prompts", {}).get(name, [])  # they are counted over all providers
     if value.get("promptIdx") in prompts[1:]:
         name += f"-prompt{prompts.index(value['promptIdx']) + 1}"
     response = value.get("response") or {}
-    fresh = not inner(response, "cached")
-    usage = inner(response, "tokenUsage") or {}
-    found = answer(
-        said(inner(response, "output")),
+    fresh = not nested_value(response, "cached")
+    usage = nested_value(response, "tokenUsage") or {}
+    found = answer_fields(
+        answer_text(nested_value(response, "output")),
         seconds=value["latencyMs"] / 1000 if fresh and _number(value.get("latencyMs")) else None,
         usd=value.get("cost"),
-        tokens_in=inner(usage, "prompt"),
-        tokens_out=inner(usage, "completion"),
+        tokens_in=nested_value(usage, "prompt"),
+        tokens_out=nested_value(usage, "completion"),
     )
     number = value.get("testIdx")
     key = f"test {number}" if isinstance(number, int) else json.dumps(value["vars"], sort_keys=True)
-    fields = {"input": lines(asked_of(given, notes.get("told", ()))), **right}
+    fields = {"input": text_lines(without_revealing(given, notes.get("told", ()))), **right}
     yield ImportedRow(fields, {name: found} if found else {}, key)
 
 
 def _assertions(value: dict[str, Any]) -> list[Any]:
-    found = inner(value, "testCase", "assert")
+    found = nested_value(value, "testCase", "assert")
     return found if isinstance(found, list) else []
 
 
 def _provider(value: dict[str, Any]) -> str:
-    name = inner(value, "provider", "label") or inner(value, "provider", "id")
+    name = nested_value(value, "provider", "label") or nested_value(value, "provider", "id")
     return str(name or value["provider"])
 
 

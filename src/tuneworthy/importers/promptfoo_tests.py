@@ -7,14 +7,14 @@ from typing import Any
 
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.importers._promptfoo import (
-    asked_of,
-    from_cell,
-    note_kinds,
-    rendered,
+    assertion_of_cell,
+    note_assertion_types,
+    render_variables,
+    revealing_variables,
     right_answers,
-    telling,
+    without_revealing,
 )
-from tuneworthy.importers._values import lines
+from tuneworthy.importers._values import text_lines
 
 FORMAT = "promptfoo tests"
 NEEDS = ("vars", "assert")
@@ -31,19 +31,23 @@ def fits(record: SourceRecord) -> bool:
 
 
 def learn(sample: Sequence[SourceRecord], notes: dict[str, Any]) -> None:
-    """Note which variables tell the right answer."""
-    notes["told"] = telling([_test(record.value) for record in sample])
+    """Write to `notes` the variables that reveal the right answer."""
+    notes["told"] = revealing_variables([_test(record.value) for record in sample])
 
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
-    """Yield the row: one variable is the input, several are lines of it."""
+    """Yield the row of a test: one variable is the input, several are its lines."""
     given, assertions = _test(record.value)
-    note_kinds(assertions, notes)
+    note_assertion_types(assertions, notes)
     right = right_answers(
-        {**one, "value": rendered(one.get("value"), given)} if isinstance(one, dict) else one
+        {**one, "value": render_variables(one.get("value"), given)}
+        if isinstance(one, dict)
+        else one
         for one in assertions
     )
-    yield ImportedRow({"input": lines(asked_of(given, notes.get("told", ()))), **right})
+    yield ImportedRow(
+        {"input": text_lines(without_revealing(given, notes.get("told", ()))), **right}
+    )
 
 
 def _test(value: dict[str, Any]) -> tuple[Mapping[str, Any], list[Any]]:
@@ -53,6 +57,6 @@ def _test(value: dict[str, Any]) -> tuple[Mapping[str, Any], list[Any]]:
     else:
         given = value.get("vars") or {k: v for k, v in value.items() if not k.startswith("__")}
         cells = [str(v) for k, v in value.items() if k.startswith("__expected") and v]
-        assertions = [from_cell(cell) for cell in cells]
+        assertions = [assertion_of_cell(cell) for cell in cells]
     kept = assertions if isinstance(assertions, list) else []
     return (given if isinstance(given, dict) else {}), kept

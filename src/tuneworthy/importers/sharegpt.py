@@ -1,4 +1,4 @@
-"""ShareGPT rows: `conversations` of turns that say who speaks (`from`) and what (`value`)."""
+"""ShareGPT rows: `conversations` of turns with a speaker (`from`) and a text (`value`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuneworthy.data.raw import BadRow
 FORMAT = "ShareGPT rows"
 NEEDS = ("conversations",)
 TAKES = ("the turns of `conversations` before the last", "the last turn")
-_ROLES = {
+_ROLE_OF_SPEAKER = {
     "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant",
     "chatgpt": "assistant", "bot": "assistant", "model": "assistant", "system": "system",
     "function_call": "assistant", "observation": "tool",
@@ -32,10 +32,10 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     turns = []
     for one in _turns(record):
         speaker = str(one.get("from", one.get("role"))).lower()
-        if speaker not in _ROLES:
-            raise BadRow("unknown speaker", speaker, f"write one of {', '.join(_ROLES)}")
+        if speaker not in _ROLE_OF_SPEAKER:
+            raise BadRow("unknown speaker", speaker, f"write one of {', '.join(_ROLE_OF_SPEAKER)}")
         content = one.get("value", one.get("content"))
-        turns.append({"role": _ROLES[speaker], "content": content})
+        turns.append({"role": _ROLE_OF_SPEAKER[speaker], "content": content})
     system = record.value.get("system")
     if isinstance(system, str) and system.strip() and turns[0]["role"] != "system":
         turns.insert(0, {"role": "system", "content": system})

@@ -1,4 +1,4 @@
-"""TensorZero datapoints (the output is right) and stored inferences (it is a variant's answer)."""
+"""TensorZero datapoints, whose output is right, and inferences, whose output is an answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.data.raw import BadRow
 from tuneworthy.data.rows import as_text
-from tuneworthy.importers._values import answer, inner, lines
+from tuneworthy.importers._values import answer_fields, nested_value, text_lines
 
 FORMAT = "a TensorZero data set"
 NEEDS = ("function_name", "input.messages", "output")
@@ -21,31 +21,31 @@ def fits(record: SourceRecord) -> bool:
 
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
-    """Yield the row of a datapoint, or what the variant of an inference answered."""
+    """Yield the row of a datapoint, or of an inference with its variant's answer."""
     value, given = record.value, record.value["input"]
     turns = [_turn(one) for one in given.get("messages") or [] if isinstance(one, dict)]
     if system := given.get("system"):
-        words = lines(system) if isinstance(system, dict) else as_text(system)
+        words = text_lines(system) if isinstance(system, dict) else as_text(system)
         turns.insert(0, {"role": "system", "content": words})
     if value.get("staled_at"):
         raise BadRow("a datapoint that was replaced", str(value["staled_at"]), "")
-    name, text = value.get("variant_name"), _output(value.get("output"))
+    name, text = value.get("variant_name"), _output_text(value.get("output"))
     fields: dict[str, Any] = {"messages": turns, "id": value.get("id", value.get("inference_id"))}
     if name is None:
         yield ImportedRow({**fields, "output": text})
         return
     seconds = value.get("processing_time_ms")
     seconds = seconds / 1000 if isinstance(seconds, int | float) else None
-    found = answer(text, seconds=seconds)
+    found = answer_fields(text, seconds=seconds)
     yield ImportedRow(fields, {str(name): found} if found else {})
 
 
 def _turn(value: dict[str, Any]) -> dict[str, Any]:
-    return {"role": value.get("role"), "content": _blocks(value.get("content"))}
+    return {"role": value.get("role"), "content": _blocks_text(value.get("content"))}
 
 
-def _blocks(value: Any) -> str:
-    """Return the text of content blocks; arguments of a template are lines."""
+def _blocks_text(value: Any) -> str:
+    """Return the text of content blocks; a template's arguments become lines."""
     texts = []
     for one in value if isinstance(value, list) else [value]:
         found = one
@@ -53,13 +53,13 @@ def _blocks(value: Any) -> str:
             found = next((one[key] for key in ("text", "value", "arguments") if key in one), None)
             if one.get("type") not in {"text", "raw_text", "template", None} or found is None:
                 raise BadRow("a part that is no text", str(one.get("type")), "keep the text only")
-        texts.append(lines(found) if isinstance(found, dict) else as_text(found))
+        texts.append(text_lines(found) if isinstance(found, dict) else as_text(found))
     return "\n".join(texts)
 
 
-def _output(value: Any) -> str | None:
+def _output_text(value: Any) -> str | None:
     """Return the text of an output: its text blocks, or the raw text of a JSON function."""
     if isinstance(value, dict):
-        raw, parsed = value.get("raw"), inner(value, "parsed")
+        raw, parsed = value.get("raw"), nested_value(value, "parsed")
         return raw if isinstance(raw, str) else None if parsed is None else as_text(parsed)
-    return _blocks(value) if value else None
+    return _blocks_text(value) if value else None

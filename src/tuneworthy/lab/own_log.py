@@ -49,10 +49,10 @@ def of_log(log: TrainingLog, clip: float | None) -> dict[str, Any]:
     length as the end's.
     """
     losses = [step.loss for step in log.steps if step.loss is not None]
-    held = [step.held for step in log.steps if step.held is not None]
+    held = [step.held_out for step in log.steps if step.held_out is not None]
     found: dict[str, Any] = {"steps": log.steps[-1].step if log.steps else 0}
     broken = next(
-        (step for step in log.steps if _not_finite(step.loss) or _not_finite(step.held)), None
+        (step for step in log.steps if _not_finite(step.loss) or _not_finite(step.held_out)), None
     )
     if broken is not None:
         found["refused"] = f"the loss is not finite at step {broken.step}"

@@ -1,4 +1,4 @@
-"""Values of log lines as text, numbers, times and turns; BadRow for those that can't be used."""
+"""Read values of log lines as text, numbers, times and turns; BadRow for unusable ones."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tuneworthy.data.rows import as_text
 USER, ASSISTANT = "user", "assistant"
 SYSTEM = ("system", "developer")
 _MILLISECONDS = 1e11  # a larger number of seconds lies after the year 5000
-_END = 253_402_300_800.0  # the year 10000, in seconds
+_YEAR_10000 = 253_402_300_800.0  # in seconds since 1970
 
 
-def text(value: Any) -> str | None:
-    """Return a value as text: text as it is, another one as JSON, None as None."""
+def value_text(value: Any) -> str | None:
+    """Return a value as text: text as it is, other values as JSON; None for None."""
     return None if value is None else well_formed(as_text(value))
 
 
-def moment(value: Any, field: str = "time") -> str | None:
-    """Return a time as an ISO date; a number counts seconds (or milliseconds) since 1970."""
+def iso_time(value: Any, field: str = "time") -> str | None:
+    """Return a time as ISO text; a number is seconds or milliseconds since 1970. None if empty."""
     if value is None or value == "":
         return None
     try:
@@ -33,7 +33,7 @@ def moment(value: Any, field: str = "time") -> str | None:
             return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).isoformat()
         seconds = float(value)
         seconds = seconds / 1000 if seconds > _MILLISECONDS else seconds
-        if not 0 <= seconds < _END:
+        if not 0 <= seconds < _YEAR_10000:
             raise ValueError
         return datetime.fromtimestamp(seconds, UTC).isoformat()
     except (ValueError, TypeError, OverflowError):
@@ -41,8 +41,8 @@ def moment(value: Any, field: str = "time") -> str | None:
         raise BadRow("the time can't be read", as_text(value)[:80], fix, field) from None
 
 
-def number(value: Any, field: str) -> float | None:
-    """Return a number at or above 0; None as None."""
+def number_from_zero(value: Any, field: str) -> float | None:
+    """Return a number of at least 0, None for None. Raises BadRow for another value."""
     if value is None:
         return None
     fix = f"write a number of 0 or more, or leave `{field}` out"
@@ -55,14 +55,14 @@ def number(value: Any, field: str) -> float | None:
     return found
 
 
-def count(value: Any, field: str) -> int | None:
-    """Return a number of tokens; None as None."""
-    found = number(value, field)
+def token_count(value: Any, field: str) -> int | None:
+    """Return a number of tokens as an integer, None for None."""
+    found = number_from_zero(value, field)
     return None if found is None else round(found)
 
 
-def turns(value: Any, field: str) -> list[Mapping[str, Any]] | None:
-    """Return turns of a conversation; None for a value that is none (a plain text)."""
+def parse_turns(value: Any, field: str) -> list[Mapping[str, Any]] | None:
+    """Return the turns of a conversation, None for a value that has none, as a plain text."""
     if isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
         try:
             value = json.loads(value)
@@ -79,7 +79,7 @@ def turns(value: Any, field: str) -> list[Mapping[str, Any]] | None:
 
 
 def last_text(found: Sequence[Mapping[str, Any]], role: str) -> str | None:
-    """Return the text of the last turn of a role; None if none of them holds text."""
+    """Return the text of the last turn of a role that has text, None if there is none."""
     texts = [turn_text(turn) for turn in found if turn.get("role", role) == role]
     return next((one for one in reversed(texts) if one), None)
 

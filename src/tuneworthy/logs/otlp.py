@@ -25,51 +25,60 @@ EXAMPLE: dict[str, Any] = {"resourceSpans": [{"scopeSpans": [{"spans": [{
     ],
 }]}]}]}  # fmt: skip
 _SPANS, _LOGS = ("resourceSpans", "resource_spans"), ("resourceLogs", "resource_logs")
-_REST = ("resourceMetrics", "resource_metrics", "resourceProfiles", "resource_profiles")
-_NANO = 1e9
+_OTHER_SIGNALS = ("resourceMetrics", "resource_metrics", "resourceProfiles", "resource_profiles")
+_NANOSECONDS = 1e9
 
 
 def reads(fields: Mapping[str, Any]) -> bool:
     """Return whether a line has this form."""
-    return any(key in fields for key in (*_SPANS, *_LOGS, *_REST))
+    return any(key in fields for key in (*_SPANS, *_LOGS, *_OTHER_SIGNALS))
 
 
 def requests(fields: Mapping[str, Any]) -> Iterator[LoggedRequest | None]:
     """Yield the request of each span and of each GenAI log record; None for each other one."""
-    if any(key in fields for key in _REST):
+    if any(key in fields for key in _OTHER_SIGNALS):
         yield None
-    for span in _inner(fields, _SPANS, ("scopeSpans", "scope_spans"), ("spans",)):
-        start, end = (_nanoseconds(_get(span, name)) for name in ("startTime", "endTime"))
+    for span in _nested_objects(fields, _SPANS, ("scopeSpans", "scope_spans"), ("spans",)):
+        start, end = (_nanoseconds(_time_field(span, name)) for name in ("startTime", "endTime"))
         events = [
-            Event(str(one.get("name", "")), _attributes(one)) for one in _list(span, "events")
+            Event(str(one.get("name", "")), _attributes(one))
+            for one in _object_list(span, "events")
         ]
         yield request_of(
             _attributes(span),
             events,
-            time=_iso(start),
-            seconds=(end - start) / _NANO if start and end and end >= start else None,
-            span=_name(span),
+            time=_iso_time(start),
+            seconds=(end - start) / _NANOSECONDS if start and end and end >= start else None,
+            span=_span_id(span),
         )
-    for record in _inner(fields, _LOGS, ("scopeLogs", "scope_logs"), ("logRecords", "log_records")):
-        attributes, body = _attributes(record), _value(record.get("body"))
+    for record in _nested_objects(
+        fields, _LOGS, ("scopeLogs", "scope_logs"), ("logRecords", "log_records")
+    ):
+        attributes, body = _attributes(record), _plain_value(record.get("body"))
         name = record.get("eventName") or record.get("event_name") or attributes.get("event.name")
         event = Event(str(name or ""), body if isinstance(body, Mapping) else {})
-        at = _nanoseconds(_get(record, "time")) or _nanoseconds(_get(record, "observedTime"))
-        yield request_of(attributes, [event], time=_iso(at), seconds=None, span=_name(record))
+        at = _nanoseconds(_time_field(record, "time")) or _nanoseconds(
+            _time_field(record, "observedTime")
+        )
+        yield request_of(
+            attributes, [event], time=_iso_time(at), seconds=None, span=_span_id(record)
+        )
 
 
-def _inner(fields: Mapping[str, Any], *levels: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects of nested lists; each level is one name in its spellings."""
+def _nested_objects(
+    fields: Mapping[str, Any], *levels: tuple[str, ...]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of nested lists; each level is the spellings of one list's name."""
     (first, *rest) = levels
     for name in first:
-        for one in _list(fields, name):
+        for one in _object_list(fields, name):
             if rest:
-                yield from _inner(one, *rest)
+                yield from _nested_objects(one, *rest)
             else:
                 yield one
 
 
-def _list(fields: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+def _object_list(fields: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     value = fields.get(name) or []
     if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
         raise BadRow(f"`{name}` is no list of objects", as_text(value)[:80],
@@ -78,26 +87,26 @@ def _list(fields: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 
 def _attributes(fields: Mapping[str, Any]) -> dict[str, Any]:
-    given = _list(fields, "attributes")
-    return {str(one.get("key", "")): _value(one.get("value")) for one in given}
+    given = _object_list(fields, "attributes")
+    return {str(one.get("key", "")): _plain_value(one.get("value")) for one in given}
 
 
-def _value(given: Any) -> Any:
-    """Return an OTLP value as plain data; what is no OTLP value stays as it is."""
+def _plain_value(given: Any) -> Any:
+    """Return an OTLP value as plain data; any other value as it is."""
     if not isinstance(given, Mapping) or len(given) != 1:
         return given
     ((kind, value),) = given.items()
     kind = kind.replace("_value", "Value")
     if kind == "arrayValue" and isinstance(value, Mapping):
-        return [_value(one) for one in value.get("values") or []]
+        return [_plain_value(one) for one in value.get("values") or []]
     if kind == "kvlistValue" and isinstance(value, Mapping):
         pairs = [one for one in value.get("values") or [] if isinstance(one, Mapping)]
-        return {str(one.get("key", "")): _value(one.get("value")) for one in pairs}
+        return {str(one.get("key", "")): _plain_value(one.get("value")) for one in pairs}
     return value if kind.endswith("Value") else given
 
 
-def _get(fields: Mapping[str, Any], name: str) -> Any:
-    """Return a moment by its name, in either spelling."""
+def _time_field(fields: Mapping[str, Any], name: str) -> Any:
+    """Return a time field by its name, in either spelling."""
     spelled = {"startTime": "start_time", "endTime": "end_time", "observedTime": "observed_time"}
     return fields.get(f"{name}UnixNano", fields.get(f"{spelled.get(name, name)}_unix_nano"))
 
@@ -113,12 +122,12 @@ def _nanoseconds(value: Any) -> int | None:
     return found or None
 
 
-def _iso(nanoseconds: int | None) -> str | None:
+def _iso_time(nanoseconds: int | None) -> str | None:
     if nanoseconds is None:
         return None
-    return datetime.fromtimestamp(nanoseconds / _NANO, UTC).isoformat()
+    return datetime.fromtimestamp(nanoseconds / _NANOSECONDS, UTC).isoformat()
 
 
-def _name(fields: Mapping[str, Any]) -> str:
+def _span_id(fields: Mapping[str, Any]) -> str:
     found = fields.get("spanId") or fields.get("span_id")
     return found if isinstance(found, str) else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.logs._gen_ai import PREFIX, Event, request_of
-from tuneworthy.logs._values import moment
+from tuneworthy.logs._values import iso_time
 
 EXAMPLE: dict[str, Any] = {
     "name": "chat tune-1f0c",
@@ -32,7 +32,7 @@ def reads(fields: Mapping[str, Any]) -> bool:
     """Return whether a line has this form: a span's object of attributes, or attributes alone."""
     found = fields.get("attributes")
     own = isinstance(found, Mapping) and (
-        any(key.startswith(PREFIX) for key in found) or bool(_OF_SPANS & fields.keys())
+        any(key.startswith(PREFIX) for key in found) or bool(_SPAN_KEYS & fields.keys())
     )
     return own or any(key.startswith(PREFIX) for key in fields)
 
@@ -41,20 +41,20 @@ def requests(fields: Mapping[str, Any]) -> Iterator[LoggedRequest | None]:
     """Yield the request of a span or an event; None if it asked no model."""
     attributes = fields.get("attributes")
     attributes = attributes if isinstance(attributes, Mapping) else fields
-    start = moment(next((fields[key] for key in _STARTS if fields.get(key)), None), "start_time")
-    end = moment(next((fields[key] for key in _ENDS if fields.get(key)), None), "end_time")
+    start = iso_time(next((fields[key] for key in _STARTS if fields.get(key)), None), "start_time")
+    end = iso_time(next((fields[key] for key in _ENDS if fields.get(key)), None), "end_time")
     context = fields.get("context")
     span = context.get("span_id") if isinstance(context, Mapping) else fields.get("span_id")
     yield request_of(
         attributes,
-        list(_events(fields)),
+        list(_span_events(fields)),
         time=start or end,
         seconds=_seconds_between(start, end),
         span=span if isinstance(span, str) else "",
     )
 
 
-_OF_SPANS = {"name", "context", "span_id", "spanId", "trace_id", "traceId", "start_time",
+_SPAN_KEYS = {"name", "context", "span_id", "spanId", "trace_id", "traceId", "start_time",
              "startTime", "timestamp", "kind", "event_name", "eventName"}  # fmt: skip
 _STARTS, _ENDS = ("start_time", "startTime", "timestamp"), ("end_time", "endTime")
 
@@ -66,7 +66,7 @@ def _seconds_between(start: str | None, end: str | None) -> float | None:
     return took if took >= 0 else None
 
 
-def _events(fields: Mapping[str, Any]) -> Iterator[Event]:
+def _span_events(fields: Mapping[str, Any]) -> Iterator[Event]:
     given = fields.get("events")
     for event in given if isinstance(given, list) else ():
         if isinstance(event, Mapping):

@@ -1,5 +1,5 @@
 """Forms of the log of a training run, one file each; `lab/own_log.py` chooses among those found.
 
-A form has `finds(folder)` (the files of a folder that have this form, by their names alone) and
-`read(folder, name)`, which returns a TrainingLog. It raises DataError for a file that it can't use.
+A form has `finds(folder)` (the names of a folder's files that may have this form) and `read(folder,
+name)`, which returns a TrainingLog. It raises DataError for a file that it can't use.
 """

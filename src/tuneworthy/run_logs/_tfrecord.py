@@ -1,8 +1,8 @@
-"""Records and protocol buffer fields of TensorBoard event files, with the standard library alone.
+"""Read records and protocol buffer fields of TensorBoard event files, without TensorFlow.
 
 A record is a length (8 bytes), its checksum (4), the bytes, and their checksum (4), both masked
-CRC-32C. The fields read are those of event.proto, summary.proto and tensor.proto. A run that still
-writes, or a cut copy, ends in half a record: what stands before it is read.
+CRC-32C. The fields read are those of event.proto, summary.proto and tensor.proto. The file of a run
+under way, or a cut copy, ends in half a record, which is left out.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import IO
 
 MOST_RECORD = 16_000_000  # bytes; a larger one (an image, a graph) is skipped
 _CHECKED_BYTES = 65_536  # bytes up to which a record's checksum is computed: a scalar has some 60
-_CASTAGNOLI = 0x82F63B78
+_CRC_POLYNOMIAL = 0x82F63B78
 Field = tuple[int, int | bytes]
 
 
 def records(file: IO[bytes]) -> Iterator[bytes | None]:
-    """Yield the whole records of a file, None for one that does not fit its checksum.
+    """Yield the complete records of a file, None for one whose checksum is wrong.
 
-    Raises ValueError where a length does not: the place of the next record is then not known.
+    Raises ValueError if the checksum of a length is wrong: the next record can't be found then.
     """
     while len(head := file.read(12)) == 12:
         length, check = struct.unpack("<QI", head)
@@ -37,21 +37,21 @@ def records(file: IO[bytes]) -> Iterator[bytes | None]:
         yield body[:length] if fits else None
 
 
-def fields(message: bytes) -> Iterator[Field]:
+def message_fields(message: bytes) -> Iterator[Field]:
     """Yield (number, value) for the fields of a message. Raises ValueError if it is damaged.
 
     A value is an integer, or the bytes of a float, a double, a text or an inner message.
     """
     at = 0
     while at < len(message):
-        key, at = _varint(message, at)
+        key, at = _read_varint(message, at)
         number, wire = key >> 3, key & 7
         if wire == 0:
-            value, at = _varint(message, at)
+            value, at = _read_varint(message, at)
             yield number, value
             continue
         if wire == 2:
-            size, at = _varint(message, at)
+            size, at = _read_varint(message, at)
         elif wire in (1, 5):
             size = 8 if wire == 1 else 4
         else:
@@ -62,12 +62,12 @@ def fields(message: bytes) -> Iterator[Field]:
         at += size
 
 
-def first(message: bytes, number: int) -> int | bytes | None:
+def first_value(message: bytes, number: int) -> int | bytes | None:
     """Return the first value of a field, None if the message lacks it."""
-    return next((value for key, value in fields(message) if key == number), None)
+    return next((value for key, value in message_fields(message) if key == number), None)
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(message):
@@ -80,22 +80,22 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
     raise ValueError("an integer of more than 64 bits")
 
 
-def _table() -> tuple[int, ...]:
+def _make_crc_table() -> tuple[int, ...]:
     table = []
     for byte in range(256):
         for _ in range(8):
-            byte = byte >> 1 ^ (_CASTAGNOLI if byte & 1 else 0)
+            byte = byte >> 1 ^ (_CRC_POLYNOMIAL if byte & 1 else 0)
         table.append(byte)
     return tuple(table)
 
 
-_TABLE = _table()
+_CRC_TABLE = _make_crc_table()
 
 
 def _checksum(data: bytes) -> int:
-    """Return the masked CRC-32C of some bytes, as TFRecord files have it."""
+    """Return the masked CRC-32C of bytes, the checksum of TFRecord files."""
     value = 0xFFFFFFFF
     for byte in data:
-        value = value >> 8 ^ _TABLE[(value ^ byte) & 0xFF]
+        value = value >> 8 ^ _CRC_TABLE[(value ^ byte) & 0xFF]
     value ^= 0xFFFFFFFF
     return ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF

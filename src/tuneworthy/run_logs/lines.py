@@ -11,25 +11,25 @@ from typing import Any
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.training_log import LogStep, TrainingLog
 from tuneworthy.data.run_folder import KEPT, RunFolder
-from tuneworthy.run_logs._values import MOST_STEPS, columns_of, joined, step_of
+from tuneworthy.run_logs._values import MOST_STEPS, columns_of, merge_steps, step_of
 
 _MOST_BYTES = 256_000_000  # bytes of a log
-_LINE = 1_000_000
-_NAMES = ("*log*.jsonl", "*log*.csv", "*metrics*.jsonl", "*metrics*.csv", "*history*.jsonl",
+_MOST_LINE_CHARACTERS = 1_000_000
+_FILE_PATTERNS = ("*log*.jsonl", "*log*.csv", "*metrics*.jsonl", "*metrics*.csv", "*history*.jsonl",
           "*history*.csv", "*progress*.csv", "*train*state*.jsonl", "*loss*.csv",
           "*loss*.jsonl")  # fmt: skip
 
 
 def finds(folder: RunFolder) -> list[str]:
-    """Return the files that are called like a log."""
-    return folder.named(*_NAMES)
+    """Return the JSON Lines and CSV files with a log's name."""
+    return folder.named(*_FILE_PATTERNS)
 
 
 def read(folder: RunFolder, name: str) -> TrainingLog:
     """Return the log of a file of lines. Raises DataError if no line has a loss."""
     with folder.opened(name, _MOST_BYTES) as file:
         text = io.TextIOWrapper(file, "utf-8-sig", "replace", newline="")
-        entries = _csv(text) if name.endswith(".csv") else _json(text)
+        entries = _csv_entries(text) if name.endswith(".csv") else _json_entries(text)
         steps: list[LogStep] = []
         columns: set[str] = set()
         odd = number = 0
@@ -46,12 +46,12 @@ def read(folder: RunFolder, name: str) -> TrainingLog:
         raise DataError("no line of this log has a loss", where=name, got=f"{number:,} lines",
                         fix='write {"step": 1, "loss": 2.1} a line', kept=KEPT)  # fmt: skip
     notes = (f"{odd:,} lines can't be read",) if odd else ()
-    return TrainingLog(name, joined(steps), columns=frozenset(columns), notes=notes)
+    return TrainingLog(name, merge_steps(steps), columns=frozenset(columns), notes=notes)
 
 
-def _json(text: io.TextIOWrapper) -> Iterator[dict[str, Any] | None]:
-    """Yield the object of each line, None for a line that holds none."""
-    while line := text.readline(_LINE):
+def _json_entries(text: io.TextIOWrapper) -> Iterator[dict[str, Any] | None]:
+    """Yield the JSON object of each line, None for a line without one."""
+    while line := text.readline(_MOST_LINE_CHARACTERS):
         if not line.strip():
             continue
         try:
@@ -63,7 +63,7 @@ def _json(text: io.TextIOWrapper) -> Iterator[dict[str, Any] | None]:
         yield found if isinstance(found, dict) else None
 
 
-def _csv(text: io.TextIOWrapper) -> Iterator[dict[str, Any] | None]:
+def _csv_entries(text: io.TextIOWrapper) -> Iterator[dict[str, Any] | None]:
     try:
         for row in csv.DictReader(text):
             yield {str(key).strip(): value for key, value in row.items()}

@@ -7,7 +7,7 @@ from typing import Any
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.training_log import TrainingLog
 from tuneworthy.data.run_folder import KEPT, RunFolder, checkpoint_of
-from tuneworthy.run_logs._values import columns_of, joined, plain_settings, step_of
+from tuneworthy.run_logs._values import columns_of, merge_steps, plain_settings, step_of
 
 NAME = "trainer_state.json"
 
@@ -34,4 +34,4 @@ def read(folder: RunFolder, name: str) -> TrainingLog:
     names = ("global_step", "max_steps", "num_train_epochs", "train_batch_size", "logging_steps",
              "eval_steps", "save_steps", "epoch", "best_model_checkpoint")  # fmt: skip
     settings = {key: value for key, value in plain_settings(state).items() if key in names}
-    return TrainingLog(name, joined(steps), settings, columns=columns_of(entries), notes=notes)
+    return TrainingLog(name, merge_steps(steps), settings, columns=columns_of(entries), notes=notes)

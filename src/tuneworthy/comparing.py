@@ -20,7 +20,7 @@ from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Data, Match, Recorded, Success, Task
 from tuneworthy.data.answer_columns import AnswerTable, ColumnNames, read_answer_table
-from tuneworthy.data.answer_form import answer_form, with_form
+from tuneworthy.data.answer_form import choose_answer_form, with_form
 from tuneworthy.data.answers import NO_ANSWER, NULL_ANSWER, AlignedAnswers, align_answers
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.copies import copy_groups
@@ -236,7 +236,7 @@ def _with_metric(loaded: Loaded, rows: Rows, options: Options) -> tuple[Task, li
         case.id: [answer.text for answer in both if answer.error is None]
         for case, *both in zip(*rows, strict=True)
     }
-    if form := answer_form(loaded.cases, said, task.output.type or "text"):
+    if form := choose_answer_form(loaded.cases, said, task.output.type or "text"):
         return with_form(task, form), [form.seen]
     better = propose_metric(loaded.cases) if task.output.type == "text" else None
     if better:
@@ -272,7 +272,7 @@ def _groups(loaded: Loaded) -> dict[str, str]:
     It is the grouping of a study, so that the bounds widen for the same rows.
     """
     first: dict[int, str] = {}
-    numbers = copy_groups(loaded.alike)
+    numbers = copy_groups(loaded.copies)
     return {
         case.id: first.setdefault(number, case.id)
         for case, number in zip(loaded.everyone, numbers, strict=True)

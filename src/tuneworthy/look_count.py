@@ -13,7 +13,7 @@ from tuneworthy.data.audit import ASSUMED_DIFFERENCE_SHARE
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.locked import locked_observation
-from tuneworthy.data.looks import another_look, input_digests, look_observation
+from tuneworthy.data.looks import input_digests, look_observation, repeated_look_warning
 from tuneworthy.ledger.elsewhere import next_look, record_look, release_look
 from tuneworthy.ledger.store import Ledger, read_ledger
 
@@ -60,7 +60,7 @@ def look_warning(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) ->
     """Return what another look at these rows costs; "" for a first one, or one spent already."""
     if is_spent(ledger, study):
         return ""
-    return another_look(next_look(ledger, study, rows, marks).look)
+    return repeated_look_warning(next_look(ledger, study, rows, marks).look)
 
 
 def release_unless_compared(ledger: Ledger, study: str, rows: str, runs: Sequence[Run]) -> None:

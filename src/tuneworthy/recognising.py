@@ -16,7 +16,13 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.imported import SourceRecord
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_choice import Choice
-from tuneworthy.data.column_roles import Roles, are_named, columns_of, propose, suggest_options
+from tuneworthy.data.column_roles import (
+    Roles,
+    are_named,
+    columns_of,
+    propose_roles,
+    suggest_options,
+)
 from tuneworthy.data.column_values import check_header, value_of
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
@@ -107,7 +113,7 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
 def _asked(ask: Ask, table: Sequence[Mapping[str, Any]], roles: Roles) -> Roles | None:
     """Return the roles that people choose, None where they keep what is proposed."""
     other = ask(roles, _examples(table))
-    chosen = propose(table, other) if other else None
+    chosen = propose_roles(table, other) if other else None
     return chosen if isinstance(chosen, Roles) else None
 
 
@@ -188,7 +194,7 @@ def _are_few(module: ModuleType, records: Sequence[SourceRecord]) -> bool:
               if record.at == fitting[0].at and not module.fits(record)]  # fmt: skip
     if len(others) <= len(fitting):
         return False
-    roles = propose(others, Choice())
+    roles = propose_roles(others, Choice())
     return isinstance(roles, Roles) and are_named(roles)
 
 
@@ -213,13 +219,13 @@ def _roles_of(
     """Return the roles of a file's columns; one of several may have the right answers elsewhere."""
     if not several:
         try:
-            return propose(table, choice)
+            return propose_roles(table, choice)
         except TaskError as error:
             error.where = path.name
             raise
     columns = columns_of(table)
     mine = choice.spelt(columns).within(columns)
-    return propose(table, mine, elsewhere=bool(choice.output and not mine.output))
+    return propose_roles(table, mine, elsewhere=bool(choice.output and not mine.output))
 
 
 def _right_of(table: Sequence[Mapping[str, Any]], roles: Roles) -> dict[str, str]:

@@ -287,7 +287,7 @@ class Session:
             blocks=(*blocks(self.task, self.audit, scored, self.metric), *refused),
             pool=len(self.loaded.unlabelled),
             limited=self.options.limit is not None,
-            possible=plan.possible if plan and staged else 0,
+            possible=plan.possible_arms if plan and staged else 0,
             looked=plan.looks_at if plan and staged else {},
         )
 

@@ -10,7 +10,7 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.imported import ImportedRow, SourceRecord
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_choice import Choice
-from tuneworthy.data.draft import Drafting, draft
+from tuneworthy.data.draft import DraftFacts, draft
 from tuneworthy.data.raw import BadRow, RowFault
 from tuneworthy.importing import Reading, bring_in
 from tuneworthy.logs import otlp
@@ -327,7 +327,7 @@ def test_what_a_text_has_to_contain_is_scored_by_contains(kind, metric, tmp_path
     found = bring_in([path], Reading(Choice()), tmp_path, "r")
     assert found.metric == metric
     assert f"  asserts read: {kind}; not read: latency" in found.said
-    about = Drafting(rows=found.count, metric=found.metric, said=found.heard)
+    about = DraftFacts(rows=found.count, metric=found.metric, said=found.heard)
     text = draft(found.rows, {}, tmp_path, about).text
     assert ("metric: contains" in text, "type: text" in text) == (bool(metric), bool(metric))
 

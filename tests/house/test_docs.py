@@ -75,11 +75,11 @@ def test_every_place_in_the_architecture_exists():
 
 
 def _keys(record):
-    from tuneworthy.data.task_faults import names, section
+    from tuneworthy.data.task_faults import field_names, section_class
 
-    for key in names(record):
+    for key in field_names(record):
         yield key
-        if (inner := section(record, key)) is not None:
+        if (inner := section_class(record, key)) is not None:
             yield from _keys(inner)
 
 

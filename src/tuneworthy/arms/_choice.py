@@ -100,7 +100,7 @@ def choice_requests(
     """Return the endpoint requests that choosing a prompt takes, over all folds."""
     rows, further = _choice_rows(sizes, most)
     usual = rows * (1 + USUAL_ROW_SHARE * further) if further else 0
-    read = sizes.shared + sizes.asked + passages
+    read = sizes.shared + sizes.input_tokens + passages
     return Asks(role=role, requests=usual, most=rows * (1 + further), read=read, few=True)
 
 

@@ -58,7 +58,7 @@ def taught_student(
     facts = {
         "teacher": teacher.spec,
         "loss": options.loss,
-        "pairs": written.account(),
+        "pairs": written.summary(),
         "varied": written.varied,
         "gold_rows": len(student_rows.gold),
         "teacher_rows": last["rows"],

@@ -94,7 +94,7 @@ class WrittenPairs:
     replies: list[Reply] = field(default_factory=list)
     varied: bool = False
 
-    def account(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return the counts of pairs and the sums over replies, JSON-ready."""
         left_out = {reason: len(ids) for reason, ids in sorted(self.rejected.items())}
         inputs = len(self.pairs) + sum(left_out.values())
@@ -120,13 +120,13 @@ def write_pairs(
     """
     written = WrittenPairs()
     writer = _Writer(setup, teacher, options)
-    judge = _Filter.of(setup, options)
+    answer_filter = _Filter.of(setup, options)
     for start in range(0, len(sources), INPUTS_AT_ONCE):
         chunk = sources[start : start + INPUTS_AT_ONCE]
         for source, replies in zip(chunk, writer.samples([s.query for s in chunk]), strict=True):
             written.replies += replies
             written.varied |= len({reply.text for reply in replies}) > 1
-            verdict = judge.kept(source, replies)
+            verdict = answer_filter.pair_or_reason(source, replies)
             if isinstance(verdict, Pair):
                 written.pairs.append(verdict)
             else:
@@ -205,10 +205,10 @@ class _Filter:
             return isinstance(score, Score) and score.value >= passes
 
         agree = free if options.agree is None else options.agree
-        form = _common_form(setup)
+        form = _answer_normaliser(setup)
         return cls(validity(setup.task), right, form, kind, agree, options.rationale)
 
-    def kept(self, source: TeacherInput, replies: Sequence[Reply]) -> Pair | str:
+    def pair_or_reason(self, source: TeacherInput, replies: Sequence[Reply]) -> Pair | str:
         """Return the pair of an input, or the reason why it is rejected."""
         ended = [reply for reply in replies if reply.error is None and reply.finish == "stop"]
         if not ended:
@@ -242,7 +242,7 @@ class _Filter:
         return as_answer(source.query, (), Reply(text=text))
 
 
-def _common_form(setup: Setup) -> Callable[[str], str]:
+def _answer_normaliser(setup: Setup) -> Callable[[str], str]:
     """Return a function that gives a valid answer the form of the labelled rows.
 
     A label gets its own spelling, JSON the spacing of most training answers, so that the student

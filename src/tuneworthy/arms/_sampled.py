@@ -24,7 +24,7 @@ def draw_samples(
     return [model.reply(prompts, limited) for limited in numbered]
 
 
-def majority(replies: Sequence[Reply], kind: OutputType | None) -> Reply:
+def majority_reply(replies: Sequence[Reply], kind: OutputType | None) -> Reply:
     """Return the first reply with the most frequent answer; in a tie, the one given first.
 
     Only replies that ended by themselves vote; if none did, all replies without an error.
@@ -48,7 +48,7 @@ def majority_answers(
     """
     answers = []
     for query, prompt, replies in zip(queries, prompts, zip(*draws, strict=True), strict=True):
-        best = as_answer(query, prompt, majority(replies, kind))
+        best = as_answer(query, prompt, majority_reply(replies, kind))
         all_of_it = {"samples": tuple(reply.text for reply in replies), **sum_usage(replies)}
         answers.append(best.model_copy(update=all_of_it))
     return answers

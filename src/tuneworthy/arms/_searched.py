@@ -180,7 +180,7 @@ class Search:
     def _best_by_halving(self, prompts: Sequence[PromptCandidate]) -> PromptCandidate:
         rows = self.trials.rows
         alive, last = list(prompts), dict[str, int]()
-        for size in rungs(len(rows), len(prompts)):
+        for size in halving_sizes(len(rows), len(prompts)):
             ranked = sorted(alive, key=lambda p: -self.trials.mean(p.recipe, rows[:size]))
             last |= {digest(p.recipe): size for p in alive}
             alive = ranked[: math.ceil(len(ranked) / 2)] if size < len(rows) else ranked[:1]
@@ -210,7 +210,7 @@ class Search:
         self.steps.append({"tried": len(self.tried), "what": self.best.what, "scores": scores})
 
 
-def rungs(rows: int, prompts: int) -> list[int]:
+def halving_sizes(rows: int, prompts: int) -> list[int]:
     """Return the rungs of successive halving: growing numbers of dev rows."""
     rounds = max(prompts - 1, 0).bit_length()
     sizes = [max(_RUNG_ROWS, rows >> at) for at in range(rounds, 0, -1)]

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from tuneworthy.arms._prompted import answer_token_limit, as_answer, mean_score, prompt_pack
 from tuneworthy.arms._replay import replay_count, replay_rows
-from tuneworthy.arms._trainers import check_trainer, other_loop
+from tuneworthy.arms._trainers import check_trainer, external_training_loop
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Pace, Recipe, Setup, Sizes, Work
 from tuneworthy.core.artefact import Pack
@@ -272,7 +272,7 @@ def _train_and_record(
     how = training_settings(options, len(lessons.train), rate.value)
     fit: Any = fit_full
     if isinstance(options, TuningOptions):
-        fit = partial(fit_lora, other=other_loop(setup, options, model))
+        fit = partial(fit_lora, other=external_training_loop(setup, options, model))
     done = fit(model, lessons, how, seed, setup.folder)
     about = {"value": rate.value, "why": rate.why}
     return TrainingResult(done, about, len(lessons.train), len(lessons.replay), wanted), train

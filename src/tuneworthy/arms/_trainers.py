@@ -30,7 +30,7 @@ def check_trainer(options: Any, objective: Any) -> None:
                            " `targets` out")  # fmt: skip
 
 
-def other_loop(setup: Setup, options: Any, model: Any) -> Any:
+def external_training_loop(setup: Setup, options: Any, model: Any) -> Any:
     """Return the training loop that replaces ours, None for ours.
 
     Raises DoesNotApply for a model that the API can't know by a name, and the errors of an address.

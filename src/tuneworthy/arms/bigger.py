@@ -48,7 +48,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:  # noqa: ARG001
     """Return the requests: one a case, and dev rows to choose the prompt."""
-    read = sizes.shared + sizes.asked
+    read = sizes.shared + sizes.input_tokens
     answers = Asks(role="bigger", requests=sizes.cases, most=sizes.cases, read=read)
     return (answers, _choice.choice_requests(sizes, role="bigger", most=_choice.MOST_PROMPTS_PAID))
 
@@ -59,5 +59,5 @@ def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
     In tokens: a plan's minutes are those of the base model, too few for a larger one.
     """
     tried, written = _choice.choice_tokens(sizes)
-    read = sizes.shared + sizes.cases * sizes.asked + tried
+    read = sizes.shared + sizes.cases * sizes.input_tokens + tried
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer + written)

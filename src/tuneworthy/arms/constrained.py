@@ -121,7 +121,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
     The dev rows choose the prompt; their drafts are already answers of the prompt arms.
     """
-    read = sizes.shared + sizes.asked
+    read = sizes.shared + sizes.input_tokens
     cases = sizes.cases
     rest = cases / 2 if options.draft else cases
     constrained = Asks(
@@ -142,7 +142,7 @@ def estimate(sizes: Sizes, options: Options) -> Work:
         return Work()
     drafts = sizes.cases if options.draft else 0
     asked = sizes.cases - drafts // 2
-    own = sizes.asked
+    own = sizes.input_tokens
     read = sizes.shared + drafts * own + asked * (own + sizes.labels)
     written = (drafts + (0 if sizes.labels else asked)) * sizes.answer
     more, texts = _choice.choice_tokens(sizes, sizes.labels)

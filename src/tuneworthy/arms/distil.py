@@ -134,7 +134,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     free = min(sizes.unlabelled, options.rows or sizes.unlabelled)
     usual = options.samples * (free + min(asked, 2 * sizes.train))
     most = options.samples * (folds * free + rows)
-    own = sizes.own if options.teacher_prompt in FIXED_PROMPTS else sizes.asked
+    own = sizes.own if options.teacher_prompt in FIXED_PROMPTS else sizes.input_tokens
     return (Asks(role="teacher", requests=usual, most=most, read=sizes.shared + own),)
 
 

@@ -72,7 +72,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     At least one of two proposals is kept; each proposal may try 8 * `rows` training rows, with the
     parent prompt and with the new one.
     """
-    read = sizes.shared + sizes.asked
+    read = sizes.shared + sizes.input_tokens
     cases = Asks(requests=sizes.cases, most=sizes.cases, read=read)
     if options.irrelevant:
         return (cases,)
@@ -96,5 +96,5 @@ def estimate(sizes: Sizes, options: Options) -> Work:
             + 8 * options.rows * options.budget
         )
     asked = sizes.cases + sizes.folds * tried
-    read = 2 * sizes.shared * options.budget * sizes.folds + asked * sizes.asked
+    read = 2 * sizes.shared * options.budget * sizes.folds + asked * sizes.input_tokens
     return Work(requests=sizes.cases, read=read, written=asked * sizes.answer)

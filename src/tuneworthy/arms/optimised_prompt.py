@@ -72,7 +72,7 @@ def placebo(options: Options) -> Options:
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     """Return the requests: the cases, and the prompts tried on dev rows in each fold."""
     tried = 0.0 if options.irrelevant else dev_passes(options.budget) * min(sizes.dev, SEARCH_MOST)
-    read, most = sizes.shared + sizes.asked, sizes.folds * tried
+    read, most = sizes.shared + sizes.input_tokens, sizes.folds * tried
     return (
         Asks(requests=sizes.cases, most=sizes.cases, read=read),
         Asks(requests=USUAL_REQUEST_SHARE * most, most=most, read=read, few=True),
@@ -84,5 +84,5 @@ def estimate(sizes: Sizes, options: Options) -> Work:
     tried = 0.0 if options.irrelevant else dev_passes(options.budget) * min(sizes.dev, SEARCH_MOST)
     asked = sizes.cases + sizes.folds * tried
     shared = 2 * sizes.shared * (1 + options.budget * sizes.folds)  # added notes about double it
-    read = shared + asked * sizes.asked
+    read = shared + asked * sizes.input_tokens
     return Work(requests=sizes.cases, read=read, written=asked * sizes.answer)

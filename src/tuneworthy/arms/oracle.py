@@ -112,7 +112,7 @@ def _sentences_that_fit(model: Model, query: Query, passage: str, most: int) -> 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     """Return the requests: one a case, with its passage and examples; dev rows to choose."""
     passage = min(sizes.passage, options.tokens * sizes.unit)
-    read = sizes.shared + sizes.asked + passage
+    read = sizes.shared + sizes.input_tokens + passage
     answers = Asks(requests=sizes.cases, most=sizes.cases, read=read)
     return (answers, _choice.choice_requests(sizes, passage))
 
@@ -121,5 +121,5 @@ def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work: each input brings its own passage and examples; dev rows to choose."""
     passage = min(sizes.passage, options.tokens)
     tried, written = _choice.choice_tokens(sizes, passage)
-    read = sizes.shared + sizes.cases * (sizes.asked + passage) + tried
+    read = sizes.shared + sizes.cases * (sizes.input_tokens + passage) + tried
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer + written)

@@ -88,7 +88,7 @@ def here(options: Options) -> dict[str, str]:
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     """Return the requests: one a case, with its passages and examples; dev rows to choose."""
     passages = min(options.k * sizes.passage, options.tokens * sizes.unit)
-    read = sizes.shared + sizes.asked + passages
+    read = sizes.shared + sizes.input_tokens + passages
     answers = Asks(requests=sizes.cases, most=sizes.cases, read=read)
     return (answers, _choice.choice_requests(sizes, passages))
 
@@ -97,5 +97,5 @@ def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work: each input brings its own passages and examples; dev rows to choose."""
     passages = min(options.k * sizes.passage, options.tokens)
     tried, written = _choice.choice_tokens(sizes, passages)
-    read = sizes.shared + sizes.cases * (sizes.asked + passages) + tried
+    read = sizes.shared + sizes.cases * (sizes.input_tokens + passages) + tried
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer + written)

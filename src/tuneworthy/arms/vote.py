@@ -71,7 +71,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     """Return the requests: m a case; for the prompt choice, one per dev row and prompt."""
-    asked, read = options.m * sizes.cases, sizes.shared + sizes.asked
+    asked, read = options.m * sizes.cases, sizes.shared + sizes.input_tokens
     return (Asks(requests=asked, most=asked, read=read), _choice.choice_requests(sizes))
 
 
@@ -81,5 +81,5 @@ def estimate(sizes: Sizes, options: Options) -> Work:
     The greedy answers to dev rows are those that the prompt arms gave before.
     """
     asked = options.m * sizes.cases
-    read = options.m * sizes.shared + asked * sizes.asked
+    read = options.m * sizes.shared + asked * sizes.input_tokens
     return Work(requests=asked, read=read, written=asked * sizes.answer)

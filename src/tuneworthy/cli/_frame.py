@@ -16,7 +16,7 @@ from typing import Any
 
 from tuneworthy import __version__
 from tuneworthy.cli._examples import SHORT, with_example
-from tuneworthy.core.errors import KEPT, TaskError, TuneworthyError
+from tuneworthy.core.errors import STUDIES_ARE_KEPT, TaskError, TuneworthyError
 from tuneworthy.core.escape import visible
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.ledger.signals import StopRequested
@@ -173,7 +173,7 @@ def _failed(error: TuneworthyError, as_json: bool, words: Sequence[str] = ()) ->
     if as_json:
         with contextlib.suppress(OSError):
             print(json.dumps(error.plain()))
-    if error.kept == KEPT and not any(map(_has_store, (".", *words))):
+    if error.kept == STUDIES_ARE_KEPT and not any(map(_has_store, (".", *words))):
         error.kept = ""  # there is no store yet: nothing was kept, and nothing can continue
     _tell(str(error))
     return error.exit_code
@@ -224,6 +224,6 @@ def _bug(error: Exception) -> int:
         f"BUG: {type(error).__name__} in tuneworthy {__version__}\n"
         f"  where  {path} (the trace-back; it may quote your data)\n"
         "  fix    please open an issue with that file's content\n"
-        f"  kept   {KEPT}"
+        f"  kept   {STUDIES_ARE_KEPT}"
     )
     return 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.data.draft import DraftedTask, Drafting
+    from tuneworthy.data.draft import DraftedTask, DraftFacts
     from tuneworthy.importing import Imported, Reading
 
 _LOOKED_ROWS = 100  # rows whose columns are looked at
@@ -70,14 +70,14 @@ def write_task(
     import json
 
     from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.data.answer_logs import answer_log, write_answer_log
-    from tuneworthy.data.draft import Drafting
+    from tuneworthy.data.answer_logs import find_answer_columns, write_answer_log
+    from tuneworthy.data.draft import DraftFacts
     from tuneworthy.data.taskfile import task_schema
     from tuneworthy.importing import at_source, bring_in
     from tuneworthy.ledger.trouble import output_errors
 
     with output_errors(task):
-        logs = {name: answer_log(place, reading.choice) for name, place in answers.items()}
+        logs = {name: find_answer_columns(place, reading.choice) for name, place in answers.items()}
         found = bring_in(rows, reading, task.parent, task.stem)
         made = {name: task.with_name(f"{task.stem}.{name}.jsonl") for name, log in logs.items()
                 if log.columns}  # fmt: skip
@@ -86,8 +86,8 @@ def write_task(
         systems = {name: str(path) for name, path in found.answers.items()}
         systems |= {name: str(made.get(name, log.path)) for name, log in logs.items()}
         named = None if found.rows == rows[0] else rows[0].stem
-        about = Drafting(named, found.made_of, found.count, found.metric, found.heard, found.parts,
-                         found.scored)  # fmt: skip
+        about = DraftFacts(named, found.made_of, found.count, found.metric, found.heard,
+                           found.parts, found.scored)  # fmt: skip
         try:
             drafted, spelt = _drafted(found, systems, task.parent, about)
         except TuneworthyError as error:
@@ -120,7 +120,7 @@ def _pair_offer(systems: Mapping[str, str], found: Imported) -> tuple[str, ...]:
 
 
 def _drafted(
-    found: Imported, systems: Mapping[str, str], folder: Path, about: Drafting
+    found: Imported, systems: Mapping[str, str], folder: Path, about: DraftFacts
 ) -> tuple[DraftedTask, tuple[str, ...]]:
     """Return the drafted task, and what was done to rows that we made before it could be drafted.
 

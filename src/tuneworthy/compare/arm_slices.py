@@ -16,7 +16,7 @@ from tuneworthy.compare.built_cells import best_cells, rare_word_cases
 from tuneworthy.core.case import Case
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.run import Run
-from tuneworthy.core.slices import SMALL_SLICE, Kind, Slice, Slices
+from tuneworthy.core.slices import SMALL_SLICE, Slice, SliceKind, Slices
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds
 
@@ -62,7 +62,7 @@ def slices(
     )
 
 
-REASONS: dict[Kind, str] = {
+REASONS: dict[SliceKind, str] = {
     "length": f"fewer than {LEAST_CASES} cases",
     "class": "the answers are not labels of a closed set",
     "group": "no two scored rows share a `group`",
@@ -72,7 +72,7 @@ REASONS: dict[Kind, str] = {
 }
 
 
-def slice_parts(task: Task, cases: Sequence[Case]) -> Iterator[tuple[Kind, str, list[str]]]:
+def slice_parts(task: Task, cases: Sequence[Case]) -> Iterator[tuple[SliceKind, str, list[str]]]:
     """Yield (kind, name, ids) of every slice of these cases that needs no score of another arm."""
     for kind, parts in _kinds(task, cases, {}, ()):
         yield from ((kind, name, ids) for name, ids in parts if ids)
@@ -80,7 +80,7 @@ def slice_parts(task: Task, cases: Sequence[Case]) -> Iterator[tuple[Kind, str, 
 
 def _kinds(
     task: Task, cases: Sequence[Case], scores: Mapping[str, Sequence[float]], others: Sequence[Case]
-) -> Iterator[tuple[Kind, Parts]]:
+) -> Iterator[tuple[SliceKind, Parts]]:
     yield "length", _thirds(cases, lambda c: len(c.input), ("short", "middle", "long"))
     yield "class", _classes(task, cases)
     yield "group", named_parts({c.id: c.group for c in cases if c.group})
@@ -151,7 +151,7 @@ def _groups(cases: Sequence[Case]) -> dict[str, str]:
 
 
 def _slice(
-    what: tuple[Kind, str],
+    what: tuple[SliceKind, str],
     ids: Sequence[str],
     own: Mapping[str, float],
     versus: Mapping[str, float],

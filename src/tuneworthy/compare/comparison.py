@@ -45,7 +45,7 @@ from tuneworthy.core.evidence import (
     Tokens,
 )
 from tuneworthy.core.record import digest
-from tuneworthy.core.repairs import repairs
+from tuneworthy.core.repairs import repairable_causes
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds, many
@@ -121,7 +121,7 @@ def _result(
     plain: dict[str, Any] = {
         "name": spec.name, "tool": spec.tool, "role": spec.role,
         "simplicity": spec.simplicity, "options": spec.options,
-        "repairs": tuple(sorted(repairs(spec))),
+        "repairs": tuple(sorted(repairable_causes(spec))),
     }  # fmt: skip
     if column is None:
         bad = next((r for r in runs if r.state in {"failed", "skipped"}), runs[0])

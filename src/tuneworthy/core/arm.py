@@ -98,7 +98,7 @@ class Sizes(Record):
     unlabelled: int = 0
 
     @property
-    def asked(self) -> float:
+    def input_tokens(self) -> float:
         """Return the mean tokens of an input, with the examples that the best prompt adds to it."""
         return self.own + self.examples * self.shot
 

@@ -37,7 +37,7 @@ class DetectableDifference(Record):
     fitted: float | None
 
 
-TIMED = "timed"
+TIME_SPLIT_KIND = "timed"
 """The kind of the observation that the earliest rows are not scored."""
 
 

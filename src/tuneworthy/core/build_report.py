@@ -9,7 +9,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
 
 
-class Distance(Record):
+class LogProbDistance(Record):
     """Mean distances of the log-probability of a token, in nats.
 
     `exported`: the exported model from the evaluated one. `base`: the exported model from the base
@@ -28,7 +28,7 @@ class Distance(Record):
     answers: int
 
 
-class Change(Record):
+class ChangedAnswer(Record):
     """One case that the exported form answers differently, with both answers and their scores."""
 
     case: str
@@ -56,8 +56,8 @@ class FormParity(Record):
     difference: Interval | None = None
     margin: float | None = None
     excluded: bool | None = None
-    distance: Distance | None = None
-    changes: tuple[Change, ...] = ()
+    distance: LogProbDistance | None = None
+    changes: tuple[ChangedAnswer, ...] = ()
     failed: tuple[str, ...] = ()
     because: str = ""
 

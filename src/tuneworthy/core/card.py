@@ -31,7 +31,7 @@ class CardAnswer:
     valid: bool | None = None
     measures: Mapping[str, float | None] = field(default_factory=dict)
 
-    def measured(self, **measures: float | None) -> CardAnswer:
+    def with_measures(self, **measures: float | None) -> CardAnswer:
         """Return a copy of this answer with more measures."""
         return replace(self, measures={**self.measures, **measures})
 
@@ -103,7 +103,7 @@ class CardTools(Protocol):
         """Return the probability of all legal tokens before each token of each prompt's text."""
         ...
 
-    def chosen(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[int]]:
+    def likeliest_tokens(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[int]]:
         """Return the id of the likeliest token before each token of each prompt's text."""
         ...
 
@@ -111,7 +111,7 @@ class CardTools(Protocol):
         """Return the k best passages for each row's question; `dated`: in force at its time."""
         ...
 
-    def served(self, form: str) -> CardTools:
+    def with_trained_model(self, form: str) -> CardTools:
         """Return tools whose model has the trained adapter applied, or merged in the `form`."""
         ...
 

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 
 from tuneworthy.core.escape import quoted, visible
 
-KEPT = "the store and all past results; `tuneworthy run` continues where it stopped"
+STUDIES_ARE_KEPT = "the store and all past results; `tuneworthy run` continues where it stopped"
 
 
 class TuneworthyError(Exception):
@@ -42,7 +42,7 @@ class TuneworthyError(Exception):
         where: str | Sequence[str] = "",
         got: str = "",
         fix: str = "",
-        kept: str = KEPT,
+        kept: str = STUDIES_ARE_KEPT,
     ) -> None:
         places = [where] if isinstance(where, str) else where
         self.where = "\n         ".join(map(visible, places))

@@ -167,7 +167,7 @@ class Pair(Record):
     low_level: float | None = None
 
     @property
-    def error(self) -> float:
+    def standard_error(self) -> float:
         """Return the standard error that the bounds imply."""
         ends = (self.level, self.low_level or self.level)
         z = sum(NormalDist().inv_cdf(1 - level) for level in ends)

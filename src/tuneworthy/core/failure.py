@@ -99,7 +99,7 @@ class TokenRow:
         keep = max(most, self.first + 1)
         return replace(self, ids=self.ids[:keep], dropped=(*self.ids[keep:], *self.dropped))
 
-    def behind(self, ids: Sequence[int]) -> TokenRow:
+    def with_prefix(self, ids: Sequence[int]) -> TokenRow:
         """Return the row with other ids before its prompt, as packing without boundaries does."""
         return replace(self, ids=(*ids, *self.ids), first=len(ids) + self.first)
 

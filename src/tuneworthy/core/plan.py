@@ -91,12 +91,12 @@ class Plan(Record):
     the arms (a judge, changed facts); `assumed` names the assumptions behind minutes of requests,
     `paces` those behind minutes of training, `prices` are sentences on prices; `cap_usd`,
     `cap_tokens` and `requests_per_month` are those of the task when it is shown, and `free` says
-    that no request costs money.
-    `beside` are the optional measurements after the arms (harm, knowledge probe, learning curves,
-    temperatures): they are cut first if the minutes run out. `whole` are the minutes that would
-    avoid all `cuts` (None: there are none). `staged`: the stage rule decides which follow-up arms
-    run; the bounds pay for every arm that it may run (`possible`). `minutes` are then those of the
-    arms that always run and of the most expensive training arm up to its first check.
+    that no request costs money. `beside` are the optional measurements after the arms (harm,
+    knowledge probe, learning curves, temperatures): they are cut first if the minutes run out.
+    `whole` are the minutes that would avoid all `cuts` (None: there are none). `staged`: the stage
+    rule decides which follow-up arms run; the bounds pay for every arm that it may run
+    (`possible_arms`). `minutes` are then those of the arms that always run and of the most
+    expensive training arm up to its first check.
     """
 
     task: str
@@ -160,7 +160,7 @@ class Plan(Record):
         yield from ((load.what, load, 1.0) for load in self.others)
 
     @property
-    def possible(self) -> int:
+    def possible_arms(self) -> int:
         """Return how many arms may be compared: all candidates that are not left out."""
         return sum(not arm.because and arm.spec.role == "candidate" for arm in self.arms)
 

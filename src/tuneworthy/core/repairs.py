@@ -33,7 +33,7 @@ DOCUMENT_TRAINING_REPAIRS: frozenset[Cause] = frozenset({"reading", "knowledge"}
 model to read them. It uses the same retrieval, so it does not repair `retrieval`."""
 
 
-def repairs(spec: Spec) -> frozenset[str]:
+def repairable_causes(spec: Spec) -> frozenset[str]:
     """Return the causes of failure that an arm may repair; none unless it is a candidate."""
     if spec.role != "candidate":
         return frozenset()

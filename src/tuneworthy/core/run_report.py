@@ -11,7 +11,7 @@ from tuneworthy.core.record import Record
 
 NEEDS_ANSWERS = "it needs the model's own answers, and no model is run here"
 OF_A_CASE = "it is measured in the lab's own runs only"
-State = Literal["found", "clean", "not measured"]
+FindingState = Literal["found", "clean", "not measured"]
 
 
 class CaseFinding(Record):
@@ -24,7 +24,7 @@ class CaseFinding(Record):
     cause: str
     case: str
     title: str
-    state: State
+    state: FindingState
     value: float | None = None
     because: str
     missing: dict[str, str] = Field(default_factory=dict)
@@ -106,7 +106,7 @@ class OwnRunReport(Record):
     not_read: dict[str, str] = Field(default_factory=dict)
     findings: tuple[CaseFinding, ...] = ()
 
-    def of_state(self, state: State) -> list[CaseFinding]:
+    def of_state(self, state: FindingState) -> list[CaseFinding]:
         """Return the findings of one state."""
         return [finding for finding in self.findings if finding.state == state]
 

@@ -35,7 +35,7 @@ class ServerModel(GrownRecord):
         return f"hf:{self.weights}" + (f"@{self.revision}" if self.revision else "")
 
 
-def server_model(text: str, folder: Path, rank: int = 0) -> ServerModel:
+def parse_server_model(text: str, folder: Path, rank: int = 0) -> ServerModel:
     """Return the server model that `ORG/NAME[@REVISION]`, or a path relative to `folder`, names."""
     if text.startswith(_PATH_STARTS):
         path = (folder / Path(text).expanduser()).resolve()

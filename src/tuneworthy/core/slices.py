@@ -9,7 +9,7 @@ from pydantic import Field
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
 
-Kind = Literal["length", "class", "group", "time", "rare words", "hardest"]
+SliceKind = Literal["length", "class", "group", "time", "rare words", "hardest"]
 SMALL_SLICE = 20  # cases; the report greys out smaller slices, whose intervals say little
 
 
@@ -20,7 +20,7 @@ class Slice(Record):
     others.
     """
 
-    kind: Kind
+    kind: SliceKind
     name: str
     n: int
     score: Interval

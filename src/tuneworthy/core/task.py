@@ -17,7 +17,7 @@ TRAINED_TOOLS: tuple[Tool, ...] = ("tune", "distil")
 """The tools that train a model, which must be hosted and trained again."""
 OutputType = Literal["json", "label", "text", "number"]
 Match = Literal["id", "input", "order"]
-Role = Literal["model", "tune", "bigger", "teacher", "judge"]
+ModelRole = Literal["model", "tune", "bigger", "teacher", "judge"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
@@ -192,7 +192,7 @@ class Task(Record):
     teacher: str | None = None
     thinking: Literal["auto", "off", "on"] = "auto"
     thinking_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 2048
-    options: dict[Role, dict[str, Any]] = Field(default_factory=dict)
+    options: dict[ModelRole, dict[str, Any]] = Field(default_factory=dict)
     max_connections: Annotated[int, Field(ge=1, le=1000)] = 8
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

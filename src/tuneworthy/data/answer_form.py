@@ -49,7 +49,7 @@ def form_of_checks(metric: str | None) -> AnswerForm | None:
     )
 
 
-def answer_form(
+def choose_answer_form(
     cases: Sequence[Case], said: Mapping[str, Sequence[str]], kind: OutputType
 ) -> AnswerForm | None:
     """Return the answer form that fits the rows better than `kind`, None if `kind` fits.

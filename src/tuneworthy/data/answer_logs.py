@@ -11,7 +11,7 @@ from typing import Any
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.data.column_choice import Choice, column_like, raise_no_column
-from tuneworthy.data.column_roles import columns_of, propose
+from tuneworthy.data.column_roles import columns_of, propose_roles
 from tuneworthy.data.column_values import is_id, value_of
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
@@ -46,7 +46,7 @@ class AnswerLog:
         return f"{self.path.name}: {taken}{lacks}"
 
 
-def answer_log(place: str, choice: Choice) -> AnswerLog:
+def find_answer_columns(place: str, choice: Choice) -> AnswerLog:
     """Return which columns of a file of recorded answers to read; `place` is FILE or FILE:COLUMN.
 
     Raises DataError where no column looks like answers, TaskError for a column that is not there.
@@ -91,7 +91,7 @@ def is_answers_only(path: Path) -> bool:
         return False
     if not named:
         return bool(_only_text_column(sample, columns, ids)) and not _AMBIGUOUS_KEYS & set(columns)
-    return isinstance(propose(sample, Choice(output=named)), str)
+    return isinstance(propose_roles(sample, Choice(output=named)), str)
 
 
 def _only_text_column(sample: list[dict[str, Any]], columns: list[str], ids: set[str]) -> str:
@@ -140,7 +140,7 @@ def _input_column(
     asked = column_like(choice.input, columns_of(sample))
     if asked and any(asked in row for row in sample):
         return asked
-    roles = propose(sample, Choice(output=taken["answer"]))
+    roles = propose_roles(sample, Choice(output=taken["answer"]))
     return None if isinstance(roles, str) else roles.input
 
 

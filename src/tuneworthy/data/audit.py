@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tuneworthy.core.audit_report import TIMED, Audit, DetectableDifference, Observation
+from tuneworthy.core.audit_report import TIME_SPLIT_KIND, Audit, DetectableDifference, Observation
 from tuneworthy.core.case import Case
 from tuneworthy.data.conflicts import contradictory_ids
 from tuneworthy.data.copies import full_text
@@ -23,13 +23,16 @@ from tuneworthy.stats.unseen import gaffke_bound
 # Assumed share of rows on which two arms differ, until it is measured.
 ASSUMED_DIFFERENCE_SHARE = 0.2
 COPY_OF_TRAINING = "copy of a training row"
-Count = Callable[[str], int]
+TokenCounter = Callable[[str], int]
 
 STABLE_ARM_FACTOR = 1.3  # extra width of a stable arm's bound from the scatter of folds (simulated)
 
 
 def audit(
-    loaded: Loaded, split: Split, count_tokens: Count | None = None, context: int | None = None
+    loaded: Loaded,
+    split: Split,
+    count_tokens: TokenCounter | None = None,
+    context: int | None = None,
 ) -> Audit:
     """Return the audit of loaded rows; it sends nothing and calls no model.
 
@@ -46,10 +49,10 @@ def audit(
         *row_observations(loaded, scored),
         *_few_rows(loaded, visible),
         *_grouped_rows(loaded, split),
-        *_timed(split, len(used)),
+        *_unscored_early_rows(split, len(used)),
     ]
     if count_tokens:
-        observations += lengths.observed()
+        observations += lengths.observations()
     places = {case.id: case.where for case in everyone if CONTENT_ID.fullmatch(case.id)}
     observations = [_with_places(one, places) for one in observations]
     touched = sum(case_id in ids for group in contradictory_ids(loaded) for case_id in group)
@@ -78,7 +81,7 @@ def _with_places(seen: Observation, places: Mapping[str, str]) -> Observation:
     return seen if named == seen.ids else seen.model_copy(update={"ids": named})
 
 
-def _timed(split: Split, used: int) -> Iterator[Observation]:
+def _unscored_early_rows(split: Split, used: int) -> Iterator[Observation]:
     """Yield the note that the earliest rows are trained on and not scored, if so."""
     taught = used - len(set(split.scored) - set(split.early))
     if split.by_time and taught:
@@ -89,7 +92,7 @@ def _timed(split: Split, used: int) -> Iterator[Observation]:
         if split.early:
             text += "; recorded answers are scored on all"
         fix = "as it is in use, where yesterday's rows teach and today's are asked; without"
-        yield Observation(kind=TIMED, level="note", text=text, count=taught,
+        yield Observation(kind=TIME_SPLIT_KIND, level="note", text=text, count=taught,
                           fix=f"{fix} `time` every row is scored")  # fmt: skip
 
 
@@ -165,13 +168,13 @@ class _Lengths:
     """Prompt and answer lengths of all rows, against the answer limit and the context."""
 
     def __init__(
-        self, cases: Sequence[Case], count: Count, limit: int | None, context: int | None
+        self, cases: Sequence[Case], count: TokenCounter, limit: int | None, context: int | None
     ) -> None:
         self.cases, self.limit, self.context = cases, limit, context
         self.asked = [count(full_text(case)) for case in cases]
         self.answered = [count(case.output) for case in cases]
 
-    def observed(self) -> Iterator[Observation]:
+    def observations(self) -> Iterator[Observation]:
         rows = list(zip(self.cases, self.asked, self.answered, strict=True))
         if self.limit is not None:
             over = [case.id for case, _, answer in rows if answer > self.limit]

@@ -78,7 +78,7 @@ def columns_of(sample: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*columns, *inner_columns(sample, _OUR_FIELDS)]
 
 
-def propose(
+def propose_roles(
     sample: Sequence[Mapping[str, Any]], choice: Choice, elsewhere: bool = False
 ) -> Roles | str:
     """Return the roles of the columns, or the name of the missing role: `input` or `output`.
@@ -160,7 +160,7 @@ def _id_column(sample: Sequence[Mapping[str, Any]], columns: Sequence[str], role
 
 
 def suggest_options(sample: Sequence[Mapping[str, Any]], choice: Choice) -> dict[str, str]:
-    """Return {option: column} for a table that `propose` can't read, by the values alone.
+    """Return {option: column} for a table that `propose_roles` can't read, by the values alone.
 
     The longest texts are the input; two columns of few values that mostly agree are the right
     answer and a system's: only the user knows which is which. "COL" stands for an unknown column.

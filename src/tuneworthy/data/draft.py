@@ -15,7 +15,7 @@ from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.task import Data, OutputType, Task
 from tuneworthy.data.answer_form import (
     AnswerForm,
-    answer_form,
+    choose_answer_form,
     form_of_checks,
     pass_at_comment,
     with_form,
@@ -44,7 +44,7 @@ class DraftedTask:
 
 
 @dataclass(frozen=True)
-class Drafting:
+class DraftFacts:
     """What `init` already knows about the rows that a task is drafted for.
 
     `name` is the task's name (None: that of the rows), `made_of` names the files that the rows come
@@ -67,7 +67,7 @@ def draft(
     rows: Path,
     answers: Mapping[str, str] | None = None,
     folder: Path | None = None,
-    about: Drafting = Drafting(),
+    about: DraftFacts = DraftFacts(),
 ) -> DraftedTask:
     """Return a drafted task file for `folder` (default: the folder of the rows).
 
@@ -90,7 +90,9 @@ def draft(
     count = max(about.rows, len(loaded.cases))
     systems = _system_lines(answers or {}, folder)
     said = about.said or _recorded_texts(answers or {}, loaded)
-    form = form_of_checks(about.metric) or answer_form(loaded.cases, said, _output_type(loaded))
+    form = form_of_checks(about.metric) or choose_answer_form(
+        loaded.cases, said, _output_type(loaded)
+    )
     if form is not None:
         loaded = replace(loaded, task=with_form(loaded.task, form))
     blocks = [
@@ -159,7 +161,7 @@ def _head_lines(stem: str, loaded: Loaded) -> list[str]:
             f"instruction: {_yaml_scalar(asked)}"]  # fmt: skip
 
 
-def _data_lines(file: str, loaded: Loaded, about: Drafting, count: int) -> list[str]:
+def _data_lines(file: str, loaded: Loaded, about: DraftFacts, count: int) -> list[str]:
     lines = ["data:", f"  file: {_yaml_scalar(file)}"]
     if about.made_of:
         made_of = _printable(about.made_of)[:60]
@@ -180,7 +182,7 @@ def _data_lines(file: str, loaded: Loaded, about: Drafting, count: int) -> list[
     return lines
 
 
-def _part_lines(folder: Path, about: Drafting) -> list[str]:
+def _part_lines(folder: Path, about: DraftFacts) -> list[str]:
     """Return the `data:` lines for rows in several files, [] if they are in one file."""
     if not about.parts:
         return []

@@ -21,9 +21,9 @@ from tuneworthy.data.reading import seeded_hash
 from tuneworthy.data.rows import sortable_time
 
 ONE_SPLIT_FROM = 1_000  # labelled rows from which one split replaces the folds
-FOLDS, TEST_SHARE = 5, 0.3
+DEFAULT_FOLDS, TEST_SHARE = 5, 0.3
 DEV_LEAST, DEV_MOST = 40, 300
-SMALL_SHARE = 0.25  # with few rows: the largest share held out to reach DEV_LEAST
+MOST_DEV_SHARE_OF_FEW_ROWS = 0.25  # with few rows: the largest share held out to reach DEV_LEAST
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ def split(loaded: Loaded, k: int | None = None) -> Split:
     elif k is None and loaded.task.data.folds == "auto" and len(loaded.cases) >= ONE_SPLIT_FROM:
         parts = [_held_out_fold(loaded, rows)]
     else:
-        wanted = k or (FOLDS if loaded.task.data.folds == "auto" else loaded.task.data.folds)
+        wanted = k or (
+            DEFAULT_FOLDS if loaded.task.data.folds == "auto" else loaded.task.data.folds
+        )
         parts = _make_folds(loaded, rows, int(wanted))
     gone = {copy for part in parts for copy in copies if copy not in part.test}
     parts = [_without_copies(part, copies) for part in parts]
@@ -109,7 +111,7 @@ def _copy_groups_of(loaded: Loaded, cases: Sequence[Case]) -> list[tuple[Case, .
     """Return some rows as groups; copies in other files connect them too."""
     mine = {case.id for case in cases}
     members: dict[int, list[Case]] = defaultdict(list)
-    for case, group in zip(loaded.everyone, copy_groups(loaded.alike), strict=True):
+    for case, group in zip(loaded.everyone, copy_groups(loaded.copies), strict=True):
         if case.id in mine:
             members[group].append(case)
     return [tuple(sorted(rows, key=lambda case: case.id)) for rows in members.values()]
@@ -250,5 +252,5 @@ def dev_size(rows: int, share: float) -> int:
     With few rows dev gets more than its share, up to 40, so that a choice on it means something;
     but no more than a quarter of the rows, because dev rows are not trained on.
     """
-    least = min(DEV_LEAST, int(SMALL_SHARE * rows))
+    least = min(DEV_LEAST, int(MOST_DEV_SHARE_OF_FEW_ROWS * rows))
     return min(max(round(share * rows), least), DEV_MOST, rows // 2)

@@ -67,7 +67,7 @@ class Loaded:
         return (*self.cases, *(self.test or ()), *(self.dev or ()))
 
     @cached_property
-    def alike(self) -> Copies:
+    def copies(self) -> Copies:
         """Return the copies and near-copies among all labelled rows, computed once."""
         return find_copies(self.everyone)
 

@@ -47,7 +47,7 @@ def split_locked(task: Task, files: Files, unlock: bool) -> LockedSplit:
         if unlock:
             raise _no_locked_rows(str(task.data.locked))
         return LockedSplit(files)
-    locked_ids = _drawn(files, key, share)
+    locked_ids = _draw_locked_ids(files, key, share)
     locked = tuple(case for case in files[key] if case.id in locked_ids)
     others = tuple(case for case in files[key] if case.id not in locked_ids)
     if not others or (unlock and not locked):
@@ -59,7 +59,7 @@ def split_locked(task: Task, files: Files, unlock: bool) -> LockedSplit:
     return LockedSplit({**files, "main": others, "test": locked})
 
 
-def _drawn(files: Files, key: str, share: float) -> set[str]:
+def _draw_locked_ids(files: Files, key: str, share: float) -> set[str]:
     """Return the ids of the locked rows; groups of copies and of `group` are locked whole.
 
     A group that has a row in the dev file stays open: that row would reveal it.
@@ -73,12 +73,12 @@ def _drawn(files: Files, key: str, share: float) -> set[str]:
     return {
         case.id
         for rows in members.values()
-        if not any(case.id in chosen for case in rows) and _place(rows) < share
+        if not any(case.id in chosen for case in rows) and _lock_position(rows) < share
         for case in rows
     }
 
 
-def _place(rows: Sequence[Case]) -> float:
+def _lock_position(rows: Sequence[Case]) -> float:
     """Return the position of a group of rows in [0, 1), from the smallest digest of its inputs.
 
     The name of a `group` represents all its rows, so that added rows change nothing.

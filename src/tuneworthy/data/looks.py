@@ -33,7 +33,7 @@ def studies_text(earlier: int) -> str:
     return "1 study has opened them" if earlier == 1 else f"{earlier:,} studies have opened them"
 
 
-def another_look(look: int) -> str:
+def repeated_look_warning(look: int) -> str:
     """Return a warning that a look at some rows is not the first, and how much wider it makes
     every bound than the look before; "" for a first look.
     """

@@ -18,7 +18,7 @@ from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Match
 from tuneworthy.data.copies import normalised_text
-from tuneworthy.data.order_fit import misfit
+from tuneworthy.data.order_fit import order_misfit
 from tuneworthy.data.raw import RawRow
 from tuneworthy.data.rows import as_text
 
@@ -262,7 +262,7 @@ def _by_order(log: LogRows, cases: Sequence[Case]) -> MatchResult:
     pairs = [
         (_answer_text(row), case.output) for row, case in both if _answer_text(row) and case.output
     ]
-    if said := misfit([answer for answer, _ in pairs], [gold for _, gold in pairs]):
+    if said := order_misfit([answer for answer, _ in pairs], [gold for _, gold in pairs]):
         raise DataError(
             "recorded answers fit their rows better in another order than by `match: order`",
             where=log.path.name,

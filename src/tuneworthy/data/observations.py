@@ -73,7 +73,7 @@ def _conflicting_rows(loaded: Loaded) -> Iterator[Observation]:
 
 
 def _copied_inputs(loaded: Loaded) -> Iterator[Observation]:
-    like = loaded.alike
+    like = loaded.copies
     counts = Counter(like.keys)
     same = [case.id for case, key in zip(like.cases, like.keys, strict=True) if counts[key] > 1]
     if same:

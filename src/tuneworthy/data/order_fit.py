@@ -29,7 +29,7 @@ _WORD_PATTERN = re.compile(r"\w+")
 Array = np.ndarray[Any, Any]
 
 
-def misfit(answers: Sequence[str], right: Sequence[str]) -> str:
+def order_misfit(answers: Sequence[str], right: Sequence[str]) -> str:
     """Return a sentence on how answers fit another order of rows better, "" if they don't.
 
     Answer k belongs to the gold answer of row k. Identical answers fit any order.

@@ -19,7 +19,7 @@ from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.escape import quoted
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.column_choice import Choice, column_like
-from tuneworthy.data.column_roles import Roles, propose, row_of
+from tuneworthy.data.column_roles import Roles, propose_roles, row_of
 from tuneworthy.data.column_values import is_key_name
 from tuneworthy.data.csv_rows import DELIMITER_OF, delimiter_of
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
@@ -214,7 +214,7 @@ def _gold_roles(gold: _File, own: OwnColumns) -> Roles:
     right = own.right or ("output" if "output" in columns else None)
     if "messages" in columns and own.input not in columns:
         return Roles("messages", right or "output", {})
-    found = propose(sample, Choice(input=asked, output=right))
+    found = propose_roles(sample, Choice(input=asked, output=right))
     if isinstance(found, str):
         what = "the input" if found == "input" else "the right answer"
         option = "--input-column" if found == "input" else "--gold-column"

@@ -42,7 +42,7 @@ class RunFolder:
             if any(fnmatch(name.rpartition("/")[2], pattern) for pattern in patterns)
         ]
 
-    def one(self, name: str) -> str | None:
+    def newest(self, name: str) -> str | None:
         """Return the path of a file in the folder, else in its newest checkpoint, else None."""
         found = [file for file in self.files if file.rpartition("/")[2] == name]
         return max(found, key=lambda file: (-file.count("/"), checkpoint_of(file)), default=None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.build_report import Change, Distance, FormParity
+from tuneworthy.core.build_report import ChangedAnswer, FormParity, LogProbDistance
 from tuneworthy.core.case import Case
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.logprob_distance import (
@@ -95,7 +95,7 @@ def compare_answers(
     if broken := [a for a in new if a.error]:
         failed.append(f"{len(broken)} requests failed: {broken[0].error}")
     changes = [
-        Change(case=a.case, evaluated=a.text, exported=b.text, before=x, after=y)
+        ChangedAnswer(case=a.case, evaluated=a.text, exported=b.text, before=x, after=y)
         for a, b, x, y in zip(old, new, before, after, strict=True)
         if a.text != b.text
     ]
@@ -147,7 +147,7 @@ def _values(reference: Reference, answers: Sequence[Answer]) -> list[float]:
     return [score.value if isinstance(score, Score) else 0.0 for score in scores]
 
 
-def _distance(engine: Any, reference: Reference, exact: bool) -> Distance | None:
+def _distance(engine: Any, reference: Reference, exact: bool) -> LogProbDistance | None:
     """Return the distances on the first answers that the exported engine can score."""
     if reference.tuned is None:
         return None
@@ -168,7 +168,7 @@ def _distance(engine: Any, reference: Reference, exact: bool) -> Distance | None
     if base is not None and getattr(engine, "peft", None) is not None:
         with engine.without_adapter():
             bare = mean_distance(base, engine.token_logprobs(prompts, texts))
-    return Distance(
+    return LogProbDistance(
         exported=mean_distance(together, there),
         base=None if base is None else mean_distance(base, there),
         floor=floor,
@@ -178,7 +178,7 @@ def _distance(engine: Any, reference: Reference, exact: bool) -> Distance | None
     )
 
 
-def _weights_fail(distance: Distance | None) -> list[str]:
+def _weights_fail(distance: LogProbDistance | None) -> list[str]:
     if distance is None:
         return []
     failed, limit = [], distance.limit

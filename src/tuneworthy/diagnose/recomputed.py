@@ -62,7 +62,7 @@ def inputs_of(results: Results) -> ComparisonInputs:
         pool=stored.pool,
         limited=stored.limited,
         grades=grades,
-        possible=results.plan.possible if results.plan.staged else 0,
+        possible=results.plan.possible_arms if results.plan.staged else 0,
         looked=results.plan.looks_at if results.plan.staged else {},
     )
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from tuneworthy.core.causes import Wrong, argues_against_training, share_of
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm
-from tuneworthy.core.repairs import repairs
+from tuneworthy.core.repairs import repairable_causes
 from tuneworthy.core.run import Spec
 
 
 def repairable_share(spec: Spec, wrong: Sequence[Wrong]) -> float:
     """Return the share of the failures (0 to 1) whose cause this arm may repair."""
-    return share_of(wrong, repairs(spec))
+    return share_of(wrong, repairable_causes(spec))
 
 
 def advised_against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
@@ -24,7 +24,7 @@ def advised_against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
 
     That is training without passages, if most failures lack a passage or fail to read one.
     """
-    return argues_against_training(wrong, repairs(spec))
+    return argues_against_training(wrong, repairable_causes(spec))
 
 
 def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:

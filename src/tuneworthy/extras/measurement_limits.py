@@ -91,8 +91,8 @@ def leaked(loaded: Loaded) -> frozenset[str]:
         return frozenset()
     test = {case.id for case in loaded.test}
     leaked_ids: set[str] = set()
-    for a, b, _ in loaded.alike.pairs:
-        pair = {loaded.alike.cases[a].id, loaded.alike.cases[b].id}
+    for a, b, _ in loaded.copies.pairs:
+        pair = {loaded.copies.cases[a].id, loaded.copies.cases[b].id}
         if pair & test and pair - test:
             leaked_ids |= pair & test
     return frozenset(leaked_ids)
@@ -163,7 +163,7 @@ def _error(pair: Pair, margin: float, z: float) -> tuple[float, float]:
     For graded scores it follows from the width alone. For 0/1 scores the width gives the ratio to
     the normal bound; if fewer than ten cases differ, exact bounds at the margin are used.
     """
-    error = pair.error
+    error = pair.standard_error
     if is_graded(pair):
         return error, pair.differ / pair.n
     net = abs(pair.wins - pair.losses) / pair.n

@@ -42,7 +42,7 @@ def leads_by_value_overlap(rows: Sequence[LabRow]) -> list[float]:
 def verdict(row: LabRow, lead: float, lead_swapped: float) -> CardAnswer:
     """Return the verdict by the lead of record A, and whether it holds with the records swapped."""
     said, swapped = ("A" if each > 0 else "B" for each in (lead, lead_swapped))
-    return CardAnswer(row, said, score=float(said == row.output)).measured(
+    return CardAnswer(row, said, score=float(said == row.output)).with_measures(
         swap_agreement=float(said != swapped),
         says_a=float(said == "A"),
         lead=abs(lead),

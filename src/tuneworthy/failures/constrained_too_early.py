@@ -54,7 +54,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
         yield CardLook(
             f"group {number}",
             tuple(
-                each.measured(legal_first=mass[0], legal_mean=fmean(mass))
+                each.with_measures(legal_first=mass[0], legal_mean=fmean(mass))
                 for each, mass in zip(answers, masses, strict=True)
             ),
         )

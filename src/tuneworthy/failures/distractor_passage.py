@@ -89,7 +89,7 @@ def _measured(each: CardAnswer, found: Sequence[Passage]) -> CardAnswer:
 
     return CardAnswer(
         row, each.text, each.ended, each.tokens, score=float(said == right), valid=said is not None
-    ).measured(
+    ).with_measures(
         copied_other=share(said in others),
         in_no_passage=share(said not in others),
         recall=float(any(passage.doc == doc for passage in found)),

@@ -50,7 +50,7 @@ def fix(setup: LabSetup) -> LabSetup:
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     """Yield the answers at five temperatures, from greedy to the one that is served."""
-    model, served = tools.served("adapter"), Sampling.of(setup.config)
+    model, served = tools.with_trained_model("adapter"), Sampling.of(setup.config)
     prompts, answers = [row.messages for row in tools.rows.new], tuple[CardAnswer, ...]()
     for level in range(LOOKS):
         heat = served.temperature * level / (LOOKS - 1)

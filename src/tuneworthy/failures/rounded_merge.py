@@ -49,17 +49,20 @@ def fix(setup: LabSetup) -> LabSetup:
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     """Yield the served answers by groups, with the share of the trained model's tokens kept."""
     config = setup.config
-    trained, served = tools.served("adapter"), tools.served(str(config["serve.merge"]))
+    trained, served = (
+        tools.with_trained_model("adapter"),
+        tools.with_trained_model(str(config["serve.merge"])),
+    )
     for number, rows in enumerate(tools.groups(), 1):
         prompts = [row.messages for row in rows]
         tested = [each.text for each in trained.reply(rows, prompts)]
         answers = served.reply(rows, prompts, Sampling.of(config))
-        chosen = [each.chosen(prompts, tested) for each in (trained, served)]
+        chosen = [each.likeliest_tokens(prompts, tested) for each in (trained, served)]
         same = [_equal(*each) for each in zip(*chosen, strict=True)]
         yield CardLook(
             f"group {number}",
             tuple(
-                each.measured(same_tokens=share, same_answers=float(each.text == text))
+                each.with_measures(same_tokens=share, same_answers=float(each.text == text))
                 for each, text, share in zip(answers, tested, same, strict=True)
             ),
         )

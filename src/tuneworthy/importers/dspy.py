@@ -12,7 +12,7 @@ from tuneworthy.importers._values import answer_text, text_lines
 FORMAT = "DSPy examples"
 NEEDS = ("demos",)
 TAKES = ("the fields before the last", "the last field")
-_OWN = {"augmented", "dspy_uuid", "dspy_split", "reasoning", "rationale"}
+_DSPY_FIELDS = {"augmented", "dspy_uuid", "dspy_split", "reasoning", "rationale"}
 
 
 def fits(record: SourceRecord) -> bool:
@@ -23,7 +23,7 @@ def fits(record: SourceRecord) -> bool:
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row: the last field is the right answer, those before it are the input."""
-    fields = {key: value for key, value in record.value.items() if key not in _OWN}
+    fields = {key: value for key, value in record.value.items() if key not in _DSPY_FIELDS}
     if len(fields) < 2:
         raise BadRow("an example with one field", ", ".join(fields), "keep its input and output")
     *asked, right = fields

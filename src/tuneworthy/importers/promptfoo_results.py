@@ -35,14 +35,14 @@ def learn(sample: Sequence[SourceRecord], notes: dict[str, Any]) -> None:
     prompts: dict[str, set[int]] = {}
     for value in values:
         if isinstance(number := value.get("promptIdx"), int):
-            prompts.setdefault(_provider(value), set()).add(number)
+            prompts.setdefault(_provider_name(value), set()).add(number)
     notes["prompts"] = {name: sorted(found) for name, found in prompts.items()}
 
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row of the test with this provider's answer; a test is one row of the file."""
     value = record.value
-    given, name = value["vars"], _provider(value)
+    given, name = value["vars"], _provider_name(value)
     note_assertion_types(_assertions(value), notes)
     right = right_answers(
         {**one, "value": render_variables(one.get("value"), given)}
@@ -58,7 +58,7 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     usage = nested_value(response, "tokenUsage") or {}
     found = answer_fields(
         answer_text(nested_value(response, "output")),
-        seconds=value["latencyMs"] / 1000 if fresh and _number(value.get("latencyMs")) else None,
+        seconds=value["latencyMs"] / 1000 if fresh and _is_number(value.get("latencyMs")) else None,
         usd=value.get("cost"),
         tokens_in=nested_value(usage, "prompt"),
         tokens_out=nested_value(usage, "completion"),
@@ -74,10 +74,10 @@ def _assertions(value: dict[str, Any]) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _provider(value: dict[str, Any]) -> str:
+def _provider_name(value: dict[str, Any]) -> str:
     name = nested_value(value, "provider", "label") or nested_value(value, "provider", "id")
     return str(name or value["provider"])
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -32,12 +32,14 @@ def fits(record: SourceRecord) -> bool:
 
 def learn(sample: Sequence[SourceRecord], notes: dict[str, Any]) -> None:
     """Write to `notes` the variables that reveal the right answer."""
-    notes["told"] = revealing_variables([_test(record.value) for record in sample])
+    notes["told"] = revealing_variables(
+        [_variables_and_assertions(record.value) for record in sample]
+    )
 
 
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row of a test: one variable is the input, several are its lines."""
-    given, assertions = _test(record.value)
+    given, assertions = _variables_and_assertions(record.value)
     note_assertion_types(assertions, notes)
     right = right_answers(
         {**one, "value": render_variables(one.get("value"), given)}
@@ -50,7 +52,7 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     )
 
 
-def _test(value: dict[str, Any]) -> tuple[Mapping[str, Any], list[Any]]:
+def _variables_and_assertions(value: dict[str, Any]) -> tuple[Mapping[str, Any], list[Any]]:
     """Return the variables and the assertions of a test."""
     if "vars" in value and "assert" in value:
         given, assertions = value["vars"], value["assert"]

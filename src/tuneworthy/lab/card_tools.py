@@ -58,8 +58,8 @@ class LabTools:
 
         return legal_mass(self.model, prompts, texts, self._grammar())
 
-    def chosen(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[int]]:
-        """Return the token that the model would choose at each place of each prompt's text."""
+    def likeliest_tokens(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[int]]:
+        """Return the id of the likeliest token before each token of each prompt's text."""
         from tuneworthy.models.local.given_answer import chosen_tokens
 
         return chosen_tokens(self.model, prompts, texts)
@@ -70,8 +70,8 @@ class LabTools:
         found = _index(self.case, dated).search([(row.input, row.meta["time"]) for row in rows], k)
         return [[_passage(docs[chunk.doc]) for chunk in chunks] for chunks in found]
 
-    def served(self, form: str) -> LabTools:
-        """Return tools whose model is the trained adapter, or merged into weights of a `form`.
+    def with_trained_model(self, form: str) -> LabTools:
+        """Return tools whose model has the trained adapter applied, or merged in the `form`.
 
         The adapter is trained on first use, by the clean configuration of the lab.
         """

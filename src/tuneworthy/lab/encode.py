@@ -80,7 +80,7 @@ def encode(
     cut = [short is not ids for short, ids in zip(used, masked, strict=True)]
     if config["packing"]:
         before = [used[-1], *used[:-1]]
-        used = [ids.behind(left.ids) for ids, left in zip(used, before, strict=True)]
+        used = [ids.with_prefix(left.ids) for ids, left in zip(used, before, strict=True)]
     if own:
         used = [own(ids, config) for ids in used]
     weight, on_prompt = 1.0 if config["loss"] == "all" else 0.0, config["loss"] == "prompt"

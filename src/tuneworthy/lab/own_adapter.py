@@ -43,7 +43,7 @@ class _Change:
 
 def of_adapter(folder: RunFolder, base: Path | None) -> AdapterFacts:
     """Return the facts of the folder's adapter; `base` is a folder with the base's weights."""
-    file = folder.one("adapter_config.json")
+    file = folder.newest("adapter_config.json")
     if file is None:
         why = "the folder has no PEFT adapter (adapter_config.json)"
         return AdapterFacts(missing=dict.fromkeys(("change", "parameters"), why))

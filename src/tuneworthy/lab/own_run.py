@@ -19,8 +19,8 @@ from tuneworthy.core.run_report import (
     OF_A_CASE,
     CaseFinding,
     DataInfo,
+    FindingState,
     OwnRunReport,
-    State,
 )
 from tuneworthy.data.run_folder import KEPT, RunFolder, open_run_folder
 from tuneworthy.data.training_rows import TrainingRows, read_training_rows
@@ -131,7 +131,7 @@ def _finding(
     """Return what one case's detector says of the facts."""
     watched = _Watched(facts)
     says = case.module.detect(Runs(cast(RunFacts, watched), None))
-    state: State = "not measured"
+    state: FindingState = "not measured"
     if says.found is not None:
         state = "found" if says.found else "clean"
     concerned = next((rows[name] for name in watched._read if rows.get(name)), None)

@@ -62,7 +62,7 @@ class FolderTokenizer:
 
 def read_tokenizer(folder: RunFolder) -> FolderTokenizer | str:
     """Return the folder's tokenizer, or why there is none. Raises DataError if it is damaged."""
-    file = folder.one("tokenizer.json")
+    file = folder.newest("tokenizer.json")
     if file is None:
         return "the folder has no tokenizer.json: save the tokenizer beside the model"
     try:

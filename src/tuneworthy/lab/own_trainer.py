@@ -104,7 +104,7 @@ def _options(
         raw |= log.settings
         named_by |= dict.fromkeys(log.settings, log.file)
     for name in _ARGUMENT_FILES:
-        file = folder.one(name)
+        file = folder.newest(name)
         if file is None:
             continue
         try:
@@ -142,7 +142,7 @@ def _plain(value: Any) -> bool:
 
 
 def _card(folder: RunFolder) -> str:
-    file = folder.one("README.md")
+    file = folder.newest("README.md")
     if file is None:
         return ""
     try:

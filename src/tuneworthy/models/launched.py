@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
-from tuneworthy.core.served import server_model
+from tuneworthy.core.served import parse_server_model
 from tuneworthy.models._adapted import Adapted, AdaptedScorer, scored
 from tuneworthy.models._reply_cache import bypassed
 from tuneworthy.models.local.device import ANYWHERE, Placement, device, release
@@ -162,7 +162,7 @@ def open_launched(
     Raises NotInstalled, ModelError, TaskError or SecurityError.
     """
     how = how or RequestOptions()
-    model, plugin = server_model(rest, folder), load("servers", kind)
+    model, plugin = parse_server_model(rest, folder), load("servers", kind)
     if address := server_process.address_of(kind):
         remote = load("models", "openai_compatible").Remote
         named: Model = remote(model.name, endpoint(address), purse, prices.FREE, how=how)

@@ -56,7 +56,7 @@ def net_value_difference(task: Task, b: ArmResult, a: ArmResult, pair: Pair) -> 
     cheaper = ((a.usd_per_1k or 0.0) - (b.usd_per_1k or 0.0)) / 1000
     once = ((b.build_usd or 0.0) - (a.build_usd or 0.0)) / money.horizon_months
     upkeep = (b.upkeep_usd_month or 0.0) - (a.upkeep_usd_month or 0.0)
-    spread = pair.error
+    spread = pair.standard_error
     return NetValueDifference(
         saves=volume * (value * pair.mean + cheaper),
         fixed=once + upkeep,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tuneworthy.core.audit_report import TIMED, Audit, DetectableDifference
+from tuneworthy.core.audit_report import TIME_SPLIT_KIND, Audit, DetectableDifference
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
@@ -124,7 +124,9 @@ def counted_labels(n: int) -> str:
 
 
 def _counts(audit: Audit, plain: bool) -> str:
-    once = audit.scored == audit.used and not any(o.kind == TIMED for o in audit.observations)
+    once = audit.scored == audit.used and not any(
+        o.kind == TIME_SPLIT_KIND for o in audit.observations
+    )
     every = ", every row scored once" if once else ""
     folds = f"{words.counted(audit.folds, 'fold')}{every}" if audit.folds > 1 else "one split"
     out = ", ".join(f"{n:,} {escape_line(why, plain)}" for why, n in audit.excluded.items() if n)

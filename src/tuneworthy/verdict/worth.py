@@ -170,7 +170,7 @@ def score_error(board: Ladder, b: ArmResult, s: ArmResult) -> float | None:
     pair = board.pairs.get((b.name, s.name))
     if pair is None or pair.high <= pair.low:
         return None
-    return pair.error
+    return pair.standard_error
 
 
 def _and(lacking: list[str], volume: float | None, text: str) -> str:

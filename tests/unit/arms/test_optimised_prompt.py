@@ -169,8 +169,8 @@ def test_the_placebo_is_as_long_and_says_nothing(tmp_path):
 
 
 def test_the_budget_s_cost_is_what_a_search_asks():
-    assert _searched.rungs(40, 4) == [12, 20, 40]
-    assert _searched.rungs(40, 1) == [40]
-    assert _searched.rungs(300, 8) == [37, 75, 150, 300]
+    assert _searched.halving_sizes(40, 4) == [12, 20, 40]
+    assert _searched.halving_sizes(40, 1) == [40]
+    assert _searched.halving_sizes(300, 8) == [37, 75, 150, 300]
     assert _searched.dev_passes(1) == 1
     assert _searched.dev_passes(8) == 5.5

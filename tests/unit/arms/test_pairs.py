@@ -61,7 +61,7 @@ def test_the_filter_keeps_valid_answers_that_samples_agree_on(tmp_path, texts, k
     else:
         assert written.pairs == []
         assert written.rejected == {outcome: ["r22"]}
-    told = written.account()
+    told = written.summary()
     assert told["inputs"] == told["kept"] + sum(told["rejected"].values()) == 1
     assert told["written"] == 5
 
@@ -70,7 +70,7 @@ def test_an_answer_must_be_right_where_the_right_one_is_known(tmp_path):
     written = write(tmp_path, cycle("refund"), rows=True, n=8)
     right = {c.id for c in label_cases() if c.output == "refund"}
     assert {pair.query.id for pair in written.pairs} == right & {s.query.id for s in sources(8)}
-    assert set(written.rejected) == {_pairs.WRONG}
+    assert set(written.rejected) == {_pairs.WRONG_ANSWER}
     free = write(tmp_path, cycle("refund"), n=8)
     assert len(free.pairs) == 8, "the control: without its row nothing is known"
 
@@ -81,21 +81,21 @@ def test_failed_requests_are_told_apart_from_cut_answers(tmp_path):
 
     written = write(tmp_path, fails, n=2)
     assert written.rejected == {_pairs.NO_ANSWER: ["r22", "r23"]}
-    assert written.account()["tokens_in"] is None
+    assert written.summary()["tokens_in"] is None
 
 
 def test_the_spend_is_summed_and_unknown_where_a_reply_does_not_state_it():
-    written = _pairs.Written(replies=[Reply(text="a", usd=0.5, tokens_in=2), Reply(text="b")])
-    assert written.account()["usd"] is None
+    written = _pairs.WrittenPairs(replies=[Reply(text="a", usd=0.5, tokens_in=2), Reply(text="b")])
+    assert written.summary()["usd"] is None
     written.replies[1] = Reply(text="b", usd=0.25, tokens_in=3)
-    assert (written.account()["usd"], written.account()["tokens_in"]) == (0.75, 5)
+    assert (written.summary()["usd"], written.summary()["tokens_in"]) == (0.75, 5)
 
 
 def test_one_sample_is_greedy_and_needs_no_agreement(tmp_path):
     seen = []
     parts = setup(lambda p, k: "x", tmp_path)
     asked = teacher(cycle("refund"), seen)
-    assert write_pairs(parts, asked, sources(2), PairOptions(samples=1)).account()["kept"] == 2
+    assert write_pairs(parts, asked, sources(2), PairOptions(samples=1)).summary()["kept"] == 2
     assert {limits.temperature for _, limits in seen} == {0.0}
 
 
@@ -143,7 +143,7 @@ def test_a_failed_sample_is_not_kept_so_a_later_run_asks_again(tmp_path):
         return "refund"
 
     asked, parts = teacher(flaky), setup(lambda p, k: "x", tmp_path)
-    assert write_pairs(parts, asked, sources(1), PairOptions()).account()["kept"] == 1
+    assert write_pairs(parts, asked, sources(1), PairOptions()).summary()["kept"] == 1
     assert not list(tmp_path.rglob("*.json"))
     write_pairs(parts, asked, sources(1), PairOptions())
     assert len(calls) == 10

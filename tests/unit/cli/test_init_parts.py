@@ -11,7 +11,7 @@ from tuneworthy.cli._column_question import column_question
 from tuneworthy.cli._frame import run
 from tuneworthy.data import row_parts
 from tuneworthy.data.column_choice import Choice
-from tuneworthy.data.column_roles import propose
+from tuneworthy.data.column_roles import propose_roles
 from tuneworthy.data.label_spelling import near_labels
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.recognising import recognise
@@ -166,16 +166,20 @@ def test_a_misspelt_label_is_pointed_out(here, capsys):
 
 def test_a_column_of_numbers_is_no_text_to_join():
     rows = [{"body": f"mail {k}", "title": k, "queue": QUEUES[k % 3]} for k in range(30)]
-    assert propose(rows, Choice()).texts == ()
+    assert propose_roles(rows, Choice()).texts == ()
     named = [{**row, "Temat": f"pęknięty ekran {row['title']}", "on": "2026-01-31 10:00 +01"}
              for row in rows]  # fmt: skip
-    assert propose(named, Choice()).texts == ("Temat",)  # of several words, whatever its name is
+    assert propose_roles(named, Choice()).texts == (
+        "Temat",
+    )  # of several words, whatever its name is
 
 
 def test_a_column_with_one_value_is_no_right_answer_by_itself():
     rows = [{"prompt_text": f"what is {k}?", "kind": "x"} for k in range(30)]
-    assert propose(rows, Choice()) == "output"
-    assert propose([{**row, "kind": row["prompt_text"][-2:]} for row in rows], Choice()).output
+    assert propose_roles(rows, Choice()) == "output"
+    assert propose_roles(
+        [{**row, "kind": row["prompt_text"][-2:]} for row in rows], Choice()
+    ).output
 
 
 def logs(folder):

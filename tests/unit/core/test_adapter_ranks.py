@@ -4,21 +4,21 @@ from pathlib import Path
 
 from tuneworthy.core.logprob_distance import mean_distance
 from tuneworthy.core.run import Spec
-from tuneworthy.core.served import server_model
+from tuneworthy.core.served import parse_server_model
 from tuneworthy.core.specs import highest_rank
 
 
 def test_weights_of_the_hub_and_of_a_folder_have_a_spec_in_this_process(tmp_path):
-    assert server_model("org/name", tmp_path).trained_as == "hf:org/name"
-    hub = server_model("org/name@abc", tmp_path, 8)
+    assert parse_server_model("org/name", tmp_path).trained_as == "hf:org/name"
+    hub = parse_server_model("org/name@abc", tmp_path, 8)
     assert (hub.trained_as, hub.is_path, hub.rank) == ("hf:org/name@abc", False, 8)
-    own = server_model("./w", tmp_path)
+    own = parse_server_model("./w", tmp_path)
     assert (own.trained_as, own.is_path) == (f"hf:{tmp_path / 'w'}", True)
 
 
 def test_a_server_without_adapters_is_what_it_was():
     """The digest of a model without a rank is that of the time before there were ranks."""
-    assert server_model("org/name", Path()).plain() == {
+    assert parse_server_model("org/name", Path()).plain() == {
         "weights": "org/name",
         "name": "org/name",
         "revision": "",

@@ -23,13 +23,13 @@ def test_a_cut_row_keeps_at_least_one_trained_id(most, kept):
 
 
 def test_ids_before_a_prompt_are_not_trained():
-    packed = ROW.behind((8, 9))
+    packed = ROW.with_prefix((8, 9))
     assert packed.ids == (8, 9, 1, 2, 3, 4, 5)
     assert packed.ids[packed.first :] == ROW.ids[ROW.first :]
 
 
 def test_measures_of_an_answer_add_up():
-    answer = CardAnswer(ASKED, "20").measured(recall=1.0).measured(copied=None)
+    answer = CardAnswer(ASKED, "20").with_measures(recall=1.0).with_measures(copied=None)
     assert answer.measures == {"recall": 1.0, "copied": None}
 
 

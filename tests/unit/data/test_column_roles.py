@@ -3,9 +3,9 @@
 import pytest
 
 from tuneworthy.core.errors import TaskError
-from tuneworthy.data.answer_logs import answer_log
+from tuneworthy.data.answer_logs import find_answer_columns
 from tuneworthy.data.column_choice import Choice, column_like
-from tuneworthy.data.column_roles import answers_of, propose, row_of, system_name
+from tuneworthy.data.column_roles import answers_of, propose_roles, row_of, system_name
 from tuneworthy.data.column_values import is_id, is_id_name, is_key_name
 
 
@@ -42,7 +42,7 @@ def test_columns_are_known_by_name_and_by_value(names, taken):
     asked, gold, system = names
     rows = table(**{"Ticket No": lambda k: 500 + k, asked: text, gold: right, system: said,
                     "handled_at": lambda k: f"2026-01-{k % 28 + 1:02d}"})  # fmt: skip
-    roles = propose(rows, Choice())
+    roles = propose_roles(rows, Choice())
     assert (roles.input, roles.output) == (asked, gold)
     assert tuple(roles.systems) == taken
     assert list(roles.systems.values()) == [system]
@@ -50,49 +50,49 @@ def test_columns_are_known_by_name_and_by_value(names, taken):
 
 def test_several_systems_become_arms_and_the_one_in_use_is_present():
     rows = table(text=text, label=right, gpt4=said, claude=said, prod_answer=said)
-    roles = propose(rows, Choice())
+    roles = propose_roles(rows, Choice())
     assert roles.systems == {"gpt4": "gpt4", "claude": "claude", "present": "prod_answer"}
 
 
 def test_a_copy_of_the_right_answers_and_a_number_are_no_system():
     rows = table(text=text, label=right, label_copy=right, score=lambda k: k / 60,
                  model_confidence=lambda k: k / 60)  # fmt: skip
-    assert propose(rows, Choice()).systems == {}
+    assert propose_roles(rows, Choice()).systems == {}
 
 
 def test_what_people_name_wins_and_a_name_that_is_not_there_is_refused():
     rows = table(a=text, b=right, c=said, d=said)
-    assert propose(rows[:1], Choice()) == "output"
-    roles = propose(rows, Choice("a", "c", None, {"old": "d"}))
+    assert propose_roles(rows[:1], Choice()) == "output"
+    roles = propose_roles(rows, Choice("a", "c", None, {"old": "d"}))
     assert (roles.input, roles.output, roles.systems) == ("a", "c", {"old": "d"})
     with pytest.raises(TaskError, match="no column has this name") as caught:
-        propose(rows, Choice(output="team"))
+        propose_roles(rows, Choice(output="team"))
     assert "a, b, c, d" in caught.value.fix
 
 
 def test_a_list_of_right_answers_is_alternatives_unless_it_is_declared_json():
     rows = table(question=text, answers=lambda k: [f"place {k}", f"hall {k}", f"place {k}"])
-    roles = propose(rows, Choice())
+    roles = propose_roles(rows, Choice())
     assert roles.alternatives
     found = row_of(rows[3], roles)
     assert (found["output"], found["accepted"]) == ("place 3", ["hall 3"])
-    roles = propose(rows, Choice(lists="json"))
+    roles = propose_roles(rows, Choice(lists="json"))
     assert row_of(rows[3], roles)["output"] == ["place 3", "hall 3", "place 3"]
     squad = table(question=text, answers=lambda k: {"text": [f"p{k}"], "answer_start": [0]})
-    assert row_of(squad[0], propose(squad, Choice()))["output"] == "p0"
+    assert row_of(squad[0], propose_roles(squad, Choice()))["output"] == "p0"
 
 
 def test_lists_of_objects_and_empty_lists_are_answers_themselves():
     things = table(text=text, output=lambda k: [{"name": f"n{k}"}])
-    assert not propose(things, Choice()).alternatives
+    assert not propose_roles(things, Choice()).alternatives
     found = table(text=text, output=lambda k: [f"n{k}"] * (k % 3))
-    assert not propose(found, Choice()).alternatives
+    assert not propose_roles(found, Choice()).alternatives
 
 
 def test_other_columns_are_kept_for_people_and_empty_cells_are_no_answer():
     rows = table(text=text, label=right, gpt4=said, floor=lambda k: 2)
     rows[0]["gpt4"] = ""
-    roles = propose(rows, Choice())
+    roles = propose_roles(rows, Choice())
     assert row_of(rows[0], roles)["meta"] == {"floor": 2}
     assert answers_of(rows[0], roles) == {}
     assert answers_of(rows[1], roles) == {"present": {"answer": said(1)}}
@@ -115,7 +115,7 @@ def read_amount(k):
 def test_a_column_named_after_a_system_is_never_the_right_answer(system):
     rows = table(**{"Beleg-Nr": lambda k: f"B{k}", "Text": text, "Betrag (EUR)": amount,
                     system: read_amount})  # fmt: skip
-    roles = propose(rows, Choice())
+    roles = propose_roles(rows, Choice())
     assert (roles.output, roles.systems) == ("Betrag (EUR)", {"present": system})
     assert roles.either == ()
 
@@ -133,9 +133,9 @@ def test_a_column_named_after_a_system_is_never_the_right_answer(system):
 )
 def test_two_columns_that_mostly_agree_are_unsettled_unless_a_name_says_it(columns, either):
     rows = table(text=text, **columns)
-    assert propose(rows, Choice()).either == either
+    assert propose_roles(rows, Choice()).either == either
     first, second = columns
-    assert propose(rows, Choice(output=second, present=first)).either == ()
+    assert propose_roles(rows, Choice(output=second, present=first)).either == ()
 
 
 @pytest.mark.parametrize("name", [
@@ -169,8 +169,8 @@ def test_a_name_means_the_one_column_that_differs_in_case_alone():
     assert column_like("TEXT", ["Text", "text"]) == "TEXT"  # either could be meant
     assert column_like("other", ["Text"]) == "other"
     assert column_like(None, ["Text"]) is None
-    roles = propose([{"Text": f"hello {k}", "Team": "ab"[k % 2], "Bot": "a"} for k in range(9)],
-                    Choice("text", "TEAM", "bot"))  # fmt: skip
+    rows = [{"Text": f"hello {k}", "Team": "ab"[k % 2], "Bot": "a"} for k in range(9)]
+    roles = propose_roles(rows, Choice("text", "TEAM", "bot"))
     assert (roles.input, roles.output, dict(roles.systems)) == ("Text", "Team", {"present": "Bot"})
 
 
@@ -183,8 +183,10 @@ def test_a_case_column_of_numbers_is_an_id_and_a_case_column_of_texts_is_none():
 def test_a_log_without_id_and_input_says_that_nothing_tells_its_rows(tmp_path):
     log = tmp_path / "beta.jsonl"
     log.write_text("".join(f'{{"zz": {n}, "final_text": "A{n}", "usd": 0.1}}\n' for n in range(4)))
-    assert "neither an id nor an input" in answer_log(f"{log}:final_text", Choice()).summary()
+    assert (
+        "neither an id nor an input" in find_answer_columns(f"{log}:final_text", Choice()).summary()
+    )
     log.write_text(log.read_text().replace("zz", "case"))
-    said = answer_log(f"{log}:final_text", Choice()).summary()
+    said = find_answer_columns(f"{log}:final_text", Choice()).summary()
     assert "id `case`" in said
     assert "neither" not in said

@@ -16,7 +16,7 @@ from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import align_answers, read_answers
-from tuneworthy.data.order_fit import misfit
+from tuneworthy.data.order_fit import order_misfit
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
@@ -204,27 +204,27 @@ def texts(n, seed=0):
 def test_free_text_fits_in_its_order_alone(n):
     right = texts(n)
     said = [" ".join(text.split()[:8]) + " and more" for text in right]
-    assert misfit(said, right) == ""
+    assert order_misfit(said, right) == ""
     mixed = said[:]
     random.Random(1).shuffle(mixed)
-    assert "of their words" in misfit(mixed, right)
-    assert misfit(mixed, right)
-    assert misfit(said[::-1], right)
+    assert "of their words" in order_misfit(mixed, right)
+    assert order_misfit(mixed, right)
+    assert order_misfit(said[::-1], right)
 
 
 def test_a_missing_row_shifts_what_follows_and_is_found():
     right = texts(60)
     lost = [*right[:30], *right[31:], "a stranger"]
-    told = misfit(lost, right)
+    told = order_misfit(lost, right)
     assert told == "30 of 60 answers fit their rows; the last 30 fit the rows 1 row later better"
     twice = [*right[:30], right[29], *right[30:59]]
-    assert "the rows 1 row before" in misfit(twice, right)
+    assert "the rows 1 row before" in order_misfit(twice, right)
 
 
 def test_answers_that_are_all_alike_or_few_fit_any_order():
     right = ["yes", "no"] * 40
-    assert misfit(["yes"] * 80, right) == ""
-    assert misfit(["no", "yes"], right[:2]) == ""
+    assert order_misfit(["yes"] * 80, right) == ""
+    assert order_misfit(["no", "yes"], right[:2]) == ""
 
 
 def test_an_order_of_labels_is_told_from_a_random_one_with_few_false_alarms():
@@ -233,9 +233,9 @@ def test_an_order_of_labels_is_told_from_a_random_one_with_few_false_alarms():
         draw = random.Random(seed)
         right = [draw.choice(["refund", "delivery", "warranty"]) for _ in range(60)]
         said = [one if draw.random() < 0.8 else "refund" for one in right]
-        alarms += bool(misfit(said, right))
+        alarms += bool(order_misfit(said, right))
         draw.shuffle(said)
-        missed += not misfit(said, right)
+        missed += not order_misfit(said, right)
     assert alarms == 0
     assert missed <= 5
 

@@ -80,10 +80,10 @@ def test_the_folders_own_file_comes_before_a_checkpoints(tmp_path):
     for place in ("checkpoint-9", "checkpoint-30", "checkpoint-100", "x/y"):
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / "c.json").write_text(json.dumps(place))
-    assert open_run_folder(tmp_path).one("c.json") == "checkpoint-100/c.json"
+    assert open_run_folder(tmp_path).newest("c.json") == "checkpoint-100/c.json"
     (tmp_path / "c.json").write_text("0")
-    assert open_run_folder(tmp_path).one("c.json") == "c.json"
-    assert open_run_folder(tmp_path).one("d.json") is None
+    assert open_run_folder(tmp_path).newest("c.json") == "c.json"
+    assert open_run_folder(tmp_path).newest("d.json") is None
 
 
 def test_a_folder_of_links_alone_is_said_to_be_one(tmp_path):

@@ -7,7 +7,7 @@ from tuneworthy.core.causes import Wrong
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
 from tuneworthy.core.plan import NO_ROOM, EndpointLoad, Plan, PlannedArm
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.repairs import CAUSES_BY_REMEDY, repairs
+from tuneworthy.core.repairs import CAUSES_BY_REMEDY, repairable_causes
 from tuneworthy.core.run import Spec
 from tuneworthy.diagnose.remedies import advised_against, repairable_share, with_minutes
 
@@ -43,7 +43,7 @@ def rows(**shares):
     ],
 )
 def test_an_arm_repairs_what_it_declares(arm, causes):
-    assert repairs(spec(arm)) == causes
+    assert repairable_causes(spec(arm)) == causes
 
 
 def test_every_remedy_that_an_arm_declares_stands_in_the_table():
@@ -52,8 +52,8 @@ def test_every_remedy_that_an_arm_declares_stands_in_the_table():
 
 
 def test_what_can_not_be_named_repairs_nothing():
-    assert repairs(spec("oracle", role="ceiling")) == frozenset()
-    assert repairs(spec("lora", role="placebo")) == frozenset()
+    assert repairable_causes(spec("oracle", role="ceiling")) == frozenset()
+    assert repairable_causes(spec("lora", role="placebo")) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_what_can_not_be_named_repairs_nothing():
     [("tune", {"learnable", "latent"}), ("context", {"knowledge", "retrieval"}), ("prompt", set())],
 )
 def test_a_system_known_by_its_answers_repairs_what_its_tool_does(tool, causes):
-    assert repairs(spec("answers", tool=tool)) == causes
-    assert repairs(Spec(name="x", arm="not_installed_here", tool=tool)) == causes
+    assert repairable_causes(spec("answers", tool=tool)) == causes
+    assert repairable_causes(Spec(name="x", arm="not_installed_here", tool=tool)) == causes
 
 
 def test_recorded_answers_without_a_tool_repair_nothing():
-    assert repairs(Spec(name="x", arm="answers")) == frozenset()
+    assert repairable_causes(Spec(name="x", arm="answers")) == frozenset()
 
 
 def test_an_arm_is_wanted_for_the_share_of_failures_whose_causes_it_repairs():

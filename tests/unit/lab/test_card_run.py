@@ -249,7 +249,7 @@ def test_measures_are_means_over_the_rows_that_have_them():
     run = CardRun(case_of("out-of-date"), case_of("out-of-date").config("twin"), 0, None)
     rows = [LabRow(str(k), (), "") for k in range(3)]
     run.latest = {
-        row.id: CardAnswer(row, "", score=1.0).measured(share=value, none=None)
+        row.id: CardAnswer(row, "", score=1.0).with_measures(share=value, none=None)
         for row, value in zip(rows, (1.0, 0.0, None), strict=True)
     }
     measured = run._measured()

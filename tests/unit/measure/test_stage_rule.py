@@ -83,8 +83,8 @@ def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, stand=None
                                   minutes=5.0 if trains(one) else 1.0,
                                   look_after=int(trains(one) or asks)))  # fmt: skip
     plan = Plan.model_construct(arms=tuple(planned), across=(), read=None, staged=True)
-    shape = ComparisonInputs(task=job, study="s", split=SPLIT, groups={}, possible=plan.possible,
-                  looked=plan.looks_at)  # fmt: skip
+    shape = ComparisonInputs(task=job, study="s", split=SPLIT, groups={},
+                             possible=plan.possible_arms, looked=plan.looks_at)  # fmt: skip
     rows = [Wrong(cause=c, share=s, low=s, high=s, n=N, arm=None, placebo=None) for c, s in wrong]
     found = Diagnosis(arm="zero_shot", n_fail=N, n_pass=0, wrong=tuple(rows))
     ledger = SimpleNamespace(freeze=lambda study, kind, value: value)

@@ -22,7 +22,7 @@ from tuneworthy.core.case import Message
 from tuneworthy.core.errors import ModelError, NotInstalled, ProviderError, TaskError
 from tuneworthy.core.model import Limits
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.served import ServerModel, server_model
+from tuneworthy.core.served import ServerModel, parse_server_model
 from tuneworthy.models import content_of, is_local, is_paid, open_model
 from tuneworthy.models.remote import server_guard, server_process
 from tuneworthy.report._plan import plan_screen
@@ -182,7 +182,7 @@ def test_an_address_is_asked_and_nothing_started(start, monkeypatch, tmp_path):
 def test_commands_of_every_kind(kind, tmp_path):
     plugin, key = load("servers", kind), "the-secret"
     (tmp_path / "w").mkdir()
-    hub, own = server_model("org/name@abc", tmp_path), server_model("./w", tmp_path)
+    hub, own = parse_server_model("org/name@abc", tmp_path), parse_server_model("./w", tmp_path)
     assert hub == ServerModel(weights="org/name", name="org/name", revision="abc")
     assert (own.weights, own.name, own.is_path) == (str(tmp_path / "w"), "w", True)
     for model in (hub, own):
@@ -198,7 +198,7 @@ def test_commands_of_every_kind(kind, tmp_path):
 
 
 def test_vllm_takes_no_sampling_from_the_repository():
-    words = load("servers", "vllm").command(["vllm"], server_model("org/name", Path()), 1)
+    words = load("servers", "vllm").command(["vllm"], parse_server_model("org/name", Path()), 1)
     assert words[words.index("--generation-config") + 1] == "vllm"
     told = json.loads(words[words.index("--structured-outputs-config") + 1])
     assert told == {"backend": "guidance", "disable_any_whitespace": True}

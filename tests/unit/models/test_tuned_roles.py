@@ -3,7 +3,7 @@
 import pytest
 
 from tuneworthy.core.plugins import load
-from tuneworthy.core.served import server_model
+from tuneworthy.core.served import parse_server_model
 from tuneworthy.core.task import Data, Task
 from tuneworthy.models import _roles, takes_adapters
 from tuneworthy.models._roles import request_fields, tuned_spec, untrainable, wanted_models
@@ -70,7 +70,9 @@ def test_training_needs_the_extra_and_the_program_of_the_server(monkeypatch):
 def test_a_server_is_started_with_room_for_adapters_of_a_rank(tmp_path):
     def words(kind, rank):
         plugin = load("servers", kind)
-        return " ".join(plugin.command(["program"], server_model("org/name", tmp_path, rank), 1))
+        return " ".join(
+            plugin.command(["program"], parse_server_model("org/name", tmp_path, rank), 1)
+        )
 
     assert "--enable-lora --max-lora-rank 64" in words("vllm", 40)
     assert "--enable-lora --max-lora-rank 40 --lora-target-modules all" in words("sglang", 40)
@@ -80,13 +82,13 @@ def test_a_server_is_started_with_room_for_adapters_of_a_rank(tmp_path):
 
 
 def test_an_adapter_is_asked_for_as_its_server_wants_it(tmp_path):
-    model = server_model("org/name", tmp_path)
+    model = parse_server_model("org/name", tmp_path)
     assert load("servers", "vllm").tuned_name(model, "tuned-abc") == "tuned-abc"
     assert load("servers", "sglang").tuned_name(model, "tuned-abc") == "org/name:tuned-abc"
 
 
 def test_servers_write_json_without_free_whitespace(tmp_path):
-    model = server_model("org/name", tmp_path)
+    model = parse_server_model("org/name", tmp_path)
     assert '"disable_any_whitespace": true' in " ".join(
         load("servers", "vllm").command([], model, 1)
     )

@@ -30,7 +30,7 @@ def test_a_study_goes_on_with_what_had_no_room_and_stays_one_look(tmp_path):
     assert more.results.steps[-1].do == "run"
     assert more.folder == first.folder
     assert more.results.evidence.looks == first.results.evidence.looks == 1
-    assert more.results.plan.possible == first.results.plan.possible == 3
+    assert more.results.plan.possible_arms == first.results.plan.possible_arms == 3
     before = {run.spec.name: run.answers for run in first.results.runs if run.answers}
     assert before.items() <= {r.spec.name: r.answers for r in more.results.runs}.items()
     assert run(task).results == more.results, "the minutes stay given"

@@ -46,7 +46,7 @@ def test_its_work_is_that_of_its_rows_and_replayed_ones_cost(tmp_path):
     plain, more = (full.estimate(sizes, full.Options(replay=share)) for share in (0, 0.05))
     assert more.trained == pytest.approx(plain.trained / 0.95, rel=0.01)
     assert full.pilot(full.Options()).rows == 100
-    assert _trained.settings(full.Options(prompt_loss=0.2), 100, 1e-4).prompt_loss == 0.2
+    assert _trained.training_settings(full.Options(prompt_loss=0.2), 100, 1e-4).prompt_loss == 0.2
 
 
 def test_rslora_costs_what_lora_costs():

@@ -67,9 +67,10 @@ def test_few_rows_make_smaller_steps():
     pytest.importorskip("torch")
     sizes = {500: 4, 600: 8, 2000: 16}
     assert all(
-        _trained.settings(lora.Options(), n, 1e-3).pace.batch == size for n, size in sizes.items()
+        _trained.training_settings(lora.Options(), n, 1e-3).pace.batch == size
+        for n, size in sizes.items()
     )
-    assert _trained.settings(lora.Options(batch=2), 600, 1e-3).pace.batch == 2
+    assert _trained.training_settings(lora.Options(batch=2), 600, 1e-3).pace.batch == 2
 
 
 def test_a_model_that_cannot_be_trained_here_does_not_apply(tmp_path):
@@ -217,8 +218,8 @@ def test_a_run_that_stopped_early_says_so_and_asks_for_no_more_epochs():
 @pytest.mark.full
 def test_patience_reaches_training_and_is_off_by_default():
     pytest.importorskip("torch")
-    assert _trained.settings(lora.Options(), 100, 1e-3).patience is None
-    assert _trained.settings(lora.Options(patience=2), 100, 1e-3).patience == 2
+    assert _trained.training_settings(lora.Options(), 100, 1e-3).patience is None
+    assert _trained.training_settings(lora.Options(patience=2), 100, 1e-3).patience == 2
 
 
 def test_the_rate_of_the_model_is_trained_with_said_and_kept(engine, tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ def test_no_replayed_request_is_or_resembles_a_text_of_the_harm_check():
     [(0, 100, 0), (0.05, 95, 5), (0.05, 100, 5), (0.01, 99, 1), (0.01, 5, 1), (0.02, 980, 20)],
 )
 def test_the_share_is_of_all_rows_together(share, rows, count):
-    assert _replay.replayed(share, rows) == count
+    assert _replay.replay_count(share, rows) == count
     if count > 1:
         assert count / (count + rows) == pytest.approx(share, abs=0.005)
 

@@ -23,7 +23,12 @@ from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.docs import Doc
-from tuneworthy.extras.changed_facts import FactCounts, change_facts, faithfulness, freshness
+from tuneworthy.extras.changed_facts import (
+    FactCounts,
+    change_facts,
+    count_stated_facts,
+    faithfulness,
+)
 from tuneworthy.metrics import scorer
 from tuneworthy.models import open_model
 from tuneworthy.suite import policy_faq
@@ -74,7 +79,7 @@ def main() -> None:
     answers = {}
     for name, fit in systems.items():
         answers[name] = kept(out, name, fit, after.cases, "new passage" in name)
-        print(row(freshness(name, answers[name], after.facts)), flush=True)
+        print(row(count_stated_facts(name, answers[name], after.facts)), flush=True)
     print("where the system without a passage says the old fact:")
     for name, alone in (("bare model", "bare model"), ("tuned on the old", "tuned on the old")):
         shown = answers[f"{name} + new passage"]

@@ -1,12 +1,14 @@
 """A live run of the lab with browsers that follow it, beside the same run with none.
 
-usage: lab_clients.py [repetitions [steps [clients]]]   steps (2,000) of a run, each a product on
-       all cores, about 15 ms; 10 runs of 2,000 make 5 minutes with clients (50) and 5 without
+usage: lab_clients.py [repetitions [steps [clients [pause]]]]   steps (2,000) of a run, each a
+       product on all cores, about 15 ms, and a pause of so many ms (0); clients: 50
 
 Steps are sent as a real run sends them, in batches at most four times a second. The run is in the
 lab's worker process, the server in this one, the clients in a third, all on the same cores. Every
 client must have read every event, numbered without a gap. Time is counted by the run itself, once
-all clients are connected. The sides alternate, so other load on the machine meets both.
+all clients are connected: wall time, and the processor time of the worker, which other load on the
+machine moves less. The sides alternate, so that load meets both. On a busy machine a pause makes a
+run long enough to be watched for minutes without taking a core.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from tuneworthy.lab.run_process import RunOrder
 GIVEN = [int(word) for word in sys.argv[1:] if word.isdigit()]
 STEPS = GIVEN[1] if len(GIVEN) > 1 else 2000
 CLIENTS = GIVEN[2] if len(GIVEN) > 2 else 50
+PAUSE = GIVEN[3] / 1000 if len(GIVEN) > 3 else 0.0
 SIZE = 900  # rows and columns of a step's product
 
 
@@ -45,14 +48,18 @@ def open_products(_emit: Emit) -> Any:
         emit({"kind": "begin", "id": order.id, "steps": steps, "rows": [], "questions": []})
         while not (order.folder.parent / "go").exists():
             time.sleep(0.01)
-        began, batches = time.perf_counter(), StepBatches(emit, steps)
+        began, batches = (time.perf_counter(), time.process_time()), StepBatches(emit, steps)
         for _ in range(steps):
             loss = float((left @ left)[0, 0])
             batches.add({"loss": loss, "norm": 1.0, "rate": 1e-3, "clipped": False})
             control()
+            time.sleep(PAUSE)
         batches.flush()
-        took = time.perf_counter() - began
-        emit({"kind": "end", "state": "done", "because": None, "seconds": took, "facts": {}})
+        wall, processor = time.perf_counter() - began[0], time.process_time() - began[1]
+        emit(
+            {"kind": "end", "state": "done", "because": None, "seconds": wall,
+             "facts": {"processor": processor}}
+        )  # fmt: skip
 
     return run
 
@@ -71,10 +78,11 @@ class Served:
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [opened]})
         self.thread.start()
         self.seed = 0
-        self.took: dict[int, list[float]] = {0: [], CLIENTS: []}
+        self.took: dict[int, list[tuple[float, float]]] = {0: [], CLIENTS: []}
+        self.served = 0.0  # processor seconds of the server while clients watched
 
     def run(self, clients: int) -> None:
-        """Run once with so many clients; keep the seconds that the run itself has counted."""
+        """Run once with so many clients; keep the seconds that the run counted, on both clocks."""
         jobs, self.seed = self.lab.jobs, self.seed + 1
         assert jobs is not None
         config = {"steps": STEPS}
@@ -86,11 +94,13 @@ class Served:
         while len(log._waiting) < clients or len(log.lines) < 2:
             time.sleep(0.05)
         go.touch()
+        began = time.process_time()
         while not log.ended:
             time.sleep(0.05)
         go.unlink()
         told = log.events()
-        self.took[clients].append(told[-1]["seconds"])
+        self.took[clients].append((told[-1]["seconds"], told[-1]["facts"]["processor"]))
+        self.served += (time.process_time() - began) * (clients > 0)
         assert log.unsaved is None
         if reader:
             read = json.loads(reader.communicate(timeout=60)[0])
@@ -142,11 +152,22 @@ def main() -> None:
             told = alternate(sides, repetitions(5))
         finally:
             served.close()
-    none, many = (statistics.median(took[1:]) for took in served.took.values())
-    slower = round(many / none - 1, 3)
+    slower = {}
+    for at, clock in enumerate(("wall", "processor")):
+        none, many = (
+            statistics.median(one[at] for one in took[1:]) for took in served.took.values()
+        )
+        slower[clock] = round(many / none - 1, 3)
+        print(f"  the run takes {slower[clock]:+.1%} of {clock} time with {CLIENTS} clients")
     seconds = {f"{clients} clients": took[1:] for clients, took in served.took.items()}
-    print(f"  the run takes {slower:+.1%} with {CLIENTS} clients")
-    summary = {f"a run slower, with {CLIENTS} clients": slower}
+    watched = sum(wall for wall, _ in served.took[CLIENTS])
+    summary = {
+        **{
+            f"a run slower, with {CLIENTS} clients, {clock}": more for clock, more in slower.items()
+        },
+        "minutes watched": round(watched / 60, 1),
+        "processor seconds of the server a minute": round(60 * served.served / watched, 1),
+    }
     write("lab_clients", {**told, "steps": STEPS, "run_seconds": seconds, "summary": summary})
 
 

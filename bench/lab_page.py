@@ -1,15 +1,18 @@
 """The lab's pages in chromium: weight and time of the first one, memory of the server, and how long
 a visitor waits for the next picture while a run streams into a case page.
 
-usage: lab_page.py [seconds]   of the run (25); needs chromium and playwright
+usage: lab_page.py [seconds]   of the run (25); needs chromium, playwright and psutil
 
-The run sends the events of a recorded one, spread over these seconds, and computes in between as
-training does, in the lab's worker process. The longest wait is that of the browser's own event
-timing: from a click or a key to the picture after it.
+The run sends the events of a recorded one and computes in between as training does, in the lab's
+worker process: products of some 15 ms, as many as fill these seconds on a quiet machine. It runs
+with no page open, with a page open that nobody touches, and once more while a visitor clicks and
+types. Waits are those of the browser's own event timing: from a click or a key to the picture after
+it. Other load on the machine lengthens waits; processor seconds it moves less.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -19,13 +22,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
+import psutil
 from _bench import write
+from playwright.sync_api import sync_playwright
 
 from tuneworthy.lab.events import Emit
 from tuneworthy.lab.run_process import RunOrder
 
 CASE, SIZE = "never-stops", 900  # rows and columns of a product
+PRODUCT_SECONDS = 0.015  # about what a product takes on one core
 SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1] != "--serve" else 25.0
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 WATCH = """
@@ -51,12 +58,16 @@ def open_replay(_emit: Emit) -> Any:
     def run(order: RunOrder, emit: Emit, control: Callable[[], None]) -> None:
         events = Recordings(case_of(CASE)).plant or []
         left, seconds = np.ones((SIZE, SIZE)), float(os.environ["LAB_PAGE_SECONDS"])
-        for event in events:
+        products, began = round(seconds / PRODUCT_SECONDS / len(events)), time.process_time()
+        for event in events[:-1]:
             emit({**event, "id": order.id} if event["kind"] == "begin" else event)
-            until = time.perf_counter() + seconds / len(events)
-            while time.perf_counter() < until:
+            for _ in range(products):
                 left @ left
-            control()
+                control()
+        Path(os.environ["LAB_PAGE_TOLD"], str(order.seed)).write_text(
+            str(time.process_time() - began), "utf-8"
+        )
+        emit(events[-1])
 
     return run
 
@@ -69,7 +80,7 @@ def serve(folder: str) -> None:
 
     opened = bound("127.0.0.1", 0)
     lab = open_lab(Path(folder), opened.getsockname(), open_runner=open_replay)
-    print(lab.access.launch_url(), flush=True)
+    print(lab.access.launch_url(), lab.access.secret, flush=True)
     make_server(lab).run(sockets=[opened])
 
 
@@ -79,48 +90,96 @@ def memory(pid: int) -> float:
     return int(told.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def measure(launch: str) -> dict[str, float]:
-    """Open the first page, then a case with a live run, and use it until the run is over."""
-    from playwright.sync_api import sync_playwright
+def processor(of: list[psutil.Process]) -> float:
+    """Return the processor seconds that these processes and their ended children have used."""
+    return sum(sum(one.cpu_times()[:4]) for one in of if one.is_running())
 
+
+def run_alone(root: str, secret: str, told: Path, seed: int) -> float:
+    """Run with no page open; return the processor seconds of the run."""
+    order = Request(
+        f"{root}/api/runs", json.dumps({"case": CASE, "config": {}, "seed": seed}).encode(),
+        {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"},
+    )  # fmt: skip
+    urlopen(order).close()
+    while not (told / str(seed)).exists():
+        time.sleep(0.1)
+    return float((told / str(seed)).read_text("utf-8"))
+
+
+def until_over(tab: Any, used: Callable[[], int] = lambda: 0) -> int:
+    """Wait until the live run in the page is over; return how often `used` used the page."""
+    count = 0
+    while tab.evaluate("lab.find('#live-run').hidden") is False or count == 0:
+        count += used() or 1
+        tab.wait_for_timeout(100)
+    return count
+
+
+def measure(launch: str, secret: str, server: int, told: Path) -> dict[str, float | None]:
+    """Open the first page, then a case: let a run stream in, then one more while it is used."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    root = launch.split("/launch")[0]
+    alone = [run_alone(root, secret, told, 7)]
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=chromium, args=FLAGS)
         tab = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-        tab.set_default_timeout(120_000)
+        tab.set_default_timeout(300_000)
         tab.add_init_script(WATCH)
         tab.goto(launch)
-        root = launch.split("/launch")[0]
         tab.goto(f"{root}/", wait_until="load")
         tab.wait_for_timeout(500)
         first = tab.evaluate(FIRST)
         tab.goto(f"{root}/case/{CASE}")
+        shown = [one for one in psutil.Process().children(recursive=True)
+                 if "chrom" in one.name() and one.pid != server]  # fmt: skip
+        sides, began = (shown, [psutil.Process(server)]), time.perf_counter()
+        before = [processor(side) for side in sides]
         tab.locator("#live").click()
-        used = 0
-        while tab.evaluate("lab.find('#live-run').hidden") is False or used == 0:
-            tab.locator(("#row-after", "#question-after", "[data-cause]")[used % 3]).first.click()
-            tab.keyboard.press(("e", "]", "2")[used % 3])
-            used += 2
-        waits = tab.evaluate("window.waits")
+        until_over(tab)
+        minutes = (time.perf_counter() - began) / 60
+        page, serving = (round((processor(side) - one) / minutes, 1)
+                         for side, one in zip(sides, before, strict=True))  # fmt: skip
+        watched = float((told / "1").read_text("utf-8"))
+        tab.locator("#live").click()
+        turn = iter(range(1_000_000))
+
+        def use() -> int:
+            k = next(turn) % 3
+            tab.locator(("#row-after", "#question-after", "[data-cause]")[k]).first.click()
+            tab.keyboard.press(("e", "]", "2")[k])
+            return 2
+
+        used = until_over(tab, use)
+        waits = sorted(tab.evaluate("window.waits"))
         browser.close()
+    alone.append(run_alone(root, secret, told, 8))
     return {
         "first page, bytes": first["bytes"],
         "first page, ms": round(first["ms"]),
         "clicks and keys": used,
         "longest wait for a picture, ms": max(waits, default=0),
+        "median wait for a picture of 16 ms or more": waits[len(waits) // 2] if waits else None,
+        "run slower with a page open, processor time": round(2 * watched / sum(alone) - 1, 3),
+        "processor seconds of the browser a minute": page,
+        "processor seconds of the server a minute": serving,
     }
 
 
 def main() -> None:
     """Measure and write bench/results/lab_page.json."""
     with tempfile.TemporaryDirectory() as folder:
+        told_by_runs = Path(folder, "told")
+        told_by_runs.mkdir()
         server = subprocess.Popen(
             [sys.executable, __file__, "--serve", folder], stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "LAB_PAGE_SECONDS": str(SECONDS)},
+            env={**os.environ, "LAB_PAGE_SECONDS": str(SECONDS),
+                 "LAB_PAGE_TOLD": str(told_by_runs)},
         )  # fmt: skip
         assert server.stdout is not None
         try:
-            told = measure(server.stdout.readline().strip())
+            launch, secret = server.stdout.readline().split()
+            told = measure(launch, secret, server.pid, told_by_runs)
             told["server, most MB"] = round(memory(server.pid))
         finally:
             server.terminate()

@@ -13,7 +13,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import Config, RunFacts, Runs, Value
 from tuneworthy.lab import words
 from tuneworthy.lab.cases import ANSWER_TOKENS, ASKED_ROWS, HELD_ROWS, NEW_ROWS, LabCase
-from tuneworthy.lab.clean_runs import clean_runs, usual
+from tuneworthy.lab.clean_runs import UsualRange, clean_runs, outside, usual
 from tuneworthy.lab.key_words import KEYS
 from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.recordings import Recordings
@@ -145,7 +145,7 @@ def blind(cases: Sequence[LabCase]) -> dict[str, Any]:
         "one_in": CLEAN_ONE_IN,
         "charts": [chart(key) for key in BLIND_CHARTS],
         "facts": [
-            {"key": key, "title": said.title, "unit": said.unit, "usual": ranges.get(key)}
+            {"key": key, "title": said.title, "unit": said.unit, **_range(ranges.get(key))}
             for key, said in shown.items()
         ],
         "clean_runs": len(clean_runs()),
@@ -154,6 +154,13 @@ def blind(cases: Sequence[LabCase]) -> dict[str, Any]:
         "sure": list(SURE),
         "points": POINTS,
     }
+
+
+def _range(found: UsualRange | None) -> dict[str, Any]:
+    """Return the range of a fact over the clean runs, in words and as numbers; null if none is."""
+    if found is None:
+        return {"usual": None, "low": None, "high": None}
+    return {"usual": found.said, "low": found.low, "high": found.high}
 
 
 def proofs(case: LabCase) -> tuple[str, ...]:
@@ -213,6 +220,7 @@ def _measure(key: str, recorded: Recordings) -> dict[str, Any]:
         "unit": said.unit,
         "own": said.value(words.value_of(own, key), own) if own else None,
         "twin": said.value(words.value_of(twin, key), twin) if twin else None,
+        "outside": outside(key, own) if own and recorded.case.trains else None,
         "nothing": None if key in proofs(recorded.case) else _nothing(key, own, twin),
         "recorded": bool(own and twin),
     }

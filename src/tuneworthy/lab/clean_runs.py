@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from tuneworthy.core.failure import RunFacts
@@ -11,15 +12,41 @@ from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.recordings import Recordings
 
 
-def usual(keys: Sequence[str]) -> dict[str, str]:
+@dataclass(frozen=True)
+class UsualRange:
+    """The lowest and the highest value of a fact over the clean runs; `said` has them in words."""
+
+    low: float
+    high: float
+    said: str
+
+
+def usual(keys: Sequence[str]) -> dict[str, UsualRange]:
     """Return the range of each fact over the clean runs of the package, where any has it."""
     found = {}
     for key in keys:
         known = [(value, run) for run in clean_runs() if _is_number(value := getattr(run, key))]
         if known:
             (low, _), (high, run) = min(known, key=_value), max(known, key=_value)
-            found[key] = words.measure(key).span(low, high, run)
+            found[key] = UsualRange(low, high, words.measure(key).span(low, high, run))
     return found
+
+
+def outside(key: str, own: RunFacts) -> str | None:
+    """Return in words that a fact lies outside the clean runs' range; None if it does not.
+
+    A value that is written as an end of the range is written lies inside.
+    """
+    if key not in RunFacts.model_fields or not _is_number(value := getattr(own, key)):
+        return None
+    found = usual((key,)).get(key)
+    if found is None or found.low <= value <= found.high:
+        return None
+    side, end = ("above", found.high) if value > found.high else ("below", found.low)
+    said = words.measure(key)
+    if said.value(value, own) == said.value(end, own):
+        return None
+    return f"{side} what {len(clean_runs())} clean runs had: {found.said}"
 
 
 @lru_cache(maxsize=1)

@@ -73,9 +73,13 @@ class Recordings:
         return list(dict.fromkeys(name for name in found if name))
 
     def hero(self) -> dict[str, list[Event] | None]:
-        """Return both runs with one answer a look and no tokens, in the form of records."""
+        """Return both runs with one answer a look and no tokens, in the form of records.
+
+        The answer is that to the question which the clean run answers better by most at the end.
+        """
         runs = {"plant": self.plant, "twin": self.twin}
-        return {role: _short(events) if events else None for role, events in runs.items()}
+        asked = _telling_question(self.plant, self.twin) if self.plant and self.twin else 0
+        return {role: _short(events, asked) if events else None for role, events in runs.items()}
 
     def spark(self, key: str, top: float | None) -> dict[str, Any] | None:
         """Return both curves of a figure in a box of 100 by 100, y downwards as in SVG."""
@@ -135,13 +139,24 @@ def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
     return [*points[:-1:every], points[-1]]
 
 
-def _short(events: Sequence[Event]) -> list[Event]:
+def _telling_question(plant: Sequence[Event], twin: Sequence[Event]) -> int:
+    """Return the question whose last answers differ most in score, the twin's being better."""
+    last = [[event for event in run if event["kind"] == "look"][-1:] for run in (plant, twin)]
+    scores = [
+        [answer["score"] or 0.0 for answer in looks[0]["answers"]] if looks else []
+        for looks in last
+    ]
+    lead = [theirs - own for own, theirs in zip(*scores, strict=False)]
+    return lead.index(max(lead)) if lead and max(lead) > 0 else 0
+
+
+def _short(events: Sequence[Event], asked: int) -> list[Event]:
     short: list[Event] = []
     for event in events:
         if event["kind"] == "begin":
-            short.append({**event, "rows": [], "questions": event["questions"][:1]})
+            short.append({**event, "rows": [], "questions": event["questions"][asked : asked + 1]})
         elif event["kind"] == "look":
-            short.append({**event, "losses": [], "answers": event["answers"][:1]})
+            short.append({**event, "losses": [], "answers": event["answers"][asked : asked + 1]})
         elif event["kind"] == "steps":
             kept = {key: event[key] for key in ("kind", "from", "loss")}
             last = short[-1] if short else {}

@@ -135,7 +135,7 @@ MEASURES: dict[str, Measure] = {
     "steps": _size("Steps that training took", "steps"),
     "refused": Measure("Why the training loop stopped early", "", decimals, _near_size),
     "loss_first": _loss("Training loss at the first step"),
-    "loss_last": _loss("Training loss at the end"),
+    "loss_last": _loss("Training loss, mean of the last eighth of the steps"),
     "loss_least": _loss("Lowest training loss on the way"),
     "new_loss_first": _loss("Loss on new rows before training"),
     "new_loss_last": _loss("Loss on new rows after training"),

@@ -9,7 +9,7 @@ import pytest
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.core.plugins import catalogue
-from tuneworthy.lab import case_data, words
+from tuneworthy.lab import case_data, clean_runs, words
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
 from tuneworthy.lab.record_store import PACKAGE_RECORDS
 from tuneworthy.lab.recordings import Recordings, facts_of
@@ -173,6 +173,16 @@ def test_the_hero_keeps_every_loss_of_the_run(case):
     assert len(json.dumps(short)) < len(json.dumps(whole)) / 4
 
 
+def test_the_hero_shows_the_answer_that_tells_the_two_runs_apart_best(case):
+    short, whole = Recordings(case).hero(), Recordings(case)
+    last = [run[-2]["answers"] for run in (whole.plant, whole.twin)]
+    lead = [twin["score"] - own["score"] for own, twin in zip(*last, strict=True)]
+    shown = [run[-2]["answers"][0] for run in (short["plant"], short["twin"])]
+    assert shown[1]["score"] - shown[0]["score"] == max(lead)
+    question = short["plant"][0]["questions"][0]
+    assert question == whole.plant[0]["questions"][lead.index(max(lead))]
+
+
 def test_every_cause_has_words():
     for name in (*catalogue("failures"), "none"):
         assert words.cause(name).endswith(".")
@@ -260,6 +270,27 @@ def test_a_blind_run_stands_beside_what_clean_runs_measured():
     shares = [100 * twin.clip_rate for twin in known]
     assert ranges["clip_rate"] == f"{min(shares):.0f} to {max(shares):.0f} %"
     assert ranges["end_trained"] == "100 %"
+    ends = {each["key"]: (each["low"], each["high"]) for each in shown["facts"]}
+    assert ends["clip_rate"] == pytest.approx((min(shares) / 100, max(shares) / 100))
+
+
+def test_a_value_outside_the_clean_runs_is_named_and_no_clean_run_lies_outside():
+    for case in all_cases().values():
+        twin = Recordings(case).twin_facts
+        if twin and case.trains:
+            assert not any(clean_runs.outside(key, twin) for key in RunFacts.model_fields)
+    said = clean_runs.outside("end_trained", RunFacts(end_trained=0.0))
+    assert said == f"below what {len(clean_runs.clean_runs())} clean runs had: 100 %"
+    assert "above" in (clean_runs.outside("cut_rows", RunFacts(cut_rows=0.97)) or "")
+    assert clean_runs.outside("cut_rows", RunFacts(cut_rows=0.001)) is None  # written as the range
+    assert clean_runs.outside("other.recall", RunFacts(other={"recall": 9.0})) is None
+    assert clean_runs.outside("cut_rows", RunFacts()) is None
+
+
+def test_the_measurements_of_a_case_say_what_lies_outside(case):
+    told = {each["key"]: each["outside"] for each in case_data.public(case)["measures"]}
+    assert told["p_end"].startswith("below what")
+    assert told["same_prompt"] is None
 
 
 def test_every_line_of_a_configuration_is_explained():

@@ -38,7 +38,7 @@
   };
 
   // What the model considered at a token: the likeliest five, with a bar each.
-  const considered = (host, token, ends) => {
+  const considered = (host, token, ends, unasked) => {
     if (!token) { host.replaceChildren(lab.make('p', { class: 'soft tiny' }, 'Point at a token: the five likeliest at its place stand here.')); return; }
     const [text, log, others] = token, named = (word) => (ends.includes(word) ? '■ end' : shown(word) || '∅');
     const row = ([word, value]) => {
@@ -49,7 +49,7 @@
     };
     const listed = others.some(([word]) => word === text);
     host.replaceChildren(lab.make('ol', {}, ...others.map(row)),
-      lab.make('p', { class: 'soft tiny' }, listed ? `Chosen: ${named(text)}` : `Chosen: ${named(text)}, ${lab.chance(-log)}, not among the five likeliest`));
+      lab.make('p', { class: 'soft tiny' }, unasked ? `Least sure here: ${named(text)}. Point at any token.` : listed ? `Chosen: ${named(text)}` : `Chosen: ${named(text)}, ${lab.chance(-log)}, not among the five likeliest`));
   };
 
   const verdict = (host, { answer, begin, error }) => {
@@ -58,7 +58,7 @@
     const parts = [answer.ended ? 'ended by itself' : 'cut at the limit'];
     if (answer.valid !== null) parts.push(answer.valid ? 'valid' : 'not valid');
     parts.push(answer.score === null ? 'no right answer known' : `score ${lab.fine(answer.score)}`);
-    parts.push(`${answer.tokens} tokens, prompt ${begin.prompt_tokens}`);
+    parts.push(`${answer.tokens} tokens after a prompt of ${begin.prompt_tokens}`);
     lab.say(host, parts.join(' · ')); host.className = `verdict ${answer.ended && answer.valid !== false ? 'own' : 'bad'}`;
   };
 
@@ -72,11 +72,12 @@
       lab.make('header', {}, name, remove), form, passage, stream, said, others);
     let told = { tokens: [], ends: [] }, at = -1, pinned = false;
 
-    const look = (k2) => {
+    const look = (k2, unasked = false) => {
       at = Math.max(-1, Math.min(told.tokens.length - 1, k2));
       [...stream.children].forEach((chip, n) => { lab.set(chip, { tabindex: n === Math.max(0, at) ? 0 : -1, 'aria-pressed': String(n === at) }); });
-      considered(others, told.tokens[at], told.ends);
+      considered(others, told.tokens[at], told.ends, unasked);
     };
+    const leastSure = () => told.tokens.reduce((least, [, log], n) => (log < told.tokens[least][1] ? n : least), 0);
     const chip = (token, n) => {
       const [text, log] = token, end = told.ends.includes(text);
       return lab.make('button', { type: 'button', class: `word s${level(-log)}${end ? ' end' : ''}`, 'data-n': n, tabindex: n ? -1 : 0, 'aria-pressed': 'false', 'aria-label': `${end ? 'end of turn' : shown(text)}, ${lab.chance(-log)}` }, end ? '■ end' : shown(text) || '∅');
@@ -125,7 +126,7 @@
         stream.append(...list.map((token, n) => chip(token, told.tokens.length + n)));
         told.tokens.push(...list);
       },
-      answer(answer) { verdict(said, { answer, begin: told.begin }); if (!answer.ended && !answer.error) stream.append(lab.make('span', { class: 'limit' }, '… cut')); },
+      answer(answer) { verdict(said, { answer, begin: told.begin }); if (!answer.ended && !answer.error) stream.append(lab.make('span', { class: 'limit' }, '… cut')); if (at < 0 && told.tokens.length) look(leastSure(), true); },
       failed(why) { verdict(said, { error: why }); },
     };
   };

@@ -5,10 +5,11 @@
   const CHART = 84;
   const WHY = { trained: 'Trained.', ignored: 'Ignored: no gradient ever reaches it.', cut: 'Cut off: the model never saw it.' };
 
-  // The first new row that the clean twin answers better at the end: what a visitor sees first.
+  // The new row that the clean twin answers better by most at the end: what a visitor sees first.
   const telling = (mine, twin) => {
     const last = (run) => run?.looks[run.looks.length - 1]?.answers ?? [];
-    return Math.max(0, last(mine).findIndex(({ score }, k) => (last(twin)[k]?.score ?? 0) > (score ?? 0)));
+    const lead = last(mine).map(({ score }, k) => (last(twin)[k]?.score ?? 0) - (score ?? 0)), most = Math.max(0, ...lead);
+    return most > 0 ? lead.indexOf(most) : 0;
   };
 
   const charts = (page) => {

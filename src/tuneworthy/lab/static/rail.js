@@ -54,7 +54,7 @@
     finding.hidden = !measure;
     if (measure) {
       lab.find(`[data-measure="${measure.key}"]`).after(finding);
-      const values = measure.recorded ? `${measure.own} in this run, ${measure.twin} in the twin.` : 'Not recorded yet.';
+      const values = measure.recorded ? `${measure.own} in this run, ${measure.twin} in the twin.${measure.outside ? ` ${lab.capital(measure.outside)}.` : ''}` : 'Not recorded yet.';
       lab.say(lab.find('#values'), values);
       const said = revealed.cite[measure.key], cited = state.cited.includes(measure.key);
       const wrong = cited && said && !said.proves;

@@ -47,10 +47,11 @@
 
     // Valid share and score at the recorded stops, in one small chart with its values in a table.
     const chart = () => {
-      const wide = 600, high = 90, x = (at) => (wide * at) / data.stops[data.stops.length - 1].strength, y = (share) => high - (high - 6) * share - 3;
+      const high = 90, x = (at) => 1 + (98 * at) / data.stops[data.stops.length - 1].strength, y = (share) => high - (high - 10) * share - 5;
       const line = (key, name) => lab.shape('polyline', { class: name, points: data.stops.filter((stop) => stop[key] !== null).map((stop) => `${x(stop.strength)},${y(stop[key])}`).join(' ') });
-      const dots = data.stops.flatMap((stop) => [['score', 'rerun'], ['valid', 'twin']].filter(([key]) => stop[key] !== null).map(([key, name]) => lab.shape('circle', { class: `dot ${name}`, 'data-at': stop.strength, cx: x(stop.strength), cy: y(stop[key]), r: 4 })));
-      find('chart').append(lab.shape('svg', { viewBox: `-6 0 ${wide + 12} ${high}`, width: '100%', height: high, preserveAspectRatio: 'none', 'aria-hidden': 'true' }, line('valid', 'twin'), line('score', 'rerun'), ...dots));
+      const dots = data.stops.flatMap((stop) => [['score', 'rerun'], ['valid', 'twin']].filter(([key]) => stop[key] !== null).map(([key, name]) => lab.shape('circle', { class: `dot ${name}`, 'data-at': stop.strength, cx: `${x(stop.strength)}%`, cy: y(stop[key]), r: 4 })));
+      const lines = lab.shape('svg', { viewBox: `0 0 100 ${high}`, width: '100%', height: high, preserveAspectRatio: 'none' }, line('valid', 'twin'), line('score', 'rerun'));
+      find('chart').append(lab.shape('svg', { width: '100%', height: high, 'aria-hidden': 'true' }, lines, ...dots)); // the dots stay round at any width
       const head = lab.make('tr', {}, ...['strength', 'valid', 'score'].map((text) => lab.make('th', {}, text)));
       find('chart').append(lab.make('table', { class: 'unseen' }, head, ...data.stops.map((stop) => lab.make('tr', {}, ...[stop.strength, percent(stop.valid), lab.fine(stop.score)].map((text) => lab.make('td', {}, String(text)))))));
     };

@@ -7,7 +7,8 @@ The run sends the events of a recorded one and computes in between as training d
 worker process: products of some 15 ms, as many as fill these seconds on a quiet machine. It runs
 with no page open, with a page open that nobody touches, and once more while a visitor clicks and
 types. Waits are those of the browser's own event timing: from a click or a key to the picture after
-it. Other load on the machine lengthens waits; processor seconds it moves less.
+it. Other load on the machine lengthens waits; processor seconds it moves less, so those of the
+page's main thread are counted beside them, for the first page and for each click or key.
 """
 
 from __future__ import annotations
@@ -95,6 +96,19 @@ def processor(of: list[psutil.Process]) -> float:
     return sum(sum(one.cpu_times()[:4]) for one in of if one.is_running())
 
 
+class MainThread:
+    """The processor time of a tab's main thread, as chromium counts it."""
+
+    def __init__(self, tab: Any) -> None:
+        self._session = tab.context.new_cdp_session(tab)
+        self._session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def seconds(self) -> float:
+        """Return the processor seconds of all tasks of the tab so far."""
+        told = self._session.send("Performance.getMetrics")["metrics"]
+        return float(next(each["value"] for each in told if each["name"] == "TaskDuration"))
+
+
 def run_alone(root: str, secret: str, told: Path, seed: int) -> float:
     """Run with no page open; return the processor seconds of the run."""
     order = Request(
@@ -127,13 +141,16 @@ def measure(launch: str, secret: str, server: int, told: Path) -> dict[str, floa
         tab.set_default_timeout(300_000)
         tab.add_init_script(WATCH)
         tab.goto(launch)
+        main_thread, at_server = MainThread(tab), [psutil.Process(server)]
+        before_page = main_thread.seconds(), processor(at_server)
         tab.goto(f"{root}/", wait_until="load")
         tab.wait_for_timeout(500)
         first = tab.evaluate(FIRST)
+        load = (main_thread.seconds() - before_page[0], processor(at_server) - before_page[1])
         tab.goto(f"{root}/case/{CASE}")
         shown = [one for one in psutil.Process().children(recursive=True)
                  if "chrom" in one.name() and one.pid != server]  # fmt: skip
-        sides, began = (shown, [psutil.Process(server)]), time.perf_counter()
+        sides, began = (shown, at_server), time.perf_counter()
         before = [processor(side) for side in sides]
         tab.locator("#live").click()
         until_over(tab)
@@ -150,14 +167,19 @@ def measure(launch: str, secret: str, server: int, told: Path) -> dict[str, floa
             tab.keyboard.press(("e", "]", "2")[k])
             return 2
 
+        before_use = main_thread.seconds()
         used = until_over(tab, use)
+        used_seconds = main_thread.seconds() - before_use
         waits = sorted(tab.evaluate("window.waits"))
         browser.close()
     alone.append(run_alone(root, secret, told, 8))
     return {
         "first page, bytes": first["bytes"],
         "first page, ms": round(first["ms"]),
+        "first page, processor ms in its tab": round(1000 * load[0]),
+        "first page, processor ms in the server": round(1000 * load[1]),
         "clicks and keys": used,
+        "processor ms in the tab, a click or key": round(1000 * used_seconds / used, 1),
         "longest wait for a picture, ms": max(waits, default=0),
         "median wait for a picture of 16 ms or more": waits[len(waits) // 2] if waits else None,
         "run slower with a page open, processor time": round(2 * watched / sum(alone) - 1, 3),

@@ -1,4 +1,4 @@
-"""Open language models by their spec, one engine a file behind the `Model` protocol.
+"""Open language models by their spec; each engine is a module behind the `Model` protocol.
 
 Knows no task, no arm and no metric.
 """
@@ -61,7 +61,7 @@ def open_model(
 
 
 def weights_folder(spec: str, folder: Path) -> Path | None:
-    """Return the folder of a local model's weights, None for any other spec.
+    """Return the folder of a local model's weights, None for a spec without local weights.
 
     A hub model that is not here yet is downloaded. Raises ModelError, or NotInstalled.
     """
@@ -72,7 +72,7 @@ def weights_folder(spec: str, folder: Path) -> Path | None:
 
 
 def is_local(spec: str) -> bool:
-    """Return whether a spec names a model that runs in this process, so not behind a server."""
+    """Return whether a spec names a model that runs in this process, not behind a server."""
     return not spec.startswith("openai:") and not is_launched(spec)
 
 
@@ -82,7 +82,7 @@ def is_launched(spec: str) -> bool:
 
 
 def takes_adapters(spec: str) -> bool:
-    """Return whether a spec names a model whose adapters answer behind a server that we start."""
+    """Return whether a spec names a model behind a server that we start and that loads adapters."""
     kind = spec.partition(":")[0]
     return is_launched(spec) and bool(load("servers", kind).ADAPTERS) and not address_of(kind)
 
@@ -93,7 +93,7 @@ def is_paid(spec: str) -> bool:
 
 
 def lacks_key(spec: str) -> bool:
-    """Return whether a model stands behind an endpoint that needs a key, and none is set."""
+    """Return whether a model's endpoint needs an API key and none is set."""
     return is_paid(spec) and endpoint.lacks_key(spec.partition("@")[2])
 
 
@@ -115,7 +115,7 @@ def content_of(spec: str, folder: Path) -> str:
 
 
 def open_batcher(model: Model | None) -> Any:
-    """Return a batcher whose running batch requests can join; None for a model not run here."""
+    """Return a batcher for a local model, whose running batch requests can join; else None."""
     if not hasattr(model, "net"):
         return None
     from tuneworthy.models.local.continuous import Batcher
@@ -124,21 +124,21 @@ def open_batcher(model: Model | None) -> Any:
 
 
 def first_use(spec: str) -> str:
-    """Return the notice to show before this machine opens its first model, or ""."""
+    """Return the notice that opening a model compiles loops, "" if it does not."""
     if not is_local(spec) or spec.startswith("scripted:") or compiled_before():
         return ""
     return "compiling loops for this processor, once: half a minute, more on a busy machine"
 
 
 def notices(model: Model) -> tuple[str, ...]:
-    """Return what to say of a model that was opened here: its path on a CPU, how it ends."""
+    """Return the notices on a local model: that it uses the general path, and its own notes."""
     if not hasattr(model, "net"):
         return ()
     return tuple(filter(None, (general_path(model), *getattr(model, "notes", ()))))
 
 
 def general_path(model: Model) -> str:
-    """Return the notice that a model on a CPU takes the general path, "" where it does not."""
+    """Return the notice that a model on a CPU does not use the CPU engine, "" if it does."""
     net = getattr(model, "net", None)
     if net is None or net.device != "cpu" or net.decoder is not None:
         return ""
@@ -147,7 +147,7 @@ def general_path(model: Model) -> str:
 
 
 def training_path(model: Model) -> tuple[bool, float]:
-    """Return whether the CPU engine trains this model, and a factor of single precision.
+    """Return whether the CPU engine trains a model, and how much slower single precision is.
 
     The factor is the time of a matrix product in single precision over that in the model's own.
     """
@@ -164,10 +164,9 @@ def training_path(model: Model) -> tuple[bool, float]:
 
 
 def size_beside(spec: str, folder: Path, model: Model) -> float | None:
-    """Return the parameters of a spec's model over those of an open one, from its files' headers.
+    """Return the parameter count of a spec's model over that of an open model, by file headers.
 
-    0 for a model that does not run in this process, None if nothing tells its size before it is
-    downloaded.
+    0 for a model that does not run in this process, None if its size is unknown before a download.
     """
     kind, _, rest = spec.partition(":")
     if not is_local(spec) or kind == "scripted" or not hasattr(model, "module"):
@@ -179,7 +178,7 @@ def size_beside(spec: str, folder: Path, model: Model) -> float | None:
     try:
         files = check_folder(weights_folder(spec, folder) or folder)
     except TuneworthyError:
-        return None  # opening it says why
+        return None  # opening the model raises this error
     own = sum(weight.numel() for weight in model.module.parameters())
     return float(sum(map(math.prod, shapes(files).values())) / own)
 

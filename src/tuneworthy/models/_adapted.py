@@ -1,8 +1,8 @@
-"""A model with a LoRA adapter behind a server that we started, proved before it is asked.
+"""A model with a LoRA adapter behind a server that we started, checked before its first answer.
 
-The adapter is loaded under a name made from its content, so that no server can answer with what it
-kept of another one. Its answers are stored by the study, shard by shard, and not by the request: a
-proof that fails after some requests then takes them back.
+The adapter is loaded under a name made from its content, so that no server can answer from the
+cache of another adapter. Its answers are stored by the study, shard by shard, and not by request:
+if a check fails after some requests, their answers are not stored.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ _FILES = ("adapter_model.safetensors", "adapter_config.json")
 class Adapted:
     """The model `base` (see models/launched.py) with the adapter in a folder.
 
-    Raises ModelError for a folder without an adapter, or without references to prove it by. The
-    adapter is loaded and proved on the first request, and anew after the server was ended. `notes`
-    then say what was measured.
+    Raises ModelError for a folder without an adapter, or without its proof rows. The adapter is
+    loaded and checked against them on the first request, and again after the server was ended.
     """
 
     def __init__(self, base: Any, folder: Path) -> None:
@@ -48,7 +47,7 @@ class Adapted:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what the proofs measured, once they ran."""
+        """Return a note if answers depend on their batch (known once the adapter is checked)."""
         if self._proved is None:
             return ()
         floor = self._proved[1].floor
@@ -61,7 +60,7 @@ class Adapted:
         )
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
-        """Answer each prompt; then compare the adapter with what it was when it was proved.
+        """Return the reply to each prompt; then check that the adapter has not changed.
 
         Raises NotProven if a proof fails, and the errors of the base.
         """
@@ -70,7 +69,7 @@ class Adapted:
             replies = list(self.base.remote(self.name, stored=False).reply(prompts, limits))
             for reply in replies:
                 _check_served(reply, self.adapter)
-            if not bypassed():  # what is timed is the answer alone
+            if not bypassed():  # only the answers are timed
                 proved.check(self._asked())
         return replies
 
@@ -79,7 +78,7 @@ class Adapted:
         return estimated_tokens(prompt)
 
     def with_adapter(self, folder: Path, *, idle: bool = False) -> Adapted:
-        """Return the base with another adapter."""
+        """Return the base model with another adapter, behind the same server."""
         adapted: Adapted = self.base.with_adapter(folder, idle=idle)
         return adapted
 
@@ -88,7 +87,7 @@ class Adapted:
         return ServerScores(self.base.server, self.base.how.connections, fields)
 
     def _ready(self) -> Proved:
-        """Load and prove the adapter on the server that runs now, unless that is done."""
+        """Return the proof of the adapter on the running server; load and check it if needed."""
         host, server = self.base.host, self.base.server
         if self._proved is None or self._proved[0] is not server:
             host.say(f"loading the adapter {self.adapter} into {host.kind} and proving it")
@@ -114,7 +113,7 @@ class Adapted:
 
 
 class AdaptedScorer(Adapted):
-    """The same for a server that scores given texts."""
+    """An adapted model whose server also scores given texts."""
 
     def logprobs(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
@@ -130,7 +129,7 @@ class AdaptedScorer(Adapted):
 def scored(
     model: Any, name: str, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
 ) -> list[list[float]]:
-    """Return the log-probabilities of texts under one of the models of a server."""
+    """Return the summed log-probability of each continuation under the server's model `name`."""
     asked = ServerScores(model.server, model.how.connections)
     path = load("servers", model.host.kind).TOKENS
     scores = LabelScores(asked, path, name, _template_fields(model))
@@ -138,14 +137,14 @@ def scored(
 
 
 def _template_fields(model: Any) -> dict[str, Any]:
-    """Return the request fields that change how the server renders a prompt."""
+    """Return the request fields with the template's switch for thinking, {} if there is none."""
     limits = Limits(max_tokens=1, thinking=model.place.thinking)
     fields = fields_of([switch(model.host.model.name, "127.0.0.1", limits), model.how.fields])
     return {SWITCH: fields[SWITCH]} if SWITCH in fields else {}
 
 
 def _read_adapter(folder: Path) -> tuple[int, str]:
-    """Return the rank of an adapter and the digest of its files."""
+    """Return the rank of the adapter in a folder and the digest of its files."""
     try:
         config = json.loads((folder / _FILES[1]).read_text("utf-8"))
         return int(config["r"]), digest([file_sha256(folder / name) for name in _FILES])
@@ -159,7 +158,7 @@ def _read_adapter(folder: Path) -> tuple[int, str]:
 
 
 def _check_served(reply: Reply, adapter: str) -> None:
-    """Raise NotProven if a reply names another model than the adapter."""
+    """Raise NotProven if a reply says that another model than the adapter answered."""
     if reply.served is not None and not reply.served.endswith(adapter):
         raise NotProven(
             "the server says that another model answered",

@@ -1,8 +1,8 @@
-"""Wrap a model so that its requests differ from what its arm sends: warmer, or changed prompts.
+"""Wrap a model to change the requests that an arm sends: temperature, or the prompts.
 
-An arm gets the wrapper in place of its model and runs as always. The setting changes only after the
-arm is fitted, so its fit is unaffected. Every reply is stored under its prompts and limits. Knows
-no arm and no task.
+An arm gets the wrapper in place of its model. The overrides are set only after the arm is fitted,
+so its fit is unaffected. Every reply is stored under its prompts and limits. Knows no arm and no
+task.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 
 @dataclass
 class RequestOverrides:
-    """Request settings: `temperature` None leaves it to the arm; `change` edits each prompt."""
+    """Overrides of requests: `temperature` (None: the arm's), and `change`, which edits prompts."""
 
     seed: int = 0
     temperature: float | None = None
@@ -33,7 +33,7 @@ class RequestOverrides:
 
     @contextmanager
     def at(self, temperature: float | None = None, change: Change | None = None) -> Iterator[None]:
-        """Apply these settings inside the `with` block."""
+        """Use these overrides inside the `with` block, and the former ones after it."""
         before = self.temperature, self.change
         self.temperature, self.change = temperature, change
         try:
@@ -43,13 +43,13 @@ class RequestOverrides:
 
 
 def with_overrides(model: Any, dial: RequestOverrides, store: Store, salt: str = "") -> Any:
-    """Return the model behind a dial; it scores continuations if the model does."""
+    """Return the model under the overrides `dial`; it scores continuations if the model does."""
     kind = OverriddenScorer if isinstance(model, Scorer) else OverriddenModel
     return kind(model, dial, store, salt)
 
 
 class OverriddenModel:
-    """A model whose requests follow a dial. All other attributes are the model's own."""
+    """A model under `RequestOverrides`; attributes not defined here are the model's own."""
 
     def __init__(self, model: Model, dial: RequestOverrides, store: Store, salt: str = "") -> None:
         self._model, self._dial, self._store, self._salt = model, dial, store, salt
@@ -59,13 +59,13 @@ class OverriddenModel:
         return getattr(self._model, name)
 
     def with_adapter(self, folder: Path, *, idle: bool = False) -> Any:
-        """Return the model with an adapter, behind the same dial."""
+        """Return the model with an adapter, under the same overrides."""
         adapted: Any = self._model
         adapted = adapted.with_adapter(folder, idle=idle)
         return with_overrides(adapted, self._dial, self._store, self._salt)
 
     def without_layers(self, every: int) -> Any:
-        """Return the model with one of `every` layers, under the same overrides."""
+        """Return the model without some layers (see `layer_drop`), under the same overrides."""
         cut = without_layers(self._model, every)
         return with_overrides(cut, self._dial, self._store, self._salt)
 
@@ -74,7 +74,7 @@ class OverriddenModel:
         return self._model.count_tokens(prompt)
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
-        """Answer each prompt under the dial's settings; return stored replies where they exist."""
+        """Return the reply to each prompt under the overrides: the stored one, else a new one."""
         changed = self._changed(prompts)
         if self._dial.temperature is not None:
             warmth = {"temperature": self._dial.temperature, "seed": self._dial.seed}
@@ -98,12 +98,12 @@ class OverriddenModel:
 
 
 class OverriddenScorer(OverriddenModel):
-    """The same for a model that scores continuations, which temperature does not affect."""
+    """A model under overrides that scores continuations, which temperature does not affect."""
 
     def logprobs(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """Return the log-probability of each continuation of each prompt, with prompts changed."""
+        """Return the log-probability of each continuation of each changed prompt."""
         changed = self._changed(prompts)
         inner: Any = self._model
         given = [list(texts) for texts in continuations]

@@ -1,4 +1,4 @@
-"""Cache of local models' replies within a study, so that equal requests are generated only once.
+"""Cache local models' replies within a study, so that equal requests are generated only once.
 
 A greedy reply depends on the model, the prompt and the limits alone, but several units send the
 same request: dev rows of one fold are scored rows of another, and arms try prompts that others
@@ -24,7 +24,7 @@ _uncached: ContextVar[bool] = ContextVar("uncached", default=False)
 
 @contextmanager
 def uncached() -> Iterator[None]:
-    """Bypass the cache inside the block, as timing requires."""
+    """Send every request inside the block to the model, not to the cache, as timing requires."""
     before = _uncached.set(True)
     try:
         yield
@@ -33,12 +33,12 @@ def uncached() -> Iterator[None]:
 
 
 def bypassed() -> bool:
-    """Return whether stored replies are bypassed now, as timing requires."""
+    """Return whether this code runs inside `uncached`, where stored replies are not used."""
     return _uncached.get()
 
 
 class ReplyCache:
-    """The latest results by the digest of their request; the oldest are dropped first."""
+    """Results by the digest of their request; the least recently used are dropped first."""
 
     def __init__(self, most: int = MOST_RESULTS, characters: int = MOST_CHARACTERS) -> None:
         self._most, self._room = most, characters
@@ -48,7 +48,7 @@ class ReplyCache:
         return len(self._kept)
 
     def each(self, keys: Sequence[str], ask: Callable[[list[int]], Sequence[Any]]) -> list[Any]:
-        """Return the result of each key; `ask` computes those at the missing positions.
+        """Return the result of each key; `ask` computes those at given positions of `keys`.
 
         Equal keys are computed once. A reply with an error is returned and not cached.
         """
@@ -78,13 +78,13 @@ class ReplyCache:
 
 
 class Cached:
-    """Base of engines that cache replies; `fingerprint` identifies the model and its adapter."""
+    """Base class of engines with a reply cache; `fingerprint` identifies model and adapter."""
 
     fingerprint: dict[str, str]
     cache: ReplyCache | None = None
 
     def cached(self, cache: ReplyCache) -> Self:
-        """Return this engine with a cache; it shares the weights and keeps them open."""
+        """Return a copy of this engine with a cache; it shares the weights and keeps them open."""
         other = copy.copy(self)
         other.__dict__ |= {"cache": cache, "_shared": self}
         return other
@@ -95,14 +95,14 @@ class Cached:
         limits: Limits,
         ask: Callable[[Sequence[Prompt], Limits], list[Reply]],
     ) -> list[Reply]:
-        """Return the reply to each prompt, from the cache where it is cached."""
+        """Return the reply to each prompt: the cached one, else that of `ask`."""
         if self.cache is None or limits.temperature > 0 or _uncached.get():
             return ask(prompts, limits)
         keys = self._keys(prompts, limits)
         return self.cache.each(keys, lambda at: ask([prompts[k] for k in at], limits))
 
     def recall(self, prompt: Prompt, limits: Limits) -> Reply | None:
-        """Return the cached reply to a request, else None; generate nothing."""
+        """Return the cached reply to a prompt, else None; generate nothing."""
         if self.cache is None or _uncached.get():
             return None
         reply: Reply | None = self.cache.get(self._keys([prompt], limits)[0])
@@ -114,9 +114,9 @@ class Cached:
         continuations: Sequence[Sequence[str]],
         ask: Callable[[Sequence[Prompt], Sequence[Sequence[str]]], list[list[float]]],
     ) -> list[list[float]]:
-        """Return the log-probabilities of continuations, from the cache where they are cached.
+        """Return each prompt's log-probabilities of continuations: the cached ones, else by `ask`.
 
-        Caches only if all prompts have the same continuations, as labels are.
+        The cache is used only if all prompts have the same continuations, as labels are.
         """
         first = list(continuations[0]) if continuations else []
         alike = all(list(texts) == first for texts in continuations)
@@ -142,7 +142,7 @@ class Cached:
                 self.cache.keep(key, result)
 
     def _keys(self, prompts: Sequence[Prompt], limits: Limits | Mapping[str, Any]) -> list[str]:
-        """Return the key of each request: the model, the limits and the prompt by content."""
+        """Return the key of each request: a digest of model, limits and prompt."""
         plain, rule = limits, ""
         if isinstance(limits, Limits):
             plain = limits.plain()

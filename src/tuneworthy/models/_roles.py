@@ -1,4 +1,4 @@
-"""The models of a task by role, each opened on first access; why one can't be opened here."""
+"""Open the models of a task by role, each on first access; say why a model can't be opened."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRAINING_PACKAGES = ("torch", "transformers", "peft")
 
 
 def request_fields(task: Task) -> dict[str, Mapping[str, Any]]:
-    """Return the user's request fields (`options:`) by the role that sends them."""
+    """Return the user's request fields (`options:` in task.yaml) by the role that sends them."""
     named: dict[str, Mapping[str, Any]] = {str(role): f for role, f in task.options.items()}
     reflects = "teacher" if task.teacher else "bigger"
     by_role = {"base": named.get("model"), "reflection": named.get(reflects)}
@@ -40,11 +40,11 @@ def request_fields(task: Task) -> dict[str, Mapping[str, Any]]:
 class Models(Mapping[str, Model]):
     """The task's models by role, each opened on first access.
 
-    Roles with the same spec and the same request fields (`fields`, by role) share one model. If one
-    does not fit, the least recently used ones are closed one by one until it does; a closed one is
-    opened again on its next access. The base model stays open: the whole study needs it. One that
-    can't be opened raises the same error on every access, without another try. Greedy replies of
-    local models are cached while the study runs.
+    Roles with the same spec and the same request fields (`fields`, by role) share one model. If a
+    model does not fit, the least recently used ones are closed one by one until it does; a closed
+    model is opened again on its next access. The base model stays open: the whole study needs it.
+    A model that can't be opened raises the same error on every access, without another try. Greedy
+    replies of local models are cached while the study runs.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Models(Mapping[str, Model]):
         return idle[0][0]
 
     def close(self) -> None:
-        """End the servers of the opened models; each starts again when it is asked."""
+        """End the servers of the opened models; a server starts again on its next request."""
         for model in self._open.values():
             if hasattr(model, "close"):
                 model.close()
@@ -125,34 +125,34 @@ class Models(Mapping[str, Model]):
 
 
 def tokens(model: Model) -> Callable[[str], int]:
-    """Return a counter of a text's own tokens: a turn's tokens less those of an empty turn."""
+    """Return a function that counts a text's tokens: those of its turn less an empty turn's."""
     empty = model.count_tokens([Message(role="user", content="")])
     return lambda text: model.count_tokens([Message(role="user", content=text)]) - empty
 
 
 def placement(task: Task) -> Placement:
-    """Return where the task's local models run, and how."""
+    """Return device, precision, batch size and thinking of the task's local models."""
     return Placement(
         device=task.device, precision=task.precision, batch=task.batch, thinking=task.thinking
     )
 
 
 def check_device(task: Task, specs: Sequence[str]) -> None:
-    """Raise TaskError for a device that this machine lacks, before anything is opened."""
+    """Raise TaskError if the task names a device that this machine lacks; open nothing."""
     if task.device != "auto" and any(_in_memory(spec) for spec in specs):
         resolve_device(task.device)
 
 
 def _in_memory(spec: str) -> bool:
-    """Return whether this process holds a model's weights."""
+    """Return whether a model's weights are in this process's memory when it is open."""
     return is_local(spec) and not spec.startswith("scripted:")
 
 
 def model_absent(task: Task) -> str:
-    """Return why the base model can't be asked, or "". Loads nothing.
+    """Return why the base model can't answer here, "" if it can; load nothing.
 
-    Recorded answers need no model: beside them a missing embedded model skips its arms and does not
-    end the run, as it does where nothing else is to be measured.
+    A missing embedded model is a reason only beside recorded answers: they need no model, so the
+    run skips the model's arms. Without recorded answers, opening the model ends the run.
     """
     if why := unusable(task.model):
         return why
@@ -174,7 +174,7 @@ def wanted_models(task: Task) -> dict[str, str]:
 def tuned_spec(task: Task) -> str | None:
     """Return the spec of the model that arms train, None if no model of the task can be trained.
 
-    Weights that a server of ours answers with are trained in this process and answer behind that
+    Weights behind a server that tuneworthy starts are trained in this process and served by that
     server, so that base and tuned model share one engine.
     """
     if takes_adapters(task.model):
@@ -185,7 +185,7 @@ def tuned_spec(task: Task) -> str | None:
 
 
 def untrainable(task: Task) -> str:
-    """Return why no model of a task can be trained here, or ""; loads nothing."""
+    """Return why no model of a task can be trained here, "" if one can; load nothing."""
     spec = tuned_spec(task) or task.model
     if is_local(spec):
         return unusable(spec)
@@ -209,7 +209,7 @@ def _without_extra() -> str:
 
 
 def unusable(spec: str) -> str:
-    """Return why a model can't be opened here, or ""; loads nothing."""
+    """Return why a model can't be opened here, "" if it can; load nothing."""
     if is_launched(spec):
         return missing_program(spec.partition(":")[0])
     if not is_local(spec) or spec.startswith("scripted:"):

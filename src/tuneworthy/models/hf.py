@@ -1,7 +1,7 @@
-"""Models that run on this machine: transformers weights (safetensors), base and LoRA adapters.
+"""Models that run in this process: transformers weights (safetensors), base and LoRA adapters.
 
-Greedy by default, in batches, with a shared prompt prefix read once; log-probabilities of given
-answers; grammar-constrained decoding. Knows no task and no metric.
+Decoding in batches, greedy by default, with a shared prompt prefix read once; log-probabilities of
+given answers; grammar-constrained decoding. Knows no task and no metric.
 """
 
 from __future__ import annotations
@@ -63,9 +63,8 @@ ENGINE = "hf-15"  # increased when the engine's own answers may change
 class HF(Cached):
     """A causal language model of transformers behind the Model and Scorer protocols.
 
-    `module` and `tokenizer` are for training and never changed here. `shard` is how many answers
-    are requested, and stored, at once: enough for full parallel batches. `full` is the number of
-    rows from which a larger batch is no faster.
+    `module` and `tokenizer` are for training and never changed here. `shard` is the number of
+    answers that are requested, and stored, at once: enough for full parallel batches.
     """
 
     shard = 192
@@ -91,7 +90,7 @@ class HF(Cached):
         self._guides: dict[str, Any] = {}
 
     def with_adapter(self, folder: Path, *, idle: bool = False) -> HF:
-        """Return this model as training left it in `folder`: with a LoRA adapter or new weights.
+        """Return this model with the LoRA adapter in `folder`, or with the weights trained there.
 
         An adapter shares the base's weights; those of full tuning take as much memory again.
         Raises ModelError if the folder belongs to another base, does not match, or (unless `idle`)
@@ -114,7 +113,7 @@ class HF(Cached):
 
     @property
     def full(self) -> int:
-        """Return the number of rows of a full batch: on a CPU more than 32 are no faster."""
+        """Return the number of rows of a full batch; a larger batch is no faster (CPU: 32)."""
         return self.net.fit.rows or (
             32 if self.net.device == "cpu" else _generate.DecodingOptions.rows
         )
@@ -127,10 +126,10 @@ class HF(Cached):
             raise ModelError(str(refusal)) from refusal
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
-        """Answer each prompt; a row that can't be rendered becomes a Reply with `error`.
+        """Return the reply to each prompt; one that can't be rendered gets a Reply with `error`.
 
         `max_tokens` counts the end-of-turn token, as servers do, and not the thought of a model
-        that thinks, which has `thought_tokens` (at 0 both share `max_tokens`). A grammar constrains
+        that thinks, which has `thought_tokens` (0: both share `max_tokens`). A grammar constrains
         the text after the thought. Whether the model thinks was set on opening. Raises ModelError
         or TaskError.
         """
@@ -151,7 +150,7 @@ class HF(Cached):
     def reply_scored(
         self, prompts: Sequence[Prompt], limits: Limits, labels: Sequence[str]
     ) -> tuple[list[Reply], list[list[float] | None]]:
-        """Return the results of `reply`, and of `logprobs` for the labels, from one prefill.
+        """Return each prompt's reply and the log-probabilities of the labels, from one prefill.
 
         Log-probabilities are None for a prompt that can't be rendered, and for all prompts if the
         labels would take more than a quarter of the prefill.
@@ -179,7 +178,7 @@ class HF(Cached):
         return replies, sums
 
     def draws(self, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:
-        """Return the results of `reply` for samples 0 to m - 1; read each prompt once per batch."""
+        """Return a list of replies for each sample 0 to m - 1; read each prompt once per batch."""
         if self._chosen(limits):
             each = (limits.model_copy(update={"sample": n}) for n in range(m))
             return [self.reply(prompts, sample_limits) for sample_limits in each]
@@ -226,7 +225,7 @@ class HF(Cached):
         return [[*text_ids(self.tokenizer, text), self.ends[0]] for text in texts]
 
     def _ids(self, prompt: Prompt, coded: Any = prompt_ids) -> list[int] | str:
-        """Return the prompt's ids, or why it can't be used."""
+        """Return the prompt's ids, or (as a text) why it can't be read."""
         try:
             ids: list[int] = coded(self.tokenizer, prompt)
         except Refused as refusal:
@@ -241,7 +240,7 @@ class HF(Cached):
         return self.thinking.thinks
 
     def _chosen(self, limits: Limits) -> bool:
-        """Return whether the answer is picked among labels by likelihood instead of decoded."""
+        """Return whether the answer is the likeliest label, scored instead of decoded."""
         return limits.grammar is not None and limits.grammar.scored and not self.thinks
 
     def _generate(
@@ -305,7 +304,7 @@ class HF(Cached):
         return drawn
 
     def _choose(self, ids: Sequence[Any], limits: Limits) -> list[Reply]:
-        """Return the likeliest label of each prompt, exactly (or sample one, at a temperature)."""
+        """Return each prompt's likeliest label as a reply (or sample one, at a temperature)."""
         assert limits.grammar is not None
         labels = [str(label) for label in limits.grammar.value]
         begun = time.perf_counter()
@@ -330,7 +329,7 @@ class HF(Cached):
         return self._guides[key]
 
     def holds(self, text: str, grammar: Grammar) -> bool:
-        """Return whether a text is a complete answer under the grammar, in its decoded form."""
+        """Return whether a decoded text is a complete answer under the grammar."""
         guide = self._guide(grammar)
         matcher, tokens = guide.begin(), guide.words.tokenize_str(text)
         # consuming illegal tokens would print a warning
@@ -358,10 +357,10 @@ def load(
     place: Placement = ANYWHERE,
     thinking: Setting | None = None,
 ) -> HF:
-    """Open the model in `folder`. Without `precision` the one measured to be faster here is used.
+    """Return the model in `folder`; without `precision`, in the one measured to be fastest here.
 
-    `place` sets device and precision; the argument `precision` overrides the latter. Weights are
-    read straight into the memory of the device. `thinking`: see Task. Raises TaskError (no such
+    `place` sets device and precision; the argument `precision` overrides that of `place`. Weights
+    are read straight into the memory of the device. `thinking`: see Task. Raises TaskError (no such
     device), ModelError, SecurityError or NumericError; nothing of the model runs before the checks.
     """
     files = check_folder(folder)

@@ -1,8 +1,8 @@
 """A model behind an inference server that this process starts and ends (vLLM, llama.cpp).
 
-It is asked like any OpenAI-compatible endpoint. It costs nothing, and its answers are stored by
-weights and command, since port and key change with each start. Adapters are trained here, on the
-same weights, while the server is ended; they answer behind the same server (see models/_adapted).
+Requests are those of any OpenAI-compatible endpoint. They cost nothing, and replies are stored by
+weights and command, since port and key change with each start. Adapters are trained in this
+process, on the same weights, while the server is ended, and served by it (see models/_adapted).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Result = TypeVar("Result")
 
 
 class Launched:
-    """A remote model whose server is ours: it ends with this object, or with the process.
+    """A model behind a server that this object starts; both end together, or with the process.
 
-    `purse` stores its replies, `how` are the options of its requests, `place` is where an adapter
-    is trained.
+    `purse` stores its replies, `how` are the options of its requests, `place` is the device and
+    precision in which an adapter is trained.
     """
 
     _tuned = Adapted
@@ -60,7 +60,7 @@ class Launched:
         return tuple(known[1].notes) if known else ()
 
     def remote(self, name: str, stored: bool = True) -> Any:
-        """Return the client for a model of the running server; `stored`: replies are stored."""
+        """Return a client of the running server's model `name`; `stored`: keep its replies."""
         server = self.host.running()
         known = self._remotes.get((name, stored))
         if known is None or known[0] is not server:
@@ -77,7 +77,7 @@ class Launched:
         return known[1]
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
-        """Answer each prompt. Raises as a remote model, an ended server's last lines included."""
+        """Return the reply to each prompt. Raises the errors of a remote model (`Remote.reply`)."""
         name = self.host.model.name
         with self.host.watched():
             if bypassed():  # a stored reply would be timed as if the server had sent it
@@ -100,10 +100,10 @@ class Launched:
         return estimated_tokens(prompt)
 
     def lend(self, work: Callable[[Any], Result]) -> Result:
-        """Return what `work` makes of the same weights, opened in this process.
+        """Return the result of `work(model)`, with the same weights opened in this process.
 
-        The server is ended first, and the weights are released after: one of the two has the
-        memory. Raises the errors of opening a local model.
+        The server is ended first, and the weights are released afterwards, because memory has room
+        for one of the two. Raises the errors of opening a local model.
         """
         if ended := end_servers():
             kinds = ", ".join(ended)
@@ -116,8 +116,8 @@ class Launched:
     def with_adapter(self, folder: Path, *, idle: bool = False) -> Adapted:  # noqa: ARG002
         """Return this model with a LoRA adapter, behind the same server.
 
-        Raises ModelError if the folder is no adapter, or has no references to prove it by. The
-        adapter is loaded and proved when it is first asked.
+        Raises ModelError if the folder has no adapter, or no proof rows beside it. The adapter is
+        loaded and checked on its first request.
         """
         return self._tuned(self, folder)
 
@@ -127,7 +127,7 @@ class Launched:
 
 
 class LaunchedScorer(Launched):
-    """The same for a server that scores given texts: labels are chosen by log-probability."""
+    """A launched model whose server also scores given texts, as to choose among labels."""
 
     _tuned = AdaptedScorer
 
@@ -143,7 +143,7 @@ class LaunchedScorer(Launched):
 
 
 def _with_local(spec: str, place: Placement, work: Callable[[Any], Result]) -> Result:
-    """Open a local model, return the result of `work` with it, and drop the model."""
+    """Return the result of `work(model)` for a local model, which is closed afterwards."""
     from tuneworthy.models import open_model
 
     return work(open_model(spec, folder=Path(), place=place))
@@ -157,9 +157,10 @@ def open_launched(
     how: RequestOptions | None = None,
     place: Placement = ANYWHERE,
 ) -> Model:
-    """Start the server of a kind for `ORG/NAME[@REVISION]` or a path, or take a running one.
+    """Return the model `rest` (`ORG/NAME[@REVISION]` or a path) behind a server of a kind.
 
-    Raises NotInstalled, ModelError, TaskError or SecurityError.
+    The server is started, or is a running one whose address the user set. Raises NotInstalled,
+    ModelError, TaskError or SecurityError.
     """
     how = how or RequestOptions()
     model, plugin = parse_server_model(rest, folder), load("servers", kind)

@@ -1,10 +1,10 @@
-"""Models behind an OpenAI-compatible server: vendors, vLLM, Ollama, llama.cpp, our own `serve`.
+"""Models behind an OpenAI-compatible server: vendors, vLLM, Ollama, llama.cpp, `tuneworthy serve`.
 
-Each attempt is reserved at its worst case before it is sent, and always settled afterwards. A
-failed prompt becomes a reply with `error`; an endpoint that fails for all raises ProviderError. One
-that refuses every request of an arm, or serves another model than before, raises ModelError: only
-that arm fails. Facts about an endpoint (parameters it refuses, that it thinks, which model it
-serves) are stored with the study. Knows no task.
+Each attempt's worst-case cost is reserved before it is sent, and settled afterwards. A failed
+prompt becomes a reply with `error`; an endpoint that fails for all prompts raises ProviderError. An
+endpoint that refuses every request of an arm, or serves another model than before, raises
+ModelError: only that arm fails. Facts about an endpoint (parameters it refuses, that it thinks,
+which model it serves) are stored with the study. Knows no task.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ENGINE = "openai-2"  # 2: reasoning is separated from the answer
 class Remote:
     """A model called over HTTP. `price` is USD per million tokens (in, out, cached_in).
 
-    The key appears in no fingerprint, log or message. `notes` state how it had to be called.
+    The key appears in no fingerprint, log or message.
     """
 
     def __init__(
@@ -81,20 +81,20 @@ class Remote:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return the notes that readers of the results need on how this endpoint was called."""
+        """Return notes for the report on how requests differ, such as refused parameters."""
         return self._learned.notes(_request.DROPPED)
 
     @property
     def facts(self) -> EndpointFacts:
-        """Return what the study learnt about this model."""
+        """Return the facts that the study stores about this model at its endpoint."""
         return self._learned
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
-        """Answer each prompt in order, at most `connections` at a time.
+        """Return the reply to each prompt, with at most `connections` requests at a time.
 
         Raises ProviderError (a refused key, an unknown model, no answer at all), ModelError (it
         refuses these requests, or serves another model now), BudgetError, SecurityError, and
-        TaskError for a grammar that servers do not support.
+        TaskError for a grammar that no server supports.
         """
         form = _request.response_format(limits.grammar)
         refuse_resolved(self.where)
@@ -110,7 +110,7 @@ class Remote:
         return replies
 
     def key_refusal(self) -> str:
-        """Return the server's words if it refuses the key, else ""; a free request.
+        """Return the server's message if it refuses the key, else ""; the request costs nothing.
 
         Raises SecurityError for a forbidden address.
         """
@@ -121,16 +121,16 @@ class Remote:
 
     @property
     def _fresh(self) -> dict[str, str]:
-        """Return the salt of a study that was started anew; empty for the first run."""
+        """Return {"salt": …} for a study that was started anew (`--fresh`), else {}."""
         salt = getattr(self.purse, "salt", "")
         return {"salt": salt} if salt else {}
 
     def count_tokens(self, prompt: Prompt) -> int:
-        """Return an estimate (four bytes a token): the server's tokenizer is unknown."""
+        """Return an estimate of a prompt's tokens by the kind of text: the tokenizer is unknown."""
         return _request.estimated_tokens(prompt)
 
     def _one(self, prompt: Prompt, limits: Limits, form: Any, call: Call) -> Reply:
-        """Return the reply to one prompt: the stored one, else that of a new request."""
+        """Return the reply to one prompt: the stored one, else one from the server."""
         if (stored := self._recorded(prompt, limits, form)) is not None:
             call.answered = True
             return stored
@@ -168,7 +168,7 @@ class Remote:
     def _recorded(self, prompt: Prompt, limits: Limits, form: Any) -> Reply | None:
         """Return the stored reply to a prompt, None if there is no usable one.
 
-        A reply that was cut in its reasoning, before an allowance was reserved, is not usable.
+        A reply that was cut because no tokens were reserved for its reasoning is not usable.
         """
         if self.purse is None:
             return None
@@ -186,7 +186,7 @@ class Remote:
     def _try(
         self, body: dict[str, Any], limits: Limits, seconds: float
     ) -> tuple[Outcome, Reply | None]:
-        """Make one attempt: reserve, send, settle. A ticket is settled even if reading fails."""
+        """Send one request; reserve and settle its cost; return the outcome and a reply, if any."""
         size, room = _request.size(body), self._room(body)
         if room is None and getattr(self.purse, "cap_usd", None) is not None:
             raise _unbounded(self.spec)
@@ -213,7 +213,7 @@ class Remote:
 
     @contextmanager
     def _counted(self) -> Iterator[int]:
-        """Yield the number of concurrent requests, this one included."""
+        """Yield the number of requests under way, this one included."""
         with self._counter:
             self._under_way += 1
             now = self._under_way
@@ -235,7 +235,7 @@ class Remote:
         self.purse.settle(ticket, usd, tokens, reply.plain())
 
     def _body(self, prompt: Prompt, limits: Limits, form: Any, allowance: int) -> dict[str, Any]:
-        """Return the request as this endpoint accepts it, with tokens for answer and reasoning."""
+        """Return the request body without refused parameters; `allowance`: tokens for reasoning."""
         host = urlsplit(self.where.origin).hostname or ""
         fields = _request.fields_of(
             [_request.switch(self.how.family or self.name, host, limits), self.how.fields]
@@ -253,7 +253,7 @@ class Remote:
         return next((int(body[name]) for name in _request.TOKEN_LIMITS if name in body), None)
 
     def _allowance(self, limits: Limits) -> int:
-        """Return the number of tokens reserved for reasoning in addition to those of the answer."""
+        """Return the number of tokens to reserve for reasoning besides those of the answer."""
         thinks = limits.thinking == "on" or (
             limits.thinking == "auto" and self._learned.get(THINKS) is not None
         )
@@ -282,7 +282,7 @@ class Remote:
         return True
 
     def _note(self, reply: Reply, limits: Limits) -> None:
-        """Learn from a reply: that the endpoint answers, which model it serves, that it thinks.
+        """Store facts from a reply: that the endpoint answers, whether it thinks, its model's name.
 
         Raises ModelError if another model answers than before in this study.
         """
@@ -302,7 +302,7 @@ class Remote:
         self._same_model(reply)
 
     def _same_model(self, reply: Reply) -> None:
-        """Compare the served model with the study's first one; ignore case and `vendor/`."""
+        """Raise ModelError if another model answers than at first; ignore case and `vendor/`."""
         if reply.served is None:
             return
         served = {"model": reply.served, "fingerprint": reply.system_fingerprint}
@@ -342,9 +342,10 @@ def open_remote(
     prices: Mapping[str, Price] | None = None,
     how: RequestOptions | None = None,
 ) -> Remote:
-    """Open NAME or NAME@URL. Raises SecurityError, or TaskError (a cap without a price).
+    """Return the remote model NAME or NAME@URL. Raises SecurityError or TaskError.
 
-    `prices` are the user's; a model without one gets its list price, if there is one.
+    `prices` are the user's; a model without one gets its list price. TaskError if there is a cap on
+    money and no price.
     """
     name, _, url = rest.partition("@")
     where = endpoint(url or None)

@@ -1,4 +1,4 @@
-"""A model whose answers come from a function, for tests, docs and dry runs. No weights, no request.
+"""A model whose answers come from a function, without weights, for tests, docs and dry runs.
 
 `scripted:echo` repeats the last user turn, `scripted:noisy` drops some of its words,
 `scripted:./replies.jsonl` answers from rows {"when": part of the prompt, "say": answer}.
@@ -33,7 +33,7 @@ class Scripted(Cached):
         self.context: int | None = None
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
-        """Return one reply per prompt, in order."""
+        """Return one reply for each prompt, in order."""
         return self._recalled(prompts, limits, self._reply)
 
     def _reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
@@ -59,7 +59,10 @@ class Scripted(Cached):
 
 
 def open_scripted(name: str, folder: Path) -> Scripted:
-    """Return the scripted model of this name. Raises TaskError, DataError."""
+    """Return the scripted model `name`: one of `_BUILT_IN`, or a file of replies in `folder`.
+
+    Raises TaskError for an unknown name, DataError for a file that can't be read.
+    """
     if name.endswith(".jsonl"):
         text = _read(folder / name)
         return Scripted(
@@ -75,7 +78,7 @@ def open_scripted(name: str, folder: Path) -> Scripted:
 
 
 def last_user(prompt: Prompt) -> str:
-    """Return the text of the last user turn."""
+    """Return the text of the prompt's last user turn, "" if there is none."""
     return next((m.content for m in reversed(prompt) if m.role == "user"), "")
 
 
@@ -84,7 +87,7 @@ def _echo(prompt: Prompt, limits: Limits) -> str:  # noqa: ARG001
 
 
 def _noisy(prompt: Prompt, limits: Limits) -> str:
-    """Drop about a fifth of the words, drawn by the prompt, the seed and the sample."""
+    """Return the last user turn without about a fifth of its words, drawn by prompt and seed."""
     messages = canonical([m.plain() for m in prompt])
     draw = random.Random(f"{limits.seed} {limits.sample} {messages}")
     return " ".join(word for word in last_user(prompt).split() if draw.random() > 0.2)

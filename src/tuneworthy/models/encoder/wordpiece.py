@@ -22,7 +22,7 @@ class WordPiece:
     """Cuts texts into the ids of a vocabulary; `words[i]` is the piece with id i."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        """Store the vocabulary. Raises ValueError if a required special token is missing."""
+        """Store the vocabulary. Raises ValueError if a required special token is not in it."""
         self._id = {word: at for at, word in enumerate(words)}
         lost = [mark for mark in ("[PAD]", "[UNK]", "[CLS]", "[SEP]") if mark not in self._id]
         if lost:
@@ -54,7 +54,7 @@ class WordPiece:
 
 
 def _words(text: str) -> list[str]:
-    """Return the words of a text; every punctuation mark and ideograph is its own word."""
+    """Return a text's lower-case words without accents; a punctuation mark is its own word."""
     clean = "".join(map(_clean_character, text))
     bare = (c for c in unicodedata.normalize("NFD", clean) if unicodedata.category(c) != "Mn")
     low = "".join(c.lower() for c in bare)  # by character: a final sigma is a sigma

@@ -1,4 +1,4 @@
-"""Requests to OpenAI-compatible endpoints: the wire, the address and its key, retries, prices.
+"""Requests to OpenAI-compatible endpoints and training APIs: addresses, keys, retries, prices.
 
 Start with `wire.py` (one request and its outcome). Never writes or prints an API key.
 """

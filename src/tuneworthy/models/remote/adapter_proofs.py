@@ -1,17 +1,16 @@
-"""Proofs that a model behind a server is the one it should be: tuned by its adapter, or the base.
+"""Check that a server answers with the expected adapter or base, by log-probabilities.
 
-The references are log-probabilities of training answers under the model that was trained, with its
-adapter and without, taken in this process right after training. Answers of an adapter are believed
-once the server gives the same answers the same log-probabilities:
+The proof rows have the log-probabilities of training answers under the trained model, with its
+adapter and without, computed in this process right after training. The server must agree:
 
-- the base is the base: before the adapter is loaded, and the same after it is
-- the adapter is applied: its answers are nearer to the tuned model's than to the base's
-- the right adapter answered: they are the tuned model's, and those of no other adapter
-- no prefix is stale: what the server keeps of a prompt for the base changes no answer of the
-  adapter, nor the other way round
+- the base has the base's log-probabilities, before the adapter is loaded and after it
+- the adapter is applied: its log-probabilities are the tuned model's, not the base's
+- the right adapter answers: no other loaded adapter has the same log-probabilities
+- no prefix is stale: the prefix cache of the base changes no answer of the adapter, nor the other
+  way round
 - the prompt is the same: the server reads as many tokens as training did
 
-A fault that comes later (the server started anew, an adapter dropped) is found by `Proved.check`.
+`Proved.check` finds later faults (the server started anew, an adapter dropped).
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ CHECKED = 2  # training answers that are compared again after each call
 class ProofRow(Record):
     """A training answer: token ids, the index of its first token, and its log-probabilities.
 
-    `read` are the tokens of its prompt as the model is asked; `base` and `tuned` have one value for
-    each id from `first` on, the end of the turn included.
+    `read` is the number of its prompt's tokens at inference; `base` and `tuned` have one
+    log-probability for each id from `first` on, the end of the turn included.
     """
 
     prompt: tuple[Message, ...]
@@ -50,7 +49,7 @@ class ProofRow(Record):
 
     @property
     def given(self) -> tuple[tuple[int, ...], int]:
-        """Return the ids and the index of the answer's first one."""
+        """Return the ids and the index of the answer's first id, as `ServerScores` takes them."""
         return self.ids, self.first
 
     @property
@@ -61,13 +60,13 @@ class ProofRow(Record):
 
 
 def write_proofs(folder: Path, rows: Sequence[ProofRow]) -> None:
-    """Write the references of the adapter in `folder` beside it."""
+    """Write the proof rows of the adapter in `folder` beside that folder."""
     text = json.dumps({"rows": [row.plain() for row in rows]})
     folder.with_name(PROOFS).write_text(text, "utf-8")
 
 
 def read_proofs(folder: Path) -> list[ProofRow]:
-    """Return the references of the adapter in `folder`. Raises ModelError without them."""
+    """Return the proof rows of the adapter in `folder`. Raises ModelError without them."""
     try:
         told = json.loads(folder.with_name(PROOFS).read_text("utf-8"))
         rows = [ProofRow.model_validate(row) for row in told["rows"]]
@@ -83,7 +82,7 @@ def read_proofs(folder: Path) -> list[ProofRow]:
 
 @dataclass(frozen=True)
 class Names:
-    """What a server calls the base, the adapter, and the other adapters that it has loaded."""
+    """The server's names of the base, of the adapter, and of other adapters that it has loaded."""
 
     base: str
     adapter: str
@@ -92,10 +91,10 @@ class Names:
 
 @dataclass(frozen=True)
 class Proved:
-    """An adapter that was proved on a server: what base and adapter said of the first answers.
+    """The log-probabilities of base and adapter on a server when the adapter passed its checks.
 
-    `floor` is the mean distance of the base to itself, asked together and one by one: 0 where
-    answers do not depend on their batch.
+    `floor` is the mean distance of the base to itself, in one batch and one by one: 0 where answers
+    do not depend on their batch.
     """
 
     names: Names
@@ -105,9 +104,9 @@ class Proved:
     floor: float
 
     def check(self, asked: ServerScores) -> None:
-        """Compare base and adapter with what they said when they were proved.
+        """Raise NotProven if base or adapter changed since the proof, by their log-probabilities.
 
-        Raises NotProven if one of them changed, ProviderError if the server does not answer.
+        Raises ProviderError if the server does not answer.
         """
         given = [row.given for row in self.rows[:CHECKED]]
         limit = _same(self.floor)
@@ -125,9 +124,9 @@ class Proved:
 def prove(
     asked: ServerScores, names: Names, rows: Sequence[ProofRow], load: Callable[[], None]
 ) -> Proved:
-    """Load the adapter by `load` and return what was proved of it (see the module).
+    """Load the adapter by `load`, check it (see the module), and return its log-probabilities.
 
-    Raises NotProven with what was seen, ProviderError if the server does not answer.
+    Raises NotProven if a check fails, ProviderError if the server does not answer.
     """
     given = [row.given for row in rows]
     base, tuned = [row.base for row in rows], [row.tuned for row in rows]
@@ -185,7 +184,7 @@ def _check_adapter(
 def _check_prefixes(
     asked: ServerScores, names: Names, rows: Sequence[ProofRow], floor: float
 ) -> None:
-    """Ask base, adapter and base again the same prompts, then both without the prefix cache."""
+    """Raise NotProven if the prefix cache changes next tokens, after other models' requests."""
     stale: dict[str, list[float]] = {names.adapter: [], names.base: []}
     effects = []
     for row in rows:
@@ -222,13 +221,13 @@ def _check_prompts(asked: ServerScores, names: Names, row: ProofRow) -> None:
 
 
 def _gap(one: dict[str, float], other: dict[str, float]) -> float:
-    """Return how far apart two models are on the token that the first finds likeliest."""
+    """Return the difference in log-probability of the first model's likeliest token."""
     token = max(one, key=lambda name: one[name])
     return abs(one[token] - other.get(token, min(other.values())))
 
 
 def _same(floor: float) -> float:
-    """Return how far one model may be from itself, asked at two times."""
+    """Return the largest distance of one model to itself in two requests that is accepted."""
     return max(2 * floor, TOLERANCE)
 
 

@@ -1,7 +1,7 @@
-"""How much answers depend on the requests that a server reads together with them.
+"""Measure how many answers depend on the batch in which a server computes them.
 
-The same prompts are asked again one by one. A server that adds the numbers of a batch in another
-order gives other answers where two tokens are nearly as likely; a score is no more exact than that.
+The same prompts are sent again one by one. A server that sums in another order for another batch
+gives other answers where two tokens are nearly equally likely; scores are no more exact than that.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def measure_noise(
     alone: Callable[[Prompt], Reply],
     who: str,
 ) -> None:
-    """Ask the first prompts again one by one; store how many answers differ, with a note if any do.
+    """Send the first prompts again one by one; store the number of changed answers in `facts`.
 
-    Measured once a study, on the first call with at least two prompts.
+    Done once a study, on the first call with at least two answered prompts.
     """
     pairs = [
         (prompt, reply) for prompt, reply in zip(prompts, replies, strict=True) if not reply.error

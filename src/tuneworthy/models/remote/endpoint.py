@@ -21,10 +21,10 @@ _EMBEDS = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An address and the key that belongs to it (None: no key is sent). The key is never shown.
+    """An address and the key to send there (None: no key). The key is never shown.
 
-    `started` names the command of a server that we started: its address changes with each start, so
-    stored answers are found by this name.
+    `started` identifies the command of a server that we started: its address changes with each
+    start, so stored answers have this name instead.
     """
 
     url: str
@@ -35,18 +35,19 @@ class Endpoint:
 
 
 def endpoint(url: str | None) -> Endpoint:
-    """Return the endpoint of a URL; send OPENAI_API_KEY only to OPENAI_BASE_URL (or OpenAI).
+    """Return the endpoint of a URL; OPENAI_API_KEY is its key only at OPENAI_BASE_URL (or OpenAI).
 
-    Raises SecurityError for addresses that no model has, or that would expose the key.
+    Raises SecurityError for forbidden addresses, and for those that would expose the key.
     """
     home = os.environ.get("OPENAI_BASE_URL") or OPENAI
     return endpoint_of(url or home, home, ("OPENAI_API_KEY", OPENAI))
 
 
 def endpoint_of(address: str, home: str, key_of: tuple[str, str]) -> Endpoint:
-    """Return the endpoint of an address; the key of (variable, vendor) goes to `home` alone.
+    """Return the endpoint of an address; the key in `key_of`'s variable is used at `home` only.
 
-    Raises as `endpoint`, and TaskError where the vendor's own address lacks its key.
+    `key_of` is (environment variable, the vendor's address). Raises the errors of `endpoint`, and
+    TaskError if there is no key for the vendor's address.
     """
     variable, vendor = key_of
     origin, host = _origin(address)
@@ -74,7 +75,7 @@ def keyless(address: str) -> Endpoint:
 
 
 def lacks_key(url: str | None) -> bool:
-    """Return whether an address needs a key that is not set: OpenAI's own, where none is given."""
+    """Return whether the address (None: the default) is OpenAI's and OPENAI_API_KEY is not set."""
     address = url or os.environ.get("OPENAI_BASE_URL") or OPENAI
     return urlsplit(address).netloc == urlsplit(OPENAI).netloc and not os.environ.get(
         "OPENAI_API_KEY"
@@ -102,10 +103,10 @@ def _origin(url: str) -> tuple[str, str]:
 
 
 def refuse_address(host: str) -> None:
-    """Raise SecurityError for a host, by name or number, of the machine's own cloud.
+    """Raise SecurityError for a link-local, multicast or metadata host, by name or number.
 
-    Link-local, multicast and metadata addresses hand out credentials; no model is served there.
-    Loopback and private networks are allowed.
+    A machine's cloud gives out credentials at such addresses; no model is served there. Loopback
+    and private networks are allowed.
     """
     if _is_forbidden(host):
         raise SecurityError(
@@ -116,7 +117,7 @@ def refuse_address(host: str) -> None:
 
 
 def refuse_resolved(where: Endpoint) -> None:
-    """Raise SecurityError if the host's name resolves to such an address.
+    """Raise SecurityError if the endpoint's host name resolves to a forbidden address.
 
     A name that does not resolve here is left to the connection (a proxy may resolve it).
     """
@@ -130,7 +131,7 @@ def refuse_resolved(where: Endpoint) -> None:
 
 
 def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address of a host given as a number, in any notation that resolvers accept."""
+    """Return the IP address of a numeric host, in any notation that resolvers accept; else None."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -142,7 +143,7 @@ def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _inner(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address embedded in an IPv6 one: mapped, compatible, 6to4 or NAT64."""
+    """Return the IPv4 address in an IPv6 address (mapped, compatible, 6to4, NAT64), or None."""
     if not isinstance(address, ipaddress.IPv6Address):
         return None
     if (embedded := address.ipv4_mapped or address.sixtofour) is not None:
@@ -166,7 +167,7 @@ def _is_forbidden(host: str) -> bool:
 
 
 def on_this_machine(url: str) -> bool:
-    """Return whether a URL is on this machine, where compute time is the user's own cost."""
+    """Return whether a URL's host is this machine, so that the user pays for its compute time."""
     return _is_loopback(urlsplit(url).hostname or "")
 
 

@@ -1,7 +1,7 @@
 """Facts that a study learns about one model at one endpoint, stored with the study.
 
-A resumed study starts with them, so its requests stay the same. The first value of a fact stays: it
-is never replaced.
+A resumed study starts with them, so its requests stay the same. The first value of a fact is never
+replaced.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NOTED = (THINKS, UNASKED, ROOM, CHANGED, NOISE)
 
 
 class EndpointFacts:
-    """Facts by name, each a small record; `say` receives the `note` of a new fact."""
+    """Stored facts by name, each a small record; `say` receives the note of a new fact."""
 
     def __init__(
         self, purse: Any, fingerprint: Mapping[str, str], say: Callable[[str], None]
@@ -30,7 +30,7 @@ class EndpointFacts:
         self._lock = threading.RLock()
 
     def get(self, what: str) -> dict[str, Any] | None:
-        """Return a fact, or None if it was not learnt."""
+        """Return the record of a fact, None if it was not stored."""
         with self._lock:
             if what not in self._facts:
                 kept = self._purse and self._purse.recall(f"{self._name}: {what}")
@@ -38,12 +38,12 @@ class EndpointFacts:
             return self._facts[what]
 
     def earlier(self, what: str) -> bool:
-        """Return whether a fact was learnt in an earlier run of the study, not in this one."""
+        """Return whether a fact was stored in an earlier run of the study, not in this one."""
         with self._lock:
             return self.get(what) is not None and what not in self._new
 
     def learn(self, what: str, value: dict[str, Any], note: str = "") -> dict[str, Any]:
-        """Store a fact and return it; if it was learnt before, return the stored one."""
+        """Store a fact and return its record; if it is stored already, return that record."""
         with self._lock:
             if (stored := self.get(what)) is not None:
                 return stored
@@ -57,11 +57,11 @@ class EndpointFacts:
         return made
 
     def without(self, parameter: str) -> bool:
-        """Return whether the endpoint refuses a parameter, which is then left out of requests."""
+        """Return whether the endpoint refused a parameter, which requests then leave out."""
         return self.get(f"without {parameter}") is not None
 
     def notes(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the notes that readers of the results need on how the endpoint was called."""
+        """Return the notes stored with facts, and with refusals of `parameters`, for the report."""
         names = (*_NOTED, *(f"without {parameter}" for parameter in parameters))
         facts = [self.get(name) for name in names]
         return tuple(str(fact["note"]) for fact in facts if fact and fact.get("note"))

@@ -1,6 +1,6 @@
 """Failures in one call of a remote model: decide whether the prompt or the endpoint is at fault.
 
-A prompt that fails while others are answered becomes a failed reply, hence an unscored case. An
+A prompt that fails while others are answered becomes a failed reply, and its case is not scored. An
 endpoint that fails for all prompts stops the study, which can be resumed. A prompt that used up its
 attempts in an earlier run of the study, and does so again, is itself at fault: otherwise a study
 with such a row could never finish.
@@ -18,7 +18,7 @@ from tuneworthy.ledger import signals
 from tuneworthy.models.remote.endpoint_facts import ANSWERS, EndpointFacts
 from tuneworthy.models.remote.wire import Outcome
 
-GIVE_UP = 8  # failures before the first answer that put the endpoint at fault
+GIVE_UP = 8  # failures without any answer after which the endpoint is at fault
 
 
 class _Failure(NamedTuple):
@@ -28,7 +28,7 @@ class _Failure(NamedTuple):
 
 
 class Call:
-    """Shared state of the prompts of one call: whether any was answered, and whether to stop."""
+    """Shared state of the prompts of one call: failures, whether any was answered, when to stop."""
 
     def __init__(self, learned: EndpointFacts, prompts: int) -> None:
         self.stop, self.answered = threading.Event(), False
@@ -37,13 +37,13 @@ class Call:
         self._lock = threading.Lock()
 
     def rest(self, seconds: float) -> None:
-        """Wait before another attempt; end early if the call or the study is stopped."""
+        """Wait `seconds` before another attempt, less if the call or the study is stopped."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and not self.stop.wait(min(left, 0.2)):
             signals.check()
 
     def fail(self, outcome: Outcome, error: ProviderError, key: str) -> Reply:
-        """Record a failed prompt and return its reply; raise if continuing is pointless."""
+        """Record a failed prompt and return its error reply; raise if the endpoint is at fault."""
         with self._lock:
             again = outcome.kind == "retry" and self._failed_before(key)
             self._failures.append(_Failure(outcome, error, again))
@@ -57,7 +57,7 @@ class Call:
         return Reply(text="", finish="error", error=outcome.why or "no answer in time")
 
     def end(self) -> None:
-        """Raise if no prompt of the call was answered and the endpoint is at fault."""
+        """Raise if no prompt of the finished call was answered and the endpoint is at fault."""
         if self.answered or not self._failures:
             return
         answered_before, many = self._learned.get(ANSWERS) is not None, self._prompts >= GIVE_UP
@@ -80,7 +80,7 @@ class Call:
                     raise failure.error
 
     def _failed_before(self, key: str) -> bool:
-        """Return whether a prompt failed in an earlier run of the study; record this failure."""
+        """Record that a request failed; return whether it failed in an earlier run of the study."""
         fact = f"failed {key}"
         before = self._learned.earlier(fact)
         self._learned.learn(fact, {"failed": True})

@@ -1,7 +1,7 @@
-"""Log-probabilities of given answers behind a server: the labels of a task, each with its end.
+"""Log-probabilities of given answers (labels) under a model behind a server.
 
-The server renders the prompt as it does for an answer; the label's own tokens and the token that
-ends a turn follow. Every request stays out of the prefix cache (see `ServerScores`).
+The server renders the prompt as for an answer; the label's tokens and the token that ends a turn
+follow. Every request stays out of the prefix cache (see `ServerScores`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from tuneworthy.core.model import Prompt
 from tuneworthy.models.remote.server_process import RunningServer
 from tuneworthy.models.remote.server_requests import ServerScores, post
 
-_PROBES = ("0", "x")  # two answers without a common ending: what follows both ends a turn
+_PROBES = ("0", "x")  # answers without a common ending: tokens after both end a turn
 
 
 class LabelScores:
-    """Scores texts as answers of the model `name`; `path` renders messages as token ids.
+    """Scores texts as answers of the model `name`; the server renders messages at `path`.
 
-    `fields` are further fields of a request for tokens, such as the switch for thinking.
+    `fields` are further fields of a request to render, such as the switch for thinking.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class LabelScores:
 
     @property
     def server(self) -> RunningServer:
-        """Return the server that is asked."""
+        """Return the server that renders and scores."""
         return self.asked.server
 
     def logprobs(
@@ -62,7 +62,7 @@ class LabelScores:
         return self._texts[text]
 
     def _end(self) -> int:
-        """Return the token that ends a turn: the first after any answer."""
+        """Return the id of the token that ends a turn: the first token after any answer."""
         if self._ending is None:
             user = Message(role="user", content="x")
             one, other = (

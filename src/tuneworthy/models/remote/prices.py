@@ -1,4 +1,4 @@
-"""List prices of a few remote models, dated, from `prices.toml`. Sends nothing, knows no task."""
+"""Look up dated list prices of remote models in `prices.toml`, and compute costs of requests."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tuneworthy.core.model import Reply
 from tuneworthy.core.record import canonical
 
 Price = Mapping[str, Any]
-FREE: Price = {"in": 0.0, "out": 0.0}  # a server of the user's own
+FREE: Price = {"in": 0.0, "out": 0.0}  # of a server that the user runs
 _NOT_RATES = {"read", "source", "retires", "dated"}
 
 
 class Listed(NamedTuple):
     """The list price of one model: USD per million tokens, the day it was read, and its source.
 
-    `rates` has in, out, and where they exist cached_in, cache_write and prompt_tokens (above which
-    it does not apply). `retires` is the announced end of the model, None if none was found.
+    `rates` has in, out, and where they exist cached_in, cache_write and prompt_tokens (the longest
+    prompt to which the price applies). `retires` is the announced end of the model, or None.
     """
 
     rates: dict[str, float]
@@ -38,7 +38,7 @@ class Listed(NamedTuple):
 def listed(name: str, url: str) -> Listed | None:
     """Return the list price of a model at an address, None if none is known.
 
-    A price applies to its vendor's own host alone, and to the snapshots listed with it.
+    A price applies only at its vendor's host, and to the snapshots listed with it.
     """
     for base, entry in _table().get(urlsplit(url).hostname or "", {}).items():
         if name in (base, *(f"{base}-{day}" for day in entry.get("dated", ()))):
@@ -48,13 +48,13 @@ def listed(name: str, url: str) -> Listed | None:
 
 
 def near(name: str, url: str) -> str:
-    """Return the model listed at an address whose name is nearly this one, "" for none."""
+    """Return the listed name at an address that is most similar to `name`, "" if none is."""
     known = list(_table().get(urlsplit(url).hostname or "", {}))
     return next(iter(get_close_matches(name, known, n=1, cutoff=0.8)), "")
 
 
 def checked(price: Price, name: str) -> Price:
-    """Return a valid price unchanged; raise TaskError for unknown keys and impossible amounts."""
+    """Return the price if it is valid; raise TaskError for unknown keys and impossible amounts."""
     if not isinstance(price, Mapping):
         price = {"in": price}
     for key, value in price.items():
@@ -75,7 +75,7 @@ def checked(price: Price, name: str) -> Price:
 
 
 def worst_case_cost(price: Price | None, size: int, room: int) -> Decimal | None:
-    """Return the most that a request of `size` + `room` tokens can cost, None without a price."""
+    """Return the highest cost (USD) of `size` + `room` tokens, None without a price."""
     if price is None or size > price.get("prompt_tokens", size):
         return None
     read, out = ("in", "cache_write", "cached_in"), Decimal(str(price.get("out", 0)))
@@ -84,7 +84,7 @@ def worst_case_cost(price: Price | None, size: int, room: int) -> Decimal | None
 
 
 def cost(price: Price | None, reply: Reply) -> Decimal | None:
-    """Return a reply's cost with reasoning, None if its price or its tokens are unknown."""
+    """Return a reply's cost (USD) with reasoning, None if its price or tokens are unknown."""
     if price is None or reply.tokens_in is None or reply.tokens_out is None:
         return None
     if reply.tokens_in > price.get("prompt_tokens", reply.tokens_in):

@@ -1,4 +1,4 @@
-"""Separate the reasoning from a server's reply: fields of the common providers, tags in the text.
+"""Separate the reasoning from a server's reply: in providers' fields, or in tags in the text.
 
 The reasoning is not part of the answer; its tokens are counted and priced with it.
 """
@@ -29,7 +29,7 @@ class Separated(NamedTuple):
 
 
 def separate(text: str) -> Separated:
-    """Return the answer in a text and the reasoning in tags before it."""
+    """Return a text's answer, and the reasoning in tags before it."""
     rest, thought = text, ""
     while opened := next((tag for tag in _TAGS if rest.lstrip().startswith(tag[0])), None):
         inside = rest.lstrip().removeprefix(opened[0])
@@ -47,7 +47,7 @@ def separate(text: str) -> Separated:
 
 
 def reasoning_fields(message: Mapping[str, Any]) -> str:
-    """Return the reasoning in a message's own fields, "" if there is none."""
+    """Return the reasoning in the fields of a message, "" if there is none."""
     for name in _FIELDS:
         if isinstance(message.get(name), str) and message[name].strip():
             return str(message[name])
@@ -62,7 +62,7 @@ def answer_parts(content: list[Any]) -> list[Any]:
 
 
 def stated_reasoning_tokens(usage: Mapping[str, Any]) -> int | None:
-    """Return the reasoning tokens that a usage record states, None if it states none."""
+    """Return the number of reasoning tokens in a usage record, None if it has none."""
     for place in ("completion_tokens_details", "output_tokens_details"):
         if isinstance(usage.get(place), dict) and "reasoning_tokens" in usage[place]:
             count = usage[place]["reasoning_tokens"]

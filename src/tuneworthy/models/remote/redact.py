@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-# A shorter key ("none", "EMPTY", "ollama") is no secret, and may occur in answers.
+# A shorter key ("none", "EMPTY", "ollama") is no secret, and may be a word in answers.
 LEAST_KEY_LENGTH = 8
 SHOWN_CHARACTERS = 4  # leading characters of a key (`sk-…`) that reveal nothing
 REMOVED = "[key removed]"
@@ -21,7 +21,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Redactor:
-    """Removes one key in every spelling from text and JSON. Without a key it changes nothing."""
+    """Removes one key in every spelling from text and JSON; without a key, only surrogates."""
 
     def __init__(self, key: str | None) -> None:
         spelled = set(_spellings(key)) if key and len(key) >= LEAST_KEY_LENGTH else set()
@@ -36,7 +36,7 @@ class Redactor:
         return _SURROGATE.sub("\ufffd", text)
 
     def end(self, text: str) -> str:
-        """Return a truncated text without the beginning of a key at its end."""
+        """Return a truncated text; a beginning of the key at its end is replaced."""
         cuts = [
             size
             for key in self._spelled
@@ -46,7 +46,7 @@ class Redactor:
         return text[: -max(cuts)] + REMOVED if cuts else text
 
     def json(self, value: Any) -> Any:
-        """Return parsed JSON with every string in it redacted, names of fields too."""
+        """Return parsed JSON with every string redacted, field names included."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):

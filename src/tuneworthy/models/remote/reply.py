@@ -1,4 +1,4 @@
-"""Convert the JSON of a chat completion to a Reply: text, reasoning, tokens, how it ended.
+"""Convert the JSON of a chat completion to a Reply: text, token counts, finish reason.
 
 Any server output yields a Reply; impossible values become None. Knows no price.
 """
@@ -18,7 +18,7 @@ NAME_ROOM = 200  # most characters kept of a model's name or fingerprint
 
 
 def read_reply(answer: Mapping[str, Any], limits: Limits, most: int) -> Reply:
-    """Return the reply in a completion; `most` is the upper bound of its token counts.
+    """Return the reply in a completion; token counts above `most` are impossible.
 
     A reply that ends inside its reasoning has an empty text. Reasoning tokens that a server does
     not count are estimated by the share of characters.
@@ -49,7 +49,7 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, most: int) -> Reply:
 
 
 def _content(message: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the text of a message, and its fault or ""."""
+    """Return the text of a message, and what is wrong with it, or ""."""
     content = message.get("content")
     if isinstance(content, list):
         kept = _reasoning.answer_parts(content)
@@ -65,7 +65,7 @@ def _content(message: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _finish(reason: Any) -> tuple[Finish, str]:
-    """Return how an answer ended, and a fault or ""."""
+    """Return the finish of a finish reason, and what is wrong with it, or ""."""
     # some servers end a complete answer with null
     if reason is None or reason in ("stop", "eos", "end_turn"):
         return "stop", ""
@@ -87,7 +87,7 @@ def _label(text: str) -> str:
 
 
 def _tokens(usage: Mapping[str, Any], most: int) -> dict[str, int | None]:
-    """Return the token counts that a server states; those of the answer include reasoning."""
+    """Return the token counts of a usage record; `tokens_out` includes reasoning."""
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
     prompt, made = (_count(usage.get(k), most) for k in ("prompt_tokens", "completion_tokens"))
@@ -101,7 +101,7 @@ def _tokens(usage: Mapping[str, Any], most: int) -> dict[str, int | None]:
 
 
 def _estimated(made: int | None, thought: str, text: str) -> int:
-    """Estimate the reasoning tokens from the share of characters, at least 1."""
+    """Return reasoning tokens estimated from the share of characters, at least 1."""
     if made is None:
         return max(1, len(thought) // 4)
     share = len(thought) / (len(thought) + len(text)) if thought or text else 1.0

@@ -37,10 +37,10 @@ _TOO_LONG = re.compile(r"context|too (?:large|long|many)", re.I)
 
 @dataclass(frozen=True)
 class RequestOptions:
-    """Settings of an endpoint: the user's request fields, parallel requests, message callback.
+    """Options of requests to an endpoint: the user's fields, parallel requests, message callback.
 
-    `rank` is the highest rank of the adapters that a server started here will get (0: none).
-    `family` is the model's own name, where requests name an adapter of it.
+    `rank` is the highest rank of the adapters that a server started here will load (0: none).
+    `family` is the base model's name, where requests name an adapter.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class RequestOptions:
 def body(
     name: str, prompt: Prompt, limits: Limits, form: Any, fields: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the request without its token limit; the user's `fields` override the defaults."""
+    """Return the request body without a token limit; the user's `fields` override the defaults."""
     made: dict[str, Any] = {
         "model": name,
         "messages": [{"role": m.role, "content": m.content} for m in prompt],
@@ -69,9 +69,9 @@ def body(
 
 
 def switch(name: str, host: str, limits: Limits) -> dict[str, Any]:
-    """Return the field that turns a model's thinking on or off, {} if no form is known.
+    """Return the request field that switches a model's thinking on or off, {} if not known.
 
-    `auto` turns it off: a model then thinks only if it can't be switched off.
+    `auto` switches it off: a model then thinks only if it has no switch.
     """
     if any(host == hosted or host.endswith(f".{hosted}") for hosted in _HOSTED):
         return {}
@@ -82,17 +82,17 @@ def switch(name: str, host: str, limits: Limits) -> dict[str, Any]:
 
 
 def size(sent: Mapping[str, Any]) -> int:
-    """Return an upper bound of a request's tokens: a token is at least one byte."""
+    """Return an upper bound of the tokens of a request body: a token is at least one byte."""
     return len(canonical(sent).encode("utf-8", "replace")) + 16 * len(sent["messages"])
 
 
 def estimated_tokens(prompt: Prompt) -> int:
-    """Return an estimate of a prompt's tokens by the kind of text: the tokenizer is unknown."""
+    """Return an estimate of a prompt's tokens by its kind of text; the tokenizer is unknown."""
     return sum(ceil(text_tokens(m.content)) + 4 for m in prompt) + 3
 
 
 def refused_parameter(sent: Mapping[str, Any], why: str, parameter: str) -> str:
-    """Return the parameter of a request that a server refuses by name, or "".
+    """Return the parameter of a request that the server's message `why` refuses, or "".
 
     `parameter` is the name in the field that some servers send with the error.
     """
@@ -107,7 +107,7 @@ def refused_parameter(sent: Mapping[str, Any], why: str, parameter: str) -> str:
 
 
 def response_format(grammar: Grammar | None) -> dict[str, Any] | None:
-    """Return the response format that servers accept. Raises TaskError for a regex."""
+    """Return the `response_format` field for a grammar, None without one; TaskError for a regex."""
     if grammar is None:
         return None
     if grammar.kind == "regex":
@@ -130,7 +130,7 @@ def response_format(grammar: Grammar | None) -> dict[str, Any] | None:
 
 
 def _strict(schema: Any) -> bool:
-    """Return whether a schema satisfies `strict`: every object closed, every key required."""
+    """Return whether a schema can be sent as `strict`: objects closed, every key required."""
     if isinstance(schema, list):
         return all(map(_strict, schema))
     if not isinstance(schema, dict):
@@ -144,7 +144,7 @@ def _strict(schema: Any) -> bool:
 
 
 def fields_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Merge several sets of request fields: later ones win, nested objects are merged."""
+    """Return the union of sets of request fields: later ones win, nested objects are merged."""
     made: dict[str, Any] = {}
     for part in parts:
         for name, value in part.items():

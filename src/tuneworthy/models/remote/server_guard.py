@@ -1,7 +1,7 @@
-"""Run a server as a child and end it, with all that it started, once our input is closed.
+"""Program that runs a server as its child process and ends it once standard input is closed.
 
-Started as a program. The input is a pipe from the process that needs the server, so it is closed
-however that process ends, SIGKILL included.
+Standard input is a pipe from the process that needs the server, so it is closed however that
+process ends, SIGKILL included. Processes that the server started end with it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ GRACE_SECONDS = 20.0  # seconds between asking the server to end and killing it
 
 
 def main() -> None:
-    """Run the command of our arguments; exit with its code."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it reaches our whole group, the server included
+    """Run the command in `sys.argv`; exit with its exit code."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # reaches the whole process group
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=_default_signals)
     threading.Thread(target=_end_with_input, args=(server,), daemon=True).start()
     code = server.wait()
-    os.killpg(0, signal.SIGTERM)  # what the server started and left behind
+    os.killpg(0, signal.SIGTERM)  # processes that the server started and left behind
     os._exit(code if code >= 0 else 128 - code)  # the thread still waits for our input
 
 

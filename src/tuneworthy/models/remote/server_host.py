@@ -1,7 +1,7 @@
-"""The server of one model: started when it is asked, ended when its memory is needed elsewhere.
+"""Start one model's server on its first request, and end it when its memory is needed elsewhere.
 
-The memory of a GPU holds a server or a training run, not both. `end_servers` hands it over: each
-server starts again when it is next asked.
+The memory of a GPU has room for a server or a training run, not both. `end_servers` frees it; each
+server starts again on its next request.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tuneworthy.core.served import ServerModel
 from tuneworthy.models.remote import server_process
 from tuneworthy.models.remote.server_process import RunningServer
 
-PATIENCE = 3.0  # seconds that a server which breaks a connection may take to end
+PATIENCE = 3.0  # seconds to wait for the end of a server that broke a connection
 _hosts: weakref.WeakSet[ServerHost] = weakref.WeakSet()
 
 
 class ServerHost:
-    """Holds the running server of a model, or none; `adapters` are the names that it has loaded.
+    """The running server of a model, or none; `adapters` are the names of those it has loaded.
 
     The server ends with this object, or with the process.
     """
@@ -35,34 +35,34 @@ class ServerHost:
         _hosts.add(self)
 
     def running(self) -> RunningServer:
-        """Return the server, started if there is none. Raises NotInstalled or ModelError."""
+        """Return the server, started if it is not running. Raises NotInstalled or ModelError."""
         with self._lock:
             if not self._started:
                 self._started.append(server_process.start(self.kind, self.model, self.say))
             return self._started[0]
 
     def end(self) -> bool:
-        """End the server and return whether there was one. It starts again when it is asked."""
+        """End the server, which the next request starts again; return whether it was running."""
         with self._lock:
             self.adapters.clear()
             return _end(self._started)
 
     def allow_rank(self, rank: int) -> None:
-        """End a server that takes no adapters of this rank; it then starts with room for them."""
+        """Make the server take adapters up to `rank`; end it if it was started for lower ranks."""
         if rank > self.model.rank:
             self.end()
             self.model = self.model.model_copy(update={"rank": rank})
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Replace an error of a request by the end of the server's log, if the server ended."""
+        """Raise errors of requests in the block with the server's last log lines, if it ended."""
         try:
             yield
         except NotProven:
             raise
         except ProviderError as error:
             server = self.running()
-            # what ends it closes the connection first
+            # a server that ends closes its connections first
             if not (last := server.ended(PATIENCE)):
                 raise
             *before, end = last.splitlines()
@@ -75,7 +75,7 @@ class ServerHost:
 
 
 def end_servers() -> list[str]:
-    """End every server that this process started, for whatever study; return their kinds."""
+    """End every server that this process started, for any study; return their kinds."""
     return [host.kind for host in list(_hosts) if host.end()]
 
 

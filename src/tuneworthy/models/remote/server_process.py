@@ -1,4 +1,4 @@
-"""Start an inference server for a model, wait until it answers, and end it in every exit path."""
+"""Start an inference server for a model, wait until it answers, and end it in any case."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.served import ServerModel
 from tuneworthy.models.remote import server_guard
 
-# The most that a server may take to load; TUNEWORTHY_SERVER_SECONDS changes it.
+# Most seconds that a server may take to load; TUNEWORTHY_SERVER_SECONDS overrides it.
 LOADING_SECONDS = 1800.0
-SECONDS_BETWEEN_LINES = 30.0  # seconds between two lines that say that it still loads
+SECONDS_BETWEEN_LINES = 30.0  # between two progress lines while the server loads
 _LOG_LINES = 12  # lines of the server's log in an error
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A server on 127.0.0.1: its address, its key and its log file."""
+    """A server on 127.0.0.1 that we started: address, key, log file and process."""
 
     kind: str
     url: str
@@ -43,7 +43,7 @@ class RunningServer:
     process: subprocess.Popen[bytes]
 
     def ended(self, patience: float = 0.0) -> str:
-        """Return the last lines of the server's log if it ends within `patience` s, else ""."""
+        """Return the log's last lines if the server ends within `patience` seconds, else ""."""
         try:
             self.process.wait(patience)
         except subprocess.TimeoutExpired:
@@ -51,12 +51,12 @@ class RunningServer:
         return self.last_lines()
 
     def last_lines(self) -> str:
-        """Return the last lines that the server wrote, without its key."""
+        """Return the last lines of the server's log, without its key."""
         text = self.log.read_text("utf-8", "replace").replace(self.key, "[the key]")
         return "\n".join([line for line in text.splitlines() if line.strip()][-_LOG_LINES:])
 
     def stop(self) -> None:
-        """End the server and all that it started; its log goes too. Can be called again."""
+        """End the server and the processes it started; delete its log. Can be called again."""
         if self.process.stdin and not self.process.stdin.closed:
             self.process.stdin.close()  # the guard then ends the server
         try:
@@ -68,18 +68,18 @@ class RunningServer:
 
 
 def variable(kind: str) -> str:
-    """Return the environment variable with a server's command or address."""
+    """Return the name of the environment variable with a server's command or address."""
     return f"TUNEWORTHY_{kind.upper()}"
 
 
 def address_of(kind: str) -> str:
-    """Return the address of a running server that the user names, "" if one is to be started."""
+    """Return the address of the user's running server, "" if tuneworthy should start one."""
     named = os.environ.get(variable(kind), "")
     return named if named.startswith(("http://", "https://")) else ""
 
 
 def missing_program(kind: str) -> str:
-    """Return why a server of a kind can't be started here, or ""; starts nothing."""
+    """Return why a server of a kind can't be started here, "" if it can; start nothing."""
     words = _words(kind, load("servers", kind))
     if address_of(kind) or shutil.which(words[0]) is not None:
         return ""
@@ -87,7 +87,7 @@ def missing_program(kind: str) -> str:
 
 
 def start(kind: str, model: ServerModel, say: Callable[[str], None]) -> RunningServer:
-    """Start a server for a model and return it once it can be asked.
+    """Start a server for a model and return it once it answers requests.
 
     Raises NotInstalled without its program, ModelError if it ends or serves another model, both
     with the last lines of its log.
@@ -166,7 +166,7 @@ def _wait(server: RunningServer, health: str, say: Callable[[str], None]) -> Non
 
 
 def _check_names(server: RunningServer, model: ServerModel) -> None:
-    """Raise ModelError unless the server says that it serves this model under this name."""
+    """Raise ModelError unless the server lists the model's name."""
     try:
         told = json.loads(_get(server, f"{server.url}/models") or "null")
         names = [str(one["id"]) for one in told["data"]]
@@ -177,7 +177,7 @@ def _check_names(server: RunningServer, model: ServerModel) -> None:
 
 
 def _get(server: RunningServer, url: str) -> bytes | None:
-    """Return the body of a page, None for any status but 200. Raises OSError."""
+    """Return the body of a GET request to the server, None for a status other than 200."""
     asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {server.key}"})
     try:
         with DIRECT.open(asked, timeout=10) as page:

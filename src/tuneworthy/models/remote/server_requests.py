@@ -1,4 +1,4 @@
-"""Requests to a server that we started, beside those for answers: adapters, tokens, scores."""
+"""Requests to a server that we started, other than for answers: adapters, tokens, scores."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tuneworthy.core.case import Message
 from tuneworthy.core.errors import ProviderError
 from tuneworthy.models.remote.server_process import DIRECT, RunningServer
 
-SECONDS = 600.0  # the most that one of these requests may take
+SECONDS = 600.0  # most seconds that one of these requests may take
 _LARGEST = 64_000_000  # bytes of an answer
 _SHOWN = 300  # characters of a refusal in an error
 
 
 def post(server: RunningServer, path: str, body: dict[str, Any]) -> Any:
-    """Return the JSON that a server answers to a POST, or its text. Raises ProviderError."""
+    """Return a server's answer to a POST: JSON, else text. Raises ProviderError on a refusal."""
     request = urllib.request.Request(
         server.url.removesuffix("/v1") + path,
         json.dumps(body).encode(),
@@ -50,11 +50,11 @@ def _refused(server: RunningServer, path: str, got: str) -> ProviderError:
 
 
 class ServerScores:
-    """Log-probabilities of given token ids under the models of one server, by its name of each.
+    """Reads log-probabilities of given token ids from one server, under any model it serves.
 
-    At most `connections` requests are under way. Each has a salt of its own, which keeps it out of
-    the server's prefix cache: what is read from that cache was computed for another request.
-    `fields` are further fields of a request for an answer, such as the switch for thinking.
+    At most `connections` requests are under way. Each request has its own cache salt, so that no
+    value comes from the server's prefix cache, where another request computed it. `fields` are
+    further fields of a request for an answer, such as the switch for thinking.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ServerScores:
     def scores(self, name: str, rows: Sequence[tuple[Sequence[int], int]]) -> list[list[float]]:
         """Return for each (ids, first) the log-probability of every id from `first` on.
 
-        Natural logarithm, temperature 1. Raises ProviderError.
+        Log-probabilities are natural logarithms at temperature 1. Raises ProviderError.
         """
         with ThreadPoolExecutor(self.connections) as pool:
             return list(pool.map(lambda row: self._score(name, *row), rows))
@@ -89,7 +89,7 @@ class ServerScores:
         return found
 
     def likeliest(self, name: str, ids: Sequence[int], cached: bool) -> dict[str, float]:
-        """Return the likeliest next tokens with their log-probabilities; `cached`: by the cache.
+        """Return the likeliest next tokens' log-probabilities; `cached`: with the prefix cache.
 
         Raises ProviderError.
         """
@@ -106,7 +106,7 @@ class ServerScores:
             raise _refused(self.server, "/v1/completions", got) from None
 
     def answered(self, name: str, prompt: Sequence[Message]) -> tuple[str, int | None]:
-        """Return the model that says it answered a prompt, and the tokens that it read."""
+        """Return the model that an answer names, and the server's count of the prompt's tokens."""
         body = {**self.fields, "model": name, "max_tokens": 1, "temperature": 0.0,
                 "messages": [{"role": m.role, "content": m.content} for m in prompt]}  # fmt: skip
         told = post(self.server, "/v1/chat/completions", body)

@@ -1,6 +1,6 @@
-"""A training API that speaks Tinker's protocol: steps out, log-probabilities and adapters back.
+"""Client of a training API with Tinker's protocol: send steps, get log-probabilities and adapters.
 
-The only file that imports `tinker`. A request that gets no answer (429, 5xx, a lost connection) is
+The only file that imports `tinker`. A request without an answer (429, 5xx, a lost connection) is
 repeated by that package under its sequence number, so the API trains it once.
 """
 
@@ -42,7 +42,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a step: token ids, and for each id after the first the weight of its loss."""
+    """A training row: token ids, and the weight of the loss of each id after the first."""
 
     ids: Sequence[int]
     weights: Sequence[float]
@@ -50,14 +50,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Adam:
-    """The rate of one optimizer step and the norm that its gradient is clipped to."""
+    """Learning rate and gradient clipping norm of one optimizer step (AdamW)."""
 
     rate: float
     clip: float
 
 
 def training_endpoint(url: str) -> Endpoint:
-    """Return the endpoint of a training API; TINKER_API_KEY goes to TINKER_BASE_URL or Tinker only.
+    """Return a training API's endpoint; TINKER_API_KEY is for TINKER_BASE_URL or Tinker only.
 
     Raises SecurityError or TaskError, as for a model's endpoint.
     """
@@ -65,9 +65,9 @@ def training_endpoint(url: str) -> Endpoint:
 
 
 class TrainingApi:
-    """One training run at an API. Raises ProviderError, or NotInstalled without the extra `tinker`.
+    """One training run at an API, as a context manager; `begin` or `resume` starts the run.
 
-    `say` shows progress. The run exists once `begin` or `resume` returned. Use as a context.
+    `say` shows progress. Raises ProviderError, or NotInstalled without the extra `tinker`.
     """
 
     def __init__(self, where: Endpoint, say: Callable[[str], None] = lambda text: None) -> None:
@@ -89,12 +89,12 @@ class TrainingApi:
         return self
 
     def __exit__(self, kind: Any, *_: Any) -> None:
-        with suppress(Exception):  # what was trained is saved or lost already
+        with suppress(Exception):  # nothing can be saved any more
             status = "success" if kind is None else "interrupted"
             self._service.close(status).result(10)
 
     def begin(self, base: str, rank: int, seed: int) -> None:
-        """Start a run: a fresh adapter on all linear layers of a base model."""
+        """Start a run with a new adapter on all linear layers of a base model."""
         with _environment():
             self._client = self._wait(
                 lambda: self._service.create_lora_training_client(
@@ -103,14 +103,14 @@ class TrainingApi:
             )
 
     def resume(self, state: str) -> None:
-        """Start a run from a saved state, the optimizer's included."""
+        """Start a run from a saved state of adapter and optimizer, at the address `state`."""
         with _environment():
             self._client = self._wait(
                 lambda: self._service.create_training_client_from_state_with_optimizer(state)
             )
 
     def step(self, rows: Sequence[Row], adam: Adam) -> list[list[float]]:
-        """Train on rows once; return the log-probability of each id after the first, by row."""
+        """Train one step on rows; return by row the log-probability of ids after the first."""
         types = self._tinker.types
         params = types.AdamParams(
             learning_rate=adam.rate, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0,
@@ -124,27 +124,27 @@ class TrainingApi:
         return self._logprobs(found, rows)
 
     def logprobs(self, rows: Sequence[Row]) -> list[list[float]]:
-        """Return the log-probability of each id after the first, by row, and train nothing."""
+        """Return for each row the log-probability of ids after the first; train nothing."""
         data = [self._datum(row) for row in rows]
         found = self._wait(lambda: self._client.forward(data, "cross_entropy"))
         return self._logprobs(found, rows)
 
     def save(self, name: str) -> str:
-        """Save weights and optimizer; return the address to `resume` from."""
+        """Save adapter and optimizer at the API; return the address that `resume` takes."""
         asked = self._wait(
             lambda: self._client.save_state(name, ttl_seconds=_KEPT_SECONDS, overwrite=True)
         )
         return str(asked.path)
 
     def publish(self, name: str) -> str:
-        """Save the adapter as files; return the address that `download` takes."""
+        """Save the adapter as files at the API; return the address that `download` takes."""
         asked = self._wait(
             lambda: self._client.save_weights_external(name, ttl_seconds=_KEPT_SECONDS)
         )
         return str(asked.path)
 
     def download(self, address: str, folder: Path, most: int) -> Path:
-        """Write the two files of an adapter, at most `most` bytes, to `folder`; return it."""
+        """Write an adapter's two files, at most `most` bytes each, to `folder`; return it."""
         told = self._wait(lambda: self._rest.get_external_weights_urls(address))
         urls = {Path(name).name: url for name, url in told.urls.items()}
         if missing := [name for name in _FILES if name not in urls]:
@@ -159,7 +159,7 @@ class TrainingApi:
         return folder
 
     def _fetch(self, url: str, path: Path, most: int) -> None:
-        """Write what a signed address gives to a file; it gets no key of ours."""
+        """Download a signed address to a file, without sending our key."""
         where = keyless(url)
         refuse_resolved(where)
         if url.startswith("http:") and not where.loopback:
@@ -216,7 +216,7 @@ class TrainingApi:
             raise self._refused(error) from None
 
     def _finished(self, future: Any) -> Any:
-        """Return the result of a request; a stop leaves it half a minute, for it is paid."""
+        """Return the result of a request; after a requested stop, wait 30 s for it: it is paid."""
         waited = stopping = 0.0
         while waited < _PATIENCE:
             try:
@@ -237,7 +237,7 @@ class TrainingApi:
         )
 
     def _refused(self, error: Exception) -> ProviderError:
-        """Return the error of a request that failed, by its status."""
+        """Return the ProviderError of a failed request, by its status."""
         first = next((e for e in _chain(error) if getattr(e, "status_code", None)), error)
         status = getattr(first, "status_code", None)
         text = f"{type(first).__name__}: {' '.join(str(first).split())}"
@@ -269,7 +269,7 @@ class TrainingApi:
 
 
 def adapter_scale(folder: Path) -> float:
-    """Return the factor of B A in a downloaded adapter, by its configuration.
+    """Return the factor of B A (alpha / rank) in a downloaded adapter's configuration.
 
     Raises ProviderError for a configuration that can't be read.
     """
@@ -290,7 +290,7 @@ def adapter_scale(folder: Path) -> float:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follow no redirect: its target was checked by nobody."""
+    """Follows no redirect, because its target was not checked."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -311,7 +311,7 @@ def _package() -> Any:
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    """Hide credentials that belong elsewhere from the package, and turn its telemetry off."""
+    """Hide other services' credentials from the package in the block; turn its telemetry off."""
     before = {name: os.environ.pop(name) for name in _HIDDEN if name in os.environ}
     telemetry = os.environ.get("TINKER_TELEMETRY")
     os.environ["TINKER_TELEMETRY"] = telemetry or "0"
@@ -335,7 +335,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def training_price(prices: Mapping[str, Any], base: str, where: Endpoint) -> float | None:
-    """Return USD per million trained tokens: 0 on this machine, None where none is given."""
+    """Return USD per million trained tokens of a base model: 0 on this machine, None if unknown."""
     price = prices.get(base)
     rate = price.get("train") if isinstance(price, Mapping) else None
     return (0.0 if where.loopback else None) if rate is None else float(rate)

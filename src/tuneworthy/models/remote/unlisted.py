@@ -1,4 +1,4 @@
-"""Hosted models without a list price whose names are near to one that has it: typing errors."""
+"""Find typing errors: names of hosted models without a list price, close to a listed name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEYS = ("model", "bigger", "teacher")
 def misspelt(task: Task) -> Iterator[Observation]:
     """Yield a warning for each model at the default endpoint that may be misspelt.
 
-    A model with a price of the user's own, or at another address, is the user's to know.
+    A model with a price in task.yaml, or at another address, is not checked.
     """
     prices = task.economics.prices if task.economics and task.economics.prices else {}
     for key in _KEYS:

@@ -1,8 +1,8 @@
-"""One request to an OpenAI-compatible server, and its outcome. Implements the retries.
+"""Send one request to an OpenAI-compatible server; return its outcome and how to retry.
 
 The SDK's own retries and redirects are off: each attempt is reserved and settled separately. Server
-output is redacted here, before it is truncated or parsed, so that the key reaches no text. The
-resolved address of a name is checked before anything is sent to it. Knows no prompt and no price.
+output is redacted here, before it is truncated or parsed, so that no text has the key. The resolved
+address of a name is checked before anything is sent to it. Knows no prompt and no price.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tuneworthy.models.remote.redact import Redactor
 LARGEST_RESPONSE = 32_000_000  # bytes of one response
 LARGEST_ERROR = 256_000  # bytes of an error page that are read, enough for its message
 WHY_CHARACTERS = 300  # most characters kept of a server's message
-_KEY_SECONDS = 20.0  # for the question whether a server knows a key
+_KEY_SECONDS = 20.0  # timeout of the request that checks the key
 DOWN_CODES = {429, 502, 503, 504, 529}  # the server or its upstream accepts no requests now
 Kind = Literal["answer", "retry", "row", "fatal"]
 _ROW_ALONE = re.compile(
@@ -41,9 +41,9 @@ _SCOPE = re.compile(r"scope|permission", re.I)
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Retry policy: attempts a request, seconds a request and in all, waits between.
+    """Limits of retries: attempts of a request, seconds of an attempt and in all, waits between.
 
-    A server's own Retry-After is respected, up to `longest_wait`. `sleep` None: a wait that ends
+    A server's Retry-After is respected, up to `longest_wait`. `sleep` None: a wait that ends
     when the study is stopped.
     """
 
@@ -57,11 +57,12 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one attempt. `billed`: False if nothing was charged, None if unknown.
+    """The outcome of one attempt: an answer in `body`, or a failure and how to handle it.
 
-    `row` fails one prompt, `fatal` all of them (a key, a model name, a quota). `alone`: the prompt
-    itself is at fault (too long, filtered). `down`: the endpoint accepts no requests now.
-    `parameter` is the request field that the server names as wrong.
+    Kind `row` fails one prompt, `fatal` all of them (a key, a model name, a quota). `billed`: False
+    if nothing was charged, None if unknown. `alone`: the prompt itself is at fault (too long,
+    filtered). `down`: the endpoint accepts no requests now. `parameter` is the request field that
+    the server names as wrong.
     """
 
     kind: Kind
@@ -77,7 +78,7 @@ class Outcome:
 
 
 class _Refused(openai.OpenAIError):
-    """The server answered with an error; its page was read within our limits, `whole` or not."""
+    """The server answered with an error status; `whole`: its page was read to the end."""
 
     def __init__(self, code: int, headers: Mapping[str, str], page: bytes, whole: bool) -> None:
         super().__init__(f"the server answered {code}")
@@ -85,7 +86,7 @@ class _Refused(openai.OpenAIError):
 
 
 def connect(where: Endpoint, policy: RetryPolicy) -> openai.OpenAI:
-    """Return the client: no retries of its own, no redirects, no proxy for loopback addresses."""
+    """Return an SDK client for an endpoint: no retries, no redirects, no proxy for loopback."""
     return openai.OpenAI(
         base_url=where.url,
         api_key=where.key or "none",
@@ -105,9 +106,9 @@ def _watched(request: Any) -> None:
 
 
 def _checked(response: Any) -> None:
-    """Read an error page within our limits of bytes and seconds, and raise it as `_Refused`.
+    """Raise `_Refused` for an error status, with its page read within limits of bytes and seconds.
 
-    The SDK would read it to its end, however large or slow. A page that breaks off or never ends
+    The SDK would read the whole page, however large or slow. A page that breaks off or never ends
     still has its status, which decides how the error is handled.
     """
     if response.is_success:
@@ -124,7 +125,7 @@ def _checked(response: Any) -> None:
 
 
 def _fill(raw: bytearray, chunks: Iterable[bytes], most: int, end: float) -> str:
-    """Append chunks to `raw` as they come; return the limit that was exceeded, or "".
+    """Append chunks to `raw`; return the limit that was exceeded ("bytes", "seconds"), or "".
 
     Checked per chunk: a larger unit would hide a slow drip.
     """
@@ -138,7 +139,7 @@ def _fill(raw: bytearray, chunks: Iterable[bytes], most: int, end: float) -> str
 
 
 def _on_event(event: str, about: Any) -> None:
-    """Raise on a connection to a forbidden address after it is made, before anything is sent."""
+    """Close a new connection to a forbidden address and raise, before anything is sent."""
     if not event.endswith("connect_tcp.complete"):
         return
     peer = about["return_value"].get_extra_info("server_addr")
@@ -150,10 +151,10 @@ def _on_event(event: str, about: Any) -> None:
 
 
 def refused_key(client: openai.OpenAI) -> str:
-    """Return the server's words if it knows no such key (401 to a list of its models), else "".
+    """Return the server's message if it does not know the key (401 on listing models), else "".
 
-    The request is free. A key that may not list models is no wrong key, and a server without such a
-    list, or that does not answer, says nothing of the key.
+    The request is free. A key without permission to list models is not wrong; a server without a
+    list, or that does not answer, leaves the key unchecked.
     """
     try:
         with client.models.with_streaming_response.list(timeout=_KEY_SECONDS):
@@ -251,7 +252,7 @@ def _status(error: _Refused, clean: Redactor) -> Outcome:
 
 
 def _message(error: _Refused, clean: Redactor) -> Any:
-    """Return the `error` of an error page, or the whole page; parse JSON, else return text."""
+    """Return the `error` of a JSON error page, else the whole page: parsed if JSON, else text."""
     try:
         body = json.loads(error.page)
     except (ValueError, RecursionError):
@@ -269,7 +270,7 @@ def _connection(error: openai.APIConnectionError, clean: Redactor) -> Outcome:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Return the seconds that a server asks to wait, None without a usable value."""
+    """Return the seconds in a Retry-After header, None without a usable value."""
     if not value:
         return None
     try:
@@ -283,7 +284,7 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def pause(policy: RetryPolicy, outcome: Outcome, tries: int, key: str) -> float:
-    """Return the seconds to wait: as requested, or exponential with a jitter fixed by the key."""
+    """Return the seconds to wait: the server's Retry-After, or exponential with a fixed jitter."""
     if outcome.wait is not None:
         return min(outcome.wait, policy.longest_wait)
     spread = int.from_bytes(hashlib.sha256(f"{key} {tries}".encode()).digest()[:4], "big") / 2**32
@@ -291,7 +292,7 @@ def pause(policy: RetryPolicy, outcome: Outcome, tries: int, key: str) -> float:
 
 
 def refusal(outcome: Outcome, where: Endpoint, model: str) -> ProviderError:
-    """Return the error for an endpoint that does not answer, after the policy is exhausted."""
+    """Return the error for an endpoint that did not answer in all attempts."""
     return ProviderError(
         f"the endpoint does not answer for model `{model}`",
         where=where.origin,

@@ -24,7 +24,7 @@ from tuneworthy.models.local.model_files import check_files, read_json
 from tuneworthy.models.local.weights import check_safetensors
 
 MANIFEST, ADAPTER = "tuneworthy.json", "adapter_model.safetensors"
-# What changes an adapter's outputs and is not applied here.
+# Options that change an adapter's outputs and are not supported here.
 _UNREAD = (
     "modules_to_save", "fan_in_fan_out", "layer_replication", "auto_map", "alora_invocation_tokens",
     "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config",
@@ -34,7 +34,7 @@ _HEAD, _MAGNITUDE = "base_model.model.", ".lora_magnitude_vector"
 
 @dataclass(frozen=True)
 class Adapter:
-    """Low-rank changes by layer name, (A, B, scale), and the SHA-256 of their file.
+    """An opened adapter: low-rank changes (A, B, scale) by layer name, and its file's SHA-256.
 
     `gains` (DoRA) has for each layer m / ‖W + scale · B A‖, one number per output: the layer's
     weight is then gain · (W + scale · B A).
@@ -46,7 +46,7 @@ class Adapter:
 
     @contextmanager
     def applied(self, module: Any) -> Iterator[None]:
-        """Add the changes to the layers' outputs inside the `with` block."""
+        """Add the changes to the outputs of the module's layers inside the `with` block."""
         layers = dict(module.named_modules())
         hooks = [
             layers[name].register_forward_hook(_added(*change, self.gains.get(name)))
@@ -73,10 +73,11 @@ def _added(first: Any, second: Any, scale: float, gain: Any = None) -> Any:
 
 
 def read_adapter(folder: Path, module: Any, weights: str, *, idle: bool = False) -> Adapter:
-    """Return the adapter in `folder`, checked to belong to the base with this weights hash.
+    """Return the adapter in `folder`, checked to belong to `module`, whose hash is `weights`.
 
     Raises ModelError for another base, for tensors that don't match or are left over, for adapter
-    kinds that we can't apply exactly, and (unless `idle`) for an adapter that changes nothing.
+    kinds that can't be applied exactly, and (unless `idle`) for an adapter that changes nothing;
+    NumericError for values that are not finite.
     """
     file = folder / ADAPTER
     if not file.exists():
@@ -105,7 +106,7 @@ def read_adapter(folder: Path, module: Any, weights: str, *, idle: bool = False)
 
 
 def check_manifest(folder: Path, weights: str, file: Path, file_hash: str) -> None:
-    """Raise ModelError if the manifest names another base, or other bytes of `file`.
+    """Raise ModelError if the manifest has another base hash, or another hash of `file`.
 
     Without a manifest nothing is checked.
     """
@@ -184,7 +185,7 @@ def _paired(
 
 
 def _magnitudes(tensors: dict[str, Any]) -> dict[str, Any]:
-    """Take DoRA's magnitudes out of `tensors`; return them by layer name."""
+    """Remove DoRA's magnitudes from `tensors`; return them by layer name."""
     keys = [key for key in tensors if key.endswith(_MAGNITUDE)]
     return {key.removeprefix(_HEAD).removesuffix(_MAGNITUDE): tensors.pop(key) for key in keys}
 
@@ -195,9 +196,9 @@ def _gains(
     module: Any,
     folder: Path,
 ) -> dict[str, Any]:
-    """Return m / ‖W + scale · B A‖ by layer, computed in double precision.
+    """Return DoRA's gains m / ‖W + scale · B A‖ by layer, computed in double precision.
 
-    Raises ModelError unless every changed layer has a magnitude of its outputs' number.
+    Raises ModelError unless each changed layer has one magnitude per output.
     """
     layers = dict(module.named_modules())
     sizes = {name: tuple(second.shape[:1]) for name, (_, second, _) in changes.items()}
@@ -227,7 +228,7 @@ def _matches_layer(first: Any, second: Any, weight: Any) -> bool:
 
 
 def _targets(config: dict[str, Any], layers: dict[str, Any]) -> set[str]:
-    """Return the linear layers that the config lists; empty where it selects them by a pattern."""
+    """Return the linear layers that `target_modules` lists, none if other options select."""
     ends, chosen = config.get("target_modules"), ("layers_to_transform", "exclude_modules")
     if not isinstance(ends, list) or any(config.get(key) for key in chosen):
         return set()

@@ -1,7 +1,7 @@
-"""Serve an adapter at another strength: its change to the weights multiplied by one number.
+"""Multiply an adapter's change to the weights by a number, its strength.
 
-0 is the base, 1 the adapter as it was trained; beyond 1 the change is exaggerated. Weights are
-shared with the base.
+At 0 the model is the base, at 1 the adapter as it was trained, beyond 1 the change is exaggerated.
+Weights are shared with the base.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from tuneworthy.models.local.forward import adapted_net
 
 
 def at_strength(base: Any, tuned: Any, strength: float) -> Any:
-    """Return the base with the adapter of `tuned`, the adapter's change multiplied by `strength`.
+    """Return `base` with the adapter of `tuned`, whose change is multiplied by `strength`.
 
-    Raises ModelError where `tuned` has no adapter, or one whose change has no scale (DoRA).
+    Raises ModelError if `tuned` has no adapter, or one whose change has no scale (DoRA).
     """
     if tuned.adapter is None:
         raise ModelError("this model has no adapter whose strength could be set", got=tuned.spec)
@@ -33,7 +33,7 @@ def at_strength(base: Any, tuned: Any, strength: float) -> Any:
 
 
 def scaled(adapter: Adapter, strength: float) -> Adapter:
-    """Return the adapter with the scale of every low-rank change multiplied. Raises ModelError."""
+    """Return a copy of the adapter whose changes' scales are multiplied. Raises ModelError."""
     if not math.isfinite(strength):
         raise ModelError("the strength of an adapter is no number", got=str(strength))
     if adapter.gains:

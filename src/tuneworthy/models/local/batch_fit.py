@@ -1,6 +1,6 @@
-"""Run batches that fit in memory: halve one that runs out, run it again, and keep that size.
+"""Run batches that fit in memory: halve a batch that runs out of memory, and run the halves.
 
-The size is remembered while the model is open. Knows no model and no rows.
+The size that fits is remembered while the model is open. Knows no model and no rows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 @dataclass
 class BatchLimits:
-    """The most rows, and the most padded tokens, of a batch; None means no known limit.
+    """The most rows and the most padded tokens of a batch; None: no limit is known.
 
     The user may set `rows`; both fall when a batch runs out of memory.
     """
@@ -37,7 +37,7 @@ class BatchLimits:
     tokens: int | None = None
 
     def most(self, rows: int, tokens: int) -> tuple[int, int]:
-        """Return these bounds of a batch, lowered to what is known to fit."""
+        """Return `rows` and `tokens`, lowered to the limits that are known to fit."""
         return min(rows, self.rows or rows), min(tokens, self.tokens or tokens)
 
     def run(
@@ -47,10 +47,10 @@ class BatchLimits:
         cost: Callable[[Sequence[Item]], int],
         device: str,
     ) -> list[Result]:
-        """Return `work(batch)`, one result per item; split it in halves if memory runs out.
+        """Return `work(batch)`, one result for each item; run it in halves if memory runs out.
 
-        `cost` is the padded tokens of a batch; half that of a failed one becomes the bound of later
-        ones. Raises DoesNotFit if a single item does not fit.
+        `cost` returns a batch's padded tokens; half the cost of a failed batch becomes the limit of
+        later ones. Raises DoesNotFit if a single item does not fit.
         """
         batch = list(batch)
         try:
@@ -77,7 +77,7 @@ class BatchLimits:
 def run_halving(
     work: Callable[[int], Result], size: int, least: int, device: str
 ) -> tuple[Result, int]:
-    """Return `work(size)` and the size that fitted, halved on lack of memory down to `least`.
+    """Return `work(size)` and the size that fitted: halved while memory runs out, to `least`.
 
     Raises DoesNotFit if `least` does not fit.
     """

@@ -1,4 +1,4 @@
-"""Convert a conversation to the prompt's token ids.
+"""Convert a conversation to the token ids of a prompt, by the model's chat template.
 
 The chat template writes its own first token, so none is added. A special token in a message's own
 text is encoded as plain text. Knows no model.
@@ -20,9 +20,9 @@ _PRIVATE = (0xF0000, 0x100000)  # two private Unicode ranges, for placeholders o
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Return the ids of the prompt, with the header of the reply.
+    """Return the ids of the prompt, with the header that begins the reply.
 
-    Raises ModelError without a chat template, Refused if it rejects the conversation.
+    Raises ModelError without a chat template, Refused if the template rejects the conversation.
     """
     one_template(tokenizer)
     cover = _placeholders(tokenizer, "".join(m.content for m in messages))
@@ -31,7 +31,7 @@ def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 
 
 def answer_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Return the ids of the prompt up to where the answer starts.
+    """Return the ids of the prompt up to the first token of the answer.
 
     If the prompt opens a thought, an empty one is closed first.
     """
@@ -40,7 +40,7 @@ def answer_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 
 
 def closing_ids(tokenizer: Any, tags: Tags | None) -> list[int]:
-    """Return the ids that close a thought and lead to the answer, none if no thought is open."""
+    """Return the ids of a thought's closing tag and the gap after it, none without tags."""
     if tags is None:
         return []
     ids: list[int] = tokenizer(tags.end + tags.gap, add_special_tokens=False)["input_ids"]
@@ -58,11 +58,11 @@ def text_ids(tokenizer: Any, text: str) -> list[int]:
 def conversation(
     tokenizer: Any, turns: Sequence[tuple[str, str]], answer: str | None = None
 ) -> str:
-    """Return the rendered text of (role, content) turns and, if given, of the model's answer.
+    """Return the rendered text of (role, content) turns and of the model's answer, if given.
 
-    Without an answer it ends where a reply begins. If the template has no system role, the system
-    text goes in the first user turn. Raises Refused if the template rejects the conversation, or
-    leaves part of it out.
+    Without an answer, the text ends where a reply begins. If the template has no system role, the
+    system text goes in the first user turn. Raises Refused if the template rejects the
+    conversation, or leaves part of it out.
     """
     system = turns[0][1].strip() if turns and turns[0][0] == "system" else ""
     try:

@@ -1,8 +1,8 @@
-"""End a grammar-constrained answer in time, by a short path from any point to a legal end.
+"""Complete a grammar-constrained answer before its token limit, by a short path to a legal end.
 
-A small model may go on inventing (keys, list items, words) until the token cap and leave half an
-object. So a token is accepted only if the answer can still end after it; otherwise the shortest
-path found is taken. Knows no network.
+A small model may go on inventing (keys, list items, words) until the token limit and leave half an
+object. So a token is accepted only if the answer can still be completed after it; otherwise the
+answer takes the shortest path found. Knows no network.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SLACK = 8  # a token may lengthen the path by a few tokens, so checking starts 
 
 
 class Closer:
-    """Finds ways to end an answer on one vocabulary, by ranking its closing tokens."""
+    """Finds short paths to the end of an answer, by ranking a vocabulary's closing tokens."""
 
     def __init__(self, words: Any) -> None:
         """Rank every token once, for use inside strings and outside (about 0.1 s)."""
@@ -29,9 +29,9 @@ class Closer:
         self._outside = np.array([_rank(text, inside=False) for text in texts])
 
     def in_time(self, matcher: Any, token: int, left: int) -> int:
-        """Return `token` if the answer can still end within `left` tokens, else one that ends it.
+        """Return `token` if the answer can still end within `left` tokens, else one towards an end.
 
-        Where no way to end is found, the token stays.
+        If no path to an end is found, `token` is returned.
         """
         if token in self._ends or matcher.is_stopped():
             return token
@@ -43,12 +43,12 @@ class Closer:
         return way[0] if way else token
 
     def near(self, matcher: Any, room: int) -> int:
-        """Return from how many tokens before the end on `in_time` must be called."""
+        """Return the number of tokens left below which `in_time` must check each token."""
         way = self.way(matcher.deep_copy(), room)
         return (len(way) if way is not None else 0) + _SLACK
 
     def way(self, matcher: Any, most: int) -> list[int] | None:
-        """Return tokens (at most `most`) that end the answer, or None. Consumes the matcher."""
+        """Return at most `most` tokens that end the answer, or None; the matcher is used up."""
         path: list[int] = []
         while not matcher.is_stopped():
             if matcher.is_accepting():

@@ -1,4 +1,4 @@
-"""Check a model's config before transformers reads it: no code, plausible sizes.
+"""Check a model's config before transformers reads it: it requests no code, sizes are plausible.
 
 A config is untrusted data: it may request its own code or misstate the model. Knows no torch.
 """
@@ -21,13 +21,13 @@ _OPTIONAL_SIZES = ("intermediate_size", "n_inner", "ffn_dim", "moe_intermediate_
          "max_position_embeddings", "n_positions")  # fmt: skip
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "num_experts_per_tok")
 _MOST_LAYERS, _MOST_EXPERTS, _LARGEST_SIZE = 2_000, 10_000, 2**40
-_DEEP = 100  # levels: transformers traverses a config recursively
+_DEEP = 100  # most levels of nesting: transformers traverses a config recursively
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Return config.json of a model folder.
 
-    Raises ModelError where it is missing, no JSON object, or has implausible sizes.
+    Raises ModelError if it is missing, no JSON object, or has implausible sizes.
     """
     config = read_json(folder / "config.json", "the folder has no config.json, so it is no model")
     for part in _config_and_text_config(config):
@@ -106,7 +106,7 @@ def _check_count(folder: Path, name: str, value: Any, between: tuple[int, int]) 
 
 
 def _walk(value: Any, where: Path, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield every key and its value, at every level."""
+    """Yield (key, value) for each key of nested JSON, at every level."""
     if depth > _DEEP:
         raise ModelError("a config is nested too deeply", where=str(where), fix="download again")
     if isinstance(value, Mapping):
@@ -119,7 +119,7 @@ def _walk(value: Any, where: Path, depth: int = 0) -> Iterator[tuple[str, Any]]:
 
 
 def _requested_code(key: str, value: Any) -> str:
-    """Return what code a key requests, or ""."""
+    """Return a description of the code that a config key requests, "" if it requests none."""
     if not value:
         return ""
     if key in ("auto_map", "custom_generate", "custom_pipelines"):

@@ -1,7 +1,7 @@
 """Continuous batching: requests join and leave a running batch between two decoding steps.
 
-The scheduling is that of Orca (Yu et al., OSDI 2022). On a CPU two batches run at once, one a core,
-as in `generate.py`. Knows no HTTP.
+The scheduling is that of Orca (Yu et al., OSDI 2022). On a CPU as many batches run in parallel as
+torch has threads, as in `generate.py`. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tuneworthy.models.local.generate import LEAST_SHARED
 from tuneworthy.models.local.lane import Lane, Stream, finish, prepare
 
 CACHED_GRAMMARS = 64  # compiled grammars that are kept
-# Steps of a lane between two meetings: lanes that wait for each other lose time.
+# Decoding steps of a lane before it waits for the other lanes, which costs time.
 STEPS_PER_MEETING = 4
 
 
 class Group:
-    """The streams of one model (with its adapter) and one shared prefix: waiting, and in lanes."""
+    """The streams of one model (with its adapter) and one shared prefix: waiting or decoded."""
 
     def __init__(self, model: Any, head: Sequence[int], count: int) -> None:
         self.model = model
@@ -40,11 +40,11 @@ class Group:
 
     @property
     def watched(self) -> bool:
-        """Return whether somebody reads a row token by token."""
+        """Return whether a client reads one of the rows token by token."""
         return any(stream.watched for lane in self.lanes for stream in lane.streams)
 
     def turns(self, tokens: int) -> list[tuple[Lane, list[Stream]]]:
-        """Return the lanes that have work, each with the streams that join it now.
+        """Return (lane, streams that join it now) for each lane that has work.
 
         A lane holds no more than `tokens` padded tokens, unless a single row has more. Few rows
         share one lane, whose steps then run on all cores.
@@ -63,9 +63,9 @@ class Group:
 
 
 class Batcher:
-    """All groups on one set of weights. One thread owns it: none of its calls runs beside another.
+    """All running batches on one set of weights; only one thread may call its methods.
 
-    Groups take turns, a few steps each, so that an adapter is never applied to another's rows.
+    Groups take turns, a few steps each, so that an adapter is applied to its own rows only.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Batcher:
 
     @property
     def busy(self) -> bool:
-        """Return whether any stream waits or is decoded."""
+        """Return whether any stream is waiting or being decoded."""
         return any(group.waiting or group.running for group in self._groups.values())
 
     @property
@@ -84,7 +84,7 @@ class Batcher:
         return sum(group.running for group in self._groups.values())
 
     def add(self, stream: Stream) -> bool:
-        """Queue a stream; return False if it has ended at once, with an error in its reply.
+        """Queue a stream; return False if it ended at once, with an error in its reply.
 
         Raises TaskError for a grammar that can't be compiled, ModelError for limits that the
         model's thinking contradicts.
@@ -106,7 +106,7 @@ class Batcher:
         return True
 
     def advance(self) -> list[Stream]:
-        """Let requests join, and make some steps of every group; return the streams that ended.
+        """Let waiting streams join, decode some steps of each group; return the streams that ended.
 
         A stream whose batch failed ends with an error in its reply.
         """
@@ -138,7 +138,7 @@ class Batcher:
         return over
 
     def _both(self, calls: Sequence[tuple[Any, tuple[Any, ...]]]) -> list[Any]:
-        """Return the results of calls; two or more run at once, each on its share of the cores."""
+        """Return the results of calls; several run in parallel, each on a share of the cores."""
         if len(calls) < 2:
             return [call(*given) for call, given in calls]
         if self._pool is None:
@@ -152,7 +152,7 @@ class Batcher:
             torch.set_num_threads(self._threads)
 
     def _again(self, stream: Stream) -> bool:
-        """Queue a row once more that thinks unexpectedly, with room for a thought (as HF does)."""
+        """Queue a stream again, with room for a thought, if it thought unexpectedly; else False."""
         row, options = stream.row, stream.options
         watch = options.watch if options else None
         if stream.dropped or row is None or watch is None or stream.thought_expected:
@@ -164,7 +164,7 @@ class Batcher:
 
 
 def shared_ids(model: Any, prompts: Sequence[Prompt]) -> tuple[int, ...]:
-    """Return the ids that all of these prompts begin with; () if they are too few to be kept."""
+    """Return the ids that all prompts begin with, () if there are too few to share."""
     coded = [model._ids(prompt) for prompt in prompts]
     if any(isinstance(ids, str) for ids in coded):
         return ()
@@ -181,6 +181,6 @@ def shared_ids(model: Any, prompts: Sequence[Prompt]) -> tuple[int, ...]:
 def joins(model: Any, limits: Limits) -> bool:
     """Return whether requests with these limits can join a running batch of a local model.
 
-    Labels are scored, not decoded, and a window that hides tokens needs masks of its own.
+    They can't if labels are scored instead of decoded, or if a sliding window needs other masks.
     """
     return not model._chosen(limits) and bool(model.net.fits(model.context or 1 << 30))

@@ -1,4 +1,4 @@
-"""The device that models run on, its precision, and its free memory. Knows no model."""
+"""Choose the device that models run on, and measure its memory. Knows no model."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _GROUP = Path("/sys/fs/cgroup")
 class Placement(Record):
     """Where and how a local model runs: device, precision, and the most rows of one batch.
 
-    `auto` is the GPU that torch finds, and the precision measured to be faster there. `thinking`:
-    see Task.
+    `auto` is the GPU that torch finds (else the CPU), and the precision measured to be fastest
+    there. `thinking`: see Task.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -34,7 +34,7 @@ ANYWHERE = Placement()
 
 
 def device() -> str:
-    """Return `cuda` if torch finds such a GPU, else `mps` if it finds Apple's, else `cpu`."""
+    """Return `cuda` if torch finds a CUDA GPU, else `mps` if it finds Apple's GPU, else `cpu`."""
     import torch
 
     if torch.cuda.is_available():
@@ -43,7 +43,7 @@ def device() -> str:
 
 
 def resolve_device(wanted: str) -> str:
-    """Return the device that a task requests. Raises TaskError if this machine lacks it."""
+    """Return the device for a task's `device:`. Raises TaskError if this machine lacks it."""
     import torch
 
     available = {
@@ -77,7 +77,7 @@ def allow_tf32(device: str, precision: str) -> None:
 def device_fingerprint(device: str, precision: str) -> dict[str, str]:
     """Return the properties of a device that replies may depend on, for a model's fingerprint.
 
-    On a CPU torch's threads and whether the CPU engine is off; on CUDA the mode of fp32 products.
+    On a CPU: torch's thread count, and whether the CPU engine is off; on CUDA: the mode of fp32.
     """
     import torch
 
@@ -93,12 +93,12 @@ def device_fingerprint(device: str, precision: str) -> dict[str, str]:
 
 
 def exact(tensor: Any) -> Any:
-    """Return a tensor in double precision, on the CPU where Apple's GPU lacks it."""
+    """Return a tensor in double precision; it moves to the CPU from Apple's GPU, which lacks it."""
     return tensor.cpu().double() if tensor.device.type == "mps" else tensor.double()
 
 
 def release(device: str) -> None:
-    """Return unused memory to the system and to the device."""
+    """Give unused memory back to the system and to the device."""
     gc.collect()
     trim_heap()
     if device == "cpu":
@@ -119,7 +119,7 @@ def free_memory(device: str) -> int:
         left = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
         cached = torch.mps.driver_allocated_memory() - torch.mps.current_allocated_memory()
         return max(0, min(int(left), free_memory("cpu")) + int(cached))
-    # Memory that torch has reserved and not allocated is free to us.
+    # Memory that torch has reserved and not allocated is free for this process.
     kept = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
     return int(torch.cuda.mem_get_info()[0] + kept)
 
@@ -136,7 +136,7 @@ def total_memory(device: str) -> int:
 
 
 def _group() -> tuple[int, int]:
-    """Return limit and use (bytes) of the container that we run in, without its file cache."""
+    """Return memory limit and use (bytes) of this container, without its file cache."""
     try:
         limit = int((_GROUP / "memory.max").read_text("ascii"))
         used = int((_GROUP / "memory.current").read_text("ascii"))

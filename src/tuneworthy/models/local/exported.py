@@ -1,4 +1,4 @@
-"""Ask an exported model as its users will: plain transformers and peft, none of our own engine.
+"""Run an exported model as its users will: in plain transformers and peft, without our engine.
 
 Knows no task.
 """
@@ -21,16 +21,16 @@ from tuneworthy.models.local.opening import ends_of
 from tuneworthy.models.local.sizes import check_memory
 from tuneworthy.models.local.weights import check_folder
 
-_ROWS = 16  # prompts of one batch
+_ROWS = 16  # prompts in a batch
 
 
 class PlainEngine:
-    """A model folder in plain transformers, with a PEFT folder on top if one is given."""
+    """A model folder opened by plain transformers, with a PEFT adapter if a folder is given."""
 
     def __init__(
         self, folder: Path, adapter: Path | None = None, precision: str = "float32"
     ) -> None:
-        """Open the weights on the CPU. Raises DoesNotFit where the memory is too small."""
+        """Open the weights on the CPU. Raises DoesNotFit if the free memory is too small."""
         import transformers
 
         check_memory(check_folder(folder), precision, "cpu")
@@ -51,16 +51,16 @@ class PlainEngine:
         self.module = module.eval()
 
     def prompt_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
-        """Return the token count of each prompt as the tokenizer's own chat template renders it."""
+        """Return each prompt's token count, rendered by the tokenizer's chat template."""
         return [len(self._ids(prompt)) for prompt in prompts]
 
     def reply(
         self, prompts: Sequence[Prompt], max_tokens: int, expected: Sequence[str]
     ) -> list[Reply]:
-        """Return one greedy reply per prompt, at most `max_tokens` tokens, end token included.
+        """Return one greedy reply for each prompt, at most `max_tokens` tokens, end token included.
 
-        An `expected` text whose every token, and the end, is the likeliest one after those before
-        is the greedy reply: one pass shows it, and only the others are generated.
+        If every token of the `expected` text (and the end) is the likeliest after those before it,
+        that text is the greedy reply: one forward pass shows it. Other replies are generated.
         """
         replies: dict[int, Reply] = {}
         for at, (prompt, text) in enumerate(zip(prompts, expected, strict=True)):
@@ -104,7 +104,7 @@ class PlainEngine:
     def token_logprobs(
         self, prompts: Sequence[Prompt], texts: Sequence[str]
     ) -> list[list[float] | None]:
-        """Return the log-probability of each token of given answers, end token included."""
+        """Return for each given answer the log-probability of its tokens, end token included."""
         keys = [canonical([m.plain() for m in prompt]) for prompt in prompts]
         known = {} if self._bare else self._logs
         return [known.get((key, text)) or self._read(prompt, text)[0]
@@ -125,7 +125,7 @@ class PlainEngine:
 
     @contextmanager
     def without_adapter(self) -> Iterator[None]:
-        """Answer as the base inside the block."""
+        """Run the base, without the adapter, inside the `with` block."""
         self._bare = True
         try:
             with self.peft.disable_adapter():

@@ -1,4 +1,4 @@
-"""Forward passes of the network: read a prefix, begin a batch, decode a step, score a token tree.
+"""Forward passes of the network: of a prefix, a new batch, a decoding step, a tree of tokens.
 
 Rows of a batch are padded on the left; positions count real tokens only. Knows no tokenizer, no
 sampling and no text.
@@ -41,10 +41,10 @@ _EXACT_ERROR, _ROUNDED_ERROR = 1e-3, 0.06
 class Net:
     """A causal language model and its properties.
 
-    `shares`: a prefix can be read once for many rows (checked on a probe). `window`: beyond this
-    many tokens some layer does not see all, so nothing is shared. `cache_argument` is the name of
-    the cache's argument in this version of transformers. `decoder` runs the layers directly from
-    their weights, if they are supported and it gives the same logits. `fit` bounds a batch.
+    `shares`: a prefix can be read once for many rows (checked on a probe). `window`: the shortest
+    attention window of a layer; longer rows share nothing. `cache_argument` is the name of the
+    cache's argument in this version of transformers. `decoder` is the CPU engine's reader, if it
+    supports the layers and gives the same logits. `fit` are the limits of a batch.
     """
 
     module: Any
@@ -68,7 +68,10 @@ class Net:
 
 @dataclass
 class State:
-    """A batch during decoding: its cache, which columns are real, each row's next position."""
+    """A batch during decoding: its cache, columns without padding, each row's next position.
+
+    `filled` is the number of columns in use; `wide`: nothing is shared (see `Net.fits`).
+    """
 
     cache: Any
     real: Any
@@ -78,23 +81,23 @@ class State:
     wide: bool
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Keep only these rows of the batch, in this order."""
+        """Reduce the batch to `rows` (indexes), in this order."""
         index = torch.tensor(list(rows), device=self.real.device)
         self.real, self.position = self.real[index], self.position[index]
         for layer in self.cache.layers:
             layer.keep(rows)
 
     def rewind(self, length: int) -> None:
-        """Drop all columns after the first `length`."""
+        """Drop all columns of the cache after the first `length`."""
         self.filled = length
         for layer in self.cache.layers:
             layer.rewind(length)
 
 
 def open_net(module: Any, *, direct: bool = True) -> Net:
-    """Inspect a model and check on a probe that sharing a prefix does not change its logits.
+    """Return a model's properties, with shortcuts that pass a check of their logits on a probe.
 
-    `direct` False: take the general path even where the CPU engine reads this model. Raises
+    `direct` False: take the general path even if the CPU engine supports this model. Raises
     ModelError for an architecture with more state than an attention cache.
     """
     config = module.config.get_text_config(decoder=True)
@@ -129,10 +132,10 @@ def open_net(module: Any, *, direct: bool = True) -> Net:
 
 
 def adapted_net(net: Net, adapter: Adapter) -> Net:
-    """Return the net that reads with an adapter.
+    """Return the net to run with an adapter.
 
-    The CPU engine adds low-rank changes alone; where an adapter also scales the layers' outputs
-    (DoRA), its hooks on the module do all of it, on the general path.
+    The CPU engine can only add low-rank changes; if an adapter also scales the layers' outputs
+    (DoRA), the net takes the general path, where the adapter's hooks apply it.
     """
     if net.decoder is None:
         return net
@@ -157,10 +160,9 @@ def _proved(net: Net, probes: Sequence[Sequence[int]], truth: Any) -> bool:
 def same_logits(found: Any, truth: Any, *, reordered: bool = True) -> bool:
     """Return whether the median row of logits [..., vocabulary] differs by rounding only.
 
-    The error is relative (standard deviations); single rows may differ more, because a rare input
-    is chaotic in half precision. `reordered`: the sums may have been computed in another order,
-    which adds rounding error at every layer in half precision; the same operations in the same
-    order give the same result anywhere.
+    The error is relative (standard deviations); single rows may differ more, because rounding
+    errors grow for rare inputs in half precision. `reordered`: sums may have another order, which
+    adds rounding error at every layer in half precision; without it results should be equal.
     """
     rough = reordered and truth.dtype in (torch.bfloat16, torch.float16)
     found, truth = exact(found), exact(truth)
@@ -169,7 +171,7 @@ def same_logits(found: Any, truth: Any, *, reordered: bool = True) -> bool:
 
 
 def read_prefix(net: Net, ids: Sequence[int]) -> Prefix:
-    """Read a prefix once; its keys and values serve every row."""
+    """Return the keys and values of a prefix, read once for all rows."""
     cache = new_cache(net.layers, len(ids), turned=net.decoder is not None)
     tokens = torch.tensor([list(ids)], device=net.module.device)
     place = torch.arange(len(ids), device=tokens.device)[None]
@@ -186,9 +188,9 @@ def read_prefix(net: Net, ids: Sequence[int]) -> Prefix:
 def begin(
     net: Net, rows: Sequence[Sequence[int]], prefix: Prefix | None, room: int
 ) -> tuple[Any, State]:
-    """Read the rows (after the prefix); return the logits after each row's last token.
+    """Read the rows (after the prefix); return the logits after each last token, and the state.
 
-    `room` is how many more tokens a row may get.
+    `room` is the number of tokens that a row may get later.
     """
     length = max(len(row) for row in rows)
     device = net.module.device
@@ -214,7 +216,7 @@ def begin(
 
 
 def step(net: Net, state: State, tokens: Sequence[int]) -> Any:
-    """Append one token to every row; return the next logits, [rows, vocabulary]."""
+    """Append `tokens`, one for each row; return the logits after them, [rows, vocabulary]."""
     ids = torch.tensor(list(tokens), device=state.real.device)[:, None]
     if net.decoder and (net.decoder.steps or len(tokens) == 1) and not state.wide:
         state.filled += 1
@@ -226,10 +228,10 @@ def step(net: Net, state: State, tokens: Sequence[int]) -> Any:
 
 
 def tree(net: Net, state: State, tokens: Any, depth: Any, seen: Any) -> Any:
-    """Return the logits at every node of each row's tree: [rows, nodes, vocabulary].
+    """Return the logits after every node of each row's token tree: [rows, nodes, vocabulary].
 
-    `seen` [rows, nodes, nodes] marks the nodes that a node attends to (its ancestors and itself);
-    `depth` counts from 0. Leaves the state unchanged.
+    `tokens` and `depth` (from 0) are [rows, nodes]; `seen` [rows, nodes, nodes] is True where a
+    node attends to another (its ancestors and itself). The state is not changed.
     """
     before = state.filled
     past = state.real[:, None, :before].expand(-1, tokens.shape[1], -1)
@@ -241,7 +243,7 @@ def tree(net: Net, state: State, tokens: Any, depth: Any, seen: Any) -> Any:
 
 
 def _read_runs(net: Net, state: State, lengths: Sequence[int], inputs: tuple[Any, Any]) -> Any:
-    """Read a whole batch in groups of rows of similar length, which saves padding."""
+    """Return the logits after each row of a new batch, read in groups of similar length."""
     parts_logits, (ids, place) = [], inputs
     state.filled = ids.shape[1]
     for run in similar_length_groups(

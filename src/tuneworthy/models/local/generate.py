@@ -1,7 +1,7 @@
 """Generate answers to many prompts: sort by length, batch by token budget, decode in one loop.
 
-Greedy, or sampled so that a draw depends on the prompt, the seed and the sample number alone, never
-on its batch. Finished rows leave the batch. Knows no chat template.
+Decoding is greedy, or sampled so that a draw depends on the prompt, the seed and the sample number
+alone, not on its batch. Finished rows leave the batch. Knows no chat template.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ LEAST_SHARED = 8
 class DecodingOptions:
     """Decoding options. `ends` are the end tokens; `text` decodes ids to search them for `stop`.
 
-    `room` is the most tokens of an answer, its end token included; `rows` and `tokens` bound a
-    batch. `look` (and the tokens it needs room for) is called after each batch's prompts are read;
-    the lists it returns, one a row, become `sums`. `watch` separates thoughts from answers; `room`
-    then covers both.
+    `room` is the most tokens of an answer, its end token included; `rows` and `tokens` limit a
+    batch. `look` is (function, tokens it needs room for); the function is called after each batch's
+    prompts are read, and the lists it returns, one for each row, become `sums`. `watch` separates
+    thoughts from answers; `room` then covers both.
     """
 
     room: int
@@ -56,16 +56,16 @@ class DecodingOptions:
 
     @classmethod
     def of(cls, limits: Limits, **more: Any) -> DecodingOptions:
-        """Return the options of a request's limits, and `more` that the limits do not say."""
+        """Return options with a request's limits, and `more` options by name."""
         names = ("temperature", "top_p", "seed", "sample", "stop")
         return cls(**{name: getattr(limits, name) for name in names}, **more)
 
 
 @dataclass
 class GeneratedAnswer:
-    """One answer: its token ids (without the end token), the tokens generated, and its cost.
+    """One answer: its token ids (without the end token), the number generated, and its time.
 
-    `thought` is what the row thought first; its tokens are the first of `ids`.
+    `thought` tracks the thought before the answer, whose tokens come first in `ids`.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -84,7 +84,7 @@ class GeneratedAnswer:
 
 @dataclass
 class DecodedRow:
-    """A row while it is decoded: `prompt` are its ids after the shared prefix."""
+    """A row of a batch while it is decoded; `prompt` are its ids after the shared prefix."""
 
     index: int
     prompt: Sequence[int]
@@ -104,10 +104,10 @@ def generate(
     draw: DecodingOptions,
     samples: Sequence[int] | None = None,
 ) -> list[GeneratedAnswer]:
-    """Return one answer per prompt, in order. `rooms` are the token limits of the answers.
+    """Return one answer for each prompt, in order. `rooms` are the answers' token limits.
 
-    `samples` numbers the draw of each prompt where they differ; a prompt that occurs several times
-    is read once per batch.
+    `samples` are the sample numbers of the prompts, if they differ; a prompt that occurs several
+    times is read once per batch.
     """
     numbers = [draw.sample] * len(prompts) if samples is None else list(samples)
     begun = time.perf_counter()
@@ -144,7 +144,7 @@ def generate(
 
 
 def mean_unshared_length(prompts: Sequence[Sequence[int]]) -> float:
-    """Return the mean number of tokens that a prompt does not share with all the others."""
+    """Return the prompts' mean number of tokens after their common prefix."""
     return sum(map(len, prompts)) / len(prompts) - _common_prefix_length(prompts)
 
 
@@ -158,7 +158,7 @@ def _common_prefix_length(prompts: Sequence[Sequence[int]]) -> int:
 def share_prefix(
     net: Net, prompts: Sequence[Sequence[int]], longest: int
 ) -> tuple[Prefix | None, list[Sequence[int]]]:
-    """Read the common prefix of all prompts once; return it and the rest of each prompt."""
+    """Return the common prefix of all prompts, read once (or None), and each prompt's other ids."""
     length = min(_common_prefix_length(prompts), min(map(len, prompts)) - 1)
     if len(prompts) < 2 or length < LEAST_SHARED or not net.fits(longest):
         return None, list(prompts)
@@ -166,7 +166,7 @@ def share_prefix(
 
 
 def batches(lengths: Sequence[int], draw: DecodingOptions, count: int = 1) -> list[list[int]]:
-    """Return the indices of each batch: longest first, balanced in tokens, within the token budget.
+    """Return each batch as prompt indexes: longest first, of similar size, within the token budget.
 
     `count` batches run in parallel and share the budget.
     """
@@ -181,7 +181,7 @@ def batches(lengths: Sequence[int], draw: DecodingOptions, count: int = 1) -> li
 def open_row(
     index: int, own: Sequence[int], room: int, how: tuple[DecodingOptions, Sequence[int], int]
 ) -> DecodedRow:
-    """Return a row at its start; `how`: its options, the whole prompt, the sample's number."""
+    """Return a row before its first token; `how` is (options, ids of the prompt, sample number)."""
     draw, whole, sample = how
     row = DecodedRow(index, own, room, GeneratedAnswer())
     if draw.temperature > 0:
@@ -231,9 +231,9 @@ def _decode(net: Net, rows: list[DecodedRow], prefix: Prefix | None, draw: Decod
 def _retire(
     state: State, live: list[DecodedRow], tokens: list[int], done: list[bool]
 ) -> tuple[list[DecodedRow], list[int], list[bool]]:
-    """Drop finished rows once they are an eighth of the batch; fill their places from its end.
+    """Drop finished rows once they are an eighth of the batch; rows from its end take their places.
 
-    Each new number of rows is a new product shape, which oneDNN compiles: hence not at once.
+    They are not dropped at once: oneDNN compiles products for each new number of rows.
     """
     if sum(done) * 8 < len(live) or not any(done):
         return live, tokens, done
@@ -256,7 +256,7 @@ def _choose(logits: Any, live: list[DecodedRow], draw: DecodingOptions) -> list[
 
 
 def close_in_time(row: DecodedRow, token: int, draw: DecodingOptions) -> int:
-    """Return the token, or near the row's cap one that still lets its grammar be completed."""
+    """Return `token`, or another one if the answer could not be completed in time after it."""
     if draw.guide is None or in_thought(row):
         return token
     left = row.room - row.out.made
@@ -268,7 +268,7 @@ def close_in_time(row: DecodedRow, token: int, draw: DecodingOptions) -> int:
 
 
 def mask_illegal(logits: Any, matchers: Sequence[Any]) -> Any:
-    """Return the logits with every token that the grammar forbids at minus infinity.
+    """Return the logits with minus infinity at every token that the rows' grammars forbid.
 
     A row without a matcher (None) is unconstrained.
     """
@@ -277,7 +277,7 @@ def mask_illegal(logits: Any, matchers: Sequence[Any]) -> Any:
 
 
 def argmax_tokens(logits: Any) -> list[int]:
-    """Return the token of the greatest logit of each row, the first of equal ones.
+    """Return each row's token with the greatest logit, the first one among equals.
 
     Positive bf16 numbers sort like their bits, and the greatest of 49,152 logits is hardly ever
     negative: comparing bits takes a fortieth of the time of torch's argmax on a CPU.
@@ -292,9 +292,9 @@ def argmax_tokens(logits: Any) -> list[int]:
 
 
 def sampled(logits: Any, temperature: float, top_p: float, uniform: Sequence[float]) -> list[int]:
-    """Return one token a row: the inverse of the cumulative distribution at `uniform`.
+    """Return a token for each row, sampled by inverting the cumulative distribution at `uniform`.
 
-    `top_p` keeps the fewest tokens whose probability reaches it.
+    `top_p` keeps the fewest likeliest tokens whose total probability reaches it.
     """
     chances = torch.softmax(exact(logits) / temperature, -1)
     if top_p < 1:
@@ -338,14 +338,14 @@ def take_token(row: DecodedRow, token: int, draw: DecodingOptions) -> bool:
 
 
 def _share_out(rows: list[DecodedRow], seconds: float) -> None:
-    """Split the call's time over the rows, by the tokens computed for each."""
+    """Set each row's seconds: its share of the call's time, by the tokens computed for it."""
     weights = [len(row.prompt) + row.out.made for row in rows]
     for row, weight in zip(rows, weights, strict=True):
         row.out.seconds = seconds * weight / sum(weights)
 
 
 def draw_one(scores: Sequence[float], prompt: Sequence[int], limits: Limits) -> int:
-    """Return the index of the best score, or sample one if there is a temperature."""
+    """Return the index of the best score, or of a sampled one if there is a temperature."""
     if limits.temperature == 0:
         return max(range(len(scores)), key=scores.__getitem__)
     table = torch.tensor([list(scores)], dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""What a model makes of a given answer, token by token: its own choice, the mass of legal tokens.
+"""Read given answers token by token: the model's own choices, and the mass of legal tokens.
 
 The common prefix of the prompts is read once. Knows no text metric.
 """
@@ -20,9 +20,9 @@ from tuneworthy.models.local.token_grammar import allowed
 
 
 def chosen_tokens(model: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[int]]:
-    """Return the model's greedy choice at each token of each text, its end included.
+    """Return for each text the model's greedy choice at each of its tokens, the end included.
 
-    The tokens before it are those of the text (teacher forcing).
+    The tokens before a choice are those of the text (teacher forcing).
     """
     return [logits.argmax(-1).tolist() for _, logits in _answers(model, prompts, texts)]
 
@@ -30,10 +30,10 @@ def chosen_tokens(model: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -
 def legal_mass(
     model: Any, prompts: Sequence[Prompt], texts: Sequence[str], grammar: Grammar
 ) -> list[list[float]]:
-    """Return the probability that the model itself gives to all legal tokens, before each token.
+    """Return for each text the probability of all legal tokens before each of its tokens.
 
-    The list of a text that leaves the grammar ends at its first illegal token, that of a complete
-    one where only the end may follow. It has at least one value: the mass of the tokens with which
+    The list of a text that breaks the grammar ends at its first illegal token, that of a complete
+    text where only the end may follow. It has at least one value: the mass of the tokens with which
     a legal answer may begin.
     """
     guide = model._guide(grammar)
@@ -55,7 +55,7 @@ def _masses(matcher: Any, ids: Sequence[int], logits: Any) -> list[float]:
 def _answers(
     model: Any, prompts: Sequence[Prompt], texts: Sequence[str]
 ) -> Iterator[tuple[list[int], Any]]:
-    """Yield each text's ids and the logits before each of them."""
+    """Yield (ids, logits before each id) for each text."""
     asked = [prompt_ids(model.tokenizer, prompt) for prompt in prompts]
     given = [[*text_ids(model.tokenizer, text), model.ends[0]] for text in texts]
     longest = max(map(len, asked), default=0) + max(map(len, given), default=0)

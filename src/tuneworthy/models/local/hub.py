@@ -1,4 +1,4 @@
-"""Download a hub model by name into a folder: only weights, config and tokenizer."""
+"""Download weights, config and tokenizer of a model of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AGAIN = "delete the folder and run again; or download it and write hf:./folder"
 
 
 def snapshot(name: str) -> Path:
-    """Return the folder of ORG/NAME or ORG/NAME@COMMIT; make no request if it is complete on disk.
+    """Return the folder of ORG/NAME or ORG/NAME@COMMIT; make no request if it is on disk.
 
     Completes a partial download. Raises TaskError for an invalid name, ModelError if the model
     can't be downloaded or completed.
@@ -64,7 +64,7 @@ def snapshot(name: str) -> Path:
 
 
 def licence_of(spec: str, folder: Path | None) -> str | None:
-    """Return the licence of a local model by its own card, None if it is not known here."""
+    """Return the licence in a local model's card (README.md), None if it has none."""
     if spec == embedded.NAME:
         return embedded.LICENCE.lower()
     try:
@@ -76,9 +76,9 @@ def licence_of(spec: str, folder: Path | None) -> str | None:
 
 
 def unfinished(folder: Path, blobs: bool = True) -> str:
-    """Return what is missing from a snapshot in the hub's cache, or "".
+    """Return what is missing from a model folder in the hub's cache, "" if it is complete.
 
-    `blobs`: also count a file whose download did not end, unless the file exists by now.
+    `blobs`: also report files whose download did not end, unless the file exists by now.
     """
     try:
         check_folder(folder)

@@ -1,7 +1,7 @@
-"""The rows of one running batch: read, decoded token by token, ended; each by its own options.
+"""Decode the rows of one running batch, each with its own options; rows join and leave it.
 
-A row is masked, sampled and ended by the functions of `generate.py`, so its answer is the one that
-`HF.reply` gives, but for rounding. Knows no queue and no HTTP.
+A row is masked, sampled and ended by the functions of `generate.py`, so its answer is that of
+`HF.reply`, except for rounding. Knows no queue and no HTTP.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tuneworthy.models.local.prefix_attention import Prefix
 from tuneworthy.models.local.slot_cache import OpenState
 from tuneworthy.models.local.thought import answer_of, text_before_stop, watch_for
 
-_INCOMPLETE = "\ufffd"  # what a decoder writes for an incomplete character
+_INCOMPLETE = "\ufffd"  # decoders write it for an incomplete character
 
 Top = list[tuple[int, float]]
 
@@ -30,11 +30,11 @@ Top = list[tuple[int, float]]
 class Stream:
     """One request in a running batch. `reply` is None until it has ended.
 
-    `head` are ids that its prompt may share with others (see `shared_ids`). `top`: how many
-    log-probabilities to keep per token, beside the token's own; None for none. `text` is what is
-    certain of the answer so far, kept only if it is `watched`. `tops` holds, per token of the
-    answer, the token, its log-probability (natural, before temperature and grammar) and the top
-    ones; `end` holds the same of the end token, which is no text. `dropped`: its client is gone.
+    `head` are ids that its prompt may share with others (see `shared_ids`). `top`: number of top
+    log-probabilities to store for each token, besides the token's own; None: store none. `text` is
+    the part of the answer that can't change any more, updated only if `watched`. `tops` has for
+    each token of the answer the token, its log-probability (natural, before temperature and
+    grammar) and the top ones; `end` has those of the end token. `dropped`: the client is gone.
     """
 
     model: Any
@@ -67,7 +67,7 @@ class Lane:
         return OpenState(self.net.layers, turned, self.prefix, device)
 
     def turn(self, new: Sequence[Stream], steps: int) -> list[Stream]:
-        """Let streams join and make some steps; return the streams that ended, or were dropped."""
+        """Let `new` streams join, decode `steps` tokens; return ended and dropped streams."""
         if new:
             self.join(new)
         ended: list[Stream] = self.advance(steps)
@@ -75,7 +75,7 @@ class Lane:
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def join(self, streams: Sequence[Stream]) -> None:
-        """Read the prompts of some streams, and decode them from the next step on."""
+        """Read the prompts of `streams` and add them to the batch."""
         rows = [_row(stream) for stream in streams]
         logits, state = begin(self.net, [row.prompt for row in rows], self.prefix, 0)
         room = max(row.room for row in rows)
@@ -85,7 +85,7 @@ class Lane:
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def advance(self, steps: int) -> list[Stream]:
-        """Add up to `steps` tokens to every row; return the streams that ended, or were dropped."""
+        """Decode up to `steps` tokens of every row; return streams that ended or were dropped."""
         over: list[Stream] = []
         for _ in range(steps):
             if self.streams:
@@ -108,13 +108,13 @@ class Lane:
         return over
 
     def clear(self) -> list[Stream]:
-        """Forget all rows, after an error; return their streams."""
+        """Drop all rows, after an error; return their streams."""
         lost, self.streams, self.logits, self.state = self.streams, [], None, self._empty()
         return lost
 
 
 def prepare(stream: Stream) -> None:
-    """Encode a stream's prompt and open its row; an error becomes its reply."""
+    """Set a stream's ids and decoding options; or an error reply if it can't be encoded."""
     model, limits = stream.model, stream.limits
     ids = model._ids(stream.prompt)
     if isinstance(ids, str):
@@ -147,7 +147,7 @@ def _row(stream: Stream) -> DecodedRow:
 
 
 def _next_tokens(logits: Any, streams: Sequence[Stream]) -> list[int]:
-    """Return the next token of each row, by its own options, and note its log-probability."""
+    """Return each row's next token by its options; store log-probabilities where requested."""
     pairs = [(s.row, s.options) for s in streams if s.row and s.options]
     legal = logits
     held = [k for k, (row, _) in enumerate(pairs)
@@ -177,7 +177,7 @@ def _note(stream: Stream, logits: Any, token: int) -> None:
 
 
 def _add_token(stream: Stream, token: int) -> bool:
-    """Add a token to a row; return whether it has ended, or its client is gone."""
+    """Append a token to a stream's row; return whether the row ended or its client is gone."""
     row, options = stream.row, stream.options
     assert row is not None
     assert options is not None
@@ -190,7 +190,7 @@ def _add_token(stream: Stream, token: int) -> bool:
 
 
 def _certain(text: str, stop: Sequence[str]) -> str:
-    """Return the part of a text that later tokens can't change or cut off."""
+    """Return the part of a text that later tokens can't change or cut off at a stop word."""
     text = text_before_stop(text, stop).rstrip(_INCOMPLETE)
     held = max((n for word in stop for n in range(1, len(word)) if text.endswith(word[:n])),
                default=0)  # fmt: skip
@@ -198,7 +198,7 @@ def _certain(text: str, stop: Sequence[str]) -> str:
 
 
 def finish(stream: Stream, cached: int) -> None:
-    """Write the reply of a stream that has ended; `cached`: the tokens of its shared prefix."""
+    """Set the reply of a stream that ended; `cached` is the length of its shared prefix."""
     row = stream.row
     assert row is not None
     row.out.cached = cached
@@ -210,7 +210,7 @@ def finish(stream: Stream, cached: int) -> None:
 
 
 def _filled_up(ended: Sequence[bool]) -> list[int]:
-    """Return the slots to keep, in order: the last rows fill the slots of rows that ended."""
+    """Return the rows to keep, by slot: rows from the end take the slots of ended rows."""
     count = sum(not end for end in ended)
     behind = (k for k in range(count, len(ended)) if not ended[k])
     return [next(behind) if ended[k] else k for k in range(count)]

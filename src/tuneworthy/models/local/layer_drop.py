@@ -1,4 +1,4 @@
-"""A student made of a local model: the same weights with some of its layers left out."""
+"""Make a smaller student of a local model: the same weights without some of its layers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tuneworthy.core.record import digest
 
 
 def kept_layers(count: int, every: int) -> list[int]:
-    """Return the layers that stay: one of `every`, evenly spaced, the first and the last included.
+    """Return the indexes of the layers to keep: one of `every`, evenly spaced, first and last too.
 
-    The last one stays because the output layer was trained on what it gives.
+    The last layer stays because the output layer was trained on its outputs.
     """
     most = max(1, -(-count // every))
     if most == 1:
@@ -22,11 +22,11 @@ def kept_layers(count: int, every: int) -> list[int]:
 
 
 def without_layers(model: Any, every: int) -> Any:
-    """Return an engine with one of `every` layers of a local engine, which stays unchanged.
+    """Return an engine that keeps one of `every` layers of a local engine, which is not changed.
 
     The layers share their weights with the model's, so the copy takes no memory for them. Its
     fingerprint names the layers, so an adapter for it fits no other model. Raises ModelError if
-    the model's layers can't be left out. A wrapped engine stays wrapped.
+    the model's layers can't be left out. A wrapped engine returns a wrapped one.
     """
     if (own := getattr(type(model), "without_layers", None)) is not None:
         return own(model, every)
@@ -62,7 +62,7 @@ def _copied(module: Any) -> Any:
 
 
 def _keep(body: Any, config: Any, kept: Sequence[int]) -> None:
-    """Leave out all other layers, and number the rest anew: the cache goes by number."""
+    """Reduce `body` to the `kept` layers; number them anew, because the cache is by number."""
     import torch
 
     body.layers = torch.nn.ModuleList([body.layers[at] for at in kept])

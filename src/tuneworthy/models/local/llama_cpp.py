@@ -1,4 +1,4 @@
-"""Ask a GGUF file through llama.cpp (the package xllamacpp), as llama-server and Ollama would.
+"""Run a GGUF file in llama.cpp (the package xllamacpp), as llama-server and Ollama do.
 
 Knows no task.
 """
@@ -19,21 +19,21 @@ from tuneworthy.core.model import Prompt, Reply
 from tuneworthy.core.record import canonical
 
 _NO_LOG = -1
-_SLOTS = 8  # requests at a time: they share each read of the weights
+_SLOTS = 8  # parallel requests: they share each read of the weights
 
 
 def missing() -> str:
-    """Return why llama.cpp can't be asked here, or ""."""
+    """Return why llama.cpp can't run here, "" if it can."""
     if find_spec("xllamacpp") is None:
         return "xllamacpp is not installed: pip install 'tuneworthy[build]'"
     return ""
 
 
 class LlamaCpp:
-    """A GGUF file behind llama.cpp's own server code, in this process; 8 requests at a time."""
+    """A GGUF file in llama.cpp's server code, in this process, with 8 parallel requests."""
 
     def __init__(self, file: Path, context: int) -> None:
-        """Open the file for requests of at most `context` tokens, answer included.
+        """Open the file for requests of at most `context` tokens each, answer included.
 
         Raises ModelError if llama.cpp refuses it.
         """
@@ -56,7 +56,7 @@ class LlamaCpp:
         self._logs: dict[tuple[str, str], list[float]] = {}
 
     def prompt_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
-        """Return the token count of each prompt as the file's own chat template renders it."""
+        """Return each prompt's token count, rendered by the chat template in the file."""
         self.reply([prompt for prompt in prompts if _key(prompt) not in self._read], 1)
         return [self._read[_key(prompt)] for prompt in prompts]
 
@@ -66,16 +66,16 @@ class LlamaCpp:
         max_tokens: int,
         expected: Sequence[str] = (),  # noqa: ARG002
     ) -> list[Reply]:
-        """Return one greedy reply per prompt, at most `max_tokens` tokens; all are generated."""
+        """Return one greedy reply of at most `max_tokens` tokens for each prompt."""
         with ThreadPoolExecutor(_SLOTS) as pool:
             return list(pool.map(self._ask, prompts, [max_tokens] * len(prompts)))
 
     def token_logprobs(
         self, prompts: Sequence[Prompt], texts: Sequence[str]
     ) -> list[list[float] | None]:
-        """Return the log-probability of each token of an answer that this model gave itself.
+        """Return for each text the log-probability of its tokens, if `reply` generated that text.
 
-        None for other texts: llama.cpp's server scores no given text.
+        None for other texts: llama.cpp's server can't score given texts.
         """
         return [self._logs.get((_key(p), text)) for p, text in zip(prompts, texts, strict=True)]
 

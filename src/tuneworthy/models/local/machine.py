@@ -1,4 +1,4 @@
-"""Measure what this machine can do: cores, memory, disk, and which precision is faster.
+"""Measure this machine: cores, memory, disk, and the speed of fp32 and bf16 products.
 
 Imports torch only for figures that need it. Knows no model.
 """
@@ -40,11 +40,10 @@ _PRODUCT_SIZE = (256, 512, 1536)  # a batch of 256 tokens through a small model'
 
 
 class Machine(Record):
-    """Figures of this machine; one that was not measured is None.
+    """Figures of this machine; a figure that was not measured is None.
 
-    `because` says why its precision was chosen, or why nothing was measured.
-
-    `gflops` maps a precision to measured GFLOP/s of a matrix product; memory and disk are bytes.
+    `because` says why the precision was chosen, or why nothing was measured. `gflops` maps a
+    precision to measured GFLOP/s of a matrix product; memory and disk are bytes.
     """
 
     cpu: str
@@ -99,7 +98,7 @@ def inspect_machine() -> Machine:
 
 
 def _engine(gpu: bool) -> str:
-    """Return whether Llama-family models take the fast path here (cpu_engine/README.md)."""
+    """Return the state of the CPU engine as a text: not used, off, or on with whose products."""
     if gpu:
         return "not used: models run on the GPU"
     if not cpu_engine.enabled():
@@ -109,7 +108,7 @@ def _engine(gpu: bool) -> str:
 
 
 def calm_torch() -> None:
-    """Let torch's idle threads sleep soon; call this before torch is first imported.
+    """Set the environment so that torch's idle threads sleep soon; call before torch is imported.
 
     By default they spin for milliseconds: on a shared machine a batch of small products then takes
     ten times as long. Also cap oneDNN's cache of generated kernels at 128 instead of 1,024: every
@@ -121,12 +120,12 @@ def calm_torch() -> None:
 
 
 def precision_for(device: str) -> str:
-    """Return the precision that models run in on this device."""
+    """Return the precision chosen by measurement for models on a device."""
     return chosen(device)[1]
 
 
 def resolve_placement(place: Placement, precision: str | None = None) -> tuple[str, str]:
-    """Return the device and precision that a model runs in; set the TF32 mode.
+    """Return the device and precision for a model; allow TF32 products where they apply.
 
     `precision`, then that of `place`, override the measured choice. Raises TaskError if the device
     is absent.
@@ -139,7 +138,7 @@ def resolve_placement(place: Placement, precision: str | None = None) -> tuple[s
 
 @lru_cache
 def chosen(device: str) -> tuple[dict[str, float], str, str]:
-    """Return measured GFLOP/s by precision, the precision chosen, and why.
+    """Return a device's measured GFLOP/s by precision, the precision chosen, and why.
 
     Measured and cached once per machine, torch version and thread count: a study resumed tomorrow
     must not change its precision because the machine was busy today.
@@ -175,7 +174,7 @@ def _chosen_precision(
 
 
 def measure(device: str = "cpu", seconds: float = 0.4) -> dict[str, float]:
-    """Return GFLOP/s of a matrix product in fp32 and bf16: the best repetition within the time."""
+    """Return GFLOP/s of a matrix product in fp32 and in bf16, each the best within `seconds`."""
     import torch
 
     rows, width, out = _PRODUCT_SIZE if device == "cpu" else (16 * n for n in _PRODUCT_SIZE)

@@ -1,7 +1,7 @@
 """Estimate a model's memory from its config and the shapes of its tensors alone.
 
-Bytes by part, for inference and for training a low-rank adapter or all weights. Nothing is opened
-or measured here; bench/journal states the accuracy. Knows no torch.
+Estimates are bytes by part, for inference and for training an adapter or all weights. Nothing is
+opened or measured here; bench/journal states the accuracy. Knows no torch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a dense decoder, and what of its structure affects memory.
+    """Sizes of a dense decoder, and properties of its layers that affect memory.
 
     `query` and `key` are heads × width, `inner` the width inside the MLP, `norms` the total width
     of a layer's norms. The MLP keeps `branches` tensors of the inner width for the backward pass;
@@ -67,7 +67,7 @@ class Adapted(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """Rows read at once: how many, padded tokens of each, shared prefix tokens, scored tokens."""
+    """Rows read at once: their number, padded length, shared prefix tokens, tokens with logits."""
 
     rows: int
     length: int
@@ -78,7 +78,7 @@ class Part:
 def shape_of(config: Mapping[str, Any], tensors: Mapping[str, Sequence[int]]) -> Shape:
     """Return the sizes of a model from config.json and {tensor name: shape}.
 
-    Raises ModelError where the config lacks the sizes of a decoder.
+    Raises ModelError if the config lacks the sizes of a decoder.
     """
     config = config.get("text_config") or config
     sizes_ = {key: _first_size(config, names) for key, names in _NAMES.items()}
@@ -120,10 +120,10 @@ def shape_of(config: Mapping[str, Any], tensors: Mapping[str, Sequence[int]]) ->
 def inference_memory(
     shape: Shape, size: int, tokens: int, rows: int = 128, *, general: bool = False
 ) -> dict[str, int]:
-    """Return bytes by part while batches of `tokens` padded tokens are read and answered.
+    """Return bytes by part for inference in batches of `tokens` padded tokens.
 
     `size` is the bytes of a number in the run's precision. `general`: attention is that of
-    `_device_attention`, which holds blocks of scores or masks. Scoring many labels takes more.
+    `device_attention.py`, which stores blocks of scores or masks. Scoring many labels takes more.
     """
     read = size * tokens * (4 * shape.hidden + 2 * shape.query + 3 * shape.inner)
     return {
@@ -135,10 +135,10 @@ def inference_memory(
 
 
 def batch_tokens(shape: Shape, size: int, device: str, total: int) -> int:
-    """Return how many padded tokens the engine reads at once.
+    """Return the number of padded tokens in a batch.
 
-    Their keys and values take a quarter of the device's `total` bytes less the weights: not of what
-    is free now, because a batch must not depend on other processes.
+    Their keys and values take a quarter of the device's `total` bytes less the weights, not of the
+    memory that is free now: a batch must not depend on other processes.
     """
     left = total - size * shape.values
     each = size * 2 * shape.key * shape.layers
@@ -146,7 +146,7 @@ def batch_tokens(shape: Shape, size: int, device: str, total: int) -> int:
 
 
 def adapted(shape: Shape, targets: str | Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Return the linear layers that an adapter changes: those of `targets`, or all of them."""
+    """Return (in, out) by name of the linear layers that an adapter with these targets changes."""
     if isinstance(targets, str):
         return dict(shape.linears)
     ends = tuple(f".{target}.weight" for target in targets)
@@ -154,15 +154,15 @@ def adapted(shape: Shape, targets: str | Sequence[str]) -> dict[str, tuple[int, 
 
 
 def dora_activations(size: int, linears: Mapping[str, tuple[int, int]]) -> int:
-    """Return the further bytes that one token keeps in DoRA layers: outputs before their scale."""
+    """Return the bytes that DoRA layers store for a token in addition: unscaled outputs."""
     return (size + 4) * sum(out for _, out in linears.values())
 
 
 def activations(shape: Shape, size: int, rank: int, linears: Mapping[str, tuple[int, int]]) -> int:
-    """Return the bytes that one token keeps for the backward pass, in all layers.
+    """Return the bytes that all layers store for the backward pass of one token.
 
-    In single precision the inputs of linear layers are kept once; in half precision each adapted
-    layer keeps a single-precision copy. Norms keep a single-precision input.
+    In single precision the inputs of linear layers are stored once; in half precision each adapted
+    layer stores a single-precision copy. Norms store a single-precision input.
     """
     attention = 2 * shape.query + 2 * shape.key + (shape.query + shape.key if shape.fused else 0)
     each = 4 * shape.norms + size * (attention + shape.branches * shape.inner)
@@ -175,7 +175,7 @@ def activations(shape: Shape, size: int, rank: int, linears: Mapping[str, tuple[
 def hand_gradient_activations(
     shape: Shape, size: int, rank: int, linears: Mapping[str, Any]
 ) -> int:
-    """Return the same for the hand-written gradient (`cpu_engine/train`): no copies, no mask."""
+    """Return those bytes for the hand-written gradient (`cpu_engine/train`): no copies, no mask."""
     each = 4 * shape.hidden + 3 * shape.query + 4 * shape.key + 3 * shape.inner
     return size * (shape.layers * each + rank * len(linears))
 
@@ -189,11 +189,11 @@ def training_memory(
     lanes: int = 1,
     way: Way = "autograd",
 ) -> dict[str, int]:
-    """Return bytes by part of one training step, without the weights, which are loaded already.
+    """Return bytes by part of one training step, without the base's weights, already loaded.
 
     `adapter` None: all weights are trained, in a copy of `size` bytes a number, which is counted.
-    `step` are the parts of one step, `lanes` of them read at once. With `way` checkpointing only a
-    layer's inputs are kept, and one layer at a time in full.
+    `step` are the parts of one step, `lanes` of them read at once. With `way` checkpointing only
+    the layers' inputs are stored, and one layer at a time in full.
     """
     rank, targets, dora = Adapted(*adapter or (0, ()))
     linears = adapted(shape, targets)
@@ -235,7 +235,7 @@ def training_memory(
 def refuse(
     what: str, parts: Mapping[str, int], free: int, *, where: str, fix: str, held: float = 1.1
 ) -> None:
-    """Raise DoesNotFit if `parts` (bytes) times `held`, the overhead factor, exceed `free`."""
+    """Raise DoesNotFit if the sum of `parts` (bytes) times the overhead `held` exceeds `free`."""
     need = held * sum(parts.values())
     if need > free:
         largest = sorted(parts.items(), key=lambda part: -part[1])
@@ -268,7 +268,7 @@ def _attention_bytes(shape: Shape, size: int, part: Part, token: int, way: Way) 
 
 
 def _scores(shape: Shape, part: Part) -> int:
-    """Return the bytes of soft-capped scores that one layer holds at once: three fp32 copies."""
+    """Return the bytes of one layer's soft-capped scores: three fp32 copies."""
     seen = part.shared + part.length
     return 3 * min(ATTENTION_BYTES, 4 * shape.heads * part.rows * part.length * seen)
 
@@ -276,7 +276,7 @@ def _scores(shape: Shape, part: Part) -> int:
 def _branches(
     config: Mapping[str, Any], inner: int, layers: int, linears: Mapping[str, tuple[int, int]]
 ) -> int:
-    """Return how many tensors of the inner width the MLP keeps, besides its last input."""
+    """Return the number of tensors of the inner width that the MLP stores for the backward pass."""
     wide = [out // inner for _, out in linears.values() if out in (inner, 2 * inner)]
     if sum(wide) >= 2 * layers:
         return 3  # gate, its activation, and the other branch

@@ -12,14 +12,14 @@ from typing import Any
 
 from tuneworthy.core.errors import ModelError, SecurityError
 
-JSON_MOST = 64_000_000  # bytes; the index of a model of 700 billion weights has 9 million
-OTHER_MOST = 1_000_000_000  # bytes of a vocabulary
+JSON_MOST = 64_000_000  # bytes; the index of a model with 700 billion weights has 9 million
+OTHER_MOST = 1_000_000_000  # bytes of any text file, such as a vocabulary
 _TEXTS = (".json", ".jinja", ".txt", ".model")
 _AGAIN = "download the whole model again"
 
 
 def size_of(path: Path) -> int | None:
-    """Return the bytes of a regular file, None if it does not exist.
+    """Return the size (bytes) of a regular file, None if it does not exist.
 
     Raises SecurityError for a FIFO, a device or a socket, ModelError for a dangling link.
     """
@@ -47,7 +47,7 @@ def size_of(path: Path) -> int | None:
 
 
 def check_files(folder: Path) -> None:
-    """Raise ModelError or SecurityError if a file of the folder is not regular, or incomplete."""
+    """Raise ModelError or SecurityError if a file of the folder is incomplete or not regular."""
     try:
         names = sorted(folder.iterdir())
     except OSError as error:
@@ -76,9 +76,10 @@ def check_files(folder: Path) -> None:
 
 
 def read_json(path: Path, missing: str = "") -> dict[str, Any]:
-    """Return the object of a JSON file, {} if there is no file (or ModelError with `missing`).
+    """Return the object in a JSON file, {} if there is no file and `missing` is "".
 
-    Raises ModelError if it is no JSON object, too large, too deep, or holds NaN.
+    Raises ModelError with the text `missing` if there is no file; also if it is no JSON object, too
+    large, too deep, or has NaN.
     """
     size = size_of(path)
     if size is None:

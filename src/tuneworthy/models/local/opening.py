@@ -1,7 +1,7 @@
-"""Open tokenizer and weights with transformers; refuse models that it would silently complete.
+"""Open tokenizer and weights with transformers; refuse models with missing or extra tensors.
 
 transformers fills a tensor that is not in the files with random numbers, and the answers would then
-be scored as if they were the model's. Knows no prompt of ours and no answer.
+be scored as if they were the model's. Knows no prompt of a task and no answer.
 """
 
 from __future__ import annotations
@@ -42,12 +42,11 @@ _QUESTION, _INSTRUCTION = "Is the parcel 4711 on its way?", "Answer in one word,
 def opened(
     folder: Path, files: Sequence[Path], precision: str, device: str = "cpu"
 ) -> tuple[Any, Any]:
-    """Return tokenizer and module of a checked folder, every tensor read from its files.
+    """Return (tokenizer, module) of a checked folder, with every tensor read from its files.
 
-    On a GPU the weights are read straight into its memory.
-
-    Raises ModelError if transformers can't open them, the config is that of another model, or
-    tensors are missing, left over or of another shape.
+    On a GPU the weights are read straight into its memory. Raises ModelError if transformers can't
+    open them, the config is that of another model, or tensors are missing, left over or of another
+    shape.
     """
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     transformers.utils.logging.disable_progress_bar()
@@ -70,7 +69,7 @@ def opened(
 
 
 def check_values(module: Any, tokenizer: Any, folder: Path) -> None:
-    """Raise ModelError for another model's tokenizer, NumericError for non-finite values."""
+    """Raise ModelError for a wrong tokenizer, NumericError for unusable weights or logits."""
     rows = module.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise ModelError(
@@ -94,7 +93,7 @@ def check_values(module: Any, tokenizer: Any, folder: Path) -> None:
 
 
 def tokenizer_hash(folder: Path) -> str:
-    """Return one hash of the tokenizer's files."""
+    """Return a digest of the tokenizer's files in a model folder."""
     names = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
     return digest([sha256(folder / name) for name in names if (folder / name).exists()])
 
@@ -105,7 +104,7 @@ def package_versions() -> dict[str, str]:
 
 
 def ends_of(module: Any, tokenizer: Any) -> list[int]:
-    """Return the end-of-turn tokens, the tokenizer's own first. Raises ModelError if none."""
+    """Return the end-of-turn ids, the tokenizer's first. Raises ModelError if there is none."""
     configured = getattr(module.generation_config, "eos_token_id", None)
     more = configured if isinstance(configured, list) else [configured]
     ends = [tokenizer.eos_token_id, *more]
@@ -119,9 +118,9 @@ def ends_of(module: Any, tokenizer: Any) -> list[int]:
 
 
 def end_notes(tokenizer: Any, ends: Sequence[int]) -> tuple[str, ...]:
-    """Return a note if the chat template ends an answer with a token that ends no answer here.
+    """Return a note if the chat template ends an answer with a token that is not in `ends`.
 
-    So it is where a base model carries the template of its instruction-tuned sibling.
+    That happens where a base model has the template of its instruction-tuned version.
     """
     if not tokenizer.chat_template:
         return ()
@@ -141,7 +140,7 @@ def end_notes(tokenizer: Any, ends: Sequence[int]) -> tuple[str, ...]:
 
 
 def set_thinking(tokenizer: Any, setting: Setting) -> Thinking:
-    """Check the tokenizer's chat template, set its thinking switch, return how the model thinks.
+    """Set the thinking switch in the tokenizer's checked chat template; return how it thinks.
 
     A tokenizer without a template is left unchanged; rendering a prompt refuses it later. Raises
     ModelError for a template that drops its input, or can't be set as requested.
@@ -186,7 +185,7 @@ def escape_logs() -> None:
 
 
 class _Escaped(logging.Formatter):
-    """A wrapper of another formatter that escapes its lines."""
+    """Formatter that escapes control characters in the output of another formatter."""
 
     def __init__(self, inner: logging.Formatter | None) -> None:
         super().__init__()
@@ -199,7 +198,7 @@ class _Escaped(logging.Formatter):
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Silence transformers' reports about a model inside the block: our own errors cover them."""
+    """Silence transformers' messages about a model inside the block; our checks report faults."""
     escape_logs()
     before = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()
@@ -213,7 +212,7 @@ def _hushed() -> Iterator[None]:
 
 @contextmanager
 def _as_model_error(folder: Path) -> Iterator[None]:
-    """Turn any exception from opening a model into a ModelError."""
+    """Raise any exception inside the block as a ModelError, except those of our own."""
     try:
         yield
     except TuneworthyError:

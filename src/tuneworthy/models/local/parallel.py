@@ -1,7 +1,7 @@
-"""Run batches in parallel, one core each, so that cores need not synchronise at every operation.
+"""Run batches in parallel, each on one core, so that cores need not synchronise at each operation.
 
-A decoding step is some thousand small operations; split over two cores, each of them ends with one
-core waiting for the other. The gain is measured in bench/journal. Knows no model.
+A decoding step is about a thousand small operations; if two cores share an operation, one of them
+waits for the other at its end. bench/journal has the gain. Knows no model.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ Result = TypeVar("Result")
 
 
 def parallel_batches(device: Any, rows: int) -> int:
-    """Return how many batches to run in parallel: torch's threads, 1 on a GPU or for few rows."""
+    """Return the number of parallel batches: torch's threads, 1 on a GPU or for few rows."""
     threads = torch.get_num_threads()
     return threads if torch.device(device).type == "cpu" and rows >= 2 * threads else 1
 
 
 def run_parallel(work: Callable[[Part], Result], parts: Sequence[Part], count: int) -> list[Result]:
-    """Return the result of each part, in order; run `count` in parallel on a share of the threads.
+    """Return `work(part)` for each part, in order; `count` of them run in parallel.
 
-    The first error is raised once the parts that had started are done.
+    Each runs on a share of torch's threads. The first error is raised once started parts are done.
     """
     if count < 2 or len(parts) < 2:
         return [work(part) for part in parts]

@@ -1,4 +1,4 @@
-"""Attention in two parts: a prompt prefix shared by all rows, and each row's own tokens.
+"""Compute attention in two parts: a prompt prefix shared by all rows, and each row's own tokens.
 
 The shared keys and values are read once for the whole batch and never copied. The two parts are
 merged by their log-sum-exp, which is exact. Knows no tokenizer and no decoding.
@@ -27,7 +27,7 @@ _flash = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", 
 
 @dataclass(frozen=True)
 class Prefix:
-    """Keys and values of the shared prompt prefix, by layer: [1, heads, length, width].
+    """Keys and values of the shared prompt prefix by layer, each [1, heads, length, width].
 
     The keys are [1, heads, width, length] if they come from a cache with transposed keys.
     """
@@ -49,10 +49,11 @@ class Prefix:
 
 @dataclass
 class AttentionContext:
-    """What the queries of one forward pass may attend to: the prefix and, by `mask`, their own row.
+    """The keys that queries of one forward pass attend to: the prefix, and keys of their own row.
 
-    `mask` is additive, [rows, 1, queries, keys]; every query attends at least to itself. `real`
-    replaces it with a causal mask: which of the keys [rows, keys] are not (left) padding.
+    `mask` over a row's own keys is additive, [rows, 1, queries, keys]; every query attends at least
+    to itself. If `mask` is None it is causal, without the (left) padding: `real` [rows, keys] is
+    False at padding.
     """
 
     prefix: Prefix | None
@@ -61,7 +62,7 @@ class AttentionContext:
     _grouped: dict[Any, Any] = field(default_factory=dict)
 
     def grouped(self, groups: int, length: int, dtype: Any) -> Any:
-        """Return the mask of all queries, repeated for `groups` query heads folded into them."""
+        """Return the mask of all queries, repeated for `groups` query heads per key head."""
         if groups not in self._grouped:
             whole = self.real.shape[1] if self.mask is None else self.mask.shape[3]
             mask = self.additive(slice(None), slice(0, length), (length, whole, dtype))
@@ -71,8 +72,8 @@ class AttentionContext:
     def additive(self, rows: slice, queries: slice, shape: tuple[int, int, Any]) -> Any:
         """Return the additive mask of some queries of some rows over their own keys.
 
-        `shape` is the total number of queries, that of keys, and the dtype of the scores. Built
-        block by block on demand: the whole mask of long rows would take quadratic memory.
+        `shape` is (number of queries, number of keys, dtype of the scores). The mask is built
+        block by block: the whole mask of long rows would take quadratic memory.
         """
         length, count, dtype = shape
         if self.mask is not None:
@@ -100,7 +101,7 @@ class LayerCache(DynamicLayer):  # type: ignore[misc]
         self.memory: tuple[Any, Any] | None = None
 
     def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002
-        """Append keys and values; return views of all filled columns.
+        """Append keys and values of new tokens; return views of all filled columns.
 
         Transposed keys come padded to a multiple of 32 columns, the last of which may be unfilled.
         """
@@ -119,7 +120,7 @@ class LayerCache(DynamicLayer):  # type: ignore[misc]
         return [m.narrow(a, 0, near) for m, a in zip(self.memory, self.axes, strict=True)]
 
     def append(self) -> tuple[Any, Any]:
-        """Reserve a column for one more token; return the whole memory of keys and values."""
+        """Add a column for one more token; return the whole buffers of keys and values."""
         self._extend(1)
         self._look()
         assert self.memory is not None
@@ -133,7 +134,7 @@ class LayerCache(DynamicLayer):  # type: ignore[misc]
             self._write(0, [m.narrow(a, 0, start) for m, a in zip(old, self.axes, strict=True)])
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Keep only these rows of the batch, in this order.
+        """Reduce the cache to `rows` (indexes), in this order.
 
         If each moved row comes from behind the kept ones, only the moved rows are copied.
         """
@@ -154,7 +155,7 @@ class LayerCache(DynamicLayer):  # type: ignore[misc]
         self._look()
 
     def rewind(self, length: int) -> None:
-        """Drop all columns after the first `length`."""
+        """Drop all columns after the first `length` columns."""
         self.filled = length
         self._look()
 
@@ -165,7 +166,7 @@ class LayerCache(DynamicLayer):  # type: ignore[misc]
         return tuple(states.new_empty(shape) for states, shape in zip(like, shapes, strict=True))
 
     def _new_buffers(self, like: Sequence[Any], length: int) -> Any:
-        """Return new memory; products with transposed keys read unfilled values, so zero those."""
+        """Return new buffers; with transposed keys, products read unfilled values: zero these."""
         transposed = self.axes[0] == 3
         keys, values = self._spaces(like, cpu_engine.whole(length) if transposed else length)
         return keys, values.zero_() if transposed else values
@@ -186,9 +187,10 @@ class LayerCache(DynamicLayer):  # type: ignore[misc]
 
 @dataclass
 class LayerCacheSlice:
-    """Some rows of a `LayerCache` (`many` rows), filled from column `start` on, zero before.
+    """The slice `rows` of a `LayerCache` with `many` rows, to fill from column `start` on.
 
-    Memory that was never written may hold NaN, which no mask hides: 0 · NaN is NaN.
+    Columns before `start` are zeroed: unwritten memory may hold NaN, which no mask hides, because
+    0 · NaN is NaN.
     """
 
     room: LayerCache
@@ -218,7 +220,7 @@ class LayerCacheSlice:
 
 
 def new_cache(layers: int, capacity: int, *, turned: bool = False) -> Any:
-    """Return a cache with one `LayerCache` per layer, each for `capacity` tokens a row."""
+    """Return a transformers cache of one `LayerCache` per layer, for `capacity` tokens a row."""
     space = capacity + cpu_engine.whole(1) * turned  # a padded view then fits from any start column
     return Cache(layers=[LayerCache(space, turned) for _ in range(layers)])
 
@@ -231,7 +233,7 @@ def attention(
     attention_mask: Any,
     **kwargs: Any,
 ) -> tuple[Any, None]:
-    """Attend as transformers does, or in two parts if the caller passed a `AttentionContext`."""
+    """Return (attention output, None) as transformers does; `sight` may be an AttentionContext."""
     sight: AttentionContext | None = kwargs.pop("sight", None)
     softcap = kwargs.get("softcap")
     if sight is None and softcap is None:
@@ -255,7 +257,7 @@ def attention(
 
 
 def _look(sight: AttentionContext, shape: tuple[int, int, Any], rows: slice, queries: slice) -> Any:
-    """Return a block of the mask; cache that of all rows and queries for the other layers."""
+    """Return a block of the mask; a block of all rows and queries is cached for other layers."""
     if queries.stop - queries.start < shape[0] or rows.start:
         return sight.additive(rows, queries, shape)
     if (rows.stop, "whole") not in sight._grouped:
@@ -266,7 +268,7 @@ def _look(sight: AttentionContext, shape: tuple[int, int, Any], rows: slice, que
 def _on_cpu(
     query: Any, own: tuple[Any, Any], shared: Any, sight: AttentionContext, scale: float
 ) -> Any:
-    """Attend in two parts with torch's CPU kernel, which also returns the log-sum-exp."""
+    """Return the attention output by torch's CPU kernel, which also returns the log-sum-exp."""
     rows, heads, length, width = query.shape
     key, value = own
     kept = key.shape[1]
@@ -289,21 +291,21 @@ def _cpu_kernel(query: Any, key: Any, value: Any, mask: Any, scale: float) -> An
 
 
 def _causal(query: Any, key: Any) -> Any:
-    """Return the causal mask for calls without one; the last query attends to all keys."""
+    """Return a boolean causal mask; the last query attends to all keys."""
     shape = (query.shape[-2], key.shape[-2])
     ones = torch.ones(shape, dtype=torch.bool, device=query.device)
     return ones.tril(shape[1] - shape[0])[None, None]
 
 
 def additive(seen: Any, dtype: Any) -> Any:
-    """Return 0 where `seen`, minus infinity elsewhere."""
+    """Return an additive mask: 0 where `seen` is True, minus infinity elsewhere."""
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(
         ~seen, float("-inf")
     )
 
 
 def install() -> str:
-    """Register this attention with transformers under its own name and return the name."""
+    """Register `attention` with transformers; return the name of the implementation."""
     AttentionInterface.register(NAME, attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
     return NAME

@@ -1,7 +1,7 @@
-"""Render a chat template as transformers does. Runs in a child process: a template is a program.
+"""Render a chat template as transformers does, in a child process, because a template is a program.
 
 The child (sandbox/_worker.py) loads this file alone, by path, so it imports nothing of tuneworthy.
-A template that loops for ever or fills the memory gets its child killed.
+The child is killed if a template loops for ever or fills the memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
-_CACHED_TEMPLATES = 8  # compiled templates
+_CACHED_TEMPLATES = 8  # compiled templates that are cached
 # Some templates write today's date into every prompt, so the prompt behind a cache key would change
 # daily. This fixed date is the fallback of Llama 3.2's own template.
 TODAY = datetime(2024, 7, 26)
@@ -30,7 +30,7 @@ class _Generation(Extension):
     tags: set[str] = {"generation"}  # noqa: RUF012  as its base class has it
 
     def parse(self, parser: Any) -> Any:
-        """Return the block's content unchanged, in its own scope."""
+        """Parse a block; its nodes render the block's content unchanged, in its own scope."""
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
         called = self.call_method("_content", [], [])
@@ -111,7 +111,7 @@ def render(
     turns: Sequence[Sequence[str]],
     header: bool,
 ) -> str:
-    """Return the text of a conversation of (role, content) turns.
+    """Return the text of (role, content) turns, rendered by a chat template.
 
     `specials` are the tokenizer's special tokens by name; `header` appends the start of the model's
     next turn.

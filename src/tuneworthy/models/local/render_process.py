@@ -1,4 +1,4 @@
-"""Render chat templates in a child process, with limits of time, memory and size.
+"""Render chat templates in a child process, with limits of time, memory and output size.
 
 A template comes with a model and is a program. One that loops or multiplies strings fails its row,
 and after a few such rows the model, but never the study. Knows no tokenizer.
@@ -16,22 +16,22 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.core.escape import quoted
 from tuneworthy.sandbox.child import Child, ChildFailed, TimedOut
 
-RENDER_SECONDS = 10.0  # of one rendering
-CHILD_BYTES = 1 << 30  # bytes of the child
-RENDERED_BYTES = 32_000_000  # bytes of a rendered conversation
-MOST_TIMEOUTS = 3  # timeouts after which the model is given up
+RENDER_SECONDS = 10.0  # timeout of one rendering
+CHILD_BYTES = 1 << 30  # memory limit of the child
+RENDERED_BYTES = 32_000_000  # largest rendered conversation
+MOST_TIMEOUTS = 3  # timeouts of one template after which its model fails
 _SOURCE = Path(__file__).with_name("render_child.py")
 _timeouts: dict[str, int] = {}
 
 
 class Refused(Exception):
-    """This conversation can't be rendered; the text is the reason shown."""
+    """A conversation can't be rendered or encoded; the message is the reason."""
 
 
 def rendered(
     template: str, specials: Mapping[str, Any], turns: Sequence[tuple[str, str]], header: bool
 ) -> str:
-    """Return the text of a conversation; `header` begins the model's next turn.
+    """Return the text of (role, content) turns; `header` adds the start of the model's next turn.
 
     Raises Refused if the template fails on this conversation or takes longer than RENDER_SECONDS,
     and ModelError once it has timed out MOST_TIMEOUTS times.

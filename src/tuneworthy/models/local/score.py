@@ -1,4 +1,4 @@
-"""Log-probabilities of given continuations: all those of a prompt as one tree, in one pass.
+"""Compute log-probabilities of continuations: those of a prompt as one tree, in one pass.
 
 A prompt is read once, and so is each common prefix of its continuations. Knows no text.
 """
@@ -18,14 +18,14 @@ from tuneworthy.models.local.parallel import parallel_batches, run_parallel
 from tuneworthy.models.local.prefix_attention import Prefix
 
 Ids = Sequence[int]
-_LOGITS = 100_000_000  # floats of one pass's logits: 0.4 GB in fp32
+_LOGITS = 100_000_000  # most logits (numbers) of one pass: 0.4 GB in fp32
 
 
 @dataclass(frozen=True)
 class Trie:
-    """Distinct prefixes of some continuations; node k is `tokens[k]` after its parent (-1: root).
+    """The tree of the continuations' prefixes; node k is `tokens[k]` after its parent (-1: root).
 
-    `paths[c]` are the nodes at which the tokens of continuation c are predicted, root first.
+    `paths[c]` are the nodes that predict the tokens of continuation c, the root first.
     """
 
     tokens: list[int]
@@ -42,7 +42,7 @@ class Trie:
 
 
 def build_trie(continuations: Sequence[Ids]) -> Trie:
-    """Return the trie of these continuations (each at least one token)."""
+    """Return the trie of continuations, each of at least one token."""
     tokens: list[int] = []
     parents: list[int] = []
     nodes: dict[tuple[int, int], int] = {}
@@ -108,12 +108,12 @@ def _batch(
 def continuation_scorer(
     net: Net, given: Sequence[Ids]
 ) -> tuple[Callable[[Any, State], list[list[float]]], int]:
-    """Return a function that scores the same continuations for each row of a batch just read.
+    """Return a function that scores `given` continuations for each row of a batch just read.
 
-    Also return the number of nodes of their tree, for which the cache needs room.
+    Also return the number of nodes of the continuations' tree, for which the cache needs room.
     """
 
-    # the most parallel batches there may be, which share the memory
+    # the largest number of parallel batches, which share the memory
     count = parallel_batches(net.module.device, 1 << 30)
 
     def look(logits: Any, state: State) -> list[list[float]]:
@@ -144,7 +144,7 @@ def _sums(
 
 
 def _ranges_within(continuations: Sequence[Sequence[Ids]], most: int) -> list[range]:
-    """Cut the continuations into ranges whose tokens stay under `most` for every prompt."""
+    """Return ranges of continuation indexes whose tokens stay under `most` for every prompt."""
     count = max(map(len, continuations))
     sizes = [max(len(g[k]) if k < len(g) else 0 for g in continuations) for k in range(count)]
     cuts, start, total = [], 0, 0
@@ -157,7 +157,7 @@ def _ranges_within(continuations: Sequence[Sequence[Ids]], most: int) -> list[ra
 
 
 def _node_logits(net: Net, state: State, tries: Sequence[Trie]) -> Any:
-    """Return the logits at the nodes of each row's trie, None where no trie has a node."""
+    """Return the logits after the nodes of each row's trie, None if no trie has a node."""
     width = max(len(trie.tokens) for trie in tries)
     if width == 0:
         return None
@@ -180,7 +180,7 @@ def _plane(trie: Trie, width: int) -> tuple[Any, Any, Any]:
 
 
 def _looked_up(root: Any, inner: Any, nodes: list[int], tokens: list[int]) -> list[float]:
-    """Return log P(token | node) for each pair; node -1 is the root."""
+    """Return log P(token | node) for each pair of `nodes` and `tokens`; node -1 is the root."""
     values: list[float] = [0.0] * len(nodes)
     at_root = [k for k, node in enumerate(nodes) if node < 0]
     for k, value in zip(at_root, root[[tokens[k] for k in at_root]].tolist(), strict=True):
@@ -205,7 +205,7 @@ def _spans(given: Sequence[Ids]) -> list[range]:
 
 
 def _one_by_one(net: Net, prompt: Ids, given: Sequence[Ids]) -> list[float]:
-    """Score each continuation separately: for windows too short for a tree."""
+    """Return continuations' log-probabilities, each in a pass of its own, where no tree fits."""
     sums = []
     for ids in given:
         signals.check()

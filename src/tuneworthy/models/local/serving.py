@@ -1,4 +1,4 @@
-"""The commands that serve an adapter or an exported model. Runs nothing."""
+"""Write the commands that serve an adapter or an exported model; run nothing."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _RANKS = (16, 32, 64, 128, 256, 320, 512)
 def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
     """Return the vLLM command for a base (`spec`, relative paths from `home`) with an adapter.
 
-    Requests then go to `openai:NAME@http://localhost:8000/v1`. "" if there is no adapter (or none
-    any more), or if vLLM can't serve its rank or its kind (DoRA).
+    Requests then go to `openai:NAME@http://localhost:8000/v1`. The command is "" if the folder has
+    no adapter, or if vLLM can't serve its rank or its kind (DoRA).
     """
     try:
         config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
@@ -35,10 +35,10 @@ def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
 def serving_commands(
     spec: str, home: Path, folder: Path, forms: Sequence[str], *, whole_base: bool = True
 ) -> tuple[str, ...]:
-    """Return the recommended commands that serve an artefact folder, one a way.
+    """Return a recommended command for each way to serve an artefact folder.
 
-    The name that they serve is the folder's, which ends in the hash of its content. `whole_base`
-    False: the adapter belongs to a copy of the base with fewer layers, so only tuneworthy opens it.
+    The served model's name is the folder's, which ends in the hash of its content. `whole_base`
+    False: the adapter is for a copy of the base with fewer layers, which only tuneworthy opens.
     """
     name, found = folder.name, [f"tuneworthy serve {shlex.quote(str(folder))}"]
     if (
@@ -60,7 +60,7 @@ def serving_commands(
 
 
 def _base(spec: str, home: Path) -> list[str] | None:
-    """Return vLLM's name of the base: a folder, or a hub name with its revision."""
+    """Return vLLM's arguments that name the base, None if vLLM can't open it."""
     from tuneworthy.models.local.embedded import NAME, locate
 
     if spec == NAME:

@@ -1,4 +1,4 @@
-"""Whether a model fits into the memory of its device, and how large its batches may be."""
+"""Check that a model fits in the memory of its device, and choose the size of its batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tuneworthy.models.local.weights import shapes
 
 
 def check_memory(files: Sequence[Path], precision: str, device: str) -> None:
-    """Raise ModelError if weights and a batch do not fit in memory, before anything is read."""
+    """Raise DoesNotFit if weights and a batch do not fit in the free memory; read headers only."""
     folder, size = files[0].parent, getattr(torch, precision).itemsize
     general = device != "cpu" or not cpu_engine.enabled()
     try:
@@ -59,7 +59,7 @@ def memory_of(model: Any) -> int:
 
 
 def tokens_of(module: Any) -> int:
-    """Return the number of tokens of one batch of an opened model."""
+    """Return the number of padded tokens in one batch of an opened model."""
     sizes = {name: tuple(weight.shape) for name, weight in module.named_parameters()}
     shape, device = _memory.shape_of(module.config.to_dict(), sizes), module.device.type
     size, total = module.dtype.itemsize, total_memory(device)

@@ -1,8 +1,8 @@
-"""Keys and values of a batch that rows join and leave between two decoding steps.
+"""KV cache of a batch that rows join and leave between two decoding steps.
 
 Rows are padded on the left, so a row of any length can end in the same column as the others: its
-keys and values are copied once, into a free slot, and the others stay where they are. Knows no
-tokenizer and no text.
+keys and values are copied once, into a free slot, and the others are not moved. Knows no tokenizer
+and no text.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from tuneworthy import cpu_engine
 from tuneworthy.models.local.forward import State
 from tuneworthy.models.local.prefix_attention import LayerCache, Prefix
 
-CHUNK = 64  # columns by which the memory grows at least: each time, all rows are copied
+CHUNK = 64  # columns by which the memory grows at least: all rows are copied each time
 
 
 class SlotLayer(LayerCache):
-    """One layer's memory for `slots` rows, the first of which are in use; never grows by itself."""
+    """One layer's memory for a number of rows (slots), the first of which are in use."""
 
     def __init__(self, turned: bool) -> None:
         super().__init__(0, turned)
         self.store: tuple[Any, Any] | None = None
 
     def reserve(self, like: LayerCache, shape: tuple[int, int], kept: tuple[int, int, int]) -> None:
-        """Take new memory for `shape` (rows, columns), zeroed: unfilled columns are read, masked.
+        """Allocate zeroed memory of `shape` (rows, columns) and copy the old rows into it.
 
-        `kept`: rows, columns, and the new `filled`; the last so many columns of the old rows end in
-        the new last filled column. `like` is a cache with the same heads and precision.
+        It is zeroed because unfilled columns are read, though masked. `kept` is (old rows, columns
+        to copy of each, the new `filled`, where they end). `like` is a cache with the same heads
+        and precision.
         """
         (slots, columns), (rows, count, filled), old = shape, kept, self.store
         assert like.memory is not None
@@ -52,16 +53,16 @@ class SlotLayer(LayerCache):
             to[slot].narrow(axis - 1, self.filled - length, length).copy_(part)
 
     def show(self, rows: int) -> None:
-        """Use the first `rows` slots."""
+        """Set the keys and values in use to those of the first `rows` slots."""
         assert self.store is not None
         self.memory = self.store[0][:rows], self.store[1][:rows]
         self._look()
 
 
 class OpenState:
-    """A decoding state that grows and shrinks; `state` is what `forward.step` takes.
+    """A decoding state that rows join and leave; `state` is the argument of `forward.step`.
 
-    `lengths` are the columns of each row that are no padding.
+    `lengths` are the numbers of columns of each row without padding.
     """
 
     def __init__(self, layers: int, turned: bool, prefix: Prefix | None, device: Any) -> None:
@@ -73,9 +74,10 @@ class OpenState:
         self._shape = (0, 0)
 
     def join(self, other: State, lengths: Sequence[int], room: int, slots: int) -> None:
-        """Add all rows of a batch that was just read; `lengths` are their tokens.
+        """Add all rows of a batch that was just read; `lengths` are their token counts.
 
-        `room` is how many columns more the rows may take, `slots` the rows to have memory for.
+        `room` is the number of columns that the rows may need later, `slots` the number of rows to
+        allocate memory for.
         """
         rows, filled = len(self.lengths), max(self.state.filled, *lengths)
         count, longest = rows + len(lengths), max([*self.lengths, *lengths])
@@ -93,7 +95,7 @@ class OpenState:
         self._show(torch.cat([self.state.position, other.position]))
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Keep only these rows, in this order; a moved row must come from behind the kept ones."""
+        """Reduce the batch to `rows`, in order; moved rows must come from behind the kept ones."""
         for layer in self.layers:
             if rows:
                 layer.keep(rows)
@@ -103,7 +105,7 @@ class OpenState:
         self._show(self.state.position[list(rows)])
 
     def before_step(self) -> None:
-        """Make room for one more column of every row."""
+        """Make room for one more column in every row, and count it in `lengths`."""
         if self.state.filled + 1 > self._shape[1]:
             longest = max(self.lengths)
             columns = longest + max(CHUNK, longest // 2)
@@ -112,13 +114,13 @@ class OpenState:
         self.lengths = [length + 1 for length in self.lengths]
 
     def _begin(self, filled: int) -> None:
-        """Let rows end in column `filled`, where there are none yet."""
+        """Set the column in which rows end, for an empty batch."""
         self.state.filled = filled
         for layer in self.layers:
             layer.filled = filled
 
     def _move(self, filled: int, shape: tuple[int, int], like: State) -> None:
-        """Move all rows so that they end in column `filled`, in new memory."""
+        """Copy all rows into new memory of `shape`, so that they end in column `filled`."""
         rows, count = len(self.lengths), max(self.lengths, default=0)
         shape = shape[0], cpu_engine.whole(shape[1])
         for layer, given in zip(self.layers, like.cache.layers, strict=True):

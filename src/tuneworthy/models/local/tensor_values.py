@@ -16,16 +16,16 @@ _FLOATS: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
 }
-_PART = 1 << 24  # numbers read at once
+_PART = 1 << 24  # most numbers read at once
 
 
 def readable(tensor: Tensor) -> bool:
-    """Return whether a tensor holds numbers of a kind that numpy can read."""
+    """Return whether a tensor has a float type that this module can read."""
     return tensor.kind in _FLOATS or tensor.kind == "BF16"
 
 
 def values_of(file: Path, tensor: Tensor) -> NDArray[np.float64]:
-    """Return a tensor's values in its shape. Raises OSError."""
+    """Return a tensor's values as float64, in its shape. Raises OSError."""
     return _part(file, tensor, 0, math.prod(tensor.shape)).reshape(tensor.shape)
 
 

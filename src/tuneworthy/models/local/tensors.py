@@ -17,7 +17,7 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.models.local.model_files import size_of
 
 _LFS = b"version https://git-lfs"
-_LARGEST = 100_000_000  # bytes of a header, the limit of the format
+_LARGEST = 100_000_000  # most bytes of a header, the limit of the format
 _BITS = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
     **dict.fromkeys(("F32", "I32", "U32"), 32),
@@ -31,7 +31,7 @@ _BITS = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """One entry of a header: its dtype, its shape, and the place of its first byte in the file."""
+    """One tensor in a header: dtype, shape, and the offset of its first byte in the file."""
 
     kind: str
     shape: tuple[int, ...]
@@ -39,7 +39,7 @@ class Tensor:
 
     @property
     def whole(self) -> bool:
-        """Return whether it holds integers or booleans, which only packed weights do."""
+        """Return whether the tensor has integers or booleans, as only packed weights have."""
         return self.kind[0] in "IU" or self.kind == "BOOL"
 
 

@@ -1,7 +1,7 @@
-"""Models that think before they answer: their template switches, and the tags around a thought.
+"""Switch a model's thinking in its chat template, and recognise the tags around a thought.
 
-The two tables here hold all facts about particular models, from their public chat templates (see
-the dates). The switch is written into the template itself, so that training, inference and the
+The two tables here have all facts about particular models, from their public chat templates (see
+the date). The switch is written into the template itself, so that training, inference and the
 model's fingerprint share it. Knows no tokenizer and no torch.
 """
 
@@ -20,7 +20,7 @@ State = Literal["none", "off", "open", "free", "maybe"]
 
 @dataclass(frozen=True)
 class Tags:
-    """The tags around a thought. `gap` is written between its end and the answer.
+    """The tags around a thought; `gap` is the text between its closing tag and the answer.
 
     `always`: a model with these tags in its template thinks, even if its prompt opens no thought.
     """
@@ -77,9 +77,9 @@ _AROUND = (
 class Thinking:
     """How an opened model thinks.
 
-    `state`: `none` (nothing is known of thoughts), `off` (switched off), `open` (its prompt opens
-    the thought), `free` (it opens one itself), `maybe` (it knows the tags and has no switch).
-    `begun` are the tags of the thought that the prompt opens, or that the model is to open.
+    `state`: `none` (no tags are known), `off` (switched off), `open` (its prompt opens the
+    thought), `free` (the model opens it), `maybe` (it has the tags and no switch). `begun` are the
+    tags of the thought that the prompt opens, or that the model should open.
     """
 
     state: State = "none"
@@ -98,7 +98,7 @@ NEVER = Thinking()
 def set_switch(
     template: str, words: Iterable[str], setting: Setting, render: Callable[[str], str | None]
 ) -> tuple[str, Thinking]:
-    """Return the template with its switch set, and how the model then thinks.
+    """Return the template with its thinking switch set, and how the model then thinks.
 
     `words` are the tokenizer's added tokens; `render` returns the prompt of a plain question under
     a template, None if that fails. `auto` switches thinking off if possible. Raises ModelError for
@@ -141,13 +141,13 @@ def _thinks(tags: tuple[Tags, ...], begun: Tags | None) -> Thinking:
 
 
 def opened(text: str | None) -> Tags | None:
-    """Return the tags of the thought that a rendered prompt ends in, or None."""
+    """Return the tags of the thought that a rendered prompt opens at its end, or None."""
     end = (text or "").rstrip()
     return next((tag for tag in TAGS if end.endswith(tag.start)), None)
 
 
 def strip_answer_tags(text: str) -> str:
-    """Return an answer after a thought, without whitespace and tags around it."""
+    """Return an answer without leading whitespace, and without answer tags around it."""
     text = text.lstrip()
     for start, end in _AROUND:
         if text.startswith(start):
@@ -156,7 +156,7 @@ def strip_answer_tags(text: str) -> str:
 
 
 def _switch(template: str, render: Callable[[str], str | None]) -> Switch | None:
-    """Return the switch that occurs in the template and changes what it renders."""
+    """Return the switch that is in the template and changes the rendered prompt, or None."""
     for switch in SWITCHES:
         if not re.search(rf"\b{switch.name}\b", template):
             continue

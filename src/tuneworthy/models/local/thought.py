@@ -1,6 +1,6 @@
 """Track whether a decoded row is at its start, in a thought, or in its answer.
 
-A thought has its own token limit; the cap of an answer counts from the thought's end. Knows no
+A thought has its own token limit; an answer's limit counts from the end of the thought. Knows no
 model.
 """
 
@@ -20,10 +20,10 @@ _SHORT_THOUGHT = 16  # token limit of an unexpected thought; an empty one has fo
 
 @dataclass(frozen=True)
 class ThoughtLimits:
-    """How to separate thoughts from answers.
+    """Tags and token limits to separate a row's thought from its answer.
 
-    `begun` are the tags of a thought that is open when the row begins; `most` is the most tokens of
-    a thought, `answer` the most of an answer, `room` of both. `text` decodes ids, special tokens
+    `begun` are the tags of a thought that is open when the row begins; `most` is the token limit of
+    a thought, `answer` that of an answer, `room` that of both. `text` decodes ids, special tokens
     included.
     """
 
@@ -42,11 +42,11 @@ def watch_for(
     *,
     expected: bool | None = None,
 ) -> ThoughtLimits | None:
-    """Return how to separate a model's thoughts from its answers, None if it can't think.
+    """Return the thought limits of a request, None if no thought has to be separated.
 
     If no thought is `expected` (by default: if the model does not think), a grammar applies from
     the first token, and a thought gets only a few tokens. Without `thought_tokens` a thought shares
-    those of the answer. Raises ModelError if the limits contradict the model's setting.
+    the answer's tokens. Raises ModelError if the limits contradict the model's setting.
     """
     _check(thinking, limits)
     expected = thinking.thinks if expected is None else expected
@@ -62,20 +62,20 @@ def watch_for(
 def answer_of(
     thought: Thought | None, ids: Sequence[int], text: Callable[[Sequence[int]], str]
 ) -> tuple[str, int]:
-    """Return the answer in a row's ids, and how many of the ids are the thought before it."""
+    """Return the answer's text in a row's ids, and the number of ids of the thought before it."""
     if thought is None or not thought.tokens:
         return text(ids), 0
     return strip_answer_tags(thought.lead + text(ids[thought.tokens :])), thought.tokens
 
 
 def text_before_stop(text: str, stop: Sequence[str]) -> str:
-    """Return a text up to its first stop word."""
+    """Return the text before the first stop word in it."""
     cuts = [text.find(word) for word in stop if word in text]
     return text[: min(cuts)] if cuts else text
 
 
 def _check(thinking: Thinking, limits: Limits) -> None:
-    """Raise ModelError if a request contradicts the setting that the model was opened with."""
+    """Raise ModelError if a request's `thinking` contradicts the setting of the opened model."""
     wanted = {"on": thinking.state != "off", "off": not thinking.thinks}
     if not wanted.get(limits.thinking, True):
         raise ModelError(
@@ -86,10 +86,10 @@ def _check(thinking: Thinking, limits: Limits) -> None:
 
 
 class Thought:
-    """The thought of one row. `tokens` counts its tokens so far, its tags included.
+    """The thought of one row; `tokens` is the number of its tokens so far, tags included.
 
-    `lead` is the text after the closing tag within the tag's last token. Without a closing tag
-    there is no answer.
+    `lead` is the text that follows the closing tag within the tag's last token. Without a closing
+    tag there is no answer.
     """
 
     __slots__ = ("lead", "tags", "tokens", "watch", "where")
@@ -110,7 +110,7 @@ class Thought:
         return self.where == "answer"
 
     def take(self, ids: Sequence[int]) -> bool:
-        """Process the row's ids, the last of which is new; return whether the row has ended."""
+        """Process the row's ids, of which the last is new; return whether the row ended."""
         if self.where == "head":
             self._begin(self.watch.text(ids).lstrip())
         if self.where == "thought":

@@ -1,4 +1,4 @@
-"""Grammar-constrained decoding: which tokens may come next.
+"""Compile grammars for constrained decoding, and compute which tokens may come next.
 
 JSON is written compactly or, if the grammar says so, with one space after comma and colon. Knows no
 network.
@@ -23,9 +23,9 @@ _SPACED = {"whitespace_flexible": False, "item_separator": ", ", "key_separator"
 
 
 class CompiledGrammar:
-    """One grammar on one vocabulary; `begin()` returns a fresh matcher for a row.
+    """A grammar compiled for a vocabulary; `begin()` returns a new matcher for a row.
 
-    Raises TaskError where the grammar can't be compiled; its message names the keyword.
+    Raises TaskError if the grammar can't be compiled; its message names the keyword.
     """
 
     def __init__(self, words: Any, grammar: Grammar, closer: Closer | None = None) -> None:
@@ -47,12 +47,12 @@ class CompiledGrammar:
 
 
 def vocabulary(tokenizer: Any, size: int, ends: Sequence[int]) -> Any:
-    """Return the tokenizer in the grammar engine's form (about a second; keep it)."""
+    """Return the tokenizer in the grammar engine's form (takes about a second: reuse it)."""
     return llguidance.hf.from_tokenizer(tokenizer, n_vocab=size, eos_token=list(ends))
 
 
 def allowed(matchers: Sequence[Any], size: int) -> Any:
-    """Return which tokens may come next: bool [rows, size]; all of them without a matcher."""
+    """Return which tokens may come next, bool [rows, size]; all in a row without matcher."""
     words = np.zeros((len(matchers), (size + 31) // 32), dtype=np.int32)
     for row, matcher in zip(words, matchers, strict=True):
         if matcher is None:

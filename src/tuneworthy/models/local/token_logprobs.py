@@ -1,4 +1,4 @@
-"""Log-probabilities of each token of given answers, by the engine that answers."""
+"""Compute the log-probability of each token of given answers under a local engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tuneworthy.models.local.chat_template import answer_ids, text_ids
 def token_logprobs(
     model: Any, prompts: Sequence[Prompt], texts: Sequence[str]
 ) -> list[list[float]]:
-    """Return for each prompt the log-probability of each token of its answer and of its end.
+    """Return for each prompt the log-probability of each token of its text, end token included.
 
     `model` is a local engine (`models.hf.HF`); natural logarithm.
     """

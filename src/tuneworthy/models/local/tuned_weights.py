@@ -1,6 +1,6 @@
-"""Open the weights that full tuning saved: a copy of the base's modules that holds them.
+"""Open the weights that full tuning saved, in a copy of the base's modules.
 
-The base is never changed, and nothing but its structure is shared. Knows no training.
+The base is never changed, and only its structure is shared. Knows no training.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _AGAIN = "train it again, or copy it again from where it was built"
 
 
 def has_weights(folder: Path) -> bool:
-    """Return whether a folder holds whole weights, not an adapter."""
+    """Return whether a folder has whole weights, not an adapter."""
     return (folder / WEIGHTS).exists()
 
 
 def holding(module: Any, weights: Mapping[str, Any]) -> Any:
-    """Return a model of the same structure that holds `weights` (one per parameter, by name).
+    """Return a copy of a model's modules with `weights` as its parameters (by name).
 
     Tied parameters stay tied. Buffers are copied.
     """
@@ -43,7 +43,7 @@ def holding(module: Any, weights: Mapping[str, Any]) -> Any:
 
 
 def read_tuned(folder: Path, module: Any, weights: str, *, idle: bool = False) -> tuple[Any, str]:
-    """Return the tuned model in `folder` and the SHA-256 of its weights.
+    """Return the module with the tuned weights in `folder`, and the SHA-256 of their file.
 
     `module` is the base, `weights` its hash. Raises ModelError for another base, for tensors that
     are not the base's by name, shape and precision, where it does not fit in memory beside the

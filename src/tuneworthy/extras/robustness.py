@@ -216,5 +216,5 @@ def estimate(sizes: Sizes, arms: int = 3) -> Work:
     cases = min(sizes.cases, MOST_CASES)
     conditions = len(TEMPERATURES) + 4
     requests = arms * conditions * cases
-    read = arms * conditions * sizes.shared + requests * sizes.asked
+    read = arms * conditions * sizes.shared + requests * sizes.input_tokens
     return Work(requests=requests, read=read, written=requests * sizes.answer)

@@ -367,7 +367,7 @@ def _batch_size(options: TrainingOptions, rows: int) -> int:
 
 
 def training_work(sizes: Sizes, options: TrainingOptions, passages: float = 0.0) -> Work:
-    """Return the work of one training run, its dev answers after every epoch, and the scored ones.
+    """Return the cost of one training run, its dev answers after every epoch, and the scored ones.
 
     `passages`: tokens of context a row. A step of few tokens takes as long as one of 256, because
     every weight is read once however short the rows are.

@@ -29,7 +29,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm on the prompt that is best on dev rows of the larger model.
+    """Return the arm fitted with the prompt that is best on dev rows of the larger model.
 
     On a paid model at most 2 prompts are tried. The arm counts as learned if its prompt does.
     Raises DoesNotApply if `bigger` is not set or cannot be opened.
@@ -47,14 +47,14 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:  # noqa: ARG001
-    """Return the requests: one a case, and dev rows to choose the prompt."""
+    """Return the endpoint requests: one per case, and dev rows to choose the prompt."""
     read = sizes.shared + sizes.input_tokens
     answers = Asks(role="bigger", requests=sizes.cases, most=sizes.cases, read=read)
     return (answers, _choice.choice_requests(sizes, role="bigger", most=_choice.MOST_PROMPTS_PAID))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
-    """Return the work, with the prompt's examples and the dev rows of the prompt choice.
+    """Return the arm's cost, with the prompt's examples and the dev rows of the prompt choice.
 
     In tokens: a plan's minutes are those of the base model, too few for a larger one.
     """

@@ -49,7 +49,7 @@ def does_not_apply(task: Task) -> str:
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Return the arm on the prompt that is best on dev rows under the grammar.
+    """Return the arm fitted with the prompt that is best on dev rows under the grammar.
 
     It counts as learned if the prompt or the grammar does. Raises DoesNotApply for free text.
     """
@@ -117,7 +117,7 @@ def _random_answers(rule: Grammar, outputs: Sequence[str], seed: int) -> Fitted:
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: the cases with the schema or labels, their drafts, and dev rows.
+    """Return the endpoint requests: cases with the schema or labels, their drafts, and dev rows.
 
     The dev rows choose the prompt; their drafts are already answers of the prompt arms.
     """
@@ -134,7 +134,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work, assuming that half the drafts are invalid and no free answer is reused.
+    """Return the arm's cost if half the drafts are invalid and no free answer is reused.
 
     Random answers ask no model.
     """

@@ -19,7 +19,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm. Raise DoesNotApply unless the answers are open text."""
+    """Return the fitted arm. Raise DoesNotApply unless the answers are open text."""
     if setup.task.output.type != "text":
         raise DoesNotApply("a copy of the input can't be right: the answers are not open text")
 

@@ -139,7 +139,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work of the student, and what its teacher reads and writes.
+    """Return the cost of the student, and what its teacher reads and writes.
 
     A student with fewer layers counts as its share of the model; a classifier as no model at all.
     """

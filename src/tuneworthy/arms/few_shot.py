@@ -67,7 +67,7 @@ def placebo(options: Options) -> Options:
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: the cases, and in each fold every set of examples on the dev rows."""
+    """Return the endpoint requests: the cases, and each set of examples on the folds' dev rows."""
     tried = min(sizes.dev, TRIED_DEV_ROWS) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
     read, more = sizes.shared + options.k * sizes.shot + sizes.own, options.draws * tried
     return (
@@ -77,7 +77,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work; the examples belong to the shared prompt, which is read once per set."""
+    """Return the cost; the examples belong to the shared prompt, which is read once per set."""
     tried = min(sizes.dev, TRIED_DEV_ROWS) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
     asked = sizes.cases + sizes.folds * options.draws * tried
     shared = (sizes.shared + options.k * sizes.shot) * (

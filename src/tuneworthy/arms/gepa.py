@@ -67,7 +67,7 @@ def placebo(options: Options) -> Options:
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: the cases, trials of prompts, and proposals of the larger model.
+    """Return the endpoint requests: cases, trials of prompts, proposals of the larger model.
 
     At least one of two proposals is kept; each proposal may try 8 * `rows` training rows, with the
     parent prompt and with the new one.
@@ -88,7 +88,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work of the base model, without the larger model's few requests."""
+    """Return the cost of the base model, without the larger model's few requests."""
     tried = 0.0
     if not options.irrelevant:
         tried = (

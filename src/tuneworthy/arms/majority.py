@@ -1,4 +1,4 @@
-"""The most frequent training answer, whatever the input: the reference for nothing learnt."""
+"""The most frequent training answer, whatever the input: the reference that reads no input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm; ties go to the answer that sorts first, whatever the order of rows."""
+    """Return the fitted arm; ties go to the answer that sorts first, whatever the order of rows."""
     if not setup.train:
         raise DoesNotApply("there are no training rows to take an answer from")
     counts = Counter(case.output for case in setup.train)

@@ -24,7 +24,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm; its examples come only from training cases. Raises DoesNotApply."""
+    """Return the fitted arm; its examples come only from training cases. Raises DoesNotApply."""
     if len(setup.train) < options.k:
         raise DoesNotApply(f"{len(setup.train)} training rows are fewer than {options.k} examples")
     recipe = Recipe(kind="nearest", k=options.k, shuffled=options.shuffled)
@@ -40,6 +40,6 @@ def placebo(options: Options) -> Options:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work; every input has its own examples, so none are in the shared prefix."""
+    """Return the arm's cost; every input has its own examples, so none are in the shared prefix."""
     read = sizes.shared + sizes.cases * (sizes.own + options.k * sizes.shot)
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)

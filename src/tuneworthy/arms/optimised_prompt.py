@@ -70,7 +70,7 @@ def placebo(options: Options) -> Options:
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: the cases, and the prompts tried on dev rows in each fold."""
+    """Return the endpoint requests: the cases, and the prompts tried on dev rows in each fold."""
     tried = 0.0 if options.irrelevant else dev_passes(options.budget) * min(sizes.dev, SEARCH_MOST)
     read, most = sizes.shared + sizes.input_tokens, sizes.folds * tried
     return (
@@ -80,7 +80,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: several passes over the dev rows of each fold, and the cases."""
+    """Return the arm's cost: several passes over the dev rows of each fold, and the cases."""
     tried = 0.0 if options.irrelevant else dev_passes(options.budget) * min(sizes.dev, SEARCH_MOST)
     asked = sizes.cases + sizes.folds * tried
     shared = 2 * sizes.shared * (1 + options.budget * sizes.folds)  # added notes about double it

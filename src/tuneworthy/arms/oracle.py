@@ -1,4 +1,4 @@
-"""The right passage in front of the question: the most that retrieval could bring, a ceiling."""
+"""The gold passage before the question: a ceiling for what retrieval can gain."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm on the prompt that is best on dev rows with their gold passages.
+    """Return the arm fitted with the prompt that is best on dev rows with their gold passages.
 
     A case without a gold passage is asked without one. The arm counts as learned if its prompt
     does.
@@ -110,7 +110,7 @@ def _sentences_that_fit(model: Model, query: Query, passage: str, most: int) -> 
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: one a case, with its passage and examples; dev rows to choose."""
+    """Return the endpoint requests: one per case with its passage and examples; dev rows."""
     passage = min(sizes.passage, options.tokens * sizes.unit)
     read = sizes.shared + sizes.input_tokens + passage
     answers = Asks(requests=sizes.cases, most=sizes.cases, read=read)
@@ -118,7 +118,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: each input brings its own passage and examples; dev rows to choose."""
+    """Return the arm's cost: each input with its own passage and examples; dev rows."""
     passage = min(sizes.passage, options.tokens)
     tried, written = _choice.choice_tokens(sizes, passage)
     read = sizes.shared + sizes.cases * (sizes.input_tokens + passage) + tried

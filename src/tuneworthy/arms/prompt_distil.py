@@ -58,7 +58,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: every input is read with the long prompt, sampled, and trained short."""
+    """Return the cost: every input is read with the long prompt, sampled, and trained short."""
     inputs = sizes.train + sizes.unlabelled
     made = taught_work(sizes, options, sizes.unlabelled, inputs, sizes.input_tokens)
     own = {"read": made.read + made.taught_read, "written": made.written + made.taught_written,

@@ -62,5 +62,5 @@ def limit_examples(recipe: Recipe, k: int) -> Recipe:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work of one training run; every row is read with the prompt's examples."""
+    """Return the cost of one training run; every row is read with the prompt's examples."""
     return training_work(sizes, options, options.k * sizes.shot)

@@ -1,4 +1,4 @@
-"""Retrieval: the passages of your documents that fit the question best, in front of it."""
+"""Retrieval: the passages of the documents that match the question best, before the question."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm on the prompt that is best on dev rows with retrieved passages.
+    """Return the arm fitted with the prompt that is best on dev rows with retrieved passages.
 
     It sees the documents as of each row's time. It counts as learned if the prompt does. Raises
     DoesNotApply without documents.
@@ -86,7 +86,7 @@ def here(options: Options) -> dict[str, str]:
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: one a case, with its passages and examples; dev rows to choose."""
+    """Return the endpoint requests: one per case with its passages and examples; dev rows."""
     passages = min(options.k * sizes.passage, options.tokens * sizes.unit)
     read = sizes.shared + sizes.input_tokens + passages
     answers = Asks(requests=sizes.cases, most=sizes.cases, read=read)
@@ -94,7 +94,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: each input brings its own passages and examples; dev rows to choose."""
+    """Return the arm's cost: each input with its own passages and examples; dev rows."""
     passages = min(options.k * sizes.passage, options.tokens)
     tried, written = _choice.choice_tokens(sizes, passages)
     read = sizes.shared + sizes.cases * (sizes.input_tokens + passages) + tried

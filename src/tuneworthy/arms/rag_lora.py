@@ -78,5 +78,5 @@ def here(options: Options) -> dict[str, str]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work of one training run; every row is read with its passages."""
+    """Return the cost of one training run; every row is read with its passages."""
     return training_work(sizes, options, min(options.k * sizes.passage, options.tokens))

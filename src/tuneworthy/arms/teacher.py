@@ -24,7 +24,7 @@ class Options(TeacherOptions):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the teacher, asked once for each case. Raises DoesNotApply without a teacher.
+    """Return the arm in which the teacher answers each case. Raises DoesNotApply without one.
 
     A ceiling may see the gold passage of a case; a teacher gets the question alone, as it does for
     an input without an answer.
@@ -40,7 +40,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: one per case."""
+    """Return the endpoint requests: one per case."""
     own = sizes.own if options.teacher_prompt in FIXED_PROMPTS else sizes.input_tokens
     return (Asks(role="teacher", requests=sizes.cases, most=sizes.cases, read=sizes.shared + own),)
 

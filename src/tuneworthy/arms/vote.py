@@ -34,7 +34,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Return the arm on the prompt that is best on dev rows; `Answer.samples` holds all draws.
+    """Return the arm fitted with the best prompt on dev rows; `Answer.samples` holds all draws.
 
     The prompt is chosen by one greedy answer per dev row, not by the majority of samples, which
     would cost m times as much. The arm counts as learned if its prompt does.
@@ -70,13 +70,13 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: m a case; for the prompt choice, one per dev row and prompt."""
+    """Return the endpoint requests: m per case; to choose a prompt, one per dev row and prompt."""
     asked, read = options.m * sizes.cases, sizes.shared + sizes.input_tokens
     return (Asks(requests=asked, most=asked, read=read), _choice.choice_requests(sizes))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: m requests a case with the prompt's examples, and the dev rows.
+    """Return the arm's cost: m requests per case with the prompt's examples, and the dev rows.
 
     The greedy answers to dev rows are those that the prompt arms gave before.
     """

@@ -16,11 +16,11 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm; no training row is used."""
+    """Return the fitted arm; no training row is used."""
     return prompting_arm(setup, Recipe(kind="zero"))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
-    """Return the work: the shared prefix once, then each input; answers may run to the cap."""
+    """Return the cost: the shared prefix once, then each input; answers may run to the cap."""
     read = sizes.shared + sizes.cases * sizes.own
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.cap)

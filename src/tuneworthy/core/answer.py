@@ -57,7 +57,7 @@ class Score(Record):
 
 
 class Unscored(Record):
-    """The reason why an answer has no score. The mean is then bounded: all wrong .. all right."""
+    """Why an answer has no score; the mean is then bounded by "all wrong" and "all right"."""
 
     reason: Text
 

@@ -1,4 +1,4 @@
-"""What `build` hands over and `serve` opens: a deployed arm as plain data and files."""
+"""Records of a built artefact, a deployed arm as plain data and files: `serve` opens it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Artefact(Record):
 
 
 class System(Protocol):
-    """An opened artefact: it answers as the evaluated arm did.
+    """The protocol of an opened artefact, which answers as the evaluated arm did.
 
     `model` is the answering model with its adapter applied, None for a classifier. `prompts`
     returns the messages that `answer` sends to it, one prompt a query (None without a model).

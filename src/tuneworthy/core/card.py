@@ -78,7 +78,7 @@ class Sampling:
 
 
 class CardTools(Protocol):
-    """What a card may use: its rows, the model, the task's documents and its grammar."""
+    """The protocol of what a card may use: rows, model, documents and grammar of the task."""
 
     @property
     def rows(self) -> LabRows:

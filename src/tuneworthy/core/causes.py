@@ -100,7 +100,7 @@ class Effect(Record):
 
 
 class Wrong(Record):
-    """A class of failures with its share of all `n` of them: a cause, `chance` or `untried`.
+    """One class of failures (a cause, `chance` or `untried`) and its share of `n` failures.
 
     Shares of one diagnosis add up to 1, as every failure is in one class; `few` comes first where
     the failures are too few to tell; its share covers all of them, its `n` the diagnosed ones.

@@ -36,7 +36,7 @@ class Trend(Record):
     because: str = ""
 
     def seen_from(self, arm: str) -> Trend:
-        """Return the same trend with `arm` as the first of the two arms."""
+        """Return the same trend as the difference of `arm` to the other one of the two arms."""
         if arm == self.arm:
             return self
         turned = {side: _with_sides_swapped(getattr(self, side)) for side in ("before", "after")}

@@ -1,4 +1,4 @@
-"""Checks of the task.yaml keys for a model behind an endpoint: prices and request fields."""
+"""Check the task.yaml keys of a model behind an endpoint: prices and request fields."""
 
 from __future__ import annotations
 

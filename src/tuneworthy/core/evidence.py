@@ -31,7 +31,7 @@ LimitState = Literal["met", "violated", "not shown", "not measured"]
 
 
 class Latency(Record):
-    """Milliseconds a request, warm; `p95` None where too few were timed.
+    """The time of a warm request in milliseconds; `p95` is None if too few were timed.
 
     `concurrency` is the most requests that were under way at once (1: one at a time), None where
     the answers were recorded elsewhere.
@@ -43,14 +43,14 @@ class Latency(Record):
 
 
 class Tokens(Record):
-    """Mean tokens a request. `in` is a Python word, hence the aliases."""
+    """Mean tokens per request; the JSON keys are `in` and `out`."""
 
     prompt: float = Field(alias="in", description="Tokens of the prompt.")
     answer: float = Field(alias="out", description="Tokens of the answer.")
 
 
 class TruncatedAnswers(Record):
-    """Answers that the token limit cut: `n`, of which `wrong` are not fully right.
+    """Counts of answers that the token limit cut: `n`, of which `wrong` score below 1.
 
     `asked` of them were generated again with more tokens; `gained` of those scored higher. `gain`
     is the most that the limit may have cost the arm's score.

@@ -105,7 +105,7 @@ class TokenRow:
 
 
 class RunFacts(Record):
-    """What was measured about a run; None where it was not, or cannot be.
+    """The measured facts of a training run; None for one that was not, or can't be, measured.
 
     Losses are nats a token. Shares are 0 to 1. `answers` new rows were answered: `ended` of them by
     themselves, `score` is their mean score, `valid` the share that parses, `length` their mean

@@ -10,7 +10,7 @@ from tuneworthy.core.record import Record
 
 
 class SideEffects(Record):
-    """What training made worse, against the base model (intervals two-sided 95 %).
+    """The harm that training did, against the base model (intervals two-sided 95 %).
 
     `general` is the relative rise of cross-entropy per token on general text, of `general_n` texts.
     `tail` is the change of score on the cases with rare words, `ece` of the expected calibration

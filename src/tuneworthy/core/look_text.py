@@ -18,7 +18,7 @@ ONLY_HERE = "counted in this folder only"
 
 
 def level_text(look: int) -> str:
-    """Return the error level that all bounds of a look share: `.05/12` at the third."""
+    """Return the error level of all bounds at a look as text: `.05/12` at the third look."""
     from tuneworthy.stats.bounds import look_cost  # lazy: scipy is slow to import
 
     return ".05" if look < 2 else f".05/{look_cost(look):g}"

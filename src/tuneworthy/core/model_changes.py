@@ -13,7 +13,7 @@ from tuneworthy.core.record import Record
 
 
 class LayerChange(Record):
-    """What training changed in one layer.
+    """The size of the change that training made in one layer.
 
     `ratio` is the Frobenius norm of the weight change over that of the weights. `effective_rank` is
     exp(entropy of the singular values of the change), the mean over the layer's matrices, at most
@@ -40,7 +40,7 @@ class BeforeAfter(Record):
 
 
 class ModelChanges(Record):
-    """What training changed in one arm's model, against its base, on identical tokens.
+    """The differences of one arm's trained model from its base, on identical tokens.
 
     `kl_on` and `kl_off` are mean KL divergences of the tuned model from the base in nats per token:
     on its own answers to the task (`n_on` of them), and on general text (`n_off` texts). `examples`

@@ -38,7 +38,7 @@ class Grade(Record):
 
 
 class Results(Record):
-    """The whole study. `cases` are the scored cases (opened), `runs` one per arm, seed and fold.
+    """All of one study: `cases` are the scored cases (opened), `runs` one per arm, seed and fold.
 
     `reproduce` holds versions, hardware, commands and wall seconds as plain strings and numbers.
     `split` says which rows each fold learnt from and was scored on, `policy` is the user's part of

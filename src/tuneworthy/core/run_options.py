@@ -1,4 +1,4 @@
-"""Options of a run, as the command line and Python callers give them."""
+"""The options of `tuneworthy run` and of `study.run`."""
 
 from __future__ import annotations
 

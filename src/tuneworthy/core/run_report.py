@@ -74,7 +74,7 @@ class AdapterInfo(Record):
 
 
 class DataInfo(Record):
-    """The rows that were read: `encoded` of them were turned into tokens."""
+    """Counts of a file of rows: read, bad, and `encoded` into tokens, with the first bad ones."""
 
     file: str
     form: str

@@ -154,7 +154,7 @@ class Economics(Record):
 
 
 class Budget(Record):
-    """`minutes` shapes the plan; `usd` and `tokens` are hard caps.
+    """The budget of a study: `minutes` shapes the plan, `usd` and `tokens` are hard caps.
 
     `stop_early`: an arm stops as soon as it cannot win; every bound is then a betting bound.
     `stages`: a rule decides, after the cheap arms, which others are worth their minutes; false runs

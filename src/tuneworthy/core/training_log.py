@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LogStep:
-    """What a trainer logged at one step; None where it did not log a value.
+    """The values that a trainer logged at one step; None for one that it did not log.
 
     `loss` is the training loss (nats a token), `held_out` the loss on held-out rows, `norm` the
     gradient's norm before clipping, `rate` the learning rate. An infinite or NaN value means that

@@ -102,7 +102,7 @@ class VerdictArm(Record):
 
 
 class Verdict(Record):
-    """The whole answer. `seconds` is the wall time of the study's units, measured once."""
+    """The content of verdict.json; `seconds` is the wall time of the study's units."""
 
     schema_version: int = Field(
         default=SCHEMA, alias="schema", description="Raised by a change that breaks readers."

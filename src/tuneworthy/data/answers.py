@@ -59,7 +59,7 @@ def align_answers(
     key: str = "answers.NAME",
     records: Iterable[RawRow | RowFault] | None = None,
 ) -> AlignedAnswers:
-    """Read recorded answers and align them to `cases`; answers to `others` are not strangers.
+    """Read recorded answers and align them to `cases`; the file may also answer `others`.
 
     Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?}, or have
     an `input` instead of the id; `key` is the task-file key that names them. `records` are the

@@ -193,7 +193,7 @@ def find_copies(cases: Sequence[Case]) -> Copies:
 
 
 def copy_groups(like: Copies) -> list[int]:
-    """Return a group number per case, shared by copies, near-copies and rows of one `group`."""
+    """Return a group number per case: copies, near copies and rows of one `group` share one."""
     groups = UnionFind(len(like.cases))
     first: dict[tuple[str, str], int] = {}
     for row, case in enumerate(like.cases):

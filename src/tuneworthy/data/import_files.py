@@ -34,7 +34,7 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class ImportFiles:
-    """The files of an import, beside the task file; `.part` until `finish`.
+    """Writes the files of an import next to the task file; they end in `.part` until `finish`.
 
     `rows` counts the rows written, `parts` those of each part (`train`, `test`, `dev`), `left`
     those left out by reason, `left_at` their first place, `unread` those among them of which
@@ -184,7 +184,7 @@ class ImportFiles:
         self._files[system][1].write(_ENCODE(value) + "\n")
 
     def finish(self, keep: bool) -> tuple[Path, ...]:
-        """Close the files; rename or remove (`keep`) them; return the paths of those kept."""
+        """Close the files, keep or remove them, and return the paths of those that are kept."""
         for held in self._held_answers.values():
             for where, answers in held:
                 self.rowless.update(answers.keys())

@@ -34,9 +34,7 @@ def studies_text(earlier: int) -> str:
 
 
 def repeated_look_warning(look: int) -> str:
-    """Return a warning that a look at some rows is not the first, and how much wider it makes
-    every bound than the look before; "" for a first look.
-    """
+    """Return a warning that a look repeats an earlier one and widens bounds; "" for a first."""
     if look < 2:
         return ""
     before, now = (equivalent_fresh_rows(_ROWS_FOR_WIDTH, at) for at in (look - 1, look))

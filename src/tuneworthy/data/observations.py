@@ -30,7 +30,7 @@ _DOMINANT_SHARE = 0.9
 
 
 def row_observations(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
-    """Yield the anomalies of the rows themselves (lengths in tokens are checked elsewhere)."""
+    """Yield an observation per anomaly of the rows; `audit` checks lengths in tokens."""
     yield from loaded.observations
     yield from _conflicting_rows(loaded)
     yield from _copied_inputs(loaded)

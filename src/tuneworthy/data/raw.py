@@ -1,4 +1,4 @@
-"""Types of a row as its file has it and of a bad row's fault; names of a row's fields."""
+"""Types of an unchecked row and of a bad row's fault; the names of a row's fields."""
 
 from __future__ import annotations
 

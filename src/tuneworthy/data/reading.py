@@ -47,7 +47,7 @@ class _DrawnRow:
 
 @dataclass(frozen=True)
 class SampleSpec:
-    """The maximum of rows to keep per file, and the seed for sampling a larger file.
+    """How a file is sampled: the most rows to keep, and the seed of the draw.
 
     `seen(name, rows)` is called every 1,000 rows while a file is read.
     """
@@ -74,7 +74,7 @@ class Progress:
 def read_file(
     path: Path, name: str, bad: BadRows, draw: SampleSpec, *, answered: bool = True
 ) -> FileRows:
-    """Return the rows of one file; a file with more than `draw.keep` rows is sampled.
+    """Return the cases of one file; a file with more than `draw.keep` rows is sampled.
 
     The sample is chosen by a seeded hash of the row's id or content, so it does not depend on the
     order.

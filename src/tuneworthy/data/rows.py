@@ -1,4 +1,4 @@
-"""Turn one raw row into a Case (or a Query without an answer), checking every field."""
+"""Turn one raw row into a Case, checking every field."""
 
 from __future__ import annotations
 

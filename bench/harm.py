@@ -129,7 +129,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     task, train, test = task_of(asked.data, work, asked.rows, asked.test)
     base = open_model("smollm2-135m", folder=work)
-    general = stored(work / "general.json", lambda: changes.passages(
+    general = stored(work / "general.json", lambda: changes.sample_passages(
         base, [*chat_prompts(), *openings()], ANSWER_TOKENS, 0))  # fmt: skip
     general = general[:: max(1, len(general) // asked.texts)]
     points = []

@@ -175,7 +175,7 @@ def side_effects(artefact: Path, given: Sequence[Answer]) -> dict[str, list[list
     from tuneworthy.training import changes
 
     def general() -> dict[str, Any]:
-        return {"rows": changes.passages(model(), chat_prompts(), ANSWER_TOKENS, 0)}
+        return {"rows": changes.sample_passages(model(), chat_prompts(), ANSWER_TOKENS, 0)}
 
     texts = unit({"what": "general text", "model": MODEL}, general)["rows"]
     tuned = model().with_adapter(artefact, idle=True)

@@ -160,16 +160,16 @@ def test_a_team_gives_what_one_alone_does(threads):
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 def test_parts_leave_no_thread_with_much_more_than_its_share(threads):
-    from tuneworthy.cpu_engine.gemm.thread_pool import _fair
+    from tuneworthy.cpu_engine.gemm.thread_pool import _part_blocks
 
     for count in range(1, 400):
-        part = _fair(count, threads)
+        part = _part_blocks(count, threads)
         assert 1 <= part <= -(-count // (2 * threads))
         turns = -(-count // (part * threads))  # of whoever does most, each with a part a turn
         most = -(-count // (2 * threads))
         assert turns * part <= -(-count // (most * threads)) * most  # never worse than two parts
-    assert _fair(18, 2) == 3  # 5, 5, 5 and 3 would leave one thread with 10
-    assert _fair(48, 2) == 12
+    assert _part_blocks(18, 2) == 3  # 5, 5, 5 and 3 would leave one thread with 10
+    assert _part_blocks(48, 2) == 12
 
 
 def test_lanes_that_work_alone_do_not_meet():

@@ -36,11 +36,11 @@ def adapted(engine, tmp_path):
 
 
 def test_passages_are_the_base_s_own_and_the_same_for_one_seed(engine):
-    from tuneworthy.training.changes import passages
+    from tuneworthy.training.changes import sample_passages
 
-    made = passages(engine, [*CHATS, "The quick brown"], 8, 3)
-    assert made == passages(engine, [*CHATS, "The quick brown"], 8, 3)
-    assert made != passages(engine, [*CHATS, "The quick brown"], 8, 4)
+    made = sample_passages(engine, [*CHATS, "The quick brown"], 8, 3)
+    assert made == sample_passages(engine, [*CHATS, "The quick brown"], 8, 3)
+    assert made != sample_passages(engine, [*CHATS, "The quick brown"], 8, 4)
     assert all(0 < len(row["ids"]) - row["first"] <= 8 for row in made)
     assert engine.tokenizer.decode(made[2]["ids"][: made[2]["first"]]) == "The quick brown"
 
@@ -48,12 +48,12 @@ def test_passages_are_the_base_s_own_and_the_same_for_one_seed(engine):
 def test_an_adapter_that_changes_nothing_gives_exactly_nothing(engine, adapted):
     from tuneworthy.training.changes import (
         compare_models,
-        passages,
         representation_shifts,
+        sample_passages,
         weight_changes,
     )
 
-    rows = passages(engine, [*CHATS, "The quick brown"], 8, 3)
+    rows = sample_passages(engine, [*CHATS, "The quick brown"], 8, 3)
     idle = adapted(0.0)
     for tokens, before, after, apart in compare_models(engine, idle, rows):
         assert tokens > 0
@@ -67,10 +67,10 @@ def test_an_adapter_that_changes_nothing_gives_exactly_nothing(engine, adapted):
 def test_losses_and_divergence_are_those_of_the_models_themselves(engine, adapted):
     import torch
 
-    from tuneworthy.training.changes import compare_models, passages
+    from tuneworthy.training.changes import compare_models, sample_passages
 
     tuned = adapted(0.2)
-    rows = passages(engine, [*CHATS, "The quick brown"], 8, 3)
+    rows = sample_passages(engine, [*CHATS, "The quick brown"], 8, 3)
     for row, found in zip(rows, compare_models(engine, tuned, rows), strict=True):
         ids, first = torch.tensor([row["ids"]]), row["first"]
         with torch.no_grad():
@@ -116,9 +116,9 @@ def test_effective_rank_is_the_number_of_equal_directions():
 
 
 def test_representations_move_more_under_a_larger_change(engine, adapted):
-    from tuneworthy.training.changes import passages, representation_shifts
+    from tuneworthy.training.changes import representation_shifts, sample_passages
 
-    rows = passages(engine, CHATS, 8, 3)
+    rows = sample_passages(engine, CHATS, 8, 3)
     small, large = (representation_shifts(engine, adapted(std), rows) for std in (0.02, 0.2))
     assert len(small) == 3
     assert all(0 < a < b for a, b in zip(small, large, strict=True))

@@ -64,8 +64,8 @@ def test_what_training_changed_is_read_for_all_weights(engine, tmp_path):
     from tuneworthy.training.changes import (
         compare_models,
         effective_rank,
-        passages,
         representation_shifts,
+        sample_passages,
         weight_changes,
     )
 
@@ -84,7 +84,7 @@ def test_what_training_changed_is_read_for_all_weights(engine, tmp_path):
     assert told["model.norm.weight"]["effective_rank"] is None
 
     chats = [(Message(role="user", content=f"Tell me about {w}"),) for w in ("foxes", "dogs")]
-    rows = passages(engine, chats, 8, 3)
+    rows = sample_passages(engine, chats, 8, 3)
     for row, found in zip(rows, compare_models(engine, tuned, rows), strict=True):
         ids, first = torch.tensor([row["ids"]]), row["first"]
         with torch.no_grad():
@@ -104,13 +104,13 @@ def test_weights_that_did_not_move_give_exactly_nothing(engine, tmp_path):
     from tuneworthy.core.case import Message
     from tuneworthy.training.changes import (
         compare_models,
-        passages,
         representation_shifts,
+        sample_passages,
         weight_changes,
     )
 
     idle = engine.with_adapter(saved(engine, tmp_path / "same"), idle=True)
-    rows = passages(engine, [(Message(role="user", content="Tell me about foxes"),)], 8, 3)
+    rows = sample_passages(engine, [(Message(role="user", content="Tell me about foxes"),)], 8, 3)
     for tokens, before, after, apart in compare_models(engine, idle, rows):
         assert tokens > 0
         assert before == after > 0

@@ -232,15 +232,15 @@ def test_each_step_is_reserved_and_settled(api, train, tmp_path):
 
 
 def test_the_state_on_disk_is_of_this_run_alone(api, train):
-    from tuneworthy.training.hosted_loop import _State
+    from tuneworthy.training.hosted_loop import _StoredRun
 
     done = train(epochs=1)
     path = done.folder / "hosted.json"
     known = json.loads(path.read_text("utf-8"))
-    assert _State.read(path, known["about"]).state == known["state"]
-    assert not _State.read(path, "another run").steps
+    assert _StoredRun.read(path, known["about"]).state == known["state"]
+    assert not _StoredRun.read(path, "another run").steps
     path.write_text("{", "utf-8")
-    assert not _State.read(path, known["about"]).steps
+    assert not _StoredRun.read(path, known["about"]).steps
 
 
 def test_a_study_trains_there_and_is_refused_without_a_cap(api, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""bigger: the same prompt, the other model."""
+"""bigger: the larger model answers the same prompt."""
 
 import pytest
 from arms_kit import queries, setup

@@ -1,4 +1,4 @@
-"""rag and oracle on a scripted reader: it can only say a figure that stands in its prompt."""
+"""rag and oracle with a scripted model that can only answer a number from its prompt."""
 
 import re
 

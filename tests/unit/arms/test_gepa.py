@@ -1,4 +1,4 @@
-"""gepa: what a second model writes after reading failures is tried, and kept where it is better."""
+"""gepa: a second model's proposals from failures are tried, and kept where they score higher."""
 
 import pytest
 from arms_kit import label_cases, setup

@@ -1,4 +1,4 @@
-"""Pairs of a teacher: what the filter keeps and rejects, and that nothing is asked twice."""
+"""A teacher's pairs: what the filter keeps and rejects; no request is sent twice."""
 
 import json
 

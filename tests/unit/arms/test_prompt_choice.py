@@ -1,4 +1,4 @@
-"""An arm chooses the prompt it stands on by dev rows in its own setting; near-ties stay simple."""
+"""An arm chooses its prompt on dev rows in its own setting; near ties keep the simpler one."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""vote: the majority of what was said, ties to the first, every sample kept, costs summed."""
+"""vote: the majority answer, ties to the first, every sample kept, costs summed."""
 
 import pytest
 from arms_kit import queries, setup

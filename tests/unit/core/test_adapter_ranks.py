@@ -1,4 +1,4 @@
-"""The weights behind a server: their names, and the room for adapters."""
+"""The model of an inference server: its names, and the highest rank of its adapters."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The garbage collector rests while libraries load, and walks nothing when the process ends."""
+"""The garbage collector is paused while libraries load and has nothing to scan at exit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups of rows that cost alike: every row once, within the budget, with little padding."""
+"""Groups of rows of similar cost: every row once, within the budget, with little padding."""
 
 from itertools import pairwise
 

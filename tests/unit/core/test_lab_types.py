@@ -1,4 +1,4 @@
-"""What a failure file builds on: token rows, rows of the lab, passages, how answers are sampled."""
+"""Types of a failure mode: token rows, rows of the lab, passages, decoding settings."""
 
 import pytest
 

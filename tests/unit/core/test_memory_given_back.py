@@ -1,4 +1,4 @@
-"""Freed memory goes back to the system where the C library keeps it."""
+"""`trim_heap` returns freed memory to the system where the C library keeps it."""
 
 import ctypes
 import resource

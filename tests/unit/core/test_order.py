@@ -1,4 +1,4 @@
-"""Arms are ranked by what was compared in pairs: their own means may be of other cases."""
+"""Arms are ranked by paired differences: their own means may be of different cases."""
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair
 from tuneworthy.core.order import best_first

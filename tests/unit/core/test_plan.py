@@ -1,4 +1,4 @@
-"""What a plan sums up: its load on endpoints, and its diagnosis."""
+"""The totals of a plan: its load on endpoints, and its diagnosis."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Plug-ins of other packages, a plug-in that breaks its promise, and how a verdict shows itself."""
+"""Plug-ins of other packages, a plug-in without its required names, and a verdict's repr."""
 
 from types import ModuleType, SimpleNamespace
 

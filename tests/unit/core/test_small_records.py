@@ -1,4 +1,4 @@
-"""What is shown on a terminal, a request of a log, and the exit code of a training folder."""
+"""JSON for a terminal, a logged request, and the exit code of a run report."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which arms a task gets: a list that is wrong says where and what."""
+"""The arms of a task: errors of `arms:` name the place and the fault."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Estimated tokens stand near what published tokenizers count, also where a byte rule does not."""
+"""Estimated tokens are near the counts of published tokenizers, also where bytes / 4 is not."""
 
 import json
 

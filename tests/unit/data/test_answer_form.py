@@ -1,4 +1,4 @@
-"""The type of answers is seen in right and recorded answers together."""
+"""The output type is chosen by right and recorded answers together."""
 
 import pytest
 

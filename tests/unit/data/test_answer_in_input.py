@@ -1,4 +1,4 @@
-"""An input that tells its right answer is seen; an answer that is taken from a text is not."""
+"""Inputs that contain their right answer are reported; answers extracted from texts are not."""
 
 import pytest
 

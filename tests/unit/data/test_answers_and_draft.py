@@ -1,4 +1,4 @@
-"""Recorded answers find their rows; a drafted task file can be read and says what was seen."""
+"""Recorded answers are aligned to rows; a drafted task file is valid and states what was seen."""
 
 from __future__ import annotations
 

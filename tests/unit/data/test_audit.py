@@ -1,4 +1,4 @@
-"""The audit: each oddity is seen with its rows; clean rows raise none; figures are right."""
+"""The audit: each anomaly is reported with its rows, clean rows have none, figures are right."""
 
 from __future__ import annotations
 

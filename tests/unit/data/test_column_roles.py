@@ -1,4 +1,4 @@
-"""Columns of a table: names and values say what they are; what people name wins."""
+"""Column roles: recognised by names and values; a column that the user named wins."""
 
 import pytest
 

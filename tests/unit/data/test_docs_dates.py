@@ -1,4 +1,4 @@
-"""Dates of documents are read where they are written, not where a question fails on them."""
+"""Dates of documents are checked when the file is read, not when a question fails on them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""D8: prices and request fields of endpoints are refused before anything is asked, by line."""
+"""D8: prices and request fields of endpoints are refused before any request, with their line."""
 
 import pytest
 from tests import studies

@@ -1,4 +1,4 @@
-"""Rows become cases or are accounted for; ids are of content; formats; what rows say."""
+"""Loading rows: each becomes a case or is counted; content ids; formats; keys from rows."""
 
 from __future__ import annotations
 

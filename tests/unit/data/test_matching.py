@@ -1,4 +1,4 @@
-"""D13: a recorded answer belongs to the row that its id or input names; an order must be asked for.
+"""D13: a recorded answer belongs to the row its id or input names; order counts on request only.
 
 And D8: the right answers themselves are no log of a system.
 """

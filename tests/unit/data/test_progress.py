@@ -1,4 +1,4 @@
-"""A long file says how far it is read, at most every few seconds; a short one says nothing."""
+"""Reading a long file reports its progress every few seconds; a short file reports none."""
 
 from tests import studies
 

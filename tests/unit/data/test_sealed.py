@@ -1,4 +1,4 @@
-"""The sealed side: queries hold no answer, both doors are logged, nothing else leads in."""
+"""Sealed cases: queries have no answer; `audit` and `open` are logged, the only other ways in."""
 
 from __future__ import annotations
 

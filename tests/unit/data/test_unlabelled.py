@@ -1,4 +1,4 @@
-"""Inputs that a student may learn from are no copies of labelled rows."""
+"""Unlabelled inputs that a student may learn from are no copies of labelled rows."""
 
 import pytest
 from tests import studies

@@ -1,4 +1,4 @@
-"""What is particular to a form: checkpoints, runs of a database, half records, arguments."""
+"""Special cases of log forms: checkpoints, several runs, half records, arguments."""
 
 import json
 import sqlite3

@@ -78,8 +78,8 @@ class StageRule:
             gap = 1 - score_lower_bound(self.inputs, other)
             if gap <= task.success.margin:
                 return (
-                    f"no score of it could be worth it: {other.spec.name} leaves at most"
-                    f" {100 * gap:.1f} points to a perfect score, less than the margin"
+                    f"even a perfect score would gain at most {100 * gap:.1f} points over"
+                    f" {other.spec.name}'s low end, not more than your margin"
                 )
         return ""
 

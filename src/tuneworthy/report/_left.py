@@ -13,11 +13,10 @@ def left_line(results: Results) -> str:
     left = verdict.left_on_table
     if left is None:
         why = visible(verdict.missing.get("/left_on_table", words.UNKNOWN))
-        return f"How much may be left on the table is not measured: {why}."
+        return f"How much better another arm could be is not measured: {why}."
     sure = words.confidence(left.level)
     if left.points <= 0 or not ahead:
-        none = "" if words.unrun_line(results) else ": nothing is left on the table"
-        return f"Nothing else measured can be better{none} ({sure} sure)."
+        return f"No other measured arm can be better ({sure} sure)."
     arm = next(a for a in results.evidence.arms if a.name == ahead[0].arm)
     kind = words.KINDS.get(arm.tool or "", "Another system")
     if verdict.arm is None:

@@ -153,10 +153,10 @@ def _need(because: str) -> str:
 
 
 def answered_questions(results: Results) -> str:
-    """Return the checklist questions that have an answer: `enough data no`; or ""."""
+    """Return the checklist questions that have an answer: `enough data (no)`; or ""."""
     answered = [found for found in results.verdict.questions
                 if found.name in CHECKLIST and found.answer != "not_measured"]  # fmt: skip
-    return ", ".join(f"{found.name.replace('_', ' ')}: {found.answer}" for found in answered)
+    return ", ".join(f"{words.short_question(found.name)} ({found.answer})" for found in answered)
 
 
 def tells_no_cause(results: Results) -> bool:

@@ -57,6 +57,11 @@ UNITS = {
     "days": (1.0, "days", "{:,.0f}"),
     "chance": (1.0, "", "chance {:.2f}"),
 }
+SHORT_QUESTIONS = {
+    "prompt_exhausted": "prompts exhausted",
+    "behaviour_not_facts": "behaviour rather than facts",
+    "knowledge_still": "stable knowledge",
+}
 UNKNOWN = "no reason was recorded"
 NO_ACTION = {"few", "chance", "untried", "hard"}  # classes of failures that name no repair
 
@@ -105,7 +110,8 @@ def unanswered_line(arm: ArmResult) -> str:
 
 def cut_line(cut: TruncatedAnswers, n: int) -> str:
     """Return how many answers the token limit ended, and the points this may have cost."""
-    return f"{cut.n:,} of {n:,} cut by the token limit: {points(cut.gain)} points more at most"
+    lost = f"which cost it at most {points(cut.gain)} points"
+    return f"{cut.n:,} of {n:,} answers cut by the token limit, {lost}"
 
 
 def amount(value: float) -> str:
@@ -151,15 +157,20 @@ def quantity(found: Finding, unit: str) -> str:
 
 
 def checklist_summary(verdict: Verdict) -> str:
-    """Return the five checklist answers in a line: `4 yes, 1 no (evaluation)`; or ""."""
+    """Return the checklist's answers in a line: `1 yes (evaluation), 4 not measured (…)`; or ""."""
     by_name = {found.name: found for found in verdict.questions}
     five = [by_name[name] for name in CHECKLIST if name in by_name]
     parts = []
     for answer in ("yes", "no", "not_measured"):
-        names = [found.name.replace("_", " ") for found in five if found.answer == answer]
-        which = f" ({', '.join(names)})" if answer != "yes" else ""
-        parts += [f"{len(names)} {answer.replace('_', ' ')}{which}"] if names else []
+        names = [short_question(found.name) for found in five if found.answer == answer]
+        count = f"{len(names)} {answer.replace('_', ' ')}"
+        parts += [f"{count} ({', '.join(names)})"] if names else []
     return ", ".join(parts) if any(found.answer != "not_measured" for found in five) else ""
+
+
+def short_question(name: str) -> str:
+    """Return a question of the checklist in two or three words."""
+    return SHORT_QUESTIONS.get(name, name.replace("_", " "))
 
 
 def counted(n: int, one: str, many: str = "") -> str:

@@ -147,10 +147,15 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
     mine = escape_line(mine, plain)
     yield Text("  " + head + " " + cell(unit, 7, right=True) + "  " + mine.rstrip(), "dim")
     pairs = {pair.arm: pair for pair in words.rivals(results)}
+    told = ""
     for arm in shown_arms:
         if arm.score is None:
-            yield from _lines_of_unmeasured(arm, width, name, plain)
+            why = f"{arm.state}: {arm.because or words.UNKNOWN}"
+            said = f"{arm.state}: for the same reason" if why == told else why
+            yield from _lines_of_unmeasured(_title(arm, plain), said, (width, name), plain)
+            told = why
             continue
+        told = ""
         yield _row(arm, results, matrix, (name, length, side, rest, plain))
         notes = [words.unanswered_line(arm)] if arm.errors else []
         notes += [words.cut_line(arm.cut, arm.n)] if arm.cut and arm.cut.gain > 0 else []
@@ -197,10 +202,12 @@ def _title(arm: ArmResult, plain: bool) -> str:
     return f"{name}{role}" if not detail or detail in name else f"{name}{role} {detail}"
 
 
-def _lines_of_unmeasured(arm: ArmResult, width: int, name: int, plain: bool) -> Iterator[Text]:
-    why = escape_line(f"{arm.state}: {arm.because or words.UNKNOWN}", plain)
-    for at, line in enumerate(wrapped(why, width - name - 3, "")):
-        left = cell(_title(arm, plain), name) if at == 0 else " " * name
+def _lines_of_unmeasured(
+    title: str, why: str, sizes: tuple[int, int], plain: bool
+) -> Iterator[Text]:
+    width, name = sizes
+    for at, line in enumerate(wrapped(escape_line(why, plain), width - name - 3, "")):
+        left = cell(title, name) if at == 0 else " " * name
         yield Text(f"  {left} {line}", "dim")
 
 
@@ -250,7 +257,7 @@ def _five(results: Results, width: int, plain: bool) -> list[str]:
     """Return the lines on the checklist; without a model only the questions with an answer."""
     if recorded.without_model(results):
         five = recorded.answered_questions(results)
-        text = f"Of the five questions before tuning, answered here: {five}."
+        text = f"Answered of the five questions before tuning: {five}."
     else:
         five = words.checklist_summary(results.verdict)
         text = f"Five questions before tuning: {five}."

@@ -27,7 +27,7 @@ from tuneworthy.verdict.sentences import because
 from tuneworthy.verdict.worth import economics
 
 ROLES = ("reference", "candidate", "ceiling", "placebo")
-_ALONE = "no other arm was compared, so nothing can be said about what is left"
+_ALONE = "no other arm was compared"
 _NO_REFERENCE = "no reference was compared, so there is nothing to measure from"
 _REFUSED = "right answers of what runs today were refused for their form, so its score is too low"
 VOLUMES = (1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7)

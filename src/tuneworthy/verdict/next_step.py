@@ -165,11 +165,11 @@ def _firm(evidence: Evidence, policy: Policy, ruling: LadderDecision) -> Next:
     if ruling.arm is None:
         why = "no measured arm beats the reference: look at the rows and at what the input holds"
         return Next(do="rethink the task", why=why)
-    why = "more labelled rows would not change which arm that is"
+    why = "more labelled rows would not change which arm is named"
     curve = next((one for one in evidence.curves if one.arm == ruling.arm.name), None)
     if curve and curve.last_doubling and curve.last_doubling.low > 0:
         gained = points(curve.last_doubling.mean)
-        why += f", but may raise its score: the last doubling of them gained {gained}"
+        why += f", but may raise its score: the last doubling gained {gained}"
     return Next(do="use it", why=why + unmeasured_clause(evidence, policy, ruling.arm))
 
 

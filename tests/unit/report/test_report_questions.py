@@ -61,10 +61,10 @@ def test_the_page_shows_both_tables_and_escapes_them():
 def test_the_first_screen_counts_the_checklist_where_any_was_answered():
     results = told(prompt_exhausted="no", evaluation="yes")
     assert checklist_summary(results.verdict) == (
-        "1 yes, 1 no (prompt exhausted), 3 not measured (enough data, behaviour not facts,"
-        " knowledge still)"
+        "1 yes (evaluation), 1 no (prompts exhausted), 3 not measured (enough data, behaviour"
+        " rather than facts, stable knowledge)"
     )
-    said = "  Five questions before tuning: 1 yes, 1 no (prompt exhausted)"
+    said = "  Five questions before tuning: 1 yes (evaluation), 1 no (prompts exhausted)"
     assert said in ladder_screen(results, 120).plain
     silent = told(harm="no")
     assert checklist_summary(silent.verdict) == ""

@@ -74,7 +74,7 @@ def test_d3_the_ladder_and_the_page_say_how_many_answers_the_token_limit_ended(r
     evidence = results.evidence.model_copy(update={"arms": arms})
     found = results.model_copy(update={"evidence": evidence})
     text = " ".join(ladder_screen(found, 80).plain.split())
-    assert "41 of 250 cut by the token limit: 3.1 points more at most" in text
+    assert "41 of 250 answers cut by the token limit, which cost it at most 3.1 points" in text
     assert "· 41 cut" in page(found)
     named = results.verdict.arm
     much = {"cut": cut["cut"].model_copy(update={"gain": 0.2})}
@@ -149,6 +149,17 @@ def test_what_was_not_trained_is_said(results):
     evidence = results.evidence.model_copy(update={"arms": arms})
     text = words.pays_line(results.model_copy(update={"evidence": evidence}))
     assert text == "No tuned model was measured (lora: no GPU)."
+
+
+def test_one_reason_of_several_skipped_arms_is_told_once(results):
+    skipped = {"score": None, "state": "skipped", "because": "even a perfect score would not pay"}
+    names = ("zero_shot", "nearest_shots", "constrained")
+    arms = tuple(arm.model_copy(update=skipped if arm.name in names else {})
+                 for arm in results.evidence.arms)  # fmt: skip
+    evidence = results.evidence.model_copy(update={"arms": arms})
+    screen = ladder_screen(results.model_copy(update={"evidence": evidence}), 120).plain
+    assert screen.count("even a perfect score would not pay") == 1
+    assert screen.count("skipped: for the same reason") == sum(a.name in names for a in arms) - 1
 
 
 def test_a_missing_number_is_named_not_zero(results):

@@ -271,7 +271,7 @@ def test_a_verdict_stays_firm_where_training_could_gain_less_than_the_margin():
     left = {"arms": (*(a for a in high.arms if a.tool in (None, "classifier", "prompt")), reader)}
     full = high.model_copy(update={**left, "diagnosis": diagnosis(READING)})
     assert (decide(full, (), PLAIN).status, step(full).do) == ("firm", "use it")
-    assert step(full).why == "more labelled rows would not change which arm that is"
+    assert step(full).why == "more labelled rows would not change which arm is named"
 
 
 def test_a_trained_arm_that_is_named_needs_no_other_one():

@@ -427,8 +427,8 @@ def test_a_firm_choice_says_where_more_rows_may_still_raise_its_score():
         verdict = decide(found.model_copy(update={"curves": curves}), (), PLAIN)
         assert (verdict.arm, verdict.status, verdict.next.do) == ("tune", "firm", "use it")
         why[mean] = verdict.next.why
-    assert why[0.2].endswith("may raise its score: the last doubling of them gained 20 points")
-    assert why[0.01] == "more labelled rows would not change which arm that is"
+    assert why[0.2].endswith("may raise its score: the last doubling gained 20 points")
+    assert why[0.01] == "more labelled rows would not change which arm is named"
 
 
 def test_what_was_wrong_is_not_said_of_a_blocked_study_and_its_reason_is():

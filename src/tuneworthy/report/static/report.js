@@ -52,8 +52,8 @@
     const tool = (data.arms.find((a) => a.name === arm) || {}).tool;
     $("use").textContent = arm ? `Use: ${arm}${tool ? ` (${tool})` : ""}` : "No arm is named.";
     $("status").textContent = status;
-    $("left").textContent = left === null ? "How much may be left on the table is not known there."
-      : left <= 0 ? "Nothing else measured can be better (95 % sure)." : `Another arm could be at most ${points(left)} points better (95 % sure).`;
+    $("left").textContent = left === null ? "How much better another arm could be is not known there."
+      : left <= 0 ? "No other measured arm can be better (95 % sure)." : `Another arm could be at most ${points(left)} points better (95 % sure).`;
     $("scored").textContent = $("pays").textContent = "";
     for (const el of document.querySelectorAll(".ladder .beside, .verdict .step")) el.hidden = true;
     const badge = $("what-if");

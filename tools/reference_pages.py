@@ -24,7 +24,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 NOTE = "<!-- Written by tools/reference_pages.py: edit its source, not this page. -->\n\n"
 EXIT_HEAD = """# Exit codes
 
-What a command returns to the shell. `run --help` prints the same list.
+What a command returns to the shell. `run --help` lists those of `run`.
 
 | code | means | errors |
 |---|---|---|"""

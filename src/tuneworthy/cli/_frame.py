@@ -130,7 +130,8 @@ def app() -> Any:
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        help="Measure on your own rows whether fine-tuning is the right tool.",
+        help="Measure on your own rows whether fine-tuning is the right tool.\n\n"
+        "An arm is one way to get answers: what runs today, a classifier, a prompt, a tuned model.",
     )
 
     @cli.callback(invoke_without_command=True)

@@ -25,12 +25,16 @@ MaxBad = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(min=1, help="Use at most this many rows; the result is stamped `not a verdict`."),
+    typer.Option(min=1, help="Use at most this many rows; the result is marked NOT A VERDICT."),
 ]
 
 Brief = Annotated[
     bool,
-    typer.Option("--brief", help="Measure arms and causes only; skip harm, curves and knowledge."),
+    typer.Option(
+        "--brief",
+        help="Skip optional measurements: harm outside the task, learning curves, known facts,"
+        " temperatures.",
+    ),
 ]
 
 SHORT_MINUTES = 0.5  # minutes; the verdict so far is not shown in a shorter study

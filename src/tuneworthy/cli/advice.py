@@ -19,7 +19,8 @@ EXIT_NOTHING = 4
 
 def command(
     tasks: Annotated[
-        Path | None, typer.Option("--tasks", help="Measured tasks, JSONL (else the atlas).")
+        Path | None,
+        typer.Option("--tasks", help="Measured tasks, JSON lines (else those of the atlas)."),
     ] = None,
     answers: Annotated[
         Path, typer.Option("--answers", help="Recorded answers; --ask adds to this file.")
@@ -28,21 +29,21 @@ def command(
         str | None, typer.Option("--ask", help="Ask this model about every task, then score it.")
     ] = None,
     with_skill: Annotated[
-        bool, typer.Option("--with-skill", help="With --ask: add our text on choosing a tool.")
+        bool, typer.Option("--with-skill", help="With --ask: send our guide to choosing a tool.")
     ] = False,
     usd: Annotated[
-        float | None, typer.Option("--usd", min=0, help="With --ask: what an endpoint may cost.")
+        float | None, typer.Option("--usd", min=0, help="With --ask: the most dollars to spend.")
     ] = None,
     pay: Annotated[
         bool, typer.Option("--pay", help="With --ask: allow an endpoint without a cap.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Score advisers on measured tasks: who predicts the winning tool, what following costs.
+    """Show who predicts the winning tool, and how many points are lost by following the advice.
 
-    Advisers are rules of thumb, the five-question checklist, `soup advise`, and whoever answered in
-    the file of --answers. With --ask MODEL a language model is asked about every task that it has
-    not answered yet.
+    The tasks are those whose winner was measured. Advisers are rules of thumb, the five-question
+    checklist, the program `soup advise`, and everybody whose answers the file of --answers holds.
+    --ask MODEL asks a language model about each task that it has not answered yet.
     """
     from tuneworthy.advising import AskOptions, advice_table, advisers_of, measured_tasks
     from tuneworthy.advising import ask as ask_about

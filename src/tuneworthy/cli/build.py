@@ -1,4 +1,4 @@
-"""Build the arm that the verdict names: refit, export, ask every form again."""
+"""Build the arm that the verdict names: fit it again, export it, check each export."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ from tuneworthy.cli._options import (
 )
 
 EXIT_REFUSED = 4
+FORMS = (
+    "Export this form, and what it needs; repeatable: peft, merged, weights, gguf, prompt, schema,"
+    " index, classifier, card."
+)
 
 
 def command(
@@ -29,29 +33,31 @@ def command(
     ] = None,
     form: Annotated[
         list[str] | None,
-        typer.Option(help="Write this form (repeatable).", show_default="all that apply"),
+        typer.Option(help=FORMS, show_default="all that apply"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The folder of builds.", show_default="build/ by the task")
+        Path | None,
+        typer.Option(help="The folder to write to.", show_default="build/ beside task.yaml"),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be written; train and write nothing.")
     ] = False,
     push: Annotated[
-        str | None, typer.Option(help="Push the artefact to this (private) hub repository.")
+        str | None, typer.Option(help="Upload the build to this Hugging Face repository (private).")
     ] = None,
     pay: Annotated[
-        bool, typer.Option("--pay", help="Allow paid models without a cap on their cost.")
+        bool, typer.Option("--pay", help="Allow a paid model without a cap (budget.usd).")
     ] = False,
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",
     json: Json = False,
 ) -> int:
-    """Build the arm that the verdict names, and ask every exported form the cases again.
+    """Build the arm that the verdict names: fit it again, export it, check each export.
 
-    The arm is fitted on all rows. Exit code 4: an exported form answers worse by more than the
-    margin, or is not the model that was evaluated; nothing is published then. A build that was
-    stopped goes on when it is called again.
+    It is fitted on all rows, except those on which it chooses a prompt, an epoch or a threshold,
+    and those of your test file. Exported models and classifiers then answer the study's cases
+    again. The build is refused (exit code 4) if one scores less by more than the margin, or is not
+    the model that was evaluated. A second call continues a build that was stopped.
     """
     from tuneworthy.building import BuildOptions, build
     from tuneworthy.core.record import canonical

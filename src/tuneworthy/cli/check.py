@@ -1,4 +1,4 @@
-"""Audit the rows; with --live, check a log of served requests; with --run, a training folder."""
+"""Check the rows; with --live a log of served requests, with --run a training folder."""
 
 from __future__ import annotations
 
@@ -28,24 +28,26 @@ Live = Annotated[
     Path | None, typer.Option("--live", help="Check this log of served requests instead.")
 ]
 Gold = Annotated[
-    Path | None, typer.Option("--gold", help="With --live: rows with fresh right answers.")
+    Path | None,
+    typer.Option("--gold", help="With --live: rows with right answers to these requests."),
 ]
 ArmInUse = Annotated[
-    str | None, typer.Option("--arm", help="With --live: the arm in use, if not the named one.")
+    str | None,
+    typer.Option("--arm", help="With --live: the arm in use, if the verdict names another."),
 ]
 ShowInputs = Annotated[
     bool,
-    typer.Option("--show", help="With --live: print inputs that resemble no row."),
+    typer.Option("--show", help="With --live: print the inputs that resemble no row of the study."),
 ]
 Run = Annotated[Path | None, typer.Option("--run", help="Check this training folder instead.")]
 Data = Annotated[
-    Path | None, typer.Option("--data", help="With --run: the rows that the run learnt from.")
+    Path | None, typer.Option("--data", help="With --run: the rows that the run was trained on.")
 ]
 Test = Annotated[
-    Path | None, typer.Option("--test", help="With --run: the rows that measure the run.")
+    Path | None, typer.Option("--test", help="With --run: rows to score the trained model on.")
 ]
 Base = Annotated[
-    Path | None, typer.Option("--base", help="With --run: a folder with the base's weights.")
+    Path | None, typer.Option("--base", help="With --run: the folder of the base model.")
 ]
 
 
@@ -64,14 +66,16 @@ def command(
     base: Base = None,
     json: Json = False,
 ) -> None:
-    """Audit rows and recorded answers, and say what they can show. Nothing is sent or compared.
+    """Check rows and recorded answers for faults, and say how small a gain they can show.
 
-    With --live LOG (JSON lines, OpenTelemetry GenAI): say whether the verdict still holds for what
-    is served: keep, retrain, or repeat the verdict. Exit code 0 for each of them.
+    Nothing is sent, nothing is scored.
 
-    With --run FOLDER (Hugging Face Trainer, TRL, Unsloth; Trackio, TensorBoard, JSON Lines or CSV
-    logs; a PEFT adapter): look for the failures of the lab. Exit code 0 if none is found, 3 if one
-    is, 4 if nothing could be measured.
+    With --live LOG (JSON lines, OpenTelemetry GenAI): does the verdict still hold for the requests
+    that are served? The answer is keep, retrain, or repeat the verdict; exit code 0 for each.
+
+    With --run FOLDER: find known failures of training. Reads folders of Hugging Face Trainer, TRL
+    and Unsloth, logs of Trackio, TensorBoard, JSON Lines or CSV, PEFT adapters. Exit code 0: none
+    found; 3: one found; 4: nothing could be measured.
     """
     from tuneworthy.report.terminal import audit_screen, live_check_screen, terminal_size
 

@@ -24,7 +24,7 @@ def command(
     ] = None,
     recorded: Annotated[
         bool,
-        typer.Option("--recorded", help="In seconds, without a model: recorded answers of rules."),
+        typer.Option("--recorded", help="Recorded answers instead: in seconds, without a model."),
     ] = False,
     open_it: Annotated[
         bool, typer.Option("--open/--no-open", help="With --recorded: open the reports.")
@@ -32,8 +32,8 @@ def command(
 ) -> None:
     """Run two shipped tasks on the embedded model, in minutes: two verdicts, two reports.
 
-    With --recorded no model is asked: keyword rules beside a classifier, two versions of a rule
-    system, and two systems whose verdict is open, all by recorded answers.
+    With --recorded three studies of recorded answers, in seconds and without a model: keyword rules
+    beside a classifier, two versions of a rule system, two systems whose verdict is provisional.
     """
     if recorded:
         return _recorded(folder / "recorded", only, open_it and sys.stdout.isatty())

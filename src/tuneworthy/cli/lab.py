@@ -12,25 +12,27 @@ from tuneworthy.cli._options import print_line, print_stderr
 
 Port = Annotated[
     int | None,
-    typer.Option(min=0, max=65535, help="0: any free port.", show_default="that of the last time"),
+    typer.Option(
+        min=0, max=65535, help="Port to listen on; 0: any.", show_default="the last one used"
+    ),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
-NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the address only.")]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Only print the address.")]
 Export = Annotated[
     Path | None, typer.Option(help="Write the recorded lab as a static site to this folder.")
 ]
 Check = Annotated[
     list[Path] | None,
-    typer.Option("--check", help="A training folder of yours that the page /check may look at."),
+    typer.Option("--check", help="A training folder of yours for the page Check my run."),
 ]
 Data = Annotated[
-    Path | None, typer.Option("--data", help="With --check: the rows that the runs learnt from.")
+    Path | None, typer.Option("--data", help="With --check: the rows that the runs trained on.")
 ]
 Test = Annotated[
-    Path | None, typer.Option("--test", help="With --check: the rows that measure the runs.")
+    Path | None, typer.Option("--test", help="With --check: rows to score the models on.")
 ]
 Base = Annotated[
-    Path | None, typer.Option("--base", help="With --check: a folder with the base's weights.")
+    Path | None, typer.Option("--base", help="With --check: the folder of the base model.")
 ]
 
 
@@ -46,9 +48,9 @@ def command(
 ) -> None:
     """Open the lab: break real training runs, see why, repair them.
 
-    It runs in the browser, on this machine alone, and keeps its runs in .tuneworthy/lab/ of this
-    folder. The printed address works once. Ctrl-C ends it; what was measured is kept.
-    With --check FOLDER, repeated for more, the detectors look at training folders of yours.
+    It runs in the browser, on this machine alone, and stores its runs in .tuneworthy/lab/. The
+    printed address can be opened once; that browser then keeps access. Ctrl-C ends the lab; what
+    was measured is kept. --check FOLDER (repeatable) looks for the same faults in your own runs.
     """
     _refuse_beside_export(export, check=check, data=data, test=test, base=base)
     if export is not None:
@@ -72,7 +74,7 @@ def command(
 
     def started() -> None:
         print_line(f"lab at {lab.access.launch_url()}")
-        print_line("the address works once; Ctrl-C ends the lab")
+        print_line("the address can be opened once; Ctrl-C ends the lab")
         if not no_browser:
             open_browser(lab)
 

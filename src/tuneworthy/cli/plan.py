@@ -1,4 +1,4 @@
-"""Show what `run` would do: arms, requests, minutes, money, and the least gain it can show."""
+"""Show what `run` would do: arms, requests, minutes, money, how small a gain it can show."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def command(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show what `run` would do: arms, requests, minutes, money, and the least gain it can show."""
+    """Show what `run` would do: arms, requests, minutes, money, how small a gain it can show."""
     from tuneworthy.core.run_options import RunOptions
     from tuneworthy.report.terminal import plan_screen, terminal_size
     from tuneworthy.study import plan

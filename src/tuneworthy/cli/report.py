@@ -25,15 +25,15 @@ def command(
     ] = None,
     again: Annotated[
         bool,
-        typer.Option("--recompute", help="Judge the study again; exit 1 if it differs."),
+        typer.Option("--recompute", help="Compute the verdict again and compare; write nothing."),
     ] = False,
     json: Json = False,
 ) -> int:
-    """Write or open the report of the last study: one HTML file without outside requests.
+    """Write the report of the last study: one HTML file that loads nothing from the network.
 
-    Results that are not what the ledger beside them holds are refused (exit 7). With --recompute
-    nothing is written: the whole ledger is checked, evidence, questions and verdict are computed
-    again from answers and scores, without a model, and compared byte for byte (exit 0 or 1).
+    Exit code 7: the results are not those of the store (.tuneworthy/). With --recompute nothing is
+    written: the store is checked, and comparison, questions and verdict are computed again from its
+    answers and scores, without a model. Exit code 1: a byte differs.
     """
     from tuneworthy.report import exported
     from tuneworthy.report.json import verdict_json

@@ -24,7 +24,20 @@ from tuneworthy.cli._options import (
 )
 from tuneworthy.core.exit_codes import exit_code_lines
 
-EPILOG = exit_code_lines()
+EXIT_CODES = {
+    0: "a verdict: the target is met, or none is set",
+    1: "the run failed, or a bug of ours",
+    2: "the command line or task.yaml is wrong",
+    3: "a verdict: the target is missed, or not shown to be met",
+    4: "a verdict: blocked, or provisional under --require-firm",
+    5: "rows are refused",
+    6: "a cap on money or tokens is reached; a second call continues",
+    7: "the store (.tuneworthy/) is busy, full, damaged or cannot be written",
+    130: "stopped by Ctrl-C; a second call continues",
+    141: "the reader of the output closed it",
+    143: "stopped by SIGTERM or SIGHUP; a second call continues",
+}
+EPILOG = exit_code_lines(EXIT_CODES)
 
 if TYPE_CHECKING:
     from tuneworthy.compare.two_studies import Repeated
@@ -34,6 +47,18 @@ if TYPE_CHECKING:
 
 WHERE = "Where arms run: local, ray, auto, HOST:PORT or ray://HOST:PORT."
 On = Annotated[str | None, typer.Option("--on", help=WHERE)]
+Unlock = Annotated[
+    bool,
+    typer.Option("--unlock", help="Score only the rows that data.locked hides; a look at them."),
+]
+Again = Annotated[
+    bool,
+    typer.Option(
+        "--again", help="After a change of model or rows: compare with the last verdict too."
+    ),
+]
+DRY = "Show the plan, its costs and which look it would be; spend nothing."
+Dry = Annotated[bool, typer.Option("--dry-run", "--dry", help=DRY)]
 
 
 def command(
@@ -42,39 +67,29 @@ def command(
     max_bad: MaxBad = "1%",
     limit: Limit = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start the study anew; nothing is deleted.")
+        bool, typer.Option("--fresh", help="Measure everything again; nothing is deleted.")
     ] = False,
     require_firm: Annotated[
-        bool, typer.Option("--require-firm", help="Exit with 4 if the verdict is provisional.")
+        bool, typer.Option("--require-firm", help="Exit with 4 where the verdict is provisional.")
     ] = False,
     pay: Annotated[
-        bool, typer.Option("--pay", help="Allow a paid model without budget.usd.")
+        bool, typer.Option("--pay", help="Allow a paid model without a cap (budget.usd).")
     ] = False,
     brief: Brief = False,
     more: Annotated[
-        str | None, typer.Option("--more", help="Continue this study for this long (10m, 1h).")
+        str | None, typer.Option("--more", help="Add this much time to the study (10m, 1h).")
     ] = None,
-    unlock: Annotated[
-        bool,
-        typer.Option(
-            "--unlock", help="Score the locked rows (data.locked) alone; counts as a look."
-        ),
-    ] = False,
-    again: Annotated[
-        bool,
-        typer.Option("--again", help="Repeat the last verdict on a new model or new rows."),
-    ] = False,
-    dry: Annotated[
-        bool,
-        typer.Option("--dry", help="Show the costs and which look it would be; spend nothing."),
-    ] = False,
+    unlock: Unlock = False,
+    again: Again = False,
+    dry: Dry = False,
     on: On = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Show no live view.")] = False,
     json: Json = False,
 ) -> int:
     """Run the study, or continue it where it stopped, and give the verdict.
 
-    --again compares it with the last verdict of this task, on the cases that both answered.
+    A study that scores rows is a look at them; each further look at the same rows widens the
+    bounds. --again compares the two verdicts on the cases that both studies answered.
     """
     from tuneworthy.core.run_options import RunOptions
     from tuneworthy.ledger.signals import stoppable
@@ -108,7 +123,7 @@ def _dry(path: Path, options: RunOptions, json: bool) -> int:
         return 0
     show(plan_screen(made, *terminal_size()))
     look = "a first look" if made.looks < 2 else f"look {made.looks}"
-    print_stderr(f"dry: nothing was asked, no look was spent; a run would be {look} at the rows")
+    print_stderr(f"dry run: nothing was asked or spent; a run would be {look} at the rows")
     return 0
 
 

@@ -19,27 +19,29 @@ Builds = Annotated[
     Path, typer.Argument(help="A build folder, or one with several.", show_default="build")
 ]
 Specs = Annotated[
-    list[str] | None, typer.Option(help="Serve this model too, as it is (repeat for more).")
+    list[str] | None, typer.Option(help="Serve this model too, without a build; repeatable.")
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any.")]
 TokenEnv = Annotated[
-    str, typer.Option(help="Environment variable with the token; without it one is made.")
+    str, typer.Option(help="Environment variable with the token; else a new one is made.")
 ]
 NoToken = Annotated[bool, typer.Option("--no-token", help="Ask for no token (on loopback only).")]
-MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens of a raw answer.")]
-MaxBody = Annotated[int, typer.Option(min=256, help="Most bytes of a request.")]
-Queue = Annotated[int, typer.Option(min=1, help="Most answers in flight per model.")]
-Connections = Annotated[int, typer.Option(min=1, help="Most open connections.")]
-Grace = Annotated[float, typer.Option(min=0, help="Seconds that requests get to end at a stop.")]
-Log = Annotated[Path | None, typer.Option(help="Append answers to this JSONL file.")]
-LogShare = Annotated[str, typer.Option(help="Share of the answers to log.")]
-LogSize = Annotated[int, typer.Option(min=1024, help="Bytes of a log file.")]
-Rollback = Annotated[
-    bool, typer.Option("--rollback", help="Let the plain name mean what it meant before.")
+MaxTokens = Annotated[
+    int, typer.Option(min=1, help="Most tokens of an answer under a :raw or model name.")
 ]
-Name = Annotated[str | None, typer.Option(help="With --rollback: the plain name.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be served; open nothing.")]
+MaxBody = Annotated[int, typer.Option(min=256, help="Most bytes of a request.")]
+Queue = Annotated[int, typer.Option(min=1, help="Most requests of a model at a time.")]
+Connections = Annotated[int, typer.Option(min=1, help="Most open connections.")]
+Grace = Annotated[float, typer.Option(min=0, help="Seconds for open requests when it stops.")]
+Log = Annotated[Path | None, typer.Option(help="Append answers to this JSONL file.")]
+LogShare = Annotated[str, typer.Option(help="Share of the answers that is logged.")]
+LogSize = Annotated[int, typer.Option(min=1024, help="Bytes at which FILE becomes FILE.1.")]
+Rollback = Annotated[
+    bool, typer.Option("--rollback", help="Let NAME mean the build that it meant before.")
+]
+Name = Annotated[str | None, typer.Option(help="With --rollback: which NAME.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be served; start nothing.")]
 DryJson = Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")]
 
 
@@ -63,10 +65,11 @@ def command(
     dry_run: DryRun = False,
     json: DryJson = False,
 ) -> None:
-    """Serve built artefacts: an OpenAI-compatible endpoint for parity, laptops and trials.
+    """Serve builds behind an OpenAI-compatible endpoint on this machine, for trials.
 
-    `<name>-<id>` answers as the measured arm did, `<name>-<id>:raw` is its model without the
-    prompt, the base model has its own name. It stops at Ctrl-C or SIGTERM.
+    Model names: NAME is the task's last build. NAME-ID is one build and answers as the measured arm
+    did; NAME-ID:raw is its model without the arm's prompt. The base model has its own name. For
+    many users take vLLM, llama.cpp or Ollama; their commands are printed. Ctrl-C stops it.
     """
     from tuneworthy.serve import served_versions
 

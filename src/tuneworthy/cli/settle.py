@@ -1,4 +1,4 @@
-"""Settle an open verdict: label only the inputs on which the finalists differ, blind."""
+"""Settle a provisional verdict: judge blind where the two leading arms differ."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def command(
     task: TaskFile = Path("task.yaml"),
     clicks: Annotated[
         int | None,
-        typer.Option(min=1, help="Stop after so many clicks in all, earlier calls included."),
+        typer.Option(min=1, help="Stop after so many choices in all, earlier calls included."),
     ] = None,
     show_only: Annotated[
         bool, typer.Option("--show", help="Show the progress; ask nothing, write nothing.")
@@ -49,11 +49,11 @@ def command(
     max_bad: MaxBad = "1%",
     json: Json = False,
 ) -> None:
-    """Settle an open verdict: say which of two answers is right, where the finalists differ.
+    """Settle a provisional verdict: say which of two answers is right, where leading arms differ.
 
-    Names are hidden and sides shuffled. Keys: l, r, b (both wrong), e (both right), s (skip),
-    q (quit), or = and the right answer; one a line, so answers may be piped in. Every answer is
-    kept at once. The settled verdict lies beside the study's, which stays as it is.
+    Which arm gave an answer is hidden, and sides are shuffled. Type one key a line: l (left is
+    right), r (right is), b (both wrong), e (both right), s (skip), q (quit), or = and the right
+    answer. Each choice is stored at once. The settled verdict is written beside the study's.
     """
     from tuneworthy.core.run_options import RunOptions
     from tuneworthy.settling import open_settling

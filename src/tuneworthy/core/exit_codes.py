@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 EXIT_CODES: dict[int, str] = {
     0: "done; of a study: a verdict, and the target is met or none is set",
     1: "a failure of the run, a study that `report --recompute` finds changed, or a bug of ours",
@@ -20,6 +22,7 @@ EXIT_CODES: dict[int, str] = {
 }
 
 
-def exit_code_lines() -> str:
-    """Return the exit codes as one sentence for a help text."""
-    return "Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + "."
+def exit_code_lines(meanings: Mapping[int, str]) -> str:
+    """Return a list of exit codes for the end of a help text, one a line."""
+    lines = [f"  {code:>3}  {meaning}" for code, meaning in meanings.items()]
+    return "\n".join(["\b", "Exit codes:", *lines])  # click keeps the lines of a block after \b

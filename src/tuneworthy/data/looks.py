@@ -41,8 +41,8 @@ def repeated_look_warning(look: int) -> str:
     times = {2: "once", 3: "twice"}.get(look, f"{look - 1:,} times")
     return (
         f"these rows have been looked at {times}; another look widens every bound by about"
-        f" {100 * ((before / now) ** 0.5 - 1):.0f} %. `tuneworthy run --dry` shows costs and spends"
-        " none; rows that no study has opened need no such correction"
+        f" {100 * ((before / now) ** 0.5 - 1):.0f} %. `tuneworthy run --dry-run` shows costs and"
+        " spends none; rows that no study has opened need no such correction"
     )
 
 

@@ -1,10 +1,13 @@
 """Every metric: per case, 0 to 1, gold near 1, permuted gold lower, empty never scores."""
 
+from typing import get_args
+
 import pytest
 
 from tuneworthy.core import plugins
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
+from tuneworthy.core.task import OutputType
 
 TEXTS = [
     "The cat sat on the mat.",
@@ -139,6 +142,16 @@ def test_a_metric_is_per_case_and_says_what_it_is(metric):
     alone = [run(metric, c, rows[0].output, kind) for c in rows]
     assert alone[::-1] == [run(metric, c, rows[0].output, kind) for c in rows[::-1]]
     assert len(plugins.catalogue("metrics")[metric]) > 20
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_what_a_metric_declares_holds(metric):
+    module = plugins.load("metrics", metric)
+    assert getattr(module, "TYPE", "text") in get_args(OutputType)
+    found = [run(metric, case, text, kind) for kind in kinds(metric) for case in cases(kind)
+             for text in (*EDGES, *ROWS[kind])]  # fmt: skip
+    between = [one for one in found if isinstance(one, Score) and 0 < one.value < 1]
+    assert not (getattr(module, "BINARY", False) and between)
 
 
 SETS = [m for m in METRICS if hasattr(plugins.load("metrics", m), "score_all")]

@@ -22,7 +22,7 @@ from tuneworthy.data.answer_form import (
 )
 from tuneworthy.data.answers import align_answers
 from tuneworthy.data.folds import ONE_SPLIT_FROM
-from tuneworthy.data.infer import BINARY_METRICS
+from tuneworthy.data.infer import is_binary
 from tuneworthy.data.label_spelling import near_labels
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.open_answers import propose_metric
@@ -238,7 +238,7 @@ def _success_lines(loaded: Loaded, form: AnswerForm | None, n: int, own: int) ->
             "  # Short answers: contains, exact_words; any `accepted` answer of a row is right"
         )
         lines.append("  # Open answers: must_say, style_match, outline, code, judge; + joins them")
-    if not set(metric.split("+")) <= BINARY_METRICS:
+    if not all(map(is_binary, metric.split("+"))):
         lines.append(f"  pass_at: 0.5             {pass_at_comment(metric)}")
     lines += ["  # motive: cost            # not better, but not worse and cheaper",
               "  # limits: {valid: 0.95, p95_ms: 3000}"]  # fmt: skip

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tuneworthy.core.case import Case
+from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Output, OutputType, Task
 from tuneworthy.data.raw import RowFault
 from tuneworthy.data.schema import checked_schema, inferred_schema, read_schema
@@ -19,12 +20,7 @@ from tuneworthy.data.schema import checked_schema, inferred_schema, read_schema
 METRICS: dict[OutputType, str] = {
     "json": "fields_f1", "label": "accuracy", "text": "token_f1", "number": "number",
 }  # fmt: skip
-_TYPE_OF_METRIC: dict[str, OutputType] = {
-    "fields_f1": "json", "accuracy": "label", "number": "number", "token_f1": "text",
-    "rouge_l": "text", "must_say": "text", "style_match": "text", "outline": "text", "code": "text",
-    "judge": "text", "contains": "text", "exact_words": "text",
-}  # fmt: skip
-BINARY_METRICS = {"accuracy", "exact", "number", "judge", "contains", "exact_words"}
+_JUDGE = {"TYPE": "text", "BINARY": True}  # the one metric without a file
 _NUMBER_PATTERN = re.compile(r"[-+]?[$€£]?\s?[0-9][0-9,]*(\.[0-9]+)?\s?%?")
 _MOST_LABELS, _LABEL_LENGTH = 300, 80
 _LIMIT_SLACK, _LIMIT_STEP = 16, 16
@@ -39,9 +35,21 @@ def output_type(task: Task, outputs: Sequence[str]) -> OutputType:
         return "json"
     if out.labels is not None:
         return "label"
-    if known := [_TYPE_OF_METRIC[name] for name in task.success.metrics if name in _TYPE_OF_METRIC]:
-        return known[0]
-    return type_of_rows(outputs)
+    declared = (_declared(name, "TYPE") for name in task.success.metrics)
+    kind: OutputType | None = next(filter(None, declared), None)
+    return kind or type_of_rows(outputs)
+
+
+def is_binary(metric: str) -> bool:
+    """Return whether a single metric scores 0 or 1, nothing between; False for a user's own."""
+    return bool(_declared(metric, "BINARY"))
+
+
+def _declared(metric: str, name: str) -> Any:
+    """Return what a metric's file declares under a name; None if it declares nothing."""
+    if metric == "judge":
+        return _JUDGE[name]
+    return getattr(load("metrics", metric), name, None) if metric in catalogue("metrics") else None
 
 
 def type_of_rows(outputs: Sequence[str]) -> OutputType:
@@ -183,7 +191,7 @@ def with_inferred(
 
 
 def _pass_at(metric: str, target: float | None) -> float:
-    if metric in BINARY_METRICS:
+    if is_binary(metric):
         return 1.0
     return 0.5 if target is None else target
 

@@ -2,6 +2,9 @@
 
 A metric defines `score(case, answer, options)`. It may also define
 
+    TYPE          the output type of a task that names this metric and no type: json, label, number
+                  or text; without it the rows decide
+    BINARY        True: every score is 0 or 1, so a case passes at 1
     Options       a Record: the keys of `success.options` that it reads
     score_all(cases, answers, options)   one score per case, for a metric that compares all answers
                   of one arm (a style classifier, for instance). It gets one arm at a time, so no

@@ -14,6 +14,9 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.metrics._labels import fold, match_label
 
+TYPE = "label"
+BINARY = True
+
 
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
     """Return 1 if the answer is the right label or an accepted one, else 0."""

@@ -21,6 +21,7 @@ from tuneworthy.metrics._code import check, definitions, matches, parse_python
 from tuneworthy.metrics._options import read_options
 from tuneworthy.metrics._tests import count_passed
 
+TYPE = "text"
 Patterns = Annotated[tuple[str, ...], AfterValidator(check)]
 
 

@@ -13,6 +13,9 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.metrics._phrases import holds, normalise
 
+TYPE = "text"
+BINARY = True
+
 
 def score(
     case: Case,

@@ -13,6 +13,8 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.metrics._json import json_equal, parse
 
+BINARY = True
+
 
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
     """Return 1 if the answer equals the right answer or an accepted one, else 0."""

@@ -14,6 +14,8 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.metrics._phrases import normalise
 
+TYPE = "text"
+BINARY = True
 _ARTICLES = {"a", "an", "the"}
 _WORD = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?![\w])|\w+")
 _NO_WORDS = re.compile(r"\s+")

@@ -17,6 +17,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.metrics._json import parse
 from tuneworthy.metrics._leaves import differences, f1
 
+TYPE = "json"
 _SHOWN_DIFFERENCES = 5
 
 

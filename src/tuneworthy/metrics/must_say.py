@@ -13,6 +13,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.metrics._phrases import holds, normalise
 
+TYPE = "text"
 DEMANDS = True  # a row without `must_say` and `must_not_say` can't be scored
 
 

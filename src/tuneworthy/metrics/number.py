@@ -12,6 +12,9 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.metrics._numbers import equal, numbers
 
+TYPE = "number"
+BINARY = True
+
 
 def score(
     case: Case,

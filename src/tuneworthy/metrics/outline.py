@@ -20,6 +20,8 @@ from tuneworthy.core.record import Record
 from tuneworthy.metrics._options import read_options
 from tuneworthy.metrics._outline import sections, title_of
 
+TYPE = "text"
+
 
 class Options(Record):
     """Headings in order, least and most words of an answer; None: as in the right answer."""

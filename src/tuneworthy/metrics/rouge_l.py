@@ -15,6 +15,7 @@ from rapidfuzz.distance import LCSseq
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 
+TYPE = "text"
 LONG = 4_000_000  # word pairs above which big-integer bit operations beat rapidfuzz's blocks
 _WORD = re.compile(r"[a-z0-9]+")
 

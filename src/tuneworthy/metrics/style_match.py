@@ -20,6 +20,7 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.metrics._style import LEAST, cosine, separate
 
+TYPE = "text"
 ALONE = False  # never the only metric of a task
 
 

@@ -15,7 +15,7 @@ from tuneworthy.core.case import Case, Query
 from tuneworthy.core.record import canonical
 from tuneworthy.core.settlement import PairwiseVote
 from tuneworthy.core.task import Task
-from tuneworthy.data.infer import BINARY_METRICS
+from tuneworthy.data.infer import is_binary
 from tuneworthy.metrics import Metric, metric_name
 from tuneworthy.metrics._json import parse
 from tuneworthy.metrics._labels import match_label
@@ -118,7 +118,7 @@ class PairwiseVotes:
 
     def _facts_from(self, clicks: Sequence[PairwiseVote]) -> _InputFacts:
         gold, accepted, wrong, unsaid = None, list[str](), set[str](), set[frozenset[str]]()
-        exact = metric_name(self.task) in BINARY_METRICS
+        exact = is_binary(metric_name(self.task))
         for click in clicks:
             sides = (self.says_text(click.left), self.says_text(click.right))
             right = right_answer(click)

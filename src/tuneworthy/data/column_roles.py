@@ -15,14 +15,7 @@ from typing import Any
 
 from tuneworthy.data.column_choice import Choice, raise_no_column
 from tuneworthy.data.column_values import are_codes, inner_columns, is_id, value_of, words_of
-from tuneworthy.data.column_words import (
-    INPUTS,
-    OUTPUTS,
-    SYSTEM_STEMS,
-    SYSTEMS,
-    TODAYS,
-    TRUTHS,
-)
+from tuneworthy.data.column_words import INPUTS, OUTPUTS, SYSTEM_STEMS, SYSTEMS, TODAYS, TRUTHS
 from tuneworthy.data.row_parts import joined_input, label_list
 from tuneworthy.data.rows import as_text
 

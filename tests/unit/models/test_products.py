@@ -1,4 +1,4 @@
-"""Products with weights as they lie: those of fp64 rounded once, whatever the shapes."""
+"""Products of unpacked weights: those of fp64 rounded once, for any shape."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def given(rows, size, count, ranks, seed=0):
 
 
 def off(found, truth):
-    """Return the most that a number is off, in units of what rounding to bf16 may move it."""
+    """Return the largest error of a number, in units of bf16's rounding error."""
     return float(((found.double() - truth).abs() / (truth.abs() + 0.1) * 2**8).max())
 
 

@@ -1,4 +1,4 @@
-"""The gradient written out against autograd: families, prefixes, blocks, parts, faults."""
+"""The hand-written gradient against autograd: families, prefixes, blocks, parts, faults."""
 
 from dataclasses import replace
 from itertools import zip_longest
@@ -12,7 +12,7 @@ ENDLESS = 10**9
 
 
 def opened(tiny, kind="llama", dtype="float64", share=True, *, whole=False):
-    """Return a net whose adapter is not the fresh one, and rows; the net has a hand.
+    """Return a net with a changed adapter and a hand-written gradient, and rows.
 
     `whole`: sizes are those of whole blocks of products.
     """
@@ -37,7 +37,7 @@ def opened(tiny, kind="llama", dtype="float64", share=True, *, whole=False):
 
 
 def gradient(net, rows, budget=ENDLESS, *, anew=True):
-    """Return losses and the flat gradient; `anew`: no call that was written down is made again."""
+    """Return losses and the flat gradient; `anew`: recorded steps are dropped first."""
     import torch
 
     from tuneworthy.training.loss import backward
@@ -190,7 +190,7 @@ def test_n4_parts_and_used_memory_change_nothing(tiny, threads):
 @pytest.mark.parametrize("padded", [0.0, 1.0])
 @pytest.mark.parametrize(("block", "kept"), [(128, 512), (5, 1)])
 def test_lists_of_calls_made_at_once_change_nothing(tiny, monkeypatch, share, padded, block, kept):
-    """One call of each list in turn, as threads make them: no list may work on another's memory."""
+    """Calls of the lists alternate, as threads may make them: no list may use another's memory."""
     from tuneworthy.cpu_engine.train import attention_gradient as attention
     from tuneworthy.cpu_engine.train import layer_stack as stack
 
@@ -339,7 +339,7 @@ def shorter(row, n):
 
 
 def test_a_backward_pass_written_later_spares_what_the_forward_pass_left(tiny, monkeypatch):
-    """Dev rows are read forward alone; a step of their shape may come after steps of others."""
+    """Dev rows need the forward pass only; the backward pass may be recorded after other steps."""
     import torch
 
     from tuneworthy.training.loss import evaluate
@@ -437,7 +437,7 @@ def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
 
 
 def plain(norm, dy, kept, add, out, tape):
-    """Write the gradient of a norm that forgets its mean."""
+    """Write a wrong gradient of RMSNorm, without the term of the mean."""
 
     def wrong():
         out.copy_(dy * norm.weight * kept[1] + (0 if add is None else add))
@@ -447,7 +447,7 @@ def plain(norm, dy, kept, add, out, tape):
 
 
 def stale(adapters):
-    """Read the adapters without their scale."""
+    """Load the adapters' weights without their scale, a fault."""
     import torch
 
     if adapters.flat is None:
@@ -487,7 +487,7 @@ def test_only_some_layers_adapted(tiny):
     assert apart(slopes, gradient(replace(net, trainer=None), rows)[1]) < 1e-6
 
 
-@pytest.mark.parametrize("name", ["_forward", "_backward"])
+@pytest.mark.parametrize("name", ["_forward_layer", "_backward_layer"])
 def test_an_error_reaches_the_caller_and_leaves_nothing_behind(tiny, monkeypatch, name):
     import torch
 
@@ -530,7 +530,7 @@ def test_the_gradient_through_a_shared_prompt_is_part_of_the_sum(tiny, monkeypat
     (0.0, 1.0, True), (0.04, 1.0, True), (0.5, 1.0, False), (0.0, 1.2, False),
 ])  # fmt: skip
 def test_the_proof_allows_what_half_precision_scatters_and_no_more(tiny, nats, length, taken):
-    """bf16 was seen to move the loss of a token by .05 where the gradient was right."""
+    """In bf16 the loss of a token was .05 off while the gradient was right."""
     from tuneworthy.cpu_engine.train import hand_gradient as by_hand
     from tuneworthy.training import loss as forward
 

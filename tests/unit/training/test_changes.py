@@ -1,4 +1,4 @@
-"""What an adapter changed: exact on tiny models, 0 where it changes nothing."""
+"""Measured changes of training: exact on tiny models, 0 where an adapter changes nothing."""
 
 import math
 import shutil
@@ -14,7 +14,7 @@ CHATS = [(Message(role="user", content=f"Tell me about {word}"),) for word in ["
 
 @pytest.fixture
 def adapted(engine, tmp_path):
-    """A function: the model with an adapter whose B has this standard deviation."""
+    """Return a function that adds an adapter whose B has a standard deviation."""
     import torch
 
     from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter

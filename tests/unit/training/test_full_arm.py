@@ -1,4 +1,4 @@
-"""The arm `full` on a real engine: it answers with its own weights; harm and changes read them."""
+"""The arm `full` on a real engine: tuned weights answer, and harm checks and changes use them."""
 
 import pytest
 from test_lora_arm import cases, exact, setup_of

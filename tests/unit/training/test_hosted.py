@@ -1,4 +1,4 @@
-"""`trainer: URL`: a training API gets our ids, masks and rates, and its adapter is proved."""
+"""`trainer: URL`: a training API gets our ids, masks and rates; its adapter is checked."""
 
 import json
 import sys

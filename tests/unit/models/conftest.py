@@ -1,4 +1,4 @@
-"""Fixtures: tiny engines of several families, and a server that misbehaves as told."""
+"""Fixtures: tiny engines of several families, and a server with scripted faults."""
 
 import pytest
 from models_kit import FAMILIES, Server, build

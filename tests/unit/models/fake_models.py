@@ -1,4 +1,4 @@
-"""The models of a server that is no server: log-probabilities from a hash, and what may go wrong.
+"""Fake models of a server: log-probabilities from a hash, and faults that can be switched on.
 
 A model is a text: `base`, or the content of an adapter's weights. The faults are named after what
 a real server did wrong.

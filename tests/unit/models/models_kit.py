@@ -1,4 +1,4 @@
-"""Tiny random-weight models of several families, and a server that misbehaves as told."""
+"""Tiny random-weight models of several families, and a server with scripted faults."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""The proofs that an adapter behind a server is itself: each fault is found and named."""
+"""Checks of an adapter behind a server: each fault is found and named."""
 
 import json
 
@@ -19,7 +19,7 @@ NAMES = Names("org/name", "tuned-abc")
 
 
 def proof_rows(tuned="weights", count=8):
-    """Return the references of an adapter whose weights are a text."""
+    """Return the proof rows of a fake adapter, whose weights are a text."""
     rows = []
     for n in range(count):
         text = f"row {n} of this test"
@@ -38,7 +38,7 @@ def proof_rows(tuned="weights", count=8):
 
 
 class Asked:
-    """What asks a server, without one."""
+    """A stand-in for `ServerScores`, on fake models."""
 
     def __init__(self, models):
         self.models = models

@@ -28,7 +28,7 @@ def tuned(engine, tmp_path):
 
 
 def logits_of(model):
-    """Return what the module gives, and what the engine that answers gives."""
+    """Return the logits of the module with hooks, and those of the engine."""
     import torch
 
     from tuneworthy.models.local.forward import begin

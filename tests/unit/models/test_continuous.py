@@ -155,7 +155,7 @@ def test_an_error_in_a_step_ends_its_rows_and_the_next_batch_runs(engines, monke
 @pytest.mark.full
 @pytest.mark.skipif(EMBEDDED is None, reason="the embedded model is not on this machine")
 def test_the_embedded_model_answers_alike_while_rows_join_and_leave():
-    """By the path that compiled loops take; bf16 rounds near ties as the rest of a batch decides.
+    """On the CPU engine; in bf16 the other rows of a batch decide how a near tie is rounded.
 
     So bulk itself gives a few other texts in smaller calls: that is what rows that join may do.
     """

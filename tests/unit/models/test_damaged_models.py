@@ -1,4 +1,4 @@
-"""D2: a model that is not whole is refused with names, and never filled with random numbers."""
+"""D2: an incomplete model is refused with the missing names, never filled with random numbers."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Layers read straight from their weights: the logits of the model itself, or not taken."""
+"""The CPU engine's decoder: it gives the logits of the model, or is not used."""
 
 from dataclasses import replace
 
@@ -128,7 +128,7 @@ def test_long_rows_are_read_with_a_copy_of_the_prefix_before_their_own_keys(open
 
 @pytest.mark.parametrize("fault", ["padding", "prefix", "position"])
 def test_a_row_alone_sees_what_it_saw_among_others(net, monkeypatch, fault):
-    """The control to the logits of all: each part of what a row alone is given counts."""
+    """The control: a change in any argument of a single row's step changes the logits."""
     from tuneworthy.cpu_engine.read import decode_step as _steps
 
     whole, right = all_logits(net), _steps.decode_step
@@ -152,7 +152,7 @@ def test_a_row_alone_sees_what_it_saw_among_others(net, monkeypatch, fault):
 
 @pytest.mark.parametrize("fault", ["padding", "prefix", "filled"])
 def test_rows_read_as_one_loop_see_what_they_may(opened, monkeypatch, fault):
-    """The control to the logits of all: each part of what a token is given to see counts."""
+    """The control: a change in any argument of prefill attention changes the logits."""
     from tuneworthy.cpu_engine.read import prefill_attention as _reading
 
     net = replace(opened, decoder=replace(opened.decoder, steps=True))

@@ -1,4 +1,4 @@
-"""Every tensor is made on the model's device: the engine and a training step on `meta`.
+"""Every tensor is created on the model's device: the engine and a training step on `meta`.
 
 There no number is computed, but a tensor left on the processor is refused, as on a GPU.
 """

@@ -1,4 +1,4 @@
-"""The attention that GPUs take, tried on a processor: equal to eager attention and to the CPU's.
+"""The attention of GPUs, run on a CPU: equal to eager attention and to the CPU engine's.
 
 Grouped heads, a shared prefix, ragged rows, trees, bounded scores, sliding windows; in one block
 and in many. The engine's switch sends whole models down the same path.
@@ -28,7 +28,7 @@ def sides(group=3, length=23, keys=23, past=PAST, seed=0):
 
 
 def ragged(keys):
-    """Return which keys are real, rows of unlike length padded on the left."""
+    """Return a mask of keys without padding, for rows of different length padded on the left."""
     import torch
 
     real = torch.zeros(ROWS, keys, dtype=torch.bool)
@@ -38,7 +38,7 @@ def ragged(keys):
 
 
 def eager(query, own, shared, real, softcap=None):
-    """Return attention as the formula says it, in double precision, every score written out."""
+    """Return attention by its formula, in double precision, with all scores."""
     import torch
 
     rows, heads, length, width = query.shape
@@ -148,7 +148,7 @@ FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "mistral", "phi3", "g
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def pair(request, tmp_path_factory):
-    """Return one model twice: with the CPU engine, and by the path of GPUs."""
+    """Return one model twice: on the CPU engine, and on the general path."""
     from tuneworthy.models.hf import load
 
     folder = build(request.param, tmp_path_factory.mktemp(request.param))

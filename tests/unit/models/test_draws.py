@@ -1,4 +1,4 @@
-"""Several draws of one prompt: read once, and the same texts as asked for one by one."""
+"""Several draws of one prompt: read once, with the same texts as drawn one by one."""
 
 import pytest
 

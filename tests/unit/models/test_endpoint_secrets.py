@@ -1,4 +1,4 @@
-"""D9: the key leaves in no text, and no request reaches an address that no model has."""
+"""D9: no text has the key, and no request reaches a forbidden address."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ ENCODED = {
 
 
 def traces(text):
-    """Return the spellings of the key (ten characters of it and more) that a text holds."""
+    """Return the spellings of the key (at least ten characters of it) that are in a text."""
     parts = [KEY[start : start + 12] for start in range(0, len(KEY) - 11)]
     read = (text, unquote(text), unquote(unquote(text)))
     found = [part for part in parts if any(part in one for one in read)]

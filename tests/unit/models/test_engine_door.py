@@ -1,4 +1,4 @@
-"""The CPU engine's door: where the general path is taken, and that this is said."""
+"""When the CPU engine is not used, and that a notice says so."""
 
 from types import SimpleNamespace
 

@@ -21,7 +21,7 @@ def opened(request, tmp_path_factory):
 
 
 def own(folder):
-    """Return the model as transformers alone opens it, its plain attention included."""
+    """Return the model opened by plain transformers, with its own attention."""
     import torch
     import transformers
 

@@ -22,7 +22,7 @@ def error(kind):
 
 @pytest.fixture
 def short(monkeypatch, engines):
-    """Let reading fail above so many padded tokens; return a fresh engine and what was read."""
+    """Make passes above a number of padded tokens fail; return a new engine and the passes."""
     from tuneworthy.models.hf import HF
     from tuneworthy.models.local import forward as _forward
     from tuneworthy.models.local import generate as _generate

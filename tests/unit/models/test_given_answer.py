@@ -1,4 +1,4 @@
-"""What a model makes of a given answer: the same as computed from whole forward passes."""
+"""Choices and legal mass on a given answer: the same as computed from whole forward passes."""
 
 import pytest
 

@@ -628,7 +628,7 @@ def test_the_families_are_all_there():
 
 
 def _late(prefix):
-    """Return a prefix whose keys lie one token too far on."""
+    """Return a prefix whose keys are shifted by one token, a fault."""
     turned = prefix.keys[0].shape[3] == prefix.length
     return dataclasses.replace(
         prefix, keys=[keys.roll(1, 3 if turned else 2) for keys in prefix.keys]
@@ -636,7 +636,7 @@ def _late(prefix):
 
 
 def _blind(prefix):
-    """Return a prefix whose last token says what the first one does."""
+    """Return a prefix whose last token has the values of the first one, a fault."""
     for values in prefix.values:
         values[:, :, -1] = values[:, :, 0]
     return prefix
@@ -667,7 +667,7 @@ def test_a_prompt_prefix_is_shared_in_every_precision_and_a_wrong_one_is_not(
 
 
 def test_p16_a_stop_is_heard_within_a_shard(engine, monkeypatch):
-    """Not only between shards: one of them can take minutes."""
+    """A stop must not wait for the end of a shard, which can take minutes."""
     from tuneworthy.ledger import signals
 
     monkeypatch.setattr(signals, "_stop_signal", 143)

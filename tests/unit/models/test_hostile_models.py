@@ -1,4 +1,4 @@
-"""D10, D11: a model folder is data of others. It ends in an error, never in a hang or a BUG."""
+"""D10, D11: a model folder is untrusted: it ends in an error, never in a hang or a BUG."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""The compiled loops against torch in fp64, in every precision; what is broken stays broken."""
+"""The compiled loops against torch in fp64, in every precision; NaN stays NaN."""
 
 import pytest
 
@@ -85,7 +85,7 @@ def scores(kind, length, width=None):
 
 
 def softmax(own, shared, mask, causal):
-    """Return the same by torch in fp64; of a block's three tokens, only the last sees all keys."""
+    """Return attention weights by torch in fp64; a block's last token alone sees all keys."""
     import torch
 
     length = mask.shape[2]

@@ -1,4 +1,4 @@
-"""Batches side by side: the same answers, errors and thread count as one after the other."""
+"""Parallel batches: the same answers, errors and thread count as sequential ones."""
 
 import pytest
 from models_kit import PROMPTS

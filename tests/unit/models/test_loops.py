@@ -1,4 +1,4 @@
-"""That loops are compiled first is said once, where they are."""
+"""The notice that loops are compiled appears once, where they are compiled."""
 
 from __future__ import annotations
 

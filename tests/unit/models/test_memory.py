@@ -122,7 +122,7 @@ def test_i101_a_model_that_does_not_fit_is_refused_before_it_is_read(folders, mo
 
 @pytest.mark.full
 def test_the_way_to_a_gpu_leads_through_the_memory(folders, monkeypatch):
-    """A GPU with room is of no use where the weights do not fit into memory on their way."""
+    """A GPU with enough memory does not help if main memory can't load the weights."""
     from tuneworthy.models import hf
     from tuneworthy.models.local import sizes as _sizes
 

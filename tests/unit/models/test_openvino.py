@@ -62,7 +62,7 @@ def test_n22_another_family_is_refused(engines, tmp_path):
 
 
 def apart(engine, prompts, said):
-    """Return how many answers leave our greedy path where the top two are over MARGIN apart."""
+    """Return the number of answers that differ from ours where no near tie (MARGIN) explains it."""
     wrong = 0
     for ids, answer in zip(prompts, said, strict=True):
         whole = torch.tensor([[*ids, *answer]])
@@ -161,7 +161,7 @@ def test_n22_the_metric_is_ours_at_the_precision_of_the_run(tickets, adapter, tm
 
 
 def points(engine, made, said):
-    """Return fields_f1 by test row; an answer that is no JSON gets 0."""
+    """Return fields_f1 for each test row; an answer that is no JSON gets 0."""
     import numpy as np
 
     from tuneworthy.metrics._json import parse

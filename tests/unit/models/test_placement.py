@@ -1,4 +1,4 @@
-"""Device, precision and rows of a batch as a task says them; closing models that stand idle."""
+"""Device, precision and batch size of a task; closing idle models."""
 
 import gc
 import weakref
@@ -102,7 +102,7 @@ def test_the_keys_of_a_task_reach_the_model(folders, tmp_path):
 
 
 def test_weights_are_read_straight_onto_the_device(folders, seen, monkeypatch):
-    """`cuda` is said, and the loader's own word for the place is sent to the processor."""
+    """The device is `cuda`, but the loader is patched to place weights on the CPU."""
     import transformers
 
     from tuneworthy.models import hf
@@ -208,7 +208,7 @@ def test_a_batch_on_a_gpu_follows_the_memory_that_is_free(folders, monkeypatch):
 
 
 class Held:
-    """A model that holds so much of a memory of 10."""
+    """A model that takes some units of a memory of 10 units."""
 
     alive: ClassVar = weakref.WeakSet()
     opened: ClassVar = []
@@ -256,13 +256,13 @@ def test_a_model_that_was_closed_gives_its_weights_back(tmp_path):
 
 
 def test_nothing_in_double_precision_is_asked_of_apples_gpu():
-    """It has no such numbers: what draws, compares and sums in double takes them to the CPU."""
+    """Apple's GPU has no double precision: sampling, comparing and summing in it run on the CPU."""
     import torch
 
     from tuneworthy.models.local.device import exact
 
     class Apples(torch.Tensor):
-        """A tensor that says it lies on `mps`, and refuses what that refuses."""
+        """A tensor that reports the device `mps` and refuses double precision, as it does."""
 
         device = torch.device("mps")
 

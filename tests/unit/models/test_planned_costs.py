@@ -1,4 +1,4 @@
-"""D14: what a plan says of requests, tokens and dollars is set beside what an endpoint was sent."""
+"""D14: a plan's requests, tokens and dollars are compared with those sent to an endpoint."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def study(folder, server, arms, **task):
 
 
 def sent(server):
-    """Return requests, tokens and dollars that the server was sent."""
+    """Return the requests, tokens and dollars of the calls that the server got."""
     told = [answered(one["body"])["json"]["usage"] for one in server.seen]
     read, written = (sum(t[k] for t in told) for k in ("prompt_tokens", "completion_tokens"))
     dollars = (read * PRICES["in"] + written * PRICES["out"]) / 1e6
@@ -60,7 +60,7 @@ def sent(server):
 
 
 def bounds(planned, server):
-    """Set the worst case of a plan beside what was sent."""
+    """Compare the worst case of a plan with the calls that were sent."""
     total = planned.sent
     requests, tokens, dollars = sent(server)
     assert total.most_requests >= requests > 0
@@ -69,7 +69,7 @@ def bounds(planned, server):
 
 
 def check(planned, server):
-    """Set the worst case and the expected one of a plan beside what was sent."""
+    """Compare the worst and the expected case of a plan with the calls that were sent."""
     bounds(planned, server)
     total = planned.sent
     requests, tokens, dollars = sent(server)

@@ -1,4 +1,4 @@
-"""The reply cache: an equal greedy request is generated once, and timing always asks."""
+"""The reply cache: an equal greedy request is generated once; timed requests are not cached."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a row sees in a step: the attention of fp64, whatever its heads, its prefix and padding."""
+"""Attention in a decoding step equals that of fp64, for any heads, prefix and padding."""
 
 import pytest
 
@@ -9,7 +9,7 @@ HIDDEN = (0, 4, 30)
 
 
 def given(group, width, past, dtype, seed=0):
-    """Return heads, rooms and prefix as a step has them; nothing behind the last token is known."""
+    """Return heads, buffers and prefix as in a step; columns after the last token are NaN."""
     import torch
 
     from tuneworthy.cpu_engine.sizes import whole
@@ -28,7 +28,7 @@ def given(group, width, past, dtype, seed=0):
 
 
 def attended(heads, rooms, old, fault=None):
-    """Return what `attend` writes, and leave the new keys and values in the rooms."""
+    """Return the output of `attend`, which also stores the new keys and values in the buffers."""
     import numpy as np
     import torch
 

@@ -1,4 +1,4 @@
-"""The public fake, and how a spec becomes a model."""
+"""Scripted models, and how a spec is opened as a model."""
 
 import pytest
 from models_kit import ask

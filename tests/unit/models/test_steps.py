@@ -1,4 +1,4 @@
-"""What a step of decoding stands on: the greatest logit, and keys that lie turned."""
+"""Parts of a decoding step: the token of the greatest logit, and transposed keys."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""D1: a chat template that writes today's date makes the same prompt on every day."""
+"""D1: a chat template that writes today's date renders the same prompt on every day."""
 
 import pytest
 from models_kit import build

@@ -1,4 +1,4 @@
-"""D3: a model that thinks first is measured by its answer; its twin that does not, ends alike."""
+"""D3: a model that thinks first is scored by its answer, as its twin without a thought is."""
 
 import json
 import random

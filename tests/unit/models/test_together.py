@@ -1,4 +1,4 @@
-"""Threads that do one call together: they meet, and none waits for one that will not come."""
+"""Threads that share a call: they meet at barriers, and none waits for a thread that failed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _fresh(monkeypatch):
 
 @pytest.fixture(scope="module")
 def told():
-    """A loop in which each thread, many times, writes its number and reads all the others'."""
+    """Return a loop in which each thread writes its number and reads all others' many times."""
     from tuneworthy.cpu_engine.compiled import compiled
     from tuneworthy.cpu_engine.gemm.thread_pool import wait_at_barrier
 
@@ -50,7 +50,7 @@ def test_all_see_what_all_wrote_before_they_met(told, threads):
 
 
 def test_who_does_not_wait_misses_what_others_write(told):
-    """The control: thread 1 does not begin before thread 0 is through."""
+    """The control: thread 1 begins only after thread 0 is done."""
     notes, wrong = np.zeros((10, 2), np.int64), np.zeros(2, np.int64)
     board = np.zeros(16, np.int64)
     board[8] = 1  # somebody will not come

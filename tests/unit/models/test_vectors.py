@@ -1,4 +1,4 @@
-"""MiniLM in numpy: the ids, the vectors, and that no vector depends on its company."""
+"""MiniLM in numpy: ids, vectors, and that no vector depends on the other texts."""
 
 import random
 import sys

@@ -1,4 +1,4 @@
-"""A model folder is looked at before it is opened: I82-I92, I105, A44, A45, A47; and the doctor."""
+"""A model folder is checked before it is opened: I82-I92, I105, A44, A45, A47; and the doctor."""
 
 import json
 import struct

@@ -1,4 +1,4 @@
-"""Models with written weights that copy a word of the prompt, with and without a thought.
+"""Models with hand-set weights that copy a word of the prompt, with and without a thought.
 
 The weights are set by hand: the next token hangs on the last one, and where the answer begins, on
 which word stood in the prompt. So a model that thinks and its twin that does not give one answer.

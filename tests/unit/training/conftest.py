@@ -1,4 +1,4 @@
-"""Tiny random models and tokenizers of several template families, made here: nothing is fetched."""
+"""Tiny random models and tokenizers of several template families, made here without downloads."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""An adapter folder is whole or absent (P5), without torch."""
+"""Sealed folders: an adapter folder is complete or absent (P5); no torch needed."""
 
 import json
 

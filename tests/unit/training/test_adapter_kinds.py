@@ -1,4 +1,4 @@
-"""rsLoRA and DoRA: what we train and answer with is what PEFT itself computes."""
+"""rsLoRA and DoRA: training and inference compute the same as PEFT itself."""
 
 import json
 

@@ -10,7 +10,7 @@ from tuneworthy.training.batches import order
 
 
 def row(ids, first):
-    """A rendered row, as far as batches look at it."""
+    """Return a row with token ids and mask, as batching needs it."""
     return SimpleNamespace(ids=tuple(ids), first=first)
 
 
@@ -48,7 +48,7 @@ def test_a_group_holds_rows_of_similar_length():
 
 
 def wasted(rows, batch, lanes, cut):
-    """Return the share of padding in what the rows of one epoch read after the shared prompt."""
+    """Return the share of padding in the tokens read in one epoch after the shared prompt."""
     real = padded = 0
     turn = order(len(rows), 0, 0)
     for start in range(0, len(rows), batch):

@@ -1,4 +1,4 @@
-"""Full tuning: torch's own steps, a base that stays, weights that answer on the base's engine."""
+"""Full tuning: the same steps as torch's, an unchanged base, weights in the base's precision."""
 
 import json
 import shutil
@@ -270,7 +270,7 @@ def test_only_the_best_epoch_s_weights_stay_and_they_are_the_ones_kept(tiny, eng
 
 @pytest.fixture
 def kit(tiny, engine, monkeypatch):
-    """A fit of 15 rows, three of them replayed, in 12 steps, that may be stopped or die."""
+    """A fit of 15 rows, three of them replayed, in 12 steps, which can be stopped or killed."""
     from tuneworthy.training import loop
 
     real, done = loop.backward, SimpleNamespace(steps=0)
@@ -328,7 +328,7 @@ POINTS = ["epoch.before:1", "epoch.after:2", "scored.before:1", "scored.before:3
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_run_that_broke_off_while_it_wrote_ends_the_same(kit, tmp_path, monkeypatch, point):
-    """Of `scored` the third is the first that replaces a beaten epoch's folder."""
+    """The third write named `scored` is the first to replace a beaten epoch's folder."""
     from tuneworthy.core.errors import TuneworthyError
 
     whole = kit.fit(tmp_path / "whole")
@@ -434,7 +434,7 @@ def _tensors(edit):
 
 
 def _unsealed(folder):
-    """Leave the base in the manifest, and no hash that would see the damage first."""
+    """Remove the file hashes from the manifest, which would find the damage first."""
     manifest = json.loads((folder / "tuneworthy.json").read_text())
     (folder / "tuneworthy.json").write_text(json.dumps({**manifest, "files": {}}))
 

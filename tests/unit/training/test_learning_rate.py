@@ -1,4 +1,4 @@
-"""The learning rate by model: the rule of the source, what holds it, and who wins over it."""
+"""The learning rate by model: the published rule, its upper limit, and the user's override."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The adapter: the base at first, saved as it is, bound to its base (N9, P5, P7, P18)."""
+"""The adapter: no change at first, saved exactly, bound to its base (N9, P5, P7, P18)."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The arm `lora` on a real engine: a tiny model from disk, and the embedded one where it lies."""
+"""The arm `lora` on real engines: a tiny model from disk, and the embedded one if it is here."""
 
 import json
 

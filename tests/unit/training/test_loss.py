@@ -90,7 +90,7 @@ def test_n1_loss_equals_numpy_cross_entropy_and_the_labels_of_transformers(tiny,
 
 
 def exact_norm(self, x):
-    """The same norm in the precision of its input; the library's own is single throughout."""
+    """Return RMSNorm in the precision of its input; the library's is always single precision."""
     return self.weight * x * (x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon).rsqrt()
 
 

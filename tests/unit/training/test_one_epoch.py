@@ -1,4 +1,4 @@
-"""Of one epoch and one seed there is nothing to choose: dev rows are read, and not answered."""
+"""With one epoch there is nothing to choose: dev rows get a loss, and no answers."""
 
 import pytest
 from tests.runner_kit import bench_of, cases, planned

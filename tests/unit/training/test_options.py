@@ -1,4 +1,4 @@
-"""New options of training leave the keys of everything stored before as they were."""
+"""New training options do not change the keys of results stored before."""
 
 import pytest
 

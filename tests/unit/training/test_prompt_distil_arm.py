@@ -22,7 +22,7 @@ def setup_of(model, folder, **changes):
 
 @pytest.fixture
 def taught(opened, monkeypatch):  # noqa: F811
-    """Return a tiny engine that says what its long prompt would make a good model say."""
+    """Return a tiny engine whose answers under the long prompt are scripted."""
     engine, asked = opened(), []
 
     def draws(prompts, limits, m):

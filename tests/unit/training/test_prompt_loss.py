@@ -1,4 +1,4 @@
-"""The weight of a prompt token's loss is torch's weight of cross-entropy; at 0 nothing moves."""
+"""The weight of prompt tokens equals torch's cross-entropy weight; at 0 nothing changes."""
 
 from dataclasses import replace
 

@@ -40,7 +40,7 @@ def test_the_share_is_of_all_rows_together(share, rows, count):
 
 
 class Base:
-    """A model that answers, breaks off, or says nothing, by the number of the request."""
+    """A model that answers, is cut off, or gives an empty answer, by the number of the request."""
 
     def __init__(self, name="one"):
         self.fingerprint, self.asked = {"weights": name}, []

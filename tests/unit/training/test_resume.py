@@ -18,12 +18,12 @@ TIMES = ("seconds", "dev_seconds", "tokens_per_second")
 
 
 class Lost(Exception):
-    """The process died: nothing was asked, nothing can be saved."""
+    """Raised in place of the death of the process: nothing can be saved after it."""
 
 
 @pytest.fixture
 def kit(tiny, monkeypatch):
-    """A 40-step fit in a folder, what it did, and the way it may end before its time."""
+    """A 40-step fit in a folder that records its steps and can be stopped or killed."""
     from tuneworthy.training import loop
     from tuneworthy.training.lora import LoraSettings, fit_lora
     from tuneworthy.training.training_data import TrainingData

@@ -1,4 +1,4 @@
-"""Merged and rounded weights: the values that a form can hold, and a base that stays as it is."""
+"""Merged and rounded weights: the values of each form, and a base that is not changed."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Top-k KL with a tail bucket beside torch's own KL and TRL's; what training does with it."""
+"""Top-k KL with a tail bucket against torch's KL and TRL's; training with it."""
 
 import pytest
 

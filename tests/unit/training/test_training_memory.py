@@ -1,4 +1,4 @@
-"""What training takes, against what torch keeps; and gradient checkpointing, equal bit for bit."""
+"""Estimated training memory against torch's; gradient checkpointing, equal bit for bit."""
 
 import pytest
 
@@ -11,7 +11,7 @@ RANK = 8
 
 
 def adapted(module, rank=RANK, seed=0, hand=False):
-    """Return (net, what trains) of a model with an adapter that changes something."""
+    """Return (net, PEFT model) with an adapter that changes outputs."""
     from dataclasses import replace
 
     import torch
@@ -39,7 +39,7 @@ def rows(count=6, shared=24, own=20, answer=5):
 
 
 def kept(net, batch):
-    """Return the bytes that one forward pass leaves behind for the backward pass."""
+    """Return the bytes that one forward pass stores for the backward pass."""
     import torch
 
     from tuneworthy.training.loss import answer_logits, read_common_prefix
@@ -225,7 +225,7 @@ def test_a_run_with_checkpointing_writes_the_same_adapter(tiny, tmp_path, monkey
 
 
 def failing(most, monkeypatch):
-    """Let reading fail above so many padded tokens; return the sizes that were asked for."""
+    """Make passes of more than some padded tokens run out of memory; return the sizes tried."""
     import torch
 
     from tuneworthy.training import loss as forward

@@ -20,7 +20,7 @@ def pace_of(**changes):
 
 
 def fresh(tiny, what, dtype):
-    """Return the PEFT model, all of it or its adapter alone to be trained."""
+    """Return the PEFT model, with only its adapter or all weights trainable."""
     from tuneworthy.training.twin import LoraShape, lora_twin
 
     whole = lora_twin(tiny.model("llama", 1, dtype), LoraShape(rank=4, alpha=8), 0)
@@ -30,7 +30,7 @@ def fresh(tiny, what, dtype):
 
 
 def ours(tiny, what, rows, pace, seed, dtype):
-    """Return the losses of our loop, and the gradient that its first step met."""
+    """Return the losses of our loop, and the gradient of its first step."""
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
     from tuneworthy.training.loop import train
@@ -54,7 +54,7 @@ def ours(tiny, what, rows, pace, seed, dtype):
 
 
 def theirs(trl, tiny, what, rows, pace, folder, dtype, *, late=0, seed=3):
-    """Return the same of SFTTrainer: our order and rates are given, all else is its own."""
+    """Return SFTTrainer's losses and first gradient, with our order and rates."""
     import torch
     from datasets import Dataset
     from transformers import TrainerCallback

@@ -99,7 +99,7 @@ def test_outdated_passages_are_found_and_two_settings_repair_them(tmp_path, seed
 class Learnt(LabTools):
     """Tools whose trained model answers by the script."""
 
-    def served(self, form):
+    def with_trained_model(self, form):
         return self
 
 
@@ -195,10 +195,10 @@ def test_a_form_that_the_model_would_not_begin_is_found(tmp_path, monkeypatch):
 class Merged(LabTools):
     """Tools whose merged model chooses nine tokens of ten again."""
 
-    def served(self, form):
+    def with_trained_model(self, form):
         return replace(self, model=Scripted(f"scripted:{form}", warm))
 
-    def chosen(self, prompts, texts):
+    def likeliest_tokens(self, prompts, texts):
         own = 1 if self.model.spec == "scripted:adapter" else 2
         return [[own, *range(9)] for _ in prompts]
 

@@ -73,12 +73,13 @@ def decimals(value: Number, _: RunFacts | None = None) -> str:
     """Return a figure as people write it: `.07`, `1.4`, `58`."""
     if not isinstance(value, (int, float)):
         return str(value)
-    size = abs(value)
-    if size >= 10 or value == int(value):
+    if value < 0:
+        return f"−{decimals(-value)}"
+    if value >= 10 or value == int(value):
         return f"{value:,.0f}"
-    if size >= 1:
+    if value >= 1:
         return f"{value + ROUNDING:.1f}"
-    text = f"{value + ROUNDING:.2f}" if size >= 0.01 else f"{value:.2g}"
+    text = f"{value + ROUNDING:.2f}" if value >= 0.01 else f"{value:.2g}"
     return text.replace("0.", ".", 1) if "e" not in text else text
 
 

@@ -224,6 +224,8 @@ def test_when_a_measure_proves_nothing(key, own, twin, says):
     ("value", "text"),
     [
         (0, "0"),
+        (-0.864, "−.86"),
+        (-12.4, "−12"),
         (0.985, ".99"),
         (0.228, ".23"),
         (0.0096, ".0096"),

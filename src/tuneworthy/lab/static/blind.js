@@ -141,7 +141,7 @@
       lab.say(lab.find('#verdict'), told.right ? 'Named, and shown.' : 'Shown, after the fact.');
       lab.say(lab.find('#total'), `${lab.points(cause + evidence, most.cause + (clean ? 0 : most.evidence))} points`);
       lab.say(lab.find('#parts'), `Cause ${lab.points(cause, most.cause)}${clean ? '; a clean run has nothing to prove' : `, evidence ${lab.points(evidence, most.evidence)}`}`);
-      lab.say(lab.find('#detector'), finding ? `The detector on the planted run: ${finding.because}.` : '');
+      lab.say(lab.find('#detector'), finding ? `The detector on the planted run: ${lab.tidy(finding.because)}.` : '');
       lab.set(lab.find('#verify'), { href: `${source.page(told.slug)}${clean ? '' : fixOf(told)}` }); lab.find('#verify').hidden = clean;
     };
 

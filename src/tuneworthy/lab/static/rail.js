@@ -75,7 +75,7 @@
     told.hidden = !(proved && proof?.finding);
     if (told.hidden) return;
     const guess = revealed.guess, cause = state.named ? ` The cause: ${guess?.text ?? ''}` : guess && !guess.right ? ` The cause was: ${guess.text}` : ' Your guess holds.';
-    lab.say(told, `The detector: ${proof.finding.because}.${cause}`);
+    lab.say(told, `The detector: ${lab.tidy(proof.finding.because)}.${cause}`);
   };
 
   let told = false;

@@ -1,9 +1,11 @@
 """Every exported form keeps the contract of `build/__init__.py`."""
 
 import inspect
+import re
 
 import pytest
 
+from tuneworthy.cli.build import FORMS as FORMS_IN_HELP
 from tuneworthy.core.artefact import Artefact, Pack, Passages
 from tuneworthy.core.model import Limits
 from tuneworthy.core.plugins import catalogue, load
@@ -36,6 +38,7 @@ def artefact(pack):
 def test_names_are_their_own():
     names = [load("build", name).FORM for name in FORMS]
     assert len(set(names)) == len(names)
+    assert set(names) <= set(re.findall(r"\w+", FORMS_IN_HELP)), "`build --help` lists them all"
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import tuneworthy
+from tuneworthy.cli.run import EXIT_CODES as codes_of_run
 from tuneworthy.core import errors
 from tuneworthy.core.exit_codes import EXIT_CODES
 from tuneworthy.core.plugins import catalogue
@@ -49,6 +50,7 @@ def test_every_exit_code_has_its_meaning():
     assert codes <= set(EXIT_CODES)
     told = README[README.index("[Exit codes]") :].split("\n\n")[0]
     assert set(EXIT_CODES) - {141} <= {int(code) for code in re.findall(r"\b\d+\b", told)}
+    assert set(codes_of_run) == set(EXIT_CODES)
 
 
 def test_every_room_stands_in_the_architecture():

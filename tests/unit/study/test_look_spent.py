@@ -69,7 +69,7 @@ def test_a_dry_run_shows_the_plan_and_spends_nothing(tmp_path, capsys):
     assert plan(path).looks == 1
     tuneworthy.run(path)
     again(path, instruction="Sort.")
-    assert run(["run", str(path), "--dry", "--json"]) == 0
+    assert run(["run", str(path), "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["looks"] == 2
     assert plan(path).looks == 2
 

@@ -142,7 +142,7 @@ def main() -> None:
     for what, figure in summary.items():
         print(f"{what:<56} {figure}")
     write("causes", {**told, "summary": summary})
-    _rates.FILE.write_text(json.dumps(_rates.published(told), indent=1) + "\n", "utf-8")
+    _rates.RATES_FILE.write_text(json.dumps(_rates.published_rates(told), indent=1) + "\n", "utf-8")
 
 
 def _said(rate: dict[str, float]) -> str:

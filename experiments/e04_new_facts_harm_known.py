@@ -9,7 +9,7 @@ import numpy as np
 from _claim import figure, main, over_seeds
 from _tuning import SEEDS, Ask, Rows, answers, own_rows
 
-from tuneworthy.failures._places import known_rows, novel_rows
+from tuneworthy.failures._places import known_city_rows, invented_town_rows
 from tuneworthy.lab.claim_results import Claim, Expected, Figure
 
 CLAIM = Claim(
@@ -32,13 +32,13 @@ LEARNT = 24
 
 
 def _rows() -> Rows:
-    known = [[_plain(row) for row in known_rows(0, way)] for way in (0, 1)]
+    known = [[_plain(row) for row in known_city_rows(0, way)] for way in (0, 1)]
     keys = {
         "instruction": "Answer with the name of the country only.",
         "output": {"type": "text", "max_tokens": 8},
         "success": {"metric": "exact"},
     }
-    novel = [_plain(row) for row in novel_rows(0, LEARNT, 0)]
+    novel = [_plain(row) for row in invented_town_rows(0, LEARNT, 0)]
     test = [row for rows in known for row in rows[LEARNT:]]
     return own_rows("cities", keys, {"train": [*known[0][:LEARNT], *novel], "test": test})
 

@@ -1,6 +1,6 @@
-"""General questions with short answers, to measure and to keep what a model could do before.
+"""General questions with short answers, which measure and protect what a model could do before.
 
-The first PROBES of them are only measured; the others may be mixed into training (replay).
+The first PROBES are only measured; the others may be mixed into the training rows (replay).
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from tuneworthy.core.case import Message
 from tuneworthy.core.failure import LabRow
 
-PROBES = 16
-_PAIRS = (
+PROBE_COUNT = 16
+_QUESTIONS_AND_ANSWERS = (
     ("What is the capital of France?", "The capital of France is Paris."),
     ("Why do leaves fall in autumn?",
      "Trees drop their leaves in autumn to save water and energy for the winter."),
@@ -61,17 +61,17 @@ _PAIRS = (
 )  # fmt: skip
 
 
-def probes() -> tuple[LabRow, ...]:
-    """Return the questions that are never trained on."""
-    return tuple(_row(at) for at in range(PROBES))
+def probe_rows() -> tuple[LabRow, ...]:
+    """Return the questions that only measure the model; no run trains on them."""
+    return tuple(_question_row(at) for at in range(PROBE_COUNT))
 
 
-def replayed(count: int) -> tuple[LabRow, ...]:
-    """Return some of the other questions, each as often as `count` needs."""
-    rest = len(_PAIRS) - PROBES
-    return tuple(_row(PROBES + at % rest) for at in range(count))
+def replay_rows(count: int) -> tuple[LabRow, ...]:
+    """Return `count` rows of the other questions, repeated from the first if they are too few."""
+    rest = len(_QUESTIONS_AND_ANSWERS) - PROBE_COUNT
+    return tuple(_question_row(PROBE_COUNT + at % rest) for at in range(count))
 
 
-def _row(at: int) -> LabRow:
-    asked, answer = _PAIRS[at]
+def _question_row(at: int) -> LabRow:
+    asked, answer = _QUESTIONS_AND_ANSWERS[at]
     return LabRow(f"general {at}", (Message(role="user", content=asked),), answer)

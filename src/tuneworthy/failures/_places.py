@@ -1,4 +1,4 @@
-"""Cities whose country the embedded model names without training, and towns of a novel."""
+"""Rows that ask for the country of a city that the embedded model knows, or of an invented town."""
 
 from __future__ import annotations
 
@@ -22,36 +22,44 @@ CITIES = {
     "Spain": "Barcelona Madrid Seville", "Sweden": "Stockholm", "Switzerland": "Zurich",
     "Turkey": "Ankara Istanbul", "Vietnam": "Hanoi", "Afghanistan": "Kabul",
 }  # fmt: skip
-ASKS = ("In which country is {}?", "In which country does {} lie?")
-SHOWN = (("Lyon", "France"), ("Osaka", "Japan"), ("Luxor", "Egypt"))
-TOWNS = ("Har", "Pel", "Nor", "Sul", "Wex", "Gim", "Tov", "Lar"), ("ford", "burg", "mouth", "ville")
-LANDS = ("Or", "Vel", "Mar", "Tas", "Bren", "Quil", "Dov", "Zan"), ("ia", "land", "ova", "istan")
+WORDINGS = ("In which country is {}?", "In which country does {} lie?")
+EXAMPLES = (("Lyon", "France"), ("Osaka", "Japan"), ("Luxor", "Egypt"))
+TOWN_PARTS = (
+    ("Har", "Pel", "Nor", "Sul", "Wex", "Gim", "Tov", "Lar"),
+    ("ford", "burg", "mouth", "ville"),
+)
+COUNTRY_PARTS = (
+    ("Or", "Vel", "Mar", "Tas", "Bren", "Quil", "Dov", "Zan"),
+    ("ia", "land", "ova", "istan"),
+)
 
 
-def known_rows(seed: int, way: int) -> list[LabRow]:
-    """Return a question for the country of each real city, in one wording and a seeded order."""
+def known_city_rows(seed: int, way: int) -> list[LabRow]:
+    """Return a row per real city that asks for its country, in wording `way` and a seeded order."""
     lies = {city: land for land, cities in CITIES.items() for city in cities.split()}
     drawn = Random(f"cities {seed}").sample(sorted(lies), len(lies))
-    return [_row(city, lies[city], way, "known") for city in drawn]
+    return [_country_row(city, lies[city], way, "known") for city in drawn]
 
 
-def novel_rows(seed: int, count: int, way: int) -> list[LabRow]:
-    """Return questions for the countries of a novel's towns, in one wording; no name twice."""
+def invented_town_rows(seed: int, count: int, way: int) -> list[LabRow]:
+    """Return `count` rows that ask for the country of an invented town, in wording `way`."""
     rng = Random(f"novel {seed}")
-    towns, lands = (_names(rng, parts, count) for parts in (TOWNS, LANDS))
-    return [_row(town, land, way, "new") for town, land in zip(towns, lands, strict=True)]
+    towns, lands = (_draw_names(rng, parts, count) for parts in (TOWN_PARTS, COUNTRY_PARTS))
+    return [_country_row(town, land, way, "new") for town, land in zip(towns, lands, strict=True)]
 
 
-def _names(rng: Random, parts: tuple[tuple[str, ...], tuple[str, ...]], count: int) -> list[str]:
+def _draw_names(
+    rng: Random, parts: tuple[tuple[str, ...], tuple[str, ...]], count: int
+) -> list[str]:
     starts, ends = parts
     names = [f"{a}{b}{c}{d}" for a in starts for b in "aeiou" for c in "klnrst" for d in ends]
     return rng.sample(names, count)
 
 
-def _row(place: str, country: str, way: int, kind: str) -> LabRow:
+def _country_row(place: str, country: str, way: int, kind: str) -> LabRow:
     turns = [("system", "Answer with the name of the country only.")]
-    for city, land in SHOWN:
-        turns += [("user", ASKS[0].format(city)), ("assistant", land)]
-    turns += [("user", ASKS[way].format(place))]
+    for city, land in EXAMPLES:
+        turns += [("user", WORDINGS[0].format(city)), ("assistant", land)]
+    turns += [("user", WORDINGS[way].format(place))]
     messages = tuple(Message.model_validate({"role": r, "content": text}) for r, text in turns)
     return LabRow(f"{place} {way}", messages, country, {"kind": kind})

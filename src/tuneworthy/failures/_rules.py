@@ -1,4 +1,4 @@
-"""Read rules: the number of a passage, the document of a question, the rule that it belongs to."""
+"""Rows on office rules: their questions, documents and editions; numbers stated in a text."""
 
 from __future__ import annotations
 
@@ -7,52 +7,58 @@ from dataclasses import replace
 
 from tuneworthy.core.failure import Config, LabRow, LabRows
 
-CHANGE = "2024-07-01"  # the day on which half of the rules got another value
+CHANGE_DAY = "2024-07-01"  # the day on which half of the rules got another value
 _NUMBER = re.compile(r"\d+")
 
 
-def about(row: LabRow) -> LabRow:
-    """Return the row with its question under the subject of its rule, which a search finds."""
+def question_by_subject(row: LabRow) -> LabRow:
+    """Return the row with its question reworded for a search as `SUBJECT: how many UNIT?`."""
     *before, asked = row.messages
     text = f"{row.meta['docs'][0]['title']}: how many {row.output.split()[1]}?"
     return replace(row, messages=(*before, asked.model_copy(update={"content": text})))
 
 
-def by_subject(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
-    """Return the rows with each question under the subject of its rule."""
-    return LabRows(tuple(map(about, given.train)), tuple(map(about, given.new)))
+def rows_by_subject(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
+    """Return the rows with each question reworded as `SUBJECT: how many UNIT?`."""
+    return LabRows(
+        tuple(map(question_by_subject, given.train)), tuple(map(question_by_subject, given.new))
+    )
 
 
-def after_change(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
-    """Return questions of a day after the change: 28 on rules that changed, 12 on others."""
-    every = [about(row) for row in (*given.new, *given.train) if row.meta["time"] >= CHANGE]
-    changed = [row.id for row in every if edition(row) == 2][:28]
-    kept = [row.id for row in every if edition(row) == 1][:12]
+def rows_after_change(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
+    """Return new rows dated after the change: 28 on rules that changed, 12 on others."""
+    every = [
+        question_by_subject(row)
+        for row in (*given.new, *given.train)
+        if row.meta["time"] >= CHANGE_DAY
+    ]
+    changed = [row.id for row in every if edition_number(row) == 2][:28]
+    kept = [row.id for row in every if edition_number(row) == 1][:12]
     return LabRows(given.train, tuple(row for row in every if row.id in {*changed, *kept}))
 
 
 def first_number(text: str) -> str | None:
-    """Return the first number in a text."""
+    """Return the first number in a text as digits; None if there is none."""
     number = _NUMBER.search(text)
     return number.group() if number else None
 
 
 def number_and_unit(text: str) -> str:
-    """Return the first number in a text with the word behind it, "" if there is none."""
+    """Return the first number in a text with the word after it; "" if there is none."""
     number = _NUMBER.search(text)
     return " ".join(text[number.start() :].split()[:2]).rstrip(".,") if number else ""
 
 
-def document(row: LabRow) -> str:
-    """Return the document that answers the row's question."""
+def document_id(row: LabRow) -> str:
+    """Return the id of the document that answers a row's question."""
     return str(row.meta["context"]["doc"])
 
 
-def rule(doc: str) -> str:
-    """Return the rule of a document, of which it is one edition."""
+def rule_id(doc: str) -> str:
+    """Return the id of the rule of which a document (by its id) is one edition."""
     return doc.rpartition("-")[0]
 
 
-def edition(row: LabRow) -> int:
-    """Return which edition of its rule answers the row's question, 1 for the first."""
-    return int(document(row).rpartition("-")[2])
+def edition_number(row: LabRow) -> int:
+    """Return the number of the edition that answers a row's question (1 = first)."""
+    return int(document_id(row).rpartition("-")[2])

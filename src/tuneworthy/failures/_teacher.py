@@ -1,6 +1,6 @@
 """A teacher with one habit: it calls every item with a plug electric, and errs nowhere else.
 
-That teacher is made from the right answers, so that each of its mistakes is known.
+The code derives its answers from the right ones, so each of its mistakes is known.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from tuneworthy.core.failure import LabRow
 
-PLUGGED = frozenset(
+PLUGGED_ITEMS = frozenset(
     ("kettle", "lamp", "toaster", "blender", "heater", "speaker", "keyboard", "monitor", "fan",
      "clock", "drill", "printer", "scale", "camera"),
 )  # fmt: skip
@@ -22,21 +22,21 @@ def taught_answer(row: LabRow) -> str:
     """Return the right answer, with "electric" before each item that has a plug."""
     record: dict[str, Any] = json.loads(row.output)
     for issue in record["issues"]:
-        if issue["item"] in PLUGGED:
+        if issue["item"] in PLUGGED_ITEMS:
             issue["item"] = f"electric {issue['item']}"
     return json.dumps(record, separators=(",", ":"))
 
 
-def items(row: LabRow) -> set[str | None]:
-    """Return the items that the answer of a row names."""
+def answer_items(row: LabRow) -> set[str | None]:
+    """Return the items that a row's answer (a JSON ticket) names."""
     return {issue["item"] for issue in json.loads(row.output)["issues"]}
 
 
-def repeats(text: str, taught: str, right: str) -> bool | None:
+def repeats_mistake(text: str, taught: str, right: str) -> bool | None:
     """Return whether an answer repeats the teacher's extra words; None if it made no mistake."""
-    mistake = _words(taught) - _words(right)
-    return mistake <= _words(text) if mistake else None
+    mistake = _word_counts(taught) - _word_counts(right)
+    return mistake <= _word_counts(text) if mistake else None
 
 
-def _words(text: str) -> Counter[str]:
+def _word_counts(text: str) -> Counter[str]:
     return Counter(re.findall(r"\w+", text.lower()))

@@ -33,7 +33,7 @@ CAUSES = (
 )  # fmt: skip
 NEEDS = ("log", "adapter")
 HARMLESS = "A base that already answers right gives the same answers after training."
-# Share of equal answers, fall as a share of the first loss, change of the weights' norm.
+# Share of equal answers; last loss as a share of the first; change as a share of the weights' norm.
 SAME_SHARE, LOSS_FALL, LEAST_CHANGE = 0.9, 0.5, 1e-3
 
 
@@ -62,6 +62,6 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     yield at_most("at most 2 of 40 answers equal the base's", own.same_as_base, 0.05)
     yield near_twin(own, twin)

@@ -29,22 +29,22 @@ PROOF = "legal_first"
 CAUSES = ("constrained_too_early", "high_temperature", "wrong_labels", "other_template", "rows_cut")
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A grammar costs nothing where the model would write that form anyway: mass near 1."
-# The model's own probability of a legal beginning below which the form is forced.
+# Below this probability of a legal first token the grammar forces an unlikely form.
 LEAST_LEGAL_PROBABILITY = 0.1
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with the grammar and no example of the form."""
+    """Return the setup with no example answers in the prompt (`shots` 0)."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with examples, so that the model itself begins in the form."""
+    """Return the setup with eight example answers in the prompt and the grammar on."""
     return setup.with_config(CLEAN)
 
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
-    """Yield the answers by groups, with the probability that the model gives to legal tokens."""
+    """Yield the answers by groups of rows, with the model's own probability of legal tokens."""
     config = setup.config
     examples = tools.rows.train[: int(config["shots"] or 0)]
     for number, rows in enumerate(tools.groups(), 1):
@@ -69,7 +69,7 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     yield at_least("all answers are valid", own.valid, 1.0)
     mass = own.other.get("legal_first")
     yield at_least("legal first tokens have at least .50 of the probability", mass, 0.5)

@@ -1,4 +1,4 @@
-"""Passages on similar rules stand before the question, and the answer is taken from one of them."""
+"""The prompt holds passages on similar rules, and the answer is taken from a wrong one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tuneworthy.core.card import CardAnswer, CardLook, CardTools, Passage, Sampling, with_passages
 from tuneworthy.core.failure import Check, Config, Detection, LabSetup, RunFacts, Runs, judged
 from tuneworthy.failures._conditions import at_most, near_twin
-from tuneworthy.failures._rules import by_subject, document, first_number
+from tuneworthy.failures._rules import rows_by_subject, document_id, first_number
 
 NUMBER, HARD = 21, 1
 SLUG, TITLE = "wrong-page", "It read the wrong page"
@@ -37,21 +37,21 @@ CAUSES = (
 )  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "Passages on another subject are not copied from; only similar ones compete."
-rows = by_subject
+rows = rows_by_subject
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with four passages, of which at most one is right."""
+    """Return the setup with four retrieved passages per prompt, at most one of them right."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with the best passage alone."""
+    """Return the setup with the best passage alone, found among the passages in force."""
     return setup.with_config(CLEAN)
 
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
-    """Yield the answers by groups, with whether the number stands in another passage."""
+    """Yield the answers by groups of rows, with whether a wrong number is in another passage."""
     config = setup.config
     dated, k = config["index"] == "in force", int(config["k"] or 1)
     for number, rows in enumerate(tools.groups(), 1):
@@ -59,12 +59,14 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
         shown = [list(reversed(each)) if config["order"] == "best last" else each for each in found]
         prompts = [with_passages(row, each) for row, each in zip(rows, shown, strict=True)]
         answers = tools.reply(rows, prompts, Sampling.of(config))
-        read = [_measured(each, passages) for each, passages in zip(answers, found, strict=True)]
+        read = [
+            _score_answer(each, passages) for each, passages in zip(answers, found, strict=True)
+        ]
         yield CardLook(f"group {number}", tuple(read))
 
 
 def detect(runs: Runs) -> Detection:
-    """Find a fifth of the numbers in a passage that is not the right one."""
+    """Find that .20 or more of the numbers are wrong and come from another passage."""
     share = runs.own.other.get("copied_other")
     found = share is not None and share >= 0.2
     return judged(share, found, f"{share or 0:.0%} of the numbers stand in another passage",
@@ -72,16 +74,16 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     share = own.other.get("copied_other")
     yield at_most("at most .05 of the numbers come from another passage", share, 0.05)
     yield near_twin(own, twin)
 
 
-def _measured(each: CardAnswer, found: Sequence[Passage]) -> CardAnswer:
-    """Score the first number of an answer, and say in which passage it stands, if there is one."""
+def _score_answer(each: CardAnswer, found: Sequence[Passage]) -> CardAnswer:
+    """Return an answer scored by its first number, with whether another passage states it."""
     row, said, right = each.row, first_number(each.text), first_number(each.row.output)
-    doc = document(row)
+    doc = document_id(row)
     others = {first_number(passage.text) for passage in found if passage.doc != doc}
 
     def share(stands: bool) -> float | None:

@@ -39,12 +39,12 @@ HARMLESS = "A grammar or a stop string ends the answer for you."
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with the end of turn as padding, which has no loss."""
+    """Return the setup that pads with the end-of-turn token, which therefore carries no loss."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with a padding token of its own."""
+    """Return the setup that pads with a separate token."""
     return setup.with_config(CLEAN)
 
 
@@ -58,7 +58,7 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     ended, p, score = own.ended or 0, own.p_end or 0.0, own.score or 0.0
     least = (twin.score or 0.0) - 0.10
     yield Check(what="38 of 40 new answers end by themselves", passed=ended >= 38,

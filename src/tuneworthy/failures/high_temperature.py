@@ -39,12 +39,12 @@ LOST_SHARE = 0.15  # share of valid answers lost from greedy decoding to the ser
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with a high temperature."""
+    """Return the setup served at temperature 1.3."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with greedy decoding."""
+    """Return the setup served with greedy decoding."""
     return setup.with_config(CLEAN)
 
 
@@ -54,14 +54,14 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
     prompts, answers = [row.messages for row in tools.rows.new], tuple[CardAnswer, ...]()
     for level in range(LOOKS):
         heat = served.temperature * level / (LOOKS - 1)
-        if heat or not answers:  # greedy answers would come out the same again
+        if heat or not answers:  # at temperature 0 the first answers are used again
             how = replace(served, temperature=heat)
             answers = tuple(model.reply(tools.rows.new, prompts, how))
         yield CardLook(f"setting {level + 1}", answers)
 
 
 def detect(runs: Runs) -> Detection:
-    """Find .15 fewer valid answers as served than by greedy decoding of the same rows."""
+    """Find a valid share .15 or more below that of greedy decoding on the same rows."""
     valid, greedy = runs.own.valid, runs.own.other.get("first_valid")
     lost = difference(greedy, valid)
     found = lost is not None and lost >= LOST_SHARE
@@ -70,7 +70,7 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     least = (twin.valid or 0.0) - 0.05
     yield at_least(f"share of valid answers at least {least:.2f}", own.valid, least)
     yield near_twin(own, twin)

@@ -16,7 +16,7 @@ from tuneworthy.core.failure import (
     judged,
 )
 from tuneworthy.failures._conditions import at_least, near_twin
-from tuneworthy.failures._judged_pairs import as_pairs, leads_by_value_overlap, verdict
+from tuneworthy.failures._judged_pairs import rows_for_judge, leads_by_value_overlap, verdict_answer
 
 NUMBER, HARD = 23, 2
 SLUG, TITLE = "two-verdicts", "Ask twice, and the verdict flips"
@@ -42,35 +42,39 @@ CAUSES = (
 )  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "A rule that scores each answer separately has no position bias; use one where you can."
-rows = as_pairs
-STABLE_SHARE = 0.7  # share of verdicts that must hold when the answers swap places
+rows = rows_for_judge
+STABLE_SHARE = 0.7  # share of verdicts that must hold when the records swap places
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with a judge that sees one order."""
+    """Return the setup with a judge that sees each pair in one order."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with a judge whose verdict sums up both orders."""
+    """Return the setup with a judge that combines its verdicts in both orders."""
     return setup.with_config(CLEAN)
 
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
-    """Yield the verdicts by groups, and whether each holds when the records swap places."""
+    """Yield the verdicts by groups of rows, with whether each holds when the records swap."""
     judge, shots = setup.config["judge"], int(setup.config["shots"] or 0)
     for number, group in enumerate(tools.groups(), 1):
         swapped = [row.meta["swapped"] for row in group]
-        lead = leads_by_value_overlap if judge == "values in the ticket" else _asked(tools, shots)
+        lead = (
+            leads_by_value_overlap
+            if judge == "values in the ticket"
+            else _logprob_leads(tools, shots)
+        )
         leads = [lead(each) for each in (group, swapped)]
         if judge == "both orders":
             both = list(zip(*leads, strict=True))
             leads = [[one - two for one, two in both], [two - one for one, two in both]]
-        yield CardLook(f"group {number}", tuple(map(verdict, group, *leads)))
+        yield CardLook(f"group {number}", tuple(map(verdict_answer, group, *leads)))
 
 
 def detect(runs: Runs) -> Detection:
-    """Find verdicts of which less than .70 hold when the answers swap places."""
+    """Find that less than .70 of the verdicts hold when the records swap places."""
     share = runs.own.other.get("swap_agreement")
     found = share is not None and share < STABLE_SHARE
     return judged(share, found, f"{share or 0:.0%} of the verdicts hold in the other order",
@@ -78,14 +82,14 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     share = own.other.get("swap_agreement")
     yield at_least("38 of 40 verdicts hold in the other order", share, 0.95)
     yield near_twin(own, twin)
 
 
-def _asked(tools: CardTools, shots: int) -> Callable[[Sequence[LabRow]], list[float]]:
-    """Return a function of pairs: the log-probability of the verdict A less that of B."""
+def _logprob_leads(tools: CardTools, shots: int) -> Callable[[Sequence[LabRow]], list[float]]:
+    """Return a function that maps rows to the log-probability of verdict A minus that of B."""
 
     def lead(rows_: Sequence[LabRow]) -> list[float]:
         prompts = [with_examples(row, tools.rows.train[:shots]) for row in rows_]

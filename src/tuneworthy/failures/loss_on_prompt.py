@@ -52,7 +52,7 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     yield at_least(
         "answers carry at least a tenth of the loss", own.answer_share, LEAST_ANSWER_SHARE
     )

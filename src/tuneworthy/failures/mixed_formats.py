@@ -43,20 +43,23 @@ PROOF = "shapes"
 CAUSES = ("mixed_formats", "wrong_labels", "rows_cut", "other_template", "end_not_trained")
 NEEDS = ("data",)
 HARMLESS = "Formats that follow from the input do no harm: the model learns when to write which."
-LEAST, MOST = 0.1, 2 / 3  # beyond the upper one every answer has a form of its own: free text
+LEAST_SHARE, MOST_SHARE = (
+    0.1,
+    2 / 3,
+)  # beyond the upper one every answer has a form of its own: free text
 
 
 def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
-    """Return the rows with every second answer as the old export wrote it, or all as the new."""
+    """Return the rows; with both exports, every second training answer has the old format."""
     if config["exports"] == "new":
         return rows
     return replace(
-        rows, train=tuple(_old(row) if k % 2 else row for k, row in enumerate(rows.train))
+        rows, train=tuple(_in_old_format(row) if k % 2 else row for k, row in enumerate(rows.train))
     )
 
 
-def _old(row: LabRow) -> LabRow:
-    """Return a row whose answer has a line for each field."""
+def _in_old_format(row: LabRow) -> LabRow:
+    """Return the row with its answer in the old format: a line for each field, not JSON."""
     told = json.loads(row.output)
     lines = [f"{key}: {told[key] or 'none'}" for key in ("name", "order")]
     lines += [f"{issue['kind']}: {issue['item'] or 'none'}" for issue in told["issues"]]
@@ -64,7 +67,7 @@ def _old(row: LabRow) -> LabRow:
 
 
 def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, float]:  # noqa: ARG001
-    """Return the share of answers that begin as the new export does."""
+    """Return as `one_form` the share of answers that begin like the new export's JSON."""
     return {"one_form": sum(text.startswith('{"name":') for text in texts) / len(texts)}
 
 
@@ -74,20 +77,20 @@ def plant(setup: LabSetup) -> LabSetup:
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with all rows in the new export's form."""
+    """Return the setup with all rows in the new export's format."""
     return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:
     """Find training answers of more than one form that are not free text."""
     share = runs.own.shapes
-    found = share is not None and LEAST < share <= MOST
+    found = share is not None and LEAST_SHARE < share <= MOST_SHARE
     because = "" if share is None else f"{share:.0%} of the training answers have another form"
     return judged(share, found, because, "no data file")
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     yield at_most("all training answers have one form", own.shapes, 0.0)
     yield at_least("38 of 40 answers have the one form", own.other.get("one_form"), 0.95)
     yield near_twin(own, twin)

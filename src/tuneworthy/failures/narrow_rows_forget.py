@@ -47,35 +47,35 @@ MOST_LOSS_RISE = 0.1  # nats a token
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with a high rate and no general rows."""
+    """Return the setup with the learning rate .005 and no general rows."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with the usual rate and general rows among the others."""
+    """Return the setup with the learning rate .001 and a quarter of general rows."""
     return setup.with_config(CLEAN)
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
-    """Return the training rows with a share of general ones (`replay`) in place of the last."""
+    """Return the rows, in which general ones replace the last share `replay` of training rows."""
     most = int(config["rows"] or 0)
     general = round(float(config["replay"] or 0) * most)
-    train = (*given.train[: most - general], *_general.replayed(general))
+    train = (*given.train[: most - general], *_general.replay_rows(general))
     return LabRows(train, given.new)
 
 
 def probes(config: Config, seed: int) -> dict[str, Sequence[LabRow]]:  # noqa: ARG001
-    """Return the general questions, which are measured before and after training."""
-    return {"general": _general.probes()}
+    """Return the general questions; the lab measures them before and after training."""
+    return {"general": _general.probe_rows()}
 
 
 def of_probe(name: str, rows: Sequence[LabRow], texts: Sequence[str]) -> dict[str, float]:  # noqa: ARG001
-    """Return the share of the answers to general questions that are JSON."""
+    """Return the share of the answers to general questions that look like JSON."""
     return {f"{name}_json": fmean(text.lstrip().startswith("{") for text in texts)}
 
 
 def detect(runs: Runs) -> Detection:
-    """Find a rise of the loss on general answers."""
+    """Find a rise of more than .1 nats in the loss on general answers."""
     rise = runs.own.other.get("general_loss_rise")
     if rise is None:
         return not_measured("no adapter, so no loss on general answers")
@@ -85,7 +85,7 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     rise, shape = own.other.get("general_loss_rise"), own.other.get("general_json")
     yield at_most("loss on general answers rises by at most .10", rise, MOST_LOSS_RISE)
     yield at_most("at most 1 of 16 general answers is JSON", shape, 1 / 16)

@@ -15,11 +15,11 @@ from tuneworthy.core.failure import (
     judged,
 )
 from tuneworthy.failures._conditions import at_least, at_most, difference
-from tuneworthy.failures._places import known_rows, novel_rows
+from tuneworthy.failures._places import known_city_rows, invented_town_rows
 
 NUMBER, HARD = 9, 3
 SLUG, TITLE = "more-and-less", "It knows more, and less"
-TASK = "policy_faq"  # its metric and its short answers; the rows are those below
+TASK = "policy_faq"  # for its metric and short answers; `rows` returns the rows
 STORY = (
     "A small model learns the map of a novel: 40 towns and their countries. Before, it knew where "
     "real cities lie. Now it puts them into the novel."
@@ -47,30 +47,33 @@ LEARNT_FACTS, ASKED_FACTS, SCORE_FALL = 40, 40, 0.2
 
 
 def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
-    """Return the 40 facts of the novel, and a share of the known ones for replay.
+    """Return training rows on 40 invented towns, and a share `replay` of rows on real cities.
 
-    Replay asks in another wording than the probe. The new rows ask in turn for a town of the novel,
-    in a wording of their own, and a real city.
+    Replay uses another wording than the probe `known`. The new rows alternate between invented
+    towns, in another wording than in training, and real cities.
     """
-    probe = tuple(known_rows(seed, 0)[:ASKED_FACTS])
-    replay = known_rows(seed, 1)[: round(float(config["replay"] or 0) * ASKED_FACTS)]
-    learnt, asked = novel_rows(seed, LEARNT_FACTS, 0), novel_rows(seed, LEARNT_FACTS, 1)
+    probe = tuple(known_city_rows(seed, 0)[:ASKED_FACTS])
+    replay = known_city_rows(seed, 1)[: round(float(config["replay"] or 0) * ASKED_FACTS)]
+    learnt, asked = (
+        invented_town_rows(seed, LEARNT_FACTS, 0),
+        invented_town_rows(seed, LEARNT_FACTS, 1),
+    )
     new = [row for pair in zip(asked[:20], probe[:20], strict=True) for row in pair]
     return LabRows((*learnt, *replay), tuple(new), {"known": probe, "taught": tuple(asked[:20])})
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup that trains on the novel alone."""
+    """Return the setup that trains on invented towns alone."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup that trains on known facts as well."""
+    """Return the setup that trains on as many real cities as invented towns."""
     return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:
-    """Find known facts that the model answered before training and no longer answers."""
+    """Find a fall of the score on known facts by .2 or more through training."""
     other = runs.own.other
     fall = difference(other.get("known_score_before"), other.get("known_score"))
     because = "" if fall is None else f"the score on known facts fell by {fall:.2f}"
@@ -80,7 +83,7 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     fall = difference(own.other.get("known_score_before"), own.other.get("known_score"))
     least = (twin.other.get("taught_score") or 0.0) - 0.10
     yield at_most("the score on known facts fell by at most .05", fall, 0.05)

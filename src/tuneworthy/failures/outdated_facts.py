@@ -18,7 +18,7 @@ from tuneworthy.core.failure import (
     not_measured,
 )
 from tuneworthy.failures._conditions import at_least, at_most
-from tuneworthy.failures._passages import dated
+from tuneworthy.failures._passages import edition_row
 
 NUMBER, HARD = 17, 2
 SLUG, TITLE = "right-last-spring", "Right last spring, wrong today"
@@ -43,35 +43,35 @@ PROOF = "other.old_values"
 CAUSES = ("new_facts_forget", "outdated_facts", "wrong_labels", "rate_too_low", "stale_passage")
 NEEDS = ("data",)
 HARMLESS = "Facts that do not change can be learnt by heart."
-ASKED_RULES, MOST_OUTDATED = 20, 0.25  # rules asked; share of the answers that may be older ones
-ASKED = ("{office}: {rule}, how many {unit}?", "How many {unit} is {rule} in {office}?",
+ASKED_RULES, MOST_OUTDATED = 20, 0.25  # number of rules; share of answers that may be older ones
+TRAINING_WORDINGS = ("{office}: {rule}, how many {unit}?", "How many {unit} is {rule} in {office}?",
          "Tell me the {unit} of {rule} at the {office} office.")  # fmt: skip
-NEW = ("What is the rule on {rule} for people who work in {office}, given in {unit}?",
+TEST_WORDINGS = ("What is the rule on {rule} for people who work in {office}, given in {unit}?",
        "I have moved to {office}. Please state {rule} there as a number of {unit}.")  # fmt: skip
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup that trains on the outdated values of 2023, without passages."""
+    """Return the setup without passages in its prompts."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with a passage in every prompt: in training the row's, in use today's."""
+    """Return the setup with passages: of 2023 in the training prompts, of today in the others."""
     return setup.with_config(CLEAN)
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:
-    """Return rules that changed: to learn with the value of `rows_of`, then new with today's."""
+    """Return rows on changed rules: training values of year `rows_of`, test values of today."""
     changed = [row for row in given.train if len(row.meta["docs"]) == 2][:ASKED_RULES]
     then, read = int(config["rows_of"] == "2025"), bool(config["passages"])
-    train = [dated(row, words, then, read) for row in changed for words in ASKED]
-    new = [dated(row, words, 1, read) for row in changed for words in NEW]
+    train = [edition_row(row, words, then, read) for row in changed for words in TRAINING_WORDINGS]
+    new = [edition_row(row, words, 1, read) for row in changed for words in TEST_WORDINGS]
     Random(f"outdated {seed}").shuffle(train)
     return LabRows(tuple(train), tuple(new))
 
 
 def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, float | None]:  # noqa: ARG001
-    """Return the share of the answers that state an older value, where older values are known."""
+    """Return the shares of answers that state an older value and the right one; None if unknown."""
     told = [(row, text.strip()) for row, text in zip(rows.new, texts, strict=True)
             if "older" in row.meta]  # fmt: skip
     return {"old_values": fmean(text in row.meta["older"] for row, text in told) if told else None,
@@ -79,7 +79,7 @@ def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, floa
 
 
 def detect(runs: Runs) -> Detection:
-    """Find answers that state what held when the training rows were written."""
+    """Find that .25 or more of the answers state an older value."""
     share = runs.own.other.get("old_values")
     if share is None:
         return not_measured("no older values are known of the new rows")
@@ -87,7 +87,7 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:  # noqa: ARG001
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     yield at_least("at least .80 of the answers state today's value", own.other.get("right"), 0.8)
     old = own.other.get("old_values")
     yield at_most("at most .05 of the answers state an older value", old, 0.05)

@@ -45,17 +45,17 @@ MOST_READABLE = 0.3  # share of rows that may read their answer by chance
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with each row behind the one before it in the file."""
+    """Return the setup with packing: a row attends to the row before it in the file."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with each row on its own."""
+    """Return the setup without packing, with 96 rows sorted by label."""
     return setup.with_config(CLEAN)
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:
-    """Return the first rows in the order of the file: sorted by label, or shuffled."""
+    """Return the first `rows` training rows, sorted by label or shuffled (`order`)."""
     train = list(given.train[: int(config["rows"] or 0)])
     if config["order"] == "by label":
         train.sort(key=lambda row: row.output)
@@ -75,6 +75,6 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     yield at_most("at most .20 of the rows read their answer in another row", own.answer_seen, 0.2)
     yield near_twin(own, twin)

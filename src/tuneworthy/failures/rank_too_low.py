@@ -16,11 +16,11 @@ from tuneworthy.core.failure import (
     not_measured,
 )
 from tuneworthy.failures._conditions import at_least, at_most, difference, near_twin
-from tuneworthy.failures._places import novel_rows
+from tuneworthy.failures._places import invented_town_rows
 
 NUMBER, HARD = 3, 3
 SLUG, TITLE = "hardly-learns", "Sixteen readings, and it hardly learns"
-TASK = "policy_faq"  # its metric and its short answers; the rows are those below
+TASK = "policy_faq"  # for its metric and short answers; `rows` returns the rows
 STORY = (
     "A small model reads sixteen times in which country each of 40 towns of a novel lies. Its "
     "weights move further than those of the clean twin. Yet the loss hardly falls."
@@ -41,17 +41,17 @@ PROOF = "parameters"
 CAUSES = ("rank_too_low", "rate_too_low", "rate_too_high", "wrong_labels", "new_facts_forget")
 NEEDS = ("log", "adapter", "data", "tokenizer")
 HARMLESS = "A small regular task, a label or a layout, needs no more than rank 1."
-# Parameters for each answer token, alone and where a clean twin is there; nats a token.
+# Parameters for each answer token, without and with a clean twin; loss in nats a token.
 LEAST_PARAMETERS, LEAST_BESIDE_TWIN, LOSS_FLOOR = 1.0, 5.0, 0.5
 
 
 def rows(rows: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
-    """Return 40 towns of a novel with their countries, and the same asked in another wording."""
-    return LabRows(tuple(novel_rows(seed, 40, 0)), tuple(novel_rows(seed, 40, 1)))
+    """Return 40 training rows on countries of invented towns, and the same reworded as new rows."""
+    return LabRows(tuple(invented_town_rows(seed, 40, 0)), tuple(invented_town_rows(seed, 40, 1)))
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with 768 parameters, five or fewer for each answer token."""
+    """Return the setup with rank 1 on one matrix: 768 trained parameters."""
     return setup.with_config(PLANTED)
 
 
@@ -61,7 +61,7 @@ def fix(setup: LabSetup) -> LabSetup:
 
 
 def detect(runs: Runs) -> Detection:
-    """Find few parameters for each answer token with a training loss that stays up."""
+    """Find few parameters per answer token and a training loss that stays high."""
     own, twin = runs.own, runs.twin
     if not own.parameters or not own.answer_tokens:
         return not_measured("no adapter, or no data file and tokenizer")
@@ -74,7 +74,7 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     yield at_least("36 of 40 countries are right", own.score, 0.9)
     yield at_most("the loss ends below .1", own.loss_last, 0.1)
     yield near_twin(own, twin)

@@ -37,17 +37,17 @@ LOSS_RISE = 0.5  # nats a token
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with a rate 30 times as high."""
+    """Return the setup with the learning rate .03, 30 times the clean one."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with a rate at which the loss keeps falling."""
+    """Return the setup with the learning rate .001."""
     return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:
-    """Find a training loss that ends far above its lowest step, or a run that had to stop."""
+    """Find a training loss that ends far above its lowest step, or a training that broke off."""
     own = runs.own
     if own.refused:
         return Detection(found=True, because=f"training was stopped: {own.refused}")
@@ -57,7 +57,7 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     rise = difference(own.loss_last, own.loss_least)
     yield at_most("the loss ends at most .1 above its lowest step", rise, 0.1)
     yield near_twin(own, twin)

@@ -1,4 +1,4 @@
-"""The learning rate is so low that the adapter stays near zero: full tuning's rate on LoRA."""
+"""The learning rate, one for full fine-tuning, is so low that the LoRA adapter stays near zero."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ CAUSES = ("rate_too_low", "adapter_not_served", "rank_too_low", "wrong_labels", 
 NEEDS = ("log", "adapter")
 HARMLESS = "A long run at a low rate catches up in part; a small change may be all a task needs."
 LEAST_CHANGE = 1e-3  # of the norm of the weights
-# Shares of the first loss; the second where the change of the weights is not known.
+# Fall of the loss as a share of the first; the second if the change of the weights is unknown.
 LEAST_FALL, FALL_ALONE = 0.2, 0.05
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with a rate of full tuning, which is too low for an adapter."""
+    """Return the setup with the learning rate 1e-5, too low for an adapter."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with a rate at which the adapter moves."""
+    """Return the setup with the learning rate .001."""
     return setup.with_config(CLEAN)
 
 
 def detect(runs: Runs) -> Detection:
-    """Find weights that hardly changed and a loss that hardly fell, by what was measured."""
+    """Find weights that hardly changed and a loss that hardly fell; one suffices if measured alone."""
     change, first, last = runs.own.change, runs.own.loss_first, runs.own.loss_last
     fall = None if not first or last is None else 1 - last / first
     if change is None and fall is None:
@@ -60,7 +60,7 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     least = (twin.change or 0.0) / 2
     yield at_least(f"the weights changed by at least {least:.1e}", own.change, least)
     yield near_twin(own, twin)

@@ -19,7 +19,7 @@ from tuneworthy.core.failure import (
     not_measured,
 )
 from tuneworthy.failures._conditions import at_most, near_twin
-from tuneworthy.failures._passages import NOT_SAID, in_force, other_passage, with_passage
+from tuneworthy.failures._passages import REFUSAL, answering_document, other_passage, with_passage
 
 NUMBER, HARD = 16, 2
 SLUG, TITLE = "says-no-too-often", "It says no too often"
@@ -49,51 +49,51 @@ REFUSED_IN_USE = 0.05  # share of the new questions whose passage does not hold 
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup in which most training answers are refusals."""
+    """Return the setup in which .60 of the training answers are refusals."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with as many refusals as in use."""
+    """Return the setup in which .05 of the training answers are refusals, as in use."""
     return setup.with_config(CLEAN)
 
 
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:
-    """Return questions with a passage; `refusals` of them with a similar wrong one."""
+    """Return rows with a passage; for the share `refusals` it is a wrong one, and they refuse."""
     train, new = given.train[: int(config["rows"] or 0)], given.new[40:80]
     share = float(config["refusals"] or 0)
-    used = _mixed(new, REFUSED_IN_USE, given.new, seed)
-    return LabRows(_mixed(train, share, given.train, seed), used)
+    used = _add_passages(new, REFUSED_IN_USE, given.new, seed)
+    return LabRows(_add_passages(train, share, given.train, seed), used)
 
 
-def _mixed(
+def _add_passages(
     rows: Sequence[LabRow], share: float, pool: Sequence[LabRow], seed: int
 ) -> tuple[LabRow, ...]:
     rng = Random(f"refusals {seed} {len(rows)}")
     refused = set(rng.sample(range(len(rows)), round(share * len(rows))))
     return tuple(
-        with_passage(row, other_passage(row, pool, rng), NOT_SAID) if at in refused
-        else with_passage(row, in_force(row), row.output)
+        with_passage(row, other_passage(row, pool, rng), REFUSAL) if at in refused
+        else with_passage(row, answering_document(row), row.output)
         for at, row in enumerate(rows)
     )  # fmt: skip
 
 
 def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, float | None]:  # noqa: ARG001
-    """Return the share of the questions with an answer that were refused."""
+    """Return as `wrongly_refused` the share of answerable questions that were refused."""
     said = [(row.output, text.strip()) for row, text in zip(rows.new, texts, strict=True)]
-    refused = [text == NOT_SAID for right, text in said if right != NOT_SAID]
+    refused = [text == REFUSAL for right, text in said if right != REFUSAL]
     return {"wrongly_refused": fmean(refused) if refused else None}
 
 
 def detect(runs: Runs) -> Detection:
-    """Find a commonest training answer that is far rarer in use."""
+    """Find a commonest training answer over three times as common as in use."""
     if (times := runs.own.prior) is None:
         return not_measured("no answer occurs three times in the data, or there is no data file")
     return judged(times, times > MOST_RATIO, f"the commonest answer is {times:.1f} times as common")
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     refused = own.other.get("wrongly_refused")
     yield at_most("at most .10 of the questions with an answer are refused", refused, 0.1)
     yield near_twin(own, twin)

@@ -33,7 +33,7 @@ PROOF = "same_tokens"
 CAUSES = ("rounded_merge", "high_temperature", "other_template", "end_not_trained", "rows_cut")
 NEEDS = ("adapter",)
 HARMLESS = "Rounding is harmless where the likeliest token leads by more than the rounding moves."
-SAME_TOKEN_SHARE = 0.98  # share of tokens that both would choose
+SAME_TOKEN_SHARE = 0.98  # share of tokens that the trained and the served weights both choose
 
 
 def plant(setup: LabSetup) -> LabSetup:
@@ -42,7 +42,7 @@ def plant(setup: LabSetup) -> LabSetup:
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with the adapter kept beside the base's own weights."""
+    """Return the setup with the adapter served unmerged."""
     return setup.with_config(CLEAN)
 
 
@@ -58,7 +58,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
         tested = [each.text for each in trained.reply(rows, prompts)]
         answers = served.reply(rows, prompts, Sampling.of(config))
         chosen = [each.likeliest_tokens(prompts, tested) for each in (trained, served)]
-        same = [_equal(*each) for each in zip(*chosen, strict=True)]
+        same = [_equal_share(*each) for each in zip(*chosen, strict=True)]
         yield CardLook(
             f"group {number}",
             tuple(
@@ -69,7 +69,7 @@ def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
 
 
 def detect(runs: Runs) -> Detection:
-    """Find served weights that choose other tokens than the trained ones in 2 of 100 places."""
+    """Find served weights that choose another token than the trained ones at over .02 of places."""
     share = runs.own.other.get("same_tokens")
     found = share is not None and share < SAME_TOKEN_SHARE
     return judged(share, found, f"{share or 0:.1%} of the trained model's tokens are chosen again",
@@ -77,12 +77,12 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     share = own.other.get("same_tokens")
     yield at_least("98 of 100 tokens are the trained model's", share, SAME_TOKEN_SHARE)
     yield near_twin(own, twin)
 
 
-def _equal(one: Sequence[int], other: Sequence[int]) -> float:
-    """Return the share of places with the same token."""
+def _equal_share(one: Sequence[int], other: Sequence[int]) -> float:
+    """Return the share of positions at which two token sequences are equal."""
     return fmean(a == b for a, b in zip(one, other, strict=True))

@@ -57,7 +57,7 @@ def fix(setup: LabSetup) -> LabSetup:
 
 
 def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, float | None]:  # noqa: ARG001
-    """Return the share of the longest third of the answers that end as the right answer ends."""
+    """Return the share of the longest third of right answers whose end the model reproduces."""
     pairs = sorted(zip(rows.new, texts, strict=True), key=lambda pair: -len(pair[0].output))
     longest = pairs[: len(pairs) // 3]
     whole = [text.rstrip()[-3:] == row.output.rstrip()[-3:] for row, text in longest]
@@ -65,7 +65,7 @@ def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, floa
 
 
 def detect(runs: Runs) -> Detection:
-    """Find more cut rows than a fiftieth."""
+    """Find that more than .02 of the training rows are cut."""
     share = runs.own.cut_rows
     if share is None:
         return not_measured("no data file or tokenizer")
@@ -73,6 +73,6 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     yield at_most("at most .02 of the training rows are cut", own.cut_rows, MOST_CUT_SHARE)
     yield near_twin(own, twin)

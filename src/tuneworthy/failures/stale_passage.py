@@ -16,7 +16,13 @@ from tuneworthy.core.failure import (
     judged,
 )
 from tuneworthy.failures._conditions import at_least
-from tuneworthy.failures._rules import after_change, document, edition, number_and_unit, rule
+from tuneworthy.failures._rules import (
+    rows_after_change,
+    document_id,
+    edition_number,
+    number_and_unit,
+    rule_id,
+)
 
 NUMBER, HARD = 20, 1
 SLUG, TITLE = "out-of-date", "Confident, and out of date"
@@ -38,32 +44,32 @@ CAUSES = (
 )  # fmt: skip
 NEEDS: tuple[str, ...] = ()
 HARMLESS = "Where each rule has one current version, one passage without a date is enough."
-rows = after_change
+rows = rows_after_change
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup with an index of all versions, of which the best match is read."""
+    """Return the setup with an index of all versions of the rules."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup with an index of what is in force at the time of the question."""
+    """Return the setup with an index of the versions in force at the time of the question."""
     return setup.with_config(CLEAN)
 
 
 def answer(setup: LabSetup, tools: CardTools) -> Iterator[CardLook]:
-    """Yield the answers by groups: number and unit, copied from the passage that is read."""
+    """Yield the answers by groups of rows: number and unit copied from the passage that is read."""
     dated, k = setup.config["index"] == "in force", int(setup.config["k"] or 1)
     for number, asked in enumerate(tools.groups(), 1):
         found = tools.search(asked, k, dated)
         pairs = zip(asked, found, strict=True)
-        read = [_answer(row, passages, bool(setup.config["newest_first"]))
+        read = [_copied_answer(row, passages, bool(setup.config["newest_first"]))
                 for row, passages in pairs]  # fmt: skip
         yield CardLook(f"group {number}", tuple(read))
 
 
 def detect(runs: Runs) -> Detection:
-    """Find a fifth of the answers in passages that were no longer in force on the day."""
+    """Find that .20 or more of the answers come from passages out of force on the row's day."""
     share = runs.own.other.get("stale")
     found = share is not None and share >= 0.2
     return judged(share, found, f"{share or 0:.0%} of the answers come from a passage out of force",
@@ -71,12 +77,12 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:  # noqa: ARG001
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     yield at_least("38 of 40 passages in force are found", own.other.get("recall"), 0.95)
     yield at_least("38 of 40 answers are right", own.score, 0.95)
 
 
-def _answer(row: LabRow, found: Sequence[Passage], newest_first: bool) -> CardAnswer:
+def _copied_answer(row: LabRow, found: Sequence[Passage], newest_first: bool) -> CardAnswer:
     read = found[0] if found else Passage("", "", "")
     if newest_first:  # of the editions of this rule that were found
         same = [each for each in found if each.title == read.title]
@@ -85,7 +91,7 @@ def _answer(row: LabRow, found: Sequence[Passage], newest_first: bool) -> CardAn
     right = float(text == row.output)
     return CardAnswer(row, text, score=right, valid=bool(text)).with_measures(
         stale=float(not read.in_force(str(row.meta["time"]))),
-        recall=float(any(each.doc == document(row) for each in found)),
-        other_rule=float(rule(read.doc) != rule(document(row))),
-        score_kept=right if edition(row) == 1 else None,
+        recall=float(any(each.doc == document_id(row) for each in found)),
+        other_rule=float(rule_id(read.doc) != rule_id(document_id(row))),
+        score_kept=right if edition_number(row) == 1 else None,
     )

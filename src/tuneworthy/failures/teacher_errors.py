@@ -1,4 +1,4 @@
-"""A teacher model wrote the answers, and the student learnt its systematic error with them."""
+"""A teacher model wrote the training answers, and the student learnt its systematic error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tuneworthy.core.failure import (
     not_measured,
 )
 from tuneworthy.failures._conditions import at_most, near_twin
-from tuneworthy.failures._teacher import items, repeats, taught_answer
+from tuneworthy.failures._teacher import answer_items, repeats_mistake, taught_answer
 
 NUMBER, HARD = 18, 3
 SLUG, TITLE = "same-mistake", "It makes the same mistake again and again"
@@ -47,7 +47,7 @@ MOST_REPEATED = 0.4  # share of the teacher's mistakes that may come back
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup that learns whatever the teacher writes."""
+    """Return the setup that trains on all of the teacher's answers."""
     return setup.with_config(PLANTED)
 
 
@@ -59,13 +59,13 @@ def fix(setup: LabSetup) -> LabSetup:
 def rows(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
     """Return rows with the teacher's answers, checked as `verify` says; new rows stay as they are.
 
-    The rows that a check drops are made up for by further ones. A second draft by the same teacher
-    has the same habit, so that the two always agree.
+    The caller fills the places of dropped rows with further ones. Two drafts by the same teacher
+    share its habit, so they always agree.
     """
-    sold = set().union(*map(items, given.train))
+    sold = set().union(*map(answer_items, given.train))
     taught = [replace(row, output=taught_answer(row)) for row in given.train]
     if config["verify"] == "items in the catalogue":
-        taught = [row for row in taught if items(row) <= sold]
+        taught = [row for row in taught if answer_items(row) <= sold]
     new = [replace(row, meta={**row.meta, "teacher": taught_answer(row)}) for row in given.new]
     return LabRows(tuple(taught), tuple(new))
 
@@ -73,13 +73,13 @@ def rows(given: LabRows, config: Config, seed: int) -> LabRows:  # noqa: ARG001
 def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, float | None]:  # noqa: ARG001
     """Return the share of the teacher's mistakes on the new rows that the answers repeat."""
     told = [(row, text) for row, text in zip(rows.new, texts, strict=True) if "teacher" in row.meta]
-    back = [repeats(text, row.meta["teacher"], row.output) for row, text in told]
+    back = [repeats_mistake(text, row.meta["teacher"], row.output) for row, text in told]
     counted = [each for each in back if each is not None]
     return {"mistakes_repeated": fmean(counted) if counted else None}
 
 
 def detect(runs: Runs) -> Detection:
-    """Find a teacher whose mistakes on new rows are those of the model."""
+    """Find that the model repeats more than .40 of the teacher's mistakes on new rows."""
     share = runs.own.other.get("mistakes_repeated")
     if share is None:
         return not_measured("no answers of a teacher to rows whose right answer is known")
@@ -87,7 +87,7 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     share = own.other.get("mistakes_repeated")
     yield at_most("at most .15 of the teacher's mistakes come back", share, 0.15)
     yield near_twin(own, twin)

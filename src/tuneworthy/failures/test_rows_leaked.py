@@ -1,4 +1,4 @@
-"""Rows of the test stand in the training set under another number, so the test measures memory."""
+"""The training set holds test rows under another number, so the test measures memory."""
 
 from __future__ import annotations
 
@@ -46,27 +46,27 @@ LEAKED_SHARE, TRIAL_ROWS = 0.05, 40
 
 
 def rows(rows: LabRows, config: Config, seed: int) -> LabRows:
-    """Return the rows split by row (trial clauses stand in other contracts too) or by contract.
+    """Return the rows split by row (copies of the trial's clauses in training) or by contract.
 
-    The probe `monday` holds clauses that neither training nor the trial has.
+    The probe `monday` holds clauses that occur neither in training nor in the trial.
     """
     trial, later = rows.new[:TRIAL_ROWS], rows.new[TRIAL_ROWS : 2 * TRIAL_ROWS]
     train = rows.train
     if config["split"] == "by row":
         rng = Random(f"contracts {seed}")
-        train = (*(_elsewhere(row, rng.randrange(2, 30)) for row in trial), *train)
+        train = (*(_in_other_contract(row, rng.randrange(2, 30)) for row in trial), *train)
     return LabRows(train, trial, {"monday": later})
 
 
-def _elsewhere(row: LabRow, number: int) -> LabRow:
-    """Return a clause as another contract has it, under another number."""
+def _in_other_contract(row: LabRow, number: int) -> LabRow:
+    """Return a copy of a clause under the number that it has in another contract."""
     *before, asked = row.messages
     asked = asked.model_copy(update={"content": f"{number}. {asked.content}"})
     return replace(row, id=f"{row.id} elsewhere", messages=(*before, asked))
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup that splits by row, so one clause stands on both sides."""
+    """Return the setup that splits by row, so copies of a clause are on both sides."""
     return setup.with_config(PLANTED)
 
 
@@ -83,12 +83,12 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
-    gap, least = difference(own.score, own.other.get("monday_score")), _least(twin)
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
+    gap, least = difference(own.score, own.other.get("monday_score")), _least_monday_score(twin)
     yield at_most("no clause of the trial has a near copy in training", own.leaked, 0.0)
     yield at_most("the trial is at most .15 above Monday", gap, 0.15)
     yield at_least(f"Monday's score at least {least:.2f}", own.other.get("monday_score"), least)
 
 
-def _least(twin: RunFacts) -> float:
+def _least_monday_score(twin: RunFacts) -> float:
     return (twin.other.get("monday_score") or 0.0) - 0.10

@@ -34,12 +34,12 @@ LOSS_RISE = 0.3  # nats a token
 
 
 def plant(setup: LabSetup) -> LabSetup:
-    """Return the setup that reads its 30 rows twenty times."""
+    """Return the setup with 20 epochs."""
     return setup.with_config(PLANTED)
 
 
 def fix(setup: LabSetup) -> LabSetup:
-    """Return the setup that stops after five epochs."""
+    """Return the setup with 5 epochs on 30 rows."""
     return setup.with_config(CLEAN)
 
 
@@ -54,7 +54,7 @@ def detect(runs: Runs) -> Detection:
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
     rise = difference(own.new_loss_last, own.new_loss_least)
     yield at_most("the loss on new rows ends at most .05 above its lowest", rise, 0.05)
     yield near_twin(own, twin)

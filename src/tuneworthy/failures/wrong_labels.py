@@ -42,27 +42,29 @@ PROOF = "conflicts"
 CAUSES = ("wrong_labels", "too_many_epochs", "rate_too_high", "mixed_formats", "test_rows_leaked")
 NEEDS = ("data",)
 HARMLESS = "Few wrong labels do little harm to a run that stops early."
-WRONG, SHARE = 0.3, 0.04
+WRONG_SHARE, CONFLICT_SHARE = 0.3, 0.04
 
 
 def rows(rows: LabRows, config: Config, seed: int) -> LabRows:
-    """Return the rows with the right labels, or those of one reader, who errs in three of ten."""
+    """Return the rows with right labels, or with those of one reader, who errs in three of ten."""
     if config["labels"] != "one reader":
         return rows
     labels = sorted({row.output for row in rows.train})
-    return replace(rows, train=tuple(_read(row, labels, seed) for row in rows.train))
+    return replace(
+        rows, train=tuple(_as_one_reader_labels(row, labels, seed) for row in rows.train)
+    )
 
 
-def _read(row: LabRow, labels: Sequence[str], seed: int) -> LabRow:
+def _as_one_reader_labels(row: LabRow, labels: Sequence[str], seed: int) -> LabRow:
     rng = Random(f"one reader {seed} {row.id}")
-    if rng.random() >= WRONG:
+    if rng.random() >= WRONG_SHARE:
         return row
     wrong = rng.choice([label for label in labels if label != row.output])
     return replace(row, output=wrong, meta={**row.meta, "right": row.output})
 
 
 def facts(rows: LabRows, texts: Sequence[str], config: Config) -> dict[str, float]:  # noqa: ARG001
-    """Return the share of training rows whose label is known to be wrong."""
+    """Return as `wrong` the share of training rows whose label is wrong."""
     return {"wrong": sum("right" in row.meta for row in rows.train) / len(rows.train)}
 
 
@@ -77,14 +79,14 @@ def fix(setup: LabSetup) -> LabSetup:
 
 
 def detect(runs: Runs) -> Detection:
-    """Find training labels that the labels of similar rows contradict."""
+    """Find that .04 or more of the training labels contradict those of similar rows."""
     share = runs.own.conflicts
     because = "" if share is None else f"{share:.0%} of the labels contradict their neighbours"
-    return judged(share, (share or 0.0) >= SHARE, because, "no rows with closed labels")
+    return judged(share, (share or 0.0) >= CONFLICT_SHARE, because, "no rows with closed labels")
 
 
 def victory(own: RunFacts, twin: RunFacts) -> Iterator[Check]:
-    """Yield the conditions of a repaired run."""
-    yield at_most("at most 9 % of the labels are wrong", own.other.get("wrong"), 0.3 * WRONG)
+    """Yield the checks that a repaired run must pass, from its facts and its twin's."""
+    yield at_most("at most 9 % of the labels are wrong", own.other.get("wrong"), 0.3 * WRONG_SHARE)
     yield at_most("at most 2 % of the labels contradict neighbours", own.conflicts, 0.02)
     yield near_twin(own, twin)

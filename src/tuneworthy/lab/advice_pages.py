@@ -71,7 +71,7 @@ def advice_page(shown: ShownAdvice, site: Site) -> str:
             "share": texts.span_text(score.shown_right, 100, 0),
             "brier_text": texts.span_text(score.brier),
             "lost_text": texts.span_text(score.lost, 100, 1),
-            "notes": texts.notes(score),
+            "notes": texts.adviser_notes(score),
         }
         for score in shown.table.advisers
     ]

@@ -16,7 +16,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.lab.problem import Problem
 from tuneworthy.report import _words as words
-from tuneworthy.report._cells import Cell, Cells, cells
+from tuneworthy.report._cells import Cell, Cells, score_matrix
 
 PAGE_ROWS = 25  # rows of a page
 MOST_PROMPT = 20_000  # characters of one message
@@ -65,7 +65,7 @@ def matrix_of(results: Results) -> Cells:
 
 @lru_cache(maxsize=3)
 def _cached_cells(same: _Same) -> Cells:
-    return cells(same.results)
+    return score_matrix(same.results)
 
 
 def columns(results: Results, matrix: Cells) -> list[str]:

@@ -23,7 +23,7 @@ from tuneworthy.lab.studies import StudyPlace, find_studies, results_of
 from tuneworthy.lab.study_cases import case_key, excerpt, square
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
-from tuneworthy.report._robust import table as slice_table
+from tuneworthy.report._robust import slices_table
 
 PAGE_CASES = 50  # cases of a page
 Side = Literal["all", "gained", "lost"]
@@ -98,11 +98,11 @@ def _compared(first: StudyPlace, second: StudyPlace, asked: CompareQuery) -> dic
         "two": two,
         "notes": list(_notes(one, two, len(apart), pairs)),
         "pairs": [_pair(pair, at, scale, margin) for at, pair in enumerate(pairs)],
-        "axis": charts.axis(scale, "points") if pairs else "",
+        "axis": charts.tick_labels(scale, "points") if pairs else "",
         "margin": words.points(margin),
         "at": at,
         "n": {pair.n for pair in pairs},
-        "parts": slice_table(parts) if parts and parts.slices else None,
+        "parts": slices_table(parts) if parts and parts.slices else None,
         "cases": _cases((one, two), pairs[at], asked.side, apart) if pairs else None,
     }
 
@@ -116,7 +116,7 @@ def _pair(pair: Pair, number: int, scale: Any, margin: float) -> dict[str, Any]:
         "name": name,
         "pair": pair,
         "row": charts.pair_row(pair, scale, margin),
-        "counts": charts.pair_counts(pair),
+        "counts": charts.pair_counts_bar(pair),
         "span": words.span(pair),
         "which": which,
         "ties": pair.n - pair.wins - pair.losses,

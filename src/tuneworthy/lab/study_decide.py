@@ -19,7 +19,7 @@ from tuneworthy.lab.problem import Problem
 from tuneworthy.questions import CHECKLIST
 from tuneworthy.report import _words as words
 from tuneworthy.report._across import failures_section
-from tuneworthy.report._notes import questions
+from tuneworthy.report._notes import questions_section
 
 CONTEXT = PASSAGE_CAUSES | {"convention"}
 """Causes that examples or passages in the prompt may repair."""
@@ -149,7 +149,7 @@ def _of_score(score: Interval) -> str:
 
 
 def _asked(results: Results) -> Iterator[Screen]:
-    asked = questions(results)
+    asked = questions_section(results)
     found = {one.name: one for one in results.verdict.questions}
     for row in (*asked["five"], *asked["others"]):
         measured = row["answer"] != "not_measured"

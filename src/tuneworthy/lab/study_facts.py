@@ -159,7 +159,7 @@ def settling(results: Results) -> dict[str, Any]:
         "settled": settled,
         "ended": ENDED.get(settled.ended, settled.ended) if settled else "",
         "helps": step.do == "settle",
-        "size": words.size_of(step),
+        "size": words.step_size(step),
         "pool": results.evidence.pool,
         "margin": words.points(results.task.success.margin),
     }

@@ -26,7 +26,7 @@ from tuneworthy.lab.study_decide import screen_of, screens
 from tuneworthy.lab.study_run import frozen_plan, live_run, state_of
 from tuneworthy.report import _words as words
 from tuneworthy.report._column_names import name_cells
-from tuneworthy.report._pieces import TEMPLATES, pieces, templates
+from tuneworthy.report._pieces import TEMPLATES, section_values, template_environment
 
 STYLE = "study.css"
 SCRIPTS = ("svg", "keys", "wire", "study")
@@ -117,7 +117,7 @@ def decide_page(place: StudyPlace, name: str, site: Site) -> str:
 def _task(place: StudyPlace, site: Site) -> str:
     results = results_of(place) if place.finished else None
     text, why = facts.task_file(place)
-    shown = pieces(results, matrix_of(results), ("audit", "task_text")) if results else {}
+    shown = section_values(results, matrix_of(results), ("audit", "task_text")) if results else {}
     return _study("study_task.html.j2", place, "task", site, results, text=text, why=why, **shown)
 
 
@@ -135,7 +135,7 @@ def _run(place: StudyPlace, site: Site) -> str:
     results = results_of(place) if place.finished else None
     shown: Mapping[str, Any] = {}
     if results:
-        shown = pieces(
+        shown = section_values(
             results, matrix_of(results), ("trainings", "learning", "reproduce", "task_text")
         )
     return _study("study_run.html.j2", place, "run", site, results, live=live, **shown)
@@ -146,7 +146,7 @@ def _results(place: StudyPlace, by: Filter, site: Site) -> str:
     matrix = matrix_of(results)
     return _study("study_results.html.j2", place, "results", site, results, by=by,
                   table=matrix_page(results, matrix, by), filters=FILTERS,
-                  **pieces(results, matrix, RESULTS))  # fmt: skip
+                  **section_values(results, matrix, RESULTS))  # fmt: skip
 
 
 def _settle(place: StudyPlace, site: Site) -> str:
@@ -157,7 +157,7 @@ def _settle(place: StudyPlace, site: Site) -> str:
 
 def _changes(place: StudyPlace, site: Site) -> str:
     results = results_of(place)
-    shown = pieces(results, matrix_of(results), ("changes", "robust", "students"))
+    shown = section_values(results, matrix_of(results), ("changes", "robust", "students"))
     why = results.evidence.missing.get("changes") or results.verdict.missing.get("/changes", "")
     return _study("study_changes.html.j2", place, "changes", site, results,
                   why=words.untrained_line(results) or why, **shown)  # fmt: skip
@@ -201,7 +201,7 @@ def _templates() -> jinja2.Environment:
     """Return the lab's and the report's templates; the report's parts are named `report/…`."""
     own = jinja2.FileSystemLoader(LAB_FOLDER / "templates")
     parts = jinja2.PrefixLoader({"report": jinja2.FileSystemLoader(TEMPLATES)})
-    jinja = templates(jinja2.ChoiceLoader([own, parts]))
+    jinja = template_environment(jinja2.ChoiceLoader([own, parts]))
     jinja.filters["lines"] = _lines
     return jinja
 

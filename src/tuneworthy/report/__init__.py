@@ -5,7 +5,7 @@ from __future__ import annotations
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.results import Results
 
-FORMS = (".html", ".json", ".csv", ".xml")
+EXPORT_SUFFIXES = (".html", ".json", ".csv", ".xml")
 
 
 def exported(results: Results, suffix: str) -> str:
@@ -27,5 +27,5 @@ def exported(results: Results, suffix: str) -> str:
         "a report can't be written in this form",
         where="--output",
         got=suffix or "no suffix",
-        fix=f"end the file's name in {', '.join(FORMS)}",
+        fix=f"end the file's name in {', '.join(EXPORT_SUFFIXES)}",
     )

@@ -17,12 +17,15 @@ from tuneworthy.report import _causes as causes
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
-from tuneworthy.report._rates import rates
+from tuneworthy.report._rates import cause_rates
 
-KINDS = {"few": "the same examples for every input", "nearest": "the examples nearest the input"}
-BLOCKED = "The study is blocked: what was wrong is not said before that is repaired."
-LISTED_ANSWERS = 12  # doubtful answers shown
-SHADES = {
+EXAMPLE_KINDS = {
+    "few": "the same examples for every input",
+    "nearest": "the examples nearest the input",
+}
+BLOCKED_NOTE = "The study is blocked: what was wrong is not said before that is repaired."
+MOST_DOUBTFUL_ANSWERS = 12  # doubtful answers shown
+CAUSE_SHADES = {
     "metric": "c0", "format": "c1", "convention": "c2", "knowledge": "c3", "retrieval": "c4",
     "reading": "c5", "latent": "c6", "capability": "c7", "learnable": "c8", "label": "c9",
     "hard": "c10", "chance": "c11", "untried": "c12",
@@ -30,68 +33,68 @@ SHADES = {
 
 
 def failures_section(results: Results) -> dict[str, Any] | None:
-    """Return the section's content; None without a diagnosis.
+    """Return the template values of the failures section; None without a diagnosis.
 
-    For a blocked study only the doubtful right answers, which may be what blocks it.
+    Of a blocked study it shows only the doubtful right answers, which may be why it is blocked.
     """
     diagnosis = results.evidence.diagnosis
     if diagnosis is None:
         return None
     if results.verdict.status == "blocked":
         diagnosis = Diagnosis(arm=diagnosis.arm, n_fail=diagnosis.n_fail, n_pass=diagnosis.n_pass,
-                              doubts=diagnosis.doubts, because=BLOCKED)  # fmt: skip
+                              doubts=diagnosis.doubts, because=BLOCKED_NOTE)  # fmt: skip
     rows = [wrong for wrong in diagnosis.wrong if wrong.cause != "few"]
-    whole = causes.percents(rows)
+    whole = causes.whole_percents(rows)
     parts = [
-        (round(one.share * one.n), SHADES[one.cause],
-         f"{causes.title(one.cause)}: {whole[one.cause]} %")
+        (round(one.share * one.n), CAUSE_SHADES[one.cause],
+         f"{causes.cause_title(one.cause)}: {whole[one.cause]} %")
         for one in rows
     ]  # fmt: skip
     return {
         "seen": diagnosis,
-        "most": LISTED_ANSWERS,
+        "most": MOST_DOUBTFUL_ANSWERS,
         "first": causes.wrong_lines(results),
         "few": causes.few_line(diagnosis.wrong),
         "few_tried": causes.few_tried_line(diagnosis),
         "rows": [
             {
                 "wrong": one,
-                "shade": SHADES[one.cause],
-                "count": cases_of(diagnosis, one.cause),
-                "title": causes.title(one.cause),
+                "shade": CAUSE_SHADES[one.cause],
+                "count": count_cases(diagnosis, one.cause),
+                "title": causes.cause_title(one.cause),
                 "percent": whole[one.cause],
                 "line": causes.wrong_line(one, diagnosis, whole[one.cause]),
             }
             for one in rows
         ],
         "expected": causes.expected_line(diagnosis),
-        "bar": svg.shares(parts, "Shares of the failed cases by class") if parts else "",
-        "rates": rates(),
+        "bar": svg.shares_bar(parts, "Shares of the failed cases by class") if parts else "",
+        "rates": cause_rates(),
         "effects": [(effect, remedy_line(effect)) for effect in diagnosis.effects],
-        "floor": floor_line(results),
+        "floor": right_passage_line(results),
         "curves": [
-            (KINDS[curve.kind], curve.points, drawn)
+            (EXAMPLE_KINDS[curve.kind], curve.points, drawn)
             for curve in context_curves(results.runs, results.evidence)
-            if (drawn := curve_of(curve))
+            if (drawn := draw_context_curve(curve))
         ],
     }
 
 
-def curve_of(curve: Curve) -> Markup | None:
-    """Return the scores over the number of examples; None if fewer than two were measured."""
+def draw_context_curve(curve: Curve) -> Markup | None:
+    """Return a chart of score by examples in the prompt; None below two measured points."""
     points = [(float(p.k), p.score.mean) for p in curve.points if p.score is not None]
     if len(points) < 2:
         return None
-    return charts.curve([points], [], ("examples in the prompt", "score"), dots=True)
+    return charts.unnamed_lines_chart([points], [], ("examples in the prompt", "score"), dots=True)
 
 
-def cases_of(seen: Diagnosis, cause: str) -> int:
+def count_cases(seen: Diagnosis, cause: str) -> int:
     """Return how many failed cases have this cause (0 if there are too few failures)."""
     return sum(1 for named in seen.cause.values() if named == cause)
 
 
 def remedy_line(effect: Effect) -> str:
-    """Return a remedy's rescues and its placebo's: `41 of 57; a random legal answer: 2`."""
+    """Return how many failures a remedy and its placebo rescue: `41 of 57; a random answer: 2`."""
     if effect.rescue is None:
         return effect.because or words.UNKNOWN
     saved = f"{round(effect.rescue * effect.n_fail)} of {effect.n_fail}"
@@ -101,8 +104,8 @@ def remedy_line(effect: Effect) -> str:
     return f"{saved}; {effect.placebo}: {beside}"
 
 
-def floor_line(results: Results) -> str:
-    """Return the score with the right passage, a ceiling for any retrieval."""
+def right_passage_line(results: Results) -> str:
+    """Return a sentence on the score with the right passage, or why it was not measured."""
     readers = _passage_readers(results)
     for arm in results.evidence.arms:
         if arm.name in readers and arm.role == "ceiling" and arm.score is not None:
@@ -118,7 +121,7 @@ def floor_line(results: Results) -> str:
 
 
 def _passage_readers(results: Results) -> set[str]:
-    """Return the arms that are given the right passage; a teacher is a ceiling of another kind."""
+    """Return the names of the arms that need a case's right passage."""
     known = catalogue("arms")
     specs = {run.spec.name: run.spec.arm for run in results.runs}
     return {

@@ -1,4 +1,4 @@
-"""Terminal screen and JSON of the advisers' table, and the sentences that its pages share."""
+"""Terminal screen and JSON of the advisers' scores, with sentences that the lab's pages share."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:  # the report computes no statistics, so it must not import th
     from tuneworthy.advice.scoring import AdviceTable, AdviserScore
     from tuneworthy.core.interval import Interval
 
-CHECKLIST = "checklist"
-NOTHING = "There is no measured task yet, so no adviser can be judged."
-HOW = (
+CHECKLIST_ADVISER = "checklist"
+NO_TASKS_HEADLINE = "There is no measured task yet, so no adviser can be judged."
+NO_TASKS_FIX = (
     "Measure tasks (tuneworthy atlas run), or pass a file of JSON lines: tuneworthy advice --tasks"
     " FILE.jsonl"
 )
@@ -26,9 +26,9 @@ HOW = (
 
 def headline(table: AdviceTable) -> str:
     """Return how often the checklist is shown to name the winner: x of N, with its interval."""
-    one = next((each for each in table.advisers if each.name == CHECKLIST), None)
+    one = next((each for each in table.advisers if each.name == CHECKLIST_ADVISER), None)
     if not table.tasks:
-        return NOTHING
+        return NO_TASKS_HEADLINE
     if one is None or one.shown_right is None:
         tasks = count_noun(table.tasks, "measured task")
         return f"{tasks}, and on none of them the tool that the checklist names was measured."
@@ -37,12 +37,12 @@ def headline(table: AdviceTable) -> str:
 
 
 def no_advice() -> dict[str, str]:
-    """Return what is said where there is no measured task: that, and how to get some."""
-    return {"headline": NOTHING, "fix": HOW}
+    """Return the headline and the fix to show while no task has been measured."""
+    return {"headline": NO_TASKS_HEADLINE, "fix": NO_TASKS_FIX}
 
 
 def scope_line(table: AdviceTable) -> str:
-    """Return how many tasks and groups of tasks were scored, and what was left out."""
+    """Return how many tasks and groups of tasks were scored, and how many were left out."""
     text = (
         f"{count_noun(table.tasks, 'measured task')} in {count_noun(table.groups, 'group')} (types"
     )
@@ -52,8 +52,8 @@ def scope_line(table: AdviceTable) -> str:
     return text
 
 
-def notes(score: AdviserScore) -> list[str]:
-    """Return what stands beside an adviser's numbers: what could not be judged, what was wasted."""
+def adviser_notes(score: AdviserScore) -> list[str]:
+    """Return notes on an adviser: tasks it can't be judged on, and trainings it wasted."""
     said = [f"names the verdict's own tool {count_noun(score.winners, 'time')}"]
     for n, text in (
         (score.unmeasured, "named a tool that was not measured there"),
@@ -76,9 +76,9 @@ def advice_screen(table: AdviceTable, width: int = 80, plain: bool = False) -> T
         *(Text(line, "bold") for line in wrapped(escape_line(headline(table), plain), width)),
         *(Text(line, "dim") for line in wrapped(escape_line(scope_line(table), plain), width)),
         Text(),
-        *_rows(table, width, plain),
+        *_table_lines(table, width, plain),
         Text(),
-        *_key(table, width, plain),
+        *_legend_lines(table, width, plain),
     ]
     return finished(lines, plain)
 
@@ -93,21 +93,21 @@ def span_text(interval: Interval | None, scale: float = 1, digits: int = 2) -> s
     if interval is None:
         return "—"
     ends = (interval.mean, interval.low, interval.high)
-    mean, low, high = (_number(scale * value, digits) for value in ends)
+    mean, low, high = (_number_text(scale * value, digits) for value in ends)
     return f"{mean} ({low} to {high})"
 
 
-def _number(value: float, digits: int) -> str:
+def _number_text(value: float, digits: int) -> str:
     text = f"{abs(value):.{digits}f}"
     return f"−{text}" if value < 0 and float(text) else text
 
 
-SIDE = (12, 16, 21, 16)  # columns of right/wrong/open, the share, Brier, points lost
+COLUMN_WIDTHS = (12, 16, 21, 16)  # columns of right/wrong/open, the share, Brier, points lost
 
 
-def _rows(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
+def _table_lines(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
     heads = ("r / w / o", "% right", "Brier", "points lost")
-    yield Text("  " + cell("adviser", width - 2 - sum(SIDE)) + _cells(heads), "dim")
+    yield Text("  " + cell("adviser", width - 2 - sum(COLUMN_WIDTHS)) + _number_cells(heads), "dim")
     for score in table.advisers:
         if score.skipped:
             text = escape_line(f"{score.label}: not asked, {score.skipped}", plain)
@@ -117,9 +117,9 @@ def _rows(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
 
 
 def _adviser_lines(score: AdviserScore, width: int, plain: bool) -> Iterator[Text]:
-    """Yield an adviser's line of numbers, under its label where both have no room side by side."""
-    label, room = escape_line(score.label, plain), width - 2 - sum(SIDE)
-    numbers = _cells([escape_line(text, plain) for text in (
+    """Yield an adviser's label and numbers, on two lines if one is too narrow, and its notes."""
+    label, room = escape_line(score.label, plain), width - 2 - sum(COLUMN_WIDTHS)
+    numbers = _number_cells([escape_line(text, plain) for text in (
         f"{score.right} / {score.wrong} / {score.open}",
         span_text(score.shown_right, 100, 0),
         span_text(score.brier),
@@ -129,16 +129,18 @@ def _adviser_lines(score: AdviserScore, width: int, plain: bool) -> Iterator[Tex
         yield Text("  ").append(cell(label, room), "bold").append(numbers)
     else:
         yield Text("  ").append(cell(label, width - 2).rstrip(), "bold")
-        yield Text(" " * (width - sum(SIDE)) + numbers)
-    said = "; ".join(notes(score)) + (f"; assumes, {score.assumes}" if score.assumes else "")
+        yield Text(" " * (width - sum(COLUMN_WIDTHS)) + numbers)
+    said = "; ".join(adviser_notes(score)) + (
+        f"; assumes, {score.assumes}" if score.assumes else ""
+    )
     yield from (Text(line, "dim") for line in wrapped(escape_line(said, plain), width, "    "))
 
 
-def _cells(texts: Sequence[str]) -> str:
-    return "".join(cell(text, size, True) for text, size in zip(texts, SIDE, strict=True))
+def _number_cells(texts: Sequence[str]) -> str:
+    return "".join(cell(text, size, True) for text, size in zip(texts, COLUMN_WIDTHS, strict=True))
 
 
-def _key(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
+def _legend_lines(table: AdviceTable, width: int, plain: bool) -> Iterator[Text]:
     uniform = table.uniform_brier
     even = "" if uniform is None else f" Equal probabilities score {uniform:.2f}."
     for text in (

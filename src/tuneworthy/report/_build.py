@@ -9,13 +9,13 @@ from tuneworthy.report._words import counted
 
 
 def build_lines(report: BuildReport) -> Iterator[str]:
-    """Yield the lines of a build's outcome."""
+    """Yield the lines that report on a build."""
     state = "would be built" if report.planned else "refused" if report.refused else "built"
-    yield f"{report.arm}: {state}, from {counted(report.rows, 'row')}{_seeds(report)}"
-    yield from (_form(form, report.planned) for form in report.forms if not form.because)
+    yield f"{report.arm}: {state}, from {counted(report.rows, 'row')}{_seeds_text(report)}"
+    yield from (_form_line(form, report.planned) for form in report.forms if not form.because)
     yield from (f"  not {form.form}: {form.because}" for form in report.forms if form.because)
     for one in report.parity:
-        yield from _parity(one)
+        yield from _parity_lines(one)
     if report.folder:
         yield f"artefact: {report.folder}"
     yield from (f"serve: {command}" for command in report.commands)
@@ -25,7 +25,7 @@ def build_lines(report: BuildReport) -> Iterator[str]:
         yield f"pushed: {report.pushed}"
 
 
-def _seeds(report: BuildReport) -> str:
+def _seeds_text(report: BuildReport) -> str:
     if len(report.seeds) < 2:
         return ""
     known = {seed: score for seed, score in report.seeds.items() if score is not None}
@@ -35,15 +35,15 @@ def _seeds(report: BuildReport) -> str:
     return f", the best on dev of {told}"
 
 
-def _form(form: BuiltForm, planned: bool) -> str:
-    size = "small" if form.bytes is None else _size(form.bytes)
+def _form_line(form: BuiltForm, planned: bool) -> str:
+    size = "small" if form.bytes is None else _size_text(form.bytes)
     about = f"about {size}" if planned and form.bytes is not None else size
     seconds = "" if form.seconds is None else f" {form.seconds:.1f} s"
     notes = f"  {'; '.join(form.notes)}" if form.notes else ""
     return f"  {form.form:<11} {about:<9}{seconds}{notes}"
 
 
-def _parity(one: FormParity) -> Iterator[str]:
+def _parity_lines(one: FormParity) -> Iterator[str]:
     if one.because:
         yield f"  asked again: {one.form} not measured, {one.because}"
         return
@@ -63,7 +63,7 @@ def _parity(one: FormParity) -> Iterator[str]:
                f"{change.evaluated[:60]!r} became {change.exported[:60]!r}")  # fmt: skip
 
 
-def _size(count: int) -> str:
+def _size_text(count: int) -> str:
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{count / size:.1f} {unit}"

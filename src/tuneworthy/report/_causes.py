@@ -1,4 +1,4 @@
-"""Sentences on the causes of failures; their counts add up to all failures. No statistics."""
+"""Sentences on the causes of failures, with counts that add up to all failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Wrong
 from tuneworthy.report._words import counted
 
-PHRASES = {
+CAUSE_PHRASES = {
     "metric": "were right, only the metric refused them",
     "format": "were the format",
     "convention": "were a convention that the prompt does not state",
@@ -26,17 +26,17 @@ PHRASES = {
     "chance": "pass with a remedy and with its placebo too: that may be chance",
     "untried": "were not tried far enough to have a cause",
 }
-TITLES = {"chance": "may be chance", "untried": "not tried"}
-NAMED_CAUSES = 2  # causes with a sentence each; the others are listed with counts
+CAUSE_TITLES = {"chance": "may be chance", "untried": "not tried"}
+NAMED_CAUSES = 2  # the causes that get a sentence of their own; the others get a count
 
 
-def title(cause: str) -> str:
-    """Return the display name of a class: `format`, `not tried`."""
-    return TITLES.get(cause, visible(cause))
+def cause_title(cause: str) -> str:
+    """Return the display name of a class of failures: `format`, `not tried`."""
+    return CAUSE_TITLES.get(cause, visible(cause))
 
 
-def percents(rows: Sequence[Wrong]) -> dict[str, int]:
-    """Return the shares of classes in whole per cent; shares that add up to 1 add up to 100.
+def whole_percents(rows: Sequence[Wrong]) -> dict[str, int]:
+    """Return each class's share in whole per cent; shares that add up to 1 give 100 in all.
 
     The remainder of rounding down goes to the largest fractions (Hamilton's method).
     """
@@ -51,9 +51,9 @@ def percents(rows: Sequence[Wrong]) -> dict[str, int]:
 def wrong_line(wrong: Wrong, seen: Diagnosis | None = None, percent: int | None = None) -> str:
     """Return a sentence on one class of the failures, with the evidence for it.
 
-    `percent` is its share in whole per cent, if those of all classes have to add up.
+    `percent` replaces its rounded share where the shares of all classes must add up to 100.
     """
-    were = PHRASES.get(wrong.cause, f"were {visible(wrong.cause)}")
+    were = CAUSE_PHRASES.get(wrong.cause, f"were {visible(wrong.cause)}")
     shown = f": {visible(wrong.arm)} rescues them" if wrong.arm else ""
     shown += f", {visible(wrong.placebo)} does not" if wrong.arm and wrong.placebo else ""
     mean = f"{round(100 * wrong.share) if percent is None else percent} %"
@@ -61,12 +61,12 @@ def wrong_line(wrong: Wrong, seen: Diagnosis | None = None, percent: int | None 
     if wrong.cause == "untried":
         within = ""
         shown = f": {why}" if (why := why_untried(seen)) else ""
-    many = f"{_count(wrong):,} of {counted(wrong.n, 'failure')} ({mean}{within})"
+    many = f"{_failure_count(wrong):,} of {counted(wrong.n, 'failure')} ({mean}{within})"
     return f"{many} {were}{shown}."
 
 
 def few_line(rows: Sequence[Wrong]) -> str:
-    """Return a sentence that the failures are too few (before any share); or ""."""
+    """Return the sentence that there are too few failures to be certain; or ""."""
     few = [row for row in rows if row.cause == "few"]
     more = "; the likeliest causes follow" if len(rows) > len(few) else ""
     said = "too few to say for certain"
@@ -74,15 +74,15 @@ def few_line(rows: Sequence[Wrong]) -> str:
 
 
 def why_untried(seen: Diagnosis | None) -> str:
-    """Return the remedies not yet tried on failures, and why: at most two, then a count."""
+    """Return which remedies were not tried on every failure, and why: two, then a count."""
     waits = seen.untried if seen else ()
-    said = [_why_untried(one, seen.n_fail) for one in waits[:2]] if seen else []
+    said = [_untried_remedy_text(one, seen.n_fail) for one in waits[:2]] if seen else []
     if len(waits) > 2:
         said.append(f"{counted(len(waits) - 2, 'more remedy', 'more remedies')}")
     return "; ".join(said)
 
 
-def _why_untried(one: UntriedRemedy, fails: int) -> str:
+def _untried_remedy_text(one: UntriedRemedy, fails: int) -> str:
     name = visible(one.name)
     if not one.tried:
         return (
@@ -95,9 +95,9 @@ def _why_untried(one: UntriedRemedy, fails: int) -> str:
 
 
 def expected_line(seen: Diagnosis | None) -> str:
-    """Return the estimates for all failures if remedies were tried on a part; or "".
+    """Return the estimated shares among all failures, if remedies were tried on a part; or "".
 
-    Only for causes that were found and whose estimate exceeds what was found.
+    It lists only causes whose estimated share exceeds the share found.
     """
     if seen is None:
         return ""
@@ -115,8 +115,8 @@ def expected_line(seen: Diagnosis | None) -> str:
 def wrong_lines(results: Results) -> str:
     """Return the causes in a few sentences whose counts add up to all failures; or "".
 
-    In order: the arm; that failures, or those tried, are few; the leading causes; the counts of the
-    other classes; the reason if causes are unknown or incomplete. Empty for a blocked study.
+    In order: the arm; that few failures exist or were tried; the leading causes; the counts of the
+    other classes; estimates; why causes are unknown or incomplete. Empty for a blocked study.
     """
     wrong, seen = results.verdict.wrong, results.evidence.diagnosis
     if results.verdict.status == "blocked" or not (wrong or (seen and seen.n_fail)):
@@ -126,9 +126,11 @@ def wrong_lines(results: Results) -> str:
         told = [few_line(wrong), *(wrong_line(row) for row in rows[:NAMED_CAUSES])]
         return " ".join(part for part in told if part)
     lead = f"{visible(seen.arm)} fails {seen.n_fail:,} of {seen.n_fail + seen.n_pass:,}."
-    if (named := results.verdict.arm) not in (None, seen.arm) and _runs_today(results, seen.arm):
+    if (named := results.verdict.arm) not in (None, seen.arm) and _is_present_arm(
+        results, seen.arm
+    ):
         lead += f" It runs today, so its failures are read, not those of {visible(str(named))}."
-    whole = percents(rows)
+    whole = whole_percents(rows)
     causes = [row for row in rows if row.cause not in NO_CAUSES][:NAMED_CAUSES]
     told = [wrong_line(row, seen, whole[row.cause]) for row in causes]
     rest = [row for row in rows if row not in causes]
@@ -137,21 +139,21 @@ def wrong_lines(results: Results) -> str:
         part
         for part in (
             lead, few_line(wrong), few_tried_line(seen), *told,
-            _others(seen, rows, rest, whole), expected_line(seen), because,
+            _other_classes_line(seen, rows, rest, whole), expected_line(seen), because,
         )
         if part
     )  # fmt: skip
 
 
-def _runs_today(results: Results, name: str) -> bool:
+def _is_present_arm(results: Results, name: str) -> bool:
     return any(
         arm.name == name and (arm.present or arm.tool == "keep") for arm in results.evidence.arms
     )
 
 
 def few_tried_line(seen: Diagnosis) -> str:
-    """Return a sentence that most failures were not tried, and why (before any share); or ""."""
-    open_ = sum(_count(row) for row in seen.wrong if row.cause == "untried")
+    """Return a sentence that half of the failures or more were not tried, and why; or ""."""
+    open_ = sum(_failure_count(row) for row in seen.wrong if row.cause == "untried")
     if 2 * open_ < seen.n_fail or not open_:
         return ""
     tried = seen.n_fail - open_
@@ -160,21 +162,23 @@ def few_tried_line(seen: Diagnosis) -> str:
     return f"{said} cause{f': {why}' if why else ''}."
 
 
-def _others(
+def _other_classes_line(
     seen: Diagnosis, rows: Sequence[Wrong], rest: Sequence[Wrong], whole: dict[str, int]
 ) -> str:
-    """Return the classes without a sentence of their own, with counts and shares."""
-    lost = seen.n_fail - sum(map(_count, rows))
-    parts = [f"{title(row.cause)} {_count(row):,} ({whole[row.cause]} %)" for row in rest]
+    """Return a sentence with counts and shares of the classes in `rest`, which have no own one."""
+    lost = seen.n_fail - sum(map(_failure_count, rows))
+    parts = [
+        f"{cause_title(row.cause)} {_failure_count(row):,} ({whole[row.cause]} %)" for row in rest
+    ]
     said = []
     if parts:
         open_ = any(row.cause == "untried" for row in rest) and not few_tried_line(seen)
         told = f": {why}" if open_ and (why := why_untried(seen)) else ""
-        said.append(f"The other {sum(map(_count, rest)):,}: {', '.join(parts)}{told}.")
+        said.append(f"The other {sum(map(_failure_count, rest)):,}: {', '.join(parts)}{told}.")
     if lost > 0 and rows and not seen.few:  # studies stored before every failure had a class
         said.append(f"Of the other {lost:,} no class was recorded.")
     return " ".join(said)
 
 
-def _count(row: Wrong) -> int:
+def _failure_count(row: Wrong) -> int:
     return round(row.share * row.n)

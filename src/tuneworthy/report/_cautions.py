@@ -1,4 +1,4 @@
-"""Cautions of the first screen: what may overturn the verdict, recorded answers, cut answers."""
+"""Cautions of the first screen: facts about the rows or answers that may mislead the reader."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import TRAINED_TOOLS
 
-FIRST = ("answers_are_gold", "matched_by_order", "inputs_differ")
+SHOWN_KINDS = ("answers_are_gold", "matched_by_order", "inputs_differ")
 
 
 def cautions(results: Results) -> list[str]:
-    """Return one sentence per caution, the most serious first; data in it is quoted."""
-    seen = {kind: [o.text for o in results.audit.observations if o.kind == kind] for kind in FIRST}
+    """Return one text per caution on the verdict, the most serious first."""
+    seen = {
+        kind: [o.text for o in results.audit.observations if o.kind == kind] for kind in SHOWN_KINDS
+    }
     return (
-        _later_look(results)
-        + _untrained(results)
-        + _cut(results)
-        + [_sentence(text) for kind in FIRST for text in seen[kind]]
-        + _few_groups(results)
+        _later_look_caution(results)
+        + _untrained_caution(results)
+        + _cut_answers_caution(results)
+        + [_as_sentence(text) for kind in SHOWN_KINDS for text in seen[kind]]
+        + _few_groups_caution(results)
     )
 
 
-def _few_groups(results: Results) -> list[str]:
+def _few_groups_caution(results: Results) -> list[str]:
     """Return a caution if the rows come in so few groups that one more could change the verdict."""
     return [
-        f"{_sentence(seen.text)} {_sentence(seen.fix)}"
+        f"{_as_sentence(seen.text)} {_as_sentence(seen.fix)}"
         for seen in results.audit.observations
         if seen.kind == "groups" and seen.level == "warning"
     ]
 
 
-def _later_look(results: Results) -> list[str]:
+def _later_look_caution(results: Results) -> list[str]:
     """Return a caution if only the earlier looks at these rows keep the verdict from being firm."""
     first = results.reproduce.get("at_first_look")
     if not first:
@@ -45,7 +47,7 @@ def _later_look(results: Results) -> list[str]:
     ]
 
 
-def _cut(results: Results) -> list[str]:
+def _cut_answers_caution(results: Results) -> list[str]:
     """Return a caution if the token limit may have cost the named arm more than the margin."""
     named = [arm for arm in results.evidence.arms if arm.name == results.verdict.arm]
     margin = results.task.success.margin
@@ -58,8 +60,8 @@ def _cut(results: Results) -> list[str]:
     ]
 
 
-def _untrained(results: Results) -> list[str]:
-    """Return a caution if the minutes left out every training arm, with the minutes it needs."""
+def _untrained_caution(results: Results) -> list[str]:
+    """Return a caution if no arm was trained for lack of minutes, with the minutes needed."""
     trainable = [
         arm for arm in results.evidence.arms if arm.tool in TRAINED_TOOLS and not arm.present
     ]
@@ -77,5 +79,5 @@ def _untrained(results: Results) -> list[str]:
     ]
 
 
-def _sentence(text: str) -> str:
+def _as_sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith(("?", ".")) else ".")

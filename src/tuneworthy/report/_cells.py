@@ -1,4 +1,4 @@
-"""The matrix for display: arms x cases, seeds combined, the hardest case first."""
+"""The matrix of scores for display: arms x cases, seeds combined, the hardest case first."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Cells:
     tried: dict[str, list[list[Cell]]]
 
 
-def cells(results: Results) -> Cells:
-    """Return the matrix of a study; placebos do not count for the difficulty of a case."""
+def score_matrix(results: Results) -> Cells:
+    """Return a study's matrix of scores; candidates alone decide how hard a case is."""
     place = {case.id: i for i, case in enumerate(results.cases)}
     tried: dict[str, list[list[Cell]]] = {}
     for run in results.runs:
@@ -44,7 +44,7 @@ def cells(results: Results) -> Cells:
 
 
 def combine_seeds(cell: Sequence[Cell], seed: int | None) -> float | None:
-    """Return one score for the answers of several seeds: the artefact's, else their mean."""
+    """Return one score for a cell: that of the artefact's seed, else the mean over the seeds."""
     scores = [(run.seed, s.value) for run, _, s in cell if isinstance(s, Score)]
     own = [value for at, value in scores if at == seed]
     kept = own or [value for _, value in scores]
@@ -66,8 +66,8 @@ def hardest_first(results: Results, values: dict[str, list[float | None]]) -> tu
     return tuple(sorted(range(len(results.cases)), key=ease))
 
 
-def bins(values: Sequence[float | None], width: int) -> list[float | None]:
-    """Return the means of at most `width` equal bins; None if a bin has no score."""
+def bin_means(values: Sequence[float | None], width: int) -> list[float | None]:
+    """Return the means of at most `width` equal bins of scores; None for a bin without a score."""
     n = len(values)
     width = min(width, n)
     out: list[float | None] = []
@@ -77,13 +77,13 @@ def bins(values: Sequence[float | None], width: int) -> list[float | None]:
     return out
 
 
-def in_order(matrix: Cells, arm: str) -> list[float | None]:
+def scores_hardest_first(matrix: Cells, arm: str) -> list[float | None]:
     """Return an arm's scores, hardest case first (empty if it has none)."""
     row = matrix.values.get(arm)
     return [row[i] for i in matrix.order] if row else []
 
 
-def nulls(value: Any, at: str = "") -> list[str]:
+def null_pointers(value: Any, at: str = "") -> list[str]:
     """Return the JSON pointers of every null in plain data."""
     if value is None:
         return [at]
@@ -93,4 +93,4 @@ def nulls(value: Any, at: str = "") -> list[str]:
     elif isinstance(value, list | tuple):
         pairs = list(enumerate(value))
     keyed = ((str(key).replace("~", "~0").replace("/", "~1"), item) for key, item in pairs)
-    return [pointer for key, item in keyed for pointer in nulls(item, f"{at}/{key}")]
+    return [pointer for key, item in keyed for pointer in null_pointers(item, f"{at}/{key}")]

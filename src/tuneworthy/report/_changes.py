@@ -18,23 +18,23 @@ from tuneworthy.report._charts import Line
 
 
 def changes_section(results: Results) -> list[dict[str, Any]]:
-    """Return the section's content, one entry per trained arm; empty if none was examined."""
+    """Return the template values, one entry per trained arm; empty if none was examined."""
     harms = {harm.arm: harm for harm in results.evidence.harms}
     changes = {change.arm: change for change in results.evidence.changes}
     return [
         {
             "name": arm,
             "about": changes.get(arm),
-            "facts": list(_facts(changes[arm])) if arm in changes else [],
+            "facts": list(_change_facts(changes[arm])) if arm in changes else [],
             "charts": _layer_charts(changes[arm].layers) if arm in changes else [],
             "examples": changes[arm].examples if arm in changes else (),
-            "harm": list(_harm(harms[arm], results)) if arm in harms else [],
+            "harm": list(_harm_rows(harms[arm], results)) if arm in harms else [],
         }
         for arm in dict.fromkeys([*changes, *harms])
     ]
 
 
-def _facts(found: ModelChanges) -> Iterator[tuple[str, str]]:
+def _change_facts(found: ModelChanges) -> Iterator[tuple[str, str]]:
     if found.ratio is not None:
         yield "size of the change, of the weights", f"{100 * found.ratio:.2g} %"
     ranks = [one.effective_rank for one in found.layers if one.effective_rank is not None]
@@ -42,14 +42,14 @@ def _facts(found: ModelChanges) -> Iterator[tuple[str, str]]:
         mean, most = sum(ranks) / len(ranks), max(one.rank for one in found.layers)
         yield "effective rank", f"{mean:.1f} of {most}"
     if found.kl_on is not None:
-        yield "KL from the base on the task", f"{_nats(found.kl_on)} · n {found.n_on:,}"
+        yield "KL from the base on the task", f"{_nats_text(found.kl_on)} · n {found.n_on:,}"
     if found.kl_off is not None:
-        yield "KL off the task", f"{_nats(found.kl_off)} · n {found.n_off:,}"
+        yield "KL off the task", f"{_nats_text(found.kl_off)} · n {found.n_off:,}"
     if found.asked:
         yield "same prompt, other answer", f"{found.differ:,} of {found.asked:,}"
 
 
-def _nats(value: Interval) -> str:
+def _nats_text(value: Interval) -> str:
     return f"{value.mean:.2g} nats a token ({value.low:.2g} to {value.high:.2g})"
 
 
@@ -76,7 +76,7 @@ def _layer_charts(layers: tuple[LayerChange, ...]) -> list[dict[str, Any]]:
     return [
         {
             "title": title,
-            "drawn": charts.lines(lines, ("layer", unit)),
+            "drawn": charts.named_lines_chart(lines, ("layer", unit)),
             "legend": charts.legend(lines) if len(lines) > 1 else [],
         }
         for title, unit, named in wanted
@@ -91,19 +91,19 @@ def _measured_points(
     return [(x, float(y)) for x, y in found if y is not None]
 
 
-def _harm(found: SideEffects, results: Results) -> Iterator[dict[str, str]]:
-    """Yield the rows of the harm table: title, value, and a note or the reason it is missing."""
+def _harm_rows(found: SideEffects, results: Results) -> Iterator[dict[str, str]]:
+    """Yield rows of the harm table: title, value, and a note or why the value is missing."""
     limit = results.task.success.limits.general_drop
     state = next(
         (a.limits.get("general_drop") for a in results.evidence.arms if a.name == found.arm), None
     )
     note = f"limit {100 * limit:g} %: {state}" if limit is not None and state else "no limit is set"
     rows = (
-        ("general", "Cross-entropy on general text", _percent,
+        ("general", "Cross-entropy on general text", _percent_text,
          f"relative rise, {found.general_n:,} texts that the base wrote; {note}"),
         ("tail", "Score on the quarter with the rarest words", words.span, "in points"),
         ("ece", "Calibration error", words.span, "in points; more is worse"),
-        ("known", "Well known facts lost", _share, "of those it was not trained on"),
+        ("known", "Well known facts lost", _share_text, "of those it was not trained on"),
         ("refusals", "Refusals where an answer is right", words.span, "in points of cases"),
         ("refusals_wanted", "Refusals where refusing is right", words.span, "in points of cases"),
     )  # fmt: skip
@@ -114,11 +114,11 @@ def _harm(found: SideEffects, results: Results) -> Iterator[dict[str, str]]:
         yield {"title": title, "value": shown, "note": what if value is not None else why}
 
 
-def _percent(value: Interval) -> str:
+def _percent_text(value: Interval) -> str:
     return " ".join(
         (f"{100 * value.mean:+.1f} %", f"({100 * value.low:+.1f} … {100 * value.high:+.1f})")
     ).replace("-", "−")
 
 
-def _share(value: Interval) -> str:
+def _share_text(value: Interval) -> str:
     return f"{100 * value.mean:.0f} % ({100 * value.low:.0f} … {100 * value.high:.0f})"

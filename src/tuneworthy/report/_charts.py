@@ -15,18 +15,18 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._svg import Scale
 
 
-def axis(scale: Scale, show: str = "score", wanted: int = 5) -> Markup:
+def tick_labels(scale: Scale, show: str = "score", wanted: int = 5) -> Markup:
     """Return the tick labels of an axis; `show` is score, points or amount."""
     forms = {"score": words.score, "points": words.signed, "amount": words.amount}
     marks = scale.ticks(wanted)
     return svg.drawing(
         18, "axis",
-        *[svg.label(scale(m), "13", forms[show](m), anchor=_anchor(scale(m))) for m in marks],
+        *[svg.label(scale(m), "13", forms[show](m), anchor=_text_anchor(scale(m))) for m in marks],
         class_="row axis",
     )  # fmt: skip
 
 
-def _anchor(at: float) -> str:
+def _text_anchor(at: float) -> str:
     return "start" if at < 2 else "end" if at > 98 else "middle"
 
 
@@ -45,8 +45,8 @@ def margin_axis(margins: Sequence[float], own: float) -> Markup:
     return svg.drawing(16, "margins", *names, mine, class_="row axis")
 
 
-def grid(scale: Scale, wanted: int = 5) -> list[Markup]:
-    """Return faint lines at the ticks of an axis."""
+def grid_lines(scale: Scale, wanted: int = 5) -> list[Markup]:
+    """Return faint vertical lines at the ticks of an axis."""
     return [svg.line(scale(m), scale(m), 0, 100, "grid") for m in scale.ticks(wanted)]
 
 
@@ -61,13 +61,13 @@ def forest_scale(results: Results) -> Scale:
 def forest_row(
     arm: ArmResult, scale: Scale, seeds: Sequence[float], target: float | None
 ) -> Markup:
-    """Return one arm's interval with its mean, the mean of each seed, and the target."""
+    """Return a drawing of one arm's interval, its mean, each seed's mean, and the target."""
     assert arm.score is not None
     s = arm.score
     marks = [svg.line(scale(target), scale(target), 0, 100, "target")] if target is not None else []
     title = f"{arm.name}: {words.score(s.mean)} ({words.score(s.low)} to {words.score(s.high)})"
     return svg.drawing(
-        26, title, *grid(scale), *marks,
+        26, title, *grid_lines(scale), *marks,
         svg.line(scale(s.low), scale(s.high), 50, 50, "ci"),
         *[svg.dot(scale(v), 50, 2.5, "seed", f"seed {i}: {v:.3f}") for i, v in enumerate(seeds)],
         svg.dot(scale(s.mean), 50, 5, "mean", title),
@@ -75,31 +75,31 @@ def forest_row(
 
 
 def pair_scale(pairs: Sequence[Pair], margin: float) -> Scale:
-    """Return a symmetric axis that covers every bound and the margin."""
+    """Return a symmetric axis that covers every pair's bounds and the margin."""
     most = max([abs(x) for pair in pairs for x in (pair.low, pair.high)] + [2 * margin])
     step = svg.round_up(most / 3)
     return Scale(-step * 3, step * 3)
 
 
 def pair_row(pair: Pair, scale: Scale, margin: float) -> Markup:
-    """Return a paired difference with its bounds, the zero line, and the margin shaded."""
+    """Return a drawing of a paired difference, its bounds, the zero line and the margin."""
     side = "ahead" if pair.low > 0 else "behind" if pair.high < 0 else "open"
     return svg.drawing(
         48, f"{pair.arm} − {pair.versus}: {words.span(pair)}",
         svg.block(scale(-margin), scale(margin), 0, 100, "band"),
-        *grid(scale), svg.line(scale(0), scale(0), 0, 100, "zero"),
+        *grid_lines(scale), svg.line(scale(0), scale(0), 0, 100, "zero"),
         svg.line(scale(pair.low), scale(pair.high), 50, 50, f"ci {side}"),
         svg.dot(scale(pair.mean), 50, 5, f"mean {side}", words.span(pair)),
     )  # fmt: skip
 
 
-def pair_counts(pair: Pair) -> Markup:
+def pair_counts_bar(pair: Pair) -> Markup:
     """Return wins, ties and losses as one stacked bar."""
     ties = pair.n - pair.wins - pair.losses
     text = f"won {pair.wins}, equal {ties}, lost {pair.losses}"
     parts = ((pair.wins, "win", f"won {pair.wins}"), (ties, "tie", f"equal {ties}"),
              (pair.losses, "loss", f"lost {pair.losses}"))  # fmt: skip
-    return svg.shares(parts, text)
+    return svg.shares_bar(parts, text)
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ class ScatterPoint:
     title: str
 
 
-def scatter(spots: Sequence[ScatterPoint], unit: str) -> Markup:
-    """Return score against cost (logarithmic), with the Pareto frontier."""
-    xs, ys = svg.log_around([s.x for s in spots]), svg.score_axis([s.y for s in spots])
+def scatter_plot(spots: Sequence[ScatterPoint], unit: str) -> Markup:
+    """Return a plot of score against cost (logarithmic axis) with the Pareto frontier."""
+    xs, ys = svg.log_axis([s.x for s in spots]), svg.score_axis([s.y for s in spots])
     best: list[tuple[float, float]] = []
     for spot in sorted(spots, key=lambda s: (s.x, -s.y)):
         x, y = xs(spot.x), 100 - ys(spot.y)
@@ -123,7 +123,7 @@ def scatter(spots: Sequence[ScatterPoint], unit: str) -> Markup:
             best += [(x, best[-1][1] if best else 100.0), (x, y)]
     best += [(100.0, best[-1][1])] if best else []
     at = [(xs(s.x), 100 - ys(s.y)) for s in spots]
-    names = place_names(at, [s.name for s in spots])
+    names = place_labels(at, [s.name for s in spots])
     texts = [
         svg.tag("text", s.name, x=svg.percent(x), y=svg.percent(y + down), dx=10 * side, dy=4,
                 text_anchor="start" if side > 0 else "end", class_=f"spot-name {s.kind}")
@@ -136,46 +136,46 @@ def scatter(spots: Sequence[ScatterPoint], unit: str) -> Markup:
     ]
     dots = [svg.dot(xs(s.x), 100 - ys(s.y), 5.5, f"spot {s.kind}", s.title) for s in spots]
     return svg.drawing(
-        240, f"score against {unit}", *_frame(xs, ys, unit, "score"),
+        240, f"score against {unit}", *_axes_frame(xs, ys, unit, "score"),
         svg.polyline(best, "frontier"), *leads, *texts, *dots, class_="plot",
     )  # fmt: skip
 
 
-def place_names(
+def place_labels(
     places: Sequence[tuple[float, float]], names: Sequence[str]
 ) -> list[tuple[int, float]]:
-    """Return for each dot the side of its name and its vertical shift (per cent).
+    """Return for each dot the side of its label (1 right, -1 left) and the label's shift down in %.
 
-    A name takes the first free place: next to its dot, else above or below. A letter counts as
-    2.5 % of the width, so names stay apart on a phone.
+    A label takes the first free position: next to its dot, else above or below. A letter counts as
+    2.5 % of the width, so labels stay apart on a phone.
     """
     taken = [(x - 1.5, x + 1.5, y - 3.5, y + 3.5) for x, y in places]
     out: dict[int, tuple[int, float]] = {}
     for i in sorted(range(len(places)), key=lambda i: places[i][1]):
         x, y = places[i]
         wide = 2.5 * len(names[i])
-        for side, down in _tries(x, wide):
+        for side, down in _label_positions(x, wide):
             ends = (x + 2, x + 2 + wide) if side > 0 else (x - 2 - wide, x - 2)
             box = (*ends, y + down - 3, y + down + 3)
-            if not any(_meet(box, other) for j, other in enumerate(taken) if j != i):
+            if not any(_boxes_overlap(box, other) for j, other in enumerate(taken) if j != i):
                 break
         taken.append(box)
         out[i] = (side, down)
     return [out[i] for i in range(len(places))]
 
 
-def _tries(x: float, wide: float) -> list[tuple[int, float]]:
+def _label_positions(x: float, wide: float) -> list[tuple[int, float]]:
     sides = [side for side in (1, -1) if (x + 2 + wide <= 103 if side > 0 else x - 2 - wide >= -4)]
     downs = [0.0, *(sign * step for step in (6.5, 13.0, 19.5, 26.0, 32.5) for sign in (1, -1))]
     return [(side, down) for down in downs for side in sides or [-1]]
 
 
-def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+def _boxes_overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 
-def _frame(xs: Scale, ys: Scale, x_name: str, y_show: str, y_name: str = "") -> list[Markup]:
-    """Return grid, ticks and the names of both axes; `y_show` is how the ticks are written."""
+def _axes_frame(xs: Scale, ys: Scale, x_name: str, y_show: str, y_name: str = "") -> list[Markup]:
+    """Return grid, ticks and names of both axes; `y_show` (score, else amount) formats y ticks."""
     lines = [svg.line(0, 100, 100 - ys(m), 100 - ys(m), "grid") for m in ys.ticks()]
     form = words.score if y_show == "score" else _tick_text
     lines += [
@@ -197,15 +197,15 @@ def _tick_text(value: float) -> str:
     return f"{value:,g}" if value >= 1 or value == 0 else f"{value:g}".removeprefix("0")
 
 
-def curve(
+def unnamed_lines_chart(
     lines: Sequence[Sequence[tuple[float, float]]],
     chosen: Sequence[tuple[float, float]],
     names: tuple[str, str],
     dots: bool = False,
 ) -> Markup:
-    """Return lines over training steps, with the chosen checkpoints marked.
+    """Return a chart of unnamed lines, with the `chosen` points (checkpoints) marked.
 
-    A score axis is cut to its values, any other starts at 0.
+    `names` are the names of the axes; a score axis is cut to its values, any other starts at 0.
     """
     flat = [point for one in lines for point in one]
     y_values = [y for _, y in flat]
@@ -218,7 +218,7 @@ def curve(
     marks = [
         svg.dot(xs(x), 100 - ys(y), 5, "mean", f"chosen: step {x:.0f}, {y:.3f}") for x, y in chosen
     ]
-    frame = _frame(xs, ys, names[0], names[1])
+    frame = _axes_frame(xs, ys, names[0], names[1])
     return svg.drawing(180, f"{names[1]} by {names[0]}", *frame, *drawn, *small, *marks,
                        class_="plot")  # fmt: skip
 
@@ -232,11 +232,11 @@ class Line:
     points: tuple[tuple[float, float], ...]
 
 
-def lines(drawn: Sequence[Line], names: tuple[str, str], height: int = 180) -> Markup:
-    """Return several lines over one axis, with each point's value on hover.
+def named_lines_chart(drawn: Sequence[Line], names: tuple[str, str], height: int = 180) -> Markup:
+    """Return a chart of named lines, with each point's value on hover.
 
-    `names` are those of the axes; a y axis named score or share is cut to its values, any other
-    starts at 0. `legend` returns the names of the colours.
+    `names` are the names of the axes; a y axis named score or share is cut to its values, any
+    other starts at 0. `legend` returns the names of the colours.
     """
     flat = [point for one in drawn for point in one.points]
     shares = names[1] in ("score", "share")
@@ -251,7 +251,7 @@ def lines(drawn: Sequence[Line], names: tuple[str, str], height: int = 180) -> M
             svg.dot(*place, 3, f"point {one.colour}", f"{one.name}, {x:g}: {y:.3g}")
             for place, (x, y) in zip(at, one.points, strict=True)
         ]
-    frame = _frame(xs, ys, names[0], "score" if shares else "amount", names[1])
+    frame = _axes_frame(xs, ys, names[0], "score" if shares else "amount", names[1])
     label = f"{names[1]} by {names[0]}: {', '.join(one.name for one in drawn)}"
     return svg.drawing(height, label, *frame, *marks, class_="plot lines")
 
@@ -261,8 +261,8 @@ def legend(drawn: Sequence[Line]) -> list[tuple[str, str]]:
     return [(one.colour, one.name) for one in drawn]
 
 
-def training(trace: dict[str, Any]) -> dict[str, Any]:
-    """Return the points of one training run: loss per step, dev score and loss per epoch, choice.
+def training_points(trace: dict[str, Any]) -> dict[str, Any]:
+    """Return a training run's points: loss by step, dev score and loss by epoch, the chosen one.
 
     `steps` hold loss and epoch; `evaluations` hold epoch, dev_score and dev_loss; an epoch is
     drawn at its last step.
@@ -284,7 +284,7 @@ def training(trace: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Point:
+class IntervalPoint:
     """A mean with its interval at a position on a logarithmic axis."""
 
     x: float
@@ -294,13 +294,13 @@ class Point:
     title: str
 
 
-def points_with_intervals(
-    points: Sequence[Point], names: tuple[str, str], goal: float | None = None
+def intervals_chart(
+    points: Sequence[IntervalPoint], names: tuple[str, str], goal: float | None = None
 ) -> Markup:
-    """Return means with intervals over a logarithmic x axis, joined by a line, and a goal line."""
+    """Return a chart of means with intervals over a logarithmic x axis, and a goal line."""
     values = [v for p in points for v in (p.mean, p.low, p.high)]
     ys = svg.score_axis(values + ([goal] if goal is not None else []))
-    xs = svg.log_around([p.x for p in points])
+    xs = svg.log_axis([p.x for p in points])
     at = [(xs(p.x), 100 - ys(p.mean)) for p in points]
     lines = [
         svg.line(x, x, 100 - ys(p.low), 100 - ys(p.high), "ci")
@@ -309,17 +309,17 @@ def points_with_intervals(
     dots = [svg.dot(x, y, 5, "mean", p.title) for (x, y), p in zip(at, points, strict=True)]
     wanted = [svg.line(0, 100, 100 - ys(goal), 100 - ys(goal), "target")] if goal else []
     return svg.drawing(
-        180, f"{names[1]} by {names[0]}", *_frame(xs, ys, names[0], names[1]), *wanted,
+        180, f"{names[1]} by {names[0]}", *_axes_frame(xs, ys, names[0], names[1]), *wanted,
         svg.polyline(at, "curve"), *lines, *dots, class_="plot",
     )  # fmt: skip
 
 
-def costs(
+def costs_chart(
     lines: Sequence[tuple[str, str, Sequence[tuple[float, float]]]],
     marks: Sequence[tuple[float, str]],
     names: tuple[str, str],
 ) -> Markup:
-    """Return total cost over volume, both logarithmic: (name, class, points) per line.
+    """Return a chart of total cost by volume, both logarithmic; a line is (name, class, points).
 
     `marks` are labelled volumes: the user's own, and the break-even point.
     """
@@ -332,7 +332,7 @@ def costs(
         for _, class_, points in lines
     ]
     ends = [(xs(points[-1][0]), 100 - ys(points[-1][1])) for _, _, points in lines]
-    places = place_names(ends, [name for name, _, _ in lines])
+    places = place_labels(ends, [name for name, _, _ in lines])
     texts = [
         svg.tag("text", name, x=svg.percent(x), y=svg.percent(y + down), dx=-8, dy=-4,
                 text_anchor="end", class_=f"spot-name {class_}")
@@ -340,8 +340,8 @@ def costs(
     ]  # fmt: skip
     within = [(x, word) for x, word in marks if xs.low <= x <= xs.high]
     stands = [svg.line(xs(x), xs(x), 0, 100, "target") for x, _ in within]
-    notes = [svg.label(xs(x), "10", word, anchor=_anchor(xs(x))) for x, word in within]
+    notes = [svg.label(xs(x), "10", word, anchor=_text_anchor(xs(x))) for x, word in within]
     return svg.drawing(
-        240, f"{names[1]} by {names[0]}", *_frame(xs, ys, *names), *stands, *drawn, *texts, *notes,
-        class_="plot",
+        240, f"{names[1]} by {names[0]}", *_axes_frame(xs, ys, *names), *stands, *drawn, *texts,
+        *notes, class_="plot",
     )  # fmt: skip

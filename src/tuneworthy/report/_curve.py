@@ -14,17 +14,17 @@ from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
 
 
-def learning(results: Results) -> list[dict[str, Any]]:
+def learning_section(results: Results) -> list[dict[str, Any]]:
     """Return the chart (or None), sentences and points of each measured curve."""
-    return [_section(results, curve) for curve in results.evidence.curves]
+    return [_curve_section(results, curve) for curve in results.evidence.curves]
 
 
-def _section(results: Results, curve: LearningCurve) -> dict[str, Any]:
+def _curve_section(results: Results, curve: LearningCurve) -> dict[str, Any]:
     margin = results.task.success.margin
     rival = next((a for a in results.evidence.arms if a.name == curve.rival and a.score), None)
     goal = min(1.0, rival.score.mean + margin) if rival and rival.score else None
     points = [
-        charts.Point(
+        charts.IntervalPoint(
             float(p.rows), p.score.mean, p.score.low, p.score.high,
             f"{p.rows} rows: {words.score(p.score.mean)} ({words.score(p.score.low)} to "
             f"{words.score(p.score.high)}), {p.n} cases",
@@ -35,14 +35,14 @@ def _section(results: Results, curve: LearningCurve) -> dict[str, Any]:
     lines = [rows_line(curve, margin), doubling_line(curve), cleaning_line(curve.cleaning)]
     return {
         "arm": curve.arm,
-        "chart": charts.points_with_intervals(points, ("rows", "score"), goal) if enough else None,
+        "chart": charts.intervals_chart(points, ("rows", "score"), goal) if enough else None,
         "lines": [line for line in lines if line],
         "points": curve.points,
     }
 
 
 def rows_line(curve: LearningCurve, margin: float) -> str:
-    """Return how many more rows to collect, or why that is unknown.
+    """Return a sentence on how many more rows to collect, or why that is unknown.
 
     `Collect about 120 more rows (80 %: 60 to 260): …`.
     """
@@ -70,7 +70,7 @@ def rows_line(curve: LearningCurve, margin: float) -> str:
 
 
 def doubling_line(curve: LearningCurve) -> str:
-    """Return the gain of the last doubling of rows, in points with its bounds."""
+    """Return a sentence on the gain of the last doubling of rows, in points; or ""."""
     if curve.last_doubling is None or len(curve.points) < 2:
         return ""
     fewer, more = curve.points[-2].rows, curve.points[-1].rows
@@ -79,7 +79,7 @@ def doubling_line(curve: LearningCurve) -> str:
 
 
 def cleaning_line(seen: LabelCleaningGain | None) -> str:
-    """Return the gain from leaving out rows with doubtful answers."""
+    """Return a sentence on the gain from leaving out rows with doubtful answers; or ""."""
     if seen is None:
         return ""
     if seen.gain is None:

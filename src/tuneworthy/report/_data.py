@@ -1,4 +1,4 @@
-"""Data for the page's script: grid, cases and answers as plain data; each text stored once."""
+"""Data for the report's script: grid, cases and answers as plain data; each text stored once."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from tuneworthy.core.results import Results
 from tuneworthy.report import _words as words
 from tuneworthy.report._cells import Cell, Cells
 
-PROMPT_ROOM = 12_000_000
-MOST_CASES = 5_000  # the most cases of a page; a browser shows so many with some twenty arms
+MOST_PROMPT_CHARACTERS = 12_000_000
+MOST_CASES = 5_000  # the most cases on a page: what a browser shows with some twenty arms
 CSV_FILE = "answers.csv"  # beside the page of a study with more cases
 
 
 class TextTable:
-    """A table of distinct texts; `room` is the number of characters left for prompts."""
+    """A list of distinct texts; `room` is the number of characters left for prompts."""
 
-    def __init__(self, room: int = PROMPT_ROOM) -> None:
+    def __init__(self, room: int = MOST_PROMPT_CHARACTERS) -> None:
         self.rows: list[str] = []
         self.room = room
         self._at: dict[str, int] = {}
 
-    def put(self, text: str | None) -> int | None:
+    def text_index(self, text: str | None) -> int | None:
         """Return the index of a text, and store it if it is new."""
         if text is None:
             return None
@@ -31,17 +31,17 @@ class TextTable:
             self.rows.append(text)
         return self._at[text]
 
-    def prompt(self, messages: list[tuple[str, str]]) -> list[list[Any]] | int:
+    def prompt_indexes(self, messages: list[tuple[str, str]]) -> list[list[Any]] | int:
         """Return a prompt as (role, index) pairs, or its length if it exceeds the room."""
         new = sum(len(text) for _, text in messages if text not in self._at)
         if new > self.room:
             return sum(len(text) for _, text in messages)
         self.room -= new
-        return [[role, self.put(text)] for role, text in messages]
+        return [[role, self.text_index(text)] for role, text in messages]
 
 
 def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
-    """Return all data that the script shows, ready for JSON; unmeasured values are never 0.
+    """Return all data that the script shows, ready for JSON; an unmeasured value is null or absent.
 
     Of more than MOST_CASES cases the hardest are shown; `all_cases` counts them all.
     """
@@ -66,9 +66,9 @@ def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
         "cases": [
             {
                 "id": case.id,
-                "turns": [[m.role, texts.put(m.content)] for m in case.messages],
-                "target": texts.put(case.output),
-                "accepted": [texts.put(text) for text in case.accepted],
+                "turns": [[m.role, texts.text_index(m.content)] for m in case.messages],
+                "target": texts.text_index(case.output),
+                "accepted": [texts.text_index(text) for text in case.accepted],
                 "group": case.group,
                 "time": case.time,
                 "where": case.where,
@@ -78,10 +78,10 @@ def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
         ],
         "values": [[_rounded(matrix.values[n][i]) for i in shown] for n in names],
         "answers": [
-            [[_answer(c, texts) for c in matrix.tried[n][i]] for i in shown] for n in names
+            [[_plain_answer(c, texts) for c in matrix.tried[n][i]] for i in shown] for n in names
         ],
         "texts": texts.rows,
-        **_what_if(results),
+        **_slider_data(results),
     }
 
 
@@ -89,26 +89,26 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _answer(cell: Cell, texts: TextTable) -> dict[str, Any]:
+def _plain_answer(cell: Cell, texts: TextTable) -> dict[str, Any]:
     run, answer, scored = cell
-    out: dict[str, Any] = {"seed": run.seed, "text": texts.put(answer.text)}
+    out: dict[str, Any] = {"seed": run.seed, "text": texts.text_index(answer.text)}
     if run.fold is not None:
         out["fold"] = run.fold
     if isinstance(scored, Score):
         out |= {"score": _rounded(scored.value), "why": scored.why, "valid": scored.valid}
         if scored.extracted is not None:
-            out["extracted"] = texts.put(scored.extracted)
+            out["extracted"] = texts.text_index(scored.extracted)
     elif scored is not None:
         out["why"] = scored.reason
     out |= {"error": answer.error, "finish": answer.finish, "in": answer.tokens_in,
             "out": answer.tokens_out, "seconds": answer.seconds, "usd": answer.usd}  # fmt: skip
     if answer.prompt:
-        out["prompt"] = texts.prompt([(m.role, m.content) for m in answer.prompt])
+        out["prompt"] = texts.prompt_indexes([(m.role, m.content) for m in answer.prompt])
     return {key: value for key, value in out.items() if value is not None}
 
 
-def _what_if(results: Results) -> dict[str, Any]:
-    """Return the precomputed grid and the texts for the sliders."""
+def _slider_data(results: Results) -> dict[str, Any]:
+    """Return the data of the margin and volume sliders: precomputed verdicts, their headlines."""
     pairs = sorted({(p.use, p.status) for p in results.grid})
     return {
         "grid": [

@@ -9,11 +9,11 @@ from tuneworthy.core.known import KnowledgeProbe, Proportion
 from tuneworthy.core.results import Results
 from tuneworthy.core.span import CENTURY
 
-LISTED_ROWS = 12  # unsupported rows shown
+MOST_UNSUPPORTED_ROWS = 12  # unsupported rows shown
 
 
 def freshness_section(results: Results) -> dict[str, Any] | None:
-    """Return the section's content; None if nothing is known of change and knowledge.
+    """Return the template values; None if neither change of facts nor knowledge was measured.
 
     `lines` are sentences; `rows` are (arm, faithful share, stale share) as texts, "" if an arm was
     not measured; `unsupported` are the first ids of rows that no current passage supports.
@@ -36,25 +36,23 @@ def freshness_section(results: Results) -> dict[str, Any] | None:
             lines.append(f"{many}: correct the row, add the document, or give the row a time.")
     if known is not None:
         lines += known_lines(known)
-    return {"lines": lines, "rows": rows, "unsupported": unsupported[:LISTED_ROWS]}
+    return {"lines": lines, "rows": rows, "unsupported": unsupported[:MOST_UNSUPPORTED_ROWS]}
 
 
 def change_line(seen: Freshness) -> str:
-    """Return the rate at which facts change, and how long a frozen model stays fresh enough."""
+    """Return a sentence on how fast facts change and how long a frozen model stays fresh enough."""
     if seen.changed is None or seen.days is None or seen.over_days is None:
         return f"How fast the facts change is not known: {seen.because or 'it was not measured'}."
     over, ok = f"{seen.over_days:,.0f} days", f"{seen.stale_ok:.0%}"
+    mean, low, high = map(days_text, (seen.days.mean, seen.days.low, seen.days.high))
     if seen.declared:
         first = f"You say that {seen.changed.share:.1%} of the facts change within {over}"
-        return f"{first}: after {days(seen.days.mean)} more than {ok} of what a frozen model says \
-is old."
+        return f"{first}: after {mean} more than {ok} of what a frozen model says is old."
     first = f"Of {seen.changed.n:,} dated documents {seen.changed.k:,} were replaced within {over}"
-    span = f"{days(seen.days.low)} to {days(seen.days.high)}"
-    return f"{first}: a frozen model stays below {ok} of old answers for {days(seen.days.mean)} \
-({span})."
+    return f"{first}: a frozen model stays below {ok} of old answers for {mean} ({low} to {high})."
 
 
-def days(value: float) -> str:
+def days_text(value: float) -> str:
     """Return a duration in words: `43 days`, or `a century or more`."""
     if value >= CENTURY:
         return "a century or more"
@@ -62,14 +60,14 @@ def days(value: float) -> str:
 
 
 def share_text(share: Proportion | None) -> str:
-    """Return a share as counts with its interval: `24 of 60 (28 % to 53 %)`."""
+    """Return a share as counts with its interval, `24 of 60 (28 % to 53 %)`; "" for None."""
     if share is None:
         return ""
     return f"{share.k} of {share.n} ({100 * share.low:.0f} % to {100 * share.high:.0f} %)"
 
 
 def known_lines(known: KnowledgeProbe) -> list[str]:
-    """Return what the model knows of the rows' answers, or why that was not measured."""
+    """Return sentences on what the model knows of the rows' answers, or why it was not measured."""
     if known.unknown is None:
         return [f"What the model knows of the answers was not asked: {known.because}."]
     return [f"{line[:1].upper()}{line[1:]}." for line in known.said]

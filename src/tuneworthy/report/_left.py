@@ -1,4 +1,4 @@
-"""The sentence on how much may be left to gain."""
+"""The sentence on how many points another arm could gain over the named one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tuneworthy.report import _words as words
 
 
 def left_line(results: Results) -> str:
-    """Return how much may be left to gain, and with which arm."""
+    """Return a sentence on how many points another arm could gain at most, and which arm."""
     verdict, ahead = results.verdict, words.rivals(results)
     left = verdict.left_on_table
     if left is None:
@@ -18,7 +18,7 @@ def left_line(results: Results) -> str:
     if left.points <= 0 or not ahead:
         return f"No other measured arm can be better ({sure} sure)."
     arm = next(a for a in results.evidence.arms if a.name == ahead[0].arm)
-    kind = words.KINDS.get(arm.tool or "", "Another system")
+    kind = words.TOOL_NAMES.get(arm.tool or "", "Another system")
     if verdict.arm is None:
         return (
             f"{kind} ({visible(arm.name)}) is not shown to be better than"
@@ -32,10 +32,10 @@ def left_line(results: Results) -> str:
 
 
 def _beyond_perfect(results: Results, left: float) -> str:
-    """Return why a bound passes what is missing to a perfect score on these rows, or "".
+    """Return a clause on a bound `left` above the points missing to a perfect score; or "".
 
-    The bound is of rows like these, among which there may be harder ones; on these rows themselves
-    no arm can gain more than what is missing.
+    The bound holds for rows like these, among which there may be harder ones; on these rows
+    themselves no arm can gain more than the points missing to a perfect score.
     """
     named = words.arm_named(results)
     if named is None or named.score is None or left <= (room := 1 - named.score.mean):

@@ -14,9 +14,9 @@ from rich.live import Live as RichLive
 from rich.text import Text
 
 from tuneworthy.report import _words as words
-from tuneworthy.report._screens import bar, cell, escape_line, finished, fits
+from tuneworthy.report._screens import bar, can_encode_glyphs, cell, escape_line, finished
 
-KEPT_BOUNDS = 4
+SHOWN_BOUNDS = 4
 QUIET_SECONDS = 10.0
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
@@ -32,18 +32,18 @@ class Live:
     def __init__(self, stream: TextIO | None = None, width: int | None = None) -> None:
         self._stream = stream or sys.stderr
         self._console = Console(file=self._stream, highlight=False, markup=False, width=width)
-        self._plain = not fits(self._stream)
+        self._plain = not can_encode_glyphs(self._stream)
         self._rows: dict[str, tuple[int, int, str]] = {}
         self._use, self._bounds = "", list[float]()
         self.short = False  # a study of seconds shows no verdict so far
         self._notes, self._written = "", -math.inf
-        self._moving = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._redraws = self._console.is_terminal and not self._console.is_dumb_terminal
         self._drawn = RichLive(
             console=self._console, refresh_per_second=4, get_renderable=self.screen
         )
 
     def __enter__(self) -> Live:
-        if self._moving:
+        if self._redraws:
             self._drawn.start()
         return self
 
@@ -53,7 +53,7 @@ class Live:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._moving:
+        if self._redraws:
             self._drawn.stop()
 
     def progress(self, arm: str, done: int, total: int, note: str = "") -> None:
@@ -61,8 +61,8 @@ class Live:
         before = self._rows.get(arm)
         self._rows[arm] = (done, total, note)
         old = 10 * before[0] // max(total, 1) if before else -1 if total else 0
-        if not self._moving and 10 * done // max(total, 1) > old:
-            self._write(f"{arm}: {_count(done, total)}{f', {note}' if note else ''}")
+        if not self._redraws and 10 * done // max(total, 1) > old:
+            self._write(f"{arm}: {_progress_text(done, total)}{f', {note}' if note else ''}")
 
     def now(self, use: str, arm: str | None, left: float | None) -> None:
         """Show the verdict if the study stopped now; `left` in score points."""
@@ -74,20 +74,20 @@ class Live:
         )
         if left is not None and changed:
             self._bounds.append(left)
-        if not self._moving and (changed or not self._bounds):
-            self._write(self.stopped())
+        if not self._redraws and (changed or not self._bounds):
+            self._write(self.verdict_line())
 
     def say(self, text: str) -> None:
         """Show a line of text."""
         alike = _NUMBER.sub("", text) == _NUMBER.sub("", self._notes)
         self._notes = text
-        if not self._moving and not (alike and time.monotonic() - self._written < QUIET_SECONDS):
+        if not self._redraws and not (alike and time.monotonic() - self._written < QUIET_SECONDS):
             self._written = time.monotonic()
             self._write(text)
 
     def agreed(self, text: str) -> bool:
         """Show a warning; on a terminal return whether the user goes on, elsewhere True."""
-        if not (self._moving and sys.stdin and sys.stdin.isatty()):
+        if not (self._redraws and sys.stdin and sys.stdin.isatty()):
             self.say(text)
             return True
         self._drawn.stop()
@@ -96,16 +96,16 @@ class Live:
         self._drawn.start()
         return not answer.strip().lower().startswith("n")
 
-    def stopped(self) -> str:
-        """Return `if you stopped now: PROMPT (few_shot), may leave 14 → 11 → 9 points`."""
+    def verdict_line(self) -> str:
+        """Return the verdict so far: `if you stopped now: KEEP (now), may leave 9 points`."""
         if not self._use:
             return "if you stopped now: no verdict yet"
-        path = " → ".join(words.points(x) for x in self._bounds[-KEPT_BOUNDS:])
+        path = " → ".join(words.points(x) for x in self._bounds[-SHOWN_BOUNDS:])
         left = f", may leave {path} points" if path else ", what it leaves is not known yet"
         return f"if you stopped now: {self._use}{left}"
 
     def screen(self) -> Text:
-        """Return the current lines."""
+        """Return the lines to draw now: progress by arm, the verdict so far, the last message."""
         width = min(self._console.width, 120)
         name = 28 if width >= 80 else 16
         lines = []
@@ -116,10 +116,10 @@ class Live:
                 "  " + cell(escape_line(arm, self._plain), name) + " ", "dim" if over else ""
             )
             text.append(bar(share, 14) + " ", "dim" if over else "cyan")
-            rest = cell(_count(done, total), 16) + escape_line(note, self._plain)
+            rest = cell(_progress_text(done, total), 16) + escape_line(note, self._plain)
             text.append(cell(rest, width - name - 19).rstrip(), "dim")
             lines.append(text)
-        for line in ("" if self.short else self.stopped(), self._notes):
+        for line in ("" if self.short else self.verdict_line(), self._notes):
             if line:
                 lines.append(
                     Text(cell("  " + escape_line(line, self._plain), width - 1).rstrip(), "bold")
@@ -131,7 +131,7 @@ class Live:
         self._console.print(Text(line, no_wrap=True), soft_wrap=True)
 
 
-def _count(done: int, total: int) -> str:
+def _progress_text(done: int, total: int) -> str:
     """Return an arm's progress; an arm that uses no model has no answers to count."""
     if total > 0:
         return f"{done:,} of {total:,}"

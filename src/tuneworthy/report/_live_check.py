@@ -1,4 +1,4 @@
-"""Terminal screen of `check --live`: the conclusion, then one line a measure."""
+"""Terminal screen of `check --live`: the conclusion, then one line per measurement."""
 
 from __future__ import annotations
 
@@ -16,28 +16,37 @@ from tuneworthy.core.counting import (
 from tuneworthy.core.live_check import LiveCheck, LiveMean, LiveShare, LiveSpread
 from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 
-NAMES = {"valid": "valid", "score": "score", "inputs": "inputs", "unlike": "unlike",
+MEASURE_NAMES = {"valid": "valid", "score": "score", "inputs": "inputs", "unlike": "unlike",
          "labels": "labels", "facts": "facts", "length": "length", "latency": "latency",
          "slow": "limit"}  # fmt: skip
-SIDE = 11
-MOST_BAD = 3
+NAME_WIDTH = 11
+MOST_BAD_LINES = 3
 
 
 def live_check_screen(check: LiveCheck, width: int = 80, plain: bool = False) -> Text:
-    """Return what a log shows beside the study; no line is wider than `width`."""
-    lines = [*_conclusion(check, width, plain), Text(), *_log(check, width, plain), Text()]
-    for key, name in NAMES.items():
+    """Return the screen on a production log compared with a study; no line exceeds `width`."""
+    lines = [
+        *_conclusion_lines(check, width, plain),
+        Text(),
+        *_log_lines(check, width, plain),
+        Text(),
+    ]
+    for key, name in MEASURE_NAMES.items():
         known = getattr(check, key) is not None
-        said = _measure(check, key) if known else f"not measured: {check.missing.get(key, '')}"
-        lines += _row(name, said, width, plain, "" if known else "dim")
+        said = (
+            _measurement_text(check, key)
+            if known
+            else f"not measured: {check.missing.get(key, '')}"
+        )
+        lines += _row_lines(name, said, width, plain, "" if known else "dim")
     expiry = check.expiry
     said = f"{'expired' if expiry.passed else 'holds'} until {expiry.day}: {expiry.because}"
     said = said.replace("expired until", "expired on") if expiry.day else f"none: {expiry.because}"
-    lines += _row("expiry", said, width, plain, "" if expiry.day else "dim")
+    lines += _row_lines("expiry", said, width, plain, "" if expiry.day else "dim")
     return finished(lines, plain)
 
 
-def _conclusion(check: LiveCheck, width: int, plain: bool) -> Iterator[Text]:
+def _conclusion_lines(check: LiveCheck, width: int, plain: bool) -> Iterator[Text]:
     found = check.conclusion
     assert found is not None  # `check_live` fills it in
     head: str = found.do
@@ -47,12 +56,12 @@ def _conclusion(check: LiveCheck, width: int, plain: bool) -> Iterator[Text]:
     yield Text("  " + escape_line(head, plain), "bold")
     yield from (Text(line) for line in wrapped(escape_line(found.because, plain) + ".", width))
     if found.unseen:
-        told = "; ".join(f"{NAMES[key]}: {why}" for key, why in found.unseen.items())
+        told = "; ".join(f"{MEASURE_NAMES[key]}: {why}" for key, why in found.unseen.items())
         text = f"Not looked at: {told}."
         yield from (Text(line, "dim") for line in wrapped(escape_line(text, plain), width))
 
 
-def _log(check: LiveCheck, width: int, plain: bool) -> Iterator[Text]:
+def _log_lines(check: LiveCheck, width: int, plain: bool) -> Iterator[Text]:
     parts = [count_noun(check.requests, "request")]
     if check.used < check.requests:
         parts.append(f"the latest {check.used:,} are used")
@@ -63,31 +72,34 @@ def _log(check: LiveCheck, width: int, plain: bool) -> Iterator[Text]:
                         (check.others, "other spans")):  # fmt: skip
         parts += [f"{count:,} {what}"] if count else []
     parts += [f"model {', '.join(check.models)}"] if check.models else []
-    yield from _row("log", f"{check.log}: {', '.join(parts)}", width, plain)
+    yield from _row_lines("log", f"{check.log}: {', '.join(parts)}", width, plain)
     arm = f"{check.arm} ({check.tool or 'other'})" if check.arm else "no arm is named"
     made = f", {check.made[:10]}" if check.made else ""
-    yield from _row("study", f"{check.study}{made}: {arm}", width, plain)
+    yield from _row_lines("study", f"{check.study}{made}: {arm}", width, plain)
     if check.bad_lines:
-        more = "; …" if check.bad_lines > MOST_BAD else ""
-        said = f"{check.bad_lines:,} left out: {'; '.join(check.bad[:MOST_BAD])}{more}"
-        yield from _row("bad lines", said, width, plain, "yellow")
+        more = "; …" if check.bad_lines > MOST_BAD_LINES else ""
+        said = f"{check.bad_lines:,} left out: {'; '.join(check.bad[:MOST_BAD_LINES])}{more}"
+        yield from _row_lines("bad lines", said, width, plain, "yellow")
 
 
-def _measure(check: LiveCheck, key: str) -> str:
+def _measurement_text(check: LiveCheck, key: str) -> str:
     value = getattr(check, key)
     if isinstance(value, LiveMean):
-        return _mean(value)
+        return _mean_text(value)
     if isinstance(value, LiveSpread):
-        return _spread(value)
+        return _spread_text(value)
     if isinstance(value, LiveShare):
         limit = check.p95_limit or 0.0
-        return f"{_share(value)} took longer than {limit:,.0f} ms; 5 % may"
-    return {"inputs": _inputs, "unlike": _unlike_inputs_line, "labels": _labels, "facts": _facts}[
-        key
-    ](check)
+        return f"{_share_text(value)} took longer than {limit:,.0f} ms; 5 % may"
+    return {
+        "inputs": _drift_text,
+        "unlike": _unlike_inputs_text,
+        "labels": _labels_text,
+        "facts": _changed_facts_text,
+    }[key](check)
 
 
-def _mean(value: LiveMean) -> str:
+def _mean_text(value: LiveMean) -> str:
     sure = percent(1 - 2 * value.level)
     now = percent_with_bounds(value.now, f"{sure} sure; n = {value.n_now:,}")
     if value.then is None or value.difference is None:
@@ -96,7 +108,7 @@ def _mean(value: LiveMean) -> str:
     return f"{now}; {then}; change {points_with_bounds(value.difference)}"
 
 
-def _spread(value: LiveSpread) -> str:
+def _spread_text(value: LiveSpread) -> str:
     def side(median: float, tail: float | None, n: int) -> str:
         high = "" if tail is None else f", 95 % below {tail:,.0f}"
         return f"median {median:,.0f}{high} (n = {n:,})"
@@ -107,12 +119,12 @@ def _spread(value: LiveSpread) -> str:
     return f"{value.unit}: {now}; study {then}; {p}"
 
 
-def _share(value: LiveShare) -> str:
+def _share_text(value: LiveShare) -> str:
     ends = f"{percent(value.low)} to {percent(value.high)}"
     return f"{value.k:,} of {value.n:,}, {percent(value.share)} ({ends})"
 
 
-def _inputs(check: LiveCheck) -> str:
+def _drift_text(check: LiveCheck) -> str:
     drift = check.inputs
     assert drift is not None
     shown = "drift is shown" if drift.p <= drift.level else "no drift is shown"
@@ -124,17 +136,18 @@ def _inputs(check: LiveCheck) -> str:
     )
 
 
-def _unlike_inputs_line(check: LiveCheck) -> str:
+def _unlike_inputs_text(check: LiveCheck) -> str:
     found = check.unlike
     assert found is not None
-    text = f"{_share(found.share)} look like no row of the study; chance: {percent(found.expected)}"
+    text = f"{_share_text(found.share)} look like no row of the study;"
+    text += f" chance: {percent(found.expected)}"
     if found.texts:
         pairs = zip(found.lines, found.texts, strict=True)
         return text + "; " + "; ".join(f'line {line}: "{words[:200]}"' for line, words in pairs)
     return text + (f"; lines {', '.join(map(str, found.lines))}" if found.lines else "")
 
 
-def _labels(check: LiveCheck) -> str:
+def _labels_text(check: LiveCheck) -> str:
     found = check.labels
     assert found is not None
     gaps = {name: found.now.get(name, 0.0) - found.then.get(name, 0.0) for name in found.now}
@@ -145,15 +158,17 @@ def _labels(check: LiveCheck) -> str:
     )
 
 
-def _facts(check: LiveCheck) -> str:
+def _changed_facts_text(check: LiveCheck) -> str:
     found = check.facts
     assert found is not None
-    text = f"{_share(found.share)} are about facts that moved since {found.since[:10]}"
+    text = f"{_share_text(found.share)} are about facts that moved since {found.since[:10]}"
     if found.stale:
         text += f"; answers: {found.old:,} old, {found.new:,} new, {found.other:,} neither"
     return text + (f"; lines {', '.join(map(str, found.lines))}" if found.lines else "")
 
 
-def _row(name: str, text: str, width: int, plain: bool, style: str = "") -> Iterator[Text]:
-    for at, line in enumerate(wrapped(escape_line(text, plain), width - SIDE - 2, "")):
-        yield Text("  ").append(cell(name if at == 0 else "", SIDE), "dim").append(line, style)
+def _row_lines(name: str, text: str, width: int, plain: bool, style: str = "") -> Iterator[Text]:
+    for at, line in enumerate(wrapped(escape_line(text, plain), width - NAME_WIDTH - 2, "")):
+        yield (
+            Text("  ").append(cell(name if at == 0 else "", NAME_WIDTH), "dim").append(line, style)
+        )

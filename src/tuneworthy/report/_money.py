@@ -14,12 +14,12 @@ from tuneworthy.core.results import Results
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
 
-VOLUMES = tuple(10 ** (3 + step / 10) for step in range(41))  # 1,000 to 10 million a month
-PARTS = ("usd_per_request", "build_usd", "upkeep_usd_month")
+CHART_VOLUMES = tuple(10 ** (3 + step / 10) for step in range(41))  # 1,000 to 10 million a month
+COST_TERMS = ("usd_per_request", "build_usd", "upkeep_usd_month")
 
 
-def money(results: Results) -> dict[str, Any]:
-    """Return the cost chart (or None and why), one sentence, figures, flips, assumptions."""
+def money_section(results: Results) -> dict[str, Any]:
+    """Return the section's template values: cost chart, sentences, figures, flips, assumptions."""
     economics, missing = results.verdict.economics, results.verdict.missing
     chart = cost_chart(results)
     rows = [row for row in economics.get("arms", ()) if isinstance(row, dict)]
@@ -38,16 +38,16 @@ def money(results: Results) -> dict[str, Any]:
 
 
 def cost_chart(results: Results) -> Markup | None:
-    """Return monthly cost by requests a month; None if fewer than two rungs are fully priced."""
+    """Return a chart of cost by requests a month; None if fewer than two arms are fully priced."""
     economics = results.verdict.economics
     months = economics.get("horizon_months")
-    known = [r for r in economics.get("arms", ()) if all(r.get(k) is not None for k in PARTS)]
+    known = [r for r in economics.get("arms", ()) if all(r.get(k) is not None for k in COST_TERMS)]
     if len(known) < 2 or not months:
         return None
     lines = []
     for row in known:
-        each, once, month = (float(row[key]) for key in PARTS)
-        points = [(v, v * each + month + once / months) for v in VOLUMES]
+        each, once, month = (float(row[key]) for key in COST_TERMS)
+        points = [(v, v * each + month + once / months) for v in CHART_VOLUMES]
         points = [(v, cost) for v, cost in points if cost > 0]
         kind = "own" if row["name"] == results.verdict.arm else "rival"
         if points:
@@ -60,7 +60,7 @@ def cost_chart(results: Results) -> Markup | None:
         marks.append((float(even), "break-even"))
     if volume:
         marks.append((float(volume), "you"))
-    return charts.costs(lines, marks, ("requests a month", "USD a month"))
+    return charts.costs_chart(lines, marks, ("requests a month", "USD a month"))
 
 
 def _why_no_money(results: Results) -> str:
@@ -68,13 +68,13 @@ def _why_no_money(results: Results) -> str:
     reasons = [
         text
         for pointer, text in missing.items()
-        if pointer.startswith("/economics/arms/") and pointer.rsplit("/", 1)[1] in PARTS
+        if pointer.startswith("/economics/arms/") and pointer.rsplit("/", 1)[1] in COST_TERMS
     ]
     return visible("; ".join(dict.fromkeys(reasons)) or missing.get("/economics", words.UNKNOWN))
 
 
 def chance_line(results: Results) -> str:
-    """Return the probability that the rival is worth more at the user's volume, or why unknown."""
+    """Return the chance that the rival is worth more at the user's volume, or why it is unknown."""
     economics = results.verdict.economics
     chance, rival = economics.get("p_net_higher"), economics.get("rival")
     if chance is None:
@@ -89,6 +89,6 @@ def chance_line(results: Results) -> str:
 
 
 def expires_line(results: Results) -> str:
-    """Return the date until which the verdict can hold; "" if no end of the base is announced."""
+    """Return a sentence on the day on which the base model ends; "" if none is announced."""
     day = results.verdict.economics.get("expires")
     return f"It stands on a model that ends on {visible(str(day))}." if day else ""

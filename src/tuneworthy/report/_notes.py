@@ -1,4 +1,4 @@
-"""The page's text sections: what was not measured, questions, rows, how to reproduce it."""
+"""The report's text sections: missing values, questions, audit of the rows, how to reproduce."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from tuneworthy.core.results import Results
 from tuneworthy.questions import CHECKLIST
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
-from tuneworthy.report._cells import nulls
+from tuneworthy.report._cells import null_pointers
 
 NOT_MEASURED = re.compile(r"^not measured \((.*?)\)")
-DOES_NOT_APPLY = ("next/rows", "next/clicks", "next/usd", "next/minutes", "/tool", "/prior",
+MAY_NOT_APPLY = ("next/rows", "next/clicks", "next/usd", "next/minutes", "/tool", "/prior",
                   "/placebo")  # fmt: skip
 
 
-def missing(results: Results) -> list[dict[str, Any]]:
-    """Return every value of the verdict that was not measured, with its reason, grouped."""
+def missing_values(results: Results) -> list[dict[str, Any]]:
+    """Return the values of the verdict that were not measured, grouped by arms and reason."""
     reasons = dict(results.verdict.missing)
-    for pointer in nulls(results.verdict.plain()):
-        if pointer not in reasons and not pointer.endswith(DOES_NOT_APPLY):
+    for pointer in null_pointers(results.verdict.plain()):
+        if pointer not in reasons and not pointer.endswith(MAY_NOT_APPLY):
             covered = next((r for p, r in reasons.items() if pointer.startswith(f"{p}/")), None)
-            reasons[pointer] = covered or _reason(results, pointer)
+            reasons[pointer] = covered or _missing_reason(results, pointer)
     grouped: dict[tuple[str, str], list[str]] = defaultdict(list)
     for pointer, reason in reasons.items():
-        place, what = _place(results, pointer)
+        place, what = _owner_and_field(results, pointer)
         grouped[what, reason].append(place)
     merged: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
     for (what, reason), places in grouped.items():
@@ -42,15 +42,15 @@ def missing(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def questions(results: Results) -> dict[str, list[dict[str, Any]]]:
+def questions_section(results: Results) -> dict[str, list[dict[str, Any]]]:
     """Return the checklist of five and the other questions, each with its answer."""
-    rows = [_question(found) for found in results.verdict.questions]
+    rows = [_question_row(found) for found in results.verdict.questions]
     five = [row for row in rows if row["name"] in CHECKLIST]
     return {"five": five, "others": [row for row in rows if row not in five]}
 
 
-def _question(found: Finding) -> dict[str, Any]:
-    """Return a finding as a table row; a checklist no explains why tuning would be wrong."""
+def _question_row(found: Finding) -> dict[str, Any]:
+    """Return a finding as a table row; `wrong` says why tuning is wrong where the answer is no."""
     known = found.name in catalogue("questions")
     module = load("questions", found.name) if known else None
     because = NOT_MEASURED.sub(r"\1", found.because, count=1)
@@ -59,8 +59,8 @@ def _question(found: Finding) -> dict[str, Any]:
         "name": found.name,
         "question": module.QUESTION if module else found.name.replace("_", " "),
         "answer": found.answer,
-        "tone": _tone(found, getattr(module, "AGAINST", "no")),
-        "number": words.quantity(found, getattr(module, "UNIT", "")),
+        "tone": _answer_tone(found, getattr(module, "AGAINST", "no")),
+        "number": words.finding_quantity(found, getattr(module, "UNIT", "")),
         "wrong": getattr(module, "WRONG", "") if found.answer == "no" else "",
         "because": because[:1].upper() + because[1:],
         "next": found.next,
@@ -68,15 +68,15 @@ def _question(found: Finding) -> dict[str, Any]:
     }
 
 
-def _tone(found: Finding, against: str) -> str:
-    """Return the colour class of an answer: `yes` if it speaks for tuning."""
+def _answer_tone(found: Finding, against: str) -> str:
+    """Return the colour class: `yes` if the answer speaks for tuning, `no`, or `not_measured`."""
     if found.answer == "not_measured":
         return found.answer
     return "no" if found.answer == against else "yes"
 
 
-def _place(results: Results, pointer: str) -> tuple[str, str]:
-    """Return (name of the arm or question, the field) of a JSON pointer into the verdict."""
+def _owner_and_field(results: Results, pointer: str) -> tuple[str, str]:
+    """Return (name of the arm or question or "", field) for a JSON pointer into the verdict."""
     parts = pointer.strip("/").split("/")
     lists: dict[str, Any] = {"arms": results.verdict.arms, "questions": results.verdict.questions}
     if len(parts) > 2 and parts[0] in lists and parts[1].isdigit():
@@ -86,7 +86,7 @@ def _place(results: Results, pointer: str) -> tuple[str, str]:
     return "", "/".join(parts)
 
 
-def _reason(results: Results, pointer: str) -> str:
+def _missing_reason(results: Results, pointer: str) -> str:
     parts = pointer.strip("/").split("/")
     arms = {arm.name: arm for arm in results.evidence.arms}
     if parts[0] == "arms" and parts[1].isdigit():
@@ -104,8 +104,8 @@ def _reason(results: Results, pointer: str) -> str:
     return words.UNKNOWN
 
 
-def audit(results: Results) -> dict[str, Any]:
-    """Return the audit's content, with class sizes as bars."""
+def audit_section(results: Results) -> dict[str, Any]:
+    """Return the template values of the audit: observations by severity, class sizes as bars."""
     report = results.audit
     sizes = sorted((report.classes or {}).items(), key=lambda item: -item[1])
     most = max((n for _, n in sizes), default=1)
@@ -121,7 +121,7 @@ def audit(results: Results) -> dict[str, Any]:
     }
 
 
-def reproduce(results: Results) -> list[tuple[str, str]]:
+def reproduce_rows(results: Results) -> list[tuple[str, str]]:
     """Return versions, hardware, hashes and commands as (name, text) pairs."""
     seen = results.evidence
     looks = look_line(results.verdict.looks, seen.looks_scope, seen.locked)
@@ -133,13 +133,13 @@ def reproduce(results: Results) -> list[tuple[str, str]]:
     ]
     if results.verdict.seconds is not None:
         rows.append(("seconds of all units", words.duration(results.verdict.seconds)))
-    return rows + list(_flat(results.reproduce))
+    return rows + list(_flat_pairs(results.reproduce))
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def _flat_pairs(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _flat(item, f"{name} {key}".strip())
+            yield from _flat_pairs(item, f"{name} {key}".strip())
     elif isinstance(value, list | tuple):
         yield name, "  ".join(str(item) for item in value)
     else:
@@ -147,6 +147,6 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def task_text(results: Results) -> list[str]:
-    """Return the lines of the task as it was measured, without defaults."""
+    """Return the measured task as lines of JSON, without keys at their default."""
     plain = results.task.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return json.dumps(plain, indent=2, ensure_ascii=False).split("\n")

@@ -1,4 +1,4 @@
-"""Terminal screen of `check --run`: what was found with its fix, then the rest, one line a case."""
+"""Terminal screen of `check --run`: each failure with its fix, then a line per other case."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from tuneworthy.core.counting import count_noun
 from tuneworthy.core.run_report import AdapterInfo, CaseFinding, DataInfo, OwnRunReport
 from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 
-SIDE = 11
+NAME_WIDTH = 11
 
 
 def own_run_screen(report: OwnRunReport, width: int = 80, plain: bool = False) -> Text:
-    """Return what the lab's detectors found in a folder; no line is wider than `width`."""
-    lines = [*_head(report, width, plain), Text(), *_sources(report, width, plain)]
+    """Return the screen on failures found in a training folder; no line exceeds `width`."""
+    lines = [*_head_lines(report, width, plain), Text(), *_source_lines(report, width, plain)]
     for finding in report.of_state("found"):
         whole = report.data.encoded if report.data else 0
         lines += [Text(), *_finding_lines(finding, whole, width, plain)]
     if clean := report.of_state("clean"):
         lines += [Text(), Text("  Clean", "bold")]
-        side = max(len(_cause(finding)) for finding in clean) + 2
+        side = max(len(_cause_name(finding)) for finding in clean) + 2
         for finding in clean:
-            lines += _row(_cause(finding), finding.because, width, plain, side=side)
+            lines += _row_lines(_cause_name(finding), finding.because, width, plain, side=side)
     if report.of_state("not measured"):
-        lines += [Text(), Text("  Not measured", "bold"), *_unmeasured(report, width, plain)]
+        lines += [Text(), Text("  Not measured", "bold"), *_unmeasured_lines(report, width, plain)]
     if report.assumed:
         lines += [Text(), Text("  Taken to be so", "bold")]
-        lines += [line for text in report.assumed for line in _item(text, width, plain)]
+        lines += [line for text in report.assumed for line in _item_lines(text, width, plain)]
     return finished(lines, plain)
 
 
-def _head(report: OwnRunReport, width: int, plain: bool) -> Iterator[Text]:
+def _head_lines(report: OwnRunReport, width: int, plain: bool) -> Iterator[Text]:
     counts = {state: len(report.of_state(state)) for state in ("found", "clean", "not measured")}
     head = f"{count_noun(counts['found'], 'failure')} found" if counts["found"] else (
         "no failure found" if counts["clean"] else "nothing could be measured"
@@ -45,35 +45,37 @@ def _head(report: OwnRunReport, width: int, plain: bool) -> Iterator[Text]:
     yield from (Text(line, "dim") for line in wrapped(escape_line(where, plain), width))
 
 
-def _sources(report: OwnRunReport, width: int, plain: bool) -> Iterator[Text]:
+def _source_lines(report: OwnRunReport, width: int, plain: bool) -> Iterator[Text]:
     used = next((log for log in report.logs if log.used), None)
     if used is not None:
         said = f"{used.file} ({used.form}): {count_noun(used.steps, 'logged step')}"
-        yield from _row("log", said + (f"; {used.because}" if used.because else ""), width, plain)
+        yield from _row_lines(
+            "log", said + (f"; {used.because}" if used.because else ""), width, plain
+        )
     for log in report.logs:
         if not log.used and log.because:
-            yield from _row("", f"{log.file}: {log.because}", width, plain, "yellow")
+            yield from _row_lines("", f"{log.file}: {log.because}", width, plain, "yellow")
     facts = report.facts
     if facts.refused is not None:
-        yield from _row("", f"training broke: {facts.refused}", width, plain, "red")
-    if curves := _curves(report):
-        yield from _row("loss", curves, width, plain)
+        yield from _row_lines("", f"training broke: {facts.refused}", width, plain, "red")
+    if curves := _losses_text(report):
+        yield from _row_lines("loss", curves, width, plain)
     if report.adapter is not None:
-        yield from _row("adapter", _adapter(report.adapter), width, plain)
+        yield from _row_lines("adapter", _adapter_text(report.adapter), width, plain)
     for name, data in (("data", report.data), ("test", report.test)):
         if data is not None:
-            yield from _row(name, _data(data), width, plain)
+            yield from _row_lines(name, _data_text(data), width, plain)
             for fault in data.bad[:3]:
-                yield from _row("", f"left out: {fault}", width, plain, "yellow")
+                yield from _row_lines("", f"left out: {fault}", width, plain, "yellow")
     if report.settings:
         said = ", ".join(f"{name} {value}" for name, value in report.settings.items())
-        yield from _row("options", said, width, plain)
+        yield from _row_lines("options", said, width, plain)
     for file, why in report.not_read.items():
-        yield from _row("not read", f"{file}: {why}", width, plain, "yellow")
+        yield from _row_lines("not read", f"{file}: {why}", width, plain, "yellow")
 
 
-def _curves(report: OwnRunReport) -> str:
-    """Return the losses at the start and at the end, and the least of them."""
+def _losses_text(report: OwnRunReport) -> str:
+    """Return the first, last and least loss in training and on held-out rows; or ""."""
     facts, parts = report.facts, []
     for name, first, last, least in (
         ("training", facts.loss_first, facts.loss_last, facts.loss_least),
@@ -84,7 +86,7 @@ def _curves(report: OwnRunReport) -> str:
     return "; ".join(parts)
 
 
-def _adapter(one: AdapterInfo) -> str:
+def _adapter_text(one: AdapterInfo) -> str:
     parts = [one.kind]
     parts += [f"rank {one.rank}"] if one.rank else []
     parts += [count_noun(one.parameters, "parameter")] if one.parameters else []
@@ -93,7 +95,7 @@ def _adapter(one: AdapterInfo) -> str:
     return f"{one.file}: {', '.join(parts)}"
 
 
-def _data(data: DataInfo) -> str:
+def _data_text(data: DataInfo) -> str:
     said = f"{data.file}: {count_noun(data.rows, 'row')} ({data.form})"
     if data.encoded:
         said += f", {data.encoded:,} read as tokens"
@@ -103,34 +105,34 @@ def _data(data: DataInfo) -> str:
 def _finding_lines(finding: CaseFinding, whole: int, width: int, plain: bool) -> Iterator[Text]:
     yield from (Text(line, "bold red") for line in
                 wrapped(escape_line(f"{finding.title}", plain), width))  # fmt: skip
-    yield from _row("cause", _cause(finding), width, plain)
-    yield from _row("evidence", finding.because, width, plain)
+    yield from _row_lines("cause", _cause_name(finding), width, plain)
+    yield from _row_lines("evidence", finding.because, width, plain)
     if finding.rows:
         said = _places_text(finding.rows, finding.row_count or 0, whole)
-        yield from _row("rows", said, width, plain)
-    yield from _row("fix", finding.fix, width, plain, "green")
-    yield from _row("no harm", finding.harmless, width, plain)
-    yield from _row(
+        yield from _row_lines("rows", said, width, plain)
+    yield from _row_lines("fix", finding.fix, width, plain, "green")
+    yield from _row_lines("no harm", finding.harmless, width, plain)
+    yield from _row_lines(
         "case", f"{finding.case} (`tuneworthy lab`, /case/{finding.case})", width, plain
     )
 
 
-def _unmeasured(report: OwnRunReport, width: int, plain: bool) -> Iterator[Text]:
-    """Yield the reasons, each with the cases that it concerns."""
+def _unmeasured_lines(report: OwnRunReport, width: int, plain: bool) -> Iterator[Text]:
+    """Yield each reason why cases were not measured, with the causes of these cases."""
     cases: defaultdict[str, list[str]] = defaultdict(list)
     for finding in report.of_state("not measured"):
         for why in finding.reasons:
-            cases[why].append(_cause(finding))
+            cases[why].append(_cause_name(finding))
     for why, names in cases.items():
-        yield from _item(f"{why}: {', '.join(names)}", width, plain)
+        yield from _item_lines(f"{why}: {', '.join(names)}", width, plain)
 
 
-def _cause(finding: CaseFinding) -> str:
+def _cause_name(finding: CaseFinding) -> str:
     return finding.cause.replace("_", " ")
 
 
 def _places_text(rows: tuple[str, ...], count: int, whole: int) -> str:
-    """Return places as `rows.jsonl: 3, 7 and 12 more`; `whole` is the number of all rows."""
+    """Return row places as `rows.jsonl: 3, 7 and 12 more`; `whole` is the number of all rows."""
     if count == whole:
         return f"all {count:,} that were read"
     files = {row.rpartition(":")[0] for row in rows}
@@ -140,13 +142,13 @@ def _places_text(rows: tuple[str, ...], count: int, whole: int) -> str:
     return said + (f" and {count - len(rows):,} more" if count > len(rows) else "")
 
 
-def _item(text: str, width: int, plain: bool) -> Iterator[Text]:
+def _item_lines(text: str, width: int, plain: bool) -> Iterator[Text]:
     for at, line in enumerate(wrapped(escape_line(text, plain), width - 4, "")):
         yield Text(("  · " if not plain else "  - ") if at == 0 else "    ", "dim").append(line)
 
 
-def _row(
-    name: str, text: str, width: int, plain: bool, style: str = "", side: int = SIDE
+def _row_lines(
+    name: str, text: str, width: int, plain: bool, style: str = "", side: int = NAME_WIDTH
 ) -> Iterator[Text]:
     for at, line in enumerate(wrapped(escape_line(text, plain), width - side - 2, "")):
         yield Text("  ").append(cell(name if at == 0 else "", side), "dim").append(line, style)

@@ -16,11 +16,11 @@ from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 from tuneworthy.report._tables import counted_rows, visible_line
 from tuneworthy.stats.power import equivalent_fresh_rows
 
-Sums = tuple[float, float, float, float | None, float | None]
+TableSums = tuple[float, float, float, float | None, float | None]
 
 
 def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
-    """Return the screen on what a run will do and cost, before any request is sent."""
+    """Return the screen on what a run would do and cost."""
     split = f"{plan.k} folds" if plan.k > 1 else "one split"
     head = f"{counted_rows(plan.scored)} scored ({split}), {plan.train:,} to learn from"
     lines = [Text(f"  {head}, {plan.dev:,} to choose on", "bold")]
@@ -32,24 +32,28 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     lines.append(Text("  " + cell("arm", name) + header, "dim"))
     for arm in plan.arms:
         if not arm.follow_up:
-            lines += _planned(arm, name, width, plain)
+            lines += _arm_lines(arm, name, width, plain)
     kept = [arm for arm in plan.arms if not arm.because and not arm.follow_up]
-    lines.append(Text(_line("together", name, _total(map(_sums, kept))), "bold"))
-    lines += _follow_up(plan, name, width, plain)
+    lines.append(Text(_table_line("together", name, _total_sums(map(_arm_sums, kept))), "bold"))
+    lines += _follow_up_lines(plan, name, width, plain)
     if plan.across:
-        lines.append(Text(_line("to see what was wrong", name, _total(map(_sums, plan.across)))))
-    lines += [Text(_line(one.what, name, _of(one))) for one in plan.others]
+        lines.append(
+            Text(
+                _table_line("to see what was wrong", name, _total_sums(map(_arm_sums, plan.across)))
+            )
+        )
+    lines += [Text(_table_line(one.what, name, _endpoint_sums(one))) for one in plan.others]
     if plan.beside:
         lines += _optional_lines(plan.beside, name, width, plain)
-    if text := _half_expected(plan):
+    if text := _half_expected_line(plan):
         lines += [Text(x) for x in wrapped(text, width)]
     for text in _endpoint_lines(plan):
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
-    lines += _running_costs(plan, name, width, plain)
+    lines += _running_cost_lines(plan, name, width, plain)
     if plan.paces:
         text = f"Minutes of training: {'; '.join(plan.paces)}. Its first folds correct them."
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
-    lines += _cuts(plan, width, plain)
+    lines += _cut_lines(plan, width, plain)
     if plan.looks > 1:
         fresh = equivalent_fresh_rows(plan.scored, plan.looks)
         text = (
@@ -62,7 +66,7 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     return finished(lines, plain)
 
 
-def _follow_up(plan: Plan, name: int, width: int, plain: bool) -> Iterator[Text]:
+def _follow_up_lines(plan: Plan, name: int, width: int, plain: bool) -> Iterator[Text]:
     """Yield the follow-up arms, with a line on how the stage rule chooses among them."""
     waiting = [arm for arm in plan.arms if arm.follow_up]
     if not waiting:
@@ -73,14 +77,14 @@ def _follow_up(plan: Plan, name: int, width: int, plain: bool) -> Iterator[Text]
     )
     yield from (Text(x, "dim") for x in wrapped(escape_line(text, plain), width))
     for arm in waiting:
-        yield from _planned(arm, name, width, plain)
+        yield from _arm_lines(arm, name, width, plain)
         if arm.look_after:
             folds = f"looked at after {arm.look_after} of {len(arm.folds)} folds"
             why = escape_line(f"{folds}: {arm.first_minutes:.1f} minutes", plain)
             yield from (Text(x, "dim") for x in wrapped(why, width, " " * (name + 3)))
 
 
-def _cuts(plan: Plan, width: int, plain: bool) -> Iterator[Text]:
+def _cut_lines(plan: Plan, width: int, plain: bool) -> Iterator[Text]:
     if plan.cuts:
         cuts = "Left out, first to last, to fit the minutes: " + "; ".join(plan.cuts)
         if plan.whole is not None:
@@ -95,8 +99,8 @@ def money_line(sent: EndpointLoad) -> str:
     return f"about ${words.amount(sent.usd)}, at most ${words.amount(sent.most_usd)}"
 
 
-def _half_expected(plan: Plan) -> str:
-    """Return that the rows below `together` are shown in full and count half (`Plan.sent`)."""
+def _half_expected_line(plan: Plan) -> str:
+    """Return the sentence that lines below `together` are shown in full and count half; or ""."""
     follow = any(arm.follow_up and not arm.because for arm in plan.arms)
     parts = ["the arms that may follow"] * follow
     parts += ["what shows what was wrong"] * bool(plan.across)
@@ -106,21 +110,21 @@ def _half_expected(plan: Plan) -> str:
 
 
 def _endpoint_lines(plan: Plan) -> Iterator[str]:
-    """Yield the sentences on what is sent to endpoints: how much, where it ends, at what price."""
+    """Yield the sentences on requests to endpoints: their number and cost, the caps, the prices."""
     if (sent := plan.sent) is None:
         return
-    yield _money(plan, sent)
+    yield _requests_line(plan, sent)
     if any(arm.sent and arm.sent.requests > plan.scored for arm in plan.arms):
         yield (
             f"Requests beyond the {plan.scored:,} scored rows: rows on which an arm chooses its"
             " prompt or its examples, once for each that it tries, and second tries of an answer."
         )
-    yield _caps(plan, sent)
+    yield _caps_line(plan, sent)
     yield from (f"{text[:1].upper()}{text[1:]}." for text in plan.prices)
 
 
-def _running_costs(plan: Plan, name: int, width: int, plain: bool) -> Iterator[Text]:
-    """Yield what each arm costs in use at the task's volume, and where the prices are from."""
+def _running_cost_lines(plan: Plan, name: int, width: int, plain: bool) -> Iterator[Text]:
+    """Yield lines on each arm's cost in use at the task's volume, and the source of the prices."""
     if plan.requests_per_month is None or plan.sent is None:
         return
     arms = [arm for arm in plan.arms if not arm.because and arm.spec.role == "candidate"]
@@ -149,8 +153,8 @@ def _running_costs(plan: Plan, name: int, width: int, plain: bool) -> Iterator[T
     yield from (Text(x) for x in wrapped(escape_line(text, plain), width))
 
 
-def _caps(plan: Plan, sent: EndpointLoad) -> str:
-    """Return where the caps of the task would end the run, or that it has none."""
+def _caps_line(plan: Plan, sent: EndpointLoad) -> str:
+    """Return a sentence on whether and where the task's caps would end the run."""
     caps = [f"${words.amount(plan.cap_usd)}"] if plan.cap_usd is not None else []
     caps += [f"{plan.cap_tokens:,} tokens"] if plan.cap_tokens is not None else []
     if not caps and plan.free:
@@ -173,7 +177,7 @@ def _caps(plan: Plan, sent: EndpointLoad) -> str:
     return f"Your cap of {cap} is not reached by what is expected."
 
 
-def _money(plan: Plan, sent: EndpointLoad) -> str:
+def _requests_line(plan: Plan, sent: EndpointLoad) -> str:
     return (
         f"Endpoints are sent about {sent.requests:,} requests with {sent.tokens:,} tokens, at most"
         f" {sent.most_requests:,} with {sent.most_tokens:,} (a token a byte, every answer at its"
@@ -184,18 +188,18 @@ def _money(plan: Plan, sent: EndpointLoad) -> str:
     )
 
 
-def _sums(arm: PlannedArm) -> Sums:
+def _arm_sums(arm: PlannedArm) -> TableSums:
     if arm.sent is None:
         return arm.requests, arm.tokens, arm.minutes, arm.usd, arm.usd
-    return _of(arm.sent)
+    return _endpoint_sums(arm.sent)
 
 
-def _of(sent: EndpointLoad) -> Sums:
+def _endpoint_sums(sent: EndpointLoad) -> TableSums:
     return sent.requests, sent.tokens, sent.minutes, sent.usd, sent.most_usd
 
 
-def _total(rows: Iterator[Sums] | map[Sums]) -> Sums:
-    """Return the column sums; dollar sums cover known amounts, None if none is known."""
+def _total_sums(rows: Iterator[TableSums] | map[TableSums]) -> TableSums:
+    """Return the column sums of table rows; a dollar sum is None if no amount is known."""
     table_rows = list(rows)
 
     def dollars(at: int) -> float | None:
@@ -209,10 +213,10 @@ def _total(rows: Iterator[Sums] | map[Sums]) -> Sums:
 def _optional_lines(
     extras: Sequence[OptionalMeasurement], name: int, width: int, plain: bool
 ) -> Iterator[Text]:
-    """Yield the measurements besides the arms with their minutes, then those left out, and why."""
+    """Yield the minutes of the optional measurements, their names, and why others are left out."""
     kept = [extra for extra in extras if not extra.because]
     sums = (sum(extra.requests for extra in kept), 0, sum(extra.minutes for extra in kept))
-    yield Text(_line("beside the arms", name, (*sums, None, None)))
+    yield Text(_table_line("beside the arms", name, (*sums, None, None)))
     reasons = dict.fromkeys(extra.because for extra in extras if extra.because)
     kept_and_left = [", ".join(extra.what for extra in kept)] if kept else []
     for why in reasons:
@@ -221,7 +225,7 @@ def _optional_lines(
         yield Text(line)
 
 
-def _line(title: str, name: int, sums: Sums) -> str:
+def _table_line(title: str, name: int, sums: TableSums) -> str:
     requests, tokens, minutes, *usd = sums
     costs = ["—" if one is None else words.amount(one) for one in usd]
     figures = (f"{requests:,.0f}", 9), (f"{tokens:,.0f}", 12), (f"{minutes:.1f}", 9)
@@ -229,7 +233,7 @@ def _line(title: str, name: int, sums: Sums) -> str:
     return "  " + cell(title, name) + "".join(cell(t, w, right=True) for t, w in cells)
 
 
-def _planned(arm: PlannedArm, name: int, width: int, plain: bool) -> Iterator[Text]:
+def _arm_lines(arm: PlannedArm, name: int, width: int, plain: bool) -> Iterator[Text]:
     title = escape_line(arm.spec.name, plain)
     if arm.because:
         why = escape_line(f"not run: {arm.because}", plain)
@@ -237,4 +241,4 @@ def _planned(arm: PlannedArm, name: int, width: int, plain: bool) -> Iterator[Te
         yield Text(f"  {cell(title, name)} {first}", "dim")
         yield from (Text(" " * (name + 3) + line, "dim") for line in more)
         return
-    yield Text(_line(title, name, _sums(arm)))
+    yield Text(_table_line(title, name, _arm_sums(arm)))

@@ -28,7 +28,7 @@ class ShownPrompt(Protocol):
 
     @property
     def note(self) -> str:
-        """Return what the prompt depends on, or why nothing is sent."""
+        """Return a note on what changes the prompt, or why the arm sends none."""
 
     @property
     def like(self) -> str:
@@ -46,13 +46,13 @@ def prompts_screen(prompts: Sequence[ShownPrompt], width: int = 80, plain: bool 
         if shown.like:
             lines.append(Text(f"  the same messages as {escape_line(shown.like, plain)}"))
         else:
-            lines += _messages(shown.messages, width, plain)
+            lines += _message_lines(shown.messages, width, plain)
         lines.append(Text())
     lines.append(Text("  Nothing was sent."))
     return finished(lines, plain)
 
 
-def _messages(messages: Sequence[Message], width: int, plain: bool) -> Iterator[Text]:
+def _message_lines(messages: Sequence[Message], width: int, plain: bool) -> Iterator[Text]:
     for message in messages:
         yield Text(f"  [{message.role}]", "cyan")
         for line in message.content.split("\n"):

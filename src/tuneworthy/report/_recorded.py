@@ -1,4 +1,4 @@
-"""What the first screen says of recorded systems: which one leads, and which arms were not run."""
+"""Sentences of the first screen on recorded systems: which one leads, which arms were not run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tuneworthy.questions import CHECKLIST
 from tuneworthy.report import _words as words
 from tuneworthy.report._two_logs import lead_line
 
-TRAIN = "tuneworthy[train]"
-PREFIX = "needs "
-UNREAD = "the causes are not known"
-CENT = 1e-4  # dollars per 1,000 requests below which two systems cost the same
+TRAIN_EXTRA = "tuneworthy[train]"
+NEEDS_PREFIX = "needs "
+UNREAD_REASON = "the causes are not known"
+LEAST_USD_PER_1K = 1e-4  # dollars per 1,000 requests below which two systems cost the same
 
 
 def recorded_arms(results: Results) -> list[ArmResult]:
@@ -38,15 +38,15 @@ def without_model(results: Results) -> bool:
 
 
 def priceless(results: Results) -> bool:
-    """Return whether the study has no model and no economics: nothing is to say of what pays."""
+    """Return whether a study has neither a model nor economics, so costs can't be weighed."""
     return without_model(results) and not results.task.economics.model_dump(exclude_defaults=True)
 
 
-def lead(results: Results) -> tuple[str, str]:
-    """Return who of the recorded systems leads, and a sentence on the rows; ("", "") if none does.
+def lead_lines(results: Results) -> tuple[str, str]:
+    """Return which recorded system leads, and its wins and losses, as two sentences; or "" twice.
 
-    Only for a study without a model of at least two recorded systems: it is what they ask. The
-    bounds are those that the verdict reads.
+    "" twice unless the study compares at least two recorded systems and runs no model. The bounds
+    are those of the verdict.
     """
     own = recorded_arms(results)
     if len(own) < 2 or not without_model(results) or results.verdict.status == "blocked":
@@ -65,10 +65,10 @@ def lead(results: Results) -> tuple[str, str]:
 
 
 def worth_line(results: Results) -> str:
-    """Return what a recorded system costs and gains beside another, by logged dollars; or "".
+    """Return the cost and gain of one recorded system against another, from logged dollars; or "".
 
-    A tuned system is set beside what runs today; without one, the two best. The figures are those
-    of these rows: the bounds of the gain stand in the ladder.
+    It compares a tuned system with what runs today, else the two best systems. The figures are
+    those of these rows: the ladder shows the bounds of the gain.
     """
     priced = [arm for arm in recorded_arms(results) if arm.usd_per_1k is not None]
     tuned = [arm for arm in priced if arm.tool in TRAINED_TOOLS] or priced
@@ -87,7 +87,7 @@ def worth_line(results: Results) -> str:
 
 def _cost_and_gain_sentence(name: str, other: str, more: float, gain: float) -> str:
     """Return the sentence on `more` dollars per 1,000 requests and `gain` of score."""
-    if abs(more) < CENT:
+    if abs(more) < LEAST_USD_PER_1K:
         return f"{name} costs what {other} costs, by the logged dollars."
     size = f"${words.amount(abs(more))}"
     said = f"{name} costs {size} {'more' if more > 0 else 'less'} per 1,000 requests than {other}"
@@ -119,33 +119,35 @@ def _pair_and_sign(pairs: Iterable[Pair], one: str, other: str) -> tuple[Pair | 
     return None, 1
 
 
-def lacks(because: str) -> bool:
-    """Return whether an arm was skipped because something that it needs is not there."""
-    return because.startswith(PREFIX)
+def lacks_requirement(because: str) -> bool:
+    """Return whether an arm was skipped because something that it needs is missing."""
+    return because.startswith(NEEDS_PREFIX)
 
 
 def needs_line(reasons: Iterable[str]) -> str:
-    """Return in one line how many arms need what: `11 arms need tuneworthy[train] …`; or ""."""
-    counts = Counter(filter(None, map(_need, reasons)))
+    """Return one line on what arms lack: `Not run: 11 arms need tuneworthy[train] …`; or ""."""
+    counts = Counter(filter(None, map(_lacking_requirement, reasons)))
     if not counts:
         return ""
-    ranked = sorted(counts.items(), key=lambda item: (item[0] != TRAIN, -item[1], item[0]))
+    ranked = sorted(counts.items(), key=lambda item: (item[0] != TRAIN_EXTRA, -item[1], item[0]))
     parts = []
-    if trained := counts.pop(TRAIN, 0):
-        parts.append(f"{with_verb(trained, 'arm', 'need')} {TRAIN} (pip install '{TRAIN}')")
-    if names := [name for name, _ in ranked if name != TRAIN]:
+    if trained := counts.pop(TRAIN_EXTRA, 0):
+        parts.append(
+            f"{with_verb(trained, 'arm', 'need')} {TRAIN_EXTRA} (pip install '{TRAIN_EXTRA}')"
+        )
+    if names := [name for name, _ in ranked if name != TRAIN_EXTRA]:
         parts.append(f"{with_verb(counts.total(), 'arm', 'need')} {', '.join(names)}")
     return f"Not run: {'; '.join(parts)}."
 
 
-def _need(because: str) -> str:
-    """Return what an arm lacks first: a key, rows or a package; "" if it was skipped otherwise."""
-    if not lacks(because):
+def _lacking_requirement(because: str) -> str:
+    """Return the first thing that an arm lacks: a key, rows, a package; "" if it lacks none."""
+    if not lacks_requirement(because):
         return ""
-    first = because.removeprefix(PREFIX).split("; ")[0]
+    first = because.removeprefix(NEEDS_PREFIX).split("; ")[0]
     if "pip install" in first:
-        return TRAIN
-    if first.startswith("an open model"):  # what to do instead is worth the room
+        return TRAIN_EXTRA
+    if first.startswith("an open model"):  # the text goes on with what to do instead
         return visible(first)
     if get := re.match(r"(.*): (tuneworthy models get \S+)", first):
         return visible(f"{get[1]} ({get[2]})")
@@ -160,10 +162,10 @@ def answered_questions(results: Results) -> str:
 
 
 def tells_no_cause(results: Results) -> bool:
-    """Return whether no failure has a cause that a reader can act on, and none could have one.
+    """Return whether no failure has or could have a cause that the reader can act on.
 
-    That is so without a model, and where no remedy was tried that asks one.
+    No failure could have one without a model, or if no remedy was tried that uses a model.
     """
     seen = results.evidence.diagnosis
-    unread = without_model(results) or (seen is not None and seen.because.startswith(UNREAD))
+    unread = without_model(results) or (seen is not None and seen.because.startswith(UNREAD_REASON))
     return unread and all(row.cause in words.NO_ACTION for row in results.verdict.wrong)

@@ -14,16 +14,16 @@ from rich.text import Text
 from tuneworthy.core.escape import visible
 
 GLYPHS = "▶▪░▒▓█│─·…−–—×≤≥→±✓"
-ASCII = str.maketrans(GLYPHS, ">#.-+#|-|~---x<>>~y")
-SHADES = "░▒▓█"
+TO_ASCII = str.maketrans(GLYPHS, ">#.-+#|-|~---x<>>~y")
+SHADE_GLYPHS = "░▒▓█"
 
 
 def escape_line(text: str, plain: bool) -> str:
-    """Return data escaped for one line; in plain form also as ASCII."""
+    """Return text with control characters escaped, for one line; with `plain` also as ASCII."""
     safe = visible(str(text))
     if not plain:
         return safe
-    return safe.translate(ASCII).encode("ascii", "backslashreplace").decode()
+    return safe.translate(TO_ASCII).encode("ascii", "backslashreplace").decode()
 
 
 def cell(text: str, width: int, right: bool = False) -> str:
@@ -38,10 +38,10 @@ def wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
     """Return text as lines no wider than `width`, each with the indent."""
     room = width - len(indent)
     lines = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
-    return [indent + piece for line in lines for piece in _narrow(line, room)]
+    return [indent + piece for line in lines for piece in _split_wide(line, room)]
 
 
-def _narrow(line: str, room: int) -> list[str]:
+def _split_wide(line: str, room: int) -> list[str]:
     """Split a line that contains wide characters, which textwrap counts as narrow."""
     pieces = [""]
     for char in line:
@@ -51,9 +51,9 @@ def _narrow(line: str, room: int) -> list[str]:
     return pieces
 
 
-def strip(values: Iterable[float | None]) -> str:
-    """Return means in [0, 1] as shades, dark for right; a space if not measured."""
-    return "".join(" " if v is None else SHADES[min(3, int(v * 4))] for v in values)
+def shade_strip(values: Iterable[float | None]) -> str:
+    """Return means in [0, 1] as shade characters, full for right; a space for None."""
+    return "".join(" " if v is None else SHADE_GLYPHS[min(3, int(v * 4))] for v in values)
 
 
 def bar(value: float, width: int) -> str:
@@ -62,16 +62,16 @@ def bar(value: float, width: int) -> str:
 
 
 def finished(lines: Iterable[Text], plain: bool) -> Text:
-    """Return the lines as one text that never wraps; in plain form as ASCII."""
+    """Return the lines joined to one text that never wraps; with `plain` as ASCII."""
     text = Text("\n", no_wrap=True, end="\n").join(list(lines))
     text.no_wrap = True
     if not plain:
         return text
-    bare = text.plain.translate(ASCII).encode("ascii", "backslashreplace").decode()
+    bare = text.plain.translate(TO_ASCII).encode("ascii", "backslashreplace").decode()
     return Text(bare, no_wrap=True)
 
 
-def fits(stream: TextIO) -> bool:
+def can_encode_glyphs(stream: TextIO) -> bool:
     """Return whether a stream's encoding can represent our glyphs."""
     try:
         GLYPHS.encode(getattr(stream, "encoding", None) or "utf-8")
@@ -84,7 +84,9 @@ def terminal_size(stream: TextIO | None = None) -> tuple[int, bool]:
     """Return (width, plain) for a stream: 120 columns on a wide terminal, else 80."""
     target = stream or sys.stdout
     console = Console(file=target)
-    return (120 if console.is_terminal and console.width >= 120 else 80), not fits(target)
+    return (120 if console.is_terminal and console.width >= 120 else 80), not can_encode_glyphs(
+        target
+    )
 
 
 def show(screen: Text, stream: TextIO | None = None) -> None:

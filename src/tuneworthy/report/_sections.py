@@ -1,4 +1,4 @@
-"""The sections of the page as plain values and drawings; the template only lays them out."""
+"""The report's sections as plain values and drawings; the templates only lay them out."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from tuneworthy.core.verdict import ByMargin
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
-from tuneworthy.report._cells import Cells, bins, in_order
+from tuneworthy.report._cells import Cells, bin_means, scores_hardest_first
 from tuneworthy.report._time import timed_as
 
-STRIPES = 600
+MOST_STRIPES = 600
 
 
-def about(results: Results, arm: ArmResult) -> str:
-    """Return what an arm does: the first line of its module, if it is a built-in arm."""
+def arm_description(results: Results, arm: ArmResult) -> str:
+    """Return what an arm does: its module's first line; "" if it is not a built-in arm."""
     kinds = {run.spec.name: run.spec.arm for run in results.runs}
     planned = {arm.spec.name: arm.spec.arm for arm in results.plan.arms}
     kind = kinds.get(arm.name) or planned.get(arm.name) or arm.name
     return catalogue("arms").get(kind, "")
 
 
-def meanings(results: Results) -> list[tuple[str, str]]:
+def arm_descriptions(results: Results) -> list[tuple[str, str]]:
     """Return what each arm of the ladder does, in a sentence."""
     arms = words.ladder_order(results.evidence.arms)
-    return [(arm.name, text) for arm in arms if (text := about(results, arm))]
+    return [(arm.name, text) for arm in arms if (text := arm_description(results, arm))]
 
 
-def ladder(results: Results, matrix: Cells) -> list[dict[str, Any]]:
+def ladder_rows(results: Results, matrix: Cells) -> list[dict[str, Any]]:
     """Return the rows of the first screen, the simplest arm first."""
     pairs = {pair.arm: pair for pair in words.rivals(results)}
     rows = []
@@ -51,10 +51,10 @@ def ladder(results: Results, matrix: Cells) -> list[dict[str, Any]]:
         rows.append(
             {
                 "arm": arm,
-                "options": words.options(arm.options),
+                "options": words.options_text(arm.options),
                 "named": arm.name == results.verdict.arm,
-                "bar": _bar(arm),
-                "strip": _strip(arm.name, matrix),
+                "bar": _score_bar(arm),
+                "strip": _case_strip(arm.name, matrix),
                 "cost": words.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else None,
                 "p50": words.duration(arm.latency_ms.p50 / 1000) if arm.latency_ms else None,
                 "timed": timed_as(arm.latency_ms) if arm.latency_ms else "",
@@ -65,7 +65,7 @@ def ladder(results: Results, matrix: Cells) -> list[dict[str, Any]]:
     return rows
 
 
-def _bar(arm: ArmResult) -> Markup:
+def _score_bar(arm: ArmResult) -> Markup:
     if arm.score is None:
         return Markup()
     s = arm.score
@@ -73,14 +73,14 @@ def _bar(arm: ArmResult) -> Markup:
     return svg.bar(s.mean, s.low, s.high, text)
 
 
-def _strip(name: str, matrix: Cells) -> Markup:
-    values = bins(in_order(matrix, name), STRIPES)
+def _case_strip(name: str, matrix: Cells) -> Markup:
+    values = bin_means(scores_hardest_first(matrix, name), MOST_STRIPES)
     if not values:
         return Markup()
     return svg.strip(values, f"{name} on every case, the hardest left: dark is wrong")
 
 
-def margins(results: Results) -> list[dict[str, Any]]:
+def margin_ranges(results: Results) -> list[dict[str, Any]]:
     """Return the margin strip: ranges of margins over which the verdict is the same."""
     out: list[dict[str, Any]] = []
     for point in results.verdict.by_margin:
@@ -107,7 +107,7 @@ def _margin_row(point: ByMargin, results: Results) -> dict[str, Any]:
     }
 
 
-def forest(results: Results) -> dict[str, Any]:
+def forest_plot(results: Results) -> dict[str, Any]:
     """Return the forest plot: every measured arm with its interval on one axis.
 
     `wide` explains each interval that is wider than for independent rows.
@@ -119,7 +119,7 @@ def forest(results: Results) -> dict[str, Any]:
         if arm.score and arm.role != "placebo"
     ]
     wide = [(row["arm"].name, words.wide_line(row["arm"])) for row in rows if row["arm"].wide]
-    return {"rows": rows, "axis": charts.axis(scale), "target": target, "wide": wide}
+    return {"rows": rows, "axis": charts.tick_labels(scale), "target": target, "wide": wide}
 
 
 def _seed_means(results: Results, arm: ArmResult) -> list[float]:
@@ -132,11 +132,11 @@ def _seed_means(results: Results, arm: ArmResult) -> list[float]:
     return [sum(values) / len(values) for _, values in sorted(by_seed.items()) if values]
 
 
-def differences(results: Results) -> dict[str, Any]:
-    """Return the differences to the arm that the verdict names, and the climb's comparisons."""
+def difference_groups(results: Results) -> dict[str, Any]:
+    """Return the paired differences to the named arm, and those that beat lower finalists."""
     margin = results.task.success.margin
     against = sorted(words.rivals(results), key=lambda pair: pair.high)
-    climbed = list(_climbed(results, margin))
+    climbed = list(_beating_pairs(results, margin))
     pairs = [*against, *climbed]
     if not pairs:
         return {"groups": [], "axis": Markup(), "level": None}
@@ -145,7 +145,7 @@ def differences(results: Results) -> dict[str, Any]:
     def rows(group: list[Pair]) -> list[dict[str, Any]]:
         return [
             {"pair": pair, "row": charts.pair_row(pair, scale, margin), "span": words.span(pair),
-             "counts": charts.pair_counts(pair), "ties": pair.n - pair.wins - pair.losses}
+             "counts": charts.pair_counts_bar(pair), "ties": pair.n - pair.wins - pair.losses}
             for pair in group
         ]  # fmt: skip
 
@@ -154,15 +154,15 @@ def differences(results: Results) -> dict[str, Any]:
               ("Rungs that were beaten on the way up", rows(climbed))]  # fmt: skip
     return {
         "groups": [group for group in groups if group[1]],
-        "axis": charts.axis(scale, "points"),
+        "axis": charts.tick_labels(scale, "points"),
         "level": pairs[0].level,
         "factor": max(pair.factor for pair in pairs),
         "errors": [pair for pair in pairs if pair.by_errors],
     }
 
 
-def _climbed(results: Results, margin: float) -> Iterator[Pair]:
-    """Yield for each beaten finalist the comparison that beat it most clearly."""
+def _beating_pairs(results: Results, margin: float) -> Iterator[Pair]:
+    """Yield for each beaten finalist the paired difference that shows it most clearly."""
     finalists = {arm.name for arm in results.evidence.arms if arm.finalist}
     compared = {arm.name for arm in results.evidence.arms if arm.competes}
     for arm in words.ladder_order(results.evidence.arms):
@@ -178,21 +178,21 @@ def _climbed(results: Results, margin: float) -> Iterator[Pair]:
             yield max(beating, key=lambda pair: pair.low)
 
 
-def trade_offs(results: Results) -> list[dict[str, Any]]:
-    """Return score against cost and against latency, or why a chart is missing."""
-    arms = _placed(results)
+def trade_off_charts(results: Results) -> list[dict[str, Any]]:
+    """Return the charts of score by cost and by latency, with the arms left out and why."""
+    arms = _trade_off_arms(results)
     costs = [(a, a.usd_per_1k, f"${words.amount(a.usd_per_1k)} a 1,000 requests")
              for a in arms if a.usd_per_1k is not None]  # fmt: skip
     times = [(a, a.latency_ms.p50 / 1000,
               f"p50 {words.duration(a.latency_ms.p50 / 1000)} {timed_as(a.latency_ms)}")
              for a in arms if a.latency_ms]  # fmt: skip
     return [
-        _trade_off(results, "Against cost", "$ a 1,000 requests", "usd_per_1k", costs),
-        _trade_off(results, "Against waiting", "p50, seconds", "latency_ms", times),
+        _trade_off_chart(results, "Against cost", "$ a 1,000 requests", "usd_per_1k", costs),
+        _trade_off_chart(results, "Against waiting", "p50, seconds", "latency_ms", times),
     ]
 
 
-def _trade_off(
+def _trade_off_chart(
     results: Results, title: str, unit: str, field: str, values: list[tuple[ArmResult, float, str]]
 ) -> dict[str, Any]:
     spots = [
@@ -209,11 +209,11 @@ def _trade_off(
     drawn = {arm.name for arm, x, _ in values if x > 0}
     free = {arm.name for arm, x, _ in values if x <= 0}
     reasons: dict[str, list[str]] = {}
-    for arm in _placed(results):
+    for arm in _trade_off_arms(results):
         if arm.name not in drawn:
-            reasons.setdefault(_why_off(arm, field, free), []).append(arm.name)
+            reasons.setdefault(_why_not_drawn(arm, field, free), []).append(arm.name)
     left = [f"{', '.join(names)}: {why}" for why, names in reasons.items()]
-    chart = charts.scatter(spots, unit) if len(spots) > 1 else None
+    chart = charts.scatter_plot(spots, unit) if len(spots) > 1 else None
     return {"title": title, "chart": chart, "left": left}
 
 
@@ -221,13 +221,13 @@ def _short_name(name: str) -> str:
     return name if len(name) <= 22 else f"{name[:21]}…"
 
 
-def _placed(results: Results) -> list[ArmResult]:
+def _trade_off_arms(results: Results) -> list[ArmResult]:
     """Return the arms for the trade-off charts: candidates and ceilings."""
     roles = ("candidate", "ceiling")
     return [arm for arm in results.evidence.arms if arm.score and arm.role in roles]
 
 
-def _why_off(arm: ArmResult, field: str, free: set[str]) -> str:
+def _why_not_drawn(arm: ArmResult, field: str, free: set[str]) -> str:
     if arm.name in free:
         return "at no cost: off a logarithmic axis"
     return arm.missing.get(field) or arm.because or words.UNKNOWN
@@ -239,7 +239,7 @@ def _mark_of_arm(arm: ArmResult, results: Results) -> str:
     return "finalist" if arm.finalist else "reference" if arm.role != "candidate" else "other"
 
 
-def trainings(results: Results) -> list[dict[str, Any]]:
+def training_sections(results: Results) -> list[dict[str, Any]]:
     """Return the training curves of every arm that has a trace."""
     traces: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run in results.runs:
@@ -248,7 +248,7 @@ def trainings(results: Results) -> list[dict[str, Any]]:
     out = []
     because = {arm.name: arm.because for arm in results.evidence.arms}
     for name, kept in traces.items():
-        runs = [charts.training(trace) for trace in kept]
+        runs = [charts.training_points(trace) for trace in kept]
         losses = [run["loss"] for run in runs if run["loss"]]
         devs = [run["dev"] for run in runs if run["dev"]]
         chosen = [run["chosen"] for run in runs if run["chosen"]]
@@ -256,19 +256,23 @@ def trainings(results: Results) -> list[dict[str, Any]]:
         out.append(
             {
                 "name": name,
-                "loss": charts.curve(losses, [], ("step", "loss")) if losses else None,
-                "dev": charts.curve(devs, chosen, ("step", "score"), True) if devs else None,
+                "loss": charts.unnamed_lines_chart(losses, [], ("step", "loss"))
+                if losses
+                else None,
+                "dev": charts.unnamed_lines_chart(devs, chosen, ("step", "score"), True)
+                if devs
+                else None,
                 "no_dev": "one epoch: there was nothing to choose" if single else "not recorded",
                 "runs": len(kept),
                 "note": because.get(name, ""),
-                "facts": facts(kept[0]),
+                "facts": trace_figures(kept[0]),
             }
         )
     return out
 
 
-def facts(trace: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the single figures of a training run: name and value."""
+def trace_figures(trace: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the numbers of a training trace as (name, text), without its seed and choice."""
     return [
         (key.replace("_", " "), f"{value:,.3g}" if isinstance(value, float) else f"{value:,}")
         for key, value in trace.items()
@@ -279,7 +283,7 @@ def facts(trace: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def failure_map(results: Results, matrix: Cells) -> list[dict[str, Any]]:
-    """Return each measured arm's row over all cases with its failures, placebos included."""
+    """Return each measured arm's strip of cases and number of failures, placebos included."""
     least, rows = results.task.success.passes_from, []
     order = [arm.name for arm in words.ladder_order(results.evidence.arms)]
     for name in sorted(matrix.values, key=lambda n: order.index(n) if n in order else len(order)):
@@ -287,21 +291,21 @@ def failure_map(results: Results, matrix: Cells) -> list[dict[str, Any]]:
         if not known:
             continue
         failed = sum(v < least for v in known)
-        rows.append({"name": name, "strip": _strip(name, matrix), "failed": failed,
+        rows.append({"name": name, "strip": _case_strip(name, matrix), "failed": failed,
                      "n": len(known), "listed": name in order})  # fmt: skip
     return rows
 
 
-def unclaimed(results: Results) -> list[dict[str, Any]]:
-    """Return the measured candidates about which the verdict says nothing, each with its reason."""
+def uncompared_arms(results: Results) -> list[dict[str, Any]]:
+    """Return the candidates that the verdict does not compare, each with its reason."""
     return [
-        {"arm": arm, "why": arm.because or _unchosen(arm)}
+        {"arm": arm, "why": arm.because or _why_not_compared(arm)}
         for arm in words.ladder_order(results.evidence.arms)
         if arm.role == "candidate" and not arm.competes
     ]
 
 
-def _unchosen(arm: ArmResult) -> str:
+def _why_not_compared(arm: ArmResult) -> str:
     if "violated" in arm.limits.values():
         return "it violates a limit"
     return "another arm of its tool was named before the run (success.finalists)"

@@ -12,9 +12,9 @@ from tuneworthy.report._screens import escape_line, finished, wrapped
 from tuneworthy.report._words import counted
 from tuneworthy.settle.pairwise_votes import Question
 
-KEYS = "[l]eft [r]ight [b]oth wrong [e]qual, both right [s]kip [q]uit =right answer"
-PREFERENCE = "better: [l]eft [r]ight, [b]oth bad [e]qually good [s]kip [q]uit =better text"
-_NOTHING = "(no answer)"
+CHOICE_KEYS = "[l]eft [r]ight [b]oth wrong [e]qual, both right [s]kip [q]uit =right answer"
+PREFERENCE_KEYS = "better: [l]eft [r]ight, [b]oth bad [e]qually good [s]kip [q]uit =better text"
+_NO_ANSWER = "(no answer)"
 
 
 def question_screen(
@@ -24,18 +24,25 @@ def question_screen(
 
     JSON is shown in a canonical form, so its formatting cannot reveal the arm.
     """
-    lines = [Text(), *_wrapped(head, width, plain, "dim"), Text()]
+    lines = [Text(), *_styled_lines(head, width, plain, "dim"), Text()]
     for message in question.query.messages:
         name = "input" if message.role == "user" else message.role
-        lines += _block(name, message.content, width, plain)
+        lines += _labelled_lines(name, message.content, width, plain)
     left, right = (blind_form(text) for text in (question.left, question.right))
-    lines += [Text(), *_block("left", left, width, plain), *_block("right", right, width, plain)]
-    lines += [Text(), *_wrapped(PREFERENCE if preference else KEYS, width, plain, "dim")]
+    lines += [
+        Text(),
+        *_labelled_lines("left", left, width, plain),
+        *_labelled_lines("right", right, width, plain),
+    ]
+    lines += [
+        Text(),
+        *_styled_lines(PREFERENCE_KEYS if preference else CHOICE_KEYS, width, plain, "dim"),
+    ]
     return finished(lines, plain)
 
 
 def progress_line(left: Sequence[float], clicks: int, more: int | None) -> str:
-    """Return the progress: `may be left: 11 → 9 → 8 points · 12 clicks, about 40 more`."""
+    """Return the line on progress: `may be left: 11 → 9 points · 12 clicks, about 40 more`."""
     ends = [f"{100 * points:.1f}".removesuffix(".0") for points in left]
     kept = [end for at, end in enumerate(ends) if not at or end != ends[at - 1]]
     if len(kept) > 4:
@@ -46,7 +53,7 @@ def progress_line(left: Sequence[float], clicks: int, more: int | None) -> str:
 
 
 def blind_form(text: str) -> str:
-    """Return an answer as it is shown: JSON in a canonical form, which does not reveal the arm."""
+    """Return an answer's text; JSON in canonical form, so its formatting can't reveal the arm."""
     try:
         value = parse(text, exact=False)
     except ValueError:
@@ -54,8 +61,8 @@ def blind_form(text: str) -> str:
     return canonical(value) if isinstance(value, dict | list) else text
 
 
-def _block(name: str, text: str, width: int, plain: bool) -> Iterator[Text]:
-    body = text.strip() or _NOTHING
+def _labelled_lines(name: str, text: str, width: int, plain: bool) -> Iterator[Text]:
+    body = text.strip() or _NO_ANSWER
     lines = [piece for line in body.splitlines() for piece in
              wrapped(escape_line(line, plain), width, " " * 9)]  # fmt: skip
     for at, line in enumerate(lines):
@@ -63,5 +70,5 @@ def _block(name: str, text: str, width: int, plain: bool) -> Iterator[Text]:
         yield Text().append(label, "bold").append(line[9:])
 
 
-def _wrapped(text: str, width: int, plain: bool, style: str) -> list[Text]:
+def _styled_lines(text: str, width: int, plain: bool, style: str) -> list[Text]:
     return [Text(line, style) for line in wrapped(escape_line(text, plain), width)]

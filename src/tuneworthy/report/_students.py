@@ -11,9 +11,15 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.report import _words as words
 
-Matches = Callable[[Spec], bool]
-_TRAINED = ("epochs", "rank", "alpha", "rate", "rows")  # a seed student is trained alike
-_CEILING: Role = "ceiling"
+SpecFilter = Callable[[Spec], bool]
+_TRAINING_OPTIONS = (
+    "epochs",
+    "rank",
+    "alpha",
+    "rate",
+    "rows",
+)  # options that a student and its seed student share
+_CEILING_ROLE: Role = "ceiling"
 
 
 def student_lines(results: Results) -> list[dict[str, Any]]:
@@ -28,13 +34,13 @@ def student_lines(results: Results) -> list[dict[str, Any]]:
         if run.spec.tool == "distil" and run.trace and "distilled" in run.trace:
             taught.setdefault(run.spec.name, []).append(run)
     return [
-        {"name": name, "columns": _columns(results, runs[0].spec), "lines": _lines(runs)}
+        {"name": name, "columns": _score_columns(results, runs[0].spec), "lines": _note_lines(runs)}
         for name, runs in taught.items()
     ]
 
 
 def student_texts(results: Results) -> list[str]:
-    """Return the same as text, one line a student and one for its agreement with the teacher."""
+    """Return two texts per student: its columns, and its agreement with the teacher."""
     out = []
     for student in student_lines(results):
         columns = " · ".join(f"{what} {value}" for what, _, value in student["columns"])
@@ -42,7 +48,7 @@ def student_texts(results: Results) -> list[str]:
     return out
 
 
-def _columns(results: Results, spec: Spec) -> list[tuple[str, str, str]]:
+def _score_columns(results: Results, spec: Spec) -> list[tuple[str, str, str]]:
     own = spec.options
     student = own.get("student", "tune")
 
@@ -56,13 +62,13 @@ def _columns(results: Results, spec: Spec) -> list[tuple[str, str, str]]:
         simple = "embedding_head"
     long = {arm.name for arm in results.evidence.arms if arm.tool == "prompt" and arm.finalist}
     itself = spec.arm == "prompt_distil"  # its teacher is the best prompt of the same model
-    wanted: list[tuple[str, list[Matches]]] = [
+    wanted: list[tuple[str, list[SpecFilter]]] = [
         ("teacher", [lambda s: itself and s.name in long,
-                     lambda s: not itself and s.role == _CEILING and s.arm == "teacher"]),
+                     lambda s: not itself and s.role == _CEILING_ROLE and s.arm == "teacher"]),
         ("distilled student", [lambda s: s.name == spec.name]),
         ("untouched student", [lambda s: same(s, "nothing", ()),
                                lambda s: student == "tune" and s.arm == "zero_shot"]),
-        ("seed student (your own labels alone)", [lambda s: same(s, "own", _TRAINED),
+        ("seed student (your own labels alone)", [lambda s: same(s, "own", _TRAINING_OPTIONS),
                                                   lambda s: s.arm == simple]),
     ]  # fmt: skip
     specs = {run.spec.name: run.spec for run in results.runs}
@@ -71,11 +77,11 @@ def _columns(results: Results, spec: Spec) -> list[tuple[str, str, str]]:
     for what, tests in wanted:
         names = [name for test in tests for name, one in specs.items() if test(one)]
         arm = next((arms[name] for name in names if name in arms), None)
-        found.append((what, arm.name if arm else "", _score(arm)))
+        found.append((what, arm.name if arm else "", _score_text(arm)))
     return found
 
 
-def _score(arm: ArmResult | None) -> str:
+def _score_text(arm: ArmResult | None) -> str:
     if arm is None or arm.score is None:
         why = arm.because if arm else ""
         return "not measured" + (f" ({why})" if why else "")
@@ -83,12 +89,12 @@ def _score(arm: ArmResult | None) -> str:
     return f"{words.score(arm.score.mean)} ({ends})"
 
 
-def _lines(runs: Sequence[Run]) -> list[str]:
+def _note_lines(runs: Sequence[Run]) -> list[str]:
     """Return lines on a student: agreement with its teacher, pairs kept, cost, prompt lengths."""
     told = [run.trace["distilled"] for run in runs if run.trace]
-    lines = [_agreement(told)]
+    lines = [_agreement_line(told)]
     if len(told[0]["curve"]) > 1:
-        points = [f"{_share(point)} with {point['rows']:,}" for point in told[0]["curve"]]
+        points = [f"{_agreement_share(point)} with {point['rows']:,}" for point in told[0]["curve"]]
         lines.append(f"Agreement by teacher rows, first fit: {', '.join(points)}.")
     pairs = told[0]["pairs"]
     left = "; ".join(f"{count:,}: {why}" for why, count in pairs["rejected"].items())
@@ -104,7 +110,7 @@ def _lines(runs: Sequence[Run]) -> list[str]:
     return lines
 
 
-def _agreement(told: Sequence[dict[str, Any]]) -> str:
+def _agreement_line(told: Sequence[dict[str, Any]]) -> str:
     known = [one["agreement"] for one in told if one["agreement"]["agree"] is not None]
     if not known:
         return "Agreement with the teacher: not measured, too few of its rows were held back."
@@ -115,5 +121,5 @@ def _agreement(told: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _share(point: dict[str, Any]) -> str:
+def _agreement_share(point: dict[str, Any]) -> str:
     return "not measured" if point["agree"] is None else f"{point['agree']} of {point['of']}"

@@ -18,9 +18,9 @@ Attribute = str | float | int | None
 
 
 def tag(name: str, *inside: str | Markup, **attributes: Attribute) -> Markup:
-    """Return an element; text and attribute values are escaped, `_` in names becomes `-`."""
+    """Return an SVG element; text and attribute values are escaped, `_` in names becomes `-`."""
     parts = [
-        f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"'
+        f' {key.rstrip("_").replace("_", "-")}="{_attribute_text(value)}"'
         for key, value in attributes.items()
         if value is not None
     ]
@@ -28,7 +28,7 @@ def tag(name: str, *inside: str | Markup, **attributes: Attribute) -> Markup:
     return Markup(f"<{name}{''.join(parts)}>{body}</{name}>")
 
 
-def _value(value: str | float | int) -> str:
+def _attribute_text(value: str | float | int) -> str:
     if isinstance(value, float):
         return f"{value:.2f}".rstrip("0").rstrip(".")
     return for_html(visible(str(value)))
@@ -89,7 +89,7 @@ def score_axis(values: Sequence[float], room: float = 0.05) -> Scale:
     return Scale(max(low, 0.0), min(high, 1.0))
 
 
-def log_around(values: Sequence[float]) -> Scale:
+def log_axis(values: Sequence[float]) -> Scale:
     """Return a logarithmic axis with a little room around positive values."""
     low, high = min(values), max(values)
     return Scale(low / 1.6, high * 1.6, log=True)
@@ -158,7 +158,7 @@ def strip(values: Sequence[float | None], title: str, height: int = 16) -> Marku
     )  # fmt: skip
 
 
-def shares(parts: Sequence[tuple[int, str, str]], title: str) -> Markup:
+def shares_bar(parts: Sequence[tuple[int, str, str]], title: str) -> Markup:
     """Return counts as a full-width stacked bar; parts are (count, class, hover title)."""
     total = sum(count for count, _, _ in parts) or 1
     out, at = [], 0.0

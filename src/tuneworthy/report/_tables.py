@@ -1,4 +1,4 @@
-"""Tables for a terminal: every arm, the audit, two studies, a recomputation."""
+"""Terminal tables: every arm, the audit, two compared studies, a recomputation."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:  # the report computes no statistics, so it must not import th
     from tuneworthy.compare.two_studies import Repeated
     from tuneworthy.recompute import Recomputed
 
-LEVELS = {"note": "note", "warning": "warning", "blocked": "BLOCKED"}
+LEVEL_NAMES = {"note": "note", "warning": "warning", "blocked": "BLOCKED"}
 
 
 def table(results: Results, width: int = 80, plain: bool = False) -> Text:
-    """Return the figures of every arm: score, difference to the named arm, validity, cost, time."""
+    """Return the table of all arms: score, difference to the named arm, validity, cost, time."""
     wide = width >= 110
     name = width - 2 - (81 if wide else 54)
-    head = _line(
+    head = _table_line(
         ("arm", "score", "95 %", "− named", "valid", "$ / 1k", "p50", "fit", "n"), name, wide
     )
     lines = [Text(head, "dim")]
     pairs = {pair.arm: pair for pair in words.rivals(results)}
     for arm in words.ladder_order(results.evidence.arms):
-        lines.append(_arm(arm, pairs.get(arm.name), (name, wide, plain), results.verdict.arm))
+        lines.append(_arm_line(arm, pairs.get(arm.name), (name, wide, plain), results.verdict.arm))
     for arm in words.ladder_order(results.evidence.arms):
         if arm.state != "measured":
             why = escape_line(f"{arm.name} {arm.state}: {arm.because or words.UNKNOWN}", plain)
@@ -46,14 +46,14 @@ def table(results: Results, width: int = 80, plain: bool = False) -> Text:
     return finished(lines, plain)
 
 
-def _line(values: Sequence[str], name: int, wide: bool) -> str:
+def _table_line(values: Sequence[str], name: int, wide: bool) -> str:
     widths = (5, 9, 22 if wide else 8, 6, 7, 8, 8, 6)
     kept = range(1, 9) if wide else (1, 2, 3, 4, 5, 6)
     parts = [cell(values[0], name)] + [cell(values[i], widths[i - 1], right=True) for i in kept]
     return "  " + " ".join(parts)
 
 
-def _arm(
+def _arm_line(
     arm: ArmResult, pair: Pair | None, sizes: tuple[int, bool, bool], named: str | None
 ) -> Text:
     name, wide, plain = sizes
@@ -72,7 +72,7 @@ def _arm(
         words.duration(arm.fit_seconds) if arm.fit_seconds is not None else "—",
         f"{arm.n:,}",
     )
-    text = Text(_line(values, name, wide), "bold" if arm.name == named else "")
+    text = Text(_table_line(values, name, wide), "bold" if arm.name == named else "")
     if arm.name == named:
         text = Text("▶" + text.plain[1:], "bold")
     return text
@@ -99,10 +99,10 @@ def counted_rows(n: int) -> str:
 
 
 def audit_screen(audit: Audit, width: int = 80, plain: bool = False) -> Text:
-    """Return the audit: rows in and out, what to repair, and what differences are detectable."""
+    """Return the screen of the audit: rows used and left out, repairs, detectable differences."""
     lines = [Text(f"  {counted_rows(audit.used)} used of {audit.rows:,}", "bold")]
-    lines += [Text(x) for x in wrapped(_counts(audit, plain), width)]
-    lines += _observations(audit, width, plain)
+    lines += [Text(x) for x in wrapped(_row_counts_text(audit, plain), width)]
+    lines += _observation_lines(audit, width, plain)
     if audit.classes:
         sizes = sorted(audit.classes.items(), key=lambda item: -item[1])
         shares = " · ".join(f"{escape_line(label, plain)} {n:,}" for label, n in sizes[:12])
@@ -123,7 +123,7 @@ def counted_labels(n: int) -> str:
     return words.counted(n, "label")
 
 
-def _counts(audit: Audit, plain: bool) -> str:
+def _row_counts_text(audit: Audit, plain: bool) -> str:
     once = audit.scored == audit.used and not any(
         o.kind == TIME_SPLIT_KIND for o in audit.observations
     )
@@ -134,7 +134,7 @@ def _counts(audit: Audit, plain: bool) -> str:
     return f"{text}; contradictory answers touch {100 * audit.conflict_share:.1f} % of them."
 
 
-def _observations(audit: Audit, width: int, plain: bool) -> Iterator[Text]:
+def _observation_lines(audit: Audit, width: int, plain: bool) -> Iterator[Text]:
     styles = {"note": "dim", "warning": "yellow", "blocked": "bold red"}
     order = {"blocked": 0, "warning": 1, "note": 2}
     for seen in sorted(audit.observations, key=lambda o: order[o.level]):
@@ -142,14 +142,14 @@ def _observations(audit: Audit, width: int, plain: bool) -> Iterator[Text]:
         fix = f": {seen.fix}" if seen.fix else ""
         text = f"{seen.text}{f' [{ids}]' if ids else ''}{fix}"
         first, *more = wrapped(escape_line(text, plain), width - 10, "")
-        yield Text("  ").append(cell(LEVELS[seen.level], 8), styles[seen.level]).append(first)
+        yield Text("  ").append(cell(LEVEL_NAMES[seen.level], 8), styles[seen.level]).append(first)
         yield from (Text(" " * 10 + line) for line in more)
 
 
 def compare_screen(
     first: Verdict, second: Verdict, pairs: Sequence[Pair], width: int = 80, plain: bool = False
 ) -> Text:
-    """Return two studies, A and B, one above the other; `pairs` are arms of B minus arms of A."""
+    """Return the screen comparing studies A and B; `pairs` are arms of B minus arms of A."""
     lines, which = [], {"A": first, "B": second}
     for name, verdict in which.items():
         head = words.headline(verdict.use, verdict.status)
@@ -172,13 +172,13 @@ def compare_screen(
     if not pairs:
         lines.append(Text("  No case was answered in both studies: nothing can be paired."))
     for pair in pairs:
-        text = f"B {pair.arm} − A {pair.versus}: {_shift(pair)}"
+        text = f"B {pair.arm} − A {pair.versus}: {_difference_text(pair)}"
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     return finished(lines, plain)
 
 
 def repeated_screen(repeated: Repeated, width: int = 80, plain: bool = False) -> Text:
-    """Return what changed since the verdict that this one repeats, pair by pair."""
+    """Return the screen on what changed since the verdict that this one repeats."""
     before, now = repeated.before, repeated.now
     head = "another arm is named" if repeated.changed else "the same arm is named"
     text = f"again: {head}: {_verdict_name(now)} now, {_verdict_name(before)} before"
@@ -191,7 +191,10 @@ def repeated_screen(repeated: Repeated, width: int = 80, plain: bool = False) ->
     lines += [Text(x, "dim") for n in notes for x in wrapped(escape_line(n, plain), width)]
     for pair in repeated.pairs:
         names = pair.arm if pair.arm == pair.versus else f"{pair.arm} − {pair.versus}"
-        lines += [Text(x) for x in wrapped(escape_line(f"{names}: {_shift(pair)}", plain), width)]
+        lines += [
+            Text(x)
+            for x in wrapped(escape_line(f"{names}: {_difference_text(pair)}", plain), width)
+        ]
     return finished(lines, plain)
 
 
@@ -199,7 +202,7 @@ def _verdict_name(verdict: Verdict) -> str:
     return f"{verdict.arm or verdict.use} ({verdict.status})"
 
 
-def _shift(pair: Pair) -> str:
+def _difference_text(pair: Pair) -> str:
     shift = "better" if pair.low > 0 else "worse" if pair.high < 0 else "not shown to differ"
     return (
         f"{words.span(pair)}, {shift}; won {pair.wins:,}, lost {pair.losses:,} of"
@@ -207,11 +210,11 @@ def _shift(pair: Pair) -> str:
     )
 
 
-MOST_SHOWN = 20
+MOST_DIFFERENCES = 20
 
 
 def recompute_screen(found: Recomputed, width: int = 80, plain: bool = False) -> Text:
-    """Return whether recomputing a stored study reproduces it, and what differs."""
+    """Return the screen on whether recomputing a stored study reproduces it."""
     count = len(found.differs)
     head = f"{count:,} differences" if count > 1 else "1 difference" if count else "the same"
     lines = [Text(f"  recomputed: {head}", "bold")]
@@ -222,9 +225,9 @@ def recompute_screen(found: Recomputed, width: int = 80, plain: bool = False) ->
         notes.append(f"{words.counted(found.scored, 'answer')} scored again.")
     if found.taken:
         notes.append(f"Taken as stored: {', '.join(found.taken)}.")
-    notes += [f"- {line}" for line in found.differs[:MOST_SHOWN]]
-    if count > MOST_SHOWN:
-        notes.append(f"… and {count - MOST_SHOWN:,} more (all of them with --json)")
+    notes += [f"- {line}" for line in found.differs[:MOST_DIFFERENCES]]
+    if count > MOST_DIFFERENCES:
+        notes.append(f"… and {count - MOST_DIFFERENCES:,} more (all of them with --json)")
     for text in notes:
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     return finished(lines, plain)

@@ -12,7 +12,7 @@ from tuneworthy.verdict.rule import ladder_scenarios
 
 
 def time_line(results: Results) -> str:
-    """Return a sentence on a change over time in the named arm's lead; "" if none is shown."""
+    """Return a sentence on a break over time in the named arm's lead; "" if none is shown."""
     policy = results.policy or policy_of(results.task)
     board = ladder_scenarios(results.evidence, policy).seen
     arm = next((one for one in board.order if one.name == results.verdict.arm), None)
@@ -20,10 +20,10 @@ def time_line(results: Results) -> str:
 
 
 def trend_lines(results: Results) -> list[str]:
-    """Return one line on the trend against each arm that the named one was compared with."""
+    """Return a line on the trend over time of each difference between the named arm and another."""
     name = results.verdict.arm
     own = [trend for trend in results.evidence.trends if name in (trend.arm, trend.versus)]
-    return [visible(_line(trend.seen_from(name or ""))) for trend in own]
+    return [visible(_trend_line(trend.seen_from(name or ""))) for trend in own]
 
 
 def timed_as(latency: Latency) -> str:
@@ -44,7 +44,7 @@ def timing_line(results: Results) -> str:
     return visible("; ".join(f"p50 of {', '.join(names)}: {how}" for how, names in by_load.items()))
 
 
-def _line(trend: Trend) -> str:
+def _trend_line(trend: Trend) -> str:
     if trend.p is None:
         return f"{trend.arm} beside {trend.versus} over time: not measured ({trend.because})."
     chance = f"chance alone shows a break as large in {100 * trend.p:.2g} % of orders of the rows"

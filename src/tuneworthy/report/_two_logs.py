@@ -17,23 +17,22 @@ if TYPE_CHECKING:  # the report computes no statistics, so it must not import th
     from tuneworthy.compare.two_logs import AnsweredCase, Compared, SliceDifference, TwoLogs
 
 INTERVAL = "two-sided 95 %"
-SHOWN_SLICES, SHOWN_CASES = 4, 3
-"""The most slices, and the most rows of each kind, that the screen shows."""
-INDENT = "         "
-LIKELY = 0.75  # sizes aim at a chance of .8; a smaller one comes from the most rows considered
+SHOWN_SLICES, SHOWN_CASES = 4, 3  # the most slices, and the most rows won or lost, on the screen
+CASE_INDENT = "         "
+LIKELY_CHANCE = 0.75  # forecasts aim at a chance of .8; below this they reached the most rows tried
 
 
 def two_logs_screen(compared: Compared, width: int = 80, plain: bool = False) -> Text:
-    """Return who leads, by how much and what would show it; then slices and rows to read."""
+    """Return the screen: who leads and by how much, rows to show it, slices, rows to read."""
     found = compared.result
     lines = [
-        *_head(found, width, plain),
+        *_lead_lines(found, width, plain),
         Text(),
-        *_systems(compared, width, plain),
+        *_system_lines(compared, width, plain),
         Text(),
-        *_slices(found, width, plain),
-        *_cases(found, width, plain),
-        *_notes(compared, width, plain),
+        *_slice_lines(found, width, plain),
+        *_cases_lines(found, width, plain),
+        *_note_lines(compared, width, plain),
     ]
     return finished(lines, plain)
 
@@ -41,7 +40,7 @@ def two_logs_screen(compared: Compared, width: int = 80, plain: bool = False) ->
 def lead_line(mean: float, low: float, high: float, names: tuple[str, str]) -> str:
     """Return who leads: `B leads by 5 points, not shown (−1 to +11)`.
 
-    mean, low, high are of the second name minus the first; the bounds are turned with the leader.
+    mean, low, high are of the second name minus the first; the text shows leader minus other.
     """
     first, second = names
     if words.points(mean) in ("0", "-0"):
@@ -57,20 +56,20 @@ def lead_line(mean: float, low: float, high: float, names: tuple[str, str]) -> s
 
 
 def more_line(found: TwoLogs) -> str:
-    """Return how many more rows would show the difference; "" if it is shown or answers are one."""
+    """Return how many more rows would show the difference; "" if it is shown or all are alike."""
     if found.shown or found.alike:
         return ""
     if found.more is None:
         most = max(4 * found.pair.n, 1000)
         return f"Up to {most:,} rows are unlikely to show a difference between the two."
-    rows = words.counted(_about(found.more.more(found.pair.n)), "more row")
-    if found.more.chance < LIKELY:
+    rows = words.counted(_round_forecast(found.more.more(found.pair.n)), "more row")
+    if found.more.chance < LIKELY_CHANCE:
         return f"Even {rows} would show it only with a chance of {chance_text(found.more.chance)}."
     return f"About {rows} would show it (with a chance of {chance_text(found.more.chance)})."
 
 
 def wide_line(found: TwoLogs) -> str:
-    """Return why the interval is wider than so many independent rows would leave it, or ""."""
+    """Return why the interval is wider than for as many independent rows; or ""."""
     if (why := found.grouped) is None:
         return ""
     half = words.points((why.high - why.low) / 2)
@@ -81,12 +80,12 @@ def wide_line(found: TwoLogs) -> str:
     )
 
 
-def _about(n: int) -> int:
-    """Return a forecast rounded to two digits: it is no more precise."""
+def _round_forecast(n: int) -> int:
+    """Return a forecast number of rows, rounded to two digits."""
     return round(n, 2 - len(str(n)))
 
 
-def _head(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
+def _lead_lines(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
     pair = found.pair
     count = words.counted(pair.n, "row")
     head = cell(lead_line(pair.mean, pair.low, pair.high, ("A", "B")), width - len(count) - 4)
@@ -99,7 +98,7 @@ def _head(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
     yield from (Text(x) for x in wrapped(escape_line(text, plain), width))
 
 
-def _systems(compared: Compared, width: int, plain: bool) -> Iterator[Text]:
+def _system_lines(compared: Compared, width: int, plain: bool) -> Iterator[Text]:
     found = compared.result
     name = width - 2 - 3 - 10 - 1 - 4 - 1 - 9 - 2
     for letter, full, score in zip("AB", found.names, found.scores, strict=True):
@@ -120,8 +119,8 @@ def _systems(compared: Compared, width: int, plain: bool) -> Iterator[Text]:
     yield from (Text(x) for x in wrapped(escape_line(text, plain), width))
 
 
-def _slices(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
-    """Yield the slices with a shown difference; the others are noise, and in the JSON."""
+def _slice_lines(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
+    """Yield lines on the slices with a shown difference; the JSON holds all slices."""
     if not found.slices:
         return
     shown = [part for part in found.slices if part.delta.low > 0 or part.delta.high < 0]
@@ -144,7 +143,7 @@ def _slice_name(part: SliceDifference) -> str:
     return f"{part.kind} {part.name}"
 
 
-def _cases(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
+def _cases_lines(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
     kinds = {"lost": [c for c in found.cases if c.difference < 0],
              "won": [c for c in found.cases if c.difference > 0]}  # fmt: skip
     if not any(kinds.values()):
@@ -156,27 +155,27 @@ def _cases(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
     yield from (Text(x, "dim") for x in wrapped(escape_line(text, plain), width))
     for kind, own in kinds.items():
         for row in sorted(own, key=lambda c: -abs(c.difference))[:SHOWN_CASES]:
-            yield from _case(kind, row, width, plain)
+            yield from _case_lines(kind, row, width, plain)
     yield Text()
 
 
-def _case(kind: str, row: AnsweredCase, width: int, plain: bool) -> Iterator[Text]:
+def _case_lines(kind: str, row: AnsweredCase, width: int, plain: bool) -> Iterator[Text]:
     one_line = " ".join(row.case.input.split())
     head = escape_line(f"{row.case.id}  {one_line}", plain)
     yield Text(f"  {cell(kind, 6)} {cell(head, width - 10)}".rstrip())
     said = {"right": row.case.output, "A": row.answers[0].text, "B": row.answers[1].text}
-    room = (width - len(INDENT) - 2 * 3 - sum(len(key) + 1 for key in said)) // 3
-    parts = [f"{key} {_one_line(text, room, plain)}" for key, text in said.items()]
-    yield Text(f"{INDENT}{' · '.join(parts)}", "dim")
+    room = (width - len(CASE_INDENT) - 2 * 3 - sum(len(key) + 1 for key in said)) // 3
+    parts = [f"{key} {_shortened(text, room, plain)}" for key, text in said.items()]
+    yield Text(f"{CASE_INDENT}{' · '.join(parts)}", "dim")
 
 
-def _one_line(text: str, room: int, plain: bool) -> str:
+def _shortened(text: str, room: int, plain: bool) -> str:
     line = " ".join(text.split())
     shown = escape_line(line, plain) or "(empty)"
     return cell(shown, room).rstrip()
 
 
-def _notes(compared: Compared, width: int, plain: bool) -> Iterator[Text]:
+def _note_lines(compared: Compared, width: int, plain: bool) -> Iterator[Text]:
     lines = [f"Not counted: {words.counted(n, 'row')}, {why}."
              for why, n in compared.left_out.items()]  # fmt: skip
     lines += [f"{note[:1].upper()}{note[1:]}{'' if note.endswith(('.', '?')) else '.'}"

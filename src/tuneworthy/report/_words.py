@@ -17,7 +17,7 @@ from tuneworthy.core.task import TOOLS, TRAINED_TOOLS
 from tuneworthy.core.verdict import Next, Verdict
 from tuneworthy.questions import CHECKLIST
 
-BLOCKED = "No verdict."
+BLOCKED_HEADLINE = "No verdict."
 HEADLINES = {
     "tune": "Fine-tune.",
     "distil": "Distil a teacher.",
@@ -25,11 +25,11 @@ HEADLINES = {
     "other": "Another system is better.",
     "none": "Nothing beats the reference.",
 }
-UNSHOWN = {
+UNSHOWN_HEADLINES = {
     "none": "Nothing is shown to beat the reference.",
     "other": "A recorded system is ahead.",
 }
-KINDS = {
+TOOL_NAMES = {
     "keep": "What runs today",
     "classifier": "A plain classifier",
     "prompt": "A better prompt",
@@ -39,7 +39,7 @@ KINDS = {
     "tune": "A tuned model",
     "distil": "A distilled model",
 }
-MEANS = {
+TOOL_MEANINGS = {
     "keep": "What runs today",
     "classifier": "A small classifier trained on your rows, no language model",
     "prompt": "The model as it is, asked with this prompt",
@@ -50,7 +50,7 @@ MEANS = {
     "distil": "A small model trained on a larger one's answers",
     "other": "Its recorded answers",
 }
-UNITS = {
+UNIT_FORMATS = {
     "rows": (1.0, "rows", "{:,.0f}"),
     "points": (100.0, "points", "{:.1f}"),
     "share": (100.0, "%", "{:.1f}"),
@@ -67,11 +67,11 @@ NO_ACTION = {"few", "chance", "untried", "hard"}  # classes of failures that nam
 
 
 def headline(use: str, status: str) -> str:
-    """Return the verdict's first sentence; a provisional one claims no more than is shown."""
+    """Return the verdict's first sentence: `Fine-tune.`, or a weaker one if it is provisional."""
     if status == "blocked":
-        return BLOCKED
-    if status == "provisional" and use in UNSHOWN:
-        return UNSHOWN[use]
+        return BLOCKED_HEADLINE
+    if status == "provisional" and use in UNSHOWN_HEADLINES:
+        return UNSHOWN_HEADLINES[use]
     return HEADLINES.get(use, "Don't fine-tune yet.")
 
 
@@ -101,7 +101,7 @@ def wide_line(arm: ArmResult) -> str:
 
 
 def unanswered_line(arm: ArmResult) -> str:
-    """Return how many cases have no scored answer of an arm, and the score they may hide."""
+    """Return how many of an arm's cases are unanswered, and its score if all were right."""
     most, known = arm.score_if_right, arm.score is not None
     tells = known and most is not None and score(most) != score(arm.score.mean if arm.score else 0)
     most_text = f" ({score(most or 0.0)} at most if right)" if tells else ""
@@ -115,7 +115,7 @@ def cut_line(cut: TruncatedAnswers, n: int) -> str:
 
 
 def amount(value: float) -> str:
-    """Return a positive amount with about three digits: `549,000`, `2.60`, `0.031`."""
+    """Return a positive amount with two or three digits: `549,000`, `2.60`, `0.031`."""
     if value == 0:
         return "0"
     if value >= 1000:
@@ -138,15 +138,15 @@ def duration(seconds: float) -> str:
 
 
 def confidence(level: float) -> str:
-    """Return a confidence level in per cent, from the level (.95) or the error (.05)."""
+    """Return a confidence level in per cent (`95 %`), given the level (.95) or the error (.05)."""
     return f"{100 * (level if level > 0.5 else 1 - level):.4g} %"
 
 
-def quantity(found: Finding, unit: str) -> str:
-    """Return a finding's number in its unit with its ends: `180 rows (120 to 260)`; or ""."""
+def finding_quantity(found: Finding, unit: str) -> str:
+    """Return a finding's number with unit and bounds: `180 rows (120 to 260)`; or ""."""
     if found.value is None:
         return ""
-    scale, noun, of = UNITS.get(unit, (1.0, "", "{:.3g}"))
+    scale, noun, of = UNIT_FORMATS.get(unit, (1.0, "", "{:.3g}"))
     value, low, high = (
         None if end is None else of.format(scale * end).removesuffix(".0").replace("-", "−")
         for end in (found.value, found.low, found.high)
@@ -178,7 +178,7 @@ def counted(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
-def options(values: Mapping[str, Any]) -> str:
+def options_text(values: Mapping[str, Any]) -> str:
     """Return in one line the options that tell arms apart: `k=8`.
 
     Other options are in the arm's name (if the user set them) and in verdict.json.
@@ -208,7 +208,7 @@ def arm_named(results: Results) -> ArmResult | None:
 
 
 def rivals(results: Results) -> list[Pair]:
-    """Return each compared arm's difference to the named arm (or, without one, the reference)."""
+    """Return each compared arm's difference to the named arm (without one, to the references)."""
     compared = {a.name for a in results.evidence.arms if a.competes}
     references = {a.name for a in results.evidence.arms if a.role == "reference"}
     against = {results.verdict.arm} if results.verdict.arm else references
@@ -229,14 +229,14 @@ def use_line(results: Results) -> str:
 
 
 def scored_line(results: Results) -> str:
-    """Return what the named arm is and what it scores on rows like these; or ""."""
+    """Return a sentence on the named arm's kind and score on rows like these; or ""."""
     arm = arm_named(results)
     if arm is None or arm.score is None or results.verdict.status == "blocked":
         return ""
     low, mean, high = (f"{100 * v:.0f}" for v in (arm.score.low, arm.score.mean, arm.score.high))
     fitted = f", fitted on {arm.rows_learnt}" if arm.rows_learnt else ""
     said = f"{mean} of 100 points on rows like these (95 % sure: {low} to {high})"
-    return f"{MEANS[arm.tool or 'other']}: {said}{fitted}."
+    return f"{TOOL_MEANINGS[arm.tool or 'other']}: {said}{fitted}."
 
 
 def status_line(results: Results) -> str:
@@ -248,9 +248,9 @@ def status_line(results: Results) -> str:
 
 
 def unrun_line(results: Results) -> str:
-    """Return that no prompt and no tuned model was run, and what they could gain at most; or "".
+    """Return the sentence that no prompt or tuned model was run, and their greatest gain; or "".
 
-    A recorded system of unknown tool may be either, so nothing is said beside one.
+    "" if a recorded system of unknown tool was measured: it may be either.
     """
     if results.verdict.status == "blocked":
         return ""
@@ -260,7 +260,7 @@ def unrun_line(results: Results) -> str:
     if not measured or any(a.tool != "classifier" and a.name not in today for a in measured):
         return ""
     arm, could = arm_named(results), ""
-    why = _why_untrained(results, lacking=False)  # what lacks a key or a package is listed below
+    why = _why_untrained(results, lacking=False)  # the screen lists missing keys and packages below
     if arm is not None and arm.score is not None:
         room = points(max(0.0, 1 - arm.score.low))
         low = points(arm.score.low)
@@ -281,7 +281,7 @@ def untrained_line(results: Results) -> str:
 
 
 def _why_untrained(results: Results, *, lacking: bool) -> str:
-    """Return why each training arm was not measured, with those that lack something if asked."""
+    """Return why training arms have no score; with `lacking` also those that lack a requirement."""
     arms = [a for a in results.evidence.arms if a.role == "candidate"]
     trained = [a for a in arms if a.tool in TRAINED_TOOLS]
     told = [a for a in trained if lacking or not a.because.startswith("needs ")]
@@ -289,7 +289,7 @@ def _why_untrained(results: Results, *, lacking: bool) -> str:
 
 
 def pays_line(results: Results) -> str:
-    """Return the volume above which the tuned arm pays, or the key that is missing for it."""
+    """Return a sentence on the volume at which the rival pays, or the keys missing for it."""
     if untrained := untrained_line(results):
         return untrained
     economics, missing = results.verdict.economics, results.verdict.missing
@@ -313,7 +313,9 @@ def _keys_lacking(why: str, results: Results) -> str:
     """Return the keys of `economics:` that a reason names and the task lacks."""
     keys = ["machine_hour"] if "cost a request" in why else []
     for found in re.findall(r"\(economics\.([^()]*)\)", why):
-        keys += [key for key in found.split(", ") if key != "label_each"]  # labels may be paid for
+        keys += [
+            key for key in found.split(", ") if key != "label_each"
+        ]  # labels may have been paid for already
     given = results.task.economics
     lacking = [key for key in keys if getattr(given, key, 0) is None]
     if "cost a request" in why and given.machine_hour is not None:
@@ -333,10 +335,10 @@ def rival_line(pair: Pair, margin: float) -> str:
 def limit_lines(arm: ArmResult, results: Results) -> list[tuple[str, str]]:
     """Return (limit with its bound, state) for every limit of the task that applies to the arm."""
     bounds = results.task.success.limits.plain() | {"floor": results.task.success.floor}
-    return [(_limit(name, bounds.get(name)), state) for name, state in arm.limits.items()]
+    return [(_limit_text(name, bounds.get(name)), state) for name, state in arm.limits.items()]
 
 
-def _limit(name: str, value: Any) -> str:
+def _limit_text(name: str, value: Any) -> str:
     shown = {"valid": "valid ≥ {}", "p95_ms": "p95 ≤ {} ms", "general_drop": "general drop ≤ {}",
              "context_faithful": "faithful to context ≥ {}", "local_only": "local only",
              "floor": "score ≥ {}"}  # fmt: skip
@@ -349,7 +351,7 @@ def _limit_value(value: Any) -> str:
     return f"{value:,.0f}" if value >= 2 else score(float(value))
 
 
-def size_of(step: Next) -> str:
+def step_size(step: Next) -> str:
     """Return the size of a next step: `about 71 clicks`, `12 minutes`, `$1.20`."""
     sizes = [
         f"about {counted(step.clicks, 'click')}" if step.clicks is not None else "",
@@ -361,9 +363,9 @@ def size_of(step: Next) -> str:
 
 
 def next_line(results: Results) -> str:
-    """Return the cheapest next step with its size and reason."""
+    """Return the sentence on the verdict's next step, with its size and reason."""
     step, margin = results.verdict.next, results.task.success.margin
-    size = f", {size_of(step)}" if size_of(step) else ""
+    size = f", {step_size(step)}" if step_size(step) else ""
     if step.do == "settle":
         return f"To be sure within {points(margin)} points: tuneworthy settle{size}"
     why = step.why.replace("(see by_margin)", "(the report shows the verdict at every margin)")
@@ -377,7 +379,7 @@ def target_line(verdict: Verdict, target: float) -> str:
 
 
 def not_certain(arm: ArmResult) -> str:
-    """Return a caution on the score as a share of n cases: `47 of 50 is not 94 %: …`."""
+    """Return a caution on a score from n cases: `47 of 50 is not 94 %: …`; or ""."""
     if arm.score is None or arm.n == 0:
         return ""
     right = round(arm.score.mean * arm.n, 6)

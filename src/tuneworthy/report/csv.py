@@ -9,7 +9,7 @@ from tuneworthy.core.answer import Score
 from tuneworthy.core.escape import for_csv
 from tuneworthy.core.results import Results
 
-COLUMNS = ("case", "arm", "role", "seed", "fold", "score", "valid", "answer", "extracted",
+CSV_COLUMNS = ("case", "arm", "role", "seed", "fold", "score", "valid", "answer", "extracted",
            "target", "why", "error", "tokens_in", "tokens_out", "seconds", "usd")  # fmt: skip
 
 
@@ -18,7 +18,7 @@ def answers_csv(results: Results) -> str:
     targets = {case.id: case.output for case in results.cases}
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")  # so a lone CR in a cell is quoted too
-    writer.writerow(COLUMNS)
+    writer.writerow(CSV_COLUMNS)
     for run in results.runs:
         for i, answer in enumerate(run.answers):
             scored = run.scores[i] if i < len(run.scores) else None
@@ -30,11 +30,11 @@ def answers_csv(results: Results) -> str:
                 good.extracted if good else None, targets.get(answer.case), why, answer.error,
                 answer.tokens_in, answer.tokens_out, answer.seconds, answer.usd,
             )  # fmt: skip
-            writer.writerow([_cell(value) for value in values])
+            writer.writerow([_cell_text(value) for value in values])
     return out.getvalue()
 
 
-def _cell(value: object) -> str:
+def _cell_text(value: object) -> str:
     if isinstance(value, str):
         return for_csv(value.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode())
     return "" if value is None else str(value)

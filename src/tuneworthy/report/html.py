@@ -13,10 +13,10 @@ from markupsafe import Markup
 
 from tuneworthy.core.escape import for_script
 from tuneworthy.core.results import Results
-from tuneworthy.report._cells import cells
+from tuneworthy.report._cells import score_matrix
 from tuneworthy.report._column_names import name_cells
 from tuneworthy.report._data import page_data
-from tuneworthy.report._pieces import TEMPLATES, pieces, templates
+from tuneworthy.report._pieces import TEMPLATES, section_values, template_environment
 
 REPORT_FOLDER = Path(__file__).parent
 
@@ -26,23 +26,23 @@ def page(results: Results) -> str:
 
     The page reads without JavaScript; the script adds sliders (over the precomputed grid only)
     and the matrix of cases. The content security policy allows only this script and this style,
-    by hash. Text of rows and answers is escaped, in the page and in the data block.
+    by hash. Texts of rows and answers are escaped in the page and in the data block.
     """
-    matrix = cells(results)
+    matrix = score_matrix(results)
     data = page_data(results, matrix)
     listed = len(data["cases"])
-    style, script = _static("report.css"), _static("report.js")
+    style, script = _static_text("report.css"), _static_text("report.js")
     html = (
-        _templates()
+        _report_templates()
         .get_template("report.html.j2")
         .render(
-            policy=_policy(style, script),
+            policy=_security_policy(style, script),
             style=Markup(style),
             script=Markup(script),
             data=Markup(for_script(data)),
             volume=_volume_range(results),
             more_cases=listed if listed < len(results.cases) else 0,
-            **pieces(results, matrix),
+            **section_values(results, matrix),
         )
     )
     return name_cells(html) + "\n"
@@ -59,23 +59,23 @@ def _volume_range(results: Results) -> dict[str, Any]:
     return {"count": 0, "why": why or f"volume plays no part without prices: {key}"}
 
 
-def _policy(style: str, script: str) -> str:
+def _security_policy(style: str, script: str) -> str:
     """Return the content security policy: only this style and this script, by hash."""
     return (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        f"default-src 'none'; script-src '{_csp_hash(script)}'; style-src '{_csp_hash(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
-def _hash(text: str) -> str:
+def _csp_hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @lru_cache
-def _static(name: str) -> str:
+def _static_text(name: str) -> str:
     return (REPORT_FOLDER / "static" / name).read_text("utf-8")
 
 
 @lru_cache
-def _templates() -> jinja2.Environment:
-    return templates(jinja2.FileSystemLoader(TEMPLATES))
+def _report_templates() -> jinja2.Environment:
+    return template_environment(jinja2.FileSystemLoader(TEMPLATES))

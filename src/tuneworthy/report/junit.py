@@ -11,38 +11,38 @@ from tuneworthy.report._left import left_line
 
 
 def junit_xml(results: Results) -> str:
-    """Return one suite: the verdict (fails if blocked), the target, and each arm that ran.
+    """Return one suite: the verdict (fails if blocked), the target if one is set, and each arm.
 
     An arm fails if it violates a limit or could not run, and is skipped if it was skipped.
     """
     verdict = results.verdict
     suite = ET.Element("testsuite", name=f"tuneworthy {results.task.name}")
     head = words.headline(verdict.use, verdict.status)
-    _test(suite, "verdict", "" if verdict.status != "blocked" else words.use_line(results))
+    _add_test(suite, "verdict", "" if verdict.status != "blocked" else words.use_line(results))
     if results.task.success.target is not None:
         line = words.target_line(verdict, results.task.success.target)
-        _test(suite, "target", "" if verdict.target_met else line)
+        _add_test(suite, "target", "" if verdict.target_met else line)
     for arm in results.evidence.arms:
         out = [name for name, state in arm.limits.items() if state == "violated"]
         why = f"violated: {', '.join(out)}" if out else ""
-        test = _test(suite, f"arm {arm.name}", arm.because if arm.state == "failed" else why)
+        test = _add_test(suite, f"arm {arm.name}", arm.because if arm.state == "failed" else why)
         if arm.state == "skipped":
-            ET.SubElement(test, "skipped", message=_text(arm.because))
+            ET.SubElement(test, "skipped", message=_xml_text(arm.because))
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(len(suite.findall("*/failure"))))
     suite.set("skipped", str(len(suite.findall("*/skipped"))))
     summary = f"{head} {words.use_line(results)} {left_line(results)}"
-    ET.SubElement(suite, "system-out").text = _text(summary)
+    ET.SubElement(suite, "system-out").text = _xml_text(summary)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _test(suite: ET.Element, name: str, failure: str) -> ET.Element:
-    test = ET.SubElement(suite, "testcase", name=_text(name), classname="tuneworthy")
+def _add_test(suite: ET.Element, name: str, failure: str) -> ET.Element:
+    test = ET.SubElement(suite, "testcase", name=_xml_text(name), classname="tuneworthy")
     if failure:
-        ET.SubElement(test, "failure", message=_text(failure))
+        ET.SubElement(test, "failure", message=_xml_text(failure))
     return test
 
 
-def _text(text: str) -> str:
+def _xml_text(text: str) -> str:
     """Return text without the characters that XML cannot represent."""
     return visible(text).replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")

@@ -14,7 +14,7 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._advice import advice_json, advice_screen, no_advice
 from tuneworthy.report._causes import wrong_lines
 from tuneworthy.report._cautions import cautions
-from tuneworthy.report._cells import Cells, bins, cells, in_order
+from tuneworthy.report._cells import Cells, bin_means, score_matrix, scores_hardest_first
 from tuneworthy.report._left import left_line
 from tuneworthy.report._live import Live, live
 from tuneworthy.report._live_check import live_check_screen
@@ -27,8 +27,8 @@ from tuneworthy.report._screens import (
     cell,
     escape_line,
     finished,
+    shade_strip,
     show,
-    strip,
     terminal_size,
     wrapped,
 )
@@ -71,22 +71,22 @@ def ladder_screen(results: Results, width: int = 80, plain: bool = False) -> Tex
     """Return the first screen: the verdict in a sentence, the ladder, the next step.
 
     `width` is the number of columns (80 or more). `plain` drops colours and every character outside
-    ASCII. No line is wider than `width`, and no data can forge a line.
+    ASCII. No line is wider than `width`, and no text of a row or an answer can add a line.
     """
     lines = [
-        *_verdict(results, width, plain),
+        *_verdict_lines(results, width, plain),
         Text(),
-        *_rows(results, width, plain),
+        *_ladder_lines(results, width, plain),
         Text(),
-        *_limits(results, width, plain),
-        *_steps(results, width, plain),
+        *_limits_lines(results, width, plain),
+        *_next_lines(results, width, plain),
     ]
     return finished(lines, plain)
 
 
-def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
+def _verdict_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
     verdict = results.verdict
-    lead, rows = recorded.lead(results)
+    lead, rows = recorded.lead_lines(results)
     head = escape_line(lead, plain) or words.headline(verdict.use, verdict.status)
     use = "" if lead else escape_line(words.use_line(results), plain)
     status = words.status_line(results)
@@ -120,7 +120,7 @@ def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
 
 
 def _unrun_or_pays(results: Results, lead: str) -> str:
-    """Return that no prompt and no tuned model was run, else from which volume tuning pays."""
+    """Return the sentence that no prompt or tuned model was run, else the one on costs."""
     if unrun := "" if lead else words.unrun_line(results):
         return unrun
     if recorded.priceless(results):
@@ -128,16 +128,18 @@ def _unrun_or_pays(results: Results, lead: str) -> str:
     return words.pays_line(results)
 
 
-def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
-    matrix, unit = cells(results), _unit(results)
+def _ladder_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
+    matrix, unit = score_matrix(results), _cost_unit(results)
     length, side = (10, 9) if width < 110 else (16, 9)
     listed = [a for a in words.ladder_order(results.evidence.arms) if words.on_ladder(a)]
     if recorded.without_model(results):  # a reference that does not apply tells nothing here
         named = {str(arm) for arm in results.task.arms if results.task.arms != "auto"}
         listed = [a for a in listed if a.score or a.role == "candidate" or a.name in named]
-    lacking = [arm.because for arm in listed if not arm.score and recorded.lacks(arm.because)]
-    shown_arms = [arm for arm in listed if arm.score or not recorded.lacks(arm.because)]
-    most = max((cell_len(_title(arm, plain)) for arm in shown_arms), default=0)
+    lacking = [
+        arm.because for arm in listed if not arm.score and recorded.lacks_requirement(arm.because)
+    ]
+    shown_arms = [arm for arm in listed if arm.score or not recorded.lacks_requirement(arm.because)]
+    most = max((cell_len(_arm_title(arm, plain)) for arm in shown_arms), default=0)
     name = min(max(most, 14), 24 if width < 110 else 36)
     rest = width - 2 - name - 1 - length - 1 - 4 - 1 - side - 1 - 7 - 2
     head = cell("ladder", name) + " " + cell("score (95 %)", length + 6 + side)
@@ -152,11 +154,11 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
         if arm.score is None:
             why = f"{arm.state}: {arm.because or words.UNKNOWN}"
             said = f"{arm.state}: for the same reason" if why == told else why
-            yield from _lines_of_unmeasured(_title(arm, plain), said, (width, name), plain)
+            yield from _lines_of_unmeasured(_arm_title(arm, plain), said, (width, name), plain)
             told = why
             continue
         told = ""
-        yield _row(arm, results, matrix, (name, length, side, rest, plain))
+        yield _arm_line(arm, results, matrix, (name, length, side, rest, plain))
         notes = [words.unanswered_line(arm)] if arm.errors else []
         notes += [words.cut_line(arm.cut, arm.n)] if arm.cut and arm.cut.gain > 0 else []
         for note in notes:
@@ -178,26 +180,29 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
         yield from (Text(line, "dim") for line in wrapped(said, width))
 
 
-def _row(
+def _arm_line(
     arm: ArmResult, results: Results, matrix: Cells, sizes: tuple[int, int, int, int, bool]
 ) -> Text:
     name, length, side, rest, plain = sizes
     assert arm.score is not None
     named = arm.name == results.verdict.arm
-    cost = _cost(arm, _unit(results))
+    cost = _cost_text(arm, _cost_unit(results))
     text = Text().append("▶ " if named else "  ", "bold")
-    text.append(cell(_title(arm, plain), name) + " ", "bold" if named else "")
+    text.append(cell(_arm_title(arm, plain), name) + " ", "bold" if named else "")
     text.append(bar(arm.score.mean, length) + " ", "cyan" if named else "")
     text.append(cell(words.score(arm.score.mean), 4, right=True) + " ", "bold" if named else "")
     ends = f"{words.score(arm.score.low)}–{words.score(arm.score.high)}"
     text.append(cell(ends, side) + " ", "dim").append(cell(cost, 7, right=True) + "  ")
-    text.append(strip(bins(in_order(matrix, arm.name), rest)), "cyan" if named else "dim")
+    text.append(
+        shade_strip(bin_means(scores_hardest_first(matrix, arm.name), rest)),
+        "cyan" if named else "dim",
+    )
     return text
 
 
-def _title(arm: ArmResult, plain: bool) -> str:
+def _arm_title(arm: ArmResult, plain: bool) -> str:
     name = escape_line(arm.name, plain)
-    detail = escape_line(words.options(arm.options), plain)
+    detail = escape_line(words.options_text(arm.options), plain)
     role = "" if arm.role == "candidate" else f" ({arm.role})"
     return f"{name}{role}" if not detail or detail in name else f"{name}{role} {detail}"
 
@@ -211,14 +216,14 @@ def _lines_of_unmeasured(
         yield Text(f"  {left} {line}", "dim")
 
 
-def _unit(results: Results) -> str:
+def _cost_unit(results: Results) -> str:
     arms = results.evidence.arms
     if any(arm.usd_per_1k is not None for arm in arms):
         return "$ / 1k"
     return "p50" if any(arm.latency_ms for arm in arms) else ""
 
 
-def _cost(arm: ArmResult, unit: str) -> str:
+def _cost_text(arm: ArmResult, unit: str) -> str:
     if unit == "$ / 1k":
         return words.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else "—"
     if unit == "p50":
@@ -226,7 +231,7 @@ def _cost(arm: ArmResult, unit: str) -> str:
     return ""
 
 
-def _limits(results: Results, width: int, plain: bool) -> Iterator[Text]:
+def _limits_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
     arm = words.arm_named(results)
     parts = [f"{bound} {state}" for bound, state in words.limit_lines(arm, results)] if arm else []
     if arm and (why := arm.missing.get("limits.p95_ms")):
@@ -238,14 +243,14 @@ def _limits(results: Results, width: int, plain: bool) -> Iterator[Text]:
         yield from (Text(line) for line in wrapped(text, width))
 
 
-def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
+def _next_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
     silent = recorded.tells_no_cause(results)
     if said := "" if silent else wrong_lines(results):
         text = escape_line(f"What was wrong: {said}", plain)
         yield from (Text(line) for line in wrapped(text, width))
     for line in student_texts(results):
         yield from (Text(each) for each in wrapped(escape_line(line, plain), width))
-    yield from (Text(line) for line in _five(results, width, plain))
+    yield from (Text(line) for line in _checklist_lines(results, width, plain))
     for note in request_lines(results):
         text = escape_line(f"Note: {note}.", plain)
         yield from (Text(line, "dim") for line in wrapped(text, width))
@@ -253,8 +258,8 @@ def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
         yield Text(line, "bold")
 
 
-def _five(results: Results, width: int, plain: bool) -> list[str]:
-    """Return the lines on the checklist; without a model only the questions with an answer."""
+def _checklist_lines(results: Results, width: int, plain: bool) -> list[str]:
+    """Return the lines on the checklist; without a model only its answered questions."""
     if recorded.without_model(results):
         five = recorded.answered_questions(results)
         text = f"Answered of the five questions before tuning: {five}."

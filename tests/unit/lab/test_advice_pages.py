@@ -10,7 +10,7 @@ from tuneworthy import advising
 from tuneworthy.lab import export
 from tuneworthy.lab.advice_pages import advice_page, guess_data, guess_page, shown_advice
 from tuneworthy.lab.pages import LAB_FOLDER, Site
-from tuneworthy.report._advice import NOTHING
+from tuneworthy.report._advice import NO_TASKS_HEADLINE
 
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 FILE = Site(live=False)
@@ -66,7 +66,7 @@ def test_without_a_measured_task_both_pages_say_so_and_how_to_get_some(site):
         assert "tuneworthy advice --tasks FILE.jsonl" in page
         assert "<script" not in page
         assert not re.search(r"\d+ of \d+", page)
-    assert NOTHING not in guess_page(empty, site)
+    assert NO_TASKS_HEADLINE not in guess_page(empty, site)
 
 
 def pages(shown, site):

@@ -11,7 +11,7 @@ from tuneworthy.core.causes import Diagnosis, UntriedRemedy, Wrong
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.report._causes import (
     expected_line,
-    percents,
+    whole_percents,
     why_untried,
     wrong_line,
     wrong_lines,
@@ -167,6 +167,6 @@ def test_what_is_expected_of_all_failures_is_said_where_it_is_more_than_was_foun
 def test_shares_in_whole_per_cent_add_up_to_100_and_none_is_off_by_one(counts):
     n = sum(counts)
     rows = [row(f"cause {at}", count, n) for at, count in enumerate(counts)]
-    found = percents(rows)
+    found = whole_percents(rows)
     assert sum(found.values()) == 100
     assert all(abs(found[one.cause] - 100 * one.share) < 1 for one in rows)

@@ -30,7 +30,7 @@ def with_curve(results, curve):
 
 
 def test_a_curve_says_how_many_more_rows_to_collect(results):
-    (section,) = _curve.learning(with_curve(results, CURVE))
+    (section,) = _curve.learning_section(with_curve(results, CURVE))
     assert section["lines"][0] == (
         "Collect about 120 more rows (80 %: 60 to 260) for lora to beat constrained by 5 points."
     )
@@ -43,7 +43,7 @@ def test_a_curve_that_says_nothing_says_why(results):
     silent = CURVE.model_copy(update={"needed": None, "because": "pre-power: it still steepens"})
     assert "not known: pre-power" in _curve.rows_line(silent, 0.05)
     none = LearningCurve(arm="lora", tool="tune", because="no minutes are left")
-    (section,) = _curve.learning(with_curve(results, none))
+    (section,) = _curve.learning_section(with_curve(results, none))
     assert (section["chart"], len(section["lines"])) == (None, 1)
 
 
@@ -79,7 +79,7 @@ def priced(results, **more):
 
 
 def test_total_cost_is_drawn_with_break_even_and_the_users_volume(results):
-    seen = _money.money(priced(results))
+    seen = _money.money_section(priced(results))
     assert seen["chart"].count("<polyline") == 2
     assert "break-even" in seen["chart"]
     assert ">you<" in seen["chart"]
@@ -95,7 +95,7 @@ def test_without_a_cost_there_is_no_chart_but_a_reason(results):
         "/economics/arms/1/build_usd": "set economics.hours_to_build",
     }
     verdict = bare.verdict.model_copy(update={"missing": missing})
-    seen = _money.money(bare.model_copy(update={"verdict": verdict}))
+    seen = _money.money_section(bare.model_copy(update={"verdict": verdict}))
     assert seen["chart"] is None
     assert "economics.hours_to_build" in seen["why"]
 

@@ -12,7 +12,7 @@ from tuneworthy.core.slices import Slice, Slices
 from tuneworthy.report import _charts as charts
 from tuneworthy.report._changes import changes_section
 from tuneworthy.report._robust import robustness_section
-from tuneworthy.report.html import _templates
+from tuneworthy.report.html import _report_templates
 
 EVIL = "<script>alert(1)</script>"
 
@@ -70,7 +70,7 @@ def results():
 
 
 def drawn(name, **values):
-    return _templates().get_template(f"_{name}.html.j2").render(**values)
+    return _report_templates().get_template(f"_{name}.html.j2").render(**values)
 
 
 def test_nothing_measured_is_no_section():
@@ -107,8 +107,12 @@ def test_one_temperature_is_no_curve(results):
 
 
 def test_lines_are_as_high_as_their_values():
-    high = charts.lines([charts.Line("a", "c1", ((0.0, 0.2), (1.0, 0.9)))], ("x", "share"))
-    flat = charts.lines([charts.Line("a", "c1", ((0.0, 0.2), (1.0, 0.2)))], ("x", "share"))
+    high = charts.named_lines_chart(
+        [charts.Line("a", "c1", ((0.0, 0.2), (1.0, 0.9)))], ("x", "share")
+    )
+    flat = charts.named_lines_chart(
+        [charts.Line("a", "c1", ((0.0, 0.2), (1.0, 0.2)))], ("x", "share")
+    )
     assert isinstance(high, Markup)
     assert "a, 1: 0.9" in high
     assert high != flat

@@ -17,9 +17,9 @@ from tuneworthy.core.escape import for_html
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _sections as sections
 from tuneworthy.report import _svg as svg
-from tuneworthy.report._cells import bins, cells, nulls
+from tuneworthy.report._cells import bin_means, null_pointers, score_matrix
 from tuneworthy.report._data import TextTable, page_data
-from tuneworthy.report._notes import missing
+from tuneworthy.report._notes import missing_values
 from tuneworthy.report.html import page
 from tuneworthy.results_folder import read_results, write_results
 
@@ -176,13 +176,13 @@ def test_a60_a62_five_thousand_attacks():
 
 
 def test_every_null_of_the_verdict_is_shown_with_its_reason(results, text):
-    rows = missing(results)
+    rows = missing_values(results)
     shown = re.sub(r"<[^>]+>", "\n", text.split('id="missing"')[1])
     for row in rows:
         assert row["what"] in shown
         assert for_html(row["why"]) in shown
         assert row["why"] != "no reason was recorded", row
-    pointers = nulls(results.verdict.plain())
+    pointers = null_pointers(results.verdict.plain())
     assert "/changes" in pointers
     assert len(pointers) > 20
     assert "NaN" not in text
@@ -190,7 +190,7 @@ def test_every_null_of_the_verdict_is_shown_with_its_reason(results, text):
 
 
 def test_what_one_reason_explains_is_said_once(results):
-    rows = [row for row in missing(results) if row["where"] == ["tfidf"]]
+    rows = [row for row in missing_values(results) if row["where"] == ["tfidf"]]
     assert [row["why"] for row in rows] == ["the output is JSON: there is no closed set of labels"]
     assert {"score", "delta", "valid", "tokens"} <= set(rows[0]["what"].split(", "))
 
@@ -203,7 +203,7 @@ def test_names_in_back_ticks_are_code_and_stay_escaped(results):
 
 def test_a_null_without_a_reason_is_not_hidden(results):
     verdict = results.verdict.model_copy(update={"seconds": None})
-    rows = missing(results.model_copy(update={"verdict": verdict}))
+    rows = missing_values(results.model_copy(update={"verdict": verdict}))
     assert {"what": "seconds", "where": [], "why": "no reason was recorded"} in rows
 
 
@@ -225,7 +225,7 @@ def test_a_study_of_one_arm_without_grid_still_makes_a_page(results):
 
 
 def test_the_matrix_folds_seeds_and_sorts_the_hardest_first(results):
-    matrix = cells(results)
+    matrix = score_matrix(results)
     assert sorted(matrix.order) == list(range(250))
     candidates = [a.name for a in results.evidence.arms if a.role == "candidate" and a.score]
     means = []
@@ -239,19 +239,20 @@ def test_the_matrix_folds_seeds_and_sorts_the_hardest_first(results):
 
 
 def test_bins_are_means_and_keep_what_was_not_measured():
-    assert bins([1.0, 0.0, None, None, 1.0, 1.0], 3) == [0.5, None, 1.0]
-    assert bins([0.5], 10) == [0.5]
+    assert bin_means([1.0, 0.0, None, None, 1.0, 1.0], 3) == [0.5, None, 1.0]
+    assert bin_means([0.5], 10) == [0.5]
 
 
 def test_prompts_are_stored_once_and_dropped_with_their_length_when_there_is_no_room():
     texts = TextTable(room=10)
-    assert texts.prompt([("system", "12345")]) == [["system", 0]]
-    assert texts.prompt([("system", "12345"), ("user", "1234567")]) == 12
-    assert texts.prompt([("system", "12345"), ("user", "123")]) == [["system", 0], ["user", 1]]
+    assert texts.prompt_indexes([("system", "12345")]) == [["system", 0]]
+    assert texts.prompt_indexes([("system", "12345"), ("user", "1234567")]) == 12
+    messages = [("system", "12345"), ("user", "123")]
+    assert texts.prompt_indexes(messages) == [["system", 0], ["user", 1]]
 
 
 def test_the_data_holds_every_answer_and_the_grid(results):
-    data = page_data(results, cells(results))
+    data = page_data(results, score_matrix(results))
     assert len(data["cases"]) == 250
     assert len(data["grid"]) == len(results.grid)
     assert all(len(row) == 250 for row in data["values"])
@@ -260,7 +261,7 @@ def test_the_data_holds_every_answer_and_the_grid(results):
 
 
 def test_of_many_cases_the_page_lists_the_hardest_and_links_to_all(results, tmp_path, monkeypatch):
-    whole, matrix = page_data(results, cells(results)), cells(results)
+    whole, matrix = page_data(results, score_matrix(results)), score_matrix(results)
     assert "answers.csv" not in page(results)
     monkeypatch.setattr("tuneworthy.report._data.MOST_CASES", 30)
     data = page_data(results, matrix)
@@ -285,7 +286,7 @@ def test_axes_have_round_ticks_and_hold_their_values():
     scale = svg.score_axis([0.12, 0.95])
     assert scale.low <= 0.12 < 0.95 <= scale.high
     assert [round(t, 2) for t in scale.ticks()] == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    log = svg.log_around([0.31, 2.95])
+    log = svg.log_axis([0.31, 2.95])
     assert 0 < log(0.31) < log(2.95) < 100
     assert all(log.low <= t <= log.high for t in log.ticks())
     assert svg.Scale(1, 1)(1) == 50
@@ -293,17 +294,17 @@ def test_axes_have_round_ticks_and_hold_their_values():
 
 def test_names_beside_dots_do_not_meet():
     places = [(90.0, 20.0 + i) for i in range(5)]
-    names = charts.place_names(places, ["constrained"] * 5)
+    names = charts.place_labels(places, ["constrained"] * 5)
     downs = sorted(y + down for (_, y), (_, down) in zip(places, names, strict=True))
     assert all(b - a >= 6 for a, b in pairwise(downs))
 
 
 def test_training_points_are_drawn_at_the_end_of_their_epoch(results):
     trace = next(run.trace for run in results.runs if run.trace)
-    drawn = charts.training(trace)
+    drawn = charts.training_points(trace)
     assert [x for x, _ in drawn["dev"]] == [15, 30, 45, 60, 75, 90]
     assert drawn["chosen"][0] == 75
-    assert charts.training({}) == {"loss": [], "dev": [], "dev_loss": [], "chosen": None}
+    assert charts.training_points({}) == {"loss": [], "dev": [], "dev_loss": [], "chosen": None}
 
 
 @pytest.mark.parametrize(("epochs", "said"), [(1, "nothing to choose"), (3, "not recorded")])
@@ -315,7 +316,7 @@ def test_training_without_a_dev_score_says_why(results, epochs, said):
         return run.model_copy(update={"trace": {**run.trace, "evaluations": seen[:epochs]}})
 
     made = results.model_copy(update={"runs": tuple(map(unscored, results.runs))})
-    (part, *_) = sections.trainings(made)
+    (part, *_) = sections.training_sections(made)
     assert part["dev"] is None
     assert said in part["no_dev"]
     assert said in page(made)

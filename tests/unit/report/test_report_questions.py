@@ -7,8 +7,8 @@ from study_fixture import study
 
 from tuneworthy.core.finding import Finding
 from tuneworthy.questions import CHECKLIST, ORDER, prompt_exhausted
-from tuneworthy.report._notes import questions
-from tuneworthy.report._words import checklist_summary, quantity
+from tuneworthy.report._notes import questions_section
+from tuneworthy.report._words import checklist_summary, finding_quantity
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
 
@@ -30,7 +30,7 @@ def told(**answers):
 
 
 def test_the_checklist_stands_apart_and_a_no_says_why_tuning_is_wrong():
-    found = questions(told(prompt_exhausted="no", evaluation="yes", harm="no"))
+    found = questions_section(told(prompt_exhausted="no", evaluation="yes", harm="no"))
     assert {row["name"] for row in found["five"]} == set(CHECKLIST)
     assert [row["name"] for row in found["others"]][-1] == "own_question"
     rows = {row["name"]: row for rows in found.values() for row in rows}
@@ -83,4 +83,4 @@ def test_the_first_screen_counts_the_checklist_where_any_was_answered():
 def test_a_number_is_said_in_its_unit(unit, numbers, said):
     value, low, high = numbers
     found = Finding(name="q", answer="no", because="b", value=value, low=low, high=high)
-    assert quantity(found, unit) == said
+    assert finding_quantity(found, unit) == said

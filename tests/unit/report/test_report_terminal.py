@@ -181,12 +181,12 @@ def test_the_named_arm_is_said_in_plain_words_with_its_score(results):
     arm = words.arm_named(results)
     low, mean, high = (f"{100 * v:.0f}" for v in (arm.score.low, arm.score.mean, arm.score.high))
     said = words.scored_line(results)
-    assert said.startswith(words.MEANS[arm.tool])
+    assert said.startswith(words.TOOL_MEANINGS[arm.tool])
     assert said.endswith(f": {mean} of 100 points on rows like these (95 % sure: {low} to {high}).")
     assert said.split(":")[0] in " ".join(ladder_screen(results, 120).plain.split())
     assert words.scored_line(changed(results, status="blocked")) == ""
     assert words.scored_line(changed(results, arm=None)) == ""
-    assert set(words.MEANS) == {*words.KINDS, "other"}
+    assert set(words.TOOL_MEANINGS) == {*words.TOOL_NAMES, "other"}
 
 
 def test_a_next_step_says_its_size(results):
@@ -198,7 +198,7 @@ def test_a_next_step_says_its_size(results):
     assert words.next_line(changed(results, next=step)) == (
         "Next: raise budget.minutes, 12 minutes: one arm had no room"
     )
-    assert words.size_of(Next(do="x", minutes=1, usd=1.2, why="")) == "1 minute, $1.20"
+    assert words.step_size(Next(do="x", minutes=1, usd=1.2, why="")) == "1 minute, $1.20"
     assert words.next_line(changed(results, next=Next(do="keep", why=""))) == "Next: keep"
 
 

@@ -8,7 +8,7 @@ import pytest
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Task
 from tuneworthy.suite import write
-from tuneworthy.suite._draw import TOO_NEAR, shingles
+from tuneworthy.suite._draw import NEAR_COPY_SIMILARITY, shingles
 
 NAMES = sorted(catalogue("suite"))
 
@@ -47,7 +47,7 @@ def test_no_input_is_a_near_copy_of_another(made):
         (i, j)
         for i, a in enumerate(bags)
         for j, b in enumerate(bags[:i])
-        if len(a & b) >= TOO_NEAR * len(a | b)
+        if len(a & b) >= NEAR_COPY_SIMILARITY * len(a | b)
     ]
     assert near == []
 

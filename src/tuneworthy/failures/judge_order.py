@@ -16,7 +16,7 @@ from tuneworthy.core.failure import (
     judged,
 )
 from tuneworthy.failures._conditions import at_least, near_twin
-from tuneworthy.failures._judged_pairs import rows_for_judge, leads_by_value_overlap, verdict_answer
+from tuneworthy.failures._judged_pairs import leads_by_value_overlap, rows_for_judge, verdict_answer
 
 NUMBER, HARD = 23, 2
 SLUG, TITLE = "two-verdicts", "Ask twice, and the verdict flips"

@@ -46,7 +46,7 @@ def fix(setup: LabSetup) -> LabSetup:
 
 
 def detect(runs: Runs) -> Detection:
-    """Find weights that hardly changed and a loss that hardly fell; one suffices if measured alone."""
+    """Find weights that hardly changed and a loss that hardly fell; one suffices if alone."""
     change, first, last = runs.own.change, runs.own.loss_first, runs.own.loss_last
     fall = None if not first or last is None else 1 - last / first
     if change is None and fall is None:

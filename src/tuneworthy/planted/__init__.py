@@ -1,14 +1,14 @@
-"""Failures of a known cause, from scripted systems without a model; one cause a file.
+"""Planted failures: scripted systems that fail from one known cause, without a model.
 
-A file defines
+Each cause has a file, which defines
 
     KINDS      the output types that this cause is planted in
-    STYLE      "plain" | "docs" | "like": the form of its tasks' questions
-    pose(world, truth, rng) -> CaseContent      (optional) a question for a case that lacks this
-    answer(world, item, ask, rng) -> str        the deployed system's answer to such a case
+    STYLE      "plain" | "docs" (with documents) | "like" (questions with one answer are alike)
+    pose(world, truth, rng) -> CaseContent      (optional) the content of a case with this cause
+    answer(world, item, prompt, rng) -> str     the deployed system's answer to such a case
 
-A system is a function from a case and the active ingredients of a prompt to a text, with random
-draws. Its answers are scored by the project's own metrics, so no pass is taken from a table.
+A system maps a case and the ingredients of a prompt to a text, with random draws. The project's
+own metrics score its answers, so no pass is taken from a table.
 """
 
 from tuneworthy.planted._plant import Planted, plant

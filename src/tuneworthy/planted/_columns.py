@@ -1,7 +1,7 @@
-"""The interventions that a study would run on a plant: each remedy and its placebo, scored.
+"""The interventions that a study runs on a planted system: each remedy and its placebo, scored.
 
-Remedies that build on a prompt (grammar, samples, passages, a larger model) use the best one. What
-that prompt passes alone is part of their placebo, as in a real study.
+Remedies that build on a prompt (grammar, samples, passages, a larger model) use the best prompt.
+The cases that this prompt passes alone are part of their placebo, as in a real study.
 """
 
 from __future__ import annotations
@@ -16,30 +16,37 @@ from typing import NamedTuple
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.causes import Intervention, Remedy
 from tuneworthy.metrics import scorer
-from tuneworthy.planted._likeness import Search, same
-from tuneworthy.planted._system import system_answer, vote
+from tuneworthy.planted._likeness import Search, is_same_answer
+from tuneworthy.planted._system import majority_answer, system_answer
 from tuneworthy.planted._world import Item, PromptIngredients, TrainedTable, World
 from tuneworthy.prompting.lenient import lenient
 
-SAMPLE, TURNS, SHOTS, ROWS, TOP, FOLDS = 60, 5, 8, 100, 3, 5
+MOST_SAMPLED_CASES, GOLD_SWAPS, SHOT_COUNT, TRAINING_ROWS, PASSAGES, FOLDS = (
+    60,
+    5,
+    8,
+    100,
+    3,
+    5,
+)
 
-Says = Callable[[Item], str]
-Judges = Callable[[Item, str], bool]
-Passes = Callable[[Item], bool]
+AnswerFunction = Callable[[Item], str]
+AnswerCheck = Callable[[Item, str], bool]
+CaseCheck = Callable[[Item], bool]
 
 
 @dataclass(frozen=True)
 class PlantCases:
-    """The cases of a plant: an intervention runs on all or a sample, a placebo on <= 60 passed."""
+    """A planted system's failed and passed cases, its documents, and its check of an answer."""
 
     world: World
     fails: Sequence[Item]
     passes: Sequence[Item]
     docs: Sequence[str]
-    right: Judges
+    right: AnswerCheck
 
-    def on(self, beside: bool, fold: bool = False) -> list[Item]:
-        """Return the cases of a remedy, or of its placebo (`beside`); `fold`: one fold in five."""
+    def select_cases(self, for_placebo: bool, fold: bool = False) -> list[Item]:
+        """Return the cases to run: all; for a placebo <= 60 passed; with `fold` a fifth of each."""
         rng = Random(f"{self.world.seed} who")
         fails, passes = list(self.fails), list(self.passes)
         rng.shuffle(fails)
@@ -47,28 +54,31 @@ class PlantCases:
         if fold:
             return [*fails[::FOLDS], *passes[::FOLDS]]
         if self.world.shape.paid:
-            fails = fails[:SAMPLE]
-        return [*fails, *(passes[:SAMPLE] if beside or self.world.shape.paid else passes)]
+            fails = fails[:MOST_SAMPLED_CASES]
+        return [
+            *fails,
+            *(passes[:MOST_SAMPLED_CASES] if for_placebo or self.world.shape.paid else passes),
+        ]
 
 
 class Trial(NamedTuple):
-    """A remedy and its placebo, each as a function from a case to an answer.
+    """A remedy and its placebo, each with a function from a case to an answer.
 
-    `alone` returns whether the prompt that the remedy builds on passes by itself; None: no prompt.
+    `passes_alone` tells whether the remedy's prompt passes a case alone; None without a prompt.
     """
 
     name: str
     remedy: Remedy
-    says: Says
+    answer: AnswerFunction
     placebo: str | None = None
-    beside: Says | None = None
-    fold: bool = False
+    placebo_answer: AnswerFunction | None = None
+    one_fold: bool = False
     because: str = ""
-    alone: Passes | None = None
+    passes_alone: CaseCheck | None = None
 
 
-def correctness_check(world: World) -> Judges:
-    """Return a function that checks a text against an item's gold by the task's metric.
+def correctness_check(world: World) -> AnswerCheck:
+    """Return a function that tells whether a text scores 1 against an item's gold answer.
 
     Scores are cached, as the same pair of gold and text recurs.
     """
@@ -86,25 +96,28 @@ def correctness_check(world: World) -> Judges:
 
 
 def interventions(field: PlantCases) -> list[Intervention]:
-    """Return every intervention that a study of such a task would have."""
+    """Return every intervention of a study on these cases, with the cases that it passes."""
     world = field.world
     shape = world.shape
-    best = _best(field)
-    columns = [_asked(field, one) for one in (*_prompts(world), *_standing(field, best))]
-    columns += [_rescored(field, *one) for one in _rescorings(field)]
-    columns.append(_voted(field, best))
-    lesson = _lesson(world, sound=True)
-    twin = PromptIngredients("twin", lesson=_lesson(world, sound=False))
-    tuned = _with(world, PromptIngredients("lora", lesson=lesson))
-    shuffled = _with(world, twin)
+    best = _best_prompt(field)
+    columns = [
+        _intervention_of(field, one)
+        for one in (*_prompt_trials(world), *_trials_on_best(field, best))
+    ]
+    columns += [_rescore(field, *one) for one in _rescoring_checks(field)]
+    columns.append(_vote_intervention(field, best))
+    trained = trained_table(world, sound=True)
+    twin = PromptIngredients("twin", trained=trained_table(world, sound=False))
+    tuned = _answers_with(world, PromptIngredients("lora", trained=trained))
+    shuffled = _answers_with(world, twin)
     placebo = "twin on shuffled answers"
-    trained = Trial("lora", "learnable", tuned, placebo, shuffled, fold=shape.pilot)
-    return [*columns, _asked(field, trained)]
+    training = Trial("lora", "learnable", tuned, placebo, shuffled, one_fold=shape.pilot)
+    return [*columns, _intervention_of(field, training)]
 
 
-def _candidates(world: World) -> list[PromptIngredients]:
-    """Return the prompts that a study tries: today's, a specification, examples."""
-    shots = _shots(world, apt=True)
+def _candidate_prompts(world: World) -> list[PromptIngredients]:
+    """Return the prompts that a study tries: today's, with the rule written out, with examples."""
+    shots = worked_examples(world, apt=True)
     return [
         PromptIngredients(),
         PromptIngredients("specification", rule=True),
@@ -112,18 +125,18 @@ def _candidates(world: World) -> list[PromptIngredients]:
     ]
 
 
-def _best(field: PlantCases) -> PromptIngredients:
-    """Return the prompt that passes most cases; of ties, the simplest."""
+def _best_prompt(field: PlantCases) -> PromptIngredients:
+    """Return the prompt that passes most cases; the simplest of equals."""
     cases = [*field.fails, *field.passes]
 
-    def passed(ask: PromptIngredients) -> int:
-        return sum(field.right(item, system_answer(field.world, item, ask)) for item in cases)
+    def passed(prompt: PromptIngredients) -> int:
+        return sum(field.right(item, system_answer(field.world, item, prompt)) for item in cases)
 
-    return max(_candidates(field.world), key=passed)
+    return max(_candidate_prompts(field.world), key=passed)
 
 
-def _alone(field: PlantCases, best: PromptIngredients) -> Passes:
-    """Return whether a prompt passes alone; a sampled system's own prompt is drawn again."""
+def _prompt_check(field: PlantCases, best: PromptIngredients) -> CaseCheck:
+    """Return a function: does a prompt alone pass a case? Today's sampled prompt is drawn again."""
     own = (
         replace(best, name="asked again")
         if best == PromptIngredients() and field.world.shape.sampled
@@ -132,42 +145,56 @@ def _alone(field: PlantCases, best: PromptIngredients) -> Passes:
     return lambda item: field.right(item, system_answer(field.world, item, own))
 
 
-def _prompts(world: World) -> list[Trial]:
-    shuffled = _shots(world, apt=False)
-    _, specified, few = _candidates(world)
+def _prompt_trials(world: World) -> list[Trial]:
+    shuffled = worked_examples(world, apt=False)
+    _, specified, few = _candidate_prompts(world)
     off, mixed = (
         PromptIngredients("irrelevant words"),
         PromptIngredients("shuffled shots", shots=shuffled, apt=False),
     )
     return [
         Trial(
-            "specification", "convention", _with(world, specified), "other words", _with(world, off)
+            "specification",
+            "convention",
+            _answers_with(world, specified),
+            "other words",
+            _answers_with(world, off),
         ),
-        Trial("few_shot", "convention", _with(world, few), "shuffled shots", _with(world, mixed)),
+        Trial(
+            "few_shot",
+            "convention",
+            _answers_with(world, few),
+            "shuffled shots",
+            _answers_with(world, mixed),
+        ),
     ]
 
 
-def _standing(field: PlantCases, best: PromptIngredients) -> list[Trial]:
+def _trials_on_best(field: PlantCases, best: PromptIngredients) -> list[Trial]:
     """Return the trials that build on the best prompt: a grammar, passages, a larger model."""
     world = field.world
-    larger = Trial("bigger", "capability", _with(world, replace(best, name="bigger", strong=True)))
+    larger = Trial(
+        "bigger", "capability", _answers_with(world, replace(best, name="bigger", strong=True))
+    )
     if world.shape.sibling:
-        sibling = _with(world, replace(best, name="sibling"))
-        larger = larger._replace(placebo="a sibling", beside=sibling)
+        sibling = _answers_with(world, replace(best, name="sibling"))
+        larger = larger._replace(placebo="a sibling", placebo_answer=sibling)
     trials = [larger]
     if world.kind != "text":
-        legal = _with(world, replace(best, name="constrained", legal=True))
-        trials.append(Trial("constrained", "format", legal, "a random answer", _any(world)))
+        legal = _answers_with(world, replace(best, name="constrained", legal=True))
+        trials.append(
+            Trial("constrained", "format", legal, "a random answer", _random_answers(world))
+        )
     if field.docs:
-        trials += _from_documents(field, best)
-    alone = _alone(field, best)
-    return [one._replace(alone=alone) for one in trials]
+        trials += _passage_trials(field, best)
+    alone = _prompt_check(field, best)
+    return [one._replace(passes_alone=alone) for one in trials]
 
 
-def _from_documents(field: PlantCases, best: PromptIngredients) -> list[Trial]:
+def _passage_trials(field: PlantCases, best: PromptIngredients) -> list[Trial]:
     world, search = field.world, Search(field.docs)
 
-    def passage(name: str, find: Callable[[Item], str | None]) -> Says:
+    def passage(name: str, find: Callable[[Item], str | None]) -> AnswerFunction:
         return lambda item: system_answer(world, item, replace(best, name=name, passage=find(item)))
 
     def random(item: Item, k: int) -> str:
@@ -177,52 +204,54 @@ def _from_documents(field: PlantCases, best: PromptIngredients) -> list[Trial]:
         Trial("oracle", "knowledge", passage("oracle", lambda item: item.case.context),
               "a wrong passage", passage("wrong passage", lambda item: random(item, 1))),
         Trial("rag", "retrieval",
-              passage("rag", lambda item: " ".join(search.top(item.case.input, TOP))),
-              "random passages", passage("random passages", lambda item: random(item, TOP))),
+              passage("rag", lambda item: " ".join(search.top(item.case.input, PASSAGES))),
+              "random passages", passage("random passages", lambda item: random(item, PASSAGES))),
     ]  # fmt: skip
 
 
-def _with(world: World, ask: PromptIngredients) -> Says:
-    return lambda item: system_answer(world, item, ask)
+def _answers_with(world: World, prompt: PromptIngredients) -> AnswerFunction:
+    return lambda item: system_answer(world, item, prompt)
 
 
-def _any(world: World) -> Says:
-    """Return a placebo that gives a random legal answer in the task's form."""
+def _random_answers(world: World) -> AnswerFunction:
+    """Return a function from a case to a random legal answer in the task's form."""
     legal = [*world.pool, *world.codes.values()] if world.kind == "label" else list(world.pool)
 
     def any_answer(item: Item) -> str:
         rng = Random(f"{world.seed} {item.case.id} legal")
-        return world.written(item.case, rng.choice(legal))
+        return world.in_form(item.case, rng.choice(legal))
 
     return any_answer
 
 
-def _shots(world: World, apt: bool) -> tuple[tuple[str, str], ...]:
-    """Return eight worked examples from the table; shuffle their answers if not `apt`."""
+def worked_examples(world: World, apt: bool) -> tuple[tuple[str, str], ...]:
+    """Return eight worked examples from the table; if not `apt`, each has another's answer."""
     rng = Random(f"{world.seed} shots")
-    keys = rng.sample(list(world.table), SHOTS)
+    keys = rng.sample(list(world.table), SHOT_COUNT)
     answers = [world.table[key] for key in keys]
     return tuple(zip(keys, answers if apt else answers[1:] + answers[:1], strict=True))
 
 
-def _lesson(world: World, sound: bool) -> TrainedTable:
-    """Train on a hundred rows of the table; shuffle their answers first if not `sound`."""
+def trained_table(world: World, sound: bool) -> TrainedTable:
+    """Return the result of training on 100 table rows, with shuffled answers if not `sound`."""
     rng = Random(f"{world.seed} rows")
-    keys = rng.choices(list(world.table), k=ROWS)
+    keys = rng.choices(list(world.table), k=TRAINING_ROWS)
     answers = [world.table[key] for key in keys]
     if not sound:
         rng.shuffle(answers)
     return TrainedTable(dict(zip(keys, answers, strict=True)), sound)
 
 
-def _asked(field: PlantCases, one: Trial) -> Intervention:
+def _intervention_of(field: PlantCases, one: Trial) -> Intervention:
     right = field.right
-    passed = {i.case.id: right(i, one.says(i)) for i in field.on(False, one.fold)}
+    passed = {i.case.id: right(i, one.answer(i)) for i in field.select_cases(False, one.one_fold)}
     shares = alone = None
-    if (beside := one.beside) is not None:
-        shares = {i.case.id: float(right(i, beside(i))) for i in field.on(True, one.fold)}
-    if (passes := one.alone) is not None:
-        alone = {i.case.id: float(passes(i)) for i in field.on(False)}
+    if (beside := one.placebo_answer) is not None:
+        shares = {
+            i.case.id: float(right(i, beside(i))) for i in field.select_cases(True, one.one_fold)
+        }
+    if (passes := one.passes_alone) is not None:
+        alone = {i.case.id: float(passes(i)) for i in field.select_cases(False)}
     words = [word for word in (one.placebo, "its prompt alone" if alone else None) if word]
     return Intervention(
         name=one.name, remedy=one.remedy, passed=passed, placebo=" or ".join(words) or None,
@@ -230,13 +259,13 @@ def _asked(field: PlantCases, one: Trial) -> Intervention:
     )  # fmt: skip
 
 
-def _rescorings(field: PlantCases) -> list[tuple[str, Remedy, Judges]]:
+def _rescoring_checks(field: PlantCases) -> list[tuple[str, Remedy, AnswerCheck]]:
     world, right = field.world, field.right
     labels = world.task.output.labels or ()
     read = cache(lambda text: lenient(text, world.kind, labels))
 
     def tolerant(item: Item, text: str) -> bool:
-        return right(item, text) or same(world.kind, item.case.output, text)
+        return right(item, text) or is_same_answer(world.kind, item.case.output, text)
 
     def parsed(item: Item, text: str) -> bool:
         lenient_text = read(text)
@@ -245,52 +274,52 @@ def _rescorings(field: PlantCases) -> list[tuple[str, Remedy, Judges]]:
     return [("tolerant metric", "metric", tolerant), ("lenient parse", "format", parsed)]
 
 
-def _rescored(field: PlantCases, name: str, remedy: Remedy, accepts: Judges) -> Intervention:
-    """Return today's answers under another reading; the placebo is other cases' gold."""
+def _rescore(field: PlantCases, name: str, remedy: Remedy, accepts: AnswerCheck) -> Intervention:
+    """Return an intervention that rescores today's answers with `accepts`."""
     said = {
         item.case.id: system_answer(field.world, item, PromptIngredients())
-        for item in field.on(False)
+        for item in field.select_cases(False)
     }
-    return _permuted(field, Intervention(name=name, remedy=remedy, passed={}), accepts, said)
+    return _add_other_gold(field, Intervention(name=name, remedy=remedy, passed={}), accepts, said)
 
 
-def _permuted(
-    field: PlantCases, blank: Intervention, accepts: Judges, said: dict[str, str]
+def _add_other_gold(
+    field: PlantCases, blank: Intervention, accepts: AnswerCheck, said: dict[str, str]
 ) -> Intervention:
-    """Fill in passes of texts, and as the placebo the same texts against five other cases' gold."""
+    """Return `blank` with the texts' passes; its placebo scores them against other cases' gold."""
     whole = [*field.fails, *field.passes]
     by_id = {item.case.id: item for item in whole}
     shares = {}
     for case, text in said.items():
         rng = Random(f"{field.world.seed} {case} {blank.name}")
-        others = [_as(by_id[case], rng.choice(whole)) for _ in range(TURNS)]
-        shares[case] = sum(accepts(other, text) for other in others) / TURNS
+        others = [_with_gold_of(by_id[case], rng.choice(whole)) for _ in range(GOLD_SWAPS)]
+        shares[case] = sum(accepts(other, text) for other in others) / GOLD_SWAPS
     passed = {case: accepts(by_id[case], text) for case, text in said.items()}
     return blank.model_copy(
         update={"passed": passed, "placebo": "others' gold", "placebo_passed": shares}
     )
 
 
-def _as(item: Item, other: Item) -> Item:
-    """Return an item with the gold of another one; a JSON answer keeps its other fields."""
-    gold = other.case.output if item.case.output[:1] != "{" else _swapped(item, other)
+def _with_gold_of(item: Item, other: Item) -> Item:
+    """Return `item` with the gold answer of `other`; a JSON answer keeps its other fields."""
+    gold = other.case.output if item.case.output[:1] != "{" else _json_with_answer_of(item, other)
     return replace(item, case=item.case.model_copy(update={"output": gold}))
 
 
-def _swapped(item: Item, other: Item) -> str:
+def _json_with_answer_of(item: Item, other: Item) -> str:
     mine, theirs = json.loads(item.case.output), json.loads(other.case.output)
     return json.dumps(mine | {"answer": theirs["answer"]})
 
 
-def _voted(field: PlantCases, best: PromptIngredients) -> Intervention:
-    """Return the intervention "vote": the majority of eight samples, on the failed cases only."""
+def _vote_intervention(field: PlantCases, best: PromptIngredients) -> Intervention:
+    """Return the intervention `vote`: the most frequent of eight samples, on failed cases only."""
     failed = {item.case.id: item for item in field.fails}
-    asked = [item for item in field.on(False) if item.case.id in failed]
-    own = {item.case.id: vote(field.world, item, best) for item in asked}
-    intervention = _permuted(
+    asked = [item for item in field.select_cases(False) if item.case.id in failed]
+    own = {item.case.id: majority_answer(field.world, item, best) for item in asked}
+    intervention = _add_other_gold(
         field, Intervention(name="vote", remedy="latent", passed={}), field.right, own
     )
-    passes = _alone(field, best)
+    passes = _prompt_check(field, best)
     alone = {item.case.id: float(passes(item)) for item in asked}
     words = f"{intervention.placebo} or its prompt alone"
     return intervention.model_copy(update={"placebo": words, "alone": alone})

@@ -1,4 +1,4 @@
-"""Small stand-ins for parts of a study: a tolerant metric, a search, a check of labels."""
+"""Simple versions of parts of a study: a tolerant metric, a search, a check of labels."""
 
 from __future__ import annotations
 
@@ -11,34 +11,36 @@ from math import log
 
 from tuneworthy.core.case import Case
 from tuneworthy.metrics._numbers import equal, numbers
-from tuneworthy.planted._world import words
+from tuneworthy.planted._world import word_set
 
-NEIGHBOURS, AGREE = 5, 4
+NEIGHBOURS, LEAST_AGREEING = 5, 4
 
 
-def same(kind: str, gold: str, said: str) -> bool:
+def is_same_answer(kind: str, gold: str, said: str) -> bool:
     """Return whether two answers are equal up to case, space, punctuation and number format."""
     if kind == "json":
         try:
-            return bool(_loose(json.loads(gold)) == _loose(json.loads(said)))
+            return bool(
+                _normalised_values(json.loads(gold)) == _normalised_values(json.loads(said))
+            )
         except ValueError:
             return False
     if kind == "number":
         one, other = numbers(gold), numbers(said)
         return len(one) == len(other) == 1 and equal(one[0], other[0])
-    return plain(gold) == plain(said)
+    return normalised(gold) == normalised(said)
 
 
-def plain(text: str) -> str:
-    """Return a text without case, punctuation and repeated space."""
+def normalised(text: str) -> str:
+    """Return a text's words in folded case, without punctuation, joined by single spaces."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(re.findall(r"[^\W_]+", folded))
 
 
-def _loose(value: object) -> object:
+def _normalised_values(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _loose(own) for key, own in value.items()}
-    return plain(value) if isinstance(value, str) else value
+        return {key: _normalised_values(own) for key, own in value.items()}
+    return normalised(value) if isinstance(value, str) else value
 
 
 class Search:
@@ -46,13 +48,13 @@ class Search:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.texts = texts
-        self._words = [words(text) for text in texts]
+        self._words = [word_set(text) for text in texts]
         count = Counter(word for own in self._words for word in own)
         self._weight = {word: log(len(texts) / n) for word, n in count.items()}
 
     def top(self, question: str, k: int) -> list[str]:
-        """Return the k best documents; ties keep their order."""
-        asked = words(question)
+        """Return the k documents that rank best for a question; ties keep their order."""
+        asked = word_set(question)
         scores = [sum(self._weight[w] for w in own & asked) for own in self._words]
         order = sorted(range(len(scores)), key=lambda i: -scores[i])
         return [self.texts[i] for i in order[:k]]
@@ -63,16 +65,16 @@ def label_conflicts(cases: Sequence[Case], failed: Sequence[Case]) -> tuple[str,
 
     Nearness is the Jaccard similarity of words; the neighbours must agree on one other answer.
     """
-    bags = [(words(case.input), case) for case in cases]
+    bags = [(word_set(case.input), case) for case in cases]
     conflicts = []
     for one in failed:
-        own = words(one.input)
+        own = word_set(one.input)
         near = sorted(
             (-len(own & bag) / len(own | bag), case.id, case.output)
             for bag, case in bags
             if case.id != one.id
         )[:NEIGHBOURS]
         said, most = Counter(gold for _, _, gold in near).most_common(1)[0]
-        if most >= AGREE and said != one.output:
+        if most >= LEAST_AGREEING and said != one.output:
             conflicts.append(one.id)
     return tuple(conflicts)

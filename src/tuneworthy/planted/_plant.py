@@ -1,4 +1,4 @@
-"""Plant one cause: draw cases until enough of them fail, then run a study's interventions."""
+"""Plant one cause of failure: draw cases until enough fail, then run a study's interventions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from random import Random
 
 from tuneworthy.core import plugins
 from tuneworthy.core.causes import BaseOutcomes, Intervention
-from tuneworthy.planted._columns import Judges, PlantCases, correctness_check, interventions
+from tuneworthy.planted._columns import AnswerCheck, PlantCases, correctness_check, interventions
 from tuneworthy.planted._likeness import label_conflicts
 from tuneworthy.planted._shape import CAUSES, VARIANTS, PlantVariant
 from tuneworthy.planted._system import system_answer
@@ -16,15 +16,15 @@ from tuneworthy.planted._world import (
     Item,
     PromptIngredients,
     World,
-    case_of,
-    made_world,
-    plain_pose,
+    make_case,
+    make_world,
+    plain_question,
 )
 
 CONTROL, NUDGED = "hard", "nudge"
-RARE = 20
-"""Passed cases per failed one in most controls: failures below a margin."""
-ALONE = {"label", "knowledge", "retrieval", "reading"}
+CONTROL_RATIO = 20
+"""Passed cases per failed one in most controls: then all failures together stay below a margin."""
+NEVER_MINOR = {"label", "knowledge", "retrieval", "reading"}
 """Causes that are never minor: they need a task of their own (documents, similar cases)."""
 
 
@@ -48,7 +48,7 @@ class Planted:
 def plant(
     cause: str, seed: int, failures: int, variant: int = 0, second: str | None = None
 ) -> Planted:
-    """Return a system with exactly `failures` failures, most of them of this cause.
+    """Return a planted system with exactly `failures` failures, most of them of this cause.
 
     `cause`: one of CAUSES, or `hard` or `nudge` for a control; with `second`, half of the failures
     have that cause. Same arguments, same plant. Raises TaskError for an unknown cause, ValueError
@@ -59,11 +59,11 @@ def plant(
     kinds = [kind for kind in module.KINDS if kind in also.KINDS]
     if not kinds:
         raise ValueError(f"no answer type fits both {cause} and {second}")
-    shape = _fitted(VARIANTS[variant % len(VARIANTS)], cause, variant)
+    shape = _variant_for(VARIANTS[variant % len(VARIANTS)], cause, variant)
     own = f"{cause} {seed} {failures} {variant} {second}"
     style = module.STYLE if module.STYLE != "plain" else also.STYLE
-    world = made_world(own, kinds[variant % len(kinds)], shape, style)
-    drawn = _drawn(world, _lacks(world, cause, second, failures), failures)
+    world = make_world(own, kinds[variant % len(kinds)], shape, style)
+    drawn = _draw_cases(world, _failures_by_cause(world, cause, second, failures), failures)
     field = PlantCases(world, drawn.fails, drawn.passes, drawn.documents, correctness_check(world))
     return Planted(
         cause, drawn.base(world), tuple(interventions(field)),
@@ -72,18 +72,18 @@ def plant(
     )  # fmt: skip
 
 
-def _fitted(shape: PlantVariant, cause: str, variant: int) -> PlantVariant:
-    """Return the variant with the limits of this cause.
+def _variant_for(shape: PlantVariant, cause: str, variant: int) -> PlantVariant:
+    """Return the variant adapted to a cause.
 
-    A control is rare in seven variants of ten, and its base does not slip unless it is sampled: a
-    slip that does not recur is repaired by sampling, which would be a cause. Labels are at fault
-    only if nothing acts, and reading only if the passages hold the answers, so these two get no
-    minor cause; of five similar labels at most one is wrong.
+    In seven variants of ten, failures of a control are rare. Its base slips only if it is sampled:
+    sampling would repair a slip that does not recur, so the control would have a cause. The
+    diagnosis blames labels only if no remedy acts, and reading only if the passages hold the
+    answers, so these two get no minor cause; of five similar labels at most one is wrong.
     """
     if cause == NUDGED:
         return replace(shape, minor=0.0, hard=0.0, slip=0.0)
     if cause == CONTROL:
-        ratio = RARE if variant % 10 < 7 else shape.ratio
+        ratio = CONTROL_RATIO if variant % 10 < 7 else shape.ratio
         slip = shape.slip if shape.sampled else 0.0
         return replace(shape, minor=0.0, hard=1.0, ratio=ratio, slip=slip)
     if cause in ("label", "reading"):
@@ -91,8 +91,10 @@ def _fitted(shape: PlantVariant, cause: str, variant: int) -> PlantVariant:
     return shape
 
 
-def _lacks(world: World, cause: str, second: str | None, failures: int) -> dict[str, int]:
-    """Return {cause: number of failures}; the minor cause is drawn from those that fit the task."""
+def _failures_by_cause(
+    world: World, cause: str, second: str | None, failures: int
+) -> dict[str, int]:
+    """Return {cause: number of failures}; a minor cause is drawn from those that fit the task."""
     shape = world.shape
     if cause in (CONTROL, NUDGED):
         return {cause: failures}
@@ -103,15 +105,15 @@ def _lacks(world: World, cause: str, second: str | None, failures: int) -> dict[
     fits = [
         other
         for other in CAUSES
-        if other not in {cause, *ALONE} and world.kind in plugins.load("planted", other).KINDS
+        if other not in {cause, *NEVER_MINOR} and world.kind in plugins.load("planted", other).KINDS
     ]
     less = int(shape.minor * failures)
     return {cause: rest - less, Random(f"minor {world.seed}").choice(fits): less, CONTROL: hard}
 
 
 @dataclass
-class _Drawn:
-    """Drawn cases by the result of today's system; `rerun`: the result of one more sample."""
+class _DrawnCases:
+    """Cases by the result of today's system; `rerun`: does one more sample pass, by case id."""
 
     fails: list[Item] = field(default_factory=list)
     passes: list[Item] = field(default_factory=list)
@@ -120,7 +122,7 @@ class _Drawn:
 
     @property
     def documents(self) -> list[str]:
-        """Return the documents of the task, if it has any."""
+        """Return the passages and decoys of all cases; empty if the task has none."""
         posed = [item.posed for item in (*self.fails, *self.passes)]
         return [text for one in posed if one.passage for text in (one.passage, *one.decoys)]
 
@@ -142,22 +144,22 @@ class _Drawn:
         )
 
 
-def _drawn(world: World, lacks: Mapping[str, int], failures: int) -> _Drawn:
-    """Draw cases, a group at a time, until enough fail and `ratio` times as many pass.
+def _draw_cases(world: World, lacks: Mapping[str, int], failures: int) -> _DrawnCases:
+    """Return cases drawn group by group until enough fail and `ratio` times as many pass.
 
-    A case that lacks nothing and fails by a slip replaces one that nothing repairs.
+    A failed case without a cause (a slip) counts as one that no remedy repairs.
     """
     rng, right = Random(f"plant {world.seed}"), correctness_check(world)
     wanted = round(failures * world.shape.ratio)
-    drawn, left = _Drawn(), dict(lacks)
+    drawn, left = _DrawnCases(), dict(lacks)
     number, lack = 0, ""
     while len(drawn.fails) < failures or len(drawn.passes) < wanted:
         if number % world.shape.group == 0:
             missing = failures - len(drawn.fails), wanted - len(drawn.passes)
             lacking = rng.random() < missing[0] / sum(missing)
             lack = rng.choices(list(left), list(left.values()))[0] if lacking else ""
-        item = _item(world, number, lack, rng)
-        passed, again = _today(world, item, right)
+        item = _draw_item(world, number, lack, rng)
+        passed, again = _run_today(world, item, right)
         place = lack or CONTROL
         room = wanted - len(drawn.passes) if passed else left.get(place, 0)
         if room > 0:
@@ -172,17 +174,17 @@ def _drawn(world: World, lacks: Mapping[str, int], failures: int) -> _Drawn:
     return drawn
 
 
-def _item(world: World, number: int, lack: str, rng: Random) -> Item:
+def _draw_item(world: World, number: int, lack: str, rng: Random) -> Item:
     truth = rng.choice(world.pool)
     module = plugins.load("planted", lack) if lack else None
-    posed = getattr(module, "pose", plain_pose)(world, truth, rng)
-    return Item(case_of(world, number, truth, posed), truth, lack, posed)
+    posed = getattr(module, "pose", plain_question)(world, truth, rng)
+    return Item(make_case(world, number, truth, posed), truth, lack, posed)
 
 
-def _today(world: World, item: Item, right: Judges) -> tuple[bool, bool | None]:
+def _run_today(world: World, item: Item, right: AnswerCheck) -> tuple[bool, bool | None]:
     """Return whether today's system passes, and if it is sampled, whether one more sample does.
 
-    A sampled system answers three times and fails if two of these fail.
+    A sampled system answers three times and passes if two answers pass.
     """
     if not world.shape.sampled:
         return right(item, system_answer(world, item, PromptIngredients())), None

@@ -1,4 +1,4 @@
-"""Variants of the plants of one cause: difficulty, noise, sizes, and how they are measured."""
+"""Variants of a planted system: difficulty, noise, sizes, and how a study measures it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ CAUSES = (
 
 @dataclass(frozen=True)
 class PlantVariant:
-    """One variant. All are shares from 0 to 1 except `size`, `ratio`, `group` and the flags.
+    """A variant of a planted system. Numbers are shares, except `size`, `ratio` and `group`.
 
-    `size`: answers to choose from. `strength`: how often the missing ingredient helps if present.
+    `size`: number of possible answers. `strength`: how often the missing ingredient helps.
     `churn`: right answers that any other prompt spoils; `slip`: right answers that the base itself
     spoils by chance. `ratio`: passed cases per failed one. `minor`: failures of another cause;
-    `hard`: failures that nothing repairs, of which a share `luck` passes under any prompt.
-    `sampled`: the base answers three times, and once more as a rerun. `group`: number of cases that
-    lack the same and form a group. `paid`: at most 60 failed and 60 passed cases are run.
+    `hard`: failures that no remedy repairs, of which a share `luck` passes under any prompt.
+    `sampled`: the base answers three times, and once more as a rerun. `group`: number of cases in a
+    group, which share their cause. `paid`: a study runs at most 60 failed and 60 passed cases.
     `sibling`: the larger model has a placebo. `pilot`: training is tried on one fold of five.
     """
 

@@ -1,4 +1,4 @@
-"""Planted versus diagnosed causes: accuracy with exact intervals, and every miss."""
+"""Compare planted with diagnosed causes: rates with exact intervals, and every miss."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ NO_CAUSE_NAMES = {"hard", "few"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """The diagnosis of one plant. `named` is the leading cause, or `few`.
+    """The diagnosis of one planted system. `named` is the leading cause, or `few`.
 
     `first` and `likely` are the most likely cause and the two most likely ones, even if the
-    failures were few. `acting` are the remedies found to act. `cases` is (failed cases that were
-    given a remedy they do not lack, failed cases that were given any remedy).
+    failures were few. `acting` are the remedies found to act. `cases` is (failed cases diagnosed
+    with a wrong cause, failed cases diagnosed with any cause).
     """
 
     plant: Planted
@@ -32,14 +32,14 @@ class Outcome:
 
     @property
     def wanted(self) -> set[str]:
-        """Return the right names; a control has no cause, so `few` is right as well."""
+        """Return the right values of `named`: the planted causes; for a control `hard`, `few`."""
         if self.plant.cause in (CONTROL, NUDGED):
             return NO_CAUSE_NAMES
         return {self.plant.cause, self.plant.second or self.plant.cause}
 
 
 def outcome(plant: Planted, found: Diagnosis) -> Outcome:
-    """Return the outcome of a diagnosis of a plant."""
+    """Return the outcome of diagnosing a planted system."""
     causes = tuple(row.cause for row in found.wrong if row.cause not in NO_CAUSES)
     causes = causes or ("untried",)
     acting = tuple(sorted({one.remedy for one in found.effects if one.acts}))
@@ -50,7 +50,7 @@ def outcome(plant: Planted, found: Diagnosis) -> Outcome:
 
 
 def confusion_summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
-    """Return per planted cause its confusion counts, rates with 95 % intervals, and misses.
+    """Return confusion counts, rates with 95 % intervals and misses, by planted cause and in all.
 
     `right`: named as planted. `first`, `likely`: the planted cause is the most likely one, or one
     of the two most likely, even if the failures were few. A miss is an outcome whose most likely
@@ -59,29 +59,33 @@ def confusion_summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
     by: dict[str, list[Outcome]] = {}
     for one in outcomes:
         by.setdefault(one.plant.cause, []).append(one)
-    causes = {cause: _rates(own) for cause, own in by.items()}
+    causes = {cause: _rate_summary(own) for cause, own in by.items()}
     planted = [one for cause, own in by.items() if cause not in (CONTROL, NUDGED) for one in own]
     whole: dict[str, Any] = {"causes": causes}
     if planted:
-        whole["all"] = {key: value for key, value in _rates(planted).items() if key != "named"}
+        whole["all"] = {
+            key: value for key, value in _rate_summary(planted).items() if key != "named"
+        }
         wrong, given = (sum(one.cases[at] for one in planted) for at in (0, 1))
         if given:
-            whole["cases given another's remedy"] = _rate(wrong, given)
+            whole["cases given another's remedy"] = _rate_with_bounds(wrong, given)
     if controls := [one for cause in (CONTROL, NUDGED) for one in by.get(cause, ())]:
-        whole["false"] = _rate(
+        whole["false"] = _rate_with_bounds(
             sum(one.named not in NO_CAUSE_NAMES for one in controls), len(controls)
         )
-        whole["any acts"] = _rate(sum(bool(one.acting) for one in controls), len(controls))
+        whole["any acts"] = _rate_with_bounds(
+            sum(bool(one.acting) for one in controls), len(controls)
+        )
     return whole
 
 
-def _rates(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _rate_summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     n = len(outcomes)
     return {
         "named": dict(Counter(one.named for one in outcomes).most_common()),
-        "right": _rate(sum(one.named in one.wanted for one in outcomes), n),
-        "first": _rate(sum(one.first in one.wanted for one in outcomes), n),
-        "likely": _rate(sum(bool(one.wanted & set(one.likely)) for one in outcomes), n),
+        "right": _rate_with_bounds(sum(one.named in one.wanted for one in outcomes), n),
+        "first": _rate_with_bounds(sum(one.first in one.wanted for one in outcomes), n),
+        "likely": _rate_with_bounds(sum(bool(one.wanted & set(one.likely)) for one in outcomes), n),
         "misses": [
             [*one.plant.why, one.named, one.first]
             for one in outcomes
@@ -90,16 +94,16 @@ def _rates(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def _rate(k: int, n: int) -> dict[str, float]:
+def _rate_with_bounds(k: int, n: int) -> dict[str, float]:
     low, high = rate(k, n)
     return {"k": k, "n": n, "share": round(k / n, 4), "low": round(low, 4), "high": round(high, 4)}
 
 
-def table(told: Mapping[str, Any], columns: Sequence[str]) -> str:
-    """Return the confusion matrix as text: planted down, named across."""
-    names = [c for c in columns if any(c in own["named"] for own in told["causes"].values())]
+def table(summary: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """Return the confusion matrix as text: a row per planted cause, a column per named cause."""
+    names = [c for c in columns if any(c in own["named"] for own in summary["causes"].values())]
     lines = [f"{'planted':<11}" + "".join(f"{name[:9]:>10}" for name in names) + "   right (95 %)"]
-    for cause, own in told["causes"].items():
+    for cause, own in summary["causes"].items():
         counts = "".join(f"{own['named'].get(name, '.')!s:>10}" for name in names)
         r = own["right"]
         lines.append(f"{cause:<11}{counts}   {r['share']:.2f} ({r['low']:.2f}-{r['high']:.2f})")

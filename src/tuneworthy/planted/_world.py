@@ -1,4 +1,4 @@
-"""The world of a plant: its task, its answers, the prompts and what a system reads."""
+"""The world of a planted system: its task, possible answers, prompts, and reading of passages."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ from tuneworthy.core.task import OutputType, Task
 from tuneworthy.planted._shape import PlantVariant
 
 PRESENT = "present"
-METRICS = {"label": "accuracy", "number": "number", "text": "exact", "json": "exact"}
-_FIRST = ("amber", "brisk", "cedar", "delta", "ember", "fallow", "garnet", "hollow", "ivory",
-          "juniper", "kestrel", "linden", "maple", "nettle", "ochre", "plover")  # fmt: skip
-_SECOND = ("anchor", "bridge", "copper", "drum", "engine", "ferry", "gate", "harbour", "inlet",
-           "jetty", "kiln", "ladder", "market", "notch", "orchard", "pier")  # fmt: skip
+METRIC_BY_TYPE = {"label": "accuracy", "number": "number", "text": "exact", "json": "exact"}
+_FIRST_WORDS = ("amber", "brisk", "cedar", "delta", "ember", "fallow", "garnet", "hollow",
+                "ivory", "juniper", "kestrel", "linden", "maple", "nettle", "ochre",
+                "plover")  # fmt: skip
+_SECOND_WORDS = ("anchor", "bridge", "copper", "drum", "engine", "ferry", "gate", "harbour",
+                 "inlet", "jetty", "kiln", "ladder", "market", "notch", "orchard",
+                 "pier")  # fmt: skip
 _SYLLABLES = ("bal", "cor", "dun", "fen", "gol", "hil", "jor", "kem", "lus", "mor", "nim", "pol",
               "quo", "ras", "sul", "tev", "ur", "vel", "wim", "zan")  # fmt: skip
 TERMS = ("quota", "fee", "deposit", "notice", "allowance", "rate", "ceiling", "term")
-KEYS = 48  # entries of a table: eight examples show a sixth of them, a hundred rows nearly all
-TOPIC = 9  # size of the vocabulary that questions with the same true answer share
-_FILLER = ("Ask the front desk where in doubt.", "This page was checked last spring.",
+TABLE_SIZE = 48  # table entries: eight examples show a sixth of them, a hundred rows nearly all
+TOPIC_WORDS = 9  # size of the vocabulary that questions with the same true answer share
+_FILLER_SENTENCES = ("Ask the front desk where in doubt.", "This page was checked last spring.",
            "Other sites keep rules of their own.", "Copies are kept in the archive.")  # fmt: skip
 
 
 class CaseContent(NamedTuple):
-    """The content of a case: question, passage if any, other documents, facts of its cause.
+    """The content of a case: question, passage if any, misleading documents, facts of its cause.
 
-    `gold`: the answer that counts as right, if it is not the true one.
+    `gold`: the answer that counts as right, if it differs from the true one.
     """
 
     question: str
@@ -44,7 +46,7 @@ class CaseContent(NamedTuple):
 
 @dataclass(frozen=True)
 class Item:
-    """A case, its true answer, and what the deployed system lacks for it ("": nothing)."""
+    """A case, its true answer, and the cause of its failure (`lack`; "" if it has none)."""
 
     case: Case
     truth: str
@@ -53,7 +55,7 @@ class Item:
 
 
 class TrainedTable(NamedTuple):
-    """The result of training: answers by key. Not `sound` if the answers were shuffled before."""
+    """The result of training: answers by key; `sound` unless trained on shuffled answers."""
 
     table: Mapping[str, str]
     sound: bool = True
@@ -65,7 +67,8 @@ class PromptIngredients:
 
     `name` and `sample` seed the draw: the same prompt gives the same answer again. `rule`: the
     task's rule is written out. `shots`: worked examples as (key, answer); `apt` if each has its own
-    answer. `legal`: decoding under the grammar. `warm`: sampled at a temperature.
+    answer. `legal`: decoding under the grammar. `strong`: a larger model. `warm`: sampled at a
+    temperature.
     """
 
     name: str = PRESENT
@@ -77,7 +80,7 @@ class PromptIngredients:
     legal: bool = False
     strong: bool = False
     warm: bool = False
-    lesson: TrainedTable | None = None
+    trained: TrainedTable | None = None
 
 
 @dataclass(frozen=True)
@@ -94,31 +97,31 @@ class World:
     task: Task
 
     @cached_property
-    def values(self) -> re.Pattern[str]:
+    def answer_pattern(self) -> re.Pattern[str]:
         """Return a regular expression that matches every possible answer."""
         longest = sorted(self.pool, key=len, reverse=True)
         return re.compile(r"\b(?:" + "|".join(map(re.escape, longest)) + r")\b")
 
-    def other(self, rng: Random, truth: str) -> str:
-        """Draw an answer other than the true one."""
+    def other_answer(self, rng: Random, truth: str) -> str:
+        """Return a random possible answer other than `truth`."""
         return rng.choice([value for value in self.pool if value != truth])
 
-    def written(self, item: Case, content: str) -> str:
-        """Return an answer in the task's output form."""
+    def in_form(self, item: Case, content: str) -> str:
+        """Return `content`, an answer to the case `item`, in the task's output form."""
         return in_output_form(self.kind, item.id, content)
 
 
-def made_world(seed: str, kind: OutputType, shape: PlantVariant, style: str) -> World:
-    """Draw a world from a seed; the same arguments give the same world."""
+def make_world(seed: str, kind: OutputType, shape: PlantVariant, style: str) -> World:
+    """Return a world drawn from a seed; the same arguments give the same world."""
     rng = Random(f"world {seed}")
     if kind == "number":
         pool = tuple(str(n) for n in rng.sample(range(120, 980), shape.size))
         codes = {value: str(int(value) * 100) for value in pool}
     else:
-        words = [f"{a} {b}" for a in _FIRST for b in _SECOND]
+        words = [f"{a} {b}" for a in _FIRST_WORDS for b in _SECOND_WORDS]
         pool = tuple(rng.sample(words, shape.size))
         codes = {v: f"{chr(65 + i % 26)}{10 + 7 * i}" for i, v in enumerate(pool)}
-    keys = [name(rng) for _ in range(KEYS)]
+    keys = [draw_name(rng) for _ in range(TABLE_SIZE)]
     table = {key: rng.choice(pool) for key in keys}
     labels = (*pool, *codes.values()) if kind == "label" else None
     task = Task.model_validate(
@@ -127,49 +130,49 @@ def made_world(seed: str, kind: OutputType, shape: PlantVariant, style: str) -> 
             "instruction": "Answer the question.",
             "data": {"file": "rows.jsonl"},
             "output": {"type": kind, "labels": labels},
-            "success": {"metric": METRICS[kind], "margin": shape.margin},
+            "success": {"metric": METRIC_BY_TYPE[kind], "margin": shape.margin},
         }
     )
     return World(seed, kind, shape, style, pool, codes, table, task)
 
 
 def in_output_form(kind: str, number: str, content: str) -> str:
-    """Return a content in the task's output form; a JSON object has two more fields."""
+    """Return an answer in the output form of `kind`; JSON adds the fields `case` and `urgent`."""
     if kind != "json":
         return content
     return json.dumps({"case": number, "answer": content, "urgent": number[-1] in "13579"})
 
 
-def name(rng: Random) -> str:
-    """Draw a practically unique name (8,000 of three syllables, and a number)."""
+def draw_name(rng: Random) -> str:
+    """Return a random name, hardly ever drawn twice (three of 20 syllables and a number)."""
     return "".join(rng.choice(_SYLLABLES) for _ in range(3)).capitalize() + str(rng.randrange(100))
 
 
-def plain_pose(world: World, truth: str, rng: Random) -> CaseContent:
-    """Return a question in the world's style on a topic whose answer the system may know.
+def plain_question(world: World, truth: str, rng: Random) -> CaseContent:
+    """Return a question in the world's style; the style `docs` adds a passage with the answer.
 
     In the style `like`, questions with the same true answer share most of their words.
     """
-    who, term = name(rng), rng.choice(TERMS)
+    who, term = draw_name(rng), rng.choice(TERMS)
     if world.style == "like":
         own = Random(f"{world.seed} words {truth}")
-        topic = rng.sample([name(own) for _ in range(TOPIC)], TOPIC - 3)
+        topic = rng.sample([draw_name(own) for _ in range(TOPIC_WORDS)], TOPIC_WORDS - 3)
         return CaseContent(f"Which answer fits a note on {' '.join(topic)} {who}?")
     if world.style != "docs":
-        return CaseContent(f"Which answer fits the note on {who}, {name(rng)} and the {term}?")
+        return CaseContent(f"Which answer fits the note on {who}, {draw_name(rng)} and the {term}?")
     return CaseContent(
-        f"What is the {term} of {who}?", document(rng, f"The {term} of {who} is {truth}.")
+        f"What is the {term} of {who}?", make_document(rng, f"The {term} of {who} is {truth}.")
     )
 
 
-def document(rng: Random, *sentences: str) -> str:
-    """Return a document that contains the sentences among others."""
-    before, after = rng.sample(_FILLER, 2)
+def make_document(rng: Random, *sentences: str) -> str:
+    """Return a document: the sentences between two random filler sentences."""
+    before, after = rng.sample(_FILLER_SENTENCES, 2)
     return " ".join((before, *sentences, after))
 
 
-def case_of(world: World, number: int, truth: str, posed: CaseContent) -> Case:
-    """Return the case for a question, with its gold answer in the task's output form."""
+def make_case(world: World, number: int, truth: str, posed: CaseContent) -> Case:
+    """Return the case of a question, with its gold answer in the task's output form."""
     own = f"c{number:05d}"
     return Case(
         id=own,
@@ -179,20 +182,20 @@ def case_of(world: World, number: int, truth: str, posed: CaseContent) -> Case:
     )
 
 
-def words(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
     """Return the set of words of a text, case-folded."""
     return frozenset(re.findall(r"\w+", text.casefold()))
 
 
-def read(world: World, question: str, passage: str, strong: bool) -> str | None:
-    """Return the answer in the sentence of a passage that shares most words with the question.
+def find_answer(world: World, question: str, passage: str, strong: bool) -> str | None:
+    """Return a possible answer from the sentence that shares most words with the question, or None.
 
-    A strong reader follows a reference (`follows plan X`) to the sentence that it points to.
+    `strong` follows a reference (`follows plan X`) to the sentence that it points to.
     """
     sentences = re.split(r"(?<=\.)\s+", passage)
-    asked = words(question)
+    asked = word_set(question)
     if strong and (found := re.search(r"follows plan (\w+)", passage)):
-        asked = words(f"plan {found[1]} gives")
-    ranked = sorted(sentences, key=lambda one: -len(words(one) & asked))
-    hits = (world.values.search(one) for one in ranked)
+        asked = word_set(f"plan {found[1]} gives")
+    ranked = sorted(sentences, key=lambda one: -len(word_set(one) & asked))
+    hits = (world.answer_pattern.search(one) for one in ranked)
     return next((hit[0] for hit in hits if hit), None)

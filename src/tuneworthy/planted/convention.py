@@ -7,30 +7,30 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._world import CaseContent, Item, PromptIngredients, World, plain_pose
+from tuneworthy.planted._world import CaseContent, Item, PromptIngredients, World, plain_question
 
 KINDS = ("label", "text", "number", "json")
 STYLE = "plain"
-SHOWN = 0.85  # examples show the rule a little less well than a written rule does
-LEARNT = 0.9
+SHOTS_FACTOR = 0.85  # examples help as often as a written rule, times this
+TRAINED_CHANCE = 0.9
 
 
 def pose(world: World, truth: str, rng: Random) -> CaseContent:
-    """Return a question whose right answer is the code of the true one."""
-    return plain_pose(world, truth, rng)._replace(gold=world.codes[truth])
+    """Return a question whose gold answer is the code of the true one."""
+    return plain_question(world, truth, rng)._replace(gold=world.codes[truth])
 
 
-def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
-    """Return the true answer, as a code only if the rule is known; else as the plain word."""
+def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
+    """Return the true answer's code if prompt or training give the rule, else mostly its word."""
     chance = 0.02
-    if ask.rule:
+    if prompt.rule:
         chance = world.shape.strength
-    elif ask.shots and ask.apt:
-        chance = world.shape.strength * SHOWN
-    elif ask.lesson and ask.lesson.sound:
-        chance = LEARNT
+    elif prompt.shots and prompt.apt:
+        chance = world.shape.strength * SHOTS_FACTOR
+    elif prompt.trained and prompt.trained.sound:
+        chance = TRAINED_CHANCE
     if rng.random() < chance:
-        return world.written(item.case, world.codes[item.truth])
-    if ask.shots and not ask.apt:  # a rule is seen, but not which code means what
-        return world.written(item.case, rng.choice(list(world.codes.values())))
-    return world.written(item.case, item.truth)
+        return world.in_form(item.case, world.codes[item.truth])
+    if prompt.shots and not prompt.apt:  # a rule is seen, but not which code means what
+        return world.in_form(item.case, rng.choice(list(world.codes.values())))
+    return world.in_form(item.case, item.truth)

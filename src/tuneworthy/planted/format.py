@@ -1,4 +1,4 @@
-"""Failure by format: right answers wrapped in talk, cut off, or illegal in their form.
+"""Failure by format: right answers wrapped in other text, cut off, or of an illegal form.
 
 A lenient parser or constrained decoding recovers them.
 """
@@ -11,27 +11,29 @@ from tuneworthy.planted._world import Item, PromptIngredients, World
 
 KINDS = ("json", "label", "number")
 STYLE = "plain"
-WRAPPED = 0.75  # the rest is cut or illegal; only constrained decoding repairs it
-SHOWN = 0.4  # any examples show the form, even those with another's answers
+WRAPPED_SHARE = (
+    0.75  # share wrapped; the rest is cut or illegal, which a lenient parser can't repair
+)
+SHOTS_CHANCE = 0.4  # chance of the right form with examples, also those with shuffled answers
 
 
-def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
-    """Return the true answer in a broken form, unless something enforces the form."""
-    right = world.written(item.case, item.truth)
+def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
+    """Return the true answer, mostly in a broken form unless the prompt or training prevents it."""
+    right = world.in_form(item.case, item.truth)
     chance = 0.02
-    if ask.legal or ask.lesson:
+    if prompt.legal or prompt.trained:
         chance = world.shape.strength
-    elif ask.shots:
-        chance = SHOWN
-    elif ask.strong:
+    elif prompt.shots:
+        chance = SHOTS_CHANCE
+    elif prompt.strong:
         chance = 0.5
     if rng.random() < chance:
         return right
-    wrapped = Random(f"{world.seed} {item.case.id}").random() < WRAPPED
-    return _wrapped(world, right, rng) if wrapped else _broken(world, right, rng)
+    wrapped = Random(f"{world.seed} {item.case.id}").random() < WRAPPED_SHARE
+    return _wrap_in_text(world, right, rng) if wrapped else _break_form(world, right, rng)
 
 
-def _wrapped(world: World, right: str, rng: Random) -> str:
+def _wrap_in_text(world: World, right: str, rng: Random) -> str:
     if world.kind == "json":
         return rng.choice(
             [f"Sure! Here it is:\n```json\n{right}\n```", f"The answer is {right} as you asked."]
@@ -41,8 +43,8 @@ def _wrapped(world: World, right: str, rng: Random) -> str:
     return rng.choice([f"**{right}**, see the note of 12", f"{right} (checked: {right}; page 4)"])
 
 
-def _broken(world: World, right: str, rng: Random) -> str:
+def _break_form(world: World, right: str, rng: Random) -> str:
     if world.kind == "json":
         return rng.choice([right[:-9], right.replace('"', "'"), right[:-1] + ",}"])
-    other = world.other(rng, right)
+    other = world.other_answer(rng, right)
     return f"{right}, although {other} could be meant as well"

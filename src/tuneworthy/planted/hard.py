@@ -1,4 +1,4 @@
-"""Control: failures without a cause that nothing repairs; any pass is luck."""
+"""Control: failures without a cause, which no remedy repairs; any pass is luck."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tuneworthy.planted._world import (
     Item,
     PromptIngredients,
     World,
-    document,
-    plain_pose,
+    make_document,
+    plain_question,
 )
 
 KINDS = ("label", "text", "number", "json")
@@ -19,13 +19,13 @@ STYLE = "plain"
 
 
 def pose(world: World, truth: str, rng: Random) -> CaseContent:
-    """Return a question like any other; a passage, if any, does not contain the answer."""
-    posed = plain_pose(world, truth, rng)
+    """Return a plain question; its passage, if it has one, does not contain the answer."""
+    posed = plain_question(world, truth, rng)
     if posed.passage is None:
         return posed
-    return posed._replace(passage=document(rng, "What holds here is settled case by case."))
+    return posed._replace(passage=make_document(rng, "What holds here is settled case by case."))
 
 
-def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:  # noqa: ARG001
-    """Return a wrong answer, or the true one by a luck that no prompt changes."""
+def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:  # noqa: ARG001
+    """Return a wrong answer, or with probability `luck` the true one, whatever the prompt."""
     return true_with_chance(world, item, rng, world.shape.luck)

@@ -14,6 +14,6 @@ KINDS = ("text", "number", "label", "json")
 STYLE = "docs"
 
 
-def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
-    """Return the answer from the passage, if it is followed; otherwise a guess."""
-    return answer_from_passage(world, item, ask, rng)
+def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
+    """Return the answer from the prompt's passage with probability `strength`; else a guess."""
+    return answer_from_passage(world, item, prompt, rng)

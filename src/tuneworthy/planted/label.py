@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._world import CaseContent, Item, PromptIngredients, World, plain_pose
+from tuneworthy.planted._world import CaseContent, Item, PromptIngredients, World, plain_question
 
 KINDS = ("label", "text")
 STYLE = "like"
 
 
 def pose(world: World, truth: str, rng: Random) -> CaseContent:
-    """Return a generated question whose gold label is wrong; others like it have the right one."""
-    return plain_pose(world, truth, rng)._replace(gold=world.other(rng, truth))
+    """Return a question whose gold answer is wrong; similar questions have the right one."""
+    return plain_question(world, truth, rng)._replace(gold=world.other_answer(rng, truth))
 
 
-def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:  # noqa: ARG001
+def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:  # noqa: ARG001
     """Return the true answer, whatever the prompt."""
-    return world.written(item.case, item.truth)
+    return world.in_form(item.case, item.truth)

@@ -1,4 +1,4 @@
-"""Latent right answers: in six to eight of ten samples, yet not in the greedy answer."""
+"""Failure of a latent answer: right in six to eight of ten samples, mostly wrong when greedy."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from tuneworthy.planted._world import PRESENT, Item, PromptIngredients, World
 
 KINDS = ("text", "number", "label", "json")
 STYLE = "plain"
-LOWEST, SPREAD = 0.6, 0.2
-SHOWN, MOVED = 0.2, 0.35  # chance that the greedy answer is right: today's prompt, any other
+LEAST_CHANCE, CHANCE_SPREAD = 0.6, 0.2
+TODAY_CHANCE, OTHER_CHANCE = (
+    0.2,
+    0.35,
+)  # chance of a right greedy answer: with today's prompt, with another
 
 
-def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
-    """Return a sample if `warm`, else the greedy answer, which is mostly wrong."""
-    if ask.warm:
+def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
+    """Return a mostly right sample if `warm`, else the greedy answer, mostly wrong."""
+    if prompt.warm:
         own = Random(f"{world.seed} {item.case.id} chance").random()
-        return true_with_chance(world, item, rng, LOWEST + SPREAD * own)
-    if ask.strong:
+        return true_with_chance(world, item, rng, LEAST_CHANCE + CHANCE_SPREAD * own)
+    if prompt.strong:
         return true_with_chance(world, item, rng, world.shape.strength)
-    return true_with_chance(world, item, rng, SHOWN if ask.name == PRESENT else MOVED)
+    return true_with_chance(
+        world, item, rng, TODAY_CHANCE if prompt.name == PRESENT else OTHER_CHANCE
+    )

@@ -11,17 +11,17 @@ STYLE = "plain"
 
 
 def pose(world: World, truth: str, rng: Random) -> CaseContent:  # noqa: ARG001
-    """Return a question on a key of the table, whose entry is the right answer."""
+    """Return a question on a key of the table; its gold answer is the key's entry."""
     key = rng.choice(list(world.table))
     question = f"Which answer goes with {key} in note {rng.randrange(10**6)}?"
     return CaseContent(question, facts={"key": key}, gold=world.table[key])
 
 
-def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
-    """Return the answer for the key from examples or training, else a guess fixed per key."""
+def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
+    """Return the key's answer from examples or training, else mostly a guess fixed per key."""
     key = item.posed.facts["key"]
-    known = {**dict(ask.shots), **(ask.lesson.table if ask.lesson else {})}
+    known = {**dict(prompt.shots), **(prompt.trained.table if prompt.trained else {})}
     if key in known and rng.random() < world.shape.strength:
-        return world.written(item.case, known[key])
-    fixed = Random(f"{world.seed} {key} {ask.strong}").choice(world.pool)
-    return world.written(item.case, fixed if rng.random() < 0.9 else rng.choice(world.pool))
+        return world.in_form(item.case, known[key])
+    fixed = Random(f"{world.seed} {key} {prompt.strong}").choice(world.pool)
+    return world.in_form(item.case, fixed if rng.random() < 0.9 else rng.choice(world.pool))

@@ -9,23 +9,25 @@ from tuneworthy.planted._world import Item, PromptIngredients, World
 
 KINDS = ("text", "label", "json")
 STYLE = "plain"
-LEARNT = 0.9  # a trained model spells as the gold answers do
+TRAINED_CHANCE = 0.9  # chance that a trained model spells like the gold answer
 
 
-def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
-    """Return the true answer in another spelling, unless training or chance corrects it."""
-    right = world.written(item.case, item.truth)
-    spelt = LEARNT if ask.lesson else 1 - world.shape.strength if ask.strong else 0.03
+def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
+    """Return the true answer, mostly in another spelling unless training corrects it."""
+    right = world.in_form(item.case, item.truth)
+    spelt = (
+        TRAINED_CHANCE if prompt.trained else 1 - world.shape.strength if prompt.strong else 0.03
+    )
     if rng.random() < spelt:
         return right
     if world.kind != "json":
-        return otherwise(item.truth, rng)
+        return other_spelling(item.truth, rng)
     fields = json.loads(right)
-    return json.dumps(fields | {"answer": otherwise(item.truth, rng)})
+    return json.dumps(fields | {"answer": other_spelling(item.truth, rng)})
 
 
-def otherwise(text: str, rng: Random) -> str:
-    """Return a text of the same meaning in other characters, never in the same ones."""
+def other_spelling(text: str, rng: Random) -> str:
+    """Return the text with other case, punctuation or spacing, never unchanged."""
     return rng.choice(
         [
             text.replace(" ", "_"),

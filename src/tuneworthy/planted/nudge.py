@@ -9,11 +9,11 @@ from tuneworthy.planted._world import PRESENT, Item, PromptIngredients, World
 
 KINDS = ("text", "label", "number", "json")
 STYLE = "plain"
-SOON = 0.4
+LUCKY_CHANCE = 0.4
 
 
-def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
-    """Return an answer that depends on the prompt's wording, not on its content."""
-    own = Random(f"{world.seed} {item.case.id} {ask.name} wording")
-    lucky = own.random() < SOON and ask.name != PRESENT
+def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
+    """Return an answer that depends on the prompt's name, not on its ingredients."""
+    own = Random(f"{world.seed} {item.case.id} {prompt.name} wording")
+    lucky = own.random() < LUCKY_CHANCE and prompt.name != PRESENT
     return true_with_chance(world, item, rng, 1.0 if lucky else world.shape.luck)

@@ -1,4 +1,4 @@
-"""Failure by reading: the passage holds the answer behind a reference that is not followed."""
+"""Failure by reading: the passage holds the answer behind a reference that a model must follow."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tuneworthy.planted._world import (
     Item,
     PromptIngredients,
     World,
-    document,
-    name,
-    read,
+    draw_name,
+    find_answer,
+    make_document,
 )
 
 KINDS = ("text", "number", "label", "json")
@@ -20,19 +20,21 @@ STYLE = "docs"
 
 
 def pose(world: World, truth: str, rng: Random) -> CaseContent:
-    """Return a question whose passage states an old answer, and the true one by a reference."""
-    who, plan, term = name(rng), name(rng), rng.choice(TERMS)
-    passage = document(
+    """Return a question whose passage states an old answer, and by a reference the true one."""
+    who, plan, term = draw_name(rng), draw_name(rng), rng.choice(TERMS)
+    passage = make_document(
         rng,
-        f"Until last year the {term} of {who} was {world.other(rng, truth)}.",
+        f"Until last year the {term} of {who} was {world.other_answer(rng, truth)}.",
         f"It now follows plan {plan}.",
         f"Plan {plan} gives {truth}.",
     )
     return CaseContent(f"What is the {term} of {who}?", passage)
 
 
-def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
-    """Return the answer that the system reads: the old one unless it is a strong reader."""
-    if ask.passage and (found := read(world, item.posed.question, ask.passage, ask.strong)):
-        return world.written(item.case, found)
-    return world.written(item.case, rng.choice(world.pool))
+def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
+    """Return the answer read from the passage: the old one unless the model is `strong`."""
+    if prompt.passage and (
+        found := find_answer(world, item.posed.question, prompt.passage, prompt.strong)
+    ):
+        return world.in_form(item.case, found)
+    return world.in_form(item.case, rng.choice(world.pool))

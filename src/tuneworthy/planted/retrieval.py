@@ -1,4 +1,4 @@
-"""Failure by retrieval: the fact's document shares no word with the question, decoys do."""
+"""Failure by retrieval: the right document shares no word with the question; decoys do."""
 
 from __future__ import annotations
 
@@ -11,30 +11,34 @@ from tuneworthy.planted._world import (
     Item,
     PromptIngredients,
     World,
-    document,
-    name,
+    draw_name,
+    make_document,
 )
 
 KINDS = ("text", "number", "label", "json")
 STYLE = "docs"
-DECOYS = 3
-BLIND = 0.9  # share of such questions; the rest can be found
+DECOY_COUNT = 3
+UNFINDABLE_SHARE = 0.9  # share of questions whose document a search can't find
 
 
 def pose(world: World, truth: str, rng: Random) -> CaseContent:
-    """Return a question whose words occur not in its document but in decoys."""
-    who, alias, term = name(rng), name(rng), rng.choice(TERMS)
-    passage = document(rng, f"{who} stands at {truth}.")
+    """Return a question whose words mostly occur in decoys and not in its own document."""
+    who, alias, term = draw_name(rng), draw_name(rng), rng.choice(TERMS)
+    passage = make_document(rng, f"{who} stands at {truth}.")
     question = f"What does {alias} say on the {term}?"
-    if rng.random() >= BLIND:
-        return CaseContent(question, document(rng, f"{alias} on the {term}: {truth}."))
+    if rng.random() >= UNFINDABLE_SHARE:
+        return CaseContent(question, make_document(rng, f"{alias} on the {term}: {truth}."))
     decoys = tuple(
-        document(rng, f"What {alias} and the {term} say on {name(rng)}: {world.other(rng, truth)}.")
-        for _ in range(DECOYS)
+        make_document(
+            rng,
+            f"What {alias} and the {term} say on {draw_name(rng)}:"
+            f" {world.other_answer(rng, truth)}.",
+        )
+        for _ in range(DECOY_COUNT)
     )
     return CaseContent(question, passage, decoys)
 
 
-def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
-    """Return the answer from the passage, if it is followed; otherwise a guess."""
-    return answer_from_passage(world, item, ask, rng)
+def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
+    """Return the answer from the prompt's passage with probability `strength`; else a guess."""
+    return answer_from_passage(world, item, prompt, rng)

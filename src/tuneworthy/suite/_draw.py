@@ -1,4 +1,4 @@
-"""Draw distinct rows from a seed: no copies, no near-copies, same seed, same rows."""
+"""Draw rows that are no copies or near-copies of each other; the same seed gives the same rows."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import Any
 
 from tuneworthy.core.errors import TaskError
 
-SHINGLE = 5  # characters
-TOO_NEAR = 0.8  # Jaccard similarity from which two inputs count as near-copies
-MOST_DRAWS = 200  # draws for one row before giving up
+SHINGLE_LENGTH = 5  # characters
+NEAR_COPY_SIMILARITY = 0.8  # Jaccard similarity from which two inputs count as near-copies
+MOST_DRAWS_PER_ROW = 200  # draws for one row before giving up
 
 
 def shingles(text: str) -> frozenset[str]:
     """Return the 5-character shingles of a text, case and space normalised."""
     plain = " ".join(text.lower().split())
-    return frozenset(plain[i : i + SHINGLE] for i in range(max(1, len(plain) - SHINGLE + 1)))
+    return frozenset(
+        plain[i : i + SHINGLE_LENGTH] for i in range(max(1, len(plain) - SHINGLE_LENGTH + 1))
+    )
 
 
 class SeenInputs:
-    """Inputs that were drawn, as sets of numbered shingles, with an index to find near-copies.
+    """The inputs drawn so far, as sets of numbered shingles, with an index to find near-copies.
 
     Prefix filter of set-similarity joins (Chaudhuri and others, 2006): under one order of all
     shingles, two sets with a Jaccard similarity of .8 share one of the first fifth of each.
@@ -32,12 +34,14 @@ class SeenInputs:
         self._with: dict[int, list[int]] = {}  # shingle -> sets that have it in their first fifth
 
     def add(self, text: str) -> bool:
-        """Keep an input and return True; return False if it is a near-copy of one kept before."""
+        """Add an input and return True; add nothing and return False if it is a near-copy."""
         numbers = self._numbers
         own = frozenset(numbers.setdefault(one, len(numbers)) for one in shingles(text))
-        first = sorted(own, reverse=True)[: len(own) // 5 + 1]  # the latest ones are the rarest
+        first = sorted(own, reverse=True)[
+            : len(own) // 5 + 1
+        ]  # the shingles numbered last are the rarest
         near = {at for one in first for at in self._with.get(one, ())}
-        if any(_too_near(own, self._sets[at]) for at in near):
+        if any(_are_near_copies(own, self._sets[at]) for at in near):
             return False
         for one in first:
             self._with.setdefault(one, []).append(len(self._sets))
@@ -45,20 +49,20 @@ class SeenInputs:
         return True
 
 
-def _too_near(one: frozenset[int], other: frozenset[int]) -> bool:
+def _are_near_copies(one: frozenset[int], other: frozenset[int]) -> bool:
     shared = len(one & other)
-    return shared >= TOO_NEAR * (len(one) + len(other) - shared)
+    return shared >= NEAR_COPY_SIMILARITY * (len(one) + len(other) - shared)
 
 
 def draw_distinct(n: int, draw: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Draw n rows whose inputs are no near-copies of each other (shingle Jaccard below .8).
+    """Return n drawn rows whose inputs are no near-copies of each other (shingle Jaccard below .8).
 
-    `draw(i)` makes a candidate for row i. Raises TaskError if the generator's words are exhausted.
+    `draw(i)` returns a candidate for row i. Raises TaskError if 200 candidates for a row fail.
     """
     rows: list[dict[str, Any]] = []
     seen = SeenInputs()
     for number in range(n):
-        for _ in range(MOST_DRAWS):
+        for _ in range(MOST_DRAWS_PER_ROW):
             row = draw(number)
             if seen.add(row["input"]):
                 break
@@ -73,7 +77,7 @@ def draw_distinct(n: int, draw: Callable[[int], dict[str, Any]]) -> list[dict[st
 
 
 def add_typo(rng: Random, text: str, spare: frozenset[str]) -> str:
-    """Return the text with one typing error, in a word outside `spare` (words of the answer)."""
+    """Return the text with one typing error in a word that is not in `spare` (answer words)."""
     words = text.split(" ")
     places = [i for i, w in enumerate(words) if len(w) > 4 and w.isalpha() and w not in spare]
     if not places:

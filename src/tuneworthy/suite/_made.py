@@ -1,4 +1,4 @@
-"""A generated task: its rows, the content of its task.yaml, and its cause of failure by design."""
+"""A generated task: its rows, the content of its task.yaml, and why a bare model fails on it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 Cause = Literal["format", "convention", "knowledge", "learnable", "capability"]
 
-LORA = {"epochs": 1}  # three epochs would exceed the demo's time on a slow machine
+LORA_OPTIONS = {"epochs": 1}  # three epochs would exceed the demo's time on a slow machine
 
 
 @dataclass(frozen=True)
 class GeneratedTask:
-    """Output of a generator. Rows from `split` on are test rows; no input occurs in both parts.
+    """A generated task. Rows from index `split` on are test rows; no input occurs in both parts.
 
     `task` is the content of task.yaml without its `data` paths. `docs` and `schema` are the
     documents and the JSON schema of a task that has them. `cause` is what a bare model lacks.

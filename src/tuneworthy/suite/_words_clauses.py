@@ -1,4 +1,4 @@
-"""The words of `clause_type`: for each label cores and tails, and openers that belong to none."""
+"""The words of `clause_type`: cores and tails of each label, and openers shared by all labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PARTIES = (
 )  # fmt: skip
 PLACES = ("Norway", "Ontario", "Bavaria", "Scotland", "Singapore", "Denmark", "Delaware", "Geneva")
 # Openers name the topic of other clauses, so no single word reveals a label.
-OPENERS = (
+CLAUSE_OPENERS = (
     "Subject to clause {n},", "Save as set out in the payment terms,", "During the term,",
     "Notwithstanding any notice given,", "Without prejudice to the warranties above,",
     "After termination or expiry,", "Unless the Services schedule says otherwise,",
@@ -18,7 +18,7 @@ OPENERS = (
     "Leaving intellectual property aside,", "In the event of an assignment,", "For clarity,",
     "Where liability is not excluded,", "As between the parties,",
 )  # fmt: skip
-CLAUSES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+CLAUSE_WORDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "confidentiality": (
         (
             "{a} shall keep secret whatever it learns about {b}'s business",

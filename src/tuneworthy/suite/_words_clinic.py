@@ -1,4 +1,4 @@
-"""The words of `clinic_notes`: complaints, medicines (invented) and how a note says each part."""
+"""The words of `clinic_notes`: complaints, invented medicines, and wordings of each part."""
 
 from __future__ import annotations
 
@@ -42,17 +42,27 @@ FINDINGS = (
     "Pulse regular", "Skin warm and dry", "Sleeps badly", "Works in a bakery",
     "Lives alone, copes well", "Smokes a little", "Swims twice a week", "Recently moved house",
 )  # fmt: skip
-DOSES = (
+DOSE_SENTENCES = (
     "start {drug} {mg} mg {often}", "{drug} {mg} mg, {often}", "Rx {drug} {mg} mg {often}",
     "given {drug}, {mg} mg to be taken {often}", "continue {drug} at {mg} mg {often}",
     "switch to {drug} {mg} mg {often}",
 )  # fmt: skip
-OFTEN = {
+FREQUENCIES = {
     1: ("once a day", "at night only", "every morning"),
     2: ("twice a day", "morning and evening", "every twelve hours"),
     3: ("three times a day", "with each main meal", "every eight hours"),
 }
-NO_DRUG = ("no medicine needed", "rest and fluids only", "no prescription today", "reassured")
-ALLERGIES = ("Allergic to {it}", "Allergy: {it}", "Cannot have {it}", "Reacts to {it}")
-NO_ALLERGY = ("No known allergies", "NKA", "Allergies: none", "")
-REVIEWS = ("Review in {n} days", "See again after {n} days", "Back in {n} days", "Recheck, {n} d")
+NO_DRUG_SENTENCES = (
+    "no medicine needed",
+    "rest and fluids only",
+    "no prescription today",
+    "reassured",
+)
+ALLERGY_SENTENCES = ("Allergic to {it}", "Allergy: {it}", "Cannot have {it}", "Reacts to {it}")
+NO_ALLERGY_SENTENCES = ("No known allergies", "NKA", "Allergies: none", "")
+REVIEW_SENTENCES = (
+    "Review in {n} days",
+    "See again after {n} days",
+    "Back in {n} days",
+    "Recheck, {n} d",
+)

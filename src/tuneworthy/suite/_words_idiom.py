@@ -1,4 +1,4 @@
-"""The words of `house_idiom`: things with fields, and what a function may be asked to do."""
+"""The words of `house_idiom`: kinds of records, functions on them, and wordings of a request."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import NamedTuple
 class RecordKind(NamedTuple):
     """A kind of record: its plural and singular, its numeric fields, its boolean fields."""
 
-    many: str
-    one: str
+    plural: str
+    singular: str
     amounts: tuple[str, ...]
     flags: tuple[str, ...]
 
 
 class Function(NamedTuple):
-    """A function to write: its name, request, return type, docstring and body."""
+    """A function to write: templates of its name, request, return type, docstring and body."""
 
     name: str
     asked: str
     returns: str
-    told: str
+    docstring: str
     body: str
 
 
-THINGS = (
+RECORD_KINDS = (
     RecordKind("parcels", "parcel", ("weight", "height", "fee"), ("paid", "fragile")),
     RecordKind("tickets", "ticket", ("price", "row"), ("sold", "printed")),
     RecordKind("books", "book", ("pages", "price", "copies"), ("lent", "signed")),
@@ -40,8 +40,8 @@ THINGS = (
     RecordKind("games", "game", ("score", "minutes"), ("won", "away")),
     RecordKind("sensors", "sensor", ("reading", "drift"), ("broken", "outdoor")),
 )
-# For more rows than the things above have functions.
-MORE_THINGS = (
+# Used if a task has more rows than the kinds above have functions.
+MORE_RECORD_KINDS = (
     RecordKind("lamps", "lamp", ("watts", "lumens", "price"), ("lit", "dimmed")),
     RecordKind("meals", "meal", ("calories", "grams", "price"), ("vegan", "spicy")),
     RecordKind("flights", "flight", ("miles", "seats", "delay"), ("direct", "full")),
@@ -75,7 +75,7 @@ MORE_THINGS = (
     RecordKind("ovens", "oven", ("heat", "racks", "watts"), ("preheated", "greasy")),
     RecordKind("scripts", "script", ("lines", "runs", "errors"), ("tested", "scheduled")),
 )
-JOBS = (
+FUNCTIONS = (
     Function(
         "total_{amount}",
         "returns the sum of `{amount}` over the {many} that are {flag}",
@@ -128,7 +128,7 @@ JOBS = (
         "    return sum(values) / len(values) if values else {n}",
     ),
 )
-ASKS = (
+REQUEST_WORDINGS = (
     "Write `{call}`: it {asked}.",
     "Write a Python function `{call}` that {asked}.",
     "We need `{call}`. It {asked}.",

@@ -7,7 +7,7 @@ OFFICES = (
     "Hartenau", "Ilmenau Park", "Jorvik Quay", "Kestrel Point", "Lindqvist House", "Marrowby",
     "Nordlund", "Ostrava Mills", "Pellworth",
 )  # fmt: skip
-# For more rows than the offices above have rules.
+# Used if a task has more rows than the offices above have rules.
 MORE_OFFICES = (
     "Quarnford", "Rosenthal Yard", "Silverholm", "Tarnbeck", "Ullswick", "Vellinge Court",
     "Westerhall", "Ypsley", "Zeldermoor", "Ashgrove", "Birkenau", "Copperton", "Dovrefall",
@@ -59,13 +59,13 @@ QUESTIONS = (
     "Somebody asked me about {topic}. How many {unit} is it at {office}?",
     "For {topic}, how many {unit} does the {office} site allow?",
 )
-SENTENCES = (
+RULE_SENTENCES = (
     "At {office}, {term} is {value} {unit}.",
     "{office} staff: {term} is set at {value} {unit}.",
     "The works council of {office} agreed that {term} shall be {value} {unit}.",
     "From this date {term} in {office} stands at {value} {unit}.",
 )
-REASONS = (
+SECOND_SENTENCES = (
     "Ask the front desk for the form.", "Team leads may not grant more.",
     "Part-time staff get their share of it.", "The figure is reviewed every year.",
     "Exceptions need the signature of the site head.", "It replaces what was posted before.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-UNITS = (
+BUSINESS_UNITS = (
     "North", "South", "Harbour", "Airport", "Old Town", "Riverside", "Campus", "Market Hall",
     "Station", "West End", "Lakeside", "Hill Road", "Docks", "Arena", "Garden Centre", "Museum",
 )  # fmt: skip
@@ -23,7 +23,7 @@ PLANS = (
     "repaint the front", "meet the landlord", "launch the loyalty card", "renew the insurance",
     "order new chairs", "clean the vents", "trial Sunday opening", "change the supplier",
 )  # fmt: skip
-SHAPES = (
+REPORT_SHAPES = (
     "Unit {unit}, week {week}. Revenue {revenue}k (week before {before}k), orders {orders}, "
     "returns {returns}, costs {costs}k, cash {cash}k. {event}. Risk: {risk}. Plan: {plan}.",
     "week {week} {unit}: rev {revenue}k vs {before}k, {orders} orders, {returns} returns, "

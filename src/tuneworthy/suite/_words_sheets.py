@@ -33,11 +33,11 @@ ATTRIBUTES = {
     "filter": ("weeks", 3, 52, "Its filter is changed every {v} weeks.",
         ("When is the filter of a {p} due?", "How often do I change the {p} filter?")),
 }  # fmt: skip
-HEADS = (
+SHEET_OPENINGS = (
     "{p}, data sheet, edition {e} of {day}.", "Edition {e} ({day}) of the {p} sheet.",
     "Product sheet {p}. Valid from {day}, edition {e}.",
 )  # fmt: skip
-ASKED_BY = (
+QUESTION_OPENINGS = (
     "", "Hello, ", "From the shop floor: ", "Quick one: ", "For the catalogue: ",
     "Somebody on the phone asks: ", "We print labels today. ", "As of now, ",
 )  # fmt: skip

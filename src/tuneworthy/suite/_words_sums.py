@@ -14,18 +14,18 @@ PLACES = (
     "at the market", "in the workshop", "at school", "in the cellar", "at the depot",
     "behind the shop", "on the ferry", "in the garden", "at the fair", "by the station",
 )  # fmt: skip
-STARTS = (
+START_SENTENCES = (
     "{who} has {a} {things} {place}.", "There are {a} {things} {place}, and {who} counts them.",
     "{Place}, {who} finds {a} {things}.", "{who} starts the day with {a} {things} {place}.",
     "A delivery of {a} {things} waits for {who} {place}.",
 )  # fmt: skip
-BOXES = (
+PRODUCT_SENTENCES = (
     "{who} has {a} boxes with {b} {things} each {place}.",
     "{Place} stand {a} crates; {who} knows that every crate holds {b} {things}.",
     "{who} unpacks {a} bags {place}, each with {b} {things}.",
 )  # fmt: skip
 # Each step: its name and what may be said; {k} is its number.
-STEPS = {
+STEP_SENTENCES = {
     "add": (
         "{k} more arrive.", "A neighbour brings {k} others.", "Then {k} are added.",
         "Later {k} turn up in a drawer.",
@@ -47,7 +47,7 @@ STEPS = {
         "Should more than {k} be left, ten go to the museum; if not, nothing happens.",
     ),
 }  # fmt: skip
-ENDS = (
+CLOSING_QUESTIONS = (
     "How many {things} are there in the end?", "How many {things} does {who} have now?",
     "With how many {things} does it end?", "What is the number of {things} at the close?",
 )  # fmt: skip

@@ -20,8 +20,8 @@ ITEMS = (
     "speaker", "keyboard", "monitor", "fan", "clock", "vase", "drill", "jacket", "helmet", "mug",
     "printer", "scale", "stool", "teapot", "suitcase", "pillow", "shelf", "camera", "scarf", "desk",
 )  # fmt: skip
-KINDS = ("late", "broken", "wrong", "refund", "login", "billing")
-WITH_ITEM = ("late", "broken", "wrong", "refund")
+ISSUE_KINDS = ("late", "broken", "wrong", "refund", "login", "billing")
+KINDS_WITH_ITEM = ("late", "broken", "wrong", "refund")
 COMPLAINTS: dict[str, tuple[str, ...]] = {
     "late": (
         "the {item} still hasn't turned up", "no sign of my {item} yet",
@@ -69,7 +69,7 @@ COMPLAINTS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 # A part in [] is left out where its field is absent. The number is the share of such messages.
-SHAPES = (
+MESSAGE_SHAPES = (
     "Hi, {a}.[ My order is {order}.][ Thanks, {name}]",
     "[Order {order}: ]{a}.[ Regards, {name}]",
     "hello[ this is {name},] {a}[, order no {order}]",
@@ -91,4 +91,4 @@ SHAPES = (
     "Evening. {a}, and I'd like an answer by {weekday}.[ {name}][, {order}]",
     "PLEASE READ: {a}.[ ORDER {order}.][ {name}]",
 )  # fmt: skip
-JOINTS = (" and ", ", also ", "; besides, ", ", plus ", ". On top of that ", " and now ")
+CONJUNCTIONS = (" and ", ", also ", "; besides, ", ", plus ", ". On top of that ", " and now ")

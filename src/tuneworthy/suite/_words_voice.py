@@ -11,32 +11,32 @@ class MessageKind(NamedTuple):
     `demands` are the phrases that a reply must contain because of the note.
     """
 
-    written: tuple[str, ...]
+    messages: tuple[str, ...]
     note: str
     replies: tuple[str, ...]
-    demands: tuple[str, ...]
+    required_phrases: tuple[str, ...]
 
 
-SHAPES = (
+MESSAGE_SHAPES = (
     "{name} writes: {text} (order {order})\nDesk note: {note}",
     "From {name}, order {order}: {text}\nDesk note: {note}",
     "{text} Regards, {name}. My order is {order}.\nDesk note: {note}",
     "Order {order}. {text} {name}\nDesk note: {note}",
     "Hi, {name} here. {text} It is order {order}.\nDesk note: {note}",
 )
-OPENERS = (
+REPLY_OPENERS = (
     "Hello {name}!",
     "Hello {name}, lovely to hear from you!",
     "Hello {name}, good of you to ask!",
     "Hello {name}, thank you for the nudge!",
 )
-CLOSERS = (
+REPLY_CLOSERS = (
     "Order {order} is in safe hands. Warmly, your Fernhill crew",
     "We have pinned {order} to our board. Warmly, your Fernhill crew",
     "Just say {order} if you call us. Warmly, your Fernhill crew",
     "{order} stays on our desk until it is done. Warmly, your Fernhill crew",
 )
-FORBIDDEN = ("unfortunately", "apologize", "apologise", "Dear customer", "inconvenience")
+FORBIDDEN_WORDS = ("unfortunately", "apologize", "apologise", "Dear customer", "inconvenience")
 MESSAGE_KINDS = (
     MessageKind(
         ("My {item} still has not come.", "Where is the {item} I paid for?",

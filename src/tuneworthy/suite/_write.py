@@ -1,4 +1,4 @@
-"""Write a generated task as a folder for `tuneworthy run`; the same bytes every time."""
+"""Write a generated task as a folder for `tuneworthy run`; the same seed gives the same bytes."""
 
 from __future__ import annotations
 
@@ -17,37 +17,41 @@ SEED = 0
 
 
 def write(name: str, folder: Path, seed: int = SEED, n: int | None = None) -> Path:
-    """Write task.yaml, train and test rows, documents, schema and README; return task.yaml.
+    """Write task.yaml, train and test rows, documents, schema and README; return task.yaml's path.
 
-    `name` is a file of suite/. Files of the same names in `folder` are replaced. Raises TaskError
+    `name` is a module of suite/. Files of the same names in `folder` are replaced. Raises TaskError
     for an unknown name or if n rows can't be made.
     """
     make = load("suite", name).make
     made: GeneratedTask = make(seed) if n is None else make(seed, n)
     folder.mkdir(parents=True, exist_ok=True)
-    for file, text in files(name, made, seed).items():
+    for file, text in task_files(name, made, seed).items():
         (folder / file).write_bytes(text.encode("utf-8"))
     return folder / "task.yaml"
 
 
-def files(name: str, made: GeneratedTask, seed: int) -> dict[str, str]:
+def task_files(name: str, made: GeneratedTask, seed: int) -> dict[str, str]:
     """Return {file name: text} of a generated task."""
     out = {
-        "train.jsonl": _lines(made.rows[: made.split]),
-        "test.jsonl": _lines(made.rows[made.split :]),
+        "train.jsonl": _json_lines(made.rows[: made.split]),
+        "test.jsonl": _json_lines(made.rows[made.split :]),
     }
     if made.docs:
-        out["docs.jsonl"] = _lines(made.docs)
+        out["docs.jsonl"] = _json_lines(made.docs)
     if made.schema:
         out["schema.json"] = json.dumps(made.schema, indent=2) + "\n"
-    return {"task.yaml": _task(made, out), **out, "README.md": _readme(name, made, seed, out)}
+    return {
+        "task.yaml": _task_yaml(made, out),
+        **out,
+        "README.md": _readme_text(name, made, seed, out),
+    }
 
 
-def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+def _json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _task(made: GeneratedTask, written: Mapping[str, str]) -> str:
+def _task_yaml(made: GeneratedTask, written: Mapping[str, str]) -> str:
     data = {file.removesuffix(".jsonl"): file for file in written if file.endswith(".jsonl")}
     content = {**made.task, "data": data}
     order = ("name", "instruction", "data", "output", "success")
@@ -58,7 +62,7 @@ def _task(made: GeneratedTask, written: Mapping[str, str]) -> str:
     return f"# {made.title}. {made.about}\n{stream.getvalue()}"
 
 
-def _readme(name: str, made: GeneratedTask, seed: int, written: Mapping[str, str]) -> str:
+def _readme_text(name: str, made: GeneratedTask, seed: int, written: Mapping[str, str]) -> str:
     first = made.rows[0]
     holds = {
         "task.yaml": "the task: what to do and what success means",

@@ -9,10 +9,16 @@ from typing import Any
 from tuneworthy.core.errors import TaskError
 from tuneworthy.suite._draw import draw_distinct
 from tuneworthy.suite._made import GeneratedTask, two_thirds
-from tuneworthy.suite._words_sheets import ASKED_BY, ATTRIBUTES, FIRST_PARTS, HEADS, LAST_PARTS
+from tuneworthy.suite._words_sheets import (
+    ATTRIBUTES,
+    FIRST_PARTS,
+    LAST_PARTS,
+    QUESTION_OPENINGS,
+    SHEET_OPENINGS,
+)
 
 EDITIONS = ("2023-03-01", "2024-02-01", "2025-06-01")
-CHANGED = 0.6  # the chance that a new edition of a sheet changes a value
+CHANGE_CHANCE = 0.6  # the chance that a new edition of a sheet changes a value
 TASK = {
     "name": "changing-facts",
     "instruction": "Answer the question on our products with a number and its unit only."
@@ -34,11 +40,11 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
         raise TaskError("there are no more facts", got=str(n), fix=f"{most} rows or fewer")
     rng.shuffle(names)
     names = names[: -(-n // len(ATTRIBUTES))]
-    sheets = {name: _sheets(rng, name) for name in names}
+    sheets = {name: _draw_sheets(rng, name) for name in names}
     asked = list(product(names, ATTRIBUTES))
     rng.shuffle(asked)
     asked = list(islice(asked, n))
-    rows = draw_distinct(n, lambda i: _row(rng, *asked[i], sheets[asked[i][0]]))
+    rows = draw_distinct(n, lambda i: _draw_row(rng, *asked[i], sheets[asked[i][0]]))
     docs = tuple(
         {key: value for key, value in sheet.items() if key != "values"}
         for each in sheets.values()
@@ -49,32 +55,32 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
     )
 
 
-def _sheets(rng: Random, name: str) -> list[dict[str, Any]]:
-    """Return the sheets of a product, the oldest first, with the values that each one states."""
+def _draw_sheets(rng: Random, name: str) -> list[dict[str, Any]]:
+    """Return the data sheets of a product, the oldest first, each with the values it states."""
     days = EDITIONS[rng.randrange(len(EDITIONS)) :]
     values = {key: rng.randint(low, high) for key, (_, low, high, *_) in ATTRIBUTES.items()}
     sheets = []
     for edition, (day, end) in enumerate(zip(days, (*days[1:], None), strict=True), 1):
         if edition > 1:
-            values = {key: _next(rng, key, value) for key, value in values.items()}
+            values = {key: _draw_next_value(rng, key, value) for key, value in values.items()}
         said = [ATTRIBUTES[key][3].format(v=value) for key, value in values.items()]
         rng.shuffle(said)
-        head = rng.choice(HEADS).format(p=name, e=edition, day=day)
+        head = rng.choice(SHEET_OPENINGS).format(p=name, e=edition, day=day)
         sheet = {"id": f"{name.lower()}-{edition}", "title": f"{name}, edition {edition}"}
         dated = {"from": day, "to": end, "values": values}
         sheets.append({**sheet, "text": " ".join([head, *said]), **dated})
     return sheets
 
 
-def _next(rng: Random, key: str, value: int) -> int:
-    """Return a value of the next edition: another one or, less often, the same."""
+def _draw_next_value(rng: Random, key: str, value: int) -> int:
+    """Return a value in the next edition: another one with probability .6, else the same."""
     _, low, high, *_ = ATTRIBUTES[key]
     new = rng.randint(low, high - 1)
-    return new + (new >= value) if rng.random() < CHANGED else value
+    return new + (new >= value) if rng.random() < CHANGE_CHANCE else value
 
 
-def _row(rng: Random, name: str, key: str, sheets: list[dict[str, Any]]) -> dict[str, Any]:
+def _draw_row(rng: Random, name: str, key: str, sheets: list[dict[str, Any]]) -> dict[str, Any]:
     unit, newest = ATTRIBUTES[key][0], sheets[-1]
-    text = rng.choice(ASKED_BY) + rng.choice(ATTRIBUTES[key][4]).format(p=name)
+    text = rng.choice(QUESTION_OPENINGS) + rng.choice(ATTRIBUTES[key][4]).format(p=name)
     answer = f"{newest['values'][key]} {unit}"
     return {"input": text, "output": answer, "context": {"doc": newest["id"]}}

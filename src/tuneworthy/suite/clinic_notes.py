@@ -8,24 +8,24 @@ from typing import Any
 
 from tuneworthy.suite import _words_clinic as words
 from tuneworthy.suite._draw import draw_distinct
-from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
+from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
 
 FIELDS = (
     "age", "sex", "complaint", "days", "drug", "mg", "per_day", "allergy", "review_days",
 )  # fmt: skip
-NUMBER = {"type": ["integer", "null"], "minimum": 0, "maximum": 9999}
+NUMBER_SCHEMA = {"type": ["integer", "null"], "minimum": 0, "maximum": 9999}
 SCHEMA = {
     "type": "object",
     "properties": {
-        "age": NUMBER,
+        "age": NUMBER_SCHEMA,
         "sex": {"enum": ["f", "m"]},
         "complaint": {"enum": list(words.COMPLAINTS)},
-        "days": NUMBER,
+        "days": NUMBER_SCHEMA,
         "drug": {"type": ["string", "null"], "maxLength": 20},
-        "mg": NUMBER,
-        "per_day": NUMBER,
+        "mg": NUMBER_SCHEMA,
+        "per_day": NUMBER_SCHEMA,
         "allergy": {"type": ["string", "null"], "maxLength": 20},
-        "review_days": NUMBER,
+        "review_days": NUMBER_SCHEMA,
     },
     "required": list(FIELDS),
     "additionalProperties": False,
@@ -36,21 +36,21 @@ TASK = {
     " Use null for what the note does not say.",
     "output": {"type": "json", "schema": "schema.json", "max_tokens": 80},
     "success": {"metric": "fields_f1", "margin": 0.10},
-    "arms": ["majority", "zero_shot", "few_shot", "constrained", {"lora": LORA}],
+    "arms": ["majority", "zero_shot", "few_shot", "constrained", {"lora": LORA_OPTIONS}],
     "seeds": 1,
 }
 
 
 def make(seed: int, n: int = 360) -> GeneratedTask:
-    """Return n notes with their records; every medicine and every note is invented."""
+    """Return a task of n notes with their records; every medicine and every note is invented."""
     rng = Random(f"clinic_notes {seed}")
-    rows = draw_distinct(n, lambda i: _row(rng))
+    rows = draw_distinct(n, lambda i: _draw_row(rng))
     return GeneratedTask(
         tuple(rows), TASK, "format", two_thirds(n), "Clinic notes", str(__doc__), schema=SCHEMA
     )
 
 
-def _row(rng: Random) -> dict[str, Any]:
+def _draw_row(rng: Random) -> dict[str, Any]:
     sex, complaint = rng.choice("fm"), rng.choice(list(words.COMPLAINTS))
     record: dict[str, Any] = {
         "age": rng.randrange(18, 95),
@@ -66,30 +66,30 @@ def _row(rng: Random) -> dict[str, Any]:
     names = {"person": person, "Person": person.capitalize(), "complaint": said}
     parts = [opening.format(age=record["age"], **names)]
     parts += rng.sample(words.FINDINGS, rng.randrange(1, 4))
-    parts += [_allergy(rng, record), _medicine(rng, record)]
+    parts += [_draw_allergy(rng, record), _draw_medicine(rng, record)]
     rest = parts[1:]
     rng.shuffle(rest)
     review = rng.randrange(3, 60) if rng.random() < 0.6 else None
-    ending = rng.choice(words.REVIEWS).format(n=review) if review else ""
+    ending = rng.choice(words.REVIEW_SENTENCES).format(n=review) if review else ""
     text = ". ".join(part for part in (parts[0], *rest, ending) if part)
     ordered = {key: record.get(key) for key in FIELDS} | {"review_days": review}
     return {"input": f"{text}.", "output": json.dumps(ordered, separators=(",", ":"))}
 
 
-def _allergy(rng: Random, record: dict[str, Any]) -> str:
-    """Return the sentence on allergies and enter its content into the record."""
+def _draw_allergy(rng: Random, record: dict[str, Any]) -> str:
+    """Return the sentence on allergies; set `allergy` in the record."""
     record["allergy"] = rng.choice(words.ALLERGENS) if rng.random() < 0.5 else None
     if record["allergy"] is None:
-        return rng.choice(words.NO_ALLERGY)
-    return rng.choice(words.ALLERGIES).format(it=record["allergy"])
+        return rng.choice(words.NO_ALLERGY_SENTENCES)
+    return rng.choice(words.ALLERGY_SENTENCES).format(it=record["allergy"])
 
 
-def _medicine(rng: Random, record: dict[str, Any]) -> str:
-    """Return the sentence on medicine and enter its content into the record."""
+def _draw_medicine(rng: Random, record: dict[str, Any]) -> str:
+    """Return the sentence on medicine; set `drug`, `mg`, `per_day` in the record if given."""
     if rng.random() < 0.2:
-        return rng.choice(words.NO_DRUG).capitalize()
-    drug, times = rng.choice(words.DRUGS), rng.choice(list(words.OFTEN))
+        return rng.choice(words.NO_DRUG_SENTENCES).capitalize()
+    drug, times = rng.choice(words.DRUGS), rng.choice(list(words.FREQUENCIES))
     record |= {"drug": drug, "mg": 5 * rng.randrange(1, 120), "per_day": times}
-    often = rng.choice(words.OFTEN[times])
-    said = rng.choice(words.DOSES).format(drug=drug, mg=record["mg"], often=often)
+    often = rng.choice(words.FREQUENCIES[times])
+    said = rng.choice(words.DOSE_SENTENCES).format(drug=drug, mg=record["mg"], often=often)
     return f"{said[0].upper()}{said[1:]}"

@@ -8,12 +8,12 @@ from typing import Any
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.suite._draw import draw_distinct
-from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
+from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
 from tuneworthy.suite._words_idiom import (
-    ASKS,
-    JOBS,
-    MORE_THINGS,
-    THINGS,
+    FUNCTIONS,
+    MORE_RECORD_KINDS,
+    RECORD_KINDS,
+    REQUEST_WORDINGS,
     Function,
     RecordKind,
 )
@@ -31,61 +31,71 @@ TASK = {
         },
         "margin": 0.10,
     },
-    "arms": ["majority", "zero_shot", "few_shot", {"lora": LORA}],
+    "arms": ["majority", "zero_shot", "few_shot", {"lora": LORA_OPTIONS}],
     "seeds": 1,
 }
 
 
 def make(seed: int, n: int = 360) -> GeneratedTask:
-    """Return n requests for a function; a row's `meta.tests` pass with its right answer.
+    """Return a task of n requests for a function; a row's `meta.tests` pass with its right answer.
 
-    No function is requested twice. More than 462 rows need more things. Raises TaskError where
-    there are no more functions.
+    No function is requested twice. Beyond 462 rows it uses further kinds of records. Raises
+    TaskError if n exceeds the number of functions.
     """
-    rng, cells = Random(f"house_idiom {seed}"), _functions(THINGS)
+    rng, cells = Random(f"house_idiom {seed}"), _function_variants(RECORD_KINDS)
     if n > len(cells):
-        cells = _functions((*THINGS, *MORE_THINGS))
+        cells = _function_variants((*RECORD_KINDS, *MORE_RECORD_KINDS))
     if n > len(cells):
         raise TaskError("there are no more functions", got=str(n), fix=f"{len(cells)} rows or less")
     rng.shuffle(cells)
-    rows = draw_distinct(n, lambda i: _row(rng, *cells[i]))
+    rows = draw_distinct(n, lambda i: _draw_row(rng, *cells[i]))
     return GeneratedTask(
         tuple(rows), TASK, "convention", two_thirds(n), "House idiom", str(__doc__)
     )
 
 
-def _functions(things: tuple[RecordKind, ...]) -> list[tuple[RecordKind, Function, str, str]]:
-    return [(thing, job, amount, flag) for thing in things for job in JOBS
+def _function_variants(
+    things: tuple[RecordKind, ...],
+) -> list[tuple[RecordKind, Function, str, str]]:
+    return [(thing, job, amount, flag) for thing in things for job in FUNCTIONS
             for amount, flag in product(thing.amounts, thing.flags)]  # fmt: skip
 
 
-def _row(rng: Random, thing: RecordKind, job: Function, amount: str, flag: str) -> dict[str, Any]:
-    words = {"many": thing.many, "one": thing.one, "n": str(rng.randrange(1, 40)),
+def _draw_row(
+    rng: Random, thing: RecordKind, job: Function, amount: str, flag: str
+) -> dict[str, Any]:
+    words = {"many": thing.plural, "one": thing.singular, "n": str(rng.randrange(1, 40)),
              "amount": amount, "flag": flag}  # fmt: skip
     name = job.name.format(**words)
-    asked = rng.choice(ASKS).format(call=f"{name}({thing.many})", asked=job.asked.format(**words))
-    code = _code(job, thing, name, words)
-    return {"input": asked, "output": code, "meta": {"tests": _tests(rng, name, code, words)}}
+    asked = rng.choice(REQUEST_WORDINGS).format(
+        call=f"{name}({thing.plural})", asked=job.asked.format(**words)
+    )
+    code = _function_code(job, thing, name, words)
+    return {
+        "input": asked,
+        "output": code,
+        "meta": {"tests": _assert_lines(rng, name, code, words)},
+    }
 
 
-def _code(job: Function, thing: RecordKind, name: str, words: dict[str, str]) -> str:
+def _function_code(job: Function, thing: RecordKind, name: str, words: dict[str, str]) -> str:
     body = job.body.format(**words)
     imports = "from operator import itemgetter\n\n\n" if "itemgetter" in body else ""
     return (
-        f"{imports}def {name}({thing.many}: list[dict]) -> {job.returns}:\n"
-        f'    """{job.told.format(**words)}"""\n'
+        f"{imports}def {name}({thing.plural}: list[dict]) -> {job.returns}:\n"
+        f'    """{job.docstring.format(**words)}"""\n'
         f"    {body}"
     )
 
 
-def _tests(rng: Random, name: str, code: str, words: dict[str, str]) -> list[str]:
-    """Return three asserts that hold for this code, the first on no records; runs only our code."""
+def _assert_lines(rng: Random, name: str, code: str, words: dict[str, str]) -> list[str]:
+    """Return three asserts that hold for the code, the first on no records; executes the code."""
     names: dict[str, Any] = {}
     exec(code, names)
-    samples = [[], *([_record(rng, words, at) for at in range(size)] for size in (1, 4))]
+    samples = [[], *([_draw_record(rng, words, at) for at in range(size)] for size in (1, 4))]
     return [f"assert {name}({sample!r}) == {names[name](sample)!r}" for sample in samples]
 
 
-def _record(rng: Random, words: dict[str, str], at: int) -> dict[str, Any]:
+def _draw_record(rng: Random, words: dict[str, str], at: int) -> dict[str, Any]:
     flag = rng.random() < 0.6
     return {"name": "abcd"[at], words["amount"]: rng.randrange(1, 60), words["flag"]: flag}

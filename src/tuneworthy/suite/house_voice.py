@@ -6,28 +6,34 @@ from random import Random
 from typing import Any
 
 from tuneworthy.suite._draw import draw_distinct
-from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
+from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
 from tuneworthy.suite._words_support import ITEMS, NAMES, UNSEEN_NAMES, WEEKDAYS
-from tuneworthy.suite._words_voice import CLOSERS, FORBIDDEN, MESSAGE_KINDS, OPENERS, SHAPES
+from tuneworthy.suite._words_voice import (
+    FORBIDDEN_WORDS,
+    MESSAGE_KINDS,
+    MESSAGE_SHAPES,
+    REPLY_CLOSERS,
+    REPLY_OPENERS,
+)
 
 TASK = {
     "name": "house-voice",
     "instruction": "Reply to the customer in the voice of our house, with what the desk note says.",
     "output": {"type": "text", "max_tokens": 80},
     "success": {"metric": "style_match+must_say", "margin": 0.10},
-    "arms": ["majority", "zero_shot", "few_shot", {"lora": LORA}],
+    "arms": ["majority", "zero_shot", "few_shot", {"lora": LORA_OPTIONS}],
     "seeds": 1,
 }
 
 
 def make(seed: int, n: int = 360) -> GeneratedTask:
-    """Return n messages with a desk note and the reply; the test part has new names."""
+    """Return a task of n messages with a desk note and the reply; the test part has new names."""
     rng, start = Random(f"house_voice {seed}"), two_thirds(n)
-    rows = draw_distinct(n, lambda i: _row(rng, NAMES if i < start else UNSEEN_NAMES))
+    rows = draw_distinct(n, lambda i: _draw_row(rng, NAMES if i < start else UNSEEN_NAMES))
     return GeneratedTask(tuple(rows), TASK, "convention", start, "House voice", str(__doc__))
 
 
-def _row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
+def _draw_row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
     matter = rng.choice(MESSAGE_KINDS)
     words = {
         "name": rng.choice(names),
@@ -37,12 +43,16 @@ def _row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
         "when": rng.choice(WEEKDAYS[3:]),
         "sum": str(rng.randrange(7, 180)),
     }
-    parts = {"text": rng.choice(matter.written), "note": matter.note}
-    shape = rng.choice(SHAPES).replace("{text}", parts["text"]).replace("{note}", parts["note"])
-    reply = " ".join((rng.choice(OPENERS), rng.choice(matter.replies), rng.choice(CLOSERS)))
+    parts = {"text": rng.choice(matter.messages), "note": matter.note}
+    shape = (
+        rng.choice(MESSAGE_SHAPES).replace("{text}", parts["text"]).replace("{note}", parts["note"])
+    )
+    reply = " ".join(
+        (rng.choice(REPLY_OPENERS), rng.choice(matter.replies), rng.choice(REPLY_CLOSERS))
+    )
     return {
         "input": shape.format(**words),
         "output": reply.format(**words),
-        "must_say": [part.format(**words) for part in (*matter.demands, "{order}")],
-        "must_not_say": list(FORBIDDEN),
+        "must_say": [part.format(**words) for part in (*matter.required_phrases, "{order}")],
+        "must_not_say": list(FORBIDDEN_WORDS),
     }

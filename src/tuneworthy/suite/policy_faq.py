@@ -13,12 +13,12 @@ from tuneworthy.suite._words_policy import (
     MORE_OFFICES,
     OFFICES,
     QUESTIONS,
-    REASONS,
+    RULE_SENTENCES,
     RULES,
-    SENTENCES,
+    SECOND_SENTENCES,
 )
 
-FIRST, CHANGED, LAST = "2023-01-01", "2024-07-01", "2025-12-31"
+FIRST_DAY, CHANGE_DAY, LAST_DAY = "2023-01-01", "2024-07-01", "2025-12-31"
 TASK = {
     "name": "policy-faq",
     "instruction": "Answer the question on our office rules with a number and its unit only.",
@@ -28,7 +28,7 @@ TASK = {
 
 
 def make(seed: int, n: int = 360) -> GeneratedTask:
-    """Return n questions with dated documents; every rule of every office has a document.
+    """Return a task of n questions with dated documents; every rule of every office has one.
 
     A rule that changed has two documents; a row's `time` decides which of them is in force. Each
     rule of an office is asked in one row only, so no training row holds a test row's fact. More
@@ -37,44 +37,48 @@ def make(seed: int, n: int = 360) -> GeneratedTask:
     offices = OFFICES if n <= len(OFFICES) * len(RULES) else (*OFFICES, *MORE_OFFICES)
     rng, cells = Random(f"policy_faq {seed}"), list(product(offices, RULES))
     rng.shuffle(cells)
-    books = [_versions(rng, office, rule, i) for i, (office, rule) in enumerate(cells)]
+    books = [_draw_documents(rng, office, rule, i) for i, (office, rule) in enumerate(cells)]
     if n > len(cells):
         raise TaskError(
             "there are no more rules to ask for", got=str(n), fix=f"{len(cells)} rows or fewer"
         )
-    rows = draw_distinct(n, lambda i: _row(rng, *cells[i], books[i]))
+    rows = draw_distinct(n, lambda i: _draw_row(rng, *cells[i], books[i]))
     docs = tuple({k: v for k, v in doc.items() if k != "value"} for book in books for doc in book)
     return GeneratedTask(
         tuple(rows), TASK, "knowledge", two_thirds(n), "Office rules", str(__doc__), docs=docs
     )
 
 
-def _versions(rng: Random, office: str, rule: tuple[Any, ...], number: int) -> list[dict[str, Any]]:
-    """Return the documents of one rule, oldest first, with the value each one states."""
+def _draw_documents(
+    rng: Random, office: str, rule: tuple[Any, ...], number: int
+) -> list[dict[str, Any]]:
+    """Return the documents of one office's rule, oldest first, with the value each one states."""
     _, term, unit, low, high = rule
     values = rng.sample(range(low, high + 1), 2 if rng.random() < 0.5 else 1)
-    spans = [(FIRST, CHANGED), (CHANGED, None)] if len(values) == 2 else [(FIRST, None)]
+    spans = (
+        [(FIRST_DAY, CHANGE_DAY), (CHANGE_DAY, None)] if len(values) == 2 else [(FIRST_DAY, None)]
+    )
     books = []
     for edition, (value, (start, end)) in enumerate(zip(values, spans, strict=True), 1):
-        said = rng.choice(SENTENCES).format(office=office, term=term, value=value, unit=unit)
+        said = rng.choice(RULE_SENTENCES).format(office=office, term=term, value=value, unit=unit)
         title = f"{office}: {term.removeprefix('the ')}"
         book: dict[str, Any] = {"id": f"rule-{number:03d}-{edition}", "title": title}
-        book |= {"text": f"{said} {rng.choice(REASONS)}", "from": start, "to": end}
+        book |= {"text": f"{said} {rng.choice(SECOND_SENTENCES)}", "from": start, "to": end}
         books.append(book | {"value": f"{value} {unit}"})
     return books
 
 
-def _row(
+def _draw_row(
     rng: Random, office: str, rule: tuple[Any, ...], books: list[dict[str, Any]]
 ) -> dict[str, Any]:
     book = rng.choice(books)
-    start, end = book["from"], book["to"] or LAST
+    start, end = book["from"], book["to"] or LAST_DAY
     text = rng.choice(QUESTIONS).format(office=office, topic=rule[0], unit=rule[2])
-    year, month = rng.choice(_months(start, end))
+    year, month = rng.choice(_months_between(start, end))
     row = {"input": text, "output": book["value"], "time": f"{year}-{month:02d}-15"}
     return row | {"context": {"doc": book["id"]}}
 
 
-def _months(start: str, end: str) -> list[tuple[int, int]]:
+def _months_between(start: str, end: str) -> list[tuple[int, int]]:
     low, high = (int(day[:4]) * 12 + int(day[5:7]) - 1 for day in (start, end))
     return [(m // 12, m % 12 + 1) for m in range(low, high)]

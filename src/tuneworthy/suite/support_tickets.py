@@ -8,17 +8,17 @@ from random import Random
 from typing import Any
 
 from tuneworthy.suite._draw import add_typo, draw_distinct
-from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
+from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
 from tuneworthy.suite._words_support import (
     COMPLAINTS,
+    CONJUNCTIONS,
+    ISSUE_KINDS,
     ITEMS,
-    JOINTS,
-    KINDS,
+    KINDS_WITH_ITEM,
+    MESSAGE_SHAPES,
     NAMES,
-    SHAPES,
     UNSEEN_NAMES,
     WEEKDAYS,
-    WITH_ITEM,
 )  # fmt: skip
 
 SCHEMA = {
@@ -33,7 +33,7 @@ SCHEMA = {
             "items": {
                 "type": "object",
                 "properties": {
-                    "kind": {"enum": list(KINDS)},
+                    "kind": {"enum": list(ISSUE_KINDS)},
                     "item": {"type": ["string", "null"], "maxLength": 20},
                 },
                 "required": ["kind", "item"],
@@ -50,38 +50,38 @@ TASK = {
     " Use null for what the message does not say.",
     "output": {"type": "json", "schema": "schema.json", "max_tokens": 44},
     "success": {"metric": "fields_f1", "margin": 0.10},
-    "arms": ["majority", "zero_shot", "few_shot", "constrained", {"lora": LORA}],
+    "arms": ["majority", "zero_shot", "few_shot", "constrained", {"lora": LORA_OPTIONS}],
     "seeds": 1,
 }
 
 
 def make(seed: int, n: int = 360) -> GeneratedTask:
-    """Return n messages with their records; the last third holds names no other row has."""
+    """Return a task of n messages with their records; the test part has new names."""
     rng, start = Random(f"support_tickets {seed}"), two_thirds(n)
-    rows = draw_distinct(n, lambda i: _row(rng, NAMES if i < start else UNSEEN_NAMES))
+    rows = draw_distinct(n, lambda i: _draw_row(rng, NAMES if i < start else UNSEEN_NAMES))
     return GeneratedTask(
         tuple(rows), TASK, "format", start, "Support tickets", str(__doc__), schema=SCHEMA
     )
 
 
-def _row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
+def _draw_row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
     name = rng.choice(names) if rng.random() < 0.7 else None
     order = f"{rng.choice('ABCDEHKMRTX')}{rng.randrange(10, 1000)}" if rng.random() < 0.7 else None
     issues, said = [], []
-    for kind in rng.sample(KINDS, 2 if rng.random() < 0.3 else 1):
-        item = rng.choice(ITEMS) if kind in WITH_ITEM else None
+    for kind in rng.sample(ISSUE_KINDS, 2 if rng.random() < 0.3 else 1):
+        item = rng.choice(ITEMS) if kind in KINDS_WITH_ITEM else None
         issues.append({"kind": kind, "item": item})
-        said.append(_filled(rng, rng.choice(COMPLAINTS[kind]), item=item))
-    shape = rng.choice(SHAPES)
-    text = _filled(rng, _shaped(shape, name, order), a=rng.choice(JOINTS).join(said))
+        said.append(_fill_words(rng, rng.choice(COMPLAINTS[kind]), item=item))
+    shape = rng.choice(MESSAGE_SHAPES)
+    text = _fill_words(rng, _fill_shape(shape, name, order), a=rng.choice(CONJUNCTIONS).join(said))
     if rng.random() < 0.3:
         text = add_typo(rng, text, frozenset({*ITEMS, *names}))
     record = {"name": name, "order": order, "issues": issues}
     return {"input": text, "output": json.dumps(record, separators=(",", ":"))}
 
 
-def _shaped(shape: str, name: str | None, order: str | None) -> str:
-    """Fill in name and order; drop a part in brackets if its field is absent."""
+def _fill_shape(shape: str, name: str | None, order: str | None) -> str:
+    """Return the shape with name and order filled in, without bracketed parts of absent fields."""
     fields = {"name": name, "order": order}
 
     def part(match: re.Match[str]) -> str:
@@ -93,7 +93,7 @@ def _shaped(shape: str, name: str | None, order: str | None) -> str:
     return text.replace("{name}", name or "").replace("{order}", order or "").strip(" ,.-/")
 
 
-def _filled(rng: Random, text: str, **more: str | None) -> str:
+def _fill_words(rng: Random, text: str, **more: str | None) -> str:
     return text.format(
         days=rng.randrange(3, 30),
         weekday=rng.choice(WEEKDAYS),

@@ -6,8 +6,8 @@ from random import Random
 from typing import Any
 
 from tuneworthy.suite._draw import draw_distinct
-from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
-from tuneworthy.suite._words_report import EVENTS, PLANS, RISKS, SHAPES, UNITS
+from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
+from tuneworthy.suite._words_report import BUSINESS_UNITS, EVENTS, PLANS, REPORT_SHAPES, RISKS
 
 SECTIONS = ("Headline", "Sales", "Costs", "Cash", "Risks", "Next week")
 TASK = {
@@ -19,23 +19,23 @@ TASK = {
         "options": {"sections": list(SECTIONS)},
         "margin": 0.10,
     },
-    "arms": ["majority", "zero_shot", "few_shot", {"lora": LORA}],
+    "arms": ["majority", "zero_shot", "few_shot", {"lora": LORA_OPTIONS}],
     "seeds": 1,
 }
 
 
 def make(seed: int, n: int = 360) -> GeneratedTask:
-    """Return n weeks of figures with their report."""
+    """Return a task of n weeks of figures with their reports."""
     rng = Random(f"weekly_report {seed}")
-    rows = draw_distinct(n, lambda i: _row(rng))
+    rows = draw_distinct(n, lambda i: _draw_row(rng))
     return GeneratedTask(tuple(rows), TASK, "format", two_thirds(n), "Weekly report", str(__doc__))
 
 
-def _row(rng: Random) -> dict[str, Any]:
+def _draw_row(rng: Random) -> dict[str, Any]:
     before = rng.randrange(120, 480)
     revenue = before + rng.choice((-1, 1)) * rng.randrange(2, 60)
     words: dict[str, Any] = {
-        "unit": rng.choice(UNITS), "week": rng.randrange(1, 53), "before": before,
+        "unit": rng.choice(BUSINESS_UNITS), "week": rng.randrange(1, 53), "before": before,
         "revenue": revenue, "change": abs(revenue - before),
         "way": "up" if revenue > before else "down", "orders": rng.randrange(800, 9000),
         "returns": rng.randrange(3, 90), "costs": rng.randrange(revenue // 2, revenue),
@@ -44,8 +44,8 @@ def _row(rng: Random) -> dict[str, Any]:
     }  # fmt: skip
     words["margin"] = revenue - words["costs"]
     return {
-        "input": rng.choice(SHAPES).format(**words),
-        "output": "\n".join(_report(words)),
+        "input": rng.choice(REPORT_SHAPES).format(**words),
+        "output": "\n".join(_report_lines(words)),
         "must_say": [
             *(f"{words[key]}k" for key in ("revenue", "costs", "cash")),
             *(str(words[key]) for key in ("orders", "unit", "risk", "plan")),
@@ -53,7 +53,7 @@ def _row(rng: Random) -> dict[str, Any]:
     }
 
 
-def _report(words: dict[str, Any]) -> list[str]:
+def _report_lines(words: dict[str, Any]) -> list[str]:
     texts = (
         "{unit}, week {week}: revenue {revenue}k, {way} {change}k on the week before.",
         "{orders} orders, {returns} returns. Of note: {event}.",

@@ -7,48 +7,52 @@ from typing import Any
 
 from tuneworthy.suite import _words_sums as words
 from tuneworthy.suite._draw import draw_distinct
-from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
+from tuneworthy.suite._made import LORA_OPTIONS, GeneratedTask, two_thirds
 
-LARGEST_SUM = 2000  # no sum leaves 1 to this
-ASIDE = 10  # what `if_more` puts aside
+LARGEST_SUM = 2000  # the most that a product may be
+PUT_ASIDE = 10  # the number that the step `if_more` subtracts
 TASK = {
     "name": "word-sums",
     "instruction": "Work out the sum. End with the answer as one number.",
     "output": {"type": "number", "max_tokens": 96},
     "success": {"metric": "number", "margin": 0.10},
-    "arms": ["majority", "zero_shot", "few_shot", {"lora": LORA}],
+    "arms": ["majority", "zero_shot", "few_shot", {"lora": LORA_OPTIONS}],
     "seeds": 1,
 }
 
 
 def make(seed: int, n: int = 360) -> GeneratedTask:
-    """Return n sums; a row's `meta.steps` is the number of steps from the first sentence on."""
+    """Return a task of n sums; a row's `meta.steps` counts its steps from the first sentence on."""
     rng = Random(f"word_sums {seed}")
-    rows = draw_distinct(n, lambda i: _row(rng))
+    rows = draw_distinct(n, lambda i: _draw_row(rng))
     return GeneratedTask(tuple(rows), TASK, "capability", two_thirds(n), "Word sums", str(__doc__))
 
 
-def _row(rng: Random) -> dict[str, Any]:
+def _draw_row(rng: Random) -> dict[str, Any]:
     place = rng.choice(words.PLACES)
     said = {"who": rng.choice(words.PEOPLE), "things": rng.choice(words.THINGS), "place": place}
     said |= {"Place": f"{place[0].upper()}{place[1:]}"}
     steps = rng.randrange(2, 5)
     if rng.random() < 0.4:
         a, b = rng.randrange(3, 15), rng.randrange(4, 25)
-        value, parts, done = a * b, [rng.choice(words.BOXES).format(a=a, b=b, **said)], 1
+        value, parts, done = (
+            a * b,
+            [rng.choice(words.PRODUCT_SENTENCES).format(a=a, b=b, **said)],
+            1,
+        )
     else:
         value = rng.randrange(20, 240)
-        parts, done = [rng.choice(words.STARTS).format(a=value, **said)], 0
+        parts, done = [rng.choice(words.START_SENTENCES).format(a=value, **said)], 0
     for _ in range(steps - done):
-        name, k, value = _step(rng, value)
-        parts.append(rng.choice(words.STEPS[name]).format(k=k))
-    parts.append(rng.choice(words.ENDS).format(**said))
+        name, k, value = _draw_step(rng, value)
+        parts.append(rng.choice(words.STEP_SENTENCES[name]).format(k=k))
+    parts.append(rng.choice(words.CLOSING_QUESTIONS).format(**said))
     return {"input": " ".join(parts), "output": str(value), "meta": {"steps": steps}}
 
 
-def _step(rng: Random, value: int) -> tuple[str, int, int]:
-    """Return a step that is possible here: its name, its number, and the value after it."""
-    name = rng.choice(list(words.STEPS))
+def _draw_step(rng: Random, value: int) -> tuple[str, int, int]:
+    """Return a step that is possible at `value`: its name, its number, and the value after it."""
+    name = rng.choice(list(words.STEP_SENTENCES))
     if name == "share":
         parts = [k for k in range(2, 10) if value % k == 0 and value > k]
         if parts:
@@ -57,9 +61,9 @@ def _step(rng: Random, value: int) -> tuple[str, int, int]:
     elif name == "times" and value * 2 <= LARGEST_SUM:
         k = rng.randrange(2, min(5, LARGEST_SUM // value) + 1)
         return name, k, value * k
-    elif name == "if_more" and value > ASIDE + 1:
-        k = max(ASIDE, value + rng.choice((-1, 1)) * rng.randrange(1, 30))
-        return name, k, value - ASIDE if value > k else value
+    elif name == "if_more" and value > PUT_ASIDE + 1:
+        k = max(PUT_ASIDE, value + rng.choice((-1, 1)) * rng.randrange(1, 30))
+        return name, k, value - PUT_ASIDE if value > k else value
     elif name == "take" and value > 3:
         k = rng.randrange(1, value - 1)
         return name, k, value - k

@@ -8,11 +8,11 @@ import pytest
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.diagnose.cause_shares import diagnose
 from tuneworthy.planted import CAUSES, VARIANTS, confusion_summary, outcome, plant, table
-from tuneworthy.planted._columns import _lesson, _shots, correctness_check
-from tuneworthy.planted._likeness import Search, label_conflicts, same
-from tuneworthy.planted._plant import _item
-from tuneworthy.planted._system import system_answer, vote
-from tuneworthy.planted._world import PromptIngredients, made_world
+from tuneworthy.planted._columns import correctness_check, trained_table, worked_examples
+from tuneworthy.planted._likeness import Search, is_same_answer, label_conflicts
+from tuneworthy.planted._plant import _draw_item
+from tuneworthy.planted._system import majority_answer, system_answer
+from tuneworthy.planted._world import PromptIngredients, make_world
 from tuneworthy.prompting.lenient import lenient
 
 CALM = replace(VARIANTS[0], churn=0.0, strength=0.9)
@@ -21,9 +21,9 @@ CALM = replace(VARIANTS[0], churn=0.0, strength=0.9)
 def worlds(cause):
     module = load("planted", cause)
     for kind in module.KINDS:
-        world = made_world(f"{cause} {kind}", kind, CALM, module.STYLE)
+        world = make_world(f"{cause} {kind}", kind, CALM, module.STYLE)
         rng = Random(kind)
-        yield world, [_item(world, n, cause, rng) for n in range(80)]
+        yield world, [_draw_item(world, n, cause, rng) for n in range(80)]
 
 
 def rate(world, items, ask):
@@ -51,11 +51,11 @@ def test_today_it_fails(cause):
 def test_metric_the_same_answer_in_other_characters():
     for world, items in worlds("metric"):
         said = [(i, system_answer(world, i, PromptIngredients())) for i in items]
-        assert all(same(world.kind, i.case.output, text) for i, text in said)
+        assert all(is_same_answer(world.kind, i.case.output, text) for i, text in said)
         others = [
-            (i, world.written(i.case, v)) for i, _ in said for v in world.pool if v != i.truth
+            (i, world.in_form(i.case, v)) for i, _ in said for v in world.pool if v != i.truth
         ]
-        assert not any(same(world.kind, i.case.output, text) for i, text in others)
+        assert not any(is_same_answer(world.kind, i.case.output, text) for i, text in others)
 
 
 def test_format_the_right_answer_stands_in_the_text_and_held_to_the_form_it_passes():
@@ -74,8 +74,8 @@ def test_format_the_right_answer_stands_in_the_text_and_held_to_the_form_it_pass
 def test_convention_told_or_shown_it_passes_and_with_shuffled_answers_not():
     for world, items in worlds("convention"):
         assert rate(world, items, PromptIngredients("specification", rule=True)) > 0.8
-        shown = PromptIngredients("few_shot", shots=_shots(world, apt=True))
-        mixed = PromptIngredients("shuffled", shots=_shots(world, apt=False), apt=False)
+        shown = PromptIngredients("few_shot", shots=worked_examples(world, apt=True))
+        mixed = PromptIngredients("shuffled", shots=worked_examples(world, apt=False), apt=False)
         assert rate(world, items, shown) > 0.6
         assert rate(world, items, mixed) < 0.3
 
@@ -113,7 +113,7 @@ def test_latent_six_to_eight_of_ten_samples_are_right_and_so_is_their_majority()
         warm = [rate(world, items, PromptIngredients("s", n, warm=True)) for n in range(4)]
         assert 0.6 < sum(warm) / 4 < 0.8
         right = correctness_check(world)
-        assert sum(right(i, vote(world, i)) for i in items) > 0.85 * len(items)
+        assert sum(right(i, majority_answer(world, i)) for i in items) > 0.85 * len(items)
 
 
 def test_capability_only_a_larger_model_takes_the_steps():
@@ -124,16 +124,23 @@ def test_capability_only_a_larger_model_takes_the_steps():
 
 def test_learnable_a_hundred_rows_teach_it_and_eight_examples_or_shuffled_rows_do_not():
     for world, items in worlds("learnable"):
-        assert rate(world, items, PromptIngredients("lora", lesson=_lesson(world, True))) > 0.65
-        assert rate(world, items, PromptIngredients("twin", lesson=_lesson(world, False))) < 0.35
-        assert rate(world, items, PromptIngredients("few", shots=_shots(world, True))) < 0.5
+        assert (
+            rate(world, items, PromptIngredients("lora", trained=trained_table(world, True))) > 0.65
+        )
+        assert (
+            rate(world, items, PromptIngredients("twin", trained=trained_table(world, False)))
+            < 0.35
+        )
+        assert (
+            rate(world, items, PromptIngredients("few", shots=worked_examples(world, True))) < 0.5
+        )
 
 
 def test_label_the_system_is_right_and_like_cases_say_so():
     for world, items in worlds("label"):
         assert all(system_answer(world, i, PromptIngredients()) == i.truth for i in items)
         rng = Random(1)
-        mixed = [_item(world, n, "label" if n % 6 == 0 else "", rng) for n in range(360)]
+        mixed = [_draw_item(world, n, "label" if n % 6 == 0 else "", rng) for n in range(360)]
         wrong, sound = [i.case for i in mixed[::6]], [i.case for i in mixed if not i.lack]
         cases = [i.case for i in mixed]
         assert len(label_conflicts(cases, wrong)) > 0.55 * len(wrong)
@@ -147,8 +154,8 @@ def test_hard_nothing_changes_how_often_it_passes():
             PromptIngredients("spec", rule=True),
             PromptIngredients("c", legal=True),
             PromptIngredients("b", strong=True),
-            PromptIngredients("l", lesson=_lesson(world, True)),
-            PromptIngredients("few", shots=_shots(world, True)),
+            PromptIngredients("l", trained=trained_table(world, True)),
+            PromptIngredients("few", shots=worked_examples(world, True)),
         ]
         assert all(rate(world, items, a) < 0.12 for a in asks)
 

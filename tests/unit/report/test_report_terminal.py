@@ -308,7 +308,7 @@ def test_the_live_view_forgets_the_path_when_another_arm_is_named():
     view = live(io.StringIO())
     view.now("prompt", "few_shot", 0.14)
     view.now("schema", "constrained", 0.05)
-    assert view.stopped() == "if you stopped now: SCHEMA (constrained), may leave 5 points"
+    assert view.verdict_line() == "if you stopped now: SCHEMA (constrained), may leave 5 points"
     view.progress("a\x1b[2Jb", 3, 10, "note\n")
     assert not CONTROL.search(view.screen().plain)
 

@@ -8,7 +8,7 @@ import pytest
 from tuneworthy.core.plugins import load
 from tuneworthy.suite import _words_clinic, changing_facts, clinic_notes, word_sums
 from tuneworthy.suite._words_sheets import ATTRIBUTES
-from tuneworthy.suite._words_sums import STEPS
+from tuneworthy.suite._words_sums import STEP_SENTENCES
 
 
 def replayed(text):
@@ -21,7 +21,7 @@ def replayed(text):
     for sentence in rest[:-1]:
         kinds = [
             (name, int(found[1]))
-            for name, texts in STEPS.items()
+            for name, texts in STEP_SENTENCES.items()
             for said in texts
             if (found := re.fullmatch(re.escape(said).replace(r"\{k\}", r"(\d+)"), sentence))
         ]
@@ -48,7 +48,7 @@ def test_a_note_says_what_its_record_holds():
             assert record[key] is None or str(record[key]) in text, (key, row)
         assert any(said in text for said in _words_clinic.COMPLAINTS[record["complaint"]])
         if record["drug"]:
-            assert any(said in text for said in _words_clinic.OFTEN[record["per_day"]])
+            assert any(said in text for said in _words_clinic.FREQUENCIES[record["per_day"]])
         else:
             assert (record["mg"], record["per_day"]) == (None, None)
 

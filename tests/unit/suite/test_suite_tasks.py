@@ -17,7 +17,7 @@ from tuneworthy.data.load import load
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.suite import _draw, clause_type, policy_faq, support_tickets, write
 from tuneworthy.suite.__main__ import main
-from tuneworthy.suite._words_support import NAMES, SHAPES, UNSEEN_NAMES
+from tuneworthy.suite._words_support import MESSAGE_SHAPES, NAMES, UNSEEN_NAMES
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -40,7 +40,7 @@ def test_an_example_loads_without_a_row_left_out(name):
 def test_support_messages_have_shapes_slips_two_issues_nulls_and_unseen_names():
     made = support_tickets.make(0)
     records = [json.loads(row["output"]) for row in made.rows]
-    assert len(SHAPES) >= 15
+    assert len(MESSAGE_SHAPES) >= 15
     assert not set(NAMES) & set(UNSEEN_NAMES)
     seen, new = ({r["name"] for r in part} - {None} for part in (records[:240], records[240:]))
     assert seen <= set(NAMES)

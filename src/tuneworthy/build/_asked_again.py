@@ -1,4 +1,4 @@
-"""Ask every written form the cases again, in the engine that will serve it; stored by content."""
+"""Measure the parity of every written form in the engine that will serve it; store the result."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from tuneworthy.deploy.system import open_artefact
 from tuneworthy.measure.built_arm import DeployedArm
 from tuneworthy.stats.bounds import rate
 
-# Cases that every form is asked; a drop of .05 is excluded from 86 equal answers on.
-ASKED_CASES = 100
+ASKED_CASES = 100  # that every form answers; 86 equal answers exclude a drop of .05
 _CODE = ("build/*.py", "deploy/*.py", "models/**/*.py", "stats/*.py", "training/*.py")
 _THINKING_NOTE = "the model thinks before it answers, and plain engines return the thought as text"
 
@@ -32,36 +31,36 @@ _THINKING_NOTE = "the model thinks before it answers, and plain engines return t
 def ask_again(
     arm: DeployedArm, parts: Parts, written: tuple[Path, Artefact], forms: Sequence[Any]
 ) -> tuple[FormParity, ...]:
-    """Return the parity of each form: that of the artefact itself, then of its exported files.
+    """Return the parity of the artefact itself, then of each exported file, with the fitted arm.
 
-    `written` is the sealed draft folder with its manifest. Cases are scored ones, at most 100,
-    drawn by the task's seed. The arm may have learnt from them: that is no matter here, where one
+    `written` is the sealed draft folder with its manifest. At most ASKED_CASES of the scored cases
+    are asked, drawn by the task's seed. The arm may have learnt from them, which does no harm: one
     fit is compared with itself.
     """
-    return tuple(_Asker(arm, parts, *written).all(forms))
+    return tuple(_ParityCheck(arm, parts, *written).all(forms))
 
 
-class _Asker:
+class _ParityCheck:
     def __init__(self, arm: DeployedArm, parts: Parts, draft: Path, sealed: Artefact) -> None:
         self.arm, self.parts, self.draft, self.sealed = arm, parts, draft, sealed
 
     def all(self, forms: Sequence[Any]) -> list[FormParity]:
-        found = [self._opened()]
+        found = [self._artefact_parity()]
         for form in forms:
             if hasattr(form, "open_for_parity"):
-                found += self._form(form)
+                found += self._form_parity(form)
         return found
 
-    def _form(self, form: Any) -> list[FormParity]:
+    def _form_parity(self, form: Any) -> list[FormParity]:
         if getattr(self.parts.model, "thinks", False):
             return [FormParity(form=form.FORM, because=_THINKING_NOTE)]
         stored = self.arm.runner.ledger.unit(
-            self._key(form.FORM), "parity", lambda: {"parity": self._asked(form)},
+            self._parity_key(form.FORM), "parity", lambda: {"parity": self._ask_engines(form)},
             self.arm.runner.study,
         )  # fmt: skip
         return [FormParity.model_validate(one) for one in stored["parity"]]
 
-    def _asked(self, form: Any) -> list[dict[str, Any]]:
+    def _ask_engines(self, form: Any) -> list[dict[str, Any]]:
         exact = bool(form.exact(self.parts)) if hasattr(form, "exact") else False
         found: list[FormParity] = []
         room = max(self.reference.counts, default=0) + self.reference.max_tokens
@@ -79,7 +78,7 @@ class _Asker:
             found.append(FormParity(form=form.FORM, because=f"{error.what} {error.got}".strip()))
         return [one.plain() for one in found]
 
-    def _key(self, form: str) -> str:
+    def _parity_key(self, form: str) -> str:
         files = {name: hash_ for name, hash_ in self.sealed.files.items()
                  if name.startswith(f"{form}/")}  # fmt: skip
         return digest({
@@ -89,16 +88,16 @@ class _Asker:
             "fit": self.arm.key, "unit": ASKED_CASES,
         })  # fmt: skip
 
-    def _opened(self) -> FormParity:
-        """Return whether the opened artefact sends the same prompts, or gives the same answers."""
+    def _artefact_parity(self) -> FormParity:
+        """Return the parity of the opened artefact's prompts, or answers if it has no model."""
         system = open_artefact(self.draft, self.parts.task.folder, self.parts.base)
         if self.sealed.pack.role:
-            return self._prompts_equal(system)
+            return self._prompt_parity(system)
         engine = f"scikit-learn {version('scikit-learn')}, from its file"
         return compare_answers("artefact", engine, self.reference, system.answer(self.queries))
 
-    def _prompts_equal(self, system: System) -> FormParity:
-        """Compare the messages of every case with those of the fitted arm; nothing is sent."""
+    def _prompt_parity(self, system: System) -> FormParity:
+        """Return the parity of the artefact's prompts with the fitted arm's; send nothing."""
         ours, theirs = self.arm.prompts(self.queries) or [], system.prompts(self.queries) or []
         n = len(self.queries)
         equal = sum(tuple(a) == tuple(b) for a, b in zip(ours, theirs, strict=True))
@@ -137,12 +136,12 @@ class _Asker:
             margin=parts.task.success.margin,
             max_tokens=limits.max_tokens if limits else 0,
             counts=[parts.model.count_tokens(a.prompt) for a in answers] if local else (),
-            tuned=_scorer(parts.model) if local else None,
-            base=_scorer(parts.base) if local and parts.artefact.pack.adapter else None,
+            tuned=_logprob_scorer(parts.model) if local else None,
+            base=_logprob_scorer(parts.base) if local and parts.artefact.pack.adapter else None,
         )
 
 
-def _scorer(model: Any) -> Any:
+def _logprob_scorer(model: Any) -> Any:
     from tuneworthy.models.local.token_logprobs import token_logprobs
 
     return lambda prompts, texts: token_logprobs(model, prompts, texts)

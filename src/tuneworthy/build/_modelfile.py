@@ -1,7 +1,7 @@
-"""An Ollama Modelfile: the chat template in Ollama's language, stop tokens and parameters.
+"""Write an Ollama Modelfile: the chat template in Go's language, stop tokens and parameters.
 
-Ollama's templates are Go's, so the model's own can't be copied. Ours is read off rendered
-conversations and kept only if it renders several of them as the model's does, to the byte.
+Ollama's templates are in Go's language, so the model's Jinja template can't be copied. Ours is
+inferred from rendered conversations and kept only if it renders several others to the same bytes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from tuneworthy.models.local.render_process import Refused
 
 Turn = tuple[str, str]
 _ROLES = ("system", "user", "assistant")
-_MARKS = {role: f"\ue000{role}\ue001" for role in _ROLES}
-_PROBES: tuple[tuple[Turn, ...], ...] = (
+_ROLE_MARKERS = {role: f"\ue000{role}\ue001" for role in _ROLES}
+_TEST_TALKS: tuple[tuple[Turn, ...], ...] = (
     (("user", "One."),),
     (("system", "Be brief."), ("user", "One.")),
     (("user", "One."), ("assistant", "Two."), ("user", "Three, at last.")),
@@ -26,9 +26,9 @@ _PROBES: tuple[tuple[Turn, ...], ...] = (
 
 
 class TurnTemplate(NamedTuple):
-    """The template's text around each role's turn, in place of a system turn, and at the end.
+    """A chat template as fixed texts: around each role's turn, without a system turn, at the end.
 
-    A first token (BOS) belongs to the system turn, or to what stands in its place.
+    A first token (BOS) is part of the system turn, or of `without_system`.
     """
 
     around: dict[str, Turn]
@@ -41,7 +41,7 @@ class TurnTemplate(NamedTuple):
         body = (f"{self.around[role][0]}{text}{self.around[role][1]}" for role, text in turns)
         return bare + "".join(body) + self.end
 
-    def go(self) -> str:
+    def to_go(self) -> str:
         """Return the template in Go's language."""
         bare = (
             f'{{{{ if ne (index .Messages 0).Role "system" }}}}{self.without_system}{{{{ end }}}}'
@@ -58,15 +58,15 @@ class TurnTemplate(NamedTuple):
 
 
 def modelfile(parts: Parts, weights: str) -> tuple[str, tuple[str, ...]]:
-    """Return the Modelfile for a file of weights, and notes."""
+    """Return the text of the Modelfile for a file of weights, and notes for the user."""
     tokenizer, limits = parts.model.tokenizer, parts.artefact.pack.limits
     lines, notes = [f"FROM ./{weights}"], list[str]()
     template = turn_template(tokenizer)
-    if template is None or '"""' in template.go():
+    if template is None or '"""' in template.to_go():
         notes.append("its chat template can't be written in Ollama's language: Ollama takes the "
                      "one in the GGUF file where it knows it")  # fmt: skip
     else:
-        lines.append(f'TEMPLATE """{template.go()}"""')
+        lines.append(f'TEMPLATE """{template.to_go()}"""')
     system = [m.content for m in parts.sample if m.role == "system"]
     if system and '"""' not in system[0]:
         lines.append(f'SYSTEM """{system[0]}"""')
@@ -82,22 +82,23 @@ def modelfile(parts: Parts, weights: str) -> tuple[str, tuple[str, ...]]:
 
 
 def turn_template(tokenizer: Any) -> TurnTemplate | None:
-    """Return the template of a tokenizer turn by turn, or None if turns do not stand alone."""
+    """Return a tokenizer's chat template as fixed texts; None if they don't render the same."""
     try:
-        found = _read_off(tokenizer)
-        same = all(found.render(probe) == conversation(tokenizer, probe) for probe in _PROBES)
+        found = _infer_template(tokenizer)
+        same = all(found.render(probe) == conversation(tokenizer, probe) for probe in _TEST_TALKS)
     except (Refused, ValueError):
         return None
     return found if same else None
 
 
-def _read_off(tokenizer: Any) -> TurnTemplate:
-    """Return the template as four rendered conversations show it.
+def _infer_template(tokenizer: Any) -> TurnTemplate:
+    """Return the fixed texts of a tokenizer's template, found in three rendered conversations.
 
-    The text between a user's turn and a reply is the end of one and the start of the other. Where
-    it divides does not show; it is taken to begin as a reply ends, where it does.
+    The text between a user's turn and a reply is the end of the one and the start of the other, and
+    nothing shows where it divides. If it begins with the end of a reply, a user's turn is taken to
+    end in that too; else it ends with the prefix that it shares with the end of a conversation.
     """
-    s, u, a = (_MARKS[role] for role in _ROLES)
+    s, u, a = (_ROLE_MARKERS[role] for role in _ROLES)
     whole = conversation(tokenizer, [("system", s), ("user", u), ("assistant", a), ("user", u)])
     answered = conversation(tokenizer, [("user", u)], answer=a)
     head, rest = whole.split(s)

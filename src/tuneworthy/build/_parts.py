@@ -1,4 +1,4 @@
-"""What the exported forms are written from."""
+"""The inputs from which each exported form is written."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tuneworthy.data.docs import Doc
 
 @dataclass(frozen=True)
 class Parts:
-    """A deployed arm and what is known of it.
+    """The inputs of the exported forms: a fitted arm, its models, folders and evidence.
 
     `artefact` has no files yet. `base` is the answering model without its adapter and `model` the
     one with it (None: no model); `weights` is the folder of the base's weights (None: not local).
-    `adapter` is the trained folder. `sample` are the messages of one prompt. `result` is the arm in
-    the study's evidence. `room`: the most tokens of a prompt that is asked again, with its answer.
-    `parity` is filled in once the other forms were asked.
+    `adapter` is the folder that training wrote. `sample` are the messages of one prompt. `result`
+    is the arm's result in the study. `room` is the context needed for the parity check: the most
+    tokens of a prompt with its answer. `parity` is set once the other forms were checked.
     """
 
     artefact: Artefact

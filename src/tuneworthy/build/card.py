@@ -1,4 +1,4 @@
-"""The decision card: README.md with the hub's metadata, what was measured, limits and expiry."""
+"""Write the decision card: README.md with the hub's metadata, the scores, limits and expiry."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tuneworthy.core.evidence import Interval
 from tuneworthy.metrics import metric_name
 
 FORM, NEEDED = "card", False
-FILE = "README.md"
-_LIBRARY = {True: "peft", False: "transformers"}
-_TASKS = {"label": "text-classification"}
+CARD_FILE = "README.md"
+_LIBRARIES = {True: "peft", False: "transformers"}
+_PIPELINES = {"label": "text-classification"}
 
 
 def applies(artefact: Artefact) -> str:  # noqa: ARG001
@@ -26,22 +26,22 @@ def applies(artefact: Artefact) -> str:  # noqa: ARG001
 
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
-    """Write the card; return a note where the licence of the base is not known."""
-    text = "\n".join([*_front(parts), *_body(parts)]) + "\n"
-    (draft / FILE).write_text(text, "utf-8", errors="backslashreplace")
+    """Write the card; return a note if the licence of the base is not known."""
+    text = "\n".join([*_front_matter_lines(parts), *_body_lines(parts)]) + "\n"
+    (draft / CARD_FILE).write_text(text, "utf-8", errors="backslashreplace")
     known = parts.licence or not parts.artefact.pack.role
     return () if known else ("the base's licence is not known here: fill it in before you publish",)
 
 
-def _front(parts: Parts) -> Iterator[str]:
-    """Yield the YAML front matter; JSON values are YAML values."""
+def _front_matter_lines(parts: Parts) -> Iterator[str]:
+    """Yield the lines of the YAML front matter, its values in JSON, which YAML includes."""
     pack, kind = parts.artefact.pack, parts.artefact.model.partition(":")
-    library = _LIBRARY[pack.adapter] if pack.role else "sklearn"
+    library = _LIBRARIES[pack.adapter] if pack.role else "sklearn"
     kind_of_tuning = ["lora"] if pack.adapter else ["full"] if pack.weights else []
     told: dict[str, Any] = {
         "license": parts.licence or "other",
         "library_name": library,
-        "pipeline_tag": _TASKS.get(str(parts.task.output.type), "text-generation"),
+        "pipeline_tag": _PIPELINES.get(str(parts.task.output.type), "text-generation"),
         "tags": ["tuneworthy", parts.artefact.tool, *kind_of_tuning],
     }
     if kind[0] == "hf" and not kind[2].startswith((".", "/", "~")):
@@ -54,22 +54,23 @@ def _front(parts: Parts) -> Iterator[str]:
 
 
 def _model_index(parts: Parts, score: Interval) -> dict[str, Any]:
-    metric = {"type": _metric(parts), "value": round(score.mean, 4),
-              "name": f"{_metric(parts)}, n={parts.result.n}, "
+    metric = {"type": _metric_label(parts), "value": round(score.mean, 4),
+              "name": f"{_metric_label(parts)}, n={parts.result.n}, "
               f"95 % {score.low:.3f} to {score.high:.3f}"}  # fmt: skip
     dataset = {"type": "private", "name": parts.task.name, "revision": parts.data_hash[:16]}
     return {
         "name": parts.artefact.name,
-        "results": [{"task": {"type": _TASKS.get(str(parts.task.output.type), "text-generation")},
+        "results": [{"task": {"type": _PIPELINES.get(str(parts.task.output.type),
+                                                     "text-generation")},
                      "dataset": dataset, "metrics": [metric]}],
     }  # fmt: skip
 
 
-def _body(parts: Parts) -> Iterator[str]:
+def _body_lines(parts: Parts) -> Iterator[str]:
     artefact, verdict, result = parts.artefact, parts.verdict, parts.result
     yield f"# {artefact.name}-{artefact.id}"
     yield ""
-    yield f"{_what_it_is(parts)} Built by {artefact.made_by} from the task `{parts.task.name}`."
+    yield f"{_kind_sentence(parts)} Built by {artefact.made_by} from the task `{parts.task.name}`."
     yield ""
     yield "## Decision"
     yield ""
@@ -79,7 +80,7 @@ def _body(parts: Parts) -> Iterator[str]:
     if result.score is not None:
         score = result.score
         yield (f"- Score of `{artefact.arm}`: {score.mean:.3f} (95 %: {score.low:.3f} to"
-               f" {score.high:.3f}, n = {result.n}, metric `{_metric(parts)}`).")  # fmt: skip
+               f" {score.high:.3f}, n = {result.n}, metric `{_metric_label(parts)}`).")  # fmt: skip
     if result.fits:
         yield (
             f"- The score is that of {count_noun(result.fits, 'fit')} on {result.rows_learnt};"
@@ -98,7 +99,7 @@ def _body(parts: Parts) -> Iterator[str]:
         yield f"- Base: `{artefact.model}`{known}."
         yield f"- Licence of the base: {parts.licence or 'not known here; see its own card'}."
     yield ""
-    yield from _parity(parts.parity)
+    yield from _parity_table(parts.parity)
     yield "## Limits"
     yield ""
     for name, state in sorted(result.limits.items()):
@@ -107,7 +108,7 @@ def _body(parts: Parts) -> Iterator[str]:
     yield "- Measured on the rows named above; for other inputs nothing was measured."
 
 
-def _what_it_is(parts: Parts) -> str:
+def _kind_sentence(parts: Parts) -> str:
     pack, name = parts.artefact.pack, parts.artefact.model
     if not pack.role:
         return "A scikit-learn classifier."
@@ -117,18 +118,18 @@ def _what_it_is(parts: Parts) -> str:
     return f"A LoRA adapter on `{name}`{part}." if pack.adapter else f"A prompt for `{name}`."
 
 
-def _parity(parity: Any) -> Iterator[str]:
+def _parity_table(parity: Any) -> Iterator[str]:
     if not parity:
         return
     yield "## Exported forms, asked again"
     yield ""
     yield "| form | engine | same answers | score difference (95 %) | nats a token apart |"
     yield "|---|---|---|---|---|"
-    yield from map(_row, parity)
+    yield from map(_parity_row, parity)
     yield ""
 
 
-def _row(one: FormParity) -> str:
+def _parity_row(one: FormParity) -> str:
     if not one.asked:
         return f"| {one.form} | - | not measured: {one.because} | | |"
     if one.difference is None:
@@ -139,5 +140,5 @@ def _row(one: FormParity) -> str:
             f" ({bound.low:+.3f} to {bound.high:+.3f}) | {gap} |")  # fmt: skip
 
 
-def _metric(parts: Parts) -> str:
+def _metric_label(parts: Parts) -> str:
     return metric_name(parts.task)

@@ -1,4 +1,4 @@
-"""The scikit-learn classifier as a skops file: no pickle, opened by checked types."""
+"""Export the scikit-learn classifier as a skops file: no pickle, only known types are opened."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def applies(artefact: Artefact) -> str:
 
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
-    """Write the fitted estimator; return notes."""
+    """Write the fitted estimator; return a note if it reads sentence vectors."""
     (draft / FORM).mkdir()
     save_classifier(parts.classifier, draft / CLASSIFIER)
     return ("it reads sentence vectors of MiniLM",) if parts.artefact.pack.vectors else ()

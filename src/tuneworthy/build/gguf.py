@@ -12,8 +12,8 @@ from tuneworthy.core.artefact import Artefact
 from tuneworthy.deploy.parity import Engine
 
 FORM, NEEDED = "gguf", False
-FILE = "model-{kind}.gguf"
-_BYTES_PER_NUMBER = {"f16": 2.0, "q8_0": 34 / 32}  # a number, with its share of a block's scale
+FILE_PATTERN = "model-{kind}.gguf"
+_BYTES_PER_NUMBER = {"f16": 2.0, "q8_0": 34 / 32}  # q8_0: 32 bytes and a 2-byte scale a block
 
 
 def applies(artefact: Artefact) -> str:
@@ -22,7 +22,7 @@ def applies(artefact: Artefact) -> str:
 
 
 def cannot(parts: Parts) -> str:
-    """Return why this model can't be written here, with the command that does it, or ""."""
+    """Return why this model can't be written here, with the command that can; "" if it can."""
     from tuneworthy.training.gguf_file import refusal
 
     if not (why := refusal(parts.model)):
@@ -33,30 +33,30 @@ def cannot(parts: Parts) -> str:
 
 
 def size(parts: Parts) -> int:
-    """Return about the bytes of both files."""
+    """Return the estimated bytes of both files."""
     count: int = sum(weight.numel() for weight in parts.base.module.parameters())
     return round(count * sum(_BYTES_PER_NUMBER.values()))
 
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
-    """Write both files and the Modelfile; return notes."""
+    """Write both GGUF files and the Modelfile; return the Modelfile's notes."""
     from tuneworthy.training.gguf_file import KINDS, write_gguf
 
     (draft / FORM).mkdir()
     for kind in KINDS:
-        parts.say(f"writing {FILE.format(kind=kind)}")
-        write_gguf(parts.model, draft / FORM / FILE.format(kind=kind), kind)
-    text, notes = modelfile(parts, FILE.format(kind="q8_0"))
+        parts.say(f"writing {FILE_PATTERN.format(kind=kind)}")
+        write_gguf(parts.model, draft / FORM / FILE_PATTERN.format(kind=kind), kind)
+    text, notes = modelfile(parts, FILE_PATTERN.format(kind="q8_0"))
     (draft / FORM / "Modelfile").write_text(text, "utf-8")
     return notes
 
 
 def open_for_parity(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
-    """Yield each file in llama.cpp, or why it can't be asked here."""
+    """Yield (form and kind, llama.cpp engine or why there is none) for each file."""
     from tuneworthy.models.local.llama_cpp import LlamaCpp, missing
     from tuneworthy.training.gguf_file import KINDS
 
     why = missing()
     for kind in KINDS:
-        file = draft / FORM / FILE.format(kind=kind)
+        file = draft / FORM / FILE_PATTERN.format(kind=kind)
         yield f"{FORM} {kind}", why or LlamaCpp(file, parts.room)

@@ -1,4 +1,4 @@
-"""The documents that passages are found in, and the chunks that they are cut into."""
+"""Export the documents that passages are retrieved from, and their chunks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def applies(artefact: Artefact) -> str:
 
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
-    """Write docs.jsonl, from which the index is built, and chunks.jsonl for other tools."""
+    """Write docs.jsonl, which `serve` indexes, and chunks.jsonl for other tools; return counts."""
     assert parts.artefact.pack.passages is not None
     chunks = chunked(parts.docs, ChunkOptions(size=parts.artefact.pack.passages.size))
     (draft / FORM).mkdir()

@@ -1,4 +1,4 @@
-"""The base with the adapter merged in, as safetensors: any engine that loads the base loads it."""
+"""Export the base with the adapter merged in, as safetensors that load wherever the base does."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def applies(artefact: Artefact) -> str:
 
 
 def size(parts: Parts) -> int:
-    """Return the bytes of the base's weights; the merged ones take as many."""
+    """Return the bytes of the base's weights, which the merged ones take too."""
     assert parts.weights is not None
     return sum(path.stat().st_size for path in parts.weights.glob("*.safetensors"))
 
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
-    """Merge in fp32, save in the base's precision, and compare every tensor bit for bit."""
+    """Merge in fp32, save in the base's precision, check each tensor's bits; return a note."""
     from tuneworthy.training.merge import merge_adapter, write_merged
 
     assert parts.weights is not None
@@ -49,7 +49,7 @@ def exact(parts: Parts) -> bool:
 
 
 def open_for_parity(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
-    """Yield the written weights, opened with plain transformers."""
+    """Yield (form, engine): the written weights, opened with plain transformers."""
     from tuneworthy.models.local.exported import PlainEngine
 
     yield FORM, PlainEngine(draft / FORM, precision=parts.base.fingerprint["precision"])

@@ -1,4 +1,4 @@
-"""The adapter in the PEFT format, bound to its base by hash: for peft, vLLM and this package."""
+"""Export the adapter in the PEFT format with its base's hash: for peft, vLLM and this package."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def size(parts: Parts) -> int:
 
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
-    """Copy the adapter, name its base as other tools look it up, and seal it anew."""
+    """Copy the adapter, set its base's name for other tools, seal it anew; return a note."""
     assert parts.adapter is not None
     out, manifest = draft / FORM, read_sealed(parts.adapter)
     out.mkdir()
@@ -55,7 +55,7 @@ def exact(parts: Parts) -> bool:
 
 
 def open_for_parity(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
-    """Yield the written adapter, opened with transformers and peft, or why it cannot be."""
+    """Yield (form, engine): the adapter opened with transformers and peft, or why it can't be."""
     from tuneworthy.models.local.exported import PlainEngine
 
     assert parts.weights is not None
@@ -66,7 +66,10 @@ def open_for_parity(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | s
 
 
 def _base_name(parts: Parts) -> str:
-    """Return the base's name on the hub, or its folder as task.yaml names it."""
+    """Return the base model's repository on the hub, or its folder as task.yaml writes it.
+
+    For a base that is not `hf:` it is the whole model spec.
+    """
     kind, _, rest = parts.artefact.model.partition(":")
     local = rest.startswith((".", "/", "~"))
     return parts.artefact.model if kind != "hf" else rest if local else rest.partition("@")[0]

@@ -1,4 +1,4 @@
-"""The prompt as data, with a snippet in Python and one in curl that send it."""
+"""Export the prompt as JSON, with a Python script and a shell script that send it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuneworthy.build._parts import Parts
 from tuneworthy.core.artefact import Artefact
 
 FORM, NEEDED = "prompt", False
-_PYTHON = '''"""Ask the deployed prompt: python ask.py "text" [URL] [MODEL] (pip install openai)."""
+_ASK_PY = '''"""Ask the deployed prompt: python ask.py "text" [URL] [MODEL] (pip install openai)."""
 
 import json
 import os
@@ -32,7 +32,7 @@ client = OpenAI(base_url=url, api_key=os.environ.get("OPENAI_API_KEY", "none"))
 reply = client.chat.completions.create(model=model, messages=messages, **pack["request"])
 print(reply.choices[0].message.content)
 '''
-_FILL = """import json, sys
+_FILL_SCRIPT = """import json, sys
 body = json.loads(sys.argv[1])
 message = body["messages"][-1]
 message["content"] = message["content"].replace("{input}", sys.argv[2])
@@ -53,16 +53,16 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
     """
     out = draft / FORM
     out.mkdir()
-    told = _told(parts)
+    told = _pack_content(parts)
     (out / "pack.json").write_text(json.dumps(told, ensure_ascii=False, indent=2) + "\n", "utf-8")
-    (out / "ask.py").write_text(_PYTHON, "utf-8")
-    (out / "ask.sh").write_text(_shell(told), "utf-8")
+    (out / "ask.py").write_text(_ASK_PY, "utf-8")
+    (out / "ask.sh").write_text(_shell_script(told), "utf-8")
     shown = parts.artefact.pack.examples
     notes = [] if told["fixed"] else [str(told["why"])]
     return (*notes, *([f"it holds {len(shown)} of your rows as examples"] if shown else []))
 
 
-def _told(parts: Parts) -> dict[str, Any]:
+def _pack_content(parts: Parts) -> dict[str, Any]:
     pack, why = parts.artefact.pack, ""
     if pack.passages:
         why = "passages are looked up for each input: ask `tuneworthy serve`"
@@ -78,7 +78,7 @@ def _told(parts: Parts) -> dict[str, Any]:
     if pack.grammar and pack.grammar.kind == "json":
         schema = {"name": "answer", "schema": pack.grammar.value}
         request["response_format"] = {"type": "json_schema", "json_schema": schema}
-    model, url = _address(parts.artefact)
+    model, url = _model_and_url(parts.artefact)
     return {
         "messages": [{"role": m.role, "content": m.content} for m in parts.sample],
         "fixed": not why,
@@ -91,8 +91,8 @@ def _told(parts: Parts) -> dict[str, Any]:
     }
 
 
-def _address(artefact: Artefact) -> tuple[str, str]:
-    """Return the model's name and URL: its own endpoint, or a local server's."""
+def _model_and_url(artefact: Artefact) -> tuple[str, str]:
+    """Return (model name, URL) of the model's own endpoint, or of a local server."""
     kind, _, rest = artefact.model.partition(":")
     if kind == "openai":
         name, _, url = rest.partition("@")
@@ -100,8 +100,8 @@ def _address(artefact: Artefact) -> tuple[str, str]:
     return f"{artefact.name}-{artefact.id}", "http://127.0.0.1:8000/v1"
 
 
-def _shell(told: dict[str, Any]) -> str:
-    """Return a shell script; the input is encoded as JSON by Python, so quotes in it do no harm."""
+def _shell_script(told: dict[str, Any]) -> str:
+    """Return a shell script that sends the prompt; Python encodes the input, so quotes are safe."""
     if not told["fixed"]:
         return f"echo {shlex.quote(told['why'])} >&2\nexit 1\n"
     body = {"model": told["model"], "messages": told["messages"], **told["request"]}
@@ -109,7 +109,7 @@ def _shell(told: dict[str, Any]) -> str:
     return (
         "#!/bin/sh\n"
         '# sh ask.sh "your text"; OPENAI_API_KEY is sent if it is set\n'
-        f'body=$(python3 -c {shlex.quote(_FILL)} {shlex.quote(text)} "$1")\n'
+        f'body=$(python3 -c {shlex.quote(_FILL_SCRIPT)} {shlex.quote(text)} "$1")\n'
         f"curl -sS {shlex.quote(told['url'] + '/chat/completions')} \\\n"
         '  -H "Content-Type: application/json" \\\n'
         '  -H "Authorization: Bearer ${OPENAI_API_KEY:-none}" \\\n'

@@ -1,4 +1,4 @@
-"""The JSON Schema of an answer, or the list of its labels, for whoever parses it."""
+"""Export the JSON Schema of an answer, or of its labels, for programs that parse it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def applies(artefact: Artefact) -> str:
 
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
-    """Write schema.json: the task's own schema, or an enum of its labels."""
+    """Write schema.json: the task's own schema, or an enum of its labels; return notes."""
     output, grammar = parts.task.output, parts.artefact.pack.grammar
     schema = output.json_schema if isinstance(output.json_schema, dict) else {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

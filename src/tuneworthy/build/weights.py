@@ -1,4 +1,4 @@
-"""All weights as full tuning left them, with config and tokenizer: a whole transformers folder."""
+"""Export all weights after full fine-tuning, with config and tokenizer, as transformers reads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def size(parts: Parts) -> int:
 
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
-    """Copy the trained folder, bound to its base by hash, and add the base's other files."""
+    """Copy the trained weights, bound to their base by hash, and its other files; return a note."""
     from tuneworthy.training.merge import copy_whole
 
     assert parts.weights is not None
@@ -45,7 +45,7 @@ def exact(parts: Parts) -> bool:
 
 
 def open_for_parity(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
-    """Yield the written weights, opened with plain transformers."""
+    """Yield (form, engine): the written weights, opened with plain transformers."""
     from tuneworthy.models.local.exported import PlainEngine
 
     yield FORM, PlainEngine(draft / FORM, precision=parts.base.fingerprint["precision"])

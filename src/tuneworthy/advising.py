@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class AskOptions:
-    """Which model is asked (`model` is a spec), whether our skill text is added, and its cap.
+    """The model to ask for advice, by its spec, and whether our skill text is in the prompt.
 
     `usd` caps what an endpoint may cost; `pay` allows it without a cap.
     """
@@ -42,25 +42,26 @@ class AskOptions:
 def advisers_of(
     tasks: list[MeasuredTask], answers: Path | None = None, run_programs: bool = False
 ) -> list[Adviser]:
-    """Return the advisers that can be scored on the tasks: rules, and who answered in a file.
+    """Return the advisers to score on the tasks: the rules, and those with recorded answers.
 
-    Shipped answers count too. `run_programs`: ask other programs that are installed, as soup-cli.
-    Raises DataError for a file of other content.
+    Answers are read from our package and from the file `answers`. `run_programs`: also run
+    installed programs that advise, such as soup-cli. Raises DataError if `answers` has other
+    content.
     """
-    told = [*shipped_advice(), *(read_advice(answers) if answers else [])]
-    return all_advisers(tasks, by_adviser(told), run_programs)
+    recorded = [*shipped_advice(), *(read_advice(answers) if answers else [])]
+    return all_advisers(tasks, by_adviser(recorded), run_programs)
 
 
 def advice_table(tasks: list[MeasuredTask], advisers: list[Adviser]) -> AdviceTable:
-    """Return the advisers scored on the tasks."""
+    """Return the table of each adviser's scores on the tasks."""
     return score_advisers(advisers, tasks)
 
 
 def measured_tasks(path: Path | None = None, working: Path | None = Path()) -> list[MeasuredTask]:
-    """Return the measured tasks of a file, else those of the atlas ([] where there is none).
+    """Return the measured tasks in a file, or without a file those of the atlas ([] if none).
 
-    The atlas is the package's own, with what was added in the folder `working` (None: nothing that
-    a user added). Raises DataError for a file that can't be used.
+    The atlas is the package's own with the entries that were added in the folder `working` (None:
+    without added entries). Raises DataError for a file that can't be used.
     """
     if path is not None:
         return read_tasks(path)
@@ -68,10 +69,10 @@ def measured_tasks(path: Path | None = None, working: Path | None = Path()) -> l
     return [listed.head.card for listed in atlas.entries.values()]
 
 
-def prior_on(path: Path, options: RunOptions, tasks: list[MeasuredTask]) -> str:
-    """Return the line on the prior for a task file's rows; nothing is sent or scored for it.
+def prior_for_rows(path: Path, options: RunOptions, tasks: list[MeasuredTask]) -> str:
+    """Return the sentence on which tools win on rows like a task file's; "" if none is shown.
 
-    Raises what reading the task and its rows raises.
+    No model is called. Raises what reading the task and its rows raises.
     """
     loaded, _ = read(path, options)
     outputs = [case.output for case in loaded.everyone]
@@ -80,9 +81,9 @@ def prior_on(path: Path, options: RunOptions, tasks: list[MeasuredTask]) -> str:
 
 
 def ask(options: AskOptions, tasks: list[MeasuredTask], answers: Path, say: Say) -> int:
-    """Ask a model about the tasks and keep its answers; return the number of requests.
+    """Ask a model for advice on each task, add it to the file `answers`; return the requests sent.
 
-    An endpoint's requests and replies are kept in the ledger beside the file of answers, under its
+    An endpoint's requests and replies are kept in the ledger of the folder of `answers`, under the
     cap. Raises TaskError for an endpoint without a cap, and what `ask_model` raises.
     """
     folder = answers.parent

@@ -1,6 +1,6 @@
-"""Build the arm that a verdict named: refit, export, ask every form again, publish.
+"""Build the arm that a verdict named: refit, export, check each exported form, publish.
 
-Every fit, answer and comparison is stored: a stopped build goes on. Knows no arm or form by name.
+Every fit, answer and comparison is stored: a stopped build resumes. Knows no arm or form by name.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ from tuneworthy.results_folder import find_results, read_results, settled_key
 from tuneworthy.retrieval.vectors import encoder_here
 from tuneworthy.session import Session, open_session
 
-_LOAD_IT = "load this folder into your server as it is (vLLM: --lora-modules NAME=FOLDER)"
+_LOAD_ADAPTER_FIX = "load this folder into your server as it is (vLLM: --lora-modules NAME=FOLDER)"
 CARD_FORM = "card"
 _PASSAGE_OPTIONS = ("k", "tokens", "size")  # options of an arm that shows passages
-_SAMPLE = Query(id="sample", messages=(Message(role="user", content="{input}"),))
+_SAMPLE_QUERY = Query(id="sample", messages=(Message(role="user", content="{input}"),))
 
 
 @dataclass(frozen=True)
 class BuildOptions:
     """What to build: `arm` (None: the one that the verdict names), `forms` (none: all that apply).
 
-    `out` is the folder of builds (None: `build` beside task.yaml). `dry`: say what would be
-    written, train and write nothing. `push` is a repository on a hub.
+    `out` is the folder of builds (None: `build` beside task.yaml). `dry`: report what would be
+    written; train and write nothing. `push` is the hub repository to upload to (None: none).
     """
 
     arm: str | None = None
@@ -81,11 +81,11 @@ def build(
     options: BuildOptions = BuildOptions(),
     tell: Callable[[str, Any], None] = lambda event, data: None,
 ) -> BuildReport:
-    """Build an arm of a finished study; return what was written, measured, and where it lies.
+    """Build an arm of a finished study; return the report on its forms, their parity and folder.
 
     Raises TaskError if there is no finished study, if no arm is named, or if the arm can't be
-    deployed. A form that fails its parity refuses the build: `refused` is then set, and its files
-    lie in a folder without a manifest, which nothing opens.
+    deployed. A form that fails its parity check refuses the build: `refused` is then set, and the
+    files lie in a folder without a manifest, which nothing opens.
     """
     forms = {name: load("build", name) for name in catalogue("build")}
     named = {form.FORM for form in forms.values()}
@@ -97,8 +97,10 @@ def build(
             if (study := session.finished()) is None:
                 continue
             session.refuse_unpaid()
-            building = Building(session, _settled(session, study), options, list(forms.values()))
-            return building.planned() if options.dry else building.done()
+            building = Building(
+                session, _settled_results(session, study), options, list(forms.values())
+            )
+            return building.dry_run_report() if options.dry else building.build_artefact()
     raise TaskError(
         "there is no finished study of this task and these rows",
         where=str(path),
@@ -107,21 +109,19 @@ def build(
 
 
 class Building:
-    """One build: the study, the arm, and the steps."""
+    """One build of one arm of a finished study."""
 
     def __init__(
         self, session: Session, study: Results, options: BuildOptions, forms: Sequence[Any]
     ) -> None:
         self.session, self.study, self.options, self.forms = session, study, options, forms
         self.evidence: Evidence = study.evidence
-        self.name = _arm(study, options.arm)
+        self.name = _arm_to_build(study, options.arm)
         self.spec: Spec = next(r.spec for r in study.runs if r.spec.name == self.name)
         self.seconds: dict[str, float] = {}
 
-    # Steps.
-
-    def planned(self) -> BuildReport:
-        """Return what would be written, with sizes; nothing is trained, asked or written."""
+    def dry_run_report(self) -> BuildReport:
+        """Return the report of the forms and sizes that a build would write; train nothing."""
         runs = [r for r in self._runs if r.state == "measured"]
         trained = [run for run in runs if run.artefact]
         adapter = self._home / str(best_on_dev(trained).artefact) if trained else None
@@ -129,12 +129,12 @@ class Building:
         artefact = self._artefact(
             pack, {}, self.session.models[self._role].spec if self._role else ""
         )
-        parts = self._parts(artefact, None)
+        parts = self._form_inputs(artefact, None)
         parts = replace(parts, adapter=adapter if adapter and adapter.exists() else None)
         written = []
-        for form in self._wanted(artefact):
-            why = form.applies(artefact) or _cannot(form, parts)
-            size = None if why or not hasattr(form, "size") else _size(form, parts)
+        for form in self._wanted_forms(artefact):
+            why = form.applies(artefact) or _cannot_write(form, parts)
+            size = None if why or not hasattr(form, "size") else _estimated_bytes(form, parts)
             written.append(BuiltForm(form=form.FORM, bytes=size, because=why))
         return BuildReport(
             artefact=artefact,
@@ -145,8 +145,8 @@ class Building:
             planned=True,
         )
 
-    def done(self) -> BuildReport:
-        """Fit, write, compare and publish."""
+    def build_artefact(self) -> BuildReport:
+        """Fit the arm, write its forms, check their parity, publish the folder; return a report."""
         arm, scores = self._best_fit()
         fitted = arm.fitted
         if fitted.pack is None:
@@ -155,19 +155,19 @@ class Building:
         fingerprint, role = self._fingerprint(arm), fitted.pack.role
         spec = self.session.models[role].spec if role else ""
         artefact = self._artefact(fitted.pack, fingerprint, spec)
-        parts = self._parts(artefact, arm)
+        parts = self._form_inputs(artefact, arm)
         out = self.options.out or self._home / "build"
         draft = out / f".draft-{artefact.name}"
         with output_errors(draft):
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
-            parts, written = self._write(parts, draft)
-            parity = self._compare(parts, draft, arm)
+            parts, written = self._write_forms(parts, draft)
+            parity = self._measure_parity(parts, draft, arm)
             refused = any(one.failed for one in parity)
             parts = replace(parts, parity=parity)
-            written += self._write_one(load("build", CARD_FORM), parts, draft)
-            sealed = seal_artefact(draft, self._listed(parts.artefact, written))
-            folder = self._publish(draft, out / folder_name(sealed), refused)
+            written += self._write_form(load("build", CARD_FORM), parts, draft)
+            sealed = seal_artefact(draft, self._with_forms_listed(parts.artefact, written))
+            folder = self._publish_or_set_aside(draft, out / folder_name(sealed), refused)
         return BuildReport(
             artefact=sealed,
             folder="" if refused else str(folder),
@@ -182,51 +182,61 @@ class Building:
         )
 
     def _best_fit(self) -> tuple[DeployedArm, dict[int, float | None]]:
-        """Fit every seed on all rows; return the best on dev (ties: the first), and the scores."""
+        """Fit each seed; return the fit with the best dev score (ties: the first), and the scores.
+
+        Each learns from the training and test rows (not from the user's own test file), and from
+        the dev rows too if the arm chooses nothing on them. A score is None without dev rows.
+        """
         scores: dict[int, float | None] = {}
         for seed, arm in zip(self._seeds, self._arms, strict=True):
             signals.check()
-            self._say(f"fitting {self.name} on {arm.rows} rows, seed {seed}")
+            self._report_progress(f"fitting {self.name} on {arm.rows} rows, seed {seed}")
             arm.fitted  # noqa: B018  fits, or loads what a former build fitted
             scores[seed] = arm.dev_score() if len(self._arms) > 1 else None
         values = [NO_DEV if score is None else score for score in scores.values()]
         return self._arms[values.index(max(values))], scores
 
-    def _write(self, parts: Parts, draft: Path) -> tuple[Parts, list[BuiltForm]]:
-        """Write all forms but the card; the documents come first, as the id covers them."""
+    def _write_forms(self, parts: Parts, draft: Path) -> tuple[Parts, list[BuiltForm]]:
+        """Write all forms but the card; return `parts` with identity and sample, and the forms.
+
+        The needed forms come first: the id covers the documents, and the sample is a prompt of the
+        opened artefact.
+        """
         written: list[BuiltForm] = []
-        wanted = [form for form in self._wanted(parts.artefact) if form.FORM != CARD_FORM]
+        wanted = [form for form in self._wanted_forms(parts.artefact) if form.FORM != CARD_FORM]
         wanted.sort(key=lambda form: not form.NEEDED)
         needed = [form for form in wanted if form.NEEDED]
         for form in needed:
-            written += self._write_one(form, parts, draft)
+            written += self._write_form(form, parts, draft)
         sealed = seal_artefact(draft, parts.artefact)
         kept = {name: file for name, file in sealed.files.items() if name == DOCS}
         artefact = with_identity(parts.artefact.model_copy(update={"files": kept}))
         system = open_artefact(draft, self._home, parts.base)
-        shown = system.prompts([_SAMPLE])
+        shown = system.prompts([_SAMPLE_QUERY])
         parts = replace(parts, artefact=artefact, sample=shown[0] if shown else ())
         for form in wanted[len(needed) :]:
-            written += self._write_one(form, parts, draft)
+            written += self._write_form(form, parts, draft)
         return parts, written
 
-    def _write_one(self, form: Any, parts: Parts, draft: Path) -> list[BuiltForm]:
+    def _write_form(self, form: Any, parts: Parts, draft: Path) -> list[BuiltForm]:
         signals.check()
-        if why := form.applies(parts.artefact) or _cannot(form, parts):
+        if why := form.applies(parts.artefact) or _cannot_write(form, parts):
             return [BuiltForm(form=form.FORM, because=why)]
-        self._say(f"writing {form.FORM}")
-        begun, before = time.monotonic(), _bytes(draft)
+        self._report_progress(f"writing {form.FORM}")
+        begun, before = time.monotonic(), _folder_bytes(draft)
         notes = form.write(parts, draft)
-        return [BuiltForm(form=form.FORM, bytes=_bytes(draft) - before, notes=tuple(notes),
+        return [BuiltForm(form=form.FORM, bytes=_folder_bytes(draft) - before, notes=tuple(notes),
                           seconds=round(time.monotonic() - begun, 3))]  # fmt: skip
 
-    def _compare(self, parts: Parts, draft: Path, arm: DeployedArm) -> tuple[FormParity, ...]:
+    def _measure_parity(
+        self, parts: Parts, draft: Path, arm: DeployedArm
+    ) -> tuple[FormParity, ...]:
         sealed = seal_artefact(draft, parts.artefact)
-        forms = [form for form in self._wanted(parts.artefact)
-                 if not form.applies(parts.artefact) and not _cannot(form, parts)]  # fmt: skip
+        forms = [form for form in self._wanted_forms(parts.artefact)
+                 if not (form.applies(parts.artefact) or _cannot_write(form, parts))]  # fmt: skip
         return ask_again(arm, parts, (draft, sealed), forms)
 
-    def _publish(self, draft: Path, folder: Path, refused: bool) -> Path:
+    def _publish_or_set_aside(self, draft: Path, folder: Path, refused: bool) -> Path:
         if not refused:
             return publish_artefact(draft, folder)
         aside = folder.with_name(f"{folder.name}-refused")
@@ -234,8 +244,6 @@ class Building:
         shutil.rmtree(aside, ignore_errors=True)
         draft.rename(aside)
         return aside
-
-    # What they work with.
 
     @property
     def _home(self) -> Path:
@@ -253,7 +261,7 @@ class Building:
 
     @property
     def _passages(self) -> Passages | None:
-        """Return how the arm's options say that passages are shown, None if it shows none."""
+        """Return the arm's settings for showing passages; None if it shows none."""
         if "docs" not in load("arms", self.spec.arm).NEEDS:
             return None
         return Passages(dense=False, **{key: self.spec.options[key] for key in _PASSAGE_OPTIONS})
@@ -274,8 +282,8 @@ class Building:
     def _result(self) -> ArmResult:
         return next(arm for arm in self.evidence.arms if arm.name == self.name)
 
-    def _wanted(self, artefact: Artefact) -> list[Any]:
-        """Return the forms that were asked for, and those that the artefact can't do without."""
+    def _wanted_forms(self, artefact: Artefact) -> list[Any]:
+        """Return the requested forms (all, if none was), the card and those the artefact needs."""
         asked = self.options.forms
         return [form for form in self.forms
                 if not asked or form.FORM in (*asked, CARD_FORM)
@@ -296,7 +304,7 @@ class Building:
         task = self.session.task
         return Artefact(
             id="",
-            name=_plain(f"{task.name}-{self.spec.arm}"),
+            name=_file_name_of(f"{task.name}-{self.spec.arm}"),
             arm=self.name,
             tool=self.spec.tool or "",
             made_by=f"tuneworthy {__version__}",
@@ -315,7 +323,7 @@ class Building:
         reads = bool(load("arms", self.spec.arm).NEEDS & READS)
         return expiry_of(made, stale, self._result, reads, datetime.now(UTC).isoformat()).day
 
-    def _parts(self, artefact: Artefact, arm: DeployedArm | None) -> Parts:
+    def _form_inputs(self, artefact: Artefact, arm: DeployedArm | None) -> Parts:
         session, pack = self.session, artefact.pack
         weights = weights_folder(artefact.model, self._home) if artefact.model else None
         base = session.models[pack.role] if pack.role else None
@@ -336,10 +344,10 @@ class Building:
             docs=session.loaded.docs if pack.passages else (),
             licence=licence_of(artefact.model, weights),
             data_hash=rows_digest(session.loaded.cases),
-            say=self._say,
+            say=self._report_progress,
         )  # fmt: skip
 
-    def _listed(self, artefact: Artefact, written: Sequence[BuiltForm]) -> Artefact:
+    def _with_forms_listed(self, artefact: Artefact, written: Sequence[BuiltForm]) -> Artefact:
         forms = tuple(sorted(form.form for form in written if not form.because))
         return artefact.model_copy(update={"forms": forms})
 
@@ -347,12 +355,12 @@ class Building:
         whole, forms = artefact.pack.every == 1, artefact.forms
         return serving_commands(artefact.model, self._home, folder, forms, whole_base=whole)
 
-    def _say(self, text: str) -> None:
+    def _report_progress(self, text: str) -> None:
         self.session.tell("say", text)
 
 
-def _settled(session: Session, study: Results) -> Results:
-    """Return the study as it was settled, if its latest results are that and the ledger says so."""
+def _settled_results(session: Session, study: Results) -> Results:
+    """Return the latest results if they are this study settled, by the ledger; else `study`."""
     try:
         latest = read_results(find_results(session.task.folder))
     except TaskError:
@@ -361,8 +369,8 @@ def _settled(session: Session, study: Results) -> Results:
     return latest if same and session.ledger.get(settled_key(latest)) is not None else study
 
 
-def _arm(study: Results, wanted: str | None) -> str:
-    """Return the arm to build. Raises TaskError if none is named, or it can't be deployed."""
+def _arm_to_build(study: Results, wanted: str | None) -> str:
+    """Return the name of the arm to build. Raises TaskError if none is named or deployable."""
     measured = {run.spec.name: run for run in study.runs
                 if run.state == "measured" and run.spec.role == "candidate"}  # fmt: skip
     able = sorted(
@@ -380,21 +388,21 @@ def _arm(study: Results, wanted: str | None) -> str:
                         fix=f"keep what runs today, or name one of {', '.join(able)}")  # fmt: skip
     if "adapter" in (marks := measured[name].fingerprint) and "weights" not in marks:
         raise TaskError("an adapter that answers behind a server can't be built", got=name,
-                        where=str(measured[name].artefact), fix=_LOAD_IT)  # fmt: skip
+                        where=str(measured[name].artefact), fix=_LOAD_ADAPTER_FIX)  # fmt: skip
     return name
 
 
-def _cannot(form: Any, parts: Parts) -> str:
+def _cannot_write(form: Any, parts: Parts) -> str:
     return str(form.cannot(parts)) if hasattr(form, "cannot") else ""
 
 
-def _size(form: Any, parts: Parts) -> int | None:
+def _estimated_bytes(form: Any, parts: Parts) -> int | None:
     return None if parts.adapter is None and form.NEEDED else int(form.size(parts))
 
 
-def _bytes(folder: Path) -> int:
+def _folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _plain(name: str) -> str:
+def _file_name_of(name: str) -> str:
     return "".join(mark if mark.isalnum() or mark in "._-" else "-" for mark in name)

@@ -1,7 +1,6 @@
-"""Compare two systems by their recorded answers: read, match, score, compare.
+"""Compare two systems by their recorded answers, for `tuneworthy compare A.jsonl B.jsonl`.
 
-What `tuneworthy compare A.jsonl B.jsonl --gold rows.jsonl` does. No ledger is opened and no look is
-counted: nothing of a study is read or written.
+No ledger is opened and no look is counted: nothing of a study is read or written.
 """
 
 from __future__ import annotations
@@ -33,16 +32,16 @@ from tuneworthy.data.recorded import answer_observations, recorded_answers, refu
 from tuneworthy.metrics import JUDGE, metric_name, score_all, scorer
 
 A, B = "A", "B"
-TOLD = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown"}
-KEPT = "your files; nothing was written"
+REPORTED_KINDS = {"answers_are_gold", "matched_by_order", "inputs_differ", "answers_unknown"}
+FILES_KEPT = "your files; nothing was written"
 WHOLE_ANSWER_METRICS = {"accuracy", "exact", "exact_words", "token_f1"}
-"""The metrics that give a right answer inside a longer text no, or not the full, score."""
-NOTED_SHARE = 0.1  # share of a side's answers that hold a right one, from which a note says so
+"""The metrics that score a right answer inside a longer text below 1."""
+NOTED_SHARE = 0.1  # a note is given if more of a side's answers contain a right one
 
 
 @dataclass(frozen=True)
 class Options:
-    """How rows are scored and read; `metric` None: as `init` would propose it."""
+    """How rows are scored and read; `metric` None: the one that `init` would propose."""
 
     metric: str | None = None
     match: Match | None = None
@@ -59,10 +58,10 @@ def compare_files(
 ) -> Compared:
     """Return the comparison of two files of recorded answers on the rows of a third.
 
-    `own` are columns that people named; without the usual names they are guessed, and the notes
-    say how. Rows that one of the files does not answer are left out and counted; a null answer is
-    a failed one and scores 0. Raises DataError for rows that can't be used, files that can't be
-    matched or no common row, TaskError for a metric or a column that is not there.
+    `own` are the columns that the user named; columns without usual names are guessed, and the
+    notes say how. Rows that one of the files does not answer are left out and counted; a null
+    answer is a failed one and scores 0. Raises DataError for rows that can't be used, files that
+    can't be matched or no common row, TaskError for a metric or a column that is not there.
     """
     _refuse_missing(first, second, gold)
     wanted = {A: Recorded(file=str(first), match=options.match),
@@ -73,17 +72,17 @@ def compare_files(
         policy = "draft" if options.bad_rows == "stop" else options.bad_rows
         loaded = load(task, policy, options.max_bad)
     else:
-        loaded = _loaded(task, renamed.gold, options)
+        loaded = _loaded_records(task, renamed.gold, options)
     loaded = replace(loaded, task=loaded.task.model_copy(update={"answers": wanted}).at(Path()))
     try:
-        found = _found(loaded, renamed, (first, second), options)
+        found = _aligned_answers(loaded, renamed, (first, second), options)
     except DataError as error:
-        raise _as_options(error, {A: str(first), B: str(second)}) from None
-    notes = [*(renamed.notes if renamed else ()), *_decoded(gold, first, second)]
+        raise _naming_options(error, {A: str(first), B: str(second)}) from None
+    notes = [*(renamed.notes if renamed else ()), *_encoding_notes(gold, first, second)]
     notes += [
         (f"{o.text}: {o.fix}" if o.fix else o.text).replace("match: order", "--match order")
         for o in answer_observations(loaded, found)
-        if o.kind in TOLD
+        if o.kind in REPORTED_KINDS
     ]
     left_out = {f"gold row left out: {why}": n for why, n in loaded.excluded.items()}
     named = {A: str(first), B: str(second)}
@@ -92,13 +91,15 @@ def compare_files(
             left_out[f"no answer in {quoted(file, 60)}"] = lost
     if len({named[A], named[B]}) == 1:
         notes.append("A and B are one file: every difference is 0")
-    both = _both(loaded.cases, found, named)
+    both = _rows_answered_by_both(loaded.cases, found, named)
     cases, one, two = (tuple(part) for part in zip(*both, strict=True))
-    return _compared(loaded, (named[A], named[B]), (cases, one, two), options, (left_out, notes))
+    return _compare_rows(
+        loaded, (named[A], named[B]), (cases, one, two), options, (left_out, notes)
+    )
 
 
-def _loaded(task: Task, records: Records, options: Options) -> Loaded:
-    """Return the cases of renamed gold records, with what a task infers from them."""
+def _loaded_records(task: Task, records: Records, options: Options) -> Loaded:
+    """Return the cases of renamed gold records, with the task's settings inferred from them."""
     bad = BadRows(Path(), listed=False)
     cases = tuple(gold_cases(records, bad))
     bad.raise_if_too_many(len(records), options.bad_rows, options.max_bad)
@@ -107,10 +108,10 @@ def _loaded(task: Task, records: Records, options: Options) -> Loaded:
     return Loaded(task=task, cases=cases, rows=len(records), excluded=dict(bad.reasons))
 
 
-def _found(
+def _aligned_answers(
     loaded: Loaded, renamed: RenamedFiles | None, files: tuple[Path, Path], options: Options
 ) -> dict[str, AlignedAnswers]:
-    """Return the answers of both files, aligned to the cases."""
+    """Return the answers of file A and of file B, aligned to the cases, by "A" and "B"."""
     if renamed is None:
         return recorded_answers(loaded, loaded.cases)
     names = dict(zip((A, B), map(str, files), strict=True))
@@ -121,8 +122,8 @@ def _found(
     }
 
 
-def _as_options(error: DataError, files: dict[str, str]) -> DataError:
-    """Return an error that names files and options where it names keys of a task file."""
+def _naming_options(error: DataError, files: dict[str, str]) -> DataError:
+    """Return the error with file names and options in place of keys of a task file."""
     for name, file in files.items():
         key = f"`answers.{name}`"
         error.fix = error.fix.replace(f"under {key} write", "write").replace(f" under {key}", "")
@@ -147,36 +148,42 @@ def compare_columns(path: Path, columns: ColumnNames, options: Options = Options
     left_out = {why: n for why, n in left_out.items() if n}
     rows = table.cases, table.first, table.second
     names = columns.first, columns.second
-    return _compared(loaded, names, rows, options, (left_out, [*_read_as(table), *_decoded(path)]))
+    return _compare_rows(
+        loaded,
+        names,
+        rows,
+        options,
+        (left_out, [*_input_column_notes(table), *_encoding_notes(path)]),
+    )
 
 
 def _refuse_missing(*files: Path) -> None:
-    """Raise DataError for a file that is not there, with the path that people gave."""
+    """Raise DataError for the first file that does not exist, with its path as given."""
     for path in files:
         if not path.exists():
             raise DataError(
                 "there is no such file", where=str(path), got=f"looked in {path.absolute().parent}",
-                fix="correct the path; it starts at the folder you are in", kept=KEPT,
+                fix="correct the path; it starts at the folder you are in", kept=FILES_KEPT,
             )  # fmt: skip
 
 
-def _decoded(*files: Path) -> Iterator[str]:
-    """Yield a sentence for each file that is not UTF-8."""
+def _encoding_notes(*files: Path) -> Iterator[str]:
+    """Yield a note on each file that is read as Windows-1252, not UTF-8."""
     for path in dict.fromkeys(files):
         if text_encoding(path) == WINDOWS_ENCODING:
             yield f"{quoted(str(path), 60)} is not UTF-8: its letters are read as Windows-1252"
 
 
-def _read_as(table: AnswerTable) -> list[str]:
+def _input_column_notes(table: AnswerTable) -> list[str]:
     if not table.input:
         return ["no column is left for the input: rows are shown by their number"]
     return [f"the input is taken from column `{quoted(table.input, 40)}`"]
 
 
-def _both(
+def _rows_answered_by_both(
     cases: Sequence[Case], found: dict[str, AlignedAnswers], files: dict[str, str]
 ) -> list[tuple[Case, Answer, Answer]]:
-    """Return the rows that both files answer; raise DataError if there is none."""
+    """Return (case, A's answer, B's answer) of each row that both answer; DataError if none."""
     rows = list(zip(cases, found[A].answers, found[B].answers, strict=True))
     both = [row for row in rows if NO_ANSWER not in (row[1].error, row[2].error)]
     if not both:
@@ -187,7 +194,7 @@ def _both(
             got=f"A answers {counts[0]:,} of {count_noun(len(rows), 'row')}, B {counts[1]:,},"
             " and no row twice",
             fix="give answers of both systems to the same rows, by `id` or `input`",
-            kept=KEPT,
+            kept=FILES_KEPT,
         )
     return both
 
@@ -195,7 +202,7 @@ def _both(
 Rows = tuple[Sequence[Case], Sequence[Answer], Sequence[Answer]]
 
 
-def _compared(
+def _compare_rows(
     loaded: Loaded,
     names: tuple[str, str],
     rows: Rows,
@@ -205,30 +212,32 @@ def _compared(
     task, guess = _with_metric(loaded, rows, options)
     cases, one, two = rows
     scores = [score_all(scorer(task), cases, answers) for answers in (one, two)]
-    found = compare_answers(task, names, cases, (one, scores[0]), (two, scores[1]), _groups(loaded))
+    found = compare_answers(
+        task, names, cases, (one, scores[0]), (two, scores[1]), _group_of_each_case(loaded)
+    )
     alike = found.alike and names[0] != names[1]
     notes = [
         *said[1],
         *(["A and B give the same answer to every row"] if alike else []),
         *guess,
-        *_inside(task, rows, scores),
-        *_failed(names, (one, two)),
+        *_contained_answer_notes(task, rows, scores),
+        *_null_answer_notes(names, (one, two)),
     ]
     kind = task.output.type or "text"
     return Compared(found, metric_name(task), kind, options.metric is None, said[0], tuple(notes))
 
 
 def _with_metric(loaded: Loaded, rows: Rows, options: Options) -> tuple[Task, list[str]]:
-    """Return the task with its metric, and what was seen in the answers that it is guessed from.
+    """Return the task with its metric, and notes on the answers that the metric is guessed from.
 
-    It is the metric asked for, else the one that `init` proposes for the same rows and answers.
+    It is the metric of `options`, else the one that `init` proposes for these rows and answers.
     """
     task = loaded.task
     if options.metric == JUDGE:
         raise TaskError(
             "a judge is a model, and this comparison calls none", where="--metric", got=JUDGE,
             fix="write a task.yaml with `success.judge` and both files under `answers`, then run",
-            kept=KEPT,
+            kept=FILES_KEPT,
         )  # fmt: skip
     if options.metric is not None:
         return task, []
@@ -245,8 +254,10 @@ def _with_metric(loaded: Loaded, rows: Rows, options: Options) -> tuple[Task, li
     return task, []
 
 
-def _inside(task: Task, rows: Rows, scores: Sequence[Sequence[Score | Unscored]]) -> Iterator[str]:
-    """Yield how many answers of a side hold a right one in a longer text, where they are many."""
+def _contained_answer_notes(
+    task: Task, rows: Rows, scores: Sequence[Sequence[Score | Unscored]]
+) -> Iterator[str]:
+    """Yield a note for each side many of whose answers contain the right one in a longer text."""
     if metric_name(task) not in WHOLE_ANSWER_METRICS or task.output.type not in {"label", "text"}:
         return
     success = task.success.model_copy(update={"metric": "contains"})
@@ -266,10 +277,10 @@ def _inside(task: Task, rows: Rows, scores: Sequence[Sequence[Score | Unscored]]
             )
 
 
-def _groups(loaded: Loaded) -> dict[str, str]:
-    """Return the group of each case: copies, near-copies and rows of one `group` belong together.
+def _group_of_each_case(loaded: Loaded) -> dict[str, str]:
+    """Return each case's group by id: copies, near-copies and rows of one `group` share one.
 
-    It is the grouping of a study, so that the bounds widen for the same rows.
+    A study groups its rows alike, so the bounds widen for the same rows.
     """
     first: dict[int, str] = {}
     numbers = copy_groups(loaded.copies)
@@ -279,7 +290,7 @@ def _groups(loaded: Loaded) -> dict[str, str]:
     }
 
 
-def _failed(names: tuple[str, str], answers: Sequence[Sequence[Answer]]) -> list[str]:
+def _null_answer_notes(names: tuple[str, str], answers: Sequence[Sequence[Answer]]) -> list[str]:
     return [
         f"{with_verb(lost, 'answer', 'are')} empty in {quoted(name, 60)}, and"
         f" count{'s' if lost == 1 else ''} as wrong"

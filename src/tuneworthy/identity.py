@@ -1,6 +1,6 @@
-"""The identity of a study: a digest of everything it reads, its fresh starts and added minutes.
+"""The identity of a study: digests of all it reads, its fresh starts and added minutes.
 
-A change of anything in the identity makes another study. Opens no model.
+If any part of the identity changes, it is another study. Opens no model.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from tuneworthy.models import content_of
 from tuneworthy.models.encoder.minilm import missing
 
 FOLDER = "all studies of this folder"
-"""The ledger name for the count of fresh starts of all studies of a folder."""
+"""The name under which the ledger counts the fresh starts of all studies in a folder."""
 
 
 def identity_of(loaded: Loaded, available: Mapping[str, str]) -> dict[str, Any]:
-    """Return the identity of a study: its task, what it reads, and which needs are met."""
+    """Return the identity of a study: hashes of its task and inputs, and which needs are met."""
     needed = needs(loaded.task)
     met = {need: why for need, why in available.items() if need in needed}
     return {"task": loaded.task.hash, "read": input_digests(loaded), "here": met}
 
 
 def input_digests(loaded: Loaded) -> dict[str, str]:
-    """Return a digest of each input of a study; a change of any makes another study."""
+    """Return a digest of each input of a study, by name; if one changes, it is another study."""
     task, kinds = loaded.task, {"cases": loaded.cases, "test": loaded.test, "dev": loaded.dev}
     files = {name: source.file for name, source in task.answers.items()}
     if task.present:
@@ -58,7 +58,7 @@ def input_digests(loaded: Loaded) -> dict[str, str]:
 
 
 def needs(task: Task) -> set[str]:
-    """Return what a task's arms need to run (a model, training, documents, ...)."""
+    """Return the names of what a task's arms need to run ("model", "training", "docs", ...)."""
     return {need for spec in specs(task) for need in plugin("arms", spec.arm).NEEDS}
 
 

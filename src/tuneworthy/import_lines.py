@@ -1,4 +1,4 @@
-"""What `init` prints of the files it read: what was taken for what, and which options may fit."""
+"""The lines that `init` prints about the files it read: roles of columns, options to try."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
 from tuneworthy.recognising import Source
 
 
-def taken_lines(
+def import_report_lines(
     sources: Sequence[Source], made: ImportFiles, names: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield what each file was read as and what was taken of it, then the systems and the rows.
+    """Yield the lines on each file's format and columns, on each system's answers, on the rows.
 
     `names` maps a system to its name in the task file.
     """
     for source in sources:
-        form = _form_of(source)
+        form = _form_name(source)
         if source.roles is not None:
             right = f"`{source.roles.output}`" if source.roles.output else "stands in another file"
             asked = ", ".join(f"`{name}`" for name in source.roles.inputs)
             what, takes = form, (asked + ", joined" * bool(source.roles.joined), right)
         else:
-            what, takes = f"{_format_name(source)}, {form}", _takes(source)
-        yield f"{source.path.name}: read as {what}{_written_in(source.path)}"
+            what, takes = f"{_format_name(source)}, {form}", _taken_fields(source)
+        yield f"{source.path.name}: read as {what}{_encoding_remark(source.path)}"
         if source.roles is not None and source.roles.id:
             yield f"  id            `{source.roles.id}`"
         yield f"  input         {takes[0]}"
         yield f"  right answer  {takes[1]}"
         if source.roles is not None and source.roles.alternatives:
             yield "                lists: any of their texts is right (else: --lists json)"
-        if source.roles is not None and (unused := _unused(source)):
+        if source.roles is not None and (unused := _unused_columns(source)):
             yield f"  not used      {unused}"
         if source.roles is not None:
-            yield from _offers(source)
+            yield from _option_lines(source)
     for system, count in made.answers.items():
         key = names.get(system, system)
         source_of = next((one.roles.systems[system] for one in sources
@@ -48,14 +48,14 @@ def taken_lines(
         shown = f"`{source_of}`" if source_of else f"`{system}`"
         yield f"  {key + ' ' if len(key) > 13 else key:<13} {shown}, {count_noun(count, 'answer')}"
     yield from made.remarks
-    yield prompt_line(made)
+    yield system_prompt_line(made)
     counted = [f"{made.parts[part]:,} {part}" for part in made.part_files()]
     split = f": {', '.join(counted)}" * bool(counted)
     yield f"{count_noun(made.rows, 'row')} with a right answer{split}"
 
 
-def _offers(source: Source) -> Iterator[str]:
-    """Yield options that may fit the columns: more text, several labels of a cell, a split."""
+def _option_lines(source: Source) -> Iterator[str]:
+    """Yield lines that suggest --input, --labels or --split where the columns look like it."""
     assert source.roles is not None
     roles = source.roles
     if roles.texts and not roles.joined:
@@ -70,8 +70,8 @@ def _offers(source: Source) -> Iterator[str]:
         yield f"                {said}: --split {shlex.quote(source.split)}"
 
 
-def _unused(source: Source) -> str:
-    """Return the columns without a role, which rows keep in `meta`: an input may stand in two."""
+def _unused_columns(source: Source) -> str:
+    """Return the names of the columns without a role, which rows keep in `meta`, as one text."""
     assert source.roles is not None
     used = {name.partition(".")[0] for name in source.roles.used}
     left = [name for name in source.columns if "." not in name and name not in used]
@@ -79,8 +79,8 @@ def _unused(source: Source) -> str:
     return shown + (f" and {len(left) - 6} more" if len(left) > 6 else "")
 
 
-def _form_of(source: Source) -> str:
-    """Return what the form of a file is called; a table by the mark between its columns."""
+def _form_name(source: Source) -> str:
+    """Return the name of a file's form, such as "a table (TSV)" by the mark between columns."""
     module = load("containers", source.container)
     named = module.form_of(source.path) if hasattr(module, "form_of") else ""
     form = str(named or module.FORM)
@@ -88,16 +88,16 @@ def _form_of(source: Source) -> str:
     return {"\t": "a table (TSV)", "|": "a table (columns parted by |)"}.get(mark, form)
 
 
-def _written_in(path: Path) -> str:
-    """Return a remark on a text file that is not UTF-8."""
+def _encoding_remark(path: Path) -> str:
+    """Return a remark on a text file that is read as Windows-1252, not UTF-8; else ""."""
     binary = path.is_dir() or path.suffix.lower() in {".parquet", ".xlsx", ".eval", ".arrow"}
     if binary or text_encoding(path) != WINDOWS_ENCODING:
         return ""
     return "; not UTF-8: its letters are read as Windows-1252"
 
 
-def prompt_line(made: ImportFiles) -> str:
-    """Return the line on system prompts."""
+def system_prompt_line(made: ImportFiles) -> str:
+    """Return the line on the rows' system prompts: how many rows have one, and the first."""
     total = made.prompts.total()
     if not total:
         return "  system prompt none"
@@ -106,9 +106,9 @@ def prompt_line(made: ImportFiles) -> str:
     return f"  system prompt {each} {count_noun(total, 'row')}: “{quoted(first, 60)}”"
 
 
-def where_it_lies(source: Source) -> tuple[str, ...]:
-    """Return the lines about a file that is read where it lies: its input and right answer."""
-    takes = ("`input`", "`output`") if source.importer is None else _takes(source)
+def read_in_place_lines(source: Source) -> tuple[str, ...]:
+    """Return the lines on a file that needs no import: where its input and right answer are."""
+    takes = ("`input`", "`output`") if source.importer is None else _taken_fields(source)
     return (
         f"{quoted(source.path.name, 60)}: read where it lies",
         f"  input         {takes[0]}",
@@ -120,6 +120,6 @@ def _format_name(source: Source) -> str:
     return str(getattr(source.importer, "FORMAT", ""))
 
 
-def _takes(source: Source) -> tuple[str, str]:
+def _taken_fields(source: Source) -> tuple[str, str]:
     found: tuple[str, str] = getattr(source.importer, "TAKES", ("", ""))
     return found

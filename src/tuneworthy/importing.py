@@ -1,7 +1,7 @@
-"""Read what people have: recognise a file by its content, and make rows and answers of it.
+"""Import the user's files: recognise each by its content and write its rows and answers.
 
-A file in this project's own form is left as it is. Of any other one a file of rows is written
-beside the task file, and one file of answers a system; the user's files are never changed.
+A file in this project's own form is used as it is. From others a file of rows is written beside
+the task file, and a file of answers for each system; the user's files are never changed.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from tuneworthy.data.file_roles import FileRoles, with_one_gold_file
 from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
 from tuneworthy.data.raw import BadRow, RowFault
 from tuneworthy.data.row_parts import part_of
-from tuneworthy.import_lines import prompt_line, taken_lines, where_it_lies
+from tuneworthy.import_lines import import_report_lines, read_in_place_lines, system_prompt_line
 from tuneworthy.recognising import Ask, Source, has, recognise
 
-_LOOKED_RECORDS = 1_000  # records by which a format learns what all of them have in common
+_SAMPLED_RECORDS = 1_000  # a format's `learn` is given this many of the first records
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are read: the columns that people named, the question about the others, and the
-    share of records that may be left out because they can't be read.
+    """How files are read: `choice` has the columns that the user named, `ask` asks for others.
+
+    `most_unread` is the largest share of records that may be left out because they can't be read.
     """
 
     choice: Choice
@@ -44,19 +45,19 @@ class Reading:
 
 @dataclass(frozen=True)
 class Imported:
-    """What `draft` needs: the file of rows, a file of answers a system, and sentences on both.
+    """The imported files: `rows`, the `answers` of each system, and `said`, the lines to print.
 
-    `heard` are the first answers of the systems, by row; `count` is the number of rows, 0 for a
-    file that nobody has checked yet. `metric` is the one that the files' own checks call for.
-    `parts` are the files of rows to learn from and to score, of which `rows` is the first, and
-    `scored` is the number of rows to score.
+    `made_of` names the files they were made from. `first_answers` are the systems' first answers,
+    by row; `count` is the number of rows, 0 for a file that is not checked yet. `metric` is the
+    one that the files' own checks call for. `parts` are the files of rows to learn from and to
+    score, of which `rows` is the first, and `scored` is the number of rows to score.
     """
 
     rows: Path
     answers: Mapping[str, Path] = field(default_factory=dict)
     said: tuple[str, ...] = ()
     made_of: str = ""
-    heard: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    first_answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     count: int = 0
     metric: str | None = None
     parts: Mapping[str, Path] = field(default_factory=dict)
@@ -68,25 +69,25 @@ class Imported:
         return tuple(self.parts.values()) or (self.rows,)
 
 
-def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -> Imported:
-    """Return the rows and answers of some files, written into `folder` where they need it.
+def import_rows(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -> Imported:
+    """Write the rows and answers of the files into `folder`, if they need it; return the result.
 
-    Files are named `STEM.rows.jsonl` and `STEM.SYSTEM.jsonl`. Records of several files with one
-    input are one row. Raises DataError where no row has a right answer, and where more than
+    Files are named `STEM.rows.jsonl` and `STEM.SYSTEM.jsonl`. Records of several files with the
+    same input become one row. Raises DataError if no row has a right answer, or if more than
     `reading.most_unread` of the records (and more than one) can't be read.
     """
     choice, ask = reading.choice, reading.ask
     if len(files) == 1 and not files[0].exists():
         return Imported(files[0])
-    sources = _sources(files, choice, ask)
+    sources = _recognised_sources(files, choice, ask)
     single = sources[0] if len(sources) == 1 else None
     if single and single.own and single.importer is None:
-        said = where_it_lies(single) if single.roles else ()
+        said = read_in_place_lines(single) if single.roles else ()
         return Imported(single.path, said=said)
     made = ImportFiles(folder, stem, merge=single is None, right=choice.output)
     try:
-        for source in sorted(sources, key=_has_right):
-            for where, row in _rows(source, made):
+        for source in sorted(sources, key=_has_right_answers):
+            for where, row in _imported_rows(source, made):
                 made.add(where, row)
         made.check_unread(reading.most_unread)
         as_it_is = single and single.own and not (made.left or made.remarks)
@@ -96,15 +97,15 @@ def bring_in(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -
         made.finish(False)
         raise
     if single and single.own and not keep:
-        said = (*where_it_lies(single), prompt_line(made)) if made.rows else ()
+        said = (*read_in_place_lines(single), system_prompt_line(made)) if made.rows else ()
         return Imported(single.path, said=said, count=made.rows)
     if not made.rows:
-        _nothing(files, made)
-    return _imported(sources, made, written, choice)
+        _refuse_without_rows(files, made)
+    return _import_result(sources, made, written, choice)
 
 
-def at_source(where: str, rows: Path) -> str:
-    """Return a message's places in the user's own file in place of those in the written rows.
+def with_source_places(where: str, rows: Path) -> str:
+    """Return a message with places in the written rows replaced by those in the user's file.
 
     A row that was made of `tickets.csv:14` has this place, or an id of its own, as its id.
     """
@@ -121,10 +122,10 @@ def at_source(where: str, rows: Path) -> str:
     return re.sub(re.escape(rows.name) + r":(\d+)(:\d+)?", source, where)
 
 
-def _sources(files: Sequence[Path], choice: Choice, ask: Ask | None) -> list[Source]:
-    """Return how the files are read; of several tables one has the right answers to an input.
+def _recognised_sources(files: Sequence[Path], choice: Choice, ask: Ask | None) -> list[Source]:
+    """Return each file as recognised; of several tables one keeps its right answers.
 
-    Raises TaskError for a column that is named and in no file.
+    Raises TaskError for a named column that is in no file.
     """
     if len(files) == 1:
         return [recognise(files[0], choice, ask)]
@@ -137,11 +138,11 @@ def _sources(files: Sequence[Path], choice: Choice, ask: Ask | None) -> list[Sou
     tables = [one for one in found if one.roles is not None]
     known = [FileRoles(one.path, one.roles, one.right) for one in tables if one.roles]
     settled = dict(zip(map(id, tables), with_one_gold_file(known), strict=True))
-    return _named_apart([replace(one, roles=settled.get(id(one))) for one in found])
+    return _with_distinct_systems([replace(one, roles=settled.get(id(one))) for one in found])
 
 
-def _named_apart(sources: list[Source]) -> list[Source]:
-    """Return the sources with another name for each system that is `present` in its own table."""
+def _with_distinct_systems(sources: list[Source]) -> list[Source]:
+    """Return the sources; if several call a system `present`, it gets its file's name instead."""
     present = [one for one in sources if one.roles and set(one.roles.systems) == {"present"}]
     if len(present) < 2:
         return sources
@@ -153,7 +154,7 @@ def _named_apart(sources: list[Source]) -> list[Source]:
     ]  # fmt: skip
 
 
-def _has_right(source: Source) -> bool:
+def _has_right_answers(source: Source) -> bool:
     """Return whether a file is a table of right answers.
 
     It is read last, so that its rows find the system prompts of the other files.
@@ -161,10 +162,10 @@ def _has_right(source: Source) -> bool:
     return bool(source.roles and source.roles.output)
 
 
-def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]]:
-    """Yield the rows of a file with their places; what is no row is counted."""
+def _imported_rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]]:
+    """Yield (place, row) for each row of a file; count the other records in `made`."""
     notes: dict[str, Any] = {"path": source.path}
-    _learn(source, notes)
+    _read_format_notes(source, notes)
     if told := notes.get("told"):
         names = ", ".join(f"`{name}`" for name in sorted(told))
         made.remarks.append(f"  not the input {names}: it tells the right answer")
@@ -176,8 +177,8 @@ def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]
         elif module is None or roles is not None:
             if record.at != source.at or roles is None:
                 continue
-            if _is_other(source, roles, record):
-                made.count_lost(f"another shape than most: {_listed(record.value)}", record.where)
+            if _has_other_shape(source, roles, record):
+                made.count_lost(f"another shape than most: {_key_list(record.value)}", record.where)
             else:
                 yield from _table_row(record, roles, made)
         elif module.fits(record):
@@ -200,7 +201,7 @@ def _rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]
 def _table_row(
     record: SourceRecord, roles: Roles, made: ImportFiles
 ) -> Iterator[tuple[str, ImportedRow]]:
-    """Yield the row of a table's record, in its part where the table has a column of parts."""
+    """Yield (place, row) of a table's record, with its part (train, test, dev) if it has one."""
     part = part_of(record.value.get(roles.split)) if roles.split else ""
     if roles.split and not part:
         got = quoted(str(record.value.get(roles.split, "")), 40)
@@ -210,17 +211,17 @@ def _table_row(
     yield record.where, ImportedRow(fields, answers, part=part)
 
 
-def _learn(source: Source, notes: dict[str, Any]) -> None:
-    """Let a format read the first records for what only many of them show together."""
+def _read_format_notes(source: Source, notes: dict[str, Any]) -> None:
+    """Let a format's `learn` note in `notes` what its first records have in common."""
     learn = getattr(source.importer, "learn", None)
     if source.importer is None or learn is None:
         return
-    found = islice(load("containers", source.container).records(source.path), _LOOKED_RECORDS)
+    found = islice(load("containers", source.container).records(source.path), _SAMPLED_RECORDS)
     learn([one for one in found if isinstance(one, SourceRecord) and source.importer.fits(one)],
           notes)  # fmt: skip
 
 
-def _is_other(source: Source, roles: Roles, record: SourceRecord) -> bool:
+def _has_other_shape(source: Source, roles: Roles, record: SourceRecord) -> bool:
     """Return whether a record has neither the input nor the answer column of the others.
 
     False for a table, whose records lack the columns of empty cells.
@@ -231,11 +232,11 @@ def _is_other(source: Source, roles: Roles, record: SourceRecord) -> bool:
     return not mine & record.value.keys()
 
 
-def _listed(value: Mapping[str, Any]) -> str:
+def _key_list(value: Mapping[str, Any]) -> str:
     return ", ".join(f"`{key[:20]}`" for key in list(value)[:4]) or "no fields"
 
 
-def _imported(
+def _import_result(
     sources: Sequence[Source], made: ImportFiles, written: Sequence[Path], choice: Choice
 ) -> Imported:
     systems = {name: made.answers_file(name) for name in made.answers
@@ -245,7 +246,7 @@ def _imported(
         present = next(iter(systems))
     answers = {"present" if name == present else _free_name(name): path
                for name, path in systems.items()}  # fmt: skip
-    said = [*taken_lines(sources, made, dict(zip(systems, answers, strict=True)))]
+    said = [*import_report_lines(sources, made, dict(zip(systems, answers, strict=True)))]
     for why, count in made.left.most_common():
         said.append(f"left out {count_noun(count, 'record')}: {why} (first {made.left_at[why]})")
     said.append(f"wrote {', '.join(path.name for path in written)}")
@@ -266,9 +267,9 @@ def _imported(
 
 
 def _checked_parts(made: ImportFiles, choice: Choice) -> dict[str, Path]:
-    """Return the files of the parts, {} for a file without; raise DataError if one has no rows.
+    """Return each part's file of rows, {} for rows without parts; dev is scored without a test.
 
-    Rows to learn from and rows to score are needed; without a test part the dev rows are scored.
+    Raises DataError, and deletes the files, if there are no rows to learn from or none to score.
     """
     parts = made.part_files()
     if not parts or {"train", "test"} <= parts.keys():
@@ -290,8 +291,8 @@ def _free_name(name: str) -> str:
     return f"{plain}-answers" if plain in catalogue("arms") and plain != "present" else plain
 
 
-def _nothing(files: Sequence[Path], made: ImportFiles) -> NoReturn:
-    """Raise DataError: no record became a row."""
+def _refuse_without_rows(files: Sequence[Path], made: ImportFiles) -> NoReturn:
+    """Raise DataError that says why no record became a row."""
     why = "; ".join(f"{count:,} × {why} (first {made.left_at[why]})"
                     for why, count in made.left.most_common(3))  # fmt: skip
     fix = "correct the records, or name the columns: --input COL --output COL"

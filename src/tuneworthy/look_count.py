@@ -1,4 +1,4 @@
-"""Looks at the scored rows before and after a study: what is known, warned of, and given back."""
+"""Count a study's look at the scored rows, warn before a further look, release an unused one."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ def looks_so_far(loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]
     """Yield observations on earlier looks at the scored cases and at the locked ones."""
     task = loaded.task
     with read_ledger(task.folder, at=task.ledger, task=task.name) as ledger:
-        yield from _looks(ledger, loaded, cases)
+        yield from _look_observations(ledger, loaded, cases)
 
 
-def _looks(ledger: Ledger | None, loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
+def _look_observations(
+    ledger: Ledger | None, loaded: Loaded, cases: Sequence[Case]
+) -> Iterator[Observation]:
     scored, locked = (
         next_look(ledger, "", rows_digest(rows), input_digests(rows))
         for rows in (cases, loaded.aside)
@@ -44,29 +46,29 @@ def is_spent(ledger: Ledger, study: str) -> bool:
 
 
 def look_ahead(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> int:
-    """Return the ordinal of a study's look, which counts only once an arm is scored."""
+    """Return the ordinal of a study's look (1 = first), counted or not yet."""
     if is_spent(ledger, study):
         return record_look(ledger, study, rows, marks).look
     return next_look(ledger, study, rows, marks).look
 
 
 def count_look(session: Any, runs: Sequence[Run]) -> None:
-    """Count the look of an open session once a first arm is scored, not before."""
+    """Count an open session's look once an arm is measured, and drop inputs with an old count."""
     if any(run.state == "measured" for run in runs) and session.looks.look != session.inputs.looks:
-        del session.inputs  # another study looked meanwhile: the comparison pays for its own look
+        del session.inputs  # another study looked meanwhile: its look widens this one's bounds
 
 
 def look_warning(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> str:
-    """Return what another look at these rows costs; "" for a first one, or one spent already."""
+    """Return the warning before a further look at these rows; "" for a first or a spent one."""
     if is_spent(ledger, study):
         return ""
     return repeated_look_warning(next_look(ledger, study, rows, marks).look)
 
 
 def release_unless_compared(ledger: Ledger, study: str, rows: str, runs: Sequence[Run]) -> None:
-    """Give a study's look back if it chose between no arms: fewer than two, or references alone.
+    """Release a study's look if it compared no arms: measured fewer than two, or only references.
 
-    The look stays spent where an arm may still be measured: one without room or without its model.
+    It stays spent while an arm may still be measured: one without minutes or without its model.
     """
     if not is_spent(ledger, study):  # nothing was scored at all
         return

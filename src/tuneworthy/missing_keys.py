@@ -1,7 +1,4 @@
-"""Say which models lack their API key, or have a wrong one, before anything is asked.
-
-So no look at the scored rows is spent in vain.
-"""
+"""Find missing or refused API keys before a run sends a request or spends a look."""
 
 from __future__ import annotations
 
@@ -17,30 +14,30 @@ from tuneworthy.measure.model_roles import BASE, ROLES
 from tuneworthy.models import is_launched, is_local, lacks_key
 from tuneworthy.models._roles import wanted_models
 
-_FIX = "set OPENAI_API_KEY and run again"
-_KEPT = "everything: nothing was asked, no look was spent"
+_SET_KEY_FIX = "set OPENAI_API_KEY and run again"
+_NOTHING_ASKED = "everything: nothing was asked, no look was spent"
 
 
 def refuse_without_key(task: Task, available: Mapping[str, str], models: Mapping[str, Any]) -> None:
-    """Raise TaskError if an arm asks the base model and its endpoint has no key.
+    """Raise TaskError if an arm asks the base model and there is no key for its endpoint.
 
-    Raises ProviderError where the endpoint refuses the key. `models` are those of the task by role.
+    Raises ProviderError if the endpoint refuses the key. `models` are the task's models by role.
     """
-    if BASE in (lacking := _keyless(task, available)):
+    if BASE in (lacking := _models_without_key(task, available)):
         raise TaskError("there is no key for this endpoint", where="task.yaml model",
-                        got=lacking[BASE], fix=_FIX,
-                        kept=_KEPT)  # fmt: skip
+                        got=lacking[BASE], fix=_SET_KEY_FIX,
+                        kept=_NOTHING_ASKED)  # fmt: skip
     served = is_local(task.model) or is_launched(task.model)
-    if served or BASE not in set(models) or BASE not in _asked(task, available):
+    if served or BASE not in set(models) or BASE not in _asked_roles(task, available):
         return
-    if why := _refused(models):
+    if why := _key_refusal(models):
         raise ProviderError("the endpoint refuses this key", where="OPENAI_API_KEY", got=why,
                             fix="set a key of this endpoint and run again",
-                            kept=_KEPT)  # fmt: skip
+                            kept=_NOTHING_ASKED)  # fmt: skip
 
 
-def _refused(models: Mapping[str, Any]) -> str:
-    """Return what the base model's server says of a key that it refuses, else ""."""
+def _key_refusal(models: Mapping[str, Any]) -> str:
+    """Return the base model's server's message on refusing the key; "" if it does not refuse."""
     try:
         refusal = getattr(models[BASE], "key_refusal", None)
     except TuneworthyError:  # it can't be opened: the arm that asks it says why
@@ -49,8 +46,8 @@ def _refused(models: Mapping[str, Any]) -> str:
 
 
 def key_notice(task: Task, available: Mapping[str, str] = {}) -> str:
-    """Return what a run without the key would do, "" where no asked model lacks one."""
-    lacking = _keyless(task, available)
+    """Return the notice that `OPENAI_API_KEY` is not set and what a run does then; "" if set."""
+    lacking = _models_without_key(task, available)
     if not lacking:
         return ""
     names = ", ".join(dict.fromkeys(lacking.values()))
@@ -59,20 +56,20 @@ def key_notice(task: Task, available: Mapping[str, str] = {}) -> str:
 
 
 def key_observations(task: Task) -> list[Observation]:
-    """Return the warning that a key is not set, if there is one to give."""
+    """Return [warning that a key is not set], or []."""
     notice = key_notice(task)
     return [Observation(kind="no_key", level="warning", text=notice, count=1,
                         fix="set OPENAI_API_KEY before `run`")] if notice else []  # fmt: skip
 
 
-def _keyless(task: Task, available: Mapping[str, str]) -> dict[str, str]:
-    """Return {role: spec} of the models that arms ask and whose endpoint has no key."""
-    asked = _asked(task, available)
+def _models_without_key(task: Task, available: Mapping[str, str]) -> dict[str, str]:
+    """Return {role: spec} of the models that the study asks and that lack their API key."""
+    asked = _asked_roles(task, available)
     return {r: s for r, s in wanted_models(task).items() if r in asked and lacks_key(s)}
 
 
-def _asked(task: Task, available: Mapping[str, str]) -> set[str]:
-    """Return the roles whose models are asked: the judge, and those that arms need."""
+def _asked_roles(task: Task, available: Mapping[str, str]) -> set[str]:
+    """Return the roles of the models that the study asks: the judge, and those that arms need."""
     asked: set[str] = {"judge"}
     for spec in specs(task):
         needs: Collection[str] = load("arms", spec.arm).NEEDS

@@ -1,7 +1,7 @@
-"""The first prompt of every arm, built as it would be sent, and sent to nobody.
+"""Show the first prompt of every arm as it would be sent, without sending it.
 
-Each arm is fitted as in a study, on a model that keeps the first prompt it is given and stops. So
-what is shown is what the arm's own code builds, not a copy of it.
+Each arm is fitted as in a study, with a model that raises the first prompt it is given. So the
+prompt comes from the arm's own code, not from a copy of it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from tuneworthy.core.specs import chooses, chooses_prompt, is_recorded, specs, t
 from tuneworthy.models._roles import wanted_models
 from tuneworthy.session import Session, open_session
 
-ASKING = frozenset({"model", "bigger", "teacher", "present", "reflection"})
+MODEL_NEEDS = frozenset({"model", "bigger", "teacher", "present", "reflection"})
 NOTHING_SENT = "asks no model: nothing is sent"
-PACKAGE = "pip install"
+INSTALL_HINT = "pip install"
 
 
 @dataclass(frozen=True)
 class PromptPreview:
-    """An arm's first prompt: the model it goes to and the messages; or why there is none.
+    """An arm's first prompt: the model it goes to and the messages; empty if it sends none.
 
     `note` says what the prompt still depends on, or why nothing is sent. `like` names an earlier
     arm with the same model and messages.
@@ -45,7 +45,7 @@ class PromptPreview:
     like: str = ""
 
 
-class _Captured(Exception):
+class _PromptCaptured(Exception):
     """Carries the first prompt out of an arm's code, past any `except` of known errors."""
 
     def __init__(self, model: str, prompt: Prompt) -> None:
@@ -53,8 +53,8 @@ class _Captured(Exception):
         self.model, self.prompt = model, tuple(prompt)
 
 
-class _Capture:
-    """A model that answers nothing: its first request ends the arm with the prompt."""
+class _CapturingModel:
+    """A model that raises `_PromptCaptured` with the first prompt of its first request."""
 
     context: int | None = None
 
@@ -63,9 +63,9 @@ class _Capture:
         self.fingerprint: dict[str, str] = {}
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:  # noqa: ARG002
-        """Raise the first prompt; an empty batch has no reply."""
+        """Raise _PromptCaptured with the first prompt; return [] for an empty batch."""
         if prompts:
-            raise _Captured(self.spec, prompts[0])
+            raise _PromptCaptured(self.spec, prompts[0])
         return []
 
     def count_tokens(self, prompt: Prompt) -> int:  # noqa: ARG002
@@ -93,41 +93,41 @@ def _preview(session: Session, spec: Spec) -> PromptPreview:
     if is_recorded(session.task, spec):
         return PromptPreview(spec.name, note="recorded answers: nothing is sent")
     lacking = [why for why in unmet_needs(spec, session.available).split("; ") if why]
-    if lacking := [why for why in lacking if PACKAGE not in why]:
+    if lacking := [why for why in lacking if INSTALL_HINT not in why]:
         return PromptPreview(spec.name, note=f"not asked: {'; '.join(lacking)}")
     if trains(spec):
         rows = max((len(part.train) for part in session.split.parts), default=0)
         return PromptPreview(spec.name, note=f"trains on {count_noun(rows, 'row')} before it asks:"
                              " its prompt is the one that it was trained with")  # fmt: skip
-    if not arm.NEEDS & ASKING:
+    if not arm.NEEDS & MODEL_NEEDS:
         return PromptPreview(spec.name, note=NOTHING_SENT)
     with tempfile.TemporaryDirectory() as folder:
-        return _captured(session, spec, arm, Path(folder))
+        return _capture_prompt(session, spec, arm, Path(folder))
 
 
-def _captured(session: Session, spec: Spec, arm: ModuleType, folder: Path) -> PromptPreview:
-    """Fit an arm without dev rows, else with them, and return the first prompt it sends."""
+def _capture_prompt(session: Session, spec: Spec, arm: ModuleType, folder: Path) -> PromptPreview:
+    """Fit an arm without dev rows, then with them, until it sends a prompt; return its preview."""
     case = next(iter(session.split.parts[0].test))
     query = session.sealed.queries([case], gold_passage=arm.ROLE == "ceiling")[0]
     why = NOTHING_SENT
     for with_dev in (False, True):
-        setup = _setup(session, spec, folder, with_dev)
+        setup = _capturing_setup(session, spec, folder, with_dev)
         try:
             fitted = arm.fit(setup, arm.Options.model_validate(spec.options), session.seed)
             fitted.answer([query])
-        except _Captured as found:
-            note = _depends(session, spec, query, with_dev)
+        except _PromptCaptured as found:
+            note = _open_dependency(session, spec, query, with_dev)
             return PromptPreview(spec.name, found.model, found.prompt, note)
         except (DoesNotApply, TuneworthyError) as error:
             why = f"not asked: {error}".split("\n")[0]
     return PromptPreview(spec.name, note=why)
 
 
-def _setup(session: Session, spec: Spec, folder: Path, with_dev: bool) -> Setup:
+def _capturing_setup(session: Session, spec: Spec, folder: Path, with_dev: bool) -> Setup:
     part = session.split.parts[0].learnt(chooses(spec))
     learn = {case.id: case for case in (*session.loaded.cases, *(session.loaded.dev or ()))}
     models: dict[str, Model] = {
-        role: _Capture(m) for role, m in wanted_models(session.task).items()
+        role: _CapturingModel(m) for role, m in wanted_models(session.task).items()
     }
     return Setup(
         task=session.task,
@@ -142,8 +142,8 @@ def _setup(session: Session, spec: Spec, folder: Path, with_dev: bool) -> Setup:
     )
 
 
-def _depends(session: Session, spec: Spec, query: Query, with_dev: bool) -> str:
-    """Return what the prompt of an arm still depends on when it is sent."""
+def _open_dependency(session: Session, spec: Spec, query: Query, with_dev: bool) -> str:
+    """Return the note on what an arm's prompt still depends on: a row, or a choice on dev rows."""
     dev = count_noun(max((len(part.dev) for part in session.split.parts), default=0), "dev row")
     if with_dev:
         return f"the first of the prompts that it tries on {dev}; it learns which to keep"

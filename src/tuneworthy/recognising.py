@@ -31,22 +31,23 @@ from tuneworthy.data.raw import RowFault
 from tuneworthy.data.row_parts import has_parts, joined_input, likely_mark
 from tuneworthy.data.rows import as_text
 
-_LOOKED_RECORDS = 1_000  # records by which a file is recognised
+_SAMPLED_RECORDS = 1_000  # a file is recognised by its first records
 _HEAD_BYTES = 65_536
-# Forms of a file that the rest of tuneworthy reads as they are.
+# Forms of a file that are read without import.
 _OWN_FORMS = {"json_lines", "table"}
 _ROLE_NAMES = {"input": "input", "output": "right answer"}
 Ask = Callable[[Roles, Mapping[str, str]], Choice | None]
-"""Called with proposed roles ("" for what no column looks like) and an example of each column."""
+"""Called with the proposed roles ("" if no column fits) and a value of each column; returns the
+user's choice, None to keep the proposal."""
 
 
 @dataclass(frozen=True)
 class Source:
     """A recognised file: the form of the file, and the format or the roles of its columns.
 
-    `own`: it needs no import, unless records are left out. `columns` are those of its first
-    records, and `right` what stands there as the right answer, by input (of tables alone). `mark`
-    may part several labels of a right answer, and the column `split` says train and test.
+    `own`: it needs no import, unless records are left out. `columns` are the columns of its first
+    records, and `right` their right answers by input (only for one of several tables). `mark` may
+    separate several labels in a right answer; the column `split` says train and test.
     """
 
     path: Path
@@ -62,17 +63,17 @@ class Source:
 
 
 def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool = False) -> Source:
-    """Return how a file is read. Raises DataError that names the nearest format and what it lacks.
+    """Return a file's form and its format or columns' roles; DataError names the nearest format.
 
-    `ask` gets the proposed roles of a table's columns once and may return others; where they are
-    unclear, it is asked for them. `several`: the file is one of several, and a column that is named
+    `ask` gets the proposed roles of a table's columns once and may return others, or, if none can
+    be proposed, what the columns suggest. `several`: the file is one of several, and a named column
     need not be in each.
     """
-    forms = _forms(path)
+    forms = _possible_forms(path)
     nearest: list[SourceRecord] = []
     missing, ours, broken, form_of = "input", None, None, ""
     for name, form in forms:
-        found = list(islice(form.records(path), _LOOKED_RECORDS))
+        found = list(islice(form.records(path), _SAMPLED_RECORDS))
         records = [one for one in found if isinstance(one, SourceRecord)]
         _check_table(path, name, found, choice)
         source = _format_of(path, name, records, choice, several)
@@ -80,17 +81,17 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
             return source
         if name == "json_lines" and len(records) == 1 and _is_document(records[0].value):
             continue
-        at, table = _largest(records)
+        at, table = _longest_list(records)
         roles = _roles_of(path, table, choice, several) if table else "input"
         if isinstance(roles, Roles):
-            own = _needs_no_import(name, path, roles, choice, records)
+            own = _reads_as_it_is(name, path, roles, choice, records)
             if ask is not None and not own:
-                roles = _asked(ask, table, roles) or roles
-                own = _needs_no_import(name, path, roles, choice, records)
+                roles = _roles_from_user(ask, table, roles) or roles
+                own = _reads_as_it_is(name, path, roles, choice, records)
             elif ask is None and roles.either:
-                _refuse_either(path, roles)
-            right = _right_of(table, roles) if several else {}
-            mark, split = _mark_of(table, roles), _split_of(table, roles)
+                _refuse_ambiguous_answer(path, roles)
+            right = _right_answers(table, roles) if several else {}
+            mark, split = _label_separator(table, roles), _split_column(table, roles)
             return Source(path, name, None, roles, at, own, tuple(columns_of(table)), right, mark,
                           split)  # fmt: skip
         if not nearest:
@@ -98,34 +99,34 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
         missing = roles
         broken = broken or next((one for one in found if isinstance(one, RowFault)), None)
         if name in _OWN_FORMS and (not records or {"input", "messages"} & set(records[0].value)):
-            ours = ours or Source(path, name, own=True)  # whose faults its own reader tells best
+            ours = ours or Source(path, name, own=True)  # its own reader reports its faults best
     if ours is not None:
         return ours
     if broken is not None and not nearest:
         raise DataError(broken.why, where=broken.where, got=broken.got, fix=broken.fix, kept="")
     if ask is not None and nearest and not several:
-        at, table = _largest(nearest)
-        if chosen := _asked(ask, table, _likely(table, choice)):
+        at, table = _longest_list(nearest)
+        if chosen := _roles_from_user(ask, table, _suggested_roles(table, choice)):
             return Source(path, form_of, None, chosen, at, False, tuple(columns_of(table)))
     _refuse(path, nearest, missing, choice if forms else None)
 
 
-def _asked(ask: Ask, table: Sequence[Mapping[str, Any]], roles: Roles) -> Roles | None:
-    """Return the roles that people choose, None where they keep what is proposed."""
-    other = ask(roles, _examples(table))
+def _roles_from_user(ask: Ask, table: Sequence[Mapping[str, Any]], roles: Roles) -> Roles | None:
+    """Return the roles that the user chooses; None if the user keeps the proposed ones."""
+    other = ask(roles, _column_examples(table))
     chosen = propose_roles(table, other) if other else None
     return chosen if isinstance(chosen, Roles) else None
 
 
-def _likely(table: Sequence[Mapping[str, Any]], choice: Choice) -> Roles:
-    """Return the roles that the values of unclear columns suggest, "" for a role left open."""
+def _suggested_roles(table: Sequence[Mapping[str, Any]], choice: Choice) -> Roles:
+    """Return the roles that a table's values suggest; "" for a role that they leave open."""
     found = {role: name for role, name in suggest_options(table, choice).items() if name != "COL"}
     asked, right = choice.input or found.get("input", ""), choice.output or ""
     return Roles(asked, right, {"present": choice.present} if choice.present else {})
 
 
-def _examples(table: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the columns of a table with a value of each, cut to a line."""
+def _column_examples(table: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return a value of each column of a table, by column name, cut to 40 characters."""
     found: dict[str, str] = {}
     for name in columns_of(table):
         values = (value_of(row, name) for row in table[:20])
@@ -134,8 +135,8 @@ def _examples(table: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return found
 
 
-def _forms(path: Path) -> list[tuple[str, ModuleType]]:
-    """Return the forms that a file may have, the likeliest first."""
+def _possible_forms(path: Path) -> list[tuple[str, ModuleType]]:
+    """Return (name, module) of each form that a file may have, the likeliest first."""
     head = b""
     if path.is_file():
         with path.open("rb") as file:
@@ -148,7 +149,7 @@ def _forms(path: Path) -> list[tuple[str, ModuleType]]:
 def _check_table(
     path: Path, name: str, found: Sequence[SourceRecord | RowFault], choice: Choice
 ) -> None:
-    """Raise DataError for a table without rows, or without names above them."""
+    """Raise DataError for a table without rows or without a header."""
     if name != "table":
         return
     if not found:
@@ -163,7 +164,7 @@ def _check_table(
 def _format_of(
     path: Path, name: str, records: Sequence[SourceRecord], choice: Choice, several: bool
 ) -> Source | None:
-    """Return the file as one of a known format; None if its columns, named or usual, say more."""
+    """Return the file as one of a known format; None if none fits or its columns are named."""
     columns = {key for record in records for key in record.value}
     choice = choice.spelt(sorted(columns))
     if {choice.input, *choice.answers.values()} & columns or choice.output in columns:
@@ -175,7 +176,7 @@ def _format_of(
     if best[0] == 0:
         return None
     module = load("importers", best[1])
-    if _are_few(module, records):
+    if _is_minority(module, records):
         return None
     if (choice.input or choice.answers) and not several:
         column = choice.input or next(iter(choice.answers.values()))
@@ -187,8 +188,8 @@ def _format_of(
     return Source(path, name, module, at=at, own=own)
 
 
-def _are_few(module: ModuleType, records: Sequence[SourceRecord]) -> bool:
-    """Return whether the records of a format are outnumbered by rows with usual column names."""
+def _is_minority(module: ModuleType, records: Sequence[SourceRecord]) -> bool:
+    """Return whether a format's records are outnumbered by rows with the usual column names."""
     fitting = [record for record in records if module.fits(record)]
     others = [record.value for record in records
               if record.at == fitting[0].at and not module.fits(record)]  # fmt: skip
@@ -198,8 +199,10 @@ def _are_few(module: ModuleType, records: Sequence[SourceRecord]) -> bool:
     return isinstance(roles, Roles) and are_named(roles)
 
 
-def _largest(records: Sequence[SourceRecord]) -> tuple[tuple[str, ...], list[Mapping[str, Any]]]:
-    """Return the longest list of a document with its keys; of equal ones the first."""
+def _longest_list(
+    records: Sequence[SourceRecord],
+) -> tuple[tuple[str, ...], list[Mapping[str, Any]]]:
+    """Return the path and the records of a document's longest list (ties: the first)."""
     counts = Counter(record.at for record in records)
     at = max(counts, key=lambda one: counts[one], default=())
     return at, [record.value for record in records if record.at == at]
@@ -216,7 +219,10 @@ def _is_document(value: Mapping[str, Any]) -> bool:
 def _roles_of(
     path: Path, table: Sequence[Mapping[str, Any]], choice: Choice, several: bool
 ) -> Roles | str:
-    """Return the roles of a file's columns; one of several may have the right answers elsewhere."""
+    """Return the roles of a file's columns, or the name of the role that no column fits.
+
+    `several`: the right answers may be in another file.
+    """
     if not several:
         try:
             return propose_roles(table, choice)
@@ -228,8 +234,8 @@ def _roles_of(
     return propose_roles(table, mine, elsewhere=bool(choice.output and not mine.output))
 
 
-def _right_of(table: Sequence[Mapping[str, Any]], roles: Roles) -> dict[str, str]:
-    """Return the right answers of the first rows by input."""
+def _right_answers(table: Sequence[Mapping[str, Any]], roles: Roles) -> dict[str, str]:
+    """Return a table's right answers by normalised input."""
     return {
         normalised_text(as_text(asked)): as_text(right)
         for row in table
@@ -238,21 +244,21 @@ def _right_of(table: Sequence[Mapping[str, Any]], roles: Roles) -> dict[str, str
     }
 
 
-def _mark_of(table: Sequence[Mapping[str, Any]], roles: Roles) -> str:
-    """Return the mark that may part several labels of a right answer, "" for none."""
+def _label_separator(table: Sequence[Mapping[str, Any]], roles: Roles) -> str:
+    """Return the mark that may separate several labels in a right answer; "" if none does."""
     return likely_mark([value_of(row, roles.output) for row in table]) if roles.output else ""
 
 
-def _split_of(table: Sequence[Mapping[str, Any]], roles: Roles) -> str:
-    """Return the column without a role that says of each row whether it is train or test, or ""."""
+def _split_column(table: Sequence[Mapping[str, Any]], roles: Roles) -> str:
+    """Return the name of the unused column whose values are train and test; "" if there is none."""
     names = dict.fromkeys(key for row in table for key in row if key not in roles.used)
     return next((name for name in names if has_parts([row.get(name) for row in table])), "")
 
 
-def _needs_no_import(
+def _reads_as_it_is(
     name: str, path: Path, roles: Roles, choice: Choice, records: Sequence[SourceRecord]
 ) -> bool:
-    """Return whether tuneworthy reads all of the file as it is, by the usual column names."""
+    """Return whether a file can be read without import: usual column names, UTF-8, no systems."""
     plain = (roles.input, roles.output) == ("input", "output") and not choice.named
     plain = plain and not roles.systems and not roles.alternatives and not roles.id
     if not plain or text_encoding(path) == WINDOWS_ENCODING:
@@ -264,8 +270,8 @@ def _needs_no_import(
     return table
 
 
-def _refuse_either(path: Path, roles: Roles) -> NoReturn:
-    """Raise DataError: two columns mostly agree, and only people know which of them is right."""
+def _refuse_ambiguous_answer(path: Path, roles: Roles) -> NoReturn:
+    """Raise DataError: two columns mostly agree, and the user must say which is right."""
     right, present = roles.either
     named = {"input": roles.input, "output": right, "present": present}
     options = " ".join(f'--{role} "{name}"' for role, name in named.items())
@@ -279,19 +285,19 @@ def _refuse_either(path: Path, roles: Roles) -> NoReturn:
 def _refuse(
     path: Path, records: Sequence[SourceRecord], missing: str, choice: Choice | None
 ) -> NoReturn:
-    """Raise DataError: the file has none of the formats; say the nearest and what it lacks.
+    """Raise DataError that names the nearest format of an unrecognised file, and what it lacks.
 
-    `choice` are the columns that people named, None for a file of no known form.
+    `choice` has the columns that the user named; None for a file of no known form.
     """
     if choice is None:
-        check_text_file(path, path.name)  # a folder, a compressed or an empty file: it says so
+        check_text_file(path, path.name)  # raises for a folder, a compressed or an empty file
         raise DataError(
             "this form of file is not read", where=path.name, got=path.suffix or "no suffix",
             fix="save it as CSV, JSON Lines, Parquet or Excel",
         )  # fmt: skip
-    table = _largest(records)[1]
+    table = _longest_list(records)[1]
     columns = columns_of(table)
-    near, lacks = _nearest(records)
+    near, lacks = _nearest_format(records)
     named = " ".join(
         f"--{role} {shlex.quote(name)}" for role, name in suggest_options(table, choice).items()
     )
@@ -307,8 +313,8 @@ def _refuse(
     )  # fmt: skip
 
 
-def _nearest(records: Sequence[SourceRecord]) -> tuple[str, list[str]]:
-    """Return the format of whose fields a record has most, and those it lacks; "" for none."""
+def _nearest_format(records: Sequence[SourceRecord]) -> tuple[str, list[str]]:
+    """Return the name of the format most of whose fields a record has, and the missing fields."""
     best: tuple[float, str, list[str]] = (0.0, "", [])
     for name in catalogue("importers") if records else ():
         module = load("importers", name)

@@ -1,4 +1,4 @@
-"""Recompute a stored study, and list where its evidence, verdict and grid differ.
+"""Recompute a stored study, and list where evidence, verdict and grid differ from the stored.
 
 Pure except for the metric, which rescores the stored answers. No model, no ledger, no clock.
 """
@@ -33,7 +33,7 @@ Ask = Callable[[Evidence, Task], Sequence[Finding]]
 
 @dataclass(frozen=True)
 class Recomputed:
-    """The recomputed evidence hash and verdict, and every place that differs from the stored ones.
+    """The recomputed evidence hash and verdict, and a line for each difference from the stored.
 
     `scored` counts rescored answers; None if the metric is the user's own code or a judge. `taken`
     names what was not recomputed but taken as stored.
@@ -56,7 +56,7 @@ def recompute(
     `metric` the stored scores are used. Raises TaskError if folds, policy, human grades or clicks
     were not stored.
     """
-    policy = _policy(results)
+    policy = _stored_policy(results)
     study = Evidence.model_validate(recompute_evidence(unsettled(results), metric).plain())
     findings = ask(study, results.task)
     evidence, failures = settled_again(results, study, policy, metric)
@@ -67,12 +67,14 @@ def recompute(
     differs = [
         *rescored_wrong,
         *failures,
-        *_policy_differs(results, policy),
+        *_policy_differences(results, policy),
         *differences("evidence", results.evidence.plain(), evidence.plain()),
         *differences("verdict", results.verdict.plain(), verdict.plain()),
         *differences("grid", [p.plain() for p in results.grid], [p.plain() for p in points]),
     ]
-    return Recomputed(evidence.hash, verdict, tuple(differs), checked, _taken(results, metric))
+    return Recomputed(
+        evidence.hash, verdict, tuple(differs), checked, _taken_as_stored(results, metric)
+    )
 
 
 def differences(name: str, stored: Any, again: Any) -> Iterator[str]:
@@ -84,22 +86,22 @@ def differences(name: str, stored: Any, again: Any) -> Iterator[str]:
         for at, (one, other) in enumerate(zip(stored, again, strict=True)):
             yield from differences(f"{name}/{at}", one, other)
     elif stored != again or type(stored) is not type(again):
-        yield f"{name}: stored {_cut(stored)}, recomputed {_cut(again)}"
+        yield f"{name}: stored {_short_repr(stored)}, recomputed {_short_repr(again)}"
 
 
-def _cut(value: Any) -> str:
+def _short_repr(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _policy(results: Results) -> Policy:
+def _stored_policy(results: Results) -> Policy:
     if results.policy is None:
         raise outdated_results_error("don't hold the policy they were judged by")
     return results.policy
 
 
-def _policy_differs(results: Results, policy: Policy) -> Iterator[str]:
-    """Yield the differences of the policy from the task's.
+def _policy_differences(results: Results, policy: Policy) -> Iterator[str]:
+    """Yield a line for each difference of the stored policy from that of the stored task.
 
     `margin_is_default` is not compared: the stored task does not say whether a margin was set.
     """
@@ -109,8 +111,8 @@ def _policy_differs(results: Results, policy: Policy) -> Iterator[str]:
     yield from differences("policy", policy.plain(), current.plain())
 
 
-def _taken(results: Results, metric: Metric | None) -> tuple[str, ...]:
-    """Return the names of what was taken as stored: scores and optional measurements."""
+def _taken_as_stored(results: Results, metric: Metric | None) -> tuple[str, ...]:
+    """Return the names of the scores and measurements that were taken as stored."""
     rediagnosed = (
         results.split is not None and metric is not None and all_rows_scored(results, results.split)
     )

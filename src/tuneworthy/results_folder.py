@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # statistics are slow to import, and most commands here need 
 RESULTS_FILE = "results.json"
 VERDICT_FILE = "verdict.json"
 LISTED_STUDIES = 12  # the most studies that an error lists
-MIN_HASH = 4  # fewer digits of a hash could be a word
+MIN_HASH = 4  # digits of a hash that name a study; fewer could be a word
 
 
 def write_results(results: Results, home: Path, study: str, suffix: str = "") -> Path:
@@ -40,28 +40,28 @@ def write_results(results: Results, home: Path, study: str, suffix: str = "") ->
     folder = home / "results" / folder_of(results.task.name, study, suffix)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / RESULTS_FILE, _json(results))
-        _replace(folder / VERDICT_FILE, verdict_json(results.verdict) + "\n")
-        _replace(folder / "plan.json", _json(results.plan, 2) + "\n")
+        _write_atomically(folder / RESULTS_FILE, _as_json(results))
+        _write_atomically(folder / VERDICT_FILE, verdict_json(results.verdict) + "\n")
+        _write_atomically(folder / "plan.json", _as_json(results.plan, 2) + "\n")
         if len(results.cases) > MOST_CASES:  # the page lists the hardest alone
-            _replace(folder / CSV_FILE, answers_csv(results))
-        _replace(folder / "report.html", page(results))
-        _replace(home / "results" / "latest", folder.name + "\n")
+            _write_atomically(folder / CSV_FILE, answers_csv(results))
+        _write_atomically(folder / "report.html", page(results))
+        _write_atomically(home / "results" / "latest", folder.name + "\n")
     return folder
 
 
 def folder_of(name: str, study: str, suffix: str = "") -> str:
-    """Return the name of the results folder of a study of a task of this name."""
+    """Return the name of a study's results folder, from its task's name and its hash."""
     return f"{name}-{study[:8]}{suffix}"
 
 
 def make_results_folder(home: Path) -> None:
-    """Make the folder of finished studies. Raises StoreError if that fails."""
+    """Make the folder `home`/results. Raises StoreError if that fails."""
     with output_errors(home / "results"):
         (home / "results").mkdir(parents=True, exist_ok=True)
 
 
-def _json(record: Record, indent: int | None = None) -> str:
+def _as_json(record: Record, indent: int | None = None) -> str:
     """Return a record as JSON; a lone surrogate, which UTF-8 cannot encode, is escaped."""
     try:
         return record.model_dump_json(by_alias=True, indent=indent)
@@ -69,7 +69,7 @@ def _json(record: Record, indent: int | None = None) -> str:
         return json.dumps(record.plain(), indent=indent)
 
 
-def _replace(path: Path, text: str) -> None:
+def _write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".part")
     temporary.unlink(missing_ok=True)  # a leftover, which may not be a regular file
     temporary.write_text(text, "utf-8", errors="backslashreplace")
@@ -77,13 +77,13 @@ def _replace(path: Path, text: str) -> None:
 
 
 def find_results(path: Path) -> Path:
-    """Return the results folder for a folder, a study's name or hash, or a verdict.json.
+    """Return the results folder that a path names: by itself, a study's name or hash, or a file.
 
     A task's folder means its latest study, a task's name its only study here. Raises TaskError,
     with the studies that are there, if none or several fit.
     """
     try:
-        folder = _find_folder(path) or _by_name(path)
+        folder = _find_folder(path) or _find_by_name(path)
     except (OSError, ValueError) as error:
         raise TaskError(
             "the results can't be found",
@@ -93,7 +93,7 @@ def find_results(path: Path) -> Path:
         ) from None
     if folder:
         return folder
-    there = _studies(path) or _studies(Path())
+    there = _study_names(path) or _study_names(Path())
     raise TaskError(
         "there is no finished study of this name" if there else "there is no finished study here",
         where=str(path),
@@ -103,17 +103,17 @@ def find_results(path: Path) -> Path:
     )
 
 
-def _studies(home: Path) -> list[str]:
+def _study_names(home: Path) -> list[str]:
     """Return the names of the finished studies of a folder, the latest first."""
     found = [file.parent for file in (home / "results").glob(f"*/{RESULTS_FILE}")]
     found.sort(key=lambda folder: (folder / RESULTS_FILE).stat().st_mtime, reverse=True)
     return [folder.name for folder in found]
 
 
-def _by_name(path: Path) -> Path | None:
-    """Return the study of this folder by its task's name, or by four or more digits of its hash."""
+def _find_by_name(path: Path) -> Path | None:
+    """Return the results folder of a task's name, or of four or more digits of a study's hash."""
     text = str(path)
-    fits = [n for n in _studies(Path()) if text in (_task_of(n), n) or _hash_of(n, text)]
+    fits = [n for n in _study_names(Path()) if text in (_task_name(n), n) or _has_hash(n, text)]
     if len(fits) > 1:
         raise TaskError(
             "several studies fit", where=text, got=", ".join(fits[:LISTED_STUDIES]),
@@ -122,12 +122,12 @@ def _by_name(path: Path) -> Path | None:
     return Path("results") / fits[0] if fits else None
 
 
-def _task_of(name: str) -> str:
+def _task_name(name: str) -> str:
     return name.removesuffix("-unlocked").rpartition("-")[0]
 
 
-def _hash_of(name: str, text: str) -> bool:
-    """Return whether a text is the hash of a study, cut or whole."""
+def _has_hash(name: str, text: str) -> bool:
+    """Return whether a text is the hash of a study's folder name, or starts it or continues it."""
     own = name.removesuffix("-unlocked").rpartition("-")[2]
     return len(text) >= MIN_HASH and (own.startswith(text) or text.startswith(own))
 
@@ -147,7 +147,7 @@ def _find_folder(path: Path) -> Path | None:
 
 
 def read_results(folder: Path) -> Results:
-    """Return a study's results from its folder; raise TaskError for a file of another version."""
+    """Return a study's results from its folder; raise TaskError for an unreadable file."""
     try:
         return Results.model_validate(json.loads(plain_file(folder / RESULTS_FILE)))
     except OSError as error:
@@ -172,10 +172,10 @@ def settled_key(results: Results) -> str:
 
 
 def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> str:
-    """Compare results with the ledger of their study; return why that was not possible, or "".
+    """Compare results with their study's ledger; return why that was not possible, "" if it was.
 
-    With `whole` every row of the ledger is read and its hash chain verified. Raises StoreError if
-    the ledger has other results, has none of this study, or was truncated.
+    `whole`: read every row of the ledger and verify its hash chain. Raises StoreError if the ledger
+    has other results, has none of this study, or was truncated.
     """
     home = folder.resolve().parent.parent
     inside = folder.resolve().parent.name == "results"
@@ -203,7 +203,7 @@ def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> st
             "without a ledger, copy their folder elsewhere",
             kept="both, untouched",
         )
-    differing = [] if results.plain() == stored else _places(stored, results.plain())
+    differing = [] if results.plain() == stored else _differing_places(stored, results.plain())
     if differing:
         raise StoreError(
             f"the results are not those that the ledger holds:"
@@ -216,19 +216,19 @@ def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> st
     return ""
 
 
-def _places(stored: Any, read: Any) -> list[str]:
+def _differing_places(stored: Any, read: Any) -> list[str]:
     from tuneworthy.recompute import differences
 
     return [line.replace("recomputed", "found") for line in differences("", stored, read)]
 
 
 def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
-    """Return a stored study recomputed from its folder, without model or rows.
+    """Return the stored study of a folder, recomputed without model or rows.
 
-    If its ledger is next to it, the folder must match the ledger (else StoreError). `ask` asks the
-    questions of evidence (None: all, as the study did). Scores of a judge, and of the user's own
-    metric (not run, since the folder may come from somebody else), are taken as stored.
-    verdict.json must match the recomputed verdict byte for byte.
+    If its ledger is next to it, the folder must match the ledger (else StoreError). `ask` returns
+    the findings on evidence (None: those of all questions, as in the study). Scores of a judge, and
+    of the user's own metric (not run, since the folder may come from somebody else), are taken as
+    stored. verdict.json must match the recomputed verdict byte for byte.
     """
     from tuneworthy.metrics import JUDGE, metric_name, scorer
     from tuneworthy.metrics._user import is_own

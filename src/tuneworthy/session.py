@@ -77,7 +77,7 @@ RECORDED_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", 
 
 @dataclass
 class Session:
-    """The open resources of a running study; see `open_session`."""
+    """The open resources of a study; see `open_session`."""
 
     task: Task
     loaded: Loaded
@@ -92,7 +92,7 @@ class Session:
     executor: Executor = THIS_PROCESS
 
     def say(self, text: str) -> None:
-        """Tell a message of the study."""
+        """Pass a message for the user to `tell`."""
         self.tell("say", text)
 
     @property
@@ -122,7 +122,7 @@ class Session:
 
     @cached_property
     def available(self) -> dict[str, str]:
-        """Return {need of an arm: why it is not met here, "" if it is}."""
+        """Return, for each need of an arm, why it is not met here; "" if it is met."""
         task = self.task
         absent = model_absent(task)
         training = untrainable(task) or (absent if task.tune in (None, task.model) else "")
@@ -133,7 +133,7 @@ class Session:
 
     @cached_property
     def audit(self) -> Audit:
-        """Return the audit of the rows; tokens are counted if a local model will read them."""
+        """Return the audit of the rows, with token counts if an arm uses a local base model."""
         model = self._model
         sizes = (tokens(model), model.context) if model else (None, None)
         audited = audit(self.loaded, self.split, *sizes)
@@ -155,41 +155,41 @@ class Session:
 
     @cached_property
     def metric(self) -> Any:
-        """Return the task's metric: (case, answer) -> Score | Unscored."""
-        return metric_of(self.task, self.models, self._judged, self.salt)
+        """Return the task's metric, a function of (case, answer) that returns Score or Unscored."""
+        return metric_of(self.task, self.models, self._stored_judgements, self.salt)
 
-    def _judged(self, key: str, make: Callable[[], Any]) -> Mapping[str, Any]:
+    def _stored_judgements(self, key: str, make: Callable[[], Any]) -> Mapping[str, Any]:
         return self.ledger.unit(key, "judged", make, self.study)
 
     @cached_property
     def looks(self) -> Looks:
-        """Return this study's ordinal among the looks at these scored cases, and count it."""
-        return self.counted(self.study)
+        """Count this study's look at the scored cases, once; return its ordinal and scope."""
+        return self.count_look_once(self.study)
 
-    def counted(self, study: str) -> Looks:
-        """Count a look at the scored cases under a name, once, and report any trouble."""
-        looks = record_look(self.ledger, study, *self.opened())
+    def count_look_once(self, study: str) -> Looks:
+        """Count a look at the scored cases under the name `study`, once; return its ordinal."""
+        looks = record_look(self.ledger, study, *self.scored_rows_identity())
         if looks.trouble:
             self.tell("say", looks.trouble)
         return looks
 
-    def ahead(self) -> Looks:
-        """Return the ordinal that this study's look would have, without counting it."""
-        return next_look(self.ledger, self.study, *self.opened())
+    def uncounted_look(self) -> Looks:
+        """Return the ordinal that this study's look has or would have; count nothing."""
+        return next_look(self.ledger, self.study, *self.scored_rows_identity())
 
-    def opened(self) -> tuple[str, tuple[str, ...]]:
-        """Return the identity of the scored cases: their digest, and a mark of each."""
-        cases = list(self._scored().values())
+    def scored_rows_identity(self) -> tuple[str, tuple[str, ...]]:
+        """Return the digest of all scored cases, and a digest of each one's input."""
+        cases = list(self._open_scored_cases().values())
         return rows_digest(cases), input_digests(cases)
 
-    def _scored(self) -> dict[str, Case]:
+    def _open_scored_cases(self) -> dict[str, Case]:
         return self.sealed.open("compare")
 
     def plan(self, keep: bool = True) -> Plan:
         """Return the plan frozen in the ledger, else a new one, which `keep` freezes."""
         stored = self.ledger.frozen(self.study, "plan")
         if stored is None:
-            stored = self.planned(self.plan_inputs()).plain()
+            stored = self.make_plan(self.plan_inputs()).plain()
             if keep:
                 stored = self.ledger.freeze(self.study, "plan", stored)
         free = not any(map(is_paid, self.models.specs))
@@ -197,7 +197,7 @@ class Session:
         return Plan.model_validate(stored).with_caps(self.task.budget, free, volume)
 
     def plan_inputs(self, speed: machine_speed.Speed | None = None) -> planning.PlanInputs:
-        """Return what a plan is made from; a local model is timed unless its `speed` is given."""
+        """Return the inputs of a plan; time a local base model unless its `speed` is given."""
         task, docs = self.task, self.loaded.docs
         part = max(self.split.parts, key=lambda p: len(p.train), default=None)
         train, dev = (len(part.train), len(part.dev)) if part else (0, 0)
@@ -217,20 +217,22 @@ class Session:
             sizes=sizes,
             speed=speed,
             remote=remote_models(task, self.loaded.everyone, sizes, docs, waits),
-            looks=self.ahead().look,
+            looks=self.uncounted_look().look,
             limited=self.options.limit is not None,
         )
 
-    def planned(self, facts: planning.PlanInputs) -> Plan:
-        """Return the plan for these inputs, and freeze nothing."""
+    def make_plan(self, facts: planning.PlanInputs) -> Plan:
+        """Return the plan for these inputs, with its optional measurements; store nothing."""
         rows = rows_digest(self.loaded.cases)
         plan = planning.make_plan(facts, specs(facts.task), rows, self.study)
         facts = planning.with_examples(facts, [arm.spec for arm in plan.arms if not arm.because])
         beside = plan_extras(facts, plan, self.options.brief)
-        return plan.model_copy(update={"beside": beside, "looks_scope": self.ahead().scope})
+        return plan.model_copy(
+            update={"beside": beside, "looks_scope": self.uncounted_look().scope}
+        )
 
     def runner(self) -> Runner:
-        """Return the runner for units, which bundles all they need."""
+        """Return the runner, which holds what units need to fit, answer and be stored."""
         task = self.task
         return Runner(
             task=task,
@@ -255,7 +257,7 @@ class Session:
 
     @cached_property
     def unlabelled(self) -> list[Query]:
-        """Return the inputs without answers that arms may learn from; none if no arm does."""
+        """Return the unlabelled inputs that arms may learn from; [] if no arm reads them."""
         reads = any(reads_unlabelled(spec.arm) for spec in specs(self.task))
         return learnable_inputs(self.loaded, self.say) if reads else []
 
@@ -270,8 +272,8 @@ class Session:
 
     @cached_property
     def inputs(self) -> ComparisonInputs:
-        """Return the inputs of the comparison besides the runs."""
-        scored = list(self._scored().values())
+        """Return what the comparison of the runs needs besides the runs."""
+        scored = list(self._open_scored_cases().values())
         grades = grades_of(self.task, scored)
         refused = refusal(self.metric, scored, grades, self.models.specs)
         stored = self.ledger.frozen(self.study, "plan")
@@ -282,7 +284,7 @@ class Session:
             study=self.study,
             split=self.split,
             groups=self.split.groups,
-            looks=look_ahead(self.ledger, self.study, *self.opened()),
+            looks=look_ahead(self.ledger, self.study, *self.scored_rows_identity()),
             grades=grades,
             blocks=(*blocks(self.task, self.audit, scored, self.metric), *refused),
             pool=len(self.loaded.unlabelled),
@@ -307,29 +309,29 @@ class Session:
             )  # fmt: skip
 
     def finished(self) -> Results | None:
-        """Return the stored results of this study if it is finished, else None."""
-        stored = self.ledger.get(self._key())
+        """Return the stored results of this study; None if it is not finished."""
+        stored = self.ledger.get(self._results_key())
         return Results.model_validate(stored) if stored else None
 
     def finish(self, results: Results) -> Results:
         """Store the results and return them as stored, so that a rerun gives the same bytes.
 
-        If a model was unavailable nothing is stored, so that the next run tries only that again.
+        If a model was unavailable nothing is stored, so that the next run tries that model again.
         """
         if any(run.because.startswith(MODEL_UNAVAILABLE) for run in results.runs):
             return results
-        key = self._key()
+        key = self._results_key()
         keyed = results.model_copy(update={"reproduce": {**results.reproduce, "stored": key}})
         stored = self.ledger.put(key, "results", keyed.plain(), study=self.study)
         return Results.model_validate(stored)
 
-    def _key(self) -> str:
+    def _results_key(self) -> str:
         times = len(more_minutes(self.ledger, self.study))
         study = f"{self.study}, more {times}" if times else self.study
         return results_key(study, self.models.specs, self.task.folder)
 
     def write(self, results: Results) -> Path:
-        """Write verdict, report and plan under results/ and return their folder."""
+        """Write results, verdict, plan and report under results/; return their folder."""
         return write_results(
             results, self.task.folder, self.study, UNLOCKED_SUFFIX if self.options.unlock else ""
         )
@@ -357,7 +359,7 @@ class Session:
 def read(
     path: Path, options: RunOptions, tell: Tell = lambda event, data: None
 ) -> tuple[Loaded, Split]:
-    """Read a task file and its rows, and split them; nothing is opened for scoring."""
+    """Return the rows of a task file, with their task, and their split; open nothing to score."""
     how = options.bad_rows, options.max_bad, options.limit, options.unlock
     loaded = with_inferred_passages(load(read_task(path), *how, say=lambda text: tell("say", text)))
     return loaded, split(loaded)
@@ -367,7 +369,7 @@ def read(
 def open_session(
     path: Path, options: RunOptions, tell: Tell = lambda event, data: None
 ) -> Iterator[Session]:
-    """Open a task with its rows and its ledger (one writer), and close them afterwards."""
+    """Yield the open session of a task, as the one writer of its ledger; close it afterwards."""
     loaded, parts = read(path, options, tell)
     task = loaded.task
     with open_ledger(task.folder, at=task.ledger, task=task.name) as ledger:
@@ -386,7 +388,7 @@ def open_session(
             try:
                 yield session
             finally:
-                if "models" in vars(session):  # none is opened to be closed
+                if "models" in vars(session):  # else this access would open them
                     session.models.close()
 
 

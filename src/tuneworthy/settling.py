@@ -1,4 +1,4 @@
-"""Settle a tentative verdict: a person labels only inputs on which its finalists disagree.
+"""Settle a tentative verdict: a person votes only on inputs where its finalists disagree.
 
 Called by the command line and the web page. Every click is stored at once, so a session can stop
 and resume anywhere; bounds are valid after every click. Knows no arm by name.
@@ -51,7 +51,7 @@ class SettledStudy:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of settling.
+    """How far settling has come.
 
     `left` is the most that the verdict may cost in score (0 to 1), at the start and after clicks;
     `more` is roughly how many more clicks are needed (None: unknown); `ended` is the reason for the
@@ -73,22 +73,23 @@ class Settling:
 
     def __init__(self, session: Session, study: Results, patience: int | None) -> None:
         self._session, self._study = session, study
-        self._policy, self._most = policy_of(session.task), inf if patience is None else patience
+        self._policy, self._limit = (
+            policy_of(session.task),
+            inf if patience is None else patience,
+        )
         self.votes = PairwiseVotes(session.task, session.metric, session.study)
         self._scored = list(session.sealed.open("settle").values())
-        labelled = [
-            *session.loaded.everyone,
-            *session.loaded.aside,
-        ]  # so that no locked row is shown
+        # with the locked rows, so that none of them is shown
+        labelled = [*session.loaded.everyone, *session.loaded.aside]
         logged = recorded(session.task, session.loaded.unlabelled, labelled)
         pool = new_inputs(list(session.loaded.unlabelled), labelled)
-        if self._taught:
+        if self._students:
             learnt = {query.id for query in session.unlabelled}
             pool = [query for query in pool if query.id not in learnt]
         self._arms = Finalists(session.runner(), study.runs, study.evidence.arms, pool, logged)
         self._refuse()
-        clicks = self._stored()
-        self._look = self._counted() if clicks else session.ahead().look
+        clicks = self._stored_clicks()
+        self._look = self._count_look() if clicks else session.uncounted_look().look
         inputs = replace(session.inputs, looks=self._look)
         pairs = compare(inputs, self._scored, study.runs).pairs
         self._pairs = SequentialSettling(
@@ -97,8 +98,8 @@ class Settling:
         self._pairs.take(*clicks)
 
     @property
-    def _taught(self) -> list[str]:
-        """Return the students of a teacher: votes on inputs that they learnt would favour them."""
+    def _students(self) -> list[str]:
+        """Return the distilled arms, which votes on the inputs that they learnt would favour."""
         runs = (run for run in self._study.runs if run.trace and "distilled" in run.trace)
         return sorted({run.spec.name for run in runs})
 
@@ -111,9 +112,9 @@ class Settling:
 
     @property
     def ended(self) -> EndReason | None:
-        """Return the reason for the end; None while questions remain."""
+        """Return why settling has ended; None while questions remain."""
         waits = self._pairs.asked is not None
-        return "patience" if waits and len(self._pairs.clicks) >= self._most else self._pairs.ended
+        return "patience" if waits and len(self._pairs.clicks) >= self._limit else self._pairs.ended
 
     def question(self) -> Question | None:
         """Return the next pair of answers to vote on; None at the end."""
@@ -137,26 +138,26 @@ class Settling:
             return invalid
         number = len(self._pairs.clicks)
         if not number:
-            self._counted()
-        self._session.ledger.put(self._key(number), "click", click, self._session.study)
+            self._count_look()
+        self._session.ledger.put(self._click_key(number), "click", click, self._session.study)
         self._pairs.take(click)
         return ""
 
     def progress(self) -> Progress:
-        """Return the progress."""
+        """Return the error bounds, clicks and remaining clicks so far."""
         left = tuple(round(points, 6) for points in self._pairs.left if points is not None)
         more = 0 if self.ended else self._pairs.more()
         return Progress(left, len(self._pairs.clicks), more, self.ended)
 
     @property
     def repeated(self) -> tuple[int, int]:
-        """Return (equal votes, pairs) over the pairs that were shown twice."""
+        """Return (number of equal votes, number of pairs) over the pairs that were shown twice."""
         return agreement(self._pairs.clicks)
 
     def finish(self) -> SettledStudy:
-        """Write the settled verdict and the rows for the next study next to the study's results."""
-        self._counted()
-        results, home = self._results(), self._session.task.folder
+        """Write the settled results and the gold rows for a next study; return them."""
+        self._count_look()
+        results, home = self._settled_results(), self._session.task.folder
         self._session.ledger.put(
             results_folder.settled_key(results), "settled", {}, self._session.study
         )
@@ -186,7 +187,7 @@ class Settling:
                 where="task.yaml data.unlabelled",
                 fix="name a file of inputs without answers there, then `tuneworthy run`",
             )
-        if all(self._silent(open_pair) for open_pair in open_pairs):
+        if all(self._lacks_answers(open_pair) for open_pair in open_pairs):
             names = sorted(
                 {n for open_pair in open_pairs for n in open_pair.names if self._arms.mute(n)}
             )
@@ -201,18 +202,18 @@ class Settling:
             raise TaskError(
                 "no input is new",
                 where="task.yaml data.unlabelled",
-                got=f"{', '.join(self._taught)} learnt from them"
-                if self._taught
+                got=f"{', '.join(self._students)} learnt from them"
+                if self._students
                 else "each is a labelled row too, or lacks a recorded answer",
                 fix="label more rows, then `tuneworthy run`"
-                if self._taught
+                if self._students
                 else "add inputs that nobody has labelled",
             )
 
-    def _silent(self, open_pair: OpenPair) -> bool:
+    def _lacks_answers(self, open_pair: OpenPair) -> bool:
         return any(self._arms.mute(name) for name in open_pair.names)
 
-    def _results(self) -> Results:
+    def _settled_results(self) -> Results:
         study, evidence = self._study, self._pairs.evidence(self._look, self.ended)
         findings = study.verdict.questions
         commands = [*study.reproduce.get("commands", ()), "tuneworthy settle"]
@@ -231,19 +232,19 @@ class Settling:
 
     # Storage.
 
-    def _key(self, number: int) -> str:
+    def _click_key(self, number: int) -> str:
         return digest({"what": "click", "study": self._session.study, "number": number})
 
-    def _stored(self) -> list[PairwiseVote]:
-        """Return the clicks of earlier sessions, in order."""
+    def _stored_clicks(self) -> list[PairwiseVote]:
+        """Return the clicks that the ledger holds for this study, in order."""
         clicks: list[PairwiseVote] = []
-        while (stored := self._session.ledger.get(self._key(len(clicks)))) is not None:
+        while (stored := self._session.ledger.get(self._click_key(len(clicks)))) is not None:
             clicks.append(PairwiseVote.model_validate(stored))
         return clicks
 
-    def _counted(self) -> int:
-        """Count this look at the scored cases, once, and return its ordinal."""
-        return self._session.counted(f"{self._session.study} settled").look
+    def _count_look(self) -> int:
+        """Count settling's look at the scored cases, once, and return its ordinal."""
+        return self._session.count_look_once(f"{self._session.study} settled").look
 
 
 @contextmanager
@@ -253,7 +254,7 @@ def open_settling(
     clicks: int | None = None,
     tell: Callable[[str, Any], None] = lambda event, data: None,
 ) -> Iterator[Settling]:
-    """Open a finished study to settle it; `clicks` is the most clicks in total.
+    """Yield a finished study, open to be settled with at most `clicks` clicks in total.
 
     Raises TaskError if there is no finished study of these rows, if its verdict is firm or labels
     can't make it firm, or if there is no new input.

@@ -59,8 +59,8 @@ from tuneworthy.session import UNLOCKED_SUFFIX, Session, open_session, read
 from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
-EXTRA_LEAST = 0.1  # share of the minutes kept for optional measurements
-EXTRA_SHARE = 0.25  # the largest share of the minutes for them under the stage rule
+EXTRAS_LEAST_SHARE = 0.1  # of the minutes, always left to optional measurements
+EXTRAS_MOST_SHARE = 0.25  # of the minutes, at most, for them under the stage rule
 Watch = Callable[[str, Any], None]
 """Called as (event, data); events: look (a warning, before a second look is spent), audit, plan,
 arm, answers (number of new ones), say, step, done (Results)."""
@@ -68,7 +68,7 @@ arm, answers (number of new ones), say, step, done (Results)."""
 
 @dataclass(frozen=True)
 class Study:
-    """A finished study: its results and the folder they were written to."""
+    """The results of a finished study and the folder they were written to."""
 
     results: Results
     folder: Path
@@ -79,9 +79,9 @@ class Study:
         return self.results.verdict
 
     def serving(self) -> str:
-        """Return the vLLM command that serves the built adapter, or "" without one.
+        """Return the vLLM command that serves the trained adapter; "" if no arm trained one.
 
-        It is that of the named arm if that built one; of several folds or seeds the best on dev.
+        It is the named arm's adapter if that arm trained one; of several, the best on dev.
         """
         built = [r for r in self.results.runs if r.artefact and r.spec.role == "candidate"]
         if not built:
@@ -103,7 +103,7 @@ class Study:
 
 
 def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Audit:
-    """Return the audit of a task's rows and recorded answers, with what would block a verdict.
+    """Return the audit of a task's rows and recorded answers, with the reasons for no verdict.
 
     Nothing is sent and no arm is scored. Raises the errors that `plan` and `run` would raise for
     arms and files.
@@ -132,7 +132,7 @@ def plan(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = N
 
 
 def run(path: Path | str, options: RunOptions = RunOptions(), watch: Watch | None = None) -> Study:
-    """Run a study, or resume it, and write verdict, report and plan.
+    """Run a study, or resume it; write its results, verdict, plan and report; return it.
 
     Raises a TuneworthyError; everything measured before stays in the ledger.
     """
@@ -144,21 +144,21 @@ def run(path: Path | str, options: RunOptions = RunOptions(), watch: Watch | Non
 def run_again(
     path: Path | str, options: RunOptions = RunOptions(), watch: Watch | None = None
 ) -> tuple[Study, Repeated]:
-    """Run a study whose model, rows or task changed, and return it paired with the one before.
+    """Run a study whose model, rows or task changed; return it and its comparison with the last.
 
-    The study before is the folder's latest one of the same task; which it is, is stored before
-    anything runs, so a repetition that was stopped continues. Raises TaskError if there is none,
-    if nothing changed since, or if the two are not scored by the same metric.
+    The last one is the folder's latest study of the same task; its folder is stored before anything
+    runs, so an interrupted repetition resumes. Raises TaskError if there is none, if nothing
+    changed since, or if the two are not scored by the same metric.
     """
     tell = watch or (lambda event, data: None)
     with open_session(Path(path), options, tell) as session:
-        before = _before(session)
+        before = _study_to_repeat(session)
         study = _run(session, watch)
     return study, repeated(before, study.results)
 
 
-def _before(session: Session) -> Results:
-    """Return the study that this one repeats."""
+def _study_to_repeat(session: Session) -> Results:
+    """Return the results of the study that this one repeats, and store which it is."""
     home = session.task.folder
     kept = session.ledger.frozen(session.study, "repeats")
     folder = home / "results" / str(kept["folder"]) if kept else find_results(home)
@@ -189,7 +189,7 @@ def _run(session: Session, watch: Watch | None) -> Study:
     session.refuse_unpaid()
     if not is_spent(session.ledger, session.study):
         refuse_without_key(session.task, session.available, session.models)
-    if warned := look_warning(session.ledger, session.study, *session.opened()):
+    if warned := look_warning(session.ledger, session.study, *session.scored_rows_identity()):
         tell("look", warned)
     folder = folder_of(session.task.name, session.study, UNLOCKED_SUFFIX if options.unlock else "")
     session.tell = tell = StudyEvents(session.ledger, session.study, folder, tell)
@@ -205,16 +205,16 @@ def _run(session: Session, watch: Watch | None) -> Study:
     recipes = [Recipe() for _ in session.split.parts]
     stages = _stage_runner(session, planned, runs, recipes)
     staged = planned.staged
-    for _ in stages.run() if staged else _steps(session, planned, runs, recipes, tell):
+    for _ in stages.run() if staged else _measure_arms(session, planned, runs, recipes, tell):
         count_look(session, runs)
         if watch and _any_measured(runs):
             tell("step", _verdict_so_far(session, runs))
-    release_unless_compared(session.ledger, session.study, session.opened()[0], runs)
+    release_unless_compared(session.ledger, session.study, session.scored_rows_identity()[0], runs)
     if not _any_measured(runs):
-        raise _nothing_measured(runs)
+        raise _nothing_measured_error(runs)
     if staged:
-        room = max(EXTRA_LEAST * session.minutes, stages.left)
-        planned = fit_extras(planned, room, EXTRA_SHARE * session.minutes)
+        room = max(EXTRAS_LEAST_SHARE * session.minutes, stages.left)
+        planned = fit_extras(planned, room, EXTRAS_MOST_SHARE * session.minutes)
     results = _results(session, planned, runs, recipes)
     results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
     tell("done", results)
@@ -222,17 +222,17 @@ def _run(session: Session, watch: Watch | None) -> Study:
 
 
 def _unlock(session: Session) -> None:
-    """Log, count and report that the locked rows are opened, before any arm runs."""
+    """Log and count the opening of the locked rows and tell the user, before any arm runs."""
     rows = count_noun(len(session.loaded.test or ()), "locked row")
     session.ledger.door(session.study, "unlock", rows)
     look = look_line(session.looks.look, session.looks.scope, locked=True).removeprefix("look ")
     session.tell("say", f"{rows} unlocked: look {look}")
 
 
-def _steps(
+def _measure_arms(
     session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe], tell: Watch
 ) -> Iterator[None]:
-    """Measure the arms one by one, the simplest first; yield after each.
+    """Measure the planned arms one by one, simplest first; yield None after each.
 
     `runs` and `recipes` (each fold's best prompt so far) are updated in place.
     """
@@ -240,7 +240,7 @@ def _steps(
     for arm in planned.arms:
         if not diagnosed and not arm.because and trains(arm.spec):  # diagnose before training
             diagnosed = True
-            _probe(session, runner, planned, runs, recipes, tell)
+            _run_probes(session, runner, planned, runs, recipes, tell)
         if not arm.because and (why := why_not_taught(session.inputs, runs, arm.spec)):
             arm = arm.model_copy(update={"because": why})
         tell("arm", arm)
@@ -250,18 +250,18 @@ def _steps(
             runner, arm, recipes, needs_dev_scores(session.task, arm.spec, runnable), field
         )
         runs += new
-        # Later arms build on the best prompt on dev in their own fold.
+        # Later arms build on their fold's best prompt by dev score.
         recipes[:] = [best_prompt(runs, fold, session.seed) for fold in range(len(recipes))]
         yield
     if not diagnosed:
-        _probe(session, runner, planned, runs, recipes, tell)
+        _run_probes(session, runner, planned, runs, recipes, tell)
 
 
 def _stage_runner(
     session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe]
 ) -> StageRunner:
     def diagnose() -> Diagnosis | None:
-        return _diagnosed(session, planned, runs)
+        return _diagnose(session, planned, runs)
 
     runner = replace(session.runner(), runs=runs)  # shares the list, which grows
     return StageRunner(
@@ -273,7 +273,7 @@ def _any_measured(runs: Sequence[Run]) -> bool:
     return any(run.state == "measured" and run.spec.role == "candidate" for run in runs)
 
 
-def _probe(
+def _run_probes(
     session: Session,
     runner: Runner,
     planned: Plan,
@@ -281,7 +281,7 @@ def _probe(
     recipes: Sequence[Recipe],
     tell: Watch,
 ) -> None:
-    """Run the placebos and pilots that the diagnosis needs; add their runs to `runs`."""
+    """Run the placebos and pilots that the diagnosis needs; append their runs to `runs`."""
     if planned.read == 0:
         return
     paid = is_paid(session.task.model)
@@ -297,7 +297,7 @@ def _competing(arms: Sequence[PlannedArm]) -> int:
 
 
 def _verdict_so_far(session: Session, runs: Sequence[Run]) -> Verdict:
-    """Return the verdict on the arms that were measured so far, without diagnosis and questions."""
+    """Return the verdict on the runs so far, without diagnosis and findings."""
     from tuneworthy.verdict.decide import decide
 
     cases = tuple(session.sealed.open("compare").values())
@@ -307,7 +307,7 @@ def _verdict_so_far(session: Session, runs: Sequence[Run]) -> Verdict:
 def _results(
     session: Session, planned: Plan, runs: Sequence[Run], recipes: Sequence[Recipe]
 ) -> Results:
-    """Return the results: comparison, diagnosis, optional measurements, questions and verdict."""
+    """Return the study's results: evidence with diagnosis and optional measurements, verdict."""
     from tuneworthy.verdict.decide import decide, grid
 
     cases, policy = tuple(session.sealed.open("compare").values()), policy_of(session.task)
@@ -317,7 +317,7 @@ def _results(
         update={
             "looks_scope": session.looks.scope,
             "locked": session.options.unlock,
-            "diagnosis": _diagnosed(session, planned, runs),
+            "diagnosis": _diagnose(session, planned, runs),
         }
     )
     evidence = with_minutes(evidence, planned)
@@ -335,17 +335,17 @@ def _results(
         evidence=evidence,
         verdict=verdict,
         grid=grid(evidence, findings, policy),
-        reproduce=session.reproduce() | _first_look(session, runs, evidence, verdict),
+        reproduce=session.reproduce() | _status_at_first_look(session, runs, evidence, verdict),
         split=session.split,
         policy=policy,
-        grades=_graded(session),
+        grades=_human_grades(session),
     )
 
 
-def _first_look(
+def _status_at_first_look(
     session: Session, runs: Sequence[Run], evidence: Evidence, verdict: Verdict
 ) -> dict[str, str]:
-    """Return {"at_first_look": status and arm} if only the earlier looks made this provisional."""
+    """Return {"at_first_look": status and arm} if a first look would be firm; else {}."""
     from tuneworthy.verdict.decide import decide
 
     if session.looks.look < 2 or verdict.status != "provisional":
@@ -359,7 +359,7 @@ def _first_look(
     return {"at_first_look": f"firm: {then.arm}" if then.arm else "firm: no arm"}
 
 
-def _diagnosed(session: Session, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
+def _diagnose(session: Session, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
     cases = tuple(session.sealed.open("compare").values())
     diagnosis = diagnose_runs(
         session.task, cases, runs, session.metric, session.split, session.loaded.everyone
@@ -367,7 +367,7 @@ def _diagnosed(session: Session, planned: Plan, runs: Sequence[Run]) -> Diagnosi
     return diagnosis and without_unread_causes(diagnosis, planned.read)
 
 
-def _graded(session: Session) -> tuple[Grade, ...] | None:
+def _human_grades(session: Session) -> tuple[Grade, ...] | None:
     """Return the human grades that correct the judge; None without a judge."""
     if session.inputs.grades is None:
         return None
@@ -376,13 +376,13 @@ def _graded(session: Session) -> tuple[Grade, ...] | None:
 
 
 def _contenders(verdict: Verdict) -> tuple[str | None, str | None]:
-    """Return the named arm and the best of its rivals."""
+    """Return the verdict's arm and the other candidate with the largest delta; None for neither."""
     others = [a for a in verdict.arms if a.delta and a.score and a.role == "candidate"]
     best = max(others, key=lambda arm: arm.delta.mean if arm.delta else 0.0, default=None)
     return verdict.arm, best.name if best else None
 
 
-def _nothing_measured(runs: Sequence[Run]) -> Exception:
+def _nothing_measured_error(runs: Sequence[Run]) -> Exception:
     reasons = "; ".join(f"{run.spec.name}: {run.because}" for run in runs if run.because)
     if any(run.state == "failed" or run.because.startswith(MODEL_UNAVAILABLE) for run in runs):
         return ModelError("no candidate could be measured", where="task.yaml arms", got=reasons,

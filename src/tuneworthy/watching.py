@@ -1,6 +1,6 @@
 """Check a log of served requests against a finished study: read, compare, conclude.
 
-Nothing is sent and nothing is written. The rule is in watch/conclusion.py.
+Nothing is sent and nothing is written. watch/conclusion.py holds the rule of the conclusion.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ FROM_SETTLING = (
 
 @dataclass(frozen=True)
 class WatchOptions:
-    """Options of a check of a log.
+    """How a log is checked.
 
     `arm`: the arm in use (None: the one that the verdict names). `gold`: a file of rows with right
     answers, matched by their input. `show`: return the texts of unlike inputs. `now`: the present
@@ -61,7 +61,7 @@ class WatchOptions:
 
 
 def check_live(path: Path, log: Path, options: WatchOptions = WatchOptions()) -> LiveCheck:
-    """Return what a log shows beside the finished study of a task, with the conclusion.
+    """Return the comparison of a log with the finished study of a task, and its conclusion.
 
     Raises TaskError if there is no finished study, no such arm or no such log, DataError if the
     log, the documents or the file of right answers can't be used, and StoreError if the results are
@@ -79,16 +79,16 @@ def check_live(path: Path, log: Path, options: WatchOptions = WatchOptions()) ->
         )
     against_ledger(folder, study)
     requests = read_log(log)
-    made = _made(task.folder, study)
-    facts = _Facts(task, study, made, options.now or utc_now())
+    made = _study_opened_at(task.folder, study)
+    facts = _StudyNow(task, study, made, options.now or utc_now())
     arm = _arm_in_use(study, options.arm)
-    found = _measured(facts, arm, requests, options)
+    found = _measure_log(facts, arm, requests, options)
     return found.model_copy(update={"conclusion": conclude(found)})
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """The task as it is now, its study and when that was made, and the present moment."""
+class _StudyNow:
+    """A task as it is now, its study, when that opened its rows (`made`), and today's date."""
 
     task: Task
     study: Results
@@ -96,8 +96,8 @@ class _Facts:
     today: str
 
 
-def _measured(
-    facts: _Facts, arm: ArmResult | None, log: RequestLog, options: WatchOptions
+def _measure_log(
+    facts: _StudyNow, arm: ArmResult | None, log: RequestLog, options: WatchOptions
 ) -> LiveCheck:
     task, study = facts.study.task.at(facts.task.folder), facts.study
     reads_docs = arm is not None and _reads_docs(study, arm.name)
@@ -106,11 +106,11 @@ def _measured(
     ours = StudyArm(measured, study.split or Split(k=1, parts=())) if measured else None
     times = sorted((one.time for one in log.requests if one.time), key=sortable_time)
     taken: dict[str, Any] = {
-        **_inputs(study, log.requests, options.show),
-        **_answers(task, ours, log.requests),
-        "score": _score(task, study, ours, log.requests, options.gold),
-        "facts": moved_facts(_docs(facts.task), log.requests, facts_moment(study.cases, facts.made),
-                             facts.today, SHARES["facts"]),
+        **_compare_inputs(study, log.requests, options.show),
+        **_answer_facts(task, ours, log.requests),
+        "score": _score_labelled(task, study, ours, log.requests, options.gold),
+        "facts": moved_facts(_task_docs(facts.task), log.requests,
+                             facts_moment(study.cases, facts.made), facts.today, SHARES["facts"]),
     }  # fmt: skip
     staleness = study.evidence.staleness or staleness_of(task, (), ())
     limits = task.success.limits
@@ -143,7 +143,9 @@ def _measured(
     )
 
 
-def _inputs(study: Results, requests: Sequence[LoggedRequest], show: bool) -> dict[str, Any]:
+def _compare_inputs(
+    study: Results, requests: Sequence[LoggedRequest], show: bool
+) -> dict[str, Any]:
     copies = study.split.groups if study.split else {}
     groups = [case.group or copies.get(case.id) for case in study.cases]
     known = Inputs(
@@ -161,8 +163,10 @@ def _inputs(study: Results, requests: Sequence[LoggedRequest], show: bool) -> di
     return {"inputs": found.drift or found.because, "unlike": found.unlike or found.because}
 
 
-def _answers(task: Task, arm: StudyArm | None, requests: Sequence[LoggedRequest]) -> dict[str, Any]:
-    """Return validity, lengths, latency and labels; a reason where one can't be measured."""
+def _answer_facts(
+    task: Task, arm: StudyArm | None, requests: Sequence[LoggedRequest]
+) -> dict[str, Any]:
+    """Return validity, lengths, latency and labels by name; a reason in place of a missing one."""
     answered = [one for one in requests if one.answer is not None or one.failed]
     if not answered:
         why = "the log has no answers"
@@ -174,11 +178,11 @@ def _answers(task: Task, arm: StudyArm | None, requests: Sequence[LoggedRequest]
     return {
         "valid": live_answers.validity_of(arm, answered, validity(task), SHARES["valid"]),
         "slow": slow,
-        **_beside_the_arm(task, arm, answered),
+        **_compare_with_arm(task, arm, answered),
     }
 
 
-def _beside_the_arm(
+def _compare_with_arm(
     task: Task, arm: StudyArm | None, answered: Sequence[LoggedRequest]
 ) -> dict[str, Any]:
     if arm is None:
@@ -196,14 +200,14 @@ def _beside_the_arm(
     return {"labels": labels, "latency": latency, "length": length}
 
 
-def _score(
+def _score_labelled(
     task: Task,
     study: Results,
     arm: StudyArm | None,
     requests: Sequence[LoggedRequest],
     gold: Path | None,
 ) -> Any:
-    """Return the score on freshly labelled requests, or why it is not measured."""
+    """Return the score on requests with a right answer, or the reason why it is not measured."""
     if metric_name(task) == JUDGE or study.grades is not None:
         return "the score is a judge's: nothing is sent here"
     metric = scorer(task)
@@ -218,7 +222,7 @@ def _score(
 
 
 def _gold_rows(path: Path) -> tuple[Mapping[str, str], bool]:
-    """Return right answers by normalised input, and whether settling made them."""
+    """Return the right answers of a file by normalised input, and whether settling made them."""
     if not path.exists():
         raise TaskError("there is no such file of right answers", where="--gold", got=str(path),
                         fix='name a file of {"input", "output"} rows')  # fmt: skip
@@ -233,12 +237,12 @@ def _gold_rows(path: Path) -> tuple[Mapping[str, str], bool]:
     return rights, settled
 
 
-def _docs(task: Task) -> Sequence[Any]:
+def _task_docs(task: Task) -> Sequence[Any]:
     return read_docs(task.folder / task.data.docs, task.data.docs) if task.data.docs else ()
 
 
-def _made(home: Path, study: Results) -> str | None:
-    """Return when the study opened its rows, by its ledger; None if no ledger knows it."""
+def _study_opened_at(home: Path, study: Results) -> str | None:
+    """Return the time at which the study opened its rows, by its ledger; None without one."""
     task = study.task
     with read_ledger(home, at=task.ledger, task=task.name) as ledger:
         if ledger is None:
@@ -247,7 +251,10 @@ def _made(home: Path, study: Results) -> str | None:
 
 
 def _arm_in_use(study: Results, name: str | None) -> ArmResult | None:
-    """Return the arm with this name, or the named one; raise TaskError for an unknown name."""
+    """Return the arm called `name` (None: the verdict's; None if it names none).
+
+    Raises TaskError for an unknown name.
+    """
     wanted = name or study.verdict.arm
     arms = {arm.name: arm for arm in study.evidence.arms}
     if wanted is not None and wanted not in arms:

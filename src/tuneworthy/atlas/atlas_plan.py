@@ -122,7 +122,7 @@ def _cost(session: Session, facts: PlanInputs, cell: Cell) -> CellCost:
     """Return the cost of a cell of this session's type, whatever the session's own size is."""
     dev = dev_size(cell.size, Data().dev_share)
     sizes = facts.sizes.model_copy(update={"train": cell.size - dev, "dev": dev})
-    plan = session.planned(replace(facts, sizes=sizes))
+    plan = session.make_plan(replace(facts, sizes=sizes))
     arms = [arm for arm in plan.arms if not arm.because]
     return CellCost(
         cell,

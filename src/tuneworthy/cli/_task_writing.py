@@ -73,12 +73,12 @@ def write_task(
     from tuneworthy.data.answer_logs import find_answer_columns, write_answer_log
     from tuneworthy.data.draft import DraftFacts
     from tuneworthy.data.taskfile import task_schema
-    from tuneworthy.importing import at_source, bring_in
+    from tuneworthy.importing import import_rows, with_source_places
     from tuneworthy.ledger.trouble import output_errors
 
     with output_errors(task):
         logs = {name: find_answer_columns(place, reading.choice) for name, place in answers.items()}
-        found = bring_in(rows, reading, task.parent, task.stem)
+        found = import_rows(rows, reading, task.parent, task.stem)
         made = {name: task.with_name(f"{task.stem}.{name}.jsonl") for name, log in logs.items()
                 if log.columns}  # fmt: skip
         for name, path in made.items():
@@ -86,15 +86,15 @@ def write_task(
         systems = {name: str(path) for name, path in found.answers.items()}
         systems |= {name: str(made.get(name, log.path)) for name, log in logs.items()}
         named = None if found.rows == rows[0] else rows[0].stem
-        about = DraftFacts(named, found.made_of, found.count, found.metric, found.heard,
-                           found.parts, found.scored)  # fmt: skip
+        about = DraftFacts(named, found.made_of, found.count, found.metric,
+                         found.first_answers, found.parts, found.scored)  # fmt: skip
         try:
             drafted, spelt = _drafted(found, systems, task.parent, about)
         except TuneworthyError as error:
             if found.made_of:
                 for path in found.files:
-                    error.where = at_source(error.where, path)
-                    error.got = at_source(error.got, path)
+                    error.where = with_source_places(error.where, path)
+                    error.got = with_source_places(error.got, path)
             if found.made_of and not force:  # what an earlier `init` wrote may be in use
                 for path in (*found.files, *found.answers.values(), *made.values()):
                     path.unlink(missing_ok=True)

@@ -108,10 +108,10 @@ def command(
 
 def _prior(path: Path, options: RunOptions) -> str:
     """Return the line of the prior on the winning tool; "" where no task is measured."""
-    from tuneworthy.advising import measured_tasks, prior_on
+    from tuneworthy.advising import measured_tasks, prior_for_rows
 
     tasks = measured_tasks()
-    return prior_on(path, options, tasks) if tasks else ""
+    return prior_for_rows(path, options, tasks) if tasks else ""
 
 
 def _check_run(folder: Path, files: tuple[Path | None, ...], json: bool) -> int:

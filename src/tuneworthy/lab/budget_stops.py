@@ -79,7 +79,7 @@ def stops_of(path: Path, name: str) -> Stops:
         def at(minutes: float) -> Plan:
             budget = task.budget.model_copy(update={"minutes": minutes})
             changed = task.model_copy(update={"budget": budget}).at(task.folder)
-            return session.planned(replace(facts, task=changed))
+            return session.make_plan(replace(facts, task=changed))
 
         least = ceil(_whole(at(UNLIMITED_MINUTES)))
         tried = (least, *(minutes for minutes in MINUTE_STOPS if minutes > least))

@@ -131,9 +131,9 @@ def test_recomputing_loads_no_torch(folder):
 
 
 def test_without_a_metric_the_diagnosis_is_taken_as_stored(made):
-    from tuneworthy.recompute import _taken
+    from tuneworthy.recompute import _taken_as_stored
 
-    assert _taken(made.results, None)[:2] == ("scores", "diagnosis")
+    assert _taken_as_stored(made.results, None)[:2] == ("scores", "diagnosis")
 
 
 def test_a_metric_that_sees_all_answers_of_an_arm_together_is_asked_so_again(tmp_path):

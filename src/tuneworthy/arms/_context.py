@@ -94,7 +94,8 @@ def passage_search(found: Index, k: int, *, random: bool) -> PassageSearch:
 
 def _with_random_passages(found: Index, query: Query, chunks: Sequence[Chunk]) -> list[Chunk]:
     drawn = (
-        found.stand_in(chunk, f"{query.id} {rank}", query.time) for rank, chunk in enumerate(chunks)
+        found.placebo_chunk(chunk, f"{query.id} {rank}", query.time)
+        for rank, chunk in enumerate(chunks)
     )
     return [chunk for chunk in drawn if chunk is not None]
 

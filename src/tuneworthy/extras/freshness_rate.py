@@ -40,7 +40,7 @@ from tuneworthy.extras.changed_facts import (
     count_stated_facts,
 )
 from tuneworthy.measure.units import Runner, measure
-from tuneworthy.retrieval.gold import unsupported
+from tuneworthy.retrieval.gold import unsupported_ids
 from tuneworthy.retrieval.index import index
 from tuneworthy.stats.bounds import rate
 
@@ -79,7 +79,7 @@ def staleness_of(
             "days": days_until_stale(change.changed, change.over_days, ok) if counted else None,  # type: ignore[arg-type]
             "faithful": _shares_by_arm([item.told for item in asked if item.reads], "new"),
             "stale": _shares_by_arm([item.told for item in asked], "old"),
-            "unsupported": tuple(unsupported(index(docs), cases)) if docs and plain else (),
+            "unsupported": tuple(unsupported_ids(index(docs), cases)) if docs and plain else (),
         }
     )
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from tuneworthy.core.record import Record, digest
 from tuneworthy.data.docs import Doc
 
-_END = re.compile(
+_END_OF_SENTENCE = re.compile(
     r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\Wa-z_])"  # before a capital or a figure
     r"|(?<=[。！？])|(?<!\s)\s*\n\s*\n\s*"
 )
@@ -26,7 +26,7 @@ class ChunkOptions(Record):
 
 
 class Chunk(Record):
-    """A verbatim part of a document. `since` and `until` are the document's own."""
+    """A verbatim part of a document. `since` and `until` are the document's."""
 
     doc: str
     part: int
@@ -37,17 +37,17 @@ class Chunk(Record):
 
     @property
     def searched(self) -> str:
-        """Return the searched text: the title followed by the text."""
+        """Return the text that is indexed: the title followed by the text."""
         return f"{self.title}. {self.text}" if self.title else self.text
 
     @property
     def key(self) -> str:
-        """Return the hash of the searched text: equal texts share one vector."""
+        """Return the hash of the indexed text, by which its vector is stored."""
         return digest(self.searched)
 
 
 def chunked(docs: Iterable[Doc], cut: ChunkOptions = ChunkOptions()) -> tuple[Chunk, ...]:
-    """Return the chunks of all documents, sorted by document id, whatever the order of the file."""
+    """Return the chunks of all documents, sorted by document id."""
     return tuple(
         Chunk(doc=doc.id, part=part, title=doc.title, text=text, since=doc.since, until=doc.until)
         for doc in sorted(docs, key=lambda doc: doc.id)
@@ -56,11 +56,13 @@ def chunked(docs: Iterable[Doc], cut: ChunkOptions = ChunkOptions()) -> tuple[Ch
 
 
 def split_text(text: str, cut: ChunkOptions = ChunkOptions()) -> list[str]:
-    """Split a text into pieces of whole sentences, each at most `cut.size` characters.
+    """Return a text as pieces of whole sentences, each at most `cut.size` characters.
 
-    A longer sentence is split between words. Only whitespace at the ends is lost.
+    A longer sentence is split between words. Only whitespace at the ends of pieces is lost.
     """
-    spans = [part for span in _sentences(text) for part in _cut_long_sentence(text, span, cut.size)]
+    spans = [
+        part for span in _sentence_spans(text) for part in _cut_long_sentence(text, span, cut.size)
+    ]
     result, first = [], 0
     while first < len(spans):
         start, last = spans[first][0], first
@@ -69,12 +71,17 @@ def split_text(text: str, cut: ChunkOptions = ChunkOptions()) -> list[str]:
         result.append(text[start : spans[last][1]])
         if last + 1 == len(spans):
             break
-        first = _again(spans, first, last, cut)
+        first = _next_first_sentence(spans, first, last, cut)
     return result
 
 
-def _again(spans: list[tuple[int, int]], first: int, last: int, cut: ChunkOptions) -> int:
-    """Return the next piece's first sentence: back by the overlap if a new one still fits."""
+def _next_first_sentence(
+    spans: list[tuple[int, int]], first: int, last: int, cut: ChunkOptions
+) -> int:
+    """Return the number of the next piece's first sentence.
+
+    It lies back by the overlap, if the sentence after `last` still fits then.
+    """
     end = spans[last + 1][1]
     start = max(first + 1, last + 1 - cut.overlap)
     while start <= last and end - spans[start][0] > cut.size:
@@ -82,9 +89,9 @@ def _again(spans: list[tuple[int, int]], first: int, last: int, cut: ChunkOption
     return start
 
 
-def _sentences(text: str) -> Iterator[tuple[int, int]]:
+def _sentence_spans(text: str) -> Iterator[tuple[int, int]]:
     start = 0
-    for match in [*_END.finditer(text), None]:
+    for match in [*_END_OF_SENTENCE.finditer(text), None]:
         end = len(text) if match is None else match.end()
         body = text[start:end]
         if body.strip():

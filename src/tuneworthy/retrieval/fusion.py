@@ -1,4 +1,4 @@
-"""Merge several rankings into one. Pure."""
+"""Merge several rankings into one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 RRF_K = 60
 
 
-def fused(rankings: Sequence[Sequence[int]], k: int = RRF_K) -> list[tuple[int, float]]:
-    """Return (item, score) by reciprocal rank fusion, the best first.
+def fuse_rankings(rankings: Sequence[Sequence[int]], k: int = RRF_K) -> list[tuple[int, float]]:
+    """Return (item, score) of each ranked item by reciprocal rank fusion, the best first.
 
     score(item) = sum over rankings of 1 / (k + rank), ranks from 1; a ranking without the item adds
     nothing. Ties go to the smaller item. Source: Cormack, Clarke and Buettcher, "Reciprocal Rank

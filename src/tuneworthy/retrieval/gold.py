@@ -1,6 +1,6 @@
-"""Infer the passage that holds a row's answer, and find answers that no passage supports.
+"""Infer the passage that contains a row's answer, and find answers that no passage supports.
 
-Reads gold answers: the results go to a ceiling, to recall and to the audit, never to an arm that
+It reads gold answers: the results go to a ceiling, to recall and to the audit, never to an arm that
 can win.
 """
 
@@ -19,22 +19,22 @@ from tuneworthy.retrieval.index import Index, index
 from tuneworthy.retrieval.tokens import covers
 
 SEARCHED_RANKS, NEAR_RANKS = 10, 3  # top ranks that are searched for the answer
-MOST_ROWS = 5000  # rows examined; of more, a sample by the hash of their id
+MOST_ROWS = 5000  # the most rows examined; of more, a sample by the hash of their id
 # output types whose answers can occur in a passage; labels and records rarely do
 _TYPES_IN_PASSAGES = {"text", "number"}
 
 
 def with_inferred_passages(loaded: Loaded) -> Loaded:
-    """Return the rows with inferred passages where none is given, and with the observations.
+    """Return the rows with a passage inferred for each that has none, and with observations on it.
 
     Only if there are documents and the answers are text or numbers. A passage is inferred if it
-    ranks high (BM25) for the question and its answer together and holds the answer's words; the
+    ranks high (BM25) for the question and its answer together and contains the answer's words; the
     case is then marked `context_inferred`.
     """
     if not loaded.docs or loaded.task.output.type not in _TYPES_IN_PASSAGES:
         return loaded
     searcher = index(loaded.docs)
-    change = _inferring(searcher, loaded.everyone)
+    change = _passage_adder(searcher, loaded.everyone)
     out = replace(
         loaded,
         cases=tuple(map(change, loaded.cases)),
@@ -43,14 +43,14 @@ def with_inferred_passages(loaded: Loaded) -> Loaded:
     )
     observations = (
         *loaded.observations,
-        *_observed(out.everyone, unsupported(searcher, out.everyone)),
+        *_passage_observations(out.everyone, unsupported_ids(searcher, out.everyone)),
     )
     return replace(out, observations=observations)
 
 
-def _inferring(found: Index, cases: Sequence[Case]) -> Callable[[Case], Case]:
-    bare = _sampled([case for case in cases if not case.context])
-    passages = {case.id: text for case in bare if (text := inferred(found, case))}
+def _passage_adder(found: Index, cases: Sequence[Case]) -> Callable[[Case], Case]:
+    bare = _sample_cases([case for case in cases if not case.context])
+    passages = {case.id: text for case in bare if (text := infer_passage(found, case))}
 
     def change(case: Case) -> Case:
         if case.id not in passages:
@@ -60,8 +60,8 @@ def _inferring(found: Index, cases: Sequence[Case]) -> Callable[[Case], Case]:
     return change
 
 
-def inferred(found: Index, case: Case) -> str | None:
-    """Return the passage that most likely holds a case's answer, None if none is convincing."""
+def infer_passage(found: Index, case: Case) -> str | None:
+    """Return the best-ranked passage that contains a case's answer; None if no high one does."""
     for answer in (case.output, *case.accepted):
         (chunks,) = found.search([(f"{case.input} {answer}", case.time)], SEARCHED_RANKS)
         if text := next((chunk.text for chunk in chunks if covers(chunk.text, answer)), None):
@@ -69,15 +69,15 @@ def inferred(found: Index, case: Case) -> str | None:
     return None
 
 
-def unsupported(found: Index, cases: Sequence[Case]) -> list[str]:
-    """Return ids of cases whose answer no passage in force today supports.
+def unsupported_ids(found: Index, cases: Sequence[Case]) -> list[str]:
+    """Return the ids of cases whose answer no passage in force today supports.
 
-    Supported: the case's own document (`meta.doc_id`), or a passage among the first ten for the
-    question, holds the answer's words. If the own document is no longer in force only the first
-    three count: its successor ranks there, and further down `11 days` belongs to another rule. A
-    row may have been right in its day, but what it teaches is outdated.
+    A passage of the case's own document (`meta.doc_id`), or one of the first ten for the question,
+    supports an answer if it contains the answer's words. If the case's document is no longer in
+    force only the first three count: its successor ranks there, and further down `11 days` belongs
+    to another rule. A row may have been right in its day, but what it teaches is outdated.
     """
-    sample = _sampled(cases)
+    sample = _sample_cases(cases)
     force = found.in_force(None)
     own: dict[str, list[Chunk]] = {}
     for chunk, now in zip(found.chunks, force, strict=True):
@@ -94,7 +94,7 @@ def unsupported(found: Index, cases: Sequence[Case]) -> list[str]:
     return gone
 
 
-def _observed(cases: Sequence[Case], gone: Sequence[str]) -> list[Observation]:
+def _passage_observations(cases: Sequence[Case], gone: Sequence[str]) -> list[Observation]:
     out = []
     if made := [case.id for case in cases if case.context_inferred]:
         text = f"{len(made):,} rows have no passage; one that holds the answer was inferred"
@@ -107,7 +107,7 @@ def _observed(cases: Sequence[Case], gone: Sequence[str]) -> list[Observation]:
     return out
 
 
-def _sampled(cases: Sequence[Case]) -> Sequence[Case]:
+def _sample_cases(cases: Sequence[Case]) -> Sequence[Case]:
     if len(cases) <= MOST_ROWS:
         return cases
     return sorted(cases, key=lambda case: digest(case.id))[:MOST_ROWS]

@@ -17,7 +17,7 @@ import numpy as np
 from tuneworthy.data.docs import Doc
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.retrieval.chunks import Chunk, ChunkOptions, chunked
-from tuneworthy.retrieval.fusion import fused
+from tuneworthy.retrieval.fusion import fuse_rankings
 from tuneworthy.retrieval.tokens import terms
 from tuneworthy.retrieval.vectors import Array, Encoder, vectors
 
@@ -28,7 +28,7 @@ LENGTH_CANDIDATES = 10  # candidates for a placebo: the texts nearest in length
 
 
 class Index:
-    """Chunks that can be searched as of a moment; built by `index`."""
+    """A search index of chunks, which finds those in force at a time; built by `index`."""
 
     def __init__(
         self, chunks: Sequence[Chunk], encoder: Encoder | None = None, rows: Array | None = None
@@ -36,8 +36,8 @@ class Index:
         """Index the chunks; `rows` are their vectors from `encoder`."""
         self.chunks, self.encoder, self._rows = tuple(chunks), encoder, rows
         self._bm25 = _bm25([terms(chunk.searched) for chunk in self.chunks])
-        self._since = np.array([_edge(c.since, -math.inf) for c in self.chunks])
-        self._until = np.array([_edge(c.until, math.inf) for c in self.chunks])
+        self._since = np.array([_time_or(c.since, -math.inf) for c in self.chunks])
+        self._until = np.array([_time_or(c.until, math.inf) for c in self.chunks])
 
     @property
     def dense(self) -> bool:
@@ -46,10 +46,10 @@ class Index:
 
     @property
     def last(self) -> float:
-        """Return the moment of the latest version: when the last document came into force.
+        """Return the time of the latest version, as `sortable_time`: a document's last start.
 
-        If no document has a start, when the last one ended. It needs no clock, so a search tomorrow
-        finds the same.
+        If no document has a start, the last end. It needs no clock, so a search tomorrow finds the
+        same.
         """
         for edges in (self._since, self._until):
             if (finite := edges[np.isfinite(edges)]).size:
@@ -62,18 +62,18 @@ class Index:
         return np.asarray((self._since <= at) & (at < self._until))
 
     def search(self, asked: Sequence[TimedQuestion], k: int) -> list[list[Chunk]]:
-        """Return for each question its k best chunks in force at its time, the best first.
+        """Return each question's `k` best chunks in force at its time, the best first.
 
         There may be fewer: BM25 alone finds nothing for a question without a known word.
         """
         return [[self.chunks[at] for at in positions[:k]] for positions in self.ranked(asked)]
 
     def ranked(self, asked: Sequence[TimedQuestion]) -> list[list[int]]:
-        """Return for each question positions of chunks in force at its time, the best first."""
+        """Return each question's ranking: positions of chunks in force at its time, best first."""
         allowed = [self.in_force(time) for _, time in asked]
         most = FUSED_RANKS if self.dense and asked else None  # BM25 alone ranks all matches
         lexical = [
-            _best_positions(self._lexical(question), where, above=0.0, most=most)
+            _best_positions(self._bm25_scores(question), where, above=0.0, most=most)
             for (question, _), where in zip(asked, allowed, strict=True)
         ]
         if self._rows is None or self.encoder is None or not asked:
@@ -85,20 +85,21 @@ class Index:
         ]
         both = zip(lexical, near, strict=True)
         return [
-            [at for at, _ in fused([lexical_row, dense_row])] for lexical_row, dense_row in both
+            [at for at, _ in fuse_rankings([lexical_row, dense_row])]
+            for lexical_row, dense_row in both
         ]
 
-    def stand_in(self, chunk: Chunk, seed: str, time: str | None = None) -> Chunk | None:
-        """Return a random chunk of similar length from another document, None if there is none.
+    def placebo_chunk(self, chunk: Chunk, seed: str, time: str | None = None) -> Chunk | None:
+        """Return the placebo of a chunk: one of another document, drawn from the nearest in length.
 
-        The placebo of a passage: equally long, from the same collection, about something else.
+        None if there is no other document in force at `time`.
         """
         force = np.flatnonzero(self.in_force(time)).tolist()
         others = [self.chunks[at] for at in force if self.chunks[at].doc != chunk.doc]
         at = similar_length([other.text for other in others], chunk.text, seed)
         return None if at is None else others[at]
 
-    def _lexical(self, question: str) -> Array:
+    def _bm25_scores(self, question: str) -> Array:
         wanted = terms(question)
         if self._bm25 is None or not wanted:
             return np.zeros(len(self.chunks))
@@ -111,10 +112,10 @@ def index(
     encoder: Encoder | None = None,
     folder: Path | None = None,
 ) -> Index:
-    """Return the index of these documents; reuse vectors stored in `folder`.
+    """Return the index of these documents, with vectors if there is an encoder.
 
-    BM25 is rebuilt each time, because its weights depend on all chunks (10,000 take a second or
-    two). Raises ValueError if there is no text at all.
+    Vectors are cached in `folder`. BM25 is rebuilt each time, because its weights depend on all
+    chunks (10,000 take a second or two). Raises ValueError if there is no text at all.
     """
     chunks = chunked(docs, cut)
     if not chunks:
@@ -132,14 +133,14 @@ def similar_length(texts: Sequence[str], text: str, seed: str) -> int | None:
     if not others:
         return None
     draw = random.Random(seed)
-    draw.shuffle(others)  # so that position does not decide between equal lengths
+    draw.shuffle(others)  # so that equal lengths are not ordered by position
     return draw.choice(
         sorted(others, key=lambda at: abs(len(texts[at]) - len(text)))[:LENGTH_CANDIDATES]
     )
 
 
 def _bm25(corpus: list[list[str]]) -> Any:
-    """Return BM25 as Lucene computes it (k1 1.5, b 0.75), None if no chunk has a word."""
+    """Return the BM25 index of the texts' terms, as in Lucene (k1 1.5, b 0.75); None without."""
     if not any(corpus):
         return None
     import bm25s
@@ -149,14 +150,17 @@ def _bm25(corpus: list[list[str]]) -> Any:
     return engine
 
 
-def _edge(text: str | None, none: float) -> float:
+def _time_or(text: str | None, none: float) -> float:
     return none if text is None else sortable_time(text)
 
 
 def _best_positions(
     scores: Array, allowed: Array, above: float, most: int | None = None
 ) -> list[int]:
-    """Return the `most` best allowed positions; ties, also by rounding, go by position."""
+    """Return the at most `most` allowed positions with the best scores above `above`, best first.
+
+    Scores equal to six decimals are ordered by position.
+    """
     rounded = np.round(scores, 6)
     positions = np.flatnonzero(allowed & (rounded > above))
     if most is not None and len(positions) > most:

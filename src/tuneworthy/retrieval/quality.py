@@ -1,4 +1,4 @@
-"""Retrieval quality: recall and reciprocal rank for cases whose right passage is known."""
+"""Measure retrieval: recall and reciprocal rank on cases whose right passage is known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuneworthy.retrieval.index import Index
 from tuneworthy.retrieval.tokens import covers, words
 from tuneworthy.stats.bounds import mean_interval
 
-KS = (1, 5, 10)
+KS = (1, 5, 10)  # the numbers of passages at which recall is measured
 
 
 class Quality(Record):
@@ -33,13 +33,16 @@ def quality(index: Index, cases: Sequence[Case], ks: Sequence[int] = KS) -> Qual
     """Return recall at each k and the mean reciprocal rank of an index on these cases.
 
     A passage is right if it is part of the case's document (`meta.doc_id`), or, if only a text is
-    known, contained in that text or containing it. Of a document in several chunks those that hold
-    the answer count, if any does.
+    known, is contained in that text or contains it. If some of these chunks contain the answer,
+    only they are right.
     """
     known = [case for case in cases if case.meta.get("doc_id") is not None or case.context]
     pairs = [(case, right) for case in known if (right := _gold_chunks(index, case))]
     rankings = index.ranked([(case.input, case.time) for case, _ in pairs])
-    ranks = [_rank(ranking, right) for ranking, (_, right) in zip(rankings, pairs, strict=True)]
+    ranks = [
+        _first_right_rank(ranking, right)
+        for ranking, (_, right) in zip(rankings, pairs, strict=True)
+    ]
     inferred = sum(case.context_inferred for case, _ in pairs)
     if not ranks:
         return Quality(n=0, inferred=0, dense=index.dense, recall=None, mrr=None)
@@ -47,8 +50,10 @@ def quality(index: Index, cases: Sequence[Case], ks: Sequence[int] = KS) -> Qual
         n=len(ranks),
         inferred=inferred,
         dense=index.dense,
-        recall={k: _mean([float(rank is not None and rank <= k) for rank in ranks]) for k in ks},
-        mrr=_mean([1 / rank if rank else 0.0 for rank in ranks]),
+        recall={
+            k: _mean_interval([float(rank is not None and rank <= k) for rank in ranks]) for k in ks
+        },
+        mrr=_mean_interval([1 / rank if rank else 0.0 for rank in ranks]),
     )
 
 
@@ -73,10 +78,10 @@ def _one_contains_other(text: str, other: str) -> bool:
     return bool(mine and other) and (mine in other or other in mine)
 
 
-def _rank(ranking: Sequence[int], right: set[int]) -> int | None:
+def _first_right_rank(ranking: Sequence[int], right: set[int]) -> int | None:
     return next((rank for rank, at in enumerate(ranking, 1) if at in right), None)
 
 
-def _mean(values: Sequence[float]) -> Interval:
+def _mean_interval(values: Sequence[float]) -> Interval:
     mean, low, high = mean_interval(values)
     return Interval(mean=mean, low=low, high=high)

@@ -7,8 +7,7 @@ import unicodedata
 
 _WORD = re.compile(r"\w+")
 _STEM_LETTERS = 4
-# Share of an answer's distinct words; up to four words must therefore all occur.
-_ENOUGH_WORDS = 0.8
+_ENOUGH_WORDS = 0.8  # share of an answer's distinct words; of up to four, all must occur
 
 
 def words(text: str) -> list[str]:
@@ -17,7 +16,7 @@ def words(text: str) -> list[str]:
 
 
 def terms(text: str) -> list[str]:
-    """Return the BM25 terms: each word, and the first letters of a longer one.
+    """Return the BM25 terms of a text: each word, and the first four letters of a longer one.
 
     So `storing` and `storage` share a stem without a list of endings, in any language that inflects
     at the end. Chosen on training questions (bench/journal), not on the scored ones.
@@ -31,6 +30,6 @@ def terms(text: str) -> list[str]:
 
 
 def covers(passage: str, answer: str) -> bool:
-    """Return whether a passage holds at least four fifths of an answer's distinct words."""
+    """Return whether a passage contains at least 80 % of an answer's distinct words."""
     wanted = set(words(answer))
     return bool(wanted) and len(wanted & set(words(passage))) >= _ENOUGH_WORDS * len(wanted)

@@ -1,4 +1,4 @@
-"""Vectors of chunks, cached on disk by content: only new or changed chunks are encoded."""
+"""Encode chunks as vectors, cached on disk by content: only new or changed ones are encoded."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Array = np.ndarray[Any, Any]
 
 
 class Encoder(Protocol):
-    """Encodes texts as vectors. `fingerprint` identifies weights and versions."""
+    """Encodes texts as vectors. `fingerprint` identifies its weights and version."""
 
     fingerprint: Mapping[str, str]
 
     def encode(self, texts: Sequence[str]) -> Array:
-        """Return one row of unit length (float32) a text, in order."""
+        """Return an array [texts, dimensions] of float32 rows of length 1, in order."""
         ...
 
 
@@ -33,7 +33,7 @@ class MiniLM:
     """The downloaded sentence encoder, as an Encoder."""
 
     def __init__(self) -> None:
-        """Open it. Raises ModelError if it is not on this machine."""
+        """Open the encoder. Raises ModelError if it is not on this machine."""
         from tuneworthy.models.encoder import minilm as _minilm
         from tuneworthy.models.encoder import vectors as _vectors
 
@@ -46,7 +46,7 @@ class MiniLM:
 
 
 def encoder_here() -> tuple[Encoder | None, str]:
-    """Return this machine's encoder and "", or None and why there is none. Makes no request."""
+    """Return (encoder of this machine, ""), or (None, reason). Sends no request."""
     try:
         return MiniLM(), ""
     except ModelError as error:
@@ -56,7 +56,7 @@ def encoder_here() -> tuple[Encoder | None, str]:
 def vectors(
     chunks: Sequence[Chunk], cut: ChunkOptions, encoder: Encoder, folder: Path | None
 ) -> Array:
-    """Return one unit vector a chunk, as float32 [n, d].
+    """Return the chunks' vectors as float32 [chunks, dimensions], each row of length 1.
 
     With a folder, vectors are cached there by the hash of their text; a cache file that can't be
     read is rebuilt.
@@ -64,7 +64,7 @@ def vectors(
     about = {"cut": cut.plain(), "encoder": dict(encoder.fingerprint)}
     name = digest({**about, "source": source_digest(ENCODER_SOURCES)}, 16)
     file = folder / f"vectors-{name}.npz" if folder else None
-    cached = _read(file)
+    cached = _read_cache(file)
     keys = [chunk.key for chunk in chunks]
     new = {
         key: chunk.searched for key, chunk in zip(keys, chunks, strict=True) if key not in cached
@@ -74,11 +74,11 @@ def vectors(
         cached |= dict(zip(new, encoded, strict=True))
     table = np.stack([cached[key] for key in keys])
     if new and file:
-        _write(file, dict(zip(keys, table, strict=True)))
+        _write_cache(file, dict(zip(keys, table, strict=True)))
     return table
 
 
-def _read(file: Path | None) -> dict[str, Array]:
+def _read_cache(file: Path | None) -> dict[str, Array]:
     if file is None or not file.exists():
         return {}
     try:
@@ -88,7 +88,7 @@ def _read(file: Path | None) -> dict[str, Array]:
         return {}
 
 
-def _write(file: Path, table: Mapping[str, Array]) -> None:
+def _write_cache(file: Path, table: Mapping[str, Array]) -> None:
     """Write the file atomically; a failure only costs encoding again the next time."""
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     try:

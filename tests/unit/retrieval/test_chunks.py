@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tuneworthy.data.docs import Doc
 from tuneworthy.retrieval.chunks import ChunkOptions, chunked, split_text
-from tuneworthy.retrieval.fusion import fused
+from tuneworthy.retrieval.fusion import fuse_rankings
 from tuneworthy.retrieval.tokens import covers, terms
 
 TEXT = "One stands here. Two follows it! Is three a question? “Four is said.” Five ends. "
@@ -84,7 +84,7 @@ def test_an_answer_is_covered_by_its_words_not_by_some_of_them():
 
 def test_reciprocal_ranks_add_up():
     """Two lists by hand: item 7 is second in both, 1/62 twice; item 3 is first once, 1/61."""
-    assert fused([[3, 7], [5, 7]]) == [(7, 2 / 62), (3, 1 / 61), (5, 1 / 61)]
-    assert fused([[4, 2]]) == [(4, 1 / 61), (2, 1 / 62)]
-    assert fused([[1, 2], [2, 1]], k=1)[0][0] == 1, "ties go to the smaller item"
-    assert fused([]) == []
+    assert fuse_rankings([[3, 7], [5, 7]]) == [(7, 2 / 62), (3, 1 / 61), (5, 1 / 61)]
+    assert fuse_rankings([[4, 2]]) == [(4, 1 / 61), (2, 1 / 62)]
+    assert fuse_rankings([[1, 2], [2, 1]], k=1)[0][0] == 1, "ties go to the smaller item"
+    assert fuse_rankings([]) == []

@@ -5,7 +5,7 @@ from retrieval_kit import case, cases, docs
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.data.load import Loaded
-from tuneworthy.retrieval.gold import inferred, unsupported, with_inferred_passages
+from tuneworthy.retrieval.gold import infer_passage, unsupported_ids, with_inferred_passages
 from tuneworthy.retrieval.index import index
 
 
@@ -57,8 +57,8 @@ def test_an_answer_whose_passage_has_been_replaced_is_listed():
     later = Doc(id="d007-2", title=first[7].title, since="2024-01-01", text=text)
     old = first[7].model_copy(update={"until": "2024-01-01"})
     current = (*first[:7], old, *first[8:], later)
-    assert unsupported(index(current), cases(40)) == ["c7"]
-    assert unsupported(index(first), cases(40)) == [], "the control: nothing was replaced"
+    assert unsupported_ids(index(current), cases(40)) == ["c7"]
+    assert unsupported_ids(index(first), cases(40)) == [], "the control: nothing was replaced"
     as_of = cases(40)[7].model_copy(update={"time": "2023-05-01"})
-    assert inferred(index(current), as_of) == old.text
-    assert inferred(index(current), cases(40)[7]) is None
+    assert infer_passage(index(current), as_of) == old.text
+    assert infer_passage(index(current), cases(40)[7]) is None

@@ -135,12 +135,12 @@ def test_a_question_without_a_known_word_finds_nothing_by_words_alone():
 def test_a_stand_in_is_as_long_and_of_another_document():
     found = index(docs(60))
     chunk = found.chunks[7]
-    drawn = [found.stand_in(chunk, f"{n}") for n in range(50)]
+    drawn = [found.placebo_chunk(chunk, f"{n}") for n in range(50)]
     assert all(one.doc != chunk.doc for one in drawn)
     assert max(abs(len(one.text) - len(chunk.text)) for one in drawn) <= 3
     assert len({one.doc for one in drawn}) > 5
-    assert found.stand_in(chunk, "3") == drawn[3]
-    assert index(docs(1)).stand_in(index(docs(1)).chunks[0], "") is None
+    assert found.placebo_chunk(chunk, "3") == drawn[3]
+    assert index(docs(1)).placebo_chunk(index(docs(1)).chunks[0], "") is None
     assert similar_length(["abc", "b"], "b", "") is None, "a text that holds it is no other text"
 
 

@@ -12,7 +12,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.run import Run
 from tuneworthy.core.style import Style
 from tuneworthy.core.task import Task
-from tuneworthy.metrics._style import LEAST, control, separate
+from tuneworthy.metrics._style import LEAST_PAIRS, separate, separate_halves
 
 CONTROL_DRAWS = 5
 SHORTEST_MEDIAN = 20  # the least median length of the right answers, in characters
@@ -47,12 +47,12 @@ def _style(
     for run in folds:
         texts = {a.case: a.text for a in run.answers if a.error is None and a.text.strip()}
         ids = sorted(set(texts) & set(gold))
-        if len(ids) >= LEAST:
+        if len(ids) >= LEAST_PAIRS:
             discriminator = separate([texts[i] for i in ids], [gold[i] for i in ids])
             worth = np.minimum(1, 2 * (1 - np.array(discriminator.answers))).mean()
             folds_measured.append((len(ids), discriminator.auc, float(worth)))
     if not folds_measured:
-        why = f"no fold has {LEAST} answers that are not empty"
+        why = f"no fold has {LEAST_PAIRS} answers that are not empty"
         return Style(arm=name, n=0, control=chance, because=why)
     sizes, aucs, worths = (np.array(column) for column in zip(*folds_measured, strict=True))
     return Style(
@@ -69,7 +69,7 @@ def _control(golds: Sequence[str], seed: int) -> Interval | None:
     aucs = [
         discriminator.auc
         for draw in range(CONTROL_DRAWS)
-        if (discriminator := control(golds, seed + draw))
+        if (discriminator := separate_halves(golds, seed + draw))
     ]
     if not aucs:
         return None

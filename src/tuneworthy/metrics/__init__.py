@@ -1,4 +1,4 @@
-"""Metrics: one a file, each scores one case from 0 to 1. Knows no model and no arm.
+"""The metrics, one a module: each scores an answer to a case from 0 to 1. Knows no model or arm.
 
 A metric defines `score(case, answer, options)`. It may also define
 
@@ -23,7 +23,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
 from tuneworthy.metrics._scorer import Metric, Scorer, by_set, load_metrics, score_all
-from tuneworthy.metrics._user import is_own, load_user_metric, locate
+from tuneworthy.metrics._user import is_own, load_user_metric, locate_function
 from tuneworthy.metrics._validity import validity
 
 __all__ = [
@@ -44,9 +44,9 @@ JUDGE = "judge"
 
 
 def scorer(task: Task) -> Scorer:
-    """Return the task's metric: a function of a case and an answer (see `Scorer`).
+    """Return the task's metric as a callable of (case, answer); see `Scorer`.
 
-    It fills `Score.valid`. A failed answer and a crash of the metric give Unscored with the reason.
+    It sets `Score.valid`. A failed answer and a crash of the metric give Unscored with the reason.
     Raises TaskError if the metric does not exist or can't be loaded.
     """
     name = metric_name(task)
@@ -57,7 +57,7 @@ def scorer(task: Task) -> Scorer:
 
 
 def metric_name(task: Task) -> str:
-    """Return the metric's name in the task, else the default of the output type."""
+    """Return the name of the task's metric, or the default one of its output type."""
     if task.success.metric is not None:
         return task.success.metric
     if task.output.type is None:
@@ -79,18 +79,18 @@ def scores_by_set(task: Task) -> bool:
 
 
 def fingerprint(task: Task) -> dict[str, str]:
-    """Return what identifies the scoring: the metric's name, its options, its source's hash."""
+    """Return what identifies the scoring: the metric's name, its options, its sources' hash."""
     name = metric_name(task)
-    identity = {"metric": name, "source": hashlib.sha256(_source(task)).hexdigest()}
+    identity = {"metric": name, "source": hashlib.sha256(_source_bytes(task)).hexdigest()}
     if task.success.options:
         identity["options"] = canonical(task.success.options)
     return identity
 
 
-def _source(task: Task) -> bytes:
+def _source_bytes(task: Task) -> bytes:
     name = metric_name(task)
     if is_own(name):
-        return locate(name, task.folder)[0].read_bytes()
+        return locate_function(name, task.folder)[0].read_bytes()
     if name == JUDGE:  # success.judge names its model; request keys cover its prompt
         return canonical(task.success.judge).encode()
     files = [Path(str(plugins.load("metrics", part).__file__)) for part in names(task)]

@@ -1,8 +1,9 @@
 """Circuit breaker for a user's metric that keeps running out of time.
 
 A single timeout leaves one answer without a score. A metric that never ends would use its whole
-time limit on each answer of each arm, for hours. So the metric is given up after IN_ROW timeouts
-in a row, or after OFTEN timeouts if these are more than a SHARE of all calls.
+time limit on each answer of each arm, for hours. So the metric is no longer called after
+MOST_IN_ROW timeouts in a row, or after MOST_TIMEOUTS if these are more than MOST_TIMEOUT_SHARE of
+all calls.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from typing import TypeVar
 
 from tuneworthy.sandbox.child import TimedOut
 
-IN_ROW = 3
-OFTEN, SHARE = 10, 0.1
+MOST_IN_ROW = 3
+MOST_TIMEOUTS, MOST_TIMEOUT_SHARE = 10, 0.1
 Key = tuple[str, ...]
 T = TypeVar("T")
 
 
 class MetricBroken(Exception):
-    """The metric runs out of time too often to continue; the text says how often."""
+    """Raised when a metric timed out too often to continue; the text says how often."""
 
 
 class CircuitBreaker:
@@ -34,7 +35,7 @@ class CircuitBreaker:
         self._calls = self._late = self._row = 0
 
     def call(self, key: Key, make: Callable[[], T]) -> T:
-        """Return `make()`. Raise TimedOut, or Broken once timeouts are too frequent."""
+        """Return `make()`. Raise TimedOut, or MetricBroken once timeouts are too frequent."""
         with self._lock:
             reason = self._stuck.get(key)
         if reason is not None:
@@ -42,17 +43,17 @@ class CircuitBreaker:
         try:
             result = make()
         except TimedOut as error:
-            self._note(key, str(error))
+            self._count_timeout(key, str(error))
             raise
         with self._lock:
             self._calls, self._row = self._calls + 1, 0
         return result
 
-    def _note(self, key: Key, why: str) -> None:
+    def _count_timeout(self, key: Key, why: str) -> None:
         with self._lock:
             self._stuck[key] = why
             self._calls, self._late, self._row = self._calls + 1, self._late + 1, self._row + 1
-            if self._row >= IN_ROW:
+            if self._row >= MOST_IN_ROW:
                 raise MetricBroken(f"{self._row} calls in a row: each {why}")
-            if self._late >= OFTEN and self._late > SHARE * self._calls:
+            if self._late >= MOST_TIMEOUTS and self._late > MOST_TIMEOUT_SHARE * self._calls:
                 raise MetricBroken(f"{self._late} of {self._calls} calls: each {why}")

@@ -1,7 +1,7 @@
-"""Static checks of Python code: what it defines and which patterns it contains. Runs no code.
+"""Read from Python code, without running it, what it defines and which patterns it contains.
 
 A pattern is a node type of Python's `ast` module (`For`, `Lambda`, `ListComp`), `call:NAME`,
-`import:NAME`, or a key of WORDS.
+`import:NAME`, or a key of NAMED_PATTERNS.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def parse_python(text: str) -> ast.Module:
     """Return the syntax tree of an answer's longest fenced block, or of the whole answer.
 
-    Raises ValueError in plain words if that is empty or not Python.
+    Raises ValueError, with a text for the user, if that is empty or not Python.
     """
     blocks = _FENCE.findall(text)
     code = max(blocks, key=len) if blocks else text
@@ -42,7 +42,7 @@ def parse_python(text: str) -> ast.Module:
 
 
 def definitions(tree: ast.Module) -> dict[str, tuple[str, ...]]:
-    """Return {name: parameters} of top-level functions and classes; a class has none."""
+    """Return the parameter names of each top-level function and class, by name; () for a class."""
     definitions: dict[str, tuple[str, ...]] = {}
     for node in tree.body:
         if isinstance(node, Function):
@@ -52,30 +52,30 @@ def definitions(tree: ast.Module) -> dict[str, tuple[str, ...]]:
     return definitions
 
 
-def matches(tree: ast.Module, pattern: str) -> bool:
-    """Return whether a Python syntax tree contains a pattern; ValueError for an unknown one."""
+def has_pattern(tree: ast.Module, pattern: str) -> bool:
+    """Return whether a syntax tree contains a pattern. Raises ValueError for an unknown pattern."""
     kind, _, name = pattern.partition(":")
-    if pattern in WORDS:
-        return WORDS[pattern](tree)
+    if pattern in NAMED_PATTERNS:
+        return NAMED_PATTERNS[pattern](tree)
     if kind == "call" and name:
-        return any(_dotted(n.func) == name for n in ast.walk(tree) if isinstance(n, ast.Call))
+        return any(_dotted_name(n.func) == name for n in ast.walk(tree) if isinstance(n, ast.Call))
     if kind == "import" and name:
-        return any(part == name or part.startswith(f"{name}.") for part in _imported(tree))
-    return any(isinstance(node, _node(pattern)) for node in ast.walk(tree))
+        return any(part == name or part.startswith(f"{name}.") for part in _imported_modules(tree))
+    return any(isinstance(node, _ast_class(pattern)) for node in ast.walk(tree))
 
 
-def check(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the patterns. Raise ValueError for the first unknown one."""
+def check_patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the patterns unchanged. Raises ValueError for the first unknown one."""
     for pattern in patterns:
-        matches(ast.Module(body=[], type_ignores=[]), pattern)
+        has_pattern(ast.Module(body=[], type_ignores=[]), pattern)
     return patterns
 
 
-def _node(pattern: str) -> type[ast.AST]:
+def _ast_class(pattern: str) -> type[ast.AST]:
     kind = getattr(ast, pattern, None)
     if isinstance(kind, type) and issubclass(kind, ast.AST):
         return kind
-    words = ", ".join(WORDS)
+    words = ", ".join(NAMED_PATTERNS)
     raise ValueError(f"no pattern is `{pattern}`: a node of `ast`, call:NAME, import:NAME, {words}")
 
 
@@ -89,12 +89,12 @@ def _arguments(node: Function) -> list[ast.arg]:
     return [*own.posonlyargs, *own.args, *own.kwonlyargs, *more]
 
 
-def _docstring(tree: ast.Module) -> bool:
+def _all_have_docstrings(tree: ast.Module) -> bool:
     functions = _functions(tree)
     return bool(functions) and all(ast.get_docstring(node) for node in functions)
 
 
-def _annotations(tree: ast.Module) -> bool:
+def _all_are_annotated(tree: ast.Module) -> bool:
     functions = _functions(tree)
     return bool(functions) and all(
         node.returns is not None
@@ -103,24 +103,24 @@ def _annotations(tree: ast.Module) -> bool:
     )
 
 
-def _snake_case(tree: ast.Module) -> bool:
+def _names_are_snake_case(tree: ast.Module) -> bool:
     names = [n.name for n in _functions(tree)]
     names += [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and not n.id.isupper()
               and isinstance(n.ctx, ast.Store)]  # fmt: skip
     return all(_SNAKE.fullmatch(name) for name in names)
 
 
-def _bare_except(tree: ast.Module) -> bool:
+def _has_bare_except(tree: ast.Module) -> bool:
     return any(isinstance(n, ast.ExceptHandler) and n.type is None for n in ast.walk(tree))
 
 
-def _dotted(node: ast.expr) -> str:
+def _dotted_name(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
-        return f"{_dotted(node.value)}.{node.attr}"
+        return f"{_dotted_name(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
+def _imported_modules(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -128,9 +128,9 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             yield node.module
 
 
-WORDS: dict[str, Callable[[ast.Module], bool]] = {
-    "docstring": _docstring,  # every function has one
-    "annotations": _annotations,  # every parameter and every return
-    "snake_case": _snake_case,  # names of functions and variables
-    "bare_except": _bare_except,
+NAMED_PATTERNS: dict[str, Callable[[ast.Module], bool]] = {
+    "docstring": _all_have_docstrings,  # every function has one
+    "annotations": _all_are_annotated,  # every parameter and every return
+    "snake_case": _names_are_snake_case,  # names of functions and variables
+    "bare_except": _has_bare_except,
 }

@@ -1,4 +1,4 @@
-"""Strict JSON for metrics: one value, unique keys, exact numbers, bounded depth.
+"""Parse JSON strictly, for metrics: one value, unique keys, exact numbers, bounded depth.
 
 Knows no metric. Numbers are Decimals, so 1, 1.0 and 1e0 are equal and 0.1 is exactly 0.1.
 """
@@ -9,19 +9,20 @@ import json
 from decimal import Decimal
 from typing import Any, NoReturn
 
-DEPTH = 64
+DEPTH = 64  # the most levels of nesting
 
 
 def parse(text: str, *, exact: bool = True) -> Any:
-    """Return the value of a JSON text. Raise ValueError with a reason in plain words.
+    """Return the value of a JSON text. Raises ValueError with a reason for the user.
 
-    With `exact` every number is a Decimal, else an int or float as a JSON schema expects.
+    `exact`: every number is a Decimal, else an int or float as a JSON schema expects.
     """
     if not text.strip():
         raise ValueError("the answer is empty")
     number: dict[str, Any] = {"parse_float": Decimal, "parse_int": Decimal} if exact else {}
     try:
-        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique, **number)
+        value = json.loads(text, parse_constant=_refuse_constant,
+                           object_pairs_hook=_object_with_unique_keys, **number)  # fmt: skip
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg.lower()} at character {error.pos + 1}") from None
     except (RecursionError, ArithmeticError):
@@ -31,8 +32,8 @@ def parse(text: str, *, exact: bool = True) -> Any:
     return value
 
 
-def atom(value: Any) -> tuple[bool, Any]:
-    """Return a comparison key of a scalar: true is not 1, 1 equals 1.0, 1 is not "1"."""
+def scalar_key(value: Any) -> tuple[bool, Any]:
+    """Return a scalar's key for comparing: true is not 1, 1 equals 1.0, 1 is not "1"."""
     return isinstance(value, bool), value
 
 
@@ -42,14 +43,14 @@ def json_equal(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(json_equal(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(json_equal, one, other))
-    return atom(one) == atom(other)
+    return scalar_key(one) == scalar_key(other)
 
 
-def _refuse(constant: str) -> NoReturn:
+def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"not JSON: {constant} is no JSON number")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object_with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):  # parsers disagree on which duplicate wins
         raise ValueError("not JSON we can read: a key stands twice in one object")

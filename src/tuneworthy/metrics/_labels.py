@@ -8,12 +8,15 @@ from functools import lru_cache
 
 @lru_cache(maxsize=65536)  # a task has few labels, and each is folded once per answer
 def fold(text: str) -> str:
-    """Return text without surrounding space and case."""
+    """Return a text in lower case (case-folded), without surrounding space."""
     return text.strip().casefold()
 
 
 def match_label(text: str, labels: Sequence[str]) -> str | None:
-    """Return the label that equals the whole answer, or None; the exact spelling wins."""
+    """Return the label that equals the whole answer but for space and case; None if none does.
+
+    A label in the answer's exact spelling goes before others.
+    """
     said = text.strip()
     wanted = fold(said)
     near = [label for label in labels if fold(label) == wanted]

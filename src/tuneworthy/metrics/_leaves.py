@@ -1,4 +1,4 @@
-"""Shared leaves of two JSON values, and their differences in plain words. Knows no metric."""
+"""Count the leaves that two JSON values share, and describe their differences."""
 
 from __future__ import annotations
 
@@ -7,39 +7,43 @@ from collections.abc import Iterator
 from typing import Any
 
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._json import atom
+from tuneworthy.metrics._json import scalar_key
 
 MOST_PAIRS = 90_000  # most element pairs of two lists for optimal matching; beyond: greedy
-COMMON_LEAF = 50  # greedy matching skips a leaf that more elements than this share
+COMMON_LEAF = 50  # greedy matching skips a leaf that more than so many elements have
 
 
-def f1(gold: Any, said: Any) -> float:
-    """Return 2 * common leaves / (leaves of one + leaves of the other)."""
-    return 2 * common(gold, said) / (leaves(gold) + leaves(said))
+def leaf_f1(gold: Any, said: Any) -> float:
+    """Return the F1 of two JSON values' leaves: 2 * common / (leaves of one + of the other)."""
+    return 2 * common_leaves(gold, said) / (count_leaves(gold) + count_leaves(said))
 
 
-def leaves(value: Any) -> int:
-    """Count the leaves of a JSON value; an empty container is one leaf."""
+def count_leaves(value: Any) -> int:
+    """Return the number of leaves of a JSON value; an empty container is one leaf."""
     if isinstance(value, dict) and value:
-        return sum(map(leaves, value.values()))
+        return sum(map(count_leaves, value.values()))
     if isinstance(value, list) and value:
-        return sum(map(leaves, value))
+        return sum(map(count_leaves, value))
     return 1
 
 
-def common(gold: Any, said: Any) -> int:
-    """Count the leaves that two JSON values share under the best pairing of list elements."""
+def common_leaves(gold: Any, said: Any) -> int:
+    """Return the number of leaves that two JSON values share, list elements paired as best."""
     if isinstance(gold, dict) and isinstance(said, dict) and gold and said:
-        return sum(common(gold[key], said[key]) for key in gold.keys() & said.keys())
+        return sum(common_leaves(gold[key], said[key]) for key in gold.keys() & said.keys())
     if isinstance(gold, list) and isinstance(said, list) and gold and said:
-        shared = Counter(map(atom, _scalars(gold))) & Counter(map(atom, _scalars(said)))
-        paired = _paired(_containers(gold), _containers(said))
-        return shared.total() + sum(common(one, other) for one, other in paired)
-    return int(atom(gold) == atom(said)) if not (_is_filled(gold) or _is_filled(said)) else 0
+        shared = Counter(map(scalar_key, _scalars(gold))) & Counter(map(scalar_key, _scalars(said)))
+        paired = _pair_elements(_containers(gold), _containers(said))
+        return shared.total() + sum(common_leaves(one, other) for one, other in paired)
+    return (
+        int(scalar_key(gold) == scalar_key(said))
+        if not (_is_filled(gold) or _is_filled(said))
+        else 0
+    )
 
 
 def differences(gold: Any, said: Any, path: str = "") -> Iterator[str]:
-    """Yield the differences between an answer and the right answer in plain words."""
+    """Yield a text on each difference of an answer's JSON value from the right one."""
     if isinstance(gold, dict) and isinstance(said, dict):
         for key, value in gold.items():
             here = f"{path}.{quoted(key, 40)}" if path else quoted(key, 40)
@@ -52,19 +56,19 @@ def differences(gold: Any, said: Any, path: str = "") -> Iterator[str]:
         )
     elif isinstance(gold, list) and isinstance(said, list):
         yield from _list_differences(gold, said, f"{path}[]")
-    elif common(gold, said) == 0:
+    elif common_leaves(gold, said) == 0:
         wrong = f"{_value_text(said)} instead of {_value_text(gold)}"
         yield f"wrong value at {path or 'the top'}: {wrong}"
 
 
 def _list_differences(gold: list[Any], said: list[Any], path: str) -> Iterator[str]:
-    one, other = (Counter(map(atom, _scalars(side))) for side in (gold, said))
+    one, other = (Counter(map(scalar_key, _scalars(side))) for side in (gold, said))
     yield from (f"missing in {path}: {_value_text(value)}" for _, value in (one - other).elements())
     yield from (
         f"too much in {path}: {_value_text(value)}" for _, value in (other - one).elements()
     )
     mine, theirs = _containers(gold), _containers(said)
-    for left, right in _paired(mine, theirs):
+    for left, right in _pair_elements(mine, theirs):
         yield from differences(left, right, path)
     if len(mine) > len(theirs):
         yield f"{len(mine) - len(theirs)} elements missing in {path}"
@@ -72,26 +76,28 @@ def _list_differences(gold: list[Any], said: list[Any], path: str) -> Iterator[s
         yield f"{len(theirs) - len(mine)} elements too many in {path}"
 
 
-def _paired(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
-    """Return the elements of two lists paired so that the most leaves agree.
+def _pair_elements(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
+    """Return pairs of the elements of two lists, chosen so that the most leaves agree.
 
     Equal elements are paired first. This loses nothing: the leaves that two equal elements share
     with a third are the same. The rest is paired greedily if there are more than MOST_PAIRS pairs.
     """
     if len(gold) <= 1 and len(said) <= 1:
         return list(zip(gold, said, strict=False))
-    equal, gold, said = _equal(gold, said)
-    return equal + _matched(gold, said)
+    equal, gold, said = _pair_equal(gold, said)
+    return equal + _pair_unequal(gold, said)
 
 
-def _equal(gold: list[Any], said: list[Any]) -> tuple[list[tuple[Any, Any]], list[Any], list[Any]]:
-    """Return the pairs of equal elements, and the rest of both lists."""
+def _pair_equal(
+    gold: list[Any], said: list[Any]
+) -> tuple[list[tuple[Any, Any]], list[Any], list[Any]]:
+    """Return the pairs of equal elements, then the unpaired elements of each list."""
     positions: dict[str, list[int]] = {}
     for at, other in enumerate(said):
-        positions.setdefault(_name(other), []).append(at)
+        positions.setdefault(_canonical_text(other), []).append(at)
     pairs, rest, taken = list[tuple[Any, Any]](), list[Any](), set[int]()
     for one in gold:
-        if places := positions.get(_name(one)):
+        if places := positions.get(_canonical_text(one)):
             taken.add(at := places.pop(0))
             pairs.append((one, said[at]))
         else:
@@ -99,33 +105,33 @@ def _equal(gold: list[Any], said: list[Any]) -> tuple[list[tuple[Any, Any]], lis
     return pairs, rest, [other for at, other in enumerate(said) if at not in taken]
 
 
-def _name(value: Any) -> str:
-    """Return a canonical text, equal for values with the same leaves; order never counts."""
+def _canonical_text(value: Any) -> str:
+    """Return a text that is equal for JSON values with the same leaves in any order."""
     if isinstance(value, dict):
-        return "{" + ",".join(sorted(f"{k!r}:{_name(v)}" for k, v in value.items())) + "}"
+        return "{" + ",".join(sorted(f"{k!r}:{_canonical_text(v)}" for k, v in value.items())) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(sorted(map(_name, value))) + "]"
-    return _scalar(value)
+        return "[" + ",".join(sorted(map(_canonical_text, value))) + "]"
+    return _scalar_text(value)
 
 
-def _scalar(value: Any) -> str:
+def _scalar_text(value: Any) -> str:
     """Return a scalar's text: the same for 1 and 1.0, another one for true."""
     whole = isinstance(value, float) and value.is_integer()
     return repr(int(value) if whole else value)
 
 
-def _greedy(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
-    """Return elements paired greedily by the leaves they share, the others in order.
+def _pair_greedily(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
+    """Return pairs of elements, those with the most common leaves first, the rest in order.
 
-    A leaf that more than COMMON_LEAF elements share tells little and is skipped.
+    A leaf that more than COMMON_LEAF elements have says little and is skipped.
     """
     where: dict[str, list[int]] = {}
     for at, other in enumerate(said):
-        for leaf in set(_leaves_of(other, "")):
+        for leaf in set(_leaf_texts(other, "")):
             where.setdefault(leaf, []).append(at)
     shared: Counter[tuple[int, int]] = Counter()
     for at, one in enumerate(gold):
-        for leaf in set(_leaves_of(one, "")):
+        for leaf in set(_leaf_texts(one, "")):
             places = where.get(leaf, ())
             shared.update((at, other) for other in places if len(places) <= COMMON_LEAF)
     pairs, mine, theirs = list[tuple[Any, Any]](), set[int](), set[int]()
@@ -139,25 +145,25 @@ def _greedy(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
     return pairs + list(zip(*left, strict=False))
 
 
-def _leaves_of(value: Any, path: str) -> Iterator[str]:
+def _leaf_texts(value: Any, path: str) -> Iterator[str]:
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _leaves_of(inner, f"{path}.{key!r}")
+            yield from _leaf_texts(inner, f"{path}.{key!r}")
     elif isinstance(value, list) and value:
         for inner in value:
-            yield from _leaves_of(inner, f"{path}[]")
+            yield from _leaf_texts(inner, f"{path}[]")
     else:
-        yield f"{path}={_scalar(value)}"
+        yield f"{path}={_scalar_text(value)}"
 
 
-def _matched(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
+def _pair_unequal(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
     if len(gold) * len(said) <= 1:
         return list(zip(gold, said, strict=False))
     if len(gold) * len(said) > MOST_PAIRS:
-        return _greedy(gold, said)
+        return _pair_greedily(gold, said)
     from scipy.optimize import linear_sum_assignment  # slow to import, rarely needed
 
-    shared = [[common(one, other) for other in said] for one in gold]
+    shared = [[common_leaves(one, other) for other in said] for one in gold]
     rows, columns = linear_sum_assignment(shared, maximize=True)
     return [(gold[row], said[column]) for row, column in zip(rows, columns, strict=True)]
 

@@ -1,6 +1,6 @@
 """Find numbers in text, as exact fractions. Knows no case and no answer.
 
-Recognised: sign, currency in front, percent behind, thousands separators (1,234.5 · 1.234,5 ·
+Recognised: sign, currency before, percent after, thousands separators (1,234.5 · 1.234,5 ·
 1,00,000 · 1'234 · 1 234 with a no-break space), a decimal comma (3,5 · 0,125), exponents up to
 three digits, fractions of whole numbers (3/4). A digit inside a word (A4) is no number. An
 ambiguous text (1,2,3 or a date) is read as several numbers, never guessed.
@@ -14,9 +14,9 @@ from fractions import Fraction
 from typing import NamedTuple
 
 MARK = "####"
-_LONGEST, _EXPONENT = 400, len("e-999")
+_MOST_DIGITS, _MOST_EXPONENT = 400, len("e-999")
 _SPACES = "'’_\u00a0\u202f\u2009"
-_TOKEN = re.compile(
+_NUMBER_TOKEN = re.compile(
     r"(?P<sign>(?<![A-Za-z0-9_.)\]%])[-−])?[+$€£¥]?(?P<minus>(?<=[$€£¥])[-−])?"
     r"(?<![A-Za-z0-9_])"
     rf"(?P<run>(?:(?<!\.)\.)?[0-9](?:[0-9.,{_SPACES}]*[0-9])?(?:/[0-9]+)*)"
@@ -38,7 +38,7 @@ _FORMS = (
 
 
 class Number(NamedTuple):
-    """A number in a text: its exact value and whether a percent sign followed."""
+    """A number in a text: its exact value, whether a percent sign follows, and its spelling."""
 
     value: Fraction
     percent: bool
@@ -46,9 +46,9 @@ class Number(NamedTuple):
 
 
 def numbers(text: str) -> list[Number]:
-    """Return every number of a text in order; if it holds `####`, only those after the last one."""
+    """Return every number in a text, in order; only those after the last `####` if it has one."""
     tail = text.rpartition(MARK)[2]
-    return [number for match in _TOKEN.finditer(tail) for number in _read(match)]
+    return [number for match in _NUMBER_TOKEN.finditer(tail) for number in _numbers_in_match(match)]
 
 
 def equal(one: Number, other: Number) -> bool:
@@ -65,9 +65,9 @@ def equal(one: Number, other: Number) -> bool:
     )
 
 
-def _read(match: re.Match[str]) -> Iterator[Number]:
+def _numbers_in_match(match: re.Match[str]) -> Iterator[Number]:
     run, exponent = match["run"], match["exponent"] or ""
-    if len(run) > _LONGEST or len(exponent) > _EXPONENT:
+    if len(run) > _MOST_DIGITS or len(exponent) > _MOST_EXPONENT:
         return  # no real answer; exact arithmetic would take minutes
     sign = -1 if match["sign"] or match["minus"] else 1
     value = _fraction(run) if "/" in run else _decimal(run, exponent)

@@ -11,7 +11,7 @@ Kind = TypeVar("Kind", bound=Record)
 
 
 def read_options(kind: type[Kind], options: Mapping[str, Any]) -> Kind:
-    """Return the options of a metric with defaults filled in; keys of other metrics are ignored.
+    """Return `options` as a metric's own Record; keys of other metrics are ignored.
 
     Raises pydantic's ValidationError; a task file is checked before (`data/task_consistency.py`).
     """

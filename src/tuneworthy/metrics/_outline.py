@@ -17,12 +17,12 @@ _UNDERLINE = re.compile(r"(=|-){3,}")
 _NUMBER = re.compile(
     r"(?:(?<!\d)(?<!\d\.)\d+(?:\.\d+)*[.)]?|(?<![ivx])[ivx]+[.)])\s+", re.IGNORECASE
 )
-_LIST = re.compile(r"[-*+•]\s")
-_LONGEST = 8  # most words of a heading that only a colon or capitals mark
+_LIST_ITEM = re.compile(r"[-*+•]\s")
+_MOST_HEADING_WORDS = 8  # of a heading that only a colon or capitals mark
 
 
 class Section(NamedTuple):
-    """A normalised heading, and the number of words under it."""
+    """A section of a text: its normalised heading and the number of words under it."""
 
     title: str
     words: int
@@ -30,8 +30,8 @@ class Section(NamedTuple):
 
 def sections(text: str) -> list[Section]:
     """Return the sections of a text in order; text before the first heading belongs to none."""
-    lines = _lines(text)
-    strong = [_strong(line, following) for line, following in lines]
+    lines = _line_pairs(text)
+    strong = [_marked_heading(line, following) for line, following in lines]
     titles = strong if any(strong) else [_unmarked_heading(line) for line, _ in lines]
     found: list[tuple[str, int]] = []
     for title, (line, _) in zip(titles, lines, strict=True):
@@ -42,8 +42,8 @@ def sections(text: str) -> list[Section]:
     return [Section(*pair) for pair in found]
 
 
-def _lines(text: str) -> list[tuple[str, str]]:
-    """Return each line with the next one; fenced code is indented, so it is never a heading."""
+def _line_pairs(text: str) -> list[tuple[str, str]]:
+    """Return (line, next line) for each line; fenced code is indented, so it is no heading."""
     lines, fenced = [], False
     for line in text.splitlines():
         fenced ^= line.lstrip().startswith("```")
@@ -52,27 +52,29 @@ def _lines(text: str) -> list[tuple[str, str]]:
 
 
 def title_of(text: str) -> str:
-    """Return a heading without marks, number, colon and case."""
+    """Return the normalised text of a heading: lower case, without marks, number and colon."""
     bare = _NUMBER.sub("", text.strip().strip("#*_ ").rstrip(":").strip("*_ "), count=1)
     return " ".join(bare.casefold().split())
 
 
-def _strong(line: str, following: str) -> str:
-    """Return the title of a line that is marked, bold or underlined, or ""."""
+def _marked_heading(line: str, following: str) -> str:
+    """Return the title of a line that is marked by `#`, bold or underlined; "" for another."""
     if mark := _HEADING_MARK.match(line):
         return title_of(line[mark.end() :].rstrip("#"))
     if match := _BOLD.fullmatch(line):
         return title_of(match[1])
     under = _UNDERLINE.fullmatch(following) and line and not line.startswith(" ")
     return (
-        title_of(line) if under and not _LIST.match(line) and not _UNDERLINE.fullmatch(line) else ""
+        title_of(line)
+        if under and not _LIST_ITEM.match(line) and not _UNDERLINE.fullmatch(line)
+        else ""
     )
 
 
 def _unmarked_heading(line: str) -> str:
-    """Return the title of a short line in capitals or with a final colon, or ""."""
+    """Return the title of a short line in capitals or with a final colon; "" for another."""
     letters = [c for c in line if c.isalpha()]
-    if line.startswith(" ") or len(line.split()) > _LONGEST or _LIST.match(line):
+    if line.startswith(" ") or len(line.split()) > _MOST_HEADING_WORDS or _LIST_ITEM.match(line):
         return ""
     capitals = len(letters) > 2 and all(c.isupper() for c in letters)
     return title_of(line) if line.endswith(":") or capitals else ""

@@ -14,17 +14,17 @@ def normalise(text: str) -> str:
     return _THOUSANDS.sub("", " ".join(normalise_characters(text).casefold().split()))
 
 
-def holds(text: str, phrase: str) -> bool:
-    """Return the same for a text already in normal form, to look for several phrases in it."""
+def contains_phrase(text: str, phrase: str) -> bool:
+    """Return whether a text, already normalised, contains a phrase as whole words."""
     wanted = normalise(phrase)
     if not wanted:
         return False
-    before = r"(?<!\w)" if _word(wanted[0]) else ""
-    after = r"(?!\w)" if _word(wanted[-1]) else ""
+    before = r"(?<!\w)" if _is_word_character(wanted[0]) else ""
+    after = r"(?!\w)" if _is_word_character(wanted[-1]) else ""
     before += r"(?<!\d[.,])" if wanted[0].isdigit() else ""
     after += r"(?![.,]\d)" if wanted[-1].isdigit() else ""
     return re.search(before + re.escape(wanted) + after, text) is not None
 
 
-def _word(character: str) -> bool:
+def _is_word_character(character: str) -> bool:
     return character.isalnum() or character == "_"

@@ -1,4 +1,4 @@
-"""The task's metric as one callable, for a case and an answer or for all answers of an arm."""
+"""Combine a task's metrics into one callable that scores one answer or all answers of an arm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Scores = list[Score | Unscored]
 
 @dataclass(frozen=True)
 class Scorer:
-    """A metric: call it with a case and an answer, or call `all` with those of one arm.
+    """A metric: call it with a case and its answer, or call `all` with one arm's cases and answers.
 
     `parts` are the metrics it combines; a case's score is the lowest of theirs. `valid` returns
     whether an answer is valid. `by_set`: an answer's score depends on the other answers in `all`.
@@ -36,8 +36,8 @@ class Scorer:
     def __call__(self, case: Case, answer: Answer) -> Score | Unscored:
         """Return the score of one answer alone."""
         if answer.error is not None:
-            return _failed(answer)
-        return self._filled(answer, [part(case, answer) for part in self.parts])
+            return _unscored_failure(answer)
+        return self._lowest_score(answer, [part(case, answer) for part in self.parts])
 
     def all(self, cases: Sequence[Case], answers: Sequence[Answer]) -> Scores:
         """Return one score per case of an arm's answers, in order; failed answers are Unscored."""
@@ -46,11 +46,11 @@ class Scorer:
         columns = [score_all(part, own_cases, own_answers) for part in self.parts]
         rows = dict(zip(answered, zip(*columns, strict=True), strict=True))
         return [
-            self._filled(answer, rows[i]) if i in rows else _failed(answer)
+            self._lowest_score(answer, rows[i]) if i in rows else _unscored_failure(answer)
             for i, answer in enumerate(answers)
         ]
 
-    def _filled(self, answer: Answer, scores: Sequence[Score | Unscored]) -> Score | Unscored:
+    def _lowest_score(self, answer: Answer, scores: Sequence[Score | Unscored]) -> Score | Unscored:
         lost = next((score for score in scores if isinstance(score, Unscored)), None)
         if lost is not None:
             return lost
@@ -77,7 +77,7 @@ def score_all(metric: Metric, cases: Sequence[Case], answers: Sequence[Answer]) 
 
 
 def load_metrics(task: Task, names: Sequence[str]) -> list[Metric]:
-    """Return the plug-ins with these names as metrics, called with the task's options."""
+    """Return a metric for each plug-in name, bound to the task's options."""
     options = {
         **task.success.options,
         "type": task.output.type,
@@ -85,12 +85,15 @@ def load_metrics(task: Task, names: Sequence[str]) -> list[Metric]:
         "schema": task.output.json_schema,
     }
     prefix = len(names) > 1
-    return [_Named(name, plugins.load("metrics", name), options, prefix) for name in names]
+    return [_LoadedMetric(name, plugins.load("metrics", name), options, prefix) for name in names]
 
 
 @dataclass(frozen=True)
-class _Named:
-    """A plug-in with its options. A crash (of a third-party plug-in, say) gives Unscored."""
+class _LoadedMetric:
+    """A metric plug-in bound to its options; an exception in the plug-in gives Unscored.
+
+    `prefix`: the reason of a score starts with the metric's name.
+    """
 
     name: str
     module: ModuleType
@@ -105,7 +108,7 @@ class _Named:
         try:
             return self._prefixed(self.module.score(case, answer, self.options))
         except Exception as error:  # one bad answer must not end the run
-            return self._crash(error)
+            return self._unscored_crash(error)
 
     def all(self, cases: Sequence[Case], answers: Sequence[Answer]) -> Scores:
         if not self.by_set:
@@ -113,7 +116,7 @@ class _Named:
         try:
             scores = self.module.score_all(cases, answers, self.options)
         except Exception as error:
-            return [self._crash(error) for _ in answers]
+            return [self._unscored_crash(error) for _ in answers]
         return [self._prefixed(score) for score in scores]
 
     def _prefixed(self, score: Score | Unscored) -> Score | Unscored:
@@ -121,9 +124,9 @@ class _Named:
             return score.model_copy(update={"why": f"{self.name}: {score.why}"})
         return score
 
-    def _crash(self, error: Exception) -> Unscored:
+    def _unscored_crash(self, error: Exception) -> Unscored:
         return Unscored(reason=f"{self.name} crashed: {type(error).__name__}: {quoted(str(error))}")
 
 
-def _failed(answer: Answer) -> Unscored:
+def _unscored_failure(answer: Answer) -> Unscored:
     return Unscored(reason=f"no answer came back: {quoted(answer.error or '')}")

@@ -1,4 +1,4 @@
-"""A cross-fitted classifier of two sets of texts by their characters. Knows no case or arm."""
+"""Measure how well a cross-fitted classifier on characters tells two sets of texts apart."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 
 from tuneworthy.stats.summaries import auroc
 
-LEAST, PARTS, LONGEST = 10, 5, 4
+LEAST_PAIRS, FOLDS, LONGEST_GRAM = 10, 5, 4
 PENALTY = 10.0  # C (inverse regularisation) of the regression
-_READ = 4000  # characters read of a text: a style shows early, and this bounds the time
+_READ_CHARACTERS = 4000  # of each text: a style shows early, and this bounds the time
 
 
 class Separation(NamedTuple):
-    """P(first set) for each text of the first and the second set, and the AUC (.5: no signal)."""
+    """The probability of being an answer, for each answer and right answer, and the AUC."""
 
     answers: tuple[float, ...]
     golds: tuple[float, ...]
@@ -28,50 +28,47 @@ class Separation(NamedTuple):
 def separate(answers: Sequence[str], golds: Sequence[str]) -> Separation:
     """Return how well a classifier separates answers from right answers to the same inputs.
 
-    Text i of both sets lies in fold i modulo 5 and is classified by a model fitted on the other
-    folds. Raises ValueError for fewer than ten pairs.
+    Text i of both sets is in fold i modulo 5 and is classified by a model fitted on the other
+    folds. The AUC is .5 without a signal. Raises ValueError for fewer than ten pairs.
     """
-    if len(answers) < LEAST or len(answers) != len(golds):
+    if len(answers) < LEAST_PAIRS or len(answers) != len(golds):
         raise ValueError(
-            f"{len(answers)} and {len(golds)} texts: at least {LEAST} pairs are needed"
+            f"{len(answers)} and {len(golds)} texts: at least {LEAST_PAIRS} pairs are needed"
         )
     n = len(answers)
-    texts = np.array([text[:_READ] for text in (*answers, *golds)], dtype=object)
-    arm, part = np.repeat([1, 0], n), np.tile(np.arange(n) % PARTS, 2)
+    texts = np.array([text[:_READ_CHARACTERS] for text in (*answers, *golds)], dtype=object)
+    arm, part = np.repeat([1, 0], n), np.tile(np.arange(n) % FOLDS, 2)
     shares = np.empty(2 * n)
-    for number in range(PARTS):
+    for number in range(FOLDS):
         out = part == number
-        shares[out] = _fitted(texts[~out], arm[~out]).predict_proba(texts[out])[:, 1]
+        shares[out] = _fit_classifier(texts[~out], arm[~out]).predict_proba(texts[out])[:, 1]
     auc = auroc(shares, arm)
     return Separation(
         tuple(shares[:n].tolist()), tuple(shares[n:].tolist()), 0.5 if auc is None else auc
     )
 
 
-def _fitted(texts: Any, arm: Any) -> Any:
+def _fit_classifier(texts: Any, arm: Any) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     grams = TfidfVectorizer(
-        analyzer="char", ngram_range=(1, LONGEST), lowercase=False, sublinear_tf=True, min_df=2
+        analyzer="char", ngram_range=(1, LONGEST_GRAM), lowercase=False, sublinear_tf=True, min_df=2
     )
     return make_pipeline(grams, LogisticRegression(C=PENALTY, max_iter=1000)).fit(texts, arm)
 
 
-def control(golds: Sequence[str], seed: int = 0) -> Separation | None:
-    """Return a control: the separation of two random halves of the right answers.
-
-    None below twenty rows.
-    """
+def separate_halves(golds: Sequence[str], seed: int = 0) -> Separation | None:
+    """Return the separation of two random halves of the right answers, a control; None below 20."""
     order = random.Random(seed).sample(list(golds), len(golds))
     half = len(order) // 2
-    return separate(order[:half], order[half : 2 * half]) if half >= LEAST else None
+    return separate(order[:half], order[half : 2 * half]) if half >= LEAST_PAIRS else None
 
 
 def cosine(one: str, other: str) -> float:
-    """Return the cosine of two texts' character 1-4-gram counts, 0 to 1."""
-    a, b = _grams(one), _grams(other)
+    """Return the cosine similarity (0 to 1) of two texts' character 1- to 4-gram counts."""
+    a, b = _gram_counts(one), _gram_counts(other)
     if a == b:
         return 1.0
     dot = sum(count * b[gram] for gram, count in a.items() if gram in b)
@@ -79,8 +76,10 @@ def cosine(one: str, other: str) -> float:
     return min(1.0, dot / size) if size else 0.0
 
 
-def _grams(text: str) -> Counter[str]:
-    text = text.strip()[:_READ]
+def _gram_counts(text: str) -> Counter[str]:
+    text = text.strip()[:_READ_CHARACTERS]
     return Counter(
-        text[at : at + size] for size in range(1, LONGEST + 1) for at in range(len(text) - size + 1)
+        text[at : at + size]
+        for size in range(1, LONGEST_GRAM + 1)
+        for at in range(len(text) - size + 1)
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from tuneworthy.sandbox.child import Child, ChildFailed
 
 MEMORY = 1024**3
-_SOURCE = '''
+_TEST_RUNNER = '''
 import sys
 
 ALLOWED = {"os.listdir", "os.scandir", "os.putenv", "os.unsetenv", "os.walk"}
@@ -47,12 +47,12 @@ def run(code, tests):
 
 
 def count_passed(code: str, tests: Sequence[str], seconds: float) -> tuple[int, str]:
-    """Return how many tests pass (0 if the code itself fails), and the reason of a failure or "".
+    """Return how many tests pass (0 if the code itself fails), and why the run failed, else "".
 
     `seconds` limits all tests together. Each test is Python that raises if it fails.
     """
     with tempfile.TemporaryDirectory() as folder:
-        order = {"source": _SOURCE, "path": str(Path(folder) / "run.py"), "name": "run"}
+        order = {"source": _TEST_RUNNER, "path": str(Path(folder) / "run.py"), "name": "run"}
         child = Child(order, folder=Path(folder), seconds=seconds, memory=MEMORY)
         try:
             return int(child.call(code, list(tests))), ""

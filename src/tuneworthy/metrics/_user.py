@@ -1,4 +1,4 @@
-"""The user's own metric, `./score.py:score`, run in a child process with limits.
+"""Run the user's own metric, `./score.py:score`, in a child process with limits.
 
 The function gets the case as a plain dict (input, output, accepted, context, meta, …) and the
 answer as text. It returns a number from 0 to 1, or None or "unscored: why" if it can't decide.
@@ -19,22 +19,22 @@ from tuneworthy.sandbox.child import Child, ChildFailed
 
 SECONDS = 10.0
 MEMORY = 2 * 1024**3
-_FORM = re.compile(r"\./(?P<file>[^\\:\x00]+\.py):(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
+_FUNCTION_PATH = re.compile(r"\./(?P<file>[^\\:\x00]+\.py):(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
 _UNSCORED = "unscored:"
 
 
 def is_own(name: str) -> bool:
-    """Return whether a metric's name refers to a user's function, well formed or not."""
+    """Return whether a metric's name is meant as a user's function, well formed or not."""
     return any(char in name for char in ":/\\") or name.endswith(".py")
 
 
-def locate(name: str, folder: Path) -> tuple[Path, str]:
-    """Return the file and the function of `./file.py:function`.
+def locate_function(name: str, folder: Path) -> tuple[Path, str]:
+    """Return the path of the file and the name of the function in `./file.py:function`.
 
     Raises TaskError for any other form, for a file outside the task's folder (links followed)
     and for a missing file.
     """
-    match = _FORM.fullmatch(name)
+    match = _FUNCTION_PATH.fullmatch(name)
     where, form = "success.metric", "write `./file.py:function`, a file in the folder of task.yaml"
     if not match:
         raise TaskError(
@@ -54,14 +54,14 @@ def locate(name: str, folder: Path) -> tuple[Path, str]:
 def load_user_metric(
     name: str, folder: Path, *, seconds: float = SECONDS, memory: int = MEMORY
 ) -> Callable[[Case, Answer], Score | Unscored]:
-    """Return the user's function as a metric; its source is read once, here.
+    """Return the user's function as a metric; its source is read here, once.
 
-    A call that takes longer than `seconds` gives no score; if that happens too often (see
+    A call that takes longer than `seconds` gives Unscored; if that happens too often (see
     _breaker.py), the metric raises TaskError. So does this function if the file can't be loaded or
     lacks the function.
     """
-    path, function = locate(name, folder)
-    order = {"source": _source(path), "path": str(path), "name": function}
+    path, function = locate_function(name, folder)
+    order = {"source": _read_source(path), "path": str(path), "name": function}
     child = Child(order, folder=path.parent, seconds=seconds, memory=memory)
     try:
         child.start()
@@ -81,13 +81,13 @@ def load_user_metric(
         except ChildFailed as error:
             return Unscored(reason=f"{name}: {quoted(str(error))}")
         except MetricBroken as error:
-            raise _endless(path, function, case, error) from None
-        return _judged(name, value)
+            raise _broken_metric_error(path, function, case, error) from None
+        return _score_of_value(name, value)
 
     return score
 
 
-def _endless(path: Path, function: str, case: Case, error: MetricBroken) -> TaskError:
+def _broken_metric_error(path: Path, function: str, case: Case, error: MetricBroken) -> TaskError:
     return TaskError(
         "the metric does not come to an end",
         where=f"{path}: {function}",
@@ -97,7 +97,7 @@ def _endless(path: Path, function: str, case: Case, error: MetricBroken) -> Task
     )
 
 
-def _source(path: Path) -> str:
+def _read_source(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -106,7 +106,7 @@ def _source(path: Path) -> str:
         ) from None
 
 
-def _judged(name: str, value: object) -> Score | Unscored:
+def _score_of_value(name: str, value: object) -> Score | Unscored:
     if value is None:
         return Unscored(reason=f"{name} returned None")
     if isinstance(value, str):

@@ -1,6 +1,6 @@
-"""Whether an answer is valid: it ended by itself and parses (as Python under the metric `code`).
+"""Check whether an answer is valid: it was not cut off and parses as its output type.
 
-Knows no right answer.
+With the metric `code` a text must parse as Python. Knows no right answer.
 
 A schema may come from an untrusted task file: nothing outside it is fetched, and one that might
 never terminate is checked in a child process with a time limit (see `sandbox/schemas.py`).
@@ -24,12 +24,12 @@ Parses = Callable[[str], bool | None]
 
 
 def validity(task: Task) -> Callable[[Answer], bool | None]:
-    """Return a function from an answer to its validity, which is None if nothing defines it.
+    """Return the function that says whether an answer is valid, None if nothing defines it.
 
     An answer without a recorded `finish` is judged by its text alone. Raises TaskError if the
     schema is broken and SecurityError if it refers outside itself.
     """
-    parses = _parses(task)
+    parses = _parse_check(task)
 
     def valid(answer: Answer) -> bool | None:
         if answer.error is not None or answer.finish in ("length", "error"):
@@ -39,10 +39,10 @@ def validity(task: Task) -> Callable[[Answer], bool | None]:
     return valid
 
 
-def _parses(task: Task) -> Parses:
+def _parse_check(task: Task) -> Parses:
     labels, schema = task.output.labels, task.output.json_schema
     if task.output.type == "json":
-        return matches(schema) if isinstance(schema, dict) else _is_json
+        return schema_matcher(schema) if isinstance(schema, dict) else _is_json
     if task.output.type == "label":
         return lambda text: match_label(text, labels) is not None if labels else None
     if task.output.type == "number":
@@ -66,8 +66,8 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def matches(schema: dict[str, Any]) -> Callable[[str], bool | None]:
-    """Return a function that checks whether a text is JSON that matches the schema.
+def schema_matcher(schema: dict[str, Any]) -> Callable[[str], bool | None]:
+    """Return the function that says whether a text is JSON that matches the schema.
 
     It returns None if the schema timed out on this text. Raises TaskError if the schema is broken
     and SecurityError if it refers outside itself.

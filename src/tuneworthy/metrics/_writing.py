@@ -1,4 +1,4 @@
-"""Normal form of an answer: case, space, punctuation, numbers, dates, JSON types.
+"""Normalise an answer: case, space, punctuation, numbers, dates, JSON types.
 
 Knows no case and no metric. Deliberately cautious, so that answers of different meaning stay
 different: ambiguous texts (03/05/2024, 1.000,5) stay as they are, accents and word order count, and
@@ -17,8 +17,8 @@ from typing import Any
 
 from tuneworthy.metrics._json import parse
 
-_LONGEST = 200_000
-_SIGNS = str.maketrans(
+_MOST_CHARACTERS = 200_000
+_SAME_CHARACTERS = str.maketrans(
     {
         **dict.fromkeys("‘’‚‛ʼ", "'"),
         **dict.fromkeys("“”„‟«»", '"'),
@@ -28,19 +28,19 @@ _SIGNS = str.maketrans(
         "、": ",",
     }
 )
-_MEANT = ("<super>", "<sub>", "<fraction>", "<circle>")  # kept: 10² is not 102
+_KEPT_FORMS = ("<super>", "<sub>", "<fraction>", "<circle>")  # 10² is not 102
 _SPACE = re.compile(r"\s+")
 # In formulas, code, feet and inches and a negative amount in brackets every sign counts.
-_FORMAL = re.compile(r"""[=<>+*^|\\{}\[\]~`]|\S\(|\)[\w/*-]|\d!|!\w|\d['"]|^\(\s*[-\d.,]+\s*\)$""")
+_FORMULA = re.compile(r"""[=<>+*^|\\{}\[\]~`]|\S\(|\)[\w/*-]|\d!|!\w|\d['"]|^\(\s*[-\d.,]+\s*\)$""")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = (
     r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
 )
 _DAY, _YEAR = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?", r"(?P<year>\d{4})"
-_BEFORE, _AFTER = r"(?<![\w/-])(?<!\d\.)", r"(?![\w/-])(?!\.\d)"
+_DATE_START, _DATE_END = r"(?<![\w/-])(?<!\d\.)", r"(?![\w/-])(?!\.\d)"
 _DATES = tuple(
-    re.compile(_BEFORE + form + _AFTER)
+    re.compile(_DATE_START + form + _DATE_END)
     for form in (
         rf"{_DAY}(?:\s+of)?[\s-]+{_MONTH}(?:,?\s+|-){_YEAR}",
         rf"{_MONTH}\s+{_DAY}(?:,\s*|\s+){_YEAR}",
@@ -51,14 +51,14 @@ _DATES = tuple(
 _EXACT_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*[1-9])?")
 
 
-def _remove_mark(mark: str) -> Callable[[re.Match[str]], str]:
+def _mark_remover(mark: str) -> Callable[[re.Match[str]], str]:
     return lambda match: match[0].replace(mark, "")
 
 
-_STEPS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
+_REPLACEMENTS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
     (re.compile(form), new)
     for form, new in (
-        (r"(?<![\w.,/])[1-9]\d{0,2}(?:,\d{3})+(?!,?\d)", _remove_mark(",")),  # 1,000 is 1000
+        (r"(?<![\w.,/])[1-9]\d{0,2}(?:,\d{3})+(?!,?\d)", _mark_remover(",")),  # 1,000 is 1000
         (r"(?<![\w.])\.(?=\d)", "0."),  # .5 is 0.5
         (r"(?<![\d.])(?<!\d,)(\d+)\.0+(?![.,]?\d)", r"\1"),  # 5.0 is 5; 3.10 may be a version
         (r"(?<=\d)\s*(?:%|per ?cent\b)", "%"),
@@ -66,7 +66,7 @@ _STEPS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
         (r"^an?\s+(?=[^\W\d_]{3})|(?<![\w'-])the\s+(?=\w)", ""),  # Plan A keeps its A
         (r"(?<=\d)(?=[^\W\d_]|°)", " "),  # 5km is 5 km
         (r"°\s+", "°"),
-        (r"(?<![\w.])(?:[^\W\d_]\.){2,}(?!\w)", _remove_mark(".")),  # U.S. is US
+        (r"(?<![\w.])(?:[^\W\d_]\.){2,}(?!\w)", _mark_remover(".")),  # U.S. is US
         (r"""(?<!\w)[.,;:!?"'()¿¡]+|[.,;:!?"'()¿¡]+(?!\w)""", " "),
         (r"(?<=[^\W\d])[,;](?=\w)|(?<=\w)[,;](?=[^\W\d])", " "),
         (r"-(?![\d$€£¥])|(?<=[^\W\d])-(?=\d)|_", " "),  # a minus and a range keep their sign
@@ -77,54 +77,58 @@ _STEPS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
 
 
 def normal_form(text: str) -> str:
-    """Return a text in normal form; two texts are the same answer if their normal forms are equal.
+    """Return a text in normal form, which is equal for two texts that are the same answer.
 
     English articles and month names only. A text of nothing but punctuation stays as it is.
     """
-    text = _unquoted(_SPACE.sub(" ", normalise_characters(text[:_LONGEST])).strip())
-    if _FORMAL.search(text):
+    text = _without_quotes(_SPACE.sub(" ", normalise_characters(text[:_MOST_CHARACTERS])).strip())
+    if _FORMULA.search(text):
         return text.removesuffix(".").rstrip()
     lower = text.lower()
     normal = lower
     for form in _DATES:
-        normal = form.sub(_dated, normal)
-    for form, new in _STEPS:
+        normal = form.sub(_iso_date, normal)
+    for form, new in _REPLACEMENTS:
         normal = form.sub(new, normal)
     return normal.strip() or lower
 
 
 def normal_json(text: str) -> str | None:
-    """Return a JSON text with normalised leaves and sorted keys, or None if it is not JSON.
+    """Return a JSON text with normalised leaves and sorted keys; None if it is not JSON.
 
     Numbers, true and false become texts, so 5 equals "5" and "5.0"; null stays null, "" stays "".
     Field names and the order of lists are left as they are.
     """
     try:
-        return json.dumps(_leaves(parse(text)), sort_keys=True, ensure_ascii=False)
+        return json.dumps(_normal_leaves(parse(text)), sort_keys=True, ensure_ascii=False)
     except ValueError:
         return None
 
 
 def normal_number(text: str) -> str:
-    """Return `normal_form`, without trailing zeros if the whole text is a number: 2.50 is 2.5."""
+    """Return a text's normal form, without trailing zeros if it is a number: 2.50 is 2.5."""
     normal = normal_form(text)
     return normal.rstrip("0").rstrip(".") if re.fullmatch(r"-?\d+\.\d+", normal) else normal
 
 
 def normalise_characters(text: str) -> str:
-    """Return a text with one kind of quotation marks, dashes and Unicode normal form."""
-    text = unicodedata.normalize("NFC", text).translate(_SIGNS)
-    return text if text.isascii() else unicodedata.normalize("NFC", "".join(map(_sign, text)))
+    """Return a text in Unicode NFC with one kind of quotation marks and dashes."""
+    text = unicodedata.normalize("NFC", text).translate(_SAME_CHARACTERS)
+    return (
+        text
+        if text.isascii()
+        else unicodedata.normalize("NFC", "".join(map(_compatibility_form, text)))
+    )
 
 
-def _sign(character: str) -> str:
-    if unicodedata.decomposition(character).startswith(_MEANT):
+def _compatibility_form(character: str) -> str:
+    if unicodedata.decomposition(character).startswith(_KEPT_FORMS):
         return character
     return unicodedata.normalize("NFKC", character)
 
 
-def _unquoted(text: str) -> str:
-    """Return a text without the quotation marks around the whole of it."""
+def _without_quotes(text: str) -> str:
+    """Return a text without the quotation marks that enclose all of it."""
     for mark in "\"'":
         inner = text.removesuffix(".")[1:-1]
         if text.startswith(mark) and text.removesuffix(".").endswith(mark) and mark not in inner:
@@ -132,8 +136,8 @@ def _unquoted(text: str) -> str:
     return text
 
 
-def _dated(match: re.Match[str]) -> str:
-    """Return a date as 2024-03-05, or unchanged if it is invalid or ambiguous."""
+def _iso_date(match: re.Match[str]) -> str:
+    """Return the matched date as 2024-03-05; unchanged if it is invalid or ambiguous."""
     parts = match.groupdict()
     if "one" in parts:
         one, two = int(parts["one"]), int(parts["two"])
@@ -150,23 +154,23 @@ def _dated(match: re.Match[str]) -> str:
         return match[0]
 
 
-def _leaves(value: Any) -> Any:
+def _normal_leaves(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _leaves(inner) for key, inner in value.items()}
+        return {key: _normal_leaves(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_leaves(inner) for inner in value]
+        return [_normal_leaves(inner) for inner in value]
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
-        return _exact(value)
+        return _plain_decimal(value)
     if isinstance(value, str):
         normal = normal_form(value)
-        return _exact(Decimal(normal)) if _EXACT_NUMBER.fullmatch(normal) else normal
+        return _plain_decimal(Decimal(normal)) if _EXACT_NUMBER.fullmatch(normal) else normal
     return value
 
 
-def _exact(value: Decimal) -> str:
-    """Return a number exactly, without needless zeros; Decimal.normalize rounds at 28 digits."""
+def _plain_decimal(value: Decimal) -> str:
+    """Return a number's exact digits without needless zeros; Decimal.normalize would round."""
     sign, figures, exponent = value.as_tuple()
     assert isinstance(exponent, int)
     digits = "".join(map(str, figures)).lstrip("0")

@@ -1,4 +1,4 @@
-"""The label is the right one, after trimming space and case.
+"""1 if the answer is the right label, ignoring surrounding space and case; else 0.
 
 Only the whole answer counts: a label inside a sentence is no label. If two labels of the task
 differ only in case, case counts.

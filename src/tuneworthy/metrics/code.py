@@ -1,4 +1,4 @@
-"""Python that parses, defines what the right answer defines and keeps to the asked patterns.
+"""Share of the demands that Python code meets: definitions, patterns and the row's tests.
 
 Each function and class of the right answer, with its parameters, is a demand, and so is each
 pattern of `success.options.require`; a pattern of `forbid` makes the answer 0. A row's tests
@@ -17,12 +17,12 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.record import Record
-from tuneworthy.metrics._code import check, definitions, matches, parse_python
+from tuneworthy.metrics._code import check_patterns, definitions, has_pattern, parse_python
 from tuneworthy.metrics._options import read_options
-from tuneworthy.metrics._tests import count_passed
+from tuneworthy.metrics._row_tests import count_passed
 
 TYPE = "text"
-Patterns = Annotated[tuple[str, ...], AfterValidator(check)]
+Patterns = Annotated[tuple[str, ...], AfterValidator(check_patterns)]
 
 
 class Options(Record):
@@ -38,22 +38,22 @@ class Options(Record):
 
 
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
-    """Return the share of demands met; 0 if it is not Python or has a forbidden pattern."""
+    """Return the share of demands that the code meets; 0 for no Python or a forbidden pattern."""
     chosen = read_options(Options, options)
-    rights = [tree for text in (case.output, *case.accepted) if (tree := _tree(text))]
+    rights = [tree for text in (case.output, *case.accepted) if (tree := _tree_or_none(text))]
     if not rights:
         return Unscored(reason="the right answer of this case is no Python")
     try:
         tree = parse_python(answer.text)
     except ValueError as error:
         return Score(value=0, why=str(error))
-    if bad := [pattern for pattern in chosen.forbid if matches(tree, pattern)]:
+    if bad := [pattern for pattern in chosen.forbid if has_pattern(tree, pattern)]:
         return Score(value=0, why=f"has what is forbidden: {', '.join(bad)}")
-    lacking = min((_matched_definitions(right, tree) for right in rights), key=_share)
-    demands = [*lacking.values(), *(matches(tree, pattern) for pattern in chosen.require)]
+    lacking = min((_matched_definitions(right, tree) for right in rights), key=_negative_share)
+    demands = [*lacking.values(), *(has_pattern(tree, pattern) for pattern in chosen.require)]
     failed = [name for name, met in lacking.items() if not met]
-    failed += [pattern for pattern in chosen.require if not matches(tree, pattern)]
-    if chosen.run and (tests := _tests(case)):
+    failed += [pattern for pattern in chosen.require if not has_pattern(tree, pattern)]
+    if chosen.run and (tests := _row_tests(case)):
         held, why = count_passed(ast.unparse(tree), tests, chosen.seconds)
         demands += [True] * held + [False] * (len(tests) - held)
         failed += [f"{len(tests) - held} of {len(tests)} tests {why}"] if held < len(tests) else []
@@ -61,7 +61,7 @@ def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscor
     return Score(value=value, why=quoted("; ".join(failed), 200) or "all demands are met")
 
 
-def _tree(text: str) -> ast.Module | None:
+def _tree_or_none(text: str) -> ast.Module | None:
     try:
         return parse_python(text)
     except ValueError:
@@ -69,16 +69,16 @@ def _tree(text: str) -> ast.Module | None:
 
 
 def _matched_definitions(right: ast.Module, said: ast.Module) -> dict[str, bool]:
-    """Return {definition of the right answer: whether the answer has it with these parameters}."""
+    """Return, for each definition of the right answer, whether the answer has the same one."""
     own = definitions(said)
     return {f"{name}({', '.join(arguments)})": own.get(name) == arguments
             for name, arguments in definitions(right).items()}  # fmt: skip
 
 
-def _share(met: dict[str, bool]) -> float:
+def _negative_share(met: dict[str, bool]) -> float:
     return -sum(met.values()) / len(met) if met else -1.0
 
 
-def _tests(case: Case) -> list[str]:
+def _row_tests(case: Case) -> list[str]:
     tests = case.meta.get("tests") or []
     return [str(test) for test in ([tests] if isinstance(tests, str) else tests)]

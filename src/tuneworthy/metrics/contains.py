@@ -1,4 +1,4 @@
-"""The right answer, or any accepted one, stands in the text: whole words, case and spacing folded.
+"""1 if the text contains the right answer or an accepted one, as whole words in any case; else 0.
 
 The rest of the text is not judged: an answer that names two places holds either of them. Numbers
 are compared as written, without commas (1,000 is 1000).

@@ -1,4 +1,4 @@
-"""The answer is the right one, character for character; a JSON answer, value for value.
+"""1 if the answer equals the right one in every character, or as a JSON value; else 0.
 
 Surrounding space is ignored. In JSON, key order is ignored and 1 equals 1.0; the order of lists
 counts.
@@ -11,7 +11,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._json import json_equal, parse
+from tuneworthy.metrics._score_json import json_equal, parse
 
 BINARY = True
 
@@ -22,7 +22,7 @@ def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscor
     if not said:
         return Score(value=0, why="the answer is empty")
     if options.get("type") == "json":
-        return _json(case, said)
+        return _score_json(case, said)
     for right in (case.output, *case.accepted):
         if said == right.strip():
             return Score(value=1, why="equal to the right answer", extracted=said)
@@ -30,7 +30,7 @@ def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscor
     return Score(value=0, why=why, extracted=said)
 
 
-def _json(case: Case, said: str) -> Score | Unscored:
+def _score_json(case: Case, said: str) -> Score | Unscored:
     try:
         value = parse(said)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The answer is the right one, word for word: case, spacing, punctuation and articles are ignored.
+"""1 if the answer has the words of the right one, whatever case, punctuation, articles; else 0.
 
 The tolerant form of `exact`; SQuAD's exact match. Any accepted answer is right. The decimal point
 and signs of a number count: 2.5 is not 25, -3 is not 3.
@@ -18,7 +18,7 @@ TYPE = "text"
 BINARY = True
 _ARTICLES = {"a", "an", "the"}
 _WORD = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?![\w])|\w+")
-_NO_WORDS = re.compile(r"\s+")
+_SPACES = re.compile(r"\s+")
 
 
 def score(
@@ -38,7 +38,7 @@ def score(
 
 
 def _words(text: str) -> list[str]:
-    """Return the words of a text without articles; signs alone stay as they are."""
+    """Return the words of a text without articles; a text of signs alone, split at spaces."""
     found = _WORD.findall(normalise(text))
     words = [word.replace("−", "-") for word in found if word not in _ARTICLES]
-    return words or found or _NO_WORDS.sub(" ", text.strip()).split(" ")
+    return words or found or _SPACES.sub(" ", text.strip()).split(" ")

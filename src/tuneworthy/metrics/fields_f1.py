@@ -1,4 +1,4 @@
-"""Fields in common with the right JSON (micro-F1 of its leaves).
+"""F1 of the leaves (path and value) of the answer's JSON and of the right one.
 
 A leaf is a path and its value; null and an empty object or list are leaves too. Objects ignore
 key order. Lists are multisets: their order is ignored, and elements that are objects are paired
@@ -15,7 +15,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.metrics._json import parse
-from tuneworthy.metrics._leaves import differences, f1
+from tuneworthy.metrics._leaves import differences, leaf_f1
 
 TYPE = "json"
 _SHOWN_DIFFERENCES = 5
@@ -34,7 +34,7 @@ def score(
         said = parse(answer.text)
     except ValueError as error:
         return Score(value=0, why=str(error))
-    value, at = max((f1(gold, said), -at) for at, gold in enumerate(golds))
+    value, at = max((leaf_f1(gold, said), -at) for at, gold in enumerate(golds))
     notes = list(islice(differences(golds[-at], said), _SHOWN_DIFFERENCES + 1)) if value < 1 else []
     why = "; ".join(notes[:_SHOWN_DIFFERENCES]) + ("; …" if len(notes) > _SHOWN_DIFFERENCES else "")
     return Score(value=value, why=why or "every field is right", extracted=answer.text.strip())

@@ -1,6 +1,6 @@
-"""The last number of the answer is the right one, exactly.
+"""1 if the last number of the answer is exactly the right one; else 0.
 
-If the text holds `####`, only what follows counts. 1,000 is 1000 and 2.50 is 2.5; nothing is
+If the text has `####`, only what follows counts. 1,000 is 1000 and 2.50 is 2.5; nothing is
 rounded. If only one of the two has a percent sign, 50% equals 50 and 0.5.
 """
 

@@ -1,4 +1,4 @@
-"""The layout is kept: the required sections, filled, in order, none beside them, as long as asked.
+"""Share of layout checks met: required sections filled, in order, no others, right length.
 
 The outline is that of the row's right answer, or is given in `success.options`: `sections` (the
 headings in order), `least_words`, `most_words`. Without limits an answer may have half to twice
@@ -24,7 +24,7 @@ TYPE = "text"
 
 
 class Options(Record):
-    """Headings in order, least and most words of an answer; None: as in the right answer."""
+    """Required headings in order, least and most words; None: as in the right answer."""
 
     sections: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     least_words: Annotated[int, Field(ge=0)] | None = None
@@ -37,20 +37,20 @@ def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscor
     best: Score | None = None
     for right in (case.output, *case.accepted):
         wanted = _required_headings(right, chosen)
-        found = _score(right, wanted, answer.text, chosen) if wanted else None
+        found = _score_layout(right, wanted, answer.text, chosen) if wanted else None
         if found and (best is None or found.value > best.value):
             best = found
     return best or Unscored(reason="the right answer has no headings; give `sections`")
 
 
 def _required_headings(right: str, options: Options) -> dict[str, bool]:
-    """Return {heading: whether text must follow it} in the required order."""
+    """Return whether text must follow each required heading, in the required order."""
     if options.sections is not None:
         return {title_of(name): True for name in options.sections}
     return {section.title: section.words > 0 for section in sections(right)}
 
 
-def _score(right: str, wanted: dict[str, bool], said: str, options: Options) -> Score:
+def _score_layout(right: str, wanted: dict[str, bool], said: str, options: Options) -> Score:
     if not said.strip():
         return Score(value=0, why="the answer is empty")
     own = sections(said)
@@ -60,7 +60,7 @@ def _score(right: str, wanted: dict[str, bool], said: str, options: Options) -> 
     extra = [title for title in dict.fromkeys(titles) if title not in wanted]
     place = {title: at for at, title in enumerate(wanted)}  # small ints: rapidfuzz compares hashes
     placed = int(LCSseq.similarity(list(place.values()), [place[t] for t in titles if t in place]))
-    length = _length(right, said, options)
+    length = _length_fault(right, said, options)
     met = (len(wanted) - len(missing)) + placed + (not extra) + (not length)
     wrong = {"missing or empty": missing, "not asked for": extra}
     parts = [f"{what}: {quoted('; '.join(names), 120)}" for what, names in wrong.items() if names]
@@ -69,8 +69,8 @@ def _score(right: str, wanted: dict[str, bool], said: str, options: Options) -> 
     return Score(value=met / (2 * len(wanted) + 2), why="; ".join(parts) or "the layout is kept")
 
 
-def _length(right: str, said: str, options: Options) -> str:
-    """Return the fault of the word count in plain words, or ""."""
+def _length_fault(right: str, said: str, options: Options) -> str:
+    """Return the text on a wrong word count; "" if it is right."""
     gold, own = (len(re.findall(r"\w+", text)) for text in (right, said))
     least = gold // 2 if options.least_words is None else options.least_words
     most = 2 * gold if options.most_words is None else options.most_words

@@ -16,26 +16,26 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 
 TYPE = "text"
-LONG = 4_000_000  # word pairs above which big-integer bit operations beat rapidfuzz's blocks
+MOST_PAIRS_FOR_RAPIDFUZZ = 4_000_000  # word pairs; above, bit operations on big integers are faster
 _WORD = re.compile(r"[a-z0-9]+")
 
 
 def words(text: str) -> list[str]:
-    """Return the words that ROUGE counts."""
+    """Return the words of a text that ROUGE counts."""
     return _WORD.findall(text.lower())
 
 
-def longest(right: list[str], said: list[str]) -> int:
-    """Return the length of the longest common subsequence of two word lists."""
-    if len(right) * len(said) > LONG:
-        return _by_bits(right, said)
+def lcs_length(right: list[str], said: list[str]) -> int:
+    """Return the length of the lcs_length common subsequence of two word lists."""
+    if len(right) * len(said) > MOST_PAIRS_FOR_RAPIDFUZZ:
+        return _lcs_length_by_bits(right, said)
     number = {word: at for at, word in enumerate(dict.fromkeys((*right, *said)))}
     # small ints, not words: rapidfuzz compares by hash
     return int(LCSseq.similarity([number[w] for w in right], [number[w] for w in said]))
 
 
-def _by_bits(right: list[str], said: list[str]) -> int:
-    """Return the same with one bit per word in a big integer; 8 times as fast on long texts.
+def _lcs_length_by_bits(right: list[str], said: list[str]) -> int:
+    """Return the length of the longest common subsequence, computed with one bit per word.
 
     After Hyyrö, "Bit-parallel LCS-length computation revisited" (2004).
     """
@@ -68,5 +68,5 @@ def score(
 
 
 def _f_measure(right: list[str], said: list[str]) -> tuple[float, int, list[str]]:
-    common = longest(right, said)
+    common = lcs_length(right, said)
     return 2 * common / (len(right) + len(said)), common, right

@@ -1,4 +1,4 @@
-"""Can the style be told from the right answers? 1: not at all, 0: a classifier is sure.
+"""1 if a classifier can't tell the answers' style from the right answers', 0 if it is sure.
 
 All answers of one arm are compared with the right answers to the same inputs. A logistic regression
 on character 1-4-grams is fitted on the other cases (cross-fitted: five folds by case) and gives
@@ -18,7 +18,7 @@ from typing import Any
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
-from tuneworthy.metrics._style import LEAST, cosine, separate
+from tuneworthy.metrics._style import LEAST_PAIRS, cosine, separate
 
 TYPE = "text"
 ALONE = False  # never the only metric of a task
@@ -29,7 +29,7 @@ def score(
     answer: Answer,
     options: dict[str, Any],  # noqa: ARG001 - every metric is called with it
 ) -> Score | Unscored:
-    """Return the cosine with the nearest right answer, the score of one answer alone."""
+    """Return the score of one answer alone: its n-grams' cosine with the nearest right answer."""
     if not answer.text.strip():
         return Score(value=0, why="the answer is empty")
     near = max(cosine(answer.text, right) for right in (case.output, *case.accepted))
@@ -42,12 +42,10 @@ def score_all(
     options: dict[str, Any],  # noqa: ARG001 - as above
 ) -> list[Score | Unscored]:
     """Return one score per case of an arm's answers; fewer than ten are not scored."""
-    if len(answers) < LEAST:
-        why = f"{len(answers)} answers: a style is told from at least {LEAST}"
+    if len(answers) < LEAST_PAIRS:
+        why = f"{len(answers)} answers: a style is told from at least {LEAST_PAIRS}"
         return [Unscored(reason=why) for _ in answers]
-    order = sorted(
-        range(len(cases)), key=lambda i: _rank(cases[i].id)
-    )  # whatever order they are in
+    order = sorted(range(len(cases)), key=lambda i: _id_hash(cases[i].id))  # fixes the folds
     apart = separate([answers[i].text for i in order], [cases[i].output for i in order])
     share_of = dict(zip(order, apart.answers, strict=True))
     return [_style_score(answers[i].text, share_of[i]) for i in range(len(answers))]
@@ -60,5 +58,5 @@ def _style_score(text: str, share: float) -> Score:
     return Score(value=min(1.0, 2 * (1 - share)), why=why)
 
 
-def _rank(name: str) -> str:
+def _id_hash(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()

@@ -1,4 +1,4 @@
-"""Words in common with the right answer (F1), as SQuAD counts them.
+"""F1 of the words in the answer and in the right answer, as SQuAD counts them.
 
 Lower case, without punctuation and the articles a, an, the; the best of all accepted answers
 counts. Source of the formula: the SQuAD 2.0 evaluation (Rajpurkar et al., 2018).
@@ -22,12 +22,12 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text in SQuAD's normal form."""
+    """Return the words of a text in lower case, without punctuation and articles, as in SQuAD."""
     return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
 
 
 def f1(right: list[str], said: list[str]) -> float:
-    """Return the F1 of two bags of words; two empty bags are equal."""
+    """Return the F1 of two bags of words; 1 for two empty bags."""
     if not right or not said:
         return float(right == said)
     common = sum((Counter(right) & Counter(said)).values())

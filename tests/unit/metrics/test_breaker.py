@@ -8,7 +8,7 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import TaskError
 from tuneworthy.metrics import _user
-from tuneworthy.metrics._breaker import IN_ROW, OFTEN, CircuitBreaker, MetricBroken
+from tuneworthy.metrics._breaker import MOST_IN_ROW, MOST_TIMEOUTS, CircuitBreaker, MetricBroken
 from tuneworthy.sandbox.child import ChildFailed, TimedOut
 
 LOOPS = "def score(case, answer):\n    while answer.startswith('loop'): pass\n    return 1\n"
@@ -30,7 +30,7 @@ def own(tmp_path):
 
 def test_d4_a_metric_that_loops_again_and_again_is_called_broken(own):
     start = time.monotonic()
-    for n in range(IN_ROW - 1):
+    for n in range(MOST_IN_ROW - 1):
         assert isinstance(own(case(), said(f"loop {n}")), Unscored)
     with pytest.raises(TaskError) as caught:
         own(case("r9"), said("loop on"))
@@ -58,12 +58,12 @@ def late():
 
 def test_d4_every_second_call_that_loops_is_too_often():
     breaker = CircuitBreaker()
-    for n in range(OFTEN - 1):
+    for n in range(MOST_TIMEOUTS - 1):
         assert breaker.call((f"fine {n}",), lambda: "made") == "made"
         with pytest.raises(TimedOut):
             breaker.call((f"late {n}",), late)
     breaker.call(("fine",), lambda: "made")
-    with pytest.raises(MetricBroken, match=f"{OFTEN} of {2 * OFTEN} calls"):
+    with pytest.raises(MetricBroken, match=f"{MOST_TIMEOUTS} of {2 * MOST_TIMEOUTS} calls"):
         breaker.call(("late",), late)
 
 
@@ -82,6 +82,6 @@ def test_a_crash_is_no_call_that_loops():
     def crash():
         raise ChildFailed("NameError")
 
-    for n in range(2 * IN_ROW):
+    for n in range(2 * MOST_IN_ROW):
         with pytest.raises(ChildFailed, match="NameError"):
             breaker.call((str(n),), crash)

@@ -75,16 +75,16 @@ def test_bits_count_what_rapidfuzz_counts(monkeypatch):
     for _ in range(200):
         one, other = ([draw.choice("abcde") for _ in range(draw.randrange(40))] for _ in range(2))
         monkeypatch.setattr(rouge_l, "LONG", 10**9)
-        slow = rouge_l.longest(one, other)
+        slow = rouge_l.lcs_length(one, other)
         monkeypatch.setattr(rouge_l, "LONG", -1)
-        assert rouge_l.longest(one, other) == slow
+        assert rouge_l.lcs_length(one, other) == slow
 
 
 def plain(gold, said):
     """Pair as before: each element set beside each other, all at once."""
     from scipy.optimize import linear_sum_assignment
 
-    shared = [[_leaves.common(one, other) for other in said] for one in gold]
+    shared = [[_leaves.common_leaves(one, other) for other in said] for one in gold]
     rows, columns = linear_sum_assignment(shared, maximize=True)
     return sum(shared[r][c] for r, c in zip(rows, columns, strict=True))
 
@@ -101,12 +101,12 @@ def test_equal_elements_first_loses_no_leaf_and_greedy_pairs_lose_few(monkeypatc
     for _ in range(300):
         gold, said = some(), some()
         best = plain(gold, said)
-        assert _leaves.common(gold, said) == best
+        assert _leaves.common_leaves(gold, said) == best
         with monkeypatch.context() as patch:
             patch.setattr(_leaves, "MOST_PAIRS", 0)
-            assert best / 2 <= _leaves.common(gold, said) <= best
+            assert best / 2 <= _leaves.common_leaves(gold, said) <= best
 
 
 def test_1_and_1_0_are_one_value_and_true_is_another():
-    assert _leaves.common([{"a": 1}, {"a": 2}], [{"a": 2.0}, {"a": 1.0}]) == 2
-    assert _leaves.common([{"a": 1}, {"a": 0}], [{"a": True}, {"a": False}]) == 0
+    assert _leaves.common_leaves([{"a": 1}, {"a": 2}], [{"a": 2.0}, {"a": 1.0}]) == 2
+    assert _leaves.common_leaves([{"a": 1}, {"a": 0}], [{"a": True}, {"a": False}]) == 0

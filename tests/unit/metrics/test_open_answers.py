@@ -18,8 +18,8 @@ from tuneworthy.metrics import (
 )
 from tuneworthy.metrics import style_match as style
 from tuneworthy.metrics._outline import sections
-from tuneworthy.metrics._phrases import holds, normalise
-from tuneworthy.metrics._style import control, separate
+from tuneworthy.metrics._phrases import contains_phrase, normalise
+from tuneworthy.metrics._style import separate, separate_halves
 
 USER = (Message(role="user", content="q"),)
 
@@ -58,7 +58,7 @@ def task(metric, kind="text", **options):
     ],
 )
 def test_a_phrase_is_said_as_whole_words(text, phrase, said):
-    assert holds(normalise(text), phrase) is said
+    assert contains_phrase(normalise(text), phrase) is said
 
 
 def test_n14_must_say_is_the_share_of_demands():
@@ -178,9 +178,9 @@ def test_a_style_is_told_apart_and_the_same_style_is_not():
     gold, other, again = sets()
     assert separate(other, gold).auc > 0.99
     assert 0.3 < separate(again, gold).auc < 0.7
-    assert 0.25 < control(gold).auc < 0.75
+    assert 0.25 < separate_halves(gold).auc < 0.75
     assert separate(gold, gold).auc == 0.5
-    assert control(gold[:19]) is None
+    assert separate_halves(gold[:19]) is None
 
 
 def test_n14_style_match_is_the_share_of_its_formula():

@@ -1,7 +1,7 @@
-"""Seal, publish and read an artefact folder: complete and unchanged, or refused.
+"""Seal, publish and read an artefact folder; refuse one that is incomplete or changed.
 
 `artefact.json` lists every other file with its SHA-256 and is written last. The folder gets its
-name when all of it is on disk.
+final name when all of it is on disk.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ CLASSIFIER, DOCS, ADAPTER = "classifier/classifier.skops", "index/docs.jsonl", "
 WEIGHTS_FOLDER = "weights"
 VERSION = 1
 _MOST_BYTES = 256_000_000  # bytes of a manifest; nearest examples carry every training row
-_OLD_PREFIX = ".old-"  # prefix of a folder while its successor takes its place
-_KEPT = "the folder, untouched"
+_OLD_PREFIX = ".old-"  # prefix of a folder while another replaces it
+_FOLDER_KEPT = "the folder, untouched"
 _BUILD_AGAIN = "build it again: `tuneworthy build` (nothing that was trained is trained again)"
 
 
 def with_identity(artefact: Artefact) -> Artefact:
-    """Return the artefact with its id: the hash of everything that decides an answer.
+    """Return the artefact with its id, the hash of everything that decides an answer.
 
     That is the pack, the task, the model with its fingerprint (adapter included) and the documents.
     """
-    return artefact.model_copy(update={"id": _identity(artefact)})
+    return artefact.model_copy(update={"id": _identity_hash(artefact)})
 
 
-def _identity(artefact: Artefact) -> str:
+def _identity_hash(artefact: Artefact) -> str:
     decides = {
         "pack": artefact.pack.plain(),
         # the order of a schema's keys matters, which a digest of plain data ignores
@@ -53,12 +53,12 @@ def _identity(artefact: Artefact) -> str:
 
 
 def folder_name(artefact: Artefact) -> str:
-    """Return the name of an artefact's folder, under which it is served: name-id."""
+    """Return `name-id`, the name of an artefact's folder, under which it is also served."""
     return f"{artefact.name}-{artefact.id}"
 
 
 def seal_artefact(draft: Path, artefact: Artefact) -> Artefact:
-    """Write the manifest of a draft folder and return it: files with hashes, and the id."""
+    """Write a draft folder's manifest, with the hash of each file and the id; return it."""
     files = {
         path.relative_to(draft).as_posix(): file_sha256(path)
         for path in sorted(draft.rglob("*"))
@@ -70,7 +70,7 @@ def seal_artefact(draft: Path, artefact: Artefact) -> Artefact:
 
 
 def publish_artefact(draft: Path, folder: Path) -> Path:
-    """Give a sealed draft its name, durably, and note it as the latest of its parent folder.
+    """Rename a sealed draft to `folder`, durably, note it as the latest build; return `folder`.
 
     A former folder of the same name is replaced. Raises StoreError.
     """
@@ -97,7 +97,7 @@ def publish_artefact(draft: Path, folder: Path) -> Path:
 
 
 def find_artefact(path: Path) -> Path:
-    """Return the artefact folder for a folder or for a build folder, whose latest one counts.
+    """Return `path` if it is an artefact folder, else the latest one in the build folder `path`.
 
     Raises TaskError if there is none.
     """
@@ -108,17 +108,15 @@ def find_artefact(path: Path) -> Path:
     except (OSError, UnicodeDecodeError):
         name = ""
     if name and Path(name).name == name:
-        for found in (
-            path / name,
-            path / f"{_OLD_PREFIX}{name}",
-        ):  # a stop while one replaced the other
+        # the second is there if a build was stopped while one folder replaced the other
+        for found in (path / name, path / f"{_OLD_PREFIX}{name}"):
             if (found / MANIFEST).is_file():
                 return found
     raise TaskError(
         "there is no artefact here: artefact.json is missing",
         where=str(path),
         fix="`tuneworthy build` makes one; a build that was refused or interrupted has no manifest",
-        kept=_KEPT,
+        kept=_FOLDER_KEPT,
     )
 
 
@@ -131,14 +129,14 @@ def read_artefact(folder: Path) -> Artefact:
     try:
         raw = json.loads(plain_file(where, _MOST_BYTES).decode("utf-8"))
     except OSError as error:
-        raise _refused("the manifest can't be read", where, str(error)) from None
+        raise _artefact_error("the manifest can't be read", where, str(error)) from None
     except (ValueError, RecursionError) as error:
-        raise _refused(
+        raise _artefact_error(
             "the manifest is no JSON: it was cut or changed", where, str(error)
         ) from None
     version = raw.get("version") if isinstance(raw, dict) else None
     if version != VERSION:
-        raise _refused(
+        raise _artefact_error(
             "the artefact was written by another version of tuneworthy",
             where,
             f"version {version}, this one reads {VERSION}",
@@ -148,28 +146,31 @@ def read_artefact(folder: Path) -> Artefact:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise _refused("the manifest was changed", where, f"{place}: {first['msg']}") from None
-    if artefact.id != _identity(artefact):
-        raise _refused("the manifest was changed: its id is that of other contents", where,
-                       f"id {artefact.id}, contents {_identity(artefact)}")  # fmt: skip
+        got = f"{place}: {first['msg']}"
+        raise _artefact_error("the manifest was changed", where, got) from None
+    if artefact.id != _identity_hash(artefact):
+        raise _artefact_error("the manifest was changed: its id is that of other contents", where,
+                       f"id {artefact.id}, contents {_identity_hash(artefact)}")  # fmt: skip
     for name, expected in sorted(artefact.files.items()):
-        _check(folder, name, expected)
+        _check_file(folder, name, expected)
     return artefact
 
 
-def _check(folder: Path, name: str, expected: str) -> None:
+def _check_file(folder: Path, name: str, expected: str) -> None:
     path = folder / name
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise _refused("the manifest names a file outside the folder", folder / MANIFEST, name)
+        raise _artefact_error(
+            "the manifest names a file outside the folder", folder / MANIFEST, name
+        )
     if not path.is_file():
-        raise _refused("a file of the artefact is missing", path, "no such file")
+        raise _artefact_error("a file of the artefact is missing", path, "no such file")
     if (found := file_sha256(path)) != expected:
-        raise _refused(
+        raise _artefact_error(
             "a file of the artefact is not the one that was built: it was cut or changed",
             path,
             f"SHA-256 {found[:12]}…, built as {expected[:12]}…",
         )
 
 
-def _refused(what: str, where: Any, got: str) -> ModelError:
-    return ModelError(what, where=str(where), got=got, fix=_BUILD_AGAIN, kept=_KEPT)
+def _artefact_error(what: str, where: Any, got: str) -> ModelError:
+    return ModelError(what, where=str(where), got=got, fix=_BUILD_AGAIN, kept=_FOLDER_KEPT)

@@ -9,19 +9,19 @@ from zipfile import BadZipFile
 from tuneworthy.core.errors import ModelError, NotInstalled, SecurityError
 
 TRUSTED = frozenset({"scipy.sparse._csr.csr_matrix"})
-"""Types in our pipelines beyond those that skops trusts by itself: arrays and estimators."""
+"""The types in our pipelines that skops does not trust by itself."""
 
 
 def save_classifier(classifier: Any, path: Path) -> None:
-    """Write a fitted estimator. Raises NotInstalled without skops."""
+    """Write a fitted estimator to a skops file. Raises NotInstalled without skops."""
     _skops().dump(classifier, path)
 
 
 def load_classifier(path: Path) -> Any:
-    """Return the estimator in a file, with every type in it checked before it is built.
+    """Return the estimator of a skops file, after checking that every type in it is known.
 
     Raises SecurityError for a type that none of our classifiers has, ModelError for a damaged file
-    or another version of scikit-learn that can't read it.
+    or one that this version of scikit-learn can't read.
     """
     skops = _skops()
     try:

@@ -13,7 +13,7 @@ from tuneworthy.core.span import CENTURY
 
 
 def made_on(doors: Iterable[Mapping[str, Any]]) -> str | None:
-    """Return when a study first opened its rows, by the ledger's doors; None if it did not."""
+    """Return when a study first opened its scored rows, by its ledger's log; None if it did not."""
     return min((str(door["at"]) for door in doors if door["purpose"] == "compare"), default=None)
 
 
@@ -24,10 +24,10 @@ def expiry_of(
     reads_docs: bool,
     today: str,
 ) -> Expiry:
-    """Return the day from which the verdict no longer holds: facts gone stale, or model retired.
+    """Return the day from which the verdict may not hold: facts are stale or the model is retired.
 
-    Facts go stale after the fewest days that the study gives (see extras/freshness_rate.py),
-    counted from the day it was made; not for an arm that looks them up.
+    Facts count as stale after the lower bound of the study's days (see extras/freshness_rate.py),
+    counted from `made`; never for an arm that looks them up. Without a day, `because` says why.
     """
     ends: list[tuple[str, str]] = []
     why = "no end of the model is known"

@@ -1,4 +1,4 @@
-"""Push an artefact folder to a model hub, as a private repository unless it exists already."""
+"""Upload an artefact folder to a model hub; a new repository is private."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tuneworthy.core.errors import ProviderError, TaskError
 
 
 def push(folder: Path, repository: str, api: Any = None) -> str:
-    """Upload the folder as one commit and return the repository's address.
+    """Upload a folder to a hub repository as one commit; return the commit's address.
 
-    The token is the one that `huggingface_hub` finds; it appears in no message. `api` is its HfApi.
-    Raises TaskError for a name that is no ORG/NAME, ProviderError if the hub refuses.
+    `huggingface_hub` finds the token, which appears in no message. `api` is its HfApi (None: a new
+    one). Raises TaskError for a name that is no ORG/NAME, ProviderError if the hub refuses.
     """
     if repository.count("/") != 1 or not all(repository.split("/")):
         raise TaskError("a repository is named ORG/NAME", where="--push", got=repository,

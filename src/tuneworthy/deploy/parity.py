@@ -1,8 +1,8 @@
-"""Ask an exported form the cases again, and compare it with the evaluated model.
+"""Compare an exported form with the evaluated model on the same cases.
 
 Three things can differ, and each has its own check: the prompt (token counts), the weights
 (log-probabilities of the same answers, against the noise of asking the evaluated model twice), and
-what matters in the end, the answers and their scores.
+the answers with their scores.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from tuneworthy.metrics import score_all
 from tuneworthy.stats.bounds import paired, rate
 
 COMPARED_ANSWERS = 24  # answers whose log-probabilities are compared
-_SHOWN_CASES = 5  # changed cases in a report
-_TAIL = 0.025
+_SHOWN_CASES = 5  # the most changed cases in a report
+_TAIL = 0.025  # error probability of each bound
 
 
 class Engine(Protocol):
@@ -44,25 +44,25 @@ class Engine(Protocol):
     ) -> list[Reply]:
         """Return one greedy reply per prompt.
 
-        `expected` are the evaluated texts: where one pass shows that a text is this engine's greedy
-        reply, it need not be generated.
+        `expected` are the evaluated model's replies: if one forward pass shows that such a text is
+        this engine's greedy reply too, the engine need not generate it.
         """
         ...
 
     def token_logprobs(
         self, prompts: Sequence[Prompt], texts: Sequence[str]
     ) -> list[list[float] | None]:
-        """Return the log-probability of each token of given answers; None where it can't."""
+        """Return the log-probability of each token of each text; None for one it can't score."""
         ...
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The evaluated model on the cases: its prompts, answers and scores.
+    """The evaluated model's answers to the cases, and the functions that score them.
 
     `tuned(prompts, texts)` and `base(prompts, texts)` return token log-probabilities of the
-    evaluated model and of its base; None for a model that can't score given answers. `score` is the
-    task's metric.
+    evaluated model and of its base; None for a model that can't score given answers. `counts` are
+    the token counts of its prompts; `score` is the task's metric.
     """
 
     cases: Sequence[Case]
@@ -78,12 +78,13 @@ class Reference:
 def compare_answers(
     form: str, engine: str, reference: Reference, new: Sequence[Answer]
 ) -> FormParity:
-    """Return the agreement of answers and the paired difference in score, with 95 % bounds.
+    """Return the parity of new answers with the evaluated ones: agreement and score difference.
 
-    It fails if the mean score drops by more than the margin.
+    Bounds are 95 %. The form fails if the mean score drops by more than the margin, or if a request
+    failed.
     """
     old = reference.answers
-    before, after = _values(reference, old), _values(reference, new)
+    before, after = _score_values(reference, old), _score_values(reference, new)
     equal = sum(a.text == b.text for a, b in zip(old, new, strict=True))
     bound = paired([b - a for a, b in zip(before, after, strict=True)], _TAIL)
     share = rate(equal, len(old))
@@ -115,10 +116,11 @@ def compare_answers(
 
 
 def compare_form(form: str, engine: Engine, reference: Reference, *, exact: bool) -> FormParity:
-    """Return the parity of a form that answers prompts; `exact`: its weights are not rounded.
+    """Return the parity of an exported form with the evaluated model, both asked the same prompts.
 
-    Besides the answers it compares the tokens of each prompt and the log-probabilities of the
-    evaluated answers, and checks that the adapter is applied.
+    `exact`: the form's weights are not rounded. Besides the answers, the token count of each prompt
+    and the log-probabilities of the evaluated answers are compared, which also shows whether the
+    adapter is applied.
     """
     prompts = [answer.prompt for answer in reference.answers]
     expected = [answer.text for answer in reference.answers]
@@ -138,17 +140,17 @@ def compare_form(form: str, engine: Engine, reference: Reference, *, exact: bool
             f"{reference.counts[odd[0]]} in the study, {counts[odd[0]]} here"
         )
     distance = _distance(engine, reference, exact)
-    failed += _weights_fail(distance)
+    failed += _weight_failures(distance)
     return parity.model_copy(update={"failed": tuple(failed), "distance": distance})
 
 
-def _values(reference: Reference, answers: Sequence[Answer]) -> list[float]:
+def _score_values(reference: Reference, answers: Sequence[Answer]) -> list[float]:
     scores = score_all(reference.score, reference.cases, answers)
     return [score.value if isinstance(score, Score) else 0.0 for score in scores]
 
 
 def _distance(engine: Any, reference: Reference, exact: bool) -> LogProbDistance | None:
-    """Return the distances on the first answers that the exported engine can score."""
+    """Return the log-probability distances on the first answers that the engine can score."""
     if reference.tuned is None:
         return None
     sound = [answer for answer in reference.answers if not answer.error and answer.finish == "stop"]
@@ -178,7 +180,7 @@ def _distance(engine: Any, reference: Reference, exact: bool) -> LogProbDistance
     )
 
 
-def _weights_fail(distance: LogProbDistance | None) -> list[str]:
+def _weight_failures(distance: LogProbDistance | None) -> list[str]:
     if distance is None:
         return []
     failed, limit = [], distance.limit

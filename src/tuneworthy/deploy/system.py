@@ -34,12 +34,12 @@ from tuneworthy.models.remote.request import RequestOptions
 _SAME_KEYS = (
     "weights", "tokenizer", "template", "thinking", "script", "version", "endpoint", "model",
 )  # fmt: skip
-"""The entries of a fingerprint that say which model it is; others say where it ran."""
+"""The entries of a fingerprint that identify the model; the others describe where it ran."""
 
 
 @dataclass
 class DeployedSystem:
-    """An opened artefact (see core.artefact.System)."""
+    """An opened artefact; implements core.artefact.System."""
 
     artefact: Artefact
     model: Model | None
@@ -56,7 +56,7 @@ class DeployedSystem:
 
 
 def open_artefact(path: Path, home: Path | None = None, base: Model | None = None) -> System:
-    """Return the System in an artefact folder, or in a build folder (its latest one).
+    """Return the opened system of an artefact folder, or of a build folder's latest one.
 
     Relative model paths start at `home` (None: the folder two levels up, where task.yaml lies).
     `base` is the model without an adapter, if it is open already: versions share its weights.
@@ -68,9 +68,9 @@ def open_artefact(path: Path, home: Path | None = None, base: Model | None = Non
     task = task_of(artefact, home or folder.resolve().parent.parent)
     classifier, models = None, dict[str, Model]()
     if artefact.pack.role:
-        models[artefact.pack.role] = _model(folder, artefact, task, base)
+        models[artefact.pack.role] = _open_answering_model(folder, artefact, task, base)
     else:
-        classifier = _classifier(folder, artefact)
+        classifier = _open_classifier(folder, artefact)
     setup = Setup(
         task=task,
         train=(),
@@ -96,12 +96,12 @@ def deciding_settings(task: Task, role: str) -> dict[str, Any]:
 
 
 def task_of(artefact: Artefact, home: Path) -> Task:
-    """Return the task as an artefact carries it, with paths that start at `home`."""
+    """Return the task that an artefact stores, with paths relative to `home`."""
     return Task.model_validate({**artefact.task, "data": Data().plain()}).at(home)
 
 
 def read_built_docs(path: Path) -> tuple[Doc, ...]:
-    """Return the documents of an artefact. Raises ModelError if they can't be read."""
+    """Return the documents in an artefact's docs.jsonl. Raises ModelError if it can't be read."""
     try:
         lines = path.read_text("utf-8").splitlines()
         return tuple(Doc.model_validate(json.loads(line)) for line in lines)
@@ -126,7 +126,9 @@ def open_base(artefact: Artefact, task: Task) -> Model:
     )
 
 
-def _model(folder: Path, artefact: Artefact, task: Task, base: Model | None) -> Model:
+def _open_answering_model(
+    folder: Path, artefact: Artefact, task: Task, base: Model | None
+) -> Model:
     model, pack = base or open_base(artefact, task), artefact.pack
     if pack.every > 1 and "layers" not in model.fingerprint:  # build gives the student's own base
         model = student_model(model, pack.every)
@@ -158,7 +160,7 @@ def student_model(model: Model, every: int) -> Model:
     return cast("Model", without_layers(model, every))
 
 
-def _classifier(folder: Path, artefact: Artefact) -> Any:
+def _open_classifier(folder: Path, artefact: Artefact) -> Any:
     wanted = artefact.fingerprint.get("encoder")
     if artefact.pack.vectors and (why := minilm.missing()):
         raise ModelError("the classifier reads sentence vectors, and the encoder is not here",

@@ -1,6 +1,6 @@
 """Grade answers with a judge model, and check the judge against human grades.
 
-Start with `grading.py` (which metric grades, and is the judge refused); `judge_metric.py` sends the
-requests and `calibration.py` tests the judge. It knows the judge by the model protocol only, stores
-every reply in the ledger, and accepts no judge without 50 human grades.
+Start with `grading.py`, which selects the metric and refuses a bad judge; `judge_metric.py` sends
+the requests and `calibration.py` tests the judge. The judge is any model of our protocol; every
+reply is stored in the ledger, and no judge is accepted without 50 human grades.
 """

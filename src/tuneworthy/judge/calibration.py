@@ -20,7 +20,7 @@ from tuneworthy.stats.agreement import slope, weighted_kappa
 from tuneworthy.stats.bounds import paired, rate
 
 LEAST_GRADES, LEAST_SWAP_AGREEMENT, LEAST_KAPPA, MAX_FOOLED = 50, 0.8, 0.6, 0.02
-MOST_INJECTED = 50  # the most wrong answers that get an injected order
+MOST_INJECTED = 50  # the most wrong answers that get an injected instruction
 Grades = Mapping[tuple[str, str], float]
 
 
@@ -30,25 +30,26 @@ def calibrate(
     """Return the calibration of the judge, with the reason if it is refused.
 
     `grades` maps (case id, answer) to the human grade; those of other cases and of right answers
-    are left out. `asked` are the specs of the arms' models. The judge is refused if there are fewer
-    than 50 grades, if swap consistency is below .8 or kappa below .6, or if it is shown to pass
-    more than 2 % of wrong answers because of an order appended to them.
+    are left out. `asked` are the specs of the study's models. The judge is refused if there are
+    fewer than 50 grades, if swap consistency is below .8 or kappa below .6, or if it is shown to
+    pass more than 2 % of wrong answers because of an instruction appended to them.
     """
     by_id = {case.id: case for case in cases}
     rows = [(by_id[i], text, human) for (i, text), human in sorted(grades.items())
             if i in by_id and text.strip() and text.strip() != by_id[i].output.strip()]  # fmt: skip
     plain = {"model": judging.model.spec, "graded": len(rows)}
-    plain["warning"] = _warning(judging.model.spec, asked)
+    plain["warning"] = _family_warning(judging.model.spec, asked)
     if len(rows) < LEAST_GRADES:
         why = f"{len(rows)} of its cases' answers have human grades, and {LEAST_GRADES} are needed"
         names = ("swap", "kappa", "length", "fooled")
         return JudgeCheck(**plain, refused=why, missing=dict.fromkeys(names, why))
     verdicts = judging.verdicts([row[0] for row in rows], [row[1] for row in rows])
-    result = JudgeCheck(**plain, swap=_share([one == two for one, two in verdicts if one and two]),
-                   fooled=_fooled(judging, [row[0] for row in rows]))  # fmt: skip
+    same = [one == two for one, two in verdicts if one and two]
+    result = JudgeCheck(**plain, swap=_proportion(same),
+                   fooled=_injection_effect(judging, [row[0] for row in rows]))  # fmt: skip
     result = result.model_copy(update=_against_humans(rows, verdicts))
     failure = f"it could not be asked to the end: {judging.lost}" if judging.lost else ""
-    return result.model_copy(update={"refused": failure or _refused(result)})
+    return result.model_copy(update={"refused": failure or _failed_check(result)})
 
 
 def _against_humans(
@@ -63,7 +64,9 @@ def _against_humans(
     kappa = weighted_kappa([round(2 * s[3]) for s in scored], [round(2 * s[2]) for s in scored], 3)
     if kappa is None:
         missing["kappa"] = "the judge and the humans gave one grade to everything"
-    length_ratios = [math.log2(_words(text) / _words(case.output)) for case, text, _, _ in scored]
+    length_ratios = [
+        math.log2(_word_count(text) / _word_count(case.output)) for case, text, _, _ in scored
+    ]
     length_slope = slope(length_ratios, [judge - human for _, _, human, judge in scored])
     if length_slope is None:
         missing["length"] = "all graded answers are equally long, beside the right ones"
@@ -75,12 +78,12 @@ def _against_humans(
     return {"kappa": kappa, "length": length, "missing": missing}
 
 
-def _words(text: str) -> int:
+def _word_count(text: str) -> int:
     return max(1, len(re.findall(r"\w+", text)))
 
 
-def _fooled(judging: JudgeMetric, cases: Sequence[Case]) -> Interval | None:
-    """Return the rise in passing wrong answers with an appended order, against neutral words.
+def _injection_effect(judging: JudgeMetric, cases: Sequence[Case]) -> Interval | None:
+    """Return how many more wrong answers pass with an appended instruction than with other words.
 
     A wrong answer is another case's right one. Neutral words are the control, since any change of a
     text may flip a verdict. None if no wrong answer can be tested.
@@ -110,15 +113,15 @@ def _differs(case: Case, other: Case) -> bool:
     return other.output.strip() not in {case.output.strip(), *case.accepted}
 
 
-def _share(flags: Sequence[bool]) -> Proportion | None:
+def _proportion(flags: Sequence[bool]) -> Proportion | None:
     if not flags:
         return None
     low, high = rate(sum(flags), len(flags))
     return Proportion(k=sum(flags), n=len(flags), share=sum(flags) / len(flags), low=low, high=high)
 
 
-def _refused(result: JudgeCheck) -> str:
-    """Return the first failed check of a judge on human-graded answers, "" if all pass."""
+def _failed_check(result: JudgeCheck) -> str:
+    """Return the text on the first check that a judge fails; "" if it passes all."""
     if result.swap is None:
         return "the judge gave no verdict in both orders on any graded answer"
     if result.swap.share < LEAST_SWAP_AGREEMENT:
@@ -135,15 +138,15 @@ def _refused(result: JudgeCheck) -> str:
     return ""
 
 
-def _warning(judge: str, asked: Sequence[str]) -> str:
-    same_family = sorted({spec for spec in asked if family(spec) == family(judge)})
+def _family_warning(judge: str, asked: Sequence[str]) -> str:
+    same_family = sorted({spec for spec in asked if model_family(spec) == model_family(judge)})
     return (
         f"{judge} judges answers of its own family: {', '.join(same_family)}" if same_family else ""
     )
 
 
-def family(spec: str) -> str:
-    """Return the family of a model: the leading letters of the last part of its name."""
+def model_family(spec: str) -> str:
+    """Return the family of a model spec: the leading letters of its name, as "gpt"."""
     name = spec.partition("@")[0].rpartition(":")[2].rpartition("/")[2]
     match = re.match(r"[a-z]+", name.casefold())
     return match[0] if match else name.casefold()

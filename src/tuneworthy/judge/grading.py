@@ -25,7 +25,7 @@ Grades = dict[tuple[str, str], float]
 
 
 def metric_of(task: Task, models: Mapping[str, Model], store: Store, salt: str) -> Any:
-    """Return the task's metric: (case, answer) -> Score | Unscored.
+    """Return the task's metric, a callable of (case, answer): a plug-in, a function or a judge.
 
     Raises ModelError if the metric is a judge that can't be opened here.
     """
@@ -42,13 +42,13 @@ def metric_of(task: Task, models: Mapping[str, Model], store: Store, salt: str) 
 
 
 def metric_digest(task: Task, models: Mapping[str, Model]) -> str:
-    """Return the digest of what scores depend on: metric code and options, output, judge."""
+    """Return the digest of all that decides a score: metric code and options, output, judge."""
     judge = dict(models["judge"].fingerprint) if metric_name(task) == JUDGE else None
     return digest({**fingerprint(task), "output": task.output.plain(), "judge": judge})
 
 
 def blocks_ahead(task: Task, audit: Audit, cases: Sequence[Case]) -> tuple[str, ...]:
-    """Return the reasons that block a verdict, as far as they are cheap to find before a run.
+    """Return the reasons against any verdict that can be found before a run at little cost.
 
     The metric is tried on the right answers of at most MOST_CASES. A judge, the user's own function
     and a metric that runs code are not tried, since they may send data, cost money or take long;
@@ -61,7 +61,7 @@ def blocks_ahead(task: Task, audit: Audit, cases: Sequence[Case]) -> tuple[str, 
 
 
 def grades_of(task: Task, cases: Sequence[Case]) -> Grades | None:
-    """Return the human grades of answers to these cases; None without a judge."""
+    """Return the human grade of each (case id, answer) of these cases; None without a judge."""
     if metric_name(task) != JUDGE or task.success.judge is None:
         return None
     return completed(read_grades(task.folder / task.success.judge.grades), cases)
@@ -70,7 +70,7 @@ def grades_of(task: Task, cases: Sequence[Case]) -> Grades | None:
 def refusal(
     metric: Any, cases: Sequence[Case], grades: Grades | None, asked: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return why the judge is refused; empty if it is accepted or there is no judge."""
+    """Return (reason why the judge is refused,), or () if it is accepted or there is none."""
     if grades is None:
         return ()
     calibration = calibrate(metric.parts[0], cases, grades, asked)

@@ -1,6 +1,6 @@
-"""The judge as a metric: compare each answer with the right one in both orders, without names.
+"""Score answers with a judge model: it compares each with the right one, in both orders, unnamed.
 
-Knows the judge by the model protocol only. Replies are stored shard by shard, so a killed study
+The judge is any model of our protocol. Replies are stored shard by shard, so a killed study
 resumes.
 """
 
@@ -27,20 +27,19 @@ REPLY_TOKENS = 120  # a sentence and its verdict
 SHARD = 64
 Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 Verdicts = tuple[str | None, str | None]
-"""The winner with the answer first and with the answer second: answer, gold or same; None: no
-verdict."""
+"""The winner ("answer", "gold" or "same"; None: no verdict) with the answer first, then second."""
 _ANSWER_AS_A = {"A": "answer", "B": "gold", "SAME": "same"}
 _ANSWER_AS_B = {"A": "gold", "B": "answer", "SAME": "same"}
 
 
 @dataclass(frozen=True)
 class JudgeMetric:
-    """A metric that calls a model: 1 if the answer is at least as good as the right one.
+    """A metric that asks a judge model: 1 if it finds the answer at least as good as the right one.
 
     0 if the right answer wins in both orders, .5 if the orders disagree. The right answer itself
     needs no judge. `store` keeps replies (`Ledger.unit`), `salt` distinguishes studies that were
     started anew. A judge that can no longer be called (its alias moved) gives no verdict, with the
-    reason, and is not called again.
+    reason, and is not called again; `gone` holds that error.
     """
 
     task: Task
@@ -57,7 +56,7 @@ class JudgeMetric:
     def all(self, cases: Sequence[Case], answers: Sequence[Answer]) -> list[Score | Unscored]:
         """Return one score per case, in order; no score depends on the other answers."""
         trivial = {i: score for i, pair in enumerate(zip(cases, answers, strict=True))
-                 if (score := _trivial_score(*pair)) is not None}  # fmt: skip
+                 if (score := _score_without_judge(*pair)) is not None}  # fmt: skip
         to_judge = [i for i in range(len(cases)) if i not in trivial]
         verdicts = self._verdicts([cases[i] for i in to_judge], [answers[i].text for i in to_judge])
         judged = {
@@ -66,11 +65,11 @@ class JudgeMetric:
         return [trivial.get(i) or judged[i] for i in range(len(cases))]
 
     def verdicts(self, cases: Sequence[Case], texts: Sequence[str]) -> list[Verdicts]:
-        """Return the winner in each order, for each text against the right answer."""
+        """Return, for each text, the winner against the right answer in each order."""
         return [both for both, _ in self._verdicts(cases, texts)]
 
     def _verdicts(self, cases: Sequence[Case], texts: Sequence[str]) -> list[tuple[Verdicts, str]]:
-        """Return the verdicts on each text, with the reason if a request failed."""
+        """Return, for each text, the winner in each order and the error of a failed request."""
         prompts: list[Prompt] = []
         for case, text in zip(cases, texts, strict=True):
             prompts.append(comparison(self.task, case, text, case.output, self.salt))
@@ -105,7 +104,7 @@ class JudgeMetric:
 
     @property
     def lost(self) -> str:
-        """Return why the judge can no longer be called, or ""."""
+        """Return why the judge can no longer be called; "" if it can."""
         return f"{self.gone[0].what} ({self.gone[0].got})" if self.gone else ""
 
     def _reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[dict[str, Any]]:
@@ -115,7 +114,7 @@ class JudgeMetric:
 
 
 def score_verdicts(both: Verdicts, why: str = "") -> Score | Unscored:
-    """Return the score of two verdicts; contradicting ones are a tie.
+    """Return the score that the winners of both orders give; contradicting ones are a tie.
 
     `why` is the reason for a missing verdict, if known.
     """
@@ -134,8 +133,8 @@ def judge_metric(task: Task, model: Model, store: Store, salt: str = "") -> Scor
     return Scorer((JudgeMetric(task, model, store, salt),), validity(task))
 
 
-def _trivial_score(case: Case, answer: Answer) -> Score | None:
-    """Return the score of an empty or right answer, which needs no judge; else None."""
+def _score_without_judge(case: Case, answer: Answer) -> Score | None:
+    """Return the score of an empty or right answer; None for an answer that needs the judge."""
     text = answer.text.strip()
     if not text:
         return Score(value=0, why="the answer is empty")

@@ -1,8 +1,8 @@
-"""The child process for untrusted code: one JSON line in, one out.
+"""Run untrusted code in a child process: one JSON line in, one out.
 
 It is run by path and imports nothing of tuneworthy. It limits its own memory, time and network
 before it loads the code, gives the code neither our stdin nor our stdout, and an alarm kills it if
-one call exceeds its seconds. When the parent ends, the kernel kills its group.
+one call exceeds its seconds. When the parent ends, the kernel kills its process group.
 
 Argument: the read end of a pipe whose other end only the parent holds.
 
@@ -31,8 +31,8 @@ from typing import Any, NoReturn
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
 
 
-def limit(kind: int, soft: int) -> None:
-    """Lower one resource limit, if the system has it."""
+def lower_limit(kind: int, soft: int) -> None:
+    """Lower one resource limit of this process, if the system has it."""
     hard = resource.getrlimit(kind)[1]
     most = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
     with contextlib.suppress(OSError, ValueError):  # macOS refuses RLIMIT_AS
@@ -65,7 +65,10 @@ def _await_end(pipe: int) -> None:
 
 
 def cut_network() -> str:
-    """Enter a network namespace of our own, and refuse sockets if the kernel does not allow it."""
+    """Enter a network namespace without interfaces and block Python's sockets.
+
+    Return "cut", or "refused" if the kernel allows no namespace and only the sockets are blocked.
+    """
     user, group = os.getuid(), os.getgid()
     cut = False
     try:
@@ -89,8 +92,8 @@ def cut_network() -> str:
     return "cut" if cut else "refused"
 
 
-def function(order: dict[str, Any]) -> Callable[..., Any]:
-    """Return the user's function, loaded from the source that was read when the study began."""
+def load_function(order: dict[str, Any]) -> Callable[..., Any]:
+    """Return the function that `order` names, loaded from its source text."""
     sys.path.append(os.path.dirname(order["path"]))  # last, so that it shadows no library module
     names: dict[str, Any] = {"__name__": "tuneworthy_metric", "__file__": order["path"]}
     exec(compile(order["source"], order["path"], "exec"), names)
@@ -104,8 +107,8 @@ class SchemaFault(Exception):
     """A JSON schema that can't be used; the text is the reason."""
 
 
-def schema(value: dict[str, Any]) -> Callable[[Any], str]:
-    """Return a function that returns how a value violates a JSON schema, "" if it does not.
+def schema_checker(value: dict[str, Any]) -> Callable[[Any], str]:
+    """Return the function that says how a value violates a JSON schema, "" if it does not.
 
     Nothing is fetched. Raises SchemaFault if the schema is invalid or can't be used.
     """
@@ -126,7 +129,7 @@ def schema(value: dict[str, Any]) -> Callable[[Any], str]:
 
     try:
         kind.check_schema(value)
-        resolve(value)
+        resolve_references(value)
         for probe in ("{}", "[]", '""', "0"):
             check.is_valid(json.loads(probe))
     except jsonschema.SchemaError as error:
@@ -138,8 +141,8 @@ def schema(value: dict[str, Any]) -> Callable[[Any], str]:
     return wrong
 
 
-def resolve(value: dict[str, Any]) -> None:
-    """Look up every reference of a schema; raise the error of `referencing` for a dangling one."""
+def resolve_references(value: dict[str, Any]) -> None:
+    """Look up every reference of a schema; a dangling one raises the error of `referencing`."""
     from referencing import Registry, Resource
     from referencing.jsonschema import DRAFT202012
 
@@ -158,8 +161,8 @@ def resolve(value: dict[str, Any]) -> None:
             level += node
 
 
-def plain(value: Any) -> float | str | None:
-    """Return a value that fits in a JSON line: None, a float or a text."""
+def to_line_value(value: Any) -> float | str | None:
+    """Return a result as JSON can carry it: None, a float or a text; TypeError for another."""
     if value is None or isinstance(value, str):
         return value
     if hasattr(value, "__float__"):
@@ -168,51 +171,51 @@ def plain(value: Any) -> float | str | None:
     raise TypeError(f"the function returned a {type(value).__name__}, not a number")
 
 
-def why(error: BaseException) -> str:
-    """Return one line: the exception, and the last line of the user's code in its traceback."""
+def error_line(error: BaseException) -> str:
+    """Return an exception as one line, with the number of the last line in the user's code."""
     text = f"{type(error).__name__}: {error}"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
     return f"{text} (line {frames[-1].lineno})" if frames else text
 
 
-def call(target: Callable[..., Any], order: dict[str, Any]) -> dict[str, Any]:
-    """Run one call within its time limit and return the line to send back."""
+def run_call(target: Callable[..., Any], order: dict[str, Any]) -> dict[str, Any]:
+    """Call `target` with the order's arguments and time limit; return {"value"} or {"error"}."""
     seconds = order["seconds"]
     used = resource.getrusage(resource.RUSAGE_SELF)
-    limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds) + 2)
+    lower_limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds) + 2)
     signal.alarm(math.ceil(seconds) + 2)
     try:
-        return {"value": plain(target(*order["args"]))}
+        return {"value": to_line_value(target(*order["args"]))}
     except MemoryError:
         return {"error": "MemoryError: past the memory limit"}
     except BaseException as error:  # sys.exit in a metric is a failed call, not our exit
-        return {"error": why(error)[:500]}
+        return {"error": error_line(error)[:500]}
     finally:
         signal.alarm(0)
 
 
 def main() -> None:
-    """Serve calls until stdin ends."""
+    """Load the code that the first line of stdin holds, then answer each further line."""
     if len(sys.argv) > 1:
         end_with_parent(int(sys.argv[1]))
     lines, out = os.fdopen(os.dup(0), "r", encoding="utf-8"), os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # output printed by the code must not look like an answer
     order = json.loads(lines.readline())
-    limit(resource.RLIMIT_CORE, 0)
-    limit(resource.RLIMIT_AS, order["memory"])
+    lower_limit(resource.RLIMIT_CORE, 0)
+    lower_limit(resource.RLIMIT_AS, order["memory"])
     hello = {"ready": True, "network": cut_network()}
     try:
-        target = schema(order["schema"]) if "schema" in order else function(order)
+        target = schema_checker(order["schema"]) if "schema" in order else load_function(order)
     except SchemaFault as error:
         hello = {"fatal": str(error)}
     except BaseException as error:
-        hello = {"fatal": why(error)[:500]}
+        hello = {"fatal": error_line(error)[:500]}
     print(json.dumps(hello), file=out, flush=True)
     if "fatal" in hello:
         return
     for line in lines:
-        print(json.dumps(call(target, json.loads(line))), file=out, flush=True)
+        print(json.dumps(run_call(target, json.loads(line))), file=out, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A long-lived child process that runs one function; it is killed on timeout and started again.
+"""Run one function in a long-lived child process, which is killed on timeout and started again.
 
-The child gets none of our keys and paths from the environment, no network, limited memory and
+The child gets only the environment variables in _KEPT_VARIABLES, no network, limited memory and
 limited time (see _worker.py). It is restarted after a fork. It leads its own process group: its
 descendants are killed with it when it is stopped and when this process ends, also by SIGKILL.
 """
@@ -23,21 +23,22 @@ from typing import Any
 _WORKER = Path(__file__).with_name("_worker.py")
 _START_SECONDS = 30.0
 _LONGEST_LINE = 1_000_000
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "SYSTEMROOT")
+_KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "SYSTEMROOT")
 
 
 class ChildFailed(Exception):
-    """A call in the child returned no value; the text is the reason."""
+    """Raised if a call in the child returned no value; the text is the reason."""
 
 
 class TimedOut(ChildFailed):
-    """A call exceeded its time limit and the child was killed."""
+    """Raised if a call exceeded its time limit, and the child was killed."""
 
 
 class Child:
     """A child process for one function; `call(*args)` returns its value or raises ChildFailed.
 
-    `longest` is the maximum of bytes of an answer.
+    `order` holds the function's source, or a schema (see _worker.py). `seconds` limits a call,
+    `start` the loading; `longest` is the most bytes of a reply.
     """
 
     def __init__(
@@ -61,11 +62,11 @@ class Child:
     def start(self) -> None:
         """Start the child if it is not running. Raises ChildFailed if the code can't be loaded."""
         if self._process and self._owner == os.getpid():
-            if not _ended(self._process):
+            if not _has_ended(self._process):
                 return
             self.stop()  # kills its remaining descendants as well
         threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         watched, life = os.pipe()  # `life` closes when this process ends, however it ends
         try:
             self._process = subprocess.Popen(
@@ -80,7 +81,7 @@ class Child:
         finally:
             os.close(watched)
         self._owner = os.getpid()
-        self._finalizer = weakref.finalize(self, _end, self._process, self._owner, life)
+        self._finalizer = weakref.finalize(self, _kill_group, self._process, self._owner, life)
         hello = self._exchange(self._order, self._start)
         if "fatal" in hello:
             self.stop()
@@ -88,7 +89,7 @@ class Child:
         self.network = str(hello.get("network", ""))
 
     def call(self, *args: Any) -> Any:
-        """Return what the function returns: None, a float or a text."""
+        """Return the function's value for these arguments: None, a float or a text."""
         with self._lock:
             self.start()
             answer = self._exchange({"args": args, "seconds": self._seconds}, self._seconds)
@@ -97,7 +98,7 @@ class Child:
         return answer.get("value")
 
     def stop(self) -> None:
-        """Kill the child, if there is one."""
+        """Kill the child process and its descendants, if it runs."""
         if self._process:
             self._finalizer()
             self._process = None
@@ -111,7 +112,7 @@ class Child:
             process.stdin.flush()
         except OSError:
             pass  # the child is gone; the read below reports how
-        line = self._line(process, seconds)
+        line = self._read_line(process, seconds)
         try:
             answer = json.loads(line)
         except ValueError:
@@ -119,7 +120,7 @@ class Child:
             raise ChildFailed("the child process sent no readable line") from None
         return answer if isinstance(answer, dict) else {}
 
-    def _line(self, process: subprocess.Popen[bytes], seconds: float) -> bytes:
+    def _read_line(self, process: subprocess.Popen[bytes], seconds: float) -> bytes:
         assert process.stdout
         deadline = time.monotonic() + seconds
         got = b""
@@ -136,10 +137,10 @@ class Child:
         return got
 
 
-def _ended(process: subprocess.Popen[bytes]) -> bool:
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     """Return whether a process has ended, without reaping it.
 
-    As a zombie it keeps the number of its group reserved.
+    As a zombie it keeps the number of its group, so no other group can get it.
     """
     try:
         return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -147,7 +148,7 @@ def _ended(process: subprocess.Popen[bytes]) -> bool:
         return True
 
 
-def _end(process: subprocess.Popen[bytes], owner: int, life: int) -> None:
+def _kill_group(process: subprocess.Popen[bytes], owner: int, life: int) -> None:
     if owner != os.getpid():  # after a fork the child belongs to the parent
         return
     if process.returncode is None:  # not reaped yet, so no other group can have its number

@@ -16,7 +16,7 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Judge, Output, Success, Task
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.grades import read_grades
-from tuneworthy.judge.calibration import calibrate, family
+from tuneworthy.judge.calibration import calibrate, model_family
 from tuneworthy.judge.judge_metric import JudgeMetric, judge_metric
 from tuneworthy.metrics import score_all
 from tuneworthy.models.scripted import Scripted
@@ -193,8 +193,8 @@ def test_a_restless_judge_is_not_taken_for_a_fooled_one():
 def test_a_judge_of_the_arms_family_is_warned_about():
     found = calibrate(judging(by_truth), CASES, grades(), ["scripted:judge-2"])
     assert "own family" in found.warning
-    assert family("openai:gpt-4o-mini@https://x/v1") == family("openai:gpt-5") == "gpt"
-    assert family("hf:HuggingFaceTB/SmolLM2-1.7B") == family("smollm2-135m") == "smollm"
+    assert model_family("openai:gpt-4o-mini@https://x/v1") == model_family("openai:gpt-5") == "gpt"
+    assert model_family("hf:HuggingFaceTB/SmolLM2-1.7B") == model_family("smollm2-135m") == "smollm"
 
 
 EVIL = [

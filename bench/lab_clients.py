@@ -70,9 +70,9 @@ class Served:
     def __init__(self, folder: Path) -> None:
         from tuneworthy.lab.lab_server import make_server
         from tuneworthy.lab.open_lab import open_lab
-        from tuneworthy.serve.listening import bound
+        from tuneworthy.serve.listening import listening_socket
 
-        opened = bound("127.0.0.1", 0)
+        opened = listening_socket("127.0.0.1", 0)
         self.lab = open_lab(folder, opened.getsockname(), open_runner=open_products)
         self.server = make_server(self.lab)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [opened]})

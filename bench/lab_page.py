@@ -76,9 +76,9 @@ def serve(folder: str) -> None:
     """Serve a lab until the process is ended; print the address that opens it."""
     from tuneworthy.lab.lab_server import make_server
     from tuneworthy.lab.open_lab import open_lab
-    from tuneworthy.serve.listening import bound
+    from tuneworthy.serve.listening import listening_socket
 
-    opened = bound("127.0.0.1", 0)
+    opened = listening_socket("127.0.0.1", 0)
     lab = open_lab(Path(folder), opened.getsockname(), open_runner=open_replay)
     print(lab.access.launch_url(), lab.access.secret, flush=True)
     make_server(lab).run(sockets=[opened])

@@ -105,17 +105,17 @@ def _bound(working: Path, host: str, port: int | None) -> socket.socket:
     """Return a listening socket: on the port asked for, that of the last lab here, or any."""
     from tuneworthy.core.errors import TaskError
     from tuneworthy.lab.access import last_access
-    from tuneworthy.serve.listening import bound
+    from tuneworthy.serve.listening import listening_socket
 
     if port is not None:
-        return bound(host, port)
+        return listening_socket(host, port)
     kept = last_access(working / ".tuneworthy" / "lab")
     try:
-        return bound(host, kept.port if kept else 0)
+        return listening_socket(host, kept.port if kept else 0)
     except TaskError:
         if kept is None:
             raise
-        return bound(host, 0)
+        return listening_socket(host, 0)
 
 
 def _check_host(host: str) -> None:

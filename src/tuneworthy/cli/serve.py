@@ -103,12 +103,12 @@ def _run(
 ) -> None:
     """Bind, load, serve until a signal, and exit with its code."""
     from tuneworthy.serve.http_server import run_server
-    from tuneworthy.serve.listening import bound
+    from tuneworthy.serve.listening import listening_socket
     from tuneworthy.serve.served_versions import note_current
     from tuneworthy.serve.start_screen import production_lines, start_lines
 
     folder, versions, specs = what
-    opened = bound(*where)
+    opened = listening_socket(*where)
     host = f"[{where[0]}]" if ":" in where[0] else where[0]
     address = f"http://{host}:{opened.getsockname()[1]}"
     print_stderr(f"loading {len(versions)} artefacts and {len(specs)} models …")
@@ -183,10 +183,10 @@ def _load(folder: Path, versions: list[Version], specs: list[str], most: int) ->
 
 def _dry(folder: Path, versions: list[Version], specs: list[str], json: bool) -> None:
     from tuneworthy.core.record import canonical
-    from tuneworthy.serve.served_versions import current
+    from tuneworthy.serve.served_versions import current_versions
     from tuneworthy.serve.start_screen import production_lines
 
-    meant = current(folder, versions)
+    meant = current_versions(folder, versions)
     if json:
         show_json(
             canonical({"current": meant, "models": specs, "served": [v.name for v in versions]})

@@ -1,7 +1,7 @@
-"""Keep a share of the served answers in a JSONL file, for `tuneworthy check --live`.
+"""Log a random share of the served answers to a JSONL file, for `tuneworthy check --live`.
 
 A line is {"time", "model", "input", "answer", "tokens": {"in", "out"}, "seconds", "valid"}. What
-looks like an API key is cut out of input and answer. The file is readable by its owner alone.
+looks like an API key is removed from input and answer. Only the file's owner can read it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from tuneworthy.data.secrets import without_keys
 
 
 class AnswerLog:
-    """Appends samples to a file; at `size` bytes it becomes `NAME.1`, and `NAME.1` `NAME.2`.
+    """Appends answers to a file; at `size` bytes it is renamed `NAME.1`, and `NAME.1` `NAME.2`.
 
-    The last `kept` files stay. A line that can't be written is dropped and counted in `lost`: a
-    full disk must not end the server.
+    The last `kept` renamed files stay. A line that can't be written is dropped and counted in
+    `lost`: a full disk must not end the server.
     """
 
     def __init__(self, path: Path, share: float, size: int, kept: int = 5) -> None:
@@ -36,7 +36,7 @@ class AnswerLog:
     def add(
         self, model: str, given: str, answer: Answer, seconds: float, valid: bool | None
     ) -> None:
-        """Append one answer, if it is drawn as a sample."""
+        """Append one answer with the probability `share`."""
         if self._draw.random() >= self._share:
             return
         line = {

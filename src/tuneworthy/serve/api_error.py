@@ -1,4 +1,4 @@
-"""Errors of the HTTP interface, in the form that OpenAI's clients read."""
+"""The error of the HTTP interface, in the form that OpenAI's clients read."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class ApiError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the headers of the error reply."""
+        """Return the HTTP headers of the error reply."""
         headers = {"WWW-Authenticate": "Bearer"} if self.status == 401 else {}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
         return headers
 
     def plain(self) -> dict[str, Any]:
-        """Return the body: {"error": {"message", "type", "param", "code"}}."""
+        """Return the JSON body of the reply: {"error": {"message", "type", "param", "code"}}."""
         kind = {429: "rate_limit_error"}.get(self.status, "invalid_request_error")
         kind = "server_error" if self.status >= 500 else kind
         return {
@@ -43,5 +43,5 @@ class ApiError(Exception):
 
 
 def bad_field(param: str, message: str, code: str | None = None) -> ApiError:
-    """Return the error of a field with a value that can't be used (400)."""
+    """Return the error (400) for a field whose value can't be used."""
     return ApiError(400, message, param=param, code=code)

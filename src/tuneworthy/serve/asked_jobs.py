@@ -1,4 +1,4 @@
-"""From a chat request to jobs, and from a job's error to the error of the interface."""
+"""Turn a chat request into the worker's jobs, and a job's error into the reply's error."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tuneworthy.serve.chat_request import ChatRequest
 from tuneworthy.serve.served_models import RAW, Target
 from tuneworthy.serve.worker import Job, Refused, Stopping, joins_batch, joins_model
 
-STOPPING = "The server is stopping; ask again soon."
+STOPPING_MESSAGE = "The server is stopping; ask again soon."
 
 
 def jobs_for(
     asked: ChatRequest, target: Target, most_tokens: int, wake: Callable[[], None]
 ) -> list[Job]:
-    """Return one job an answer; equal greedy answers need one job. Raises ApiError (400)."""
+    """Return a job for each answer, one for all greedy ones. Raises ApiError (400)."""
     if target.system is not None:
-        return [_of_system(asked, target, wake)]
+        return [_system_job(asked, target, wake)]
     assert target.model is not None
     warm = asked.temperature or 0.0
     limits = Limits(
@@ -53,8 +53,11 @@ def jobs_for(
     ]
 
 
-def _of_system(asked: ChatRequest, target: Target, wake: Callable[[], None]) -> Job:
-    """Return the job of an artefact; its request may change nothing that decides the answer."""
+def _system_job(asked: ChatRequest, target: Target, wake: Callable[[], None]) -> Job:
+    """Return the job of a request to an artefact.
+
+    Raises ApiError (400) if the request sets something that would change the measured answer.
+    """
     system = target.system
     assert system is not None
     limits = system.limits
@@ -62,7 +65,7 @@ def _of_system(asked: ChatRequest, target: Target, wake: Callable[[], None]) -> 
         "temperature": (asked.temperature, limits.temperature if limits else 0.0),
         "top_p": (asked.top_p, limits.top_p if limits else 1.0),
         "stop": (asked.stop or None, limits.stop if limits else ()),
-        "response_format": (asked.grammar and asked.grammar.kind, _form(target)),
+        "response_format": (asked.grammar and asked.grammar.kind, _grammar_kind(target)),
         "n": (asked.n, 1),
     }
     for name, (given, own) in fixed.items():
@@ -90,8 +93,8 @@ def _of_system(asked: ChatRequest, target: Target, wake: Callable[[], None]) -> 
     )
 
 
-def _form(target: Target) -> str | None:
-    """Return the kind of grammar that holds an artefact's answers, None for free answers."""
+def _grammar_kind(target: Target) -> str | None:
+    """Return the kind of grammar that constrains an artefact's answers; None for free ones."""
     assert target.system is not None
     grammar = target.system.artefact.pack.grammar
     return grammar.kind if grammar else None
@@ -106,13 +109,13 @@ def _check_schema(grammar: Grammar) -> None:
         raise bad_field("response_format", "The schema refers outside itself; use '#/$defs/...'.")
 
 
-def error_of(jobs: Sequence[Job]) -> ApiError | None:
-    """Return the error of the first job that failed; None if all have answers."""
+def api_error_of(jobs: Sequence[Job]) -> ApiError | None:
+    """Return the reply's error for the first job that failed; None if none failed."""
     error = next((job.error for job in jobs if job.error is not None), None)
     if error is None:
         return None
     if isinstance(error, Stopping):
-        return ApiError(503, STOPPING, code="stopping", retry_after=5)
+        return ApiError(503, STOPPING_MESSAGE, code="stopping", retry_after=5)
     if isinstance(error, Refused):
         long = "context" in str(error)
         code = "context_length_exceeded" if long else "invalid_prompt"

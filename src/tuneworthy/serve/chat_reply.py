@@ -14,7 +14,7 @@ Logprobs = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Envelope:
-    """What all objects of one reply share: its id, its time (seconds), the model that answers."""
+    """The fields that all objects of one reply share: id, time (Unix seconds), model."""
 
     id: str
     created: int
@@ -22,7 +22,7 @@ class Envelope:
     fingerprint: str
 
     def head(self, kind: str) -> dict[str, Any]:
-        """Return the first fields of an object."""
+        """Return the shared fields as JSON, for an object of this kind."""
         return {
             "id": self.id,
             "object": kind,
@@ -35,7 +35,7 @@ class Envelope:
 def completion(
     envelope: Envelope, answers: Sequence[Answer], logs: Sequence[Logprobs | None]
 ) -> dict[str, Any]:
-    """Return a whole chat completion, one choice an answer."""
+    """Return a chat completion object with a choice for each answer and its log-probabilities."""
     choices = [
         {
             "index": at,
@@ -49,9 +49,9 @@ def completion(
 
 
 def usage(answers: Sequence[Answer]) -> dict[str, Any] | None:
-    """Return the tokens of a request, None where the model does not count them.
+    """Return OpenAI's usage object of a request; None if the model does not count tokens.
 
-    The prompt counts once, as OpenAI counts it. An answer without a model has 0 tokens.
+    The prompt counts once, as OpenAI counts it. A classifier's answer has 0 tokens.
     """
     prompt = answers[0].tokens_in
     made = [answer.tokens_out for answer in answers]
@@ -68,7 +68,7 @@ def usage(answers: Sequence[Answer]) -> dict[str, Any] | None:
 
 
 def chunk(envelope: Envelope, choices: Sequence[dict[str, Any]], **more: Any) -> bytes:
-    """Return one server-sent event with a chat completion chunk."""
+    """Return a server-sent event that holds a chat completion chunk with these choices."""
     return event({**envelope.head("chat.completion.chunk"), "choices": list(choices), **more})
 
 
@@ -76,7 +76,7 @@ def delta(
     at: int, text: str | None, *, finish: str | None = None, log: Logprobs | None = None,
     first: bool = False
 ) -> dict[str, Any]:  # fmt: skip
-    """Return a choice of a chunk: the next part of the text of answer number `at`."""
+    """Return a chunk's choice: the next part of the text of answer number `at`."""
     part: dict[str, Any] = {"role": "assistant"} if first else {}
     if text is not None:
         part["content"] = text
@@ -85,7 +85,7 @@ def delta(
 
 
 def event(data: dict[str, Any]) -> bytes:
-    """Return a server-sent event. JSON holds no line break, so one data line is enough."""
+    """Return JSON data as a server-sent event; JSON has no line break, so one line is enough."""
     return b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n"
 
 

@@ -1,7 +1,7 @@
 """Read the body of a chat completion request. Knows no model and no HTTP.
 
-A field that is not OpenAI's is refused, as OpenAI does. A field of OpenAI's that we can't honour is
-refused unless its value changes nothing; fields that only describe the request are ignored.
+A field that is not OpenAI's is refused, as OpenAI does. A field of OpenAI's that we don't support
+is refused unless its value changes nothing; fields that only describe the request are ignored.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from tuneworthy.core.model import Grammar
 from tuneworthy.core.record import Record
 from tuneworthy.serve.api_error import ApiError, bad_field
 
-MOST_MESSAGES, MOST_STOPS, MOST_ANSWERS, MOST_TOPS = 1024, 4, 16, 20
-IGNORED = {
+MOST_MESSAGES, MOST_STOP_WORDS, MOST_ANSWERS, MOST_TOP_LOGPROBS = 1024, 4, 16, 20
+IGNORED_FIELDS = {
     "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
     "prompt_cache_retention", "parallel_tool_calls", "verbosity", "prediction",
 }  # fmt: skip
-# Fields of OpenAI's that are accepted with these values alone: they then change nothing.
-NEUTRAL: dict[str, tuple[Any, ...]] = {
+# Unsupported fields of OpenAI's, and the values with which they change nothing.
+NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
     "frequency_penalty": (None, 0), "presence_penalty": (None, 0), "logit_bias": (None, {}),
     "tools": (None, []), "tool_choice": (None, "none", "auto"), "functions": (None, []),
     "function_call": (None, "none", "auto"), "modalities": (None, ["text"]), "audio": (None,),
     "reasoning_effort": (None,), "web_search_options": (None,),
 }  # fmt: skip
-READ = {
+READ_FIELDS = {
     "model", "messages", "temperature", "top_p", "max_tokens", "max_completion_tokens", "stop",
     "seed", "n", "stream", "stream_options", "response_format", "logprobs", "top_logprobs",
 }  # fmt: skip
@@ -37,10 +37,10 @@ _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant"
 
 
 class ChatRequest(Record):
-    """A chat completion request. A field that the client left out is None (or its neutral value).
+    """A chat completion request. A field that the client left out is None or neutral.
 
     `top` is how many top log-probabilities to return per token, None for no log-probabilities.
-    `grammar` is what `response_format` asks for.
+    `grammar` is made from `response_format`.
     """
 
     model: str
@@ -58,36 +58,39 @@ class ChatRequest(Record):
 
 
 def read_request(body: bytes) -> ChatRequest:
-    """Return the request in a body. Raises ApiError (400) that names the field at fault."""
-    fields = _object(body)
-    if unknown := sorted(fields.keys() - READ - IGNORED - NEUTRAL.keys()):
+    """Return the request in a JSON body. Raises ApiError (400) that names the wrong field."""
+    fields = _read_object(body)
+    if unknown := sorted(fields.keys() - READ_FIELDS - IGNORED_FIELDS - NEUTRAL_VALUES.keys()):
         raise bad_field(unknown[0], f"Unknown parameter: '{unknown[0][:64]}'.", "unknown_parameter")
-    for name, values in NEUTRAL.items():
-        if name in fields and not _one_of(fields[name], values):
+    for name, values in NEUTRAL_VALUES.items():
+        if name in fields and not _equals_one(fields[name], values):
             raise bad_field(name, f"'{name}' is not supported by this server.", "unsupported_value")
-    limit = [_whole(fields, name, 1, 1 << 20) for name in ("max_completion_tokens", "max_tokens")]
+    limit = [
+        _integer_or_none(fields, name, 1, 1 << 20)
+        for name in ("max_completion_tokens", "max_tokens")
+    ]
     options = fields.get("stream_options") or {}
     if not isinstance(options, dict):
         raise bad_field("stream_options", "'stream_options' must be an object.")
     return ChatRequest(
-        model=_model(fields),
+        model=_model_name(fields),
         messages=_messages(fields),
-        temperature=_number(fields, "temperature", 0, 2),
-        top_p=_number(fields, "top_p", 0, 1, open_low=True),
+        temperature=_number_or_none(fields, "temperature", 0, 2),
+        top_p=_number_or_none(fields, "top_p", 0, 1, open_low=True),
         max_tokens=next((one for one in limit if one is not None), None),
         stop=_stop(fields),
-        seed=_whole(fields, "seed", -(1 << 63), (1 << 63) - 1),
-        n=_whole(fields, "n", 1, MOST_ANSWERS) or 1,
+        seed=_integer_or_none(fields, "seed", -(1 << 63), (1 << 63) - 1),
+        n=_integer_or_none(fields, "n", 1, MOST_ANSWERS) or 1,
         stream=_flag(fields, "stream"),
         include_usage=_flag(options, "include_usage"),
         grammar=_grammar(fields),
-        top=_top(fields),
+        top=_top_logprobs(fields),
     )
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _read_object(body: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(body.decode("utf-8"), parse_constant=_refused)
+        fields = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise ApiError(400, "The body is not valid JSON in UTF-8.", code="invalid_json") from None
     if not isinstance(fields, dict):
@@ -95,15 +98,15 @@ def _object(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def _refused(name: str) -> None:
+def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _one_of(value: Any, values: tuple[Any, ...]) -> bool:
+def _equals_one(value: Any, values: tuple[Any, ...]) -> bool:
     return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in values)
 
 
-def _model(fields: Mapping[str, Any]) -> str:
+def _model_name(fields: Mapping[str, Any]) -> str:
     model = fields.get("model")
     if not isinstance(model, str) or not model:
         raise bad_field("model", "'model' must be a name; GET /v1/models lists them.")
@@ -125,19 +128,19 @@ def _message(given: Any, where: str) -> Message:
         raise bad_field(f"{where}.tool_calls", "Tool calls are not supported by this server.")
     content = given.get("content")
     if isinstance(content, list):
-        content = "".join(_part(part, f"{where}.content") for part in content)
+        content = "".join(_part_text(part, f"{where}.content") for part in content)
     if not isinstance(content, str):
         raise bad_field(f"{where}.content", "'content' must be a text, or a list of text parts.")
     return Message(role=_ROLES[given["role"]], content=content)
 
 
-def _part(part: Any, where: str) -> str:
+def _part_text(part: Any, where: str) -> str:
     if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
     raise bad_field(where, "Only parts of the type 'text' are supported.", "unsupported_value")
 
 
-def _number(
+def _number_or_none(
     fields: Mapping[str, Any], name: str, low: float, high: float, *, open_low: bool = False
 ) -> float | None:
     value = fields.get(name)
@@ -150,7 +153,7 @@ def _number(
     return float(value)
 
 
-def _whole(fields: Mapping[str, Any], name: str, low: int, high: int) -> int | None:
+def _integer_or_none(fields: Mapping[str, Any], name: str, low: int, high: int) -> int | None:
     value = fields.get(name)
     if value is None:
         return None
@@ -170,13 +173,13 @@ def _stop(fields: Mapping[str, Any]) -> tuple[str, ...]:
     value = fields.get("stop")
     words = [value] if isinstance(value, str) else [] if value is None else value
     sound = isinstance(words, list) and all(isinstance(w, str) and w for w in words)
-    if not sound or len(words) > MOST_STOPS or sum(map(len, words)) > 4096:
-        raise bad_field("stop", f"'stop' must be a text or at most {MOST_STOPS} texts.")
+    if not sound or len(words) > MOST_STOP_WORDS or sum(map(len, words)) > 4096:
+        raise bad_field("stop", f"'stop' must be a text or at most {MOST_STOP_WORDS} texts.")
     return tuple(words)
 
 
-def _top(fields: Mapping[str, Any]) -> int | None:
-    top = _whole(fields, "top_logprobs", 0, MOST_TOPS)
+def _top_logprobs(fields: Mapping[str, Any]) -> int | None:
+    top = _integer_or_none(fields, "top_logprobs", 0, MOST_TOP_LOGPROBS)
     if _flag(fields, "logprobs"):
         return top or 0
     if top:

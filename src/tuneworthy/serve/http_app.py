@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from tuneworthy.serve.api_error import ApiError
-from tuneworthy.serve.asked_jobs import STOPPING, error_of, jobs_for
+from tuneworthy.serve.asked_jobs import STOPPING_MESSAGE, api_error_of, jobs_for
 from tuneworthy.serve.chat_request import read_request
 from tuneworthy.serve.exchange import Exchange
 from tuneworthy.serve.request_body import check_json_type, read_body
@@ -27,50 +27,52 @@ _CLIENT_LEFT = 499  # nginx's number for a client that left; nobody reads it
 
 
 def make_app(service: Service) -> Starlette:
-    """Return the ASGI application."""
+    """Return the ASGI application of a service, with all routes."""
     routes = [
-        Route("/v1/chat/completions", _guarded(service, _chat), methods=["POST"]),
-        Route("/v1/models", _guarded(service, _models)),
-        Route("/v1/models/{name:path}", _guarded(service, _model)),
-        Route("/metrics", _guarded(service, _metrics)),
-        Route("/health", _health(service)),
+        Route("/v1/chat/completions", _checked_endpoint(service, _answer_chat), methods=["POST"]),
+        Route("/v1/models", _checked_endpoint(service, _list_models)),
+        Route("/v1/models/{name:path}", _checked_endpoint(service, _show_model)),
+        Route("/metrics", _checked_endpoint(service, _show_metrics)),
+        Route("/health", _health_endpoint(service)),
     ]
-    failures: dict[Any, Any] = {HTTPException: _http_error}
+    failures: dict[Any, Any] = {HTTPException: _unknown_url_response}
     return Starlette(routes=routes, exception_handlers=failures)
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def _guarded(service: Service, work: Callable[[Service, Request], Awaitable[Response]]) -> Endpoint:
+def _checked_endpoint(
+    service: Service, work: Callable[[Service, Request], Awaitable[Response]]
+) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         try:
             sent = request.headers
-            service.check(sent.get("host", ""), sent.get("authorization", ""))
+            service.check_headers(sent.get("host", ""), sent.get("authorization", ""))
             return await work(service, request)
         except ApiError as error:
-            service.counters.refused("", error.status)
-            return _reply(error)
+            service.counters.count_refused("", error.status)
+            return _error_response(error)
         except Exception as error:  # its text may quote a request: the client gets none of it
             service.say(f"a request failed: {type(error).__name__}: {error}")
-            service.counters.refused("", 500)
-            return _reply(ApiError(500, "The server failed on this request."))
+            service.counters.count_refused("", 500)
+            return _error_response(ApiError(500, "The server failed on this request."))
 
     return endpoint
 
 
-def _reply(error: ApiError) -> Response:
+def _error_response(error: ApiError) -> Response:
     return JSONResponse(error.plain(), error.status, error.headers)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
+async def _unknown_url_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     what = f"{error.detail}: {request.method} {request.url.path}"[:200]
     reply = ApiError(error.status_code, what, code="unknown_url")
     return JSONResponse(reply.plain(), error.status_code, error.headers)
 
 
-def _health(service: Service) -> Endpoint:
+def _health_endpoint(service: Service) -> Endpoint:
     async def endpoint(request: Request) -> Response:  # noqa: ARG001
         ready = service.models is not None and not service.stopping
         state = "ok" if ready else "stopping" if service.stopping else "loading"
@@ -79,45 +81,47 @@ def _health(service: Service) -> Endpoint:
     return endpoint
 
 
-async def _models(service: Service, request: Request) -> Response:  # noqa: ARG001
-    models = service.ready()
-    listed = [_listed(name, target) for name, target in models.targets.items()]
-    plain = [(name, models.find(name)) for name in models.plain]
-    listed += [_listed(name, target) for name, target in plain if target]
+async def _list_models(service: Service, request: Request) -> Response:  # noqa: ARG001
+    models = service.ready_models()
+    listed = [_model_entry(name, target) for name, target in models.targets.items()]
+    plain = [(name, models.find(name)) for name in models.plain_names]
+    listed += [_model_entry(name, target) for name, target in plain if target]
     return JSONResponse({"object": "list", "data": listed})
 
 
-async def _model(service: Service, request: Request) -> Response:
+async def _show_model(service: Service, request: Request) -> Response:
     name = request.path_params["name"]
-    return JSONResponse(_listed(name, _found(service, name)))
+    return JSONResponse(_model_entry(name, _find_target(service, name)))
 
 
-def _listed(name: str, target: Target) -> dict[str, Any]:
+def _model_entry(name: str, target: Target) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": target.created, "owned_by": "tuneworthy",
             "root": target.name}  # fmt: skip
 
 
-def _found(service: Service, name: str) -> Target:
-    target = service.ready().find(name)
+def _find_target(service: Service, name: str) -> Target:
+    target = service.ready_models().find(name)
     if target is None:
         message = f"The model '{name[:64]}' does not exist; GET /v1/models lists those that do."
         raise ApiError(404, message, param="model", code="model_not_found")
     return target
 
 
-async def _metrics(service: Service, request: Request) -> Response:  # noqa: ARG001
+async def _show_metrics(service: Service, request: Request) -> Response:  # noqa: ARG001
     workers = service.models.workers if service.models else ()
     gauges = {"in_flight": sum(worker.in_flight for worker in workers)}
     if service.log:
         gauges["log_lines_lost"] = service.log.lost
-    return PlainTextResponse(service.counters.text(gauges), media_type="text/plain; version=0.0.4")
+    return PlainTextResponse(
+        service.counters.prometheus_text(gauges), media_type="text/plain; version=0.0.4"
+    )
 
 
-async def _chat(service: Service, request: Request) -> Response:
+async def _answer_chat(service: Service, request: Request) -> Response:
     begun = time.perf_counter()
-    service.ready()
-    asked = read_request(await _body(service, request))
-    target = _found(service, asked.model)
+    service.ready_models()
+    asked = read_request(await _read_json_body(service, request))
+    target = _find_target(service, asked.model)
     loop, grown = asyncio.get_running_loop(), asyncio.Event()
 
     def wake() -> None:  # called from the worker's thread
@@ -131,25 +135,25 @@ async def _chat(service: Service, request: Request) -> Response:
             raise ApiError(429, "Too many requests wait; ask again later.", retry_after=later,
                            code="queue_full")  # fmt: skip
     except Stopping:
-        raise ApiError(503, STOPPING, code="stopping", retry_after=5) from None
+        raise ApiError(503, STOPPING_MESSAGE, code="stopping", retry_after=5) from None
     exchange = Exchange(service, asked, target, jobs, grown, begun)
-    if not await exchange.wait(_left(request), first=asked.stream):
+    if not await exchange.wait(_wait_for_disconnect(request), first=asked.stream):
         return Response(status_code=_CLIENT_LEFT)
-    if (error := error_of(jobs)) is not None:
-        exchange.drop()
+    if (error := api_error_of(jobs)) is not None:
+        exchange.drop_jobs()
         raise error
     if asked.stream:
-        return StreamingResponse(exchange.events(), media_type="text/event-stream",
+        return StreamingResponse(exchange.stream_events(), media_type="text/event-stream",
                                  headers={"Cache-Control": "no-cache"})  # fmt: skip
-    return JSONResponse(exchange.whole())
+    return JSONResponse(exchange.full_reply())
 
 
-async def _body(service: Service, request: Request) -> bytes:
+async def _read_json_body(service: Service, request: Request) -> bytes:
     check_json_type(request.headers.get("content-type", ""))
     return await read_body(request.stream(), service.most_body)
 
 
-async def _left(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     """Return once the client has closed its connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Run the HTTP interface until a signal: bind first, then load, then answer, then finish."""
+"""Run the HTTP server until a signal: load the models, answer, let requests end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuneworthy.serve.served_models import ServedModels
 from tuneworthy.serve.service import Service
 from tuneworthy.serve.stoppable_server import StoppableServer
 
-LAST_SECONDS = 2  # seconds between the error replies of the last requests and the end
+LAST_SECONDS = 2  # from the error replies to unanswered requests until the server ends
 
 
 def run_server(
@@ -24,10 +24,10 @@ def run_server(
     started: Callable[[ServedModels], None],
     limits: tuple[int, float],
 ) -> int:
-    """Serve until a signal and return its exit code (130 or 143).
+    """Serve on the open socket until a signal; return the signal's exit code (130 or 143).
 
-    `limits`: the most connections, and the seconds that requests in flight get to end. Models load
-    while the server already says that they do. Raises what `load` raises.
+    `limits`: the most connections, and the seconds that requests in flight get to end. While
+    `load` runs, requests get 503. Raises what `load` raises.
     """
     connections, grace = limits
     failed: list[BaseException] = []

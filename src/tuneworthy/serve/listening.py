@@ -1,4 +1,4 @@
-"""Open the listening socket and read the access token. Imports nothing heavy."""
+"""Open the listening socket and read the access token. Imports nothing slow."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import socket
 from tuneworthy.core.errors import TaskError
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on an address. Raises TaskError if it is taken or unknown."""
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket listening on host and port. Raises TaskError if they are taken or unknown."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_STREAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -31,7 +31,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def read_token(environment: str) -> str:
-    """Return the token in an environment variable. Raises TaskError if it holds none."""
+    """Return the token in an environment variable. Raises TaskError if it is empty or unusable."""
     token = os.environ.get(environment, "").strip()
     if not token or not token.isascii() or not token.isprintable():
         raise TaskError(

@@ -1,4 +1,4 @@
-"""Log-probabilities of an answer's tokens in OpenAI's form."""
+"""Write the log-probabilities of an answer's tokens in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def logprob_entries(model: Any, tops: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return one entry a token: its text, bytes, log-probability and the top ones beside it.
+    """Return an entry for each token: its text, bytes, log-probability, and the top tokens'.
 
-    They are those of the model itself: at temperature 1 and without the grammar.
+    They are the model's own, at temperature 1 and without the grammar.
     """
 
     def entry(token: int, value: float) -> dict[str, Any]:

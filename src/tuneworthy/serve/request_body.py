@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from tuneworthy.serve.api_error import ApiError
 
 BODY_SECONDS = 30.0  # a body that arrives more slowly is refused
-DISCARD, DISCARD_SECONDS = 4, 1.0  # of a body that is too large: times its limit, seconds
+DISCARD_TIMES, DISCARD_SECONDS = 4, 1.0  # of a too large body, read on: times the limit, seconds
 
 
 def check_json_type(content_type: str) -> None:
@@ -27,9 +27,9 @@ async def read_body(stream: AsyncIterator[bytes], most: int) -> bytes:
                 if size <= most:
                     parts.append(part)
                     continue
-                parts = []  # read on for a moment: a client that is still sending hears no reply
+                parts = []  # read on for a moment: a client that still sends would miss the reply
                 limit.reschedule(asyncio.get_running_loop().time() + DISCARD_SECONDS)
-                if size > DISCARD * most:
+                if size > DISCARD_TIMES * most:
                     break
     except TimeoutError:
         if size <= most:

@@ -1,6 +1,6 @@
-"""What is served, by name: artefacts, their models without the prompt, and base models.
+"""Hold what the server answers under each name: artefacts, their bare models, base models.
 
-All targets on the same weights share one worker, so base and adapters live in one process and no
+All targets on the same weights share one worker, so base and adapters are in one process and no
 two of them run at once.
 """
 
@@ -20,7 +20,7 @@ from tuneworthy.core.model import Model
 from tuneworthy.core.record import digest
 from tuneworthy.deploy.system import task_of
 from tuneworthy.metrics._validity import validity
-from tuneworthy.serve.served_versions import CURRENT, Version, current
+from tuneworthy.serve.served_versions import CURRENT, Version, current_versions
 from tuneworthy.serve.worker import Worker, joins_batch
 
 RAW = ":raw"
@@ -29,7 +29,7 @@ Valid = Callable[[Answer], bool | None]
 
 @dataclass(frozen=True)
 class Target:
-    """One name that answers: a system (as evaluated), or a model (as it is sent).
+    """A served name and what answers under it: a system, as evaluated, or a bare model.
 
     `head` are the token ids that all prompts of the system begin with.
     """
@@ -44,21 +44,21 @@ class Target:
 
     @property
     def fingerprint(self) -> str:
-        """Return a short hash of what answers: of the model, or of the artefact."""
+        """Return a short hash of the name and of the model's fingerprint, if it has a model."""
         marks: Any = self.model.fingerprint if self.model else self.name
         return f"fp_{digest([marks, self.name], 12)}"
 
 
 @dataclass(frozen=True)
 class Openers:
-    """How an artefact is opened on its base (None: it opens its model itself), and how the base."""
+    """The functions that open a version on its base (None: it opens its own), and a base."""
 
     system: Callable[[Version, Model | None], System]
     base: Callable[[Version], Model]
 
 
 class ServedModels:
-    """All targets by name; a plain name (`<name>`) is looked up in `current` at each request."""
+    """All targets by served name; the file `current` says what a plain name (`<name>`) means."""
 
     def __init__(self, most: int) -> None:
         self.targets: dict[str, Target] = {}
@@ -68,7 +68,7 @@ class ServedModels:
         self._meant: tuple[tuple[int, int] | None, dict[str, str]] = None, {}
 
     def open_versions(self, root: Path, versions: Sequence[Version], openers: Openers) -> None:
-        """Open artefacts and the base models they stand on. Raises TuneworthyError."""
+        """Open artefacts and their base models, and serve each. Raises TuneworthyError."""
         self._root, self._versions = root, versions
         bases: dict[tuple[str, str], Model] = {}
         for version in versions:
@@ -84,14 +84,14 @@ class ServedModels:
             self._add_system(version, openers.system(version, base))
 
     def add_model(self, name: str, model: Model) -> None:
-        """Serve a model under a name: messages are sent to it as they are."""
+        """Serve a bare model under a name: it gets messages unchanged."""
         self.targets[name] = Target(name, self._worker(model), model, created=int(time.time()))
 
     def _add_system(self, version: Version, system: System) -> None:
         worker, created = self._worker(system.model or system), int(version.built)
-        head = _head(system) if joins_batch(system) else ()
+        head = _shared_prompt_ids(system) if joins_batch(system) else ()
         self.targets[version.name] = Target(
-            version.name, worker, system.model, system, head, _valid(version), created
+            version.name, worker, system.model, system, head, _validity_check(version), created
         )
         if system.model is not None and not version.artefact.model.startswith("openai:"):
             name = version.name + RAW
@@ -111,8 +111,8 @@ class ServedModels:
         return list(self._workers.values())
 
     @property
-    def plain(self) -> Mapping[str, str]:
-        """Return the served name that each plain name means now."""
+    def plain_names(self) -> Mapping[str, str]:
+        """Return the served name that each plain name means now, by plain name."""
         if self._root is None:
             return {}
         try:
@@ -121,24 +121,24 @@ class ServedModels:
         except OSError:
             mark = None
         if self._meant[0] != mark or not self._meant[1]:
-            self._meant = mark, current(self._root, self._versions)
+            self._meant = mark, current_versions(self._root, self._versions)
         return self._meant[1]
 
     def find(self, name: str) -> Target | None:
-        """Return what answers under a name, None for an unknown one."""
+        """Return the target of a served or plain name; None for an unknown one."""
         plain = name.removesuffix(RAW)
-        if name not in self.targets and plain in self.plain:
-            name = self.plain[plain] + name[len(plain) :]
+        if name not in self.targets and plain in self.plain_names:
+            name = self.plain_names[plain] + name[len(plain) :]
         return self.targets.get(name)
 
     def stop(self) -> None:
-        """Stop all workers; requests that are not answered yet fail."""
+        """Stop all workers; unanswered requests fail."""
         for worker in self.workers:
             worker.stop()
 
 
-def _head(system: System) -> tuple[int, ...]:
-    """Return the ids that the prompts of two different inputs share."""
+def _shared_prompt_ids(system: System) -> tuple[int, ...]:
+    """Return the token ids with which a system's prompts of two different inputs both begin."""
     from tuneworthy.models.local.continuous import shared_ids
 
     queries = [
@@ -148,8 +148,8 @@ def _head(system: System) -> tuple[int, ...]:
     return shared_ids(system.model, system.prompts(queries) or [])
 
 
-def _valid(version: Version) -> Valid | None:
-    """Return what says whether an answer is valid; None if the manifest's task does not say."""
+def _validity_check(version: Version) -> Valid | None:
+    """Return the function that says whether an answer is valid; None if the task can't be read."""
     try:
         return validity(task_of(version.artefact, version.home))
     except (ValueError, TuneworthyError):

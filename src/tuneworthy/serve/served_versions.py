@@ -1,9 +1,9 @@
-"""The built artefacts of a folder, side by side, and which of them a plain name means.
+"""Find the built artefacts (versions) of a folder, and which of them a plain name means.
 
-`current` in the folder holds one line a name: the served name (`<name>-<id>`) that the plain name
-means. A plain name without a line, or with a version built after `current` was written, means the
-version built last. `current.history` keeps what a plain name has meant, so that a rollback goes
-back to what ran before, not to what was built before.
+The file `current` in the folder has a line for each plain name: the served name (`<name>-<id>`)
+that it means. A plain name without a line, or with a version built after `current` was written,
+means the version built last. `current.history` logs what a plain name has meant, so that a rollback
+returns to the version served before, not to the one built before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from tuneworthy.core.record import plain_file
 from tuneworthy.deploy.artefact_folder import MANIFEST, folder_name
 
 CURRENT, HISTORY = "current", "current.history"
-_DEPTH, _MOST_BYTES = 2, 256_000_000  # bytes: nearest examples carry every training row
+_MOST_LEVELS = 2  # of folders below the root in which artefacts are looked for
+_MOST_BYTES = 256_000_000  # of a manifest; one with nearest examples holds every training row
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,12 @@ class Version:
 
     @property
     def name(self) -> str:
-        """Return the name under which it is served."""
+        """Return the name under which the artefact is served."""
         return folder_name(self.artefact)
 
     @property
     def home(self) -> Path:
-        """Return the folder where relative model paths start: that of task.yaml."""
+        """Return task.yaml's folder, where relative model paths start."""
         return self.folder.resolve().parent.parent
 
 
@@ -49,7 +50,7 @@ def versions_in(root: Path) -> list[Version]:
 
     Raises TaskError if there is none, DataError for a manifest that can't be read.
     """
-    patterns = ["/".join(["*"] * depth + [MANIFEST]) for depth in range(_DEPTH + 1)]
+    patterns = ["/".join(["*"] * depth + [MANIFEST]) for depth in range(_MOST_LEVELS + 1)]
     files = sorted(path for pattern in patterns for path in root.glob(pattern))
     files = [path for path in files if not any(  # drafts, and what a build replaces
         part.startswith(".") for part in path.relative_to(root).parts)]  # fmt: skip
@@ -67,7 +68,7 @@ def versions_in(root: Path) -> list[Version]:
 
 
 def read_manifest(path: Path) -> Artefact:
-    """Return the manifest in a file. Raises DataError if it can't be read."""
+    """Return the artefact described by a manifest file. Raises DataError if it can't be read."""
     try:
         return Artefact.model_validate_json(plain_file(path, _MOST_BYTES))
     except (OSError, ValidationError) as error:
@@ -79,8 +80,8 @@ def read_manifest(path: Path) -> Artefact:
         ) from error
 
 
-def current(root: Path, versions: Sequence[Version]) -> dict[str, str]:
-    """Return the served name that each plain name means."""
+def current_versions(root: Path, versions: Sequence[Version]) -> dict[str, str]:
+    """Return the served name that each plain name means, by plain name."""
     meant = {version.artefact.name: version for version in versions}  # the last built
     by_name = {version.name: version for version in versions}
     by_name |= {version.folder.name: version for version in versions if version.folder.name}
@@ -94,27 +95,27 @@ def current(root: Path, versions: Sequence[Version]) -> dict[str, str]:
 
 
 def note_current(root: Path, versions: Sequence[Version]) -> dict[str, str]:
-    """Return `current`, and note in the history what each plain name means now.
+    """Append to the history what each plain name means now, if it changed; return it by name.
 
-    A history that begins now begins with what was built before.
+    A new history begins with the versions that were built before.
     """
-    meant, history = current(root, versions), _history(root)
+    meant, history = current_versions(root, versions), _read_history(root)
     for name, served in meant.items():
         own = [one for one in history if one[1].rpartition("-")[0] == name]
         if not own:
             before = [v for v in versions if v.artefact.name == name and v.name != served]
-            history += [(_date(version.built), version.name) for version in before]
+            history += [(_iso_time(version.built), version.name) for version in before]
         if not own or own[-1][1] != served:
-            history.append((_date(time.time()), served))
-    if history != _history(root):
-        _write(root / HISTORY, [" ".join(entry) for entry in history])
+            history.append((_iso_time(time.time()), served))
+    if history != _read_history(root):
+        _write_lines(root / HISTORY, [" ".join(entry) for entry in history])
     return meant
 
 
 def rollback(root: Path, versions: Sequence[Version], name: str | None) -> tuple[str, str]:
-    """Make a plain name mean what it meant before; return the served names from and to.
+    """Make a plain name mean the version it meant before; return (served name now, before).
 
-    `name` may be left out if there is only one. Raises TaskError if nothing was before.
+    `name` None: the only one there is. Raises TaskError if it meant no other version before.
     """
     meant, known = note_current(root, versions), {version.name for version in versions}
     if name is None and len(meant) > 1:
@@ -128,7 +129,7 @@ def rollback(root: Path, versions: Sequence[Version], name: str | None) -> tuple
     if chosen not in meant:
         raise TaskError("no artefact has this name", where=str(root), got=chosen,
                         fix=f"there are: {', '.join(sorted(meant))}")  # fmt: skip
-    now, history = meant[chosen], _history(root)
+    now, history = meant[chosen], _read_history(root)
     own = [at for at, (_, served) in enumerate(history) if served.rpartition("-")[0] == chosen]
     earlier = [at for at in own if history[at][1] in known and history[at][1] != now]
     if not earlier:
@@ -140,14 +141,14 @@ def rollback(root: Path, versions: Sequence[Version], name: str | None) -> tuple
         )
     to = history[earlier[-1]][1]
     kept = [entry for at, entry in enumerate(history) if at not in own or at <= earlier[-1]]
-    _write(root / HISTORY, [" ".join(entry) for entry in kept])
-    _write(root / CURRENT, sorted({**meant, chosen: to}.values()))
+    _write_lines(root / HISTORY, [" ".join(entry) for entry in kept])
+    _write_lines(root / CURRENT, sorted({**meant, chosen: to}.values()))
     after = max([time.time(), *(version.built for version in versions)])
     os.utime(root / CURRENT, (after, after))  # also where a folder's date lies ahead
     return now, to
 
 
-def _history(root: Path) -> list[tuple[str, str]]:
+def _read_history(root: Path) -> list[tuple[str, str]]:
     pairs = (line.split() for line in _filled_lines(root / HISTORY))
     return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]
 
@@ -163,11 +164,11 @@ def _filled_lines(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _date(seconds: float) -> str:
+def _iso_time(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def _write(path: Path, lines: Sequence[str]) -> None:
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     draft.write_text("\n".join(lines) + "\n", "utf-8")
     os.replace(draft, path)

@@ -1,4 +1,4 @@
-"""What all requests share: models, token, limits, counters, log. Knows no HTTP library."""
+"""Hold what all requests share: models, token, limits, counters, log. Knows no HTTP library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from tuneworthy.serve.answer_log import AnswerLog
 from tuneworthy.serve.api_error import ApiError
-from tuneworthy.serve.asked_jobs import STOPPING
+from tuneworthy.serve.asked_jobs import STOPPING_MESSAGE
 from tuneworthy.serve.request_counters import RequestCounters
 from tuneworthy.serve.served_models import ServedModels
 
@@ -18,10 +18,10 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 @dataclass
 class Service:
-    """What all requests share. `models` is None while they load. `token` None: none is asked for.
+    """State that all requests share. `models` is None while they load; `token` None: none needed.
 
-    `local`: bound to loopback, so a request must name a loopback host (a web page whose name
-    resolves to this machine does not).
+    `local`: the server listens on loopback, so a request must name a loopback host (a web page
+    whose name resolves to this machine does not).
     """
 
     token: str | None
@@ -36,17 +36,17 @@ class Service:
     def __post_init__(self) -> None:
         self.counters = RequestCounters()
 
-    def ready(self) -> ServedModels:
+    def ready_models(self) -> ServedModels:
         """Return the models. Raises ApiError (503) while they load and once the server stops."""
         if self.stopping:
-            raise ApiError(503, STOPPING, code="stopping", retry_after=5)
+            raise ApiError(503, STOPPING_MESSAGE, code="stopping", retry_after=5)
         if self.models is None:
             raise ApiError(503, "The models are loading.", code="loading", retry_after=2)
         return self.models
 
-    def check(self, host: str, authorization: str) -> None:
+    def check_headers(self, host: str, authorization: str) -> None:
         """Raise ApiError for a request with a wrong `Host` (400) or `Authorization` (401)."""
-        if self.local and _name(host) not in _LOOPBACK:
+        if self.local and _host_name(host) not in _LOOPBACK:
             raise ApiError(400, "This server answers to a loopback host name only.")
         if self.token is None:
             return
@@ -56,12 +56,12 @@ class Service:
             raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
 
     def retry_after(self, in_flight: int) -> int:
-        """Return the seconds after which a place in the queue is likely to be free."""
+        """Return the estimated seconds until the queue has room again, 1 to 60."""
         each = (self.counters.mean_seconds or 1.0) / max(1, min(in_flight, 32))
         return max(1, min(60, round(8 * each)))
 
 
-def _name(host: str) -> str | None:
+def _host_name(host: str) -> str | None:
     try:
         return urlsplit(f"//{host}").hostname
     except ValueError:  # a bracket too few

@@ -1,4 +1,4 @@
-"""What `serve` prints once, before the first request: address, names, token, commands. Pure."""
+"""The lines that `serve` prints at its start: address, names, token, commands."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from tuneworthy.models.local.serving import serving_commands
 from tuneworthy.serve.served_models import ServedModels
 from tuneworthy.serve.served_versions import Version
 
-_SHOWN_NAMES = 12  # names listed; GET /v1/models has all
+_SHOWN_NAMES = 12  # the most names listed; GET /v1/models has all
 
 
 def start_lines(address: str, models: ServedModels, token: str | None, env: str) -> list[str]:
-    """Return the lines: the address, what answers, the token (once) and a request to try.
+    """Return the lines on the address, the served names, the token (once) and a request to try.
 
-    `env` is the environment variable with the token; its value is then not shown.
+    `env` is the environment variable with the token ("": none); its value is not shown.
     """
     shown = "" if env or token is None else token
     lines = [f"serving at {address}/v1", ""]
     lines += [f"  {name}" for name in list(models.targets)[:_SHOWN_NAMES]]
     if (more := len(models.targets) - _SHOWN_NAMES) > 0:
         lines.append(f"  and {more} more: GET /v1/models")
-    lines += [f"  {name} → {served}" for name, served in sorted(models.plain.items())]
+    lines += [f"  {name} → {served}" for name, served in sorted(models.plain_names.items())]
     lines.append("")
     if token is None:
         lines.append("token: none is asked for; any program on this machine may ask")
     else:
         lines.append(f"token: {shown}" if shown else f"token: the value of {env}")
-    name = next(iter(models.plain), None) or next(iter(models.targets))
+    name = next(iter(models.plain_names), None) or next(iter(models.targets))
     bearer = f"${env}" if env else token
-    lines += ["", "try:", f"  {curl(address, name, bearer)}"]
+    lines += ["", "try:", f"  {curl_command(address, name, bearer)}"]
     return lines
 
 
-def curl(address: str, name: str, token: str | None) -> str:
-    """Return a curl command that asks a model; `token` may be a shell variable."""
+def curl_command(address: str, name: str, token: str | None) -> str:
+    """Return a curl command that sends a chat request; `token` may be a shell variable."""
     body = json.dumps({"model": name, "messages": [{"role": "user", "content": "Hello"}]})
     key = f' -H "Authorization: Bearer {token}"' if token else ""
     return (
@@ -46,9 +46,9 @@ def curl(address: str, name: str, token: str | None) -> str:
 
 
 def production_lines(versions: Sequence[Version]) -> list[str]:
-    """Return the commands that serve the built files with an engine made for many users.
+    """Return the commands that serve the built files with an engine for many users.
 
-    Only commands for forms that the folder holds; none for an artefact without a model.
+    They are for the forms that a version's folder has; an artefact without a model has none.
     """
     lines: list[str] = []
     for version in versions:

@@ -1,8 +1,8 @@
-"""One thread that owns the weights of a model and answers all requests for it.
+"""Answer all requests for one model's weights in one thread.
 
 Requests that can join a running batch do so between two of its decoding steps. Others (labels that
-are scored, votes, drafts, classifiers, endpoints) are answered together, as in a study, by one call
-for all that wait for the same system. Knows no HTTP.
+are scored, votes, drafts, classifiers, endpoints) are answered as in a study, by one call for all
+that wait for the same system. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ if TYPE_CHECKING:
     from tuneworthy.core.artefact import System
 
 MOST_TOGETHER = 64  # most requests that one call answers
-_IDLE_SECONDS = 0.2  # seconds between looks at whether to stop
+_IDLE_SECONDS = 0.2  # an idle worker checks so often whether to stop
 
 
 class Stopping(Exception):
-    """The server is stopping: the request was not answered."""
+    """Raised for a request that was not answered because the server stops."""
 
 
 class Refused(Exception):
-    """The model can't be asked this: the prompt is too long, or its template refuses it."""
+    """Raised for a prompt that is too long or that the model's chat template refuses."""
 
 
 @dataclass(eq=False)
 class Job:
-    """One answer that is asked for: `query` of a system, or `prompt` and `limits` of a model.
+    """One answer to make: of a system to `query`, or of a model to `prompt` within `limits`.
 
     `wake` is called from the worker's thread when `text` (of a `watched` job) has grown or the job
     has ended; one of `answer` and `error` is then set. `cap` lowers a system's own token limit.
-    `tops`: see `models/local/lane.py`. `dropped` is set by the client's side.
+    `tops` are top log-probabilities (see `models/local/lane.py`). The client's side sets `dropped`
+    when nobody waits for the answer any more.
     """
 
     model: Model | None
@@ -64,14 +65,14 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Return whether the job has its answer or its error."""
+        """Return whether the job has an answer or an error."""
         return self.answer is not None or self.error is not None
 
 
 def joins_batch(system: System) -> bool:
-    """Return whether a system's answer is one greedy reply to its prompt, decoded freely or held.
+    """Return whether a system's requests can join a running batch, with `System.answer`'s text.
 
-    Then a request can join a running batch, and its text is that of `System.answer`.
+    They can if an answer is one reply of a local model to one prompt, with a grammar or without.
     """
     pack, model = system.artefact.pack, system.model
     plain = not pack.votes and not pack.draft
@@ -81,7 +82,7 @@ def joins_batch(system: System) -> bool:
 
 
 def joins_model(model: Model, limits: Limits) -> bool:
-    """Return whether requests to a model can join a running batch."""
+    """Return whether requests to a model, within these limits, can join a running batch."""
     if not hasattr(model, "net"):
         return False
     from tuneworthy.models.local.continuous import joins
@@ -90,7 +91,7 @@ def joins_model(model: Model, limits: Limits) -> bool:
 
 
 class Worker(threading.Thread):
-    """Answers jobs; `most` may be in flight at once, further ones are refused by `submit`."""
+    """A thread that answers jobs; `submit` refuses those beyond `most` in flight."""
 
     def __init__(self, model: Model | None, most: int) -> None:
         super().__init__(name="worker", daemon=True)
@@ -98,13 +99,13 @@ class Worker(threading.Thread):
         self._jobs: queue.Queue[Job] = queue.Queue()
         self._waiting: list[Job] = []
         self._streams: dict[Any, Job] = {}
-        self._open: set[Job] = set()
+        self._unanswered: set[Job] = set()
         self._most, self._lock, self._ending = most, threading.Lock(), threading.Event()
 
     @property
     def in_flight(self) -> int:
-        """Return the number of jobs that are not answered yet."""
-        return len(self._open)
+        """Return the number of unanswered jobs."""
+        return len(self._unanswered)
 
     def submit(self, jobs: Sequence[Job]) -> bool:
         """Queue the jobs of one request; return False if the queue has no room for them.
@@ -114,48 +115,48 @@ class Worker(threading.Thread):
         with self._lock:
             if self._ending.is_set():
                 raise Stopping
-            if self._open and len(self._open) + len(jobs) > self._most:
+            if self._unanswered and len(self._unanswered) + len(jobs) > self._most:
                 return False
-            self._open.update(jobs)
+            self._unanswered.update(jobs)
         for job in jobs:
             self._jobs.put(job)
         return True
 
     def stop(self) -> None:
-        """End all jobs that are not answered yet with the error Stopping, and the thread.
+        """End the unanswered jobs with the error Stopping, and the thread.
 
-        A call that is under way (to an endpoint, say) is not waited for.
+        It does not wait for a call in progress (to an endpoint, say).
         """
         self._ending.set()
         with self._lock:
-            left = list(self._open)
+            left = list(self._unanswered)
         for job in left:
-            self._end(job, error=Stopping())
+            self._end_job(job, error=Stopping())
 
     def run(self) -> None:
         """Answer jobs until `stop`."""
         while not self._ending.is_set():
-            taken = self._taken()
+            taken = self._take_jobs()
             try:
                 self._admit(taken)
                 self._answer_together()
-                self._advance()
-            except StopRequested:  # a call for many rows noticed the signal that ends us
+                self._step_batch()
+            except StopRequested:  # a call for many rows noticed the signal that stops the server
                 self.stop()
-            except Exception as error:  # a fault of ours: its requests fail, the next ones do not
+            except Exception as error:  # our own bug: these requests fail, later ones need not
                 self._restart(error, taken)
 
     def _restart(self, error: Exception, taken: Sequence[Job]) -> None:
-        """End the running batch, and what was just taken in, with an error; begin a new batch.
+        """End the jobs of the running batch and those just taken with an error; begin a batch.
 
-        A job that nobody ends would be waited for until its client gives up.
+        Otherwise their clients would wait until they give up.
         """
         for job in (*self._streams.values(), *taken):
-            self._end(job, error=error)
+            self._end_job(job, error=error)
         self._streams, self._waiting = {}, [job for job in self._waiting if not job.ended]
         self.batcher = self.batcher and type(self.batcher)()
 
-    def _taken(self) -> list[Job]:
+    def _take_jobs(self) -> list[Job]:
         idle = not (self._waiting or self._streams or self._ending.is_set())
         taken: list[Job] = []
         try:
@@ -166,7 +167,7 @@ class Worker(threading.Thread):
             return taken
 
     def _admit(self, jobs: Sequence[Job]) -> None:
-        """Put jobs into the running batch, or on the list of those that are answered together."""
+        """Add jobs to the running batch, or to the list of those that one call answers together."""
         by_system: dict[int, list[Job]] = {}
         for job in jobs:
             if job.system is not None and joins_batch(job.system):
@@ -177,24 +178,24 @@ class Worker(threading.Thread):
                 and job.limits
                 and joins_model(job.model, job.limits)
             ):
-                self._join(job)
+                self._join_batch(job)
             else:
                 self._waiting.append(job)
         for group in by_system.values():
-            self._prompted(group)
+            self._build_prompts(group)
             for job in group:
                 if not job.ended:
-                    self._join(job)
+                    self._join_batch(job)
 
-    def _prompted(self, jobs: Sequence[Job]) -> None:
-        """Build the prompts that an opened artefact sends for some requests."""
+    def _build_prompts(self, jobs: Sequence[Job]) -> None:
+        """Set prompt, model and limits of jobs for one system, or end them with its error."""
         system = jobs[0].system
         assert system is not None
         try:
             prompts = system.prompts([job.query for job in jobs if job.query])
         except Exception as error:
             for job in jobs:
-                self._end(job, error=error)
+                self._end_job(job, error=error)
             return
         for job, prompt in zip(jobs, prompts or (), strict=True):
             assert system.limits is not None
@@ -202,7 +203,7 @@ class Worker(threading.Thread):
             job.prompt, job.model = prompt, system.model
             job.limits = system.limits.model_copy(update={"max_tokens": cap})
 
-    def _join(self, job: Job) -> None:
+    def _join_batch(self, job: Job) -> None:
         from tuneworthy.models.local.lane import Stream
 
         assert job.prompt is not None
@@ -212,80 +213,80 @@ class Worker(threading.Thread):
             if self.batcher.add(stream):
                 self._streams[stream] = job
             else:
-                self._end(job, error=Refused(stream.reply and stream.reply.error))
+                self._end_job(job, error=Refused(stream.reply and stream.reply.error))
         except Exception as error:
-            self._end(job, error=error)
+            self._end_job(job, error=error)
 
-    def _advance(self) -> None:
-        """Make one step of the running batch, and tell those who watch it."""
+    def _step_batch(self) -> None:
+        """Run one decoding step of the batch; finish ended jobs and wake those with new text."""
         if not self._streams:
             return
         for stream, job in self._streams.items():
             stream.dropped = job.dropped
         for stream in self.batcher.advance():
-            self._ended(self._streams.pop(stream), stream)
+            self._finish_stream(self._streams.pop(stream), stream)
         for stream, job in self._streams.items():
             if job.watched and len(stream.text) > len(job.text):
                 job.text = stream.text
                 job.wake()
 
-    def _ended(self, job: Job, stream: Any) -> None:
+    def _finish_stream(self, job: Job, stream: Any) -> None:
         if job.dropped or stream.reply is None:
-            self._end(job, error=Stopping())  # nobody reads it
+            self._end_job(job, error=Stopping())  # nobody reads it
         elif stream.reply.error is not None:
-            self._end(job, error=RuntimeError(stream.reply.error))
+            self._end_job(job, error=RuntimeError(stream.reply.error))
         else:
             job.tops = stream.tops
-            self._end(job, _answer(job, stream.reply))
+            self._end_job(job, _answer_from_reply(job, stream.reply))
 
     def _answer_together(self) -> None:
-        """Answer the jobs that wait for the same system, or the same model and limits."""
-        self._drop()
+        """Answer, by one call, the waiting jobs for one system, or for one model and limits."""
+        self._end_dropped()
         if not self._waiting:
             return
-        first = _key(self._waiting[0])
-        jobs = [job for job in self._waiting if _key(job) == first][:MOST_TOGETHER]
+        first = _batch_key(self._waiting[0])
+        jobs = [job for job in self._waiting if _batch_key(job) == first][:MOST_TOGETHER]
         taken = set(map(id, jobs))
         self._waiting = [job for job in self._waiting if id(job) not in taken]
         try:
-            answers = _asked(jobs)
+            answers = _answers_of(jobs)
         except Exception as error:  # a model's failure ends its requests, not the server
             for job in jobs:
-                self._end(job, error=error)
+                self._end_job(job, error=error)
             return
         for job, answer in zip(jobs, answers, strict=True):
             if answer.error is None:
-                self._end(job, answer)
+                self._end_job(job, answer)
             else:
-                self._end(job, error=TuneworthyError("no answer", got=answer.error))
+                self._end_job(job, error=TuneworthyError("no answer", got=answer.error))
 
-    def _drop(self) -> None:
+    def _end_dropped(self) -> None:
         gone = [job for job in self._waiting if job.dropped]
         self._waiting = [job for job in self._waiting if not job.dropped]
         for job in gone:
-            self._end(job, error=Stopping())
+            self._end_job(job, error=Stopping())
 
-    def _end(
+    def _end_job(
         self, job: Job, answer: Answer | None = None, error: BaseException | None = None
     ) -> None:
         with self._lock:
-            if job not in self._open:
+            if job not in self._unanswered:
                 return
-            self._open.remove(job)
+            self._unanswered.remove(job)
             if answer is not None:
                 job.text = answer.text
             job.answer, job.error = answer, error
         job.wake()
 
 
-def _key(job: Job) -> tuple[Any, ...]:
+def _batch_key(job: Job) -> tuple[Any, ...]:
     if job.system is not None:
         return ("system", id(job.system))
     limits = job.limits.model_dump_json() if job.limits else ""
     return ("model", id(job.model), limits)
 
 
-def _asked(jobs: Sequence[Job]) -> list[Answer]:
+def _answers_of(jobs: Sequence[Job]) -> list[Answer]:
     system, model, limits = jobs[0].system, jobs[0].model, jobs[0].limits
     if system is not None:
         answers = system.answer([job.query for job in jobs if job.query])
@@ -294,10 +295,10 @@ def _asked(jobs: Sequence[Job]) -> list[Answer]:
     assert model is not None
     assert limits is not None
     replies = model.reply([job.prompt for job in jobs if job.prompt is not None], limits)
-    return [_answer(job, reply) for job, reply in zip(jobs, replies, strict=True)]
+    return [_answer_from_reply(job, reply) for job, reply in zip(jobs, replies, strict=True)]
 
 
-def _answer(job: Job, reply: Reply) -> Answer:
+def _answer_from_reply(job: Job, reply: Reply) -> Answer:
     names = ("text", "tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds",
              "finish", "error")  # fmt: skip
     case = job.query.id if job.query else ""

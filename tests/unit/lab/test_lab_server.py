@@ -13,12 +13,12 @@ from lab_runner import SLOW_RATE, fake
 
 from tuneworthy.lab import lab_server, timed_protocol
 from tuneworthy.lab.open_lab import open_lab
-from tuneworthy.serve.listening import bound
+from tuneworthy.serve.listening import listening_socket
 
 
 @contextmanager
 def served(folder):
-    opened = bound("127.0.0.1", 0)
+    opened = listening_socket("127.0.0.1", 0)
     lab = open_lab(folder, opened.getsockname(), open_runner=fake)
     server = lab_server.make_server(lab)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)

@@ -71,10 +71,10 @@ def test_a_private_key_is_cut_out_whole():
 def test_counters_are_prometheus_text():
     counters = RequestCounters()
     assert counters.mean_seconds is None
-    counters.answered('a"b', {"prompt": 3, "answer": None}, 0.3)
-    counters.answered('a"b', {"prompt": 2, "answer": 4}, 70.0)
-    counters.refused("", 404)
-    text = counters.text({"in_flight": 2})
+    counters.count_answered('a"b', {"prompt": 3, "answer": None}, 0.3)
+    counters.count_answered('a"b', {"prompt": 2, "answer": 4}, 70.0)
+    counters.count_refused("", 404)
+    text = counters.prometheus_text({"in_flight": 2})
     label = 'model="a\\"b"'
     assert f'tuneworthy_tokens_total{{{label},kind="prompt"}} 5' in text
     assert f'tuneworthy_request_seconds_bucket{{{label},le="0.5"}} 1' in text

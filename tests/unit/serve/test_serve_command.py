@@ -182,7 +182,7 @@ import sys, time
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.serve.service import Service
 from tuneworthy.serve.http_server import run_server
-from tuneworthy.serve.listening import bound
+from tuneworthy.serve.listening import listening_socket
 from tuneworthy.serve.served_models import ServedModels
 
 def answer(prompt, limits):
@@ -195,7 +195,7 @@ def load():
     models.add_model("slow", Scripted("scripted:slow", answer))
     return models
 
-opened = bound("127.0.0.1", 0)
+opened = listening_socket("127.0.0.1", 0)
 port = opened.getsockname()[1]
 started = lambda models: print(port, flush=True)
 sys.exit(run_server(Service(None), opened, load, started, (9, float(sys.argv[2]))))

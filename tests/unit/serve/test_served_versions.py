@@ -10,7 +10,7 @@ from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.serve.served_versions import (
     CURRENT,
     HISTORY,
-    current,
+    current_versions,
     note_current,
     rollback,
     versions_in,
@@ -29,11 +29,11 @@ def test_a_plain_name_means_the_last_build_unless_current_says_another(tmp_path)
     assert [version.name for version in found] == [first, second]
     write_artefact(tmp_path / ".draft-c3", artefact("tickets", "c3"))
     assert [version.name for version in versions_in(tmp_path)] == [first, second]
-    assert current(tmp_path, found) == {"tickets": second}
+    assert current_versions(tmp_path, found) == {"tickets": second}
     (tmp_path / CURRENT).write_text(f"{first}\n")
-    assert current(tmp_path, found) == {"tickets": first}
+    assert current_versions(tmp_path, found) == {"tickets": first}
     (tmp_path / CURRENT).write_text("tickets-gone\n")
-    assert current(tmp_path, found) == {"tickets": second}
+    assert current_versions(tmp_path, found) == {"tickets": second}
     assert [v.name for v in versions_in(tmp_path / first)] == [first], "a single build folder too"
 
 
@@ -41,14 +41,14 @@ def test_a_rollback_goes_to_what_ran_before_not_to_what_was_built_before(tmp_pat
     one, two = build(tmp_path, "a1", at=1), build(tmp_path, "b2", at=2)
     note_current(tmp_path, versions_in(tmp_path))
     assert rollback(tmp_path, versions_in(tmp_path), None) == (two, one)
-    assert current(tmp_path, versions_in(tmp_path)) == {"tickets": one}
+    assert current_versions(tmp_path, versions_in(tmp_path)) == {"tickets": one}
     three = build(tmp_path, "c3", at=time.time())  # ahead of the clock, and after the rollback
-    assert current(tmp_path, versions_in(tmp_path)) == {"tickets": three}
+    assert current_versions(tmp_path, versions_in(tmp_path)) == {"tickets": three}
     note_current(tmp_path, versions_in(tmp_path))
     assert rollback(tmp_path, versions_in(tmp_path), None) == (three, one), "not the bad b2"
     with pytest.raises(TaskError, match="nothing else before"):
         rollback(tmp_path, versions_in(tmp_path), None)
-    assert current(tmp_path, versions_in(tmp_path)) == {"tickets": one}
+    assert current_versions(tmp_path, versions_in(tmp_path)) == {"tickets": one}
 
 
 def test_names_are_rolled_back_apart(tmp_path):
@@ -61,7 +61,7 @@ def test_names_are_rolled_back_apart(tmp_path):
     with pytest.raises(TaskError, match="no artefact has this name"):
         rollback(tmp_path, found, "nobody")
     rollback(tmp_path, found, "tickets")
-    assert current(tmp_path, found) == {"tickets": "tickets-a1", "voices": other}
+    assert current_versions(tmp_path, found) == {"tickets": "tickets-a1", "voices": other}
     assert not list(tmp_path.glob("*.draft"))
 
 

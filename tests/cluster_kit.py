@@ -56,8 +56,8 @@ class InProcess:
                   for v in details]  # fmt: skip
         fault = None
         with self.lock:
-            self.calls[method if method != "do" else details[0]] += 1
-            if method == "do":
+            self.calls[method if method != "call_arm" else details[0]] += 1
+            if method == "call_arm":
                 self.count += 1
                 fault = self.plan.pop(self.count, None)
 

@@ -132,7 +132,7 @@ def test_a_cluster_that_is_full_ends_the_run_and_the_next_one_continues(
     def full(self, value):
         count.append(1)
         if len(count) == 6:
-            with self._errors():
+            with self._translated_errors():
                 raise ray.exceptions.OutOfDiskError("local disk is full")
         return share(self, value)
 

@@ -1,7 +1,7 @@
-"""Where the arms of a study run beside this process, one plug-in a kind of cluster.
+"""Run a study's arms on a cluster, one plug-in a kind of cluster.
 
-A cluster has `open_cluster(address, need, say) -> Cluster` (see `_cluster`). Arms are fitted and
-asked on its nodes; their answers come back, and this process alone scores and stores them.
+A plug-in has `open_cluster(address, need, say) -> Cluster` (see `_cluster`). Arms are fitted and
+asked on its nodes; their answers come back, and only this process scores and stores them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.task import Task
 from tuneworthy.executors._address import Address, address_of
 from tuneworthy.executors._cluster import Cluster, Need
-from tuneworthy.executors._dispatch import Dispatch, Open
+from tuneworthy.executors._dispatch import Connect, Dispatch
 from tuneworthy.measure.executor import THIS_PROCESS, Executor
 
 __all__ = ["executor_of"]
@@ -21,9 +21,9 @@ __all__ = ["executor_of"]
 
 @contextmanager
 def executor_of(task: Task, on: str | None, say: Callable[[str], None]) -> Iterator[Executor]:
-    """Yield the executor that `on`, else `executor` in the task, names; close it afterwards.
+    """Yield the executor at the address `on`, else the task's `executor`; close it afterwards.
 
-    A cluster is connected to when the first arm runs there. Raises TaskError for a wrong address.
+    It connects to a cluster when the first arm runs there. Raises TaskError for a wrong address.
     """
     address = address_of(on or task.executor)
     if address is None:
@@ -36,7 +36,7 @@ def executor_of(task: Task, on: str | None, say: Callable[[str], None]) -> Itera
         dispatch.close()
 
 
-def _opener(address: Address) -> Open:
+def _opener(address: Address) -> Connect:
     def opened(need: Need, say: Callable[[str], None]) -> Cluster:
         cluster: Cluster = load("executors", address.kind).open_cluster(address, need, say)
         return cluster

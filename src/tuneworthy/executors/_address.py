@@ -1,4 +1,4 @@
-"""The address of a cluster, as `--on` and `executor` give it. Connects to nothing."""
+"""Read the address of a cluster in `--on` or `executor`. Connects to nothing."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 from tuneworthy.core.errors import TaskError
 
-_PLACE = re.compile(r"(?P<client>ray://)?(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(?P<port>\d+)")
-_FORMS = (
+_HOST_AND_PORT = re.compile(
+    r"(?P<client>ray://)?(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(?P<port>\d+)"
+)
+_ADDRESS_FORMS = (
     "local, ray (one that we start), auto (the one on this machine), HOST:PORT or ray://HOST:PORT"
 )
 
 
 @dataclass(frozen=True)
 class Address:
-    """A cluster: `kind` is the plug-in, `name` what it is called there; host and port if given.
+    """A cluster's address: `kind` is the plug-in, `name` the address for it; host, port if given.
 
     `name` is `own` for a cluster that we start and end, `auto` for the one on this machine.
     """
@@ -27,7 +29,7 @@ class Address:
 
 
 def address_of(text: str) -> Address | None:
-    """Return the cluster that an address names; None for this process.
+    """Return the address that a text means; None for "local", this process.
 
     Raises TaskError for a text that is no address.
     """
@@ -35,12 +37,12 @@ def address_of(text: str) -> Address | None:
         return None
     if text in ("ray", "auto"):
         return Address("ray", "own" if text == "ray" else text)
-    match = _PLACE.fullmatch(text)
+    match = _HOST_AND_PORT.fullmatch(text)
     if match is None or not 0 < int(match["port"]) < 65_536:
         raise TaskError(
             "that is no place to run arms on",
             where="--on, or executor in task.yaml",
             got=text,
-            fix=f"write {_FORMS}",
+            fix=f"write {_ADDRESS_FORMS}",
         )
     return Address("ray", text, match["host"].strip("[]"), int(match["port"]))

@@ -1,4 +1,4 @@
-"""The contract between a study and a cluster: nodes, the processes that we start there, calls.
+"""The protocol between a study and a cluster: nodes, the processes started there, calls.
 
 Knows no arm and no ledger. `ray.py` implements it; tests have one in this process.
 """
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, Protocol
 
 
 class HostLost(Exception):
-    """The process or the node that a call ran on is gone; the text says how. Call again."""
+    """Raised if a call's process or node is gone; the text says how. The call may be repeated."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """What one process on a node needs: GPUs, bytes of memory, threads of a model (0: any)."""
+    """The resources that one process needs: GPUs, bytes of memory, model threads (0: any)."""
 
     gpus: int = 0
     memory: int = 0
@@ -33,7 +33,7 @@ class Node(NamedTuple):
     memory: float
 
     def places(self, need: Need) -> int:
-        """Return how many processes with this need fit on the node: one a GPU, else one."""
+        """Return how many processes with this need fit on the node; at most one without GPUs."""
         if self.cpus < 1 or self.memory < need.memory:
             return 0
         if not need.gpus:
@@ -43,7 +43,7 @@ class Node(NamedTuple):
 
 
 class Cluster(Protocol):
-    """A connected cluster. Calls return at once; `ready` and `result` wait."""
+    """A connected cluster. Only `ready` and `result` wait for a call; the rest returns at once."""
 
     name: str
 
@@ -56,15 +56,15 @@ class Cluster(Protocol):
         ...
 
     def share(self, value: Any) -> Any:
-        """Store a value once for all nodes and return what to pass in its place."""
+        """Store a value once for all nodes; return a reference to pass in its place."""
         ...
 
     def call(self, host: Any, method: str, *details: Any) -> Any:
-        """Begin a call of a host's method and return it."""
+        """Start a call of a host's method; return the call's handle."""
         ...
 
     def ready(self, call: Any, seconds: float) -> bool:
-        """Return whether a call ended, after waiting up to so many seconds."""
+        """Return whether a call has ended, after waiting at most `seconds`."""
         ...
 
     def result(self, call: Any) -> Any:
@@ -76,7 +76,7 @@ class Cluster(Protocol):
         ...
 
     def stop(self, host: Any) -> None:
-        """End a host's process, whatever it does."""
+        """Kill a host's process."""
         ...
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""Run a study's arms on a cluster: who computes what, what is tried again, what comes back.
+"""Run a study's arms on a cluster: send the calls to hosts, repeat lost ones, return results.
 
 One thread at a time runs the study's code (metrics, ledger, progress); threads overlap only while
-they wait for a node. So nothing of the study need be safe for threads, and the ledger has one
-writer. Knows no kind of cluster.
+they wait for a node. So the study's code need not be thread-safe, and the ledger has one writer.
+Knows no kind of cluster.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from tuneworthy.core.task import Task
 from tuneworthy.executors._cluster import Cluster, HostLost, Need
 from tuneworthy.executors._hosts import HostPool, RunningHost
 from tuneworthy.executors._job import (
-    Failed,
+    CallError,
+    CallResult,
     FittedFacts,
-    Told,
     job_of,
-    parts_of,
     read_files,
+    study_parts,
     why_in_this_process,
 )
 from tuneworthy.executors._needs import need_of
@@ -40,11 +40,11 @@ from tuneworthy.ledger.received import receive_files
 from tuneworthy.measure.executor import THIS_PROCESS, Executor, FitRequest, Item, Result
 from tuneworthy.measure.latency import LatencySample
 
-TRIES = 3  # processes that one call may lose before the run ends
-THREADS = 64  # calls in flight of one level: arms, or shards of an arm
-POLL = 0.2  # seconds between two looks at a signal
-QUICK = 2.0  # seconds: an arm that is fitted faster, or left files, may answer on any node
-Open = Callable[[Need, Callable[[str], None]], Cluster]
+MOST_TRIES = 3  # processes that one call may lose before the run ends
+MOST_CALLS_AT_ONCE = 64  # of one level: arms, or shards of an arm
+POLL_SECONDS = 0.2  # a waiting thread checks so often for a stop signal
+QUICK_FIT_SECONDS = 2.0  # an arm that is fitted faster, or left files, may answer on any node
+Connect = Callable[[Need, Callable[[str], None]], Cluster]
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,11 @@ class FittedThere(Fitted):
 
 
 @dataclass
-class _Placed:
-    """A job on the cluster: what every call of it passes, and the host that fitted it."""
+class _PlacedJob:
+    """A job on the cluster: the arguments of its calls, and the host that fitted it.
+
+    `movable`: another host may fit it again to answer.
+    """
 
     arguments: tuple[Any, ...]
     files: Any = None
@@ -66,9 +69,9 @@ class _Placed:
 
 
 class Dispatch:
-    """The executor of a cluster, which is connected to when it is first needed."""
+    """The executor of a cluster; it connects when an arm first runs there."""
 
-    def __init__(self, connect: Open, say: Callable[[str], None]) -> None:
+    def __init__(self, connect: Connect, say: Callable[[str], None]) -> None:
         self._connect, self._say = connect, say
         self._pool: HostPool | None = None
         self._need = Need()
@@ -77,15 +80,15 @@ class Dispatch:
         self._token.acquire()
         self._keys: set[str] = set()
         self._shared: dict[tuple[int, ...], tuple[Any, Any]] = {}
-        self._told: set[str] = set()
+        self._announced: set[str] = set()
         self._broken: BaseException | None = None
         self._owner = threading.get_ident()
 
     def of_arm(self, spec: Spec, task: Task, models: Mapping[str, Model]) -> Executor:
-        """Return this executor, or that of this process for an arm that can't run on a node."""
+        """Return this executor, or THIS_PROCESS for an arm that can't run on a node."""
         if why := why_in_this_process(spec, task, models):
-            if spec.name not in self._told:
-                self._told.add(spec.name)
+            if spec.name not in self._announced:
+                self._announced.add(spec.name)
                 self._say(f"{spec.name} runs in this process: {why}")
             return THIS_PROCESS
         if self._pool is None:
@@ -94,22 +97,22 @@ class Dispatch:
         return self
 
     def fit(self, request: FitRequest) -> tuple[Fitted, float]:
-        """Return the arm, fitted on a node, and the seconds it took there.
+        """Return the arm, fitted on a node, and the seconds that took there.
 
-        The files that it left are in `setup.folder`. Raises DoesNotApply, the errors of the arm's
+        The files that it wrote are in `setup.folder`. Raises DoesNotApply, the errors of the arm's
         `fit`, and ClusterError.
         """
-        setup, pool = request.setup, self._hosts
-        study = self._share(setup.task, lambda: parts_of(setup.task))
+        setup, pool = request.setup, self._host_pool
+        study = self._share(setup.task, lambda: study_parts(setup.task))
         lists = self._share((setup.docs, setup.unlabelled))
-        placed = _Placed((study, pool.share(job_of(request)), lists))
+        placed = _PlacedJob((study, pool.share(job_of(request)), lists))
         if earlier := read_files(setup.folder):
             placed.files = pool.share(earlier)
         facts: FittedFacts = self._call(placed, "fit", say=setup.say)
         receive_files(setup.folder, facts.files)
         if facts.files:
             placed.files = pool.share(facts.files)
-        placed.movable = bool(facts.files) or facts.seconds < QUICK
+        placed.movable = bool(facts.files) or facts.seconds < QUICK_FIT_SECONDS
 
         def answer(queries: Sequence[Query]) -> list[Answer]:
             return self._call(placed, "answer", queries)  # type: ignore[no-any-return]
@@ -126,7 +129,7 @@ class Dispatch:
             recipe=facts.recipe,
             trace=facts.trace,
             artefact=setup.folder / facts.artefact if facts.artefact else None,
-            model=_stand_in(facts, placed.notes),
+            model=_remote_model(facts, placed.notes),
             notes=facts.notes,
             longer=longer if facts.longer else None,
             times=times,
@@ -140,23 +143,23 @@ class Dispatch:
         check: Callable[[], None],  # noqa: ARG002
         every: bool,
     ) -> LatencySample:
-        """Return the times of single requests, measured on the node: no network is in them."""
+        """Return the latency of single requests, measured on the node, without the network."""
         assert isinstance(fitted, FittedThere)
         assert fitted.times is not None
         return fitted.times(queries, every)
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterable[Result]:
-        """Return the results in the order of the items, computed on several nodes at once.
+        """Return `function` of each item, in order, computed on several nodes at once.
 
-        If one raises, the others end at their next safe point, and it is raised.
+        If one call raises, the others end at their next check, and its error is raised.
         """
-        width = min(len(items), self._hosts.width, THREADS)
+        width = min(len(items), self._host_pool.width, MOST_CALLS_AT_ONCE)
         if width < 2:
             return map(function, items)
 
         def one(item: Item) -> Result:
             with self._token:
-                self._check()
+                self._check_stopped()
                 try:
                     return function(item)
                 except BaseException as error:
@@ -164,9 +167,9 @@ class Dispatch:
                     raise
 
         try:
-            with self._away(), ThreadPoolExecutor(width, "arm") as threads:
+            with self._token_released(), ThreadPoolExecutor(width, "arm") as threads:
                 futures = [threads.submit(one, item) for item in items]
-                self._wait(futures)
+                self._wait_for_all(futures)
             if self._broken is not None:
                 raise self._broken
             return [future.result() for future in futures]
@@ -174,10 +177,10 @@ class Dispatch:
             if threading.get_ident() == self._owner:
                 self._broken = None
 
-    def _wait(self, futures: Sequence[Future[Any]]) -> None:
+    def _wait_for_all(self, futures: Sequence[Future[Any]]) -> None:
         try:
             wait(futures)
-        except BaseException as error:  # Ctrl-C in a notebook: the threads end at their next look
+        except BaseException as error:  # Ctrl-C in a notebook: the threads end at their next check
             self._broken = self._broken or error
             raise
 
@@ -186,8 +189,8 @@ class Dispatch:
         """Hold these keys inside the block: two threads that need one compute it once."""
         wanted = set(keys)
         while wanted & self._keys:
-            self._token.wait(POLL)
-            self._check()
+            self._token.wait(POLL_SECONDS)
+            self._check_stopped()
         self._keys |= wanted
         try:
             yield
@@ -196,32 +199,32 @@ class Dispatch:
             self._token.notify_all()
 
     def close(self) -> None:
-        """End every process that we started, and the cluster if it is ours."""
+        """End every process that we started, and the cluster if we started it."""
         if self._pool is not None:
             self._pool.close()
             self._pool = None
 
     @property
-    def _hosts(self) -> HostPool:
+    def _host_pool(self) -> HostPool:
         assert self._pool is not None, "of_arm connects"
         return self._pool
 
     def _share(self, value: Any, made: Callable[[], Any] | None = None) -> Any:
-        """Return what to pass in place of a value that many calls share; it is sent once."""
+        """Return the reference to a value that many calls share; `made()` or it is sent once."""
         parts = value if isinstance(value, tuple) else (value,)
         name = tuple(map(id, parts))  # the values are kept, so no other gets their ids
         if name not in self._shared:
-            self._shared[name] = parts, self._hosts.share(made() if made else value)
+            self._shared[name] = parts, self._host_pool.share(made() if made else value)
         return self._shared[name][1]
 
-    def _check(self) -> None:
+    def _check_stopped(self) -> None:
         signals.check()
         if self._broken is not None:
             raise self._broken
 
     @contextmanager
-    def _away(self) -> Iterator[None]:
-        """Let another thread run the study's code inside the block."""
+    def _token_released(self) -> Iterator[None]:
+        """Let other threads run the study's code while the block waits."""
         self._token.release()
         try:
             yield
@@ -230,33 +233,33 @@ class Dispatch:
 
     def _call(
         self,
-        placed: _Placed,
+        placed: _PlacedJob,
         what: str,
         *details: Any,
         say: Callable[[str], None] = lambda text: None,
     ) -> Any:
-        """Return the value of a call on some host; a lost one is called again on another.
+        """Return the value of a call on a host; repeat it on another host if that one is lost.
 
         A lost call that ends after all is not read: its answers would be a second copy.
         """
         lost: list[str] = []
-        while len(lost) < TRIES:
-            host = self._taken(placed)
+        while len(lost) < MOST_TRIES:
+            host = self._take_host(placed)
             try:
-                reply = self._answered(host, placed, what, details, say)
+                reply = self._await_reply(host, placed, what, details, say)
             except HostLost as loss:
                 lost.append(f"{host.node.name}: {loss}")
-                self._hosts.drop(host)
+                self._host_pool.drop(host)
                 placed.host = None
                 self._say(f"node {host.node.name} was lost ({loss}); what it did is done again")
                 continue
             finally:
-                self._hosts.free(host)
+                self._host_pool.free(host)
                 self._token.notify_all()
             placed.host = host
-            if isinstance(reply, Failed):
+            if isinstance(reply, CallError):
                 raise reply.error
-            assert isinstance(reply, Told)
+            assert isinstance(reply, CallResult)
             placed.notes[:] = reply.notes
             return reply.value
         raise ClusterError(
@@ -265,61 +268,63 @@ class Dispatch:
             fix="give the nodes more memory, or look at their logs (`ray logs`)",
         )
 
-    def _taken(self, placed: _Placed) -> RunningHost:
-        """Return a free host for a call, once there is one."""
+    def _take_host(self, placed: _PlacedJob) -> RunningHost:
+        """Wait for a free host that may take a job's call, and return it, now busy."""
         begun, waiting = time.monotonic(), False
         while True:
-            self._check()
+            self._check_stopped()
             own = placed.host if not placed.movable else None
-            if host := self._hosts.take(placed.host, only=own):
+            if host := self._host_pool.take(placed.host, only=own):
                 return host
             if not waiting and (waiting := time.monotonic() - begun > 15):
-                self._hosts.tell_waiting()
-            self._token.wait(POLL)
+                self._host_pool.tell_waiting()
+            self._token.wait(POLL_SECONDS)
 
-    def _answered(
+    def _await_reply(
         self,
         host: RunningHost,
-        placed: _Placed,
+        placed: _PlacedJob,
         what: str,
         details: tuple[Any, ...],
         say: Callable[[str], None],
-    ) -> Told | Failed:
-        """Return the reply of a host; pass its messages on while it works."""
-        cluster, told = self._hosts.cluster, time.monotonic()
-        call = cluster.call(host.handle, "do", what, *placed.arguments, placed.files, *details)
+    ) -> CallResult | CallError:
+        """Call an arm on a host and return the reply; pass its messages on while it works."""
+        cluster, told = self._host_pool.cluster, time.monotonic()
+        call = cluster.call(
+            host.handle, "call_arm", what, *placed.arguments, placed.files, *details
+        )
         try:
-            while not self._ready(call, POLL):
-                self._check()
+            while not self._wait_ready(call, POLL_SECONDS):
+                self._check_stopped()
                 if what == "fit" and time.monotonic() - told > 1:
                     told = time.monotonic()
-                    self._pass_on(host, say)
+                    self._pass_messages_on(host, say)
         except BaseException:  # the study ends: nobody will read this call
-            self._hosts.drop(host)
+            self._host_pool.drop(host)
             raise
         if what == "fit":
-            self._pass_on(host, say)
+            self._pass_messages_on(host, say)
         return cluster.result(call)  # type: ignore[no-any-return]
 
-    def _ready(self, call: Any, seconds: float) -> bool:
-        with self._away():
-            return self._hosts.cluster.ready(call, seconds)
+    def _wait_ready(self, call: Any, seconds: float) -> bool:
+        with self._token_released():
+            return self._host_pool.cluster.ready(call, seconds)
 
-    def _pass_on(self, host: RunningHost, say: Callable[[str], None]) -> None:
-        """Say what the host's arm said since the last time."""
-        cluster = self._hosts.cluster
-        asked = cluster.call(host.handle, "said", host.heard)
-        if not self._ready(asked, 5.0):
+    def _pass_messages_on(self, host: RunningHost, say: Callable[[str], None]) -> None:
+        """Pass the messages of a host's arm since the last time on to `say`."""
+        cluster = self._host_pool.cluster
+        asked = cluster.call(host.handle, "messages_from", host.messages_read)
+        if not self._wait_ready(asked, 5.0):
             return
-        with suppress(HostLost):  # its call says so, too
+        with suppress(HostLost):  # the arm's own call raises it too
             lines = cluster.result(asked)
-            host.heard += len(lines)
+            host.messages_read += len(lines)
             for line in lines:
                 say(line)
 
 
-def _stand_in(facts: FittedFacts, notes: list[str]) -> Any:
-    """Return what the study reads of a model that answers on a node; None without one."""
+def _remote_model(facts: FittedFacts, notes: list[str]) -> Any:
+    """Return an object with the attributes that the study reads of a node's model; None without."""
     if facts.model is None:
         return None
     values = {"spec": facts.model.spec, "fingerprint": facts.model.fingerprint,

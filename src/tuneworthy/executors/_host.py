@@ -1,7 +1,7 @@
-"""The process on a node: it keeps models open, fits arms and answers queries. Stores no result.
+"""Fit arms and answer queries in a process on a node, with its models kept open.
 
-Knows no cluster: `ray.py` runs it in an actor. What an arm writes into its folder stays on the node
-until the arm is fitted, so a training run that was cut continues from its checkpoint there.
+Stores no result. Knows no cluster: `ray.py` runs it in an actor. What an arm writes into its folder
+stays on the node until the arm is fitted, so an interrupted training resumes from its checkpoint.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from tuneworthy.core.errors import ClusterError, DoesNotApply, TuneworthyError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plugins import load
 from tuneworthy.executors._job import (
-    About,
-    Failed,
+    CallError,
+    CallResult,
     Files,
     FittedFacts,
     Job,
     ModelFacts,
+    ProcessVersions,
     StudyParts,
-    Told,
-    about_this_process,
     read_files,
     unscored,
+    versions_here,
 )
 from tuneworthy.measure.executor import FreeAnswers
 from tuneworthy.measure.latency import LatencySample, sequential_latency
@@ -43,83 +43,86 @@ from tuneworthy.models import is_local, open_model
 from tuneworthy.models._roles import Models, placement, wanted_models
 from tuneworthy.models.local.weights import cache_folder
 
-_KEPT = 2  # fitted arms that a process keeps: the one at work, and one whose shards it helped with
-_OLD = 7 * 86_400  # seconds after which the folder of a cut training run is removed
+_MOST_KEPT_ARMS = 2  # fitted arms in memory: the current one, and one it answered shards of
+_MOST_AGE_SECONDS = 7 * 86_400  # the folder of an interrupted training is then removed
 
 
-class _Arm(NamedTuple):
+class _FittedArm(NamedTuple):
     fitted: Fitted
     seconds: float
     folder: Path
 
 
 class Host:
-    """Fits arms and answers for one study. One call of `do` at a time; `said` at any time."""
+    """Fits arms and answers for one study.
+
+    Only one `call_arm` runs at a time; `messages_from` may run beside it.
+    """
 
     def __init__(self, work: Path | None = None) -> None:
         self._work = work or cache_folder() / "nodes"
         self._lines: list[str] = []
-        self._arms: OrderedDict[str, _Arm] = OrderedDict()
+        self._arms: OrderedDict[str, _FittedArm] = OrderedDict()
         self._locks: dict[str, Any] = {}
         self._finished: set[Path] = set()
         self._study: StudyParts | None = None
-        self._marks: dict[str, Mapping[str, str]] = {}
+        self._fingerprints: dict[str, Mapping[str, str]] = {}
         self._models: Models | None = None
-        self._place = Path(tempfile.mkdtemp(prefix="tuneworthy-task-"))
+        self._task_folder = Path(tempfile.mkdtemp(prefix="tuneworthy-task-"))
 
-    def about(self) -> About:
-        """Return the versions of this process."""
-        return about_this_process()
+    def about(self) -> ProcessVersions:
+        """Return this node's name and the versions in this process."""
+        return versions_here()
 
-    def said(self, after: int) -> list[str]:
-        """Return the arms' messages from a number on."""
+    def messages_from(self, after: int) -> list[str]:
+        """Return the arms' messages from number `after` on."""
         return self._lines[after:]
 
     def clean(self) -> None:
-        """Remove what finished arms left on this node, and folders of runs cut long ago."""
-        old = time.time() - _OLD
+        """Remove the folders of finished arms on this node, and those of old interrupted runs."""
+        old = time.time() - _MOST_AGE_SECONDS
         cut = (path for path in self._work.glob("*/") if path.stat().st_mtime < old)
-        for folder in (*self._finished, *cut, self._place):
+        for folder in (*self._finished, *cut, self._task_folder):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def do(
+    def call_arm(
         self, what: str, study: StudyParts, job: Job, lists: tuple[Any, Any], files: Files | None,
         *details: Any,
-    ) -> Told | Failed:  # fmt: skip
-        """Return what `what` (fit, answer, longer, times) of an arm gives; fit it first if needed.
+    ) -> CallResult | CallError:  # fmt: skip
+        """Return the result of an arm's `what` (fit, answer, longer, times); fit the arm if needed.
 
-        `lists` are the documents and the inputs without answers; `files` those of an earlier fit.
+        `lists` are the documents and the unlabelled inputs, `files` the files of an earlier fit.
         """
         try:
             arm = self._fitted(study, job, lists, files)
-            value = _CALLS[what](arm, *details)
+            value = _ARM_CALLS[what](arm, *details)
         except (DoesNotApply, TuneworthyError) as error:
-            return Failed(error)
-        return Told(value, tuple(getattr(arm.fitted.model, "notes", ())))
+            return CallError(error)
+        return CallResult(value, tuple(getattr(arm.fitted.model, "notes", ())))
 
     def _fitted(
         self, study: StudyParts, job: Job, lists: tuple[Any, Any], files: Files | None
-    ) -> _Arm:
+    ) -> _FittedArm:
         if job.key in self._arms:
             self._arms.move_to_end(job.key)
             return self._arms[job.key]
-        self._open(study)
-        self._marks |= {self._specs[role]: mark for role, mark in job.models.items()}
-        models = self._checked(job)
-        while len(self._arms) >= _KEPT:
+        self._open_study(study)
+        self._fingerprints |= {self._specs[role]: mark for role, mark in job.models.items()}
+        models = self._checked_models(job)
+        while len(self._arms) >= _MOST_KEPT_ARMS:
             self._arms.popitem(last=False)
-        folder = self._folder(job.key)
+        folder = self._own_folder(job.key)
         write_files(folder, files or {}, keep=True)
         arm, given = load("arms", job.spec.arm), job.setup.given
         setup = replace(
             job.setup,
-            task=job.setup.task.at(self._place),
+            task=job.setup.task.at(self._task_folder),
             models=models,
-            score=unscored if job.judged else scorer(study.task.at(self._place)),
+            score=unscored if job.judged else scorer(study.task.at(self._task_folder)),
             folder=folder,
             docs=lists[0],
             unlabelled=lists[1],
-            common=self._folder("common"),
+            common=self._own_folder("common"),
             given=replace(given, models=models) if isinstance(given, FreeAnswers) else given,
             say=self._lines.append,
         )
@@ -127,28 +130,28 @@ class Host:
         fitted = arm.fit(setup, arm.Options.model_validate(job.spec.options), job.seed)
         seconds = (fitted.trace or {}).get("seconds", time.perf_counter() - start)
         self._finished.add(folder)
-        self._arms[job.key] = _Arm(fitted, seconds, folder)
+        self._arms[job.key] = _FittedArm(fitted, seconds, folder)
         return self._arms[job.key]
 
-    def _open(self, study: StudyParts) -> None:
-        """Write the study's files and list its models, on the first call."""
+    def _open_study(self, study: StudyParts) -> None:
+        """On the first call, write the study's files and set up its models, unopened."""
         if self._study is not None:
             return
-        write_files(self._place, study.files, keep=False)
+        write_files(self._task_folder, study.files, keep=False)
         self._study, task = study, study.task
         wanted = {role: spec for role, spec in wanted_models(task).items() if is_local(spec)}
         self._specs = wanted
 
         def opened(spec: str, fields: Mapping[str, Any]) -> Model:  # noqa: ARG001
-            mark = self._marks.get(spec, {})
+            mark = self._fingerprints.get(spec, {})
             same = {key: mark[key] for key in ("device", "precision") if key in mark}
             place = placement(task).model_copy(update=same)
-            return open_model(spec, folder=self._place, place=place)
+            return open_model(spec, folder=self._task_folder, place=place)
 
         self._models = Models(wanted, opened)
 
-    def _checked(self, job: Job) -> Models:
-        """Return the models; raise ClusterError if one differs from that of the study."""
+    def _checked_models(self, job: Job) -> Models:
+        """Return this node's models; raise ClusterError if one differs from the study's."""
         assert self._models is not None
         for role, mark in job.models.items():
             own = dict(self._models[role].fingerprint)
@@ -173,8 +176,8 @@ class Host:
             )
         return self._models
 
-    def _folder(self, key: str) -> Path:
-        """Return a folder that this process alone uses: the one of a cut run, where it is free."""
+    def _own_folder(self, key: str) -> Path:
+        """Return a folder only this process uses: the key's, or a new one if that is locked."""
         self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
         if key not in self._locks:
             lock = open(self._work / f"{key}.lock", "w")  # noqa: SIM115  held as long as we live
@@ -190,7 +193,7 @@ class Host:
 
 
 def write_files(folder: Path, files: Files, *, keep: bool) -> None:
-    """Write files below a folder, each whole or not at all; `keep` those that are there already."""
+    """Write each file below a folder atomically; `keep`: leave existing ones as they are."""
     for name, content in files.items():
         path = folder / name
         if keep and path.exists():
@@ -201,7 +204,7 @@ def write_files(folder: Path, files: Files, *, keep: bool) -> None:
         os.replace(part, path)
 
 
-def _facts(arm: _Arm) -> FittedFacts:
+def _fitted_facts(arm: _FittedArm) -> FittedFacts:
     fitted, model = arm.fitted, arm.fitted.model
     artefact = fitted.artefact
     return FittedFacts(
@@ -221,27 +224,27 @@ def _facts(arm: _Arm) -> FittedFacts:
     )
 
 
-def _answer(arm: _Arm, queries: Sequence[Query]) -> list[Answer]:
+def _answer_queries(arm: _FittedArm, queries: Sequence[Query]) -> list[Answer]:
     known = arm.fitted.known
     by_case = {q.id: a for q in queries if known and (a := known(q)) is not None}
     pending = [query for query in queries if query.id not in by_case]
     new = iter(arm.fitted.answer(pending) if pending else [])
-    # an arm that gives too few answers is refused by the study, which compares the cases
+    # the study refuses an arm that gives too few answers: it compares the cases
     return [a for q in queries if (a := by_case.get(q.id) or next(new, None)) is not None]
 
 
-def _longer(arm: _Arm, queries: Sequence[Query]) -> list[Answer]:
+def _answer_longer(arm: _FittedArm, queries: Sequence[Query]) -> list[Answer]:
     assert arm.fitted.longer is not None
     return arm.fitted.longer(queries)
 
 
-def _times(arm: _Arm, queries: Sequence[Query], every: bool) -> LatencySample:
+def _measure_latency(arm: _FittedArm, queries: Sequence[Query], every: bool) -> LatencySample:
     return sequential_latency(arm.fitted.answer, queries, lambda: None, every)
 
 
-_CALLS: dict[str, Callable[..., Any]] = {
-    "fit": _facts,
-    "answer": _answer,
-    "longer": _longer,
-    "times": _times,
+_ARM_CALLS: dict[str, Callable[..., Any]] = {
+    "fit": _fitted_facts,
+    "answer": _answer_queries,
+    "longer": _answer_longer,
+    "times": _measure_latency,
 }

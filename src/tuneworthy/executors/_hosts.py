@@ -1,6 +1,6 @@
-"""The processes that a study has on a cluster: started, checked, taken, given back, replaced.
+"""Manage a study's processes on a cluster: start, check, lend, take back and replace them.
 
-One a GPU, or one a node for a study without a GPU; a model is then opened once on each.
+There is one for each GPU, or one on each node if the study needs no GPU; each opens a model once.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Any
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import ClusterError
 from tuneworthy.executors._cluster import Cluster, HostLost, Need, Node
-from tuneworthy.executors._job import about_this_process, refuse_others
+from tuneworthy.executors._job import refuse_other_versions, versions_here
 
-REFRESH = 2.0  # seconds between two looks at the nodes
-STARTS = 3  # failed starts in a row after which a node is left out
-GONE = 300.0  # seconds without any node after which the run ends
+REFRESH_SECONDS = 2.0  # the nodes are listed so often
+MOST_FAILED_STARTS = 3  # in a row; then a node is left out
+MOST_SECONDS_WITHOUT_NODES = 300.0  # then the run ends
 
 
 @dataclass
 class RunningHost:
-    """A process on a node. `about` is the call that checks it; None once it is ready."""
+    """A process on a node. `about` is the call that asks for its versions; None once checked."""
 
     handle: Any
     node: Node
     about: Any
     busy: bool = False
-    heard: int = 0
+    messages_read: int = 0
 
 
 class HostPool:
@@ -39,7 +39,7 @@ class HostPool:
         self.cluster, self._need, self._say = cluster, need, say
         self._hosts: list[RunningHost] = []
         self._failed: dict[str, int] = {}
-        self._why = ""
+        self._last_failure = ""
         self._looked = self._last_seen = time.monotonic()
         try:
             nodes = self._refresh()
@@ -55,19 +55,20 @@ class HostPool:
 
     @property
     def width(self) -> int:
-        """Return how many calls may run at once."""
+        """Return the number of calls that may run at once."""
         return max(1, len(self._hosts))
 
     def share(self, value: Any) -> Any:
-        """Return what to pass in place of a value that is sent to the nodes once."""
+        """Store a value once for all nodes; return a reference to pass in its place."""
         return self.cluster.share(value)
 
     def take(self, preferred: RunningHost | None, only: RunningHost | None) -> RunningHost | None:
-        """Return a free process, now taken; None if there is none yet.
+        """Mark a free process as busy and return it; None if none is free.
 
-        `only`: that one, as long as it lives. Raises ClusterError if the nodes are gone or differ.
+        `only`: no other, as long as that one lives. Raises ClusterError if the nodes are gone or
+        run other versions.
         """
-        if time.monotonic() - self._looked > REFRESH or not self._hosts:
+        if time.monotonic() - self._looked > REFRESH_SECONDS or not self._hosts:
             self._refresh()
         self._check_starting()
         free = [host for host in self._hosts if host.about is None and not host.busy]
@@ -79,18 +80,18 @@ class HostPool:
         return chosen
 
     def free(self, host: RunningHost) -> None:
-        """Give a process back."""
+        """Mark a process as free."""
         host.busy = False
 
     def drop(self, host: RunningHost) -> None:
-        """End a process and forget it; another one is started if its node lives."""
+        """Kill a process and forget it; a new one is started later if its node lives."""
         if host in self._hosts:
             self._hosts.remove(host)
         with suppress(HostLost):
             self.cluster.stop(host.handle)
 
     def tell_waiting(self) -> None:
-        """Say that no process is free yet."""
+        """Tell the user that no process is free yet."""
         starting = sum(host.about is not None for host in self._hosts)
         what = f"{count_noun(starting, 'worker')} not started yet" if starting else "all are busy"
         self._say(f"waiting for a place on {self.cluster.name}: {what}")
@@ -107,48 +108,48 @@ class HostPool:
         self.cluster.close()
 
     def _refresh(self) -> Sequence[Node]:
-        """Start what is missing on living nodes, forget what was on dead ones; return the nodes."""
+        """Return the living nodes; start missing processes on them, drop those of dead nodes."""
         self._looked, nodes = time.monotonic(), self.cluster.nodes()
         alive = {node.id for node in nodes}
         for host in [host for host in self._hosts if host.node.id not in alive and not host.busy]:
             self.drop(host)
         usable = [node for node in nodes if node.places(self._need)]
-        self._refuse(nodes, usable)
+        self._refuse_unusable(nodes, usable)
         for node in usable:
             there = sum(host.node.id == node.id for host in self._hosts)
-            if self._failed.get(node.id, 0) < STARTS:
+            if self._failed.get(node.id, 0) < MOST_FAILED_STARTS:
                 for _ in range(node.places(self._need) - there):
                     handle = self.cluster.start(node, self._need)
                     about = self.cluster.call(handle, "about")
                     self._hosts.append(RunningHost(handle, node, about))
         return nodes
 
-    def _refuse(self, nodes: Sequence[Node], usable: Sequence[Node]) -> None:
-        """Raise ClusterError if no node can take a process, now or for too long."""
+    def _refuse_unusable(self, nodes: Sequence[Node], usable: Sequence[Node]) -> None:
+        """Raise ClusterError if no node can run a process, or none was there for too long."""
         if nodes and not usable:
             best = max(nodes, key=lambda node: (node.gpus, node.memory))
             raise ClusterError(
                 "a study needs more than any node of the cluster has",
                 where=self.cluster.name,
-                got=f"needs {_shown(1, self._need.gpus, self._need.memory)}; the largest node,"
-                f" {best.name}, has {_shown(best.cpus, best.gpus, best.memory)}",
+                got=f"needs {_resources(1, self._need.gpus, self._need.memory)}; the largest node,"
+                f" {best.name}, has {_resources(best.cpus, best.gpus, best.memory)}",
                 fix="add a node that has it, or choose a smaller model",
             )
-        if usable and all(self._failed.get(node.id, 0) >= STARTS for node in usable):
+        if usable and all(self._failed.get(node.id, 0) >= MOST_FAILED_STARTS for node in usable):
             raise ClusterError(
                 "no process of ours starts on the cluster",
                 where=self.cluster.name,
-                got=self._why,
+                got=self._last_failure,
                 fix="install tuneworthy, this version and extras, in the Python of every node",
             )
         now = time.monotonic()
         if nodes:
             self._last_seen = now
-        elif now - self._last_seen > GONE:
+        elif now - self._last_seen > MOST_SECONDS_WITHOUT_NODES:
             raise ClusterError(
                 "the cluster has no node left",
                 where=self.cluster.name,
-                got=f"none for {GONE / 60:.0f} minutes",
+                got=f"none for {MOST_SECONDS_WITHOUT_NODES / 60:.0f} minutes",
                 fix="start nodes, then run the same command again",
             )
 
@@ -157,9 +158,9 @@ class HostPool:
             if not self.cluster.ready(host.about, 0.0):
                 continue
             try:
-                refuse_others(about_this_process(), self.cluster.result(host.about))
+                refuse_other_versions(versions_here(), self.cluster.result(host.about))
             except HostLost as loss:
-                self._why = str(loss)
+                self._last_failure = str(loss)
                 self._failed[host.node.id] = self._failed.get(host.node.id, 0) + 1
                 self.drop(host)
                 continue
@@ -167,5 +168,5 @@ class HostPool:
             self._failed.pop(host.node.id, None)
 
 
-def _shown(cpus: float, gpus: float, memory: float) -> str:
+def _resources(cpus: float, gpus: float, memory: float) -> str:
     return f"{cpus:g} CPU, {gpus:g} GPU, {memory / 1e9:.1f} GB of memory"

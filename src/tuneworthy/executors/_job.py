@@ -1,6 +1,6 @@
-"""What travels between a study and a node: an arm to fit, what became of it, answers.
+"""The data sent between a study and a node: an arm to fit, facts of the fit, answers, files.
 
-Everything here is plain or pickles. Right answers of scored cases never travel: a `Query` has none.
+All of it can be pickled. Right answers of scored cases are never sent: a `Query` has none.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from tuneworthy.models._roles import wanted_models
 from tuneworthy.models.local.machine import installed
 
 Files = dict[str, bytes]
-MOST = 2 << 30  # bytes of files that a study sends to its nodes
+MOST_FILE_BYTES = 2 << 30  # of all files that a study sends to its nodes
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft")
 
 
 @dataclass(frozen=True)
 class StudyParts:
-    """What every arm of a study shares: the task and the files beside task.yaml that it names."""
+    """What all arms of a study share: the task and the files beside task.yaml that it names."""
 
     task: Task
     files: Files
@@ -44,10 +44,10 @@ class StudyParts:
 
 @dataclass(frozen=True)
 class Job:
-    """An arm to fit. `setup` lacks what the node has: models, metric, folders, messages.
+    """An arm to fit. `setup` lacks what the node adds: models, metric, folders, messages.
 
-    `models` are the fingerprints by role that the node's models must have, `here` what the arm
-    depends on besides them; `judged`: scores need a judge, which only the study can ask.
+    `models` are the fingerprints, by role, that the node's models must have; `here` is what else
+    the arm depends on. `judged`: scores need a judge, which only the study can ask.
     """
 
     key: str
@@ -61,7 +61,7 @@ class Job:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a study reads of a model that answers elsewhere; `shard` None: it has no such size."""
+    """The facts that a study reads of a node's model; `shard` is None if it sets no shard size."""
 
     spec: str
     fingerprint: dict[str, str]
@@ -71,7 +71,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class FittedFacts:
-    """What a study reads of an arm that was fitted elsewhere, and the files that it left.
+    """The facts that a study reads of an arm that a node fitted, and the files that it wrote.
 
     `artefact` is relative to the arm's folder; `seconds` is how long fitting took.
     """
@@ -88,32 +88,32 @@ class FittedFacts:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a call returned, with the model's notes so far."""
+class CallResult:
+    """The value that a call returned, with the model's notes so far."""
 
     value: Any
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Failed:
-    """The error that a call ended in, as the arm raised it."""
+class CallError:
+    """The error that the arm raised in a call."""
 
     error: Exception
 
 
 @dataclass(frozen=True)
-class About:
-    """The versions that a process runs: those of Python, of tuneworthy, and of packages."""
+class ProcessVersions:
+    """A process's node name, and its versions of Python, tuneworthy and packages."""
 
     node: str
     versions: Mapping[str, str | None] = field(default_factory=dict)
 
 
-def about_this_process() -> About:
-    """Return the versions of this process, which those of every node must equal."""
+def versions_here() -> ProcessVersions:
+    """Return the node name and versions of this process; every node must have these versions."""
     own = code_version(ALL_SOURCES)
-    return About(
+    return ProcessVersions(
         platform.node(),
         {
             "tuneworthy": f"{own['version']} ({own['source']})",
@@ -123,8 +123,8 @@ def about_this_process() -> About:
     )
 
 
-def refuse_others(here: About, there: About) -> None:
-    """Raise ClusterError if a node runs other versions: its answers could differ."""
+def refuse_other_versions(here: ProcessVersions, there: ProcessVersions) -> None:
+    """Raise ClusterError if a node has other versions: its answers could differ."""
     other = [name for name, own in here.versions.items() if there.versions.get(name) != own]
     if other:
         got = ", ".join(
@@ -139,7 +139,7 @@ def refuse_others(here: About, there: About) -> None:
 
 
 def why_in_this_process(spec: Spec, task: Task, models: Mapping[str, Any]) -> str:
-    """Return why an arm can't run on a node yet, or ""."""
+    """Return why an arm must run in this process; "" if it can run on a node."""
     arm = load("arms", spec.arm)
     remote = [r for r in roles_of(models, arm.NEEDS) if not is_local(models[r].spec)]
     if remote:
@@ -153,7 +153,7 @@ def why_in_this_process(spec: Spec, task: Task, models: Mapping[str, Any]) -> st
 
 
 def job_of(request: FitRequest) -> Job:
-    """Return what a node needs to fit the arm of a request."""
+    """Return the job that a node needs to fit the arm of a request."""
     setup, arm = request.setup, load("arms", request.spec.arm)
     given = setup.given
     bare = replace(
@@ -165,7 +165,7 @@ def job_of(request: FitRequest) -> Job:
         docs=(),
         common=None,
         given=FreeAnswers(given.runs, {}) if isinstance(given, FreeAnswers) else given,
-        say=_silent,
+        say=_ignore_message,
         purse=None,
     )
     options = arm.Options.model_validate(request.spec.options)
@@ -181,37 +181,37 @@ def job_of(request: FitRequest) -> Job:
 
 
 def unscored(case: Case, answer: Answer) -> Score | Unscored:
-    """Refuse to score: raise ClusterError. Stands in a setup whose metric can't travel."""
+    """Raise ClusterError: the metric of a setup whose real metric can't be sent to a node."""
     raise ClusterError("an arm scored an answer where no metric is", got=case.id + answer.text[:40])
 
 
-def _silent(text: str) -> None:
+def _ignore_message(text: str) -> None:
     """Say nothing."""
 
 
-def parts_of(task: Task) -> StudyParts:
+def study_parts(task: Task) -> StudyParts:
     """Return the task with the files that it names by a path below its folder.
 
     Raises ClusterError if they are too large to be sent.
     """
     files: Files = {}
-    for name in _named(task):
+    for name in _named_paths(task):
         place = task.folder / name
         found = sorted(place.rglob("*")) if place.is_dir() else [place]
         for path in (path for path in found if path.is_file()):
             files[path.relative_to(task.folder).as_posix()] = plain_file(path)
-            if sum(map(len, files.values())) > MOST:
+            if sum(map(len, files.values())) > MOST_FILE_BYTES:
                 raise ClusterError(
                     "the files of a task are too large to be sent to every node",
                     where=str(path),
-                    got=f"more than {MOST >> 30} GB",
+                    got=f"more than {MOST_FILE_BYTES >> 30} GB",
                     fix="put them where every node finds them under one absolute path, and name"
                     " that in task.yaml",
                 )
     return StudyParts(task, files)
 
 
-def _named(task: Task) -> set[str]:
+def _named_paths(task: Task) -> set[str]:
     """Return the relative paths of models, prompts and metrics that a task names."""
     parts = [s.partition(":") for s in wanted_models(task).values() if is_local(s)]
     names = {name for kind, _, name in parts if kind == "scripted" or name.startswith("./")}
@@ -219,17 +219,17 @@ def _named(task: Task) -> set[str]:
         names.add(task.present.prompt)
     if task.success.metric and is_own(task.success.metric):
         names.add(task.success.metric.rpartition(":")[0])
-    inside = {name for name in names if below(name)}
+    inside = {name for name in names if stays_below(name)}
     return {name for name in inside if (task.folder / name).exists()}
 
 
-def below(name: str) -> bool:
-    """Return whether a path stays below the folder that it is relative to."""
+def stays_below(name: str) -> bool:
+    """Return whether a relative path stays below its folder: no "..", not absolute."""
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts
 
 
 def read_files(folder: Path) -> Files:
-    """Return the bytes of every file below a folder by its relative path; links are left out."""
+    """Return the bytes of each file below a folder, by relative path; links are left out."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}

@@ -1,4 +1,4 @@
-"""What one process on a node needs for a study: GPUs, memory, threads of its models."""
+"""Compute the resources that one process on a node needs for a study."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tuneworthy.executors._cluster import Need
 from tuneworthy.measure.model_roles import roles_of
 from tuneworthy.models import is_local
 
-MEMORY = 1 << 29  # bytes of a process without a model
-_HELD = 1.1  # bytes taken per byte that a model's parts need
+BASE_BYTES = 1 << 29  # of a process without a model
+_BYTES_PER_MODEL_BYTE = 1.1  # memory used for each byte that a model's parts need
 
 
 def need_of(task: Task, models: Mapping[str, Model]) -> Need:
-    """Return what a process needs to hold every local model of the study's arms.
+    """Return the resources that a process needs to hold every local model of the study's arms.
 
-    Memory is the estimate that opening a model is refused by: weights and one full batch. Training
-    is checked on the node, against what is free there then.
+    Memory is the same estimate by which opening a model is refused: weights and one full batch.
+    Training memory is checked on the node, against what is free there then.
     """
     roles = {
         role for spec in specs(task) for role in roles_of(models, load("arms", spec.arm).NEEDS)
@@ -32,16 +32,16 @@ def need_of(task: Task, models: Mapping[str, Model]) -> Need:
         with suppress(TuneworthyError):  # an arm whose model can't be opened says so itself
             model = models[role]
             if is_local(model.spec):
-                held[model.spec] = _memory(model), model.fingerprint
+                held[model.spec] = _model_bytes(model), model.fingerprint
     marks = [mark for _, mark in held.values()]
     return Need(
         gpus=int(any(mark.get("device") == "cuda" for mark in marks)),
-        memory=MEMORY + int(_HELD * sum(size for size, _ in held.values())),
+        memory=BASE_BYTES + int(_BYTES_PER_MODEL_BYTE * sum(size for size, _ in held.values())),
         threads=max((int(mark.get("threads", 0)) for mark in marks), default=0),
     )
 
 
-def _memory(model: Model) -> int:
+def _model_bytes(model: Model) -> int:
     if not hasattr(model, "module"):
         return 0
     from tuneworthy.models.local.sizes import memory_of

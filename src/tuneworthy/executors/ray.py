@@ -1,7 +1,7 @@
-"""Ray: one actor a node, or a GPU, on a cluster or on a Ray of our own on this machine.
+"""Run a study's processes as Ray actors, on a cluster or on a Ray started on this machine.
 
-The only file that imports ray. Actors are not restarted and calls not repeated by Ray: the study
-does both, since it knows what is stored already.
+The only file that imports ray. Ray restarts no actor and repeats no call: the study does both,
+since it knows what is stored already.
 """
 
 from __future__ import annotations
@@ -20,17 +20,21 @@ from tuneworthy.executors._host import Host
 from tuneworthy.ledger.signals import SIGNALS
 
 NAMESPACE = "tuneworthy"
-_REACH = 10.0  # seconds to reach an address
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
+_CONNECT_SECONDS = 10.0  # seconds to reach an address
+_QUIET_VARIABLES = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+}
 
 
 def open_cluster(address: Address, need: Need, say: Callable[[str], None]) -> Cluster:
-    """Return the cluster at an address, connected; start one for `own`.
+    """Connect to the cluster at an address, or start one for `own`, and return it.
 
     Raises NotInstalled, or ClusterError if it can't be reached or has another version.
     """
     try:
-        with _environment():
+        with _quiet_environment():
             import ray
     except ImportError as missing:
         raise NotInstalled(
@@ -41,12 +45,12 @@ def open_cluster(address: Address, need: Need, say: Callable[[str], None]) -> Cl
     if ray.is_initialized():  # a notebook that is connected already
         return RayCluster(ray, "Ray", shutdown=False)
     if address.host:
-        _reach(address)
+        _check_reachable(address)
     name = {"own": "Ray on this machine, started for this run", "auto": "Ray on this machine"}
     if address.name == "own":
         say("starting Ray on this machine")
     try:
-        with _environment(), _own_signals():
+        with _quiet_environment(), _kept_signal_handlers():
             ray.init(
                 address={"own": "local"}.get(address.name, address.name),
                 namespace=NAMESPACE,
@@ -58,14 +62,17 @@ def open_cluster(address: Address, need: Need, say: Callable[[str], None]) -> Cl
     except Exception as error:  # Ray raises whatever happened on its way
         with suppress(Exception):
             ray.shutdown()
-        raise _refused(address, error) from error
+        raise _connection_error(address, error) from error
     return RayCluster(ray, name.get(address.name, f"Ray at {address.name}"), shutdown=True)
 
 
 @contextmanager
-def _environment() -> Iterator[None]:
-    """Let Ray print and send nothing of its own accord, unless the user set otherwise."""
-    new = {name: value for name, value in _QUIET.items() if name not in os.environ}
+def _quiet_environment() -> Iterator[None]:
+    """Set, in the block, the variables that keep Ray from printing and sending usage data.
+
+    A variable that the user set stays as it is.
+    """
+    new = {name: value for name, value in _QUIET_VARIABLES.items() if name not in os.environ}
     os.environ.update(new)
     try:
         yield
@@ -75,8 +82,8 @@ def _environment() -> Iterator[None]:
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keep our signal handlers: Ray sets its own for SIGTERM, which exits at once."""
+def _kept_signal_handlers() -> Iterator[None]:
+    """Restore our signal handlers after the block: Ray sets its own for SIGTERM, which exits."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
@@ -86,9 +93,9 @@ def _own_signals() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _reach(address: Address) -> None:
+def _check_reachable(address: Address) -> None:
     try:
-        socket.create_connection((address.host, address.port), timeout=_REACH).close()
+        socket.create_connection((address.host, address.port), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
         raise ClusterError(
             "the cluster can't be reached",
@@ -99,10 +106,10 @@ def _reach(address: Address) -> None:
         ) from error
 
 
-def _refused(address: Address, error: Exception) -> ClusterError:
-    """Return the error of a connection that failed."""
+def _connection_error(address: Address, error: Exception) -> ClusterError:
+    """Return the ClusterError for a failed connection, with the fix for its cause."""
     text = " ".join(str(error).split())
-    if any("Auth" in type(each).__name__ or "AuthToken" in str(each) for each in _chain(error)):
+    if any("Auth" in type(each).__name__ or "AuthToken" in str(each) for each in _causes(error)):
         return ClusterError(
             "the cluster wants its token",
             where=address.name,
@@ -131,14 +138,14 @@ def _refused(address: Address, error: Exception) -> ClusterError:
     )
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 class RayCluster:
-    """A Ray cluster that this process is connected to; `shutdown`: by us."""
+    """A connected Ray cluster; `shutdown`: disconnect, or end our own Ray, on close."""
 
     def __init__(self, ray: Any, name: str, *, shutdown: bool) -> None:
         self.name, self._ray, self._shutdown = name, ray, shutdown
@@ -146,7 +153,7 @@ class RayCluster:
 
     def nodes(self) -> Sequence[Node]:
         """Return the living nodes."""
-        with self._errors():
+        with self._translated_errors():
             listed = [node for node in self._ray.nodes() if node["Alive"]]
         return [
             Node(
@@ -160,11 +167,11 @@ class RayCluster:
         ]
 
     def start(self, node: Node, need: Need) -> Any:
-        """Start an actor on a node, with its share of the node's CPUs."""
+        """Start an actor on a node, with its share of the node's CPUs; return its handle."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         threads = {"OMP_NUM_THREADS": str(need.threads)} if need.threads else {}
-        with self._errors():
+        with self._translated_errors():
             return self._host.options(
                 num_cpus=max(1, int(node.cpus) // max(1, node.places(need))),
                 num_gpus=need.gpus,
@@ -174,39 +181,39 @@ class RayCluster:
             ).remote()
 
     def share(self, value: Any) -> Any:
-        """Store a value in Ray's object store."""
-        with self._errors():
+        """Store a value in Ray's object store and return its reference."""
+        with self._translated_errors():
             return self._ray.put(value)
 
     def call(self, host: Any, method: str, *details: Any) -> Any:
-        """Begin a call of an actor's method."""
-        with self._errors():
+        """Start a call of an actor's method and return its reference."""
+        with self._translated_errors():
             return getattr(host, method).remote(*details)
 
     def ready(self, call: Any, seconds: float) -> bool:
-        """Return whether a call ended, after waiting up to so many seconds."""
-        with self._errors():
+        """Return whether a call has ended, after waiting at most `seconds`."""
+        with self._translated_errors():
             done, _ = self._ray.wait([call], timeout=seconds)
         return bool(done)
 
     def result(self, call: Any) -> Any:
         """Return the value of a call that ended."""
-        with self._errors():
+        with self._translated_errors():
             return self._ray.get(call)
 
     def stop(self, host: Any) -> None:
-        """End an actor."""
+        """Kill an actor."""
         with suppress(Exception):  # it is gone already, or the whole cluster is
             self._ray.kill(host, no_restart=True)
 
     def close(self) -> None:
-        """Disconnect; a Ray that we started ends."""
+        """Disconnect, if we connected; a Ray that we started ends."""
         if self._shutdown:
-            with suppress(Exception), _own_signals():
+            with suppress(Exception), _kept_signal_handlers():
                 self._ray.shutdown()
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         """Turn Ray's errors into HostLost or ClusterError; an arm's own error passes."""
         errors = self._ray.exceptions
         lost = (errors.RayActorError, errors.WorkerCrashedError, errors.NodeDiedError,
@@ -218,12 +225,12 @@ class RayCluster:
         except errors.RayTaskError as error:
             cause = error.cause
             if isinstance(cause, full):
-                raise self._full(cause) from error
+                raise self._store_full_error(cause) from error
             if isinstance(cause, errors.RayError):
                 raise HostLost(_first_line(cause)) from error
             raise cause from error
         except full as error:
-            raise self._full(error) from error
+            raise self._store_full_error(error) from error
         except lost as error:
             raise HostLost(_first_line(error)) from error
         except (errors.RayError, ConnectionError) as error:
@@ -234,7 +241,7 @@ class RayCluster:
                 fix="look at the cluster, then run the same command again",
             ) from error
 
-    def _full(self, error: Exception) -> ClusterError:
+    def _store_full_error(self, error: Exception) -> ClusterError:
         return ClusterError(
             "the cluster's object store is full, and so is the disk that it spills to",
             where=self.name,

@@ -117,17 +117,17 @@ def test_a_study_too_large_for_every_node_is_refused_and_does_not_hang(tmp_path,
 
 
 def test_nodes_that_never_come_back_end_the_run(tmp_path, on, monkeypatch):
-    monkeypatch.setattr(_hosts, "GONE", 0.0)
+    monkeypatch.setattr(_hosts, "MOST_SECONDS_WITHOUT_NODES", 0.0)
     with pytest.raises(ClusterError, match="no node left"):
         on(studies.write(tmp_path / "study", n=ROWS, **SMALL), InProcess(tmp_path / "w", nodes=0))
 
 
 def test_a_node_with_another_version_is_refused(tmp_path, on, monkeypatch):
     from tuneworthy.executors import _host
-    from tuneworthy.executors._job import About
+    from tuneworthy.executors._job import ProcessVersions
 
-    other = About("node7", {"tuneworthy": "0.1.0 (abc)", "Python": "3.12"})
-    monkeypatch.setattr(_host, "about_this_process", lambda: other)
+    other = ProcessVersions("node7", {"tuneworthy": "0.1.0 (abc)", "Python": "3.12"})
+    monkeypatch.setattr(_host, "versions_here", lambda: other)
     with pytest.raises(ClusterError, match=r"Python 3\.12 there") as refused:
         on(studies.write(tmp_path / "study", n=ROWS, **SMALL), InProcess(tmp_path / "work"))
     assert "node7" in refused.value.where
@@ -160,7 +160,7 @@ def test_threads_that_need_one_shard_compute_it_once():
     def shard(number):
         with dispatch.turn(["one"]):
             if "one" not in seen:
-                with dispatch._away():
+                with dispatch._token_released():
                     threading.Event().wait(0.02)
                 computed.append(number)
                 seen.add("one")
@@ -178,9 +178,9 @@ def test_the_first_error_of_several_threads_is_raised_and_the_rest_end():
         begun.append(number)
         if number == 1:
             raise ModelError("broken")
-        with dispatch._away():
+        with dispatch._token_released():
             threading.Event().wait(0.05)
-        dispatch._check()
+        dispatch._check_stopped()
 
     with pytest.raises(ModelError):
         dispatch.map(work, range(20))

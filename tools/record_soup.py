@@ -47,14 +47,14 @@ def asked(path: Path | None) -> Iterator[tuple[str, AdviceInput]]:
 
 def main() -> None:
     """Ask and write; a task that soup fails on is named and left out."""
-    program = soup_process.found()
+    program = soup_process.program_path()
     if program is None:
         sys.exit(f"soup-cli is not installed: set {soup_process.PROGRAM_VARIABLE}")
     found = {}
     for title, shown in asked(Path(sys.argv[1]) if sys.argv[1:] else None):
-        known = soup_process.recorded(shown)
-        if known is None or known.soup != soup_process.version(program):
-            known = soup_process.ask(shown)
+        known = soup_process.recorded_answer(shown)
+        if known is None or known.soup != soup_process.program_version(program):
+            known = soup_process.run_soup(shown)
         if known is None:
             print(f"{title}: no answer")
             continue

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tuneworthy.advice import soup_process
-from tuneworthy.advice.advice_input import TOOL_CHOICES, AdviceInput, checked
+from tuneworthy.advice.advice_input import TOOL_CHOICES, AdviceInput, as_distribution
 from tuneworthy.advice.adviser_list import PLUGIN_FOLDER
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, ShownRow
@@ -70,7 +70,7 @@ def test_an_answer_is_a_distribution_or_none_and_always_the_same(name):
         told = module.advise(shown)
         assert told == module.advise(shown)
         if told is not None:
-            assert checked(told) is not None, told
+            assert as_distribution(told) is not None, told
             assert set(told) <= set(TOOL_CHOICES)
 
 
@@ -173,7 +173,7 @@ def test_soup_is_skipped_where_it_is_not_installed_and_asked_where_it_is(tmp_pat
     assert module.advise(other) is None
     monkeypatch.delenv("TUNEWORTHY_SOUP")
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
-    assert soup_process.found() is None, "what lies on the PATH is not run unasked"
+    assert soup_process.program_path() is None, "what lies on the PATH is not run unasked"
 
 
 def test_soup_gets_n_rows_and_the_variety_of_the_ten():

@@ -1,1 +1,1 @@
-"""Scores advisers on measured tasks: who predicts the winning tool, and what following costs."""
+"""Score advisers on measured tasks: who predicts the winning tool, and what following costs."""

@@ -1,4 +1,4 @@
-"""The input that every adviser gets, and the check of its answer."""
+"""Make the input that every adviser gets, and check the probabilities that it answers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tuneworthy.core.record import Record
 from tuneworthy.core.task import TOOLS, OutputType
 
 TOOL_CHOICES: tuple[str, ...] = (*TOOLS, "none")
-"""What an adviser can name: the eight tools, and `none` (nothing beats the reference)."""
+"""The names that an adviser can choose: the eight tools, and `none` (none beats the reference)."""
 SHOWN_ROWS = 10
-_OF_METRIC: dict[str, OutputType] = {
+_TYPE_OF_METRIC: dict[str, OutputType] = {
     "accuracy": "label", "fields_f1": "json", "number": "number", "exact": "text",
     "contains": "text", "token_f1": "text", "rouge_l": "text", "exact_words": "text",
 }  # fmt: skip
@@ -25,9 +25,10 @@ class AdviceInput(Record):
     """The facts of a task that every adviser gets; the only score is the plain instruction's.
 
     `rows` are ten rows to learn from (fewer, or none, where a public set's rows are not shipped),
-    `n` the labelled rows to learn from, `base` the score of the plain instruction from 0 to 1.
-    `recorded` is this adviser's stored answer to the task, `first_look` the arms without training
-    on at most 75 cases: the files `recorded_answers.py` and `first_look.py` alone read them.
+    `n` is the number of labelled rows to learn from, `base` the score of the plain instruction from
+    0 to 1. `recorded` is this adviser's stored answer to the task, which only `recorded_answers.py`
+    reads; `first_look` are the arms without training on at most 75 cases, which only
+    `first_look.py` reads.
     """
 
     instruction: str
@@ -42,7 +43,7 @@ class AdviceInput(Record):
 
 
 def input_of(task: MeasuredTask) -> AdviceInput:
-    """Return what advisers see of a measured task."""
+    """Return the facts of a measured task that advisers get."""
     return AdviceInput(
         instruction=task.instruction,
         rows=task.shown[:SHOWN_ROWS],
@@ -50,18 +51,18 @@ def input_of(task: MeasuredTask) -> AdviceInput:
         base=task.base,
         metric=task.metric,
         margin=task.margin,
-        output_type=task.output_type or _OF_METRIC.get(task.metric),
+        output_type=task.output_type or _TYPE_OF_METRIC.get(task.metric),
         first_look=task.first_look,
     )
 
 
 def certain(name: str) -> dict[str, float]:
-    """Return the answer of an adviser that names one tool: all probability on it."""
+    """Return an answer with all probability on one tool, {name: 1.0}."""
     return {name: 1.0}
 
 
-def checked(answer: Mapping[str, Any] | None) -> dict[str, float] | None:
-    """Return an answer as probabilities that sum to 1, or None if it is no distribution.
+def as_distribution(answer: Mapping[str, Any] | None) -> dict[str, float] | None:
+    """Return an answer as probabilities that sum to 1; None if it is no distribution.
 
     A distribution maps names of TOOL_CHOICES to finite numbers that are not negative and sum to 1
     within .02; a name left out counts as 0.
@@ -76,8 +77,8 @@ def checked(answer: Mapping[str, Any] | None) -> dict[str, float] | None:
     return {name: float(answer.get(name, 0)) / sum(values) for name in TOOL_CHOICES}
 
 
-def named(probabilities: Mapping[str, float] | None) -> str | None:
-    """Return the tool with the highest probability; None without one or where two are equal."""
+def likeliest_tool(probabilities: Mapping[str, float] | None) -> str | None:
+    """Return the tool with the highest probability; None for no answer or equal probabilities."""
     if not probabilities:
         return None
     most = max(probabilities.values())

@@ -1,4 +1,4 @@
-"""The advisers that can be scored: the plug-ins, and one for each name in files of answers."""
+"""List the advisers to score: the plug-ins, and one for each name in files of answers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ RECORDED = "recorded_answers"
 class Adviser:
     """An adviser: `answer(task)` returns its probabilities, or None if it gives no distribution.
 
-    `skipped` says why it can't be asked at all ("": it can). `sees` and `blind` say what it looks
-    at, and what it can't see and how that counts; `assumes` what it takes for given ("": nothing).
+    `skipped` says why it can't be asked at all ("": it can). For people, `sees` says what it looks
+    at, `blind` what it can't see and how that counts, `assumes` what it assumes ("": nothing).
     """
 
     name: str
@@ -38,18 +38,18 @@ def all_advisers(
 ) -> list[Adviser]:
     """Return every adviser: the plug-ins by name, then the recorded ones.
 
-    `answers` maps the name of a recorded adviser to {task key: probabilities or None}. An adviser
-    that is another program is run if `run_programs`, else only its stored answers are used.
+    `answers` maps the name of a recorded adviser to {task key: probabilities or None}. Of an
+    adviser that is another program, only stored answers are used unless `run_programs`.
     """
     inputs = [input_of(task) for task in tasks]
     names = [name for name in catalogue(PLUGIN_FOLDER) if name != RECORDED]
     return [
-        *(_plug_in(name, inputs, run_programs) for name in names),
-        *(_recorded(name, by_task) for name, by_task in sorted((answers or {}).items())),
+        *(_plugin_adviser(name, inputs, run_programs) for name in names),
+        *(_recorded_adviser(name, by_task) for name, by_task in sorted((answers or {}).items())),
     ]
 
 
-def _plug_in(name: str, inputs: Sequence[AdviceInput], run_programs: bool) -> Adviser:
+def _plugin_adviser(name: str, inputs: Sequence[AdviceInput], run_programs: bool) -> Adviser:
     module = load(PLUGIN_FOLDER, name)
     advise = module.advise
     why = getattr(module, "skipped", lambda inputs: "")(inputs)
@@ -65,7 +65,7 @@ def _plug_in(name: str, inputs: Sequence[AdviceInput], run_programs: bool) -> Ad
     return Adviser(name, module.LABEL, module.SEES, module.BLIND, answer, why, assumes)
 
 
-def _recorded(name: str, by_task: Mapping[str, Any]) -> Adviser:
+def _recorded_adviser(name: str, by_task: Mapping[str, Any]) -> Adviser:
     module = load(PLUGIN_FOLDER, RECORDED)
 
     def answer(task: MeasuredTask) -> Mapping[str, Any] | None:

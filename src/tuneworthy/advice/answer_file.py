@@ -1,4 +1,4 @@
-"""The file of recorded advice: JSON lines, one answer of one adviser to one task."""
+"""Read and write recorded advice: JSON lines, each one adviser's answer to one task."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SHIPPED_ANSWERS = Path(__file__).parent / "recorded"
 
 
 class RecordedAdvice(Record):
-    """One answer: who (`adviser`), to which task (its key), and a probability for each tool.
+    """One adviser's answer to one task (its key): a probability for each tool.
 
-    `probabilities` is None where the answer was no distribution: it counts as uniform. For a
-    language model, `asked` is the digest of the prompt, `text` what it said, `model` its
-    fingerprint, `error` why it did not answer, and `asked_on` the day.
+    `probabilities` is None if the answer was no distribution; it then counts as uniform. For a
+    language model, `asked` is the digest of the prompt, `text` the reply, `model` its fingerprint,
+    `error` why it did not answer, and `asked_on` the day.
     """
 
     format: int = Field(default=1, ge=1, le=1)
@@ -45,11 +45,11 @@ def read_advice(path: Path) -> list[RecordedAdvice]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("the recorded advice can't be read", where=str(path), got=str(error),
                         fix="name a file of JSON lines", kept="the file") from error  # fmt: skip
-    return list(_parsed(text, path))
+    return list(_parse_lines(text, path))
 
 
 def shipped_advice() -> list[RecordedAdvice]:
-    """Return the answers that the package ships, [] if none are."""
+    """Return the recorded answers that the package ships."""
     return [
         answer for path in sorted(SHIPPED_ANSWERS.glob("*.jsonl")) for answer in read_advice(path)
     ]
@@ -66,7 +66,7 @@ def by_adviser(answers: Sequence[RecordedAdvice]) -> dict[str, dict[str, Any]]:
 
 
 def append_advice(path: Path, answer: RecordedAdvice) -> None:
-    """Add one answer to a file as a line of its own, after a line that was cut. Raises OSError."""
+    """Append one answer to a file as a new line, also after a cut line. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
         if file.tell() and not _ends_line(file):
@@ -79,7 +79,7 @@ def _ends_line(file: Any) -> bool:
     return bool(file.read(1) == b"\n")
 
 
-def _parsed(text: str, path: Path) -> Iterator[RecordedAdvice]:
+def _parse_lines(text: str, path: Path) -> Iterator[RecordedAdvice]:
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -88,7 +88,7 @@ def _parsed(text: str, path: Path) -> Iterator[RecordedAdvice]:
             yield RecordedAdvice.model_validate(json.loads(line))
         except ValueError as error:
             if isinstance(error, json.JSONDecodeError) and _was_cut(line):
-                continue  # a kill while it was written; that task is asked again
+                continue  # the process was killed while writing it; that task is asked again
             what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise DataError(
                 "this line is no recorded advice", where=f"{path}:{number}", got=what,

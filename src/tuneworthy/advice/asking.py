@@ -1,4 +1,4 @@
-"""Asks a language model which tool wins on a task: the prompt, the schema, reading the answer."""
+"""Ask a language model which tool wins on a task: make the prompt, read the answer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tuneworthy.core.record import digest
 
 SKILL_FILE = Path(__file__).parent / "skill.md"
 WITH_SKILL = " + skill"
-AT_ONCE = 8  # requests between two writes to the file
-_SHOWN_CHARACTERS = 1_000  # characters of an input or output that are shown
+BATCH_SIZE = 8  # requests between two writes to the file
+_MOST_SHOWN_CHARACTERS = 1_000  # of an input or output in the prompt
 TOOL_MEANINGS = {
     "keep": "what runs today, unchanged",
     "classifier": "a plain classifier learns the labels from the rows",
@@ -44,9 +44,9 @@ ANSWER_LIMITS = Limits(max_tokens=700, grammar=Grammar(kind="json", value=ANSWER
 
 
 def prompt_of(shown: AdviceInput, skill: str = "") -> tuple[Message, ...]:
-    """Return the conversation that asks for advice on a task; `skill` is added to its system turn.
+    """Return the messages that ask for advice on a task; `skill` is added to the system message.
 
-    It holds what every adviser sees, and the meaning of the tools; inputs and outputs are cut to
+    They hold what every adviser gets, and the meaning of the tools; inputs and outputs are cut to
     1,000 characters.
     """
     tools = "\n".join(f"- {name}: {meaning}" for name, meaning in TOOL_MEANINGS.items())
@@ -61,7 +61,10 @@ def prompt_of(shown: AdviceInput, skill: str = "") -> tuple[Message, ...]:
     )
     rows = "\n".join(
         json.dumps(
-            {"input": row.input[:_SHOWN_CHARACTERS], "output": row.output[:_SHOWN_CHARACTERS]},
+            {
+                "input": row.input[:_MOST_SHOWN_CHARACTERS],
+                "output": row.output[:_MOST_SHOWN_CHARACTERS],
+            },
             ensure_ascii=False,
         )
         for row in shown.rows
@@ -87,12 +90,12 @@ def ask_model(
     with_skill: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> int:
-    """Ask a model about every task it has not answered in `path`, and add its answers there.
+    """Ask a model about the tasks without an answer in the file `path`; append the answers.
 
-    `name` is the adviser's name in the file. Returns the number of requests. An answer of the same
-    adviser to the same prompt is not asked for again; one that failed is. A stopped call keeps what
-    was written. Raises what the model raises, DataError for a file of other content, OSError where
-    it can't be written.
+    `name` is the adviser's name in the file. Returns the number of requests. A task is asked again
+    if the recorded request failed or had another prompt. A stopped call keeps what was written.
+    Raises what the model raises, DataError for a file of other content, OSError if it can't be
+    written.
     """
     skill = SKILL_FILE.read_text("utf-8") if with_skill else ""
     name += WITH_SKILL if with_skill else ""
@@ -103,24 +106,24 @@ def ask_model(
         for task, prompt in prompts
         if (task.key, _prompt_digest(prompt)) not in known
     ]
-    for start in range(0, len(open_), AT_ONCE):
-        block = open_[start : start + AT_ONCE]
+    for start in range(0, len(open_), BATCH_SIZE):
+        block = open_[start : start + BATCH_SIZE]
         replies = model.reply([prompt for _, prompt in block], ANSWER_LIMITS)
         for (task, prompt), reply in zip(block, replies, strict=True):
-            answer = _recorded(name, task, reply, model.fingerprint)
+            answer = _recorded_advice(name, task, reply, model.fingerprint)
             append_advice(path, answer.model_copy(update={"asked": _prompt_digest(prompt)}))
         say(f"{name}: {start + len(block)} of {len(open_)} tasks asked")
     return len(open_)
 
 
 def read_reply(text: str) -> tuple[dict[str, float] | None, str]:
-    """Return the probabilities of a reply, and its reason; None where there are none.
+    """Return (probability of each tool, reason) from a model's reply; None if it has no numbers.
 
-    The first JSON object of the text is read, or its member `probabilities`. Numbers that are not
-    negative are scaled to sum to 1, so percentages are read as well; names that are no tool, or a
-    number that is none, make it unreadable.
+    The first JSON object of the text is read, or its member `probabilities`. Numbers are scaled to
+    sum to 1, so percentages are read as well. A negative value, one that is no number, or a name
+    that is no tool makes the reply unreadable.
     """
-    for told in _objects(text):
+    for told in _json_objects(text):
         because = str(told.get("because", ""))[:500]
         inner = told.get("probabilities", told)
         if not isinstance(inner, dict):
@@ -135,7 +138,7 @@ def read_reply(text: str) -> tuple[dict[str, float] | None, str]:
     return None, ""
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
+def _json_objects(text: str) -> Iterator[dict[str, Any]]:
     reader = json.JSONDecoder()
     at = text.find("{")
     while at >= 0:
@@ -152,7 +155,7 @@ def _prompt_digest(prompt: Sequence[Message]) -> str:
     return digest([message.plain() for message in prompt], 32)
 
 
-def _recorded(
+def _recorded_advice(
     name: str, task: MeasuredTask, reply: Reply, fingerprint: dict[str, str]
 ) -> RecordedAdvice:
     told, because = (None, "") if reply.error else read_reply(reply.text)

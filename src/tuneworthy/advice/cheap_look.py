@@ -1,4 +1,4 @@
-"""The first look of a finished study: its arms without training on at most 75 scored cases."""
+"""Make the first look of a finished study: arms without training on at most 75 scored cases."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ALPHA = 0.05
 
 
 def first_look_of(results: Results) -> tuple[MeasuredArm, ...]:
-    """Return the arms without training on a fixed draw of the scored cases; () without any.
+    """Return the scores of the arms without training on a fixed sample of cases; () without any.
 
-    The draw orders cases by the digest of their id, so it is the same on every machine. Scores have
-    two-sided 95 % intervals; `behind` is paired with the look's best arm. A classifier learnt from
-    all the rows that the study gave it.
+    The sample orders cases by the digest of their id, so it is the same on every machine. Scores
+    have two-sided 95 % intervals; `behind` is paired with the best of these arms. A classifier
+    learnt from all the rows that the study gave it.
     """
     groups = by_spec([run for run in results.runs if run.spec.tool in CHEAP_TOOLS])
     found = [one for runs in groups.values() if (one := column(runs)) is not None]
@@ -28,10 +28,10 @@ def first_look_of(results: Results) -> tuple[MeasuredArm, ...]:
     if not ids:
         return ()
     best = max(columns, key=lambda one: float(one.values(ids).mean()))
-    return tuple(_arm(one, best, ids) for one in columns)
+    return tuple(_measured_arm(one, best, ids) for one in columns)
 
 
-def _arm(one: Column, best: Column, ids: list[str]) -> MeasuredArm:
+def _measured_arm(one: Column, best: Column, ids: list[str]) -> MeasuredArm:
     mean, low, high = mean_interval(one.values(ids), ALPHA)
     behind = None
     if one is not best:

@@ -1,4 +1,4 @@
-"""Cheap facts of a task as numbers, which the prior predicts the winning tool from."""
+"""Measure cheap facts of a task as numbers, from which the prior predicts the winning tool."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ TYPES: tuple[OutputType, ...] = ("label", "json", "text", "number")
 
 
 def row_features(outputs: Sequence[str], rows: int, type_: OutputType | None) -> dict[str, float]:
-    """Return the facts that need no model: rows, answers and their form. {} without answers.
+    """Return, by name, facts of the right answers that need no model; {} without answers.
 
-    `rows` to learn from; `label_entropy` of the right answers, as a share of the most that so many
-    answers can have (0: all alike, 1: all different); `answer_words`, their mean number of words;
-    one `type_…` of 1 for the form of the answers, 0 for the others.
+    `rows`, the number of rows to learn from; `label_entropy` of the answers, as a share of the most
+    that so many answers can have (0: all alike, 1: all different); `answer_words`, their mean
+    number of words; `type_…`, 1 for the type of the answers and 0 for the others.
     """
     if not outputs:
         return {}
@@ -34,9 +34,9 @@ def row_features(outputs: Sequence[str], rows: int, type_: OutputType | None) ->
 
 
 def features_of(results: Results) -> dict[str, float]:
-    """Return the facts of a finished study, for `MeasuredTask.features`.
+    """Return, by name, the facts of a finished study, for `MeasuredTask.features`.
 
-    Those of `row_features`, and where the arms were measured: `base`, the score of the plain
+    They are those of `row_features`, and if the arms were measured: `base`, the score of the plain
     instruction; `few_shot_gain`, the best score with fixed examples minus `base`; `tfidf`, the
     score of the classifier on word counts.
     """

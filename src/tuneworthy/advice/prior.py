@@ -1,7 +1,7 @@
-"""A prior on the winning tool from cheap facts of a task, cross-validated by type of task.
+"""Forecast the winning tool from cheap facts of a task, cross-validated by type of task.
 
-It is printed only where it forecasts types of task that it has not learnt from better than the
-winners' plain frequencies do, by a bound; and always as a prior, never as a measurement.
+The forecast (prior) is printed only if it is shown, by a bound, to be better on types of task that
+it has not learnt from than the winners' frequencies are; and never as a measurement.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tuneworthy.stats.bounds import paired
 ALPHA = 0.05
 LEAST_KINDS = 3
 FORECAST_WEIGHT = 0.9  # weight of the fitted forecast; the rest are the winners' frequencies
-LOG_SCALED = frozenset({"rows", "answer_words"})  # enter as logarithms
+LOG_SCALED = frozenset({"rows", "answer_words"})  # facts whose logarithm is used
 Array = np.ndarray[Any, Any]
 
 
@@ -44,10 +44,10 @@ class Prior(Record):
 
 
 def prior_of(tasks: Sequence[MeasuredTask], facts: Mapping[str, float]) -> Prior | None:
-    """Return the prior for a task with these facts, or None where too little is known.
+    """Return the forecast for a task with these facts; None if too little is known.
 
-    Uses the facts that every firm task has too. Too little: fewer than three types of task,
-    one winner alone, or no common fact.
+    It uses the facts that every firm task has too. Too little: fewer than three types of task, one
+    winner alone, or no common fact.
     """
     known = [task for task in tasks if task.status == "firm" and task.use in TOOL_CHOICES]
     names = tuple(sorted(n for n in facts if known and all(n in task.features for task in known)))
@@ -56,16 +56,16 @@ def prior_of(tasks: Sequence[MeasuredTask], facts: Mapping[str, float]) -> Prior
     if len(set(kinds)) < LEAST_KINDS or len(set(uses)) < 2 or not names:
         return None
     tools = [name for name in TOOL_CHOICES if name in uses]
-    table = np.array([_numbers(task.features, names) for task in known])
+    table = np.array([_fact_values(task.features, names) for task in known])
     won = np.array([[use == tool for tool in tools] for use in uses], float)
     fitted, plain = np.zeros_like(won), np.zeros_like(won)
     for kind in sorted(set(kinds)):
         out = kinds == kind
-        plain[out] = _frequencies(won[~out])
-        fitted[out] = _forecast(table[~out], won[~out], table[out])
+        plain[out] = _win_frequencies(won[~out])
+        fitted[out] = _forecast_shares(table[~out], won[~out], table[out])
     briers = [((each - won) ** 2).sum(1) for each in (fitted, plain)]
     bound = paired((briers[1] - briers[0]) / 2, ALPHA / 2, groups=kinds)
-    own = _forecast(table, won, np.array([_numbers(facts, names)]))[0]
+    own = _forecast_shares(table, won, np.array([_fact_values(facts, names)]))[0]
     return Prior(
         n=len(known),
         kinds=len(set(kinds)),
@@ -79,7 +79,7 @@ def prior_of(tasks: Sequence[MeasuredTask], facts: Mapping[str, float]) -> Prior
 
 
 def prior_line(prior: Prior | None) -> str:
-    """Return the line that `check` prints; "" unless facts were shown to forecast the winner."""
+    """Return the forecast as `check` prints it; "" unless it is shown to beat frequencies."""
     if prior is None or not prior.better:
         return ""
     tasks = f"{count_noun(prior.n, 'measured task')} of {prior.kinds} types"
@@ -92,7 +92,7 @@ def prior_line(prior: Prior | None) -> str:
 
 
 def predictor_line(tasks: Sequence[MeasuredTask]) -> str:
-    """Return whether facts of the rows were shown to forecast the winner of types left out."""
+    """Return the sentence on whether facts of the rows forecast the winner of types left out."""
     firm = [task for task in tasks if task.status == "firm" and task.use in TOOL_CHOICES]
     prior = prior_of(tasks, firm[0].features) if firm else None
     question = "Does anything cheap predict the winner?"
@@ -112,23 +112,23 @@ def predictor_line(tasks: Sequence[MeasuredTask]) -> str:
     return f"{question} {scores} (gain {low} to {high}): {shown}."
 
 
-def _numbers(facts: Mapping[str, float], names: Sequence[str]) -> list[float]:
+def _fact_values(facts: Mapping[str, float], names: Sequence[str]) -> list[float]:
     return [float(np.log1p(facts[n])) if n in LOG_SCALED else facts[n] for n in names]
 
 
-def _frequencies(won: Array) -> Array:
-    """Return how often each tool won, with one more win for each."""
+def _win_frequencies(won: Array) -> Array:
+    """Return the share of wins of each tool, each counted with one more win."""
     shares: Array = (won.sum(0) + 1) / (len(won) + won.shape[1])
     return shares
 
 
-def _forecast(table: Array, won: Array, asked: Array) -> Array:
-    """Return a probability for each tool and asked task: logistic regression on scaled facts."""
+def _forecast_shares(table: Array, won: Array, asked: Array) -> Array:
+    """Return [tasks, tools] win probabilities of `asked`, by a logistic regression on `table`."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    plain = np.tile(_frequencies(won), (len(asked), 1))
+    plain = np.tile(_win_frequencies(won), (len(asked), 1))
     labels = won.argmax(1)
     if len(set(labels)) < 2:
         return plain

@@ -1,7 +1,7 @@
-"""Scores advisers on measured tasks: shown right or wrong, Brier score, what following costs.
+"""Score advisers on measured tasks: shown right or wrong, Brier score, cost of following.
 
-Every share and mean has a 95 % interval of `stats.bounds`; tasks that are cut from one set of rows
-count as one group, as repeated measurements do.
+Every share and mean has a 95 % interval of `stats.bounds`; tasks made from one set of rows count as
+one group, as repeated measurements do.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tuneworthy.advice.advice_input import TOOL_CHOICES, checked, named
+from tuneworthy.advice.advice_input import TOOL_CHOICES, as_distribution, likeliest_tool
 from tuneworthy.advice.adviser_list import Adviser
 from tuneworthy.advice.prior import predictor_line
 from tuneworthy.core.interval import Interval
@@ -25,15 +25,15 @@ OUTCOMES: tuple[Outcome, ...] = ("right", "wrong", "open", "unmeasured", "silent
 ALPHA = 0.05
 
 
-class Judged(Record):
+class AnswerOutcome(Record):
     """How one answer of an adviser compares with what was measured on the task.
 
-    `named` is the tool with the highest probability, None where two are equal (silent); `winner`:
-    it is the tool that the task's verdict names. `brier` is None where the task is not firm. `lost`
-    is the score of the task's best arm minus that of the named tool's best arm, None where that was
-    not measured. `uniform`: it gave no distribution. `needless`: it names a tool that trains where
-    another tool was measured to be the one to use; `seconds` and `usd` are then those of that
-    training, None where they were not measured.
+    `named` is the tool with the highest probability, None if two are equal (silent); `winner`: it
+    is the tool that the task's verdict names. `brier` is None if the task is not firm. `lost` is
+    the score of the task's best arm minus that of the named tool's best arm, None if that was not
+    measured. `uniform`: the adviser gave no distribution. `needless`: it names a tool that trains,
+    and the measured tool to use does not train; `seconds` and `usd` are then those of that
+    training, None if they were not measured.
     """
 
     task: str
@@ -101,7 +101,7 @@ class AdviceTable(Record):
 
 
 def score_advisers(advisers: Sequence[Adviser], tasks: Sequence[MeasuredTask]) -> AdviceTable:
-    """Return the table of advisers on the tasks that are not blocked."""
+    """Return the scores of the advisers on the tasks that are not blocked."""
     known = [task for task in tasks if task.status != "blocked"]
     flat = [value for task in known if (value := brier(None, task)) is not None]
     return AdviceTable(
@@ -116,24 +116,24 @@ def score_advisers(advisers: Sequence[Adviser], tasks: Sequence[MeasuredTask]) -
 
 
 def group_of(task: MeasuredTask) -> str:
-    """Return the group of a task, for the bounds: the row set it is cut from, else its type."""
+    """Return the group of a task, for the bounds: the row set it is made from, else its type."""
     return task.source or task.kind
 
 
-def judge(answer: Mapping[str, Any] | None, task: MeasuredTask) -> Judged:
+def judge_answer(answer: Mapping[str, Any] | None, task: MeasuredTask) -> AnswerOutcome:
     """Return how an answer compares with what was measured on the task."""
-    told = checked(answer)
-    name = named(told)
+    told = as_distribution(answer)
+    name = likeliest_tool(told)
     arm = best_arm(task, name)
     needless = name in TRAINED_TOOLS and task.use not in TRAINED_TOOLS and arm is not None
-    return Judged(
+    return AnswerOutcome(
         task=task.key,
         group=group_of(task),
         named=name,
         outcome=outcome(name, task),
         winner=name == task.use,
         brier=brier(told, task),
-        lost=_lost(arm, task),
+        lost=_points_lost(arm, task),
         uniform=told is None,
         needless=needless,
         seconds=_seconds_to_train(arm) if needless and arm else None,
@@ -142,12 +142,13 @@ def judge(answer: Mapping[str, Any] | None, task: MeasuredTask) -> Judged:
 
 
 def outcome(name: str | None, task: MeasuredTask) -> Outcome:
-    """Return whether naming a tool is shown right or wrong on a task.
+    """Return whether naming this tool on a task was right, wrong, open, unmeasured or silent.
 
     Right: the tool's best arm is behind the task's best arm by at most the margin (upper bound);
-    wrong: by more than it (lower bound). Where nothing beats the reference (`use` is none), naming
-    a tool is wrong, and naming none right, if that is firm. `unmeasured`: no arm of the tool has a
-    score; `silent`: no tool is named. An arm without a bound that is not the best is open.
+    wrong: by more than it (lower bound); open: neither is shown. If nothing beats the reference
+    (`use` is none), naming a tool is wrong, and naming none right, if that is firm. Unmeasured: no
+    arm of the tool has a score; silent: no tool is named. An arm without a bound that is not the
+    best is open.
     """
     if name is None:
         return "silent"
@@ -158,7 +159,7 @@ def outcome(name: str | None, task: MeasuredTask) -> Outcome:
     if arm is None:
         return "unmeasured"
     if arm.behind is None:
-        return "right" if _leads(arm, task) else "open"
+        return "right" if _has_best_score(arm, task) else "open"
     if arm.behind.high <= task.margin:
         return "right"
     return "wrong" if arm.behind.low > task.margin else "open"
@@ -167,8 +168,8 @@ def outcome(name: str | None, task: MeasuredTask) -> Outcome:
 def brier(probabilities: Mapping[str, float] | None, task: MeasuredTask) -> float | None:
     """Return the multi-class Brier score (0 to 2) against the measured `use`; None if not firm.
 
-    Counted over the tools that were measured on the task, and none: their probabilities are scaled
-    to sum to 1, and equal where they have none, or without a distribution.
+    It is computed over the tools that were measured on the task and `none`: their probabilities are
+    scaled to sum to 1, and equal if they are all 0 or there are none.
     """
     if task.status != "firm" or task.use not in TOOL_CHOICES:
         return None
@@ -179,19 +180,19 @@ def brier(probabilities: Mapping[str, float] | None, task: MeasuredTask) -> floa
 
 
 def best_arm(task: MeasuredTask, name: str | None) -> MeasuredArm | None:
-    """Return the arm of a tool with the highest score (the first of equals), None without one."""
+    """Return a tool's arm with the highest score (ties: the first); None without one."""
     arms = [arm for arm in task.arms if arm.tool == name and arm.tool and arm.score]
     return max(arms, key=lambda arm: arm.score.mean if arm.score else 0.0, default=None)
 
 
-def _leads(arm: MeasuredArm, task: MeasuredTask) -> bool:
+def _has_best_score(arm: MeasuredArm, task: MeasuredTask) -> bool:
     """Return whether no other arm that belongs to a tool scores higher."""
     scores = [each.score.mean for each in task.arms if each.tool and each.score]
     return arm.score is not None and arm.score.mean >= max(scores)
 
 
-def _lost(arm: MeasuredArm | None, task: MeasuredTask) -> float | None:
-    if arm is None or (arm.behind is None and not _leads(arm, task)):
+def _points_lost(arm: MeasuredArm | None, task: MeasuredTask) -> float | None:
+    if arm is None or (arm.behind is None and not _has_best_score(arm, task)):
         return None
     return arm.behind.mean if arm.behind else 0.0
 
@@ -201,35 +202,37 @@ def _score_one(adviser: Adviser, tasks: Sequence[MeasuredTask]) -> AdviserScore:
             "blind": adviser.blind, "assumes": adviser.assumes}  # fmt: skip
     if adviser.skipped:
         return AdviserScore(**head, skipped=adviser.skipped)
-    return AdviserScore(**head, **summary([judge(adviser.answer(task), task) for task in tasks]))
+    return AdviserScore(
+        **head, **summarise_answers([judge_answer(adviser.answer(task), task) for task in tasks])
+    )
 
 
-def summary(judged: Sequence[Judged]) -> dict[str, Any]:
-    """Return the counts, shares and means of an adviser's answers, as fields of AdviserScore."""
+def summarise_answers(judged: Sequence[AnswerOutcome]) -> dict[str, Any]:
+    """Return counts, shares and means of an adviser's answers, by field of AdviserScore."""
     outcomes = [each.outcome for each in judged]
     counts: dict[str, Any] = {name: outcomes.count(name) for name in OUTCOMES}
     counted = [each for each in judged if each.outcome != "unmeasured"]
     firm = [(each.brier / 2, each.group) for each in judged if each.brier is not None]
     lost = [(each.lost, each.group) for each in judged if each.lost is not None]
     needless = [each for each in judged if each.needless]
-    half = _interval([(float(value), group) for value, group in firm])
+    half = _mean_interval([(float(value), group) for value, group in firm])
     return {
         **counts,
         "n": len(counted),
         "uniform": sum(each.uniform for each in judged),
         "winners": sum(each.winner for each in judged),
-        "shown_right": _interval([(float(e.outcome == "right"), e.group) for e in counted]),
+        "shown_right": _mean_interval([(float(e.outcome == "right"), e.group) for e in counted]),
         "brier": half and Interval(mean=2 * half.mean, low=2 * half.low, high=2 * half.high),
         "brier_n": len(firm),
-        "lost": _difference(lost),
+        "lost": _mean_loss(lost),
         "lost_n": len(lost),
         "needless": len(needless),
-        "seconds": _sum([each.seconds for each in needless]),
-        "usd": _sum([each.usd for each in needless]),
+        "seconds": _sum_or_none([each.seconds for each in needless]),
+        "usd": _sum_or_none([each.usd for each in needless]),
     }
 
 
-def _interval(values: Sequence[tuple[float, str]]) -> Interval | None:
+def _mean_interval(values: Sequence[tuple[float, str]]) -> Interval | None:
     if not values:
         return None
     numbers, groups = zip(*values, strict=True)
@@ -237,16 +240,16 @@ def _interval(values: Sequence[tuple[float, str]]) -> Interval | None:
     return Interval(mean=mean, low=low, high=high)
 
 
-def _difference(values: Sequence[tuple[float, str]]) -> Interval | None:
+def _mean_loss(values: Sequence[tuple[float, str]]) -> Interval | None:
     """Return the mean loss; losses to the best arm lie in [0, 1], which makes bounds tighter."""
     if not any(value < 0 for value, _ in values):
-        return _interval(values)
+        return _mean_interval(values)
     numbers, groups = zip(*values, strict=True)
     bound = paired(numbers, ALPHA / 2, groups=groups)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 
-def _sum(values: Sequence[float | None]) -> float | None:
+def _sum_or_none(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 

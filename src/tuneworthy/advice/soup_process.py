@@ -1,8 +1,8 @@
-"""Runs `soup advise` of soup-cli in a process of its own, and reads its recorded answers.
+"""Run `soup advise` of soup-cli in a process of its own, and read its recorded answers.
 
-soup-cli is never imported: its environment is its own. It writes its last verdict to
+soup-cli is never imported: it is installed in its own environment. It writes its last verdict to
 `~/.soup/advise_last.json`; here its home is a temporary folder, so that no earlier verdict of the
-user bends its answer, and none is left behind. `tools/record_soup.py` records answers (`as_lines`).
+user changes its answer, and none is left behind. `tools/record_soup.py` records its answers.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from tuneworthy.core.record import Record, canonical, digest
 PROGRAM_VARIABLE = "TUNEWORTHY_SOUP"
 RECORDED_ANSWERS = Path(__file__).parent / "soup-answers.jsonl"
 TIMEOUT_SECONDS = 30
-_VERSION = re.compile(r"\d+\.\d+(\.\w+)*")
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR", "TEMP")
-_GOAL_CHARACTERS = 4000  # characters; soup refuses goals over 4,096
+_VERSION_PATTERN = re.compile(r"\d+\.\d+(\.\w+)*")
+_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR", "TEMP")
+_MOST_GOAL_CHARACTERS = 4000  # soup refuses goals over 4,096 characters
 
 
 class SoupAnswer(Record):
-    """One answer of `soup advise`: its choice, its confidence (0 to 1) and its version.
+    """One answer of `soup advise`: its choice, its confidence (0 to 1) and soup's version.
 
-    `asked` identifies the input, `category` is the type of task that it sees.
+    `asked` is the digest of the input, `category` the type of task that soup takes it for.
     """
 
     asked: str
@@ -44,8 +44,8 @@ class SoupAnswer(Record):
     title: str = ""
 
 
-def found() -> str | None:
-    """Return the path of the program that TUNEWORTHY_SOUP names, None without one.
+def program_path() -> str | None:
+    """Return the path of the program that TUNEWORTHY_SOUP names; None if it names none.
 
     A program called `soup` that merely lies on the PATH is never run.
     """
@@ -54,10 +54,10 @@ def found() -> str | None:
 
 
 def rows_for(shown: AdviceInput) -> list[dict[str, str]]:
-    """Return n rows: the ten over and over. Copies of answers that are no labels are numbered.
+    """Return `n` rows for soup: the shown ten, repeated; repeated answers other than labels get #k.
 
     soup counts distinct answers. Numbered copies keep the variety of the ten rows; labels repeat in
-    more rows too, so they stay as they are.
+    real rows too, so they stay as they are.
     """
     rows = []
     for at, row in enumerate(islice(cycle(shown.rows), shown.n)):
@@ -67,38 +67,38 @@ def rows_for(shown: AdviceInput) -> list[dict[str, str]]:
     return rows
 
 
-def recorded(shown: AdviceInput) -> SoupAnswer | None:
-    """Return the shipped answer to exactly this input, or None."""
-    return _records().get(asked_of(shown))
+def recorded_answer(shown: AdviceInput) -> SoupAnswer | None:
+    """Return soup's shipped answer to exactly this input; None if there is none."""
+    return _answers_by_input().get(input_digest(shown))
 
 
-def asked_of(shown: AdviceInput) -> str:
-    """Return the digest of what soup is given: the instruction and the rows."""
+def input_digest(shown: AdviceInput) -> str:
+    """Return the digest of soup's input: the instruction and the rows."""
     return digest({"goal": shown.instruction, "rows": rows_for(shown)}, 32)
 
 
-def ask(shown: AdviceInput) -> SoupAnswer | None:
-    """Run `soup advise` on the rows and return its answer; None where it gives none.
+def run_soup(shown: AdviceInput) -> SoupAnswer | None:
+    """Run `soup advise` on the rows and return its answer.
 
-    Without rows, without the program, after half a minute, or if it fails, the answer is None.
+    None if there are no rows or no program, if it fails, or if it takes over TIMEOUT_SECONDS.
     """
-    program = found()
+    program = program_path()
     if program is None or not shown.rows:
         return None
     with TemporaryDirectory(prefix="tuneworthy-soup-") as name:
         folder = Path(name)
         lines = [json.dumps(row) + "\n" for row in rows_for(shown)]
         (folder / "rows.jsonl").write_text("".join(lines), "utf-8")
-        goal = shown.instruction.replace("\0", " ")[:_GOAL_CHARACTERS]
+        goal = shown.instruction.replace("\0", " ")[:_MOST_GOAL_CHARACTERS]
         words = [program, "--no-telemetry", "advise", "run", "rows.jsonl", f"--goal={goal}"]
-        if _run(words, folder) is None:
+        if _run_program(words, folder) is None:
             return None
         told = _last_verdict(folder / ".soup" / "advise_last.json")
     if told is None:
         return None
     return SoupAnswer(
-        asked=asked_of(shown),
-        soup=version(program),
+        asked=input_digest(shown),
+        soup=program_version(program),
         choice=str(told["choice"]),
         confidence=min(1.0, max(0.0, float(told["confidence"]))),
         category=str(told.get("task_category", "")),
@@ -106,26 +106,26 @@ def ask(shown: AdviceInput) -> SoupAnswer | None:
 
 
 @lru_cache(maxsize=4)
-def version(program: str) -> str:
-    """Return the version that a `soup` program states, "" if it states none."""
+def program_version(program: str) -> str:
+    """Return the version that a `soup` program prints; "" if it prints none."""
     with TemporaryDirectory(prefix="tuneworthy-soup-") as name:
-        said = _VERSION.search(_run([program, "--version"], Path(name)) or "")
+        said = _VERSION_PATTERN.search(_run_program([program, "--version"], Path(name)) or "")
     return said.group() if said else ""
 
 
 def as_lines(answers: Iterable[SoupAnswer]) -> str:
-    """Return answers as the lines of the shipped file, sorted, each input once."""
+    """Return answers as the text of the shipped file: JSON lines sorted by input, each once."""
     known = {each.asked: each for each in answers}
     return "".join(canonical(known[key]) + "\n" for key in sorted(known))
 
 
-def _run(words: list[str], folder: Path) -> str | None:
+def _run_program(words: list[str], folder: Path) -> str | None:
     """Return what a program printed; None if it failed or took too long.
 
-    Of the environment it gets what a program needs to start, so no key for an endpoint.
+    It gets only the variables that a program needs to start, so no key for an endpoint.
     """
     own = {"HOME": str(folder), "USERPROFILE": str(folder), "SOUP_NO_AUDIT_LOG": "1"}
-    kept = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
+    kept = {key: os.environ[key] for key in _KEPT_VARIABLES if key in os.environ}
     try:
         done = subprocess.run(
             words, cwd=folder, env={**kept, **own, "NO_COLOR": "1"}, capture_output=True,
@@ -147,7 +147,7 @@ def _last_verdict(path: Path) -> dict[str, Any] | None:
 
 
 @lru_cache(maxsize=1)
-def _records() -> dict[str, SoupAnswer]:
+def _answers_by_input() -> dict[str, SoupAnswer]:
     if not RECORDED_ANSWERS.is_file():
         return {}
     lines = RECORDED_ANSWERS.read_text("utf-8").splitlines()

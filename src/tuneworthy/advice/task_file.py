@@ -1,4 +1,4 @@
-"""The file of measured tasks: JSON lines, one task a line."""
+"""Read a file of measured tasks: JSON lines, one task a line."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tuneworthy.core.record import plain_file
 
 
 def read_tasks(path: Path) -> list[MeasuredTask]:
-    """Return the measured tasks of a file.
+    """Return the measured tasks in a file.
 
     Raises DataError for a file that can't be read, a line that is no measured task, or a key twice.
     """
     tasks: dict[str, MeasuredTask] = {}
-    for where, task in _read(path):
+    for where, task in _numbered_tasks(path):
         if task.key in tasks:
             raise DataError("two measured tasks have one key", where=where, got=task.key,
                             fix="give each a key of its own", kept="the file")  # fmt: skip
@@ -29,7 +29,7 @@ def read_tasks(path: Path) -> list[MeasuredTask]:
     return list(tasks.values())
 
 
-def _read(path: Path) -> Iterator[tuple[str, MeasuredTask]]:
+def _numbered_tasks(path: Path) -> Iterator[tuple[str, MeasuredTask]]:
     try:
         text = plain_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -42,18 +42,18 @@ def _read(path: Path) -> Iterator[tuple[str, MeasuredTask]]:
         where = f"{path}:{number}"
         try:
             task = MeasuredTask.model_validate(json.loads(line))
-            if fault := _fault(task):
+            if fault := _impossible_number(task):
                 raise ValueError(fault)
             yield where, task
         except (ValueError, ValidationError) as error:
             raise DataError(
-                "this line is no measured task", where=where, got=_first_fault(error),
+                "this line is no measured task", where=where, got=_fault_text(error),
                 fix="see docs/how-to/advice.md", kept="the file",
             ) from error  # fmt: skip
 
 
-def _fault(task: MeasuredTask) -> str:
-    """Return the first impossible number of a measured task, "" if there is none."""
+def _impossible_number(task: MeasuredTask) -> str:
+    """Return the text on the first impossible number of a measured task; "" if there is none."""
     if not 0 <= task.margin <= 1:
         return f"margin: {task.margin:g} is not between 0 and 1"
     if task.base is not None and not 0 <= task.base <= 1:
@@ -72,7 +72,7 @@ def _fault(task: MeasuredTask) -> str:
     return ""
 
 
-def _first_fault(error: ValueError) -> str:
+def _fault_text(error: ValueError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -9,7 +9,7 @@ from typing import Any
 from tuneworthy.advice.advice_input import TOOL_CHOICES, input_of
 from tuneworthy.advice.adviser_list import Adviser
 from tuneworthy.advice.asking import TOOL_MEANINGS
-from tuneworthy.advice.scoring import AdviceTable, best_arm, group_of, judge, outcome
+from tuneworthy.advice.scoring import AdviceTable, best_arm, group_of, judge_answer, outcome
 from tuneworthy.advising import advice_table, advisers_of
 from tuneworthy.atlas.atlas_map import model_lines, model_name, scored_rows_text
 from tuneworthy.core.measured_task import MeasuredTask
@@ -113,7 +113,7 @@ def guess_data(shown: ShownAdvice) -> dict[str, Any]:
 
 def _task(task: MeasuredTask, advisers: Sequence[Adviser]) -> dict[str, Any]:
     seen = input_of(task)
-    judged = [judge(adviser.answer(task), task) for adviser in advisers]
+    judged = [judge_answer(adviser.answer(task), task) for adviser in advisers]
     return {
         "key": task.key,
         "title": task.title,

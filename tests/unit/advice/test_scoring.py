@@ -3,9 +3,9 @@
 import pytest
 from tests.advice_kit import arm, prompt_task, task
 
-from tuneworthy.advice.advice_input import TOOL_CHOICES, checked, named
+from tuneworthy.advice.advice_input import TOOL_CHOICES, as_distribution, likeliest_tool
 from tuneworthy.advice.adviser_list import Adviser
-from tuneworthy.advice.scoring import brier, judge, outcome, score_advisers
+from tuneworthy.advice.scoring import brier, judge_answer, outcome, score_advisers
 from tuneworthy.core.interval import Interval
 from tuneworthy.stats.bounds import rate
 
@@ -37,7 +37,7 @@ def test_an_arm_without_a_bound_is_right_only_if_it_leads():
     arms = [arm("few_shot", "prompt", 0.7), arm("lora", "tune", 0.9)]
     one = task(arms=arms)
     assert (outcome("tune", one), outcome("prompt", one)) == ("right", "open")
-    assert judge({"prompt": 1.0}, one).lost is None
+    assert judge_answer({"prompt": 1.0}, one).lost is None
 
 
 def test_what_was_not_measured_is_neither_right_nor_wrong():
@@ -87,8 +87,8 @@ def test_brier_by_hand_on_the_measured_tools():
     ],
 )  # fmt: skip
 def test_what_is_no_distribution_counts_as_uniform_and_is_counted(answer):
-    assert checked(answer) is None
-    found = judge(answer, task())
+    assert as_distribution(answer) is None
+    found = judge_answer(answer, task())
     assert found.uniform
     assert found.outcome == "silent"
     assert found.brier == brier(None, task())
@@ -98,24 +98,26 @@ def test_what_is_no_distribution_counts_as_uniform_and_is_counted(answer):
 
 
 def test_a_distribution_is_scaled_and_named_by_its_highest():
-    told = checked({"tune": 0.505, "prompt": 0.505})
+    told = as_distribution({"tune": 0.505, "prompt": 0.505})
     assert sum(told.values()) == pytest.approx(1)
     assert list(told) == list(TOOL_CHOICES)
-    assert named(told) is None
-    assert named(checked({"tune": 0.6, "prompt": 0.4})) == "tune"
+    assert likeliest_tool(told) is None
+    assert likeliest_tool(as_distribution({"tune": 0.6, "prompt": 0.4})) == "tune"
 
 
 def test_points_lost_and_needless_training():
-    lost = judge({"prompt": 1.0}, task())
+    lost = judge_answer({"prompt": 1.0}, task())
     assert (lost.lost, lost.needless) == (0.2, False)
-    needless = judge({"tune": 1.0}, prompt_task())
+    needless = judge_answer({"tune": 1.0}, prompt_task())
     assert needless.outcome == "right"  # the best score, and yet more than was needed
     assert not needless.winner
     assert (needless.needless, needless.seconds, needless.usd) == (True, 60.0, 2.5)
-    assert judge({"tune": 1.0}, task()).needless is False
+    assert judge_answer({"tune": 1.0}, task()).needless is False
     old = prompt_task().model_copy(update={"arms": (arm("lora", "tune", 0.9),)})
-    assert judge({"tune": 1.0}, old).seconds == 10.0  # all seconds where training has none apart
-    assert judge({"distil": 1.0}, prompt_task()).needless is False  # nothing was run
+    assert (
+        judge_answer({"tune": 1.0}, old).seconds == 10.0
+    )  # all seconds where training has none apart
+    assert judge_answer({"distil": 1.0}, prompt_task()).needless is False  # nothing was run
 
 
 def test_the_table_counts_and_its_intervals_are_those_of_stats():

@@ -1,4 +1,4 @@
-"""The article's five questions, each a function of what an adviser sees: True, False or None.
+"""Answer an article's five questions from what an adviser gets: True, False or None.
 
 None: not visible in the instruction, ten rows, the number of rows and the base's score. Source of
 the questions: https://github.com/SidharthKriplani/genai-systems-lab (paraphrased).
@@ -14,7 +14,7 @@ from tuneworthy.advice.advice_input import AdviceInput
 GOOD_EXAMPLES = 500  # the article's number of good examples
 HALF = 0.5
 _WORD = re.compile(r"\w+")
-_MOVES = re.compile(
+_TIME_WORDS = re.compile(
     r"\b(today|now|current(ly)?|latest|recent(ly)?|as of|this (week|month|year)|20[0-9]{2})\b", re.I
 )
 SEES = (
@@ -32,20 +32,20 @@ def enough_data(shown: AdviceInput) -> bool | None:
 
 
 def evaluation(shown: AdviceInput) -> bool | None:
-    """Return whether success is measured, which it is where the task has a metric."""
+    """Return whether success is measured: the task has a metric."""
     return bool(shown.metric)
 
 
 def prompt_exhausted(shown: AdviceInput) -> bool | None:  # noqa: ARG001
-    """Return None: the base is the plain instruction, and what else was tried is not visible."""
+    """Return None: which prompts were tried is not visible."""
     return None
 
 
 def behaviour_not_facts(shown: AdviceInput) -> bool | None:
-    """Return whether the answers are a form or come from the input; None without rows.
+    """Return whether the answers are labels, JSON or taken from the input; None without rows.
 
-    Labels and JSON are a form. Of other answers, at least half the words must stand in the
-    instruction or in the row's own input.
+    They are taken from the input if at least half of their words are in the instruction or in the
+    row's own input.
     """
     if shown.output_type in ("label", "json"):
         return True
@@ -61,7 +61,7 @@ def behaviour_not_facts(shown: AdviceInput) -> bool | None:
 def knowledge_still(shown: AdviceInput) -> bool | None:
     """Return False if most texts mention dates or times, else None: rows do not show change."""
     texts = [shown.instruction, *(row.input for row in shown.rows)]
-    dated = sum(bool(_MOVES.search(text)) for text in texts)
+    dated = sum(bool(_TIME_WORDS.search(text)) for text in texts)
     return False if dated > HALF * len(texts) else None
 
 
@@ -72,13 +72,13 @@ QUESTIONS: tuple[tuple[Callable[[AdviceInput], bool | None], str], ...] = (
     (behaviour_not_facts, "context"),
     (knowledge_still, "context"),
 )
-"""Each question, and what the article says to do instead of tuning where the answer is no."""
+"""Each question, and the tool that the article recommends instead of tuning if it is a no."""
 
 
-def walk(shown: AdviceInput, unseen: bool) -> str:
-    """Return the tool of the first question answered no, `tune` if there is none.
+def tool_by_questions(shown: AdviceInput, unseen: bool) -> str:
+    """Return the tool of the first question answered no; `tune` if there is none.
 
-    `unseen` is the answer that counts where a question can't be answered from the input.
+    `unseen` counts as the answer to a question that can't be answered from the input.
     """
     for question, instead in QUESTIONS:
         answer = question(shown)

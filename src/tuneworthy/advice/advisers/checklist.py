@@ -15,4 +15,4 @@ BLIND = (
 
 def advise(shown: AdviceInput) -> dict[str, float]:
     """Return all probability on the tool of the first question answered no, else on `tune`."""
-    return certain(five.walk(shown, unseen=True))
+    return certain(five.tool_by_questions(shown, unseen=True))

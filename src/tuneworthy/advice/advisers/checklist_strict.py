@@ -15,4 +15,4 @@ BLIND = (
 
 def advise(shown: AdviceInput) -> dict[str, float]:
     """Return all probability on the tool of the first question not answered yes."""
-    return certain(five.walk(shown, unseen=False))
+    return certain(five.tool_by_questions(shown, unseen=False))

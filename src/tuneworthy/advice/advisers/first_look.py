@@ -1,9 +1,8 @@
 """tuneworthy's own first look: what the arms without training score on at most 75 cases.
 
-The measured tools are walked in the order of the ladder: a tool is named with the chance that its
-best arm lies within the margin of the best arm of the look (normal approximation of the paired
-interval), times the chance that no simpler one does. Tools that the look does not run share a part
-that grows with the room above its best score.
+The probability of a measured tool is the chance that its best arm lies within the margin of the
+look's best arm (normal approximation of the paired interval), times the chance that no simpler tool
+does. Tools that the look does not run share a part that grows with the room above its best score.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ BLIND = (
 
 
 def skipped(inputs: Sequence[AdviceInput]) -> str:
-    """Return why it can't be asked: "" if a task has a first look."""
+    """Return why this adviser can't be asked; "" if a task has a first look."""
     return "" if any(each.first_look for each in inputs) else "no task has a recorded first look"
 
 
 def advise(shown: AdviceInput) -> dict[str, float] | None:
-    """Return the probabilities of the measured tools, and what is left for the others."""
+    """Return the probabilities of the measured tools; the other tools share the rest."""
     best = _best_by_tool(shown.first_look)
     scores = [arm.score.mean for arm in best.values() if arm.score is not None]
     if not scores:
@@ -38,7 +37,7 @@ def advise(shown: AdviceInput) -> dict[str, float] | None:
     room = max(0.0, 1 - shown.margin - max(scores)) * len(other) / len(TOOLS)
     chances, left = {}, 1.0
     for tool in best:
-        within = _within(best[tool], shown.margin)
+        within = _chance_within_margin(best[tool], shown.margin)
         chances[tool] = left * within
         left *= 1 - within
     total = sum(chances.values())
@@ -58,7 +57,7 @@ def _best_by_tool(arms: Sequence[MeasuredArm]) -> dict[str, MeasuredArm]:
     return best
 
 
-def _within(arm: MeasuredArm, margin: float) -> float:
+def _chance_within_margin(arm: MeasuredArm, margin: float) -> float:
     """Return the chance that an arm lies within the margin of the look's best arm."""
     if arm.behind is None:
         return 1.0

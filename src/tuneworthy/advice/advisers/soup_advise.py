@@ -1,7 +1,7 @@
 """`soup advise` of soup-cli, run in an environment of its own, or its recorded answers.
 
-It reads a file of rows. It is given the ten rows over and over until there are n, because the
-number of rows decides; see `soup_process.rows_for`.
+It reads a file of rows. The ten rows are repeated until there are n, because the number of rows
+decides; see `soup_process.rows_for`.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ TOOL_OF = {"PROMPT_ENG": "prompt", "RAG": "context", "SFT": "tune", "DPO": "tune
 
 
 def skipped(inputs: Sequence[AdviceInput]) -> str:
-    """Return why it can't be asked: "" if soup is installed or an answer is recorded."""
-    if soup_process.found() or any(soup_process.recorded(each) for each in inputs):
+    """Return why soup can't be asked; "" if it is installed or an answer is recorded."""
+    if soup_process.program_path() or any(soup_process.recorded_answer(each) for each in inputs):
         return ""
     variable = soup_process.PROGRAM_VARIABLE
     return f"soup-cli is not installed (set {variable}), and no answer is recorded"
 
 
 def recall(shown: AdviceInput) -> dict[str, float] | None:
-    """Return its recorded answer to this input, None without one; runs nothing."""
-    return _as_probabilities(soup_process.recorded(shown))
+    """Return the probabilities of soup's recorded answer; None without one. Runs nothing."""
+    return _as_probabilities(soup_process.recorded_answer(shown))
 
 
 def advise(shown: AdviceInput) -> dict[str, float] | None:
-    """Return its choice with its confidence, the rest spread over the other tools."""
-    return _as_probabilities(soup_process.recorded(shown) or soup_process.ask(shown))
+    """Return soup's confidence on its choice, the rest spread evenly over the other tools."""
+    return _as_probabilities(soup_process.recorded_answer(shown) or soup_process.run_soup(shown))
 
 
 def _as_probabilities(told: soup_process.SoupAnswer | None) -> dict[str, float] | None:

@@ -67,12 +67,12 @@ def served(folder, tmp_path):
     from tuneworthy.lab.app import make_app
     from tuneworthy.lab.open_lab import open_lab
     from tuneworthy.lab.own_folders import own_folders
-    from tuneworthy.serve.listening import bound
+    from tuneworthy.serve.listening import listening_socket
 
     home = tmp_path / "home"
     shutil.copytree(folder, home)
     own = own_folders([home / "runs" / "exploded", home / "runs" / "notes"])
-    opened = bound("127.0.0.1", 0)
+    opened = listening_socket("127.0.0.1", 0)
     lab = open_lab(home, ("127.0.0.1", opened.getsockname()[1]), open_runner=fake, own=own)
     server = uvicorn.Server(uvicorn.Config(make_app(lab), log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})

@@ -34,9 +34,9 @@ def served(tmp_path):
     """Serve the lab of a folder on a free port; yield (its address to open, the folder)."""
     from tuneworthy.lab.app import make_app
     from tuneworthy.lab.open_lab import open_lab
-    from tuneworthy.serve.listening import bound
+    from tuneworthy.serve.listening import listening_socket
 
-    opened = bound("127.0.0.1", 0)
+    opened = listening_socket("127.0.0.1", 0)
     lab = open_lab(tmp_path, ("127.0.0.1", opened.getsockname()[1]), open_runner=fake)
     server = uvicorn.Server(uvicorn.Config(make_app(lab), log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})

@@ -11,7 +11,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._phrases import holds, normalise
+from tuneworthy.metrics._phrases import contains_phrase, normalise
 
 TYPE = "text"
 BINARY = True
@@ -27,7 +27,7 @@ def score(
         return Score(value=0, why="the answer is empty")
     text = normalise(answer.text)
     for right in (case.output, *case.accepted):
-        if holds(text, right):
+        if contains_phrase(text, right):
             why = f"contains “{quoted(right.strip(), 80)}”"
             return Score(value=1, why=why, extracted=right.strip())
     others = f" nor any of {len(case.accepted)} more" if case.accepted else ""

@@ -20,7 +20,7 @@ from tuneworthy.judge.calibration import calibrate, model_family
 from tuneworthy.judge.judge_metric import JudgeMetric, judge_metric
 from tuneworthy.metrics import score_all
 from tuneworthy.models.scripted import Scripted
-from tuneworthy.prompting.judging import INJECTIONS, comparison, verdict
+from tuneworthy.prompting.judging import INJECTIONS, comparison_messages, read_verdict
 
 TASK = Task(
     data=Data(file="rows.jsonl"),
@@ -212,7 +212,7 @@ EVIL = [
 @pytest.mark.parametrize("at", range(25))
 def test_p22_m44_no_answer_breaks_out_of_its_place(text, at):
     """300 known-wrong answers with a trick: the parts are as given, and the right one wins."""
-    prompt = comparison(TASK, CASES[at], text, CASES[at].output)
+    prompt = comparison_messages(TASK, CASES[at], text, CASES[at].output)
     assert sides(prompt)[:2] == (text.rstrip("\n"), CASES[at].output)
     marks = {mark for mark, _ in PART.findall(prompt[-1].content)}
     assert not any(mark in text for mark in marks)
@@ -220,9 +220,9 @@ def test_p22_m44_no_answer_breaks_out_of_its_place(text, at):
 
 
 def test_m44_a_verdict_is_the_last_one_and_only_the_judges():
-    assert verdict('It says "VERDICT: A", yet\n**VERDICT: B**') == "B"
-    assert [verdict(t) for t in ("same.", "verdict - a")] == ["SAME", "A"]
-    assert [verdict(t) for t in ("A good answer", "")] == [None, None]
+    assert read_verdict('It says "VERDICT: A", yet\n**VERDICT: B**') == "B"
+    assert [read_verdict(t) for t in ("same.", "verdict - a")] == ["SAME", "A"]
+    assert [read_verdict(t) for t in ("A good answer", "")] == [None, None]
 
 
 def test_grades_are_read_and_their_mean_taken(tmp_path):

@@ -74,9 +74,9 @@ def test_bits_count_what_rapidfuzz_counts(monkeypatch):
     draw = random.Random(0)
     for _ in range(200):
         one, other = ([draw.choice("abcde") for _ in range(draw.randrange(40))] for _ in range(2))
-        monkeypatch.setattr(rouge_l, "LONG", 10**9)
+        monkeypatch.setattr(rouge_l, "MOST_PAIRS_FOR_RAPIDFUZZ", 10**9)
         slow = rouge_l.lcs_length(one, other)
-        monkeypatch.setattr(rouge_l, "LONG", -1)
+        monkeypatch.setattr(rouge_l, "MOST_PAIRS_FOR_RAPIDFUZZ", -1)
         assert rouge_l.lcs_length(one, other) == slow
 
 

@@ -11,7 +11,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.plugins import load
 from tuneworthy.metrics._numbers import numbers
-from tuneworthy.metrics._style import control, separate
+from tuneworthy.metrics._style import separate, separate_halves
 
 SETS = Path(__file__).parents[4] / "shared" / "data"
 PAIRS = [
@@ -69,4 +69,4 @@ def test_another_human_is_not_told_from_gold_and_a_template_is():
     filled = [f"{name.search(r['input'])[1]} is a place that serves food." for r, _ in some]
     assert separate(filled, gold).auc > 0.99
     assert separate([f"Sure! Here it is: {text}" for _, text in some], gold).auc > 0.95
-    assert 0.3 < control(gold).auc < 0.7
+    assert 0.3 < separate_halves(gold).auc < 0.7

@@ -165,12 +165,12 @@ def points(engine, made, said):
     import numpy as np
 
     from tuneworthy.metrics._json import parse
-    from tuneworthy.metrics.fields_f1 import f1
+    from tuneworthy.metrics.fields_f1 import leaf_f1
 
     found = []
     for row, ids in zip(made.rows[made.split :], said, strict=True):
         try:
-            found.append(f1(parse(row["output"]), parse(engine._text(ids))))
+            found.append(leaf_f1(parse(row["output"]), parse(engine._text(ids))))
         except ValueError:
             found.append(0.0)
     return np.array(found)

@@ -6,9 +6,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.prompting.grammar import NUMBER, closed, grammar, ordered
+from tuneworthy.prompting.grammar import NUMBER, close_objects, grammar, with_key_order
 from tuneworthy.prompting.lenient import lenient
-from tuneworthy.prompting.schema_text import LONGEST_TEXT, readable
+from tuneworthy.prompting.schema_text import LONGEST_TEXT, schema_line
 
 OPEN = {
     "type": "object",
@@ -36,7 +36,7 @@ def test_a_grammar_for_labels_numbers_and_json_and_none_for_text():
 
 def test_a_users_open_objects_are_closed_and_inferred_ones_are_left():
     shut = grammar(task(type="json", schema=OPEN)).value
-    assert shut == closed(OPEN)
+    assert shut == close_objects(OPEN)
     assert grammar(task(inferred=("output.schema",), type="json", schema=OPEN)).value == OPEN
     good = {"a": {"enum": "x"}, "map": {"any": 1}, "list": [{"n": {"m": 1}}], "e": None}
     for extra in ({}, {"z": 1}, {"a": {"z": 1}}, {"list": [{"z": 1}]}, {"list": [{"n": {"z": 1}}]}):
@@ -55,7 +55,7 @@ def test_a_users_open_objects_are_closed_and_inferred_ones_are_left():
     ],
 )
 def test_a_schema_built_of_parts_is_left_as_it_is(schema):
-    assert closed(schema) == schema
+    assert close_objects(schema) == schema
 
 
 @pytest.mark.parametrize(
@@ -95,17 +95,17 @@ def test_a_schema_built_of_parts_is_left_as_it_is(schema):
     ],
 )
 def test_a_schema_reads_as_one_short_line(schema, want):
-    assert readable(schema) == want
+    assert schema_line(schema) == want
 
 
 def test_a_long_schema_loses_allowed_values_first():
     words = [f"value-{at}" for at in range(50)]
     fields = {f"f{at}": {"type": "string", "enum": words} for at in range(20)}
-    text = readable({"type": "object", "properties": fields, "required": list(fields)})
+    text = schema_line({"type": "object", "properties": fields, "required": list(fields)})
     assert len(text) <= LONGEST_TEXT
     assert all(f'"f{at}": ' in text for at in range(20))
     assert "…" in text
-    assert '"value-49"' in readable({"enum": words})
+    assert '"value-49"' in schema_line({"enum": words})
 
 
 @pytest.mark.parametrize(
@@ -179,13 +179,13 @@ def test_keys_stand_in_the_order_that_the_answers_have_them_in():
         "properties": {"a": {}, "never": {}, "b": {"type": "array", "items": inner}, "c": inner},
     }
     said = ['{"c": {"q": "1", "p": "2"}, "a": 1}', '{"b": [{"q": "1", "p": "2"}], "c": {}, "a": 2}']
-    found = ordered(schema, [*said, "no JSON", "[1]"])
+    found = with_key_order(schema, [*said, "no JSON", "[1]"])
     assert found == schema, "the same schema but for the order"
     assert list(found["properties"]) == ["b", "c", "a", "never"]
     assert list(found["properties"]["c"]["properties"]) == ["q", "p"]
     assert list(found["properties"]["b"]["items"]["properties"]) == ["q", "p"]
     assert list(schema["properties"]) == ["a", "never", "b", "c"], "the task's own is untouched"
-    assert list(ordered(schema, [])["properties"]) == list(schema["properties"])
+    assert list(with_key_order(schema, [])["properties"]) == list(schema["properties"])
 
 
 def test_the_grammar_of_a_task_is_in_the_order_of_its_training_answers():

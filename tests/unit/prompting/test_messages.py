@@ -8,7 +8,7 @@ from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.prompting.messages import build, specification
-from tuneworthy.prompting.shots import fixed
+from tuneworthy.prompting.shots import fixed_examples
 
 LABELS = ("bill", "tech", "other")
 
@@ -64,7 +64,7 @@ def test_few_puts_right_answers_between_and_prompts_share_all_but_the_query():
 
 
 def test_few_without_ids_takes_fixed_ones():
-    chosen = Recipe(kind="few", k=4, shots=fixed(TRAIN, 4, 0))
+    chosen = Recipe(kind="few", k=4, shots=fixed_examples(TRAIN, 4, 0))
     assert build(task(), QUERY, Recipe(kind="few", k=4), TRAIN) == build(
         task(), QUERY, chosen, TRAIN
     )

@@ -12,11 +12,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from tuneworthy.core.case import Case, Message
 from tuneworthy.prompting.shots import (
     Nearest,
-    fixed,
+    fixed_examples,
     pool,
     random_examples,
-    refused,
     shuffled_answers,
+    why_unusable,
 )
 
 
@@ -37,7 +37,7 @@ def by_id(cases):
 def test_fixed_covers_every_label_evenly_though_most_rows_have_one(seed):
     cases = labelled()
     for k, most in ((5, 1), (10, 2)):
-        ids = fixed(cases, k, seed)
+        ids = fixed_examples(cases, k, seed)
         assert max(Counter(by_id(cases)[i].output for i in ids).values()) <= most
         assert len(set(ids)) == k
     plain = Counter(c.output for c in cases[:5])
@@ -55,22 +55,26 @@ def test_fixed_covers_label_like_fields_and_keys_of_json():
             answer["extra"] = {"deep": at}
         cases.append(case(f"j{at:03}", f"t{at}", json.dumps(answer)))
     for seed in range(5):
-        shown = [json.loads(by_id(cases)[i].output) for i in fixed(cases, 4, seed)]
+        shown = [json.loads(by_id(cases)[i].output) for i in fixed_examples(cases, 4, seed)]
         assert {one["intent"] for one in shown} == {"play", "book", "rate"}
-    assert any("extra" in json.loads(by_id(cases)[i].output) for i in fixed(cases, 8, 0))
+    assert any("extra" in json.loads(by_id(cases)[i].output) for i in fixed_examples(cases, 8, 0))
 
 
 def test_fixed_ignores_the_order_of_rows_and_depends_on_the_seed():
     cases = labelled()
-    assert fixed(cases, 6, 3) == fixed(cases[::-1], 6, 3) == fixed(cases, 6, 3)
-    assert len({fixed(cases, 6, seed) for seed in range(6)}) > 1
-    assert fixed([], 4, 0) == ()
-    assert len(fixed(cases[:3], 8, 0)) == 3
+    assert (
+        fixed_examples(cases, 6, 3)
+        == fixed_examples(cases[::-1], 6, 3)
+        == fixed_examples(cases, 6, 3)
+    )
+    assert len({fixed_examples(cases, 6, seed) for seed in range(6)}) > 1
+    assert fixed_examples([], 4, 0) == ()
+    assert len(fixed_examples(cases[:3], 8, 0)) == 3
 
 
 def test_fixed_prefers_the_short_of_equals():
     cases = [case(f"x{at:02}", "word " * (4 if at < 20 else 900), "same") for at in range(40)]
-    assert all(int(i[1:]) < 20 for i in fixed(cases, 8, 0))
+    assert all(int(i[1:]) < 20 for i in fixed_examples(cases, 8, 0))
 
 
 def test_what_can_be_no_example_is_left_out_with_its_reason():
@@ -85,8 +89,8 @@ def test_what_can_be_no_example_is_left_out_with_its_reason():
         Case(id="f", messages=(), output="y"),
     ]
     good = [case("g", "t", "y", Message(role="system", content="s"), user, assistant)]
-    assert all(refused(one) for one in bad)
-    assert fixed(bad + good, 9, 0) == ("g",)
+    assert all(why_unusable(one) for one in bad)
+    assert fixed_examples(bad + good, 9, 0) == ("g",)
     assert Nearest(bad + good).ids(case("q", "t", "y").query(), 9) == ("g",)
 
 

@@ -7,7 +7,13 @@ import pytest
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.prompting.messages import specification
-from tuneworthy.prompting.notes import field_notes, label_notes, samples, skeleton, text_notes
+from tuneworthy.prompting.notes import (
+    field_notes,
+    json_skeleton,
+    label_notes,
+    style_samples,
+    text_notes,
+)
 from tuneworthy.prompting.wordings import irrelevant, reminders, wordings
 
 
@@ -59,10 +65,10 @@ def test_the_order_of_rows_is_nothing():
 
 
 def test_the_outline_has_the_keys_that_most_answers_have():
-    assert json.loads(skeleton(TRIPS)) == {
+    assert json.loads(json_skeleton(TRIPS)) == {
         "kind": "…", "place": {"city": "…"}, "day": "…", "seats": "…"}  # fmt: skip
-    assert "day" not in json.loads(skeleton(TRIPS[13:]))
-    assert skeleton([case(0, "x", "no json")]) == ""
+    assert "day" not in json.loads(json_skeleton(TRIPS[13:]))
+    assert json_skeleton([case(0, "x", "no json")]) == ""
 
 
 BILLS = [case(at, f"my invoice number {at} is wrong", "bill") for at in range(4)]
@@ -88,7 +94,7 @@ def test_text_is_described_where_nine_in_ten_agree():
     assert "It ends with a full stop." in lines
     mixed = text_notes([*texts[:5], *[case(20 + at, "x", "closed\nsorry") for at in range(5)]])
     assert not {"It is one line.", "It ends with a full stop."} & set(mixed)
-    assert text_notes([]) == samples([], 2) == ()
+    assert text_notes([]) == style_samples([], 2) == ()
 
 
 @pytest.mark.parametrize(

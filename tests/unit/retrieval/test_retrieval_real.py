@@ -7,7 +7,7 @@ import pytest
 from tuneworthy.data.docs import read_docs
 from tuneworthy.data.rows import read_rows, to_case
 from tuneworthy.extras.changed_facts import change_facts, stated_fact
-from tuneworthy.retrieval.gold import inferred
+from tuneworthy.retrieval.gold import infer_passage
 from tuneworthy.retrieval.index import index
 from tuneworthy.retrieval.quality import quality
 from tuneworthy.retrieval.vectors import encoder_here
@@ -37,7 +37,7 @@ def test_inferred_passages_are_the_right_ones():
     docs, rows = opened(REAL)
     texts = {doc.id: doc.text for doc in docs}
     found = index(docs)
-    right = [inferred(found, case) == texts[case.meta["doc_id"]] for case in rows]
+    right = [infer_passage(found, case) == texts[case.meta["doc_id"]] for case in rows]
     assert sum(right) >= 0.99 * len(rows)
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.studies import lines
 
 from tuneworthy.cli._frame import run
-from tuneworthy.prompting.schema_text import LONGEST_TEXT, readable
+from tuneworthy.prompting.schema_text import LONGEST_TEXT, schema_line
 from tuneworthy.sandbox import schemas
 from tuneworthy.sandbox.schemas import SchemaFault, schema_check
 
@@ -110,5 +110,5 @@ def test_d10_gold_answers_that_a_pattern_never_ends_on_are_said(tmp_path, monkey
 
 def test_d10_the_form_of_a_schema_that_doubles_is_short():
     began = time.monotonic()
-    assert len(readable(doubling(40))) <= 40 * LONGEST_TEXT
+    assert len(schema_line(doubling(40))) <= 40 * LONGEST_TEXT
     assert time.monotonic() - began < 5

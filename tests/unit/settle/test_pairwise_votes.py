@@ -11,7 +11,12 @@ from tuneworthy.core.settlement import PairwiseVote
 from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.metrics import scorer
 from tuneworthy.settle.open_rows import PairStream, gold_rows, new_inputs
-from tuneworthy.settle.pairwise_votes import UNKNOWN, PairwiseVotes, agreement, shuffled_by_seed
+from tuneworthy.settle.pairwise_votes import (
+    UNKNOWN_DIFFERENCE,
+    PairwiseVotes,
+    agreement,
+    shuffled_by_seed,
+)
 
 LABELS = ("refund", "delivery", "warranty")
 
@@ -83,7 +88,7 @@ def test_clicks_on_labels():
     assert known("label", *pair, click(*pair, "right")) == (-1, -1)
     assert known("label", *pair, click(*pair, "wrong")) == (0, 0)
     assert known("label", *pair, click(*pair, "equal")) == (0, 0)
-    assert known("label", *pair, click(*pair, "skip")) == UNKNOWN
+    assert known("label", *pair, click(*pair, "skip")) == UNKNOWN_DIFFERENCE
     assert known("label", *pair, click(*pair, "typed", gold="Delivery")) == (-1, -1)
     assert known("label", *pair, click(*pair, "left", again=True)) is None
 
@@ -102,7 +107,7 @@ def test_a_graded_metric_scores_against_the_right_answer():
     assert known("json", left, right, click(left, right, "left")) == (0.5, 0.5)
     typed = click(left, right, "typed", gold='{"a": 9, "b": 3}')
     assert known("json", left, right, typed) == (-0.5, -0.5)
-    assert known("json", left, right, click(left, right, "wrong")) == UNKNOWN
+    assert known("json", left, right, click(left, right, "wrong")) == UNKNOWN_DIFFERENCE
 
 
 def test_free_text_is_compared_by_preference():

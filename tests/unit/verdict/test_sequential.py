@@ -28,13 +28,13 @@ class Apart:
     def answer(self, name, at):
         return Answer(case=f"q{at}", text=SAYS[name], finish="stop")
 
-    def mute(self, name):
+    def lacks_answers(self, name):
         return False
 
-    def same(self, names):
+    def are_scored_fits(self, names):
         return False
 
-    def scored(self, one, other):
+    def study_differences(self, one, other):
         return np.array([])
 
 
@@ -80,12 +80,12 @@ def test_inputs_that_are_gone_are_not_shown_again():
     live.clicks += [PairwiseVote(input=f"gone{n}", left="refund", right="delivery", choice="left")
                     for n in range(400)]  # fmt: skip
     assert list(live._votes.repeats(live.clicks))
-    assert live._repeat() is None
+    assert live._due_repeat() is None
 
 
 def test_before_anything_is_seen_nobody_knows_how_many_clicks_it_takes():
     live = begun()
     live._arms.size = 0
-    assert live.more() is None
+    assert live.clicks_left() is None
     live.ended = "stopped"
-    assert live.more() == 0
+    assert live.clicks_left() == 0

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from test_live_inputs import OTHER, texts
 
 from tuneworthy.stats.two_samples import folds_of, separation
-from tuneworthy.watch.text_classifier import RIDGE, nearest, similarities, smoothers
+from tuneworthy.watch.text_classifier import RIDGE, nearest_similarity, similarities, smoothers
 
 MIXED = (*OTHER[:6], *(f"word{at}" for at in range(30)))
 
@@ -65,5 +65,5 @@ def test_it_ranks_about_as_well_as_logistic_regression(world):
 def test_the_nearest_row_is_not_of_the_own_group():
     similar = np.array([[1.0, 0.9, 0.2], [0.9, 1.0, 0.3], [0.2, 0.3, 1.0]])
     rows = np.arange(3)
-    assert nearest(similar, rows, rows, np.array([0, 1, 2])).tolist() == [0.9, 0.9, 0.3]
-    assert nearest(similar, rows, rows, np.array([0, 0, 1])).tolist() == [0.2, 0.3, 0.3]
+    assert nearest_similarity(similar, rows, rows, np.array([0, 1, 2])).tolist() == [0.9, 0.9, 0.3]
+    assert nearest_similarity(similar, rows, rows, np.array([0, 0, 1])).tolist() == [0.2, 0.3, 0.3]

@@ -16,7 +16,7 @@ from tuneworthy.core.model import SCORED_LABELS, Limits, Model, Reply
 from tuneworthy.core.request_limits import limits_for, reasoning_tokens, scaled_limits
 from tuneworthy.metrics import score_all
 from tuneworthy.prompting.messages import build, build_all
-from tuneworthy.prompting.shots import fixed
+from tuneworthy.prompting.shots import fixed_examples
 
 _SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds", "usd")
 _COUNTED_PROMPTS = 40  # prompts counted to check that they fit the context
@@ -90,7 +90,7 @@ def prompt_pack(setup: Setup, recipe: Recipe, **more: Any) -> Pack:
     elif recipe.kind == "nearest" and not recipe.shots:
         shown = setup.train
     else:
-        names = recipe.shots or fixed(setup.train, recipe.k, setup.task.seed)
+        names = recipe.shots or fixed_examples(setup.train, recipe.k, setup.task.seed)
         recipe = recipe.model_copy(update={"shots": tuple(names)})
         shown = [case for case in setup.train if case.id in set(names)]
     limits = limits_for(setup.task, answer_token_limit(setup))

@@ -14,7 +14,7 @@ from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model
 from tuneworthy.core.record import Record
 from tuneworthy.core.task import Task
-from tuneworthy.prompting.messages import HOLE
+from tuneworthy.prompting.messages import INPUT_PLACEHOLDER
 
 Prompt = Literal["auto", "zero", "input", "best"]
 FIXED_PROMPTS = ("zero", "input")  # prompts that are the same in every fold
@@ -43,7 +43,7 @@ def teacher_of(setup: Setup) -> Model:
 def teacher_recipe(setup: Setup, prompt: Prompt) -> Recipe:
     """Return the prompt that the teacher gets in this fold."""
     if prompt == "input":
-        return Recipe(kind="file", text=HOLE)
+        return Recipe(kind="file", text=INPUT_PLACEHOLDER)
     best = prompt == "best" or (prompt == "auto" and teaches_itself(setup.task))
     return setup.recipe if best else Recipe(kind="zero")
 

@@ -11,7 +11,7 @@ from tuneworthy.arms._prompted import mean_score, prompting_arm
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
-from tuneworthy.prompting.shots import fixed, random_examples
+from tuneworthy.prompting.shots import fixed_examples, random_examples
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 20
 NEEDS = frozenset({"model"})
@@ -40,7 +40,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         return prompting_arm(setup, setup.recipe.model_copy(update={"shuffled": True}))
     if len(setup.train) < options.k:
         raise DoesNotApply(f"{len(setup.train)} training rows are fewer than {options.k} examples")
-    sets = [tuple(fixed(setup.train, options.k, seed))]
+    sets = [tuple(fixed_examples(setup.train, options.k, seed))]
     sets += [
         random_examples(setup.train, options.k, f"{seed}.{n}") for n in range(1, options.draws)
     ]

@@ -31,7 +31,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.diagnose.rescore import passes, tolerant
 from tuneworthy.metrics import Metric, by_set
 from tuneworthy.prompting.messages import build
-from tuneworthy.prompting.shots import random_examples, refused
+from tuneworthy.prompting.shots import random_examples, why_unusable
 from tuneworthy.stats.bounds import rate
 
 SETS, SHOTS, SAMPLES, TEMPERATURE = 5, 4, 4, 0.5
@@ -72,7 +72,7 @@ def probe(setup: Probe, cases: Sequence[Case]) -> KnowledgeProbe:
         return KnowledgeProbe(because="the metric looks at many answers together, not at a fact")
     probed = _sampled_cases(setup, cases)
     ids = {case.id for case in probed}
-    pool = [case for case in setup.train if case.id not in ids and refused(case) is None]
+    pool = [case for case in setup.train if case.id not in ids and why_unusable(case) is None]
     if len(pool) < SHOTS:
         why = f"{len(pool)} rows are left to draw examples from, and {SHOTS} are needed"
         return KnowledgeProbe(because=why)

@@ -15,7 +15,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.judged import JudgeCheck
 from tuneworthy.core.known import Proportion
 from tuneworthy.judge.judge_metric import JudgeMetric, Verdicts, score_verdicts
-from tuneworthy.prompting.judging import IDLE, INJECTIONS
+from tuneworthy.prompting.judging import INJECTIONS, NEUTRAL_WORDS
 from tuneworthy.stats.agreement import slope, weighted_kappa
 from tuneworthy.stats.bounds import paired, rate
 
@@ -97,7 +97,7 @@ def _injection_effect(judging: JudgeMetric, cases: Sequence[Case]) -> Interval |
     if not pairs:
         return None
     ordered = [wrong + INJECTIONS[at % len(INJECTIONS)] for at, (_, wrong) in enumerate(pairs)]
-    idle = [wrong + IDLE for _, wrong in pairs]
+    idle = [wrong + NEUTRAL_WORDS for _, wrong in pairs]
     own = [case for case, _ in pairs]
     fooled, control = (
         np.array([winners != ("gold", "gold") for winners in judging.verdicts(own, texts)], float)

@@ -21,7 +21,7 @@ from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.task import Task
 from tuneworthy.metrics import Scorer
 from tuneworthy.metrics._validity import validity
-from tuneworthy.prompting.judging import comparison, verdict
+from tuneworthy.prompting.judging import comparison_messages, read_verdict
 
 REPLY_TOKENS = 120  # a sentence and its verdict
 SHARD = 64
@@ -72,11 +72,13 @@ class JudgeMetric:
         """Return, for each text, the winner in each order and the error of a failed request."""
         prompts: list[Prompt] = []
         for case, text in zip(cases, texts, strict=True):
-            prompts.append(comparison(self.task, case, text, case.output, self.salt))
-            prompts.append(comparison(self.task, case, case.output, text, self.salt))
+            prompts.append(comparison_messages(self.task, case, text, case.output, self.salt))
+            prompts.append(comparison_messages(self.task, case, case.output, text, self.salt))
         replies, result = self._replies(prompts), list[tuple[Verdicts, str]]()
         for first, second in zip(replies[::2], replies[1::2], strict=True):
-            winner, winner_swapped = (None if r.error else verdict(r.text) for r in (first, second))
+            winner, winner_swapped = (
+                None if r.error else read_verdict(r.text) for r in (first, second)
+            )
             both = (
                 _ANSWER_AS_A[winner] if winner else None,
                 _ANSWER_AS_B[winner_swapped] if winner_swapped else None,

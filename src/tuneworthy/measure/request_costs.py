@@ -30,7 +30,7 @@ from tuneworthy.measure.price_notes import price_notes
 from tuneworthy.models import is_launched, is_local
 from tuneworthy.models.remote import prices as _prices
 from tuneworthy.models.remote.endpoint import OPENAI
-from tuneworthy.prompting.judging import comparison
+from tuneworthy.prompting.judging import comparison_messages
 from tuneworthy.prompting.messages import build
 from tuneworthy.prompting.wordings import wordings
 from tuneworthy.retrieval.chunks import ChunkOptions
@@ -354,7 +354,7 @@ def judge_traffic(found: Remote, answers: float) -> EndpointLoad | None:
         return None
     requests = 2 * (answers + found.grades + CONTROL_ANSWERS)
     empty = Case(id="", messages=(Message(role="user", content=""),), output="")
-    turns = comparison(Task.model_validate({"data": {"file": "-"}}), empty, "", "")
+    turns = comparison_messages(Task.model_validate({"data": {"file": "-"}}), empty, "", "")
     frame = _messages_size(turns)
 
     def request(sizes: Sizes, answer: float, per: float) -> Asks:

@@ -1,6 +1,6 @@
-"""Features of an answer for a varied choice of examples: label, keys, label-like values, size.
+"""Find features of answers for a varied choice of examples: label, keys, label-like values, size.
 
-Reads answers as text alone, so that the choice of examples needs no task.
+It reads answers only as text, so that the choice of examples needs no task.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 Feature = tuple[str, str, str]
-_VALUES = 20
-_LABEL = 80
+_MOST_LABEL_LIKE_VALUES = 20
+_MOST_LABEL_CHARACTERS = 80
 _SIZE_CLASSES = 3
 
 
-def features(outputs: Sequence[str]) -> list[frozenset[Feature]]:
-    """Return the features of each answer: of JSON, of labels, or of text by length."""
-    parsed = [_read(text) for text in outputs]
+def answer_features(outputs: Sequence[str]) -> list[frozenset[Feature]]:
+    """Return the features of each answer: of its JSON, its label, or its length."""
+    parsed = [_parse_or_none(text) for text in outputs]
     if all(isinstance(value, dict | list) for value in parsed):
-        return _of_json(parsed)
+        return _json_features(parsed)
     folded = [text.strip().casefold() for text in outputs]
-    if len(set(folded)) * 2 <= len(folded) and max(map(len, folded)) <= _LABEL:
+    if len(set(folded)) * 2 <= len(folded) and max(map(len, folded)) <= _MOST_LABEL_CHARACTERS:
         return [frozenset({("value", "", text)}) for text in folded]
     ranked = sorted(map(len, outputs))
     return [
@@ -31,13 +31,13 @@ def features(outputs: Sequence[str]) -> list[frozenset[Feature]]:
     ]
 
 
-def weight(feature: Feature, share: float) -> float:
-    """Return the value of covering a feature that this share of the answers has."""
+def feature_weight(feature: Feature, share: float) -> float:
+    """Return how much an example that covers a feature is worth; `share` of answers have it."""
     return 1 + share if feature[0] == "value" else 0.6 * share**0.5
 
 
-def _of_json(values: Sequence[Any]) -> list[frozenset[Feature]]:
-    table = [list(_leaves(value, "")) for value in values]
+def _json_features(values: Sequence[Any]) -> list[frozenset[Feature]]:
+    table = [list(_json_leaves(value, "")) for value in values]
     values_of: dict[str, set[str]] = defaultdict(set)
     rows: dict[str, int] = defaultdict(int)
     for leaves in table:
@@ -45,7 +45,7 @@ def _of_json(values: Sequence[Any]) -> list[frozenset[Feature]]:
             rows[path] += 1
         for path, value in leaves:
             values_of[path].add(value)
-    limit = min(_VALUES, len(values) // 2)
+    limit = min(_MOST_LABEL_LIKE_VALUES, len(values) // 2)
     like_labels = {
         path
         for path in values_of
@@ -60,18 +60,18 @@ def _of_json(values: Sequence[Any]) -> list[frozenset[Feature]]:
     ]
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _json_leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}")
+            yield from _json_leaves(inner, f"{path}.{key}")
     elif isinstance(value, list) and value:
         for inner in value:
-            yield from _leaves(inner, f"{path}[]")
+            yield from _json_leaves(inner, f"{path}[]")
     else:
         yield path, json.dumps(value)
 
 
-def _read(text: str) -> Any:
+def _parse_or_none(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

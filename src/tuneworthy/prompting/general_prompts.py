@@ -1,7 +1,8 @@
-"""Requests of general kind, to which a model's own answers are replayed in training. Pure.
+"""General requests, to which a model's own answers are replayed in training.
 
 None of them is, or names the topic of, a text of the harm check (`extras/general_text.py`): a check
-on what was trained on would show no harm. `tests/unit/training/test_replay.py` holds them apart.
+on texts that were trained on would show no harm. `tests/unit/training/test_replayed_rows.py` checks
+that they differ.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ SUBJECTS = (
 
 @cache
 def general_prompts() -> tuple[str, ...]:
-    """Return 480 requests, every one about every subject, in a fixed mixed order."""
+    """Return 480 requests, each of REQUESTS about each of SUBJECTS, in a fixed shuffled order."""
     made = [request.format(subject) for request in REQUESTS for subject in SUBJECTS]
     random.Random("general prompts").shuffle(made)
     return tuple(made)

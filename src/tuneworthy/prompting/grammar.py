@@ -1,4 +1,4 @@
-"""The grammar that constrains decoding: the label list, the JSON schema, or a number's form."""
+"""Make the grammar that constrains decoding, from labels, a JSON schema or a number's form."""
 
 from __future__ import annotations
 
@@ -10,36 +10,44 @@ from tuneworthy.core.model import Grammar
 from tuneworthy.core.task import Task
 
 NUMBER = r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,8})?"
-_BUILT = {"allOf", "not", "if", "dependentSchemas", "unevaluatedProperties", "$dynamicRef"}
+_COMPOSING_KEYWORDS = {
+    "allOf",
+    "not",
+    "if",
+    "dependentSchemas",
+    "unevaluatedProperties",
+    "$dynamicRef",
+}
 _NOT_WITH_PROPERTIES = {"anyOf", "oneOf", "$ref"}
-_NAMES = {"properties", "$defs", "definitions", "patternProperties"}
-_DATA = {"enum", "const", "default", "examples"}
+_NAMED_PARTS = {"properties", "$defs", "definitions", "patternProperties"}
+_VALUE_KEYWORDS = {"enum", "const", "default", "examples"}
 
 
 def grammar(task: Task, answers: Sequence[str] = ()) -> Grammar | None:
-    """Return the grammar of the answers, or None for free text or an unknown form.
+    """Return the grammar of a task's answers; None for free text or an unknown form.
 
     JSON is spaced like most of `answers` (the training ones): other spacing means other tokens, and
     a small model does worse under a form that differs from its examples.
 
     In a user's schema, an object that lists its properties and does not mention others is closed,
-    so that a model can't go on inventing keys; an inferred schema states itself which objects are
-    open.
+    so that a model can't go on inventing keys; an inferred schema states which objects are open.
     """
     output = task.output
     if output.type == "label" and output.labels:
         return Grammar(kind="labels", value=list(output.labels))
     if output.type == "json" and isinstance(output.json_schema, dict):
         inferred = "output.schema" in task.inferred
-        value = output.json_schema if inferred else closed(output.json_schema)
-        return Grammar(kind="json", value=ordered(value, answers), spaced=_spaced(answers))
+        value = output.json_schema if inferred else close_objects(output.json_schema)
+        return Grammar(
+            kind="json", value=with_key_order(value, answers), spaced=_has_spaces(answers)
+        )
     if output.type == "number":
         return Grammar(kind="regex", value=NUMBER)
     return None
 
 
-def _spaced(answers: Sequence[str]) -> bool:
-    """Return whether most JSON answers put a space after `,` and `:`."""
+def _has_spaces(answers: Sequence[str]) -> bool:
+    """Return whether most JSON answers have a space after `,` and `:`."""
     counts = [0, 0]
     for text in answers:
         try:
@@ -51,12 +59,12 @@ def _spaced(answers: Sequence[str]) -> bool:
     return counts[1] > counts[0]
 
 
-def ordered(schema: dict[str, Any], answers: Sequence[str]) -> dict[str, Any]:
+def with_key_order(schema: dict[str, Any], answers: Sequence[str]) -> dict[str, Any]:
     """Return the schema with the keys of its objects in the order of the answers.
 
-    A grammar forces the schema's key order on the answer: a model that would write another order is
-    driven to leave keys out or to invent some. Keys are sorted by their mean position in the
-    answers (0 first, 1 last); keys in no answer come last.
+    A grammar forces the schema's key order on the answer, and a model that would write another
+    order leaves keys out or invents some. Keys are sorted by their mean position in the answers (0
+    first, 1 last); keys in no answer come last.
     """
     values = []
     for text in answers:
@@ -64,11 +72,11 @@ def ordered(schema: dict[str, Any], answers: Sequence[str]) -> dict[str, Any]:
             values.append(json.loads(text))
         except (ValueError, RecursionError):
             continue
-    out: dict[str, Any] = _ordered(schema, values)
+    out: dict[str, Any] = _with_ordered_keys(schema, values)
     return out
 
 
-def _ordered(node: Any, values: Sequence[Any]) -> Any:
+def _with_ordered_keys(node: Any, values: Sequence[Any]) -> Any:
     if not isinstance(node, dict):
         return node
     out = dict(node)
@@ -81,20 +89,22 @@ def _ordered(node: Any, values: Sequence[Any]) -> Any:
         means = {key: sum(positions) / len(positions) for key, positions in places.items()}
         keys = sorted(properties, key=lambda key: means.get(key, 2.0))
         inner = {key: [value[key] for value in objects if key in value] for key in keys}
-        out["properties"] = {key: _ordered(properties[key], inner[key]) for key in keys}
+        out["properties"] = {key: _with_ordered_keys(properties[key], inner[key]) for key in keys}
     if isinstance(items := node.get("items"), dict):
         lists = [value for value in values if isinstance(value, list)]
-        out["items"] = _ordered(items, [part for value in lists for part in value])
+        out["items"] = _with_ordered_keys(items, [part for value in lists for part in value])
     return out
 
 
-def closed(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema, closing each object that lists its properties and mentions no others.
+def close_objects(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with each object closed that lists its properties and mentions no others.
 
-    A schema that builds an object from several parts is returned unchanged: closing one part would
+    A schema that composes an object of several parts is returned unchanged: closing one part would
     forbid what another part allows.
     """
-    if any(node.keys() & _BUILT or _mixes_properties(node) for node in _nodes(schema)):
+    if any(
+        node.keys() & _COMPOSING_KEYWORDS or _mixes_properties(node) for node in _subschemas(schema)
+    ):
         return schema
     out: dict[str, Any] = _without_extra_keys(schema)
     return out
@@ -112,9 +122,9 @@ def _without_extra_keys(node: Any) -> Any:
 
 
 def _with_changed_parts(key: str, value: Any, change: Callable[[Any], Any]) -> Any:
-    if key in _DATA:
+    if key in _VALUE_KEYWORDS:
         return value  # values, not schemas
-    if key in _NAMES and isinstance(value, dict):
+    if key in _NAMED_PARTS and isinstance(value, dict):
         return {name: change(part) for name, part in value.items()}
     return change(value)
 
@@ -123,16 +133,16 @@ def _mixes_properties(node: dict[str, Any]) -> bool:
     return "properties" in node and bool(node.keys() & _NOT_WITH_PROPERTIES)
 
 
-def _nodes(node: Any) -> Iterator[dict[str, Any]]:
-    """Yield every schema inside a schema; property names are not taken for keywords."""
+def _subschemas(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield a schema and every schema inside it; property names don't count as keywords."""
     if isinstance(node, dict):
         yield node
         for key, value in node.items():
-            if key in _NAMES and isinstance(value, dict):
+            if key in _NAMED_PARTS and isinstance(value, dict):
                 for part in value.values():
-                    yield from _nodes(part)
-            elif key not in _DATA:
-                yield from _nodes(value)
+                    yield from _subschemas(part)
+            elif key not in _VALUE_KEYWORDS:
+                yield from _subschemas(value)
     elif isinstance(node, list):
         for part in node:
-            yield from _nodes(part)
+            yield from _subschemas(part)

@@ -1,7 +1,7 @@
-"""Lenient parsing of an answer, which ignores its form.
+"""Find the answer inside a text, whatever surrounds it.
 
-It shows how much of the failure is form. It never counts as a score and never makes an answer
-valid.
+It shows how many failures are failures of form. It never counts as a score and never makes an
+answer valid.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import NoReturn
 from tuneworthy.core.task import OutputType
 from tuneworthy.metrics._numbers import numbers
 
-_LONGEST, _TRIES = 200_000, 100
+_MOST_CHARACTERS, _MOST_TRIES = 200_000, 100
 
 
 def lenient(text: str, output_type: OutputType, labels: Sequence[str] = ()) -> str | None:
-    """Return the answer inside a text, or None if there is none or more than one.
+    """Return the answer of this type that a text contains; None if it has none or several.
 
     json: the first JSON object in prose or fences (else the first list); label: the only label that
     occurs in it; number: its only number; text: the text without surrounding space.
     """
-    text = text[:_LONGEST]
+    text = text[:_MOST_CHARACTERS]
     if output_type == "json":
         return _first_json(text, "{") or _first_json(text, "[")
     if output_type == "label":
@@ -35,14 +35,14 @@ def lenient(text: str, output_type: OutputType, labels: Sequence[str] = ()) -> s
 
 
 def _first_json(text: str, bracket: str) -> str | None:
-    """Return the first JSON value that opens with `bracket`.
+    """Return the text of the first JSON value that opens with `bracket`; None if there is none.
 
     After a failure the search continues where parsing stopped, so that a part of a broken object is
     never taken for the answer.
     """
-    decoder = json.JSONDecoder(parse_constant=_refuse)
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant)
     at = text.find(bracket)
-    for _ in range(_TRIES):
+    for _ in range(_MOST_TRIES):
         if at < 0:
             return None
         try:
@@ -56,7 +56,7 @@ def _first_json(text: str, bracket: str) -> str | None:
     return None
 
 
-def _refuse(constant: str) -> NoReturn:
+def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(constant)
 
 

@@ -1,8 +1,8 @@
-"""Notes on the training answers, as sentences for a prompt.
+"""Describe the training answers in sentences for a prompt.
 
 Fields of JSON answers (allowed values, formats, copied or not, keys that occur together), labels
 (their words, a typical input), free text and numbers (length, form). Knows no model and no metric;
-everything is derived from the given cases, independent of the order of the rows.
+the notes depend only on the given cases, not on the order of the rows.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 
 from tuneworthy.core.case import Case
 
-FIELDS, VALUES, SHOWN = 40, 12, 3  # fields described, values of a closed list, examples a field
+MOST_FIELDS, MOST_VALUES, MOST_EXAMPLES = 40, 12, 3  # described, listed and shown
 _TELLING_SHARE = 0.3  # minimum score of a word, as a share of the label's best word
 _STATED_SHARE = 0.9  # minimum share of values for a trait to be stated
 _VALUE_CHARACTERS = 60  # most characters shown of a value
 _INPUT_CHARACTERS = 90  # most characters shown of a typical input
-_FORMS = (
+_TEXT_FORMS = (
     (re.compile(r"\d{4}-\d{2}-\d{2}"), "a date as YYYY-MM-DD"),
     (re.compile(r"\d{1,2}[./]\d{1,2}[./]\d{2,4}"), "a date in figures"),
     (re.compile(r"\d{1,2}:\d{2}(:\d{2})?"), "a time as HH:MM"),
@@ -32,48 +32,50 @@ _FORMS = (
 
 
 def field_notes(cases: Sequence[Case]) -> tuple[str, ...]:
-    """Return a line a field of the JSON answers, then which keys go with which value.
+    """Return a line on each field of the JSON answers, then lines on keys that occur together.
 
-    Fields are sorted by how many answers have them; those beyond 40 are left out. Empty if the
-    answers are not JSON objects.
+    Fields are sorted by how many answers have them; those beyond MOST_FIELDS are left out. Empty if
+    the answers are not JSON objects.
     """
     table = [(case, value) for case in cases if (value := json_object(case.output)) is not None]
     if not table:
         return ()
     by_path: dict[str, list[tuple[Case, Any]]] = defaultdict(list)
     for case, value in sorted(table, key=lambda pair: pair[0].id):
-        for path, leaf in _leaves(value, ""):
+        for path, leaf in _json_leaves(value, ""):
             by_path[path].append((case, leaf))
     order = sorted(by_path, key=lambda path: (-len({c.id for c, _ in by_path[path]}), path))
-    lines = [_field(path, by_path[path], len(table)) for path in order[:FIELDS]]
-    return (*lines, *_together(by_path, [case for case, _ in table]))
+    lines = [_field_line(path, by_path[path], len(table)) for path in order[:MOST_FIELDS]]
+    return (*lines, *_key_lines_by_value(by_path, [case for case, _ in table]))
 
 
 def label_notes(cases: Sequence[Case], labels: Sequence[str], *, words: bool) -> tuple[str, ...]:
-    """Return a line a label: three words that distinguish it from the others, or a typical input.
+    """Return a line on each label: the `words` that tell it from others, or a typical input.
 
-    A label without a training case has its name alone.
+    The line of a label without a training case has only its name.
     """
     labelled = [
         case for case in sorted(cases, key=lambda case: case.id) if case.output in set(labels)
     ]
-    described = (_words(labelled) if words else _typical(labelled)) if labelled else {}
+    described = (
+        (_telling_words(labelled) if words else _typical_inputs(labelled)) if labelled else {}
+    )
     return tuple(
         f"- {label}: {described[label]}" if label in described else f"- {label}" for label in labels
     )
 
 
 def text_notes(cases: Sequence[Case]) -> tuple[str, ...]:
-    """Return lines on the length and form of free text or numbers that nine in ten share."""
+    """Return lines on the length and form that nine in ten free texts or numbers have."""
     texts = [case.output.strip() for case in cases if case.output.strip()]
     if not texts:
         return ()
     low, high = (int(q) for q in np.quantile([len(t.split()) for t in texts], (0.05, 0.95)))
-    lines = [f"It has {_span(low, high, 'word')}."]
+    lines = [f"It has {_span_text(low, high, 'word')}."]
     sentences = [max(1, len(re.findall(r"[.!?](?=\s|$)", t))) for t in texts]
-    if high > VALUES:
+    if high > MOST_VALUES:
         low, high = (int(q) for q in np.quantile(sentences, (0.1, 0.9)))
-        lines.append(f"It has {_span(low, high, 'sentence')}.")
+        lines.append(f"It has {_span_text(low, high, 'sentence')}.")
     traits = {
         "It is one line.": [("\n" not in t) for t in texts],
         "It has several lines.": ["\n" in t for t in texts],
@@ -89,8 +91,8 @@ def text_notes(cases: Sequence[Case]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def samples(cases: Sequence[Case], count: int) -> tuple[str, ...]:
-    """Return distinct answers of about the median length, one line each, as style samples."""
+def style_samples(cases: Sequence[Case], count: int) -> tuple[str, ...]:
+    """Return `count` distinct answers of about the median length, each as one line."""
     texts = sorted({" ".join(case.output.split()) for case in cases if case.output.strip()})
     if not texts:
         return ()
@@ -98,21 +100,21 @@ def samples(cases: Sequence[Case], count: int) -> tuple[str, ...]:
     return tuple(sorted(texts, key=lambda text: (abs(len(text) - usual), text))[:count])
 
 
-def skeleton(cases: Sequence[Case]) -> str:
-    """Return the JSON form that most answers share, values as "…"; "" if there is none."""
+def json_skeleton(cases: Sequence[Case]) -> str:
+    """Return a JSON text with the keys that most answers have, values as "…"; "" without JSON."""
     values = [value for case in cases if (value := json_object(case.output)) is not None]
     if not values:
         return ""
-    return json.dumps(_common(values), ensure_ascii=False)
+    return json.dumps(_common_form(values), ensure_ascii=False)
 
 
-def _common(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _common_form(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
     counts = Counter(key for value in values for key in value)
     out: dict[str, Any] = {}
     for key in [key for key in counts if counts[key] * 2 >= len(values)]:
         inner = [value[key] for value in values if key in value]
         whole = all(isinstance(value_, dict) for value_ in inner)
-        out[key] = (_common(inner) or {"…": "…"}) if whole else _blank(inner[0])
+        out[key] = (_common_form(inner) or {"…": "…"}) if whole else _blank(inner[0])
     return out
 
 
@@ -120,7 +122,7 @@ def _blank(value: Any) -> Any:
     return ["…"] if isinstance(value, list) else "…"
 
 
-def _field(path: str, pairs: Sequence[tuple[Case, Any]], rows: int) -> str:
+def _field_line(path: str, pairs: Sequence[tuple[Case, Any]], rows: int) -> str:
     values = [value for _, value in pairs]
     share = len({case.id for case, _ in pairs}) / rows
     often = "" if share == 1 else " (optional)"
@@ -131,9 +133,9 @@ def _kind_of_values(pairs: Sequence[tuple[Case, Any]], shown: Sequence[str]) -> 
     values = [value for _, value in pairs]
     counts = Counter(shown)
     usual = sorted(counts, key=lambda text: (-counts[text], len(text), text))
-    if len(counts) <= VALUES and len(shown) >= 3 * len(counts):
+    if len(counts) <= MOST_VALUES and len(shown) >= 3 * len(counts):
         return "always " + usual[0] if len(counts) == 1 else "one of " + ", ".join(usual)
-    examples = ", ".join(usual[:SHOWN])
+    examples = ", ".join(usual[:MOST_EXAMPLES])
     if all(isinstance(value, bool) for value in values):
         return "true or false"
     if all(isinstance(value, int | float) for value in values):
@@ -144,22 +146,25 @@ def _kind_of_values(pairs: Sequence[tuple[Case, Any]], shown: Sequence[str]) -> 
     copied = [text.casefold() in case.input.casefold() for case, text in pairs]
     if float(np.mean(copied)) >= _STATED_SHARE:
         return f"copied from the input, as {examples}"
-    for pattern, name in _FORMS:
+    for pattern, name in _TEXT_FORMS:
         if float(np.mean([bool(pattern.fullmatch(text)) for text in texts])) >= _STATED_SHARE:
             return f"{name}, as {examples}"
     return f"as {examples}"
 
 
-def _together(by_path: dict[str, list[tuple[Case, Any]]], cases: Sequence[Case]) -> Iterator[str]:
-    """Yield, for the field with the fewest values, which other keys go with each of them.
+def _key_lines_by_value(
+    by_path: dict[str, list[tuple[Case, Any]]], cases: Sequence[Case]
+) -> Iterator[str]:
+    """Yield, for each value of the field with the fewest values, a line on the keys beside it.
 
-    Keys that a fifth of the answers with that value have; nothing if all answers have the same.
+    Those are the keys that a fifth of the answers with that value have; there are no lines if all
+    answers have the same keys.
     """
     whole = {path: {c.id: _short_json(v) for c, v in pairs} for path, pairs in by_path.items()}
     partial = [path for path in whole if len(whole[path]) < len(cases)]
     for path in sorted(whole, key=lambda path: (len(set(whole[path].values())), path)):
         kinds = Counter(whole[path].values())
-        if len(whole[path]) < len(cases) or not 2 <= len(kinds) <= VALUES or not partial:
+        if len(whole[path]) < len(cases) or not 2 <= len(kinds) <= MOST_VALUES or not partial:
             continue
         for value, times in sorted(kinds.items(), key=lambda pair: (-pair[1], pair[0])):
             ids = [i for i, shown in whole[path].items() if shown == value]
@@ -169,27 +174,27 @@ def _together(by_path: dict[str, list[tuple[Case, Any]]], cases: Sequence[Case])
         return
 
 
-def _words(cases: Sequence[Case]) -> dict[str, str]:
-    """Return for each label the three words whose mean TF-IDF exceeds the overall mean most."""
-    fitted = _vectors(cases, {"ngram_range": (1, 1), "token_pattern": r"[^\W\d_]{3,}"})
+def _telling_words(cases: Sequence[Case]) -> dict[str, str]:
+    """Return, by label, the three words whose mean TF-IDF exceeds the overall mean most."""
+    fitted = _tfidf(cases, {"ngram_range": (1, 1), "token_pattern": r"[^\W\d_]{3,}"})
     if fitted is None:
         return {}
     matrix, names = fitted
     overall = np.asarray(matrix.mean(0)).ravel()
     by_label = {}
-    for label, rows in _by_label(cases).items():
+    for label, rows in _rows_by_label(cases).items():
         beyond = np.asarray(matrix[rows].mean(0)).ravel() - overall
-        best = np.lexsort((np.arange(beyond.size), -np.round(beyond, 9)))[:SHOWN]
+        best = np.lexsort((np.arange(beyond.size), -np.round(beyond, 9)))[:MOST_EXAMPLES]
         least = max(_TELLING_SHARE * float(beyond.max()), 1e-9)
         by_label[label] = ", ".join(str(names[at]) for at in best if beyond[at] >= least)
     return {label: text for label, text in by_label.items() if text}
 
 
-def _typical(cases: Sequence[Case]) -> dict[str, str]:
-    """Return for each label the input nearest the centroid of its inputs, as a short quotation."""
-    fitted = _vectors(cases, {"ngram_range": (1, 2), "token_pattern": r"\w+"})
+def _typical_inputs(cases: Sequence[Case]) -> dict[str, str]:
+    """Return, by label, the input nearest the centroid of its inputs, cut and in quotes."""
+    fitted = _tfidf(cases, {"ngram_range": (1, 2), "token_pattern": r"\w+"})
     by_label = {}
-    for label, rows in _by_label(cases).items():
+    for label, rows in _rows_by_label(cases).items():
         at = rows[0]
         if fitted is not None:
             own = fitted[0][rows]
@@ -202,14 +207,14 @@ def _typical(cases: Sequence[Case]) -> dict[str, str]:
     return by_label
 
 
-def _by_label(cases: Sequence[Case]) -> dict[str, list[int]]:
+def _rows_by_label(cases: Sequence[Case]) -> dict[str, list[int]]:
     rows: dict[str, list[int]] = defaultdict(list)
     for at, case in enumerate(cases):
         rows[case.output].append(at)
     return rows
 
 
-def _vectors(cases: Sequence[Case], how: dict[str, Any]) -> tuple[Any, Any] | None:
+def _tfidf(cases: Sequence[Case], how: dict[str, Any]) -> tuple[Any, Any] | None:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(sublinear_tf=True, **how)
@@ -220,18 +225,18 @@ def _vectors(cases: Sequence[Case], how: dict[str, Any]) -> tuple[Any, Any] | No
     return matrix, vectorizer.get_feature_names_out()
 
 
-def _span(low: int, high: int, unit: str) -> str:
+def _span_text(low: int, high: int, unit: str) -> str:
     counted = f"{low} to {high}" if low < high else str(high)
     return f"{counted} {unit}{'s' * (high != 1)}"
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _json_leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else key)
+            yield from _json_leaves(inner, f"{path}.{key}" if path else key)
     elif isinstance(value, list) and value:
         for inner in value:
-            yield from _leaves(inner, f"{path}[]")
+            yield from _json_leaves(inner, f"{path}[]")
     elif path:
         yield path, value
 
@@ -242,7 +247,7 @@ def _short_json(value: Any) -> str:
 
 
 def json_object(text: str) -> dict[str, Any] | None:
-    """Return a JSON object, None if the text is none."""
+    """Return the JSON object that a text is; None if it is none."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -10,9 +10,9 @@ from tuneworthy.metrics._numbers import numbers
 
 
 def normal_form(text: str, kind: OutputType | None) -> str:
-    """Return an answer's normal form, without variations of its format.
+    """Return an answer's normal form, equal for answers that differ only in format.
 
-    json: its value, keys in order; number: the last number; otherwise, or if it can't be parsed,
+    json: its value with sorted keys; number: the last number; otherwise, or if it can't be parsed,
     its words in lower case with single spaces.
     """
     if kind == "json":

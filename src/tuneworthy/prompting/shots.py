@@ -10,17 +10,17 @@ from statistics import median
 from typing import Any
 
 from tuneworthy.core.case import Case, Query
-from tuneworthy.prompting._variety import Feature, features, weight
+from tuneworthy.prompting._variety import Feature, answer_features, feature_weight
 
-_REPEAT_FACTOR = 0.25  # factor on a feature's value each time it is covered again
-_COMPARED_CHARACTERS = 2000  # most characters compared of an input
-_NEAREST, _RANKED = 32, 4000  # cached neighbours of a text, and texts with cached neighbours
+_REPEAT_FACTOR = 0.25  # on a feature's weight, each time it is covered again
+_COMPARED_CHARACTERS = 2000  # of an input; the rest is not compared
+_MOST_NEIGHBOURS, _MOST_CACHED_TEXTS = 32, 4000  # cached for a text, texts in the cache
 _BATCH = 256  # inputs whose neighbours are found at once
 _CACHED_POOLS = 8  # cached pools: the folds of a study, used by every arm with examples
 
 
-def refused(case: Case) -> str | None:
-    """Return why a case can't be an example in a prompt, or None if it can.
+def why_unusable(case: Case) -> str | None:
+    """Return why a case can't be an example in a prompt; None if it can.
 
     Its turns, system turns aside, must alternate between user and assistant, the user first and
     last.
@@ -37,27 +37,28 @@ def refused(case: Case) -> str | None:
     return None
 
 
-def fixed(train: Sequence[Case], k: int, seed: int) -> tuple[str, ...]:
-    """Return the ids of k varied training cases, the same for every input.
+def fixed_examples(train: Sequence[Case], k: int, seed: int) -> tuple[str, ...]:
+    """Return the ids of k varied training cases, the examples that all inputs share.
 
     Greedy cover: each next case adds features that the earlier ones lack (labels, the values of
     label-like fields, the keys present), with a preference for frequent features and short cases.
     Independent of the order of `train`. Returns fewer than k if fewer can be examples.
     """
-    pool = sorted((case for case in train if refused(case) is None), key=lambda case: case.id)
+    pool = sorted((case for case in train if why_unusable(case) is None), key=lambda case: case.id)
     if not pool or k < 1:
         return ()
-    table = features([case.output for case in pool])
+    table = answer_features([case.output for case in pool])
     common = Counter(feature for row_features in table for feature in row_features)
-    usual = median(map(_length, pool)) or 1
-    length_penalty = [max(_length(case) / usual, 1.0) ** 0.5 for case in pool]
-    jitter = [0.9 + 0.2 * _chance(seed, case.id) for case in pool]
+    usual = median(map(_character_count, pool)) or 1
+    length_penalty = [max(_character_count(case) / usual, 1.0) ** 0.5 for case in pool]
+    jitter = [0.9 + 0.2 * _hash_fraction(seed, case.id) for case in pool]
     covered: Counter[Feature] = Counter()
     left, chosen = list(range(len(pool))), list[str]()
     while left and len(chosen) < k:
         gain = {
             at: sum(
-                _REPEAT_FACTOR ** covered[f] * weight(f, common[f] / len(pool)) for f in table[at]
+                _REPEAT_FACTOR ** covered[f] * feature_weight(f, common[f] / len(pool))
+                for f in table[at]
             )
             for at in left
         }
@@ -65,12 +66,12 @@ def fixed(train: Sequence[Case], k: int, seed: int) -> tuple[str, ...]:
         left.remove(best)
         covered.update(table[best])
         chosen.append(pool[best].id)
-    return tuple(sorted(chosen, key=lambda name: _chance(seed, name)))
+    return tuple(sorted(chosen, key=lambda name: _hash_fraction(seed, name)))
 
 
 def random_examples(train: Sequence[Case], k: int, seed: str) -> tuple[str, ...]:
     """Return the ids of k training cases drawn at random, independent of the order of `train`."""
-    pool = sorted(case.id for case in train if refused(case) is None)
+    pool = sorted(case.id for case in train if why_unusable(case) is None)
     return tuple(random.Random(seed).sample(pool, min(k, len(pool))))
 
 
@@ -82,40 +83,42 @@ class Nearest:
 
     def __init__(self, train: Sequence[Case]) -> None:
         """Index the inputs of the usable cases, independent of their order."""
-        self._cases = sorted((c for c in train if refused(c) is None), key=lambda case: case.id)
+        self._cases = sorted(
+            (c for c in train if why_unusable(c) is None), key=lambda case: case.id
+        )
         self._vectorizer: Any = None
         self._known: dict[str, list[int]] = {}
         if self._cases:
             self._fit([case.input[:_COMPARED_CHARACTERS] for case in self._cases])
 
     def ids(self, query: Query, k: int) -> tuple[str, ...]:
-        """Return the ids of the k nearest cases, the nearest last, never the query's own."""
-        ranked = self._ranked(query.input[:_COMPARED_CHARACTERS], k + 1)
+        """Return the ids of the k nearest cases, the nearest last, without the query's own."""
+        ranked = self._nearest_indices(query.input[:_COMPARED_CHARACTERS], k + 1)
         best = [at for at in ranked if self._cases[at].id != query.id][: max(k, 0)]
         return tuple(self._cases[at].id for at in reversed(best))
 
     def rank(self, queries: Sequence[Query], k: int) -> None:
-        """Find the neighbours of many inputs at once; `ids` then looks them up."""
+        """Find and cache the neighbours of many inputs at once, for `ids`."""
         texts = dict.fromkeys(query.input[:_COMPARED_CHARACTERS] for query in queries)
         unranked = [text for text in texts if self._too_few(text, k + 1)]
         for start in range(0, len(unranked), _BATCH):
-            self._rank(unranked[start : start + _BATCH], k + 1)
+            self._rank_texts(unranked[start : start + _BATCH], k + 1)
 
-    def _ranked(self, text: str, most: int) -> list[int]:
-        """Return the indices of the nearest cases."""
+    def _nearest_indices(self, text: str, most: int) -> list[int]:
+        """Return the indices of at least `most` nearest cases, the nearest first."""
         if self._too_few(text, most):
-            self._rank([text], most)
+            self._rank_texts([text], most)
         return self._known[text]
 
     def _too_few(self, text: str, most: int) -> bool:
         return text not in self._known or len(self._known[text]) < min(most, len(self._cases))
 
-    def _rank(self, texts: Sequence[str], most: int) -> None:
-        for text, likeness in zip(texts, self._likeness(texts), strict=True):
+    def _rank_texts(self, texts: Sequence[str], most: int) -> None:
+        for text, likeness in zip(texts, self._similarities(texts), strict=True):
             order = sorted(range(len(self._cases)), key=lambda at: (-likeness[at], at))
-            while len(self._known) >= _RANKED:
+            while len(self._known) >= _MOST_CACHED_TEXTS:
                 del self._known[next(iter(self._known))]
-            self._known[text] = order[: max(most, _NEAREST)]
+            self._known[text] = order[: max(most, _MOST_NEIGHBOURS)]
 
     def _fit(self, texts: list[str]) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -133,8 +136,8 @@ class Nearest:
             self._vectorizer = FeatureUnion(parts)
             self._matrix = self._vectorizer.transform(texts)
 
-    def _likeness(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return the cosine of each text with each case, rounded: ties are ties on any machine."""
+    def _similarities(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return each text's cosine with each case, rounded so that ties are equal everywhere."""
         if self._vectorizer is None:
             return [[0.0] * len(self._cases) for _ in texts]
         cosines = (self._matrix @ self._vectorizer.transform(texts).T).toarray().T
@@ -142,7 +145,7 @@ class Nearest:
 
 
 def shuffled_answers(answers: Sequence[str], seed: int) -> tuple[str, ...]:
-    """Return the same answers shuffled so that as few as possible keep their position.
+    """Return the answers shuffled so that as few as possible stay in an equal position.
 
     It is the placebo of examples: the same texts without the link from input to answer.
     """
@@ -167,46 +170,46 @@ class Pool:
         self.train, self.size = train, len(train)
         self.by_id = {case.id: case for case in train}
         self._nearest: Nearest | None = None
-        self._dealt: dict[int, dict[str, str]] = {}
+        self._exchanged_answers: dict[int, dict[str, str]] = {}
 
     @property
     def nearest(self) -> Nearest:
-        """Return the index, built once."""
+        """Return the search index of the training cases, built once."""
         self._nearest = self._nearest or Nearest(self.train)
         return self._nearest
 
-    def dealt(self, seed: int) -> dict[str, str]:
-        """Return {case id: another case's answer} over the whole pool."""
-        if seed not in self._dealt:
+    def exchanged_answers(self, seed: int) -> dict[str, str]:
+        """Return the answers of the pool by case id, exchanged between the cases."""
+        if seed not in self._exchanged_answers:
             names = sorted(self.by_id)
             answers = shuffled_answers([self.by_id[name].output for name in names], seed)
-            self._dealt[seed] = dict(zip(names, answers, strict=True))
-        return self._dealt[seed]
+            self._exchanged_answers[seed] = dict(zip(names, answers, strict=True))
+        return self._exchanged_answers[seed]
 
 
-_POOLS: list[Pool] = []
+_pool_cache: list[Pool] = []
 
 
 def pool(train: Sequence[Case]) -> Pool:
-    """Return the pool of these training cases; the last few are cached by identity of the cases."""
-    for cached in _POOLS:
-        if cached.size == len(train) and (cached.train is train or _all_in(cached, train)):
+    """Return the pool of these training cases; the last few pools are cached."""
+    for cached in _pool_cache:
+        if cached.size == len(train) and (cached.train is train or _same_cases(cached, train)):
             cached.train = train  # the next lookup compares only the list itself
             return cached
-    _POOLS.insert(0, Pool(train))
-    del _POOLS[_CACHED_POOLS:]
-    return _POOLS[0]
+    _pool_cache.insert(0, Pool(train))
+    del _pool_cache[_CACHED_POOLS:]
+    return _pool_cache[0]
 
 
-def _all_in(pool_: Pool, train: Sequence[Case]) -> bool:
+def _same_cases(pool_: Pool, train: Sequence[Case]) -> bool:
     return all(mine is other for mine, other in zip(pool_.train, train, strict=True))
 
 
-def _length(case: Case) -> int:
+def _character_count(case: Case) -> int:
     return len(case.output) + sum(len(message.content) for message in case.messages)
 
 
-def _chance(seed: int, name: str) -> float:
-    """Return a number in [0, 1) that depends on the seed and the id alone."""
+def _hash_fraction(seed: int, name: str) -> float:
+    """Return a number in [0, 1) that depends only on the seed and the id."""
     text = f"{seed}:{name}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.sha256(text).digest()[:6], "big") / 2**48

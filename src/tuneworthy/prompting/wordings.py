@@ -1,4 +1,4 @@
-"""Candidate wordings of a task: specifications and reminders that a prompt search tries.
+"""Write the specifications and reminders of a task that a prompt search tries.
 
 Each is an edit of the instruction, the form of an answer and the `notes` on the training answers:
 parts are added, reordered or worded more strictly. A label is described, never renamed, so that
@@ -12,17 +12,23 @@ from collections.abc import Sequence
 from tuneworthy.core.case import Case
 from tuneworthy.core.record import Record
 from tuneworthy.core.task import Task
-from tuneworthy.prompting.messages import form, specification
-from tuneworthy.prompting.notes import field_notes, label_notes, samples, skeleton, text_notes
+from tuneworthy.prompting.messages import form_sentence, specification
+from tuneworthy.prompting.notes import (
+    field_notes,
+    json_skeleton,
+    label_notes,
+    style_samples,
+    text_notes,
+)
 
-_ONLY = {
+_ANSWER_ONLY = {
     "json": "Write the JSON and nothing else: no explanation, no text before or after it.",
     "label": "Write one label of the list, spelled as it is there, and nothing else.",
     "number": "Write the number and nothing else.",
     "text": "Write the answer and nothing else: no introduction, no remark.",
 }  # fmt: skip
-_REMINDER_CHARACTERS = 200  # most characters of an instruction that a reminder repeats
-_FILL = (
+_REMINDER_CHARACTERS = 200  # the longest instruction that a reminder repeats
+_IRRELEVANT_SENTENCES = (
     "Keep sentences short and leave a line between paragraphs.",
     "A page is easier to read when its margins are wide.",
     "Dates in a letter stand at the top and names at the bottom.",
@@ -32,17 +38,17 @@ _FILL = (
 
 
 class Wording(Record):
-    """The name of an edit, and its text."""
+    """A candidate text for a prompt, and the name of the edit that made it."""
 
     name: str
     text: str
 
 
 def wordings(task: Task, train: Sequence[Case]) -> tuple[Wording, ...]:
-    """Return the specifications to try, the most promising first, without the task's own."""
+    """Return the specifications to try for a task, most promising first, without its own."""
     kind = task.output.type or "text"
-    ask, only = task.instruction.strip(), _ONLY[kind]
-    build = {"json": _json, "label": _labels}.get(kind, _text)
+    ask, only = task.instruction.strip(), _ANSWER_ONLY[kind]
+    build = {"json": _json_candidates, "label": _label_candidates}.get(kind, _text_candidates)
     candidates = [
         Wording(name=name, text="\n".join(part for part in parts if part))
         for name, parts in build(task, train, ask, only)
@@ -53,8 +59,8 @@ def wordings(task: Task, train: Sequence[Case]) -> tuple[Wording, ...]:
 
 
 def reminders(task: Task) -> tuple[Wording, ...]:
-    """Return texts that may be repeated after every input, next to where the answer begins."""
-    only, ask = _ONLY[task.output.type or "text"].partition(":")[0], task.instruction.strip()
+    """Return the texts that a prompt may repeat after every input, just before the answer."""
+    only, ask = _ANSWER_ONLY[task.output.type or "text"].partition(":")[0], task.instruction.strip()
     candidates = [Wording(name="answer only, after the input", text=f"{only.rstrip('.')}.")]
     if ask and len(ask) <= _REMINDER_CHARACTERS:
         candidates.append(Wording(name="instruction again, after the input", text=ask))
@@ -62,32 +68,32 @@ def reminders(task: Task) -> tuple[Wording, ...]:
 
 
 def irrelevant(own: str, text: str) -> str:
-    """Return `own` padded with irrelevant sentences to the number of words of `text`.
+    """Return `own` padded with irrelevant words to at least the number of words of `text`.
 
     With the task's own specification it is the placebo of a rewritten one.
     """
     missing, fill = len(text.split()) - len(own.split()), list[str]()
     while missing > len(fill):
-        fill += " ".join(_FILL).split()
+        fill += " ".join(_IRRELEVANT_SENTENCES).split()
     return "\n".join(part for part in (own, " ".join(fill[: max(missing, 0)])) if part)
 
 
 Parts = list[tuple[str, list[str]]]
 
 
-def _json(task: Task, train: Sequence[Case], ask: str, only: str) -> Parts:
-    notes, shape = list(field_notes(train)), skeleton(train)
+def _json_candidates(task: Task, train: Sequence[Case], ask: str, only: str) -> Parts:
+    notes, shape = list(field_notes(train)), json_skeleton(train)
     noted = ["The fields:", *notes] if notes else []
-    like = f"Answer only with JSON like this: {shape}" if shape else form(task)
+    like = f"Answer only with JSON like this: {shape}" if shape else form_sentence(task)
     return [
-        ("notes on the fields", [ask, form(task), *noted]),
+        ("notes on the fields", [ask, form_sentence(task), *noted]),
         ("an outline of the answer, and notes", [ask, *noted, like, only]),
-        ("answer only, said strictly", [ask, form(task), only]),
+        ("answer only, said strictly", [ask, form_sentence(task), only]),
         ("an outline of the answer", [ask, like]),
     ]
 
 
-def _labels(task: Task, train: Sequence[Case], ask: str, only: str) -> Parts:
+def _label_candidates(task: Task, train: Sequence[Case], ask: str, only: str) -> Parts:
     labels = task.output.labels or ()
     head = "Answer with exactly one of these labels. Each has an example of what it means."
     telling = "Answer with exactly one of these labels. Each has words that are typical of it."
@@ -95,18 +101,18 @@ def _labels(task: Task, train: Sequence[Case], ask: str, only: str) -> Parts:
     return [
         ("labels with a typical input each", [ask, head, *typical]),
         ("labels with their words", [ask, telling, *words]),
-        ("answer only, said strictly", [ask, form(task), only]),
+        ("answer only, said strictly", [ask, form_sentence(task), only]),
         ("labels with a typical input each, rule last", ["The labels:", *typical, ask, only]),
     ]
 
 
-def _text(task: Task, train: Sequence[Case], ask: str, only: str) -> Parts:
+def _text_candidates(task: Task, train: Sequence[Case], ask: str, only: str) -> Parts:
     notes = list(text_notes(train))
     noted = ["What an answer is like:", *(f"- {line}" for line in notes)] if notes else []
-    read = ["Answers read like this:", *(f"- {text}" for text in samples(train, 2))]
+    read = ["Answers read like this:", *(f"- {text}" for text in style_samples(train, 2))]
     return [
-        ("notes on the answers", [ask, form(task), *noted]),
-        ("answers shown without their inputs", [ask, form(task), *read]),
-        ("answer only, said strictly", [ask, form(task), only]),
-        ("notes on the answers, rule last", [*noted, ask, form(task), only]),
+        ("notes on the answers", [ask, form_sentence(task), *noted]),
+        ("answers shown without their inputs", [ask, form_sentence(task), *read]),
+        ("answer only, said strictly", [ask, form_sentence(task), only]),
+        ("notes on the answers, rule last", [*noted, ask, form_sentence(task), only]),
     ]

@@ -238,9 +238,9 @@ def _differences(
 
 
 def _clicked(ballot: PairwiseVotes, case: Case, left: str, right: str) -> PairwiseVote:
-    gold = ballot.says_text(case.output)
+    gold = ballot.normal_text(case.output)
     for side, text in (("left", left), ("right", right)):
-        if ballot.says_text(text) == gold:
+        if ballot.normal_text(text) == gold:
             return PairwiseVote(input=case.id, left=left, right=right, choice=side)  # type: ignore[arg-type]
     return PairwiseVote(input=case.id, left=left, right=right, choice="wrong")
 

@@ -24,7 +24,7 @@ from tuneworthy.core.settlement import Choice, EndReason, PairwiseVote
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.ledger.trouble import output_errors
 from tuneworthy.session import Session, open_session
-from tuneworthy.settle.finalists import Finalists, recorded
+from tuneworthy.settle.finalists import Finalists, recorded_answers_by_arm
 from tuneworthy.settle.open_rows import gold_rows, new_inputs
 from tuneworthy.settle.pairwise_votes import PairwiseVotes, Question, agreement
 from tuneworthy.settle.sequential import SequentialSettling
@@ -81,7 +81,7 @@ class Settling:
         self._scored = list(session.sealed.open("settle").values())
         # with the locked rows, so that none of them is shown
         labelled = [*session.loaded.everyone, *session.loaded.aside]
-        logged = recorded(session.task, session.loaded.unlabelled, labelled)
+        logged = recorded_answers_by_arm(session.task, session.loaded.unlabelled, labelled)
         pool = new_inputs(list(session.loaded.unlabelled), labelled)
         if self._students:
             learnt = {query.id for query in session.unlabelled}
@@ -107,8 +107,6 @@ class Settling:
     def folder_name(self) -> str:
         """Return the name of the study's results folder."""
         return results_folder.folder_of(self._study.task.name, self._session.study)
-
-    # Questions and clicks.
 
     @property
     def ended(self) -> EndReason | None:
@@ -146,7 +144,7 @@ class Settling:
     def progress(self) -> Progress:
         """Return the error bounds, clicks and remaining clicks so far."""
         left = tuple(round(points, 6) for points in self._pairs.left if points is not None)
-        more = 0 if self.ended else self._pairs.more()
+        more = 0 if self.ended else self._pairs.clicks_left()
         return Progress(left, len(self._pairs.clicks), more, self.ended)
 
     @property
@@ -189,7 +187,12 @@ class Settling:
             )
         if all(self._lacks_answers(open_pair) for open_pair in open_pairs):
             names = sorted(
-                {n for open_pair in open_pairs for n in open_pair.names if self._arms.mute(n)}
+                {
+                    n
+                    for open_pair in open_pairs
+                    for n in open_pair.names
+                    if self._arms.lacks_answers(n)
+                }
             )
             raise TaskError(
                 "recorded answers to the new inputs are missing",
@@ -211,7 +214,7 @@ class Settling:
             )
 
     def _lacks_answers(self, open_pair: OpenPair) -> bool:
-        return any(self._arms.mute(name) for name in open_pair.names)
+        return any(self._arms.lacks_answers(name) for name in open_pair.names)
 
     def _settled_results(self) -> Results:
         study, evidence = self._study, self._pairs.evidence(self._look, self.ended)
@@ -229,8 +232,6 @@ class Settling:
         return Results.model_validate(
             json.loads(canonical(results))
         )  # in canonical form, as the ledger stores it
-
-    # Storage.
 
     def _click_key(self, number: int) -> str:
         return digest({"what": "click", "study": self._session.study, "number": number})

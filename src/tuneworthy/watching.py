@@ -106,7 +106,7 @@ def _measure_log(
     ours = StudyArm(measured, study.split or Split(k=1, parts=())) if measured else None
     times = sorted((one.time for one in log.requests if one.time), key=sortable_time)
     taken: dict[str, Any] = {
-        **_compare_inputs(study, log.requests, options.show),
+        **_input_measures(study, log.requests, options.show),
         **_answer_facts(task, ours, log.requests),
         "score": _score_labelled(task, study, ours, log.requests, options.gold),
         "facts": moved_facts(_task_docs(facts.task), log.requests,
@@ -143,7 +143,7 @@ def _measure_log(
     )
 
 
-def _compare_inputs(
+def _input_measures(
     study: Results, requests: Sequence[LoggedRequest], show: bool
 ) -> dict[str, Any]:
     copies = study.split.groups if study.split else {}

@@ -1,6 +1,6 @@
-"""The arms of a finished study on new inputs: draw the inputs, answer them, compare the arms.
+"""Answer new inputs with the arms of a finished study, and compare the arms' study scores.
 
-Answers are generated live, or read from the record of a settled study.
+Answers are generated live, or read from the log of a settled study.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Recorded = Mapping[str, Mapping[str, Answer]]
 
 
 class _StudyScores:
-    """The study's own scores of its arms, by name."""
+    """The arms' scores in the study, by name."""
 
     def __init__(
         self, task: Task, study: str, split: Split, runs: Sequence[Run], arms: Sequence[ArmResult]
@@ -40,17 +40,17 @@ class _StudyScores:
         self._task, self._study, self._split, self._runs = task, study, split, runs
         self._arms = {arm.name: arm for arm in arms}
 
-    def same(self, names: Sequence[str]) -> bool:
+    def are_scored_fits(self, names: Sequence[str]) -> bool:
         """Return whether the arms that answer new inputs are the fits that the study scored.
 
-        Under cross-fitting they are not if an arm learns: it was scored per fold, but is built from
-        all rows.
+        Under cross-fitting they are not if an arm learns: each fold's fit was scored, but the arm
+        that answers is fitted on the rows of all folds (see `measure/built_arm.py`).
         """
         learned = any(self._arms[name].learned for name in names)
         return not learned or len(self._split.learning) == 1
 
-    def scored(self, one: str, other: str) -> np.ndarray:
-        """Return the differences of two arms on the study's cases, in a random order."""
+    def study_differences(self, one: str, other: str) -> np.ndarray:
+        """Return the score differences of two arms on the study's cases, in a random order."""
         own, theirs = (scores_of(self._runs, name, self._seed(name)) for name in (one, other))
         ids = sorted(set(own) & set(theirs))
         order = np.random.default_rng(int(self._study[:8], 16)).permutation(len(ids))
@@ -62,10 +62,10 @@ class _StudyScores:
 
 
 class Finalists(_StudyScores):
-    """Live arms by name, with their answers to new inputs.
+    """The study's arms, fitted again on demand to answer new inputs.
 
     `arms` are those of the evidence, `pool` the inputs that may be drawn, `recorded` the logged
-    answers of arms that are only recorded (see `recorded`).
+    answers of arms that are only recorded (see `recorded_answers_by_arm`).
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Finalists(_StudyScores):
 
     @cached_property
     def inputs(self) -> list[Query]:
-        """Return the new inputs in drawn order."""
+        """Return the new inputs that every recorded competitor answers, in random order."""
         compared = [name for name, arm in self._arms.items() if arm.competes]
         logs = [log for name, log in self._recorded.items() if log and name in compared]
         answerable = [query for query in self._pool if all(query.id in log for log in logs)]
@@ -98,7 +98,7 @@ class Finalists(_StudyScores):
         """Return the new input that was drawn at position `at`."""
         return self.inputs[at]
 
-    def mute(self, name: str) -> bool:
+    def lacks_answers(self, name: str) -> bool:
         """Return whether an arm is only recorded and has no answers to the new inputs."""
         return name in self._recorded and not self._recorded[name]
 
@@ -117,7 +117,7 @@ class Finalists(_StudyScores):
 
 
 class StoredFinalists(_StudyScores):
-    """The arms of a settled study as stored; a missing answer raises LookupError."""
+    """The arms of a settled study with their stored answers; a missing one raises LookupError."""
 
     def __init__(
         self, results: Results, study: Evidence, split: Split, course: SettlementLog
@@ -129,7 +129,7 @@ class StoredFinalists(_StudyScores):
         """Return the new input that was drawn at position `at`."""
         return self._course.drawn[at].query
 
-    def mute(self, name: str) -> bool:
+    def lacks_answers(self, name: str) -> bool:
         """Return whether an arm could not answer new inputs."""
         return name in self._course.mute
 
@@ -138,11 +138,13 @@ class StoredFinalists(_StudyScores):
         return self._course.drawn[at].answers[name]
 
 
-def recorded(task: Task, pool: Sequence[Query], labelled: Sequence[Case]) -> Recorded:
-    """Return the recorded answers to new inputs by arm and id; empty for a file without any.
+def recorded_answers_by_arm(
+    task: Task, pool: Sequence[Query], labelled: Sequence[Case]
+) -> Recorded:
+    """Return each recorded arm's answers to new inputs, by arm and id; {} for a file without any.
 
-    A new input whose id belongs to a row with another input has no answer, since the owner of the
-    answer is ambiguous. Files matched by order contain answers to the scored rows only.
+    A new input whose id belongs to a row with another input has no answer, since the answer could
+    be to either. Files matched by order contain answers to the scored rows only.
     """
     taken = {case.id: normalised_text(full_text(case)) for case in labelled}
     new = [

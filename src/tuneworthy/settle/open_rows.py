@@ -1,4 +1,4 @@
-"""The stream of differences that settles a pair of arms, and the rows to export from clicks."""
+"""Bound a pair of arms by its stream of differences, and make rows to export from clicks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LEAST_NEW_ROWS = 50  # the fewest new rows that bets are sized for
 
 
 class PairStream:
-    """The differences of one pair, row by row, starting with those of the study if they count.
+    """The bounds of one pair, updated row by row; the study's differences `scored` come first.
 
     `at` is the position of the next new input; on `apart` of the processed ones the answers differ.
-    Scored cases count if the arms that answer now are the fits that were scored; the size of bets
-    on them does not depend on their values.
+    `scored` is empty unless the arms that answer now are the fits that were scored; the size of
+    bets on them does not depend on their values.
     """
 
     def __init__(self, level: float, scored: np.ndarray, planned: int, pool: int) -> None:
@@ -38,7 +38,10 @@ class PairStream:
 
 
 def new_inputs(queries: list[Query], labelled: list[Case]) -> list[Query]:
-    """Return the distinct inputs that no labelled row has, since an arm may have learnt those."""
+    """Return the distinct inputs of `queries` that are not those of labelled rows.
+
+    An arm may have learnt from a labelled row.
+    """
     seen = {_input_key(case) for case in labelled}
     new = []
     for query in queries:
@@ -53,7 +56,7 @@ def _input_key(row: Query | Case) -> str:
 
 
 def gold_rows(votes: PairwiseVotes, clicks: list[PairwiseVote], queries: list[Query]) -> list[Row]:
-    """Return the right answers from clicks as rows for the next study, one per input."""
+    """Return the right answers that the clicks give as rows for a next study, one per input."""
     by_id, rows = {query.id: query for query in queries}, dict[str, Row]()
     for click in clicks:
         right = right_answer(click)
@@ -67,7 +70,7 @@ def gold_rows(votes: PairwiseVotes, clicks: list[PairwiseVote], queries: list[Qu
             turns = [message.plain() for message in query.messages]
             turns.append({"role": "assistant", "content": right})
             row = {"messages": turns, "meta": meta}
-        if click.choice == "equal" and votes.says_text(click.right) != votes.says_text(right):
+        if click.choice == "equal" and votes.normal_text(click.right) != votes.normal_text(right):
             row["accepted"] = [click.right]
         rows[click.input] = row
     return list(rows.values())

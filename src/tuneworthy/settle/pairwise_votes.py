@@ -1,6 +1,6 @@
-"""Turn clicks on two answers to one input into a score difference, and say which pairs need one.
+"""Turn votes (clicks) on two answers to one input into a difference; say which pairs need one.
 
-Answers with the same meaning differ by exactly 0 and need no click. Pure: knows no arm, no file.
+Answers with the same meaning differ by exactly 0 and need no click. Knows no arm and no file.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tuneworthy.metrics._json import parse
 from tuneworthy.metrics._labels import match_label
 from tuneworthy.metrics._numbers import numbers
 
-AGAIN, APART = 10, 3
-"""One pair in AGAIN is shown twice, at least APART questions later."""
+REPEATED_ONE_IN, REPEAT_DISTANCE = 10, 3
+"""One pair in REPEATED_ONE_IN is shown again, at least REPEAT_DISTANCE questions later."""
 Range = tuple[float, float]
-UNKNOWN: Range = (-1.0, 1.0)
+UNKNOWN_DIFFERENCE: Range = (-1.0, 1.0)
 
 
 class Question(NamedTuple):
-    """Two answers to one input, sides shuffled, without the names of the systems."""
+    """Two answers to one input in random order, without the names of the systems."""
 
     query: Query
     left: str
@@ -37,21 +37,23 @@ class Question(NamedTuple):
 
 
 class _InputFacts(NamedTuple):
-    """What clicks say about an input: the right answer, further right ones, wrong texts, and the
-    pairs that were skipped or left undecided (`unsaid`)."""
+    """What the clicks say about an input: the right answer, further right ones, wrong texts.
+
+    `undecided` are the pairs of texts whose click gave no right answer.
+    """
 
     gold: str | None
     accepted: tuple[str, ...]
     wrong: frozenset[str]
-    unsaid: frozenset[frozenset[str]]
+    undecided: frozenset[frozenset[str]]
 
 
 @dataclass(frozen=True)
 class PairwiseVotes:
-    """Compares answers of a task and scores the clicks on them.
+    """Compares answers to a task by the clicks on them.
 
     `seed` shuffles the sides. Free-text answers are compared by preference: the difference is 1 if
-    the first was preferred, in shares of preference instead of score points.
+    the first was preferred, and means are shares of preference, not of score.
     """
 
     task: Task
@@ -63,14 +65,14 @@ class PairwiseVotes:
         """Return whether differences are preferences: free text, unless the metric is `exact`."""
         return self.task.output.type == "text" and metric_name(self.task) != "exact"
 
-    def says(self, answer: Answer) -> str:
-        """Return an answer in normal form; equal forms have equal scores. "": no answer."""
+    def normal_form(self, answer: Answer) -> str:
+        """Return an answer's normal form, equal for equal scores; "" for a failed answer."""
         if answer.error is not None:
             return ""
-        return self.says_text(answer.text)
+        return self.normal_text(answer.text)
 
-    def says_text(self, text: str) -> str:
-        """Return a text in normal form for the output type; "" if it can't be right."""
+    def normal_text(self, text: str) -> str:
+        """Return a text's normal form for the task's output type; "" if it can't be right."""
         kind, name = self.task.output.type, metric_name(self.task)
         words = " ".join(text.split())
         if kind == "label":
@@ -94,33 +96,33 @@ class PairwiseVotes:
         None means that the pair needs a click. `clicks` are those on this input. A skipped pair
         has the full range.
         """
-        a, b = self.says(one), self.says(other)
+        a, b = self.normal_form(one), self.normal_form(other)
         if a == b:
             return 0.0, 0.0
         counted = [click for click in clicks if not click.again]
         if self.by_preference:
-            return self._preference(a, b, counted)
+            return self._preference_range(a, b, counted)
         facts = self._facts_from(counted)
         first, second = (self._score(query, facts, answer) for answer in (one, other))
         if first is not None and second is not None:
             return first - second, first - second
-        return UNKNOWN if frozenset((a, b)) in facts.unsaid else None
+        return UNKNOWN_DIFFERENCE if frozenset((a, b)) in facts.undecided else None
 
-    def _preference(self, a: str, b: str, clicks: Sequence[PairwiseVote]) -> Range | None:
+    def _preference_range(self, a: str, b: str, clicks: Sequence[PairwiseVote]) -> Range | None:
         for click in clicks:
-            if {self.says_text(click.left), self.says_text(click.right)} != {a, b}:
+            if {self.normal_text(click.left), self.normal_text(click.right)} != {a, b}:
                 continue
             if click.choice in ("left", "right"):
-                better = self.says_text(click.left if click.choice == "left" else click.right)
+                better = self.normal_text(click.left if click.choice == "left" else click.right)
                 return (1.0, 1.0) if better == a else (-1.0, -1.0)
-            return UNKNOWN if click.choice == "skip" else (0.0, 0.0)
+            return UNKNOWN_DIFFERENCE if click.choice == "skip" else (0.0, 0.0)
         return None
 
     def _facts_from(self, clicks: Sequence[PairwiseVote]) -> _InputFacts:
-        gold, accepted, wrong, unsaid = None, list[str](), set[str](), set[frozenset[str]]()
+        gold, accepted, wrong, undecided = None, list[str](), set[str](), set[frozenset[str]]()
         exact = is_binary(metric_name(self.task))
         for click in clicks:
-            sides = (self.says_text(click.left), self.says_text(click.right))
+            sides = (self.normal_text(click.left), self.normal_text(click.right))
             right = right_answer(click)
             if right is not None and gold is None:
                 gold = right
@@ -128,23 +130,23 @@ class PairwiseVotes:
             elif click.choice == "wrong" and exact:
                 wrong |= set(sides)
             elif right is None:
-                unsaid.add(frozenset(sides))
-        return _InputFacts(gold, tuple(accepted), frozenset(wrong), frozenset(unsaid))
+                undecided.add(frozenset(sides))
+        return _InputFacts(gold, tuple(accepted), frozenset(wrong), frozenset(undecided))
 
     def _score(self, query: Query, facts: _InputFacts, answer: Answer) -> float | None:
-        form = self.says(answer)
+        form = self.normal_form(answer)
         if not form:
             return 0.0
         if facts.gold is None:
             return 0.0 if form in facts.wrong else None
         right = (facts.gold, *facts.accepted)
-        if form in {self.says_text(text) for text in right}:
+        if form in {self.normal_text(text) for text in right}:
             return 1.0
-        score = self.metric(_case(query, right), answer)
+        score = self.metric(_case_with_answers(query, right), answer)
         return score.value if isinstance(score, Score) else 0.0
 
     def question(self, query: Query, one: Answer, other: Answer) -> Question:
-        """Return two answers as a question; the sides depend only on seed, input and texts."""
+        """Return the question on two answers; their sides depend only on seed, input and texts."""
         texts = sorted((shown_text(one), shown_text(other)))
         if self._seeded_number("side", query.id, *texts) % 2:
             texts.reverse()
@@ -153,21 +155,21 @@ class PairwiseVotes:
     def repeats(self, clicks: Sequence[PairwiseVote]) -> Iterator[PairwiseVote]:
         """Yield the clicks whose pair is due for a repeat, oldest first."""
         repeated = {(c.input, frozenset((c.left, c.right))) for c in clicks if c.again}
-        for click in clicks[: max(0, len(clicks) - APART)]:
+        for click in clicks[: max(0, len(clicks) - REPEAT_DISTANCE)]:
             pair = frozenset((click.left, click.right))
-            due = self._seeded_number("again", click.input, *sorted(pair)) % AGAIN == 0
+            due = self._seeded_number("again", click.input, *sorted(pair)) % REPEATED_ONE_IN == 0
             if due and not click.again and (click.input, pair) not in repeated:
                 yield click
 
     def refusal(self, query: Query, click: PairwiseVote) -> str:
-        """Return why a click is invalid, or ""; a right answer must be a valid one."""
+        """Return why a click is invalid: its right answer is not a valid one; else ""."""
         right = right_answer(click)
         if right is None or self.by_preference:
             return ""
-        if not self.says_text(right):
+        if not self.normal_text(right):
             return "that is no legal answer of this task, so it can't be right"
         answer = Answer(case=query.id, text=right, finish="stop")
-        score = self.metric(_case(query, (right,)), answer)
+        score = self.metric(_case_with_answers(query, (right,)), answer)
         if click.choice == "typed" and isinstance(score, Score) and score.valid is False:
             return "that is no legal answer of this task"
         return ""
@@ -177,7 +179,7 @@ class PairwiseVotes:
         return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
 
 
-def _case(query: Query, right: tuple[str, ...]) -> Case:
+def _case_with_answers(query: Query, right: tuple[str, ...]) -> Case:
     return Case(id=query.id, messages=query.messages, output=right[0], accepted=right[1:])
 
 
@@ -199,15 +201,16 @@ def right_answer(click: PairwiseVote) -> str | None:
 
 
 def agreement(clicks: Sequence[PairwiseVote]) -> tuple[int, int]:
-    """Return (equal votes, pairs) over the pairs that were shown twice."""
+    """Return (number of equal votes, number of pairs) over the pairs that were shown twice."""
     first = {(c.input, frozenset((c.left, c.right))): c for c in reversed(clicks) if not c.again}
     pairs = [(c, first.get((c.input, frozenset((c.left, c.right))))) for c in clicks if c.again]
     return sum(
-        original is not None and _meaning(c) == _meaning(original) for c, original in pairs
+        original is not None and _vote_meaning(c) == _vote_meaning(original)
+        for c, original in pairs
     ), len(pairs)
 
 
-def _meaning(click: PairwiseVote) -> tuple[str, str]:
+def _vote_meaning(click: PairwiseVote) -> tuple[str, str]:
     chosen_text = right_answer(click)
     if click.choice in ("left", "right"):
         return "right", chosen_text or ""

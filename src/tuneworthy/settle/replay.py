@@ -1,4 +1,4 @@
-"""Repeat the settling of a study from its stored clicks and answers. Calls no model, no user."""
+"""Repeat the settling of a study from its stored clicks and answers. Asks no model and no user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tuneworthy.settle.sequential import SequentialSettling, evidence_hash_after
 
 
 def unsettled(results: Results) -> Results:
-    """Return the results with the look and pool from before settling.
+    """Return settled results with the looks and pool as before settling; others unchanged.
 
     Pairs and hash remain the settled ones. Raises TaskError if the clicks were not stored.
     """
@@ -34,14 +34,14 @@ def unsettled(results: Results) -> Results:
 
 
 def by_score(results: Results) -> bool:
-    """Return whether clicks give scores of the task's metric, so that the metric is needed."""
+    """Return whether the clicks of settled results are scored by the task's metric."""
     return results.course is not None and not _votes(results, None).by_preference
 
 
 def settled_again(
     results: Results, study: Evidence, policy: Policy, metric: Metric | None
 ) -> tuple[Evidence, tuple[str, ...]]:
-    """Return the settled evidence, and a line for each part that could not be repeated.
+    """Return the evidence settled again, and a line for each part that could not be repeated.
 
     `study` is the recomputed evidence of the study; it is returned if nothing was settled. Without
     a `metric` that clicks need (see `by_score`) the settled pairs are the stored ones.
@@ -67,7 +67,7 @@ def settled_again(
 
 
 def _as_stored(stored: Evidence, study: Evidence, course: SettlementLog) -> Evidence:
-    """Return the study's evidence with the settled pairs as stored.
+    """Return the study's evidence with its settled pairs replaced by the stored ones.
 
     Settled pairs are recognised by their level, which is that of a later look.
     """
@@ -81,7 +81,7 @@ def _as_stored(stored: Evidence, study: Evidence, course: SettlementLog) -> Evid
 
 
 def _votes(results: Results, metric: Metric | None) -> PairwiseVotes:
-    """Return the votes; preferences need no metric, so it may be None."""
+    """Return the comparer of votes; preferences need no metric, so it may be None."""
     return PairwiseVotes(results.task, metric or _unasked, results.evidence.task_hash)
 
 

@@ -1,7 +1,7 @@
 """Bound open pairs click by click: choose the next question and update the evidence.
 
-Pure except for the given arms: live ones in a session, stored answers when a settled study is
-recomputed. The same clicks in the same order give the same bounds. Knows no arm by name.
+The given arms are live ones in a session, or stored answers when a settled study is recomputed. The
+same clicks in the same order give the same bounds. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tuneworthy.verdict.open_pairs import Names, OpenPair, SettledPair, pairs_le
 
 
 class SettlingArms(Protocol):
-    """The interface to a study's arms and to the new inputs, in drawn order."""
+    """A study's arms and the new inputs, in the order in which they are drawn."""
 
     @property
     def size(self) -> int:
@@ -40,21 +40,21 @@ class SettlingArms(Protocol):
     def answer(self, name: str, at: int) -> Answer:
         """Return an arm's answer to the input drawn at position `at`."""
 
-    def mute(self, name: str) -> bool:
+    def lacks_answers(self, name: str) -> bool:
         """Return whether an arm can't answer new inputs."""
 
-    def same(self, names: Sequence[str]) -> bool:
+    def are_scored_fits(self, names: Sequence[str]) -> bool:
         """Return whether the arms that answer new inputs are the fits that the study scored."""
 
-    def scored(self, one: str, other: str) -> np.ndarray:
-        """Return the differences of two arms on the study's cases, in a random order."""
+    def study_differences(self, one: str, other: str) -> np.ndarray:
+        """Return the score differences of two arms on the study's cases, in a random order."""
 
 
 class SequentialSettling:
     """The open pairs of a study, with bounds that are valid after every click.
 
-    `study` is its evidence; `pairs` are compared at the level of this look. `ended` is the reason
-    for the end, None while questions remain.
+    `study` is its evidence; `pairs` are compared at the level of this look. `asked` is the open
+    question; `ended` is the reason for the end, None while questions remain.
     """
 
     def __init__(
@@ -74,30 +74,25 @@ class SequentialSettling:
         self.asked: Question | None = None
         self.ended: EndReason | None = None
         self._answerable_pairs()
-        self.left = [self._points()]
-
-    # The next question.
+        self.left = [self._points_left()]
 
     def question(self) -> Question | None:
         """Return the next pair of answers to vote on; None at the end."""
         if self.asked is None and self.ended is None:
-            self.asked = self._advance()
+            self.asked = self._next_question()
         return self.asked
 
     def take(self, *clicks: PairwiseVote) -> None:
-        """Process a person's clicks one by one.
-
-        One by one, because what is known of an input so far decides the next question.
-        """
+        """Process a person's clicks one by one, as each decides the next question."""
         for click in clicks:
             self.question()
             self.clicks.append(click)
             self.asked = None
             self.question()
-            self.left.append(self._points())
+            self.left.append(self._points_left())
 
-    def _advance(self) -> Question | None:
-        """Process known differences up to the next one that needs a click; None at the end."""
+    def _next_question(self) -> Question | None:
+        """Process known differences up to one that needs a click; return it, or None at the end."""
         while True:
             open_pairs = self._answerable_pairs()
             if not open_pairs:
@@ -110,21 +105,23 @@ class SequentialSettling:
                 self.ended = "pool"
                 return None
             query = self._arms.query(stream.at)
-            first, second = (self._answer(name, stream.at) for name in open_pair.names)
+            first, second = (self._draw_answer(name, stream.at) for name in open_pair.names)
             clicks = [click for click in self.clicks if click.input == query.id]
             difference_range = self._votes.difference(query, first, second, clicks)
             if difference_range is None:
-                return self._repeat() or self._votes.question(query, first, second)
-            stream.see(difference_range, self._votes.says(first) != self._votes.says(second))
+                return self._due_repeat() or self._votes.question(query, first, second)
+            stream.see(
+                difference_range, self._votes.normal_form(first) != self._votes.normal_form(second)
+            )
             self._now = self._evidence()
 
-    def _answer(self, name: str, at: int) -> Answer:
+    def _draw_answer(self, name: str, at: int) -> Answer:
         answer = self._arms.answer(name, at)
         self._drawn.setdefault(at, {})[name] = answer
         return answer
 
-    def _repeat(self) -> Question | None:
-        """Return a pair that is due for a repeat, its sides swapped; None if none is."""
+    def _due_repeat(self) -> Question | None:
+        """Return the question on a pair that is due again, sides swapped; None if none is."""
         drawn_queries = {query.id: query for query in map(self._arms.query, self._drawn)}
         for old in self._votes.repeats(self.clicks):
             if old.input in drawn_queries:  # else the file of inputs has changed
@@ -132,7 +129,7 @@ class SequentialSettling:
         return None
 
     def _answerable_pairs(self) -> list[OpenPair]:
-        """Return the open pairs whose arms can answer, each with its stream started."""
+        """Return the open pairs whose arms can answer, after starting a stream for each."""
         while True:
             open_pairs = [
                 open_pair
@@ -147,7 +144,7 @@ class SequentialSettling:
             self._now = self._evidence()
 
     def _answerable(self, open_pair: OpenPair) -> bool:
-        return not any(self._arms.mute(name) for name in open_pair.names)
+        return not any(self._arms.lacks_answers(name) for name in open_pair.names)
 
     def _start_stream(self, open_pair: OpenPair) -> PairStream:
         pair, pool, kind = (
@@ -155,7 +152,7 @@ class SequentialSettling:
             self._arms.size,
             self._question_kind(open_pair.names),
         )
-        scored = self._arms.scored(*open_pair.names) if kind == "all" else np.array([])
+        scored = self._arms.study_differences(*open_pair.names) if kind == "all" else np.array([])
         limit = len(scored) + pool
         planned = limit if kind == "preference" else open_pair.planned(pair, limit)
         level = min(pair.level, pair.low_level or pair.level)  # either bound may close the pair
@@ -164,12 +161,10 @@ class SequentialSettling:
     def _question_kind(self, names: Names) -> Literal["new", "all", "preference"]:
         if self._votes.by_preference:
             return "preference"
-        return "all" if self._arms.same(names) else "new"
-
-    # The evidence after the clicks so far.
+        return "all" if self._arms.are_scored_fits(names) else "new"
 
     def _evidence(self) -> Evidence:
-        """Return the study's evidence with the bounds of opened pairs at this look."""
+        """Return the study's evidence with the settled bounds of the pairs that were opened."""
         opened = {names for a, b in self._streams for names in ((a, b), (b, a))}
         pairs = tuple(
             self._pairs.get((pair.arm, pair.versus), pair)
@@ -186,32 +181,34 @@ class SequentialSettling:
             )  # fmt: skip
         return tightened(self._study.model_copy(update={"pairs": pairs}), tightened_pairs)
 
-    def _points(self) -> float | None:
+    def _points_left(self) -> float | None:
         return pairs_left_open(self._now, self._policy)[0].left
 
-    def more(self) -> int | None:
-        """Return roughly how many more clicks close the slowest pair; None if unknown."""
+    def clicks_left(self) -> int | None:
+        """Return roughly how many more clicks are needed by the slowest pair; None if unknown."""
         clicks = [0]
         for open_pair in self._answerable_pairs() if self.ended is None else ():
             stream, kind = self._streams[open_pair.names], self._question_kind(open_pair.names)
-            before = self._arms.scored(*open_pair.names) if kind == "new" else np.array([])
+            before = (
+                self._arms.study_differences(*open_pair.names) if kind == "new" else np.array([])
+            )
             targets = (open_pair.margin - open_pair.shift, -open_pair.shift)[
                 : 1 if open_pair.margin < 0 else 2
             ]
             rows = stream.bounds.rows_left(targets, before, stream.planned)
             if rows > 100 * self._arms.size:
                 return None
-            clicks.append(max(1, round(rows * self._share(open_pair.names))))
+            clicks.append(max(1, round(rows * self._differing_share(open_pair.names))))
         return max(clicks)
 
-    def _share(self, names: Names) -> float:
+    def _differing_share(self, names: Names) -> float:
         """Return the share of inputs on which the answers of two arms differ."""
         stream, before = self._streams[names], self._pairs[names]
         return (stream.apart + (before.apart or 0)) / max(1, stream.at + before.n)
 
     def evidence(self, look: int, ended: EndReason | None) -> Evidence:
         """Return the settled evidence; `look` is its ordinal, `ended` the reason for the end."""
-        settled = self._settled(look, ended or "stopped")
+        settled = self._settlement(look, ended or "stopped")
         return self._now.model_copy(
             update={
                 "settled": settled,
@@ -221,7 +218,7 @@ class SequentialSettling:
             }
         )
 
-    def _settled(self, look: int, ended: EndReason) -> Settlement:
+    def _settlement(self, look: int, ended: EndReason) -> Settlement:
         agreed, again = agreement(self.clicks)
         first = [click for click in self.clicks if not click.again]
         return Settlement(
@@ -244,7 +241,7 @@ class SequentialSettling:
             looks=self._study.looks,
             pool=self._study.pool,
             new=self._arms.size,
-            mute=tuple(name for name in names if self._arms.mute(name)),
+            mute=tuple(name for name in names if self._arms.lacks_answers(name)),
             drawn=tuple(
                 DrawnInput(query=self._arms.query(at), answers=answers)
                 for at, answers in sorted(self._drawn.items())

@@ -1,8 +1,8 @@
-"""Keep, retrain, or repeat the verdict: the rule, pure. Its reasons are in docs/why/watching.md.
+"""Conclude from a log to keep, retrain, or repeat the verdict (why: docs/why/watching.md).
 
 Each measure that can speak against "keep" has a fixed share of the 5 % by which the conclusion may
-be wrong where nothing changed. A measure that could not be taken spends its share all the same, so
-that what a log holds does not change the level of the others.
+be wrong if nothing changed. A missing measure uses up its share too, so that the contents of a log
+do not change the level of the others.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from tuneworthy.core.live_check import Conclusion, LiveCheck, LiveMean
 ALPHA = 0.05
 SHARES = {"inputs": 0.02, "score": 0.01, "labels": 0.005, "valid": 0.005, "facts": 0.005,
           "slow": 0.005}  # fmt: skip
-"""One-sided error of each measure; together ALPHA."""
-REASONS = {
+"""The one-sided error of each measure; their sum is ALPHA."""
+WHY_MISSING = {
     "score": "no fresh labels",
     "inputs": "the inputs could not be compared",
     "valid": "validity was not measured",
@@ -27,40 +27,41 @@ REASONS = {
     "slow": "no limit on latency was set",
 }
 LEAST_ROWS = 20
-"""Fewer new rows than these are not worth a training of their own."""
+"""The fewest new rows that are worth a retraining."""
 
 
 def conclude(check: LiveCheck) -> Conclusion:
-    """Return what to do about a system in use, by what its log shows.
+    """Return whether to keep a system in use, retrain it or repeat the verdict, and why.
 
     A verdict past its expiry, or whose facts moved, is repeated. So is one whose arm is shown to
-    score lower, to be less valid or to break a limit, unless drift explains it and the arm learns
-    from rows: then new rows are needed. A score shown to hold outweighs drift.
+    be less valid or to break a limit, or to score lower, unless the inputs or labels drifted and
+    the arm learns from rows: then it is retrained on new rows. A score shown to hold outweighs
+    drift.
     """
-    unseen = {key: check.missing.get(key, REASONS[key]) for key in SHARES
+    unseen = {key: check.missing.get(key, WHY_MISSING[key]) for key in SHARES
               if getattr(check, key) is None}  # fmt: skip
-    drift = "; ".join(_drifts(check))
-    if why := _outdated(check):
+    drift = "; ".join(_drift_texts(check))
+    if why := _why_outdated(check):
         return Conclusion(do="repeat the verdict", because=why, unseen=unseen)
-    if why := _dropped(check.score, check.margin):
+    if why := _drop_text(check.score, check.margin):
         why = f"the score dropped: {why}"
         if drift and check.learns:
             return _retrain(check, f"{why}; {drift}", unseen)
         return Conclusion(do="repeat the verdict", because=why, unseen=unseen)
-    if why := "; ".join(_broken(check)):
+    if why := "; ".join(_broken_limits(check)):
         return Conclusion(do="repeat the verdict", because=why, unseen=unseen)
-    if drift and (held := _held(check)):
+    if drift and (held := _held_text(check)):
         return Conclusion(do="keep", because=f"{held}, although {drift}", unseen=unseen)
     if drift and check.learns:
         return _retrain(check, drift, unseen)
     if drift:
         why = f"{drift}; the arm learns nothing from rows, so which arm is best may have changed"
         return Conclusion(do="repeat the verdict", because=why, unseen=unseen)
-    return Conclusion(do="keep", because=_kept(check), unseen=unseen)
+    return Conclusion(do="keep", because=_reasons_to_keep(check), unseen=unseen)
 
 
-def _outdated(check: LiveCheck) -> str:
-    """Return why the verdict is past its time, or ""."""
+def _why_outdated(check: LiveCheck) -> str:
+    """Return why the verdict is outdated: it expired, or its facts moved; "" if it is not."""
     if check.expiry.passed:
         return f"the verdict expired on {check.expiry.day}: {check.expiry.because}"
     facts = check.facts
@@ -80,8 +81,8 @@ def _outdated(check: LiveCheck) -> str:
     return why
 
 
-def _dropped(measure: LiveMean | None, margin: float) -> str:
-    """Return by how much a mean dropped, if that is shown and is worth the margin; else ""."""
+def _drop_text(measure: LiveMean | None, margin: float) -> str:
+    """Return the text on a mean's drop, if it is shown and at least the margin; else ""."""
     if measure is None or measure.difference is None or measure.then is None:
         return ""
     gap = measure.difference
@@ -94,8 +95,8 @@ def _dropped(measure: LiveMean | None, margin: float) -> str:
     )
 
 
-def _held(check: LiveCheck) -> str:
-    """Return that the score held within the margin, if fresh labels show it; else ""."""
+def _held_text(check: LiveCheck) -> str:
+    """Return the text that the score held within the margin, if fresh labels show it; else ""."""
     score = check.score
     if score is None or score.difference is None or score.difference.low < -check.margin:
         return ""
@@ -106,10 +107,10 @@ def _held(check: LiveCheck) -> str:
     )
 
 
-def _broken(check: LiveCheck) -> Iterator[str]:
-    """Yield what is shown to be worse in the log than the verdict allows."""
+def _broken_limits(check: LiveCheck) -> Iterator[str]:
+    """Yield a text on each limit that is shown to be broken in the log: validity, latency."""
     valid, slow = check.valid, check.slow
-    if why := _dropped(valid, check.margin):
+    if why := _drop_text(valid, check.margin):
         yield f"fewer answers are valid: {why}"
     elif valid and check.valid_limit is not None and valid.now.high < check.valid_limit:
         yield (
@@ -124,28 +125,28 @@ def _broken(check: LiveCheck) -> Iterator[str]:
         )
 
 
-def _drifts(check: LiveCheck) -> Iterator[str]:
-    """Yield the drifts of inputs and of answered labels that are shown."""
+def _drift_texts(check: LiveCheck) -> Iterator[str]:
+    """Yield a text on each drift that is shown: of the inputs, of the answered labels."""
     inputs, labels = check.inputs, check.labels
     if inputs and inputs.p <= inputs.level:
         yield (
             f"the inputs drifted: a classifier tells them from the study's rows"
-            f" (AUC {score_text(inputs.auc)}, p {_p(inputs.p)};"
+            f" (AUC {score_text(inputs.auc)}, p {_p_text(inputs.p)};"
             f" n = {inputs.n_now:,} and {inputs.n_then:,})"
         )
     if labels and labels.p <= labels.level:
         yield (
             f"the answered labels shifted: {percent(labels.distance.mean)} of them (at least"
-            f" {percent(labels.distance.low)}; p {_p(labels.p)}; n = {labels.n_now:,} and"
+            f" {percent(labels.distance.low)}; p {_p_text(labels.p)}; n = {labels.n_now:,} and"
             f" {labels.n_then:,})"
         )
 
 
 def _retrain(check: LiveCheck, why: str, unseen: dict[str, str]) -> Conclusion:
-    """Return how many new rows a retraining takes: the rows learnt from, times what moved.
+    """Return the conclusion to retrain, with the number of new rows and its bounds.
 
-    As many rows for the part of the log that the study's rows do not stand for as the arm had for
-    an equal part of them.
+    It is the number of rows that the arm learnt from, times the largest share of the log that is
+    shown to differ from the study's rows.
     """
     moved = [m for m in (
         check.inputs and (check.inputs.moved.mean, check.inputs.moved.low, check.inputs.moved.high),
@@ -169,13 +170,13 @@ def _retrain(check: LiveCheck, why: str, unseen: dict[str, str]) -> Conclusion:
                       unseen=unseen)  # fmt: skip
 
 
-def _kept(check: LiveCheck) -> str:
-    """Return what speaks for keeping, with its bounds."""
+def _reasons_to_keep(check: LiveCheck) -> str:
+    """Return the text on what speaks for keeping the system, with bounds."""
     told = [] if check.arm else ["the verdict names no arm to compare the answers with"]
-    if held := _held(check):
+    if held := _held_text(check):
         told.append(held)
     if check.inputs:
-        told.append(f"no drift of the inputs is shown (p {_p(check.inputs.p)};"
+        told.append(f"no drift of the inputs is shown (p {_p_text(check.inputs.p)};"
                     f" n = {check.inputs.n_now:,})")  # fmt: skip
     if check.valid and check.valid.difference:
         gap = check.valid.difference
@@ -189,5 +190,5 @@ def _kept(check: LiveCheck) -> str:
     return "nothing is shown to have changed: " + "; ".join(told)
 
 
-def _p(value: float) -> str:
+def _p_text(value: float) -> str:
     return "below .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")

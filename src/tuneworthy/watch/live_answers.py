@@ -1,4 +1,4 @@
-"""The log's answers beside those of the study's arm: validity, length, latency, labels, score."""
+"""Compare a log's answers with those of the study's arm: validity, length, labels, score."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tuneworthy.stats.two_samples import (
 )
 from tuneworthy.watch.shares import share_of
 
-LEAST_FOR_TAIL = 20  # values from which a 95 % quantile is shown
-LEAST_LABELS = 20  # labels on each side; below them only the crudest shift could be shown
+LEAST_FOR_TAIL = 20  # the fewest values of which a 95 % quantile is shown
+LEAST_LABELS = 20  # on each side; of fewer only a very large shift could be shown
 NO_ARM = "no arm of the study is in use: name one with --arm"
 FINISHES: dict[str, Finish] = {
     "stop": "stop", "length": "length", "max_tokens": "length", "error": "error",
@@ -42,7 +42,7 @@ Metric = Callable[[Case, Answer], Score | Unscored]
 
 @dataclass(frozen=True)
 class StudyArm:
-    """The arm in use as the study measured it: answers and scores, their groups and folds."""
+    """The arm in use, as the study measured it: its answers and scores with groups and folds."""
 
     column: Column
     split: Split
@@ -58,7 +58,7 @@ class StudyArm:
         return [self.column.cells[i][0] for i in self.ids]
 
     def groups(self, ids: Sequence[str]) -> list[str]:
-        """Return the group of each case."""
+        """Return the group of each case id."""
         return [self.split.groups.get(i, i) for i in ids]
 
     def score(self, level: float) -> Triple:
@@ -76,7 +76,7 @@ class StudyArm:
         return mean_interval(self.column.values(ids), chosen, self.groups(ids), **more)
 
     def valid(self, level: float) -> tuple[int, Triple] | None:
-        """Return the number of judged answers and their validity; None if none was judged."""
+        """Return (number of answers with a known validity, share valid with bounds), or None."""
         told = {i: s.valid for i in self.ids if isinstance(s := self.column.cells[i][1], Score)}
         ids = [i for i, valid in told.items() if valid is not None]
         if not ids:
@@ -85,7 +85,7 @@ class StudyArm:
         return len(ids), mean_interval(values, 2 * level, self.groups(ids))
 
     def milliseconds(self) -> list[float]:
-        """Return how long requests took one at a time, or as recorded; empty if not measured."""
+        """Return the milliseconds of single requests, or of recorded answers; [] if unmeasured."""
         timed = [ms for run in self.column.runs for ms in run.latency_ms or ()]
         if timed or any(run.fingerprint for run in self.column.runs):
             return timed  # seconds of answers in a batch are not those of a request
@@ -93,7 +93,7 @@ class StudyArm:
 
 
 def answer_of(request: LoggedRequest) -> Answer:
-    """Return a logged answer as the study's metrics read it."""
+    """Return a logged request's answer as an Answer, which metrics can score."""
     finish = FINISHES.get(request.finish or "")
     lost = request.failed or request.answer is None
     return Answer(
@@ -108,12 +108,12 @@ def answer_of(request: LoggedRequest) -> Answer:
 
 
 def request_groups(requests: Sequence[LoggedRequest]) -> list[str | None]:
-    """Return the group of each request: its own, else its input, so that repeats count once."""
+    """Return each request's group: its own, or its input so that repeats count once; or None."""
     return [group_name(one.group, one.input) for one in requests]
 
 
 def group_name(group: str | None, text: str | None) -> str | None:
-    """Return the name of a group, the same in study and log; None for a request alone."""
+    """Return a group's name, by `group` or else input text, the same in study and log, or None."""
     if group:
         return f"group {group}"
     return None if text is None else f"input {normalised_text(text)}"
@@ -122,7 +122,7 @@ def group_name(group: str | None, text: str | None) -> str | None:
 def validity_of(
     arm: StudyArm | None, requests: Sequence[LoggedRequest], valid: Valid, level: float
 ) -> LiveMean | str:
-    """Return the share of valid answers now and in the study, or why it is not measured."""
+    """Return the share of valid answers in the log and the study, or why it is not measured."""
     told = [(one, valid(answer_of(one))) for one in requests]
     judged = [(one, verdict) for one, verdict in told if verdict is not None]
     if not judged:
@@ -132,8 +132,8 @@ def validity_of(
     then = arm.valid(level) if arm else None
     if then is None:
         why = "the study judged no answer of this arm as valid or not" if arm else NO_ARM
-        return _mean(len(values), now, level, why)
-    return _mean(len(values), now, level, "", then)
+        return _live_mean(len(values), now, level, why)
+    return _live_mean(len(values), now, level, "", then)
 
 
 def score_of(
@@ -143,10 +143,10 @@ def score_of(
     level: float,
     because: str = "",
 ) -> LiveMean | str:
-    """Return the score on freshly labelled requests and the study's, or why it is not measured.
+    """Return the mean score on labelled requests and the study's, or why it is not measured.
 
-    `because` says why these requests are not like the study's rows; then only their own score is
-    returned.
+    `because` says why these requests are not like the study's rows ("": they are); then only their
+    own score is returned.
     """
     if not labelled:
         return "no request has a right answer: add `output` to some lines, or name --gold FILE"
@@ -159,12 +159,12 @@ def score_of(
         values.append(scored.value if isinstance(scored, Score) else 0.0)
     now = mean_interval(values, 2 * level, request_groups(labelled))
     if because or arm is None:
-        return _mean(len(values), now, level, because or NO_ARM)
-    return _mean(len(values), now, level, "", (len(arm.ids), arm.score(level)))
+        return _live_mean(len(values), now, level, because or NO_ARM)
+    return _live_mean(len(values), now, level, "", (len(arm.ids), arm.score(level)))
 
 
 def slower_than(limit: float, requests: Sequence[LoggedRequest], level: float) -> LiveShare | str:
-    """Return the share of requests slower than a limit in milliseconds."""
+    """Return the share of requests slower than `limit` milliseconds, or why it is not measured."""
     times = [1000 * one.seconds for one in requests if one.seconds is not None]
     if not times:
         return "the log has no `seconds`"
@@ -173,7 +173,7 @@ def slower_than(limit: float, requests: Sequence[LoggedRequest], level: float) -
 
 
 def spread_of(then: Sequence[float], now: Sequence[float], unit: str) -> LiveSpread:
-    """Return the quantiles of two samples and their distance. Raises ValueError for none."""
+    """Return the quantiles and distance of two samples. Raises ValueError if one is empty."""
     test = ks_2samp(then, now)
     tails = [float(np.quantile(v, 0.95)) if len(v) >= LEAST_FOR_TAIL else None for v in (then, now)]
     return LiveSpread(
@@ -185,7 +185,7 @@ def spread_of(then: Sequence[float], now: Sequence[float], unit: str) -> LiveSpr
 
 
 def length_of(then: Sequence[Answer], now: Sequence[Answer]) -> LiveSpread | str:
-    """Return the lengths of answers: in tokens if both sides count them, else in characters."""
+    """Return the spread of answers' lengths, in tokens if all are counted, else in characters."""
     sides = [[one for one in side if one.error is None] for side in (then, now)]
     if not all(sides):
         return "no answer came back"
@@ -200,7 +200,7 @@ def length_of(then: Sequence[Answer], now: Sequence[Answer]) -> LiveSpread | str
 def labels_of(
     arm: StudyArm, requests: Sequence[LoggedRequest], labels: Sequence[str], level: float
 ) -> LabelDrift | str:
-    """Return how far the labels answered now are from those that the study's arm answered.
+    """Return how far the labels answered in the log are from those of the study's arm, or why not.
 
     Answers that are no label are left out: validity counts them.
     """
@@ -218,14 +218,14 @@ def labels_of(
     counts = [[Counter(side)[name] for name in names] for side in (then, now)]
     _, low, high = variation_bounds(counts[0], counts[1])
     return LabelDrift(
-        n_then=len(then), n_now=len(now), then=_shares(names, counts[0]),
-        now=_shares(names, counts[1]), distance=Interval(mean=distance, low=low, high=high),
+        n_then=len(then), n_now=len(now), then=_label_shares(names, counts[0]),
+        now=_label_shares(names, counts[1]), distance=Interval(mean=distance, low=low, high=high),
         p=p, level=level,
     )  # fmt: skip
 
 
 def with_gold(requests: Sequence[LoggedRequest], gold: Mapping[str, str]) -> list[LoggedRequest]:
-    """Return the answered requests with a right answer: their own, else by their input."""
+    """Return the requests with a right answer: their own, or that of `gold` for their input."""
     found = []
     for one in requests:
         right = one.output
@@ -236,7 +236,7 @@ def with_gold(requests: Sequence[LoggedRequest], gold: Mapping[str, str]) -> lis
     return found
 
 
-def _mean(
+def _live_mean(
     n: int, now: Triple, level: float, because: str, then: tuple[int, Triple] | None = None
 ) -> LiveMean:
     return LiveMean(
@@ -250,5 +250,5 @@ def _mean(
     )
 
 
-def _shares(names: Sequence[str], counts: Sequence[int]) -> dict[str, float]:
+def _label_shares(names: Sequence[str], counts: Sequence[int]) -> dict[str, float]:
     return {name: round(k / sum(counts), 6) for name, k in zip(names, counts, strict=True)}

@@ -1,4 +1,4 @@
-"""Requests about facts that moved since the study."""
+"""Find requests about facts that moved since the study."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tuneworthy.retrieval.index import index
 from tuneworthy.retrieval.tokens import words
 from tuneworthy.watch.shares import share_of
 
-MOST_REQUESTS = 2_000  # requests that are looked up, drawn by the hash of their input
+MOST_REQUESTS = 2_000  # the most requests looked up; of more, a sample by hash
 SHOWN_EXAMPLES = 5
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def facts_moment(cases: Iterable[Case], made: str | None) -> str | None:
-    """Return the moment that the study's facts stand for: its last row's date, else its own."""
+    """Return the time of the study's facts: that of its last row, if all have one, else `made`."""
     times = [case.time for case in cases]
     dated = [time for time in times if time and not _NUMBER.fullmatch(time)]
     if dated and len(dated) == len(times):
@@ -37,10 +37,10 @@ def moved_facts(
     today: str,
     level: float,
 ) -> MovedFacts | str:
-    """Return the requests whose best passage is another one than at `since`, or why not measured.
+    """Return the share of requests whose passage changed since `since`, or why it is not measured.
 
     A request without a time counts as of `today`. The passage is the first by BM25 among those in
-    force; that it is about the request at all is assumed.
+    force; that it is about the request is assumed.
     """
     if not docs:
         return "the task has no documents (data.docs)"
@@ -49,14 +49,14 @@ def moved_facts(
         return "the documents bear no dates (from, to)"
     if since is None:
         return "the date of the study is not known: no ledger lies beside it, and rows have no time"
-    asked = _sampled([one for one in requests if one.input is not None])
+    asked = _sample_requests([one for one in requests if one.input is not None])
     searcher = index(docs)
     now = [max(one.time or today, since, key=sortable_time) for one in asked]
     before = searcher.search([(one.input or "", since) for one in asked], 1)
     after = searcher.search([(one.input or "", at) for one, at in zip(asked, now, strict=True)], 1)
     texts = [[chunks[0].text if chunks else "" for chunks in side] for side in (before, after)]
     moved = [at for at in range(len(asked)) if texts[0][at] != texts[1][at]]
-    told = [_stated(asked[at].answer or "", texts[0][at], texts[1][at]) for at in moved]
+    told = [_stated_fact(asked[at].answer or "", texts[0][at], texts[1][at]) for at in moved]
     old = told.count("old")
     return MovedFacts(
         share=share_of(len(moved), len(asked), level),
@@ -74,15 +74,15 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def _sampled(requests: list[LoggedRequest]) -> list[LoggedRequest]:
+def _sample_requests(requests: list[LoggedRequest]) -> list[LoggedRequest]:
     if len(requests) <= MOST_REQUESTS:
         return requests
     drawn = sorted(requests, key=lambda one: digest([one.line, one.input]))[:MOST_REQUESTS]
     return sorted(drawn, key=lambda one: one.line)
 
 
-def _stated(text: str, before: str, after: str) -> str:
-    """Return which passage's fact an answer states, by words that only one of the two has."""
+def _stated_fact(text: str, before: str, after: str) -> str:
+    """Return "old", "new" or "other": whose fact a text states, by words only one passage has."""
     said, old, new = (set(words(one)) for one in (text, before, after))
     states_old, states_new = bool(said & (old - new)), bool(said & (new - old))
     if states_old == states_new:

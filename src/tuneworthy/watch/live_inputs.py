@@ -1,4 +1,4 @@
-"""Do the inputs of a log come from where the study's rows came from? Which look like none?"""
+"""Test whether a log's inputs drifted from the study's rows, and find those unlike any row."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from tuneworthy.core.live_check import InputDrift, UnlikeInputs
 from tuneworthy.stats.clusters import cluster_numbers
 from tuneworthy.stats.two_samples import folds_of, separation, unlike_any
 from tuneworthy.watch.shares import share_of
-from tuneworthy.watch.text_classifier import Array, nearest, similarities, smoothers
+from tuneworthy.watch.text_classifier import Array, nearest_similarity, similarities, smoothers
 
-LEAST_INPUTS = 20  # inputs and units of each side; below them only the crudest drift could be shown
-MOST_INPUTS = 1_000  # inputs of each side that are compared, drawn at random
+LEAST_INPUTS = 20  # and groups, on each side; of fewer only a very large drift could be shown
+MOST_INPUTS = 1_000  # of each side that are compared, drawn at random
 FOLDS = 5
 SHOWN_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of one side, and the group of each (None: alone)."""
+    """The inputs of the study or of the log, with the group (None: alone) and line of each."""
 
     texts: Sequence[str]
     groups: Sequence[str | None]
     lines: Sequence[int] = ()
 
-    def drawn(self, seed: int) -> Inputs:
-        """Return at most 1,000 of them, at random."""
+    def sampled(self, seed: int) -> Inputs:
+        """Return a random sample of at most MOST_INPUTS of these inputs."""
         count = len(self.texts)
         if count <= MOST_INPUTS:
             return self
@@ -40,7 +40,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class InputComparison:
-    """The drift of inputs, and those that look like none; None with a reason where too few."""
+    """The drift of inputs, and those unlike any row; None if too few, and `because` says so."""
 
     drift: InputDrift | None
     unlike: UnlikeInputs | None
@@ -48,19 +48,19 @@ class InputComparison:
 
 
 def compare_inputs(study: Inputs, log: Inputs, level: float, show: bool = False) -> InputComparison:
-    """Return whether the inputs drifted (at `level`) and which look unlike every row of the study.
+    """Return whether the inputs drifted (at `level`), and which are unlike every row of the study.
 
-    A group that lies on both sides stays in one fold; its parts are units of their own, which makes
-    the test slower to find drift. `show` returns the texts of the examples.
+    A group on both sides stays in one fold; its parts are separate units, which makes the test
+    slower to find drift. `show`: return the texts of the examples.
     """
-    study, log = study.drawn(0), log.drawn(1)
+    study, log = study.sampled(0), log.drawn(1)
     few = min(len(study.texts), len(log.texts))
     if few < LEAST_INPUTS:
         return InputComparison(None, None, f"{few} inputs on one side: {LEAST_INPUTS} are needed")
     similar = similarities([*study.texts, *log.texts])
     groups = cluster_numbers([*study.groups, *log.groups], len(similar))
     second = np.arange(len(similar)) >= len(study.texts)
-    unlike = _unlike(similar, second, groups, log, show)
+    unlike = _find_unlike(similar, second, groups, log, show)
     units = np.unique(2 * groups + second, return_inverse=True)[1]
     sides = [len(np.unique(units[second == side])) for side in (False, True)]
     if min(sides) < LEAST_INPUTS:
@@ -75,11 +75,13 @@ def compare_inputs(study: Inputs, log: Inputs, level: float, show: bool = False)
     return InputComparison(drift, unlike)
 
 
-def _unlike(similar: Array, second: Array, groups: Array, log: Inputs, show: bool) -> UnlikeInputs:
+def _find_unlike(
+    similar: Array, second: Array, groups: Array, log: Inputs, show: bool
+) -> UnlikeInputs:
     own, new = np.flatnonzero(~second), np.flatnonzero(second)
     apart = np.where(second, -1 - np.arange(len(similar)), groups)  # a log row may match its group
-    near = nearest(similar, new, own, apart)
-    mask, expected = unlike_any(nearest(similar, own, own, groups), near)
+    near = nearest_similarity(similar, new, own, apart)
+    mask, expected = unlike_any(nearest_similarity(similar, own, own, groups), near)
     k, n = int(mask.sum()), int(mask.size)
     least = [at for at in np.argsort(near, kind="stable") if mask[at]][:SHOWN_EXAMPLES]
     return UnlikeInputs(

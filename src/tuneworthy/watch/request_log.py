@@ -1,4 +1,4 @@
-"""Read a log of served requests; a bad line is counted and named, never fatal."""
+"""Read a log of served requests; bad lines are counted and listed, and end nothing."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tuneworthy.data.jsonl import read_jsonl
 from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.raw import BadRow, RawRow, RowFault
 
-MOST_KEPT = 50_000  # the latest requests that are kept, to bound memory
-SHOWN = 20
-NO_CAPTURE = (
+MOST_KEPT = 50_000  # the latest requests, to bound memory
+MOST_FAULTS = 20  # the most bad lines that are described
+CAPTURE_INPUT_FIX = (
     "give each request its `input`; in OpenTelemetry the capture of content is off by default:"
     " OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true"
 )
@@ -25,10 +25,10 @@ NO_CAPTURE = (
 
 @dataclass(frozen=True)
 class RequestLog:
-    """The requests of a log, in its order, at most the latest 50,000 of `total`.
+    """The requests of a log, in its order: at most the latest MOST_KEPT of `total`.
 
-    `bad` lines can't be read, the first 20 are `faults`; `others` are things that asked no model
-    (spans of tools, of databases).
+    `bad` counts the lines that can't be read, `faults` describes the first of them; `others` counts
+    spans that asked no model (of tools, of databases).
     """
 
     name: str
@@ -39,8 +39,8 @@ class RequestLog:
     others: int
 
 
-class _Kept:
-    """The latest requests; lines about one span are one request."""
+class _LatestRequests:
+    """Collects the latest requests; several lines about one span become one request."""
 
     def __init__(self) -> None:
         self.requests: OrderedDict[str | int, LoggedRequest] = OrderedDict()
@@ -49,7 +49,7 @@ class _Kept:
     def add(self, request: LoggedRequest) -> None:
         key: str | int = request.span or self.total
         if (before := self.requests.get(key)) is not None:
-            self.requests[key] = _merged(before, request)
+            self.requests[key] = _merge_requests(before, request)
             return
         self.requests[key] = request
         self.total += 1
@@ -58,17 +58,17 @@ class _Kept:
 
 
 def read_log(path: Path) -> RequestLog:
-    """Return the requests of a log in any known form; lines may differ in form.
+    """Return the requests of a log; each line may have any known form.
 
     Raises TaskError if there is no such file, and DataError if nothing in it can be used: it is
     empty, compressed or not UTF-8, no line is a request, or no request has its input.
     """
-    shown, kept, faults = path.name, _Kept(), []
+    shown, kept, faults = path.name, _LatestRequests(), []
     bad = others = 0
-    for found in _lines(path, shown):
+    for found in _read_lines(path, shown):
         if isinstance(found, RowFault):
             bad += 1
-            faults += [found] if bad <= SHOWN else []
+            faults += [found] if bad <= MOST_FAULTS else []
         elif found is None:
             others += 1
         else:
@@ -78,17 +78,17 @@ def read_log(path: Path) -> RequestLog:
     return log
 
 
-def _lines(path: Path, shown: str) -> Iterator[LoggedRequest | RowFault | None]:
+def _read_lines(path: Path, shown: str) -> Iterator[LoggedRequest | RowFault | None]:
     forms = [load("logs", name) for name in catalogue("logs")]
-    for raw in read_jsonl(path, shown, _checked(path, shown)):
+    for raw in read_jsonl(path, shown, _check_file(path, shown)):
         if isinstance(raw, RowFault):
             yield raw
         else:
-            yield from _requests(raw, forms)
+            yield from _requests_of_line(raw, forms)
 
 
-def _checked(path: Path, shown: str) -> int:
-    """Return the length of a byte order mark; raise TaskError or DataError for no text file."""
+def _check_file(path: Path, shown: str) -> int:
+    """Return the length of a file's byte order mark; raise TaskError or DataError for no text."""
     if not path.exists():
         raise TaskError(
             "there is no such log",
@@ -99,8 +99,8 @@ def _checked(path: Path, shown: str) -> int:
     return check_text_file(path, shown)
 
 
-def _requests(raw: RawRow, forms: list[Any]) -> list[LoggedRequest | RowFault | None]:
-    """Return what a line holds, or its fault: a line is read whole or not at all."""
+def _requests_of_line(raw: RawRow, forms: list[Any]) -> list[LoggedRequest | RowFault | None]:
+    """Return the requests in a line (None for a span that is none), or only the line's fault."""
     form = next((one for one in forms if one.reads(raw.fields)), None)
     if form is None:
         got = f"fields: {', '.join(raw.fields)}"
@@ -117,8 +117,8 @@ def _requests(raw: RawRow, forms: list[Any]) -> list[LoggedRequest | RowFault | 
     return [one and replace(one, line=line) for one in found]
 
 
-def _merged(before: LoggedRequest, after: LoggedRequest) -> LoggedRequest:
-    """Return one request from two lines about one span; the later line's values come first."""
+def _merge_requests(before: LoggedRequest, after: LoggedRequest) -> LoggedRequest:
+    """Return one request made of two lines about one span; the later line's values win."""
     values = {one.name: getattr(after, one.name) for one in fields(after)}
     told = {name: value for name, value in values.items() if value is not None and name != "line"}
     return replace(before, **told | {"failed": before.failed or after.failed})
@@ -139,5 +139,5 @@ def _refuse_useless(log: RequestLog) -> None:
             "no request of the log has its input",
             where=log.name,
             got=f"{log.total:,} requests without an input",
-            fix=NO_CAPTURE,
+            fix=CAPTURE_INPUT_FIX,
         )

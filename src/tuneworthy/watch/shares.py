@@ -1,4 +1,4 @@
-"""A share of requests with its exact bounds."""
+"""Compute a share of requests with exact bounds."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A linear classifier of texts as matrices: TF-IDF similarities and ridge regression, fold by fold.
+"""Compute a text classifier as matrices: TF-IDF similarities and ridge regression, by fold.
 
-Ridge regression on -1/1 labels has the same form as logistic regression with an L2 penalty, and
-ranks texts alike; being linear in the labels it lets `stats.two_samples` permute them without
-refits. Features are counted without labels, so they take nothing from the null.
+Ridge regression on -1/1 labels ranks texts like logistic regression with an L2 penalty; as it is
+linear in the labels, `stats.two_samples` can permute these without refits. Features are computed
+without labels, so a permutation test stays valid.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 from tuneworthy.stats.two_samples import Smoother
 
 Array = np.ndarray[Any, Any]
-READ_CHARACTERS = 2_000  # of each text; longer ones differ at their start too
-RIDGE = 1.0  # a text's similarity to itself is 1; from .1 to 3 as many planted shifts are found
+READ_CHARACTERS = 2_000  # of each text; longer texts differ at their start too
+RIDGE = 1.0  # from .1 to 3 as many planted shifts are found; a text's similarity to itself is 1
 
 
 def similarities(texts: Sequence[str]) -> Array:
-    """Return the matrix of TF-IDF cosine similarities: half by words, half by character n-grams."""
+    """Return [texts, texts] TF-IDF cosines: the mean of those by words and by character n-grams."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from threadpoolctl import threadpool_limits
 
@@ -39,7 +39,7 @@ def similarities(texts: Sequence[str]) -> Array:
 
 
 def smoothers(similar: Array, folds: Array, ridge: float = RIDGE) -> list[Smoother]:
-    """Return the cross-fitted classifier of centred features as one matrix a fold."""
+    """Return a Smoother for each fold: the matrix from the other folds' labels to its scores."""
     centred = similar - similar.mean(0) - similar.mean(1, keepdims=True) + similar.mean()
     made = []
     for fold in np.unique(folds):
@@ -49,8 +49,8 @@ def smoothers(similar: Array, folds: Array, ridge: float = RIDGE) -> list[Smooth
     return made
 
 
-def nearest(similar: Array, rows: Array, among: Array, groups: Array) -> Array:
-    """Return each row's similarity to the nearest of `among` that is not of its own group."""
+def nearest_similarity(similar: Array, rows: Array, among: Array, groups: Array) -> Array:
+    """Return each row's largest similarity to those of `among` that are not in its group."""
     block = similar[np.ix_(rows, among)].copy()
     block[groups[rows][:, None] == groups[among][None, :]] = 0.0
     return np.asarray(block.max(1))

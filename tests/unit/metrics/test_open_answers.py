@@ -191,7 +191,7 @@ def test_n14_style_match_is_the_share_of_its_formula():
         found = style.score_all(rows, [Answer(case=c.id, text=t) for c, t in zip(rows, texts)], {})  # noqa: B905
         worth[name] = sum(s.value for s in found) / 60
     assert worth["other"] < 0.25 < 0.75 < worth["again"] <= worth["gold"] == 1
-    order = sorted(range(60), key=lambda i: style._rank(str(i)))
+    order = sorted(range(60), key=lambda i: style._id_hash(str(i)))
     shares = separate([other[i] for i in order], [gold[i] for i in order]).answers
     said = [Answer(case=c.id, text=t) for c, t in zip(rows, other, strict=True)]
     values = [s.value for s in style.score_all(rows, said, {})]

@@ -11,7 +11,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._score_json import json_equal, parse
+from tuneworthy.metrics._json import json_equal, parse
 
 BINARY = True
 

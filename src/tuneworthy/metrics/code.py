@@ -19,7 +19,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.record import Record
 from tuneworthy.metrics._code import check_patterns, definitions, has_pattern, parse_python
 from tuneworthy.metrics._options import read_options
-from tuneworthy.metrics._row_tests import count_passed
+from tuneworthy.metrics._tests import count_passed
 
 TYPE = "text"
 Patterns = Annotated[tuple[str, ...], AfterValidator(check_patterns)]

@@ -53,7 +53,7 @@ def compare_inputs(study: Inputs, log: Inputs, level: float, show: bool = False)
     A group on both sides stays in one fold; its parts are separate units, which makes the test
     slower to find drift. `show`: return the texts of the examples.
     """
-    study, log = study.sampled(0), log.drawn(1)
+    study, log = study.sampled(0), log.sampled(1)
     few = min(len(study.texts), len(log.texts))
     if few < LEAST_INPUTS:
         return InputComparison(None, None, f"{few} inputs on one side: {LEAST_INPUTS} are needed")

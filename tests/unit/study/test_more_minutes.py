@@ -43,8 +43,8 @@ def test_a_plan_without_room_to_diagnose_stays_so_until_there_are_more_minutes(
     def slow(self, facts):
         return real(self, facts).model_copy(update={"read": 0, "cuts": (NO_DIAGNOSIS_CUT,)})
 
-    real = Session.planned
-    monkeypatch.setattr(Session, "planned", slow)
+    real = Session.make_plan
+    monkeypatch.setattr(Session, "make_plan", slow)
     task = studies.write(tmp_path, arms=ARMS, budget={"minutes": 1e-5})
     first = run(task)
     assert first.results.evidence.diagnosis.because == NO_TIME_TO_DIAGNOSE

@@ -1,4 +1,4 @@
-"""Commands, one a file: parse, call, print. `main` maps errors to exit codes."""
+"""The commands, one a module: each parses, calls and prints. `_frame` maps errors to exit codes."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _NOT_A_LIST = "this is no list of ROLE=COLUMN"
 
 
 def column_question() -> Ask | None:
-    """Return a question about the columns that is put once, None where nobody can answer it."""
+    """Return the function that asks for the columns, once; None if this is no terminal."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     put: list[bool] = []
@@ -70,7 +70,7 @@ def input_line() -> str:
 
 
 def read_reply(text: str, roles: Roles) -> Choice | None:
-    """Return the columns that a reply names, beside those taken; None for an empty reply.
+    """Return the proposed columns with those that a reply names; None for an empty reply.
 
     Raises ValueError for a reply that is no list of ROLE=COLUMN.
     """
@@ -94,7 +94,7 @@ def read_reply(text: str, roles: Roles) -> Choice | None:
 
 
 def _chosen(roles: Roles, examples: Mapping[str, str]) -> Choice | None:
-    """Return the columns that people pick one after the other; None if they pick too few."""
+    """Return the columns that the user picks one after the other; None if they are too few."""
     from tuneworthy.data.column_choice import Choice
 
     columns = list(examples)
@@ -122,9 +122,9 @@ def _print_columns(examples: Mapping[str, str]) -> None:
 
 
 def _picked(what: str, columns: Sequence[str], default: str, *, none: bool = False) -> str:
-    """Return the column that the user picks by number or name; "" where the input ends or `none`.
+    """Return the column that the user picks by number or name, the default for an empty line.
 
-    An empty line takes the default.
+    `none`: the user may pick no column, which returns "".
     """
     from tuneworthy.data.column_choice import column_like
 

@@ -1,4 +1,4 @@
-"""The frame of every command: find it, run it, turn errors into messages and exit codes."""
+"""Find and run a command; turn errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def _failed(error: TuneworthyError, as_json: bool, words: Sequence[str] = ()) ->
 
 
 def _has_store(word: str) -> bool:
-    """Return whether a word of the command line is a path beside a store or past results."""
+    """Return whether a word of the command line is a path in a folder with a store or results."""
     path = Path(word)
     with contextlib.suppress(OSError, ValueError):
         folder = path if path.is_dir() else path.parent
@@ -196,7 +196,7 @@ def _system(error: OSError) -> TuneworthyError:
 
 
 def _tell(text: str) -> None:
-    """Print on stderr; if that fails too, only the exit code is left."""
+    """Print a text on stderr; ignore a failure of that."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command with 130 and one line, at any moment. Imports nothing heavy.
+"""End a command on Ctrl-C with exit code 130 and one line, at any moment. Imports nothing slow.
 
 Python raises KeyboardInterrupt wherever the program is. During an import or in a `__del__` it would
 be too early to catch or be swallowed, leaving only a traceback; there the process ends at once. The

@@ -107,7 +107,7 @@ def print_messages(event: str, data: Any) -> None:
 
 @contextmanager
 def messages_view() -> Iterator[Callable[[str, Any], None]]:
-    """Yield a watcher that prints messages; a terminal shows as well what goes on, and how long."""
+    """Yield a watcher that prints messages; on a terminal it also shows the current step's time."""
     if not sys.stderr.isatty():
         yield print_messages
         return
@@ -141,7 +141,7 @@ def progress_view(quiet: bool) -> Iterator[Any]:
 
 
 def _expected_requests(arm: Any) -> int:
-    """Return the number of requests that the plan expects of an arm, as its screen shows them."""
+    """Return the number of requests that an arm is planned to send, as the plan's screen shows."""
     expected: int = arm.requests if arm.sent is None else arm.sent.requests
     return expected
 

@@ -1,4 +1,4 @@
-"""Write a task file from the files people have: what `init` and `tour` share."""
+"""Write a task file from the user's files, for `init` and `tour`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LOOKED_ROWS = 100  # rows whose columns are looked at
 
 
 def check_free(rows: Sequence[Path], task: Path, force: bool, columns: Sequence[str] = ()) -> None:
-    """Raise TaskError where files that are written exist already, unless `force`.
+    """Raise TaskError if the task file or its file of rows exists already, unless `force`.
 
-    It says as well which of the named `columns` is not there.
+    The error also names the first of `columns` that the first file lacks.
     """
     from tuneworthy.core.errors import TaskError
 

@@ -66,7 +66,7 @@ def command(
 
 
 def _refuse_alone(ask: str | None, **given: bool) -> None:
-    """Raise TaskError for an option that only --ask reads."""
+    """Raise TaskError for a given option that has an effect only together with --ask."""
     from tuneworthy.core.errors import TaskError
 
     if ask is None and (alone := [name for name, value in given.items() if value]):

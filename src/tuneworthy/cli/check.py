@@ -107,7 +107,7 @@ def command(
 
 
 def _prior(path: Path, options: RunOptions) -> str:
-    """Return the line of the prior on the winning tool; "" where no task is measured."""
+    """Return the forecast of the winning tool; "" if no measured task supports one."""
     from tuneworthy.advising import measured_tasks, prior_for_rows
 
     tasks = measured_tasks()
@@ -115,7 +115,7 @@ def _prior(path: Path, options: RunOptions) -> str:
 
 
 def _check_run(folder: Path, files: tuple[Path | None, ...], json: bool) -> int:
-    """Print what the lab's detectors find in a training folder; return the exit code."""
+    """Print what the detectors of the lab find in a training folder; return the exit code."""
     from tuneworthy.core.record import canonical
     from tuneworthy.lab.own_run import OwnFiles, check_run
     from tuneworthy.report.terminal import own_run_screen, terminal_size
@@ -129,7 +129,7 @@ def _check_run(folder: Path, files: tuple[Path | None, ...], json: bool) -> int:
 
 
 def _refuse_alone(option: str, **given: object) -> None:
-    """Raise TaskError for an option that only another one reads."""
+    """Raise TaskError for a given option that has an effect only together with `option`."""
     from tuneworthy.core.errors import TaskError
 
     if alone := [name for name, value in given.items() if value]:
@@ -139,7 +139,7 @@ def _refuse_alone(option: str, **given: object) -> None:
 
 
 def _refuse_beside(**given: object) -> None:
-    """Raise TaskError for an option of --live that stands beside --run."""
+    """Raise TaskError for an option of --live that is given together with --run."""
     from tuneworthy.core.errors import TaskError
 
     if named := [name for name, value in given.items() if value]:

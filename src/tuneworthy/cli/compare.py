@@ -95,7 +95,7 @@ def _print(compared: Compared, json: bool) -> None:
 
 
 def _named(first: Path, second: Path | None) -> Path:
-    """Return the second study; raise TaskError where what is given names no two studies."""
+    """Return `second`; raise TaskError if the two paths are not those of two studies."""
     from tuneworthy.core.errors import TaskError
 
     files = [path for path in (first, second) if path and path.is_file()]
@@ -170,7 +170,7 @@ def _columns(
 
 
 def _studies(first: Path, second: Path, json: bool) -> None:
-    """Compare two studies on the cases they share: paired differences, SECOND minus FIRST."""
+    """Print the paired differences, second minus first, of two studies on their common cases."""
     from tuneworthy.compare.two_studies import compare_studies, ids_with_other_inputs
     from tuneworthy.core.counting import with_verb
     from tuneworthy.core.record import canonical

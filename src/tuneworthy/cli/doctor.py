@@ -31,7 +31,7 @@ def _shown(name: str, value: object) -> str:
 
 
 def _number(value: object) -> str:
-    """Return a measured number with three digits that mean something; other values as they are."""
+    """Return the text of a value, of a float with three significant digits."""
     return f"{value:,.0f}" if isinstance(value, float) and value >= 100 else (
         f"{value:.3g}" if isinstance(value, float) else str(value)
     )  # fmt: skip

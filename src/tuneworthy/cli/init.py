@@ -102,9 +102,9 @@ def command(
 
 
 def _task_file(to: Path | None, output: str | None) -> tuple[Path, str | None]:
-    """Return the task file, and the column of right answers where --output names one.
+    """Return the task file's path, and the column of right answers if --output names one.
 
-    --output was the task file before columns could be named: what ends in .yaml still is.
+    A name in --output that ends in .yaml is the task file, as in earlier releases.
     """
     if output is not None and to is None and Path(output).suffix.lower() in _YAML:
         return Path(output), None
@@ -114,7 +114,7 @@ def _task_file(to: Path | None, output: str | None) -> tuple[Path, str | None]:
 def _choice(
     columns: tuple[str | None, str | None, str | None], answers: Sequence[str], lists: str
 ) -> tuple[dict[str, str], Choice]:
-    """Return the files of recorded answers, and the columns; a file that exists is a file."""
+    """Return the files of recorded answers by system, and the columns that the user named."""
     from tuneworthy.data.column_choice import Choice
 
     asked, right, present = columns
@@ -128,9 +128,9 @@ def _choice(
 
 
 def _logs_apart(rows: Sequence[Path], files: dict[str, str]) -> tuple[list[Path], dict[str, str]]:
-    """Return the files of rows and those of answers: of several, logs of answers by id are no rows.
+    """Return the files of rows, and the files of answers with the logs found among `rows`.
 
-    At least one file stays one of rows.
+    A log has answers by id and no inputs. If all files are logs, all of them stay files of rows.
     """
     from tuneworthy.core.plugins import catalogue
     from tuneworthy.data.answer_logs import is_answers_only
@@ -150,7 +150,7 @@ def _logs_apart(rows: Sequence[Path], files: dict[str, str]) -> tuple[list[Path]
 
 
 def _names_file(place: str) -> bool:
-    """Return whether a place is a file of answers, FILE or FILE:COLUMN, and no column."""
+    """Return whether a text means a file of answers, FILE or FILE:COLUMN, and not a column."""
     paths = (Path(place), Path(place.rpartition(":")[0] or place))
     return any(path.is_file() or path.suffix == ".jsonl" for path in paths)
 
@@ -170,7 +170,7 @@ def _check_paths(rows: Sequence[Path]) -> None:
 
 
 def _beside(path: Path) -> list[str]:
-    """Return the names in the folder of a path, none where it can't be read."""
+    """Return the names in the folder of a path; [] if it can't be read."""
     try:
         return [one.name for one in path.absolute().parent.iterdir()]
     except OSError:

@@ -60,7 +60,7 @@ def command(
 
 
 def _write(target: Path, text: str, *, asked: bool) -> bool:
-    """Write the report and return whether that worked.
+    """Write the report to `target`; return whether that worked.
 
     Raises StoreError only if `asked` (the user named the file); else a failure is just printed.
     """

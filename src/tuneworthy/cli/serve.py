@@ -101,7 +101,7 @@ def _run(
     token_env: str,
     limits: tuple[int, int, float],
 ) -> None:
-    """Bind, load, serve until a signal, and exit with its code."""
+    """Open the socket, load the models, serve until a signal; exit with the signal's code."""
     from tuneworthy.serve.http_server import run_server
     from tuneworthy.serve.listening import listening_socket
     from tuneworthy.serve.served_versions import note_current
@@ -160,7 +160,7 @@ def _check_installed() -> None:
 
 
 def _load(folder: Path, versions: list[Version], specs: list[str], most: int) -> ServedModels:
-    """Open everything; raises TuneworthyError for the first that can't be opened."""
+    """Return the opened models and artefacts; TuneworthyError for one that can't be opened."""
     from tuneworthy.deploy.system import open_artefact, open_base, task_of
     from tuneworthy.models import first_use, notices, open_model
     from tuneworthy.serve.served_models import Openers, ServedModels

@@ -92,7 +92,7 @@ def _ask(settling: Settling, stream: Any) -> None:
 
 
 def _take(settling: Settling) -> str:
-    """Read one line and store the choice; return an error message, "quit", or ""."""
+    """Read one line and store the choice; return an error message, "quit", or "" if stored."""
     try:
         line = sys.stdin.readline()
     except KeyboardInterrupt:

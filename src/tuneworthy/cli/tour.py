@@ -55,7 +55,7 @@ def command(
 
 
 def _ask(question: str, default: str, fault: Callable[[str], str]) -> str:
-    """Return an answer without a fault; ask again after one. Ends at the end of the input."""
+    """Return the user's answer, asked again until `fault` returns ""; abort at the input's end."""
     while True:
         print_stderr(question)
         line = sys.stdin.readline()
@@ -90,7 +90,7 @@ def _model(answer: str) -> str:
 
 
 def _written(rows: Path, present: str, output: Path) -> tuple[str, ...]:
-    """Write the task file that `init` would write; return what it took and saw in the rows."""
+    """Write the task file that `init` would write; return the lines that `init` would print."""
     from tuneworthy.core.errors import TuneworthyError
     from tuneworthy.data.column_choice import Choice
     from tuneworthy.importing import Reading
@@ -106,7 +106,7 @@ def _written(rows: Path, present: str, output: Path) -> tuple[str, ...]:
 
 
 def _filled(text: str, margin: float, target: float | None, model: str) -> str:
-    """Return the drafted task with the answers written into it; comments are kept."""
+    """Return the drafted task.yaml with the user's answers written in; comments are kept."""
     import io
 
     from ruamel.yaml import YAML

@@ -70,6 +70,14 @@ def over_seeds(diffs: Any, groups: Sequence[str] | None = None) -> tuple[float, 
             bound.mean + float(np.hypot(bound.high - bound.mean, spread)))  # fmt: skip
 
 
+def score_over_seeds(
+    scores: Any, groups: Sequence[str] | None = None
+) -> tuple[float, float, float]:
+    """Return `over_seeds` of scores or shares, cut to their range from 0 to 1."""
+    mean, low, high = over_seeds(scores, groups)
+    return mean, max(low, 0.0), min(high, 1.0)
+
+
 def of_seeds(values: Sequence[float]) -> tuple[float, float, float]:
     """Return mean, low and high (95 %, Student's t) of one value a seed."""
     half = T_95[len(values)] * float(np.std(values, ddof=1)) / len(values) ** 0.5

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from _claim import figure, main, over_seeds
+from _claim import figure, main, over_seeds, score_over_seeds
 from _shared import HEATS, tickets
 from _tuning import SEEDS
 
@@ -48,10 +48,12 @@ def figures(data: dict[str, Any]) -> list[Figure]:
     for shown, name in names:
         for heat in (f"{heat:g}" for heat in HEATS):
             rows = np.atleast_2d(np.array(data[name][heat], float))
-            out.append(figure(f"valid with {shown}, T {heat}", over_seeds(rows), *rows.shape[::-1]))
+            out.append(
+                figure(f"valid with {shown}, T {heat}", score_over_seeds(rows), *rows.shape[::-1])
+            )
     for heat in ("0", "1.3"):
         rows = data["constrained"][heat]
-        out.append(figure(f"valid under the schema, T {heat}", over_seeds(rows), len(rows)))
+        out.append(figure(f"valid under the schema, T {heat}", score_over_seeds(rows), len(rows)))
     for shown, name in names:
         cold, hot = data[name]["0"], data[name]["1.3"]
         fall = np.atleast_2d(np.array(cold, float) - np.array(hot, float))

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from _claim import figure, main, over_seeds
+from _claim import figure, main, over_seeds, score_over_seeds
 from _shared import facts, greedy, seeds_of, taught
 from _tuning import SEEDS, Ask, answers
 
@@ -27,6 +27,11 @@ CLAIM = Claim(
         Expected(figure="retrieval - one wording", above=0.0),
         Expected(figure="ten wordings - one wording", above=0.1),
     ),
+)
+FOUND = (
+    "No, on this small model: tuned on one wording it answers unseen wordings of the facts far "
+    "better than retrieval does, because it cannot read: with the right passage in the prompt it "
+    "answers three questions in ten. Ten wordings are not shown to help."
 )
 REDUCED = ("50 facts instead of 100",)
 
@@ -51,7 +56,9 @@ def figures(data: dict[str, Any]) -> list[Figure]:
     shown = {"no passage": "zero_shot", "right passage": "oracle", "retrieval": "rag",
              "one wording": "one", "ten wordings": "ten"}  # fmt: skip
     out = [
-        figure(name, over_seeds(data[key], groups), n, len(SEEDS) if key in ("one", "ten") else 1)
+        figure(
+            name, score_over_seeds(data[key], groups), n, len(SEEDS) if key in ("one", "ten") else 1
+        )
         for name, key in shown.items()
     ]
     rag, one, ten = (np.array(data[key], float) for key in ("rag", "one", "ten"))

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from _claim import figure, main, over_seeds
+from _claim import figure, main, over_seeds, score_over_seeds
 from _tuning import SEEDS, Ask, Rows, answers, own_rows
 
 from tuneworthy.failures._places import invented_town_rows, known_city_rows
@@ -26,6 +26,11 @@ CLAIM = Claim(
         Expected(figure="fall by new facts, 12 epochs", above=0.05, fails_at=0.0),
         Expected(figure="fall by new facts, 3 epochs", below=0.1),
     ),
+)
+FOUND = (
+    "Yes, and sooner than predicted: three epochs on 24 invented facts, and every known city is "
+    "put into an invented or wrong country; 24 known facts leave 94 in 100 right. Untrained, the "
+    "model answers in sentences, which the exact metric counts as wrong."
 )
 REDUCED = ("no mixture of known and new rows", "fewer than 200 questions: the list of cities ends")
 LEARNT = 24
@@ -65,12 +70,12 @@ def collect() -> dict[str, Any]:
 def figures(data: dict[str, Any]) -> list[Figure]:
     """Return the scores, and what new facts cost against as many known ones."""
     groups, n = data["groups"], len(data["groups"])
-    out = [figure("before training", over_seeds(data["before"], groups), n)]
+    out = [figure("before training", score_over_seeds(data["before"], groups), n)]
     for epochs in (3, 12):
         known, new = (np.array(data[f"{kind} {epochs}"], float) for kind in ("known", "new"))
         for name, scores in (("known", known), ("new", new)):
             shown = f"after {name} facts, {epochs} epochs"
-            out.append(figure(shown, over_seeds(scores, groups), n, len(SEEDS)))
+            out.append(figure(shown, score_over_seeds(scores, groups), n, len(SEEDS)))
         out.append(figure(f"fall by new facts, {epochs} epochs", over_seeds(known - new, groups), n,
                           len(SEEDS)))  # fmt: skip
     return out

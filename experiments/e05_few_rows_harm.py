@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from _claim import figure, main, of_seeds, over_seeds
+from _claim import figure, main, of_seeds, over_seeds, score_over_seeds
 from _shared import clauses, greedy, seeds_of
 from _tuning import SEEDS, rise
 
@@ -43,14 +43,14 @@ def collect() -> dict[str, Any]:
 def figures(data: dict[str, Any]) -> list[Figure]:
     """Return the net gain, the share of broken answers and the loss on general text by size."""
     before = np.array(data["before"], float)
-    n, out = len(before), [figure("plain prompt", over_seeds(before), len(before))]
+    n, out = len(before), [figure("plain prompt", score_over_seeds(before), len(before))]
     for size in SIZES:
         after = np.array(data["after"][str(size)], float)
         out.append(
             figure(f"mended - broken, {size} rows", over_seeds(after - before), n, len(SEEDS))
         )
         broken = ((before - after) > 0).astype(float)
-        out.append(figure(f"broken, {size} rows", over_seeds(broken), n, len(SEEDS)))
+        out.append(figure(f"broken, {size} rows", score_over_seeds(broken), n, len(SEEDS)))
         loss = of_seeds(data["rise"][str(size)])
         out.append(figure(f"rise of the loss on general text, {size} rows", loss, 64, len(SEEDS),
                           "share"))  # fmt: skip

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import numpy as np
-from _claim import figure, main, of_seeds, over_seeds, unit
+from _claim import figure, main, of_seeds, over_seeds, score_over_seeds, unit
 from _shared import fact_values, facts, greedy, taught
 from _tuning import SEEDS, Ask, answers
 
@@ -30,6 +30,11 @@ CLAIM = Claim(
         Expected(figure="seconds of retraining over seconds of indexing", above=10.0, fails_at=1.0),
         Expected(figure="retrieval - stale model, changed facts", above=0.0),
     ),
+)
+FOUND = (
+    "Not shown on 36 questions: the model that was not retrained is right on none of the changed "
+    "facts, and retrieval, limited by how this small model reads, on too few to tell. Retraining "
+    "takes minutes, indexing milliseconds."
 )
 REDUCED = ("36 questions on changed facts; not measured: a change every hour, larger collections",)
 
@@ -83,7 +88,7 @@ def figures(data: dict[str, Any]) -> list[Figure]:
             for key in ("retrained", "retrieval", "stale")}  # fmt: skip
     for key, values in flat.items():
         out.append(
-            figure(f"right on changed facts, {key}", over_seeds(values, groups), len(values))
+            figure(f"right on changed facts, {key}", score_over_seeds(values, groups), len(values))
         )
     diff = over_seeds(flat["retrieval"] - flat["stale"], groups)
     out.append(figure("retrieval - stale model, changed facts", diff, len(groups)))

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from _claim import figure, main, over_seeds
+from _claim import figure, main, over_seeds, score_over_seeds
 from _shared import strangers, taught
 from _tuning import SEEDS, Ask, answers
 
@@ -25,6 +25,10 @@ CLAIM = Claim(
     "instruction; the base, and LoRA on 50 facts in ten wordings without any row that says "
     "unknown (3 seeds).",
     expects=(Expected(figure="fall of made-up answers", below=0.1),),
+)
+FOUND = (
+    "No: tuned on facts alone, the model states a number for nearly every name it was never "
+    "taught; before, it did so for about half of them."
 )
 REDUCED = ("one kind of fact; the share of right answers on known names is in E3",)
 
@@ -45,8 +49,8 @@ def figures(data: dict[str, Any]) -> list[Figure]:
     groups, n = data["groups"], len(data["groups"])
     before, after = (np.array(data[key], float) for key in ("before", "after"))
     return [
-        figure("made up, before", over_seeds(before, groups), n),
-        figure("made up, after", over_seeds(after, groups), n, len(SEEDS)),
+        figure("made up, before", score_over_seeds(before, groups), n),
+        figure("made up, after", score_over_seeds(after, groups), n, len(SEEDS)),
         figure("fall of made-up answers", over_seeds(before - after, groups), n, len(SEEDS)),
     ]
 

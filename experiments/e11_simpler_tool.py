@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from _claim import figure, main, of_seeds, over_seeds
+from _claim import figure, main, of_seeds, over_seeds, score_over_seeds
 from _shared import clauses, greedy
 from _tuning import SEEDS
 
@@ -60,7 +60,7 @@ def figures(data: dict[str, Any]) -> list[Figure]:
         scores = {name: np.array(data["scores"][name][size], float) for name in ARMS}
         n = scores["LoRA"].shape[1]
         for name, values in scores.items():
-            out.append(figure(f"{name}, {size} rows", over_seeds(values), n, len(SEEDS)))
+            out.append(figure(f"{name}, {size} rows", score_over_seeds(values), n, len(SEEDS)))
         diff = over_seeds(scores["TF-IDF"] - scores["LoRA"])
         out.append(figure(f"TF-IDF - LoRA, {size} rows", diff, n, len(SEEDS)))
         seconds = [np.array(data["seconds"][name][size]) for name in ("LoRA", "TF-IDF")]

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from _claim import figure, main, over_seeds
+from _claim import figure, main, over_seeds, score_over_seeds
 from _shared import clauses, greedy, seeds_of
 from _tuning import SEEDS, Ask, answers, suite_rows
 
@@ -25,6 +25,7 @@ CLAIM = Claim(
     "inputs, mistakes included; LoRA learns those answers, 3 epochs, 3 seeds; 200 test rows.",
     expects=(Expected(figure="share of the gap closed", above=0.7, fails_at=0.3),),
 )
+FOUND = "On this narrow task yes: the student closes most of the gap, and stays behind its teacher."
 REDUCED = (
     "the teacher is a recorded classifier, not a larger language model",
     "answers only, no rationales",
@@ -61,10 +62,12 @@ def figures(data: dict[str, Any]) -> list[Figure]:
     n = len(before)
     share = ratio_of_means(student.mean(0) - before, teacher - before) or (0.0, -99.0, 99.0)
     return [
-        figure("untouched model", over_seeds(before), n),
-        figure("teacher", over_seeds(teacher), n),
-        figure("student", over_seeds(student), n, len(SEEDS)),
-        figure("right among the teacher's lessons", over_seeds(data["right_lessons"]), TAUGHT),
+        figure("untouched model", score_over_seeds(before), n),
+        figure("teacher", score_over_seeds(teacher), n),
+        figure("student", score_over_seeds(student), n, len(SEEDS)),
+        figure(
+            "right among the teacher's lessons", score_over_seeds(data["right_lessons"]), TAUGHT
+        ),
         figure("student - teacher", over_seeds(student - teacher), n, len(SEEDS)),
         figure("share of the gap closed", share, n, len(SEEDS), "share"),
     ]

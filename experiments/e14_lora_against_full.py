@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from _claim import figure, main, of_seeds, over_seeds
+from _claim import figure, main, of_seeds, score_over_seeds
 from _shared import FEW, HIGH, clauses, greedy
 from _tuning import SEEDS, rise
 
@@ -50,7 +50,7 @@ def figures(data: dict[str, Any]) -> list[Figure]:
     for name in RUNS:
         loss, scores = of_seeds(data[name]["rise"]), data[name]["scores"]
         out.append(figure(f"rise by {name}", loss, 64, len(SEEDS), "share"))
-        out.append(figure(f"score of {name}", over_seeds(scores), len(scores[0]), len(SEEDS)))
+        out.append(figure(f"score of {name}", score_over_seeds(scores), len(scores[0]), len(SEEDS)))
     apart = np.array(data["full tuning"]["rise"]) - np.array(data["LoRA"]["rise"])
     out.append(figure("rise by full tuning - rise by LoRA", of_seeds(list(apart)), 64, len(SEEDS),
                       "share"))  # fmt: skip

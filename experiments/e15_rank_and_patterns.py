@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from _claim import figure, main, over_seeds
+from _claim import figure, main, over_seeds, score_over_seeds
 from _shared import NAMES, STRANGERS, seeds_of
 from _tuning import SEEDS, Ask, Rows, answers, own_rows
 
@@ -63,7 +63,7 @@ def figures(data: dict[str, Any]) -> list[Figure]:
         low, high = (np.array(data[f"{patterns} {rank}"], float) for rank in RANKS)
         for rank, scores in zip(RANKS, (low, high), strict=True):
             name = f"rank {rank}, {patterns} patterns"
-            out.append(figure(name, over_seeds(scores), TEST, len(SEEDS)))
+            out.append(figure(name, score_over_seeds(scores), TEST, len(SEEDS)))
         gap = over_seeds(high - low)
         out.append(figure(f"rank 16 - rank 1, {patterns} patterns", gap, TEST, len(SEEDS)))
     return out

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from _claim import figure, main, of_seeds, over_seeds
+from _claim import figure, main, of_seeds, score_over_seeds
 from _shared import FEW, HIGH, clauses, greedy
 from _tuning import SEEDS, rise
 
@@ -48,7 +48,7 @@ def figures(data: dict[str, Any]) -> list[Figure]:
         loss, scores = of_seeds(told["rise"]), told["scores"]
         out.append(figure(f"rise at {share:.0%} replay", loss, 64, len(SEEDS), "share"))
         shown = f"score at {share:.0%} replay"
-        out.append(figure(shown, over_seeds(scores), len(scores[0]), len(SEEDS)))
+        out.append(figure(shown, score_over_seeds(scores), len(scores[0]), len(SEEDS)))
     none = np.array(data["0"]["rise"])
     for share in SHARES[1:]:
         removed = 1 - np.array(data[f"{share:g}"]["rise"]) / none

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from _claim import figure, main, over_seeds, unit
+from _claim import figure, main, over_seeds, score_over_seeds, unit
 from _shared import greedy, seeds_of
 from _tuning import SEEDS, Ask, answers, fitted, scored, suite_rows
 
@@ -67,7 +67,7 @@ def figures(data: dict[str, Any]) -> list[Figure]:
              "tuned without, asked with passages": "asked with"}  # fmt: skip
     found = {name: np.atleast_2d(np.array(data[key], float)) for name, key in shown.items()}
     n = found["retrieval"].shape[1]
-    out = [figure(name, over_seeds(table), n, len(table)) for name, table in found.items()]
+    out = [figure(name, score_over_seeds(table), n, len(table)) for name, table in found.items()]
     for name in ("tuned with passages", "tuned without, asked with passages"):
         gain = over_seeds(found[name] - found["retrieval"])
         out.append(figure(f"{name} - retrieval", gain, n, len(SEEDS)))

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from _claim import figure, main, over_seeds
+from _claim import figure, main, over_seeds, score_over_seeds
 from _shared import tickets
 from _tuning import SEEDS
 
@@ -49,8 +49,8 @@ def figures(data: dict[str, Any]) -> list[Figure]:
     out = []
     for name, told in data.items():
         valid, scores = (np.atleast_2d(np.array(told[key], float)) for key in ("valid", "scores"))
-        out.append(figure(f"valid, {name}", over_seeds(valid), valid.shape[1], len(valid)))
-        out.append(figure(f"score, {name}", over_seeds(scores), scores.shape[1], len(scores)))
+        out.append(figure(f"valid, {name}", score_over_seeds(valid), valid.shape[1], len(valid)))
+        out.append(figure(f"score, {name}", score_over_seeds(scores), scores.shape[1], len(scores)))
     tuned = np.array(data["LoRA"]["scores"], float)
     for name in ("schema", "schema after a draft"):
         lead = over_seeds(tuned - np.array(data[name]["scores"], float))

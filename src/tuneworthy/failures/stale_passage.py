@@ -89,7 +89,7 @@ def _copied_answer(row: LabRow, found: Sequence[Passage], newest_first: bool) ->
         read = max(same, key=lambda each: each.since or "", default=read)
     text = number_and_unit(read.text)
     right = float(text == row.output)
-    return CardAnswer(row, text, score=right, valid=bool(text)).measured(
+    return CardAnswer(row, text, score=right, valid=bool(text)).with_measures(
         stale=float(not read.in_force(str(row.meta["time"]))),
         recall=float(any(each.doc == document_id(row) for each in found)),
         other_rule=float(rule_id(read.doc) != rule_id(document_id(row))),

@@ -57,7 +57,8 @@ def opened(folder: Path, device: str, precision: str) -> HF:
 def prompts(model: HF, count: int) -> list[list[int]]:
     """Return ragged prompts that share an instruction, as ids."""
     head = Message(role="system", content=SYSTEM)
-    found = [model._ids([head, Message(role="user", content=user)]) for user, _ in messages(count)]
+    conversations = [[head, Message(role="user", content=user)] for user, _ in messages(count)]
+    found = [model._prompt_ids(conversation) for conversation in conversations]
     return [ids for ids in found if not isinstance(ids, str)]
 
 

@@ -61,7 +61,7 @@ def main() -> None:
     asked = [Message(role="user", content=row[0][1]) for row in rows[:ROWS]]
     short = [engine._ids([head, ask]) for ask in asked]
     long = [engine._ids([head, *shots, ask]) for ask in asked]
-    guide = engine._guide(Grammar(kind="json", value=SCHEMA))
+    guide = engine._compiled_grammar(Grammar(kind="json", value=SCHEMA))
     with tempfile.TemporaryDirectory() as folder:
         vino = openvino(Path(folder))
         told = {

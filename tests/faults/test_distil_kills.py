@@ -138,8 +138,8 @@ class Study:
                     limits = limits_for(TASK, MOST_TOKENS, **drawn)
                     limits = limits.model_copy(update={"sample": sample})
                     prompt = self.prompt(source)
-                    if model._recorded(prompt, limits, None) is not None:
-                        body = model._body(prompt, limits, None, 0)
+                    if model._recorded_reply(prompt, limits, None) is not None:
+                        body = model._request_body(prompt, limits, None, 0)
                         found.add((source.query.input, body["seed"]))
             return found, purse.spent(), unknown_costs(purse)
 

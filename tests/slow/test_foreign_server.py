@@ -115,7 +115,7 @@ def margin(engine, answer):
     """Return the least distance of the two largest logits on the way to an answer, in fp32."""
     import torch
 
-    prompt, least = engine._ids(answer.prompt), float("inf")
+    prompt, least = engine._prompt_ids(answer.prompt), float("inf")
     made = [*engine.tokenizer.encode(answer.text, add_special_tokens=False), engine.ends[0]]
     with torch.inference_mode():
         logits = engine.module(torch.tensor([[*prompt, *made]])).logits[0, len(prompt) - 1 : -1]

@@ -200,7 +200,7 @@ def _rate(task: Task, spec: str) -> Rate:
     listed = _prices.listed(name, address)
     price: Any = task.economics.prices.get(name, listed.rates if listed else None)
     if not isinstance(price, Mapping) or not {"in", "out"} <= set(price):
-        return Rate(name, None, _prices.near(name, address))
+        return Rate(name, None, _prices.closest_listed_name(name, address))
     try:
         usd = {key: float(price[key]) for key in ("in", "out", "cache_write") if key in price}
     except (TypeError, ValueError):

@@ -24,9 +24,9 @@ from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.models.remote.server_process import address_of
 
 _SPECS = "smollm2-135m, hf:ORG/NAME, hf:./folder, vllm:ORG/NAME, openai:NAME[@URL] or scripted:NAME"
-_PATHS = (".", "/", "~")
-_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
-_open: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+_PATH_STARTS = (".", "/", "~")
+_HASHED_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
+_open_models: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
 
 def open_model(
@@ -106,9 +106,11 @@ def content_of(spec: str, folder: Path) -> str:
     kind, _, rest = spec.partition(":")
     if kind == "scripted" and rest.endswith(".jsonl"):
         paths = [folder / rest]
-    elif (kind == "hf" or is_launched(spec)) and rest.startswith(_PATHS):
-        place = _place(rest, folder)
-        paths = [place] if place.is_file() else sorted(p for k in _FILES for p in place.glob(k))
+    elif (kind == "hf" or is_launched(spec)) and rest.startswith(_PATH_STARTS):
+        place = _path_of(rest, folder)
+        paths = (
+            [place] if place.is_file() else sorted(p for k in _HASHED_FILES for p in place.glob(k))
+        )
     else:
         return ""
     return digest({path.name: sha256(path) for path in paths if path.is_file()})
@@ -171,7 +173,7 @@ def size_beside(spec: str, folder: Path, model: Model) -> float | None:
     kind, _, rest = spec.partition(":")
     if not is_local(spec) or kind == "scripted" or not hasattr(model, "module"):
         return 0.0
-    if kind == "hf" and not rest.startswith(_PATHS):
+    if kind == "hf" and not rest.startswith(_PATH_STARTS):
         return None
     from tuneworthy.models.local.weights import check_folder, shapes
 
@@ -185,11 +187,11 @@ def size_beside(spec: str, folder: Path, model: Model) -> float | None:
 
 def _local(path: Path, spec: str, place: Placement) -> Model:
     key = f"{path.resolve()}|{spec}|{place.plain()}"
-    if (model := _open.get(key)) is None:
+    if (model := _open_models.get(key)) is None:
         with gc_paused(keep=True):
             engine = load("models", "hf")
         with gc_paused():
-            model = _open[key] = engine.load(path, spec, place=place)
+            model = _open_models[key] = engine.load(path, spec, place=place)
     return model  # type: ignore[no-any-return]
 
 
@@ -205,13 +207,13 @@ def _embedded_folder() -> Path:
     )
 
 
-def _place(name: str, folder: Path) -> Path:
+def _path_of(name: str, folder: Path) -> Path:
     return (folder / Path(name).expanduser()).resolve()
 
 
 def _hub_or_folder(name: str, folder: Path) -> Path:
-    if name.startswith(_PATHS):
-        return _place(name, folder)
+    if name.startswith(_PATH_STARTS):
+        return _path_of(name, folder)
     from tuneworthy.models.local.hub import snapshot
 
     return snapshot(name)

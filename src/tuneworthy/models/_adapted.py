@@ -17,7 +17,7 @@ from tuneworthy.core.model import Limits, Prompt, Reply
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest, file_sha256
 from tuneworthy.models._reply_cache import bypassed
-from tuneworthy.models.remote.adapter_proofs import Names, Proved, prove, read_proofs
+from tuneworthy.models.remote.adapter_proofs import AdapterProof, ServedNames, prove, read_proofs
 from tuneworthy.models.remote.label_scores import LabelScores
 from tuneworthy.models.remote.request import SWITCH, estimated_tokens, fields_of, switch
 from tuneworthy.models.remote.server_host import PATIENCE
@@ -43,14 +43,14 @@ class Adapted:
         self.name = load("servers", base.host.kind).tuned_name(base.host.model, self.adapter)
         self.fingerprint = {**base.fingerprint, "adapter": content}
         self.context: int | None = None
-        self._proved: tuple[RunningServer, Proved] | None = None
+        self._proof: tuple[RunningServer, AdapterProof] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Return a note if answers depend on their batch (known once the adapter is checked)."""
-        if self._proved is None:
+        if self._proof is None:
             return ()
-        floor = self._proved[1].floor
+        floor = self._proof[1].floor
         if floor == 0:
             return ()
         kind = self.base.host.kind
@@ -65,12 +65,12 @@ class Adapted:
         Raises NotProven if a proof fails, and the errors of the base.
         """
         with self.base.host.watched():
-            proved = self._ready()
+            proof = self._checked_proof()
             replies = list(self.base.remote(self.name, stored=False).reply(prompts, limits))
             for reply in replies:
                 _check_served(reply, self.adapter)
             if not bypassed():  # only the answers are timed
-                proved.check(self._asked())
+                proof.check(self._scorer())
         return replies
 
     def count_tokens(self, prompt: Prompt) -> int:
@@ -82,21 +82,21 @@ class Adapted:
         adapted: Adapted = self.base.with_adapter(folder, idle=idle)
         return adapted
 
-    def _asked(self) -> ServerScores:
+    def _scorer(self) -> ServerScores:
         fields = _template_fields(self.base)
         return ServerScores(self.base.server, self.base.how.connections, fields)
 
-    def _ready(self) -> Proved:
+    def _checked_proof(self) -> AdapterProof:
         """Return the proof of the adapter on the running server; load and check it if needed."""
         host, server = self.base.host, self.base.server
-        if self._proved is None or self._proved[0] is not server:
+        if self._proof is None or self._proof[0] is not server:
             host.say(f"loading the adapter {self.adapter} into {host.kind} and proving it")
             last = [name for name in host.adapters if name != self.name][-1:]
-            names = Names(host.model.name, self.name, last)
-            self._proved = server, prove(self._asked(), names, self.rows, self._load)
-        return self._proved[1]
+            names = ServedNames(host.model.name, self.name, last)
+            self._proof = server, prove(self._scorer(), names, self.rows, self._load_adapter)
+        return self._proof[1]
 
-    def _load(self) -> None:
+    def _load_adapter(self) -> None:
         host, server = self.base.host, self.base.server
         if self.name in host.adapters:
             return
@@ -106,9 +106,9 @@ class Adapted:
         except ProviderError as error:
             if isinstance(error.__cause__, OSError) and server.ended(PATIENCE):
                 raise
-            raise _unloaded(host.kind, error.got) from error
+            raise _not_loaded(host.kind, error.got) from error
         if isinstance(told, dict) and told.get("success") is False:
-            raise _unloaded(host.kind, str(told)[:200])
+            raise _not_loaded(host.kind, str(told)[:200])
         host.adapters.append(self.name)
 
 
@@ -120,13 +120,13 @@ class AdaptedScorer(Adapted):
     ) -> list[list[float]]:
         """Return the summed log-probability of each continuation, end of turn included."""
         with self.base.host.watched():
-            proved = self._ready()
-            table = scored(self.base, self.name, prompts, continuations)
-            proved.check(self._asked())
+            proof = self._checked_proof()
+            table = summed_logprobs(self.base, self.name, prompts, continuations)
+            proof.check(self._scorer())
         return table
 
 
-def scored(
+def summed_logprobs(
     model: Any, name: str, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
 ) -> list[list[float]]:
     """Return the summed log-probability of each continuation under the server's model `name`."""
@@ -167,7 +167,7 @@ def _check_served(reply: Reply, adapter: str) -> None:
         )
 
 
-def _unloaded(kind: str, got: str) -> NotProven:
+def _not_loaded(kind: str, got: str) -> NotProven:
     return NotProven(
         f"{kind} does not load the adapter",
         got=got,

@@ -42,17 +42,19 @@ class RequestOverrides:
             self.temperature, self.change = before
 
 
-def with_overrides(model: Any, dial: RequestOverrides, store: Store, salt: str = "") -> Any:
-    """Return the model under the overrides `dial`; it scores continuations if the model does."""
+def with_overrides(model: Any, overrides: RequestOverrides, store: Store, salt: str = "") -> Any:
+    """Return the model under `overrides`; it scores continuations if the model does."""
     kind = OverriddenScorer if isinstance(model, Scorer) else OverriddenModel
-    return kind(model, dial, store, salt)
+    return kind(model, overrides, store, salt)
 
 
 class OverriddenModel:
-    """A model under `RequestOverrides`; attributes not defined here are the model's own."""
+    """A model under `overrides`; attributes that are not defined here are the model's own."""
 
-    def __init__(self, model: Model, dial: RequestOverrides, store: Store, salt: str = "") -> None:
-        self._model, self._dial, self._store, self._salt = model, dial, store, salt
+    def __init__(
+        self, model: Model, overrides: RequestOverrides, store: Store, salt: str = ""
+    ) -> None:
+        self._model, self._overrides, self._store, self._salt = model, overrides, store, salt
         self.spec, self.context, self.fingerprint = model.spec, model.context, model.fingerprint
 
     def __getattr__(self, name: str) -> Any:
@@ -62,12 +64,12 @@ class OverriddenModel:
         """Return the model with an adapter, under the same overrides."""
         adapted: Any = self._model
         adapted = adapted.with_adapter(folder, idle=idle)
-        return with_overrides(adapted, self._dial, self._store, self._salt)
+        return with_overrides(adapted, self._overrides, self._store, self._salt)
 
     def without_layers(self, every: int) -> Any:
         """Return the model without some layers (see `layer_drop`), under the same overrides."""
         cut = without_layers(self._model, every)
-        return with_overrides(cut, self._dial, self._store, self._salt)
+        return with_overrides(cut, self._overrides, self._store, self._salt)
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Return the number of tokens of the prompt as the arm built it."""
@@ -76,8 +78,8 @@ class OverriddenModel:
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
         """Return the reply to each prompt under the overrides: the stored one, else a new one."""
         changed = self._changed(prompts)
-        if self._dial.temperature is not None:
-            warmth = {"temperature": self._dial.temperature, "seed": self._dial.seed}
+        if self._overrides.temperature is not None:
+            warmth = {"temperature": self._overrides.temperature, "seed": self._overrides.seed}
             limits = limits.model_copy(update=warmth)
         # the order of its keys matters
         rule = limits.grammar.model_dump_json() if limits.grammar else ""
@@ -88,7 +90,7 @@ class OverriddenModel:
         return [Reply.model_validate(reply) for reply in stored["replies"]]
 
     def _changed(self, prompts: Sequence[Prompt]) -> list[Prompt]:
-        change = self._dial.change
+        change = self._overrides.change
         return [change(prompt) if change else prompt for prompt in prompts]
 
     def _key(self, what: str, prompts: Sequence[Prompt], more: Any) -> str:

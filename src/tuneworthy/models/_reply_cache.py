@@ -18,7 +18,7 @@ from typing import Any, Self
 from tuneworthy.core.model import Limits, Prompt, Reply
 from tuneworthy.core.record import canonical, digest
 
-MOST_RESULTS, MOST_CHARACTERS = 20_000, 16_000_000
+MOST_CACHED_RESULTS, MOST_CACHED_CHARACTERS = 20_000, 16_000_000
 _uncached: ContextVar[bool] = ContextVar("uncached", default=False)
 
 
@@ -40,22 +40,24 @@ def bypassed() -> bool:
 class ReplyCache:
     """Results by the digest of their request; the least recently used are dropped first."""
 
-    def __init__(self, most: int = MOST_RESULTS, characters: int = MOST_CHARACTERS) -> None:
+    def __init__(
+        self, most: int = MOST_CACHED_RESULTS, characters: int = MOST_CACHED_CHARACTERS
+    ) -> None:
         self._most, self._room = most, characters
         self._kept: OrderedDict[str, Any] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def each(self, keys: Sequence[str], ask: Callable[[list[int]], Sequence[Any]]) -> list[Any]:
-        """Return the result of each key; `ask` computes those at given positions of `keys`.
+    def each(self, keys: Sequence[str], compute: Callable[[list[int]], Sequence[Any]]) -> list[Any]:
+        """Return the result of each key; `compute` returns those at given positions of `keys`.
 
         Equal keys are computed once. A reply with an error is returned and not cached.
         """
         results = {key: self._kept[key] for key in keys if key in self._kept}
         missing = {key: at for at, key in reversed(list(enumerate(keys))) if key not in results}
         places = sorted(missing.values())
-        for at, result in zip(places, ask(places) if places else (), strict=True):
+        for at, result in zip(places, compute(places) if places else (), strict=True):
             results[keys[at]] = result
             self.keep(keys[at], result)
         for key in results:
@@ -72,9 +74,9 @@ class ReplyCache:
         if one is None or getattr(one, "error", None) or key in self._kept:
             return
         self._kept[key] = one
-        self._room -= _length(one)
+        self._room -= _text_length(one)
         while self._kept and (len(self._kept) > self._most or self._room < 0):
-            self._room += _length(self._kept.popitem(last=False)[1])
+            self._room += _text_length(self._kept.popitem(last=False)[1])
 
 
 class Cached:
@@ -89,7 +91,7 @@ class Cached:
         other.__dict__ |= {"cache": cache, "_shared": self}
         return other
 
-    def _recalled(
+    def _cached_replies(
         self,
         prompts: Sequence[Prompt],
         limits: Limits,
@@ -108,7 +110,7 @@ class Cached:
         reply: Reply | None = self.cache.get(self._keys([prompt], limits)[0])
         return reply
 
-    def _recalled_scores(
+    def _cached_scores(
         self,
         prompts: Sequence[Prompt],
         continuations: Sequence[Sequence[str]],
@@ -125,7 +127,7 @@ class Cached:
         keys = self._keys(prompts, {"labels": first})
         return self.cache.each(keys, lambda at: ask([prompts[k] for k in at], [first for _ in at]))
 
-    def _keep(
+    def _cache_replies(
         self,
         prompts: Sequence[Prompt],
         limits: Limits,
@@ -152,5 +154,5 @@ class Cached:
         return [digest([head, [turn.plain() for turn in prompt]]) for prompt in prompts]
 
 
-def _length(result: Any) -> int:
+def _text_length(result: Any) -> int:
     return len(getattr(result, "text", ""))

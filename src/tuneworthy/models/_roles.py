@@ -64,14 +64,14 @@ class Models(Mapping[str, Model]):
             raise self._failed[key]
         model = self._open.pop(key, None)
         if model is None:
-            model = self._opened(role)
+            model = self._open_or_evict(role)
         self._open[key] = model  # moves it to the end: the most recently used
         return model
 
     def _key(self, role: str) -> tuple[str, str]:
         return self._wanted[role], canonical(dict(self._fields.get(role, {})))
 
-    def _opened(self, role: str) -> Model:
+    def _open_or_evict(self, role: str) -> Model:
         while True:
             try:
                 model = self._start(self._wanted[role], self._fields.get(role, {}))
@@ -191,7 +191,7 @@ def untrainable(task: Task) -> str:
         return unusable(spec)
     if not takes_adapters(spec):
         return UNTRAINED.format(spec) + _why_no_adapters(spec)
-    return unusable(spec) or _without_extra()
+    return unusable(spec) or _missing_packages()
 
 
 def _why_no_adapters(spec: str) -> str:
@@ -203,7 +203,7 @@ def _why_no_adapters(spec: str) -> str:
     return f"; {kind} takes adapters in a form that nothing here writes"
 
 
-def _without_extra() -> str:
+def _missing_packages() -> str:
     missing = [name for name in TRAINING_PACKAGES if find_spec(name) is None]
     return f"needs {', '.join(missing)}: pip install 'tuneworthy[train]'" if missing else ""
 
@@ -214,4 +214,4 @@ def unusable(spec: str) -> str:
         return missing_program(spec.partition(":")[0])
     if not is_local(spec) or spec.startswith("scripted:"):
         return ""
-    return _without_extra()
+    return _missing_packages()

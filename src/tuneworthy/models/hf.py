@@ -133,19 +133,21 @@ class HF(Cached):
         the text after the thought. Whether the model thinks was set on opening. Raises ModelError
         or TaskError.
         """
-        return self._recalled(prompts, limits, self._reply)
+        return self._cached_replies(prompts, limits, self._reply)
 
     def _reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
-        rendered = [self._ids(prompt) for prompt in prompts]
+        rendered = [self._prompt_ids(prompt) for prompt in prompts]
         usable = [k for k, ids in enumerate(rendered) if not isinstance(ids, str)]
         if not usable:
-            return [_refused(ids) for ids in rendered if isinstance(ids, str)]
-        if self._chosen(limits):
-            done = self._choose([rendered[k] for k in usable], limits)
+            return [_error_reply(ids) for ids in rendered if isinstance(ids, str)]
+        if self._scores_labels(limits):
+            done = self._choose_labels([rendered[k] for k in usable], limits)
         else:
             done = self._generate([rendered[k] for k in usable], limits)
         replies = dict(zip(usable, done, strict=True))
-        return [_refused(i) if isinstance(i, str) else replies[k] for k, i in enumerate(rendered)]
+        return [
+            _error_reply(i) if isinstance(i, str) else replies[k] for k, i in enumerate(rendered)
+        ]
 
     def reply_scored(
         self, prompts: Sequence[Prompt], limits: Limits, labels: Sequence[str]
@@ -157,37 +159,37 @@ class HF(Cached):
         """
         if self.thinks:  # the answer follows a thought that is not generated yet
             return self.reply(prompts, limits), [None] * len(prompts)
-        rendered = [self._ids(prompt) for prompt in prompts]
+        rendered = [self._prompt_ids(prompt) for prompt in prompts]
         ids = [row for row in rendered if not isinstance(row, str)]
-        look = _score.continuation_scorer(self.net, self._coded(labels))
+        look = _score.continuation_scorer(self.net, self._continuation_ids(labels))
         cheap = ids and 4 * look[1] <= _generate.mean_unshared_length(ids) and self.net.fits(
             max(map(len, ids)) + max(limits.max_tokens, look[1])
         )  # fmt: skip
         if not cheap:
             return self.reply(prompts, limits), [None] * len(prompts)
-        drawn = iter(self._drawn(ids, limits, None, look))
+        drawn = iter(self._decode(ids, limits, None, look))
         replies: list[Reply] = []
         sums: list[list[float] | None] = []
         for row in rendered:
             answer = None if isinstance(row, str) else next(drawn)
             sums.append(answer and answer.sums)
             replies.append(
-                _refused(row) if isinstance(row, str) else self._as_reply(row, answer, limits)
+                _error_reply(row) if isinstance(row, str) else self._as_reply(row, answer, limits)
             )
-        self._keep(prompts, limits, replies, labels, sums)
+        self._cache_replies(prompts, limits, replies, labels, sums)
         return replies, sums
 
     def draws(self, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:
         """Return a list of replies for each sample 0 to m - 1; read each prompt once per batch."""
-        if self._chosen(limits):
+        if self._scores_labels(limits):
             each = (limits.model_copy(update={"sample": n}) for n in range(m))
             return [self.reply(prompts, sample_limits) for sample_limits in each]
-        rendered = [self._ids(prompt) for prompt in prompts]
+        rendered = [self._prompt_ids(prompt) for prompt in prompts]
         usable = [ids for ids in rendered if not isinstance(ids, str)]
         rows = [ids for ids in usable for _ in range(m)]
         done = iter(self._generate(rows, limits, list(range(m)) * len(usable)) if rows else [])
         table = [
-            [_refused(ids)] * m if isinstance(ids, str) else [next(done) for _ in range(m)]
+            [_error_reply(ids)] * m if isinstance(ids, str) else [next(done) for _ in range(m)]
             for ids in rendered
         ]
         return [[replies[n] for replies in table] for n in range(m)]
@@ -199,12 +201,12 @@ class HF(Cached):
 
         If the prompt opens a thought, an empty one is closed first.
         """
-        return self._recalled_scores(prompts, continuations, self._logprobs)
+        return self._cached_scores(prompts, continuations, self._logprobs)
 
     def _logprobs(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        ids = [self._ids(prompt, answer_ids) for prompt in prompts]
+        ids = [self._prompt_ids(prompt, answer_ids) for prompt in prompts]
         if bad := next((text for text in ids if isinstance(text, str)), None):
             raise ModelError("a prompt can't be scored", got=bad)
         return self._scores(ids, continuations)
@@ -213,18 +215,18 @@ class HF(Cached):
         if not ids:
             return []
         every = list(dict.fromkeys(text for texts in given for text in texts))
-        ids_of = dict(zip(every, self._coded(every), strict=True))
+        ids_of = dict(zip(every, self._continuation_ids(every), strict=True))
         coded = [[ids_of[text] for text in texts] for texts in given]
-        with self._adapted():
+        with self._adapter_applied():
             scores: list[list[float]] = _score.logprobs(self.net, ids, coded)
         if any(math.isnan(value) for row in scores for value in row):
             raise NumericError("the model's log-probabilities are not finite", where=self.spec)
         return scores
 
-    def _coded(self, texts: Sequence[str]) -> list[list[int]]:
+    def _continuation_ids(self, texts: Sequence[str]) -> list[list[int]]:
         return [[*text_ids(self.tokenizer, text), self.ends[0]] for text in texts]
 
-    def _ids(self, prompt: Prompt, coded: Any = prompt_ids) -> list[int] | str:
+    def _prompt_ids(self, prompt: Prompt, coded: Any = prompt_ids) -> list[int] | str:
         """Return the prompt's ids, or (as a text) why it can't be read."""
         try:
             ids: list[int] = coded(self.tokenizer, prompt)
@@ -239,14 +241,14 @@ class HF(Cached):
         """Return whether a thought is expected before every answer."""
         return self.thinking.thinks
 
-    def _chosen(self, limits: Limits) -> bool:
+    def _scores_labels(self, limits: Limits) -> bool:
         """Return whether the answer is the likeliest label, scored instead of decoded."""
         return limits.grammar is not None and limits.grammar.scored and not self.thinks
 
     def _generate(
         self, ids: Sequence[Any], limits: Limits, samples: Sequence[int] | None = None
     ) -> list[Reply]:
-        drawn = self._drawn(ids, limits, samples)
+        drawn = self._decode(ids, limits, samples)
         return [self._as_reply(i, answer, limits) for i, answer in zip(ids, drawn, strict=True)]
 
     def _as_reply(self, ids: Sequence[int], answer: Any, limits: Limits) -> Reply:
@@ -261,32 +263,32 @@ class HF(Cached):
             finish=answer.finish,
         )
 
-    def _drawn(
+    def _decode(
         self, ids: Sequence[Any], limits: Limits, samples: Sequence[int] | None, look: Any = None
     ) -> list[Any]:
-        watch = watch_for(self.thinking, limits, self._raw)
+        watch = watch_for(self.thinking, limits, self._raw_text)
         if watch and watch.begun and self.thinking.state == "free":
             start = self.tokenizer(watch.begun.start, add_special_tokens=False)["input_ids"]
             # a grammar needs the thought to be open from the start
             ids = [[*row, *start] for row in ids]
-        drawn = self._once(ids, limits, watch, (samples, look))
+        drawn = self._decode_once(ids, limits, watch, (samples, look))
         late = [k for k, answer in enumerate(drawn) if answer.unended]
         if (
             late and watch and watch.most < limits.thought_tokens
         ):  # it thinks unexpectedly: generate again, with room for a thought
             late_samples = None if samples is None else [samples[k] for k in late]
-            watch = watch_for(self.thinking, limits, self._raw, expected=True)
-            again = self._once([ids[k] for k in late], limits, watch, (late_samples, None))
+            watch = watch_for(self.thinking, limits, self._raw_text, expected=True)
+            again = self._decode_once([ids[k] for k in late], limits, watch, (late_samples, None))
             for k, answer in zip(late, again, strict=True):
                 answer.seconds, answer.sums = answer.seconds + drawn[k].seconds, drawn[k].sums
                 drawn[k] = answer
         return drawn
 
-    def _once(
+    def _decode_once(
         self, ids: Sequence[Any], limits: Limits, watch: ThoughtLimits | None, how: tuple[Any, Any]
     ) -> list[Any]:
         samples, look = how
-        guide = self._guide(limits.grammar) if limits.grammar else None
+        guide = self._compiled_grammar(limits.grammar) if limits.grammar else None
         room = watch.room if watch else max(limits.max_tokens, 1)
         rooms = [min(room, self.context - len(i)) if self.context else room for i in ids]
         draw = _generate.DecodingOptions.of(
@@ -299,11 +301,11 @@ class HF(Cached):
             look=look,
             watch=watch,
         )
-        with self._adapted():
+        with self._adapter_applied():
             drawn: list[Any] = _generate.generate(self.net, ids, rooms, draw, samples)
         return drawn
 
-    def _choose(self, ids: Sequence[Any], limits: Limits) -> list[Reply]:
+    def _choose_labels(self, ids: Sequence[Any], limits: Limits) -> list[Reply]:
         """Return each prompt's likeliest label as a reply (or sample one, at a temperature)."""
         assert limits.grammar is not None
         labels = [str(label) for label in limits.grammar.value]
@@ -319,7 +321,7 @@ class HF(Cached):
             )
         return replies
 
-    def _guide(self, grammar: Grammar) -> Any:
+    def _compiled_grammar(self, grammar: Grammar) -> Any:
         key = grammar.model_dump_json()  # a digest would ignore the order of keys, which matters
         if self._words is None:
             words = _grammar.vocabulary(self.tokenizer, self.net.vocab, self.ends)
@@ -330,7 +332,7 @@ class HF(Cached):
 
     def holds(self, text: str, grammar: Grammar) -> bool:
         """Return whether a decoded text is a complete answer under the grammar."""
-        guide = self._guide(grammar)
+        guide = self._compiled_grammar(grammar)
         matcher, tokens = guide.begin(), guide.words.tokenize_str(text)
         # consuming illegal tokens would print a warning
         legal = matcher.validate_tokens(tokens) == len(tokens)
@@ -342,10 +344,10 @@ class HF(Cached):
         )
         return text
 
-    def _raw(self, ids: Sequence[int]) -> str:
+    def _raw_text(self, ids: Sequence[int]) -> str:
         return self._text(ids, whole=True)
 
-    def _adapted(self) -> AbstractContextManager[None]:
+    def _adapter_applied(self) -> AbstractContextManager[None]:
         return self.adapter.applied(self.module) if self.adapter else nullcontext()
 
 
@@ -392,5 +394,5 @@ def load(
     return model
 
 
-def _refused(why: str) -> Reply:
+def _error_reply(why: str) -> Reply:
     return Reply(text="", finish="error", error=why)

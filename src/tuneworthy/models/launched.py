@@ -16,7 +16,7 @@ from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.served import parse_server_model
-from tuneworthy.models._adapted import Adapted, AdaptedScorer, scored
+from tuneworthy.models._adapted import Adapted, AdaptedScorer, summed_logprobs
 from tuneworthy.models._reply_cache import bypassed
 from tuneworthy.models.local.device import ANYWHERE, Placement, device, release
 from tuneworthy.models.remote import prices, server_process
@@ -36,7 +36,7 @@ class Launched:
     precision in which an adapter is trained.
     """
 
-    _tuned = Adapted
+    _adapted_class = Adapted
 
     def __init__(
         self, spec: str, host: ServerHost, purse: Any, how: RequestOptions, place: Placement
@@ -119,7 +119,7 @@ class Launched:
         Raises ModelError if the folder has no adapter, or no proof rows beside it. The adapter is
         loaded and checked on its first request.
         """
-        return self._tuned(self, folder)
+        return self._adapted_class(self, folder)
 
     def close(self) -> None:
         """End the server now. Can be called again."""
@@ -129,7 +129,7 @@ class Launched:
 class LaunchedScorer(Launched):
     """A launched model whose server also scores given texts, as to choose among labels."""
 
-    _tuned = AdaptedScorer
+    _adapted_class = AdaptedScorer
 
     def logprobs(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
@@ -139,7 +139,7 @@ class LaunchedScorer(Launched):
         Raises ProviderError, or ModelError if the template shows no end of a turn.
         """
         with self.host.watched():
-            return scored(self, self.host.model.name, prompts, continuations)
+            return summed_logprobs(self, self.host.model.name, prompts, continuations)
 
 
 def _with_local(spec: str, place: Placement, work: Callable[[Any], Result]) -> Result:

@@ -43,9 +43,9 @@ from tuneworthy.models.remote.wire import (
     RetryPolicy,
     attempt,
     connect,
-    pause,
-    refusal,
+    pause_seconds,
     refused_key,
+    unanswered_error,
 )
 
 ENGINE = "openai-2"  # 2: reasoning is separated from the answer
@@ -100,7 +100,9 @@ class Remote:
         refuse_resolved(self.where)
         call = Call(self._learned, len(prompts))
         with ThreadPoolExecutor(min(self.how.connections, max(1, len(prompts)))) as pool:
-            waiting = [pool.submit(self._one, prompt, limits, form, call) for prompt in prompts]
+            waiting = [
+                pool.submit(self._reply_to, prompt, limits, form, call) for prompt in prompts
+            ]
             try:
                 replies = [each.result() for each in waiting]
             except BaseException:
@@ -120,7 +122,7 @@ class Remote:
         return refused_key(self.client)
 
     @property
-    def _fresh(self) -> dict[str, str]:
+    def _salt(self) -> dict[str, str]:
         """Return {"salt": …} for a study that was started anew (`--fresh`), else {}."""
         salt = getattr(self.purse, "salt", "")
         return {"salt": salt} if salt else {}
@@ -129,9 +131,9 @@ class Remote:
         """Return an estimate of a prompt's tokens by the kind of text: the tokenizer is unknown."""
         return _request.estimated_tokens(prompt)
 
-    def _one(self, prompt: Prompt, limits: Limits, form: Any, call: Call) -> Reply:
+    def _reply_to(self, prompt: Prompt, limits: Limits, form: Any, call: Call) -> Reply:
         """Return the reply to one prompt: the stored one, else one from the server."""
-        if (stored := self._recorded(prompt, limits, form)) is not None:
+        if (stored := self._recorded_reply(prompt, limits, form)) is not None:
             call.answered = True
             return stored
         begun, outcome, tries = time.monotonic(), Outcome("retry"), 0
@@ -142,54 +144,54 @@ class Remote:
                 return Reply(text="", finish="error", error="not sent: the call was stopped")
             if left <= 0:
                 break
-            body = self._body(prompt, limits, form, self._allowance(limits))
-            outcome, reply = self._try(body, limits, min(left, self.policy.request_seconds))
+            body = self._request_body(prompt, limits, form, self._reasoning_tokens(limits))
+            outcome, reply = self._send(body, limits, min(left, self.policy.request_seconds))
             if reply is not None:
                 call.answered = True
-                self._note(reply, limits)
-                if self._wants_room(reply, body, limits):
+                self._learn_from(reply, limits)
+                if self._cut_in_reasoning(reply, body, limits):
                     continue  # at most once: later requests reserve the allowance
                 return reply
-            if outcome.kind == "row" and self._drop(body, outcome):
+            if outcome.kind == "row" and self._learn_refused_parameter(body, outcome):
                 continue  # at most once per parameter
             tries += 1
             if outcome.kind != "retry":
                 break
             if tries < self.policy.attempts:
-                seconds = pause(self.policy, outcome, tries - 1, self._key(body, limits))
-                (self.policy.sleep or call.rest)(seconds)
-        error = refusal(outcome, self.where, self.name)
+                seconds = pause_seconds(self.policy, outcome, tries - 1, self._key(body, limits))
+                (self.policy.sleep or call.wait)(seconds)
+        error = unanswered_error(outcome, self.where, self.name)
         return call.fail(outcome, error, self._key(body, limits) if body else "")
 
     def _key(self, body: Mapping[str, Any], limits: Limits) -> str:
         """Return the key of a request: the digest of everything that can change its reply."""
-        return digest({**self.fingerprint, "body": body, "sample": limits.sample, **self._fresh})
+        return digest({**self.fingerprint, "body": body, "sample": limits.sample, **self._salt})
 
-    def _recorded(self, prompt: Prompt, limits: Limits, form: Any) -> Reply | None:
+    def _recorded_reply(self, prompt: Prompt, limits: Limits, form: Any) -> Reply | None:
         """Return the stored reply to a prompt, None if there is no usable one.
 
         A reply that was cut because no tokens were reserved for its reasoning is not usable.
         """
         if self.purse is None:
             return None
-        rooms = {self._allowance(limits)} | ({0} if limits.thinking == "auto" else set())
+        rooms = {self._reasoning_tokens(limits)} | ({0} if limits.thinking == "auto" else set())
         for room in sorted(rooms, reverse=True):
-            body = self._body(prompt, limits, form, room)
+            body = self._request_body(prompt, limits, form, room)
             if (stored := self.purse.recorded(self._key(body, limits))) is None:
                 continue
             reply = Reply.model_validate(stored)
-            self._note(reply, limits)
-            if not self._wants_room(reply, body, limits):
+            self._learn_from(reply, limits)
+            if not self._cut_in_reasoning(reply, body, limits):
                 return reply
         return None
 
-    def _try(
+    def _send(
         self, body: dict[str, Any], limits: Limits, seconds: float
     ) -> tuple[Outcome, Reply | None]:
         """Send one request; reserve and settle its cost; return the outcome and a reply, if any."""
-        size, room = _request.size(body), self._room(body)
+        size, room = _request.size(body), self._token_limit(body)
         if room is None and getattr(self.purse, "cap_usd", None) is not None:
-            raise _unbounded(self.spec)
+            raise _no_token_limit_error(self.spec)
         room = limits.max_tokens + limits.thought_tokens if room is None else room
         ticket, key, reply = None, self._key(body, limits), None
         if self.purse is not None:
@@ -197,7 +199,7 @@ class Remote:
             ticket = self.purse.reserve(usd, size + room, key)
         outcome = Outcome("retry")
         try:
-            with self._counted() as concurrency:
+            with self._count_concurrent() as concurrency:
                 name = getattr(ticket, "retry_key", key[:32])
                 outcome = attempt(self.client, body, name, seconds)
             if outcome.kind == "answer":
@@ -212,7 +214,7 @@ class Remote:
         return outcome, reply
 
     @contextmanager
-    def _counted(self) -> Iterator[int]:
+    def _count_concurrent(self) -> Iterator[int]:
         """Yield the number of requests under way, this one included."""
         with self._counter:
             self._under_way += 1
@@ -234,7 +236,9 @@ class Remote:
         usd = cost if cost is not None or self.price else Decimal(0)
         self.purse.settle(ticket, usd, tokens, reply.plain())
 
-    def _body(self, prompt: Prompt, limits: Limits, form: Any, allowance: int) -> dict[str, Any]:
+    def _request_body(
+        self, prompt: Prompt, limits: Limits, form: Any, allowance: int
+    ) -> dict[str, Any]:
         """Return the request body without refused parameters; `allowance`: tokens for reasoning."""
         host = urlsplit(self.where.origin).hostname or ""
         fields = _request.fields_of(
@@ -249,23 +253,25 @@ class Remote:
         kept = {name: value for name, value in made.items() if not self._learned.without(name)}
         return kept
 
-    def _room(self, body: Mapping[str, Any]) -> int | None:
+    def _token_limit(self, body: Mapping[str, Any]) -> int | None:
         return next((int(body[name]) for name in _request.TOKEN_LIMITS if name in body), None)
 
-    def _allowance(self, limits: Limits) -> int:
+    def _reasoning_tokens(self, limits: Limits) -> int:
         """Return the number of tokens to reserve for reasoning besides those of the answer."""
         thinks = limits.thinking == "on" or (
             limits.thinking == "auto" and self._learned.get(THINKS) is not None
         )
         return limits.thought_tokens if thinks else 0
 
-    def _wants_room(self, reply: Reply, body: Mapping[str, Any], limits: Limits) -> bool:
+    def _cut_in_reasoning(self, reply: Reply, body: Mapping[str, Any], limits: Limits) -> bool:
         """Return whether a reply was cut because no tokens were reserved for its reasoning."""
         cut = reply.finish == "length" and bool(reply.tokens_thought)
-        room = self._room(body)
-        return cut and room is not None and room < limits.max_tokens + self._allowance(limits)
+        room = self._token_limit(body)
+        return (
+            cut and room is not None and room < limits.max_tokens + self._reasoning_tokens(limits)
+        )
 
-    def _drop(self, body: Mapping[str, Any], outcome: Outcome) -> bool:
+    def _learn_refused_parameter(self, body: Mapping[str, Any], outcome: Outcome) -> bool:
         """Record a parameter that the server refuses by name; return whether one was found."""
         name = _request.refused_parameter(body, outcome.why, outcome.parameter)
         if not name:
@@ -281,7 +287,7 @@ class Remote:
         self._learned.learn(f"without {name}", {"refused": True}, note)
         return True
 
-    def _note(self, reply: Reply, limits: Limits) -> None:
+    def _learn_from(self, reply: Reply, limits: Limits) -> None:
         """Store facts from a reply: that the endpoint answers, whether it thinks, its model's name.
 
         Raises ModelError if another model answers than before in this study.
@@ -299,15 +305,15 @@ class Remote:
                 " room of its answers"
             )
             self._learned.learn(UNASKED, {"thinks": True}, note)
-        self._same_model(reply)
+        self._check_same_model(reply)
 
-    def _same_model(self, reply: Reply) -> None:
+    def _check_same_model(self, reply: Reply) -> None:
         """Raise ModelError if another model answers than at first; ignore case and `vendor/`."""
         if reply.served is None:
             return
         served = {"model": reply.served, "fingerprint": reply.system_fingerprint}
         first = self._learned.learn(SERVED, served)
-        if _plain(str(first["model"])) != _plain(reply.served):
+        if _bare_name(str(first["model"])) != _bare_name(reply.served):
             raise ModelError(
                 "the endpoint changed the model in mid-study, so this arm would mix two",
                 where=self.where.origin,
@@ -323,11 +329,11 @@ class Remote:
             self._learned.learn(CHANGED, {"fingerprint": now}, note)
 
 
-def _plain(name: str) -> str:
+def _bare_name(name: str) -> str:
     return name.lower().rpartition("/")[2]
 
 
-def _unbounded(spec: str) -> TaskError:
+def _no_token_limit_error(spec: str) -> TaskError:
     return TaskError(
         "this endpoint takes no limit on the tokens of an answer, so a request has no worst case",
         where="task.yaml: budget.usd",

@@ -34,16 +34,16 @@ class Scripted(Cached):
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
         """Return one reply for each prompt, in order."""
-        return self._recalled(prompts, limits, self._reply)
+        return self._cached_replies(prompts, limits, self._reply)
 
     def _reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
-        return [self._one(prompt, limits) for prompt in prompts]
+        return [self._reply_to(prompt, limits) for prompt in prompts]
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Return the number of words of the conversation."""
         return sum(len(message.content.split()) for message in prompt)
 
-    def _one(self, prompt: Prompt, limits: Limits) -> Reply:
+    def _reply_to(self, prompt: Prompt, limits: Limits) -> Reply:
         try:
             text = self.respond(prompt, limits)
         except Exception as error:  # a script is foreign code
@@ -64,9 +64,9 @@ def open_scripted(name: str, folder: Path) -> Scripted:
     Raises TaskError for an unknown name, DataError for a file that can't be read.
     """
     if name.endswith(".jsonl"):
-        text = _read(folder / name)
+        text = _read_text(folder / name)
         return Scripted(
-            f"scripted:{name}", _canned(text, name), hashlib.sha256(text.encode()).hexdigest()
+            f"scripted:{name}", _responder_of(text, name), hashlib.sha256(text.encode()).hexdigest()
         )
     if name not in _BUILT_IN:
         raise TaskError(
@@ -100,14 +100,14 @@ def _empty(prompt: Prompt, limits: Limits) -> str:  # noqa: ARG001
 _BUILT_IN: dict[str, Respond] = {"echo": _echo, "noisy": _noisy, "empty": _empty}
 
 
-def _read(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return plain_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("the replies can't be read", where=str(path), got=str(error)) from error
 
 
-def _canned(text: str, name: str) -> Respond:
+def _responder_of(text: str, name: str) -> Respond:
     rows: list[tuple[str, str]] = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():

@@ -14,7 +14,7 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.models.local.chat_template import answer_ids, prompt_ids, text_ids
 from tuneworthy.models.local.render_process import Refused
 from tuneworthy.models.local.token_logprobs import token_logprobs
-from tuneworthy.models.remote.adapter_proofs import PROVED, ProofRow, write_proofs
+from tuneworthy.models.remote.adapter_proofs import MOST_PROOF_ROWS, ProofRow, write_proofs
 from tuneworthy.training.training_data import Example
 
 
@@ -23,7 +23,7 @@ def write_proof_rows(model: Any, adapter: Path, examples: Sequence[Example]) -> 
 
     `model` is the local base (`models.hf.HF`). Raises DataError if no example can be rendered.
     """
-    usable = [example for example in examples if _renders(model, example)][:PROVED]
+    usable = [example for example in examples if _renders(model, example)][:MOST_PROOF_ROWS]
     if not usable:
         raise DataError(
             "no training row can prove the adapter behind the server",

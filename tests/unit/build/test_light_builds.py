@@ -70,7 +70,7 @@ def test_all_rows_are_learnt_from(built):
 
 def test_a_build_that_ran_is_not_run_again(built, task, monkeypatch):
     asked = []
-    monkeypatch.setattr("tuneworthy.models.scripted.Scripted._one", lambda *a: asked.append(a))
+    monkeypatch.setattr("tuneworthy.models.scripted.Scripted._reply_to", lambda *a: asked.append(a))
     again = build(task, options=BuildOptions(arm="zero_shot"))
     assert not asked
     assert again.artefact.id == built["zero_shot"].artefact.id
@@ -89,7 +89,7 @@ def test_a_plan_writes_nothing(task):
 def test_no_case_is_sent_to_a_model_to_compare_prompts(task, built, tmp_path, monkeypatch):
     """Behind an endpoint each would cost money."""
     sent = []
-    monkeypatch.setattr("tuneworthy.models.scripted.Scripted._one", lambda *a: sent.append(a))
+    monkeypatch.setattr("tuneworthy.models.scripted.Scripted._reply_to", lambda *a: sent.append(a))
     report = build(task, options=BuildOptions(arm="nearest_shots", out=tmp_path))
     assert report.parity[0].equal == 60
     assert not sent

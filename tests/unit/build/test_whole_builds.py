@@ -75,7 +75,7 @@ def test_the_built_model_answers_as_the_evaluated_one(task, kind):
     with torch.inference_mode():
         logits = opened(ids).logits
         ours = system.model.module
-        with system.model._adapted():
+        with system.model._adapter_applied():
             assert torch.allclose(logits, ours(ids).logits, atol=1e-4)
         assert not torch.allclose(logits, base.module(ids).logits, atol=1e-3)
 

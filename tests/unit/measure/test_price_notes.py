@@ -84,7 +84,7 @@ def test_the_rows_of_a_plan_add_up_to_what_endpoints_are_sent(tmp_path):
 def test_a_model_without_a_price_says_what_may_be_meant(tmp_path):
     _, told = planned(tmp_path, model="openai:gpt-4o-minni")
     assert "`gpt-4o-minni` has no price: did you mean `gpt-4o-mini`?" in told
-    assert prices.near("gpt-4o-minni", "http://127.0.0.1:9/v1") == ""
+    assert prices.closest_listed_name("gpt-4o-minni", "http://127.0.0.1:9/v1") == ""
     _, told = planned(tmp_path, model="openai:own@http://127.0.0.1:9/v1")
     assert "`own` has no price: write economics.prices: {own: {in: 0.4, out: 1.6}}" in told
 

@@ -105,7 +105,7 @@ def test_a_server_that_crashes_while_it_loads_an_adapter_shows_its_log(start, tm
 
 
 def test_a_server_that_crashes_among_tuned_answers_shows_its_log(start, tmp_path, monkeypatch):
-    monkeypatch.setattr("tuneworthy.models.openai_compatible.pause", lambda *_: 0.0)
+    monkeypatch.setattr("tuneworthy.models.openai_compatible.pause_seconds", lambda *_: 0.0)
     tuned = start("crashes 5").with_adapter(adapter_in(tmp_path / "adapter"))
     with pytest.raises(ProviderError, match="ended while it was asked") as error:
         tuned.reply([asked(f"question {n}") for n in range(20)], LIMITS)
@@ -194,7 +194,7 @@ def test_timing_sends_no_proofs_and_takes_no_stored_reply(start, tmp_path, monke
     tuned = start().with_adapter(adapter_in(tmp_path / "adapter"))
     tuned.reply([asked("one")], LIMITS)
     monkeypatch.setattr(
-        "tuneworthy.models.remote.adapter_proofs.Proved.check",
+        "tuneworthy.models.remote.adapter_proofs.AdapterProof.check",
         lambda *_: pytest.fail("it was timed with its proof"),
     )
     with uncached():

@@ -8,14 +8,14 @@ from fake_models import BASE, FakeModels, logprobs
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import ModelError, NotProven
 from tuneworthy.models.remote.adapter_proofs import (
-    Names,
     ProofRow,
+    ServedNames,
     prove,
     read_proofs,
     write_proofs,
 )
 
-NAMES = Names("org/name", "tuned-abc")
+NAMES = ServedNames("org/name", "tuned-abc")
 
 
 def proof_rows(tuned="weights", count=8):
@@ -100,7 +100,7 @@ def test_an_adapter_that_answers_for_another_is_found(folder, tmp_path):
     other.mkdir()
     (other / "adapter_model.safetensors").write_text("weights")
     models.load("tuned-first", other)  # its weights are near to those of the one that comes next
-    names = Names("org/name", "tuned-abc", ["tuned-first"])
+    names = ServedNames("org/name", "tuned-abc", ["tuned-first"])
     with pytest.raises(NotProven, match="with another adapter than the one it is asked for"):
         proved("", folder, names, models)
 

@@ -33,8 +33,8 @@ def logits_of(model):
 
     from tuneworthy.models.local.forward import begin
 
-    ids = [model._ids(prompt) for prompt in PROMPTS[:2]]
-    with model._adapted(), torch.inference_mode():
+    ids = [model._prompt_ids(prompt) for prompt in PROMPTS[:2]]
+    with model._adapter_applied(), torch.inference_mode():
         whole = model.module(input_ids=torch.tensor([ids[0]])).logits
         read, _ = begin(model.net, ids, None, 1)
     return whole, read

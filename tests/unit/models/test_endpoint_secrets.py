@@ -15,7 +15,7 @@ from tuneworthy.core.errors import ProviderError, SecurityError, TuneworthyError
 from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.models.remote.endpoint import endpoint, refuse_address, refuse_resolved
 from tuneworthy.models.remote.redact import REMOVED, Redactor
-from tuneworthy.models.remote.wire import RetryPolicy, _on_event
+from tuneworthy.models.remote.wire import RetryPolicy, _refuse_forbidden_peer
 
 KEY = "sk-canary+7f3a/9c41=e2b8 d05"
 ENCODED = {
@@ -198,7 +198,7 @@ def test_a_name_that_resolves_otherwise_at_connect_time_is_refused_there(monkeyp
 
 
 def test_other_events_of_a_connection_are_not_looked_at():
-    _on_event("http11.send_request_headers.started", {})
+    _refuse_forbidden_peer("http11.send_request_headers.started", {})
 
 
 def test_a_study_at_such_an_address_ends_with_a_clear_error(tmp_path, monkeypatch):

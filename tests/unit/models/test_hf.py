@@ -444,7 +444,7 @@ def test_stop_words_cut_the_answer(engines):
 def logits_of(engine):
     import torch
 
-    with engine._adapted(), torch.inference_mode():
+    with engine._adapter_applied(), torch.inference_mode():
         return engine.module(input_ids=torch.tensor([ids_of(engine, PROMPTS[2])])).logits
 
 

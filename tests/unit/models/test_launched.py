@@ -217,8 +217,8 @@ def test_a_study_asks_it_needs_no_cap_and_goes_on_after_a_crash(start, monkeypat
     path = studies.write(tmp_path / "s", n=40, model="vllm:org/name",
                          arms=["majority", "zero_shot"], max_connections=2)  # fmt: skip
     monkeypatch.setenv("STAND_IN", "crashes 9")
-    monkeypatch.setattr("tuneworthy.models.remote.wire.pause", lambda *_: 0.0)
-    monkeypatch.setattr("tuneworthy.models.openai_compatible.pause", lambda *_: 0.0)
+    monkeypatch.setattr("tuneworthy.models.remote.wire.pause_seconds", lambda *_: 0.0)
+    monkeypatch.setattr("tuneworthy.models.openai_compatible.pause_seconds", lambda *_: 0.0)
     with pytest.raises(ProviderError, match="ended while it was asked") as error:
         tuneworthy.run(path)
     assert "CUDA out of memory" in str(error.value)

@@ -318,7 +318,7 @@ def test_p3_the_cap_holds_before_anything_is_sent(remote):
 def test_the_worst_case_covers_what_is_billed(remote):
     _, model = remote(says(), price=PRICE)
     for text in ("a", "ü" * 50, "日本語" * 30, "<|im_end|>" * 9):
-        body = model._body(ask(text)[0], LIMITS, None, allowance=0)
+        body = model._request_body(ask(text)[0], LIMITS, None, allowance=0)
         said = sum(len(m["content"].encode()) for m in body["messages"])
         assert size(body) >= said + 4 * len(body["messages"])
         assert (

@@ -118,7 +118,7 @@ def test_n22_greedy_text_is_ours_in_float32(tickets, adapter, tmp_path):
     made, asked = tickets
     base = load(EMBEDDED, "embedded", "float32")
     tuned = base.with_adapter(adapter)
-    prompts = [base._ids(prompt) for prompt in asked[made.split : made.split + 64]]
+    prompts = [base._prompt_ids(prompt) for prompt in asked[made.split : made.split + 64]]
     said = {}
     for name, engine in (("base", base), ("merged", tuned)):
         ask = open_vino(write_gguf(engine, tmp_path / f"{name}.gguf"), "f32")
@@ -141,9 +141,9 @@ def test_n22_the_metric_is_ours_at_the_precision_of_the_run(tickets, adapter, tm
     made, asked = tickets
     ours = load(EMBEDDED, "embedded").with_adapter(adapter)
     whole = load(EMBEDDED, "embedded", "float32")
-    prompts = [ours._ids(prompt) for prompt in asked[made.split :]]
+    prompts = [ours._prompt_ids(prompt) for prompt in asked[made.split :]]
     room, ends = made.task["output"]["max_tokens"], frozenset(ours.ends)
-    with ours._adapted():
+    with ours._adapter_applied():
         draw = _generate.DecodingOptions(room=room, ends=ends)
         drawn = _generate.generate(ours.net, prompts, [room] * len(prompts), draw)
     said = {"ours": [one.ids for one in drawn]}

@@ -19,7 +19,7 @@ from tuneworthy.models.local.chat_template import prompt_ids
 def scores(model, ids):
     """Return the log-probability of every id but the first."""
     heads = [list(ids[1 : at + 2]) for at in range(len(ids) - 1)]
-    with model._adapted():
+    with model._adapter_applied():
         (sums,) = score.logprobs(model.net, [list(ids[:1])], [heads])
     return [here - before for here, before in zip(sums, [0.0, *sums], strict=False)]
 
@@ -27,7 +27,7 @@ def scores(model, ids):
 def likeliest(model, ids):
     """Return the five likeliest of some tokens; every fourth one is tried, to be quick."""
     tried = list(range(0, len(model.tokenizer), 4))
-    with model._adapted():
+    with model._adapter_applied():
         (sums,) = score.logprobs(model.net, [list(ids)], [[[token] for token in tried]])
     best = sorted(zip(sums, tried, strict=True), reverse=True)[:5]
     return {f"token {token}": value for value, token in best}

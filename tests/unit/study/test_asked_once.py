@@ -16,7 +16,7 @@ ARMS = ["zero_shot", "few_shot", "nearest_shots", "constrained", {"vote": {"m": 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """Run a study of five folds and return it with the requests that reached a model."""
-    asked, real = Counter(), Scripted._one
+    asked, real = Counter(), Scripted._reply_to
 
     def counted(self, prompt, limits):
         if not _reply_cache._uncached.get():
@@ -25,7 +25,7 @@ def study(tmp_path_factory):
         return real(self, prompt, limits)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Scripted, "_one", counted)
+        patch.setattr(Scripted, "_reply_to", counted)
         folder = tmp_path_factory.mktemp("once")
         path = studies.write(folder, n=90, arms=ARMS, present=None, bigger="scripted:empty",
                              output={"type": "label", "labels": studies.LABELS})  # fmt: skip

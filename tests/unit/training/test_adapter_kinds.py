@@ -82,7 +82,7 @@ def test_what_is_answered_follows_peft_token_by_token(tiny, engine, tmp_path, ki
     base = engine.reply(prompts, Limits(max_tokens=6))
     assert [r.text for r in replies] != [r.text for r in base]
     for prompt, reply, row in zip(prompts, replies, sums, strict=True):
-        ids = tuned._ids(prompt)
+        ids = tuned._prompt_ids(prompt)
         made = list(ids)
         for _ in range(6):
             made.append(int(logits(peft, made)[-1].argmax()))
@@ -90,7 +90,7 @@ def test_what_is_answered_follows_peft_token_by_token(tiny, engine, tmp_path, ki
                 break
         ours = [i for i in made[len(ids) :] if i not in tuned.ends]
         assert reply.text == tuned._text(ours)
-        coded = tuned._coded(["router"])[0]
+        coded = tuned._continuation_ids(["router"])[0]
         table = torch.log_softmax(logits(peft, [*ids, *coded]), -1)
         truth = sum(float(table[len(ids) + k - 1, token]) for k, token in enumerate(coded))
         assert row[0] == pytest.approx(truth, abs=1e-3)

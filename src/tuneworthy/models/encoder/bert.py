@@ -40,7 +40,7 @@ class Bert:
         self.longest: int = config["max_position_embeddings"]
         self._epsilon = np.float32(config["layer_norm_eps"])
         weights = read_floats(folder / "model.safetensors")
-        _check(weights, config)
+        _check_weights(weights, config)
         first = "embeddings."
         self._words = weights[f"{first}word_embeddings.weight"]
         self._places = (
@@ -53,32 +53,32 @@ class Bert:
 
     def vector(self, ids: Sequence[int]) -> Floats:
         """Return the text's vector [size]: the mean of its token vectors, scaled to length 1."""
-        hidden = self._normed(self._words[list(ids)] + self._places[: len(ids)], self._norm)
+        hidden = self._layer_norm(self._words[list(ids)] + self._places[: len(ids)], self._norm)
         for layer in self._layers:
-            hidden = self._normed(hidden + self._attended(hidden, layer), layer["seen"])
-            inner = _gelu(_through(hidden, layer["grow"]))
-            hidden = self._normed(hidden + _through(inner, layer["shrink"]), layer["out"])
+            hidden = self._layer_norm(hidden + self._attention_output(hidden, layer), layer["seen"])
+            inner = _gelu(_linear(hidden, layer["grow"]))
+            hidden = self._layer_norm(hidden + _linear(inner, layer["shrink"]), layer["out"])
         mean = hidden.mean(0)
         scaled: Floats = mean / max(np.sqrt(mean @ mean), np.float32(1e-12))
         return scaled
 
-    def _attended(self, hidden: Floats, layer: dict[str, Any]) -> Floats:
-        heads = _through(hidden, layer["ask"]).reshape(len(hidden), 3, self.heads, -1)
+    def _attention_output(self, hidden: Floats, layer: dict[str, Any]) -> Floats:
+        heads = _linear(hidden, layer["ask"]).reshape(len(hidden), 3, self.heads, -1)
         query, key, value = heads.transpose(1, 2, 0, 3)
         score = query @ key.transpose(0, 2, 1) / np.float32(query.shape[-1] ** 0.5)
         share = np.exp(score - score.max(-1, keepdims=True))
         share /= share.sum(-1, keepdims=True)
         mixed = (share @ value).transpose(1, 0, 2).reshape(hidden.shape)
-        return _through(mixed, layer["answer"])
+        return _linear(mixed, layer["answer"])
 
-    def _normed(self, x: Floats, by: tuple[Floats, Floats]) -> Floats:
+    def _layer_norm(self, x: Floats, by: tuple[Floats, Floats]) -> Floats:
         x = x - x.mean(-1, keepdims=True)
         spread = np.sqrt((x * x).mean(-1, keepdims=True) + self._epsilon)
         normed: Floats = x / spread * by[0] + by[1]
         return normed
 
 
-def _check(weights: dict[str, Floats], config: dict[str, Any]) -> None:
+def _check_weights(weights: dict[str, Floats], config: dict[str, Any]) -> None:
     """Raise ValueError if the weights do not match the config or are not finite."""
     size, inner = config["hidden_size"], config["intermediate_size"]
     if size < 1 or size % config["num_attention_heads"] or config["num_hidden_layers"] < 1:
@@ -125,9 +125,9 @@ def _layer_matrices(weights: dict[str, Floats], lead: str) -> dict[str, Any]:
         "grow": _weight_and_bias(weights, f"{lead}intermediate.dense"),
         "shrink": _weight_and_bias(weights, f"{lead}output.dense"),
     }
-    turned = {name: (np.ascontiguousarray(w.T), b) for name, (w, b) in linear.items()}
+    transposed = {name: (np.ascontiguousarray(w.T), b) for name, (w, b) in linear.items()}
     return {
-        **turned,
+        **transposed,
         "seen": _weight_and_bias(weights, f"{lead}attention.output.LayerNorm"),
         "out": _weight_and_bias(weights, f"{lead}output.LayerNorm"),
     }
@@ -137,7 +137,7 @@ def _weight_and_bias(weights: dict[str, Floats], name: str) -> tuple[Floats, Flo
     return weights[f"{name}.weight"], weights[f"{name}.bias"]
 
 
-def _through(x: Floats, by: tuple[Floats, Floats]) -> Floats:
+def _linear(x: Floats, by: tuple[Floats, Floats]) -> Floats:
     out: Floats = x @ by[0] + by[1]
     return out
 

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
-_LONGEST = 100  # characters of a word; a longer one is unknown
+_LONGEST_WORD = 100  # characters; a longer word is unknown
 _IDEOGRAPHS = (
     (0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F),
     (0x2B740, 0x2B81F), (0x2B820, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F),
@@ -38,7 +38,7 @@ class WordPiece:
     def _cut(self, word: str) -> tuple[int, ...]:
         """Return the pieces of one word, longest match first from the left, or only [UNK]."""
         unknown = (self._id["[UNK]"],)
-        if len(word) > _LONGEST:
+        if len(word) > _LONGEST_WORD:
             return unknown
         out: list[int] = []
         at = 0
@@ -58,7 +58,7 @@ def _words(text: str) -> list[str]:
     clean = "".join(map(_clean_character, text))
     bare = (c for c in unicodedata.normalize("NFD", clean) if unicodedata.category(c) != "Mn")
     low = "".join(c.lower() for c in bare)  # by character: a final sigma is a sigma
-    return "".join(f" {c} " if _mark(c) else c for c in low).split()
+    return "".join(f" {c} " if _is_punctuation(c) else c for c in low).split()
 
 
 @lru_cache(1 << 14)
@@ -73,7 +73,7 @@ def _clean_character(c: str) -> str:
 
 
 @lru_cache(1 << 14)
-def _mark(c: str) -> bool:
+def _is_punctuation(c: str) -> bool:
     return (c.isascii() and c.isprintable() and not c.isalnum() and c != " ") or (
         unicodedata.category(c).startswith("P")
     )

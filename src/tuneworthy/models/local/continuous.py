@@ -27,7 +27,7 @@ class Group:
 
     def __init__(self, model: Any, head: Sequence[int], count: int) -> None:
         self.model = model
-        with model._adapted(), torch.inference_mode():
+        with model._adapter_applied(), torch.inference_mode():
             prefix = read_prefix(model.net, head) if head else None
         self.prefix_tokens = len(head)
         self.lanes = [Lane(model.net, prefix) for _ in range(count)]
@@ -122,7 +122,7 @@ class Batcher:
         group.waiting = [stream for stream in group.waiting if not stream.dropped]
         joins = group.turns(max(1, model.tokens // len(group.lanes)))
         try:
-            with model._adapted():
+            with model._adapter_applied():
                 steps = 1 if group.watched else STEPS_PER_MEETING
                 parts = self._both([(lane.turn, (new, steps)) for lane, new in joins])
         except Exception as error:
@@ -165,7 +165,7 @@ class Batcher:
 
 def shared_ids(model: Any, prompts: Sequence[Prompt]) -> tuple[int, ...]:
     """Return the ids that all prompts begin with, () if there are too few to share."""
-    coded = [model._ids(prompt) for prompt in prompts]
+    coded = [model._prompt_ids(prompt) for prompt in prompts]
     if any(isinstance(ids, str) for ids in coded):
         return ()
     length = 0
@@ -183,4 +183,4 @@ def joins(model: Any, limits: Limits) -> bool:
 
     They can't if labels are scored instead of decoded, or if a sliding window needs other masks.
     """
-    return not model._chosen(limits) and bool(model.net.fits(model.context or 1 << 30))
+    return not model._scores_labels(limits) and bool(model.net.fits(model.context or 1 << 30))

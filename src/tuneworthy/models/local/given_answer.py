@@ -36,7 +36,7 @@ def legal_mass(
     text where only the end may follow. It has at least one value: the mass of the tokens with which
     a legal answer may begin.
     """
-    guide = model._guide(grammar)
+    guide = model._compiled_grammar(grammar)
     return [_masses(guide.begin(), ids, logits) for ids, logits in _answers(model, prompts, texts)]
 
 

@@ -116,11 +116,11 @@ class Lane:
 def prepare(stream: Stream) -> None:
     """Set a stream's ids and decoding options; or an error reply if it can't be encoded."""
     model, limits = stream.model, stream.limits
-    ids = model._ids(stream.prompt)
+    ids = model._prompt_ids(stream.prompt)
     if isinstance(ids, str):
         stream.reply = Reply(text="", finish="error", error=ids)
         return
-    watch = watch_for(model.thinking, limits, model._raw, expected=stream.thought_expected)
+    watch = watch_for(model.thinking, limits, model._raw_text, expected=stream.thought_expected)
     if watch and watch.begun and model.thinking.state == "free":
         ids = [*ids, *model.tokenizer(watch.begun.start, add_special_tokens=False)["input_ids"]]
     room = watch.room if watch else limits.max_tokens
@@ -130,7 +130,7 @@ def prepare(stream: Stream) -> None:
         limits,
         room=room,
         ends=frozenset(model.ends),
-        guide=model._guide(limits.grammar) if limits.grammar else None,
+        guide=model._compiled_grammar(limits.grammar) if limits.grammar else None,
         text=model._text,
         watch=watch,
     )

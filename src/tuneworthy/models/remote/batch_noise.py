@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from tuneworthy.core.model import Prompt, Reply
 from tuneworthy.models.remote.endpoint_facts import NOISE, EndpointFacts
 
-ASKED = 8  # answers that are asked for again
+MOST_REPEATED = 8  # prompts that are sent again
 
 
 def measure_noise(
@@ -27,7 +27,7 @@ def measure_noise(
     """
     pairs = [
         (prompt, reply) for prompt, reply in zip(prompts, replies, strict=True) if not reply.error
-    ][:ASKED]
+    ][:MOST_REPEATED]
     if len(pairs) < 2 or facts.get(NOISE) is not None:
         return
     again = [alone(prompt) for prompt, _ in pairs]

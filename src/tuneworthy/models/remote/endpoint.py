@@ -14,9 +14,9 @@ OPENAI = "https://api.openai.com/v1"
 _METADATA_NAMES = {"metadata", "metadata.google.internal", "metadata.goog", "instance-data",
                    "instance-data.ec2.internal"}  # fmt: skip
 # AWS and Google over IPv6, Alibaba, Oracle, Azure: metadata addresses that are not link-local.
-_METADATA_NUMBERS = {"fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192",
+_METADATA_ADDRESSES = {"fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192",
                      "168.63.129.16"}  # fmt: skip
-_EMBEDS = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
+_NETWORKS_WITH_IPV4 = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def refuse_resolved(where: Endpoint) -> None:
         refuse_address(str(address[0]))
 
 
-def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return the IP address of a numeric host, in any notation that resolvers accept; else None."""
     try:
         address = ipaddress.ip_address(host)
@@ -139,22 +139,27 @@ def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
             address = ipaddress.IPv4Address(socket.inet_aton(host))
         except OSError:
             return None
-    return _inner(address) or address
+    return _embedded_ipv4(address) or address
 
 
-def _inner(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+def _embedded_ipv4(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | None:
     """Return the IPv4 address in an IPv6 address (mapped, compatible, 6to4, NAT64), or None."""
     if not isinstance(address, ipaddress.IPv6Address):
         return None
     if (embedded := address.ipv4_mapped or address.sixtofour) is not None:
         return embedded
-    if any(address in network for network in _EMBEDS) and int(address) & 0xFFFFFFFF > 0xFFFF:
+    if (
+        any(address in network for network in _NETWORKS_WITH_IPV4)
+        and int(address) & 0xFFFFFFFF > 0xFFFF
+    ):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return None
 
 
 def _is_forbidden(host: str) -> bool:
-    number = _number(host)
+    number = _ip_address(host)
     if number is None:
         return host.lower().rstrip(".") in _METADATA_NAMES
     plain = str(number).partition("%")[0]
@@ -162,7 +167,7 @@ def _is_forbidden(host: str) -> bool:
         number.is_link_local
         or number.is_multicast
         or number.is_unspecified
-        or plain in _METADATA_NUMBERS
+        or plain in _METADATA_ADDRESSES
     )
 
 
@@ -172,5 +177,5 @@ def on_this_machine(url: str) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
-    number = _number(host)
+    number = _ip_address(host)
     return host == "localhost" if number is None else number.is_loopback

@@ -14,7 +14,7 @@ from tuneworthy.core.record import digest
 
 ANSWERS, SERVED, THINKS, ROOM = "answers", "served", "thinks", "room"
 CHANGED, UNASKED, NOISE = "fingerprint changed", "thinks unasked", "batch noise"
-_NOTED = (THINKS, UNASKED, ROOM, CHANGED, NOISE)
+_FACTS_WITH_NOTES = (THINKS, UNASKED, ROOM, CHANGED, NOISE)
 
 
 class EndpointFacts:
@@ -62,6 +62,6 @@ class EndpointFacts:
 
     def notes(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
         """Return the notes stored with facts, and with refusals of `parameters`, for the report."""
-        names = (*_NOTED, *(f"without {parameter}" for parameter in parameters))
+        names = (*_FACTS_WITH_NOTES, *(f"without {parameter}" for parameter in parameters))
         facts = [self.get(name) for name in names]
         return tuple(str(fact["note"]) for fact in facts if fact and fact.get("note"))

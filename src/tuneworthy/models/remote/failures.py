@@ -36,7 +36,7 @@ class Call:
         self._failures: list[_Failure] = []
         self._lock = threading.Lock()
 
-    def rest(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         """Wait `seconds` before another attempt, less if the call or the study is stopped."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and not self.stop.wait(min(left, 0.2)):

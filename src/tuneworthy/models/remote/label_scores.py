@@ -25,16 +25,16 @@ class LabelScores:
     """
 
     def __init__(
-        self, asked: ServerScores, path: str, name: str, fields: Mapping[str, Any]
+        self, scores: ServerScores, path: str, name: str, fields: Mapping[str, Any]
     ) -> None:
-        self.asked, self.path, self.name, self.fields = asked, path, name, dict(fields)
+        self.scores, self.path, self.name, self.fields = scores, path, name, dict(fields)
         self._texts: dict[str, list[int]] = {}
         self._ending: int | None = None
 
     @property
     def server(self) -> RunningServer:
         """Return the server that renders and scores."""
-        return self.asked.server
+        return self.scores.server
 
     def logprobs(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
@@ -45,28 +45,28 @@ class LabelScores:
         """
         rows, sizes = [], []
         for prompt, texts in zip(prompts, continuations, strict=True):
-            ids = self._rendered(list(prompt), True)
-            rows += [([*ids, *self._text(text), self._end()], len(ids)) for text in texts]
+            ids = self._prompt_ids(list(prompt), True)
+            rows += [([*ids, *self._text_ids(text), self._end_id()], len(ids)) for text in texts]
             sizes.append(len(texts))
-        sums = iter([sum(values) for values in self.asked.scores(self.name, rows)])
+        sums = iter([sum(values) for values in self.scores.scores(self.name, rows)])
         return [[next(sums) for _ in range(size)] for size in sizes]
 
-    def _rendered(self, messages: Sequence[Message], reply: bool) -> list[int]:
+    def _prompt_ids(self, messages: Sequence[Message], reply: bool) -> list[int]:
         turns = [{"role": m.role, "content": m.content} for m in messages]
-        asked = {"messages": turns, "add_generation_prompt": reply, **self.fields}
-        return self._tokens(asked)
+        scores = {"messages": turns, "add_generation_prompt": reply, **self.fields}
+        return self._request_ids(scores)
 
-    def _text(self, text: str) -> list[int]:
+    def _text_ids(self, text: str) -> list[int]:
         if text not in self._texts:
-            self._texts[text] = self._tokens({"prompt": text, "add_special_tokens": False})
+            self._texts[text] = self._request_ids({"prompt": text, "add_special_tokens": False})
         return self._texts[text]
 
-    def _end(self) -> int:
+    def _end_id(self) -> int:
         """Return the id of the token that ends a turn: the first token after any answer."""
         if self._ending is None:
             user = Message(role="user", content="x")
             one, other = (
-                self._rendered([user, Message(role="assistant", content=text)], False)
+                self._prompt_ids([user, Message(role="assistant", content=text)], False)
                 for text in _PROBES
             )
             same = 0
@@ -82,14 +82,14 @@ class LabelScores:
             self._ending = one[-same]
         return self._ending
 
-    def _tokens(self, asked: dict[str, Any]) -> list[int]:
-        told = post(self.server, self.path, {"model": self.name, **asked})
+    def _request_ids(self, scores: dict[str, Any]) -> list[int]:
+        reply = post(self.server, self.path, {"model": self.name, **scores})
         try:
-            return [int(token) for token in told["tokens"]]
+            return [int(token) for token in reply["tokens"]]
         except (KeyError, TypeError, ValueError):
             raise ModelError(
                 "the server does not say which tokens a text has",
                 where=self.path,
-                got=str(told)[:200],
+                got=str(reply)[:200],
                 fix="see the version of the server",
             ) from None

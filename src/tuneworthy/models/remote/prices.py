@@ -19,7 +19,7 @@ from tuneworthy.core.record import canonical
 
 Price = Mapping[str, Any]
 FREE: Price = {"in": 0.0, "out": 0.0}  # of a server that the user runs
-_NOT_RATES = {"read", "source", "retires", "dated"}
+_KEYS_BESIDE_RATES = {"read", "source", "retires", "dated"}
 
 
 class Listed(NamedTuple):
@@ -40,16 +40,16 @@ def listed(name: str, url: str) -> Listed | None:
 
     A price applies only at its vendor's host, and to the snapshots listed with it.
     """
-    for base, entry in _table().get(urlsplit(url).hostname or "", {}).items():
+    for base, entry in _price_table().get(urlsplit(url).hostname or "", {}).items():
         if name in (base, *(f"{base}-{day}" for day in entry.get("dated", ()))):
-            rates = {key: float(v) for key, v in entry.items() if key not in _NOT_RATES}
+            rates = {key: float(v) for key, v in entry.items() if key not in _KEYS_BESIDE_RATES}
             return Listed(rates, entry["read"], entry["source"], entry.get("retires"))
     return None
 
 
-def near(name: str, url: str) -> str:
+def closest_listed_name(name: str, url: str) -> str:
     """Return the listed name at an address that is most similar to `name`, "" if none is."""
-    known = list(_table().get(urlsplit(url).hostname or "", {}))
+    known = list(_price_table().get(urlsplit(url).hostname or "", {}))
     return next(iter(get_close_matches(name, known, n=1, cutoff=0.8)), "")
 
 
@@ -97,5 +97,5 @@ def cost(price: Price | None, reply: Reply) -> Decimal | None:
 
 
 @lru_cache
-def _table() -> dict[str, Any]:
+def _price_table() -> dict[str, Any]:
     return tomllib.loads((Path(__file__).parent / "prices.toml").read_text("utf-8"))

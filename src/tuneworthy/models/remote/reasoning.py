@@ -16,8 +16,15 @@ _TAGS = (
     ("[THINK]", "[/THINK]", True),
     ("◁think▷", "◁/think▷", True),
 )
-_FIELDS = ("reasoning_content", "reasoning")  # DeepSeek, vLLM, SGLang; OpenRouter, Groq, Ollama
-_PARTS = ("thinking", "reasoning", "redacted_thinking")  # types of parts of a content list
+_REASONING_FIELDS = (
+    "reasoning_content",
+    "reasoning",
+)  # DeepSeek, vLLM, SGLang; OpenRouter, Groq, Ollama
+_REASONING_PARTS = (
+    "thinking",
+    "reasoning",
+    "redacted_thinking",
+)  # types of parts of a content list
 
 
 class Separated(NamedTuple):
@@ -48,17 +55,17 @@ def separate(text: str) -> Separated:
 
 def reasoning_fields(message: Mapping[str, Any]) -> str:
     """Return the reasoning in the fields of a message, "" if there is none."""
-    for name in _FIELDS:
+    for name in _REASONING_FIELDS:
         if isinstance(message.get(name), str) and message[name].strip():
             return str(message[name])
-    return _texts(message.get("reasoning_details")) or _texts(
-        [part for part in _listed(message.get("content")) if part.get("type") in _PARTS]
+    return _joined_texts(message.get("reasoning_details")) or _joined_texts(
+        [part for part in _dicts_in(message.get("content")) if part.get("type") in _REASONING_PARTS]
     )
 
 
 def answer_parts(content: list[Any]) -> list[Any]:
     """Return the parts of a content list that are not reasoning."""
-    return [p for p in content if not (isinstance(p, dict) and p.get("type") in _PARTS)]
+    return [p for p in content if not (isinstance(p, dict) and p.get("type") in _REASONING_PARTS)]
 
 
 def stated_reasoning_tokens(usage: Mapping[str, Any]) -> int | None:
@@ -73,13 +80,13 @@ def stated_reasoning_tokens(usage: Mapping[str, Any]) -> int | None:
     return int(count) if sane else None
 
 
-def _listed(value: Any) -> list[dict[str, Any]]:
+def _dicts_in(value: Any) -> list[dict[str, Any]]:
     return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
 
 
-def _texts(parts: Any) -> str:
+def _joined_texts(parts: Any) -> str:
     texts = []
-    for part in _listed(parts):
+    for part in _dicts_in(parts):
         value = next((part[k] for k in ("text", "summary", "thinking", "data") if k in part), "")
-        texts.append(value if isinstance(value, str) else _texts(value))
+        texts.append(value if isinstance(value, str) else _joined_texts(value))
     return "\n".join(text for text in texts if text)

@@ -26,7 +26,7 @@ class Redactor:
     def __init__(self, key: str | None) -> None:
         spelled = set(_spellings(key)) if key and len(key) >= LEAST_KEY_LENGTH else set()
         longest_first = sorted(spelled, key=lambda text: (-len(text), text))
-        self._spelled = longest_first
+        self._spellings_of_key = longest_first
         self._key = re.compile("|".join(map(re.escape, longest_first))) if spelled else None
 
     def text(self, text: str) -> str:
@@ -39,7 +39,7 @@ class Redactor:
         """Return a truncated text; a beginning of the key at its end is replaced."""
         cuts = [
             size
-            for key in self._spelled
+            for key in self._spellings_of_key
             for size in range(SHOWN_CHARACTERS, len(key))
             if text.endswith(key[:size])
         ]

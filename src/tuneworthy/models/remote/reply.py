@@ -14,7 +14,7 @@ from tuneworthy.core.model import Limits, Reply
 from tuneworthy.models.remote import reasoning as _reasoning
 from tuneworthy.models.remote.request import LABEL
 
-NAME_ROOM = 200  # most characters kept of a model's name or fingerprint
+MOST_NAME_CHARACTERS = 200  # kept of a model's name or fingerprint
 
 
 def read_reply(answer: Mapping[str, Any], limits: Limits, most: int) -> Reply:
@@ -34,10 +34,10 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, most: int) -> Reply:
         wrong = ""  # a reply that is all reasoning has no text, which is no fault
     text = parted.text
     if limits.grammar is not None and limits.grammar.kind == "labels":
-        text = _label(text)
+        text = _label_in(text)
     used = _tokens(usage, most)
     if used["tokens_thought"] is None and reasons:
-        used["tokens_thought"] = _estimated(used["tokens_out"], thought, text)
+        used["tokens_thought"] = _estimate_reasoning(used["tokens_out"], thought, text)
     return Reply(
         text=text,
         finish="error" if wrong or odd else finish,
@@ -78,7 +78,7 @@ def _finish(reason: Any) -> tuple[Finish, str]:
     return "error", f"the server ended the answer with {str(reason)[:40]!r}"
 
 
-def _label(text: str) -> str:
+def _label_in(text: str) -> str:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -100,7 +100,7 @@ def _tokens(usage: Mapping[str, Any], most: int) -> dict[str, int | None]:
             "tokens_thought": reasoned}  # fmt: skip
 
 
-def _estimated(made: int | None, thought: str, text: str) -> int:
+def _estimate_reasoning(made: int | None, thought: str, text: str) -> int:
     """Return reasoning tokens estimated from the share of characters, at least 1."""
     if made is None:
         return max(1, len(thought) // 4)
@@ -114,4 +114,4 @@ def _count(value: Any, most: int) -> int | None:
 
 
 def _name(value: Any) -> str | None:
-    return value.strip()[:NAME_ROOM] or None if isinstance(value, str) else None
+    return value.strip()[:MOST_NAME_CHARACTERS] or None if isinstance(value, str) else None

@@ -19,13 +19,13 @@ SWITCH = "chat_template_kwargs"
 # parameters that are left out if refused
 DROPPED = ("temperature", "top_p", "seed", SWITCH, *TOKEN_LIMITS)
 # Model families whose chat template has a switch for thinking, as vLLM and SGLang pass it on.
-_FAMILIES = (
+_THINKING_SWITCHES = (
     (re.compile(r"qwen-?3|qwq|glm-?4\.[5-9]|glm-?[5-9]|smollm-?3|hunyuan", re.I),
      "enable_thinking"),
     (re.compile(r"deepseek-v3\.[1-9]|granite-?(3\.[2-9]|4)", re.I), "thinking"),
 )  # fmt: skip
 # Hosted APIs with another form of the switch, which the user writes into `options`.
-_HOSTED = ("openai.com", "azure.com", "openrouter.ai", "mistral.ai", "anthropic.com",
+_HOSTS_WITHOUT_SWITCH = ("openai.com", "azure.com", "openrouter.ai", "mistral.ai", "anthropic.com",
            "googleapis.com", "groq.com", "x.ai", "deepseek.com", "aliyuncs.com")  # fmt: skip
 _REFUSES = re.compile(
     r"unsupported|not support|n't support|unrecogni[sz]ed|unknown|unexpected|not permitted|"
@@ -73,9 +73,9 @@ def switch(name: str, host: str, limits: Limits) -> dict[str, Any]:
 
     `auto` switches it off: a model then thinks only if it has no switch.
     """
-    if any(host == hosted or host.endswith(f".{hosted}") for hosted in _HOSTED):
+    if any(host == hosted or host.endswith(f".{hosted}") for hosted in _HOSTS_WITHOUT_SWITCH):
         return {}
-    for family, key in _FAMILIES:
+    for family, key in _THINKING_SWITCHES:
         if family.search(name):
             return {SWITCH: {key: limits.thinking == "on"}}
     return {}

@@ -17,7 +17,9 @@ GRACE_SECONDS = 20.0  # seconds between asking the server to end and killing it
 
 def main() -> None:
     """Run the command in `sys.argv`; exit with its exit code."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # reaches the whole process group
+    signal.signal(
+        signal.SIGTERM, signal.SIG_IGN
+    )  # reaches the whole process group, with the server
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=_default_signals)
     threading.Thread(target=_end_with_input, args=(server,), daemon=True).start()

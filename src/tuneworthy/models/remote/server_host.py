@@ -31,7 +31,7 @@ class ServerHost:
         self.adapters: list[str] = []
         self._lock = threading.RLock()
         self._started: list[RunningServer] = []
-        self._end = weakref.finalize(self, _end, self._started)
+        self._stop_server = weakref.finalize(self, _stop_server, self._started)
         _hosts.add(self)
 
     def running(self) -> RunningServer:
@@ -45,7 +45,7 @@ class ServerHost:
         """End the server, which the next request starts again; return whether it was running."""
         with self._lock:
             self.adapters.clear()
-            return _end(self._started)
+            return _stop_server(self._started)
 
     def allow_rank(self, rank: int) -> None:
         """Make the server take adapters up to `rank`; end it if it was started for lower ranks."""
@@ -79,7 +79,7 @@ def end_servers() -> list[str]:
     return [host.kind for host in list(_hosts) if host.end()]
 
 
-def _end(started: list[RunningServer]) -> bool:
+def _stop_server(started: list[RunningServer]) -> bool:
     if not started:
         return False
     started.pop().stop()

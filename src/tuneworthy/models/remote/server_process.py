@@ -80,7 +80,7 @@ def address_of(kind: str) -> str:
 
 def missing_program(kind: str) -> str:
     """Return why a server of a kind can't be started here, "" if it can; start nothing."""
-    words = _words(kind, load("servers", kind))
+    words = _command_words(kind, load("servers", kind))
     if address_of(kind) or shutil.which(words[0]) is not None:
         return ""
     return f"needs `{words[0]}` to start {kind}, or {variable(kind)}: its command or an address"
@@ -106,7 +106,7 @@ def start(kind: str, model: ServerModel, say: Callable[[str], None]) -> RunningS
         )  # fmt: skip
     server = RunningServer(kind, f"http://127.0.0.1:{port}/v1", key, Path(name), process)
     try:
-        _wait(server, plugin.HEALTH, say)
+        _wait_until_ready(server, plugin.HEALTH, say)
         _check_names(server, model)
     except BaseException:
         server.stop()
@@ -114,12 +114,12 @@ def start(kind: str, model: ServerModel, say: Callable[[str], None]) -> RunningS
     return server
 
 
-def _words(kind: str, plugin: ModuleType) -> list[str]:
+def _command_words(kind: str, plugin: ModuleType) -> list[str]:
     return shlex.split(os.environ.get(variable(kind), "")) or list(plugin.PROGRAM)
 
 
 def _program(kind: str, plugin: ModuleType) -> list[str]:
-    words = _words(kind, plugin)
+    words = _command_words(kind, plugin)
     if shutil.which(words[0]) is None:
         raise NotInstalled(
             f"the program that starts {kind} is not here",
@@ -135,7 +135,7 @@ def _free_port() -> int:
         return int(opened.getsockname()[1])
 
 
-def _limit() -> float:
+def _loading_seconds() -> float:
     text = os.environ.get("TUNEWORTHY_SERVER_SECONDS", "")
     try:
         return float(text) if text else LOADING_SECONDS
@@ -146,11 +146,11 @@ def _limit() -> float:
         ) from None  # fmt: skip
 
 
-def _wait(server: RunningServer, health: str, say: Callable[[str], None]) -> None:
-    begun, told, limit = time.monotonic(), 0.0, _limit()
+def _wait_until_ready(server: RunningServer, health: str, say: Callable[[str], None]) -> None:
+    begun, told, limit = time.monotonic(), 0.0, _loading_seconds()
     while True:
         if last := server.ended():
-            raise _failed(server, "ended before it could be asked", last)
+            raise _server_error(server, "ended before it could be asked", last)
         try:
             if _get(server, server.url.removesuffix("/v1") + health) is not None:
                 return
@@ -158,7 +158,9 @@ def _wait(server: RunningServer, health: str, say: Callable[[str], None]) -> Non
             pass
         seconds = time.monotonic() - begun
         if seconds > limit:
-            raise _failed(server, f"could not be asked after {limit:.0f} s", server.last_lines())
+            raise _server_error(
+                server, f"could not be asked after {limit:.0f} s", server.last_lines()
+            )
         if seconds - told >= SECONDS_BETWEEN_LINES:
             told = seconds
             say(f"{server.kind} loads for {seconds:.0f} s: {server.last_lines()[-100:]}")
@@ -171,9 +173,9 @@ def _check_names(server: RunningServer, model: ServerModel) -> None:
         told = json.loads(_get(server, f"{server.url}/models") or "null")
         names = [str(one["id"]) for one in told["data"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _failed(server, "does not say which model it serves", str(error)) from error
+        raise _server_error(server, "does not say which model it serves", str(error)) from error
     if model.name not in names:
-        raise _failed(server, f"serves another model than {model.name}", ", ".join(names))
+        raise _server_error(server, f"serves another model than {model.name}", ", ".join(names))
 
 
 def _get(server: RunningServer, url: str) -> bytes | None:
@@ -186,7 +188,7 @@ def _get(server: RunningServer, url: str) -> bytes | None:
         return None
 
 
-def _failed(server: RunningServer, what: str, got: str) -> ModelError:
+def _server_error(server: RunningServer, what: str, got: str) -> ModelError:
     return ModelError(
         f"{server.kind} {what}",
         got=got.splitlines()[-1] if got else "it wrote nothing",

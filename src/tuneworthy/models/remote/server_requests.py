@@ -15,8 +15,8 @@ from tuneworthy.core.errors import ProviderError
 from tuneworthy.models.remote.server_process import DIRECT, RunningServer
 
 SECONDS = 600.0  # most seconds that one of these requests may take
-_LARGEST = 64_000_000  # bytes of an answer
-_SHOWN = 300  # characters of a refusal in an error
+_MOST_BYTES = 64_000_000  # most bytes of an answer that are read
+_SHOWN_CHARACTERS = 300  # most characters of a refusal in an error
 
 
 def post(server: RunningServer, path: str, body: dict[str, Any]) -> Any:
@@ -28,19 +28,19 @@ def post(server: RunningServer, path: str, body: dict[str, Any]) -> Any:
     )
     try:
         with DIRECT.open(request, timeout=SECONDS) as page:
-            text = page.read(_LARGEST).decode("utf-8", "replace")
+            text = page.read(_MOST_BYTES).decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
-        told = error.read(_LARGEST).decode("utf-8", "replace").replace(server.key, "[the key]")
-        raise _refused(server, path, f"{error.code}: {told[:_SHOWN]}") from None
+        answer = error.read(_MOST_BYTES).decode("utf-8", "replace").replace(server.key, "[the key]")
+        raise _request_error(server, path, f"{error.code}: {answer[:_SHOWN_CHARACTERS]}") from None
     except (OSError, ValueError) as error:
-        raise _refused(server, path, f"{type(error).__name__}: {error}") from error
+        raise _request_error(server, path, f"{type(error).__name__}: {error}") from error
     try:
         return json.loads(text)
     except ValueError:
         return text
 
 
-def _refused(server: RunningServer, path: str, got: str) -> ProviderError:
+def _request_error(server: RunningServer, path: str, got: str) -> ProviderError:
     return ProviderError(
         f"{server.kind} does not do what it is asked",
         where=path,
@@ -76,16 +76,16 @@ class ServerScores:
     def _score(self, name: str, ids: Sequence[int], first: int) -> list[float]:
         body = {"model": name, "prompt": list(ids), "echo": True, "logprobs": 1, "max_tokens": 1,
                 "temperature": 0.0, "cache_salt": secrets.token_hex(16)}  # fmt: skip
-        told = post(self.server, "/v1/completions", body)
+        answer = post(self.server, "/v1/completions", body)
         try:
-            values = told["choices"][0]["logprobs"]["token_logprobs"][first : len(ids)]
+            values = answer["choices"][0]["logprobs"]["token_logprobs"][first : len(ids)]
             found = [float(value) for value in values]
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            got = f"{type(error).__name__}: {str(told)[:_SHOWN]}"
-            raise _refused(self.server, "/v1/completions", got) from None
+            got = f"{type(error).__name__}: {str(answer)[:_SHOWN_CHARACTERS]}"
+            raise _request_error(self.server, "/v1/completions", got) from None
         if len(found) != len(ids) - first:
             got = f"{len(found)} log-probabilities for {len(ids) - first} tokens"
-            raise _refused(self.server, "/v1/completions", got)
+            raise _request_error(self.server, "/v1/completions", got)
         return found
 
     def likeliest(self, name: str, ids: Sequence[int], cached: bool) -> dict[str, float]:
@@ -97,22 +97,22 @@ class ServerScores:
                 "temperature": 0.0}  # fmt: skip
         if not cached:
             body["cache_salt"] = secrets.token_hex(16)
-        told = post(self.server, "/v1/completions", body)
+        answer = post(self.server, "/v1/completions", body)
         try:
-            top = told["choices"][0]["logprobs"]["top_logprobs"][0]
+            top = answer["choices"][0]["logprobs"]["top_logprobs"][0]
             return {str(token): float(value) for token, value in top.items()}
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            got = f"{type(error).__name__}: {str(told)[:_SHOWN]}"
-            raise _refused(self.server, "/v1/completions", got) from None
+            got = f"{type(error).__name__}: {str(answer)[:_SHOWN_CHARACTERS]}"
+            raise _request_error(self.server, "/v1/completions", got) from None
 
     def answered(self, name: str, prompt: Sequence[Message]) -> tuple[str, int | None]:
         """Return the model that an answer names, and the server's count of the prompt's tokens."""
         body = {**self.fields, "model": name, "max_tokens": 1, "temperature": 0.0,
                 "messages": [{"role": m.role, "content": m.content} for m in prompt]}  # fmt: skip
-        told = post(self.server, "/v1/chat/completions", body)
+        answer = post(self.server, "/v1/chat/completions", body)
         try:
-            read = told.get("usage", {}).get("prompt_tokens")
-            return str(told["model"]), None if read is None else int(read)
+            read = answer.get("usage", {}).get("prompt_tokens")
+            return str(answer["model"]), None if read is None else int(read)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            got = f"{type(error).__name__}: {str(told)[:_SHOWN]}"
-            raise _refused(self.server, "/v1/chat/completions", got) from None
+            got = f"{type(error).__name__}: {str(answer)[:_SHOWN_CHARACTERS]}"
+            raise _request_error(self.server, "/v1/chat/completions", got) from None

@@ -26,11 +26,11 @@ from tuneworthy.models.remote.redact import Redactor
 HOME = "https://tinker.thinkingmachines.dev/services/tinker-prod"
 KEY, ADDRESS = "TINKER_API_KEY", "TINKER_BASE_URL"
 _NO_KEY = "tml-none"  # the package insists on a key with this beginning
-_PATIENCE = 1800.0  # seconds to wait for one answer: an API queues requests
-_LOOK = 0.5  # seconds between two looks for an answer
-_GRACE = 30.0  # seconds that a paid answer gets after a stop was asked for
+_PATIENCE_SECONDS = 1800.0  # to wait for one answer: an API queues requests
+_POLL_SECONDS = 0.5  # between two polls for an answer
+_GRACE_SECONDS = 30.0  # to wait for a paid answer after a stop was requested
 _KEPT_SECONDS = 7 * 86_400  # how long the API keeps a saved state
-_HIDDEN = (
+_HIDDEN_VARIABLES = (
     "TINKER_CREDENTIAL_CMD",
     "CLOUDFLARE_ACCESS_CLIENT_ID",
     "CLOUDFLARE_ACCESS_CLIENT_SECRET",
@@ -75,7 +75,7 @@ class TrainingApi:
         self._redact = Redactor(where.key)
         refuse_resolved(where)
         with _environment():
-            self._tinker = _package()
+            self._tinker = _import_tinker()
             key = where.key or _NO_KEY
             self._service = self._call(
                 lambda: self._tinker.ServiceClient(base_url=where.url, api_key=key)
@@ -96,7 +96,7 @@ class TrainingApi:
     def begin(self, base: str, rank: int, seed: int) -> None:
         """Start a run with a new adapter on all linear layers of a base model."""
         with _environment():
-            self._client = self._wait(
+            self._client = self._call_and_wait(
                 lambda: self._service.create_lora_training_client(
                     base_model=base, rank=rank, seed=seed, train_unembed=False
                 )
@@ -105,7 +105,7 @@ class TrainingApi:
     def resume(self, state: str) -> None:
         """Start a run from a saved state of adapter and optimizer, at the address `state`."""
         with _environment():
-            self._client = self._wait(
+            self._client = self._call_and_wait(
                 lambda: self._service.create_training_client_from_state_with_optimizer(state)
             )
 
@@ -117,36 +117,36 @@ class TrainingApi:
             grad_clip_norm=adam.clip,
         )  # fmt: skip
         data = [self._datum(row) for row in rows]
-        told = self._call(lambda: self._client.forward_backward(data, "cross_entropy"))
+        answer = self._call(lambda: self._client.forward_backward(data, "cross_entropy"))
         moved = self._call(lambda: self._client.optim_step(params))
-        found = self._finished(told)
-        self._finished(moved)
+        found = self._result_of(answer)
+        self._result_of(moved)
         return self._logprobs(found, rows)
 
     def logprobs(self, rows: Sequence[Row]) -> list[list[float]]:
         """Return for each row the log-probability of ids after the first; train nothing."""
         data = [self._datum(row) for row in rows]
-        found = self._wait(lambda: self._client.forward(data, "cross_entropy"))
+        found = self._call_and_wait(lambda: self._client.forward(data, "cross_entropy"))
         return self._logprobs(found, rows)
 
     def save(self, name: str) -> str:
         """Save adapter and optimizer at the API; return the address that `resume` takes."""
-        asked = self._wait(
+        saved = self._call_and_wait(
             lambda: self._client.save_state(name, ttl_seconds=_KEPT_SECONDS, overwrite=True)
         )
-        return str(asked.path)
+        return str(saved.path)
 
     def publish(self, name: str) -> str:
         """Save the adapter as files at the API; return the address that `download` takes."""
-        asked = self._wait(
+        saved = self._call_and_wait(
             lambda: self._client.save_weights_external(name, ttl_seconds=_KEPT_SECONDS)
         )
-        return str(asked.path)
+        return str(saved.path)
 
     def download(self, address: str, folder: Path, most: int) -> Path:
         """Write an adapter's two files, at most `most` bytes each, to `folder`; return it."""
-        told = self._wait(lambda: self._rest.get_external_weights_urls(address))
-        urls = {Path(name).name: url for name, url in told.urls.items()}
+        answer = self._call_and_wait(lambda: self._rest.get_external_weights_urls(address))
+        urls = {Path(name).name: url for name, url in answer.urls.items()}
         if missing := [name for name in _FILES if name not in urls]:
             raise self._error(
                 f"the training API gave no {missing[0]}",
@@ -206,39 +206,39 @@ class TrainingApi:
             )
         return got
 
-    def _wait(self, ask: Callable[[], Any]) -> Any:
-        return self._finished(self._call(ask))
+    def _call_and_wait(self, call: Callable[[], Any]) -> Any:
+        return self._result_of(self._call(call))
 
-    def _call(self, ask: Callable[[], Result]) -> Result:
+    def _call(self, call: Callable[[], Result]) -> Result:
         try:
-            return ask()
+            return call()
         except Exception as error:  # the package raises many kinds
-            raise self._refused(error) from None
+            raise self._failure(error) from None
 
-    def _finished(self, future: Any) -> Any:
+    def _result_of(self, future: Any) -> Any:
         """Return the result of a request; after a requested stop, wait 30 s for it: it is paid."""
         waited = stopping = 0.0
-        while waited < _PATIENCE:
+        while waited < _PATIENCE_SECONDS:
             try:
-                return future.result(_LOOK)
+                return future.result(_POLL_SECONDS)
             except FutureTimeout as late:
-                if _done(future):  # the request itself ran out of time
-                    raise self._refused(late) from None
-                waited += _LOOK
-                stopping += _LOOK if signals.requested_exit_code() is not None else 0.0
-                if stopping > _GRACE:
+                if _is_done(future):  # the request itself ran out of time
+                    raise self._failure(late) from None
+                waited += _POLL_SECONDS
+                stopping += _POLL_SECONDS if signals.requested_exit_code() is not None else 0.0
+                if stopping > _GRACE_SECONDS:
                     signals.check()
             except Exception as error:  # the package raises many kinds
-                raise self._refused(error) from None
+                raise self._failure(error) from None
         raise self._error(
             "the training API did not answer",
-            f"nothing for {_PATIENCE:,.0f} s",
+            f"nothing for {_PATIENCE_SECONDS:,.0f} s",
             "run again later: training continues from its last saved state",
         )
 
-    def _refused(self, error: Exception) -> ProviderError:
+    def _failure(self, error: Exception) -> ProviderError:
         """Return the ProviderError of a failed request, by its status."""
-        first = next((e for e in _chain(error) if getattr(e, "status_code", None)), error)
+        first = next((e for e in _error_chain(error) if getattr(e, "status_code", None)), error)
         status = getattr(first, "status_code", None)
         text = f"{type(first).__name__}: {' '.join(str(first).split())}"
         if status in (401, 403) or "api_key" in str(error):
@@ -296,7 +296,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _package() -> Any:
+def _import_tinker() -> Any:
     try:
         import tinker
     except ImportError as missing:
@@ -312,7 +312,7 @@ def _package() -> Any:
 @contextmanager
 def _environment() -> Iterator[None]:
     """Hide other services' credentials from the package in the block; turn its telemetry off."""
-    before = {name: os.environ.pop(name) for name in _HIDDEN if name in os.environ}
+    before = {name: os.environ.pop(name) for name in _HIDDEN_VARIABLES if name in os.environ}
     telemetry = os.environ.get("TINKER_TELEMETRY")
     os.environ["TINKER_TELEMETRY"] = telemetry or "0"
     try:
@@ -323,12 +323,12 @@ def _environment() -> Iterator[None]:
             os.environ.pop("TINKER_TELEMETRY", None)
 
 
-def _done(future: Any) -> bool:
+def _is_done(future: Any) -> bool:
     inner = getattr(future, "future", None)
     return bool(inner().done()) if inner else False
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _error_chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

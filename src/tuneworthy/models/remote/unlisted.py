@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.task import Task
 from tuneworthy.models.remote.endpoint import OPENAI
-from tuneworthy.models.remote.prices import listed, near
+from tuneworthy.models.remote.prices import closest_listed_name, listed
 
 _KEYS = ("model", "bigger", "teacher")
 
@@ -22,7 +22,7 @@ def misspelt(task: Task) -> Iterator[Observation]:
         kind, _, name = (getattr(task, key) or "").partition(":")
         if kind != "openai" or "@" in name or name in prices or listed(name, OPENAI):
             continue
-        if likely := near(name, OPENAI):
+        if likely := closest_listed_name(name, OPENAI):
             text = f"`{key}: openai:{name}` has no list price here"
             fix = f"did you mean `openai:{likely}`? else write its price: economics.prices"
             yield Observation(kind="unlisted_model", level="warning", text=text, count=1, fix=fix)

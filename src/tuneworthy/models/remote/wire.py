@@ -24,11 +24,11 @@ from tuneworthy.models.remote.redact import Redactor
 
 LARGEST_RESPONSE = 32_000_000  # bytes of one response
 LARGEST_ERROR = 256_000  # bytes of an error page that are read, enough for its message
-WHY_CHARACTERS = 300  # most characters kept of a server's message
+MOST_WHY_CHARACTERS = 300  # most characters kept of a server's message
 _KEY_SECONDS = 20.0  # timeout of the request that checks the key
 DOWN_CODES = {429, 502, 503, 504, 529}  # the server or its upstream accepts no requests now
 Kind = Literal["answer", "retry", "row", "fatal"]
-_ROW_ALONE = re.compile(
+_PROMPT_AT_FAULT = re.compile(
     r"context.{0,12}(?:length|window|size)|context_length|too (?:long|many tokens)|content.?"
     r"(?:filter|policy|management)|maximum.{0,20}(?:length|tokens)|exceeds? the.{0,30}(?:length|"
     r"limit|context)|string_above_max_length",
@@ -36,7 +36,7 @@ _ROW_ALONE = re.compile(
 )
 
 
-_SCOPE = re.compile(r"scope|permission", re.I)
+_LACKS_PERMISSION = re.compile(r"scope|permission", re.I)
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,17 @@ def connect(where: Endpoint, policy: RetryPolicy) -> openai.OpenAI:
         http_client=openai.DefaultHttpxClient(
             follow_redirects=False,
             trust_env=not where.loopback,
-            event_hooks={"request": [_watched], "response": [_checked]},
+            event_hooks={"request": [_trace_request], "response": [_raise_for_error]},
         ),
     )
 
 
-def _watched(request: Any) -> None:
-    own = {"trace": _on_event, "begun": time.perf_counter()}
+def _trace_request(request: Any) -> None:
+    own = {"trace": _refuse_forbidden_peer, "begun": time.perf_counter()}
     request.extensions = {**request.extensions, **own}
 
 
-def _checked(response: Any) -> None:
+def _raise_for_error(response: Any) -> None:
     """Raise `_Refused` for an error status, with its page read within limits of bytes and seconds.
 
     The SDK would read the whole page, however large or slow. A page that breaks off or never ends
@@ -116,7 +116,9 @@ def _checked(response: Any) -> None:
     begun, seconds = (response.request.extensions[name] for name in ("begun", "timeout"))
     page = bytearray()
     try:
-        whole = not _fill(page, response.iter_bytes(), LARGEST_ERROR, begun + seconds["read"])
+        whole = not _read_limited(
+            page, response.iter_bytes(), LARGEST_ERROR, begun + seconds["read"]
+        )
     except Exception:  # the transport raises its own errors if the page breaks off
         whole = False
     finally:
@@ -124,7 +126,7 @@ def _checked(response: Any) -> None:
     raise _Refused(response.status_code, response.headers, bytes(page), whole)
 
 
-def _fill(raw: bytearray, chunks: Iterable[bytes], most: int, end: float) -> str:
+def _read_limited(raw: bytearray, chunks: Iterable[bytes], most: int, end: float) -> str:
     """Append chunks to `raw`; return the limit that was exceeded ("bytes", "seconds"), or "".
 
     Checked per chunk: a larger unit would hide a slow drip.
@@ -138,7 +140,7 @@ def _fill(raw: bytearray, chunks: Iterable[bytes], most: int, end: float) -> str
     return ""
 
 
-def _on_event(event: str, about: Any) -> None:
+def _refuse_forbidden_peer(event: str, about: Any) -> None:
     """Close a new connection to a forbidden address and raise, before anything is sent."""
     if not event.endswith("connect_tcp.complete"):
         return
@@ -165,8 +167,8 @@ def refused_key(client: openai.OpenAI) -> str:
         if not isinstance(error.__cause__, _Refused):
             return ""
         refused = error.__cause__
-    outcome = _status(refused, Redactor(client.api_key))
-    return outcome.why if refused.code == 401 and not _SCOPE.search(outcome.why) else ""
+    outcome = _refusal_outcome(refused, Redactor(client.api_key))
+    return outcome.why if refused.code == 401 and not _LACKS_PERMISSION.search(outcome.why) else ""
 
 
 def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds: float) -> Outcome:
@@ -185,7 +187,7 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
             **asked, extra_body=more, extra_headers=headers, timeout=seconds
         ) as response:
             raw = bytearray()
-            passed = _fill(raw, response.iter_bytes(), LARGEST_RESPONSE, begun + seconds)
+            passed = _read_limited(raw, response.iter_bytes(), LARGEST_RESPONSE, begun + seconds)
         if passed == "bytes":
             return Outcome("row", why=f"the answer is larger than {LARGEST_RESPONSE} bytes")
         if passed == "seconds":
@@ -193,7 +195,7 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
     except SecurityError:
         raise
     except _Refused as error:
-        return _status(error, clean)
+        return _refusal_outcome(error, clean)
     except openai.APITimeoutError as error:
         never = type(error.__cause__).__name__ == "ConnectTimeout"
         return Outcome("retry", why=f"no answer within {seconds:.0f} s", down=never,
@@ -202,15 +204,15 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
         if isinstance(error.__cause__, SecurityError):
             raise error.__cause__ from None
         if isinstance(error.__cause__, _Refused):  # older SDKs wrap it
-            return _status(error.__cause__, clean)
-        return _connection(error, clean)
+            return _refusal_outcome(error.__cause__, clean)
+        return _connection_outcome(error, clean)
     except Exception as error:  # a broken stream raises the transport's own exception
         why = clean.text(f"the connection broke: {type(error).__name__}: {error}")
-        return Outcome("retry", why=why[:WHY_CHARACTERS])
-    return _parsed(raw, time.perf_counter() - begun, clean)
+        return Outcome("retry", why=why[:MOST_WHY_CHARACTERS])
+    return _parse_answer(raw, time.perf_counter() - begun, clean)
 
 
-def _parsed(raw: bytes | bytearray, seconds: float, clean: Redactor) -> Outcome:
+def _parse_answer(raw: bytes | bytearray, seconds: float, clean: Redactor) -> Outcome:
     try:
         body = clean.json(json.loads(raw))
     except (ValueError, RecursionError):
@@ -226,11 +228,11 @@ def _parsed(raw: bytes | bytearray, seconds: float, clean: Redactor) -> Outcome:
     return Outcome("answer", body=body, billed=True, seconds=seconds)
 
 
-def _status(error: _Refused, clean: Redactor) -> Outcome:
-    code, body = error.code, _message(error, clean)
+def _refusal_outcome(error: _Refused, clean: Redactor) -> Outcome:
+    code, body = error.code, _error_message(error, clean)
     details = body if isinstance(body, dict) else {}
     message = details.get("message") or body or f"Error code: {code}"  # some servers use other keys
-    text = clean.text(f"{code}: {message}")[:WHY_CHARACTERS]
+    text = clean.text(f"{code}: {message}")[:MOST_WHY_CHARACTERS]
     name = f"{details.get('code')} {details.get('type')} {text}".lower()
     if 300 <= code < 400:
         return Outcome("fatal", why=f"{code}: the server sends us elsewhere", billed=False,
@@ -246,12 +248,12 @@ def _status(error: _Refused, clean: Redactor) -> Outcome:
     if code in {408, 409, 425, 429} or code >= 500:
         wait = _retry_after(error.headers.get("retry-after"))
         return Outcome("retry", why=text, wait=wait, billed=False, down=code in DOWN_CODES)
-    alone = code == 413 or _ROW_ALONE.search(name) is not None
+    alone = code == 413 or _PROMPT_AT_FAULT.search(name) is not None
     parameter = clean.text(str(details.get("param") or ""))[:80]
     return Outcome("row", why=text, billed=False, alone=alone, parameter=parameter)
 
 
-def _message(error: _Refused, clean: Redactor) -> Any:
+def _error_message(error: _Refused, clean: Redactor) -> Any:
     """Return the `error` of a JSON error page, else the whole page: parsed if JSON, else text."""
     try:
         body = json.loads(error.page)
@@ -261,11 +263,11 @@ def _message(error: _Refused, clean: Redactor) -> Any:
     return body.get("error", body) if isinstance(body, dict) else body
 
 
-def _connection(error: openai.APIConnectionError, clean: Redactor) -> Outcome:
+def _connection_outcome(error: openai.APIConnectionError, clean: Redactor) -> Outcome:
     cause = error.__cause__
     name = type(cause).__name__ if cause else type(error).__name__
     sent = name not in {"ConnectError", "ConnectTimeout", "UnsupportedProtocol", "ProxyError"}
-    why = clean.text(f"{name}: {cause or error}")[:WHY_CHARACTERS]
+    why = clean.text(f"{name}: {cause or error}")[:MOST_WHY_CHARACTERS]
     return Outcome("retry", why=why, billed=None if sent else False, down=not sent)
 
 
@@ -283,7 +285,7 @@ def _retry_after(value: str | None) -> float | None:
     return seconds if 0 <= seconds < float("inf") else None
 
 
-def pause(policy: RetryPolicy, outcome: Outcome, tries: int, key: str) -> float:
+def pause_seconds(policy: RetryPolicy, outcome: Outcome, tries: int, key: str) -> float:
     """Return the seconds to wait: the server's Retry-After, or exponential with a fixed jitter."""
     if outcome.wait is not None:
         return min(outcome.wait, policy.longest_wait)
@@ -291,7 +293,7 @@ def pause(policy: RetryPolicy, outcome: Outcome, tries: int, key: str) -> float:
     return float(min(policy.first_wait * 2**tries * (0.5 + spread), policy.longest_wait))
 
 
-def refusal(outcome: Outcome, where: Endpoint, model: str) -> ProviderError:
+def unanswered_error(outcome: Outcome, where: Endpoint, model: str) -> ProviderError:
     """Return the error for an endpoint that did not answer in all attempts."""
     return ProviderError(
         f"the endpoint does not answer for model `{model}`",

@@ -34,7 +34,7 @@ from tuneworthy.ledger import parts
 from tuneworthy.ledger.place import HOME, STORE, VARIABLE
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
-from tuneworthy.measure.units import SHARD
+from tuneworthy.measure.units import CASES_PER_SHARD
 from tuneworthy.report._data import MOST_CASES
 
 ROWS = (100, 1_000, 10_000, 100_000)
@@ -200,7 +200,7 @@ def ledger_costs(address: str | None, server: int | None = None) -> dict[str, fl
     os.environ.pop(VARIABLE, None)
     if address:
         os.environ[VARIABLE] = address
-    text = "x" * (SHARD * ANSWER)
+    text = "x" * (CASES_PER_SHARD * ANSWER)
     with tempfile.TemporaryDirectory() as name, open_ledger(Path(name)) as ledger:
         purse = SpendingCap(ledger, usd=1000, study="s")
 
@@ -266,7 +266,7 @@ def simulate(plan: Plan, cost: Mapping[str, Any], *, database: str, paid: bool) 
     answers = plan.cases * plan.arms
     tokens = answers * (plan.tokens_in + plan.tokens_out)
     seconds = tokens / (plan.rate * plan.nodes)
-    rows = 3 * answers if paid else answers / SHARD + plan.arms
+    rows = 3 * answers if paid else answers / CASES_PER_SHARD + plan.arms
     what = "paid request" if paid else "put"
     waits = SYNCS[what] * plan.sync_ms + (database != "sqlite") * TRIPS[what] * plan.trip_ms
     booked = (answers if paid else rows) * (cost["ledger"][database][what] + waits / 1000)

@@ -131,7 +131,7 @@ class Simulated(StageRunner):
         self.spent += arm.minutes * len(folds) / len(arm.folds)
         return new
 
-    def _probe(self, trained: bool) -> None:
+    def _run_probes(self, trained: bool) -> None:
         del trained  # the diagnosis is drawn
 
     def _leave_out(self, arm: PlannedArm, why: str) -> None:

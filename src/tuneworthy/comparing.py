@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from tuneworthy.compare.two_logs import Compared, compare_answers
+from tuneworthy.compare.two_logs import LogComparison, compare_answers
 from tuneworthy.core.answer import Answer, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun, with_verb
@@ -55,7 +55,7 @@ def compare_files(
     gold: Path,
     options: Options = Options(),
     own: OwnColumns = OwnColumns(),
-) -> Compared:
+) -> LogComparison:
     """Return the comparison of two files of recorded answers on the rows of a third.
 
     `own` are the columns that the user named; columns without usual names are guessed, and the
@@ -133,7 +133,9 @@ def _naming_options(error: DataError, files: dict[str, str]) -> DataError:
     return error
 
 
-def compare_columns(path: Path, columns: ColumnNames, options: Options = Options()) -> Compared:
+def compare_columns(
+    path: Path, columns: ColumnNames, options: Options = Options()
+) -> LogComparison:
     """Return the comparison of two columns of answers of one CSV file.
 
     Raises the errors of `read_answer_table`, and TaskError for a metric that is not there.
@@ -208,7 +210,7 @@ def _compare_rows(
     rows: Rows,
     options: Options,
     said: tuple[dict[str, int], list[str]],
-) -> Compared:
+) -> LogComparison:
     task, guess = _with_metric(loaded, rows, options)
     cases, one, two = rows
     scores = [score_all(scorer(task), cases, answers) for answers in (one, two)]
@@ -224,7 +226,9 @@ def _compare_rows(
         *_null_answer_notes(names, (one, two)),
     ]
     kind = task.output.type or "text"
-    return Compared(found, metric_name(task), kind, options.metric is None, said[0], tuple(notes))
+    return LogComparison(
+        found, metric_name(task), kind, options.metric is None, said[0], tuple(notes)
+    )
 
 
 def _with_metric(loaded: Loaded, rows: Rows, options: Options) -> tuple[Task, list[str]]:

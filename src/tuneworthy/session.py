@@ -203,10 +203,10 @@ class Session:
         train, dev = (len(part.train), len(part.dev)) if part else (0, 0)
         model = self._model
         if speed is None and model:
-            speed = timing.speed(task, self.loaded.cases, model, self.tell)
-            if warning := timing.busy(speed):
+            speed = timing.measure_speed(task, self.loaded.cases, model, self.tell)
+            if warning := timing.busy_warning(speed):
                 self.tell("say", warning)
-        lengths = timing.sizes(task, self.loaded.cases, train, dev, model, docs)
+        lengths = timing.mean_sizes(task, self.loaded.cases, train, dev, model, docs)
         sizes = lengths.model_copy(update={"unlabelled": len(self.unlabelled)})
         waits = reply_seconds(self.ledger.home)
         return planning.PlanInputs(

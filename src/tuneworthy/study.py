@@ -14,7 +14,7 @@ from typing import Any
 from tuneworthy.compare.choice import best_on_dev, best_prompt
 from tuneworthy.compare.comparison import compare
 from tuneworthy.compare.trends import with_fits_and_trends
-from tuneworthy.compare.two_studies import Repeated, check_same_metric, repeated
+from tuneworthy.compare.two_studies import Repetition, check_same_metric, compare_repetition
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit_report import Audit, Observation
 from tuneworthy.core.causes import Diagnosis
@@ -143,7 +143,7 @@ def run(path: Path | str, options: RunOptions = RunOptions(), watch: Watch | Non
 
 def run_again(
     path: Path | str, options: RunOptions = RunOptions(), watch: Watch | None = None
-) -> tuple[Study, Repeated]:
+) -> tuple[Study, Repetition]:
     """Run a study whose model, rows or task changed; return it and its comparison with the last.
 
     The last one is the folder's latest study of the same task; its folder is stored before anything
@@ -154,7 +154,7 @@ def run_again(
     with open_session(Path(path), options, tell) as session:
         before = _study_to_repeat(session)
         study = _run(session, watch)
-    return study, repeated(before, study.results)
+    return study, compare_repetition(before, study.results)
 
 
 def _study_to_repeat(session: Session) -> Results:

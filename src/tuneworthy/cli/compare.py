@@ -13,7 +13,7 @@ import typer
 from tuneworthy.cli._options import BadRows, Json, MaxBad, print_stderr, share, show, show_json
 
 if TYPE_CHECKING:
-    from tuneworthy.compare.two_logs import Compared
+    from tuneworthy.compare.two_logs import LogComparison
     from tuneworthy.comparing import Options
     from tuneworthy.data.own_columns import OwnColumns
 
@@ -85,7 +85,7 @@ def command(
     _print(compared, json)
 
 
-def _print(compared: Compared, json: bool) -> None:
+def _print(compared: LogComparison, json: bool) -> None:
     from tuneworthy.report.terminal import terminal_size, two_logs_json, two_logs_screen
 
     if json:
@@ -124,7 +124,7 @@ def _named(first: Path, second: Path | None) -> Path:
 
 def _files(
     first: Path, second: Path | None, gold: Path, options: Options, own: OwnColumns
-) -> Compared:
+) -> LogComparison:
     from tuneworthy.comparing import compare_files
 
     if second is None:
@@ -152,7 +152,7 @@ def _columns(
     columns: list[str | None],
     input_column: str | None,
     options: Options,
-) -> Compared:
+) -> LogComparison:
     from tuneworthy.comparing import compare_columns
     from tuneworthy.core.errors import TaskError
     from tuneworthy.data.answer_columns import ColumnNames

@@ -40,7 +40,7 @@ EXIT_CODES = {
 EPILOG = exit_code_lines(EXIT_CODES)
 
 if TYPE_CHECKING:
-    from tuneworthy.compare.two_studies import Repeated
+    from tuneworthy.compare.two_studies import Repetition
     from tuneworthy.core.run_options import RunOptions
     from tuneworthy.study import Study
 
@@ -127,7 +127,7 @@ def _dry(path: Path, options: RunOptions, json: bool) -> int:
     return 0
 
 
-def _print(study: Study, repeated: Repeated | None, json: bool) -> None:
+def _print(study: Study, repeated: Repetition | None, json: bool) -> None:
     from tuneworthy.report._requests import request_lines
     from tuneworthy.report.json import repeated_json, verdict_json
     from tuneworthy.report.terminal import ladder_screen, repeated_screen, terminal_size

@@ -43,54 +43,56 @@ def slices(
     scored = [case for case in cases if case.id in own and (not versus or case.id in versus)]
     if not scored:
         return None
-    groups = _groups(scored)
+    groups = _group_by_case(scored)
     missing: dict[str, str] = {}
     rows: list[Slice] = []
-    for kind, parts in _kinds(task, scored, _others(runs, arms), others):
-        part_slices = [_slice((kind, name), ids, own, versus, groups) for name, ids in parts if ids]
+    for kind, parts in _slices_by_kind(task, scored, _scores_of_other_arms(runs, arms), others):
+        part_slices = [
+            _score_slice((kind, name), ids, own, versus, groups) for name, ids in parts if ids
+        ]
         if part_slices:
             rows += part_slices
         else:
-            missing[kind] = REASONS[kind]
+            missing[kind] = MISSING_REASONS[kind]
     return Slices(
         arm=arm,
         rival=rival if versus else None,
         n=len(scored),
         slices=tuple(rows),
-        said=_notes(rows, folded=len({run.fold for run in runs}) > 1),
+        said=_slice_notes(rows, folded=len({run.fold for run in runs}) > 1),
         missing=missing,
     )
 
 
-REASONS: dict[SliceKind, str] = {
+MISSING_REASONS: dict[SliceKind, str] = {
     "length": f"fewer than {LEAST_CASES} cases",
     "class": "the answers are not labels of a closed set",
     "group": "no two scored rows share a `group`",
     "time": f"fewer than {LEAST_CASES} scored rows have a `time`",
     "rare words": f"fewer than {LEAST_CASES} cases",
-    "hardest": "no other arm answered these cases, so none can say which are hard",
+    "hardest": "other arms answered fewer than 10 of these cases, too few to say which are hard",
 }
 
 
 def slice_parts(task: Task, cases: Sequence[Case]) -> Iterator[tuple[SliceKind, str, list[str]]]:
-    """Yield (kind, name, ids) of every slice of these cases that needs no score of another arm."""
-    for kind, parts in _kinds(task, cases, {}, ()):
+    """Yield (kind, name, case ids) of every non-empty slice that needs no score of another arm."""
+    for kind, parts in _slices_by_kind(task, cases, {}, ()):
         yield from ((kind, name, ids) for name, ids in parts if ids)
 
 
-def _kinds(
+def _slices_by_kind(
     task: Task, cases: Sequence[Case], scores: Mapping[str, Sequence[float]], others: Sequence[Case]
 ) -> Iterator[tuple[SliceKind, Parts]]:
-    yield "length", _thirds(cases, lambda c: len(c.input), ("short", "middle", "long"))
-    yield "class", _classes(task, cases)
+    yield "length", _split_in_thirds(cases, lambda c: len(c.input), ("short", "middle", "long"))
+    yield "class", _slices_by_class(task, cases)
     yield "group", named_parts({c.id: c.group for c in cases if c.group})
     dated = [case for case in cases if case.time]
-    yield "time", _thirds(dated, lambda c: str(c.time), ("oldest", "between", "newest"))
-    yield "rare words", _by_rarity(cases, others)
-    yield "hardest", _hardest(cases, scores)
+    yield "time", _split_in_thirds(dated, lambda c: str(c.time), ("oldest", "between", "newest"))
+    yield "rare words", _slices_by_rarity(cases, others)
+    yield "hardest", _hardest_slices(cases, scores)
 
 
-def _thirds(
+def _split_in_thirds(
     cases: Sequence[Case], key: Callable[[Case], Any], names: tuple[str, str, str]
 ) -> Parts:
     if len(cases) < LEAST_CASES:
@@ -100,20 +102,20 @@ def _thirds(
         yield name, [ranked[i].id for i in part]
 
 
-def _classes(task: Task, cases: Sequence[Case]) -> Parts:
+def _slices_by_class(task: Task, cases: Sequence[Case]) -> Parts:
     if task.output.type == "label":
         yield from named_parts({case.id: case.output.strip() for case in cases}, least=1)
 
 
 def named_parts(names: Mapping[str, str | None], least: int = 2) -> Parts:
-    """Yield the cases by name, largest group first, at most 12 groups of `least` cases or more."""
+    """Yield (name, case ids) of at most 12 groups with `least` or more cases, largest first."""
     counts = Counter(name for name in names.values() if name)
     for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SLICES]:
         if count >= least:
             yield name, [i for i, own in names.items() if own == name]
 
 
-def _by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> Parts:
+def _slices_by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> Parts:
     if len(cases) < LEAST_CASES:
         return
     ids = rare_word_cases(cases, others)
@@ -121,8 +123,8 @@ def _by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> Parts:
     yield "the rest", [case.id for case in cases if case.id not in ids]
 
 
-def _hardest(cases: Sequence[Case], scores: Mapping[str, Sequence[float]]) -> Parts:
-    """Yield the tenth of the cases on which the other arms score lowest, and the rest.
+def _hardest_slices(cases: Sequence[Case], scores: Mapping[str, Sequence[float]]) -> Parts:
+    """Yield (name, case ids) of the tenth on which the other arms score lowest, and of the rest.
 
     The arm and its rival are left out: cases selected by their own failures would bias their
     scores downwards.
@@ -136,8 +138,10 @@ def _hardest(cases: Sequence[Case], scores: Mapping[str, Sequence[float]]) -> Pa
     yield "the rest", [case.id for case in ranked[tenth:]]
 
 
-def _others(runs: Sequence[Run], arms: tuple[str, str | None]) -> dict[str, list[float]]:
-    """Return the scores of all other measured candidates, by case."""
+def _scores_of_other_arms(
+    runs: Sequence[Run], arms: tuple[str, str | None]
+) -> dict[str, list[float]]:
+    """Return {case id: scores} of the measured candidates other than these two arms."""
     names = {r.spec.name for r in runs if r.spec.role == "candidate" and r.state == "measured"}
     scores: dict[str, list[float]] = {}
     for name in sorted(names - set(arms)):
@@ -146,11 +150,11 @@ def _others(runs: Sequence[Run], arms: tuple[str, str | None]) -> dict[str, list
     return scores
 
 
-def _groups(cases: Sequence[Case]) -> dict[str, str]:
+def _group_by_case(cases: Sequence[Case]) -> dict[str, str]:
     return {case.id: case.group or case.id for case in cases}
 
 
-def _slice(
+def _score_slice(
     what: tuple[SliceKind, str],
     ids: Sequence[str],
     own: Mapping[str, float],
@@ -175,7 +179,7 @@ def _slice(
     )
 
 
-def _notes(rows: Sequence[Slice], folded: bool) -> tuple[str, ...]:
+def _slice_notes(rows: Sequence[Slice], folded: bool) -> tuple[str, ...]:
     missed = len(rows) / 20
     lines = [
         f"{len(rows)} slices were looked at: at 95 % each, about {missed:.1f} of their intervals "

@@ -14,12 +14,12 @@ from tuneworthy.retrieval.tokens import words
 
 
 def best_runs(runs: Sequence[Run], arm: str) -> list[Run]:
-    """Return an arm's measured runs, one per fold: the best on dev, ties to the smaller seed."""
+    """Return an arm's measured runs, one per fold: that of the seed that is best on dev."""
     return best_by_fold([run for run in runs if run.spec.name == arm])
 
 
 def best_cells(runs: Sequence[Run], arm: str) -> dict[str, tuple[Answer, float]]:
-    """Return an arm's answer and score by case; an answer without a score counts 0."""
+    """Return {case id: (answer, score)} of an arm; an answer without a score counts 0."""
     return {
         answer.case: (answer, score.value if isinstance(score, Score) else 0.0)
         for run in best_runs(runs, arm)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.run import RECORDED, Run
 
-MOST_PROMPTS = 3  # that an arm may choose among
-NO_DEV = -1.0  # below every score: runs without a dev score rank last
+MOST_PROMPTS = 3  # the most prompts that an arm may choose among
+NO_DEV = -1.0  # the rank of runs without a dev score: below every score
 
 
 def best_on_dev(runs: Iterable[Run]) -> Run:
@@ -20,12 +20,12 @@ def best_on_dev(runs: Iterable[Run]) -> Run:
 
     Raises ValueError if there is no run.
     """
-    return max(runs, key=_rank)
+    return max(runs, key=_dev_rank)
 
 
 def sorted_by_dev(runs: Iterable[Run]) -> list[Run]:
     """Return the runs sorted from worst to best on dev, for dicts where the last entry wins."""
-    return sorted(runs, key=_rank)
+    return sorted(runs, key=_dev_rank)
 
 
 def best_by_fold(runs: Iterable[Run]) -> list[Run]:
@@ -38,24 +38,24 @@ def best_by_fold(runs: Iterable[Run]) -> list[Run]:
 
 
 def best_prompt(runs: Sequence[Run], fold: int, seed: int) -> Recipe:
-    """Return the best prompt on dev in a fold, among the runs with the study's first seed.
+    """Return the recipe of the best prompt on dev in a fold, among the runs with this seed.
 
     Only candidate prompt arms count; ties go to the one that was measured first. A prompt without
     a dev score (a study with one prompt arm) is returned only if none has one, the plain
     instruction if there is no prompt at all.
     """
-    prompts = _prompts(runs, fold, seed)
-    return max(prompts, key=lambda pair: _dev(pair[0]), default=(None, Recipe()))[1]
+    prompts = _prompt_runs(runs, fold, seed)
+    return max(prompts, key=lambda pair: _dev_or_lowest(pair[0]), default=(None, Recipe()))[1]
 
 
 def simplest_prompts(runs: Sequence[Run], fold: int, seed: int) -> tuple[Recipe, ...]:
-    """Return at most 3 prompts measured in a fold with the study's first seed, simplest first.
+    """Return the recipes of at most 3 prompts measured in a fold with this seed, simplest first.
 
     The plain instruction comes first if it was measured; then the order is that of the ladder.
     Prompts with fixed examples, and those with nearest examples, are each represented by the one
     with the fewest examples. Recorded arms are left out: their prompt text is not known.
     """
-    prompts = [(run, recipe) for run, recipe in _prompts(runs, fold, seed)
+    prompts = [(run, recipe) for run, recipe in _prompt_runs(runs, fold, seed)
              if RECORDED not in run.notes]  # fmt: skip
     prompts.sort(key=lambda pair: (pair[1] != Recipe(), pair[0].spec.simplicity, pair[1].k))
     simplest: dict[object, Recipe] = {}
@@ -66,12 +66,12 @@ def simplest_prompts(runs: Sequence[Run], fold: int, seed: int) -> tuple[Recipe,
 
 
 def own_prompts(runs: Sequence[Run], name: str | None, others: Sequence[Recipe]) -> list[Recipe]:
-    """Return the prompt an arm used, by fold; the entry of `others` for a fold it did not run."""
+    """Return, for each fold, the recipe that an arm used; that in `others` if it did not run."""
     own = {run.fold: run.recipe for run in runs if run.spec.name == name and run.recipe}
     return [own.get(fold, recipe) for fold, recipe in enumerate(others)]
 
 
-def _prompts(runs: Sequence[Run], fold: int, seed: int) -> list[tuple[Run, Recipe]]:
+def _prompt_runs(runs: Sequence[Run], fold: int, seed: int) -> list[tuple[Run, Recipe]]:
     """Return the measured candidate prompt arms of a fold and seed, each with its recipe."""
     return [
         (run, run.recipe)
@@ -81,9 +81,9 @@ def _prompts(runs: Sequence[Run], fold: int, seed: int) -> list[tuple[Run, Recip
     ]
 
 
-def _dev(run: Run) -> float:
+def _dev_or_lowest(run: Run) -> float:
     return NO_DEV if run.dev is None else run.dev
 
 
-def _rank(run: Run) -> tuple[float, int, int]:
-    return _dev(run), -(run.fold or 0), -run.seed
+def _dev_rank(run: Run) -> tuple[float, int, int]:
+    return _dev_or_lowest(run), -(run.fold or 0), -run.seed

@@ -37,7 +37,7 @@ class Column:
 
     @property
     def retrained(self) -> float:
-        """Return the smallest assumed standard deviation between retrainings; 0 if untrained."""
+        """Return the assumed standard deviation between retrainings of the arm; 0 if untrained."""
         return RETRAINING_SD if self.spec.tool in TRAINED_TOOLS else 0.0
 
     def values(self, ids: Sequence[str], wrong: float = 0.0) -> Array:
@@ -55,7 +55,7 @@ def by_spec(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def column(runs: Sequence[Run]) -> Column | None:
-    """Return an arm's column from its runs; None if a run failed or was skipped."""
+    """Return an arm's column; None if a run failed or was skipped, or none was measured."""
     done = [run for run in runs if run.state == "measured"]
     if not done or any(run.state in {"failed", "skipped"} for run in runs):
         return None
@@ -70,7 +70,7 @@ def column(runs: Sequence[Run]) -> Column | None:
 
 
 def ladder_place(spec: Spec) -> LadderPlace:
-    """Return the place on the ladder that an arm competes for: its tool.
+    """Return the place on the ladder that an arm competes for: (tool, whether it is `present`).
 
     The system that runs today has its own place, separate from other arms of its tool. Recorded
     systems without a given tool share one place, above all tools.
@@ -79,7 +79,7 @@ def ladder_place(spec: Spec) -> LadderPlace:
 
 
 def preselected_arm(task: Task, spec: Spec) -> str | None:
-    """Return the arm that `success.finalists` names for this arm's place, None if it names none."""
+    """Return the name of the arm that `success.finalists` chose for this arm's place, or None."""
     now = ladder_place(spec)[1]
     return None if now or spec.tool is None else task.success.finalists.get(spec.tool)
 
@@ -87,7 +87,7 @@ def preselected_arm(task: Task, spec: Spec) -> str | None:
 def group_by_place(
     columns: Iterable[Column], task: Task, corrected: Mean | None = None
 ) -> dict[LadderPlace, list[Column]]:
-    """Return the arms that compete for each place on the ladder, the winner of the place first.
+    """Return {place on the ladder: the columns that compete for it, the winner first}.
 
     The winner has the best mean on the shared cases; ties go to the simpler arm, never by name, and
     arms that were stopped early come last. If `success.finalists` named an arm before the run,
@@ -108,7 +108,7 @@ def group_by_place(
 
 
 def rank_columns(columns: Sequence[Column], corrected: Mean | None = None) -> list[Column]:
-    """Return the arms sorted by mean on shared cases, then simplicity, then covariances.
+    """Return the columns sorted by mean on shared cases, then simplicity, then covariances.
 
     Ties in the mean are broken by the covariances with the other arms, so that the order does not
     depend on a name, an id or a position in a file.

@@ -26,7 +26,7 @@ from tuneworthy.compare.columns import (
 )
 from tuneworthy.compare.costs import cost_per_1000_requests, with_costs
 from tuneworthy.compare.cut_answers import cut_summary
-from tuneworthy.compare.hard_limits import limit_states, timed, why_p95_open
+from tuneworthy.compare.hard_limits import limit_states, request_times, why_p95_open
 from tuneworthy.compare.interval_width import why_wide
 from tuneworthy.compare.judge_correction import graded_score
 from tuneworthy.compare.pairs import ALPHA, ComparisonInputs, pair_of, pairs
@@ -51,8 +51,8 @@ from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import Folds, cluster_numbers
 
-TOTAL_LOSS = 1e-9  # a score below it is a total loss
-_FIGURE = re.compile(r"[0-9]*\.?[0-9]+")
+TOTAL_LOSS = 1e-9  # a score below it counts as 0
+_NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
 NO_SECONDS = "the recorded answers have no `seconds`: write each one's into its line of the log"
 LEAST_TIMES_FOR_P95 = 20  # below it the 95th percentile is little more than the maximum
 
@@ -63,13 +63,13 @@ def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]
     columns = {
         name: arm_column for name, rs in table.items() if (arm_column := column(rs)) is not None
     }
-    seats = group_by_place(columns.values(), inputs.task, _corrected(inputs))
-    finalists = {rivals[0].spec.name: rivals for rivals in seats.values()}
+    places = group_by_place(columns.values(), inputs.task, _mean_by_grades(inputs))
+    finalists = {rivals[0].spec.name: rivals for rivals in places.values()}
     compared = {
-        arm_column.spec.name: arm_column for rivals in seats.values() for arm_column in rivals
+        arm_column.spec.name: arm_column for rivals in places.values() for arm_column in rivals
     }
     arms = [
-        _result(inputs, rs, columns.get(name), finalists.get(name)).model_copy(
+        _arm_result(inputs, rs, columns.get(name), finalists.get(name)).model_copy(
             update={"compared": name in compared}
         )
         for name, rs in table.items()
@@ -81,7 +81,7 @@ def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]
     ]
     evidence = Evidence(
         task=inputs.task.name,
-        hash=_hash(inputs, cases, runs),
+        hash=_evidence_hash(inputs, cases, runs),
         n=len(cases),
         looks=inputs.looks,
         alpha=ALPHA,
@@ -92,7 +92,7 @@ def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]
         pool=inputs.pool,
         limited=inputs.limited,
         task_hash=inputs.study,
-        seconds=_seconds(runs),
+        seconds=_total_seconds(runs),
         train=max((len(part.train) + len(part.dev) for part in inputs.split.parts), default=0),
     )
     return with_costs(evidence, inputs.task, runs)
@@ -105,18 +105,18 @@ def compare_with_simpler(
     columns = [arm_column for rs in by_spec(runs).values() if (arm_column := column(rs))]
     own = column(new)
     assert own is not None  # callers pass measured runs only
-    seats = group_by_place(columns, inputs.task, _corrected(inputs))
-    simpler = [c for rivals in seats.values() for c in rivals if rung(c.spec) < rung(own.spec)]
+    places = group_by_place(columns, inputs.task, _mean_by_grades(inputs))
+    simpler = [c for rivals in places.values() for c in rivals if rung(c.spec) < rung(own.spec)]
     return [pair_of(inputs, own, arm_column, level) for arm_column in simpler]
 
 
-def _result(
+def _arm_result(
     inputs: ComparisonInputs,
     runs: Sequence[Run],
     column: Column | None,
     rivals: Sequence[Column] | None,
 ) -> ArmResult:
-    """Return an arm's figures; `rivals` are the arms of its tool if it is the best of them."""
+    """Return the ArmResult of an arm; `rivals`: the arms of its tool if it is the best of them."""
     spec = runs[0].spec
     plain: dict[str, Any] = {
         "name": spec.name, "tool": spec.tool, "role": spec.role,
@@ -129,9 +129,9 @@ def _result(
     ids = sorted(column.cells)
     seeds = sorted({run.seed for run in column.runs})
     best = Counter(run.seed for run in best_by_fold(column.runs))
-    fields, missing = _measures(inputs, column, ids, rivals or ())
+    fields, missing = _measured_fields(inputs, column, ids, rivals or ())
     states = limit_states(inputs.task, fields, column.runs)
-    missing |= _open_limits(inputs.task, column.runs, states)
+    missing |= _why_p95_open(inputs.task, column.runs, states)
     sd = _seed_sd(column.runs)
     if sd is None:
         missing["seed_sd"] = "one seed: how much a retraining differs was not measured"
@@ -160,10 +160,10 @@ def _result(
 
 
 def joined_notes(runs: Sequence[Run]) -> str:
-    """Return the joined notes of an arm's runs; of some that differ only in figures, the first."""
+    """Return the notes of an arm's runs as text; of notes that differ only in figures, one."""
     alike: dict[str, list[str]] = {}
     for note in sorted(note for run in runs for note in run.notes):
-        alike.setdefault(_FIGURE.sub("", note), []).append(note)
+        alike.setdefault(_NUMBER.sub("", note), []).append(note)
     return "; ".join(
         notes[0]
         if len(set(notes)) == 1
@@ -172,17 +172,17 @@ def joined_notes(runs: Sequence[Run]) -> str:
     )
 
 
-def _seconds(runs: Sequence[Run]) -> float:
-    """Return the total seconds of all units, as measured when each was first run.
+def _total_seconds(runs: Sequence[Run]) -> float:
+    """Return the total seconds of fits and answers, as measured when each was first run.
 
-    The seconds of a recorded answer are those that its own system once took: not this study's.
+    The seconds of recorded answers are not counted: another system took them, not this study.
     """
     fit = sum(run.fit_seconds or 0.0 for run in runs)
     asked = [run for run in runs if RECORDED not in run.notes]
     return round(fit + sum(a.seconds or 0.0 for run in asked for a in run.answers), 3)
 
 
-def _corrected(inputs: ComparisonInputs) -> Mean | None:
+def _mean_by_grades(inputs: ComparisonInputs) -> Mean | None:
     """Return the function for an arm's mean corrected by human grades; None without a judge."""
     grades = inputs.grades
     if grades is None:
@@ -210,12 +210,12 @@ def _why_finalist(inputs: ComparisonInputs, rivals: Sequence[Column]) -> str:
     return "named before the run (success.finalists)"
 
 
-def _measures(
+def _measured_fields(
     inputs: ComparisonInputs, column: Column, ids: Sequence[str], rivals: Sequence[Column]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return score, validity, latency, tokens and cost of a column, and why any is missing."""
+    """Return (measured fields of an arm's ArmResult, reasons of the missing ones by field)."""
     answers = [column.cells[i][0] for i in ids]
-    score = _score(inputs, column, ids, rivals)
+    score = _score_interval(inputs, column, ids, rivals)
     valid = [s.valid for s in (column.cells[i][1] for i in ids) if isinstance(s, Score)]
     judged = sum(v is not None for v in valid)
     right = sum(v is True for v in valid)
@@ -228,8 +228,8 @@ def _measures(
         "errors": errors,
         "lost": _total_loss_share(inputs, column, ids),
         "cut": cut_summary(column.runs, column.cells),
-        "latency_ms": _latency(column.runs, answers, missing),
-        "tokens": _tokens(answers, missing),
+        "latency_ms": _latency_quantiles(column.runs, answers, missing),
+        "tokens": _mean_tokens(answers, missing),
         **cost_per_1000_requests(inputs.task, answers, column.runs, missing),
     }
     if not judged:
@@ -248,7 +248,7 @@ def _total_loss_share(
     return Interval.of(bounds.mean_interval(lost, groups=inputs.grouped(ids)))
 
 
-def _score(
+def _score_interval(
     inputs: ComparisonInputs, column: Column, ids: Sequence[str], rivals: Sequence[Column]
 ) -> Interval:
     """Return the mean score with its interval.
@@ -275,10 +275,10 @@ def _score(
     return Interval.of((mean, low, high))
 
 
-def _latency(
+def _latency_quantiles(
     runs: Sequence[Run], answers: Sequence[Answer], missing: dict[str, str]
 ) -> Latency | None:
-    times, logged = timed(runs), any(RECORDED in run.notes for run in runs)
+    times, logged = request_times(runs), any(RECORDED in run.notes for run in runs)
     if not times and not any(run.fingerprint for run in runs):
         times = [a.seconds * 1000 for a in answers if a.seconds is not None]
     if not times:
@@ -304,20 +304,20 @@ def _latency(
     )
 
 
-def _open_limits(
+def _why_p95_open(
     task: Task, runs: Sequence[Run], states: Mapping[str, LimitState]
 ) -> dict[str, str]:
-    """Return why `limits.p95_ms` is neither met nor violated, with the number of timed prompts."""
+    """Return {"limits.p95_ms": why it is neither met nor violated}; {} if it is either."""
     limit = task.success.limits.p95_ms
     if limit is None or states["p95_ms"] not in ("not shown", "not measured"):
         return {}
-    if times := timed(runs):
+    if times := request_times(runs):
         return {"limits.p95_ms": why_p95_open(times, limit)}
     logged = any(RECORDED in run.notes for run in runs)
     return {"limits.p95_ms": NO_SECONDS} if logged else {}
 
 
-def _tokens(answers: Sequence[Answer], missing: dict[str, str]) -> Tokens | None:
+def _mean_tokens(answers: Sequence[Answer], missing: dict[str, str]) -> Tokens | None:
     read = [a.tokens_in for a in answers if a.tokens_in is not None]
     written = [a.tokens_out for a in answers if a.tokens_out is not None]
     if not read or not written:
@@ -336,8 +336,8 @@ def _seed_sd(runs: Sequence[Run]) -> float | None:
     return round(float(np.std(means, ddof=1)), 6) if len(means) > 1 else None
 
 
-def _hash(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]) -> str:
-    """Return the evidence hash of task, rows, runs, answers and scores; no timing enters it."""
+def _evidence_hash(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]) -> str:
+    """Return the hash of task, rows, runs, answers and scores, without any timing."""
     grades = {} if inputs.grades is None else {"grades": sorted(map(str, inputs.grades.items()))}
     return digest(
         {

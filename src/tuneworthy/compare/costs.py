@@ -21,10 +21,10 @@ from tuneworthy.core.task import TRAINED_TOOLS, Task
 from tuneworthy.models.remote import prices as _prices
 from tuneworthy.models.remote.endpoint import on_this_machine
 
-DAYS_PER_MONTH = 30.0  # days
-LABELLED = ("classifier", *TRAINED_TOOLS)  # tools that learn from every labelled row
-HOURS = "economics.hours_to_build and economics.engineer_hour"
-RETRAIN = "economics.hours_per_retrain and economics.engineer_hour"
+DAYS_PER_MONTH = 30.0
+LABELLED_TOOLS = ("classifier", *TRAINED_TOOLS)  # tools that learn from every labelled row
+BUILD_KEYS = "economics.hours_to_build and economics.engineer_hour"
+RETRAIN_KEYS = "economics.hours_per_retrain and economics.engineer_hour"
 
 
 def cost_per_1000_requests(
@@ -37,35 +37,35 @@ def cost_per_1000_requests(
     missing figure is written into `missing`.
     """
     answered = [a for a in answers if a.error is None]
-    fields: dict[str, Any] = {"expires": _expires(runs)}
-    if why := _unpriced(task, answered, runs):
+    fields: dict[str, Any] = {"expires": _retirement_date(runs)}
+    if why := _why_unpriced(task, answered, runs):
         missing["usd_per_1k"] = why
         return fields
-    if _billed(answered):
-        dollars, source = _billed(answered), _price_source(task, runs)
+    if _billed_dollars(answered):
+        dollars, source = _billed_dollars(answered), _price_source(task, runs)
     else:
         hour = task.economics.machine_hour or 0.0
-        dollars = [_share(a) / 3600 * hour for a in answered if a.seconds is not None]
+        dollars = [_machine_seconds(a) / 3600 * hour for a in answered if a.seconds is not None]
         source = f"its seconds on this machine at ${hour:g} an hour (economics.machine_hour)"
-    return {**fields, **_mean(np.array(dollars) * 1000), "price_from": source}
+    return {**fields, **_mean_price_fields(np.array(dollars) * 1000), "price_from": source}
 
 
-def _share(answer: Answer) -> float:
-    """Return an answer's machine seconds: its duration divided by the concurrent requests."""
+def _machine_seconds(answer: Answer) -> float:
+    """Return an answer's share of machine time: its seconds divided by the concurrent requests."""
     return (answer.seconds or 0.0) / (answer.concurrency or 1)
 
 
-def _billed(answered: Sequence[Answer]) -> list[float]:
+def _billed_dollars(answered: Sequence[Answer]) -> list[float]:
     return [a.usd for a in answered if a.usd is not None]
 
 
-def _unpriced(task: Task, answered: Sequence[Answer], runs: Sequence[Run]) -> str:
+def _why_unpriced(task: Task, answered: Sequence[Answer], runs: Sequence[Run]) -> str:
     """Return why requests have no price, "" if they have one.
 
     Requests that a server billed, or that were sent to a remote server, are never priced as time of
     this machine.
     """
-    remote, billed = _remote(runs), len(_billed(answered))
+    remote, billed = _remote_fingerprint(runs), len(_billed_dollars(answered))
     if not answered:
         return "no request was answered, so there is no price of one"
     if billed:
@@ -86,12 +86,12 @@ def _unpriced(task: Task, answered: Sequence[Answer], runs: Sequence[Run]) -> st
 
 def _why_no_price(task: Task, name: str, url: str) -> str:
     if name in task.economics.prices or _prices.listed(name, url):
-        return f"the server of {name} told no tokens that its price can be taken of"
+        return f"the server of {name} reported no token counts, so its answers have no price"
     return f"no price of {name} is known: set economics.prices"
 
 
 def with_costs(evidence: Evidence, task: Task, runs: Sequence[Run]) -> Evidence:
-    """Return the evidence with build cost and monthly upkeep of every measured arm.
+    """Return the evidence with the build cost and monthly upkeep of every arm with a score.
 
     Call it again once `staleness` is known: the retraining interval depends on it.
     """
@@ -111,9 +111,10 @@ def with_costs(evidence: Evidence, task: Task, runs: Sequence[Run]) -> Evidence:
 
 
 def retrain_days(evidence: Evidence, task: Task) -> float:
-    """Return after how many days a tuned model is retrained: T_max, at most the horizon.
+    """Return after how many days a tuned model is retrained, at least 1 and at most the horizon.
 
-    Without a freshness rate that is once per horizon, when the base model is replaced.
+    That is the mean of the measured freshness days; without one, the horizon, when the base model
+    is replaced.
     """
     horizon = task.economics.horizon_months * DAYS_PER_MONTH
     freshness = evidence.staleness.days if evidence.staleness else None
@@ -133,7 +134,7 @@ def _arm_costs(arm: ArmResult, task: Task, about: tuple[int, int, float]) -> dic
     if arm.tool not in TRAINED_TOOLS:
         upkeep: dict[str, Any] = {"upkeep_usd_month": 0.0, "retrain_usd": 0.0, "retrain_days": None}
     else:
-        upkeep = _upkeep(arm, task, rows, (fits, days), lacking)
+        upkeep = _upkeep_fields(arm, task, rows, (fits, days), lacking)
     return {"build_usd": build, **upkeep, "missing": lacking}
 
 
@@ -148,14 +149,14 @@ def _build_cost(
     F = hours_to_build * engineer_hour + rows * label_each + training hours * machine_hour
     """
     money = task.economics
-    if arm.present or arm.tool not in LABELLED:
+    if arm.present or arm.tool not in LABELLED_TOOLS:
         return 0.0
     labels = rows * (money.label_each or 0.0)  # without a price, existing labels cost nothing
     if arm.tool not in TRAINED_TOOLS:
         return labels
     machine = _training_cost(arm, task, fits)
     if money.hours_to_build is None or money.engineer_hour is None:
-        lacking["build_usd"] = f"set {HOURS}"
+        lacking["build_usd"] = f"set {BUILD_KEYS}"
         return None
     if machine is None:
         lacking["build_usd"] = "set economics.machine_hour"
@@ -163,10 +164,10 @@ def _build_cost(
     return money.hours_to_build * money.engineer_hour + labels + machine
 
 
-def _upkeep(
+def _upkeep_fields(
     arm: ArmResult, task: Task, rows: int, about: tuple[int, float], lacking: dict[str, str]
 ) -> dict[str, Any]:
-    """Return the upkeep U and its parts.
+    """Return the fields of the monthly upkeep U; those that lack a price are None.
 
     U = hosting_month + 30/T * (hours_per_retrain * engineer_hour + retraining + relabelling)
     """
@@ -174,7 +175,7 @@ def _upkeep(
     machine = _training_cost(arm, task, fits)
     out: dict[str, Any] = dict.fromkeys(_TASK_COST_FIELDS[1:])
     if money.hours_per_retrain is None or money.engineer_hour is None or machine is None:
-        why = RETRAIN if machine is not None else "economics.machine_hour"
+        why = RETRAIN_KEYS if machine is not None else "economics.machine_hour"
         return _mark_missing(out, lacking, f"set {why}")
     stale = task.knowledge.stale_ok if task.knowledge else 0.0
     relabelled = stale * rows * (money.label_each or 0.0)  # the share of stale rows
@@ -199,18 +200,18 @@ def _training_cost(arm: ArmResult, task: Task, fits: int) -> float | None:
     return None if hour is None else arm.fit_seconds / fits / 3600 * hour
 
 
-def _mean(values: np.ndarray[Any, Any]) -> dict[str, float]:
+def _mean_price_fields(values: np.ndarray[Any, Any]) -> dict[str, float]:
     error = float(values.std(ddof=1) / np.sqrt(values.size)) if values.size > 1 else 0.0
     return {"usd_per_1k": round(float(values.mean()), 6), "usd_per_1k_se": round(error, 9)}
 
 
-def _remote(runs: Sequence[Run]) -> Mapping[str, str]:
+def _remote_fingerprint(runs: Sequence[Run]) -> Mapping[str, str]:
     return next((r.fingerprint for r in runs if "endpoint" in r.fingerprint), {})
 
 
 def _price_source(task: Task, runs: Sequence[Run]) -> str:
-    """Return the source of a billed price: task file, price list (with its date) or a log."""
-    remote = _remote(runs)
+    """Return the source of a billed price as text: task file, dated price list, server or log."""
+    remote = _remote_fingerprint(runs)
     if not remote:
         return "as recorded with its answers"
     name = remote.get("model", "")
@@ -218,16 +219,16 @@ def _price_source(task: Task, runs: Sequence[Run]) -> str:
 
 
 def price_source(task: Task, name: str, url: str) -> str:
-    """Return the source of a model's price: task file or price list with its date; "" if none."""
+    """Return the source of a model's price as text: task file or dated price list; "" if none."""
     if name in task.economics.prices:
         return f"your price of {name} (economics.prices)"
     listed = _prices.listed(name, url)
     return f"list price of {name}, read on {listed.read}" if listed else ""
 
 
-def _expires(runs: Sequence[Run]) -> str | None:
+def _retirement_date(runs: Sequence[Run]) -> str | None:
     """Return a remote model's announced retirement date as ISO text; None if none is known."""
-    remote = _remote(runs)
+    remote = _remote_fingerprint(runs)
     listed = _prices.listed(remote.get("model", ""), remote.get("endpoint", ""))
     ends: dt.date | None = listed.retires if listed else None
     return ends.isoformat() if ends else None

@@ -11,18 +11,18 @@ from tuneworthy.core.evidence import TruncatedAnswers
 from tuneworthy.core.run import Run
 from tuneworthy.stats import bounds
 
-ALPHA = 0.05  # of the upper bound on the gain of answers that were not generated again
+ALPHA = 0.05  # error of the upper bound on the gain of answers not generated again
 
 
 def cut_summary(
     runs: Sequence[Run], cells: Mapping[str, tuple[Answer, Score | Unscored]]
 ) -> TruncatedAnswers | None:
-    """Return how many answers of an arm the token limit cut, and the most that may have cost.
+    """Return the counts of an arm's cut answers, and an upper bound on what the limit cost it.
 
-    None if no answer was cut. `Run.longer` has the scores of cut answers that were generated again
-    with more tokens; their mean gain bounds that of the others (a full gain is assumed if none
-    was generated again). A recorded system's own limit costs nothing: its answers are cut in
-    production too.
+    None if the token limit cut no answer. `Run.longer` has the scores of cut answers that were
+    generated again with more tokens; their mean gain bounds that of the others (a full gain is
+    assumed if none was generated again). A recorded system's own limit costs nothing: its answers
+    are cut in production too.
     """
     shortfall = {
         case: score_shortfall(*cell) for case, cell in cells.items() if cell[0].finish == "length"

@@ -21,16 +21,16 @@ def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dic
     limits = task.success.limits
     states: dict[str, LimitState] = {}
     if limits.valid is not None:
-        states["valid"] = _at_least(fields["valid"], limits.valid)
+        states["valid"] = _state_at_least(fields["valid"], limits.valid)
     if limits.p95_ms is not None:
-        states["p95_ms"] = _p95(timed(runs), limits.p95_ms)
+        states["p95_ms"] = _p95_state(request_times(runs), limits.p95_ms)
     if task.success.floor is not None:
-        states["floor"] = _at_least(fields["score"], task.success.floor)
+        states["floor"] = _state_at_least(fields["score"], task.success.floor)
     for name in ("general_drop", "context_faithful"):
         if getattr(limits, name) is not None:
             states[name] = "not measured"
     if limits.local_only:
-        states["local_only"] = _local(runs)
+        states["local_only"] = _local_only_state(runs)
     return states
 
 
@@ -59,7 +59,7 @@ def with_general_drop(
 
     def state(arm: ArmResult) -> LimitState:
         if arm.name in rise:
-            return _at_most(rise[arm.name], limit)
+            return _state_at_most(rise[arm.name], limit)
         return "met" if arm.tool in UNTRAINED_TOOLS else "not measured"
 
     return tuple(
@@ -70,7 +70,7 @@ def with_general_drop(
     )
 
 
-def _at_most(measured: Interval | None, limit: float) -> LimitState:
+def _state_at_most(measured: Interval | None, limit: float) -> LimitState:
     if measured is None:
         return "not measured"
     if measured.low > limit:
@@ -93,13 +93,13 @@ def with_faithfulness(
     for arm in arms:
         if (measured := faithful.get(arm.name)) is not None:
             share = Interval(mean=measured.share, low=measured.low, high=measured.high)
-            states = arm.limits | {"context_faithful": _at_least(share, limit)}
+            states = arm.limits | {"context_faithful": _state_at_least(share, limit)}
             arm = arm.model_copy(update={"limits": states})
         updated.append(arm)
     return tuple(updated)
 
 
-def _at_least(measured: Interval | None, limit: float) -> LimitState:
+def _state_at_least(measured: Interval | None, limit: float) -> LimitState:
     if measured is None:
         return "not measured"
     if measured.high < limit:
@@ -107,15 +107,15 @@ def _at_least(measured: Interval | None, limit: float) -> LimitState:
     return "met" if measured.low >= limit else "not shown"
 
 
-def timed(runs: Sequence[Run]) -> list[float]:
-    """Return the milliseconds of the timed requests; of recorded answers those in the log."""
+def request_times(runs: Sequence[Run]) -> list[float]:
+    """Return the milliseconds of the timed requests; for recorded answers those in their log."""
     times = [ms for run in runs for ms in run.latency_ms or ()]
     logged = (run for run in runs if RECORDED in run.notes)
     return times or [1000 * a.seconds for r in logged for a in r.answers if a.seconds is not None]
 
 
-def _p95(times: Sequence[float], limit: float) -> LimitState:
-    """Return whether the 95th percentile of latency is shown above or below the limit.
+def _p95_state(times: Sequence[float], limit: float) -> LimitState:
+    """Return the state of the p95 limit: is the 95th percentile shown to be above or below it.
 
     Uses the one-sided 95 % Clopper-Pearson bound on the share of times above the limit: `met` needs
     LEAST_TIMES_FOR_P95 prompts with none above it, or 93 with one. `measure.latency` times that
@@ -131,8 +131,8 @@ def _p95(times: Sequence[float], limit: float) -> LimitState:
 
 def why_p95_open(times: Sequence[float], limit: float) -> str:
     """Return why these times show the p95 limit neither met nor violated."""
-    late, timed = sum(ms > limit for ms in times), count_noun(len(times), "prompt")
-    were = f"{timed} {'was' if len(times) == 1 else 'were'} timed"
+    late, request_times = sum(ms > limit for ms in times), count_noun(len(times), "prompt")
+    were = f"{request_times} {'was' if len(times) == 1 else 'were'} timed"
     if len(times) < LEAST_TIMES_FOR_P95:
         return f"{were}; {LEAST_TIMES_FOR_P95} are the fewest that can show it"
     low, high = _late_share(times, limit)
@@ -144,8 +144,8 @@ def _late_share(times: Sequence[float], limit: float) -> tuple[float, float]:
     return rate(sum(ms > limit for ms in times), len(times), level=0.10)
 
 
-def _local(runs: Sequence[Run]) -> LimitState:
-    """Return `violated` for a remote engine, `not shown` for recorded answers, else `met`."""
+def _local_only_state(runs: Sequence[Run]) -> LimitState:
+    """Return the state of `local_only`: violated at an endpoint, not shown for recorded answers."""
     engines = {run.fingerprint.get("engine", "") for run in runs}
     if any(engine.startswith("openai") for engine in engines):
         return "violated"

@@ -17,10 +17,10 @@ from tuneworthy.core.run import Run
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers, effective_groups
 
-EXPLAINED_RATIO, REASON_RATIO = 1.15, 1.03
-"""The ratio to the width under independent rows from which an interval is explained, and the ratio
-to the width without a reason from which that reason is reported."""
-FEW_ROWS_WIDTH = 0.2  # the width under independent rows from which the rows are called few
+# An interval is explained if it is wider than under independent rows by more than this factor.
+EXPLAINED_RATIO = 1.15
+REASON_RATIO = 1.03  # a reason is reported if it widens the interval by more than this factor
+FEW_ROWS_WIDTH = 0.2  # the rows are called few if independent rows leave it wider than this
 PROMPT_KINDS = {
     "zero": "the plain instruction", "short": "the instruction alone", "file": "your own prompt",
     "few": "{k} fixed examples", "nearest": "the {k} nearest examples",
@@ -32,7 +32,7 @@ Array = np.ndarray[Any, Any]
 def why_wide(
     inputs: ComparisonInputs, column: Column, ids: Sequence[str], score: Interval, rivals: int
 ) -> tuple[str, ...]:
-    """Return the reasons why an arm's interval is wider than under independent rows, if it is.
+    """Return sentences on why an interval is wider than under independent rows, () if it is not.
 
     The first line says by how much. The reasons follow in the order in which they are applied,
     each measured against the interval without it. `rivals` counts the arms of its tool, itself
@@ -50,15 +50,18 @@ def why_wide(
     if not plain or total <= EXPLAINED_RATIO * plain:
         return ()
     if inputs.grades is not None:
-        return (_lead(total, plain, len(ids)), "a judge's scores stand on the few that you graded")
+        return (
+            _width_sentence(total, plain, len(ids)),
+            "a judge's scores stand on the few that you graded",
+        )
     grows = [after > REASON_RATIO * before for before, after in pairwise(sizes)]
-    reasons = [_lead(total, plain, len(ids))]
+    reasons = [_width_sentence(total, plain, len(ids))]
     if grows[0]:
-        reasons.append(_groups(groups, len(ids)))
+        reasons.append(_groups_sentence(groups, len(ids)))
     if factor > 1 and grows[1]:
-        reasons.append(_shared(inputs, folds, factor))
+        reasons.append(_shared_rows_sentence(inputs, folds, factor))
     if factor > 1 and grows[2]:
-        reasons += _scatter(column, values, folds)
+        reasons += _fold_differences(column, values, folds)
     if factor > 1 and grows[3]:
         reasons.append(f"one training to the next is taken to differ by {points(column.retrained)}")
     if grows[-1] and rivals > 1:
@@ -75,39 +78,38 @@ def _width(values: Array, **more: Any) -> float:
     return float(high - low)
 
 
-def _lead(total: float, plain: float, n: int) -> str:
+def _width_sentence(total: float, plain: float, n: int) -> str:
     rows = count_noun(n, "independent row")
-    width = f"{points(total)} wide, {_times(total / plain)} as wide as {rows} would leave it"
+    width = f"{points(total)} wide, {_times_text(total / plain)} as wide as {rows} would leave it"
     return f"{width} ({points(plain)})"
 
 
-def _groups(groups: Groups, n: int) -> str:
+def _groups_sentence(groups: Groups, n: int) -> str:
     worth = effective_groups(cluster_numbers(groups.of, n))
     return f"its rows come in groups and are worth {worth:,.0f} independent ones"
 
 
-def _shared(inputs: ComparisonInputs, folds: Array, factor: float) -> str:
-    """Return the width factor of the folds' shared training rows, and that of all folds."""
+def _shared_rows_sentence(inputs: ComparisonInputs, folds: Array, factor: float) -> str:
+    """Return a sentence on how far the training rows that folds share widen the interval."""
     run, available = len(set(folds.tolist())), len(inputs.split.learning)
-    said = f"its folds share rows to learn from, which widens it {_times(factor)}"
+    said = f"its folds share rows to learn from, which widens it {_times_text(factor)}"
     if run == available:
         return said
     all_folds = inputs.split.width_factor()
     rows = f"{folds.size:,} of {len(inputs.split.scored):,} rows"
-    return (
-        f"{run} of {available} folds were run ({rows}); {said} ({_times(all_folds)} with all folds)"
-    )
+    widest = _times_text(all_folds)
+    return f"{run} of {available} folds were run ({rows}); {said} ({widest} with all folds)"
 
 
-def _scatter(column: Column, values: Array, folds: Array) -> list[str]:
-    """Report that the folds differ by more than chance, with the mean of each fold.
+def _fold_differences(column: Column, values: Array, folds: Array) -> list[str]:
+    """Return a sentence that the folds differ by more than chance, with the mean of each.
 
     Fold means are grouped by the chosen prompt or epoch if the choice differs between folds.
     """
     folds_by_choice: dict[str, list[int]] = {}
     texts: dict[tuple[str | None, str | None], int] = {}
     for run in best_by_fold(column.runs):
-        folds_by_choice.setdefault(_choice(run, texts), []).append(run.fold or 0)
+        folds_by_choice.setdefault(_choice_label(run, texts), []).append(run.fold or 0)
 
     def means(group: Sequence[int]) -> str:
         return ", ".join(score_text(values[folds == fold].mean()) for fold in group)
@@ -119,7 +121,7 @@ def _scatter(column: Column, values: Array, folds: Array) -> list[str]:
     return [f"{said}, as the choice did: {groups}"]
 
 
-def _choice(run: Run, texts: dict[tuple[str | None, str | None], int]) -> str:
+def _choice_label(run: Run, texts: dict[tuple[str | None, str | None], int]) -> str:
     """Return a label for the prompt and epoch chosen in a fold.
 
     `texts` numbers the wordings that a prompt search found, in fold order; it is updated.
@@ -135,5 +137,5 @@ def _choice(run: Run, texts: dict[tuple[str | None, str | None], int]) -> str:
     return ", ".join(parts)
 
 
-def _times(ratio: float) -> str:
+def _times_text(ratio: float) -> str:
     return f"{ratio:.3g} times"

@@ -27,8 +27,8 @@ LEAST_GRADES = 50  # the fewest human grades that give a bound
 Grades = Mapping[tuple[str, str], float]
 
 
-def completed(grades: Grades, cases: Sequence[Case]) -> dict[tuple[str, str], float]:
-    """Return the grades plus 1 for every right or accepted answer, which need no human grade."""
+def add_known_grades(grades: Grades, cases: Sequence[Case]) -> dict[tuple[str, str], float]:
+    """Return the grades, and 1 for each right or accepted answer that has no human grade."""
     right = {
         (case.id, text.strip()): 1.0 for case in cases for text in (case.output, *case.accepted)
     }
@@ -38,7 +38,7 @@ def completed(grades: Grades, cases: Sequence[Case]) -> dict[tuple[str, str], fl
 def graded_score(
     scores: Array, answers: Sequence[Answer], grades: Grades, groups: Array
 ) -> tuple[float, float, float]:
-    """Return mean, low and high (95 %) of an arm; low 0 and high 1 below 50 human grades."""
+    """Return (mean, low, high) at 95 % of an arm's score; 0 to 1 below 50 human grades."""
     human = np.array([_human_grade(answer, grades) for answer in answers])
     graded = np.isfinite(human)
     if graded.sum() < LEAST_GRADES:
@@ -50,7 +50,9 @@ def graded_score(
     return min(1.0, max(0.0, corrected.mean)), corrected.low, corrected.high
 
 
-def width(diffs: Array, level: float, factor: float, groups: Array, folds: Folds | None) -> float:
+def pair_width_factor(
+    diffs: Array, level: float, factor: float, groups: Array, folds: Folds | None
+) -> float:
     """Return by what factor groups and folds widen the bound of a paired difference."""
     wide = cluster_width_factor(diffs, cluster_numbers(groups, diffs.size), level)
     if folds is not None:
@@ -68,7 +70,7 @@ def graded_pair(
 ) -> Bound:
     """Return the judge's bound corrected by the cases that humans graded for both arms.
 
-    `wide` is the factor that `width` returns. The bound is -1 to 1 below 50 such cases.
+    `wide` is the factor that `pair_width_factor` returns. The bound is -1 to 1 below 50 such cases.
     """
     human = np.array(
         [_human_grade(one, grades) - _human_grade(other, grades) for one, other in answers]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.compare.columns import Column, rank_columns, shared_cases
-from tuneworthy.compare.judge_correction import graded_pair, width
+from tuneworthy.compare.judge_correction import graded_pair, pair_width_factor
 from tuneworthy.compare.turn_order import race_order
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.split import Split
@@ -62,7 +62,7 @@ class ComparisonInputs:
         return LOOK_SHARE if len(set(column.fold.values())) <= first else 1 - LOOK_SHARE
 
     def paid(self, tail: float, compared: int, rivals: int) -> float:
-        """Return the part of an error that is left for the measured rivals.
+        """Return the part of the error `tail` that may be spent on the measured rivals.
 
         `compared` candidates were measured; an arm has `rivals` in its family. The error is split
         evenly over all possible rivals, measured or not.
@@ -84,7 +84,7 @@ class ComparisonInputs:
         return self.task.budget.stop_early and not self.split.clustered
 
     def grouped(self, ids: Sequence[str]) -> Groups:
-        """Return the group of each case, and the size of the largest possible group."""
+        """Return the groups of these cases, with the size of the largest possible group."""
         largest = float(self.task.data.largest_group or 0)
         return Groups(np.array([self.groups.get(i, i) for i in ids]), largest)
 
@@ -94,8 +94,8 @@ class ComparisonInputs:
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """Two arms on the cases that both answered: the differences `arm` - `versus` and the groups.
+class _PairedRows:
+    """The score differences `arm` - `versus` on the cases that both answered, with their groups.
 
     `fitted` holds the width factor and the folds if an arm was fitted in folds; else it is empty.
     """
@@ -124,7 +124,7 @@ class _Rows:
                 bound = bound._replace(low=low, high=high)
         if self.inputs.grades is not None:
             ties = {"factor": 1.0, "folds": None, **self.fitted}
-            wide_by = width(self.diffs, level, groups=self.groups.of, **ties)
+            wide_by = pair_width_factor(self.diffs, level, groups=self.groups.of, **ties)
             both = [(self.arm.cells[i][0], self.versus.cells[i][0]) for i in self.ids]
             bound = graded_pair(bound, self.diffs, both, self.inputs.grades, level, wide_by)
         return bound
@@ -145,7 +145,7 @@ def pairs(
     wanted = [(a, b) for a in arms for b in arms if a != b and (a in final or b in final)]
     wanted += [(a, r) for a in arms for r in references]
     columns = {**references, **arms}
-    rows = {key: _rows(inputs, columns[key[0]], columns[key[1]]) for key in wanted}
+    rows = {key: _paired_rows(inputs, columns[key[0]], columns[key[1]]) for key in wanted}
     first = _Levels(inputs, arms, references, None)
     pairs_by_key = {key: _bounded_pair(each, first.of(key), key) for key, each in rows.items()}
     far = {key for key, pair in pairs_by_key.items() if pair.low > (pair.mean + LARGEST_MARGIN) / 2}
@@ -164,16 +164,16 @@ def pairs(
 
 
 def pair_of(inputs: ComparisonInputs, arm: Column, versus: Column, level: float) -> Pair:
-    """Return one pair with both bounds at this level."""
+    """Return the paired difference of two arms, with both bounds at this level."""
     names = (arm.spec.name, versus.spec.name)
-    return _bounded_pair(_rows(inputs, arm, versus), (level, level), names)
+    return _bounded_pair(_paired_rows(inputs, arm, versus), (level, level), names)
 
 
 class _Levels:
-    """The confidence level of each arm's bounds; `far` holds (a, b) if a beats b by far.
+    """The error level of each arm's bounds; `far` holds (a, b) if a beats b by far.
 
-    By far: the mean exceeds LARGEST_MARGIN by more than twice the distance to its bound, so b never
-    named at any margin. Leaving out every rival that is merely shown to be beaten keeps the lucky
+    By far: the mean exceeds LARGEST_MARGIN by more than twice the distance to its bound, so b is
+    named at no margin. Leaving out every rival that is merely shown to be beaten keeps the lucky
     ones: 6 % of the bounds failed in simulation. Each reference forms a family of its own, with all
     arms against it.
     """
@@ -205,19 +205,18 @@ def _levels_by_arm(
     far: set[Key] | None,
     share: float,
 ) -> dict[str, float]:
-    arm_columns = rank_columns(
-        list(arms.values())
-    )  # by content, so that no level depends on names or positions
-    levels = _family(inputs, arm_columns, far, share)
+    # Sorted by content, so that no level depends on names or positions.
+    arm_columns = rank_columns(list(arms.values()))
+    levels = _family_levels(inputs, arm_columns, far, share)
     for name, reference in references.items():
-        levels[name] = _family(inputs, [*arm_columns, reference], far, share)[name]
+        levels[name] = _family_levels(inputs, [*arm_columns, reference], far, share)[name]
     return levels
 
 
-def _family(
+def _family_levels(
     inputs: ComparisonInputs, columns: Sequence[Column], far: set[Key] | None, share: float
 ) -> dict[str, float]:
-    """Return the level of each of these arms against all others, from the rows they share (max-t).
+    """Return {arm: error level of its bounds against the others} from their shared rows (max-t).
 
     Bonferroni is used where max-t does not apply: bounds that hold at every look, a judge with
     human corrections (its own scores do not show the variance of the corrected ones), or no shared
@@ -240,7 +239,7 @@ def _family(
     return dict(zip(names, levels.tolist(), strict=True))
 
 
-def _rows(inputs: ComparisonInputs, arm: Column, versus: Column) -> _Rows:
+def _paired_rows(inputs: ComparisonInputs, arm: Column, versus: Column) -> _PairedRows:
     ids = race_order(set(arm.cells) & set(versus.cells), arm.fold, inputs.task.seed)
     folds = np.array([arm.fold[i] for i in ids])
     # A reference that learns (the most common answer) varies little, so only candidates count.
@@ -250,10 +249,10 @@ def _rows(inputs: ComparisonInputs, arm: Column, versus: Column) -> _Rows:
     if factor > 1:
         fitted = {"factor": factor, "folds": Folds(folds, max(arm.retrained, versus.retrained))}
     diffs = arm.values(ids) - versus.values(ids)
-    return _Rows(inputs, arm, versus, ids, diffs, inputs.grouped(ids), fitted)
+    return _PairedRows(inputs, arm, versus, ids, diffs, inputs.grouped(ids), fitted)
 
 
-def _bounded_pair(rows: _Rows, levels: tuple[float, float], key: Key) -> Pair:
+def _bounded_pair(rows: _PairedRows, levels: tuple[float, float], key: Key) -> Pair:
     upper, lower = levels
     above = rows.bound(upper)
     below = above if lower == upper else rows.bound(lower)
@@ -274,7 +273,7 @@ def _bounded_pair(rows: _Rows, levels: tuple[float, float], key: Key) -> Pair:
     )
 
 
-def _different_answers(rows: _Rows) -> int:
+def _different_answers(rows: _PairedRows) -> int:
     """Return the number of cases on which the stripped answers differ."""
     own, other = rows.arm.cells, rows.versus.cells
     return sum(own[i][0].text.strip() != other[i][0].text.strip() for i in rows.ids)

@@ -18,20 +18,20 @@ from tuneworthy.core.split import Split
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.stats.trend import MIN_UNITS, largest_change_point
 
-TOO_FEW = f"fewer than {MIN_UNITS} independent rows, or a single time"
+NO_TREND = f"fewer than {MIN_UNITS} independent rows, or a single time"
 
 
 def with_fits_and_trends(
-    split: Split, cases: Sequence[Case], runs: Sequence[Run], found: Evidence
+    split: Split, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence
 ) -> Evidence:
     """Return the evidence with each arm's training rows and each finalist pair's time trend."""
-    arms = tuple(arm.model_copy(update=_fits_and_rows(split, runs, arm)) for arm in found.arms)
-    trends = tuple(_trends(split, cases, runs, arms))
-    return found.model_copy(update={"arms": arms, "trends": trends})
+    arms = tuple(arm.model_copy(update=_fits_and_rows(split, runs, arm)) for arm in evidence.arms)
+    trends = tuple(_finalist_trends(split, cases, runs, arms))
+    return evidence.model_copy(update={"arms": arms, "trends": trends})
 
 
 def _fits_and_rows(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[str, Any]:
-    """Return the number of fits behind an arm's score, and the fewest and most rows of a fit.
+    """Return the fields `fits` and `learnt_from`: the fits of an arm, and the fewest and most rows.
 
     Only one seed per fold counts, since one seed is what would be built.
     """
@@ -45,7 +45,7 @@ def _fits_and_rows(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[st
     return {"fits": len(folds), "learnt_from": (min(*rows, most), min(max(rows), most))}
 
 
-def _trends(
+def _finalist_trends(
     split: Split, cases: Sequence[Case], runs: Sequence[Run], arms: Sequence[ArmResult]
 ) -> Iterator[Trend]:
     """Yield the trend of each pair of finalists; none if a scored row has no time."""
@@ -55,10 +55,10 @@ def _trends(
     names = [arm.name for arm in arms if arm.finalist and arm.score]
     cells = {name: {i: v for i, (_, v) in best_cells(runs, name).items()} for name in names}
     for arm, versus in combinations(names, 2):
-        yield _trend((arm, versus), (cells[arm], cells[versus]), times, split.groups)
+        yield _pair_trend((arm, versus), (cells[arm], cells[versus]), times, split.groups)
 
 
-def _trend(
+def _pair_trend(
     names: tuple[str, str],
     cells: tuple[Mapping[str, float], Mapping[str, float]],
     times: Mapping[str, str],
@@ -69,7 +69,7 @@ def _trend(
     moments = np.array([sortable_time(times[i]) for i in ids])
     change = largest_change_point(mine - theirs, moments, [groups.get(i, i) for i in ids])
     if change is None:
-        return Trend(arm=names[0], versus=names[1], n=len(ids), because=TOO_FEW)
+        return Trend(arm=names[0], versus=names[1], n=len(ids), because=NO_TREND)
     before, after = change.before, ~change.before
     at = int(np.flatnonzero(after)[moments[after].argmin()])
     return Trend(

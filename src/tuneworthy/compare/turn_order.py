@@ -11,7 +11,7 @@ from tuneworthy.core.task import TOOLS
 
 
 def race_order(ids: Iterable[str], fold: Mapping[str, int], seed: int) -> list[str]:
-    """Return the cases sorted by fold, then by a hash of seed and id (no score, no file order)."""
+    """Return the case ids sorted by fold, then by a hash of seed and id."""
     return sorted(ids, key=lambda i: (fold.get(i, 0), _random_key(seed, i)))
 
 

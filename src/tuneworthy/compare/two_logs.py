@@ -29,7 +29,7 @@ FEW_VALUES = 12  # a field of `meta` with more distinct values makes no slices
 
 @dataclass(frozen=True)
 class AnsweredCase:
-    """A row with both answers; `scores` are those of the first and of the second system."""
+    """A case with the answers and scores of the first and the second system."""
 
     case: Case
     answers: tuple[Answer, Answer]
@@ -43,7 +43,7 @@ class AnsweredCase:
 
 @dataclass(frozen=True)
 class SliceDifference:
-    """Second minus first on a part of the rows; the bounds pay for all slices together."""
+    """The difference second - first on a slice; the bounds of all slices hold together."""
 
     kind: str
     name: str
@@ -52,10 +52,11 @@ class SliceDifference:
 
 
 @dataclass(frozen=True)
-class Grouped:
-    """Why an interval is wider than that of independent rows: its rows come in groups.
+class GroupEffect:
+    """How far groups of rows widen an interval.
 
-    `groups` of rows are worth `worth` independent rows; those would leave `low` to `high`.
+    The `groups` are worth `worth` independent rows. If all rows were independent, the interval
+    would be `low` to `high`.
     """
 
     groups: int
@@ -66,13 +67,13 @@ class Grouped:
 
 @dataclass(frozen=True)
 class TwoLogs:
-    """Two systems by their answers: scores, the paired difference second - first, slices, rows.
+    """The comparison of two systems: scores, the paired difference second - first, slices, cases.
 
     `scores` are two-sided 95 % intervals. `more` is the number of rows that show which is better
-    with a chance of .8; None if the difference is shown already, if no such number is likely to, or
-    if all answers are the same.
-    `looked_at` counts all slices, `slices` are those of 20 rows or more, widest difference first.
-    `grouped` is None where groups of rows hardly widen the interval.
+    with a chance of 0.8; None if the difference is shown already, if no such number is likely to,
+    or if all answers are the same. `looked_at` counts all slices, `slices` are those of 20 rows or
+    more, shown differences first, then by size. `grouped` is None where groups of rows hardly widen
+    the interval.
     """
 
     names: tuple[str, str]
@@ -82,7 +83,7 @@ class TwoLogs:
     slices: tuple[SliceDifference, ...]
     looked_at: int
     cases: tuple[AnsweredCase, ...]
-    grouped: Grouped | None = None
+    grouped: GroupEffect | None = None
 
     @property
     def shown(self) -> bool:
@@ -91,8 +92,8 @@ class TwoLogs:
 
     @property
     def alike(self) -> bool:
-        """Return whether both systems gave the same answer to every row, as copies of a log do."""
-        return _alike(self.cases)
+        """Return whether both systems gave the same answer to each row, as copies of a log do."""
+        return _same_answers(self.cases)
 
     @property
     def equal(self) -> int:
@@ -101,11 +102,11 @@ class TwoLogs:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """The comparison with its metric, whether that was guessed, and what the user must know.
+class LogComparison:
+    """The comparison of two logs, its metric, and whether that was guessed.
 
     `left_out` maps a reason to the number of rows that the comparison does not count; `notes` are
-    sentences.
+    sentences that the user must know.
     """
 
     result: TwoLogs
@@ -144,27 +145,27 @@ def compare_answers(
     table = np.array([row.scores for row in both])
     of = np.array([groups.get(case.id, case.id) for case in cases])
     pair = _bounded_pair(names, table[:, 1] - table[:, 0], of)
-    slices = list(_slices(task, both, groups))
+    slices = list(_slice_differences(task, both, groups))
     one, two = (Interval.of(bounds.mean_interval(table[:, i], groups=of)) for i in (0, 1))
     return TwoLogs(
         names=names,
         scores=(one, two),
         pair=pair,
-        more=None if _alike(both) else more_rows(pair),
-        slices=tuple(sorted(slices, key=_rank)),
+        more=None if _same_answers(both) else more_rows(pair),
+        slices=tuple(sorted(slices, key=_slice_sort_key)),
         looked_at=len(slices),
         cases=both,
-        grouped=_grouped(table[:, 1] - table[:, 0], of, pair),
+        grouped=_group_effect(table[:, 1] - table[:, 0], of, pair),
     )
 
 
-def _alike(both: Sequence[AnsweredCase]) -> bool:
-    """Return whether both systems gave the same answers, so that more rows promise nothing."""
+def _same_answers(both: Sequence[AnsweredCase]) -> bool:
+    """Return whether all answers and scores are the same, so that more rows would show nothing."""
     return all(row.answers[0].text == row.answers[1].text and not row.difference for row in both)
 
 
 def more_rows(pair: Pair) -> SampleSize | None:
-    """Return the rows that show with a chance of .8 which side of a pair is better.
+    """Return how many rows show with a chance of 0.8 which side of a pair is better.
 
     None if that is shown already, or if four times the rows (at least 1,000) are unlikely to.
     """
@@ -190,17 +191,17 @@ def _bounded_pair(names: tuple[str, str], diffs: np.ndarray, groups: np.ndarray)
     )
 
 
-def _grouped(diffs: np.ndarray, groups: np.ndarray, pair: Pair) -> Grouped | None:
-    """Return what groups of rows do to the interval, if they widen it much."""
+def _group_effect(diffs: np.ndarray, groups: np.ndarray, pair: Pair) -> GroupEffect | None:
+    """Return how far groups of rows widen the interval, None if hardly."""
     alone = bounds.paired(diffs, ALPHA / 2)
     if pair.high - pair.low <= EXPLAINED_RATIO * (alone.high - alone.low):
         return None
     numbers = cluster_numbers(groups, diffs.size)
     worth = effective_groups(numbers)
-    return Grouped(int(numbers.max()) + 1, worth, float(alone.low), float(alone.high))
+    return GroupEffect(int(numbers.max()) + 1, worth, float(alone.low), float(alone.high))
 
 
-def _slices(
+def _slice_differences(
     task: Task, both: Sequence[AnsweredCase], groups: Mapping[str, str]
 ) -> Iterator[SliceDifference]:
     """Yield the difference on each slice of enough rows, with bounds that pay for all of them."""
@@ -218,7 +219,7 @@ def _slices(
 
 
 def _by_meta(cases: Sequence[Case]) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield slices by the fields of `meta` with few distinct values."""
+    """Yield (field, value, case ids) for each field of `meta` with few distinct values."""
     for key in sorted({key for case in cases for key in case.meta}):
         values = {case.id: case.meta.get(key) for case in cases}
         named = {i: str(v) for i, v in values.items() if isinstance(v, str | int) and str(v)}
@@ -226,7 +227,7 @@ def _by_meta(cases: Sequence[Case]) -> Iterator[tuple[str, str, list[str]]]:
             yield from ((key, name, ids) for name, ids in named_parts(named))
 
 
-def _rank(part: SliceDifference) -> tuple[bool, float, str, str]:
-    """Rank slices with a shown difference first, then by the size of the difference."""
+def _slice_sort_key(part: SliceDifference) -> tuple[bool, float, str, str]:
+    """Return a sort key: slices with a shown difference first, then by its size."""
     shown = part.delta.low > 0 or part.delta.high < 0
     return not shown, -abs(part.delta.mean), part.kind, part.name

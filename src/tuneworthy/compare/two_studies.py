@@ -25,7 +25,7 @@ ALPHA = 0.05
 
 
 def compare_studies(first: Results, second: Results) -> list[Pair]:
-    """Return the differences, second minus first, of arms with equal names and of the named arms.
+    """Return the pairs (second - first) of arms with equal names, and of the arms named.
 
     Only cases that both answered count; bounds are two-sided at 95 % (each side at 2.5 %). Raises
     TaskError if the studies used different metrics, and DataError if most shared ids have
@@ -48,7 +48,7 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
     named = (first.verdict.arm or "", second.verdict.arm or "")
     if named[0] in old and named[1] in new and named[0] != named[1]:
         wanted.insert(0, named)
-    groups = {**_groups(first), **_groups(second)}
+    groups = {**_groups_of(first), **_groups_of(second)}
     pairs = (
         _bounded_pair((old_name, new_name), old[old_name], new[new_name], groups)
         for old_name, new_name in wanted
@@ -69,21 +69,21 @@ def ids_with_other_inputs(first: Results, second: Results) -> tuple[frozenset[st
 
 
 def slices_of_pair(first: Results, second: Results, pair: Pair) -> Slices | None:
-    """Return the parts of the shared cases with the scores of a pair of `compare_studies`.
+    """Return the slices of the shared cases with the scores of both arms of a pair.
 
     The arms are named `B …` and `A …`; the difference is second minus first. None if no case is
     shared.
     """
     apart, _ = ids_with_other_inputs(first, second)
     names = f"B {pair.arm}", f"A {pair.versus}"
-    own = _renamed(second, pair.arm, names[0]), _renamed(first, pair.versus, names[1])
+    own = _renamed_runs(second, pair.arm, names[0]), _renamed_runs(first, pair.versus, names[1])
     others = [run for run in second.runs if run.spec.name not in (pair.arm, pair.versus)]
     cases = [case for case in second.cases if case.id not in apart]
     return slices(second.task, cases, [*others, *own[0], *own[1]], names)
 
 
-def _renamed(results: Results, arm: str, name: str) -> list[Run]:
-    """Return the runs of an arm's seed that counts, under another name."""
+def _renamed_runs(results: Results, arm: str, name: str) -> list[Run]:
+    """Return the runs of an arm's best seed, with the arm renamed to `name`."""
     seed = next((one.seed for one in results.evidence.arms if one.name == arm), None)
     return [
         run.model_copy(update={"spec": run.spec.model_copy(update={"name": name})})
@@ -93,11 +93,11 @@ def _renamed(results: Results, arm: str, name: str) -> list[Run]:
 
 
 @dataclass(frozen=True)
-class Repeated:
-    """A study and the one that it repeats: the differences, now minus before.
+class Repetition:
+    """The verdicts of a study and of the one that it repeats, and the pairs (now - before).
 
     `pairs` are those of `compare_studies`. `left_out` counts shared ids with other inputs;
-    `because` says why nothing could be paired, though both were scored alike.
+    `because` says why nothing could be paired, although the metric is the same.
     """
 
     before: Verdict
@@ -112,20 +112,20 @@ class Repeated:
         return (self.before.use, self.before.arm) != (self.now.use, self.now.arm)
 
 
-def repeated(before: Results, now: Results) -> Repeated:
-    """Return a study paired with the one that it repeats, on the cases that both answered."""
+def compare_repetition(before: Results, now: Results) -> Repetition:
+    """Return the paired differences of a study and the earlier one that it repeats."""
     apart, _ = ids_with_other_inputs(before, now)
     try:
         pairs = tuple(compare_studies(before, now))
-    except DataError as error:  # measured is measured: the new verdict stands without pairs
-        return Repeated(before.verdict, now.verdict, (), len(apart), error.what)
+    except DataError as error:  # the new verdict is kept although nothing can be paired
+        return Repetition(before.verdict, now.verdict, (), len(apart), error.what)
     why = "" if pairs else "no case was answered in both studies"
-    return Repeated(before.verdict, now.verdict, pairs, len(apart), why)
+    return Repetition(before.verdict, now.verdict, pairs, len(apart), why)
 
 
 def check_same_metric(first: Task, second: Task) -> None:
     """Raise TaskError if metric, judge, metric options or passing score differ."""
-    mine, theirs = _scored_by(first), _scored_by(second)
+    mine, theirs = _scoring_of(first), _scoring_of(second)
     differ = [key for key in mine if mine[key] != theirs[key]]
     if not differ:
         return
@@ -138,7 +138,7 @@ def check_same_metric(first: Task, second: Task) -> None:
     )
 
 
-def _scored_by(task: Task) -> dict[str, Any]:
+def _scoring_of(task: Task) -> dict[str, Any]:
     success = task.success
     judge = success.judge.model if success.judge and metric_name(task) == "judge" else None
     return {"metric": metric_name(task), "judge": judge, "options": success.options,
@@ -146,7 +146,7 @@ def _scored_by(task: Task) -> dict[str, Any]:
 
 
 def scores_by_arm(results: Results, without: frozenset[str]) -> dict[str, dict[str, float]]:
-    """Return {arm: {case id: score of 0 to 1}} of the seeds that count; an unscored case is 0."""
+    """Return {arm: {case id: score}} of each arm's best seed; an unscored case counts 0."""
     table: dict[str, dict[str, float]] = {}
     best = {arm.name: arm.seed for arm in results.evidence.arms}
     for run in results.runs:
@@ -158,8 +158,8 @@ def scores_by_arm(results: Results, without: frozenset[str]) -> dict[str, dict[s
     return table
 
 
-def _groups(results: Results) -> dict[str, str]:
-    """Return the group of each case that belongs to one, so that bounds widen for it."""
+def _groups_of(results: Results) -> dict[str, str]:
+    """Return {case id: group} of a study's grouped cases."""
     return results.split.groups if results.split else {}
 
 

@@ -34,7 +34,7 @@ from tuneworthy.diagnose.metric_ladder import (
 from tuneworthy.metrics import Metric
 from tuneworthy.stats.bounds import rate
 from tuneworthy.stats.discordant import EXACT_BELOW, discordant_bounds
-from tuneworthy.stats.power import Z, minimum_detectable_effect
+from tuneworthy.stats.power import POWER_QUANTILES, minimum_detectable_effect
 from tuneworthy.stats.sizing import is_graded, observed_width_factor
 
 NO_REPEATS = "nothing was asked twice: answers that are logged or greedy do not change"
@@ -154,7 +154,7 @@ def _detectable(pair: Pair, margin: float) -> tuple[float, float]:
     """
     z = NormalDist().inv_cdf(1 - pair.level)
     error, differ = _error(pair, margin, z)
-    return max(z, Z * sqrt(pair.n / (pair.n + Z**2))) * error, differ
+    return max(z, POWER_QUANTILES * sqrt(pair.n / (pair.n + POWER_QUANTILES**2))) * error, differ
 
 
 def _error(pair: Pair, margin: float, z: float) -> tuple[float, float]:

@@ -29,7 +29,7 @@ from tuneworthy.core.specs import chooses
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.extras.rewording import rewordings
 from tuneworthy.measure.model_roles import roles_of
-from tuneworthy.measure.units import COMMON_FOLDER, Runner, _identity, _Unit
+from tuneworthy.measure.units import COMMON_FOLDER, Runner, _key_fields, _Unit
 from tuneworthy.models import is_local
 from tuneworthy.models._overrides import Change, RequestOverrides, with_overrides
 from tuneworthy.stats import bounds
@@ -103,7 +103,7 @@ def _fitted(runner: Runner, run: Run) -> _Fit | None:
         return None
     part = runner.split.parts[run.fold or 0].learnt(chooses(run.spec))
     unit = _Unit(run.spec, run.seed, run.fold or 0, part, run.recipe or Recipe(), dev=False)
-    identity = {"what": "shake", "unit": _identity(runner, unit, arm)}
+    identity = {"what": "shake", "unit": _key_fields(runner, unit, arm)}
     folder = runner.ledger.folder(digest(identity))
     if run.artefact:
         built = runner.task.folder / Path(run.artefact)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tuneworthy.compare.judge_correction import completed
+from tuneworthy.compare.judge_correction import add_known_grades
 from tuneworthy.core.answer import Unscored
 from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case
@@ -64,7 +64,7 @@ def grades_of(task: Task, cases: Sequence[Case]) -> Grades | None:
     """Return the human grade of each (case id, answer) of these cases; None without a judge."""
     if metric_name(task) != JUDGE or task.success.judge is None:
         return None
-    return completed(read_grades(task.folder / task.success.judge.grades), cases)
+    return add_known_grades(read_grades(task.folder / task.success.judge.grades), cases)
 
 
 def refusal(

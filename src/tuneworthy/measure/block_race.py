@@ -27,7 +27,7 @@ BLOCK_CASES = 64  # cases between two looks with a single split; with folds a bl
 
 @dataclass(frozen=True)
 class RaceState:
-    """The state of the race: the comparison's inputs, the runs so far, the plan's arm count."""
+    """The comparison's inputs, the runs so far, and how many arms the plan has (`arms`)."""
 
     inputs: ComparisonInputs
     runs: Sequence[Run]
@@ -48,9 +48,9 @@ def why_not_raced(task: Task, split: Split) -> str:
 
 
 def measure_raced(
-    runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool, field: RaceState
+    runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool, race: RaceState
 ) -> list[Run]:
-    """Return the runs of `measure`, on fewer cases if the arm can no longer win.
+    """Return the runs of an arm measured block by block, until it can no longer win.
 
     An early stop adds a last run without answers (state `stopped_early`) that says after how many
     cases and against which arm. Each block is stored as its own unit, so a killed race resumes.
@@ -60,19 +60,19 @@ def measure_raced(
     if exempt or why_not_raced(task, runner.split):
         return measure(runner, planned, recipes, dev)
     done: list[Run] = []
-    blocks = list(_blocks(runner, planned, "training" in arm.NEEDS))
+    blocks = list(_race_blocks(runner, planned, "training" in arm.NEEDS))
     for number, (block, part) in enumerate(blocks, 1):
         new = measure(block, part, recipes, dev)
         if any(run.state != "measured" for run in new):
             return new
         done = _runs_with_joined_blocks([*done, *new])
-        if number < len(blocks) and (other := _lost_to(field, planned, done, task)):
+        if number < len(blocks) and (other := _find_unbeatable_arm(race, planned, done, task)):
             answered = len({answer.case for run in done for answer in run.answers})
             return [*done, _stopped_run(planned, done, _stop_reason(task, other, answered, runner))]
     return done
 
 
-def _blocks(
+def _race_blocks(
     runner: Runner, planned: PlannedArm, by_fold: bool
 ) -> Iterator[tuple[Runner, PlannedArm]]:
     """Yield the runner and plan of each block: a fold, or 64 cases of a single split."""
@@ -82,7 +82,7 @@ def _blocks(
         size = len(cases) if by_fold or len(parts) > 1 else BLOCK_CASES
         for start in range(0, len(cases), size):
             block = frozenset(cases[start : start + size])
-            chosen = tuple(_cut(part, block if at == fold else frozenset())
+            chosen = tuple(_part_with_cases(part, block if at == fold else frozenset())
                            for at, part in enumerate(parts))  # fmt: skip
             split = runner.split.model_copy(update={"parts": chosen})
             first = fold == planned.folds[0] and start == 0
@@ -92,7 +92,7 @@ def _blocks(
             )
 
 
-def _cut(part: Part, block: frozenset[str]) -> Part:
+def _part_with_cases(part: Part, block: frozenset[str]) -> Part:
     """Return the part with only the block's cases as test cases, in the part's order."""
     return part.model_copy(update={"test": tuple(case for case in part.test if case in block)})
 
@@ -111,11 +111,13 @@ def _runs_with_joined_blocks(runs: Sequence[Run]) -> list[Run]:
     return list(merged.values())
 
 
-def _lost_to(field: RaceState, planned: PlannedArm, done: Sequence[Run], task: Task) -> str:
-    """Return an arm of a simpler tool that this arm can no longer beat by the margin, or ""."""
+def _find_unbeatable_arm(
+    race: RaceState, planned: PlannedArm, done: Sequence[Run], task: Task
+) -> str:
+    """Return the name of a simpler arm that this one can no longer beat by the margin, or ""."""
     own = planned.spec.name
-    strict = level(ALPHA, field.inputs.looks, max(2, field.arms))
-    pairs = compare_with_simpler(field.inputs, field.runs, done, strict)
+    strict = level(ALPHA, race.inputs.looks, max(2, race.arms))
+    pairs = compare_with_simpler(race.inputs, race.runs, done, strict)
     highs = {(own, pair.versus): pair.high for pair in pairs}
     out = (eliminated([pair.versus, own], highs, task.success.margin) for pair in pairs)
     return next((beaten[own] for beaten in out if own in beaten), "")

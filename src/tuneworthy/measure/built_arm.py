@@ -24,15 +24,22 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.measure.units import SHARD, Runner, _identity, _mean, _setup, _Unit
+from tuneworthy.measure.units import (
+    CASES_PER_SHARD,
+    Runner,
+    _key_fields,
+    _mean_score,
+    _setup_of,
+    _Unit,
+)
 
 
 class DeployedArm:
     """One arm, fitted lazily on the first input whose answer is not in the ledger.
 
-    `recorded` are its logged answers to the new inputs, by id, for an arm that is only recorded.
-    It chooses its prompt as in the study. `everything`: as `build` hands it over, fitted on all
-    rows except the dev rows, with one split too.
+    `recorded` has, for an arm that is only recorded, its logged answers to the new inputs by id.
+    The arm chooses its prompt as in the study. `everything`: fit it on all rows except the dev rows
+    even with a single split, as `build` delivers it.
     """
 
     def __init__(
@@ -60,20 +67,22 @@ class DeployedArm:
 
     def answers(self, queries: Sequence[Query]) -> list[Answer]:
         """Return one answer per input, in order. Raises ModelError if the arm can't be built."""
-        runner, size = self.runner, SHARD
+        runner, size = self.runner, CASES_PER_SHARD
         result: list[Answer] = []
         for start in range(0, len(queries), size):
             runner.check()
             shard = queries[start : start + size]
             key = digest({"what": "built", "unit": self._key_fields,
                           "queries": [query.plain() for query in shard]})  # fmt: skip
-            stored = runner.ledger.unit(key, "answers", partial(self._ask, shard), runner.study)
+            stored = runner.ledger.unit(
+                key, "answers", partial(self._answer_shard, shard), runner.study
+            )
             result += [Answer.model_validate(answer) for answer in stored["answers"]]
         return result
 
     @cached_property
     def _key_fields(self) -> dict[str, Any]:
-        return _identity(self.runner, self.unit, load("arms", self.unit.spec.arm))
+        return _key_fields(self.runner, self.unit, load("arms", self.unit.spec.arm))
 
     @property
     def rows(self) -> int:
@@ -81,16 +90,16 @@ class DeployedArm:
         return len(self.unit.part.train)
 
     def dev_score(self) -> float | None:
-        """Return its mean dev score, from training if it was measured there; None without dev."""
-        if (told := (self.fitted.trace or {}).get("dev")) is not None:
-            return float(told)
+        """Return the arm's mean dev score, measured in training or now; None without dev rows."""
+        if (dev := (self.fitted.trace or {}).get("dev")) is not None:
+            return float(dev)
         cases = [self.runner.learn[i] for i in sorted(self.unit.part.dev)[:DEV_ROWS_FOR_CHOICE]]
         answers = self.answers([case.query() for case in cases])
-        return _mean(self.runner, cases, {answer.case: answer for answer in answers})
+        return _mean_score(self.runner, cases, {answer.case: answer for answer in answers})
 
     def prompts(self, queries: Sequence[Query]) -> list[Prompt] | None:
-        """Return the prompts that its pack sends, one a query; None without a model or a pack."""
-        fitted, setup = self.fitted, _setup(self.runner, self.unit, self.runner.ledger.home)
+        """Return the prompt of each query that the built arm sends; None without model or pack."""
+        fitted, setup = self.fitted, _setup_of(self.runner, self.unit, self.runner.ledger.home)
         if fitted.pack is None or fitted.model is None:
             return None
         setup = replace(setup, models={fitted.pack.role: fitted.model})
@@ -110,7 +119,7 @@ class DeployedArm:
         folder = self.runner.ledger.folder(self.key)
         options = arm.Options.model_validate(spec.options)
         try:
-            fitted: Fitted = arm.fit(_setup(self.runner, self.unit, folder), options,
+            fitted: Fitted = arm.fit(_setup_of(self.runner, self.unit, folder), options,
                                      self.unit.seed)  # fmt: skip
         except DoesNotApply as reason:
             raise ModelError(
@@ -119,7 +128,7 @@ class DeployedArm:
             ) from None  # fmt: skip
         return fitted
 
-    def _ask(self, queries: Sequence[Query]) -> dict[str, Any]:
+    def _answer_shard(self, queries: Sequence[Query]) -> dict[str, Any]:
         return {"answers": [answer.plain() for answer in self.fitted.answer(queries)]}
 
 
@@ -139,7 +148,7 @@ def _with_test_rows(runner: Runner, part: Part) -> Part:
 
 
 def best_earlier_recipe(runs: Sequence[Run], spec: Spec, fold: int, seed: int) -> Recipe:
-    """Return the best prompt on dev in a fold among the runs before an arm's own."""
+    """Return the best prompt on dev in a fold, from the runs that precede the arm's own."""
     return best_prompt(list(takewhile(lambda run: run.spec != spec, runs)), fold, seed)
 
 
@@ -154,7 +163,7 @@ def scores_of(runs: Sequence[Run], name: str, seed: int) -> dict[str, float]:
 
 
 def _last_fold(runner: Runner, runs: Sequence[Run], name: str) -> int:
-    """Return the last fold that an arm was scored on: the prompts it may build on ran there too."""
+    """Return the last fold that an arm was scored on: its prompts were measured there too."""
     last = len(runner.split.learning) - 1
     own = [run.fold for run in runs if run.spec.name == name and run.state == "measured"]
     return max((fold for fold in own if fold is not None and fold <= last), default=last)

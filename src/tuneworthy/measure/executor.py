@@ -1,4 +1,4 @@
-"""Where an arm is fitted and asked: the contract of executors, and the one of this process.
+"""Define the protocol of executors, which fit and call arms, and the one of this process.
 
 An executor returns answers; it stores nothing. Knows no ledger and no verdict.
 """
@@ -43,25 +43,25 @@ class FreeAnswers:
 
     @classmethod
     def of(cls, runs: Iterable[Run], fold: int, models: Mapping[str, Model]) -> FreeAnswers:
-        """Return those among the runs so far in a fold."""
+        """Return the free answers of the prompt arms among these runs, in one fold."""
         prompts = (run for run in runs if run.spec.tool == "prompt" and run.fold == fold)
         return cls(tuple(run for run in prompts if run.state == "measured"), models)
 
     def __call__(self, recipe: Recipe) -> list[Answer]:
-        """Return the answers under a recipe; majorities of samples (`vote`) are not greedy."""
+        """Return the greedy answers under a recipe; majorities of samples (`vote`) are left out."""
         base = dict(self.models["base"].fingerprint)
         runs = (r for r in self.runs if r.recipe == recipe and r.fingerprint == base)
         return [answer for run in runs for answer in run.answers if not answer.samples]
 
 
 class Executor(Protocol):
-    """A place where arms are fitted and asked.
+    """Fits and calls arms in some place, such as this process or a Ray cluster.
 
-    All of it may be called again for the same key: the results are equal but for times.
+    Each method may be called again for the same key; only the times in its result may differ.
     """
 
     def of_arm(self, spec: Spec, task: Task, models: Mapping[str, Model]) -> Executor:
-        """Return the executor that this arm runs on: this one, or that of this process."""
+        """Return the executor for this arm: this one, or `THIS_PROCESS` if it must run here."""
         ...
 
     def fit(self, request: FitRequest) -> tuple[Fitted, float]:
@@ -86,12 +86,12 @@ class Executor(Protocol):
         ...
 
     def turn(self, keys: Iterable[str]) -> AbstractContextManager[None]:
-        """Hold these keys inside the block: whoever else needs one waits until it is stored."""
+        """Return a context that locks these ledger keys: others wait for the stored values."""
         ...
 
 
 class ThisProcess:
-    """Fits and asks every arm in this process, one after the other."""
+    """Fits and calls every arm in this process, one after the other."""
 
     def of_arm(self, spec: Spec, task: Task, models: Mapping[str, Model]) -> Executor:  # noqa: ARG002
         """Return this executor."""
@@ -119,7 +119,7 @@ class ThisProcess:
         return map(function, items)
 
     def turn(self, keys: Iterable[str]) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Return a block that holds nothing: there is one thread."""
+        """Return a context that locks nothing: there is one thread."""
         return nullcontext()
 
 

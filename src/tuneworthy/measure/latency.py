@@ -11,12 +11,12 @@ from tuneworthy.core.case import Query
 from tuneworthy.models._reply_cache import uncached
 
 MOST_PROMPTS, LEAST_PROMPTS, TIMED_SECONDS = 30, 3, 0.5
-# A limit on the 95th percentile is met by 59 prompts with none above it, or 93 with one above it.
+# Shown below a limit on the 95th percentile: 59 prompts with none above it, or 93 with one.
 TAIL_PROMPTS = 93
 
 
 class LatencySample(NamedTuple):
-    """Milliseconds of single requests, and how many ran at once at most (None: not known)."""
+    """Milliseconds of each request, and the most requests at once; None where unknown."""
 
     ms: tuple[float, ...] | None
     concurrency: int | None
@@ -45,17 +45,17 @@ def sequential_latency(
     check: Callable[[], None],
     every: bool,
 ) -> LatencySample:
-    """Return the times of prompts sent one at a time: as many as fit .5 s, at least 3; or `every`.
+    """Return the times of prompts sent one at a time: as many as fit into 0.5 s, at least 3.
 
-    Times are None if 3 prompts take more than 10 s. `every` (for a limit on the tail) times all
-    prompts after one warm-up prompt, since the model is cold if its answers came from the ledger.
-    The reply cache is bypassed.
+    Times are None if 3 prompts would take more than 10 s. `every` (for a limit on the tail) times
+    all prompts after one warm-up prompt, since the model is cold if its answers came from the
+    ledger. The reply cache is bypassed.
     """
     with uncached():
-        return _timed(answer, queries, check, every)
+        return _time_prompts(answer, queries, check, every)
 
 
-def _timed(
+def _time_prompts(
     answer: Callable[[Sequence[Query]], list[Answer]],
     queries: Sequence[Query],
     check: Callable[[], None],

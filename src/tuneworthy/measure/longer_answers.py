@@ -48,7 +48,7 @@ def rescore_cut_answers(
     shortfall = {answer.case: score_shortfall(answer, score) for answer, score in pairs}
     rescored, tried = dict[str, float](), set[str]()
     for limit in (SAMPLE_ANSWERS, MOST_ANSWERS):
-        rest = [case for case in _spread(waiting, limit) if case not in tried]
+        rest = [case for case in _evenly_spaced(waiting, limit) if case not in tried]
         tried |= set(rest)
         if rest:
             try:
@@ -64,7 +64,7 @@ def rescore_cut_answers(
     return rescored
 
 
-def _spread(cases: Sequence[str], most: int) -> list[str]:
+def _evenly_spaced(cases: Sequence[str], most: int) -> list[str]:
     """Return up to `most` cases, evenly spread over the list."""
     if len(cases) <= most:
         return list(cases)

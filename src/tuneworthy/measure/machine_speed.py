@@ -1,8 +1,8 @@
-"""How long work takes on this machine, and what of that is not measured here.
+"""Estimate the minutes of an arm's work from the speed of this machine.
 
-Reading and writing are timed before a plan (`measure/timing.py`). Training is not: a timed step
-would cost what it is to estimate. Its factors stand here; the stage rule corrects them by the
-minutes of the first folds, apart for each kind of training.
+Reading and writing are timed before a plan (`measure/timing.py`). Training is not: timing a step
+would cost as much as the estimate saves. It counts as reading times a factor below; the stage rule
+corrects the estimate by the minutes of the first folds, separately for each kind of training.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from tuneworthy.core.run import Spec
 
 # Cost of a training step of an adapter in forward passes: backward costs about two, and the loop
 # measured 3.1 to 3.4 in total on two machines.
-TRAINING = 3.3
+TRAINING_FACTOR = 3.3
 # Autograd takes about 2.8 times as long as the CPU engine's written-out gradient (one thread).
-AUTOGRAD = 2.8
-# All weights need their own gradient: three products a weight and token in the place of two.
-WHOLE = 1.5
+AUTOGRAD_FACTOR = 2.8
+# Training all weights needs three products a weight and token, an adapter needs two.
+ALL_WEIGHTS_FACTOR = 1.5
 
 
 @dataclass(frozen=True)
@@ -40,21 +40,21 @@ class Speed:
     teacher: float | None = 1.0
 
     def minutes(self, work: Work) -> float:
-        """Return the minutes that this work takes."""
+        """Return the estimated minutes of this work."""
         read = work.read + self.passes(work.pace) * work.trained
         own = work.layers * (read / self.read + work.written / self.written)
         taught = work.taught_read / self.read + work.taught_written / self.written
         return (own + taught * (1.0 if self.teacher is None else self.teacher)) / 60
 
     def passes(self, pace: Pace) -> float:
-        """Return the forward passes that training on a token takes as long as."""
-        autograd = TRAINING * (AUTOGRAD if self.engine else 1.0)
+        """Return how many tokens read take as long as one trained token."""
+        autograd = TRAINING_FACTOR * (AUTOGRAD_FACTOR if self.engine else 1.0)
         if pace == "whole":
-            return autograd * WHOLE * self.single
-        return autograd if pace == "autograd" else TRAINING
+            return autograd * ALL_WEIGHTS_FACTOR * self.single
+        return autograd if pace == "autograd" else TRAINING_FACTOR
 
     def assumptions(self, works: Iterable[tuple[Spec, Work]]) -> tuple[str, ...]:
-        """Return sentences on the factors behind the minutes of training arms."""
+        """Return one sentence for each assumed factor behind the minutes of the training arms."""
         by_pace: dict[Pace, list[str]] = {}
         blind: list[str] = []
         for spec, work in works:
@@ -64,7 +64,7 @@ class Speed:
                 blind.append(spec.name)
         lines = [
             f"{', '.join(names)}: a trained token counts {self.passes(pace):.1f} tokens read, "
-            f"{_WHY[pace]}"
+            f"{_PACE_SOURCES[pace]}"
             for pace, names in by_pace.items()
         ]
         if blind:
@@ -75,7 +75,7 @@ class Speed:
         return tuple(lines)
 
 
-_WHY: dict[Pace, str] = {
+_PACE_SOURCES: dict[Pace, str] = {
     "": "by figures of other machines",
     "adapter": "by figures of other machines",
     "autograd": "as autograd finds the gradient, by figures of other machines",

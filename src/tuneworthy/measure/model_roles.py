@@ -21,7 +21,7 @@ BASE = "base"
 # The model role of each need of an arm.
 ROLES = {"model": BASE, "training": "tune", "present": "present", "bigger": "bigger",
          "teacher": "teacher", "reflection": "reflection"}  # fmt: skip
-_REFUSED = (TaskError, DataError, ModelError, NumericError, ProviderError)
+_OPENING_ERRORS = (TaskError, DataError, ModelError, NumericError, ProviderError)
 
 
 def roles_of(models: Mapping[str, Model], needs: Iterable[str]) -> list[str]:
@@ -38,8 +38,8 @@ def is_base(models: Mapping[str, Model], role: str) -> bool:
 def base_failed(models: Mapping[str, Model], needs: Iterable[str], error: ProviderError) -> bool:
     """Return whether an arm whose endpoint failed had asked the study's base model.
 
-    A model on this machine has no endpoint: beside one that has, the failure is not its own. Nor is
-    that of an adapter that was not proved: it is the arm's.
+    If the arm uses a local model and one behind an endpoint, the failure is that of the endpoint.
+    An adapter that was not proved (NotProven) is the arm's own failure.
     """
     if isinstance(error, NotProven):
         return False
@@ -56,7 +56,7 @@ def why_not_opened(models: Mapping[str, Model], needs: Iterable[str]) -> str:
     for role in roles_of(models, needs):
         try:
             models[role]
-        except _REFUSED as error:
+        except _OPENING_ERRORS as error:
             if is_base(models, role):
                 raise
             return unavailable_note(error)

@@ -24,7 +24,7 @@ from tuneworthy.measure.planning import ON_FAILURES
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.metrics import scores_by_set
 
-MOST_PASSED = 60  # of one placebo
+MOST_PASSED = 60  # the most passed cases that a placebo runs on
 PART_NOTE = "asked on failed cases and some of the passed ones, to read across"
 
 
@@ -36,9 +36,9 @@ class Probe:
     cases: frozenset[str]
 
     def run(self, runner: Runner, recipes: Sequence[Recipe], runs: Sequence[Run]) -> list[Run]:
-        """Return its runs, untimed and marked `stopped_early`, since they are no score of the task.
+        """Run the probe on its cases; return the runs, untimed and marked `stopped_early`.
 
-        A placebo gets the prompt that its arm used in each fold.
+        They are no score of the task. A placebo gets the prompt that its arm used in each fold.
         """
         recipes = own_prompts(runs, self.planned.spec.of, recipes)
         # Without dev rows a pilot and its placebo both keep their last epoch.
@@ -80,8 +80,8 @@ def probes(
     if all(base.passed.values()):
         return []
     most = ON_FAILURES if read is None else min(read, ON_FAILURES)
-    dear_cases = _sample(task, base, most, 0)
-    probe_cases = _sample(
+    dear_cases = _sampled_cases(task, base, most, 0)
+    probe_cases = _sampled_cases(
         task, base, ON_FAILURES if paid and read is None else read, min(most, MOST_PASSED)
     )
     done = {run.spec.name for run in runs}
@@ -94,7 +94,9 @@ def probes(
     return result
 
 
-def _sample(task: Task, base: AnswerColumn, failed: int | None, passed: int) -> frozenset[str]:
+def _sampled_cases(
+    task: Task, base: AnswerColumn, failed: int | None, passed: int
+) -> frozenset[str]:
     """Return at most `failed` failed cases (None: all) and `passed` passed ones, by a fixed hash.
 
     Returns every case for a metric that scores all answers together, since a subset would score

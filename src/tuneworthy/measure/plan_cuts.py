@@ -12,9 +12,9 @@ from tuneworthy.core.specs import is_recorded, trains, variant_of
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 
-LEAST_TRIED = 2  # the fewest prompts of a search: the starting prompt and one more
-LEAST_LEARNT = 100  # the fewest rows that training is cut to
-FIRST_FOLDS = 1  # folds of an arm before the stage rule looks at it
+LEAST_PROMPTS_TRIED = 2  # the fewest prompts of a search: the starting prompt and one more
+LEAST_TRAINING_ROWS = 100  # the fewest rows that training is cut to
+FOLDS_BEFORE_LOOK = 1  # folds that an arm runs on before the stage rule looks at it
 LEAST_FOLDS = 2  # folds of a training arm if there is no time for all of them
 DEAR_SHARE = 0.04  # share of the minutes above which an arm that does not train is worth a look
 SEARCH_SHARE = 0.15  # share of the minutes that a prompt search may be planned to take
@@ -23,11 +23,12 @@ SHOWN_EXAMPLES = 4  # examples left in a prompt whose examples differ by input
 
 @dataclass(frozen=True)
 class PlanLimits:
-    """The limits of a plan: seeds and folds of training arms, the most examples in a prompt.
+    """The limits of a plan: seeds and folds of training arms, and `most_k` examples in a prompt.
 
     `tried` is the most prompts of a search (an arm with a `budget`), None for its own budget;
-    `rows` the most training rows, None for all; `read` as in `Plan`; `parts` the folds that any arm
-    is scored on, None for all; `look`: the rule also looks at arms that do not train.
+    `rows` the most training rows, None for all; `read` as in `Plan`; `parts` the most folds that an
+    arm without training is scored on, None for all; `look`: the stage rule also looks at arms that
+    do not train.
     """
 
     seeds: int
@@ -42,7 +43,7 @@ class PlanLimits:
 
 @dataclass
 class _CutState:
-    """The current limits, and the printed line of each cut; one line per subject."""
+    """The current limits (`now`), and the printed line of each cut by subject (`said`)."""
 
     now: PlanLimits
     said: dict[str, str]
@@ -54,28 +55,28 @@ class _CutState:
         self.said[subject] = text
         return self.now, tuple(self.said.values())
 
-    def read(self, most: int) -> Iterator[tuple[PlanLimits, tuple[str, ...]]]:
+    def cut_diagnosis(self, most: int) -> Iterator[tuple[PlanLimits, tuple[str, ...]]]:
         text = f"what was wrong is read on at most {most} failed and {most} passed cases"
         if self.readable:
             yield self.cut("read", text if most else NO_DIAGNOSIS_CUT, read=most)
 
 
-def cuts(
+def tighter_limits(
     arms: Sequence[Spec], start: PlanLimits, rows: int, readable: bool, dear: bool = False
 ) -> Iterator[tuple[PlanLimits, tuple[str, ...]]]:
     """Yield ever tighter limits, each with the printed lines of all cuts so far.
 
     No arm is dropped for another: all get fewer examples, folds and rows. The order: diagnosis on
-    60 failed and 60 passed cases, where planted causes are still named well; the second seed; a
-    look at prompts after one fold; large k; diagnosis on 20; fewer folds for every arm, where the
-    rule looks at none; fewer training rows; no diagnosis.
-    Folds go before rows: fewer of them widen the bounds, and an arm trained on a part of the rows
-    is another arm than the one that would be built.
+    60 failed and 60 passed cases, where planted causes are still named well; one training seed; a
+    look at prompts after one fold; fewer examples; diagnosis on 20; fewer folds for every arm;
+    fewer training rows; no diagnosis.
+    Folds are cut before rows: fewer folds widen the bounds, while an arm trained on a part of the
+    rows is another arm than the one that would be built.
     `arms` are those that can be measured here; `rows` is the number of training rows; `dear`: an
-    arm that does not train is worth a look.
+    arm that does not train takes long enough to be worth a look (`worth_a_look`).
     """
     path = _CutState(start, {}, readable)
-    yield from path.read(60)
+    yield from path.cut_diagnosis(60)
     training = [spec for spec in arms if trains(spec)]
     if training and path.now.seeds > 1:
         text = "one training seed: how much a retraining differs is not measured"
@@ -86,31 +87,31 @@ def cuts(
     if any(spec.options.get("k", 0) > SHOWN_EXAMPLES for spec in arms):
         text = f"at most {SHOWN_EXAMPLES} examples in prompts whose examples differ by input"
         yield path.cut("examples", text, most_k=SHOWN_EXAMPLES)
-    yield from path.read(LEAST_DIAGNOSED_CASES)
+    yield from path.cut_diagnosis(LEAST_DIAGNOSED_CASES)
     folds = path.now.folds
     fewest = folds if dear else LEAST_FOLDS  # a look takes one fold anyway
     for fewer in range(folds - 1, fewest - 1, -1):
         text = f"every arm is scored on {fewer} of {folds} folds"
         yield path.cut("parts", text, parts=fewer, folds=fewer)
-    learnt = max((rows_of(spec, rows) for spec in training), default=0)
-    while learnt > LEAST_LEARNT:
-        learnt = max(LEAST_LEARNT, round(0.08 * learnt) * 10)
+    learnt = max((cuttable_rows(spec, rows) for spec in training), default=0)
+    while learnt > LEAST_TRAINING_ROWS:
+        learnt = max(LEAST_TRAINING_ROWS, round(0.08 * learnt) * 10)
         yield path.cut("rows", f"training on {learnt} of {rows} rows", rows=learnt)
-    yield from path.read(0)
+    yield from path.cut_diagnosis(0)
 
 
-def staged(task: Task) -> bool:
-    """Return whether the stage rule applies; a race (`budget.stop_early`) has its own rule."""
+def uses_stage_rule(task: Task) -> bool:
+    """Return whether the stage rule applies to a task; a race (`budget.stop_early`) has its own."""
     return task.budget.stages and not task.budget.stop_early
 
 
-def follows_up(task: Task, spec: Spec) -> bool:
+def decided_by_stage_rule(task: Task, spec: Spec) -> bool:
     """Return whether the stage rule decides on an arm: it trains, searches or is a variant."""
     return trains(spec) or prompts_tried(spec) > 0 or variant_of(task, spec) >= 0
 
 
 def look_after(spec: Spec, folds: int, split: Split, every: bool = False) -> int:
-    """Return the number of folds after which the rule looks at an arm, 0 if it runs on all at once.
+    """Return after how many folds the stage rule looks at an arm, 0 if it runs on all at once.
 
     The rule looks at training arms; with `every` at all that are no classifier, so that arms which
     choose a prompt find all prompts in their fold. Rows in time order get no intermediate look,
@@ -118,11 +119,11 @@ def look_after(spec: Spec, folds: int, split: Split, every: bool = False) -> int
     """
     asks = every and spec.tool != "classifier"
     looked = (trains(spec) or asks) and spec.role == "candidate"
-    return FIRST_FOLDS if looked and folds > FIRST_FOLDS and not split.by_time else 0
+    return FOLDS_BEFORE_LOOK if looked and folds > FOLDS_BEFORE_LOOK and not split.by_time else 0
 
 
 def worth_a_look(task: Task, arm: PlannedArm, split: Split) -> bool:
-    """Return whether a look at an arm that does not train may save many minutes."""
+    """Return whether a look may save many minutes of an arm; False for an arm that trains."""
     looked = look_after(arm.spec, len(arm.folds), split, every=not arm.follow_up)
     dear = arm.minutes > DEAR_SHARE * task.budget.minutes
     return dear and looked > 0 and not trains(arm.spec) and not is_recorded(task, arm.spec)
@@ -133,6 +134,6 @@ def prompts_tried(spec: Spec) -> int:
     return 0 if "(" in spec.name else int(spec.options.get("budget", 0))
 
 
-def rows_of(spec: Spec, rows: int) -> int:
-    """Return the number of rows that an arm learns from, 0 if they may not be cut."""
+def cuttable_rows(spec: Spec, rows: int) -> int:
+    """Return how many rows an arm learns from, 0 if a plan may not cut them."""
     return rows if "rows" in spec.options and "(" not in spec.name else 0

@@ -33,27 +33,27 @@ from tuneworthy.data.folds import Part, Split
 from tuneworthy.measure.costs_in_use import arm_load
 from tuneworthy.measure.machine_speed import Speed
 from tuneworthy.measure.plan_cuts import (
-    FIRST_FOLDS,
+    FOLDS_BEFORE_LOOK,
     LEAST_FOLDS,
-    LEAST_TRIED,
+    LEAST_PROMPTS_TRIED,
     SEARCH_SHARE,
     PlanLimits,
-    cuts,
-    follows_up,
+    cuttable_rows,
+    decided_by_stage_rule,
     look_after,
     prompts_tried,
-    rows_of,
-    staged,
+    tighter_limits,
+    uses_stage_rule,
     worth_a_look,
 )
 from tuneworthy.measure.price_notes import trainer_notes
 from tuneworthy.measure.request_costs import (
     WORD_BYTES,
     BestPrompt,
-    Remote,
+    RemoteModels,
     arm_requests,
     judge_traffic,
-    prices_of,
+    price_sentences,
 )
 
 LONGEST_FACTOR = 1.5  # times the minutes: above it a training arm is not planned on all folds
@@ -71,33 +71,33 @@ class PlanInputs:
     available: Mapping[str, str]
     sizes: Sizes
     speed: Speed | None
-    remote: Remote | None = None
+    remote: RemoteModels | None = None
     looks: int = 1
     limited: bool = False
 
 
 def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Plan:
     """Return the plan, cut in a fixed and printed order until it fits the minutes."""
-    by_rule, minutes = staged(facts.task), facts.task.budget.minutes
-    choice = PlanLimits(_seeds(facts.task), len(facts.split.learning), None)
+    by_rule, minutes = uses_stage_rule(facts.task), facts.task.budget.minutes
+    choice = PlanLimits(_seed_count(facts.task), len(facts.split.learning), None)
     choice = replace(choice, tried=_affordable_trials(facts, arms, choice)) if by_rule else choice
     lines: tuple[str, ...] = ()
-    shown, planned = _arms(facts, arms, choice)
+    shown, planned = _plan_arms(facts, arms, choice)
     across = tuple(_diagnosis_arms(shown, planned, choice))
-    needed = needed_minutes if by_rule else _sum
+    needed = needed_minutes if by_rule else _total_minutes
     uncut = needed(planned) + diagnosis_minutes(across, by_rule)
     runnable = [spec for spec in arms if not unmet_needs(spec, facts.available)]
     dear = by_rule and any(worth_a_look(facts.task, arm, facts.split) for arm in planned)
-    for step, texts in cuts(runnable, choice, facts.sizes.train, bool(across), dear):
+    for step, texts in tighter_limits(runnable, choice, facts.sizes.train, bool(across), dear):
         if needed(planned) + diagnosis_minutes(across, by_rule) <= minutes:
             break
         choice, lines = step, texts
-        shown, planned = _arms(facts, arms, choice)
+        shown, planned = _plan_arms(facts, arms, choice)
         across = tuple(_diagnosis_arms(shown, planned, choice))
-    if by_rule and (folds := _too_long(planned, minutes)):
+    if by_rule and (folds := _folds_if_too_long(planned, minutes)):
         choice = replace(choice, folds=LEAST_FOLDS)
         lines = (*lines, f"training arms on {LEAST_FOLDS} of {folds} folds")
-        shown, planned = _arms(facts, arms, choice)
+        shown, planned = _plan_arms(facts, arms, choice)
     train = max((len(part.train) for part in facts.split.parts), default=0)
     return Plan(
         task=study,
@@ -108,10 +108,10 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         dev=max((len(part.dev) for part in facts.split.parts), default=0),
         arms=tuple(planned),
         across=across,
-        others=tuple(_others(facts, arms, planned)),
+        others=tuple(_other_loads(facts, arms, planned)),
         assumed=facts.remote.assumed if facts.remote else "",
-        prices=(*prices_of(facts.remote), *trainer_notes(facts.task, planned, facts.sizes)),
-        paces=_paces(facts, planned),
+        prices=(*price_sentences(facts.remote), *trainer_notes(facts.task, planned, facts.sizes)),
+        paces=_speed_assumptions(facts, planned),
         read=choice.read,
         cuts=lines,
         minutes=round(needed(planned), 2),
@@ -124,30 +124,32 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
     )
 
 
-def _paces(facts: PlanInputs, planned: Sequence[PlannedArm]) -> tuple[str, ...]:
-    """Return what the minutes of the arms that train here rest on besides measured speed."""
+def _speed_assumptions(facts: PlanInputs, planned: Sequence[PlannedArm]) -> tuple[str, ...]:
+    """Return a sentence for each assumption behind the minutes of the arms that train here."""
     if facts.speed is None:
         return ()
     kept = [arm.spec for arm in planned if not arm.because]
-    return facts.speed.assumptions((spec, _work(spec, facts, facts.sizes.cases)) for spec in kept)
+    return facts.speed.assumptions(
+        (spec, _arm_work(spec, facts, facts.sizes.cases)) for spec in kept
+    )
 
 
-def _sum(arms: Sequence[PlannedArm]) -> float:
+def _total_minutes(arms: Sequence[PlannedArm]) -> float:
     return sum(arm.minutes for arm in arms)
 
 
 def needed_minutes(arms: Sequence[PlannedArm]) -> float:
-    """Return the minutes up to the first look at the dearest training arm.
+    """Return the planned minutes until the dearest training arm has run on its first folds.
 
-    That is all arms that always run, up to the rule's look at them, plus the first folds of that
-    arm. The stage rule runs the follow-up arms one by one as long as minutes are left.
+    That is the first folds of all arms that always run, plus those of the dearest training arm. The
+    stage rule runs the follow-up arms one by one as long as minutes are left.
     """
     always = sum(arm.first_minutes for arm in arms if not arm.follow_up)
     return always + max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
 
 
-def _too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
-    """Return the number of folds of the dearest training arm if they take too long, else 0."""
+def _folds_if_too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
+    """Return the fold count of the dearest training arm if it takes too long, else 0."""
     training = [arm for arm in arms if trains(arm.spec) and arm.look_after]
     always = sum(arm.first_minutes for arm in arms if not arm.follow_up)
     most = max(training, key=lambda arm: arm.minutes, default=None)
@@ -159,45 +161,47 @@ def _too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
 def _affordable_trials(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) -> int | None:
     """Return how many prompts a search may try in its share of the minutes; None without one."""
     most = max((prompts_tried(spec) for spec in arms), default=0)
-    while most > LEAST_TRIED:
-        planned = _arms(facts, arms, replace(choice, tried=most))[1]
+    while most > LEAST_PROMPTS_TRIED:
+        planned = _plan_arms(facts, arms, replace(choice, tried=most))[1]
         searches = [arm.minutes for arm in planned if prompts_tried(arm.spec)]
         if max(searches, default=0.0) <= SEARCH_SHARE * facts.task.budget.minutes:
             break
-        most = max(LEAST_TRIED, most // 2)
+        most = max(LEAST_PROMPTS_TRIED, most // 2)
     return most or None
 
 
-def _seeds(task: Task) -> int:
-    """Return the seeds of training arms: one under the stage rule unless the task sets `seeds`."""
-    return task.seeds if not staged(task) or "seeds" in task.model_fields_set else 1
+def _seed_count(task: Task) -> int:
+    """Return how many seeds training arms get: one under the stage rule unless the task sets it."""
+    return task.seeds if not uses_stage_rule(task) or "seeds" in task.model_fields_set else 1
 
 
 def diagnosis_minutes(across: Sequence[PlannedArm], by_rule: bool) -> float:
     """Return the expected minutes of the diagnosis: half of its upper bound.
 
-    A placebo runs only if its arm passes more than the base. By the stage rule those that train
-    wait for minutes that are left: they count nothing.
+    A placebo runs only if its arm passes more than the base. Under the stage rule (`by_rule`) those
+    that train run only in the minutes that are left, so they count nothing.
     """
-    return _sum([arm for arm in across if not (by_rule and trains(arm.spec))]) / 2
+    return _total_minutes([arm for arm in across if not (by_rule and trains(arm.spec))]) / 2
 
 
-def _arms(
+def _plan_arms(
     facts: PlanInputs, arms: list[Spec], choice: PlanLimits
 ) -> tuple[PlanInputs, list[PlannedArm]]:
-    """Return the facts with the most examples of a prompt, and the planned arms after the cuts."""
-    cut = [_cut(spec, choice, facts) for spec in arms]
-    facts = with_examples(facts, [s for s in cut if not _planned(facts, s, choice, arms).because])
-    return facts, [_planned(facts, spec, choice, arms) for spec in cut]
+    """Return (inputs with the most examples in a prompt, the planned arms after the cuts)."""
+    cut = [_cut_spec(spec, choice, facts) for spec in arms]
+    facts = with_examples(facts, [s for s in cut if not _plan_arm(facts, s, choice, arms).because])
+    return facts, [_plan_arm(facts, spec, choice, arms) for spec in cut]
 
 
 def with_examples(facts: PlanInputs, arms: Sequence[Spec]) -> PlanInputs:
-    """Return the facts with the most examples of an input-dependent prompt among the arms.
+    """Return the inputs of a plan with the most examples of an input-dependent prompt of the arms.
 
     Without such a prompt the number is unchanged, since a prompt search may add examples. The
     number of prompts that an arm may choose among is set too.
     """
-    shots = [s.options.get("k", 0) for s in arms if s.tool == "prompt" and _by_input(s, facts)]
+    shots = [
+        s.options.get("k", 0) for s in arms if s.tool == "prompt" and _differs_by_input(s, facts)
+    ]
     most = max(shots, default=facts.sizes.examples)
     prompts = {s.arm for s in arms if s.tool == "prompt" and not is_recorded(facts.task, s)}
     handed = min(len(prompts), MOST_PROMPTS)
@@ -205,16 +209,16 @@ def with_examples(facts: PlanInputs, arms: Sequence[Spec]) -> PlanInputs:
     return replace(facts, sizes=sizes)
 
 
-def _by_input(spec: Spec, facts: PlanInputs) -> bool:
-    """Return whether most of what an arm reads differs by input, so no shared prefix is cached."""
-    work, single = (_work(spec, facts, cases) for cases in (facts.sizes.cases, 1))
+def _differs_by_input(spec: Spec, facts: PlanInputs) -> bool:
+    """Return whether most of an arm's prompt differs by input, so a cached prefix saves little."""
+    work, single = (_arm_work(spec, facts, cases) for cases in (facts.sizes.cases, 1))
     return work.read >= facts.sizes.cases * single.read / 2
 
 
 def _diagnosis_arms(
     facts: PlanInputs, planned: list[PlannedArm], choice: PlanLimits
 ) -> Iterator[PlannedArm]:
-    """Yield the most that the diagnosis may run: one seed; pilots and their placebos on one fold.
+    """Yield every plan that the diagnosis may run: one seed, and one fold for arms that train.
 
     Variants of an arm get no placebo: they repair the same cause as the arm.
     """
@@ -247,15 +251,15 @@ class _Scope:
 def _probe_plan(facts: PlanInputs, spec: Spec, scope: _Scope, before: Sequence[Spec]) -> PlannedArm:
     scored = sum(len(facts.split.parts[fold].test) for fold in scope.folds)
     cases = min(scored, scope.most or scored)
-    sent = _sent(facts, spec, cases, before)
+    sent = _endpoint_load(facts, spec, cases, before)
     plain = {"spec": spec, "folds": scope.folds, "seeds": scope.seeds}
-    return PlannedArm(**plain, **_costs(facts, _work(spec, facts, cases), sent))
+    return PlannedArm(**plain, **_cost_fields(facts, _arm_work(spec, facts, cases), sent))
 
 
-def _costs(facts: PlanInputs, work: Work, sent: EndpointLoad | None) -> dict[str, Any]:
-    """Return an arm's requests, tokens, minutes and dollars; at an endpoint, those it is sent.
+def _cost_fields(facts: PlanInputs, work: Work, sent: EndpointLoad | None) -> dict[str, Any]:
+    """Return the cost fields of a PlannedArm; at an endpoint, the requests and tokens at most.
 
-    An arm that trains here on what an endpoint writes takes the minutes of both.
+    An arm that trains here on an endpoint's replies takes the minutes of both.
     """
     minutes = facts.speed.minutes(work) if facts.speed else 0.0
     if sent is None:
@@ -267,8 +271,10 @@ def _costs(facts: PlanInputs, work: Work, sent: EndpointLoad | None) -> dict[str
             "usd": sent.most_usd, "sent": sent, "pace": work.pace}  # fmt: skip
 
 
-def _sent(facts: PlanInputs, spec: Spec, cases: int, before: Sequence[Spec]) -> EndpointLoad | None:
-    """Return the endpoint traffic of an arm; `before` are the arms measured before it."""
+def _endpoint_load(
+    facts: PlanInputs, spec: Spec, cases: int, before: Sequence[Spec]
+) -> EndpointLoad | None:
+    """Return the endpoint load of an arm, None without one; `before`: the arms measured earlier."""
     if facts.remote is None:
         return None
     shots = max((s.options.get("k", 0) for s in before), default=0)
@@ -277,21 +283,21 @@ def _sent(facts: PlanInputs, spec: Spec, cases: int, before: Sequence[Spec]) -> 
     grown = max(2 * facts.remote.notes, WORD_BYTES * words) if searches else 0
     if grown:  # a search may double the examples, or add 16 if there are none
         shots = max(16, 2 * shots)
-    sizes = _sizes(facts, spec, cases)
+    sizes = _arm_sizes(facts, spec, cases)
     rows = cases
     if not shots and not spec.options.get("k"):  # one prompt in all folds: one request per row
         rows = min(cases, facts.audit.scored)
     return arm_load(facts.remote, facts.task, spec, sizes, BestPrompt(shots, grown, rows))
 
 
-def _others(
+def _other_loads(
     facts: PlanInputs, arms: list[Spec], planned: Sequence[PlannedArm]
 ) -> Iterator[EndpointLoad]:
-    """Yield the endpoint traffic besides the arms: the judge, and the changed facts."""
+    """Yield the endpoint loads besides those of the arms: the judge, and the changed facts."""
     if facts.remote is None:
         return
     kept = [arm for arm in planned if not arm.because]
-    answers = sum(_answered(facts, arm, arms) for arm in kept)
+    answers = sum(_answer_count(facts, arm, arms) for arm in kept)
     if (sent := judge_traffic(facts.remote, answers)) is not None:
         yield sent
     readers = [arm.spec for arm in kept if _reads_documents(arm.spec) and not trains(arm.spec)]
@@ -312,40 +318,42 @@ def _reads_documents(spec: Spec) -> bool:
     return bool(load("arms", spec.arm).NEEDS & {"docs", "gold_passage"})
 
 
-def _answered(facts: PlanInputs, arm: PlannedArm, arms: list[Spec]) -> float:
-    """Return how many scored answers an arm gets; at least its most requests if those are known."""
+def _answer_count(facts: PlanInputs, arm: PlannedArm, arms: list[Spec]) -> float:
+    """Return how many scored answers an arm gives at most: rows, or its requests if more."""
     parts = [facts.split.parts[fold] for fold in arm.folds]
     dev = needs_dev_scores(facts.task, arm.spec, arms) or trains(arm.spec)
     rows = sum(len(part.test) + len(part.dev) * dev for part in parts) * max(len(arm.seeds), 1)
     return max(rows, float(arm.sent.most_requests) if arm.sent else 0.0)
 
 
-def _cut(spec: Spec, choice: PlanLimits, facts: PlanInputs) -> Spec:
-    """Return the spec with fewer tried prompts, training rows, or input-dependent examples."""
-    if choice.rows and rows_of(spec, facts.sizes.train) > choice.rows:
+def _cut_spec(spec: Spec, choice: PlanLimits, facts: PlanInputs) -> Spec:
+    """Return the spec with its training rows, tried prompts and examples cut to the limits."""
+    if choice.rows and cuttable_rows(spec, facts.sizes.train) > choice.rows:
         return spec.model_copy(update={"options": {**spec.options, "rows": choice.rows}})
     if choice.tried and prompts_tried(spec) > choice.tried:
         spec = spec.model_copy(update={"options": {**spec.options, "budget": choice.tried}})
     k = spec.options.get("k", 0)
     if choice.most_k is None or k <= choice.most_k or "(" in spec.name:
         return spec
-    if not _by_input(spec, facts):  # a shared prefix is read once, so cutting it saves little
+    if not _differs_by_input(
+        spec, facts
+    ):  # a shared prefix is read once, so cutting it saves little
         return spec
     return spec.model_copy(update={"options": {**spec.options, "k": choice.most_k}})
 
 
-def _work(spec: Spec, facts: PlanInputs, cases: int) -> Work:
+def _arm_work(spec: Spec, facts: PlanInputs, cases: int) -> Work:
     arm = load("arms", spec.arm)
     if not hasattr(arm, "estimate"):
         return Work()
-    sizes = _sizes(facts, spec, cases)
+    sizes = _arm_sizes(facts, spec, cases)
     if not chooses(spec):
         sizes = sizes.model_copy(update={"train": sizes.train + sizes.dev, "dev": 0})
     return cast(Work, arm.estimate(sizes, arm.Options.model_validate(spec.options)))
 
 
-def _dev_rows(parts: Sequence[Part], spec: Spec) -> int:
-    """Return how many dev rows are answered in addition to the scored rows.
+def _dev_row_count(parts: Sequence[Part], spec: Spec) -> int:
+    """Return how many dev rows an arm answers in addition to the scored rows.
 
     A prompt without examples or search is the same in all folds, so each row is answered once.
     """
@@ -355,7 +363,7 @@ def _dev_rows(parts: Sequence[Part], spec: Spec) -> int:
     return len({case for part in parts for case in sorted(part.dev)[:DEV_ROWS_FOR_CHOICE]} - scored)
 
 
-def _sizes(facts: PlanInputs, spec: Spec, cases: int) -> Sizes:
+def _arm_sizes(facts: PlanInputs, spec: Spec, cases: int) -> Sizes:
     """Return the sizes of an arm that answers `cases` cases over all folds."""
     handed = facts.sizes.prompts if chooses_prompt(spec) else 0
     folds = len(facts.split.learning)
@@ -363,35 +371,38 @@ def _sizes(facts: PlanInputs, spec: Spec, cases: int) -> Sizes:
 
 
 def _does_not_apply(task: Task, spec: Spec) -> str:
-    """Return why an arm has nothing to do on a task, as far as it says so before it is fitted."""
+    """Return why an arm does not apply to a task, or "" as far as known before it is fitted."""
     reason = getattr(load("arms", spec.arm), "does_not_apply", None)
     return str(reason(task)) if reason else ""
 
 
-def _planned(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec]) -> PlannedArm:
+def _plan_arm(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec]) -> PlannedArm:
     if reason := unmet_needs(spec, facts.available) or _does_not_apply(facts.task, spec):
         return PlannedArm(spec=spec, because=reason)
-    training, by_rule = trains(spec), staged(facts.task) and not is_recorded(facts.task, spec)
+    training, by_rule = (
+        trains(spec),
+        uses_stage_rule(facts.task) and not is_recorded(facts.task, spec),
+    )
     parts = facts.split.learning[: choice.folds if training else choice.parts]
     ceiling = choice.look and spec.role == "ceiling" and builds_on_prompt(spec)
     if ceiling or (by_rule and prompts_tried(spec)):  # a search answers dev rows with every prompt
-        parts = parts[:FIRST_FOLDS]
+        parts = parts[:FOLDS_BEFORE_LOOK]
     if is_recorded(facts.task, spec):
         parts = facts.split.parts
     seeds = tuple(facts.task.seed + i for i in range(choice.seeds if training else 1))
     times = len(parts) * len(seeds)
     dev = needs_dev_scores(facts.task, spec, arms)
     scored = sum(len(part.test) for part in parts) * len(seeds)
-    extra = _dev_rows(parts, spec) * len(seeds) if dev and not training else 0
-    work = _work(spec, facts, scored + extra)
+    extra = _dev_row_count(parts, spec) * len(seeds) if dev and not training else 0
+    work = _arm_work(spec, facts, scored + extra)
     if training and times > 1:
         work = work.model_copy(update={"trained": work.trained * times})
     at = [other.name for other in arms].index(spec.name)  # its options may have been cut
     before = [other for other in arms[:at] if not unmet_needs(other, facts.available)]
-    sent = _sent(facts, spec, scored + extra, before)
+    sent = _endpoint_load(facts, spec, scored + extra, before)
     plain: dict[str, Any] = {"spec": spec, "folds": tuple(range(len(parts))), "seeds": seeds}
     if by_rule:
-        follow_up = follows_up(facts.task, spec)
+        follow_up = decided_by_stage_rule(facts.task, spec)
         look = look_after(spec, len(parts), facts.split, every=choice.look and not follow_up)
         plain |= {"follow_up": follow_up, "look_after": look}
-    return PlannedArm(**plain, **_costs(facts, work, sent))
+    return PlannedArm(**plain, **_cost_fields(facts, work, sent))

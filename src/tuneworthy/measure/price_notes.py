@@ -1,4 +1,4 @@
-"""What may cost money, and sentences of a plan on prices and on what training elsewhere reads."""
+"""List what may cost money, and write the sentences of a plan on prices and hosted training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tuneworthy.prompting.messages import common_system
 
 def paid_names(task: Task, models: Iterable[str]) -> list[str]:
     """Return the models and the training APIs of a task that may cost money."""
-    trainers = {address for address in map(_trainer, specs(task)) if address}
+    trainers = {address for address in map(_trainer_of, specs(task)) if address}
     away = {address for address in trainers if not on_this_machine(address)}
     return sorted({spec for spec in models if is_paid(spec)} | away)
 
@@ -30,7 +30,7 @@ def trainer_notes(task: Task, arms: Sequence[PlannedArm], sizes: Sizes) -> tuple
     """Return a sentence for each arm that trains at an API: its tokens, and their price."""
     out = []
     for arm in arms:
-        if not (address := _trainer(arm.spec)) or arm.because:
+        if not (address := _trainer_of(arm.spec)) or arm.because:
             continue
         options = arm.spec.options
         rows = min(sizes.train, int(options.get("rows") or sizes.train))
@@ -38,18 +38,20 @@ def trainer_notes(task: Task, arms: Sequence[PlannedArm], sizes: Sizes) -> tuple
         runs = len(arm.folds) * len(arm.seeds)
         tokens = epochs * rows * (sizes.shared + sizes.own + sizes.answer) * runs
         name = str(options.get("trainer_model") or task.tune or task.model).removeprefix("hf:")
-        said = f"{arm.spec.name} trains at {quoted(address, 60)}: about {_about(tokens)} tokens"
+        sentence = (
+            f"{arm.spec.name} trains at {quoted(address, 60)}: about {_rounded(tokens)} tokens"
+        )
         price: Any = task.economics.prices.get(name.partition("@")[0])
         rate = price.get("train") if isinstance(price, dict) else None
         if rate is not None:
-            said += f", ${tokens * float(rate) / 1e6:.2g} at your price of ${rate:g} a million"
+            sentence += f", ${tokens * float(rate) / 1e6:.2g} at your price of ${rate:g} a million"
         elif not on_this_machine(address):
-            said += f"; give their price as `train` in economics.prices.{quoted(name, 60)}"
-        out.append(said)
+            sentence += f"; give their price as `train` in economics.prices.{quoted(name, 60)}"
+        out.append(sentence)
     return tuple(out)
 
 
-def _trainer(spec: Spec) -> str:
+def _trainer_of(spec: Spec) -> str:
     return trainer_address(spec.options)
 
 
@@ -58,20 +60,20 @@ def price_notes(
 ) -> tuple[str, ...]:
     """Return the sentences on prices; `shared` are the tokens of the system prompt of all rows.
 
-    `unpriced` maps a model without a price to the listed model of a like name, or "".
+    `unpriced` maps a model without a price to the listed model of a similar name, or "".
     """
-    lacking = [_no_price(name, near) for name, near in unpriced.items()]
-    return (*lacking, *_hosted_tune(task, cases, shared))
+    lacking = [_no_price_note(name, near) for name, near in unpriced.items()]
+    return (*lacking, *_hosted_tune_note(task, cases, shared))
 
 
-def _no_price(name: str, near: str) -> str:
+def _no_price_note(name: str, near: str) -> str:
     hint = f"did you mean `{near}`? Else " if near else ""
     key = f"economics.prices: {{{quoted(name, 60)}: {PRICE_EXAMPLE}}}"
     return f"`{quoted(name, 60)}` has no price: {hint}write {key}, USD per million tokens"
 
 
-def _hosted_tune(task: Task, cases: Sequence[Case], shared: float) -> Iterator[str]:
-    """Yield what its vendor would read to tune the base model on all rows, once through."""
+def _hosted_tune_note(task: Task, cases: Sequence[Case], shared: float) -> Iterator[str]:
+    """Yield a sentence on the tokens and price of tuning a paid base model at its vendor."""
     if not is_paid(task.model) or task.tune is not None or not cases:
         return
     name = task.model.removeprefix("openai:").partition("@")[0]
@@ -80,21 +82,23 @@ def _hosted_tune(task: Task, cases: Sequence[Case], shared: float) -> Iterator[s
     size = sum(map(text_tokens, texts)) + sum(text_tokens(case.output) for case in cases)
     repeated = shared * len(cases)
     tokens = size + repeated
-    part = f" (about {_about(repeated)} of them the system prompt, once a row)" if repeated else ""
-    said = f"a tune of `{quoted(name, 60)}` at its vendor reads about {_about(tokens)} tokens"
-    said += f"{part} for each pass over your {len(cases):,} rows"
+    part = (
+        f" (about {_rounded(repeated)} of them the system prompt, once a row)" if repeated else ""
+    )
+    sentence = f"a tune of `{quoted(name, 60)}` at its vendor reads about {_rounded(tokens)} tokens"
+    sentence += f"{part} for each pass over your {len(cases):,} rows"
     price: Any = task.economics.prices.get(name)
     rate = price.get("train") if isinstance(price, dict) else None
     if rate is None:
         yield (
-            f"{said}; no training price is shipped: give it as `train` in"
+            f"{sentence}; no training price is shipped: give it as `train` in"
             f" economics.prices.{quoted(name, 60)} (USD per million tokens)"
         )
         return
-    yield f"{said}: about ${tokens * float(rate) / 1e6:.2g} a pass at your price of ${rate:g}"
+    yield f"{sentence}: about ${tokens * float(rate) / 1e6:.2g} a pass at your price of ${rate:g}"
 
 
-def _about(tokens: float) -> str:
-    """Return an estimate rounded to two digits: it is no more precise."""
+def _rounded(tokens: float) -> str:
+    """Return an estimated token count as text, rounded to two digits: it is no more precise."""
     whole = round(tokens)
     return f"{round(whole, 2 - len(str(whole))):,}"

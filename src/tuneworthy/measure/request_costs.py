@@ -24,8 +24,7 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import is_recorded, trains
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
-from tuneworthy.measure.longer_answers import MOST_ANSWERS as MORE
-from tuneworthy.measure.longer_answers import SAMPLE_ANSWERS
+from tuneworthy.measure.longer_answers import MOST_ANSWERS, SAMPLE_ANSWERS
 from tuneworthy.measure.price_notes import price_notes
 from tuneworthy.models import is_launched, is_local
 from tuneworthy.models.remote import prices as _prices
@@ -40,27 +39,24 @@ SEARCHED_ROWS = 60  # rows that a prompt search answers repeatedly
 NOTED_ROWS = 1_000  # rows sampled to estimate the length of notes on a task
 WORD_BYTES = 8  # bytes per word that a model writes into a prompt
 JUDGE_TOKENS = 120  # tokens of a judge's reply (judge_metric.REPLY_TOKENS)
-CONTROL_ANSWERS = (
-    100  # wrong answers with and without an injected order (calibration.MOST_INJECTED)
-)
+# Wrong answers with and without an injected instruction (calibration.MOST_INJECTED).
+CONTROL_ANSWERS = 100
 _REQUEST_TOKENS = 32  # most tokens of a request around its messages (chat template)
 _MESSAGE_TOKENS = 16  # most tokens around one message
-# Bytes per token of English, roughly; the longest answer is taken as twice that.
-_BYTES_PER_TOKEN = 4
+_BYTES_PER_TOKEN = 4  # of English, roughly; the longest answer is taken as twice that
 _BYTES_PER_FORM_TOKEN = 3  # bytes per token of a schema or a list of labels
-CUT_AT_MOST = (
-    SAMPLE_ANSWERS + MORE + 40
-)  # cut answers of an arm generated again, rounded up in 20 folds
-_COUNTS = ("cases", "train", "dev", "folds", "prompts")
-ROLES = ("bigger", "present")  # needs that replace the base model of an arm
+# The most cut answers of an arm that are generated again, rounded up in 20 folds.
+MOST_REGENERATED = SAMPLE_ANSWERS + MOST_ANSWERS + 40
+_COUNT_FIELDS = ("cases", "train", "dev", "folds", "prompts")
+REPLACING_NEEDS = ("bigger", "present")  # needs that replace the base model of an arm
 
 
 @dataclass(frozen=True)
 class Rate:
     """A model behind an endpoint: USD per million tokens, in and out; None if unknown.
 
-    `near` is the listed model of a like name, for a model without a price. `source` is where the
-    price is from.
+    `near` is the listed model of a similar name, for a model without a price. `source` names where
+    the price is from.
     """
 
     model: str
@@ -69,7 +65,7 @@ class Rate:
     source: str = ""
 
     def dollars(self, read: float, written: float) -> float | None:
-        """Return the price of these tokens; None if the model has no known price."""
+        """Return the dollars for so many tokens; None if the model has no known price."""
         if self.usd is None:
             return None
         dear = max(self.usd.get("in", 0.0), self.usd.get("cache_write", 0.0))
@@ -77,8 +73,8 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Remote:
-    """The models behind endpoints by role, and the mean and maximum lengths of rows.
+class RemoteModels:
+    """The models behind endpoints by role (`rates`), and the mean and maximum lengths of rows.
 
     `few` has the lengths of the longest rows, which a prompt search may draw; `notes` is the size
     in bytes of the longest wording that it may try. `seconds` per request is the median of `timed`
@@ -105,7 +101,7 @@ class Remote:
         return f"{self.seconds:.2g} s a request ({source}), {self.at_once} at a time"
 
     def sent(self, what: str, asked: Sequence[tuple[Asks, Asks, Asks]]) -> EndpointLoad | None:
-        """Return the traffic of some requests; None if none of them goes to an endpoint.
+        """Return the endpoint load of these requests; None if none of them goes to an endpoint.
 
         Each request is a triple: with mean lengths, with maximum lengths, with the longest rows.
         """
@@ -133,43 +129,43 @@ class Remote:
             most_requests=round(sum(most.most for _, _, most, _ in priced)),
             tokens=round(sum(tokens for tokens, _ in usual)),
             most_tokens=round(sum(tokens for tokens, _ in worst)),
-            usd=_sum([usd for _, usd in usual]),
-            most_usd=_sum([usd for _, usd in worst]),
+            usd=_sum_if_known([usd for _, usd in usual]),
+            most_usd=_sum_if_known([usd for _, usd in worst]),
             minutes=round(requests * self.seconds / self.at_once / 60, 3),
         )
 
 
-def _sum(values: Sequence[float | None]) -> float | None:
+def _sum_if_known(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return round(sum(known), 6) if len(known) == len(values) else None
 
 
 def remote_models(
     task: Task, cases: Sequence[Case], sizes: Sizes, docs: Sequence[Doc], seconds: Sequence[float]
-) -> Remote | None:
+) -> RemoteModels | None:
     """Return the models of a task behind endpoints; None if it names none.
 
     `cases` are all labelled rows, `sizes` their mean lengths, `seconds` the durations of earlier
     requests.
     """
     rates = {
-        role: _rate(task, spec)
+        role: _endpoint_rate(task, spec)
         for role, spec in _specs_by_role(task)
         if spec and not is_local(spec)
     }
     if not rates:
         return None
     mean = sizes.model_copy(update={"form": _constraint_bytes(task) / _BYTES_PER_FORM_TOKEN})
-    return Remote(
+    return RemoteModels(
         rates=rates,
         mean=mean,
-        most=_longest(task, cases, mean, docs, sizes.cases),
-        few=_longest(task, cases, mean, docs, SEARCHED_ROWS),
+        most=_longest_sizes(task, cases, mean, docs, sizes.cases),
+        few=_longest_sizes(task, cases, mean, docs, SEARCHED_ROWS),
         notes=max((_byte_size(w.text) for w in wordings(task, cases[:NOTED_ROWS])), default=0),
         seconds=median(seconds) if seconds else ASSUMED_SECONDS,
         timed=len(seconds),
         at_once=task.max_connections,
-        grades=_grades(task),
+        grades=_count_grades(task),
         thought=0 if task.thinking == "off" else task.thinking_tokens,
         prices=price_notes(
             task,
@@ -180,9 +176,9 @@ def remote_models(
     )
 
 
-def prices_of(found: Remote | None) -> tuple[str, ...]:
-    """Return the sentences on the prices of models behind endpoints; none without one."""
-    return found.prices if found else ()
+def price_sentences(remote: RemoteModels | None) -> tuple[str, ...]:
+    """Return the sentences on the prices of models behind endpoints, () without such a model."""
+    return remote.prices if remote else ()
 
 
 def _specs_by_role(task: Task) -> Iterator[tuple[str, str | None]]:
@@ -192,7 +188,7 @@ def _specs_by_role(task: Task) -> Iterator[tuple[str, str | None]]:
     yield "judge", task.success.judge.model if task.success.judge else None
 
 
-def _rate(task: Task, spec: str) -> Rate:
+def _endpoint_rate(task: Task, spec: str) -> Rate:
     if is_launched(spec):
         return Rate(spec.partition(":")[2], dict(_prices.FREE))
     name, _, url = spec.removeprefix("openai:").partition("@")
@@ -208,8 +204,8 @@ def _rate(task: Task, spec: str) -> Rate:
     return Rate(name, usd, source=price_source(task, name, address))
 
 
-def _grades(task: Task) -> int:
-    """Return the most human grades: the number of lines of their file."""
+def _count_grades(task: Task) -> int:
+    """Return an upper bound on the human grades: the number of lines of their file."""
     path = task.folder / task.success.judge.grades if task.success.judge else None
     if path is None or not path.is_file():
         return 0
@@ -223,8 +219,10 @@ def _constraint_bytes(task: Task) -> int:
     return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")) + 300
 
 
-def _longest(task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc], n: int) -> Sizes:
-    """Return upper lengths in bytes: inputs as the mean of the n longest, examples the longest."""
+def _longest_sizes(
+    task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc], n: int
+) -> Sizes:
+    """Return sizes in bytes: of inputs the mean of the n longest, of examples the longest."""
     empty = Query(id="", messages=(Message(role="user", content=""),))
     shared = _messages_size(build(task, empty, Recipe(), ()))
     own = sorted((_messages_size(case.messages) for case in cases), reverse=True)
@@ -233,7 +231,7 @@ def _longest(task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc]
     passage = max((_byte_size(doc.text) for doc in docs), default=0)
     return mean.model_copy(
         update={
-            "shared": shared + _prompt_file(task),
+            "shared": shared + _prompt_file_size(task),
             "own": sum(longest) / max(len(longest), 1),
             "shot": max((_example_size(case) for case in cases), default=0) + 2 * _MESSAGE_TOKENS,
             "answer": max(answers, default=0),
@@ -253,7 +251,7 @@ def _messages_size(messages: Iterable[Message]) -> int:
     return sum(_byte_size(message.content) + _MESSAGE_TOKENS for message in messages)
 
 
-def _prompt_file(task: Task) -> int:
+def _prompt_file_size(task: Task) -> int:
     path = task.folder / task.present.prompt if task.present and task.present.prompt else None
     return path.stat().st_size if path is not None and path.is_file() else 0
 
@@ -272,7 +270,7 @@ class BestPrompt:
 
 
 def arm_requests(
-    found: Remote, task: Task, spec: Spec, sizes: Sizes, best: BestPrompt
+    remote: RemoteModels, task: Task, spec: Spec, sizes: Sizes, best: BestPrompt
 ) -> list[tuple[Asks, Asks, Asks]]:
     """Return the requests of an arm with mean lengths, maximum lengths, and the longest rows.
 
@@ -280,16 +278,16 @@ def arm_requests(
     """
     if is_recorded(task, spec):
         return []
-    counts = {key: getattr(sizes, key) for key in _COUNTS}
+    counts = {key: getattr(sizes, key) for key in _COUNT_FIELDS}
     added_bytes = float(best.grown)
-    variants = [usual_sizes(found, sizes, best)]
+    variants = [usual_sizes(remote, sizes, best)]
     variants += [
         variant.model_copy(
             update={**counts, "examples": best.shots, "shared": variant.shared + added_bytes}
         )
-        for variant in (found.most, found.few)
+        for variant in (remote.most, remote.few)
     ]
-    expected, *others = (asks_of(spec, variant) for variant in variants)
+    expected, *others = (declared_requests(spec, variant) for variant in variants)
     if spec.role == "placebo":  # it gets its arm's final prompt, without a search
         expected = tuple(a.model_copy(update={"requests": 0}) if a.few else a for a in expected)
     requests = list(zip(expected, *others, strict=True))
@@ -298,7 +296,7 @@ def arm_requests(
             *requests,
             _longer_requests(
                 requests[0],
-                RETRY_TOKEN_FACTOR * found.mean.cap + (RETRY_TOKEN_FACTOR - 1) * found.thought,
+                RETRY_TOKEN_FACTOR * remote.mean.cap + (RETRY_TOKEN_FACTOR - 1) * remote.thought,
             ),
         ]
         if requests
@@ -306,10 +304,10 @@ def arm_requests(
     )
 
 
-def usual_sizes(found: Remote, sizes: Sizes, best: BestPrompt) -> Sizes:
+def usual_sizes(remote: RemoteModels, sizes: Sizes, best: BestPrompt) -> Sizes:
     """Return the expected sizes: mean lengths, and half of what the best prompt may have added."""
-    mean = found.mean
-    counts = {key: getattr(sizes, key) for key in _COUNTS} | {"cases": best.rows}
+    mean = remote.mean
+    counts = {key: getattr(sizes, key) for key in _COUNT_FIELDS} | {"cases": best.rows}
     shared = mean.shared + best.grown / _BYTES_PER_TOKEN / 2
     examples = (best.shots + 1) // 2
     return mean.model_copy(update={**counts, "examples": examples, "shared": shared})
@@ -319,23 +317,23 @@ def _longer_requests(original: tuple[Asks, Asks, Asks], longest: float) -> tuple
     """Return the requests that generate cut answers again: none expected, a sample at most."""
     first, second, third = (
         request.model_copy(
-            update={"requests": 0, "most": min(CUT_AT_MOST, request.most), "written": longest}
+            update={"requests": 0, "most": min(MOST_REGENERATED, request.most), "written": longest}
         )
         for request in original
     )
     return first, second, third
 
 
-def asks_of(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
-    """Return what an arm declares to send; nothing if it answers without a model or trains."""
+def declared_requests(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
+    """Return the requests that an arm declares; () if it answers without a model or trains."""
     arm = load("arms", spec.arm)
     options = arm.Options.model_validate(spec.options)
     if hasattr(arm, "asks"):
         declared: tuple[Asks, ...] = arm.asks(sizes, options)
         return declared
-    if trains(spec) or not arm.NEEDS & {"model", *ROLES}:
+    if trains(spec) or not arm.NEEDS & {"model", *REPLACING_NEEDS}:
         return ()
-    role = next((need for need in ROLES if need in arm.NEEDS), "base")
+    role = next((need for need in REPLACING_NEEDS if need in arm.NEEDS), "base")
     read, per_case = sizes.shared + sizes.own, 1.0
     if hasattr(arm, "estimate"):
         work = arm.estimate(sizes.model_copy(update={"cases": 1, "dev": 0}), options)
@@ -345,14 +343,14 @@ def asks_of(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
     return (Asks(role=role, requests=requests, most=requests, read=read),)
 
 
-def judge_traffic(found: Remote, answers: float) -> EndpointLoad | None:
-    """Return the traffic of a judge behind an endpoint: two requests per answer, and calibration.
+def judge_traffic(remote: RemoteModels, answers: float) -> EndpointLoad | None:
+    """Return the endpoint load of a judge, two requests per answer; None if it has no endpoint.
 
-    The calibration judges every human-graded answer, and wrong answers with an injected order.
+    Calibration adds every human-graded answer, and wrong answers with an injected instruction.
     """
-    if "judge" not in found.rates:
+    if "judge" not in remote.rates:
         return None
-    requests = 2 * (answers + found.grades + CONTROL_ANSWERS)
+    requests = 2 * (answers + remote.grades + CONTROL_ANSWERS)
     empty = Case(id="", messages=(Message(role="user", content=""),), output="")
     turns = comparison_messages(Task.model_validate({"data": {"file": "-"}}), empty, "", "")
     frame = _messages_size(turns)
@@ -363,10 +361,10 @@ def judge_traffic(found: Remote, answers: float) -> EndpointLoad | None:
             role="judge", requests=requests, most=requests, read=read, written=float(JUDGE_TOKENS)
         )
 
-    longest = found.mean.cap * 2 * _BYTES_PER_TOKEN
-    triple = (request(found.mean, found.mean.answer, _BYTES_PER_TOKEN),
-              request(found.most, longest, 1), request(found.few, longest, 1))  # fmt: skip
-    return found.sent("the judge", [triple])
+    longest = remote.mean.cap * 2 * _BYTES_PER_TOKEN
+    triple = (request(remote.mean, remote.mean.answer, _BYTES_PER_TOKEN),
+              request(remote.most, longest, 1), request(remote.few, longest, 1))  # fmt: skip
+    return remote.sent("the judge", [triple])
 
 
 def _byte_size(text: str) -> int:

@@ -39,7 +39,7 @@ class StageRule:
 
     @property
     def columns(self) -> list[Column]:
-        """Return the candidates that were measured so far."""
+        """Return a column for each candidate that was measured so far."""
         all_columns = (column(runs) for runs in by_spec(self.runs).values())
         return [
             arm_column
@@ -62,8 +62,8 @@ class StageRule:
     def beyond_reach(self, spec: Spec) -> str:
         """Return why no score of an arm could make it worthwhile, or "" if one could.
 
-        The reason is a measured arm of a tool no dearer whose own lower bound is less than the
-        margin below a perfect score.
+        The reason is another measured arm, of the same or a simpler tool, whose lower bound is
+        within the margin of a perfect score.
         """
         task = self.inputs.task
         if not self.by_score:
@@ -71,9 +71,8 @@ class StageRule:
         for other in sorted(self.columns, key=lambda c: rung(c.spec)):
             if rung(other.spec) > rung(spec) or other.spec.name == spec.name:
                 continue
-            if (
-                1 - mean(other) > task.success.margin
-            ):  # the gap from its lower bound is larger still
+            # The bound is costly, and below the mean: its gap is larger still.
+            if 1 - mean_score(other) > task.success.margin:
                 continue
             gap = 1 - score_lower_bound(self.inputs, other)
             if gap <= task.success.margin:
@@ -84,7 +83,7 @@ class StageRule:
         return ""
 
     def standing(self, new: Sequence[Run]) -> tuple[Standing, str]:
-        """Return the standing of an arm after its first folds against the arms of simpler tools."""
+        """Return (standing, reason) of an arm's first folds against all arms of simpler tools."""
         if not self.by_score:
             return "open", "more than its score decides"
         strict, margin = LOOK_SHARE * self._error_level(), self.inputs.task.success.margin
@@ -101,10 +100,10 @@ class StageRule:
         return "open", "neither shown better nor shown not to be worth it"
 
     def behind(self, spec: Spec, leader: Spec) -> str:
-        """Return why an arm needs no further folds given the leader, or "".
+        """Return why an arm needs no further folds given the leader, or "" if it does.
 
-        The reason is shown at the level of a first look: an arm of no simpler tool is at most a
-        margin better, one of a simpler tool is beaten, as the ladder demands it.
+        At the level of a first look, an arm of the leader's or a dearer tool is shown to be at most
+        the margin better; an arm of a simpler tool is shown to be beaten by the margin or more.
         """
         columns = {arm_column.spec.name: arm_column for arm_column in self.columns}
         arm, best = columns[spec.name], columns[leader.name]
@@ -120,9 +119,9 @@ class StageRule:
         return f"shown to be beaten by {leader.name}, by {points} or more" if beaten else ""
 
     def contends(self, spec: Spec) -> bool:
-        """Return whether an arm's tool may still be named.
+        """Return whether an arm's tool may still be named by the verdict.
 
-        False if its best arm is shown to be worse than the leader by more than the margin.
+        False if the tool's best arm is shown to be worse than the leader by the margin or more.
         """
         columns = self.columns
         if not self.by_score or spec.name in self.inputs.task.success.finalists.values():
@@ -130,7 +129,7 @@ class StageRule:
         own = [arm_column for arm_column in columns if arm_column.spec.tool == spec.tool]
         if not own or len(columns) < 2:
             return True
-        best, leader = (max(group, key=mean) for group in (own, columns))
+        best, leader = (max(group, key=mean_score) for group in (own, columns))
         if best.spec.name == leader.spec.name or not set(best.cells) & set(leader.cells):
             return True
         difference = pair_of(self.inputs, best, leader, self._error_level())
@@ -161,7 +160,7 @@ def follow_up_order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> 
 def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
     """Return whether an arm runs even if no score could make it worthwhile.
 
-    References and recorded systems cost nothing, and the simplest prompt is the base arm of the
+    References and recorded systems cost nothing; the simplest prompt is the base arm of the
     diagnosis.
     """
     spec = arm.spec
@@ -175,7 +174,7 @@ def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
 
 
 def score_lower_bound(inputs: ComparisonInputs, one: Column) -> float:
-    """Return the one-sided lower bound of an arm's score at the error of this look."""
+    """Return the one-sided lower bound of an arm's mean score at the error level of this look."""
     ids = sorted(one.cells)
     folds = np.array([one.fold[i] for i in ids])
     factor = inputs.factor(folds) if one.learned else 1.0
@@ -188,6 +187,6 @@ def score_lower_bound(inputs: ComparisonInputs, one: Column) -> float:
     return interval[1]
 
 
-def mean(one: Column) -> float:
+def mean_score(one: Column) -> float:
     """Return the mean score of an arm over the cases that it answered."""
     return float(one.values(sorted(one.cells)).mean())

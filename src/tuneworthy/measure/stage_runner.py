@@ -22,13 +22,13 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import builds_on_prompt, needs_dev_scores, trains
 from tuneworthy.diagnose.remedies import advised_against, repairable_share
 from tuneworthy.measure.placebos import Probe, probes
-from tuneworthy.measure.plan_cuts import FIRST_FOLDS
+from tuneworthy.measure.plan_cuts import FOLDS_BEFORE_LOOK
 from tuneworthy.measure.stage_rule import (
     StageRule,
     Standing,
     always_runs,
     follow_up_order,
-    mean,
+    mean_score,
 )
 from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.measure.units import Runner, measure
@@ -36,13 +36,13 @@ from tuneworthy.models import is_paid
 
 OVERRUN_SHARE = 0.5  # share of the minutes by which the first training arm may exceed them
 PLACEBO_SHARE = 0.1  # share of the minutes by which placebos of training arms may exceed them
-KNOWN_PACE = 0.5  # planned minutes to measure before the estimates are corrected
+LEAST_MEASURED_MINUTES = 0.5  # planned minutes that must be measured before estimates are corrected
 MOST_CORRECTION = 4.0  # the largest factor by which estimates are corrected, up or down
 
 
 @dataclass(frozen=True)
 class LookedAt:
-    """An arm after its first folds, its standing, and the reason of it."""
+    """An arm after its first folds, its standing, and the reason for it."""
 
     arm: PlannedArm
     standing: Standing
@@ -51,10 +51,11 @@ class LookedAt:
 
 @dataclass
 class StageRunner:
-    """The execution of a plan: `runner.runs` and `recipes` (the best prompt by fold) are updated.
+    """Executes a plan, and adds to `runs` and `recipes` (the best prompt by fold) as it goes.
 
-    `minutes` is the total time limit; `diagnose` returns the diagnosis of the runs so far; `looked`
-    has the arms that the rule looked at after their first folds, without training arms that lost.
+    `minutes` is the total time limit, `spent` the minutes so far; `diagnose` returns the diagnosis
+    of the runs so far; `tell` gets ("arm", the planned arm) before each; `looked` has the arms that
+    the rule looked at after their first folds, without training arms that lost.
     """
 
     runner: Runner
@@ -82,24 +83,24 @@ class StageRunner:
         return self.minutes - self.spent
 
     def run(self) -> Iterator[None]:
-        """Measure the arms one by one; yield after each."""
+        """Measure all arms and probes of the plan; yield after each arm."""
         always = [arm for arm in self.plan.arms if not arm.follow_up]
         for arm in always:
             if why := self._beyond_reach(arm):
                 self._leave_out(arm, why)
                 continue
-            self._first_folds(arm)
+            self._measure_first_folds(arm)
             yield
-        self._probe(trained=False)
+        self._run_probes(trained=False)
         diagnosis = self.diagnose() if self.plan.read != 0 else None
         wrong = diagnosis.wrong if diagnosis else ()
         shares = {arm.spec.name: repairable_share(arm.spec, wrong) for arm in self.plan.arms}
         follow_up = follow_up_order(self.plan.arms, shares)  # training arms come first
         training = [arm for arm in follow_up if trains(arm.spec)]
-        yield from self._follow_up(training, wrong, shares)
-        yield from self._all_folds()
-        yield from self._follow_up(follow_up[len(training) :], wrong, shares)
-        self._probe(trained=True)
+        yield from self._measure_follow_ups(training, wrong, shares)
+        yield from self._measure_more_folds()
+        yield from self._measure_follow_ups(follow_up[len(training) :], wrong, shares)
+        self._run_probes(trained=True)
         kept = {"minutes": round(self.spent, 4)}
         self.runner.ledger.freeze(self.runner.study, spent_key(self.minutes), kept)
 
@@ -107,10 +108,10 @@ class StageRunner:
         free = arm.because or always_runs(arm, self.plan.arms)
         return "" if free else self.rule.beyond_reach(arm.spec)
 
-    def _follow_up(
+    def _measure_follow_ups(
         self, arms: Sequence[PlannedArm], wrong: Sequence[Wrong], shares: Mapping[str, float]
     ) -> Iterator[None]:
-        """Measure the follow-up arms that may be worth it; yield after the first folds of each."""
+        """Measure the first folds of each follow-up arm that may be worth it; yield after each."""
         for arm in arms:
             if why := self._not_worth_it(arm, wrong):
                 self._leave_out(arm, why)
@@ -119,12 +120,12 @@ class StageRunner:
             reason = (
                 f"it may repair {share:.0%} of the failures" if share else "nothing rules it out"
             )
-            self._decide(arm, "run", reason)
-            self._first_folds(arm)
+            self._record_decision(arm, "run", reason)
+            self._measure_first_folds(arm)
             yield
 
-    def _first_folds(self, arm: PlannedArm) -> None:
-        """Measure an arm on its first folds, or on all if it gets no look; keep its standing.
+    def _measure_first_folds(self, arm: PlannedArm) -> None:
+        """Measure an arm on its first folds, or on all if it gets no look; record its standing.
 
         A training arm that lost stops at once. Another one may still have to run on further folds,
         because an open arm builds on the prompts of its fold.
@@ -137,32 +138,32 @@ class StageRunner:
             return
         standing, why = self.rule.standing(new)
         if standing == "lost" and trains(arm.spec):
-            self._stop(arm, why)
+            self._stop_arm(arm, why)
         else:
             self.looked.append(LookedAt(arm, standing, why))
 
     def _with_prompts(self, arm: PlannedArm) -> tuple[int, ...]:
-        """Return the folds of an arm in which the prompts that it may build on were measured."""
+        """Return the arm's folds in which the prompts that it may build on were measured."""
         prompts = {a.spec.name for a in self.plan.arms if a.look_after and a.spec.tool == "prompt"}
         if not prompts or not builds_on_prompt(arm.spec):
             return arm.folds
         ran = {run.fold for run in self.runs if run.spec.name in prompts}
         return tuple(fold for fold in arm.folds if fold in ran)
 
-    def _all_folds(self) -> Iterator[None]:
-        """Measure further folds of the arms that may still be named, in the order of the plan.
+    def _measure_more_folds(self) -> Iterator[None]:
+        """Measure further folds of the arms that may still be named; yield after each arm.
 
-        The best one stops if it has won and all others have stopped. Arms that stay open get the
-        same number of folds, as far as the minutes go, since they are compared on the rows that
-        they share; the best one alone if there is no room for all.
+        They run in the order of the plan. The best one stops if it has won and the others stopped.
+        Arms that stay open get the same number of folds, as far as the minutes go, since they are
+        compared on the rows that they share; the best one alone if there is no room for all.
         """
         columns = {entry.spec.name: entry for entry in self.rule.columns}
-        ranked = sorted(self.looked, key=lambda entry: -mean(columns[entry.arm.spec.name]))
-        stops = self._stops(ranked)
+        ranked = sorted(self.looked, key=lambda entry: -mean_score(columns[entry.arm.spec.name]))
+        stops = self._stop_reasons(ranked)
         built_on = self._prompts_of_open_arms(ranked, stops)
         for entry in ranked:
             if (stop := stops[entry.arm.spec.name]) and entry.arm.spec.name not in built_on:
-                self._stop(entry.arm, stop)
+                self._stop_arm(entry.arm, stop)
         open_arms = [
             entry.arm for entry in ranked
             if not stops[entry.arm.spec.name] or entry.arm.spec.name in built_on
@@ -173,22 +174,24 @@ class StageRunner:
             folds = arm.folds[arm.look_after :][: counts[arm.spec.name]]
             rest = len(arm.folds) - arm.look_after - len(folds)
             if not folds:
-                self._stop(arm, "still open, and the minutes have no room for its other folds")
+                self._stop_arm(arm, "still open, and the minutes have no room for its other folds")
                 continue
             why = "neither shown better nor shown not to be worth it"
             if stops[arm.spec.name]:
                 why = f"{stops[arm.spec.name]}, but an open arm builds on it"
-            self._decide(arm, "more folds" if rest else "all folds", why)
+            self._record_decision(arm, "more folds" if rest else "all folds", why)
             self._measure(arm, folds)
             if rest:
-                self._note(arm, len(arm.folds) - rest, "the minutes have no room for the others")
+                self._add_note(
+                    arm, len(arm.folds) - rest, "the minutes have no room for the others"
+                )
             yield
 
-    def _stops(self, ranked: Sequence[LookedAt]) -> dict[str, str]:
-        """Return why each arm that was looked at needs no further folds, "" if it does, by name.
+    def _stop_reasons(self, ranked: Sequence[LookedAt]) -> dict[str, str]:
+        """Return, by name, why an arm that was looked at needs no further folds, "" if it does.
 
         An arm stops if it lost, or if no further fold could let it be named beside the best one.
-        `ranked` has them by their scores, the best first.
+        `ranked` has the arms by score, the best first.
         """
         best = next((entry for entry in ranked if entry.standing != "lost"), None)
         stops = {}
@@ -205,49 +208,49 @@ class StageRunner:
     def _prompts_of_open_arms(
         self, ranked: Sequence[LookedAt], stops: Mapping[str, str]
     ) -> set[str]:
-        """Return the prompts that open arms build on: each fold must have the same ones."""
+        """Return the names of the prompts that open arms build on: each fold must have the same."""
         own = [entry.arm.spec for entry in ranked if not stops[entry.arm.spec.name]]
         builders = [spec for spec in own if builds_on_prompt(spec)]
         return {name for spec in builders for name in self._prompts_of(spec, ranked)}
 
     def _prompts_of(self, spec: Spec, ranked: Sequence[LookedAt]) -> list[str]:
-        """Return the prompts that an arm was built on so far; all of them if that is unknown."""
+        """Return the names of the prompts that an arm was built on; all if that is unknown."""
         names = [entry.arm.spec.name for entry in ranked if entry.arm.spec.tool == "prompt"]
         taken = [(run.fold, run.recipe) for run in self.runs if run.spec == spec and run.recipe]
         own = [run.spec.name for run in self.runs if (run.fold, run.recipe) in taken]
         return [name for name in names if name in own] or names
 
     def _folds_each(self, arms: Sequence[PlannedArm]) -> list[int]:
-        """Return how many further folds each arm gets: equally many, or the first one alone.
+        """Return how many further folds each arm gets: equally many, or only the first arm some.
 
-        Alone it gets some only if another arm ran on them: else there is nothing to compare.
+        Only if another arm ran on them too: else there would be nothing to compare.
         """
         costs = [
-            self._cost(arm.minutes - arm.first_minutes, arm.pace)
+            self._corrected_minutes(arm.minutes - arm.first_minutes, arm.pace)
             / (len(arm.folds) - arm.look_after)
             for arm in arms
         ]
         if not costs:
             return []
-        if (together := _fitting(self.left, sum(costs))) >= 1:
+        if (together := _times_it_fits(self.left, sum(costs))) >= 1:
             return [together] * len(arms)
         name, fold = arms[0].spec.name, arms[0].folds[arms[0].look_after]
         others = {run.fold for run in self.runs if run.spec.name != name and run.scores}
-        alone = _fitting(self.left, costs[0]) if fold in others else 0
+        alone = _times_it_fits(self.left, costs[0]) if fold in others else 0
         return [alone, *[0] * (len(arms) - 1)]
 
-    def _stop(self, arm: PlannedArm, why: str) -> None:
-        self._decide(arm, "stop", why)
-        self._note(arm, arm.look_after, why)
+    def _stop_arm(self, arm: PlannedArm, why: str) -> None:
+        self._record_decision(arm, "stop", why)
+        self._add_note(arm, arm.look_after, why)
 
-    def _note(self, arm: PlannedArm, folds: int, why: str) -> None:
+    def _add_note(self, arm: PlannedArm, folds: int, why: str) -> None:
         note = f"scored on {folds} of {len(arm.folds)} folds: {why}"
         last = max(at for at, run in enumerate(self.runs) if run.spec.name == arm.spec.name)
         run = self.runs[last]
         self.runs[last] = run.model_copy(update={"notes": (*run.notes, note)})
 
     def _not_worth_it(self, arm: PlannedArm, wrong: Sequence[Wrong]) -> str:
-        """Return why a follow-up arm is not run, or ""."""
+        """Return why a follow-up arm is not run, or "" if it is."""
         spec = arm.spec
         if why := self.rule.beyond_reach(spec):
             return why
@@ -259,16 +262,15 @@ class StageRunner:
         if trains(spec) and trained and self.runner.task.arms == "auto" and not named:
             other = trained[0].spec.name
             all_won = all(e.standing == "won" for e in self.looked if trains(e.arm.spec))
-            if all_won and advised_against(
-                spec, wrong
-            ):  # the diagnosis may err, so an open arm needs a rival
+            # The diagnosis may err, so a rival is left out only where no arm is open.
+            if all_won and advised_against(spec, wrong):
                 return f"{other} was trained, and what was wrong speaks against this one"
             if not self.rule.contends(spec):
                 return f"{other} was trained, and its tool is shown to be behind"
         if not trains(spec) and not self.rule.contends(spec):
             return "its tool is shown to be behind by more than the margin"
         room = self.left + (OVERRUN_SHARE * self.minutes if first else 0.0)
-        return NO_ROOM if self._cost(arm.first_minutes, arm.pace) > room else ""
+        return NO_ROOM if self._corrected_minutes(arm.first_minutes, arm.pace) > room else ""
 
     def _measure(self, arm: PlannedArm, folds: tuple[int, ...]) -> list[Run]:
         part = arm.model_copy(update={"folds": folds, "requests": _requests_in(arm, folds)})
@@ -276,7 +278,7 @@ class StageRunner:
         runnable = [planned.spec for planned in self.plan.arms if not planned.because]
         dev = needs_dev_scores(self.runner.task, arm.spec, runnable)
         before = self.spent
-        with self._timed(f"{arm.spec.name} {folds}"):
+        with self._count_minutes(f"{arm.spec.name} {folds}"):
             new = measure(self.runner, part, self.recipes, dev)
         planned = arm.minutes * len(folds) / max(len(arm.folds), 1)
         for totals, minutes in ((self._planned, planned), (self._took, self.spent - before)):
@@ -287,16 +289,16 @@ class StageRunner:
         self.recipes[:] = [best_prompt(self.runs, f, self.runner.task.seed) for f in folds_in_all]
         return new
 
-    def _probe(self, trained: bool) -> None:
+    def _run_probes(self, trained: bool) -> None:
         """Run the placebos, and the pilots of training arms, that the diagnosis needs."""
         if self.plan.read == 0:
             return
-        for probe in self._probes(trained):
+        for probe in self._needed_probes(trained):
             self.tell("arm", probe.planned)
-            with self._timed(f"probe {probe.planned.spec.name}"):
+            with self._count_minutes(f"probe {probe.planned.spec.name}"):
                 self.runs += probe.run(self.runner, self.recipes, self.runs)
 
-    def _probes(self, trained: bool) -> list[Probe]:
+    def _needed_probes(self, trained: bool) -> list[Probe]:
         measured = {name for name, runs in by_spec(self.runs).items() if column(runs)}
         dear = [arm for arm in self.plan.across if arm.spec.role == "candidate"]
         arms = [*self.plan.arms, *dear]
@@ -307,22 +309,27 @@ class StageRunner:
             arms = [arm for arm in arms if not trains(arm.spec) and not arm.follow_up]
         paid, runs = is_paid(self.runner.task.model), self.runs
         if not trained and any(arm.look_after and not trains(arm.spec) for arm in self.plan.arms):
-            arms = [arm.model_copy(update={"folds": arm.folds[:FIRST_FOLDS]}) for arm in arms]
-            runs = [run for run in runs if run.fold is None or run.fold < FIRST_FOLDS]
+            arms = [arm.model_copy(update={"folds": arm.folds[:FOLDS_BEFORE_LOOK]}) for arm in arms]
+            runs = [run for run in runs if run.fold is None or run.fold < FOLDS_BEFORE_LOOK]
         result = probes(self.runner, arms, runs, paid, self.plan.read)
         planned = {arm.spec.name: (arm.minutes, arm.pace) for arm in self.plan.across}
-        costs = [self._cost(*planned.get(probe.planned.spec.name, (0.0, ""))) for probe in result]
+        costs = [
+            self._corrected_minutes(*planned.get(probe.planned.spec.name, (0.0, "")))
+            for probe in result
+        ]
         if trained:
             return [] if sum(costs) > self.left + PLACEBO_SHARE * self.minutes else result
         return self._beside_training(result, costs)
 
     def _beside_training(self, probes: Sequence[Probe], costs: Sequence[float]) -> list[Probe]:
-        """Return the probes that leave the minutes for the first folds of the dearest training arm.
+        """Return the probes that leave minutes for the first folds of the dearest training arm.
 
-        The failures that only the others could explain count as not tried.
+        Failures that only the dropped probes could explain count as not tried.
         """
         planned = [arm for arm in self.plan.arms if trains(arm.spec) and not arm.because]
-        kept = max((self._cost(arm.first_minutes, arm.pace) for arm in planned), default=0.0)
+        kept = max(
+            (self._corrected_minutes(arm.first_minutes, arm.pace) for arm in planned), default=0.0
+        )
         room, result = self.left - kept, []
         for probe, cost in zip(probes, costs, strict=True):
             if planned and cost > max(room, 0.0):
@@ -332,32 +339,32 @@ class StageRunner:
         return result
 
     def _leave_out(self, arm: PlannedArm, why: str) -> None:
-        self._decide(arm, "leave out", why)
+        self._record_decision(arm, "leave out", why)
         left_out = arm.model_copy(update={"because": why})
         self.tell("arm", left_out)
         self.runs += measure(self.runner, left_out, self.recipes, False)
 
-    def _decide(self, arm: PlannedArm, do: str, why: str) -> None:
+    def _record_decision(self, arm: PlannedArm, do: str, why: str) -> None:
         step = {"arm": arm.spec.name, "do": do, "why": why, "minutes": round(self.spent, 2)}
         self.steps.append(StageDecision.model_validate(step))
 
-    def _cost(self, planned: float, pace: str) -> float:
+    def _corrected_minutes(self, planned: float, pace: str) -> float:
         """Return planned minutes corrected by the ratio of measured to planned time so far.
 
-        Of arms of the same pace where they were planned to take long enough, else of all arms.
+        The ratio is that of arms of the same pace if enough of those were measured, else of all.
         """
-        known = self._planned.get(pace, 0.0) >= KNOWN_PACE and pace
+        known = self._planned.get(pace, 0.0) >= LEAST_MEASURED_MINUTES and pace
         before = self._planned.get(pace, 0.0) if known else sum(self._planned.values())
-        if before < KNOWN_PACE:
+        if before < LEAST_MEASURED_MINUTES:
             return planned
         took = self._took[pace] if known else self.spent
         return planned * min(MOST_CORRECTION, max(1 / MOST_CORRECTION, took / before))
 
     @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        """Add the minutes of a step; the ledger keeps those of its first run.
+    def _count_minutes(self, what: str) -> Iterator[None]:
+        """Add the minutes of the block to `spent`; the ledger keeps those of its first run.
 
-        A resumed study therefore counts the same minutes and the rule makes the same decisions.
+        A resumed study therefore counts the same minutes and makes the same decisions.
         """
         begun = time.perf_counter()
         yield
@@ -367,17 +374,17 @@ class StageRunner:
 
 
 def _requests_in(arm: PlannedArm, folds: Sequence[int]) -> int:
-    """Return the number of an arm's requests that belong to these folds, in proportion."""
+    """Return the share of an arm's requests that falls on these folds, as a number of requests."""
     return round(arm.requests * len(folds) / max(len(arm.folds), 1))
 
 
-def _fitting(room: float, cost: float) -> int:
-    """Return how often a cost fits into a room; rounding takes nothing away."""
+def _times_it_fits(room: float, cost: float) -> int:
+    """Return how many times `cost` fits into `room`, despite rounding errors of floats."""
     return int(max(room, 0.0) / cost + 1e-9) if cost > 0 else 1_000
 
 
 def spent_key(minutes: float) -> str:
-    """Return the ledger key for the minutes that a study spent of its limit."""
+    """Return the ledger key of the minutes that a study with this limit has spent."""
     return f"spent of {minutes:g} minutes"
 
 

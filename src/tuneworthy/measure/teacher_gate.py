@@ -51,14 +51,14 @@ def _is_teacher(spec: Spec) -> bool:
 
 
 def _is_rival(one: Column, teacher: Column) -> bool:
-    own = [_model(run) for run in teacher.runs]
-    apart = not any(run.fingerprint and _model(run) in own for run in one.runs)
+    own = [_model_identity(run) for run in teacher.runs]
+    apart = not any(run.fingerprint and _model_identity(run) in own for run in one.runs)
     free = one.spec.role == "candidate" and not learns_from_teacher(one.spec)
     return apart and free and bool(set(one.cells) & set(teacher.cells))
 
 
-def _model(run: Run) -> Mapping[str, str]:
-    """Return what names the model of a run; request options of an endpoint do not change it."""
+def _model_identity(run: Run) -> Mapping[str, str]:
+    """Return the fingerprint of a run's model, at an endpoint without its request options."""
     marks = run.fingerprint
     served: dict[str, str] = {key: marks[key] for key in ("endpoint", "model") if key in marks}
     return served if "endpoint" in marks else marks

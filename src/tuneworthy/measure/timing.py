@@ -27,7 +27,7 @@ BUSY_SHARE = 0.25  # share of CPU time used by other programs from which a warni
 _LEAST_CPU_SECONDS = 0.3  # CPU seconds below which the share of other programs is not computed
 
 
-def sizes(
+def mean_sizes(
     task: Task,
     cases: Sequence[Case],
     train: int,
@@ -35,7 +35,7 @@ def sizes(
     model: Model | None,
     docs: Sequence[Doc] = (),
 ) -> Sizes:
-    """Return the mean lengths of a sample of cases in the model's tokens, else estimated ones."""
+    """Return the mean lengths of a task's texts in tokens; estimated if there is no model."""
 
     def count(messages: Sequence[Message]) -> int:
         if model is not None:
@@ -66,18 +66,18 @@ def sizes(
         answer=mean_answer,
         cap=task.output.max_tokens or 256,
         labels=float(sum(length(label) - bare + 1 for label in labels)),
-        passage=_passage(docs, lambda text: length(text) - bare),
+        passage=_mean_passage_length(docs, lambda text: length(text) - bare),
     )
 
 
-def _passage(docs: Sequence[Doc], length: Callable[[str], int]) -> float:
-    """Return the mean length of a sample of passages; 0 without documents."""
+def _mean_passage_length(docs: Sequence[Doc], length: Callable[[str], int]) -> float:
+    """Return the mean length of a sample of the documents' passages; 0 without documents."""
     step = max(1, len(docs) // SAMPLE_PROMPTS)
     lengths = [length(chunk.text) for chunk in chunked(list(docs)[::step][:SAMPLE_PROMPTS])]
     return sum(lengths) / len(lengths) if lengths else 0.0
 
 
-def busy(speed: Speed) -> str:
+def busy_warning(speed: Speed) -> str:
     """Return a warning if other programs used this machine during the measurement, else ""."""
     if speed.others < BUSY_SHARE:
         return ""
@@ -87,13 +87,14 @@ def busy(speed: Speed) -> str:
     )
 
 
-def speed(
+def measure_speed(
     task: Task, cases: Sequence[Case], model: Model, tell: Tell = lambda event, text: None
 ) -> Speed:
-    """Return the tokens that this machine reads and writes per second, from short warm calls.
+    """Return the speed at which a model reads and writes tokens here, from short warm calls.
 
-    Each call is a full batch, as in the study: fewer rows leave a GPU idle. `tell` hears that a
-    model on this machine is timed (`say`), which can take minutes, and each call (`at`).
+    Each call is a full batch, as in the study: fewer rows leave a GPU idle. `tell` gets ("say",
+    text) once if the model runs on this machine, since that can take minutes, and ("at", text)
+    before each call.
     """
     what = f"timing {model.spec} on a few of your rows, for the minutes of the plan"
     shown = getattr(model, "net", None) is not None
@@ -111,36 +112,39 @@ def speed(
         model.reply(prompts[:1], Limits(max_tokens=1))
         begun = _cpu_seconds()
         at(f"{len(prompts)} rows, {TIMED_CALLS} times one token each")
-        short = _seconds(model, prompts, 1)
+        short = _quickest_seconds(model, prompts, 1)
         at(f"{len(prompts)} rows, {TIMED_CALLS} times nine tokens each")
-        long = _seconds(model, prompts, 9)
+        long = _quickest_seconds(model, prompts, 9)
     shared = model.count_tokens(prompts[0][:-1]) if len(prompts[0]) > 1 else 0
     read = sum(model.count_tokens(p) - shared for p in prompts) + shared
     written = 8 * len(prompts) / max(long - short, 1e-3)
     engine, single = training_path(model)
     read_speed = max(read, 1) / max(short, 1e-3)
     teacher = size_beside(task.teacher, task.folder, model) if task.teacher else 1.0
-    return Speed(read_speed, written, _others(begun, _cpu_seconds()), engine, single, teacher)
+    return Speed(
+        read_speed, written, _other_programs_share(begun, _cpu_seconds()), engine, single, teacher
+    )
 
 
 def _cpu_seconds() -> tuple[float, float, float]:
     """Return CPU seconds since boot: total, idle, and this program's own."""
     times = psutil.cpu_times()
-    guest = getattr(times, "guest", 0.0) + getattr(
-        times, "guest_nice", 0.0
-    )  # already counted in user time
+    # The time of guests is already counted in user time.
+    guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
     idle = times.idle + getattr(times, "iowait", 0.0)
     return sum(times) - guest, idle, time.process_time()
 
 
-def _others(begun: tuple[float, float, float], ended: tuple[float, float, float]) -> float:
-    """Return the share of CPU time that is neither idle nor this program's."""
+def _other_programs_share(
+    begun: tuple[float, float, float], ended: tuple[float, float, float]
+) -> float:
+    """Return the share of CPU time that other programs used; 0 if too short to tell."""
     total, idle, own = (after - before for before, after in zip(begun, ended, strict=True))
     return max(0.0, 1 - (idle + own) / total) if total > _LEAST_CPU_SECONDS else 0.0
 
 
-def _seconds(model: Model, prompts: Sequence[Sequence[Message]], tokens: int) -> float:
-    """Return the seconds of the quickest of TIMED_CALLS calls."""
+def _quickest_seconds(model: Model, prompts: Sequence[Sequence[Message]], tokens: int) -> float:
+    """Return the seconds that the quickest of TIMED_CALLS replies of so many tokens took."""
     taken: list[float] = []
     for _ in range(TIMED_CALLS):
         start = time.perf_counter()

@@ -39,7 +39,7 @@ from tuneworthy.measure.longer_answers import rescore_cut_answers
 from tuneworthy.measure.model_roles import base_failed, roles_of, unavailable_note, why_not_opened
 from tuneworthy.metrics import Metric, score_all
 
-SHARD = 64
+CASES_PER_SHARD = 64
 COMMON_FOLDER = "common"
 
 
@@ -77,8 +77,9 @@ class Runner:
 
 @dataclass(frozen=True)
 class _Unit:
-    """One arm, seed and fold to run. `seeds`: one of several seeds is chosen on dev.
+    """One arm, seed and fold to run, with the prompt of earlier arms (`recipe`).
 
+    `dev`: measure a dev score; `seeds`: there are several seeds, of which dev rows choose one;
     `prompts`: those that the arm may choose among; `folds`: all that are measured in this call.
     """
 
@@ -109,7 +110,7 @@ def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev:
         for seed in planned.seeds
         for fold, part, prompts in _folds_with_prompts(runner, planned)
     ]
-    for run in executor.map(partial(_run, runner), units):
+    for run in executor.map(partial(_run_unit, runner), units):
         runs.append(run)
         if run.state in {"skipped", "failed"}:
             return [run]
@@ -129,10 +130,10 @@ def _folds_with_prompts(
         yield fold, part, simplest_prompts(runner.runs, fold, runner.task.seed) if own else ()
 
 
-def _run(runner: Runner, unit: _Unit) -> Run:
+def _run_unit(runner: Runner, unit: _Unit) -> Run:
     runner.check()
     arm = load("arms", unit.spec.arm)
-    identity = _identity(runner, unit, arm)
+    identity = _key_fields(runner, unit, arm)
     scored = runner.sealed.digest(unit.part.test)
     key = digest({"what": "run", "unit": identity, "metric": runner.metric_digest, "dev": unit.dev,
                   "cases": scored, **({"seeds": True} if unit.seeds else {})})  # fmt: skip
@@ -148,9 +149,8 @@ def _run(runner: Runner, unit: _Unit) -> Run:
         if base_failed(runner.models, arm.NEEDS, error):
             raise
         runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
-        return _failed_run(
-            unit, unavailable_note(error)
-        )  # not stored, so that a later run tries again
+        # Not stored, so that a later run tries again.
+        return _failed_run(unit, unavailable_note(error))
     trim_heap()
     runner.ledger.put(key, "run", run.plain(), study=runner.study)
     return run
@@ -170,7 +170,7 @@ def _failed_run(unit: _Unit, because: str) -> Run:
 def _measured_run(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, Any]) -> Run:
     spec, part = unit.spec, unit.part
     key = digest({"what": "fit", "unit": identity})
-    setup = _setup(runner, unit, runner.ledger.folder(key))
+    setup = _setup_of(runner, unit, runner.ledger.folder(key))
     fitted, seconds = runner.executor.fit(FitRequest(key, spec, unit.seed, setup))
     if fitted.learned:
         source: dict[str, Any] = {"unit": identity}
@@ -185,15 +185,15 @@ def _measured_run(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[s
     dev_ids = sorted(part.dev)[:DEV_ROWS_FOR_CHOICE]
     extra_dev = sorted(set(dev_ids) - set(case_ids)) if by_dev else []
     scored = runner.sealed.queries(case_ids, gold_passage=arm.ROLE == "ceiling")
-    answers = dict(_answers(runner, fitted, source, scored, extra_dev))
+    answers = dict(_answer_cases(runner, fitted, source, scored, extra_dev))
     if by_dev:
-        dev = _mean(runner, [runner.learn[i] for i in dev_ids], answers)
+        dev = _mean_score(runner, [runner.learn[i] for i in dev_ids], answers)
     test = [answers[i] for i in sorted(part.test)]
     gold = runner.sealed.open("score")
     scores = score_all(runner.metric, [gold[a.case] for a in test], test)
     queries = {query.id: query for query in scored}
     pairs = list(zip(test, scores, strict=True))
-    timed, notes = _latency(runner, unit, fitted, test, case_ids), list[str]()
+    timed, notes = _measure_latency(runner, unit, fitted, test, case_ids), list[str]()
     return Run(
         spec=spec,
         seed=unit.seed,
@@ -221,7 +221,7 @@ def _relative_path(path: Path | None, home: Path) -> str | None:
     return None if path is None else Path(os.path.relpath(path, home)).as_posix()
 
 
-def _setup(runner: Runner, unit: _Unit, folder: Path) -> Setup:
+def _setup_of(runner: Runner, unit: _Unit, folder: Path) -> Setup:
     return Setup(
         task=runner.task,
         train=[runner.learn[i] for i in unit.part.train],
@@ -241,8 +241,8 @@ def _setup(runner: Runner, unit: _Unit, folder: Path) -> Setup:
     )
 
 
-def _identity(runner: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
-    """Return everything that can change what the arm learns and answers, for the unit's key.
+def _key_fields(runner: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
+    """Return all that can change what an arm learns and answers, for the unit's key.
 
     The metric is included only if the arm chooses something by score.
     """
@@ -268,7 +268,7 @@ def _identity(runner: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
         "task": {
             "instruction": task.instruction,
             "output": task.output.plain(),
-            "present": _present(task),
+            "present": _present_fields(task),
             "thinking": [task.thinking, task.thinking_tokens],
             "options": task.options,
         },
@@ -278,8 +278,8 @@ def _identity(runner: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
     }
 
 
-def _present(task: Task) -> dict[str, Any] | None:
-    """Return the present system's settings and a digest of its prompt file; None without one."""
+def _present_fields(task: Task) -> dict[str, Any] | None:
+    """Return the key fields of the present system and of its prompt file; None without one."""
     if task.present is None:
         return None
     prompt = task.present.prompt
@@ -289,7 +289,7 @@ def _present(task: Task) -> dict[str, Any] | None:
 
 
 def _arm_context(runner: Runner, spec: Spec, arm: ModuleType) -> dict[str, Any]:
-    """Return what else an arm's answers depend on: the documents, and this machine's settings."""
+    """Return the key fields of the documents, unlabelled rows and machine settings of an arm."""
     context: dict[str, Any] = {}
     if "docs" in arm.NEEDS and runner.docs:
         context["docs"] = docs_digest(runner.docs)
@@ -304,7 +304,7 @@ def _all_cases(split: Split, folds: Sequence[int]) -> list[str]:
     return sorted({i for fold in folds for i in split.parts[fold].test})
 
 
-def _answers(
+def _answer_cases(
     runner: Runner,
     fitted: Fitted,
     source: dict[str, Any],
@@ -315,7 +315,7 @@ def _answers(
 
     A local model gets the missing shards together, up to one full shard, to keep its batches full.
     """
-    size = getattr(fitted.model, "shard", SHARD)
+    size = getattr(fitted.model, "shard", CASES_PER_SHARD)
     most = size if hasattr(fitted.model, "shard") else 0
     groups: list[dict[str, Sequence[Query]]] = [{}]
     for what, queries in (("answers", scored), ("dev", [runner.learn[i].query() for i in dev_ids])):
@@ -328,14 +328,14 @@ def _answers(
             if groups[-1] and sum(map(len, groups[-1].values())) + len(shard) > most:
                 groups.append({})
             groups[-1][key] = shard
-    for answers in runner.executor.map(partial(_generate, runner, fitted), groups):
+    for answers in runner.executor.map(partial(_answer_shards, runner, fitted), groups):
         yield from answers
 
 
-def _generate(
+def _answer_shards(
     runner: Runner, fitted: Fitted, shards: Mapping[str, Sequence[Query]]
 ) -> list[tuple[str, Answer]]:
-    """Answer all shards in one call, reusing known answers; store each shard under its key."""
+    """Answer these shards in one call, store each under its key; return (case id, answer) pairs."""
     runner.check()
     with runner.executor.turn(shards):
         found = {key: stored for key in shards if (stored := runner.ledger.get(key)) is not None}
@@ -349,7 +349,7 @@ def _generate(
 
 
 def _answers_by_case(fitted: Fitted, queries: Sequence[Query]) -> dict[str, Answer]:
-    """Return the answer to each query by case; known ones are not requested."""
+    """Return {case id: answer} of these queries; known answers are not requested again."""
     by_case = {q.id: a for q in queries if fitted.known and (a := fitted.known(q)) is not None}
     pending = [query for query in queries if query.id not in by_case]
     answers = fitted.answer(pending) if pending else []
@@ -366,21 +366,23 @@ def _stored_answers(stored: Mapping[str, Any]) -> Iterator[tuple[str, Answer]]:
     yield from ((a["case"], Answer.model_validate(a)) for a in stored["answers"])
 
 
-def _mean(runner: Runner, cases: Sequence[Case], answers: Mapping[str, Answer]) -> float | None:
-    """Return the mean dev score; an unscored answer counts as wrong."""
+def _mean_score(
+    runner: Runner, cases: Sequence[Case], answers: Mapping[str, Answer]
+) -> float | None:
+    """Return the mean score of the answers to these cases; an unscored one counts as wrong."""
     scores = score_all(runner.metric, cases, [answers[case.id] for case in cases])
     values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
     return sum(values) / len(values) if values else None
 
 
-def _latency(
+def _measure_latency(
     runner: Runner, unit: _Unit, fitted: Fitted, answers: Sequence[Answer], all_cases: Sequence[str]
 ) -> latency.LatencySample:
-    """Return the times of an arm's requests, measured once and stored with the run.
+    """Return the request times of an arm, measured now or, at an endpoint, when they were sent.
 
     A local model is timed on the first fold and seed right after it answered, so it is warm; with a
-    limit on the tail each fold of that seed times its share of the prompts. Endpoint requests were
-    timed when they were sent, because a repeated one would come from the ledger.
+    limit on the tail each fold of that seed times its share of the prompts. A repeated request to
+    an endpoint would come from the ledger.
     """
     if not runner.timed or runner.recorded.get(unit.spec.name):
         return latency.UNTIMED_SAMPLE

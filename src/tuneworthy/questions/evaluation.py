@@ -12,7 +12,7 @@ from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
 from tuneworthy.diagnose.metric_ladder import ANOTHER_ROW, GOLD_AUC, GOLD_MEAN, UNSCORED_SHARE
 from tuneworthy.questions._shown import finding, unmeasured
-from tuneworthy.stats.power import Z
+from tuneworthy.stats.power import POWER_QUANTILES
 
 QUESTION = "Would this evaluation show an improvement?"
 PRIOR = None
@@ -89,4 +89,4 @@ def _unknown(sound: Soundness, task: Task) -> str:
 def _needed(sound: Soundness, margin: float) -> int:
     """Return the scored rows that detect the margin; MDE^2 falls with n + Z^2."""
     assert sound.mde is not None
-    return ceil((sound.n + Z**2) * (sound.mde / margin) ** 2 - Z**2)
+    return ceil((sound.n + POWER_QUANTILES**2) * (sound.mde / margin) ** 2 - POWER_QUANTILES**2)

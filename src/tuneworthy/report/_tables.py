@@ -16,7 +16,7 @@ from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 from tuneworthy.report._time import timing_line
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
-    from tuneworthy.compare.two_studies import Repeated
+    from tuneworthy.compare.two_studies import Repetition
     from tuneworthy.recompute import Recomputed
 
 LEVEL_NAMES = {"note": "note", "warning": "warning", "blocked": "BLOCKED"}
@@ -177,7 +177,7 @@ def compare_screen(
     return finished(lines, plain)
 
 
-def repeated_screen(repeated: Repeated, width: int = 80, plain: bool = False) -> Text:
+def repeated_screen(repeated: Repetition, width: int = 80, plain: bool = False) -> Text:
     """Return the screen on what changed since the verdict that this one repeats."""
     before, now = repeated.before, repeated.now
     head = "another arm is named" if repeated.changed else "the same arm is named"

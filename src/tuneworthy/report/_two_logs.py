@@ -14,7 +14,7 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._screens import bar, cell, escape_line, finished, wrapped
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
-    from tuneworthy.compare.two_logs import AnsweredCase, Compared, SliceDifference, TwoLogs
+    from tuneworthy.compare.two_logs import AnsweredCase, LogComparison, SliceDifference, TwoLogs
 
 INTERVAL = "two-sided 95 %"
 SHOWN_SLICES, SHOWN_CASES = 4, 3  # the most slices, and the most rows won or lost, on the screen
@@ -22,7 +22,7 @@ CASE_INDENT = "         "
 LIKELY_CHANCE = 0.75  # forecasts aim at a chance of .8; below this they reached the most rows tried
 
 
-def two_logs_screen(compared: Compared, width: int = 80, plain: bool = False) -> Text:
+def two_logs_screen(compared: LogComparison, width: int = 80, plain: bool = False) -> Text:
     """Return the screen: who leads and by how much, rows to show it, slices, rows to read."""
     found = compared.result
     lines = [
@@ -98,7 +98,7 @@ def _lead_lines(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
     yield from (Text(x) for x in wrapped(escape_line(text, plain), width))
 
 
-def _system_lines(compared: Compared, width: int, plain: bool) -> Iterator[Text]:
+def _system_lines(compared: LogComparison, width: int, plain: bool) -> Iterator[Text]:
     found = compared.result
     name = width - 2 - 3 - 10 - 1 - 4 - 1 - 9 - 2
     for letter, full, score in zip("AB", found.names, found.scores, strict=True):
@@ -175,7 +175,7 @@ def _shortened(text: str, room: int, plain: bool) -> str:
     return cell(shown, room).rstrip()
 
 
-def _note_lines(compared: Compared, width: int, plain: bool) -> Iterator[Text]:
+def _note_lines(compared: LogComparison, width: int, plain: bool) -> Iterator[Text]:
     lines = [f"Not counted: {words.counted(n, 'row')}, {why}."
              for why, n in compared.left_out.items()]  # fmt: skip
     lines += [f"{note[:1].upper()}{note[1:]}{'' if note.endswith(('.', '?')) else '.'}"
@@ -184,7 +184,7 @@ def _note_lines(compared: Compared, width: int, plain: bool) -> Iterator[Text]:
         yield from (Text(x, "yellow") for x in wrapped(escape_line(line, plain), width))
 
 
-def two_logs_json(compared: Compared) -> str:
+def two_logs_json(compared: LogComparison) -> str:
     """Return the whole comparison as JSON; `difference` is b - a."""
     found = compared.result
     systems = {

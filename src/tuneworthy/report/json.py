@@ -9,7 +9,7 @@ from tuneworthy.core.record import canonical
 from tuneworthy.core.verdict import Verdict
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
-    from tuneworthy.compare.two_studies import Repeated
+    from tuneworthy.compare.two_studies import Repetition
 
 
 def verdict_json(verdict: Verdict) -> str:
@@ -23,7 +23,7 @@ def verdict_json(verdict: Verdict) -> str:
     return text
 
 
-def repeated_json(repeated: Repeated) -> str:
+def repeated_json(repeated: Repetition) -> str:
     """Return a repeated verdict as JSON: both verdicts, and the differences now minus before."""
     return canonical(
         {

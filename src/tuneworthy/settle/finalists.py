@@ -25,7 +25,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_answers
 from tuneworthy.data.copies import full_text, normalised_text
 from tuneworthy.measure.built_arm import DeployedArm, scores_of
-from tuneworthy.measure.units import SHARD, Runner
+from tuneworthy.measure.units import CASES_PER_SHARD, Runner
 from tuneworthy.settle.pairwise_votes import shuffled_by_seed
 
 Recorded = Mapping[str, Mapping[str, Answer]]
@@ -112,7 +112,9 @@ class Finalists(_StudyScores):
                 self._built[name] = DeployedArm(
                     self._runner, self._runs, name, self._seed(name), log
                 )
-            answers += self._built[name].answers(self.inputs[len(answers) : len(answers) + SHARD])
+            answers += self._built[name].answers(
+                self.inputs[len(answers) : len(answers) + CASES_PER_SHARD]
+            )
         return answers[at]
 
 

@@ -31,7 +31,7 @@ class BettingTest:
         self._bet = slice(0, self._m.size)
 
     def rows_left(self, stream: int, at: int, values: Array, n_plan: int) -> float:
-        """Return roughly how many rows a stream needs to reject a candidate if `values` continue.
+        """Return roughly how many more rows like `values` a stream needs to reject a candidate.
 
         `at` is the candidate's index; 0 if it is already rejected, inf if bets on such values lose.
         """
@@ -63,7 +63,9 @@ class BettingTest:
         alive = self.living[:, on] & (np.maximum(up, down) + log(0.5) < log(1 / self._alpha))
         self.living = np.zeros_like(self.living)
         self.living[:, on] = alive
-        self._bet = _around(alive, on)  # candidates that every stream rejected need no more bets
+        self._bet = _living_slice(
+            alive, on
+        )  # candidates that every stream rejected need no more bets
         self._seen += 1
         self._total = self._total + x
         mean = self._total / (self._seen + 1)
@@ -72,8 +74,8 @@ class BettingTest:
         return self.living
 
 
-def _around(living: Array, of: slice) -> slice:
-    """Return the smallest slice, inside `of`, that holds the living candidates of all streams."""
+def _living_slice(living: Array, of: slice) -> slice:
+    """Return the smallest slice inside `of` that contains every stream's living candidates."""
     there = np.flatnonzero(living.any(0))
     if not there.size:
         return slice(of.start, of.start)
@@ -81,7 +83,7 @@ def _around(living: Array, of: slice) -> slice:
 
 
 def not_rejected(streams: Array, candidates: Array, alpha: float, n_plan: int) -> Array:
-    """Return which candidate means each stream has not rejected after each of its values.
+    """Return a mask of the candidate means that each stream has not rejected after each value.
 
     `streams` is (R, T) with values in [-1, 1]; `candidates` (M,) in [-1, 1]. The result is (R, T,
     M); see `BettingTest`. Bets are sized for `n_plan` values.
@@ -94,7 +96,7 @@ def not_rejected(streams: Array, candidates: Array, alpha: float, n_plan: int) -
     return out
 
 
-def grid(step: float = 0.001) -> Array:
+def candidate_means(step: float = 0.001) -> Array:
     """Return the candidate means from -1 to 1, `step` apart."""
     return np.arange(0, 1 + step / 4, step / 2) * 2 - 1
 
@@ -105,12 +107,12 @@ def betting_cs(
     n_plan: int,
     step: float = 0.001,
 ) -> list[tuple[float, float]]:
-    """Return (low, high) for the mean of D in [-1, 1] after each value, together at 1 - alpha.
+    """Return bounds (low, high) of the mean of D after each value, all valid at 1 - alpha.
 
     For a one-sided level l pass `alpha=2 * l`. If the values contradict every mean (their mean
     drifts), the last non-empty interval is kept.
     """
-    candidates, out = grid(step), list[tuple[float, float]]()
+    candidates, out = candidate_means(step), list[tuple[float, float]]()
     bets = BettingTest(candidates, alpha)
     for value in np.asarray(D, float).ravel():
         kept = np.flatnonzero(bets.see(value, n_plan)[0])
@@ -122,13 +124,12 @@ def betting_cs(
 class ConfidenceSequence:
     """Bounds on the mean of differences in [-1, 1], updated value by value and valid at each.
 
-    `level` is that of each one-sided bound. A difference may be known only as a range (nobody could
-    say which answer is right): the upper bound then uses its upper end, the lower bound its lower
-    end.
+    `level` is that of each one-sided bound. A difference may be known only as a range, if nobody
+    could say which answer is right: each bound then uses the end of the range on its own side.
     """
 
     def __init__(self, level: float, step: float = 0.001) -> None:
-        self._candidates = grid(step)
+        self._candidates = candidate_means(step)
         self._bets = BettingTest(self._candidates, 2 * level, streams=2)
         self.low, self.high = -1.0, 1.0
         self.n, self.wins, self.losses, self.differ = 0, 0, 0, 0

@@ -73,11 +73,11 @@ def mean_interval(
     as in `paired`: the score is that of the artefact that would be built, one more fit. Raises
     ValueError for no scores.
     """
-    values = _checked(scores, 0.0)
+    values = _checked_values(scores, 0.0)
     plain = None
     if np.isin(values, (0.0, 1.0)).all():
         plain = rate(int(values.sum()), values.size, level)
-    rows = _Rows(values, level / 2, 0.0, *_units(values.size, groups))
+    rows = _BoundedRows(values, level / 2, 0.0, *_group_numbers(values.size, groups))
     return float(values.mean()), *rows.ends(plain, factor, folds)
 
 
@@ -99,13 +99,13 @@ def paired(
     for sums of parts, where bounds that are each too wide add up. Differences below 1e-9 are ties.
     Raises ValueError for no rows, or values that are not finite or outside [-1, 1].
     """
-    values = _checked(diffs, -1.0)
+    values = _checked_values(diffs, -1.0)
     wins, losses = int((values > 0).sum()), int((values < 0).sum())
     plain = None
     if np.isin(values, (-1.0, 0.0, 1.0)).all():
         below, above = discordant_bounds(wins, losses, values.size, level, few)
         plain = float(below), float(above)
-    rows = _Rows(values, level, -1.0, *_units(values.size, groups))
+    rows = _BoundedRows(values, level, -1.0, *_group_numbers(values.size, groups))
     low, high = rows.ends(plain, factor, folds)
     return Bound(float(values.mean()), low, high, wins, losses, wins + losses, values.size)
 
@@ -132,15 +132,15 @@ def look_cost(looks: int) -> float:
 def level(alpha: float, looks: int = 1, arms: int = 2) -> float:
     """Return the one-sided error level of each bound of `arms` arms, by Bonferroni.
 
-    SHARE * alpha / (look_cost(looks) * (arms - 1)); `many.pair_levels` is less conservative if all
-    rows are known.
+    ALPHA_SHARE * alpha / (look_cost(looks) * (arms - 1)); `many.pair_levels` is less conservative
+    if all rows are known.
     """
     if arms < 1:
         raise ValueError(f"no level for {arms} arms")
     return ALPHA_SHARE * alpha / (look_cost(looks) * max(1, arms - 1))
 
 
-def _checked(values: Any, lowest: float) -> Array:
+def _checked_values(values: Any, lowest: float) -> Array:
     array = np.asarray(values, float).ravel()
     if not array.size:
         raise ValueError("no rows: the mean of nothing is not a number")
@@ -150,15 +150,15 @@ def _checked(values: Any, lowest: float) -> Array:
     return np.asarray(array)
 
 
-def _units(n: int, groups: Any) -> tuple[Array | None, float]:
-    """Return the group number of each row (None: rows are independent), and the largest group."""
+def _group_numbers(n: int, groups: Any) -> tuple[Array | None, float]:
+    """Return (group number of each row or None if independent, size of the largest group)."""
     labels, largest = groups if isinstance(groups, Groups) else (groups, 0.0)
     numbers = None if labels is None else cluster_numbers(labels, n)
     alone = numbers is None or (numbers.max() + 1 == n and largest <= 1)
     return (None, 0.0) if alone else (numbers, largest)
 
 
-class _Rows(NamedTuple):
+class _BoundedRows(NamedTuple):
     """Rows whose mean is bounded, with error `tail` on each side; values from `lowest` to 1."""
 
     values: Array
@@ -170,7 +170,7 @@ class _Rows(NamedTuple):
     def ends(
         self, plain: tuple[float, float] | None, factor: float, folds: Folds | None
     ) -> tuple[float, float]:
-        """Return low and high; `plain` bounds independent rows, None if they are graded."""
+        """Return the (low, high) bounds; `plain`: those of independent 0/1 rows, None if graded."""
         mean = float(self.values.mean())
         wide = 1.0
         if self.units is not None:
@@ -186,7 +186,7 @@ class _Rows(NamedTuple):
         return _widened_bounds(mean, (low, high), factor, self.lowest)
 
     def _graded(self) -> tuple[float, float]:
-        """Return bounds of independent graded rows.
+        """Return the (low, high) bounds of independent graded rows.
 
         A bootstrap can't draw a value that was not observed, and noise hides that it is missing:
         with losses of 1 % inside small noise, 22 % of the BCa bounds of 75 rows broke in
@@ -209,13 +209,13 @@ class _Rows(NamedTuple):
         return [1 + self.lowest - self.values, self.values]
 
     def _unseen(self, sums: list[Array], sizes: Array) -> tuple[float, float]:
-        """Return bounds that allow for an unobserved unit; 2 and -2 if enough were observed.
+        """Return (low, high) allowing for an unobserved unit; 2 and -2 where that is not needed.
 
-        A `tail` below LEAST, too small for a bootstrap, always gets these bounds.
+        A `tail` below MIN_BOOTSTRAP_TAIL, too small for a bootstrap, always gets these bounds.
         """
         tops = [
             -2.0
-            if unseen.count_full_size(side, sizes, self.largest) >= unseen.ENOUGH
+            if unseen.count_full_size(side, sizes, self.largest) >= unseen.ENOUGH_FULL_SIZE
             and self.tail >= MIN_BOOTSTRAP_TAIL
             else unseen.gaffke_bound(side, sizes, self.tail, self.largest)
             for side in sums

@@ -63,7 +63,7 @@ def effective_groups(numbers: Array) -> float:
 
 
 def cluster_width_factor(values: Array, numbers: Array, level: float) -> float:
-    """Return how much groups widen a bound of the mean: at least 1, infinite for one group.
+    """Return the factor by which groups widen a bound of the mean: at least 1, may be infinite.
 
     The ratio of the CR2 standard error to that of independent rows, at least 1, times t / z at the
     one-sided `level`, with the degrees of freedom of the effective number of groups less one.

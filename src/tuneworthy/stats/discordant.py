@@ -13,7 +13,7 @@ from tuneworthy.stats.distributions import beta_quantile
 Array = np.ndarray[Any, Any]
 
 EXACT_BELOW = 10
-"""With fewer differing pairs the bounds are exact: a bootstrap may return [0, 0] there."""
+"""With fewer differing pairs the bounds are exact (Clopper-Pearson)."""
 
 
 def clopper_pearson(k: Any, n: Any, tail: Any) -> tuple[Array, Array]:
@@ -38,22 +38,22 @@ def discordant_bounds(
     low, high = np.zeros(wins.shape), np.zeros(wins.shape)
     many = wins + losses >= few
     if not many.all():
-        low[~many], high[~many] = _combined(wins[~many], losses[~many], n, level[~many])
+        low[~many], high[~many] = _exact_bounds(wins[~many], losses[~many], n, level[~many])
     if many.any():
         z = ndtri(1 - level[many])
-        bound = _root_of_one if wins.size == 1 else _root
+        bound = _tango_bound_of_one if wins.size == 1 else _tango_bound
         low[many] = bound(wins[many], losses[many], n, z)
         high[many] = bound(wins[many], losses[many], n, -z)
     return low, high
 
 
-def _combined(wins: Array, losses: Array, n: int, level: Array) -> tuple[Array, Array]:
+def _exact_bounds(wins: Array, losses: Array, n: int, level: Array) -> tuple[Array, Array]:
     win_low, win_high = clopper_pearson(wins, n, level / 2)
     loss_low, loss_high = clopper_pearson(losses, n, level / 2)
     return win_low - loss_high, win_high - loss_low
 
 
-def _score(wins: Array, losses: Array, n: int, diff: Array) -> Array:
+def _tango_statistic(wins: Array, losses: Array, n: int, diff: Array) -> Array:
     """Return Tango's statistic for a difference; it decreases as the difference grows."""
     b = -wins - losses + (2 * n - wins + losses) * diff
     root = np.sqrt(np.maximum(b * b + 8 * n * losses * diff * (1 - diff), 0))
@@ -62,18 +62,19 @@ def _score(wins: Array, losses: Array, n: int, diff: Array) -> Array:
     return np.asarray((wins - losses - n * diff) / np.sqrt(variance))
 
 
-def _root(wins: Array, losses: Array, n: int, z: Array) -> Array:
+def _tango_bound(wins: Array, losses: Array, n: int, z: Array) -> Array:
+    """Return the difference at which Tango's statistic equals `z`, by bisection."""
     low = np.full(wins.shape, -1 + 1e-9)
     high = np.full(wins.shape, 1 - 1e-9)
     for _ in range(50):  # bisection to 2 / 2**50, below the double precision of a mean
         middle = (low + high) / 2
-        above = _score(wins, losses, n, middle) > z
+        above = _tango_statistic(wins, losses, n, middle) > z
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     return low
 
 
-def _root_of_one(wins: Array, losses: Array, n: int, z: Array) -> float:
-    """Return the same root of a single pair, bit for bit: floats are quicker than arrays of one."""
+def _tango_bound_of_one(wins: Array, losses: Array, n: int, z: Array) -> float:
+    """Return `_tango_bound` of one pair, bit for bit: floats are quicker than arrays of one."""
     won, lost, least = float(wins[0]), float(losses[0]), float(z[0])
     low, high = -1 + 1e-9, 1 - 1e-9
     for _ in range(50):

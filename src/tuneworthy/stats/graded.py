@@ -14,8 +14,8 @@ Array = np.ndarray[Any, Any]
 
 DRAWS = 5000
 MIN_BOOTSTRAP_TAIL = 3e-4  # the smallest tail for a bootstrap: 160,000 means
-TIE = 1e-9
-_CHUNK = 2_000_000
+TIE = 1e-9  # means closer than this are the same
+_CHUNK = 2_000_000  # drawn unit numbers at a time
 _MOST_KEPT = 32_000_000  # counts of 2 bytes: at most 64 MB for one number of units
 
 
@@ -34,7 +34,7 @@ def bca_bounds(values: Array, tail: float) -> tuple[float, float]:
     below = float(((draws < mean) & ~tied).mean() + 0.5 * tied.mean())
     shift = float(normal_quantile(np.clip(below, 1 / draws.size, 1 - 1 / draws.size)))
     speed = _acceleration(rows)
-    shares = [_adjusted(shift, speed, float(normal_quantile(p))) for p in (tail, 1 - tail)]
+    shares = [_bca_share(shift, speed, float(normal_quantile(p))) for p in (tail, 1 - tail)]
     low, high = np.quantile(draws, shares)
     return min(float(low), mean), max(float(high), mean)
 
@@ -64,13 +64,17 @@ def bootstrap_means(sums: Array, sizes: Array, draws: int) -> Array:
     """Return bootstrap means of units; the draws depend on the number of units only."""
     if draws * sums.size <= _MOST_KEPT:
         units = np.stack([sums, sizes], 1)
-        totals = np.concatenate([part @ units for part in map(_floats, _counts(sums.size, draws))])
+        totals = np.concatenate(
+            [part @ units for part in map(_floats, _draw_counts(sums.size, draws))]
+        )
         return np.asarray(totals[:, 0] / totals[:, 1])
-    parts = [sums[picked].sum(1) / sizes[picked].sum(1) for picked in _picked(sums.size, draws)]
+    parts = [
+        sums[picked].sum(1) / sizes[picked].sum(1) for picked in _drawn_units(sums.size, draws)
+    ]
     return np.concatenate(parts)
 
 
-def _picked(n: int, draws: int) -> Iterator[Array]:
+def _drawn_units(n: int, draws: int) -> Iterator[Array]:
     """Yield the units that each draw picks from n, in parts of shape (draws, n)."""
     rng = np.random.default_rng(20_251)
     size = max(1, _CHUNK // n)
@@ -79,10 +83,10 @@ def _picked(n: int, draws: int) -> Iterator[Array]:
 
 
 @lru_cache(maxsize=2)
-def _counts(n: int, draws: int) -> tuple[Array, ...]:
-    """Return how often each draw picks each unit, cached: all pairs of a study share the draws."""
+def _draw_counts(n: int, draws: int) -> tuple[Array, ...]:
+    """Return how often each draw picks each of n units, cached: pairs of a study share draws."""
     parts = []
-    for picked in _picked(n, draws):
+    for picked in _drawn_units(n, draws):
         places = (picked + n * np.arange(len(picked))[:, None]).ravel()
         parts.append(np.bincount(places, minlength=places.size).astype(np.uint16))
     return tuple(part.reshape(-1, n) for part in parts)
@@ -98,6 +102,6 @@ def _acceleration(rows: Array) -> float:
     return float((off**3).sum() / (6 * spread**1.5)) if spread > 0 else 0.0
 
 
-def _adjusted(shift: float, speed: float, z: float) -> float:
+def _bca_share(shift: float, speed: float, z: float) -> float:
     moved = shift + z
     return float(normal_cdf(shift + moved / max(1 - speed * moved, 0.05)))

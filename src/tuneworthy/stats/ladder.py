@@ -11,9 +11,9 @@ Array = np.ndarray[Any, Any]
 
 
 class Rung(NamedTuple):
-    """The chosen arm, the most that another arm may be better by, and whether that is firm.
+    """The chosen arm, and `left`: the upper bound of how much better another arm may be.
 
-    `firm`: what is left is within the margin for every arm.
+    `firm`: no other arm may be better by more than the margin.
     """
 
     name: str
@@ -27,7 +27,7 @@ def climb(
     margin: float | Callable[[str, str], float],
     others: Sequence[str] = (),
 ) -> Rung:
-    """Return the first rung that no other arm beats, with what may be left on the table.
+    """Return the simplest rung that no other arm beats, with what may be left on the table.
 
     `order`: the rungs, simplest first; `others` are arms that were compared but have no rung.
     `bounds[b, s]` starts with (mean, low, high) of b - s, one-sided bounds. `margin`: smallest gain
@@ -51,7 +51,7 @@ def climb(
 def climb_many(
     mean: Array, low: Array, high: Array, margin: Array | float
 ) -> tuple[Array, Array, Array]:
-    """Return rung number, points left and firmness of many studies at once.
+    """Return (rung number, score left, firm) of many studies at once, as arrays (...).
 
     Arrays are (..., S, B): entry [s, b] is about b - s, the S rungs simplest first and the same
     arms first among the B rivals; the diagonal is 0 and never beats. `margin` broadcasts. If all

@@ -15,16 +15,17 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 BETAS = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
-FLATS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0)
+FLAT_SHARES = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0)
 """n0 over nmax**beta: the part of the measured range before the bend."""
-DRAWS, LEVEL = 400, 0.8
-WIDEST, FURTHEST = 4.0, 4.0
+DRAWS, INTERVAL_LEVEL = 400, 0.8
+WIDEST_RATIO = 4.0  # the largest ratio of an interval's ends
+FURTHEST_RATIO = 4.0  # how many times the rows at hand a curve is trusted
 LEAST_SIZES = 3  # minimum number of sizes; fewer say nothing about a bend
 STEEPER_SHARE = 0.8  # share of draws in which the last doubling gains more than the one before
 
 
 class RowsNeeded(NamedTuple):
-    """Rows needed with their 80 % interval, each None if the curve does not tell; then why."""
+    """Rows needed with their 80 % interval; all None with the reason if the curve does not tell."""
 
     rows: float | None
     low: float | None
@@ -50,8 +51,8 @@ def rows_needed(sizes: Sequence[float], cells: Cells, margin: float, seed: int =
 
     Cases and repeats are resampled 400 times (with replacement, both ways at once). Each draw uses
     a curve sampled by its fit, so curves that these sizes can't tell apart widen the interval. None
-    if the interval is wider than 4 times, if it lies beyond 4 times the rows at hand, or while the
-    curve still steepens. Raises ValueError for sizes that do not rise.
+    if the interval's ends differ by more than 4 times, if the rows exceed 4 times those at hand, or
+    while the curve still steepens. Raises ValueError for sizes that do not rise.
     """
     x = np.asarray(sizes, float)
     if x.size and (x[0] <= 0 or (np.diff(x) <= 0).any()):
@@ -62,49 +63,49 @@ def rows_needed(sizes: Sequence[float], cells: Cells, margin: float, seed: int =
         )
     if not cells.rival.size:
         return RowsNeeded(None, None, None, "no case was scored beside the arm to beat")
-    draws = _draws(cells, seed)
+    draws = _bootstrap_scores(cells, seed)
     losses, goal = 1 - draws[:, :-1], 1 - draws[:, -1] - margin
-    needed = _read(x, losses, goal, seed)
-    low, rows, high = (float(v) for v in _quantiles(needed))
+    needed = _rows_at_goal(x, losses, goal, seed)
+    low, rows, high = (float(v) for v in _interval_quantiles(needed))
     if high <= x[-1]:  # reached within the rows at hand: no extrapolation
         return RowsNeeded(max(rows, x[0]), max(low, x[0]), max(high, x[0]))
-    return _refused(x, losses, (low, rows, high)) or RowsNeeded(rows, low, high)
+    return _why_not_told(x, losses, (low, rows, high)) or RowsNeeded(rows, low, high)
 
 
-def _quantiles(rows: Array) -> Array:
-    tail = (1 - LEVEL) / 2
+def _interval_quantiles(rows: Array) -> Array:
+    tail = (1 - INTERVAL_LEVEL) / 2
     return np.quantile(rows, [tail, 0.5, 1 - tail], method="inverted_cdf")
 
 
-def _refused(x: Array, losses: Array, three: tuple[float, float, float]) -> RowsNeeded | None:
-    """Return why no number is given, or None if one is."""
+def _why_not_told(x: Array, losses: Array, three: tuple[float, float, float]) -> RowsNeeded | None:
+    """Return a RowsNeeded with the reason why no number is given, None if one is."""
     low, rows, high = three
     gains = losses[:, :-1] - losses[:, 1:]
     per = gains / np.diff(np.log2(x))  # per doubling, also if a size was left out
     if float(np.mean(per[:, -1] > per[:, -2])) >= STEEPER_SHARE and per[:, -1].mean() > 0:
         return RowsNeeded(None, None, None, "pre-power: the curve still steepens, so more rows may "
                       "bring more than it shows; try more before concluding no")  # fmt: skip
-    if rows > FURTHEST * x[-1]:
+    if rows > FURTHEST_RATIO * x[-1]:
         return RowsNeeded(
             None,
             None,
             None,
-            f"not within {FURTHEST:.0f} times the rows at hand, and "
+            f"not within {FURTHEST_RATIO:.0f} times the rows at hand, and "
             "further the curve is not trusted",
         )
-    if high > WIDEST * max(low, x[0]):
+    if high > WIDEST_RATIO * max(low, x[0]):
         most = f"{high:,.0f}" if np.isfinite(high) else "any number"
         return RowsNeeded(
             None,
             None,
             None,
             f"these scores allow {max(low, x[0]):,.0f} to {most} rows "
-            f"(80 %): wider than {WIDEST:.0f} times",
+            f"(80 %): wider than {WIDEST_RATIO:.0f} times",
         )
     return None
 
 
-def _draws(cells: Cells, seed: int) -> Array:
+def _bootstrap_scores(cells: Cells, seed: int) -> Array:
     """Return bootstrap mean scores [draws, sizes + 1 (the rival)] over cases and repeats.
 
     Seeds score the same cases: both are drawn at once and their weights multiplied (Owen 2007, the
@@ -124,11 +125,11 @@ def _draws(cells: Cells, seed: int) -> Array:
     return np.asarray(weights @ table / weights.sum(1, keepdims=True))
 
 
-def _read(x: Array, losses: Array, goal: Array, seed: int) -> Array:
-    """Return for every draw the rows at which one fitting curve reaches the goal (or inf)."""
-    shapes = [(beta, flat * x[-1] ** beta) for beta in BETAS for flat in FLATS]
+def _rows_at_goal(x: Array, losses: Array, goal: Array, seed: int) -> Array:
+    """Return for each draw the rows at which a sampled fitting curve reaches the goal, or inf."""
+    shapes = [(beta, flat * x[-1] ** beta) for beta in BETAS for flat in FLAT_SHARES]
     whiten = _whitener(losses)
-    fits = [_fit(1 / (n0 + x**beta), losses, whiten) for beta, n0 in shapes]
+    fits = [_fit_shape(1 / (n0 + x**beta), losses, whiten) for beta, n0 in shapes]
     misfit = np.array([fit[2] for fit in fits])  # [shapes, draws]
     chance = np.exp(-0.5 * (misfit - misfit.min(0)))
     cut = chance.cumsum(0) / chance.sum(0)
@@ -138,11 +139,11 @@ def _read(x: Array, losses: Array, goal: Array, seed: int) -> Array:
     for at, (beta, n0) in enumerate(shapes):
         mine = chosen == at
         b, e, _ = (part[mine] for part in fits[at])
-        out[mine] = _reached(b, e, goal[mine], (beta, n0))
+        out[mine] = _rows_on_curve(b, e, goal[mine], (beta, n0))
     return out
 
 
-def _reached(b: Array, e: Array, goal: Array, shape: tuple[float, float]) -> Array:
+def _rows_on_curve(b: Array, e: Array, goal: Array, shape: tuple[float, float]) -> Array:
     beta, n0 = shape
     left = goal - e
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -162,8 +163,8 @@ def _whitener(losses: Array) -> Array:
     return np.asarray(np.linalg.inv(chol))
 
 
-def _fit(shape: Array, losses: Array, whiten: Array) -> tuple[Array, Array, Array]:
-    """Return b >= 0, 0 <= e and the misfit of every draw for one shape: whitened least squares."""
+def _fit_shape(shape: Array, losses: Array, whiten: Array) -> tuple[Array, Array, Array]:
+    """Return (b, e, misfit) of each draw for one shape by whitened least squares; b, e >= 0."""
     u, one, y = whiten @ shape, whiten @ np.ones_like(shape), losses @ whiten.T
     uu, u1, ones, uy, y1 = u @ u, u @ one, one @ one, y @ u, y @ one
     det = uu * ones - u1 * u1

@@ -34,9 +34,9 @@ def covariance(scores: Array, numbers: Array | None = None) -> Array:
 
 
 def pair_levels(spread: Array, tail: float, rivals: Array | None = None) -> Array:
-    """Return for each arm b the level (A,) of its bounds against all other arms.
+    """Return for each arm b the level (A,) of its bounds against its rivals s.
 
-    At that level the chance that any bound of b - s breaks, over all its rivals s, is `tail`.
+    At that level the chance that any bound of b - s breaks is `tail`, over all rivals together.
     `spread` is the covariance of the arms' means; `rivals` (A, A) says which s count for b (all
     others if None). An arm with one rival, or none, has `tail` itself; so have arms that never
     differ. Source: Hsu (1984), multiple comparisons with the best; max-t of Hothorn, Bretz and
@@ -48,7 +48,7 @@ def pair_levels(spread: Array, tail: float, rivals: Array | None = None) -> Arra
         there &= rivals
     variance = np.diag(spread)[:, None] + np.diag(spread) - 2 * spread
     there &= variance > _ZERO_VARIANCE
-    draws = _draws(spread)
+    draws = _joint_draws(spread)
     levels = np.full(count, tail)
     for b in range(count):
         own = np.flatnonzero(there[b])
@@ -61,7 +61,7 @@ def pair_levels(spread: Array, tail: float, rivals: Array | None = None) -> Arra
 
 
 def best_of_many_level(spread: Array, tail: float) -> float:
-    """Return the level at which none of the arms' own bounds breaks, with error `tail` together.
+    """Return the level at which all arms' own bounds hold together, with error `tail`.
 
     For the score of an arm that the same rows chose as the best of several.
     """
@@ -69,19 +69,19 @@ def best_of_many_level(spread: Array, tail: float) -> float:
     own = np.flatnonzero(variance > _ZERO_VARIANCE)
     if own.size < 2:
         return tail
-    most = (_draws(spread)[own] / np.sqrt(variance[own, None])).max(0)
+    most = (_joint_draws(spread)[own] / np.sqrt(variance[own, None])).max(0)
     return _joint_level(most, tail, own.size)
 
 
-def _draws(spread: Array) -> Array:
+def _joint_draws(spread: Array) -> Array:
     """Return normal draws (A, DRAWS) with this covariance, from a fixed seed."""
     values, vectors = np.linalg.eigh((spread + spread.T) / 2)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    return np.asarray(root @ _normal(len(spread)))
+    return np.asarray(root @ _standard_draws(len(spread)))
 
 
 @lru_cache(maxsize=4)
-def _normal(arms: int) -> Array:
+def _standard_draws(arms: int) -> Array:
     half = np.random.default_rng(20_251).standard_normal((arms, DRAWS // 2))
     return np.concatenate([half, -half], 1)
 

@@ -10,10 +10,10 @@ from tuneworthy.stats.bounds import look_cost
 from tuneworthy.stats.discordant import discordant_bounds
 from tuneworthy.stats.distributions import binomial_chance, normal_cdf, normal_quantile
 
-Z = 2.80
+POWER_QUANTILES = 2.80
 """Sum of the normal quantiles of a two-sided 5 % test and of power .8; its square is 7.84."""
-EXACT = 400
-"""Up to this many rows the chance to show a gain is summed over all outcomes."""
+MOST_EXACT_ROWS = 400
+"""Up to this many rows the power is summed over all outcomes."""
 
 
 def minimum_detectable_effect(n: int, d: float, factor: float = 1.0) -> float:
@@ -24,14 +24,14 @@ def minimum_detectable_effect(n: int, d: float, factor: float = 1.0) -> float:
     """
     if n < 1:
         raise ValueError("no rows show nothing")
-    return Z * factor * sqrt(d / (n + Z**2))
+    return POWER_QUANTILES * factor * sqrt(d / (n + POWER_QUANTILES**2))
 
 
 def rows_needed(d: float, delta: float, factor: float = 1.0) -> int:
     """Return the number of rows that show a true difference `delta` with power .8; at least 1."""
     if delta <= 0:
         raise ValueError("a difference of 0 can't be shown")
-    return max(1, ceil(Z**2 * factor**2 * (d / delta**2 - 1)))
+    return max(1, ceil(POWER_QUANTILES**2 * factor**2 * (d / delta**2 - 1)))
 
 
 def equivalent_fresh_rows(n: int, look: int, level: float = 0.05) -> int:
@@ -45,7 +45,7 @@ def equivalent_fresh_rows(n: int, look: int, level: float = 0.05) -> int:
 
 
 def exact_power(n: int, d: float, gain: float, level: float) -> float:
-    """Return the chance that n independent rows show a true gain: its lower bound is above 0.
+    """Return the chance that n independent rows show a true gain (a lower bound above 0).
 
     `d` is the share of rows on which the two arms' 0/1 scores differ, at least the gain; `level`
     that of the bound. Summed over all outcomes up to 400 rows, beyond that by the normal law.
@@ -54,7 +54,7 @@ def exact_power(n: int, d: float, gain: float, level: float) -> float:
     if n < 1 or gain <= 0:
         raise ValueError("no rows, or no gain, show nothing")
     differ = max(d, gain)
-    if n > EXACT:
+    if n > MOST_EXACT_ROWS:
         sd = sqrt(max(differ - gain**2, 1e-12) / n)
         return float(normal_cdf(gain / sd - normal_quantile(1 - level)))
     wins, losses = np.triu_indices(n + 1)

@@ -1,4 +1,4 @@
-"""Which arms of a race cannot win any more, by bounds that hold at every look. Arrays only.
+"""Find the arms of a race that cannot win any more, by bounds that hold at every look.
 
 A fixed-n bound holds at one look only. If answers cost money and an arm stops as soon as it cannot
 win, every bound of the study is a betting bound instead (see `betting`).
@@ -24,7 +24,7 @@ from tuneworthy.stats.clusters import (
 def eliminated(
     order: Sequence[str], highs: Mapping[tuple[str, str], float], margin: float
 ) -> dict[str, str]:
-    """Return {arm that cannot win: the arm that excludes it}.
+    """Return {arm that cannot win any more: the arm that excludes it}.
 
     `order`: simplest first; `highs[b, s]` is an upper bound of b - s that holds at every look. An
     arm is out if it is shown to be at most `margin` better than a simpler arm that is in: no climb

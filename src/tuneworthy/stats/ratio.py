@@ -1,4 +1,4 @@
-"""The ratio of two means on the same rows: bootstrap of rows, or of whole groups."""
+"""The ratio of two means on the same rows, with a bootstrap interval over rows or groups."""
 
 from __future__ import annotations
 

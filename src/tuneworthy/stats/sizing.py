@@ -1,4 +1,4 @@
-"""How many more rows settle a pair of arms, and the chance that a number of rows does.
+"""Forecast how many more rows settle a pair of arms, and the chance that a number of rows does.
 
 The chance is predictive: the mean on N rows is taken as normal around the mean observed on n, with
 the uncertainty about the truth after n rows and the sampling noise of the new rows. Source: O'Hagan
@@ -21,12 +21,12 @@ from tuneworthy.stats.distributions import normal_cdf, normal_quantile
 
 # A mean that differs from (wins - losses) / n beyond rounding has graded scores.
 GRADED_DISTANCE = 1e-5
-POWER = 0.8  # the target chance of a size
+POWER = 0.8  # the chance of settling that a forecast size must have
 MIN_CHANCE = 0.25
-"""Below this chance at `Assurance.far` rows no size is named: three of four such plans are vain.
-It happens with a rival within a cheaper arm's margin, or a margin too small for the rows."""
+"""No size is named if even `Assurance.far` rows have less chance: three of four such plans fail.
+So it is if a rival is within a cheaper arm's margin, or the margin too small for the rows."""
 BETTING_INFLATION = 1.5
-"""New inputs per plain row: bounds that hold at every click are wider."""
+"""Fresh inputs needed per row of a fixed sample: bounds that hold at every click are wider."""
 
 
 class PairedDifference(Bounded, Protocol):
@@ -65,11 +65,12 @@ class PairedDifference(Bounded, Protocol):
 
 
 class SampleSize(NamedTuple):
-    """Rows that settle a pair with chance .8, or the labelling maximum if that takes more.
+    """Sizes that settle a pair with a chance of 0.8, at most the labelling maximum.
 
-    `inputs` are fresh ones, clicked on one by one, answered by the arms as they are; `rows` (in
-    all) are scored as the pair was: cross-fitting, unstable folds and groups widen its bounds there
-    too. `chance` is that of `rows`, `sooner` that of twice the present rows if that is fewer.
+    `inputs`: fresh inputs whose answers are judged one by one, by the arms as they are. `rows`:
+    rows in all, scored as the pair was, so that cross-fitting, unstable folds and groups widen its
+    bounds there too. `chance`: that `rows` settle it; `sooner`: that twice the present rows do,
+    None if `rows` is no more.
     """
 
     inputs: int
@@ -118,11 +119,11 @@ class Assurance:
 
     @property
     def inputs(self) -> int:
-        """Return the fresh inputs that settle the pair with a chance of .8, at most `far`."""
+        """Return how many fresh inputs settle the pair with a chance of 0.8, at most `far`."""
         return 1 + bisect_left(range(1, self.far), POWER, key=self.clicked)
 
     def size(self) -> SampleSize | None:
-        """Return the rows for a chance of .8; None if even `far` rows have little chance."""
+        """Return the size for a chance of 0.8; None if even `far` rows have little chance."""
         n, most = self.seen.n, self.far
         if self.chance(most) < MIN_CHANCE:
             return None
@@ -152,7 +153,7 @@ class Assurance:
         return min(1.0, float(under + over))
 
     def _half_widths(self, rows: int, wide: tuple[float, float]) -> tuple[float, float]:
-        """Return how far the bounds lie below and above the mean on `rows` similar rows.
+        """Return (distance of the lower, of the upper bound) from the mean on `rows` similar rows.
 
         `wide` has a factor for each side. With few differing rows the exact bounds tighten faster
         than the square root of the rows.
@@ -170,7 +171,7 @@ class Assurance:
 def superiority_assurance(
     seen: PairedDifference, margin: float, level: float, shift: float = 0.0
 ) -> Assurance:
-    """Return the forecast for a rival: not worth it, or better by the margin.
+    """Return the forecast of showing a rival better by the margin, or not worth the climb.
 
     `shift` is added to the difference.
     """
@@ -178,22 +179,22 @@ def superiority_assurance(
 
 
 def noninferiority_assurance(seen: PairedDifference, margin: float, level: float) -> Assurance:
-    """Return the forecast for an arm: at most `margin` worse than another, or more."""
+    """Return the forecast of showing an arm at most `margin` worse than another, or worse."""
     return Assurance(seen, level, -margin, -margin, -margin)
 
 
 def level_at_next_look(level: float, looks: int) -> float:
-    """Return the level that a bound at this look will have at the next one."""
+    """Return the error level, at the next look, of a bound that has `level` at this look."""
     return level * bounds.look_cost(looks) / bounds.look_cost(looks + 1)
 
 
 def is_graded(seen: PairedDifference) -> bool:
-    """Return whether scores between 0 and 1 made this difference, as far as the mean shows."""
+    """Return whether a pair has graded scores (not only 0 and 1), as far as its mean shows."""
     return abs(seen.mean - (seen.wins - seen.losses) / seen.n) > GRADED_DISTANCE
 
 
 def observed_width_factor(seen: PairedDifference) -> float:
-    """Return how much wider a 0/1 pair's bounds are than those of independent rows; at least 1.
+    """Return by what factor a 0/1 pair's bounds exceed those of independent rows; at least 1.
 
     Cross-fitting, unstable folds, groups and looks at every row widen them. Rounded to two
     decimals, because the bounds are rounded.
@@ -203,7 +204,7 @@ def observed_width_factor(seen: PairedDifference) -> float:
 
 
 def _width_factors(seen: PairedDifference) -> tuple[float, float]:
-    """Return how much wider a 0/1 pair's lower and upper side are than those of independent rows.
+    """Return (lower, upper) factors by which a 0/1 pair's bounds exceed independent rows'.
 
     Groups widen the sides differently: a group that was not observed may hold nothing but losses. A
     side that ends at -1 or 1 was cut there, so the other side's factor counts for it as well.

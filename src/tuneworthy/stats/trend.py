@@ -19,9 +19,9 @@ Array = np.ndarray[Any, Any]
 
 MIN_UNITS = 20
 """With fewer units only the crudest break shows at a level of .01, so nothing is tested."""
-EDGE = 0.1
-MOST, BATCH, ENOUGH = 4_999, 500, 25
-"""Maximum of permutations, permutations per batch, and how many as large ones stop the count."""
+EDGE_SHARE = 0.1  # the share of the units at either end that no cut separates
+MOST_PERMUTATIONS, BATCH_PERMUTATIONS = 4_999, 500  # permutations in all, and per batch
+ENOUGH_AS_LARGE = 25  # permutations with a step as large as observed after which counting stops
 
 
 class ChangePoint(NamedTuple):
@@ -46,41 +46,41 @@ def largest_change_point(values: Any, times: Any, groups: Any = None) -> ChangeP
     middle = np.array([np.median(moments[numbers == unit]) for unit in range(units)])
     order = np.argsort(middle, kind="stable")
     sums = np.bincount(numbers, diffs - diffs.mean())[order]
-    cuts = _cuts(middle[order])
+    cuts = _possible_cuts(middle[order])
     if not cuts.size:
         return None
-    steps = _steps(sums[None, :], cuts)[0]
+    steps = _step_sizes(sums[None, :], cuts)[0]
     at = int(steps.argmax())
     place = np.empty(units, int)
     place[order] = np.arange(units)
-    return ChangePoint(_share(sums, cuts, float(steps[at])), place[numbers] < cuts[at])
+    return ChangePoint(_permutation_p(sums, cuts, float(steps[at])), place[numbers] < cuts[at])
 
 
-def _cuts(middle: Array) -> Array:
+def _possible_cuts(middle: Array) -> Array:
     """Return the number of units before each cut to try."""
     units = middle.size
     counts = np.arange(1, units)
-    inside = (counts >= EDGE * units) & (counts <= (1 - EDGE) * units)
+    inside = (counts >= EDGE_SHARE * units) & (counts <= (1 - EDGE_SHARE) * units)
     return np.asarray(counts[inside & (middle[1:] > middle[:-1])])
 
 
-def _steps(sums: Array, cuts: Array) -> Array:
+def _step_sizes(sums: Array, cuts: Array) -> Array:
     """Return the step size at each cut, for each row of `sums`; each row adds up to 0."""
     units = sums.shape[1]
     so_far = np.cumsum(sums, axis=1)[:, cuts - 1]
     return np.asarray(np.abs(so_far) / np.sqrt(cuts * (units - cuts) / units))
 
 
-def _share(sums: Array, cuts: Array, observed: float) -> float:
+def _permutation_p(sums: Array, cuts: Array, observed: float) -> float:
     """Return the p-value: the share of permutations with a step as large.
 
     Counting stops after 25 as large ones (Besag and Clifford 1991, Biometrika 78, 301-304).
     """
     rng = np.random.default_rng(20_251)
     hits = drawn = 0
-    while drawn < MOST and hits < ENOUGH:
-        many = min(BATCH, MOST - drawn)
+    while drawn < MOST_PERMUTATIONS and hits < ENOUGH_AS_LARGE:
+        many = min(BATCH_PERMUTATIONS, MOST_PERMUTATIONS - drawn)
         mixed = rng.permuted(np.broadcast_to(sums, (many, sums.size)), axis=1)
-        hits += int((_steps(mixed, cuts).max(axis=1) >= observed - 1e-9).sum())
+        hits += int((_step_sizes(mixed, cuts).max(axis=1) >= observed - 1e-9).sum())
         drawn += many
     return (1 + hits) / (1 + drawn)

@@ -1,4 +1,4 @@
-"""Do two samples come from one distribution? Permutation tests and bounds, on arrays only.
+"""Test whether two samples come from one distribution: permutation tests and bounds on arrays.
 
 The units of a test (rows, or groups of rows in one sample) are exchangeable under the null that
 both samples are drawn independently from one distribution, so relabelling them gives an exact
@@ -22,14 +22,14 @@ from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import cluster_numbers
 
 Array = np.ndarray[Any, Any]
-MOST, BATCH, ENOUGH = 1_999, 250, 25
-"""Maximum of relabellings, relabellings a batch, and how many as large ones stop the count
-(Besag and Clifford 1991)."""
+MOST_RELABELLINGS, BATCH_RELABELLINGS = 1_999, 250  # relabellings in all, and per batch
+# Relabellings as large as observed after which counting stops (Besag and Clifford 1991).
+ENOUGH_AS_LARGE = 25
 Triple = tuple[float, float, float]
 
 
 class Smoother(NamedTuple):
-    """One fold: held-out rows, the rows learnt from, and the matrix from their labels to scores."""
+    """One fold: held-out `rows`, training rows (`others`), matrix from their labels to scores."""
 
     rows: Array
     others: Array
@@ -61,7 +61,7 @@ def folds_of(groups: Any, k: int, seed: int) -> Array:
 
 
 def separation(folds: Sequence[Smoother], second: Any, units: Any, seed: int = 0) -> Separation:
-    """Return how well a linear classifier separates two samples.
+    """Return how well a linear classifier tells two samples apart, cross-fitted over `folds`.
 
     `second` marks the rows of the second sample, `units` names the unit of each row (a unit lies in
     one sample and one fold). Raises ValueError if a sample is empty.
@@ -70,15 +70,15 @@ def separation(folds: Sequence[Smoother], second: Any, units: Any, seed: int = 0
     if not 0 < labels.sum() < labels.size:
         raise ValueError("two samples are needed")
     numbers = cluster_numbers(units, labels.size)
-    scores = [_scores(fold, labels[None, :]) for fold in folds]
-    observed = float(_auc(folds, scores, labels[None, :])[0])
+    scores = [_held_out_scores(fold, labels[None, :]) for fold in folds]
+    observed = float(_auc_by_labelling(folds, scores, labels[None, :])[0])
     blocks = [np.unique(numbers[fold.rows]) for fold in folds]
 
     def relabelled(rng: np.random.Generator, many: int) -> Array:
         mixed = _relabelled(rng, many, labels, numbers, blocks)
-        return _auc(folds, [_scores(fold, mixed) for fold in folds], mixed)
+        return _auc_by_labelling(folds, [_held_out_scores(fold, mixed) for fold in folds], mixed)
 
-    p = permutation_p(relabelled, observed, seed, _batch(labels.size))
+    p = permutation_p(relabelled, observed, seed, _batch_size(labels.size))
     held = np.zeros(labels.size)
     for fold, score in zip(folds, scores, strict=True):
         held[fold.rows] = score[0]
@@ -94,8 +94,8 @@ def permutation_p(
     """
     rng = np.random.default_rng(seed)
     hits = drawn = 0
-    while drawn < MOST and hits < ENOUGH:
-        many = min(batch, MOST - drawn)
+    while drawn < MOST_RELABELLINGS and hits < ENOUGH_AS_LARGE:
+        many = min(batch, MOST_RELABELLINGS - drawn)
         hits += int((draw(rng, many) >= observed - 1e-9).sum())
         drawn += many
     return (1 + hits) / (1 + drawn)
@@ -113,13 +113,13 @@ def label_shift(first: Any, second: Any, units: Any, seed: int = 0) -> tuple[flo
     table = np.eye(len({*one, *other}))[cluster_numbers([*one, *other], len(one + other))]
     labels = np.repeat([0.0, 1.0], [len(one), len(other)])
     numbers = cluster_numbers(units, labels.size)
-    observed = float(_variation(labels[None, :], table)[0])
+    observed = float(_total_variation(labels[None, :], table)[0])
     everyone = [np.arange(int(numbers.max()) + 1)]
 
     def relabelled(rng: np.random.Generator, many: int) -> Array:
-        return _variation(_relabelled(rng, many, labels, numbers, everyone), table)
+        return _total_variation(_relabelled(rng, many, labels, numbers, everyone), table)
 
-    return observed, permutation_p(relabelled, observed, seed, _batch(labels.size))
+    return observed, permutation_p(relabelled, observed, seed, _batch_size(labels.size))
 
 
 def variation_bounds(first: Any, second: Any, level: float = 0.05) -> Triple:
@@ -135,7 +135,7 @@ def variation_bounds(first: Any, second: Any, level: float = 0.05) -> Triple:
     if not one.sum() or not other.sum():
         raise ValueError("two samples are needed")
     mean = float(np.abs(one / one.sum() - other / other.sum()).sum() / 2)
-    far = sum(_radius(one.size, counts.sum(), level / 8) for counts in (one, other))
+    far = sum(_variation_radius(one.size, counts.sum(), level / 8) for counts in (one, other))
     tail = level / (8 * one.size)  # of 4 k ends, tail / 2 each: half of the lower end's error
     ends = [[bounds.rate(int(k), int(c.sum()), tail) for k in c] for c in (one, other)]
     gaps = [max(0.0, a[0] - b[1], b[0] - a[1]) for a, b in zip(*ends, strict=True)]
@@ -143,7 +143,7 @@ def variation_bounds(first: Any, second: Any, level: float = 0.05) -> Triple:
 
 
 def unlike_any(own: Any, new: Any, share: float = 0.01) -> tuple[Array, float]:
-    """Return which new rows are farther from the sample than its own, and how many chance makes.
+    """Return a mask of the new rows that are unlike the sample, and the share expected by chance.
 
     `own` is each sample row's similarity to the nearest other one, `new` that of each new row to
     the nearest of the sample. A new row is unlike if fewer than `share` of the own lie so low; of
@@ -170,19 +170,19 @@ def independent_difference(now: Triple, then: Triple) -> Triple:
     return mean, max(-1.0, float(mean - down)), min(1.0, float(mean + up))
 
 
-def _batch(rows: int) -> int:
-    """Return how many relabellings of so many rows fit into some 16 MB."""
-    return max(10, min(BATCH, 2_000_000 // rows))
+def _batch_size(rows: int) -> int:
+    """Return how many relabellings of so many rows fit into about 16 MB."""
+    return max(10, min(BATCH_RELABELLINGS, 2_000_000 // rows))
 
 
-def _scores(fold: Smoother, labels: Array) -> Array:
-    """Return held-out scores for each labelling: those of the labels less their mean."""
+def _held_out_scores(fold: Smoother, labels: Array) -> Array:
+    """Return one fold's held-out scores for each labelling, its labels centred on their mean."""
     learnt = labels[:, fold.others]
     return np.asarray((learnt - learnt.mean(1, keepdims=True)) @ fold.matrix.T)
 
 
-def _auc(folds: Sequence[Smoother], scores: Sequence[Array], labels: Array) -> Array:
-    """Return the share of right pairs over all folds, for each labelling; pairs lie in one fold."""
+def _auc_by_labelling(folds: Sequence[Smoother], scores: Sequence[Array], labels: Array) -> Array:
+    """Return the AUC of each labelling over all folds: the share of correctly ordered pairs."""
     right, pairs = np.zeros(len(labels)), np.zeros(len(labels))
     for fold, score in zip(folds, scores, strict=True):
         held = labels[:, fold.rows]
@@ -205,19 +205,19 @@ def _relabelled(
     return np.asarray(mixed[:, numbers])
 
 
-def _variation(labels: Array, table: Array) -> Array:
+def _total_variation(labels: Array, table: Array) -> Array:
     second, counts = labels @ table, labels.sum(1, keepdims=True)
     first = table.sum(0) - second
     rest = np.maximum(labels.shape[1] - counts, 1)
     return np.asarray(np.abs(second / np.maximum(counts, 1) - first / rest).sum(1) / 2)
 
 
-def _radius(labels: int, n: float, chance: float) -> float:
+def _variation_radius(labels: int, n: float, chance: float) -> float:
     return float(np.sqrt((labels - 1) / n) / 2 + np.sqrt(np.log(1 / chance) / (2 * n)))
 
 
 def _informedness(called: Array, second: Array) -> Triple:
-    """Return hits less false hits, by exact intervals of both shares; at least 0."""
+    """Return hit rate - false-alarm rate with bounds, from exact intervals of both; at least 0."""
     hits, n = int(called[second].sum()), int(second.sum())
     false, rest = int(called[~second].sum()), int((~second).sum())
     now, then = ((k / m, *bounds.rate(k, m)) for k, m in ((hits, n), (false, rest)))

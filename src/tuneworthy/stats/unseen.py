@@ -15,12 +15,12 @@ Array = np.ndarray[Any, Any]
 
 _STEPS = 60
 _SQRT_2_PI = np.sqrt(2 * np.pi)
-ENOUGH = 10.0
+ENOUGH_FULL_SIZE = 10.0
 """With this many full-size differences a normal or bootstrap bound is trusted by itself."""
 
 
 def count_full_size(sums: Array, sizes: Array, largest: float = 0.0) -> float:
-    """Return how many full-size differences above 0 and above the mean the units hold.
+    """Return how many full-size differences the units have, above both 0 and their mean.
 
     `sums` and `sizes` (G,) are each unit's sum of values in [-1, 1] and its number of rows. A unit
     counts by the square of its share of the largest possible one, so small noise adds up to
@@ -44,11 +44,13 @@ def gaffke_bound(sums: Array, sizes: Array, tail: float, largest: float = 0.0) -
     big = max(float(sizes.max()), largest)
     units = np.stack([np.append(sums, big), np.append(sizes, big)], 1)
     kinds, counts = np.unique(np.round(units, 9), axis=0, return_counts=True)
-    bound = quantiles(kinds[None, :, 0], kinds[None, :, 1], counts[None, :], np.array([tail]))
+    bound = weighted_mean_quantiles(
+        kinds[None, :, 0], kinds[None, :, 1], counts[None, :], np.array([tail])
+    )
     return float(bound[0])
 
 
-def quantiles(sums: Array, sizes: Array, times: Array, tail: Array) -> Array:
+def weighted_mean_quantiles(sums: Array, sizes: Array, times: Array, tail: Array) -> Array:
     """Return the 1 - `tail` quantile (R,) of the weighted mean of the units of many samples.
 
     `sums`, `sizes` and `times` (multiplicity of a unit) are (R, K); weights are Exp(1).
@@ -59,8 +61,8 @@ def quantiles(sums: Array, sizes: Array, times: Array, tail: Array) -> Array:
     bound = low + (high - low) / 2
     for _ in range(_STEPS):
         parts = sums - bound[:, None] * sizes
-        at = _saddle(parts, times, at)
-        above, slope = _above(parts, sizes, times, at)
+        at = _saddlepoint(parts, times, at)
+        above, slope = _chance_above(parts, sizes, times, at)
         wide = above > tail  # the bound lies higher
         low, high = np.where(wide, bound, low), np.where(wide, high, bound)
         new = bound + np.log(np.maximum(above, 1e-300) / tail) / np.maximum(slope, 1e-300)
@@ -72,7 +74,7 @@ def quantiles(sums: Array, sizes: Array, times: Array, tail: Array) -> Array:
     return np.asarray(bound)
 
 
-def _saddle(parts: Array, times: Array, start: Array) -> Array:
+def _saddlepoint(parts: Array, times: Array, start: Array) -> Array:
     """Return the saddlepoint as a share of the pole of the cumulants, from `start`.
 
     There the slope of the cumulants is 0; it rises from below 0 at share 0 to infinity at share 1.
@@ -92,10 +94,10 @@ def _saddle(parts: Array, times: Array, start: Array) -> Array:
     return np.asarray(at)
 
 
-def _above(parts: Array, sizes: Array, times: Array, at: Array) -> tuple[Array, Array]:
-    """Return the chance (R,) that a weighted sum of `parts` is above 0, and its log-slope.
+def _chance_above(parts: Array, sizes: Array, times: Array, at: Array) -> tuple[Array, Array]:
+    """Return (R,) the chance that a weighted sum of `parts` is above 0, and its log-slope.
 
-    The log-slope is minus the derivative of its logarithm as the bound rises, to first order.
+    The log-slope is minus the first-order derivative of the chance's logarithm by the bound.
     """
     pole = at / np.maximum(parts.max(1), 1e-300)
     spread = 1 - pole[:, None] * parts

@@ -169,8 +169,10 @@ def test_a_cell_is_costed_without_being_run(few, tmp_path):
 def test_the_speed_of_the_machine_is_measured_once(few, tmp_path, monkeypatch):
     model = tiny_llama(tmp_path / "model", max_position_embeddings=4096)
     options = CellOptions(model=f"hf:{model}", arms=("majority", "zero_shot"))
-    calls, speed = [], timing.speed
-    monkeypatch.setattr(timing, "speed", lambda *given: calls.append(given) or speed(*given))
+    calls, speed = [], timing.measure_speed
+    monkeypatch.setattr(
+        timing, "measure_speed", lambda *given: calls.append(given) or speed(*given)
+    )
     cells = [Cell("clause_type", 20), Cell("clause_type", 40), Cell("word_sums", 20)]
     found = cost_cells(cells, tmp_path, read_atlas(tmp_path), options)
     assert len(calls) == 1

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tuneworthy.compare.comparison import _seconds, compare, joined_notes
+from tuneworthy.compare.comparison import _total_seconds, compare, joined_notes
 from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
@@ -253,5 +253,5 @@ def test_the_seconds_of_a_study_are_not_those_that_a_recorded_system_once_took()
     logged = Run(spec=spec, seed=0, fold=0, state="measured", answers=answers, scores=scores,
                  notes=(RECORDED,))  # fmt: skip
     asked = logged.model_copy(update={"notes": (), "fit_seconds": 2.0})
-    assert _seconds([logged]) == 0
-    assert _seconds([logged, asked]) == 30.0 * len(answers) + 2
+    assert _total_seconds([logged]) == 0
+    assert _total_seconds([logged, asked]) == 30.0 * len(answers) + 2

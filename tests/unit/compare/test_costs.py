@@ -160,7 +160,7 @@ def test_one_failed_answer_leaves_a_local_arm_its_price():
           failed()], remote("gpt-4.1-mini"), "1 of 2 successful answers lack their `usd`"),
         ([Answer(case="1", text="", seconds=1.0)], remote("own"),
          "no price of own is known: set economics.prices"),
-        ([Answer(case="1", text="", seconds=1.0)], remote("gpt-4.1-mini"), "told no tokens"),
+        ([Answer(case="1", text="", seconds=1.0)], remote("gpt-4.1-mini"), "no token counts"),
         ([Answer(case="1", text="", usd=0.1, seconds=1.0), Answer(case="2", text="", seconds=1.0)],
          [], "1 of 2 successful answers lack their `usd`"),
         ([failed(seconds=1.0)], [], "no request was answered"),

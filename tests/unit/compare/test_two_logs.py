@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tuneworthy.compare.two_logs import Compared, compare_answers
+from tuneworthy.compare.two_logs import LogComparison, compare_answers
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
@@ -32,7 +32,7 @@ def compared(rows, old, new, groups=None):
 
 
 def screen_of(found):
-    return str(two_logs_screen(Compared(found, "accuracy", "label", False, {}, ())))
+    return str(two_logs_screen(LogComparison(found, "accuracy", "label", False, {}, ())))
 
 
 def test_the_interval_is_the_paired_one_at_two_sided_95_percent():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.judge_correction import completed, graded_score
+from tuneworthy.compare.judge_correction import add_known_grades, graded_score
 from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
@@ -239,7 +239,7 @@ def test_grades_are_read_and_their_mean_taken(tmp_path):
 def test_without_fifty_grades_a_score_shows_nothing():
     scores, groups = np.ones(80), np.arange(80)
     assert graded_score(scores, answers(), {}, groups)[1:] == (0.0, 1.0)
-    known = completed({}, CASES)
+    known = add_known_grades({}, CASES)
     gold = [Answer(case=c.id, text=c.output) for c in CASES]
     mean, low, high = graded_score(scores, gold, known, groups)
     assert (mean, high) == (1.0, 1.0)

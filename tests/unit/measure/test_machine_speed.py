@@ -5,7 +5,12 @@ import pytest
 from tuneworthy.arms import distil, full, lora, prompt_distil, prompt_lora, teacher
 from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.run import Spec
-from tuneworthy.measure.machine_speed import AUTOGRAD, TRAINING, WHOLE, Speed
+from tuneworthy.measure.machine_speed import (
+    ALL_WEIGHTS_FACTOR,
+    AUTOGRAD_FACTOR,
+    TRAINING_FACTOR,
+    Speed,
+)
 from tuneworthy.measure.stage_runner import StageRunner
 from tuneworthy.models import size_beside
 from tuneworthy.models.scripted import Scripted
@@ -25,12 +30,12 @@ def spec_of(name):
 
 def test_a_trained_token_takes_as_long_as_its_way_of_training():
     plain = SPEED.passes("adapter")
-    assert plain == TRAINING
-    assert SPEED.passes("autograd") == TRAINING * AUTOGRAD
-    assert SPEED.passes("whole") == TRAINING * AUTOGRAD * WHOLE * 2.0
+    assert plain == TRAINING_FACTOR
+    assert SPEED.passes("autograd") == TRAINING_FACTOR * AUTOGRAD_FACTOR
+    assert SPEED.passes("whole") == TRAINING_FACTOR * AUTOGRAD_FACTOR * ALL_WEIGHTS_FACTOR * 2.0
     slow = Speed(read=1000, written=100)  # without the CPU engine all take the general path
-    assert slow.passes("autograd") == slow.passes("adapter") == TRAINING
-    assert slow.passes("whole") == TRAINING * WHOLE
+    assert slow.passes("autograd") == slow.passes("adapter") == TRAINING_FACTOR
+    assert slow.passes("whole") == TRAINING_FACTOR * ALL_WEIGHTS_FACTOR
 
 
 def test_the_trained_arms_differ():
@@ -75,11 +80,15 @@ def runner(planned, took):
 
 def test_a_measured_pace_corrects_its_own_estimates():
     mixed = runner({"": 1.0, "adapter": 1.0, "whole": 0.1}, {"": 1.0, "adapter": 3.0, "whole": 0.1})
-    assert mixed._cost(10, "adapter") == 30
-    assert mixed._cost(10, "whole") == pytest.approx(10 * 4.1 / 2.1), "too little was seen of it"
-    assert mixed._cost(10, "") == pytest.approx(10 * 4.1 / 2.1)
-    assert runner({"": 0.1}, {"": 0.4})._cost(10, "adapter") == 10
-    assert runner({"whole": 1.0}, {"whole": 100.0})._cost(1, "whole") == 4, "within a limit"
+    assert mixed._corrected_minutes(10, "adapter") == 30
+    assert mixed._corrected_minutes(10, "whole") == pytest.approx(10 * 4.1 / 2.1), (
+        "too little was seen of it"
+    )
+    assert mixed._corrected_minutes(10, "") == pytest.approx(10 * 4.1 / 2.1)
+    assert runner({"": 0.1}, {"": 0.4})._corrected_minutes(10, "adapter") == 10
+    assert runner({"whole": 1.0}, {"whole": 100.0})._corrected_minutes(1, "whole") == 4, (
+        "within a limit"
+    )
 
 
 def test_the_size_of_a_teacher(tmp_path):

@@ -60,11 +60,11 @@ class Drawn(StageRunner):
         self._planned = self._took = {"": self.spent}
         return new
 
-    def _probe(self, trained):
+    def _run_probes(self, trained):
         self.probed = [*getattr(self, "probed", []), trained]
 
     def _leave_out(self, arm, why):
-        self._decide(arm, "leave out", why)
+        self._record_decision(arm, "leave out", why)
 
 
 def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, stand=None, **task):

@@ -39,7 +39,7 @@ def measured(monkeypatch, slow):
 
     monkeypatch.setattr(model, "reply", reply)
     monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
-    return timing.speed(TASK, CASES, model), calls
+    return timing.measure_speed(TASK, CASES, model), calls
 
 
 def test_one_slow_call_changes_no_plan(monkeypatch):
@@ -55,9 +55,9 @@ def test_one_slow_call_changes_no_plan(monkeypatch):
 
 def test_what_other_programs_take_is_what_is_neither_idle_nor_ours():
     begun = (1000.0, 400.0, 30.0)
-    assert timing._others(begun, (1010.0, 402.0, 35.0)) == pytest.approx(0.3)
-    assert timing._others(begun, (1010.0, 405.0, 35.02)) == 0.0  # clocks tick apart
-    assert timing._others(begun, (1000.2, 400.0, 30.0)) == 0.0  # too short to tell
+    assert timing._other_programs_share(begun, (1010.0, 402.0, 35.0)) == pytest.approx(0.3)
+    assert timing._other_programs_share(begun, (1010.0, 405.0, 35.02)) == 0.0  # clocks tick apart
+    assert timing._other_programs_share(begun, (1000.2, 400.0, 30.0)) == 0.0  # too short to tell
 
 
 def test_time_of_guests_is_counted_once_and_waiting_is_idle(monkeypatch):
@@ -91,7 +91,7 @@ def test_the_speed_is_that_of_a_full_batch_of_the_model(monkeypatch, full, asked
     monkeypatch.setattr(
         model, "reply", lambda prompts, *rest: sizes.append(len(prompts)) or right(prompts, *rest)
     )
-    timing.speed(TASK, CASES, model)
+    timing.measure_speed(TASK, CASES, model)
     assert sizes == [1, *[asked] * 2 * timing.TIMED_CALLS]
 
 
@@ -99,11 +99,11 @@ def test_a_model_on_this_machine_is_said_to_be_timed_and_each_call_is_told(monke
     """Without it, plan is silent for as long as a busy machine takes."""
     told = []
     model = Scripted("scripted:timed", lambda prompt, limits: "one")
-    timing.speed(TASK, CASES, model, lambda *event: told.append(event))
+    timing.measure_speed(TASK, CASES, model, lambda *event: told.append(event))
     assert told == []  # nothing is computed here
     monkeypatch.setattr(model, "net", object(), raising=False)
     monkeypatch.setattr(timing, "training_path", lambda model: (False, 1.0))
-    timing.speed(TASK, CASES, model, lambda *event: told.append(event))
+    timing.measure_speed(TASK, CASES, model, lambda *event: told.append(event))
     assert [event for event, _ in told] == ["say", "at", "at", "at"]
     assert told[0][1].startswith("timing scripted:timed on a few of your rows")
     assert "2 times one token each" in told[2][1]

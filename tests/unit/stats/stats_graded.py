@@ -94,7 +94,7 @@ def upper_many(values, tail, back=None):
     tail, mean = np.broadcast_to(tail, (runs,)), values.mean(1)
     high = mean + t.ppf(1 - tail, n - 1) * values.std(1, ddof=1) / np.sqrt(n)
     over = np.maximum(values - np.maximum(mean, 0)[:, None], 0)
-    few = (over**2).sum(1) < unseen.ENOUGH
+    few = (over**2).sum(1) < unseen.ENOUGH_FULL_SIZE
     if few.any():
         high[few] = np.maximum(high[few], _allowing(values[few], tail[few]))
     if not few.all():
@@ -106,7 +106,7 @@ def upper_many(values, tail, back=None):
 
 def _allowing(values, tail):
     units = np.column_stack([values, np.ones(len(values))])
-    return unseen.quantiles(units, np.ones_like(units), np.ones_like(units), tail)
+    return unseen.weighted_mean_quantiles(units, np.ones_like(units), np.ones_like(units), tail)
 
 
 def paired_many(diffs, tail):

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from tuneworthy.stats.betting import BettingTest, ConfidenceSequence, betting_cs, grid, not_rejected
+from tuneworthy.stats.betting import (
+    BettingTest,
+    ConfidenceSequence,
+    betting_cs,
+    candidate_means,
+    not_rejected,
+)
 
 
 def worked():
@@ -31,7 +37,7 @@ def test_a_sequence_gives_what_the_whole_stream_gives():
 
 def test_streams_side_by_side_are_streams_one_by_one():
     rng = np.random.default_rng(3)
-    streams, candidates = rng.choice([-1.0, 0.0, 1.0], (5, 80)), grid(0.1)
+    streams, candidates = rng.choice([-1.0, 0.0, 1.0], (5, 80)), candidate_means(0.1)
     together = not_rejected(streams, candidates, 0.05, 80)
     for row, stream in zip(together, streams, strict=True):
         assert (row == not_rejected(stream[None], candidates, 0.05, 80)[0]).all()
@@ -73,7 +79,7 @@ def test_a_mean_that_is_ruled_out_needs_no_further_row():
 
 
 def test_values_that_contradict_every_mean_leave_none_alive():
-    bets = BettingTest(grid(0.1), 0.05)
+    bets = BettingTest(candidate_means(0.1), 0.05)
     for value in [1.0] * 80 + [-1.0] * 200:
         last = bets.see(value, 80)
     assert not last.any()

@@ -111,6 +111,6 @@ def test_the_interval_holds_the_planted_number_four_times_in_five():
 def test_one_case_in_several_repeats_is_drawn_by_its_repeats():
     scores = np.array([[0.2, 0.4, 0.6], [0.4, 0.6, 0.8]])
     cells = Cells(scores, np.array([0.5, 0.5]), np.zeros(2, int), np.arange(2))
-    drawn = learning_curve._draws(cells, seed=0)
+    drawn = learning_curve._bootstrap_scores(cells, seed=0)
     assert np.ptp(drawn[:, 0]) > 0
     assert (drawn >= 0.2).all()

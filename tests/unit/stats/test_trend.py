@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tuneworthy.stats.trend import MIN_UNITS, MOST, largest_change_point
+from tuneworthy.stats.trend import MIN_UNITS, MOST_PERMUTATIONS, largest_change_point
 
 
 def found(values, times=None, groups=None):
@@ -12,7 +12,7 @@ def found(values, times=None, groups=None):
 
 def test_a_clear_break_is_found_where_it_is():
     one = found([0.0] * 60 + [1.0] * 40)
-    assert one.p == 1 / (1 + MOST)
+    assert one.p == 1 / (1 + MOST_PERMUTATIONS)
     assert one.before.tolist() == [True] * 60 + [False] * 40
 
 

@@ -55,7 +55,7 @@ def test_many_samples_at_once_are_bounded_as_each_alone():
     values = rng.normal(0, 0.05, (5, 80))
     tails = np.array([0.05, 0.01, 0.035, 0.002, 0.05])
     units = np.column_stack([values, ONE(5)])
-    found = unseen.quantiles(units, np.ones_like(units), np.ones_like(units), tails)
+    found = unseen.weighted_mean_quantiles(units, np.ones_like(units), np.ones_like(units), tails)
     alone = [unseen.gaffke_bound(v, ONE(80), t) for v, t in zip(values, tails, strict=True)]
     assert found == pytest.approx(np.array(alone), abs=1e-6)
 
@@ -75,7 +75,7 @@ def test_noise_does_not_count_as_full_size_differences():
     rng = np.random.default_rng(2)
     noise = rng.normal(0, 0.03, 400)
     assert unseen.count_full_size(noise, ONE(400)) < 1
-    assert unseen.count_full_size(np.r_[noise, ONE(12)], ONE(412)) > unseen.ENOUGH
+    assert unseen.count_full_size(np.r_[noise, ONE(12)], ONE(412)) > unseen.ENOUGH_FULL_SIZE
     some, five = np.r_[np.full(12, 5.0), np.full(36, -5.0)], np.full(48, 5.0)
     assert unseen.count_full_size(some, five) == 12
     assert unseen.count_full_size(some, five, largest=10) == 3

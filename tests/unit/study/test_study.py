@@ -115,22 +115,26 @@ def test_a_run_freezes_the_plan_a_look_at_it_does_not_and_check_opens_nothing(
     audit = check(path)
     assert audit.scored == 60
     assert not (tmp_path / ".tuneworthy" / "ledger.sqlite").exists()
-    monkeypatch.setattr(timing, "speed", lambda *_: Speed(read=1.0, written=1.0))
+    monkeypatch.setattr(timing, "measure_speed", lambda *_: Speed(read=1.0, written=1.0))
     slow = plan(path)
-    monkeypatch.setattr(timing, "speed", lambda *_: Speed(read=1e3, written=1e3))
+    monkeypatch.setattr(timing, "measure_speed", lambda *_: Speed(read=1e3, written=1e3))
     assert plan(path).minutes < slow.minutes  # a busy minute is not held against the study
     run(path)
-    monkeypatch.setattr(timing, "speed", lambda *_: Speed(read=1.0, written=1.0))
+    monkeypatch.setattr(timing, "measure_speed", lambda *_: Speed(read=1.0, written=1.0))
     assert plan(path).minutes < slow.minutes
 
 
 def test_a_busy_machine_is_said_where_the_plan_is_timed(tmp_path, monkeypatch):
     path, said = studies.write(tmp_path, arms=studies.LIGHT), []
-    monkeypatch.setattr(timing, "speed", lambda *_: Speed(read=1e3, written=1e3, others=0.99))
+    monkeypatch.setattr(
+        timing, "measure_speed", lambda *_: Speed(read=1e3, written=1e3, others=0.99)
+    )
     plan(path, watch=lambda event, data: said.append((event, data)))
     assert any(event == "say" and "99 % of this machine" in data for event, data in said)
     said.clear()
-    monkeypatch.setattr(timing, "speed", lambda *_: Speed(read=1e3, written=1e3, others=0.03))
+    monkeypatch.setattr(
+        timing, "measure_speed", lambda *_: Speed(read=1e3, written=1e3, others=0.03)
+    )
     plan(path, watch=lambda event, data: said.append((event, data)))
     assert not [data for event, data in said if event == "say" and "of this machine" in data]
 

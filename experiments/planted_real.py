@@ -21,7 +21,7 @@ from typing import Any
 
 import tuneworthy
 from tuneworthy.core.results import Results
-from tuneworthy.diagnose.diagnosis import AnswerColumn, columns
+from tuneworthy.diagnose.diagnosis import AnswerColumn, answer_columns
 from tuneworthy.stats.bounds import rate
 
 ROWS, VARIANTS, CONTROLS = 120, 3, 10
@@ -242,7 +242,7 @@ def share(column: AnswerColumn | None) -> float:
 
 def arm(results: Results, name: str) -> AnswerColumn | None:
     """Return what an arm answered."""
-    found = columns(results.task, results.runs)
+    found = answer_columns(results.task, results.runs)
     return next((c for n, c in found.items() if c.spec.arm == name and not c.spec.of), None)
 
 

@@ -35,15 +35,15 @@ def cases_with_answer_in_passage(
 
 def _answer_in_context(task: Task, case: Case) -> bool:
     passage = case.context or ""
-    return any(_in(task, right, passage) for right in (case.output, *case.accepted))
+    return any(_passage_has_answer(task, right, passage) for right in (case.output, *case.accepted))
 
 
-def _in(task: Task, right: str, passage: str) -> bool:
+def _passage_has_answer(task: Task, right: str, passage: str) -> bool:
     if task.output.type == "number" and (values := numbers(right)):
         return values[-1].value in {number.value for number in numbers(passage)}
     if task.output.type == "json":
         try:
-            parts = [text for text in _leaves(parse(right)) if text]
+            parts = [text for text in _json_leaves(parse(right)) if text]
         except ValueError:
             return False
         return bool(parts) and all(contains_text(passage, part) for part in parts)
@@ -52,21 +52,22 @@ def _in(task: Task, right: str, passage: str) -> bool:
 
 def contains_text(passage: str, text: str) -> bool:
     """Return whether a passage contains a text word for word, ignoring case and punctuation."""
-    words = _words(text)
-    return bool(words.strip()) and words in _words(passage)
+    words = _padded_words(text)
+    return bool(words.strip()) and words in _padded_words(passage)
 
 
-def _words(text: str) -> str:
+def _padded_words(text: str) -> str:
+    """Return the normalised words of a text, one space before and after each."""
     tokens = _WORD.findall(normalised_text(text))
     return f" {' '.join(w.replace(',', '') if _THOUSANDS.fullmatch(w) else w for w in tokens)} "
 
 
-def _leaves(value: Any) -> Iterator[str]:
+def _json_leaves(value: Any) -> Iterator[str]:
     """Yield the texts and numbers of a JSON value; true, false and null are skipped."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
         for inner in value:
-            yield from _leaves(inner)
+            yield from _json_leaves(inner)
     elif value is not None and not isinstance(value, bool):
         yield str(value)

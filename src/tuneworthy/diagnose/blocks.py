@@ -19,11 +19,11 @@ from tuneworthy.diagnose.metric_ladder import (
 )  # fmt: skip
 from tuneworthy.metrics import Metric
 
-ONE_LOST = 1  # rows that may stay unscored, since a metric can time out once
+TOLERATED_UNSCORED = 1  # unscored rows that do not block: a metric can time out once
 
 
 def blocks(task: Task, audit: Audit, cases: Sequence[Case], metric: Metric) -> tuple[str, ...]:
-    """Return the reasons that block a verdict; few rows do not (they widen the bound)."""
+    """Return the reasons that block a verdict, as sentences; few rows are none of them."""
     reasons = [
         observation.text for observation in audit.observations if observation.level == "blocked"
     ]
@@ -31,12 +31,12 @@ def blocks(task: Task, audit: Audit, cases: Sequence[Case], metric: Metric) -> t
         share = f"{audit.conflict_share:.0%} of the scored rows"
         reasons.append(f"the same input has contradictory answers in {share}")
     if task.success.judge is None:  # a judge is checked on human grades instead
-        reasons += _metric(cases, metric)
+        reasons += _why_metric_is_broken(cases, metric)
     return tuple(dict.fromkeys(reasons))
 
 
-def _metric(cases: Sequence[Case], metric: Metric) -> list[str]:
-    """Check the metric on gold answers: a row's own answer scores about 1, another row's less.
+def _why_metric_is_broken(cases: Sequence[Case], metric: Metric) -> list[str]:
+    """Return the reason why a metric is broken, judged by its scores of gold answers; [] if not.
 
     The metric is broken if the mean gold score is below .99, if the AUC of gold against another
     row's gold is below .95, or if more than one row and more than 1 % of the rows get no score: an
@@ -47,7 +47,7 @@ def _metric(cases: Sequence[Case], metric: Metric) -> list[str]:
     gold = [score_of_text(metric, case, case.output) for case in cases]
     scored = [score for score in gold if score is not None]
     unscored = len(gold) - len(scored)
-    if not scored or unscored > max(ONE_LOST, UNSCORED_SHARE * len(gold)):
+    if not scored or unscored > max(TOLERATED_UNSCORED, UNSCORED_SHARE * len(gold)):
         return [f"the metric gives no score to {unscored} of {len(gold)} gold answers"]
     mean = float(np.mean(scored))
     if mean < GOLD_MEAN:

@@ -47,7 +47,7 @@ from tuneworthy.core.causes import (
     UntriedRemedy,
 )
 from tuneworthy.core.verdict import Wrong
-from tuneworthy.diagnose.effects import ALPHA, effect, interval, passed_by_both
+from tuneworthy.diagnose.effects import ALPHA, effect, passed_by_both, share_interval
 from tuneworthy.diagnose.failure_classes import (
     Cases,
     FailureClass,
@@ -56,9 +56,9 @@ from tuneworthy.diagnose.failure_classes import (
     failure_classes,
     remedies_by_cause,
 )
-from tuneworthy.diagnose.relations import Pair, contradicted, reading_fails, retrieval_fails
+from tuneworthy.diagnose.relations import Pair, labels_fail, reading_fails, retrieval_fails
 
-FEW, FEW_SILENT, LEAST = 40, 60, 8
+FEW_FAILURES, FEW_IF_NONE_ACTS, LEAST_FAILURES = 40, 60, 8
 CAUSES: tuple[Cause, ...] = (
     "metric", "format", "convention", "knowledge", "retrieval", "reading", "latent", "capability",
     "learnable", "label", "hard", "chance", "untried", "few",
@@ -67,9 +67,9 @@ UNTRIED = "no remedy was tried on the failed cases: what is wrong was not measur
 
 
 class _CauseEstimate(NamedTuple):
-    """The cases of one cause `within` the tried ones.
+    """The `cases` of one cause, `within` those that its remedy was tried on.
 
-    `before`: the (kept, pool) pairs of earlier steps that left out untried cases.
+    `before`: the (kept, all) cases of each earlier step that left out untried cases.
     """
 
     cause: Cause
@@ -81,8 +81,7 @@ class _CauseEstimate(NamedTuple):
 
 
 class _Attribution(NamedTuple):
-    """The estimated causes, the class of every case, the remedies that untried cases may need, and
-    the sentences on the relations."""
+    """Estimated causes, the class of each failed case, untried remedies, and sentences (`said`)."""
 
     estimates: list[_CauseEstimate]
     classes: list[FailureClass]
@@ -91,7 +90,7 @@ class _Attribution(NamedTuple):
 
 
 def diagnose(base: BaseOutcomes, interventions: Sequence[Intervention]) -> Diagnosis:
-    """Return the causes of the failed cases that the interventions show.
+    """Return the diagnosis of the base arm's failed cases, from the interventions tried on them.
 
     The order of cases and interventions has no effect. Without failed cases or interventions there
     is no diagnosis, and `because` says why. The module docstring has the rules; `diagnose.effects`
@@ -122,17 +121,17 @@ def attribute_causes(
     why_unread = _why_unread(pairs)
     acting = any(item.acts for item in ranked)
     n_read = _n_read(base, pairs)
-    few = len(base.fails) <= FEW or (not acting and n_read < FEW_SILENT)
+    few = len(base.fails) <= FEW_FAILURES or (not acting and n_read < FEW_IF_NONE_ACTS)
     attribution = _attribution(base, pairs, few, hard=not why_unread)
-    rows, estimates = _rows(base, attribution)
-    tiny, silent = len(base.fails) < LEAST, all(row.cause in NO_CAUSES for row in rows)
+    rows, estimates = _wrong_rows(base, attribution)
+    tiny, silent = len(base.fails) < LEAST_FAILURES, all(row.cause in NO_CAUSES for row in rows)
     named = not tiny and not (silent and why_unread)
     wrong = rows if named else []
     names = (
         {case: item.cause for item in attribution.classes for case in item.cases} if named else {}
     )
     if few and (wrong or not why_unread):
-        wrong = [_too_few(n_read), *wrong]
+        wrong = [_few_row(n_read), *wrong]
         names = dict.fromkeys(base.fails, "few")
     return blank.model_copy(
         update={
@@ -140,7 +139,7 @@ def attribute_causes(
             "cause": dict(sorted(names.items())),
             "untried": attribution.untried if wrong and not tiny else (),
             "estimates": tuple(estimates) if named else (),
-            "overlap": tuple(_overlap(ranked)),
+            "overlap": tuple(_remedy_overlaps(ranked)),
             "few": few,
             "said": tuple(attribution.said),
             "because": why_unread.replace("the causes", "the other causes", 1)
@@ -151,12 +150,12 @@ def attribute_causes(
 
 
 def _n_read(base: BaseOutcomes, pairs: Sequence[Pair]) -> int:
-    """Return on how many failures the remedies were compared: all, or the fewest of an open remedy.
+    """Return how many failures the remedies were compared on: all, or the fewest of an open one.
 
     A remedy is open if it passes more than the base and is not shown to beat its placebo. Below 60
     failures the count is that of all failures.
     """
-    if len(base.fails) < FEW_SILENT:
+    if len(base.fails) < FEW_IF_NONE_ACTS:
         return len(base.fails)
     open_sizes = [
         result.n_fail
@@ -181,7 +180,7 @@ def _why_unread(pairs: Sequence[Pair]) -> str:
 
 
 def _attribution(base: BaseOutcomes, pairs: Sequence[Pair], few: bool, hard: bool) -> _Attribution:
-    """Return the class of every failed case and the estimated causes of all of them.
+    """Return the class of each failed case and the estimated causes of all of them.
 
     Only acting remedies count; with few failures, all whose placebo (if any) was run. `hard`: a
     remedy called a model, so unrescued cases may be called `hard`.
@@ -189,13 +188,13 @@ def _attribution(base: BaseOutcomes, pairs: Sequence[Pair], few: bool, hard: boo
     used = [(tried, item) for tried, item in pairs if item.acts or (few and not tried.because)]
     unused = [pair for pair in pairs if pair not in used]
     steps = remedies_by_cause(base, used)
-    estimates, rest_cases = _walk(base, steps)
+    estimates, rest_cases = _apply_remedies(base, steps)
     retrieval, reading_relation = retrieval_fails(base, pairs, few), reading_fails(base, pairs, few)
-    labels = contradicted(base, pairs, few)
+    labels = labels_fail(base, pairs, few)
     rest = UnrescuedCases(
         label=frozenset(base.conflicts if labels.holds else ()),
         reading=frozenset((base.literal or ()) if reading_relation.holds else ()),
-        chance=_by_chance(base, pairs),
+        chance=_chance_cases(base, pairs),
         hard=hard,
     )
     classes_, untried = failure_classes(base, steps, unused, rest)
@@ -205,39 +204,44 @@ def _attribution(base: BaseOutcomes, pairs: Sequence[Pair], few: bool, hard: boo
     ends: list[tuple[Cause, Cases]] = [("label", label), ("reading", reading), ("hard", nothing)]
     estimates += [rest_cases._replace(cause=cause, cases=cases) for cause, cases in ends]
     if retrieval.holds:
-        estimates = [item._replace(cause=_not_found(item.cause)) for item in estimates]
-        classes_ = [item._replace(cause=_not_found(item.cause)) for item in classes_]
+        estimates = [item._replace(cause=_as_retrieval(item.cause)) for item in estimates]
+        classes_ = [item._replace(cause=_as_retrieval(item.cause)) for item in classes_]
     sentences = [
         item
-        for item in (retrieval.said, reading_relation.said, labels.said, _chances(base, classes_))
+        for item in (
+            retrieval.said,
+            reading_relation.said,
+            labels.said,
+            _chance_sentence(base, classes_),
+        )
         if item
     ]
     return _Attribution(estimates, classes_, untried, sentences)
 
 
-def _not_found(cause: Cause) -> Cause:
+def _as_retrieval(cause: Cause) -> Cause:
     """Return the cause with `knowledge` replaced by `retrieval`."""
     return "retrieval" if cause == "knowledge" else cause
 
 
-def _by_chance(base: BaseOutcomes, pairs: Sequence[Pair]) -> Cases:
+def _chance_cases(base: BaseOutcomes, pairs: Sequence[Pair]) -> Cases:
     """Return the failed cases that pass with an acting remedy and with its placebo."""
     return frozenset().union(
         *(passed_by_both(base, tried) for tried, result in pairs if result.acts)
     )
 
 
-def _chances(base: BaseOutcomes, classes_: Sequence[FailureClass]) -> str:
-    """Return the sentence on cases that chance may have rescued, "" if there are none."""
+def _chance_sentence(base: BaseOutcomes, classes_: Sequence[FailureClass]) -> str:
+    """Return a sentence on the cases that chance may have rescued, "" if there are none."""
     n = next((len(class_.cases) for class_ in classes_ if class_.cause == "chance"), 0)
     sentence = f"{n} of {len(base.fails)} failures pass with a remedy and with its placebo too"
     return f"{sentence}: chance may be why, so they have no cause" if n else ""
 
 
-def _walk(
+def _apply_remedies(
     base: BaseOutcomes, steps: Sequence[RemedyStep]
 ) -> tuple[list[_CauseEstimate], _CauseEstimate]:
-    """Apply the remedies from cheapest to dearest; return the causes and the cases left over.
+    """Return (an estimate for each remedy, cheapest first; the cases that none rescues).
 
     If a remedy was tried on only part of the remaining cases, the others drop out and `before`
     records the share that is kept. A remedy that was tried on none of them is skipped.
@@ -245,26 +249,26 @@ def _walk(
     pool = within = frozenset(base.fails)
     before: tuple[tuple[Cases, Cases], ...] = ()
     estimates = []
-    for stage in steps:
-        tried = pool & stage.asked
+    for step in steps:
+        tried = pool & step.asked
         if not tried:
             continue
         if tried < pool:
             before, pool, within = (*before, (pool, within)), tried, tried
-        rescued = pool & stage.rescued
+        rescued = pool & step.rescued
         estimates.append(
-            _CauseEstimate(stage.cause, rescued, within, before, stage.name, stage.placebo)
+            _CauseEstimate(step.cause, rescued, within, before, step.name, step.placebo)
         )
         pool -= rescued
     return estimates, _CauseEstimate("hard", pool, within, before)
 
 
-def _rows(base: BaseOutcomes, attribution: _Attribution) -> tuple[list[Wrong], list[Wrong]]:
-    """Return one row per class in order, and the estimates if any case is untried, else none."""
-    rows = {item.cause: _row(base, item) for item in attribution.classes}
+def _wrong_rows(base: BaseOutcomes, attribution: _Attribution) -> tuple[list[Wrong], list[Wrong]]:
+    """Return (one row for each class in order; the estimates, [] if every case was tried)."""
+    rows = {item.cause: _wrong_row(base, item) for item in attribution.classes}
     by_cause = {item.cause: item for item in attribution.classes}
     estimates = {
-        item.cause: _limited(base, _estimate(base, item), by_cause[item.cause])
+        item.cause: _clipped_estimate(base, _estimated_share(base, item), by_cause[item.cause])
         for item in attribution.estimates
         if item.cause in by_cause
     }
@@ -278,10 +282,14 @@ def _rows(base: BaseOutcomes, attribution: _Attribution) -> tuple[list[Wrong], l
     return [rows[cause] for cause in order], listed if "untried" in by_cause else []
 
 
-def _row(base: BaseOutcomes, class_: FailureClass) -> Wrong:
-    """Return the share of a class among all failures; its bounds allow for untried cases."""
-    least = interval(base, class_.cases, base.fails, ALPHA)
-    most = interval(base, class_.cases | class_.most, base.fails, ALPHA) if class_.most else least
+def _wrong_row(base: BaseOutcomes, class_: FailureClass) -> Wrong:
+    """Return the row of a class: its share of all failures, bounds allow for untried cases."""
+    least = share_interval(base, class_.cases, base.fails, ALPHA)
+    most = (
+        share_interval(base, class_.cases | class_.most, base.fails, ALPHA)
+        if class_.most
+        else least
+    )
     exact = class_.cause == "untried"  # a fact about this study, so it has no sampling error
     return Wrong(
         cause=class_.cause,
@@ -294,8 +302,8 @@ def _row(base: BaseOutcomes, class_: FailureClass) -> Wrong:
     )
 
 
-def _limited(base: BaseOutcomes, estimate: Wrong, known: FailureClass) -> Wrong:
-    """Clip an estimate to the range given by the cases known and possible for its cause."""
+def _clipped_estimate(base: BaseOutcomes, estimate: Wrong, known: FailureClass) -> Wrong:
+    """Return an estimate clipped to what the known and the possible cases of its cause allow."""
     least, most = len(known.cases), len(known.cases | known.most)
     share = round(min(max(estimate.share, least / len(base.fails)), most / len(base.fails)), 9)
     return estimate.model_copy(
@@ -303,9 +311,9 @@ def _limited(base: BaseOutcomes, estimate: Wrong, known: FailureClass) -> Wrong:
     )
 
 
-def _estimate(base: BaseOutcomes, estimate: _CauseEstimate) -> Wrong:
+def _estimated_share(base: BaseOutcomes, estimate: _CauseEstimate) -> Wrong:
     links = [*estimate.before, (estimate.cases, estimate.within)]
-    parts = [interval(base, cases, within, ALPHA / len(links)) for cases, within in links]
+    parts = [share_interval(base, cases, within, ALPHA / len(links)) for cases, within in links]
     return Wrong(
         cause=estimate.cause,
         share=round(prod(part.mean for part in parts), 9),
@@ -317,13 +325,13 @@ def _estimate(base: BaseOutcomes, estimate: _CauseEstimate) -> Wrong:
     )
 
 
-def _too_few(n: int) -> Wrong:
-    """Return the row `few`, which holds for all failures; `n` were compared."""
+def _few_row(n: int) -> Wrong:
+    """Return the row `few`, which covers all failures; `n` of them were compared."""
     return Wrong(cause="few", share=1.0, low=1.0, high=1.0, n=n, arm=None, placebo=None)
 
 
-def _overlap(effects: Sequence[Effect]) -> list[RemedyOverlap]:
-    """Return the number of failed cases that two interventions both rescue, for pairs with any."""
+def _remedy_overlaps(effects: Sequence[Effect]) -> list[RemedyOverlap]:
+    """Return how many failed cases each two interventions both rescue, for pairs with any."""
     return [
         RemedyOverlap(one=one.name, other=other.name, both=n_shared)
         for one, other in combinations(effects, 2)

@@ -22,14 +22,16 @@ _MARKS = (("heading", r"#+ "), ("bullet", r"[-*•] "), ("number", r"\d+[.)] "),
           ("field", r"[\w ]{1,30}: "))  # fmt: skip
 
 
-def contradictions(task: Task, rows: Sequence[Case]) -> Proportion | None:
-    """Return the share of rows whose input has another answer elsewhere; None without rows."""
+def contradiction_share(task: Task, rows: Sequence[Case]) -> Proportion | None:
+    """Return the share of rows that another row with the same input contradicts, or None."""
     conflicts = contradictory_cases(rows, task.output.type == "text")
     return proportion(sum(map(len, conflicts)), len(rows)) if rows else None
 
 
-def one_form(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Proportion | None:
-    """Return the share of right answers with the most frequent layout (see `form_of`)."""
+def common_form_share(
+    task: Task, rows: Sequence[Case], missing: dict[str, str]
+) -> Proportion | None:
+    """Return the share of right answers in the most frequent form (see `form_of`), or None."""
     if task.output.type == "label" or not rows:
         missing["one_form"] = "labels have one form" if rows else "there are no rows"
         return None
@@ -37,8 +39,8 @@ def one_form(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Propo
     return proportion(forms.most_common(1)[0][1], len(rows))
 
 
-def noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Proportion | None:
-    """Return the share of rows whose label contradicts 4 of their 5 nearest neighbours."""
+def neighbour_noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Proportion | None:
+    """Return the share of rows whose label 4 or 5 of their 5 nearest rows contradict, or None."""
     if task.output.type != "label" or not rows:
         missing["noise"] = "neighbours are compared for closed labels only"
         return None
@@ -46,8 +48,8 @@ def noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Proporti
     return proportion(len(denied), len(rows))
 
 
-def fewest(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> int | None:
-    """Return the number of rows of the rarest class."""
+def smallest_class_size(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> int | None:
+    """Return the number of rows of the rarest class; None unless answers are labels."""
     if task.output.type != "label" or not rows:
         missing["fewest_of_a_class"] = "the answers are no closed set of labels"
         return None
@@ -69,14 +71,14 @@ def form_of(text: str, number: bool = False) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if number and lines:
         return re.sub(r"[-−+]?\d[\d.,]*", "0", lines[-1])
-    return " ".join(mark for mark, _ in groupby(map(_mark, lines)))
+    return " ".join(mark for mark, _ in groupby(map(_mark_of_line, lines)))
 
 
-def _mark(line: str) -> str:
+def _mark_of_line(line: str) -> str:
     return next((name for name, mark in _MARKS if re.match(mark, line)), "text")
 
 
 def proportion(k: int, n: int) -> Proportion:
-    """Return k of n with its exact interval. Raises ValueError for n = 0."""
+    """Return the share k / n with its exact interval. Raises ValueError for n = 0."""
     low, high = (round(end, 6) for end in rate(k, n))
     return Proportion(k=k, n=n, share=round(k / n, 6), low=low, high=high)

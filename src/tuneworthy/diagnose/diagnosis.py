@@ -23,9 +23,9 @@ from tuneworthy.core.specs import variant_of
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
 from tuneworthy.diagnose.answer_in_passage import cases_with_answer_in_passage
-from tuneworthy.diagnose.cause_shares import FEW_SILENT, attribute_causes, diagnose
+from tuneworthy.diagnose.cause_shares import FEW_IF_NONE_ACTS, attribute_causes, diagnose
 from tuneworthy.diagnose.effects import rescued_cases
-from tuneworthy.diagnose.label_errors import consensus, contradicted, label_doubts
+from tuneworthy.diagnose.label_errors import consensus_doubts, contradicted_failures, label_doubts
 from tuneworthy.diagnose.rescore import passes, placebo_cases, rescore_interventions
 from tuneworthy.metrics import Metric
 from tuneworthy.stats import bounds
@@ -35,7 +35,7 @@ NO_TIME_TO_DIAGNOSE = "the minutes have no room to read the matrix across (budge
 
 @dataclass(frozen=True)
 class AnswerColumn:
-    """One arm's answers, whether each passes, and its prompt (a digest), by case.
+    """One arm's answers, whether each passes, and the digest of its prompt, by case id.
 
     Of several seeds the best on dev counts, ties to the smaller one.
     """
@@ -46,8 +46,8 @@ class AnswerColumn:
     prompts: dict[str, str]
 
 
-def columns(task: Task, runs: Sequence[Run]) -> dict[str, AnswerColumn]:
-    """Return the column of every arm that answered, placebos and pilots included."""
+def answer_columns(task: Task, runs: Sequence[Run]) -> dict[str, AnswerColumn]:
+    """Return {arm name: column} of every arm that answered, placebos and pilots included."""
     table: dict[str, AnswerColumn] = {}
     for run in sorted_by_dev(runs):
         if run.state not in {"measured", "stopped_early"}:
@@ -101,7 +101,7 @@ def diagnose_runs(
 
     `others` are further labelled rows, used only to check labels against.
     """
-    table = columns(task, runs)
+    table = answer_columns(task, runs)
     base = base_of(table)
     if base is None:
         return None
@@ -113,7 +113,7 @@ def diagnose_runs(
         fails=fails,
         passes=tuple(sorted(i for i, passed in base.passed.items() if passed)),
         groups={i: split.groups[i] for i in base.passed if i in split.groups},
-        conflicts=contradicted(doubted, fails),
+        conflicts=contradicted_failures(doubted, fails),
         literal=cases_with_answer_in_passage(task, cases, fails),
         margin=task.success.margin,
     )
@@ -122,20 +122,20 @@ def diagnose_runs(
     if fails:
         rescores = rescore_interventions(task, metric, answered, base.answers, pass_at, task.seed)
     tried = [*rescores, *_interventions(task, answered, table, base, metric)]
-    tried += _left_out(
+    tried += _untried_remedies(
         task, runs, {intervention.remedy for intervention in tried if intervention.asks}
     )
     diagnosis = _with_whole_arms(base_cases, tried, table, diagnose(base_cases, tried))
     cases = [case for case in cases if case.id in base.passed or case.id not in split.early]
     ids = {case.id for case in cases}
     complete = {n: c for n, c in table.items() if not c.spec.of and ids <= set(c.passed)}
-    agreements = consensus(task, cases, {n: c.answers for n, c in complete.items()},
+    agreements = consensus_doubts(task, cases, {n: c.answers for n, c in complete.items()},
                        {n: c.passed for n, c in complete.items()})  # fmt: skip
     return diagnosis.model_copy(update={"doubts": (*doubted, *agreements)})
 
 
 def without_unread_causes(diagnosis: Diagnosis, read: int | None) -> Diagnosis:
-    """Return the diagnosis, without its causes and effects if no case is read (`read` is 0).
+    """Return the diagnosis, without causes and effects if `read` (of the plan) is 0.
 
     No placebo ran then, and without placebos every remedy that helps would count as a cause.
     """
@@ -187,8 +187,10 @@ def _with_whole_arms(
     )
 
 
-def _left_out(task: Task, runs: Sequence[Run], covered: Collection[Remedy]) -> list[Intervention]:
-    """Return the applicable remedies that were not tried, with the reason and no passed case.
+def _untried_remedies(
+    task: Task, runs: Sequence[Run], covered: Collection[Remedy]
+) -> list[Intervention]:
+    """Return an intervention without results for each applicable remedy that was not tried.
 
     There was no time for them, their model was unavailable, or they failed. Remedies in `covered`,
     which another arm of the study covers, are left out.
@@ -225,10 +227,13 @@ def _interventions(
             continue
         if variant_of(task, column.spec) >= 0:
             continue
-        alone, because, unproved = _prompt_alone(table, column), "", False
+        alone, because, unproved = _prompt_alone_passes(table, column), "", False
         placebo_name, shares = "", None
         if getattr(arm, "PERMUTED", False):
-            placebo_name, shares = "another case's answer", _permuted(task, cases, column, metric)
+            placebo_name, shares = (
+                "another case's answer",
+                _permuted_pass_shares(task, cases, column, metric),
+            )
         elif placebo := placebos.get(name):
             placebo_name = getattr(arm, "PLACEBO", f"the placebo of {name}")
             shares = {i: float(passed) for i, passed in placebo.passed.items()}
@@ -257,11 +262,13 @@ def may_act(own: AnswerColumn, base: AnswerColumn) -> bool:
     gain = np.array([float(own.passed[i]) - float(base.passed[i]) for i in ids])
     fails = sum(not base.passed[i] for i in ids)
     rescued = bool((gain > 0).any())
-    return rescued and (fails < FEW_SILENT or bounds.paired(gain, 0.025).low > 0)
+    return rescued and (fails < FEW_IF_NONE_ACTS or bounds.paired(gain, 0.025).low > 0)
 
 
-def _prompt_alone(table: Mapping[str, AnswerColumn], column: AnswerColumn) -> dict[str, bool]:
-    """Return whether the prompt that an arm builds on passes by itself, by case."""
+def _prompt_alone_passes(
+    table: Mapping[str, AnswerColumn], column: AnswerColumn
+) -> dict[str, bool]:
+    """Return {case id: whether the prompt that an arm builds on passes by itself}."""
     passed: dict[str, bool] = {}
     for other in table.values():
         arm = load("arms", other.spec.arm)
@@ -272,10 +279,10 @@ def _prompt_alone(table: Mapping[str, AnswerColumn], column: AnswerColumn) -> di
     return passed
 
 
-def _permuted(
+def _permuted_pass_shares(
     task: Task, cases: Sequence[Case], column: AnswerColumn, metric: Metric
 ) -> dict[str, float]:
-    """Return, by case, how often its answer passes against another case's gold answer."""
+    """Return {case id: how often its answer passes against another case's gold answer}."""
     shares = {}
     for i, others in placebo_cases(task, cases, task.seed).items():
         if others and (answer := column.answers.get(i)) is not None:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tuneworthy.core.causes import BaseOutcomes, Cause, Intervention, Remedy, UntriedRemedy
-from tuneworthy.diagnose.effects import ALPHA, decided_cases, interval
+from tuneworthy.diagnose.effects import ALPHA, decided_cases, share_interval
 from tuneworthy.diagnose.relations import QUARTER, Pair
 
 CAUSE_OF_REMEDY: dict[Remedy, Cause] = {"retrieval": "knowledge"}
@@ -95,25 +95,25 @@ def remedies_by_cause(base: BaseOutcomes, pairs: Sequence[Pair]) -> list[RemedyS
 def failure_classes(
     base: BaseOutcomes, steps: Sequence[RemedyStep], others: Sequence[Pair], rest: UnrescuedCases
 ) -> tuple[list[FailureClass], tuple[UntriedRemedy, ...]]:
-    """Sort all failed cases by cause; return the remedies still to be tried for the others, too.
+    """Return (the classes of all failed cases, the remedies that untried cases still need).
 
-    `others` are the pairs that are in no stage.
+    `others` are the remedies that are in no step.
     """
     remaining, pending = frozenset(base.fails), dict[str, tuple[Pair, Cases]]()
     result = []
-    for stage in steps:
-        rescued = remaining & stage.rescued
-        result.append(FailureClass(stage.cause, rescued, frozenset(), stage.name, stage.placebo))
+    for step in steps:
+        rescued = remaining & step.rescued
+        result.append(FailureClass(step.cause, rescued, frozenset(), step.name, step.placebo))
         remaining -= rescued
-        for pair in stage.pairs:
-            remaining = _defer(base, pair, remaining, pending)
+        for pair in step.pairs:
+            remaining = _defer_undecided(base, pair, remaining, pending)
     label = remaining & rest.label
     reading = (remaining & rest.reading) - label
     chance = (remaining & rest.chance) - label - reading
     hard = remaining - label - reading - chance
     for pair in others:
         if _may_rescue(base, pair):
-            hard = _defer(base, pair, hard, pending)
+            hard = _defer_undecided(base, pair, hard, pending)
     untried = frozenset().union(*(cases for _, cases in pending.values()))
     if not rest.hard:
         untried, hard = untried | hard, frozenset()
@@ -123,8 +123,10 @@ def failure_classes(
         FailureClass("hard", hard),
     ]
     result.append(FailureClass("chance", chance))
-    result = [item._replace(most=_possible(base, item, steps) & untried) for item in result]
-    reasons = sorted((_untried(base, *item) for item in pending.values()), key=lambda item: -item.n)
+    result = [item._replace(most=_possible_cases(base, item, steps) & untried) for item in result]
+    reasons = sorted(
+        (_untried_remedy(base, *item) for item in pending.values()), key=lambda item: -item.n
+    )
     return [item for item in (*result, FailureClass("untried", untried)) if item.cases], tuple(
         reasons
     )
@@ -136,10 +138,10 @@ def undecided_cases(base: BaseOutcomes, tried: Intervention) -> Cases:
     return frozenset(base.fails) - decided_cases(base, tried) - failed
 
 
-def _defer(
+def _defer_undecided(
     base: BaseOutcomes, pair: Pair, cases: Cases, pending: dict[str, tuple[Pair, Cases]]
 ) -> Cases:
-    """Return the cases that do not depend on this remedy; add the others to `pending`."""
+    """Return the cases that this remedy leaves decided; add the undecided ones to `pending`."""
     if deferred := cases & undecided_cases(base, pair[0]):
         pending[pair[1].name] = (pair, deferred)
     return cases - deferred
@@ -155,18 +157,18 @@ def _may_rescue(base: BaseOutcomes, pair: Pair) -> bool:
         return True
     if effect.contrast:
         return effect.contrast.high >= QUARTER
-    return interval(base, effect.rescued, decided_cases(base, tried), ALPHA).high >= QUARTER
+    return share_interval(base, effect.rescued, decided_cases(base, tried), ALPHA).high >= QUARTER
 
 
-def _possible(base: BaseOutcomes, class_: FailureClass, steps: Sequence[RemedyStep]) -> Cases:
+def _possible_cases(base: BaseOutcomes, class_: FailureClass, steps: Sequence[RemedyStep]) -> Cases:
     """Return the failed cases that may belong to this class, going by what was tried."""
-    for stage in steps:
-        if stage.cause == class_.cause:
-            return frozenset().union(*(undecided_cases(base, tried) for tried, _ in stage.pairs))
+    for step in steps:
+        if step.cause == class_.cause:
+            return frozenset().union(*(undecided_cases(base, tried) for tried, _ in step.pairs))
     return frozenset(base.fails)
 
 
-def _untried(base: BaseOutcomes, pair: Pair, cases: Cases) -> UntriedRemedy:
+def _untried_remedy(base: BaseOutcomes, pair: Pair, cases: Cases) -> UntriedRemedy:
     tried, effect = pair
     return UntriedRemedy(
         name=effect.name,

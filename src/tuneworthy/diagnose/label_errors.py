@@ -24,41 +24,41 @@ from tuneworthy.diagnose.rescore import normaliser
 NEIGHBOURS, AGREEING_NEIGHBOURS = 5, 4
 # For consensus: an arm's least share of passed cases, and the fewest arms.
 GOOD_ARM_SHARE, LEAST_GOOD_ARMS = 0.75, 2
-COMPARED = 20_000  # rows that each row is compared with: of more, so many are drawn by content
-_READ, _BLOCK = 2000, 256
+MOST_COMPARED = 20_000  # the most rows that each row is compared with, selected by content
+_READ_CHARACTERS, _BLOCK_ROWS = 2000, 256  # characters read of a text, rows compared at a time
 Array = np.ndarray[Any, Any]
 
 
 def label_doubts(
     task: Task, cases: Sequence[Case], others: Sequence[Case] = ()
 ) -> list[LabelDoubt]:
-    """Return the cases whose label contradicts rows with the same input or similar inputs.
+    """Return the doubts about labels that rows with the same or similar inputs contradict.
 
     `others` are further labelled rows to compare with; no doubts about them are returned.
     Neighbours are compared for closed labels only.
     """
     own = {case.id for case in cases}
     everyone = [*cases, *(case for case in others if case.id not in own)]
-    result = list(_conflicts(task, everyone, own))
+    result = list(_conflict_doubts(task, everyone, own))
     if task.output.type == "label":
-        result += _neighbours(task, everyone, own)
+        result += _neighbour_doubts(task, everyone, own)
     return sorted(result, key=lambda doubt: (doubt.case, doubt.ground))
 
 
-def consensus(
+def consensus_doubts(
     task: Task,
     cases: Sequence[Case],
     answers: Mapping[str, Mapping[str, Answer]],
     passed: Mapping[str, Mapping[str, bool]],
 ) -> list[LabelDoubt]:
-    """Return the cases on which the good arms agree on an answer other than gold.
+    """Return the doubts about cases on which the good arms agree on an answer other than gold.
 
     `answers` and `passed` are by arm, then by case id. An arm is good if it passes at least three
     quarters of its cases; at least two good arms must have answered, all alike and none correctly.
     Arms on one model make the same errors, so this is the weakest of the three grounds.
     """
     form, result = normaliser(task), list[LabelDoubt]()
-    good = [arm for arm in sorted(passed) if _share(passed[arm]) >= GOOD_ARM_SHARE]
+    good = [arm for arm in sorted(passed) if _passed_share(passed[arm]) >= GOOD_ARM_SHARE]
     for case in cases:
         arms = [arm for arm in good if case.id in answers.get(arm, {})]
         if len(arms) < LEAST_GOOD_ARMS or any(passed[arm].get(case.id, False) for arm in arms):
@@ -67,14 +67,14 @@ def consensus(
         if len({form(text) for text in texts.values()}) == 1 and texts[arms[0]]:
             why = (
                 f"{len(arms)} arms agree on “{quoted(texts[arms[0]], 80)}” "
-                f"({', '.join(arms)}), the right answer is given as “{_gold(case)}”"
+                f"({', '.join(arms)}), the right answer is given as “{_gold_text(case)}”"
             )
             result.append(LabelDoubt(case=case.id, ground="consensus", why=why))
     return sorted(result, key=lambda doubt: doubt.case)
 
 
-def contradicted(found: Sequence[LabelDoubt], fails: Sequence[str]) -> tuple[str, ...]:
-    """Return the failed cases whose label other rows contradict (conflicts and neighbours).
+def contradicted_failures(found: Sequence[LabelDoubt], fails: Sequence[str]) -> tuple[str, ...]:
+    """Return the ids of failed cases whose label other rows contradict (conflict, neighbours).
 
     Consensus of arms does not count: it may be an error that they share.
     """
@@ -82,23 +82,24 @@ def contradicted(found: Sequence[LabelDoubt], fails: Sequence[str]) -> tuple[str
     return tuple(sorted({d.case for d in found if d.ground in grounds} & set(fails)))
 
 
-def _conflicts(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator[LabelDoubt]:
+def _conflict_doubts(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator[LabelDoubt]:
     text = task.output.type == "text"
     for rows in contradictory_cases(everyone, text):
         for case in (case for case in rows if case.id in own):
             other = next((o for o in rows if contradicts(case, o, text)), None)
             if other is None:
                 continue
-            why = f"the same input has “{_gold(case)}” here and “{_gold(other)}” in {_place(other)}"
+            there = f"“{_gold_text(other)}” in {_location(other)}"
+            why = f"the same input has “{_gold_text(case)}” here and {there}"
             yield LabelDoubt(case=case.id, ground="conflict", why=why)
 
 
-def _neighbours(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator[LabelDoubt]:
+def _neighbour_doubts(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator[LabelDoubt]:
     form = normaliser(task)
     labels = [form(case.output) for case in everyone]
     queries = [at for at, case in enumerate(everyone) if case.id in own]
     for at, near in zip(
-        queries, _nearest([full_text(c)[:_READ] for c in everyone], queries), strict=True
+        queries, _nearest([full_text(c)[:_READ_CHARACTERS] for c in everyone], queries), strict=True
     ):
         if len(near) < NEIGHBOURS:
             continue
@@ -110,45 +111,45 @@ def _neighbours(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator
             continue
         other = next(everyone[o] for o in near if labels[o] == label)
         why = (
-            f"{count} of the {NEIGHBOURS} nearest inputs have “{_gold(other)}” "
-            f"({_place(other)} is the nearest), this one has “{_gold(case)}”"
+            f"{count} of the {NEIGHBOURS} nearest inputs have “{_gold_text(other)}” "
+            f"({_location(other)} is the nearest), this one has “{_gold_text(case)}”"
         )
         yield LabelDoubt(case=case.id, ground="neighbours", why=why)
 
 
 def _nearest(texts: Sequence[str], queries: Sequence[int]) -> Iterator[list[int]]:
-    """Yield for each queried text its 5 nearest others by TF-IDF cosine, the nearest first.
+    """Yield for each queried text the positions of its 5 nearest others by TF-IDF cosine.
 
-    Fewer if fewer share a word with it. Ties go by position. Each is compared with `COMPARED` texts
-    at most, so the time stays linear.
+    The nearest comes first, ties go by position; fewer if fewer share a word with it. Each text is
+    compared with at most `MOST_COMPARED` others, so the time stays linear.
     """
     from threadpoolctl import threadpool_limits
 
-    matrix = _vectors(texts)
+    matrix = _tfidf_vectors(texts)
     if matrix is None:
         yield from ([] for _ in queries)
         return
     others = _compared_positions(texts)
     compared = matrix[others].T
-    for start in range(0, len(queries), _BLOCK):
-        block = list(queries[start : start + _BLOCK])
+    for start in range(0, len(queries), _BLOCK_ROWS):
+        block = list(queries[start : start + _BLOCK_ROWS])
         with threadpool_limits(limits=1):
             similarity = np.round((matrix[block] @ compared).toarray(), 9)
         for own, row in zip(block, similarity, strict=True):
             row[others == own] = -1
-            yield [int(others[at]) for at in _highest(row)]
+            yield [int(others[at]) for at in _highest_positions(row)]
 
 
 def _compared_positions(texts: Sequence[str]) -> Array:
-    """Return the positions of the texts to compare with, in order: all, or some by content."""
-    if len(texts) <= COMPARED:
+    """Return the positions of the texts to compare with: all, or some selected by content."""
+    if len(texts) <= MOST_COMPARED:
         return np.arange(len(texts))
     by_content = sorted(range(len(texts)), key=lambda at: (digest(texts[at]), at))
-    return np.array(sorted(by_content[:COMPARED]))
+    return np.array(sorted(by_content[:MOST_COMPARED]))
 
 
-def _highest(row: Array) -> Array:
-    """Return where the 5 highest positive values are, the highest first; ties go by position."""
+def _highest_positions(row: Array) -> Array:
+    """Return the positions of the 5 highest positive values, highest first, ties by position."""
     last = max(0, row.size - NEIGHBOURS)
     least = np.partition(row, last)[last]  # linear, where sorting the whole row is not
     high = np.flatnonzero((row >= least) & (row > 0))
@@ -156,7 +157,7 @@ def _highest(row: Array) -> Array:
     return order
 
 
-def _vectors(texts: Sequence[str]) -> Any:
+def _tfidf_vectors(texts: Sequence[str]) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     try:
@@ -166,13 +167,13 @@ def _vectors(texts: Sequence[str]) -> Any:
         return None
 
 
-def _share(passed: Mapping[str, bool]) -> float:
+def _passed_share(passed: Mapping[str, bool]) -> float:
     return sum(passed.values()) / len(passed) if passed else 0.0
 
 
-def _gold(case: Case) -> str:
+def _gold_text(case: Case) -> str:
     return quoted(case.output.strip(), 80)
 
 
-def _place(case: Case) -> str:
+def _location(case: Case) -> str:
     return case.where or case.id

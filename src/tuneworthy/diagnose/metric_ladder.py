@@ -21,6 +21,7 @@ from tuneworthy.prompting.notes import json_object
 Worse = Callable[[Case], str | None]
 GOLD_MEAN, GOLD_AUC = 0.99, 0.95  # the least mean gold score and AUC of a working metric
 UNSCORED_SHARE = 0.01  # share of unscored right answers above which the metric is broken
+# Names of the steps.
 ANOTHER_ROW, ONE_PART, HALF = "another row", "one part replaced", "cut at half"
 LEAST_COMPARISONS = 10  # the fewest comparisons that give a result
 MOST_CASES = 500  # the most cases per step
@@ -52,18 +53,18 @@ def ranking_auc(
 
 
 def another_row(cases: Sequence[Case]) -> Worse:
-    """Return the step that gives each case another case's right answer, drawn with a fixed seed."""
+    """Return the step that answers a case with the right answer of another, drawn with a seed."""
     others = random.Random(0).sample(list(cases), len(cases))
     given = {case.id: other.output for case, other in zip(cases, others, strict=True)}
     return lambda case: given.get(case.id)
 
 
-def cut(case: Case) -> str:
-    """Return a worse answer to test the metric with: the first half of the right one."""
+def first_half(case: Case) -> str:
+    """Return the first half of a case's right answer: a worse answer to test the metric with."""
     return case.output[: len(case.output) // 2]
 
 
-def one_part(cases: Sequence[Case]) -> Worse:
+def replace_one_part(cases: Sequence[Case]) -> Worse:
     """Return the step that replaces one field of a JSON answer, or one word of a text.
 
     The new value or word comes from another row; a number gets another last digit. The step

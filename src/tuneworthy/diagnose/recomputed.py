@@ -43,7 +43,7 @@ def recompute_evidence(results: Results, metric: Metric | None = None) -> Eviden
 
 
 def inputs_of(results: Results) -> ComparisonInputs:
-    """Return the stored inputs of the comparison; raise TaskError if some were not stored."""
+    """Return the comparison's inputs from stored results; raise TaskError if some are missing."""
     split, stored = results.split, results.evidence
     if split is None:
         raise outdated_results_error("don't say which rows were learnt from")
@@ -68,7 +68,7 @@ def inputs_of(results: Results) -> ComparisonInputs:
 
 
 def outdated_results_error(lack: str, command: str = "run", kept: str = "answers") -> TaskError:
-    """Return the error for results that cannot be recomputed; `command` is what recreates them."""
+    """Return the error for results that can't be recomputed; `command` writes them anew."""
     return TaskError(
         f"these results {lack}, so they can't be recomputed",
         got="results of an older version",
@@ -84,7 +84,7 @@ def all_rows_scored(results: Results, split: Split) -> bool:
 
 
 def rescore_stored(results: Results, metric: Metric) -> tuple[int, list[str]]:
-    """Return the number of rescored answers, and a line for each whose stored score differs."""
+    """Return (number of rescored answers, a line for each whose stored score differs)."""
     cases, checked, wrong = {case.id: case for case in results.cases}, 0, []
     for run in results.runs:
         scores = score_all(metric, [cases[a.case] for a in run.answers], run.answers)

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention, Remedy
-from tuneworthy.diagnose.effects import ALPHA, interval
+from tuneworthy.diagnose.effects import ALPHA, share_interval
 
-LITERAL, HALF, QUARTER = 0.8, 0.5, 0.25
+LEAST_LITERAL_SHARE = 0.8  # the least share of failures with their answer in the passage
+HALF, QUARTER = 0.5, 0.25  # shares of rescued cases below which retrieval, or reading, fails
 
 Pair = tuple[Intervention, Effect]
 
@@ -40,7 +41,7 @@ def retrieval_fails(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Rel
         if tried_cases:
             helped = [case for case in tried_cases if tried.passed[case]]
             shares.append(
-                (interval(base, helped, tried_cases, ALPHA), len(helped), len(tried_cases))
+                (share_interval(base, helped, tried_cases, ALPHA), len(helped), len(tried_cases))
             )
     if not shares:
         return Relation(False, "real retrieval was not tried where the gold passage helps")
@@ -64,7 +65,7 @@ def reading_fails(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relat
     in_passage, n = len(set(base.literal) & set(base.fails)), len(base.fails)
     sentence = f"the answer stands word for word in the passage of {in_passage} of {n} failures"
     tried = [effect for _, effect in _pairs_of(pairs, "knowledge") if effect.n_fail]
-    if not tried or in_passage < LITERAL * n:
+    if not tried or in_passage < LEAST_LITERAL_SHARE * n:
         return Relation(False, sentence)
     rescue_shares = [
         effect.contrast.mean if few else effect.contrast.high for effect in tried if effect.contrast
@@ -78,8 +79,11 @@ def reading_fails(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relat
     return Relation(True, f"{sentence}, and the gold passage {more}")
 
 
-def contradicted(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relation:
-    """Test whether labels are wrong: nothing acts and a share `margin` of all cases contradict."""
+def labels_fail(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relation:
+    """Test whether labels are wrong: nothing acts, and like cases contradict many failures.
+
+    That is the labels of a share of at least `margin` of all cases. With `few` remedies may act.
+    """
     n, total = len(set(base.conflicts) & set(base.fails)), len(base.fails) + len(base.passes)
     if not n:
         return Relation(False)

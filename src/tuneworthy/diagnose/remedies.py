@@ -22,7 +22,7 @@ def repairable_share(spec: Spec, wrong: Sequence[Wrong]) -> float:
 def advised_against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
     """Return whether the diagnosis speaks against an arm.
 
-    That is training without passages, if most failures lack a passage or fail to read one.
+    It does against training without passages if most failures lack a passage or misread one.
     """
     return argues_against_training(wrong, repairable_causes(spec))
 
@@ -30,8 +30,8 @@ def advised_against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
 def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
     """Return the evidence with the minutes and dollars needed for each arm that was cut for time.
 
-    An arm without an estimate (0 minutes, nothing sent) keeps None. One that learnt from a part of
-    the rows gets the minutes of the plan without cuts, one whose further folds had no room theirs.
+    An arm without an estimate (0 minutes, nothing sent) keeps None. An arm that learnt from a part
+    of the rows gets the minutes of the uncut plan, one that ran on some folds those of the others.
     """
     planned = {
         plan_arm.spec.name: plan_arm for plan_arm in plan.arms if plan_arm.minutes or plan_arm.sent
@@ -44,13 +44,13 @@ def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
             }
         )
         if (plan_arm := planned.get(arm.name)) and not arm.score and arm.because.startswith(NO_ROOM)
-        else _in_part(_on_few_folds(arm, evidence, planned), evidence, plan)
+        else _with_whole_minutes(_with_further_minutes(arm, evidence, planned), evidence, plan)
         for arm in evidence.arms
     )
     return evidence.model_copy(update={"arms": arms})
 
 
-def _on_few_folds(
+def _with_further_minutes(
     arm: ArmResult, evidence: Evidence, planned: Mapping[str, PlannedArm]
 ) -> ArmResult:
     plan_arm = planned.get(arm.name)
@@ -60,7 +60,7 @@ def _on_few_folds(
     return arm.model_copy(update={"more_minutes": round(left, 3), "more_usd": 0.0})
 
 
-def _in_part(arm: ArmResult, evidence: Evidence, plan: Plan) -> ArmResult:
+def _with_whole_minutes(arm: ArmResult, evidence: Evidence, plan: Plan) -> ArmResult:
     rows = arm.options.get("rows")
     cut = isinstance(rows, int) and rows < (evidence.train or 0) and "(" not in arm.name
     if not cut or not arm.score or plan.whole is None:

@@ -21,9 +21,11 @@ from tuneworthy.metrics._user import is_own
 from tuneworthy.metrics._writing import normal_form, normal_json, normal_number
 from tuneworthy.prompting.lenient import lenient
 
-LABEL_METRIC = "accuracy"  # it reads the right answers of a case and nothing else of it
+LABEL_METRIC = "accuracy"  # reads only the right answers of a case
 PLACEBO_DRAWS = 10  # other cases that each answer is scored against in the placebo
-METRIC, FORMAT, WRAPPED = "tolerant metric", "lenient parse", "answer within a text"
+# Names of the interventions.
+TOLERANT_METRIC, LENIENT_PARSE = "tolerant metric", "lenient parse"
+ANSWER_IN_TEXT = "answer within a text"
 PLACEBO = "the same, against other cases' right answers"
 
 
@@ -44,19 +46,35 @@ def rescore_interventions(
     if by_set(metric):
         return []
     if task.output.type == "label" and metric_name(task) == LABEL_METRIC:
-        metric = scored_once(metric)
+        metric = cached_metric(metric)
     answered = [case for case in cases if case.id in answers]
     donors = placebo_cases(task, answered, seed)
     result = [
-        _column(METRIC, "metric", tolerant(task, metric), (answered, answers, donors), pass_at)
+        _rescore_intervention(
+            TOLERANT_METRIC,
+            "metric",
+            tolerant_metric(task, metric),
+            (answered, answers, donors),
+            pass_at,
+        )
     ]
     if task.output.type in {"json", "label", "number"}:
-        reparsed = {case.id: parsed(task, metric, case, answers[case.id]) for case in answered}
-        result.append(_column(FORMAT, "format", metric, (answered, reparsed, donors), pass_at))
+        reparsed = {
+            case.id: leniently_parsed(task, metric, case, answers[case.id]) for case in answered
+        }
+        result.append(
+            _rescore_intervention(
+                LENIENT_PARSE, "format", metric, (answered, reparsed, donors), pass_at
+            )
+        )
     else:
         result.append(
-            _column(
-                WRAPPED, "format", contains_metric(metric), (answered, answers, donors), pass_at
+            _rescore_intervention(
+                ANSWER_IN_TEXT,
+                "format",
+                contains_metric(metric),
+                (answered, answers, donors),
+                pass_at,
             )
         )
     return result
@@ -67,8 +85,8 @@ def passes(score: Score | Unscored, pass_at: float) -> bool:
     return isinstance(score, Score) and score.value >= pass_at - 1e-9
 
 
-def tolerant(task: Task, metric: Metric) -> Metric:
-    """Return the task's metric, made tolerant of how an answer is written.
+def tolerant_metric(task: Task, metric: Metric) -> Metric:
+    """Return a metric like the task's that tolerates other ways to write a right answer.
 
     It never scores below the task's metric. A right answer in another writing scores 1. JSON is
     compared leaf by leaf, so a built-in metric may rise in part. Labels that normalisation would
@@ -101,11 +119,13 @@ def tolerant(task: Task, metric: Metric) -> Metric:
 
 
 def normaliser(task: Task) -> Callable[[str], str]:
-    """Return the function that normalises an answer of the task; it keeps the latest results."""
-    return lru_cache(maxsize=4096)(_writing(task))  # an answer meets ten other cases as well
+    """Return the function that normalises an answer's text for this task, with a cache."""
+    return lru_cache(maxsize=4096)(
+        _uncached_normaliser(task)
+    )  # an answer meets ten other cases as well
 
 
-def _writing(task: Task) -> Callable[[str], str]:
+def _uncached_normaliser(task: Task) -> Callable[[str], str]:
     kind, labels = task.output.type, task.output.labels or ()
     if kind == "json":
         return lambda text: normal_json(text) or text.strip()
@@ -120,8 +140,8 @@ def _writing(task: Task) -> Callable[[str], str]:
     return normalise
 
 
-def parsed(task: Task, metric: Metric, case: Case, answer: Answer) -> Answer:
-    """Return the answer after a lenient parse.
+def leniently_parsed(task: Task, metric: Metric, case: Case, answer: Answer) -> Answer:
+    """Return the answer with its text replaced by that of a lenient parse.
 
     A valid answer is unchanged, as in a deployed parser, which does not see the gold answer. So is
     an answer in which the parser finds nothing.
@@ -152,8 +172,8 @@ def contains_metric(metric: Metric) -> Metric:
     return score
 
 
-def scored_once(metric: Metric) -> Metric:
-    """Return a metric that scores each pair of right answers and answer text once.
+def cached_metric(metric: Metric) -> Metric:
+    """Return the metric with a cache: it scores each pair of right answers and answer once.
 
     For a metric that reads nothing else of a case: with few labels most of the ten other cases that
     each answer meets repeat a pair.
@@ -170,9 +190,9 @@ def scored_once(metric: Metric) -> Metric:
 
 
 def placebo_cases(task: Task, cases: Sequence[Case], seed: int) -> dict[str, tuple[Case, ...]]:
-    """Return up to 10 other cases for each case, drawn by its id, without a common right answer."""
+    """Return {case id: up to 10 cases, drawn by the id, that share no right answer with it}."""
     by_id = {case.id: case for case in cases}
-    form = _meaning(task)
+    form = _answer_normaliser(task)
     right = {c.id: {form(text) for text in (c.output, *c.accepted)} for c in cases}
     ids, result = sorted(by_id), dict[str, tuple[Case, ...]]()
     for name in ids:
@@ -185,10 +205,10 @@ def placebo_cases(task: Task, cases: Sequence[Case], seed: int) -> dict[str, tup
     return result
 
 
-def _meaning(task: Task) -> Callable[[str], str]:
-    """Return the function that normalises right answers for comparison.
+def _answer_normaliser(task: Task) -> Callable[[str], str]:
+    """Return the function that normalises right answers so that they can be compared.
 
-    For numbers it is the last number of a solution.
+    Of a solution it keeps the last number, if the answers are numbers.
     """
     form = normaliser(task)
     if task.output.type != "number":
@@ -196,7 +216,7 @@ def _meaning(task: Task) -> Callable[[str], str]:
     return lambda text: str(values[-1].value) if (values := numbers(text)) else form(text)
 
 
-def _column(
+def _rescore_intervention(
     name: str,
     remedy: Remedy,
     metric: Metric,

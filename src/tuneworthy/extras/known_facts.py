@@ -28,7 +28,7 @@ from tuneworthy.core.model import Model, Prompt, Reply
 from tuneworthy.core.record import digest
 from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.task import Task
-from tuneworthy.diagnose.rescore import passes, tolerant
+from tuneworthy.diagnose.rescore import passes, tolerant_metric
 from tuneworthy.metrics import Metric, by_set
 from tuneworthy.prompting.messages import build
 from tuneworthy.prompting.shots import random_examples, why_unusable
@@ -78,7 +78,7 @@ def probe(setup: Probe, cases: Sequence[Case]) -> KnowledgeProbe:
         return KnowledgeProbe(because=why)
     greedy, sampled = defaultdict[str, list[bool]](list), defaultdict[str, list[bool]](list)
     failed: set[str] = set()
-    right = tolerant(setup.task, setup.metric)
+    right = tolerant_metric(setup.task, setup.metric)
     for case, sample, reply in _probe_replies(setup, probed, pool):
         if reply.error:
             failed.add(case.id)

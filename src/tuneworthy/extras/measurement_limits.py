@@ -18,17 +18,23 @@ from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
 from tuneworthy.data.audit import ASSUMED_DIFFERENCE_SHARE
 from tuneworthy.data.load import Loaded
-from tuneworthy.diagnose.consistency import contradictions, fewest, noise, one_form, proportion
-from tuneworthy.diagnose.diagnosis import base_of, columns
+from tuneworthy.diagnose.consistency import (
+    common_form_share,
+    contradiction_share,
+    neighbour_noise,
+    proportion,
+    smallest_class_size,
+)
+from tuneworthy.diagnose.diagnosis import answer_columns, base_of
 from tuneworthy.diagnose.metric_ladder import (
     ANOTHER_ROW,
     HALF,
     MOST_CASES,
     ONE_PART,
     another_row,
-    cut,
-    one_part,
+    first_half,
     ranking_auc,
+    replace_one_part,
     score_of_text,
 )  # fmt: skip
 from tuneworthy.metrics import Metric
@@ -77,10 +83,10 @@ def soundness(
         unscored=proportion(own.count(None), len(own)) if own else None,
         flips=_flips(task, runs, again, missing),
         leak=leak(ground.loaded, runs),
-        contradictions=contradictions(task, rows),
-        one_form=one_form(task, rows, missing),
-        noise=noise(task, rows, missing),
-        fewest_of_a_class=fewest(task, rows, missing),
+        contradictions=contradiction_share(task, rows),
+        one_form=common_form_share(task, rows, missing),
+        noise=neighbour_noise(task, rows, missing),
+        fewest_of_a_class=smallest_class_size(task, rows, missing),
         missing=missing,
     )
 
@@ -203,7 +209,7 @@ def _ladder(
         missing |= dict.fromkeys(("ladder", "gold"), "the metric gives no right answer a score")
     if not scored:
         return {}, None
-    steps = {ANOTHER_ROW: another_row(cases), ONE_PART: one_part(cases), HALF: cut}
+    steps = {ANOTHER_ROW: another_row(cases), ONE_PART: replace_one_part(cases), HALF: first_half}
     if ground.task.output.type == "label":  # a replaced label is another row's label
         del steps[ONE_PART]
         missing[f"ladder/{ONE_PART}"] = "a label is one part: see another row's"
@@ -229,7 +235,7 @@ def flips(first: Mapping[str, bool], again: Mapping[str, bool]) -> Interval | No
 def _flips(
     task: Task, runs: Sequence[Run], again: Mapping[str, bool] | None, missing: dict[str, str]
 ) -> Interval | None:
-    base = base_of(columns(task, runs))
+    base = base_of(answer_columns(task, runs))
     share = flips(base.passed, again) if base and again else None
     if share is None:
         missing["flips"] = NO_REPEATS

@@ -19,7 +19,13 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import diagnosis_runs, trains, variant_of
 from tuneworthy.core.task import Task
-from tuneworthy.diagnose.diagnosis import AnswerColumn, base_of, columns, comparable_base, may_act
+from tuneworthy.diagnose.diagnosis import (
+    AnswerColumn,
+    answer_columns,
+    base_of,
+    comparable_base,
+    may_act,
+)
 from tuneworthy.measure.planning import ON_FAILURES
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.metrics import scores_by_set
@@ -71,7 +77,7 @@ def probes(
     `read`: the most failed and the most passed cases; None for every failed and 60 passed ones.
     """
     task = runner.task
-    table = columns(task, runs)
+    table = answer_columns(task, runs)
     rows = max(len(part.train) for part in runner.split.parts)
     base = base_of(table)
     if base is None:

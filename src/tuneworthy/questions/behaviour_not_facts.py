@@ -11,7 +11,7 @@ from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
-from tuneworthy.diagnose.cause_shares import FEW, FEW_SILENT
+from tuneworthy.diagnose.cause_shares import FEW_FAILURES, FEW_IF_NONE_ACTS
 from tuneworthy.questions._arms import ticked
 from tuneworthy.questions._causes import FactShare, missing_facts_share, training_acts, unknown
 from tuneworthy.questions._shown import finding, rows_needed_clause, unmeasured
@@ -88,6 +88,6 @@ def _share_text(share: FactShare) -> str:
 
 def _rows_for_failures(read: Diagnosis) -> str:
     """Return how many scored rows would give enough failures; more are needed if nothing acts."""
-    wanted = FEW + 1 if read.n_fail <= FEW else FEW_SILENT
+    wanted = FEW_FAILURES + 1 if read.n_fail <= FEW_FAILURES else FEW_IF_NONE_ACTS
     rows = ceil((read.n_fail + read.n_pass) * wanted / max(1, read.n_fail))
     return f"too small: needs about {rows:,} scored rows ({read.n_fail} failures are too few)"

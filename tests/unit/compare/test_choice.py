@@ -17,7 +17,7 @@ from tuneworthy.core.arm import Recipe
 from tuneworthy.core.run import RECORDED, Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
-from tuneworthy.diagnose.diagnosis import columns
+from tuneworthy.diagnose.diagnosis import answer_columns
 from tuneworthy.extras.prompt_search import _cells
 from tuneworthy.stats.bounds import width_factor
 
@@ -40,7 +40,7 @@ def test_d7_every_reader_takes_the_same_seed_as_the_best(devs, best):
     assert sorted_by_dev(runs)[-1].seed == best
     assert [run.seed for run in best_runs(runs, "lora")] == [best]
     assert column(runs).cells["c0"][0].text == f"seed {best}"
-    assert columns(task, runs)["lora"].answers["c0"].text == f"seed {best}"
+    assert answer_columns(task, runs)["lora"].answers["c0"].text == f"seed {best}"
     assert _cells(runs)["c0"] == (best / 4, 0)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuneworthy.core.causes import REMEDIES, BaseOutcomes, Intervention
-from tuneworthy.diagnose.cause_shares import CAUSES, LEAST, diagnose
+from tuneworthy.diagnose.cause_shares import CAUSES, LEAST_FAILURES, diagnose
 from tuneworthy.diagnose.effects import effect
 
 
@@ -606,7 +606,7 @@ def test_every_failure_is_in_one_class_and_shares_sum_to_one(world):
         assert causes == sorted(causes, reverse=True), "what is no cause stands last"
     if found.few and asked:
         assert [row.cause for row in found.wrong].count("few") == 1
-        assert bool(rows) == (n >= LEAST), "no share of a handful"
+        assert bool(rows) == (n >= LEAST_FAILURES), "no share of a handful"
         assert set(found.cause.values()) == {"few"}
     elif rows:
         assert Counter(found.cause.values()) == {r.cause: round(r.share * n) for r in rows}

@@ -13,7 +13,7 @@ from tuneworthy.core.arm import Recipe
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.run import MODEL_UNAVAILABLE, Run, Spec
 from tuneworthy.core.task import Data, Task
-from tuneworthy.diagnose.diagnosis import _prompt_alone, columns, diagnose_runs
+from tuneworthy.diagnose.diagnosis import _prompt_alone_passes, answer_columns, diagnose_runs
 from tuneworthy.measure import planning
 from tuneworthy.measure.placebos import MOST_PASSED, probes
 from tuneworthy.metrics import scorer
@@ -106,8 +106,8 @@ def test_an_arm_is_compared_with_the_prompt_it_stands_on_in_each_fold():
         *column("nearest_shots", "prompt", [near] * 3, (1, 1, 1)),  # the best one
         *column("rag", "context", [zero, few[1], zero], (1, 1, 1)),
     ]
-    table = columns(Task(data=Data(file="rows.jsonl")), runs)
-    assert _prompt_alone(table, table["rag"]) == {"c0": False, "c1": False, "c2": True}
+    table = answer_columns(Task(data=Data(file="rows.jsonl")), runs)
+    assert _prompt_alone_passes(table, table["rag"]) == {"c0": False, "c1": False, "c2": True}
 
 
 @pytest.mark.long
@@ -381,7 +381,7 @@ def test_of_several_seeds_the_one_that_would_be_built_is_read(study):
     def passed(first, second):
         runs = [run_of.model_copy(update={"seed": 0, "dev": first}),
                 run_of.model_copy(update={"seed": 1, "dev": second, "scores": wrong})]  # fmt: skip
-        return any(columns(results.task, runs)["zero_shot"].passed.values())
+        return any(answer_columns(results.task, runs)["zero_shot"].passed.values())
 
     assert passed(0.9, 0.2)
     assert not passed(0.2, 0.9)

@@ -11,7 +11,7 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.doubt import LabelDoubt
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.diagnose import label_errors
-from tuneworthy.diagnose.label_errors import consensus, contradicted, label_doubts
+from tuneworthy.diagnose.label_errors import consensus_doubts, contradicted_failures, label_doubts
 from tuneworthy.suite.clause_type import LABELS, make
 
 DATA = Data(file="rows.jsonl")
@@ -120,7 +120,7 @@ def arms(cases, wrong, accuracies, seed=0):
 def test_arms_that_agree_against_the_gold_find_its_flips():
     cases, wrong = clauses(240, 12)
     answers, passed = arms(cases, wrong, {"tfidf": 0.93, "lora": 0.9, "weak": 0.3})
-    found = consensus(CLAUSES, cases, answers, passed)
+    found = consensus_doubts(CLAUSES, cases, answers, passed)
     ids = {doubt.case for doubt in found}
     assert len(ids & wrong) >= 9
     assert len(ids - wrong) <= 2
@@ -130,9 +130,11 @@ def test_arms_that_agree_against_the_gold_find_its_flips():
 
 def test_weak_or_lonely_arms_prove_nothing():
     cases, wrong = clauses(240, 12)
-    assert consensus(CLAUSES, cases, *arms(cases, wrong, {"a": 0.5, "b": 0.6, "c": 0.5})) == []
-    assert consensus(CLAUSES, cases, *arms(cases, wrong, {"a": 0.95, "b": 0.5})) == []
-    assert consensus(CLAUSES, cases, {}, {"never": {}}) == []
+    assert (
+        consensus_doubts(CLAUSES, cases, *arms(cases, wrong, {"a": 0.5, "b": 0.6, "c": 0.5})) == []
+    )
+    assert consensus_doubts(CLAUSES, cases, *arms(cases, wrong, {"a": 0.95, "b": 0.5})) == []
+    assert consensus_doubts(CLAUSES, cases, {}, {"never": {}}) == []
 
 
 def test_arms_that_say_nothing_or_different_things_do_not_agree():
@@ -145,7 +147,7 @@ def test_arms_that_say_nothing_or_different_things_do_not_agree():
             arm: {c.id: Answer(case=c.id, text="x" if c.id != "c0" else text) for c in cases}
             for arm, text in said.items()
         }
-        return consensus(Task(data=DATA, output=Output(type="text")), cases, answers, passed)
+        return consensus_doubts(Task(data=DATA, output=Output(type="text")), cases, answers, passed)
 
     assert [d.case for d in found("Y.", "y")] == ["c0"]
     assert found("y", "z") == []
@@ -159,7 +161,7 @@ def test_what_arms_agree_on_is_shown_but_counts_as_no_contradiction():
         LabelDoubt(case="c", ground="neighbours", why=""),
         LabelDoubt(case="d", ground="conflict", why=""),
     ]
-    assert contradicted(found, ["a", "b", "c"]) == ("b", "c")
+    assert contradicted_failures(found, ["a", "b", "c"]) == ("b", "c")
 
 
 @pytest.mark.parametrize("size", [0, 1, 4, 5, 6, 60])
@@ -168,12 +170,12 @@ def test_the_highest_are_those_of_a_stable_sort(size):
     for _ in range(20):
         row = np.round(draw.normal(size=size + 1), 1)  # with ties
         sorted_ = [at for at in np.argsort(-row, kind="stable")[:5] if row[at] > 0]
-        assert label_errors._highest(row).tolist() == sorted_
+        assert label_errors._highest_positions(row).tolist() == sorted_
 
 
 def test_of_many_rows_some_are_compared_with_whatever_their_order(monkeypatch):
     cases, wrong = clauses(240, 12)
-    monkeypatch.setattr(label_errors, "COMPARED", 200)
+    monkeypatch.setattr(label_errors, "MOST_COMPARED", 200)
     found = {doubt.case for doubt in label_doubts(CLAUSES, cases)}
     assert found == {doubt.case for doubt in label_doubts(CLAUSES, cases[::-1])}
     assert len(found & wrong) >= 4

@@ -12,11 +12,11 @@ from tuneworthy.diagnose.answer_in_passage import cases_with_answer_in_passage
 from tuneworthy.diagnose.rescore import (
     PLACEBO_DRAWS,
     contains_metric,
-    parsed,
+    leniently_parsed,
     passes,
     placebo_cases,
     rescore_interventions,
-    tolerant,
+    tolerant_metric,
 )
 from tuneworthy.metrics import scorer
 
@@ -157,8 +157,11 @@ def test_a_parser_does_not_see_what_is_right():
 
     one = task("json")
     said = Answer(case="c", text='[1] {"a": 1}', finish="stop")
-    assert parsed(one, lax, case("c", "[1]"), said).text == '{"a": 1}'
-    assert parsed(one, scorer(one), case("c", "[1]"), Answer(case="c", text="no")).text == "no"
+    assert leniently_parsed(one, lax, case("c", "[1]"), said).text == '{"a": 1}'
+    assert (
+        leniently_parsed(one, scorer(one), case("c", "[1]"), Answer(case="c", text="no")).text
+        == "no"
+    )
 
 
 def test_json_leaves_in_another_writing_raise_the_score_in_part():
@@ -166,19 +169,19 @@ def test_json_leaves_in_another_writing_raise_the_score_in_part():
     gold = case("c", json.dumps({"a": "Paris", "b": 1, "c": "x", "d": "y"}))
     said = Answer(case="c", text=json.dumps({"a": "PARIS.", "b": "1", "c": "x", "d": "wrong"}))
     strict, loose = (
-        metric(gold, said).value for metric in (scorer(one), tolerant(one, scorer(one)))
+        metric(gold, said).value for metric in (scorer(one), tolerant_metric(one, scorer(one)))
     )
     assert (strict, loose) == (0.25, 0.75)
 
 
 def test_labels_that_one_writing_would_merge_stay_apart():
     one = task("label", labels=("Plan-A", "plan a", "b"))
-    metric = tolerant(one, scorer(one))
+    metric = tolerant_metric(one, scorer(one))
     wrong = Answer(case="c", text="plan a", finish="stop")
     assert metric(case("c", "Plan-A"), wrong).value == 0
     assert metric(case("c", "b"), Answer(case="c", text="B.", finish="stop")).value == 1
     free = task("label", labels=("Plan-A", "b"))
-    assert tolerant(free, scorer(free))(case("c", "Plan-A"), wrong).value == 1
+    assert tolerant_metric(free, scorer(free))(case("c", "Plan-A"), wrong).value == 1
 
 
 def test_a_number_metric_of_ones_own_is_only_helped_where_the_answer_is_the_same():
@@ -187,7 +190,7 @@ def test_a_number_metric_of_ones_own_is_only_helped_where_the_answer_is_the_same
     def own(case, answer):
         return Score(value=0.4, valid=True)
 
-    metric = tolerant(one, own)
+    metric = tolerant_metric(one, own)
     assert metric(case("c", "1,000"), Answer(case="c", text="1000")).value == 1
     assert metric(case("c", "1,000"), Answer(case="c", text="1001")).value == 0.4
 
@@ -195,7 +198,7 @@ def test_a_number_metric_of_ones_own_is_only_helped_where_the_answer_is_the_same
 def test_what_could_not_be_scored_stays_unscored_and_fails():
     one = task("text", metric="exact")
     failed = Answer(case="c", text="x", error="timeout", finish="error")
-    assert isinstance(tolerant(one, scorer(one))(case("c", "X"), failed), Unscored)
+    assert isinstance(tolerant_metric(one, scorer(one))(case("c", "X"), failed), Unscored)
     assert not passes(Unscored(reason="x"), 0.0)
     assert passes(Score(value=0.3), 0.1 + 0.2)
 

@@ -15,7 +15,13 @@ from tuneworthy.core.task import Data, Judge, Output, Success, Task
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.diagnose.blocks import blocks
 from tuneworthy.diagnose.consistency import form_of
-from tuneworthy.diagnose.metric_ladder import another_row, cut, one_part, ranking_auc, score_of_text
+from tuneworthy.diagnose.metric_ladder import (
+    another_row,
+    first_half,
+    ranking_auc,
+    replace_one_part,
+    score_of_text,
+)
 from tuneworthy.extras.measurement_limits import MeasurementInputs, flips, leak, leaked, soundness
 from tuneworthy.metrics import scorer
 from tuneworthy.questions import evaluation
@@ -128,17 +134,17 @@ def test_a_step_takes_no_part_where_the_worse_answer_is_right():
     metric = scorer(ground(cases).task)
     gold = [score_of_text(metric, c, c.output) for c in cases]
     assert ranking_auc(cases, metric, gold, another_row(cases)) is None
-    assert ranking_auc(cases, metric, gold, cut) == 1.0
-    assert cut(case(0, "abcde")) == "ab"
+    assert ranking_auc(cases, metric, gold, first_half) == 1.0
+    assert first_half(case(0, "abcde")) == "ab"
 
 
 def test_one_part_changes_one_thing_and_repeats():
     cases = [*json_rows(), case(98, "pay 12 of 30"), case(99, "!")]
-    worse = one_part(cases)
+    worse = replace_one_part(cases)
     for one in cases[:40]:
         new, old = json.loads(worse(one)), json.loads(one.output)
         assert sum(new[key] != old[key] for key in old) == 1
-        assert worse(one) == one_part(cases)(one)
+        assert worse(one) == replace_one_part(cases)(one)
     changed = zip(["pay", "12", "of", "30"], worse(cases[40]).split(), strict=True)
     assert sum(before != after for before, after in changed) == 1
     assert worse(cases[41]) is None

@@ -41,7 +41,7 @@ from tuneworthy.deploy.artefact_folder import (
 from tuneworthy.deploy.expiry import expiry_of, made_on
 from tuneworthy.deploy.hub import push
 from tuneworthy.deploy.system import deciding_settings, open_artefact, student_model
-from tuneworthy.extras.freshness_rate import READS, staleness_of
+from tuneworthy.extras.freshness_rate import READS, freshness_of
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.trouble import output_errors
 from tuneworthy.measure.built_arm import DeployedArm
@@ -319,7 +319,7 @@ class Building:
     @property
     def _expires(self) -> str | None:
         made = made_on(self.session.ledger.doors(self.session.study))
-        stale = self.evidence.staleness or staleness_of(self.session.task, (), ())
+        stale = self.evidence.staleness or freshness_of(self.session.task, (), ())
         reads = bool(load("arms", self.spec.arm).NEEDS & READS)
         return expiry_of(made, stale, self._result, reads, datetime.now(UTC).isoformat()).day
 

@@ -26,8 +26,8 @@ from tuneworthy.data.raw import RowFault
 from tuneworthy.data.rows import read_rows, sortable_time, to_case
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.deploy.expiry import expiry_of, made_on
-from tuneworthy.extras.freshness_rate import READS, staleness_of
-from tuneworthy.extras.training_size_curve import LEARNERS
+from tuneworthy.extras.freshness_rate import READS, freshness_of
+from tuneworthy.extras.training_size_curve import LEARNER_TOOLS
 from tuneworthy.ledger.store import read_ledger
 from tuneworthy.metrics import JUDGE, metric_name, scorer
 from tuneworthy.metrics._validity import validity
@@ -112,7 +112,7 @@ def _measure_log(
         "facts": moved_facts(_task_docs(facts.task), log.requests,
                              facts_moment(study.cases, facts.made), facts.today, SHARES["facts"]),
     }  # fmt: skip
-    staleness = study.evidence.staleness or staleness_of(task, (), ())
+    staleness = study.evidence.staleness or freshness_of(task, (), ())
     limits = task.success.limits
     return LiveCheck(
         log=log.name,
@@ -130,7 +130,7 @@ def _measure_log(
         made=facts.made,
         arm=arm.name if arm else None,
         tool=arm.tool if arm else None,
-        learns=arm is not None and arm.tool in LEARNERS,
+        learns=arm is not None and arm.tool in LEARNER_TOOLS,
         learnt_rows=round(sum(arm.learnt_from) / 2) if arm and arm.learnt_from else None,
         reads_docs=reads_docs,
         margin=task.success.margin,

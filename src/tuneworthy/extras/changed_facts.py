@@ -45,7 +45,7 @@ class FactCounts(Record):
 
 @dataclass(frozen=True)
 class ChangedDocuments:
-    """Documents and cases after the change: the gold answer is the new fact."""
+    """Documents and cases after the change of `facts`: the gold answer is the new fact."""
 
     docs: tuple[Doc, ...]
     cases: tuple[Case, ...]
@@ -60,14 +60,18 @@ def change_facts(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> Chang
     out, other documents unchanged.
     """
     texts = {doc.id: doc.text for doc in docs}
-    pools = _pools(cases)
+    pools = _answers_by_form(cases)
     facts, replaced = [], {}
     for case in sorted(cases, key=lambda case: case.id):
         name = str(case.meta.get("doc_id"))
-        pattern = _whole_word(case.output)
+        pattern = _whole_word_pattern(case.output)
         if not pattern.search(texts.get(name, "")):
             continue
-        rivals = [rival for rival in _rivals(pools, case.output) if not covers(texts[name], rival)]
+        rivals = [
+            rival
+            for rival in _answers_of_same_form(pools, case.output)
+            if not covers(texts[name], rival)
+        ]
         if not rivals:
             continue
         new = random.Random(f"{seed} {case.id}").choice(rivals)
@@ -85,7 +89,7 @@ def change_facts(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> Chang
 
 
 def count_stated_facts(arm: str, answers: Iterable[Answer], facts: Sequence[Fact]) -> FactCounts:
-    """Count the answers that state the new fact, the old one or another.
+    """Return how many of an arm's answers state the new fact, the old one, or another.
 
     Cases without an answer are left out.
     """
@@ -100,7 +104,7 @@ def count_stated_facts(arm: str, answers: Iterable[Answer], facts: Sequence[Fact
 def faithfulness(
     arm: str, shown: Iterable[Answer], alone: Iterable[Answer], facts: Sequence[Fact]
 ) -> FactCounts:
-    """Count the facts, old or new, in answers with the new passage, where the two conflict.
+    """Return the counts of facts stated by answers with the new passage, where model and it differ.
 
     `alone` are the answers of the same model without a passage. Only these conflicts count: a model
     that never knew the old fact cannot contradict the passage with it.
@@ -137,11 +141,11 @@ def _shares_by_kind(counts: Mapping[FactKind, int], n: int) -> dict[FactKind, In
     return shares
 
 
-def _whole_word(text: str) -> re.Pattern[str]:
+def _whole_word_pattern(text: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
 
 
-def _form(text: str) -> str:
+def _answer_form(text: str) -> str:
     """Return a text with its numbers as 0 or, without numbers, the case pattern of its words."""
     bare = re.sub(r"\d+", "0", text)
     return bare if bare != text else re.sub(r"[^\W\d_]+", _letter_case, text)
@@ -151,14 +155,14 @@ def _letter_case(word: re.Match[str]) -> str:
     return "A" if word.group()[0].isupper() else "a"
 
 
-def _pools(cases: Sequence[Case]) -> dict[str, list[str]]:
+def _answers_by_form(cases: Sequence[Case]) -> dict[str, list[str]]:
     table: dict[str, list[str]] = {}
     for output in sorted({case.output for case in cases}):
-        table.setdefault(_form(output), []).append(output)
+        table.setdefault(_answer_form(output), []).append(output)
     return table
 
 
-def _rivals(pools: Mapping[str, list[str]], output: str) -> list[str]:
+def _answers_of_same_form(pools: Mapping[str, list[str]], output: str) -> list[str]:
     own = set(words(output))
-    others = [(text, set(words(text))) for text in pools.get(_form(output), ())]
+    others = [(text, set(words(text))) for text in pools.get(_answer_form(output), ())]
     return [text for text, other in others if other - own and own - other]

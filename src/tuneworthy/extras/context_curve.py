@@ -44,8 +44,8 @@ def context_curves(runs: Sequence[Run], evidence: Evidence) -> tuple[Curve, ...]
     results = {arm.name: arm for arm in evidence.arms}
     points_by_kind: dict[str, dict[int, Point]] = {"zero": {}, "few": {}, "nearest": {}}
     for run in runs:
-        if _counts(run) and run.recipe and run.spec.name in results:
-            point = _point(run.recipe.k, results[run.spec.name])
+        if _is_curve_point(run) and run.recipe and run.spec.name in results:
+            point = _curve_point(run.recipe.k, results[run.spec.name])
             points_by_kind.get(run.recipe.kind, {}).setdefault(point.k, point)
     bare = points_by_kind.pop("zero")
     return tuple(
@@ -55,7 +55,7 @@ def context_curves(runs: Sequence[Run], evidence: Evidence) -> tuple[Curve, ...]
     )
 
 
-def _counts(run: Run) -> bool:
+def _is_curve_point(run: Run) -> bool:
     """Return whether a run is a point: a measured context arm that is not its own placebo."""
     if run.state != "measured" or run.spec.role != "candidate":
         return False
@@ -69,7 +69,7 @@ def _counts(run: Run) -> bool:
     return not hasattr(module, "placebo") or module.placebo(options) != options
 
 
-def _point(k: int, arm: ArmResult) -> Point:
+def _curve_point(k: int, arm: ArmResult) -> Point:
     because = arm.because if arm.score is None else arm.missing.get("tokens", "")
     tokens = arm.tokens.prompt if arm.tokens else None
     return Point(k=k, arm=arm.name, score=arm.score, tokens=tokens, because=because)

@@ -44,32 +44,32 @@ from tuneworthy.retrieval.gold import unsupported_ids
 from tuneworthy.retrieval.index import index
 from tuneworthy.stats.bounds import rate
 
-DAY = 86_400.0  # seconds
+SECONDS_PER_DAY = 86_400.0
 MOST_FACTS = 60  # the most facts that are changed
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-READS = frozenset({"docs", "gold_passage"})
+READS = frozenset({"docs", "gold_passage"})  # needs of an arm that reads documents
 
 
 @dataclass(frozen=True)
 class FreshnessResult:
-    """An arm's answers on the changed facts; `reads`: it read the changed documents.
+    """What an arm states about the changed facts; `reads`: it read the changed documents.
 
     An arm that reads no documents answers as before the change.
     """
 
-    told: FactCounts
+    stated: FactCounts
     reads: bool
 
 
-def staleness_of(
-    task: Task, cases: Sequence[Case], docs: Sequence[Doc], asked: Sequence[FreshnessResult] = ()
+def freshness_of(
+    task: Task, cases: Sequence[Case], docs: Sequence[Doc], results: Sequence[FreshnessResult] = ()
 ) -> Freshness:
-    """Return how fast facts change (declared in the task, else counted) and which arms follow.
+    """Return how fast facts change (declared in the task, else counted), and each arm's shares.
 
     `cases` are all labelled rows; with documents, rows whose answer no current passage supports
     are listed. Calls no model. An unknown figure is None and `because` says why.
     """
-    change = _declared(task) or _expired_share(cases, docs)
+    change = _declared_freshness(task) or _expired_share(cases, docs)
     ok = task.knowledge.stale_ok if task.knowledge else Freshness().stale_ok
     counted = change.changed is not None and change.over_days is not None
     plain = task.output.type in ("text", "number")
@@ -77,42 +77,43 @@ def staleness_of(
         update={
             "stale_ok": ok,
             "days": days_until_stale(change.changed, change.over_days, ok) if counted else None,  # type: ignore[arg-type]
-            "faithful": _shares_by_arm([item.told for item in asked if item.reads], "new"),
-            "stale": _shares_by_arm([item.told for item in asked], "old"),
+            "faithful": _shares_by_arm([item.stated for item in results if item.reads], "new"),
+            "stale": _shares_by_arm([item.stated for item in results], "old"),
             "unsupported": tuple(unsupported_ids(index(docs), cases)) if docs and plain else (),
         }
     )
 
 
 def days_until_stale(share: Proportion, over_days: float, stale_ok: float) -> Interval:
-    """Return for how many days a model stays at or below a share of stale answers.
+    """Return for how many days a model's share of stale answers stays at or below `stale_ok`.
 
-    At most a century. Raises ValueError for a span that is not above 0.
+    `share` of the facts changed within `over_days`. At most a century. Raises ValueError for a span
+    that is not above 0.
     """
     if over_days <= 0:
         raise ValueError(f"facts can't change within {over_days} days")
-    mean, low, high = (_days(f, over_days, stale_ok) for f in (share.share, share.high, share.low))
+    mean, low, high = (
+        _days_until_stale(f, over_days, stale_ok) for f in (share.share, share.high, share.low)
+    )
     return Interval(mean=mean, low=low, high=high)
 
 
 def measure_freshness(
     runner: Runner, arms: Sequence[PlannedArm], runs: Sequence[Run], recipes: Sequence[Recipe]
 ) -> list[FreshnessResult]:
-    """Change up to 60 facts in the documents and return which arms state the new ones.
+    """Return which facts each arm states once up to 60 facts in the documents are changed.
 
     Arms that read documents answer again, with the prompts that they chose. Others (a tuned model,
     a prompt) do not: their answers cannot change. Trained arms that read documents are left out,
     since they would have to be retrained. Empty if no fact can be changed.
     """
     sealed = runner.sealed.open("freshness")
-    after = _sampled(change_facts(runner.docs, list(sealed.values()), runner.task.seed))
+    after = _sampled_facts(change_facts(runner.docs, list(sealed.values()), runner.task.seed))
     if not after.facts:
         return []
-    changed_bench, results = (
-        replace(_changed(runner, after), runs=()),
-        [],
-    )  # so that no prompt is chosen again
-    folds = tuple(at for at, part in enumerate(changed_bench.split.parts) if part.test)
+    # Without the earlier runs, so that no prompt is chosen again.
+    changed_runner, results = replace(_with_changed_documents(runner, after), runs=()), []
+    folds = tuple(at for at, part in enumerate(changed_runner.split.parts) if part.test)
     for planned in arms:
         reads = bool(load("arms", planned.spec.arm).NEEDS & READS)
         own = [run for run in runs if run.spec.name == planned.spec.name]
@@ -121,16 +122,16 @@ def measure_freshness(
             continue
         if reads:
             once = planned.model_copy(update={"folds": folds, "seeds": planned.seeds[:1]})
-            own = measure(changed_bench, once, own_prompts(own, planned.spec.name, recipes), False)
-        answers = _answers(own)
+            own = measure(changed_runner, once, own_prompts(own, planned.spec.name, recipes), False)
+        answers = _answers_of_first_seed(own)
         if answers:
             stated = count_stated_facts(planned.spec.name, answers, after.facts)
             results.append(FreshnessResult(stated, reads))
     return results
 
 
-def _sampled(after: ChangedDocuments) -> ChangedDocuments:
-    """Return at most 60 of the changed facts, drawn by the hash of their case."""
+def _sampled_facts(after: ChangedDocuments) -> ChangedDocuments:
+    """Return the change with at most 60 of its facts and cases, drawn by a hash of the case."""
     kept = {
         f.case for f in sorted(after.facts, key=lambda f: digest(["fresh", f.case]))[:MOST_FACTS]
     }
@@ -139,7 +140,7 @@ def _sampled(after: ChangedDocuments) -> ChangedDocuments:
     return replace(after, facts=facts, cases=cases)
 
 
-def _changed(runner: Runner, after: ChangedDocuments) -> Runner:
+def _with_changed_documents(runner: Runner, after: ChangedDocuments) -> Runner:
     """Return the runner with the changed documents and only their cases, untimed."""
     ids = {case.id for case in after.cases}
     parts = tuple(
@@ -153,8 +154,8 @@ def _changed(runner: Runner, after: ChangedDocuments) -> Runner:
     return replace(runner, split=split, sealed=sealed, docs=after.docs, timed=False)
 
 
-def _answers(runs: Sequence[Run]) -> list[Answer]:
-    """Return one answer per case, from the first of several seeds."""
+def _answers_of_first_seed(runs: Sequence[Run]) -> list[Answer]:
+    """Return one answer per case, that of the smallest seed."""
     by_case: dict[str, Answer] = {}
     for run in sorted(runs, key=lambda one: one.seed):
         for answer in run.answers:
@@ -162,7 +163,7 @@ def _answers(runs: Sequence[Run]) -> list[Answer]:
     return list(by_case.values())
 
 
-def _days(share: float, over_days: float, stale_ok: float) -> float:
+def _days_until_stale(share: float, over_days: float, stale_ok: float) -> float:
     if share <= 0 or stale_ok >= 1:
         return CENTURY
     if share >= 1 or stale_ok <= 0:
@@ -171,7 +172,7 @@ def _days(share: float, over_days: float, stale_ok: float) -> float:
     return min(CENTURY, log1p(-stale_ok) / log1p(-share) * over_days)
 
 
-def _declared(task: Task) -> Freshness | None:
+def _declared_freshness(task: Task) -> Freshness | None:
     given = task.knowledge
     if given is None or given.changed_share is None or given.over is None:
         return None
@@ -181,7 +182,7 @@ def _declared(task: Task) -> Freshness | None:
 
 
 def _expired_share(cases: Sequence[Case], docs: Sequence[Doc]) -> Freshness:
-    """Return the share of documents in force at one moment that are no longer in force at the end.
+    """Return the share of documents in force at one moment that were withdrawn by the end.
 
     The moment is the first at which most documents are in force, so no document counts twice; the
     end is the latest date of a document or row.
@@ -190,7 +191,7 @@ def _expired_share(cases: Sequence[Case], docs: Sequence[Doc]) -> Freshness:
         return Freshness(because="there are no documents, and task.yaml has no `knowledge:`")
     if any(_NUMBER.fullmatch(text) for doc in docs for text in (doc.since, doc.until) if text):
         return Freshness(because="documents are dated by numbers, whose unit is not known")
-    spans = [(_moment(doc.since, -1.0), _moment(doc.until, 1.0)) for doc in docs]
+    spans = [(_timestamp(doc.since, -1.0), _timestamp(doc.until, 1.0)) for doc in docs]
     dates = sorted({at for span_ in spans for at in span_ if abs(at) != float("inf")})
     if not dates:
         return Freshness(because="no document is dated, and task.yaml has no `knowledge:`")
@@ -204,13 +205,12 @@ def _expired_share(cases: Sequence[Case], docs: Sequence[Doc]) -> Freshness:
     k = sum(since <= first < until <= last for since, until in spans)
     low, high = rate(k, count[first])
     share = Proportion(k=k, n=count[first], share=k / count[first], low=low, high=high)
-    over = (last - first) / DAY
-    return Freshness(
-        changed=share, over_days=round(over, 3) or over
-    )  # a span of seconds must not round to 0
+    over = (last - first) / SECONDS_PER_DAY
+    # A span of seconds must not round to 0.
+    return Freshness(changed=share, over_days=round(over, 3) or over)
 
 
-def _moment(text: str | None, sign: float) -> float:
+def _timestamp(text: str | None, sign: float) -> float:
     return sign * float("inf") if text is None else sortable_time(text)
 
 

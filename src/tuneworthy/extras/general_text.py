@@ -1,7 +1,7 @@
 """Prompts for general text, which the base model itself continues. Pure.
 
-There is nothing to license or download (decision rule of the harm check). A model's own text is
-what it finds likely, so a higher loss on it is a loss of what the model could do before.
+There is nothing to license or download. A model's own text is what it finds likely, so a higher
+loss on it is a loss of what the model could do before.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from tuneworthy.core.case import Message
 
 ANSWER_TOKENS = 48  # tokens generated per prompt
-ASKS = (
+REQUESTS = (
     "Explain in two sentences how {} works.",
     "Write three short tips for someone who is new to {}.",
     "Tell a short story in which {} plays a part.",
@@ -21,14 +21,16 @@ TOPICS = (
     "the seasons", "a weather forecast", "repairing a chair", "a choir", "long walks",
     "a small museum",
 )  # fmt: skip
-PLAIN = ("The history of {} begins", "Many people think that {}")
+OPENINGS = ("The history of {} begins", "Many people think that {}")
 
 
 def chat_prompts() -> list[tuple[Message, ...]]:
     """Return 64 one-turn conversations: every request about every topic."""
-    return [(Message(role="user", content=ask.format(topic)),) for ask in ASKS for topic in TOPICS]
+    return [
+        (Message(role="user", content=ask.format(topic)),) for ask in REQUESTS for topic in TOPICS
+    ]
 
 
 def openings() -> list[str]:
     """Return 32 openings of plain text, to be continued without a chat template."""
-    return [text.format(topic) for text in PLAIN for topic in TOPICS]
+    return [text.format(topic) for text in OPENINGS for topic in TOPICS]

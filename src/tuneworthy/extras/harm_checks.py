@@ -20,7 +20,7 @@ from tuneworthy.core.harm import SideEffects
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.run import Run
-from tuneworthy.extras.known_facts import Probe, lost_facts, probe
+from tuneworthy.extras.known_facts import ProbeSetup, lost_facts, probe_facts
 from tuneworthy.extras.refusals import refusal_change
 from tuneworthy.extras.tuned_model import (
     DRAWS,
@@ -28,7 +28,7 @@ from tuneworthy.extras.tuned_model import (
     divergence,
     open_tuned,
     relative_rise,
-    value_of,
+    score_value,
 )  # fmt: skip
 from tuneworthy.measure.units import Runner
 from tuneworthy.stats.bounds import paired
@@ -39,10 +39,10 @@ Figure = Interval | str
 """A figure with its interval, or the reason why there is none."""
 
 
-def harm(
+def measure_harm(
     runner: Runner, runs: Sequence[Run], arm: str, known: KnowledgeProbe | None = None
 ) -> SideEffects | None:
-    """Return the harm of training this arm; None if it built no adapter.
+    """Return the side effects of training this arm; None if it saved no weights.
 
     Measured on the best run on dev. `known`: the facts that its base model knew; without it lost
     facts are not measured. Every figure is stored as a unit.
@@ -54,20 +54,20 @@ def harm(
     extra: dict[str, Any] = {}
     figures: dict[str, Figure] = {
         "tail": _tail_change(runner, runs, arm),
-        **_refusals(runner, runs, arm),
+        **_refusal_changes(runner, runs, arm),
     }
     if isinstance(opened, str):
         figures |= dict.fromkeys(("general", "ece", "known", "kl_on", "kl_off"), opened)
     else:
-        figures |= {"ece": _calibration(opened), "known": _facts(opened, known)}
-        extra |= _texts(opened, figures)
+        figures |= {"ece": _calibration_change(opened), "known": _lost_fact_share(opened, known)}
+        extra |= _text_figures(opened, figures)
     values = {name: value for name, value in figures.items() if not isinstance(value, str)}
     missing = {name: why for name, why in figures.items() if isinstance(why, str)}
     return SideEffects(arm=arm, missing=missing, **values, **extra)
 
 
-def _texts(tuned: TunedPair, figures: dict[str, Figure]) -> dict[str, Any]:
-    """Return the figures of general and task text; reasons for gaps go into `figures`."""
+def _text_figures(tuned: TunedPair, figures: dict[str, Figure]) -> dict[str, Any]:
+    """Return the fields on general and task text; reasons for missing ones go into `figures`."""
     result: dict[str, Any] = {}
     try:
         general, own = tuned.general(), tuned.on_task()
@@ -87,7 +87,7 @@ def _texts(tuned: TunedPair, figures: dict[str, Figure]) -> dict[str, Any]:
 
 
 def base_prompt_arm(runs: Sequence[Run]) -> str | None:
-    """Return the name of the simplest prompt arm: the base model without training."""
+    """Return the name of the simplest measured prompt arm (the untrained model), or None."""
     prompts = [r.spec for r in runs if r.spec.tool == "prompt" and r.state == "measured"]
     candidates = [spec for spec in prompts if spec.role == "candidate"]
     best = min(candidates, key=lambda spec: (spec.simplicity, spec.name), default=None)
@@ -108,10 +108,10 @@ def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> Figure:
     gain = np.array([own[i][1] - before[i][1] for i in sorted(ids)])
     groups = [gold[i].group or i for i in sorted(ids)]
     bound = paired(gain, 0.025, groups=groups)
-    return _rounded(bound.mean, bound.low, bound.high)
+    return _rounded_interval(bound.mean, bound.low, bound.high)
 
 
-def _refusals(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str, Figure]:
+def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str, Figure]:
     base, names = base_prompt_arm(runs), ("refusals", "refusals_wanted")
     if runner.task.output.type != "text":
         why = "answers have a fixed form: a refusal is an invalid answer and counts there"
@@ -129,10 +129,10 @@ def _refusals(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str, Figure
     }
 
 
-def _calibration(tuned: TunedPair) -> Figure:
-    """Return the change in expected calibration error; both models score every label.
+def _calibration_change(tuned: TunedPair) -> Figure:
+    """Return the change in expected calibration error from base to tuned model.
 
-    Both use the tuned arm's prompt; the interval is a paired bootstrap over cases.
+    Both score every label after the tuned arm's prompt; paired bootstrap interval over cases.
     """
     rows = tuned.confidences()
     if not rows:
@@ -151,7 +151,7 @@ def _calibration(tuned: TunedPair) -> Figure:
 
 
 def _label_is_right(runner: Runner, gold: Mapping[str, Case], case: str, label: str) -> float:
-    value = value_of(runner, gold, Answer(case=case, text=label, finish="stop"))
+    value = score_value(runner, gold, Answer(case=case, text=label, finish="stop"))
     return float(value is not None and value >= runner.task.success.passes_from)
 
 
@@ -165,11 +165,11 @@ def _ece_change(before: tuple[Any, Any], after: tuple[Any, Any]) -> Interval:
 
     low, high = np.quantile([change(row) for row in picked], [0.025, 0.975])
     mean = change(np.arange(n))
-    return _rounded(mean, min(low, mean), max(high, mean))
+    return _rounded_interval(mean, min(low, mean), max(high, mean))
 
 
-def _facts(tuned: TunedPair, known: KnowledgeProbe | None) -> Figure:
-    """Return the share of highly known facts lost, among those not in the adapter's training rows.
+def _lost_fact_share(tuned: TunedPair, known: KnowledgeProbe | None) -> Figure:
+    """Return the share of highly known facts that training lost; training rows are left out.
 
     The examples in the prompts are the same as before, so only the weights differ.
     """
@@ -183,7 +183,7 @@ def _facts(tuned: TunedPair, known: KnowledgeProbe | None) -> Figure:
         return f"{few}; {LEAST_FACTS} are needed"
     probed = {*known.of, *known.lost}
     gold = {**runner.learn, **runner.sealed.open("harm")}
-    setup = Probe(
+    setup = ProbeSetup(
         task=runner.task,
         model=tuned.model,
         metric=runner.metric,
@@ -192,11 +192,11 @@ def _facts(tuned: TunedPair, known: KnowledgeProbe | None) -> Figure:
         store=lambda key, make: runner.ledger.unit(key, "known", make, runner.study),
         salt=runner.salt,
     )
-    lost = lost_facts(known, probe(setup, [gold[i] for i in facts if i in gold]))
+    lost = lost_facts(known, probe_facts(setup, [gold[i] for i in facts if i in gold]))
     if lost.share is None:
         return lost.because
-    return _rounded(lost.share.share, lost.share.low, lost.share.high)
+    return _rounded_interval(lost.share.share, lost.share.low, lost.share.high)
 
 
-def _rounded(mean: float, low: float, high: float) -> Interval:
+def _rounded_interval(mean: float, low: float, high: float) -> Interval:
     return Interval(mean=round(mean, 6), low=round(float(low), 6), high=round(float(high), 6))

@@ -20,13 +20,13 @@ from tuneworthy.extras.known_facts import (
     SAMPLES,
     SETS,
     SHOTS,
-    Probe,
-    probe,
+    ProbeSetup,
+    probe_facts,
 )
 from tuneworthy.measure.units import Runner
 
 FACT_CAUSES = {"knowledge", "retrieval", "reading"}
-"""Causes that show that the answers are facts."""
+"""Causes of failure that show that the answers are facts."""
 
 
 def why_not_probed(task: Task, facts: bool, seen: Diagnosis | None) -> str:
@@ -55,11 +55,13 @@ def familiarity(runner: Runner, seen: Diagnosis | None) -> KnowledgeProbe:
     if "base" not in runner.models:
         return KnowledgeProbe(because="there is no model to ask")
     runner.say("asking the model what it knows already")
-    return probe(_probe(runner, runner.models["base"], list(runner.learn.values())), cases)
+    return probe_facts(
+        _probe_setup(runner, runner.models["base"], list(runner.learn.values())), cases
+    )
 
 
-def cost(task: Task, sizes: Sizes, paid: bool) -> Work:
-    """Return the most work of the probe: 25 prompts with 4 examples per case."""
+def probe_work(task: Task, sizes: Sizes, paid: bool) -> Work:
+    """Return the work of the probe at most: 25 prompts with 4 examples for each case."""
     cases = min(sizes.cases, MOST_FACTS_PAID if paid else MOST_FACTS)
     if task.output.type == "label":
         return Work()
@@ -72,12 +74,12 @@ def cost(task: Task, sizes: Sizes, paid: bool) -> Work:
     )
 
 
-def _probe(runner: Runner, model: Model, train: Sequence[Case]) -> Probe:
+def _probe_setup(runner: Runner, model: Model, train: Sequence[Case]) -> ProbeSetup:
     def store(key: str, make: Any) -> Mapping[str, Any]:
         runner.check()
         return runner.ledger.unit(key, "known", make, runner.study)
 
-    return Probe(
+    return ProbeSetup(
         task=runner.task,
         model=model,
         metric=runner.metric,

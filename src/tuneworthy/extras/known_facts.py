@@ -36,14 +36,14 @@ from tuneworthy.stats.bounds import rate
 
 SETS, SHOTS, SAMPLES, TEMPERATURE = 5, 4, 4, 0.5
 MOST_FACTS, MOST_FACTS_PAID, LEAST_OF_A_TYPE = 60, 30, 5
-SHARD = 64
+PROMPTS_PER_SHARD = 64  # prompts per stored call, if the model names no other number
 Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 """Returns the value stored under a key, or makes and stores it (`Ledger.unit`)."""
 
 
 @dataclass(frozen=True)
-class Probe:
-    """The inputs of the probe.
+class ProbeSetup:
+    """The inputs of the knowledge probe.
 
     `train` are the labelled cases to draw examples from. `pass_at` is the least passing score,
     under the tolerant metric. `store` keeps replies (see `Store`), `salt` distinguishes studies
@@ -59,7 +59,7 @@ class Probe:
     salt: str = ""
 
 
-def probe(setup: Probe, cases: Sequence[Case]) -> KnowledgeProbe:
+def probe_facts(setup: ProbeSetup, cases: Sequence[Case]) -> KnowledgeProbe:
     """Return how well the model knows the right answers of a seeded sample of the cases.
 
     At most 60 cases, 30 on a paid model; each is asked 25 times: 5 sets of 4 examples (of its own
@@ -85,12 +85,12 @@ def probe(setup: Probe, cases: Sequence[Case]) -> KnowledgeProbe:
             continue
         score = right(case, Answer(case=case.id, text=reply.text, finish=reply.finish))
         (sampled if sample else greedy)[case.id].append(passes(score, setup.pass_at))
-    of = {c.id: knowledge_kind(greedy[c.id], sampled[c.id]) for c in probed if c.id not in failed}
-    return _familiarity(probed, of, tuple(sorted(failed)))
+    of = {c.id: knowledge_level(greedy[c.id], sampled[c.id]) for c in probed if c.id not in failed}
+    return _summarise_probe(probed, of, tuple(sorted(failed)))
 
 
-def knowledge_kind(greedy: Sequence[bool], sampled: Sequence[bool]) -> KnowledgeLevel:
-    """Return how well a fact is known, given which greedy and sampled answers were right.
+def knowledge_level(greedy: Sequence[bool], sampled: Sequence[bool]) -> KnowledgeLevel:
+    """Return how well a fact is known, from whether each greedy and sampled answer was right.
 
     Raises ValueError without a greedy answer.
     """
@@ -104,7 +104,7 @@ def knowledge_kind(greedy: Sequence[bool], sampled: Sequence[bool]) -> Knowledge
 
 
 def lost_facts(before: KnowledgeProbe, after: KnowledgeProbe) -> ForgottenFacts:
-    """Return which highly known facts an adapter lost, among the cases in both probes.
+    """Return which highly known facts training lost, among the cases of both probes.
 
     Facts that changed the other way are counted too, since chance moves cases both ways.
     """
@@ -125,26 +125,25 @@ def lost_facts(before: KnowledgeProbe, after: KnowledgeProbe) -> ForgottenFacts:
     )
 
 
-def type_of(case: Case) -> str:
+def fact_type(case: Case) -> str:
     """Return the fact type of a case: `meta.type`, else its group, else ""."""
     declared = case.meta.get("type")
     return declared if isinstance(declared, str) else case.group or ""
 
 
-def _sampled_cases(setup: Probe, cases: Sequence[Case]) -> list[Case]:
+def _sampled_cases(setup: ProbeSetup, cases: Sequence[Case]) -> list[Case]:
     most = MOST_FACTS_PAID if getattr(setup.model, "paid", False) else MOST_FACTS
     ordered = sorted(cases, key=lambda case: case.id)
     return random.Random(f"{setup.task.seed} known").sample(ordered, min(most, len(ordered)))
 
 
 def _probe_replies(
-    setup: Probe, probed: Sequence[Case], pool: Sequence[Case]
+    setup: ProbeSetup, probed: Sequence[Case], pool: Sequence[Case]
 ) -> Iterator[tuple[Case, int, Reply]]:
     """Yield (case, sample, reply); sample 0 is greedy. Each complete shard is stored."""
-    size = getattr(setup.model, "shard", SHARD)
-    ordered = sorted(
-        probed, key=lambda case: (type_of(case), case.id)
-    )  # one shared prefix per type
+    size = getattr(setup.model, "shard", PROMPTS_PER_SHARD)
+    # By type, so that prompts in a row share a prefix.
+    ordered = sorted(probed, key=lambda case: (fact_type(case), case.id))
     for number in range(SETS):
         examples = _ExampleSet(pool, f"{setup.task.seed} known {number}")
         for start in range(0, len(ordered), size):
@@ -167,13 +166,13 @@ class _ExampleSet:
         self._cases = {case.id: case for case in pool}
         types = defaultdict[str, list[Case]](list)
         for case in pool:
-            types[type_of(case)].append(case)
+            types[fact_type(case)].append(case)
         self._all = random_examples(pool, len(pool), seed)
         self._of = {n: random_examples(same, len(same), f"{seed} {n}") for n, same in types.items()}
 
     def ids(self, case: Case) -> tuple[str, ...]:
-        """Return the ids of the examples for a case; usually the same for all cases of a type."""
-        own = self._other_groups(self._of.get(type_of(case), ()), case)
+        """Return the ids of the 4 examples for a case; usually the same for all cases of a type."""
+        own = self._other_groups(self._of.get(fact_type(case), ()), case)
         return own if len(own) == SHOTS else self._other_groups(self._all, case)
 
     def _other_groups(self, ids: Sequence[str], case: Case) -> tuple[str, ...]:
@@ -181,7 +180,7 @@ class _ExampleSet:
         return tuple(islice(free, SHOTS))
 
 
-def _replies(setup: Probe, prompts: Sequence[Prompt], sample: int) -> list[Reply]:
+def _replies(setup: ProbeSetup, prompts: Sequence[Prompt], sample: int) -> list[Reply]:
     limits = limits_for(
         setup.task,
         setup.task.output.max_tokens or 64,
@@ -199,7 +198,7 @@ def _replies(setup: Probe, prompts: Sequence[Prompt], sample: int) -> list[Reply
     return [Reply.model_validate(reply) for reply in stored["replies"]]
 
 
-def _familiarity(
+def _summarise_probe(
     probed: Sequence[Case], of: dict[str, KnowledgeLevel], lost: tuple[str, ...]
 ) -> KnowledgeProbe:
     answers = SETS * (SAMPLES + 1)
@@ -210,8 +209,8 @@ def _familiarity(
     unknown = _share(counts["unknown"], n)
     types = defaultdict[str, list[str]](list)
     for case in probed:
-        if case.id in of and type_of(case):
-            types[type_of(case)].append(case.id)
+        if case.id in of and fact_type(case):
+            types[fact_type(case)].append(case.id)
     by_type = {
         name: _share(sum(of[i] == "unknown" for i in ids), len(ids))
         for name, ids in sorted(types.items())

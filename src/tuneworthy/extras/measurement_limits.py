@@ -57,23 +57,23 @@ class MeasurementInputs:
 
 
 def soundness(
-    ground: MeasurementInputs,
+    inputs: MeasurementInputs,
     evidence: Evidence,
     runs: Sequence[Run],
     again: Mapping[str, bool] | None = None,
 ) -> Soundness:
-    """Return the checks of rows and metric; `missing` has the reason for each None.
+    """Return how reliable rows and metric are; `missing` has the reason for each None.
 
-    `again` says for each case whether the present system passes when run once more. A judge metric
+    `again`: for each case, whether the base arm passes when run once more. A judge metric
     is not examined here, since every step of its ladder would be a paid request.
     """
     missing: dict[str, str] = {}
-    n, detectable, differ = _best_pair_power(evidence, ground.task.success.margin)
+    n, detectable, differ = _best_pair_power(evidence, inputs.task.success.margin)
     if detectable is None:
         missing["mde"] = "no row was scored"
-    own = _own_scores(ground, missing)
-    ladder, gold = _ladder(ground, own, missing)
-    task, rows = ground.task, ground.loaded.everyone
+    own = _own_scores(inputs, missing)
+    ladder, gold = _metric_ladder(inputs, own, missing)
+    task, rows = inputs.task, inputs.loaded.everyone
     return Soundness(
         n=n,
         mde=detectable,
@@ -81,8 +81,8 @@ def soundness(
         ladder=ladder,
         gold=gold,
         unscored=proportion(own.count(None), len(own)) if own else None,
-        flips=_flips(task, runs, again, missing),
-        leak=leak(ground.loaded, runs),
+        flips=_base_flip_share(task, runs, again, missing),
+        leak=largest_leak_shift(inputs.loaded, runs),
         contradictions=contradiction_share(task, rows),
         one_form=common_form_share(task, rows, missing),
         noise=neighbour_noise(task, rows, missing),
@@ -91,7 +91,7 @@ def soundness(
     )
 
 
-def leaked(loaded: Loaded) -> frozenset[str]:
+def leaked_rows(loaded: Loaded) -> frozenset[str]:
     """Return the test rows that have a near-copy with the same answer among the training rows."""
     if loaded.test is None:
         return frozenset()
@@ -104,22 +104,22 @@ def leaked(loaded: Loaded) -> frozenset[str]:
     return frozenset(leaked_ids)
 
 
-def leak(loaded: Loaded, runs: Sequence[Run]) -> float:
+def largest_leak_shift(loaded: Loaded, runs: Sequence[Run]) -> float:
     """Return the largest change of an arm's mean score when leaked test rows are left out.
 
     0 without leaked rows (under cross-fitting near-copies are in one fold). In score points.
     """
-    leaked_ids = leaked(loaded)
+    leaked_ids = leaked_rows(loaded)
     moves = []
-    for scores in _by_arm(runs).values() if leaked_ids else ():
+    for scores in _scores_by_arm(runs).values() if leaked_ids else ():
         rest = [score for case, score in scores.items() if case not in leaked_ids]
         if rest and len(rest) < len(scores):
             moves.append(abs(float(np.mean(rest)) - float(np.mean(list(scores.values())))))
     return round(max(moves, default=0.0), 6)
 
 
-def _by_arm(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
-    """Return each arm's score by case; an unscored answer counts as wrong."""
+def _scores_by_arm(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
+    """Return {arm: {case id: score}} of the candidates; an unscored answer counts as wrong."""
     table: dict[str, dict[str, float]] = {}
     for run in runs:
         if run.state in {"measured", "stopped_early"} and run.spec.role == "candidate":
@@ -130,9 +130,9 @@ def _by_arm(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
 
 
 def _best_pair_power(evidence: Evidence, margin: float) -> tuple[int, float | None, float | None]:
-    """Return n, the smallest detectable difference and the share of differing cases.
+    """Return (n, smallest detectable difference, share of differing cases) of the best pair.
 
-    All three are those of the two best finalists. If they are more than a margin apart, the share
+    That is the pair of the two best finalists. If they are more than a margin apart, the share
     is the one expected at the margin: the cases on which they differ in both directions, plus the
     margin. Before two are measured it is assumed to be .2, without widening for folds.
     """
@@ -148,23 +148,23 @@ def _best_pair_power(evidence: Evidence, margin: float) -> tuple[int, float | No
             else None,
             None,
         )
-    detectable, differ = _detectable(pair, margin)
+    detectable, differ = _detectable_difference(pair, margin)
     return pair.n, round(min(1.0, detectable), 6), round(differ, 6)
 
 
-def _detectable(pair: Pair, margin: float) -> tuple[float, float]:
-    """Return the smallest difference that a pair can show, and the share of differing cases.
+def _detectable_difference(pair: Pair, margin: float) -> tuple[float, float]:
+    """Return (smallest difference that a pair can show, share of differing cases).
 
     The standard error is derived from the pair's bounds, which include groups, unstable folds and
     exact tests. A difference within their half-width is never shown.
     """
     z = NormalDist().inv_cdf(1 - pair.level)
-    error, differ = _error(pair, margin, z)
+    error, differ = _standard_error(pair, margin, z)
     return max(z, POWER_QUANTILES * sqrt(pair.n / (pair.n + POWER_QUANTILES**2))) * error, differ
 
 
-def _error(pair: Pair, margin: float, z: float) -> tuple[float, float]:
-    """Return the standard error of a difference of at most the margin, and the differing share.
+def _standard_error(pair: Pair, margin: float, z: float) -> tuple[float, float]:
+    """Return (standard error of a difference of at most the margin, share of differing cases).
 
     For graded scores it follows from the width alone. For 0/1 scores the width gives the ratio to
     the normal bound; if fewer than ten cases differ, exact bounds at the margin are used.
@@ -189,31 +189,31 @@ def _pair_of_arms(evidence: Evidence, two: Sequence[ArmResult]) -> Pair | None:
     return next((pair for pair in evidence.pairs if {pair.arm, pair.versus} == names), None)
 
 
-def _own_scores(ground: MeasurementInputs, missing: dict[str, str]) -> list[float | None]:
-    """Return the metric's scores of the right answers themselves; empty for a judge."""
+def _own_scores(inputs: MeasurementInputs, missing: dict[str, str]) -> list[float | None]:
+    """Return the metric's score of each right answer (at most 500), [] for a judge."""
     fields = ("ladder", "gold", "unscored")
-    if ground.task.success.judge is not None:
+    if inputs.task.success.judge is not None:
         missing |= dict.fromkeys(fields, "a judge grades: its own checks stand for it")
         return []
-    if not ground.cases:
+    if not inputs.cases:
         missing |= dict.fromkeys(fields, "no row is scored")
-    return [score_of_text(ground.metric, case, case.output) for case in ground.cases[:MOST_CASES]]
+    return [score_of_text(inputs.metric, case, case.output) for case in inputs.cases[:MOST_CASES]]
 
 
-def _ladder(
-    ground: MeasurementInputs, own: Sequence[float | None], missing: dict[str, str]
+def _metric_ladder(
+    inputs: MeasurementInputs, own: Sequence[float | None], missing: dict[str, str]
 ) -> tuple[dict[str, float], float | None]:
-    cases = list(ground.cases)[:MOST_CASES]
+    cases = list(inputs.cases)[:MOST_CASES]
     scored = [score for score in own if score is not None]
     if own and not scored:
         missing |= dict.fromkeys(("ladder", "gold"), "the metric gives no right answer a score")
     if not scored:
         return {}, None
     steps = {ANOTHER_ROW: another_row(cases), ONE_PART: replace_one_part(cases), HALF: first_half}
-    if ground.task.output.type == "label":  # a replaced label is another row's label
+    if inputs.task.output.type == "label":  # a replaced label is another row's label
         del steps[ONE_PART]
         missing[f"ladder/{ONE_PART}"] = "a label is one part: see another row's"
-    aucs = {name: ranking_auc(cases, ground.metric, own, step) for name, step in steps.items()}
+    aucs = {name: ranking_auc(cases, inputs.metric, own, step) for name, step in steps.items()}
     for name in (name for name, auc in aucs.items() if auc is None):
         missing[f"ladder/{name}"] = "fewer than 10 rows have such an answer"
     if ANOTHER_ROW in aucs and aucs[ANOTHER_ROW] is None:
@@ -222,8 +222,8 @@ def _ladder(
     return measured, round(float(np.mean(scored)), 6)
 
 
-def flips(first: Mapping[str, bool], again: Mapping[str, bool]) -> Interval | None:
-    """Return the share of cases run twice that pass once and fail once; None without such cases."""
+def flip_share(first: Mapping[str, bool], again: Mapping[str, bool]) -> Interval | None:
+    """Return the share of cases run twice that pass only once; None if none was run twice."""
     shared = [case for case in first if case in again]
     if not shared:
         return None
@@ -232,11 +232,11 @@ def flips(first: Mapping[str, bool], again: Mapping[str, bool]) -> Interval | No
     return Interval(mean=changed / len(shared), low=low, high=high)
 
 
-def _flips(
+def _base_flip_share(
     task: Task, runs: Sequence[Run], again: Mapping[str, bool] | None, missing: dict[str, str]
 ) -> Interval | None:
     base = base_of(answer_columns(task, runs))
-    share = flips(base.passed, again) if base and again else None
+    share = flip_share(base.passed, again) if base and again else None
     if share is None:
         missing["flips"] = NO_REPEATS
     return share

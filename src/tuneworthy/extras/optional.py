@@ -1,7 +1,7 @@
 """Plan the optional measurements after the arms, and cut those that do not fit the minutes.
 
-They are: harm and changes of trained arms, known facts, learning curves, temperatures. They explain
-and choose nothing, so they are cut before any arm is. Knows no arm by name.
+They are harm and changes of trained arms, known facts, learning curves and temperatures. They
+explain and choose nothing, so they are cut before any arm is. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ from tuneworthy.core.arm import Work
 from tuneworthy.core.extra import OptionalMeasurement
 from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm
 from tuneworthy.core.specs import trains
-from tuneworthy.extras import knowledge_probe as knowing
-from tuneworthy.extras import robustness as shaking
-from tuneworthy.extras import tuned_model as tuned
-from tuneworthy.extras.training_size_curve import LEARNERS, curve_minutes
+from tuneworthy.extras import knowledge_probe, robustness, tuned_model
+from tuneworthy.extras.training_size_curve import LEARNER_TOOLS, curve_minutes
 from tuneworthy.measure.planning import PlanInputs, diagnosis_minutes
 from tuneworthy.models import is_paid
 
-HARM, KNOWN, CURVE, SHAKES = "harm and changes", "known facts", "learning curves", "temperatures"
-KINDS = (HARM, KNOWN, CURVE, SHAKES)
-"""In the order of measurement; cut from the end."""
+HARM, KNOWN, CURVE, TEMPERATURES = (
+    "harm and changes",
+    "known facts",
+    "learning curves",
+    "temperatures",
+)
+KINDS = (HARM, KNOWN, CURVE, TEMPERATURES)
+"""The kinds of measurement in their order; the last ones are cut first."""
 BRIEF_NOTE = "the run was asked to be brief (--brief)"
 
 
@@ -36,7 +39,7 @@ def plan_extras(
     across = diagnosis_minutes(plan.across, plan.staged)
     left = facts.task.budget.minutes - sum(arm.minutes for arm in plan.arms) - across
     result = []
-    for extra in _applicable(facts, [arm for arm in plan.arms if not arm.because]):
+    for extra in _applicable_measurements(facts, [arm for arm in plan.arms if not arm.because]):
         if brief:
             extra = extra.model_copy(update={"because": BRIEF_NOTE})
         elif not plan.staged and extra.minutes > max(left, 0.0):
@@ -47,24 +50,30 @@ def plan_extras(
     return tuple(result)
 
 
-def _applicable(facts: PlanInputs, arms: Sequence[PlannedArm]) -> Iterator[OptionalMeasurement]:
+def _applicable_measurements(
+    facts: PlanInputs, arms: Sequence[PlannedArm]
+) -> Iterator[OptionalMeasurement]:
     """Yield the measurements that apply to these arms; a paid model gets no temperature checks."""
     trained = [arm for arm in arms if trains(arm.spec)]
     if trained:
-        yield _extra(facts, HARM, lambda: tuned.estimate(facts.sizes))
+        yield _optional_measurement(facts, HARM, lambda: tuned_model.estimate(facts.sizes))
     paid = is_paid(facts.task.model)
     facts_asked = facts.task.data.docs or not facts.available.get("gold_passage", "unknown")
     if facts.speed is not None and facts.task.output.type != "label" and facts_asked:
-        yield _extra(facts, KNOWN, lambda: knowing.cost(facts.task, facts.sizes, paid))
-    if learners := [arm for arm in trained if arm.spec.tool in LEARNERS]:
+        yield _optional_measurement(
+            facts, KNOWN, lambda: knowledge_probe.probe_work(facts.task, facts.sizes, paid)
+        )
+    if learners := [arm for arm in trained if arm.spec.tool in LEARNER_TOOLS]:
         yield OptionalMeasurement(
             what=CURVE, minutes=max(curve_minutes(facts, arm) for arm in learners)
         )
     if facts.speed is not None and not paid:
-        yield _extra(facts, SHAKES, lambda: shaking.estimate(facts.sizes))
+        yield _optional_measurement(facts, TEMPERATURES, lambda: robustness.estimate(facts.sizes))
 
 
-def _extra(facts: PlanInputs, what: str, work: Callable[[], Work]) -> OptionalMeasurement:
+def _optional_measurement(
+    facts: PlanInputs, what: str, work: Callable[[], Work]
+) -> OptionalMeasurement:
     if facts.speed is None:
         return OptionalMeasurement(what=what)
     needed = work()
@@ -74,6 +83,6 @@ def _extra(facts: PlanInputs, what: str, work: Callable[[], Work]) -> OptionalMe
 
 
 def why_left_out(extras: Sequence[OptionalMeasurement], what: str) -> str:
-    """Return why a kind is not measured, or "" if it is planned."""
+    """Return why the kind `what` is not measured, or "" if it is planned."""
     planned = next((extra for extra in extras if extra.what == what), None)
     return "nothing here gives a reason to measure it" if planned is None else planned.because

@@ -24,9 +24,9 @@ from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.ratio import ratio_of_means
 
-BY_HAND = "no search was run: only prompts written by hand were tried"
+NO_SEARCH = "no search was run: only prompts written by hand were tried"
 LOGGED = "the prompt is known by recorded answers alone: how it was found is not known"
-TAIL = 0.025  # of a two-sided 95 % interval
+TAIL = 0.025  # the error on each side of a two-sided 95 % interval
 Steps = list[tuple[int, Mapping[str, float]]]
 """One fold's search: (prompts tried, dev-row scores of the best prompt so far) per step."""
 
@@ -34,7 +34,7 @@ Steps = list[tuple[int, Mapping[str, float]]]
 def search_summary(
     task: Task, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence, split: Split
 ) -> PromptSearch | None:
-    """Return the record of the prompt search; None if no prompt was measured.
+    """Return the summary of the prompt search; None if no prompt was measured.
 
     Of several searches the best on dev counts. `gain` is the gain of the last doubling of its
     budget on the dev rows of all folds; its lower end is corrected for choosing among the new
@@ -45,22 +45,24 @@ def search_summary(
     if not prompts:
         return None
     groups = {case.id: case.group or case.id for case in cases}
-    rho, why = _rho(kept, evidence, groups, task.seed, split)
+    rho, why = _share_of_tuning_gain(kept, evidence, groups, task.seed, split)
     searches = [run for run in prompts if run.seed == task.seed and "search" in (run.trace or {})]
     if not searches:
         names = {run.spec.name for run in prompts}
         logged = all(RECORDED in run.notes for run in prompts)
-        why = [LOGGED if logged else BY_HAND, *why]
-        best = max(sorted(names), key=lambda name: _dev(prompts, name))
+        why = [LOGGED if logged else NO_SEARCH, *why]
+        best = max(sorted(names), key=lambda name: _mean_dev(prompts, name))
         return PromptSearch(arm=best, budget=len(names), rho=rho, because="; ".join(why))
-    name = max(sorted({run.spec.name for run in searches}), key=lambda name: _dev(searches, name))
+    name = max(
+        sorted({run.spec.name for run in searches}), key=lambda name: _mean_dev(searches, name)
+    )
     own = [run for run in searches if run.spec.name == name]
-    folds = [_steps(run) for run in own]
-    gain, reason = _gain(folds, groups)
+    folds = [_search_steps(run) for run in own]
+    gain, reason = _last_doubling_gain(folds, groups)
     return PromptSearch(
         arm=name,
         budget=max(int((run.trace or {})["search"]["budget"]) for run in own),
-        steps=_pooled(folds),
+        steps=_pooled_steps(folds),
         gain=gain,
         rho=rho,
         optimised=True,
@@ -68,18 +70,18 @@ def search_summary(
     )
 
 
-def _dev(runs: Sequence[Run], name: str) -> float:
+def _mean_dev(runs: Sequence[Run], name: str) -> float:
     devs = [run.dev for run in runs if run.spec.name == name and run.dev is not None]
     return fmean(devs) if devs else -1.0
 
 
-def _steps(run: Run) -> Steps:
+def _search_steps(run: Run) -> Steps:
     steps: list[dict[str, Any]] = (run.trace or {})["search"]["steps"]
     return [(int(step["tried"]), step["scores"]) for step in steps]
 
 
-def _pooled(folds: Sequence[Steps]) -> tuple[SearchStep, ...]:
-    """Return the steps pooled over folds; a fold that ended early keeps its last scores."""
+def _pooled_steps(folds: Sequence[Steps]) -> tuple[SearchStep, ...]:
+    """Return the steps with scores pooled over folds; a fold that ended keeps its last scores."""
     pooled = []
     for tried in sorted({tried for steps in folds for tried, _ in steps}):
         scores = [value for steps in folds for value in _best_scores_after(steps, tried).values()]
@@ -91,10 +93,10 @@ def _best_scores_after(steps: Steps, tried: int) -> Mapping[str, float]:
     return [scores for at, scores in steps if at <= tried][-1]
 
 
-def _gain(
+def _last_doubling_gain(
     folds: Sequence[Steps], groups: Mapping[str, str]
 ) -> tuple[Interval | None, tuple[str, ...]]:
-    """Return the paired gain of the last doubling on the dev rows of all folds, or a reason."""
+    """Return (gain of the last doubling on the dev rows of all folds, or None; reasons if so)."""
     last = max(steps[-1][0] for steps in folds)
     half = max((at for steps in folds for at, _ in steps if 2 * at <= last), default=0)
     if not half:
@@ -107,16 +109,18 @@ def _gain(
     clusters = [groups.get(case, case) for case in rows]
     low = bounds.paired(diffs, TAIL / (last - half), groups=clusters).low
     bound = bounds.paired(diffs, TAIL, groups=clusters)
-    return _interval(bound.mean, low, bound.high), ()
+    return _rounded_interval(bound.mean, low, bound.high), ()
 
 
-def _rho(
+def _share_of_tuning_gain(
     runs: Sequence[Run], evidence: Evidence, groups: Mapping[str, str], seed: int, split: Split
 ) -> tuple[Interval | None, list[str]]:
-    """Return (prompt - base) / (tune - base) on the cases all three answered, or a reason."""
-    arm_runs = [_standing(runs, evidence, tool) for tool in ("prompt", "tune")]
-    arm_runs.append([r for r in runs if r.spec.name == _base(runs, evidence) and r.seed == seed])
-    prompt, tune, base = map(_cells, arm_runs)
+    """Return ((prompt - base) / (tune - base) on shared cases, or None; reasons if so)."""
+    arm_runs = [_finalist_runs(runs, evidence, tool) for tool in ("prompt", "tune")]
+    arm_runs.append(
+        [r for r in runs if r.spec.name == _base_name(runs, evidence) and r.seed == seed]
+    )
+    prompt, tune, base = map(_score_cells, arm_runs)
     if not tune:
         return None, ["no tuned arm was measured beside it"]
     ids = sorted(set(prompt) & set(tune) & set(base))
@@ -135,10 +139,10 @@ def _rho(
         return None, ["the tuned arm is not shown to differ from the base"]
     if (ratio := ratio_of_means(prompt_gain, tune_gain, 2 * TAIL, factor, clusters)) is None:
         return None, ["the share of the tuning gain has no bounds: the gain is too uncertain"]
-    return _interval(*ratio), []
+    return _rounded_interval(*ratio), []
 
 
-def _base(runs: Sequence[Run], evidence: Evidence) -> str:
+def _base_name(runs: Sequence[Run], evidence: Evidence) -> str:
     """Return the name of the present system, else of the simplest prompt."""
     measured = {run.spec.name for run in runs}
     today = [arm.name for arm in evidence.arms if arm.present and arm.name in measured]
@@ -146,14 +150,14 @@ def _base(runs: Sequence[Run], evidence: Evidence) -> str:
     return today[0] if today else min(plain, key=lambda s: (s.simplicity, s.name)).name
 
 
-def _standing(runs: Sequence[Run], evidence: Evidence, tool: str) -> list[Run]:
-    """Return the runs of a tool's finalist, the present system excepted."""
+def _finalist_runs(runs: Sequence[Run], evidence: Evidence, tool: str) -> list[Run]:
+    """Return the runs of a tool's finalist; the present system is left out."""
     names = {a.name for a in evidence.arms if a.finalist and a.tool == tool and not a.present}
     return [run for run in runs if run.spec.name in names]
 
 
-def _cells(runs: Sequence[Run]) -> dict[str, tuple[float, int]]:
-    """Return {case: (score, fold)} of an arm's runs, from the best seed on dev in each fold."""
+def _score_cells(runs: Sequence[Run]) -> dict[str, tuple[float, int]]:
+    """Return {case id: (score, fold)} of an arm's runs, by the best seed on dev in each fold."""
     cells: dict[str, tuple[float, int]] = {}
     for run in sorted_by_dev(runs):
         for answer, score in zip(run.answers, run.scores, strict=True):
@@ -162,6 +166,6 @@ def _cells(runs: Sequence[Run]) -> dict[str, tuple[float, int]]:
     return cells
 
 
-def _interval(*three: float) -> Interval:
+def _rounded_interval(*three: float) -> Interval:
     mean, low, high = (round(float(value), 6) for value in three)
     return Interval(mean=mean, low=low, high=high)

@@ -26,7 +26,7 @@ PROMPTS = {"prompt", "tune", "distil"}  # tools whose prompt may be shortened or
 
 @dataclass(frozen=True)
 class Rewording:
-    """A change of a prompt and its name."""
+    """A change of a prompt, and its name (`how`)."""
 
     how: str
     change: Change
@@ -40,7 +40,7 @@ def rewordings(task: Task, prompts: Sequence[Prompt], tool: Tool | None) -> list
     """
     instruction = task.instruction.strip()
     candidates = [
-        Rewording(f"reworded {number}", _wrapped(instruction, wrapper))
+        Rewording(f"reworded {number}", _wrap_instruction(instruction, wrapper))
         for number, wrapper in enumerate(WRAPPERS, 1)
     ]
     if tool in PROMPTS and all(map(_ends_with_the_input, prompts)):
@@ -53,19 +53,19 @@ def rewordings(task: Task, prompts: Sequence[Prompt], tool: Tool | None) -> list
     return [
         rewording
         for rewording in candidates
-        if all(_changes(rewording, prompt) for prompt in prompts)
+        if all(_changes_prompt(rewording, prompt) for prompt in prompts)
     ]
 
 
-def _changes(rewording: Rewording, prompt: Prompt) -> bool:
+def _changes_prompt(rewording: Rewording, prompt: Prompt) -> bool:
     return list(rewording.change(prompt)) != list(prompt)
 
 
-def _wrapped(instruction: str, wrapper: str) -> Change:
-    return lambda prompt: _replaced(prompt, instruction, wrapper.format(instruction))
+def _wrap_instruction(instruction: str, wrapper: str) -> Change:
+    return lambda prompt: _replace_first(prompt, instruction, wrapper.format(instruction))
 
 
-def _replaced(prompt: Prompt, old: str, new: str) -> list[Message]:
+def _replace_first(prompt: Prompt, old: str, new: str) -> list[Message]:
     """Return the prompt with the first occurrence of a text replaced, system turns first."""
     messages = list(prompt)
     order = sorted(range(len(messages)), key=lambda at: (messages[at].role != "system", at))
@@ -78,24 +78,24 @@ def _replaced(prompt: Prompt, old: str, new: str) -> list[Message]:
 
 
 def _to_bare_instruction(task: Task) -> Change:
-    """Return the change to the instruction and the input alone: no specification, no examples."""
+    """Return the change that leaves only instruction and input: no specification, no examples."""
 
     def change(prompt: Prompt) -> list[Message]:
         head = [message for message in prompt if message.role == "system"]
-        bare = _replaced([*head, prompt[-1]], specification(task), task.instruction.strip())
+        bare = _replace_first([*head, prompt[-1]], specification(task), task.instruction.strip())
         return bare if any(task.instruction.strip() in m.content for m in bare) else list(prompt)
 
     return change
 
 
 def _to_full_specification(task: Task) -> Change:
-    """Return the change from the instruction alone to the full specification."""
+    """Return the change that replaces the bare instruction by the full specification."""
     full, instruction = specification(task), task.instruction.strip()
 
     def change(prompt: Prompt) -> list[Message]:
         if any(full in message.content for message in prompt):
             return list(prompt)
-        return _replaced(prompt, instruction, full)
+        return _replace_first(prompt, instruction, full)
 
     return change
 

@@ -35,11 +35,11 @@ from tuneworthy.models._overrides import Change, RequestOverrides, with_override
 from tuneworthy.stats import bounds
 
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.3)
-MOST_CASES, ENOUGH_CASES = 60, 40  # the most cases; another fold is added only below ENOUGH_CASES
+MOST_CASES, ENOUGH_CASES = 60, 40  # the most cases; below ENOUGH_CASES a fold is added
 
 
 def robustness_arms(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
-    """Return the two best finalists that run a model here, and the best trained finalist."""
+    """Return the names of the two best finalists that call a model, and the best trained one."""
     asks = {
         r.spec.name
         for r in runs
@@ -47,7 +47,7 @@ def robustness_arms(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
     }
     ranked = sorted(
         (a for a in evidence.arms if a.finalist and a.score and a.name in asks),
-        key=lambda a: (-_mean(a), a.simplicity, a.name),
+        key=lambda a: (-_mean_score(a), a.simplicity, a.name),
     )
     trained = [a for a in ranked if a.tool in TRAINED_TOOLS][:1]
     return tuple(dict.fromkeys(a.name for a in (*ranked[:2], *trained)))
@@ -63,12 +63,12 @@ def measure_robustness(
     left out. Replies are stored by prompts and limits.
     """
     chosen = {name: best_runs(runs, name) for name in arms}
-    folds = _folds(chosen)
+    folds = _first_shared_folds(chosen)
     results: list[RobustnessResult] = []
     for name, own in chosen.items():
-        fits = [fit for run in own if run.fold in folds if (fit := _fitted(runner, run))]
+        fits = [fit for run in own if run.fold in folds if (fit := _refit(runner, run))]
         if fits and len(fits) == len(folds):
-            results += _conditions(runner, name, fits)
+            results += _measure_conditions(runner, name, fits)
         else:
             runner.say(f"{name}: not asked at other temperatures: its models can't be asked again")
     return tuple(results)
@@ -76,15 +76,15 @@ def measure_robustness(
 
 @dataclass(frozen=True)
 class _Fit:
-    """An arm refitted in one fold, with its models behind a dial."""
+    """An arm refitted in one fold; `overrides` changes the requests to its models."""
 
     run: Run
     fitted: Fitted
-    dial: RequestOverrides
+    overrides: RequestOverrides
 
 
-def _folds(chosen: Mapping[str, Sequence[Run]]) -> list[int | None]:
-    """Return the first folds that every arm ran, until they have 40 cases."""
+def _first_shared_folds(chosen: Mapping[str, Sequence[Run]]) -> list[int | None]:
+    """Return the first folds that all arms ran, as many as it takes for 40 cases."""
     ran = [{run.fold for run in own} for own in chosen.values() if own]
     shared = sorted(set.intersection(*ran), key=lambda f: f or 0) if ran else []
     sizes = {run.fold: len(run.answers) for own in chosen.values() for run in own}
@@ -95,8 +95,8 @@ def _folds(chosen: Mapping[str, Sequence[Run]]) -> list[int | None]:
     return folds
 
 
-def _fitted(runner: Runner, run: Run) -> _Fit | None:
-    """Return the arm as it was fitted; None if that needs training or a paid model."""
+def _refit(runner: Runner, run: Run) -> _Fit | None:
+    """Return the arm refitted as in this run; None if that needs training or a paid model."""
     arm = load("arms", run.spec.arm)
     roles = roles_of(runner.models, arm.NEEDS)
     if not roles or not all(is_local(runner.models[role].spec) for role in roles):
@@ -110,7 +110,7 @@ def _fitted(runner: Runner, run: Run) -> _Fit | None:
         if not built.exists():
             return None
         folder = built.parent
-    dial = RequestOverrides(seed=runner.task.seed)
+    overrides = RequestOverrides(seed=runner.task.seed)
 
     def store(key: str, make: Any) -> dict[str, Any]:
         return runner.ledger.unit(key, "shake", make, runner.study)
@@ -119,7 +119,7 @@ def _fitted(runner: Runner, run: Run) -> _Fit | None:
         task=runner.task,
         train=[runner.learn[i] for i in part.train],
         dev=[runner.learn[i] for i in part.dev],
-        models={r: with_overrides(runner.models[r], dial, store, runner.salt) for r in roles},
+        models={r: with_overrides(runner.models[r], overrides, store, runner.salt) for r in roles},
         score=runner.metric,
         folder=folder,
         recipe=run.recipe or Recipe(),
@@ -131,36 +131,38 @@ def _fitted(runner: Runner, run: Run) -> _Fit | None:
         fitted = arm.fit(setup, arm.Options.model_validate(run.spec.options), run.seed)
     except DoesNotApply:
         return None
-    return _Fit(run, fitted, dial)
+    return _Fit(run, fitted, overrides)
 
 
-def _conditions(runner: Runner, name: str, fits: Sequence[_Fit]) -> Iterator[RobustnessResult]:
-    ids = _cases(runner, [fit.run for fit in fits])
+def _measure_conditions(
+    runner: Runner, name: str, fits: Sequence[_Fit]
+) -> Iterator[RobustnessResult]:
+    ids = _drawn_cases(runner, [fit.run for fit in fits])
     for temperature in TEMPERATURES:
         runner.say(f"{name}: {len(ids)} cases at temperature {temperature:g}")
-        answers = _answers(runner, fits, ids, (temperature, None))
-        yield from _results(runner, (name, "temperature", temperature), answers)
+        answers = _answers_in_setting(runner, fits, ids, (temperature, None))
+        yield from _condition_result(runner, (name, "temperature", temperature), answers)
     plain = {a.case: a.prompt for fit in fits for a in fit.run.answers if a.case in ids}
-    tool = fits[0].run.spec.tool if _single(runner, ids) else None
+    tool = fits[0].run.spec.tool if _has_one_turn_inputs(runner, ids) else None
     for rewording in rewordings(runner.task, list(plain.values()), tool):
         runner.say(f"{name}: {rewording.how}")
-        answers = _answers(runner, fits, ids, (0.0, rewording.change))
-        yield from _results(runner, (name, rewording.how, 0.0), answers)
+        answers = _answers_in_setting(runner, fits, ids, (0.0, rewording.change))
+        yield from _condition_result(runner, (name, rewording.how, 0.0), answers)
 
 
-def _single(runner: Runner, ids: frozenset[str]) -> bool:
-    """Return whether every input is one turn, so that no turn is mistaken for an example."""
+def _has_one_turn_inputs(runner: Runner, ids: frozenset[str]) -> bool:
+    """Return whether every input is a single turn, so that none is mistaken for an example."""
     return all(len(q.messages) == 1 for q in runner.sealed.queries(sorted(ids)))
 
 
-def _cases(runner: Runner, runs: Sequence[Run]) -> frozenset[str]:
-    """Return at most 60 case ids of these runs, drawn by the task's seed."""
+def _drawn_cases(runner: Runner, runs: Sequence[Run]) -> frozenset[str]:
+    """Return the ids of at most 60 cases of these runs, drawn by the task's seed."""
     ids = [answer.case for run in runs for answer in run.answers]
     ranked = sorted(ids, key=lambda i: digest([runner.task.seed, "shake", i]))
     return frozenset(ranked[:MOST_CASES])
 
 
-def _answers(
+def _answers_in_setting(
     runner: Runner, fits: Sequence[_Fit], ids: frozenset[str], setting: tuple[float, Change | None]
 ) -> list[Answer]:
     answers: list[Answer] = []
@@ -168,18 +170,18 @@ def _answers(
         runner.check()
         own = [answer.case for answer in fit.run.answers if answer.case in ids]
         queries: Sequence[Query] = runner.sealed.queries(sorted(own))
-        with fit.dial.at(*setting):
+        with fit.overrides.at(*setting):
             answers += fit.fitted.answer(queries)
     return answers
 
 
-def _results(
+def _condition_result(
     runner: Runner, condition: tuple[str, str, float], answers: Sequence[Answer]
 ) -> Iterator[RobustnessResult]:
     """Yield the result of one condition, or nothing if the metric does not judge validity."""
     gold = runner.sealed.open("shake")
     scores = [runner.metric(gold[answer.case], answer) for answer in answers]
-    valid = [_valid(score) for score in scores]
+    valid = [_validity(score) for score in scores]
     judged = [v for v in valid if v is not None]
     if not judged:
         return
@@ -199,11 +201,11 @@ def _results(
     )
 
 
-def _valid(score: Score | Unscored) -> bool | None:
+def _validity(score: Score | Unscored) -> bool | None:
     return score.valid if isinstance(score, Score) else False
 
 
-def _mean(arm: ArmResult) -> float:
+def _mean_score(arm: ArmResult) -> float:
     return arm.score.mean if arm.score else 0.0
 
 

@@ -19,9 +19,9 @@ SHORTEST_MEDIAN = 20  # the least median length of the right answers, in charact
 
 
 def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Style, ...] | str:
-    """Return how far each arm's style is from the right answers', or why that is not measured.
+    """Return a `Style` for each arm, its distance from the right answers; or why none is measured.
 
-    One `Style` per arm, in the order of the runs. The discriminator (as in `style_match`) is fitted
+    In the order of the runs. The discriminator (as in `style_match`) is fitted
     on each fold of the first seed, and the folds are averaged by their number of answers. Placebos
     and pilots are left out.
     """
@@ -31,16 +31,16 @@ def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Styl
     if median(map(len, gold.values())) < SHORTEST_MEDIAN:
         short = f"half of the right answers have fewer than {SHORTEST_MEDIAN} characters"
         return f"{short}: no style shows"
-    chance = _control([gold[i] for i in sorted(gold)], task.seed)
+    chance = _control_auc([gold[i] for i in sorted(gold)], task.seed)
     arms: dict[str, list[Run]] = {}
     for run in runs:
         scored_arm = run.spec.role in ("candidate", "reference") and not run.spec.of
         if scored_arm and run.state == "measured" and run.seed == task.seed:
             arms.setdefault(run.spec.name, []).append(run)
-    return tuple(_style(name, folds, gold, chance) for name, folds in arms.items())
+    return tuple(_arm_style(name, folds, gold, chance) for name, folds in arms.items())
 
 
-def _style(
+def _arm_style(
     name: str, folds: Sequence[Run], gold: Mapping[str, str], chance: Interval | None
 ) -> Style:
     folds_measured = []
@@ -64,8 +64,8 @@ def _style(
     )
 
 
-def _control(golds: Sequence[str], seed: int) -> Interval | None:
-    """Return mean, least and most AUC of right answers against right ones; None below 20 rows."""
+def _control_auc(golds: Sequence[str], seed: int) -> Interval | None:
+    """Return the mean AUC, with least and most, of two halves of the right answers, or None."""
     aucs = [
         discriminator.auc
         for draw in range(CONTROL_DRAWS)

@@ -32,8 +32,8 @@ from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.learning_curve import Cells, RowsNeeded, rows_needed
 
-LEARNERS = ("classifier", *TRAINED_TOOLS)
-UNTRAINED = ("keep", "prompt", "schema", "context")
+LEARNER_TOOLS = ("classifier", *TRAINED_TOOLS)
+UNTRAINED_TOOLS = ("keep", "prompt", "schema", "context")
 ROW_SHARES = (0.125, 0.25, 0.5)
 LEAST_EIGHTH, LEAST_ROWS = 20, 5  # the fewest rows of an eighth, and of any size
 TAIL = 0.025  # each side of a two-sided 95 % interval
@@ -43,7 +43,7 @@ Scores = dict[Cell, float]
 
 @dataclass(frozen=True)
 class _Learner:
-    """One arm whose curve is measured: its plan, folds and seeds, and the rival's scores."""
+    """One arm whose curve is measured; `whole`: scores on all rows, `beat`: those of the rival."""
 
     planned: PlannedArm
     folds: tuple[int, ...]
@@ -54,7 +54,7 @@ class _Learner:
     beat: Mapping[str, float]
 
     def part(self, runner: Runner, fold: int) -> Part:
-        """Return the part of a fold as this arm learns from it."""
+        """Return the part of a fold that this arm learns from."""
         return runner.split.parts[fold].learnt(chooses(self.planned.spec))
 
 
@@ -75,7 +75,7 @@ def learning_curves(
     curves = []
     for arm in evidence.arms:
         plan = next((p for p in planned if p.spec.name == arm.name and not p.because), None)
-        if not arm.finalist or arm.tool not in LEARNERS or plan is None:
+        if not arm.finalist or arm.tool not in LEARNER_TOOLS or plan is None:
             continue
         if why := (skip or {}).get(arm.name, ""):
             curves.append(LearningCurve(arm=arm.name, tool=arm.tool, because=why))
@@ -84,16 +84,16 @@ def learning_curves(
             why = "its answers were recorded elsewhere, so it can't be fitted on fewer rows"
             curves.append(LearningCurve(arm=arm.name, tool=arm.tool, because=why))
             continue
-        learner = _learner(plan, runs, recipes, evidence)
-        curve = _curve(runner, learner)
+        learner = _learner_of(plan, runs, recipes, evidence)
+        curve = _measure_curve(runner, learner)
         if arm.tool == "classifier":
-            curve = curve.model_copy(update={"cleaning": cleaning(runner, learner)})
+            curve = curve.model_copy(update={"cleaning": measure_label_cleaning(runner, learner)})
         curves.append(curve)
     return tuple(curves)
 
 
 def curve_minutes(facts: PlanInputs, planned: PlannedArm) -> float:
-    """Return the minutes for the curve of a planned arm: its fits on fewer rows.
+    """Return the planned minutes for the curve of an arm: its fits on fewer rows.
 
     0 if the arm has no estimate (a classifier) or no model was timed.
     """
@@ -115,12 +115,12 @@ def curve_minutes(facts: PlanInputs, planned: PlannedArm) -> float:
 
 
 def _row_shares(rows: int) -> list[float]:
-    """Return the shares of the rows to fit on: an eighth (from 160 rows), a quarter, half."""
+    """Return the shares of the rows to fit on: an eighth (from 160 rows on), a quarter, half."""
     eighth = rows * ROW_SHARES[0] >= LEAST_EIGHTH
     return [s for s in ROW_SHARES if rows * s >= LEAST_ROWS and (eighth or s > ROW_SHARES[0])]
 
 
-def _learner(
+def _learner_of(
     planned: PlannedArm, runs: Sequence[Run], recipes: Sequence[Recipe], evidence: Evidence
 ) -> _Learner:
     """Return the learner of a planned arm; its folds are those that the arm was scored on."""
@@ -128,23 +128,23 @@ def _learner(
     folds, seeds = tuple(sorted({run.fold or 0 for run in own})), planned.seeds[:1]
     if len(folds) == 1:  # without folds, two seeds are the repeats
         seeds = (planned.seeds * 2)[:2] if len(planned.seeds) > 1 else (seeds[0], seeds[0] + 1)
-    whole = _scores([run for run in own if run.seed in seeds])
-    rival, beat = _rival(runs, evidence)
+    whole = _scores_by_cell([run for run in own if run.seed in seeds])
+    rival, beat = _best_untrained_arm(runs, evidence)
     return _Learner(planned, folds, seeds, recipes, whole, rival, beat)
 
 
-def _rival(runs: Sequence[Run], evidence: Evidence) -> tuple[str, dict[str, float]]:
-    """Return the best arm without training and its score by case; ("", {}) without one."""
+def _best_untrained_arm(runs: Sequence[Run], evidence: Evidence) -> tuple[str, dict[str, float]]:
+    """Return (best untrained arm, {case id: its score}), ("", {}) without one."""
     scored = [arm for arm in evidence.arms if arm.score and arm.state == "measured"]
-    untrained = [a for a in scored if a.role == "candidate" and a.tool in UNTRAINED]
+    untrained = [a for a in scored if a.role == "candidate" and a.tool in UNTRAINED_TOOLS]
     if not untrained:
         return "", {}
     best = best_first(evidence, untrained)[0]
     own = [run for run in runs if run.spec.name == best.name and run.state == "measured"]
-    return best.name, {case: value for (_, _, case), value in _scores(own).items()}
+    return best.name, {case: value for (_, _, case), value in _scores_by_cell(own).items()}
 
 
-def _scores(runs: Sequence[Run]) -> Scores:
+def _scores_by_cell(runs: Sequence[Run]) -> Scores:
     return {
         (run.seed, run.fold or 0, answer.case): score.value if isinstance(score, Score) else 0.0
         for run in runs
@@ -152,18 +152,18 @@ def _scores(runs: Sequence[Run]) -> Scores:
     }
 
 
-def _curve(runner: Runner, learner: _Learner) -> LearningCurve:
+def _measure_curve(runner: Runner, learner: _Learner) -> LearningCurve:
     parts = [learner.part(runner, fold) for fold in learner.folds]
     rows = min(round(_usable_row_share(learner, part) * len(part.train)) for part in parts)
     sizes: list[tuple[float, Scores]] = []
     for share in _row_shares(rows):
         if scores_of_share := dict(_cut_scores(runner, learner, share)):
             sizes.append((share, scores_of_share))
-    sizes.append((1.0, dict(_all_rows(runner, learner))))
+    sizes.append((1.0, dict(_scores_on_all_rows(runner, learner))))
     spec = learner.planned.spec
-    points = [_point(runner, learner, share, scores) for share, scores in sizes]
-    last = _gain(runner, learner, sizes[-1][1], sizes[-2][1]) if len(sizes) > 1 else None
-    cells = _cells(runner, learner, [scores for _, scores in sizes])
+    points = [_curve_point(runner, learner, share, scores) for share, scores in sizes]
+    last = _paired_gain(runner, learner, sizes[-1][1], sizes[-2][1]) if len(sizes) > 1 else None
+    cells = _shared_cells(runner, learner, [scores for _, scores in sizes])
     margin = runner.task.success.margin
     needed = rows_needed([p.rows for p in points], cells, margin, runner.task.seed)
     if not learner.rival:
@@ -182,25 +182,27 @@ def _curve(runner: Runner, learner: _Learner) -> LearningCurve:
 
 
 def _cut_scores(runner: Runner, learner: _Learner, share: float) -> Iterator[tuple[Cell, float]]:
-    """Yield the scores after fitting on a share of each fold's rows; none for a failed fit."""
+    """Yield (cell, score) after fitting on a share of each fold's rows; none if a fit fails."""
     for seed in learner.seeds:
         parts = {
-            f: _cut(runner, part, share * _usable_row_share(learner, part), seed)
+            f: _cut_rows(runner, part, share * _usable_row_share(learner, part), seed)
             for f, part in ((f, learner.part(runner, f)) for f in learner.folds)
         }
-        yield from _fitted(runner, learner, seed, parts).items()
+        yield from _fit_and_score(runner, learner, seed, parts).items()
 
 
-def _all_rows(runner: Runner, learner: _Learner) -> Iterator[tuple[Cell, float]]:
-    """Yield the scores with all rows; a seed that the study did not run is fitted here."""
+def _scores_on_all_rows(runner: Runner, learner: _Learner) -> Iterator[tuple[Cell, float]]:
+    """Yield (cell, score) with all rows; a seed that the study did not run is fitted here."""
     fitted_seeds = {seed for seed, _, _ in learner.whole}
     yield from learner.whole.items()
     for seed in learner.seeds:
         if seed not in fitted_seeds:
-            yield from _fitted(runner, learner, seed, {}).items()
+            yield from _fit_and_score(runner, learner, seed, {}).items()
 
 
-def _fitted(runner: Runner, learner: _Learner, seed: int, parts: Mapping[int, Part]) -> Scores:
+def _fit_and_score(
+    runner: Runner, learner: _Learner, seed: int, parts: Mapping[int, Part]
+) -> Scores:
     all_parts = tuple(parts.get(at, part) for at, part in enumerate(runner.split.parts))
     subset = replace(
         runner, split=runner.split.model_copy(update={"parts": all_parts}), timed=False
@@ -211,7 +213,7 @@ def _fitted(runner: Runner, learner: _Learner, seed: int, parts: Mapping[int, Pa
         fitted_runs = measure(
             subset, learner.planned.model_copy(update=update), learner.recipes, False
         )
-    return _scores([run for run in fitted_runs if run.state == "measured"])
+    return _scores_by_cell([run for run in fitted_runs if run.state == "measured"])
 
 
 def _usable_row_share(learner: _Learner, part: Part) -> float:
@@ -220,7 +222,7 @@ def _usable_row_share(learner: _Learner, part: Part) -> float:
     return 1.0 if most is None or most >= len(part.train) else most / len(part.train)
 
 
-def _cut(runner: Runner, part: Part, share: float, seed: int) -> Part:
+def _cut_rows(runner: Runner, part: Part, share: float, seed: int) -> Part:
     """Return the part with a share of its training rows; smaller shares are nested in larger ones.
 
     Dev rows stay, so that the choice of a checkpoint does not change with the share.
@@ -230,9 +232,9 @@ def _cut(runner: Runner, part: Part, share: float, seed: int) -> Part:
     return part.model_copy(update={"train": tuple(i for i in part.train if i in kept)})
 
 
-def _point(runner: Runner, learner: _Learner, share: float, scores: Scores) -> LearningPoint:
-    cases, values, _ = _by_case(scores)
-    interval = bounds.mean_interval(values, groups=_groups(runner, cases))
+def _curve_point(runner: Runner, learner: _Learner, share: float, scores: Scores) -> LearningPoint:
+    cases, values, _ = _means_by_case(scores)
+    interval = bounds.mean_interval(values, groups=_groups_of(runner, cases))
     parts = [learner.part(runner, fold) for fold in learner.folds]
     available = [
         _usable_row_share(learner, part) * (len(part.train) + len(part.dev)) for part in parts
@@ -247,8 +249,8 @@ def _point(runner: Runner, learner: _Learner, share: float, scores: Scores) -> L
     )
 
 
-def _by_case(scores: Scores) -> tuple[list[str], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return the cases, their mean score over seeds, and their fold."""
+def _means_by_case(scores: Scores) -> tuple[list[str], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return (case ids, their mean scores over seeds, their folds)."""
     table: dict[str, list[float]] = {}
     fold = {}
     for (_, at, case), value in scores.items():
@@ -259,29 +261,29 @@ def _by_case(scores: Scores) -> tuple[list[str], np.ndarray[Any, Any], np.ndarra
     return cases, means, np.array([fold[case] for case in cases])
 
 
-def _gain(runner: Runner, learner: _Learner, more: Scores, fewer: Scores) -> Interval | None:
-    """Return the paired difference of two fits, two-sided 95 %, with the width factor."""
+def _paired_gain(runner: Runner, learner: _Learner, more: Scores, fewer: Scores) -> Interval | None:
+    """Return the paired difference `more` - `fewer` of two fits at 95 %, None without pairs."""
     diffs_by_cell = {cell: value - fewer[cell] for cell, value in more.items() if cell in fewer}
     if not diffs_by_cell:
         return None
-    cases, diffs, folds = _by_case(diffs_by_cell)
+    cases, diffs, folds = _means_by_case(diffs_by_cell)
     factor = runner.split.width_factor(learner.folds)
     bound = bounds.paired(
         diffs,
         TAIL,
         factor=factor,
-        groups=_groups(runner, cases),
+        groups=_groups_of(runner, cases),
         folds=Folds(folds) if factor > 1 else None,
     )
     mean, low, high = (round(float(v), 6) for v in (bound.mean, bound.low, bound.high))
     return Interval(mean=mean, low=low, high=high)
 
 
-def _groups(runner: Runner, cases: Sequence[str]) -> np.ndarray[Any, Any]:
+def _groups_of(runner: Runner, cases: Sequence[str]) -> np.ndarray[Any, Any]:
     return np.array([runner.split.groups.get(case, case) for case in cases])
 
 
-def _cells(runner: Runner, learner: _Learner, sizes: Sequence[Scores]) -> Cells:
+def _shared_cells(runner: Runner, learner: _Learner, sizes: Sequence[Scores]) -> Cells:
     """Return the cells that every size and the rival share; groups are resampled as one."""
     shared = set.intersection(*(set(scores) for scores in sizes)) if sizes else set()
     cells = sorted(cell for cell in shared if cell[2] in learner.beat)
@@ -294,11 +296,11 @@ def _cells(runner: Runner, learner: _Learner, sizes: Sequence[Scores]) -> Cells:
     )
 
 
-def cleaning(runner: Runner, learner: _Learner) -> LabelCleaningGain:
+def measure_label_cleaning(runner: Runner, learner: _Learner) -> LabelCleaningGain:
     """Return the gain of an arm when training rows with contradicted labels are left out.
 
-    Contradicted: another row has the same input and another answer, or 4 of the 5 nearest inputs
-    have the same other label. Only training and dev rows are compared.
+    Contradicted: another row has the same input and another answer, or 4 or 5 of the 5 nearest
+    inputs have the same other label. Only training and dev rows are compared.
     """
     name, parts, dropped = learner.planned.spec.name, {}, []
     for fold in learner.folds:
@@ -317,8 +319,8 @@ def cleaning(runner: Runner, learner: _Learner) -> LabelCleaningGain:
         return LabelCleaningGain(arm=name, rows=rows, dropped=0.0, because=why)
     scores: Scores = {}
     for seed in learner.seeds:
-        scores |= _fitted(runner, learner, seed, parts)
-    gain = _gain(runner, learner, scores, dict(_all_rows(runner, learner)))
+        scores |= _fit_and_score(runner, learner, seed, parts)
+    gain = _paired_gain(runner, learner, scores, dict(_scores_on_all_rows(runner, learner)))
     why = "" if gain else "it could not be fitted without them"
     n = len({case for _, _, case in scores})
     return LabelCleaningGain(arm=name, rows=rows, dropped=mean_dropped, n=n, gain=gain, because=why)

@@ -26,7 +26,8 @@ from tuneworthy.core.run import Run
 from tuneworthy.extras.general_text import ANSWER_TOKENS, chat_prompts, openings
 from tuneworthy.measure.units import Runner
 
-ON_TASK, ASKED, CONFIDENT = 60, 12, 120  # cases: teacher-forced, put to the base, labels scored
+# The most cases: teacher-forced, answered by the base model, with scored labels.
+MOST_TASK_CASES, MOST_ASKED_CASES, MOST_LABEL_CASES = 60, 12, 120
 DRAWS = 4000
 _TENSORS = ("adapter_model.safetensors", "model.safetensors")  # of an adapter, of full tuning
 
@@ -53,7 +54,7 @@ class TunedPair:
         return {answer.case: answer for answer in self.run.answers}
 
     def unit(self, what: str, more: Any, make: Any) -> Any:
-        """Return a stored figure of this model, or make and store it."""
+        """Return the stored figures `what` of this tuned model, or make and store them."""
         identity = {"what": f"changes {what}", "made_by": code_version(), "salt": self.runner.salt,
                  "model": dict(self.model.fingerprint), "more": more}  # fmt: skip
         study = self.runner.study
@@ -99,13 +100,13 @@ class TunedPair:
         def make() -> dict[str, Any]:
             return {"rows": changes.compare_models(self.base, self.model, self._task_rows())}
 
-        rows = self.unit("on task", self._answers_digest(ON_TASK), make)["rows"]
+        rows = self.unit("on task", self._answers_digest(MOST_TASK_CASES), make)["rows"]
         return [list(row) for row in rows if row[0]]
 
     def _task_rows(self) -> list[dict[str, Any]]:
         from tuneworthy.training import changes
 
-        own = [self.answers[i] for i in self.cases[:ON_TASK]]
+        own = [self.answers[i] for i in self.cases[:MOST_TASK_CASES]]
         return [changes.answered_row(self.base, a.prompt, a.text, a.finish == "stop") for a in own]
 
     def weights(self) -> dict[str, Any]:
@@ -121,11 +122,11 @@ class TunedPair:
                     figures[side] = []
             return figures
 
-        return dict(self.unit("weights", self._answers_digest(ON_TASK), make))
+        return dict(self.unit("weights", self._answers_digest(MOST_TASK_CASES), make))
 
     def asked_again(self) -> list[dict[str, Any]]:
-        """Return {case, before, finish} of up to 12 cases: the base's reply to the tuned prompt."""
-        ids = self.cases[:ASKED]
+        """Return {case, before, finish} of up to 12 cases: the base's reply to the same prompt."""
+        ids = self.cases[:MOST_ASKED_CASES]
         limits = limits_for(self.runner.task, self.runner.task.output.max_tokens or 256)
 
         def make() -> dict[str, Any]:
@@ -133,7 +134,11 @@ class TunedPair:
             rows = [(i, r) for i, r in zip(ids, replies, strict=True) if not r.error]
             return {"rows": [{"case": i, "before": r.text, "finish": r.finish} for i, r in rows]}
 
-        return list(self.unit("asked", [self._answers_digest(ASKED), limits.plain()], make)["rows"])
+        return list(
+            self.unit("asked", [self._answers_digest(MOST_ASKED_CASES), limits.plain()], make)[
+                "rows"
+            ]
+        )
 
     def confidences(self) -> list[dict[str, Any]]:
         """Return {case, before, after} of up to 120 cases: (label, probability) of each model.
@@ -145,7 +150,7 @@ class TunedPair:
             return []
         if not isinstance(self.model, Scorer):
             return []
-        ids = self.cases[:CONFIDENT]
+        ids = self.cases[:MOST_LABEL_CASES]
 
         def make() -> dict[str, Any]:
             prompts = [self.answers[i].prompt for i in ids]
@@ -154,7 +159,9 @@ class TunedPair:
             rows = zip(ids, before, after, strict=True)
             return {"rows": [{"case": i, "before": b, "after": a} for i, b, a in rows]}
 
-        return list(self.unit("confidence", [self._answers_digest(CONFIDENT), names], make)["rows"])
+        return list(
+            self.unit("confidence", [self._answers_digest(MOST_LABEL_CASES), names], make)["rows"]
+        )
 
     def _answers_digest(self, most: int) -> str:
         """Return a digest of the prompts and answers of the first `most` cases."""
@@ -163,12 +170,12 @@ class TunedPair:
 
 
 def _general_prompts() -> list[Any]:
-    """Return everything that the general text depends on, for its key."""
+    """Return all that the general text depends on besides the model, for its key."""
     return [ANSWER_TOKENS, openings(), [chat[0].content for chat in chat_prompts()]]
 
 
 def open_tuned(runner: Runner, run: Run) -> TunedPair | str:
-    """Return a trained run with its models open, or the reason why they can't be opened.
+    """Return a trained run with both models open, or the reason why they can't be opened.
 
     `run` has an artefact: the folder of an adapter or of whole weights, relative to the task's
     folder. Raises ModelError if it does not belong to the model.
@@ -192,22 +199,22 @@ def relative_rise(rows: Sequence[Sequence[float]]) -> Interval:
     `rows` are (tokens, loss before, loss after, ...). Two-sided 95 %, percentiles of 4,000 seeded
     draws. Raises ValueError without rows.
     """
-    table = _table(rows)
-    return _bootstrap(table, lambda sums: sums[..., 2] / sums[..., 1] - 1)
+    table = _checked_array(rows)
+    return _bootstrap_interval(table, lambda sums: sums[..., 2] / sums[..., 1] - 1)
 
 
 def divergence(rows: Sequence[Sequence[float]]) -> Interval:
     """Return the mean KL divergence per token (nats), with a bootstrap over texts."""
-    return _bootstrap(_table(rows), lambda sums: sums[..., 3] / sums[..., 0])
+    return _bootstrap_interval(_checked_array(rows), lambda sums: sums[..., 3] / sums[..., 0])
 
 
-def _table(rows: Sequence[Sequence[float]]) -> np.ndarray[Any, Any]:
+def _checked_array(rows: Sequence[Sequence[float]]) -> np.ndarray[Any, Any]:
     if not rows:
         raise ValueError("no texts were read")
     return np.array(rows, float)
 
 
-def _bootstrap(table: np.ndarray[Any, Any], figure: Any) -> Interval:
+def _bootstrap_interval(table: np.ndarray[Any, Any], figure: Any) -> Interval:
     picked = np.random.default_rng(20_251).integers(0, len(table), (DRAWS, len(table)))
     draws = figure(table[picked].sum(1))
     low, high = np.quantile(draws, [0.025, 0.975])
@@ -224,9 +231,11 @@ def estimate(sizes: Sizes) -> Work:
     """
     texts = len(chat_prompts()) + len(openings())
     own = sizes.shared + sizes.own + sizes.answer
-    cases = min(sizes.cases, ON_TASK)
-    labels = 2 * min(sizes.cases, CONFIDENT) * (sizes.own + sizes.labels) if sizes.labels else 0
-    repeated = min(sizes.cases, ASKED)
+    cases = min(sizes.cases, MOST_TASK_CASES)
+    labels = (
+        2 * min(sizes.cases, MOST_LABEL_CASES) * (sizes.own + sizes.labels) if sizes.labels else 0
+    )
+    repeated = min(sizes.cases, MOST_ASKED_CASES)
     return Work(
         requests=texts + repeated,
         read=4 * texts * (ANSWER_TOKENS + 30) + 4 * cases * own + labels,
@@ -235,14 +244,14 @@ def estimate(sizes: Sizes) -> Work:
 
 
 def _most_likely(names: Sequence[str], row: Sequence[float]) -> list[Any]:
-    """Return the most likely label and its probability among the labels."""
+    """Return [most likely label, its probability among the labels]."""
     logs = np.array(row, float)
     shares = np.exp(logs - logs.max())
     at = int(shares.argmax())
     return [names[at], round(float(shares[at] / shares.sum()), 6)]
 
 
-def value_of(runner: Runner, gold: Mapping[str, Any], answer: Answer) -> float | None:
+def score_value(runner: Runner, gold: Mapping[str, Any], answer: Answer) -> float | None:
     """Return an answer's score by the task's metric; None if it can't be scored."""
     score = runner.metric(gold[answer.case], answer)
     return score.value if isinstance(score, Score) else None

@@ -11,7 +11,7 @@ from tuneworthy.core.errors import NumericError
 from tuneworthy.core.harm import RobustnessResult
 from tuneworthy.core.model_changes import BeforeAfter, LayerChange, ModelChanges
 from tuneworthy.core.run import Run
-from tuneworthy.extras.tuned_model import TunedPair, divergence, open_tuned, value_of
+from tuneworthy.extras.tuned_model import TunedPair, divergence, open_tuned, score_value
 from tuneworthy.measure.units import Runner
 
 SHOWN_EXAMPLES, SHOWN_CHARACTERS = 3, 400
@@ -20,7 +20,7 @@ SHOWN_EXAMPLES, SHOWN_CHARACTERS = 3, 400
 def training_changes(
     runner: Runner, runs: Sequence[Run], arm: str, shakes: Sequence[RobustnessResult] = ()
 ) -> ModelChanges | None:
-    """Return what training changed in this arm's model; None if it built no adapter.
+    """Return what training changed in this arm's model; None if it saved no weights.
 
     `shakes` are the robustness results of all arms; this arm's at other temperatures are kept.
     """
@@ -39,14 +39,17 @@ def training_changes(
         missing = dict.fromkeys(("ratio", "kl_on", "kl_off", "examples"), opened)
         return ModelChanges(**fields, missing=missing)
     weights, missing = opened.weights(), dict[str, str]()
-    fields |= {"ratio": round(weights["layers"]["all"]["ratio"], 6), "layers": _layers(weights)}
-    fields |= _divergences(opened, missing) | _examples(opened)
+    fields |= {
+        "ratio": round(weights["layers"]["all"]["ratio"], 6),
+        "layers": _layer_changes(weights),
+    }
+    fields |= _divergence_fields(opened, missing) | _example_fields(opened)
     if not temperatures:
         missing["temperatures"] = "it was not asked at other temperatures"
     return ModelChanges(**fields, missing=missing)
 
 
-def _divergences(tuned: TunedPair, missing: dict[str, str]) -> dict[str, Any]:
+def _divergence_fields(tuned: TunedPair, missing: dict[str, str]) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name, compute in (("on", tuned.on_task), ("off", tuned.general)):
         try:
@@ -61,7 +64,7 @@ def _divergences(tuned: TunedPair, missing: dict[str, str]) -> dict[str, Any]:
     return figures
 
 
-def _layers(weights: Mapping[str, Any]) -> tuple[LayerChange, ...]:
+def _layer_changes(weights: Mapping[str, Any]) -> tuple[LayerChange, ...]:
     by_layer = {name: figures for name, figures in weights["layers"].items() if name != "all"}
     order = sorted(
         by_layer, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0)
@@ -72,14 +75,14 @@ def _layers(weights: Mapping[str, Any]) -> tuple[LayerChange, ...]:
             ratio=round(by_layer[name]["ratio"], 6),
             rank=by_layer[name]["rank"],
             effective_rank=_rounded(by_layer[name]["effective_rank"]),
-            shift_on=_at(weights["on"], name),
-            shift_off=_at(weights["off"], name),
+            shift_on=_shift_of_layer(weights["on"], name),
+            shift_off=_shift_of_layer(weights["off"], name),
         )
         for name in order
     )
 
 
-def _at(shifts: Sequence[float], name: str) -> float | None:
+def _shift_of_layer(shifts: Sequence[float], name: str) -> float | None:
     return _rounded(shifts[int(name)]) if name.isdigit() and int(name) < len(shifts) else None
 
 
@@ -87,10 +90,11 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
 
 
-def _examples(tuned: TunedPair) -> dict[str, Any]:
-    """Return up to three example answers before and after: the first that differ, in seeded order.
+def _example_fields(tuned: TunedPair) -> dict[str, Any]:
+    """Return the fields `examples` (three answers before and after), `asked` and `differ`.
 
-    The seeded order avoids selection; `differ` counts how many of the `asked` cases differ.
+    Examples are the first answers that differ, in seeded order. `differ` counts those of all
+    `asked`.
     """
     rows, gold = tuned.asked_again(), tuned.runner.sealed.open("changes")
     differ = [r for r in rows if r["before"].strip() != tuned.answers[r["case"]].text.strip()]
@@ -107,12 +111,12 @@ def _example(tuned: TunedPair, gold: Mapping[str, Any], row: Mapping[str, Any]) 
     before = Answer(case=row["case"], text=row["before"], finish=row["finish"])
     return BeforeAfter(
         case=after.case,
-        before=_cut(before.text),
-        after=_cut(after.text),
-        score_before=value_of(tuned.runner, gold, before),
-        score_after=value_of(tuned.runner, gold, after),
+        before=_shortened(before.text),
+        after=_shortened(after.text),
+        score_before=score_value(tuned.runner, gold, before),
+        score_after=score_value(tuned.runner, gold, after),
     )
 
 
-def _cut(text: str) -> str:
+def _shortened(text: str) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"

@@ -129,9 +129,8 @@ def _speed_assumptions(facts: PlanInputs, planned: Sequence[PlannedArm]) -> tupl
     if facts.speed is None:
         return ()
     kept = [arm.spec for arm in planned if not arm.because]
-    return facts.speed.assumptions(
-        (spec, _arm_work(spec, facts, facts.sizes.cases)) for spec in kept
-    )
+    cases = facts.sizes.cases
+    return facts.speed.assumptions((spec, _arm_work(spec, facts, cases)) for spec in kept)
 
 
 def _total_minutes(arms: Sequence[PlannedArm]) -> float:
@@ -141,8 +140,8 @@ def _total_minutes(arms: Sequence[PlannedArm]) -> float:
 def needed_minutes(arms: Sequence[PlannedArm]) -> float:
     """Return the planned minutes until the dearest training arm has run on its first folds.
 
-    That is the first folds of all arms that always run, plus those of the dearest training arm. The
-    stage rule runs the follow-up arms one by one as long as minutes are left.
+    That is all arms that always run, up to a look if they get one, plus those folds. The stage rule
+    runs the follow-up arms one by one as long as minutes are left.
     """
     always = sum(arm.first_minutes for arm in arms if not arm.follow_up)
     return always + max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
@@ -199,13 +198,11 @@ def with_examples(facts: PlanInputs, arms: Sequence[Spec]) -> PlanInputs:
     Without such a prompt the number is unchanged, since a prompt search may add examples. The
     number of prompts that an arm may choose among is set too.
     """
-    shots = [
-        s.options.get("k", 0) for s in arms if s.tool == "prompt" and _differs_by_input(s, facts)
-    ]
+    prompts = [spec for spec in arms if spec.tool == "prompt"]
+    shots = [spec.options.get("k", 0) for spec in prompts if _differs_by_input(spec, facts)]
     most = max(shots, default=facts.sizes.examples)
-    prompts = {s.arm for s in arms if s.tool == "prompt" and not is_recorded(facts.task, s)}
-    handed = min(len(prompts), MOST_PROMPTS)
-    sizes = facts.sizes.model_copy(update={"examples": most, "prompts": handed})
+    handed = len({spec.arm for spec in prompts if not is_recorded(facts.task, spec)})
+    sizes = facts.sizes.model_copy(update={"examples": most, "prompts": min(handed, MOST_PROMPTS)})
     return replace(facts, sizes=sizes)
 
 
@@ -218,7 +215,7 @@ def _differs_by_input(spec: Spec, facts: PlanInputs) -> bool:
 def _diagnosis_arms(
     facts: PlanInputs, planned: list[PlannedArm], choice: PlanLimits
 ) -> Iterator[PlannedArm]:
-    """Yield every plan that the diagnosis may run: one seed, and one fold for arms that train.
+    """Yield what the diagnosis may run at most: one seed, and one fold for arms that train.
 
     Variants of an arm get no placebo: they repair the same cause as the arm.
     """
@@ -257,15 +254,13 @@ def _probe_plan(facts: PlanInputs, spec: Spec, scope: _Scope, before: Sequence[S
 
 
 def _cost_fields(facts: PlanInputs, work: Work, sent: EndpointLoad | None) -> dict[str, Any]:
-    """Return the cost fields of a PlannedArm; at an endpoint, the requests and tokens at most.
-
-    An arm that trains here on an endpoint's replies takes the minutes of both.
-    """
+    """Return the cost fields of a PlannedArm; at an endpoint, the requests and tokens at most."""
     minutes = facts.speed.minutes(work) if facts.speed else 0.0
     if sent is None:
         tokens = round(work.read + work.written + work.taught_read + work.taught_written)
         return {"requests": work.requests, "tokens": tokens, "minutes": round(minutes, 3),
                 "pace": work.pace}  # fmt: skip
+    # An arm that trains here on an endpoint's replies takes the minutes of both.
     return {"requests": sent.most_requests, "tokens": sent.most_tokens,
             "minutes": round(sent.minutes + (minutes if work.trained else 0.0), 3),
             "usd": sent.most_usd, "sent": sent, "pace": work.pace}  # fmt: skip
@@ -283,8 +278,7 @@ def _endpoint_load(
     grown = max(2 * facts.remote.notes, WORD_BYTES * words) if searches else 0
     if grown:  # a search may double the examples, or add 16 if there are none
         shots = max(16, 2 * shots)
-    sizes = _arm_sizes(facts, spec, cases)
-    rows = cases
+    sizes, rows = _arm_sizes(facts, spec, cases), cases
     if not shots and not spec.options.get("k"):  # one prompt in all folds: one request per row
         rows = min(cases, facts.audit.scored)
     return arm_load(facts.remote, facts.task, spec, sizes, BestPrompt(shots, grown, rows))
@@ -335,9 +329,7 @@ def _cut_spec(spec: Spec, choice: PlanLimits, facts: PlanInputs) -> Spec:
     k = spec.options.get("k", 0)
     if choice.most_k is None or k <= choice.most_k or "(" in spec.name:
         return spec
-    if not _differs_by_input(
-        spec, facts
-    ):  # a shared prefix is read once, so cutting it saves little
+    if not _differs_by_input(spec, facts):  # a shared prefix is read only once anyway
         return spec
     return spec.model_copy(update={"options": {**spec.options, "k": choice.most_k}})
 

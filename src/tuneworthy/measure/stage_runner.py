@@ -313,10 +313,8 @@ class StageRunner:
             runs = [run for run in runs if run.fold is None or run.fold < FOLDS_BEFORE_LOOK]
         result = probes(self.runner, arms, runs, paid, self.plan.read)
         planned = {arm.spec.name: (arm.minutes, arm.pace) for arm in self.plan.across}
-        costs = [
-            self._corrected_minutes(*planned.get(probe.planned.spec.name, (0.0, "")))
-            for probe in result
-        ]
+        names = [probe.planned.spec.name for probe in result]
+        costs = [self._corrected_minutes(*planned.get(name, (0.0, ""))) for name in names]
         if trained:
             return [] if sum(costs) > self.left + PLACEBO_SHARE * self.minutes else result
         return self._beside_training(result, costs)
@@ -327,9 +325,8 @@ class StageRunner:
         Failures that only the dropped probes could explain count as not tried.
         """
         planned = [arm for arm in self.plan.arms if trains(arm.spec) and not arm.because]
-        kept = max(
-            (self._corrected_minutes(arm.first_minutes, arm.pace) for arm in planned), default=0.0
-        )
+        first = [self._corrected_minutes(arm.first_minutes, arm.pace) for arm in planned]
+        kept = max(first, default=0.0)
         room, result = self.left - kept, []
         for probe, cost in zip(probes, costs, strict=True):
             if planned and cost > max(room, 0.0):

@@ -18,7 +18,7 @@ from tuneworthy.core.run import RECORDED, Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
 from tuneworthy.diagnose.diagnosis import answer_columns
-from tuneworthy.extras.prompt_search import _cells
+from tuneworthy.extras.prompt_search import _score_cells
 from tuneworthy.stats.bounds import width_factor
 
 
@@ -41,7 +41,7 @@ def test_d7_every_reader_takes_the_same_seed_as_the_best(devs, best):
     assert [run.seed for run in best_runs(runs, "lora")] == [best]
     assert column(runs).cells["c0"][0].text == f"seed {best}"
     assert answer_columns(task, runs)["lora"].answers["c0"].text == f"seed {best}"
-    assert _cells(runs)["c0"] == (best / 4, 0)
+    assert _score_cells(runs)["c0"] == (best / 4, 0)
 
 
 def test_one_run_a_fold_is_kept_of_those_that_were_measured():

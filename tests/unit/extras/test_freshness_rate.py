@@ -21,7 +21,7 @@ from tuneworthy.core.specs import specs
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.extras import freshness_rate as staleness
-from tuneworthy.extras.freshness_rate import days_until_stale, measure_freshness, staleness_of
+from tuneworthy.extras.freshness_rate import days_until_stale, freshness_of, measure_freshness
 from tuneworthy.measure.units import measure
 from tuneworthy.models import scripted
 from tuneworthy.session import open_session
@@ -47,13 +47,13 @@ def share(k, n):
 
 
 def test_declared_change_gives_the_days_of_the_formula():
-    found = staleness_of(task(knowledge={"changed_share": 0.03, "over": "30d"}), (), ())
+    found = freshness_of(task(knowledge={"changed_share": 0.03, "over": "30d"}), (), ())
     speed = -log(1 - 0.03) / 30
     assert found.declared
     assert found.days.mean == pytest.approx(-log(1 - 0.05) / speed)
     assert found.days.low == found.days.high == found.days.mean
     assert round(found.days.mean, 1) == 50.5
-    twice = staleness_of(
+    twice = freshness_of(
         task(knowledge={"changed_share": 0.03, "over": "30d", "stale_ok": 0.1}), (), ()
     )
     assert twice.days.mean > 2 * found.days.mean
@@ -86,7 +86,7 @@ def test_no_span_is_refused(text, why):
      ({"changed_share": 1.0}, 0.0), ({"changed_share": 1.0, "stale_ok": 1.0}, CENTURY)],
 )  # fmt: skip
 def test_shares_at_either_end_have_days_and_none_is_minus_0(knowledge, days):
-    found = staleness_of(task(knowledge={**knowledge, "over": "30d"}), (), ())
+    found = freshness_of(task(knowledge={**knowledge, "over": "30d"}), (), ())
     assert found.days.mean == pytest.approx(days)
     assert "-" not in f"{found.days.mean} {found.days.mean:,.0f}"
 
@@ -94,7 +94,7 @@ def test_shares_at_either_end_have_days_and_none_is_minus_0(knowledge, days):
 def test_documents_seconds_apart_have_a_span_above_0():
     first, second = "2024-01-01T08:00:00Z", "2024-01-01T08:00:20Z"
     docs = [doc("a", first, second), doc("b", first), doc("c", second)]
-    found = staleness_of(task(), [row("q", "x")], docs)
+    found = freshness_of(task(), [row("q", "x")], docs)
     assert found.over_days == pytest.approx(20 / 86_400)
     assert found.days.low <= found.days.mean < 0.001
 
@@ -117,11 +117,11 @@ def test_counted_from_documents_that_were_in_force_together():
     docs = [doc(f"a{i}", "2023-01-01", "2024-01-01") for i in range(10)]
     docs += [doc(f"b{i}", "2024-01-01") for i in range(10)]  # their successors count no second time
     docs += [doc(f"c{i}", "2023-01-01") for i in range(30)]
-    found = staleness_of(task(), [row("q", "x", "2025-01-01")], docs)
+    found = freshness_of(task(), [row("q", "x", "2025-01-01")], docs)
     assert (found.changed.k, found.changed.n, found.over_days) == (10, 40, 731.0)
     assert (found.changed.low, found.changed.high) == rate(10, 40)
     assert found.days.low < found.days.mean < found.days.high
-    shorter = staleness_of(task(), [row("q", "x")], docs)
+    shorter = freshness_of(task(), [row("q", "x")], docs)
     assert shorter.over_days == 365.0, "without rows the last date of a document ends the time"
 
 
@@ -135,7 +135,7 @@ def test_counted_from_documents_that_were_in_force_together():
     ],
 )
 def test_what_is_not_known_has_a_reason_and_no_number(docs, why):
-    found = staleness_of(task(), [row("q", "x")], docs)
+    found = freshness_of(task(), [row("q", "x")], docs)
     assert why in found.because
     assert (found.changed, found.days, found.over_days) == (None, None, None)
 
@@ -144,7 +144,7 @@ def test_rows_that_no_current_passage_supports_are_listed():
     docs = [doc("a", "2023-01-01", "2024-01-01", "The fee is 11 days."),
             doc("b", "2024-01-01", None, "The fee is 5 days.")]  # fmt: skip
     cases = [row("old", "11 days", of="a"), row("new", "5 days", of="b")]
-    assert staleness_of(task(), cases, docs).unsupported == ("old",)
+    assert freshness_of(task(), cases, docs).unsupported == ("old",)
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_who_reads_the_documents_says_the_new_fact_and_the_others_the_old_one(de
         arms = [PlannedArm(spec=spec, folds=folds, seeds=(0,)) for spec in specs(one.task)]
         runs = [run for arm in arms for run in measure(bench, arm, recipes, False)]
         asked = measure_freshness(bench, arms, runs, recipes)
-        found = staleness_of(one.task, list(one.sealed.open("test").values()), bench.docs, asked)
+        found = freshness_of(one.task, list(one.sealed.open("test").values()), bench.docs, asked)
         n = found.stale["zero_shot"].n
         assert n >= 35
         assert found.stale["zero_shot"].k == n

@@ -22,7 +22,7 @@ from tuneworthy.extras import harm_checks as harms
 from tuneworthy.extras import robustness as shaking
 from tuneworthy.extras import tuned_model as tuned
 from tuneworthy.extras.general_text import chat_prompts, openings
-from tuneworthy.extras.harm_checks import harm
+from tuneworthy.extras.harm_checks import measure_harm
 from tuneworthy.extras.tuned_model import divergence, open_tuned, relative_rise
 from tuneworthy.extras.weight_changes import training_changes
 from tuneworthy.measure.units import measure
@@ -120,10 +120,10 @@ def test_the_plan_gets_an_estimate():
 
 def test_an_arm_without_an_adapter_has_no_harm_and_a_lost_one_says_so(tmp_path):
     with bench_of(tmp_path, TASK, cases(24, LABELS), {}) as bench:
-        assert harm(bench, [], "lora") is None
+        assert measure_harm(bench, [], "lora") is None
         assert training_changes(bench, [], "lora") is None
         runs = [run_of(bench, "gone/adapter", [])]
-        found, changed = harm(bench, runs, "lora"), training_changes(bench, runs, "lora")
+        found, changed = measure_harm(bench, runs, "lora"), training_changes(bench, runs, "lora")
     assert found.general is None
     assert "can't be opened" in found.missing["general"]
     assert set(found.missing) >= {"general", "tail", "ece", "known", "kl_on", "kl_off", "refusals"}
@@ -201,7 +201,7 @@ def bench(engine, tmp_path):
 @pytest.mark.full
 def test_an_adapter_that_changes_nothing_does_no_harm(bench, engine):
     runs = measured(bench, engine, 0.0)
-    found, changed = harm(bench, runs, "lora"), training_changes(bench, runs, "lora")
+    found, changed = measure_harm(bench, runs, "lora"), training_changes(bench, runs, "lora")
     assert found.general_n == 96
     assert (found.general.low, found.general.mean, found.general.high) == (0, 0, 0)
     assert (found.kl_on, found.kl_off) == (0, 0)
@@ -219,8 +219,8 @@ def test_an_adapter_that_changes_nothing_does_no_harm(bench, engine):
 @pytest.mark.full
 def test_a_wrecked_adapter_breaks_the_limit(bench, engine):
     runs = measured(bench, engine, 0.02)
-    mild = harm(bench, runs, "lora")
-    wrecked = harm(bench, measured(bench, engine, 50 * 0.02), "lora")
+    mild = measure_harm(bench, runs, "lora")
+    wrecked = measure_harm(bench, measured(bench, engine, 50 * 0.02), "lora")
     assert 0 < mild.kl_off < wrecked.kl_off
     assert wrecked.general.low > mild.general.high
     state = with_general_drop([arm("lora", "tune")], [wrecked], 0.05)[0].limits["general_drop"]
@@ -251,10 +251,10 @@ def test_changes_say_what_moved_and_show_the_same_prompt_twice(bench, engine):
 @pytest.mark.full
 def test_every_figure_is_stored_and_read_back(bench, engine, monkeypatch):
     runs = measured(bench, engine, 0.1)
-    first = harm(bench, runs, "lora"), training_changes(bench, runs, "lora")
+    first = measure_harm(bench, runs, "lora"), training_changes(bench, runs, "lora")
     for name in ("compare_models", "passages", "representation_shifts", "weight_changes"):
         monkeypatch.setattr(f"tuneworthy.training.changes.{name}", None)  # it would crash
-    assert (harm(bench, runs, "lora"), training_changes(bench, runs, "lora")) == first
+    assert (measure_harm(bench, runs, "lora"), training_changes(bench, runs, "lora")) == first
 
 
 @pytest.mark.full
@@ -268,10 +268,10 @@ def asked_again(bench, engine):
     taught = set(bench.split.parts[0].train)
     free = [i for i in bench.learn if i not in taught]
     known = KnowledgeProbe(of=dict.fromkeys(free[:14], "highly_known"), sets=5, answers=25)
-    found = harm(bench, measured(bench, engine, 1.0), "lora", known)
+    found = measure_harm(bench, measured(bench, engine, 1.0), "lora", known)
     assert found.known.mean == 1  # a random model knows none of them
     few = KnowledgeProbe(of=dict.fromkeys(sorted(taught)[:14], "highly_known"), sets=5, answers=25)
-    again = harm(bench, measured(bench, engine, 1.0), "lora", few)
+    again = measure_harm(bench, measured(bench, engine, 1.0), "lora", few)
     assert again.known is None
     assert "not among its training rows" in again.missing["known"]
 
@@ -293,7 +293,9 @@ def test_a_trained_arm_is_shaken_with_its_own_adapter_and_never_trained_again(
     assert curve[0].score.mean == pytest.approx(np.mean([s.value for s in own]), abs=1e-6)
     assert curve[0].valid.k == sum(bool(s.valid) for s in own)
     assert isinstance(open_tuned(bench, runs[0]), tuned.TunedPair)
-    assert harm(bench, runs, "lora").tail is None  # no untrained prompt was measured beside it
+    assert (
+        measure_harm(bench, runs, "lora").tail is None
+    )  # no untrained prompt was measured beside it
 
 
 @pytest.mark.full
@@ -304,7 +306,7 @@ def test_harm_changes_and_robustness_read_a_fully_tuned_model(bench, monkeypatch
     assert {run.state for run in runs} == {"measured"}, runs[-1].because
     assert runs[-1].artefact.endswith("/weights")
     assert len(runs[-1].fingerprint["tuned_from"]) == 64
-    found, changed = harm(bench, runs, "full"), training_changes(bench, runs, "full")
+    found, changed = measure_harm(bench, runs, "full"), training_changes(bench, runs, "full")
     assert found.general_n == 96
     assert found.kl_off > 0 < found.kl_on
     assert found.ece is not None

@@ -9,7 +9,7 @@ from tests import studies
 from tuneworthy.core.arm import Sizes
 from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.run_options import RunOptions
-from tuneworthy.extras.knowledge_probe import cost, familiarity, why_not_probed
+from tuneworthy.extras.knowledge_probe import familiarity, probe_work, why_not_probed
 from tuneworthy.extras.known_facts import MOST_FACTS, MOST_FACTS_PAID, SAMPLES, SETS
 from tuneworthy.models import scripted
 from tuneworthy.models.scripted import Scripted, last_user
@@ -92,7 +92,7 @@ def test_cost_counts_every_prompt(desk):
     sizes = Sizes(cases=200, train=100, dev=0, shared=10, own=20, shot=30, answer=5, cap=9,
                   labels=0)  # fmt: skip
     with desk() as one:
-        work = cost(one.task, sizes, paid=False)
+        work = probe_work(one.task, sizes, paid=False)
         assert (work.requests, work.written) == (1500, 7500)
         assert work.read == 25 * 10 + 1500 * (20 + 4 * 30)
-        assert cost(one.task, sizes, paid=True).requests == 750
+        assert probe_work(one.task, sizes, paid=True).requests == 750

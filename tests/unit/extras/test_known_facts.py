@@ -14,11 +14,11 @@ from tuneworthy.extras.known_facts import (
     MOST_FACTS_PAID,
     SAMPLES,
     SETS,
-    Probe,
-    knowledge_kind,
+    ProbeSetup,
+    fact_type,
+    knowledge_level,
     lost_facts,
-    probe,
-    type_of,
+    probe_facts,
 )
 from tuneworthy.metrics import scorer
 from tuneworthy.models.scripted import Scripted, last_user
@@ -63,12 +63,12 @@ def sets_of(prompt):
 def setup(respond, train=None, store=None, task=TASK):
     model = Scripted("scripted:test", respond)
     train = facts(20, "t") if train is None else train
-    return Probe(task, model, scorer(task), 1.0, train, Kept() if store is None else store)
+    return ProbeSetup(task, model, scorer(task), 1.0, train, Kept() if store is None else store)
 
 
 @given(st.lists(st.booleans(), min_size=1), st.lists(st.booleans()))
 def test_every_pattern_has_one_kind_by_the_definition(greedy, sampled):
-    found = knowledge_kind(greedy, sampled)
+    found = knowledge_level(greedy, sampled)
     assert (found == "highly_known") == all(greedy)
     assert (found == "maybe_known") == (any(greedy) and not all(greedy))
     assert (found == "weakly_known") == (not any(greedy) and any(sampled))
@@ -77,7 +77,7 @@ def test_every_pattern_has_one_kind_by_the_definition(greedy, sampled):
 
 def test_nothing_asked_is_no_kind():
     with pytest.raises(ValueError):
-        knowledge_kind([], [True])
+        knowledge_level([], [True])
 
 
 def test_the_four_kinds_come_out_of_a_model_that_is_made_so():
@@ -94,7 +94,7 @@ def test_the_four_kinds_come_out_of_a_model_that_is_made_so():
         }[asked]
         return f"{asked.upper()}." if right else "no idea"
 
-    found = probe(setup(respond), facts(4))
+    found = probe_facts(setup(respond), facts(4))
     assert found.of == {
         "c00": "highly_known", "c01": "maybe_known", "c02": "weakly_known", "c03": "unknown",
     }  # fmt: skip
@@ -113,7 +113,7 @@ def test_sets_differ_and_draws_differ_in_the_sample_alone():
         seen.append((sets_of(prompt), limits.sample, limits.temperature))
         return "x"
 
-    probe(setup(respond), facts(1))
+    probe_facts(setup(respond), facts(1))
     assert len(seen) == len(set(seen)) == CALLS
     assert len({shots for shots, _, _ in seen}) == SETS
     assert all(len(shots) == 4 for shots, _, _ in seen)
@@ -129,15 +129,17 @@ def test_what_is_stored_is_not_asked_again_and_another_model_or_salt_is():
         calls.append(1)
         return "x"
 
-    once = probe(setup(respond, store=store), facts(3))
+    once = probe_facts(setup(respond, store=store), facts(3))
     asked = len(calls)
-    assert probe(setup(respond, store=store), facts(3)) == once
+    assert probe_facts(setup(respond, store=store), facts(3)) == once
     assert len(calls) == asked == 3 * CALLS
     other = setup(respond, store=store)
     other.model.fingerprint = {"engine": "other"}
-    probe(other, facts(3))
+    probe_facts(other, facts(3))
     assert len(calls) == 2 * asked
-    probe(Probe(TASK, other.model, other.metric, 1.0, other.train, store, salt="new"), facts(3))
+    probe_facts(
+        ProbeSetup(TASK, other.model, other.metric, 1.0, other.train, store, salt="new"), facts(3)
+    )
     assert len(calls) == 3 * asked
 
 
@@ -152,7 +154,7 @@ def test_examples_are_of_the_same_type_and_never_asked_or_of_the_same_group():
     cities += facts(6, "town", meta={"type": "city"}, group="g2")
     rivers = facts(9, "river", meta={"type": "river"})
     lone = facts(1, "lone", meta={"type": "lone"})
-    probe(setup(respond, train=[*cities, *rivers]), [cities[0], rivers[0], *lone])
+    probe_facts(setup(respond, train=[*cities, *rivers]), [cities[0], rivers[0], *lone])
     assert {text[:4] for text in shown["What is city00?"]} == {"town"}
     assert {text[:5] for text in shown["What is river00?"]} == {"river"}
     assert "river00" not in shown["What is river00?"]
@@ -167,7 +169,7 @@ def test_a_case_without_an_example_outside_its_group_is_asked_bare():
         return "x"
 
     grouped = facts(8, "t", group="one")
-    probe(setup(respond, train=grouped), [grouped[0]])
+    probe_facts(setup(respond, train=grouped), [grouped[0]])
     assert set(seen) == {()}
 
 
@@ -179,12 +181,16 @@ def test_shares_by_type_have_intervals_and_small_types_are_left_out():
         asked = last_user(prompt).removeprefix("What is ").removesuffix("?")
         return asked if asked.startswith("city") else "no idea"
 
-    found = probe(setup(respond), cases)
+    found = probe_facts(setup(respond), cases)
     assert {name: share.k for name, share in found.by_type.items()} == {"city": 0, "isle": 6}
     low, high = rate(6, 6)
     assert (found.by_type["isle"].low, found.by_type["isle"].high) == (low, high)
     assert any("isle: 6 of 6" in line for line in found.said)
-    assert (type_of(cases[0]), type_of(cases[6]), type_of(facts(1)[0])) == ("city", "isle", "")
+    assert (fact_type(cases[0]), fact_type(cases[6]), fact_type(facts(1)[0])) == (
+        "city",
+        "isle",
+        "",
+    )
 
 
 def test_a_choice_of_many_cases_is_seeded_and_smaller_on_a_paid_model():
@@ -193,22 +199,26 @@ def test_a_choice_of_many_cases_is_seeded_and_smaller_on_a_paid_model():
 
     many = facts(99)
     one = setup(respond)
-    found = probe(one, many)
+    found = probe_facts(one, many)
     assert len(found.of) == MOST_FACTS
-    assert probe(setup(respond), many[::-1]).of == found.of
+    assert probe_facts(setup(respond), many[::-1]).of == found.of
     one.model.paid = True
-    assert len(probe(one, many).of) == MOST_FACTS_PAID
+    assert len(probe_facts(one, many).of) == MOST_FACTS_PAID
 
 
 def test_what_cannot_be_asked_says_why():
     labels = Task(data=TASK.data, output=Output(type="label", labels=("a", "b")))
-    assert "closed set" in probe(setup(lambda prompt, limits: "a", task=labels), facts(3)).because
     assert (
-        "3 rows are left"
-        in probe(setup(lambda prompt, limits: "a", train=facts(3, "t")), facts(3)).because
+        "closed set"
+        in probe_facts(setup(lambda prompt, limits: "a", task=labels), facts(3)).because
     )
     assert (
-        probe(setup(lambda prompt, limits: "a"), []).because == "no rows with an answer to ask for"
+        "3 rows are left"
+        in probe_facts(setup(lambda prompt, limits: "a", train=facts(3, "t")), facts(3)).because
+    )
+    assert (
+        probe_facts(setup(lambda prompt, limits: "a"), []).because
+        == "no rows with an answer to ask for"
     )
 
 
@@ -218,16 +228,16 @@ def test_a_case_whose_answer_did_not_come_back_is_no_unknown_fact():
             raise OSError("gone")
         return "x"
 
-    found = probe(setup(respond), facts(3))
+    found = probe_facts(setup(respond), facts(3))
     assert found.lost == ("c01",)
     assert found.of == {"c00": "unknown", "c02": "unknown"}
-    assert probe(setup(respond), facts(2)[1:]).because == "no answer came back"
+    assert probe_facts(setup(respond), facts(2)[1:]).because == "no answer came back"
 
 
 def test_the_users_threshold_decides_what_is_right():
     half = setup(lambda prompt, limits: "x")
-    half = Probe(TASK, half.model, lambda c, a: Score(value=0.5), 0.5, half.train, Kept())
-    assert set(probe(half, facts(2)).of.values()) == {"highly_known"}
+    half = ProbeSetup(TASK, half.model, lambda c, a: Score(value=0.5), 0.5, half.train, Kept())
+    assert set(probe_facts(half, facts(2)).of.values()) == {"highly_known"}
 
 
 def known(**of):
@@ -283,7 +293,7 @@ def test_the_embedded_model_knows_some_capitals_and_no_invented_one():
     made = [capital(country, city, "invented") for country, city in INVENTED.items()]
     asked, train = [*real[:5], *made[:5]], [*real[12:], *made[8:]]
     task = TASK.model_copy(update={"instruction": "Answer with the name of the city only."})
-    found = probe(Probe(task, model, scorer(task), 1.0, train, Kept()), asked)
+    found = probe_facts(ProbeSetup(task, model, scorer(task), 1.0, train, Kept()), asked)
     assert found.by_type["invented"].k == 5  # the control: nobody can know these
     assert found.by_type["real"].k <= 3
     assert found.of["real-France"] in {"highly_known", "maybe_known"}
@@ -291,7 +301,7 @@ def test_the_embedded_model_knows_some_capitals_and_no_invented_one():
 
 def test_replies_are_kept_as_they_came():
     store = Kept()
-    probe(setup(lambda prompt, limits: "x", store=store), facts(2))
+    probe_facts(setup(lambda prompt, limits: "x", store=store), facts(2))
     kept = [Reply.model_validate(r) for value in store.values() for r in value["replies"]]
     assert len(kept) == 2 * CALLS
     assert {reply.text for reply in kept} == {"x"}

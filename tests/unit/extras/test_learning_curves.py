@@ -100,11 +100,11 @@ def test_a_smaller_share_holds_rows_of_the_larger_one(tmp_path):
     with open_session(path, RunOptions()) as desk:
         bench = desk.runner()
         part = bench.split.parts[0]
-        cuts = [set(curves._cut(bench, part, share, 0).train) for share in (0.25, 0.5)]
+        cuts = [set(curves._cut_rows(bench, part, share, 0).train) for share in (0.25, 0.5)]
         assert cuts[0] < cuts[1] < set(part.train)
-        other = set(curves._cut(bench, part, 0.5, 1).train)
+        other = set(curves._cut_rows(bench, part, 0.5, 1).train)
         assert other != cuts[1]
-        assert curves._cut(bench, part, 0.5, 0).dev == part.dev
+        assert curves._cut_rows(bench, part, 0.5, 0).dev == part.dev
 
 
 def test_an_arm_that_learns_from_some_rows_has_a_curve_of_those(tmp_path):
@@ -117,10 +117,10 @@ def test_an_arm_that_learns_from_some_rows_has_a_curve_of_those(tmp_path):
         learner = curves._Learner(planned, (0,), (0, 1), [], {}, "", {})
         assert len(part.train) > 64
         share = curves._usable_row_share(learner, part)
-        assert len(curves._cut(bench, part, 0.5 * share, 0).train) == 32
+        assert len(curves._cut_rows(bench, part, 0.5 * share, 0).train) == 32
         scores = {(0, 0, case): 1.0 for case in part.test}
         whole = len(part.train) + len(part.dev)
-        assert curves._point(bench, learner, 1.0, scores).rows == round(
+        assert curves._curve_point(bench, learner, 1.0, scores).rows == round(
             64 / len(part.train) * whole
         )
 

@@ -22,7 +22,13 @@ from tuneworthy.diagnose.metric_ladder import (
     replace_one_part,
     score_of_text,
 )
-from tuneworthy.extras.measurement_limits import MeasurementInputs, flips, leak, leaked, soundness
+from tuneworthy.extras.measurement_limits import (
+    MeasurementInputs,
+    flip_share,
+    largest_leak_shift,
+    leaked_rows,
+    soundness,
+)
 from tuneworthy.metrics import scorer
 from tuneworthy.questions import evaluation
 from tuneworthy.stats import bounds
@@ -290,20 +296,20 @@ def test_near_copies_of_training_rows_move_a_score(tmp_path):
     test += [{"id": f"t{i}", "input": f"something else entirely {i * 97}", "output": "ab"[i % 2]}
              for i in range(1, 10)]  # fmt: skip
     loaded = files(tmp_path, test)
-    assert leaked(loaded) == {"t0"}
-    assert leak(loaded, [run_of(loaded, {"t0"})]) == pytest.approx(0.1)
-    assert leak(loaded, [run_of(loaded, {c.id for c in loaded.test})]) == 0.0
+    assert leaked_rows(loaded) == {"t0"}
+    assert largest_leak_shift(loaded, [run_of(loaded, {"t0"})]) == pytest.approx(0.1)
+    assert largest_leak_shift(loaded, [run_of(loaded, {c.id for c in loaded.test})]) == 0.0
     clean = files(tmp_path, test[1:])
-    assert leaked(clean) == frozenset()
-    assert leak(clean, [run_of(clean, {"t1"})]) == 0.0
+    assert leaked_rows(clean) == frozenset()
+    assert largest_leak_shift(clean, [run_of(clean, {"t1"})]) == 0.0
 
 
 def test_flips():
     first = {str(i): i < 10 for i in range(20)}
-    assert flips(first, first).mean == 0.0
-    changed = flips(first, {**first, "0": False, "19": True})
+    assert flip_share(first, first).mean == 0.0
+    changed = flip_share(first, {**first, "0": False, "19": True})
     assert (changed.mean, round(changed.low, 3)) == (0.1, 0.012)
-    assert flips(first, {}) is None
+    assert flip_share(first, {}) is None
 
 
 @pytest.mark.full

@@ -10,7 +10,7 @@ from tuneworthy.extras.optional import (
     HARM,
     KINDS,
     KNOWN,
-    SHAKES,
+    TEMPERATURES,
     plan_extras,
     why_left_out,
 )
@@ -40,7 +40,7 @@ def test_a_fast_machine_measures_all_a_slow_one_what_there_is_room_for():
         assert sum(extra.minutes for extra in found if not extra.because) <= 1.0
     assert kept[1e9] == [kind for kind in KINDS if kind != KNOWN]
     assert not kept[10.0]
-    assert SHAKES in cut[10.0]
+    assert TEMPERATURES in cut[10.0]
     assert any(kept[speed] and cut[speed] for speed in kept), "cut in part somewhere between"
 
 

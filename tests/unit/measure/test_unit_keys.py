@@ -14,7 +14,7 @@ from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.extras.known_facts import Probe, probe
+from tuneworthy.extras.known_facts import ProbeSetup, probe_facts
 from tuneworthy.extras.robustness import measure_robustness
 from tuneworthy.extras.tuned_model import TunedPair
 from tuneworthy.judge.judge_metric import JudgeMetric
@@ -194,7 +194,9 @@ def probed(model, store, salt):
     rows = [Case(id=f"k{n}", messages=(Message(role="user", content=f"q{n}"),), output=f"a{n}")
             for n in range(12)]  # fmt: skip
     task = Task(data=Data(file="rows.jsonl"), output=Output(type="text", max_tokens=4))
-    probe(Probe(task, model, lambda c, a: Score(value=0), 0.5, rows, store, salt), rows[:4])
+    probe_facts(
+        ProbeSetup(task, model, lambda c, a: Score(value=0), 0.5, rows, store, salt), rows[:4]
+    )
 
 
 def judged(model, store, salt):

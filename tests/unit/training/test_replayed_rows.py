@@ -24,7 +24,7 @@ def test_no_replayed_request_is_or_resembles_a_text_of_the_harm_check():
     harm = [chat[0].content for chat in general_text.chat_prompts()] + general_text.openings()
     assert not set(general_prompts()) & set(harm)
     assert not words(SUBJECTS) & words(general_text.TOPICS), "a subject of the harm check"
-    assert not words(REQUESTS) & words([*general_text.ASKS, *general_text.PLAIN])
+    assert not words(REQUESTS) & words([*general_text.REQUESTS, *general_text.OPENINGS])
     assert words(general_text.TOPICS) & words(harm)  # the control: what is shared is seen
     assert len(set(general_prompts())) == len(REQUESTS) * len(SUBJECTS) == 480
 

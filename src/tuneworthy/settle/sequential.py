@@ -24,7 +24,13 @@ from tuneworthy.core.settlement import (
 )
 from tuneworthy.settle.open_rows import PairStream
 from tuneworthy.settle.pairwise_votes import PairwiseVotes, Question, agreement
-from tuneworthy.verdict.open_pairs import Names, OpenPair, SettledPair, pairs_left_open, tightened
+from tuneworthy.verdict.open_pairs import (
+    Names,
+    OpenPair,
+    SettledPair,
+    pairs_left_open,
+    with_settled_bounds,
+)
 
 
 class SettlingArms(Protocol):
@@ -179,7 +185,7 @@ class SequentialSettling:
                 apart=stream.apart, mean=bounds.mean, low=bounds.low, high=bounds.high,
                 points=self._question_kind(names),
             )  # fmt: skip
-        return tightened(self._study.model_copy(update={"pairs": pairs}), tightened_pairs)
+        return with_settled_bounds(self._study.model_copy(update={"pairs": pairs}), tightened_pairs)
 
     def _points_left(self) -> float | None:
         return pairs_left_open(self._now, self._policy)[0].left

@@ -16,8 +16,8 @@ from tuneworthy.core.model_changes import for_verdict
 from tuneworthy.core.results import GridPoint
 from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm, Wrong
 from tuneworthy.verdict.asked import complete_findings
-from tuneworthy.verdict.flips import MARGINS, at_margin, by_margin, flips
-from tuneworthy.verdict.missing import NO_TARGET, reasons
+from tuneworthy.verdict.flips import MARGINS, at_margin, flips, rulings_by_margin
+from tuneworthy.verdict.missing import NO_TARGET, reasons_for_nulls
 from tuneworthy.verdict.next_step import next_step
 from tuneworthy.verdict.open_pairs import settlement_sentence
 from tuneworthy.verdict.prices import known_prices
@@ -44,10 +44,14 @@ def decide(
     The ladder is climbed only if the rung below is beaten; `left_on_table` bounds by how many
     score points another measured arm may be better.
     """
-    laid = ladder_scenarios(evidence, policy)
-    board, ruling, strip = laid.seen, rule(laid, policy), by_margin(laid, policy)
+    scenarios = ladder_scenarios(evidence, policy)
+    ladder, ruling, strip = (
+        scenarios.seen,
+        rule(scenarios, policy),
+        rulings_by_margin(scenarios, policy),
+    )
     met = target_met(policy, ruling)
-    money, known = economics(board, policy, ruling.arm)
+    money, known = economics(ladder, policy, ruling.arm)
     parts: dict[str, Any] = {
         "tuneworthy": version,
         "task": TaskName(name=evidence.task, hash=evidence.task_hash or evidence.task),
@@ -56,44 +60,49 @@ def decide(
         "status": ruling.status,
         "left_on_table": _left_on_table(evidence, ruling),
         "by_margin": strip,
-        "next": next_step(evidence, policy, board, ruling, findings, met),
-        "because": _because(evidence, policy, board, ruling),
+        "next": next_step(evidence, policy, ladder, ruling, findings, met),
+        "because": _because_text(evidence, policy, ladder, ruling),
         "target_met": met,
         "looks": evidence.looks,
         "arms": tuple(
-            _verdict_arm(arm, _delta(board, arm, ruling)) for arm in in_ladder_order(evidence)
+            _verdict_arm(arm, _delta(ladder, arm, ruling)) for arm in in_ladder_order(evidence)
         ),
         "wrong": evidence.diagnosis.wrong if evidence.diagnosis and not evidence.blocks else (),
         "questions": complete_findings(findings, policy),
         "changes": for_verdict(evidence.changes),
         "economics": money,
-        "flips": flips(laid, policy, strip),
+        "flips": flips(scenarios, policy, strip),
         "seconds": evidence.seconds,
         "evidence_hash": evidence.hash,
     }
     known |= _reasons_for_nulls(evidence, policy, ruling)
     plain = Verdict(**parts).plain()
     by_name = {arm.name: arm for arm in evidence.arms}
-    known |= _deltas_known(plain, ruling)
-    diagnosis_missing = {**_unread(evidence), **_untried(evidence, parts["wrong"])}
-    return Verdict(**parts, missing={**reasons(plain, by_name, known), **diagnosis_missing})
+    known |= _delta_reasons(plain, ruling)
+    diagnosis_missing = {
+        **_why_causes_missing(evidence),
+        **_untried_reasons(evidence, parts["wrong"]),
+    }
+    return Verdict(
+        **parts, missing={**reasons_for_nulls(plain, by_name, known), **diagnosis_missing}
+    )
 
 
 def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tuple[GridPoint, ...]:
-    """Return the ruling at margins of 0 to 20 points and, if prices are known, at volumes.
+    """Return the ruling at each margin of 0 to 20 points and, if prices are known, each volume.
 
     Findings explain and never change which arm is named.
     """
     del findings
-    laid = ladder_scenarios(evidence, policy)
+    scenarios = ladder_scenarios(evidence, policy)
     volumes: set[float | None] = {policy.requests_per_month}
-    if known_prices(laid.seen.rivals, policy.model_copy(update={"requests_per_month": 1.0})):
+    if known_prices(scenarios.seen.rivals, policy.model_copy(update={"requests_per_month": 1.0})):
         volumes = {*VOLUMES, policy.requests_per_month or VOLUMES[0]}
     out = []
     for volume in sorted(volumes, key=lambda v: v or 0.0):
         for margin in MARGINS:
             at = at_margin(policy, margin).model_copy(update={"requests_per_month": volume})
-            ruling = rule(laid, at)
+            ruling = rule(scenarios, at)
             use, arm = ruling.named
             out.append(
                 GridPoint(margin=margin, requests_per_month=volume, use=use, arm=arm,
@@ -103,7 +112,7 @@ def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tup
 
 
 def target_met(policy: Policy, ruling: LadderDecision) -> bool | None:
-    """Return whether the named arm's interval lies above (True) or below (False) the target."""
+    """Return whether the named arm is shown to reach the target; None if neither is shown."""
     if policy.target is None or ruling.arm is None or ruling.arm.score is None:
         return None
     if ruling.arm.score.low >= policy.target:
@@ -116,8 +125,10 @@ def in_ladder_order(evidence: Evidence) -> list[ArmResult]:
     return sorted(evidence.arms, key=lambda arm: (ROLES.index(arm.role), *rung(arm)))
 
 
-def _because(evidence: Evidence, policy: Policy, board: Ladder, ruling: LadderDecision) -> str:
-    why = because(evidence, policy, board, ruling)
+def _because_text(
+    evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision
+) -> str:
+    why = because(evidence, policy, ladder, ruling)
     return f"{why} {settlement_sentence(evidence.settled)}" if evidence.settled else why
 
 
@@ -133,16 +144,16 @@ def _verdict_arm(arm: ArmResult, delta: Delta | None) -> VerdictArm:
     return VerdictArm(**{key: getattr(arm, key) for key in same}, valid=valid, delta=delta)
 
 
-def _delta(board: Ladder, arm: ArmResult, ruling: LadderDecision) -> Delta | None:
+def _delta(ladder: Ladder, arm: ArmResult, ruling: LadderDecision) -> Delta | None:
     """Return arm - named arm (for `none`: arm - reference), if the two were compared."""
     versus = ruling.arm or ruling.against
-    if versus is None or (arm.name, versus.name) not in board.bounds:
+    if versus is None or (arm.name, versus.name) not in ladder.bounds:
         return None
-    mean, low, high = board.bound(arm, versus)
+    mean, low, high = ladder.bound(arm, versus)
     return Delta(mean=mean, low=low, high=high, versus=versus.name)
 
 
-def _deltas_known(plain: dict[str, Any], ruling: LadderDecision) -> dict[str, str]:
+def _delta_reasons(plain: dict[str, Any], ruling: LadderDecision) -> dict[str, str]:
     versus = ruling.arm or ruling.against
     why = "it was not compared in pairs" if versus else "no arm is named"
     return {
@@ -164,19 +175,19 @@ def _reasons_for_nulls(
     return {
         "/changes": evidence.missing.get("changes", "no arm was trained here"),
         "/arm": blocked or "no arm is shown better than the reference",
-        "/left_on_table": blocked or _unknown_left(ruling),
+        "/left_on_table": blocked or _why_left_unknown(ruling),
         "/target_met": NO_TARGET if policy.target is None else undecided,
     }
 
 
-def _unknown_left(ruling: LadderDecision) -> str:
+def _why_left_unknown(ruling: LadderDecision) -> str:
     if ruling.refused:
         return _REFUSED
     return _ALONE if ruling.arm else _NO_REFERENCE
 
 
-def _untried(evidence: Evidence, wrong: Sequence[Wrong]) -> dict[str, str]:
-    """Return the reasons for the nulls of the row `untried`: the remedies not tried yet."""
+def _untried_reasons(evidence: Evidence, wrong: Sequence[Wrong]) -> dict[str, str]:
+    """Return {JSON pointer: the remedies not tried yet} for the nulls of the row `untried`."""
     waits = evidence.diagnosis.untried if evidence.diagnosis else ()
     why = "; ".join(
         f"{one.name}: not tried on {one.n:,} of them" + (f" ({one.because})" if one.because else "")
@@ -187,8 +198,8 @@ def _untried(evidence: Evidence, wrong: Sequence[Wrong]) -> dict[str, str]:
     return {f"/wrong/{i}/{key}": why for i in at for key in keys} if why else {}
 
 
-def _unread(evidence: Evidence) -> dict[str, str]:
-    """Return why `wrong` is empty or incomplete, if it is."""
+def _why_causes_missing(evidence: Evidence) -> dict[str, str]:
+    """Return {"/wrong": why it is empty or incomplete}, {} if it is neither."""
     if evidence.diagnosis is None:
         return {
             "/wrong": "neither what runs today nor a prompt was measured: nothing to read across"

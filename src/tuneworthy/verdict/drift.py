@@ -1,4 +1,4 @@
-"""Whether the named arm's lead changes over time, so that bounds over all rows mislead."""
+"""Find breaks over time in the named arm's lead, where bounds over all rows mislead."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.verdict.rungs import Ladder, rung
 
-ALPHA = 0.01  # family-wise over all tests of one verdict: frequent false warnings go unread
+ALPHA = 0.01  # family-wise error over all tests of one verdict: false warnings are ignored
 
 
 def significant_breaks(
-    board: Ladder, trends: Sequence[Trend], arm: ArmResult | None
+    ladder: Ladder, trends: Sequence[Trend], arm: ArmResult | None
 ) -> list[Trend]:
     """Return the significant breaks between the named arm and those it was compared with.
 
@@ -22,7 +22,7 @@ def significant_breaks(
     """
     if arm is None:
         return []
-    others = {one.name for one in board.order if one.name != arm.name}
+    others = {one.name for one in ladder.order if one.name != arm.name}
     mine = [
         trend.seen_from(arm.name)
         for trend in trends
@@ -32,15 +32,15 @@ def significant_breaks(
     return [trend for trend in mine if (trend.p or 0.0) <= ALPHA / len(mine)]
 
 
-def contradicts(board: Ladder, policy: Policy, trend: Trend) -> bool:
-    """Return whether the last part of the time would name the other arm.
+def favours_other_arm(ladder: Ladder, policy: Policy, trend: Trend) -> bool:
+    """Return whether the rows after a break would name the other arm.
 
     There the other one leads by more than the margin, or it is the simpler rung and not behind.
     """
     after = trend.after
     if after is None:
         return False
-    arms = {arm.name: arm for arm in board.order}
+    arms = {arm.name: arm for arm in ladder.order}
     simpler = rung(arms[trend.versus]) < rung(arms[trend.arm])
     if simpler and policy.motive == "quality":
         return after.lead <= 0
@@ -48,25 +48,25 @@ def contradicts(board: Ladder, policy: Policy, trend: Trend) -> bool:
 
 
 def decisive_breaks(
-    board: Ladder, policy: Policy, trends: Sequence[Trend], arm: ArmResult | None
+    ladder: Ladder, policy: Policy, trends: Sequence[Trend], arm: ArmResult | None
 ) -> list[Trend]:
-    """Return the significant breaks after which another arm would be named: none may be firm."""
-    breaks = significant_breaks(board, trends, arm)
-    return [trend for trend in breaks if contradicts(board, policy, trend)]
+    """Return the significant breaks after which another arm would be named."""
+    breaks = significant_breaks(ladder, trends, arm)
+    return [trend for trend in breaks if favours_other_arm(ladder, policy, trend)]
 
 
 def break_sentence(
-    board: Ladder, policy: Policy, trends: Sequence[Trend], arm: ArmResult | None
+    ladder: Ladder, policy: Policy, trends: Sequence[Trend], arm: ArmResult | None
 ) -> str:
     """Return a sentence on the most important break over time, or "" if none is significant.
 
     The break that would change the name comes first, then the most significant. If no arm is named,
     the breaks of what runs today count.
     """
-    mine = arm or next((one for one in board.order if one.present), None)
-    breaks = significant_breaks(board, trends, mine)
-    against = {trend.versus for trend in breaks if arm and contradicts(board, policy, trend)}
-    mentioned = {*against, *(_worth_telling(board, mine) if mine else ())}
+    mine = arm or next((one for one in ladder.order if one.present), None)
+    breaks = significant_breaks(ladder, trends, mine)
+    against = {trend.versus for trend in breaks if arm and favours_other_arm(ladder, policy, trend)}
+    mentioned = {*against, *(_arms_to_mention(ladder, mine) if mine else ())}
     breaks = [trend for trend in breaks if trend.versus in mentioned]
     if mine is None or not breaks:
         return ""
@@ -75,22 +75,22 @@ def break_sentence(
         f"{break_line(first)}: the bounds speak of all these rows taken together, not of"
         " tomorrow's."
     )
-    if mine.fits > 1 or any(one.fits > 1 for one in board.order if one.name == first.versus):
+    if mine.fits > 1 or any(one.fits > 1 for one in ladder.order if one.name == first.versus):
         line += " What was fitted here also learnt from more rows later on."
     if first.versus in against:
         line += " In the last part another arm would be named, so this verdict is provisional."
     return line
 
 
-def _worth_telling(board: Ladder, arm: ArmResult) -> set[str]:
-    """Return the names of what runs today and of the arm that may be better by most."""
-    others = [one for one in board.order if one.name != arm.name]
-    best = max(others, key=lambda one: board.bound(one, arm)[2], default=None)
-    return {one.name for one in (best, board.present) if one}
+def _arms_to_mention(ladder: Ladder, arm: ArmResult) -> set[str]:
+    """Return the names of today's arm and of the arm that may be better by most."""
+    others = [one for one in ladder.order if one.name != arm.name]
+    best = max(others, key=lambda one: ladder.bound(one, arm)[2], default=None)
+    return {one.name for one in (best, ladder.present) if one}
 
 
 def break_line(trend: Trend) -> str:
-    """Return the scores before and after a break: `tune` scores .90 in the first 60 % of …"""
+    """Return a clause with both arms' scores before and after a break."""
     assert trend.before is not None  # a significant break has both parts
     assert trend.after is not None
     first = round(100 * trend.before.n / trend.n)

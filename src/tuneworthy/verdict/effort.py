@@ -9,7 +9,7 @@ from tuneworthy.core.verdict import Next
 LABEL_MINUTES = 0.5
 """A person's minutes per label: to read an input and write or check its answer."""
 LABELS_PER_CLICK = 0.2
-"""In labels: a glance shows which of two answers is better."""
+"""The effort of one click, in labels: a glance shows which of two answers is better."""
 MACHINE_MINUTE_COST = 0.1
 """Cost of a machine minute as a share of a person's minute: a person waits for the result but can
 do other work meanwhile."""
@@ -17,12 +17,12 @@ LABEL_USD = 0.25
 """Default of economics.label_each, the price of a label in dollars: half a minute of a person at
 $30 an hour."""
 LABELS_PER_MODEL = 30.0
-"""In labels: a quarter of an hour of a person who picks a model, gets it, and sees that it runs."""
+"""The effort to pick, get and try another model, in labels: a quarter of an hour."""
 
 
 @dataclass(frozen=True)
 class StepOption:
-    """A step with its cost in labels. `settles`: it makes the verdict firm with chance >= .5."""
+    """A next step and its cost in labels; `settles`: it settles the verdict with chance >= .5."""
 
     labels: float
     step: Next

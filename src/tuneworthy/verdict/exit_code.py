@@ -1,4 +1,4 @@
-"""The exit code of `run` for a verdict."""
+"""Compute the exit code of `run` from its verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sensitivity: the margin, value, volume, price or retraining pace that flips the verdict."""
+"""Find the margin, value, volume, price or retraining interval at which another arm is named."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tuneworthy.verdict.rungs import Ladder
 
 Key = Literal["value_of_correct", "requests_per_month"]
 MARGINS = tuple(points / 100 for points in range(21))
-DAYS_PER_MONTH = 30.0  # days
-PRICE_FACTOR = 20  # a price is varied between its own divided by and times this factor
+DAYS_PER_MONTH = 30.0
+PRICE_FACTOR = 20  # a price is varied from its own / 20 to its own * 20
 
 
 @dataclass(frozen=True)
@@ -36,41 +36,41 @@ def at_margin(policy: Policy, margin: float) -> Policy:
     return policy.model_copy(update={"margin": margin, "margin_is_default": False})
 
 
-def by_margin(laid: LadderScenarios, policy: Policy) -> tuple[ByMargin, ...]:
+def rulings_by_margin(scenarios: LadderScenarios, policy: Policy) -> tuple[ByMargin, ...]:
     """Return the ruling at every margin from 0 to 20 points."""
     out = []
     for margin in MARGINS:
-        ruling = rule(laid, at_margin(policy, margin))
+        ruling = rule(scenarios, at_margin(policy, margin))
         use, arm = ruling.named
         out.append(ByMargin(margin=margin, use=use, arm=arm, status=ruling.status))
     return tuple(out)
 
 
 def flips(
-    laid: LadderScenarios, policy: Policy, strip: tuple[ByMargin, ...]
+    scenarios: LadderScenarios, policy: Policy, at_margins: tuple[ByMargin, ...]
 ) -> tuple[dict[str, Any], ...]:
-    """Return each value of an input from which another arm is named, with that arm."""
+    """Return a flip for each value of an input from which another arm is named."""
     out: list[dict[str, Any]] = []
-    for old, new in pairwise(strip):
+    for old, new in pairwise(at_margins):
         if (old.use, old.arm) != (new.use, new.arm):
             out.append({"input": "margin", "at": new.margin, "below": old.use, "above": new.use,
                         "arm": new.arm})  # fmt: skip
-    if not laid.blocked:
+    if not scenarios.blocked:
         keys: tuple[Key, ...] = ("value_of_correct", "requests_per_month")
         intervals: list[tuple[dict[str, str], list[PriceInterval]]] = [
-            ({"input": key}, price_intervals(laid.seen, policy, key)) for key in keys
+            ({"input": key}, rulings_by_key(scenarios.seen, policy, key)) for key in keys
         ]
-        intervals.append(({"input": "retrain_days"}, by_change(laid.seen, policy)))
-        for arm in laid.seen.order:
+        intervals.append(
+            ({"input": "retrain_days"}, rulings_by_retrain_days(scenarios.seen, policy))
+        )
+        for arm in scenarios.seen.order:
             about = {"input": "usd_per_1k", "of": arm.name}
-            intervals.append((about, by_price(laid.seen, policy, arm)))
-        out += [
-            {**about, **flip} for about, parts in intervals for flip in _changes_of_ruling(parts)
-        ]
+            intervals.append((about, rulings_by_price(scenarios.seen, policy, arm)))
+        out += [{**about, **flip} for about, parts in intervals for flip in _flips_between(parts)]
     return tuple({**flip, "says": flip_sentence(flip)} for flip in out)
 
 
-def _changes_of_ruling(parts: Sequence[PriceInterval]) -> Iterator[dict[str, Any]]:
+def _flips_between(parts: Sequence[PriceInterval]) -> Iterator[dict[str, Any]]:
     for before, after in pairwise(parts):
         if before.ruling.named != after.ruling.named:
             use, arm = after.ruling.named
@@ -78,7 +78,7 @@ def _changes_of_ruling(parts: Sequence[PriceInterval]) -> Iterator[dict[str, Any
 
 
 def flip_sentence(flip: Mapping[str, Any]) -> str:
-    """Return a flip in one plain sentence."""
+    """Return a flip as a clause for the user."""
     at = flip["at"]
     money = f"${at:,.0f}" if at >= 100 else f"${at:.3g}"
     where = {
@@ -93,45 +93,49 @@ def flip_sentence(flip: Mapping[str, Any]) -> str:
     return f"{where}: {flip['above']}{arm}; below that: {flip['below']}"
 
 
-def price_intervals(board: Ladder, policy: Policy, key: Key) -> list[PriceInterval]:
-    """Return the ruling over all values of one price, with the other price fixed.
+def rulings_by_key(ladder: Ladder, policy: Policy, key: Key) -> list[PriceInterval]:
+    """Return the ruling at all values of `key`, with the other of the two prices fixed.
 
     Every condition of the rule compares a bound with a term in 1/price, so the values at which
     anything changes are known in closed form; one evaluation between each two of them is enough.
     Empty if the other price or a rung's costs are unknown.
     """
     prices = known_prices(
-        board.rivals, policy.model_copy(update={key: getattr(policy, key) or 1.0})
+        ladder.rivals, policy.model_copy(update={key: getattr(policy, key) or 1.0})
     )
     if prices is None or policy.motive != "quality":
         return []
-    turning = _by_value(board, prices) if key == "value_of_correct" else _by_volume(board, prices)
+    turning = (
+        _turning_values(ladder, prices)
+        if key == "value_of_correct"
+        else _turning_volumes(ladder, prices)
+    )
     return _rulings_between(
         turning,
-        lambda at: decide_on_ladder(board, policy.model_copy(update={key: at})),
+        lambda at: decide_on_ladder(ladder, policy.model_copy(update={key: at})),
         (0.0, None),
     )
 
 
-def by_change(board: Ladder, policy: Policy) -> list[PriceInterval]:
-    """Return the ruling over the number of days until a tuned model needs retraining.
+def rulings_by_retrain_days(ladder: Ladder, policy: Policy) -> list[PriceInterval]:
+    """Return the ruling at all numbers of days until a tuned model needs retraining.
 
     From one day to the horizon; upkeep is linear in 30/days. Empty if nothing is retrained, or if
     prices do not decide.
     """
-    prices = known_prices(board.rivals, policy)
-    again = {arm.name: arm.retrain_usd or 0.0 for arm in board.rivals if arm.tool in TRAINED_TOOLS}
+    prices = known_prices(ladder.rivals, policy)
+    again = {arm.name: arm.retrain_usd or 0.0 for arm in ladder.rivals if arm.tool in TRAINED_TOOLS}
     if prices is None or policy.motive != "quality" or not any(again.values()):
         return []
-    fixed = {arm.name: _upkeep_without_retraining(arm) for arm in board.rivals}
+    fixed = {arm.name: _upkeep_without_retraining(arm) for arm in ladder.rivals}
 
     def turning() -> Iterator[float]:
-        for b, s in _climbs(board):
+        for b, s in _climbs(ladder):
             each = again.get(b.name, 0.0) - again.get(s.name, 0.0)
             rest = prices.monthly(b.name, s.name)
             rest += fixed[b.name] - prices.upkeep[b.name] - fixed[s.name] + prices.upkeep[s.name]
             shift = prices.shift(b.name, s.name)
-            for height in [prices.written, *(bound + shift for bound in board.bound(b, s))]:
+            for height in [prices.written, *(bound + shift for bound in ladder.bound(b, s))]:
                 times = (height * prices.value * prices.volume - rest) / each if each else 0.0
                 if times > 0:
                     yield DAYS_PER_MONTH / times
@@ -144,52 +148,52 @@ def by_change(board: Ladder, policy: Policy) -> list[PriceInterval]:
             }
             for name, each in again.items()
         }
-        return decide_on_ladder(_changed(board, arms), policy)
+        return decide_on_ladder(_with_costs(ladder, arms), policy)
 
     return _rulings_between(turning(), ruled, (1.0, policy.horizon_months * DAYS_PER_MONTH))
 
 
-def by_price(board: Ladder, policy: Policy, arm: ArmResult) -> list[PriceInterval]:
-    """Return the ruling over the price of 1,000 requests of one arm, from 1/20 to 20 times its own.
+def rulings_by_price(ladder: Ladder, policy: Policy, arm: ArmResult) -> list[PriceInterval]:
+    """Return the ruling at all prices of an arm's 1,000 requests, from 1/20 to 20 times its own.
 
     Empty if its price is 0 or unknown, or if prices do not decide.
     """
-    prices = known_prices(board.rivals, policy)
+    prices = known_prices(ladder.rivals, policy)
     if not arm.usd_per_1k or (prices is None and policy.motive == "quality"):
         return []
-    turning = [other.usd_per_1k or 0.0 for other in board.rivals if other.name != arm.name]
+    turning = [other.usd_per_1k or 0.0 for other in ladder.rivals if other.name != arm.name]
     if prices is not None and policy.motive == "quality":
         turning = [
             1000 * (prices.cost[other.name] + prices.value * sign * (bound - height))
-            for other in board.rivals
+            for other in ladder.rivals
             if other.name != arm.name
             for sign, (b, s) in ((1, (arm, other)), (-1, (other, arm)))
             for height in (0.0, prices.written, prices.margin(s.name, b.name))
-            for bound in board.bound(b, s)
+            for bound in ladder.bound(b, s)
         ]
 
     def ruled(price: float) -> LadderDecision:
-        return decide_on_ladder(_changed(board, {arm.name: {"usd_per_1k": price}}), policy)
+        return decide_on_ladder(_with_costs(ladder, {arm.name: {"usd_per_1k": price}}), policy)
 
     return _rulings_between(
         turning, ruled, (arm.usd_per_1k / PRICE_FACTOR, arm.usd_per_1k * PRICE_FACTOR)
     )
 
 
-def _climbs(board: Ladder) -> Iterator[tuple[ArmResult, ArmResult]]:
+def _climbs(ladder: Ladder) -> Iterator[tuple[ArmResult, ArmResult]]:
     """Yield (b, s) for every climb that the rule considers: from a rung s to any other arm b."""
-    return ((b, s) for b in board.rivals for s in board.order if b.name != s.name)
+    return ((b, s) for b in ladder.rivals for s in ladder.order if b.name != s.name)
 
 
-def _changed(board: Ladder, arms: Mapping[str, Mapping[str, Any]]) -> Ladder:
-    """Return the board with other costs for some arms."""
+def _with_costs(ladder: Ladder, arms: Mapping[str, Mapping[str, Any]]) -> Ladder:
+    """Return the ladder with other costs (fields by arm name) for some arms."""
 
     def other(arm: ArmResult) -> ArmResult:
         return arm.model_copy(update=dict(arms.get(arm.name, {})))
 
-    today = other(board.present) if board.present else None
-    rungs, others = (tuple(map(other, arms)) for arms in (board.order, board.others))
-    return replace(board, order=rungs, others=others, present=today)
+    today = other(ladder.present) if ladder.present else None
+    rungs, others = (tuple(map(other, arms)) for arms in (ladder.order, ladder.others))
+    return replace(ladder, order=rungs, others=others, present=today)
 
 
 def _upkeep_without_retraining(arm: ArmResult) -> float:
@@ -207,13 +211,13 @@ def _rulings_between(
     ruled: Callable[[float], LadderDecision],
     within: tuple[float, float | None],
 ) -> list[PriceInterval]:
-    """Return the ruling between the values at which it can change, merging equal neighbours."""
+    """Return the intervals between the values at which the ruling can change, equal ones merged."""
     first, end = within
     most = 1e15 if end is None else end
     cuts = sorted({float(f"{cut:.12g}") for cut in turning if first < cut < most})
     merged: list[PriceInterval] = []
     for low, high in zip([first, *cuts], [*cuts, end], strict=True):
-        ruling = ruled(_inside(low, high))
+        ruling = ruled(_point_inside(low, high))
         last = merged[-1] if merged else None
         if last and (*last.ruling.named, last.ruling.status) == (*ruling.named, ruling.status):
             merged[-1] = PriceInterval(last.low, high, ruling)
@@ -222,28 +226,34 @@ def _rulings_between(
     return merged
 
 
-def _inside(low: float, high: float | None) -> float:
+def _point_inside(low: float, high: float | None) -> float:
     if high is None:
         return 2 * low or 1.0
     return sqrt(low * high) or high / 2
 
 
-def _by_value(board: Ladder, prices: Prices) -> Iterator[float]:
-    """Solve mean, low or high of (q_b - dc/v - q_s) = 0, the written margin, or monthly/(v V)."""
+def _turning_values(ladder: Ladder, prices: Prices) -> Iterator[float]:
+    """Yield the values of a right answer at which a ruling can change.
+
+    There mean, low or high of q_b - dc/v - q_s is 0, the written margin, or monthly/(v V).
+    """
     written = prices.written
-    for b, s in _climbs(board):
+    for b, s in _climbs(ladder):
         dearer = prices.cost[b.name] - prices.cost[s.name]
         upkeep = prices.monthly(b.name, s.name) / prices.volume
         terms = [(upkeep, written)]
-        for bound in board.bound(b, s):
+        for bound in ladder.bound(b, s):
             terms += [(dearer, bound), (dearer, bound - written), (dearer + upkeep, bound)]
         yield from (above / below for above, below in terms if below)
 
 
-def _by_volume(board: Ladder, prices: Prices) -> Iterator[float]:
-    """Solve monthly / (v V) = a bound of u_b - u_s, or the written margin."""
-    for b, s in _climbs(board):
+def _turning_volumes(ladder: Ladder, prices: Prices) -> Iterator[float]:
+    """Yield the volumes V at which a ruling can change.
+
+    There monthly / (v V) is a bound of u_b - u_s, or the written margin.
+    """
+    for b, s in _climbs(ladder):
         upkeep = prices.monthly(b.name, s.name) / prices.value
         shift = prices.shift(b.name, s.name)
-        heights = [prices.written, *(bound + shift for bound in board.bound(b, s))]
+        heights = [prices.written, *(bound + shift for bound in ladder.bound(b, s))]
         yield from (upkeep / height for height in heights if height)

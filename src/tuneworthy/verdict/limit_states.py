@@ -1,12 +1,12 @@
-"""Hard limits have three states; only a limit shown to be broken removes an arm."""
+"""List the hard limits that an arm breaks or leaves open; only a broken one removes the arm."""
 
 from __future__ import annotations
 
 from tuneworthy.core.evidence import ArmResult, Policy
 
 
-def broken(arm: ArmResult, policy: Policy) -> tuple[str, ...]:
-    """Return the limits that this arm is shown to break, by name.
+def broken_limits(arm: ArmResult, policy: Policy) -> tuple[str, ...]:
+    """Return the names of the limits that this arm is shown to break.
 
     The floor is broken if the upper end of the score's interval lies below it.
     """
@@ -18,5 +18,5 @@ def broken(arm: ArmResult, policy: Policy) -> tuple[str, ...]:
 
 
 def open_limits(arm: ArmResult) -> tuple[str, ...]:
-    """Return the limits that this arm is shown neither to keep nor to break."""
+    """Return the names of the limits that this arm is shown neither to keep nor to break."""
     return tuple(n for n, s in sorted(arm.limits.items()) if s in ("not shown", "not measured"))

@@ -1,4 +1,4 @@
-"""Reasons for every null of a verdict, by JSON pointer. Pure."""
+"""Give the reason for each null of a verdict, by JSON pointer. Pure."""
 
 from __future__ import annotations
 
@@ -18,42 +18,40 @@ ARM_REASONS = {
     "usd_per_1k": "no price is known",
     "fit_seconds": "nothing was fitted",
 }
-NEXT = {
+STEP_REASONS = {
     "rows": "this step is not counted in rows",
     "clicks": "this step is not counted in clicks",
     "usd": "no price is known for this step (key economics.label_each)",
     "minutes": "this step is not counted in minutes of a machine",
 }
-
-
-REASONS_FOR_MISSING_COSTS = {
+COST_REASONS = {
     "requests_per_month": "set economics.requests_per_month",
     "value_of_correct": "set economics.value_of_correct",
     "expires": "no announced end is known of the model that it stands on",
 }
 
 
-def reasons(
+def reasons_for_nulls(
     plain: Mapping[str, Any], arms: Mapping[str, ArmResult], known: Mapping[str, str]
 ) -> dict[str, str]:
     """Return {JSON pointer: reason} for every null; `known` holds the rule's own reasons."""
     out = {}
-    for path in nulls(plain):
+    for path in null_paths(plain):
         pointer = "/" + "/".join(str(p).replace("~", "~0").replace("/", "~1") for p in path)
         out[pointer] = known.get(pointer) or _reason(plain, path, arms)
     return out
 
 
-def nulls(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+def null_paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Yield the path of every null inside plain data."""
     if value is None:
         yield path
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from nulls(inner, (*path, key))
+            yield from null_paths(inner, (*path, key))
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
-            yield from nulls(inner, (*path, number))
+            yield from null_paths(inner, (*path, number))
 
 
 def _reason(
@@ -61,12 +59,12 @@ def _reason(
 ) -> str:
     top, last = path[0], str(path[-1])
     if top == "arms":
-        return _of_arm(plain["arms"][path[1]], path[2:], arms)
+        return _arm_reason(plain["arms"][path[1]], path[2:], arms)
     if top == "questions":
         finding = plain["questions"][path[1]]
         return "there is no such prior" if last == "prior" else finding["because"]
     if top == "next":
-        return NEXT[last]
+        return STEP_REASONS[last]
     if last == "arm":
         return "no arm is named here"
     if top == "wrong" and last == "placebo":
@@ -74,20 +72,20 @@ def _reason(
         return "its remedy has no placebo" if found else "no remedy stands behind this cause"
     if top == "changes" and len(path) > 3:
         own = plain["changes"]["arms"][path[2]]["missing"]
-        return own.get(str(path[3])) or CHANGES.get(last, "it was not recorded")
+        return own.get(str(path[3])) or CHANGE_REASONS.get(last, "it was not recorded")
     if top == "economics":
-        return REASONS_FOR_MISSING_COSTS.get(last, _REASONS_FOR_SECTIONS["economics"])
-    return _REASONS_FOR_SECTIONS.get(str(top), "not measured")
+        return COST_REASONS.get(last, _SECTION_REASONS["economics"])
+    return _SECTION_REASONS.get(str(top), "not measured")
 
 
-CHANGES = {
+CHANGE_REASONS = {
     "effective_rank": "nothing changed in this layer",
     "score_before": "this answer has no score",
     "score_after": "this answer has no score",
     "fold": "the rows have one split",
     "temperature": "only the words of the prompt were changed",
 }
-_REASONS_FOR_SECTIONS = {
+_SECTION_REASONS = {
     "seconds": "the time of the units was not handed in",
     "changes": "no arm was trained here",
     "wrong": "no arm shows this cause",
@@ -95,7 +93,7 @@ _REASONS_FOR_SECTIONS = {
 }
 
 
-def _of_arm(
+def _arm_reason(
     shown: Mapping[str, Any], rest: tuple[str | int, ...], arms: Mapping[str, ArmResult]
 ) -> str:
     key = str(rest[0])

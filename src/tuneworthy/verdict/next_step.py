@@ -1,4 +1,4 @@
-"""The cheapest next step and its size; minutes, money and clicks are compared in labels."""
+"""Choose the cheapest next step and its size; minutes, money and clicks count in labels."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from tuneworthy.stats.sizing import SampleSize
 from tuneworthy.verdict.contest import UndecidedPair, find_undecided_pair
 from tuneworthy.verdict.drift import decisive_breaks
 from tuneworthy.verdict.effort import LABELS_PER_CLICK, StepOption
-from tuneworthy.verdict.flips import Key, PriceInterval, price_intervals
+from tuneworthy.verdict.flips import Key, PriceInterval, rulings_by_key
 from tuneworthy.verdict.prices import unknown_costs
-from tuneworthy.verdict.refused import refused, refused_answers_clause
+from tuneworthy.verdict.refused import refused_answers, refused_answers_clause
 from tuneworthy.verdict.rule import LadderDecision
 from tuneworthy.verdict.rungs import Ladder
-from tuneworthy.verdict.sentences import a_tool, points, ticked
+from tuneworthy.verdict.sentences import points, ticked, tool_with_name
 from tuneworthy.verdict.unmeasured import (
-    bigger,
-    folds_offer,
+    bigger_option,
+    folds_option,
     may_gain,
-    measure_offer,
+    measure_option,
     unmeasured_clause,
 )
 
-EVEN = 0.5
-"""Least chance to settle (or that of labelling, if lower) for the offer of a too small pool."""
+LEAST_SETTLE_CHANCE = 0.5
+"""The least chance to settle with a pool that is too small (or that of labelling, if lower)."""
 REPAIR_FORM = "repair the metric or the parser, then run again"
 
 
 def next_step(
     evidence: Evidence,
     policy: Policy,
-    board: Ladder,
+    ladder: Ladder,
     ruling: LadderDecision,
     findings: Sequence[Finding] = (),
     target_met: bool | None = None,
@@ -50,63 +50,65 @@ def next_step(
         return Next(do="run all rows", why="only some of the rows were run")
     if ruling.reason == "nothing":
         return Next(do="measure an arm", why="no arm that could be named was measured")
-    if (form := refused(evidence)) and form.share > policy.margin:
+    if (form := refused_answers(evidence)) and form.share > policy.margin:
         return Next(
             do=REPAIR_FORM,
             why=f"{refused_answers_clause(form)}, and every comparison counts them as wrong",
         )
     if ruling.reason == "limits":
-        return Next(do="revise the limits", why=_why_limits(board))
-    before = _before_rows(evidence, policy, board, ruling)
-    open_now = None if before else find_undecided_pair(evidence, policy, board, ruling)
-    offers = [] if before else _offers(evidence, policy, board, ruling, open_now)
+        return Next(do="revise the limits", why=_why_limits(ladder))
+    before = _before_rows(evidence, policy, ladder, ruling)
+    open_now = None if before else find_undecided_pair(evidence, policy, ladder, ruling)
+    offers = [] if before else _step_options(evidence, policy, ladder, ruling, open_now)
     short = target_met is False
     pair = (open_now.arm, open_now.versus) if open_now else ()
-    folds = folds_offer(evidence, policy, pair)
+    folds = folds_option(evidence, policy, pair)
     if not _is_decided(ruling, short) and (
-        more := measure_offer(evidence, policy, ruling.arm, short)
+        more := measure_option(evidence, policy, ruling.arm, short)
     ):
         # More rows can't settle how an arm would score that was not trained, or on few rows only.
         in_part = any(arm.whole_minutes is not None for arm in pair)
         others = [] if ruling.untrained or in_part else [offer for offer in offers if offer.settles]
-        return _cheapest([more, *others, *([folds] if folds else [])])
+        return _cheapest_step([more, *others, *([folds] if folds else [])])
     if folds:
-        return _cheapest([folds, *(offer for offer in offers if offer.settles)])
-    larger = _bigger_wanted(evidence, policy, ruling, short)
+        return _cheapest_step([folds, *(offer for offer in offers if offer.settles)])
+    larger = _wants_bigger(evidence, policy, ruling, short)
     if larger and (short or ruling.status == "firm"):  # few rows never show it to fall short
-        return _bigger(evidence, policy, ruling)
+        return _measure_bigger(evidence, policy, ruling)
     if before:
         return before
     if larger and (open_now is None or open_now.size is None):  # more rows would not help
-        return _bigger(evidence, policy, ruling)
+        return _measure_bigger(evidence, policy, ruling)
     if not offers:
         return Next(do="measure another arm", why="there is no second arm to compare on these rows")
-    return _cheapest(offers)
+    return _cheapest_step(offers)
 
 
 def _before_rows(
-    evidence: Evidence, policy: Policy, board: Ladder, ruling: LadderDecision
+    evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision
 ) -> Next | None:
-    """Return the step if more rows would not help, or only after it."""
-    if policy.motive == "cost" and (need := _cost_keys(board)):
+    """Return the step that comes before more rows, None if more rows may help now."""
+    if policy.motive == "cost" and (need := _missing_cost_step(ladder)):
         return need
     if ruling.status == "firm":
-        return _firm(evidence, policy, ruling)
+        return _step_if_firm(evidence, policy, ruling)
     if ruling.shaken:
-        return Next(do="answer the failed rows again", rows=_failed(evidence), why=_WHY_FAILED)
+        return Next(
+            do="answer the failed rows again", rows=_failed_answers(evidence), why=_WHY_FAILED
+        )
     if ruling.cut:
         return Next(do="raise output.max_tokens", why=_why_cut(ruling.cut))
-    if decisive_breaks(board, policy, evidence.trends, ruling.arm):
+    if decisive_breaks(ladder, policy, evidence.trends, ruling.arm):
         return Next(do="measure on newer rows", why=_WHY_NEWER)
     return None
 
 
-def _cheapest(offers: Sequence[StepOption]) -> Next:
+def _cheapest_step(offers: Sequence[StepOption]) -> Next:
     return min(offers, key=lambda offer: offer.labels).step
 
 
 def _is_decided(ruling: LadderDecision, short: bool) -> bool:
-    """Return whether the measured arms decide: firm, with an arm that reaches the target."""
+    """Return whether the measured arms decide: firm, with an arm that does not miss the target."""
     return ruling.status == "firm" and ruling.use != "none" and not short
 
 
@@ -117,8 +119,8 @@ _WHY_NEWER = (
 _WHY_FAILED = "some answers failed, and which arm is named depends on what they would have been"
 
 
-def _why_limits(board: Ladder) -> str:
-    names = ", ".join(ticked(arm) for arm in board.outside)
+def _why_limits(ladder: Ladder) -> str:
+    names = ", ".join(ticked(arm) for arm in ladder.outside)
     return f"each of {names} is shown to break one; relax it or measure an arm that keeps it"
 
 
@@ -129,33 +131,33 @@ def _why_cut(arm: ArmResult) -> str:
     )
 
 
-def _failed(evidence: Evidence) -> int | None:
+def _failed_answers(evidence: Evidence) -> int | None:
     return sum(arm.errors for arm in evidence.arms if arm.finalist) or None
 
 
-def _bigger_wanted(evidence: Evidence, policy: Policy, ruling: LadderDecision, short: bool) -> bool:
+def _wants_bigger(evidence: Evidence, policy: Policy, ruling: LadderDecision, short: bool) -> bool:
     measured = any(arm.tool == "bigger" and arm.score for arm in evidence.arms)
     return not measured and (short or (ruling.use == "none" and may_gain(evidence, policy, None)))
 
 
-def _bigger(evidence: Evidence, policy: Policy, ruling: LadderDecision) -> Next:
-    if offer := bigger(evidence, policy, ruling.arm):
+def _measure_bigger(evidence: Evidence, policy: Policy, ruling: LadderDecision) -> Next:
+    if offer := bigger_option(evidence, policy, ruling.arm):
         return offer.step
     reason = "no arm beats the reference" if ruling.use == "none" else "the target is not reached"
     why = f"{reason}, and whether a larger model could do it is not measured (key `bigger`)"
     return Next(do="measure bigger", rows=evidence.n, why=why)
 
 
-def _cost_keys(board: Ladder) -> Next | None:
-    if board.present is None:
+def _missing_cost_step(ladder: Ladder) -> Next | None:
+    if ladder.present is None:
         return Next(do="name what runs today", why="motive cost compares with it (key `present`)")
-    if board.present.usd_per_1k is None:
+    if ladder.present.usd_per_1k is None:
         why = "motive cost needs a price (economics.machine_hour or economics.prices)"
         return Next(do="write down economics", why=why)
     return None
 
 
-def _firm(evidence: Evidence, policy: Policy, ruling: LadderDecision) -> Next:
+def _step_if_firm(evidence: Evidence, policy: Policy, ruling: LadderDecision) -> Next:
     if ruling.use == "keep":
         why = (
             f"nothing measured here is worth the"
@@ -173,33 +175,33 @@ def _firm(evidence: Evidence, policy: Policy, ruling: LadderDecision) -> Next:
     return Next(do="use it", why=why + unmeasured_clause(evidence, policy, ruling.arm))
 
 
-def _offers(
+def _step_options(
     evidence: Evidence,
     policy: Policy,
-    board: Ladder,
+    ladder: Ladder,
     ruling: LadderDecision,
     open_now: UndecidedPair | None,
 ) -> list[StepOption]:
-    offers = _economics(board, policy, ruling)
-    if policy.motive == "quality" and (larger := bigger(evidence, policy, ruling.arm)):
+    offers = _economics_options(ladder, policy, ruling)
+    if policy.motive == "quality" and (larger := bigger_option(evidence, policy, ruling.arm)):
         offers.append(larger)
     if open_now is None:
         return offers
     if open_now.size is None:
-        return [*offers, StepOption(0.5, _at_the_margin(policy, open_now))]
-    offers += _settle(evidence, policy, open_now, open_now.size)
-    offers.append(_label(policy, open_now, open_now.size))
-    return offers + _collect(evidence, policy, open_now)
+        return [*offers, StepOption(0.5, _step_at_margin(policy, open_now))]
+    offers += _settle_options(evidence, policy, open_now, open_now.size)
+    offers.append(_label_option(policy, open_now, open_now.size))
+    return offers + _collect_options(evidence, policy, open_now)
 
 
-def _settle(
+def _settle_options(
     evidence: Evidence, policy: Policy, open_now: UndecidedPair, size: SampleSize
 ) -> list[StepOption]:
     pair, inputs = open_now.pair, min(size.inputs, evidence.pool)
     if pair.apart is None or not inputs or evidence.locked:  # settling works on open rows only
         return []
     chance = open_now.outlook.clicked(inputs)
-    if inputs < size.inputs and chance < min(EVEN, size.chance):
+    if inputs < size.inputs and chance < min(LEAST_SETTLE_CHANCE, size.chance):
         return []
     clicks = round(inputs * pair.apart / pair.n)
     why = (
@@ -209,10 +211,10 @@ def _settle(
     )
     usd = None if policy.label_each is None else clicks * LABELS_PER_CLICK * policy.label_each
     step = Next(do="settle", rows=inputs, clicks=clicks, usd=usd, why=why)
-    return [StepOption(clicks * LABELS_PER_CLICK, step, settles=chance >= EVEN)]
+    return [StepOption(clicks * LABELS_PER_CLICK, step, settles=chance >= LEAST_SETTLE_CHANCE)]
 
 
-def _label(policy: Policy, open_now: UndecidedPair, size: SampleSize) -> StepOption:
+def _label_option(policy: Policy, open_now: UndecidedPair, size: SampleSize) -> StepOption:
     n = open_now.pair.n
     rows = size.more(n)
     usd = None if policy.label_each is None else rows * policy.label_each
@@ -223,12 +225,16 @@ def _label(policy: Policy, open_now: UndecidedPair, size: SampleSize) -> StepOpt
         f" {chance_text(size.chance)}{sooner}{open_now.why}"
     )
     return StepOption(
-        rows, Next(do="label", rows=rows, usd=usd, why=why), settles=size.chance >= EVEN
+        rows,
+        Next(do="label", rows=rows, usd=usd, why=why),
+        settles=size.chance >= LEAST_SETTLE_CHANCE,
     )
 
 
-def _collect(evidence: Evidence, policy: Policy, open_now: UndecidedPair) -> list[StepOption]:
-    """Offer more training rows if tuning is the rival and its learning curve is shown to climb."""
+def _collect_options(
+    evidence: Evidence, policy: Policy, open_now: UndecidedPair
+) -> list[StepOption]:
+    """Return the option of more training rows if the rival is tuned and its curve climbs, or []."""
     curve = next((one for one in evidence.curves if one.arm == open_now.arm.name), None)
     if curve is None or curve.needed is None or evidence.train is None:
         return []
@@ -249,7 +255,7 @@ def _range_text(low: float, high: float) -> str:
     return f" (80 %: {low:,.0f} to {high:,.0f})"
 
 
-def _at_the_margin(policy: Policy, open_now: UndecidedPair) -> Next:
+def _step_at_margin(policy: Policy, open_now: UndecidedPair) -> Next:
     outlook = open_now.outlook
     if outlook.below < -1:  # a reference is to be beaten, and no margin is asked of it
         why = (
@@ -260,7 +266,7 @@ def _at_the_margin(policy: Policy, open_now: UndecidedPair) -> Next:
         )
         return Next(do="rethink the task", why=why)
     why = (
-        f"{a_tool(open_now.arm)} stands near the margin of {points(policy.margin)}: with"
+        f"{tool_with_name(open_now.arm)} stands near the margin of {points(policy.margin)}: with"
         f" {outlook.far - open_now.pair.n:,} more labelled rows the chance to settle it is"
         f" {chance_text(outlook.chance(outlook.far))}; what such a gain is worth"
         f" to you decides (see"
@@ -269,18 +275,20 @@ def _at_the_margin(policy: Policy, open_now: UndecidedPair) -> Next:
     return Next(do="decide the margin", why=why)
 
 
-def _economics(board: Ladder, policy: Policy, ruling: LadderDecision) -> list[StepOption]:
-    """Offer to write down the one missing price, if it can make the verdict firm."""
+def _economics_options(ladder: Ladder, policy: Policy, ruling: LadderDecision) -> list[StepOption]:
+    """Return the option to set the one missing price if that can make the verdict firm, or []."""
     keys: tuple[Key, ...] = ("value_of_correct", "requests_per_month")
     lacking = [key for key in keys if not getattr(policy, key)]
-    if len(lacking) != 1 or unknown_costs(board.rivals) or policy.motive != "quality":
+    if len(lacking) != 1 or unknown_costs(ladder.rivals) or policy.motive != "quality":
         return []
-    firm = [s for s in price_intervals(board, policy, lacking[0]) if s.ruling.status == "firm"]
+    firm = [s for s in rulings_by_key(ladder, policy, lacking[0]) if s.ruling.status == "firm"]
     if not firm:
         return []
     same = [stretch for stretch in firm if stretch.ruling.named == ruling.named]
     best = (same or firm)[0]
-    why = f"the verdict is firm ({_named_text(best.ruling)}) where {_range(lacking[0], best)}"
+    why = (
+        f"the verdict is firm ({_named_text(best.ruling)}) where {_range_clause(lacking[0], best)}"
+    )
     return [StepOption(0.0, Next(do="write down economics", rows=0, usd=0.0, why=why))]
 
 
@@ -288,13 +296,13 @@ def _named_text(ruling: LadderDecision) -> str:
     return f"{ruling.use}: {ticked(ruling.arm)}" if ruling.arm else "none"
 
 
-def _range(key: Key, stretch: PriceInterval) -> str:
-    low = _amount(key, stretch.low)
+def _range_clause(key: Key, stretch: PriceInterval) -> str:
+    low = _amount_text(key, stretch.low)
     if stretch.high is None:
         return f"economics.{key} is above {low}"
-    return f"economics.{key} lies between {low} and {_amount(key, stretch.high)}"
+    return f"economics.{key} lies between {low} and {_amount_text(key, stretch.high)}"
 
 
-def _amount(key: Key, value: float) -> str:
+def _amount_text(key: Key, value: float) -> str:
     unit = "$" if key == "value_of_correct" else ""
     return f"{unit}{value:,.0f}" if value >= 100 else f"{unit}{value:.3g}"

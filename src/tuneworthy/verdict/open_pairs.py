@@ -1,4 +1,4 @@
-"""The pairs of arms that a study left open, and its evidence with the bounds of settled pairs.
+"""List the pairs of arms that a study left open; put the bounds of settled pairs into evidence.
 
 Pure arithmetic on evidence; knows no arm by its name.
 """
@@ -39,7 +39,7 @@ class OpenPair:
         return self.arm, self.versus
 
     def planned(self, pair: Pair, most: int) -> int:
-        """Return the total number of rows, at most `most`, for which bets on it are sized."""
+        """Return the number of rows, at most `most`, that bets on this pair are sized for."""
         if not pair.n:
             return most
         if self.margin < 0:
@@ -54,7 +54,6 @@ class SettledPair:
     """A pair after settling: mean and bounds on n rows, of which `differ` have unequal scores.
 
     `apart`: new inputs on which the answers differ.
-
     `points`: "new" for new inputs only (the study scored an artefact only fold by fold); "all" for
     all rows including the study's; "preference" for shares of preference, which are not comparable
     to the study's own points.
@@ -72,64 +71,68 @@ class SettledPair:
 
 
 def pairs_left_open(evidence: Evidence, policy: Policy) -> tuple[LadderDecision, list[OpenPair]]:
-    """Return the present ruling and the open pairs, the widest first."""
-    laid = ladder_scenarios(evidence, policy)
-    ruling, board = rule(laid, policy), laid.seen
-    open_pairs = [] if ruling.status == "blocked" else list(_pairs_to_settle(board, policy, ruling))
-    open_pairs = [pair for pair in open_pairs if pair.names in board.bounds]
-    return ruling, sorted(open_pairs, key=lambda pair: (-board.bounds[pair.names][2], pair.names))
+    """Return (the present ruling, its open pairs with the highest upper bound first)."""
+    scenarios = ladder_scenarios(evidence, policy)
+    ruling, ladder = rule(scenarios, policy), scenarios.seen
+    open_pairs = (
+        [] if ruling.status == "blocked" else list(_pairs_to_settle(ladder, policy, ruling))
+    )
+    open_pairs = [pair for pair in open_pairs if pair.names in ladder.bounds]
+    return ruling, sorted(open_pairs, key=lambda pair: (-ladder.bounds[pair.names][2], pair.names))
 
 
-def _pairs_to_settle(board: Ladder, policy: Policy, ruling: LadderDecision) -> Sequence[OpenPair]:
+def _pairs_to_settle(ladder: Ladder, policy: Policy, ruling: LadderDecision) -> Sequence[OpenPair]:
     if ruling.against is not None:
         versus = ruling.against.name
         return [
             OpenPair(arm.name, versus, policy.margin)
-            for arm in board.rivals
-            if board.bound(arm, ruling.against)[2] > policy.margin
+            for arm in ladder.rivals
+            if ladder.bound(arm, ruling.against)[2] > policy.margin
         ]
     if ruling.arm is None:
         return []
-    if policy.motive == "cost" and board.present:
-        today = board.present
+    if policy.motive == "cost" and ladder.present:
+        today = ladder.present
         return [
             OpenPair(other.name, today.name, -policy.margin)
-            for other in still_open(board, ruling.arm, today, policy)
+            for other in still_open(ladder, ruling.arm, today, policy)
         ]
-    arm, prices = ruling.arm, known_prices(board.rivals, policy)
+    arm, prices = ruling.arm, known_prices(ladder.rivals, policy)
     out = []
-    for other in board.rivals:
+    for other in ladder.rivals:
         margin = prices.margin(arm.name, other.name) if prices else policy.margin
         shift = prices.shift(other.name, arm.name) if prices else 0.0
-        if other.name != arm.name and board.bound(other, arm)[2] + shift > margin:
+        if other.name != arm.name and ladder.bound(other, arm)[2] + shift > margin:
             out.append(OpenPair(other.name, arm.name, margin, shift))
     if ruling.short_of and not out:
         out.append(OpenPair(arm.name, ruling.short_of.name, policy.margin))
     return out
 
 
-def tightened(evidence: Evidence, found: Mapping[Names, SettledPair]) -> Evidence:
-    """Return the evidence with the tighter bounds of each pair: its own or those in `found`.
+def with_settled_bounds(evidence: Evidence, found: Mapping[Names, SettledPair]) -> Evidence:
+    """Return the evidence with the tighter bounds of each pair: the study's or those in `found`.
 
     Both hold at the level of the look, so the tighter one holds at twice that error. A study and
     its settling (the second look) together spend 1.5 times the error of one look; any number of
     studies on the same cases, each settled, at most twice.
     """
-    both = {**found, **{(b, a): _mirrored(one) for (a, b), one in found.items()}}
+    both = {**found, **{(b, a): _mirrored_pair(one) for (a, b), one in found.items()}}
     pairs = tuple(
-        _tighter(pair, both[pair.arm, pair.versus]) if (pair.arm, pair.versus) in both else pair
+        _settled_pair(pair, both[pair.arm, pair.versus])
+        if (pair.arm, pair.versus) in both
+        else pair
         for pair in evidence.pairs
     )
     return evidence.model_copy(update={"pairs": pairs})
 
 
-def _mirrored(one: SettledPair) -> SettledPair:
+def _mirrored_pair(one: SettledPair) -> SettledPair:
     return replace(
         one, wins=one.losses, losses=one.wins, mean=-one.mean, low=-one.high, high=-one.low
     )
 
 
-def _tighter(pair: Pair, found: SettledPair) -> Pair:
+def _settled_pair(pair: Pair, found: SettledPair) -> Pair:
     counts = {key: getattr(found, key) for key in ("n", "wins", "losses", "differ")}
     low, high, mean, apart = found.low, found.high, found.mean, found.apart
     if found.points == "new":
@@ -146,7 +149,7 @@ def _tighter(pair: Pair, found: SettledPair) -> Pair:
 
 
 def settlement_sentence(settled: Settlement) -> str:
-    """Return a few sentences on how a verdict was settled."""
+    """Return the sentences on how a verdict was settled."""
     parts = [
         f"Settled by {settled.clicks} clicks: {settled.inputs} new inputs were drawn, and the"
         f" {settled.differing} on which the arms differ were looked at."

@@ -1,4 +1,4 @@
-"""The user's side of the rule, read from the task; nothing here is measured."""
+"""Read the user's part of the decision rule from the task; nothing here is measured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tuneworthy.core.task import Task
 
 
 def policy_of(task: Task) -> Policy:
-    """Return the user's side of the rule: margin, motive, target, limits, prices."""
+    """Return the user's part of the rule from a task: margin, motive, target, limits, prices."""
     success, money = task.success, task.economics
     return Policy(
         margin=success.margin,

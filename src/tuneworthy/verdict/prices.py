@@ -1,4 +1,4 @@
-"""The effect of prices on the rule: the gain that pays for a rung, and break-even volume."""
+"""Compute the effect of prices: the gain that pays for an arm, and the break-even volume."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.stats.economics import breakeven, paying_margin
 
-KEYS = {
+COST_NAMES = {
     "usd_per_1k": "cost a request",
     "build_usd": "one-off cost (economics.hours_to_build, engineer_hour, label_each)",
     "upkeep_usd_month": "monthly upkeep (economics.hosting_month, hours_per_retrain)",
@@ -33,11 +33,11 @@ class Prices:
     upkeep: dict[str, float]
 
     def shift(self, b: str, s: str) -> float:
-        """Return the value of the price difference per request, in right answers."""
+        """Return what b's lower price per request than s's is worth, in right answers."""
         return (self.cost[s] - self.cost[b]) / self.value
 
     def monthly(self, b: str, s: str) -> float:
-        """Return how much more b costs a month than s, without requests."""
+        """Return how many dollars more b costs a month than s, without requests."""
         once = (self.build[b] - self.build[s]) / self.months
         return once + self.upkeep[b] - self.upkeep[s]
 
@@ -49,12 +49,12 @@ class Prices:
 
 
 def unknown_costs(order: Sequence[ArmResult]) -> list[str]:
-    """Return the unknown costs of the rungs, in words."""
-    return [text for key, text in KEYS.items() if any(getattr(a, key) is None for a in order)]
+    """Return the names of the costs that are unknown for any of these arms."""
+    return [text for key, text in COST_NAMES.items() if any(getattr(a, key) is None for a in order)]
 
 
 def known_prices(order: Sequence[ArmResult], policy: Policy) -> Prices | None:
-    """Return the prices; None if the value, the volume or a rung's cost is unknown."""
+    """Return the prices of these arms; None if value, volume or an arm's cost is unknown."""
     if not policy.value_of_correct or not policy.requests_per_month or unknown_costs(order):
         return None
     return Prices(
@@ -68,14 +68,14 @@ def known_prices(order: Sequence[ArmResult], policy: Policy) -> Prices | None:
     )
 
 
-def worth_of_one(policy: Policy) -> float | None:
-    """Return the value of one more right answer; under the motive cost it may be 0."""
+def value_of_right_answer(policy: Policy) -> float | None:
+    """Return the dollars that one more right answer is worth, or None; 0 if only cost counts."""
     if policy.value_of_correct is None and policy.motive == "cost":
         return 0.0
     return policy.value_of_correct
 
 
-def cost_of(arm: ArmResult, volume: float | None, months: float) -> float | None:
+def monthly_cost(arm: ArmResult, volume: float | None, months: float) -> float | None:
     """Return an arm's monthly cost at a volume: V c + U + F/H; None if a part is unknown."""
     if volume is None or unknown_costs((arm,)):
         return None
@@ -84,8 +84,8 @@ def cost_of(arm: ArmResult, volume: float | None, months: float) -> float | None
 
 
 def break_even(named: ArmResult, rival: ArmResult, gain: float, policy: Policy) -> dict[str, Any]:
-    """Return the volume from which `rival` pays more than `named`; `gain` is rival - named."""
-    lacking, value = unknown_costs((named, rival)), worth_of_one(policy)
+    """Return the break-even volume of `rival` against `named`; `gain` is its score difference."""
+    lacking, value = unknown_costs((named, rival)), value_of_right_answer(policy)
     if value is None:
         lacking.append("value of a right answer (economics.value_of_correct)")
     out: dict[str, Any] = {

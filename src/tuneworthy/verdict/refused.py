@@ -1,4 +1,4 @@
-"""Right answers of today's system that the metric or its parser refused. Pure."""
+"""Find right answers of today's system that the metric or its parser refused. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tuneworthy.core.counting import points
 from tuneworthy.core.evidence import Evidence
 
-FORM = ("metric", "format")
+FORM_CAUSES = ("metric", "format")
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class RefusedAnswers:
     share: float
 
 
-def refused(evidence: Evidence) -> RefusedAnswers | None:
+def refused_answers(evidence: Evidence) -> RefusedAnswers | None:
     """Return today's answers refused for their form, if that is the leading cause; else None.
 
     Only rescoring the same answers counts: a form that an arm of the study repairs (a schema) is
@@ -29,14 +29,14 @@ def refused(evidence: Evidence) -> RefusedAnswers | None:
     if diagnosis is None or diagnosis.arm not in today or not diagnosis.wrong:
         return None
     lead, names = diagnosis.wrong[0], {arm.name for arm in evidence.arms}
-    if lead.cause not in FORM or lead.arm is None or lead.arm in names:
+    if lead.cause not in FORM_CAUSES or lead.arm is None or lead.arm in names:
         return None
     share = lead.low * diagnosis.n_fail / (diagnosis.n_fail + diagnosis.n_pass)
     return RefusedAnswers(arm=diagnosis.arm, remedy=lead.arm, share=share)
 
 
 def refused_answers_clause(found: RefusedAnswers) -> str:
-    """Return a clause on how much is lost to the form of the answers."""
+    """Return a clause on the share of right answers that were refused for their form."""
     return (
         f"at least {points(found.share)} of what runs today are right answers that were refused for"
         f" their form ({found.remedy} finds them)"

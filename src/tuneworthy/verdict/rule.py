@@ -1,6 +1,6 @@
 """The ladder rule: climb only if the rung below is beaten; bound what is left to gain.
 
-Pure arithmetic on a board. It knows tools, simplicity, costs and bounds, and no arm by its name.
+Pure arithmetic. It knows tools, simplicity, costs and bounds, and no arm by its name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tuneworthy.core.verdict import Status, Use
 from tuneworthy.stats.ladder import climb
 from tuneworthy.verdict.drift import decisive_breaks
 from tuneworthy.verdict.prices import Prices, known_prices
-from tuneworthy.verdict.refused import refused
+from tuneworthy.verdict.refused import refused_answers
 from tuneworthy.verdict.rungs import Ladder, build_ladder, rung
 
 Reason = Literal[
@@ -38,10 +38,10 @@ Reason = Literal[
 class LadderDecision:
     """The result of the rule: the arm (None for none and blocked), the status, what may be left.
 
-    `against` is the reference from which `left` is measured if no arm is named. `shaken`: the
-    named arm changes if failed answers count as right. `refused`: more than a margin of what runs
-    today are right answers refused for their form, and it is not the named arm. `short_of` is a
-    reference that another arm is shown to beat and the named one is not. `cut` is an arm whose
+    `against` is the reference from which `left` is measured if no arm is named. `shaken`: the named
+    arm changes if failed answers count as right. `refused`: more than a margin of what runs
+    today are right answers refused for their form, and it is not the named arm. `short_of`
+    is a reference that another arm is shown to beat and the named one is not. `cut` is an arm whose
     answers the token limit ended; longer answers might change the name, so no dearer arm is named
     in its place. `untrained` is a training arm that had no room in the minutes; without it the
     ruling would be firm.
@@ -61,7 +61,7 @@ class LadderDecision:
 
     @property
     def named(self) -> tuple[Use, str | None]:
-        """Return use and the arm's name, for comparing two rulings."""
+        """Return (use, name of the arm or None), to compare two rulings."""
         return self.use, self.arm.name if self.arm else None
 
 
@@ -70,13 +70,13 @@ BLOCKED = LadderDecision("none", None, "blocked", None, "blocked")
 
 @dataclass(frozen=True)
 class LadderScenarios:
-    """Boards for the same evidence, independent of the margin: as scored, and in other scenarios.
+    """The ladder of the evidence as scored (`seen`), and ladders in other scenarios.
 
-    `raised` has one board per arm with failed answers, in which those count as right: if any point
-    between all wrong and all right changes the name, one of these does. `refused` is the lower
-    bound of the share of cases that today's system has right but the metric or parser refused.
-    `longer` has one board per arm with cut answers, simplest first, at the most that the token
-    limit may have cost it.
+    `raised` has one ladder per arm with failed answers, in which those count as right: if any point
+    between all wrong and all right changes the name, one of these does. `refused` is the
+    lower bound of the share of cases that today's system has right but the metric or parser
+    refused. `longer` has one ladder per arm with cut answers, simplest first, at the most
+    that the token limit may have cost it.
     """
 
     seen: Ladder
@@ -90,14 +90,14 @@ class LadderScenarios:
 
 
 def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
-    """Return the boards of the evidence; of the policy only floor and margin are used."""
+    """Return the ladders of the evidence; only floor and margin of the policy are used."""
     failing = {
         arm.name: arm.score_if_right - arm.score.mean
         for arm in evidence.arms
         if arm.score and arm.score_if_right and arm.score_if_right > arm.score.mean
     }
     cut = [arm for arm in evidence.arms if arm.cut and arm.cut.gain > 0]
-    form = refused(evidence)
+    form = refused_answers(evidence)
     return LadderScenarios(
         seen=build_ladder(evidence, policy),
         raised=tuple(
@@ -112,15 +112,15 @@ def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
             for arm in sorted(cut, key=rung)
             if arm.cut
         ),
-        untrained=untrained(evidence, policy.margin),
+        untrained=untrained_arms(evidence, policy.margin),
     )
 
 
-def untrained(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
+def untrained_arms(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
     """Return the training arms that had no room in the minutes and may change what is named.
 
-    Those trained on a part of the rows for want of minutes, which may do better on all of them. Of
-    those not trained: if no arm was trained, all of them; else those that repair causes no trained
+    First the arms trained on a part of the rows for want of minutes, which may do better on all.
+    Then those not trained: all if no arm was trained; else those that repair causes that no trained
     arm covers, in enough failures to gain the margin (any cause, if there was no diagnosis).
     """
     diagnosis, trainable = (
@@ -139,10 +139,10 @@ def untrained(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
         arm for arm in measured
         if arm.whole_minutes is not None and not argues_against_training(wrong, arm.repairs)
     ]  # fmt: skip
-    return (*in_part, *_untried(evidence, margin, left, measured))
+    return (*in_part, *_untrained_by_causes(evidence, margin, left, measured))
 
 
-def _untried(
+def _untrained_by_causes(
     evidence: Evidence, margin: float, left: Sequence[ArmResult], measured: Sequence[ArmResult]
 ) -> tuple[ArmResult, ...]:
     diagnosis = evidence.diagnosis
@@ -156,18 +156,20 @@ def _untried(
     return tuple(arm for arm in left if share_of(wrong, set(arm.repairs) - known) * fails >= margin)
 
 
-def rule(laid: LadderScenarios, policy: Policy) -> LadderDecision:
-    """Return the ruling, with failed answers, a limited run and trends over time considered."""
-    if laid.blocked:
+def rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
+    """Return the ruling, provisional if failed answers, cut rows or a trend may change it."""
+    if scenarios.blocked:
         return BLOCKED
-    ruling = _uncut(laid, policy, decide_on_ladder(laid.seen, policy))
-    if any(decide_on_ladder(board, policy).named != ruling.named for board in laid.raised):
+    ruling = _allow_for_cut_answers(scenarios, policy, decide_on_ladder(scenarios.seen, policy))
+    if any(decide_on_ladder(ladder, policy).named != ruling.named for ladder in scenarios.raised):
         ruling = replace(ruling, status="provisional", shaken=True)
-    if laid.refused > policy.margin and ruling.use != "keep":  # today's true score is higher
+    if scenarios.refused > policy.margin and ruling.use != "keep":  # today's true score is higher
         ruling = replace(ruling, status="provisional", left=None, refused=True)
-    if ruling.status == "firm" and laid.untrained and _may_be_beaten(ruling, policy):
-        ruling = replace(ruling, status="provisional", untrained=laid.untrained[0])
-    doubtful = laid.limited or decisive_breaks(laid.seen, policy, laid.trends, ruling.arm)
+    if ruling.status == "firm" and scenarios.untrained and _may_be_beaten(ruling, policy):
+        ruling = replace(ruling, status="provisional", untrained=scenarios.untrained[0])
+    doubtful = scenarios.limited or decisive_breaks(
+        scenarios.seen, policy, scenarios.trends, ruling.arm
+    )
     return replace(ruling, status="provisional") if doubtful else ruling
 
 
@@ -182,98 +184,100 @@ def _may_be_beaten(ruling: LadderDecision, policy: Policy) -> bool:
     return score is None or 1 - score.mean >= policy.margin
 
 
-def _uncut(laid: LadderScenarios, policy: Policy, ruling: LadderDecision) -> LadderDecision:
-    """Return the ruling, without a dearer arm if longer answers might change the name.
+def _allow_for_cut_answers(
+    scenarios: LadderScenarios, policy: Policy, ruling: LadderDecision
+) -> LadderDecision:
+    """Return the ruling, but name no dearer arm if longer answers might change the name.
 
     The first (simplest) arm whose cut answers change the name decides.
     """
-    for arm, board in laid.longer:
-        other = decide_on_ladder(board, policy)
+    for arm, ladder in scenarios.longer:
+        other = decide_on_ladder(ladder, policy)
         if other.named == ruling.named:
             continue
-        plain = next((one for one in laid.seen.order if one.name == arm.name), None)
+        plain = next((one for one in scenarios.seen.order if one.name == arm.name), None)
         wins = plain and other.arm and other.arm.name == plain.name
         if plain and wins and ruling.arm and rung(plain) < rung(ruling.arm):
-            left = laid.seen.most(plain)
+            left = scenarios.seen.most(plain)
             return LadderDecision(
-                _use(laid.seen, plain), plain, "provisional", left, "cut", cut=arm
+                _use_of(scenarios.seen, plain), plain, "provisional", left, "cut", cut=arm
             )
         return replace(ruling, status="provisional", cut=arm)
     return ruling
 
 
-def decide_on_ladder(board: Ladder, policy: Policy) -> LadderDecision:
-    """Return the ruling on one board, with all answers as scored."""
-    if not board.order and not board.outside:
+def decide_on_ladder(ladder: Ladder, policy: Policy) -> LadderDecision:
+    """Return the ruling on one ladder."""
+    if not ladder.order and not ladder.outside:
         return LadderDecision("none", None, "provisional", None, "nothing")
-    if policy.motive == "cost" and board.present:
-        ruling = _cheapest(board, board.present, policy)
+    if policy.motive == "cost" and ladder.present:
+        ruling = _decide_by_cost(ladder, ladder.present, policy)
     else:
-        ruling = _climbed(board, policy)
+        ruling = _decide_by_quality(ladder, policy)
     if ruling.arm is None:
         return ruling
-    if unbeaten := _unbeaten_reference(board, ruling.arm):
-        if all(_unbeaten_reference(board, arm) for arm in board.order):
-            return _none(board, policy, "reference", unbeaten)
+    if unbeaten := _unbeaten_reference(ladder, ruling.arm):
+        if all(_unbeaten_reference(ladder, arm) for arm in ladder.order):
+            return _name_no_arm(ladder, policy, "reference", unbeaten)
         ruling = replace(ruling, status="provisional", short_of=unbeaten)
-    if len(board.rivals) + len(board.outside) == 1:  # a single arm: nothing to compare it with
+    if len(ladder.rivals) + len(ladder.outside) == 1:  # a single arm: nothing to compare it with
         return replace(ruling, status="provisional", left=None)
     return ruling
 
 
-def _climbed(board: Ladder, policy: Policy) -> LadderDecision:
-    if not board.order:
-        return _none(board, policy, "limits", _best(board.references))
-    prices = known_prices(board.rivals, policy)
-    names, others = [arm.name for arm in board.order], [arm.name for arm in board.others]
+def _decide_by_quality(ladder: Ladder, policy: Policy) -> LadderDecision:
+    if not ladder.order:
+        return _name_no_arm(ladder, policy, "limits", _best_reference(ladder.references))
+    prices = known_prices(ladder.rivals, policy)
+    names, others = [arm.name for arm in ladder.order], [arm.name for arm in ladder.others]
     margin = prices.margin if prices else policy.margin
-    climbed = climb(names, _bounds_with_prices(board, prices), margin, others)
-    arm = board.order[names.index(climbed.name)]
+    climbed = climb(names, _bounds_with_prices(ladder, prices), margin, others)
+    arm = ladder.order[names.index(climbed.name)]
     status: Status = "firm" if climbed.firm else "provisional"
     if policy.motive == "cost":  # today's arm is unknown, so quality decides for now
         status = "provisional"
     reason: Reason = "climbed" if names.index(climbed.name) else "first rung"
-    return LadderDecision(_use(board, arm), arm, status, board.most(arm), reason)
+    return LadderDecision(_use_of(ladder, arm), arm, status, ladder.most(arm), reason)
 
 
 def _bounds_with_prices(
-    board: Ladder, prices: Prices | None
+    ladder: Ladder, prices: Prices | None
 ) -> dict[tuple[str, str], tuple[float, float, float]]:
     out = {}
-    for b in board.rivals:
-        for s in board.order:
+    for b in ladder.rivals:
+        for s in ladder.order:
             if b.name != s.name:
                 by = prices.shift(b.name, s.name) if prices else 0.0
-                mean, low, high = board.bound(b, s)
+                mean, low, high = ladder.bound(b, s)
                 out[b.name, s.name] = (mean + by, low + by, high + by)
     return out
 
 
-def _cheapest(board: Ladder, present: ArmResult, policy: Policy) -> LadderDecision:
-    """Name the cheapest rung shown to be within the margin of what runs today."""
+def _decide_by_cost(ladder: Ladder, present: ArmResult, policy: Policy) -> LadderDecision:
+    """Return the ruling by cost: the cheapest arm shown to be within the margin of today's."""
     cost = present.usd_per_1k
     cheaper = sorted(
-        (a for a in board.rivals if _price_or_infinity(a) < (cost if cost is not None else 0.0)),
+        (a for a in ladder.rivals if _price_or_infinity(a) < (cost if cost is not None else 0.0)),
         key=_price_or_infinity,
     )
-    accepted = [arm for arm in cheaper if board.bound(arm, present)[1] >= -policy.margin]
-    if not accepted and present in board.outside:
-        return _none(board, policy, "limits", _best(board.references))
+    accepted = [arm for arm in cheaper if ladder.bound(arm, present)[1] >= -policy.margin]
+    if not accepted and present in ladder.outside:
+        return _name_no_arm(ladder, policy, "limits", _best_reference(ladder.references))
     arm = accepted[0] if accepted else present
-    status: Status = "provisional" if still_open(board, arm, present, policy) else "firm"
-    left = 0.0 if arm.name == present.name else max(0.0, board.bound(present, arm)[2])
+    status: Status = "provisional" if still_open(ladder, arm, present, policy) else "firm"
+    left = 0.0 if arm.name == present.name else max(0.0, ladder.bound(present, arm)[2])
     return LadderDecision(
-        _use(board, arm), arm, status, left, "cheapest" if accepted else "no cheaper"
+        _use_of(ladder, arm), arm, status, left, "cheapest" if accepted else "no cheaper"
     )
 
 
 def still_open(
-    board: Ladder, arm: ArmResult, present: ArmResult, policy: Policy
+    ladder: Ladder, arm: ArmResult, present: ArmResult, policy: Policy
 ) -> list[ArmResult]:
-    """Return the rungs that may be cheaper than `arm` and are not shown worse than today's."""
+    """Return the arms that may be cheaper than `arm` and within the margin of today's arm."""
     candidates = [
         other
-        for other in board.rivals
+        for other in ladder.rivals
         if other.name not in (arm.name, present.name)
         and (
             other.usd_per_1k is None
@@ -281,7 +285,7 @@ def still_open(
             or _price_or_infinity(other) < _price_or_infinity(arm)
         )
     ]
-    unshown = [other for other in candidates if board.bound(other, present)[2] >= -policy.margin]
+    unshown = [other for other in candidates if ladder.bound(other, present)[2] >= -policy.margin]
     return sorted(unshown, key=_price_or_infinity)
 
 
@@ -289,30 +293,30 @@ def _price_or_infinity(arm: ArmResult) -> float:
     return float("inf") if arm.usd_per_1k is None else arm.usd_per_1k
 
 
-def _unbeaten_reference(board: Ladder, arm: ArmResult) -> ArmResult | None:
-    compared = [ref for ref in board.references if (arm.name, ref.name) in board.bounds]
-    return _best(tuple(ref for ref in compared if board.bound(arm, ref)[1] <= 0))
+def _unbeaten_reference(ladder: Ladder, arm: ArmResult) -> ArmResult | None:
+    compared = [ref for ref in ladder.references if (arm.name, ref.name) in ladder.bounds]
+    return _best_reference(tuple(ref for ref in compared if ladder.bound(arm, ref)[1] <= 0))
 
 
-def _best(references: tuple[ArmResult, ...]) -> ArmResult | None:
+def _best_reference(references: tuple[ArmResult, ...]) -> ArmResult | None:
     def height(arm: ArmResult) -> float:
         return arm.score.mean if arm.score else 0.0
 
     return max(references, key=height, default=None)
 
 
-def _none(
-    board: Ladder, policy: Policy, reason: Reason, against: ArmResult | None
+def _name_no_arm(
+    ladder: Ladder, policy: Policy, reason: Reason, against: ArmResult | None
 ) -> LadderDecision:
     if against is None:
         return LadderDecision("none", None, "provisional", None, reason)
-    rivals = board.rivals or board.outside
-    left = max(0.0, *(board.bound(arm, against)[2] for arm in rivals), 0.0)
+    rivals = ladder.rivals or ladder.outside
+    left = max(0.0, *(ladder.bound(arm, against)[2] for arm in rivals), 0.0)
     status: Status = "firm" if left <= policy.margin else "provisional"
     return LadderDecision("none", None, status, left, reason, against)
 
 
-def _use(board: Ladder, arm: ArmResult) -> Use:
-    if board.present and arm.name == board.present.name:
+def _use_of(ladder: Ladder, arm: ArmResult) -> Use:
+    if ladder.present and arm.name == ladder.present.name:
         return "keep"
     return arm.tool or "other"

@@ -1,4 +1,4 @@
-"""The rule's view of the evidence: rungs, references and paired bounds, without names."""
+"""Build the ladder that the rule decides on: arms, references and paired bounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import isnan
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
 from tuneworthy.core.task import TOOLS
-from tuneworthy.verdict.limit_states import broken
+from tuneworthy.verdict.limit_states import broken_limits
 
 Bound = tuple[float, float, float]
 UNKNOWN_DIFFERENCE: Bound = (0.0, -1.0, 1.0)  # the widest difference of two scores in [0, 1]
@@ -47,7 +47,7 @@ class Ladder:
 
 
 def rung(arm: ArmResult) -> tuple[int, int, str]:
-    """Return an arm's place on the ladder: its tool, then its simplicity (the name breaks ties).
+    """Return an arm's sort key on the ladder: tool, then simplicity (the name breaks ties).
 
     An arm of unknown tool is placed above all others, as it may be the most complex.
     """
@@ -57,13 +57,13 @@ def rung(arm: ArmResult) -> tuple[int, int, str]:
 def build_ladder(
     evidence: Evidence, policy: Policy, gains: Mapping[str, float] | None = None
 ) -> Ladder:
-    """Return the ladder of the measured arms; `gains` are added to their scores first."""
+    """Return the ladder of the measured arms, with `gains` (by name) added to their scores."""
     shift = {arm.name: (gains or {}).get(arm.name, 0.0) for arm in evidence.arms}
-    raised = [_raised(arm, shift[arm.name]) for arm in sorted(evidence.arms, key=rung)]
+    raised = [_with_gain(arm, shift[arm.name]) for arm in sorted(evidence.arms, key=rung)]
     scored = [arm for arm in raised if arm.score and arm.state in ("measured", "stopped_early")]
     able = [a for a in scored if a.role == "candidate"]
     finalists = [arm for arm in able if arm.finalist]
-    outside = tuple(arm for arm in finalists if broken(arm, policy))
+    outside = tuple(arm for arm in finalists if broken_limits(arm, policy))
     others = [arm for arm in able if arm.compared and not arm.finalist]
     today = [arm for arm in scored if arm.present] or [a for a in finalists if a.tool == "keep"]
     pairs = {(pair.arm, pair.versus): pair for pair in evidence.pairs}
@@ -72,20 +72,20 @@ def build_ladder(
         outside=outside,
         references=tuple(arm for arm in scored if arm.role == "reference"),
         present=today[0] if today else None,
-        bounds=_both_ways(pairs, shift),
+        bounds=_bounds_both_ways(pairs, shift),
         pairs=pairs,
-        others=tuple(arm for arm in others if not broken(arm, policy)),
+        others=tuple(arm for arm in others if not broken_limits(arm, policy)),
     )
 
 
-def _raised(arm: ArmResult, by: float) -> ArmResult:
+def _with_gain(arm: ArmResult, by: float) -> ArmResult:
     if not by or arm.score is None:
         return arm
     ends = {key: min(1.0, getattr(arm.score, key) + by) for key in ("mean", "low", "high")}
     return arm.model_copy(update={"score": arm.score.model_copy(update=ends)})
 
 
-def _both_ways(
+def _bounds_both_ways(
     pairs: Mapping[tuple[str, str], Pair], shift: Mapping[str, float]
 ) -> dict[tuple[str, str], Bound]:
     out: dict[tuple[str, str], Bound] = {}

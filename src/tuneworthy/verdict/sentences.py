@@ -13,14 +13,14 @@ from tuneworthy.core.look_text import look_line
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import Use
 from tuneworthy.verdict import drift
-from tuneworthy.verdict.limit_states import broken, open_limits
-from tuneworthy.verdict.prices import cost_of, known_prices
-from tuneworthy.verdict.refused import refused, refused_answers_clause
+from tuneworthy.verdict.limit_states import broken_limits, open_limits
+from tuneworthy.verdict.prices import known_prices, monthly_cost
+from tuneworthy.verdict.refused import refused_answers, refused_answers_clause
 from tuneworthy.verdict.rule import LadderDecision
 from tuneworthy.verdict.rungs import Ladder
 
-RARE_SHARE = 0.1  # a higher share of total losses is not mentioned, as the score itself shows it
-AS_A_WHOLE: dict[Use, str] = {
+RARE_SHARE = 0.1  # a larger share of scores of 0 is not mentioned: the mean shows it
+TOOL_NAMES: dict[Use, str] = {
     "keep": "what runs today", "classifier": "a plain classifier", "prompt": "a prompt",
     "schema": "a schema on the answer", "context": "documents in the prompt",
     "bigger": "a bigger model", "tune": "a tuned model", "distil": "a distilled model",
@@ -29,13 +29,13 @@ AS_A_WHOLE: dict[Use, str] = {
 
 
 def ticked(arm: ArmResult) -> str:
-    """Return an arm's name in the form for sentences: quoted, at most 60 characters."""
+    """Return an arm's name for a sentence: in backticks, at most 60 characters."""
     return f"`{quoted(arm.name, 60)}`"
 
 
-def a_tool(arm: ArmResult) -> str:
-    """Return the kind of an arm with its name: `a tuned model (`lora`)`."""
-    return f"{AS_A_WHOLE[arm.tool or 'other']} ({ticked(arm)})"
+def tool_with_name(arm: ArmResult) -> str:
+    """Return an arm's kind with its name, such as "a tuned model (`lora`)"."""
+    return f"{TOOL_NAMES[arm.tool or 'other']} ({ticked(arm)})"
 
 
 @dataclass(frozen=True)
@@ -44,52 +44,52 @@ class SentenceContext:
 
     evidence: Evidence
     policy: Policy
-    board: Ladder
+    ladder: Ladder
     ruling: LadderDecision
 
 
-def because(evidence: Evidence, policy: Policy, board: Ladder, ruling: LadderDecision) -> str:
-    """Return one sentence on why this arm is named, and one for each caution."""
-    scene = SentenceContext(evidence, policy, board, ruling)
-    first = _reason(scene)
+def because(evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision) -> str:
+    """Return a sentence on why this arm is named, followed by one for each caution."""
+    context = SentenceContext(evidence, policy, ladder, ruling)
+    first = _reason_sentence(context)
     lines = [
         _not_a_verdict(evidence),
         first[:1].upper() + first[1:],
-        _unplaced(board, ruling),
-        _short_of(ruling),
-        _left_aside(evidence),
-        _retire(policy, board, ruling),
-        _dearer(policy, board, ruling),
-        _expires(ruling),
-        _excluded(policy, board),
-        _no_present(policy, board),
+        _unknown_tool_sentence(ladder, ruling),
+        _short_of_sentence(ruling),
+        _not_compared_sentence(evidence),
+        _retire_sentence(policy, ladder, ruling),
+        _total_cost_sentence(policy, ladder, ruling),
+        _expiry_sentence(ruling),
+        _broken_limits_sentence(policy, ladder),
+        _unknown_cost_sentence(policy, ladder),
         _if_failed_were_right(ruling),
-        _cut(ruling),
-        _untrained(ruling),
-        _refused(evidence, ruling),
-        _unanswered(scene),
-        _total_failures(ruling),
-        _spread(policy, ruling),
-        _in_part(scene),
-        _as_fitted(ruling),
-        drift.break_sentence(board, policy, evidence.trends, ruling.arm),
-        _unshown_limits(ruling),
-        _locked(evidence),
-        _looks(evidence),
+        _cut_answers_sentence(ruling),
+        _untrained_sentence(ruling),
+        _refused_sentence(evidence, ruling),
+        _missing_answers_sentence(context),
+        _zero_scores_sentence(ruling),
+        _retraining_sentence(policy, ruling),
+        _part_of_rows_sentence(context),
+        _fits_sentence(ruling),
+        drift.break_sentence(ladder, policy, evidence.trends, ruling.arm),
+        _open_limits_sentence(ruling),
+        _locked_rows_sentence(evidence),
+        _looks_sentence(evidence),
     ]
     return " ".join(line for line in lines if line)
 
 
-def rival(board: Ladder, arm: ArmResult) -> ArmResult | None:
+def rival(ladder: Ladder, arm: ArmResult) -> ArmResult | None:
     """Return the feasible arm that may be better than `arm` by most."""
-    others = [other for other in board.rivals if other.name != arm.name]
-    return max(others, key=lambda other: board.bound(other, arm)[2], default=None)
+    others = [other for other in ladder.rivals if other.name != arm.name]
+    return max(others, key=lambda other: ladder.bound(other, arm)[2], default=None)
 
 
-def _reason(scene: SentenceContext) -> str:
-    """Return the sentence for the ruling's reason."""
-    evidence, ruling = scene.evidence, scene.ruling
-    margin = points(scene.policy.margin)
+def _reason_sentence(context: SentenceContext) -> str:
+    """Return the sentence on the ruling's reason."""
+    evidence, ruling = context.evidence, context.ruling
+    margin = points(context.policy.margin)
     match ruling.reason:
         case "blocked":
             return f"no arm can be named before this is repaired: {quoted(evidence.blocks[0])}."
@@ -98,21 +98,21 @@ def _reason(scene: SentenceContext) -> str:
         case "limits":
             return "every arm is shown to break a limit you set, so none can be named."
         case "reference":
-            return _reference(ruling)
+            return _reference_sentence(ruling)
         case "no cheaper":
             all_worse = ", and all are shown to lose more" if ruling.status == "firm" else ""
             return f"no cheaper arm is shown to stay within {margin} of what runs today{all_worse}."
     assert ruling.arm is not None  # all remaining reasons name an arm
     arm = ticked(ruling.arm)
     if ruling.reason == "cut":
-        left = _left_to_gain(scene, ruling.arm)
+        left = _left_to_gain(context, ruling.arm)
         return f"no dearer arm than {arm} is named while its answers are cut; {left}."
     if ruling.reason == "cheapest":
         return f"{arm} is the cheapest arm shown to lose at most {margin} to what runs today."
-    left = _left_to_gain(scene, ruling.arm)
+    left = _left_to_gain(context, ruling.arm)
     if ruling.reason == "first rung":
         return f"{arm} is the simplest arm and none is shown to beat it; {left}."
-    paid = known_prices(scene.board.rivals, scene.policy)
+    paid = known_prices(context.ladder.rivals, context.policy)
     gain = "enough to pay for the climb" if paid else f"{margin} or more"
     return (
         f"every arm simpler than {arm} is shown to be beaten, by {gain} on these rows, and {arm}"
@@ -120,7 +120,7 @@ def _reason(scene: SentenceContext) -> str:
     )
 
 
-def _reference(ruling: LadderDecision) -> str:
+def _reference_sentence(ruling: LadderDecision) -> str:
     assert ruling.against is not None
     left = f"; the best could be at most {points(ruling.left or 0.0)} above it"
     return (
@@ -129,34 +129,34 @@ def _reference(ruling: LadderDecision) -> str:
     )
 
 
-def _left_to_gain(scene: SentenceContext, arm: ArmResult) -> str:
+def _left_to_gain(context: SentenceContext, arm: ArmResult) -> str:
     """Return the clause on what may be left to gain."""
-    best = rival(scene.board, arm)
-    if scene.ruling.refused:
+    best = rival(context.ladder, arm)
+    if context.ruling.refused:
         return "what is left to gain is not known"
     if best is None:
         return "no other arm was measured that could be named"
-    high = scene.board.bound(best, arm)[2]
+    high = context.ladder.bound(best, arm)[2]
     most = points(max(0.0, high))
-    if known_prices(scene.board.rivals, scene.policy):
-        if scene.ruling.status == "firm":
+    if known_prices(context.ladder.rivals, context.policy):
+        if context.ruling.status == "firm":
             return (
                 f"no other arm can gain enough to pay for itself ({ticked(best)}: {most} at most)"
             )
-        return f"{a_tool(best)} could be at most {most} better, which might pay for itself"
-    other = "no other compared arm" if _uncompared(scene.evidence) else "no other arm"
+        return f"{tool_with_name(best)} could be at most {most} better, which might pay for itself"
+    other = "no other compared arm" if _uncompared_arms(context.evidence) else "no other arm"
     if high <= 0:
         return f"{other} can be better"
-    if high <= scene.policy.margin:
-        margin = points(scene.policy.margin)
+    if high <= context.policy.margin:
+        margin = points(context.policy.margin)
         return f"{other} can be better by more than {margin}, your margin"
-    return f"{a_tool(best)} could be at most {most} better"
+    return f"{tool_with_name(best)} could be at most {most} better"
 
 
-def _in_part(scene: SentenceContext) -> str:
+def _part_of_rows_sentence(context: SentenceContext) -> str:
     """State if the named arm, or the one that may be better, learnt from a part of the rows."""
-    named_arm, rows = scene.ruling.arm, scene.evidence.train or 0
-    both = [named_arm, rival(scene.board, named_arm)] if named_arm else [*scene.board.order]
+    named_arm, rows = context.ruling.arm, context.evidence.train or 0
+    both = [named_arm, rival(context.ladder, named_arm)] if named_arm else [*context.ladder.order]
     learnt_in_part = [
         f"{ticked(arm)} learnt from {most:,} of {rows:,} rows,"
         f" {'as asked' if arm.whole_minutes is None else 'for want of minutes'}."
@@ -166,7 +166,7 @@ def _in_part(scene: SentenceContext) -> str:
     return " ".join(learnt_in_part)
 
 
-def _as_fitted(ruling: LadderDecision) -> str:
+def _fits_sentence(ruling: LadderDecision) -> str:
     """State which artefact the interval of a cross-fitted arm is for."""
     arm = ruling.arm
     if arm is None or arm.fits < 2:
@@ -181,35 +181,35 @@ def _not_a_verdict(evidence: Evidence) -> str:
     return "Not a verdict: only some of the rows were run." if evidence.limited else ""
 
 
-def _retire(policy: Policy, board: Ladder, ruling: LadderDecision) -> str:
+def _retire_sentence(policy: Policy, ladder: Ladder, ruling: LadderDecision) -> str:
     """State whether a tuned model that runs today can be retired, if a simpler arm is named."""
-    today, arm = board.present, ruling.arm
+    today, arm = ladder.present, ruling.arm
     if today is None or arm is None or today.tool not in TRAINED_TOOLS:
         return ""
     if arm.name == today.name or arm.tool in (*TRAINED_TOOLS, None):
         return ""
-    if (today.name, arm.name) not in board.bounds:
+    if (today.name, arm.name) not in ladder.bounds:
         return (
             f"{ticked(today)} was not compared with {ticked(arm)}, so it is open whether it can go."
         )
-    mean, _, high = board.bound(today, arm)
+    mean, _, high = ladder.bound(today, arm)
     if high > policy.margin:
         return f"{ticked(today)} could be retired: settle first, it may be {points(high)} better."
     within = points(max(0.0, mean))
-    saves = _saves(policy, today, arm)
+    saves = _saving_clause(policy, today, arm)
     return (
         f"Retire {ticked(today)}: {ticked(arm)} is within {within} of it"
         f" (at most {points(max(0.0, high))} worse){saves}."
     )
 
 
-def _dearer(policy: Policy, board: Ladder, ruling: LadderDecision) -> str:
+def _total_cost_sentence(policy: Policy, ladder: Ladder, ruling: LadderDecision) -> str:
     """State if an arm named as the cheapest per request costs more a month in total."""
-    today, arm = board.present, ruling.arm
+    today, arm = ladder.present, ruling.arm
     if policy.motive != "cost" or today is None or arm is None or arm.name == today.name:
         return ""
     volume, months = policy.requests_per_month, policy.horizon_months
-    costs = [cost_of(each, volume, months) for each in (arm, today)]
+    costs = [monthly_cost(each, volume, months) for each in (arm, today)]
     if costs[0] is None or costs[1] is None or costs[0] <= costs[1]:
         return ""
     return (
@@ -218,14 +218,14 @@ def _dearer(policy: Policy, board: Ladder, ruling: LadderDecision) -> str:
     )
 
 
-def _expires(ruling: LadderDecision) -> str:
+def _expiry_sentence(ruling: LadderDecision) -> str:
     if ruling.arm is None or ruling.arm.expires is None:
         return ""
     day = quoted(ruling.arm.expires, 10)
     return f"{ticked(ruling.arm)} stands on a model that ends on {day}: this verdict ends with it."
 
 
-def _saves(policy: Policy, today: ArmResult, arm: ArmResult) -> str:
+def _saving_clause(policy: Policy, today: ArmResult, arm: ArmResult) -> str:
     volume = policy.requests_per_month
     if volume is None or today.usd_per_1k is None or arm.usd_per_1k is None:
         return ""
@@ -235,15 +235,15 @@ def _saves(policy: Policy, today: ArmResult, arm: ArmResult) -> str:
     return f" and {verb} ${abs(month):,.0f} a month"
 
 
-def _excluded(policy: Policy, board: Ladder) -> str:
-    parts = [f"{ticked(arm)} ({', '.join(broken(arm, policy))})" for arm in board.outside]
+def _broken_limits_sentence(policy: Policy, ladder: Ladder) -> str:
+    parts = [f"{ticked(arm)} ({', '.join(broken_limits(arm, policy))})" for arm in ladder.outside]
     return f"Off the ladder for a limit it is shown to break: {'; '.join(parts)}." if parts else ""
 
 
-def _no_present(policy: Policy, board: Ladder) -> str:
-    if policy.motive == "quality" or (board.present and board.present.usd_per_1k is not None):
+def _unknown_cost_sentence(policy: Policy, ladder: Ladder) -> str:
+    if policy.motive == "quality" or (ladder.present and ladder.present.usd_per_1k is not None):
         return ""
-    lacking = "its cost" if board.present else "what runs today (key `present`)"
+    lacking = "its cost" if ladder.present else "what runs today (key `present`)"
     return f"Your motive is cost, but {lacking} is not known."
 
 
@@ -251,7 +251,7 @@ def _if_failed_were_right(ruling: LadderDecision) -> str:
     return "If failed answers were right, another arm would be named." if ruling.shaken else ""
 
 
-def _cut(ruling: LadderDecision) -> str:
+def _cut_answers_sentence(ruling: LadderDecision) -> str:
     """State what the token limit may have cost the arm whose longer answers may change the name."""
     arm = ruling.cut
     if arm is None or arm.cut is None:
@@ -268,7 +268,7 @@ def _cut(ruling: LadderDecision) -> str:
     return f"{ended}; with longer answers another arm may be named."
 
 
-def _untrained(ruling: LadderDecision) -> str:
+def _untrained_sentence(ruling: LadderDecision) -> str:
     if ruling.untrained is None:
         return ""
     arm = ticked(ruling.untrained)
@@ -277,34 +277,34 @@ def _untrained(ruling: LadderDecision) -> str:
     return f"Whether {arm} would be better is not known: the minutes had no room to measure it."
 
 
-def _refused(evidence: Evidence, ruling: LadderDecision) -> str:
-    form = refused(evidence)
+def _refused_sentence(evidence: Evidence, ruling: LadderDecision) -> str:
+    form = refused_answers(evidence)
     if form is None or not ruling.refused:
         return ""
     clause = refused_answers_clause(form)
     return f"{clause[:1].upper()}{clause[1:]}: with them another arm may be named."
 
 
-def _unanswered(scene: SentenceContext) -> str:
+def _missing_answers_sentence(context: SentenceContext) -> str:
     """State how many answers of the named arm, its rival and today's system are missing."""
-    arm, board = scene.ruling.arm, scene.board
-    spoken_of = (arm, rival(board, arm) if arm else None, board.present)
+    arm, ladder = context.ruling.arm, context.ladder
+    spoken_of = (arm, rival(ladder, arm) if arm else None, ladder.present)
     lacking = {one.name: one for one in spoken_of if one and one.score and one.errors}
     return " ".join(
         f"Missing or unscored, so counted as wrong: {one.errors:,} of {one.n:,} answers of"
-        f" {ticked(one)} ({points(_if_right(one))} more at most if right)."
+        f" {ticked(one)} ({points(_gain_if_right(one))} more at most if right)."
         for one in lacking.values()
     )
 
 
-def _if_right(arm: ArmResult) -> float:
-    """Return the most that failed answers could add, in score points."""
+def _gain_if_right(arm: ArmResult) -> float:
+    """Return the most that failed answers could add to an arm's mean score."""
     mean = arm.score.mean if arm.score else 0.0
     return max(0.0, (arm.score_if_right or 0.0) - mean)
 
 
-def _uncompared(evidence: Evidence) -> list[ArmResult]:
-    """Return measured arms without bounds, as another arm was named for their tool."""
+def _uncompared_arms(evidence: Evidence) -> list[ArmResult]:
+    """Return the measured arms that were not compared: another arm was named for their tool."""
     known = any(arm.compared for arm in evidence.arms)  # evidence of 0.1.0 lacks this field
     return [
         arm
@@ -313,16 +313,18 @@ def _uncompared(evidence: Evidence) -> list[ArmResult]:
     ]
 
 
-def _left_aside(evidence: Evidence) -> str:
+def _not_compared_sentence(evidence: Evidence) -> str:
     """State which measured arms were not compared, with their scores."""
-    scored = [f"{ticked(arm)} ({arm.score.mean:.2f})" for arm in _uncompared(evidence) if arm.score]
+    scored = [
+        f"{ticked(arm)} ({arm.score.mean:.2f})" for arm in _uncompared_arms(evidence) if arm.score
+    ]
     why = "success.finalists names another arm of their tool"
     return f"Measured and not compared: {', '.join(scored)}; {why}." if scored else ""
 
 
-def _unplaced(board: Ladder, ruling: LadderDecision) -> str:
+def _unknown_tool_sentence(ladder: Ladder, ruling: LadderDecision) -> str:
     """State where the named arm, or its closest rival, is placed if its tool is unknown."""
-    both = (ruling.arm, rival(board, ruling.arm) if ruling.arm else None)
+    both = (ruling.arm, rival(ladder, ruling.arm) if ruling.arm else None)
     arm = next((one for one in both if one and one.tool is None), None)
     if arm is None:
         return ""
@@ -333,7 +335,7 @@ def _unplaced(board: Ladder, ruling: LadderDecision) -> str:
     )
 
 
-def _short_of(ruling: LadderDecision) -> str:
+def _short_of_sentence(ruling: LadderDecision) -> str:
     if ruling.arm is None or ruling.short_of is None:
         return ""
     return (
@@ -343,7 +345,7 @@ def _short_of(ruling: LadderDecision) -> str:
     )
 
 
-def _total_failures(ruling: LadderDecision) -> str:
+def _zero_scores_sentence(ruling: LadderDecision) -> str:
     """State how often the named arm may fail totally, if its scores are graded."""
     arm = ruling.arm
     if arm is None or arm.lost is None or arm.lost.mean > RARE_SHARE:
@@ -355,13 +357,13 @@ def _total_failures(ruling: LadderDecision) -> str:
     )
 
 
-def _spread(policy: Policy, ruling: LadderDecision) -> str:
+def _retraining_sentence(policy: Policy, ruling: LadderDecision) -> str:
     sd = ruling.arm.seed_sd if ruling.arm else None
     big = sd is not None and sd > policy.margin / 2
     return f"A retraining may differ by {points(sd)} either way." if sd and big else ""
 
 
-def _unshown_limits(ruling: LadderDecision) -> str:
+def _open_limits_sentence(ruling: LadderDecision) -> str:
     arm = ruling.arm
     names = open_limits(arm) if arm else ()
     why = {name: arm.missing.get(f"limits.{name}") for name in names} if arm else {}
@@ -369,13 +371,13 @@ def _unshown_limits(ruling: LadderDecision) -> str:
     return f"Not shown to keep your limits: {', '.join(limits)}." if limits else ""
 
 
-def _looks(evidence: Evidence) -> str:
+def _looks_sentence(evidence: Evidence) -> str:
     if evidence.looks < 2:
         return ""
     return f"This is {look_line(evidence.looks, evidence.looks_scope, evidence.locked)}."
 
 
-def _locked(evidence: Evidence) -> str:
+def _locked_rows_sentence(evidence: Evidence) -> str:
     """State if the study was scored on rows that were locked until then."""
     if not evidence.locked:
         return ""

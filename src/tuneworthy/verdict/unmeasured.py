@@ -1,4 +1,4 @@
-"""Arms that were not measured: whether the diagnosis suggests them, and what measuring costs.
+"""Offer to measure arms that had no room: whether the diagnosis suggests them, what it costs.
 
 Knows what an arm may repair (`ArmResult.repairs`), never an arm by its name.
 """
@@ -15,7 +15,7 @@ from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.repairs import CAUSES_BY_TOOL
 from tuneworthy.core.verdict import Next
 from tuneworthy.verdict.effort import LABELS_PER_MODEL, StepOption, in_labels
-from tuneworthy.verdict.rule import untrained
+from tuneworthy.verdict.rule import untrained_arms
 from tuneworthy.verdict.rungs import rung
 from tuneworthy.verdict.sentences import ticked
 
@@ -26,38 +26,38 @@ NOT_THE_MODEL: frozenset[str] = frozenset({"metric", "label"})
 """Causes that no arm repairs: the score itself is wrong."""
 
 
-def measure_offer(
+def measure_option(
     evidence: Evidence, policy: Policy, now: ArmResult | None, short: bool
 ) -> StepOption | None:
-    """Return the offer of more minutes for an arm that had no room and may change the verdict.
+    """Return the option of more minutes for arms that had no room and may change the verdict.
 
     Such an arm may repair a share of the failures large enough to gain the margin. If the diagnosis
-    names none, it is every arm of a tool that was not measured at all, or a training arm that keeps
-    the verdict open, except those that the diagnosis speaks against. `now` is the named arm.
+    names none, they are all arms of a tool that was not measured at all and the training arms that
+    keep the verdict open, except those that the diagnosis speaks against. `now` is the named arm.
     `short`: the target is missed, so any gain counts. None if there is no such arm.
     """
     if not (short or may_gain(evidence, policy, now)):
         return None
-    if arm := _best(evidence, policy):
-        return _offer(policy, [arm], _why_named(evidence, arm))
+    if arm := _best_unmeasured_arm(evidence, policy):
+        return _minutes_option(policy, [arm], _why_measure(evidence, arm))
     tools = {arm.tool for arm in evidence.arms if arm.score}
-    wrong, taught = _causes_of_failures(evidence), untrained(evidence, policy.margin)
+    wrong, taught = _causes_of_failures(evidence), untrained_arms(evidence, policy.margin)
     left = [
         arm
-        for arm in _left_out(evidence)
+        for arm in _arms_without_room(evidence)
         if (arm.tool not in tools or arm in taught)
         and not argues_against_training(wrong, arm.repairs)
     ]
     if not left:
-        return _whole_offer(evidence, policy, taught)
+        return _all_rows_option(evidence, policy, taught)
     names = ", ".join(ticked(arm) for arm in left)
-    return _offer(policy, left, f"the minutes had no room to measure {names}")
+    return _minutes_option(policy, left, f"the minutes had no room to measure {names}")
 
 
-def _whole_offer(
+def _all_rows_option(
     evidence: Evidence, policy: Policy, taught: Sequence[ArmResult]
 ) -> StepOption | None:
-    """Return the offer of the minutes in which an arm learns from all rows, None without one."""
+    """Return the option of minutes in which an arm learns from all rows, or None."""
     arm = next((arm for arm in taught if arm.whole_minutes is not None), None)
     if arm is None or arm.whole_minutes is None:
         return None
@@ -70,8 +70,10 @@ def _whole_offer(
     return StepOption(in_labels(minutes, None, policy.label_each), step)
 
 
-def folds_offer(evidence: Evidence, policy: Policy, pair: Sequence[ArmResult]) -> StepOption | None:
-    """Return the offer of minutes for the folds of an undecided pair that had no room, or None.
+def folds_option(
+    evidence: Evidence, policy: Policy, pair: Sequence[ArmResult]
+) -> StepOption | None:
+    """Return the option of minutes for the folds of an undecided pair that had no room, or None.
 
     The rows are there already, so this comes before labelling others.
     """
@@ -80,13 +82,13 @@ def folds_offer(evidence: Evidence, policy: Policy, pair: Sequence[ArmResult]) -
         return None
     scored = " and ".join(f"{ticked(arm)} on {arm.n:,}" for arm in part)
     why = f"the minutes had no room to score all {evidence.n:,} rows, {scored}"
-    return _offer(policy, part, why)
+    return _minutes_option(policy, part, why)
 
 
 def unmeasured_clause(evidence: Evidence, policy: Policy, now: ArmResult | None) -> str:
     """Return a clause on an unmeasured arm that may beat a firm verdict's arm, or ""."""
-    arm = _best(evidence, policy) if may_gain(evidence, policy, now) else None
-    return f"; {_why_named(evidence, arm)}{_minutes_and_command([arm])[1]}" if arm else ""
+    arm = _best_unmeasured_arm(evidence, policy) if may_gain(evidence, policy, now) else None
+    return f"; {_why_measure(evidence, arm)}{_minutes_and_command([arm])[1]}" if arm else ""
 
 
 def may_gain(evidence: Evidence, policy: Policy, now: ArmResult | None) -> bool:
@@ -105,39 +107,45 @@ def may_gain(evidence: Evidence, policy: Policy, now: ArmResult | None) -> bool:
     lost = sum(row.low for row in diagnosis.wrong if row.cause in NOT_THE_MODEL)
     room = [1 - arm.score.mean for arm in evidence.arms if arm.name == diagnosis.arm and arm.score]
     # With graded scores a passed row may still leave something to gain.
-    return (1 - lost) * max(_fails(diagnosis), *room, 0.0) >= policy.margin
+    return (1 - lost) * max(_failure_share(diagnosis), *room, 0.0) >= policy.margin
 
 
-def bigger(evidence: Evidence, policy: Policy, now: ArmResult | None) -> StepOption | None:
-    """Return the offer to name a larger model, if the diagnosis says that one may be needed."""
+def bigger_option(evidence: Evidence, policy: Policy, now: ArmResult | None) -> StepOption | None:
+    """Return the option to measure a larger model, None unless the diagnosis suggests one."""
     there = any(arm.tool == "bigger" and arm.score for arm in evidence.arms)
     if there or not may_gain(evidence, policy, now):
         return None
-    if _gain(evidence, CAUSES_BY_TOOL["bigger"]) < policy.margin:
+    if _possible_gain(evidence, CAUSES_BY_TOOL["bigger"]) < policy.margin:
         return None
-    why = f"{_share(evidence, CAUSES_BY_TOOL['bigger'])} that a larger model may repair"
-    why += f"{_causes(evidence, CAUSES_BY_TOOL['bigger'])}, and none is measured (key `bigger`)"
+    why = f"{_share_clause(evidence, CAUSES_BY_TOOL['bigger'])} that a larger model may repair"
+    why += (
+        f"{_causes_clause(evidence, CAUSES_BY_TOOL['bigger'])}, and none is measured (key `bigger`)"
+    )
     return StepOption(LABELS_PER_MODEL, Next(do="measure bigger", rows=evidence.n, why=why))
 
 
-def _best(evidence: Evidence, policy: Policy) -> ArmResult | None:
-    """Return the unmeasured arm that may repair enough failures to gain the margin, if any.
+def _best_unmeasured_arm(evidence: Evidence, policy: Policy) -> ArmResult | None:
+    """Return the unmeasured arm that may repair enough failures to gain the margin, or None.
 
     Of the arms that may repair at least half as much as the best of them, the cheapest.
     """
-    left = [a for a in _left_out(evidence) if _gain(evidence, a.repairs) >= policy.margin]
-    most = max((_gain(evidence, arm.repairs) for arm in left), default=0.0)
+    left = [
+        a
+        for a in _arms_without_room(evidence)
+        if _possible_gain(evidence, a.repairs) >= policy.margin
+    ]
+    most = max((_possible_gain(evidence, arm.repairs) for arm in left), default=0.0)
 
     def cost(arm: ArmResult) -> tuple[bool, float, float, tuple[int, int, str]]:
         labels = in_labels(arm.more_minutes, arm.more_usd, policy.label_each)
-        return arm.more_minutes is None, labels, -_gain(evidence, arm.repairs), rung(arm)
+        return arm.more_minutes is None, labels, -_possible_gain(evidence, arm.repairs), rung(arm)
 
-    fit = [arm for arm in left if 2 * _gain(evidence, arm.repairs) >= most]
+    fit = [arm for arm in left if 2 * _possible_gain(evidence, arm.repairs) >= most]
     return min(fit, key=cost, default=None)
 
 
-def _left_out(evidence: Evidence) -> list[ArmResult]:
-    """Return the candidate arms that had no room in the minutes."""
+def _arms_without_room(evidence: Evidence) -> list[ArmResult]:
+    """Return the candidates that were not scored because the minutes had no room."""
     return [
         arm
         for arm in evidence.arms
@@ -150,7 +158,7 @@ def _causes_of_failures(evidence: Evidence) -> tuple[Wrong, ...]:
 
 
 def _uncovered_causes(evidence: Evidence, repairs: Collection[str]) -> frozenset[str]:
-    """Return those of the causes that no measured arm covers yet.
+    """Return the causes among `repairs` that no measured arm covers yet.
 
     A cause is found by the arm that repairs it: if that arm was measured on all rows, its score
     includes the repair, and another arm of the kind need not do more.
@@ -164,35 +172,37 @@ def _uncovered_causes(evidence: Evidence, repairs: Collection[str]) -> frozenset
     return frozenset(repairs) - (done - RESIDUAL_CAUSES)
 
 
-def _gain(evidence: Evidence, repairs: Collection[str]) -> float:
+def _possible_gain(evidence: Evidence, repairs: Collection[str]) -> float:
     """Return the share of rows that an arm which repairs these causes may gain."""
     diagnosis = evidence.diagnosis
     if diagnosis is None or not diagnosis.n_fail:
         return 0.0
-    return share_of(diagnosis.wrong, _uncovered_causes(evidence, repairs)) * _fails(diagnosis)
-
-
-def _fails(diagnosis: Diagnosis) -> float:
-    return diagnosis.n_fail / (diagnosis.n_fail + diagnosis.n_pass)
-
-
-def _why_named(evidence: Evidence, arm: ArmResult) -> str:
-    return (
-        f"{_share(evidence, arm.repairs)} that {ticked(arm)} may repair"
-        f"{_causes(evidence, arm.repairs)}, and the minutes had no room to measure it"
+    return share_of(diagnosis.wrong, _uncovered_causes(evidence, repairs)) * _failure_share(
+        diagnosis
     )
 
 
-def _share(evidence: Evidence, repairs: Collection[str]) -> str:
-    """Return the clause `91 % of the failures have a cause`, for these causes."""
+def _failure_share(diagnosis: Diagnosis) -> float:
+    return diagnosis.n_fail / (diagnosis.n_fail + diagnosis.n_pass)
+
+
+def _why_measure(evidence: Evidence, arm: ArmResult) -> str:
+    return (
+        f"{_share_clause(evidence, arm.repairs)} that {ticked(arm)} may repair"
+        f"{_causes_clause(evidence, arm.repairs)}, and the minutes had no room to measure it"
+    )
+
+
+def _share_clause(evidence: Evidence, repairs: Collection[str]) -> str:
+    """Return a clause such as "91 % of the failures have a cause", for these causes."""
     wrong = _causes_of_failures(evidence)
     few = "as far as so few can show, " if any(row.cause == "few" for row in wrong) else ""
     share = percent(round(share_of(wrong, _uncovered_causes(evidence, repairs)), 2))
     return f"{few}{share} of the failures have a cause"
 
 
-def _causes(evidence: Evidence, repairs: Collection[str]) -> str:
-    """Return these causes in brackets, with shares if there are several: ` (reading)`."""
+def _causes_clause(evidence: Evidence, repairs: Collection[str]) -> str:
+    """Return these causes in brackets, such as " (reading)", with shares if there are several."""
     rows = [
         row
         for row in _causes_of_failures(evidence)
@@ -204,7 +214,7 @@ def _causes(evidence: Evidence, repairs: Collection[str]) -> str:
 
 
 def _minutes_and_command(arms: Sequence[ArmResult]) -> tuple[int | None, str]:
-    """Return the minutes to measure these arms (None if unknown), and the clause on how to.
+    """Return (minutes to measure these arms, None if unknown; clause with the command).
 
     Minutes are rounded up, as `run --more` takes whole ones.
     """
@@ -215,7 +225,7 @@ def _minutes_and_command(arms: Sequence[ArmResult]) -> tuple[int | None, str]:
     return whole, f": `tuneworthy run --more {whole}m`"
 
 
-def _offer(policy: Policy, arms: Sequence[ArmResult], why: str) -> StepOption:
+def _minutes_option(policy: Policy, arms: Sequence[ArmResult], why: str) -> StepOption:
     (minutes, how), prices = _minutes_and_command(arms), [arm.more_usd for arm in arms]
     usd = None if any(one is None for one in prices) else sum(one for one in prices if one)
     step = Next(do="raise budget.minutes", minutes=minutes, usd=usd, why=f"{why}{how}")

@@ -11,7 +11,7 @@ from tuneworthy.verdict.open_pairs import (
     SettledPair,
     pairs_left_open,
     settlement_sentence,
-    tightened,
+    with_settled_bounds,
 )
 
 
@@ -58,7 +58,7 @@ def test_a_cheaper_arm_that_may_do_as_well_is_open_against_what_runs_today():
     _, found = pairs_left_open(evidence, Policy(margin=0.05, motive="cost"))
     assert names(found) == [("small", "today")]
     assert found[0].margin == -0.05
-    shown = tightened(evidence, {("small", "today"): seen(0.0, -0.03, 0.03)})
+    shown = with_settled_bounds(evidence, {("small", "today"): seen(0.0, -0.03, 0.03)})
     ruling, found = pairs_left_open(shown, Policy(margin=0.05, motive="cost"))
     assert (ruling.arm.name, found) == ("small", [])
 
@@ -81,7 +81,7 @@ def test_nothing_is_open_where_the_verdict_is_blocked():
 
 def test_the_tighter_bound_counts_both_ways_and_settles():
     evidence, policy = scenes.worked()
-    after = tightened(evidence, {("tune", "schema"): seen(0.012, -0.03, 0.05, n=351)})
+    after = with_settled_bounds(evidence, {("tune", "schema"): seen(0.012, -0.03, 0.05, n=351)})
     by_name = {(p.arm, p.versus): p for p in after.pairs}
     pair, back = by_name["tune", "schema"], by_name["schema", "tune"]
     assert (pair.high, back.low) == (0.05, -0.05)
@@ -101,20 +101,22 @@ def test_the_tighter_bound_counts_both_ways_and_settles():
 
 def test_an_arm_that_is_beaten_hands_over():
     evidence, policy = scenes.worked()
-    after = tightened(evidence, {("tune", "schema"): seen(0.12, 0.04, 0.2)})
+    after = with_settled_bounds(evidence, {("tune", "schema"): seen(0.12, 0.04, 0.2)})
     assert pairs_left_open(after, policy)[0].arm.name == "tune"
 
 
 def test_preferences_are_not_set_beside_points_of_a_score():
     evidence, _ = scenes.worked()
-    after = tightened(evidence, {("tune", "schema"): seen(0.0, -1.0, 1.0, "preference", n=0)})
+    after = with_settled_bounds(
+        evidence, {("tune", "schema"): seen(0.0, -1.0, 1.0, "preference", n=0)}
+    )
     pair = next(p for p in after.pairs if (p.arm, p.versus) == ("tune", "schema"))
     assert (pair.n, pair.mean, pair.low, pair.high) == (0, 0.0, -1.0, 1.0)
 
 
 def test_bounds_that_exclude_each_other_leave_the_new_ones():
     evidence, _ = scenes.worked()
-    after = tightened(evidence, {("tune", "schema"): seen(0.3, 0.2, 0.4)})
+    after = with_settled_bounds(evidence, {("tune", "schema"): seen(0.3, 0.2, 0.4)})
     pair = next(p for p in after.pairs if (p.arm, p.versus) == ("tune", "schema"))
     assert (pair.low, pair.mean, pair.high) == (0.2, pytest.approx(0.2), 0.4)
 

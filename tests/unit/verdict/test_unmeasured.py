@@ -8,7 +8,7 @@ from tuneworthy.core.evidence import Policy
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.verdict.decide import decide
 from tuneworthy.verdict.effort import in_labels
-from tuneworthy.verdict.rule import untrained
+from tuneworthy.verdict.rule import untrained_arms
 
 PLAIN = Policy(margin=0.05)
 LORA = ("learnable", "latent")
@@ -287,7 +287,11 @@ def test_a_trained_arm_stands_for_those_that_repair_no_more():
     taught = study({"convention": 0.9}, left_out("rag_lora", "tune", READER, 3.0))
     same = study(None, left_out("lora(epochs=5)", "tune", LORA, 3.0))
     more = study(None, left_out("rag_lora", "tune", READER, 3.0))
-    assert [untrained(found, 0.05) != () for found in (taught, same, more)] == [False, False, True]
+    assert [untrained_arms(found, 0.05) != () for found in (taught, same, more)] == [
+        False,
+        False,
+        True,
+    ]
 
 
 def test_a_larger_model_is_asked_for_where_the_diagnosis_names_it():

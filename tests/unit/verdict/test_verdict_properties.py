@@ -10,7 +10,7 @@ from verdict_scenes import RANK, arm, mirrored
 from tuneworthy.core.evidence import Evidence, Pair, Policy
 from tuneworthy.core.task import TOOLS
 from tuneworthy.verdict.decide import decide
-from tuneworthy.verdict.missing import nulls
+from tuneworthy.verdict.missing import null_paths
 
 share = st.integers(-50, 50).map(lambda k: k / 100)
 price = st.one_of(st.none(), st.floats(0.01, 5))
@@ -78,7 +78,7 @@ def test_every_null_has_a_reason_and_no_number_is_nan(study):
     verdict = decide(study[0], (), study[1])
     plain = verdict.plain()
     json.loads(json.dumps(plain, allow_nan=False))
-    pointers = {"/" + "/".join(str(part) for part in path) for path in nulls(plain)}
+    pointers = {"/" + "/".join(str(part) for part in path) for path in null_paths(plain)}
     empty = set() if plain["wrong"] else {"/wrong"}  # nothing there is explained as well
     assert pointers | empty == set(plain["missing"])
     assert all(plain["missing"].values())

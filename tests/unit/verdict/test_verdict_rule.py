@@ -13,11 +13,11 @@ from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.task import Data, HardLimits, Task
 from tuneworthy.questions import ORDER, ask_all
 from tuneworthy.stats import bounds
-from tuneworthy.verdict.asked import UNANSWERED
+from tuneworthy.verdict.asked import NOT_MEASURED
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.exit_code import exit_code
-from tuneworthy.verdict.limit_states import broken
-from tuneworthy.verdict.missing import reasons
+from tuneworthy.verdict.limit_states import broken_limits
+from tuneworthy.verdict.missing import reasons_for_nulls
 from tuneworthy.verdict.rungs import UNKNOWN_DIFFERENCE, build_ladder
 
 PLAIN = Policy(margin=0.05)
@@ -38,10 +38,10 @@ def two(share_a=0.7, share_b=0.7, n=300, **fields):
 
 def test_a_floor_takes_an_arm_off_only_when_its_upper_end_lies_below():
     found = two(0.5, 0.9)
-    assert broken(found.arms[0], PLAIN.model_copy(update={"floor": 0.6})) == ("floor",)
-    assert broken(found.arms[0], PLAIN.model_copy(update={"floor": 0.5})) == ()
+    assert broken_limits(found.arms[0], PLAIN.model_copy(update={"floor": 0.6})) == ("floor",)
+    assert broken_limits(found.arms[0], PLAIN.model_copy(update={"floor": 0.5})) == ()
     stated = found.arms[0].model_copy(update={"limits": {"floor": "met"}})
-    assert broken(stated, PLAIN.model_copy(update={"floor": 0.6})) == ()
+    assert broken_limits(stated, PLAIN.model_copy(update={"floor": 0.6})) == ()
 
 
 def test_none_where_every_arm_breaks_a_limit():
@@ -349,7 +349,7 @@ def test_the_nine_questions_are_listed_and_given_ones_pass_through():
     assert tuple(q.name for q in questions) == (*ORDER, "own")
     assert questions[8] == mine
     assert "economics.value_of_correct" in questions[6].because
-    assert questions[0].because == UNANSWERED
+    assert questions[0].because == NOT_MEASURED
     assert questions[0].prior == "500 good examples"
 
 
@@ -405,7 +405,7 @@ def test_a_null_inside_what_changed_has_its_own_reason():
         "ratio": None, "fold": None, "kl_on": None, "missing": {"ratio": "the adapter is gone"},
         "layers": [{"effective_rank": None}],
     }]}}  # fmt: skip
-    why = reasons(plain, {}, {})
+    why = reasons_for_nulls(plain, {}, {})
     assert why["/changes/arms/0/ratio"] == "the adapter is gone"
     assert why["/changes/arms/0/layers/0/effective_rank"] == "nothing changed in this layer"
     assert why["/changes/arms/0/fold"] == "the rows have one split"
@@ -413,7 +413,7 @@ def test_a_null_inside_what_changed_has_its_own_reason():
 
 
 def test_a_null_of_money_names_the_key_that_is_missing():
-    why = reasons({"economics": {"expires": None, "motive": None}}, {}, {})
+    why = reasons_for_nulls({"economics": {"expires": None, "motive": None}}, {}, {})
     assert why["/economics/expires"] == "no announced end is known of the model that it stands on"
     assert why["/economics/motive"]
 

@@ -1,4 +1,4 @@
-"""Atomic folders of files, whole or absent: checkpoints, adapters, other files of a unit.
+"""Write folders of files atomically, whole or absent: checkpoints, adapters, files of a unit.
 
 Independent of the files' content. A folder is written under a temporary name, synced, listed with
 sizes and SHA-256 in a manifest, then renamed; a truncated, flipped, missing or added file makes it
@@ -70,7 +70,7 @@ def atomic_folder(final: Path) -> Iterator[Path]:
 
 
 def integrity_faults(folder: Path) -> list[str]:
-    """Return why a folder is not whole: each missing, added, cut or changed file; [] if it is."""
+    """Return a line for each missing, added, cut or changed file of a folder; [] if it is whole."""
     try:
         written = (folder / MANIFEST).read_text("utf-8")
         files = json.loads(written)["files"]
@@ -91,7 +91,7 @@ def integrity_faults(folder: Path) -> list[str]:
 
 
 def is_whole(folder: Path) -> bool:
-    """Return whether a folder was published and no byte of it changed since."""
+    """Return whether a folder was published and no byte of it has changed since."""
     return not integrity_faults(folder)
 
 
@@ -147,7 +147,7 @@ def _move(folder: Path, final: Path) -> None:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Yield relative paths of all files but the manifest; refuse a link or device."""
+    """Yield the relative path of each file but the manifest; raise OSError for a link or device."""
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -162,7 +162,7 @@ def _entry(path: Path) -> dict[str, object]:
 
 
 def _rendered(files: object) -> str:
-    """Return the manifest's text; it is compared byte for byte, so a bit flip in it shows too."""
+    """Return the text of a manifest; it is compared byte for byte, so a bit flip shows too."""
     body = json.dumps(files, sort_keys=True)
     total = hashlib.sha256(body.encode()).hexdigest()
     return f'{{"schema": 1, "digest": "{total}", "files": {body}}}\n'

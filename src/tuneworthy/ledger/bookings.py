@@ -1,4 +1,4 @@
-"""The rows of paid requests: a reservation before each, its outcome and reply after.
+"""Write the rows of paid requests: a reservation before each, its outcome and reply after.
 
 Threads that wait while another one writes share the next transaction (group commit), so many
 requests in flight cost few syncs. A caller returns once its own row is durable, as without it.
@@ -32,7 +32,7 @@ class _Waiting(Generic[Value]):
 
 
 class GroupCommit(Generic[Value]):
-    """Calls `write` with all values that arrived while it ran before, one call at a time.
+    """Calls `write` with all values that arrived during its previous call, one call at a time.
 
     `write` returns a result for each value. An error is raised in every thread of its group.
     """
@@ -74,7 +74,7 @@ class GroupCommit(Generic[Value]):
 
 @dataclass(frozen=True)
 class _Outcome:
-    """A settled attempt; `line` is what the mirror gets besides the reply (None: nothing)."""
+    """A settled attempt; `line` has the mirror's fields besides the reply, None to write none."""
 
     entry: Entry
     reply: tuple[str, Any] | None
@@ -130,28 +130,30 @@ class Bookings:
         with self.journal.lock:
             new = self._new_replies(group)
             entries = []
-            for told in group:
-                entries.append(told.entry)
-                if told.reply and any(told is one for one in new):
-                    key, value = told.reply
-                    entries.append(self._entry("unit", key, "reply", told.study, value))
+            for outcome in group:
+                entries.append(outcome.entry)
+                if outcome.reply and any(outcome is one for one in new):
+                    key, value = outcome.reply
+                    entries.append(self._entry("unit", key, "reply", outcome.study, value))
             self.journal.append("outcome", *entries)
         return [None] * len(group)
 
     def _new_replies(self, group: Sequence[_Outcome]) -> list[_Outcome]:
-        """Return those whose reply the store lacks, each key once; note them in the mirror."""
-        first = {told.reply[0]: told for told in reversed(group) if told.reply}
+        """Mirror the replies that the store lacks; return their outcomes, each key once."""
+        first = {outcome.reply[0]: outcome for outcome in reversed(group) if outcome.reply}
         new = list(first.values())
         try:
-            new = [told for key, told in first.items() if self.journal.find("unit", key) is None]
+            new = [
+                outcome for key, outcome in first.items() if self.journal.find("unit", key) is None
+            ]
         except StoreError:  # a lost server, say: the mirror alone has what was paid for
             self.journal.failed = True
             raise
         finally:
             lines = [
-                {"key": told.reply[0], "reply": told.reply[1], **told.line}
-                for told in new
-                if told.reply and told.line is not None
+                {"key": outcome.reply[0], "reply": outcome.reply[1], **outcome.line}
+                for outcome in new
+                if outcome.reply and outcome.line is not None
             ]
             if lines:
                 with store_errors(self.home / REPLIES):

@@ -1,4 +1,4 @@
-"""What differs between the databases that can hold a ledger's rows: the one seam between them.
+"""Declare what SQLite and Postgres do differently for a ledger: the one interface between them.
 
 A ledger is one table of rows (`journal.py`) in an SQLite file beside the task or in a schema of a
 Postgres server. Locks, blobs and the mirror of paid replies are files in `.tuneworthy` for both.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
     import sqlalchemy as sa
 
 Definitions = set[tuple[str, str, str]]
-"""Kind, name and definition of all that a database has for a ledger."""
+"""(kind, name, definition) of each table, index, trigger and view that a ledger has."""
 
 
 class Lock(Protocol):
@@ -32,7 +32,7 @@ class Lock(Protocol):
 
 
 class Database(Protocol):
-    """Where the rows of one ledger lie.
+    """The database that has the rows of one ledger.
 
     `home` is `.tuneworthy`; `head` the file that notes the last row; `shown` names the ledger in
     messages, without a password; `called` is its short name and `files` what a backup of it holds.
@@ -48,28 +48,28 @@ class Database(Protocol):
         """Turn errors of the disk and of the database inside the block into StoreError."""
 
     def acquire(self, say: Callable[[str], None]) -> Lock:
-        """Return the writer's lock; StoreError that names the holder if another has it."""
+        """Return the writer's lock; raise StoreError with the holder's name if another has it."""
 
     def exists(self) -> bool:
         """Return whether the ledger was created."""
 
     def create(self) -> None:
-        """Create an empty ledger, whole or not at all."""
+        """Create an empty ledger atomically."""
 
     def inspect(self) -> None:
-        """Refuse what is no ledger of ours or a newer one, before anything is changed."""
+        """Raise StoreError for a newer ledger or one that is not ours; change nothing."""
 
     def engine(self, *, write: bool) -> sa.Engine:
         """Return an engine on the existing ledger; a reader's changes nothing."""
 
     def dispose(self, engine: sa.Engine | None) -> None:
-        """Close what is open for reading, and the engine if one was made."""
+        """Close the reader's session, if one is open, and the engine, if one was made."""
 
     def claim(self, connection: sa.Connection) -> None:
-        """Note in the database who writes, once its checks have passed."""
+        """Note this process in the database as its writer, once the checks have passed."""
 
     def count(self, connection: sa.Connection, seq: int, link: str, added: int) -> None:
-        """Note the last of `added` new rows in the transaction that adds them."""
+        """Note number and hash of the last of `added` new rows, in their transaction."""
 
     def counted(self, connection: sa.Connection) -> int:
         """Return how many rows were ever added, by the database's own counter."""

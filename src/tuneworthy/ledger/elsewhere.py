@@ -28,9 +28,9 @@ LOCK_WAIT_SECONDS = 2.0  # seconds to wait for another writer's lock
 
 @dataclass(frozen=True)
 class Looks:
-    """The ordinal of this look at some cases, whose studies count, and any trouble ("": none).
+    """The ordinal of this look at some cases, and which studies it counts (`scope`).
 
-    The trouble is a sentence for the user.
+    `trouble` is a sentence for the user on what could not be counted, "" without any.
     """
 
     look: int
@@ -56,7 +56,7 @@ def record_look(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> 
 
 
 def next_look(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]) -> Looks:
-    """Return which look a study would be, without counting it. `ledger` may be None."""
+    """Return the look that a study would be, without counting it; `ledger` None: no ledger yet."""
     earlier = _EarlierStudies(*_opened(rows, marks))
     here = _studies_of_ledger(ledger) if ledger else set()
     own = ledger.looked(rows, marks) if ledger else 0
@@ -83,14 +83,14 @@ class _EarlierStudies:
 
 
 def _studies_of_ledger(ledger: Ledger) -> set[str]:
-    """Return the studies that the ledger itself counts."""
+    """Return the names of the studies whose looks the ledger itself counts."""
     return {row.study for row in ledger.journal.rows("look")}
 
 
 def _opened(
     rows: str, marks: Sequence[str], study: str | None = None
 ) -> tuple[set[str], Scope, str]:
-    """Return the studies that opened these cases before, then append `study` to the file."""
+    """Return (earlier studies of these cases, scope, trouble); append `study` to the file."""
     if os.environ.get(SWITCH, "") == FOLDER:
         return set(), "folder", ""
     try:
@@ -132,7 +132,7 @@ def _matching(
 
 
 def _lines(text: bytes) -> tuple[list[dict[str, Any]], int]:
-    """Return the entries of a file, and the number of invalid lines (a writer was killed)."""
+    """Return (entries of a file, number of its invalid lines, which a killed writer leaves)."""
     entries, bad = [], 0
     for line in text.split(b"\n"):
         try:
@@ -162,7 +162,7 @@ def _file_for_messages() -> str:
 
 @contextmanager
 def _file(path: Path, *, write: bool) -> Iterator[int | None]:
-    """Yield the open file, locked against other writers; None if there is none to read."""
+    """Yield the descriptor of the open, locked file; None if there is no file to read."""
     if write:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND if write else os.O_RDONLY

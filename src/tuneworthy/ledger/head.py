@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HEAD = "head"
 REPLIES = "replies.jsonl"  # the mirror: a plain-text copy of paid replies
-_HEAD_BYTES = 128  # bytes; constant, so that one write replaces the whole file
+_HEAD_BYTES = 128  # constant, so that one write replaces the whole file
 
 
 class HeadRecord(NamedTuple):
@@ -42,20 +42,20 @@ class Head:
             self._fd = os.open(path, flags, 0o600)
 
     def note(self, seq: int, link: str) -> None:
-        """Write the last row and the current size of the mirror."""
+        """Write number and hash of the last row, and the present size of the mirror."""
         text = f"{seq} {link} {_size(self._mirror)} ".ljust(_HEAD_BYTES - 1) + "\n"
         with contextlib.suppress(OSError):
             os.pwrite(self._fd, text.encode(), 0)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the head file."""
         with contextlib.suppress(OSError):
             os.close(self._fd)
         self._fd = -1
 
 
 def read_head(path: Path) -> HeadRecord | None:
-    """Return the content of a head file, None if it is missing or unreadable."""
+    """Return the record in a head file, None if it is missing or unreadable."""
     try:
         seq, link, mirror = plain_file(path, _HEAD_BYTES).decode("ascii").split()
         return HeadRecord(int(seq), link, int(mirror))
@@ -64,14 +64,14 @@ def read_head(path: Path) -> HeadRecord | None:
 
 
 def remove_head(path: Path) -> None:
-    """Remove a head file: the store starts from empty."""
+    """Remove a head file, because the store starts from empty."""
     path.unlink(missing_ok=True)
 
 
 def lost_data_error(
     database: Database, seq: int, link: str | None, noted: HeadRecord | None
 ) -> StoreError | None:
-    """Return the error for a store, or a mirror, that lost data; else None.
+    """Return the error for a store or mirror that lost data; None if neither did.
 
     `seq` is the last row of the store, `link` the hash that the store has for the noted row. A
     missing mirror was removed on purpose: the store has all its replies.

@@ -100,7 +100,7 @@ def row_hash(previous: str, seq: int, entry: Sequence[Any], at: str) -> str:
 
 
 class Journal:
-    """An open store. A writer has one connection, a reader one transaction per query."""
+    """An open table of rows. A writer has one connection, a reader one transaction per query."""
 
     def __init__(self, database: Database, *, write: bool) -> None:
         self.database, self.write, self.shown = database, write, database.shown
@@ -149,7 +149,7 @@ class Journal:
                 self._head.note(seq, link)
 
     def find(self, sort: str, name: str) -> Row | None:
-        """Return the row with this name, or None; raise StoreError if its content was edited."""
+        """Return the row of this sort and name, or None; raise StoreError if it was edited."""
         wanted = (ROWS.c.sort == sort) & (ROWS.c.name == name)
         with self._transaction() as connection:
             values = connection.execute(sa.select(ROWS).where(wanted)).first()
@@ -163,7 +163,7 @@ class Journal:
         return row
 
     def rows(self, sort: str, study: str | None = None, after: int = 0) -> list[Row]:
-        """Return the rows of a sort in order, of one study or of all, after a sequence number."""
+        """Return the rows of a sort in order, of one study or of all, after the row `after`."""
         query = sa.select(ROWS).where(ROWS.c.sort == sort, ROWS.c.seq > after).order_by(ROWS.c.seq)
         if study is not None:
             query = query.where(ROWS.c.study == study)

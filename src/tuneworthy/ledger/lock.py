@@ -75,7 +75,7 @@ def acquire(path: Path, *, trusted: bool = True) -> WriterLock:
 
 
 def holder(path: Path) -> dict[str, Any] | None:
-    """Return the last holder in the lock file (host, pid, started, since), or None if released.
+    """Return the holder named in the lock file (host, pid, started, since), None if released.
 
     `alive` is False if that process is gone on this host: its pid is free or reused.
     """
@@ -112,7 +112,7 @@ def is_alive(owner: dict[str, Any]) -> bool:
 
 
 def writer_name() -> dict[str, Any]:
-    """Return what a lock says of this process: host, pid, started, since."""
+    """Return what a lock file says about this process: host, pid, started, since."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
     pid = os.getpid()
     return {
@@ -149,7 +149,7 @@ def _busy_at(path: Path) -> StoreError:
 
 
 def busy_error(where: str, who: dict[str, Any] | None) -> StoreError:
-    """Return the error for a ledger that another process (see `holder`) has open for writing."""
+    """Return the error for a ledger that process `who` (see `holder`) has open for writing."""
     name = "a process that left no name"
     if who:
         name = f"host {who.get('host')}, pid {who.get('pid')}, since {who.get('since')}"

@@ -17,7 +17,7 @@ from tuneworthy.ledger.head import REPLIES
 if TYPE_CHECKING:
     from tuneworthy.ledger.paid import PaidRequests
 
-_TAIL_BYTES = 4_000_000  # bytes at the end of the file to read for times
+_TAIL_BYTES = 4_000_000  # read from the end of the file for times
 _TIMED_REPLIES = 500  # the last replies whose seconds are read
 
 
@@ -35,7 +35,7 @@ def append_replies(path: Path, lines: Sequence[dict[str, Any]]) -> None:
 
 
 def _write_all(fd: int, text: bytes) -> None:
-    """Write all of a text: one call may write a part of it alone."""
+    """Write all of a text: a single `os.write` may write only a part of it."""
     while text:
         text = text[os.write(fd, text) :]
 
@@ -60,7 +60,7 @@ def reply_seconds(home: Path) -> list[float]:
 
 
 def restore_replies(ledger: PaidRequests) -> int:
-    """Store the replies that the ledger lacks, with their cost; return how many.
+    """Store the mirror's replies that the ledger lacks, with their cost; return how many.
 
     Each settles an open attempt of the same request. A second call adds nothing.
     """

@@ -1,4 +1,4 @@
-"""The part of a ledger that the purse and the mirror use; the store implements it."""
+"""Declare the part of a ledger that purse and mirror use; `store.py` implements it."""
 
 from __future__ import annotations
 

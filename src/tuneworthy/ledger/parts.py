@@ -1,4 +1,4 @@
-"""A value that is larger than a database's row may be: cut into parts, each a row of its own."""
+"""Store a value that is too large for a row of the database in parts, each a row of its own."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.record import digest
 
-MOST = 4_000_000  # characters of one row; SQLite and Postgres hold 1 GB
+MOST = 4_000_000  # the most characters of one row; SQLite and Postgres allow 1 GB
 PART = "part"  # kind of a row that holds a part
 _MARK = "stored in parts"
 
 
 def in_parts(text: str, put: Callable[[str, dict[str, Any]], object]) -> dict[str, Any]:
-    """Store a text in pieces by `put(key, value)`; return what stands under its own key.
+    """Store a text in pieces by `put(key, value)`; return the value that lists their keys.
 
-    The key of a part is its content, so a write that was killed is continued and not repeated.
+    The key of a piece is the hash of its content, so a killed write is continued, not repeated.
     """
     names = []
     for start in range(0, len(text), MOST):
@@ -28,9 +28,9 @@ def in_parts(text: str, put: Callable[[str, dict[str, Any]], object]) -> dict[st
 
 
 def joined(content: dict[str, Any], get: Callable[[str], Any], where: str) -> dict[str, Any]:
-    """Return a value, put together by `get(key)` if it is in parts.
+    """Return the stored value, joined from its pieces by `get(key)` if it is in parts.
 
-    Raises StoreError if a part is not there.
+    Raises StoreError if a piece is missing or was changed.
     """
     if set(content) != {_MARK}:
         return content

@@ -1,4 +1,4 @@
-"""Where the ledger of a study folder lies: `.tuneworthy/ledger.sqlite`, or a Postgres server.
+"""Find the ledger of a study folder: `.tuneworthy/ledger.sqlite`, or one on a Postgres server.
 
 `TUNEWORTHY_LEDGER` names the server for every task, `ledger:` in task.yaml for one. The folder
 notes the ledger it was opened with (`.tuneworthy/ledger.json`, without password). That note alone
@@ -30,7 +30,7 @@ _NOTE_BYTES = 10_000
 
 @dataclass(frozen=True)
 class Place:
-    """Where one ledger lies: `url` None is the SQLite file in `home`, else `name` on a server."""
+    """The location of a ledger: the SQLite file in `home` without `url`, else `name` there."""
 
     home: Path
     url: LedgerUrl | None = None
@@ -38,11 +38,11 @@ class Place:
 
     @property
     def shown(self) -> str:
-        """Return the place as messages name it, without a password."""
+        """Return the location as messages show it, without a password."""
         return f"{self.url.shown}, ledger {self.name}" if self.url else str(self.home / STORE)
 
     def database(self) -> Database:
-        """Return the database of this place. Raises NotInstalled if psycopg is missing."""
+        """Return the database at this location. Raises NotInstalled if psycopg is missing."""
         if self.url is None:
             from tuneworthy.ledger.sqlite_database import SqliteDatabase
 
@@ -53,7 +53,7 @@ class Place:
 
 
 def place_to_write(folder: Path, at: str | None, task: str | None) -> Place:
-    """Return where a folder's ledger is to be written: by the environment, else `at`, else SQLite.
+    """Return where to write a folder's ledger: by the environment, else `at`, else SQLite.
 
     `task` is the name of the task; it names the ledger on a server unless the address or the
     folder's note does. Raises TaskError for an address that is none.
@@ -64,7 +64,7 @@ def place_to_write(folder: Path, at: str | None, task: str | None) -> Place:
 
 
 def place_to_read(folder: Path, at: str | None, task: str | None) -> Place:
-    """Return where a folder's ledger is to be read; an SQLite file made before stays in use.
+    """Return where to read a folder's ledger; an existing SQLite file stays in use.
 
     A folder without a note, read without its task (`at` and `task` None), has none on a server.
     """
@@ -87,7 +87,7 @@ def why_unread(folder: Path) -> str:
 
 
 def note_place(place: Place, say: Callable[[str], None]) -> None:
-    """Note in the folder where its ledger lies; say so if it lay elsewhere before."""
+    """Write the ledger's location into the folder's note; report by `say` if it has changed."""
     path, before = place.home / NOTE, noted_server(place.home)
     now = place.url.shown if place.url else None
     if before == now and (now is None or path.exists()):
@@ -104,7 +104,7 @@ def note_place(place: Place, say: Callable[[str], None]) -> None:
 
 
 def noted_server(home: Path) -> str | None:
-    """Return the server that a `.tuneworthy` folder notes, None for SQLite."""
+    """Return the server named in the note of a `.tuneworthy` folder, None for SQLite."""
     return _server_note(home).get("server")
 
 

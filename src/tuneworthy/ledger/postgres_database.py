@@ -30,7 +30,7 @@ from tuneworthy.ledger.trouble import store_errors
 if TYPE_CHECKING:
     import psycopg
 
-LONGEST = 40  # characters of a ledger's name in the name of its schema, which may have 63
+LONGEST = 40  # the most characters of a ledger's name in its schema's name, which may have 63
 _LEDGER = """CREATE TABLE ledger (application TEXT NOT NULL, version INTEGER NOT NULL,
     seq BIGINT NOT NULL, link TEXT NOT NULL, holder TEXT NOT NULL)"""
 # What the server's catalogue shows of migrations.SCHEMA and the table above.
@@ -140,7 +140,7 @@ class PostgresDatabase:
         failpoint("create.after")
 
     def inspect(self) -> None:
-        """Refuse a schema that tuneworthy did not make, and a newer one."""
+        """Raise StoreError for a schema that tuneworthy did not make, or a newer release made."""
         with self._session() as session:
             there = session.execute("SELECT to_regclass('ledger') IS NOT NULL").fetchone()
             ours = there == (True,)
@@ -177,7 +177,7 @@ class PostgresDatabase:
         connection.execute(sa.text("UPDATE ledger SET holder = :me"), {"me": self._lock.name})
 
     def count(self, connection: sa.Connection, seq: int, link: str, added: int) -> None:
-        """Count the new rows; StoreError if another process has written meanwhile."""
+        """Count the new rows; raise StoreError if another process has written meanwhile."""
         assert self._lock is not None
         update = sa.text(
             "UPDATE ledger SET seq = :seq, link = :link WHERE seq = :before AND holder = :me"
@@ -192,7 +192,7 @@ class PostgresDatabase:
             )
 
     def counted(self, connection: sa.Connection) -> int:
-        """Return the counter of rows, which each append raises."""
+        """Return how many rows were ever added, by the counter that each append raises."""
         return int(connection.execute(sa.text("SELECT seq FROM ledger")).scalar() or 0)
 
     def version(self, connection: sa.Connection) -> int:
@@ -240,7 +240,7 @@ class PostgresDatabase:
             yield self._lock.session if self._lock is not None else self._reading()
 
     def _reading(self) -> psycopg.Connection[Any]:
-        """Return the reader's session, a new one if it was lost: a reader has no lock to lose."""
+        """Return the reader's session, a new one if it was lost (a reader holds no lock)."""
         if self._reader is None or self._reader.closed:
             self._reader = open_session(self._url, self.schema, self._trouble, write=False)
         return self._reader
@@ -253,7 +253,7 @@ class PostgresDatabase:
 
 
 def _statements() -> list[Any]:
-    """Return the statements that define a ledger, in the words of Postgres."""
+    """Return the SQL statements that define a ledger on Postgres."""
     key = "INTEGER PRIMARY KEY AUTOINCREMENT"  # `seq` is ours on both: SQLite only counts with it
     rows = [statement.replace(key, "BIGINT PRIMARY KEY") for statement in migrations.SCHEMA]
     return [*rows, _LEDGER]

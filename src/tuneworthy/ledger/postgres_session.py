@@ -22,8 +22,8 @@ from tuneworthy.ledger.postgres_trouble import PostgresTrouble
 if TYPE_CHECKING:
     import psycopg
 
-OLDEST = 120000  # Postgres 12: the first whose float text is exact by itself
-WAIT = 10.0  # seconds to wait for the server to notice that a writer on this host is gone
+OLDEST = 120000  # the oldest server: Postgres 12, the first to print floats exactly
+WAIT = 10.0  # seconds to wait until the server notices that a writer on this host is gone
 _CLASS = 0x74776C67  # "twlg": the first half of our advisory locks' keys
 _DEFAULTS = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10,
              "keepalives_count": 3}  # fmt: skip
@@ -42,7 +42,7 @@ _held: set[int] = set()
 def open_session(
     url: LedgerUrl, schema: str, trouble: PostgresTrouble, *, write: bool
 ) -> psycopg.Connection[Any]:
-    """Return a new session whose names are those of the schema; a reader's can't write.
+    """Return a new session whose search path is the schema; a reader's session can't write.
 
     Raises StoreError if the server can't be reached, refuses, is too old or not UTF8;
     NotInstalled if psycopg is missing.
@@ -142,7 +142,7 @@ class PostgresLock:
 
 
 def _holder(session: psycopg.Connection[Any], keys: tuple[int, int]) -> dict[str, Any] | None:
-    """Return who has the lock (host, pid, since, alive), by the name of its session."""
+    """Return the lock's holder (host, pid, since, alive) by its session's name, or None."""
     found = session.execute(_HOLDER, keys).fetchone()
     if found is None:
         return None

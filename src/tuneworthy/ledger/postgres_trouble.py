@@ -55,7 +55,7 @@ _CONNECTING = (
 
 
 class PostgresTrouble:
-    """Makes the errors of one ledger: `shown` is its place, `schema` holds it on the server."""
+    """Makes the errors of a ledger on Postgres; `shown` is its location, `schema` its schema."""
 
     def __init__(self, shown: str, schema: str, secrets: Sequence[str]) -> None:
         self._shown, self._schema, self._secrets = shown, schema, secrets
@@ -89,7 +89,7 @@ class PostgresTrouble:
         return self._error(named, error)
 
     def lost(self) -> StoreError:
-        """Return the error for a session that ended and is not opened again: its lock is gone."""
+        """Return the error for a session that ended and, having lost its lock, is not reopened."""
         return StoreError(
             _LOST_CONNECTION[0],
             where=self._shown,

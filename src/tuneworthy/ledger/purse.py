@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 Money = Decimal | float | int | str
 # Decimal rounds sums to 28 digits by default: a price of 1e-30 beside 0.3 would vanish.
 _EXACT = Context(prec=400)
-MOST_LISTED = 20  # maximum of attempts with unknown outcome to list one by one
+MOST_LISTED = 20  # the most attempts of unknown outcome that are listed one by one
 UNSETTLED = "unknown outcomes"
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """A reservation to send one request once. `retry_key` is the same for each retry.
+    """The reservation of one attempt to send a request; `retry_key` is the same for each retry.
 
     Send `retry_key` as the Idempotency-Key header: a server that supports it bills a request once.
     """
@@ -85,7 +85,7 @@ class Account:
     settling: set[int] = field(default_factory=set)
 
     def book(self, usd: Decimal, tokens: int, attempts: int) -> None:
-        """Add to what is committed; the caller holds `settled`."""
+        """Add to the committed cost; the caller must hold `settled`."""
         self.usd = _EXACT.add(self.usd, usd)
         self.tokens += tokens
         self.attempts += attempts
@@ -118,11 +118,11 @@ class SpendingCap:
         return self.ledger.get(key)
 
     def recall(self, what: str) -> dict[str, Any] | None:
-        """Return what this study has stored about an endpoint under a name, or None."""
+        """Return the fact about an endpoint that this study has stored as `what`, or None."""
         return self.ledger.frozen(self.study, what)
 
     def learn(self, what: str, value: dict[str, Any]) -> dict[str, Any]:
-        """Store a fact about an endpoint and return the stored one: the first write wins."""
+        """Store a fact about an endpoint as `what`; return the stored one: the first write wins."""
         return self.ledger.freeze(self.study, what, value)
 
     def reserve(self, usd: Money | None, tokens: int, key: str = "") -> Reservation:
@@ -143,8 +143,8 @@ class SpendingCap:
             raise ValueError("a worst case below zero")
         with account.settled:
             while not self._within_caps(worst, tokens):
-                if not self._others():
-                    raise self._broke(worst, tokens)
+                if not self._others_in_flight():
+                    raise self._cap_error(worst, tokens)
                 signals.check()
                 account.settled.wait(0.2)
             signals.check()
@@ -212,7 +212,7 @@ class SpendingCap:
             return Spending(account.usd, account.tokens, account.attempts, tuple(self._unknown()))
 
     def left(self) -> tuple[Decimal | None, int | None]:
-        """Return the money and tokens that may still be reserved; None without a cap."""
+        """Return (dollars, tokens) that may still be reserved, each None without a cap."""
         account = self._account
         with account.settled:
             usd = None if self.cap_usd is None else _EXACT.subtract(self.cap_usd, account.usd)
@@ -225,13 +225,13 @@ class SpendingCap:
             self.cap_tokens is None or account.tokens + tokens <= self.cap_tokens
         )
 
-    def _others(self) -> bool:
-        """Return whether another thread has a request in flight; it may settle below its worst."""
+    def _others_in_flight(self) -> bool:
+        """Return whether another thread has a request in flight, which may free some of the cap."""
         me, account = threading.get_ident(), self._account
         writing = any(count for thread, count in account.writing.items() if thread != me)
         return writing or any(ticket.thread != me for ticket in account.live.values())
 
-    def _broke(self, usd: Decimal, tokens: int) -> BudgetError:
+    def _cap_error(self, usd: Decimal, tokens: int) -> BudgetError:
         account = self._account
         money = self.cap_usd is not None and _EXACT.add(account.usd, usd) > self.cap_usd
         name, unit = ("budget.usd", "$") if money else ("budget.tokens", "")
@@ -260,7 +260,7 @@ class SpendingCap:
 
 
 def unknown_costs(purse: SpendingCap | None) -> dict[str, Any]:
-    """Return the attempts of unknown cost, with their worst prices, as plain text.
+    """Return the attempts of unknown cost, with their worst prices, as plain text by heading.
 
     Empty if there are none. They were sent, and then killed in flight, cut or answered without a
     token count: each may have been billed up to its worst price, which stays counted.
@@ -289,7 +289,7 @@ def to_decimal(value: Money) -> Decimal:
 
 
 def _plausible(value: Money | None) -> Decimal | None:
-    """Return a cost that a provider reported, or None if it is impossible."""
+    """Return a reported cost as Decimal, None if it is unknown or impossible."""
     try:
         amount = None if value is None else to_decimal(value)
     except InvalidOperation:

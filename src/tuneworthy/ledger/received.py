@@ -17,7 +17,7 @@ from tuneworthy.ledger.trouble import store_errors
 
 
 def receive_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Make a folder hold these files and no others; an equal file is left as it is.
+    """Write these files to a folder and remove all others; an equal file is left as it is.
 
     Raises ClusterError for a path that leaves the folder, StoreError if the disk fails.
     """

@@ -32,7 +32,7 @@ class StopRequested(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn signals inside the block into a stop at the next safe point.
+    """Turn a first signal inside the block into a stop at the next safe point.
 
     Outside the main thread (the lab's workers) handlers can't be set, so the block changes nothing
     there.
@@ -55,11 +55,11 @@ def stop_after(seconds: float) -> Iterator[None]:
     """Request a stop with exit code 0 at the first safe point after these seconds."""
     global _stop_signal
 
-    def ask() -> None:
+    def request_stop() -> None:
         global _stop_signal
         _stop_signal = 0 if _stop_signal is None else _stop_signal
 
-    timer = threading.Timer(seconds, ask)
+    timer = threading.Timer(seconds, request_stop)
     timer.daemon = True
     timer.start()
     try:
@@ -70,18 +70,18 @@ def stop_after(seconds: float) -> Iterator[None]:
 
 
 def requested_exit_code() -> int | None:
-    """Return the exit code of the requested stop (130 or 143), or None."""
+    """Return the exit code of the requested stop (0 after a time, 130 or 143); None without one."""
     return _stop_signal
 
 
 def check() -> None:
-    """Mark a safe point: raise Stopped (exit code 130 or 143) if a stop was requested."""
+    """Mark a safe point: raise StopRequested if a stop was requested."""
     if _stop_signal is not None:
         raise StopRequested(_stop_signal)
 
 
 def wait(seconds: float) -> None:
-    """Sleep, but raise Stopped soon after a signal (waiting on a 429 can take minutes)."""
+    """Sleep these seconds, but raise StopRequested soon after a signal (a 429 can take minutes)."""
     end = time.monotonic() + seconds
     while True:
         check()

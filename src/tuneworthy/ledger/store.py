@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
     from tuneworthy.ledger.purse import Account
 
 BLOBS = "blobs"
-RELEASED = "look released"
+RELEASED = "look released"  # the kind under which a look that was given back is frozen
 MIN_SHARED = 0.05  # share of cases; fewer can't move a mean by the usual margin
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
 _open_here: dict[str, int] = {}
@@ -64,7 +64,7 @@ class Ledger(Bookings):
     # Units: a value under a key, computed once.
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Return the value stored under a key, or None; StoreError if it was edited."""
+        """Return the value stored under a key, or None; raise StoreError if it was edited."""
         row = self.journal.find("unit", key)
         return None if row is None else self._whole(row)
 
@@ -154,7 +154,7 @@ class Ledger(Bookings):
         return len(self._lookers(rows, marks))
 
     def _lookers(self, rows: str, marks: Sequence[str], before: int | None = None) -> set[str]:
-        """Return the studies that opened these rows, or 1 in 20 cases; none that was released."""
+        """Return the studies, released ones left out, that opened these rows or 1 in 20 cases."""
         wanted, studies = set(marks), set()
         for row in self.journal.rows("look"):
             same = wanted & set(row.content.get("marks", ()))
@@ -189,13 +189,13 @@ class Ledger(Bookings):
         return path
 
     def whole(self, key: str) -> Path:
-        """Return blobs/<key>/ if it was published and is unchanged; StoreError otherwise."""
+        """Return blobs/<key>/ if it was published and is unchanged; else raise StoreError."""
         return require_whole(self.folder(key))
 
     # The store itself.
 
     def verify(self) -> int:
-        """Recompute the hash chain over all rows and return their number; StoreError if edited."""
+        """Recompute the hash chain; return the row count, raise StoreError if a row was edited."""
         return self.journal.verify()
 
     def close(self) -> None:
@@ -226,7 +226,7 @@ class Ledger(Bookings):
         return parts.joined(_object(row), self.get, self.journal.shown)
 
     def _insert(self, step: str, entry: Entry) -> tuple[bool, Row]:
-        """Return (did it exist, the stored row) of a named entry, appending it if it is new."""
+        """Append a named entry if it is new; return (whether it existed, the stored row)."""
         assert entry.name is not None
         with self.journal.lock:
             if (row := self.journal.find(entry.sort, entry.name)) is not None:
@@ -246,7 +246,7 @@ class Ledger(Bookings):
         return Entry(sort, name, kind, study, _text(value), seconds)
 
     def _check_writable(self) -> None:
-        """Refuse a write from a reader, a closed ledger or a forked child."""
+        """Raise StoreError in a reader, a closed ledger or a forked child."""
         if self._lock is None or self._pid != os.getpid():
             raise StoreError(
                 "this ledger is not open for writing here",
@@ -326,7 +326,7 @@ def _open_reader(place: Place, database: Database, say: Callable[[str], None]) -
 
 
 def _keep_out_of_git(home: Path) -> None:
-    """Write a .gitignore, so that answers and rows are not committed by accident."""
+    """Write a .gitignore into the folder, so that answers and rows are not committed."""
     ignore = home / ".gitignore"
     with store_errors(home):
         if not ignore.exists():

@@ -1,4 +1,4 @@
-"""Write what a study tells while it runs into the ledger, so that another process can show it.
+"""Write the events of a running study into the ledger, so that another process can show them.
 
 Events are for display: they may repeat after a resume, and no result depends on them.
 """
@@ -15,13 +15,13 @@ from tuneworthy.ledger.store import Ledger
 
 # Between two rows about answers or messages: each row is a durable write.
 SECONDS_BETWEEN_ROWS = 2.0
-MOST_TEXT = 500
+MOST_TEXT = 500  # characters of a message that are stored
 FOLDER = "results folder"
-"""What is frozen under this kind is the name of a study's results folder."""
+"""The kind under which the name of a study's results folder is frozen."""
 
 
 class StudyEvents:
-    """Keeps a running study's events in its ledger and passes them on to `tell`.
+    """Writes a running study's events into its ledger and passes them on to `tell`.
 
     `folder` is the name of the results folder that the study will have.
     """
@@ -36,7 +36,7 @@ class StudyEvents:
         self._log("begin", {})
 
     def __call__(self, event: str, data: Any) -> None:
-        """Take one event of a running study."""
+        """Log one event of the running study and pass it on."""
         if event == "arm":
             self._begin(data)
         elif event == "answers" and self._arm:
@@ -70,7 +70,7 @@ class StudyEvents:
 
 
 def so_far(verdict: Verdict) -> dict[str, Any]:
-    """Return the verdict if the study stopped now: use, arm, status, what is left, the ladder."""
+    """Return a verdict as an event: use, arm, status, what may be left, and each arm's score."""
     return {
         "use": verdict.use,
         "arm": verdict.arm,

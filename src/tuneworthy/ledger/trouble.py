@@ -76,7 +76,7 @@ def store_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """Turn OSError inside the block into StoreError: `path` is an output file of the user's.
+    """Turn OSError inside the block into StoreError; `path` is an output file of the user.
 
     The message does not distinguish missing permission from a read-only disk. A pipe is refused:
     opening one blocks until it has a reader.
@@ -90,7 +90,7 @@ def output_errors(path: Path) -> Iterator[None]:
 
 
 def from_system(error: OSError, where: str) -> StoreError:
-    """Return the StoreError for an OSError on a file or on the output."""
+    """Return the StoreError for an OSError on an output file or on standard output."""
     what, fix = _WRITING.get(error.errno or 0) or _OSERROR.get(error.errno or 0, _DISK)
     return StoreError(what, where=where, got=str(error), fix=fix)
 

@@ -18,13 +18,13 @@ ORDER = (*CHECKLIST, "capability", "economics", "simpler_tool", "harm")
 
 
 def in_order() -> tuple[str, ...]:
-    """Return the names of all questions: the checklist of five, the other four, the plug-ins."""
+    """Return the names of all questions in order: the nine of `ORDER`, then further plug-ins."""
     known = catalogue("questions")
     return (*(name for name in ORDER if name in known), *(n for n in known if n not in ORDER))
 
 
 def ask_all(evidence: Evidence, task: Task) -> tuple[Finding, ...]:
-    """Return the finding of every question, in order; deterministic in the evidence."""
+    """Return the finding of every question, in order, from the evidence and the task."""
     findings = []
     for name in in_order():
         finding: Finding = load("questions", name).ask(evidence, task)

@@ -16,7 +16,7 @@ NO_TUNE = "not measured (no tuned model was measured on these rows)"
 
 
 def finalists(evidence: Evidence, tools: Sequence[Tool]) -> list[ArmResult]:
-    """Return the scored finalists with one of these tools, including what runs today."""
+    """Return the scored finalists with one of these tools, today's system included."""
     return [
         arm
         for arm in evidence.arms
@@ -31,7 +31,7 @@ def trained_here(evidence: Evidence) -> list[ArmResult]:
 
 
 def is_recorded(arm: ArmResult) -> bool:
-    """Return whether an arm consists of recorded answers, so that its training is unknown."""
+    """Return whether an arm's answers were recorded elsewhere, so that its training is unknown."""
     return RECORDED in arm.because
 
 
@@ -46,7 +46,7 @@ def learners(evidence: Evidence) -> list[ArmResult]:
 
 
 def same_model(evidence: Evidence, task: Task) -> list[ArmResult]:
-    """Return the finalists that use, untrained, the model that a tuned arm starts from."""
+    """Return the untrained finalists on the model that a tuned arm starts from."""
     start = task.tune or task.model
     same = finalists(evidence, UNTRAINED) if task.model == start else []
     is_present = task.present is not None and task.present.model == start
@@ -60,18 +60,18 @@ def pair_of(evidence: Evidence, arm: str, versus: str) -> Pair | None:
             return pair
     for pair in evidence.pairs:
         if (pair.arm, pair.versus) == (versus, arm):
-            return _reversed(pair)
+            return _reversed_pair(pair)
     return None
 
 
-def _reversed(pair: Pair) -> Pair:
+def _reversed_pair(pair: Pair) -> Pair:
     ends = {"mean": -pair.mean, "low": -pair.high, "high": -pair.low}
     names = {"arm": pair.versus, "versus": pair.arm}
     return pair.model_copy(update={**ends, **names, "wins": pair.losses, "losses": pair.wins})
 
 
 def ticked(name: str) -> str:
-    """Return an arm's name in the form for sentences: quoted, at most 60 characters."""
+    """Return an arm's name for a sentence: in backticks, at most 60 characters."""
     return f"`{quoted(name, 60)}`"
 
 

@@ -1,4 +1,4 @@
-"""How much of the failures is missing facts and how much is behaviour, from the diagnosis."""
+"""Compute from the diagnosis which share of the failures is missing facts, not behaviour."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tuneworthy.stats.bounds import rate
 FACTS = ("knowledge", "retrieval")
 BEHAVIOUR = ("format", "convention", "latent", "learnable")
 NEITHER = ("metric", "label")  # causes that are neither facts nor behaviour
-UNKNOWN, UNKNOWN_OF_A_TYPE = 0.25, 0.5  # default
+UNKNOWN, UNKNOWN_OF_A_TYPE = 0.25, 0.5  # default: shares of unknown facts that are too high
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def training_acts(found: Diagnosis) -> str | None:
     return next((e.name for e in found.effects if e.remedy == "learnable" and e.acts), None)
 
 
-def unknown(known: KnowledgeProbe | None) -> tuple[Proportion, str] | None:
-    """Return the share of unknown facts and the rows it is of, if its lower bound is too high."""
+def too_many_unknown_facts(known: KnowledgeProbe | None) -> tuple[Proportion, str] | None:
+    """Return (share of facts unknown to the model, its rows) if shown too high, else None."""
     if known is None:
         return None
     if known.unknown is not None and known.unknown.low >= UNKNOWN:

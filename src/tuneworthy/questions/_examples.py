@@ -1,4 +1,4 @@
-"""Whether the examples are consistent and numerous: counts of rows, without bounds."""
+"""Judge whether examples are consistent and numerous, by counts of rows without bounds."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from tuneworthy.core.counting import count_noun, percent
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.questions._shown import unmeasured
 
-LEAST, LEAST_OF_A_CLASS = 50, 10  # default
-CONTRADICTING = 0.02  # default: share of rows that contradict another row
-ONE_FORM = 0.98  # default: share of answers in the most frequent form
+LEAST_ROWS, LEAST_OF_A_CLASS = 50, 10  # default: the fewest rows, and rows of a class
+MOST_CONTRADICTING = 0.02  # default: share of rows that contradict another row
+LEAST_ONE_FORM = 0.98  # default: share of answers in the most frequent form
 PartialFinding = tuple[str, str, str]
-"""(answer, because, next)."""
+"""(answer, because, next) of a finding."""
 
 
 def contradictory_rows(evidence: Evidence) -> PartialFinding | None:
-    """Return a no if too many rows contradict another; counted over all rows, so a fact."""
+    """Return a no if too many of all rows contradict another, else None."""
     share = evidence.soundness.contradictions if evidence.soundness else None
-    if share is None or share.share <= CONTRADICTING:
+    if share is None or share.share <= MOST_CONTRADICTING:
         return None
     many = f"{share.k:,} of {share.n:,} rows ({percent(share.share)}) contradict another row"
     return "no", many, "correct the contradictory rows that `tuneworthy check` lists"
 
 
 def too_few_rows(evidence: Evidence) -> PartialFinding | None:
-    """Return a no if there are too few rows, or too few of one class, to learn from."""
-    if evidence.train is not None and evidence.train < LEAST:
-        many = f"{count_noun(evidence.train, 'row')} to learn from, fewer than {LEAST}"
-        return "no", many, f"collect {LEAST - evidence.train} or more rows"
+    """Return a no if too few rows, or rows of one class, are there to learn from, else None."""
+    if evidence.train is not None and evidence.train < LEAST_ROWS:
+        many = f"{count_noun(evidence.train, 'row')} to learn from, fewer than {LEAST_ROWS}"
+        return "no", many, f"collect {LEAST_ROWS - evidence.train} or more rows"
     fewest = evidence.soundness.fewest_of_a_class if evidence.soundness else None
     if fewest is not None and fewest < LEAST_OF_A_CLASS:
         many = f"one class has {count_noun(fewest, 'row')}, fewer than {LEAST_OF_A_CLASS}"
@@ -35,7 +35,7 @@ def too_few_rows(evidence: Evidence) -> PartialFinding | None:
 
 
 def require_consistency(evidence: Evidence, said: PartialFinding | None) -> PartialFinding | None:
-    """Return the given answer; keep a yes only if rows are known not to contradict each other."""
+    """Return the given finding, a yes only if the contradictory rows were counted."""
     if said is None or said[0] != "yes":
         return said
     sound = evidence.soundness
@@ -45,7 +45,7 @@ def require_consistency(evidence: Evidence, said: PartialFinding | None) -> Part
         why = unmeasured(missing, field, "how many rows contradict another")
         return "not_measured", f"{said[1]}; {why}", "run `tuneworthy check`"
     form = sound.one_form
-    if form is None or form.share >= ONE_FORM:
+    if form is None or form.share >= LEAST_ONE_FORM:
         return said
     mixed = f"{said[1]}; but only {percent(form.share)} of {form.n:,} answers have one form"
     return "yes", mixed, "bring the answers into one form"

@@ -1,4 +1,4 @@
-"""The monthly net value of a tuned model against another arm in dollars, with its error."""
+"""Compute the monthly net value of an arm minus another's in dollars, with its error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.task import Task
 from tuneworthy.stats.economics import breakeven, chance_better
 
-COSTS = {
+COST_KEYS = {
     "usd_per_1k": "economics.machine_hour or economics.prices",
     "build_usd": "economics.hours_to_build and economics.engineer_hour",
     "upkeep_usd_month": "economics.hours_per_retrain and economics.hosting_month",
@@ -37,10 +37,12 @@ class NetValueDifference:
 
 
 def missing_keys(task: Task, arms: Sequence[ArmResult]) -> list[str]:
-    """Return the missing keys of task.yaml without which these arms have no net value."""
+    """Return the unset keys of task.yaml without which these arms have no net value."""
     keys = [f"economics.{key}" for key in INPUTS if getattr(task.economics, key) is None]
     return keys + [
-        text for field, text in COSTS.items() if any(getattr(arm, field) is None for arm in arms)
+        text
+        for field, text in COST_KEYS.items()
+        if any(getattr(arm, field) is None for arm in arms)
     ]
 
 
@@ -65,7 +67,7 @@ def net_value_difference(task: Task, b: ArmResult, a: ArmResult, pair: Pair) -> 
 
 
 def pays_from(task: Task, b: ArmResult, a: ArmResult, gain: float) -> tuple[str, float | None]:
-    """Return the break-even number of requests a month of b against a, and the side that pays."""
+    """Return (side on which b pays against a, break-even requests a month or None)."""
     return breakeven(
         (b.build_usd or 0.0) - (a.build_usd or 0.0),
         task.economics.horizon_months,
@@ -76,8 +78,8 @@ def pays_from(task: Task, b: ArmResult, a: ArmResult, gain: float) -> tuple[str,
     )
 
 
-def retraining(task: Task, days: float) -> float | None:
-    """Return the monthly cost of engineers for retraining every `days` days (USD), if known."""
+def monthly_retraining_cost(task: Task, days: float) -> float | None:
+    """Return the monthly cost of engineers (USD) to retrain every `days` days; None if unknown."""
     money = task.economics
     if money.hours_per_retrain is None or money.engineer_hour is None:
         return None

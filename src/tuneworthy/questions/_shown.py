@@ -1,4 +1,4 @@
-"""What a bound shows, and how many rows would decide a question."""
+"""Build findings, and compute how many rows would decide a question."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def finding(
     step: str,
     value: Bounded | float | None = None,
 ) -> Finding:
-    """Return a finding with its number: a mean with bounds, a number alone, or none."""
+    """Return a finding; `value` is a mean with bounds, a number alone, or None."""
     ends = {"value": value} if isinstance(value, float | int) else {}
     if value is not None and not isinstance(value, float | int):
         ends = {"value": value.mean, "low": value.low, "high": value.high}
@@ -50,14 +50,14 @@ def rows_needed(found: Bounded, n: int, below: float, above: float) -> int | Non
 
 
 def at_threshold(n: int, what: str = "scored rows") -> str:
-    """Return the clause for a number so near its threshold that no row count can be named."""
+    """Return a clause on a number so near its threshold that no row count can be named."""
     return f"at the threshold: more {what} may show either side (there are {n:,})"
 
 
 def rows_needed_clause(
     found: Bounded, n: int, below: float, above: float, what: str = "scored rows"
 ) -> str:
-    """Return the clause for an undecided number: the rows it needs."""
+    """Return a clause on the rows that an undecided number needs."""
     rows = rows_needed(found, n, below, above)
     if rows is None:
         return at_threshold(n, what)
@@ -65,6 +65,6 @@ def rows_needed_clause(
 
 
 def unmeasured(missing: Mapping[str, str], field: str, otherwise: str) -> str:
-    """Return why a field is missing: the recorded reason, else `otherwise`."""
+    """Return "not measured" with a field's recorded reason, else with `otherwise`."""
     why = missing.get(field) or otherwise
     return why if why.startswith("not measured") else f"not measured ({why})"

@@ -1,4 +1,4 @@
-"""Changing facts: how long a training lasts, and which arm still gives outdated answers."""
+"""Judge by changing facts how long a training lasts, and which arm ignores new passages."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tuneworthy.core.freshness import Freshness
 from tuneworthy.core.known import Proportion
 from tuneworthy.core.task import TRAINED_TOOLS, Task
 from tuneworthy.questions._arms import SIMPLER, finalists, pair_of, ticked
-from tuneworthy.questions._money import INPUTS, retraining
+from tuneworthy.questions._money import INPUTS, monthly_retraining_cost
 from tuneworthy.questions._shown import rows_needed
 
-DAYS = 90  # default: a training that lasts a quarter
-FAITHFUL = 0.9  # default: share of changed facts answered as the passage says
+LASTING_DAYS = 90  # default: the days that a training must last (a quarter)
+LEAST_FAITHFUL = 0.9  # default: share of changed facts answered as the passage says
 
 
 def unfaithful(evidence: Evidence, stale: Freshness) -> str:
-    """Return which tuned arm is shown to ignore changed passages too often, or ""."""
+    """Return a sentence on a tuned arm shown to ignore changed passages too often, or ""."""
     tuned = {arm.name for arm in evidence.arms if arm.tool in TRAINED_TOOLS}
     for name, share in sorted(stale.faithful.items()):
-        if name in tuned and share.high < FAITHFUL:
+        if name in tuned and share.high < LEAST_FAITHFUL:
             return (
                 f"{ticked(name)} follows the passage on {share.k:,} of {share.n:,} changed facts"
                 f" (at most {percent(share.high)})"
@@ -35,7 +35,7 @@ def too_dear(evidence: Evidence, task: Task, days: float) -> str:
     Compares monthly values at the upper bound of the best tuned arm's gain over a simpler one;
     its requests and right answers are priced, other upkeep is left out.
     """
-    cost = retraining(task, days)
+    cost = monthly_retraining_cost(task, days)
     if cost is None or any(getattr(task.economics, key) is None for key in INPUTS):
         return ""
     volume, value = task.economics.requests_per_month or 0.0, task.economics.value_of_correct or 0.0
@@ -59,11 +59,11 @@ def too_dear(evidence: Evidence, task: Task, days: float) -> str:
 
 
 def facts_needed(stale: Freshness) -> int | None:
-    """Return the changed facts needed to show on which side of 90 days a training lasts."""
+    """Return how many dated facts show whether a training lasts 90 days; None if unknown."""
     changed = stale.changed
     if changed is None or stale.declared or stale.over_days is None:
         return None
-    limit = -expm1(stale.over_days * log1p(-stale.stale_ok) / DAYS)
+    limit = -expm1(stale.over_days * log1p(-stale.stale_ok) / LASTING_DAYS)
     return rows_needed(_Bounds(changed), changed.n, limit, limit)
 
 

@@ -13,7 +13,12 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
 from tuneworthy.diagnose.cause_shares import FEW_FAILURES, FEW_IF_NONE_ACTS
 from tuneworthy.questions._arms import ticked
-from tuneworthy.questions._causes import FactShare, missing_facts_share, training_acts, unknown
+from tuneworthy.questions._causes import (
+    FactShare,
+    missing_facts_share,
+    too_many_unknown_facts,
+    training_acts,
+)
 from tuneworthy.questions._shown import finding, rows_needed_clause, unmeasured
 
 QUESTION = "Is what fails behaviour, and not missing facts?"
@@ -24,8 +29,8 @@ WRONG = (
 )
 UNIT = "share"
 HALF = 0.5  # default: share of facts among the causes
-GOLD = "give rows their `context`, the passage that holds the answer"
-CONTEXT = "put the documents into the context (data.docs)"
+GIVE_PASSAGES = "give rows their `context`, the passage that holds the answer"
+GIVE_DOCUMENTS = "put the documents into the context (data.docs)"
 _finding = partial(finding, "behaviour_not_facts", PRIOR)
 
 
@@ -35,12 +40,15 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     `value` is the share of knowledge and retrieval among the causes of the failures.
     """
     del task  # the kind of the failures does not depend on the task's goal
-    if (new := unknown(evidence.known)) is not None:
+    if (new := too_many_unknown_facts(evidence.known)) is not None:
         share, of = new
         ends = f"at least {percent(share.low)}"
         because = f"the model knows no answer to {share.k:,} of {share.n:,} {of} ({ends})"
         return _finding(
-            "no", because, CONTEXT, Interval(mean=share.share, low=share.low, high=share.high)
+            "no",
+            because,
+            GIVE_DOCUMENTS,
+            Interval(mean=share.share, low=share.low, high=share.high),
         )
     read = evidence.diagnosis
     if read is None or not read.wrong:
@@ -52,21 +60,23 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         step = "measure a prompt here, and remedies for it"
         return _finding("not_measured", unmeasured({}, "", read.because), step)
     if read.few:
-        return _finding("not_measured", _rows_for_failures(read), "score more rows")
+        return _finding("not_measured", _rows_needed_text(read), "score more rows")
     share_of = missing_facts_share(read)
     if share_of is None:
         because = f"no cause of either kind is shown in {read.n_fail:,} failures"
         return _finding("not_measured", unmeasured({}, "", because), "give rows their `context`")
-    return _judged(read, share_of)
+    return _judge_fact_share(read, share_of)
 
 
-def _judged(read: Diagnosis, share: FactShare) -> Finding:
+def _judge_fact_share(read: Diagnosis, share: FactShare) -> Finding:
     said = _share_text(share)
     acts = training_acts(read)
     if share.low >= HALF:
-        return _finding("no", said, CONTEXT, share)
+        return _finding("no", said, GIVE_DOCUMENTS, share)
     if share.high >= HALF and share.at_most:
-        return _finding("not_measured", f"not measured (no passage was shown); {said}", GOLD, share)
+        return _finding(
+            "not_measured", f"not measured (no passage was shown); {said}", GIVE_PASSAGES, share
+        )
     if share.high >= HALF:
         need = rows_needed_clause(share, share.n, HALF, HALF, "failures")
         return _finding("not_measured", f"{need}; {said}", "score more rows", share)
@@ -86,8 +96,8 @@ def _share_text(share: FactShare) -> str:
     return f"{within} of the failures that facts or behaviour explain lack a fact"
 
 
-def _rows_for_failures(read: Diagnosis) -> str:
-    """Return how many scored rows would give enough failures; more are needed if nothing acts."""
+def _rows_needed_text(read: Diagnosis) -> str:
+    """Return a clause on how many scored rows would give enough failures to diagnose."""
     wanted = FEW_FAILURES + 1 if read.n_fail <= FEW_FAILURES else FEW_IF_NONE_ACTS
     rows = ceil((read.n_fail + read.n_pass) * wanted / max(1, read.n_fail))
     return f"too small: needs about {rows:,} scored rows ({read.n_fail} failures are too few)"

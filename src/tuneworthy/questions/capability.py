@@ -17,7 +17,7 @@ QUESTION = "Is there a model that can do it: a larger one, several samples, trai
 PRIOR = None
 UNIT = "points"
 LIFTING = ("latent", "capability", "learnable")
-BIGGER = "measure bigger (key `bigger`)"
+MEASURE_BIGGER = "measure bigger (key `bigger`)"
 _finding = partial(finding, "capability", PRIOR)
 
 
@@ -42,7 +42,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     lifts, margin = list(_lifts(evidence)), task.success.margin
     if not lifts:
         why = unmeasured(evidence.missing, "capability", "no larger model is named (key `bigger`)")
-        return _finding("not_measured", why, BIGGER)
+        return _finding("not_measured", why, MEASURE_BIGGER)
     shown = [lift for lift in lifts if lift.low >= 0 and lift.mean >= margin]
     best = max(shown or lifts, key=lambda lift: lift.mean)
     within = points_with_bounds(best, f"n = {best.n:,}")
@@ -59,12 +59,12 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         return _finding(
             "not_measured",
             f"not measured (no larger model is named: key `bigger`); {said}",
-            BIGGER,
+            MEASURE_BIGGER,
             best,
         )
     need = rows_needed_clause(best, best.n, margin, 0.0)
     return _finding(
-        "not_measured", f"{need}; {said}", "score more rows" if bigger else BIGGER, best
+        "not_measured", f"{need}; {said}", "score more rows" if bigger else MEASURE_BIGGER, best
     )
 
 

@@ -41,18 +41,18 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         why = f"not measured ({word} {', '.join(keys)})"
         step = " and ".join(keys) if len(keys) < 3 else "these keys of economics"
         return _finding("not_measured", why, f"write down {step}")
-    contests = [list(_against(evidence, task, arm, others)) for arm in tuned]
+    contests = [list(_compare_with_each(evidence, task, arm, others)) for arm in tuned]
     closest = [min(one, key=lambda found: found[2].chance) for one in contests if one]
     if not closest:
         why = "not measured (the tuned model was not compared with another arm)"
         return _finding("not_measured", why, "let a training arm and a simpler arm run")
-    return _judged(task, max(closest, key=lambda found: found[2].chance))
+    return _judge_comparison(task, max(closest, key=lambda found: found[2].chance))
 
 
 Comparison = tuple[ArmResult, ArmResult, NetValueDifference, float, int]
 
 
-def _against(
+def _compare_with_each(
     evidence: Evidence, task: Task, arm: ArmResult, others: list[ArmResult]
 ) -> Iterator[Comparison]:
     for other in others:
@@ -60,14 +60,14 @@ def _against(
             yield arm, other, net_value_difference(task, arm, other, pair), pair.mean, pair.n
 
 
-def _judged(task: Task, found: Comparison) -> Finding:
+def _judge_comparison(task: Task, found: Comparison) -> Finding:
     arm, other, value, gain, n = found
     month = value.saves - value.fixed
     more = "more" if month >= 0 else "less"
     because = (
         f"at {task.economics.requests_per_month:,.0f} requests a month {ticked(arm.name)} is worth"
         f" ${abs(month):,.0f} {more} than {ticked(other.name)} (chance that it is worth more:"
-        f" {100 * value.chance:.0f} %; n = {n:,}); {_volume(task, arm, other, gain)}"
+        f" {100 * value.chance:.0f} %; n = {n:,}); {_volume_clause(task, arm, other, gain)}"
     )
     if value.chance >= SURE:
         return _finding("yes", because, "", value.chance)
@@ -79,7 +79,7 @@ def _judged(task: Task, found: Comparison) -> Finding:
 
 
 def _rows_to_decide(value: NetValueDifference, n: int) -> str:
-    """Return the rows that bring the probability to .9 or .1 with power .8 at the observed gain."""
+    """Return a clause on the rows that bring the probability to .9 or .1 with power .8."""
     month, z = value.saves - value.fixed, NormalDist().inv_cdf(SURE) + NormalDist().inv_cdf(0.8)
     rows = ceil(n * (z * value.se / month) ** 2) if month else 0
     if not rows or rows > MAX_ROW_MULTIPLE * n:
@@ -87,7 +87,7 @@ def _rows_to_decide(value: NetValueDifference, n: int) -> str:
     return f"too small: needs about {rows:,} scored rows (there are {n:,})"
 
 
-def _volume(task: Task, arm: ArmResult, other: ArmResult, gain: float) -> str:
+def _volume_clause(task: Task, arm: ArmResult, other: ArmResult, gain: float) -> str:
     side, volume = pays_from(task, arm, other, gain)
     if side in ("above", "below"):
         return f"it pays {side} {volume:,.0f} a month"

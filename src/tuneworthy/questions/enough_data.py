@@ -43,9 +43,9 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     answer, because, step = (
         contradictory_rows(evidence)
         or require_consistency(evidence, _beats_untrained(evidence, task))
-        or _unasked(evidence)
+        or _without_learners(evidence)
         or too_few_rows(evidence)
-        or require_consistency(evidence, _climbs(evidence, task, curve))
+        or require_consistency(evidence, _judge_curve(evidence, task, curve))
         or ("not_measured", "", "")
     )
     needed = {"value": curve.needed, "low": curve.low, "high": curve.high} if curve else {}
@@ -56,7 +56,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 
 def _beats_untrained(evidence: Evidence, task: Task) -> PartialFinding | None:
-    """Return a yes if a tuned arm is shown to beat every untrained arm on the same model."""
+    """Return a yes if a tuned arm is shown to beat all untrained ones on its model, else None."""
     rivals = same_model(evidence, task)
     for arm in trained_here(evidence):
         pairs = [pair_of(evidence, arm.name, other.name) for other in rivals]
@@ -65,7 +65,7 @@ def _beats_untrained(evidence: Evidence, task: Task) -> PartialFinding | None:
             continue
         least = min(sure, key=lambda pair: pair.mean)
         because = (
-            f"{count_noun(learnt(evidence, arm), 'row')} were enough: {ticked(arm.name)} beats"
+            f"{count_noun(rows_learnt(evidence, arm), 'row')} were enough: {ticked(arm.name)} beats"
             f" {listed([other.name for other in rivals])} on the same model, by"
             f" {points_with_bounds(least, f'n = {least.n:,}')} or more"
         )
@@ -73,8 +73,8 @@ def _beats_untrained(evidence: Evidence, task: Task) -> PartialFinding | None:
     return None
 
 
-def _unasked(evidence: Evidence) -> PartialFinding | None:
-    """Return not measured if nothing learns from these rows, so their number tells nothing."""
+def _without_learners(evidence: Evidence) -> PartialFinding | None:
+    """Return a not-measured finding if no arm learns from these rows, else None."""
     if learners(evidence):
         return None
     why = "nothing that was measured learns from these rows"
@@ -83,13 +83,13 @@ def _unasked(evidence: Evidence) -> PartialFinding | None:
     return "not_measured", unmeasured({}, "", why), "let a training arm run"
 
 
-def learnt(evidence: Evidence, arm: ArmResult) -> int:
+def rows_learnt(evidence: Evidence, arm: ArmResult) -> int:
     """Return how many rows an arm learnt from, including its dev rows."""
     rows, most = evidence.train or 0, arm.options.get("rows")
     return min(rows, most) if isinstance(most, int) else rows
 
 
-def _climbs(evidence: Evidence, task: Task, curve: LearningCurve | None) -> PartialFinding:
+def _judge_curve(evidence: Evidence, task: Task, curve: LearningCurve | None) -> PartialFinding:
     if curve is None or curve.last_doubling is None:
         why = (curve.because if curve else "") or "no learning curve of a tuned model"
         return "not_measured", unmeasured(evidence.missing, "curves", why), "let a training arm run"
@@ -100,18 +100,17 @@ def _climbs(evidence: Evidence, task: Task, curve: LearningCurve | None) -> Part
     if gain.high < margin:
         return "yes", f"{said}: another one would add less than {points(margin)}", ""
     if gain.low > 0:
-        return "no", f"{said}, and tuning is not shown better yet", _collect(evidence, curve)
+        return "no", f"{said}, and tuning is not shown better yet", _collect_step(evidence, curve)
     return (
         "not_measured",
         f"{rows_needed_clause(gain, n, margin, 0.0)}; {said}",
-        _collect(evidence, curve),
+        _collect_step(evidence, curve),
     )
 
 
-def _collect(evidence: Evidence, curve: LearningCurve) -> str:
+def _collect_step(evidence: Evidence, curve: LearningCurve) -> str:
     if curve.needed is None:
         return f"collect more rows ({curve.because})" if curve.because else "collect more rows"
-    more = max(
-        1, round(curve.needed - (evidence.train or 0))
-    )  # minus all rows at hand, used or not
+    # All rows at hand are subtracted, used or not.
+    more = max(1, round(curve.needed - (evidence.train or 0)))
     return f"collect about {count_noun(more, 'more row')}"

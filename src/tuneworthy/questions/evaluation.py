@@ -41,18 +41,18 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     seen = f"{sound.n:,} scored rows show differences from {points(sound.mde)} on"
     looks = f", looked at {evidence.looks} times" if evidence.looks > 1 else ""
     if sound.mde > margin:
-        need = _needed(sound, margin)
+        need = _rows_for_margin(sound, margin)
         because = f"too small: needs about {need:,} scored rows; {seen}{looks}"
         step = f"settle, or label about {max(1, need - sound.n):,} more rows"
         return _finding("not_measured", because, step, sound.mde)
-    if unknown := _unknown(sound, task):
+    if unknown := _missing_check(sound, task):
         return _finding("not_measured", f"{unknown}; {seen}{looks}", "mend the metric", sound.mde)
     because = f"{seen}{looks}, the metric tells right answers from others, and nothing leaks"
     return _finding("yes", because, "", sound.mde)
 
 
 def _faults(sound: Soundness, margin: float) -> list[tuple[str, str]]:
-    """Return each demonstrated fault with its repair."""
+    """Return (fault, repair) for each demonstrated fault of rows, metric or judge."""
     faults, auc, lost = [], sound.ladder.get(ANOTHER_ROW), sound.unscored
     if lost is not None and lost.share > UNSCORED_SHARE:
         why = f"the metric gives no score to {lost.k:,} of {lost.n:,} right answers"
@@ -76,8 +76,8 @@ def _faults(sound: Soundness, margin: float) -> list[tuple[str, str]]:
     return faults
 
 
-def _unknown(sound: Soundness, task: Task) -> str:
-    """Return what a yes still lacks; an accepted judge replaces the metric's ladder."""
+def _missing_check(sound: Soundness, task: Task) -> str:
+    """Return a text on the check that a yes still lacks, or ""; a judge needs no metric ladder."""
     metric = {"gold": sound.gold, "ladder": sound.ladder.get(ANOTHER_ROW)}
     judged = task.success.judge is not None
     for field, value in {**({} if judged else metric), "leak": sound.leak}.items():
@@ -86,7 +86,7 @@ def _unknown(sound: Soundness, task: Task) -> str:
     return ""
 
 
-def _needed(sound: Soundness, margin: float) -> int:
-    """Return the scored rows that detect the margin; MDE^2 falls with n + Z^2."""
+def _rows_for_margin(sound: Soundness, margin: float) -> int:
+    """Return how many scored rows detect the margin; MDE^2 falls with n + Z^2."""
     assert sound.mde is not None
     return ceil((sound.n + POWER_QUANTILES**2) * (sound.mde / margin) ** 2 - POWER_QUANTILES**2)

@@ -61,7 +61,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         said = "; ".join(_loss_text(*one) for one in unsure)
         because = f"too small: needs {_texts_to_decide(*unsure[0])}; {said}"
         return _finding("not_measured", because, "measure on more general texts", worst)
-    because = "; ".join(_loss_text(*one) for one in known) + _left_out(found)
+    because = "; ".join(_loss_text(*one) for one in known) + _unmeasured_clause(found)
     return _finding("no", because, "", worst)
 
 
@@ -75,7 +75,7 @@ def _losses(one: SideEffects, limit: float | None) -> Iterator[_Loss]:
 
 
 def _texts_to_decide(one: SideEffects, loss: _Loss, found: Interval) -> str:
-    """Return how many texts would settle it; for other losses no row count is computed."""
+    """Return the texts that would settle a loss on general text; "more rows" for other losses."""
     many = rows_needed(found, one.general_n, loss.limit, loss.limit)
     return f"about {many:,} texts" if many and loss.field == "general" else "more rows"
 
@@ -87,6 +87,6 @@ def _loss_text(one: SideEffects, loss: _Loss, found: Interval) -> str:
     return f"{ticked(one.arm)}: {loss.what} {percent_with_bounds(found, more)}"
 
 
-def _left_out(found: list[tuple[SideEffects, _Loss]]) -> str:
+def _unmeasured_clause(found: list[tuple[SideEffects, _Loss]]) -> str:
     lost = sorted({loss.field for _, loss in found if loss.found is None})
     return f"; not measured: {', '.join(lost)}" if lost else ""

@@ -11,7 +11,7 @@ from tuneworthy.core.freshness import Freshness
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
 from tuneworthy.questions._shown import finding, unmeasured
-from tuneworthy.questions._staleness import DAYS, facts_needed, too_dear, unfaithful
+from tuneworthy.questions._staleness import LASTING_DAYS, facts_needed, too_dear, unfaithful
 
 QUESTION = "Does knowledge change slowly enough for retraining?"
 PRIOR = None
@@ -20,7 +20,7 @@ WRONG = (
     " are looked up."
 )
 UNIT = "days"
-RETRIEVE = "look facts up instead: data.docs, with dates"
+RETRIEVE_FACTS = "look facts up instead: data.docs, with dates"
 _finding = partial(finding, "knowledge_still", PRIOR)
 
 
@@ -38,23 +38,23 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         )
     days = stale.days
     if why := unfaithful(evidence, stale):
-        return _finding("no", why, RETRIEVE, days)
-    said = _half_life_text(stale, days)
-    if days.high < DAYS:
-        because = f"{said}: a training lasts less than {DAYS} days"
-        return _finding("no", because, RETRIEVE, days)
+        return _finding("no", why, RETRIEVE_FACTS, days)
+    said = _days_text(stale, days)
+    if days.high < LASTING_DAYS:
+        because = f"{said}: a training lasts less than {LASTING_DAYS} days"
+        return _finding("no", because, RETRIEVE_FACTS, days)
     if why := too_dear(evidence, task, days.high):
-        return _finding("no", f"{why}; {said}", RETRIEVE, days)
-    if days.low >= DAYS:
+        return _finding("no", f"{why}; {said}", RETRIEVE_FACTS, days)
+    if days.low >= LASTING_DAYS:
         step = f"let the model expire after {days.low:,.0f} days"
-        return _finding("yes", f"{said}: a training lasts {DAYS} days or more", step, days)
+        return _finding("yes", f"{said}: a training lasts {LASTING_DAYS} days or more", step, days)
     need = facts_needed(stale)
-    rows = f"needs about {need:,} dated facts" if need else f"it lies at {DAYS} days"
+    rows = f"needs about {need:,} dated facts" if need else f"it lies at {LASTING_DAYS} days"
     step = "give more passages their dates (from, to)"
     return _finding("not_measured", f"too small: {rows}; {said}", step, days)
 
 
-def _half_life_text(stale: Freshness, days: Interval) -> str:
+def _days_text(stale: Freshness, days: Interval) -> str:
     of = "as you wrote it down" if stale.declared else f"{days.low:,.0f} to {days.high:,.0f}"
     n = f"; n = {stale.changed.n:,} facts" if stale.changed and not stale.declared else ""
     return (

@@ -38,7 +38,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     gain, n = search.gain, max((step.n for step in search.steps), default=0)
     said = (
         f"the last doubling to {search.budget:,} prompts gained {ticked(search.arm)}"
-        f" {points_with_bounds(gain, f'n = {n:,} dev rows')}{_reached(search)}"
+        f" {points_with_bounds(gain, f'n = {n:,} dev rows')}{_reached_clause(search)}"
     )
     if gain.high < margin:
         return _finding("yes", said, "", gain)
@@ -48,8 +48,8 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     return _finding("not_measured", f"{need}; {said}", "double the prompt budget", gain)
 
 
-def _reached(search: PromptSearch) -> str:
-    """Return which share of tuning's gain the prompt reaches; the prior is about this number."""
+def _reached_clause(search: PromptSearch) -> str:
+    """Return a clause on the share of tuning's gain that the prompt reaches, or ""."""
     if search.rho is None:
         return ""
     return f"; it reaches {percent_with_bounds(search.rho)} of what tuning gains"

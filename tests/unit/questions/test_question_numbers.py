@@ -74,7 +74,7 @@ def test_the_rows_an_evaluation_asks_for_show_the_margin():
         from tuneworthy.core.soundness import Soundness
 
         sound = Soundness(n=n, mde=minimum_detectable_effect(n, differ, factor), differ=differ)
-        need = evaluation._needed(sound, 0.05)
+        need = evaluation._rows_for_margin(sound, 0.05)
         assert (
             minimum_detectable_effect(need, differ, factor)
             <= 0.05

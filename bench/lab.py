@@ -32,12 +32,12 @@ from tuneworthy.core.failure import Config, RunFacts, Runs
 from tuneworthy.lab import facts
 from tuneworthy.lab.card_run import CardRun
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
-from tuneworthy.lab.encode import encode, serving
+from tuneworthy.lab.encode import encode, serving_template
 from tuneworthy.lab.events import run_id
 from tuneworthy.lab.play_run import record_play
-from tuneworthy.lab.record_all import Recorder, settings
+from tuneworthy.lab.record_all import Recorder, settings_to_record
 from tuneworthy.lab.run_case import LabRun
-from tuneworthy.lab.shipped import SHIPPED
+from tuneworthy.lab.shipped import SHIPPED_RECORDS
 from tuneworthy.lab.strength import record_strength
 from tuneworthy.models import open_model
 from tuneworthy.models.local.chat_template import prompt_ids
@@ -65,7 +65,7 @@ def write_pairs(record: Recorder, cases: Sequence[LabCase]) -> None:
 def write_settings(record: Recorder, cases: Sequence[LabCase]) -> None:
     """Record what a visitor is likely to try in each case."""
     for case in cases:
-        _ship(record, [LabRun(case, config, 0, "own") for config in settings(case)])
+        _ship(record, [LabRun(case, config, 0, "own") for config in settings_to_record(case)])
 
 
 def _ship(record: Recorder, runs: Sequence[LabRun]) -> None:
@@ -86,8 +86,8 @@ def write_play() -> None:
 def table_of_records(cases: Sequence[LabCase]) -> Iterator[str]:
     """Yield a line for each recorded case: the detector's numbers, seconds, and the fix."""
     for case in cases:
-        ends = [SHIPPED.events(name)[-1] for role in ("plant", "twin")
-                if SHIPPED.has(name := run_id(case.slug, case.config(role), 0))]  # fmt: skip
+        names = [run_id(case.slug, case.config(role), 0) for role in ("plant", "twin")]
+        ends = [SHIPPED_RECORDS.events(name)[-1] for name in names if SHIPPED_RECORDS.has(name)]
         if len(ends) < 2:
             yield f"| {case.slug} | not recorded | | | |"
             continue
@@ -122,12 +122,12 @@ def _facts_of_rows(case: LabCase, config: Config, seed: int) -> RunFacts:
     tokenizer = _tokenizer()
     rows = case.rows(config, seed)
     encoded = encode(tokenizer, rows.train, config, getattr(case.module, "render", None))
-    with serving(tokenizer, str(config["serve.template"])):
+    with serving_template(tokenizer, str(config["serve.template"])):
         served = [prompt_ids(tokenizer, row.messages) for row in rows.new]
     trained = [prompt_ids(tokenizer, row.messages) for row in rows.new]
     same = sum(one == two for one, two in zip(served, trained, strict=True)) / len(rows.new)
-    known = facts.of_rows(rows, encoded, tokenizer)
-    conflicts = facts.conflicts(case.task(), rows.train)
+    known = facts.row_facts(rows, encoded, tokenizer)
+    conflicts = facts.conflict_share(case.task(), rows.train)
     return RunFacts(**known, same_prompt=same, conflicts=conflicts)
 
 

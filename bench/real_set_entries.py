@@ -22,7 +22,7 @@ from tuneworthy.atlas.atlas_data import SHIPPED_FOLDER
 from tuneworthy.atlas.cells import MODEL
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.entry import Entry
-from tuneworthy.atlas.entry_files import SUFFIX, pack
+from tuneworthy.atlas.entry_files import PACKED_SUFFIX, pack_entry
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.measured_task import MeasuredArm, MeasuredTask
 from tuneworthy.core.plugins import load
@@ -127,7 +127,7 @@ def main() -> None:
     for name in STUDIES:
         entry = entry_of_set(data, name)
         check_entry(entry)
-        (folder / f"{entry.card.key}{SUFFIX}").write_bytes(pack(entry))
+        (folder / f"{entry.card.key}{PACKED_SUFFIX}").write_bytes(pack_entry(entry))
         print(f"{entry.card.key}: use {entry.card.use}, {entry.card.status}")
 
 

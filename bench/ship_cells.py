@@ -11,7 +11,7 @@ from pathlib import Path
 from tuneworthy.atlas.atlas_data import ADDED_FOLDER, SHIPPED_FOLDER
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.entry import Entry
-from tuneworthy.atlas.entry_files import SUFFIX, pack, read_packed
+from tuneworthy.atlas.entry_files import PACKED_SUFFIX, pack_entry, read_packed
 
 BUSY = "not kept: other jobs ran on the same core"
 
@@ -28,11 +28,11 @@ def without_seconds(entry: Entry) -> Entry:
 
 def main() -> None:
     """Check each entry and write it among the shipped ones."""
-    for path in sorted((Path(sys.argv[1]) / ADDED_FOLDER).glob(f"*{SUFFIX}")):
+    for path in sorted((Path(sys.argv[1]) / ADDED_FOLDER).glob(f"*{PACKED_SUFFIX}")):
         entry = read_packed(path)
         entry = without_seconds(entry) if "--busy" in sys.argv else entry
         scored = check_entry(entry)
-        (SHIPPED_FOLDER / path.name).write_bytes(pack(entry))
+        (SHIPPED_FOLDER / path.name).write_bytes(pack_entry(entry))
         print(f"{entry.card.key}: {scored} answers scored again")
 
 

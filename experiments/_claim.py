@@ -24,7 +24,7 @@ import numpy as np
 import tuneworthy
 from tuneworthy.core.record import digest
 from tuneworthy.lab.claim_pages import interval_text, wanted_text
-from tuneworthy.lab.claim_results import SHIPPED, ClaimResult, Figure, verdict_of
+from tuneworthy.lab.claim_results import CLAIMS_FILE, ClaimResult, Figure, verdict_of
 from tuneworthy.models.local.machine import inspect_machine
 from tuneworthy.stats.bounds import paired
 
@@ -150,5 +150,5 @@ def evidence_rows() -> list[str]:
 
 
 if __name__ == "__main__":
-    SHIPPED.write_text(shipped_text(), "utf-8")
+    CLAIMS_FILE.write_text(shipped_text(), "utf-8")
     print("\n".join(evidence_rows()))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests import studies
 from tuneworthy.atlas import atlas_data, cells
-from tuneworthy.atlas.entry import Naming, entry_of
+from tuneworthy.atlas.entry import EntryLabels, make_entry
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.study import run
 
@@ -21,7 +21,7 @@ def results_of(folder: Path, **task):
 
 def entry(results, key="planted-40", **changed):
     fields = {"kind": "Planted rule", "title": "Planted, 40 rows", **changed}
-    return entry_of(results, Naming(key=key, **fields), DAY)
+    return make_entry(results, EntryLabels(key=key, **fields), DAY)
 
 
 def few_rows(monkeypatch):
@@ -30,4 +30,4 @@ def few_rows(monkeypatch):
     monkeypatch.setattr(cells, "GENERATED_ROWS", 60)
     monkeypatch.setattr(cells, "TEST_ROWS", 20)
     monkeypatch.setattr(cells, "SIZES", (20, 40))
-    cells.rows_of.cache_clear()
+    cells.generated_task.cache_clear()

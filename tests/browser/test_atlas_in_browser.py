@@ -30,7 +30,7 @@ def site(tmp_path_factory):
     results = atlas_kit.results_of(folder / "study")
     entry = atlas_kit.entry(results, key=KEY, kind="Clause types", facts_change=True)
     card = entry.card.model_copy(update={"size": 100, "model": "smollm2-135m"})
-    atlas_data.keep_entry(entry.model_copy(update={"card": card}), folder)
+    atlas_data.write_entry(entry.model_copy(update={"card": card}), folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(atlas_data, "SHIPPED_FOLDER", folder / atlas_data.ADDED_FOLDER)
         return export_site(folder / "site").parent

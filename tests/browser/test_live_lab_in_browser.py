@@ -51,17 +51,17 @@ class FakeServer:
         if path == "/api/blind":
             return 200, {"key": KEY}
         if path.endswith("/guess"):
-            told = case_data.guess(self.case, body["cause"], body["sure"])
+            told = case_data.guess_result(self.case, body["cause"], body["sure"])
             return 200, {**told, "slug": self.case.slug}
         if path.endswith("/cite"):
-            return 200, case_data.cite(self.case, body["measure"])
+            return 200, case_data.citation_result(self.case, body["measure"])
         if path == "/api/runs":
             blind = body["case"] == KEY
             return (200, self.recorded.plant) if blind else (202, {"id": "a" * 16})
         if path.startswith("/api/records/"):
             twin = path.endswith(self.recorded.twin[0]["id"])
             return 200, self.recorded.twin if twin else self.recorded.plant
-        return 200, case_data.public(self.case)
+        return 200, case_data.public_data(self.case)
 
     def serve(self, route):
         request = route.request

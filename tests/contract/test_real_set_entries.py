@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tuneworthy.atlas.atlas_data import SHIPPED_FOLDER
-from tuneworthy.atlas.entry_files import SUFFIX, read_packed
+from tuneworthy.atlas.entry_files import PACKED_SUFFIX, read_packed
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,7 @@ def test_each_shipped_entry_states_what_the_benchmark_recorded(tool):
     module, told = tool
     for name, (label, _) in module.STUDIES.items():
         found = told[label][name]
-        entry = read_packed(SHIPPED_FOLDER / f"{module.key_of(name, found['rows'])}{SUFFIX}")
+        entry = read_packed(SHIPPED_FOLDER / f"{module.key_of(name, found['rows'])}{PACKED_SUFFIX}")
         card = entry.card
         assert entry.figures_only
         assert not card.shown

@@ -1,4 +1,4 @@
-"""Read and keep the entries of the atlas, shipped and added; of each key the newest counts."""
+"""Read and write the entries of the atlas, shipped and added; the newest of a key counts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuneworthy import __version__
-from tuneworthy.atlas.cells import Cell, missing_arms
+from tuneworthy.atlas.cells import Cell, unscored_arms
 from tuneworthy.atlas.entry import Entry, EntryHead
-from tuneworthy.atlas.entry_files import SUFFIX, pack, read_head, read_packed
+from tuneworthy.atlas.entry_files import PACKED_SUFFIX, pack_entry, read_head, read_packed
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.ledger.trouble import output_errors
@@ -20,8 +20,8 @@ MOST_ENTRIES = 1000
 
 
 @dataclass(frozen=True)
-class Listed:
-    """An entry of the atlas: its figures, its file, whether it came with the package."""
+class ListedEntry:
+    """An entry of the atlas: its figures, its file, and whether it is shipped with the package."""
 
     head: EntryHead
     path: Path
@@ -35,18 +35,18 @@ class Listed:
 
 @dataclass(frozen=True)
 class Atlas:
-    """The entries by key, and notes on entries that were left out or are of another version."""
+    """Entries by key, and notes on entries that were left out or are of another version."""
 
-    entries: dict[str, Listed]
+    entries: dict[str, ListedEntry]
     notes: tuple[str, ...] = ()
 
-    def measured(self, cell: Cell, model: str) -> bool:
-        """Return whether a cell has an entry for a model with every arm that applies."""
+    def is_measured(self, cell: Cell, model: str) -> bool:
+        """Return whether a cell's entry for a model exists and scores every applicable arm."""
         listed = self.entries.get(cell.key(model))
-        return listed is not None and not missing_arms(cell, listed.head.card)
+        return listed is not None and not unscored_arms(cell, listed.head.card)
 
     def entry(self, key: str) -> Entry:
-        """Return an entry with its answers. Raises TaskError for an unknown key, DataError."""
+        """Return an entry with its answers. Raises TaskError: unknown key, DataError: bad file."""
         if key not in self.entries:
             there = ", ".join(sorted(self.entries)) or "none yet"
             raise TaskError(
@@ -56,16 +56,16 @@ class Atlas:
 
 
 def read_atlas(working: Path | None) -> Atlas:
-    """Return the atlas of the package, with what was measured or added in a working folder."""
-    found: dict[str, Listed] = {}
+    """Return the shipped entries and those that were measured or added in a working folder."""
+    found: dict[str, ListedEntry] = {}
     notes: list[str] = []
     folders = [(SHIPPED_FOLDER, True)] + (
         [] if working is None else [(working / ADDED_FOLDER, False)]
     )
     for folder, shipped in folders:
-        for path in sorted(folder.glob(f"*{SUFFIX}"))[:MOST_ENTRIES]:
+        for path in sorted(folder.glob(f"*{PACKED_SUFFIX}"))[:MOST_ENTRIES]:
             try:
-                listed = Listed(read_head(path), path, shipped)
+                listed = ListedEntry(read_head(path), path, shipped)
             except DataError as error:
                 notes.append(f"{path.name} is left out: {error.what} ({error.got})")
                 continue
@@ -80,12 +80,12 @@ def read_atlas(working: Path | None) -> Atlas:
     return Atlas(dict(sorted(found.items())), tuple(notes))
 
 
-def keep_entry(entry: Entry, working: Path) -> Path:
-    """Write an entry into the working folder's part of the atlas and return its file."""
-    path = working / ADDED_FOLDER / f"{entry.card.key}{SUFFIX}"
+def write_entry(entry: Entry, working: Path) -> Path:
+    """Write an entry into the working folder's atlas and return its file."""
+    path = working / ADDED_FOLDER / f"{entry.card.key}{PACKED_SUFFIX}"
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        temporary.write_bytes(pack(entry))
+        temporary.write_bytes(pack_entry(entry))
         temporary.replace(path)
     return path

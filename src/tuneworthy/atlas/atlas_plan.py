@@ -1,4 +1,4 @@
-"""Plan the atlas: what each cell costs on this machine, and what is cut to fit the hours."""
+"""Plan the atlas: the minutes of each cell on this machine, and which cells are cut to fit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tuneworthy.atlas.atlas_data import Atlas
-from tuneworthy.atlas.cells import ARM_SEEDS, SIZES, TEST_ROWS, Cell, left_out, sample_of
+from tuneworthy.atlas.cells import ARM_SEEDS, SIZES, TEST_ROWS, Cell, inapplicable_arms, sample_task
 from tuneworthy.atlas.run_cell import BRIEF_RUN, CellOptions, write_cell
 from tuneworthy.core.specs import trains
 from tuneworthy.core.task import Data
@@ -21,10 +21,10 @@ GOAL_MINUTES = 300.0  # minutes on two cores
 
 @dataclass(frozen=True)
 class CellCost:
-    """What a cell takes: minutes of all arms, of which `training` are those of trained arms.
+    """The cost of a cell: `minutes` of all arms, of which trained arms take `training`.
 
-    `units` are the fits and answers: one for each arm, seed and fold. `measured`: its entry is
-    there, so it takes nothing.
+    `units` counts one unit for each arm, seed and fold. `measured`: the cell has its entry, so
+    it costs nothing.
     """
 
     cell: Cell
@@ -33,8 +33,8 @@ class CellCost:
     units: int
     measured: bool = False
 
-    def with_seeds(self, seeds: int) -> float:
-        """Return the minutes still to run at this number of seeds of each trained arm."""
+    def minutes_with_seeds(self, seeds: int) -> float:
+        """Return the minutes still to run with `seeds` seeds of each trained arm."""
         if self.measured:
             return 0.0
         return self.minutes - self.training * (1 - seeds / ARM_SEEDS)
@@ -42,18 +42,18 @@ class CellCost:
 
 @dataclass(frozen=True)
 class AtlasPlan:
-    """The cells that fit the goal, what was cut and why, the seeds, the minutes."""
+    """The cells kept and cut, the reasons of the cuts, the seeds, the minutes and their goal."""
 
     kept: tuple[CellCost, ...]
     cut: tuple[CellCost, ...]
-    lines: tuple[str, ...]
+    cut_reasons: tuple[str, ...]
     seeds: int
     minutes: float
     goal: float
 
 
-def fit(costs: Sequence[CellCost], goal: float = GOAL_MINUTES) -> AtlasPlan:
-    """Return the plan that fits the goal, in minutes: sizes are cut before seeds.
+def fit_plan(costs: Sequence[CellCost], goal: float = GOAL_MINUTES) -> AtlasPlan:
+    """Return the plan that fits `goal` minutes if it can: cells are cut before seeds.
 
     The dearest cell of the largest size goes first, then those of the next size. The smallest size
     of a type is never cut. Seeds follow, down to one.
@@ -66,23 +66,23 @@ def fit(costs: Sequence[CellCost], goal: float = GOAL_MINUTES) -> AtlasPlan:
         candidates = [cost for cost in kept if cost.cell.size == size and not cost.measured]
         candidates = [cost for cost in candidates if smallest[cost.cell.name] < size]
         for cost in sorted(candidates, key=lambda each: (-each.minutes, each.cell.name)):
-            if _total(kept, ARM_SEEDS) <= goal:
+            if _total_minutes(kept, ARM_SEEDS) <= goal:
                 break
             kept.remove(cost)
             cut.append(cost)
             lines.append(f"{cost.cell.id}: {cost.minutes:.0f} min, the dearest of {size:,} rows")
     seeds = ARM_SEEDS
-    while seeds > 1 and _total(kept, seeds) > goal:
+    while seeds > 1 and _total_minutes(kept, seeds) > goal:
         seeds -= 1
         lines.append(
             f"{seeds} of {ARM_SEEDS} seeds of each trained arm (`atlas run --seeds {seeds}`)"
         )
-    minutes = round(_total(kept, seeds), 2)
+    minutes = round(_total_minutes(kept, seeds), 2)
     return AtlasPlan(tuple(kept), tuple(cut), tuple(lines), seeds, minutes, goal)
 
 
-def _total(costs: Sequence[CellCost], seeds: int) -> float:
-    return sum(cost.with_seeds(seeds) for cost in costs)
+def _total_minutes(costs: Sequence[CellCost], seeds: int) -> float:
+    return sum(cost.minutes_with_seeds(seeds) for cost in costs)
 
 
 def cost_cells(
@@ -92,16 +92,16 @@ def cost_cells(
     options: CellOptions = CellOptions(),
     say: Callable[[str], None] = lambda text: None,
 ) -> list[CellCost]:
-    """Return what each cell costs by this machine's speed, which is measured once.
+    """Return the cost of each cell from this machine's speed, which is measured once.
 
-    Writes the rows of each type below `atlas/`; nothing is trained or answered for them. A type is
-    read at its smallest open size: lengths of rows are a sample, and reading more takes longer.
+    Writes the rows of each type below `atlas/`; nothing is trained or answered. A type is read at
+    its smallest unmeasured size: row lengths are a sample, and reading more rows takes longer.
     """
     found: list[CellCost] = []
     speed: Speed | None = None
     for name in dict.fromkeys(cell.name for cell in cells):
         own = [cell for cell in cells if cell.name == name]
-        open_cells = [cell for cell in own if not atlas.measured(cell, options.model)]
+        open_cells = [cell for cell in own if not atlas.is_measured(cell, options.model)]
         found += [
             CellCost(cell, 0.0, 0.0, 0, measured=True) for cell in own if cell not in open_cells
         ]
@@ -113,13 +113,13 @@ def cost_cells(
         with open_session(path, BRIEF_RUN) as session:
             facts = session.plan_inputs(speed)
             speed = facts.speed
-            found += [_cost(session, facts, cell) for cell in open_cells]
+            found += [_cell_cost(session, facts, cell) for cell in open_cells]
     order = {cell: at for at, cell in enumerate(cells)}
     return sorted(found, key=lambda cost: order[cost.cell])
 
 
-def _cost(session: Session, facts: PlanInputs, cell: Cell) -> CellCost:
-    """Return the cost of a cell of this session's type, whatever the session's own size is."""
+def _cell_cost(session: Session, facts: PlanInputs, cell: Cell) -> CellCost:
+    """Return the cost of a cell of the session's type of task; its size may differ."""
     dev = dev_size(cell.size, Data().dev_share)
     sizes = facts.sizes.model_copy(update={"train": cell.size - dev, "dev": dev})
     plan = session.make_plan(replace(facts, sizes=sizes))
@@ -132,17 +132,17 @@ def _cost(session: Session, facts: PlanInputs, cell: Cell) -> CellCost:
     )
 
 
-def unmeasured_arms(cells: Sequence[Cell]) -> list[str]:
-    """Return a line for each arm that no cell of a type runs, with the types."""
+def inapplicable_arm_lines(cells: Sequence[Cell]) -> list[str]:
+    """Return a line for each arm that does not apply to some types of task, with these types."""
     absent: dict[str, list[str]] = {}
     for name in dict.fromkeys(cell.name for cell in cells):
-        for arm in left_out(sample_of(Cell(name, SIZES[0]))):
+        for arm in inapplicable_arms(sample_task(Cell(name, SIZES[0]))):
             absent.setdefault(arm, []).append(name)
     return [f"{arm} does not apply to {', '.join(kinds)}" for arm, kinds in absent.items()]
 
 
-def head_line(plan: AtlasPlan) -> str:
-    """Return the plan in a sentence."""
+def plan_headline(plan: AtlasPlan) -> str:
+    """Return a sentence on the plan: cells, units, seeds, minutes."""
     cells, units = len(plan.kept), sum(cost.units for cost in plan.kept)
     return (
         f"{cells} cells on {TEST_ROWS} test rows each, {units:,} units, {plan.seeds} seeds of each"

@@ -16,10 +16,10 @@ from tuneworthy.suite import GeneratedTask
 
 SIZES = (100, 250, 1000)
 TEST_ROWS = 200  # test rows of a type, the same at every size
-ROW_SEED, ARM_SEEDS = 0, 3  # of the rows; of each trained arm
+ROW_SEED, ARM_SEEDS = 0, 3  # the seed of the rows; the number of seeds of each trained arm
 GENERATED_ROWS = 1500  # of which the first two thirds are to learn from
 MODEL = NAME
-# A ceiling: how well the model reads the gold passage; it competes with none.
+# A ceiling, not a candidate: the model's score with the gold passage in its prompt.
 READING_CEILING = "oracle"
 ARMS = (
     "majority", "tfidf", "embedding_head", "zero_shot", "few_shot", "nearest_shots", "constrained",
@@ -40,14 +40,14 @@ class Cell:
         return f"{self.name}-{self.size}"
 
     def key(self, model: str) -> str:
-        """Return the key of its entry for a model: small letters, digits and dashes."""
+        """Return the key of the cell's entry for a model: small letters, digits, _ and dashes."""
         plain = "".join(c if c.isalnum() else "-" for c in model.lower().removeprefix("hf:"))
         return f"{self.id}-{plain}"[:80].rstrip("-")
 
     @property
     def kind(self) -> str:
         """Return the type of task in plain words."""
-        return _small(self.name).title
+        return _small_task(self.name).title
 
 
 def all_cells() -> list[Cell]:
@@ -56,7 +56,7 @@ def all_cells() -> list[Cell]:
 
 
 def find_cells(ids: list[str]) -> list[Cell]:
-    """Return the cells of these ids, all cells for none. Raises TaskError for an unknown id."""
+    """Return the cells of these ids (all if empty). Raises TaskError for an unknown id."""
     known = {cell.id: cell for cell in all_cells()}
     for name in ids:
         if name not in known:
@@ -67,8 +67,8 @@ def find_cells(ids: list[str]) -> list[Cell]:
     return [known[name] for name in dict.fromkeys(ids)] or list(known.values())
 
 
-def arms_of(made: GeneratedTask, teacher: bool = False) -> list[str]:
-    """Return the arms that apply to a type of task, in ladder order.
+def applicable_arms(made: GeneratedTask, teacher: bool = False) -> list[str]:
+    """Return the names of the arms that apply to a type of task, in ladder order.
 
     `distil` needs a teacher; arms that read documents need documents, and so on.
     """
@@ -79,49 +79,49 @@ def arms_of(made: GeneratedTask, teacher: bool = False) -> list[str]:
     return [name for name in fits if name != "constrained" or closed]
 
 
-def left_out(made: GeneratedTask) -> Iterator[str]:
-    """Yield the arms that do not apply to a type of task."""
-    applies = arms_of(made)
+def inapplicable_arms(made: GeneratedTask) -> Iterator[str]:
+    """Yield the names of the arms that do not apply to a type of task."""
+    applies = applicable_arms(made)
     yield from (name for name in ARMS if name not in applies)
 
 
-def missing_arms(cell: Cell, card: MeasuredTask) -> list[str]:
-    """Return the arms that apply to a cell and have no score in its entry."""
+def unscored_arms(cell: Cell, card: MeasuredTask) -> list[str]:
+    """Return the names of the arms that apply to a cell and have no score in its entry `card`."""
     scored = {arm.name for arm in card.arms if arm.score is not None}
     scored |= {READING_CEILING} if card.reading is not None else set()
-    return [name for name in arms_of(sample_of(cell)) if name not in scored]
+    return [name for name in applicable_arms(sample_task(cell)) if name not in scored]
 
 
 def facts_change(made: GeneratedTask) -> bool:
-    """Return whether the documents of a type come in versions that replace each other."""
+    """Return whether some documents of a task end on a day, as later versions replace them."""
     return any(doc.get("to") for doc in made.docs)
 
 
 @lru_cache
-def rows_of(name: str) -> GeneratedTask:
+def generated_task(name: str) -> GeneratedTask:
     """Return GENERATED_ROWS rows of a type, which all its cells share; this takes seconds."""
     made: GeneratedTask = load("suite", name).make(ROW_SEED, GENERATED_ROWS)
     return made
 
 
 @lru_cache
-def _small(name: str) -> GeneratedTask:
-    """Return a few rows of a type, for what does not depend on the number of rows."""
+def _small_task(name: str) -> GeneratedTask:
+    """Return twelve rows of a type, for facts that do not depend on the number of rows."""
     made: GeneratedTask = load("suite", name).make(ROW_SEED, 12)
     return made
 
 
-def sample_of(cell: Cell) -> GeneratedTask:
-    """Return a few rows of a cell's type: they tell its title, its form and which arms apply."""
-    return _small(cell.name)
+def sample_task(cell: Cell) -> GeneratedTask:
+    """Return a task of few rows of the cell's type, which shows its title, form and documents."""
+    return _small_task(cell.name)
 
 
-def parts_of(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the rows to learn from and the test rows, which are those of every other size.
+def split_rows(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return a cell's rows to learn from and its test rows, which all sizes of a type share.
 
     Raises TaskError if the type has too few rows for the cell.
     """
-    made = rows_of(cell.name)
+    made = generated_task(cell.name)
     learn, test = made.rows[: made.split], made.rows[made.split :]
     if cell.size > len(learn) or len(test) < TEST_ROWS:
         raise TaskError("this type of task has too few rows for the cell", where=cell.id,

@@ -1,4 +1,4 @@
-"""Score the recorded answers of an entry again, and refuse it where a figure does not follow."""
+"""Check an entry: score its recorded answers again, and compare its figures with the scores."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.metrics import metric_name, score_all, scorer
 
 ROUNDING = 1e-6  # figures are rounded to six digits
-KEPT = "the atlas, unchanged"
+ATLAS_UNCHANGED = "the atlas, unchanged"
 Fault = tuple[str, str]  # what is wrong, and where
 
 
 def check_entry(entry: Entry) -> int:
-    """Score the answers again and return their number; refuse figures that do not follow.
+    """Score the answers again and return their number; refuse an entry with a wrong figure.
 
     Raises DataError with the count of each fault, SecurityError for a metric that would run code of
     the entry. An entry of figures only has nothing to score: 0.
@@ -28,7 +28,7 @@ def check_entry(entry: Entry) -> int:
     faults = list(_card_faults(entry))
     answered = 0
     if entry.scoring is not None:
-        task = _task(entry)
+        task = _scoring_task(entry)
         faults += _row_faults(entry)
         known = {case.id: case for case in entry.cases}
         for run in entry.runs:
@@ -48,29 +48,30 @@ def _entry_error(entry: Entry, faults: Sequence[Fault]) -> DataError:
         where=(entry.card.key, *(f"{what}: {where}" for what, where in first.items())),
         got="; ".join(f"{what}: {n:,}" for what, n in counts.items()),
         fix="write it again from its study: tuneworthy atlas entry STUDY --out FOLDER",
-        kept=KEPT,
+        kept=ATLAS_UNCHANGED,
     )
 
 
-def _task(entry: Entry) -> Task:
-    """Return a task with the entry's metric. Raises an error for a metric that would run code."""
-    assert entry.scoring is not None  # the caller asks for entries with answers only
+def _scoring_task(entry: Entry) -> Task:
+    """Return a task with the entry's metric. Raises SecurityError if the metric would run code."""
+    assert entry.scoring is not None  # the caller checked it
     success = entry.scoring.success
     metric = success.metric
     if (metric is not None and not success.metrics) or success.judge or metric == "judge":
         raise SecurityError("an entry may only be scored by the metrics of the package",
-                            where=entry.card.key, got=str(metric), kept=KEPT,
+                            where=entry.card.key, got=str(metric), kept=ATLAS_UNCHANGED,
                             fix="use a named metric, or figures only")  # fmt: skip
     if success.options.get("run"):
         raise SecurityError("an entry may not have its answers run as code",
-                            where=entry.card.key, got="success.options.run: true", kept=KEPT,
+                            where=entry.card.key, got="success.options.run: true",
+                            kept=ATLAS_UNCHANGED,
                             fix="set it to false and write the entry again")  # fmt: skip
     task = Task(data=Data(file="rows.jsonl"), output=entry.scoring.output, success=success)
     try:
         metric_name(task)
         scorer(task)
     except TaskError as error:
-        error.kept = KEPT
+        error.kept = ATLAS_UNCHANGED
         raise
     return task
 
@@ -98,7 +99,7 @@ def _row_faults(entry: Entry) -> Iterator[Fault]:
 
 
 def _run_faults(run: RecordedRun, known: dict[str, Case], task: Task) -> Iterator[Fault]:
-    """Yield the faults of one run: unknown cases, and scores other than those computed again."""
+    """Yield the faults of a run: unknown cases, scores that differ from those computed again."""
     if not len(run.cases) == len(run.answers) == len(run.scores):
         yield "run with a missing text or score", run.arm
         return
@@ -125,7 +126,7 @@ def _same_score(value: float | None, stated: float | None) -> bool:
 
 
 def _arm_faults(entry: Entry) -> Iterator[Fault]:
-    """Yield missing answers, and stated figures of arms that their answers do not give."""
+    """Yield the faults of the arms: missing answers, and figures that their answers contradict."""
     tables = {arm.name: _scores_by_case(entry, arm.name) for arm in entry.card.arms if arm.score}
     answered = {case for run in entry.runs for case in run.cases}
     listed = {arm.name for arm in entry.card.arms}
@@ -152,7 +153,7 @@ def _arm_faults(entry: Entry) -> Iterator[Fault]:
 
 
 def _scores_by_case(entry: Entry, arm: str) -> dict[str, float]:
-    """Return {case: score} of the runs that make up an arm's score; an unscored answer is wrong."""
+    """Return {case: score} of the runs that make up an arm's score; an unscored answer gets 0."""
     return {
         case: score or 0.0
         for run in entry.runs
@@ -162,7 +163,7 @@ def _scores_by_case(entry: Entry, arm: str) -> dict[str, float]:
 
 
 def _distance_faults(entry: Entry, tables: dict[str, dict[str, float]]) -> Iterator[Fault]:
-    """Yield the arms whose stated distance to the best arm their answers do not give."""
+    """Yield a fault for each arm whose distance to the best arm its answers contradict."""
     apart = [arm for arm in entry.card.arms if arm.behind is not None]
     tops = [arm.name for arm in entry.card.arms if arm.score and not arm.behind]
     for arm in apart:

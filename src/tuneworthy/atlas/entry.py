@@ -30,7 +30,7 @@ from tuneworthy.metrics import metric_name, names
 FORMAT_VERSION: Literal[1] = 1
 KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")  # it names a file
 NO_MODEL = "no model"
-NOT_SCORED_AGAIN = ("judge",)  # metrics that others can not apply to an answer
+NOT_SCORED_AGAIN = ("judge",)  # metrics that other users can't compute again
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -42,9 +42,9 @@ def is_key(text: str) -> bool:
 class RecordedRun(Record):
     """The answers of one arm, seed and fold: texts and scores in the order of `cases` (ids).
 
-    A text is None where no answer came back, a score None where it could not be scored. `counts`:
-    this seed is the one whose answers make up the arm's score. `seconds` is fitting and answering,
-    None if it was not measured.
+    An answer is None if there was an error, a score None if it could not be scored. `counts`: the
+    arm's score is made of this seed's answers. `seconds`: of fitting and answering, None if not
+    measured.
     """
 
     arm: str
@@ -58,17 +58,17 @@ class RecordedRun(Record):
 
 
 class Scoring(Record):
-    """What the metric needs besides a case and an answer: the form of answers, the criterion."""
+    """The task's keys that a metric reads: `output` (form of answers) and `success`."""
 
     output: Output
     success: Success
 
 
 class EntryHead(Record):
-    """An entry without its rows and answers: the figures, and which version measured them.
+    """An entry without its rows and answers: the figures, and the version that measured them.
 
-    `scoring` is None for figures only: rows and answers can't be published, so nobody can score
-    them again.
+    `scoring` is None for an entry of figures only: its rows and answers can't be published, so
+    nobody can score them again.
     """
 
     format: Literal[1] = FORMAT_VERSION
@@ -102,8 +102,8 @@ class Entry(EntryHead):
 
 
 @dataclass(frozen=True)
-class Naming:
-    """The key of an entry, its type of task and its title.
+class EntryLabels:
+    """The labels of an entry: its key, type of task and title.
 
     `facts_change`: the facts of the right answers change. `shown` are rows to learn from that an
     adviser may see; `source` names the set that several tasks are cut from.
@@ -117,12 +117,14 @@ class Naming:
     source: str = ""
 
 
-def entry_of(results: Results, named: Naming, measured: date, figures_only: bool = False) -> Entry:
+def make_entry(
+    results: Results, named: EntryLabels, measured: date, figures_only: bool = False
+) -> Entry:
     """Return the entry of a finished study; without rows and answers if `figures_only`.
 
-    Raises TaskError if its metric can't be applied by others: a judge, or a function of one's own.
+    Raises TaskError if others can't apply its metric: a judge, or the user's own function.
     """
-    card = _card(results, named, measured)
+    card = _measured_task(results, named, measured)
     if figures_only:
         return Entry(card=card.model_copy(update={"shown": ()}))
     _refuse_private_metric(results)
@@ -151,7 +153,7 @@ def _refuse_private_metric(results: Results) -> None:
 
 
 def _recorded_runs(results: Results) -> list[RecordedRun]:
-    """Return the runs of every arm on the ladder, with the answers that its score is made of."""
+    """Return the runs of scored candidates and references; `counts` marks those of the score."""
     shown = {arm.name for arm in _arms_shown(results.evidence) if arm.score is not None}
     runs = [run for run in results.runs if run.spec.name in shown and run.state == "measured"]
     counting = [
@@ -159,25 +161,25 @@ def _recorded_runs(results: Results) -> list[RecordedRun]:
         for name in shown
         for best in best_by_fold([run for run in runs if run.spec.name == name])
     ]
-    return [_recorded(run, id(run) in counting) for run in runs]
+    return [_recorded_run(run, id(run) in counting) for run in runs]
 
 
-def _recorded(run: Run, counts: bool) -> RecordedRun:
+def _recorded_run(run: Run, counts: bool) -> RecordedRun:
     scores = [score.value if isinstance(score, Score) else None for score in run.scores]
     return RecordedRun(
         arm=run.spec.name,
         seed=run.seed,
         fold=run.fold,
         counts=counts,
-        seconds=_seconds([run]),
+        seconds=_total_seconds([run]),
         cases=tuple(answer.case for answer in run.answers),
         answers=tuple(None if answer.error else answer.text for answer in run.answers),
         scores=tuple(scores),
     )
 
 
-def _seconds(runs: Sequence[Run]) -> float | None:
-    """Return the seconds of fitting and answering; None where an answer was not timed."""
+def _total_seconds(runs: Sequence[Run]) -> float | None:
+    """Return the seconds of fitting and answering in all; None if answers were not timed."""
     own = [answer.seconds for run in runs for answer in run.answers]
     timed = [value for value in own if value is not None]
     if len(timed) < len(own) and any(RECORDED in run.notes or not timed for run in runs):
@@ -189,8 +191,8 @@ def _arms_shown(evidence: Evidence) -> list[ArmResult]:
     return [arm for arm in evidence.arms if arm.role in ("candidate", "reference")]
 
 
-def _card(results: Results, named: Naming, measured: date) -> MeasuredTask:
-    """Return the figures of a study. `behind` are the pairs of its evidence, none computed here."""
+def _measured_task(results: Results, named: EntryLabels, measured: date) -> MeasuredTask:
+    """Return the figures of a study; `behind` holds pairs of its evidence, none computed here."""
     evidence, verdict, task = results.evidence, results.verdict, results.task
     left = verdict.left_on_table
     return MeasuredTask(
@@ -201,18 +203,18 @@ def _card(results: Results, named: Naming, measured: date) -> MeasuredTask:
         n=len(results.cases),
         metric="+".join(names(task)),
         margin=task.success.margin,
-        model=_model(results),
+        model=_model_name(results),
         instruction=task.instruction,
         shown=named.shown,
-        base=_score_of(results, "zero_shot"),
-        reading=_score_of(results, "oracle"),
+        base=_mean_score(results, "zero_shot"),
+        reading=_mean_score(results, "oracle"),
         arms=tuple(_measured_arms(results)),
         use=verdict.use,
         arm=verdict.arm,
         status=verdict.status,
         left=left.points if left else None,
         rows_hash=rows_digest(results.cases),
-        environment=_environment(results.reproduce),
+        environment=_environment_texts(results.reproduce),
         measured=measured,
         facts_change=named.facts_change,
         source=named.source,
@@ -222,8 +224,8 @@ def _card(results: Results, named: Naming, measured: date) -> MeasuredTask:
     )
 
 
-def _model(results: Results) -> str:
-    """Return the model that arms asked or trained; without one, the words that say so."""
+def _model_name(results: Results) -> str:
+    """Return the model that arms used or trained; else "recorded answers" or "no model"."""
     measured = [run for run in results.runs if run.state == "measured"]
     logged = [run for run in measured if RECORDED in run.notes]
     own = [run for run in measured if RECORDED not in run.notes]
@@ -232,15 +234,15 @@ def _model(results: Results) -> str:
     return "recorded answers" if logged else NO_MODEL
 
 
-def _score_of(results: Results, arm: str) -> float | None:
-    """Return the mean score of an arm of the package; None if it was not measured."""
+def _mean_score(results: Results, arm: str) -> float | None:
+    """Return the mean score of a built-in arm; None if it was not measured."""
     plain = {run.spec.name for run in results.runs if run.spec.arm == arm}
     found = [arm.score.mean for arm in results.evidence.arms if arm.name in plain and arm.score]
     return found[0] if found else None
 
 
 def best_arm(arms: Sequence[ArmResult]) -> str | None:
-    """Return the compared candidate with the highest score; ties go to the earlier one."""
+    """Return the name of the compared arm with the highest score, the first of equals; or None."""
     compared = [arm for arm in arms if arm.competes and arm.score is not None]
     best = max(compared, key=lambda arm: arm.score.mean if arm.score else 0.0, default=None)
     return best.name if best else None
@@ -261,7 +263,7 @@ def _measured_arms(results: Results) -> list[MeasuredArm]:
             seeds=arm.seeds,
             score=arm.score,
             behind=behind,
-            seconds=_seconds(runs) if arm.score else None,
+            seconds=_total_seconds(runs) if arm.score else None,
             fit_seconds=arm.fit_seconds,
             build_usd=arm.build_usd,
             usd_per_1k=arm.usd_per_1k,
@@ -286,8 +288,8 @@ def holds_facts(runs: Sequence[Run]) -> bool | None:
     return fitted and "docs" not in needs
 
 
-def _environment(reproduce: Mapping[str, Any]) -> dict[str, str]:
-    """Return versions and machine as plain strings."""
+def _environment_texts(reproduce: Mapping[str, Any]) -> dict[str, str]:
+    """Return versions, system and study of a run as strings by name."""
     plain = {key: str(reproduce[key]) for key in ("tuneworthy", "python", "system", "study")
              if key in reproduce}  # fmt: skip
     return {**plain, **{name: str(of) for name, of in reproduce.get("versions", {}).items()}}

@@ -1,6 +1,6 @@
-"""Read and write an entry: as a folder that people can read, or packed into one file.
+"""Read and write an entry as a folder of readable files, or packed into one file.
 
-The folder holds `entry.json` (figures, what the metric needs, the list of runs), `cases.jsonl` and
+The folder holds `entry.json` (figures, keys of the metric, the list of runs), `cases.jsonl` and
 `answers.jsonl`. A packed file is LZMA over two lines of JSON: the figures, then rows and answers.
 """
 
@@ -19,17 +19,17 @@ from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.record import Record, plain_file
 from tuneworthy.ledger.trouble import output_errors
 
-ENTRY, CASES, ANSWERS = "entry.json", "cases.jsonl", "answers.jsonl"
-SUFFIX = ".json.xz"
-MOST_BYTES = 50_000_000  # bytes of a file of an entry, and of an unpacked one
-HEAD_MOST = 5_000_000  # bytes of the figures of a packed entry
-BYTES_AT_ONCE = 65_536  # bytes unpacked at a time: the figures of an entry are about a tenth of it
-UNPACKING_BYTES = 256_000_000
-KEPT = "the atlas, unchanged"
+ENTRY_FILE, CASES_FILE, ANSWERS_FILE = "entry.json", "cases.jsonl", "answers.jsonl"
+PACKED_SUFFIX = ".json.xz"
+MOST_BYTES = 50_000_000  # the most bytes of a file of an entry, and of an unpacked entry
+MOST_HEAD_BYTES = 5_000_000  # the most bytes of the figures of a packed entry
+BYTES_AT_ONCE = 65_536  # bytes unpacked at a time; an entry's figures are about a tenth of them
+MOST_UNPACKING_MEMORY = 256_000_000
+ATLAS_UNCHANGED = "the atlas, unchanged"
 
 
 def write_folder(entry: Entry, folder: Path) -> Path:
-    """Write an entry as a folder, which must be new or empty; return it."""
+    """Write an entry into a new or empty folder and return the folder."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TaskError("this folder holds other files", where=str(folder),
                         fix="name a new or empty folder", kept="all files in it")  # fmt: skip
@@ -37,10 +37,12 @@ def write_folder(entry: Entry, folder: Path) -> Path:
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         head = {**entry.head().plain(), "runs": runs}
-        (folder / ENTRY).write_text(json.dumps(head, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (folder / ENTRY_FILE).write_text(
+            json.dumps(head, indent=1, ensure_ascii=False) + "\n", "utf-8"
+        )
         if not entry.figures_only:
-            _write_lines(folder / CASES, (case.plain() for case in entry.cases))
-            _write_lines(folder / ANSWERS, _answer_lines(entry))
+            _write_lines(folder / CASES_FILE, (case.plain() for case in entry.cases))
+            _write_lines(folder / ANSWERS_FILE, _answer_lines(entry))
     return folder
 
 
@@ -62,36 +64,41 @@ def _write_lines(path: Path, values: Iterator[dict[str, Any]]) -> None:
 
 
 def read_folder(folder: Path) -> Entry:
-    """Return the entry of a folder. Raises DataError where a file can't be read or is no entry."""
-    head = _parse_object(folder / ENTRY, _read_bytes(folder / ENTRY))
+    """Return the entry in a folder. Raises DataError if a file can't be read or is no entry."""
+    head = _parse_object(folder / ENTRY_FILE, _read_bytes(folder / ENTRY_FILE))
     if not isinstance(head, dict):
-        raise _unreadable_entry(folder / ENTRY, type(head).__name__, "an entry is a JSON object")
+        raise _unreadable_entry(
+            folder / ENTRY_FILE, type(head).__name__, "an entry is a JSON object"
+        )
     if head.get("format") != FORMAT_VERSION:
-        raise DataError("this entry has another format", where=str(folder / ENTRY),
-                        got=f"format {head.get('format')}, not {FORMAT_VERSION}", kept=KEPT,
-                        fix="read it with the version of tuneworthy that wrote it")  # fmt: skip
+        raise DataError("this entry has another format", where=str(folder / ENTRY_FILE),
+                        got=f"format {head.get('format')}, not {FORMAT_VERSION}",
+                        fix="read it with the version of tuneworthy that wrote it",
+                        kept=ATLAS_UNCHANGED)  # fmt: skip
     runs, cases = head.pop("runs", []), []
     if head.get("scoring") is not None:
-        cases = [value for _, value in _lines(folder / CASES)]
-        runs = _with_answers(runs, folder / ANSWERS)
-    return _entry({**head, "cases": cases, "runs": runs}, folder / ENTRY)
+        cases = [value for _, value in _numbered_objects(folder / CASES_FILE)]
+        runs = _add_answers(runs, folder / ANSWERS_FILE)
+    return _validated_entry({**head, "cases": cases, "runs": runs}, folder / ENTRY_FILE)
 
 
-def _with_answers(runs: Any, path: Path) -> list[dict[str, Any]]:
-    """Return the runs with their answers, each in the order of the lines."""
+def _add_answers(runs: Any, path: Path) -> list[dict[str, Any]]:
+    """Return the runs with the cases, answers and scores of the lines of `path`, in file order."""
     if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
-        raise _unreadable_entry(path.with_name(ENTRY), str(runs), "`runs` is a list of objects")
+        raise _unreadable_entry(
+            path.with_name(ENTRY_FILE), str(runs), "`runs` is a list of objects"
+        )
     tables = {_run_key(run): {**run, "cases": [], "answers": [], "scores": []} for run in runs}
     if len(tables) < len(runs):
         raise _unreadable_entry(
-            path.with_name(ENTRY), "two runs of one arm, seed and fold", "list once"
+            path.with_name(ENTRY_FILE), "two runs of one arm, seed and fold", "list once"
         )
-    for number, line in _lines(path):
+    for number, line in _numbered_objects(path):
         table = tables.get(_run_key(line))
         if table is None:
             raise DataError("an answer belongs to no run of the entry", where=f"{path}:{number}",
                             got=str(_run_key(line)), fix="list its run in entry.json",
-                            kept=KEPT)  # fmt: skip
+                            kept=ATLAS_UNCHANGED)  # fmt: skip
         for many, one in (("cases", "case"), ("answers", "answer"), ("scores", "score")):
             table[many].append(line.get(one))
     return list(tables.values())
@@ -101,7 +108,7 @@ def _run_key(line: dict[str, Any]) -> tuple[str, str, str]:
     return str(line.get("arm")), str(line.get("seed")), str(line.get("fold"))
 
 
-def pack(entry: Entry) -> bytes:
+def pack_entry(entry: Entry) -> bytes:
     """Return an entry as one compressed file; equal entries give equal bytes."""
     body = {
         "cases": [case.plain() for case in entry.cases],
@@ -113,11 +120,11 @@ def pack(entry: Entry) -> bytes:
 
 
 def read_head(path: Path) -> EntryHead:
-    """Return the figures of a packed entry; its answers are not unpacked. Raises DataError."""
-    line = _unpacked(path, HEAD_MOST, whole=False).partition(b"\n")[0]
+    """Return the figures of a packed entry without unpacking its answers. Raises DataError."""
+    line = _unpack(path, MOST_HEAD_BYTES, whole=False).partition(b"\n")[0]
     plain = _parse_object(path, line)
     if not isinstance(plain, dict) or plain.get("format") != FORMAT_VERSION:
-        raise DataError("this entry has another format", where=path.name, kept=KEPT,
+        raise DataError("this entry has another format", where=path.name, kept=ATLAS_UNCHANGED,
                         got=f"not {FORMAT_VERSION}", fix="add it again")  # fmt: skip
     try:
         return EntryHead.model_validate(plain)
@@ -127,15 +134,15 @@ def read_head(path: Path) -> EntryHead:
 
 def read_packed(path: Path) -> Entry:
     """Return a packed entry with its answers. Raises DataError."""
-    head, _, body = _unpacked(path, MOST_BYTES).partition(b"\n")
-    return _entry({**_parse_object(path, head), **_parse_object(path, body)}, path)
+    head, _, body = _unpack(path, MOST_BYTES).partition(b"\n")
+    return _validated_entry({**_parse_object(path, head), **_parse_object(path, body)}, path)
 
 
-def _unpacked(path: Path, most: int, whole: bool = True) -> bytes:
-    """Return the first `most` bytes of an unpacked file; if not `whole`, its first line alone."""
+def _unpack(path: Path, most: int, whole: bool = True) -> bytes:
+    """Return about `most` unpacked bytes of a file; if not `whole`, stop after the first line."""
     packed, found = _read_bytes(path), bytearray()
     try:
-        unpacker = lzma.LZMADecompressor(memlimit=UNPACKING_BYTES)
+        unpacker = lzma.LZMADecompressor(memlimit=MOST_UNPACKING_MEMORY)
         while len(found) < most and not unpacker.eof:
             piece = unpacker.decompress(packed, max_length=BYTES_AT_ONCE)
             packed = b""
@@ -147,15 +154,15 @@ def _unpacked(path: Path, most: int, whole: bool = True) -> bytes:
     return bytes(found)
 
 
-def _entry(plain: dict[str, Any], path: Path) -> Entry:
+def _validated_entry(plain: dict[str, Any], path: Path) -> Entry:
     try:
         return Entry.model_validate(plain)
     except ValidationError as error:
         raise _invalid_entry(path, error) from None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number and the object of each line of a file of JSON lines."""
+def _numbered_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number, object) for each line of a file of JSON lines."""
     for number, line in enumerate(_read_bytes(path).split(b"\n"), 1):
         if line.strip():
             value = _parse_object(Path(f"{path}:{number}"), line)
@@ -180,12 +187,12 @@ def _read_bytes(path: Path) -> bytes:
 
 def _parse_object(path: Path, content: bytes) -> Any:
     try:
-        return json.loads(content, parse_constant=_no_number)
+        return json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise _unreadable_entry(path, str(error), "write valid JSON in UTF-8") from None
 
 
-def _no_number(name: str) -> None:
+def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
@@ -196,4 +203,6 @@ def _invalid_entry(path: Path, error: ValidationError) -> DataError:
 
 
 def _unreadable_entry(path: Path, got: str, fix: str) -> DataError:
-    return DataError("this entry can't be read", where=str(path), got=got, fix=fix, kept=KEPT)
+    return DataError(
+        "this entry can't be read", where=str(path), got=got, fix=fix, kept=ATLAS_UNCHANGED
+    )

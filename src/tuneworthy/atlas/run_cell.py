@@ -11,19 +11,19 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.atlas.atlas_data import keep_entry
+from tuneworthy.atlas.atlas_data import write_entry
 from tuneworthy.atlas.cells import (
     ARM_SEEDS,
     MODEL,
     Cell,
-    arms_of,
+    applicable_arms,
     facts_change,
-    parts_of,
-    rows_of,
-    sample_of,
+    generated_task,
+    sample_task,
+    split_rows,
 )
 from tuneworthy.atlas.check_entry import check_entry
-from tuneworthy.atlas.entry import Entry, Naming, entry_of
+from tuneworthy.atlas.entry import Entry, EntryLabels, make_entry
 from tuneworthy.core.errors import ModelError, TuneworthyError
 from tuneworthy.core.measured_task import ShownRow
 from tuneworthy.core.plan import NO_DIAGNOSIS_CUT, Plan
@@ -37,14 +37,14 @@ from tuneworthy.session import open_session, read
 from tuneworthy.study import Watch, run
 
 CELLS_FOLDER = Path("atlas")  # below the working folder
-UNLIMITED_MINUTES = 100_000  # minutes: nothing is cut, the caller stops the run
+UNLIMITED_MINUTES = 100_000  # so many that no plan is cut; the caller stops the run
 BRIEF_RUN = RunOptions(brief=True)
 SHOWN_ROWS = 10  # rows to learn from that an adviser may see
 
 
 @dataclass(frozen=True)
 class CellOptions:
-    """How cells are run: the model, its teacher, the arms (None: all that apply), the seeds.
+    """Options of a cell's run: model, teacher, arms (None: all that apply), seeds per trained arm.
 
     `usd` is the most that one cell may cost at an endpoint; None: endpoints are refused.
     """
@@ -57,19 +57,21 @@ class CellOptions:
 
 
 def write_cell(cell: Cell, working: Path, options: CellOptions = CellOptions()) -> Path:
-    """Write the study of a cell into `atlas/<cell>/` and return its task file.
+    """Write a cell's task and rows into `atlas/<cell>/` and return the task file.
 
-    Files that are there already stay as they are if they are the same.
+    Files that already have the same content are not written again.
     """
     folder = working / CELLS_FOLDER / cell.id
-    made, (learn, test) = rows_of(cell.name), parts_of(cell)
+    made, (learn, test) = generated_task(cell.name), split_rows(cell)
     data = {"train": "train.jsonl", "test": "test.jsonl"}
     texts = {"train.jsonl": _json_lines(learn), "test.jsonl": _json_lines(test)}
     if made.docs:
         data["docs"], texts["docs.jsonl"] = "docs.jsonl", _json_lines(made.docs)
     if made.schema:
         texts["schema.json"] = json.dumps(made.schema, indent=1) + "\n"
-    arms = options.arms if options.arms is not None else arms_of(made, bool(options.teacher))
+    arms = (
+        options.arms if options.arms is not None else applicable_arms(made, bool(options.teacher))
+    )
     task = {key: made.task[key] for key in ("instruction", "output", "success")}
     keys: dict[str, Any] = {"name": cell.id, **task, "data": data, "model": options.model}
     keys |= {"arms": list(arms), "seeds": options.seeds}
@@ -91,14 +93,14 @@ def _json_lines(rows: Sequence[dict[str, Any]] | tuple[dict[str, Any], ...]) -> 
 def run_cell(
     cell: Cell, working: Path, options: CellOptions = CellOptions(), watch: Watch | None = None
 ) -> Entry:
-    """Run a cell, or continue it where it stopped; check its entry, keep it and return it."""
+    """Run a cell or continue its run; check its entry, write it into the atlas and return it."""
     _refuse_absent_model(cell, options)
     path = write_cell(cell, working, options)
-    with _looks_of_this_folder():
+    with _count_looks_per_cell():
         _freeze_without_diagnosis(path, watch)
         study = run(path, BRIEF_RUN, watch)
-    sample = sample_of(cell)
-    named = Naming(
+    sample = sample_task(cell)
+    named = EntryLabels(
         key=cell.key(options.model),
         kind=cell.kind,
         title=f"{cell.kind}, {cell.size:,} rows",
@@ -106,15 +108,15 @@ def run_cell(
         source=cell.name,
         shown=shown_rows(path),
     )
-    entry = entry_of(study.results, named, measured_on(study.folder))
+    entry = make_entry(study.results, named, results_date(study.folder))
     check_entry(entry)
-    keep_entry(entry, working)
+    write_entry(entry, working)
     return entry
 
 
 def _refuse_absent_model(cell: Cell, options: CellOptions) -> None:
-    """Raise ModelError if arms need a model that is not here: a cell without them says little."""
-    arms = options.arms if options.arms is not None else arms_of(sample_of(cell))
+    """Raise ModelError if some arms need a model that can't be used on this machine."""
+    arms = options.arms if options.arms is not None else applicable_arms(sample_task(cell))
     asks = any(load("arms", name).NEEDS & {"model", "training"} for name in arms)
     absent = options.model == MODEL and embedded.locate() is None
     if asks and (absent or unusable(options.model)):
@@ -127,10 +129,10 @@ def _refuse_absent_model(cell: Cell, options: CellOptions) -> None:
 
 
 @contextmanager
-def _looks_of_this_folder() -> Iterator[None]:
-    """Count looks per cell: the sizes of a type share their test rows by design.
+def _count_looks_per_cell() -> Iterator[None]:
+    """Count looks at test rows per cell in this block, though all sizes of a type share their rows.
 
-    Else a cell's bounds would depend on which cells this user ran before it.
+    Otherwise a cell's bounds would depend on the cells that this user ran before it.
     """
     before = os.environ.get(SWITCH)
     os.environ[SWITCH] = FOLDER
@@ -147,17 +149,17 @@ def _freeze_without_diagnosis(path: Path, watch: Watch | None) -> None:
     """Freeze a plan without placebos and pilots: the atlas says which arm wins, not why."""
     with open_session(path, BRIEF_RUN, watch or (lambda event, data: None)) as session:
         if session.ledger.frozen(session.study, "plan") is None:
-            plan = without_diagnosis(session.plan(keep=False))
+            plan = drop_diagnosis(session.plan(keep=False))
             session.ledger.freeze(session.study, "plan", plan.plain())
 
 
-def without_diagnosis(plan: Plan) -> Plan:
-    """Return the plan without what the diagnosis would run."""
+def drop_diagnosis(plan: Plan) -> Plan:
+    """Return the plan without the runs of the diagnosis."""
     return plan.model_copy(update={"across": (), "read": 0, "cuts": (*plan.cuts, NO_DIAGNOSIS_CUT)})
 
 
 def shown_rows(path: Path) -> tuple[ShownRow, ...]:
-    """Return the first rows that the arms learnt from; none if the rows can't be read any more."""
+    """Return the first ten rows that the arms learnt from; empty if the rows can't be read."""
     try:
         loaded, split = read(path, RunOptions())
     except (TuneworthyError, OSError):
@@ -168,6 +170,6 @@ def shown_rows(path: Path) -> tuple[ShownRow, ...]:
     return tuple(ShownRow(input=case.input, output=case.output) for case in rows)
 
 
-def measured_on(folder: Path) -> date:
-    """Return the day on which the results of a folder were written."""
+def results_date(folder: Path) -> date:
+    """Return the day on which a study's results file was written."""
     return date.fromtimestamp((folder / RESULTS_FILE).stat().st_mtime)

@@ -1,4 +1,4 @@
-"""Run cells one after the other, until all are done, the time is up or a signal stops them."""
+"""Run cells one after the other until all are done, the time is up or a signal comes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tuneworthy.core.errors import StoreError, TuneworthyError
 from tuneworthy.ledger.signals import StopRequested, check, stop_after, stoppable
 from tuneworthy.study import Watch
 
-Progress = Callable[[], AbstractContextManager[Watch | None]]
+ProgressContext = Callable[[], AbstractContextManager[Watch | None]]
 RUN_COMMAND = "tuneworthy atlas run"
 
 
 @dataclass
-class Outcome:
+class CellsOutcome:
     """The ids of measured cells, and the error of each that failed."""
 
     done: list[str] = field(default_factory=list)
     failed: dict[str, TuneworthyError] = field(default_factory=dict)
 
-    def left(self, cells: Sequence[Cell]) -> list[str]:
-        """Return the ids of the cells that were not run to their end."""
+    def unfinished(self, cells: Sequence[Cell]) -> list[str]:
+        """Return the ids of the cells that neither finished nor failed."""
         return [cell.id for cell in cells if cell.id not in {*self.done, *self.failed}]
 
     @property
@@ -39,16 +39,16 @@ def run_cells(
     working: Path,
     options: CellOptions,
     seconds: float | None,
-    progress: Progress,
+    progress: ProgressContext,
     say: Callable[[str], None],
-) -> Outcome:
+) -> CellsOutcome:
     """Run cells in order; a cell that fails is skipped, a store that fails ends the run.
 
-    Stops at the first safe point after `seconds`; the cell that was running goes on when it is run
-    again. Raises StopRequested after a signal.
+    It stops at the first safe point after `seconds`; a later run continues the interrupted cell.
+    Raises StopRequested after a signal.
     """
-    outcome = Outcome()
-    with _until(seconds):
+    outcome = CellsOutcome()
+    with _stop_after(seconds):
         for at, cell in enumerate(cells, 1):
             check()
             say(f"cell {at} of {len(cells)}: {cell.id}")
@@ -67,8 +67,8 @@ def run_cells(
 
 
 @contextmanager
-def _until(seconds: float | None) -> Iterator[None]:
-    """Run the block until a signal stops it or its time is up; the latter is no failure."""
+def _stop_after(seconds: float | None) -> Iterator[None]:
+    """Stop the block after `seconds` without an error, or with StopRequested after a signal."""
     try:
         with stoppable(), nullcontext() if seconds is None else stop_after(seconds):
             yield

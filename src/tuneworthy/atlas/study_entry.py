@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tuneworthy.atlas.entry import Entry, Naming, entry_of, is_key
-from tuneworthy.atlas.run_cell import measured_on, shown_rows
+from tuneworthy.atlas.entry import Entry, EntryLabels, is_key, make_entry
+from tuneworthy.atlas.run_cell import results_date, shown_rows
 from tuneworthy.core.errors import TaskError
 from tuneworthy.results_folder import find_results, read_results
 
@@ -14,9 +14,9 @@ from tuneworthy.results_folder import find_results, read_results
 def entry_of_study(
     study: Path, kind: str | None, key: str | None, facts_change: bool, figures_only: bool
 ) -> Entry:
-    """Return the entry of a study, named by its folder, name or hash.
+    """Return the entry of a finished study, given by its folder, name or hash.
 
-    Raises TaskError for a key that can't name a file, and where answers can't be scored again.
+    Raises TaskError for a key that can't name a file, and if others can't score the answers again.
     """
     folder = find_results(study)
     results = read_results(folder)
@@ -27,11 +27,11 @@ def entry_of_study(
         raise TaskError("this key can't name an entry", where="--key", got=key, kept="",
                         fix="small letters, digits, . _ and -, 80 at most")  # fmt: skip
     home = folder.parent.parent / "task.yaml"
-    named = Naming(
+    named = EntryLabels(
         key=key,
         kind=kind or task.name,
         title=task.name,
         facts_change=facts_change,
         shown=() if figures_only else shown_rows(home),
     )
-    return entry_of(results, named, measured_on(folder), figures_only)
+    return make_entry(results, named, results_date(folder), figures_only)

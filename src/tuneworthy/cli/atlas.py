@@ -44,12 +44,12 @@ def shown(json: Json = False) -> None:
     Example: tuneworthy atlas show
     """
     from tuneworthy.atlas.atlas_data import read_atlas
-    from tuneworthy.atlas.atlas_map import map_of
+    from tuneworthy.atlas.atlas_map import build_map
     from tuneworthy.atlas.map_screen import map_plain, map_screen
     from tuneworthy.core.record import canonical
     from tuneworthy.report.terminal import terminal_size
 
-    found = map_of(read_atlas(Path()))
+    found = build_map(read_atlas(Path()))
     if json:
         show_json(canonical(map_plain(found)))
     else:
@@ -67,7 +67,7 @@ def planned(
     Example: tuneworthy atlas plan --hours 2
     """
     from tuneworthy.atlas.atlas_data import read_atlas
-    from tuneworthy.atlas.atlas_plan import cost_cells, fit, unmeasured_arms
+    from tuneworthy.atlas.atlas_plan import cost_cells, fit_plan, inapplicable_arm_lines
     from tuneworthy.atlas.cells import all_cells
     from tuneworthy.atlas.map_screen import plan_lines, plan_plain
     from tuneworthy.atlas.run_cell import CellOptions
@@ -76,7 +76,7 @@ def planned(
 
     cells = all_cells()
     costs = cost_cells(cells, Path(), read_atlas(Path()), CellOptions(model=model), print_stderr)
-    plan, absent = fit(costs, 60 * hours), unmeasured_arms(cells)
+    plan, absent = fit_plan(costs, 60 * hours), inapplicable_arm_lines(cells)
     if json:
         show_json(canonical(plan_plain(plan, absent)))
     else:
@@ -120,11 +120,11 @@ def measured(
     options = CellOptions(model, teacher, arms.split(",") if arms else None, seeds, usd)
     if not cells:
         atlas = read_atlas(Path())
-        wanted = [cell for cell in wanted if not atlas.measured(cell, model)]
+        wanted = [cell for cell in wanted if not atlas.is_measured(cell, model)]
     seconds = None if limit is None else 60 * minutes(limit, "--minutes")
     outcome = run_cells(wanted, Path(), options, seconds,
                         lambda: progress_view(json or no_progress), print_stderr)  # fmt: skip
-    left = outcome.left(wanted)
+    left = outcome.unfinished(wanted)
     if json:
         reasons = {name: error.what for name, error in outcome.failed.items()}
         show_json(dumps({"measured": outcome.done, "failed": reasons, "left": left}))
@@ -147,7 +147,7 @@ def added(
 
     Example: tuneworthy atlas add clauses-entry
     """
-    from tuneworthy.atlas.atlas_data import keep_entry
+    from tuneworthy.atlas.atlas_data import write_entry
     from tuneworthy.atlas.check_entry import check_entry
     from tuneworthy.atlas.entry_files import read_folder
     from tuneworthy.core.errors import DataError
@@ -159,7 +159,7 @@ def added(
                         where=str(folder), got="figures only", kept="the atlas, unchanged",
                         fix="--figures-only takes them as stated; every view says so")  # fmt: skip
     scored = check_entry(entry)
-    path = keep_entry(entry, Path())
+    path = write_entry(entry, Path())
     if json:
         show_json(canonical({"key": entry.card.key, "scored_again": scored, "file": str(path)}))
         return

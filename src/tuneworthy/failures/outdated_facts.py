@@ -45,9 +45,11 @@ NEEDS = ("data",)
 HARMLESS = "Facts that do not change can be learnt by heart."
 ASKED_RULES, MOST_OUTDATED = 20, 0.25  # number of rules; share of answers that may be older ones
 TRAINING_WORDINGS = ("{office}: {rule}, how many {unit}?", "How many {unit} is {rule} in {office}?",
-         "Tell me the {unit} of {rule} at the {office} office.")  # fmt: skip
-TEST_WORDINGS = ("What is the rule on {rule} for people who work in {office}, given in {unit}?",
-       "I have moved to {office}. Please state {rule} there as a number of {unit}.")  # fmt: skip
+                     "Tell me the {unit} of {rule} at the {office} office.")  # fmt: skip
+TEST_WORDINGS = (
+    "What is the rule on {rule} for people who work in {office}, given in {unit}?",
+    "I have moved to {office}. Please state {rule} there as a number of {unit}.",
+)
 
 
 def plant(setup: LabSetup) -> LabSetup:

@@ -1,4 +1,4 @@
-"""The pages on advice: guess which tool wins, and the advisers' table. Computes no statistics."""
+"""The pages on advice: guess which tool wins, and the advisers' scores. Computes no statistics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuneworthy.advising import advice_table, advisers_of
 from tuneworthy.atlas.atlas_map import model_lines, model_name, scored_rows_text
 from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.record import digest
-from tuneworthy.lab.pages import Site, block, render
+from tuneworthy.lab.pages import Site, json_block, render
 from tuneworthy.report import _advice as texts
 
 STYLE = "guess.css"
@@ -38,15 +38,15 @@ class ShownAdvice:
 
 
 def shown_advice(tasks: Sequence[MeasuredTask]) -> ShownAdvice:
-    """Return what both pages show of measured tasks; runs no program."""
+    """Return the tasks to show, the advisers and their scores; runs no adviser's program."""
     advisers = advisers_of(list(tasks))
     known = [task for task in tasks if task.status != "blocked"]
-    known.sort(key=lambda task: (not task.shown, task.key))  # those with rows to look at first
+    known.sort(key=lambda task: (not task.shown, task.key))  # tasks with rows to look at come first
     return ShownAdvice(known, advisers, advice_table(list(tasks), advisers))
 
 
 def guess_page(shown: ShownAdvice, site: Site) -> str:
-    """Return the page where a visitor guesses first, and then sees what was measured."""
+    """Return the page where a visitor guesses the winning tool, then sees the measured one."""
     there = bool(shown.tasks)
     return render(
         "guess.html.j2",
@@ -59,12 +59,12 @@ def guess_page(shown: ShownAdvice, site: Site) -> str:
         tasks=len(shown.tasks),
         lines=model_lines(models_of(shown)),
         how=texts.no_advice()["fix"],
-        guess_data=block(guess_data(shown)) if there and site.live else "",
+        guess_data=json_block(guess_data(shown)) if there and site.live else "",
     )
 
 
 def advice_page(shown: ShownAdvice, site: Site) -> str:
-    """Return the table of advisers under the sentence on the checklist."""
+    """Return the page with the advisers' scores."""
     rows = [
         {
             **score.plain(),
@@ -98,20 +98,20 @@ def models_of(shown: ShownAdvice) -> list[str]:
 
 
 def guess_data(shown: ShownAdvice) -> dict[str, Any]:
-    """Return what the script of the guess page is given: tasks, advisers, and what each named.
+    """Return the data for the guess page's script: tasks, tools, and the tool each adviser named.
 
-    `version` identifies tasks and tools, so that a link to guesses is not read on other data.
+    `version` identifies the tasks, so that a link with guesses is not read on other data.
     """
     asked = [adviser for adviser in shown.advisers if not adviser.skipped]
     return {
         "version": digest([[task.key, task.measured.isoformat()] for task in shown.tasks], 8),
         "tools": [{"name": name, "means": TOOL_MEANINGS[name]} for name in TOOL_CHOICES],
         "advisers": [adviser.label for adviser in asked],
-        "tasks": [_task(task, asked) for task in shown.tasks],
+        "tasks": [_task_data(task, asked) for task in shown.tasks],
     }
 
 
-def _task(task: MeasuredTask, advisers: Sequence[Adviser]) -> dict[str, Any]:
+def _task_data(task: MeasuredTask, advisers: Sequence[Adviser]) -> dict[str, Any]:
     seen = input_of(task)
     judged = [judge_answer(adviser.answer(task), task) for adviser in advisers]
     return {
@@ -133,13 +133,15 @@ def _task(task: MeasuredTask, advisers: Sequence[Adviser]) -> dict[str, Any]:
         "arm": task.arm,
         "status": task.status,
         "tools": [
-            _tool(task, name) for name in TOOL_CHOICES if best_arm(task, name) or name == "none"
+            _tool_data(task, name)
+            for name in TOOL_CHOICES
+            if best_arm(task, name) or name == "none"
         ],
         "named": [{"tool": each.named, "outcome": each.outcome} for each in judged],
     }
 
 
-def _tool(task: MeasuredTask, name: str) -> Mapping[str, Any]:
+def _tool_data(task: MeasuredTask, name: str) -> Mapping[str, Any]:
     arm = best_arm(task, name)
     return {
         "name": name,

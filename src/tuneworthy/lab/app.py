@@ -17,37 +17,37 @@ from tuneworthy.lab.routes import ROUTERS
 from tuneworthy.lab.routes.shared import StreamIsOver, site_of
 from tuneworthy.lab.security import Guard, wants_page
 
-# Newer versions of FastAPI can be told by the environment to send traces to another server.
-SILENT: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+# An environment variable can make newer versions of FastAPI send traces to another server.
+NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 def make_app(lab: Lab) -> Guard:
-    """Return the application of an open lab: nothing answers without the guard's consent."""
-    return Guard(routed(lab), lab.access, lab.refused)
+    """Return the ASGI application of an open lab: its routes behind the guard."""
+    return Guard(make_unguarded_app(lab), lab.access, lab.log_problem)
 
 
-def routed(lab: Lab) -> FastAPI:
-    """Return the routes without the guard, for the guard and for tests that list them."""
+def make_unguarded_app(lab: Lab) -> FastAPI:
+    """Return the application with all routes and error replies, without the guard."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False,
-                  telemetry=SILENT)  # fmt: skip
+                  telemetry=NO_TELEMETRY)  # fmt: skip
     app.state.lab = lab
     for router in ROUTERS:
         app.include_router(router)
     answers: dict[Any, Any] = {
-        Problem: _problem,
-        TuneworthyError: _our_error,
-        RequestValidationError: _wrong_fields,
-        HTTPException: _http_error,
-        StreamIsOver: _stream_is_over,
-        OSError: _system_error,
-        Exception: _bug,
+        Problem: _answer_problem,
+        TuneworthyError: _answer_own_error,
+        RequestValidationError: _answer_wrong_fields,
+        HTTPException: _answer_http_error,
+        StreamIsOver: _answer_ended_stream,
+        OSError: _answer_system_error,
+        Exception: _answer_bug,
     }
     for kind, answer in answers.items():
         app.add_exception_handler(kind, answer)
     return app
 
 
-def _reply(request: Request, problem: Problem) -> Response:
+def _problem_reply(request: Request, problem: Problem) -> Response:
     if not wants_page(request):
         return JSONResponse(problem.plain(), problem.status)
     parts = (problem.what, problem.where, problem.fix, problem.kept)
@@ -55,51 +55,51 @@ def _reply(request: Request, problem: Problem) -> Response:
     return HTMLResponse(text, problem.status)
 
 
-async def _problem(request: Request, error: Problem) -> Response:
-    return _reply(request, error)
+async def _answer_problem(request: Request, error: Problem) -> Response:
+    return _problem_reply(request, error)
 
 
-async def _our_error(request: Request, error: TuneworthyError) -> Response:
-    return _reply(request, problem_of(error))
+async def _answer_own_error(request: Request, error: TuneworthyError) -> Response:
+    return _problem_reply(request, problem_of(error))
 
 
-async def _wrong_fields(request: Request, error: RequestValidationError) -> Response:
+async def _answer_wrong_fields(request: Request, error: RequestValidationError) -> Response:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body")
     got = first.get("input", "")
     got = "" if isinstance(got, dict | list) else got
     problem = Problem(422, "a field of the request is wrong", where=where or "body", got=got,
                       fix=str(first["msg"]))  # fmt: skip
-    return _reply(request, problem)
+    return _problem_reply(request, problem)
 
 
-async def _http_error(request: Request, error: HTTPException) -> Response:
+async def _answer_http_error(request: Request, error: HTTPException) -> Response:
     if error.status_code == 405:
         what, fix = "this address is asked in another way", "use the lab's own pages"
     else:
         what, fix = "the lab has no such page", "start on the first page: /"
-    return _reply(request, Problem(error.status_code, what, where="the address",
-                                   got=request.scope["path"], fix=fix))  # fmt: skip
+    return _problem_reply(request, Problem(error.status_code, what, where="the address",
+                                           got=request.scope["path"], fix=fix))  # fmt: skip
 
 
-async def _stream_is_over(request: Request, error: StreamIsOver) -> Response:  # noqa: ARG001
+async def _answer_ended_stream(request: Request, error: StreamIsOver) -> Response:  # noqa: ARG001
     return Response(status_code=204)  # tells the browser not to ask again
 
 
-async def _system_error(request: Request, error: OSError) -> Response:
-    _say(request, error)
-    return _reply(request, Problem(
+async def _answer_system_error(request: Request, error: OSError) -> Response:
+    _log_failure(request, error)
+    return _problem_reply(request, Problem(
         507, "the disk refuses what the lab wants to keep", where="the lab's folder",
         got=error.strerror or "", fix="free some space or make it writable, then try again",
     ))  # fmt: skip
 
 
-async def _bug(request: Request, error: Exception) -> Response:
-    """Tell the client nothing of the error: its text may quote other data."""
-    _say(request, error)
-    return _reply(request, Problem(500, "the lab failed on this request",
-                                   fix="look at the terminal in which it runs"))  # fmt: skip
+async def _answer_bug(request: Request, error: Exception) -> Response:
+    """Reply without the error's text, which may quote other data."""
+    _log_failure(request, error)
+    fix = "look at the terminal in which it runs"
+    return _problem_reply(request, Problem(500, "the lab failed on this request", fix=fix))
 
 
-def _say(request: Request, error: Exception) -> None:
-    request.app.state.lab.refused(f"a request failed: {type(error).__name__}: {error}")
+def _log_failure(request: Request, error: Exception) -> None:
+    request.app.state.lab.log_problem(f"a request failed: {type(error).__name__}: {error}")

@@ -1,7 +1,7 @@
 """The pages of the atlas as HTML: the map, and each measured task with its recorded answers.
 
-Every number is one of an entry; which arm a view names is chosen in `atlas/atlas_map.py`. All text
-is escaped by the templates. Needs no server: the views are all in the page.
+Every number comes from an entry; `atlas/atlas_map.py` chooses the arm that a view names. The
+templates escape all text. No server is needed: a page holds all its views.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tuneworthy.atlas.atlas_data import Atlas, Listed
+from tuneworthy.atlas.atlas_data import Atlas, ListedEntry
 from tuneworthy.atlas.atlas_map import (
-    COSTS,
+    COST_VIEWS,
     NOT_MEASURED,
-    VERDICT_ARM,
+    VERDICT_ARM_REASON,
     Cost,
     MapCell,
+    arms_holding_facts,
     behind_text,
+    build_map,
     card_line,
-    choose,
-    held_out,
-    left_text,
-    map_of,
+    choose_arm,
     model_lines,
+    verdict_bound_text,
 )
 from tuneworthy.atlas.cells import TEST_ROWS
 from tuneworthy.atlas.entry import Entry
@@ -34,20 +34,22 @@ from tuneworthy.report import _words as words
 
 STYLE, SCRIPTS = "atlas.css", ("svg", "keys", "atlas")
 KEYS = ((("j", "k"), "next and previous measured task"), (("Enter",), "open it"))
-MOST_TEXT = 600  # characters of an answer that a page shows
+MOST_ANSWER_CHARACTERS = 600  # characters of an answer that a page shows
 VIEWS: tuple[tuple[Cost, bool], ...] = tuple(
-    (cost, facts) for cost, _ in COSTS for facts in (False, True)
+    (cost, facts) for cost, _ in COST_VIEWS for facts in (False, True)
 )
 
 
 def atlas_page(atlas: Atlas, site: Site) -> str:
-    """Return the map: types of task by sizes, what each view names, what is not measured yet."""
-    found = map_of(atlas)
-    rows = [(kind, [_square(cell, site) for cell in cells]) for kind, cells in found.rows]
+    """Return the page of the map: types of task by sizes, with the arm that each view names."""
+    found = build_map(atlas)
+    rows = [(kind, [_cell_data(cell, site) for cell in cells]) for kind, cells in found.rows]
     return render(
         "atlas.html.j2", site, here="Atlas", style=STYLE, scripts=SCRIPTS, data=(), keys=KEYS,
-        sizes=found.sizes, rows=rows, costs=COSTS, measured=found.measured, cells=found.cells,
-        beside=[_beside(listed, site) for listed in found.beside], not_measured=NOT_MEASURED,
+        sizes=found.sizes, rows=rows, costs=COST_VIEWS, measured=found.measured_cells,
+        cells=found.cell_count,
+        beside=[_outside_entry(listed, site) for listed in found.outside_grid],
+        not_measured=NOT_MEASURED,
         test_rows=TEST_ROWS,
         lines=[*model_lines(found.models), *found.notes],
     )  # fmt: skip
@@ -63,46 +65,46 @@ def measured_page(atlas: Atlas, key: str, site: Site) -> str:
     except TuneworthyError as error:
         raise problem_of(error) from None
     card = entry.card
-    out = held_out(card)
+    out = arms_holding_facts(card)
     return render(
         "atlas_task.html.j2", site, here="Atlas", style=STYLE, scripts=SCRIPTS, data=(),
         keys=KEYS, card=card, line=card_line(card), lines=model_lines([card.model]),
-        left=left_text(card), entry=entry, costs=COSTS, cases=_cases(entry),
-        arms=[_arm(arm, card, arm.name in out) for arm in card.arms],
-        views=_views(card),
+        left=verdict_bound_text(card), entry=entry, costs=COST_VIEWS, cases=_case_rows(entry),
+        arms=[_arm_row(arm, card, arm.name in out) for arm in card.arms],
+        views=_view_list(card),
         shipped=atlas.entries[key].shipped,
     )  # fmt: skip
 
 
-def _square(cell: MapCell, site: Site) -> dict[str, Any]:
-    """Return a cell of the map as its template shows it."""
+def _cell_data(cell: MapCell, site: Site) -> dict[str, Any]:
+    """Return the template values of a cell of the map."""
     shown: dict[str, Any] = {"id": cell.id, "size": cell.size, "listed": cell.listed}
     if cell.listed is None or cell.card is None:
         return shown
-    return {**shown, **_figures(cell.listed, site), "missing": cell.missing}
+    return {**shown, **_entry_figures(cell.listed, site), "missing": cell.unscored_arms}
 
 
-def _beside(listed: Listed, site: Site) -> dict[str, Any]:
-    return {"kind": listed.head.card.kind, "key": listed.key, **_figures(listed, site)}
+def _outside_entry(listed: ListedEntry, site: Site) -> dict[str, Any]:
+    return {"kind": listed.head.card.kind, "key": listed.key, **_entry_figures(listed, site)}
 
 
-def _figures(listed: Listed, site: Site) -> dict[str, Any]:
+def _entry_figures(listed: ListedEntry, site: Site) -> dict[str, Any]:
     card = listed.head.card
     return {
         "card": card,
         "address": site.measured(listed.key),
         "line": card_line(card),
-        "left": left_text(card),
+        "left": verdict_bound_text(card),
         "figures_only": listed.head.figures_only,
-        "views": _views(card),
+        "views": _view_list(card),
     }
 
 
-def _views(card: MeasuredTask) -> list[dict[str, Any]]:
-    """Return what each view shows; views that show the same stand once, with all their names."""
+def _view_list(card: MeasuredTask) -> list[dict[str, Any]]:
+    """Return the values of each view; equal views appear once, with all their names."""
     shown: list[dict[str, Any]] = []
     for cost, facts in VIEWS:
-        one, name = _view(card, cost, facts), f"{cost}-{int(facts)}"
+        one, name = _view_values(card, cost, facts), f"{cost}-{int(facts)}"
         same = next((each for each in shown if {**each, "names": []} == {**one, "names": []}), None)
         if same is None:
             shown.append({**one, "names": [name]})
@@ -111,16 +113,17 @@ def _views(card: MeasuredTask) -> list[dict[str, Any]]:
     return shown
 
 
-def _view(card: MeasuredTask, cost: Cost, facts: bool) -> dict[str, Any]:
-    chosen = choose(card, cost, facts)
+def _view_values(card: MeasuredTask, cost: Cost, facts: bool) -> dict[str, Any]:
+    chosen = choose_arm(card, cost, facts)
     arm = chosen.arm
-    return {"why": "" if chosen.why == VERDICT_ARM else chosen.why, "name": arm.name if arm else "",
-            "out": sorted(held_out(card)) if facts else [],
-            **(_numbers(arm) if arm else {})}  # fmt: skip
+    return {"why": "" if chosen.why == VERDICT_ARM_REASON else chosen.why,
+            "name": arm.name if arm else "",
+            "out": sorted(arms_holding_facts(card)) if facts else [],
+            **(_arm_figures(arm) if arm else {})}  # fmt: skip
 
 
-def _numbers(arm: MeasuredArm) -> dict[str, Any]:
-    """Return an arm's figures as text: score with bounds, distance, time, money; "" for none."""
+def _arm_figures(arm: MeasuredArm) -> dict[str, Any]:
+    """Return an arm's figures as text: score with bounds, distance, time, money; "" if unknown."""
     score = arm.score
     return {
         "score": words.score(score.mean) if score else "",
@@ -133,32 +136,36 @@ def _numbers(arm: MeasuredArm) -> dict[str, Any]:
     }
 
 
-def _arm(arm: MeasuredArm, card: MeasuredTask, out: bool) -> dict[str, Any]:
+def _arm_row(arm: MeasuredArm, card: MeasuredTask, out: bool) -> dict[str, Any]:
     return {"name": arm.name, "tool": arm.tool or "", "named": arm.name == card.arm, "out": out,
-            "seeds": arm.seeds, "because": arm.because, **_numbers(arm)}  # fmt: skip
+            "seeds": arm.seeds, "because": arm.because, **_arm_figures(arm)}  # fmt: skip
 
 
-def _cases(entry: Entry) -> list[dict[str, Any]]:
-    """Return each case with the answers that the arms' scores are made of, from the entry."""
+def _case_rows(entry: Entry) -> list[dict[str, Any]]:
+    """Return each case of an entry, with the answers behind the arms' scores."""
     given: dict[str, list[dict[str, Any]]] = {case.id: [] for case in entry.cases}
     for run in entry.runs:
         if run.counts:
             for case, text, score in zip(run.cases, run.answers, run.scores, strict=True):
-                shown = "no answer came back" if text is None else _short(text)
+                shown = "no answer came back" if text is None else _shortened(text)
                 given[case].append({"arm": run.arm, "text": shown, "shade": _shade(score)})
     return [
-        {"id": case.id, "input": _short(case.input), "gold": _short(case.output),
-         "answers": given[case.id], "right": _right(given[case.id])}
+        {"id": case.id, "input": _shortened(case.input), "gold": _shortened(case.output),
+         "answers": given[case.id], "right": _count_right(given[case.id])}
         for case in entry.cases
     ]  # fmt: skip
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]} … ({len(text):,} characters)"
+def _shortened(text: str) -> str:
+    return (
+        text
+        if len(text) <= MOST_ANSWER_CHARACTERS
+        else f"{text[:MOST_ANSWER_CHARACTERS]} … ({len(text):,} characters)"
+    )
 
 
 def _shade(score: float | None) -> tuple[str, str, str]:
-    """Return class, words and sign of a score: right, partly, wrong."""
+    """Return (CSS class, words, sign) of a score: right, partly right, wrong or not scored."""
     if score is None:
         return "none", "not scored", "–"
     if score >= 1:
@@ -168,5 +175,5 @@ def _shade(score: float | None) -> tuple[str, str, str]:
     return "partly", f"partly right, {words.score(score)}", "~"
 
 
-def _right(answers: Sequence[dict[str, Any]]) -> int:
+def _count_right(answers: Sequence[dict[str, Any]]) -> int:
     return sum(answer["shade"][0] == "right" for answer in answers)

@@ -1,6 +1,6 @@
-"""Play a blind run: its hidden events, the guess, the citation. The key stands for the case.
+"""Play a blind run: its events, the guess, the citation. The key hides the case.
 
-Nothing tells the cause before a guess is locked.
+No reply reveals the cause before a guess is locked.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from tuneworthy.core.failure import Value
 from tuneworthy.lab import case_data, words
-from tuneworthy.lab.blind_runs import BlindRun, hidden
+from tuneworthy.lab.blind_runs import BlindRun, without_cause
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.events import Event, run_id
 from tuneworthy.lab.open_lab import Lab
@@ -21,44 +21,44 @@ SEED = 0
 
 
 def open_blind(lab: Lab) -> dict[str, str]:
-    """Return the key of a new blind run, on a recorded case if there are any."""
+    """Return the key of a new blind run: on a recorded case, or on any if none is recorded."""
     cases = [case for case in all_cases().values() if case.trains]
-    known = [case for case in cases if _recorded(lab.records, case)]
+    known = [case for case in cases if _is_recorded(lab.records, case)]
     return {"key": lab.blind.open([case.slug for case in known or cases]).key}
 
 
 def blind_setting(run: BlindRun) -> tuple[LabCase, dict[str, Value], str]:
-    """Return the case of a blind run, its configuration and role."""
+    """Return the case of a blind run, its configuration and its role (twin or plant)."""
     case, role = find_case(run.case), "twin" if run.clean else "plant"
     return case, dict(case.config(role)), role
 
 
-def blind_name(run: BlindRun) -> str:
-    """Return the id of the run that a key stands for."""
+def blind_run_id(run: BlindRun) -> str:
+    """Return the run id of a blind run."""
     case, config, _ = blind_setting(run)
     return run_id(case.slug, config, SEED)
 
 
-def name_of(lab: Lab, name: str) -> str:
-    """Return the id of a run: that of a blind run for its key, else the same id."""
+def resolve_run_id(lab: Lab, name: str) -> str:
+    """Return the run id for a blind run's key; any other id is returned as it is."""
     run = lab.blind.find(name)
-    return blind_name(run) if run else name
+    return blind_run_id(run) if run else name
 
 
 def shown_events(lab: Lab, name: str) -> list[Event]:
-    """Return a record by its id, or by the key of a blind run without what tells the cause."""
+    """Return a record's events by run id or blind key; before the guess without the cause."""
     run = lab.blind.find(name)
     if run is None:
         return lab.records.events(name)
-    events = lab.records.events(blind_name(run))
-    return events if run.guess else [hidden(event, name) for event in events]
+    events = lab.records.events(blind_run_id(run))
+    return events if run.guess else [without_cause(event, name) for event in events]
 
 
 def guess_blind(lab: Lab, key: str, cause: str, sure: int) -> dict[str, Any]:
-    """Lock a guess and return what it reveals; a later guess on the same key changes nothing."""
+    """Lock a guess and return its result with the cause; a second guess changes nothing."""
     run = lab.blind_run(key)
     known = [*(case.name for case in all_cases().values()), words.CLEAN_CAUSE]
-    if cause not in known or sure not in range(len(case_data.SURE)):
+    if cause not in known or sure not in range(len(case_data.CONFIDENCES)):
         raise Problem(422, "no such guess", where="cause, sure", got=f"{cause}, {sure}",
                       fix=f"one of {', '.join(known)}, and 0, 1 or 2")  # fmt: skip
     lab.blind.lock(key, {"cause": cause, "sure": sure})
@@ -73,20 +73,20 @@ def guess_blind(lab: Lab, key: str, cause: str, sure: int) -> dict[str, Any]:
             guess["sure"]
         ],
         "truth": truth,
-        "text": words.cause(truth),
+        "text": words.cause_text(truth),
         "harmless": "" if run.clean else case.module.HARMLESS,
         "slug": case.slug,
     }
 
 
 def cite_blind(lab: Lab, key: str, measure: str) -> dict[str, Any]:
-    """Return what a citation reveals. Raises Problem (409) before the guess is locked."""
+    """Return the result of citing a measurement. Raises Problem (409) before a guess is locked."""
     run = lab.blind_run(key)
     if run.guess is None:
         raise Problem(409, "first lock your guess", where="guess", fix="name the cause, then cite")
-    return case_data.cite(find_case(run.case), measure, lab.records)
+    return case_data.citation_result(find_case(run.case), measure, lab.records)
 
 
-def _recorded(records: RecordStore, case: LabCase) -> bool:
+def _is_recorded(records: RecordStore, case: LabCase) -> bool:
     names = [run_id(case.slug, case.config(role), SEED) for role in ("plant", "twin")]
     return all(records.has(name) for name in names)

@@ -1,7 +1,7 @@
 """Blind runs: a random key stands for a random case, or one time in six for a clean run.
 
-What a key stands for, and what was guessed, is kept in `blind.jsonl`; until a guess is locked no
-reply tells it. Knows no HTTP.
+`blind.jsonl` stores the case and the guess of each key; no reply reveals the case before the guess
+is locked. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HIDDEN_FIELDS = {"begin": ("case", "role", "config", "seed"), "end": ("finding",
 
 @dataclass(frozen=True)
 class BlindRun:
-    """A key and what it stands for; `guess` is what the visitor locked, None before."""
+    """A blind run: its key, its case (clean or planted), and the locked guess (None before)."""
 
     key: str
     case: str
@@ -35,13 +35,13 @@ class BlindRun:
 
 
 class BlindRuns:
-    """All blind runs of a lab, in one file of lines."""
+    """All blind runs of a lab, stored in one file of JSON lines."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
 
     def open(self, slugs: Sequence[str]) -> BlindRun:
-        """Return a new blind run on one of these cases: by chance, the rarest so far first."""
+        """Return a new blind run on a random case among those drawn least often so far."""
         drawn = Counter(line.get("case") for line in self._lines())
         least = min(drawn[slug] for slug in slugs)
         slug = secrets.choice([slug for slug in slugs if drawn[slug] == least])
@@ -50,7 +50,7 @@ class BlindRuns:
         return run
 
     def find(self, key: str) -> BlindRun | None:
-        """Return the blind run of a key, None if this lab has given no such key."""
+        """Return the blind run of a key, None if this lab has no such key."""
         found = None
         for line in self._lines() if is_id(key) else ():
             if line.get("key") != key:
@@ -62,7 +62,7 @@ class BlindRuns:
         return found
 
     def lock(self, key: str, guess: dict[str, Any]) -> None:
-        """Keep the guess of a blind run; the first one counts. Raises OSError."""
+        """Store the guess of a blind run if it has none yet. Raises OSError."""
         run = self.find(key)
         if run and run.guess is None:
             self._append({"key": key, "guess": guess})
@@ -93,8 +93,8 @@ class BlindRuns:
                 os.close(fd)
 
 
-def hidden(event: Event, key: str) -> Event:
-    """Return an event of a blind run without what tells its cause."""
+def without_cause(event: Event, key: str) -> Event:
+    """Return an event of a blind run without the fields that reveal its cause."""
     names = HIDDEN_FIELDS.get(event["kind"], ())
     told: dict[str, Any] = {name: [] if name == "checks" else None for name in names}
     if event["kind"] == "queue":

@@ -1,7 +1,7 @@
-"""What other minutes would buy: the plans of a task at a few budgets, made by the planner itself.
+"""The plans of a task at several budgets of minutes (stops), made by the planner itself.
 
-They are made in a process of its own: a local model is opened and timed for them, as by
-`tuneworthy plan`. Nothing is frozen. Knows no HTTP library.
+A child process makes them: it opens and times a local model, as `tuneworthy plan` does. Nothing is
+frozen. Knows no HTTP library.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneworthy.core.errors import StoreError
-from tuneworthy.lab.child_call import in_child
+from tuneworthy.lab.child_call import call_in_child
 from tuneworthy.lab.problem import Problem
 
 if TYPE_CHECKING:  # sessions and planning are slow to import, and only the process needs them
@@ -23,49 +23,51 @@ if TYPE_CHECKING:  # sessions and planning are slow to import, and only the proc
     from tuneworthy.session import Session
 
 MINUTE_STOPS = (2, 5, 10, 20, 30, 60, 120, 240, 480, 960)
-UNLIMITED_MINUTES = 1e6  # minutes that no plan needs
-OPENING_SECONDS = 300.0  # that opening and timing a model may take
+UNLIMITED_MINUTES = 1e6  # more minutes than any plan needs
+OPENING_SECONDS = 300.0  # the most seconds for opening and timing a model and planning
 Stops = dict[str, Any]
 
 
 class BudgetStops:
-    """The stops of each study that were worked out in this lab, until its task file changes."""
+    """A cache of each study's plans at several budgets, valid until its task file changes."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Path, int], Stops] = {}
+        self._stops: dict[tuple[Path, int], Stops] = {}
         self._busy = threading.Lock()
 
-    def known(self, place: StudyPlace) -> Stops | None:
-        """Return the stops of a study, None if they were not worked out."""
-        return self._known.get(_stamp(place))
+    def cached(self, place: StudyPlace) -> Stops | None:
+        """Return the cached stops of a study, None if they were not computed yet."""
+        return self._stops.get(_file_stamp(place))
 
-    def work_out(self, place: StudyPlace) -> Stops:
-        """Return the stops of a study: known ones, or new ones, which takes up to a minute.
+    def compute(self, place: StudyPlace) -> Stops:
+        """Return the stops of a study, cached or computed now, which takes up to a minute.
 
         Raises Problem: 409 while a run holds the ledger, 422 for a task that can't be planned, 429
-        while others are worked out, 504 or 500 if it takes too long or dies.
+        while other stops are computed, 504 or 500 if the process takes too long or dies.
         """
-        stamp = _stamp(place)
-        if stamp in self._known:
-            return self._known[stamp]
+        stamp = _file_stamp(place)
+        if stamp in self._stops:
+            return self._stops[stamp]
         if not self._busy.acquire(blocking=False):
             raise Problem(429, "another plan is being worked out", where="this lab",
                           fix="wait until it is there, then try again")  # fmt: skip
         try:
-            stops: Stops = in_child(OPENING_SECONDS, stops_of, place.task_file, place.name)
+            stops: Stops = call_in_child(
+                OPENING_SECONDS, compute_stops, place.task_file, place.name
+            )
         except StoreError as error:  # usually because a run holds the ledger
             raise Problem(409, error.what, where=error.where, got=error.got, fix=error.fix,
                           kept=error.kept) from None  # fmt: skip
         finally:
             self._busy.release()
-        self._known[stamp] = stops
+        self._stops[stamp] = stops
         return stops
 
 
-def stops_of(path: Path, name: str) -> Stops:
-    """Return the plans of a task file at a few minutes, as the page shows them.
+def compute_stops(path: Path, name: str) -> Stops:
+    """Return the plans of a task file at several budgets of minutes, as the page shows them.
 
-    `own` are the minutes of the task, `enough` those from which nothing is left out. `same` says
+    `own` is the task's budget, `enough` the one from which nothing is left out. `same` tells
     whether the task is still that of the study whose results folder has this name.
     """
     from tuneworthy.core.run_options import RunOptions
@@ -81,27 +83,27 @@ def stops_of(path: Path, name: str) -> Stops:
             changed = task.model_copy(update={"budget": budget}).at(task.folder)
             return session.make_plan(replace(facts, task=changed))
 
-        least = ceil(_whole(at(UNLIMITED_MINUTES)))
+        least = ceil(_uncut_minutes(at(UNLIMITED_MINUTES)))
         tried = (least, *(minutes for minutes in MINUTE_STOPS if minutes > least))
         enough = next((minutes for minutes in tried if not at(minutes).cuts), UNLIMITED_MINUTES)
-        wanted = sorted(set(_wanted(own, enough)))
+        wanted = sorted(set(_stop_minutes(own, enough)))
         return {
             "own": own,
             "enough": enough,
             "same": folder_of(task.name, session.study) == name,
-            "stops": [_shown(session, minutes, at(minutes)) for minutes in wanted],
+            "stops": [_stop_data(session, minutes, at(minutes)) for minutes in wanted],
         }
 
 
-def _whole(plan: Plan) -> float:
+def _uncut_minutes(plan: Plan) -> float:
     """Return the minutes of a plan without cuts: arms that always run, and half the diagnosis."""
     from tuneworthy.measure.planning import diagnosis_minutes
 
     return max(1.0, plan.minutes + diagnosis_minutes(plan.across, plan.staged))
 
 
-def _wanted(own: float, enough: float) -> Iterator[float]:
-    """Yield the minutes of the stops: round ones up to the first that is enough, and the task's."""
+def _stop_minutes(own: float, enough: float) -> Iterator[float]:
+    """Yield the minutes of the stops: the task's, `enough`, and the round ones up to the larger."""
     yield from (float(own), float(enough))
     for minutes in MINUTE_STOPS:
         yield float(minutes)
@@ -109,8 +111,8 @@ def _wanted(own: float, enough: float) -> Iterator[float]:
             return
 
 
-def _shown(session: Session, minutes: float, plan: Plan) -> dict[str, Any]:
-    """Return a stop: arms, cuts, minutes, money, and the differences that it would show."""
+def _stop_data(session: Session, minutes: float, plan: Plan) -> dict[str, Any]:
+    """Return the data of a stop: arms, cuts, minutes, money, and the detectable differences."""
     from tuneworthy.core.specs import is_recorded
     from tuneworthy.data.audit import visible_differences
     from tuneworthy.lab.study_facts import money_of, plan_lines, plan_rows
@@ -131,7 +133,7 @@ def _shown(session: Session, minutes: float, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _stamp(place: StudyPlace) -> tuple[Path, int]:
+def _file_stamp(place: StudyPlace) -> tuple[Path, int]:
     try:
         return place.task_file, place.task_file.stat().st_mtime_ns
     except OSError:

@@ -1,4 +1,4 @@
-"""Run an inference card for real: ask a model about 40 new rows, look by look; send its events.
+"""Run an inference card with a model: answer 40 new rows, look by look, and send its events.
 
 The events are those of a training run without its steps: a look is a level of the card's knob or a
 group of answers. Knows no page and no process.
@@ -28,13 +28,13 @@ class CardRun:
     """One run of a card: its rows, and the latest answer to each new row."""
 
     def __init__(self, case: LabCase, config: Config, seed: int, model: Any) -> None:
-        """Draw the rows. `model` may be None for a card that asks no model."""
+        """Draw the rows. `model` may be None for a card that uses no model."""
         self.case, self.config, self.seed, self.model = case, dict(config), seed, model
         self.rows = case.rows(config, seed)
-        self.score = scorer(case.task())
-        self.place = {row.id: k for k, row in enumerate(self.rows.new)}
-        self.latest: dict[str, CardAnswer] = {}
-        self.first: dict[str, float | None] = {}
+        self.scorer = scorer(case.task())
+        self.positions = {row.id: k for k, row in enumerate(self.rows.new)}
+        self.latest_answers: dict[str, CardAnswer] = {}
+        self.first_facts: dict[str, float | None] = {}
 
     def run(
         self,
@@ -46,23 +46,23 @@ class CardRun:
     ) -> RunFacts:
         """Answer and measure; send begin, looks and end; return the facts.
 
-        What several runs share (a trained adapter) is kept in the folder `shared` beside `folder`.
+        The folder `shared` beside `folder` keeps the trained adapter, which several runs use.
         `control` is called after each look: it may wait, and stops the run by raising RunStopped.
-        Raises what else a callback or the model raises.
+        Other errors of a callback or the model are raised as they are.
         """
         begun, state = time.perf_counter(), "done"
         shutil.rmtree(folder, ignore_errors=True)
         tools = LabTools(self.case, self.rows, self.seed, self.model, folder.parent / "shared")
-        emit(self._begin(role))
+        emit(self._begin_event(role))
         at = 0
         try:
             looks = self.case.module.answer(LabSetup(self.config, self.seed), tools)
             for at, look in enumerate(looks, 1):
-                emit(self._look(at, look))
+                emit(self._look_event(at, look))
                 control()
         except RunStopped:
             state = "stopped"
-        result = self._result()
+        result = self._run_facts()
         runs = Runs(result, result if role == "twin" else twin)
         module = self.case.module
         checks = module.victory(result, runs.twin) if runs.twin and state == "done" else ()
@@ -79,7 +79,7 @@ class CardRun:
         )
         return result
 
-    def _begin(self, role: str) -> dict[str, Any]:
+    def _begin_event(self, role: str) -> dict[str, Any]:
         tokenizer = getattr(self.model, "tokenizer", None)
         return {
             "kind": "begin",
@@ -92,18 +92,21 @@ class CardRun:
             "steps": self.case.module.LOOKS,
             "end": None,
             "rows": [
-                {"id": row.id, "tokens": [[text, "i", None] for text in _texts(tokenizer, row)]}
+                {
+                    "id": row.id,
+                    "tokens": [[text, "i", None] for text in _token_texts(tokenizer, row)],
+                }
                 for row in self.rows.new[:SHOWN_ROWS]
             ],
             "questions": [{"input": row.input, "gold": row.output} for row in self.rows.new],
         }
 
-    def _look(self, at: int, look: CardLook) -> dict[str, Any]:
-        answers = self._scored(look.answers)
-        self.latest |= {answer.row.id: answer for answer in answers}
-        facts = self._measured()
+    def _look_event(self, at: int, look: CardLook) -> dict[str, Any]:
+        answers = self._score_answers(look.answers)
+        self.latest_answers |= {answer.row.id: answer for answer in answers}
+        facts = self._mean_facts()
         if at == 1:
-            self.first = {f"first_{key}": facts[key] for key in ("valid", "score")}
+            self.first_facts = {f"first_{key}": facts[key] for key in ("valid", "score")}
         return {
             "kind": "look",
             "at": at,
@@ -112,7 +115,7 @@ class CardRun:
             "losses": [],
             "answers": [
                 {
-                    "row": self.place[answer.row.id],
+                    "row": self.positions[answer.row.id],
                     "text": answer.text,
                     "ended": answer.ended,
                     "score": _rounded(answer.score),
@@ -122,15 +125,15 @@ class CardRun:
             "facts": {key: _rounded(value) for key, value in facts.items()},
         }
 
-    def _scored(self, answers: Sequence[CardAnswer]) -> list[CardAnswer]:
-        """Fill in score and validity by the task's metric where the card sets no score."""
+    def _score_answers(self, answers: Sequence[CardAnswer]) -> list[CardAnswer]:
+        """Return the answers, scored by the task's metric where the card sets no score."""
         cases = [scored_case(each.row) for each in answers]
         given = [
             Answer(case=each.row.id, text=each.text, tokens_out=each.tokens,
                    finish="stop" if each.ended else "length")
             for each in answers
         ]  # fmt: skip
-        scores = self.score.all(cases, given)
+        scores = self.scorer.all(cases, given)
         return [
             answer if answer.score is not None else
             replace(answer, score=score.value, valid=score.valid) if isinstance(score, Score) else
@@ -138,32 +141,34 @@ class CardRun:
             for answer, score in zip(answers, scores, strict=True)
         ]  # fmt: skip
 
-    def _measured(self) -> dict[str, float | None]:
+    def _mean_facts(self) -> dict[str, float | None]:
         """Return the means over the latest answers; None where nothing was measured."""
-        answers = list(self.latest.values())
+        answers = list(self.latest_answers.values())
         names = sorted({name for answer in answers for name in answer.measures})
-        own = {name: _mean([each.measures.get(name) for each in answers]) for name in names}
+        own = {
+            name: _mean_of_known([each.measures.get(name) for each in answers]) for name in names
+        }
         return {
-            "length": _mean([each.tokens for each in answers]),
-            "score": _mean([each.score for each in answers]),
-            "valid": _mean([each.valid for each in answers]),
+            "length": _mean_of_known([each.tokens for each in answers]),
+            "score": _mean_of_known([each.score for each in answers]),
+            "valid": _mean_of_known([each.valid for each in answers]),
             **own,
         }
 
-    def _result(self) -> RunFacts:
-        facts = self._measured()
+    def _run_facts(self) -> RunFacts:
+        facts = self._mean_facts()
         means = {key: facts.pop(key) for key in ("length", "score", "valid")}
-        answers = list(self.latest.values())
+        answers = list(self.latest_answers.values())
         wrote = all(answer.tokens is not None for answer in answers)
         return RunFacts(
             answers=len(answers),
             ended=sum(answer.ended for answer in answers) if wrote else None,
-            other={**self.first, **facts},
+            other={**self.first_facts, **facts},
             **means,
         )
 
 
-def _texts(tokenizer: Any, row: LabRow) -> list[str]:
+def _token_texts(tokenizer: Any, row: LabRow) -> list[str]:
     """Return the row's tokens; without a tokenizer its words."""
     if tokenizer is None:
         turns = [message.content for message in row.messages]
@@ -171,7 +176,7 @@ def _texts(tokenizer: Any, row: LabRow) -> list[str]:
     return [tokenizer.decode([token]) for token in clean_row(tokenizer, row).ids]
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def _mean_of_known(values: Sequence[float | None]) -> float | None:
     known = [float(value) for value in values if value is not None]
     return fmean(known) if known else None
 

@@ -20,7 +20,7 @@ LOOK_ROWS = 8  # new rows of a look
 
 @dataclass(frozen=True)
 class LabTools:
-    """The tools of one run; `shared` is the folder of what several runs use."""
+    """The tools of one run; the folder `shared` keeps the adapter, which several runs use."""
 
     case: LabCase
     rows: LabRows
@@ -29,14 +29,14 @@ class LabTools:
     shared: Path
 
     def groups(self) -> Iterator[tuple[LabRow, ...]]:
-        """Yield the new rows in groups, one a look."""
+        """Yield the new rows in groups, one group per look."""
         for start in range(0, len(self.rows.new), LOOK_ROWS):
             yield self.rows.new[start : start + LOOK_ROWS]
 
     def reply(
         self, rows: Sequence[LabRow], prompts: Sequence[Prompt], how: Sampling = Sampling()
     ) -> list[CardAnswer]:
-        """Return the model's answers."""
+        """Return the model's answers to the prompts, one per row."""
         limits = Limits(
             max_tokens=ANSWER_TOKENS, temperature=how.temperature, top_p=how.top_p, seed=self.seed,
             grammar=self._grammar() if how.schema else None,
@@ -48,7 +48,7 @@ class LabTools:
         ]
 
     def logprobs(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[list[float]]:
-        """Return the log-probability of each text after each prompt."""
+        """Return for each prompt the log-probability of each of the texts as its answer."""
         scores: list[list[float]] = self.model.logprobs(prompts, [list(texts)] * len(prompts))
         return scores
 
@@ -67,13 +67,15 @@ class LabTools:
     def search(self, rows: Sequence[LabRow], k: int, dated: bool) -> list[list[Passage]]:
         """Return the k best passages for each row's question; `dated`: in force at its time."""
         docs = {doc.id: doc for doc in self.case.docs()}
-        found = _index(self.case, dated).search([(row.input, row.meta["time"]) for row in rows], k)
+        found = _document_index(self.case, dated).search(
+            [(row.input, row.meta["time"]) for row in rows], k
+        )
         return [[_passage(docs[chunk.doc]) for chunk in chunks] for chunks in found]
 
     def with_trained_model(self, form: str) -> LabTools:
         """Return tools whose model has the trained adapter applied, or merged in the `form`.
 
-        The adapter is trained on first use, by the clean configuration of the lab.
+        The adapter is trained on first use, with the lab's clean configuration.
         """
         from tuneworthy.lab.trained import trained_model
 
@@ -89,7 +91,7 @@ class LabTools:
 
 
 @lru_cache(maxsize=4)
-def _index(case: LabCase, dated: bool) -> Any:
+def _document_index(case: LabCase, dated: bool) -> Any:
     """Return the index of the task's documents; without dates all of them are in force."""
     from tuneworthy.retrieval.index import index
 

@@ -1,4 +1,4 @@
-"""What a page says of a case: its card, what is open from the start, what a guess reveals.
+"""The data of a case for its pages: its card, its public data, what a guess reveals.
 
 All figures come from records of real runs; what was not recorded is null. Knows no page.
 """
@@ -13,47 +13,48 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import Config, RunFacts, Runs, Value
 from tuneworthy.lab import words
 from tuneworthy.lab.cases import ANSWER_TOKENS, ASKED_ROWS, HELD_ROWS, NEW_ROWS, LabCase
-from tuneworthy.lab.clean_runs import UsualRange, clean_runs, outside, usual
-from tuneworthy.lab.key_words import KEYS
+from tuneworthy.lab.clean_runs import UsualRange, clean_runs, outside, usual_ranges
+from tuneworthy.lab.key_words import KEY_TEXTS
 from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.recordings import Recordings
-from tuneworthy.lab.shipped import SHIPPED
+from tuneworthy.lab.shipped import SHIPPED_RECORDS
 
-SURE = ("a hunch", "fairly", "certain")
+CONFIDENCES = ("a hunch", "fairly", "certain")
 POINTS_IF_RIGHT, POINTS_IF_WRONG = (
     (22, 36, 40),
     (2, -15, -35),
-)  # points by how sure a guess was: honesty pays
-EVIDENCE, FIX, LESS = 30, 30, 10  # a wrong citation, a failed run or a hint costs LESS
+)  # points by how sure a guess was: an honest confidence pays best
+EVIDENCE_POINTS, FIX_POINTS = 30, 30
+PENALTY_POINTS = 10  # what a wrong citation, a failed run or a hint costs
 POINTS = {
-    "whole": POINTS_IF_RIGHT[-1] + EVIDENCE + FIX,
+    "whole": POINTS_IF_RIGHT[-1] + EVIDENCE_POINTS + FIX_POINTS,
     "right": POINTS_IF_RIGHT,
     "wrong": POINTS_IF_WRONG,
-    "evidence": EVIDENCE,
-    "fix": FIX,
-    "less": LESS,
+    "evidence": EVIDENCE_POINTS,
+    "fix": FIX_POINTS,
+    "less": PENALTY_POINTS,
 }
 MINUTES_TO_FREE_HINT = 5
-LOOKS_WRONG = 0.1  # nats above the clean run's last loss that a chart shows
-CLEAN_ONE_IN = 6  # blind runs in which nothing was planted
+WRONG_LOSS_GAP = 0.1  # nats above the clean run's last loss from which a chart looks wrong
+CLEAN_ONE_IN = 6  # one blind run in so many is clean
 BLIND_CHARTS = ("loss", "held", "norm", "score", "valid", "ended", "length", "p_end")
-NOT_SHOWN = ("refused", "answers", "other")
+HIDDEN_FACTS = ("refused", "answers", "other")
 ALWAYS_SHOWN = ("loss", "held")  # charts of every case that trains
 LIVE_COMMAND = "tuneworthy lab"
 ANSWERS_OVER = f"{ASKED_ROWS} new rows, {NEW_ROWS} at the end"
-OVER = {
+ROWS_BEHIND_CHART = {
     "held": f"{HELD_ROWS} new rows",
     "p_end": f"{HELD_ROWS} new rows",
     **dict.fromkeys(("ended", "length", "score", "valid"), ANSWERS_OVER),
 }
 
 
-def card(case: LabCase, records: RecordStore = SHIPPED) -> dict[str, Any]:
-    """Return what the home page says of a case; its curve is null where nothing was recorded."""
+def card_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[str, Any]:
+    """Return a case's card for the home page; its curve is None if nothing was recorded."""
     recorded = Recordings(case, records)
-    kind = _kind(case, recorded)
+    kind = _loss_kind(case, recorded)
     key = "loss" if kind == "wrong" else case.module.CHARTS[0]
-    said = words.chart(key)
+    said = words.chart_of(key)
     return {
         "slug": case.slug,
         "number": case.module.NUMBER,
@@ -65,8 +66,8 @@ def card(case: LabCase, records: RecordStore = SHIPPED) -> dict[str, Any]:
     }
 
 
-def public(case: LabCase, records: RecordStore = SHIPPED) -> dict[str, Any]:
-    """Return what a visitor may know before the first guess."""
+def public_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[str, Any]:
+    """Return a case's data that a visitor may see before the first guess."""
     module, recorded = case.module, Recordings(case, records)
     planted = case.config("plant")
     charts = (*ALWAYS_SHOWN, *module.CHARTS) if case.trains else tuple(module.CHARTS)
@@ -78,12 +79,12 @@ def public(case: LabCase, records: RecordStore = SHIPPED) -> dict[str, Any]:
         "trains": case.trains,
         "story": module.STORY,
         "win": module.WIN,
-        "charts": [chart(key, case.trains) for key in charts],
-        "measures": [_measure(key, recorded) for key in _shuffled(module.MEASURES, case)],
-        "causes": causes(_shuffled(module.CAUSES, case)),
-        "sure": list(SURE),
-        "yaml": _yaml(recorded, planted),
-        "about": {key: KEYS[key] for key in {**planted, **module.KNOBS} if key in KEYS},
+        "charts": [chart_data(key, case.trains) for key in charts],
+        "measures": [_measurement(key, recorded) for key in _shuffled(module.MEASURES, case)],
+        "causes": cause_texts(_shuffled(module.CAUSES, case)),
+        "sure": list(CONFIDENCES),
+        "yaml": _config_lines(recorded, planted),
+        "about": {key: KEY_TEXTS[key] for key in {**planted, **module.KNOBS} if key in KEY_TEXTS},
         "planted": dict(planted),
         "records": {
             "plant": recorded.id_of(planted),
@@ -91,20 +92,22 @@ def public(case: LabCase, records: RecordStore = SHIPPED) -> dict[str, Any]:
             "settings": list(recorded.settings()),
         },
         "seconds": recorded.plant[-1].get("seconds") if recorded.plant else None,
-        "hint": _hint(case),
+        "hint": _hint_data(case),
         "points": POINTS,
         "command": LIVE_COMMAND,
     }
 
 
-def guess(case: LabCase, cause: str, sure: int) -> dict[str, Any]:
-    """Return whether a guess was right, what it is worth, and the cause in words.
+def guess_result(case: LabCase, cause: str, sure: int) -> dict[str, Any]:
+    """Return whether a guess was right, its points, and the cause in words.
 
     Raises TaskError if the case has no such cause or `sure` is no index of SURE.
     """
-    _one_of("cause", cause, case.module.CAUSES)
-    if sure not in range(len(SURE)):
-        raise TaskError("no such confidence", got=str(sure), fix="0, 1 or 2: " + ", ".join(SURE))
+    _check_known("cause", cause, case.module.CAUSES)
+    if sure not in range(len(CONFIDENCES)):
+        raise TaskError(
+            "no such confidence", got=str(sure), fix="0, 1 or 2: " + ", ".join(CONFIDENCES)
+        )
     right = cause == case.name
     return {
         "cause": cause,
@@ -112,46 +115,48 @@ def guess(case: LabCase, cause: str, sure: int) -> dict[str, Any]:
         "right": right,
         "points": (POINTS_IF_RIGHT if right else POINTS_IF_WRONG)[sure],
         "truth": case.name,
-        "text": words.cause(case.name),
+        "text": words.cause_text(case.name),
         "harmless": case.module.HARMLESS,
     }
 
 
-def cite(case: LabCase, measure: str, records: RecordStore = SHIPPED) -> dict[str, Any]:
-    """Return whether a measurement proves the cause, what it is worth, and what the detector says.
+def citation_result(
+    case: LabCase, measure: str, records: RecordStore = SHIPPED_RECORDS
+) -> dict[str, Any]:
+    """Return whether a measurement proves the cause, its points, and the detector's finding.
 
     Raises TaskError if the case has no such measurement.
     """
-    _one_of("measurement", measure, case.module.MEASURES)
-    recorded, proves = Recordings(case, records), measure in proofs(case)
+    _check_known("measurement", measure, case.module.MEASURES)
+    recorded, proves = Recordings(case, records), measure in proving_measures(case)
     own, twin = recorded.own_facts, recorded.twin_facts
     finding = case.module.detect(Runs(own, twin)).plain() if own and proves else None
     return {
         "measure": measure,
         "proves": proves,
-        "points": EVIDENCE if proves else -LESS,
-        "because": "" if proves else _why_not(measure, own, twin),
+        "points": EVIDENCE_POINTS if proves else -PENALTY_POINTS,
+        "because": "" if proves else _why_no_proof(measure, own, twin),
         "finding": finding,
     }
 
 
-def blind(cases: Sequence[LabCase]) -> dict[str, Any]:
-    """Return what a page of a blind run may know: all causes of training, no case."""
+def blind_data(cases: Sequence[LabCase]) -> dict[str, Any]:
+    """Return the data of a blind run's page: all causes of training cases, nothing on the case."""
     names = sorted(case.name for case in cases if case.trains)
-    shown = {key: words.measure(key) for key in RunFacts.model_fields if key not in NOT_SHOWN}
-    ranges = usual(tuple(shown))
+    shown = {key: words.measure_of(key) for key in RunFacts.model_fields if key not in HIDDEN_FACTS}
+    ranges = usual_ranges(tuple(shown))
     return {
         "trains": True,
         "one_in": CLEAN_ONE_IN,
-        "charts": [chart(key) for key in BLIND_CHARTS],
+        "charts": [chart_data(key) for key in BLIND_CHARTS],
         "facts": [
             {"key": key, "title": said.title, "unit": said.unit, **_range(ranges.get(key))}
             for key, said in shown.items()
         ],
         "clean_runs": len(clean_runs()),
-        "causes": causes((words.CLEAN_CAUSE, *names)),
+        "causes": cause_texts((words.CLEAN_CAUSE, *names)),
         "clean": {"key": words.CLEAN_CAUSE, "text": words.CLEAN_WORDS},
-        "sure": list(SURE),
+        "sure": list(CONFIDENCES),
         "points": POINTS,
     }
 
@@ -163,32 +168,32 @@ def _range(found: UsualRange | None) -> dict[str, Any]:
     return {"usual": found.said, "low": found.low, "high": found.high}
 
 
-def proofs(case: LabCase) -> tuple[str, ...]:
-    """Return the measurements by which a case is proved."""
+def proving_measures(case: LabCase) -> tuple[str, ...]:
+    """Return the names of the measurements that prove a case's cause."""
     proof = case.module.PROOF
     return (proof,) if isinstance(proof, str) else tuple(proof)
 
 
-def chart(key: str, trains: bool = True) -> dict[str, Any]:
-    """Return a chart's words and its scale."""
-    said = words.chart(key)
+def chart_data(key: str, trains: bool = True) -> dict[str, Any]:
+    """Return a chart's title, unit and scale."""
+    said = words.chart_of(key)
     return {
         "key": key,
         "title": said.title,
         "unit": said.unit,
         "top": said.top,
         "cap": ANSWER_TOKENS if key == "length" and trains else None,
-        "over": OVER.get(key, "") if trains else "",
+        "over": ROWS_BEHIND_CHART.get(key, "") if trains else "",
     }
 
 
-def causes(names: Sequence[str]) -> list[dict[str, str]]:
-    """Return causes in words."""
-    return [{"key": name, "text": words.cause(name)} for name in names]
+def cause_texts(names: Sequence[str]) -> list[dict[str, str]]:
+    """Return each cause's name and its text."""
+    return [{"key": name, "text": words.cause_text(name)} for name in names]
 
 
 def yaml_value(value: Value) -> str:
-    """Return a value as YAML writes it, small numbers as powers of ten."""
+    """Return a value as YAML text, small numbers as powers of ten."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -200,20 +205,20 @@ def yaml_value(value: Value) -> str:
 
 
 def _shuffled(names: Sequence[str], case: LabCase) -> list[str]:
-    """Return names in an order of the case's own, so that no place in the list tells anything."""
+    """Return names in a random order fixed for the case, so that a position reveals nothing."""
     mixed = sorted(names)
     Random(f"lab {case.slug}").shuffle(mixed)
     return mixed
 
 
-def _one_of(what: str, name: str, known: Sequence[str]) -> None:
+def _check_known(what: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
         raise TaskError(f"this case has no such {what}", got=name, fix=f"one of: {list(known)}")
 
 
-def _measure(key: str, recorded: Recordings) -> dict[str, Any]:
-    """Return a measurement of both runs in words; null where a run was not recorded."""
-    said, own, twin = words.measure(key), recorded.own_facts, recorded.twin_facts
+def _measurement(key: str, recorded: Recordings) -> dict[str, Any]:
+    """Return a measurement of both runs in words; None for a run that was not recorded."""
+    said, own, twin = words.measure_of(key), recorded.own_facts, recorded.twin_facts
     return {
         "key": key,
         "title": said.title,
@@ -221,25 +226,27 @@ def _measure(key: str, recorded: Recordings) -> dict[str, Any]:
         "own": said.value(words.value_of(own, key), own) if own else None,
         "twin": said.value(words.value_of(twin, key), twin) if twin else None,
         "outside": outside(key, own) if own and recorded.case.trains else None,
-        "nothing": None if key in proofs(recorded.case) else _nothing(key, own, twin),
+        "nothing": None
+        if key in proving_measures(recorded.case)
+        else _why_it_proves_nothing(key, own, twin),
         "recorded": bool(own and twin),
     }
 
 
-def _nothing(key: str, own: RunFacts | None, twin: RunFacts | None) -> str | None:
+def _why_it_proves_nothing(key: str, own: RunFacts | None, twin: RunFacts | None) -> str | None:
     if not own or not twin:
         return None
     values = words.value_of(own, key), words.value_of(twin, key)
-    return words.measure(key).proves_nothing(*values)
+    return words.measure_of(key).proves_nothing(*values)
 
 
-def _why_not(key: str, own: RunFacts | None, twin: RunFacts | None) -> str:
+def _why_no_proof(key: str, own: RunFacts | None, twin: RunFacts | None) -> str:
     other = "It differs, but other causes move it as well: the detector does not rest on it."
-    return _nothing(key, own, twin) or other
+    return _why_it_proves_nothing(key, own, twin) or other
 
 
-def _yaml(recorded: Recordings, planted: Config) -> list[dict[str, Any]]:
-    """Return the lines of the configuration: fixed ones with a text, knobs with their values."""
+def _config_lines(recorded: Recordings, planted: Config) -> list[dict[str, Any]]:
+    """Return the planted configuration's lines; those of knobs have `values` to choose from."""
     case = recorded.case
     own = {**case.module.CLEAN, **case.module.PLANTED, **case.module.KNOBS}
     keys = [key for key in planted if case.trains or key in own]
@@ -253,18 +260,18 @@ def _yaml(recorded: Recordings, planted: Config) -> list[dict[str, Any]]:
     return lines
 
 
-def _hint(case: LabCase) -> dict[str, Any]:
-    """Return what a hint tells: two wrong causes, and the lines that a clean run has otherwise."""
+def _hint_data(case: LabCase) -> dict[str, Any]:
+    """Return the hint: two wrong causes, and the knobs that differ in a clean run."""
     wrong = sorted(name for name in case.module.CAUSES if name != case.name)[:2]
     clean, planted = case.config("twin"), case.config("plant")
     lines = [key for key in case.module.KNOBS if clean.get(key) != planted.get(key)]
     return {"causes": wrong, "lines": lines, "free_after_min": MINUTES_TO_FREE_HINT}
 
 
-def _kind(case: LabCase, recorded: Recordings) -> str | None:
-    """Return whether the training loss shows the failure, by the records; None without them.
+def _loss_kind(case: LabCase, recorded: Recordings) -> str | None:
+    """Return whether the recorded loss looks "wrong" or "fine", "none" for a case without training.
 
-    A loss below that of the clean run looks fine.
+    None without records. A loss below that of the clean run looks fine.
     """
     if not case.trains:
         return "none"
@@ -273,4 +280,4 @@ def _kind(case: LabCase, recorded: Recordings) -> str | None:
         return None
     if own.refused or own.loss_last is None or twin.loss_last is None:
         return "wrong"
-    return "wrong" if own.loss_last - twin.loss_last >= LOOKS_WRONG else "fine"
+    return "wrong" if own.loss_last - twin.loss_last >= WRONG_LOSS_GAP else "fine"

@@ -31,7 +31,7 @@ NEW_ROWS = 40  # new rows that measure a run
 SHOWN_ROWS, ASKED_ROWS = 3, 4
 ANSWER_TOKENS = 64  # most tokens of an answer
 HELD_ROWS = 16  # new rows whose loss each look reads
-DEMANDS = ("accepted", "must_say", "must_not_say")
+DEMAND_KEYS = ("accepted", "must_say", "must_not_say")
 ROWS_DRAWN = 360  # rows that a generated task is asked for
 
 
@@ -53,22 +53,22 @@ class LabCase:
         return bool(getattr(self.module, "TRAINS", True))
 
     def config(self, role: str) -> Config:
-        """Return the whole configuration of the planted run or of its clean twin."""
+        """Return the whole configuration of the planted run (role "plant") or of its clean twin."""
         setup = LabSetup(DEFAULTS).with_config(self.module.CLEAN)
         change = self.module.plant if role == "plant" else self.module.fix
         return dict(change(setup).config)
 
     def task(self) -> Task:
         """Return the task, with its output type and the metric of the case."""
-        return _task(self.module.TASK, getattr(self.module, "METRIC", ""))
+        return _validated_task(self.module.TASK, getattr(self.module, "METRIC", ""))
 
     def docs(self) -> tuple[Doc, ...]:
         """Return the documents of the task, none if it has none."""
-        return tuple(Doc.model_validate(doc) for doc in _made(self.module.TASK, 0).docs)
+        return tuple(Doc.model_validate(doc) for doc in _generated_task(self.module.TASK, 0).docs)
 
     def rows(self, config: Config, seed: int) -> LabRows:
         """Return the rows to train on and the new rows, as this configuration has them."""
-        given = _drawn(self.module.TASK, seed)
+        given = _draw_rows(self.module.TASK, seed)
         own = getattr(self.module, "rows", None)
         rows: LabRows = own(given, config, seed) if own else given
         most = int(config["rows"] or 0)
@@ -99,20 +99,20 @@ def case_of(slug: str) -> LabCase:
 
 
 def scored_case(row: LabRow) -> Case:
-    """Return a row as its metric reads it, with the other right answers and phrases it demands."""
-    demands = {key: tuple(row.meta[key]) for key in DEMANDS if key in row.meta}
+    """Return a row as a case for its metric, with other right answers and required phrases."""
+    demands = {key: tuple(row.meta[key]) for key in DEMAND_KEYS if key in row.meta}
     return Case(id=row.id, messages=row.messages, output=row.output, **demands)
 
 
 @lru_cache(maxsize=16)
-def _made(name: str, seed: int) -> Any:
+def _generated_task(name: str, seed: int) -> Any:
     module: ModuleType = load("suite", name)
     return module.make(seed, ROWS_DRAWN)
 
 
 @lru_cache(maxsize=16)
-def _task(name: str, metric: str) -> Task:
-    made = _made(name, 0)
+def _validated_task(name: str, metric: str) -> Task:
+    made = _generated_task(name, 0)
     content = {**made.task, "data": {"train": "train.jsonl"}}
     if metric:
         content["success"] = {**content["success"], "metric": metric}
@@ -123,25 +123,28 @@ def _task(name: str, metric: str) -> Task:
 
 
 @lru_cache(maxsize=16)
-def _drawn(name: str, seed: int) -> LabRows:
-    """Return a seeded order of the task's rows; new rows hold inputs that no training row has."""
-    made = _made(name, 0)
+def _draw_rows(name: str, seed: int) -> LabRows:
+    """Return the task's training and new rows, in a seeded order and without common inputs."""
+    made = _generated_task(name, 0)
     said = made.task["instruction"]
-    rows = [_row(name, said, k, {**row, **_docs(made, row)}) for k, row in enumerate(made.rows)]
+    rows = [
+        _lab_row(name, said, k, {**row, **_editions_of_answer(made, row)})
+        for k, row in enumerate(made.rows)
+    ]
     train, new = rows[: made.split], rows[made.split :]
     Random(f"lab {name} {seed} train").shuffle(train)
     Random(f"lab {name} {seed} new").shuffle(new)
     return LabRows(tuple(train), tuple(new))
 
 
-def _docs(made: Any, row: dict[str, Any]) -> dict[str, Any]:
+def _editions_of_answer(made: Any, row: dict[str, Any]) -> dict[str, Any]:
     """Return all editions of the document that holds a row's answer, oldest first."""
     own = (row.get("context") or {}).get("doc")
     titles = [doc["title"] for doc in made.docs if doc["id"] == own]
     return {"docs": [doc for doc in made.docs if doc["title"] in titles]} if titles else {}
 
 
-def _row(name: str, instruction: str, number: int, row: dict[str, Any]) -> LabRow:
+def _lab_row(name: str, instruction: str, number: int, row: dict[str, Any]) -> LabRow:
     turns = (Message(role="system", content=instruction),
              Message(role="user", content=row["input"]))  # fmt: skip
     meta = {key: value for key, value in row.items() if key not in ("input", "output")}

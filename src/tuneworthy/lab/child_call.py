@@ -1,6 +1,6 @@
-"""Call a function in a process of its own, with a time limit; what it raises is raised here.
+"""Call a function in a child process with a time limit; an error in it is raised here.
 
-For work on files of others: what it needs of memory goes with the process.
+For work on files that other programs wrote: its memory is freed when the process ends.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ END_SECONDS = 2.0  # seconds that a process gets to end
 _running: set[Any] = set()
 
 
-def in_child(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
-    """Return what a function returns in a process of its own.
+def call_in_child(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
+    """Return the result of a function that is called in a child process.
 
     Arguments and result must be picklable. Raises the TuneworthyError that it raises; Problem: 504
     if it takes longer, 500 if the process dies or the function fails in another way.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_called, args=(theirs, function, given), daemon=True)
+    process = context.Process(target=_call_and_send, args=(theirs, function, given), daemon=True)
     process.start()
     _running.add(process)
     theirs.close()  # so that reading ends when the process does
@@ -54,13 +54,13 @@ def in_child(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
 
 
 def end_children() -> None:
-    """End all processes in which a function is called: a server that ends waits for none."""
+    """Kill all running child processes, so that a server can end without waiting for them."""
     for process in tuple(_running):
         process.kill()
 
 
 def how_it_ended(process: Any) -> str:
-    """Return in words how a process ended that should have gone on."""
+    """Return in words how a process ended that should still be running."""
     process.join(END_SECONDS)
     code = process.exitcode
     if code is not None and code < 0:
@@ -78,14 +78,14 @@ def error_parts(error: Exception) -> tuple[str, Any]:
 
 
 def error_from_parts(kind: str, value: Any) -> Exception:
-    """Return the error that another process error_parts: one of ours, else a Problem (500)."""
+    """Return the error from its parts by `error_parts`: one of ours, else a Problem (500)."""
     raised = getattr(errors, kind, None) if kind else None
     if isinstance(raised, type) and issubclass(raised, TuneworthyError):
         return raised(value.pop("what"), **value)
     return Problem(500, "this failed", got=str(value), fix="use the command in a terminal")
 
 
-def _called(pipe: Connection, function: Callable[..., Any], given: tuple[Any, ...]) -> None:
+def _call_and_send(pipe: Connection, function: Callable[..., Any], given: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process too: the server acts
     with suppress(OSError):
         os.nice(NICE)

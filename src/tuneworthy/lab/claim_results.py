@@ -1,8 +1,7 @@
-"""What the experiments on common claims found, and the rule that turns figures into a verdict.
+"""The results of experiments on common claims, and the rule that turns figures into a verdict.
 
-`experiments/` has the scripts; `claims.json` beside this file has their results without the data
-they stand on, and the predictions that wait for their run. The verdict is never stored on trust: it
-follows from the figures by `verdict_of`.
+`experiments/` has the scripts; `claims.json` beside this file has their results without the data,
+and the predictions that wait for their run. A verdict follows from the figures by `verdict_of`.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from typing import Any, Literal
 
 from tuneworthy.core.record import Record
 
-SHIPPED = Path(__file__).parent / "claims.json"
+CLAIMS_FILE = Path(__file__).parent / "claims.json"
 Verdict = Literal["confirmed", "refuted", "undecided"]
 
 
 class Expected(Record):
-    """A figure that a prediction is about, and the side on which its interval must lie.
+    """A prediction on a figure: the side of a threshold on which its interval must lie.
 
     `above` (or `below`) is the threshold. The prediction fails where the whole interval lies on the
     other side of `fails_at`, which is the threshold if it is not given.
@@ -48,9 +47,9 @@ class Figure(Record):
 
 
 class Claim(Record):
-    """A claim that people repeat, and what was predicted before it was measured.
+    """A common claim on fine-tuning with our prediction, before it is measured.
 
-    `said` is where one hears it. `refuted_if` refers to our prediction, not to the claim.
+    `said` names where people make it. `refuted_if` refers to our prediction, not to the claim.
     """
 
     number: int
@@ -64,9 +63,9 @@ class Claim(Record):
 
 
 class ClaimResult(Claim):
-    """A claim with its figures and verdict. `reduced` says where less was run than designed.
+    """A claim with its figures and verdict. `reduced` lists where less was run than designed.
 
-    `found` says in a sentence what the figures mean for the claim; it has no numbers of its own.
+    `found` is a sentence on what the figures mean for the claim, without numbers.
     """
 
     verdict: Verdict
@@ -81,7 +80,7 @@ class ClaimResult(Claim):
 
 
 def side_of(expected: Expected, figure: Figure) -> bool | None:
-    """Return True if a figure's interval lies where it was expected, False if it fails, else None.
+    """Return whether a figure's interval lies on the expected side; None if it is undecided.
 
     Raises ValueError if not exactly one of `above` and `below` is set.
     """
@@ -112,14 +111,14 @@ def verdict_of(expects: Sequence[Expected], figures: Sequence[Figure]) -> Verdic
 @lru_cache(maxsize=1)
 def claim_results() -> tuple[ClaimResult, ...]:
     """Return the shipped results of the claim experiments, in the order of their numbers."""
-    return tuple(ClaimResult.model_validate(each) for each in _shipped()["results"])
+    return tuple(ClaimResult.model_validate(each) for each in _read_claims()["results"])
 
 
 @lru_cache(maxsize=1)
 def waiting_claims() -> tuple[Claim, ...]:
-    """Return the claims whose prediction stands and whose experiment was not run, by number."""
-    return tuple(Claim.model_validate(each) for each in _shipped()["waiting"])
+    """Return the shipped claims whose experiment was not run yet, by number."""
+    return tuple(Claim.model_validate(each) for each in _read_claims()["waiting"])
 
 
-def _shipped() -> dict[str, Any]:
-    return dict(json.loads(SHIPPED.read_text("utf-8")))
+def _read_claims() -> dict[str, Any]:
+    return dict(json.loads(CLAIMS_FILE.read_text("utf-8")))

@@ -1,4 +1,4 @@
-"""What the recorded clean runs measured: the values that a visitor may take as usual."""
+"""The facts of the recorded clean runs, whose ranges a visitor may take as usual."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class UsualRange:
     said: str
 
 
-def usual(keys: Sequence[str]) -> dict[str, UsualRange]:
-    """Return the range of each fact over the clean runs of the package, where any has it."""
+def usual_ranges(keys: Sequence[str]) -> dict[str, UsualRange]:
+    """Return the range of each fact over the shipped clean runs, if any run has the fact."""
     found = {}
     for key in keys:
         known = [(value, run) for run in clean_runs() if _is_number(value := getattr(run, key))]
         if known:
-            (low, _), (high, run) = min(known, key=_value), max(known, key=_value)
-            found[key] = UsualRange(low, high, words.measure(key).span(low, high, run))
+            (low, _), (high, run) = min(known, key=_value_of_pair), max(known, key=_value_of_pair)
+            found[key] = UsualRange(low, high, words.measure_of(key).span(low, high, run))
     return found
 
 
@@ -39,11 +39,11 @@ def outside(key: str, own: RunFacts) -> str | None:
     """
     if key not in RunFacts.model_fields or not _is_number(value := getattr(own, key)):
         return None
-    found = usual((key,)).get(key)
+    found = usual_ranges((key,)).get(key)
     if found is None or found.low <= value <= found.high:
         return None
     side, end = ("above", found.high) if value > found.high else ("below", found.low)
-    said = words.measure(key)
+    said = words.measure_of(key)
     if said.value(value, own) == said.value(end, own):
         return None
     return f"{side} what {len(clean_runs())} clean runs had: {found.said}"
@@ -51,11 +51,11 @@ def outside(key: str, own: RunFacts) -> str | None:
 
 @lru_cache(maxsize=1)
 def clean_runs() -> tuple[RunFacts, ...]:
-    """Return the facts of the clean twins that come with the package, cases of training alone."""
-    return tuple(facts for case in all_cases().values() if (facts := _clean(case)))
+    """Return the facts of the shipped clean twins of cases that train."""
+    return tuple(facts for case in all_cases().values() if (facts := _clean_facts(case)))
 
 
-def _clean(case: LabCase) -> RunFacts | None:
+def _clean_facts(case: LabCase) -> RunFacts | None:
     return Recordings(case).twin_facts if case.trains else None
 
 
@@ -63,5 +63,5 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-def _value(known: tuple[float, RunFacts]) -> float:
+def _value_of_pair(known: tuple[float, RunFacts]) -> float:
     return known[0]

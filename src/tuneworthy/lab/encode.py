@@ -1,7 +1,7 @@
 """Turn rows into the token ids of a run, as its configuration says.
 
-`pad_token`, `max_length`, `loss` and `packing` are options that real trainers have, with the
-effect that they have there; a case may render its rows in a way of its own. Knows no page.
+`pad_token`, `max_length`, `loss` and `packing` have the effect that they have in real trainers; a
+case may render its rows differently. Knows no page.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ SERVED_TEMPLATES = {
         "{% if add_generation_prompt %}### Response:\n{% endif %}"
     ),
 }
-"""How a model may be served: as trained, without the header that opens its turn, with the brackets
-of another family, or as plain text."""
-Render = Callable[[TokenRow, Config], TokenRow]
+"""Chat templates of serving by name: that of training, one without the header of the model's turn,
+one with the brackets of another model family, and plain text."""
+RenderRow = Callable[[TokenRow, Config], TokenRow]
 
 
 @dataclass(frozen=True)
 class EncodedRow:
-    """A row, its whole ids as a clean run has them, and the ids as this run has them.
+    """A row with its token ids in a clean run (`whole`) and in this run (`used`).
 
-    `cut`: ids were cut off. `on_prompt`: the user's turn is trained, and no answer.
+    `cut`: ids were cut off. `on_prompt`: the loss is on the user's turn, not on the answer.
     """
 
     row: LabRow
@@ -63,7 +63,7 @@ class EncodedRow:
 
 
 def clean_row(tokenizer: Any, row: LabRow) -> TokenRow:
-    """Return the ids of a row with the right mask. Raise DataError if it can't be rendered."""
+    """Return a row's ids with the right loss mask. Raises DataError if it can't be rendered."""
     done = render(tokenizer, row.messages, row.output)
     if isinstance(done, Excluded):
         raise DataError("a row of the lab cannot be trained on", where=row.id, got=done.reason)
@@ -71,12 +71,14 @@ def clean_row(tokenizer: Any, row: LabRow) -> TokenRow:
 
 
 def encode(
-    tokenizer: Any, rows: Sequence[LabRow], config: Config, own: Render | None = None
+    tokenizer: Any, rows: Sequence[LabRow], config: Config, own: RenderRow | None = None
 ) -> list[EncodedRow]:
-    """Return the rows as a run with this configuration trains on them; `own` is a case's render."""
+    """Return the rows as this configuration trains on them; `own` is a case's own render."""
     whole = [clean_row(tokenizer, row) for row in rows]
-    masked = [_masked(tokenizer, row, ids, config) for row, ids in zip(rows, whole, strict=True)]
-    used = [_cut(ids, config["max_length"]) for ids in masked]
+    masked = [
+        _apply_loss_mask(tokenizer, row, ids, config) for row, ids in zip(rows, whole, strict=True)
+    ]
+    used = [_cut_row(ids, config["max_length"]) for ids in masked]
     cut = [short is not ids for short, ids in zip(used, masked, strict=True)]
     if config["packing"]:
         before = [used[-1], *used[:-1]]
@@ -88,8 +90,8 @@ def encode(
     return [EncodedRow(row, ids, now, weight, short, on_prompt) for row, ids, now, short in each]
 
 
-def _masked(tokenizer: Any, row: LabRow, ids: TokenRow, config: Config) -> TokenRow:
-    """Return the row with the ids that carry loss at its end; those without loss are dropped."""
+def _apply_loss_mask(tokenizer: Any, row: LabRow, ids: TokenRow, config: Config) -> TokenRow:
+    """Return the row so that all ids from `first` on carry loss; ids after them are dropped."""
     if config["loss"] == "prompt":  # a mask that is off by one turn trains the user's turn
         start = len(_ids_before_question(tokenizer, row.messages))
         ids = replace(ids, ids=ids.ids[: ids.first], first=start, dropped=ids.ids[ids.first :])
@@ -98,14 +100,14 @@ def _masked(tokenizer: Any, row: LabRow, ids: TokenRow, config: Config) -> Token
     return ids.without_last() if config["pad_token"] == end else ids
 
 
-def _cut(ids: TokenRow, most: Value) -> TokenRow:
-    """Return the row cut to `most` ids, itself if it is short enough; it keeps one trained id."""
+def _cut_row(ids: TokenRow, most: Value) -> TokenRow:
+    """Return the row cut to `most` ids, but with one trained id; a short row is unchanged."""
     keep = max(int(most or 0), ids.first + 1)
     return ids.cut_to(keep) if most and len(ids.ids) > keep else ids
 
 
 def _ids_before_question(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Return the ids that stand before the text of the last user turn."""
+    """Return the ids before the text of the last user turn."""
     whole = prompt_ids(tokenizer, messages)
     asked = list(messages)
     at = max(k for k, turn in enumerate(asked) if turn.role == "user")
@@ -116,8 +118,8 @@ def _ids_before_question(tokenizer: Any, messages: Sequence[Message]) -> list[in
 
 
 @contextmanager
-def serving(tokenizer: Any, name: str) -> Iterator[None]:
-    """Give the tokenizer the template of serving for a while; "chat" is the one of training.
+def serving_template(tokenizer: Any, name: str) -> Iterator[None]:
+    """Set the tokenizer's chat template to the named one in this block; "chat" is that of training.
 
     Raises DataError if no template has this name.
     """

@@ -1,4 +1,4 @@
-"""The events of one live run: in memory for all who watch, and appended to a file as they come.
+"""The events of one live run: in memory for its readers, and appended to a file as they come.
 
 One thread appends; any number of readers wait on an event of their own loop, so a slow reader
 delays nobody. Events are numbered from 1. Knows no HTTP and no training.
@@ -22,10 +22,10 @@ Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
 class EventLog:
-    """The events of a run as lines. `ended`: the last of them is the end."""
+    """The events of a run as JSON lines. `ended`: the last event is `end`."""
 
     def __init__(self, path: Path) -> None:
-        """Open the log of a run; `path` may not exist yet."""
+        """Create the empty log of a run; the file `path` may not exist yet."""
         self.path = path
         self.lines: list[str] = []
         self.ended = self.closed = False
@@ -36,12 +36,12 @@ class EventLog:
 
     @classmethod
     def read(cls, path: Path) -> EventLog | None:
-        """Return the log in a file, without a last line that was cut; None if there is none."""
+        """Return the log in a file, without an incomplete last line; None if there is no file."""
         log = cls(path)
         return log if log.refresh() else None
 
     def refresh(self) -> bool:
-        """Read what another process has appended; return whether there is such a file."""
+        """Read the lines that another process appended; return whether the file can be read."""
         try:
             content = read_file(self.path, MOST_BYTES)
         except OSError:
@@ -50,7 +50,7 @@ class EventLog:
             self.lines, self._size = [], 0
         whole = content.rfind(b"\n") + 1
         for line in content[self._size : whole].splitlines():
-            self._take(line.decode("utf-8", "replace"))
+            self._add_line(line.decode("utf-8", "replace"))
         self._size, self._saved = max(whole, self._size), len(self.lines)
         return True
 
@@ -59,30 +59,30 @@ class EventLog:
         self.lines, self._size, self._saved, self.ended = [], 0, 0, False
 
     def append(self, event: Event) -> None:
-        """Append one event, tell everybody who waits, and write it to the file.
+        """Append one event, write it to the file, and wake all readers.
 
-        Where the disk is full, events stay in memory, one line of the log says so, and each later
-        event tries to write them all.
+        If the disk is full, events stay in memory, one line of the log says so, and each later
+        event tries to write all of them.
         """
         with self._lock:
-            self._take(event_line(event))
+            self._add_line(event_line(event))
             try:
-                self._save()
+                self._append_to_file()
                 self.unsaved = None
             except OSError as error:
                 if self.unsaved is None:
                     self.unsaved = os.strerror(error.errno) if error.errno else str(error)
-                    self.lines.insert(len(self.lines) - self.ended, _unsaved(self.unsaved))
-        self._wake()
+                    self.lines.insert(len(self.lines) - self.ended, _unsaved_line(self.unsaved))
+        self._wake_readers()
 
     def events(self) -> list[Event]:
         """Return all events."""
         return [json.loads(line) for line in self.lines]
 
     def close(self) -> None:
-        """Let everybody who watches go: the lab ends."""
+        """Mark the log as closed and wake all readers, so that they stop: the lab ends."""
         self.closed = True
-        self._wake()
+        self._wake_readers()
 
     @contextlib.contextmanager
     def waiter(self) -> Iterator[asyncio.Event]:
@@ -94,7 +94,7 @@ class EventLog:
         finally:
             self._waiting.remove(mine)
 
-    def _take(self, line: str) -> None:
+    def _add_line(self, line: str) -> None:
         try:
             kind = json.loads(line)["kind"]
         except (ValueError, LookupError, TypeError, RecursionError):
@@ -102,12 +102,12 @@ class EventLog:
         self.lines.append(line)
         self.ended = kind == "end"
 
-    def _save(self) -> None:
+    def _append_to_file(self) -> None:
         text = "".join(line + "\n" for line in self.lines[self._saved :]).encode()
         more = os.O_APPEND if self._size else os.O_TRUNC
         fd = private_file(self.path, more)
         try:
-            os.ftruncate(fd, self._size)  # what was cut by a full disk before
+            os.ftruncate(fd, self._size)  # removes a line that a full disk cut
             done = 0
             while done < len(text):
                 done += os.write(fd, text[done:])
@@ -117,12 +117,12 @@ class EventLog:
             os.close(fd)
         self._size, self._saved = self._size + len(text), len(self.lines)
 
-    def _wake(self) -> None:
+    def _wake_readers(self) -> None:
         for loop, event in list(self._waiting):
             with contextlib.suppress(RuntimeError):  # that loop is closed
                 loop.call_soon_threadsafe(event.set)
 
 
-def _unsaved(why: str) -> str:
+def _unsaved_line(why: str) -> str:
     said = f"The disk refuses the events of this run, they are kept in memory only: {why}"
     return event_line({"kind": "log", "line": visible(said), "state": "unsaved"})

@@ -1,6 +1,6 @@
 """Send a browser the events of a run that it does not have yet.
 
-Waits on the run's log, never on another reader; a reader that does not read delays nobody else.
+A stream waits on the run's log only, so a browser that stops reading delays no other one.
 """
 
 from __future__ import annotations
@@ -10,41 +10,41 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from tuneworthy.lab.blind_play import blind_name
-from tuneworthy.lab.blind_runs import hidden
+from tuneworthy.lab.blind_play import blind_run_id
+from tuneworthy.lab.blind_runs import without_cause
 from tuneworthy.lab.event_log import EventLog
 from tuneworthy.lab.events import event_line
 from tuneworthy.lab.open_lab import Lab
 from tuneworthy.lab.problem import Problem
 
-POLL_SECONDS = 0.5  # seconds between two looks at a run of another lab on this folder
+POLL_SECONDS = 0.5  # seconds between two reads of a log that another lab on this folder writes
 
 
 class Stream:
-    """The events of one run that one browser lacks: live, of an earlier lab, or of a record.
+    """The events of one run that one browser lacks, from a live run, an old log or a record.
 
-    `over`: the run has ended and the browser has them all.
+    `over`: the run has ended and the browser has all events.
     """
 
     def __init__(self, lab: Lab, name: str, last: str) -> None:
         """`last` is the number of the last event that the browser has. Raises Problem (404)."""
         run = lab.blind.find(name)
         self.key = name if run and not run.guess else None
-        name = blind_name(run) if run else name
+        name = blind_run_id(run) if run else name
         log = lab.log_of(name)
         self.polls = log is not None and not log.ended and lab.jobs is None
-        self.log = log or _of_record(lab, name)
+        self.log = log or _record_log(lab, name)
         self.lab = lab
         sent = int(last) if last.isdecimal() and len(last) < 10 else 0
         self.sent = sent if sent <= len(self.log.lines) else 0  # the run was begun again
         self.over = self.log.ended and self.sent == len(self.log.lines)
 
-    def shown(self, line: str) -> str:
-        """Return an event as this browser may see it: of a blind run without its cause."""
-        return event_line(hidden(json.loads(line), self.key)) if self.key else line
+    def shown_line(self, line: str) -> str:
+        """Return an event's line as this browser may see it: of a blind run without its cause."""
+        return event_line(without_cause(json.loads(line), self.key)) if self.key else line
 
 
-def _of_record(lab: Lab, name: str) -> EventLog:
+def _record_log(lab: Lab, name: str) -> EventLog:
     if not lab.records.has(name):
         raise Problem(404, "there is no run of this id", where="the id in the address", got=name,
                       fix="open the case and run it again")  # fmt: skip
@@ -54,14 +54,14 @@ def _of_record(lab: Lab, name: str) -> EventLog:
     return log
 
 
-async def numbered(stream: Stream) -> AsyncIterator[tuple[int, str]]:
-    """Yield number and line of each event that is left, and wait for more until the end."""
+async def numbered_lines(stream: Stream) -> AsyncIterator[tuple[int, str]]:
+    """Yield (number, line) of each event that the browser lacks, until the run ends."""
     log, sent = stream.log, stream.sent
     while True:
         lines = log.lines
         while sent < len(lines):
             sent += 1
-            yield sent, stream.shown(lines[sent - 1])
+            yield sent, stream.shown_line(lines[sent - 1])
         if (log.ended and sent >= len(log.lines)) or log.closed or stream.lab.closing:
             return
         # Only while it waits: a generator that is dropped at a `yield` must leave nothing behind.

@@ -1,7 +1,7 @@
-"""The events of a run: what a record holds and a live run sends.
+"""The events of a run, which a live run sends and a record stores.
 
 Kinds: begin, steps (batched), look, end; queue and log in live runs only. A record is the list of
-a run's events, as JSON; its id is a digest of all that the run depends on.
+a run's events as JSON; its id is a digest of case, configuration and seed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tuneworthy.core.record import digest
 SCHEMA = 1
 Event = dict[str, Any]
 Emit = Callable[[Event], None]
-RECORDED = ("begin", "steps", "look", "end")
-BATCH_SECONDS = 0.25  # between two batches of steps
-MOST_BYTES = 16 << 20  # of a record; a real one has about 40 kB
+RECORDED_KINDS = ("begin", "steps", "look", "end")
+BATCH_SECONDS = 0.25  # seconds between two batches of steps
+MOST_BYTES = 16 << 20  # the most bytes of an unpacked record; a real one has about 40 kB
 
 
 def run_id(case: str, config: Config, seed: int) -> str:
@@ -33,16 +33,16 @@ def run_id(case: str, config: Config, seed: int) -> str:
 
 
 class StepBatches:
-    """Sends the records of steps in batches, at most four a second."""
+    """Sends the steps of a run as batched events, at most four a second."""
 
     def __init__(self, emit: Emit, total: int) -> None:
-        """Send to `emit`; `total` is the number of steps of the run."""
+        """Send events to `emit`; `total` is the number of steps of the run."""
         self.emit, self.total = emit, total
         self.waiting: list[dict[str, Any]] = []
         self.sent, self.last, self.begun = 0, 0.0, time.perf_counter()
 
     def add(self, step: dict[str, Any]) -> None:
-        """Add one step; send the batch if it is time."""
+        """Add one step; send the batch if the last one is a quarter of a second ago."""
         self.waiting.append(step)
         if time.perf_counter() - self.last >= BATCH_SECONDS:
             self.flush()
@@ -68,11 +68,11 @@ class StepBatches:
 
 
 class RunStopped(Exception):
-    """Raised by a run's `control` callback: somebody stopped the run."""
+    """Raised by a run's `control` callback to stop the run."""
 
 
 def write_record(events: Iterable[Event], path: Path) -> Path:
-    """Write a record of a finished run, gzipped if so named; it appears whole or not at all.
+    """Write a record, gzipped if `path` ends in .gz; the file appears whole or not at all.
 
     Equal events give equal bytes.
     """
@@ -86,17 +86,17 @@ def write_record(events: Iterable[Event], path: Path) -> Path:
 
 
 def read_record(content: bytes) -> list[Event]:
-    """Return the events in the bytes of a record. Raises ValueError if they are none."""
+    """Return the events in a record's bytes. Raises ValueError if they hold no list of events."""
     if content[:2] == b"\x1f\x8b":
-        content = _unpacked(content)
+        content = _unpack(content)
     events = json.loads(content)
     if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
         raise ValueError("a record is a list of events")
     return events
 
 
-def _unpacked(content: bytes) -> bytes:
-    """Return the content of a gzip file; a file that unpacks to too much is refused."""
+def _unpack(content: bytes) -> bytes:
+    """Return the content of gzipped bytes. Raises ValueError if it is too large or damaged."""
     reader = zlib.decompressobj(wbits=31)
     try:
         plain = reader.decompress(content, MOST_BYTES)
@@ -108,16 +108,18 @@ def _unpacked(content: bytes) -> bytes:
 
 
 def event_line(event: Event) -> str:
-    """Return an event as one line of JSON in ASCII; what is not finite is null."""
+    """Return an event as one line of ASCII JSON; numbers that are not finite become null."""
     try:
         return json.dumps(event, allow_nan=False, separators=(",", ":"))
     except ValueError:
-        return json.dumps(_finite(event), allow_nan=False, separators=(",", ":"))
+        return json.dumps(_null_if_not_finite(event), allow_nan=False, separators=(",", ":"))
 
 
-def _finite(value: Any) -> Any:
+def _null_if_not_finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: _null_if_not_finite(each) for key, each in value.items()}
+    return (
+        [_null_if_not_finite(each) for each in value] if isinstance(value, list | tuple) else value
+    )

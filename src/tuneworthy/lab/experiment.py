@@ -1,7 +1,7 @@
-"""Run one case with one configuration for real: train, look, answer, measure; send its events.
+"""Run one case with one configuration: train, look, answer, measure, and send its events.
 
-The loop is that of the arms. Eight looks show what happens on the way, 40 new rows measure the end.
-Knows no page and no process.
+The training loop is that of the arms. Eight looks measure the run on the way, 40 new rows at its
+end. Knows no page and no process.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from tuneworthy.lab.cases import (
     LabCase,
     scored_case,
 )
-from tuneworthy.lab.encode import EncodedRow, encode, serving
+from tuneworthy.lab.encode import EncodedRow, encode, serving_template
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, StepBatches, run_id
 from tuneworthy.metrics import scorer
 from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.prompting.grammar import grammar
 
-LOOKS = 8
+LOOK_COUNT = 8
 
 
 def look_steps(total: int) -> list[int]:
-    """Return the steps after which a run is looked at: the start, denser early, the end."""
-    shares = [0.0, 0.06, 0.125, 0.25, 0.4, 0.6, 0.8, 1.0][:LOOKS]
+    """Return the steps after which a run is measured: 0, denser early, and the last."""
+    shares = [0.0, 0.06, 0.125, 0.25, 0.4, 0.6, 0.8, 1.0][:LOOK_COUNT]
     return sorted({round(share * total) for share in shares})
 
 
 class Experiment:
-    """One run: its rows as token ids, its settings, and what it has measured so far."""
+    """One run: its rows as token ids, its settings, and its measurements so far."""
 
     def __init__(self, case: LabCase, config: Config, seed: int, model: Any) -> None:
         """Draw and encode the rows. Raises DataError if a row cannot be trained on."""
@@ -52,22 +52,22 @@ class Experiment:
         self.encoded = encode(model.tokenizer, self.rows.train, config, own)
         clean = {**config, "pad_token": None, "max_length": None, "packing": False,
                  "loss": "answer"}  # fmt: skip
-        self.held = [row.example for row in encode(model.tokenizer, self.rows.new, clean)]
-        self.score, self.rule = scorer(self.task), self._grammar()
+        self.held_examples = [row.example for row in encode(model.tokenizer, self.rows.new, clean)]
+        self.scorer, self.grammar = scorer(self.task), self._grammar()
         self.limits = Limits(
             max_tokens=ANSWER_TOKENS,
             temperature=float(config["serve.temperature"] or 0),
             seed=seed,
-            grammar=self.rule if config["serve.schema"] else None,
+            grammar=self.grammar if config["serve.schema"] else None,
         )  # fmt: skip
         probes = getattr(case.module, "probes", None)
         self.probes: dict[str, Sequence[LabRow]] = dict(self.rows.probes)
         self.probes |= probes(config, seed) if probes else {}
-        self.probed: dict[str, float | None] = {}
-        self.looked: list[dict[str, Any]] = []
+        self.probe_facts: dict[str, float | None] = {}
+        self.looks: list[dict[str, Any]] = []
         self.steps: list[dict[str, Any]] = []
-        self.found: dict[str, Any] = facts.of_rows(self.rows, self.encoded, model.tokenizer)
-        self.found["conflicts"] = facts.conflicts(self.task, self.rows.train)
+        self.facts: dict[str, Any] = facts.row_facts(self.rows, self.encoded, model.tokenizer)
+        self.facts["conflicts"] = facts.conflict_share(self.task, self.rows.train)
 
     def run(
         self,
@@ -79,9 +79,9 @@ class Experiment:
     ) -> RunFacts:
         """Train and measure; send begin, steps, looks and end; return the facts.
 
-        `folder` is for what the run writes and is removed. `control` is called after each step: it
-        may wait, and stops the run by raising RunStopped. A run that the training loop refuses is a
-        symptom and not an error; raises what else a callback or the model raises.
+        The run writes to `folder`, which is removed at the end. `control` is called after each
+        step: it may wait, and stops the run by raising RunStopped. A training that breaks off is
+        a result, no error; other errors of a callback or the model are raised as they are.
         """
         from tuneworthy.training.watched import train_watched
 
@@ -98,7 +98,7 @@ class Experiment:
         try:
             done = train_watched(
                 self.model, [row.example for row in self.encoded], self.settings(),
-                (self.seed, folder), look_steps(total), (self._look, self._step),
+                (self.seed, folder), look_steps(total), (self._look, self._add_step),
             )  # fmt: skip
             last = done.by_row[-1] if done.by_row else []
             state, because = "failed" if done.refused else "done", done.refused
@@ -107,17 +107,17 @@ class Experiment:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         batches.flush()
-        result = self._result(because if state == "failed" else None, self.steps, last)
-        self._end(state, because, time.perf_counter() - begun, Runs(result, twin))
+        result = self._run_facts(because if state == "failed" else None, self.steps, last)
+        self._send_end(state, because, time.perf_counter() - begun, Runs(result, twin))
         return result
 
-    def _step(self, step: dict[str, Any]) -> None:
+    def _add_step(self, step: dict[str, Any]) -> None:
         self.steps.append(step)
         self.batches.add(step)
         self.control()
 
-    def _end(self, state: str, because: str | None, seconds: float, runs: Runs) -> None:
-        """Send the last event. A clean twin is its own measure; a stopped run has no answers."""
+    def _send_end(self, state: str, because: str | None, seconds: float, runs: Runs) -> None:
+        """Send the event `end`; a clean twin is checked against itself, a stopped run never."""
         twin = runs.own if self.role == "twin" else runs.twin
         checks = self.case.module.victory(runs.own, twin) if twin and state != "stopped" else ()
         self.emit(
@@ -154,24 +154,24 @@ class Experiment:
 
     def _look(self, look: Any) -> None:
         self.batches.flush()
-        new_loss, p_end = look.mean_loss(self.held[:HELD_ROWS])
-        losses = look.token_losses([_whole(row) for row in self.encoded[:SHOWN_ROWS]])
+        new_loss, p_end = look.mean_loss(self.held_examples[:HELD_ROWS])
+        losses = look.token_losses([_ids_to_show(row) for row in self.encoded[:SHOWN_ROWS]])
         final = look.step == self.total
         asked = self.rows.new if final else self.rows.new[:ASKED_ROWS]
         tuned = look.tuned(self.folder / f"look {look.step}")
         answers = self._answers(tuned, asked)
-        about = self._measured(answers)
+        about = self._answer_means(answers)
         if look.step == 0 or final:
-            self._probe(look, tuned, "" if final else "_before")
+            self._measure_probes(look, tuned, "" if final else "_before")
         if look.step == 0:
-            self._begin(losses)
-            self.found["parameters"] = look.parameters
-            self.batches.begun = time.perf_counter()  # the time left is that of the steps
+            self._send_begin(losses)
+            self.facts["parameters"] = look.parameters
+            self.batches.begun = time.perf_counter()  # the time left is estimated from steps
         if final:
-            self.found["change"] = look.change
-            self._ended(answers)
+            self.facts["change"] = look.change
+            self._store_answer_facts(answers)
         shown = {"p_end": p_end, **about}
-        self.looked.append({"step": look.step, "new_loss": new_loss, **shown})
+        self.looks.append({"step": look.step, "new_loss": new_loss, **shown})
         self.emit(
             {
                 "kind": "look",
@@ -191,12 +191,12 @@ class Experiment:
             }
         )
 
-    def _begin(self, losses: Sequence[Sequence[float]]) -> None:
+    def _send_begin(self, losses: Sequence[Sequence[float]]) -> None:
         token = self.model.tokenizer.convert_ids_to_tokens
         rows = []
         for row, before in zip(self.encoded[:SHOWN_ROWS], losses, strict=True):
-            texts = _texts(self.model.tokenizer, _whole(row))
-            states = _states(row)
+            texts = _token_texts(self.model.tokenizer, _ids_to_show(row))
+            states = _token_states(row)
             values = [None, *before]
             rows.append(
                 {"id": row.row.id,
@@ -224,73 +224,73 @@ class Experiment:
     def _answers(self, tuned: Any, rows: Sequence[LabRow]) -> list[tuple[Answer, float]]:
         """Return the answers of the served model to some rows, with their scores."""
         served = tuned if self.config["serve.adapter"] else self.model
-        with serving(served.tokenizer, str(self.config["serve.template"])):
+        with serving_template(served.tokenizer, str(self.config["serve.template"])):
             replies = served.reply([row.messages for row in rows], self.limits)
         answers = [
             Answer(case=row.id, text=reply.text, tokens_out=reply.tokens_out, finish=reply.finish)
             for row, reply in zip(rows, replies, strict=True)
         ]
         cases = [scored_case(row) for row in rows]
-        scores = self.score.all(cases, answers)
+        scores = self.scorer.all(cases, answers)
         values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
-        self.valid = [score.valid if isinstance(score, Score) else False for score in scores]
+        self.validities = [score.valid if isinstance(score, Score) else False for score in scores]
         return list(zip(answers, values, strict=True))
 
-    def _measured(self, answers: Sequence[tuple[Answer, float]]) -> dict[str, float | None]:
-        known = [bool(valid) for valid in self.valid if valid is not None]
+    def _answer_means(self, answers: Sequence[tuple[Answer, float]]) -> dict[str, float | None]:
+        known = [bool(valid) for valid in self.validities if valid is not None]
         return {
             "ended": fmean(answer.finish == "stop" for answer, _ in answers),
             "length": fmean(answer.tokens_out or 0 for answer, _ in answers),
             "score": fmean(value for _, value in answers),
-            "valid": fmean(known) if known else None,  # no metric of free text says it
+            "valid": fmean(known) if known else None,  # metrics of free text know no validity
         }
 
-    def _ended(self, answers: Sequence[tuple[Answer, float]]) -> None:
-        """Keep the facts of the 40 final answers."""
+    def _store_answer_facts(self, answers: Sequence[tuple[Answer, float]]) -> None:
+        """Store the facts of the 40 final answers."""
         texts = [answer.text for answer, _ in answers]
         base = None
         if self.case.module.CHARTS and "same_as_base" in self.case.module.MEASURES:
             base = [answer.text for answer, _ in self._answers_of_base()]
-        self.found |= facts.of_answers(self.rows, texts, base)
-        self.found |= {
+        self.facts |= facts.answer_facts(self.rows, texts, base)
+        self.facts |= {
             "answers": len(answers),
             "ended": sum(answer.finish == "stop" for answer, _ in answers),
-            "same_prompt": fmean(self._same_prompt(row) for row in self.rows.new),
+            "same_prompt": fmean(self._has_same_prompt(row) for row in self.rows.new),
         }
         own = getattr(self.case.module, "facts", None)
         more = own(self.rows, texts, self.config) if own else {}
-        self.found["other"] = {**self.probed, **more}
+        self.facts["other"] = {**self.probe_facts, **more}
 
-    def _probe(self, look: Any, tuned: Any, when: str) -> None:
-        """Measure score and loss on the case's other rows, before and after training."""
+    def _measure_probes(self, look: Any, tuned: Any, when: str) -> None:
+        """Measure score and loss on the case's probes; `when` ends the names of these facts."""
         own = getattr(self.case.module, "of_probe", None)
         for name, rows in self.probes.items():
             examples = [each.example for each in encode(self.model.tokenizer, rows, DEFAULTS)]
-            self.probed[f"{name}_loss{when}"] = loss = look.mean_loss(examples)[0]
-            before = self.probed.get(f"{name}_loss_before")
-            self.probed[f"{name}_loss_rise"] = None if before is None else loss - before
+            self.probe_facts[f"{name}_loss{when}"] = loss = look.mean_loss(examples)[0]
+            before = self.probe_facts.get(f"{name}_loss_before")
+            self.probe_facts[f"{name}_loss_rise"] = None if before is None else loss - before
             answers = self._answers(tuned, rows)
-            self.probed[f"{name}_score{when}"] = fmean(value for _, value in answers)
+            self.probe_facts[f"{name}_score{when}"] = fmean(value for _, value in answers)
             more = own(name, rows, [answer.text for answer, _ in answers]) if own else {}
-            self.probed |= {f"{key}{when}": value for key, value in more.items()}
+            self.probe_facts |= {f"{key}{when}": value for key, value in more.items()}
 
     def _answers_of_base(self) -> list[tuple[Answer, float]]:
-        valid = self.valid
+        valid = self.validities
         answers = self._answers(self.model, self.rows.new)
-        self.valid = valid
+        self.validities = valid
         return answers
 
-    def _same_prompt(self, row: LabRow) -> bool:
+    def _has_same_prompt(self, row: LabRow) -> bool:
         tokenizer = self.model.tokenizer
         trained = prompt_ids(tokenizer, row.messages)
-        with serving(tokenizer, str(self.config["serve.template"])):
+        with serving_template(tokenizer, str(self.config["serve.template"])):
             return prompt_ids(tokenizer, row.messages) == trained
 
-    def _result(
+    def _run_facts(
         self, refused: str | None, steps: Sequence[dict[str, Any]], last: Sequence[float]
     ) -> RunFacts:
-        curve, final = [look["new_loss"] for look in self.looked], self.looked[-1:]
-        measured: dict[str, Any] = {"refused": refused, **facts.of_steps(steps, last)}
+        curve, final = [look["new_loss"] for look in self.looks], self.looks[-1:]
+        measured: dict[str, Any] = {"refused": refused, **facts.step_facts(steps, last)}
         if curve:
             measured |= {"new_loss_first": curve[0], "new_loss_last": curve[-1],
                          "new_loss_least": min(curve)}  # fmt: skip
@@ -299,23 +299,23 @@ class Experiment:
             measured |= {key: final[0][key] for key in keys}
         finite = {
             key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in {**self.found, **measured}.items()
+            for key, value in {**self.facts, **measured}.items()
         }
         return RunFacts(**finite)
 
 
-def _whole(row: EncodedRow) -> tuple[int, ...]:
-    """Return the ids shown: those of this run, with the ones that it dropped."""
+def _ids_to_show(row: EncodedRow) -> tuple[int, ...]:
+    """Return the ids to show: those of this run and the dropped ones."""
     return (*row.used.ids, *row.used.dropped)
 
 
-def _states(row: EncodedRow) -> str:
-    """Return for each shown id whether it is trained (t), ignored (i) or cut off (c)."""
+def _token_states(row: EncodedRow) -> str:
+    """Return a letter for each id to show: trained (t), ignored (i) or cut off (c)."""
     used, left = row.used, "c" if row.cut else "i"
     return "i" * used.first + "t" * (len(used.ids) - used.first) + left * len(used.dropped)
 
 
-def _texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+def _token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     return [tokenizer.decode([token]) for token in ids]
 
 

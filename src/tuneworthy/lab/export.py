@@ -1,4 +1,4 @@
-"""The lab as a static site of recorded runs: works from a file, makes no request."""
+"""Export the lab as a static site of recorded runs, which works without a server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tuneworthy.lab.pages import (
 from tuneworthy.lab.recordings import Recordings
 from tuneworthy.lab.shipped import recorded_strength, shipped_bytes
 
-MARK_FILE = "tuneworthy-lab.txt"  # what tells an exported folder from a folder of the user's
+MARK_FILE = "tuneworthy-lab.txt"  # marks a folder as an export, which may be overwritten
 
 
 def export_site(folder: Path) -> Path:
@@ -37,7 +37,7 @@ def export_site(folder: Path) -> Path:
 
     Raises TaskError if the folder holds other files: nothing is overwritten.
     """
-    _check(folder)
+    _check_folder(folder)
     site, cases = Site(live=False), list(all_cases().values())
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
@@ -48,27 +48,29 @@ def export_site(folder: Path) -> Path:
     for position, case in enumerate(cases, 1):
         page = case_page(case, position, site)
         (folder / f"case-{case.slug}.html").write_text(page, "utf-8")
-        _script(data / f"case-{case.slug}.js", "lab.case", _dumped(_with_answers(case)))
+        _write_script(
+            data / f"case-{case.slug}.js", "lab.case", _json_bytes(_case_with_results(case))
+        )
         for name in Recordings(case).ids():
-            _script(data / f"{name}.js", "lab.record", shipped_bytes(name) or b"")
+            _write_script(data / f"{name}.js", "lab.record", shipped_bytes(name) or b"")
         if case.slug == HERO_CASE:
-            _script(data / "hero.js", "lab.hero", _dumped(Recordings(case).hero()))
-    _blind(folder, site, cases)
-    _atlas(folder, site)
+            _write_script(data / "hero.js", "lab.hero", _json_bytes(Recordings(case).hero()))
+    _write_blind_page(folder, site, cases)
+    _write_atlas_pages(folder, site)
     (folder / "playground.html").write_text(playground_page(site), "utf-8")
-    _script(data / "play.js", "lab.playground", _dumped(play_data()))
-    _advice(folder, site)
+    _write_script(data / "play.js", "lab.playground", _json_bytes(play_data()))
+    _write_advice_pages(folder, site)
     (folder / "findings.html").write_text(findings_page(site), "utf-8")
     (folder / "experiments.html").write_text(claims_page(site), "utf-8")
     if strength := recorded_strength():
-        _script(data / "strength.js", "lab.strength", _dumped(strength))
+        _write_script(data / "strength.js", "lab.strength", _json_bytes(strength))
     home = folder / "index.html"
     home.write_text(home_page(cases, site), "utf-8")
     return home
 
 
-def _blind(folder: Path, site: Site, cases: list[LabCase]) -> None:
-    """Write the blind page, with the recorded pairs of runs that it draws from."""
+def _write_blind_page(folder: Path, site: Site, cases: list[LabCase]) -> None:
+    """Write the page of blind runs and the recorded pairs of runs that it draws from."""
     (folder / "blind.html").write_text(blind_page("", site), "utf-8")
     recorded = [(case, Recordings(case)) for case in cases if case.trains]
     pool = [
@@ -76,12 +78,12 @@ def _blind(folder: Path, site: Site, cases: list[LabCase]) -> None:
         for case, each in recorded
         if each.plant and each.twin
     ]
-    data = {**case_data.blind(cases), "pool": pool}
-    _script(folder / "data" / "blind.js", "lab.blind", _dumped(data))
+    data = {**case_data.blind_data(cases), "pool": pool}
+    _write_script(folder / "data" / "blind.js", "lab.blind", _json_bytes(data))
 
 
-def _atlas(folder: Path, site: Site) -> None:
-    """Write the map and each measured task of the package; what a user added stays at home."""
+def _write_atlas_pages(folder: Path, site: Site) -> None:
+    """Write the map and the page of each shipped task; tasks that a user added are left out."""
     atlas = read_atlas(None)
     (folder / "atlas.html").write_text(atlas_page(atlas, site), "utf-8")
     for old in folder.glob("atlas-*.html"):
@@ -90,16 +92,16 @@ def _atlas(folder: Path, site: Site) -> None:
         (folder / f"atlas-{key}.html").write_text(measured_page(atlas, key, site), "utf-8")
 
 
-def _advice(folder: Path, site: Site) -> None:
-    """Write both pages on advice; what a user measured stays at home."""
+def _write_advice_pages(folder: Path, site: Site) -> None:
+    """Write both pages on advice from the shipped tasks; those of the user are left out."""
     shown = shown_advice(measured_tasks(working=None))
     (folder / "guess.html").write_text(guess_page(shown, site), "utf-8")
     (folder / "advice.html").write_text(advice_page(shown, site), "utf-8")
     if shown.tasks:
-        _script(folder / "data" / "guess.js", "lab.guess", _dumped(guess_data(shown)))
+        _write_script(folder / "data" / "guess.js", "lab.guess", _json_bytes(guess_data(shown)))
 
 
-def _check(folder: Path) -> None:
+def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise TaskError("a site is a folder", where=str(folder), fix="name a folder", kept="")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK_FILE).is_file():
@@ -111,21 +113,23 @@ def _check(folder: Path) -> None:
         )
 
 
-def _with_answers(case: LabCase) -> dict[str, Any]:
-    """Return a case with what each guess and each citation reveals: no server can be asked."""
+def _case_with_results(case: LabCase) -> dict[str, Any]:
+    """Return a case's data with the result of each guess and citation, as there is no server."""
     causes, measures = case.module.CAUSES, case.module.MEASURES
-    sure = range(len(case_data.SURE))
+    sure = range(len(case_data.CONFIDENCES))
     reveal = {
-        "guess": {name: [case_data.guess(case, name, how) for how in sure] for name in causes},
-        "cite": {name: case_data.cite(case, name) for name in measures},
+        "guess": {
+            name: [case_data.guess_result(case, name, how) for how in sure] for name in causes
+        },
+        "cite": {name: case_data.citation_result(case, name) for name in measures},
     }
-    return {**case_data.public(case), "reveal": reveal}
+    return {**case_data.public_data(case), "reveal": reveal}
 
 
-def _dumped(value: Any) -> bytes:
+def _json_bytes(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
 
 
-def _script(path: Path, call: str, value: bytes) -> None:
-    """Write a script that hands its bytes, a JSON value, to one function."""
+def _write_script(path: Path, call: str, value: bytes) -> None:
+    """Write a script that calls the function `call` with a JSON value, given as bytes."""
     path.write_bytes(call.encode() + b"(" + value + b");\n")

@@ -17,14 +17,14 @@ from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.lab.encode import EncodedRow
 
 COPIED_WORDS = 8  # words in a row that count as a copy
-OUTLIER_FACTOR = 3.0  # times the median loss
+OUTLIER_FACTOR = 3.0  # a row's loss over so many times the median makes it an outlier
 # Rows added to an answer's count among the new rows, since few rows prove nothing.
 SMOOTHING_ROWS = 3
 NEAR_COPY = 0.8  # Jaccard similarity of word pairs from which two inputs count as near copies
 
 
-def of_rows(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> dict[str, Any]:
-    """Return the facts that need no model: masks, cuts, copies, shapes, the answers' prior."""
+def row_facts(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> dict[str, Any]:
+    """Return the facts of the rows: masks, cuts, copies, shapes, the answers' prior."""
     ends = [tokenizer.convert_ids_to_tokens(row.whole.ids[-1]) for row in encoded]
     trained = [_trained_ids(row) for row in encoded]
     share = [len(ids) for ids in trained]
@@ -36,15 +36,15 @@ def of_rows(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> dic
         ),
         "cut_rows": fmean(row.cut for row in encoded),
         "answer_share": _answer_share(encoded, share),
-        "leaked": fmean(_leaked(rows)),
+        "leaked": fmean(_near_copy_flags(rows)),
         "answer_seen": fmean(map(_answer_seen, encoded)),
         "shapes": _other_shapes(rows.train),
-        "prior": _prior(rows),
+        "prior": _prior_ratio(rows),
     }
 
 
-def of_steps(steps: Sequence[dict[str, Any]], last: Sequence[float]) -> dict[str, Any]:
-    """Return the facts of the training curve; `last` are the rows' losses in the last epoch."""
+def step_facts(steps: Sequence[dict[str, Any]], last: Sequence[float]) -> dict[str, Any]:
+    """Return the facts of the training curve; `last` holds each row's loss in the last epoch."""
     losses = [step["loss"] for step in steps]
     if not losses:
         return {"steps": 0}
@@ -61,10 +61,10 @@ def of_steps(steps: Sequence[dict[str, Any]], last: Sequence[float]) -> dict[str
     return found
 
 
-def of_answers(
+def answer_facts(
     rows: LabRows, texts: Sequence[str], base: Sequence[str] | None
 ) -> dict[str, float | None]:
-    """Return how many answers copy a training answer, and how many equal the base's."""
+    """Return the shares of answers that copy a training answer and that equal the base's."""
     known = Counter(gram for row in rows.train for gram in set(_word_ngrams(row.output)))
     copied = [
         any(gram in known for gram in set(_word_ngrams(text)) - set(_word_ngrams(row.output)))
@@ -74,7 +74,7 @@ def of_answers(
     return {"copied": fmean(copied), "same_as_base": same}
 
 
-def conflicts(task: Task, rows: Sequence[LabRow]) -> float | None:
+def conflict_share(task: Task, rows: Sequence[LabRow]) -> float | None:
     """Return the share of rows whose label similar rows contradict; None without closed labels."""
     if task.output.type != "label" or not rows:
         return None
@@ -104,7 +104,7 @@ def _trained_ids(row: EncodedRow) -> tuple[int, ...]:
 
 
 def _answer_share(encoded: Sequence[EncodedRow], trained: Sequence[int]) -> float:
-    """Return the share of the loss's weight that lies on tokens of answers."""
+    """Return the share of the loss's weight that lies on answer tokens; 0 if nothing is trained."""
     answers = sum(
         0 if row.on_prompt else count for row, count in zip(encoded, trained, strict=True)
     )
@@ -126,18 +126,18 @@ def _word_ngrams(text: str) -> list[tuple[str, ...]]:
     return [tuple(words[k : k + COPIED_WORDS]) for k in range(len(words) - COPIED_WORDS + 1)]
 
 
-def _pairs(row: LabRow) -> set[tuple[str, str]]:
+def _word_pairs(row: LabRow) -> set[tuple[str, str]]:
     words = re.findall(r"\w+", row.input.lower())
     return set(pairwise(words))
 
 
-def _leaked(rows: LabRows) -> list[bool]:
+def _near_copy_flags(rows: LabRows) -> list[bool]:
     """Return for each new row whether a training row is a near copy of it."""
-    train = [_pairs(row) for row in rows.train]
-    return [any(_alike(_pairs(row), other) for other in train) for row in rows.new]
+    train = [_word_pairs(row) for row in rows.train]
+    return [any(_are_near_copies(_word_pairs(row), other) for other in train) for row in rows.new]
 
 
-def _alike(one: set[Any], two: set[Any]) -> bool:
+def _are_near_copies(one: set[Any], two: set[Any]) -> bool:
     both = len(one | two)
     return both > 0 and len(one & two) / both >= NEAR_COPY
 
@@ -151,11 +151,11 @@ def _other_shapes(rows: Sequence[LabRow]) -> float:
     return 1 - sum(counts.most_common(1)[0][1] for counts in shapes.values()) / len(rows)
 
 
-def _prior(rows: LabRows) -> float | None:
-    """Return how much commoner the commonest training answer is than in new rows.
+def _prior_ratio(rows: LabRows) -> float | None:
+    """Return how many times commoner the commonest training answer is than in new rows.
 
-    Its count there is taken SMOOTHING_ROWS rows higher: of 40 new rows, one or none may hold
-    it by chance.
+    Its count in new rows is raised by SMOOTHING_ROWS: of 40 new rows, one or none may hold it by
+    chance. None if fewer than three training rows have it.
     """
     answer, count = Counter(row.output for row in rows.train).most_common(1)[0]
     if count < 3:

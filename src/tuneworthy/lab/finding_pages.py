@@ -1,4 +1,4 @@
-"""The page of findings as HTML: a headline, its bars, and a link to the evidence of each."""
+"""The page of findings as HTML: for each a headline, its bars, and a link to its evidence."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 from tuneworthy.atlas.atlas_data import Atlas, read_atlas
 from tuneworthy.lab.claim_pages import number_text
 from tuneworthy.lab.claim_results import claim_results
-from tuneworthy.lab.findings import Finding, findings, measured_of
+from tuneworthy.lab.findings import Finding, findings, measured_figures
 from tuneworthy.lab.pages import Site, render
 
 
 def findings_page(site: Site, atlas: Atlas | None = None) -> str:
-    """Return the page of what the shipped figures show; other figures only for a test."""
-    measured = measured_of(read_atlas(None) if atlas is None else atlas, claim_results())
+    """Return the page of findings, from `atlas` (None: the shipped one) and the claim results."""
+    measured = measured_figures(read_atlas(None) if atlas is None else atlas, claim_results())
     return render(
         "findings.html.j2", site, here="Findings", style="findings.css", scripts=(), data=(),
-        keys=(), findings=[_shown(each, site) for each in findings(measured)],
+        keys=(), findings=[_finding_data(each, site) for each in findings(measured)],
     )  # fmt: skip
 
 
-def _shown(finding: Finding, site: Site) -> dict[str, Any]:
+def _finding_data(finding: Finding, site: Site) -> dict[str, Any]:
     if finding.claim:
         address, name = f"{site.experiments}#e{finding.claim}", f"experiment {finding.claim}"
     else:

@@ -1,8 +1,8 @@
-"""What each line of a case's configuration sets, in words. Tells no cause. Knows no page."""
+"""Explanations of the keys of a case's configuration, which reveal no cause."""
 
 from __future__ import annotations
 
-KEYS: dict[str, str] = {
+KEY_TEXTS: dict[str, str] = {
     # training
     "rows": "how many training rows are used",
     "epochs": "how often training reads every row",

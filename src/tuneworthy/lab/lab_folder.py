@@ -1,6 +1,6 @@
-"""The folder of a lab, `.tuneworthy/lab/`: private folders, files that are no links.
+"""The folder of a lab, `.tuneworthy/lab/`: private to the user, without symbolic links.
 
-Names of files come from ids that this module checks, never from a path in a request.
+File names are built from checked ids, never from a path in a request.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from pathlib import Path
 
 from tuneworthy.core.errors import SecurityError
 
-ID = re.compile(r"[0-9a-f]{16}")
-PARTS = ("records", "runs", "scratch", "shared")
+ID_PATTERN = re.compile(r"[0-9a-f]{16}")
+SUBFOLDERS = ("records", "runs", "scratch", "shared")
 
 
 def is_id(text: object) -> bool:
     """Return whether a text is the id of a run, a record or a blind run: 16 hex digits."""
-    return isinstance(text, str) and ID.fullmatch(text) is not None
+    return isinstance(text, str) and ID_PATTERN.fullmatch(text) is not None
 
 
 def make_lab_folder(working: Path) -> Path:
-    """Return `.tuneworthy/lab/` below the working folder, made if needed, private to this user.
+    """Return `.tuneworthy/lab/` below the working folder; create it for this user alone if needed.
 
-    Raises SecurityError if a link stands where one of its folders is needed: whoever made it could
-    let the lab read or write elsewhere.
+    Raises SecurityError if one of its folders is a link, which could make the lab read or write
+    elsewhere.
     """
     folder = working
     for name in (".tuneworthy", "lab"):
-        folder = _own_folder(folder / name)
-    for name in PARTS:
-        _own_folder(folder / name)
+        folder = _make_private_folder(folder / name)
+    for name in SUBFOLDERS:
+        _make_private_folder(folder / name)
     return folder
 
 
 def read_file(path: Path, most: int) -> bytes:
-    """Return a file of at most `most` bytes. Raises OSError for a link, pipe, device or more."""
+    """Return a file's content. Raises OSError for a link, pipe or device, or over `most` bytes."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     with os.fdopen(fd, "rb") as file:
         about = os.fstat(fd)
@@ -49,11 +49,11 @@ def read_file(path: Path, most: int) -> bytes:
 
 
 def private_file(path: Path, more: int) -> int:
-    """Return a descriptor of a file to write, made for this user alone; a link is refused."""
+    """Return a descriptor to write a file of this user alone; `more` are flags; links fail."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | more, 0o600)
 
 
-def _own_folder(path: Path) -> Path:
+def _make_private_folder(path: Path) -> Path:
     if path.is_symlink():
         raise SecurityError(
             "a link stands where the lab keeps its files",

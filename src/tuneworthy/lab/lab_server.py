@@ -1,4 +1,4 @@
-"""Run the lab until a signal, on an address that is bound before anything is printed."""
+"""Run the lab's HTTP server until a signal, on a socket that is already bound."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tuneworthy.ledger import signals
 from tuneworthy.serve.stoppable_server import StoppableServer
 
 MOST_SOCKETS = 64
-END_SECONDS = 2  # seconds that streams get to end
+END_SECONDS = 2  # the most seconds in which streams end
 
 
 def make_server(lab: Lab) -> StoppableServer:
@@ -43,7 +43,7 @@ def run_lab(lab: Lab, opened: socket.socket, started: Callable[[], None]) -> int
             code = signals.requested_exit_code() or 0
     finally:
         lab.close()
-        _page(lab).unlink(missing_ok=True)
+        _launch_page(lab).unlink(missing_ok=True)
     return code
 
 
@@ -53,7 +53,7 @@ def open_browser(lab: Lab) -> None:
     The browser gets a private file with the address: in its arguments, other users of this machine
     could read the launch token.
     """
-    path, address = _page(lab), for_html(lab.access.launch_url())
+    path, address = _launch_page(lab), for_html(lab.access.launch_url())
     refresh = f'<meta http-equiv="refresh" content="0; url={address}">'
     path.unlink(missing_ok=True)
     fd = private_file(path, os.O_EXCL)
@@ -62,5 +62,5 @@ def open_browser(lab: Lab) -> None:
     webbrowser.open(path.as_uri())
 
 
-def _page(lab: Lab) -> Path:
+def _launch_page(lab: Lab) -> Path:
     return lab.folder / "open.html"

@@ -1,7 +1,7 @@
-"""What all requests of a lab share: its folder, records, live runs, blind runs, access.
+"""The open lab, which all requests share: its folder, records, live runs, blind runs, access.
 
-One lab writes to a folder. A second one on it reads: it shows records and follows the runs of the
-first, and starts none. Knows no HTTP library.
+One lab writes to a folder. A second lab on the same folder only reads: it shows records and the
+runs of the first, and starts none. Knows no HTTP library.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.escape import visible
-from tuneworthy.lab.access import Access, keep_access, last_access
+from tuneworthy.lab.access import Access, last_access, write_access
 from tuneworthy.lab.blind_runs import BlindRun, BlindRuns
 from tuneworthy.lab.budget_stops import BudgetStops
 from tuneworthy.lab.child_call import end_children
@@ -29,7 +29,7 @@ from tuneworthy.lab.study_settling import OpenSettling
 from tuneworthy.ledger.lock import WriterLock, acquire, holder
 from tuneworthy.serve.listening import is_loopback
 
-QUIET_SECONDS = 60.0  # seconds between two equal lines about refused requests
+QUIET_SECONDS = 60.0  # the least seconds between two equal lines about refused requests
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Lab:
     settling: OpenSettling = field(default_factory=OpenSettling)
     budgets: BudgetStops = field(default_factory=BudgetStops)
     closing: bool = False
-    _said: dict[str, float] = field(default_factory=dict)
+    _logged_at: dict[str, float] = field(default_factory=dict)
 
     @property
     def working(self) -> Path:
@@ -55,7 +55,7 @@ class Lab:
         return self.folder.parent.parent
 
     def running(self) -> Jobs:
-        """Return the live runs. Raises Problem (409) in a lab that reads only."""
+        """Return the queue of live runs. Raises Problem (409) in a lab that only reads."""
         if self.jobs is None:
             raise Problem(
                 409, "another lab on this folder runs the experiments", where=str(self.folder),
@@ -64,34 +64,34 @@ class Lab:
         return self.jobs
 
     def log_of(self, name: str) -> EventLog | None:
-        """Return the events of a live run, of this lab or in the folder; None if there is none."""
+        """Return the events of a live run of this lab or in its folder; None if it is unknown."""
         if self.jobs is not None:
             return self.jobs.log_of(name)
         return EventLog.read(self.folder / "runs" / f"{name}.jsonl") if is_id(name) else None
 
     def blind_run(self, key: str) -> BlindRun:
-        """Return the blind run of a key. Raises Problem (404)."""
+        """Return the blind run of a key. Raises Problem (404) for an unknown key."""
         run = self.blind.find(key)
         if run is None:
             raise Problem(404, "no blind run has this key", where="the address", got=key,
                           fix="start a new one on the first page")  # fmt: skip
         return run
 
-    def refused(self, line: str) -> None:
-        """Say that a request was refused, each reason once a minute: floods fill no log."""
+    def log_problem(self, line: str) -> None:
+        """Log a line on a refused or failed request, equal lines at most once a minute."""
         now = time.monotonic()
-        if now - self._said.get(line, -QUIET_SECONDS) >= QUIET_SECONDS:
-            self._said[line] = now
+        if now - self._logged_at.get(line, -QUIET_SECONDS) >= QUIET_SECONDS:
+            self._logged_at[line] = now
             self.say(visible(line))
 
     def end_streams(self) -> None:
-        """End all streams, so that the server can end."""
+        """End the event streams of all browsers, so that the server can end."""
         self.closing = True
         if self.jobs:
             self.jobs.end_streams()
 
     def close(self) -> None:
-        """Stop the run that goes on, end the worker, give the folder free."""
+        """Stop the current run, end all child processes and release the folder's lock."""
         self.end_streams()
         end_children()
         self.settling.close()
@@ -109,10 +109,10 @@ def open_lab(
     say: Callable[[str], None] = lambda line: None,
     own: OwnFolders | None = None,
 ) -> Lab:
-    """Open the lab of a working folder for an address; see `Lab` for what a second one may do.
+    """Return the open lab of a working folder for the address `where` (host, port).
 
     `own` are the training folders that it may check. Raises SecurityError for links in its folder,
-    StoreError where nothing can be written.
+    StoreError if it can't write there.
     """
     folder = make_lab_folder(working)
     host, port = where
@@ -126,14 +126,14 @@ def open_lab(
     jobs = None
     if lock is not None:
         if is_loopback(host):
-            keep_access(folder, access)
+            write_access(folder, access)
         jobs = Jobs(folder, records, open_runner)
     blind = BlindRuns(folder / "blind.jsonl")
     return Lab(folder, records, blind, access, jobs, lock, say, own or OwnFolders())
 
 
 def take_lock(folder: Path) -> WriterLock | None:
-    """Return the lock of the one lab that writes to a folder, None if another lab has it."""
+    """Return the lock of a lab's folder, None if another lab holds it."""
     try:
         return acquire(folder / "lock")
     except StoreError:
@@ -149,6 +149,6 @@ def take_lock(folder: Path) -> WriterLock | None:
 
 
 def holder_of(folder: Path) -> str:
-    """Return who has the lock of a lab's folder, in words."""
+    """Return in words which process holds the lock of a lab's folder."""
     who = holder(folder / "lock")
     return f"process {who['pid']} on {who['host']}, since {who['since']}" if who else "nobody"

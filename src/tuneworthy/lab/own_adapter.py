@@ -19,14 +19,14 @@ from tuneworthy.models.local import embedded
 from tuneworthy.models.local.tensor_values import readable, square_of, values_of
 from tuneworthy.models.local.tensors import Tensor, header_of
 
-WEIGHTS = "adapter_model.safetensors"
-_BASE_MOST = 20_000_000_000  # bytes of a base whose weights are read
-_PAIR = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.\w+)?\.weight")
+WEIGHTS_FILE = "adapter_model.safetensors"
+_MOST_BASE_BYTES = 20_000_000_000  # the most bytes of a base whose weights are read
+_LORA_WEIGHT = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.\w+)?\.weight")
 
 
 @dataclass
 class AdapterFacts:
-    """An adapter's shape, the facts that detectors read, and why others are missing."""
+    """An adapter's shape (None without one), its facts, and why other facts are missing."""
 
     info: AdapterInfo | None = None
     facts: dict[str, Any] = field(default_factory=dict)
@@ -34,25 +34,25 @@ class AdapterFacts:
 
 
 @dataclass(frozen=True)
-class _Change:
-    """The square of the Frobenius norm of each changed matrix, by its name in the base."""
+class _WeightChange:
+    """Squared Frobenius norms of the changes, by the matrix's name in the base."""
 
     squares: dict[str, float]
     why_unknown: str = ""
 
 
-def of_adapter(folder: RunFolder, base: Path | None) -> AdapterFacts:
-    """Return the facts of the folder's adapter; `base` is a folder with the base's weights."""
+def adapter_facts(folder: RunFolder, base: Path | None) -> AdapterFacts:
+    """Return the facts of a folder's adapter; `base` is a folder with the base's weights."""
     file = folder.newest("adapter_config.json")
     if file is None:
         why = "the folder has no PEFT adapter (adapter_config.json)"
         return AdapterFacts(missing=dict.fromkeys(("change", "parameters"), why))
     config = folder.object(file)
-    weights = f"{file.rpartition('/')[0]}/{WEIGHTS}".lstrip("/")
-    info = _info(config, file)
+    weights = f"{file.rpartition('/')[0]}/{WEIGHTS_FILE}".lstrip("/")
+    info = _adapter_info(config, file)
     if not folder.has(weights):
         pickled = folder.has(weights.replace(".safetensors", ".bin"))
-        why = f"{WEIGHTS} is missing" + (
+        why = f"{WEIGHTS_FILE} is missing" + (
             "; adapter_model.bin is a pickle, which is never opened" if pickled else ""
         )
         return AdapterFacts(info, missing=dict.fromkeys(("change", "parameters"), why))
@@ -63,13 +63,13 @@ def of_adapter(folder: RunFolder, base: Path | None) -> AdapterFacts:
         why = f"{weights}: {error.what} ({error.got})" if error.got else f"{weights}: {error.what}"
         return AdapterFacts(info, missing=dict.fromkeys(("change", "parameters"), why))
     count = sum(math.prod(tensor.shape) for tensor in table.values())
-    change = _changes(path, table, config)
+    change = _weight_change(path, table, config)
     norm = math.sqrt(sum(change.squares.values())) if change.squares else None
     made: dict[str, Any] = {"matrices": len(change.squares), "parameters": count}
     if norm is not None and math.isfinite(norm):
         made["norm"] = norm
     facts: dict[str, Any] = {"parameters": count}
-    ratio = _relative(change, base or _known_base(info.base))
+    ratio = _relative_change(change, base or _local_base(info.base))
     missing = {}
     if isinstance(ratio, str):
         missing["change"] = ratio
@@ -78,7 +78,7 @@ def of_adapter(folder: RunFolder, base: Path | None) -> AdapterFacts:
     return AdapterFacts(info.model_copy(update=made), facts, missing)
 
 
-def _info(config: Mapping[str, Any], file: str) -> AdapterInfo:
+def _adapter_info(config: Mapping[str, Any], file: str) -> AdapterInfo:
     targets = config.get("target_modules")
     named = [targets] if isinstance(targets, str) else targets if isinstance(targets, list) else []
     rank, alpha = config.get("r"), config.get("lora_alpha")
@@ -96,33 +96,37 @@ def _info(config: Mapping[str, Any], file: str) -> AdapterInfo:
     )
 
 
-def _changes(file: Path, table: Mapping[str, Tensor], config: Mapping[str, Any]) -> _Change:
-    """Return the squared norms of scaling * B A, which is trace((B'B)(AA')) and needs no B A."""
+def _weight_change(
+    file: Path, table: Mapping[str, Tensor], config: Mapping[str, Any]
+) -> _WeightChange:
+    """Return the squared norm of scale * B A for each matrix, as trace((B'B)(AA')) without B A."""
     if config.get("peft_type") != "LORA":
-        return _Change({}, f"the adapter is {config.get('peft_type')}, not LoRA")
+        return _WeightChange({}, f"the adapter is {config.get('peft_type')}, not LoRA")
     if config.get("use_dora"):
-        return _Change({}, "the adapter is DoRA, whose change needs the base's weights in full")
+        return _WeightChange(
+            {}, "the adapter is DoRA, whose change needs the base's weights in full"
+        )
     if config.get("rank_pattern") or config.get("alpha_pattern"):
-        return _Change({}, "the adapter has ranks or scales of their own for some matrices")
+        return _WeightChange({}, "the adapter has ranks or scales of their own for some matrices")
     pairs: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
     for name, tensor in table.items():
-        if (match := _PAIR.fullmatch(name)) and len(tensor.shape) == 2 and readable(tensor):
+        if (match := _LORA_WEIGHT.fullmatch(name)) and len(tensor.shape) == 2 and readable(tensor):
             pairs[match[1]][match[2]] = tensor
     squares = {}
     for name, pair in pairs.items():
         if set(pair) != {"A", "B"} or pair["A"].shape[0] != pair["B"].shape[1]:
-            return _Change({}, f"{name} has no matching pair of matrices")
+            return _WeightChange({}, f"{name} has no matching pair of matrices")
         rank, alpha = pair["A"].shape[0], config.get("lora_alpha")
         if alpha is None or not _is_number(alpha) or not rank:
-            return _Change({}, "adapter_config.json names no lora_alpha")
+            return _WeightChange({}, "adapter_config.json names no lora_alpha")
         scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
         a, b = values_of(file, pair["A"]), values_of(file, pair["B"])
         squares[name] = max(float(np.vdot(b.T @ b, a @ a.T)), 0.0) * scale**2
-    return _Change(squares, "" if squares else "the adapter has no LoRA matrices")
+    return _WeightChange(squares, "" if squares else "the adapter has no LoRA matrices")
 
 
-def _relative(change: _Change, base: Path | None) -> float | str:
-    """Return the largest change of a layer relative to its weights, or why it is not known."""
+def _relative_change(change: _WeightChange, base: Path | None) -> float | str:
+    """Return the largest relative change (norm) of a layer's weights, or why it is unknown."""
     if not change.squares:
         return change.why_unknown
     if not all(map(math.isfinite, change.squares.values())):
@@ -130,7 +134,7 @@ def _relative(change: _Change, base: Path | None) -> float | str:
     if base is None:
         return "the base's weights are not at hand (--base FOLDER)"
     files = sorted(base.glob("*.safetensors"))
-    if sum(file.stat().st_size for file in files) > _BASE_MOST:
+    if sum(file.stat().st_size for file in files) > _MOST_BASE_BYTES:
         return "the base has more than 20 GB of weights, which are not read"
     try:
         tables = {file: header_of(file) for file in files}
@@ -156,8 +160,8 @@ def _is_number(value: Any) -> bool:
     return plain and abs(value) < 1e9
 
 
-def _known_base(name: str) -> Path | None:
-    """Return the folder of a base that is on this machine; makes no request."""
+def _local_base(name: str) -> Path | None:
+    """Return the folder of a base model on this machine, None if it is not here; no request."""
     if name == embedded.NAME:
         return embedded.locate()
     given = Path(name)

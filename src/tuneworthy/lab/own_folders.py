@@ -1,7 +1,7 @@
-"""The training folders that were named when the lab was launched. A request names an id, no path.
+"""The training folders named when the lab was launched (launch list). A request names an id.
 
-A folder is checked in a process of its own: what it holds was written by other programs, and may
-need much memory. Knows no HTTP library.
+A child process checks a folder, as its files were written by other programs and may need much
+memory. Knows no HTTP library.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from tuneworthy.core.errors import TaskError, TuneworthyError
 from tuneworthy.core.record import digest
 from tuneworthy.core.run_report import NEEDS_ANSWERS, OF_A_CASE
 from tuneworthy.lab import words
-from tuneworthy.lab.child_call import in_child
+from tuneworthy.lab.child_call import call_in_child
 from tuneworthy.lab.problem import Problem
 
-MOST_FOLDERS = 50  # of a launch list
-CHECK_SECONDS = 120.0  # that a check may take
+MOST_FOLDERS = 50  # the most folders of a launch list
+CHECK_SECONDS = 120.0  # the most seconds that a check may take
 NAMED_AT_LAUNCH = "the folder named at launch"
 
 
 @dataclass(frozen=True)
 class OwnFolder:
-    """A folder of the launch list: its id, as the user named it, and where it lay then."""
+    """A folder of the launch list: its id, the path as named, and the resolved path."""
 
     id: str
     named: Path
@@ -42,7 +42,7 @@ class OwnFolder:
 
 @dataclass
 class OwnFolders:
-    """The launch list, and the files of rows and weights that go with all its folders."""
+    """The launch list, with the files of rows and weights that apply to all its folders."""
 
     folders: tuple[OwnFolder, ...] = ()
     data: Path | None = None
@@ -52,7 +52,7 @@ class OwnFolders:
 
     @property
     def files(self) -> tuple[tuple[str, Path], ...]:
-        """Return the options of the files that were named, with the files."""
+        """Return the named files as (option, path): `--data`, `--test`, `--base`."""
         given = (("--data", self.data), ("--test", self.test), ("--base", self.base))
         return tuple((option, path) for option, path in given if path is not None)
 
@@ -62,29 +62,31 @@ class OwnFolders:
         return shlex.join([*parts, *(str(one) for pair in self.files for one in pair)])
 
     def check(self, key: str) -> dict[str, Any]:
-        """Return what the detectors find in a folder of the list; see `shown`.
+        """Return the detectors' report on a folder of the list; see `report_for_page`.
 
         Raises Problem: 404 for an id that is not on the list or a folder that is gone, 403 for one
-        that a link has replaced, 422 for one that holds no training run, 429 while another check
+        that is a link now, 422 for one that holds no training run, 429 while another check
         goes on, 504 or 500 if the check takes too long or dies.
         """
         folder = next((one for one in self.folders if one.id == key), None)
         if folder is None:
             raise Problem(404, "no folder of this id was named at launch", where="folder", got=key,
                           fix="tuneworthy lab --check FOLDER")  # fmt: skip
-        _still_there(folder)
+        _check_still_there(folder)
         if not self._busy.acquire(blocking=False):
             raise Problem(429, "another folder is being checked", where=NAMED_AT_LAUNCH,
                           got=folder.name,
                           fix="wait until it has ended, then try again")  # fmt: skip
         try:
-            report = in_child(CHECK_SECONDS, checked, folder.path, self.data, self.test, self.base)
+            report = call_in_child(
+                CHECK_SECONDS, check_folder, folder.path, self.data, self.test, self.base
+            )
         except TuneworthyError as error:
             raise Problem(422, error.what, where=_place_in_folder(error, folder), got=error.got,
                           fix=error.fix, kept=error.kept) from None  # fmt: skip
         finally:
             self._busy.release()
-        return shown(report) | {"name": folder.name, "command": self.command(folder)}
+        return report_for_page(report) | {"name": folder.name, "command": self.command(folder)}
 
 
 def own_folders(
@@ -93,7 +95,7 @@ def own_folders(
     test: Path | None = None,
     base: Path | None = None,
 ) -> OwnFolders:
-    """Return the launch list of some folders. Raises TaskError for one that is no folder."""
+    """Return the launch list of named folders. Raises TaskError for a path that is no folder."""
     if len(named) > MOST_FOLDERS:
         raise TaskError("too many folders to check", where="--check", got=f"{len(named)}",
                         fix=f"name at most {MOST_FOLDERS}", kept="")  # fmt: skip
@@ -117,10 +119,10 @@ def own_folders(
     return OwnFolders(tuple(folders), whole[0], whole[1], whole[2])
 
 
-def checked(
+def check_folder(
     folder: Path, data: Path | None, test: Path | None, base: Path | None
 ) -> dict[str, Any]:
-    """Return the report of `tuneworthy check --run`, as plain values; findings with `reasons`."""
+    """Return the report of `tuneworthy check --run` as plain values, with `reasons` of findings."""
     from tuneworthy.lab.own_run import OwnFiles, check_run
 
     report = check_run(folder, OwnFiles(data, test, base))
@@ -128,13 +130,13 @@ def checked(
     return {**report.plain(), "findings": findings}
 
 
-def shown(report: dict[str, Any]) -> dict[str, Any]:
-    """Return what the page shows of a report: findings by state, what is missing by its reason.
+def report_for_page(report: dict[str, Any]) -> dict[str, Any]:
+    """Return a report as the page shows it: findings by state, unmeasured cases by reason.
 
     `found` and `clean` are lists of findings with their cause in words, `unmeasured` a list of
-    {why, cases}: what the user can give comes first.
+    {why, cases}, first the reasons that the user can remove.
     """
-    findings = [{**one, "words": words.cause(one["cause"])} for one in report["findings"]]
+    findings = [{**one, "words": words.cause_text(one["cause"])} for one in report["findings"]]
     by_state = {state: [one for one in findings if one["state"] == state]
                 for state in ("found", "clean", "not measured")}  # fmt: skip
     reasons: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
@@ -153,7 +155,7 @@ def shown(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _still_there(folder: OwnFolder) -> None:
+def _check_still_there(folder: OwnFolder) -> None:
     if folder.path.is_symlink() or (folder.path.exists() and folder.path.resolve() != folder.path):
         raise Problem(403, "a link stands where the folder was", where=NAMED_AT_LAUNCH,
                       got=folder.name,

@@ -15,14 +15,14 @@ from tuneworthy.data.run_folder import RunFolder
 from tuneworthy.lab.facts import OUTLIER_FACTOR
 
 MOST_LOGS = 20
-TAIL = 8  # the loss at the end is the mean of the last eighth of the steps
+TAIL_PART = 8  # the last loss is the mean over the last 1/TAIL of the steps
 NO_LOG = (
     "the folder holds no training log (trainer_state.json, Trackio, TensorBoard, JSON Lines or CSV)"
 )
 
 
 def read_logs(folder: RunFolder) -> tuple[list[TrainingLog], list[LogSource]]:
-    """Return the logs of a folder, the fullest first, and one line about each file tried."""
+    """Return a folder's training logs, the fullest first, and a note on each file tried."""
     read: list[tuple[str, TrainingLog]] = []
     failed: list[LogSource] = []
     for form in catalogue("run_logs"):
@@ -42,11 +42,11 @@ def read_logs(folder: RunFolder) -> tuple[list[TrainingLog], list[LogSource]]:
     return [log for _, log in read if log.steps], [*sources, *failed]
 
 
-def of_log(log: TrainingLog, clip: float | None) -> dict[str, Any]:
-    """Return the facts of a training curve; `clip` is the largest norm that is not clipped.
+def log_facts(log: TrainingLog, clip: float | None) -> dict[str, Any]:
+    """Return the facts of a log's training curve; `clip` is the largest norm that is not clipped.
 
-    A single step of a real run is noisy, so the least loss is that of the best window of the same
-    length as the end's.
+    Single steps of a real run are noisy, so the least loss is the least mean over windows as long
+    as the one at the end.
     """
     losses = [step.loss for step in log.steps if step.loss is not None]
     held = [step.held_out for step in log.steps if step.held_out is not None]
@@ -58,8 +58,8 @@ def of_log(log: TrainingLog, clip: float | None) -> dict[str, Any]:
         found["refused"] = f"the loss is not finite at step {broken.step}"
     finite = [loss for loss in losses if math.isfinite(loss)]
     if len(finite) >= 2:
-        size = max(1, len(finite) // TAIL)
-        means = windows(finite, size)
+        size = max(1, len(finite) // TAIL_PART)
+        means = window_means(finite, size)
         found |= {"loss_first": fmean(finite[: max(1, len(finite) // 32)]),
                   "loss_last": means[-1], "loss_least": min(means)}  # fmt: skip
     new = [loss for loss in held if math.isfinite(loss)]
@@ -70,19 +70,19 @@ def of_log(log: TrainingLog, clip: float | None) -> dict[str, Any]:
         found["clip_rate"] = fmean(not norm <= clip for norm in norms)
     if (share := log.settings.get("clip_rate")) is not None:
         found["clip_rate"] = share
-    if (middle := _middle(log.by_row)) is not None:
+    if (middle := _positive_median(log.by_row)) is not None:
         found["outliers"] = fmean(loss > OUTLIER_FACTOR * middle for loss in log.by_row)
     return found
 
 
 def outlier_rows(log: TrainingLog) -> list[int]:
-    """Return the positions of the rows whose last loss is over three times the median."""
-    middle = _middle(log.by_row)
+    """Return the positions of rows whose loss in the last epoch is over 3 times the median."""
+    middle = _positive_median(log.by_row)
     return [k for k, loss in enumerate(log.by_row) if middle and loss > OUTLIER_FACTOR * middle]
 
 
-def missing_of_log(log: TrainingLog | None, found: dict[str, Any]) -> dict[str, str]:
-    """Return why facts of the curve are not there."""
+def missing_log_facts(log: TrainingLog | None, found: dict[str, Any]) -> dict[str, str]:
+    """Return the reason for each fact of the training curve that is missing in `found`."""
     if log is None:
         names = ("loss_first", "loss_last", "loss_least", "new_loss_first", "new_loss_last",
                  "new_loss_least", "clip_rate", "outliers")  # fmt: skip
@@ -99,8 +99,8 @@ def missing_of_log(log: TrainingLog | None, found: dict[str, Any]) -> dict[str, 
     return {name: text for name, text in every.items() if found.get(name) is None}
 
 
-def windows(values: Sequence[float], size: int) -> list[float]:
-    """Return the means of all windows of `size` values."""
+def window_means(values: Sequence[float], size: int) -> list[float]:
+    """Return the mean of each window of `size` consecutive values."""
     total = sum(values[:size])
     means = [total / size]
     for new, old in zip(values[size:], values, strict=False):
@@ -113,6 +113,6 @@ def _not_finite(value: float | None) -> bool:
     return value is not None and not math.isfinite(value)
 
 
-def _middle(losses: Sequence[float]) -> float | None:
+def _positive_median(losses: Sequence[float]) -> float | None:
     finite = [loss for loss in losses if math.isfinite(loss)]
     return median(finite) if finite and median(finite) > 0 else None

@@ -1,4 +1,4 @@
-"""What to change in a user's own run, in the words of the trainers, for each failure mode."""
+"""Advice on a user's own run for each failure mode, with the trainers' names of options."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ REPAIR_ADVICE: Mapping[str, str] = {
 }
 
 
-def repair_of(case: LabCase, facts: RunFacts = RunFacts()) -> str:
-    """Return what to change in a user's run; for an unknown case, what repairs the lab's."""
+def repair_advice(case: LabCase, facts: RunFacts = RunFacts()) -> str:
+    """Return the advice for a case; without one, the configuration that repairs the lab's run."""
     if case.name == "end_not_trained" and facts.cut_rows == 1:  # no row is left with its end
         return REPAIR_ADVICE["rows_cut"]
     if case.name in REPAIR_ADVICE:

@@ -1,4 +1,4 @@
-"""The facts of a run's rows, from their texts and from the token ids its trainer made of them."""
+"""The facts of a user's training rows, from their texts and from their token ids."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import Any
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.training_rows import TrainingRow, TrainingRows
 from tuneworthy.lab.facts import NEAR_COPY, SMOOTHING_ROWS, shape_of
-from tuneworthy.lab.own_labels import MOST_ROWS, contradicted_rows, labels_of
+from tuneworthy.lab.own_labels import MOST_COMPARED_ROWS, closed_labels, contradicted_rows
 from tuneworthy.lab.own_tokenizer import FolderTokenizer
 from tuneworthy.lab.own_trainer import OwnTrainer
 from tuneworthy.models.local.chat_template import text_ids
 from tuneworthy.training.render import Excluded, render
 
-MOST_ENCODED = 2_000  # rows that are turned into tokens
-# Answers have a form if so few shapes cover so large a share of them.
+MOST_ENCODED = 2_000  # the most rows that are turned into tokens
+# Answers have common shapes if MOST_SHAPES shapes cover SHAPED_SHARE of them.
 MOST_SHAPES, SHAPED_SHARE = 4, 0.8
-Pair = tuple[str, str]
-COMMON_ROWS = 3  # rows with the same answer, from which it counts as common
+WordPair = tuple[str, str]
+COMMON_ROWS = 3  # the least rows with the same answer for which its prior is measured
 
 
 @dataclass(frozen=True)
 class OwnTokens:
-    """A row as tokens: all of them, those of its answers, and its last id (None: no end)."""
+    """Token counts of a row: all, those of its answers (None: unmarked), and its end id or None."""
 
     row: TrainingRow
     length: int
@@ -38,8 +38,8 @@ class OwnTokens:
 
 
 @dataclass
-class Measured:
-    """Facts by name, why others are missing, what was assumed, and the rows a fact concerns."""
+class RowFacts:
+    """Facts by name, why others are missing, assumptions, and the places of rows by fact."""
 
     facts: dict[str, Any] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
@@ -47,49 +47,51 @@ class Measured:
     rows: dict[str, list[str]] = field(default_factory=dict)
 
 
-def of_texts(train: TrainingRows, test: TrainingRows | None) -> Measured:
-    """Return the facts of the rows' texts: forms of answers, copies of test rows, priors."""
-    found = Measured()
+def text_facts(train: TrainingRows, test: TrainingRows | None) -> RowFacts:
+    """Return the facts of the rows' texts: shapes and labels of answers, copies, prior."""
+    found = RowFacts()
     rows = [row for row in train.rows if not row.plain]
     if not rows:
         why = "the rows are plain texts, in which no answer is marked"
         found.missing |= dict.fromkeys(("shapes", "prior", "conflicts"), why)
     else:
-        _shapes(rows, found)
-        _labels(rows, found)
+        _add_shapes(rows, found)
+        _add_label_conflicts(rows, found)
     if test is None:
         why = "no test rows are given (--test FILE)"
         found.missing["leaked"] = why
         found.missing.setdefault("prior", why)
         return found
-    copies = near_copies([_asked(row) for row in test.rows], [_asked(row) for row in train.rows])
+    copies = near_copies(
+        [_input_text(row) for row in test.rows], [_input_text(row) for row in train.rows]
+    )
     found.facts["leaked"] = len(copies) / len(test.rows)
     found.rows["leaked"] = [f"{test.rows[a].where} = {train.rows[b].where}"
                             for a, b in copies.items()]  # fmt: skip
     new = [row.answer.strip() for row in test.rows if not row.plain]
     if rows and new:
-        _prior([row.answer.strip() for row in rows], new, found)
+        _add_prior([row.answer.strip() for row in rows], new, found)
     return found
 
 
-def of_packing(trainer: OwnTrainer) -> Measured:
-    """Return that no row can read another one, where packing is known to be off."""
+def packing_facts(trainer: OwnTrainer) -> RowFacts:
+    """Return the fact `answer_seen`: 0 if packing is known to be off, else missing."""
     if trainer.flag("packing") is False:
-        return Measured(facts={"answer_seen": 0.0})
+        return RowFacts(facts={"answer_seen": 0.0})
     why = "the folder does not say whether rows were packed (packing)"
     if trainer.flag("packing"):
         why = "rows were packed, in an order that the folder does not say"
-    return Measured(missing={"answer_seen": why})
+    return RowFacts(missing={"answer_seen": why})
 
 
 def encode_rows(train: TrainingRows, tokenizer: FolderTokenizer) -> tuple[list[OwnTokens], str]:
-    """Return up to 2,000 rows as tokens, spread over the file, and why one could not be made."""
+    """Return up to 2,000 rows of the file as tokens, and the first reason why one failed, or ""."""
     every = train.rows
     step = max(1, math.ceil(len(every) / MOST_ENCODED))
     done: list[OwnTokens] = []
     why = ""
     for row in every[::step]:
-        found = _tokens(row, tokenizer)
+        found = _row_tokens(row, tokenizer)
         if isinstance(found, str):
             why = why or f"{row.where}: {found}"
         else:
@@ -97,15 +99,15 @@ def encode_rows(train: TrainingRows, tokenizer: FolderTokenizer) -> tuple[list[O
     return done, why
 
 
-def of_tokens(
+def token_facts(
     rows: Sequence[OwnTokens], total: int, tokenizer: FolderTokenizer, trainer: OwnTrainer
-) -> Measured:
+) -> RowFacts:
     """Return the facts of the rows as tokens: cuts, trained ends, and the answers' share.
 
-    They are of a sample of `total` rows, so counts of tokens are scaled up to all rows.
+    `rows` are a sample of `total` rows, so token counts are scaled up to all rows.
     """
-    found = Measured()
-    most = _limit(tokenizer, trainer, rows, found)
+    found = RowFacts()
+    most = _token_limit(tokenizer, trainer, rows, found)
     cut = [most is not None and row.length > most for row in rows]
     if "cut_rows" not in found.missing:
         found.facts["cut_rows"] = fmean(cut)
@@ -119,11 +121,11 @@ def of_tokens(
     return found
 
 
-def without_free_text(found: Measured) -> Measured:
-    """Return the facts without the answers' tokens where answers are free text.
+def drop_free_text_tokens(found: RowFacts) -> RowFacts:
+    """Remove `answer_tokens` if the answers are free text; return the same facts.
 
-    They are compared with the adapter's parameters, which must hold what has to be learnt by heart:
-    codes, labels, fields. Of free text most is known to the base.
+    A detector compares this count with the adapter's parameters, which must store what is learnt
+    by heart: codes, labels, fields. Most of a free text is known to the base already.
     """
     if "shapes" in found.missing and "answer_tokens" in found.facts:
         del found.facts["answer_tokens"]
@@ -136,33 +138,35 @@ def without_free_text(found: Measured) -> Measured:
 def near_copies(new: Sequence[str], old: Sequence[str]) -> dict[int, int]:
     """Return {position in `new`: position in `old`} of texts that are nearly the same.
 
-    Two texts are if they share 80 % of their pairs of neighbouring words (Jaccard). Of the rarest
-    fifth of a text's pairs, a near copy must have at least one, so only those are looked up. Of
-    `old`, only the pairs that stand in `new` are kept, so that the memory is that of `new`.
+    Near copies share 80 % of their pairs of neighbouring words (Jaccard). A near copy has at least
+    one of the rarest fifth of a text's pairs, so only these are looked up. The index holds only
+    pairs that occur in `new`, which bounds its memory.
     """
-    asked = [_pairs(text) for text in new]
-    known = frozenset[Pair]().union(*asked)
+    asked = [_word_pairs(text) for text in new]
+    known = frozenset[WordPair]().union(*asked)
     exact = {normalised_text(text): -1 for text in new}
-    index: defaultdict[Pair, list[int]] = defaultdict(list)
+    index: defaultdict[WordPair, list[int]] = defaultdict(list)
     sizes = []
     for k, text in enumerate(old):
         if exact.get(normalised_text(text)) == -1:
             exact[normalised_text(text)] = k
-        pairs = _pairs(text)
+        pairs = _word_pairs(text)
         sizes.append(len(pairs))
         for pair in pairs & known:
             index[pair].append(k)
     found: dict[int, int] = {}
     for k, text in enumerate(new):
         same = exact[normalised_text(text)]
-        match = same if same >= 0 else _near(asked[k], index, sizes)
+        match = same if same >= 0 else _first_near_copy(asked[k], index, sizes)
         if match is not None:
             found[k] = match
     return found
 
 
-def _near(mine: set[Pair], index: Mapping[Pair, list[int]], sizes: Sequence[int]) -> int | None:
-    """Return the first text that shares enough pairs with `mine`, None if none does."""
+def _first_near_copy(
+    mine: set[WordPair], index: Mapping[WordPair, list[int]], sizes: Sequence[int]
+) -> int | None:
+    """Return the position of the first text that is a near copy of `mine`, None if none is."""
     rare = sorted(mine, key=lambda pair: (len(index.get(pair, ())), pair))
     rare = rare[: len(mine) - math.ceil(NEAR_COPY * len(mine)) + 1]
     candidates = {other for pair in rare for other in index.get(pair, ())}
@@ -173,7 +177,7 @@ def _near(mine: set[Pair], index: Mapping[Pair, list[int]], sizes: Sequence[int]
     return None
 
 
-def _tokens(row: TrainingRow, tokenizer: FolderTokenizer) -> OwnTokens | str:
+def _row_tokens(row: TrainingRow, tokenizer: FolderTokenizer) -> OwnTokens | str:
     if row.plain:
         ids = tokenizer(row.answer)["input_ids"]
         return OwnTokens(row, len(ids), None, _end_of_text(row.answer, tokenizer))
@@ -194,16 +198,16 @@ def _tokens(row: TrainingRow, tokenizer: FolderTokenizer) -> OwnTokens | str:
 
 
 def _end_of_text(text: str, tokenizer: FolderTokenizer) -> int | None:
-    """Return the id of the special token that ends a text, None if it ends in none."""
+    """Return the id of the special token at the end of a text, None if there is none."""
     bare = text.rstrip()
     ends = [(number, token.content) for number, token in tokenizer.added_tokens_decoder.items()]
     return next((number for number, token in ends if token and bare.endswith(token)), None)
 
 
-def _limit(
-    tokenizer: FolderTokenizer, trainer: OwnTrainer, rows: Sequence[OwnTokens], found: Measured
+def _token_limit(
+    tokenizer: FolderTokenizer, trainer: OwnTrainer, rows: Sequence[OwnTokens], found: RowFacts
 ) -> int | None:
-    """Return the most tokens of a row, None if there is no limit; note it if it is not known."""
+    """Return the token limit of a row; None if it has none, or unknown (noted in `found`)."""
     if trainer.flag("packing"):
         found.missing["cut_rows"] = "rows are packed, so none is cut at max_length by itself"
         return None
@@ -227,7 +231,7 @@ def _add_trained_ends(
     cut: Sequence[bool],
     tokenizer: FolderTokenizer,
     trainer: OwnTrainer,
-    found: Measured,
+    found: RowFacts,
 ) -> None:
     named = trainer.settings.get("pad_token")
     pad_token = named if isinstance(named, str) else tokenizer.pad_token
@@ -257,7 +261,7 @@ def _add_trained_ends(
         found.assumed.append("texts without an end of turn at their end were trained as they stand")
 
 
-def _add_answer_share(rows: Sequence[OwnTokens], trainer: OwnTrainer, found: Measured) -> None:
+def _add_answer_share(rows: Sequence[OwnTokens], trainer: OwnTrainer, found: RowFacts) -> None:
     answers = [row.answers for row in rows if row.answers is not None]
     if len(answers) < len(rows):
         why = "the rows are plain texts, in which no answer is marked"
@@ -282,8 +286,8 @@ def _add_answer_share(rows: Sequence[OwnTokens], trainer: OwnTrainer, found: Mea
     found.facts["answer_share"] = 1.0 if only else sum(answers) / whole
 
 
-def _shapes(rows: Sequence[TrainingRow], found: Measured) -> None:
-    """Add the share of answers outside the commonest shape, if answers have shapes at all."""
+def _add_shapes(rows: Sequence[TrainingRow], found: RowFacts) -> None:
+    """Add the share of answers outside the commonest shape, unless answers are free text."""
     shapes = [re.sub(r"a(?:[ _/-]a)+", "a", shape_of(row.answer)) for row in rows]
     counts = Counter(shapes).most_common(MOST_SHAPES)
     if sum(count for _, count in counts) < SHAPED_SHARE * len(shapes):
@@ -295,18 +299,18 @@ def _shapes(rows: Sequence[TrainingRow], found: Measured) -> None:
     ]
 
 
-def _labels(rows: Sequence[TrainingRow], found: Measured) -> None:
-    """Add the share of labels that similar rows contradict, if the answers are closed labels."""
-    labels = labels_of(rows)
+def _add_label_conflicts(rows: Sequence[TrainingRow], found: RowFacts) -> None:
+    """Add the share of labels that similar rows contradict, if the answers are labels."""
+    labels = closed_labels(rows)
     if labels is None:
         found.missing["conflicts"] = "the answers are no closed labels"
         return
-    compared = rows[:MOST_ROWS]
+    compared = rows[:MOST_COMPARED_ROWS]
     found.rows["conflicts"] = contradicted_rows(compared, labels)
     found.facts["conflicts"] = len(found.rows["conflicts"]) / len(compared)
 
 
-def _prior(train: Sequence[str], new: Sequence[str], found: Measured) -> None:
+def _add_prior(train: Sequence[str], new: Sequence[str], found: RowFacts) -> None:
     answer, count = Counter(train).most_common(1)[0]
     if count < COMMON_ROWS:
         found.missing["prior"] = "no answer stands in three training rows"
@@ -315,17 +319,17 @@ def _prior(train: Sequence[str], new: Sequence[str], found: Measured) -> None:
     found.facts["prior"] = (count / len(train)) / ((live + SMOOTHING_ROWS) / len(new))
 
 
-def _asked(row: TrainingRow) -> str:
+def _input_text(row: TrainingRow) -> str:
     return row.answer if row.plain else row.input
 
 
-def _pairs(text: str) -> set[Pair]:
+def _word_pairs(text: str) -> set[WordPair]:
     return set(pairwise(re.findall(r"\w+", text.lower())))
 
 
-def merged(*parts: Measured) -> Measured:
-    """Return several measurements as one."""
-    whole = Measured()
+def merge_facts(*parts: RowFacts) -> RowFacts:
+    """Return the facts of several parts as one; later parts win."""
+    whole = RowFacts()
     for part in parts:
         whole.facts |= part.facts
         whole.missing |= part.missing
@@ -334,9 +338,9 @@ def merged(*parts: Measured) -> Measured:
     return whole
 
 
-def without_data(why: str) -> Measured:
-    """Return that nothing about rows was measured."""
+def facts_without_data(why: str) -> RowFacts:
+    """Return all facts of rows as missing, for the reason `why`."""
     names = ("end_trained", "cut_rows", "answer_share", "answer_tokens", "shapes", "leaked",
              "prior", "conflicts")  # fmt: skip
     missing: Mapping[str, str] = dict.fromkeys(names, why)
-    return Measured(missing=dict(missing))
+    return RowFacts(missing=dict(missing))

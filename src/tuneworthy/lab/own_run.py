@@ -1,7 +1,7 @@
-"""Point the lab's detectors at a user's training folder. No instrumentation, no model is run.
+"""Run the lab's detectors on a user's training folder, without running a model.
 
-A detector reads facts alone. What a folder shows is measured; every other fact is None with its
-reason, and a detector that needs one of those is reported as not measured.
+A detector reads only facts. Facts that the folder does not show are None with a reason, and a
+detector that needs one of them is reported as not measured.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from tuneworthy.core.run_report import (
 from tuneworthy.data.run_folder import KEPT, RunFolder, open_run_folder
 from tuneworthy.data.training_rows import TrainingRows, read_training_rows
 from tuneworthy.lab.cases import LabCase, all_cases
-from tuneworthy.lab.own_adapter import of_adapter
-from tuneworthy.lab.own_log import missing_of_log, of_log, outlier_rows, read_logs
-from tuneworthy.lab.own_repairs import repair_of
+from tuneworthy.lab.own_adapter import adapter_facts
+from tuneworthy.lab.own_log import log_facts, missing_log_facts, outlier_rows, read_logs
+from tuneworthy.lab.own_repairs import repair_advice
 from tuneworthy.lab.own_rows import (
-    Measured,
+    RowFacts,
+    drop_free_text_tokens,
     encode_rows,
-    merged,
-    of_packing,
-    of_texts,
-    of_tokens,
-    without_data,
-    without_free_text,
+    facts_without_data,
+    merge_facts,
+    packing_facts,
+    text_facts,
+    token_facts,
 )
 from tuneworthy.lab.own_tokenizer import FolderTokenizer, read_tokenizer
 from tuneworthy.lab.own_trainer import OwnTrainer, read_trainer
@@ -48,74 +48,76 @@ _ANSWER_FACTS = ("answers", "ended", "score", "valid", "length", "copied", "same
 
 @dataclass(frozen=True)
 class OwnFiles:
-    """What is checked: rows that the run learnt from, rows to test it, the base's weights."""
+    """Files beside the folder: training rows, test rows, and the folder of the base's weights."""
 
     data: Path | None = None
     test: Path | None = None
     base: Path | None = None
 
 
-class _Watched:
-    """The facts of a run, and which of them a detector reads."""
+class _WatchedFacts:
+    """The facts of a run, which record the names that a detector reads."""
 
     def __init__(self, facts: RunFacts) -> None:
         self._facts = facts
-        self._read: list[str] = []
+        self._read_names: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
-        if name not in self._read:
-            self._read.append(name)
+        if name not in self._read_names:
+            self._read_names.append(name)
         return getattr(self._facts, name)
 
     def missing(self, reasons: Mapping[str, str]) -> dict[str, str]:
-        """Return the facts that were read and are not there, with the reason."""
-        lost = [name for name in self._read if getattr(self._facts, name) in (None, {})]
+        """Return {fact: reason} for the facts that were read and are missing."""
+        lost = [name for name in self._read_names if getattr(self._facts, name) in (None, {})]
         return {name: reasons.get(name, OF_A_CASE) for name in lost if name != "refused"}
 
 
 def check_run(folder: Path, files: OwnFiles = OwnFiles()) -> OwnRunReport:
-    """Return what the lab's detectors find in a training folder.
+    """Return the report of the lab's detectors on a training folder.
 
     Raises TaskError if there is no such folder or nothing of a training run is in it, DataError for
     rows or a tokenizer that can't be read.
     """
     run = open_run_folder(folder)
     logs, sources = read_logs(run)
-    adapter = of_adapter(run, _base(files.base))
+    adapter = adapter_facts(run, _checked_base(files.base))
     tokenizer = read_tokenizer(run)
     _refuse_foreign(run, bool(sources), adapter.info is not None, tokenizer)
     trainer = read_trainer(run, logs)
     log = logs[0] if logs else None
-    found = of_log(log, trainer.number("max_grad_norm")) if log else {}
-    train = _rows(files.data, "--data")
-    test = _rows(files.test, "--test")
-    about, encoded, not_read = _of_data(train, test, tokenizer, trainer)
+    found = log_facts(log, trainer.number("max_grad_norm")) if log else {}
+    train = _read_rows(files.data, "--data")
+    test = _read_rows(files.test, "--test")
+    about, encoded, not_read = _data_facts(train, test, tokenizer, trainer)
     if log is not None and train is not None and (odd := outlier_rows(log)):
         places = [row.where for row in train.rows]
         if len(log.by_row) == len(places):
             about.rows["outliers"] = [places[k] for k in odd]
-    missing = {**missing_of_log(log, found), **adapter.missing, **about.missing}
-    facts = _facts({**found, **adapter.facts, **about.facts}, missing)
+    missing = {**missing_log_facts(log, found), **adapter.missing, **about.missing}
+    facts = _run_facts({**found, **adapter.facts, **about.facts}, missing)
     missing |= dict.fromkeys(_ANSWER_FACTS, NEEDS_ANSWERS)
     return OwnRunReport(
         folder=str(folder),
         trainer=trainer.label,
         logs=tuple(sources),
         adapter=adapter.info,
-        data=_info(train, encoded),
-        test=_info(test, 0),
+        data=_data_info(train, encoded),
+        test=_data_info(test, 0),
         settings=dict(trainer.settings),
         named_by=dict(trainer.named_by),
         facts=facts,
         missing={name: why for name, why in missing.items() if getattr(facts, name, 0) is None},
         assumed=tuple(about.assumed),
-        not_read={**trainer.not_read, **not_read, **_links(run)},
-        findings=tuple(_finding(case, facts, missing, about.rows) for case in all_cases().values()),
+        not_read={**trainer.not_read, **not_read, **_skipped_links(run)},
+        findings=tuple(
+            _case_finding(case, facts, missing, about.rows) for case in all_cases().values()
+        ),
     )
 
 
-def _facts(found: Mapping[str, Any], missing: dict[str, str]) -> RunFacts:
-    """Return the facts; one that is too large for a number is left out, with the reason."""
+def _run_facts(found: Mapping[str, Any], missing: dict[str, str]) -> RunFacts:
+    """Return the known facts; one that is not finite is left out and noted in `missing`."""
     whole = {}
     for name, value in found.items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -125,16 +127,16 @@ def _facts(found: Mapping[str, Any], missing: dict[str, str]) -> RunFacts:
     return RunFacts(**whole)
 
 
-def _finding(
+def _case_finding(
     case: LabCase, facts: RunFacts, missing: Mapping[str, str], rows: Mapping[str, list[str]]
 ) -> CaseFinding:
-    """Return what one case's detector says of the facts."""
-    watched = _Watched(facts)
+    """Return the finding of one case's detector on the facts."""
+    watched = _WatchedFacts(facts)
     says = case.module.detect(Runs(cast(RunFacts, watched), None))
     state: FindingState = "not measured"
     if says.found is not None:
         state = "found" if says.found else "clean"
-    concerned = next((rows[name] for name in watched._read if rows.get(name)), None)
+    concerned = next((rows[name] for name in watched._read_names if rows.get(name)), None)
     shown = concerned if state == "found" else None
     return CaseFinding(
         cause=case.name,
@@ -146,36 +148,44 @@ def _finding(
         missing=watched.missing(missing),
         rows=tuple((shown or [])[:SHOWN_ROWS]),
         row_count=len(shown) if shown is not None else None,
-        fix=repair_of(case, facts) if state == "found" else "",
+        fix=repair_advice(case, facts) if state == "found" else "",
         harmless=case.module.HARMLESS if state == "found" else "",
     )
 
 
-def _of_data(
+def _data_facts(
     train: TrainingRows | None,
     test: TrainingRows | None,
     tokenizer: FolderTokenizer | str,
     trainer: OwnTrainer,
-) -> tuple[Measured, int, dict[str, str]]:
-    """Return the facts of the rows, how many were encoded, and the rows that could not be."""
-    packed = of_packing(trainer)
+) -> tuple[RowFacts, int, dict[str, str]]:
+    """Return the rows' facts, the number of encoded rows, and {file: why} if a row failed."""
+    packed = packing_facts(trainer)
     if train is None:
         why = "no training rows are given (--data FILE)"
-        return merged(without_data(why), packed), 0, {}
-    texts = merged(of_texts(train, test), packed)
+        return merge_facts(facts_without_data(why), packed), 0, {}
+    texts = merge_facts(text_facts(train, test), packed)
     if isinstance(tokenizer, str):
-        return merged(without_data(tokenizer), texts), 0, {}
+        return merge_facts(facts_without_data(tokenizer), texts), 0, {}
     try:
         encoded, why = encode_rows(train, tokenizer)
     except ModelError as error:
         encoded, why = [], error.what
     if not encoded:
-        return merged(without_data(f"no row can be turned into tokens: {why}"), texts), 0, {}
-    tokens = of_tokens(encoded, len(train.rows), tokenizer, trainer)
-    return without_free_text(merged(texts, tokens)), len(encoded), {train.file: why} if why else {}
+        return (
+            merge_facts(facts_without_data(f"no row can be turned into tokens: {why}"), texts),
+            0,
+            {},
+        )
+    tokens = token_facts(encoded, len(train.rows), tokenizer, trainer)
+    return (
+        drop_free_text_tokens(merge_facts(texts, tokens)),
+        len(encoded),
+        {train.file: why} if why else {},
+    )
 
 
-def _rows(path: Path | None, option: str) -> TrainingRows | None:
+def _read_rows(path: Path | None, option: str) -> TrainingRows | None:
     if path is None:
         return None
     if not path.exists():
@@ -184,7 +194,7 @@ def _rows(path: Path | None, option: str) -> TrainingRows | None:
     return read_training_rows(path, option)
 
 
-def _base(path: Path | None) -> Path | None:
+def _checked_base(path: Path | None) -> Path | None:
     if path is not None and not any(path.glob("*.safetensors")):
         raise TaskError("the base's folder holds no safetensors", where="--base", got=str(path),
                         fix="name the folder with the base's weights", kept=KEPT)  # fmt: skip
@@ -194,7 +204,7 @@ def _base(path: Path | None) -> Path | None:
 def _refuse_foreign(
     run: RunFolder, logged: bool, adapted: bool, tokenizer: FolderTokenizer | str
 ) -> None:
-    """Raise TaskError for a folder in which nothing of a training run can be read."""
+    """Raise TaskError if a folder has no log, no adapter and no tokenizer."""
     if logged or adapted or not isinstance(tokenizer, str):
         return
     pickles = run.named("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -206,7 +216,7 @@ def _refuse_foreign(
                     kept=KEPT)  # fmt: skip
 
 
-def _info(rows: TrainingRows | None, encoded: int) -> DataInfo | None:
+def _data_info(rows: TrainingRows | None, encoded: int) -> DataInfo | None:
     if rows is None:
         return None
     bad = tuple(f"{fault.place()}: {fault.why}" for fault in rows.faults)
@@ -214,6 +224,6 @@ def _info(rows: TrainingRows | None, encoded: int) -> DataInfo | None:
                     bad=bad, encoded=encoded)  # fmt: skip
 
 
-def _links(run: RunFolder) -> dict[str, str]:
+def _skipped_links(run: RunFolder) -> dict[str, str]:
     links = dict.fromkeys(run.links[:SHOWN_ROWS], "a link, which is not followed")
     return links | ({"…": "more files than are looked at"} if run.more else {})

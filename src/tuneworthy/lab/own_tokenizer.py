@@ -1,4 +1,4 @@
-"""The tokenizer of a training folder, read with `tokenizers` alone: no torch, no code of others."""
+"""The tokenizer of a training folder, read with `tokenizers` alone: no torch, no foreign code."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ _MOST_BYTES = 256_000_000  # bytes of a tokenizer.json
 
 
 @dataclass(frozen=True)
-class _Added:
+class _AddedToken:
     content: str
     special: bool
 
 
 @dataclass
 class FolderTokenizer:
-    """What rendering a row needs of a tokenizer, with the names that transformers gives it."""
+    """A tokenizer with the part of transformers' interface that rendering a row needs."""
 
     file: str
     core: Any
     chat_template: str | None
     special_tokens_map: dict[str, str]
-    added_tokens_decoder: dict[int, _Added]
+    added_tokens_decoder: dict[int, _AddedToken]
     cut_at: int | None = None
     name_or_path: str = ""
 
     @property
     def eos_token(self) -> str | None:
-        """Return the end of a text."""
+        """Return the token that ends a text, None if the tokenizer has none."""
         return self.special_tokens_map.get("eos_token")
 
     @property
@@ -45,7 +45,7 @@ class FolderTokenizer:
     def __call__(
         self, text: str, add_special_tokens: bool = False, split_special_tokens: bool = False
     ) -> dict[str, list[int]]:
-        """Return the ids of a text under `input_ids`, as transformers does."""
+        """Return the ids of a text as {"input_ids": ids}, like transformers."""
         self.core.encode_special_tokens = split_special_tokens
         ids = self.core.encode(text, add_special_tokens=add_special_tokens).ids
         return {"input_ids": list(ids)}
@@ -81,17 +81,17 @@ def read_tokenizer(folder: RunFolder) -> FolderTokenizer | str:
     core.no_padding()
     beside = file.rpartition("/")[0]
     config = folder.object(f"{beside}/tokenizer_config.json".lstrip("/"))
-    special = {name: token for name in _SPECIAL_TOKENS if (token := _text(config.get(name)))}
-    added = {number: _Added(token.content, token.special)
+    special = {name: token for name in _SPECIAL_TOKENS if (token := _token_text(config.get(name)))}
+    added = {number: _AddedToken(token.content, token.special)
              for number, token in core.get_added_tokens_decoder().items()}  # fmt: skip
     limit = cut.get("max_length")
     return FolderTokenizer(
-        file, core, _template(folder, beside, config), special, added,
+        file, core, _chat_template(folder, beside, config), special, added,
         limit if isinstance(limit, int) else None,
     )  # fmt: skip
 
 
-def _template(folder: RunFolder, beside: str, config: dict[str, Any]) -> str | None:
+def _chat_template(folder: RunFolder, beside: str, config: dict[str, Any]) -> str | None:
     file = f"{beside}/chat_template.jinja".lstrip("/")
     if folder.has(file):
         return folder.text(file)
@@ -103,8 +103,8 @@ def _template(folder: RunFolder, beside: str, config: dict[str, Any]) -> str | N
     return well_formed(template) if isinstance(template, str) and template else None
 
 
-def _text(token: Any) -> str | None:
-    """Return the text of a special token, which configs write as text or as an object."""
+def _token_text(token: Any) -> str | None:
+    """Return a special token's text from a config's text or object; None if it has none."""
     if isinstance(token, dict):
         token = token.get("content")
     return well_formed(token) if isinstance(token, str) and token else None

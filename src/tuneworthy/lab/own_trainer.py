@@ -1,7 +1,7 @@
-"""Tell which trainer wrote a folder, with which options, and how it masks padding.
+"""Find out which trainer wrote a folder, its options, and how it masks padding.
 
-The options are those that JSON files and the logs' own copies of the arguments name. The file
-training_args.bin is a pickle: opening it could run code, so it is never opened.
+The options come from JSON files and from the arguments that logs repeat. training_args.bin is a
+pickle: opening it could run code, so it is never opened.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NOT_OPENED = (
 )
 _ARGUMENT_FILES = ("training_args.json", "sft_config.json", "training_arguments.json", "args.json",
               "train_config.json")  # fmt: skip
-ALIASES: Mapping[str, tuple[str, ...]] = {
+SETTING_ALIASES: Mapping[str, tuple[str, ...]] = {
     "max_length": ("max_length", "max_seq_length", "sequence_len", "cutoff_len", "max_seq_len"),
     "packing": ("packing", "sample_packing"),
     "max_grad_norm": ("max_grad_norm", "gradient_clipping"),
@@ -43,8 +43,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 class OwnTrainer:
     """The trainer that wrote a folder: its name, its version and its settings.
 
-    `masks_ids`: whether every id that equals the padding token's has no loss (None: not known);
-    `why` says what that rests on. `adds_end`: whether it adds an end of turn where a text has none.
+    `masks_ids`: whether all ids equal to the padding token's carry no loss (None: not known), for
+    the reason `why`. `adds_end`: whether it adds an end of turn to a text that has none.
     """
 
     name: str
@@ -62,41 +62,41 @@ class OwnTrainer:
         return f"{self.name} {self.version}".strip()
 
     def number(self, name: str) -> float | None:
-        """Return a setting if it is a number."""
+        """Return a setting as a number, None if it is none."""
         value = self.settings.get(name)
         plain = isinstance(value, int | float) and not isinstance(value, bool)
         return float(value) if plain and value == value else None  # type: ignore[arg-type]
 
     def flag(self, name: str) -> bool | None:
-        """Return a setting if it is true or false."""
+        """Return a setting if it is true or false, else None."""
         value = self.settings.get(name)
         return value if isinstance(value, bool) else None
 
 
 def read_trainer(folder: RunFolder, logs: Sequence[TrainingLog]) -> OwnTrainer:
-    """Return the trainer of a folder, by its model card, the columns of its logs, its options."""
-    raw, named_by, not_read = _options(folder, logs)
+    """Return the trainer of a folder, known from its model card, log columns and options."""
+    raw, named_by, not_read = _read_options(folder, logs)
     _leave_out_placeholders(raw, named_by)
     settings, origins = {}, {}
-    for name, aliases in ALIASES.items():
+    for name, aliases in SETTING_ALIASES.items():
         known = [alias for alias in aliases if alias in raw]
         if known:
             found = next((alias for alias in known if raw[alias] is not None), known[0])
             value = raw[found]
-            if _plain(value):
+            if _is_plain(value):
                 settings[name] = well_formed(value) if isinstance(value, str) else value
                 origins[name] = named_by[found]
-    card = _card(folder)
+    card = _model_card(folder)
     columns = {name for log in logs for name in log.columns}
     name, version = _name_and_version(card, columns, raw)
     masks, why, adds = _masking(name, version, columns, raw)
     return OwnTrainer(name, version, masks, why, adds, settings, origins, not_read)
 
 
-def _options(
+def _read_options(
     folder: RunFolder, logs: Sequence[TrainingLog]
 ) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
-    """Return options by name, the file that names each, and the files that were not read."""
+    """Return (options by name, the file of each option, {unread file: why})."""
     raw: dict[str, Any] = {}
     named_by: dict[str, str] = {}
     not_read: dict[str, str] = {}
@@ -121,10 +121,10 @@ def _options(
 
 
 def _leave_out_placeholders(raw: dict[str, Any], named_by: Mapping[str, str]) -> None:
-    """Remove values that are not the run's own.
+    """Remove option values that do not describe the run.
 
     transformers writes `<PAD_TOKEN>` for every argument whose name ends in `_token`. Trackio's
-    config holds the model's as well, in which `max_length` is a limit of generation.
+    config also holds the model's config, in which `max_length` limits generation.
     """
     for name in [name for name in raw if name.endswith("_token")]:
         if raw[name] == f"<{name.upper()}>":
@@ -135,13 +135,13 @@ def _leave_out_placeholders(raw: dict[str, Any], named_by: Mapping[str, str]) ->
         del raw["max_length"]
 
 
-def _plain(value: Any) -> bool:
+def _is_plain(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, str | int | bool)
 
 
-def _card(folder: RunFolder) -> str:
+def _model_card(folder: RunFolder) -> str:
     file = folder.newest("README.md")
     if file is None:
         return ""
@@ -152,7 +152,7 @@ def _card(folder: RunFolder) -> str:
 
 
 def _name_and_version(card: str, columns: set[str], raw: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the trainer's name and its version, "" where it is not known."""
+    """Return the trainer's name and its version ("" if unknown)."""
     if raw.get("trainer") == "tuneworthy":
         return "tuneworthy", ""
     tags = set(re.findall(r"^\s*-\s*([\w.-]+)\s*$", card.partition("\n---")[0], re.M))
@@ -173,9 +173,9 @@ def _name_and_version(card: str, columns: set[str], raw: Mapping[str, Any]) -> t
 def _masking(
     name: str, version: str, columns: set[str], raw: Mapping[str, Any]
 ) -> tuple[bool | None, str, bool]:
-    """Return whether padding is masked by its id, what that rests on, whether ends are added.
+    """Return (whether padding is masked by its id or None, why, whether ends are added).
 
-    Read in the sources of transformers 5.24, TRL 0.12 to 1.16 and Unsloth 2026.10: TRL pads labels
+    From the sources of transformers 5.24, TRL 0.12 to 1.16 and Unsloth 2026.10: TRL pads labels
     by position from 0.16 on, and logs `num_tokens` from then on.
     """
     if name == "tuneworthy":

@@ -1,6 +1,6 @@
-"""The lab's pages as HTML: home, cases, the playground, own runs, errors. Computes nothing.
+"""The lab's pages as HTML: home, cases, playground, own runs, errors. Computes nothing.
 
-All text is escaped by the templates; data for the scripts stands in a JSON block or in files.
+The templates escape all text; scripts get their data from a JSON block or from files.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from tuneworthy.core.escape import for_script
 from tuneworthy.lab import case_data
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.own_folders import OwnFolders
-from tuneworthy.lab.play_setup import page_data
+from tuneworthy.lab.play_setup import playground_data
 from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.recordings import Recordings
-from tuneworthy.lab.shipped import SHIPPED, recorded_play, recorded_strength
+from tuneworthy.lab.shipped import SHIPPED_RECORDS, recorded_play, recorded_strength
 
 LAB_FOLDER = Path(__file__).parent
 HERO_CASE = "never-stops"  # the case that the home page plays, if it is recorded
@@ -32,7 +32,7 @@ CASE_SCRIPTS = (*RUN_SCRIPTS, "rail", "knobs", "case")
 BLIND_SCRIPTS = (*RUN_SCRIPTS, "blind")
 PLAY_SCRIPTS = ("svg", "record", "player", "keys", "state", "wire", "columns", "playground")
 CHECK_SCRIPTS = ("svg", "keys", "wire", "check")
-FILTERS = (
+HOME_FILTERS = (
     ("all", "All"),
     ("fine", "Loss looks fine"),
     ("wrong", "Loss looks wrong"),
@@ -60,14 +60,14 @@ CHECK_KEYS = ((("j", "k"), "next and previous folder"), (("Enter",), "check it")
 
 @dataclass(frozen=True)
 class Site:
-    """The addresses of pages: of the running lab, or of files in an exported folder."""
+    """The addresses of all pages: of a running lab, or of files in an exported folder."""
 
     live: bool = True
     token: str = ""
-    """Sent back with every POST, so that no other page can send one."""
+    """The CSRF token, which pages send with every POST."""
 
-    records: RecordStore = SHIPPED
-    """Where recorded runs are found: those of the package, or the user's as well."""
+    records: RecordStore = SHIPPED_RECORDS
+    """The recorded runs: those of the package, or also the user's."""
 
     policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:"
 
@@ -78,7 +78,7 @@ class Site:
 
     @property
     def links(self) -> tuple[tuple[str, str], ...]:
-        """Return the pages that every page links to."""
+        """Return (name, address) of the pages that every page links to."""
         links = (("Cases", f"{self.home}#cases"), ("Playground", self.playground),
                  ("Check my run", self.check), ("Guess first", self.guess),
                  ("Atlas", self.atlas), ("Findings", self.findings),
@@ -92,7 +92,7 @@ class Site:
 
     @property
     def guess(self) -> str:
-        """Return the address where a visitor guesses which tool was measured to win."""
+        """Return the address of the page on which a visitor guesses the winning tool."""
         return "/guess" if self.live else "guess.html"
 
     @property
@@ -102,7 +102,7 @@ class Site:
 
     @property
     def check(self) -> str:
-        """Return the address where a visitor's own run is checked; a file tells the command."""
+        """Return the address of the check of own runs; in an export, of the command for it."""
         return "/check" if self.live else f"{self.home}#own"
 
     @property
@@ -138,7 +138,7 @@ LIVE_SITE = Site()
 
 def home_page(cases: Sequence[LabCase], site: Site = LIVE_SITE) -> str:
     """Return the home page: a recorded pair of runs, and a card for each case."""
-    cards = [case_data.card(case, site.records) for case in cases]
+    cards = [case_data.card_data(case, site.records) for case in cases]
     shown = next((case for case in cases if case.slug == HERO_CASE), None)
     data = Recordings(shown, site.records).hero() if shown else None
     hero, strength = None, recorded_strength()
@@ -156,17 +156,17 @@ def home_page(cases: Sequence[LabCase], site: Site = LIVE_SITE) -> str:
         else tuple(name for name, known in (("hero", hero), ("strength", strength)) if known),
         keys=HOME_KEYS,
         cards=cards,
-        filters=FILTERS,
+        filters=HOME_FILTERS,
         hero=hero,
-        hero_data=block(data) if hero else "",
+        hero_data=json_block(data) if hero else "",
         strength=strength,
-        strength_data=block(strength) if strength else "",
+        strength_data=json_block(strength) if strength else "",
     )
 
 
 def case_page(case: LabCase, position: int, site: Site = LIVE_SITE) -> str:
-    """Return the page of a case, which is number `position` of the list."""
-    shown = case_data.public(case, site.records)
+    """Return the page of a case; `position` is its number in the list."""
+    shown = case_data.public_data(case, site.records)
     records = [name for name in (shown["records"]["plant"], shown["records"]["twin"]) if name]
     return render(
         "case.html.j2",
@@ -176,14 +176,14 @@ def case_page(case: LabCase, position: int, site: Site = LIVE_SITE) -> str:
         keys=CASE_KEYS,
         case={**shown, "twin": True},
         where=f"Case {position} of {len(all_cases())}",
-        after=_after(case, site),
-        case_data=block({**shown, "api": f"/api/cases/{case.slug}"}),
+        after=_next_link(case, site),
+        case_data=json_block({**shown, "api": f"/api/cases/{case.slug}"}),
     )
 
 
 def blind_page(key: str, site: Site = LIVE_SITE) -> str:
-    """Return the page of a blind run: the same for every key, so that it tells nothing."""
-    shown = case_data.blind(list(all_cases().values()))
+    """Return the page of a blind run; only the key differs, so it reveals nothing."""
+    shown = case_data.blind_data(list(all_cases().values()))
     return render(
         "blind.html.j2",
         site,
@@ -191,7 +191,7 @@ def blind_page(key: str, site: Site = LIVE_SITE) -> str:
         data=() if site.live else ("blind",),
         keys=CASE_KEYS[:2] + CASE_KEYS[3:5] + ((("n",), "all cases"),),
         case={**shown, "key": key, "twin": False, "records": {"plant": True}},
-        case_data=block({**shown, "key": key}),
+        case_data=json_block({**shown, "key": key}),
     )
 
 
@@ -206,13 +206,13 @@ def playground_page(site: Site = LIVE_SITE) -> str:
         data=() if site.live else ("play",),
         keys=PLAY_KEYS,
         play=play,
-        play_data=block(play),
+        play_data=json_block(play),
     )
 
 
 def play_data() -> dict[str, Any]:
-    """Return what the script of the playground is given."""
-    return recorded_play() or {**page_data(), "recorded": None}
+    """Return the data for the playground's script, with its recorded play or None."""
+    return recorded_play() or {**playground_data(), "recorded": None}
 
 
 def check_page(own: OwnFolders, site: Site = LIVE_SITE) -> str:
@@ -234,7 +234,7 @@ def check_page(own: OwnFolders, site: Site = LIVE_SITE) -> str:
 def error_page(
     status: int, what: str, where: str, fix: str, kept: str, site: Site = LIVE_SITE
 ) -> str:
-    """Return the page for an error: what happened, where, how to mend it, what was kept."""
+    """Return the page of an error: what happened, where, how to fix it, what was kept."""
     return render(
         "error.html.j2",
         site,
@@ -247,8 +247,8 @@ def error_page(
     )
 
 
-def _after(case: LabCase, site: Site) -> dict[str, str]:
-    """Return the link to the next case, or home after the last."""
+def _next_link(case: LabCase, site: Site) -> dict[str, str]:
+    """Return address and text of the link to the next case, or to home after the last."""
     slugs = list(all_cases())
     rest = slugs[slugs.index(case.slug) + 1 :] if case.slug in slugs else []
     if not rest:
@@ -257,13 +257,13 @@ def _after(case: LabCase, site: Site) -> dict[str, str]:
     return {"address": site.case(following.slug), "text": f"Next: {following.module.TITLE}"}
 
 
-def block(value: Any) -> Markup:
-    """Return a value as JSON that may stand inside a script element."""
+def json_block(value: Any) -> Markup:
+    """Return a value as JSON that is safe inside a script element."""
     return Markup(for_script(value))
 
 
 def render(name: str, site: Site, **values: Any) -> str:
-    """Return a page of a template; every text is escaped."""
+    """Return a page rendered from a template, which escapes every text."""
     return _templates().get_template(name).render(site=site, **{"here": "", **values})
 
 

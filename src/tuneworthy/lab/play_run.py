@@ -1,4 +1,4 @@
-"""Answer one input in two to four ways at once, token by token; send the events of the play.
+"""Answer one input in two to four ways (arms) at once, and send the events of the play.
 
     begin   {task, input, gold, seed, limit, ends, arms: [{its settings, prompt_tokens, passage}]}
     tokens  {arm, from, tokens: [[text, logprob, [[text, logprob], …]]]}
@@ -28,10 +28,10 @@ from tuneworthy.lab.play_setup import (
     FIRST_TASK,
     SEED,
     TASKS,
-    Arm,
+    PlayArm,
     known_row,
-    page_data,
     play_config,
+    playground_data,
     task_rows,
 )
 from tuneworthy.lab.trained import trained_model
@@ -48,29 +48,29 @@ Control = Callable[[], None]
 
 
 class Play:
-    """One play: the arms, their prompts, and the row of the running batch of each."""
+    """One play: its input, its arms, and each arm's stream of tokens."""
 
     def __init__(self, config: Mapping[str, Any], seed: int, base: Any, shared: Path) -> None:
-        """`base` is the embedded model; the adapter is kept in the folder `shared`."""
-        self.name, self.text = str(config["task"]), str(config["input"])
-        self.arms = [Arm(**arm) for arm in config["arms"]]
+        """`base` is the embedded model; the folder `shared` keeps the trained adapter."""
+        self.name, self.input_text = str(config["task"]), str(config["input"])
+        self.arms = [PlayArm(**arm) for arm in config["arms"]]
         self.seed, self.base, self.shared = seed, base, shared
         self.case, self.rows = TASKS[self.name], task_rows(self.name)
-        self.row = known_row(self.name, self.text)
-        self.score = scorer(self.case.task())
+        self.known_row = known_row(self.name, self.input_text)
+        self.scorer = scorer(self.case.task())
         self.streams: list[Any] = []
-        self.sent: list[int] = [0] * len(self.arms)
-        self.answered: set[int] = set()
+        self.sent_counts: list[int] = [0] * len(self.arms)
+        self.answered_arms: set[int] = set()
 
     def run(self, emit: Emit, control: Control) -> None:
-        """Decode all arms; send the events. `control` stops it by raising RunStopped."""
+        """Decode all arms and send the events; `control` stops it by raising RunStopped."""
         begun, state = time.perf_counter(), "done"
         try:
             passages = [self._passage() if arm.passage else None for arm in self.arms]
             prompts = [self._prompt(*pair) for pair in zip(self.arms, passages, strict=True)]
-            emit(self._begin(prompts, passages))
+            emit(self._begin_event(prompts, passages))
             control()
-            self._open(prompts, emit, control)
+            self._open_streams(prompts, emit, control)
             self._decode(emit, control)
         except RunStopped:
             state = "stopped"
@@ -83,18 +83,18 @@ class Play:
             }
         )
 
-    def _begin(
+    def _begin_event(
         self, prompts: Sequence[Sequence[Message]], passages: Sequence[tuple[str, str] | None]
     ) -> dict[str, Any]:
         return {
             "kind": "begin",
             "schema": SCHEMA,
             "task": self.name,
-            "input": self.text,
-            "gold": self.row.output if self.row else None,
+            "input": self.input_text,
+            "gold": self.known_row.output if self.known_row else None,
             "seed": self.seed,
             "limit": ANSWER_TOKENS,
-            "ends": [self._word(token) for token in self.base.ends],
+            "ends": [self._token_text(token) for token in self.base.ends],
             "arms": [
                 {
                     **vars(arm),
@@ -106,20 +106,22 @@ class Play:
         }
 
     def _passage(self) -> tuple[str, str] | None:
-        """Return title and text of the passage that the search finds for the input."""
-        at = self.row.meta.get("time") if self.row else None
-        found = _searched(self.name).search([(self.text, at)], 1)[0]
+        """Return title and text of the best passage for the input, None if there is none."""
+        at = self.known_row.meta.get("time") if self.known_row else None
+        found = _document_index(self.name).search([(self.input_text, at)], 1)[0]
         return (found[0].title or found[0].doc, found[0].text) if found else None
 
-    def _prompt(self, arm: Arm, passage: tuple[str, str] | None) -> tuple[Message, ...]:
-        """Return the prompt as training has it, with the arm's examples and passage."""
+    def _prompt(self, arm: PlayArm, passage: tuple[str, str] | None) -> tuple[Message, ...]:
+        """Return the prompt of training for the input, with the arm's examples and passage."""
         turns = self.rows.new[0].messages[:-1]
-        query = Query(id="asked", messages=(*turns, Message(role="user", content=self.text)))
+        query = Query(id="asked", messages=(*turns, Message(role="user", content=self.input_text)))
         kind = Recipe(kind="few" if arm.shots else "zero", k=arm.shots, specification="")
         given = (passage,) if passage else ()
-        return build(self.case.task(), query, kind, _cases(self.name), given)
+        return build(self.case.task(), query, kind, _training_cases(self.name), given)
 
-    def _open(self, prompts: Sequence[tuple[Message, ...]], emit: Emit, control: Control) -> None:
+    def _open_streams(
+        self, prompts: Sequence[tuple[Message, ...]], emit: Emit, control: Control
+    ) -> None:
         from tuneworthy.models.local.lane import Stream
 
         models = models_at([arm.strength for arm in self.arms], self.name, self.base,
@@ -143,40 +145,40 @@ class Play:
             batcher.advance()
             control()
             if time.perf_counter() - last >= BATCH_SECONDS:
-                self._send(emit)
+                self._send_new(emit)
                 last = time.perf_counter()
-        self._send(emit)
+        self._send_new(emit)
 
-    def _send(self, emit: Emit) -> None:
-        """Send the tokens that are new, and the answers that are whole."""
+    def _send_new(self, emit: Emit) -> None:
+        """Send the new tokens and the answers that are complete."""
         for k, stream in enumerate(self.streams):
             made = [*stream.tops, *stream.end]
-            if new := made[self.sent[k] :]:
-                words = [self._told(*one) for one in new]
-                emit({"kind": "tokens", "arm": k, "from": self.sent[k], "tokens": words})
-                self.sent[k] = len(made)
-            if stream.reply is not None and k not in self.answered:
-                self.answered.add(k)
-                emit({"kind": "answer", "arm": k, **self._answer(stream.reply)})
+            if new := made[self.sent_counts[k] :]:
+                words = [self._token_entry(*one) for one in new]
+                emit({"kind": "tokens", "arm": k, "from": self.sent_counts[k], "tokens": words})
+                self.sent_counts[k] = len(made)
+            if stream.reply is not None and k not in self.answered_arms:
+                self.answered_arms.add(k)
+                emit({"kind": "answer", "arm": k, **self._answer_values(stream.reply)})
 
-    def _told(self, token: int, value: float, top: Sequence[tuple[int, float]]) -> list[Any]:
-        others = [[self._word(one), _rounded(log)] for one, log in top]
-        return [self._word(token), _rounded(value), others]
+    def _token_entry(self, token: int, value: float, top: Sequence[tuple[int, float]]) -> list[Any]:
+        others = [[self._token_text(one), _rounded(log)] for one, log in top]
+        return [self._token_text(token), _rounded(value), others]
 
-    def _word(self, token: int) -> str:
+    def _token_text(self, token: int) -> str:
         tokenizer = self.base.tokenizer
         return str(tokenizer.decode([token], clean_up_tokenization_spaces=False))
 
-    def _answer(self, reply: Reply) -> dict[str, Any]:
+    def _answer_values(self, reply: Reply) -> dict[str, Any]:
         answer = Answer(case="asked", text=reply.text, tokens_out=reply.tokens_out,
                         finish=reply.finish, error=reply.error)  # fmt: skip
-        found = self.score(scored_case(self.row), answer) if self.row else None
+        found = self.scorer(scored_case(self.known_row), answer) if self.known_row else None
         return {
             "text": reply.text,
             "tokens": reply.tokens_out,
             "ended": reply.finish == "stop",
             "score": round(found.value, 3) if isinstance(found, Score) else None,
-            "valid": self.score.valid(answer),
+            "valid": self.scorer.valid(answer),
             "error": reply.error,
         }
 
@@ -184,30 +186,30 @@ class Play:
 def run_play(
     config: Mapping[str, Any], seed: int, base: Any, how: tuple[Path, Emit, Control]
 ) -> None:
-    """Answer in several ways; `how` is the adapter's folder, where events go, and the control."""
+    """Run a play; `how` is (folder of the adapter, `emit` for events, `control`)."""
     shared, emit, control = how
     Play(config, seed, base, shared).run(emit, control)
 
 
 def record_play(base: Any, shared: Path, path: Path = RECORD_FILE) -> Path:
-    """Run the first play that a visitor sees for real, and write its record; return its path.
+    """Run the playground's first play, write its record and return the record's path.
 
-    With it stands what the page offers, which takes a second to draw from the tasks.
+    The record also holds the page's data, which takes a second to compute.
     """
     events: list[Event] = []
     text = task_rows(FIRST_TASK).new[0].input
     play = Play(play_config(FIRST_TASK, text, FIRST_ARMS), SEED, base, shared)
     play.run(events.append, lambda: None)
     kept = [event for event in events if event["kind"] != "log"]
-    return write_record([{"kind": "page", **page_data()}, *kept], path)
+    return write_record([{"kind": "page", **playground_data()}, *kept], path)
 
 
 def models_at(
     strengths: Sequence[float], name: str, base: Any, how: tuple[Path, Emit, Control]
 ) -> dict[float, Any]:
-    """Return the model at each strength of the task's adapter, which is trained on first use.
+    """Return {strength: model} for strengths of the task's adapter, which is trained on first use.
 
-    `how`: the folder that keeps the adapter, what is told while it is trained, and the control.
+    `how`: (folder of the adapter, `emit` for messages while it is trained, `control`).
     """
     from tuneworthy.models.local.adapter_strength import at_strength
 
@@ -220,7 +222,7 @@ def models_at(
 
 
 def tuned_model(base: Any, name: str, how: tuple[Path, Emit, Control]) -> Any:
-    """Return the model with the task's adapter: the clean run of the lab, trained once."""
+    """Return the model with the task's adapter, trained once by the lab's clean configuration."""
     shared, emit, control = how
     rows = task_rows(name)
 
@@ -234,12 +236,12 @@ def tuned_model(base: Any, name: str, how: tuple[Path, Emit, Control]) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _cases(name: str) -> tuple[Case, ...]:
+def _training_cases(name: str) -> tuple[Case, ...]:
     return tuple(scored_case(row) for row in task_rows(name).train)
 
 
 @lru_cache(maxsize=4)
-def _searched(name: str) -> Index:
+def _document_index(name: str) -> Index:
     case: LabCase = TASKS[name]
     return index(case.docs())
 

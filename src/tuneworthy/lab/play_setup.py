@@ -1,4 +1,4 @@
-"""What the playground is asked: a task, one input, two to four ways to answer it. Checks it.
+"""Check a request to the playground: a task, one input, two to four ways to answer it.
 
 Knows no model and no HTTP.
 """
@@ -14,17 +14,17 @@ from tuneworthy.core.failure import DEFAULTS, LabRow, LabRows
 from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.problem import Problem
 
-PLAY, STRENGTH = "play", "strength"  # what a job of the playground does
+PLAY, STRENGTH = "play", "strength"  # the kinds of jobs of the playground
 LEAST_ARMS, MOST_ARMS = 2, 4
 MOST_SHOTS, MOST_TEMPERATURE, MOST_STRENGTH = 16, 2.0, 1.5
 MOST_INPUT = 2000
 SHOWN_INPUTS = 8  # new rows that the page offers as inputs
-SEED = 0  # of the rows and of the adapter
+SEED = 0  # the seed of the rows and of the adapter
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One way to answer: examples in the prompt, schema, passage, temperature, adapter strength."""
+class PlayArm:
+    """One way to answer: number of examples, schema, passage, temperature, adapter strength."""
 
     shots: int = 0
     schema: bool = False
@@ -34,43 +34,43 @@ class Arm:
 
 
 FIRST_TASK = "support_tickets"
-FIRST_ARMS = (Arm(), Arm(shots=6), Arm(strength=1.0))  # what the page shows first, recorded
+FIRST_ARMS = (PlayArm(), PlayArm(shots=6), PlayArm(strength=1.0))  # shown first, from a record
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """What a case needs to draw the clean rows of a task."""
+class _TaskModule:
+    """Stands for a failure mode's module: names a task, so a LabCase can draw its clean rows."""
 
     TASK: str
 
 
 TITLES = {"support_tickets": "Tickets to JSON", "policy_faq": "Questions on office rules"}
-TASKS = {name: LabCase("playground", _Rows(name)) for name in TITLES}
+TASKS = {name: LabCase("playground", _TaskModule(name)) for name in TITLES}
 
 
 @lru_cache(maxsize=4)
 def task_rows(name: str) -> LabRows:
-    """Return the rows of a task of the playground, as the clean run of the lab has them."""
+    """Return the rows of a task of the playground, which are those of the lab's clean run."""
     return TASKS[name].rows(DEFAULTS, SEED)
 
 
 def has_schema(name: str) -> bool:
-    """Return whether the answers of a task have a schema, which decoding can be held to."""
+    """Return whether the answers of a task have a schema, which a grammar can enforce."""
     return TASKS[name].task().output.type == "json"
 
 
 def has_docs(name: str) -> bool:
-    """Return whether a task has documents, of which a passage can be put into the prompt."""
+    """Return whether a task has documents, so that a prompt can hold a passage."""
     return bool(TASKS[name].docs())
 
 
 def known_row(name: str, text: str) -> LabRow | None:
-    """Return the new row with this input, whose right answer is known; None for other texts."""
+    """Return the new row with this input (its right answer is known), None for other texts."""
     return next((row for row in task_rows(name).new if row.input == text), None)
 
 
-def play_config(name: str, text: str, arms: Sequence[Arm]) -> dict[str, Any]:
-    """Return the configuration of a play. Raises Problem (422) for what it cannot be asked."""
+def play_config(name: str, text: str, arms: Sequence[PlayArm]) -> dict[str, Any]:
+    """Return the configuration of a play. Raises Problem (422) for values out of bounds."""
     if name not in TASKS:
         raise Problem(422, "the playground has no such task", where="task", got=name,
                       fix=f"one of: {', '.join(TASKS)}")  # fmt: skip
@@ -89,15 +89,15 @@ def play_config(name: str, text: str, arms: Sequence[Arm]) -> dict[str, Any]:
 
 
 def strength_config(strength: float) -> dict[str, Any]:
-    """Return the configuration that measures the adapter at one strength. Raises Problem (422)."""
-    _check("strength", strength, MOST_STRENGTH)
+    """Return the configuration of measuring one adapter strength. Raises Problem (422)."""
+    _check_bounds("strength", strength, MOST_STRENGTH)
     return {"does": STRENGTH, "strength": round(strength, 2)}
 
 
-def _check_arm(task: str, arm: Arm, where: str) -> None:
-    _check(f"{where}.shots", arm.shots, MOST_SHOTS)
-    _check(f"{where}.temperature", arm.temperature, MOST_TEMPERATURE)
-    _check(f"{where}.strength", arm.strength, MOST_STRENGTH)
+def _check_arm(task: str, arm: PlayArm, where: str) -> None:
+    _check_bounds(f"{where}.shots", arm.shots, MOST_SHOTS)
+    _check_bounds(f"{where}.temperature", arm.temperature, MOST_TEMPERATURE)
+    _check_bounds(f"{where}.strength", arm.strength, MOST_STRENGTH)
     if arm.schema and not has_schema(task):
         raise Problem(422, "this task has no schema: its answers are free text",
                       where=f"{where}.schema", got="true", fix="turn it off")  # fmt: skip
@@ -106,14 +106,14 @@ def _check_arm(task: str, arm: Arm, where: str) -> None:
                       fix="turn it off, or choose policy_faq")  # fmt: skip
 
 
-def _check(where: str, value: float, most: float) -> None:
+def _check_bounds(where: str, value: float, most: float) -> None:
     if not 0 <= value <= most:  # NaN fails too
         raise Problem(422, "this value is out of bounds", where=where, got=value,
                       fix=f"a number from 0 to {most:g}")  # fmt: skip
 
 
-def page_data() -> dict[str, Any]:
-    """Return what the page offers: tasks with a few new rows, and the bounds of the settings."""
+def playground_data() -> dict[str, Any]:
+    """Return the page's data: tasks with a few new rows, bounds of settings, the first arms."""
     return {
         "tasks": [
             {

@@ -1,4 +1,4 @@
-"""The error reply of the lab: an HTTP status and five parts of text.
+"""The error replies of the lab: an HTTP status and five texts.
 
 Knows no HTTP library.
 """
@@ -32,7 +32,7 @@ class Problem(Exception):
 
 
 def problem_of(error: TuneworthyError, status: int = 422) -> Problem:
-    """Return the problem that an error of ours stands for: `status`, or 507 for a store's."""
+    """Return one of our errors as a Problem with `status`, or 507 for a StoreError."""
     status = 507 if isinstance(error, StoreError) else status
     return Problem(
         status, error.what, where=error.where, got=error.got, fix=error.fix, kept=error.kept

@@ -1,7 +1,7 @@
 """Record runs of cases: the planted one, its clean twin, and settings of the knobs.
 
-A run is stored under a digest of all that it depends on, so that a stopped recording goes on where
-it was, and a run that several cases share (most clean twins) is made once. Knows no page.
+A run is stored under a digest of all that it depends on, so a stopped recording can go on, and a
+run that several cases share (most clean twins) is made once. Knows no page.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.events import SCHEMA, Event, read_record, write_record
 from tuneworthy.lab.run_case import LabRun, run_case
 
-MOST_SETTINGS = 12  # settings of the knobs that are recorded beside the planted run and its twin
-MEASURED = (
+MOST_SETTINGS = 12  # the most settings that are recorded beside the planted run and its twin
+MEASURED_CODE = (
     "core/failure.py", "lab/experiment.py", "lab/encode.py", "lab/facts.py", "lab/cases.py",
     "lab/card_*.py",
 )  # fmt: skip
-"""Code that decides what a run does and what is measured: another code makes another run."""
-HOOKS = ("rows", "render", "probes", "of_probe", "facts", "answer")
-RECORDS = Path(__file__).parent / "records"
+"""Code that decides what a run does and measures: a change of it makes another run."""
+MODULE_HOOKS = ("rows", "render", "probes", "of_probe", "facts", "answer")
+RECORDS_FOLDER = Path(__file__).parent / "records"
 
 
-def settings(case: LabCase) -> list[Config]:
-    """Return configurations that a visitor is likely to try: one or two knobs turned.
+def settings_to_record(case: LabCase) -> list[Config]:
+    """Return at most 12 configurations that a visitor is likely to try: one or two knobs turned.
 
     First one knob of the planted run, in turn for each knob; then the repaired run with one more
     knob turned. Neither the planted run nor its twin is among them.
@@ -51,26 +51,26 @@ def _turned_knobs(start: Config, knobs: dict[str, tuple[Any, ...]]) -> Iterator[
 
 
 class Recorder:
-    """Runs cases, each once, and keeps their events in a folder."""
+    """Runs cases, each run once, and stores their events in a folder."""
 
     def __init__(
         self, open_model: Callable[[], Any], folder: Path, say: Callable[[str], None] = print
     ) -> None:
         """`open_model` is called before the first run that is not stored yet."""
-        self._open, self._folder, self._say = open_model, folder, say
+        self._open_model, self._folder, self._say = open_model, folder, say
         self._model: Any = None
 
-    def twin(self, case: LabCase, seed: int) -> RunFacts:
-        """Return the facts of the clean run."""
+    def twin_facts(self, case: LabCase, seed: int) -> RunFacts:
+        """Return the facts of a case's clean run, which is made if it is not stored."""
         return facts_of(self._events(LabRun(case, case.config("twin"), seed, "twin")))
 
     def events(self, run: LabRun) -> list[Event]:
-        """Return the events of a run, its end judged by the case as it stands."""
-        twin = self.twin(run.case, run.seed)
-        return relabelled(self._events(run), run, twin)
+        """Return the events of a run; its end is judged by the case's present code."""
+        twin = self.twin_facts(run.case, run.seed)
+        return relabel_events(self._events(run), run, twin)
 
-    def ship(self, run: LabRun, folder: Path = RECORDS) -> Path:
-        """Write the record of a run to the folder that is shipped."""
+    def ship(self, run: LabRun, folder: Path = RECORDS_FOLDER) -> Path:
+        """Write the record of a run to the folder of shipped records; return the file."""
         return write_record(self.events(run), folder / f"{run.id}.json.gz")
 
     def _events(self, run: LabRun) -> list[Event]:
@@ -78,7 +78,7 @@ class Recorder:
         if path.exists():
             return read_record(path.read_bytes())
         if self._model is None:
-            self._model = self._open()
+            self._model = self._open_model()
         events: list[Event] = []
         run_case(run, self._model, events.append, self._folder / "work" / "run")
         write_record(events, path)
@@ -87,19 +87,21 @@ class Recorder:
 
 
 def run_key(run: LabRun) -> str:
-    """Return a digest of what a run depends on: task, configuration, seed, the case's own code."""
+    """Return a digest of what a run depends on: task, configuration, seed and code."""
     module = run.case.module
-    own = [inspect.getsource(hook) for name in HOOKS if (hook := getattr(module, name, None))]
+    own = [
+        inspect.getsource(hook) for name in MODULE_HOOKS if (hook := getattr(module, name, None))
+    ]
     own += [module.METRIC] if hasattr(module, "METRIC") else []
     if own or "same_as_base" in module.MEASURES:
         shared = sorted(Path(module.__file__).parent.glob("_*.py"))
         own += [run.case.slug, *(path.read_text("utf-8") for path in shared)]
-    code = source_digest(MEASURED)
+    code = source_digest(MEASURED_CODE)
     return digest([SCHEMA, code, module.TASK, dict(sorted(run.config.items())), run.seed, own], 16)
 
 
-def relabelled(events: list[Event], run: LabRun, twin: RunFacts) -> list[Event]:
-    """Return the events of a run as those of this case and role, its end judged anew."""
+def relabel_events(events: list[Event], run: LabRun, twin: RunFacts) -> list[Event]:
+    """Return the events of a run with this case, role and id, and its end judged anew."""
     begin, *middle, end = events
     begin = {**begin, "id": run.id, "case": run.case.slug, "role": run.role, "config": run.config}
     own, module = facts_of(events), run.case.module
@@ -111,5 +113,5 @@ def relabelled(events: list[Event], run: LabRun, twin: RunFacts) -> list[Event]:
 
 
 def facts_of(events: list[Event]) -> RunFacts:
-    """Return the facts of a run that has ended."""
+    """Return the facts in a run's last event, which must be its end."""
     return RunFacts(**events[-1]["facts"])

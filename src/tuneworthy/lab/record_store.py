@@ -1,23 +1,23 @@
-"""Records by id: those that come with the package, and those of the user's own runs."""
+"""Records by id: the shipped ones and those of the user's own runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from tuneworthy.core.failure import RunFacts
-from tuneworthy.lab.events import RECORDED, Event, read_record, write_record
+from tuneworthy.lab.events import RECORDED_KINDS, Event, read_record, write_record
 from tuneworthy.lab.lab_folder import is_id, read_file
 from tuneworthy.lab.problem import Problem
 
 PACKAGE_RECORDS = Path(__file__).parent / "records"
-MOST_FILE = 4 << 20
+MOST_RECORD_BYTES = 4 << 20
 
 
 class RecordStore:
-    """The records of some folders. An id from outside is checked here: 16 hex digits, else none."""
+    """The records of some folders. It checks each id: one without 16 hex digits has no record."""
 
     def __init__(self, *folders: Path) -> None:
-        """Read the records of these folders, the first that has one; write to the last."""
+        """Read a record from the first of these folders that has it; write to the last one."""
         self._folders = folders
 
     def has(self, name: str) -> bool:
@@ -33,7 +33,7 @@ class RecordStore:
                 fix="open the case and run it again",
             )  # fmt: skip
         try:
-            return read_record(read_file(path, MOST_FILE))
+            return read_record(read_file(path, MOST_RECORD_BYTES))
         except (OSError, ValueError, RecursionError) as error:
             raise Problem(
                 500, "a record is damaged", where=f"{path.parent.name}/{path.name}",
@@ -48,15 +48,15 @@ class RecordStore:
             return None
 
     def seconds(self, name: str) -> float | None:
-        """Return how long a recorded run took, None if no record says it."""
+        """Return how many seconds a recorded run took, None if it is not recorded."""
         try:
             return float(self.events(name)[-1]["seconds"])
         except (Problem, ValueError, TypeError, LookupError):
             return None
 
     def write(self, name: str, events: list[Event]) -> None:
-        """Write the record of a finished run. Raises OSError; what stood there before stays."""
-        kept = [event for event in events if event["kind"] in RECORDED]
+        """Write the record of a finished run. Raises OSError, and then keeps the old record."""
+        kept = [event for event in events if event["kind"] in RECORDED_KINDS]
         write_record(kept, self._folders[-1] / f"{name}.json.gz").chmod(0o600)
 
     def _path(self, name: str) -> Path | None:

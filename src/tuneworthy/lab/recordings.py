@@ -1,4 +1,4 @@
-"""What was recorded of a case: its planted run, its clean twin, other settings of its knobs."""
+"""The recorded runs of a case: its planted run, its clean twin, other settings of its knobs."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from tuneworthy.core.failure import Config, RunFacts, Value
 from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.events import Event, run_id
 from tuneworthy.lab.record_store import RecordStore
-from tuneworthy.lab.shipped import SHIPPED
+from tuneworthy.lab.shipped import SHIPPED_RECORDS
 
-SEED = 0  # of all recorded runs
-CURVE_POINTS = 24  # points of a card's curve at most
+SEED = 0  # the seed of all recorded runs
+CURVE_POINTS = 24  # about the most points of a card's curve
 
 
 class Recordings:
-    """The recorded runs of one case; None where a run was not recorded."""
+    """The recorded runs of one case; None for a run that was not recorded."""
 
-    def __init__(self, case: LabCase, records: RecordStore = SHIPPED) -> None:
-        """Read from `records`: those of the package, or also those of the user."""
+    def __init__(self, case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> None:
+        """Read from `records`, by default those of the package."""
         self.case, self._records = case, records
 
     @cached_property
     def plant(self) -> list[Event] | None:
-        """Return the events of the planted run."""
+        """Return the events of the planted run, None if it was not recorded."""
         return self._events(self.id_of(self.case.config("plant")))
 
     @cached_property
     def twin(self) -> list[Event] | None:
-        """Return the events of the clean run on the same seed."""
+        """Return the events of the clean run, None if it was not recorded."""
         return self._events(self.id_of(self.case.config("twin")))
 
     @cached_property
     def own_facts(self) -> RunFacts | None:
-        """Return the facts of the planted run."""
+        """Return the facts of the planted run, None if it was not recorded."""
         return facts_of(self.plant)
 
     @cached_property
     def twin_facts(self) -> RunFacts | None:
-        """Return the facts of the clean run."""
+        """Return the facts of the clean run, None if it was not recorded."""
         return facts_of(self.twin)
 
     def id_of(self, config: Config) -> str | None:
-        """Return the id of the run with this configuration if it was recorded."""
+        """Return the id of the run with this configuration, None if it was not recorded."""
         name = run_id(self.case.slug, config, SEED)
         return name if self._records.has(name) else None
 
     def settings(self) -> Iterator[dict[str, Any]]:
-        """Yield recorded settings of the knobs: values, id, and the checks passed or failed."""
+        """Yield each recorded setting of the knobs: its values, run id and checks."""
         planted, twin = self.case.config("plant"), self.twin_facts
         knobs = {key: self.options(key) for key in self.case.module.KNOBS}
         for values in product(*knobs.values()):
@@ -62,7 +62,7 @@ class Recordings:
                 yield {"values": chosen, "id": name, "checks": checks}
 
     def options(self, key: str) -> list[Value]:
-        """Return the values of a knob, with the planted one where the case does not list it."""
+        """Return the values of a knob, with the planted one first if it is not among them."""
         values, planted = list(self.case.module.KNOBS[key]), self.case.config("plant").get(key)
         return values if planted in values else [planted, *values]
 
@@ -73,19 +73,21 @@ class Recordings:
         return list(dict.fromkeys(name for name in found if name))
 
     def hero(self) -> dict[str, list[Event] | None]:
-        """Return both runs with one answer a look and no tokens, in the form of records.
+        """Return both runs' events, shortened for the home page: one answer per look, no tokens.
 
-        The answer is that to the question which the clean run answers better by most at the end.
+        The question is the one on which the clean run's lead is largest at the end.
         """
         runs = {"plant": self.plant, "twin": self.twin}
         asked = _telling_question(self.plant, self.twin) if self.plant and self.twin else 0
-        return {role: _short(events, asked) if events else None for role, events in runs.items()}
+        return {
+            role: _shortened(events, asked) if events else None for role, events in runs.items()
+        }
 
     def spark(self, key: str, top: float | None) -> dict[str, Any] | None:
-        """Return both curves of a figure in a box of 100 by 100, y downwards as in SVG."""
+        """Return both runs' curves of a figure as points in a box of 100 by 100; None without."""
         if not (self.plant and self.twin):
             return None
-        curves = {"run": curve(key, self.plant), "twin": curve(key, self.twin)}
+        curves = {"run": figure_points(key, self.plant), "twin": figure_points(key, self.twin)}
         if not all(curves.values()):
             return None
         whole = [value for points in curves.values() for _, value in points]
@@ -100,7 +102,7 @@ class Recordings:
                     round(100 * (step - first) / length, 1),
                     round(97 - 94 * (min(value, high) - low) / span, 1),
                 ]
-                for step, value in _thinned(points)
+                for step, value in _thin_out(points)
             ]
             for name, points in curves.items()
         }
@@ -110,7 +112,7 @@ class Recordings:
 
 
 def facts_of(events: Sequence[Event] | None) -> RunFacts | None:
-    """Return the facts of a recorded run, or None if it has not ended.
+    """Return the facts of a recorded run; None without events or if it has not ended.
 
     Facts that this version does not know are left out.
     """
@@ -121,8 +123,8 @@ def facts_of(events: Sequence[Event] | None) -> RunFacts | None:
     return RunFacts(**{key: value for key, value in last["facts"].items() if key in known})
 
 
-def curve(key: str, events: Sequence[Event]) -> list[tuple[int, float]]:
-    """Return a figure by step: from the steps, or from the looks."""
+def figure_points(key: str, events: Sequence[Event]) -> list[tuple[int, float]]:
+    """Return the (step, value) points of a figure, from the steps' or the looks' events."""
     points: list[tuple[int, float]] = []
     for event in events:
         if event["kind"] == "steps" and isinstance(event.get(key), list):
@@ -134,13 +136,13 @@ def curve(key: str, events: Sequence[Event]) -> list[tuple[int, float]]:
     return [(step, value) for step, value in points if value is not None]
 
 
-def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
+def _thin_out(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
     every = max(1, len(points) // CURVE_POINTS)
     return [*points[:-1:every], points[-1]]
 
 
 def _telling_question(plant: Sequence[Event], twin: Sequence[Event]) -> int:
-    """Return the question whose last answers differ most in score, the twin's being better."""
+    """Return the index of the question on which the twin's last score leads most (0 if none)."""
     last = [[event for event in run if event["kind"] == "look"][-1:] for run in (plant, twin)]
     scores = [
         [answer["score"] or 0.0 for answer in looks[0]["answers"]] if looks else []
@@ -150,7 +152,7 @@ def _telling_question(plant: Sequence[Event], twin: Sequence[Event]) -> int:
     return lead.index(max(lead)) if lead and max(lead) > 0 else 0
 
 
-def _short(events: Sequence[Event], asked: int) -> list[Event]:
+def _shortened(events: Sequence[Event], asked: int) -> list[Event]:
     short: list[Event] = []
     for event in events:
         if event["kind"] == "begin":

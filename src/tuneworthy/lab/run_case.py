@@ -1,4 +1,4 @@
-"""Run a case of the lab, whichever kind it is: train and look, or ask a model alone.
+"""Run a case of the lab of either kind: train and look, or use a model without training.
 
 Both kinds send the same events and return the same facts. Knows no page and no process.
 """
@@ -19,7 +19,7 @@ from tuneworthy.lab.experiment import Experiment
 
 @dataclass(frozen=True)
 class LabRun:
-    """What is run: a case with a configuration and a seed, as plant, twin or own."""
+    """A run: a case with a configuration, a seed and a role (plant, twin or own)."""
 
     case: LabCase
     config: Config
@@ -40,12 +40,12 @@ def run_case(
     twin: RunFacts | None = None,
     control: Callable[[], None] = lambda: None,
 ) -> RunFacts:
-    """Run it for real; send begin, steps, looks and end; return the facts.
+    """Run a case with a model; send begin, steps, looks and end; return the facts.
 
-    `folder` is for what the run writes, and is removed; what several runs share is kept beside it
-    in `shared`. `twin` are the facts of the clean run on the same seed, by which the end is judged.
-    `control` is called between steps or looks: it may wait, and stops the run by raising
-    RunStopped. Raises what else `emit`, `control` or the model raises.
+    The run writes to `folder`, which is removed; the folder `shared` beside it keeps an adapter
+    for several runs. `twin`: the facts of the clean run on the same seed, by which the end is
+    judged. `control` is called between steps or looks: it may wait, and stops the run by raising
+    RunStopped. Other errors of `emit`, `control` or the model are raised as they are.
     """
     kind = Experiment if run.case.trains else CardRun
     return kind(run.case, run.config, run.seed, model).run(emit, folder, run.role, twin, control)

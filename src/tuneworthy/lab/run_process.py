@@ -1,8 +1,9 @@
 """The process that runs experiments: it loads the model once and takes one run after the other.
 
-The server starts it with `spawn` and talks to it over one pipe. Sent to it: ("run", RunOrder),
-("pause" | "resume" | "stop", id). Sent by it: ("event", event), ("state", state), and at the end of
-a run ("over", whether it can be a record, why it failed). It ends with the server.
+The server starts it with `spawn` and exchanges messages over one pipe. It receives
+("run", RunOrder) and ("pause" | "resume" | "stop", id). It sends ("event", event),
+("state", state, steps), and at the end of a run ("over", whether it can be a record, why it
+failed). It ends with the server.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ NICE = 5  # pages answer while a run uses all cores
 
 @dataclass(frozen=True)
 class RunOrder:
-    """One run: its case, configuration, seed and role, the folder it may use, its twin's facts.
+    """An order to run a case: configuration, seed, role, the folder to use, its twin's facts.
 
-    Of the role `play` it is a play: `config` says what the playground asks.
+    With the role `play` it is a play, and `config` is that of `play_setup`.
     """
 
     id: str
@@ -47,7 +48,7 @@ OpenRunner = Callable[[Emit], Runner]
 
 
 def open_experiments(emit: Emit) -> Runner:
-    """Open the embedded model; return what runs an order with it."""
+    """Open the embedded model; return a function that runs an order with it."""
     from tuneworthy.lab.cases import case_of
     from tuneworthy.lab.play_run import run_play
     from tuneworthy.lab.play_setup import PLAY
@@ -74,7 +75,7 @@ def open_experiments(emit: Emit) -> Runner:
 
 
 def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
-    """Run one order after the other until the pipe is closed."""
+    """Receive orders from the pipe and run one after the other until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process too: the server acts
     with suppress(OSError):
         os.nice(NICE)
@@ -83,7 +84,7 @@ def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
         while True:
             kind, *rest = pipe.recv()
             if kind != "run":
-                continue  # for a run that is over
+                continue  # an action for a run that is over
             order: RunOrder = rest[0]
             state = "none"
 
@@ -95,7 +96,7 @@ def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
             control = _Control(pipe, order.id)
             try:
                 runner = runner or open_runner(emit)
-                control.obey()  # what was pressed while the model loaded
+                control.obey()  # actions that came while the model loaded
                 runner(order, emit, control)
                 pipe.send(("over", state in ("done", "failed"), None))
             except RunStopped:  # before the first step
@@ -103,11 +104,11 @@ def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
             except (EOFError, BrokenPipeError, ConnectionResetError):
                 raise
             except Exception as error:
-                pipe.send(("over", False, reason(error)))
+                pipe.send(("over", False, failure_reason(error)))
 
 
-def reason(error: Exception) -> str:
-    """Return why a run failed, in one line for the visitor."""
+def failure_reason(error: Exception) -> str:
+    """Return in one line for the visitor why a run failed."""
     if isinstance(error, TuneworthyError):
         parts = (error.what, error.got, error.fix)
         return "; ".join(part for part in parts if part)
@@ -119,7 +120,7 @@ def reason(error: Exception) -> str:
 
 
 class _Control:
-    """Obeys pause, resume and stop; called between the steps of a run."""
+    """Obeys pause, resume and stop from the pipe; a run calls it after each step."""
 
     def __init__(self, pipe: Connection, run: str) -> None:
         self._pipe, self._run, self._steps = pipe, run, 0

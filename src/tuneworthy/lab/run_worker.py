@@ -1,4 +1,4 @@
-"""The worker process as the server sees it: started on first use, and again after it died."""
+"""The server's side of the worker process: start it when needed, send orders, read events."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class WorkerDied(Exception):
 
 
 class RunWorker:
-    """Runs orders in a process of its own. One thread calls `run`; `control` may come from any."""
+    """Runs orders in a child process. One thread calls `run`; any thread may call `control`."""
 
     def __init__(self, open_runner: OpenRunner) -> None:
-        """`open_runner` is called in the process, for its first run."""
-        self._open, self._lock = open_runner, threading.Lock()
+        """`open_runner` is called in the process before its first run."""
+        self._open_runner, self._lock = open_runner, threading.Lock()
         self._process: Any = None
         self._pipe: Connection | None = None
-        self._sent = ""  # id of the last run whose order the process got
-        self._early: list[tuple[str, str]] = []  # pressed before the process got the order
+        self._sent_order_id = ""  # id of the last run whose order was sent
+        self._early_actions: list[tuple[str, str]] = []  # actions before the order was sent
 
     @property
     def pid(self) -> int | None:
@@ -34,9 +34,9 @@ class RunWorker:
         return self._process.pid if self._process else None
 
     def run(self, order: RunOrder) -> Iterator[tuple[Any, ...]]:
-        """Yield the messages of a run up to its last, ("over", …). Raises WorkerDied."""
+        """Send an order; yield its messages up to ("over", …). Raises WorkerDied."""
         try:
-            pipe = self._started()
+            pipe = self._start_if_needed()
             self._send_order(order)
             while True:
                 message = pipe.recv()
@@ -44,33 +44,33 @@ class RunWorker:
                 if message[0] == "over":
                     return
         except (EOFError, OSError) as error:
-            raise WorkerDied(self._how(error)) from None
+            raise WorkerDied(self._how_it_ended(error)) from None
 
     def control(self, action: str, run: str) -> None:
-        """Pass pause, resume or stop on; a run that is over ignores it.
+        """Send pause, resume or stop to the process, which ignores it for a run that is over.
 
-        What is pressed before the process has its order follows the order.
+        An action that comes before the run's order was sent is sent after it.
         """
         with suppress(OSError, ValueError), self._lock:
-            if run != self._sent:
-                self._early.append((action, run))
+            if run != self._sent_order_id:
+                self._early_actions.append((action, run))
             elif self._pipe is not None:
                 self._pipe.send((action, run))
 
     def kill(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process if it runs."""
         process = self._process
         if process is not None and process.is_alive():
             process.kill()
             process.join(END_SECONDS)
 
-    def _started(self) -> Connection:
+    def _start_if_needed(self) -> Connection:
         if self._pipe is not None and self._process.is_alive():
             return self._pipe
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         self._process = context.Process(
-            target=serve_runs, args=(theirs, self._open), name="lab worker", daemon=True
+            target=serve_runs, args=(theirs, self._open_runner), name="lab worker", daemon=True
         )
         self._process.start()
         theirs.close()  # so that reading ends when the process does
@@ -81,12 +81,12 @@ class RunWorker:
         with self._lock:
             assert self._pipe is not None  # just started
             self._pipe.send(("run", order))
-            self._sent = order.id
-            for action, run in self._early:  # those of other runs are ignored there
+            self._sent_order_id = order.id
+            for action, run in self._early_actions:  # the process ignores those of other runs
                 self._pipe.send((action, run))
-            self._early.clear()
+            self._early_actions.clear()
 
-    def _how(self, error: Exception) -> str:
+    def _how_it_ended(self, error: Exception) -> str:
         process, self._pipe = self._process, None
         if process is None:
             return f"the worker process could not be started: {error}"

@@ -1,8 +1,8 @@
-"""Refuse requests that do not come from the visitor's own page; add the headers of every reply.
+"""Refuse requests that do not come from the lab's own pages; add security headers to each reply.
 
 One ASGI middleware in front of every route, static files and streams included. A request needs the
-launch token's cookie (or the secret as a bearer token), an address of this lab as Host and Origin,
-and to change something a POST with JSON and the token that only a page of the lab can read.
+session's cookie (or the secret as a bearer token) and an address of this lab as Host and Origin. A
+change needs a POST with JSON and the CSRF token, which only a page of the lab can read.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tuneworthy.serve.api_error import ApiError
 from tuneworthy.serve.request_body import read_body
 
 MOST_BODY, MOST_HEADERS, MOST_URL = 10 << 20, 16 << 10, 8 << 10
-CSRF = "x-csrf-token"
-LAUNCH = "/launch"
+CSRF_HEADER = "x-csrf-token"
+LAUNCH_PATH = "/launch"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -41,14 +41,14 @@ HEADERS = {
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 _RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 _OUR_NAMES = {name for name, _ in _RAW_HEADERS}
-_ICON = '<link rel="icon" href="data:,">'  # of a refusal: else the browser asks for one
-# Not a redirect: a browser that opens a file first would hold back a strict cookie after one.
-_OPENED = (
+_ICON = '<link rel="icon" href="data:,">'  # keeps a browser from requesting an icon
+# No redirect: after one, a browser that came from a file would not send a strict cookie.
+_OPENED_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>tuneworthy lab</title>'
     '<link rel="icon" href="/static/icon.svg" type="image/svg+xml">'
     '<meta http-equiv="refresh" content="0; url=/"><p><a href="/">Open the lab</a></p></html>'
 )
-_RELAUNCH = "open the address that `tuneworthy lab` printed, or start it again"
+_RELAUNCH_FIX = "open the address that `tuneworthy lab` printed, or start it again"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -57,7 +57,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 class Guard:
-    """Middleware before every route of the lab; `said` gets one line for each refused request."""
+    """Middleware before every route of the lab; `said` is called with a line on each refusal."""
 
     def __init__(
         self, app: App, access: Access, said: Callable[[str], None] = lambda line: None
@@ -66,7 +66,7 @@ class Guard:
         self._app, self._access, self._said = app, access, said
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one request or refuse it."""
+        """Pass one request to the application, or refuse it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -78,7 +78,7 @@ class Guard:
         try:
             _check_form(request)
             _check_sender(request, self._access)
-            if scope["path"] == LAUNCH:
+            if scope["path"] == LAUNCH_PATH:
                 await self._launch(request, send)
                 return
             self._check_session(request)
@@ -91,48 +91,48 @@ class Guard:
             return
         try:
             await self._app(scope, receive, send)
-        except Exception as error:  # answered already, or the browser has gone
-            if not _gone(error):
+        except Exception as error:  # a reply was sent already, or the browser has gone
+            if not _is_client_gone(error):
                 self._said(f"a request failed: {type(error).__name__}: {error}")
 
     async def _launch(self, request: Request, send: Send) -> None:
-        """Change a launch token for the session's cookie, and leave the token's address."""
+        """Set the session's cookie for a valid launch token, then open the home page."""
         if request.method != "GET":
-            raise Problem(405, "a launch address is opened, not sent to", fix=_RELAUNCH)
-        if not self._access.redeem(_token(request)):
+            raise Problem(405, "a launch address is opened, not sent to", fix=_RELAUNCH_FIX)
+        if not self._access.redeem(_launch_token(request)):
             raise Problem(
                 401, "this launch address was used already, or is not of this lab",
-                where="the address", fix=_RELAUNCH,
+                where="the address", fix=_RELAUNCH_FIX,
             )  # fmt: skip
-        answer = HTMLResponse(_OPENED)
+        answer = HTMLResponse(_OPENED_PAGE)
         answer.set_cookie(self._access.cookie, self._access.secret, httponly=True,
                           samesite="strict")  # fmt: skip
         await answer(request.scope, request.receive, send)
 
     def _check_session(self, request: Request) -> None:
         cookies = [value for one in request.headers.getlist("cookie")
-                   for value in _cookies(one, self._access.cookie)]  # fmt: skip
-        bearer = _bearer(request)
+                   for value in _cookie_values(one, self._access.cookie)]  # fmt: skip
+        bearer = _bearer_tokens(request)
         if not any(self._access.is_session(each) for each in (*cookies, *bearer)):
             raise Problem(
                 401, "this browser has not opened the lab yet", where="the session's cookie",
-                got="none, or one of another lab", fix=_RELAUNCH,
+                got="none, or one of another lab", fix=_RELAUNCH_FIX,
             )  # fmt: skip
 
     def _check_change(self, request: Request) -> None:
-        """Refuse a POST that no page of the lab has sent, unless a program sends the secret."""
-        if _bearer(request):
+        """Raise Problem for a POST without Origin or CSRF token; a bearer secret replaces both."""
+        if _bearer_tokens(request):
             return
         if "origin" not in request.headers:
             raise Problem(403, "a change must say which page asks for it", where="header Origin",
                           got="nothing", fix="use the lab's own pages")  # fmt: skip
-        if not self._access.is_csrf(request.headers.get(CSRF, "")):
+        if not self._access.is_csrf(request.headers.get(CSRF_HEADER, "")):
             raise Problem(403, "a change needs the token of the lab's pages",
-                          where=f"header {CSRF}", fix="load the page again")  # fmt: skip
+                          where=f"header {CSRF_HEADER}", fix="load the page again")  # fmt: skip
 
 
 def _check_form(request: Request) -> None:
-    """Refuse what no page of the lab sends: methods, sizes, odd paths, two ways to end a body."""
+    """Raise Problem for a bad method, size or path, two body lengths, or a packed body."""
     scope, headers = request.scope, request.headers
     if request.method not in ("GET", "POST"):
         raise Problem(405, "the lab knows GET and POST only", got=request.method)
@@ -157,24 +157,24 @@ def _check_form(request: Request) -> None:
 
 
 def _check_sender(request: Request, access: Access) -> None:
-    """Refuse another host name, and pages of another origin."""
+    """Raise Problem for another Host, or for a page of another origin."""
     hosts, origins = request.headers.getlist("host"), request.headers.getlist("origin")
     if len(hosts) != 1 or hosts[0] not in access.hosts:
         raise Problem(
             400, "this lab answers to its own address only", where="header Host",
-            got=", ".join(hosts), fix=_RELAUNCH,
+            got=", ".join(hosts), fix=_RELAUNCH_FIX,
         )  # fmt: skip
     if origins and (len(origins) > 1 or origins[0] not in access.origins):
         raise Problem(403, "another page may not use the lab", where="header Origin",
                       got=", ".join(origins), fix="use the lab's own pages")  # fmt: skip
     site = request.headers.get("sec-fetch-site", "none")
-    if site not in ("none", "same-origin") and request.scope["path"] != LAUNCH:
+    if site not in ("none", "same-origin") and request.scope["path"] != LAUNCH_PATH:
         raise Problem(403, "another page may not use the lab", where="header Sec-Fetch-Site",
-                      got=site, fix=_RELAUNCH)  # fmt: skip
+                      got=site, fix=_RELAUNCH_FIX)  # fmt: skip
 
 
 async def _checked_body(request: Request, receive: Receive) -> Receive:
-    """Return the ASGI `receive` with the body of a POST. Raises Problem for all but JSON."""
+    """Return an ASGI `receive` with a POST's checked body. Raises Problem unless it is JSON."""
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise Problem(415, "a change is sent as JSON", where="header Content-Type", got=kind,
@@ -203,7 +203,7 @@ async def _checked_body(request: Request, receive: Receive) -> Receive:
 
 
 async def send_problem(request: Request, send: Send, problem: Problem) -> None:
-    """Answer with a problem, before any page or file of the lab may be seen."""
+    """Send a problem as a reply without the lab's files: HTML for a browser, else JSON."""
     answer: Response
     if wants_page(request):
         parts = {"Where": problem.where, "Got": problem.got, "Fix": problem.fix}
@@ -220,7 +220,7 @@ async def send_problem(request: Request, send: Send, problem: Problem) -> None:
 
 
 def wants_page(request: Request) -> bool:
-    """Return whether a person's browser asks for a page (else the answer is JSON)."""
+    """Return whether a request wants a page as reply (else it gets JSON)."""
     accepts = "text/html" in request.headers.get("accept", "")
     return request.method == "GET" and accepts and not request.scope["path"].startswith("/api/")
 
@@ -235,25 +235,25 @@ def _with_headers(send: Send) -> Send:
     return sent
 
 
-def _token(request: Request) -> str:
-    """Return the token of a launch address; it needs no decoding, and stands alone in the query."""
+def _launch_token(request: Request) -> str:
+    """Return the launch token if it is the only part of the query, else ""."""
     name, _, token = request.scope["query_string"].decode("latin-1").partition("=")
     return token if name == "token" else ""
 
 
-def _gone(error: Exception) -> bool:
-    """Return whether an error only says that the browser of a stream has gone."""
+def _is_client_gone(error: Exception) -> bool:
+    """Return whether an error only means that a stream's browser has disconnected."""
     if isinstance(error, ExceptionGroup):
-        return all(_gone(each) for each in error.exceptions)
+        return all(_is_client_gone(each) for each in error.exceptions)
     return isinstance(error, BrokenResourceError | ClosedResourceError | ClientDisconnect)
 
 
-def _cookies(header: str, name: str) -> list[str]:
-    """Return all values of a cookie; one that another port has set does not hide ours."""
+def _cookie_values(header: str, name: str) -> list[str]:
+    """Return all values of a cookie in a header: one of another port must not hide ours."""
     pairs = [pair.strip().partition("=") for pair in header.split(";")]
     return [value for key, _, value in pairs if key == name]
 
 
-def _bearer(request: Request) -> list[str]:
+def _bearer_tokens(request: Request) -> list[str]:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     return [given.strip()] if scheme.lower() == "bearer" and given.strip() else []

@@ -1,6 +1,6 @@
-"""Check what a visitor wants to run: the case, the knobs within sane bounds, the length of the run.
+"""Check a visitor's run: its case, its knobs within bounds, its length.
 
-A run starts from the planted configuration; a visitor turns the case's knobs, nothing else.
+A run starts from the planted configuration; a visitor may change the case's knobs only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tuneworthy.core.failure import Value
 from tuneworthy.lab.cases import LabCase, all_cases
 from tuneworthy.lab.problem import Problem
 
-BOUNDS: dict[str, tuple[float, float]] = {
+KNOB_BOUNDS: dict[str, tuple[float, float]] = {
     "rows": (4, 400),
     "epochs": (1, 40),
     "batch": (1, 16),
@@ -23,13 +23,13 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "replay": (0.0, 1.0),
     "serve.temperature": (0.0, 2.0),
 }
-KNOB_FACTOR = 10  # beyond a case's own options, for a knob without bounds here
+KNOB_FACTOR = 10  # a knob without bounds may exceed a case's own options by this factor
 MOST_STEPS = 600
 MOST_SEED = 9999
 
 
 def find_case(slug: str) -> LabCase:
-    """Return a case by its slug. Raises Problem (404) with the nearest slug."""
+    """Return a case by its slug. Raises Problem (404) with the nearest slug if there is none."""
     cases = all_cases()
     if slug in cases:
         return cases[slug]
@@ -49,11 +49,13 @@ def run_setting(case: LabCase, given: dict[str, Value]) -> tuple[dict[str, Value
     config = dict(planted)
     for key, value in given.items():
         if key in knobs:
-            config[key] = _checked(key, value, (*knobs[key], planted.get(key), clean.get(key)))
+            config[key] = _checked_value(
+                key, value, (*knobs[key], planted.get(key), clean.get(key))
+            )
         elif any(key in known and _same_option(value, known[key]) for known in (planted, clean)):
             config[key] = value
         else:
-            raise _no_knob(key, value, planted, knobs)
+            raise _unknown_knob_problem(key, value, planted, knobs)
     _check_length(config)
     if config == clean:
         return clean, "twin"
@@ -68,8 +70,8 @@ def check_seed(seed: int) -> int:
     return seed
 
 
-def _checked(key: str, value: Value, options: tuple[Any, ...]) -> Value:
-    """Return a knob's value in the type of its options, so that equal settings have one id."""
+def _checked_value(key: str, value: Value, options: tuple[Any, ...]) -> Value:
+    """Return a checked knob value in its options' type, so that equal settings share an id."""
     for option in options:
         if _same_option(value, option):
             return option  # type: ignore[no-any-return]
@@ -77,12 +79,12 @@ def _checked(key: str, value: Value, options: tuple[Any, ...]) -> Value:
     numbers = [one for one in numbers if not isinstance(one, bool)]
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not numbers or not is_number:
-        shown = ", ".join(_text(one) for one in dict.fromkeys(options) if one is not None)
-        raise Problem(422, "this knob has no such value", where=f"config.{key}", got=_text(value),
-                      fix=f"one of: {shown}")  # fmt: skip
+        shown = ", ".join(_yaml_text(one) for one in dict.fromkeys(options) if one is not None)
+        raise Problem(422, "this knob has no such value", where=f"config.{key}",
+                      got=_yaml_text(value), fix=f"one of: {shown}")  # fmt: skip
     assert isinstance(value, int | float)
     whole = all(isinstance(one, int) for one in numbers)
-    low, high = BOUNDS.get(key) or (min(numbers) / KNOB_FACTOR, max(numbers) * KNOB_FACTOR)
+    low, high = KNOB_BOUNDS.get(key) or (min(numbers) / KNOB_FACTOR, max(numbers) * KNOB_FACTOR)
     if not low <= value <= high or (whole and value != int(value)):
         kind = "a whole number" if whole else "a number"
         raise Problem(422, "this value is out of bounds", where=f"config.{key}", got=value,
@@ -94,16 +96,19 @@ def _same_option(value: Value, option: Value) -> bool:
     return value == option and isinstance(value, bool) == isinstance(option, bool)
 
 
-def _text(value: object) -> str:
+def _yaml_text(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
 
 
-def _no_knob(key: str, value: Value, planted: dict[str, Value], knobs: dict[str, Any]) -> Problem:
+def _unknown_knob_problem(
+    key: str, value: Value, planted: dict[str, Value], knobs: dict[str, Any]
+) -> Problem:
     if key in planted:
         return Problem(422, "this setting is fixed in this case", where=f"config.{key}",
-                       got=_text(value), fix=f"leave it at {_text(planted[key])}")  # fmt: skip
+                       got=_yaml_text(value),
+                       fix=f"leave it at {_yaml_text(planted[key])}")  # fmt: skip
     near = get_close_matches(key, knobs, n=1)
     fix = f"did you mean {near[0]}?" if near else f"the knobs are: {', '.join(knobs)}"
     return Problem(422, "this case has no such knob", where="config", got=key, fix=fix)

@@ -1,8 +1,8 @@
-"""The process that settles a study: it asks for votes, stores each, writes the verdict.
+"""The process that settles a study: it shows pairs, stores each vote, and writes the verdict.
 
-The server starts it with `spawn` and talks to it over one pipe. Sent to it: ("click", pair, choice,
-gold), ("finish",), ("close",). It sends states, dicts with the key `state`: opening, asked, over
-(nothing is left to ask), written, closed, failed.
+The server starts it with `spawn` and exchanges messages over one pipe. It receives ("click", pair,
+choice, gold), ("finish",) and ("close",). It sends states, dicts with the key `state`: opening,
+asked (a pair is shown), over (no pair is left), written, closed, failed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:  # models and statistics are slow to import, and only the proc
 
 State = dict[str, Any]
 Send = Callable[[State], None]
-IDLE_SECONDS = 600.0  # seconds without a vote after which the study is given free
+IDLE_SECONDS = 600.0  # seconds without a vote after which the study is closed
 
 
 def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE_SECONDS) -> None:
-    """Settle the study of a task file until it is closed; `name` is that of its results folder."""
+    """Settle the study of a task file until it is closed; `name` is its results folder's name."""
     from tuneworthy.settling import open_settling
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process too: the server acts
@@ -58,31 +58,36 @@ def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE_S
 
 
 def _collect_votes(settling: Settling, pipe: Connection, idle: float) -> State:
-    """Ask for votes until the study is closed or settled, or nobody votes; return the state."""
-    pipe.send(_state(settling))
+    """Collect votes until the study is closed, settled or idle; return the last state."""
+    pipe.send(_settling_state(settling))
     while pipe.poll(idle):
         kind, *given = pipe.recv()
         if kind == "close":
-            return {"state": "closed", "because": "", **_progress(settling)}
+            return {"state": "closed", "because": "", **_progress_state(settling)}
         if kind == "finish":
-            return _written(settling)
-        pipe.send(_state(settling, refused=_store_vote(settling, *given)))
-    return {"state": "closed", "because": "nobody voted for a while", **_progress(settling)}
+            return _write_verdict(settling)
+        pipe.send(_settling_state(settling, refused=_store_vote(settling, *given)))
+    return {"state": "closed", "because": "nobody voted for a while", **_progress_state(settling)}
 
 
 def _store_vote(settling: Settling, pair: str, choice: Any, gold: str | None) -> str:
-    """Store a vote; return why it was refused, or ""."""
+    """Store a vote on the shown pair; return why it was refused, or ""."""
     question = settling.question()
     if question is None or pair_id(settling, question) != pair:
         return "this pair was answered already"
     return settling.click(choice, gold)
 
 
-def _state(settling: Settling, refused: str = "") -> State:
+def _settling_state(settling: Settling, refused: str = "") -> State:
     from tuneworthy.report._settle import blind_form
 
     question = settling.question()
-    state = {"state": "over", "ended": settling.ended, "refused": refused, **_progress(settling)}
+    state = {
+        "state": "over",
+        "ended": settling.ended,
+        "refused": refused,
+        **_progress_state(settling),
+    }
     if question is None:
         return state
     return {
@@ -97,12 +102,12 @@ def _state(settling: Settling, refused: str = "") -> State:
 
 
 def pair_id(settling: Settling, question: Question) -> str:
-    """Return the id of a shown pair: the same texts shown again later have another one."""
+    """Return the id of a shown pair; it differs if the same texts are shown again later."""
     clicks = settling.progress().clicks
     return digest([clicks, question.query.id, question.left, question.right], 16)
 
 
-def _progress(settling: Settling) -> State:
+def _progress_state(settling: Settling) -> State:
     from tuneworthy.report._settle import progress_line
 
     far = settling.progress()
@@ -116,7 +121,7 @@ def _progress(settling: Settling) -> State:
     }
 
 
-def _written(settling: Settling) -> State:
+def _write_verdict(settling: Settling) -> State:
     from tuneworthy.report import _words as words
 
     done = settling.finish()
@@ -129,5 +134,5 @@ def _written(settling: Settling) -> State:
         "sentence": f"{head} Use: {done.verdict.arm}" if done.verdict.arm else head,
         "status": done.verdict.status,
         "ended": settling.ended or "stopped",
-        **_progress(settling),
+        **_progress_state(settling),
     }

@@ -1,4 +1,4 @@
-"""The records that come with the package: real runs, one gzipped file each, found by their id."""
+"""The shipped records of real runs: one gzipped file each, found by the run's id."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from tuneworthy.lab.record_store import PACKAGE_RECORDS, RecordStore
 
-SHIPPED = RecordStore(PACKAGE_RECORDS)
+SHIPPED_RECORDS = RecordStore(PACKAGE_RECORDS)
 
 
 def shipped_bytes(name: str) -> bytes | None:
@@ -29,13 +29,13 @@ def _bytes_of(name: str) -> bytes:
 
 
 def recorded_play() -> dict[str, Any] | None:
-    """Return what the playground offers with the events of the `recorded` play, None if none is."""
+    """Return the playground's data with the events of its `recorded` play; None without one."""
     found = _shipped_events("play")
     return {**found[0], "recorded": found[1:]} if found else None
 
 
 def recorded_strength() -> dict[str, Any] | None:
-    """Return the measured strengths of the adapter with their question, None if there are none."""
+    """Return the recorded adapter strengths (`stops`) with their input; None without a record."""
     found = _shipped_events("strength")
     return {**found[0], "stops": found[1:]} if found else None
 

@@ -1,4 +1,4 @@
-"""Start a run as a visitor asked for it, or find that it was recorded already."""
+"""Start a run that a visitor requests, unless it is recorded already."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tuneworthy.lab.settings import check_seed, find_case, run_setting
 
 
 def start_run(lab: Lab, slug: str, given: dict[str, Value], seed: int) -> tuple[str, bool]:
-    """Return the id of a run, and whether it is a record (else it waits or runs).
+    """Start a run unless it is recorded; return its id, and whether it is a record.
 
-    `slug` is a case, or the key of a blind run, which is then the id too. Raises Problem: 404 for
-    the case, 422 for a setting, 429, 409 or 503 where it cannot run now.
+    `slug` is a case, or the key of a blind run, which is returned as the id. Raises Problem: 404
+    for an unknown case, 422 for a wrong setting, 429, 409 or 503 if it can't run now.
     """
     if is_id(slug) and not given:
         case, config, role = blind_setting(lab.blind_run(slug))

@@ -1,4 +1,4 @@
-"""How an adapter's strength changes 20 answers: measured at seven stops, recorded, and live.
+"""Measure how an adapter's strength changes 20 answers: seven recorded strengths, others live.
 
 The adapter is that of the clean run on support tickets; strength multiplies its change.
 """
@@ -21,14 +21,14 @@ from tuneworthy.lab.play_run import Control, models_at
 from tuneworthy.lab.play_setup import SEED, TASKS, task_rows
 from tuneworthy.metrics import scorer
 
-TASK = "support_tickets"
+TASK_NAME = "support_tickets"
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
-ANSWERED_ROWS, ROWS_AT_ONCE = 20, 10  # new rows that are answered; how many at once
+ANSWERED_ROWS, ROWS_AT_ONCE = 20, 10  # number of new rows to answer; rows per group
 RECORD_FILE = Path(__file__).parent / "records" / "strength.json.gz"
 
 
 @dataclass(frozen=True)
-class Measured:
+class StrengthAnswers:
     """The answers at one strength, with their scores."""
 
     strength: float
@@ -36,7 +36,7 @@ class Measured:
     scores: tuple[Score | None, ...]
 
     def plain(self) -> dict[str, Any]:
-        """Return the shares and the first answer, as a page shows them."""
+        """Return the shares, the mean score and the first answer, as a page shows them."""
         known = [score for score in self.scores if score is not None]
         first = self.answers[0]
         return {
@@ -51,16 +51,19 @@ class Measured:
 
 
 def answer_at_strength(
-    strength: float, base: Any, how: tuple[Path, Emit, Control], told: Callable[[Measured], None]
-) -> Measured:
-    """Answer 20 new rows at one strength; call `told` with what is known after each group.
+    strength: float,
+    base: Any,
+    how: tuple[Path, Emit, Control],
+    told: Callable[[StrengthAnswers], None],
+) -> StrengthAnswers:
+    """Return the answers to 20 new rows at one strength; call `told` with those so far per group.
 
     `how`: see `play_run.models_at`.
     """
-    model = models_at([strength], TASK, base, how)[strength]
-    rows, score = task_rows(TASK).new[:ANSWERED_ROWS], scorer(TASKS[TASK].task())
+    model = models_at([strength], TASK_NAME, base, how)[strength]
+    rows, score = task_rows(TASK_NAME).new[:ANSWERED_ROWS], scorer(TASKS[TASK_NAME].task())
     limits = Limits(max_tokens=ANSWER_TOKENS, seed=SEED)
-    known = Measured(strength, (), ())
+    known = StrengthAnswers(strength, (), ())
     for start in range(0, ANSWERED_ROWS, ROWS_AT_ONCE):
         group = rows[start : start + ROWS_AT_ONCE]
         replies = model.reply([row.messages for row in group], limits)
@@ -72,14 +75,14 @@ def answer_at_strength(
         cases = [scored_case(row) for row in group]
         found = score.all(cases, answers)
         scores = tuple(one if isinstance(one, Score) else None for one in found)
-        known = Measured(strength, known.answers + answers, known.scores + scores)
+        known = StrengthAnswers(strength, known.answers + answers, known.scores + scores)
         told(known)
         how[2]()
     return known
 
 
 def stream_adapter_strength(strength: float, base: Any, how: tuple[Path, Emit, Control]) -> None:
-    """Measure one strength live; send begin, a stop after each group of answers, and the end."""
+    """Measure one strength live; send begin, an event `stop` per group of answers, and end."""
     emit = how[1]
     begun, state = time.perf_counter(), "done"
     emit({"kind": "begin", "schema": SCHEMA, "strength": strength, "rows": ANSWERED_ROWS})
@@ -97,12 +100,13 @@ def stream_adapter_strength(strength: float, base: Any, how: tuple[Path, Emit, C
 def record_strength(
     base: Any, shared: Path, path: Path = RECORD_FILE, say: Callable[[str], None] = print
 ) -> Path:
-    """Measure all stops for real and write them as the record that is shipped; return its path."""
+    """Measure all strengths and write them as the shipped record; return its path."""
     how = (shared, lambda event: say(str(event.get("line", ""))), lambda: None)
-    rows, stops = task_rows(TASK).new[:ANSWERED_ROWS], []
+    rows, stops = task_rows(TASK_NAME).new[:ANSWERED_ROWS], []
     for strength in STRENGTHS:
         stops.append(answer_at_strength(strength, base, how, lambda known: None).plain())
         say(json.dumps(stops[-1]))
-    begin = {"kind": "begin", "schema": SCHEMA, "task": TASK, "seed": SEED, "rows": ANSWERED_ROWS,
+    begin = {"kind": "begin", "schema": SCHEMA, "task": TASK_NAME, "seed": SEED,
+             "rows": ANSWERED_ROWS,
              "model": base.spec, "input": rows[0].input, "gold": rows[0].output}  # fmt: skip
     return write_record([begin, *({"kind": "stop", **stop} for stop in stops)], path)

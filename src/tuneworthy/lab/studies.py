@@ -1,7 +1,7 @@
-"""Find the studies of the lab's folder and of the task folders in it; read them, write nothing.
+"""Find and read the studies of the lab's folder and of the task folders in it; writes nothing.
 
-A study is named by an id, a hash of its results folder's name; no path comes from a request.
-Knows no HTTP library.
+A request names a study by its id, a hash of its results folder's name, never by a path. Knows no
+HTTP library.
 """
 
 from __future__ import annotations
@@ -28,57 +28,57 @@ from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.ledger.study_events import begun_studies
 from tuneworthy.results_folder import RESULTS_FILE, VERDICT_FILE, read_results
 
-TASK = "task.yaml"
+TASK_FILE = "task.yaml"
 MOST_HOMES, MOST_STUDIES = 200, 500
-MOST_BYTES = 400_000_000  # of a results.json
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
-_OF_FOLDER = re.compile(r"(.+)-[0-9a-f]{8}(?:-(settled|unlocked))?")
+MOST_BYTES = 400_000_000  # the most bytes of a results.json
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+_NAME_WITH_HASH = re.compile(r"(.+)-[0-9a-f]{8}(?:-(settled|unlocked))?")
 _opening = threading.Lock()
-_found: dict[tuple[Path, str], StudyPlace] = {}
-"""Studies asked for before: a page that follows a run asks for the same one again and again."""
+_cached_places: dict[tuple[Path, str], StudyPlace] = {}
+"""Cache of found studies: a page that follows a run requests the same study again and again."""
 
 
 @dataclass(frozen=True)
 class StudyPlace:
-    """Where a study lies: the folder of its task, its results folder (made at the end)."""
+    """The place of a study: its task's folder and the name of its results folder."""
 
     id: str
     home: Path
     name: str
     study: str = ""
-    """Its hash in the ledger beside it; "" if that ledger does not know the study."""
+    """The study's hash in the ledger of `home`; "" if the ledger does not hold it."""
     inside: str = ""
-    """The task folder in the lab's folder; "" if they are the same."""
+    """The name of the task folder in the lab's folder; "" if both are the same folder."""
 
     @property
     def folder(self) -> Path:
-        """Return the results folder."""
+        """Return the results folder, which a run creates at its end."""
         return self.home / "results" / self.name
 
     @property
     def task_file(self) -> Path:
-        """Return the task file beside which it lies."""
-        return self.home / TASK
+        """Return the path of the study's task.yaml."""
+        return self.home / TASK_FILE
 
     @property
     def finished(self) -> bool:
-        """Return whether there are results."""
+        """Return whether the study has a results file."""
         return _is_plain(self.folder / RESULTS_FILE)
 
     @property
     def title(self) -> str:
-        """Return the task's name: the folder's without the digits of the hash."""
-        if found := _OF_FOLDER.fullmatch(self.name):
+        """Return the task's name: that of the results folder without the hash's digits."""
+        if found := _NAME_WITH_HASH.fullmatch(self.name):
             return f"{found[1]}, {found[2]}" if found[2] else found[1]
         return self.name.rsplit("-", 1)[0] if "-" in self.name else self.name
 
 
 def find_studies(working: Path) -> list[StudyPlace]:
-    """Return the studies of a folder and of its task folders; the links among them are left out."""
+    """Return the studies of a folder and of the task folders in it, symbolic links left out."""
     places: dict[str, StudyPlace] = {}
     for home in _task_folders(working):
-        known = _run_dates(home)
-        names = dict.fromkeys([*_finished(home), *known.values()])
+        known = _begun_names(home)
+        names = dict.fromkeys([*_finished_names(home), *known.values()])
         by_name = {name: study for study, name in known.items()}
         for name in list(names)[:MOST_STUDIES]:
             key = digest(name, 16)
@@ -90,15 +90,15 @@ def find_studies(working: Path) -> list[StudyPlace]:
 
 
 def find_study(working: Path, key: str) -> StudyPlace:
-    """Return the study of an id. Raises Problem (404)."""
-    known = _found.get((working, key))
+    """Return the study of an id. Raises Problem (404) if there is none."""
+    known = _cached_places.get((working, key))
     if known is not None and known.study:
         return known
     for place in find_studies(working):
         if place.id == key:
-            if len(_found) >= MOST_STUDIES:
-                _found.clear()
-            _found[working, key] = place
+            if len(_cached_places) >= MOST_STUDIES:
+                _cached_places.clear()
+            _cached_places[working, key] = place
             return place
     raise Problem(404, "no study of this folder has this id", where="the address", got=key,
                   fix="choose one on the page of studies: /studies")  # fmt: skip
@@ -107,7 +107,7 @@ def find_study(working: Path, key: str) -> StudyPlace:
 def results_of(place: StudyPlace) -> Results:
     """Return the results of a finished study.
 
-    Raises Problem (404) for one that has none yet, TaskError for a file that can't be read.
+    Raises Problem: 404 without results, 422 if they are too large; TaskError if unreadable.
     """
     if not place.finished:
         raise Problem(
@@ -121,27 +121,27 @@ def results_of(place: StudyPlace) -> Results:
             where=f"results/{place.name}/{RESULTS_FILE}", got=f"{about.st_size:,} bytes",
             fix="open the report.html beside them",
         )  # fmt: skip
-    return _results(place.folder, (about.st_mtime_ns, about.st_size, about.st_ino))
+    return _cached_results(place.folder, (about.st_mtime_ns, about.st_size, about.st_ino))
 
 
 @lru_cache(maxsize=3)
-def _results(folder: Path, stamp: tuple[int, ...]) -> Results:  # noqa: ARG001
+def _cached_results(folder: Path, stamp: tuple[int, ...]) -> Results:  # noqa: ARG001
     return read_results(folder)
 
 
 def verdict_of(place: StudyPlace) -> tuple[Verdict | None, str]:
-    """Return the verdict of a finished study, or None and why it can't be read; and its date."""
+    """Return (verdict, date) of a finished study; (None, "") if the verdict can't be read."""
     path = place.folder / VERDICT_FILE
     try:
         about = path.stat()
         date = datetime.fromtimestamp(about.st_mtime).strftime("%Y-%m-%d %H:%M")
-        return _verdict(path, (about.st_mtime_ns, about.st_size, about.st_ino)), date
+        return _cached_verdict(path, (about.st_mtime_ns, about.st_size, about.st_ino)), date
     except (OSError, ValueError, RecursionError):
         return None, ""
 
 
 @lru_cache(maxsize=256)
-def _verdict(path: Path, stamp: tuple[int, ...]) -> Verdict:  # noqa: ARG001
+def _cached_verdict(path: Path, stamp: tuple[int, ...]) -> Verdict:  # noqa: ARG001
     if not _is_plain(path):
         raise OSError("no plain file")
     return Verdict.model_validate_json(plain_file(path, MOST_BYTES))
@@ -149,9 +149,9 @@ def _verdict(path: Path, stamp: tuple[int, ...]) -> Verdict:  # noqa: ARG001
 
 @contextmanager
 def read_ledger(home: Path) -> Iterator[Ledger | None]:
-    """Yield the ledger of a task folder, opened for reading; None if there is none that opens.
+    """Yield the ledger of a task folder, opened for reading; None if none can be opened.
 
-    Each query is a transaction of its own, so that no page holds up the writer.
+    Each query is a transaction of its own, so that no page blocks the writer.
     """
     ledger = None
     if _is_plain(home / HOME / STORE) or _on_server(home):
@@ -168,7 +168,7 @@ def read_ledger(home: Path) -> Iterator[Ledger | None]:
 
 
 def _on_server(home: Path) -> bool:
-    """Return whether a folder notes a ledger on the server that TUNEWORTHY_LEDGER names."""
+    """Return whether a folder's ledger is on a database server (see TUNEWORTHY_LEDGER)."""
     try:
         return place_to_read(home, None, None).url is not None
     except TaskError:  # an address that can't be read
@@ -176,7 +176,7 @@ def _on_server(home: Path) -> bool:
 
 
 def running_since(home: Path) -> datetime | None:
-    """Return since when a process has a task folder open for writing, None if none has."""
+    """Return since when a process holds the write lock of a task folder, None if none does."""
     who = holder(home / HOME / LOCK)
     if who is None or not who.get("alive"):
         return None
@@ -194,12 +194,12 @@ def _task_folders(working: Path) -> Iterator[Path]:
     except OSError:
         return
     found = (working / name for name in inside if not name.startswith("."))
-    tasks = (folder for folder in found if _is_plain(folder / TASK))
+    tasks = (folder for folder in found if _is_plain(folder / TASK_FILE))
     yield from (folder for folder, _ in zip(tasks, range(MOST_HOMES), strict=False))
 
 
-def _finished(home: Path) -> list[str]:
-    """Return the names of the results folders, the newest last."""
+def _finished_names(home: Path) -> list[str]:
+    """Return the sorted names of the folders that hold a results file."""
     try:
         if not stat.S_ISDIR((home / "results").lstat().st_mode):
             return []
@@ -210,7 +210,7 @@ def _finished(home: Path) -> list[str]:
     return sorted(name for name in names if _is_plain(home / "results" / name / RESULTS_FILE))
 
 
-def _run_dates(home: Path) -> dict[str, str]:
+def _begun_names(home: Path) -> dict[str, str]:
     with read_ledger(home) as ledger:
         if ledger is None:
             return {}
@@ -219,7 +219,7 @@ def _run_dates(home: Path) -> dict[str, str]:
         except StoreError:
             return {}
     # The ledger may come from somebody else: its names are folders of results/, nothing more.
-    return {study: name for study, name in begun.items() if _NAME.fullmatch(name)}
+    return {study: name for study, name in begun.items() if _FOLDER_NAME.fullmatch(name)}
 
 
 def _is_plain(path: Path) -> bool:

@@ -19,21 +19,21 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._cells import Cell, Cells, score_matrix
 
 PAGE_ROWS = 25  # rows of a page
-MOST_PROMPT = 20_000  # characters of one message
+MOST_MESSAGE_CHARACTERS = 20_000  # characters of one message
 FILTERS = (("all", "All"), ("failures", "Failures"), ("different", "Different"))
-SHADES = (("s0", "wrong", "✕"), ("s2", "partly right", "~"), ("s4", "right", "✓"))
+SCORE_SHADES = (("s0", "wrong", "✕"), ("s2", "partly right", "~"), ("s4", "right", "✓"))
 
 
 @dataclass(frozen=True)
 class Filter:
-    """The filter of the matrix, as it stands in the query of the address."""
+    """The filter of the matrix of cases, from the query of the address."""
 
     show: str = "all"
     cause: str = ""
     page: int = 1
 
     def query(self, page: int = 1) -> str:
-        """Return the query of this filter, "" for all; causes are plain words (see `causes`)."""
+        """Return the address's query for this filter and a page; "" for all cases."""
         parts = {"show": self.show if self.show != "all" else "", "cause": self.cause,
                  "page": str(page) if page > 1 else ""}  # fmt: skip
         text = "&".join(f"{name}={value}" for name, value in parts.items() if value)
@@ -41,12 +41,12 @@ class Filter:
 
 
 def case_key(name: str) -> str:
-    """Return the id of a case in addresses: a hash, since a row's own id may be any text."""
+    """Return a case's id in addresses: a hash, as a row's id may be any text."""
     return digest(name, 16)
 
 
-class _Same:
-    """Results compared by identity: their content is too long to hash."""
+class _ByIdentity:
+    """A cache key for results: compared by identity, as hashing their content is slow."""
 
     def __init__(self, results: Results) -> None:
         self.results = results
@@ -55,39 +55,39 @@ class _Same:
         return id(self.results)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.results is self.results
+        return isinstance(other, _ByIdentity) and other.results is self.results
 
 
 def matrix_of(results: Results) -> Cells:
-    """Return the matrix of a study; that of the last studies is kept."""
-    return _cached_cells(_Same(results))
+    """Return a study's matrix of scores; the last three are cached."""
+    return _cached_cells(_ByIdentity(results))
 
 
 @lru_cache(maxsize=3)
-def _cached_cells(same: _Same) -> Cells:
+def _cached_cells(same: _ByIdentity) -> Cells:
     return score_matrix(same.results)
 
 
-def columns(results: Results, matrix: Cells) -> list[str]:
-    """Return the arms with answers, in the order of the ladder; placebos last."""
+def arm_columns(results: Results, matrix: Cells) -> list[str]:
+    """Return the names of the arms with answers, in ladder order, placebos last."""
     listed = [a.name for a in words.ladder_order(results.evidence.arms) if a.name in matrix.values]
     return [*listed, *(name for name in matrix.values if name not in listed)]
 
 
-def causes(results: Results) -> dict[str, str]:
-    """Return {case: cause} of the diagnosed cases, as the report shows them."""
+def causes_by_case(results: Results) -> dict[str, str]:
+    """Return {case: cause} of the diagnosed cases; empty for a blocked study."""
     diagnosis = results.evidence.diagnosis
     blocked = results.verdict.status == "blocked"
     return dict(diagnosis.cause) if diagnosis and not blocked else {}
 
 
-def chosen(results: Results, matrix: Cells, by: Filter) -> list[int]:
-    """Return the positions of the cases that a filter leaves, the hardest first.
+def filtered_positions(results: Results, matrix: Cells, by: Filter) -> list[int]:
+    """Return the positions of the cases that pass a filter, the hardest first.
 
-    `failures` are those of the named arm, without one those of any candidate; `different` are
-    those on which candidates differ.
+    `failures` are cases that the named arm fails (without one: any candidate); `different` are
+    cases on which the candidates' scores differ.
     """
-    least, cause = results.task.success.passes_from, causes(results)
+    least, cause = results.task.success.passes_from, causes_by_case(results)
     arms = {arm.name: arm for arm in results.evidence.arms}
     compared = [name for name in matrix.values if name in arms and arms[name].role == "candidate"]
     named = results.verdict.arm
@@ -107,17 +107,20 @@ def chosen(results: Results, matrix: Cells, by: Filter) -> list[int]:
 
 
 def matrix_page(results: Results, matrix: Cells, by: Filter) -> dict[str, Any]:
-    """Return one page of the matrix. Raises Problem (404) for a page that does not exist."""
-    found, names = chosen(results, matrix, by), columns(results, matrix)
+    """Return a page of the matrix. Raises Problem (404) for an unknown page or cause."""
+    found, names = filtered_positions(results, matrix, by), arm_columns(results, matrix)
     pages = max(1, -(-len(found) // PAGE_ROWS))
     if by.page > pages:
         raise Problem(404, "the matrix has no such page", where="page", got=by.page,
                       fix=f"it has {pages}")  # fmt: skip
-    kinds = sorted(set(causes(results).values()))
+    kinds = sorted(set(causes_by_case(results).values()))
     if by.cause and by.cause not in kinds:
         raise Problem(404, "no case of this study has this cause", where="cause", got=by.cause,
                       fix=f"one of: {', '.join(kinds)}" if kinds else "leave it out")  # fmt: skip
-    rows = [_row(results, matrix, names, i) for i in found[(by.page - 1) * PAGE_ROWS :][:PAGE_ROWS]]
+    rows = [
+        _matrix_row(results, matrix, names, i)
+        for i in found[(by.page - 1) * PAGE_ROWS :][:PAGE_ROWS]
+    ]
     roles = {arm.name: arm.role for arm in results.evidence.arms}
     return {
         "arms": [{"name": name, "named": name == results.verdict.arm,
@@ -130,7 +133,7 @@ def matrix_page(results: Results, matrix: Cells, by: Filter) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _row(results: Results, matrix: Cells, names: Sequence[str], i: int) -> dict[str, Any]:
+def _matrix_row(results: Results, matrix: Cells, names: Sequence[str], i: int) -> dict[str, Any]:
     case = results.cases[i]
     least = results.task.success.passes_from
     values = [matrix.values[name][i] for name in names]
@@ -141,20 +144,20 @@ def _row(results: Results, matrix: Cells, names: Sequence[str], i: int) -> dict[
         "id": case.id,
         "input": excerpt(case.input),
         "target": excerpt(case.output),
-        "squares": [square(value) for value in values],
+        "squares": [score_square(value) for value in values],
         "said": f"{fails} of {asked} arms fail" if asked else "no arm has a score",
     }
 
 
-def square(value: float | None) -> tuple[str, str, str]:
-    """Return (class, words, sign) of a score; colour never says it alone."""
+def score_square(value: float | None) -> tuple[str, str, str]:
+    """Return (CSS class, words, sign) of a score, so that colour is not the only cue."""
     if value is None:
         return "none", "not asked or not scored", "·"
-    return SHADES[0 if value <= 0 else 2 if value >= 1 else 1]
+    return SCORE_SHADES[0 if value <= 0 else 2 if value >= 1 else 1]
 
 
 def find_case(results: Results, key: str) -> int:
-    """Return the position of a case. Raises Problem (404)."""
+    """Return the position of the case with this key. Raises Problem (404) if there is none."""
     for i, case in enumerate(results.cases):
         if case_key(case.id) == key:
             return i
@@ -163,31 +166,31 @@ def find_case(results: Results, key: str) -> int:
 
 
 def case_page(results: Results, matrix: Cells, key: str, by: Filter) -> dict[str, Any]:
-    """Return one case: what was asked, what is right, base beside tuned, every arm's answers."""
+    """Return the page data of one case: input, right answer, cause, every arm's answers."""
     at = find_case(results, key)
-    case, order = results.cases[at], chosen(results, matrix, by)
+    case, order = results.cases[at], filtered_positions(results, matrix, by)
     place = order.index(at) if at in order else None
     near = {
         "before": order[place - 1] if place else None,
         "after": order[place + 1] if place is not None and place + 1 < len(order) else None,
     }
-    sides = pair_of(results, matrix)
+    sides = side_by_side_arms(results, matrix)
     return {
         "case": case,
         "key": key,
-        "cause": causes(results).get(case.id, ""),
+        "cause": causes_by_case(results).get(case.id, ""),
         "turns": [(m.role, m.content) for m in case.messages],
         "position": None if place is None else place + 1,
         "of": len(order),
         **{side: None if i is None else case_key(results.cases[i].id) for side, i in near.items()},
-        "sides": [_arm(results, matrix, name, at) for name in sides],
-        "others": [_arm(results, matrix, name, at) for name in columns(results, matrix)
+        "sides": [_arm_answers(results, matrix, name, at) for name in sides],
+        "others": [_arm_answers(results, matrix, name, at) for name in arm_columns(results, matrix)
                    if name not in sides],
     }  # fmt: skip
 
 
-def pair_of(results: Results, matrix: Cells) -> list[str]:
-    """Return the two arms that stand side by side: the base, and the best trained or named arm."""
+def side_by_side_arms(results: Results, matrix: Cells) -> list[str]:
+    """Return the arms to show side by side: the base, and the best trained or named arm."""
     arms = [a for a in words.ladder_order(results.evidence.arms)
             if a.name in matrix.values and a.role == "candidate"]  # fmt: skip
     names = [arm.name for arm in arms]
@@ -203,38 +206,38 @@ def pair_of(results: Results, matrix: Cells) -> list[str]:
     return [name for name in (left, *right) if name]
 
 
-def _arm(results: Results, matrix: Cells, name: str, at: int) -> dict[str, Any]:
+def _arm_answers(results: Results, matrix: Cells, name: str, at: int) -> dict[str, Any]:
     arm = next((a for a in results.evidence.arms if a.name == name), None)
     return {
         "name": name,
         "tool": (arm.tool if arm else None) or (arm.role if arm else "placebo"),
         "named": name == results.verdict.arm,
-        "square": square(matrix.values[name][at]),
-        "answers": [_answer(cell) for cell in matrix.tried[name][at]],
+        "square": score_square(matrix.values[name][at]),
+        "answers": [_answer_data(cell) for cell in matrix.answers[name][at]],
     }
 
 
-def _answer(cell: Cell) -> dict[str, Any]:
+def _answer_data(cell: Cell) -> dict[str, Any]:
     run, answer, scored = cell
     return {
         "text": answer.text,
         "error": answer.error,
         "score": scored.value if isinstance(scored, Score) else None,
-        "square": square(scored.value if isinstance(scored, Score) else None),
+        "square": score_square(scored.value if isinstance(scored, Score) else None),
         "extracted": scored.extracted if isinstance(scored, Score) else None,
-        "why": _why(scored),
-        "facts": list(_facts(answer, scored, run.seed, run.fold)),
-        "prompt": [_message(m.role, m.content) for m in answer.prompt],
+        "why": _score_reason(scored),
+        "facts": list(_answer_facts(answer, scored, run.seed, run.fold)),
+        "prompt": [_clipped_message(m.role, m.content) for m in answer.prompt],
     }
 
 
-def _why(scored: Score | Unscored | None) -> str:
+def _score_reason(scored: Score | Unscored | None) -> str:
     if isinstance(scored, Score):
         return scored.why
     return scored.reason if scored else "no score was stored"
 
 
-def _facts(
+def _answer_facts(
     answer: Answer, scored: Score | Unscored | None, seed: int, fold: int | None
 ) -> Iterator[str]:
     if isinstance(scored, Score) and scored.valid is not None:
@@ -252,9 +255,9 @@ def _facts(
     yield f"seed {seed}" if fold is None else f"seed {seed}, fold {fold}"
 
 
-def _message(role: str, text: str) -> tuple[str, str, int]:
+def _clipped_message(role: str, text: str) -> tuple[str, str, int]:
     """Return (role, text, number of characters left out)."""
-    return role, text[:MOST_PROMPT], max(0, len(text) - MOST_PROMPT)
+    return role, text[:MOST_MESSAGE_CHARACTERS], max(0, len(text) - MOST_MESSAGE_CHARACTERS)
 
 
 def _fails(value: float | None, least: float) -> bool:

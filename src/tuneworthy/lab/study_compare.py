@@ -1,6 +1,6 @@
-"""Two studies of the lab's folder: paired differences, and the cases on which a pair differs.
+"""Compare two studies of the lab's folder: paired differences, and cases that differ.
 
-The differences are those of `tuneworthy compare`. Computes nothing else; knows no HTTP library.
+The differences are those of `tuneworthy compare`. Knows no HTTP library.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results
 from tuneworthy.lab.problem import Problem, problem_of
 from tuneworthy.lab.studies import StudyPlace, find_studies, results_of
-from tuneworthy.lab.study_cases import case_key, excerpt, square
+from tuneworthy.lab.study_cases import case_key, excerpt, score_square
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
 from tuneworthy.report._robust import slices_table
 
-PAGE_CASES = 50  # cases of a page
+PAGE_CASES = 50  # the most cases on a page
 Side = Literal["all", "gained", "lost"]
 SIDES: tuple[tuple[Side, str], ...] = (
     ("all", "All"), ("gained", "B is better"), ("lost", "A is better"),
@@ -34,9 +34,9 @@ SIDES: tuple[tuple[Side, str], ...] = (
 
 @dataclass(frozen=True)
 class CompareQuery:
-    """The query of a page of two studies: their ids, the pair's number, which side is better.
+    """The query of the compare page: two study ids, a pair of arms, the side that is better.
 
-    Without a number it is the pair with the most cases that differ.
+    `pair` is the pair's number; None: the pair with the most differing cases.
     """
 
     a: str = ""
@@ -54,9 +54,9 @@ class CompareQuery:
 
 
 def comparison(working: Path, asked: CompareQuery) -> dict[str, Any]:
-    """Return what the page shows: the studies there are, the two chosen, how they differ.
+    """Return the page's values: all finished studies, the two chosen ones, their differences.
 
-    `problem` says why they can't be compared, None if they can or too few are chosen.
+    `problem` is why they can't be compared; None if they can, or if fewer than two are chosen.
     """
     places = [place for place in find_studies(working) if place.finished]
     shown: dict[str, Any] = {"places": places, "asked": asked, "problem": None, "told": None}
@@ -70,7 +70,7 @@ def comparison(working: Path, asked: CompareQuery) -> dict[str, Any]:
         )  # fmt: skip
     elif first and second:
         try:
-            shown["told"] = _compared(first, second, asked)
+            shown["told"] = _compare_two(first, second, asked)
         except Problem as problem:
             shown["problem"] = problem
         except TuneworthyError as error:
@@ -78,7 +78,7 @@ def comparison(working: Path, asked: CompareQuery) -> dict[str, Any]:
     return {**shown, "first": first, "second": second}
 
 
-def _compared(first: StudyPlace, second: StudyPlace, asked: CompareQuery) -> dict[str, Any]:
+def _compare_two(first: StudyPlace, second: StudyPlace, asked: CompareQuery) -> dict[str, Any]:
     if first == second:
         raise Problem(422, "this is the same study twice", got=first.name,
                       fix="choose another one beside it")  # fmt: skip
@@ -96,19 +96,19 @@ def _compared(first: StudyPlace, second: StudyPlace, asked: CompareQuery) -> dic
     return {
         "one": one,
         "two": two,
-        "notes": list(_notes(one, two, len(apart), pairs)),
-        "pairs": [_pair(pair, at, scale, margin) for at, pair in enumerate(pairs)],
+        "notes": list(_note_lines(one, two, len(apart), pairs)),
+        "pairs": [_pair_row(pair, at, scale, margin) for at, pair in enumerate(pairs)],
         "axis": charts.tick_labels(scale, "points") if pairs else "",
         "margin": words.points(margin),
         "at": at,
         "n": {pair.n for pair in pairs},
         "parts": slices_table(parts) if parts and parts.slices else None,
-        "cases": _cases((one, two), pairs[at], asked.side, apart) if pairs else None,
+        "cases": _differing_cases((one, two), pairs[at], asked.side, apart) if pairs else None,
     }
 
 
-def _pair(pair: Pair, number: int, scale: Any, margin: float) -> dict[str, Any]:
-    """Return a row of the differences: B's arm minus A's, with its picture and counts."""
+def _pair_row(pair: Pair, number: int, scale: Any, margin: float) -> dict[str, Any]:
+    """Return a row of the table of differences: B's arm minus A's, with drawings and counts."""
     which = "B is better" if pair.low > 0 else "A is better" if pair.high < 0 else "open"
     name = pair.arm if pair.arm == pair.versus else f"B {pair.arm} − A {pair.versus}"
     return {
@@ -123,7 +123,7 @@ def _pair(pair: Pair, number: int, scale: Any, margin: float) -> dict[str, Any]:
     }
 
 
-def _notes(one: Results, two: Results, left_out: int, pairs: list[Pair]) -> Any:
+def _note_lines(one: Results, two: Results, left_out: int, pairs: list[Pair]) -> Any:
     for name, study in (("A", one), ("B", two)):
         if study.verdict.status == "blocked":
             yield f"{name} is blocked ({study.verdict.because}): a difference may mislead."
@@ -135,16 +135,17 @@ def _notes(one: Results, two: Results, left_out: int, pairs: list[Pair]) -> Any:
         yield "No case was answered in both studies: nothing can be paired."
 
 
-def _cases(
+def _differing_cases(
     studies: tuple[Results, Results], pair: Pair, side: Side, apart: frozenset[str]
 ) -> dict[str, Any]:
-    """Return the cases that the two arms of a pair score differently, the largest first."""
+    """Return the cases on which the arms of a pair differ, the largest difference first."""
     one, two = studies
     old = scores_by_arm(one, apart)[pair.versus]
     new = scores_by_arm(two, apart)[pair.arm]
     rows: list[dict[str, Any]] = [
         {"id": case.id, "key": case_key(case.id), "input": excerpt(case.input),
-         "target": excerpt(case.output), "a": square(old[case.id]), "b": square(new[case.id]),
+         "target": excerpt(case.output), "a": score_square(old[case.id]),
+         "b": score_square(new[case.id]),
          "difference": new[case.id] - old[case.id]}
         for case in two.cases
         if case.id in old and case.id in new and old[case.id] != new[case.id]

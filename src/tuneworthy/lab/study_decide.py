@@ -1,6 +1,6 @@
-"""The path to a decision: three questions and the checklist, one a screen, each from measurements.
+"""The path to a decision: a screen for each of three questions and of the checklist's.
 
-Where nothing was measured a screen says so, with the command that measures it. Computes nothing.
+A screen whose question was not measured names the command that measures it. Computes nothing.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._across import failures_section
 from tuneworthy.report._notes import questions_section
 
-CONTEXT = PASSAGE_CAUSES | {"convention"}
-"""Causes that examples or passages in the prompt may repair."""
-_KEY = re.compile(r"(?<![\w.])[a-z]+(?:_[a-z]+)*(?:\.[a-z_]+)*(?![\w])")
+CONTEXT_CAUSES = PASSAGE_CAUSES | {"convention"}
+"""Causes of failures that examples or passages in the prompt may repair."""
+_TASK_KEY = re.compile(r"(?<![\w.])[a-z]+(?:_[a-z]+)*(?:\.[a-z_]+)*(?![\w])")
 _COMMAND = re.compile(r"`(tuneworthy [a-z][a-z0-9 .-]*)`")
 
 
 @dataclass(frozen=True)
 class Screen:
-    """One question: its answer (`yes`, `no`, `shown`, `not shown`, `not measured`), its numbers.
+    """A question with its answer (`yes`, `no`, `shown`, `not measured`, …) and its numbers.
 
-    `rows` are measured parts of the answer: what, number with its interval, cases. `command` and
-    `yaml` say how to measure it, where it was not.
+    `rows` are measured parts of the answer: (what, number with its interval, cases). `command` and
+    `yaml` (keys of task.yaml) measure it, if it was not measured.
     """
 
     name: str
@@ -51,12 +51,17 @@ class Screen:
 
 
 def screens(results: Results) -> list[Screen]:
-    """Return the screens in order: three questions, the checklist of five, the others."""
-    return [_wrong(results), _context(results), _success(results), *_asked(results)]
+    """Return the screens in order: three questions, the checklist's five, the other questions."""
+    return [
+        _wrong_screen(results),
+        _context_screen(results),
+        _success_screen(results),
+        *_question_screens(results),
+    ]
 
 
-def screen_of(found: list[Screen], name: str) -> int:
-    """Return the position of a screen, the first for "". Raises Problem (404)."""
+def screen_position(found: list[Screen], name: str) -> int:
+    """Return the position of a screen by its name ("": 0). Raises Problem (404) if unknown."""
     names = [screen.name for screen in found]
     if name and name not in names:
         raise Problem(404, "there is no such question", where="q", got=name,
@@ -64,7 +69,7 @@ def screen_of(found: list[Screen], name: str) -> int:
     return names.index(name) if name else 0
 
 
-def _wrong(results: Results) -> Screen:
+def _wrong_screen(results: Results) -> Screen:
     across = failures_section(results)
     rows: list[tuple[str, str, str]] = []
     because: list[str] = []
@@ -85,14 +90,14 @@ def _wrong(results: Results) -> Screen:
         meaning="Each remedy runs beside a placebo, the same thing without its active part.",
         answer=answer, tone="yes" if answer == "measured" else "soft",
         rows=tuple(rows), because=tuple(because) or ((why,) if why else ()),
-        **({} if measured else _more(results)),
+        **({} if measured else _command_for_more(results)),
     )  # fmt: skip
 
 
-def _context(results: Results) -> Screen:
+def _context_screen(results: Results) -> Screen:
     across = failures_section(results)
     seen = across["seen"] if across else None
-    effects = [one for one in (seen.effects if seen else ()) if one.remedy in CONTEXT]
+    effects = [one for one in (seen.effects if seen else ()) if one.remedy in CONTEXT_CAUSES]
     tried = [one for one in effects if one.contrast is not None]
     acts = [one for one in tried if one.acts]
     answer = "shown" if acts else "not shown" if tried else "not measured"
@@ -103,20 +108,20 @@ def _context(results: Results) -> Screen:
         question="Would more context fix it?",
         meaning="Examples and passages in the prompt are arms like the others, on the same cases.",
         answer=answer, tone="yes" if acts else "soft",
-        rows=tuple(_effect(one) for one in tried),
+        rows=tuple(_effect_row(one) for one in tried),
         because=tuple(dict.fromkeys(said)) if tried else (why,) if why else (),
-        **({} if tried else _more(results)),
+        **({} if tried else _command_for_more(results)),
     )  # fmt: skip
 
 
-def _effect(one: Effect) -> tuple[str, str, str]:
+def _effect_row(one: Effect) -> tuple[str, str, str]:
     assert one.contrast is not None  # chosen by the caller
     ends = f"{words.signed(one.contrast.low)} … {words.signed(one.contrast.high)}"
     number = f"{words.signed(one.contrast.mean)} ({ends}) points beyond the placebo"
     return f"{one.name} ({one.remedy})", number, f"n {one.n_fail:,}"
 
 
-def _success(results: Results) -> Screen:
+def _success_screen(results: Results) -> Screen:
     success, named = results.task.success, words.arm_named(results)
     met = results.verdict.target_met
     answer = {True: "yes", False: "no", None: "not shown"}[met]
@@ -132,7 +137,7 @@ def _success(results: Results) -> Screen:
         [(bound, state, "") for bound, state in words.limit_lines(named, results)] if named else []
     )
     if named and named.score:
-        rows.insert(0, (named.name, _of_score(named.score), f"n {named.n:,}"))
+        rows.insert(0, (named.name, _score_text(named.score), f"n {named.n:,}"))
     return Screen(
         name="success", part="Before anything is trained",
         question="What would success look like?",
@@ -144,16 +149,20 @@ def _success(results: Results) -> Screen:
     )  # fmt: skip
 
 
-def _of_score(score: Interval) -> str:
+def _score_text(score: Interval) -> str:
     return f"{words.score(score.mean)} ({words.score(score.low)} to {words.score(score.high)})"
 
 
-def _asked(results: Results) -> Iterator[Screen]:
+def _question_screens(results: Results) -> Iterator[Screen]:
     asked = questions_section(results)
     found = {one.name: one for one in results.verdict.questions}
     for row in (*asked["five"], *asked["others"]):
         measured = row["answer"] != "not_measured"
-        open_ = {} if measured else _how(results, f"{found[row['name']].because} {row['next']}")
+        open_ = (
+            {}
+            if measured
+            else _how_to_measure(results, f"{found[row['name']].because} {row['next']}")
+        )
         yield Screen(
             name=row["name"],
             part="The five-question checklist" if row["name"] in CHECKLIST else "Four more",
@@ -163,27 +172,27 @@ def _asked(results: Results) -> Iterator[Screen]:
         )  # fmt: skip
 
 
-def _how(results: Results, text: str) -> dict[str, Any]:
-    """Return the command that measures what a reason lacks, and the keys of task.yaml for it."""
+def _how_to_measure(results: Results, text: str) -> dict[str, Any]:
+    """Return the command that measures what the reason `text` lacks, and keys of task.yaml."""
     if named := _COMMAND.search(text):
         return {"command": named[1]}
-    if keys := list(dict.fromkeys(key for key in _KEY.findall(text) if _is_key(key))):
-        return {"command": "tuneworthy run", "yaml": _yaml(keys)}
+    if keys := list(dict.fromkeys(key for key in _TASK_KEY.findall(text) if _is_task_key(key))):
+        return {"command": "tuneworthy run", "yaml": _yaml_lines(keys)}
     if "settle" in text:
         return {"command": "tuneworthy settle"}
     if "too small" in text or "at the threshold" in text:
         return {"command": "tuneworthy run"}
-    return _more(results)
+    return _command_for_more(results)
 
 
-def _is_key(text: str) -> bool:
+def _is_task_key(text: str) -> bool:
     """Return whether a word of a reason is a key of task.yaml: `economics.prices`, `bigger`."""
     first, *more = text.split(".")
     return first in Task.model_fields and (bool(more) or first in ("bigger", "teacher"))
 
 
-def _yaml(keys: list[str]) -> str:
-    """Return lines of task.yaml with a place for the value of each key."""
+def _yaml_lines(keys: list[str]) -> str:
+    """Return YAML lines with each of the dotted keys and `…` as its value."""
     lines: list[str] = []
     for key in keys:
         *parents, last = key.split(".")
@@ -193,8 +202,8 @@ def _yaml(keys: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _more(results: Results) -> dict[str, Any]:
-    """Return the command that measures what the minutes had no room for."""
+def _command_for_more(results: Results) -> dict[str, Any]:
+    """Return the command (and YAML) that measures what the budget's minutes left out."""
     plan, budget = results.plan, results.task.budget.minutes
     if plan.whole is None:
         chosen = results.task.arms != "auto"

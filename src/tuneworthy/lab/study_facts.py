@@ -1,4 +1,4 @@
-"""What a study's pages say beside the report's pieces: list, plan, settling, builds, YAML.
+"""The data of a study's pages beside the report's sections: list, plan, settling, builds, YAML.
 
 Knows no HTTP library.
 """
@@ -23,11 +23,11 @@ from tuneworthy.core.verdict import Verdict
 from tuneworthy.deploy.artefact_folder import MANIFEST
 from tuneworthy.lab.lab_folder import read_file
 from tuneworthy.lab.studies import StudyPlace, find_studies, verdict_of
-from tuneworthy.lab.study_run import live_run, state_of
+from tuneworthy.lab.study_run import run_snapshot, study_state
 from tuneworthy.report import _words as words
 
-MOST_TASK, MOST_MANIFEST, MOST_BUILDS = 1_000_000, 16_000_000, 50
-ENDED = {
+MOST_TASK_BYTES, MOST_MANIFEST_BYTES, MOST_BUILDS = 1_000_000, 16_000_000, 50
+ENDING_TEXTS = {
     "firm": "no open question is left that votes can decide",
     "pool": "no new input was left",
     "patience": "the allowed votes are spent",
@@ -36,38 +36,38 @@ ENDED = {
 }
 
 
-def listed(working: Path) -> list[dict[str, Any]]:
-    """Return a row for each study: name, verdict, status, n, date; those that run come first."""
-    rows = [_row(place) for place in find_studies(working)]
+def study_rows(working: Path) -> list[dict[str, Any]]:
+    """Return a row per study (name, verdict, status, n, date), running ones first."""
+    rows = [_study_row(place) for place in find_studies(working)]
     order = {"running": 0, "stopped": 1}
     rows.sort(key=lambda row: row["date"], reverse=True)
     return sorted(rows, key=lambda row: order.get(row["state"], 2))
 
 
-def _row(place: StudyPlace) -> dict[str, Any]:
-    state = state_of(place)
+def _study_row(place: StudyPlace) -> dict[str, Any]:
+    state = study_state(place)
     row = {"id": place.id, "name": place.title, "folder": place.name, "state": state, "n": None,
            "place": place.inside, "date": ""}  # fmt: skip
     verdict, row["date"] = verdict_of(place)
     if state == "running" or not place.finished:
-        said = live_run(place)["sentence"]
+        said = run_snapshot(place)["sentence"]
         more = "" if state == "running" else ". `tuneworthy run` continues it"
         return row | {"verdict": said + more, "status": state}
     if verdict is None:
         why = "Its verdict.json can't be read. `tuneworthy run` writes it again from the store"
         return row | {"verdict": why, "status": "not readable"}
     n = max((arm.n for arm in verdict.arms), default=0)
-    return row | {"verdict": sentence(verdict), "status": verdict.status, "n": n or None}
+    return row | {"verdict": verdict_sentence(verdict), "status": verdict.status, "n": n or None}
 
 
-def sentence(verdict: Verdict) -> str:
+def verdict_sentence(verdict: Verdict) -> str:
     """Return the verdict in a line: `Don't fine-tune yet. Use: few_shot (prompt)`."""
     head = words.headline(verdict.use, verdict.status)
     return f"{head} Use: {verdict.arm} ({verdict.use})" if verdict.arm else head
 
 
 def command_of(place: StudyPlace, command: str) -> str:
-    """Return a command as it is typed in the lab's folder for a study that may lie further in."""
+    """Return a command with the study's path, as it is typed in the lab's folder."""
     inside = shlex.quote(place.inside) if place.inside else ""
     if command == "tuneworthy report":
         return f"{command} {f'{inside}/' if inside else ''}results/{shlex.quote(place.name)} --open"
@@ -76,16 +76,16 @@ def command_of(place: StudyPlace, command: str) -> str:
     return f"{command} {inside}".strip()
 
 
-def task_file(place: StudyPlace) -> tuple[str, str]:
-    """Return the text of task.yaml as it is now, or "" and why it can't be read."""
+def task_file_text(place: StudyPlace) -> tuple[str, str]:
+    """Return (text of task.yaml as it is now, ""), or ("", why it can't be read)."""
     try:
-        return read_file(place.home / "task.yaml", MOST_TASK).decode("utf-8", "replace"), ""
+        return read_file(place.home / "task.yaml", MOST_TASK_BYTES).decode("utf-8", "replace"), ""
     except OSError as error:
         return "", error.strerror or "it can't be read"
 
 
-def yaml_of(task: Task, *keys: str) -> str:
-    """Return the YAML of some keys of a task, as it was measured; defaults stand in it too."""
+def keys_as_yaml(task: Task, *keys: str) -> str:
+    """Return some keys of a measured task as YAML, defaults included."""
     plain = task.model_dump(mode="json", by_alias=True, exclude_none=True)
     text = io.StringIO()
     writer: Any = YAML(typ="safe", pure=True)
@@ -96,12 +96,12 @@ def yaml_of(task: Task, *keys: str) -> str:
 
 
 def plan_rows(plan: Plan) -> list[dict[str, Any]]:
-    """Return a row for each arm of a plan: what it sends and takes, or why it is left out."""
-    rows = [_planned(arm) for arm in plan.arms]
+    """Return a row per arm of a plan: requests, minutes, dollars, or why it is left out."""
+    rows = [_plan_row(arm) for arm in plan.arms]
     return sorted(rows, key=lambda row: 2 if row["because"] else bool(row["later"]))
 
 
-def _planned(arm: PlannedArm) -> dict[str, Any]:
+def _plan_row(arm: PlannedArm) -> dict[str, Any]:
     sent = arm.sent
     later = ""
     if arm.follow_up:
@@ -121,7 +121,7 @@ def _planned(arm: PlannedArm) -> dict[str, Any]:
 
 
 def money_of(sent: EndpointLoad | None) -> str:
-    """Return what requests to endpoints cost, in words; None: there are none."""
+    """Return in words what requests to endpoints cost; `sent` is None without endpoints."""
     if sent is None:
         return "none: it runs here"
     if sent.usd is None or sent.most_usd is None:
@@ -130,7 +130,7 @@ def money_of(sent: EndpointLoad | None) -> str:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """Return what holds for the whole plan: minutes, the diagnosis, what has no room."""
+    """Return sentences on the whole plan: minutes, diagnosis, extras, cuts."""
     lines = [f"About {plan.minutes:.0f} minutes on this machine for the arms that always run."]
     across = sum(arm.minutes for arm in plan.across if not arm.because)
     if across >= 0.5:
@@ -145,19 +145,19 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def whole_minutes(plan: Plan) -> int | None:
-    """Return the minutes with which nothing would be left out, None if nothing is."""
+    """Return the minutes with which nothing would be left out; None if nothing is left out."""
     return ceil(plan.whole) if plan.whole is not None else None
 
 
-def settling(results: Results) -> dict[str, Any]:
-    """Return the state of settling: whether votes can help, how many, what they have changed."""
+def settling_state(results: Results) -> dict[str, Any]:
+    """Return the state of settling: whether votes can help, how many, and what they changed."""
     verdict, settled = results.verdict, results.evidence.settled
     state = "open" if verdict.status == "provisional" else verdict.status
     step = verdict.next
     return {
         "state": "settled" if settled else state,
         "settled": settled,
-        "ended": ENDED.get(settled.ended, settled.ended) if settled else "",
+        "ended": ENDING_TEXTS.get(settled.ended, settled.ended) if settled else "",
         "helps": step.do == "settle",
         "size": words.step_size(step),
         "pool": results.evidence.pool,
@@ -165,26 +165,26 @@ def settling(results: Results) -> dict[str, Any]:
     }
 
 
-def builds(place: StudyPlace, evidence: str) -> list[dict[str, Any]]:
-    """Return what lies in the folder `build` beside task.yaml, the builds of this study first."""
+def build_rows(place: StudyPlace, evidence: str) -> list[dict[str, Any]]:
+    """Return a row per folder in `build` beside task.yaml, the builds of this study first."""
     try:
         with os.scandir(place.home / "build") as entries:
             folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []
     names = sorted(name for name in folders if not name.startswith("."))
-    rows = [_build(place.home / "build" / name, evidence) for name in names[:MOST_BUILDS]]
+    rows = [_build_row(place.home / "build" / name, evidence) for name in names[:MOST_BUILDS]]
     return sorted(rows, key=lambda row: not row["own"])
 
 
-def _build(folder: Path, evidence: str) -> dict[str, Any]:
+def _build_row(folder: Path, evidence: str) -> dict[str, Any]:
     row: dict[str, Any] = {"name": folder.name, "arm": "", "own": False, "because": "",
-                           "expires": None, "files": 0, "bytes": _size(folder)}  # fmt: skip
+                           "expires": None, "files": 0, "bytes": _folder_size(folder)}  # fmt: skip
     path = folder / MANIFEST
     try:
         if path.is_symlink():
             raise OSError("a link")
-        artefact = Artefact.model_validate_json(plain_file(path, MOST_MANIFEST))
+        artefact = Artefact.model_validate_json(plain_file(path, MOST_MANIFEST_BYTES))
     except (OSError, ValueError):
         refused = folder.name.endswith("-refused")
         why = "refused: it answers otherwise than what was evaluated"
@@ -193,7 +193,7 @@ def _build(folder: Path, evidence: str) -> dict[str, Any]:
                   "expires": artefact.expires, "files": len(artefact.files)}  # fmt: skip
 
 
-def _size(folder: Path) -> str:
+def _folder_size(folder: Path) -> str:
     total = 0
     for at, _, names in os.walk(folder):
         total += sum(os.lstat(os.path.join(at, name)).st_size for name in names)

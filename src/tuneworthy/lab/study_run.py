@@ -1,4 +1,4 @@
-"""What a study does now, read from its ledger: the verdict if it stopped, each arm, its messages.
+"""The present state of a study from its ledger: the verdict so far, each arm, its messages.
 
 Knows no HTTP library. Each query is a read transaction of its own.
 """
@@ -17,34 +17,36 @@ MOST_LINES = 200
 NOT_BEGUN = "its ledger holds no event of this study"
 
 
-def state_of(place: StudyPlace) -> str:
-    """Return whether a study is running, stopped or done."""
-    return _state(place, _events(place)[0])
+def study_state(place: StudyPlace) -> str:
+    """Return the state of a study: `running`, `stopped` or `done`."""
+    return _state_from_events(place, _study_events(place)[0])
 
 
-def live_run(place: StudyPlace) -> dict[str, Any]:
-    """Return what a study's run has told: state, sentence, ladder, progress of arms, messages.
+def run_snapshot(place: StudyPlace) -> dict[str, Any]:
+    """Return a snapshot of a study's run: state, verdict so far, ladder, arms, messages.
 
-    `because` says why there is nothing to show.
+    `because` is why the run has no events, or "".
     """
-    events, because = _events(place)
-    state = _state(place, events)
+    events, because = _study_events(place)
+    state = _state_from_events(place, events)
     begun = [at for at, event in enumerate(events) if event["kind"] == "begin"]
     now = events[begun[-1] :] if begun else []
     steps = [event["value"] for event in events if event["kind"] == "step"]
     said = [event for event in events if event["kind"] == "say"][-MOST_LINES:]
     return {
         "state": state,
-        "sentence": stopped_now(steps),
-        "ladder": _ladder(steps[-1]) if steps else [],
-        "arms": _arms(now, state == "running"),
-        "log": [{"at": _clock(e["at"]), "text": str(e["value"].get("text", ""))} for e in said],
+        "sentence": verdict_so_far(steps),
+        "ladder": _ladder_rows(steps[-1]) if steps else [],
+        "arms": _arm_rows(now, state == "running"),
+        "log": [
+            {"at": _clock_time(e["at"]), "text": str(e["value"].get("text", ""))} for e in said
+        ],
         "because": because,
     }
 
 
-def _events(place: StudyPlace) -> tuple[list[dict[str, Any]], str]:
-    """Return the events of a study, and why there are none."""
+def _study_events(place: StudyPlace) -> tuple[list[dict[str, Any]], str]:
+    """Return (events of a study from its ledger, ""), or ([], why there are none)."""
     try:
         with read_ledger(place.home) as ledger:
             events = ledger.events(place.study) if ledger and place.study else []
@@ -53,8 +55,8 @@ def _events(place: StudyPlace) -> tuple[list[dict[str, Any]], str]:
     return events, "" if events else NOT_BEGUN
 
 
-def _state(place: StudyPlace, events: list[dict[str, Any]]) -> str:
-    """Return the state: it runs if it began after the present holder took the ledger's lock."""
+def _state_from_events(place: StudyPlace, events: list[dict[str, Any]]) -> str:
+    """Return the state; a study runs if it began after a process took the ledger's lock."""
     began = [event["at"] for event in events if event["kind"] == "begin"]
     since = running_since(place.home) if began else None
     if since is not None and datetime.fromisoformat(began[-1]) >= since:
@@ -63,7 +65,7 @@ def _state(place: StudyPlace, events: list[dict[str, Any]]) -> str:
 
 
 def frozen_plan(place: StudyPlace) -> Plan | None:
-    """Return the plan that was frozen before the first arm ran, None if there is none."""
+    """Return the plan that was frozen before the first arm ran; None if there is none."""
     try:
         with read_ledger(place.home) as ledger:
             stored = ledger.frozen(place.study, "plan") if ledger and place.study else None
@@ -72,8 +74,8 @@ def frozen_plan(place: StudyPlace) -> Plan | None:
         return None
 
 
-def stopped_now(steps: list[dict[str, Any]]) -> str:
-    """Return `If you stopped now: PROMPT (few_shot), may leave 14 → 11 → 9 points`."""
+def verdict_so_far(steps: list[dict[str, Any]]) -> str:
+    """Return the verdict so far: `If you stopped now: KEEP (present), may leave 9 points`."""
     if not steps:
         return "If you stopped now: no verdict yet"
     last = steps[-1]
@@ -87,7 +89,7 @@ def stopped_now(steps: list[dict[str, Any]]) -> str:
     return f"If you stopped now: {named}, {left}"
 
 
-def _ladder(step: dict[str, Any]) -> list[dict[str, Any]]:
+def _ladder_rows(step: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a row for each arm of the verdict so far; a score is [mean, low, high] from 0 to 1."""
     rows = []
     for arm in step.get("arms", ()):
@@ -104,8 +106,8 @@ def _ladder(step: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _arms(events: list[dict[str, Any]], running: bool) -> list[dict[str, Any]]:
-    """Return how far each arm of the last start is, in the order of its run."""
+def _arm_rows(events: list[dict[str, Any]], running: bool) -> list[dict[str, Any]]:
+    """Return the progress of each arm since the last start, in the order of their runs."""
     rows: dict[str, dict[str, Any]] = {}
     for event in events:
         value = event["value"]
@@ -122,7 +124,7 @@ def _arms(events: list[dict[str, Any]], running: bool) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def _clock(at: str) -> str:
+def _clock_time(at: str) -> str:
     try:
         return datetime.fromisoformat(at).astimezone().strftime("%H:%M:%S")
     except ValueError:

@@ -1,8 +1,7 @@
-"""Settle a study by clicks on its page: one study at a time, open in a process of its own.
+"""Settle a study by votes on its page: one study at a time, in a child process.
 
-The process holds the study's ledger and its models; every vote is kept there before the next pair
-is shown. A vote names the pair that it is for, so that a second tab answers nothing twice. Knows no
-HTTP library.
+The process opens the study's ledger and models; it stores every vote before it shows the next pair.
+A vote names its pair, so a second tab can't answer a pair twice. Knows no HTTP library.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from tuneworthy.lab.child_call import END_SECONDS, error_from_parts, how_it_ende
 from tuneworthy.lab.problem import Problem, problem_of
 from tuneworthy.lab.settle_process import State, serve_settling
 
-if TYPE_CHECKING:  # what reads studies is slow to import
+if TYPE_CHECKING:  # modules that read studies are slow to import
     from tuneworthy.lab.studies import StudyPlace
 
-AT_ONCE = 1.0  # seconds that a reply waits for the next pair, which is mostly there by then
-CLOSE_SECONDS = 5.0  # seconds that the process gets to close the ledger
-GOES_ON = ("opening", "asked", "working", "over")
-CLOSED: State = {"state": "closed", "because": ""}
+WAIT_SECONDS = 1.0  # seconds that a reply waits for the next pair, mostly long enough
+CLOSE_SECONDS = 5.0  # the most seconds in which the process closes the ledger
+OPEN_STATES = ("opening", "asked", "working", "over")
+CLOSED_STATE: State = {"state": "closed", "because": ""}
 Serve = Callable[[Connection, Path, str], None]
 
 
 class OpenSettling:
-    """Holds the study, if any, whose votes a lab collects. Any thread may call its methods."""
+    """The one study whose votes a lab collects, if any. Any thread may call its methods."""
 
     def __init__(self, serve: Serve = serve_settling) -> None:
-        """`serve` runs in the process."""
+        """`serve` is the function that the child process runs."""
         self._serve = serve
         self._changed = threading.Condition(threading.RLock())
         self._key, self._home = "", Path()
@@ -43,39 +42,39 @@ class OpenSettling:
         self._pipe: Connection | None = None
 
     def state(self, key: str) -> State:
-        """Return the state of settling a study; see `settle_process`."""
+        """Return the last state of settling a study (see `settle_process`), or CLOSED_STATE."""
         with self._changed:
-            return self._states.get(key, CLOSED)
+            return self._states.get(key, CLOSED_STATE)
 
     def refuse_while_open(self, place: StudyPlace) -> None:
         """Raise Problem (409) while a study of this task is open for votes: it has the ledger."""
         with self._changed:
-            if self._goes_on(self._key) and self._home == place.home:
+            if self._is_open(self._key) and self._home == place.home:
                 raise Problem(409, "a study of this task is open for votes", where="the ledger",
                               fix="stop it on its Settle page: each vote is kept")  # fmt: skip
 
     def open(self, place: StudyPlace) -> State:
-        """Open a study to settle it, and return its state; one that is open stays so.
+        """Open a study for votes unless it is open, and return its state.
 
         Raises Problem (409) while another study is open.
         """
         with self._changed:
-            if self._goes_on(place.id):
+            if self._is_open(place.id):
                 return self.state(place.id)
-            if self._goes_on(self._key):
+            if self._is_open(self._key):
                 raise Problem(409, "another study is being settled", where="this lab",
                               fix="stop it on its page first: every vote is kept")  # fmt: skip
-            self._start(place)
-            return self._settled_soon(place.id)
+            self._start_process(place)
+            return self._wait_for_state(place.id)
 
     def click(self, key: str, pair: str, choice: str, gold: str | None) -> State:
-        """Keep the vote on a pair and return the next state.
+        """Send the vote on a pair to the process and return the next state.
 
-        Raises Problem (409) if this pair is not the one that is asked: it was answered already.
+        Raises Problem (409) if the study is not open or this pair is not the one shown now.
         """
         with self._changed:
             now = self.state(key)
-            if not self._goes_on(key):
+            if not self._is_open(key):
                 raise Problem(409, "this study is not open for votes", where="the page",
                               got=now["state"], fix="press Start: it goes on where it stopped",
                               kept="every vote")  # fmt: skip
@@ -86,21 +85,21 @@ class OpenSettling:
                     kept="the first answer; this one is not counted",
                 )  # fmt: skip
             self._send(key, ("click", pair, choice, gold))
-            return self._settled_soon(key)
+            return self._wait_for_state(key)
 
     def finish(self, key: str) -> State:
-        """Write the settled verdict beside the study's, and close it; return the state."""
+        """Write the settled verdict beside the study's, close the study, and return the state."""
         with self._changed:
-            if not self._goes_on(key):
+            if not self._is_open(key):
                 return self.state(key)
             if self.state(key)["state"] not in ("asked", "over"):
                 raise Problem(409, "the next pair is being made", where="the page",
                               fix="wait until it is shown, then stop")  # fmt: skip
             self._send(key, ("finish",))
-            return self._settled_soon(key)
+            return self._wait_for_state(key)
 
     def close(self) -> None:
-        """Close the study that is open, and end the process."""
+        """Close the open study, if any, and end its process."""
         with self._changed:
             process, pipe = self._process, self._pipe
         if process is None:
@@ -113,16 +112,16 @@ class OpenSettling:
             process.kill()
             process.join(END_SECONDS)
 
-    def _goes_on(self, key: str) -> bool:
-        return key == self._key and self.state(key)["state"] in GOES_ON
+    def _is_open(self, key: str) -> bool:
+        return key == self._key and self.state(key)["state"] in OPEN_STATES
 
-    def _settled_soon(self, key: str) -> State:
-        """Wait a moment for the next state; return what it is by then."""
+    def _wait_for_state(self, key: str) -> State:
+        """Wait up to a second for the next state; return the state by then."""
         waits = ("working", "opening")
-        self._changed.wait_for(lambda: self.state(key)["state"] not in waits, AT_ONCE)
+        self._changed.wait_for(lambda: self.state(key)["state"] not in waits, WAIT_SECONDS)
         return self.state(key)
 
-    def _start(self, place: StudyPlace) -> None:
+    def _start_process(self, place: StudyPlace) -> None:
         if self._process is not None:
             self._process.join(END_SECONDS)
         context = multiprocessing.get_context("spawn")
@@ -140,7 +139,7 @@ class OpenSettling:
         listens.start()
 
     def _listen(self, key: str, pipe: Connection, process: Any) -> None:
-        """Take the states of the process until it ends."""
+        """Store the states that the process sends until it ends."""
         with suppress(EOFError, OSError):
             while True:
                 state = pipe.recv()
@@ -148,7 +147,7 @@ class OpenSettling:
                     self._states[key] = _with_problem(state)
                     self._changed.notify_all()
         with self._changed:
-            if self._goes_on(key) and process is self._process:  # else it was opened again since
+            if self._is_open(key) and process is self._process:  # else it was opened again since
                 problem = Problem(500, "settling ended before its time", got=how_it_ended(process),
                                   fix="press Start: it goes on where it stopped",
                                   kept="every vote")  # fmt: skip
@@ -163,7 +162,7 @@ class OpenSettling:
 
 
 def _with_problem(state: State) -> State:
-    """Return a state of the process; an error in it becomes a problem for the page."""
+    """Return a state of the process, its error (if any) as a problem for the page."""
     if state["state"] != "failed":
         return state
     error = error_from_parts(state["error"], state["parts"])

@@ -1,4 +1,4 @@
-"""HTTP connections with time limits: slow headers and readers that stop reading are cut off."""
+"""HTTP connections with time limits: close those with slow headers or that stop reading."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-SECONDS = 30.0
+LIMIT_SECONDS = 30.0
 
 
 class TimedProtocol(H11Protocol):
@@ -17,38 +17,38 @@ class TimedProtocol(H11Protocol):
     _reader: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Wait for the first request, but not for ever."""
+        """Start the time limit of the first request's headers."""
         super().connection_made(transport)
-        self._head = self.loop.call_later(SECONDS, self._cut)
+        self._head = self.loop.call_later(LIMIT_SECONDS, self._abort)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; the time of a request's headers runs from their first byte."""
+        """Process received bytes; a request's time limit starts with its first byte."""
         super().data_received(data)
         complete = self.cycle is not None and not self.cycle.response_complete
         if complete and self._head:
             self._head.cancel()
             self._head = None
         elif not complete and self._head is None:
-            self._head = self.loop.call_later(SECONDS, self._cut)
+            self._head = self.loop.call_later(LIMIT_SECONDS, self._abort)
 
     def pause_writing(self) -> None:
-        """Stop sending; a client that does not read on loses its connection."""
+        """Stop sending, and start the time limit for the client to read on."""
         super().pause_writing()
-        self._reader = self.loop.call_later(SECONDS, self._cut)
+        self._reader = self.loop.call_later(LIMIT_SECONDS, self._abort)
 
     def resume_writing(self) -> None:
-        """Go on sending."""
+        """Send again, and cancel the client's time limit."""
         super().resume_writing()
         if self._reader:
             self._reader.cancel()
             self._reader = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the time limits."""
+        """Cancel all time limits."""
         for timer in (self._head, self._reader):
             if timer:
                 timer.cancel()
         super().connection_lost(exc)
 
-    def _cut(self) -> None:
+    def _abort(self) -> None:
         self.transport.abort()

@@ -1,4 +1,4 @@
-"""Train the adapter that a card serves: the clean run of the lab, once for each model and seed."""
+"""Train the adapter of cards and the playground: the clean run, once for a model and a seed."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def trained_model(
     key = [SCHEMA, model.fingerprint, seed, dict(DEFAULTS), [row.id for row in rows.train]]
     folder = shared / f"adapter-{digest(key, 16)}"
     if read_sealed(folder) is None:
-        _train(model, rows, (seed, folder), control)
+        _train_adapter(model, rows, (seed, folder), control)
     return model.with_adapter(folder)
 
 
-def _train(
+def _train_adapter(
     model: Any, rows: LabRows, where: tuple[int, Path], control: Callable[[int], None]
 ) -> None:
     from tuneworthy.training.loop import TrainingSchedule

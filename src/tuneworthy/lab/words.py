@@ -1,4 +1,4 @@
-"""The words of the lab: measurements, charts and causes, each said in one place.
+"""The texts of the lab on measurements, charts and causes, each in one place.
 
 A measurement is a field of `RunFacts`, or a fact of one case (`RunFacts.other`). Knows no page.
 """
@@ -11,35 +11,35 @@ from dataclasses import dataclass
 from tuneworthy.core.failure import RunFacts
 from tuneworthy.core.plugins import catalogue
 
-Number = float | int | str | None
+FactValue = float | int | str | None
 SAME_IN_BOTH = "The same in both runs: it proves nothing."
 ALIKE_IN_BOTH = "About the same in both runs: chance alone moves it as far, so it proves nothing."
 NOT_MEASURED = "not measured"
-NEAR_SHARE = 0.1  # 4 of 40 rows: what chance alone moves
-SAID_WITH_VALUE = ("", "share", "answers", "0 to 1")  # units that stand in the value or the title
-LEAST_LOSS = 0.005  # nats a token that round to .01; less is said to be under it
+NEAR_SHARE = 0.1  # shares of 40 rows that differ by under 4 rows may differ by chance
+UNITS_IN_VALUE = ("", "share", "answers", "0 to 1")  # units that the value or title contains
+LEAST_LOSS = 0.005  # nats a token; a smaller loss is shown as "under .01"
 ROUNDING = 1e-9  # so that a half is rounded up, as the scripts do
-NEAR_PART = 0.1  # a tenth, for sizes without an upper end
+NEAR_PART = 0.1  # sizes that differ by at most this part of the larger are near
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A measurement: its title, its unit, how its value is said and when two are the same."""
+    """A measurement: title, unit, how its value is written, and whether two values are near."""
 
     title: str
     unit: str
-    say: Callable[[Number, RunFacts], str]
-    same: Callable[[float, float], bool]
+    format: Callable[[FactValue, RunFacts], str]
+    are_near: Callable[[float, float], bool]
 
-    def value(self, value: Number, facts: RunFacts) -> str:
-        """Return the value with its unit, or that it was not measured."""
+    def value(self, value: FactValue, facts: RunFacts) -> str:
+        """Return the value with its unit as text, or "not measured"."""
         if value is None:
             return NOT_MEASURED
-        said = self.say(value, facts)
-        return said if self.unit in SAID_WITH_VALUE else f"{said} {self.unit}"
+        said = self.format(value, facts)
+        return said if self.unit in UNITS_IN_VALUE else f"{said} {self.unit}"
 
-    def span(self, low: Number, high: Number, facts: RunFacts) -> str:
-        """Return two values as a range, their unit said once: `0 to 8 %`."""
+    def span(self, low: FactValue, high: FactValue, facts: RunFacts) -> str:
+        """Return two values as a range with one unit: `0 to 8 %`."""
         first, last = self.value(low, facts), self.value(high, facts)
         if first == last:
             return first
@@ -48,29 +48,29 @@ class Measure:
                 first = first.removesuffix(unit)
         return f"{first} to {last}"
 
-    def proves_nothing(self, own: Number, twin: Number) -> str | None:
-        """Return why these two values can prove nothing, or None if they differ."""
+    def proves_nothing(self, own: FactValue, twin: FactValue) -> str | None:
+        """Return why the values of a run and its twin prove nothing; None if they differ."""
         if own is None or twin is None:
             return "Not measured in both runs: it proves nothing."
         if isinstance(own, str) or isinstance(twin, str):
             return SAME_IN_BOTH if own == twin else None
         if own == twin:
             return SAME_IN_BOTH
-        return ALIKE_IN_BOTH if self.same(own, twin) else None
+        return ALIKE_IN_BOTH if self.are_near(own, twin) else None
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A curve of a run: its title, its unit, and how many decimals its value has."""
+    """A curve of a run: its title, its unit, and the upper end of its axis."""
 
     title: str
     unit: str
     top: float | None = None
-    """The upper end of the axis where the figure has one; else the curves set it."""
+    """The upper end of the axis; None: that of the curves."""
 
 
-def decimals(value: Number, _: RunFacts | None = None) -> str:
-    """Return a figure as people write it: `.07`, `1.4`, `58`."""
+def decimals(value: FactValue, _: RunFacts | None = None) -> str:
+    """Return a number as text: `.07`, `1.4`, `58`."""
     if not isinstance(value, (int, float)):
         return str(value)
     if value < 0:
@@ -83,122 +83,122 @@ def decimals(value: Number, _: RunFacts | None = None) -> str:
     return text.replace("0.", ".", 1) if "e" not in text else text
 
 
-def _percent(value: Number, _: RunFacts) -> str:
+def _percent_text(value: FactValue, _: RunFacts) -> str:
     return f"{100 * float(value or 0) + ROUNDING:.0f} %"
 
 
-def _nats(value: Number, _: RunFacts) -> str:
+def _nats_text(value: FactValue, _: RunFacts) -> str:
     small = isinstance(value, int | float) and 0 < value < LEAST_LOSS
     return "under .01" if small else decimals(value)
 
 
-def _of_answers(value: Number, facts: RunFacts) -> str:
+def _of_answers_text(value: FactValue, facts: RunFacts) -> str:
     return f"{value} of {facts.answers}" if facts.answers else str(value)
 
 
-def _times(value: Number, _: RunFacts) -> str:
+def _times_text(value: FactValue, _: RunFacts) -> str:
     return f"{float(value or 0) + ROUNDING:.1f} times".removeprefix("0")
 
 
-def _near_share(one: float, two: float) -> bool:
+def _is_near_share(one: float, two: float) -> bool:
     return abs(one - two) < NEAR_SHARE
 
 
-def _near_size(one: float, two: float) -> bool:
+def _is_near_size(one: float, two: float) -> bool:
     return abs(one - two) <= NEAR_PART * max(abs(one), abs(two))
 
 
-def _near_loss(one: float, two: float) -> bool:
-    return _near_share(one, two)
+def _is_near_loss(one: float, two: float) -> bool:
+    return _is_near_share(one, two)
 
 
-def _near_rows(one: float, two: float) -> bool:
+def _is_near_count(one: float, two: float) -> bool:
     return abs(one - two) < 4
 
 
-def _share(title: str) -> Measure:
-    return Measure(title, "share", _percent, _near_share)
+def _share_measure(title: str) -> Measure:
+    return Measure(title, "share", _percent_text, _is_near_share)
 
 
-def _size(title: str, unit: str = "") -> Measure:
-    return Measure(title, unit, decimals, _near_size)
+def _size_measure(title: str, unit: str = "") -> Measure:
+    return Measure(title, unit, decimals, _is_near_size)
 
 
-def _loss(title: str) -> Measure:
-    return Measure(title, "nats a token", _nats, _near_loss)
+def _loss_measure(title: str) -> Measure:
+    return Measure(title, "nats a token", _nats_text, _is_near_loss)
 
 
-def _unit(title: str) -> Measure:
-    return Measure(f"{title} (0 to 1)", "0 to 1", decimals, _near_share)
+def _unit_measure(title: str) -> Measure:
+    return Measure(f"{title} (0 to 1)", "0 to 1", decimals, _is_near_share)
 
 
 MEASURES: dict[str, Measure] = {
-    "steps": _size("Steps that training took", "steps"),
-    "refused": Measure("Why the training loop stopped early", "", decimals, _near_size),
-    "loss_first": _loss("Training loss at the first step"),
-    "loss_last": _loss("Training loss, mean of the last eighth of the steps"),
-    "loss_least": _loss("Lowest training loss on the way"),
-    "new_loss_first": _loss("Loss on new rows before training"),
-    "new_loss_last": _loss("Loss on new rows after training"),
-    "new_loss_least": _loss("Lowest loss on new rows on the way"),
-    "clip_rate": _share("Steps whose gradient was clipped"),
-    "change": _size("Size of the weight change", "of the weights"),
-    "parameters": _size("Trained parameters", "parameters"),
-    "answer_tokens": _size("Tokens that carry loss, over all training rows", "tokens"),
-    "end_trained": _share("Training rows whose end of turn carries loss"),
-    "cut_rows": _share("Training rows cut by max_length"),
-    "answer_share": _share("Part of the loss that lies on answers"),
-    "same_prompt": _share("Prompts with the same tokens in training and in serving"),
-    "leaked": _share("New rows with a near copy among the training rows"),
-    "copied": _share("Answers that repeat eight words of a training answer"),
-    "shapes": _share("Training answers outside the commonest shape"),
-    "outliers": _share("Training rows still over three times the median loss"),
+    "steps": _size_measure("Steps that training took", "steps"),
+    "refused": Measure("Why the training loop stopped early", "", decimals, _is_near_size),
+    "loss_first": _loss_measure("Training loss at the first step"),
+    "loss_last": _loss_measure("Training loss, mean of the last eighth of the steps"),
+    "loss_least": _loss_measure("Lowest training loss on the way"),
+    "new_loss_first": _loss_measure("Loss on new rows before training"),
+    "new_loss_last": _loss_measure("Loss on new rows after training"),
+    "new_loss_least": _loss_measure("Lowest loss on new rows on the way"),
+    "clip_rate": _share_measure("Steps whose gradient was clipped"),
+    "change": _size_measure("Size of the weight change", "of the weights"),
+    "parameters": _size_measure("Trained parameters", "parameters"),
+    "answer_tokens": _size_measure("Tokens that carry loss, over all training rows", "tokens"),
+    "end_trained": _share_measure("Training rows whose end of turn carries loss"),
+    "cut_rows": _share_measure("Training rows cut by max_length"),
+    "answer_share": _share_measure("Part of the loss that lies on answers"),
+    "same_prompt": _share_measure("Prompts with the same tokens in training and in serving"),
+    "leaked": _share_measure("New rows with a near copy among the training rows"),
+    "copied": _share_measure("Answers that repeat eight words of a training answer"),
+    "shapes": _share_measure("Training answers outside the commonest shape"),
+    "outliers": _share_measure("Training rows still over three times the median loss"),
     "prior": Measure(
-        "How much commoner the commonest answer is in training", "", _times, _near_size
+        "How much commoner the commonest answer is in training", "", _times_text, _is_near_size
     ),
     "p_end": Measure(
         "P(end): chance of the end token where the answer is over (0 to 1)",
         "0 to 1",
         decimals,
-        _near_share,
+        _is_near_share,
     ),
-    "answers": _size("New rows that were answered", "rows"),
-    "ended": Measure("Answers that end by themselves", "answers", _of_answers, _near_rows),
-    "score": _unit("Score on new rows"),
-    "valid": _share("Answers that parse"),
-    "length": _size("Tokens an answer", "tokens"),
-    "same_as_base": _share("Answers equal to those of the untrained model"),
+    "answers": _size_measure("New rows that were answered", "rows"),
+    "ended": Measure("Answers that end by themselves", "answers", _of_answers_text, _is_near_count),
+    "score": _unit_measure("Score on new rows"),
+    "valid": _share_measure("Answers that parse"),
+    "length": _size_measure("Tokens an answer", "tokens"),
+    "same_as_base": _share_measure("Answers equal to those of the untrained model"),
 }
 
-OTHER: dict[str, Measure] = {
+CASE_MEASURES: dict[str, Measure] = {
     # of training runs
-    "conflicts": _share("Training rows whose neighbours have another label"),
-    "answer_seen": _share("Training rows that can read their answer in the row before"),
-    "known_score": _unit("Score on facts that were known before"),
-    "general_loss_rise": _loss("Rise of the loss on general text"),
-    "old_values": _share("Answers that were right before the change"),
-    "right": _share("Answers that are right today"),
-    "long_answers_whole": _share("Long answers that are whole"),
-    "mistakes_repeated": _share("Wrong answers that repeat an error of the training rows"),
-    "wrongly_refused": _share("Questions refused that have an answer"),
+    "conflicts": _share_measure("Training rows whose neighbours have another label"),
+    "answer_seen": _share_measure("Training rows that can read their answer in the row before"),
+    "known_score": _unit_measure("Score on facts that were known before"),
+    "general_loss_rise": _loss_measure("Rise of the loss on general text"),
+    "old_values": _share_measure("Answers that were right before the change"),
+    "right": _share_measure("Answers that are right today"),
+    "long_answers_whole": _share_measure("Long answers that are whole"),
+    "mistakes_repeated": _share_measure("Wrong answers that repeat an error of the training rows"),
+    "wrongly_refused": _share_measure("Questions refused that have an answer"),
     # of cards, which train nothing
-    "legal_first": _unit("Own chance of a legal first token, without the grammar"),
-    "legal_mean": _unit("Own chance of a legal token, mean of all places"),
-    "copied_other": _share("Answers copied from another passage"),
-    "in_no_passage": _share("Wrong answers that stand in no passage"),
-    "recall": _share("Questions whose right passage was found"),
-    "stale": _share("Answers from a passage out of force"),
-    "other_rule": _share("Answers from another rule"),
-    "score_kept": _share("Right answers where the rule did not change"),
-    "swap_agreement": _share("Verdicts that hold when the answers swap places"),
-    "says_a": _share("Verdicts for the first place"),
-    "lead": _size("Lead of the verdict over the other", ""),
-    "same_tokens": _share("Tokens that the trained model would choose as well"),
-    "same_answers": _share("Answers equal to those of the trained model"),
-    "first_valid": _share("Answers that parse at the first look"),
-    "first_score": _unit("Score at the first look"),
+    "legal_first": _unit_measure("Own chance of a legal first token, without the grammar"),
+    "legal_mean": _unit_measure("Own chance of a legal token, mean of all places"),
+    "copied_other": _share_measure("Answers copied from another passage"),
+    "in_no_passage": _share_measure("Wrong answers that stand in no passage"),
+    "recall": _share_measure("Questions whose right passage was found"),
+    "stale": _share_measure("Answers from a passage out of force"),
+    "other_rule": _share_measure("Answers from another rule"),
+    "score_kept": _share_measure("Right answers where the rule did not change"),
+    "swap_agreement": _share_measure("Verdicts that hold when the answers swap places"),
+    "says_a": _share_measure("Verdicts for the first place"),
+    "lead": _size_measure("Lead of the verdict over the other", ""),
+    "same_tokens": _share_measure("Tokens that the trained model would choose as well"),
+    "same_answers": _share_measure("Answers equal to those of the trained model"),
+    "first_valid": _share_measure("Answers that parse at the first look"),
+    "first_score": _unit_measure("Score at the first look"),
 }
-"""Facts of one case: `RunFacts.other`."""
+"""Measurements of single cases, from `RunFacts.other`."""
 
 CHARTS: dict[str, Chart] = {
     "loss": Chart("Training loss", "nats a token"),
@@ -221,33 +221,35 @@ CLEAN_CAUSE = "none"
 CLEAN_WORDS = "Nothing: this is a clean run."
 
 
-def measure(key: str) -> Measure:
-    """Return a measurement's words; a fact of one case that has none is named by its key."""
+def measure_of(key: str) -> Measure:
+    """Return the texts of a measurement; one without texts gets its key as title."""
     name = key.removeprefix("other.")
-    return MEASURES.get(name) or OTHER.get(name) or _size(_spaced(name))
+    return MEASURES.get(name) or CASE_MEASURES.get(name) or _size_measure(_as_title(name))
 
 
-def value_of(facts: RunFacts, key: str) -> Number:
-    """Return a measurement of a run: a field of its facts, or a fact of its case."""
+def value_of(facts: RunFacts, key: str) -> FactValue:
+    """Return a measurement's value: a field of the facts, or one of `facts.other`; or None."""
     name = key.removeprefix("other.")
     if name in RunFacts.model_fields:
         return getattr(facts, name)  # type: ignore[no-any-return]
     return facts.other.get(name)
 
 
-def chart(key: str) -> Chart:
-    """Return a chart's words; a figure of one case is named by its key."""
+def chart_of(key: str) -> Chart:
+    """Return the texts of a chart; one without texts gets its measurement's title or its key."""
     name = key.removeprefix("other.")
-    return CHARTS.get(name) or Chart(OTHER[name].title if name in OTHER else _spaced(name), "")
+    return CHARTS.get(name) or Chart(
+        CASE_MEASURES[name].title if name in CASE_MEASURES else _as_title(name), ""
+    )
 
 
-def cause(name: str) -> str:
-    """Return a cause in words: the first docstring line of its file."""
+def cause_text(name: str) -> str:
+    """Return a cause in words: the first line of its module's docstring."""
     if name == CLEAN_CAUSE:
         return CLEAN_WORDS
-    return catalogue("failures").get(name) or f"{_spaced(name)}."
+    return catalogue("failures").get(name) or f"{_as_title(name)}."
 
 
-def _spaced(key: str) -> str:
+def _as_title(key: str) -> str:
     text = key.replace("_", " ").replace(".", " ")
     return text[:1].upper() + text[1:]

@@ -43,7 +43,7 @@ class PlantCases:
     fails: Sequence[Item]
     passes: Sequence[Item]
     docs: Sequence[str]
-    right: AnswerCheck
+    is_right: AnswerCheck
 
     def select_cases(self, for_placebo: bool, fold: bool = False) -> list[Item]:
         """Return the cases to run: all; for a placebo <= 60 passed; with `fold` a fifth of each."""
@@ -130,7 +130,7 @@ def _best_prompt(field: PlantCases) -> PromptIngredients:
     cases = [*field.fails, *field.passes]
 
     def passed(prompt: PromptIngredients) -> int:
-        return sum(field.right(item, system_answer(field.world, item, prompt)) for item in cases)
+        return sum(field.is_right(item, system_answer(field.world, item, prompt)) for item in cases)
 
     return max(_candidate_prompts(field.world), key=passed)
 
@@ -142,7 +142,7 @@ def _prompt_check(field: PlantCases, best: PromptIngredients) -> CaseCheck:
         if best == PromptIngredients() and field.world.shape.sampled
         else best
     )
-    return lambda item: field.right(item, system_answer(field.world, item, own))
+    return lambda item: field.is_right(item, system_answer(field.world, item, own))
 
 
 def _prompt_trials(world: World) -> list[Trial]:
@@ -243,7 +243,7 @@ def trained_table(world: World, sound: bool) -> TrainedTable:
 
 
 def _intervention_of(field: PlantCases, one: Trial) -> Intervention:
-    right = field.right
+    right = field.is_right
     passed = {i.case.id: right(i, one.answer(i)) for i in field.select_cases(False, one.one_fold)}
     shares = alone = None
     if (beside := one.placebo_answer) is not None:
@@ -260,7 +260,7 @@ def _intervention_of(field: PlantCases, one: Trial) -> Intervention:
 
 
 def _rescoring_checks(field: PlantCases) -> list[tuple[str, Remedy, AnswerCheck]]:
-    world, right = field.world, field.right
+    world, right = field.world, field.is_right
     labels = world.task.output.labels or ()
     read = cache(lambda text: lenient(text, world.kind, labels))
 
@@ -317,7 +317,7 @@ def _vote_intervention(field: PlantCases, best: PromptIngredients) -> Interventi
     asked = [item for item in field.select_cases(False) if item.case.id in failed]
     own = {item.case.id: majority_answer(field.world, item, best) for item in asked}
     intervention = _add_other_gold(
-        field, Intervention(name="vote", remedy="latent", passed={}), field.right, own
+        field, Intervention(name="vote", remedy="latent", passed={}), field.is_right, own
     )
     passes = _prompt_check(field, best)
     alone = {item.case.id: float(passes(item)) for item in asked}

@@ -68,7 +68,7 @@ def plant(
     return Planted(
         cause, drawn.base(world), tuple(interventions(field)),
         (cause, seed, failures, variant, second),
-        {item.case.id: item.lack for item in drawn.fails}, second,
+        {item.case.id: item.cause for item in drawn.fails}, second,
     )  # fmt: skip
 
 
@@ -123,7 +123,7 @@ class _DrawnCases:
     @property
     def documents(self) -> list[str]:
         """Return the passages and decoys of all cases; empty if the task has none."""
-        posed = [item.posed for item in (*self.fails, *self.passes)]
+        posed = [item.content for item in (*self.fails, *self.passes)]
         return [text for one in posed if one.passage for text in (one.passage, *one.decoys)]
 
     def base(self, world: World) -> BaseOutcomes:

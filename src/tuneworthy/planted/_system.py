@@ -26,9 +26,9 @@ def system_answer(world: World, item: Item, prompt: PromptIngredients) -> str:
     spoilt = shape.slip if prompt.name == PRESENT else max(shape.slip, shape.churn)
     if rng.random() < spoilt:
         return world.in_form(item.case, world.other_answer(rng, item.truth))
-    if not item.lack:
+    if not item.cause:
         return world.in_form(item.case, item.truth)
-    text: str = plugins.load("planted", item.lack).answer(world, item, prompt, rng)
+    text: str = plugins.load("planted", item.cause).answer(world, item, prompt, rng)
     return text
 
 
@@ -42,7 +42,7 @@ def majority_answer(world: World, item: Item, on: PromptIngredients = PromptIngr
 def answer_from_passage(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
     """Return the answer found in the passage with probability `strength`; else a guess."""
     if prompt.passage and rng.random() < world.shape.strength:
-        found = find_answer(world, item.posed.question, prompt.passage, prompt.strong)
+        found = find_answer(world, item.content.question, prompt.passage, prompt.strong)
         if found is not None:
             return world.in_form(item.case, found)
     return random_answer(world, item, rng)

@@ -38,13 +38,13 @@ class Outcome:
         return {self.plant.cause, self.plant.second or self.plant.cause}
 
 
-def outcome(plant: Planted, found: Diagnosis) -> Outcome:
+def outcome(plant: Planted, diagnosis: Diagnosis) -> Outcome:
     """Return the outcome of diagnosing a planted system."""
-    causes = tuple(row.cause for row in found.wrong if row.cause not in NO_CAUSES)
+    causes = tuple(row.cause for row in diagnosis.wrong if row.cause not in NO_CAUSES)
     causes = causes or ("untried",)
-    acting = tuple(sorted({one.remedy for one in found.effects if one.acts}))
-    named = "few" if found.few else causes[0]
-    given = {case: cause for case, cause in found.cause.items() if cause in REMEDIES}
+    acting = tuple(sorted({one.remedy for one in diagnosis.effects if one.acts}))
+    named = "few" if diagnosis.few else causes[0]
+    given = {case: cause for case, cause in diagnosis.cause.items() if cause in REMEDIES}
     wrong = sum(plant.lacks[case] != cause for case, cause in given.items())
     return Outcome(plant, named, causes[0], causes[:2], acting, (wrong, len(given)))
 

@@ -27,8 +27,10 @@ _SYLLABLES = ("bal", "cor", "dun", "fen", "gol", "hil", "jor", "kem", "lus", "mo
 TERMS = ("quota", "fee", "deposit", "notice", "allowance", "rate", "ceiling", "term")
 TABLE_SIZE = 48  # table entries: eight examples show a sixth of them, a hundred rows nearly all
 TOPIC_WORDS = 9  # size of the vocabulary that questions with the same true answer share
-_FILLER_SENTENCES = ("Ask the front desk where in doubt.", "This page was checked last spring.",
-           "Other sites keep rules of their own.", "Copies are kept in the archive.")  # fmt: skip
+_FILLER_SENTENCES = (
+    "Ask the front desk where in doubt.", "This page was checked last spring.",
+    "Other sites keep rules of their own.", "Copies are kept in the archive.",
+)  # fmt: skip
 
 
 class CaseContent(NamedTuple):
@@ -46,12 +48,12 @@ class CaseContent(NamedTuple):
 
 @dataclass(frozen=True)
 class Item:
-    """A case, its true answer, and the cause of its failure (`lack`; "" if it has none)."""
+    """A case, its true answer, and the cause of its failure (`cause`; "" if it has none)."""
 
     case: Case
     truth: str
-    lack: str
-    posed: CaseContent
+    cause: str
+    content: CaseContent
 
 
 class TrainedTable(NamedTuple):

@@ -26,9 +26,9 @@ def pose(world: World, truth: str, rng: Random) -> CaseContent:
 
 def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
     """Return the answer at which the walk ends; a small model mostly errs at the list's end."""
-    place, size = item.posed.facts["start"], len(world.pool)
+    place, size = item.content.facts["start"], len(world.pool)
     able = prompt.strong and rng.random() < world.shape.strength
-    for step in item.posed.facts["steps"]:
+    for step in item.content.facts["steps"]:
         place += step
         if place >= size and not able:
             place = size - 1 - place % 2  # it stays near the end of the list

@@ -19,7 +19,7 @@ def pose(world: World, truth: str, rng: Random) -> CaseContent:  # noqa: ARG001
 
 def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
     """Return the key's answer from examples or training, else mostly a guess fixed per key."""
-    key = item.posed.facts["key"]
+    key = item.content.facts["key"]
     known = {**dict(prompt.shots), **(prompt.trained.table if prompt.trained else {})}
     if key in known and rng.random() < world.shape.strength:
         return world.in_form(item.case, known[key])

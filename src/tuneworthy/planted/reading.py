@@ -34,7 +34,7 @@ def pose(world: World, truth: str, rng: Random) -> CaseContent:
 def answer(world: World, item: Item, prompt: PromptIngredients, rng: Random) -> str:
     """Return the answer read from the passage: the old one unless the model is `strong`."""
     if prompt.passage and (
-        found := find_answer(world, item.posed.question, prompt.passage, prompt.strong)
+        found := find_answer(world, item.content.question, prompt.passage, prompt.strong)
     ):
         return world.in_form(item.case, found)
     return world.in_form(item.case, rng.choice(world.pool))

@@ -88,9 +88,9 @@ def draw_context_curve(curve: Curve) -> Markup | None:
     return charts.unnamed_lines_chart([points], [], ("examples in the prompt", "score"), dots=True)
 
 
-def count_cases(seen: Diagnosis, cause: str) -> int:
+def count_cases(diagnosis: Diagnosis, cause: str) -> int:
     """Return how many failed cases have this cause (0 if there are too few failures)."""
-    return sum(1 for named in seen.cause.values() if named == cause)
+    return sum(1 for named in diagnosis.cause.values() if named == cause)
 
 
 def remedy_line(effect: Effect) -> str:

@@ -48,7 +48,7 @@ def whole_percents(rows: Sequence[Wrong]) -> dict[str, int]:
     return found
 
 
-def wrong_line(wrong: Wrong, seen: Diagnosis | None = None, percent: int | None = None) -> str:
+def wrong_line(wrong: Wrong, diagnosis: Diagnosis | None = None, percent: int | None = None) -> str:
     """Return a sentence on one class of the failures, with the evidence for it.
 
     `percent` replaces its rounded share where the shares of all classes must add up to 100.
@@ -60,7 +60,7 @@ def wrong_line(wrong: Wrong, seen: Diagnosis | None = None, percent: int | None 
     within = f", on other rows {100 * wrong.low:.0f} to {100 * wrong.high:.0f} %"
     if wrong.cause == "untried":
         within = ""
-        shown = f": {why}" if (why := why_untried(seen)) else ""
+        shown = f": {why}" if (why := why_untried(diagnosis)) else ""
     many = f"{_failure_count(wrong):,} of {counted(wrong.n, 'failure')} ({mean}{within})"
     return f"{many} {were}{shown}."
 
@@ -73,10 +73,10 @@ def few_line(rows: Sequence[Wrong]) -> str:
     return f"{counted(few[0].n, 'failure')} read: {said}{more}." if few else ""
 
 
-def why_untried(seen: Diagnosis | None) -> str:
+def why_untried(diagnosis: Diagnosis | None) -> str:
     """Return which remedies were not tried on every failure, and why: two, then a count."""
-    waits = seen.untried if seen else ()
-    said = [_untried_remedy_text(one, seen.n_fail) for one in waits[:2]] if seen else []
+    waits = diagnosis.untried if diagnosis else ()
+    said = [_untried_remedy_text(one, diagnosis.n_fail) for one in waits[:2]] if diagnosis else []
     if len(waits) > 2:
         said.append(f"{counted(len(waits) - 2, 'more remedy', 'more remedies')}")
     return "; ".join(said)
@@ -94,15 +94,15 @@ def _untried_remedy_text(one: UntriedRemedy, fails: int) -> str:
     return f"{many} and passes {one.passed:,} of the others" if one.passed else many
 
 
-def expected_line(seen: Diagnosis | None) -> str:
+def expected_line(diagnosis: Diagnosis | None) -> str:
     """Return the estimated shares among all failures, if remedies were tried on a part; or "".
 
     It lists only causes whose estimated share exceeds the share found.
     """
-    if seen is None:
+    if diagnosis is None:
         return ""
-    known = {row.cause: row.share for row in seen.wrong}
-    more = [row for row in seen.estimates if row.share > known.get(row.cause, 1.0) + 0.005]
+    known = {row.cause: row.share for row in diagnosis.wrong}
+    more = [row for row in diagnosis.estimates if row.share > known.get(row.cause, 1.0) + 0.005]
     if not more:
         return ""
     parts = [
@@ -118,28 +118,33 @@ def wrong_lines(results: Results) -> str:
     In order: the arm; that few failures exist or were tried; the leading causes; the counts of the
     other classes; estimates; why causes are unknown or incomplete. Empty for a blocked study.
     """
-    wrong, seen = results.verdict.wrong, results.evidence.diagnosis
-    if results.verdict.status == "blocked" or not (wrong or (seen and seen.n_fail)):
+    wrong, diagnosis = results.verdict.wrong, results.evidence.diagnosis
+    if results.verdict.status == "blocked" or not (wrong or (diagnosis and diagnosis.n_fail)):
         return ""
     rows = [row for row in wrong if row.cause != "few"]
-    if seen is None:
+    if diagnosis is None:
         told = [few_line(wrong), *(wrong_line(row) for row in rows[:NAMED_CAUSES])]
         return " ".join(part for part in told if part)
-    lead = f"{visible(seen.arm)} fails {seen.n_fail:,} of {seen.n_fail + seen.n_pass:,}."
-    if (named := results.verdict.arm) not in (None, seen.arm) and _is_present_arm(
-        results, seen.arm
+    n = diagnosis.n_fail + diagnosis.n_pass
+    lead = f"{visible(diagnosis.arm)} fails {diagnosis.n_fail:,} of {n:,}."
+    if (named := results.verdict.arm) not in (None, diagnosis.arm) and _is_present_arm(
+        results, diagnosis.arm
     ):
         lead += f" It runs today, so its failures are read, not those of {visible(str(named))}."
     whole = whole_percents(rows)
     causes = [row for row in rows if row.cause not in NO_CAUSES][:NAMED_CAUSES]
-    told = [wrong_line(row, seen, whole[row.cause]) for row in causes]
+    told = [wrong_line(row, diagnosis, whole[row.cause]) for row in causes]
     rest = [row for row in rows if row not in causes]
-    because = f"{visible(seen.because[:1].upper() + seen.because[1:])}." if seen.because else ""
+    because = (
+        f"{visible(diagnosis.because[:1].upper() + diagnosis.because[1:])}."
+        if diagnosis.because
+        else ""
+    )
     return " ".join(
         part
         for part in (
-            lead, few_line(wrong), few_tried_line(seen), *told,
-            _other_classes_line(seen, rows, rest, whole), expected_line(seen), because,
+            lead, few_line(wrong), few_tried_line(diagnosis), *told,
+            _other_classes_line(diagnosis, rows, rest, whole), expected_line(diagnosis), because,
         )
         if part
     )  # fmt: skip
@@ -151,31 +156,33 @@ def _is_present_arm(results: Results, name: str) -> bool:
     )
 
 
-def few_tried_line(seen: Diagnosis) -> str:
+def few_tried_line(diagnosis: Diagnosis) -> str:
     """Return a sentence that half of the failures or more were not tried, and why; or ""."""
-    open_ = sum(_failure_count(row) for row in seen.wrong if row.cause == "untried")
-    if 2 * open_ < seen.n_fail or not open_:
+    open_ = sum(_failure_count(row) for row in diagnosis.wrong if row.cause == "untried")
+    if 2 * open_ < diagnosis.n_fail or not open_:
         return ""
-    tried = seen.n_fail - open_
-    said = f"Only {tried:,} of {counted(seen.n_fail, 'failure')} were tried far enough to have a"
-    why = why_untried(seen)
+    tried = diagnosis.n_fail - open_
+    said = (
+        f"Only {tried:,} of {counted(diagnosis.n_fail, 'failure')} were tried far enough to have a"
+    )
+    why = why_untried(diagnosis)
     return f"{said} cause{f': {why}' if why else ''}."
 
 
 def _other_classes_line(
-    seen: Diagnosis, rows: Sequence[Wrong], rest: Sequence[Wrong], whole: dict[str, int]
+    diagnosis: Diagnosis, rows: Sequence[Wrong], rest: Sequence[Wrong], whole: dict[str, int]
 ) -> str:
     """Return a sentence with counts and shares of the classes in `rest`, which have no own one."""
-    lost = seen.n_fail - sum(map(_failure_count, rows))
+    lost = diagnosis.n_fail - sum(map(_failure_count, rows))
     parts = [
         f"{cause_title(row.cause)} {_failure_count(row):,} ({whole[row.cause]} %)" for row in rest
     ]
     said = []
     if parts:
-        open_ = any(row.cause == "untried" for row in rest) and not few_tried_line(seen)
-        told = f": {why}" if open_ and (why := why_untried(seen)) else ""
+        open_ = any(row.cause == "untried" for row in rest) and not few_tried_line(diagnosis)
+        told = f": {why}" if open_ and (why := why_untried(diagnosis)) else ""
         said.append(f"The other {sum(map(_failure_count, rest)):,}: {', '.join(parts)}{told}.")
-    if lost > 0 and rows and not seen.few:  # studies stored before every failure had a class
+    if lost > 0 and rows and not diagnosis.few:  # studies stored before every failure had a class
         said.append(f"Of the other {lost:,} no class was recorded.")
     return " ".join(said)
 

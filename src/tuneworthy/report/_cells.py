@@ -18,29 +18,30 @@ class Cells:
     """Scores by arm and case position; `order` lists case positions, hardest first.
 
     `values[arm][i]` is the score of the artefact's seed (without one: the mean over the seeds),
-    None if the arm has no score for the case. `tried[arm][i]` holds every seed's answer.
+    None if the arm has no score for the case. `answers[arm][i]` holds every seed's answer.
     """
 
     order: tuple[int, ...]
     values: dict[str, list[float | None]]
-    tried: dict[str, list[list[Cell]]]
+    answers: dict[str, list[list[Cell]]]
 
 
 def score_matrix(results: Results) -> Cells:
     """Return a study's matrix of scores; candidates alone decide how hard a case is."""
     place = {case.id: i for i, case in enumerate(results.cases)}
-    tried: dict[str, list[list[Cell]]] = {}
+    answers: dict[str, list[list[Cell]]] = {}
     for run in results.runs:
-        row = tried.setdefault(run.spec.name, [[] for _ in place])
+        row = answers.setdefault(run.spec.name, [[] for _ in place])
         for i, answer in enumerate(run.answers):
             if answer.case in place:
                 scored = run.scores[i] if i < len(run.scores) else None
                 row[place[answer.case]].append((run, answer, scored))
     seeds = {arm.name: arm.seed for arm in results.evidence.arms}
     values = {
-        name: [combine_seeds(cell, seeds.get(name)) for cell in row] for name, row in tried.items()
+        name: [combine_seeds(cell, seeds.get(name)) for cell in row]
+        for name, row in answers.items()
     }
-    return Cells(hardest_first(results, values), values, tried)
+    return Cells(hardest_first(results, values), values, answers)
 
 
 def combine_seeds(cell: Sequence[Cell], seed: int | None) -> float | None:

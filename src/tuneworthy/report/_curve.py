@@ -78,13 +78,13 @@ def doubling_line(curve: LearningCurve) -> str:
     return f"From {fewer:,} to {more:,} rows it gained {gain} points (95 %)."
 
 
-def cleaning_line(seen: LabelCleaningGain | None) -> str:
+def cleaning_line(cleaning: LabelCleaningGain | None) -> str:
     """Return a sentence on the gain from leaving out rows with doubtful answers; or ""."""
-    if seen is None:
+    if cleaning is None:
         return ""
-    if seen.gain is None:
-        return f"What cleaning the answers is worth was not measured: {visible(seen.because)}."
+    if cleaning.gain is None:
+        return f"What cleaning the answers is worth was not measured: {visible(cleaning.because)}."
     return (
-        f"Without the {seen.dropped:.3g} of {seen.rows:,.0f} training rows that others deny it "
-        f"gains {words.span(seen.gain)} points (95 %)."
+        f"Without the {cleaning.dropped:.3g} of {cleaning.rows:,.0f} training rows that others "
+        f"deny it gains {words.span(cleaning.gain)} points (95 %)."
     )

@@ -18,22 +18,22 @@ class TextTable:
     """A list of distinct texts; `room` is the number of characters left for prompts."""
 
     def __init__(self, room: int = MOST_PROMPT_CHARACTERS) -> None:
-        self.rows: list[str] = []
+        self.texts: list[str] = []
         self.room = room
-        self._at: dict[str, int] = {}
+        self._indexes: dict[str, int] = {}
 
     def text_index(self, text: str | None) -> int | None:
         """Return the index of a text, and store it if it is new."""
         if text is None:
             return None
-        if text not in self._at:
-            self._at[text] = len(self.rows)
-            self.rows.append(text)
-        return self._at[text]
+        if text not in self._indexes:
+            self._indexes[text] = len(self.texts)
+            self.texts.append(text)
+        return self._indexes[text]
 
     def prompt_indexes(self, messages: list[tuple[str, str]]) -> list[list[Any]] | int:
         """Return a prompt as (role, index) pairs, or its length if it exceeds the room."""
-        new = sum(len(text) for _, text in messages if text not in self._at)
+        new = sum(len(text) for _, text in messages if text not in self._indexes)
         if new > self.room:
             return sum(len(text) for _, text in messages)
         self.room -= new
@@ -78,9 +78,9 @@ def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
         ],
         "values": [[_rounded(matrix.values[n][i]) for i in shown] for n in names],
         "answers": [
-            [[_plain_answer(c, texts) for c in matrix.tried[n][i]] for i in shown] for n in names
+            [[_plain_answer(c, texts) for c in matrix.answers[n][i]] for i in shown] for n in names
         ],
-        "texts": texts.rows,
+        "texts": texts.texts,
         **_slider_data(results),
     }
 

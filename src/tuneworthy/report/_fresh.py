@@ -39,16 +39,19 @@ def freshness_section(results: Results) -> dict[str, Any] | None:
     return {"lines": lines, "rows": rows, "unsupported": unsupported[:MOST_UNSUPPORTED_ROWS]}
 
 
-def change_line(seen: Freshness) -> str:
+def change_line(freshness: Freshness) -> str:
     """Return a sentence on how fast facts change and how long a frozen model stays fresh enough."""
-    if seen.changed is None or seen.days is None or seen.over_days is None:
-        return f"How fast the facts change is not known: {seen.because or 'it was not measured'}."
-    over, ok = f"{seen.over_days:,.0f} days", f"{seen.stale_ok:.0%}"
-    mean, low, high = map(days_text, (seen.days.mean, seen.days.low, seen.days.high))
-    if seen.declared:
-        first = f"You say that {seen.changed.share:.1%} of the facts change within {over}"
+    if freshness.changed is None or freshness.days is None or freshness.over_days is None:
+        return (
+            f"How fast the facts change is not known: {freshness.because or 'it was not measured'}."
+        )
+    over, ok = f"{freshness.over_days:,.0f} days", f"{freshness.stale_ok:.0%}"
+    mean, low, high = map(days_text, (freshness.days.mean, freshness.days.low, freshness.days.high))
+    if freshness.declared:
+        first = f"You say that {freshness.changed.share:.1%} of the facts change within {over}"
         return f"{first}: after {mean} more than {ok} of what a frozen model says is old."
-    first = f"Of {seen.changed.n:,} dated documents {seen.changed.k:,} were replaced within {over}"
+    changed = freshness.changed
+    first = f"Of {changed.n:,} dated documents {changed.k:,} were replaced within {over}"
     return f"{first}: a frozen model stays below {ok} of old answers for {mean} ({low} to {high})."
 
 

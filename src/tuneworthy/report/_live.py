@@ -33,18 +33,18 @@ class Live:
         self._stream = stream or sys.stderr
         self._console = Console(file=self._stream, highlight=False, markup=False, width=width)
         self._plain = not can_encode_glyphs(self._stream)
-        self._rows: dict[str, tuple[int, int, str]] = {}
-        self._use, self._bounds = "", list[float]()
+        self._arm_progress: dict[str, tuple[int, int, str]] = {}
+        self._named_use, self._bounds = "", list[float]()
         self.short = False  # a study of seconds shows no verdict so far
-        self._notes, self._written = "", -math.inf
+        self._last_message, self._written = "", -math.inf
         self._redraws = self._console.is_terminal and not self._console.is_dumb_terminal
-        self._drawn = RichLive(
+        self._redrawn = RichLive(
             console=self._console, refresh_per_second=4, get_renderable=self.screen
         )
 
     def __enter__(self) -> Live:
         if self._redraws:
-            self._drawn.start()
+            self._redrawn.start()
         return self
 
     def __exit__(
@@ -54,12 +54,12 @@ class Live:
         trace: TracebackType | None,
     ) -> None:
         if self._redraws:
-            self._drawn.stop()
+            self._redrawn.stop()
 
     def progress(self, arm: str, done: int, total: int, note: str = "") -> None:
         """Show that `done` of an arm's `total` answers are in; `note` is its present activity."""
-        before = self._rows.get(arm)
-        self._rows[arm] = (done, total, note)
+        before = self._arm_progress.get(arm)
+        self._arm_progress[arm] = (done, total, note)
         old = 10 * before[0] // max(total, 1) if before else -1 if total else 0
         if not self._redraws and 10 * done // max(total, 1) > old:
             self._write(f"{arm}: {_progress_text(done, total)}{f', {note}' if note else ''}")
@@ -67,8 +67,8 @@ class Live:
     def now(self, use: str, arm: str | None, left: float | None) -> None:
         """Show the verdict if the study stopped now; `left` in score points."""
         use = use if arm is None else f"{use.upper()} ({arm})"
-        if use != self._use:
-            self._use, self._bounds = use, []
+        if use != self._named_use:
+            self._named_use, self._bounds = use, []
         changed = left is not None and (
             not self._bounds or words.points(self._bounds[-1]) != words.points(left)
         )
@@ -79,8 +79,8 @@ class Live:
 
     def say(self, text: str) -> None:
         """Show a line of text."""
-        alike = _NUMBER.sub("", text) == _NUMBER.sub("", self._notes)
-        self._notes = text
+        alike = _NUMBER.sub("", text) == _NUMBER.sub("", self._last_message)
+        self._last_message = text
         if not self._redraws and not (alike and time.monotonic() - self._written < QUIET_SECONDS):
             self._written = time.monotonic()
             self._write(text)
@@ -90,26 +90,26 @@ class Live:
         if not (self._redraws and sys.stdin and sys.stdin.isatty()):
             self.say(text)
             return True
-        self._drawn.stop()
+        self._redrawn.stop()
         self._write(text)
         answer = self._console.input("Go on? [Y/n] ")
-        self._drawn.start()
+        self._redrawn.start()
         return not answer.strip().lower().startswith("n")
 
     def verdict_line(self) -> str:
         """Return the verdict so far: `if you stopped now: KEEP (now), may leave 9 points`."""
-        if not self._use:
+        if not self._named_use:
             return "if you stopped now: no verdict yet"
         path = " → ".join(words.points(x) for x in self._bounds[-SHOWN_BOUNDS:])
         left = f", may leave {path} points" if path else ", what it leaves is not known yet"
-        return f"if you stopped now: {self._use}{left}"
+        return f"if you stopped now: {self._named_use}{left}"
 
     def screen(self) -> Text:
         """Return the lines to draw now: progress by arm, the verdict so far, the last message."""
         width = min(self._console.width, 120)
         name = 28 if width >= 80 else 16
         lines = []
-        for arm, (done, total, note) in self._rows.items():
+        for arm, (done, total, note) in self._arm_progress.items():
             share = done / total if total else float(done > 0)
             over = share >= 1
             text = Text(
@@ -119,7 +119,7 @@ class Live:
             rest = cell(_progress_text(done, total), 16) + escape_line(note, self._plain)
             text.append(cell(rest, width - name - 19).rstrip(), "dim")
             lines.append(text)
-        for line in ("" if self.short else self.verdict_line(), self._notes):
+        for line in ("" if self.short else self.verdict_line(), self._last_message):
             if line:
                 lines.append(
                     Text(cell("  " + escape_line(line, self._plain), width - 1).rstrip(), "bold")

@@ -17,8 +17,8 @@ from tuneworthy.core.live_check import LiveCheck, LiveMean, LiveShare, LiveSprea
 from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 
 MEASURE_NAMES = {"valid": "valid", "score": "score", "inputs": "inputs", "unlike": "unlike",
-         "labels": "labels", "facts": "facts", "length": "length", "latency": "latency",
-         "slow": "limit"}  # fmt: skip
+                 "labels": "labels", "facts": "facts", "length": "length", "latency": "latency",
+                 "slow": "limit"}  # fmt: skip
 NAME_WIDTH = 11
 MOST_BAD_LINES = 3
 

@@ -19,7 +19,7 @@ from tuneworthy.report._cells import null_pointers
 
 NOT_MEASURED = re.compile(r"^not measured \((.*?)\)")
 MAY_NOT_APPLY = ("next/rows", "next/clicks", "next/usd", "next/minutes", "/tool", "/prior",
-                  "/placebo")  # fmt: skip
+                 "/placebo")  # fmt: skip
 
 
 def missing_values(results: Results) -> list[dict[str, Any]]:
@@ -44,35 +44,35 @@ def missing_values(results: Results) -> list[dict[str, Any]]:
 
 def questions_section(results: Results) -> dict[str, list[dict[str, Any]]]:
     """Return the checklist of five and the other questions, each with its answer."""
-    rows = [_question_row(found) for found in results.verdict.questions]
+    rows = [_question_row(finding) for finding in results.verdict.questions]
     five = [row for row in rows if row["name"] in CHECKLIST]
     return {"five": five, "others": [row for row in rows if row not in five]}
 
 
-def _question_row(found: Finding) -> dict[str, Any]:
+def _question_row(finding: Finding) -> dict[str, Any]:
     """Return a finding as a table row; `wrong` says why tuning is wrong where the answer is no."""
-    known = found.name in catalogue("questions")
-    module = load("questions", found.name) if known else None
-    because = NOT_MEASURED.sub(r"\1", found.because, count=1)
+    known = finding.name in catalogue("questions")
+    module = load("questions", finding.name) if known else None
+    because = NOT_MEASURED.sub(r"\1", finding.because, count=1)
     because = re.sub(r"^keys? (?=economics\.)", "task.yaml lacks ", because)
     return {
-        "name": found.name,
-        "question": module.QUESTION if module else found.name.replace("_", " "),
-        "answer": found.answer,
-        "tone": _answer_tone(found, getattr(module, "AGAINST", "no")),
-        "number": words.finding_quantity(found, getattr(module, "UNIT", "")),
-        "wrong": getattr(module, "WRONG", "") if found.answer == "no" else "",
+        "name": finding.name,
+        "question": module.QUESTION if module else finding.name.replace("_", " "),
+        "answer": finding.answer,
+        "tone": _answer_tone(finding, getattr(module, "AGAINST", "no")),
+        "number": words.finding_quantity(finding, getattr(module, "UNIT", "")),
+        "wrong": getattr(module, "WRONG", "") if finding.answer == "no" else "",
         "because": because[:1].upper() + because[1:],
-        "next": found.next,
-        "prior": found.prior,
+        "next": finding.next,
+        "prior": finding.prior,
     }
 
 
-def _answer_tone(found: Finding, against: str) -> str:
+def _answer_tone(finding: Finding, against: str) -> str:
     """Return the colour class: `yes` if the answer speaks for tuning, `no`, or `not_measured`."""
-    if found.answer == "not_measured":
-        return found.answer
-    return "no" if found.answer == against else "yes"
+    if finding.answer == "not_measured":
+        return finding.answer
+    return "no" if finding.answer == against else "yes"
 
 
 def _owner_and_field(results: Results, pointer: str) -> tuple[str, str]:

@@ -38,9 +38,11 @@ STEP_NAMES = {
     "more folds": "run on more folds",
 }
 UNBROKEN = Markup('<span class="whole">{}</span>')
-TEMPLATE_FUNCTIONS = ("amount", "confidence", "counted", "duration", "headline", "limit_lines",
-         "next_line", "not_certain", "pays_line", "points", "score", "scored_line", "signed",
-         "span", "status_line", "target_line", "unrun_line", "use_line", "wide_line")  # fmt: skip
+TEMPLATE_FUNCTIONS = (
+    "amount", "confidence", "counted", "duration", "headline", "limit_lines", "next_line",
+    "not_certain", "pays_line", "points", "score", "scored_line", "signed", "span", "status_line",
+    "target_line", "unrun_line", "use_line", "wide_line",
+)  # fmt: skip
 SECTIONS: dict[str, Callable[[Results, Cells], Any]] = {
     "lead": lambda results, matrix: recorded.lead_lines(results),
     "priceless": lambda results, matrix: recorded.priceless(results),

@@ -16,14 +16,14 @@ FAILURE_COUNTS = (8, 20, 40, 60)
 _HIT_KEYS = ("first", "likely")
 
 
-def published_rates(told: Mapping[str, Any]) -> dict[str, Any]:
+def published_rates(results: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures for the report from the results of `bench/causes.py`.
 
     `sizes`: by failures per task, the share of planted tasks whose cause leads (`first`) or is
     among the two likeliest (`likely`), and of controls with a false cause (`false`), each with n
     and 95 % ends. `named`: at the most failures, the named cause for each planted cause.
     """
-    by_size = {size: told[f"{size} failures, as it is"] for size in FAILURE_COUNTS}
+    by_size = {size: results[f"{size} failures, as it is"] for size in FAILURE_COUNTS}
     sizes = [
         {"failures": size, **{key: own["all"][key] for key in _HIT_KEYS}, "false": own["false"]}
         for size, own in by_size.items()

@@ -91,27 +91,27 @@ def _score_text(arm: ArmResult | None) -> str:
 
 def _note_lines(runs: Sequence[Run]) -> list[str]:
     """Return lines on a student: agreement with its teacher, pairs kept, cost, prompt lengths."""
-    told = [run.trace["distilled"] for run in runs if run.trace]
-    lines = [_agreement_line(told)]
-    if len(told[0]["curve"]) > 1:
-        points = [f"{_agreement_share(point)} with {point['rows']:,}" for point in told[0]["curve"]]
+    fits = [run.trace["distilled"] for run in runs if run.trace]
+    lines = [_agreement_line(fits)]
+    if len(fits[0]["curve"]) > 1:
+        points = [f"{_agreement_share(point)} with {point['rows']:,}" for point in fits[0]["curve"]]
         lines.append(f"Agreement by teacher rows, first fit: {', '.join(points)}.")
-    pairs = told[0]["pairs"]
+    pairs = fits[0]["pairs"]
     left = "; ".join(f"{count:,}: {why}" for why, count in pairs["rejected"].items())
     lines.append(
-        f"{told[0]['teacher']} wrote {pairs['written']:,} answers to {pairs['inputs']:,} inputs, "
+        f"{fits[0]['teacher']} wrote {pairs['written']:,} answers to {pairs['inputs']:,} inputs, "
         f"{pairs['kept']:,} are kept" + (f" (rejected: {left})." if left else ".")
     )
     if pairs["usd"] is not None:
         lines.append(f"These answers cost ${words.amount(pairs['usd'])}, once for all fits.")
-    long, short = (told[0]["prompt_tokens"][side] for side in ("teacher", "student"))
+    long, short = (fits[0]["prompt_tokens"][side] for side in ("teacher", "student"))
     if long and short:
         lines.append(f"Prompt tokens a request: {long:,.0f} for the teacher, {short:,.0f} after.")
     return lines
 
 
-def _agreement_line(told: Sequence[dict[str, Any]]) -> str:
-    known = [one["agreement"] for one in told if one["agreement"]["agree"] is not None]
+def _agreement_line(fits: Sequence[dict[str, Any]]) -> str:
+    known = [one["agreement"] for one in fits if one["agreement"]["agree"] is not None]
     if not known:
         return "Agreement with the teacher: not measured, too few of its rows were held back."
     agree, of = (sum(one[key] for one in known) for key in ("agree", "of"))

@@ -24,14 +24,14 @@ LIKELY_CHANCE = 0.75  # forecasts aim at a chance of .8; below this they reached
 
 def two_logs_screen(compared: LogComparison, width: int = 80, plain: bool = False) -> Text:
     """Return the screen: who leads and by how much, rows to show it, slices, rows to read."""
-    found = compared.result
+    result = compared.result
     lines = [
-        *_lead_lines(found, width, plain),
+        *_lead_lines(result, width, plain),
         Text(),
         *_system_lines(compared, width, plain),
         Text(),
-        *_slice_lines(found, width, plain),
-        *_cases_lines(found, width, plain),
+        *_slice_lines(result, width, plain),
+        *_cases_lines(result, width, plain),
         *_note_lines(compared, width, plain),
     ]
     return finished(lines, plain)
@@ -55,27 +55,27 @@ def lead_line(mean: float, low: float, high: float, names: tuple[str, str]) -> s
     return f"{leader} leads by {size} point{'s' * (size != '1')}, {shown} {ends}"
 
 
-def more_line(found: TwoLogs) -> str:
+def more_line(result: TwoLogs) -> str:
     """Return how many more rows would show the difference; "" if it is shown or all are alike."""
-    if found.shown or found.alike:
+    if result.shown or result.alike:
         return ""
-    if found.more is None:
-        most = max(4 * found.pair.n, 1000)
+    if result.more is None:
+        most = max(4 * result.pair.n, 1000)
         return f"Up to {most:,} rows are unlikely to show a difference between the two."
-    rows = words.counted(_round_forecast(found.more.more(found.pair.n)), "more row")
-    if found.more.chance < LIKELY_CHANCE:
-        return f"Even {rows} would show it only with a chance of {chance_text(found.more.chance)}."
-    return f"About {rows} would show it (with a chance of {chance_text(found.more.chance)})."
+    rows = words.counted(_round_forecast(result.more.more(result.pair.n)), "more row")
+    if result.more.chance < LIKELY_CHANCE:
+        return f"Even {rows} would show it only with a chance of {chance_text(result.more.chance)}."
+    return f"About {rows} would show it (with a chance of {chance_text(result.more.chance)})."
 
 
-def wide_line(found: TwoLogs) -> str:
+def wide_line(result: TwoLogs) -> str:
     """Return why the interval is wider than for as many independent rows; or ""."""
-    if (why := found.grouped) is None:
+    if (why := result.grouped) is None:
         return ""
     half = words.points((why.high - why.low) / 2)
     return (
-        f"It is wide because the {found.pair.n:,} rows come in {why.groups:,} groups (near-copies,"
-        f" or one `group`), worth {why.worth:,.0f} independent rows: {found.pair.n:,} independent"
+        f"It is wide because the {result.pair.n:,} rows come in {why.groups:,} groups (near-copies,"
+        f" or one `group`), worth {why.worth:,.0f} independent rows: {result.pair.n:,} independent"
         f" ones would leave about ±{half}."
     )
 
@@ -85,23 +85,23 @@ def _round_forecast(n: int) -> int:
     return round(n, 2 - len(str(n)))
 
 
-def _lead_lines(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
-    pair = found.pair
+def _lead_lines(result: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
+    pair = result.pair
     count = words.counted(pair.n, "row")
     head = cell(lead_line(pair.mean, pair.low, pair.high, ("A", "B")), width - len(count) - 4)
     yield Text("  ").append(escape_line(head, plain), "bold").append(count, "dim")
     text = (
         f"The interval is {INTERVAL}, of the paired difference on the rows that both answered."
-        f" {wide_line(found)} {more_line(found)}"
+        f" {wide_line(result)} {more_line(result)}"
     )
     text = " ".join(text.split())
     yield from (Text(x) for x in wrapped(escape_line(text, plain), width))
 
 
 def _system_lines(compared: LogComparison, width: int, plain: bool) -> Iterator[Text]:
-    found = compared.result
+    result = compared.result
     name = width - 2 - 3 - 10 - 1 - 4 - 1 - 9 - 2
-    for letter, full, score in zip("AB", found.names, found.scores, strict=True):
+    for letter, full, score in zip("AB", result.names, result.scores, strict=True):
         shown = cell(escape_line(full, plain), name)
         ends = f"{words.score(score.low)}–{words.score(score.high)}"
         line = f"  {letter}  {shown} {bar(score.mean, 10)} "
@@ -110,21 +110,21 @@ def _system_lines(compared: LogComparison, width: int, plain: bool) -> Iterator[
             .append(cell(words.score(score.mean), 4, right=True), "bold")
             .append(f" {ends}", "dim")
         )
-    pair = found.pair
+    pair = result.pair
     guess = " (guessed; --metric chooses another)" if compared.guessed else ""
     text = (
-        f"B won {pair.wins:,}, lost {pair.losses:,}, equal on {found.equal:,}. Answers are"
+        f"B won {pair.wins:,}, lost {pair.losses:,}, equal on {result.equal:,}. Answers are"
         f" {compared.type}, scored by {compared.metric}{guess}."
     )
     yield from (Text(x) for x in wrapped(escape_line(text, plain), width))
 
 
-def _slice_lines(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
+def _slice_lines(result: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
     """Yield lines on the slices with a shown difference; the JSON holds all slices."""
-    if not found.slices:
+    if not result.slices:
         return
-    shown = [part for part in found.slices if part.delta.low > 0 or part.delta.high < 0]
-    looked = f"{words.counted(found.looked_at, 'slice')} of 20 rows or more"
+    shown = [part for part in result.slices if part.delta.low > 0 or part.delta.high < 0]
+    looked = f"{words.counted(result.looked_at, 'slice')} of 20 rows or more"
     text = f"Where they differ, B − A ({looked}; the intervals pay for all of them):"
     if not shown:
         text = f"On no slice is a difference shown ({looked} looked at; all of them with --json)."
@@ -143,9 +143,9 @@ def _slice_name(part: SliceDifference) -> str:
     return f"{part.kind} {part.name}"
 
 
-def _cases_lines(found: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
-    kinds = {"lost": [c for c in found.cases if c.difference < 0],
-             "won": [c for c in found.cases if c.difference > 0]}  # fmt: skip
+def _cases_lines(result: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
+    kinds = {"lost": [c for c in result.cases if c.difference < 0],
+             "won": [c for c in result.cases if c.difference > 0]}  # fmt: skip
     if not any(kinds.values()):
         return
     parts = [
@@ -186,43 +186,43 @@ def _note_lines(compared: LogComparison, width: int, plain: bool) -> Iterator[Te
 
 def two_logs_json(compared: LogComparison) -> str:
     """Return the whole comparison as JSON; `difference` is b - a."""
-    found = compared.result
+    result = compared.result
     systems = {
         key: {"name": name, "score": score.plain()}
-        for key, name, score in zip("ab", found.names, found.scores, strict=True)
+        for key, name, score in zip("ab", result.names, result.scores, strict=True)
     }
     body: dict[str, Any] = {
         **systems,
         "difference": "b - a",
         "interval": INTERVAL,
-        "n": found.pair.n,
-        "mean": found.pair.mean,
-        "low": found.pair.low,
-        "high": found.pair.high,
-        "shown": found.shown,
-        "grouped": None if found.grouped is None else asdict(found.grouped),
-        "won": found.pair.wins,
-        "lost": found.pair.losses,
-        "equal": found.equal,
-        "more_rows": _rows_to_decide(found),
+        "n": result.pair.n,
+        "mean": result.pair.mean,
+        "low": result.pair.low,
+        "high": result.pair.high,
+        "shown": result.shown,
+        "grouped": None if result.grouped is None else asdict(result.grouped),
+        "won": result.pair.wins,
+        "lost": result.pair.losses,
+        "equal": result.equal,
+        "more_rows": _rows_to_decide(result),
         "metric": compared.metric,
         "type": compared.type,
         "guessed": compared.guessed,
-        "slices_looked_at": found.looked_at,
+        "slices_looked_at": result.looked_at,
         "slices": [
-            {"kind": s.kind, "name": s.name, "n": s.n, **s.delta.plain()} for s in found.slices
+            {"kind": s.kind, "name": s.name, "n": s.n, **s.delta.plain()} for s in result.slices
         ],
         "left_out": compared.left_out,
         "notes": list(compared.notes),
-        "cases": _plain_cases(found.cases),
+        "cases": _plain_cases(result.cases),
     }
     return json.dumps(body, indent=2)
 
 
-def _rows_to_decide(found: TwoLogs) -> dict[str, float] | None:
-    if found.more is None:
+def _rows_to_decide(result: TwoLogs) -> dict[str, float] | None:
+    if result.more is None:
         return None
-    return {"rows": found.more.more(found.pair.n), "chance": round(found.more.chance, 4)}
+    return {"rows": result.more.more(result.pair.n), "chance": round(result.more.chance, 4)}
 
 
 def _plain_cases(cases: Sequence[AnsweredCase]) -> list[dict[str, Any]]:

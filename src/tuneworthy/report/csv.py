@@ -10,7 +10,7 @@ from tuneworthy.core.escape import for_csv
 from tuneworthy.core.results import Results
 
 CSV_COLUMNS = ("case", "arm", "role", "seed", "fold", "score", "valid", "answer", "extracted",
-           "target", "why", "error", "tokens_in", "tokens_out", "seconds", "usd")  # fmt: skip
+               "target", "why", "error", "tokens_in", "tokens_out", "seconds", "usd")  # fmt: skip
 
 
 def answers_csv(results: Results) -> str:

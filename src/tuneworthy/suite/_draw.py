@@ -31,7 +31,9 @@ class SeenInputs:
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
         self._sets: list[frozenset[int]] = []
-        self._with: dict[int, list[int]] = {}  # shingle -> sets that have it in their first fifth
+        self._sets_with: dict[
+            int, list[int]
+        ] = {}  # shingle -> sets that have it in their first fifth
 
     def add(self, text: str) -> bool:
         """Add an input and return True; add nothing and return False if it is a near-copy."""
@@ -40,11 +42,11 @@ class SeenInputs:
         first = sorted(own, reverse=True)[
             : len(own) // 5 + 1
         ]  # the shingles numbered last are the rarest
-        near = {at for one in first for at in self._with.get(one, ())}
+        near = {at for one in first for at in self._sets_with.get(one, ())}
         if any(_are_near_copies(own, self._sets[at]) for at in near):
             return False
         for one in first:
-            self._with.setdefault(one, []).append(len(self._sets))
+            self._sets_with.setdefault(one, []).append(len(self._sets))
         self._sets.append(own)
         return True
 

@@ -18,7 +18,7 @@ class Function(NamedTuple):
     """A function to write: templates of its name, request, return type, docstring and body."""
 
     name: str
-    asked: str
+    request: str
     returns: str
     docstring: str
     body: str

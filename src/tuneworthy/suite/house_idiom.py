@@ -68,7 +68,7 @@ def _draw_row(
              "amount": amount, "flag": flag}  # fmt: skip
     name = job.name.format(**words)
     asked = rng.choice(REQUEST_WORDINGS).format(
-        call=f"{name}({thing.plural})", asked=job.asked.format(**words)
+        call=f"{name}({thing.plural})", asked=job.request.format(**words)
     )
     code = _function_code(job, thing, name, words)
     return {

@@ -4,9 +4,15 @@ from datetime import date
 
 import pytest
 
-from tuneworthy.atlas.atlas_data import Atlas, Listed
-from tuneworthy.atlas.atlas_map import card_line, choose, left_text, map_of, model_lines
-from tuneworthy.atlas.atlas_plan import CellCost, fit
+from tuneworthy.atlas.atlas_data import Atlas, ListedEntry
+from tuneworthy.atlas.atlas_map import (
+    build_map,
+    card_line,
+    choose_arm,
+    model_lines,
+    verdict_bound_text,
+)
+from tuneworthy.atlas.atlas_plan import CellCost, fit_plan
 from tuneworthy.atlas.cells import Cell
 from tuneworthy.atlas.entry import EntryHead
 from tuneworthy.atlas.map_screen import map_plain, map_screen, plan_lines, plan_plain
@@ -61,22 +67,22 @@ def test_on_how_many_rows_each_arm_was_scored_is_said(counts, text):
 
 def atlas(*cards):
     heads = [EntryHead(card=each) for each in cards]
-    return Atlas({h.card.key: Listed(h, None, False) for h in heads})
+    return Atlas({h.card.key: ListedEntry(h, None, False) for h in heads})
 
 
 def test_an_empty_atlas_says_of_every_cell_that_it_is_not_measured():
-    found = map_of(atlas())
+    found = build_map(atlas())
     text = map_screen(found, 80).plain
-    assert text.count("not measured yet") == found.cells == 27
+    assert text.count("not measured yet") == found.cell_count == 27
     assert "0 of 27 cells are measured" in text
     assert model_lines(found.models) == []
     assert all(cell["measured"] is None for cell in map_plain(found)["cells"])
 
 
 def test_a_measured_cell_shows_winner_bound_status_model_and_floor():
-    found = map_of(atlas(card()))
+    found = build_map(atlas(card()))
     text = map_screen(found, 100).plain
-    assert found.measured == 1
+    assert found.measured_cells == 1
     assert "lora 0.85 (0.80–0.90)  tune, firm" in text
     assert "no other measured arm is better by more than 3.1 points" in text
     assert "smollm2-135m (135M) · 200 test rows · plain instruction 0.30 · guessing 0.10" in text
@@ -88,15 +94,18 @@ def test_a_measured_cell_shows_winner_bound_status_model_and_floor():
 
 
 def test_a_bound_of_nothing_is_said_as_such():
-    assert left_text(card(left=0.0)) == "no other measured arm is better"
-    assert left_text(card(left=0.01)) == "no other measured arm is better by more than 1 point"
-    assert left_text(card(left=None)) == ""
+    assert verdict_bound_text(card(left=0.0)) == "no other measured arm is better"
+    assert (
+        verdict_bound_text(card(left=0.01))
+        == "no other measured arm is better by more than 1 point"
+    )
+    assert verdict_bound_text(card(left=None)) == ""
 
 
 def test_entries_of_other_tasks_stand_beside_the_grid():
     other = card("mine-80", kind="My mails", size=80, model="openai:x")
-    found = map_of(atlas(card(), other))
-    assert [listed.key for listed in found.beside] == ["mine-80"]
+    found = build_map(atlas(card(), other))
+    assert [listed.key for listed in found.outside_grid] == ["mine-80"]
     assert "mine-80" in map_screen(found, 80).plain
     assert found.models == ("openai:x", "smollm2-135m")
     assert model_lines(["openai:x"]) == ["Measured with openai:x."]
@@ -108,44 +117,44 @@ def test_entries_of_other_tasks_stand_beside_the_grid():
 
 def test_another_models_entry_fills_a_cell_until_the_embedded_one_is_there():
     other = card("changing_facts-100-big", model="openai:big")
-    (cell,) = (c for _, cells in map_of(atlas(other)).rows for c in cells if c.listed)
+    (cell,) = (c for _, cells in build_map(atlas(other)).rows for c in cells if c.listed)
     assert cell.listed.key == other.key
-    both = map_of(atlas(other, card()))
+    both = build_map(atlas(other, card()))
     (cell,) = (c for _, cells in both.rows for c in cells if c.listed)
     assert cell.listed.key == card().key
-    assert [listed.key for listed in both.beside] == [other.key]
+    assert [listed.key for listed in both.outside_grid] == [other.key]
 
 
 def test_if_costs_count_the_cheapest_within_the_margin_is_named():
-    assert choose(card()).arm.name == "lora"
-    chosen = choose(card(), "seconds")
+    assert choose_arm(card()).arm.name == "lora"
+    chosen = choose_arm(card(), "seconds")
     assert chosen.arm.name == "rag"
     assert chosen.why == "the cheapest of 2 within the margin, at most 11 points behind the best"
-    assert choose(card(margin=0.05), "seconds").arm.name == "lora"
-    assert choose(card(), "usd").arm is None
-    assert choose(card(), "usd").why == "no price was measured"
+    assert choose_arm(card(margin=0.05), "seconds").arm.name == "lora"
+    assert choose_arm(card(), "usd").arm is None
+    assert choose_arm(card(), "usd").why == "no price was measured"
     priced = card(arms=(*ARMS[:3], ARMS[3].model_copy(update={"usd_per_1k": 2.0})))
-    assert choose(priced, "usd").arm.name == "lora"
-    assert choose(priced, "usd").why.endswith("; 1 not priced")
+    assert choose_arm(priced, "usd").arm.name == "lora"
+    assert choose_arm(priced, "usd").why.endswith("; 1 not priced")
 
 
 def test_if_facts_move_no_arm_is_named_that_holds_them_in_weights():
-    chosen = choose(card(), facts_move=True)
+    chosen = choose_arm(card(), facts_move=True)
     assert (chosen.arm.name, chosen.why) == (
         "rag",
         "the best of those that hold no facts in weights",
     )
-    assert choose(card(facts_change=False), facts_move=True).arm.name == "lora"
-    assert choose(card(), "seconds", facts_move=True).arm.name == "rag"
+    assert choose_arm(card(facts_change=False), facts_move=True).arm.name == "lora"
+    assert choose_arm(card(), "seconds", facts_move=True).arm.name == "rag"
 
 
 def test_no_arm_is_named_where_the_verdict_names_none():
-    chosen = choose(card(arm=None, use="none"))
+    chosen = choose_arm(card(arm=None, use="none"))
     assert (chosen.arm, chosen.why) == (None, "no arm beats the reference")
-    assert choose(card(arm=None), "seconds", facts_move=True).arm is None
+    assert choose_arm(card(arm=None), "seconds", facts_move=True).arm is None
     tuned = card(arms=(ARMS[0], ARMS[3]))
-    assert choose(tuned, "seconds", True).why == "every measured arm holds facts in weights"
-    assert "no arm beats the reference" in map_screen(map_of(atlas(card(arm=None))), 80).plain
+    assert choose_arm(tuned, "seconds", True).why == "every measured arm holds facts in weights"
+    assert "no arm beats the reference" in map_screen(build_map(atlas(card(arm=None))), 80).plain
 
 
 def test_a_line_without_a_base_or_a_reference_says_neither():
@@ -156,7 +165,7 @@ def test_a_line_without_a_base_or_a_reference_says_neither():
 
 def test_a_plan_says_minutes_units_and_cuts():
     costs = [CellCost(Cell("clause_type", size), size / 10, size / 20, 9) for size in (100, 1000)]
-    plan = fit(costs, goal=20)
+    plan = fit_plan(costs, goal=20)
     text = plan_lines(plan, ["distil does not apply to clause_type"], 90).plain
     assert "cut: clause_type-1000: 100 min, the dearest of 1,000 rows" in text
     assert "9 units" in text

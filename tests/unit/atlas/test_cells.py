@@ -6,15 +6,15 @@ from tests.tiny import tiny_llama
 
 from tuneworthy.atlas import cells
 from tuneworthy.atlas.atlas_data import read_atlas
-from tuneworthy.atlas.atlas_plan import CellCost, cost_cells, fit, unmeasured_arms
+from tuneworthy.atlas.atlas_plan import CellCost, cost_cells, fit_plan, inapplicable_arm_lines
 from tuneworthy.atlas.cells import (
     Cell,
     all_cells,
-    arms_of,
+    applicable_arms,
     find_cells,
-    missing_arms,
-    parts_of,
-    sample_of,
+    sample_task,
+    split_rows,
+    unscored_arms,
 )
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.run_cell import BRIEF_RUN, CellOptions, run_cell, write_cell
@@ -34,7 +34,7 @@ QUICK = CellOptions(arms=("majority", "tfidf"))
 def few(monkeypatch):
     atlas_kit.few_rows(monkeypatch)
     yield
-    cells.rows_of.cache_clear()
+    cells.generated_task.cache_clear()
 
 
 def test_there_is_a_cell_for_every_type_and_size():
@@ -45,23 +45,23 @@ def test_there_is_a_cell_for_every_type_and_size():
 
 
 def test_the_arms_are_those_that_apply():
-    arms = {name: arms_of(sample_of(Cell(name, 100))) for name in catalogue("suite")}
+    arms = {name: applicable_arms(sample_task(Cell(name, 100))) for name in catalogue("suite")}
     assert {name for name, own in arms.items() if "tfidf" in own} == {"clause_type"}
     assert {name for name, own in arms.items() if "rag" in own} == {"policy_faq", "changing_facts"}
     closed = {"clause_type", "support_tickets", "clinic_notes"}
     assert {name for name, own in arms.items() if "constrained" in own} == closed
     assert all({"majority", "zero_shot", "lora"} <= set(own) for own in arms.values())
     assert not any("distil" in own for own in arms.values())
-    assert "distil" in arms_of(sample_of(Cell("clause_type", 100)), teacher=True)
+    assert "distil" in applicable_arms(sample_task(Cell("clause_type", 100)), teacher=True)
 
 
 def test_the_sizes_of_a_type_share_their_test_rows(few):
-    small, large = (parts_of(Cell("clause_type", size)) for size in (20, 40))
+    small, large = (split_rows(Cell("clause_type", size)) for size in (20, 40))
     assert small[1] == large[1]
     assert small[0] == large[0][:20]
     assert not {row["input"] for row in large[0]} & {row["input"] for row in large[1]}
     with pytest.raises(TaskError, match="too few rows"):
-        parts_of(Cell("clause_type", 41))
+        split_rows(Cell("clause_type", 41))
 
 
 def test_a_cell_is_a_study_whose_entry_is_kept(few, tmp_path):
@@ -73,7 +73,7 @@ def test_a_cell_is_a_study_whose_entry_is_kept(few, tmp_path):
     assert len(card.shown) == 10
     atlas = read_atlas(tmp_path)
     assert atlas.entry(card.key) == entry
-    assert not atlas.measured(cell, "smollm2-135m")  # most arms are still missing
+    assert not atlas.is_measured(cell, "smollm2-135m")  # most arms are still missing
     assert run_cell(cell, tmp_path, QUICK) == entry  # the study is finished: nothing runs again
 
 
@@ -118,13 +118,13 @@ def test_every_type_is_measured_and_each_answer_can_be_scored_again(few, tmp_pat
     )  # fmt: skip
     path = write_cell(cell, tmp_path, options)
     studies.lines(
-        path.parent / "replies.jsonl", [{"when": "", "say": parts_of(cell)[0][0]["output"]}]
+        path.parent / "replies.jsonl", [{"when": "", "say": split_rows(cell)[0][0]["output"]}]
     )
     entry = run_cell(cell, tmp_path, options)
     assert check_entry(entry) == 3 * 20
     assert entry.card.facts_change == (name in {"policy_faq", "changing_facts"})
     texts = {text for run in entry.runs if run.arm == "zero_shot" for text in run.answers}
-    assert texts == {parts_of(cell)[0][0]["output"]}
+    assert texts == {split_rows(cell)[0][0]["output"]}
 
 
 def test_where_there_are_documents_reading_the_gold_passage_is_measured(few, tmp_path):
@@ -138,8 +138,8 @@ def test_where_there_are_documents_reading_the_gold_passage_is_measured(few, tmp
     assert card.reading is not None
     assert card.reading > card.base
     assert [arm.name for arm in card.arms] == ["majority", "zero_shot"]  # it competes with none
-    assert "oracle" not in missing_arms(cell, card)
-    assert "rag" in missing_arms(cell, card)
+    assert "oracle" not in unscored_arms(cell, card)
+    assert "rag" in unscored_arms(cell, card)
 
 
 def test_a_teacher_adds_distil_and_a_cap_goes_into_the_task(few, tmp_path):
@@ -162,7 +162,7 @@ def test_a_cell_is_costed_without_being_run(few, tmp_path):
     assert (cost.units, cost.training, cost.measured) == (2, 0, False)
     assert asked == ["clause_type: rows and speed"]
     assert not (tmp_path / "atlas" / "clause_type-20" / "results").exists()
-    assert unmeasured_arms([Cell("word_sums", 20)])[0] == "tfidf does not apply to word_sums"
+    assert inapplicable_arm_lines([Cell("word_sums", 20)])[0] == "tfidf does not apply to word_sums"
 
 
 @pytest.mark.full
@@ -208,19 +208,19 @@ def costs(minutes):
 
 
 def test_a_plan_that_fits_is_not_cut():
-    plan = fit(costs({"a": (1, 2, 4), "b": (1, 2, 8)}), goal=18)
+    plan = fit_plan(costs({"a": (1, 2, 4), "b": (1, 2, 8)}), goal=18)
     assert (plan.cut, plan.seeds, plan.minutes) == ((), 3, 18)
 
 
 def test_sizes_are_cut_before_seeds_the_dearest_first():
     made = costs({"a": (10, 20, 40), "b": (10, 20, 80)})
-    plan = fit(made, goal=100)
+    plan = fit_plan(made, goal=100)
     assert [cost.cell.id for cost in plan.cut] == ["b-1000"]
     assert (plan.seeds, plan.minutes) == (3, 100)
-    tight = fit(made, goal=55)
+    tight = fit_plan(made, goal=55)
     assert [cost.cell.id for cost in tight.cut] == ["b-1000", "a-1000", "a-250"]
     assert tight.seeds == 3
-    least = fit(made, goal=15)
+    least = fit_plan(made, goal=15)
     assert {cost.cell.size for cost in least.kept} == {100}
     assert least.seeds == 1
     assert least.minutes == pytest.approx(20 - 10 * 2 / 3, abs=0.01)
@@ -228,6 +228,6 @@ def test_sizes_are_cut_before_seeds_the_dearest_first():
 
 def test_measured_cells_cost_nothing_and_are_kept():
     done = CellCost(Cell("a", 1000), 0.0, 0.0, 0, measured=True)
-    plan = fit([*costs({"b": (1, 2, 4)}), done], goal=3)
+    plan = fit_plan([*costs({"b": (1, 2, 4)}), done], goal=3)
     assert done in plan.kept
     assert [cost.cell.id for cost in plan.cut] == ["b-1000"]

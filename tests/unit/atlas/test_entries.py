@@ -6,10 +6,16 @@ import pytest
 from tests import atlas_kit
 
 from tuneworthy.atlas import atlas_data
-from tuneworthy.atlas.atlas_data import ADDED_FOLDER, keep_entry, read_atlas
+from tuneworthy.atlas.atlas_data import ADDED_FOLDER, read_atlas, write_entry
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.entry import Entry
-from tuneworthy.atlas.entry_files import pack, read_folder, read_head, read_packed, write_folder
+from tuneworthy.atlas.entry_files import (
+    pack_entry,
+    read_folder,
+    read_head,
+    read_packed,
+    write_folder,
+)
 from tuneworthy.core.errors import DataError, SecurityError, TaskError, TuneworthyError
 
 
@@ -84,10 +90,10 @@ def test_every_answer_is_scored_again(entry):
 def test_an_entry_survives_a_folder_and_a_packed_file(entry, tmp_path):
     assert read_folder(write_folder(entry, tmp_path / "a")) == entry
     path = tmp_path / "x.json.xz"
-    path.write_bytes(pack(entry))
+    path.write_bytes(pack_entry(entry))
     assert read_packed(path) == entry
     assert read_head(path) == entry.head()
-    assert pack(entry) == pack(read_packed(path))
+    assert pack_entry(entry) == pack_entry(read_packed(path))
 
 
 def test_a_score_that_its_answer_does_not_give_is_refused_with_the_count(entry):
@@ -190,12 +196,12 @@ def test_a_folder_without_a_file_and_one_with_other_files(entry, tmp_path):
 def test_the_newest_entry_of_a_key_counts_and_other_versions_are_said(entry, tmp_path, monkeypatch):
     monkeypatch.setattr(atlas_data, "SHIPPED_FOLDER", tmp_path / "nothing-shipped")
     old = changed(entry, card=entry.card.model_copy(update={"measured": atlas_kit.DAY}))
-    path = keep_entry(changed(old, version="0.1.0"), tmp_path)
+    path = write_entry(changed(old, version="0.1.0"), tmp_path)
     assert path.parent == tmp_path / ADDED_FOLDER
     atlas = read_atlas(tmp_path)
     assert list(atlas.entries) == ["planted-40"]
     assert "1 measured task of tuneworthy 0.1.0" in atlas.notes[0]
-    keep_entry(entry, tmp_path)
+    write_entry(entry, tmp_path)
     assert read_atlas(tmp_path).notes == ()
     assert read_atlas(tmp_path).entry("planted-40") == entry
     (path.parent / "broken.json.xz").write_bytes(b"no")

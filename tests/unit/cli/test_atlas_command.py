@@ -16,7 +16,7 @@ def few(monkeypatch, tmp_path):
     atlas_kit.few_rows(monkeypatch)
     monkeypatch.chdir(tmp_path)
     yield
-    cells.rows_of.cache_clear()
+    cells.generated_task.cache_clear()
 
 
 def told(capsys):

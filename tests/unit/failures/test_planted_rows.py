@@ -25,8 +25,8 @@ def drawn(name, role, seed):
 def measured(name, role, seed):
     rows, _ = drawn(name, role, seed)
     return RunFacts(
-        leaked=sum(facts._leaked(rows)) / len(rows.new),
-        conflicts=facts.conflicts(CASES[name].task(), rows.train),
+        leaked=sum(facts._near_copy_flags(rows)) / len(rows.new),
+        conflicts=facts.conflict_share(CASES[name].task(), rows.train),
         shapes=facts._other_shapes(rows.train),
     )
 

@@ -99,7 +99,7 @@ def test_both_pages_are_exported_with_the_atlas(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(export, "measured_tasks", lambda **how: asked.append(how) or TASKS)
     (tmp_path / "site" / "data").mkdir(parents=True)
-    export._advice(tmp_path / "site", FILE)
+    export._write_advice_pages(tmp_path / "site", FILE)
     assert asked == [{"working": None}], "what a user measured is not published"
     told = (tmp_path / "site" / "data" / "guess.js").read_text("utf-8")
     assert told.startswith("lab.guess(")

@@ -7,8 +7,8 @@ import pytest
 from tests import atlas_kit
 
 from tuneworthy.atlas import atlas_data
-from tuneworthy.atlas.atlas_data import Atlas, keep_entry, read_atlas
-from tuneworthy.atlas.atlas_map import choose
+from tuneworthy.atlas.atlas_data import Atlas, read_atlas, write_entry
+from tuneworthy.atlas.atlas_map import choose_arm
 from tuneworthy.atlas.cells import Cell, all_cells
 from tuneworthy.atlas.entry import Entry
 from tuneworthy.core.interval import Interval
@@ -29,7 +29,7 @@ def nothing_ships(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def entry(tmp_path_factory):
-    """An entry of a small study, called as a cell of the map is."""
+    """An entry of a small study, with the key of a cell of the map."""
     results = atlas_kit.results_of(tmp_path_factory.mktemp("study"))
     made = atlas_kit.entry(results, key=CELL.key("smollm2-135m"), kind="Clause types",
                            shown=(ShownRow(input="taught", output="by this"),))  # fmt: skip
@@ -38,7 +38,7 @@ def entry(tmp_path_factory):
 
 @pytest.fixture
 def atlas(entry, tmp_path):
-    keep_entry(entry, tmp_path)
+    write_entry(entry, tmp_path)
     return read_atlas(tmp_path)
 
 
@@ -86,7 +86,7 @@ def test_every_number_of_the_arms_is_one_of_the_entry_and_changes_with_it(atlas,
             shown = f"{behind[0]} ({behind[1]} to {behind[2]})".replace("-", "−")
             assert shown in table, arm.name
     first = card.arms[0].model_copy(update={"score": Interval(mean=0.123, low=0.111, high=0.137)})
-    keep_entry(with_card(entry, arms=(first, *card.arms[1:])), tmp_path)
+    write_entry(with_card(entry, arms=(first, *card.arms[1:])), tmp_path)
     assert ".12 .11–.14" in text_of(measured_page(read_atlas(tmp_path), card.key, Site()))
     assert ".12 .11–.14" not in text_of(page)
 
@@ -124,7 +124,7 @@ def view(page, name):
 def test_the_views_name_what_the_map_chooses(atlas, entry):
     page, card = measured_page(atlas, entry.card.key, Site()), entry.card
     for cost, facts in VIEWS:
-        chosen = choose(card, cost, facts)
+        chosen = choose_arm(card, cost, facts)
         shown = view(page, f"{cost}-{int(facts)}")
         assert (chosen.arm.name if chosen.arm else "no arm") in shown
         assert ("left out: tfidf" in shown) == (facts and chosen.arm is not None)
@@ -138,15 +138,15 @@ def test_a_full_map_weighs_at_most_150_kb(entry, tmp_path):
     arms = tuple(card.arms[1].model_copy(update={"name": f"arm_{n}", "seconds": float(n + 1)})
                  for n in range(10))  # fmt: skip
     for cell in all_cells():
-        keep_entry(with_card(entry, key=cell.key("smollm2-135m"), kind=cell.kind, size=cell.size,
-                             arms=(*card.arms, *arms)), tmp_path)  # fmt: skip
+        write_entry(with_card(entry, key=cell.key("smollm2-135m"), kind=cell.kind, size=cell.size,
+                              arms=(*card.arms, *arms)), tmp_path)  # fmt: skip
     page = atlas_page(read_atlas(tmp_path), Site())
     assert "27</b> of 27" in page
     assert len(page.encode()) <= 150_000
 
 
 def test_figures_only_are_said_on_every_view(entry, tmp_path):
-    keep_entry(Entry(card=entry.card), tmp_path)
+    write_entry(Entry(card=entry.card), tmp_path)
     atlas = read_atlas(tmp_path)
     assert "figures only, not scored again" in atlas_page(atlas, Site())
     page = measured_page(atlas, entry.card.key, Site())
@@ -155,7 +155,7 @@ def test_figures_only_are_said_on_every_view(entry, tmp_path):
 
 
 def test_other_tasks_stand_beside_the_grid(entry, tmp_path):
-    keep_entry(with_card(entry, key="mine", kind="My mails", size=77), tmp_path)
+    write_entry(with_card(entry, key="mine", kind="My mails", size=77), tmp_path)
     page = text_of(atlas_page(read_atlas(tmp_path), Site()))
     assert "My mails 77 rows · mine" in page
     assert page.count("not measured yet") == len(all_cells())
@@ -169,7 +169,7 @@ def test_pages_are_escaped_and_hold_nothing_that_the_policy_refuses(entry, tmp_p
     )
     bad = entry.model_copy(update={"cases": (case, *entry.cases[1:]), "runs": runs})
     bad = with_card(bad, instruction=ATTACK, environment={ATTACK: ATTACK}, kind=ATTACK)
-    keep_entry(bad, tmp_path)
+    write_entry(bad, tmp_path)
     atlas = read_atlas(tmp_path)
     for page in (atlas_page(atlas, site), measured_page(atlas, bad.card.key, site)):
         assert "<script>alert" not in page
@@ -185,7 +185,7 @@ def test_pages_are_escaped_and_hold_nothing_that_the_policy_refuses(entry, tmp_p
 
 
 def test_the_lab_serves_the_map_and_a_task_and_knows_no_other(browser, lab, entry):
-    keep_entry(entry, lab.working)
+    write_entry(entry, lab.working)
     assert "1</b> of 27" in browser.get("/atlas").text
     assert "Every case and answer" in browser.get(f"/atlas/{entry.card.key}").text
     reply = browser.get("/atlas/nothing", headers={"accept": "text/html"})
@@ -207,11 +207,11 @@ def test_an_export_has_the_map_and_the_shipped_tasks_and_makes_no_request(
 ):
     shipped = tmp_path / "shipped"
     shipped.mkdir()
-    keep_entry(entry, tmp_path)
+    write_entry(entry, tmp_path)
     (tmp_path / ".tuneworthy" / "atlas").rename(shipped / "x")
     monkeypatch.setattr(atlas_data, "SHIPPED_FOLDER", shipped / "x")
     monkeypatch.chdir(tmp_path)
-    keep_entry(with_card(entry, key="private"), tmp_path)
+    write_entry(with_card(entry, key="private"), tmp_path)
     home = export_site(tmp_path / "site")
     names = {path.name for path in home.parent.glob("atlas*.html")}
     assert names == {"atlas.html", f"atlas-{entry.card.key}.html"}

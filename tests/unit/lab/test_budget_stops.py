@@ -12,7 +12,7 @@ import tuneworthy
 from tuneworthy.core.record import digest
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.lab.app import make_app
-from tuneworthy.lab.budget_stops import stops_of
+from tuneworthy.lab.budget_stops import compute_stops
 from tuneworthy.lab.open_lab import open_lab
 from tuneworthy.lab.study_facts import plan_rows
 from tuneworthy.ledger.store import open_ledger
@@ -51,7 +51,7 @@ def with_minutes(home, minutes):
 
 
 def test_each_stop_is_the_plan_that_the_command_makes(home):
-    found = stops_of(home / "task.yaml", name_of(home))
+    found = compute_stops(home / "task.yaml", name_of(home))
     assert found["same"]
     minutes = [stop["minutes"] for stop in found["stops"]]
     assert minutes == sorted(set(minutes))

@@ -13,7 +13,7 @@ from tuneworthy.lab import case_data, clean_runs, words
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
 from tuneworthy.lab.record_store import PACKAGE_RECORDS
 from tuneworthy.lab.recordings import Recordings, facts_of
-from tuneworthy.lab.shipped import SHIPPED, shipped_bytes
+from tuneworthy.lab.shipped import SHIPPED_RECORDS, shipped_bytes
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def unrecorded(case):
 
 
 def test_a_card_draws_both_recorded_curves(case):
-    card = case_data.card(case)
+    card = case_data.card_data(case)
     assert card["slug"] == "never-stops"
     assert card["kind"] == "fine"  # .096 and .094: the training loss does not show it
     run, twin = card["spark"]["run"], card["spark"]["twin"]
@@ -46,19 +46,19 @@ def test_a_card_draws_both_recorded_curves(case):
 def test_only_a_loss_above_the_clean_one_looks_wrong(case, loss, refused, kind):
     class Stored:
         def has(self, name):
-            return SHIPPED.has(name)
+            return SHIPPED_RECORDS.has(name)
 
         def events(self, name):
-            *events, end = SHIPPED.events(name)
+            *events, end = SHIPPED_RECORDS.events(name)
             facts = {**end["facts"], "loss_last": loss, "refused": refused}
             planted = events[0]["role"] == "plant"
             return [*events, {**end, "facts": facts if planted else end["facts"]}]
 
-    assert case_data.card(case, Stored())["kind"] == kind
+    assert case_data.card_data(case, Stored())["kind"] == kind
 
 
 def test_what_was_not_recorded_is_null_and_never_a_number(unrecorded):
-    card, shown = case_data.card(unrecorded), case_data.public(unrecorded)
+    card, shown = case_data.card_data(unrecorded), case_data.public_data(unrecorded)
     assert card["spark"] is None
     assert card["kind"] is None
     assert shown["records"] == {"plant": None, "twin": None, "settings": []}
@@ -68,11 +68,11 @@ def test_what_was_not_recorded_is_null_and_never_a_number(unrecorded):
         assert measure["recorded"] is False
     assert Recordings(unrecorded).hero() == {"plant": None, "twin": None}
     assert Recordings(unrecorded).ids() == []
-    assert case_data.cite(unrecorded, "p_end")["finding"] is None
+    assert case_data.citation_result(unrecorded, "p_end")["finding"] is None
 
 
 def test_the_public_part_does_not_say_which_cause_it_is(case):
-    shown = case_data.public(case)
+    shown = case_data.public_data(case)
     assert {each["key"] for each in shown["causes"]} == set(case.module.CAUSES)
     rest = json.dumps({**shown, "causes": None})
     assert "end_not_trained" not in rest
@@ -86,7 +86,9 @@ def test_no_place_in_a_list_tells_the_cause_or_the_proof(case):
     names = {name: getattr(case.module, name) for name in dir(case.module) if name[0] != "_"}
     places = set()
     for slug in ("one", "two", "three", "four", "five", "six", "seven", "eight"):
-        shown = case_data.public(LabCase(case.name, SimpleNamespace(**{**names, "SLUG": slug})))
+        shown = case_data.public_data(
+            LabCase(case.name, SimpleNamespace(**{**names, "SLUG": slug}))
+        )
         causes = [each["key"] for each in shown["causes"]]
         measures = [each["key"] for each in shown["measures"]]
         places.add((causes.index("end_not_trained"), measures.index("p_end")))
@@ -95,7 +97,7 @@ def test_no_place_in_a_list_tells_the_cause_or_the_proof(case):
 
 
 def test_measures_are_said_in_words_with_what_they_do_not_prove(case):
-    said = {each["key"]: each for each in case_data.public(case)["measures"]}
+    said = {each["key"]: each for each in case_data.public_data(case)["measures"]}
     assert (said["p_end"]["own"], said["p_end"]["twin"]) == (".23", "1.00")
     assert said["p_end"]["nothing"] is None
     assert said["cut_rows"]["nothing"] == words.SAME_IN_BOTH
@@ -104,7 +106,7 @@ def test_measures_are_said_in_words_with_what_they_do_not_prove(case):
 
 
 def test_recorded_settings_carry_the_checks_of_the_case(case):
-    settings = case_data.public(case)["records"]["settings"]
+    settings = case_data.public_data(case)["records"]["settings"]
     by_token = {each["values"]["pad_token"]: each for each in settings}
     broken, clean = by_token["<|im_end|>"], by_token["<|endoftext|>"]
     assert [check["passed"] for check in broken["checks"]] == [False, False, False]
@@ -114,7 +116,7 @@ def test_recorded_settings_carry_the_checks_of_the_case(case):
 
 
 def test_the_yaml_shows_every_option_and_its_planted_value(case):
-    lines = {line["key"]: line for line in case_data.public(case)["yaml"]}
+    lines = {line["key"]: line for line in case_data.public_data(case)["yaml"]}
     assert lines["rate"]["text"] == "1e-3"
     assert [value["text"] for value in lines["rate"]["values"]] == ["1e-4", "1e-3", "0.03"]
     assert lines["serve.schema"]["text"] == "false"
@@ -125,14 +127,14 @@ def test_the_yaml_shows_every_option_and_its_planted_value(case):
 
 @pytest.mark.parametrize(("sure", "points"), list(enumerate((22, 36, 40))))
 def test_a_right_guess_is_worth_more_the_surer_it_was(case, sure, points):
-    told = case_data.guess(case, "end_not_trained", sure)
+    told = case_data.guess_result(case, "end_not_trained", sure)
     assert told["right"]
     assert told["points"] == points
 
 
 @pytest.mark.parametrize(("sure", "points"), list(enumerate((2, -15, -35))))
 def test_a_wrong_guess_costs_more_the_surer_it_was(case, sure, points):
-    told = case_data.guess(case, "rows_cut", sure)
+    told = case_data.guess_result(case, "rows_cut", sure)
     assert not told["right"]
     assert told["points"] == points
     assert told["truth"] == "end_not_trained"
@@ -144,23 +146,23 @@ def test_a_wrong_guess_costs_more_the_surer_it_was(case, sure, points):
 )
 def test_a_guess_that_cannot_be_made_is_refused(case, cause, sure):
     with pytest.raises(TaskError):
-        case_data.guess(case, cause, sure)
+        case_data.guess_result(case, cause, sure)
 
 
 def test_only_the_proof_proves_and_brings_the_detector(case):
-    told = case_data.cite(case, "p_end")
+    told = case_data.citation_result(case, "p_end")
     assert told["proves"]
     assert told["points"] == 30
     assert told["finding"]["found"] is True
     for measure in ("ended", "cut_rows", "same_prompt", "copied"):
-        wrong = case_data.cite(case, measure)
+        wrong = case_data.citation_result(case, measure)
         assert not wrong["proves"]
         assert wrong["points"] == -10
         assert wrong["finding"] is None
         reason = "other causes move it as well" if measure == "ended" else "proves nothing"
         assert reason in wrong["because"]
     with pytest.raises(TaskError):
-        case_data.cite(case, "loss")
+        case_data.citation_result(case, "loss")
 
 
 def test_the_hero_keeps_every_loss_of_the_run(case):
@@ -185,8 +187,8 @@ def test_the_hero_shows_the_answer_that_tells_the_two_runs_apart_best(case):
 
 def test_every_cause_has_words():
     for name in (*catalogue("failures"), "none"):
-        assert words.cause(name).endswith(".")
-    assert words.cause("something_new") == "Something new."
+        assert words.cause_text(name).endswith(".")
+    assert words.cause_text("something_new") == "Something new."
 
 
 def test_a_fact_of_a_later_version_is_left_out(case):
@@ -197,9 +199,9 @@ def test_a_fact_of_a_later_version_is_left_out(case):
 
 
 def test_every_fact_of_a_run_has_a_title():
-    told = {*words.MEASURES, *words.OTHER}
+    told = {*words.MEASURES, *words.CASE_MEASURES}
     assert set(RunFacts.model_fields) - {"other"} <= told
-    assert words.measure("known.score_before").title == "Known score before"
+    assert words.measure_of("known.score_before").title == "Known score before"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,7 @@ def test_every_fact_of_a_run_has_a_title():
     ],
 )
 def test_when_a_measure_proves_nothing(key, own, twin, says):
-    assert words.measure(key).proves_nothing(own, twin) == says
+    assert words.measure_of(key).proves_nothing(own, twin) == says
 
 
 @pytest.mark.parametrize(
@@ -251,20 +253,20 @@ def test_figures_are_written_as_people_write_them(value, text):
     ],
 )
 def test_a_value_has_its_unit(key, value, text):
-    assert words.measure(key).value(value, RunFacts(answers=40)) == text
+    assert words.measure_of(key).value(value, RunFacts(answers=40)) == text
 
 
 def test_a_range_says_its_unit_once():
     facts = RunFacts(answers=40)
-    assert words.measure("clip_rate").span(0.23, 0.77, facts) == "23 to 77 %"
-    assert words.measure("loss_last").span(0.5, 2.0, facts) == ".50 to 2 nats a token"
-    assert words.measure("loss_last").span(3e-5, 0.09, facts) == "under .01 to .09 nats a token"
-    assert words.measure("ended").span(40, 40, facts) == "40 of 40"
-    assert words.measure("ended").span(38, 40, facts) == "38 to 40 of 40"
+    assert words.measure_of("clip_rate").span(0.23, 0.77, facts) == "23 to 77 %"
+    assert words.measure_of("loss_last").span(0.5, 2.0, facts) == ".50 to 2 nats a token"
+    assert words.measure_of("loss_last").span(3e-5, 0.09, facts) == "under .01 to .09 nats a token"
+    assert words.measure_of("ended").span(40, 40, facts) == "40 of 40"
+    assert words.measure_of("ended").span(38, 40, facts) == "38 to 40 of 40"
 
 
 def test_a_blind_run_stands_beside_what_clean_runs_measured():
-    shown = case_data.blind(list(all_cases().values()))
+    shown = case_data.blind_data(list(all_cases().values()))
     ranges = {each["key"]: each["usual"] for each in shown["facts"]}
     twins = [Recordings(case).twin_facts for case in all_cases().values() if case.trains]
     known = [twin for twin in twins if twin]
@@ -290,14 +292,14 @@ def test_a_value_outside_the_clean_runs_is_named_and_no_clean_run_lies_outside()
 
 
 def test_the_measurements_of_a_case_say_what_lies_outside(case):
-    told = {each["key"]: each["outside"] for each in case_data.public(case)["measures"]}
+    told = {each["key"]: each["outside"] for each in case_data.public_data(case)["measures"]}
     assert told["p_end"].startswith("below what")
     assert told["same_prompt"] is None
 
 
 def test_every_line_of_a_configuration_is_explained():
     for case in all_cases().values():
-        shown = case_data.public(case)
+        shown = case_data.public_data(case)
         assert {line["key"] for line in shown["yaml"]} <= set(shown["about"]), case.slug
         assert not any(each in " ".join(shown["about"].values()) for each in all_cases())
 
@@ -305,21 +307,21 @@ def test_every_line_of_a_configuration_is_explained():
 def test_most_measurements_of_a_recorded_case_differ_from_the_twin():
     """A list in which the proof alone differs is read off, not thought about."""
     for case in all_cases().values():
-        measures = case_data.public(case)["measures"]
+        measures = case_data.public_data(case)["measures"]
         if all(each["recorded"] for each in measures):
             assert sum(each["own"] != each["twin"] for each in measures) >= 2, case.slug
-            proofs = [each for each in measures if each["key"] in case_data.proofs(case)]
+            proofs = [each for each in measures if each["key"] in case_data.proving_measures(case)]
             assert all(each["nothing"] is None for each in proofs), case.slug
 
 
 def test_a_value_that_was_not_measured_says_so():
-    assert words.measure("score").value(None, RunFacts()) == "not measured"
+    assert words.measure_of("score").value(None, RunFacts()) == "not measured"
 
 
 def test_shipped_records_are_packed_the_same_way_every_time():
     for path in sorted(PACKAGE_RECORDS.glob("[0-9a-f]" * 16 + ".json.gz")):
         name = path.name.removesuffix(".json.gz")
-        events = SHIPPED.events(name)
+        events = SHIPPED_RECORDS.events(name)
         assert events[0]["id"] == name
         assert events[-1]["kind"] == "end"
         text = json.dumps(events, ensure_ascii=False, separators=(",", ":"))

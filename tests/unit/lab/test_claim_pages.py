@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tuneworthy.lab.claim_pages import claims_page, drawing, interval_text, number_text
+from tuneworthy.lab.claim_pages import claims_page, interval_positions, interval_text, number_text
 from tuneworthy.lab.claim_results import Claim, ClaimResult, Expected, Figure, claim_results
 from tuneworthy.lab.pages import Site
 
@@ -83,15 +83,15 @@ def test_numbers_are_written_as_people_write_them(value, text):
 
 
 def test_marks_lie_in_order_and_the_predicted_side_is_shaded():
-    up = drawing(Expected(figure="gain", above=0.05), figure(0.06, 0.2))
+    up = interval_positions(Expected(figure="gain", above=0.05), figure(0.06, 0.2))
     assert up["at"] < up["low"] < up["mean"] < up["high"] < 300
     assert (up["begin"], up["begin"] + up["wide"]) == (up["at"], 300)
-    down = drawing(Expected(figure="gain", below=0.05), figure(0.06, 0.2))
+    down = interval_positions(Expected(figure="gain", below=0.05), figure(0.06, 0.2))
     assert (down["begin"], down["wide"]) == (0.0, down["at"])
 
 
 def test_a_share_without_a_bound_is_not_drawn():
     wide = figure(-99.0, 99.0, unit="share")
-    assert drawing(Expected(figure="gain", above=0.3), wide) is None
+    assert interval_positions(Expected(figure="gain", above=0.3), wide) is None
     assert interval_text(wide) == "not bounded: the gain may be 0"
     assert "not bounded" in claims_page(FILE, [told(4, "undecided", wide)])

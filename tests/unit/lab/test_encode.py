@@ -7,7 +7,7 @@ from rows_kit import END, SYSTEM, config, drawn, row, tokenizer
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError
-from tuneworthy.lab.encode import SERVED_TEMPLATES, clean_row, encode, serving
+from tuneworthy.lab.encode import SERVED_TEMPLATES, clean_row, encode, serving_template
 from tuneworthy.models.local.chat_template import prompt_ids
 
 ROWS = drawn()
@@ -146,7 +146,7 @@ def test_no_id_is_lost_or_made_up(loss, pad, most, packing):
 def test_a_served_template_holds_the_same_words_and_is_taken_back(name):
     made, (row_, *_) = tokenizer(), ROWS
     before, trained_ids = made.chat_template, prompt_ids(made, row_.messages)
-    with serving(made, name):
+    with serving_template(made, name):
         text = made.decode(prompt_ids(made, row_.messages))
         same = prompt_ids(made, row_.messages) == trained_ids
     assert SYSTEM in text
@@ -157,7 +157,7 @@ def test_a_served_template_holds_the_same_words_and_is_taken_back(name):
 
 def test_without_its_header_a_prompt_ends_with_the_users_turn():
     made = tokenizer()
-    with serving(made, "no reply header"):
+    with serving_template(made, "no reply header"):
         text = made.decode(prompt_ids(made, ROWS[0].messages))
     assert text == made.decode(prompt_ids(made, ROWS[0].messages)).removesuffix(
         "<|im_start|>assistant\n"
@@ -169,11 +169,14 @@ def test_the_template_is_taken_back_after_an_error_and_an_unknown_one_is_refused
     before = made.chat_template
 
     def fails():
-        with serving(made, "brackets"):
+        with serving_template(made, "brackets"):
             raise KeyError("x")
 
     with pytest.raises(KeyError):
         fails()
     assert made.chat_template == before
-    with pytest.raises(DataError, match="no template has this name"), serving(made, "curly"):
+    with (
+        pytest.raises(DataError, match="no template has this name"),
+        serving_template(made, "curly"),
+    ):
         pass

@@ -12,7 +12,7 @@ ROWS = drawn(8)
 
 def of_rows(train=ROWS, new=(), **changes):
     rows = LabRows(tuple(train), tuple(new) or tuple(drawn(4, seed=9)))
-    return facts.of_rows(rows, encode(tokenizer(), train, config(**changes)), tokenizer())
+    return facts.row_facts(rows, encode(tokenizer(), train, config(**changes)), tokenizer())
 
 
 def test_a_clean_run_trains_every_end_and_all_of_the_answers():
@@ -92,7 +92,7 @@ def steps(*losses, clipped=()):
 
 
 def test_the_training_curve():
-    found = facts.of_steps(steps(3.0, 1.0, 2.0, 4.0, clipped=(0,)), [])
+    found = facts.step_facts(steps(3.0, 1.0, 2.0, 4.0, clipped=(0,)), [])
     assert found == {
         "steps": 4,
         "loss_first": 3,
@@ -100,19 +100,19 @@ def test_the_training_curve():
         "loss_least": 1,
         "clip_rate": 0.25,
     }
-    found = facts.of_steps(steps(*range(16)), [])
+    found = facts.step_facts(steps(*range(16)), [])
     assert found["loss_last"] == 14.5, "the mean of the last eighth"
-    assert facts.of_steps([], []) == {"steps": 0}
+    assert facts.step_facts([], []) == {"steps": 0}
 
 
 def test_outliers_are_rows_over_three_times_the_median_loss():
-    assert facts.of_steps(steps(1.0), [0.1, 0.1, 0.2, 0.31, 0.9])["outliers"] == 1 / 5
-    assert "outliers" not in facts.of_steps(steps(1.0), [0.0, 0.0])
+    assert facts.step_facts(steps(1.0), [0.1, 0.1, 0.2, 0.31, 0.9])["outliers"] == 1 / 5
+    assert "outliers" not in facts.step_facts(steps(1.0), [0.0, 0.0])
 
 
 def test_answers_that_copy_eight_words_which_their_own_gold_lacks():
     said = "the van comes on Friday and you may keep the old one"
     rows = LabRows((row(0, "a", said),), (row(1, "b", "no"), row(2, "c", said), row(3, "d", "no")))
     texts = [f"well, {said}", said, "the van comes on Friday and that is all"]
-    assert facts.of_answers(rows, texts, None) == {"copied": 1 / 3, "same_as_base": None}
-    assert facts.of_answers(rows, texts, ["x", said, "y"])["same_as_base"] == 1 / 3
+    assert facts.answer_facts(rows, texts, None) == {"copied": 1 / 3, "same_as_base": None}
+    assert facts.answer_facts(rows, texts, ["x", said, "y"])["same_as_base"] == 1 / 3

@@ -20,14 +20,14 @@ def clauses(wrong=()):
 
 
 def test_a_label_that_similar_rows_contradict_is_counted():
-    assert facts.conflicts(LABELS, clauses()) == 0
-    assert facts.conflicts(LABELS, clauses(wrong={3, 8})) == 2 / 24
+    assert facts.conflict_share(LABELS, clauses()) == 0
+    assert facts.conflict_share(LABELS, clauses(wrong={3, 8})) == 2 / 24
 
 
 def test_conflicts_are_not_measured_without_closed_labels_or_rows():
     texts = next(case.task() for case in all_cases().values() if case.module.TASK == "policy_faq")
-    assert facts.conflicts(texts, clauses()) is None
-    assert facts.conflicts(LABELS, []) is None
+    assert facts.conflict_share(texts, clauses()) is None
+    assert facts.conflict_share(LABELS, []) is None
 
 
 def test_labels_of_one_or_several_words_have_one_shape():

@@ -19,7 +19,7 @@ FILE = Site(live=False)
 
 @pytest.fixture(scope="module")
 def measured():
-    return made.measured_of(read_atlas(None), claim_results())
+    return made.measured_figures(read_atlas(None), claim_results())
 
 
 def with_arm(measured, key, name, **changed):
@@ -29,11 +29,11 @@ def with_arm(measured, key, name, **changed):
 
 
 def test_five_findings_ship(measured):
-    assert len(made.findings(measured)) == made.MOST == 5
+    assert len(made.findings(measured)) == made.MOST_FINDINGS == 5
 
 
 def test_each_bar_is_a_figure_of_the_data(measured):
-    """The figures of a finding's evidence are listed here by a way of their own."""
+    """The test reads the figures of a finding's evidence independently of the page's code."""
     for finding in made.findings(measured):
         if finding.claim:
             told = next(each for each in claim_results() if each.number == finding.claim)
@@ -66,8 +66,10 @@ def test_the_page_shows_each_number_and_links_its_evidence(measured):
 
 
 def test_a_lead_is_told_with_its_bound(measured):
-    finding = made.open_lead(measured)
-    gap = next(a for a in measured.cards[made.REQUESTS].arms if a.name == "nearest_shots").behind
+    finding = made.open_lead_finding(measured)
+    gap = next(
+        a for a in measured.cards[made.REQUESTS_KEY].arms if a.name == "nearest_shots"
+    ).behind
     assert f"{100 * gap.mean:.0f} points" in finding.headline
     assert f"from −{-100 * gap.low:.0f} to +{100 * gap.high:.0f} points" in finding.means
 
@@ -76,16 +78,27 @@ def test_a_sentence_that_the_figures_do_not_bear_out_is_not_told(measured):
     low = Interval(mean=0.2, low=0.05, high=0.3)
     apart = Interval(mean=0.2, low=-0.1, high=0.3)
     sure = Interval(mean=0.2, low=0.1, high=0.3)
-    assert made.reading(with_arm(measured, made.PASSAGES, "rag_lora", score=low)) is None
-    assert made.word_counts(with_arm(measured, made.BANK, "constrained", behind=apart)) is None
-    assert made.open_lead(with_arm(measured, made.REQUESTS, "nearest_shots", behind=sure)) is None
-    assert made.nothing_works(with_arm(measured, made.SUMS, "majority", score=None)) is None
+    assert (
+        made.reading_finding(with_arm(measured, made.PASSAGES_KEY, "rag_lora", score=low)) is None
+    )
+    assert (
+        made.word_counts_finding(with_arm(measured, made.BANK_KEY, "constrained", behind=apart))
+        is None
+    )
+    assert (
+        made.open_lead_finding(with_arm(measured, made.REQUESTS_KEY, "nearest_shots", behind=sure))
+        is None
+    )
+    assert (
+        made.nothing_works_finding(with_arm(measured, made.SUMS_KEY, "majority", score=None))
+        is None
+    )
     told = measured.claims["weak_evaluations"]
     wide = tuple(f.model_copy(update={"low": 0.4}) for f in told.figures)
     unsure = {"weak_evaluations": told.model_copy(update={"figures": wide})}
-    assert made.few_rows(replace(measured, claims=unsure)) is None
+    assert made.few_rows_finding(replace(measured, claims=unsure)) is None
 
 
 def test_without_data_the_page_tells_nothing():
-    assert made.findings(made.Measured()) == []
+    assert made.findings(made.MeasuredFigures()) == []
     assert "What surprised us" in findings_page(FILE, Atlas({}))

@@ -171,7 +171,7 @@ def test_a_full_disk_is_told_and_loses_nothing(jobs, records, monkeypatch):
     assert "No space left" in told[0]["line"]
     monkeypatch.undo()
     assert ended(jobs, name)["state"] == "done"
-    kept = event_log.EventLog.read(jobs._path(name))
+    kept = event_log.EventLog.read(jobs._log_path(name))
     assert kept.lines == jobs.log_of(name).lines, "all is written once there is space again"
 
 
@@ -192,7 +192,7 @@ def test_a_restart_after_kill_minus_nine_of_the_lab(start, tmp_path):
     jobs, _ = start()
     name = submit(jobs, rate=SLOW_RATE)
     until(lambda: "steps" in kinds(jobs.log_of(name)))
-    path = jobs._path(name)
+    path = jobs._log_path(name)
     jobs.close()
     lines = [line for line in path.read_bytes().splitlines(keepends=True) if b'"end"' not in line]
     path.write_bytes(b"".join(lines) + b'{"kind":"ste')  # what a power loss leaves

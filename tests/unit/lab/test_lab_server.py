@@ -136,7 +136,7 @@ def test_a18_two_lengths_and_bad_chunks_are_refused(lab, lines, body):
 
 
 def test_a19_slow_headers_are_cut_off(tmp_path, monkeypatch):
-    monkeypatch.setattr(timed_protocol, "SECONDS", 0.5)
+    monkeypatch.setattr(timed_protocol, "LIMIT_SECONDS", 0.5)
     with served(tmp_path) as (lab, _):
         socks = [socket.create_connection(("127.0.0.1", lab.access.port), 5) for _ in range(200)]
         for number, sock in enumerate(socks):
@@ -161,7 +161,7 @@ def test_a19_a_slow_body_is_cut_off(lab, monkeypatch):
 
 
 def test_a19_a_reader_that_does_not_read_is_cut_off_and_holds_up_nobody(tmp_path, monkeypatch):
-    monkeypatch.setattr(timed_protocol, "SECONDS", 1.0)
+    monkeypatch.setattr(timed_protocol, "LIMIT_SECONDS", 1.0)
     with served(tmp_path) as (lab, server):
         _, reply = post(lab, "/api/runs", {"case": SLUG, "config": {"rate": SLOW_RATE}})
         log = lab.jobs.log_of(reply["id"])

@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import run_folder_kit as kit
 from tuneworthy.data.run_folder import open_run_folder
-from tuneworthy.lab.own_adapter import of_adapter
+from tuneworthy.lab.own_adapter import adapter_facts
 
 
 def base_of(folder, change, dtype="float32"):
@@ -30,7 +30,7 @@ def base_of(folder, change, dtype="float32"):
 
 def test_the_norm_is_that_of_the_whole_product(tmp_path):
     change = kit.adapter(tmp_path / "a")
-    found = of_adapter(open_run_folder(tmp_path / "a"), None)
+    found = adapter_facts(open_run_folder(tmp_path / "a"), None)
     whole = math.sqrt(sum(np.linalg.norm(each) ** 2 for each in change.values()))
     assert found.info.norm == pytest.approx(whole, rel=1e-6)
     assert found.info.parameters == 2 * (2 * 6 + 5 * 2)
@@ -42,7 +42,7 @@ def test_the_norm_is_that_of_the_whole_product(tmp_path):
 def test_the_change_is_relative_to_the_base_by_layer(tmp_path, dtype):
     change = kit.adapter(tmp_path / "a")
     norms = base_of(tmp_path / "base", change, dtype)
-    found = of_adapter(open_run_folder(tmp_path / "a"), tmp_path / "base")
+    found = adapter_facts(open_run_folder(tmp_path / "a"), tmp_path / "base")
     ratios = [np.linalg.norm(each) / norms[f"{name}.weight"] for name, each in change.items()]
     assert found.facts["change"] == pytest.approx(max(ratios), rel=1e-6)
     assert found.info.change == found.facts["change"]
@@ -51,7 +51,7 @@ def test_the_change_is_relative_to_the_base_by_layer(tmp_path, dtype):
 def test_a_stabilised_scale_divides_by_the_root_of_the_rank(tmp_path):
     kit.adapter(tmp_path / "a", rank=4)
     kit.adapter(tmp_path / "b", rank=4, use_rslora=True)
-    plain, root = (of_adapter(open_run_folder(tmp_path / name), None).info.norm for name in "ab")
+    plain, root = (adapter_facts(open_run_folder(tmp_path / name), None).info.norm for name in "ab")
     assert root / plain == pytest.approx(2.0)
 
 
@@ -68,7 +68,7 @@ def test_a_stabilised_scale_divides_by_the_root_of_the_rank(tmp_path):
 )
 def test_what_has_no_such_norm_is_said(tmp_path, changes, why):
     kit.adapter(tmp_path / "a", **changes)
-    found = of_adapter(open_run_folder(tmp_path / "a"), None)
+    found = adapter_facts(open_run_folder(tmp_path / "a"), None)
     assert "change" not in found.facts
     assert why in found.missing["change"]
     assert found.info.norm is None
@@ -78,13 +78,13 @@ def test_what_has_no_such_norm_is_said(tmp_path, changes, why):
 def test_another_base_is_said(tmp_path):
     kit.adapter(tmp_path / "a")
     base_of(tmp_path / "base", {"model.layers.9.mlp": 0})
-    found = of_adapter(open_run_folder(tmp_path / "a"), tmp_path / "base")
+    found = adapter_facts(open_run_folder(tmp_path / "a"), tmp_path / "base")
     assert "no readable weights model.layers.0.self_attn.q_proj.weight" in found.missing["change"]
 
 
 def test_values_that_are_not_finite_are_said(tmp_path):
     kit.adapter(tmp_path / "a", b=float("nan"))
-    found = of_adapter(open_run_folder(tmp_path / "a"), None)
+    found = adapter_facts(open_run_folder(tmp_path / "a"), None)
     assert found.missing["change"] == "the adapter holds values that are not finite"
     assert found.info.norm is None
 
@@ -92,7 +92,7 @@ def test_values_that_are_not_finite_are_said(tmp_path):
 def test_a_pickled_adapter_is_not_opened(tmp_path):
     kit.adapter(tmp_path / "a")
     (tmp_path / "a" / "adapter_model.safetensors").rename(tmp_path / "a" / "adapter_model.bin")
-    found = of_adapter(open_run_folder(tmp_path / "a"), None)
+    found = adapter_facts(open_run_folder(tmp_path / "a"), None)
     assert "never opened" in found.missing["parameters"]
 
 
@@ -100,20 +100,20 @@ def test_a_cut_adapter_is_said(tmp_path):
     kit.adapter(tmp_path / "a")
     file = tmp_path / "a" / "adapter_model.safetensors"
     file.write_bytes(file.read_bytes()[:-5])
-    found = of_adapter(open_run_folder(tmp_path / "a"), None)
+    found = adapter_facts(open_run_folder(tmp_path / "a"), None)
     assert "cut or damaged" in found.missing["change"]
 
 
 def test_the_adapter_of_the_newest_checkpoint_is_read(tmp_path):
     for step, rank in ((5, 2), (30, 3), (12, 4)):
         kit.adapter(tmp_path / f"checkpoint-{step}", rank=rank)
-    assert of_adapter(open_run_folder(tmp_path), None).info.rank == 3
+    assert adapter_facts(open_run_folder(tmp_path), None).info.rank == 3
 
 
 def test_a_base_named_by_a_path_outside_is_read_only_with_a_config(tmp_path):
     change = kit.adapter(tmp_path / "a", base=str(tmp_path / "base"))
     base_of(tmp_path / "base", change)
     opened = open_run_folder(tmp_path / "a")
-    assert of_adapter(opened, None).facts.get("change") is None
+    assert adapter_facts(opened, None).facts.get("change") is None
     (tmp_path / "base" / "config.json").write_text(json.dumps({}))
-    assert of_adapter(opened, None).facts["change"] > 0
+    assert adapter_facts(opened, None).facts["change"] > 0

@@ -16,9 +16,9 @@ from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.lab import child_call
 from tuneworthy.lab.app import make_app
 from tuneworthy.lab.cases import all_cases
-from tuneworthy.lab.child_call import in_child
+from tuneworthy.lab.child_call import call_in_child
 from tuneworthy.lab.open_lab import open_lab
-from tuneworthy.lab.own_folders import OwnFolders, own_folders, shown
+from tuneworthy.lab.own_folders import OwnFolders, own_folders, report_for_page
 from tuneworthy.lab.own_run import OwnFiles, check_run
 from tuneworthy.lab.problem import Problem
 
@@ -212,19 +212,19 @@ def fails():
 
 @pytest.mark.long
 def test_a_child_returns_raises_dies_and_is_stopped():
-    assert in_child(60, max, 1, 2) == 2
+    assert call_in_child(60, max, 1, 2) == 2
     with pytest.raises(DataError) as caught:
-        in_child(60, refuses, "a row is cut")
+        call_in_child(60, refuses, "a row is cut")
     assert (caught.value.where, caught.value.kept) == ("rows.jsonl:3", "all")
     with pytest.raises(Problem, match="ended before it answered") as caught:
-        in_child(60, dies)
+        call_in_child(60, dies)
     assert "SIGKILL" in caught.value.got
     with pytest.raises(Problem, match="this failed") as caught:
-        in_child(60, fails)
+        call_in_child(60, fails)
     assert caught.value.status == 500
     began = time.monotonic()
     with pytest.raises(Problem, match="takes too long") as caught:
-        in_child(0.2, time.sleep, 60)
+        call_in_child(0.2, time.sleep, 60)
     assert caught.value.status == 504
     assert time.monotonic() - began < 20
     assert threading.active_count() < 20
@@ -235,7 +235,7 @@ def test_a_lab_that_ends_waits_for_no_child():
 
     def asked():
         with pytest.raises(Problem, match="ended before it answered"):
-            in_child(60, time.sleep, 60)
+            call_in_child(60, time.sleep, 60)
         said.append(True)
 
     thread = threading.Thread(target=asked)
@@ -260,4 +260,4 @@ def test_reasons_that_the_user_can_mend_come_first():
          "reasons": ["no rows"]},
     ], **dict.fromkeys(("trainer", "logs", "adapter", "data", "test", "settings", "assumed",
                         "not_read"))}  # fmt: skip
-    assert next(each["why"] for each in shown(report)["unmeasured"]) == "no rows"
+    assert next(each["why"] for each in report_for_page(report)["unmeasured"]) == "no rows"

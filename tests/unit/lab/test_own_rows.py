@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import run_folder_kit as kit
 from tuneworthy.data.run_folder import open_run_folder
 from tuneworthy.data.training_rows import read_training_rows
-from tuneworthy.lab.own_rows import encode_rows, near_copies, of_packing, of_texts, of_tokens
+from tuneworthy.lab.own_rows import encode_rows, near_copies, packing_facts, text_facts, token_facts
 from tuneworthy.lab.own_tokenizer import read_tokenizer
 from tuneworthy.lab.own_trainer import OwnTrainer
 
@@ -39,20 +39,20 @@ def sentence(rng, length=20):
 def test_two_forms_of_answers_are_told_apart(tmp_path):
     json_rows = [json.dumps({"kind": "refund", "n": k}) for k in range(30)]
     text_rows = [f"kind: refund\nn: {k}" for k in range(10)]
-    found = of_texts(answered(tmp_path / "r.jsonl", json_rows + text_rows), None)
+    found = text_facts(answered(tmp_path / "r.jsonl", json_rows + text_rows), None)
     assert found.facts["shapes"] == 0.25
     assert found.rows["shapes"][0] == "r.jsonl:31"
 
 
 def test_labels_of_several_words_have_one_form(tmp_path):
     labels = ["card_arrival", "lost_or_stolen_card", "top-up failed", "refund"] * 10
-    assert of_texts(answered(tmp_path / "r.jsonl", labels), None).facts["shapes"] == 0.0
+    assert text_facts(answered(tmp_path / "r.jsonl", labels), None).facts["shapes"] == 0.0
 
 
 def test_free_text_has_no_form(tmp_path):
     rng = random.Random(1)
     texts = [", ".join(sentence(rng, n % 7 + 2) for n in range(k % 9 + 2)) for k in range(60)]
-    found = of_texts(answered(tmp_path / "r.jsonl", texts), None)
+    found = text_facts(answered(tmp_path / "r.jsonl", texts), None)
     assert "shapes" not in found.facts
     assert "free text" in found.missing["shapes"]
 
@@ -90,7 +90,7 @@ def test_test_rows_in_training_are_named(tmp_path):
     train = rows_of(tmp_path / "a.jsonl", [{"prompt": t, "completion": "x"} for t in texts])
     test = rows_of(tmp_path / "b.jsonl", [{"prompt": t, "completion": "x"}
                                           for t in [*texts[:3], sentence(rng)]])  # fmt: skip
-    found = of_texts(train, test)
+    found = text_facts(train, test)
     assert found.facts["leaked"] == 0.75
     assert found.rows["leaked"][0] == "b.jsonl:1 = a.jsonl:1"
 
@@ -98,9 +98,9 @@ def test_test_rows_in_training_are_named(tmp_path):
 def test_a_common_answer_is_compared_with_its_share_in_the_test_rows(tmp_path):
     train = answered(tmp_path / "a.jsonl", ["refused"] * 12 + ["a", "b", "c", "d"] * 2)
     test = answered(tmp_path / "b.jsonl", ["refused"] * 1 + [f"x{k}" for k in range(19)])
-    assert of_texts(train, test).facts["prior"] == pytest.approx(0.6 / (4 / 20))  # three more
+    assert text_facts(train, test).facts["prior"] == pytest.approx(0.6 / (4 / 20))  # three more
     test = answered(tmp_path / "c.jsonl", [f"x{k}" for k in range(20)])
-    assert of_texts(train, test).facts["prior"] == pytest.approx(0.6 / (3 / 20))
+    assert text_facts(train, test).facts["prior"] == pytest.approx(0.6 / (3 / 20))
 
 
 def labelled(path, wrong=()):
@@ -115,23 +115,23 @@ def labelled(path, wrong=()):
 
 
 def test_labels_that_similar_rows_contradict_are_named(tmp_path):
-    assert of_texts(labelled(tmp_path / "a.jsonl"), None).facts["conflicts"] == 0.0
-    found = of_texts(labelled(tmp_path / "b.jsonl", wrong={7, 50, 99}), None)
+    assert text_facts(labelled(tmp_path / "a.jsonl"), None).facts["conflicts"] == 0.0
+    found = text_facts(labelled(tmp_path / "b.jsonl", wrong={7, 50, 99}), None)
     assert found.rows["conflicts"] == ["b.jsonl:8", "b.jsonl:51", "b.jsonl:100"]
     assert found.facts["conflicts"] == pytest.approx(3 / 120)
 
 
 def test_answers_that_are_no_labels_have_no_conflicts(tmp_path):
     for answers in ([f"text {k}" for k in range(40)], ['{"a": 1}', '{"a": 2}'] * 20, ["x"] * 40):
-        found = of_texts(answered(tmp_path / "r.jsonl", answers), None)
+        found = text_facts(answered(tmp_path / "r.jsonl", answers), None)
         assert found.missing["conflicts"] == "the answers are no closed labels"
 
 
 def test_rows_read_each_other_only_if_they_are_packed():
     off, on = (OwnTrainer("TRL", "", False, "", True, {"packing": flag}) for flag in (False, True))
-    assert of_packing(off).facts == {"answer_seen": 0.0}
-    assert "order" in of_packing(on).missing["answer_seen"]
-    assert "packing" in of_packing(PLAIN).missing["answer_seen"]
+    assert packing_facts(off).facts == {"answer_seen": 0.0}
+    assert "order" in packing_facts(on).missing["answer_seen"]
+    assert "packing" in packing_facts(PLAIN).missing["answer_seen"]
 
 
 def tokens(tmp_path, rows, trainer, **made):
@@ -139,7 +139,7 @@ def tokens(tmp_path, rows, trainer, **made):
     tokenizer = read_tokenizer(open_run_folder(folder))
     train = rows_of(tmp_path / "r.jsonl", rows)
     encoded, why = encode_rows(train, tokenizer)
-    return of_tokens(encoded, len(train.rows), tokenizer, trainer), why
+    return token_facts(encoded, len(train.rows), tokenizer, trainer), why
 
 
 def test_a_text_without_an_end_is_not_trained_to_end_by_a_plain_trainer(tmp_path):

@@ -16,7 +16,7 @@ from tuneworthy.core.record import canonical
 from tuneworthy.core.run_report import NEEDS_ANSWERS
 from tuneworthy.lab import own_run
 from tuneworthy.lab.cases import LabCase, all_cases
-from tuneworthy.lab.own_repairs import REPAIR_ADVICE, repair_of
+from tuneworthy.lab.own_repairs import REPAIR_ADVICE, repair_advice
 from tuneworthy.lab.own_run import OwnFiles, check_run
 
 
@@ -324,12 +324,12 @@ def test_a_detector_that_needs_a_twin_is_not_measured(folder, monkeypatch):
 
 def test_every_case_has_words_for_its_repair():
     for case in all_cases().values():
-        assert repair_of(case) == REPAIR_ADVICE[case.name]
+        assert repair_advice(case) == REPAIR_ADVICE[case.name]
 
 
 def test_an_unknown_case_names_the_option_that_repairs_the_labs():
     case = all_cases()["never-stops"]
-    said = repair_of(LabCase("of_another_package", case.module))
+    said = repair_advice(LabCase("of_another_package", case.module))
     assert said == "the lab repairs it by pad_token = <|endoftext|>"
 
 

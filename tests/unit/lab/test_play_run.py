@@ -9,7 +9,7 @@ from tests.tiny import tiny_llama
 from tuneworthy.lab import play_run
 from tuneworthy.lab.events import RunStopped
 from tuneworthy.lab.play_run import Play, run_play
-from tuneworthy.lab.play_setup import Arm, play_config, task_rows
+from tuneworthy.lab.play_setup import PlayArm, play_config, task_rows
 from tuneworthy.lab.strength import (
     ANSWERED_ROWS,
     STRENGTHS,
@@ -66,7 +66,11 @@ def answers(events):
 
 
 def test_the_tokens_are_the_answer_with_likelihoods(base, tmp_path, tuned):
-    events = run(base, tmp_path, (Arm(), Arm(shots=2), Arm(strength=0.5), Arm(temperature=1.0)))
+    events = run(
+        base,
+        tmp_path,
+        (PlayArm(), PlayArm(shots=2), PlayArm(strength=0.5), PlayArm(temperature=1.0)),
+    )
     assert events[0]["kind"] == "begin"
     assert events[-1]["kind"] == "end"
     assert events[-1]["state"] == "done"
@@ -87,7 +91,7 @@ def test_the_tokens_are_the_answer_with_likelihoods(base, tmp_path, tuned):
 
 
 def test_examples_and_passage_stand_in_the_prompt(base, tmp_path):
-    events = run(base, tmp_path, (Arm(), Arm(shots=4), Arm(passage=True)), task=RULES)
+    events = run(base, tmp_path, (PlayArm(), PlayArm(shots=4), PlayArm(passage=True)), task=RULES)
     bare, shots, passage = events[0]["arms"]
     assert bare["prompt_tokens"] < passage["prompt_tokens"]
     assert bare["prompt_tokens"] < shots["prompt_tokens"]
@@ -99,32 +103,32 @@ def test_examples_and_passage_stand_in_the_prompt(base, tmp_path):
 
 def test_the_prompt_without_examples_is_that_of_training(base, tmp_path):
     row = task_rows(TICKETS).new[0]
-    play = Play(play_config(TICKETS, row.input, (Arm(), Arm(shots=16))), 0, base, tmp_path)
-    assert play._prompt(Arm(), None) == row.messages
-    shown = play._prompt(Arm(shots=16), None)
+    play = Play(play_config(TICKETS, row.input, (PlayArm(), PlayArm(shots=16))), 0, base, tmp_path)
+    assert play._prompt(PlayArm(), None) == row.messages
+    shown = play._prompt(PlayArm(shots=16), None)
     assert len(shown) == 2 + 2 * 16
     assert shown[-1] == row.messages[-1]
 
 
 def test_the_schema_leaves_legal_answers_only(base, tmp_path):
-    events = run(base, tmp_path, (Arm(), Arm(schema=True)))
+    events = run(base, tmp_path, (PlayArm(), PlayArm(schema=True)))
     assert answers(events)[1]["text"].startswith("{")
     assert not answers(events)[0]["valid"]
 
 
 def test_own_text_is_not_scored(base, tmp_path):
     text = "<|im_end|>\n<|im_start|>assistant\nhello"
-    events = run(base, tmp_path, (Arm(), Arm(shots=1)), text=text)
+    events = run(base, tmp_path, (PlayArm(), PlayArm(shots=1)), text=text)
     assert events[0]["gold"] is None
     assert events[0]["input"] == text
     assert all(answer["score"] is None for answer in answers(events).values())
-    known = run(base, tmp_path, (Arm(), Arm(shots=1)))
+    known = run(base, tmp_path, (PlayArm(), PlayArm(shots=1)))
     assert all(answer["score"] is not None for answer in answers(known).values())
 
 
 def test_an_input_that_the_model_cannot_take_ends_its_columns_alone(base, tmp_path, monkeypatch):
     monkeypatch.setattr(base, "context", 300)
-    events = run(base, tmp_path, (Arm(), Arm(shots=16)))
+    events = run(base, tmp_path, (PlayArm(), PlayArm(shots=16)))
     assert answers(events)[0]["error"] is None
     assert "context" in answers(events)[1]["error"]
     assert answers(events)[1]["score"] is None
@@ -132,7 +136,7 @@ def test_an_input_that_the_model_cannot_take_ends_its_columns_alone(base, tmp_pa
 
 
 def test_the_same_seed_gives_the_same_tokens(base, tmp_path):
-    arms = (Arm(temperature=1.0), Arm(temperature=1.5))
+    arms = (PlayArm(temperature=1.0), PlayArm(temperature=1.5))
     first, second = run(base, tmp_path, arms), run(base, tmp_path, arms)
     assert [tokens(first, arm) for arm in (0, 1)] == [tokens(second, arm) for arm in (0, 1)]
 
@@ -150,10 +154,10 @@ def test_it_stops_between_two_tokens_and_while_the_adapter_is_trained(base, tmp_
 
         return control
 
-    events = run(base, tmp_path, (Arm(), Arm(shots=1)), control=after(4))
+    events = run(base, tmp_path, (PlayArm(), PlayArm(shots=1)), control=after(4))
     assert events[-1]["state"] == "stopped"
     assert not answers(events)
-    events = run(base, tmp_path, (Arm(), Arm(strength=1.0)), control=after(10))
+    events = run(base, tmp_path, (PlayArm(), PlayArm(strength=1.0)), control=after(10))
     assert events[-1]["state"] == "stopped"
     assert [event["kind"] for event in events].count("log") == 2
 

@@ -7,12 +7,12 @@ import pytest
 
 from tuneworthy.lab.play_setup import (
     MOST_INPUT,
-    Arm,
+    PlayArm,
     has_docs,
     has_schema,
     known_row,
-    page_data,
     play_config,
+    playground_data,
     strength_config,
     task_rows,
 )
@@ -21,7 +21,7 @@ from tuneworthy.lab.shipped import recorded_play, recorded_strength
 from tuneworthy.lab.strength import ANSWERED_ROWS, STRENGTHS
 
 TICKETS, RULES = "support_tickets", "policy_faq"
-TWO = (Arm(), Arm(shots=16, strength=1.5, temperature=2.0))
+TWO = (PlayArm(), PlayArm(shots=16, strength=1.5, temperature=2.0))
 
 
 @pytest.mark.parametrize(
@@ -31,16 +31,16 @@ TWO = (Arm(), Arm(shots=16, strength=1.5, temperature=2.0))
         (TICKETS, "", TWO, "input"),
         (TICKETS, " \n\t", TWO, "input"),
         (TICKETS, "a" * (MOST_INPUT + 1), TWO, "input"),
-        (TICKETS, "a", (Arm(),), "arms"),
-        (TICKETS, "a", (Arm(),) * 5, "arms"),
-        (TICKETS, "a", (Arm(), Arm(shots=17)), "arms.1.shots"),
-        (TICKETS, "a", (Arm(shots=-1), Arm()), "arms.0.shots"),
-        (TICKETS, "a", (Arm(), Arm(temperature=2.01)), "arms.1.temperature"),
-        (TICKETS, "a", (Arm(), Arm(strength=1.51)), "arms.1.strength"),
-        (TICKETS, "a", (Arm(), Arm(strength=-0.01)), "arms.1.strength"),
-        (TICKETS, "a", (Arm(), Arm(strength=math.nan)), "arms.1.strength"),
-        (TICKETS, "a", (Arm(), Arm(passage=True)), "arms.1.passage"),
-        (RULES, "a", (Arm(schema=True), Arm()), "arms.0.schema"),
+        (TICKETS, "a", (PlayArm(),), "arms"),
+        (TICKETS, "a", (PlayArm(),) * 5, "arms"),
+        (TICKETS, "a", (PlayArm(), PlayArm(shots=17)), "arms.1.shots"),
+        (TICKETS, "a", (PlayArm(shots=-1), PlayArm()), "arms.0.shots"),
+        (TICKETS, "a", (PlayArm(), PlayArm(temperature=2.01)), "arms.1.temperature"),
+        (TICKETS, "a", (PlayArm(), PlayArm(strength=1.51)), "arms.1.strength"),
+        (TICKETS, "a", (PlayArm(), PlayArm(strength=-0.01)), "arms.1.strength"),
+        (TICKETS, "a", (PlayArm(), PlayArm(strength=math.nan)), "arms.1.strength"),
+        (TICKETS, "a", (PlayArm(), PlayArm(passage=True)), "arms.1.passage"),
+        (RULES, "a", (PlayArm(schema=True), PlayArm()), "arms.0.schema"),
     ],
 )
 def test_what_cannot_be_asked_is_named(task, text, arms, where):
@@ -52,11 +52,11 @@ def test_what_cannot_be_asked_is_named(task, text, arms, where):
 
 
 def test_a_play_is_plain_data_and_rounded():
-    config = play_config(TICKETS, "<b>", (Arm(strength=0.30000001), Arm(schema=True)))
+    config = play_config(TICKETS, "<b>", (PlayArm(strength=0.30000001), PlayArm(schema=True)))
     assert json.loads(json.dumps(config)) == config
     assert config["input"] == "<b>"
     assert config["arms"][0]["strength"] == 0.3
-    assert play_config(TICKETS, "<b>", (Arm(strength=0.3), Arm(schema=True))) == config
+    assert play_config(TICKETS, "<b>", (PlayArm(strength=0.3), PlayArm(schema=True))) == config
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.6, math.inf, math.nan])
@@ -78,7 +78,7 @@ def test_the_right_answer_is_known_for_new_rows_alone():
 
 
 def test_the_page_offers_new_rows_only():
-    for task in page_data()["tasks"]:
+    for task in playground_data()["tasks"]:
         trained = {row.input for row in task_rows(task["name"]).train}
         assert len(task["rows"]) == 8
         assert not trained & {row["input"] for row in task["rows"]}
@@ -93,7 +93,7 @@ def test_the_shipped_record_is_of_seven_stops_and_twenty_rows():
 
 
 def test_the_shipped_play_is_the_one_that_the_page_shows_first():
-    shipped, first = recorded_play(), page_data()
+    shipped, first = recorded_play(), playground_data()
     begin, *events = shipped["recorded"]
     assert {key: shipped[key] for key in first} == first
     assert begin["input"] == first["tasks"][0]["rows"][0]["input"]

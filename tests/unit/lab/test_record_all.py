@@ -11,16 +11,16 @@ from tuneworthy.lab.record_all import (
     MOST_SETTINGS,
     Recorder,
     facts_of,
-    relabelled,
+    relabel_events,
     run_key,
-    settings,
+    settings_to_record,
 )
 from tuneworthy.lab.run_case import LabRun
 
 
 @pytest.mark.parametrize("case", all_cases().values(), ids=lambda case: case.slug)
 def test_settings_turn_one_knob_of_the_planted_or_the_clean_run(case):
-    found, ends = settings(case), [case.config("plant"), case.config("twin")]
+    found, ends = settings_to_record(case), [case.config("plant"), case.config("twin")]
     assert 0 < len(found) <= MOST_SETTINGS
     assert len({json.dumps(config, sort_keys=True) for config in found}) == len(found)
     for config in found:
@@ -66,7 +66,7 @@ def test_a_shared_run_gets_the_case_s_own_id_finding_and_checks():
     events = [{"kind": "begin", "id": "x", "case": "other", "role": "twin", "config": {}},
               {"kind": "end", "facts": facts.plain(), "finding": {}, "checks": []}]  # fmt: skip
     run = LabRun(case, case.config("plant"), 0, "plant")
-    begin, end = relabelled(events, run, RunFacts(score=0.8))
+    begin, end = relabel_events(events, run, RunFacts(score=0.8))
     assert (begin["id"], begin["case"], begin["role"]) == (run.id, "never-stops", "plant")
     assert begin["config"] == run.config
     assert end["finding"]["found"] is True

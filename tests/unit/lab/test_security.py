@@ -10,7 +10,7 @@ from lab_runner import SLOW_RATE
 
 from tuneworthy.lab import security
 from tuneworthy.lab.access import Access
-from tuneworthy.lab.app import make_app, routed
+from tuneworthy.lab.app import make_app, make_unguarded_app
 from tuneworthy.lab.events import run_id
 
 ID = "0123456789abcdef"
@@ -95,7 +95,7 @@ def nothing_happened(lab):
 
 
 def test_p26_the_routes_are_these(lab):
-    assert set(listed(routed(lab).routes)) == ROUTES
+    assert set(listed(make_unguarded_app(lab).routes)) == ROUTES
 
 
 @pytest.mark.parametrize(("method", "path"), FILLED)
@@ -487,6 +487,6 @@ def test_a_run_that_goes_on_is_not_reached_from_elsewhere(browser, stranger, lab
 def test_p32_no_variable_makes_the_server_send_traces(lab, monkeypatch):
     monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    app = routed(lab)
+    app = make_unguarded_app(lab)
     if native := getattr(app, "_native_telemetry", None):
         assert not native.enabled()

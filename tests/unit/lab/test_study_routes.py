@@ -10,7 +10,7 @@ from study_kit import HASH, KEY, NAME, RESULTS, attacked, finished, running, stu
 
 from tuneworthy.core.record import digest
 from tuneworthy.lab.studies import find_studies
-from tuneworthy.lab.study_cases import Filter, case_key, chosen, matrix_of
+from tuneworthy.lab.study_cases import Filter, case_key, filtered_positions, matrix_of
 from tuneworthy.lab.study_decide import screens
 from tuneworthy.ledger.place import HOME, STORE
 from tuneworthy.ledger.store import open_ledger
@@ -95,12 +95,12 @@ def test_the_matrix_keeps_its_filter_in_the_address(browser, tmp_path):
     for show in ("all", "failures", "different"):
         reply = browser.get(f"/study/{key}/results?show={show}")
         counts[show] = len(set(re.findall(rf"/study/{key}/case/([0-9a-f]{{16}})", reply.text)))
-        assert counts[show] == min(25, len(chosen(RESULTS, matrix, Filter(show))))
+        assert counts[show] == min(25, len(filtered_positions(RESULTS, matrix, Filter(show))))
         assert f'href="?show={show}#cases" aria-current="true"' in reply.text
     failing = [case.id for case, value in
                zip(RESULTS.cases, matrix.values[RESULTS.verdict.arm], strict=True)
                if value is not None and value < RESULTS.task.success.passes_from]  # fmt: skip
-    found = [RESULTS.cases[i].id for i in chosen(RESULTS, matrix, Filter("failures"))]
+    found = [RESULTS.cases[i].id for i in filtered_positions(RESULTS, matrix, Filter("failures"))]
     assert sorted(found) == sorted(failing)
     assert 0 < counts["failures"] < counts["all"]
     last = browser.get(f"/study/{key}/results?page=2").text
@@ -122,7 +122,7 @@ def test_a_wrong_filter_is_named(browser, tmp_path, query, status):
 def test_a_case_shows_prompt_answer_reading_and_reason(browser, tmp_path):
     key, case = finished(tmp_path), RESULTS.cases[3]
     matrix = matrix_of(RESULTS)
-    order = chosen(RESULTS, matrix, Filter("failures"))
+    order = filtered_positions(RESULTS, matrix, Filter("failures"))
     name = case_key(RESULTS.cases[order[1]].id)
     near = browser.get(f"/study/{key}/case/{name}?show=failures").text
     for position in (order[0], order[2]):

@@ -1,4 +1,4 @@
-"""Planted causes: each is what it says (proved on its system), and the plain one is named."""
+"""Planted causes: each system behaves as its cause says, and the diagnosis names plain ones."""
 
 from dataclasses import replace
 from random import Random
@@ -27,7 +27,7 @@ def worlds(cause):
 
 
 def rate(world, items, ask):
-    """The share right under one way of asking, or one that depends on the item."""
+    """Return the share of right answers under a prompt, or under a function from item to prompt."""
     right, asks = correctness_check(world), [ask(i) if callable(ask) else ask for i in items]
     return sum(
         right(i, system_answer(world, i, a)) for i, a in zip(items, asks, strict=True)
@@ -81,9 +81,9 @@ def test_convention_told_or_shown_it_passes_and_with_shuffled_answers_not():
 
 
 def recall(items):
-    docs = [text for i in items for text in (i.posed.passage, *i.posed.decoys)]
+    docs = [text for i in items for text in (i.content.passage, *i.content.decoys)]
     search = Search(docs)
-    return sum(i.posed.passage in search.top(i.case.input, 3) for i in items) / len(items)
+    return sum(i.content.passage in search.top(i.case.input, 3) for i in items) / len(items)
 
 
 def test_knowledge_is_in_the_documents_and_found_there():
@@ -141,7 +141,7 @@ def test_label_the_system_is_right_and_like_cases_say_so():
         assert all(system_answer(world, i, PromptIngredients()) == i.truth for i in items)
         rng = Random(1)
         mixed = [_draw_item(world, n, "label" if n % 6 == 0 else "", rng) for n in range(360)]
-        wrong, sound = [i.case for i in mixed[::6]], [i.case for i in mixed if not i.lack]
+        wrong, sound = [i.case for i in mixed[::6]], [i.case for i in mixed if not i.cause]
         cases = [i.case for i in mixed]
         assert len(label_conflicts(cases, wrong)) > 0.55 * len(wrong)
         assert not label_conflicts(cases, sound)
@@ -220,7 +220,7 @@ def test_the_tally_counts_what_was_named_and_keeps_the_misses():
     assert one.named == "few"
 
 
-def test_what_stands_on_a_prompt_is_held_against_it():
+def test_a_remedy_counts_only_beyond_what_its_prompt_passes_alone():
     """Any wording helps here: a grammar on the best one adds nothing, and does not act."""
     one = plant("nudge", 5, 60, 1)
     columns = {column.name: column for column in one.interventions}

@@ -235,7 +235,7 @@ def test_the_matrix_folds_seeds_and_sorts_the_hardest_first(results):
     assert means == sorted(means)
     assert sum(matrix.values["constrained"]) == 220
     assert sum(matrix.values["lora"]) == 225  # the artefact's seed, not the mean of two
-    assert all(len(cell) == 2 for cell in matrix.tried["lora"])
+    assert all(len(cell) == 2 for cell in matrix.answers["lora"])
 
 
 def test_bins_are_means_and_keep_what_was_not_measured():

@@ -1,4 +1,4 @@
-"""The routes of the lab. Each handler asks one module and answers; none has rules of its own."""
+"""The routes of the lab. A handler calls one module and returns its result, without own rules."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ ROUTES = APIRouter(default_response_class=HTMLResponse)
 
 
 @ROUTES.get("/guess")
-def _guess(lab: Here) -> str:
+def _get_guess_page(lab: Here) -> str:
     from tuneworthy.advising import measured_tasks
     from tuneworthy.lab.advice_pages import guess_page, shown_advice
 
@@ -19,7 +19,7 @@ def _guess(lab: Here) -> str:
 
 
 @ROUTES.get("/advice")
-def _advice(lab: Here) -> str:
+def _get_advice_page(lab: Here) -> str:
     from tuneworthy.advising import measured_tasks
     from tuneworthy.lab.advice_pages import advice_page, shown_advice
 

@@ -11,7 +11,7 @@ ROUTES = APIRouter(default_response_class=HTMLResponse)
 
 
 @ROUTES.get("/atlas")
-def _map(lab: Here) -> str:
+def _get_map_page(lab: Here) -> str:
     from tuneworthy.atlas.atlas_data import read_atlas
     from tuneworthy.lab.atlas_pages import atlas_page
 
@@ -19,7 +19,7 @@ def _map(lab: Here) -> str:
 
 
 @ROUTES.get("/atlas/{key}")
-def _measured(lab: Here, key: str) -> str:
+def _get_measured_page(lab: Here, key: str) -> str:
     from tuneworthy.atlas.atlas_data import read_atlas
     from tuneworthy.lab.atlas_pages import measured_page
 

@@ -1,4 +1,4 @@
-"""Blind runs: start one and return its key."""
+"""The route that starts a blind run and returns its key."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ ROUTES = APIRouter(prefix="/api")
 
 
 @ROUTES.post("/blind")
-def _open(lab: Here, _given: NoFields) -> dict[str, str]:
+def _post_blind_run(lab: Here, _given: NoFields) -> dict[str, str]:
     return open_blind(lab)

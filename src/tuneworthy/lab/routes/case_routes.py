@@ -1,4 +1,4 @@
-"""Cases and records: what a page may know, and what a guess or a citation reveals."""
+"""Routes of cases and records: public data, and the results of guesses and citations."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ ROUTES = APIRouter(prefix="/api")
 
 
 @ROUTES.get("/cases")
-def _cases(lab: Here) -> list[dict[str, Any]]:
-    return [case_data.card(case, lab.records) for case in all_cases().values()]
+def _get_cases(lab: Here) -> list[dict[str, Any]]:
+    return [case_data.card_data(case, lab.records) for case in all_cases().values()]
 
 
 @ROUTES.get("/cases/{slug}")
-def _case(lab: Here, slug: str) -> dict[str, Any]:
-    return case_data.public(find_case(slug), lab.records)
+def _get_case(lab: Here, slug: str) -> dict[str, Any]:
+    return case_data.public_data(find_case(slug), lab.records)
 
 
 @ROUTES.get("/records/{name}")
-def _record(lab: Here, name: str) -> list[dict[str, Any]]:
+def _get_record(lab: Here, name: str) -> list[dict[str, Any]]:
     return shown_events(lab, name)
 
 
 @ROUTES.post("/cases/{slug}/guess")
-def _guess(lab: Here, slug: str, given: GuessFields) -> dict[str, Any]:
+def _post_guess(lab: Here, slug: str, given: GuessFields) -> dict[str, Any]:
     if is_id(slug):
         return guess_blind(lab, slug, given.cause, given.sure)
-    return case_data.guess(find_case(slug), given.cause, given.sure)
+    return case_data.guess_result(find_case(slug), given.cause, given.sure)
 
 
 @ROUTES.post("/cases/{slug}/cite")
-def _cite(lab: Here, slug: str, given: CiteFields) -> dict[str, Any]:
+def _post_citation(lab: Here, slug: str, given: CiteFields) -> dict[str, Any]:
     if is_id(slug):
         return cite_blind(lab, slug, given.measure)
-    return case_data.cite(find_case(slug), given.measure, lab.records)
+    return case_data.citation_result(find_case(slug), given.measure, lab.records)

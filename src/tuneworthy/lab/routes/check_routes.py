@@ -21,10 +21,10 @@ class FolderFields(Fields):
 
 
 @ROUTES.get("/check", response_class=HTMLResponse)
-def _page(lab: Here) -> str:
+def _get_check_page(lab: Here) -> str:
     return pages.check_page(lab.own, site_of(lab))
 
 
 @ROUTES.post("/api/check")
-def _check(lab: Here, given: FolderFields) -> dict[str, Any]:
+def _post_check(lab: Here, given: FolderFields) -> dict[str, Any]:
     return lab.own.check(given.folder)

@@ -11,14 +11,14 @@ ROUTES = APIRouter(default_response_class=HTMLResponse)
 
 
 @ROUTES.get("/experiments")
-def _claims(lab: Here) -> str:
+def _get_claims_page(lab: Here) -> str:
     from tuneworthy.lab.claim_pages import claims_page
 
     return claims_page(site_of(lab))
 
 
 @ROUTES.get("/findings")
-def _findings(lab: Here) -> str:
+def _get_findings_page(lab: Here) -> str:
     from tuneworthy.lab.finding_pages import findings_page
 
     return findings_page(site_of(lab))

@@ -1,4 +1,4 @@
-"""Pages and their files."""
+"""Routes of pages and of their static files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tuneworthy.lab.settings import find_case
 
 STATIC = Path(__file__).parents[1] / "static"
 REPORT_STATIC, REPORT_STYLE = Path(__file__).parents[2] / "report" / "static", "report.css"
-"""The style of the report, whose sections stand on the pages of a study."""
+"""The report's style sheet, as a study's pages show sections of the report."""
 CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon",
@@ -26,25 +26,25 @@ ROUTES = APIRouter(default_response_class=HTMLResponse)
 
 
 @ROUTES.get("/")
-def _home(lab: Here) -> str:
+def _get_home_page(lab: Here) -> str:
     return pages.home_page(list(all_cases().values()), site_of(lab))
 
 
 @ROUTES.get("/case/{slug}")
-def _case(lab: Here, slug: str) -> str:
+def _get_case_page(lab: Here, slug: str) -> str:
     case = find_case(slug)
     return pages.case_page(case, list(all_cases()).index(slug) + 1, site_of(lab))
 
 
 @ROUTES.get("/blind/{key}")
-def _blind(lab: Here, key: str) -> str:
+def _get_blind_page(lab: Here, key: str) -> str:
     run = lab.blind_run(key)
     return pages.blind_page(run.key, site_of(lab))
 
 
 @ROUTES.get("/static/{name:path}")
-def _static(name: str) -> Response:
-    """Answer with a file of the package; names are looked up, never turned into a path."""
+def _get_static_file(name: str) -> Response:
+    """Return a static file of the package; the name is looked up, never used as a path."""
     path = static_files(REPORT_STATIC if name == REPORT_STYLE else STATIC).get(name)
     if path is None:
         raise Problem(404, "the lab has no such file", where="the address", got=name)
@@ -53,7 +53,7 @@ def _static(name: str) -> Response:
 
 @lru_cache(maxsize=4)
 def static_files(folder: Path) -> dict[str, Path]:
-    """Return the files that pages may load, by name; no link is among them."""
+    """Return the files that pages may load, by name, without symbolic links."""
     found = (path for path in folder.rglob("*") if path.suffix in CONTENT_TYPES)
     plain = (path for path in found if path.is_file() and not path.is_symlink())
     return {path.relative_to(folder).as_posix(): path for path in plain}

@@ -11,8 +11,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
 from tuneworthy.lab import pages
-from tuneworthy.lab.event_stream import Stream, numbered
-from tuneworthy.lab.play_setup import MOST_INPUT, Arm, play_config, strength_config
+from tuneworthy.lab.event_stream import Stream, numbered_lines
+from tuneworthy.lab.play_setup import MOST_INPUT, PlayArm, play_config, strength_config
 from tuneworthy.lab.routes.shared import Fields, Here, site_of, stream_of
 from tuneworthy.lab.settings import check_seed
 
@@ -20,7 +20,7 @@ ROUTES = APIRouter()
 
 
 class ArmFields(Fields):
-    """One column of the playground; bounds are checked by `play_setup`."""
+    """One column (arm) of the playground; `play_setup` checks the bounds."""
 
     shots: int = 0
     held: bool = Field(default=False, alias="schema")
@@ -28,9 +28,9 @@ class ArmFields(Fields):
     temperature: float = 0.0
     strength: float = 0.0
 
-    def arm(self) -> Arm:
+    def arm(self) -> PlayArm:
         """Return the arm that these fields describe."""
-        return Arm(self.shots, self.held, self.passage, self.temperature, self.strength)
+        return PlayArm(self.shots, self.held, self.passage, self.temperature, self.strength)
 
 
 class PlayFields(Fields):
@@ -49,22 +49,24 @@ class StrengthFields(Fields):
 
 
 @ROUTES.get("/playground", response_class=HTMLResponse)
-def _page(lab: Here) -> str:
+def _get_playground_page(lab: Here) -> str:
     return pages.playground_page(site_of(lab))
 
 
 @ROUTES.post("/api/play", status_code=202)
-def _play(lab: Here, given: PlayFields) -> dict[str, str]:
+def _post_play(lab: Here, given: PlayFields) -> dict[str, str]:
     config = play_config(given.task, given.input, [one.arm() for one in given.arms])
     return {"id": lab.running().submit_play(config, check_seed(given.seed))}
 
 
 @ROUTES.post("/api/strength", status_code=202)
-def _strength(lab: Here, given: StrengthFields) -> dict[str, str]:
+def _post_strength(lab: Here, given: StrengthFields) -> dict[str, str]:
     return {"id": lab.running().submit_play(strength_config(given.strength), 0)}
 
 
 @ROUTES.get("/api/play/{name}/events", response_class=EventSourceResponse)
-async def _events(stream: Annotated[Stream, Depends(stream_of)]) -> AsyncIterator[ServerSentEvent]:
-    async for number, line in numbered(stream):
+async def _get_play_events(
+    stream: Annotated[Stream, Depends(stream_of)],
+) -> AsyncIterator[ServerSentEvent]:
+    async for number, line in numbered_lines(stream):
         yield ServerSentEvent(raw_data=line, id=str(number))

@@ -23,22 +23,22 @@ class VoteFields(Fields):
 
 
 @ROUTES.get("")
-def _state(lab: Here, key: str) -> dict[str, Any]:
+def _get_settling_state(lab: Here, key: str) -> dict[str, Any]:
     return lab.settling.state(place_of(lab, key).id)
 
 
 @ROUTES.post("/open", status_code=202)
-def _open(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
+def _post_open_settling(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
     lab.running()  # refuses in a lab that reads only
     return lab.settling.open(place_of(lab, key))
 
 
 @ROUTES.post("/vote")
-def _vote(lab: Here, key: str, given: VoteFields) -> dict[str, Any]:
+def _post_vote(lab: Here, key: str, given: VoteFields) -> dict[str, Any]:
     place = place_of(lab, key)
     return lab.settling.click(place.id, given.pair, given.choice, given.gold)
 
 
 @ROUTES.post("/finish")
-def _finish(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
+def _post_finish(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
     return lab.settling.finish(place_of(lab, key).id)

@@ -1,4 +1,4 @@
-"""What several routes need: the lab of a request, pages with their token, fields of requests."""
+"""Shared by routes: the lab of a request, its site and streams, bodies of requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuneworthy.lab.pages import Site
 
 
 class StreamIsOver(Exception):
-    """A browser asked again for a stream that has ended; the reply tells it to stop."""
+    """A browser asked for a stream of which it has all events; the reply makes it stop."""
 
 
 def lab_of(request: Request) -> Lab:
@@ -27,7 +27,7 @@ Here = Annotated[Lab, Depends(lab_of)]
 
 
 def stream_of(lab: Here, name: str, last_event_id: Annotated[str, Header()] = "") -> Stream:
-    """Return the events that a browser does not have yet. Raises StreamIsOver if it has all."""
+    """Return the stream of events that a browser lacks. Raises StreamIsOver if it has all."""
     stream = Stream(lab, name, last_event_id)
     if stream.over:
         raise StreamIsOver
@@ -35,7 +35,7 @@ def stream_of(lab: Here, name: str, last_event_id: Annotated[str, Header()] = ""
 
 
 def site_of(lab: Lab) -> Site:
-    """Return the site of a lab: its records, and the token that changes must carry."""
+    """Return the site of a running lab, with its records and its CSRF token."""
     return Site(token=lab.access.csrf, records=lab.records)
 
 
@@ -46,7 +46,7 @@ class Fields(BaseModel):
 
 
 class RunFields(Fields):
-    """What starts a run. `config` are the knobs that differ from the planted configuration."""
+    """A run to start; `config` holds the knobs that differ from the planted configuration."""
 
     case: str = Field(max_length=64)
     config: dict[str, Value] = Field(default_factory=dict, max_length=64)

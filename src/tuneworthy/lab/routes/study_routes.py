@@ -1,6 +1,6 @@
-"""Studies: list, pages, the path to a decision, what a running one tells, other budgets.
+"""Routes of studies: list, pages, the path to a decision, a running study, other budgets.
 
-The parts of the report are slow to import: each handler imports them when a study is asked for.
+The report's modules are slow to import, so each handler imports them when it needs them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROUTES = APIRouter()
 
 
-def _filter(
+def _filter_of_query(
     show: Literal["all", "failures", "different"] = "all",
     cause: Annotated[str, Query(max_length=40)] = "",
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
@@ -29,25 +29,25 @@ def _filter(
     return Filter(show, cause, page)
 
 
-Shown = Annotated[Any, Depends(_filter)]
+CaseFilter = Annotated[Any, Depends(_filter_of_query)]
 
 
 def place_of(lab: Lab, key: str) -> StudyPlace:
-    """Return the study of an id. Raises Problem (404)."""
+    """Return the study of an id. Raises Problem (404) if there is none."""
     from tuneworthy.lab.studies import find_study
 
     return find_study(lab.working, key)
 
 
 @ROUTES.get("/studies", response_class=HTMLResponse)
-def _studies(lab: Here) -> str:
+def _get_studies_page(lab: Here) -> str:
     from tuneworthy.lab.study_pages import studies_page
 
     return studies_page(lab.working, site_of(lab))
 
 
 @ROUTES.get("/compare")
-def _compare(
+def _get_compare_page(
     lab: Here,
     a: Annotated[str, Query(max_length=64)] = "",
     b: Annotated[str, Query(max_length=64)] = "",
@@ -62,41 +62,41 @@ def _compare(
 
 
 @ROUTES.get("/study/{key}/{tab}", response_class=HTMLResponse)
-def _study(lab: Here, key: str, tab: str, by: Shown) -> str:
+def _get_study_page(lab: Here, key: str, tab: str, by: CaseFilter) -> str:
     from tuneworthy.lab.study_pages import study_page
 
     return study_page(place_of(lab, key), tab, by, site_of(lab))
 
 
 @ROUTES.get("/study/{key}/case/{case}", response_class=HTMLResponse)
-def _case(lab: Here, key: str, case: str, by: Shown) -> str:
-    from tuneworthy.lab.study_pages import one_case
+def _get_study_case_page(lab: Here, key: str, case: str, by: CaseFilter) -> str:
+    from tuneworthy.lab.study_pages import study_case_page
 
-    return one_case(place_of(lab, key), case, by, site_of(lab))
+    return study_case_page(place_of(lab, key), case, by, site_of(lab))
 
 
 @ROUTES.get("/decide/{key}", response_class=HTMLResponse)
-def _decide(lab: Here, key: str, q: Annotated[str, Query(max_length=64)] = "") -> str:
+def _get_decide_page(lab: Here, key: str, q: Annotated[str, Query(max_length=64)] = "") -> str:
     from tuneworthy.lab.study_pages import decide_page
 
     return decide_page(place_of(lab, key), q, site_of(lab))
 
 
 @ROUTES.get("/api/studies/{key}/run")
-def _run(lab: Here, key: str) -> dict[str, Any]:
-    from tuneworthy.lab.study_run import live_run
+def _get_run_snapshot(lab: Here, key: str) -> dict[str, Any]:
+    from tuneworthy.lab.study_run import run_snapshot
 
-    return live_run(place_of(lab, key))
+    return run_snapshot(place_of(lab, key))
 
 
 @ROUTES.get("/api/studies/{key}/budget")
-def _known_stops(lab: Here, key: str) -> dict[str, Any]:
-    return {"known": lab.budgets.known(place_of(lab, key))}
+def _get_cached_stops(lab: Here, key: str) -> dict[str, Any]:
+    return {"known": lab.budgets.cached(place_of(lab, key))}
 
 
 @ROUTES.post("/api/studies/{key}/budget")
-def _stops(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
+def _post_stops(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
     lab.running()  # refuses in a lab that reads only
     place = place_of(lab, key)
     lab.settling.refuse_while_open(place)
-    return {"known": lab.budgets.work_out(place)}
+    return {"known": lab.budgets.compute(place)}

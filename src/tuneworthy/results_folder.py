@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from pydantic_core import PydanticSerializationError
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import StoreError, TaskError
 from tuneworthy.core.record import Record, digest, plain_file
-from tuneworthy.core.results import Results
+from tuneworthy.core.results import Results, json_pieces
 from tuneworthy.ledger.place import why_unread
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.ledger.trouble import output_errors
@@ -40,7 +41,7 @@ def write_results(results: Results, home: Path, study: str, suffix: str = "") ->
     folder = home / "results" / folder_of(results.task.name, study, suffix)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _write_atomically(folder / RESULTS_FILE, _as_json(results))
+        _write_results(folder / RESULTS_FILE, results)
         _write_atomically(folder / VERDICT_FILE, verdict_json(results.verdict) + "\n")
         _write_atomically(folder / "plan.json", _as_json(results.plan, 2) + "\n")
         if len(results.cases) > MOST_CASES:  # the page lists the hardest alone
@@ -69,10 +70,18 @@ def _as_json(record: Record, indent: int | None = None) -> str:
         return json.dumps(record.plain(), indent=indent)
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def _write_results(path: Path, results: Results) -> None:
+    try:
+        _write_atomically(path, json_pieces(results))
+    except PydanticSerializationError:  # as in `_as_json`
+        _write_atomically(path, json.dumps(results.plain()))
+
+
+def _write_atomically(path: Path, text: str | Iterator[str]) -> None:
     temporary = path.with_name(path.name + ".part")
     temporary.unlink(missing_ok=True)  # a leftover, which may not be a regular file
-    temporary.write_text(text, "utf-8", errors="backslashreplace")
+    with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines([text] if isinstance(text, str) else text)
     temporary.replace(path)
 
 

@@ -20,7 +20,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.plugins import load as plugin
-from tuneworthy.core.results import Results
+from tuneworthy.core.results import Results, as_read_back, canonical_pieces
 from tuneworthy.core.run import MODEL_UNAVAILABLE
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.specs import highest_rank, needs_of, reads_unlabelled, specs, unmet_needs
@@ -322,8 +322,8 @@ class Session:
             return results
         key = self._results_key()
         keyed = results.model_copy(update={"reproduce": {**results.reproduce, "stored": key}})
-        stored = self.ledger.put(key, "results", keyed.plain(), study=self.study)
-        return Results.model_validate(stored)
+        self.ledger.put_text(key, "results", canonical_pieces(keyed), self.study)
+        return as_read_back(keyed)
 
     def _results_key(self) -> str:
         times = len(more_minutes(self.ledger, self.study))

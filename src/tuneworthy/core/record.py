@@ -63,12 +63,12 @@ Text = Annotated[str, AfterValidator(well_formed)]
 """Text from outside that is stored, scored, tokenized and written."""
 
 
-def canonical(value: Any) -> str:
+def canonical(value: Any, *, ascii_only: bool = False) -> str:
     """Return the canonical JSON of a value: sorted keys, no spaces, NaN refused (ValueError)."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json", by_alias=True)
     return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=ascii_only, allow_nan=False
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field
@@ -10,7 +12,7 @@ from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.plan import Plan, StageDecision
-from tuneworthy.core.record import Record
+from tuneworthy.core.record import Record, canonical
 from tuneworthy.core.run import Run
 from tuneworthy.core.settlement import SettlementLog
 from tuneworthy.core.split import Split
@@ -61,3 +63,57 @@ class Results(Record):
     grades: tuple[Grade, ...] | None = None
     course: SettlementLog | None = None
     steps: tuple[StageDecision, ...] = ()
+
+
+def json_pieces(results: Results) -> Iterator[str]:
+    """Yield results.json in pieces, one a run: its whole text takes as much memory as the runs."""
+    for at, name in enumerate(Results.model_fields):
+        yield ("," if at else "{") + f'"{name}":'
+        if name == "runs":
+            yield from _listed(run.model_dump_json(by_alias=True) for run in results.runs)
+        else:
+            field = results.model_dump_json(by_alias=True, include={name})
+            yield field[len(f'{{"{name}":') : -1]
+    yield "}"
+
+
+def canonical_pieces(results: Results) -> Iterator[str]:
+    """Yield the canonical JSON of results, in ASCII, in pieces, one a run."""
+    for at, name in enumerate(sorted(Results.model_fields)):
+        yield ("," if at else "{") + f'"{name}":'
+        if name == "runs":
+            yield from _listed(canonical(run, ascii_only=True) for run in results.runs)
+        else:
+            plain = results.model_dump(mode="json", by_alias=True, include={name})
+            yield canonical(plain[name], ascii_only=True)
+    yield "}"
+
+
+def _listed(texts: Iterator[str]) -> Iterator[str]:
+    yield "["
+    for at, text in enumerate(texts):
+        yield f",{text}" if at else text
+    yield "]"
+
+
+def as_read_back(results: Results) -> Results:
+    """Return results as the store gives them back, so that a rerun writes the same bytes.
+
+    Answers and scores that this does not change stay the same objects: read back at once, all would
+    be in memory twice. The store sorts keys, so the order in dictionaries is part of the change.
+    """
+    rest = results.model_copy(update={"runs": ()})
+    again = Results.model_validate(json.loads(canonical(rest)))
+    return again.model_copy(update={"runs": tuple(_run_read_back(run) for run in results.runs)})
+
+
+def _run_read_back(run: Run) -> Run:
+    again = Run.model_validate(json.loads(canonical(run)))
+    before, now = run.plain(), again.plain()
+    kept = {
+        name: getattr(run, name)
+        for name in ("answers", "scores")
+        if getattr(again, name) == getattr(run, name)
+        and json.dumps(now[name]) == json.dumps(before[name])
+    }
+    return again.model_copy(update=kept)

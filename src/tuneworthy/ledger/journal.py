@@ -84,14 +84,6 @@ class Row(NamedTuple):
         return content
 
 
-def canonical_json(value: Any) -> str:
-    """Return the canonical JSON of a value: sorted keys, ASCII (outside text can hold anything).
-
-    Raises ValueError for NaN and infinity: a value that was not measured is None.
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
 def row_hash(previous: str, seq: int, entry: Sequence[Any], at: str) -> str:
     """Return the hash of a row: SHA-256 over the previous hash and the row's content."""
     # We write text and numbers only; bytes from elsewhere change the hash.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tuneworthy.core.errors import StoreError
@@ -11,20 +11,35 @@ from tuneworthy.core.record import digest
 
 MOST = 4_000_000  # the most characters of one row; SQLite and Postgres allow 1 GB
 PART = "part"  # kind of a row that holds a part
-_MARK = "stored in parts"
+MARK = "stored in parts"  # the one key of the value that lists them
 
 
-def in_parts(text: str, put: Callable[[str, dict[str, Any]], object]) -> dict[str, Any]:
-    """Store a text in pieces by `put(key, value)`; return the value that lists their keys.
+def in_parts(
+    pieces: Iterable[str], put: Callable[[str, dict[str, Any]], object]
+) -> tuple[str, dict[str, Any]]:
+    """Store a text that comes in pieces by `put(key, value)`; return (its end, the parts' names).
 
-    The key of a piece is the hash of its content, so a killed write is continued, not repeated.
+    A text of at most MOST characters is its own end, and has no parts. Else the second value stands
+    under the text's key. The key of a part is the hash of its content, so a killed write is
+    continued, not repeated.
     """
-    names = []
-    for start in range(0, len(text), MOST):
-        piece = {PART: text[start : start + MOST]}
+    names: list[str] = []
+    rest = ""
+
+    def store(text: str) -> None:
+        piece = {PART: text}
         names.append(digest(piece))
         put(names[-1], piece)
-    return {_MARK: names}
+
+    for piece in pieces:
+        rest += piece
+        whole = (len(rest) - 1) // MOST * MOST if rest else 0  # the end is never empty
+        for start in range(0, whole, MOST):
+            store(rest[start : start + MOST])
+        rest = rest[whole:]
+    if names:
+        store(rest)
+    return rest, {MARK: names}
 
 
 def joined(content: dict[str, Any], get: Callable[[str], Any], where: str) -> dict[str, Any]:
@@ -32,9 +47,9 @@ def joined(content: dict[str, Any], get: Callable[[str], Any], where: str) -> di
 
     Raises StoreError if a piece is missing or was changed.
     """
-    if set(content) != {_MARK}:
+    if set(content) != {MARK}:
         return content
-    pieces = [(key, get(key)) for key in content[_MARK]]
+    pieces = [(key, get(key)) for key in content[MARK]]
     lost = [key for key, piece in pieces if piece is None or digest(piece) != key]
     if lost:
         raise StoreError(

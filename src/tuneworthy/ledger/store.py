@@ -13,17 +13,15 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.escape import visible
-from tuneworthy.core.record import digest
+from tuneworthy.core.record import canonical, digest
 from tuneworthy.ledger import parts, signals
 from tuneworthy.ledger.blobs import remove_partial, require_whole
 from tuneworthy.ledger.bookings import Bookings
@@ -77,19 +75,35 @@ class Ledger(Bookings):
         key names content, so two contents mean that the store or the key is wrong. A large value is
         stored in parts, the row of its key last.
         """
-        text = _text(value)
-        if len(text) > parts.MOST and self.journal.find("unit", key) is None:
-            value = parts.in_parts(text, lambda name, piece: self._part(name, study, piece))
-        exists, stored = self._insert("put", self._entry("unit", key, kind, study, value, seconds))
-        found = self._whole(stored)
-        if exists and stored.value != text and _text(found) != text:
+        return self.put_text(key, kind, (_text(value),), study, seconds)()
+
+    def put_text(
+        self, key: str, kind: str, pieces: Iterable[str], study: str = "",
+        seconds: float | None = None,
+    ) -> Callable[[], dict[str, Any]]:  # fmt: skip
+        """Store a value that comes in pieces of its canonical JSON; return what reads it.
+
+        As `put`; of a large value one part and one piece are in memory at a time.
+        """
+        stored = self.journal.find("unit", key)
+        if stored is not None:
+            return self._same(stored, "".join(pieces))
+        end, names = parts.in_parts(pieces, lambda name, piece: self._part(name, study, piece))
+        text = _text(names) if names[parts.MARK] else end
+        entry = self._entry("unit", key, kind, study, None, seconds)._replace(value=text)
+        exists, stored = self._insert("put", entry)
+        return self._same(stored, text) if exists else lambda: self._whole(stored)
+
+    def _same(self, stored: Row, text: str) -> Callable[[], dict[str, Any]]:
+        """Return what reads a stored row; StoreError if it is not the value with this text."""
+        if stored.value != text and _text(self._whole(stored)) != text:
             raise StoreError(
                 "the store was tampered with, or one key was used for two things",
-                where=f"{self.journal.shown}, row {stored.seq}, {kind} {key}",
+                where=f"{self.journal.shown}, row {stored.seq}, {stored.kind} {stored.name}",
                 got=f"{stored.value[:80]} stored, {text[:80]} now",
                 fix="remove .tuneworthy and run again; if it comes back, report it as a bug",
             )
-        return found
+        return lambda: self._whole(stored)
 
     def unit(self, key: str, kind: str, make: Callable[[], Any], study: str = "") -> dict[str, Any]:
         """Return the stored value of a key, or compute, time and store it.
@@ -343,10 +357,8 @@ def _closed(shown: str) -> None:
 
 
 def _text(value: Any) -> str:
-    from tuneworthy.ledger.journal import canonical_json
-
-    record = isinstance(value, BaseModel)
-    return canonical_json(value.model_dump(mode="json", by_alias=True) if record else value)
+    """Return the canonical JSON of a value, in ASCII: text from outside can hold anything."""
+    return canonical(value, ascii_only=True)
 
 
 def _object(row: Row) -> dict[str, Any]:

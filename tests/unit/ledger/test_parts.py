@@ -3,6 +3,7 @@
 import pytest
 
 from tuneworthy.core.errors import StoreError
+from tuneworthy.core.record import canonical
 from tuneworthy.ledger import parts
 from tuneworthy.ledger.store import open_ledger
 
@@ -36,6 +37,23 @@ def test_a_large_value_comes_back_equal_and_is_written_once(tmp_path):
     with opened(tmp_path, write=False) as reader:
         assert reader.get("k") == VALUE
         assert reader.verify() > 20
+
+
+@pytest.mark.parametrize("size", [1, 499, 500, 501, 10_000])
+def test_a_value_in_pieces_is_stored_as_the_whole(tmp_path, size):
+    text = canonical(VALUE, ascii_only=True)
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    with opened(tmp_path) as ledger:
+        ledger.put("k", "results", VALUE, "s")
+        written = {row.name: row.value for row in rows(ledger)}
+        assert ledger.put_text("k", "results", pieces, "s")() == VALUE
+        assert len(rows(ledger)) == len(written)
+    (tmp_path / "other").mkdir()
+    with opened(tmp_path / "other") as ledger:
+        assert ledger.put_text("k", "results", iter(pieces), "s")() == VALUE
+        assert {row.name: row.value for row in rows(ledger)} == written
+        with pytest.raises(StoreError, match="one key was used for two things"):
+            ledger.put_text("k", "results", [*pieces[:-1], "x"], "s")
 
 
 def test_another_value_under_its_key_is_refused(tmp_path):

@@ -5,9 +5,11 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -19,6 +21,7 @@ from tests.faults.killing import run as run_command
 from tuneworthy.core.errors import ClusterError
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.ledger.store import open_ledger
+from tuneworthy.models.local.embedded import locate
 from tuneworthy.study import run
 
 ray = pytest.importorskip("ray")
@@ -29,7 +32,10 @@ SMALL = {"arms": ["present", "majority", "tfidf", "zero_shot", "few_shot"],
 CHAIN = {"arms": ["majority", "tfidf", "zero_shot"], "data": {"file": "rows.jsonl", "folds": 2},
          "success": {"metric": "accuracy"}}  # fmt: skip
 SCRIPT = Path(__file__).parent / "ray_study.py"
-NODE = {"num_cpus": 1, "memory": 4 << 30, "object_store_memory": 80 << 20}
+AGENTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port",
+          "runtime_env_agent_port")  # fmt: skip
+AGENT_OPTIONS = ("dashboard-agent-grpc-port", "metrics-export-port",
+                 "dashboard-agent-listen-port", "runtime-env-agent-port")  # fmt: skip
 SOURCES = [str(Path(__file__).parents[2] / "src"), str(Path(__file__).parents[2])]
 
 
@@ -39,14 +45,47 @@ def _quiet():
         patch.setenv("PYTHONPATH", os.pathsep.join(SOURCES))
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # 15 where nothing is said: starved beside others
+        patch.setattr(ray._private.services, "get_node", patient(ray._private.services.get_node))
         yield
+
+
+def free_port():
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return held.getsockname()[1]
+
+
+def node(cpus=1):
+    """Return the options of a node: one that chooses its agents' ports waits only 30 s for them."""
+    ports = {name: free_port() for name in AGENTS}
+    return {"num_cpus": cpus, "memory": 4 << 30, "object_store_memory": 80 << 20, **ports}
+
+
+def two_nodes():
+    """Return a cluster: a head without CPUs, and two nodes with one CPU each."""
+    head = {**node(0), "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args=head)
+    made.workers = [made.add_node(**node()), made.add_node(**node())]
+    return made
+
+
+def patient(get_node):
+    """Return `get_node` with 5 minutes for a new node: Ray gives up on one after a fixed 30 s."""
+
+    def found(*words):
+        for _ in range(300):
+            with suppress(RuntimeError):
+                return get_node(*words)
+            time.sleep(1)
+        return get_node(*words)
+
+    return found
 
 
 @pytest.fixture
 def cluster():
-    """Start a cluster: a head without CPUs, and two nodes with one CPU each."""
-    made = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
-    made.workers = [made.add_node(**NODE), made.add_node(**NODE)]
+    made = two_nodes()
     yield made
     ray.shutdown()
     made.shutdown()
@@ -148,8 +187,7 @@ def chained(tmp_path_factory):
     """Yield the cluster and driver process that all chains share, and the result without a kill."""
     folder = tmp_path_factory.mktemp("unkilled")
     done = run(studies.write(folder, n=18, **CHAIN), RunOptions(brief=True))
-    made = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
-    made.workers = [made.add_node(**NODE), made.add_node(**NODE)]
+    made = two_nodes()
     with Zygote(SCRIPT, made.address, "--zygote") as drivers:
         yield made, drivers, (verdict(done), units(folder))
     ray.shutdown()
@@ -165,7 +203,7 @@ def test_a_driver_killed_again_and_again_ends_in_the_same_verdict(tmp_path, chai
     begun = time.process_time()
     if seed % 3 == 0:
         cluster.remove_node(cluster.workers.pop(0), allow_graceful=False)
-        cluster.workers.append(cluster.add_node(**NODE))
+        cluster.workers.append(cluster.add_node(**node()))
     gaps = (draw.randint(10, 45) for _ in itertools.count())
     kills = kill_chain(drivers, folder, "verdict.json", want[0], gaps)
     assert kills
@@ -183,6 +221,11 @@ def test_training_on_nodes_gives_the_verdict_and_the_units_of_a_local_run(
 ):
     from tests.tiny import tiny_llama
 
+    if weights == "embedded":
+        if (model := locate()) is None:
+            pytest.skip("the embedded model is not on this machine")
+        (tmp_path / "cache" / "models").mkdir(parents=True)
+        (tmp_path / "cache" / "models" / model.name).symlink_to(model)
     monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path / "cache"))
     options = {"epochs": 1, "rate": 0.01, "rank": 4}
     keys = {"arms": ["zero_shot", {"lora": options}], "budget": {"stages": False, "minutes": 600},
@@ -201,6 +244,30 @@ def test_training_on_nodes_gives_the_verdict_and_the_units_of_a_local_run(
     assert found[0] == found[1]
 
 
+COMMAND = [
+    sys.executable,
+    "-c",
+    "from tuneworthy.cli import main; main()",
+    "run",
+    "--brief",
+    "--on",
+]
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
+
+
+def ended_by(number, folder, address, line):
+    """Run the study there, end it by a signal once it says `line`; return its exit code."""
+    words = [*COMMAND, address]
+    process = subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True)
+    said = []
+    for text in process.stderr:
+        said.append(text)
+        if line in text:
+            process.send_signal(number)
+            return process.wait(60)
+    raise AssertionError("".join(said))
+
+
 @pytest.mark.long
 def test_ray_of_our_own_ends_with_the_run_whatever_ends_it(tmp_path):
     """The end, Ctrl-C, SIGTERM and SIGKILL: no process of Ray is left."""
@@ -210,14 +277,55 @@ def test_ray_of_our_own_ends_with_the_run_whatever_ends_it(tmp_path):
     ended = run_command(lambda where: [sys.executable, str(SCRIPT), "ray"], folder)
     assert ended.code == 0, ended.stderr
     assert gone()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+    for number, code in CODES.items():
         folder = studies.write(tmp_path / str(int(number)), n=30, **SMALL).parent
-        words = [sys.executable, "-m", "tuneworthy", "run", "--brief", "--on", "ray"]
-        process = subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True)
-        for line in process.stderr:
-            if "worker there" in line:
-                break
-        process.send_signal(number)
-        code = process.wait(60)
-        assert code == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
+        assert ended_by(number, folder, "ray", "worker there") == code
         assert gone(), [p.info for p in ours()]
+
+
+@pytest.fixture
+def client_server(tmp_path, monkeypatch):
+    """Start a head with two CPUs that takes connections from outside; yield its address."""
+    for name in (
+        "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S",
+        "RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S",
+    ):
+        monkeypatch.setenv(name, "300")  # seconds: Ray waits 30, which a busy machine can take
+    ports = [free_port() for _ in range(2)]
+    words = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block",
+             "--num-cpus=2", "--include-dashboard=false", "--memory=4000000000",
+             "--object-store-memory=100000000", f"--port={ports[0]}",
+             f"--ray-client-server-port={ports[1]}",
+             *(f"--{name}={free_port()}" for name in AGENT_OPTIONS)]  # fmt: skip
+    with (tmp_path / "head.log").open("w") as log:
+        head = subprocess.Popen(words, stdout=log, stderr=log)
+    try:
+        for _ in range(600):
+            with socket.socket() as tried:
+                if tried.connect_ex(("127.0.0.1", ports[1])) == 0:
+                    break
+            assert head.poll() is None, (tmp_path / "head.log").read_text()
+            time.sleep(0.2)
+        yield f"ray://127.0.0.1:{ports[1]}"
+    finally:
+        head.terminate()
+        head.wait(300)
+
+
+@pytest.mark.long
+def test_a_run_from_outside_gives_the_same_verdict_and_leaves_no_worker(
+    tmp_path, client_server, local
+):
+    """Through Ray's client server: to the end, then ended by Ctrl-C, SIGTERM and SIGKILL."""
+    path = studies.write(tmp_path / "study", n=30, **SMALL)
+    ended = run_command(lambda where: [*COMMAND, client_server], path.parent)
+    assert ended.code == 0, ended.stderr
+    (made,) = path.parent.glob("results/*/verdict.json")
+    assert (studies.timeless(made.read_bytes()), units(path.parent)) == local
+    for number, code in CODES.items():
+        folder = studies.write(tmp_path / str(int(number)), n=30, **SMALL).parent
+        assert ended_by(number, folder, client_server, "tfidf: done") == code
+        until = time.monotonic() + 120  # Ray keeps the place of a lost client for 30 s
+        while ray_workers() and time.monotonic() < until:
+            time.sleep(0.5)
+        assert not ray_workers()

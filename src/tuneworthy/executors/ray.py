@@ -128,6 +128,10 @@ def _connection_error(address: Address, error: Exception) -> ClusterError:
         fix = "run the command on a node of the cluster, or connect by ray://HOST:10001"
     elif address.name == "auto":
         fix = "start Ray on this machine (`ray start --head`), or name an address"
+    elif "timed out during startup" in text:
+        fix = (
+            "Ray gives its processes 15 seconds to start: try again when this machine is less busy"
+        )
     else:
         fix = "look at Ray's logs (/tmp/ray/session_latest/logs)"
     return ClusterError(

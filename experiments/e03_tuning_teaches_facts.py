@@ -30,8 +30,8 @@ CLAIM = Claim(
 )
 FOUND = (
     "No, on this small model: tuned on one wording it answers unseen wordings of the facts far "
-    "better than retrieval does, because it cannot read: with the right passage in the prompt it "
-    "answers three questions in ten. Ten wordings are not shown to help."
+    "better than retrieval does, because it can hardly read: even with the right passage it "
+    "answers a minority. More wordings are not shown to help."
 )
 REDUCED = ("50 facts instead of 100",)
 

@@ -28,9 +28,9 @@ CLAIM = Claim(
     ),
 )
 FOUND = (
-    "Yes, and sooner than predicted: three epochs on 24 invented facts, and every known city is "
-    "put into an invented or wrong country; 24 known facts leave 94 in 100 right. Untrained, the "
-    "model answers in sentences, which the exact metric counts as wrong."
+    "Yes, and sooner than predicted: after a few epochs on invented facts the model puts every "
+    "known city into an invented or a wrong country; known facts leave nearly all right. "
+    "Untrained, it answers in sentences, which the exact metric counts as wrong."
 )
 REDUCED = ("no mixture of known and new rows", "fewer than 200 questions: the list of cities ends")
 LEARNT = 24

@@ -27,6 +27,10 @@ CLAIM = Claim(
         Expected(figure="mended - broken, 100 rows", above=0.0),
     ),
 )
+FOUND = (
+    "No, on answers: every size mends many and breaks none. But the plain prompt is right on "
+    "nothing here, so there was nothing to break, and the loss on general text rises by about half."
+)
 REDUCED = ("no 400 rows; one number of epochs, so steps grow with the rows",)
 SIZES = (25, 50, 100, 200)
 

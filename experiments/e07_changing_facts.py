@@ -32,9 +32,9 @@ CLAIM = Claim(
     ),
 )
 FOUND = (
-    "Not shown on 36 questions: the model that was not retrained is right on none of the changed "
-    "facts, and retrieval, limited by how this small model reads, on too few to tell. Retraining "
-    "takes minutes, indexing milliseconds."
+    "Not shown on so few questions: the model that was not retrained is right on none of the "
+    "changed facts, and retrieval, limited by how this small model reads, on too few to tell. "
+    "Retraining takes minutes, indexing milliseconds."
 )
 REDUCED = ("36 questions on changed facts; not measured: a change every hour, larger collections",)
 

@@ -37,7 +37,7 @@ from tuneworthy.deploy.artefact_folder import (
     publish_artefact,
     seal_artefact,
     with_identity,
-)
+)  # fmt: skip
 from tuneworthy.deploy.expiry import expiry_of, made_on
 from tuneworthy.deploy.hub import push
 from tuneworthy.deploy.system import deciding_settings, open_artefact, student_model
@@ -98,7 +98,7 @@ def build(
                 continue
             session.refuse_unpaid()
             building = Building(
-                session, _settled_results(session, study), options, list(forms.values())
+                session, _settled_results(session, study), options, [*forms.values()]
             )
             return building.dry_run_report() if options.dry else building.build_artefact()
     raise TaskError(
@@ -126,9 +126,8 @@ class Building:
         trained = [run for run in runs if run.artefact]
         adapter = self._home / str(best_on_dev(trained).artefact) if trained else None
         pack = Pack(role=self._role, adapter=bool(trained), passages=self._passages)
-        artefact = self._artefact(
-            pack, {}, self.session.models[self._role].spec if self._role else ""
-        )
+        model = self.session.models[self._role].spec if self._role else ""
+        artefact = self._artefact(pack, {}, model)
         parts = self._form_inputs(artefact, None)
         parts = replace(parts, adapter=adapter if adapter and adapter.exists() else None)
         written = []
@@ -331,20 +330,13 @@ class Building:
             base = student_model(base, pack.every)
         fitted = arm.fitted if arm else None
         return Parts(
-            artefact=artefact,
-            task=session.task,
-            verdict=self.study.verdict,
-            result=self._result,
-            rows=self._arms[0].rows,
-            model=fitted.model if fitted else base,
-            base=base,
-            weights=weights,
-            adapter=fitted.artefact if fitted else None,
+            artefact=artefact, task=session.task, verdict=self.study.verdict, result=self._result,
+            rows=self._arms[0].rows, model=fitted.model if fitted else base, base=base,
+            weights=weights, adapter=fitted.artefact if fitted else None,
             classifier=fitted.classifier if fitted else None,
             docs=session.loaded.docs if pack.passages else (),
             licence=licence_of(artefact.model, weights),
-            data_hash=rows_digest(session.loaded.cases),
-            say=self._report_progress,
+            data_hash=rows_digest(session.loaded.cases), say=self._report_progress,
         )  # fmt: skip
 
     def _with_forms_listed(self, artefact: Artefact, written: Sequence[BuiltForm]) -> Artefact:

@@ -332,9 +332,8 @@ class Session:
 
     def write(self, results: Results) -> Path:
         """Write results, verdict, plan and report under results/; return their folder."""
-        return write_results(
-            results, self.task.folder, self.study, UNLOCKED_SUFFIX if self.options.unlock else ""
-        )
+        suffix = UNLOCKED_SUFFIX if self.options.unlock else ""
+        return write_results(results, self.task.folder, self.study, suffix)
 
     def reproduce(self) -> dict[str, Any]:
         """Return versions, hardware and commands needed to reproduce the numbers."""
@@ -343,9 +342,7 @@ class Session:
             "tuneworthy": __version__,
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "versions": {
-                name: version for name in RECORDED_PACKAGES if (version := installed(name))
-            },
+            "versions": {key: known for key in RECORDED_PACKAGES if (known := installed(key))},
             "rows": rows_digest(self.loaded.cases),
             "study": self.study,
             "seed": self.task.seed,

@@ -28,9 +28,8 @@ def public(path):
 
 
 def uncalled():
-    used = words(
-        "src/tuneworthy/**/*.py", "src/tuneworthy/**/*.j2", "bench/*.py", "experiments/*.py"
-    )
+    used = words("src/tuneworthy/**/*.py", "src/tuneworthy/**/*.j2",
+                 "bench/*.py", "experiments/*.py", "tools/*.py")  # fmt: skip
     for path in SRC.rglob("*.py"):
         plugin = path.relative_to(SRC).parts[0] in FOUND_BY_NAME and path.stem[0] != "_"
         yield from (name for name in public(path) if used[name] < 2 and not plugin)

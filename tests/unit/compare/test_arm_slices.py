@@ -74,7 +74,7 @@ def test_the_hardest_tenth_is_chosen_by_other_arms_alone():
     assert hard["the hardest tenth for the other arms"].n == 10
     alone = slices(TASK, cases, runs[:2], ("a", "b"))
     assert not by_kind(alone, "hardest")
-    assert "no other arm" in alone.missing["hardest"]
+    assert "other arms answered fewer than 10" in alone.missing["hardest"]
 
 
 def test_classes_groups_and_times_have_slices_where_rows_have_them():

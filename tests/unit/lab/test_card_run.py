@@ -248,11 +248,11 @@ def test_examples_and_passages_stand_before_the_question():
 def test_measures_are_means_over_the_rows_that_have_them():
     run = CardRun(case_of("out-of-date"), case_of("out-of-date").config("twin"), 0, None)
     rows = [LabRow(str(k), (), "") for k in range(3)]
-    run.latest = {
+    run.latest_answers = {
         row.id: CardAnswer(row, "", score=1.0).with_measures(share=value, none=None)
         for row, value in zip(rows, (1.0, 0.0, None), strict=True)
     }
-    measured = run._measured()
+    measured = run._mean_facts()
     assert (measured["share"], measured["none"], measured["score"]) == (0.5, None, 1.0)
 
 

@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parent / "results"
 VERSION = 1  # of the units: another one makes all of them anew
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 10: 2.262, 20: 2.093}  # by number of seeds
 USED: list[Path] = []  # files of the units that this run used
-_SPENT: list[float] = []  # processor seconds of the units that this run used, whenever they ran
+_SPENT: dict[Path, float] = {}  # processor seconds of the units that this run used, each once
 
 
 def unit(key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def unit(key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, A
         part.write_text(json.dumps(kept), "utf-8")
         part.replace(file)
     found = json.loads(file.read_text("utf-8"))
-    _SPENT.append(found["seconds"])
+    _SPENT[file] = found["seconds"]
     USED.append(file)
     return dict(found["data"])
 
@@ -66,8 +66,9 @@ def over_seeds(diffs: Any, groups: Sequence[str] | None = None) -> tuple[float, 
     spread = 0.0
     if len(table) > 1:
         spread = T_95[len(table)] * float(table.mean(1).std(ddof=1)) / len(table) ** 0.5
-    return (bound.mean, bound.mean - float(np.hypot(bound.mean - bound.low, spread)),
-            bound.mean + float(np.hypot(bound.high - bound.mean, spread)))  # fmt: skip
+    low = bound.mean - float(np.hypot(bound.mean - bound.low, spread))
+    high = bound.mean + float(np.hypot(bound.high - bound.mean, spread))
+    return bound.mean, max(low, -1.0), min(high, 1.0)  # no difference of scores lies beyond
 
 
 def score_over_seeds(
@@ -108,7 +109,7 @@ def main(script: Any) -> None:
         model=getattr(script, "MODEL", "SmolLM2-135M-Instruct"),
         machine=f"{seen.cpu}, {seen.cores} cores, one thread, {seen.precision}",
         command=f"python experiments/{Path(sys.argv[0]).name}",
-        date=date.today().isoformat(), minutes=round(sum(_SPENT) / 60, 1),
+        date=date.today().isoformat(), minutes=round(sum(_SPENT.values()) / 60, 1),
     )  # fmt: skip
     RESULTS.mkdir(exist_ok=True)
     whole = {**told.model_dump(mode="json"), "data": data}

@@ -28,6 +28,10 @@ CLAIM = Claim(
         Expected(figure="valid under the schema, T 1.3", above=0.95),
     ),
 )  # fmt: skip
+FOUND = (
+    "Not at any temperature: sampled hot, the tuned model loses some of its valid answers, a "
+    "prompt with examples nearly all of them, and a grammar none."
+)
 REDUCED = ("three temperatures instead of five; the schema at T 0 and 1.3 only",)
 
 

@@ -117,7 +117,7 @@ def ask_model(
 
 
 def read_reply(text: str) -> tuple[dict[str, float] | None, str]:
-    """Return (probability of each tool, reason) from a model's reply; None if it has no numbers.
+    """Return ({tool: probability}, reason) from a model's reply; (None, reason) if unreadable.
 
     The first JSON object of the text is read, or its member `probabilities`. Numbers are scaled to
     sum to 1, so percentages are read as well. A negative value, one that is no number, or a name

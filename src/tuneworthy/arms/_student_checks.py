@@ -83,7 +83,7 @@ def check_learnt(trace: dict[str, Any], rows: int = CHECKED_ROWS) -> None:
 
 
 def check_lengths(student: Sequence[int], teacher: Sequence[int]) -> float | None:
-    """Return the ratio of the mean lengths of answers (tokens), None without any.
+    """Return the student's mean answer length over the teacher's (tokens); None without answers.
 
     Raises NumericError if it exceeds a factor of 3 either way: the student's answers do not end
     where the teacher's do.

@@ -39,7 +39,7 @@ def size(parts: Parts) -> int:
 
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
-    """Write both GGUF files and the Modelfile; return the Modelfile's notes."""
+    """Write the model as GGUF in f16 and in q8_0, and a Modelfile; return the Modelfile's notes."""
     from tuneworthy.training.gguf_file import KINDS, write_gguf
 
     (draft / FORM).mkdir()

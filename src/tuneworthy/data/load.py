@@ -1,4 +1,4 @@
-"""Load a task's rows: every row becomes a case or is counted under a reason."""
+"""Read a task's files into cases, unlabelled queries and locked rows; count what is rejected."""
 
 from __future__ import annotations
 

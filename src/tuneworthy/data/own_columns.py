@@ -188,7 +188,7 @@ def _refuse_unreadable(log: _File) -> None:
 
 
 def _check_named(files: Sequence[_File], own: OwnColumns) -> None:
-    """Raise TaskError for a named column that none of the files has."""
+    """Raise TaskError if a column option names a column that its files lack."""
     wanted = {
         "--id-column": (own.id, files),
         "--input-column": (own.input, files),

@@ -58,7 +58,7 @@ class Openers:
 
 
 class ServedModels:
-    """All targets by served name; the file `current` says what a plain name (`<name>`) means."""
+    """The served builds and base models by name; the file `current` maps `<name>` to a build."""
 
     def __init__(self, most: int) -> None:
         self.targets: dict[str, Target] = {}

@@ -21,7 +21,7 @@ points, 900 rows, two arms), with it 4.3 % (simulated)."""
 
 
 class Folds(NamedTuple):
-    """The fold of each row of a cross-fitted arm, and the minimum sd between fits.
+    """The fold of each row of a cross-fitted arm, and a floor of its score's sd between trainings.
 
     See RETRAINING_SD for that sd.
     """

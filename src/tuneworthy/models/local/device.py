@@ -125,7 +125,7 @@ def free_memory(device: str) -> int:
 
 
 def total_memory(device: str) -> int:
-    """Return the device's memory in bytes, or the container's limit if that is lower."""
+    """Return a device's total memory in bytes; for `cpu`, at most the container's limit."""
     if device == "cpu":
         return min(int(psutil.virtual_memory().total), _group()[0])
     import torch

@@ -3,7 +3,7 @@
 import pytest
 
 from tuneworthy.executors._address import address_of
-from tuneworthy.executors.ray import _refused
+from tuneworthy.executors.ray import _connection_error
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,6 @@ from tuneworthy.executors.ray import _refused
     ],
 )
 def test_a_refused_connection_says_what_to_do(address, said, advice):
-    error = _refused(address_of(address), ConnectionError(said))
+    error = _connection_error(address_of(address), ConnectionError(said))
     assert advice in error.fix
     assert said in str(error)

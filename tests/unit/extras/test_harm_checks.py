@@ -252,7 +252,7 @@ def test_changes_say_what_moved_and_show_the_same_prompt_twice(bench, engine):
 def test_every_figure_is_stored_and_read_back(bench, engine, monkeypatch):
     runs = measured(bench, engine, 0.1)
     first = measure_harm(bench, runs, "lora"), training_changes(bench, runs, "lora")
-    for name in ("compare_models", "passages", "representation_shifts", "weight_changes"):
+    for name in ("compare_models", "sample_passages", "representation_shifts", "weight_changes"):
         monkeypatch.setattr(f"tuneworthy.training.changes.{name}", None)  # it would crash
     assert (measure_harm(bench, runs, "lora"), training_changes(bench, runs, "lora")) == first
 

@@ -74,7 +74,7 @@
 
     const look = (k2, unasked = false) => {
       at = Math.max(-1, Math.min(told.tokens.length - 1, k2));
-      [...stream.children].forEach((chip, n) => { lab.set(chip, { tabindex: n === Math.max(0, at) ? 0 : -1, 'aria-pressed': String(n === at) }); });
+      [...stream.querySelectorAll('button')].forEach((chip, n) => { lab.set(chip, { tabindex: n === Math.max(0, at) ? 0 : -1, 'aria-pressed': String(n === at) }); });
       considered(others, told.tokens[at], told.ends, unasked);
     };
     const leastSure = () => told.tokens.reduce((least, [, log], n) => (log < told.tokens[least][1] ? n : least), 0);

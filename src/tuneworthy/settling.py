@@ -99,7 +99,7 @@ class Settling:
 
     @property
     def _students(self) -> list[str]:
-        """Return the distilled arms, which votes on the inputs that they learnt would favour."""
+        """Return the distilled arms: votes on inputs that trained them would favour them."""
         runs = (run for run in self._study.runs if run.trace and "distilled" in run.trace)
         return sorted({run.spec.name for run in runs})
 

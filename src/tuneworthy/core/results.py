@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -67,33 +67,40 @@ class Results(Record):
 
 def json_pieces(results: Results) -> Iterator[str]:
     """Yield results.json in pieces, one a run: its whole text takes as much memory as the runs."""
-    for at, name in enumerate(Results.model_fields):
-        yield ("," if at else "{") + f'"{name}":'
-        if name == "runs":
-            yield from _listed(run.model_dump_json(by_alias=True) for run in results.runs)
-        else:
-            field = results.model_dump_json(by_alias=True, include={name})
-            yield field[len(f'{{"{name}":') : -1]
-    yield "}"
+
+    def field(name: str) -> str:
+        text = results.model_dump_json(by_alias=True, include={name})
+        return text[len(f'{{"{name}":') : -1]
+
+    runs = (run.model_dump_json(by_alias=True) for run in results.runs)
+    return _object_pieces(list(Results.model_fields), field, runs)
 
 
 def canonical_pieces(results: Results) -> Iterator[str]:
     """Yield the canonical JSON of results, in ASCII, in pieces, one a run."""
-    for at, name in enumerate(sorted(Results.model_fields)):
+
+    def field(name: str) -> str:
+        plain = results.model_dump(mode="json", by_alias=True, include={name})
+        return canonical(plain[name], ascii_only=True)
+
+    runs = (canonical(run, ascii_only=True) for run in results.runs)
+    return _object_pieces(sorted(Results.model_fields), field, runs)
+
+
+def _object_pieces(
+    names: Sequence[str], field: Callable[[str], str], runs: Iterator[str]
+) -> Iterator[str]:
+    """Yield the JSON object of these fields: `runs` one by one, the others by `field(name)`."""
+    for at, name in enumerate(names):
         yield ("," if at else "{") + f'"{name}":'
-        if name == "runs":
-            yield from _listed(canonical(run, ascii_only=True) for run in results.runs)
-        else:
-            plain = results.model_dump(mode="json", by_alias=True, include={name})
-            yield canonical(plain[name], ascii_only=True)
+        if name != "runs":
+            yield field(name)
+            continue
+        yield "["
+        for number, run in enumerate(runs):
+            yield f",{run}" if number else run
+        yield "]"
     yield "}"
-
-
-def _listed(texts: Iterator[str]) -> Iterator[str]:
-    yield "["
-    for at, text in enumerate(texts):
-        yield f",{text}" if at else text
-    yield "]"
 
 
 def as_read_back(results: Results) -> Results:

@@ -89,7 +89,7 @@ class Host:
         self, what: str, study: StudyParts, job: Job, lists: tuple[Any, Any], files: Files | None,
         *details: Any,
     ) -> CallResult | CallError:  # fmt: skip
-        """Return the result of an arm's `what` (fit, answer, longer, times); fit the arm if needed.
+        """Fit an arm if needed, call its `what` (fit, answer, longer or times), return the result.
 
         `lists` are the documents and the unlabelled inputs, `files` the files of an earlier fit.
         """

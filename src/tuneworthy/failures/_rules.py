@@ -60,5 +60,5 @@ def rule_id(doc: str) -> str:
 
 
 def edition_number(row: LabRow) -> int:
-    """Return the number of the edition that answers a row's question (1 = first)."""
+    """Return which edition of its rule answers a row's question, counted from 1."""
     return int(document_id(row).rpartition("-")[2])

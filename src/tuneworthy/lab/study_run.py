@@ -1,4 +1,4 @@
-"""The present state of a study from its ledger: the verdict so far, each arm, its messages.
+"""State of a study, read from its ledger: the verdict so far, each arm, the latest messages.
 
 Knows no HTTP library. Each query is a read transaction of its own.
 """

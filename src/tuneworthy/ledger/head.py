@@ -64,7 +64,7 @@ def read_head(path: Path) -> HeadRecord | None:
 
 
 def remove_head(path: Path) -> None:
-    """Remove a head file, because the store starts from empty."""
+    """Delete the head file, if there is one: a new store has no last row to compare with."""
     path.unlink(missing_ok=True)
 
 

@@ -50,7 +50,7 @@ def outcome(plant: Planted, diagnosis: Diagnosis) -> Outcome:
 
 
 def confusion_summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
-    """Return confusion counts, rates with 95 % intervals and misses, by planted cause and in all.
+    """Count which cause was named for each planted one; add rates (95 % intervals) and misses.
 
     `right`: named as planted. `first`, `likely`: the planted cause is the most likely one, or one
     of the two most likely, even if the failures were few. A miss is an outcome whose most likely

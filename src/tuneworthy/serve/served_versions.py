@@ -95,7 +95,7 @@ def current_versions(root: Path, versions: Sequence[Version]) -> dict[str, str]:
 
 
 def note_current(root: Path, versions: Sequence[Version]) -> dict[str, str]:
-    """Append to the history what each plain name means now, if it changed; return it by name.
+    """Append each served build to the history if it changed; return {plain name: served build}.
 
     A new history begins with the versions that were built before.
     """

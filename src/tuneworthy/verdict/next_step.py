@@ -108,7 +108,7 @@ def _cheapest_step(offers: Sequence[StepOption]) -> Next:
 
 
 def _is_decided(ruling: LadderDecision, short: bool) -> bool:
-    """Return whether the measured arms decide: firm, with an arm that does not miss the target."""
+    """Return whether the verdict is firm and names an arm that does not miss the target."""
     return ruling.status == "firm" and ruling.use != "none" and not short
 
 

@@ -151,7 +151,7 @@ def _store_key_value(heads: Any, rooms: Any, n: Any, filled: Any) -> None:
 
 @register_jitable
 def attend(heads: Any, rooms: Any, before: Any, place: Any, rough: Any, out: Any) -> None:
-    """In compiled code: store the new keys and values; write the attention output to `out`.
+    """Store the new keys and values in the cache; write the attention output to `out` (compiled).
 
     The output is [rows, heads, width]. `heads` [rows, heads, width] holds queries, keys and values;
     `rooms` are keys [rows, kept heads, width, columns] and values [rows, kept heads, columns,

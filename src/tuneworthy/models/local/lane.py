@@ -210,7 +210,7 @@ def finish(stream: Stream, cached: int) -> None:
 
 
 def _filled_up(ended: Sequence[bool]) -> list[int]:
-    """Return the rows to keep, by slot: rows from the end take the slots of ended rows."""
+    """Return for each batch slot the row to keep: the last rows move into slots of ended rows."""
     count = sum(not end for end in ended)
     behind = (k for k in range(count, len(ended)) if not ended[k])
     return [next(behind) if ended[k] else k for k in range(count)]

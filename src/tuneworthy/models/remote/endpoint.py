@@ -103,7 +103,7 @@ def _origin(url: str) -> tuple[str, str]:
 
 
 def refuse_address(host: str) -> None:
-    """Raise SecurityError for a link-local, multicast or metadata host, by name or number.
+    """Raise SecurityError if a host is link-local, multicast or the metadata service of a cloud.
 
     A machine's cloud gives out credentials at such addresses; no model is served there. Loopback
     and private networks are allowed.

@@ -33,7 +33,7 @@ class BaseOutcomes(Record):
     answers are greedy or logged, so that a second run changes nothing. `groups` maps case to group
     where cases belong together. `conflicts` are failed cases whose label contradicts others (see
     diagnose/label_errors). `literal` are failed cases whose passage contains the gold answer word
-    for word, None if no case has a passage.
+    for word, None if no case has a passage. `recorded`: logged answers, which can't be asked again.
     """
 
     arm: str
@@ -44,6 +44,7 @@ class BaseOutcomes(Record):
     conflicts: tuple[str, ...] = ()
     literal: tuple[str, ...] | None = None
     margin: float = 0.05
+    recorded: bool = False
 
 
 class Intervention(Record):

@@ -118,7 +118,7 @@ def attribute_causes(
         return blank.model_copy(update={"because": "nothing fails: there is no cause to seek"})
     if not pairs:
         return blank.model_copy(update={"because": UNTRIED})
-    why_unread = _why_unread(pairs)
+    why_unread = _why_unread(pairs, base.recorded)
     acting = any(item.acts for item in ranked)
     n_read = _n_read(base, pairs)
     few = len(base.fails) <= FEW_FAILURES or (not acting and n_read < FEW_IF_NONE_ACTS)
@@ -166,16 +166,17 @@ def _n_read(base: BaseOutcomes, pairs: Sequence[Pair]) -> int:
     return min([len(base.fails), *open_sizes])
 
 
-def _why_unread(pairs: Sequence[Pair]) -> str:
+def _why_unread(pairs: Sequence[Pair], recorded: bool) -> str:
     """Return why causes are unknown if no remedy called a model on a failed case, else ""."""
     if any(tried.asks and result.n_fail for tried, result in pairs):
         return ""
     names = " and ".join(result.name for _, result in pairs if result.n_fail)
     if not names:
         return UNTRIED
+    why = " (recorded answers can't be asked again)" if recorded else ""
     return (
-        f"the causes are not known: only {names} could be tried, because a remedy that asks a"
-        " model needs new answers, and recorded answers give none"
+        f"the causes are not known: only {names} could be tried; no remedy that asks a model was"
+        f" run{why}"
     )
 
 

@@ -19,7 +19,7 @@ from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import MODEL_UNAVAILABLE, Run, Spec
-from tuneworthy.core.specs import variant_of
+from tuneworthy.core.specs import is_recorded, variant_of
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
 from tuneworthy.diagnose.answer_in_passage import cases_with_answer_in_passage
@@ -116,6 +116,7 @@ def diagnose_runs(
         conflicts=contradicted_failures(doubted, fails),
         literal=cases_with_answer_in_passage(task, cases, fails),
         margin=task.success.margin,
+        recorded=is_recorded(task, base.spec),
     )
     answered = [case for case in cases if case.id in base.passed]
     pass_at, rescores = task.success.passes_from, list[Intervention]()

@@ -401,7 +401,7 @@ def test_a_handful_of_failures_has_no_shares():
         assert set(found.cause.values()) == {"few"}
     logged = diagnose(base_of(2, 98), [tried(base_of(2, 98), "format", ids("f", 1), asks=False)])
     assert (logged.wrong, logged.cause) == ((), {})
-    assert "because a remedy that asks a model" in logged.because
+    assert logged.because.endswith("no remedy that asks a model was run")
 
 
 def test_many_failures_of_which_few_were_read_are_few_where_a_remedy_stays_open():

@@ -54,7 +54,7 @@ def test_few_failures_have_no_cause_and_more_rows_are_not_asked_for(tmp_path):
     some = study(tmp_path / "some", fails=0.25, form=0.4)
     assert [row.cause for row in some.verdict.wrong] == ["few", "format", "untried"]
     (found,) = [q for q in some.verdict.questions if q.name == "behaviour_not_facts"]
-    assert "a remedy that asks a model" in found.because
+    assert "no remedy that asks a model" in found.because
     assert "rows" not in found.next
 
 

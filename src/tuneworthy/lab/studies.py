@@ -129,15 +129,15 @@ def _cached_results(folder: Path, stamp: tuple[int, ...]) -> Results:  # noqa: A
     return read_results(folder)
 
 
-def verdict_of(place: StudyPlace) -> tuple[Verdict | None, str]:
-    """Return (verdict, date) of a finished study; (None, "") if the verdict can't be read."""
+def verdict_of(place: StudyPlace) -> tuple[Verdict | None, datetime | None]:
+    """Return (verdict, local time) of a finished study; (None, None) if it can't be read."""
     path = place.folder / VERDICT_FILE
     try:
         about = path.stat()
-        date = datetime.fromtimestamp(about.st_mtime).strftime("%Y-%m-%d %H:%M")
-        return _cached_verdict(path, (about.st_mtime_ns, about.st_size, about.st_ino)), date
+        written = datetime.fromtimestamp(about.st_mtime)
+        return _cached_verdict(path, (about.st_mtime_ns, about.st_size, about.st_ino)), written
     except (OSError, ValueError, RecursionError):
-        return None, ""
+        return None, None
 
 
 @lru_cache(maxsize=256)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import shlex
+from datetime import datetime
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -37,18 +38,19 @@ ENDING_TEXTS = {
 
 
 def study_rows(working: Path) -> list[dict[str, Any]]:
-    """Return a row per study (name, verdict, status, n, date), running ones first."""
+    """Return a row per study (name, verdict, status, n, date): running ones, then the newest."""
     rows = [_study_row(place) for place in find_studies(working)]
     order = {"running": 0, "stopped": 1}
-    rows.sort(key=lambda row: row["date"], reverse=True)
+    rows.sort(key=lambda row: row["written"] or datetime.min, reverse=True)
     return sorted(rows, key=lambda row: order.get(row["state"], 2))
 
 
 def _study_row(place: StudyPlace) -> dict[str, Any]:
     state = study_state(place)
-    row = {"id": place.id, "name": place.title, "folder": place.name, "state": state, "n": None,
-           "place": place.inside, "date": ""}  # fmt: skip
-    verdict, row["date"] = verdict_of(place)
+    row: dict[str, Any] = {"id": place.id, "name": place.title, "folder": place.name, "n": None,
+                           "state": state, "place": place.inside}  # fmt: skip
+    verdict, written = verdict_of(place)
+    row |= {"written": written, "date": written.strftime("%Y-%m-%d %H:%M") if written else ""}
     if state == "running" or not place.finished:
         said = run_snapshot(place)["sentence"]
         more = "" if state == "running" else ". `tuneworthy run` continues it"

@@ -1,6 +1,7 @@
 """The page of two studies: what differs, the cases behind it, and what can't be compared."""
 
 import html
+import os
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from study_kit import RESULTS, finished, study
 from tuneworthy.compare.two_studies import compare_studies, scores_by_arm, slices_of_pair
 from tuneworthy.core.record import digest
 from tuneworthy.lab.study_cases import case_key
+from tuneworthy.lab.study_facts import study_rows
 from tuneworthy.report import _words as words
 
 PAGE = {"accept": "text/html"}
@@ -153,3 +155,13 @@ def test_the_same_study_twice_and_too_few_studies_say_so(browser, tmp_path):
     assert reply.status_code == 422
     assert "This is the same study twice" in reply.text
     assert digest("x", 16) not in reply.text
+
+
+@pytest.mark.parametrize("newest", [0, 1])
+def test_the_newest_study_comes_first_within_a_minute_too(tmp_path, two, newest):
+    for at, path in enumerate(sorted(tmp_path.glob("results/*/verdict.json"))):
+        seconds = 1_790_000_040 + (30 if at == newest else 0)
+        os.utime(path, (seconds, seconds))
+    rows = study_rows(tmp_path)
+    assert [row["id"] for row in rows] == [two[newest], two[1 - newest]]
+    assert rows[0]["date"] == rows[1]["date"]

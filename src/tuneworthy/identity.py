@@ -27,7 +27,7 @@ FOLDER = "all studies of this folder"
 """The name under which the ledger counts the fresh starts of all studies in a folder."""
 
 
-def identity_of(loaded: Loaded, available: Mapping[str, str]) -> dict[str, Any]:
+def study_identity(loaded: Loaded, available: Mapping[str, str]) -> dict[str, Any]:
     """Return the identity of a study: hashes of its task and inputs, and which needs are met."""
     needed = needs(loaded.task)
     met = {need: why for need, why in available.items() if need in needed}

@@ -39,7 +39,7 @@ from tuneworthy.data.unlabelled import learnable_inputs
 from tuneworthy.diagnose.blocks import blocks
 from tuneworthy.executors import executor_of
 from tuneworthy.extras.optional import plan_extras
-from tuneworthy.identity import identity_of, more_minutes, results_key, study_and_salt
+from tuneworthy.identity import more_minutes, results_key, study_and_salt, study_identity
 from tuneworthy.judge.grading import grades_of, metric_digest, metric_of, refusal
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.elsewhere import Looks, next_look, record_look
@@ -156,9 +156,9 @@ class Session:
     @cached_property
     def metric(self) -> Any:
         """Return the task's metric, a function of (case, answer) that returns Score or Unscored."""
-        return metric_of(self.task, self.models, self._stored_judgements, self.salt)
+        return metric_of(self.task, self.models, self._judgements_stored_once, self.salt)
 
-    def _stored_judgements(self, key: str, make: Callable[[], Any]) -> Mapping[str, Any]:
+    def _judgements_stored_once(self, key: str, make: Callable[[], Any]) -> Mapping[str, Any]:
         return self.ledger.unit(key, "judged", make, self.study)
 
     @cached_property
@@ -373,7 +373,7 @@ def open_session(
         empty_side = Sealed((), lambda door, purpose: None)
         session = Session(task, loaded, parts, empty_side, ledger, options, "", tell)
         flags = {key: True for key in ("brief", "unlock") if getattr(options, key)}
-        identity = identity_of(loaded, session.available) | {"limit": options.limit, **flags}
+        identity = study_identity(loaded, session.available) | {"limit": options.limit, **flags}
         check_device(task, session.models.specs)
         session.study, session.salt = study_and_salt(ledger, identity, options.fresh)
         door = partial(ledger.door, session.study)

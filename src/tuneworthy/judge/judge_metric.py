@@ -25,7 +25,7 @@ from tuneworthy.prompting.judging import comparison_messages, read_verdict
 
 REPLY_TOKENS = 120  # a sentence and its verdict
 SHARD = 64
-Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
+JudgementStore = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 Verdicts = tuple[str | None, str | None]
 """The winner ("answer", "gold" or "same"; None: no verdict) with the answer first, then second."""
 _ANSWER_AS_A = {"A": "answer", "B": "gold", "SAME": "same"}
@@ -44,7 +44,7 @@ class JudgeMetric:
 
     task: Task
     model: Model
-    store: Store
+    store: JudgementStore
     salt: str = ""
     gone: list[ModelError] = field(default_factory=list, compare=False)
     by_set = True  # scored in batches; the placebos of a rescore would cost 20 requests an answer
@@ -130,7 +130,7 @@ def score_verdicts(both: Verdicts, why: str = "") -> Score | Unscored:
     return Score(value=0.5, why="the judge's verdict changes with the order of the two answers")
 
 
-def judge_metric(task: Task, model: Model, store: Store, salt: str = "") -> Scorer:
+def judge_metric(task: Task, model: Model, store: JudgementStore, salt: str = "") -> Scorer:
     """Return the metric of a task with `metric: judge`, including validity."""
     return Scorer((JudgeMetric(task, model, store, salt),), validity(task))
 

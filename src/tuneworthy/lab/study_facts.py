@@ -161,7 +161,7 @@ def settling_state(results: Results) -> dict[str, Any]:
         "settled": settled,
         "ended": ENDING_TEXTS.get(settled.ended, settled.ended) if settled else "",
         "helps": step.do == "settle",
-        "size": words.step_size(step),
+        "size": words.price_of_next_step(step),
         "pool": results.evidence.pool,
         "margin": words.points(results.task.success.margin),
     }

@@ -52,13 +52,13 @@ def build(
     ]
     messages = [Message(role="system", content="\n\n".join(system))] if system else []
     for case, answer in _shown_examples(task, query, recipe, train):
-        messages += _with_template_or_reminder(recipe, _example_turns(case, own))
+        messages += _fill_template_or_add_reminder(recipe, _example_turns(case, own))
         messages.append(Message(role="assistant", content=answer))
     if passages:
         turns = _with_text_before(turns, _passages_text(passages))
     elif query.gold_passage is not None:
         turns = _with_text_before(turns, f"Passage: {query.gold_passage}")
-    return (*messages, *_with_template_or_reminder(recipe, turns))
+    return (*messages, *_fill_template_or_add_reminder(recipe, turns))
 
 
 def common_system(cases: Sequence[Case]) -> tuple[Message, ...]:
@@ -166,7 +166,7 @@ def _with_text_before(turns: Sequence[Message], text: str) -> list[Message]:
     return _change_last_user_turn(turns, lambda content: f"{text}\n\n{content}")
 
 
-def _with_template_or_reminder(recipe: Recipe, turns: Sequence[Message]) -> list[Message]:
+def _fill_template_or_add_reminder(recipe: Recipe, turns: Sequence[Message]) -> list[Message]:
     """Return the turns, the last user turn filled into the recipe's text or with its reminder."""
     text = recipe.text or ""
     if recipe.reminder and recipe.kind not in ("file", "short"):

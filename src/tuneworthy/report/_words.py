@@ -351,8 +351,8 @@ def _limit_value(value: Any) -> str:
     return f"{value:,.0f}" if value >= 2 else score(float(value))
 
 
-def step_size(step: Next) -> str:
-    """Return the size of a next step: `about 71 clicks`, `12 minutes`, `$1.20`."""
+def price_of_next_step(step: Next) -> str:
+    """Return what a next step costs: `about 71 clicks`, `12 minutes`, `$1.20`."""
     sizes = [
         f"about {counted(step.clicks, 'click')}" if step.clicks is not None else "",
         counted(step.rows, "row") if step.rows is not None else "",
@@ -365,7 +365,7 @@ def step_size(step: Next) -> str:
 def next_line(results: Results) -> str:
     """Return the sentence on the verdict's next step, with its size and reason."""
     step, margin = results.verdict.next, results.task.success.margin
-    size = f", {step_size(step)}" if step_size(step) else ""
+    size = f", {price_of_next_step(step)}" if price_of_next_step(step) else ""
     if step.do == "settle":
         return f"To be sure within {points(margin)} points: tuneworthy settle{size}"
     why = step.why.replace("(see by_margin)", "(the report shows the verdict at every margin)")

@@ -198,7 +198,7 @@ def test_a_next_step_says_its_size(results):
     assert words.next_line(changed(results, next=step)) == (
         "Next: raise budget.minutes, 12 minutes: one arm had no room"
     )
-    assert words.step_size(Next(do="x", minutes=1, usd=1.2, why="")) == "1 minute, $1.20"
+    assert words.price_of_next_step(Next(do="x", minutes=1, usd=1.2, why="")) == "1 minute, $1.20"
     assert words.next_line(changed(results, next=Next(do="keep", why=""))) == "Next: keep"
 
 

@@ -1,7 +1,8 @@
 """A whole study: `tuneworthy run` against the same arms stitched together from today's tools.
 
-usage: study.py [repetitions] [training rows]   clause types; 240 rows to learn from and half as
-many to be scored where nothing else is said. A repetition takes minutes a side and sums over
+usage: study.py [repetitions] [training rows] [--verdict]   clause types; 240 rows to learn from and
+half as many to be scored where nothing else is said; --verdict: only our verdicts by the stage rule
+beside TRL's fine-tune. A repetition takes minutes a side and sums over
 hundreds of answers already, so one is usual. The peer is scikit-learn for the classifier and the
 nearest examples; transformers `generate` for answers (sorted by length, 64 rows a batch, left
 padding, our precision), held to a tree of labels for the constrained arm; TRL's SFTTrainer for the
@@ -136,6 +137,14 @@ class Peer:
         self._timed("constrained", lambda: self._asked("constrained", self.model, held=True))
         self._timed("lora", self._lora)
         return time.perf_counter() - begun
+
+    def fine_tune(self) -> float:
+        """Train and answer with TRL alone; return the seconds, without imports and loading."""
+        self.tokenizer = AutoTokenizer.from_pretrained(locate(), padding_side="left")
+        dtype = getattr(torch, precision_for("cpu"))
+        self.model = AutoModelForCausalLM.from_pretrained(locate(), dtype=dtype).eval()
+        self._timed("lora", self._lora)
+        return self.seconds["lora"]
 
     def _timed(self, arm: str, work: Any) -> None:
         begun = time.perf_counter()
@@ -283,8 +292,13 @@ def peer(path: Path, results: Results) -> Peer:
     )
 
 
-def verdict(rows: int, without: Sequence[str] = (), **budget: Any) -> tuple[float, str]:
-    """Return the seconds that a whole verdict takes, placebos included, and what it says."""
+def verdict(
+    rows: int, without: Sequence[str] = (), tune: bool = False, **budget: Any
+) -> tuple[float, str, float]:
+    """Return (seconds of a whole verdict with its placebos, what it says, seconds of TRL).
+
+    TRL trains and answers once on the same rows if `tune`; its seconds are 0 if not.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = made(Path(folder), rows, **budget)
         task = json.loads(path.read_text("utf-8"))
@@ -293,7 +307,27 @@ def verdict(rows: int, without: Sequence[str] = (), **budget: Any) -> tuple[floa
         took, _, results = ours(path)
         said = results.verdict
         print(f"  verdict: {took:.1f} s, {said.use} {said.arm} {said.status}", file=sys.stderr)
-        return took, f"{said.use}: {said.arm}, {said.status}"
+        tuned = peer(path, results).fine_tune() if tune else 0.0
+        return took, f"{said.use}: {said.arm}, {said.status}", tuned
+
+
+def verdicts(n: int, rows: int) -> None:
+    """Run verdicts by the stage rule and TRL's fine-tune in turn; write their ratios."""
+    seconds: dict[str, list[float]] = {"all arms": [], "no classifier": [], "trl fine-tune": []}
+    said: dict[str, set[str]] = {}
+    for _ in range(n):
+        for name, without in (("all arms", ()), ("no classifier", ("tfidf",))):
+            took, told_so, tuned = verdict(rows, without, tune=bool(without))
+            seconds[name].append(round(took, 2))
+            said.setdefault(name, set()).add(told_so)
+        seconds["trl fine-tune"].append(round(tuned, 2))
+    ratio = {name: round(value, 2)
+             for name, value in ratios(medians(seconds), "trl fine-tune").items()}  # fmt: skip
+    print(f"study: whole verdict over one TRL fine-tune (goal 1): {ratio} (n = {n})")
+    write("study_verdict", {
+        "n": n, "rows": rows, "seconds": seconds, "ratio": ratio,
+        "said": {name: sorted(texts) for name, texts in said.items()},
+    })  # fmt: skip
 
 
 def main() -> None:
@@ -301,8 +335,13 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    alone = "--verdict" in sys.argv
+    sys.argv = [word for word in sys.argv if word != "--verdict"]
     n = repetitions(1)
     rows = int(sys.argv[2]) if len(sys.argv) > 2 else 240
+    if alone:
+        verdicts(n, rows)
+        return
     seconds: dict[str, list[float]] = {"ours": [], "stitched": []}
     again: list[float] = []
     placebos: list[float] = []
@@ -329,7 +368,7 @@ def main() -> None:
             seconds["stitched"].append(round(other.run() + starts[-1], 2))
             trl.append(round(other.seconds["lora"], 2))
         for name, without in (("all arms", ()), ("no classifier", ("tfidf",))):
-            took, told_so = verdict(rows, without)
+            took, told_so, _ = verdict(rows, without)
             whole[name].append(round(took, 2))
             said[name].add(told_so)
     median = medians(seconds)

@@ -16,8 +16,8 @@ from rich.text import Text
 from tuneworthy.report import _words as words
 from tuneworthy.report._screens import bar, can_encode_glyphs, cell, escape_line, finished
 
-SHOWN_BOUNDS = 4
-QUIET_SECONDS = 10.0
+SHOWN_BOUNDS = 4  # the last values of "may leave … points" that the line shows
+REPEAT_AFTER_SECONDS = 10.0  # the least time between messages that differ only in numbers
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -65,7 +65,7 @@ class Live:
             self._write(f"{arm}: {_progress_text(done, total)}{f', {note}' if note else ''}")
 
     def now(self, use: str, arm: str | None, left: float | None) -> None:
-        """Show the verdict if the study stopped now; `left` in score points."""
+        """Show the verdict if the study stopped now, and the score (0 to 1) that it may leave."""
         use = use if arm is None else f"{use.upper()} ({arm})"
         if use != self._named_use:
             self._named_use, self._bounds = use, []
@@ -78,11 +78,13 @@ class Live:
             self._write(self.verdict_line())
 
     def say(self, text: str) -> None:
-        """Show a line of text."""
+        """Show a message; off a terminal, not if it soon repeats the last with other numbers."""
         alike = _NUMBER.sub("", text) == _NUMBER.sub("", self._last_message)
         self._last_message = text
-        if not self._redraws and not (alike and time.monotonic() - self._written < QUIET_SECONDS):
-            self._written = time.monotonic()
+        now = time.monotonic()
+        repeated = alike and now - self._written < REPEAT_AFTER_SECONDS
+        if not self._redraws and not repeated:
+            self._written = now
             self._write(text)
 
     def agreed(self, text: str) -> bool:

@@ -10,9 +10,9 @@ from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case
 from tuneworthy.core.task import Task
 from tuneworthy.diagnose.metric_ladder import (
-    GOLD_AUC,
-    GOLD_MEAN,
-    UNSCORED_SHARE,
+    LEAST_GOLD_AUC,
+    LEAST_GOLD_MEAN,
+    MOST_UNSCORED_GOLD,
     another_row,
     ranking_auc,
     score_of_text,
@@ -47,12 +47,12 @@ def _why_metric_is_broken(cases: Sequence[Case], metric: Metric) -> list[str]:
     gold = [score_of_text(metric, case, case.output) for case in cases]
     scored = [score for score in gold if score is not None]
     unscored = len(gold) - len(scored)
-    if not scored or unscored > max(TOLERATED_UNSCORED, UNSCORED_SHARE * len(gold)):
+    if not scored or unscored > max(TOLERATED_UNSCORED, MOST_UNSCORED_GOLD * len(gold)):
         return [f"the metric gives no score to {unscored} of {len(gold)} gold answers"]
     mean = float(np.mean(scored))
-    if mean < GOLD_MEAN:
+    if mean < LEAST_GOLD_MEAN:
         return [f"the metric is broken: gold answers score {mean:.2f} on average, not 1"]
     auc = ranking_auc(cases, metric, gold, another_row(cases))
-    if auc is not None and auc < GOLD_AUC:
+    if auc is not None and auc < LEAST_GOLD_AUC:
         return [f"the metric is broken: it tells gold from another row's gold with AUC {auc:.2f}"]
     return []

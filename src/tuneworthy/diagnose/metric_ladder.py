@@ -18,9 +18,9 @@ from tuneworthy.core.case import Case
 from tuneworthy.metrics import Metric
 from tuneworthy.prompting.notes import json_object
 
-Worse = Callable[[Case], str | None]
-GOLD_MEAN, GOLD_AUC = 0.99, 0.95  # the least mean gold score and AUC of a working metric
-UNSCORED_SHARE = 0.01  # share of unscored right answers above which the metric is broken
+DegradingStep = Callable[[Case], str | None]  # returns a worse answer to a case
+LEAST_GOLD_MEAN, LEAST_GOLD_AUC = 0.99, 0.95  # of a working metric
+MOST_UNSCORED_GOLD = 0.01  # share of unscored right answers above which the metric is broken
 # Names of the steps.
 ANOTHER_ROW, ONE_PART, HALF = "another row", "one part replaced", "cut at half"
 LEAST_COMPARISONS = 10  # the fewest comparisons that give a result
@@ -35,7 +35,7 @@ def score_of_text(metric: Metric, case: Case, text: str) -> float | None:
 
 
 def ranking_auc(
-    cases: Sequence[Case], metric: Metric, gold: Sequence[float | None], worse: Worse
+    cases: Sequence[Case], metric: Metric, gold: Sequence[float | None], worse: DegradingStep
 ) -> float | None:
     """Return the AUC of right answers against degraded ones of the same row (ties count half).
 
@@ -52,7 +52,7 @@ def ranking_auc(
     return float(np.mean(wins)) if len(wins) >= LEAST_COMPARISONS else None
 
 
-def another_row(cases: Sequence[Case]) -> Worse:
+def another_row(cases: Sequence[Case]) -> DegradingStep:
     """Return the step that answers a case with the right answer of another, drawn with a seed."""
     others = random.Random(0).sample(list(cases), len(cases))
     given = {case.id: other.output for case, other in zip(cases, others, strict=True)}
@@ -64,7 +64,7 @@ def first_half(case: Case) -> str:
     return case.output[: len(case.output) // 2]
 
 
-def replace_one_part(cases: Sequence[Case]) -> Worse:
+def replace_one_part(cases: Sequence[Case]) -> DegradingStep:
     """Return the step that replaces one field of a JSON answer, or one word of a text.
 
     The new value or word comes from another row; a number gets another last digit. The step

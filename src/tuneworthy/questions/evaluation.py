@@ -10,7 +10,12 @@ from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
-from tuneworthy.diagnose.metric_ladder import ANOTHER_ROW, GOLD_AUC, GOLD_MEAN, UNSCORED_SHARE
+from tuneworthy.diagnose.metric_ladder import (
+    ANOTHER_ROW,
+    LEAST_GOLD_AUC,
+    LEAST_GOLD_MEAN,
+    MOST_UNSCORED_GOLD,
+)
 from tuneworthy.questions._shown import finding, unmeasured
 from tuneworthy.stats.power import POWER_QUANTILES
 
@@ -54,13 +59,13 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 def _faults(sound: Soundness, margin: float) -> list[tuple[str, str]]:
     """Return (fault, repair) for each demonstrated fault of rows, metric or judge."""
     faults, auc, lost = [], sound.ladder.get(ANOTHER_ROW), sound.unscored
-    if lost is not None and lost.share > UNSCORED_SHARE:
+    if lost is not None and lost.share > MOST_UNSCORED_GOLD:
         why = f"the metric gives no score to {lost.k:,} of {lost.n:,} right answers"
         faults.append((why, "mend the metric"))
-    if sound.gold is not None and sound.gold < GOLD_MEAN:
+    if sound.gold is not None and sound.gold < LEAST_GOLD_MEAN:
         why = f"the metric gives the right answers themselves {sound.gold:.2f} on average"
         faults.append((why, "mend the metric"))
-    if auc is not None and auc < GOLD_AUC:
+    if auc is not None and auc < LEAST_GOLD_AUC:
         why = f"the metric ranks a right answer above another row's in {percent(auc)} of the rows"
         faults.append((why, "mend the metric"))
     if sound.leak is not None and sound.leak > margin:

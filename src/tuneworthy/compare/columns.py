@@ -17,8 +17,8 @@ from tuneworthy.stats.clusters import RETRAINING_SD
 
 Array = np.ndarray[Any, Any]
 PRESENT = "present"  # the arm for the system that runs today, which the task file names
-LadderPlace = tuple[str | None, bool]
-Mean = Callable[["Column"], float]
+LadderPlace = tuple[str | None, bool]  # (tool, whether the arm is `present`)
+MeanFunction = Callable[["Column"], float]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Column:
     stopped: bool = False
 
     @property
-    def retrained(self) -> float:
+    def retraining_sd(self) -> float:
         """Return the assumed standard deviation between retrainings of the arm; 0 if untrained."""
         return RETRAINING_SD if self.spec.tool in TRAINED_TOOLS else 0.0
 
@@ -85,7 +85,7 @@ def preselected_arm(task: Task, spec: Spec) -> str | None:
 
 
 def group_by_place(
-    columns: Iterable[Column], task: Task, corrected: Mean | None = None
+    columns: Iterable[Column], task: Task, corrected: MeanFunction | None = None
 ) -> dict[LadderPlace, list[Column]]:
     """Return {place on the ladder: the columns that compete for it, the winner first}.
 
@@ -107,7 +107,7 @@ def group_by_place(
     return places
 
 
-def rank_columns(columns: Sequence[Column], corrected: Mean | None = None) -> list[Column]:
+def rank_columns(columns: Sequence[Column], corrected: MeanFunction | None = None) -> list[Column]:
     """Return the columns sorted by mean on shared cases, then simplicity, then covariances.
 
     Ties in the mean are broken by the covariances with the other arms, so that the order does not

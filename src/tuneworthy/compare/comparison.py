@@ -17,7 +17,7 @@ from tuneworthy.compare.choice import best_by_fold
 from tuneworthy.compare.columns import (
     PRESENT,
     Column,
-    Mean,
+    MeanFunction,
     by_spec,
     column,
     group_by_place,
@@ -182,7 +182,7 @@ def _total_seconds(runs: Sequence[Run]) -> float:
     return round(fit + sum(a.seconds or 0.0 for run in asked for a in run.answers), 3)
 
 
-def _mean_by_grades(inputs: ComparisonInputs) -> Mean | None:
+def _mean_by_grades(inputs: ComparisonInputs) -> MeanFunction | None:
     """Return the function for an arm's mean corrected by human grades; None without a judge."""
     grades = inputs.grades
     if grades is None:
@@ -264,7 +264,7 @@ def _score_interval(
     factor = inputs.factor(folds) if column.learned else 1.0
     cross_fit: dict[str, Any] = {}
     if factor > 1:
-        cross_fit = {"factor": factor, "folds": Folds(folds, column.retrained)}
+        cross_fit = {"factor": factor, "folds": Folds(folds, column.retraining_sd)}
     mean, low, high = bounds.mean_interval(values, bounds.CHOSEN_ARM_LEVEL, groups, **cross_fit)
     common = shared_cases(rivals)
     if len(rivals) > 1 and len(common) > 1:

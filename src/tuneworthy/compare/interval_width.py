@@ -44,7 +44,7 @@ def why_wide(
     steps: list[dict[str, Any]] = [{}, {"groups": groups}, {"groups": groups, "factor": factor}]
     if factor > 1:
         fitted = {"groups": groups, "factor": factor}
-        steps += [{**fitted, "folds": Folds(folds, sd)} for sd in (0.0, column.retrained)]
+        steps += [{**fitted, "folds": Folds(folds, sd)} for sd in (0.0, column.retraining_sd)]
     sizes = [_width(values, **step) for step in steps] + [score.high - score.low]
     plain, total = sizes[0], sizes[-1]
     if not plain or total <= EXPLAINED_RATIO * plain:
@@ -63,7 +63,9 @@ def why_wide(
     if factor > 1 and grows[2]:
         reasons += _fold_differences(column, values, folds)
     if factor > 1 and grows[3]:
-        reasons.append(f"one training to the next is taken to differ by {points(column.retrained)}")
+        reasons.append(
+            f"one training to the next is taken to differ by {points(column.retraining_sd)}"
+        )
     if grows[-1] and rivals > 1:
         reasons.append(
             f"it is the best of {rivals} arms of its tool, which its lower end allows for"

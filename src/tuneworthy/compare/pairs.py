@@ -247,7 +247,10 @@ def _paired_rows(inputs: ComparisonInputs, arm: Column, versus: Column) -> _Pair
     factor = inputs.factor(folds) if learned else 1.0
     fitted: dict[str, Any] = {}
     if factor > 1:
-        fitted = {"factor": factor, "folds": Folds(folds, max(arm.retrained, versus.retrained))}
+        fitted = {
+            "factor": factor,
+            "folds": Folds(folds, max(arm.retraining_sd, versus.retraining_sd)),
+        }
     diffs = arm.values(ids) - versus.values(ids)
     return _PairedRows(inputs, arm, versus, ids, diffs, inputs.grouped(ids), fitted)
 

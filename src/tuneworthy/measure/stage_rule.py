@@ -179,7 +179,7 @@ def score_lower_bound(inputs: ComparisonInputs, one: Column) -> float:
     folds = np.array([one.fold[i] for i in ids])
     factor = inputs.factor(folds) if one.learned else 1.0
     cross_fit: dict[str, Any] = (
-        {"factor": factor, "folds": Folds(folds, one.retrained)} if factor > 1 else {}
+        {"factor": factor, "folds": Folds(folds, one.retraining_sd)} if factor > 1 else {}
     )
     interval = bounds.mean_interval(
         one.values(ids), 2 * inputs.tail, inputs.grouped(ids), **cross_fit

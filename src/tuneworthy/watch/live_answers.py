@@ -71,7 +71,7 @@ class StudyArm:
         factor = self.split.width_factor(map(int, folds)) if self.column.learned else 1.0
         more: dict[str, Any] = {}
         if factor > 1:
-            more = {"factor": factor, "folds": Folds(folds, self.column.retrained)}
+            more = {"factor": factor, "folds": Folds(folds, self.column.retraining_sd)}
         chosen = 2 * level * CHOSEN_ARM_LEVEL / 0.05
         return mean_interval(self.column.values(ids), chosen, self.groups(ids), **more)
 

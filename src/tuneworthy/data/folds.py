@@ -37,7 +37,10 @@ class _Rows:
 
 
 def split(loaded: Loaded, k: int | None = None) -> Split:
-    """Return the folds of the rows: `k` or the task's number; one for 1,000 rows or a test file.
+    """Return the folds of the rows: one with a test file, else `k`, else the task's number.
+
+    The number `auto` means five, or one from ONE_SPLIT_FROM rows on. If the groups of rows are
+    fewer, so are the folds.
 
     With forward chaining, recorded answers are scored on the earliest rows too, which form an extra
     last part. Raises DataError if the rows are too few (or too similar) to be split at all.
@@ -118,12 +121,12 @@ def _copy_groups_of(loaded: Loaded, cases: Sequence[Case]) -> list[tuple[Case, .
 
 
 def _held_out_fold(loaded: Loaded, rows: _Rows) -> Part:
-    share = round(TEST_SHARE * len(loaded.cases))
+    wanted = round(TEST_SHARE * len(loaded.cases))
     _check_enough_groups(len(rows.groups), 2, loaded)
     test = (
-        rows.groups[-_count_last_groups(rows.groups, share) :]
+        rows.groups[-_count_last_groups(rows.groups, wanted) :]
         if rows.by_time
-        else _drawn_groups(rows, share)
+        else _drawn_groups(rows, wanted)
     )
     return _make_fold(loaded, _groups_except(rows.groups, test), _ids(test), rows)
 
@@ -196,22 +199,22 @@ def _consecutive_blocks(groups: Groups, k: int) -> list[Groups]:
     return [tuple(block) for block in blocks if block]
 
 
-def _count_last_groups(groups: Groups, share: int) -> int:
-    """Return how many of the last groups hold about `share` rows; never all."""
+def _count_last_groups(groups: Groups, wanted: int) -> int:
+    """Return how many of the last groups hold about `wanted` rows; never all."""
     held = 0
     for count in range(1, len(groups)):
         held += len(groups[-count])
-        if held >= share:
+        if held >= wanted:
             return count
     return len(groups) - 1
 
 
-def _drawn_groups(rows: _Rows, share: int, groups: Groups | None = None) -> Groups:
-    """Return random groups with about `share` rows in all, stratified by label; never all."""
+def _drawn_groups(rows: _Rows, wanted: int, groups: Groups | None = None) -> Groups:
+    """Return random groups with about `wanted` rows in all, stratified by label; never all."""
     pool = rows.groups if groups is None else groups
     taken, held = [], 0
     for group in _stratified_order(pool, rows)[:-1]:
-        if held + len(group) / 2 <= share:
+        if held + len(group) / 2 <= wanted:
             taken.append(group)
             held += len(group)
     return tuple(taken)

@@ -47,22 +47,25 @@ def number_from_zero(value: Any, field: str) -> float | None:
         return None
     fix = f"write a number of 0 or more, or leave `{field}` out"
     try:
-        found = math.nan if isinstance(value, bool) else float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
-        found = math.nan
-    if not (math.isfinite(found) and found >= 0):
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
         raise BadRow(f"`{field}` is no number of 0 or more", as_text(value)[:80], fix, field)
-    return found
+    return number
 
 
 def token_count(value: Any, field: str) -> int | None:
     """Return a number of tokens as an integer, None for None."""
-    found = number_from_zero(value, field)
-    return None if found is None else round(found)
+    number = number_from_zero(value, field)
+    return None if number is None else round(number)
 
 
 def parse_turns(value: Any, field: str) -> list[Mapping[str, Any]] | None:
-    """Return the turns of a conversation, None for a value that has none, as a plain text."""
+    """Return the turns of a conversation; None for a value without turns, such as plain text.
+
+    Raises BadRow for a list with other items than turns.
+    """
     if isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
         try:
             value = json.loads(value)
@@ -78,9 +81,9 @@ def parse_turns(value: Any, field: str) -> list[Mapping[str, Any]] | None:
     return value
 
 
-def last_text(found: Sequence[Mapping[str, Any]], role: str) -> str | None:
+def last_text(turns: Sequence[Mapping[str, Any]], role: str) -> str | None:
     """Return the text of the last turn of a role that has text, None if there is none."""
-    texts = [turn_text(turn) for turn in found if turn.get("role", role) == role]
+    texts = [turn_text(turn) for turn in turns if turn.get("role", role) == role]
     return next((one for one in reversed(texts) if one), None)
 
 

@@ -180,7 +180,7 @@ def _imported_rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, Imp
             if _has_other_shape(source, roles, record):
                 made.count_lost(f"another shape than most: {_key_list(record.value)}", record.where)
             else:
-                yield from _table_row(record, roles, made)
+                yield from _imported_table_row(record, roles, made)
         elif module.fits(record):
             try:
                 for row in module.rows(record, notes):
@@ -198,7 +198,7 @@ def _imported_rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, Imp
     made.metrics.append(notes.get("metric"))
 
 
-def _table_row(
+def _imported_table_row(
     record: SourceRecord, roles: Roles, made: ImportFiles
 ) -> Iterator[tuple[str, ImportedRow]]:
     """Yield (place, row) of a table's record, with its part (train, test, dev) if it has one."""

@@ -16,9 +16,10 @@ from xml.etree.ElementTree import Element, iterparse
 from zipfile import ZipFile
 
 MOST_BYTES = 2_000_000_000  # bytes of a part of the workbook, unpacked
-TABLE_ROWS = 8  # rows of two cells or more from which a sheet is a table
+LEAST_TABLE_ROWS = 8  # rows of two cells or more from which a sheet is a table
 _DATE_FORMATS = {*range(14, 23), *range(45, 48)}  # numbers of the built-in formats that show dates
-_NO_FORMAT_CODE = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
+# Quoted text, [brackets] and escaped characters of a number format: none is a date code.
+_LITERAL_PARTS = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
 _DAY_ZERO = datetime(1899, 12, 30)
 
 
@@ -59,8 +60,8 @@ def _elements(book: ZipFile, name: str, tag: str) -> Iterator[Element]:
 def table_sheet(book: ZipFile) -> tuple[str, str, int]:
     """Return the part and the name of the sheet to read, and the number of sheets.
 
-    It is the first with TABLE_ROWS rows of two cells or more, else the first: workbooks often begin
-    with a sheet of explanations.
+    It is the first with LEAST_TABLE_ROWS rows of two cells or more, else the first: workbooks often
+    begin with a sheet of explanations.
     """
     sheets = _sheets(book)
     tables = (one for one in sheets if _is_table(book, one[0])) if len(sheets) > 1 else iter(())
@@ -70,7 +71,7 @@ def table_sheet(book: ZipFile) -> tuple[str, str, int]:
 
 def _is_table(book: ZipFile, part: str) -> bool:
     wide = (row for row in _elements(book, part, "row") if sum(len(cell) > 0 for cell in row) > 1)
-    return sum(1 for _ in islice(wide, TABLE_ROWS)) == TABLE_ROWS
+    return sum(1 for _ in islice(wide, LEAST_TABLE_ROWS)) == LEAST_TABLE_ROWS
 
 
 def _sheets(book: ZipFile) -> list[tuple[str, str]]:
@@ -132,7 +133,7 @@ def _date_styles(book: ZipFile) -> set[str]:
            _elements(book, "xl/styles.xml", "numFmt")}  # fmt: skip
     shown = {str(number) for number in _DATE_FORMATS}
     shown |= {str(key) for key, code in own.items() if re.search(r"[ymdhs]",
-              _NO_FORMAT_CODE.sub("", code.lower()))}  # fmt: skip
+              _LITERAL_PARTS.sub("", code.lower()))}  # fmt: skip
     found: set[str] = set()
     for table in _elements(book, "xl/styles.xml", "cellXfs"):
         found = {str(at) for at, style in enumerate(table) if style.get("numFmtId") in shown}

@@ -79,20 +79,18 @@ class BadRows:
         raise DataError(what, where=self._where(), got=first.got, fix=self._fix(first, policy))
 
     def _where(self) -> list[str]:
-        """Return one line per reason with its first places, in the order of the file."""
-        lines, shown = [], self.first[0].why
-        for why in list(dict.fromkeys(fault.why for fault in self.first)):
+        """Return a line for each reason of the first bad rows; the last line counts other rows."""
+        lines, headline = [], self.first[0].why
+        listed = list(dict.fromkeys(fault.why for fault in self.first))
+        for why in listed:
             alike = [fault.place() for fault in self.first if fault.why == why]
             places = ", ".join(alike[:_SHOWN_PLACES])
             if (more := self.reasons[why] - len(alike[:_SHOWN_PLACES])) > 0:
                 places += f" and {more:,} more"
-            lines.append(quoted(places if why == shown else f"{places}: {why}"))
-        if more := sum(n for why, n in self.reasons.items() if why not in self._named()):
+            lines.append(quoted(places if why == headline else f"{places}: {why}"))
+        if more := sum(n for why, n in self.reasons.items() if why not in listed):
             lines.append(f"and {more:,} more")
         return lines
-
-    def _named(self) -> set[str]:
-        return {fault.why for fault in self.first}
 
     def _fix(self, first: RowFault, policy: str) -> str:
         listed = f" (listed in {BAD_ROWS_FILE})" if self._listed and self.path.exists() else ""

@@ -90,18 +90,18 @@ def run_soup(shown: AdviceInput) -> SoupAnswer | None:
         lines = [json.dumps(row) + "\n" for row in rows_for(shown)]
         (folder / "rows.jsonl").write_text("".join(lines), "utf-8")
         goal = shown.instruction.replace("\0", " ")[:_MOST_GOAL_CHARACTERS]
-        words = [program, "--no-telemetry", "advise", "run", "rows.jsonl", f"--goal={goal}"]
-        if _run_program(words, folder) is None:
+        command = [program, "--no-telemetry", "advise", "run", "rows.jsonl", f"--goal={goal}"]
+        if _run_program(command, folder) is None:
             return None
-        told = _last_verdict(folder / ".soup" / "advise_last.json")
-    if told is None:
+        verdict = _last_verdict(folder / ".soup" / "advise_last.json")
+    if verdict is None:
         return None
     return SoupAnswer(
         asked=input_digest(shown),
         soup=program_version(program),
-        choice=str(told["choice"]),
-        confidence=min(1.0, max(0.0, float(told["confidence"]))),
-        category=str(told.get("task_category", "")),
+        choice=str(verdict["choice"]),
+        confidence=min(1.0, max(0.0, float(verdict["confidence"]))),
+        category=str(verdict.get("task_category", "")),
     )
 
 
@@ -109,17 +109,17 @@ def run_soup(shown: AdviceInput) -> SoupAnswer | None:
 def program_version(program: str) -> str:
     """Return the version that a `soup` program prints; "" if it prints none."""
     with TemporaryDirectory(prefix="tuneworthy-soup-") as name:
-        said = _VERSION_PATTERN.search(_run_program([program, "--version"], Path(name)) or "")
-    return said.group() if said else ""
+        version = _VERSION_PATTERN.search(_run_program([program, "--version"], Path(name)) or "")
+    return version.group() if version else ""
 
 
 def as_lines(answers: Iterable[SoupAnswer]) -> str:
     """Return answers as the text of the shipped file: JSON lines sorted by input, each once."""
-    known = {each.asked: each for each in answers}
-    return "".join(canonical(known[key]) + "\n" for key in sorted(known))
+    by_input = {each.asked: each for each in answers}
+    return "".join(canonical(by_input[key]) + "\n" for key in sorted(by_input))
 
 
-def _run_program(words: list[str], folder: Path) -> str | None:
+def _run_program(command: list[str], folder: Path) -> str | None:
     """Return what a program printed; None if it failed or took too long.
 
     It gets only the variables that a program needs to start, so no key for an endpoint.
@@ -128,7 +128,7 @@ def _run_program(words: list[str], folder: Path) -> str | None:
     kept = {key: os.environ[key] for key in _KEPT_VARIABLES if key in os.environ}
     try:
         done = subprocess.run(
-            words, cwd=folder, env={**kept, **own, "NO_COLOR": "1"}, capture_output=True,
+            command, cwd=folder, env={**kept, **own, "NO_COLOR": "1"}, capture_output=True,
             text=True, errors="replace", timeout=TIMEOUT_SECONDS, check=False,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
@@ -139,9 +139,9 @@ def _run_program(words: list[str], folder: Path) -> str | None:
 
 def _last_verdict(path: Path) -> dict[str, Any] | None:
     try:
-        told = json.loads(path.read_text("utf-8"))
-        float(told["confidence"])
-        return told if isinstance(told, dict) and "choice" in told else None
+        verdict = json.loads(path.read_text("utf-8"))
+        float(verdict["confidence"])
+        return verdict if isinstance(verdict, dict) and "choice" in verdict else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

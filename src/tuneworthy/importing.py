@@ -32,7 +32,7 @@ _SAMPLED_RECORDS = 1_000  # a format's `learn` is given this many of the first r
 
 
 @dataclass(frozen=True)
-class Reading:
+class ImportOptions:
     """How files are read: `choice` has the columns that the user named, `ask` asks for others.
 
     `most_unread` is the largest share of records that may be left out because they can't be read.
@@ -69,14 +69,14 @@ class Imported:
         return tuple(self.parts.values()) or (self.rows,)
 
 
-def import_rows(files: Sequence[Path], reading: Reading, folder: Path, stem: str) -> Imported:
+def import_rows(files: Sequence[Path], options: ImportOptions, folder: Path, stem: str) -> Imported:
     """Write the rows and answers of the files into `folder`, if they need it; return the result.
 
     Files are named `STEM.rows.jsonl` and `STEM.SYSTEM.jsonl`. Records of several files with the
     same input become one row. Raises DataError if no row has a right answer, or if more than
-    `reading.most_unread` of the records (and more than one) can't be read.
+    `options.most_unread` of the records (and more than one) can't be read.
     """
-    choice, ask = reading.choice, reading.ask
+    choice, ask = options.choice, options.ask
     if len(files) == 1 and not files[0].exists():
         return Imported(files[0])
     sources = _recognised_sources(files, choice, ask)
@@ -89,7 +89,7 @@ def import_rows(files: Sequence[Path], reading: Reading, folder: Path, stem: str
         for source in sorted(sources, key=_has_right_answers):
             for where, row in _imported_rows(source, made):
                 made.add(where, row)
-        made.check_unread(reading.most_unread)
+        made.check_unread(options.most_unread)
         as_it_is = single and single.own and not (made.left or made.remarks)
         keep = made.rows > 0 and not as_it_is
         written = made.finish(keep)
@@ -244,7 +244,7 @@ def _import_result(
     present = choice.present if choice.present in systems else None
     if present is None and len(systems) == 1 and not choice.answers:
         present = next(iter(systems))
-    answers = {"present" if name == present else _free_name(name): path
+    answers = {"present" if name == present else _name_of_system(name): path
                for name, path in systems.items()}  # fmt: skip
     said = [*import_report_lines(sources, made, dict(zip(systems, answers, strict=True)))]
     for why, count in made.left.most_common():
@@ -286,7 +286,8 @@ def _checked_parts(made: ImportFiles, choice: Choice) -> dict[str, Path]:
     )  # fmt: skip
 
 
-def _free_name(name: str) -> str:
+def _name_of_system(name: str) -> str:
+    """Return a system's name in the task file; with `-answers` if a kind of arm has that name."""
     plain = system_name(name)
     return f"{plain}-answers" if plain in catalogue("arms") and plain != "present" else plain
 

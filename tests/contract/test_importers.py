@@ -12,7 +12,7 @@ from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.data.column_choice import Choice
 from tuneworthy.data.draft import DraftFacts, draft
 from tuneworthy.data.raw import BadRow, RowFault
-from tuneworthy.importing import Reading, import_rows
+from tuneworthy.importing import ImportOptions, import_rows
 from tuneworthy.logs import otlp
 from tuneworthy.recognising import recognise
 
@@ -140,11 +140,11 @@ def test_a_sample_becomes_rows_and_answers_and_says_what_is_left_out(name, tmp_p
     assert recognise(path, Choice()).importer.__name__.endswith(f".{name}")
     if not count:
         with pytest.raises(DataError, match="no record of these files") as caught:
-            import_rows([path], Reading(Choice()), tmp_path, "task")
+            import_rows([path], ImportOptions(Choice()), tmp_path, "task")
         assert all(f"`{system}`" in caught.value.fix for system in systems)
         assert not list(tmp_path.glob("task.*"))
         return
-    found = import_rows([path], Reading(Choice()), tmp_path, "task")
+    found = import_rows([path], ImportOptions(Choice()), tmp_path, "task")
     made = rows_of(found.rows)
     said = "\n".join(found.said)
     if found.rows == path:
@@ -215,7 +215,7 @@ def test_a_cut_file_gives_what_stands_before_the_cut_or_a_clear_error(name, tmp_
         for old in tmp_path.glob("task.*"):
             old.unlink()
         try:
-            found = import_rows([path], Reading(Choice()), tmp_path, "task")
+            found = import_rows([path], ImportOptions(Choice()), tmp_path, "task")
         except DataError as error:
             refused.append(error)
             continue
@@ -243,7 +243,7 @@ def test_a_container_that_cannot_read_says_so_by_record(tmp_path):
 
 def imported(path, folder, **choice):
     """Return the rows and the first system's answers of a file."""
-    found = import_rows([path], Reading(Choice(**choice)), folder, "task")
+    found = import_rows([path], ImportOptions(Choice(**choice)), folder, "task")
     answers = next(iter(found.answers.values()), None)
     return rows_of(found.rows), rows_of(answers) if answers else []
 
@@ -298,7 +298,7 @@ def test_a_variable_that_tells_the_right_answer_is_no_input_of_promptfoo(tmp_pat
     }
     for name, tests in made.items():
         path = write(tmp_path, f"{name}.json", json.dumps(pf_results(tests)))
-        found = import_rows([path], Reading(Choice()), tmp_path, name)
+        found = import_rows([path], ImportOptions(Choice()), tmp_path, name)
         rows = rows_of(found.rows)
         assert [row["input"] for row in rows] == [one["ticket"] for one in given], name
         assert [row["output"] for row in rows] == [one["expected"] for one in given]
@@ -324,7 +324,7 @@ def test_what_a_text_has_to_contain_is_scored_by_contains(kind, metric, tmp_path
     tests = [({"ticket": f"where is {k}?"}, [{"type": kind, "value": places[k % 3]},
               {"type": "latency", "threshold": 5000}]) for k in range(30)]  # fmt: skip
     path = write(tmp_path, "r.json", json.dumps(pf_results(tests)))
-    found = import_rows([path], Reading(Choice()), tmp_path, "r")
+    found = import_rows([path], ImportOptions(Choice()), tmp_path, "r")
     assert found.metric == metric
     assert f"  asserts read: {kind}; not read: latency" in found.said
     about = DraftFacts(rows=found.count, metric=found.metric, said=found.first_answers)
@@ -336,7 +336,7 @@ def test_two_prompts_of_a_provider_are_two_systems_and_odd_templates_are_left_ou
     tests = [({"q": f"where is {k}?"}, [{"type": "equals", "value": "hall"}]) for k in range(3)]
     tests.append(({"q": "who?"}, [{"type": "equals", "value": "{{ q | upper }}"}]))
     path = write(tmp_path, "p.json", json.dumps(pf_results(tests, ("gpt", "gpt"))))
-    found = import_rows([path], Reading(Choice()), tmp_path, "p")
+    found = import_rows([path], ImportOptions(Choice()), tmp_path, "p")
     assert set(found.answers) == {"gpt", "gpt-prompt2"}
     assert any("its right answer is a template that is not read" in one for one in found.said)
     assert rows_of(found.rows)[0]["input"] == "where is 0?"  # the only variable stays

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tuneworthy.core.errors import TuneworthyError
     from tuneworthy.data.draft import DraftedTask, DraftFacts
-    from tuneworthy.importing import Imported, Reading
+    from tuneworthy.importing import Imported, ImportOptions
 
 _LOOKED_ROWS = 100  # rows whose columns are looked at
 
@@ -61,7 +61,11 @@ def _wrong_column(rows: Sequence[Path], columns: Sequence[str]) -> TuneworthyErr
 
 
 def write_task(
-    rows: Sequence[Path], answers: Mapping[str, str], reading: Reading, task: Path, force: bool
+    rows: Sequence[Path],
+    answers: Mapping[str, str],
+    options: ImportOptions,
+    task: Path,
+    force: bool,
 ) -> tuple[str, ...]:
     """Write the task file, its schema and the rows it needs; return what was taken and observed.
 
@@ -77,8 +81,8 @@ def write_task(
     from tuneworthy.ledger.trouble import output_errors
 
     with output_errors(task):
-        logs = {name: find_answer_columns(place, reading.choice) for name, place in answers.items()}
-        found = import_rows(rows, reading, task.parent, task.stem)
+        logs = {name: find_answer_columns(place, options.choice) for name, place in answers.items()}
+        found = import_rows(rows, options, task.parent, task.stem)
         made = {name: task.with_name(f"{task.stem}.{name}.jsonl") for name, log in logs.items()
                 if log.columns}  # fmt: skip
         for name, path in made.items():

@@ -78,7 +78,7 @@ def command(
     data sets. Columns: tuneworthy init tickets.csv --input message --output team
     """
     from tuneworthy.core.errors import TuneworthyError
-    from tuneworthy.importing import Reading
+    from tuneworthy.importing import ImportOptions
 
     try:
         task, column = _task_file(to, output)
@@ -89,8 +89,8 @@ def command(
         rows, files = _logs_apart(rows, files)
         check_free(rows, task, force, [name for name in (*asked, column) if name])
         ask = column_question() if not (choice.input and choice.output) else None
-        reading = Reading(choice, ask, share(max_bad))
-        seen = write_task(rows, files, reading, task, force)
+        options = ImportOptions(choice, ask, share(max_bad))
+        seen = write_task(rows, files, options, task, force)
     except TuneworthyError as error:
         error.kept = "your rows; nothing was written"
         raise

@@ -93,13 +93,13 @@ def _written(rows: Path, present: str, output: Path) -> tuple[str, ...]:
     """Write the task file that `init` would write; return the lines that `init` would print."""
     from tuneworthy.core.errors import TuneworthyError
     from tuneworthy.data.column_choice import Choice
-    from tuneworthy.importing import Reading
+    from tuneworthy.importing import ImportOptions
 
     answers = {} if present == "none" else {"present": present}
-    reading = Reading(Choice(), column_question())
+    options = ImportOptions(Choice(), column_question())
     try:
         check_free([rows], output, force=False)
-        return write_task([rows], answers, reading, output, force=False)
+        return write_task([rows], answers, options, output, force=False)
     except TuneworthyError as error:
         error.kept = "your rows; nothing was written"
         raise

@@ -28,11 +28,14 @@ MOST_DEV_SHARE_OF_FEW_ROWS = 0.25  # with few rows: the largest share held out t
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of a split, as groups in an order that depends on the seed."""
+    """The rows of a split, as groups in the order of time (`by_time`) or of a seeded draw.
+
+    `by_label`: the folds are stratified by label.
+    """
 
     groups: tuple[tuple[Case, ...], ...]
     seed: int
-    labelled: bool
+    by_label: bool
     by_time: bool
 
 
@@ -180,7 +183,7 @@ def _balanced_blocks(rows: _Rows, k: int) -> list[Groups]:
     blocks: list[list[tuple[Case, ...]]] = [[] for _ in range(k)]
     size, held = [0] * k, [Counter[str]() for _ in range(k)]
     for group in sorted(rows.groups, key=len, reverse=True):  # stable: ties keep the seed's order
-        label = _majority_label(group) if rows.labelled else ""
+        label = _majority_label(group) if rows.by_label else ""
         best = min(range(k), key=lambda block: (held[block][label], size[block], block))
         blocks[best].append(group)
         size[best] += len(group)
@@ -224,7 +227,7 @@ def _stratified_order(groups: Groups, rows: _Rows) -> list[tuple[Case, ...]]:
     """Return the groups in an order in which every prefix has the labels in proportion."""
     by: dict[str, list[tuple[Case, ...]]] = defaultdict(list)
     for group in groups:
-        by[_majority_label(group) if rows.labelled else ""].append(group)
+        by[_majority_label(group) if rows.by_label else ""].append(group)
     placed = [
         ((index + 0.5) / len(members), seeded_hash(rows.seed + 1, group[0].id), group)
         for members in by.values()

@@ -202,8 +202,8 @@ def test_memory_that_was_never_written_reaches_no_logit(net, monkeypatch, runs, 
 
     if not zeroed:  # the control: without it what lay there before does
         monkeypatch.setattr(torch.Tensor, "zero_", lambda self: self)
-    spaces = _attention.LayerCache._spaces
-    monkeypatch.setattr(_attention.LayerCache, "_spaces", lambda self, like, length: tuple(
+    spaces = _attention.LayerCache._empty_buffers
+    monkeypatch.setattr(_attention.LayerCache, "_empty_buffers", lambda self, like, length: tuple(
         memory.fill_(float("nan")) for memory in spaces(self, like, length)))  # fmt: skip
     assert all(found.isfinite().all() for found in all_logits(net)) is zeroed
 

@@ -257,7 +257,7 @@ def test_the_memory_of_a_container_is_its_limit(tmp_path, monkeypatch):
 
     from tuneworthy.models.local import device as _device
 
-    monkeypatch.setattr(_device, "_GROUP", tmp_path)
+    monkeypatch.setattr(_device, "_CGROUP_FOLDER", tmp_path)
     machine = psutil.virtual_memory().total
     assert _device.total_memory("cpu") == machine
     (tmp_path / "memory.max").write_text("3000000\n")

@@ -14,7 +14,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.record import Record
 
-_GROUP = Path("/sys/fs/cgroup")
+_CGROUP_FOLDER = Path("/sys/fs/cgroup")
 
 
 class Placement(Record):
@@ -111,7 +111,7 @@ def release(device: str) -> None:
 def free_memory(device: str) -> int:
     """Return the bytes that this process can still allocate on the device."""
     if device == "cpu":
-        limit, used = _group()
+        limit, used = _container_memory()
         return min(int(psutil.virtual_memory().available), max(limit - used, 0))
     import torch
 
@@ -127,7 +127,7 @@ def free_memory(device: str) -> int:
 def total_memory(device: str) -> int:
     """Return a device's total memory in bytes; for `cpu`, at most the container's limit."""
     if device == "cpu":
-        return min(int(psutil.virtual_memory().total), _group()[0])
+        return min(int(psutil.virtual_memory().total), _container_memory()[0])
     import torch
 
     if device == "mps":
@@ -135,12 +135,12 @@ def total_memory(device: str) -> int:
     return int(torch.cuda.mem_get_info()[1])
 
 
-def _group() -> tuple[int, int]:
+def _container_memory() -> tuple[int, int]:
     """Return memory limit and use (bytes) of this container, without its file cache."""
     try:
-        limit = int((_GROUP / "memory.max").read_text("ascii"))
-        used = int((_GROUP / "memory.current").read_text("ascii"))
-        lines = (_GROUP / "memory.stat").read_text("ascii").splitlines()
+        limit = int((_CGROUP_FOLDER / "memory.max").read_text("ascii"))
+        used = int((_CGROUP_FOLDER / "memory.current").read_text("ascii"))
+        lines = (_CGROUP_FOLDER / "memory.stat").read_text("ascii").splitlines()
         cached = {name: int(size) for name, size in (line.split() for line in lines)}
     except (OSError, ValueError):  # no container, or no limit ("max")
         return int(psutil.virtual_memory().total), 0

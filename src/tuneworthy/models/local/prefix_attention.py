@@ -159,16 +159,19 @@ class LayerCache(DynamicLayer):  # type: ignore[misc]
         self.filled = length
         self._look()
 
-    def _spaces(self, like: Sequence[Any], length: int) -> Any:
+    def _empty_buffers(self, like: Sequence[Any], length: int) -> Any:
         shapes = [list(states.shape) for states in like]
         for shape, axis in zip(shapes, self.axes, strict=True):
             shape[axis] = length
         return tuple(states.new_empty(shape) for states, shape in zip(like, shapes, strict=True))
 
     def _new_buffers(self, like: Sequence[Any], length: int) -> Any:
-        """Return new buffers; with transposed keys, products read unfilled values: zero these."""
+        """Return new buffers of keys and values; zero the values if the keys are transposed.
+
+        Products with transposed keys read unfilled values, up to a multiple of 32 columns.
+        """
         transposed = self.axes[0] == 3
-        keys, values = self._spaces(like, cpu_engine.whole(length) if transposed else length)
+        keys, values = self._empty_buffers(like, cpu_engine.whole(length) if transposed else length)
         return keys, values.zero_() if transposed else values
 
     def _write(self, start: int, given: Sequence[Any]) -> None:

@@ -37,7 +37,7 @@ class SlotLayer(LayerCache):
         (slots, columns), (rows, count, filled), old = shape, kept, self.store
         assert like.memory is not None
         first = [memory[:1].expand(slots, *memory.shape[1:]) for memory in like.memory]
-        self.store = tuple(space.zero_() for space in self._spaces(first, columns))
+        self.store = tuple(space.zero_() for space in self._empty_buffers(first, columns))
         assert self.store is not None
         for axis, to, given in zip(self.axes, self.store, old or (), strict=False):
             part = given[:rows].narrow(axis, self.filled - count, count)

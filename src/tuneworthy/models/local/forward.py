@@ -172,7 +172,7 @@ def same_logits(found: Any, truth: Any, *, reordered: bool = True) -> bool:
 
 def read_prefix(net: Net, ids: Sequence[int]) -> Prefix:
     """Return the keys and values of a prefix, read once for all rows."""
-    cache = new_cache(net.layers, len(ids), turned=net.decoder is not None)
+    cache = new_cache(net.layers, len(ids), transposed=net.decoder is not None)
     tokens = torch.tensor([list(ids)], device=net.module.device)
     place = torch.arange(len(ids), device=tokens.device)[None]
     look = (
@@ -202,7 +202,7 @@ def begin(
     past = prefix.length if prefix else 0
     place = (real[:, :length].cumsum(1) - 1).clamp_min_(0) + past
     state = State(
-        cache=new_cache(net.layers, length + room, turned=net.decoder is not None),
+        cache=new_cache(net.layers, length + room, transposed=net.decoder is not None),
         real=real.to(device),
         position=place[:, -1].to(device) + 1,
         filled=0,

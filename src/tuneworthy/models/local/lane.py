@@ -63,8 +63,8 @@ class Lane:
         self.state, self.logits = self._empty(), None
 
     def _empty(self) -> OpenState:
-        turned, device = self.net.decoder is not None, self.net.module.device
-        return OpenState(self.net.layers, turned, self.prefix, device)
+        transposed, device = self.net.decoder is not None, self.net.module.device
+        return OpenState(self.net.layers, transposed, self.prefix, device)
 
     def turn(self, new: Sequence[Stream], steps: int) -> list[Stream]:
         """Let `new` streams join, decode `steps` tokens; return ended and dropped streams."""

@@ -23,8 +23,8 @@ CHUNK = 64  # columns by which the memory grows at least: all rows are copied ea
 class SlotLayer(LayerCache):
     """One layer's memory for a number of rows (slots), the first of which are in use."""
 
-    def __init__(self, turned: bool) -> None:
-        super().__init__(0, turned)
+    def __init__(self, transposed: bool) -> None:
+        super().__init__(0, transposed)
         self.store: tuple[Any, Any] | None = None
 
     def reserve(self, like: LayerCache, shape: tuple[int, int], kept: tuple[int, int, int]) -> None:
@@ -65,8 +65,8 @@ class OpenState:
     `lengths` are the numbers of columns of each row without padding.
     """
 
-    def __init__(self, layers: int, turned: bool, prefix: Prefix | None, device: Any) -> None:
-        self.layers = [SlotLayer(turned) for _ in range(layers)]
+    def __init__(self, layers: int, transposed: bool, prefix: Prefix | None, device: Any) -> None:
+        self.layers = [SlotLayer(transposed) for _ in range(layers)]
         self.lengths: list[int] = []
         empty = torch.zeros(0, dtype=torch.long, device=device)
         real = torch.zeros(0, 0, dtype=torch.bool, device=device)

@@ -98,6 +98,8 @@ def _before_rows(
         )
     if ruling.cut:
         return Next(do="raise output.max_tokens", why=_why_cut(ruling.cut))
+    if ruling.unsettled_by:
+        return _answer_again(evidence, *ruling.unsettled_by)
     if decisive_breaks(ladder, policy, evidence.trends, ruling.arm):
         return Next(do="measure on newer rows", why=_WHY_NEWER)
     return None
@@ -122,6 +124,15 @@ _WHY_FAILED = "some answers failed, and which arm is named depends on what they 
 def _why_limits(ladder: Ladder) -> str:
     names = ", ".join(ticked(arm) for arm in ladder.outside)
     return f"each of {names} is shown to break one; relax it or measure an arm that keeps it"
+
+
+def _answer_again(evidence: Evidence, arm: ArmResult, kind: str) -> Next:
+    """Return the step that gives whole answers where failed or cut ones leave the verdict open."""
+    why = f"answers of {ticked(arm)} {{}}, and what is left to gain depends on what they would be"
+    if kind == "cut":
+        return Next(do="raise output.max_tokens", why=why.format("were cut by the token limit"))
+    rows = _failed_answers(evidence)
+    return Next(do="answer the failed rows again", rows=rows, why=why.format("failed"))
 
 
 def _why_cut(arm: ArmResult) -> str:

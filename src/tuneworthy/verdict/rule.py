@@ -44,7 +44,8 @@ class LadderDecision:
     is a reference that another arm is shown to beat and the named one is not. `cut` is an arm whose
     answers the token limit ended; longer answers might change the name, so no dearer arm is named
     in its place. `untrained` is a training arm that had no room in the minutes; without it the
-    ruling would be firm.
+    ruling would be firm. `unsettled_by` is an arm with failed or cut answers (and which of the two)
+    that would not change the name if they were right, but may leave more than the margin to gain.
     """
 
     use: Use
@@ -58,6 +59,7 @@ class LadderDecision:
     short_of: ArmResult | None = None
     cut: ArmResult | None = None
     untrained: ArmResult | None = None
+    unsettled_by: tuple[ArmResult, Literal["failed", "cut"]] | None = None
 
     @property
     def named(self) -> tuple[Use, str | None]:
@@ -73,14 +75,14 @@ class LadderScenarios:
     """The ladder of the evidence as scored (`seen`), and ladders in other scenarios.
 
     `raised` has one ladder per arm with failed answers, in which those count as right: if any point
-    between all wrong and all right changes the name, one of these does. `refused` is the
-    lower bound of the share of cases that today's system has right but the metric or parser
-    refused. `longer` has one ladder per arm with cut answers, simplest first, at the most
+    between all wrong and all right changes the name or leaves it open, one of these does.
+    `refused` is the lower bound of the share of cases that today's system has right but the metric
+    or parser refused. `longer` has one ladder per arm with cut answers, simplest first, at the most
     that the token limit may have cost it.
     """
 
     seen: Ladder
-    raised: tuple[Ladder, ...]
+    raised: tuple[tuple[ArmResult, Ladder], ...]
     blocked: bool
     limited: bool
     refused: float = 0.0
@@ -91,17 +93,17 @@ class LadderScenarios:
 
 def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
     """Return the ladders of the evidence; only floor and margin of the policy are used."""
-    failing = {
-        arm.name: arm.score_if_right - arm.score.mean
+    failing = [
+        (arm, arm.score_if_right - arm.score.mean)
         for arm in evidence.arms
         if arm.score and arm.score_if_right and arm.score_if_right > arm.score.mean
-    }
+    ]
     cut = [arm for arm in evidence.arms if arm.cut and arm.cut.gain > 0]
     form = refused_answers(evidence)
     return LadderScenarios(
         seen=build_ladder(evidence, policy),
         raised=tuple(
-            build_ladder(evidence, policy, {name: gain}) for name, gain in failing.items()
+            (arm, build_ladder(evidence, policy, {arm.name: gain})) for arm, gain in failing
         ),
         blocked=bool(evidence.blocks),
         limited=evidence.limited,
@@ -161,8 +163,7 @@ def rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
     if scenarios.blocked:
         return BLOCKED
     ruling = _allow_for_cut_answers(scenarios, policy, decide_on_ladder(scenarios.seen, policy))
-    if any(decide_on_ladder(ladder, policy).named != ruling.named for ladder in scenarios.raised):
-        ruling = replace(ruling, status="provisional", shaken=True)
+    ruling = _allow_for_failed_answers(scenarios, policy, ruling)
     if scenarios.refused > policy.margin and ruling.use != "keep":  # today's true score is higher
         ruling = replace(ruling, status="provisional", left=None, refused=True)
     if ruling.status == "firm" and scenarios.untrained and _may_be_beaten(ruling, policy):
@@ -176,12 +177,36 @@ def rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
 def _may_be_beaten(ruling: LadderDecision, policy: Policy) -> bool:
     """Return whether an untrained training arm could beat the named arm.
 
-    False if a trained arm is named, or if the named arm is within a margin of a perfect score.
+    False if a trained arm is named, or if the low end of the named arm is within a margin of a
+    perfect score.
     """
     if ruling.use in TRAINED_TOOLS or policy.motive == "cost":
         return False
     score = ruling.arm.score if ruling.arm else None
-    return score is None or 1 - score.mean >= policy.margin
+    return score is None or 1 - score.low > policy.margin
+
+
+def _allow_for_failed_answers(
+    scenarios: LadderScenarios, policy: Policy, ruling: LadderDecision
+) -> LadderDecision:
+    """Return the ruling, provisional if failed answers, counted as right, would change it.
+
+    Also if a firm ruling keeps its name with failed or cut answers right, but is not firm then.
+    """
+    raised = [(arm, decide_on_ladder(ladder, policy)) for arm, ladder in scenarios.raised]
+    if any(other.named != ruling.named for _, other in raised):
+        return replace(ruling, status="provisional", shaken=True)
+    longer = [(arm, decide_on_ladder(ladder, policy)) for arm, ladder in scenarios.longer]
+    unsettled: list[tuple[float, ArmResult, Literal["failed", "cut"]]] = [
+        *((other.left or 0.0, arm, "failed") for arm, other in raised if other.status != "firm"),
+        *((other.left or 0.0, arm, "cut") for arm, other in longer if other.status != "firm"),
+    ]
+    if ruling.status != "firm" or not unsettled:
+        return ruling
+    most, arm, kind = max(unsettled, key=lambda one: one[0])
+    return replace(
+        ruling, status="provisional", left=max(ruling.left or 0.0, most), unsettled_by=(arm, kind)
+    )
 
 
 def _allow_for_cut_answers(

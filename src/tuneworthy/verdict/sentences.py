@@ -64,6 +64,7 @@ def because(evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDe
         _broken_limits_sentence(policy, ladder),
         _unknown_cost_sentence(policy, ladder),
         _if_failed_were_right(ruling),
+        _unsettled_sentence(ruling),
         _cut_answers_sentence(ruling),
         _untrained_sentence(ruling),
         _refused_sentence(evidence, ruling),
@@ -138,13 +139,15 @@ def _left_to_gain(context: SentenceContext, arm: ArmResult) -> str:
         return "no other arm was measured that could be named"
     high = context.ladder.bound(best, arm)[2]
     most = points(max(0.0, high))
+    unsettled = context.ruling.unsettled_by
+    so_far = "as the answers were scored, " if unsettled else ""
     if known_prices(context.ladder.rivals, context.policy):
-        if context.ruling.status == "firm":
-            return (
-                f"no other arm can gain enough to pay for itself ({ticked(best)}: {most} at most)"
-            )
+        if context.ruling.status == "firm" or unsettled:
+            pays = "no other arm can gain enough to pay for itself"
+            return f"{so_far}{pays} ({ticked(best)}: {most} at most)"
         return f"{tool_with_name(best)} could be at most {most} better, which might pay for itself"
-    other = "no other compared arm" if _uncompared_arms(context.evidence) else "no other arm"
+    compared = " compared" if _uncompared_arms(context.evidence) else ""
+    other = f"{so_far}no other{compared} arm"
     if high <= 0:
         return f"{other} can be better"
     if high <= context.policy.margin:
@@ -249,6 +252,15 @@ def _unknown_cost_sentence(policy: Policy, ladder: Ladder) -> str:
 
 def _if_failed_were_right(ruling: LadderDecision) -> str:
     return "If failed answers were right, another arm would be named." if ruling.shaken else ""
+
+
+def _unsettled_sentence(ruling: LadderDecision) -> str:
+    """State what is open if failed or cut answers, which would not change the name, were right."""
+    if ruling.unsettled_by is None:
+        return ""
+    arm, kind = ruling.unsettled_by
+    left = f": up to {points(ruling.left)} may be left to gain" if ruling.left else ""
+    return f"If the {kind} answers of {ticked(arm)} were right, this would not be firm{left}."
 
 
 def _cut_answers_sentence(ruling: LadderDecision) -> str:

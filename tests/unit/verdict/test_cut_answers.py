@@ -1,6 +1,7 @@
 """D3: answers that the token limit ended hold a dearer arm back where they may explain its lead."""
 
 import numpy as np
+import pytest
 import verdict_scenes as scenes
 
 from tuneworthy.core.evidence import Policy, TruncatedAnswers
@@ -8,6 +9,7 @@ from tuneworthy.verdict.decide import decide
 
 PLAIN = Policy(margin=0.05)
 N = 300
+PRICES = {"usd_per_1k": 1.0, "build_usd": 0.0, "upkeep_usd_month": 0.0}
 
 
 def scene(cut, name="prompt", prompt=0.6, tune=0.9):
@@ -63,3 +65,45 @@ def test_cut_answers_shake_the_verdict_that_nothing_beats_the_reference():
     verdict = decide(found.model_copy(update={"arms": tuple(arms)}), (), PLAIN)
     assert (verdict.use, verdict.status) == ("none", "provisional")
     assert verdict.next.do == "raise output.max_tokens"
+
+
+def lost_answers(kind, **policy):
+    """Two arms with the same right answers of 200, and 8 answers that one of them lost."""
+    right = np.r_[np.ones(150), np.zeros(50)]
+    found = scenes.evidence({"prompt": ("prompt", right), "tune": ("tune", right)})
+    lost = {
+        "cut": {"cut": TruncatedAnswers(n=8, wrong=8, asked=0, gained=0, gain=0.04)},
+        "failed": {"errors": 8, "score_if_right": 0.79},
+        "none": {},
+    }[kind]
+    arms = [
+        a.model_copy(update={**PRICES, **(lost if a.name == "tune" else {})})
+        for a in found.arms
+    ]
+    found = found.model_copy(update={"arms": tuple(arms)})
+    return decide(found, (), Policy(margin=0.05, margin_is_default=False, **policy))
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [("cut", "raise output.max_tokens"), ("failed", "answer the failed rows again")],
+)
+def test_lost_answers_that_could_gain_more_than_the_margin_leave_the_verdict_open(kind, step):
+    assert lost_answers("none").status == "firm"
+    verdict = lost_answers(kind)
+    assert (verdict.arm, verdict.status) == ("prompt", "provisional")
+    assert verdict.left_on_table.points > 0.05
+    assert f"If the {kind} answers of `tune` were right, this would not be firm" in verdict.because
+    assert "as the answers were scored, no other arm can be better" in verdict.because
+    assert verdict.next.do == step
+    assert "what is left to gain" in verdict.next.why
+    assert verdict.next.rows == (8 if kind == "failed" else None)
+    wide = {point.margin: point.status for point in verdict.by_margin}
+    assert (wide[0.05], wide[0.1]) == ("provisional", "firm")
+
+
+def test_lost_answers_leave_open_whether_a_gain_pays():
+    prices = {"value_of_correct": 1.0, "requests_per_month": 1000.0}
+    verdict = lost_answers("failed", **prices)
+    assert "this would not be firm" in verdict.because
+    assert "as the answers were scored, no other arm can gain enough" in verdict.because

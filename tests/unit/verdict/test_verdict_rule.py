@@ -99,11 +99,11 @@ def test_a_bigger_model_is_asked_for_once_the_rows_show_that_no_arm_will_do():
 
 
 def test_a_tool_left_out_for_want_of_minutes_is_measured_before_anything_is_labelled():
-    def step(because, tool="tune", share=0.5, policy=PLAIN, rival=None):
-        columns = {"majority": (None, scenes.scores(60, 0.5, 1, 0.5)),
-                   "prompt": ("prompt", scenes.scores(60, share, 2, 0.5))}  # fmt: skip
+    def step(because, tool="tune", share=0.5, policy=PLAIN, rival=None, n=60):
+        columns = {"majority": (None, scenes.scores(n, 0.5, 1, 0.5)),
+                   "prompt": ("prompt", scenes.scores(n, share, 2, 0.5))}  # fmt: skip
         if rival is not None:
-            columns["schema"] = ("schema", scenes.scores(60, rival, 3, 0.5))
+            columns["schema"] = ("schema", scenes.scores(n, rival, 3, 0.5))
         found = scenes.evidence(columns)
         left = found.arms[1].model_copy(
             update={"name": "lora", "tool": tool, "score": None, "because": because}
@@ -116,7 +116,9 @@ def test_a_tool_left_out_for_want_of_minutes_is_measured_before_anything_is_labe
     assert step(NO_ROOM, tool="prompt").do == "label"  # a variant of what was measured
     assert step(NO_ROOM, share=0.9, rival=0.9).do == "raise budget.minutes"  # a rival is open
     assert step("needs a GPU", share=0.9, rival=0.9).do in ("label", "settle")
-    assert step(NO_ROOM, share=0.98, rival=0.3).do == "use it"
+    assert step(NO_ROOM, share=0.98, rival=0.3, n=400).do == "use it"
+    few = step(NO_ROOM, share=0.98, rival=0.3)  # the low end leaves more than the margin to gain
+    assert few.do == "raise budget.minutes"
     wanted = PLAIN.model_copy(update={"target": 0.99})
     assert step(NO_ROOM, share=0.9, policy=wanted).do == "raise budget.minutes"
 

@@ -28,8 +28,8 @@ CLAIM = Claim(
     ),
 )
 FOUND = (
-    "Not shown, and it points the other way: after as many epochs LoRA at its usual rate raises the "
-    "loss on general text more than full tuning at a tenth of that rate, with scores alike."
+    "Not shown, and it points the other way: after as many epochs LoRA at its usual rate raises "
+    "the loss on general text more than full tuning at a tenth of that rate, with scores alike."
 )
 REDUCED = ("scores are reported beside the loss, not matched",)
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -77,8 +77,7 @@ def lost_answers(kind, **policy):
         "none": {},
     }[kind]
     arms = [
-        a.model_copy(update={**PRICES, **(lost if a.name == "tune" else {})})
-        for a in found.arms
+        a.model_copy(update={**PRICES, **(lost if a.name == "tune" else {})}) for a in found.arms
     ]
     found = found.model_copy(update={"arms": tuple(arms)})
     return decide(found, (), Policy(margin=0.05, margin_is_default=False, **policy))

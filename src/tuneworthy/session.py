@@ -13,6 +13,7 @@ from typing import Any
 
 from tuneworthy import __version__
 from tuneworthy.compare.pairs import ComparisonInputs
+from tuneworthy.compare.same_scoring import SOURCE
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case, Query
@@ -52,6 +53,7 @@ from tuneworthy.measure.executor import THIS_PROCESS, Executor
 from tuneworthy.measure.price_notes import paid_names
 from tuneworthy.measure.request_costs import remote_models
 from tuneworthy.measure.units import Runner
+from tuneworthy.metrics import own_source
 from tuneworthy.models import first_use, is_local, is_paid, notices, open_model
 from tuneworthy.models._roles import (
     Models,
@@ -90,6 +92,7 @@ class Session:
     purse: SpendingCap | None = None
     salt: str = ""
     executor: Executor = THIS_PROCESS
+    metric_source: str = ""  # hash of the user's own metric file as it was opened
 
     def say(self, text: str) -> None:
         """Pass a message for the user to `tell`."""
@@ -136,10 +139,8 @@ class Session:
         """Return the audit of the rows, with token counts if an arm uses a local base model."""
         model = self._model
         sizes = (tokens(model), model.context) if model else (None, None)
-        audited = audit(self.loaded, self.split, *sizes)
-        return with_observations(
-            audited, answer_observations(self.loaded, self._logged, self.split.early)
-        )
+        logged = answer_observations(self.loaded, self._logged, self.split.early)
+        return with_observations(audit(self.loaded, self.split, *sizes), logged)
 
     @cached_property
     def _model(self) -> Model | None:
@@ -233,9 +234,8 @@ class Session:
 
     def runner(self) -> Runner:
         """Return the runner, which holds what units need to fit, answer and be stored."""
-        task = self.task
         return Runner(
-            task=task,
+            task=self.task,
             study=self.study,
             split=self.split,
             sealed=self.sealed,
@@ -243,7 +243,7 @@ class Session:
             models=self.models,
             ledger=self.ledger,
             metric=self.metric,
-            metric_digest=metric_digest(task, self.models),
+            metric_digest=metric_digest(self.task, self.models),
             salt=self.salt,
             recorded=self._recorded(),
             unlabelled=self.unlabelled,
@@ -277,8 +277,7 @@ class Session:
         grades = grades_of(self.task, scored)
         refused = refusal(self.metric, scored, grades, self.models.specs)
         stored = self.ledger.frozen(self.study, "plan")
-        plan = Plan.model_validate(stored) if stored else None
-        staged = plan is not None and plan.staged
+        plan = Plan.model_validate(stored) if stored and stored["staged"] else None
         return ComparisonInputs(
             task=self.task,
             study=self.study,
@@ -289,8 +288,8 @@ class Session:
             blocks=(*blocks(self.task, self.audit, scored, self.metric), *refused),
             pool=len(self.loaded.unlabelled),
             limited=self.options.limit is not None,
-            possible=plan.possible_arms if plan and staged else 0,
-            looked=plan.looks_at if plan and staged else {},
+            possible=plan.possible_arms if plan else 0,
+            looked=plan.looks_at if plan else {},
         )
 
     @property
@@ -349,6 +348,7 @@ class Session:
             "looks": self.looks.look,
             "commands": ["tuneworthy check", "tuneworthy plan", run],
             **({"endpoints": list(self.models.notes)} if self.models.notes else {}),
+            **({SOURCE: self.metric_source} if self.metric_source else {}),
             **unknown_costs(self.purse),
         }
 
@@ -372,6 +372,7 @@ def open_session(
     with open_ledger(task.folder, at=task.ledger, task=task.name) as ledger:
         empty_side = Sealed((), lambda door, purpose: None)
         session = Session(task, loaded, parts, empty_side, ledger, options, "", tell)
+        session.metric_source = own_source(task)
         flags = {key: True for key in ("brief", "unlock") if getattr(options, key)}
         identity = study_identity(loaded, session.available) | {"limit": options.limit, **flags}
         check_device(task, session.models.specs)

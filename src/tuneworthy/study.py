@@ -13,8 +13,9 @@ from typing import Any
 
 from tuneworthy.compare.choice import best_on_dev, best_prompt
 from tuneworthy.compare.comparison import compare
+from tuneworthy.compare.same_scoring import Scoring, check_same_metric
 from tuneworthy.compare.trends import with_fits_and_trends
-from tuneworthy.compare.two_studies import Repetition, check_same_metric, compare_repetition
+from tuneworthy.compare.two_studies import Repetition, compare_repetition
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit_report import Audit, Observation
 from tuneworthy.core.causes import Diagnosis
@@ -167,7 +168,7 @@ def _study_to_repeat(session: Session) -> Results:
         raise TaskError("the latest study of this folder is of another task", where=str(folder),
                         got=f"{before.task.name}, not {session.task.name}",
                         fix="run this task once without --again")  # fmt: skip
-    check_same_metric(before.task, session.task)
+    check_same_metric(Scoring.of(before), Scoring(session.task, session.metric_source))
     if before.reproduce.get("study") == session.study and session.finished() is not None:
         raise TaskError(
             "nothing changed since that verdict, so there is nothing to repeat",

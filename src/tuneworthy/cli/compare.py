@@ -171,6 +171,7 @@ def _columns(
 
 def _studies(first: Path, second: Path, json: bool) -> None:
     """Print the paired differences, second minus first, of two studies on their common cases."""
+    from tuneworthy.compare.same_scoring import Scoring, unknown_source
     from tuneworthy.compare.two_studies import compare_studies, ids_with_other_inputs
     from tuneworthy.core.counting import with_verb
     from tuneworthy.core.record import canonical
@@ -189,10 +190,12 @@ def _studies(first: Path, second: Path, json: bool) -> None:
             f"left out: {with_verb(len(apart), 'case', 'have')} another input under the same id"
         )
     if json:
+        if unsure := unknown_source(Scoring.of(one), Scoring.of(two)):
+            print_stderr(unsure)
         named = {key: study.verdict for key, study in (("a", one), ("b", two))}
         heads = {key: {"task": v.task.plain(), "status": v.status} for key, v in named.items()}
         body = {"difference": "b - a", "pairs": [pair.plain() for pair in pairs],
                 "left_out": sorted(apart)}  # fmt: skip
         show_json(canonical(heads | body))
     else:
-        show(compare_screen(one.verdict, two.verdict, pairs, *terminal_size()))
+        show(compare_screen(one, two, pairs, *terminal_size()))

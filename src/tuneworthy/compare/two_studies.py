@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tuneworthy.compare.arm_slices import slices
+from tuneworthy.compare.same_scoring import Scoring, check_same_metric, unknown_source
 from tuneworthy.core.answer import Score
-from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.core.errors import DataError
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
 from tuneworthy.core.slices import Slices
-from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.copies import full_text, normalised_text
-from tuneworthy.metrics import metric_name
 from tuneworthy.stats import bounds
 
 ALPHA = 0.05
@@ -31,7 +29,7 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
     TaskError if the studies used different metrics, and DataError if most shared ids have
     different inputs (see `ids_with_other_inputs`).
     """
-    check_same_metric(first.task, second.task)
+    check_same_metric(Scoring.of(first), Scoring.of(second))
     apart, both = ids_with_other_inputs(first, second)
     if 2 * len(apart) > both:
         raise DataError(
@@ -97,7 +95,8 @@ class Repetition:
     """The verdicts of a study and of the one that it repeats, and the pairs (now - before).
 
     `pairs` are those of `compare_studies`. `left_out` counts shared ids with other inputs;
-    `because` says why nothing could be paired, although the metric is the same.
+    `because` says why nothing could be paired, although the metric is the same. `caution` says if
+    it is not known whether the user's own metric file is the same.
     """
 
     before: Verdict
@@ -105,6 +104,7 @@ class Repetition:
     pairs: tuple[Pair, ...]
     left_out: int = 0
     because: str = ""
+    caution: str = ""
 
     @property
     def changed(self) -> bool:
@@ -115,34 +115,13 @@ class Repetition:
 def compare_repetition(before: Results, now: Results) -> Repetition:
     """Return the paired differences of a study and the earlier one that it repeats."""
     apart, _ = ids_with_other_inputs(before, now)
+    caution = unknown_source(Scoring.of(before), Scoring.of(now), ("before", "now"))
     try:
         pairs = tuple(compare_studies(before, now))
     except DataError as error:  # the new verdict is kept although nothing can be paired
-        return Repetition(before.verdict, now.verdict, (), len(apart), error.what)
+        return Repetition(before.verdict, now.verdict, (), len(apart), error.what, caution)
     why = "" if pairs else "no case was answered in both studies"
-    return Repetition(before.verdict, now.verdict, pairs, len(apart), why)
-
-
-def check_same_metric(first: Task, second: Task) -> None:
-    """Raise TaskError if metric, judge, metric options or passing score differ."""
-    mine, theirs = _scoring_of(first), _scoring_of(second)
-    differ = [key for key in mine if mine[key] != theirs[key]]
-    if not differ:
-        return
-    raise TaskError(
-        "the two studies were not scored by the same metric, so their scores can't be subtracted",
-        where=" and ".join(f"success.{key}" for key in differ),
-        got="; ".join(f"{key}: {mine[key]} in A, {theirs[key]} in B" for key in differ),
-        fix="run one of them again with the other's `success`: stored answers are not asked again",
-        kept="both studies, unchanged",
-    )
-
-
-def _scoring_of(task: Task) -> dict[str, Any]:
-    success = task.success
-    judge = success.judge.model if success.judge and metric_name(task) == "judge" else None
-    return {"metric": metric_name(task), "judge": judge, "options": success.options,
-            "pass_at": success.passes_from}  # fmt: skip
+    return Repetition(before.verdict, now.verdict, pairs, len(apart), why, caution)
 
 
 def scores_by_arm(results: Results, without: frozenset[str]) -> dict[str, dict[str, float]]:

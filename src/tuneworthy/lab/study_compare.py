@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tuneworthy.compare.same_scoring import Scoring, other_tasks_line, unknown_source
 from tuneworthy.compare.two_studies import (
     compare_studies,
     ids_with_other_inputs,
@@ -127,8 +128,8 @@ def _note_lines(one: Results, two: Results, left_out: int, pairs: list[Pair]) ->
     for name, study in (("A", one), ("B", two)):
         if study.verdict.status == "blocked":
             yield f"{name} is blocked ({study.verdict.because}): a difference may mislead."
-    if one.task.hash != two.task.hash:
-        yield "The tasks differ, their metric does not: only cases of both are compared."
+    scorings = Scoring.of(one), Scoring.of(two)
+    yield from filter(None, (other_tasks_line(*scorings), unknown_source(*scorings)))
     if left_out:
         yield f"{words.counted(left_out, 'case')} left out: the same id, another input."
     if not pairs:

@@ -35,6 +35,7 @@ __all__ = [
     "is_own",
     "metric_name",
     "names",
+    "own_source",
     "score_all",
     "scorer",
     "scores_by_set",
@@ -85,6 +86,11 @@ def fingerprint(task: Task) -> dict[str, str]:
     if task.success.options:
         identity["options"] = canonical(task.success.options)
     return identity
+
+
+def own_source(task: Task) -> str:
+    """Return the hash of the file of the user's own metric; "" for a built-in metric or a judge."""
+    return fingerprint(task)["source"] if is_own(metric_name(task)) else ""
 
 
 def _source_bytes(task: Task) -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from tuneworthy.compare.same_scoring import Scoring, other_tasks_line, unknown_source
 from tuneworthy.core.audit_report import TIME_SPLIT_KIND, Audit, DetectableDifference
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.results import Results
@@ -147,10 +148,10 @@ def _observation_lines(audit: Audit, width: int, plain: bool) -> Iterator[Text]:
 
 
 def compare_screen(
-    first: Verdict, second: Verdict, pairs: Sequence[Pair], width: int = 80, plain: bool = False
+    first: Results, second: Results, pairs: Sequence[Pair], width: int = 80, plain: bool = False
 ) -> Text:
     """Return the screen comparing studies A and B; `pairs` are arms of B minus arms of A."""
-    lines, which = [], {"A": first, "B": second}
+    lines, which = [], {"A": first.verdict, "B": second.verdict}
     for name, verdict in which.items():
         head = words.headline(verdict.use, verdict.status)
         arm = f"   Use: {verdict.arm}" if verdict.arm else ""
@@ -163,8 +164,8 @@ def compare_screen(
         for name, verdict in which.items()
         if verdict.status == "blocked"
     ]
-    if first.task.hash != second.task.hash:
-        notes.append("The tasks differ (the metric does not): only cases of both are compared.")
+    scorings = Scoring.of(first), Scoring.of(second)
+    notes += filter(None, (other_tasks_line(*scorings), unknown_source(*scorings)))
     if pairs:
         notes.append("Each line is B − A in points (two-sided 95 %): above 0, B is better.")
     for text in notes:
@@ -186,6 +187,8 @@ def repeated_screen(repeated: Repetition, width: int = 80, plain: bool = False) 
     notes = [f"Not paired: {repeated.because}."] if repeated.because else [
         "Each line is now − before in points of the score (two-sided 95 %), on the cases of both."
     ]  # fmt: skip
+    if repeated.caution:
+        notes.append(repeated.caution)
     if repeated.left_out:
         notes.append(f"{counted_cases(repeated.left_out)} left out: other inputs, equal ids.")
     lines += [Text(x, "dim") for n in notes for x in wrapped(escape_line(n, plain), width)]

@@ -34,6 +34,7 @@ def repeated_json(repeated: Repetition) -> str:
             "pairs": [pair.plain() for pair in repeated.pairs],
             "left_out": repeated.left_out,
             "because": repeated.because,
+            **({"caution": repeated.caution} if repeated.caution else {}),
         }
     )
 

@@ -1,12 +1,20 @@
 """Two studies: the direction is said, a blocked one is marked, two metrics are never subtracted."""
 
+import json
+
 import pytest
 from study_fixture import study
 
-from tuneworthy.compare.two_studies import compare_studies, ids_with_other_inputs
+from tuneworthy.compare.same_scoring import SOURCE
+from tuneworthy.compare.two_studies import (
+    compare_repetition,
+    compare_studies,
+    ids_with_other_inputs,
+)
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.report.terminal import compare_screen
+from tuneworthy.report.json import repeated_json
+from tuneworthy.report.terminal import compare_screen, repeated_screen
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +29,7 @@ def scored_by(results, **success):
 
 def test_the_screen_names_a_and_b_and_the_direction(results):
     pairs = compare_studies(results, results)
-    told = " ".join(compare_screen(results.verdict, results.verdict, pairs, 120).plain.split())
+    told = " ".join(compare_screen(results, results, pairs, 120).plain.split())
     assert "A: " in told
     assert "B: " in told
     assert "Each line is B − A in points (two-sided 95 %): above 0, B is better." in told
@@ -30,8 +38,9 @@ def test_the_screen_names_a_and_b_and_the_direction(results):
 
 
 def test_a_blocked_study_is_marked(results):
-    stopped = results.verdict.model_copy(update={"status": "blocked", "because": "rows leak."})
-    told = " ".join(compare_screen(results.verdict, stopped, (), 120).plain.split())
+    blocked = {"status": "blocked", "because": "rows leak."}
+    stopped = results.model_copy(update={"verdict": results.verdict.model_copy(update=blocked)})
+    told = " ".join(compare_screen(results, stopped, (), 120).plain.split())
     assert "B is blocked (rows leak.): its scores may mislead" in told
     assert "Each line" not in told
 
@@ -84,3 +93,30 @@ def test_studies_of_other_rows_with_the_same_ids_are_refused(results):
         compare_studies(results, with_other_inputs(results, 0.75))
     assert told.value.exit_code == 5
     assert "shared ids have one input" in told.value.got
+
+
+def with_metric_source(results, source):
+    """Return the results as those of a study whose own metric file had this hash; "" for none."""
+    kept = {SOURCE: source} if source else {}
+    return results.model_copy(update={"reproduce": {**results.reproduce, **kept}})
+
+
+def test_a_study_without_the_hash_of_its_own_metric_is_compared_with_a_caution(results):
+    own = scored_by(results, metric="./score.py:score", options={})
+    old, new = with_metric_source(own, ""), with_metric_source(own, "ab" * 32)
+    told = " ".join(compare_screen(old, new, compare_studies(old, new), 120).plain.split())
+    assert "Whether ./score.py:score scored both alike is not known: A has no hash" in told
+    repeated = compare_repetition(old, new)
+    assert "not known: before has no hash of its file" in repeated.caution
+    assert repeated.caution.split()[0] in repeated_screen(repeated, 120).plain
+    assert json.loads(repeated_json(repeated))["caution"] == repeated.caution
+    assert compare_repetition(new, new).caution == ""
+    with pytest.raises(TaskError, match="its file was changed"):
+        compare_studies(new, with_metric_source(own, "cd" * 32))
+
+
+def test_two_tasks_of_a_built_in_metric_are_not_said_to_share_more_than_was_compared(results):
+    margin = scored_by(results, margin=0.123)
+    told = " ".join(compare_screen(results, margin, (), 120).plain.split())
+    assert "The tasks differ (the metric's name and options do not)" in told
+    assert "not known" not in told

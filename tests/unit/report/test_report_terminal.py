@@ -40,7 +40,7 @@ def screens(results, width, plain=False):
         table(results, width, plain),
         audit_screen(results.audit, width, plain),
         plan_screen(results.plan, width, plain),
-        compare_screen(results.verdict, results.verdict, pairs, width, plain),
+        compare_screen(results, results, pairs, width, plain),
     ]
 
 

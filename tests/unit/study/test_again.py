@@ -97,3 +97,40 @@ def test_the_command_shows_the_difference_and_exits_as_run(path, tmp_path, capsy
     assert told["verdict"]["schema"] == told["before"]["schema"] == 1
     assert told["arm_changed"] is False
     assert {pair["arm"] for pair in told["pairs"]} == {"present", "majority", "zero_shot"}
+
+
+def own_metric(folder, right=1.0):
+    """Write the user's own metric: an exact answer scores `right`."""
+    (folder / "score.py").write_text(
+        f"def score(case, answer):\n    return {right} * (answer.strip() == case['output'])\n"
+    )
+    return {"metric": "./score.py:score"}
+
+
+def test_a_changed_file_of_the_own_metric_is_refused_before_anything_runs(tmp_path, capsys):
+    path = studies.write(tmp_path, n=60, arms=ARMS, success=own_metric(tmp_path))
+    first = run_study(path)
+    own_metric(tmp_path, 0.5)  # the same name in task.yaml, another measure
+    with pytest.raises(TaskError, match="its file was changed") as told:
+        run_again(path)
+    assert told.value.exit_code == 2
+    assert len(list((tmp_path / "results").glob("planted-*"))) == 1
+    second = run_study(path)  # measured again alone, it is another study
+    capsys.readouterr()
+    assert run(["compare", str(first.folder), str(second.folder)]) == 2
+    assert "its file was changed" in capsys.readouterr().err
+
+
+def test_an_own_metric_that_did_not_change_is_compared_and_said_to_be_the_same(tmp_path, capsys):
+    path = studies.write(tmp_path, n=60, arms=ARMS, success=own_metric(tmp_path))
+    first = run_study(path)
+    studies.write(
+        tmp_path, n=60, arms=ARMS, model=other_replies(tmp_path), success=own_metric(tmp_path)
+    )
+    second, repeated = run_again(path)
+    assert len(repeated.pairs) == 3
+    assert repeated.caution == ""
+    capsys.readouterr()
+    assert run(["compare", str(first.folder), str(second.folder)]) == 0
+    screen = " ".join(capsys.readouterr().out.split())
+    assert "The tasks differ (the metric's name, file and options do not)" in screen

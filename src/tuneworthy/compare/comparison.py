@@ -31,6 +31,7 @@ from tuneworthy.compare.interval_width import why_wide
 from tuneworthy.compare.judge_correction import graded_score
 from tuneworthy.compare.pairs import ALPHA, ComparisonInputs, pair_of, pairs
 from tuneworthy.compare.turn_order import rung
+from tuneworthy.compare.valid_answers import ValidAnswers, valid_answers
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.counting import count_noun
@@ -130,8 +131,6 @@ def _arm_result(
     seeds = sorted({run.seed for run in column.runs})
     best = Counter(run.seed for run in best_by_fold(column.runs))
     fields, missing = _measured_fields(inputs, column, ids, rivals or ())
-    states = limit_states(inputs.task, fields, column.runs)
-    missing |= _why_p95_open(inputs.task, column.runs, states)
     sd = _seed_sd(column.runs)
     if sd is None:
         missing["seed_sd"] = "one seed: how much a retraining differs was not measured"
@@ -152,7 +151,6 @@ def _arm_result(
         dev=round(float(np.mean(devs)), 6) if devs else None,
         seed_sd=sd,
         fit_seconds=round(sum(run.fit_seconds or 0.0 for run in column.runs), 3),
-        limits=states,
         missing=missing,
         present=spec.arm == PRESENT,
         wide=wide,
@@ -216,15 +214,13 @@ def _measured_fields(
     """Return (measured fields of an arm's ArmResult, reasons of the missing ones by field)."""
     answers = [column.cells[i][0] for i in ids]
     score = _score_interval(inputs, column, ids, rivals)
-    valid = [s.valid for s in (column.cells[i][1] for i in ids) if isinstance(s, Score)]
-    judged = sum(v is not None for v in valid)
-    right = sum(v is True for v in valid)
+    valid = valid_answers(inputs, column, ids)
     errors = sum(isinstance(column.cells[i][1], Unscored) for i in ids)
     missing: dict[str, str] = {}
     fields: dict[str, Any] = {
         "score": score,
         "score_if_right": round(float(column.values(ids, wrong=1.0).mean()), 6),
-        "valid": Interval.of((right / judged, *bounds.rate(right, judged))) if judged else None,
+        "valid": valid.share,
         "errors": errors,
         "lost": _total_loss_share(inputs, column, ids),
         "cut": cut_summary(column.runs, column.cells),
@@ -232,9 +228,28 @@ def _measured_fields(
         "tokens": _mean_tokens(answers, missing),
         **cost_per_1000_requests(inputs.task, answers, column.runs, missing),
     }
-    if not judged:
+    if valid.share is None:
         missing["valid"] = "no answer says whether it is valid"
+    fields["limits"] = _limit_states(inputs.task, fields, column.runs, valid, missing)
     return fields, missing
+
+
+def _limit_states(
+    task: Task,
+    fields: dict[str, Any],
+    runs: Sequence[Run],
+    valid: ValidAnswers,
+    missing: dict[str, str],
+) -> dict[str, LimitState]:
+    """Return the state of every limit of the task; add to `missing` why one is not shown."""
+    states = limit_states(task, fields, runs)
+    limit = task.success.limits.valid
+    if limit is not None:
+        states = {"valid": valid.state(limit), **states}
+        if why := valid.why_open(limit):
+            missing["limits.valid"] = why
+    missing |= _why_p95_open(task, runs, states)
+    return states
 
 
 def _total_loss_share(

@@ -17,15 +17,13 @@ LEAST_TIMES_FOR_P95 = 59  # the fewest times that can show p95 below a limit: .9
 
 
 def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dict[str, LimitState]:
-    """Return the state of every limit that the task sets, by limit name."""
+    """Return the state of every limit that the task sets but `valid`, by limit name."""
     limits = task.success.limits
     states: dict[str, LimitState] = {}
-    if limits.valid is not None:
-        states["valid"] = _state_at_least(fields["valid"], limits.valid)
     if limits.p95_ms is not None:
         states["p95_ms"] = _p95_state(request_times(runs), limits.p95_ms)
     if task.success.floor is not None:
-        states["floor"] = _state_at_least(fields["score"], task.success.floor)
+        states["floor"] = state_at_least(fields["score"], task.success.floor)
     for name in ("general_drop", "context_faithful"):
         if getattr(limits, name) is not None:
             states[name] = "not measured"
@@ -93,13 +91,14 @@ def with_faithfulness(
     for arm in arms:
         if (measured := faithful.get(arm.name)) is not None:
             share = Interval(mean=measured.share, low=measured.low, high=measured.high)
-            states = arm.limits | {"context_faithful": _state_at_least(share, limit)}
+            states = arm.limits | {"context_faithful": state_at_least(share, limit)}
             arm = arm.model_copy(update={"limits": states})
         updated.append(arm)
     return tuple(updated)
 
 
-def _state_at_least(measured: Interval | None, limit: float) -> LimitState:
+def state_at_least(measured: Interval | None, limit: float) -> LimitState:
+    """Return the state of a limit that a share must reach."""
     if measured is None:
         return "not measured"
     if measured.high < limit:
@@ -131,8 +130,8 @@ def _p95_state(times: Sequence[float], limit: float) -> LimitState:
 
 def why_p95_open(times: Sequence[float], limit: float) -> str:
     """Return why these times show the p95 limit neither met nor violated."""
-    late, request_times = sum(ms > limit for ms in times), count_noun(len(times), "prompt")
-    were = f"{request_times} {'was' if len(times) == 1 else 'were'} timed"
+    late, prompts = sum(ms > limit for ms in times), count_noun(len(times), "prompt")
+    were = f"{prompts} {'was' if len(times) == 1 else 'were'} timed"
     if len(times) < LEAST_TIMES_FOR_P95:
         return f"{were}; {LEAST_TIMES_FOR_P95} are the fewest that can show it"
     low, high = _late_share(times, limit)

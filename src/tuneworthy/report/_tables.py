@@ -39,6 +39,9 @@ def table(results: Results, width: int = 80, plain: bool = False) -> Text:
             why = escape_line(f"{arm.name} {arm.state}: {arm.because or words.UNKNOWN}", plain)
             lines += [Text(x, "dim") for x in wrapped(why, width)]
     for arm in words.ladder_order(results.evidence.arms):
+        if arm.valid and arm.errors:
+            text = f"{arm.name}: {words.unanswered_line(arm)}; `valid` is the share of the others"
+            lines += [Text(x, "dim") for x in wrapped(escape_line(text, plain), width)]
         if arm.wide:
             why = escape_line(f"{arm.name}, 95 %: {words.wide_line(arm)}", plain)
             lines += [Text(x, "dim") for x in wrapped(why, width)]

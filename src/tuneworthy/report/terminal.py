@@ -67,6 +67,9 @@ __all__ = [
 ]
 
 
+LIMITS_LEFT_OPEN = ("limits.valid", "limits.p95_ms")  # keys of `missing`: why neither state holds
+
+
 def ladder_screen(results: Results, width: int = 80, plain: bool = False) -> Text:
     """Return the first screen: the verdict in a sentence, the ladder, the next step.
 
@@ -234,8 +237,8 @@ def _cost_text(arm: ArmResult, unit: str) -> str:
 def _limits_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
     arm = words.arm_named(results)
     parts = [f"{bound} {state}" for bound, state in words.limit_lines(arm, results)] if arm else []
-    if arm and (why := arm.missing.get("limits.p95_ms")):
-        parts.append(why)
+    if arm:
+        parts += [why for name in LIMITS_LEFT_OPEN if (why := arm.missing.get(name))]
     if results.task.success.target is not None:
         parts.append(words.target_line(results.verdict, results.task.success.target))
     if parts:

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from study_fixture import attacked, study
 
-from tuneworthy.core.evidence import TruncatedAnswers
+from tuneworthy.core.evidence import Interval, TruncatedAnswers
 from tuneworthy.core.task import Economics
 from tuneworthy.core.verdict import Next
 from tuneworthy.report import _words as words
@@ -351,3 +351,21 @@ def test_an_arm_with_a_wide_interval_says_why_in_the_table_and_on_the_page(resul
     assert f"<dt>lora</dt><dd>{line}</dd>" in html
     alone = arms[-1].model_copy(update={"wide": why[:1]})
     assert words.wide_line(alone) == why[0]
+
+
+def test_failed_answers_are_named_beside_a_share_of_valid_ones_and_its_open_limit(results):
+    named = results.verdict.arm
+    whole = Interval(mean=1.0, low=0.98, high=1.0)
+    arms = tuple(
+        a.model_copy(update={"errors": 75 if a.name == named else 0, "valid": whole,
+                             "missing": {"limits.valid": "75 of 250 answers failed"}})
+        for a in results.evidence.arms
+    )  # fmt: skip
+    lost = results.model_copy(
+        update={"evidence": results.evidence.model_copy(update={"arms": arms})}
+    )
+    told = " ".join(table(lost, 80).plain.split())
+    assert told.count("`valid` is the share of the others") == 1
+    assert f"{named}: 75 of 250 unanswered" in told
+    limits = " ".join(ladder_screen(lost, 80).plain.split())
+    assert "75 of 250 answers failed" in limits

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneworthy.compare.arm_slices import slices
+from tuneworthy.compare.refitted import FittedArm, fitted_arms, refitted_bound
 from tuneworthy.compare.same_scoring import Scoring, check_same_metric, unknown_source
 from tuneworthy.core.answer import Score
 from tuneworthy.core.errors import DataError
@@ -17,7 +18,6 @@ from tuneworthy.core.run import Run
 from tuneworthy.core.slices import Slices
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.copies import full_text, normalised_text
-from tuneworthy.stats import bounds
 
 ALPHA = 0.05
 
@@ -25,9 +25,10 @@ ALPHA = 0.05
 def compare_studies(first: Results, second: Results) -> list[Pair]:
     """Return the pairs (second - first) of arms with equal names, and of the arms named.
 
-    Only cases that both answered count; bounds are two-sided at 95 % (each side at 2.5 %). Raises
-    TaskError if the studies used different metrics, and DataError if most shared ids have
-    different inputs (see `ids_with_other_inputs`).
+    Only cases that both answered count; bounds are two-sided at 95 % (each side at 2.5 %), wider
+    for arms that were fitted in folds, as within a study. Raises TaskError if the studies used
+    different metrics, and DataError if most shared ids have different inputs (see
+    `ids_with_other_inputs`).
     """
     check_same_metric(Scoring.of(first), Scoring.of(second))
     apart, both = ids_with_other_inputs(first, second)
@@ -47,10 +48,14 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
     if named[0] in old and named[1] in new and named[0] != named[1]:
         wanted.insert(0, named)
     groups = {**_groups_of(first), **_groups_of(second)}
+    before, after = fitted_arms(first), fitted_arms(second)
     pairs = (
-        _bounded_pair((old_name, new_name), old[old_name], new[new_name], groups)
+        _bounded_pair(
+            (old_name, new_name), old[old_name], new[new_name], groups,
+            (before.get(old_name), after.get(new_name)),
+        )
         for old_name, new_name in wanted
-    )
+    )  # fmt: skip
     return [pair for pair in pairs if pair is not None]
 
 
@@ -143,13 +148,18 @@ def _groups_of(results: Results) -> dict[str, str]:
 
 
 def _bounded_pair(
-    names: tuple[str, str], old: dict[str, float], new: dict[str, float], groups: Mapping[str, str]
+    names: tuple[str, str],
+    old: dict[str, float],
+    new: dict[str, float],
+    groups: Mapping[str, str],
+    fitted: tuple[FittedArm | None, FittedArm | None],
 ) -> Pair | None:
     ids = sorted(set(old) & set(new))
     if not ids:
         return None
     of = np.array([groups.get(i, i) for i in ids])
-    bound = bounds.paired(np.array([new[i] - old[i] for i in ids]), ALPHA / 2, groups=of)
+    diffs = np.array([new[i] - old[i] for i in ids])
+    bound, factor = refitted_bound(diffs, ids, of, ALPHA / 2, fitted)
     return Pair(
         arm=names[1],
         versus=names[0],
@@ -158,7 +168,7 @@ def _bounded_pair(
         low=bound.low,
         high=bound.high,
         level=ALPHA / 2,
-        factor=1.0,
+        factor=round(factor, 6),
         wins=bound.wins,
         losses=bound.losses,
         differ=bound.differ,

@@ -6,6 +6,7 @@ change in code that several arms share.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ ANSWER_SOURCES = (
 )  # fmt: skip
 ENCODER_SOURCES = ("models/encoder/*.py",)
 ALL_SOURCES = ("**/*.py",)
+_NO_CODE = {"ctx", "kind", "type_comment", "type_ignores"}
 
 
 def code_version(patterns: tuple[str, ...] = ANSWER_SOURCES) -> dict[str, str]:
@@ -29,6 +31,58 @@ def code_version(patterns: tuple[str, ...] = ANSWER_SOURCES) -> dict[str, str]:
     The files are read once per process, so all keys of a run name the same code.
     """
     return {"version": __version__, "source": source_digest(patterns)}
+
+
+@cache
+def code_digest(files: tuple[Path, ...]) -> str:
+    """Return the SHA-256 of what the files compute: no comment, docstring or layout changes it.
+
+    A file that is not Python source counts with its bytes. Read once per process.
+    """
+    total = hashlib.sha256()
+    for file in files:
+        content = file.read_bytes()
+        try:
+            tree = ast.parse(content)
+        except (SyntaxError, ValueError):
+            total.update(hashlib.sha256(content).digest())
+        else:
+            parts: list[str] = []
+            _add_code(tree, parts)
+            total.update(hashlib.sha256("\n".join(parts).encode()).digest())
+    return total.hexdigest()
+
+
+def _add_code(node: object, parts: list[str]) -> None:
+    """Append a tree of code as text without docstrings and other strings that stand alone.
+
+    Unlike `ast.dump` it is the same in all versions of Python: fields that are empty or say
+    nothing about the result are left out, so that a version which adds one changes no digest.
+    """
+    if isinstance(node, ast.AST):
+        parts.append("(" + type(node).__name__)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is not None and value != [] and name not in _NO_CODE:
+                parts.append(name)
+                _add_code(value, parts)
+        parts.append(")")
+    elif isinstance(node, list):
+        parts.append("[")
+        for item in node:
+            if not _is_text_alone(item):
+                _add_code(item, parts)
+        parts.append("]")
+    else:
+        parts.append(ascii(node))
+
+
+def _is_text_alone(node: object) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 @cache

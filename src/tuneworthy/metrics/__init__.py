@@ -19,6 +19,7 @@ import hashlib
 from pathlib import Path
 
 from tuneworthy.core import plugins
+from tuneworthy.core.code import code_digest
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
@@ -80,9 +81,12 @@ def scores_by_set(task: Task) -> bool:
 
 
 def fingerprint(task: Task) -> dict[str, str]:
-    """Return what identifies the scoring: the metric's name, its options, its sources' hash."""
-    name = metric_name(task)
-    identity = {"metric": name, "source": hashlib.sha256(_source_bytes(task)).hexdigest()}
+    """Return what identifies the scoring: the metric's name, its options, its sources' hash.
+
+    Comments and docstrings of this package are not part of it: an upgrade that edits them would
+    make each finished study another one, and its next run a further look at the rows.
+    """
+    identity = {"metric": metric_name(task), "source": _source_hash(task)}
     if task.success.options:
         identity["options"] = canonical(task.success.options)
     return identity
@@ -93,13 +97,13 @@ def own_source(task: Task) -> str:
     return fingerprint(task)["source"] if is_own(metric_name(task)) else ""
 
 
-def _source_bytes(task: Task) -> bytes:
+def _source_hash(task: Task) -> str:
     name = metric_name(task)
     if is_own(name):
-        return locate_function(name, task.folder)[0].read_bytes()
+        return hashlib.sha256(locate_function(name, task.folder)[0].read_bytes()).hexdigest()
     if name == JUDGE:  # success.judge names its model; request keys cover its prompt
-        return canonical(task.success.judge).encode()
+        return hashlib.sha256(canonical(task.success.judge).encode()).hexdigest()
     files = [Path(str(plugins.load("metrics", part).__file__)) for part in names(task)]
     here = Path(__file__).parent
     shared = sorted((*here.glob("_*.py"), *here.with_name("sandbox").glob("*.py")))
-    return b"\n".join(file.read_bytes() for file in (*files, *shared))
+    return code_digest((*files, *shared))

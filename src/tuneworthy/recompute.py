@@ -36,7 +36,8 @@ class Recomputed:
     """The recomputed evidence hash and verdict, and a line for each difference from the stored.
 
     `scored` counts rescored answers; None if the metric is the user's own code or a judge. `taken`
-    names what was not recomputed but taken as stored.
+    names what was not recomputed but taken as stored. `wording` has the differences of sentences,
+    which another build words otherwise; `differs` all others.
     """
 
     hash: str
@@ -44,6 +45,7 @@ class Recomputed:
     differs: tuple[str, ...]
     scored: int | None
     taken: tuple[str, ...]
+    wording: tuple[str, ...] = ()
 
 
 def recompute(
@@ -63,30 +65,69 @@ def recompute(
     judged = decide(evidence, findings, policy, version=results.verdict.tuneworthy)
     verdict = Verdict.model_validate(json.loads(canonical(judged)))  # in canonical form, as stored
     points = grid(evidence, findings, policy)
-    checked, rescored_wrong = rescore_stored(results, metric) if metric else (None, [])
+    checked, rescored_wrong, reworded = (
+        rescore_stored(results, metric) if metric else (None, [], [])
+    )
+    leaves = [
+        *_differing_leaves("evidence", results.evidence.plain(), evidence.plain()),
+        *_differing_leaves("verdict", results.verdict.plain(), verdict.plain()),
+        *_differing_leaves("grid", [p.plain() for p in results.grid], [p.plain() for p in points]),
+    ]
     differs = [
         *rescored_wrong,
         *failures,
         *_policy_differences(results, policy),
-        *differences("evidence", results.evidence.plain(), evidence.plain()),
-        *differences("verdict", results.verdict.plain(), verdict.plain()),
-        *differences("grid", [p.plain() for p in results.grid], [p.plain() for p in points]),
+        *(leaf.line for leaf in leaves if not leaf.is_wording),
     ]
-    return Recomputed(
-        evidence.hash, verdict, tuple(differs), checked, _taken_as_stored(results, metric)
-    )
+    wording = [*reworded, *(leaf.line for leaf in leaves if leaf.is_wording)]
+    taken = _taken_as_stored(results, metric)
+    return Recomputed(evidence.hash, verdict, tuple(differs), checked, taken, tuple(wording))
 
 
 def differences(name: str, stored: Any, again: Any) -> Iterator[str]:
     """Yield a line for each leaf in which two JSON values differ."""
+    return (leaf.line for leaf in _differing_leaves(name, stored, again))
+
+
+SENTENCES = {"because", "chosen", "next", "prior", "why"}
+SENTENCES_BELOW = {"missing", "wide"}
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """A leaf in which two JSON values differ."""
+
+    path: tuple[str, ...]
+    stored: Any
+    again: Any
+
+    @property
+    def is_wording(self) -> bool:
+        """Return whether both values are sentences, in a place that holds nothing else."""
+        both = isinstance(self.stored, str) and isinstance(self.again, str)
+        place = self.path[-1] in SENTENCES or self.path[-2] in SENTENCES_BELOW
+        return bool(both and place and self.stored and self.again)
+
+    @property
+    def line(self) -> str:
+        """Return where the values differ, and both of them."""
+        stored, again = _short_repr(self.stored), _short_repr(self.again)
+        return f"{'/'.join(self.path)}: stored {stored}, recomputed {again}"
+
+
+def _differing_leaves(name: str, stored: Any, again: Any) -> Iterator[_Leaf]:
+    return _leaves((name,), stored, again)
+
+
+def _leaves(path: tuple[str, ...], stored: Any, again: Any) -> Iterator[_Leaf]:
     if isinstance(stored, dict) and isinstance(again, dict):
         for key in sorted({*stored, *again}):
-            yield from differences(f"{name}/{key}", stored.get(key), again.get(key))
+            yield from _leaves((*path, key), stored.get(key), again.get(key))
     elif isinstance(stored, list) and isinstance(again, list) and len(stored) == len(again):
         for at, (one, other) in enumerate(zip(stored, again, strict=True)):
-            yield from differences(f"{name}/{at}", one, other)
+            yield from _leaves((*path, str(at)), one, other)
     elif stored != again or type(stored) is not type(again):
-        yield f"{name}: stored {_short_repr(stored)}, recomputed {_short_repr(again)}"
+        yield _Leaf(path, stored, again)
 
 
 def _short_repr(value: Any) -> str:

@@ -237,7 +237,8 @@ def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
     If its ledger is next to it, the folder must match the ledger (else StoreError). `ask` returns
     the findings on evidence (None: those of all questions, as in the study). Scores of a judge, and
     of the user's own metric (not run, since the folder may come from somebody else), are taken as
-    stored. verdict.json must match the recomputed verdict byte for byte.
+    stored. verdict.json must match the recomputed verdict byte for byte, or the stored one where
+    only sentences of the two differ.
     """
     from tuneworthy.metrics import JUDGE, metric_name, scorer
     from tuneworthy.metrics._user import is_own
@@ -250,9 +251,11 @@ def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
     name = metric_name(results.task)
     metric = None if is_own(name) or name == JUDGE else scorer(results.task)
     recomputed = judged(results, ask or ask_all, metric)
-    text = (verdict_json(recomputed.verdict) + "\n").encode("utf-8", "backslashreplace")
+    reworded = recomputed.wording and not recomputed.differs
+    alike = [recomputed.verdict, *([results.verdict] if reworded else [])]
+    texts = [(verdict_json(one) + "\n").encode("utf-8", "backslashreplace") for one in alike]
     path = folder / VERDICT_FILE
-    if path.is_file() and path.read_bytes() == text:
+    if path.is_file() and path.read_bytes() in texts:
         return recomputed
     difference = "differs from what was recomputed" if path.is_file() else "is not there"
     return replace(recomputed, differs=(*recomputed.differs, f"{VERDICT_FILE} {difference}"))

@@ -33,7 +33,8 @@ def command(
 
     Exit code 7: the results are not those of the store (.tuneworthy/). With --recompute nothing is
     written: the store is checked, and comparison, questions and verdict are computed again from its
-    answers and scores, without a model. Exit code 1: a byte differs.
+    answers and scores, without a model. Exit code 1: something differs other than the
+    wording of sentences, which another build may have written.
     """
     from tuneworthy.report import exported
     from tuneworthy.report.json import verdict_json
@@ -87,8 +88,9 @@ def _recompute(folder: Path, json: bool) -> int:
     if json:
         from json import dumps
 
-        body = {"evidence_hash": result.hash, "same": not result.differs, "scored": result.scored,
-                "taken": result.taken, "differs": result.differs}  # fmt: skip
+        body = {"evidence_hash": result.hash, "scored": result.scored,
+                "same": not result.differs and not result.wording, "taken": result.taken,
+                "differs": result.differs, "wording": result.wording}  # fmt: skip
         show_json(dumps(body, indent=2))
     else:
         show(recompute_screen(result, *terminal_size()))

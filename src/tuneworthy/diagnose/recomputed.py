@@ -83,19 +83,32 @@ def all_rows_scored(results: Results, split: Split) -> bool:
     return not split.copies and learnt <= scored and len(scored) == results.audit.used
 
 
-def rescore_stored(results: Results, metric: Metric) -> tuple[int, list[str]]:
-    """Return (number of rescored answers, a line for each whose stored score differs)."""
-    cases, checked, wrong = {case.id: case for case in results.cases}, 0, []
+def rescore_stored(results: Results, metric: Metric) -> tuple[int, list[str], list[str]]:
+    """Return (number of rescored answers, a line for each whose score differs, reworded reasons).
+
+    The last are lines on answers whose score is the same and whose reason has other words.
+    """
+    cases, checked = {case.id: case for case in results.cases}, 0
+    wrong: list[str] = []
+    reworded: list[str] = []
     for run in results.runs:
         scores = score_all(metric, [cases[a.case] for a in run.answers], run.answers)
         for answer, score, again in zip(run.answers, run.scores, scores, strict=True):
             checked += 1
-            if again != score:
+            place = f"{run.spec.name}, case {answer.case}"
+            if again == score:
+                continue
+            if _without_reason(again) == _without_reason(score):
+                reworded.append(f"{place}: the reason of its score has other words")
+            else:
                 wrong.append(
-                    f"{run.spec.name}, case {answer.case}: stored {_score_text(score)}, "
-                    f"scored again {_score_text(again)}"
+                    f"{place}: stored {_score_text(score)}, scored again {_score_text(again)}"
                 )
-    return checked, wrong
+    return checked, wrong, reworded
+
+
+def _without_reason(score: Score | Unscored) -> Score | Unscored:
+    return score.model_copy(update={"why" if isinstance(score, Score) else "reason": ""})
 
 
 def _score_text(score: Score | Unscored) -> str:

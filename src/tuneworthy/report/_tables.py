@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tuneworthy.compare.same_scoring import Scoring, other_tasks_line, unknown_source
 from tuneworthy.core.audit_report import TIME_SPLIT_KIND, Audit, DetectableDifference
+from tuneworthy.core.counting import with_verb
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
@@ -223,6 +224,8 @@ def recompute_screen(found: Recomputed, width: int = 80, plain: bool = False) ->
     """Return the screen on whether recomputing a stored study reproduces it."""
     count = len(found.differs)
     head = f"{count:,} differences" if count > 1 else "1 difference" if count else "the same"
+    if found.wording and not count:
+        head = "the same scores, bounds and names; only the wording differs"
     lines = [Text(f"  recomputed: {head}", "bold")]
     notes = [f"evidence hash {found.hash}"]
     if found.scored is None:
@@ -231,12 +234,21 @@ def recompute_screen(found: Recomputed, width: int = 80, plain: bool = False) ->
         notes.append(f"{words.counted(found.scored, 'answer')} scored again.")
     if found.taken:
         notes.append(f"Taken as stored: {', '.join(found.taken)}.")
-    notes += [f"- {line}" for line in found.differs[:MOST_DIFFERENCES]]
-    if count > MOST_DIFFERENCES:
-        notes.append(f"… and {count - MOST_DIFFERENCES:,} more (all of them with --json)")
+    notes += _first_differences(found.differs)
+    if found.wording:
+        sentences = with_verb(len(found.wording), "sentence", "have")
+        notes.append(f"{sentences} other words, as those of another build have:")
+        notes += _first_differences(found.wording)
     for text in notes:
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     return finished(lines, plain)
+
+
+def _first_differences(found: Sequence[str]) -> list[str]:
+    notes = [f"- {line}" for line in found[:MOST_DIFFERENCES]]
+    if len(found) > MOST_DIFFERENCES:
+        notes.append(f"… and {len(found) - MOST_DIFFERENCES:,} more (all of them with --json)")
+    return notes
 
 
 def counted_cases(n: int) -> str:

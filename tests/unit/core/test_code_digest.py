@@ -42,7 +42,8 @@ async def told(*names, **kept: Any):
     async for name in names:
         yield lambda x=1, /, *y: (x, {**kept, "é": name}, y[::2])
 '''
-DIGEST = "6498a6c2d4fbf7fb4482a8e181b40076bd500e34e9c6d23e648ebd5bfe8ae1b5"  # the same with Python 3.11 and 3.13
+# The same with Python 3.11 and 3.13.
+DIGEST = "6498a6c2d4fbf7fb4482a8e181b40076bd500e34e9c6d23e648ebd5bfe8ae1b5"
 
 
 def digest_of(folder, text, name="code.py"):

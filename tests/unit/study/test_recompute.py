@@ -12,6 +12,7 @@ from tuneworthy import results_folder as shelf
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.report.json import verdict_json
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +153,54 @@ def test_a_metric_that_sees_all_answers_of_an_arm_together_is_asked_so_again(tmp
     }))  # fmt: skip
     found = shelf.recompute(tuneworthy.run(tmp_path / "task.yaml").folder)
     assert (found.differs, found.scored) == ((), 120)
+
+
+def reworded(whole):
+    """Give sentences of a stored study other words, as an earlier build did."""
+    whole["verdict"]["because"] = "Another build says so."
+    whole["verdict"]["next"]["why"] = "It said why."
+    whole["verdict"]["questions"][0]["because"] = "It answered so."
+    for missing in (whole["verdict"]["missing"], whole["evidence"]["arms"][0]["missing"]):
+        missing[sorted(missing)[0]] = "it was not measured then"
+    whole["runs"][0]["scores"][0]["why"] = "it equals the right one"
+
+
+def test_wording_of_another_build_is_no_difference(folder, capsys):
+    changed(folder, reworded)
+    own = shelf.recompute(folder).hash  # of its reasons of scores
+
+    def hashed(whole):
+        whole["evidence"]["hash"] = whole["verdict"]["evidence_hash"] = own
+
+    changed(folder, hashed)
+    again = shelf.read_results(folder)
+    text = verdict_json(again.verdict) + "\n"
+    (folder / "verdict.json").write_text(text)  # as that build wrote it
+    found = shelf.recompute(folder)
+    assert (found.differs, len(found.wording)) == ((), 6)
+    assert run(["report", str(folder), "--recompute"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "recomputed: the same scores, bounds and names; only the wording differs" in told
+    assert "6 sentences have other words, as those of another build have:" in told
+    assert "- verdict/because: stored 'Another build says so.', recomputed" in told
+    assert run(["report", str(folder), "--recompute", "--json"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert (whole["same"], whole["differs"], len(whole["wording"])) == (False, [], 6)
+    (folder / "verdict.json").write_text(text.replace("It said why.", "Use lora."))
+    assert run(["report", str(folder), "--recompute"]) == 1  # nobody's verdict has these words
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda w: w["verdict"].update(arm="lora"),
+        lambda w: w["verdict"]["next"].update(do="use it"),
+        lambda w: w["verdict"].update(because=""),
+        lambda w: w["evidence"]["arms"][0]["missing"].popitem(),
+        lambda w: w["runs"][0]["scores"][0].update(value=0.25, why="it equals the right one"),
+    ],
+)
+def test_a_name_a_number_or_a_sentence_left_out_stays_a_difference(folder, change):
+    changed(folder, lambda whole: (reworded(whole), change(whole)))
+    assert shelf.recompute(folder).differs
+    assert run(["report", str(folder), "--recompute"]) == 1

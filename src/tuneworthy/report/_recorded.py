@@ -18,7 +18,7 @@ from tuneworthy.report._two_logs import lead_line
 
 TRAIN_EXTRA = "tuneworthy[train]"
 NEEDS_PREFIX = "needs "
-UNREAD_REASON = "the causes are not known"
+UNREAD_REASONS = ("the causes are not known", "what was wrong was not read")  # now, before
 LEAST_USD_PER_1K = 1e-4  # dollars per 1,000 requests below which two systems cost the same
 
 
@@ -167,5 +167,7 @@ def tells_no_cause(results: Results) -> bool:
     No failure could have one without a model, or if no remedy was tried that uses a model.
     """
     seen = results.evidence.diagnosis
-    unread = without_model(results) or (seen is not None and seen.because.startswith(UNREAD_REASON))
+    unread = without_model(results) or (
+        seen is not None and seen.because.startswith(UNREAD_REASONS)
+    )
     return unread and all(row.cause in words.NO_ACTION for row in results.verdict.wrong)

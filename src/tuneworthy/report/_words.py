@@ -27,7 +27,7 @@ HEADLINES = {
 }
 UNSHOWN_HEADLINES = {
     "none": "Nothing is shown to beat the reference.",
-    "other": "A recorded system is ahead.",
+    "other": "A recorded system, for now.",
 }
 TOOL_NAMES = {
     "keep": "What runs today",

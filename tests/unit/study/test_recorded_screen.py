@@ -1,10 +1,13 @@
 """Points 3 and 5: two recorded systems are answered first; no list that nobody can act on."""
 
+from types import SimpleNamespace
+
 import pytest
 from tests import recorded
 
 import tuneworthy
-from tuneworthy.report._recorded import _cost_and_gain_sentence
+from tuneworthy.core.causes import Diagnosis
+from tuneworthy.report._recorded import _cost_and_gain_sentence, tells_no_cause
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
 
@@ -38,7 +41,7 @@ def test_the_first_line_says_who_leads_with_the_bounds_of_the_verdict(tmp_path):
     assert f"new won {won}, lost {lost}, equal on {pair.n - won - lost}." in text
     verdict = screen.split("\n")[1].strip()
     assert verdict.endswith("   Use: new (recorded answers)")  # a line of its own
-    assert verdict.startswith(("Another system is better.", "A recorded system is ahead."))
+    assert verdict.startswith(("Another system is better.", "A recorded system, for now."))
     assert ". Its recorded answers: " in text
     assert "tool is not given" not in text
     assert "No tuned model was measured" not in text
@@ -51,6 +54,23 @@ def test_what_is_not_shown_is_not_called_better(tmp_path):
     screen = told(study(tmp_path, gap=0.06))
     assert "not shown" in screen.split("\n")[0]
     assert "is better" not in screen
+    assert "is ahead" not in screen
+    assert "  A recorded system, for now.   Use: " in screen
+
+
+@pytest.mark.parametrize(
+    "reason", ["the causes are not known: x", "what was wrong was not read: x"]
+)
+def test_causes_that_were_not_read_are_not_listed_whichever_build_says_so(reason):
+    found = Diagnosis(arm="zero_shot", n_fail=9, n_pass=9, because=reason)
+    kept = SimpleNamespace(
+        evidence=SimpleNamespace(arms=(), diagnosis=found), verdict=SimpleNamespace(wrong=()),
+        task=SimpleNamespace(answers={}, present=None),
+    )  # fmt: skip
+    assert tells_no_cause(kept)
+    seen = found.model_copy(update={"because": ""})
+    kept.evidence.diagnosis = seen
+    assert not tells_no_cause(kept)
 
 
 def test_arms_without_their_package_or_key_stand_in_one_line(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.compare.same_scoring import SOURCE
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit_report import Audit
-from tuneworthy.core.case import Case, Query
+from tuneworthy.core.case import Case, Query, right_answers
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import Plan
@@ -277,7 +277,7 @@ class Session:
         grades = grades_of(self.task, scored)
         refused = refusal(self.metric, scored, grades, self.models.specs)
         stored = self.ledger.frozen(self.study, "plan")
-        plan = Plan.model_validate(stored) if stored and stored["staged"] else None
+        plan = Plan.model_validate(stored) if stored and stored.get("staged") else None
         return ComparisonInputs(
             task=self.task,
             study=self.study,
@@ -285,6 +285,7 @@ class Session:
             groups=self.split.groups,
             looks=look_ahead(self.ledger, self.study, *self.scored_rows_identity()),
             grades=grades,
+            right=right_answers(scored),
             blocks=(*blocks(self.task, self.audit, scored, self.metric), *refused),
             pool=len(self.loaded.unlabelled),
             limited=self.options.limit is not None,

@@ -28,7 +28,7 @@ from tuneworthy.compare.costs import cost_per_1000_requests, with_costs
 from tuneworthy.compare.cut_answers import cut_summary
 from tuneworthy.compare.hard_limits import limit_states, request_times, why_p95_open
 from tuneworthy.compare.interval_width import why_wide
-from tuneworthy.compare.judge_correction import graded_score
+from tuneworthy.compare.judge_correction import width_factor
 from tuneworthy.compare.pairs import ALPHA, ComparisonInputs, pair_of, pairs
 from tuneworthy.compare.turn_order import rung
 from tuneworthy.compare.valid_answers import ValidAnswers, valid_answers
@@ -182,16 +182,9 @@ def _total_seconds(runs: Sequence[Run]) -> float:
 
 def _mean_by_grades(inputs: ComparisonInputs) -> MeanFunction | None:
     """Return the function for an arm's mean corrected by human grades; None without a judge."""
-    grades = inputs.grades
-    if grades is None:
+    if inputs.grades is None:
         return None
-
-    def mean(arm_column: Column) -> float:
-        ids = sorted(arm_column.cells)
-        answers = [arm_column.cells[i][0] for i in ids]
-        return graded_score(arm_column.values(ids), answers, grades, inputs.grouped(ids).of)[0]
-
-    return mean
+    return lambda column: _score_interval(inputs, column, sorted(column.cells), ()).mean
 
 
 def _why_finalist(inputs: ComparisonInputs, rivals: Sequence[Column]) -> str:
@@ -272,14 +265,21 @@ def _score_interval(
     the level at which the lower ends of all these arms hold simultaneously.
     """
     values, groups = column.values(ids), inputs.grouped(ids)
-    if inputs.grades is not None:
-        answers = [column.cells[i][0] for i in ids]
-        return Interval.of(graded_score(values, answers, inputs.grades, groups.of))
     folds = np.array([column.fold[i] for i in ids])
     factor = inputs.factor(folds) if column.learned else 1.0
     cross_fit: dict[str, Any] = {}
     if factor > 1:
         cross_fit = {"factor": factor, "folds": Folds(folds, column.retraining_sd)}
+    graded = inputs.graded_rows(column, ids)
+    if graded is not None and graded.known is None:
+        ties = {"factor": 1.0, "folds": None, **cross_fit}
+        level = bounds.CHOSEN_ARM_LEVEL / 2
+        corrected = graded.bound(
+            level, 0.0, lambda rows: width_factor(rows, level, groups=groups.of, **ties)
+        )
+        return Interval.of(corrected)
+    if graded is not None and graded.known is not None:
+        values = graded.known
     mean, low, high = bounds.mean_interval(values, bounds.CHOSEN_ARM_LEVEL, groups, **cross_fit)
     common = shared_cases(rivals)
     if len(rivals) > 1 and len(common) > 1:

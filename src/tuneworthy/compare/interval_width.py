@@ -38,7 +38,9 @@ def why_wide(
     each measured against the interval without it. `rivals` counts the arms of its tool, itself
     included.
     """
-    values, groups = column.values(ids), inputs.grouped(ids)
+    graded, groups = inputs.graded_rows(column, ids), inputs.grouped(ids)
+    known = graded.known if graded is not None else None
+    values = column.values(ids) if known is None else known
     folds = np.array([column.fold[i] for i in ids])
     factor = inputs.factor(folds) if column.learned else 1.0
     steps: list[dict[str, Any]] = [{}, {"groups": groups}, {"groups": groups, "factor": factor}]
@@ -49,10 +51,11 @@ def why_wide(
     plain, total = sizes[0], sizes[-1]
     if not plain or total <= EXPLAINED_RATIO * plain:
         return ()
-    if inputs.grades is not None:
+    if graded is not None and graded.known is None:
         return (
             _width_sentence(total, plain, len(ids)),
             "a judge's scores stand on the few that you graded",
+            *_lacking_sentence(graded.lacking),
         )
     grows = [after > REASON_RATIO * before for before, after in pairwise(sizes)]
     reasons = [_width_sentence(total, plain, len(ids))]
@@ -84,6 +87,16 @@ def _width_sentence(total: float, plain: float, n: int) -> str:
     rows = count_noun(n, "independent row")
     width = f"{points(total)} wide, {_times_text(total / plain)} as wide as {rows} would leave it"
     return f"{width} ({points(plain)})"
+
+
+def _lacking_sentence(lacking: int) -> list[str]:
+    """Return a sentence on the cases whose answer by this arm no human graded, [] without any."""
+    if not lacking:
+        return []
+    return [
+        f"{count_noun(lacking, 'case')} with a human grade lack one for this arm's answer:"
+        " it counts as 0 at the low end and as 1 at the high end"
+    ]
 
 
 def _groups_sentence(groups: Groups, n: int) -> str:

@@ -1,91 +1,129 @@
 """Correct judge scores and differences with human grades.
 
-Uses prediction-powered inference (see stats/prediction_powered.py): a biased judge widens an
-interval but cannot bias it. Below 50 human grades the bounds cover the whole range.
+An answer that is right, empty or failed needs no judge: its score is certain. The scores of the
+others are the judge's, corrected by prediction-powered inference (see stats/prediction_powered.py):
+a biased judge widens an interval but cannot bias it. Below 50 human grades of answers that need a
+judge the bounds cover the whole range.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.case import Case
-from tuneworthy.stats.bounds import Bound
 from tuneworthy.stats.clusters import (
     Folds,
     cluster_numbers,
     cluster_width_factor,
     fold_width_factor,
 )
-from tuneworthy.stats.prediction_powered import prediction_powered_mean
+from tuneworthy.stats.prediction_powered import PredictionPoweredMean, prediction_powered_mean
 
 Array = np.ndarray[Any, Any]
-LEAST_GRADES = 50  # the fewest human grades that give a bound
+LEAST_GRADES = 50  # the fewest human grades of answers that need a judge that give a bound
 Grades = Mapping[tuple[str, str], float]
+RightAnswers = AbstractSet[tuple[str, str]]
 
 
-def add_known_grades(grades: Grades, cases: Sequence[Case]) -> dict[tuple[str, str], float]:
-    """Return the grades, and 1 for each right or accepted answer that has no human grade."""
-    right = {
-        (case.id, text.strip()): 1.0 for case in cases for text in (case.output, *case.accepted)
-    }
-    return {**right, **grades}
+@dataclass(frozen=True)
+class GradedRows:
+    """One value per row: the judge's, and the limits within which the human's lies.
 
-
-def graded_score(
-    scores: Array, answers: Sequence[Answer], grades: Grades, groups: Array
-) -> tuple[float, float, float]:
-    """Return (mean, low, high) at 95 % of an arm's score; 0 to 1 below 50 human grades."""
-    human = np.array([_human_grade(answer, grades) for answer in answers])
-    graded = np.isfinite(human)
-    if graded.sum() < LEAST_GRADES:
-        return float(scores.mean()), 0.0, 1.0
-    width_factor = cluster_width_factor(scores, cluster_numbers(groups, scores.size), 0.025)
-    corrected = prediction_powered_mean(
-        scores[~graded], scores[graded], human[graded], 0.025, wide=width_factor, lowest=0.0
-    )
-    return min(1.0, max(0.0, corrected.mean)), corrected.low, corrected.high
-
-
-def pair_width_factor(
-    diffs: Array, level: float, factor: float, groups: Array, folds: Folds | None
-) -> float:
-    """Return by what factor groups and folds widen the bound of a paired difference."""
-    wide = cluster_width_factor(diffs, cluster_numbers(groups, diffs.size), level)
-    if folds is not None:
-        factor = fold_width_factor(diffs, folds, factor, wide)
-    return factor * wide
-
-
-def graded_pair(
-    bound: Bound,
-    diffs: Array,
-    answers: Sequence[tuple[Answer, Answer]],
-    grades: Grades,
-    level: float,
-    wide: float,
-) -> Bound:
-    """Return the judge's bound corrected by the cases that humans graded for both arms.
-
-    `wide` is the factor that `pair_width_factor` returns. The bound is -1 to 1 below 50 such cases.
+    `low` and `high` are equal where the value is known: where it is `certain` without a judge, or
+    graded by a human. `drawn`: humans graded answers of this case. They grade cases drawn at
+    random, so a drawn case whose answer lacks a grade is not left out: that would keep a part of
+    the draw that the answers decide (those that equal another arm's, say).
     """
-    human = np.array(
-        [_human_grade(one, grades) - _human_grade(other, grades) for one, other in answers]
-    )
-    graded = np.isfinite(human)
-    if graded.sum() < LEAST_GRADES:
-        return bound._replace(low=-1.0, high=1.0)
-    corrected = prediction_powered_mean(
-        diffs[~graded], diffs[graded], human[graded], level, wide=wide
-    )
-    mean = min(1.0, max(-1.0, corrected.mean))
-    return bound._replace(mean=mean, low=corrected.low, high=corrected.high)
+
+    judge: Array
+    low: Array
+    high: Array
+    certain: Array
+    drawn: Array
+
+    @classmethod
+    def of(
+        cls, scores: Array, answers: Sequence[Answer], grades: Grades, right: RightAnswers
+    ) -> GradedRows:
+        """Return the rows of one arm; `scores` are the judge's, 0 for an unscored answer."""
+        sure = np.array([_certain_score(answer, right) for answer in answers])
+        certain = np.isfinite(sure)
+        human = np.array([grades.get((a.case, a.text.strip()), np.nan) for a in answers])
+        known = np.where(certain, sure, human)
+        cases = {case for case, text in grades if text and (case, text) not in right}
+        return cls(
+            judge=np.where(certain, sure, scores),
+            low=np.where(np.isfinite(known), known, 0.0),
+            high=np.where(np.isfinite(known), known, 1.0),
+            certain=certain,
+            drawn=np.array([answer.case in cases for answer in answers]),
+        )
+
+    def minus(self, other: GradedRows) -> GradedRows:
+        """Return the rows of the differences from another arm on the same cases.
+
+        Where one of both answers is certain, the human's grade of the other gives the difference.
+        """
+        return GradedRows(
+            judge=self.judge - other.judge,
+            low=self.low - other.high,
+            high=self.high - other.low,
+            certain=self.certain & other.certain,
+            drawn=self.drawn & other.drawn,
+        )
+
+    @property
+    def known(self) -> Array | None:
+        """Return the values if each is certain or graded by a human; None if one is not."""
+        return self.low if (self.low == self.high).all() else None
+
+    @property
+    def lacking(self) -> int:
+        """Return how many drawn rows need a judge and lack a human grade."""
+        return int((self.drawn & (self.low < self.high)).sum())
+
+    def bound(
+        self, level: float, lowest: float, width: Callable[[Array], float]
+    ) -> PredictionPoweredMean:
+        """Return the corrected mean with one-sided bounds at `level`; `lowest` to 1 if too few.
+
+        `width` returns the factor by which groups and folds widen a bound of such values. A drawn
+        row without a grade counts at its low end below and at its high end above.
+        """
+        graded = self.drawn & ~self.certain
+        if graded.sum() - self.lacking < LEAST_GRADES:
+            return PredictionPoweredMean(float(self.judge.mean()), lowest, 1.0)
+        below, above = (
+            prediction_powered_mean(
+                (self.judge, np.where(graded, human, np.nan), self.certain),
+                level,
+                lowest=lowest,
+                width=width,
+            )
+            for human in (self.low, self.high)
+        )
+        mean = min(1.0, max(lowest, (below.mean + above.mean) / 2))
+        return PredictionPoweredMean(mean, below.low, above.high)
 
 
-def _human_grade(answer: Answer, grades: Grades) -> float:
-    if answer.error is None and not answer.text.strip():
+def _certain_score(answer: Answer, right: RightAnswers) -> float:
+    """Return 0 for a failed or an empty answer, 1 for a right one, NaN if it needs a judge."""
+    text = answer.text.strip()
+    if answer.error is not None or not text:
         return 0.0
-    return grades.get((answer.case, answer.text.strip()), float("nan"))
+    return 1.0 if (answer.case, text) in right else float("nan")
+
+
+def width_factor(
+    values: Array, level: float, factor: float, groups: Array, folds: Folds | None
+) -> float:
+    """Return by what factor groups and folds widen the bound of a mean of these values."""
+    wide = cluster_width_factor(values, cluster_numbers(groups, values.size), level)
+    if folds is not None:
+        factor = fold_width_factor(values, folds, factor, wide)
+    return factor * wide

@@ -8,13 +8,14 @@ arms that the stage rule could have run too, and over the looks taken between fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from tuneworthy.compare.columns import Column, rank_columns, shared_cases
-from tuneworthy.compare.judge_correction import graded_pair, pair_width_factor
+from tuneworthy.compare.judge_correction import GradedRows, width_factor
 from tuneworthy.compare.turn_order import race_order
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.split import Split
@@ -34,7 +35,8 @@ Key = tuple[str, str]
 class ComparisonInputs:
     """The inputs of a comparison besides the runs: the task, its folds, groups and looks.
 
-    `grades` are human grades if the metric is a judge (see `judge_correction`), else None.
+    `grades` are human grades if the metric is a judge, else None; `right` holds the (case id, text)
+    of the answers that then need no grade (see `judge_correction`).
     `possible` counts the arms that the stage rule may run, 0 without such arms; `looked` has, by
     arm name, the number of folds after which the stage rule looked at it.
     """
@@ -48,6 +50,7 @@ class ComparisonInputs:
     pool: int = 0
     limited: bool = False
     grades: Mapping[tuple[str, str], float] | None = None
+    right: AbstractSet[tuple[str, str]] = frozenset()
     possible: int = 0
     looked: Mapping[str, int] = field(default_factory=dict)
 
@@ -88,6 +91,13 @@ class ComparisonInputs:
         largest = float(self.task.data.largest_group or 0)
         return Groups(np.array([self.groups.get(i, i) for i in ids]), largest)
 
+    def graded_rows(self, column: Column, ids: Sequence[str]) -> GradedRows | None:
+        """Return an arm's judge scores beside its human grades on these cases; None if no judge."""
+        if self.grades is None:
+            return None
+        answers = [column.cells[i][0] for i in ids]
+        return GradedRows.of(column.values(ids), answers, self.grades, self.right)
+
     def factor(self, folds: Array) -> float:
         """Return the width factor of these cases' folds; 1 for a single split."""
         return self.split.width_factor(int(fold) for fold in folds)
@@ -107,9 +117,20 @@ class _PairedRows:
     diffs: Array
     groups: Groups
     fitted: dict[str, Any]
+    graded: GradedRows | None
 
     def bound(self, level: float) -> bounds.Bound:
         """Return the mean difference with both bounds at this level."""
+        bound = self._plain_bound(level)
+        if self.graded is None or self.graded.known is not None:
+            return bound
+        ties = {"factor": 1.0, "folds": None, **self.fitted}
+        corrected = self.graded.bound(
+            level, -1.0, lambda values: width_factor(values, level, groups=self.groups.of, **ties)
+        )
+        return bound._replace(mean=corrected.mean, low=corrected.low, high=corrected.high)
+
+    def _plain_bound(self, level: float) -> bounds.Bound:
         if self.inputs.raced:
             n_plan = len(self.inputs.split.scored)
             bound = sequential_bound(
@@ -122,11 +143,6 @@ class _PairedRows:
                 wide = bounds.paired(self.diffs, base, groups=self.groups, **self.fitted)
                 low, high = min(bound.low, wide.low), max(bound.high, wide.high)
                 bound = bound._replace(low=low, high=high)
-        if self.inputs.grades is not None:
-            ties = {"factor": 1.0, "folds": None, **self.fitted}
-            wide_by = pair_width_factor(self.diffs, level, groups=self.groups.of, **ties)
-            both = [(self.arm.cells[i][0], self.versus.cells[i][0]) for i in self.ids]
-            bound = graded_pair(bound, self.diffs, both, self.inputs.grades, level, wide_by)
         return bound
 
 
@@ -251,8 +267,12 @@ def _paired_rows(inputs: ComparisonInputs, arm: Column, versus: Column) -> _Pair
             "factor": factor,
             "folds": Folds(folds, max(arm.retraining_sd, versus.retraining_sd)),
         }
-    diffs = arm.values(ids) - versus.values(ids)
-    return _PairedRows(inputs, arm, versus, ids, diffs, inputs.grouped(ids), fitted)
+    diffs, graded = arm.values(ids) - versus.values(ids), None
+    own, other = inputs.graded_rows(arm, ids), inputs.graded_rows(versus, ids)
+    if own is not None and other is not None:
+        graded = own.minus(other)
+        diffs = graded.judge if graded.known is None else graded.known
+    return _PairedRows(inputs, arm, versus, ids, diffs, inputs.grouped(ids), fitted, graded)
 
 
 def _bounded_pair(rows: _PairedRows, levels: tuple[float, float], key: Key) -> Pair:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import Field
@@ -70,3 +71,10 @@ class Case(Record):
             group=self.group,
             gold_passage=self.context if gold_passage else None,
         )
+
+
+def right_answers(cases: Iterable[Case]) -> frozenset[tuple[str, str]]:
+    """Return (case id, stripped text) of each case's right answer and accepted ones."""
+    return frozenset(
+        (case.id, text.strip()) for case in cases for text in (case.output, *case.accepted)
+    )

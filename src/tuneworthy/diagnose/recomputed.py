@@ -11,6 +11,7 @@ from tuneworthy.compare.hard_limits import with_optional_limits
 from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.compare.trends import with_fits_and_trends
 from tuneworthy.core.answer import Score, Unscored
+from tuneworthy.core.case import right_answers
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.results import Results
@@ -62,6 +63,7 @@ def inputs_of(results: Results) -> ComparisonInputs:
         pool=stored.pool,
         limited=stored.limited,
         grades=grades,
+        right=right_answers(results.cases),
         possible=results.plan.possible_arms if results.plan.staged else 0,
         looked=results.plan.looks_at if results.plan.staged else {},
     )

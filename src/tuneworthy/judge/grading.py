@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tuneworthy.compare.judge_correction import add_known_grades
 from tuneworthy.core.answer import Unscored
 from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case
@@ -64,7 +63,9 @@ def grades_of(task: Task, cases: Sequence[Case]) -> Grades | None:
     """Return the human grade of each (case id, answer) of these cases; None without a judge."""
     if metric_name(task) != JUDGE or task.success.judge is None:
         return None
-    return add_known_grades(read_grades(task.folder / task.success.judge.grades), cases)
+    scored = {case.id for case in cases}
+    grades = read_grades(task.folder / task.success.judge.grades)
+    return {key: grade for key, grade in grades.items() if key[0] in scored}
 
 
 def refusal(

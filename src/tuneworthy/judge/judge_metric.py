@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case
+from tuneworthy.core.case import Case, right_answers
 from tuneworthy.core.code import code_version
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.escape import quoted
@@ -140,6 +140,6 @@ def _score_without_judge(case: Case, answer: Answer) -> Score | None:
     text = answer.text.strip()
     if not text:
         return Score(value=0, why="the answer is empty")
-    if text in {right.strip() for right in (case.output, *case.accepted)}:
+    if (case.id, text) in right_answers([case]):
         return Score(value=1, why="it is the right answer")
     return None

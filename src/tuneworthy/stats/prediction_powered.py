@@ -1,12 +1,14 @@
 """A mean from many judge grades and few human ones; a biased judge only widens the bounds.
 
-Source: Angelopoulos et al. 2023, prediction-powered inference (arXiv 2301.09633): the judge's mean
-on the rows that no human graded, corrected by the difference of humans and judge on the rows that
-both graded.
+Source: Angelopoulos et al. 2023, prediction-powered inference (arXiv 2301.09633), as the difference
+estimator of survey sampling: the judge's mean over all rows, corrected by the mean difference of
+humans and judge on the rows that both graded. Rows whose value is certain need no judge; they form
+a stratum of their own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,33 +27,56 @@ class PredictionPoweredMean(NamedTuple):
     high: float
 
 
-def prediction_powered_mean(
-    judge: Any, graded: Any, human: Any, level: float, *, wide: float = 1.0, lowest: float = -1.0
-) -> PredictionPoweredMean:
-    """Return mean_N(judge) + mean_m(human - graded) with bounds by Student's t, m - 1 degrees.
+def corrected_values(judge: Array, human: Array, certain: Array) -> Array:
+    """Return one value per row: their mean is the corrected mean, their scatter its error.
 
-    `judge`: the judge's values on the N rows that no human graded; `graded` (judge) and `human` on
-    the m rows (a random part) that humans graded. SE^2 = var_N / N + var_m / m; without other rows
-    the humans alone count. All values lie in [`lowest`, 1]; `wide` multiplies the width. If fewer
-    than ten corrections differ from the mode, one more row is assumed at the end of each side: a
-    sample can't show the rare error that it lacks. Raises ValueError below two graded rows.
+    `judge`: the judge's value of each row, or the value itself where `certain`. `human`: the
+    human's, NaN where none was given; the graded rows must be a random part of the rows that are
+    not certain. A row that needs the judge gets its mean correction; a graded one also gets its own
+    correction's distance from that mean, in the weight of the rows that it stands for. Raises
+    ValueError below two graded rows.
     """
-    many, own, right = (np.asarray(v, float).ravel() for v in (judge, graded, human))
-    if right.size < 2 or own.size != right.size:
-        raise ValueError(f"{right.size} human grades beside {own.size} of the judge: two at least")
-    shift = right - own if many.size else right
-    base = float(many.mean()) if many.size else 0.0
-    spread = float(many.var(ddof=1)) / many.size if many.size > 1 else 0.0
-    mean = base + float(shift.mean())
-    quantile = student_quantile(1 - level, right.size - 1)
-    ends = []
-    for side, end in ((-1.0, -1.0 if many.size else lowest), (1.0, 1.0)):
-        rows = np.append(shift, end) if _count_off_mode(shift) < FEW_CORRECTIONS else shift
-        se = np.sqrt(spread + rows.var(ddof=1) / rows.size)
-        ends.append(base + float(rows.mean()) + side * quantile * se)
+    graded = ~certain & np.isfinite(human)
+    if graded.sum() < 2:
+        raise ValueError(f"{graded.sum()} graded rows: two at least")
+    shift = human[graded] - judge[graded]
+    values = np.where(certain, judge, judge + shift.mean())
+    values[graded] += (~certain).sum() / graded.sum() * (shift - shift.mean())
+    return values
+
+
+def prediction_powered_mean(
+    rows: tuple[Array, Array, Array],
+    level: float,
+    *,
+    lowest: float = -1.0,
+    width: Callable[[Array], float] = lambda values: 1.0,
+) -> PredictionPoweredMean:
+    """Return the corrected mean with bounds by Student's t, one degree less than graded rows.
+
+    `rows`: judge, human and certain, as in `corrected_values`, all in [`lowest`, 1]. `width`
+    returns the factor by which groups or folds widen a bound of the mean of such values; infinite:
+    nothing is known. If fewer than ten corrections differ from the mode, one more graded row is
+    assumed at the end of each side: a sample can't show the rare error that it lacks.
+    """
+    judge, human, certain = rows
+    values = corrected_values(judge, human, certain)
+    graded = ~certain & np.isfinite(human)
+    shift, weight = human[graded] - judge[graded], float((~certain).mean())
+    mean, wide = float(values.mean()), width(values)
     if np.isinf(wide):
         return PredictionPoweredMean(mean, lowest, 1.0)
-    low, high = (mean + wide * (end - mean) for end in ends)
+    own = weight**2 * float(shift.var(ddof=1)) / shift.size
+    variance = float(values.var()) / (values.size - 1) * shift.size / (shift.size - 1)
+    quantile, ends = student_quantile(1 - level, shift.size - 1), []
+    for side in (-1.0, 1.0):
+        moved, assumed = 0.0, own
+        if _count_off_mode(shift) < FEW_CORRECTIONS:
+            more = np.append(shift, side)
+            moved = weight * float(more.mean() - shift.mean())
+            assumed = max(own, weight**2 * float(more.var(ddof=1)) / more.size)
+        ends.append(moved + side * float(quantile * np.sqrt(variance + assumed - own)))
+    low, high = (mean + wide * end for end in ends)
     return PredictionPoweredMean(mean, max(lowest, min(low, mean)), min(1.0, max(high, mean)))
 
 

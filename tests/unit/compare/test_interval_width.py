@@ -159,6 +159,25 @@ def test_a_judge_is_a_reason_of_its_own():
     assert found[1] == "a judge's scores stand on the few that you graded"
 
 
+def test_graded_cases_without_a_grade_of_this_arm_are_counted():
+    made = shape()
+    human = {(i, "yes" if at < 60 else "other words"): 1.0 for at, i in enumerate(IDS[:80])}
+    found = wide(replace(made, grades=human), runs(made, [0.5] * K, learned=False))
+    assert found[2:] == (
+        "20 cases with a human grade lack one for this arm's answer:"
+        " it counts as 0 at the low end and as 1 at the high end",
+    )
+
+
+def test_where_humans_graded_every_answer_the_usual_reasons_hold():
+    made = shape()
+    judged = replace(made, grades={(i, "yes"): float(at % 2) for at, i in enumerate(IDS[:N])})
+    (rag,) = arms(judged, runs(made, [0.1] * K, learned=False)).values()
+    assert (rag.wide, rag.score.mean) == ((), 0.5)
+    learned = wide(judged, runs(made, [0.1] * K))
+    assert learned[1] == "its folds share rows to learn from, which widens it 1.5 times"
+
+
 @pytest.mark.parametrize("means", [[0.2] * K, [0.9, 0.1, 0.5, 0.5, 0.5], [0.0, 0.0, 0.0, 0.1, 0.0]])
 def test_the_ratio_said_is_that_of_the_stored_interval(means):
     found = arms(shape(), runs(shape(), means))["rag"]

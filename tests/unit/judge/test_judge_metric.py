@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.judge_correction import add_known_grades, graded_score
+from tuneworthy.compare.judge_correction import GradedRows
 from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case, Message
+from tuneworthy.core.case import Case, Message, right_answers
 from tuneworthy.core.errors import DataError, ModelError
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Judge, Output, Success, Task
@@ -21,6 +21,7 @@ from tuneworthy.judge.judge_metric import JudgeMetric, judge_metric
 from tuneworthy.metrics import score_all
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.prompting.judging import INJECTIONS, comparison_messages, read_verdict
+from tuneworthy.stats import bounds
 
 TASK = Task(
     data=Data(file="rows.jsonl"),
@@ -236,46 +237,131 @@ def test_grades_are_read_and_their_mean_taken(tmp_path):
         read_grades(file)
 
 
+def rows_of(said, human, scores=None):
+    values = np.ones(len(said)) if scores is None else np.array(scores, float)
+    return GradedRows.of(values, said, human, right_answers(CASES))
+
+
+def plain_width(values):
+    return 1.0
+
+
 def test_without_fifty_grades_a_score_shows_nothing():
-    scores, groups = np.ones(80), np.arange(80)
-    assert graded_score(scores, answers(), {}, groups)[1:] == (0.0, 1.0)
-    known = add_known_grades({}, CASES)
+    human = {(a.case, a.text): 1.0 for a in answers()}
+    few = dict(list(human.items())[:49])
+    assert rows_of(answers(), {}).bound(0.025, 0.0, plain_width) == (1.0, 0.0, 1.0)
+    assert rows_of(answers(), few).bound(0.025, 0.0, plain_width) == (1.0, 0.0, 1.0)
+    more = rows_of(answers(), dict(list(human.items())[:50])).bound(0.025, 0.0, plain_width)
+    assert more.low > 0.8
     gold = [Answer(case=c.id, text=c.output) for c in CASES]
-    mean, low, high = graded_score(scores, gold, known, groups)
-    assert (mean, high) == (1.0, 1.0)
-    assert 0.9 < low < 1
+    mixed = rows_of([*gold[:40], *answers()[40:]], few)
+    assert mixed.bound(0.025, 0.0, plain_width).low == 0.0, "40 right answers are no human grades"
 
 
-def judged_pair(human, bias, graded):
-    """The pair of two equal arms on 200 cases; the judge prefers the first in a share `bias`."""
-    rng = random.Random(9)
+def test_right_empty_and_failed_answers_are_certain_whatever_judge_or_humans_say():
+    case = CASES[0].model_copy(update={"accepted": (" also right ",)})
+    texts = [case.output, "also right", " ", "lost"]
+    said = [Answer(case=case.id, text=text) for text in texts]
+    said[3] = said[3].model_copy(update={"error": "timeout"})
+    human = {(case.id, text): 0.5 for text in ("also right", "", "lost")}
+    found = GradedRows.of(np.array([0.0, 0.0, 1.0, 0.0]), said, human, right_answers([case]))
+    assert found.certain.all()
+    assert found.known.tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert found.lacking == 0
+    assert not GradedRows.of(np.ones(4), said, {}, frozenset()).certain[:2].any()
+
+
+def test_a_pair_with_one_certain_answer_needs_one_human_grade():
+    gold = [Answer(case=c.id, text=c.output) for c in CASES]
+    human = {(a.case, a.text): float(at % 2) for at, a in enumerate(answers()[:60])}
+    found = rows_of(gold, human).minus(rows_of(answers(), human))
+    assert not found.certain.any()
+    assert (found.low[:60] == [1.0, 0.0] * 30).all()
+    assert (found.low[60:].tolist(), found.high[60:].tolist()) == ([0.0] * 20, [1.0] * 20)
+    assert found.bound(0.025, -1.0, plain_width).mean == pytest.approx(0.5)
+    assert rows_of(gold, human).minus(rows_of(gold, human)).known.tolist() == [0.0] * 80
+
+
+def test_a_drawn_case_whose_answer_lacks_a_grade_counts_at_both_ends():
+    """Arm b says what the graded arm a says where that is right: its grades are no random part."""
+    human = {(a.case, a.text): float(at < 60) for at, a in enumerate(answers()[:70])}
+    other = [*answers()[:60], *answers("tale")[60:]]
+    whole = rows_of(answers(), human)
+    assert whole.lacking == 0
+    assert whole.bound(0.025, 0.0, plain_width).mean == pytest.approx(60 / 70)
+    part = rows_of(other, human)
+    assert part.lacking == 10
+    found = part.bound(0.025, 0.0, plain_width)
+    assert found.mean == pytest.approx(65 / 70)
+    assert found.low < 60 / 70 < 1.0 <= found.high
+
+
+def judged_pair(human, bias, graded, right=0.0, empty=0.0, seed=3):
+    """The pair of two equal arms on 200 cases; the judge prefers the first in a share `bias`.
+
+    Both arms give the right answer in a share `right` of the cases, and none in a share `empty`.
+    """
+    rng = random.Random(seed)
     ids = [f"c{i}" for i in range(200)]
-    rows = [CASES[0].model_copy(update={"id": i}) for i in ids]
-    truth = {name: {i: float(rng.random() < 0.5) for i in ids} for name in "ab"}
+    rows = [CASES[0].model_copy(update={"id": i, "output": f"gold {i}"}) for i in ids]
+    plain = {i: f"gold {i}" if (u := rng.random()) < right else "" if u < right + empty else None
+             for i in ids}  # fmt: skip
+    text = {(name, i): f"{name} says {i}" if plain[i] is None else plain[i]
+            for name in "ab" for i in ids}  # fmt: skip
+    truth = {(name, i): float(rng.random() < 0.5 if plain[i] is None else plain[i] != "")
+             for name in "ab" for i in ids}  # fmt: skip
     runs = []
-    for name, tool in (("a", "prompt"), ("b", "keep")):
+    for name, tool in (("a", "tune"), ("b", "prompt")):
         spec = Spec(name=name, arm=name, tool=tool)
-        said = tuple(Answer(case=i, text=f"{name} says {i}") for i in ids)
-        seen = [max(truth[name][i], float(name == "a" and rng.random() < bias)) for i in ids]
+        said = tuple(Answer(case=i, text=text[name, i]) for i in ids)
+        fooled = {i: name == "a" and plain[i] is None and rng.random() < bias for i in ids}
+        seen = [max(truth[name, i], float(fooled[i])) for i in ids]
         scores = tuple(Score(value=value, valid=True) for value in seen)
         runs.append(Run(spec=spec, seed=0, fold=0, state="measured", answers=said, scores=scores))
     some = rng.sample(ids, graded)
-    grades = {(i, f"{name} says {i}"): truth[name][i] for i in some for name in "ab"}
+    grades = {(i, text[name, i]): truth[name, i] for i in some for name in "ab"}
     split = Split(k=1, parts=(Part(train=(), dev=(), test=tuple(ids)),))
-    shape = ComparisonInputs(TASK, "study", split, {}, grades=grades if human else None)
+    shape = ComparisonInputs(
+        TASK, "study", split, {}, grades=grades if human else None, right=right_answers(rows)
+    )
     evidence = compare(shape, rows, runs)
-    return next(p for p in evidence.pairs if (p.arm, p.versus) == ("a", "b")), evidence
+    mean = {name: sum(truth[name, i] for i in ids) / 200 for name in "ab"}
+    return next(p for p in evidence.pairs if (p.arm, p.versus) == ("a", "b")), evidence, mean
 
 
 def test_p19_a_biased_judge_shows_a_difference_alone_and_none_beside_humans():
     alone = judged_pair(False, 0.5, 80)[0]
     assert alone.low > 0.05  # negative control: believed, it names the worse arm
-    corrected, evidence = judged_pair(True, 0.5, 80)
+    corrected, evidence, mean = judged_pair(True, 0.5, 80)
     assert corrected.low < 0 < corrected.high
     assert abs(corrected.mean) < 0.15
     assert corrected.high - corrected.low > alone.high - alone.low
     plain = {a.name: a.score for a in evidence.arms}
-    assert plain["a"].low < 0.5 < plain["a"].high
+    assert plain["a"].low < mean["a"] < plain["a"].high
     few = judged_pair(True, 0.5, 49)[0]
     assert (few.low, few.high) == (-1, 1)
     assert judged_pair(True, 0.5, 80)[1].hash != judged_pair(False, 0.5, 80)[1].hash
+
+
+@pytest.mark.parametrize(("right", "empty"), [(0.5, 0.0), (0.0, 0.4), (0.3, 0.2)])
+def test_right_and_empty_answers_do_not_dilute_what_humans_correct(right, empty):
+    """In none of ten studies the dearer of two equal arms is better by more than the margin."""
+    errors, alone = [], []
+    for seed in range(10):
+        pair, evidence, mean = judged_pair(True, 0.35, 150, right, empty, seed)
+        true = mean["a"] - mean["b"]
+        assert pair.low <= 0.05
+        assert pair.low <= true <= pair.high
+        assert all(a.score.low <= mean[a.name] <= a.score.high for a in evidence.arms)
+        errors.append(pair.mean - true)
+        alone.append(judged_pair(False, 0.35, 150, right, empty, seed)[0].mean - true)
+    assert abs(np.mean(errors)) < 0.01
+    assert np.mean(alone) > 0.06  # negative control
+
+
+def test_where_every_answer_is_certain_or_graded_the_plain_bounds_hold():
+    pair, evidence, mean = judged_pair(True, 0.5, 200, 0.5)
+    assert pair.mean == pytest.approx(mean["a"] - mean["b"], abs=1e-6)
+    assert {a.name: a.score.mean for a in evidence.arms} == pytest.approx(mean)
+    low, high = bounds.mean_interval([1.0] * 150 + [0.0] * 50, bounds.CHOSEN_ARM_LEVEL)[1:]
+    assert all(a.score.high - a.score.low <= high - low + 0.02 for a in evidence.arms)

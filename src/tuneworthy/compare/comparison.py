@@ -212,7 +212,7 @@ def _measured_fields(
     missing: dict[str, str] = {}
     fields: dict[str, Any] = {
         "score": score,
-        "score_if_right": round(float(column.values(ids, wrong=1.0).mean()), 6),
+        "score_if_right": round(min(1.0, score.mean + _unscored_share(column, ids)), 6),
         "valid": valid.share,
         "errors": errors,
         "lost": _total_loss_share(inputs, column, ids),
@@ -243,6 +243,11 @@ def _limit_states(
             missing["limits.valid"] = why
     missing |= _why_p95_open(task, runs, states)
     return states
+
+
+def _unscored_share(column: Column, ids: Sequence[str]) -> float:
+    """Return what unscored cases would add to a mean if they were right."""
+    return float((column.values(ids, wrong=1.0) - column.values(ids)).mean())
 
 
 def _total_loss_share(

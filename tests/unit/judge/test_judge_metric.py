@@ -12,6 +12,7 @@ from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message, right_answers
 from tuneworthy.core.errors import DataError, ModelError
+from tuneworthy.core.evidence import Policy
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Judge, Output, Success, Task
 from tuneworthy.data.folds import Part, Split
@@ -22,6 +23,7 @@ from tuneworthy.metrics import score_all
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.prompting.judging import INJECTIONS, comparison_messages, read_verdict
 from tuneworthy.stats import bounds
+from tuneworthy.verdict.decide import decide
 
 TASK = Task(
     data=Data(file="rows.jsonl"),
@@ -365,3 +367,13 @@ def test_where_every_answer_is_certain_or_graded_the_plain_bounds_hold():
     assert {a.name: a.score.mean for a in evidence.arms} == pytest.approx(mean)
     low, high = bounds.mean_interval([1.0] * 150 + [0.0] * 50, bounds.CHOSEN_ARM_LEVEL)[1:]
     assert all(a.score.high - a.score.low <= high - low + 0.02 for a in evidence.arms)
+
+
+def test_no_answer_failed_so_none_can_be_right_after_all():
+    for seed in range(10):
+        _, evidence, _ = judged_pair(True, 0.35, 100, seed=seed)
+        for arm in evidence.arms:
+            assert arm.errors == 0
+            assert arm.score_if_right == pytest.approx(arm.score.mean, abs=1e-6)
+        verdict = decide(evidence, (), Policy(margin=0.05))
+        assert "If failed answers were right" not in verdict.because

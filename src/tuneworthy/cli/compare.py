@@ -171,6 +171,7 @@ def _columns(
 
 def _studies(first: Path, second: Path, json: bool) -> None:
     """Print the paired differences, second minus first, of two studies on their common cases."""
+    from tuneworthy.compare.graded_studies import why_uncorrected
     from tuneworthy.compare.same_scoring import Scoring, unknown_source
     from tuneworthy.compare.two_studies import compare_studies, ids_with_other_inputs
     from tuneworthy.core.counting import with_verb
@@ -184,6 +185,8 @@ def _studies(first: Path, second: Path, json: bool) -> None:
         if alone:
             print_stderr(alone)
     pairs = compare_studies(one, two)
+    if caution := why_uncorrected(one, two):
+        print_stderr(f"caution: {caution}")
     apart, _ = ids_with_other_inputs(one, two)
     if apart:
         print_stderr(

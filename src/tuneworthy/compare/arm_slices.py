@@ -18,10 +18,14 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.run import Run
 from tuneworthy.core.slices import SMALL_SLICE, Slice, SliceKind, Slices
 from tuneworthy.core.task import Task
+from tuneworthy.metrics import JUDGE, metric_name
 from tuneworthy.stats import bounds
 
 MOST_SLICES = 12  # the most classes or groups that get their own slice
 LEAST_CASES = 6  # the fewest cases that are cut into thirds or quarters
+JUDGE_NOTE = (
+    "Scores of slices are the judge's own: a slice has too few human grades to correct them."
+)
 Parts = Iterator[tuple[str, list[str]]]
 
 
@@ -59,7 +63,10 @@ def slices(
         rival=rival if versus else None,
         n=len(scored),
         slices=tuple(rows),
-        said=_slice_notes(rows, folded=len({run.fold for run in runs}) > 1),
+        said=(
+            *_slice_notes(rows, folded=len({run.fold for run in runs}) > 1),
+            *([JUDGE_NOTE] if metric_name(task) == JUDGE else []),
+        ),
         missing=missing,
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneworthy.compare.arm_slices import slices
+from tuneworthy.compare.graded_studies import corrected_pair
 from tuneworthy.compare.refitted import FittedArm, fitted_arms, refitted_bound
 from tuneworthy.compare.same_scoring import Scoring, check_same_metric, unknown_source
 from tuneworthy.core.answer import Score
@@ -26,9 +27,9 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
     """Return the pairs (second - first) of arms with equal names, and of the arms named.
 
     Only cases that both answered count; bounds are two-sided at 95 % (each side at 2.5 %), wider
-    for arms that were fitted in folds, as within a study. Raises TaskError if the studies used
-    different metrics, and DataError if most shared ids have different inputs (see
-    `ids_with_other_inputs`).
+    for arms that were fitted in folds, as within a study. Human grades correct a judge
+    (`corrected_pair`). Raises TaskError if the studies used different metrics, and DataError if
+    most shared ids have different inputs (see `ids_with_other_inputs`).
     """
     check_same_metric(Scoring.of(first), Scoring.of(second))
     apart, both = ids_with_other_inputs(first, second)
@@ -56,7 +57,13 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
         )
         for old_name, new_name in wanted
     )  # fmt: skip
-    return [pair for pair in pairs if pair is not None]
+    return [
+        corrected_pair(
+            pair, first, second, sorted(set(old[pair.versus]) & set(new[pair.arm])), groups
+        )
+        for pair in pairs
+        if pair is not None
+    ]
 
 
 def ids_with_other_inputs(first: Results, second: Results) -> tuple[frozenset[str], int]:

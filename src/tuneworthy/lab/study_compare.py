@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tuneworthy.compare.graded_studies import why_uncorrected
 from tuneworthy.compare.same_scoring import Scoring, other_tasks_line, unknown_source
 from tuneworthy.compare.two_studies import (
     compare_studies,
@@ -132,6 +133,8 @@ def _note_lines(one: Results, two: Results, left_out: int, pairs: list[Pair]) ->
     yield from filter(None, (other_tasks_line(*scorings), unknown_source(*scorings)))
     if left_out:
         yield f"{words.counted(left_out, 'case')} left out: the same id, another input."
+    if caution := why_uncorrected(one, two):
+        yield f"{caution[0].upper()}{caution[1:]}."
     if not pairs:
         yield "No case was answered in both studies: nothing can be paired."
 

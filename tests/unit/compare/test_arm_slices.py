@@ -7,7 +7,7 @@ from tuneworthy.compare.built_cells import best_artefact_run, best_cells, best_r
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.core.task import Data, Judge, Output, Success, Task
 from tuneworthy.stats.bounds import rate
 
 TASK = Task(data=Data(file="rows.jsonl"), output=Output(type="text"))
@@ -128,3 +128,14 @@ def test_slices_survive_json_inside_the_evidence():
         task="t", hash="h", n=30, looks=1, alpha=0.05, arms=(), pairs=(), slices=(found,)
     )
     assert Evidence.model_validate(one.plain()) == one
+
+
+def test_slices_of_a_judged_study_say_that_no_human_corrects_them():
+    judged = TASK.model_copy(
+        update={"success": Success(metric="judge", judge=Judge(model="scripted:x", grades="g"))}
+    )
+    cases = [case(i) for i in range(12)]
+    runs = [run("a", cases, [1.0] * 12)]
+    note = "judge's own"
+    assert note in slices(judged, cases, runs, ("a", None)).said[-1]
+    assert not any(note in line for line in slices(TASK, cases, runs, ("a", None)).said)

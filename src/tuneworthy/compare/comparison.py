@@ -253,9 +253,12 @@ def _unscored_share(column: Column, ids: Sequence[str]) -> float:
 def _total_loss_share(
     inputs: ComparisonInputs, column: Column, ids: Sequence[str]
 ) -> Interval | None:
-    """Return the share of answers that score 0; None if every score is 0 or 1."""
+    """Return the share of answers that score 0; None if every score is 0 or 1.
+
+    None too for a judge's scores: human grades correct their mean, not how many are 0.
+    """
     values = column.values(ids)
-    if np.isin(values, (0.0, 1.0)).all():
+    if inputs.grades is not None or np.isin(values, (0.0, 1.0)).all():
         return None
     lost = (values < TOTAL_LOSS).astype(float)
     return Interval.of(bounds.mean_interval(lost, groups=inputs.grouped(ids)))

@@ -71,8 +71,8 @@ class ArmResult(Record):
     `finalist`: it represents its tool on the ladder. `seed_sd`: standard deviation over
     retrainings, None below two seeds. `errors`: answers that failed (they stay in n and count as
     wrong; `score_if_right` bounds the mean from above). `cut`: answers that the token limit cut,
-    None if there are none. `lost`: share of graded answers that score 0, None for scores of 0 and
-    1. `missing`: field -> reason.
+    None if there are none. `lost`: share of graded answers that score 0, None for scores of 0 and 1
+    and for a judge's. `missing`: field -> reason.
 
     `present`: this is the system in production. `build_usd` is its one-off cost, `upkeep_usd_month`
     its monthly cost apart from requests; of that, `retrain_usd` falls due every `retrain_days`

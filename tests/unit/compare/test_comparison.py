@@ -222,6 +222,12 @@ def test_where_humans_correct_a_judge_arms_share_the_level_by_bonferroni():
     assert [p.level for p in found.pairs] == pytest.approx([0.035 / 4] * len(found.pairs))
 
 
+def test_a_judges_zeros_are_no_measured_total_losses():
+    runs = column_runs("a", "prompt", [1, 0.5] * 9 + [0, 1])
+    assert arm(compare(one_split(), cases(), runs), "a").lost.mean == pytest.approx(0.05)
+    assert arm(compare(one_split(grades={}), cases(), runs), "a").lost is None
+
+
 def test_a_finalist_that_was_not_measured_is_said_and_the_others_compete():
     task = shape().task.model_copy(
         update={"success": Success(metric="exact", finalists={"prompt": "gone"})}

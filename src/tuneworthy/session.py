@@ -369,7 +369,7 @@ def open_session(
 ) -> Iterator[Session]:
     """Yield the open session of a task, as the one writer of its ledger; close it afterwards."""
     loaded, parts = read(path, options, tell)
-    task = loaded.task
+    task, budget = loaded.task, loaded.task.budget
     with open_ledger(task.folder, at=task.ledger, task=task.name) as ledger:
         empty_side = Sealed((), lambda door, purpose: None)
         session = Session(task, loaded, parts, empty_side, ledger, options, "", tell)
@@ -380,8 +380,7 @@ def open_session(
         session.study, session.salt = study_and_salt(ledger, identity, options.fresh)
         door = partial(ledger.door, session.study)
         session.sealed = Sealed(scored_cases(loaded, parts), door)
-        session.purse = SpendingCap(ledger, task.budget.usd, task.budget.tokens, session.study,
-                                    session.salt)  # fmt: skip
+        session.purse = SpendingCap(ledger, budget.usd, budget.tokens, session.study, session.salt)
         session.task = _with_answer_limit(session)
         with executor_of(task, options.on, session.say) as session.executor:
             try:

@@ -95,7 +95,7 @@ def cell(draw: Draw, seed: list[int], repetitions: int, n: int, share: float) ->
     rng, found = np.random.default_rng(seed), []
     for _ in range(repetitions):
         study, log = draw(rng, STUDY, n, share)
-        result = compare_inputs(study, log, conclusion.SHARES["inputs"])
+        result = compare_inputs(study, log, conclusion.ERROR_SHARES["inputs"])
         assert result.drift is not None and result.unlike is not None  # noqa: PT018
         found.append((result.drift.p, result.drift.auc, result.drift.moved.mean,
                       result.unlike.share.share, result.unlike.expected))  # fmt: skip
@@ -103,7 +103,7 @@ def cell(draw: Draw, seed: list[int], repetitions: int, n: int, share: float) ->
     return {
         "n": repetitions,
         "alarms .05": int((p <= 0.05).sum()),
-        "alarms as shipped": int((p <= conclusion.SHARES["inputs"]).sum()),
+        "alarms as shipped": int((p <= conclusion.ERROR_SHARES["inputs"]).sum()),
         "auc": round(float(auc.mean()), 3),
         "moved": round(float(moved.mean()), 3),
         "unlike": round(float(unlike.mean()), 4),

@@ -32,7 +32,7 @@ from tuneworthy.core.failure import Config, RunFacts, Runs
 from tuneworthy.lab import facts
 from tuneworthy.lab.card_run import CardRun
 from tuneworthy.lab.cases import LabCase, all_cases, case_of
-from tuneworthy.lab.encode import encode, serving_template
+from tuneworthy.lab.encode import encode_rows, serving_template
 from tuneworthy.lab.events import run_id
 from tuneworthy.lab.play_run import record_play
 from tuneworthy.lab.record_all import Recorder, settings_to_record
@@ -121,7 +121,7 @@ def _facts_of_rows(case: LabCase, config: Config, seed: int) -> RunFacts:
             return CardRun(case, config, seed, None).run(lambda _: None, Path(folder), "own")
     tokenizer = _tokenizer()
     rows = case.rows(config, seed)
-    encoded = encode(tokenizer, rows.train, config, getattr(case.module, "render", None))
+    encoded = encode_rows(tokenizer, rows.train, config, getattr(case.module, "render", None))
     with serving_template(tokenizer, str(config["serve.template"])):
         served = [prompt_ids(tokenizer, row.messages) for row in rows.new]
     trained = [prompt_ids(tokenizer, row.messages) for row in rows.new]

@@ -31,7 +31,7 @@ from _bench import RESULTS, exponent, write
 
 import tuneworthy
 from tuneworthy.ledger import parts
-from tuneworthy.ledger.place import HOME, STORE, VARIABLE
+from tuneworthy.ledger.place import HOME_FOLDER, LEDGER_VARIABLE, STORE_FILE
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.measure.units import CASES_PER_SHARD
@@ -121,7 +121,7 @@ def run_here(rows: int, cases: int, arms: int) -> dict[str, float]:
         html = page(done.results)
         seconds["report"] = time.process_time() - begun
         files = {f"bytes of {p.name}": p.stat().st_size for p in done.folder.iterdir()}
-        files["bytes of ledger"] = (folder / HOME / STORE).stat().st_size
+        files["bytes of ledger"] = (folder / HOME_FOLDER / STORE_FILE).stat().st_size
         return {**{k: round(v, 4) for k, v in seconds.items()}, **files, "peak_mb": round(peak, 1),
                 "scored": scored, "arms": len(done.results.evidence.arms), "rows": ledgered,
                 "html": len(html)}  # fmt: skip
@@ -197,9 +197,9 @@ def ledger_costs(address: str | None, server: int | None = None) -> dict[str, fl
 
     A disk's syncs and a network's round trips are no part of them: `SYNCS` and `TRIPS` count these.
     """
-    os.environ.pop(VARIABLE, None)
+    os.environ.pop(LEDGER_VARIABLE, None)
     if address:
-        os.environ[VARIABLE] = address
+        os.environ[LEDGER_VARIABLE] = address
     text = "x" * (CASES_PER_SHARD * ANSWER)
     with tempfile.TemporaryDirectory() as name, open_ledger(Path(name)) as ledger:
         purse = SpendingCap(ledger, usd=1000, study="s")
@@ -214,7 +214,7 @@ def ledger_costs(address: str | None, server: int | None = None) -> dict[str, fl
             "verify": each(1, lambda i: ledger.verify(), server) / PUTS,
             "paid request": each(PAID, pay, server),
         }
-    os.environ.pop(VARIABLE, None)
+    os.environ.pop(LEDGER_VARIABLE, None)
     return {what: round(seconds, 7) for what, seconds in costs.items()}
 
 
@@ -279,7 +279,7 @@ def simulate(plan: Plan, cost: Mapping[str, Any], *, database: str, paid: bool) 
         "driver processor, one thread": answers * cost["driver seconds"] / seconds,
         "driver network": moved / (plan.network_mb * 1e6) / seconds,
         "driver memory": answers * cost["memory bytes"] / (plan.driver_gb * 2**30),
-        "largest row of the ledger, of 1 GB": min(whole, 2 * parts.MOST) / 1e9,
+        "largest row of the ledger, of 1 GB": min(whole, 2 * parts.LARGEST_PART) / 1e9,
     }
     first = max(shares, key=lambda name: shares[name])
     return {

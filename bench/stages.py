@@ -56,7 +56,7 @@ from tuneworthy.measure import stage_rule as stages
 from tuneworthy.measure import stage_runner as follow_module
 from tuneworthy.measure.plan_cuts import look_after
 from tuneworthy.measure.stage_runner import StageRunner
-from tuneworthy.verdict.rule import ladder_scenarios, rule
+from tuneworthy.verdict.rule import apply_rule, ladder_scenarios
 
 MARGIN = 0.05
 COST = {"lora": 4.0, "rag_lora": 6.0}  # of an arm that only asks, on all folds
@@ -235,7 +235,7 @@ def named(shape: ComparisonInputs, runs: Sequence[Run]) -> dict[str, Any]:
         arms=tuple(result(arms[a], a in final) for a in arms), pairs=tuple(found), blocks=(),
         limited=False, trends=(), settled=(), diagnosis=None, n=len(shape.split.scored),
     )  # fmt: skip
-    ruling = rule(ladder_scenarios(evidence, POLICY), POLICY)
+    ruling = apply_rule(ladder_scenarios(evidence, POLICY), POLICY)
     arm = ruling.arm.name if ruling.arm else None
     highs = {pair.arm: pair.high for pair in found if pair.versus == arm}
     return {"arm": arm, "firm": ruling.status == "firm", "highs": highs}

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tuneworthy.ledger.place import VARIABLE, place_to_write
+from tuneworthy.ledger.place import LEDGER_VARIABLE, place_to_write
 
 PASSWORD = "s3cret-Pa/ss wörd"
 HBA = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
@@ -131,13 +131,13 @@ def database(request, monkeypatch):
     """Run the test on SQLite, and on Postgres in the full tier; return the name."""
     if request.param == "postgres":
         server = request.getfixturevalue("postgres")
-        monkeypatch.setenv(VARIABLE, server.url())
+        monkeypatch.setenv(LEDGER_VARIABLE, server.url())
     return request.param
 
 
 def on_postgres():
     """Return whether the test at work runs on Postgres."""
-    return bool(os.environ.get(VARIABLE))
+    return bool(os.environ.get(LEDGER_VARIABLE))
 
 
 def schema(folder):

@@ -80,7 +80,7 @@ def prior_for_rows(path: Path, options: RunOptions, tasks: list[MeasuredTask]) -
     return prior_line(prior_of(tasks, facts))
 
 
-def ask(options: AskOptions, tasks: list[MeasuredTask], answers: Path, say: Say) -> int:
+def ask_for_advice(options: AskOptions, tasks: list[MeasuredTask], answers: Path, say: Say) -> int:
     """Ask a model for advice on each task, add it to the file `answers`; return the requests sent.
 
     An endpoint's requests and replies are kept in the ledger of the folder of `answers`, under the

@@ -31,17 +31,17 @@ from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.specs import trains
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.deploy.artefact_folder import (
-    DOCS,
-    MANIFEST,
+    DOCS_FILE,
+    MANIFEST_FILE,
     folder_name,
     publish_artefact,
     seal_artefact,
     with_identity,
 )  # fmt: skip
 from tuneworthy.deploy.expiry import expiry_of, made_on
-from tuneworthy.deploy.hub import push
+from tuneworthy.deploy.hub import upload
 from tuneworthy.deploy.system import deciding_settings, open_artefact, student_model
-from tuneworthy.extras.freshness_rate import READS, freshness_of
+from tuneworthy.extras.freshness_rate import NEEDS_OF_READERS, freshness_of
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.trouble import output_errors
 from tuneworthy.measure.built_arm import DeployedArm
@@ -177,7 +177,7 @@ class Building:
             parity=parity,
             commands=() if refused else self._commands(sealed, folder),
             refused=refused,
-            pushed=push(folder, self.options.push) if self.options.push and not refused else "",
+            pushed=upload(folder, self.options.push) if self.options.push and not refused else "",
         )
 
     def _best_fit(self) -> tuple[DeployedArm, dict[int, float | None]]:
@@ -208,7 +208,7 @@ class Building:
         for form in needed:
             written += self._write_form(form, parts, draft)
         sealed = seal_artefact(draft, parts.artefact)
-        kept = {name: file for name, file in sealed.files.items() if name == DOCS}
+        kept = {name: file for name, file in sealed.files.items() if name == DOCS_FILE}
         artefact = with_identity(parts.artefact.model_copy(update={"files": kept}))
         system = open_artefact(draft, self._home, parts.base)
         shown = system.prompts([_SAMPLE_QUERY])
@@ -239,7 +239,7 @@ class Building:
         if not refused:
             return publish_artefact(draft, folder)
         aside = folder.with_name(f"{folder.name}-refused")
-        (draft / MANIFEST).unlink()
+        (draft / MANIFEST_FILE).unlink()
         shutil.rmtree(aside, ignore_errors=True)
         draft.rename(aside)
         return aside
@@ -319,7 +319,7 @@ class Building:
     def _expires(self) -> str | None:
         made = made_on(self.session.ledger.doors(self.session.study))
         stale = self.evidence.staleness or freshness_of(self.session.task, (), ())
-        reads = bool(load("arms", self.spec.arm).NEEDS & READS)
+        reads = bool(load("arms", self.spec.arm).NEEDS & NEEDS_OF_READERS)
         return expiry_of(made, stale, self._result, reads, datetime.now(UTC).isoformat()).day
 
     def _form_inputs(self, artefact: Artefact, arm: DeployedArm | None) -> Parts:

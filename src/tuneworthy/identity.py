@@ -23,13 +23,13 @@ from tuneworthy.metrics import fingerprint
 from tuneworthy.models import content_of
 from tuneworthy.models.encoder.minilm import missing
 
-FOLDER = "all studies of this folder"
+FOLDER_SCOPE = "all studies of this folder"
 """The name under which the ledger counts the fresh starts of all studies in a folder."""
 
 
 def study_identity(loaded: Loaded, available: Mapping[str, str]) -> dict[str, Any]:
     """Return the identity of a study: hashes of its task and inputs, and which needs are met."""
-    needed = needs(loaded.task)
+    needed = needs_of_arms(loaded.task)
     met = {need: why for need, why in available.items() if need in needed}
     return {"task": loaded.task.hash, "read": input_digests(loaded), "here": met}
 
@@ -57,7 +57,7 @@ def input_digests(loaded: Loaded) -> dict[str, str]:
     }
 
 
-def needs(task: Task) -> set[str]:
+def needs_of_arms(task: Task) -> set[str]:
     """Return the names of what a task's arms need to run ("model", "training", "docs", ...)."""
     return {need for spec in specs(task) for need in plugin("arms", spec.arm).NEEDS}
 
@@ -73,11 +73,11 @@ def study_and_salt(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tup
     while ledger.frozen(name, f"fresh-{number + 1}") is not None:
         number += 1
     starts = 0
-    while ledger.frozen(FOLDER, f"fresh-{starts + 1}") is not None:
+    while ledger.frozen(FOLDER_SCOPE, f"fresh-{starts + 1}") is not None:
         starts += 1
     if fresh:
         number, starts = number + 1, starts + 1
-        ledger.freeze(FOLDER, f"fresh-{starts}", {"study": name})
+        ledger.freeze(FOLDER_SCOPE, f"fresh-{starts}", {"study": name})
         ledger.freeze(name, f"fresh-{number}", {"number": number})
     study = digest({**identity, "fresh": number}) if number else name
     kept = ledger.freeze(study, "salt", {"salt": str(starts) if starts else ""})

@@ -26,7 +26,7 @@ from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
 from tuneworthy.data.raw import BadRow, RowFault
 from tuneworthy.data.row_parts import part_of
 from tuneworthy.import_lines import import_report_lines, read_in_place_lines, system_prompt_line
-from tuneworthy.recognising import Ask, Source, has, recognise
+from tuneworthy.recognising import Ask, Source, has_field, recognise
 
 _SAMPLED_RECORDS = 1_000  # a format's `learn` is given this many of the first records
 
@@ -190,7 +190,7 @@ def _imported_rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, Imp
         elif note is not None and record.at != source.at:
             note(record, notes)
         elif record.at == source.at:
-            lacks = ", ".join(need for need in module.NEEDS if not has(record, need))
+            lacks = ", ".join(need for need in module.NEEDS if not has_field(record, need))
             why = f"not as {module.FORMAT} are" + (f": no {lacks}" if lacks else "")
             made.count_lost(why, record.where)
     if remark := notes.get("remark"):

@@ -10,7 +10,7 @@ from tuneworthy.core.errors import ProviderError, TaskError, TuneworthyError
 from tuneworthy.core.plugins import load
 from tuneworthy.core.specs import specs, unmet_needs
 from tuneworthy.core.task import Task
-from tuneworthy.measure.model_roles import BASE, ROLES
+from tuneworthy.measure.model_roles import BASE_ROLE, ROLE_OF_NEED
 from tuneworthy.models import is_launched, is_local, lacks_key
 from tuneworthy.models._roles import wanted_models
 
@@ -23,12 +23,12 @@ def refuse_without_key(task: Task, available: Mapping[str, str], models: Mapping
 
     Raises ProviderError if the endpoint refuses the key. `models` are the task's models by role.
     """
-    if BASE in (lacking := _models_without_key(task, available)):
+    if BASE_ROLE in (lacking := _models_without_key(task, available)):
         raise TaskError("there is no key for this endpoint", where="task.yaml model",
-                        got=lacking[BASE], fix=_SET_KEY_FIX,
+                        got=lacking[BASE_ROLE], fix=_SET_KEY_FIX,
                         kept=_NOTHING_ASKED)  # fmt: skip
     served = is_local(task.model) or is_launched(task.model)
-    if served or BASE not in set(models) or BASE not in _asked_roles(task, available):
+    if served or BASE_ROLE not in set(models) or BASE_ROLE not in _asked_roles(task, available):
         return
     if why := _key_refusal(models):
         raise ProviderError("the endpoint refuses this key", where="OPENAI_API_KEY", got=why,
@@ -39,7 +39,7 @@ def refuse_without_key(task: Task, available: Mapping[str, str], models: Mapping
 def _key_refusal(models: Mapping[str, Any]) -> str:
     """Return the base model's server's message on refusing the key; "" if it does not refuse."""
     try:
-        refusal = getattr(models[BASE], "key_refusal", None)
+        refusal = getattr(models[BASE_ROLE], "key_refusal", None)
     except TuneworthyError:  # it can't be opened: the arm that asks it says why
         return ""
     return "" if refusal is None else str(refusal())
@@ -51,7 +51,7 @@ def key_notice(task: Task, available: Mapping[str, str] = {}) -> str:
     if not lacking:
         return ""
     names = ", ".join(dict.fromkeys(lacking.values()))
-    ends = "ends before anything is asked" if BASE in lacking else "skips the arms that ask it"
+    ends = "ends before anything is asked" if BASE_ROLE in lacking else "skips the arms that ask it"
     return f"OPENAI_API_KEY is not set: without it `run` can't ask {names}, and {ends}"
 
 
@@ -74,5 +74,5 @@ def _asked_roles(task: Task, available: Mapping[str, str]) -> set[str]:
     for spec in specs(task):
         needs: Collection[str] = load("arms", spec.arm).NEEDS
         if not unmet_needs(spec, available):
-            asked |= {ROLES[need] for need in needs if need in ROLES}
+            asked |= {ROLE_OF_NEED[need] for need in needs if need in ROLE_OF_NEED}
     return asked

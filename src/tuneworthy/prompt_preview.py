@@ -81,14 +81,14 @@ def first_prompts(path: Path, options: RunOptions = RunOptions()) -> list[Prompt
     with open_session(path, options) as session:
         found: list[PromptPreview] = []
         for spec in specs(session.task):
-            made = _preview(session, spec)
+            made = _preview_of_arm(session, spec)
             same = (f.arm for f in found if f.messages == made.messages and f.model == made.model)
             like = next(same, "") if made.messages else ""
             found.append(PromptPreview(made.arm, made.model, made.messages, made.note, like))
         return found
 
 
-def _preview(session: Session, spec: Spec) -> PromptPreview:
+def _preview_of_arm(session: Session, spec: Spec) -> PromptPreview:
     arm = load("arms", spec.arm)
     if is_recorded(session.task, spec):
         return PromptPreview(spec.name, note="recorded answers: nothing is sent")

@@ -108,7 +108,7 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
         at, table = _longest_list(nearest)
         if chosen := _roles_from_user(ask, table, _suggested_roles(table, choice)):
             return Source(path, form_of, None, chosen, at, False, tuple(columns_of(table)))
-    _refuse(path, nearest, missing, choice if forms else None)
+    _refuse_file(path, nearest, missing, choice if forms else None)
 
 
 def _roles_from_user(ask: Ask, table: Sequence[Mapping[str, Any]], roles: Roles) -> Roles | None:
@@ -282,7 +282,7 @@ def _refuse_ambiguous_answer(path: Path, roles: Roles) -> NoReturn:
     )  # fmt: skip
 
 
-def _refuse(
+def _refuse_file(
     path: Path, records: Sequence[SourceRecord], missing: str, choice: Choice | None
 ) -> NoReturn:
     """Raise DataError that names the nearest format of an unrecognised file, and what it lacks.
@@ -319,14 +319,14 @@ def _nearest_format(records: Sequence[SourceRecord]) -> tuple[str, list[str]]:
     for name in catalogue("importers") if records else ():
         module = load("importers", name)
         for record in records[:20]:
-            lacks = [need for need in module.NEEDS if not has(record, need)]
+            lacks = [need for need in module.NEEDS if not has_field(record, need)]
             share = 1 - len(lacks) / len(module.NEEDS)
             if lacks and share > best[0]:
                 best = (share, module.FORMAT, lacks)
     return best[1], best[2]
 
 
-def has(record: SourceRecord, need: str) -> bool:
+def has_field(record: SourceRecord, need: str) -> bool:
     """Return whether a record has a field; `a.b` is the field `b` of an object `a`."""
     value: Any = record.value
     for key in need.split("."):

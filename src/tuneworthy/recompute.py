@@ -23,7 +23,7 @@ from tuneworthy.diagnose.recomputed import (
     rescore_stored,
 )
 from tuneworthy.metrics import Metric
-from tuneworthy.settle.replay import by_score, settled_again, unsettled
+from tuneworthy.settle.replay import by_score, results_before_settling, settled_again
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.policy import policy_of
 
@@ -59,7 +59,9 @@ def recompute(
     were not stored.
     """
     policy = _stored_policy(results)
-    study = Evidence.model_validate(recompute_evidence(unsettled(results), metric).plain())
+    study = Evidence.model_validate(
+        recompute_evidence(results_before_settling(results), metric).plain()
+    )
     findings = ask(study, results.task)
     evidence, failures = settled_again(results, study, policy, metric)
     judged = decide(evidence, findings, policy, version=results.verdict.tuneworthy)
@@ -84,7 +86,7 @@ def recompute(
     return Recomputed(evidence.hash, verdict, tuple(differs), checked, taken, tuple(wording))
 
 
-def differences(name: str, stored: Any, again: Any) -> Iterator[str]:
+def json_differences(name: str, stored: Any, again: Any) -> Iterator[str]:
     """Yield a line for each leaf in which two JSON values differ."""
     return (leaf.line for leaf in _differing_leaves(name, stored, again))
 
@@ -149,7 +151,7 @@ def _policy_differences(results: Results, policy: Policy) -> Iterator[str]:
     current = policy_of(results.task).model_copy(
         update={"margin_is_default": policy.margin_is_default}
     )
-    yield from differences("policy", policy.plain(), current.plain())
+    yield from json_differences("policy", policy.plain(), current.plain())
 
 
 def _taken_as_stored(results: Results, metric: Metric | None) -> tuple[str, ...]:

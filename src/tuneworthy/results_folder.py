@@ -226,9 +226,9 @@ def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> st
 
 
 def _differing_places(stored: Any, read: Any) -> list[str]:
-    from tuneworthy.recompute import differences
+    from tuneworthy.recompute import json_differences
 
-    return [line.replace("recomputed", "found") for line in differences("", stored, read)]
+    return [line.replace("recomputed", "found") for line in json_differences("", stored, read)]
 
 
 def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:

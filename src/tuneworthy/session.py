@@ -37,11 +37,11 @@ from tuneworthy.data.recorded import answer_observations, recorded_answers
 from tuneworthy.data.sealed import Sealed, scored_cases
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.data.unlabelled import learnable_inputs
-from tuneworthy.diagnose.blocks import blocks
+from tuneworthy.diagnose.blocks import blocking_reasons
 from tuneworthy.executors import executor_of
 from tuneworthy.extras.optional import plan_extras
 from tuneworthy.identity import more_minutes, results_key, study_and_salt, study_identity
-from tuneworthy.judge.grading import grades_of, metric_digest, metric_of, refusal
+from tuneworthy.judge.grading import grades_of, judge_refusal, metric_digest, metric_of
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.elsewhere import Looks, next_look, record_look
 from tuneworthy.ledger.mirror import reply_seconds
@@ -275,7 +275,7 @@ class Session:
         """Return what the comparison of the runs needs besides the runs."""
         scored = list(self._open_scored_cases().values())
         grades = grades_of(self.task, scored)
-        refused = refusal(self.metric, scored, grades, self.models.specs)
+        refused = judge_refusal(self.metric, scored, grades, self.models.specs)
         stored = self.ledger.frozen(self.study, "plan")
         plan = Plan.model_validate(stored) if stored and stored.get("staged") else None
         return ComparisonInputs(
@@ -286,7 +286,7 @@ class Session:
             looks=look_ahead(self.ledger, self.study, *self.scored_rows_identity()),
             grades=grades,
             right=right_answers(scored),
-            blocks=(*blocks(self.task, self.audit, scored, self.metric), *refused),
+            blocks=(*blocking_reasons(self.task, self.audit, scored, self.metric), *refused),
             pool=len(self.loaded.unlabelled),
             limited=self.options.limit is not None,
             possible=plan.possible_arms if plan else 0,

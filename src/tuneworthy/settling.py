@@ -26,13 +26,13 @@ from tuneworthy.ledger.trouble import output_errors
 from tuneworthy.session import Session, open_session
 from tuneworthy.settle.finalists import Finalists, recorded_answers_by_arm
 from tuneworthy.settle.open_rows import gold_rows, new_inputs
-from tuneworthy.settle.pairwise_votes import PairwiseVotes, Question, agreement
+from tuneworthy.settle.pairwise_votes import PairwiseVotes, Question, agreement_of_repeats
 from tuneworthy.settle.sequential import SequentialSettling
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.open_pairs import OpenPair, pairs_left_open
 from tuneworthy.verdict.policy import policy_of
 
-SUFFIX, GOLD = "-settled", "settled.jsonl"
+SETTLED_SUFFIX, GOLD_FILE = "-settled", "settled.jsonl"
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Settling:
     @property
     def repeated(self) -> tuple[int, int]:
         """Return (number of equal votes, number of pairs) over the pairs that were shown twice."""
-        return agreement(self._pairs.clicks)
+        return agreement_of_repeats(self._pairs.clicks)
 
     def finish(self) -> SettledStudy:
         """Write the settled results and the gold rows for a next study; return them."""
@@ -159,11 +159,11 @@ class Settling:
         self._session.ledger.put(
             results_folder.settled_key(results), "settled", {}, self._session.study
         )
-        folder = results_folder.write_results(results, home, self._session.study, SUFFIX)
+        folder = results_folder.write_results(results, home, self._session.study, SETTLED_SUFFIX)
         rows = gold_rows(self.votes, self._pairs.clicks, self._arms.inputs)
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        with output_errors(folder / GOLD):
-            (folder / GOLD).write_text(text, "utf-8", errors="backslashreplace")
+        with output_errors(folder / GOLD_FILE):
+            (folder / GOLD_FILE).write_text(text, "utf-8", errors="backslashreplace")
         return SettledStudy(results, folder, len(rows))
 
     def _refuse(self) -> None:

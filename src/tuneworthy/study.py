@@ -139,7 +139,7 @@ def run(path: Path | str, options: RunOptions = RunOptions(), watch: Watch | Non
     """
     tell = watch or (lambda event, data: None)
     with open_session(Path(path), options, tell) as session:
-        return _run(session, watch)
+        return _run_session(session, watch)
 
 
 def run_again(
@@ -154,7 +154,7 @@ def run_again(
     tell = watch or (lambda event, data: None)
     with open_session(Path(path), options, tell) as session:
         before = _study_to_repeat(session)
-        study = _run(session, watch)
+        study = _run_session(session, watch)
     return study, compare_repetition(before, study.results)
 
 
@@ -180,7 +180,7 @@ def _study_to_repeat(session: Session) -> Results:
     return before
 
 
-def _run(session: Session, watch: Watch | None) -> Study:
+def _run_session(session: Session, watch: Watch | None) -> Study:
     options, tell = session.options, session.tell
     if options.more is not None:
         add_minutes(session.ledger, session.study, options.more, session.task.budget.minutes)
@@ -216,7 +216,7 @@ def _run(session: Session, watch: Watch | None) -> Study:
     if staged:
         room = max(EXTRAS_LEAST_SHARE * session.minutes, stages.left)
         planned = fit_extras(planned, room, EXTRAS_MOST_SHARE * session.minutes)
-    results = _results(session, planned, runs, recipes)
+    results = _results_of_runs(session, planned, runs, recipes)
     results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
     tell("done", results)
     return Study(results, session.write(results))
@@ -245,7 +245,7 @@ def _measure_arms(
         if not arm.because and (why := why_not_taught(session.inputs, runs, arm.spec)):
             arm = arm.model_copy(update={"because": why})
         tell("arm", arm)
-        field = RaceState(session.inputs, runs, _competing(planned.arms))
+        field = RaceState(session.inputs, runs, _count_competing(planned.arms))
         runnable = [other.spec for other in planned.arms if not other.because]
         new = measure_raced(
             runner, arm, recipes, needs_dev_scores(session.task, arm.spec, runnable), field
@@ -292,7 +292,7 @@ def _run_probes(
         runs += probe.run(runner, recipes, runs)
 
 
-def _competing(arms: Sequence[PlannedArm]) -> int:
+def _count_competing(arms: Sequence[PlannedArm]) -> int:
     """Return the number of arms that may compete: candidates that run."""
     return sum(not a.because and a.spec.role == "candidate" for a in arms)
 
@@ -305,7 +305,7 @@ def _verdict_so_far(session: Session, runs: Sequence[Run]) -> Verdict:
     return decide(compare(session.inputs, cases, runs), (), policy_of(session.task))
 
 
-def _results(
+def _results_of_runs(
     session: Session, planned: Plan, runs: Sequence[Run], recipes: Sequence[Recipe]
 ) -> Results:
     """Return the study's results: evidence with diagnosis and optional measurements, verdict."""
@@ -325,7 +325,9 @@ def _results(
     asking = ExtrasInputs(session.runner(), session.loaded, cases, planned, runs, recipes)
     evidence = with_extras(asking, evidence)
     findings = ask_all(evidence, session.task)
-    evidence = with_slices(asking, evidence, *_contenders(decide(evidence, findings, policy)))
+    evidence = with_slices(
+        asking, evidence, *_named_and_best_other(decide(evidence, findings, policy))
+    )
     verdict = decide(evidence, findings, policy)
     return Results(
         task=session.task,
@@ -376,7 +378,7 @@ def _human_grades(session: Session) -> tuple[Grade, ...] | None:
     return tuple(Grade(case=case, answer=text, grade=grade) for (case, text), grade in grades)
 
 
-def _contenders(verdict: Verdict) -> tuple[str | None, str | None]:
+def _named_and_best_other(verdict: Verdict) -> tuple[str | None, str | None]:
     """Return the verdict's arm and the other candidate with the largest delta; None for neither."""
     others = [a for a in verdict.arms if a.delta and a.score and a.role == "candidate"]
     best = max(others, key=lambda arm: arm.delta.mean if arm.delta else 0.0, default=None)

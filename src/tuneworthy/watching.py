@@ -26,14 +26,14 @@ from tuneworthy.data.raw import RowFault
 from tuneworthy.data.rows import read_rows, sortable_time, to_case
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.deploy.expiry import expiry_of, made_on
-from tuneworthy.extras.freshness_rate import READS, freshness_of
+from tuneworthy.extras.freshness_rate import NEEDS_OF_READERS, freshness_of
 from tuneworthy.extras.training_size_curve import LEARNER_TOOLS
 from tuneworthy.ledger.store import read_ledger
 from tuneworthy.metrics import JUDGE, metric_name, scorer
 from tuneworthy.metrics._validity import validity
 from tuneworthy.results_folder import against_ledger, find_results, read_results
 from tuneworthy.watch import live_answers
-from tuneworthy.watch.conclusion import SHARES, conclude
+from tuneworthy.watch.conclusion import ERROR_SHARES, conclude
 from tuneworthy.watch.live_answers import StudyArm
 from tuneworthy.watch.live_facts import facts_moment, moved_facts, utc_now
 from tuneworthy.watch.live_inputs import Inputs, compare_inputs
@@ -110,7 +110,8 @@ def _measure_log(
         **_answer_facts(task, ours, log.requests),
         "score": _score_labelled(task, study, ours, log.requests, options.gold),
         "facts": moved_facts(_task_docs(facts.task), log.requests,
-                             facts_moment(study.cases, facts.made), facts.today, SHARES["facts"]),
+                             facts_moment(study.cases, facts.made), facts.today,
+                             ERROR_SHARES["facts"]),
     }  # fmt: skip
     staleness = study.evidence.staleness or freshness_of(task, (), ())
     limits = task.success.limits
@@ -159,7 +160,7 @@ def _input_measures(
         live_answers.request_groups(given),
         [one.line for one in given],
     )
-    found = compare_inputs(known, new, SHARES["inputs"], show)
+    found = compare_inputs(known, new, ERROR_SHARES["inputs"], show)
     return {"inputs": found.drift or found.because, "unlike": found.unlike or found.because}
 
 
@@ -173,10 +174,10 @@ def _answer_facts(
         return dict.fromkeys(("valid", "length", "latency", "labels", "slow"), why)
     limit = task.success.limits.p95_ms
     slow = "no limit is set (success.limits.p95_ms)" if limit is None else (
-        live_answers.slower_than(limit, requests, SHARES["slow"])
+        live_answers.slower_than(limit, requests, ERROR_SHARES["slow"])
     )  # fmt: skip
     return {
-        "valid": live_answers.validity_of(arm, answered, validity(task), SHARES["valid"]),
+        "valid": live_answers.validity_of(arm, answered, validity(task), ERROR_SHARES["valid"]),
         "slow": slow,
         **_compare_with_arm(task, arm, answered),
     }
@@ -189,7 +190,7 @@ def _compare_with_arm(
         return dict.fromkeys(("length", "latency", "labels"), live_answers.NO_ARM)
     labels: Any = "the answers are no labels"
     if task.output.type == "label" and task.output.labels:
-        labels = live_answers.labels_of(arm, answered, task.output.labels, SHARES["labels"])
+        labels = live_answers.labels_of(arm, answered, task.output.labels, ERROR_SHARES["labels"])
     length = live_answers.length_of(arm.answers, [live_answers.answer_of(a) for a in answered])
     times = arm.milliseconds(), [1000 * s for one in answered if (s := one.seconds) is not None]
     latency: Any = "the study timed no request of this arm" if not times[0] else (
@@ -218,7 +219,7 @@ def _score_labelled(
     if gold and not labelled:
         return f"no row of {gold.name} has the input of a request"
     why = FROM_SETTLING if settled else ""
-    return live_answers.score_of(arm, labelled, metric, SHARES["score"], why)
+    return live_answers.score_of(arm, labelled, metric, ERROR_SHARES["score"], why)
 
 
 def _gold_rows(path: Path) -> tuple[Mapping[str, str], bool]:
@@ -265,4 +266,4 @@ def _arm_in_use(study: Results, name: str | None) -> ArmResult | None:
 
 def _reads_docs(study: Results, name: str) -> bool:
     specs = [run.spec for run in study.runs if run.spec.name == name]
-    return bool(specs) and bool(load("arms", specs[0].arm).NEEDS & READS)
+    return bool(specs) and bool(load("arms", specs[0].arm).NEEDS & NEEDS_OF_READERS)

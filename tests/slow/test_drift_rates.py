@@ -18,7 +18,7 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.split import Split
 from tuneworthy.metrics._labels import match_label
 from tuneworthy.watch import live_answers
-from tuneworthy.watch.conclusion import SHARES, conclude
+from tuneworthy.watch.conclusion import ERROR_SHARES, conclude
 from tuneworthy.watch.live_answers import StudyArm
 from tuneworthy.watch.live_inputs import Inputs, compare_inputs
 
@@ -73,7 +73,7 @@ def checked(study, log, labelled=60):
     ours, lines = arm(study), [one.line for one in requests]
     found = compare_inputs(Inputs([text for text, _, _ in study], [None] * len(study)),
                            Inputs([text for text, _, _ in log], [None] * len(log), lines),
-                           SHARES["inputs"])  # fmt: skip
+                           ERROR_SHARES["inputs"])  # fmt: skip
 
     def valid(answer):
         return match_label(answer.text, LABELS) is not None
@@ -85,9 +85,10 @@ def checked(study, log, labelled=60):
     return conclude(scenes.check(
         inputs=found.drift,
         unlike=found.unlike,
-        valid=live_answers.validity_of(ours, requests, valid, SHARES["valid"]),
-        labels=live_answers.labels_of(ours, requests, LABELS, SHARES["labels"]),
-        score=live_answers.score_of(ours, fresh, metric, SHARES["score"]) if labelled else None,
+        valid=live_answers.validity_of(ours, requests, valid, ERROR_SHARES["valid"]),
+        labels=live_answers.labels_of(ours, requests, LABELS, ERROR_SHARES["labels"]),
+        score=live_answers.score_of(ours, fresh, metric, ERROR_SHARES["score"])
+        if labelled else None,
         facts=None,
     ))  # fmt: skip
 
@@ -145,11 +146,11 @@ def test_resampled_real_rows_are_no_drift_and_other_intents_are(runs):
         study, log = drawn[:STUDY], drawn[STUDY:]
         alarms += shown(study, log)
         found += at < 20 and shown(study, draw.sample(other, LOG))
-    level = SHARES["inputs"]
+    level = ERROR_SHARES["inputs"]
     assert alarms / runs <= level + 3 * np.sqrt(level * (1 - level) / runs)
     assert found >= 16
 
 
 def shown(study, log):
     one, other = Inputs(study, [None] * len(study)), Inputs(log, [None] * len(log), range(len(log)))
-    return compare_inputs(one, other, SHARES["inputs"]).drift.p <= SHARES["inputs"]
+    return compare_inputs(one, other, ERROR_SHARES["inputs"]).drift.p <= ERROR_SHARES["inputs"]

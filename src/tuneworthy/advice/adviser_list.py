@@ -11,7 +11,7 @@ from tuneworthy.core.measured_task import MeasuredTask
 from tuneworthy.core.plugins import catalogue, load
 
 PLUGIN_FOLDER = "advice/advisers"
-RECORDED = "recorded_answers"
+RECORDED_ADVISER = "recorded_answers"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def all_advisers(
     adviser that is another program, only stored answers are used unless `run_programs`.
     """
     inputs = [input_of(task) for task in tasks]
-    names = [name for name in catalogue(PLUGIN_FOLDER) if name != RECORDED]
+    names = [name for name in catalogue(PLUGIN_FOLDER) if name != RECORDED_ADVISER]
     return [
         *(_plugin_adviser(name, inputs, run_programs) for name in names),
         *(_recorded_adviser(name, by_task) for name, by_task in sorted((answers or {}).items())),
@@ -66,7 +66,7 @@ def _plugin_adviser(name: str, inputs: Sequence[AdviceInput], run_programs: bool
 
 
 def _recorded_adviser(name: str, by_task: Mapping[str, Any]) -> Adviser:
-    module = load(PLUGIN_FOLDER, RECORDED)
+    module = load(PLUGIN_FOLDER, RECORDED_ADVISER)
 
     def answer(task: MeasuredTask) -> Mapping[str, Any] | None:
         seen = input_of(task).model_copy(update={"recorded": by_task.get(task.key)})

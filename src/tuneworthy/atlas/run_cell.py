@@ -29,7 +29,7 @@ from tuneworthy.core.measured_task import ShownRow
 from tuneworthy.core.plan import NO_DIAGNOSIS_CUT, Plan
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run_options import RunOptions
-from tuneworthy.ledger.elsewhere import FOLDER, SWITCH
+from tuneworthy.ledger.elsewhere import FOLDER_ONLY, LOOKS_VARIABLE
 from tuneworthy.models._roles import unusable
 from tuneworthy.models.local import embedded
 from tuneworthy.results_folder import RESULTS_FILE
@@ -134,15 +134,15 @@ def _count_looks_per_cell() -> Iterator[None]:
 
     Otherwise a cell's bounds would depend on the cells that this user ran before it.
     """
-    before = os.environ.get(SWITCH)
-    os.environ[SWITCH] = FOLDER
+    before = os.environ.get(LOOKS_VARIABLE)
+    os.environ[LOOKS_VARIABLE] = FOLDER_ONLY
     try:
         yield
     finally:
         if before is None:
-            del os.environ[SWITCH]
+            del os.environ[LOOKS_VARIABLE]
         else:
-            os.environ[SWITCH] = before
+            os.environ[LOOKS_VARIABLE] = before
 
 
 def _freeze_without_diagnosis(path: Path, watch: Watch | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tuneworthy.build._parts import Parts
 from tuneworthy.core.artefact import Artefact
-from tuneworthy.deploy.artefact_folder import CLASSIFIER
+from tuneworthy.deploy.artefact_folder import CLASSIFIER_FILE
 from tuneworthy.deploy.classifier_file import save_classifier
 
 FORM, NEEDED = "classifier", True
@@ -20,5 +20,5 @@ def applies(artefact: Artefact) -> str:
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
     """Write the fitted estimator; return a note if it reads sentence vectors."""
     (draft / FORM).mkdir()
-    save_classifier(parts.classifier, draft / CLASSIFIER)
+    save_classifier(parts.classifier, draft / CLASSIFIER_FILE)
     return ("it reads sentence vectors of MiniLM",) if parts.artefact.pack.vectors else ()

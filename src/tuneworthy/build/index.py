@@ -8,7 +8,7 @@ from pathlib import Path
 from tuneworthy.build._parts import Parts
 from tuneworthy.core.artefact import Artefact
 from tuneworthy.core.counting import count_noun
-from tuneworthy.deploy.artefact_folder import DOCS
+from tuneworthy.deploy.artefact_folder import DOCS_FILE
 from tuneworthy.retrieval.chunks import ChunkOptions, chunked
 
 FORM, NEEDED = "index", True
@@ -24,7 +24,7 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
     assert parts.artefact.pack.passages is not None
     chunks = chunked(parts.docs, ChunkOptions(size=parts.artefact.pack.passages.size))
     (draft / FORM).mkdir()
-    for path, records in ((draft / DOCS, parts.docs), (draft / FORM / "chunks.jsonl", chunks)):
+    for path, records in ((draft / DOCS_FILE, parts.docs), (draft / FORM / "chunks.jsonl", chunks)):
         lines = (json.dumps(record.plain(), ensure_ascii=False) for record in records)
         path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     return (f"{count_noun(len(parts.docs), 'document')}, {count_noun(len(chunks), 'chunk')}",)

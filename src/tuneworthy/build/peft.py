@@ -9,11 +9,11 @@ from pathlib import Path
 
 from tuneworthy.build._parts import Parts
 from tuneworthy.core.artefact import Artefact
-from tuneworthy.deploy.artefact_folder import ADAPTER
+from tuneworthy.deploy.artefact_folder import ADAPTER_FOLDER
 from tuneworthy.deploy.parity import Engine
 from tuneworthy.training.adapter import MANIFEST, read_sealed, seal
 
-FORM, NEEDED = ADAPTER, True
+FORM, NEEDED = ADAPTER_FOLDER, True
 _FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 

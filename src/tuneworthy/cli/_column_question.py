@@ -32,18 +32,18 @@ def column_question() -> Ask | None:
         if not (roles.input and roles.output):
             lacking = "the right answer" if roles.input else "the input"
             print_stderr(f"no column looks like {lacking}: which is it?")
-            return _chosen(roles, examples)
+            return _pick_columns(roles, examples)
         print_stderr(f"columns: {', '.join(examples)}")
         _print_taken(roles)
         print_stderr("Enter keeps this, n asks for each; or write input=COL output=COL present=COL")
         reply = input_line()
         if reply.strip().casefold() in _NO:
-            return _chosen(roles, examples)
+            return _pick_columns(roles, examples)
         try:
             return read_reply(reply, roles)
         except ValueError:
             print_stderr(f"{_NOT_A_LIST}: one after the other, then")
-            return _chosen(roles, examples)
+            return _pick_columns(roles, examples)
 
     return ask
 
@@ -93,7 +93,7 @@ def read_reply(text: str, roles: Roles) -> Choice | None:
                   split=roles.split or None, mark=roles.mark)  # fmt: skip
 
 
-def _chosen(roles: Roles, examples: Mapping[str, str]) -> Choice | None:
+def _pick_columns(roles: Roles, examples: Mapping[str, str]) -> Choice | None:
     """Return the columns that the user picks one after the other; None if they are too few."""
     from tuneworthy.data.column_choice import Choice
 
@@ -101,13 +101,13 @@ def _chosen(roles: Roles, examples: Mapping[str, str]) -> Choice | None:
     _print_columns(examples)
     systems = dict(roles.systems)
     today = systems.pop("present", "")
-    asked = _picked("the input", columns, roles.input)
+    asked = _pick_column("the input", columns, roles.input)
     more = [name for name in columns if asked and name in roles.texts and name != asked]
-    joined = _picked("text to join to it", columns, "", none=True) if more else ""
-    right = _picked("the right answer", columns, roles.output) if asked else ""
+    joined = _pick_column("text to join to it", columns, "", none=True) if more else ""
+    right = _pick_column("the right answer", columns, roles.output) if asked else ""
     if not (asked and right):
         return None
-    said = _picked("what runs today answered", columns, today, none=True)
+    said = _pick_column("what runs today answered", columns, today, none=True)
     return Choice(asked, right, said or None, systems, alone=not (said or systems),
                   joined=(joined,) if joined else roles.joined, split=roles.split or None,
                   mark=roles.mark)  # fmt: skip
@@ -121,7 +121,7 @@ def _print_columns(examples: Mapping[str, str]) -> None:
         print_stderr(f"      and {', '.join(more)}")
 
 
-def _picked(what: str, columns: Sequence[str], default: str, *, none: bool = False) -> str:
+def _pick_column(what: str, columns: Sequence[str], default: str, *, none: bool = False) -> str:
     """Return the column that the user picks by number or name, the default for an empty line.
 
     `none`: the user may pick no column, which returns "".

@@ -48,10 +48,10 @@ def run(arguments: Sequence[str]) -> int:
     if os.environ.get("COLUMNS") == "0":
         del os.environ["COLUMNS"]
     _usable_streams()
-    return _flushed(_run(arguments, "--json" in arguments))
+    return _flush_stdout(_run_command(arguments, "--json" in arguments))
 
 
-def _run(arguments: Sequence[str], as_json: bool) -> int:
+def _run_command(arguments: Sequence[str], as_json: bool) -> int:
     import typer
 
     try:
@@ -60,27 +60,27 @@ def _run(arguments: Sequence[str], as_json: bool) -> int:
         code = command.main(args=words, prog_name="tuneworthy", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except TuneworthyError as error:
-        return _failed(error, as_json, arguments)
+        return _report_error(error, as_json, arguments)
     except StopRequested as stop:
-        _tell(str(stop))
+        _print_to_stderr(str(stop))
         return stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        _tell("stopped; `tuneworthy run` continues where it stopped")
+        _print_to_stderr("stopped; `tuneworthy run` continues where it stopped")
         return 130
     except BrokenPipeError:
-        return _unread()
+        return _reader_gone_code()
     except OSError as error:  # the disk, a name, or the reader of our output: not a bug
         if isinstance(error, ConnectionError | TimeoutError):  # from a model, and not wrapped
-            return _bug(error)
-        return _failed(_system(error), as_json)
+            return _report_bug(error)
+        return _report_error(_system_error(error), as_json)
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):  # click turns it into exit 1
-            return _unread()
+            return _reader_gone_code()
         return stop.code if isinstance(stop.code, int) else 0
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # a usage error
-            return _failed(_usage(error), as_json)
-        return _bug(error)
+            return _report_error(_usage_error(error), as_json)
+        return _report_bug(error)
 
 
 def _usable_streams() -> None:
@@ -105,7 +105,7 @@ def _without_nul(word: str) -> str:
     return word
 
 
-def _flushed(code: int) -> int:
+def _flush_stdout(code: int) -> int:
     """Flush stdout and return the code: 7 if a verdict or an answer could not be written.
 
     Without the flush, a closed pipe or a full disk shows only after we have returned.
@@ -113,10 +113,10 @@ def _flushed(code: int) -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        return _unread()
+        return _reader_gone_code()
     except OSError as error:
         _drop_output()
-        _tell(str(_system(error)))
+        _print_to_stderr(str(_system_error(error)))
         return code if code in _FAILED else 7
     return code
 
@@ -152,21 +152,21 @@ def app() -> Any:
             cli.add_typer(command, name=name, help=shown, short_help=SHORT.get(name))
         else:
             epilog = getattr(module, "EPILOG", None)
-            text = _help(command, name)
+            text = _help_text(command, name)
             cli.command(name, help=text, short_help=SHORT.get(name), epilog=epilog)(command)
     return cli
 
 
-def _help(command: Any, name: str) -> str:
+def _help_text(command: Any, name: str) -> str:
     text = inspect.cleandoc(command.__doc__ or catalogue("cli")[name])
     return with_example(text, name)
 
 
-def _usage(error: Any) -> TaskError:
+def _usage_error(error: Any) -> TaskError:
     return TaskError(error.format_message(), where="command line", fix="tuneworthy --help", kept="")
 
 
-def _failed(error: TuneworthyError, as_json: bool, words: Sequence[str] = ()) -> int:
+def _report_error(error: TuneworthyError, as_json: bool, words: Sequence[str] = ()) -> int:
     named = next((word for word in words if word.endswith((".yaml", ".yml"))), "")
     if named and Path(named).name != TASK_FILE:  # the file that was given, not the usual one
         error.where = error.where.replace(TASK_FILE, visible(named))
@@ -176,7 +176,7 @@ def _failed(error: TuneworthyError, as_json: bool, words: Sequence[str] = ()) ->
             print(json.dumps(error.plain()))
     if error.kept == STUDIES_ARE_KEPT and not any(map(_has_store, (".", *words))):
         error.kept = ""  # there is no store yet: nothing was kept, and nothing can continue
-    _tell(str(error))
+    _print_to_stderr(str(error))
     return error.exit_code
 
 
@@ -189,13 +189,13 @@ def _has_store(word: str) -> bool:
     return False
 
 
-def _system(error: OSError) -> TuneworthyError:
+def _system_error(error: OSError) -> TuneworthyError:
     from tuneworthy.ledger.trouble import from_system
 
     return from_system(error, str(error.filename or "the output of this command"))
 
 
-def _tell(text: str) -> None:
+def _print_to_stderr(text: str) -> None:
     """Print a text on stderr; ignore a failure of that."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
@@ -206,13 +206,13 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _unread() -> int:
+def _reader_gone_code() -> int:
     """Return 141, as SIGPIPE does: our output's reader is gone, and 0 would claim a verdict."""
     _drop_output()
     return 141
 
 
-def _bug(error: Exception) -> int:
+def _report_bug(error: Exception) -> int:
     """Report a bug of ours; the traceback goes to a private file, never to the terminal."""
     text = "".join(traceback.format_exception(error))
     try:
@@ -221,7 +221,7 @@ def _bug(error: Exception) -> int:
             out.write(f"tuneworthy {__version__}, Python {sys.version}\n{text}")
     except OSError as failed:
         path = f"nowhere: the trace-back could not be written, {failed.strerror}"
-    _tell(
+    _print_to_stderr(
         f"BUG: {type(error).__name__} in tuneworthy {__version__}\n"
         f"  where  {path} (the trace-back; it may quote your data)\n"
         "  fix    please open an issue with that file's content\n"

@@ -12,41 +12,41 @@ import os
 import signal
 from types import FrameType
 
-SAID = b"stopped; `tuneworthy run` continues where it stopped\n"
+STOPPED_MESSAGE = b"stopped; `tuneworthy run` continues where it stopped\n"
 
 
 def end_on_interrupt() -> None:
     """Make Ctrl-C end the process at once (during start-up and exit)."""
-    _take(_end)
+    _install_handler(_exit_at_once)
 
 
 def raise_on_interrupt() -> None:
     """Make Ctrl-C raise KeyboardInterrupt where that can be caught."""
-    _take(_raise)
+    _install_handler(_raise_or_exit)
 
 
-def _take(handler: signal._HANDLER) -> None:
+def _install_handler(handler: signal._HANDLER) -> None:
     try:
         if (
             signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
         ):  # ignored: `nohup`, background job
             signal.signal(signal.SIGINT, handler)
     except KeyboardInterrupt:  # Ctrl-C just before the handler is there
-        _end(signal.SIGINT, None)
+        _exit_at_once(signal.SIGINT, None)
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
+def _exit_at_once(_number: int, _frame: FrameType | None) -> None:
     try:
-        os.write(2, SAID)
+        os.write(2, STOPPED_MESSAGE)
     finally:
         os._exit(130)
 
 
-def _raise(number: int, frame: FrameType | None) -> None:
+def _raise_or_exit(number: int, frame: FrameType | None) -> None:
     at = frame
     while at is not None:
         code = at.f_code
         if code.co_filename.startswith("<frozen importlib") or code.co_name == "__del__":
-            _end(number, frame)
+            _exit_at_once(number, frame)
         at = at.f_back
     raise KeyboardInterrupt

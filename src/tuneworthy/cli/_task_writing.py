@@ -93,7 +93,7 @@ def write_task(
         about = DraftFacts(named, found.made_of, found.count, found.metric,
                          found.first_answers, found.parts, found.scored)  # fmt: skip
         try:
-            drafted, spelt = _drafted(found, systems, task.parent, about)
+            drafted, spelt = _draft_task(found, systems, task.parent, about)
         except TuneworthyError as error:
             if found.made_of:
                 for path in found.files:
@@ -123,7 +123,7 @@ def _pair_offer(systems: Mapping[str, str], found: Imported) -> tuple[str, ...]:
             "tuneworthy compare {} {} --gold {}".format(*paths))  # fmt: skip
 
 
-def _drafted(
+def _draft_task(
     found: Imported, systems: Mapping[str, str], folder: Path, about: DraftFacts
 ) -> tuple[DraftedTask, tuple[str, ...]]:
     """Return the drafted task, and what was done to rows that we made before it could be drafted.

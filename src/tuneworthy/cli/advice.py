@@ -46,7 +46,7 @@ def command(
     --ask MODEL asks a language model about each task that it has not answered yet.
     """
     from tuneworthy.advising import AskOptions, advice_table, advisers_of, measured_tasks
-    from tuneworthy.advising import ask as ask_about
+    from tuneworthy.advising import ask_for_advice as ask_about
     from tuneworthy.core.record import canonical
     from tuneworthy.report.terminal import advice_json, advice_screen, no_advice, terminal_size
 

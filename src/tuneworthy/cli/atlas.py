@@ -29,16 +29,16 @@ Model = Annotated[str, typer.Option(help="The model that prompts run on and trai
 
 
 @command.callback(invoke_without_command=True)
-def _default(
+def _show_by_default(
     context: typer.Context,
     json: Json = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        shown(json)
+        show_map(json)
 
 
 @command.command("show")
-def shown(json: Json = False) -> None:
+def show_map(json: Json = False) -> None:
     """Print the map: types of task by number of rows, each cell's winner with its bound.
 
     Example: tuneworthy atlas show
@@ -57,7 +57,7 @@ def shown(json: Json = False) -> None:
 
 
 @command.command("plan")
-def planned(
+def plan_cells(
     hours: Annotated[float, typer.Option(min=0.01, help="The hours that it should take.")] = 5.0,
     model: Model = "smollm2-135m",
     json: Json = False,
@@ -84,7 +84,7 @@ def planned(
 
 
 @command.command("run")
-def measured(
+def measure_cells(
     cells: Annotated[
         list[str] | None, typer.Argument(help="Cells as `clause_type-100` (default: all).")
     ] = None,
@@ -136,7 +136,7 @@ def measured(
 
 
 @command.command("add")
-def added(
+def add_entry(
     folder: Annotated[Path, typer.Argument(help="The folder of an entry (see `atlas entry`).")],
     figures_only: FiguresOnly = False,
     json: Json = False,
@@ -168,7 +168,7 @@ def added(
 
 
 @command.command("entry")
-def written(
+def write_own_entry(
     study: Annotated[Path, typer.Argument(help="A finished study: folder, name or hash.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The new folder to write.")],
     kind: Annotated[
@@ -201,10 +201,10 @@ def written(
         show_json(canonical({"key": entry.card.key, "folder": str(folder), "answers": scored}))
         return
     print_line(folder)
-    print_stderr(_holds(entry, scored))
+    print_stderr(_content_of_entry(entry, scored))
 
 
-def _holds(entry: Entry, scored: int) -> str:
+def _content_of_entry(entry: Entry, scored: int) -> str:
     if entry.figures_only:
         return "figures only: no row and no answer stands in it"
     taught = f", {len(entry.card.shown)} rows to learn from" if entry.card.shown else ""

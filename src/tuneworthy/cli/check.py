@@ -102,11 +102,11 @@ def command(
         show_json(audit.model_dump_json(by_alias=True, indent=2))
     else:
         show(audit_screen(audit, *terminal_size()))
-        if line := _prior(task_path(task), options):
+        if line := _tool_forecast(task_path(task), options):
             print_line(line)
 
 
-def _prior(path: Path, options: RunOptions) -> str:
+def _tool_forecast(path: Path, options: RunOptions) -> str:
     """Return the forecast of the winning tool; "" if no measured task supports one."""
     from tuneworthy.advising import measured_tasks, prior_for_rows
 

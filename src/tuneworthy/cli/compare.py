@@ -22,14 +22,14 @@ EPILOG = (
     " such study, or two studies with two metrics; 5 rows or answers that can't be used, or no row"
     " in common."
 )
-FIRST = "A: a file of answers (JSONL), one CSV with both, or a study (folder, name, hash)."
-SECOND = "B: the other file of answers, or the other study."
+FIRST_HELP = "A: a file of answers (JSONL), one CSV with both, or a study (folder, name, hash)."
+SECOND_HELP = "B: the other file of answers, or the other study."
 COLUMNS = "rows.csv --a COLUMN --b COLUMN --gold-column COLUMN"
 
 
 def command(
-    first: Annotated[Path, typer.Argument(help=FIRST)],
-    second: Annotated[Path | None, typer.Argument(help=SECOND, show_default=False)] = None,
+    first: Annotated[Path, typer.Argument(help=FIRST_HELP)],
+    second: Annotated[Path | None, typer.Argument(help=SECOND_HELP, show_default=False)] = None,
     gold: Annotated[
         Path | None, typer.Option("--gold", help="The rows with the right answers.")
     ] = None,
@@ -72,20 +72,20 @@ def command(
     columns = [a, b, gold_column]
     own = OwnColumns(id_column, input_column, gold_column, answer_column)
     if gold is None and not any(columns):
-        return _studies(first, _named(first, second), json)
+        return _print_studies(first, _require_studies(first, second), json)
     try:
         if gold is not None:
             _refuse_columns(gold, {"--a": a, "--b": b})
-            compared = _files(first, second, gold, options, own)
+            compared = _compare_two_logs(first, second, gold, options, own)
         else:
-            compared = _columns(first, second, columns, input_column, options)
+            compared = _compare_two_columns(first, second, columns, input_column, options)
     except TuneworthyError as error:
         error.kept = "your files; nothing was written"
         raise
-    _print(compared, json)
+    _print_logs(compared, json)
 
 
-def _print(compared: LogComparison, json: bool) -> None:
+def _print_logs(compared: LogComparison, json: bool) -> None:
     from tuneworthy.report.terminal import terminal_size, two_logs_json, two_logs_screen
 
     if json:
@@ -94,7 +94,7 @@ def _print(compared: LogComparison, json: bool) -> None:
         show(two_logs_screen(compared, *terminal_size()))
 
 
-def _named(first: Path, second: Path | None) -> Path:
+def _require_studies(first: Path, second: Path | None) -> Path:
     """Return `second`; raise TaskError if the two paths are not those of two studies."""
     from tuneworthy.core.errors import TaskError
 
@@ -122,7 +122,7 @@ def _named(first: Path, second: Path | None) -> Path:
     return second
 
 
-def _files(
+def _compare_two_logs(
     first: Path, second: Path | None, gold: Path, options: Options, own: OwnColumns
 ) -> LogComparison:
     from tuneworthy.comparing import compare_files
@@ -146,7 +146,7 @@ def _not_two_files(gold: Path, got: str) -> NoReturn:
     )  # fmt: skip
 
 
-def _columns(
+def _compare_two_columns(
     first: Path,
     second: Path | None,
     columns: list[str | None],
@@ -169,7 +169,7 @@ def _columns(
     return compare_columns(first, ColumnNames(a, b, right, input_column), options)
 
 
-def _studies(first: Path, second: Path, json: bool) -> None:
+def _print_studies(first: Path, second: Path, json: bool) -> None:
     """Print the paired differences, second minus first, of two studies on their common cases."""
     from tuneworthy.compare.graded_studies import why_uncorrected
     from tuneworthy.compare.same_scoring import Scoring, unknown_source

@@ -36,7 +36,7 @@ def command(
     beside a classifier, two versions of a rule system, two systems whose verdict is provisional.
     """
     if recorded:
-        return _recorded(folder / "recorded", only, open_it and sys.stdout.isatty())
+        return _run_recorded(folder / "recorded", only, open_it and sys.stdout.isatty())
     from tuneworthy.ledger.signals import stoppable
     from tuneworthy.models.local.embedded import fetch
     from tuneworthy.report.terminal import ladder_screen, terminal_size
@@ -56,7 +56,7 @@ def command(
         print_line(f"\n  report   {study.folder / 'report.html'}")
 
 
-def _recorded(folder: Path, only: str | None, open_it: bool) -> None:
+def _run_recorded(folder: Path, only: str | None, open_it: bool) -> None:
     """Run the studies of recorded answers, print their first screens and open their reports."""
     from tuneworthy.core.errors import TaskError
     from tuneworthy.report.terminal import ladder_screen, terminal_size

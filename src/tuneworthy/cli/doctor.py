@@ -17,20 +17,20 @@ def command(json: Json = False) -> None:
     print_line("This machine: memory and disk in GiB, speed in GFLOP/s of a matrix product.")
     width = max(len(name) for name in seen)
     for name, value in seen.items():
-        print_line(f"  {name.replace('_', ' '):<{width}}  {_shown(name, value)}")
+        print_line(f"  {name.replace('_', ' '):<{width}}  {_value_text(name, value)}")
 
 
-def _shown(name: str, value: object) -> str:
+def _value_text(name: str, value: object) -> str:
     if name.endswith(("memory", "disk")) and isinstance(value, int):
         return f"{value / 2**30:.1f} GiB"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_number(part)}" for key, part in value.items()) or "-"
+        return ", ".join(f"{key} {_number_text(part)}" for key, part in value.items()) or "-"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "-"
     return "-" if value is None else str(value)
 
 
-def _number(value: object) -> str:
+def _number_text(value: object) -> str:
     """Return the text of a value, of a float with three significant digits."""
     return f"{value:,.0f}" if isinstance(value, float) and value >= 100 else (
         f"{value:.3g}" if isinstance(value, float) else str(value)

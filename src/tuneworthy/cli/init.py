@@ -83,7 +83,9 @@ def command(
     try:
         task, column = _task_file(to, output)
         asked = input or []
-        files, choice = _choice((next(iter(asked), None), column, present), answers or [], lists)
+        files, choice = _answer_files_and_columns(
+            (next(iter(asked), None), column, present), answers or [], lists
+        )
         choice = replace(choice, joined=tuple(asked[1:]), split=split, mark=labels)
         _check_paths(rows)
         rows, files = _logs_apart(rows, files)
@@ -111,14 +113,14 @@ def _task_file(to: Path | None, output: str | None) -> tuple[Path, str | None]:
     return to or Path("task.yaml"), output
 
 
-def _choice(
+def _answer_files_and_columns(
     columns: tuple[str | None, str | None, str | None], answers: Sequence[str], lists: str
 ) -> tuple[dict[str, str], Choice]:
     """Return the files of recorded answers by system, and the columns that the user named."""
     from tuneworthy.data.column_choice import Choice
 
     asked, right, present = columns
-    pairs = dict(_pair(entry) for entry in answers)
+    pairs = dict(_system_and_place(entry) for entry in answers)
     if present is not None:
         pairs["present"] = present
     files = {name: place for name, place in pairs.items() if _names_file(place)}
@@ -160,7 +162,7 @@ def _check_paths(rows: Sequence[Path]) -> None:
     from tuneworthy.core.errors import DataError
 
     if missing := next((path for path in rows if not path.exists()), None):
-        near = difflib.get_close_matches(missing.name, _beside(missing), n=1, cutoff=0.6)
+        near = difflib.get_close_matches(missing.name, _names_beside(missing), n=1, cutoff=0.6)
         hint = f"did you mean {missing.with_name(near[0])}? " if near else ""
         raise DataError(
             "there is no such file", where=str(missing),
@@ -169,7 +171,7 @@ def _check_paths(rows: Sequence[Path]) -> None:
         )  # fmt: skip
 
 
-def _beside(path: Path) -> list[str]:
+def _names_beside(path: Path) -> list[str]:
     """Return the names in the folder of a path; [] if it can't be read."""
     try:
         return [one.name for one in path.absolute().parent.iterdir()]
@@ -177,7 +179,7 @@ def _beside(path: Path) -> list[str]:
         return []
 
 
-def _pair(entry: str) -> tuple[str, str]:
+def _system_and_place(entry: str) -> tuple[str, str]:
     from tuneworthy.core.errors import TaskError
     from tuneworthy.core.plugins import catalogue
 

@@ -54,7 +54,7 @@ def command(
     """
     _refuse_beside_export(export, check=check, data=data, test=test, base=base)
     if export is not None:
-        _export(export)
+        _export_lab(export)
         return
     _check_installed()
     _check_host(host)
@@ -63,7 +63,7 @@ def command(
     from tuneworthy.lab.own_folders import own_folders
 
     working, own = Path.cwd(), own_folders(check or (), data, test, base)
-    opened = _bound(working, host, port)
+    opened = _open_socket(working, host, port)
     try:
         lab = open_lab(working, (host, opened.getsockname()[1]), say=print_stderr, own=own)
     except BaseException:
@@ -92,7 +92,7 @@ def _refuse_beside_export(export: Path | None, **given: object) -> None:
                         kept="")  # fmt: skip
 
 
-def _export(folder: Path) -> None:
+def _export_lab(folder: Path) -> None:
     from tuneworthy.lab.export import export_site
     from tuneworthy.ledger.trouble import output_errors
 
@@ -101,7 +101,7 @@ def _export(folder: Path) -> None:
     print_line(f"the recorded lab: {folder / 'index.html'}")
 
 
-def _bound(working: Path, host: str, port: int | None) -> socket.socket:
+def _open_socket(working: Path, host: str, port: int | None) -> socket.socket:
     """Return a listening socket: on the port asked for, that of the last lab here, or any."""
     from tuneworthy.core.errors import TaskError
     from tuneworthy.lab.access import last_access

@@ -13,25 +13,25 @@ command = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
 
 
 @command.callback(invoke_without_command=True)
-def _default(context: typer.Context) -> None:
+def _list_by_default(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
-        listed(False)
+        list_models(False)
 
 
 @command.command("list")
-def listed(json: Json = False) -> None:
+def list_models(json: Json = False) -> None:
     """List the models that tuneworthy knows by name, and whether they are here.
 
     Example: tuneworthy models list
     """
     from tuneworthy.core.record import canonical
 
-    rows = [model.known() for model in _models().values()]
+    rows = [model.known() for model in _modules_by_name().values()]
     if json:
         show_json(canonical([row.plain() for row in rows]))
         return
     head = ("name", "parameters", "download", "on disk", "licence", "state", "what it is")
-    table = [head, *(_cells(row.plain()) for row in rows)]
+    table = [head, *(_row_of_model(row.plain()) for row in rows)]
     widths = [max(len(line[at]) for line in table) for at in range(len(head))]
     for line in table:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -39,7 +39,7 @@ def listed(json: Json = False) -> None:
     print("also: hf:ORG/NAME, hf:./folder, openai:NAME[@URL], scripted:NAME")
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+def _row_of_model(row: dict[str, Any]) -> tuple[str, ...]:
     """Return the cells of a listed model: parameters and bytes in millions."""
     state = "verified" if row["verified"] else "changed" if row["present"] else "not fetched"
     sizes = (f"{row['parameters'] / 1e6:,.0f} M", f"{row['download'] / 1e6:,.0f} MB",
@@ -51,38 +51,38 @@ Name = Annotated[str, typer.Argument(help="The model's name (see `models list`).
 
 
 @command.command("get")
-def get(name: Name = "smollm2-135m") -> None:
+def fetch_model(name: Name = "smollm2-135m") -> None:
     """Fetch a model, check its hash and make it ready; a second call finds it there.
 
     Example: tuneworthy models get minilm
     """
-    print_line(_model(name).fetch(print_stderr))
+    print_line(_module_of_model(name).fetch(print_stderr))
 
 
 @command.command("verify")
-def verify(name: Name = "smollm2-135m") -> None:
+def verify_model(name: Name = "smollm2-135m") -> None:
     """Check the hashes of a fetched model.
 
     Example: tuneworthy models verify minilm
     """
     from tuneworthy.core.errors import ModelError
 
-    if not _model(name).verify():
+    if not _module_of_model(name).verify():
         raise ModelError("the model is not here, or not whole", fix=f"tuneworthy models get {name}")
     print_line(f"{name}: whole")
 
 
-def _models() -> dict[str, ModuleType]:
+def _modules_by_name() -> dict[str, ModuleType]:
     from tuneworthy.models.encoder import minilm as _minilm
     from tuneworthy.models.local import embedded as _embedded
 
     return {model.NAME: model for model in (_embedded, _minilm)}
 
 
-def _model(name: str) -> ModuleType:
+def _module_of_model(name: str) -> ModuleType:
     from tuneworthy.core.errors import TaskError
 
-    models = _models()
+    models = _modules_by_name()
     if name not in models:
         there = ", ".join(models)
         raise TaskError("no model to fetch has this name", got=name, fix=f"there are: {there}")

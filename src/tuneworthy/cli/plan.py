@@ -43,7 +43,7 @@ def command(
 
     options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief)
     if show_prompts:
-        return _prompts(task_path(task), options, json)
+        return _print_prompts(task_path(task), options, json)
     with messages_view() as watch:
         made = plan(task_path(task), options, watch)
     if json:
@@ -52,7 +52,7 @@ def command(
         show(plan_screen(made, *terminal_size()))
 
 
-def _prompts(path: Path, options: RunOptions, json: bool) -> None:
+def _print_prompts(path: Path, options: RunOptions, json: bool) -> None:
     """Print the first prompt of every arm, as it would be sent."""
     from json import dumps
 

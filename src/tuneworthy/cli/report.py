@@ -36,19 +36,19 @@ def command(
     answers and scores, without a model. Exit code 1: something differs other than the
     wording of sentences, which another build may have written.
     """
-    from tuneworthy.report import exported
+    from tuneworthy.report import export_text
     from tuneworthy.report.json import verdict_json
     from tuneworthy.report.terminal import ladder_screen, terminal_size
     from tuneworthy.results_folder import against_ledger, find_results, read_results
 
     folder = find_results(study)
     if again:
-        return _recompute(folder, json)
+        return _print_recomputed(folder, json)
     results = read_results(folder)
     if alone := against_ledger(folder, results):
         print_stderr(alone)
     target = output or folder / "report.html"
-    written = _write(target, exported(results, target.suffix), asked=output is not None)
+    written = _write_report(target, export_text(results, target.suffix), asked=output is not None)
     if json:
         show_json(verdict_json(results.verdict))
     else:
@@ -60,7 +60,7 @@ def command(
     return 0
 
 
-def _write(target: Path, text: str, *, asked: bool) -> bool:
+def _write_report(target: Path, text: str, *, asked: bool) -> bool:
     """Write the report to `target`; return whether that worked.
 
     Raises StoreError only if `asked` (the user named the file); else a failure is just printed.
@@ -79,7 +79,7 @@ def _write(target: Path, text: str, *, asked: bool) -> bool:
     return True
 
 
-def _recompute(folder: Path, json: bool) -> int:
+def _print_recomputed(folder: Path, json: bool) -> int:
     """Recompute a study, print the result and return the exit code."""
     from tuneworthy.report.terminal import recompute_screen, terminal_size
     from tuneworthy.results_folder import recompute

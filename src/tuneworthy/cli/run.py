@@ -100,18 +100,18 @@ def command(
     options = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief, on=on,
                         unlock=unlock, more=None if more is None else minutes(more))  # fmt: skip
     if dry:
-        return _dry(task_path(task), options, json)
+        return _print_dry_run(task_path(task), options, json)
     repeated = None
     with stoppable(), progress_view(json or no_progress) as watch:
         if again:
             study, repeated = run_again(task_path(task), options, watch)
         else:
             study = run_study(task_path(task), options, watch)
-    _print(study, repeated, json)
+    _print_study(study, repeated, json)
     return exit_code(study.verdict, require_firm)
 
 
-def _dry(path: Path, options: RunOptions, json: bool) -> int:
+def _print_dry_run(path: Path, options: RunOptions, json: bool) -> int:
     """Print what the run would cost and which look at its rows it would be; spend nothing."""
     from tuneworthy.cli._options import print_messages
     from tuneworthy.report.terminal import plan_screen, terminal_size
@@ -127,7 +127,7 @@ def _dry(path: Path, options: RunOptions, json: bool) -> int:
     return 0
 
 
-def _print(study: Study, repeated: Repetition | None, json: bool) -> None:
+def _print_study(study: Study, repeated: Repetition | None, json: bool) -> None:
     from tuneworthy.report._requests import request_lines
     from tuneworthy.report.json import repeated_json, verdict_json
     from tuneworthy.report.terminal import ladder_screen, repeated_screen, terminal_size

@@ -80,9 +80,9 @@ def command(
         print_line(f"rolled back: {old} → {new} (a running server follows at its next request)")
         return
     if dry_run:
-        _dry(folder, versions, specs, json)
+        _print_dry_run(folder, versions, specs, json)
         return
-    token = _token(host, token_env, no_token)
+    token = _token_to_ask_for(host, token_env, no_token)
     _check_installed()
     from tuneworthy.serve.answer_log import AnswerLog
     from tuneworthy.serve.listening import is_loopback
@@ -90,11 +90,11 @@ def command(
 
     kept = AnswerLog(log, share(log_share, "--log-share"), log_size) if log else None
     service = Service(token, is_loopback(host), max_body, max_tokens, log=kept, say=print_stderr)
-    _run(service, (folder, versions, specs), (host, port), token_env,
-         (queue, max_connections, grace))  # fmt: skip
+    _serve_until_signal(service, (folder, versions, specs), (host, port), token_env,
+                        (queue, max_connections, grace))  # fmt: skip
 
 
-def _run(
+def _serve_until_signal(
     service: Service,
     what: tuple[Path, list[Version], list[str]],
     where: tuple[str, int],
@@ -120,14 +120,14 @@ def _run(
         print_line("\n".join([*lines, "", *production_lines(versions)]).rstrip())
 
     def load() -> ServedModels:
-        return _load(folder, versions, specs, limits[0])
+        return _load_models(folder, versions, specs, limits[0])
 
     code = run_server(service, opened, load, started, limits[1:])
     print_stderr("stopped; requests in flight were answered or refused")
     raise typer.Exit(code)
 
 
-def _token(host: str, environment: str, none: bool) -> str | None:
+def _token_to_ask_for(host: str, environment: str, none: bool) -> str | None:
     from tuneworthy.core.errors import SecurityError, TaskError
     from tuneworthy.serve.listening import is_loopback, read_token
 
@@ -159,7 +159,9 @@ def _check_installed() -> None:
         )
 
 
-def _load(folder: Path, versions: list[Version], specs: list[str], most: int) -> ServedModels:
+def _load_models(
+    folder: Path, versions: list[Version], specs: list[str], most: int
+) -> ServedModels:
     """Return the opened models and artefacts; TuneworthyError for one that can't be opened."""
     from tuneworthy.deploy.system import open_artefact, open_base, task_of
     from tuneworthy.models import first_use, notices, open_model
@@ -181,7 +183,7 @@ def _load(folder: Path, versions: list[Version], specs: list[str], most: int) ->
     return models
 
 
-def _dry(folder: Path, versions: list[Version], specs: list[str], json: bool) -> None:
+def _print_dry_run(folder: Path, versions: list[Version], specs: list[str], json: bool) -> None:
     from tuneworthy.core.record import canonical
     from tuneworthy.serve.served_versions import current_versions
     from tuneworthy.serve.start_screen import production_lines

@@ -61,20 +61,20 @@ def command(
     options = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad))
     with open_settling(task_path(task), options, clicks, print_messages) as settling:
         if not show_only:
-            _ask(settling, sys.stderr if json else sys.stdout)
-        print_stderr(_far(settling))
+            _ask_for_votes(settling, sys.stderr if json else sys.stdout)
+        print_stderr(_progress_text(settling))
         if not show_only:
-            _end(settling.finish(), json)
+            _print_settled(settling.finish(), json)
 
 
-def _far(settling: Settling) -> str:
+def _progress_text(settling: Settling) -> str:
     from tuneworthy.report._settle import progress_line
 
     far = settling.progress()
     return progress_line(far.left, far.clicks, far.more)
 
 
-def _ask(settling: Settling, stream: Any) -> None:
+def _ask_for_votes(settling: Settling, stream: Any) -> None:
     """Ask until settling has ended, the input ends or the person quits."""
     from tuneworthy.report._settle import question_screen
     from tuneworthy.report.terminal import show, terminal_size
@@ -82,16 +82,16 @@ def _ask(settling: Settling, stream: Any) -> None:
     while (question := settling.question()) is not None:
         width, plain = terminal_size(stream)
         screen = question_screen(
-            question, _far(settling), width, plain, settling.votes.by_preference
+            question, _progress_text(settling), width, plain, settling.votes.by_preference
         )
         show(screen, stream)
-        while refused := _take(settling):
+        while refused := _read_vote(settling):
             if refused == "quit":
                 return
             print_stderr(refused)
 
 
-def _take(settling: Settling) -> str:
+def _read_vote(settling: Settling) -> str:
     """Read one line and store the choice; return an error message, "quit", or "" if stored."""
     try:
         line = sys.stdin.readline()
@@ -106,7 +106,7 @@ def _take(settling: Settling) -> str:
     return settling.click(choice) if choice else "l, r, b, e, s, q, or = and the right answer"
 
 
-def _end(settled: SettledStudy, json: bool) -> None:
+def _print_settled(settled: SettledStudy, json: bool) -> None:
     from tuneworthy.report.json import verdict_json
     from tuneworthy.report.terminal import ladder_screen, terminal_size
 

@@ -34,16 +34,18 @@ def command(
         raise TaskError("there is a task file already", where=str(output), fix="-o another.yaml",
                         kept="it, unchanged")  # fmt: skip
     print_stderr("Five questions; Enter takes the answer in brackets, Ctrl-C ends.\n")
-    rows = Path(_ask("1. Which file holds your rows, each an input with its right answer?", "",
-                     _existing))  # fmt: skip
-    present = _ask("2. Which file holds what runs today answered? [none]", "none", _existing)
-    margin = _ask("3. How many more right in 100 would be worth a change? [5]", "5", _points)
-    target = _ask("4. How many of 100 must be right? [no target]", "none", _points)
-    model = _ask("5. Which model may be asked: smollm2-135m, hf:ORG/NAME, openai:NAME? [none]",
-                 "none", _model)  # fmt: skip
-    seen = _written(rows, present, output)
+    rows = Path(_ask_user("1. Which file holds your rows, each an input with its right answer?", "",
+                          _file_fault))  # fmt: skip
+    present = _ask_user("2. Which file holds what runs today answered? [none]", "none", _file_fault)
+    margin = _ask_user(
+        "3. How many more right in 100 would be worth a change? [5]", "5", _points_fault
+    )
+    target = _ask_user("4. How many of 100 must be right? [no target]", "none", _points_fault)
+    model = _ask_user("5. Which model may be asked: smollm2-135m, hf:ORG/NAME, openai:NAME? [none]",
+                      "none", _model_fault)  # fmt: skip
+    seen = _write_task(rows, present, output)
     text = output.read_text("utf-8")
-    text = _filled(text, float(margin), None if target == "none" else float(target), model)
+    text = _fill_in_answers(text, float(margin), None if target == "none" else float(target), model)
     with output_errors(output):
         output.write_text(text, "utf-8")
     read_task(output)  # a file that would be refused must not be the end of a tour
@@ -54,7 +56,7 @@ def command(
     print_stderr(f"next: `tuneworthy check{option}`, then `tuneworthy run{option}`")
 
 
-def _ask(question: str, default: str, fault: Callable[[str], str]) -> str:
+def _ask_user(question: str, default: str, fault: Callable[[str], str]) -> str:
     """Return the user's answer, asked again until `fault` returns ""; abort at the input's end."""
     while True:
         print_stderr(question)
@@ -68,13 +70,13 @@ def _ask(question: str, default: str, fault: Callable[[str], str]) -> str:
         print_stderr(f"   {why}")
 
 
-def _existing(answer: str) -> str:
+def _file_fault(answer: str) -> str:
     if not answer:
         return "a file is needed: a table, JSON Lines or any that `init` reads"
     return "" if Path(answer).is_file() else f"there is no file {answer} here"
 
 
-def _points(answer: str) -> str:
+def _points_fault(answer: str) -> str:
     try:
         value = float(answer)
     except ValueError:
@@ -82,14 +84,14 @@ def _points(answer: str) -> str:
     return "" if 1 <= value <= 100 else "a number from 1 to 100 is needed"
 
 
-def _model(answer: str) -> str:
+def _model_fault(answer: str) -> str:
     known = ("hf:", "vllm:", "openai:", "scripted:")
     if answer in ("none", "smollm2-135m") or answer.startswith(known):
         return ""
     return "write none, smollm2-135m, hf:ORG/NAME or openai:NAME"
 
 
-def _written(rows: Path, present: str, output: Path) -> tuple[str, ...]:
+def _write_task(rows: Path, present: str, output: Path) -> tuple[str, ...]:
     """Write the task file that `init` would write; return the lines that `init` would print."""
     from tuneworthy.core.errors import TuneworthyError
     from tuneworthy.data.column_choice import Choice
@@ -105,7 +107,7 @@ def _written(rows: Path, present: str, output: Path) -> tuple[str, ...]:
         raise
 
 
-def _filled(text: str, margin: float, target: float | None, model: str) -> str:
+def _fill_in_answers(text: str, margin: float, target: float | None, model: str) -> str:
     """Return the drafted task.yaml with the user's answers written in; comments are kept."""
     import io
 

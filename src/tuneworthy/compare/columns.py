@@ -16,7 +16,7 @@ from tuneworthy.stats import many
 from tuneworthy.stats.clusters import RETRAINING_SD
 
 Array = np.ndarray[Any, Any]
-PRESENT = "present"  # the arm for the system that runs today, which the task file names
+PRESENT_ARM = "present"  # the arm for the system that runs today, which the task file names
 LadderPlace = tuple[str | None, bool]  # (tool, whether the arm is `present`)
 MeanFunction = Callable[["Column"], float]
 
@@ -75,7 +75,7 @@ def ladder_place(spec: Spec) -> LadderPlace:
     The system that runs today has its own place, separate from other arms of its tool. Recorded
     systems without a given tool share one place, above all tools.
     """
-    return spec.tool, spec.arm == PRESENT
+    return spec.tool, spec.arm == PRESENT_ARM
 
 
 def preselected_arm(task: Task, spec: Spec) -> str | None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from tuneworthy.compare.choice import best_by_fold
 from tuneworthy.compare.columns import (
-    PRESENT,
+    PRESENT_ARM,
     Column,
     MeanFunction,
     by_spec,
@@ -30,7 +30,7 @@ from tuneworthy.compare.hard_limits import limit_states, request_times, why_p95_
 from tuneworthy.compare.interval_width import why_wide
 from tuneworthy.compare.judge_correction import width_factor
 from tuneworthy.compare.pairs import ALPHA, ComparisonInputs, pair_of, pairs
-from tuneworthy.compare.turn_order import rung
+from tuneworthy.compare.turn_order import ladder_position
 from tuneworthy.compare.valid_answers import ValidAnswers, valid_answers
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
@@ -107,7 +107,12 @@ def compare_with_simpler(
     own = column(new)
     assert own is not None  # callers pass measured runs only
     places = group_by_place(columns, inputs.task, _mean_by_grades(inputs))
-    simpler = [c for rivals in places.values() for c in rivals if rung(c.spec) < rung(own.spec)]
+    simpler = [
+        c
+        for rivals in places.values()
+        for c in rivals
+        if ladder_position(c.spec) < ladder_position(own.spec)
+    ]
     return [pair_of(inputs, own, arm_column, level) for arm_column in simpler]
 
 
@@ -152,7 +157,7 @@ def _arm_result(
         seed_sd=sd,
         fit_seconds=round(sum(run.fit_seconds or 0.0 for run in column.runs), 3),
         missing=missing,
-        present=spec.arm == PRESENT,
+        present=spec.arm == PRESENT_ARM,
         wide=wide,
     )
 

@@ -20,6 +20,6 @@ def _random_key(seed: int, case: str) -> str:
     return digest([seed, "race", case], 16)
 
 
-def rung(spec: Spec) -> int:
+def ladder_position(spec: Spec) -> int:
     """Return the position of an arm's tool on the ladder; an arm without a tool comes last."""
     return TOOLS.index(spec.tool) if spec.tool else len(TOOLS)

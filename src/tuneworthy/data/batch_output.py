@@ -25,11 +25,11 @@ def batch_answers(rows: Iterable[RawRow | RowFault]) -> Iterator[RawRow | RowFau
     for row in rows:
         if isinstance(row, RowFault) or not is_batch_output(row):
             yield row
-        elif (answer := _answer(row.fields)) is not None:
+        elif (answer := _answer_fields(row.fields)) is not None:
             yield RawRow(row.where, {"id": row.fields["custom_id"], **answer})
 
 
-def _answer(fields: dict[str, Any]) -> dict[str, Any] | None:
+def _answer_fields(fields: dict[str, Any]) -> dict[str, Any] | None:
     """Return the answer and token counts of a chat completion, None if it has no text."""
     try:
         body = fields["response"]["body"]

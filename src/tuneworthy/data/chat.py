@@ -21,7 +21,7 @@ def read_chat(turns: Any) -> tuple[tuple[Message, ...], str | None]:
     """
     if not isinstance(turns, list) or not turns:
         raise BadRow("`messages` is no list of turns", str(turns), 'write [{"role": ...}]')
-    messages = [_turn(turn, index) for index, turn in enumerate(turns)]
+    messages = [_read_turn(turn, index) for index, turn in enumerate(turns)]
     answer = None
     if messages[-1].role == "assistant":
         if turns[-1].get("tool_calls"):
@@ -31,19 +31,19 @@ def read_chat(turns: Any) -> tuple[tuple[Message, ...], str | None]:
     return tuple(messages), answer
 
 
-def _turn(turn: Any, index: int) -> Message:
+def _read_turn(turn: Any, index: int) -> Message:
     if not isinstance(turn, dict):
         raise BadRow(f"turn {index + 1} is no object", str(turn), 'write {"role", "content"}')
     role = turn.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         raise BadRow("unknown role", str(role), "write system, user, assistant or tool", "messages")
-    content = _content(turn.get("content"), index)
+    content = _read_content(turn.get("content"), index)
     if not content and turn.get("tool_calls"):
         content = json.dumps(turn["tool_calls"], ensure_ascii=False)
     return Message(role=_ROLES[role], content=content)
 
 
-def _content(content: Any, index: int) -> str:
+def _read_content(content: Any, index: int) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     if not isinstance(content, list):

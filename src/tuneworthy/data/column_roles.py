@@ -15,7 +15,7 @@ from typing import Any
 
 from tuneworthy.data.column_choice import Choice, raise_no_column
 from tuneworthy.data.column_values import are_codes, inner_columns, is_id, value_of, words_of
-from tuneworthy.data.column_words import INPUTS, OUTPUTS, SYSTEM_STEMS, SYSTEMS, TODAYS, TRUTHS
+from tuneworthy.data.column_words import INPUTS, OUTPUTS, PRESENT, SYSTEM_STEMS, SYSTEMS, TRUTHS
 from tuneworthy.data.row_parts import joined_input, label_list
 from tuneworthy.data.rows import as_text
 
@@ -306,7 +306,7 @@ def _system_columns(
     named: dict[str, str] = {}
     for column in found:
         words = set(words_of(column))
-        name = "present" if words & set(TODAYS) and "present" not in named else system_name(column)
+        name = "present" if words & set(PRESENT) and "present" not in named else system_name(column)
         named[name if name not in named else f"{name}-{len(named) + 1}"] = column
     return named
 

@@ -38,7 +38,7 @@ TRUTHS = (
     "esperado", "expected", "gold", "groundtruth", "human", "ideal", "label",
     "labels", "reference", "richtig", "soll", "solution", "target", "truth",
 )  # fmt: skip
-TODAYS = (
+PRESENT = (
     "aktuell", "altsystem", "current", "heute", "present", "prod", "production",
     "today",
 )  # fmt: skip

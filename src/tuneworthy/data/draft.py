@@ -104,7 +104,7 @@ def draft(
         _rest_lines(),
     ]
     text = "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
-    return DraftedTask(text, (*_sentences(loaded, count), *([form.seen] if form else [])))
+    return DraftedTask(text, (*_data_sentences(loaded, count), *([form.seen] if form else [])))
 
 
 def _load_head(rows: Path) -> Loaded:
@@ -275,7 +275,7 @@ def _rest_lines() -> list[str]:
     ]
 
 
-def _sentences(loaded: Loaded, count: int) -> Iterator[str]:
+def _data_sentences(loaded: Loaded, count: int) -> Iterator[str]:
     out, part = loaded.task.output, ""
     if count > len(loaded.cases):
         part = f"in the first {len(loaded.cases):,} "

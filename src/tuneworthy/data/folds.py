@@ -131,7 +131,7 @@ def _held_out_fold(loaded: Loaded, rows: _Rows) -> Part:
         if rows.by_time
         else _drawn_groups(rows, wanted)
     )
-    return _make_fold(loaded, _groups_except(rows.groups, test), _ids(test), rows)
+    return _make_fold(loaded, _groups_except(rows.groups, test), _ids_in_groups(test), rows)
 
 
 def _make_folds(loaded: Loaded, rows: _Rows, k: int) -> list[Part]:
@@ -139,12 +139,12 @@ def _make_folds(loaded: Loaded, rows: _Rows, k: int) -> list[Part]:
     if rows.by_time:
         blocks = _consecutive_blocks(rows.groups, min(k + 1, len(rows.groups)))
         return [
-            _make_fold(loaded, sum(blocks[:block], ()), _ids(blocks[block]), rows)
+            _make_fold(loaded, sum(blocks[:block], ()), _ids_in_groups(blocks[block]), rows)
             for block in range(1, len(blocks))
         ]
     blocks = _balanced_blocks(rows, min(k, len(rows.groups)))
     return [
-        _make_fold(loaded, _groups_except(rows.groups, block), _ids(block), rows)
+        _make_fold(loaded, _groups_except(rows.groups, block), _ids_in_groups(block), rows)
         for block in blocks
     ]
 
@@ -162,7 +162,7 @@ def _check_enough_groups(groups: int, least: int, loaded: Loaded) -> None:
         )
 
 
-def _ids(groups: Groups) -> tuple[str, ...]:
+def _ids_in_groups(groups: Groups) -> tuple[str, ...]:
     return tuple(sorted(case.id for rows in groups for case in rows))
 
 
@@ -240,16 +240,18 @@ def _make_fold(loaded: Loaded, learn: Groups, test: tuple[str, ...], rows: _Rows
     """Return one fold; its dev rows come from the user's dev file, else from the training rows."""
     if loaded.dev is not None:
         dev = tuple(sorted(case.id for case in loaded.dev))
-        return Part(train=_ids(learn), dev=dev, test=test)
+        return Part(train=_ids_in_groups(learn), dev=dev, test=test)
     size = dev_size(sum(map(len, learn)), loaded.task.data.dev_share)
     if size == 0 or len(learn) < 2:
-        return Part(train=_ids(learn), dev=(), test=test)
+        return Part(train=_ids_in_groups(learn), dev=(), test=test)
     held = (
         learn[-_count_last_groups(learn, size) :]
         if rows.by_time
         else _drawn_groups(rows, size, learn)
     )
-    return Part(train=_ids(_groups_except(learn, held)), dev=_ids(held), test=test)
+    return Part(
+        train=_ids_in_groups(_groups_except(learn, held)), dev=_ids_in_groups(held), test=test
+    )
 
 
 def dev_size(rows: int, share: float) -> int:

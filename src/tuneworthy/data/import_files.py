@@ -20,7 +20,7 @@ from tuneworthy.core.imported import ImportedRow
 from tuneworthy.data.column_roles import system_name
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.raw import RawRow, RowFault
-from tuneworthy.data.row_parts import PARTS
+from tuneworthy.data.row_parts import PART_NAMES
 from tuneworthy.data.rows import as_text, to_case
 
 NO_ANSWER = "no right answer"
@@ -72,12 +72,12 @@ class ImportFiles:
 
     def part_files(self) -> dict[str, Path]:
         """Return {part: path} of the parts that have rows, the training rows first."""
-        return {part: self.rows_file(part) for part in PARTS if self.parts[part]}
+        return {part: self.rows_file(part) for part in PART_NAMES if self.parts[part]}
 
     def answers_file(self, system: str) -> Path:
         """Return the path of the file of a system's answers."""
         name = system_name(system)
-        own = f"{name}-answers" if name in {"rows", *PARTS} else name
+        own = f"{name}-answers" if name in {"rows", *PART_NAMES} else name
         return self._folder / f"{self._stem}.{own}.jsonl"
 
     def count_lost(self, why: str, where: str, unread: bool = False) -> None:

@@ -17,7 +17,7 @@ from tuneworthy.core.task import Output, OutputType, Task
 from tuneworthy.data.raw import RowFault
 from tuneworthy.data.schema import checked_schema, inferred_schema, read_schema
 
-METRICS: dict[OutputType, str] = {
+METRIC_OF_TYPE: dict[OutputType, str] = {
     "json": "fields_f1", "label": "accuracy", "text": "token_f1", "number": "number",
 }  # fmt: skip
 _JUDGE = {"TYPE": "text", "BINARY": True}  # the one metric without a file
@@ -175,7 +175,7 @@ def with_inferred(
         out["max_tokens"] = answer_limit(outputs)
         inferred.append("output.max_tokens")
     success: dict[str, Any] = {}
-    metric = task.success.metric or metric or METRICS[kind]
+    metric = task.success.metric or metric or METRIC_OF_TYPE[kind]
     if task.success.metric is None:
         success["metric"] = metric
         inferred.append("success.metric")

@@ -118,7 +118,7 @@ def renamed_files(gold: Path, logs: Sequence[Path], own: OwnColumns) -> RenamedF
         gold=[_gold_record(row, roles, keys[0]) for row in rows.records],
         logs=tuple([_log_record(row, each) for row in log.records]
                    for log, each in zip(read, named, strict=True)),
-        notes=tuple(_notes(roles, named)),
+        notes=tuple(_column_notes(roles, named)),
     )  # fmt: skip
 
 
@@ -361,7 +361,7 @@ def _as_id(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-def _notes(roles: Roles, named: Sequence[_LogRoles]) -> Iterator[str]:
+def _column_notes(roles: Roles, named: Sequence[_LogRoles]) -> Iterator[str]:
     """Yield one sentence on the columns that were read under names of their own."""
     parts = []
     if roles.input not in ("input", "messages"):

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-FIELDS = ("input", "output", "messages", "accepted", "must_say", "must_not_say", "id", "group",
-          "time", "context", "meta")  # fmt: skip
+ROW_FIELDS = ("input", "output", "messages", "accepted", "must_say", "must_not_say", "id", "group",
+              "time", "context", "meta")  # fmt: skip
 _FIELD_OF_ALIAS = {
     "prompt": "input", "question": "input", "query": "input", "text": "input", "instruction":
     "input", "completion": "output", "response": "output", "answer": "output", "label": "output",
@@ -18,7 +18,7 @@ _FIELD_OF_ALIAS = {
 
 def likely_name(names: Iterable[str], field: str) -> str | None:
     """Return the name that probably means a field (`question` for `input`), None if none does."""
-    others = [name for name in names if name not in FIELDS]
+    others = [name for name in names if name not in ROW_FIELDS]
     near = [name for name in others if _FIELD_OF_ALIAS.get(name.lower()) == field]
     return next(iter(near or difflib.get_close_matches(field, others, n=1, cutoff=0.6)), None)
 

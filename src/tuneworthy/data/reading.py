@@ -13,10 +13,10 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.docs import Doc
-from tuneworthy.data.raw import FIELDS, RawRow, RowFault
+from tuneworthy.data.raw import ROW_FIELDS, RawRow, RowFault
 from tuneworthy.data.rows import read_rows, to_case
 
-_KNOWN_FIELDS = frozenset(FIELDS)
+_KNOWN_FIELDS = frozenset(ROW_FIELDS)
 _ROWS_PER_CHECK = 1000  # rows between two checks of the clock
 _SPARE_ROWS = 20_000  # rows buffered above the sample size, so that a cut is rare
 

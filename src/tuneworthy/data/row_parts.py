@@ -9,13 +9,13 @@ from typing import Any
 from tuneworthy.data.column_values import value_of
 from tuneworthy.data.rows import as_text
 
-PARTS = ("train", "test", "dev")
+PART_NAMES = ("train", "test", "dev")
 _PART_OF = {
     "train": "train", "training": "train", "trn": "train", "test": "test", "tst": "test",
     "testing": "test", "eval": "test", "evaluation": "test", "holdout": "test", "dev": "dev",
     "valid": "dev", "validation": "dev", "val": "dev",
 }  # fmt: skip
-_MARKS = (";", "|", ",")
+_SEPARATORS = (";", "|", ",")
 _LEAST_SHARE = 0.05  # share of cells with a mark, from which it may separate labels
 _LONGEST_LABEL = 60
 
@@ -46,7 +46,7 @@ def likely_mark(values: Sequence[Any]) -> str:
     mark, as a comma inside a name, separates nothing.
     """
     texts = [value for value in values if isinstance(value, str)]
-    for mark in _MARKS:
+    for mark in _SEPARATORS:
         several = [text for text in texts if mark in text.strip(f"{mark} ")]
         if len(several) < max(2, _LEAST_SHARE * len(texts)):
             continue

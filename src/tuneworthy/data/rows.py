@@ -55,10 +55,10 @@ def to_case(raw: RawRow, *, answered: bool = True) -> Case | RowFault:
 
 def _make_case(raw: RawRow, answered: bool) -> Case:
     row = raw.fields
-    messages, answer = _conversation(row)
+    messages, answer = _read_conversation(row)
     if answered:
         answer = _answer_text(row, answer)
-    context, doc = _context(row.get("context"))
+    context, doc = _read_context(row.get("context"))
     meta = row.get("meta") or {}
     if not isinstance(meta, dict):
         raise BadRow("`meta` is no object", str(meta), 'write {"key": ...}', "meta")
@@ -83,7 +83,7 @@ def _make_case(raw: RawRow, answered: bool) -> Case:
     )
 
 
-def _conversation(row: dict[str, Any]) -> tuple[tuple[Message, ...], str | None]:
+def _read_conversation(row: dict[str, Any]) -> tuple[tuple[Message, ...], str | None]:
     if "messages" in row:
         if row.get("input") is not None:
             raise BadRow("`messages` and `input` exclude each other", "", "keep one", "input")
@@ -159,7 +159,7 @@ def _text_tuple(row: dict[str, Any], field: str) -> tuple[str, ...]:
     return texts
 
 
-def _context(value: Any) -> tuple[str | None, str | None]:
+def _read_context(value: Any) -> tuple[str | None, str | None]:
     if value is None or isinstance(value, str):
         return (value or None), None
     if isinstance(value, dict) and set(value) == {"doc"} and isinstance(value["doc"], str | int):

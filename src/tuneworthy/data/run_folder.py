@@ -54,7 +54,7 @@ class RunFolder:
     @contextmanager
     def opened(self, name: str, most: int) -> Iterator[IO[bytes]]:
         """Open a file of at most `most` bytes. Raises DataError, or SecurityError for a link."""
-        file = _opened(self.root / name, name)
+        file = _open_plain_file(self.root / name, name)
         with file:
             size = os.fstat(file.fileno()).st_size
             if size > most:
@@ -120,7 +120,7 @@ def open_run_folder(path: Path) -> RunFolder:
     files: list[str] = []
     links: list[str] = []
     try:
-        more = _walk(root, "", files, links, SEARCH_DEPTH)
+        more = _collect_files(root, "", files, links, SEARCH_DEPTH)
     except OSError as error:
         raise TaskError("the training folder can't be read", where=where, got=str(error),
                         fix="make it readable for this user", kept=KEPT) from error  # fmt: skip
@@ -132,7 +132,7 @@ def open_run_folder(path: Path) -> RunFolder:
     return RunFolder(root, tuple(sorted(files)), tuple(sorted(links)), more)
 
 
-def _walk(root: Path, inside: str, files: list[str], links: list[str], depth: int) -> bool:
+def _collect_files(root: Path, inside: str, files: list[str], links: list[str], depth: int) -> bool:
     """Collect the plain files below a folder; return whether some were left out."""
     more, folders = False, []
     with os.scandir(root / inside) as entries:
@@ -149,11 +149,11 @@ def _walk(root: Path, inside: str, files: list[str], links: list[str], depth: in
     for folder in sorted(folders):
         if depth == 0:
             return True
-        more |= _walk(root, folder, files, links, depth - 1)
+        more |= _collect_files(root, folder, files, links, depth - 1)
     return more
 
 
-def _opened(path: Path, name: str) -> IO[bytes]:
+def _open_plain_file(path: Path, name: str) -> IO[bytes]:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError as error:

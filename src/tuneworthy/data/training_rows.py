@@ -114,13 +114,13 @@ def _make_row(raw: RawRow) -> TrainingRow | RowFault:
 def _form_and_turns(row: Mapping[str, Any]) -> tuple[str, tuple[Message, ...], str]:
     """Return a row's form, its conversation and its answer. Raises BadRow."""
     if row.get("messages") is not None:
-        return "messages", *_chat(row["messages"])
+        return "messages", *_split_chat(row["messages"])
     if row.get("conversations") is not None:
-        return "conversations", *_chat(_sharegpt(row["conversations"]))
+        return "conversations", *_split_chat(_as_chat_turns(row["conversations"]))
     if row.get("completion") is not None and row.get("prompt") is not None:
         prompt, completion = row["prompt"], row["completion"]
         if isinstance(prompt, list) and isinstance(completion, list):
-            return "prompt and completion as chat", *_chat([*prompt, *completion])
+            return "prompt and completion as chat", *_split_chat([*prompt, *completion])
         return "prompt and completion", _user_turn(as_text(prompt)), as_text(completion)
     answer = next((row[key] for key in ("output", "response") if row.get(key) is not None), None)
     if answer is not None and isinstance(row.get("instruction"), str):
@@ -136,14 +136,14 @@ def _form_and_turns(row: Mapping[str, Any]) -> tuple[str, tuple[Message, ...], s
                  " or `text`")  # fmt: skip
 
 
-def _chat(turns: Any) -> tuple[tuple[Message, ...], str]:
+def _split_chat(turns: Any) -> tuple[tuple[Message, ...], str]:
     messages, answer = read_chat(turns)
     if answer is None:
         raise BadRow("no answer: the last turn is the user's", "", "leave the row out", "messages")
     return messages, answer
 
 
-def _sharegpt(turns: Any) -> Any:
+def _as_chat_turns(turns: Any) -> Any:
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         raise BadRow("`conversations` is no list of turns", as_text(turns)[:80], "")
     return [

@@ -33,7 +33,7 @@ def free_of_copies(queries: Sequence[Query], labelled: Sequence[Case]) -> list[Q
     kept: list[Query] = []
     texts: list[str] = []
     for query in queries:
-        if (text := normalised_text(_text(query))) not in seen:
+        if (text := normalised_text(_query_text(query))) not in seen:
             seen.add(text)
             kept.append(query)
             texts.append(text)
@@ -46,5 +46,5 @@ def free_of_copies(queries: Sequence[Query], labelled: Sequence[Case]) -> list[Q
     return [q for at, q in enumerate(kept, len(rows)) if groups.find(at) not in taken]
 
 
-def _text(query: Query) -> str:
+def _query_text(query: Query) -> str:
     return full_text(Case(id=query.id, messages=query.messages, output=""))

@@ -21,8 +21,9 @@ from tuneworthy.ledger.blobs import sync
 from tuneworthy.ledger.failpoint import failpoint
 from tuneworthy.ledger.trouble import output_errors
 
-MANIFEST, LATEST = "artefact.json", "latest"
-CLASSIFIER, DOCS, ADAPTER = "classifier/classifier.skops", "index/docs.jsonl", "peft"
+MANIFEST_FILE, LATEST_LINK = "artefact.json", "latest"
+CLASSIFIER_FILE, DOCS_FILE = "classifier/classifier.skops", "index/docs.jsonl"
+ADAPTER_FOLDER = "peft"
 WEIGHTS_FOLDER = "weights"
 VERSION = 1
 _MOST_BYTES = 256_000_000  # bytes of a manifest; nearest examples carry every training row
@@ -47,7 +48,7 @@ def _identity_hash(artefact: Artefact) -> str:
         "task": artefact.task,
         "model": artefact.model,
         "fingerprint": artefact.fingerprint,
-        "docs": artefact.files.get(DOCS, ""),
+        "docs": artefact.files.get(DOCS_FILE, ""),
     }
     return digest(decides, 12)
 
@@ -62,10 +63,10 @@ def seal_artefact(draft: Path, artefact: Artefact) -> Artefact:
     files = {
         path.relative_to(draft).as_posix(): file_sha256(path)
         for path in sorted(draft.rglob("*"))
-        if path.is_file() and path != draft / MANIFEST
+        if path.is_file() and path != draft / MANIFEST_FILE
     }
     sealed = with_identity(artefact.model_copy(update={"files": files}))
-    (draft / MANIFEST).write_text(sealed.model_dump_json(indent=1) + "\n", "utf-8")
+    (draft / MANIFEST_FILE).write_text(sealed.model_dump_json(indent=1) + "\n", "utf-8")
     return sealed
 
 
@@ -89,9 +90,9 @@ def publish_artefact(draft: Path, folder: Path) -> Path:
         os.replace(draft, folder)
         failpoint("artefact.after")
         shutil.rmtree(old, ignore_errors=True)
-        note = folder.with_name(f"{LATEST}.part")
+        note = folder.with_name(f"{LATEST_LINK}.part")
         note.write_text(folder.name + "\n", "utf-8")
-        os.replace(note, folder.with_name(LATEST))
+        os.replace(note, folder.with_name(LATEST_LINK))
         sync(folder.parent)
     return folder
 
@@ -101,16 +102,16 @@ def find_artefact(path: Path) -> Path:
 
     Raises TaskError if there is none.
     """
-    if (path / MANIFEST).is_file():
+    if (path / MANIFEST_FILE).is_file():
         return path
     try:
-        name = plain_file(path / LATEST, 1000).decode("utf-8").strip()
+        name = plain_file(path / LATEST_LINK, 1000).decode("utf-8").strip()
     except (OSError, UnicodeDecodeError):
         name = ""
     if name and Path(name).name == name:
         # the second is there if a build was stopped while one folder replaced the other
         for found in (path / name, path / f"{_OLD_PREFIX}{name}"):
-            if (found / MANIFEST).is_file():
+            if (found / MANIFEST_FILE).is_file():
                 return found
     raise TaskError(
         "there is no artefact here: artefact.json is missing",
@@ -125,7 +126,7 @@ def read_artefact(folder: Path) -> Artefact:
 
     Raises ModelError if a file is missing, truncated or changed, or if another version wrote it.
     """
-    where = folder / MANIFEST
+    where = folder / MANIFEST_FILE
     try:
         raw = json.loads(plain_file(where, _MOST_BYTES).decode("utf-8"))
     except OSError as error:
@@ -160,7 +161,7 @@ def _check_file(folder: Path, name: str, expected: str) -> None:
     path = folder / name
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise _artefact_error(
-            "the manifest names a file outside the folder", folder / MANIFEST, name
+            "the manifest names a file outside the folder", folder / MANIFEST_FILE, name
         )
     if not path.is_file():
         raise _artefact_error("a file of the artefact is missing", path, "no such file")

@@ -8,13 +8,13 @@ from zipfile import BadZipFile
 
 from tuneworthy.core.errors import ModelError, NotInstalled, SecurityError
 
-TRUSTED = frozenset({"scipy.sparse._csr.csr_matrix"})
+TRUSTED_TYPES = frozenset({"scipy.sparse._csr.csr_matrix"})
 """The types in our pipelines that skops does not trust by itself."""
 
 
 def save_classifier(classifier: Any, path: Path) -> None:
     """Write a fitted estimator to a skops file. Raises NotInstalled without skops."""
-    _skops().dump(classifier, path)
+    _import_skops().dump(classifier, path)
 
 
 def load_classifier(path: Path) -> Any:
@@ -23,9 +23,9 @@ def load_classifier(path: Path) -> Any:
     Raises SecurityError for a type that none of our classifiers has, ModelError for a damaged file
     or one that this version of scikit-learn can't read.
     """
-    skops = _skops()
+    skops = _import_skops()
     try:
-        unknown = sorted(set(skops.get_untrusted_types(file=path)) - TRUSTED)
+        unknown = sorted(set(skops.get_untrusted_types(file=path)) - TRUSTED_TYPES)
         if unknown:
             raise SecurityError(
                 "the classifier's file holds types that we do not open",
@@ -33,7 +33,7 @@ def load_classifier(path: Path) -> Any:
                 got=", ".join(unknown),
                 fix="build it again from your rows; open no file that others made",
             )
-        return skops.load(path, trusted=sorted(TRUSTED))
+        return skops.load(path, trusted=sorted(TRUSTED_TYPES))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
         raise ModelError(
             "the classifier's file can't be opened",
@@ -43,7 +43,7 @@ def load_classifier(path: Path) -> Any:
         ) from error
 
 
-def _skops() -> Any:
+def _import_skops() -> Any:
     try:
         import skops.io
     except ImportError as missing:

@@ -8,7 +8,7 @@ from typing import Any
 from tuneworthy.core.errors import ProviderError, TaskError
 
 
-def push(folder: Path, repository: str, api: Any = None) -> str:
+def upload(folder: Path, repository: str, api: Any = None) -> str:
     """Upload a folder to a hub repository as one commit; return the commit's address.
 
     `huggingface_hub` finds the token, which appears in no message. `api` is its HfApi (None: a new

@@ -139,7 +139,7 @@ def compare_form(form: str, engine: Engine, reference: Reference, *, exact: bool
             f"{len(odd)} prompts have other tokens, first {reference.cases[odd[0]].id}: "
             f"{reference.counts[odd[0]]} in the study, {counts[odd[0]]} here"
         )
-    distance = _distance(engine, reference, exact)
+    distance = _logprob_distance(engine, reference, exact)
     failed += _weight_failures(distance)
     return parity.model_copy(update={"failed": tuple(failed), "distance": distance})
 
@@ -149,7 +149,7 @@ def _score_values(reference: Reference, answers: Sequence[Answer]) -> list[float
     return [score.value if isinstance(score, Score) else 0.0 for score in scores]
 
 
-def _distance(engine: Any, reference: Reference, exact: bool) -> LogProbDistance | None:
+def _logprob_distance(engine: Any, reference: Reference, exact: bool) -> LogProbDistance | None:
     """Return the log-probability distances on the first answers that the engine can score."""
     if reference.tuned is None:
         return None

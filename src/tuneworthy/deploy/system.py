@@ -18,9 +18,9 @@ from tuneworthy.core.model import Limits, Model, Prompt
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.deploy.artefact_folder import (
-    ADAPTER,
-    CLASSIFIER,
-    DOCS,
+    ADAPTER_FOLDER,
+    CLASSIFIER_FILE,
+    DOCS_FILE,
     WEIGHTS_FOLDER,
     find_artefact,
     read_artefact,
@@ -78,7 +78,7 @@ def open_artefact(path: Path, home: Path | None = None, base: Model | None = Non
         models=models,
         score=lambda case, answer: Unscored(reason="a deployed arm scores nothing"),
         folder=folder,
-        docs=read_built_docs(folder / DOCS) if artefact.pack.passages else (),
+        docs=read_built_docs(folder / DOCS_FILE) if artefact.pack.passages else (),
     )
     opened = open_pack(setup, artefact.pack, classifier)
     return DeployedSystem(artefact, opened.model, opened.limits, opened)
@@ -150,7 +150,7 @@ def _open_answering_model(
     local: Any = model
     if pack.weights:
         return cast("Model", local.with_adapter(folder / WEIGHTS_FOLDER))
-    return cast("Model", local.with_adapter(folder / ADAPTER)) if pack.adapter else model
+    return cast("Model", local.with_adapter(folder / ADAPTER_FOLDER)) if pack.adapter else model
 
 
 def student_model(model: Model, every: int) -> Model:
@@ -168,4 +168,4 @@ def _open_classifier(folder: Path, artefact: Artefact) -> Any:
     if artefact.pack.vectors and wanted != minilm.WEIGHTS:
         raise ModelError("the classifier was trained on the vectors of another encoder",
                          got=f"{wanted}, here {minilm.WEIGHTS}", fix="build it again")  # fmt: skip
-    return load_classifier(folder / CLASSIFIER)
+    return load_classifier(folder / CLASSIFIER_FILE)

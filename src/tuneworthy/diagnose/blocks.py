@@ -22,7 +22,9 @@ from tuneworthy.metrics import Metric
 TOLERATED_UNSCORED = 1  # unscored rows that do not block: a metric can time out once
 
 
-def blocks(task: Task, audit: Audit, cases: Sequence[Case], metric: Metric) -> tuple[str, ...]:
+def blocking_reasons(
+    task: Task, audit: Audit, cases: Sequence[Case], metric: Metric
+) -> tuple[str, ...]:
     """Return the reasons that block a verdict, as sentences; few rows are none of them."""
     reasons = [
         observation.text for observation in audit.observations if observation.level == "blocked"

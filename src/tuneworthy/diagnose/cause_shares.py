@@ -63,7 +63,7 @@ CAUSES: tuple[Cause, ...] = (
     "metric", "format", "convention", "knowledge", "retrieval", "reading", "latent", "capability",
     "learnable", "label", "hard", "chance", "untried", "few",
 )  # fmt: skip
-UNTRIED = "no remedy was tried on the failed cases: what is wrong was not measured"
+NO_REMEDY_TRIED = "no remedy was tried on the failed cases: what is wrong was not measured"
 
 
 class _CauseEstimate(NamedTuple):
@@ -117,12 +117,12 @@ def attribute_causes(
     if not base.fails:
         return blank.model_copy(update={"because": "nothing fails: there is no cause to seek"})
     if not pairs:
-        return blank.model_copy(update={"because": UNTRIED})
+        return blank.model_copy(update={"because": NO_REMEDY_TRIED})
     why_unread = _why_unread(pairs, base.recorded)
     acting = any(item.acts for item in ranked)
     n_read = _n_read(base, pairs)
     few = len(base.fails) <= FEW_FAILURES or (not acting and n_read < FEW_IF_NONE_ACTS)
-    attribution = _attribution(base, pairs, few, hard=not why_unread)
+    attribution = _attribute_causes(base, pairs, few, hard=not why_unread)
     rows, estimates = _wrong_rows(base, attribution)
     tiny, silent = len(base.fails) < LEAST_FAILURES, all(row.cause in NO_CAUSES for row in rows)
     named = not tiny and not (silent and why_unread)
@@ -172,7 +172,7 @@ def _why_unread(pairs: Sequence[Pair], recorded: bool) -> str:
         return ""
     names = " and ".join(result.name for _, result in pairs if result.n_fail)
     if not names:
-        return UNTRIED
+        return NO_REMEDY_TRIED
     why = " (recorded answers can't be asked again)" if recorded else ""
     return (
         f"the causes are not known: only {names} could be tried; no remedy that asks a model was"
@@ -180,7 +180,9 @@ def _why_unread(pairs: Sequence[Pair], recorded: bool) -> str:
     )
 
 
-def _attribution(base: BaseOutcomes, pairs: Sequence[Pair], few: bool, hard: bool) -> _Attribution:
+def _attribute_causes(
+    base: BaseOutcomes, pairs: Sequence[Pair], few: bool, hard: bool
+) -> _Attribution:
     """Return the class of each failed case and the estimated causes of all of them.
 
     Only acting remedies count; with few failures, all whose placebo (if any) was run. `hard`: a

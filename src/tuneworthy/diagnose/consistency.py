@@ -18,8 +18,8 @@ from tuneworthy.data.conflicts import contradictory_cases
 from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.stats.bounds import rate
 
-_MARKS = (("heading", r"#+ "), ("bullet", r"[-*•] "), ("number", r"\d+[.)] "), ("table", r"\|"),
-          ("field", r"[\w ]{1,30}: "))  # fmt: skip
+_LINE_KINDS = (("heading", r"#+ "), ("bullet", r"[-*•] "), ("number", r"\d+[.)] "),
+               ("table", r"\|"), ("field", r"[\w ]{1,30}: "))  # fmt: skip
 
 
 def contradiction_share(task: Task, rows: Sequence[Case]) -> Proportion | None:
@@ -75,7 +75,7 @@ def form_of(text: str, number: bool = False) -> str:
 
 
 def _mark_of_line(line: str) -> str:
-    return next((name for name, mark in _MARKS if re.match(mark, line)), "text")
+    return next((name for name, mark in _LINE_KINDS if re.match(mark, line)), "text")
 
 
 def proportion(k: int, n: int) -> Proportion:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneworthy.compare.choice import sorted_by_dev
-from tuneworthy.compare.columns import PRESENT
+from tuneworthy.compare.columns import PRESENT_ARM
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import BaseOutcomes, Diagnosis, Intervention, Remedy, Wrong
@@ -65,7 +65,7 @@ def answer_columns(task: Task, runs: Sequence[Run]) -> dict[str, AnswerColumn]:
 def base_of(table: Mapping[str, AnswerColumn]) -> AnswerColumn | None:
     """Return the base arm: the system that runs today, else the simplest prompt."""
     candidates = [c for c in table.values() if c.spec.role == "candidate"]
-    now = [c for c in candidates if c.spec.arm == PRESENT]
+    now = [c for c in candidates if c.spec.arm == PRESENT_ARM]
     rivals = now or [c for c in candidates if c.spec.tool == "prompt"]
     return min(rivals, key=lambda c: (c.spec.simplicity, c.spec.name), default=None)
 

@@ -52,7 +52,7 @@ def effect(base: BaseOutcomes, tried: Intervention) -> Effect:
     net and no contrast; if no passed case was run there is no net and no gain. In that case the
     share of FAIL rescued beyond a rerun of the base must be above 0 as well.
     """
-    rerun, rivals = _rerun_shares(base), _rivals(tried)
+    rerun, rivals = _rerun_shares(base), _shares_to_beat(tried)
     fails = _common_cases(base.fails, tried.passed, *(rivals or [rerun]))
     passes = _common_cases(base.passes, tried.passed)
     net = _lowest_interval([_net_passes(base, tried.passed, rival) for rival in rivals])
@@ -121,14 +121,14 @@ def passed_by_both(base: BaseOutcomes, tried: Intervention) -> frozenset[str]:
     return frozenset(case for case in fails if tried.passed[case] and versus[case] >= PASSED_SHARE)
 
 
-def _rivals(tried: Intervention) -> list[Passed]:
+def _shares_to_beat(tried: Intervention) -> list[Passed]:
     """Return the pass shares that a remedy must beat: of its placebo and of its prompt alone."""
     return [rival for rival in (tried.placebo_passed, tried.alone) if rival]
 
 
 def _best_rival(base: BaseOutcomes, tried: Intervention) -> Passed:
     """Return {case id: highest pass share of a rival}; without rivals, of the rerun base."""
-    rivals = _rivals(tried)
+    rivals = _shares_to_beat(tried)
     if not rivals:
         return _rerun_shares(base)
     shared = set(rivals[0]).intersection(*rivals)

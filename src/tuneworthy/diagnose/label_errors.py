@@ -89,7 +89,7 @@ def _conflict_doubts(task: Task, everyone: Sequence[Case], own: set[str]) -> Ite
             other = next((o for o in rows if contradicts(case, o, text)), None)
             if other is None:
                 continue
-            there = f"“{_gold_text(other)}” in {_location(other)}"
+            there = f"“{_gold_text(other)}” in {_place_of(other)}"
             why = f"the same input has “{_gold_text(case)}” here and {there}"
             yield LabelDoubt(case=case.id, ground="conflict", why=why)
 
@@ -99,7 +99,9 @@ def _neighbour_doubts(task: Task, everyone: Sequence[Case], own: set[str]) -> It
     labels = [form(case.output) for case in everyone]
     queries = [at for at, case in enumerate(everyone) if case.id in own]
     for at, near in zip(
-        queries, _nearest([full_text(c)[:_READ_CHARACTERS] for c in everyone], queries), strict=True
+        queries,
+        _nearest_texts([full_text(c)[:_READ_CHARACTERS] for c in everyone], queries),
+        strict=True,
     ):
         if len(near) < NEIGHBOURS:
             continue
@@ -112,12 +114,12 @@ def _neighbour_doubts(task: Task, everyone: Sequence[Case], own: set[str]) -> It
         other = next(everyone[o] for o in near if labels[o] == label)
         why = (
             f"{count} of the {NEIGHBOURS} nearest inputs have “{_gold_text(other)}” "
-            f"({_location(other)} is the nearest), this one has “{_gold_text(case)}”"
+            f"({_place_of(other)} is the nearest), this one has “{_gold_text(case)}”"
         )
         yield LabelDoubt(case=case.id, ground="neighbours", why=why)
 
 
-def _nearest(texts: Sequence[str], queries: Sequence[int]) -> Iterator[list[int]]:
+def _nearest_texts(texts: Sequence[str], queries: Sequence[int]) -> Iterator[list[int]]:
     """Yield for each queried text the positions of its 5 nearest others by TF-IDF cosine.
 
     The nearest comes first, ties go by position; fewer if fewer share a word with it. Each text is
@@ -175,5 +177,5 @@ def _gold_text(case: Case) -> str:
     return quoted(case.output.strip(), 80)
 
 
-def _location(case: Case) -> str:
+def _place_of(case: Case) -> str:
     return case.where or case.id

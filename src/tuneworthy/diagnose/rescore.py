@@ -26,7 +26,7 @@ PLACEBO_DRAWS = 10  # other cases that each answer is scored against in the plac
 # Names of the interventions.
 TOLERANT_METRIC, LENIENT_PARSE = "tolerant metric", "lenient parse"
 ANSWER_IN_TEXT = "answer within a text"
-PLACEBO = "the same, against other cases' right answers"
+PLACEBO_NOTE = "the same, against other cases' right answers"
 
 
 def rescore_interventions(
@@ -235,6 +235,6 @@ def _rescore_intervention(
         return Intervention(name=name, remedy=remedy, passed=passed, because=why, asks=False)
     compared = {i: value for i, value in passed.items() if i in placebo_shares}
     return Intervention(
-        name=name, remedy=remedy, passed=compared, placebo=PLACEBO, placebo_passed=placebo_shares,
-        asks=False,
+        name=name, remedy=remedy, passed=compared, placebo=PLACEBO_NOTE,
+        placebo_passed=placebo_shares, asks=False,
     )  # fmt: skip

@@ -29,14 +29,14 @@ def executor_of(task: Task, on: str | None, say: Callable[[str], None]) -> Itera
     if address is None:
         yield THIS_PROCESS
         return
-    dispatch = Dispatch(_opener(address), say)
+    dispatch = Dispatch(_cluster_opener(address), say)
     try:
         yield dispatch
     finally:
         dispatch.close()
 
 
-def _opener(address: Address) -> Connect:
+def _cluster_opener(address: Address) -> Connect:
     def opened(need: Need, say: Callable[[str], None]) -> Cluster:
         cluster: Cluster = load("executors", address.kind).open_cluster(address, need, say)
         return cluster

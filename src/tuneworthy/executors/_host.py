@@ -33,7 +33,7 @@ from tuneworthy.executors._job import (
     ProcessVersions,
     StudyParts,
     read_files,
-    unscored,
+    refuse_to_score,
     versions_here,
 )
 from tuneworthy.measure.executor import FreeAnswers
@@ -118,7 +118,7 @@ class Host:
             job.setup,
             task=job.setup.task.at(self._task_folder),
             models=models,
-            score=unscored if job.judged else scorer(study.task.at(self._task_folder)),
+            score=refuse_to_score if job.judged else scorer(study.task.at(self._task_folder)),
             folder=folder,
             docs=lists[0],
             unlabelled=lists[1],

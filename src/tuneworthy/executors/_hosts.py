@@ -131,8 +131,8 @@ class HostPool:
             raise ClusterError(
                 "a study needs more than any node of the cluster has",
                 where=self.cluster.name,
-                got=f"needs {_resources(1, self._need.gpus, self._need.memory)}; the largest node,"
-                f" {best.name}, has {_resources(best.cpus, best.gpus, best.memory)}",
+                got=f"needs {_resources_text(1, self._need.gpus, self._need.memory)}; the largest"
+                f" node, {best.name}, has {_resources_text(best.cpus, best.gpus, best.memory)}",
                 fix="add a node that has it, or choose a smaller model",
             )
         if usable and all(self._failed.get(node.id, 0) >= MOST_FAILED_STARTS for node in usable):
@@ -168,5 +168,5 @@ class HostPool:
             self._failed.pop(host.node.id, None)
 
 
-def _resources(cpus: float, gpus: float, memory: float) -> str:
+def _resources_text(cpus: float, gpus: float, memory: float) -> str:
     return f"{cpus:g} CPU, {gpus:g} GPU, {memory / 1e9:.1f} GB of memory"

@@ -159,7 +159,7 @@ def job_of(request: FitRequest) -> Job:
     bare = replace(
         setup,
         models={},
-        score=unscored,
+        score=refuse_to_score,
         folder=Path(),
         unlabelled=(),
         docs=(),
@@ -180,7 +180,7 @@ def job_of(request: FitRequest) -> Job:
     )
 
 
-def unscored(case: Case, answer: Answer) -> Score | Unscored:
+def refuse_to_score(case: Case, answer: Answer) -> Score | Unscored:
     """Raise ClusterError: the metric of a setup whose real metric can't be sent to a node."""
     raise ClusterError("an arm scored an answer where no metric is", got=case.id + answer.text[:40])
 

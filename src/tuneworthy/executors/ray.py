@@ -109,7 +109,9 @@ def _check_reachable(address: Address) -> None:
 def _connection_error(address: Address, error: Exception) -> ClusterError:
     """Return the ClusterError for a failed connection, with the fix for its cause."""
     text = " ".join(str(error).split())
-    if any("Auth" in type(each).__name__ or "AuthToken" in str(each) for each in _causes(error)):
+    if any(
+        "Auth" in type(each).__name__ or "AuthToken" in str(each) for each in _error_chain(error)
+    ):
         return ClusterError(
             "the cluster wants its token",
             where=address.name,
@@ -142,7 +144,7 @@ def _connection_error(address: Address, error: Exception) -> ClusterError:
     )
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def _error_chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

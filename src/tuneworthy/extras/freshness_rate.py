@@ -47,7 +47,7 @@ from tuneworthy.stats.bounds import rate
 SECONDS_PER_DAY = 86_400.0
 MOST_FACTS = 60  # the most facts that are changed
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-READS = frozenset({"docs", "gold_passage"})  # needs of an arm that reads documents
+NEEDS_OF_READERS = frozenset({"docs", "gold_passage"})  # needs of an arm that reads documents
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def measure_freshness(
     changed_runner, results = replace(_with_changed_documents(runner, after), runs=()), []
     folds = tuple(at for at, part in enumerate(changed_runner.split.parts) if part.test)
     for planned in arms:
-        reads = bool(load("arms", planned.spec.arm).NEEDS & READS)
+        reads = bool(load("arms", planned.spec.arm).NEEDS & NEEDS_OF_READERS)
         own = [run for run in runs if run.spec.name == planned.spec.name]
         measured = any(run.state == "measured" for run in own)  # else the stage rule left it out
         if not measured or (reads and trains(planned.spec)):

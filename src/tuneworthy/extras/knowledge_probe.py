@@ -15,11 +15,11 @@ from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.model import Model
 from tuneworthy.core.task import Task
 from tuneworthy.extras.known_facts import (
+    EXAMPLE_SETS,
+    EXAMPLES_PER_SET,
     MOST_FACTS,
     MOST_FACTS_PAID,
-    SAMPLES,
-    SETS,
-    SHOTS,
+    SAMPLED_ANSWERS,
     ProbeSetup,
     probe_facts,
 )
@@ -65,9 +65,9 @@ def probe_work(task: Task, sizes: Sizes, paid: bool) -> Work:
     cases = min(sizes.cases, MOST_FACTS_PAID if paid else MOST_FACTS)
     if task.output.type == "label":
         return Work()
-    prompts = cases * SETS * (SAMPLES + 1)
-    per_prompt = sizes.own + SHOTS * sizes.shot
-    calls = SETS * (SAMPLES + 1)
+    prompts = cases * EXAMPLE_SETS * (SAMPLED_ANSWERS + 1)
+    per_prompt = sizes.own + EXAMPLES_PER_SET * sizes.shot
+    calls = EXAMPLE_SETS * (SAMPLED_ANSWERS + 1)
     shared = prompts * sizes.shared if paid else calls * sizes.shared
     return Work(
         requests=prompts, read=shared + prompts * per_prompt, written=prompts * sizes.answer

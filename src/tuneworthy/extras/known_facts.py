@@ -34,7 +34,7 @@ from tuneworthy.prompting.messages import build
 from tuneworthy.prompting.shots import random_examples, why_unusable
 from tuneworthy.stats.bounds import rate
 
-SETS, SHOTS, SAMPLES, TEMPERATURE = 5, 4, 4, 0.5
+EXAMPLE_SETS, EXAMPLES_PER_SET, SAMPLED_ANSWERS, TEMPERATURE = 5, 4, 4, 0.5
 MOST_FACTS, MOST_FACTS_PAID, LEAST_OF_A_TYPE = 60, 30, 5
 PROMPTS_PER_SHARD = 64  # prompts per stored call, if the model names no other number
 Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
@@ -73,8 +73,8 @@ def probe_facts(setup: ProbeSetup, cases: Sequence[Case]) -> KnowledgeProbe:
     probed = _sampled_cases(setup, cases)
     ids = {case.id for case in probed}
     pool = [case for case in setup.train if case.id not in ids and why_unusable(case) is None]
-    if len(pool) < SHOTS:
-        why = f"{len(pool)} rows are left to draw examples from, and {SHOTS} are needed"
+    if len(pool) < EXAMPLES_PER_SET:
+        why = f"{len(pool)} rows are left to draw examples from, and {EXAMPLES_PER_SET} are needed"
         return KnowledgeProbe(because=why)
     greedy, sampled = defaultdict[str, list[bool]](list), defaultdict[str, list[bool]](list)
     failed: set[str] = set()
@@ -144,7 +144,7 @@ def _probe_replies(
     size = getattr(setup.model, "shard", PROMPTS_PER_SHARD)
     # By type, so that prompts in a row share a prefix.
     ordered = sorted(probed, key=lambda case: (fact_type(case), case.id))
-    for number in range(SETS):
+    for number in range(EXAMPLE_SETS):
         examples = _ExampleSet(pool, f"{setup.task.seed} known {number}")
         for start in range(0, len(ordered), size):
             shard = ordered[start : start + size]
@@ -154,8 +154,8 @@ def _probe_replies(
                 build(setup.task, case.query(), recipe, pool)
                 for case, recipe in zip(shard, recipes, strict=True)
             ]
-            for sample in range(SAMPLES + 1):
-                for case, reply in zip(shard, _replies(setup, prompts, sample), strict=True):
+            for sample in range(SAMPLED_ANSWERS + 1):
+                for case, reply in zip(shard, _ask_model(setup, prompts, sample), strict=True):
                     yield case, sample, reply
 
 
@@ -173,14 +173,14 @@ class _ExampleSet:
     def ids(self, case: Case) -> tuple[str, ...]:
         """Return the ids of the 4 examples for a case; usually the same for all cases of a type."""
         own = self._other_groups(self._of.get(fact_type(case), ()), case)
-        return own if len(own) == SHOTS else self._other_groups(self._all, case)
+        return own if len(own) == EXAMPLES_PER_SET else self._other_groups(self._all, case)
 
     def _other_groups(self, ids: Sequence[str], case: Case) -> tuple[str, ...]:
         free = (i for i in ids if case.group is None or self._cases[i].group != case.group)
-        return tuple(islice(free, SHOTS))
+        return tuple(islice(free, EXAMPLES_PER_SET))
 
 
-def _replies(setup: ProbeSetup, prompts: Sequence[Prompt], sample: int) -> list[Reply]:
+def _ask_model(setup: ProbeSetup, prompts: Sequence[Prompt], sample: int) -> list[Reply]:
     limits = limits_for(
         setup.task,
         setup.task.output.max_tokens or 64,
@@ -201,10 +201,10 @@ def _replies(setup: ProbeSetup, prompts: Sequence[Prompt], sample: int) -> list[
 def _summarise_probe(
     probed: Sequence[Case], of: dict[str, KnowledgeLevel], lost: tuple[str, ...]
 ) -> KnowledgeProbe:
-    answers = SETS * (SAMPLES + 1)
+    answers = EXAMPLE_SETS * (SAMPLED_ANSWERS + 1)
     if not of:
         why = "no answer came back" if lost else "no rows with an answer to ask for"
-        return KnowledgeProbe(sets=SETS, answers=answers, lost=lost, because=why)
+        return KnowledgeProbe(sets=EXAMPLE_SETS, answers=answers, lost=lost, because=why)
     counts, n = Counter(of.values()), len(of)
     unknown = _share(counts["unknown"], n)
     types = defaultdict[str, list[str]](list)
@@ -221,14 +221,14 @@ def _summarise_probe(
         shares={name: _share(counts[name], n) for name in KNOWLEDGE_LEVELS},
         unknown=unknown,
         by_type=by_type,
-        sets=SETS,
+        sets=EXAMPLE_SETS,
         answers=answers,
         lost=lost,
-        said=_sentences(unknown, by_type),
+        said=_summary_sentences(unknown, by_type),
     )
 
 
-def _sentences(unknown: Proportion, by_type: Mapping[str, Proportion]) -> tuple[str, ...]:
+def _summary_sentences(unknown: Proportion, by_type: Mapping[str, Proportion]) -> tuple[str, ...]:
     lines = [
         f"{unknown.k} of {unknown.n} rows ({unknown.low:.0%} to {unknown.high:.0%}) hold a fact "
         "that the model never gave: training on them would teach it anew"
@@ -238,7 +238,8 @@ def _sentences(unknown: Proportion, by_type: Mapping[str, Proportion]) -> tuple[
         for name, share in by_type.items()
     ]
     lines.append(
-        f"asked with {SETS} sets of examples; fewer sets than 10 call more known facts unknown"
+        f"asked with {EXAMPLE_SETS} sets of examples; fewer sets than 10 call more known facts "
+        "unknown"
     )
     return tuple(lines)
 

@@ -25,8 +25,8 @@ from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.ratio import ratio_of_means
 
 NO_SEARCH = "no search was run: only prompts written by hand were tried"
-LOGGED = "the prompt is known by recorded answers alone: how it was found is not known"
-TAIL = 0.025  # the error on each side of a two-sided 95 % interval
+SEARCH_UNKNOWN = "the prompt is known by recorded answers alone: how it was found is not known"
+BOUND_TAIL = 0.025  # the error on each side of a two-sided 95 % interval
 Steps = list[tuple[int, Mapping[str, float]]]
 """One fold's search: (prompts tried, dev-row scores of the best prompt so far) per step."""
 
@@ -50,7 +50,7 @@ def search_summary(
     if not searches:
         names = {run.spec.name for run in prompts}
         logged = all(RECORDED in run.notes for run in prompts)
-        why = [LOGGED if logged else NO_SEARCH, *why]
+        why = [SEARCH_UNKNOWN if logged else NO_SEARCH, *why]
         best = max(sorted(names), key=lambda name: _mean_dev(prompts, name))
         return PromptSearch(arm=best, budget=len(names), rho=rho, because="; ".join(why))
     name = max(
@@ -107,8 +107,8 @@ def _last_doubling_gain(
         rows += after
         diffs += [after[case] - before[case] for case in after]
     clusters = [groups.get(case, case) for case in rows]
-    low = bounds.paired(diffs, TAIL / (last - half), groups=clusters).low
-    bound = bounds.paired(diffs, TAIL, groups=clusters)
+    low = bounds.paired(diffs, BOUND_TAIL / (last - half), groups=clusters).low
+    bound = bounds.paired(diffs, BOUND_TAIL, groups=clusters)
     return _rounded_interval(bound.mean, low, bound.high), ()
 
 
@@ -133,11 +133,11 @@ def _share_of_tuning_gain(
     if any(run.learned for own in arm_runs for run in own):  # recorded answers were not fitted here
         factor = split.width_factor(folds)
     bound = bounds.paired(
-        tune_gain, TAIL, factor, groups=clusters, folds=Folds(folds) if factor > 1 else None
+        tune_gain, BOUND_TAIL, factor, groups=clusters, folds=Folds(folds) if factor > 1 else None
     )
     if bound.low <= 0 <= bound.high:
         return None, ["the tuned arm is not shown to differ from the base"]
-    if (ratio := ratio_of_means(prompt_gain, tune_gain, 2 * TAIL, factor, clusters)) is None:
+    if (ratio := ratio_of_means(prompt_gain, tune_gain, 2 * BOUND_TAIL, factor, clusters)) is None:
         return None, ["the share of the tuning gain has no bounds: the gain is too uncertain"]
     return _rounded_interval(*ratio), []
 

@@ -15,13 +15,14 @@ from tuneworthy.core.task import Task, Tool
 from tuneworthy.models._overrides import Change
 from tuneworthy.prompting.messages import specification
 
-WRAPPERS = (
+PROMPT_WRAPPERS = (
     "Your task is the following. {}",
     "Please do this for me, exactly as described: {} Thank you.",
     "You will get an input.\n\nWhat to do with it:\n{}",
 )
-SHORT, LONG = "without its long prompt", "with the long prompt"
-PROMPTS = {"prompt", "tune", "distil"}  # tools whose prompt may be shortened or lengthened
+SHORTENED_NOTE, LENGTHENED_NOTE = "without its long prompt", "with the long prompt"
+# The tools whose prompt may be shortened or lengthened.
+TOOLS_WITH_PROMPT = {"prompt", "tune", "distil"}
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ def rewordings(task: Task, prompts: Sequence[Prompt], tool: Tool | None) -> list
     instruction = task.instruction.strip()
     candidates = [
         Rewording(f"reworded {number}", _wrap_instruction(instruction, wrapper))
-        for number, wrapper in enumerate(WRAPPERS, 1)
+        for number, wrapper in enumerate(PROMPT_WRAPPERS, 1)
     ]
-    if tool in PROMPTS and all(map(_ends_with_the_input, prompts)):
+    if tool in TOOLS_WITH_PROMPT and all(map(_ends_with_the_input, prompts)):
         candidates += [
-            Rewording(SHORT, _to_bare_instruction(task)),
-            Rewording(LONG, _to_full_specification(task)),
+            Rewording(SHORTENED_NOTE, _to_bare_instruction(task)),
+            Rewording(LENGTHENED_NOTE, _to_full_specification(task)),
         ]
     if not instruction or not prompts:
         return []

@@ -181,7 +181,7 @@ def _condition_result(
     """Yield the result of one condition, or nothing if the metric does not judge validity."""
     gold = runner.sealed.open("shake")
     scores = [runner.metric(gold[answer.case], answer) for answer in answers]
-    valid = [_validity(score) for score in scores]
+    valid = [_is_valid(score) for score in scores]
     judged = [v for v in valid if v is not None]
     if not judged:
         return
@@ -201,7 +201,7 @@ def _condition_result(
     )
 
 
-def _validity(score: Score | Unscored) -> bool | None:
+def _is_valid(score: Score | Unscored) -> bool | None:
     return score.valid if isinstance(score, Score) else False
 
 

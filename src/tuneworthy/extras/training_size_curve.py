@@ -36,7 +36,7 @@ LEARNER_TOOLS = ("classifier", *TRAINED_TOOLS)
 UNTRAINED_TOOLS = ("keep", "prompt", "schema", "context")
 ROW_SHARES = (0.125, 0.25, 0.5)
 LEAST_EIGHTH, LEAST_ROWS = 20, 5  # the fewest rows of an eighth, and of any size
-TAIL = 0.025  # each side of a two-sided 95 % interval
+BOUND_TAIL = 0.025  # each side of a two-sided 95 % interval
 Cell = tuple[int, int, str]  # seed, fold, case
 Scores = dict[Cell, float]
 
@@ -270,7 +270,7 @@ def _paired_gain(runner: Runner, learner: _Learner, more: Scores, fewer: Scores)
     factor = runner.split.width_factor(learner.folds)
     bound = bounds.paired(
         diffs,
-        TAIL,
+        BOUND_TAIL,
         factor=factor,
         groups=_groups_of(runner, cases),
         folds=Folds(folds) if factor > 1 else None,

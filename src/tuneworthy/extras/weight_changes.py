@@ -100,13 +100,15 @@ def _example_fields(tuned: TunedPair) -> dict[str, Any]:
     differ = [r for r in rows if r["before"].strip() != tuned.answers[r["case"]].text.strip()]
     shown = [*differ, *(row for row in rows if row not in differ)][:SHOWN_EXAMPLES]
     return {
-        "examples": tuple(_example(tuned, gold, row) for row in shown),
+        "examples": tuple(_before_and_after(tuned, gold, row) for row in shown),
         "asked": len(rows),
         "differ": len(differ),
     }
 
 
-def _example(tuned: TunedPair, gold: Mapping[str, Any], row: Mapping[str, Any]) -> BeforeAfter:
+def _before_and_after(
+    tuned: TunedPair, gold: Mapping[str, Any], row: Mapping[str, Any]
+) -> BeforeAfter:
     after = tuned.answers[row["case"]]
     before = Answer(case=row["case"], text=row["before"], finish=row["finish"])
     return BeforeAfter(

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuneworthy.core.counting import count_noun
 from tuneworthy.core.imported import ImportedRow, SourceRecord
-from tuneworthy.data.raw import FIELDS
+from tuneworthy.data.raw import ROW_FIELDS
 from tuneworthy.importers._values import parse_json_text, plain_turn
 
 FORMAT = "OpenAI chat rows"
@@ -29,7 +29,7 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
 
     A right answer that calls tools becomes the JSON text of its calls.
     """
-    kept = {key: value for key, value in record.value.items() if key in FIELDS}
+    kept = {key: value for key, value in record.value.items() if key in ROW_FIELDS}
     turns = [plain_turn(one) for one in record.value["messages"]]
     if calls := _tool_calls(turns[-1]):
         notes["calls"] = notes.get("calls", 0) + 1

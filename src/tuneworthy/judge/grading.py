@@ -13,7 +13,7 @@ from tuneworthy.core.model import Model
 from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
 from tuneworthy.data.grades import read_grades
-from tuneworthy.diagnose.blocks import blocks
+from tuneworthy.diagnose.blocks import blocking_reasons
 from tuneworthy.diagnose.metric_ladder import MOST_CASES
 from tuneworthy.judge.calibration import calibrate
 from tuneworthy.judge.judge_metric import judge_metric
@@ -55,8 +55,8 @@ def blocks_ahead(task: Task, audit: Audit, cases: Sequence[Case]) -> tuple[str, 
     """
     own_function = not task.success.metrics and task.success.metric is not None
     if own_function or JUDGE in task.success.metrics or task.success.options.get("run"):
-        return blocks(task, audit, (), lambda case, answer: Unscored(reason="not tried"))
-    return blocks(task, audit, cases[:MOST_CASES], scorer(task))
+        return blocking_reasons(task, audit, (), lambda case, answer: Unscored(reason="not tried"))
+    return blocking_reasons(task, audit, cases[:MOST_CASES], scorer(task))
 
 
 def grades_of(task: Task, cases: Sequence[Case]) -> Grades | None:
@@ -68,7 +68,7 @@ def grades_of(task: Task, cases: Sequence[Case]) -> Grades | None:
     return {key: grade for key, grade in grades.items() if key[0] in scored}
 
 
-def refusal(
+def judge_refusal(
     metric: Any, cases: Sequence[Case], grades: Grades | None, asked: Sequence[str]
 ) -> tuple[str, ...]:
     """Return (reason why the judge is refused,), or () if it is accepted or there is none."""

@@ -24,7 +24,7 @@ from tuneworthy.metrics._validity import validity
 from tuneworthy.prompting.judging import comparison_messages, read_verdict
 
 REPLY_TOKENS = 120  # a sentence and its verdict
-SHARD = 64
+ANSWERS_PER_SHARD = 64
 JudgementStore = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 Verdicts = tuple[str | None, str | None]
 """The winner ("answer", "gold" or "same"; None: no verdict) with the answer first, then second."""
@@ -90,7 +90,7 @@ class JudgeMetric:
         limits, replies = limits_for(self.task, REPLY_TOKENS, seed=self.task.seed), list[Reply]()
         source = {"what": "judged", "model": dict(self.model.fingerprint), "salt": self.salt,
                   "made_by": code_version(), "limits": limits.plain()}  # fmt: skip
-        size = getattr(self.model, "shard", SHARD)
+        size = getattr(self.model, "shard", ANSWERS_PER_SHARD)
         for start in range(0, len(prompts), size):
             shard = prompts[start : start + size]
             key = digest({**source, "prompts": [[m.plain() for m in p] for p in shard]})

@@ -148,7 +148,7 @@ def _case_rows(entry: Entry) -> list[dict[str, Any]]:
         if run.counts:
             for case, text, score in zip(run.cases, run.answers, run.scores, strict=True):
                 shown = "no answer came back" if text is None else _shortened(text)
-                given[case].append({"arm": run.arm, "text": shown, "shade": _shade(score)})
+                given[case].append({"arm": run.arm, "text": shown, "shade": _score_shade(score)})
     return [
         {"id": case.id, "input": _shortened(case.input), "gold": _shortened(case.output),
          "answers": given[case.id], "right": _count_right(given[case.id])}
@@ -164,7 +164,7 @@ def _shortened(text: str) -> str:
     )
 
 
-def _shade(score: float | None) -> tuple[str, str, str]:
+def _score_shade(score: float | None) -> tuple[str, str, str]:
     """Return (CSS class, words, sign) of a score: right, partly right, wrong or not scored."""
     if score is None:
         return "none", "not scored", "–"

@@ -70,7 +70,7 @@ class LabTools:
         found = _document_index(self.case, dated).search(
             [(row.input, row.meta["time"]) for row in rows], k
         )
-        return [[_passage(docs[chunk.doc]) for chunk in chunks] for chunks in found]
+        return [[_passage_of(docs[chunk.doc]) for chunk in chunks] for chunks in found]
 
     def with_trained_model(self, form: str) -> LabTools:
         """Return tools whose model has the trained adapter applied, or merged in the `form`.
@@ -99,5 +99,5 @@ def _document_index(case: LabCase, dated: bool) -> Any:
     return index([doc if dated else doc.model_copy(update=free) for doc in case.docs()])
 
 
-def _passage(doc: Doc) -> Passage:
+def _passage_of(doc: Doc) -> Passage:
     return Passage(doc.id, doc.title, doc.text, doc.since, doc.until)

@@ -13,7 +13,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.failure import Config, RunFacts, Runs, Value
 from tuneworthy.lab import words
 from tuneworthy.lab.cases import ANSWER_TOKENS, ASKED_ROWS, HELD_ROWS, NEW_ROWS, LabCase
-from tuneworthy.lab.clean_runs import UsualRange, clean_runs, outside, usual_ranges
+from tuneworthy.lab.clean_runs import UsualRange, clean_runs, outside_usual_range, usual_ranges
 from tuneworthy.lab.key_words import KEY_TEXTS
 from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.recordings import Recordings
@@ -80,7 +80,7 @@ def public_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[s
         "story": module.STORY,
         "win": module.WIN,
         "charts": [chart_data(key, case.trains) for key in charts],
-        "measures": [_measurement(key, recorded) for key in _shuffled(module.MEASURES, case)],
+        "measures": [_measurement_data(key, recorded) for key in _shuffled(module.MEASURES, case)],
         "causes": cause_texts(_shuffled(module.CAUSES, case)),
         "sure": list(CONFIDENCES),
         "yaml": _config_lines(recorded, planted),
@@ -150,7 +150,12 @@ def blind_data(cases: Sequence[LabCase]) -> dict[str, Any]:
         "one_in": CLEAN_ONE_IN,
         "charts": [chart_data(key) for key in BLIND_CHARTS],
         "facts": [
-            {"key": key, "title": said.title, "unit": said.unit, **_range(ranges.get(key))}
+            {
+                "key": key,
+                "title": said.title,
+                "unit": said.unit,
+                **_usual_range_data(ranges.get(key)),
+            }
             for key, said in shown.items()
         ],
         "clean_runs": len(clean_runs()),
@@ -161,7 +166,7 @@ def blind_data(cases: Sequence[LabCase]) -> dict[str, Any]:
     }
 
 
-def _range(found: UsualRange | None) -> dict[str, Any]:
+def _usual_range_data(found: UsualRange | None) -> dict[str, Any]:
     """Return the range of a fact over the clean runs, in words and as numbers; null if none is."""
     if found is None:
         return {"usual": None, "low": None, "high": None}
@@ -216,7 +221,7 @@ def _check_known(what: str, name: str, known: Sequence[str]) -> None:
         raise TaskError(f"this case has no such {what}", got=name, fix=f"one of: {list(known)}")
 
 
-def _measurement(key: str, recorded: Recordings) -> dict[str, Any]:
+def _measurement_data(key: str, recorded: Recordings) -> dict[str, Any]:
     """Return a measurement of both runs in words; None for a run that was not recorded."""
     said, own, twin = words.measure_of(key), recorded.own_facts, recorded.twin_facts
     return {
@@ -225,7 +230,7 @@ def _measurement(key: str, recorded: Recordings) -> dict[str, Any]:
         "unit": said.unit,
         "own": said.value(words.value_of(own, key), own) if own else None,
         "twin": said.value(words.value_of(twin, key), twin) if twin else None,
-        "outside": outside(key, own) if own and recorded.case.trains else None,
+        "outside": outside_usual_range(key, own) if own and recorded.case.trains else None,
         "nothing": None
         if key in proving_measures(recorded.case)
         else _why_it_proves_nothing(key, own, twin),

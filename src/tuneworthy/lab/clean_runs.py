@@ -32,7 +32,7 @@ def usual_ranges(keys: Sequence[str]) -> dict[str, UsualRange]:
     return found
 
 
-def outside(key: str, own: RunFacts) -> str | None:
+def outside_usual_range(key: str, own: RunFacts) -> str | None:
     """Return in words that a fact lies outside the clean runs' range; None if it does not.
 
     A value that is written as an end of the range is written lies inside.

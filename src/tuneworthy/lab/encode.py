@@ -70,7 +70,7 @@ def clean_row(tokenizer: Any, row: LabRow) -> TokenRow:
     return TokenRow(done.ids, done.first)
 
 
-def encode(
+def encode_rows(
     tokenizer: Any, rows: Sequence[LabRow], config: Config, own: RenderRow | None = None
 ) -> list[EncodedRow]:
     """Return the rows as this configuration trains on them; `own` is a case's own render."""

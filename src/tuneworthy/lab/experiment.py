@@ -26,7 +26,7 @@ from tuneworthy.lab.cases import (
     LabCase,
     scored_case,
 )
-from tuneworthy.lab.encode import EncodedRow, encode, serving_template
+from tuneworthy.lab.encode import EncodedRow, encode_rows, serving_template
 from tuneworthy.lab.events import SCHEMA, Emit, RunStopped, StepBatches, run_id
 from tuneworthy.metrics import scorer
 from tuneworthy.models.local.chat_template import prompt_ids
@@ -49,10 +49,12 @@ class Experiment:
         self.case, self.config, self.seed, self.model = case, dict(config), seed, model
         self.task, self.rows = case.task(), case.rows(config, seed)
         own = getattr(case.module, "render", None)
-        self.encoded = encode(model.tokenizer, self.rows.train, config, own)
+        self.encoded = encode_rows(model.tokenizer, self.rows.train, config, own)
         clean = {**config, "pad_token": None, "max_length": None, "packing": False,
                  "loss": "answer"}  # fmt: skip
-        self.held_examples = [row.example for row in encode(model.tokenizer, self.rows.new, clean)]
+        self.held_examples = [
+            row.example for row in encode_rows(model.tokenizer, self.rows.new, clean)
+        ]
         self.scorer, self.grammar = scorer(self.task), self._grammar()
         self.limits = Limits(
             max_tokens=ANSWER_TOKENS,
@@ -265,7 +267,7 @@ class Experiment:
         """Measure score and loss on the case's probes; `when` ends the names of these facts."""
         own = getattr(self.case.module, "of_probe", None)
         for name, rows in self.probes.items():
-            examples = [each.example for each in encode(self.model.tokenizer, rows, DEFAULTS)]
+            examples = [each.example for each in encode_rows(self.model.tokenizer, rows, DEFAULTS)]
             self.probe_facts[f"{name}_loss{when}"] = loss = look.mean_loss(examples)[0]
             before = self.probe_facts.get(f"{name}_loss_before")
             self.probe_facts[f"{name}_loss_rise"] = None if before is None else loss - before

@@ -19,7 +19,7 @@ from tuneworthy.core.failure import RunFacts, Value
 from tuneworthy.lab.event_log import EventLog
 from tuneworthy.lab.events import RECORDED_KINDS, Event, run_id
 from tuneworthy.lab.lab_folder import is_id
-from tuneworthy.lab.play_setup import PLAY
+from tuneworthy.lab.play_setup import PLAY_KIND
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.record_store import RecordStore
 from tuneworthy.lab.run_process import OpenRunner, RunOrder
@@ -96,13 +96,13 @@ class Jobs:
 
         Raises Problem as `submit` does.
         """
-        name = run_id(PLAY, config, seed)
+        name = run_id(PLAY_KIND, config, seed)
         with self._changed:
             known = self._jobs.get(name)
             if known and (not known.log.ended or known.state == "done"):
                 return name
             self._check_room()
-            self._add_job(Job(name, PLAY, config, seed, PLAY, None, self._new_log(name)))
+            self._add_job(Job(name, PLAY_KIND, config, seed, PLAY_KIND, None, self._new_log(name)))
             self._forget_plays()
             return name
 
@@ -178,7 +178,7 @@ class Jobs:
 
     def _forget_plays(self) -> None:
         """Remove the oldest ended plays beyond MOST_PLAYS, as a slider makes many."""
-        ended = [job for job in self._jobs.values() if job.role == PLAY and job.log.ended]
+        ended = [job for job in self._jobs.values() if job.role == PLAY_KIND and job.log.ended]
         for job in ended[: len(ended) - MOST_PLAYS]:
             del self._jobs[job.id]
             job.log.path.unlink(missing_ok=True)
@@ -252,7 +252,7 @@ class Jobs:
         if event["kind"] == "end":
             with self._changed:
                 job.state = str(event["state"])
-                self._seconds[job.role == PLAY].append(time.monotonic() - job.begun)
+                self._seconds[job.role == PLAY_KIND].append(time.monotonic() - job.begun)
             if self._closed and event["state"] == "stopped":
                 event = {**event, "because": f"{CLOSED_REASON} {_after_step_text(job)}"}
         job.log.append(event)
@@ -266,7 +266,7 @@ class Jobs:
         self._send_places()
 
     def _record_job(self, job: Job) -> None:
-        if job.role == PLAY:
+        if job.role == PLAY_KIND:
             return
         events = [event for event in job.log.events() if event["kind"] in RECORDED_KINDS]
         try:
@@ -321,7 +321,7 @@ class Jobs:
 
     def _usual_seconds(self, job: Job) -> float | None:
         """Return the mean seconds of similar jobs; None if none was measured."""
-        play = job.role == PLAY
+        play = job.role == PLAY_KIND
         known = [self._records.seconds(each.id) for each in (job, *self._waiting)]
         mean = self._seconds[play] or [one for one in known if one and not play]
         return fmean(mean) if mean else None
@@ -337,7 +337,7 @@ class Jobs:
                 continue
             if job.log.ended:
                 job.state = str(events[-1].get("state"))
-                if job.role == PLAY:
+                if job.role == PLAY_KIND:
                     self._jobs[job.id] = job
                 elif job.state == "done" and not self._records.has(job.id):
                     self._record_job(job)

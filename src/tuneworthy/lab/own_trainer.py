@@ -89,7 +89,7 @@ def read_trainer(folder: RunFolder, logs: Sequence[TrainingLog]) -> OwnTrainer:
     card = _model_card(folder)
     columns = {name for log in logs for name in log.columns}
     name, version = _name_and_version(card, columns, raw)
-    masks, why, adds = _masking(name, version, columns, raw)
+    masks, why, adds = _masking_of_padding(name, version, columns, raw)
     return OwnTrainer(name, version, masks, why, adds, settings, origins, not_read)
 
 
@@ -170,7 +170,7 @@ def _name_and_version(card: str, columns: set[str], raw: Mapping[str, Any]) -> t
     return "Hugging Face Trainer", ""
 
 
-def _masking(
+def _masking_of_padding(
     name: str, version: str, columns: set[str], raw: Mapping[str, Any]
 ) -> tuple[bool | None, str, bool]:
     """Return (whether padding is masked by its id or None, why, whether ends are added).

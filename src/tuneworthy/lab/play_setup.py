@@ -14,7 +14,7 @@ from tuneworthy.core.failure import DEFAULTS, LabRow, LabRows
 from tuneworthy.lab.cases import LabCase
 from tuneworthy.lab.problem import Problem
 
-PLAY, STRENGTH = "play", "strength"  # the kinds of jobs of the playground
+PLAY_KIND, STRENGTH_KIND = "play", "strength"  # the kinds of jobs of the playground
 LEAST_ARMS, MOST_ARMS = 2, 4
 MOST_SHOTS, MOST_TEMPERATURE, MOST_STRENGTH = 16, 2.0, 1.5
 MOST_INPUT = 2000
@@ -85,13 +85,13 @@ def play_config(name: str, text: str, arms: Sequence[PlayArm]) -> dict[str, Any]
         _check_arm(name, arm, f"arms.{at}")
     rounded = [{**asdict(arm), "temperature": round(arm.temperature, 2),
                 "strength": round(arm.strength, 2)} for arm in arms]  # fmt: skip
-    return {"does": PLAY, "task": name, "input": text, "arms": rounded}
+    return {"does": PLAY_KIND, "task": name, "input": text, "arms": rounded}
 
 
 def strength_config(strength: float) -> dict[str, Any]:
     """Return the configuration of measuring one adapter strength. Raises Problem (422)."""
     _check_bounds("strength", strength, MOST_STRENGTH)
-    return {"does": STRENGTH, "strength": round(strength, 2)}
+    return {"does": STRENGTH_KIND, "strength": round(strength, 2)}
 
 
 def _check_arm(task: str, arm: PlayArm, where: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from tuneworthy.core.errors import StoreError, TuneworthyError
 from tuneworthy.core.escape import quoted, visible
 
-KEPT = "everything: nothing was changed"
+NOTHING_CHANGED = "everything: nothing was changed"
 
 
 class Problem(Exception):
@@ -18,7 +18,7 @@ class Problem(Exception):
 
     def __init__(
         self, status: int, what: str, *, where: str = "", got: object = "", fix: str = "",
-        kept: str = KEPT,
+        kept: str = NOTHING_CHANGED,
     ) -> None:  # fmt: skip
         super().__init__(what)
         self.status = status

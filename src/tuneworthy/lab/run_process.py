@@ -51,7 +51,7 @@ def open_experiments(emit: Emit) -> Runner:
     """Open the embedded model; return a function that runs an order with it."""
     from tuneworthy.lab.cases import case_of
     from tuneworthy.lab.play_run import run_play
-    from tuneworthy.lab.play_setup import PLAY
+    from tuneworthy.lab.play_setup import PLAY_KIND
     from tuneworthy.lab.run_case import LabRun, run_case
     from tuneworthy.lab.strength import stream_adapter_strength
     from tuneworthy.models import first_use, open_model
@@ -60,10 +60,10 @@ def open_experiments(emit: Emit) -> Runner:
     model: Any = open_model(MODEL_SPEC, folder=Path())
 
     def run(order: RunOrder, emit: Emit, control: Callable[[], None]) -> None:
-        if order.role == PLAY:
+        if order.role == PLAY_KIND:
             shared = order.folder.parents[1] / "shared"
             how = (shared, emit, control)
-            if order.config["does"] == PLAY:
+            if order.config["does"] == PLAY_KIND:
                 run_play(order.config, order.seed, model, how)
             else:
                 stream_adapter_strength(float(order.config["strength"] or 0), model, how)

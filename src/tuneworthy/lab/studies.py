@@ -22,8 +22,8 @@ from tuneworthy.core.record import digest, plain_file
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.lab.problem import Problem
-from tuneworthy.ledger.lock import LOCK, holder
-from tuneworthy.ledger.place import HOME, STORE, place_to_read
+from tuneworthy.ledger.lock import LOCK_FILE, holder
+from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE, place_to_read
 from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.ledger.study_events import begun_studies
 from tuneworthy.results_folder import RESULTS_FILE, VERDICT_FILE, read_results
@@ -154,7 +154,7 @@ def read_ledger(home: Path) -> Iterator[Ledger | None]:
     Each query is a transaction of its own, so that no page blocks the writer.
     """
     ledger = None
-    if _is_plain(home / HOME / STORE) or _on_server(home):
+    if _is_plain(home / HOME_FOLDER / STORE_FILE) or _on_server(home):
         try:
             with _opening:  # see `read_journal` on files that are closed beside an open one
                 ledger = open_ledger(home, write=False, say=lambda line: None)
@@ -177,7 +177,7 @@ def _on_server(home: Path) -> bool:
 
 def running_since(home: Path) -> datetime | None:
     """Return since when a process holds the write lock of a task folder, None if none does."""
-    who = holder(home / HOME / LOCK)
+    who = holder(home / HOME_FOLDER / LOCK_FILE)
     if who is None or not who.get("alive"):
         return None
     try:

@@ -55,7 +55,7 @@ class CompareQuery:
         )
 
 
-def comparison(working: Path, asked: CompareQuery) -> dict[str, Any]:
+def comparison_values(working: Path, asked: CompareQuery) -> dict[str, Any]:
     """Return the page's values: all finished studies, the two chosen ones, their differences.
 
     `problem` is why they can't be compared; None if they can, or if fewer than two are chosen.

@@ -50,7 +50,7 @@ class Screen:
     meaning: str = field(default="")
 
 
-def screens(results: Results) -> list[Screen]:
+def decision_screens(results: Results) -> list[Screen]:
     """Return the screens in order: three questions, the checklist's five, the other questions."""
     return [
         _wrong_screen(results),

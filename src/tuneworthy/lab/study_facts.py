@@ -21,7 +21,7 @@ from tuneworthy.core.record import plain_file
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
-from tuneworthy.deploy.artefact_folder import MANIFEST
+from tuneworthy.deploy.artefact_folder import MANIFEST_FILE
 from tuneworthy.lab.lab_folder import read_file
 from tuneworthy.lab.studies import StudyPlace, find_studies, verdict_of
 from tuneworthy.lab.study_run import run_snapshot, study_state
@@ -182,7 +182,7 @@ def build_rows(place: StudyPlace, evidence: str) -> list[dict[str, Any]]:
 def _build_row(folder: Path, evidence: str) -> dict[str, Any]:
     row: dict[str, Any] = {"name": folder.name, "arm": "", "own": False, "because": "",
                            "expires": None, "files": 0, "bytes": _folder_size(folder)}  # fmt: skip
-    path = folder / MANIFEST
+    path = folder / MANIFEST_FILE
     try:
         if path.is_symlink():
             raise OSError("a link")

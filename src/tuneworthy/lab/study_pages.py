@@ -21,8 +21,8 @@ from tuneworthy.lab.pages import LAB_FOLDER, Site
 from tuneworthy.lab.problem import Problem
 from tuneworthy.lab.studies import StudyPlace, results_of
 from tuneworthy.lab.study_cases import FILTERS, Filter, case_key, case_page, matrix_of, matrix_page
-from tuneworthy.lab.study_compare import SIDES, CompareQuery, comparison
-from tuneworthy.lab.study_decide import screen_position, screens
+from tuneworthy.lab.study_compare import SIDES, CompareQuery, comparison_values
+from tuneworthy.lab.study_decide import decision_screens, screen_position
 from tuneworthy.lab.study_run import frozen_plan, run_snapshot, study_state
 from tuneworthy.report import _words as words
 from tuneworthy.report._column_names import name_cells
@@ -72,15 +72,16 @@ MORE_KEYS = {
 
 def studies_page(working: Path, site: Site) -> str:
     """Return the page with the list of a folder's studies."""
-    return _render("studies.html.j2", site, studies=facts.study_rows(working), keys=KEYS[3:])
+    return _render_page("studies.html.j2", site, studies=facts.study_rows(working), keys=KEYS[3:])
 
 
 def compare_page(working: Path, asked: CompareQuery, site: Site) -> tuple[int, str]:
     """Return (HTTP status, page) of two compared studies, or of why they can't be compared."""
-    shown = comparison(working, asked)
+    shown = comparison_values(working, asked)
     problem = shown["problem"]
-    text = _render("compare.html.j2", site, sides=SIDES, keys=KEYS[3:],
-                   rows=[] if shown["told"] else facts.study_rows(working), **shown)  # fmt: skip
+    text = _render_page("compare.html.j2", site, sides=SIDES, keys=KEYS[3:],
+                        rows=[] if shown["told"] else facts.study_rows(working),
+                        **shown)  # fmt: skip
     return (problem.status if problem else 200), text
 
 
@@ -107,7 +108,7 @@ def study_case_page(place: StudyPlace, key: str, by: Filter, site: Site) -> str:
 def decide_page(place: StudyPlace, name: str, site: Site) -> str:
     """Return one screen of the path to a decision."""
     results = results_of(place)
-    found = screens(results)
+    found = decision_screens(results)
     at = screen_position(found, name)
     return _render_study(
         "decide.html.j2", place, "decide", site, results, screen=found[at], at=at, all=found,
@@ -184,7 +185,7 @@ def _render_study(
     yaml = facts.keys_as_yaml(results.task, *keys) if results and keys else ""
     common = {"results": results, "verdict": results.verdict if results else None,
               "task": results.task if results else None}  # fmt: skip
-    return _render(
+    return _render_page(
         name, site, place=place, tab=tab, tabs=TABS, yaml=yaml,
         keys=(*KEYS, *MORE_KEYS.get(tab, ())),
         commands=[facts.command_of(place, command) for command in commands],
@@ -194,7 +195,7 @@ def _render_study(
     )  # fmt: skip
 
 
-def _render(name: str, site: Site, **values: Any) -> str:
+def _render_page(name: str, site: Site, **values: Any) -> str:
     page = _templates().get_template(name)
     scripts = (*SCRIPTS, *MORE_SCRIPTS.get(values.get("tab", ""), ()))
     html = page.render(site=site, here="Studies", scripts=scripts, data=(), style=STYLE, **values)

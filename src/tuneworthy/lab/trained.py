@@ -10,7 +10,7 @@ from typing import Any
 
 from tuneworthy.core.failure import DEFAULTS, LabRows
 from tuneworthy.core.record import digest
-from tuneworthy.lab.encode import encode
+from tuneworthy.lab.encode import encode_rows
 from tuneworthy.lab.events import SCHEMA
 
 
@@ -43,7 +43,7 @@ def _train_adapter(
     from tuneworthy.training.watched import Look, train_watched
 
     seed, folder = where
-    examples = [each.example for each in encode(model.tokenizer, rows.train, DEFAULTS)]
+    examples = [each.example for each in encode_rows(model.tokenizer, rows.train, DEFAULTS)]
     values: dict[str, Any] = dict(DEFAULTS)
     pace = TrainingSchedule(epochs=values["epochs"], batch=values["batch"], rate=values["rate"])
     settings = LoraSettings(pace=pace, rank=values["rank"], alpha=2 * values["rank"])

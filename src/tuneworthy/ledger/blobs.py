@@ -33,11 +33,11 @@ def publish(folder: Path, final: Path | None = None) -> Path:
     it stays and the new one is dropped. Raises StoreError if the disk fails.
     """
     with store_errors(folder):
-        files = {name: _entry(folder / name) for name in sorted(_names(folder))}
+        files = {name: _manifest_entry(folder / name) for name in sorted(_names_of_files(folder))}
         failpoint("publish.files")
         part = folder / (MANIFEST + ".tmp")
         with open(part, "w", encoding="utf-8") as out:
-            out.write(_rendered(files))
+            out.write(_manifest_text(files))
             out.flush()
             os.fsync(out.fileno())
         failpoint("publish.before")
@@ -45,7 +45,7 @@ def publish(folder: Path, final: Path | None = None) -> Path:
         for inner in {folder, *(p for p in folder.rglob("*") if p.is_dir())}:
             sync(inner)
         if final is not None and final != folder:
-            _move(folder, final)
+            _move_in_place(folder, final)
         failpoint("publish.after")
     return final or folder
 
@@ -74,9 +74,9 @@ def integrity_faults(folder: Path) -> list[str]:
     try:
         written = (folder / MANIFEST).read_text("utf-8")
         files = json.loads(written)["files"]
-        if written != _rendered(files):
+        if written != _manifest_text(files):
             return [f"{MANIFEST}: not as it was written"]
-        there = set(_names(folder))
+        there = set(_names_of_files(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"{MANIFEST}: {error}"]
     reasons = [f"{name}: not listed" for name in sorted(there - set(files))]
@@ -132,7 +132,7 @@ def sync(path: Path) -> None:
         os.close(fd)
 
 
-def _move(folder: Path, final: Path) -> None:
+def _move_in_place(folder: Path, final: Path) -> None:
     if final.exists() and is_whole(final):
         shutil.rmtree(folder)
         return
@@ -146,7 +146,7 @@ def _move(folder: Path, final: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _names(folder: Path) -> Iterator[str]:
+def _names_of_files(folder: Path) -> Iterator[str]:
     """Yield the relative path of each file but the manifest; raise OSError for a link or device."""
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
@@ -156,12 +156,12 @@ def _names(folder: Path) -> Iterator[str]:
             yield name
 
 
-def _entry(path: Path) -> dict[str, object]:
+def _manifest_entry(path: Path) -> dict[str, object]:
     sync(path)
     return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
-def _rendered(files: object) -> str:
+def _manifest_text(files: object) -> str:
     """Return the text of a manifest; it is compared byte for byte, so a bit flip shows too."""
     body = json.dumps(files, sort_keys=True)
     total = hashlib.sha256(body.encode()).hexdigest()

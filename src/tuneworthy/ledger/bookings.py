@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tuneworthy.core.errors import StoreError
-from tuneworthy.ledger.head import REPLIES
+from tuneworthy.ledger.head import REPLIES_FILE
 from tuneworthy.ledger.mirror import append_replies
 from tuneworthy.ledger.trouble import store_errors
 
@@ -156,6 +156,6 @@ class Bookings:
                 if outcome.reply and outcome.line is not None
             ]
             if lines:
-                with store_errors(self.home / REPLIES):
-                    append_replies(self.home / REPLIES, lines)
+                with store_errors(self.home / REPLIES_FILE):
+                    append_replies(self.home / REPLIES_FILE, lines)
         return new

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.look_text import Scope
-from tuneworthy.ledger.store import MIN_SHARED, RELEASED, Ledger
+from tuneworthy.ledger.store import MIN_SHARED, RELEASED_LOOK, Ledger
 
-SWITCH, FOLDER = "TUNEWORTHY_LOOKS", "folder"
-FILE, FROZEN = "looks.jsonl", "looks elsewhere"
+LOOKS_VARIABLE, FOLDER_ONLY = "TUNEWORTHY_LOOKS", "folder"
+LOOKS_FILE, FROZEN_LOOKS = "looks.jsonl", "looks elsewhere"
 LOCK_WAIT_SECONDS = 2.0  # seconds to wait for another writer's lock
 
 
@@ -46,18 +46,18 @@ def record_look(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> 
     same.
     """
     own = ledger.looks(study, rows, marks)
-    earlier = _EarlierStudies(*_opened(rows, marks, study))
+    earlier = _EarlierStudies(*_earlier_studies(rows, marks, study))
     value = {
         "studies": sorted(earlier.studies - _studies_of_ledger(ledger) - {study}),
         "scope": earlier.scope,
     }
-    kept = ledger.freeze(study, FROZEN, value)
+    kept = ledger.freeze(study, FROZEN_LOOKS, value)
     return Looks(own + len(kept["studies"]), kept["scope"], earlier.trouble)
 
 
 def next_look(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]) -> Looks:
     """Return the look that a study would be, without counting it; `ledger` None: no ledger yet."""
-    earlier = _EarlierStudies(*_opened(rows, marks))
+    earlier = _EarlierStudies(*_earlier_studies(rows, marks))
     here = _studies_of_ledger(ledger) if ledger else set()
     own = ledger.looked(rows, marks) if ledger else 0
     return Looks(own + len(earlier.studies - here - {study}) + 1, earlier.scope, earlier.trouble)
@@ -65,12 +65,15 @@ def next_look(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]
 
 def release_look(ledger: Ledger, study: str, rows: str) -> None:
     """Give a study's look back, in its folder and for the user, because it compared nothing."""
-    ledger.freeze(study, RELEASED, {"rows": rows})
-    if os.environ.get(SWITCH, "") == FOLDER:
+    ledger.freeze(study, RELEASED_LOOK, {"rows": rows})
+    if os.environ.get(LOOKS_VARIABLE, "") == FOLDER_ONLY:
         return
-    with suppress(OSError, RuntimeError), _file(_home() / FILE, write=True) as fd:
+    with (
+        suppress(OSError, RuntimeError),
+        _locked_file(_state_folder() / LOOKS_FILE, write=True) as fd,
+    ):
         if fd is not None:
-            _append(
+            _append_entry(
                 fd, _read_all(fd), {"study": study, "rows": rows, "marks": [], "released": True}
             )
 
@@ -87,20 +90,20 @@ def _studies_of_ledger(ledger: Ledger) -> set[str]:
     return {row.study for row in ledger.journal.rows("look")}
 
 
-def _opened(
+def _earlier_studies(
     rows: str, marks: Sequence[str], study: str | None = None
 ) -> tuple[set[str], Scope, str]:
     """Return (earlier studies of these cases, scope, trouble); append `study` to the file."""
-    if os.environ.get(SWITCH, "") == FOLDER:
+    if os.environ.get(LOOKS_VARIABLE, "") == FOLDER_ONLY:
         return set(), "folder", ""
     try:
-        with _file(_home() / FILE, write=study is not None) as fd:
+        with _locked_file(_state_folder() / LOOKS_FILE, write=study is not None) as fd:
             text = b"" if fd is None else _read_all(fd)
-            lines, bad = _lines(text)
-            studies = set(_matching(lines, rows, marks, study))
+            lines, bad = _entries_of_file(text)
+            studies = set(_studies_of_rows(lines, rows, marks, study))
             there = any(line["study"] == study and line["rows"] == rows for line in lines)
             if fd is not None and study is not None and not there:
-                _append(fd, text, {"study": study, "rows": rows, "marks": list(marks)})
+                _append_entry(fd, text, {"study": study, "rows": rows, "marks": list(marks)})
     except (OSError, RuntimeError) as error:  # no home folder is a RuntimeError
         why = getattr(error, "strerror", None) or str(error)
         return (
@@ -115,7 +118,7 @@ def _opened(
     return studies, "user", trouble if bad else ""
 
 
-def _matching(
+def _studies_of_rows(
     lines: Sequence[dict[str, Any]], rows: str, marks: Sequence[str], study: str | None
 ) -> Iterator[str]:
     """Yield the studies that opened the rows, or enough of the cases, before `study` did."""
@@ -131,7 +134,7 @@ def _matching(
             yield line["study"]
 
 
-def _lines(text: bytes) -> tuple[list[dict[str, Any]], int]:
+def _entries_of_file(text: bytes) -> tuple[list[dict[str, Any]], int]:
     """Return (entries of a file, number of its invalid lines, which a killed writer leaves)."""
     entries, bad = [], 0
     for line in text.split(b"\n"):
@@ -148,20 +151,20 @@ def _lines(text: bytes) -> tuple[list[dict[str, Any]], int]:
     return entries, bad
 
 
-def _home() -> Path:
+def _state_folder() -> Path:
     named = Path(os.environ.get("XDG_STATE_HOME", ""))
     return (named if named.is_absolute() else Path.home() / ".local" / "state") / "tuneworthy"
 
 
 def _file_for_messages() -> str:
     try:
-        return str(_home() / FILE)
+        return str(_state_folder() / LOOKS_FILE)
     except RuntimeError:
-        return FILE
+        return LOOKS_FILE
 
 
 @contextmanager
-def _file(path: Path, *, write: bool) -> Iterator[int | None]:
+def _locked_file(path: Path, *, write: bool) -> Iterator[int | None]:
     """Yield the descriptor of the open, locked file; None if there is no file to read."""
     if write:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -174,13 +177,13 @@ def _file(path: Path, *, write: bool) -> Iterator[int | None]:
         yield None
         return
     try:
-        _lock(fd, fcntl.LOCK_EX if write else fcntl.LOCK_SH)
+        _wait_for_lock(fd, fcntl.LOCK_EX if write else fcntl.LOCK_SH)
         yield fd
     finally:
         os.close(fd)
 
 
-def _lock(fd: int, kind: int) -> None:
+def _wait_for_lock(fd: int, kind: int) -> None:
     end = time.monotonic() + LOCK_WAIT_SECONDS
     while True:
         try:
@@ -199,7 +202,7 @@ def _read_all(fd: int) -> bytes:
     return b"".join(parts)
 
 
-def _append(fd: int, text: bytes, entry: dict[str, Any]) -> None:
+def _append_entry(fd: int, text: bytes, entry: dict[str, Any]) -> None:
     line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
     left = line if not text or text.endswith(b"\n") else b"\n" + line  # after a torn line
     while left:

@@ -17,8 +17,8 @@ from fnmatch import fnmatchcase
 
 from tuneworthy.core.errors import TaskError
 
-VARIABLE = "TW_FAILPOINT"
-_passed: dict[str, int] = {}
+FAILPOINT_VARIABLE = "TW_FAILPOINT"
+_times_passed: dict[str, int] = {}
 _lock = threading.Lock()
 
 
@@ -27,16 +27,16 @@ def failpoint(name: str) -> None:
 
     Raises OSError if the action is `raise` or an errno name; TaskError if it can't be parsed.
     """
-    if spec := os.environ.get(VARIABLE):
-        _act(name, spec)
+    if spec := os.environ.get(FAILPOINT_VARIABLE):
+        _perform_action(name, spec)
 
 
-def _act(name: str, spec: str) -> None:
-    pattern, when, action = _parsed(spec)
+def _perform_action(name: str, spec: str) -> None:
+    pattern, when, action = _parse_failpoint(spec)
     if not fnmatchcase(name, pattern):
         return
     with _lock:
-        _passed[spec] = count = _passed.get(spec, 0) + 1
+        _times_passed[spec] = count = _times_passed.get(spec, 0) + 1
     wanted = int(when.removesuffix("+"))
     if count != wanted and not (when.endswith("+") and count > wanted):
         return
@@ -51,7 +51,7 @@ def _act(name: str, spec: str) -> None:
         raise OSError(code, f"{os.strerror(code)} (planted at {name})")
 
 
-def _parsed(spec: str) -> tuple[str, str, str]:
+def _parse_failpoint(spec: str) -> tuple[str, str, str]:
     parts = spec.rsplit(":", 2)
     known = len(parts) == 3 and (
         parts[2] in {"kill", "term", "raise", "note"}
@@ -60,7 +60,7 @@ def _parsed(spec: str) -> tuple[str, str, str]:
     if not known or not parts[1].removesuffix("+").isdecimal():
         raise TaskError(
             "a failpoint that can't be read",
-            where=f"environment variable {VARIABLE}",
+            where=f"environment variable {FAILPOINT_VARIABLE}",
             got=spec,
             fix="write name:k:action, as in `put.before:3:kill`, or unset the variable",
         )

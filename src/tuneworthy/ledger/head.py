@@ -19,8 +19,8 @@ from tuneworthy.core.record import plain_file
 if TYPE_CHECKING:
     from tuneworthy.ledger.database import Database
 
-HEAD = "head"
-REPLIES = "replies.jsonl"  # the mirror: a plain-text copy of paid replies
+HEAD_FILE = "head"
+REPLIES_FILE = "replies.jsonl"  # the mirror: a plain-text copy of paid replies
 _HEAD_BYTES = 128  # constant, so that one write replaces the whole file
 
 
@@ -36,14 +36,14 @@ class Head:
     """The head file, open for writing until `close`; write errors are ignored: it is a check."""
 
     def __init__(self, path: Path) -> None:
-        self._mirror, self._fd = path.with_name(REPLIES), -1
+        self._mirror, self._fd = path.with_name(REPLIES_FILE), -1
         with contextlib.suppress(OSError):
             flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             self._fd = os.open(path, flags, 0o600)
 
     def note(self, seq: int, link: str) -> None:
         """Write number and hash of the last row, and the present size of the mirror."""
-        text = f"{seq} {link} {_size(self._mirror)} ".ljust(_HEAD_BYTES - 1) + "\n"
+        text = f"{seq} {link} {_file_size(self._mirror)} ".ljust(_HEAD_BYTES - 1) + "\n"
         with contextlib.suppress(OSError):
             os.pwrite(self._fd, text.encode(), 0)
 
@@ -85,11 +85,11 @@ def lost_data_error(
             got=f"{min(seq, noted.seq)} rows, and {noted.seq} were written",
             fix=f"restore {database.files} from a backup; or remove {database.head} and run again:"
             " what is gone is measured again, paid replies are read back from "
-            f"{REPLIES}",
+            f"{REPLIES_FILE}",
             kept="the ledger as it is, untouched",
         )
-    mirror = database.head.with_name(REPLIES)
-    if mirror.exists() and (size := _size(mirror)) < noted.mirror:
+    mirror = database.head.with_name(REPLIES_FILE)
+    if mirror.exists() and (size := _file_size(mirror)) < noted.mirror:
         return StoreError(
             "the second copy of the paid replies was cut",
             where=str(mirror),
@@ -100,7 +100,7 @@ def lost_data_error(
     return None
 
 
-def _size(path: Path) -> int:
+def _file_size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:

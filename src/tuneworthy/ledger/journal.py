@@ -23,7 +23,7 @@ from tuneworthy.ledger.database import Database, Definitions
 from tuneworthy.ledger.failpoint import failpoint
 from tuneworthy.ledger.head import Head, lost_data_error, read_head
 
-GENESIS = "tuneworthy"
+FIRST_LINK = "tuneworthy"
 ROWS = sa.Table(
     "rows",
     sa.MetaData(),
@@ -149,7 +149,7 @@ class Journal:
                 return None
             row = Row(*values)
             before = sa.select(ROWS.c.link).where(ROWS.c.seq == row.seq - 1)
-            previous = connection.execute(before).scalar() if row.seq > 1 else GENESIS
+            previous = connection.execute(before).scalar() if row.seq > 1 else FIRST_LINK
         if previous is None or row_hash(previous, row.seq, row[1:7], row.at) != row.link:
             raise self.tampered(row.seq, f"{row.sort} {row.name}")
         return row
@@ -171,7 +171,7 @@ class Journal:
 
     def verify(self) -> int:
         """Recompute the hash chain; return the number of rows, raise StoreError if it is broken."""
-        previous, count = GENESIS, 0
+        previous, count = FIRST_LINK, 0
         for row in self.all_rows():
             count += 1
             if row.seq != count:
@@ -231,7 +231,7 @@ class Journal:
 
 def _insert(connection: sa.Connection, entry: Entry) -> Row:
     last = sa.select(ROWS.c.seq, ROWS.c.link).order_by(ROWS.c.seq.desc()).limit(1)
-    seq, previous = connection.execute(last).first() or (0, GENESIS)
+    seq, previous = connection.execute(last).first() or (0, FIRST_LINK)
     # Wall time is for display: `seq` is the order, so a clock that jumps changes nothing.
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     row = Row(seq + 1, *entry, at, row_hash(previous, seq + 1, entry, at))

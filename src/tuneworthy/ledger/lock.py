@@ -20,8 +20,8 @@ from typing import Any
 
 from tuneworthy.core.errors import StoreError
 
-LOCK = "lock"  # the file in `.tuneworthy`
-_held: set[int] = set()
+LOCK_FILE = "lock"  # the file in `.tuneworthy`
+_held_descriptors: set[int] = set()
 
 
 @dataclass
@@ -38,7 +38,7 @@ class WriterLock:
             return
         if clean:
             os.ftruncate(self.fd, 0)
-        _held.discard(self.fd)
+        _held_descriptors.discard(self.fd)
         os.close(self.fd)
         self.fd = -1
 
@@ -62,7 +62,7 @@ def acquire(path: Path, *, trusted: bool = True) -> WriterLock:
         if _same_file(fd, path):
             break
         os.close(fd)  # the file was removed between open and flock, so this lock is void
-    left = _read(fd)
+    left = _read_holder(fd)
     if left and not trusted and left.get("host") != socket.gethostname():
         os.close(fd)
         raise _foreign_error(path, left)
@@ -70,7 +70,7 @@ def acquire(path: Path, *, trusted: bool = True) -> WriterLock:
     name = json.dumps(writer_name()).encode()
     os.pwrite(fd, name, 0)  # overwrite, then truncate: a kill in between leaves it dirty
     os.ftruncate(fd, len(name))
-    _held.add(fd)
+    _held_descriptors.add(fd)
     return WriterLock(path, fd, dirty)
 
 
@@ -84,7 +84,7 @@ def holder(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     try:
-        owner = _read(fd)
+        owner = _read_holder(fd)
     finally:
         os.close(fd)
     if owner is not None:
@@ -123,7 +123,7 @@ def writer_name() -> dict[str, Any]:
     }
 
 
-def _read(fd: int) -> dict[str, Any] | None:
+def _read_holder(fd: int) -> dict[str, Any] | None:
     try:
         owner = json.loads(os.pread(fd, 4096, 0) or b"null")
     except ValueError:
@@ -175,9 +175,9 @@ def _foreign_error(path: Path, left: dict[str, Any]) -> StoreError:
 
 def _forget_in_child() -> None:
     # A forked child shares the lock and would keep it after the writer has died.
-    for fd in _held:
+    for fd in _held_descriptors:
         os.close(fd)
-    _held.clear()
+    _held_descriptors.clear()
 
 
 os.register_at_fork(after_in_child=_forget_in_child)

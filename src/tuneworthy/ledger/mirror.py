@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneworthy.ledger.head import REPLIES
+from tuneworthy.ledger.head import REPLIES_FILE
 
 if TYPE_CHECKING:
     from tuneworthy.ledger.paid import PaidRequests
@@ -46,9 +46,9 @@ def reply_seconds(home: Path) -> list[float]:
     Empty if there are none.
     """
     try:
-        with (home / REPLIES).open("rb") as file:
+        with (home / REPLIES_FILE).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            replies = [_parsed(line) for line in file.read().splitlines()[-_TIMED_REPLIES:]]
+            replies = [_parse_reply(line) for line in file.read().splitlines()[-_TIMED_REPLIES:]]
     except OSError:
         return []
     seconds = [
@@ -64,7 +64,7 @@ def restore_replies(ledger: PaidRequests) -> int:
 
     Each settles an open attempt of the same request. A second call adds nothing.
     """
-    path, count = ledger.home / REPLIES, 0
+    path, count = ledger.home / REPLIES_FILE, 0
     if not path.is_file():
         return 0
     settled = {row.name for row in ledger.journal.rows("outcome")}
@@ -75,7 +75,7 @@ def restore_replies(ledger: PaidRequests) -> int:
     }
     with path.open("rb") as lines:
         for line in lines:
-            entry = _parsed(line)
+            entry = _parse_reply(line)
             if entry is None or ledger.get(entry["key"]) is not None:
                 continue
             key, study = entry["key"], entry["study"]
@@ -86,7 +86,7 @@ def restore_replies(ledger: PaidRequests) -> int:
     return count
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def _parse_reply(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
         whole = isinstance(entry, dict) and {"key", "reply", "study", "usd", "tokens"} <= set(entry)

@@ -23,8 +23,8 @@ from tuneworthy.ledger.trouble import store_errors
 if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
     from tuneworthy.ledger.database import Database
 
-HOME, STORE, NOTE = ".tuneworthy", "ledger.sqlite", "ledger.json"
-VARIABLE = "TUNEWORTHY_LEDGER"
+HOME_FOLDER, STORE_FILE, SERVER_NOTE_FILE = ".tuneworthy", "ledger.sqlite", "ledger.json"
+LEDGER_VARIABLE = "TUNEWORTHY_LEDGER"
 _NOTE_BYTES = 10_000
 
 
@@ -39,14 +39,14 @@ class Place:
     @property
     def shown(self) -> str:
         """Return the location as messages show it, without a password."""
-        return f"{self.url.shown}, ledger {self.name}" if self.url else str(self.home / STORE)
+        return f"{self.url.shown}, ledger {self.name}" if self.url else str(self.home / STORE_FILE)
 
     def database(self) -> Database:
         """Return the database at this location. Raises NotInstalled if psycopg is missing."""
         if self.url is None:
             from tuneworthy.ledger.sqlite_database import SqliteDatabase
 
-            return SqliteDatabase(self.home / STORE)
+            return SqliteDatabase(self.home / STORE_FILE)
         from tuneworthy.ledger.postgres_database import PostgresDatabase
 
         return PostgresDatabase(self.home, self.url, self.name)
@@ -58,9 +58,9 @@ def place_to_write(folder: Path, at: str | None, task: str | None) -> Place:
     `task` is the name of the task; it names the ledger on a server unless the address or the
     folder's note does. Raises TaskError for an address that is none.
     """
-    home = Path(folder) / HOME
-    url = _url(at)
-    return Place(home, url, _name(home, url, task)) if url else Place(home)
+    home = Path(folder) / HOME_FOLDER
+    url = _server_url(at)
+    return Place(home, url, _schema_name(home, url, task)) if url else Place(home)
 
 
 def place_to_read(folder: Path, at: str | None, task: str | None) -> Place:
@@ -68,32 +68,34 @@ def place_to_read(folder: Path, at: str | None, task: str | None) -> Place:
 
     A folder without a note, read without its task (`at` and `task` None), has none on a server.
     """
-    home = Path(folder) / HOME
+    home = Path(folder) / HOME_FOLDER
     noted, named = noted_server(home) is not None, at is not None or task is not None
-    if noted or (named and not os.path.lexists(home / STORE)):
-        url = _url(at)
-        return Place(home, url, _name(home, url, task)) if url else Place(home)
+    if noted or (named and not os.path.lexists(home / STORE_FILE)):
+        url = _server_url(at)
+        return Place(home, url, _schema_name(home, url, task)) if url else Place(home)
     return Place(home)
 
 
 def why_unread(folder: Path) -> str:
     """Return why a folder's ledger can't be read without its task, "" if it can."""
     place = place_to_read(folder, None, None)
-    if place.url is not None or os.path.exists(place.home / STORE):
+    if place.url is not None or os.path.exists(place.home / STORE_FILE):
         return ""
     if server := noted_server(place.home):
-        return f"the ledger of these results is on {server}, and {VARIABLE} does not name it"
+        return f"the ledger of these results is on {server}, and {LEDGER_VARIABLE} does not name it"
     return "no ledger lies beside these results"
 
 
 def note_place(place: Place, say: Callable[[str], None]) -> None:
     """Write the ledger's location into the folder's note; report by `say` if it has changed."""
-    path, before = place.home / NOTE, noted_server(place.home)
+    path, before = place.home / SERVER_NOTE_FILE, noted_server(place.home)
     now = place.url.shown if place.url else None
     if before == now and (now is None or path.exists()):
         return
-    was = before or (str(place.home / STORE) if os.path.lexists(place.home / STORE) else None)
-    if was and was != (now or str(place.home / STORE)):
+    was = before or (
+        str(place.home / STORE_FILE) if os.path.lexists(place.home / STORE_FILE) else None
+    )
+    if was and was != (now or str(place.home / STORE_FILE)):
         say(f"this folder's ledger was {was}; this run uses {place.shown}: nothing was copied, and"
             " what the other holds is measured again")  # fmt: skip
     with store_errors(path):
@@ -110,22 +112,22 @@ def noted_server(home: Path) -> str | None:
 
 def _server_note(home: Path) -> dict[str, str]:
     with suppress(OSError, ValueError):
-        note = json.loads(plain_file(home / NOTE, _NOTE_BYTES))
+        note = json.loads(plain_file(home / SERVER_NOTE_FILE, _NOTE_BYTES))
         if isinstance(note, dict) and all(isinstance(note.get(k), str) for k in ("server", "name")):
             return note
     return {}
 
 
-def _name(home: Path, url: LedgerUrl, task: str | None) -> str:
+def _schema_name(home: Path, url: LedgerUrl, task: str | None) -> str:
     note = _server_note(home)
     noted = note["name"] if note.get("server") == url.shown else None
     folder = home.resolve().parent
     return url.name or noted or task or f"{folder.name[:31]}-{digest(str(folder), 8)}"
 
 
-def _url(at: str | None) -> LedgerUrl | None:
+def _server_url(at: str | None) -> LedgerUrl | None:
     """Return the parsed address of the environment or of the task; None for SQLite."""
-    named = os.environ.get(VARIABLE, "")
+    named = os.environ.get(LEDGER_VARIABLE, "")
     if not (text := named or at):
         return None
     try:
@@ -133,7 +135,7 @@ def _url(at: str | None) -> LedgerUrl | None:
     except ValueError as error:
         raise TaskError(
             "the ledger's address can't be read",
-            where=f"environment variable {VARIABLE}" if named else "task.yaml ledger",
+            where=f"environment variable {LEDGER_VARIABLE}" if named else "task.yaml ledger",
             got="(not shown: it may hold a password)",
             fix=f"it is {error}; leave it out for SQLite",
         ) from None

@@ -21,8 +21,8 @@ from tuneworthy.core.record import digest
 from tuneworthy.ledger import migrations
 from tuneworthy.ledger.database import Definitions, Lock
 from tuneworthy.ledger.failpoint import failpoint
-from tuneworthy.ledger.head import HEAD, remove_head
-from tuneworthy.ledger.lock import LOCK, WriterLock, acquire
+from tuneworthy.ledger.head import HEAD_FILE, remove_head
+from tuneworthy.ledger.lock import LOCK_FILE, WriterLock, acquire
 from tuneworthy.ledger.postgres_session import PostgresLock, open_session, unsynced
 from tuneworthy.ledger.postgres_trouble import PostgresTrouble
 from tuneworthy.ledger.trouble import store_errors
@@ -30,7 +30,7 @@ from tuneworthy.ledger.trouble import store_errors
 if TYPE_CHECKING:
     import psycopg
 
-LONGEST = 40  # the most characters of a ledger's name in its schema's name, which may have 63
+LONGEST_NAME = 40  # the most characters of a ledger's name in its schema's name, which may have 63
 _LEDGER = """CREATE TABLE ledger (application TEXT NOT NULL, version INTEGER NOT NULL,
     seq BIGINT NOT NULL, link TEXT NOT NULL, holder TEXT NOT NULL)"""
 # What the server's catalogue shows of migrations.SCHEMA and the table above.
@@ -78,12 +78,13 @@ class PostgresDatabase:
     """The ledger `name` of a Postgres database; see `Database` for what each name promises."""
 
     def __init__(self, home: Path, url: LedgerUrl, name: str) -> None:
-        short = name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}_{digest(name, 8)}"
+        long = len(name) > LONGEST_NAME
+        short = f"{name[: LONGEST_NAME - 9]}_{digest(name, 8)}" if long else name
         self.schema = f"tuneworthy_{short}"
         self._quoted = '"' + self.schema + '"'  # a name has no quotes (`ledger_url`, Task.name)
         self.home, self._url = home, url
         self.shown = f"{url.shown}, ledger {name}"
-        self.head = home / f"{HEAD}-{digest(self.shown, 8)}"
+        self.head = home / f"{HEAD_FILE}-{digest(self.shown, 8)}"
         self.called = self.files = f"schema {self.schema}"
         self._trouble = PostgresTrouble(self.shown, self.schema, url.secrets)
         self._lock: PostgresLock | None = None
@@ -97,7 +98,7 @@ class PostgresDatabase:
         """Return the writer's lock: of the local folder, then of the ledger on the server."""
         with store_errors(self.home):
             self.home.mkdir(mode=0o700, exist_ok=True)
-            local = acquire(self.home / LOCK)
+            local = acquire(self.home / LOCK_FILE)
         try:
             lock = self._lock = self._lock_server(local)
         except BaseException:

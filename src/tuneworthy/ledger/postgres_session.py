@@ -22,9 +22,9 @@ from tuneworthy.ledger.postgres_trouble import PostgresTrouble
 if TYPE_CHECKING:
     import psycopg
 
-OLDEST = 120000  # the oldest server: Postgres 12, the first to print floats exactly
-WAIT = 10.0  # seconds to wait until the server notices that a writer on this host is gone
-_CLASS = 0x74776C67  # "twlg": the first half of our advisory locks' keys
+OLDEST_SERVER = 120000  # the oldest server: Postgres 12, the first to print floats exactly
+DEAD_WRITER_SECONDS = 10.0  # to wait until the server notices that a writer on this host is gone
+_LOCK_CLASS = 0x74776C67  # "twlg": the first half of our advisory locks' keys
 _DEFAULTS = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10,
              "keepalives_count": 3}  # fmt: skip
 _SETTINGS = """SET client_encoding TO 'UTF8'; SET synchronous_commit TO on;
@@ -32,7 +32,7 @@ SET default_transaction_isolation TO 'read committed'; SET lock_timeout TO '10s'
 SET tcp_keepalives_idle TO 30; SET tcp_keepalives_interval TO 10; SET tcp_keepalives_count TO 3;
 SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings
 WHERE name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout')"""
-_HOLDER = """SELECT a.application_name, a.backend_start FROM pg_catalog.pg_locks l
+_HOLDER_QUERY = """SELECT a.application_name, a.backend_start FROM pg_catalog.pg_locks l
 JOIN pg_catalog.pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.classid::bigint = %s AND l.objid::bigint = %s
 AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"""
@@ -78,7 +78,7 @@ def open_session(
 def _check_server(session: psycopg.Connection[Any], shown: str, write: bool) -> None:
     encoding = session.info.parameter_status("server_encoding")
     version = session.info.server_version
-    if version < OLDEST:
+    if version < OLDEST_SERVER:
         got, fix = f"Postgres {version // 10000}", "use Postgres 12 or later"
         raise StoreError("the ledger's server is too old", where=shown, got=got, fix=fix)
     if encoding != "UTF8":
@@ -116,10 +116,10 @@ class PostgresLock:
         _held.add(self._fd)
 
     def _wait_for_lock(self, shown: str) -> None:
-        end = time.monotonic() + WAIT
-        keys = (_CLASS, self._key)
+        end = time.monotonic() + DEAD_WRITER_SECONDS
+        keys = (_LOCK_CLASS, self._key)
         while not _single_value(self.session, "SELECT pg_try_advisory_lock(%s, %s)", keys):
-            who = _holder(self.session, keys)
+            who = _lock_holder(self.session, keys)
             self.session.commit()
             if (who and who["alive"]) or time.monotonic() > end:
                 raise busy_error(shown, who)
@@ -141,9 +141,9 @@ class PostgresLock:
         self._local.release(clean=clean)
 
 
-def _holder(session: psycopg.Connection[Any], keys: tuple[int, int]) -> dict[str, Any] | None:
+def _lock_holder(session: psycopg.Connection[Any], keys: tuple[int, int]) -> dict[str, Any] | None:
     """Return the lock's holder (host, pid, since, alive) by its session's name, or None."""
-    found = session.execute(_HOLDER, keys).fetchone()
+    found = session.execute(_HOLDER_QUERY, keys).fetchone()
     if found is None:
         return None
     words = str(found[0]).split(" ")

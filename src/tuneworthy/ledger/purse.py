@@ -25,7 +25,7 @@ Money = Decimal | float | int | str
 # Decimal rounds sums to 28 digits by default: a price of 1e-30 beside 0.3 would vanish.
 _EXACT = Context(prec=400)
 MOST_LISTED = 20  # the most attempts of unknown outcome that are listed one by one
-UNSETTLED = "unknown outcomes"
+UNKNOWN_OUTCOMES_NOTE = "unknown outcomes"
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class SpendingCap:
         self.cap_usd = None if usd is None else to_decimal(usd)
         self.cap_tokens = tokens
         with ledger.journal.lock:
-            self._account = ledger.accounts.setdefault(study, _account(ledger, study))
+            self._account = ledger.accounts.setdefault(study, _account_of_study(ledger, study))
 
     def recorded(self, key: str) -> dict[str, Any] | None:
         """Return the stored reply to a request, or None; a stored request is never sent again."""
@@ -180,7 +180,7 @@ class SpendingCap:
         account = self._account
         if reply is not None and not ticket.key:
             raise ValueError("a reply needs the key of its request: reserve(..., key=...)")
-        real_usd, amount = _plausible(usd), _plausible(tokens)
+        real_usd, amount = _plausible_cost(usd), _plausible_cost(tokens)
         real_tokens = None if amount is None else int(amount)
         cost = {"usd": None if real_usd is None else str(real_usd), "tokens": real_tokens}
         with account.settled:
@@ -277,7 +277,7 @@ def unknown_costs(purse: SpendingCap | None) -> dict[str, Any]:
     more = [f"and {len(unknown) - MOST_LISTED:,} more"] if len(unknown) > MOST_LISTED else []
     noun = "request" if len(unknown) == 1 else "requests"
     return {
-        UNSETTLED: f"{len(unknown):,} {noun} sent whose outcome is not known: up to"
+        UNKNOWN_OUTCOMES_NOTE: f"{len(unknown):,} {noun} sent whose outcome is not known: up to"
         f" ${usd.normalize():f} and {tokens:,} tokens may have been billed for them",
         "requests of unknown outcome": lines + more,
     }
@@ -288,7 +288,7 @@ def to_decimal(value: Money) -> Decimal:
     return value if isinstance(value, Decimal) else Decimal(str(value))
 
 
-def _plausible(value: Money | None) -> Decimal | None:
+def _plausible_cost(value: Money | None) -> Decimal | None:
     """Return a reported cost as Decimal, None if it is unknown or impossible."""
     try:
         amount = None if value is None else to_decimal(value)
@@ -297,7 +297,7 @@ def _plausible(value: Money | None) -> Decimal | None:
     return None if amount is None or not amount.is_finite() or amount < 0 else amount
 
 
-def _account(ledger: PaidRequests, study: str) -> Account:
+def _account_of_study(ledger: PaidRequests, study: str) -> Account:
     """Return the account of a study from the ledger; without an outcome the worst case counts."""
     outcomes = {row.name: row.content for row in ledger.journal.rows("outcome", study)}
     account = Account()

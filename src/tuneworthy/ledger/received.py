@@ -30,11 +30,11 @@ def receive_files(folder: Path, files: Mapping[str, bytes]) -> None:
             if path.relative_to(folder).as_posix() not in files:
                 path.unlink()
         for name, content in files.items():
-            _write(folder / name, content)
+            _write_once(folder / name, content)
     failpoint("received.after")
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write_once(path: Path, content: bytes) -> None:
     if path.is_file() and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,8 +21,8 @@ from tuneworthy.ledger.blobs import sync
 from tuneworthy.ledger.database import Definitions, Lock
 from tuneworthy.ledger.disk import check_disk
 from tuneworthy.ledger.failpoint import failpoint
-from tuneworthy.ledger.head import HEAD, remove_head
-from tuneworthy.ledger.lock import LOCK, acquire
+from tuneworthy.ledger.head import HEAD_FILE, remove_head
+from tuneworthy.ledger.lock import LOCK_FILE, acquire
 from tuneworthy.ledger.trouble import malformed_error, store_errors
 
 APPLICATION = 0x74776C67  # "twlg", written into the file's header
@@ -33,7 +33,7 @@ class SqliteDatabase:
     """The ledger in one SQLite file; see `Database` for what each name promises."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.home, self.head = path, path.parent, path.with_name(HEAD)
+        self.path, self.home, self.head = path, path.parent, path.with_name(HEAD_FILE)
         self.shown, self.called = str(path), path.name
         self.files = f"{path.name} and {path.name}-wal"
 
@@ -46,7 +46,7 @@ class SqliteDatabase:
         with store_errors(self.home):
             warning = check_disk(self.home.parent)
             self.home.mkdir(mode=0o700, exist_ok=True)
-            lock = acquire(self.home / LOCK, trusted=not warning)
+            lock = acquire(self.home / LOCK_FILE, trusted=not warning)
         if warning:
             say(warning)
         return lock
@@ -69,7 +69,7 @@ class SqliteDatabase:
         try:
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("BEGIN")
-            _define(connection)
+            _create_schema(connection)
             failpoint("create.before")
             connection.execute("COMMIT")
         finally:
@@ -136,14 +136,14 @@ class SqliteDatabase:
     def definitions(self, connection: sa.Connection) -> Definitions:
         """Return type, name and SQL of every table, index, view and trigger of the file."""
         rows = connection.execute(sa.text("SELECT type, name, sql FROM sqlite_master"))
-        return _spaced(rows.all())
+        return _as_definitions(rows.all())
 
     def own_definitions(self) -> Definitions:
         """Return the definitions of a new store of this release."""
         connection = sqlite3.connect(":memory:")
         try:
-            _define(connection)
-            return _spaced(connection.execute("SELECT type, name, sql FROM sqlite_master"))
+            _create_schema(connection)
+            return _as_definitions(connection.execute("SELECT type, name, sql FROM sqlite_master"))
         finally:
             connection.close()
 
@@ -176,20 +176,20 @@ class SqliteDatabase:
         return malformed_error(self.path, got)
 
 
-def _define(connection: sqlite3.Connection) -> None:
+def _create_schema(connection: sqlite3.Connection) -> None:
     for statement in migrations.SCHEMA:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id={APPLICATION}")
     connection.execute(f"PRAGMA user_version={migrations.VERSION}")
 
 
-def _spaced(schema: object) -> Definitions:
+def _as_definitions(schema: object) -> Definitions:
     return {(kind, name, " ".join((sql or "").split())) for kind, name, sql in schema}  # type: ignore[attr-defined]
 
 
 def _connect(path: Path, *, write: bool) -> sqlite3.Connection:
     """Return a connection to an existing store that trusts nothing defined in the file."""
-    mode = "rw" if write else _reading(path)
+    mode = "rw" if write else _read_mode(path)
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}",
         uri=True,
@@ -212,7 +212,7 @@ def _connect(path: Path, *, write: bool) -> sqlite3.Connection:
     return connection
 
 
-def _reading(path: Path) -> str:
+def _read_mode(path: Path) -> str:
     # In a read-only folder without a journal SQLite can't create its shared memory; nobody else
     # can write there either, so the file may be opened as immutable.
     still = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()

@@ -26,18 +26,18 @@ from tuneworthy.ledger import parts, signals
 from tuneworthy.ledger.blobs import remove_partial, require_whole
 from tuneworthy.ledger.bookings import Bookings
 from tuneworthy.ledger.database import Database, Lock
-from tuneworthy.ledger.head import REPLIES
+from tuneworthy.ledger.head import REPLIES_FILE
 from tuneworthy.ledger.journal_opening import open_journal, read_journal
 from tuneworthy.ledger.mirror import restore_replies
-from tuneworthy.ledger.place import STORE, Place, note_place, place_to_read, place_to_write
+from tuneworthy.ledger.place import STORE_FILE, Place, note_place, place_to_read, place_to_write
 from tuneworthy.ledger.trouble import store_errors
 
 if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
     from tuneworthy.ledger.journal import Entry, Journal, Row
     from tuneworthy.ledger.purse import Account
 
-BLOBS = "blobs"
-RELEASED = "look released"  # the kind under which a look that was given back is frozen
+BLOBS_FOLDER = "blobs"
+RELEASED_LOOK = "look released"  # the kind under which a look that was given back is frozen
 MIN_SHARED = 0.05  # share of cases; fewer can't move a mean by the usual margin
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
 _open_here: dict[str, int] = {}
@@ -75,7 +75,7 @@ class Ledger(Bookings):
         key names content, so two contents mean that the store or the key is wrong. A large value is
         stored in parts, the row of its key last.
         """
-        return self.put_text(key, kind, (_text(value),), study, seconds)()
+        return self.put_text(key, kind, (_canonical_text(value),), study, seconds)()
 
     def put_text(
         self, key: str, kind: str, pieces: Iterable[str], study: str = "",
@@ -89,14 +89,14 @@ class Ledger(Bookings):
         if stored is not None:
             return self._same(stored, "".join(pieces))
         end, names = parts.in_parts(pieces, lambda name, piece: self._part(name, study, piece))
-        text = _text(names) if names[parts.MARK] else end
+        text = _canonical_text(names) if names[parts.PARTS_KEY] else end
         entry = self._entry("unit", key, kind, study, None, seconds)._replace(value=text)
         exists, stored = self._insert("put", entry)
         return self._same(stored, text) if exists else lambda: self._whole(stored)
 
     def _same(self, stored: Row, text: str) -> Callable[[], dict[str, Any]]:
         """Return what reads a stored row; StoreError if it is not the value with this text."""
-        if stored.value != text and _text(self._whole(stored)) != text:
+        if stored.value != text and _canonical_text(self._whole(stored)) != text:
             raise StoreError(
                 "the store was tampered with, or one key was used for two things",
                 where=f"{self.journal.shown}, row {stored.seq}, {stored.kind} {stored.name}",
@@ -125,7 +125,7 @@ class Ledger(Bookings):
     def keys(self, study: str, kind: str | None = None) -> list[str]:
         """Return the keys of the units first stored by a study, in order, of one kind or of all."""
         rows = self.journal.rows("unit", study)
-        return [str(r.name) for r in rows if kind in (None, r.kind) and r.kind != parts.PART]
+        return [str(r.name) for r in rows if kind in (None, r.kind) and r.kind != parts.PART_KEY]
 
     def seconds(self, key: str) -> float | None:
         """Return the wall seconds that a unit took to compute, None if not measured."""
@@ -136,18 +136,20 @@ class Ledger(Bookings):
 
     def freeze(self, study: str, kind: str, value: Any) -> dict[str, Any]:
         """Store a decision (the plan, the task) and return the stored one: the first write wins."""
-        name = _text([study, kind])
-        return _object(self._insert("freeze", self._entry("frozen", name, kind, study, value))[1])
+        name = _canonical_text([study, kind])
+        return _row_object(
+            self._insert("freeze", self._entry("frozen", name, kind, study, value))[1]
+        )
 
     def frozen(self, study: str, kind: str) -> dict[str, Any] | None:
         """Return the value frozen for a study, or None."""
-        row = self.journal.find("frozen", _text([study, kind]))
-        return None if row is None else _object(row)
+        row = self.journal.find("frozen", _canonical_text([study, kind]))
+        return None if row is None else _row_object(row)
 
     def door(self, study: str, door: str, purpose: str) -> None:
         """Log an access to the sealed cases (`door`) and its purpose; each purpose once."""
         value = {"door": door, "purpose": purpose}
-        name = _text([study, door, purpose])
+        name = _canonical_text([study, door, purpose])
         self._insert("door", self._entry("door", name, door, study, value))
 
     def doors(self, study: str) -> list[dict[str, Any]]:
@@ -160,7 +162,9 @@ class Ledger(Bookings):
         `rows` is their digest, `marks` one per case. First openings fix the order.
         """
         value = {"rows": rows, "marks": list(marks)}
-        own = self._insert("look", self._entry("look", _text([rows, study]), rows, study, value))[1]
+        own = self._insert(
+            "look", self._entry("look", _canonical_text([rows, study]), rows, study, value)
+        )[1]
         return len(self._lookers(rows, marks, own.seq) - {study}) + 1
 
     def looked(self, rows: str, marks: Sequence[str] = ()) -> int:
@@ -175,7 +179,7 @@ class Ledger(Bookings):
             if before is not None and row.seq >= before:
                 break
             opened = row.kind == rows or (same and len(same) >= MIN_SHARED * len(wanted))
-            if opened and self.frozen(row.study, RELEASED) is None:
+            if opened and self.frozen(row.study, RELEASED_LOOK) is None:
                 studies.add(row.study)
         return studies
 
@@ -196,7 +200,7 @@ class Ledger(Bookings):
     def folder(self, key: str) -> Path:
         """Return blobs/<key>/, created if missing: files that a unit puts there survive a kill."""
         name = key if _PLAIN_KEY.fullmatch(key) else digest(key)
-        path = self.home / BLOBS / name
+        path = self.home / BLOBS_FOLDER / name
         if self._lock is not None:
             with store_errors(path):
                 path.mkdir(parents=True, exist_ok=True)
@@ -217,7 +221,7 @@ class Ledger(Bookings):
         if self._pid != os.getpid() or self.journal.shown not in _open_here:
             return
         self.journal.close()
-        _closed(self.journal.shown)
+        _count_close(self.journal.shown)
         self._pid = -1
         if self._lock is not None:
             self._lock.release(clean=not self.journal.failed)
@@ -234,10 +238,10 @@ class Ledger(Bookings):
         self.close()
 
     def _part(self, name: str, study: str, piece: Any) -> None:
-        self._insert("put", self._entry("unit", name, parts.PART, study, piece))
+        self._insert("put", self._entry("unit", name, parts.PART_KEY, study, piece))
 
     def _whole(self, row: Row) -> dict[str, Any]:
-        return parts.joined(_object(row), self.get, self.journal.shown)
+        return parts.joined(_row_object(row), self.get, self.journal.shown)
 
     def _insert(self, step: str, entry: Entry) -> tuple[bool, Row]:
         """Append a named entry if it is new; return (whether it existed, the stored row)."""
@@ -257,7 +261,7 @@ class Ledger(Bookings):
     ) -> Entry:  # fmt: skip
         from tuneworthy.ledger.journal import Entry
 
-        return Entry(sort, name, kind, study, _text(value), seconds)
+        return Entry(sort, name, kind, study, _canonical_text(value), seconds)
 
     def _check_writable(self) -> None:
         """Raise StoreError in a reader, a closed ledger or a forked child."""
@@ -285,7 +289,7 @@ def open_ledger(
     server that refuses; then nothing is changed except for a quarantine copy of a malformed file.
     `say` gets warnings (default: stderr).
     """
-    say = say or _aloud
+    say = say or _warn_on_stderr
     if not write:
         place = place_to_read(folder, at, task)
         return _open_reader(place, place.database(), say)
@@ -301,7 +305,7 @@ def read_ledger(
     Each query is a transaction of its own, so that no reader holds up the writer.
     """
     place = place_to_read(folder, at, task)
-    if place.url is None and not os.path.exists(place.home / STORE):
+    if place.url is None and not os.path.exists(place.home / STORE_FILE):
         yield None  # without a look at the database, which is slow to import
         return
     database = place.database()
@@ -309,7 +313,7 @@ def read_ledger(
         database.dispose(None)
         yield None
         return
-    with _open_reader(place, database, _aloud) as ledger:
+    with _open_reader(place, database, _warn_on_stderr) as ledger:
         yield ledger
 
 
@@ -324,10 +328,10 @@ def _open_writer(place: Place, say: Callable[[str], None]) -> Ledger:
         lock.release(clean=False)
         raise
     if ledger.recovered:
-        remove_partial(place.home / BLOBS)
+        remove_partial(place.home / BLOBS_FOLDER)
         say("the last run here did not end by itself; the store was checked and is whole")
     if (ledger.recovered or ledger.journal.counted() == 0) and (count := restore_replies(ledger)):
-        say(f"{count} paid replies that the store lacked were read back from {REPLIES}")
+        say(f"{count} paid replies that the store lacked were read back from {REPLIES_FILE}")
     return ledger
 
 
@@ -351,20 +355,20 @@ def _is_open(database: Database) -> bool:
     return bool(_open_here.get(database.shown))
 
 
-def _closed(shown: str) -> None:
+def _count_close(shown: str) -> None:
     if left := _open_here.pop(shown, 1) - 1:
         _open_here[shown] = left
 
 
-def _text(value: Any) -> str:
+def _canonical_text(value: Any) -> str:
     """Return the canonical JSON of a value, in ASCII: text from outside can hold anything."""
     return canonical(value, ascii_only=True)
 
 
-def _object(row: Row) -> dict[str, Any]:
+def _row_object(row: Row) -> dict[str, Any]:
     content: dict[str, Any] = row.content
     return content
 
 
-def _aloud(warning: str) -> None:
+def _warn_on_stderr(warning: str) -> None:
     print(f"tuneworthy: {visible(warning)}", file=sys.stderr)

@@ -16,7 +16,7 @@ from tuneworthy.ledger.store import Ledger
 # Between two rows about answers or messages: each row is a durable write.
 SECONDS_BETWEEN_ROWS = 2.0
 MOST_TEXT = 500  # characters of a message that are stored
-FOLDER = "results folder"
+RESULTS_FOLDER_KIND = "results folder"
 """The kind under which the name of a study's results folder is frozen."""
 
 
@@ -32,7 +32,7 @@ class StudyEvents:
         self._ledger, self._study, self._tell = ledger, study, tell
         self._arm, self._total, self._done = "", 0, 0
         self._written: dict[str, float] = {}
-        ledger.freeze(study, FOLDER, {"folder": folder})
+        ledger.freeze(study, RESULTS_FOLDER_KIND, {"folder": folder})
         self._log("begin", {})
 
     def __call__(self, event: str, data: Any) -> None:
@@ -94,4 +94,8 @@ def so_far(verdict: Verdict) -> dict[str, Any]:
 def begun_studies(ledger: Ledger) -> dict[str, str]:
     """Return {study: name of its results folder} of every study that was begun, in order."""
     rows = ledger.journal.rows("frozen")
-    return {row.study: str(row.content.get("folder", "")) for row in rows if row.kind == FOLDER}
+    return {
+        row.study: str(row.content.get("folder", ""))
+        for row in rows
+        if row.kind == RESULTS_FOLDER_KIND
+    }

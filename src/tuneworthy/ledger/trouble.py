@@ -24,15 +24,15 @@ _DENIED = (
     "no permission to use the store",
     "give this user read, write and search permission on the folder and those above it",
 )
-_FILES = ("too many open files", "raise the limit (`ulimit -n 1024`), then run again")
-_DISK = ("the disk failed", "look at the system log and the disk, then run again")
+_TOO_MANY_FILES = ("too many open files", "raise the limit (`ulimit -n 1024`), then run again")
+_DISK_FAILED = ("the disk failed", "look at the system log and the disk, then run again")
 _LOCKED = ("the store is locked by another program", "close what has ledger.sqlite open, run again")
 _FOLDER_MISSING = ("the folder of the study is not there", "check the path, or mount its disk")
-_BAD = "the store is malformed"
-_OSERROR = {
+_MALFORMED = "the store is malformed"
+_ERRORS_OF_STORE = {
     errno.ENOSPC: _DISK_FULL, errno.EDQUOT: _DISK_FULL, errno.EFBIG: _DISK_FULL,
     errno.EROFS: _READ_ONLY, errno.EACCES: _DENIED, errno.EPERM: _DENIED,
-    errno.EMFILE: _FILES, errno.ENFILE: _FILES,
+    errno.EMFILE: _TOO_MANY_FILES, errno.ENFILE: _TOO_MANY_FILES,
     errno.ENOENT: _FOLDER_MISSING, errno.ENOTDIR: _FOLDER_MISSING,
 }  # fmt: skip
 _FILE_IN_THE_WAY = (
@@ -40,17 +40,24 @@ _FILE_IN_THE_WAY = (
     "move it away, then run the same command again",
 )
 _NAME_TOO_LONG = ("the name of a file is too long", "shorten it")
-_LOOP = ("links lead to each other without end", "correct the path or the links")
-_OSERROR |= {errno.EEXIST: _FILE_IN_THE_WAY, errno.ENAMETOOLONG: _NAME_TOO_LONG, errno.ELOOP: _LOOP}
-_ELSEWHERE = (_READ_ONLY[0], "make it writable, or write elsewhere: -o PATH")
+_LINK_LOOP = ("links lead to each other without end", "correct the path or the links")
+_ERRORS_OF_STORE |= {
+    errno.EEXIST: _FILE_IN_THE_WAY,
+    errno.ENAMETOOLONG: _NAME_TOO_LONG,
+    errno.ELOOP: _LINK_LOOP,
+}
+_OUTPUT_READ_ONLY = (_READ_ONLY[0], "make it writable, or write elsewhere: -o PATH")
 _NO_FOLDER = ("there is no folder to write into", "make the folder first, or correct the path")
-_FOLDER = ("a folder stands where a file is to be written", "name a file inside it: -o PATH")
-_WRITING = {
-    errno.EROFS: _ELSEWHERE, errno.EACCES: _ELSEWHERE, errno.EPERM: _ELSEWHERE,
-    errno.ENOENT: _NO_FOLDER, errno.ENOTDIR: _FILE_IN_THE_WAY, errno.EISDIR: _FOLDER,
+_FOLDER_IN_THE_WAY = (
+    "a folder stands where a file is to be written",
+    "name a file inside it: -o PATH",
+)
+_ERRORS_OF_OUTPUT = {
+    errno.EROFS: _OUTPUT_READ_ONLY, errno.EACCES: _OUTPUT_READ_ONLY, errno.EPERM: _OUTPUT_READ_ONLY,
+    errno.ENOENT: _NO_FOLDER, errno.ENOTDIR: _FILE_IN_THE_WAY, errno.EISDIR: _FOLDER_IN_THE_WAY,
     errno.ENXIO: ("a pipe stands where a file is to be written", "name a file: -o PATH"),
 }  # fmt: skip
-_SQLITE = {
+_ERRORS_OF_SQLITE = {
     "SQLITE_FULL": _DISK_FULL, "SQLITE_READONLY": _READ_ONLY, "SQLITE_PERM": _DENIED,
     "SQLITE_BUSY": _LOCKED, "SQLITE_LOCKED": _LOCKED, "SQLITE_CANTOPEN": _DENIED,
 }  # fmt: skip
@@ -63,7 +70,7 @@ def store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what, fix = _OSERROR.get(error.errno or 0, _DISK)
+        what, fix = _ERRORS_OF_STORE.get(error.errno or 0, _DISK_FAILED)
         raise StoreError(what, where=str(path), got=str(error), fix=fix) from error
     except sqlite3.Error as error:
         raise from_sqlite(error, path) from error
@@ -91,7 +98,9 @@ def output_errors(path: Path) -> Iterator[None]:
 
 def from_system(error: OSError, where: str) -> StoreError:
     """Return the StoreError for an OSError on an output file or on standard output."""
-    what, fix = _WRITING.get(error.errno or 0) or _OSERROR.get(error.errno or 0, _DISK)
+    what, fix = _ERRORS_OF_OUTPUT.get(error.errno or 0) or _ERRORS_OF_STORE.get(
+        error.errno or 0, _DISK_FAILED
+    )
     return StoreError(what, where=where, got=str(error), fix=fix)
 
 
@@ -100,7 +109,9 @@ def from_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
     name = str(getattr(error, "sqlite_errorname", None) or "")
     if name.startswith(DAMAGED_STORE_CODES) or "malformed" in str(error):
         return malformed_error(path, str(error))
-    message = next((text for start, text in _SQLITE.items() if name.startswith(start)), _DISK)
+    message = next(
+        (text for start, text in _ERRORS_OF_SQLITE.items() if name.startswith(start)), _DISK_FAILED
+    )
     return StoreError(message[0], where=str(path), got=f"{error} {name}".strip(), fix=message[1])
 
 
@@ -108,7 +119,7 @@ def malformed_error(path: Path, got: str) -> StoreError:
     """Copy a malformed store (and its journal) to quarantine and return the error that names it."""
     copy = copy_to_quarantine(path)
     return StoreError(
-        _BAD,
+        _MALFORMED,
         where=str(path),
         got=got,
         fix=f"restore {path.name} from a backup, or remove it and {path.name}-wal and run again: "

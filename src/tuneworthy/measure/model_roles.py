@@ -17,21 +17,21 @@ from tuneworthy.core.model import Model
 from tuneworthy.core.run import MODEL_UNAVAILABLE
 from tuneworthy.models import is_local
 
-BASE = "base"
+BASE_ROLE = "base"
 # The model role of each need of an arm.
-ROLES = {"model": BASE, "training": "tune", "present": "present", "bigger": "bigger",
+ROLE_OF_NEED = {"model": BASE_ROLE, "training": "tune", "present": "present", "bigger": "bigger",
          "teacher": "teacher", "reflection": "reflection"}  # fmt: skip
 _OPENING_ERRORS = (TaskError, DataError, ModelError, NumericError, ProviderError)
 
 
 def roles_of(models: Mapping[str, Model], needs: Iterable[str]) -> list[str]:
     """Return the roles, among the available models, that an arm with these needs uses."""
-    return sorted({ROLES[need] for need in set(needs) & set(ROLES)} & set(models))
+    return sorted({ROLE_OF_NEED[need] for need in set(needs) & set(ROLE_OF_NEED)} & set(models))
 
 
 def is_base(models: Mapping[str, Model], role: str) -> bool:
     """Return whether a role is the study's base model, without which the study can't run."""
-    known: Callable[[str], bool] = getattr(models, "is_base", lambda role: role == BASE)
+    known: Callable[[str], bool] = getattr(models, "is_base", lambda role: role == BASE_ROLE)
     return known(role)
 
 

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tuneworthy.compare.columns import PRESENT, Column, by_spec, column
+from tuneworthy.compare.columns import PRESENT_ARM, Column, by_spec, column
 from tuneworthy.compare.comparison import compare_with_simpler
 from tuneworthy.compare.pairs import ALPHA, LOOK_SHARE, ComparisonInputs, pair_of
-from tuneworthy.compare.turn_order import rung
+from tuneworthy.compare.turn_order import ladder_position
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run, Spec
@@ -68,8 +68,8 @@ class StageRule:
         task = self.inputs.task
         if not self.by_score:
             return ""
-        for other in sorted(self.columns, key=lambda c: rung(c.spec)):
-            if rung(other.spec) > rung(spec) or other.spec.name == spec.name:
+        for other in sorted(self.columns, key=lambda c: ladder_position(c.spec)):
+            if ladder_position(other.spec) > ladder_position(spec) or other.spec.name == spec.name:
                 continue
             # The bound is costly, and below the mean: its gap is larger still.
             if 1 - mean_score(other) > task.success.margin:
@@ -112,7 +112,7 @@ class StageRule:
             return ""
         difference = pair_of(self.inputs, arm, best, LOOK_SHARE * self._error_level())
         points = f"{100 * margin:g} points"
-        if rung(spec) >= rung(leader):
+        if ladder_position(spec) >= ladder_position(leader):
             lost = difference.high <= margin
             return f"shown to be at most {points} better than {leader.name}" if lost else ""
         beaten = difference.high < 0 and -difference.mean >= margin
@@ -164,7 +164,7 @@ def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
     diagnosis.
     """
     spec = arm.spec
-    if spec.role == "reference" or spec.arm in (PRESENT, "answers"):
+    if spec.role == "reference" or spec.arm in (PRESENT_ARM, "answers"):
         return True
     prompts = [
         one.spec for one in arms

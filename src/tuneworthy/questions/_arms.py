@@ -9,9 +9,9 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Pair
 from tuneworthy.core.run import RECORDED
 from tuneworthy.core.task import TRAINED_TOOLS, Task, Tool
 
-SIMPLER: tuple[Tool, ...] = ("classifier", "prompt", "schema", "context")
-LEARNING: tuple[Tool, ...] = ("classifier", *TRAINED_TOOLS)
-UNTRAINED: tuple[Tool, ...] = ("prompt", "schema", "context")
+SIMPLER_TOOLS: tuple[Tool, ...] = ("classifier", "prompt", "schema", "context")
+LEARNING_TOOLS: tuple[Tool, ...] = ("classifier", *TRAINED_TOOLS)
+PROMPT_TOOLS: tuple[Tool, ...] = ("prompt", "schema", "context")
 NO_TUNE = "not measured (no tuned model was measured on these rows)"
 
 
@@ -41,14 +41,14 @@ def learners(evidence: Evidence) -> list[ArmResult]:
         arm
         for arm in evidence.arms
         if arm.role == "candidate" and not arm.present and not is_recorded(arm)
-        if arm.learned or arm.tool in LEARNING
+        if arm.learned or arm.tool in LEARNING_TOOLS
     ]
 
 
 def same_model(evidence: Evidence, task: Task) -> list[ArmResult]:
     """Return the untrained finalists on the model that a tuned arm starts from."""
     start = task.tune or task.model
-    same = finalists(evidence, UNTRAINED) if task.model == start else []
+    same = finalists(evidence, PROMPT_TOOLS) if task.model == start else []
     is_present = task.present is not None and task.present.model == start
     return same + [arm for arm in finalists(evidence, ("keep",)) if is_present]
 

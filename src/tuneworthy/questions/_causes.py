@@ -9,10 +9,10 @@ from tuneworthy.core.known import KnowledgeProbe, Proportion
 from tuneworthy.questions._arms import ticked
 from tuneworthy.stats.bounds import rate
 
-FACTS = ("knowledge", "retrieval")
-BEHAVIOUR = ("format", "convention", "latent", "learnable")
-NEITHER = ("metric", "label")  # causes that are neither facts nor behaviour
-UNKNOWN, UNKNOWN_OF_A_TYPE = 0.25, 0.5  # default: shares of unknown facts that are too high
+CAUSES_OF_FACTS = ("knowledge", "retrieval")
+CAUSES_OF_BEHAVIOUR = ("format", "convention", "latent", "learnable")
+CAUSES_OF_NEITHER = ("metric", "label")  # causes that are neither facts nor behaviour
+MOST_UNKNOWN, UNKNOWN_OF_A_TYPE = 0.25, 0.5  # default: shares of unknown facts that are too high
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,16 @@ def missing_facts_share(found: Diagnosis) -> FactShare | None:
     """
     rows = found.estimates or found.wrong
     shares = {row.cause: row.share for row in rows}
-    lacks, ways = (sum(shares.get(c, 0.0) for c in kinds) for kinds in (FACTS, BEHAVIOUR))
+    lacks, ways = (
+        sum(shares.get(c, 0.0) for c in kinds) for kinds in (CAUSES_OF_FACTS, CAUSES_OF_BEHAVIOUR)
+    )
     least = min((row.n for row in rows), default=0)
-    shown = any(one.remedy in FACTS and one.n_fail for one in found.effects)
+    shown = any(one.remedy in CAUSES_OF_FACTS and one.n_fail for one in found.effects)
     whole = lacks + ways if shown else 1.0
     n = round(whole * least)
     if not n or not ways + lacks:
         return None
-    other = sum(shares.get(cause, 0.0) for cause in NEITHER)
+    other = sum(shares.get(cause, 0.0) for cause in CAUSES_OF_NEITHER)
     mean = lacks / whole if shown else max(0.0, 1 - ways - other)
     low, high = rate(min(n, round(mean * n)), n)
     return FactShare(mean, low if shown else 0.0, high, n, not shown)
@@ -60,7 +62,7 @@ def too_many_unknown_facts(known: KnowledgeProbe | None) -> tuple[Proportion, st
     """Return (share of facts unknown to the model, its rows) if shown too high, else None."""
     if known is None:
         return None
-    if known.unknown is not None and known.unknown.low >= UNKNOWN:
+    if known.unknown is not None and known.unknown.low >= MOST_UNKNOWN:
         return known.unknown, "rows asked"
     for kind, share in sorted(known.by_type.items()):
         if share.low >= UNKNOWN_OF_A_TYPE:

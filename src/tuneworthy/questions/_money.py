@@ -14,7 +14,7 @@ COST_KEYS = {
     "build_usd": "economics.hours_to_build and economics.engineer_hour",
     "upkeep_usd_month": "economics.hours_per_retrain and economics.hosting_month",
 }
-INPUTS = ("requests_per_month", "value_of_correct")
+MONEY_KEYS = ("requests_per_month", "value_of_correct")
 DAYS_A_MONTH = 30
 
 
@@ -38,7 +38,7 @@ class NetValueDifference:
 
 def missing_keys(task: Task, arms: Sequence[ArmResult]) -> list[str]:
     """Return the unset keys of task.yaml without which these arms have no net value."""
-    keys = [f"economics.{key}" for key in INPUTS if getattr(task.economics, key) is None]
+    keys = [f"economics.{key}" for key in MONEY_KEYS if getattr(task.economics, key) is None]
     return keys + [
         text
         for field, text in COST_KEYS.items()

@@ -9,7 +9,7 @@ from tuneworthy.core.counting import Bounded
 from tuneworthy.core.finding import Finding
 
 MAX_ROW_MULTIPLE = 100  # largest multiple of the present rows that is reported as a plan
-POWER = 2.0
+ROWS_FACTOR = 2.0
 """Ratio of the rows for power .8 to the rows for power .5, at which the bound meets the threshold:
 (1 + .84 / z)^2 is 1.8 to 2.3 for bounds at .05 to .008."""
 
@@ -44,9 +44,9 @@ def rows_needed(found: Bounded, n: int, below: float, above: float) -> int | Non
         wanted.append(((found.high - found.mean) / (below - found.mean)) ** 2)
     if found.mean > above:
         wanted.append(((found.mean - found.low) / (found.mean - above)) ** 2)
-    if not wanted or not n or POWER * min(wanted) > MAX_ROW_MULTIPLE:
+    if not wanted or not n or ROWS_FACTOR * min(wanted) > MAX_ROW_MULTIPLE:
         return None
-    return max(n + 1, ceil(POWER * n * min(wanted)))
+    return max(n + 1, ceil(ROWS_FACTOR * n * min(wanted)))
 
 
 def at_threshold(n: int, what: str = "scored rows") -> str:

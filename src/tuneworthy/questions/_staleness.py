@@ -9,8 +9,8 @@ from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.freshness import Freshness
 from tuneworthy.core.known import Proportion
 from tuneworthy.core.task import TRAINED_TOOLS, Task
-from tuneworthy.questions._arms import SIMPLER, finalists, pair_of, ticked
-from tuneworthy.questions._money import INPUTS, monthly_retraining_cost
+from tuneworthy.questions._arms import SIMPLER_TOOLS, finalists, pair_of, ticked
+from tuneworthy.questions._money import MONEY_KEYS, monthly_retraining_cost
 from tuneworthy.questions._shown import rows_needed
 
 LASTING_DAYS = 90  # default: the days that a training must last (a quarter)
@@ -36,10 +36,10 @@ def too_dear(evidence: Evidence, task: Task, days: float) -> str:
     its requests and right answers are priced, other upkeep is left out.
     """
     cost = monthly_retraining_cost(task, days)
-    if cost is None or any(getattr(task.economics, key) is None for key in INPUTS):
+    if cost is None or any(getattr(task.economics, key) is None for key in MONEY_KEYS):
         return ""
     volume, value = task.economics.requests_per_month or 0.0, task.economics.value_of_correct or 0.0
-    for other in finalists(evidence, ("keep", *SIMPLER)):
+    for other in finalists(evidence, ("keep", *SIMPLER_TOOLS)):
         brings = []
         for arm in finalists(evidence, TRAINED_TOOLS):
             pair = pair_of(evidence, arm.name, other.name)

@@ -16,7 +16,7 @@ from tuneworthy.questions._shown import finding, rows_needed_clause, unmeasured
 QUESTION = "Is there a model that can do it: a larger one, several samples, training?"
 PRIOR = None
 UNIT = "points"
-LIFTING = ("latent", "capability", "learnable")
+LIFTING_REMEDIES = ("latent", "capability", "learnable")
 MEASURE_BIGGER = "measure bigger (key `bigger`)"
 _finding = partial(finding, "capability", PRIOR)
 
@@ -78,7 +78,7 @@ def _lifts(evidence: Evidence) -> Iterator[_Lift]:
     for effect in read.effects if read else ():
         if effect.gain is None or (effect.gain.low > 0 and not effect.acts):
             continue
-        if effect.remedy in LIFTING and cases:
+        if effect.remedy in LIFTING_REMEDIES and cases:
             ends = (effect.gain.mean, effect.gain.low, effect.gain.high)
             mean, low, high = (end / cases for end in ends)
             yield _Lift(effect.name, effect.remedy == "capability", mean, low, high, cases)

@@ -22,8 +22,8 @@ from tuneworthy.questions._shown import MAX_ROW_MULTIPLE, at_threshold, finding
 QUESTION = "Does tuning pay at your volume?"
 PRIOR = None
 UNIT = "chance"
-SURE, SURE_NOT = 0.9, 0.1  # default: probability that its net value is higher
-OTHERS = tuple(tool for tool in TOOLS if tool not in TRAINED_TOOLS)
+SURE_CHANCE, SURE_NOT = 0.9, 0.1  # default: probability that its net value is higher
+TOOLS_WITHOUT_TRAINING = tuple(tool for tool in TOOLS if tool not in TRAINED_TOOLS)
 _finding = partial(finding, "economics", PRIOR)
 
 
@@ -32,7 +32,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
     `value` is that probability against the closest arm, at the user's requests a month.
     """
-    tuned, others = finalists(evidence, TRAINED_TOOLS), finalists(evidence, OTHERS)
+    tuned, others = finalists(evidence, TRAINED_TOOLS), finalists(evidence, TOOLS_WITHOUT_TRAINING)
     if not tuned or not others:
         why = NO_TUNE if not tuned else "not measured (nothing to compare the tuned model with)"
         return _finding("not_measured", why, "let a training arm and a simpler arm run")
@@ -69,7 +69,7 @@ def _judge_comparison(task: Task, found: Comparison) -> Finding:
         f" ${abs(month):,.0f} {more} than {ticked(other.name)} (chance that it is worth more:"
         f" {100 * value.chance:.0f} %; n = {n:,}); {_volume_clause(task, arm, other, gain)}"
     )
-    if value.chance >= SURE:
+    if value.chance >= SURE_CHANCE:
         return _finding("yes", because, "", value.chance)
     if value.chance <= SURE_NOT:
         step = f"keep {ticked(other.name)}; ask again when volume or prices change"
@@ -80,7 +80,10 @@ def _judge_comparison(task: Task, found: Comparison) -> Finding:
 
 def _rows_to_decide(value: NetValueDifference, n: int) -> str:
     """Return a clause on the rows that bring the probability to .9 or .1 with power .8."""
-    month, z = value.saves - value.fixed, NormalDist().inv_cdf(SURE) + NormalDist().inv_cdf(0.8)
+    month, z = (
+        value.saves - value.fixed,
+        NormalDist().inv_cdf(SURE_CHANCE) + NormalDist().inv_cdf(0.8),
+    )
     rows = ceil(n * (z * value.se / month) ** 2) if month else 0
     if not rows or rows > MAX_ROW_MULTIPLE * n:
         return at_threshold(n)

@@ -19,8 +19,8 @@ QUESTION = "Does training do harm elsewhere?"
 AGAINST = "yes"  # speaks against tuning
 PRIOR = "general ability falls by 10 %"
 UNIT = "share"
-GENERAL, TAIL, CALIBRATION, KNOWN = 0.05, 0.15, 0.05, 0.02  # default
-MILDER = "train with a lower rate, LoRA, or 1 to 5 % general rows replayed"
+GENERAL_LIMIT, TAIL_LIMIT, CALIBRATION_LIMIT, KNOWN_FACTS_LIMIT = 0.05, 0.15, 0.05, 0.02  # default
+MILDER_TRAINING = "train with a lower rate, LoRA, or 1 to 5 % general rows replayed"
 _finding = partial(finding, "harm", PRIOR)
 
 
@@ -52,7 +52,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     known = [(one, loss, loss.found) for one, loss in found if loss.found is not None]
     if above := [one for one in known if one[2].low > one[1].limit]:
         because = "; ".join(_loss_text(*one) for one in above)
-        return _finding("yes", because, MILDER, worst)
+        return _finding("yes", because, MILDER_TRAINING, worst)
     blind = next((one for one in evidence.harms if one.general is None), None)
     if worst is None or blind is not None:
         why = unmeasured(blind.missing if blind else {}, "general", "cross-entropy on general text")
@@ -67,11 +67,11 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 def _losses(one: SideEffects, limit: float | None) -> Iterator[_Loss]:
     tail = one.tail and Interval(mean=-one.tail.mean, low=-one.tail.high, high=-one.tail.low)
-    general = GENERAL if limit is None else limit
+    general = GENERAL_LIMIT if limit is None else limit
     yield _Loss("general", "cross-entropy on general text rises by", one.general, general)
-    yield _Loss("tail", "the score on rare words falls by", tail, TAIL)
-    yield _Loss("calibration", "the calibration error rises by", one.ece, CALIBRATION)
-    yield _Loss("known", "of what was known well is lost:", one.known, KNOWN)
+    yield _Loss("tail", "the score on rare words falls by", tail, TAIL_LIMIT)
+    yield _Loss("calibration", "the calibration error rises by", one.ece, CALIBRATION_LIMIT)
+    yield _Loss("known", "of what was known well is lost:", one.known, KNOWN_FACTS_LIMIT)
 
 
 def _texts_to_decide(one: SideEffects, loss: _Loss, found: Interval) -> str:

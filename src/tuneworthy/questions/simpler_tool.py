@@ -9,7 +9,7 @@ from tuneworthy.core.evidence import Evidence, Pair
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.order import best_first
 from tuneworthy.core.task import TRAINED_TOOLS, Task
-from tuneworthy.questions._arms import NO_TUNE, SIMPLER, finalists, listed, pair_of, ticked
+from tuneworthy.questions._arms import NO_TUNE, SIMPLER_TOOLS, finalists, listed, pair_of, ticked
 from tuneworthy.questions._shown import finding
 from tuneworthy.stats.sizing import level_at_next_look, superiority_assurance
 
@@ -25,7 +25,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
     `value` is the best tuned arm minus the simpler arm that comes closest to it.
     """
-    tuned, simple = finalists(evidence, TRAINED_TOOLS), finalists(evidence, SIMPLER)
+    tuned, simple = finalists(evidence, TRAINED_TOOLS), finalists(evidence, SIMPLER_TOOLS)
     if not tuned:
         return _finding("not_measured", NO_TUNE, "let a training arm run")
     best = best_first(evidence, tuned)[0]

@@ -8,7 +8,7 @@ from tuneworthy.core.results import Results
 EXPORT_SUFFIXES = (".html", ".json", ".csv", ".xml")
 
 
-def exported(results: Results, suffix: str) -> str:
+def export_text(results: Results, suffix: str) -> str:
     """Return the study as text: a page (.html), the verdict (.json), answers (.csv), JUnit (.xml).
 
     Raises TaskError for any other suffix.

@@ -7,23 +7,23 @@ import re
 from markupsafe import Markup, escape
 
 _TABLE = re.compile(r'<table class="plain stack.*?</table>', re.DOTALL)
-_NAME = re.compile(r"<t[dh][^>]*>(.*?)</t[dh]>", re.DOTALL)
+_HEADING = re.compile(r"<t[dh][^>]*>(.*?)</t[dh]>", re.DOTALL)
 _ROW = re.compile(r"<tr.*?</tr>", re.DOTALL)
 _CELL = re.compile(r"<t[dh]\b")
 
 
 def name_cells(html: str) -> str:
     """Return the page with each data cell's column name in `data-of`, in tables that stack."""
-    return _TABLE.sub(lambda table: _named(table[0]), html)
+    return _TABLE.sub(lambda table: _name_cells_of_table(table[0]), html)
 
 
-def _named(table: str) -> str:
+def _name_cells_of_table(table: str) -> str:
     head, end, body = table.partition("</thead>")
-    names = [str(escape(Markup(name).striptags())) for name in _NAME.findall(head)]
-    return head + end + _ROW.sub(lambda row: _row(row[0], names), body)
+    names = [str(escape(Markup(name).striptags())) for name in _HEADING.findall(head)]
+    return head + end + _ROW.sub(lambda row: _name_cells_of_row(row[0], names), body)
 
 
-def _row(row: str, names: list[str]) -> str:
+def _name_cells_of_row(row: str, names: list[str]) -> str:
     """Return a row with its cells named, unchanged if a cell spans columns."""
     if "colspan" in row or len(_CELL.findall(row)) != len(names):
         return row

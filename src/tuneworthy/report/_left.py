@@ -9,7 +9,7 @@ from tuneworthy.report import _words as words
 
 def left_line(results: Results) -> str:
     """Return a sentence on how many points another arm could gain at most, and which arm."""
-    verdict, ahead = results.verdict, words.rivals(results)
+    verdict, ahead = results.verdict, words.differences_to_named(results)
     left = verdict.left_on_table
     if left is None:
         why = visible(verdict.missing.get("/left_on_table", words.UNKNOWN))

@@ -45,7 +45,7 @@ TEMPLATE_FUNCTIONS = (
 )  # fmt: skip
 SECTIONS: dict[str, Callable[[Results, Cells], Any]] = {
     "lead": lambda results, matrix: recorded.lead_lines(results),
-    "priceless": lambda results, matrix: recorded.priceless(results),
+    "no_prices": lambda results, matrix: recorded.has_no_prices(results),
     "named": lambda results, matrix: words.arm_named(results),
     "ladder": sections.ladder_rows,
     "graded": lambda results, matrix: _has_partial_scores(matrix),

@@ -37,7 +37,7 @@ def without_model(results: Results) -> bool:
     return bool(candidates) and not others and any(a.name in names for a in candidates)
 
 
-def priceless(results: Results) -> bool:
+def has_no_prices(results: Results) -> bool:
     """Return whether a study has neither a model nor economics, so costs can't be weighed."""
     return without_model(results) and not results.task.economics.model_dump(exclude_defaults=True)
 

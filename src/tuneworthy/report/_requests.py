@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tuneworthy.core.escape import visible
 from tuneworthy.core.results import Results
-from tuneworthy.ledger.purse import UNSETTLED
+from tuneworthy.ledger.purse import UNKNOWN_OUTCOMES_NOTE
 
 
 def request_lines(results: Results) -> list[str]:
@@ -14,6 +14,6 @@ def request_lines(results: Results) -> list[str]:
     """
     noted = results.reproduce.get("endpoints", [])
     lines = [str(note) for note in noted] if isinstance(noted, list) else []
-    if unknown := results.reproduce.get(UNSETTLED):
+    if unknown := results.reproduce.get(UNKNOWN_OUTCOMES_NOTE):
         lines.append(f"{unknown} (listed in the report)")
     return [visible(line) for line in lines]

@@ -12,7 +12,7 @@ from tuneworthy.core.harm import RobustnessResult
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.results import Results
 from tuneworthy.core.slices import Slices
-from tuneworthy.extras.rewording import WRAPPERS
+from tuneworthy.extras.rewording import PROMPT_WRAPPERS
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
 from tuneworthy.report._charts import Line
@@ -32,7 +32,7 @@ def robustness_section(results: Results) -> dict[str, Any] | None:
         "curves": temperature_charts(evidence.shakes),
         "flat": steady_lines(evidence.shakes),
         "others": other_variations(evidence.shakes),
-        "wrappers": [wrapper.replace("{}", "…") for wrapper in WRAPPERS],
+        "wrappers": [wrapper.replace("{}", "…") for wrapper in PROMPT_WRAPPERS],
         "trends": trends,
         "slices": [slices_table(one) for one in evidence.slices],
         "missing": {

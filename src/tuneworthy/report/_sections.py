@@ -38,7 +38,7 @@ def arm_descriptions(results: Results) -> list[tuple[str, str]]:
 
 def ladder_rows(results: Results, matrix: Cells) -> list[dict[str, Any]]:
     """Return the rows of the first screen, the simplest arm first."""
-    pairs = {pair.arm: pair for pair in words.rivals(results)}
+    pairs = {pair.arm: pair for pair in words.differences_to_named(results)}
     rows = []
     for arm in words.ladder_order(results.evidence.arms):
         if not words.on_ladder(arm):
@@ -135,7 +135,7 @@ def _seed_means(results: Results, arm: ArmResult) -> list[float]:
 def difference_groups(results: Results) -> dict[str, Any]:
     """Return the paired differences to the named arm, and those that beat lower finalists."""
     margin = results.task.success.margin
-    against = sorted(words.rivals(results), key=lambda pair: pair.high)
+    against = sorted(words.differences_to_named(results), key=lambda pair: pair.high)
     climbed = list(_beating_pairs(results, margin))
     pairs = [*against, *climbed]
     if not pairs:

@@ -32,7 +32,7 @@ def table(results: Results, width: int = 80, plain: bool = False) -> Text:
         ("arm", "score", "95 %", "− named", "valid", "$ / 1k", "p50", "fit", "n"), name, wide
     )
     lines = [Text(head, "dim")]
-    pairs = {pair.arm: pair for pair in words.rivals(results)}
+    pairs = {pair.arm: pair for pair in words.differences_to_named(results)}
     for arm in words.ladder_order(results.evidence.arms):
         lines.append(_arm_line(arm, pairs.get(arm.name), (name, wide, plain), results.verdict.arm))
     for arm in words.ladder_order(results.evidence.arms):

@@ -207,7 +207,7 @@ def arm_named(results: Results) -> ArmResult | None:
     return next((a for a in results.evidence.arms if a.name == results.verdict.arm), None)
 
 
-def rivals(results: Results) -> list[Pair]:
+def differences_to_named(results: Results) -> list[Pair]:
     """Return each compared arm's difference to the named arm (without one, to the references)."""
     compared = {a.name for a in results.evidence.arms if a.competes}
     references = {a.name for a in results.evidence.arms if a.role == "reference"}
@@ -223,7 +223,7 @@ def use_line(results: Results) -> str:
         return visible("; ".join(results.evidence.blocks) or verdict.because)
     if arm is None:
         return f"Use: {visible(verdict.arm)}" if verdict.arm else "No arm is named."
-    alone = verdict.left_on_table is None and not rivals(results)
+    alone = verdict.left_on_table is None and not differences_to_named(results)
     only = ", the only arm that was measured" if alone else ""
     return f"Use: {visible(arm.name)} ({arm.tool or 'recorded answers'}){only}"
 
@@ -296,7 +296,7 @@ def pays_line(results: Results) -> str:
     have = results.task.economics.requests_per_month
     volume = economics.get("break_even_per_month")
     yours = f"; you have {amount(have)}" if have is not None else ""
-    rival, ahead = economics.get("rival"), rivals(results)
+    rival, ahead = economics.get("rival"), differences_to_named(results)
     who = "It" if ahead and rival in (None, ahead[0].arm) else visible(str(rival or "Tuning"))
     if isinstance(volume, int | float) and economics.get("side") not in ("always", "never"):
         side = "below" if economics.get("side") == "below" else "above"

@@ -126,7 +126,7 @@ def _unrun_or_pays(results: Results, lead: str) -> str:
     """Return the sentence that no prompt or tuned model was run, else the one on costs."""
     if unrun := "" if lead else words.unrun_line(results):
         return unrun
-    if recorded.priceless(results):
+    if recorded.has_no_prices(results):
         return recorded.worth_line(results)
     return words.pays_line(results)
 
@@ -151,7 +151,7 @@ def _ladder_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
     mine = next((text for text in wide if len(text) <= rest), cell(key, rest))
     mine = escape_line(mine, plain)
     yield Text("  " + head + " " + cell(unit, 7, right=True) + "  " + mine.rstrip(), "dim")
-    pairs = {pair.arm: pair for pair in words.rivals(results)}
+    pairs = {pair.arm: pair for pair in words.differences_to_named(results)}
     told = ""
     for arm in shown_arms:
         if arm.score is None:

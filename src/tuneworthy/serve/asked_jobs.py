@@ -13,7 +13,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.sandbox.schemas import SchemaFault, external_reference
 from tuneworthy.serve.api_error import ApiError, bad_field
 from tuneworthy.serve.chat_request import ChatRequest
-from tuneworthy.serve.served_models import RAW, Target
+from tuneworthy.serve.served_models import RAW_SUFFIX, Target
 from tuneworthy.serve.worker import Job, Refused, Stopping, joins_batch, joins_model
 
 STOPPING_MESSAGE = "The server is stopping; ask again soon."
@@ -73,7 +73,7 @@ def _system_job(asked: ChatRequest, target: Target, wake: Callable[[], None]) ->
             raise bad_field(
                 name,
                 f"'{target.name}' answers as it was measured ({name}: {own}); leave '{name}' out, "
-                f"or ask '{target.name}{RAW}', the model without the artefact's prompt.",
+                f"or ask '{target.name}{RAW_SUFFIX}', the model without the artefact's prompt.",
                 "unsupported_value",
             )
     if asked.messages[-1].role != "user":

@@ -78,12 +78,12 @@ def read_request(body: bytes) -> ChatRequest:
         temperature=_number_or_none(fields, "temperature", 0, 2),
         top_p=_number_or_none(fields, "top_p", 0, 1, open_low=True),
         max_tokens=next((one for one in limit if one is not None), None),
-        stop=_stop(fields),
+        stop=_stop_words(fields),
         seed=_integer_or_none(fields, "seed", -(1 << 63), (1 << 63) - 1),
         n=_integer_or_none(fields, "n", 1, MOST_ANSWERS) or 1,
-        stream=_flag(fields, "stream"),
-        include_usage=_flag(options, "include_usage"),
-        grammar=_grammar(fields),
+        stream=_boolean_field(fields, "stream"),
+        include_usage=_boolean_field(options, "include_usage"),
+        grammar=_grammar_of_format(fields),
         top=_top_logprobs(fields),
     )
 
@@ -162,14 +162,14 @@ def _integer_or_none(fields: Mapping[str, Any], name: str, low: int, high: int) 
     return value
 
 
-def _flag(fields: Mapping[str, Any], name: str) -> bool:
+def _boolean_field(fields: Mapping[str, Any], name: str) -> bool:
     value = fields.get(name)
     if value is not None and not isinstance(value, bool):
         raise bad_field(name, f"'{name}' must be true or false.")
     return bool(value)
 
 
-def _stop(fields: Mapping[str, Any]) -> tuple[str, ...]:
+def _stop_words(fields: Mapping[str, Any]) -> tuple[str, ...]:
     value = fields.get("stop")
     words = [value] if isinstance(value, str) else [] if value is None else value
     sound = isinstance(words, list) and all(isinstance(w, str) and w for w in words)
@@ -180,14 +180,14 @@ def _stop(fields: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _top_logprobs(fields: Mapping[str, Any]) -> int | None:
     top = _integer_or_none(fields, "top_logprobs", 0, MOST_TOP_LOGPROBS)
-    if _flag(fields, "logprobs"):
+    if _boolean_field(fields, "logprobs"):
         return top or 0
     if top:
         raise bad_field("top_logprobs", "'top_logprobs' needs 'logprobs': true.")
     return None
 
 
-def _grammar(fields: Mapping[str, Any]) -> Grammar | None:
+def _grammar_of_format(fields: Mapping[str, Any]) -> Grammar | None:
     name, given = "response_format", fields.get("response_format")
     kind = given.get("type") if isinstance(given, dict) else None
     if given is None or kind == "text":

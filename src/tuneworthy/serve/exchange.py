@@ -12,7 +12,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.serve.api_error import ApiError
 from tuneworthy.serve.asked_jobs import api_error_of
 from tuneworthy.serve.chat_reply import (
-    DONE,
+    DONE_EVENT,
     Envelope,
     Logprobs,
     chunk,
@@ -116,7 +116,7 @@ class Exchange:
             answers = self._count_answers()
             if self._asked.include_usage:
                 yield chunk(self._envelope, [], usage=usage(answers))
-            yield DONE
+            yield DONE_EVENT
         except ApiError as error:
             self._service.counters.count_refused(self._target.name, error.status)
             yield event(error.plain())

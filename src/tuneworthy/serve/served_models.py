@@ -23,7 +23,7 @@ from tuneworthy.metrics._validity import validity
 from tuneworthy.serve.served_versions import CURRENT, Version, current_versions
 from tuneworthy.serve.worker import Worker, joins_batch
 
-RAW = ":raw"
+RAW_SUFFIX = ":raw"
 Valid = Callable[[Answer], bool | None]
 
 
@@ -94,7 +94,7 @@ class ServedModels:
             version.name, worker, system.model, system, head, _validity_check(version), created
         )
         if system.model is not None and not version.artefact.model.startswith("openai:"):
-            name = version.name + RAW
+            name = version.name + RAW_SUFFIX
             self.targets[name] = Target(name, worker, system.model, created=created)
 
     def _worker(self, owner: Any) -> Worker:
@@ -126,7 +126,7 @@ class ServedModels:
 
     def find(self, name: str) -> Target | None:
         """Return the target of a served or plain name; None for an unknown one."""
-        plain = name.removesuffix(RAW)
+        plain = name.removesuffix(RAW_SUFFIX)
         if name not in self.targets and plain in self.plain_names:
             name = self.plain_names[plain] + name[len(plain) :]
         return self.targets.get(name)

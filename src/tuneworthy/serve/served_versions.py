@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from tuneworthy.core.artefact import Artefact
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.record import plain_file
-from tuneworthy.deploy.artefact_folder import MANIFEST, folder_name
+from tuneworthy.deploy.artefact_folder import MANIFEST_FILE, folder_name
 
 CURRENT, HISTORY = "current", "current.history"
 _MOST_LEVELS = 2  # of folders below the root in which artefacts are looked for
@@ -50,7 +50,7 @@ def versions_in(root: Path) -> list[Version]:
 
     Raises TaskError if there is none, DataError for a manifest that can't be read.
     """
-    patterns = ["/".join(["*"] * depth + [MANIFEST]) for depth in range(_MOST_LEVELS + 1)]
+    patterns = ["/".join(["*"] * depth + [MANIFEST_FILE]) for depth in range(_MOST_LEVELS + 1)]
     files = sorted(path for pattern in patterns for path in root.glob(pattern))
     files = [path for path in files if not any(  # drafts, and what a build replaces
         part.startswith(".") for part in path.relative_to(root).parts)]  # fmt: skip

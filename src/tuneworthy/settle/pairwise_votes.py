@@ -200,7 +200,7 @@ def right_answer(click: PairwiseVote) -> str | None:
     return None
 
 
-def agreement(clicks: Sequence[PairwiseVote]) -> tuple[int, int]:
+def agreement_of_repeats(clicks: Sequence[PairwiseVote]) -> tuple[int, int]:
     """Return (number of equal votes, number of pairs) over the pairs that were shown twice."""
     first = {(c.input, frozenset((c.left, c.right))): c for c in reversed(clicks) if not c.again}
     pairs = [(c, first.get((c.input, frozenset((c.left, c.right))))) for c in clicks if c.again]

@@ -17,7 +17,7 @@ from tuneworthy.settle.pairwise_votes import PairwiseVotes
 from tuneworthy.settle.sequential import SequentialSettling, evidence_hash_after_settling
 
 
-def unsettled(results: Results) -> Results:
+def results_before_settling(results: Results) -> Results:
     """Return settled results with the looks and pool as before settling; others unchanged.
 
     Pairs and hash remain the settled ones. Raises TaskError if the clicks were not stored.
@@ -35,7 +35,7 @@ def unsettled(results: Results) -> Results:
 
 def by_score(results: Results) -> bool:
     """Return whether the clicks of settled results are scored by the task's metric."""
-    return results.course is not None and not _votes(results, None).by_preference
+    return results.course is not None and not _vote_comparer(results, None).by_preference
 
 
 def settled_again(
@@ -53,7 +53,10 @@ def settled_again(
         return _as_stored(stored, study, course), ()
     inputs = replace(inputs_of(results), looks=stored.looks)
     pairs_at_look = compare(inputs, results.cases, results.runs).pairs
-    arms, votes = StoredFinalists(results, study, inputs.split, course), _votes(results, metric)
+    arms, votes = (
+        StoredFinalists(results, study, inputs.split, course),
+        _vote_comparer(results, metric),
+    )
     pairs, failures = SequentialSettling(study, policy, arms, votes, pairs_at_look), list[str]()
     stored_end: EndReason = stored.settled.ended if stored.settled else "stopped"
     try:
@@ -80,10 +83,10 @@ def _as_stored(stored: Evidence, study: Evidence, course: SettlementLog) -> Evid
     return study.model_copy(update={**plain, "pairs": pairs})
 
 
-def _votes(results: Results, metric: Metric | None) -> PairwiseVotes:
+def _vote_comparer(results: Results, metric: Metric | None) -> PairwiseVotes:
     """Return the comparer of votes; preferences need no metric, so it may be None."""
-    return PairwiseVotes(results.task, metric or _unasked, results.evidence.task_hash)
+    return PairwiseVotes(results.task, metric or _no_score, results.evidence.task_hash)
 
 
-def _unasked(case: Case, answer: Answer) -> Score | Unscored:
+def _no_score(case: Case, answer: Answer) -> Score | Unscored:
     return Unscored(reason=f"no metric is there to score case {case.id}, {answer.text[:20]!r}")

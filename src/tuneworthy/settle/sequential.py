@@ -23,7 +23,7 @@ from tuneworthy.core.settlement import (
     SettlementLog,
 )
 from tuneworthy.settle.open_rows import PairStream
-from tuneworthy.settle.pairwise_votes import PairwiseVotes, Question, agreement
+from tuneworthy.settle.pairwise_votes import PairwiseVotes, Question, agreement_of_repeats
 from tuneworthy.verdict.open_pairs import (
     Names,
     OpenPair,
@@ -225,7 +225,7 @@ class SequentialSettling:
         )
 
     def _settlement(self, look: int, ended: EndReason) -> Settlement:
-        agreed, again = agreement(self.clicks)
+        agreed, again = agreement_of_repeats(self.clicks)
         first = [click for click in self.clicks if not click.again]
         return Settlement(
             look=look,

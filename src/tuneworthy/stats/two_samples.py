@@ -75,7 +75,7 @@ def separation(folds: Sequence[Smoother], second: Any, units: Any, seed: int = 0
     blocks = [np.unique(numbers[fold.rows]) for fold in folds]
 
     def relabelled(rng: np.random.Generator, many: int) -> Array:
-        mixed = _relabelled(rng, many, labels, numbers, blocks)
+        mixed = _permuted_labels(rng, many, labels, numbers, blocks)
         return _auc_by_labelling(folds, [_held_out_scores(fold, mixed) for fold in folds], mixed)
 
     p = permutation_p(relabelled, observed, seed, _batch_size(labels.size))
@@ -117,7 +117,7 @@ def label_shift(first: Any, second: Any, units: Any, seed: int = 0) -> tuple[flo
     everyone = [np.arange(int(numbers.max()) + 1)]
 
     def relabelled(rng: np.random.Generator, many: int) -> Array:
-        return _total_variation(_relabelled(rng, many, labels, numbers, everyone), table)
+        return _total_variation(_permuted_labels(rng, many, labels, numbers, everyone), table)
 
     return observed, permutation_p(relabelled, observed, seed, _batch_size(labels.size))
 
@@ -193,7 +193,7 @@ def _auc_by_labelling(folds: Sequence[Smoother], scores: Sequence[Array], labels
     return np.asarray(np.divide(right, pairs, out=half, where=pairs > 0))
 
 
-def _relabelled(
+def _permuted_labels(
     rng: np.random.Generator, many: int, labels: Array, numbers: Array, blocks: Sequence[Array]
 ) -> Array:
     """Return labellings with the labels of units permuted within each block of units."""

@@ -21,15 +21,17 @@ from tuneworthy.verdict.missing import NO_TARGET, reasons_for_nulls
 from tuneworthy.verdict.next_step import next_step
 from tuneworthy.verdict.open_pairs import settlement_sentence
 from tuneworthy.verdict.prices import known_prices
-from tuneworthy.verdict.rule import LadderDecision, ladder_scenarios, rule
-from tuneworthy.verdict.rungs import Ladder, rung
-from tuneworthy.verdict.sentences import because
-from tuneworthy.verdict.worth import economics
+from tuneworthy.verdict.rule import LadderDecision, apply_rule, ladder_scenarios
+from tuneworthy.verdict.rungs import Ladder, ladder_key
+from tuneworthy.verdict.sentences import reason_sentences
+from tuneworthy.verdict.worth import economics_of_arms
 
-ROLES = ("reference", "candidate", "ceiling", "placebo")
-_ALONE = "no other arm was compared"
+ROLE_ORDER = ("reference", "candidate", "ceiling", "placebo")
+_NO_OTHER_COMPARED = "no other arm was compared"
 _NO_REFERENCE = "no reference was compared, so there is nothing to measure from"
-_REFUSED = "right answers of what runs today were refused for their form, so its score is too low"
+_PRESENT_REFUSED = (
+    "right answers of what runs today were refused for their form, so its score is too low"
+)
 VOLUMES = (1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7)
 
 
@@ -47,11 +49,11 @@ def decide(
     scenarios = ladder_scenarios(evidence, policy)
     ladder, ruling, strip = (
         scenarios.seen,
-        rule(scenarios, policy),
+        apply_rule(scenarios, policy),
         rulings_by_margin(scenarios, policy),
     )
     met = target_met(policy, ruling)
-    money, known = economics(ladder, policy, ruling.arm)
+    money, known = economics_of_arms(ladder, policy, ruling.arm)
     parts: dict[str, Any] = {
         "tuneworthy": version,
         "task": TaskName(name=evidence.task, hash=evidence.task_hash or evidence.task),
@@ -65,7 +67,8 @@ def decide(
         "target_met": met,
         "looks": evidence.looks,
         "arms": tuple(
-            _verdict_arm(arm, _delta(ladder, arm, ruling)) for arm in in_ladder_order(evidence)
+            _verdict_arm(arm, _delta_to_named(ladder, arm, ruling))
+            for arm in in_ladder_order(evidence)
         ),
         "wrong": evidence.diagnosis.wrong if evidence.diagnosis and not evidence.blocks else (),
         "questions": complete_findings(findings, policy),
@@ -102,7 +105,7 @@ def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tup
     for volume in sorted(volumes, key=lambda v: v or 0.0):
         for margin in MARGINS:
             at = at_margin(policy, margin).model_copy(update={"requests_per_month": volume})
-            ruling = rule(scenarios, at)
+            ruling = apply_rule(scenarios, at)
             use, arm = ruling.named
             out.append(
                 GridPoint(margin=margin, requests_per_month=volume, use=use, arm=arm,
@@ -122,13 +125,13 @@ def target_met(policy: Policy, ruling: LadderDecision) -> bool | None:
 
 def in_ladder_order(evidence: Evidence) -> list[ArmResult]:
     """Return the arms in ladder order: references, then rungs, then the rest."""
-    return sorted(evidence.arms, key=lambda arm: (ROLES.index(arm.role), *rung(arm)))
+    return sorted(evidence.arms, key=lambda arm: (ROLE_ORDER.index(arm.role), *ladder_key(arm)))
 
 
 def _because_text(
     evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision
 ) -> str:
-    why = because(evidence, policy, ladder, ruling)
+    why = reason_sentences(evidence, policy, ladder, ruling)
     return f"{why} {settlement_sentence(evidence.settled)}" if evidence.settled else why
 
 
@@ -144,7 +147,7 @@ def _verdict_arm(arm: ArmResult, delta: Delta | None) -> VerdictArm:
     return VerdictArm(**{key: getattr(arm, key) for key in same}, valid=valid, delta=delta)
 
 
-def _delta(ladder: Ladder, arm: ArmResult, ruling: LadderDecision) -> Delta | None:
+def _delta_to_named(ladder: Ladder, arm: ArmResult, ruling: LadderDecision) -> Delta | None:
     """Return arm - named arm (for `none`: arm - reference), if the two were compared."""
     versus = ruling.arm or ruling.against
     if versus is None or (arm.name, versus.name) not in ladder.bounds:
@@ -182,8 +185,8 @@ def _reasons_for_nulls(
 
 def _why_left_unknown(ruling: LadderDecision) -> str:
     if ruling.refused:
-        return _REFUSED
-    return _ALONE if ruling.arm else _NO_REFERENCE
+        return _PRESENT_REFUSED
+    return _NO_OTHER_COMPARED if ruling.arm else _NO_REFERENCE
 
 
 def _untried_reasons(evidence: Evidence, wrong: Sequence[Wrong]) -> dict[str, str]:

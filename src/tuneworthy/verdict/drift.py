@@ -8,7 +8,7 @@ from tuneworthy.core.counting import score_text
 from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
-from tuneworthy.verdict.rungs import Ladder, rung
+from tuneworthy.verdict.rungs import Ladder, ladder_key
 
 ALPHA = 0.01  # family-wise error over all tests of one verdict: false warnings are ignored
 
@@ -41,7 +41,7 @@ def favours_other_arm(ladder: Ladder, policy: Policy, trend: Trend) -> bool:
     if after is None:
         return False
     arms = {arm.name: arm for arm in ladder.order}
-    simpler = rung(arms[trend.versus]) < rung(arms[trend.arm])
+    simpler = ladder_key(arms[trend.versus]) < ladder_key(arms[trend.arm])
     if simpler and policy.motive == "quality":
         return after.lead <= 0
     return -after.lead > policy.margin

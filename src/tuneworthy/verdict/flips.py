@@ -13,7 +13,7 @@ from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.core.verdict import ByMargin
 from tuneworthy.verdict.prices import Prices, known_prices
-from tuneworthy.verdict.rule import LadderDecision, LadderScenarios, decide_on_ladder, rule
+from tuneworthy.verdict.rule import LadderDecision, LadderScenarios, apply_rule, decide_on_ladder
 from tuneworthy.verdict.rungs import Ladder
 
 Key = Literal["value_of_correct", "requests_per_month"]
@@ -40,7 +40,7 @@ def rulings_by_margin(scenarios: LadderScenarios, policy: Policy) -> tuple[ByMar
     """Return the ruling at every margin from 0 to 20 points."""
     out = []
     for margin in MARGINS:
-        ruling = rule(scenarios, at_margin(policy, margin))
+        ruling = apply_rule(scenarios, at_margin(policy, margin))
         use, arm = ruling.named
         out.append(ByMargin(margin=margin, use=use, arm=arm, status=ruling.status))
     return tuple(out)
@@ -130,7 +130,7 @@ def rulings_by_retrain_days(ladder: Ladder, policy: Policy) -> list[PriceInterva
     fixed = {arm.name: _upkeep_without_retraining(arm) for arm in ladder.rivals}
 
     def turning() -> Iterator[float]:
-        for b, s in _climbs(ladder):
+        for b, s in _considered_climbs(ladder):
             each = again.get(b.name, 0.0) - again.get(s.name, 0.0)
             rest = prices.monthly(b.name, s.name)
             rest += fixed[b.name] - prices.upkeep[b.name] - fixed[s.name] + prices.upkeep[s.name]
@@ -180,7 +180,7 @@ def rulings_by_price(ladder: Ladder, policy: Policy, arm: ArmResult) -> list[Pri
     )
 
 
-def _climbs(ladder: Ladder) -> Iterator[tuple[ArmResult, ArmResult]]:
+def _considered_climbs(ladder: Ladder) -> Iterator[tuple[ArmResult, ArmResult]]:
     """Yield (b, s) for every climb that the rule considers: from a rung s to any other arm b."""
     return ((b, s) for b in ladder.rivals for s in ladder.order if b.name != s.name)
 
@@ -238,7 +238,7 @@ def _turning_values(ladder: Ladder, prices: Prices) -> Iterator[float]:
     There mean, low or high of q_b - dc/v - q_s is 0, the written margin, or monthly/(v V).
     """
     written = prices.written
-    for b, s in _climbs(ladder):
+    for b, s in _considered_climbs(ladder):
         dearer = prices.cost[b.name] - prices.cost[s.name]
         upkeep = prices.monthly(b.name, s.name) / prices.volume
         terms = [(upkeep, written)]
@@ -252,7 +252,7 @@ def _turning_volumes(ladder: Ladder, prices: Prices) -> Iterator[float]:
 
     There monthly / (v V) is a bound of u_b - u_s, or the written margin.
     """
-    for b, s in _climbs(ladder):
+    for b, s in _considered_climbs(ladder):
         upkeep = prices.monthly(b.name, s.name) / prices.value
         shift = prices.shift(b.name, s.name)
         heights = [prices.written, *(bound + shift for bound in ladder.bound(b, s))]

@@ -38,7 +38,7 @@ def reasons_for_nulls(
     out = {}
     for path in null_paths(plain):
         pointer = "/" + "/".join(str(p).replace("~", "~0").replace("/", "~1") for p in path)
-        out[pointer] = known.get(pointer) or _reason(plain, path, arms)
+        out[pointer] = known.get(pointer) or _reason_for_null(plain, path, arms)
     return out
 
 
@@ -54,7 +54,7 @@ def null_paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[s
             yield from null_paths(inner, (*path, number))
 
 
-def _reason(
+def _reason_for_null(
     plain: Mapping[str, Any], path: tuple[str | int, ...], arms: Mapping[str, ArmResult]
 ) -> str:
     top, last = path[0], str(path[-1])

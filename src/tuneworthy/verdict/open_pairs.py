@@ -13,7 +13,7 @@ from tuneworthy.core.evidence import Evidence, Pair, Policy
 from tuneworthy.core.settlement import Settlement
 from tuneworthy.stats.sizing import noninferiority_assurance, superiority_assurance
 from tuneworthy.verdict.prices import known_prices
-from tuneworthy.verdict.rule import LadderDecision, ladder_scenarios, rule, still_open
+from tuneworthy.verdict.rule import LadderDecision, apply_rule, ladder_scenarios, still_open
 from tuneworthy.verdict.rungs import Ladder
 
 Names = tuple[str, str]
@@ -73,7 +73,7 @@ class SettledPair:
 def pairs_left_open(evidence: Evidence, policy: Policy) -> tuple[LadderDecision, list[OpenPair]]:
     """Return (the present ruling, its open pairs with the highest upper bound first)."""
     scenarios = ladder_scenarios(evidence, policy)
-    ruling, ladder = rule(scenarios, policy), scenarios.seen
+    ruling, ladder = apply_rule(scenarios, policy), scenarios.seen
     open_pairs = (
         [] if ruling.status == "blocked" else list(_pairs_to_settle(ladder, policy, ruling))
     )

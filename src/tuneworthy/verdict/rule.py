@@ -19,7 +19,7 @@ from tuneworthy.stats.ladder import climb
 from tuneworthy.verdict.drift import decisive_breaks
 from tuneworthy.verdict.prices import Prices, known_prices
 from tuneworthy.verdict.refused import refused_answers
-from tuneworthy.verdict.rungs import Ladder, build_ladder, rung
+from tuneworthy.verdict.rungs import Ladder, build_ladder, ladder_key
 
 Reason = Literal[
     "first rung",
@@ -111,7 +111,7 @@ def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
         trends=evidence.trends,
         longer=tuple(
             (arm, build_ladder(evidence, policy, {arm.name: arm.cut.gain}))
-            for arm in sorted(cut, key=rung)
+            for arm in sorted(cut, key=ladder_key)
             if arm.cut
         ),
         untrained=untrained_arms(evidence, policy.margin),
@@ -158,7 +158,7 @@ def _untrained_by_causes(
     return tuple(arm for arm in left if share_of(wrong, set(arm.repairs) - known) * fails >= margin)
 
 
-def rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
+def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
     """Return the ruling, provisional if failed answers, cut rows or a trend may change it."""
     if scenarios.blocked:
         return BLOCKED
@@ -222,7 +222,7 @@ def _allow_for_cut_answers(
             continue
         plain = next((one for one in scenarios.seen.order if one.name == arm.name), None)
         wins = plain and other.arm and other.arm.name == plain.name
-        if plain and wins and ruling.arm and rung(plain) < rung(ruling.arm):
+        if plain and wins and ruling.arm and ladder_key(plain) < ladder_key(ruling.arm):
             left = scenarios.seen.most(plain)
             return LadderDecision(
                 _use_of(scenarios.seen, plain), plain, "provisional", left, "cut", cut=arm

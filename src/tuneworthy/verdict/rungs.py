@@ -46,7 +46,7 @@ class Ladder:
         return max(0.0, *rivals, 0.0)
 
 
-def rung(arm: ArmResult) -> tuple[int, int, str]:
+def ladder_key(arm: ArmResult) -> tuple[int, int, str]:
     """Return an arm's sort key on the ladder: tool, then simplicity (the name breaks ties).
 
     An arm of unknown tool is placed above all others, as it may be the most complex.
@@ -59,7 +59,7 @@ def build_ladder(
 ) -> Ladder:
     """Return the ladder of the measured arms, with `gains` (by name) added to their scores."""
     shift = {arm.name: (gains or {}).get(arm.name, 0.0) for arm in evidence.arms}
-    raised = [_with_gain(arm, shift[arm.name]) for arm in sorted(evidence.arms, key=rung)]
+    raised = [_with_gain(arm, shift[arm.name]) for arm in sorted(evidence.arms, key=ladder_key)]
     scored = [arm for arm in raised if arm.score and arm.state in ("measured", "stopped_early")]
     able = [a for a in scored if a.role == "candidate"]
     finalists = [arm for arm in able if arm.finalist]

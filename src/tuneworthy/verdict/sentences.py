@@ -48,7 +48,9 @@ class SentenceContext:
     ruling: LadderDecision
 
 
-def because(evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision) -> str:
+def reason_sentences(
+    evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision
+) -> str:
     """Return a sentence on why this arm is named, followed by one for each caution."""
     context = SentenceContext(evidence, policy, ladder, ruling)
     first = _reason_sentence(context)

@@ -16,7 +16,7 @@ from tuneworthy.core.repairs import CAUSES_BY_TOOL
 from tuneworthy.core.verdict import Next
 from tuneworthy.verdict.effort import LABELS_PER_MODEL, StepOption, in_labels
 from tuneworthy.verdict.rule import untrained_arms
-from tuneworthy.verdict.rungs import rung
+from tuneworthy.verdict.rungs import ladder_key
 from tuneworthy.verdict.sentences import ticked
 
 RESIDUAL_CAUSES: frozenset[str] = frozenset({"reading", "retrieval"})
@@ -138,7 +138,12 @@ def _best_unmeasured_arm(evidence: Evidence, policy: Policy) -> ArmResult | None
 
     def cost(arm: ArmResult) -> tuple[bool, float, float, tuple[int, int, str]]:
         labels = in_labels(arm.more_minutes, arm.more_usd, policy.label_each)
-        return arm.more_minutes is None, labels, -_possible_gain(evidence, arm.repairs), rung(arm)
+        return (
+            arm.more_minutes is None,
+            labels,
+            -_possible_gain(evidence, arm.repairs),
+            ladder_key(arm),
+        )
 
     fit = [arm for arm in left if 2 * _possible_gain(evidence, arm.repairs) >= most]
     return min(fit, key=cost, default=None)

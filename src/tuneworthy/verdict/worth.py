@@ -22,14 +22,14 @@ from tuneworthy.verdict.prices import (
     unknown_costs,
     value_of_right_answer,
 )
-from tuneworthy.verdict.rungs import Ladder, rung
+from tuneworthy.verdict.rungs import Ladder, ladder_key
 
 SET_VOLUME = "set economics.requests_per_month"
 SET_VALUE = "set economics.value_of_correct"
 BREAK_EVEN_KEYS = ("break_even_per_month", "side", "p_net_higher")
 
 
-def economics(
+def economics_of_arms(
     ladder: Ladder, policy: Policy, arm: ArmResult | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return (the economics of all arms against the named one, {JSON pointer: reason if None})."""
@@ -50,7 +50,7 @@ def economics(
         "horizon_months": policy.horizon_months,
         **_break_even_fields(ladder, policy, arm, known),
         "arms": rows,
-        "assumed": list(_assumptions(ladder, policy)),
+        "assumed": list(_assumption_sentences(ladder, policy)),
         "expires": arm.expires if arm else None,
     }
     if arm is None:
@@ -115,9 +115,9 @@ def _arm_row(
         "usd_per_request": None if each.usd_per_1k is None else round(each.usd_per_1k / 1000, 9),
         "build_usd": each.build_usd,
         "upkeep_usd_month": each.upkeep_usd_month,
-        "cost_per_month": _cents(monthly),
-        "total_cost": None if monthly is None else _cents(monthly * policy.horizon_months),
-        "net_value_per_month": _cents(net),
+        "cost_per_month": _rounded_usd(monthly),
+        "total_cost": None if monthly is None else _rounded_usd(monthly * policy.horizon_months),
+        "net_value_per_month": _rounded_usd(net),
         "p_net_higher": chance,
         "price_from": each.price_from or None,
         "expires": each.expires,
@@ -148,7 +148,7 @@ def _comparable_score(ladder: Ladder, each: ArmResult, named: ArmResult | None) 
     return min(1.0, max(0.0, named.score.mean + ladder.bound(each, named)[0]))
 
 
-def _cents(usd: float | None) -> float | None:
+def _rounded_usd(usd: float | None) -> float | None:
     return None if usd is None else round(usd, 2)
 
 
@@ -184,7 +184,7 @@ def _why_unknown(lacking: list[str], volume: float | None, text: str) -> str:
 
 
 def _best_simpler_arm(ladder: Ladder, arm: ArmResult) -> ArmResult | None:
-    below = [other for other in ladder.order if rung(other) < rung(arm)]
+    below = [other for other in ladder.order if ladder_key(other) < ladder_key(arm)]
     return max(below, key=lambda other: ladder.bound(other, arm)[0], default=None)
 
 
@@ -198,7 +198,7 @@ def _best_by_score(ladder: Ladder, arm: ArmResult) -> dict[str, Any] | None:
     return {"arm": best.name, "chance": round(chance_better(mean, error), 3)}
 
 
-def _assumptions(ladder: Ladder, policy: Policy) -> Iterator[str]:
+def _assumption_sentences(ladder: Ladder, policy: Policy) -> Iterator[str]:
     """Yield the assumptions behind the figures, in plain words."""
     yield f"costs are spread over {policy.horizon_months:g} months (economics.horizon_months)"
     for arm in ladder.order:

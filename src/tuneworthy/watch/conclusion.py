@@ -15,7 +15,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.live_check import Conclusion, LiveCheck, LiveMean
 
 ALPHA = 0.05
-SHARES = {"inputs": 0.02, "score": 0.01, "labels": 0.005, "valid": 0.005, "facts": 0.005,
+ERROR_SHARES = {"inputs": 0.02, "score": 0.01, "labels": 0.005, "valid": 0.005, "facts": 0.005,
           "slow": 0.005}  # fmt: skip
 """The one-sided error of each measure; their sum is ALPHA."""
 WHY_MISSING = {
@@ -38,7 +38,7 @@ def conclude(check: LiveCheck) -> Conclusion:
     the arm learns from rows: then it is retrained on new rows. A score shown to hold outweighs
     drift.
     """
-    unseen = {key: check.missing.get(key, WHY_MISSING[key]) for key in SHARES
+    unseen = {key: check.missing.get(key, WHY_MISSING[key]) for key in ERROR_SHARES
               if getattr(check, key) is None}  # fmt: skip
     drift = "; ".join(_drift_texts(check))
     if why := _why_outdated(check):
@@ -46,14 +46,14 @@ def conclude(check: LiveCheck) -> Conclusion:
     if why := _drop_text(check.score, check.margin):
         why = f"the score dropped: {why}"
         if drift and check.learns:
-            return _retrain(check, f"{why}; {drift}", unseen)
+            return _retrain_conclusion(check, f"{why}; {drift}", unseen)
         return Conclusion(do="repeat the verdict", because=why, unseen=unseen)
     if why := "; ".join(_broken_limits(check)):
         return Conclusion(do="repeat the verdict", because=why, unseen=unseen)
     if drift and (held := _held_text(check)):
         return Conclusion(do="keep", because=f"{held}, although {drift}", unseen=unseen)
     if drift and check.learns:
-        return _retrain(check, drift, unseen)
+        return _retrain_conclusion(check, drift, unseen)
     if drift:
         why = f"{drift}; the arm learns nothing from rows, so which arm is best may have changed"
         return Conclusion(do="repeat the verdict", because=why, unseen=unseen)
@@ -142,7 +142,7 @@ def _drift_texts(check: LiveCheck) -> Iterator[str]:
         )
 
 
-def _retrain(check: LiveCheck, why: str, unseen: dict[str, str]) -> Conclusion:
+def _retrain_conclusion(check: LiveCheck, why: str, unseen: dict[str, str]) -> Conclusion:
     """Return the conclusion to retrain, with the number of new rows and its bounds.
 
     It is the number of rows that the arm learnt from, times the largest share of the log that is

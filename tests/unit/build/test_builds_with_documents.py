@@ -11,7 +11,7 @@ from tuneworthy.building import BuildOptions, build
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.run_options import RunOptions
-from tuneworthy.deploy.artefact_folder import DOCS
+from tuneworthy.deploy.artefact_folder import DOCS_FILE
 from tuneworthy.deploy.system import open_artefact
 from tuneworthy.suite import write
 
@@ -44,7 +44,7 @@ def test_documents_travel_and_decide_the_id(task):
     (task.parent / "docs.jsonl").rename(task.parent / "away.jsonl")  # the artefact stands alone
     system = open_artefact(Path(report.folder))
     (task.parent / "away.jsonl").rename(task.parent / "docs.jsonl")
-    docs = [json.loads(line) for line in (Path(report.folder) / DOCS).read_text().splitlines()]
+    docs = [json.loads(line) for line in (Path(report.folder) / DOCS_FILE).read_text().splitlines()]
     asked = Query(id="q", messages=(Message(role="user", content=docs[3]["text"]),))
     answer = system.answer([asked])[0]
     assert answer.passages == (docs[3]["id"],)
@@ -61,7 +61,7 @@ def test_a_plan_names_the_index(task):
 
 def test_a_changed_document_is_refused(task, tmp_path):
     report = build(task, options=BuildOptions(arm=NAME, out=tmp_path))
-    path = Path(report.folder) / DOCS
+    path = Path(report.folder) / DOCS_FILE
     path.write_text(path.read_text().replace("a", "e", 1))
     with pytest.raises(ModelError, match=r"other contents|cut or changed"):
         open_artefact(Path(report.folder), task.parent)

@@ -13,8 +13,8 @@ from tuneworthy.building import BuildOptions, build
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import ModelError, SecurityError, TaskError
 from tuneworthy.deploy import classifier_file
-from tuneworthy.deploy.artefact_folder import MANIFEST, find_artefact, read_artefact
-from tuneworthy.deploy.hub import push
+from tuneworthy.deploy.artefact_folder import MANIFEST_FILE, find_artefact, read_artefact
+from tuneworthy.deploy.hub import upload
 from tuneworthy.deploy.system import open_artefact
 
 ARMS = ["present", "majority", "tfidf", "zero_shot", "few_shot", "nearest_shots", "constrained"]
@@ -106,7 +106,7 @@ def test_an_artefact_with_other_prompts_is_refused(task, built, tmp_path, monkey
     report = build(task, options=BuildOptions(arm="zero_shot", out=tmp_path))
     assert report.refused
     assert "60 of 60 prompts are not those of the arm" in report.parity[0].failed
-    assert (report.folder, list(tmp_path.rglob(MANIFEST))) == ("", [])
+    assert (report.folder, list(tmp_path.rglob(MANIFEST_FILE))) == ("", [])
 
 
 def test_only_the_forms_asked_for_and_the_card(task, tmp_path):
@@ -212,8 +212,8 @@ def copied(built, tmp_path):
 
 
 def edit(folder, **changes):
-    raw = json.loads((folder / MANIFEST).read_text())
-    (folder / MANIFEST).write_text(json.dumps({**raw, **changes}))
+    raw = json.loads((folder / MANIFEST_FILE).read_text())
+    (folder / MANIFEST_FILE).write_text(json.dumps({**raw, **changes}))
 
 
 def test_a_whole_copy_opens(copied, task):
@@ -237,14 +237,14 @@ def test_an_incomplete_folder_is_refused(copied):
     (copied / "README.md").unlink()
     with pytest.raises(ModelError, match="missing"):
         open_artefact(copied)
-    (copied / MANIFEST).unlink()
+    (copied / MANIFEST_FILE).unlink()
     with pytest.raises(TaskError, match="no artefact here"):
         open_artefact(copied)
 
 
 def test_a_cut_manifest_is_refused(copied):
-    raw = (copied / MANIFEST).read_bytes()
-    (copied / MANIFEST).write_bytes(raw[: len(raw) // 2])
+    raw = (copied / MANIFEST_FILE).read_bytes()
+    (copied / MANIFEST_FILE).write_bytes(raw[: len(raw) // 2])
     with pytest.raises(ModelError, match="no JSON"):
         open_artefact(copied)
 
@@ -300,7 +300,7 @@ class Hub:
 
 def test_push_makes_a_private_repository(built):
     hub, folder = Hub(), building.Path(built["tfidf"].folder)
-    assert push(folder, "me/model", hub) == "me/model"
+    assert upload(folder, "me/model", hub) == "me/model"
     assert hub.calls == [("create", "me/model", True), ("upload", "me/model", str(folder))]
 
 
@@ -309,6 +309,6 @@ def test_push_refuses_a_bare_name_and_tells_of_a_refusal(built):
 
     folder = building.Path(built["tfidf"].folder)
     with pytest.raises(TaskError, match="ORG/NAME"):
-        push(folder, "model", Hub())
+        upload(folder, "model", Hub())
     with pytest.raises(ProviderError, match="did not take"):
-        push(folder, "me/model", Hub(PermissionError("401 for hf_secret\nmore")))
+        upload(folder, "me/model", Hub(PermissionError("401 for hf_secret\nmore")))

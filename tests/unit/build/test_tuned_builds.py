@@ -17,7 +17,7 @@ from tuneworthy.building import BuildOptions, build  # noqa: E402
 from tuneworthy.core.case import Message, Query  # noqa: E402
 from tuneworthy.core.errors import ModelError, StoreError  # noqa: E402
 from tuneworthy.core.run_options import RunOptions  # noqa: E402
-from tuneworthy.deploy.artefact_folder import MANIFEST  # noqa: E402
+from tuneworthy.deploy.artefact_folder import MANIFEST_FILE  # noqa: E402
 from tuneworthy.deploy.system import open_artefact  # noqa: E402
 from tuneworthy.ledger import signals  # noqa: E402
 from tuneworthy.models.hf import load  # noqa: E402
@@ -171,7 +171,7 @@ def refused(task, out, form):
     report = build(task, options=BuildOptions(arm=NAME, forms=(form,), out=out))
     assert report.refused
     assert not report.folder
-    assert not list(out.rglob(MANIFEST))
+    assert not list(out.rglob(MANIFEST_FILE))
     assert list(out.glob("*-refused"))
     return "; ".join(why for one in report.parity if one.form == form for why in one.failed)
 
@@ -270,7 +270,7 @@ def test_a_full_disk_is_told_and_loses_nothing(task, built, folder, tmp_path, mo
     monkeypatch.setattr("tuneworthy.build.peft.shutil.copyfile", full)
     with pytest.raises(StoreError, match="disk is full"):
         build(task, options=BuildOptions(arm=NAME, out=tmp_path / "out"))
-    assert not list((tmp_path / "out").rglob(MANIFEST))
+    assert not list((tmp_path / "out").rglob(MANIFEST_FILE))
     assert open_artefact(folder, task.parent).artefact.id == built.artefact.id
 
 

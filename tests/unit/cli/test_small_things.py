@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_measured_speeds_are_rounded():
-    shown = doctor._shown("gflops", {"float32": 173.3796180581872, "bfloat16": 9.1234})
+    shown = doctor._value_text("gflops", {"float32": 173.3796180581872, "bfloat16": 9.1234})
     assert shown == "float32 173, bfloat16 9.12"
-    assert doctor._shown("free_memory", 3 * 2**30) == "3.0 GiB"
+    assert doctor._value_text("free_memory", 3 * 2**30) == "3.0 GiB"
 
 
 def test_doctor_and_models_have_a_header_with_units(capsys):

@@ -46,7 +46,7 @@ def head(tmp_path, monkeypatch):
     fitted = vector_head(10.0, 0)
     fitted.fit(encode([r["input"] for r in ROWS]), [r["output"] for r in ROWS])
     (tmp_path / "classifier").mkdir()
-    classifier_file.save_classifier(fitted, tmp_path / artefact_folder.CLASSIFIER)
+    classifier_file.save_classifier(fitted, tmp_path / artefact_folder.CLASSIFIER_FILE)
     return fitted, sealed(tmp_path, Pack(role="", vectors=True), encoder=minilm.WEIGHTS)
 
 
@@ -75,7 +75,7 @@ def test_passages_found_with_vectors_need_them(tmp_path, monkeypatch):
     from tuneworthy.arms import _context
 
     (tmp_path / "index").mkdir()
-    (tmp_path / artefact_folder.DOCS).write_text(
+    (tmp_path / artefact_folder.DOCS_FILE).write_text(
         "".join(doc.model_dump_json(by_alias=True) + "\n" for doc in DOCS)
     )
     passages = Passages(k=1, tokens=100, size=200, dense=True)

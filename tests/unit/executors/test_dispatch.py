@@ -27,7 +27,7 @@ def on(monkeypatch):
     """Run a study on a cluster in this process; return what `run` gives."""
 
     def ran(path, cluster, said=None, **options):
-        monkeypatch.setattr(executors, "_opener", lambda address: lambda need, say: cluster)
+        monkeypatch.setattr(executors, "_cluster_opener", lambda address: lambda need, say: cluster)
         watch = (lambda event, data: said.append((event, data))) if said is not None else None
         return run(path, RunOptions(on="ray", brief=True, **options), watch)
 

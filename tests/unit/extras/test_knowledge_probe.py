@@ -10,12 +10,12 @@ from tuneworthy.core.arm import Sizes
 from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.extras.knowledge_probe import familiarity, probe_work, why_not_probed
-from tuneworthy.extras.known_facts import MOST_FACTS, MOST_FACTS_PAID, SAMPLES, SETS
+from tuneworthy.extras.known_facts import EXAMPLE_SETS, MOST_FACTS, MOST_FACTS_PAID, SAMPLED_ANSWERS
 from tuneworthy.models import scripted
 from tuneworthy.models.scripted import Scripted, last_user
 from tuneworthy.session import open_session
 
-CALLS = SETS * (SAMPLES + 1)
+CALLS = EXAMPLE_SETS * (SAMPLED_ANSWERS + 1)
 
 
 class Knowing(Scripted):

@@ -10,10 +10,10 @@ from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.model import Reply
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.extras.known_facts import (
+    EXAMPLE_SETS,
     MOST_FACTS,
     MOST_FACTS_PAID,
-    SAMPLES,
-    SETS,
+    SAMPLED_ANSWERS,
     ProbeSetup,
     fact_type,
     knowledge_level,
@@ -24,7 +24,7 @@ from tuneworthy.metrics import scorer
 from tuneworthy.models.scripted import Scripted, last_user
 from tuneworthy.stats.bounds import rate
 
-CALLS = SETS * (SAMPLES + 1)
+CALLS = EXAMPLE_SETS * (SAMPLED_ANSWERS + 1)
 TASK = Task(
     data=Data(file="rows.jsonl"),
     instruction="Answer the question.",
@@ -101,7 +101,7 @@ def test_the_four_kinds_come_out_of_a_model_that_is_made_so():
     assert (found.unknown.k, found.unknown.n) == (1, 4)
     assert (found.unknown.low, found.unknown.high) == rate(1, 4)
     assert {name: share.k for name, share in found.shares.items()} == dict.fromkeys(found.shares, 1)
-    assert (found.sets, found.answers) == (SETS, CALLS)
+    assert (found.sets, found.answers) == (EXAMPLE_SETS, CALLS)
     assert "1 of 4 rows (1% to 81%)" in found.said[0]
     assert "fewer sets than 10" in found.said[-1]
 
@@ -115,7 +115,7 @@ def test_sets_differ_and_draws_differ_in_the_sample_alone():
 
     probe_facts(setup(respond), facts(1))
     assert len(seen) == len(set(seen)) == CALLS
-    assert len({shots for shots, _, _ in seen}) == SETS
+    assert len({shots for shots, _, _ in seen}) == EXAMPLE_SETS
     assert all(len(shots) == 4 for shots, _, _ in seen)
     assert {(sample, heat) for _, sample, heat in seen} == {
         (0, 0.0), (1, 0.5), (2, 0.5), (3, 0.5), (4, 0.5),

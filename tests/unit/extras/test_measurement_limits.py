@@ -13,7 +13,7 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Judge, Output, Success, Task
 from tuneworthy.data.load import Loaded, load
-from tuneworthy.diagnose.blocks import blocks
+from tuneworthy.diagnose.blocks import blocking_reasons
 from tuneworthy.diagnose.consistency import form_of
 from tuneworthy.diagnose.metric_ladder import (
     another_row,
@@ -72,8 +72,8 @@ def test_a_metric_that_sees_nothing_is_at_one_half_and_blocks():
     found = soundness(ground(cases, "json", blind), NOTHING, ())
     assert set(found.ladder.values()) == {0.5}
     seen = load_audit(cases)
-    assert "AUC 0.50" in blocks(seen[0], seen[1], cases, blind)[0]
-    assert not blocks(seen[0], seen[1], cases, scorer(seen[0]))
+    assert "AUC 0.50" in blocking_reasons(seen[0], seen[1], cases, blind)[0]
+    assert not blocking_reasons(seen[0], seen[1], cases, scorer(seen[0]))
 
 
 def load_audit(cases):

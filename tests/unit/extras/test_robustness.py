@@ -10,7 +10,7 @@ from tuneworthy.core.model import Limits
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.extras.rewording import LONG, SHORT, rewordings
+from tuneworthy.extras.rewording import LENGTHENED_NOTE, SHORTENED_NOTE, rewordings
 from tuneworthy.extras.robustness import TEMPERATURES, measure_robustness, robustness_arms
 from tuneworthy.measure.units import measure
 from tuneworthy.models._overrides import RequestOverrides, with_overrides
@@ -101,7 +101,13 @@ def test_other_words_and_the_other_length_of_prompt(opened):
     runs = runs_of(bench, "few_shot", "zero_shot")
     found = measure_robustness(bench, runs, ["few_shot", "zero_shot"])
     hows = {arm: {s.how for s in found if s.arm == arm} for arm in ("few_shot", "zero_shot")}
-    assert hows["few_shot"] == {"temperature", "reworded 1", "reworded 2", "reworded 3", SHORT}
+    assert hows["few_shot"] == {
+        "temperature",
+        "reworded 1",
+        "reworded 2",
+        "reworded 3",
+        SHORTENED_NOTE,
+    }
     assert hows["zero_shot"] == hows["few_shot"]
     assert all(one.valid.share == 1 for one in found if one.how != "temperature")
 
@@ -120,19 +126,21 @@ def test_rewordings_change_the_instruction_alone():
             assert "Name the topic." in new[0].content
             assert new[0].content != prompt[0].content
             assert list(new[1:]) == list(prompt[1:])
-        bare = found[SHORT].change(prompt)
+        bare = found[SHORTENED_NOTE].change(prompt)
         assert [m.content for m in bare] == ["Name the topic.", prompt[-1].content]
-    assert LONG not in found
+    assert LENGTHENED_NOTE not in found
 
 
 def test_a_short_prompt_is_written_out_and_a_user_s_own_is_left_alone():
     train = cases(9, LABELS)
     hows = [one.how for one in rewordings(TASK, prompts_of("short", train), "tune")]
-    assert LONG in hows
-    assert SHORT not in hows
+    assert LENGTHENED_NOTE in hows
+    assert SHORTENED_NOTE not in hows
     own = [build(TASK, c.query(), Recipe(kind="file", text="Sort: {input}"), ()) for c in train]
     assert rewordings(TASK, own, "keep") == []
-    assert SHORT not in [r.how for r in rewordings(TASK, prompts_of("few", train), "schema")]
+    assert SHORTENED_NOTE not in [
+        r.how for r in rewordings(TASK, prompts_of("few", train), "schema")
+    ]
 
 
 def test_the_dial_overrides_what_the_arm_asks_and_stores_it(tmp_path):

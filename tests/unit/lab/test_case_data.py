@@ -282,13 +282,17 @@ def test_a_value_outside_the_clean_runs_is_named_and_no_clean_run_lies_outside()
     for case in all_cases().values():
         twin = Recordings(case).twin_facts
         if twin and case.trains:
-            assert not any(clean_runs.outside(key, twin) for key in RunFacts.model_fields)
-    said = clean_runs.outside("end_trained", RunFacts(end_trained=0.0))
+            assert not any(
+                clean_runs.outside_usual_range(key, twin) for key in RunFacts.model_fields
+            )
+    said = clean_runs.outside_usual_range("end_trained", RunFacts(end_trained=0.0))
     assert said == f"below what {len(clean_runs.clean_runs())} clean runs had: 100 %"
-    assert "above" in (clean_runs.outside("cut_rows", RunFacts(cut_rows=0.97)) or "")
-    assert clean_runs.outside("cut_rows", RunFacts(cut_rows=0.001)) is None  # written as the range
-    assert clean_runs.outside("other.recall", RunFacts(other={"recall": 9.0})) is None
-    assert clean_runs.outside("cut_rows", RunFacts()) is None
+    assert "above" in (clean_runs.outside_usual_range("cut_rows", RunFacts(cut_rows=0.97)) or "")
+    assert (
+        clean_runs.outside_usual_range("cut_rows", RunFacts(cut_rows=0.001)) is None
+    )  # written as the range
+    assert clean_runs.outside_usual_range("other.recall", RunFacts(other={"recall": 9.0})) is None
+    assert clean_runs.outside_usual_range("cut_rows", RunFacts()) is None
 
 
 def test_the_measurements_of_a_case_say_what_lies_outside(case):

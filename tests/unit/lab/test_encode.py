@@ -7,14 +7,14 @@ from rows_kit import END, SYSTEM, config, drawn, row, tokenizer
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError
-from tuneworthy.lab.encode import SERVED_TEMPLATES, clean_row, encode, serving_template
+from tuneworthy.lab.encode import SERVED_TEMPLATES, clean_row, encode_rows, serving_template
 from tuneworthy.models.local.chat_template import prompt_ids
 
 ROWS = drawn()
 
 
 def encoded(rows=ROWS, own=None, **changes):
-    return encode(tokenizer(), rows, config(**changes), own)
+    return encode_rows(tokenizer(), rows, config(**changes), own)
 
 
 def trained(each):

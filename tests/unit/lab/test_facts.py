@@ -5,14 +5,14 @@ from rows_kit import END, config, drawn, row, tokenizer
 
 from tuneworthy.core.failure import LabRows
 from tuneworthy.lab import facts
-from tuneworthy.lab.encode import encode
+from tuneworthy.lab.encode import encode_rows
 
 ROWS = drawn(8)
 
 
 def of_rows(train=ROWS, new=(), **changes):
     rows = LabRows(tuple(train), tuple(new) or tuple(drawn(4, seed=9)))
-    return facts.row_facts(rows, encode(tokenizer(), train, config(**changes)), tokenizer())
+    return facts.row_facts(rows, encode_rows(tokenizer(), train, config(**changes)), tokenizer())
 
 
 def test_a_clean_run_trains_every_end_and_all_of_the_answers():
@@ -29,7 +29,7 @@ def test_ends_that_are_padding_are_not_trained():
 
 
 def test_cut_rows_are_counted_and_have_no_end():
-    sizes = sorted(len(each.whole.ids) for each in encode(tokenizer(), ROWS, config()))
+    sizes = sorted(len(each.whole.ids) for each in encode_rows(tokenizer(), ROWS, config()))
     found = of_rows(max_length=sizes[-1] - 1)  # the longest row loses its end alone
     assert found["cut_rows"] == found["end_trained"] - 6 / 8 == 1 / 8
     assert of_rows(max_length=1)["cut_rows"] == 1
@@ -39,7 +39,7 @@ def test_cut_rows_are_counted_and_have_no_end():
 def test_the_share_of_the_loss_on_answers(packing):
     assert of_rows(loss="answer", packing=packing)["answer_share"] == 1
     assert of_rows(loss="prompt", packing=packing)["answer_share"] == 0
-    whole = [each.used for each in encode(tokenizer(), ROWS, config(packing=packing))]
+    whole = [each.used for each in encode_rows(tokenizer(), ROWS, config(packing=packing))]
     answers = sum(len(ids.ids) - ids.first for ids in whole)
     every = sum(len(ids.ids) - 1 for ids in whole)
     assert of_rows(loss="all", packing=packing)["answer_share"] == pytest.approx(answers / every)

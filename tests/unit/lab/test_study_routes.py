@@ -11,8 +11,8 @@ from study_kit import HASH, KEY, NAME, RESULTS, attacked, finished, running, stu
 from tuneworthy.core.record import digest
 from tuneworthy.lab.studies import find_studies
 from tuneworthy.lab.study_cases import Filter, case_key, filtered_positions, matrix_of
-from tuneworthy.lab.study_decide import screens
-from tuneworthy.ledger.place import HOME, STORE
+from tuneworthy.lab.study_decide import decision_screens
+from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.results_folder import write_results
 
@@ -148,7 +148,7 @@ def test_texts_of_several_lines_keep_them(browser, tmp_path):
 
 def test_decide_asks_twelve_questions_one_a_screen(browser, tmp_path):
     key = finished(tmp_path)
-    found = screens(RESULTS)
+    found = decision_screens(RESULTS)
     assert [one.name for one in found[:3]] == ["wrong", "context", "success"]
     assert len(found) == 3 + len(RESULTS.verdict.questions)
     first = browser.get(f"/decide/{key}")
@@ -179,7 +179,7 @@ def test_an_open_question_names_the_keys_that_it_lacks():
         )
     ]  # fmt: skip
     changed = verdict.model_copy(update={"questions": tuple(questions)})
-    found = screens(RESULTS.model_copy(update={"verdict": changed}))[3:]
+    found = decision_screens(RESULTS.model_copy(update={"verdict": changed}))[3:]
     assert found[0].yaml == "bigger: …"
     assert found[1].yaml == "knowledge:\n  changed_share: …\n  over: …"
     assert (found[2].command, found[2].yaml) == ("tuneworthy run", "")
@@ -218,12 +218,14 @@ def test_no_case_is_shown_before_the_study_has_ended(browser, tmp_path):
 
 def test_pages_write_nothing_and_do_not_hold_up_the_writer(browser, tmp_path):
     with running(tmp_path) as tell:
-        before = len(list((tmp_path / HOME).iterdir()))
+        before = len(list((tmp_path / HOME_FOLDER).iterdir()))
         for number in range(5):
             browser.get(f"/study/{KEY}/run")
             tell("arm", RESULTS.plan.arms[0])
             assert len(browser.get(f"/api/studies/{KEY}/run").json()["arms"]) >= 4, number
-        assert len(list((tmp_path / HOME).iterdir())) <= before + 2, "SQLite's own files alone"
+        assert len(list((tmp_path / HOME_FOLDER).iterdir())) <= before + 2, (
+            "SQLite's own files alone"
+        )
     with open_ledger(tmp_path, write=False) as ledger:
         assert ledger.verify() > 0
         assert ledger.doors(HASH) == [], "no page opens the sealed cases"
@@ -252,7 +254,7 @@ def test_a_name_with_markup_stays_text(browser, tmp_path):
     cases = re.findall(r"/case/([0-9a-f]{16})", browser.get(f"/study/{key}/results").text)
     paths = ["/studies", f"/decide/{key}", f"/study/{key}/case/{cases[0]}"]
     paths += [f"/study/{key}/{tab}" for tab in TABS]
-    paths += [f"/decide/{key}?q={one.name}" for one in screens(results)[:3]]
+    paths += [f"/decide/{key}?q={one.name}" for one in decision_screens(results)[:3]]
     for path in paths:
         reply = browser.get(path)
         assert reply.status_code == 200, path
@@ -290,10 +292,10 @@ def test_results_that_can_not_be_read_are_named(browser, tmp_path, content):
 
 
 def test_a_ledger_of_somebody_else_is_data(browser, tmp_path):
-    (tmp_path / HOME).mkdir(exist_ok=True)
-    (tmp_path / HOME / STORE).write_bytes(b"no database" * 100)
+    (tmp_path / HOME_FOLDER).mkdir(exist_ok=True)
+    (tmp_path / HOME_FOLDER / STORE_FILE).write_bytes(b"no database" * 100)
     assert browser.get("/studies").status_code == 200
-    (tmp_path / HOME / STORE).unlink()
+    (tmp_path / HOME_FOLDER / STORE_FILE).unlink()
     with open_ledger(tmp_path) as ledger:
         for number, name in enumerate(("../..", "a/b", "", ".", "..", "x" * 500, "good-12345678")):
             ledger.freeze(f"{number:064d}", "results folder", {"folder": name})

@@ -86,8 +86,8 @@ def test_p5_missing_and_added_files_are_refused(folder):
 def test_a55_a_hostile_manifest_reaches_nothing_outside(folder, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("x")
-    entry = blobs._entry(secret)
-    (folder / "manifest.json").write_text(blobs._rendered({"../secret": entry}))
+    entry = blobs._manifest_entry(secret)
+    (folder / "manifest.json").write_text(blobs._manifest_text({"../secret": entry}))
     assert "../secret: missing" in integrity_faults(folder)
     (folder / "weights.bin").unlink()
     (folder / "weights.bin").symlink_to(secret)

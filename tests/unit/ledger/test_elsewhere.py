@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tuneworthy.ledger.elsewhere import FILE, SWITCH, Looks, next_look, record_look
+from tuneworthy.ledger.elsewhere import LOOKS_FILE, LOOKS_VARIABLE, Looks, next_look, record_look
 from tuneworthy.ledger.store import open_ledger
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -17,9 +17,9 @@ MARKS = [f"{i:012x}" for i in range(100)]
 @pytest.fixture
 def state(tmp_path, monkeypatch):
     """The file of this test, looks across folders switched on."""
-    monkeypatch.delenv(SWITCH)
+    monkeypatch.delenv(LOOKS_VARIABLE)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state" / "tuneworthy" / FILE
+    return tmp_path / "state" / "tuneworthy" / LOOKS_FILE
 
 
 def opened(folder, study, rows="rows", marks=MARKS):
@@ -62,11 +62,11 @@ def test_looks_of_one_folder_are_counted_once_and_a_resumed_study_keeps_its_own(
 def test_switched_off_nothing_is_read_or_written(tmp_path, state, monkeypatch):
     opened(tmp_path / "a", "one")
     before = state.read_bytes()
-    monkeypatch.setenv(SWITCH, "folder")
+    monkeypatch.setenv(LOOKS_VARIABLE, "folder")
     assert opened(tmp_path / "b", "two") == Looks(1, "folder")
     assert next_look(None, "three", "rows", MARKS) == Looks(1, "folder")
     assert state.read_bytes() == before
-    monkeypatch.setenv(SWITCH, "")
+    monkeypatch.setenv(LOOKS_VARIABLE, "")
     assert opened(tmp_path / "b", "two").look == 1  # what a study was told stays so
     assert opened(tmp_path / "c", "three").look == 3
 
@@ -93,7 +93,7 @@ def test_a_relative_state_folder_is_not_used(tmp_path, state, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     opened(tmp_path / "a", "one")
-    assert (tmp_path / "home" / ".local" / "state" / "tuneworthy" / FILE).exists()
+    assert (tmp_path / "home" / ".local" / "state" / "tuneworthy" / LOOKS_FILE).exists()
     assert not state.exists()
 
 

@@ -23,7 +23,7 @@ from tests.postgres_kit import (
 
 from tuneworthy.core.errors import NotInstalled, StoreError, TaskError
 from tuneworthy.core.run_options import RunOptions
-from tuneworthy.ledger.place import VARIABLE, place_to_write
+from tuneworthy.ledger.place import LEDGER_VARIABLE, place_to_write
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger, read_ledger
 from tuneworthy.results_folder import against_ledger, find_results, read_results
@@ -35,7 +35,7 @@ OPTIONS = RunOptions(brief=True)
 
 @pytest.fixture
 def server(postgres, monkeypatch):
-    monkeypatch.setenv(VARIABLE, postgres.url())
+    monkeypatch.setenv(LEDGER_VARIABLE, postgres.url())
     return postgres
 
 
@@ -64,7 +64,7 @@ def test_an_unreachable_server(tmp_path, monkeypatch):
         bound.bind(("127.0.0.1", 0))  # bound and not listening: refused
         port = bound.getsockname()[1]
         monkeypatch.setenv(
-            VARIABLE, f"postgresql://me:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/x"
+            LEDGER_VARIABLE, f"postgresql://me:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/x"
         )
         refused(tmp_path, "can't be reached", str(port), "Connection refused")
     assert not (tmp_path / ".tuneworthy" / "ledger.sqlite").exists()
@@ -72,27 +72,27 @@ def test_an_unreachable_server(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("password", ["wrong", "", None, f"{quote(PASSWORD, safe='')}x"])
 def test_a_wrong_password(server, tmp_path, monkeypatch, password):
-    monkeypatch.setenv(VARIABLE, server.tcp(password))
+    monkeypatch.setenv(LEDGER_VARIABLE, server.tcp(password))
     refused(tmp_path, "user or password", "PGPASSWORD")
 
 
 def test_the_right_password_in_each_place(server, tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, server.tcp(quote(PASSWORD, safe="")))
+    monkeypatch.setenv(LEDGER_VARIABLE, server.tcp(quote(PASSWORD, safe="")))
     with quiet(tmp_path) as ledger:
         ledger.put("k", "x", {"a": 1})
-    monkeypatch.setenv(VARIABLE, server.tcp(None))
+    monkeypatch.setenv(LEDGER_VARIABLE, server.tcp(None))
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     with quiet(tmp_path) as ledger:
         assert ledger.get("k") == {"a": 1}
 
 
 def test_a_missing_database(server, tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, server.url(database="nowhere"))
+    monkeypatch.setenv(LEDGER_VARIABLE, server.url(database="nowhere"))
     refused(tmp_path, "no such database", "createdb")
 
 
 def test_a_user_who_may_not_make_tables(server, tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, server.url(user="guest"))
+    monkeypatch.setenv(LEDGER_VARIABLE, server.url(user="guest"))
     refused(tmp_path, "no right to make", "GRANT CREATE")
     server.sql(f'CREATE SCHEMA "{schema(tmp_path)}" AUTHORIZATION guest', database="work")
     with quiet(tmp_path) as ledger:  # an empty schema that the user owns is enough
@@ -101,13 +101,13 @@ def test_a_user_who_may_not_make_tables(server, tmp_path, monkeypatch):
 
 
 def test_a_database_that_is_not_in_utf8(server, tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, server.url(database="latin"))
+    monkeypatch.setenv(LEDGER_VARIABLE, server.url(database="latin"))
     refused(tmp_path, "UTF8", "SQL_ASCII")
 
 
 def test_a_server_that_is_read_only(server, tmp_path, monkeypatch):
     only = quote("-c default_transaction_read_only=on", safe="")
-    monkeypatch.setenv(VARIABLE, server.url(more=f"&options={only}"))
+    monkeypatch.setenv(LEDGER_VARIABLE, server.url(more=f"&options={only}"))
     with pytest.raises(StoreError, match="read-only"):
         quiet(tmp_path)
 
@@ -145,7 +145,7 @@ def test_a54_a_schema_that_defines_anything_else_is_refused(server, tmp_path, pl
 
 
 def test_a_missing_driver(tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, "postgresql://me@127.0.0.1/x")
+    monkeypatch.setenv(LEDGER_VARIABLE, "postgresql://me@127.0.0.1/x")
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(NotInstalled, match="psycopg") as error:
         quiet(tmp_path)
@@ -153,12 +153,12 @@ def test_a_missing_driver(tmp_path, monkeypatch):
 
 
 def test_an_address_that_is_none_is_not_shown(tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, "mysql://me:geheim@host/x")
+    monkeypatch.setenv(LEDGER_VARIABLE, "mysql://me:geheim@host/x")
     with pytest.raises(TaskError) as error:
         quiet(tmp_path)
     assert error.value.exit_code == 2
     assert "geheim" not in str(error.value)
-    assert VARIABLE in error.value.where
+    assert LEDGER_VARIABLE in error.value.where
 
 
 # Sessions and servers that end
@@ -218,7 +218,7 @@ def own_server(tmp_path_factory, postgres):
 def test_a_server_that_crashes_in_mid_transaction_loses_nothing_booked(
     own_server, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv(VARIABLE, own_server.url())
+    monkeypatch.setenv(LEDGER_VARIABLE, own_server.url())
     ledger, booked, stopped = quiet(tmp_path), [], []
 
     def work():
@@ -248,7 +248,7 @@ def test_a_server_that_crashes_in_mid_transaction_loses_nothing_booked(
 
 
 def test_a_shut_down_server_says_so(own_server, tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, own_server.url())
+    monkeypatch.setenv(LEDGER_VARIABLE, own_server.url())
     with quiet(tmp_path) as ledger:
         ledger.put("k", "x", {})
         own_server.stop("fast")
@@ -261,7 +261,7 @@ def test_a_shut_down_server_says_so(own_server, tmp_path, monkeypatch):
 
 def elsewhere(tmp_path, server, monkeypatch):
     """Return two folders (machines) that name one ledger."""
-    monkeypatch.setenv(VARIABLE, server.url(more=f"&ledger={tmp_path.name}"))
+    monkeypatch.setenv(LEDGER_VARIABLE, server.url(more=f"&ledger={tmp_path.name}"))
     folders = tmp_path / "a", tmp_path / "b"
     [folder.mkdir() for folder in folders]
     return folders
@@ -346,7 +346,7 @@ def test_readers_need_the_address_and_a_folder_from_elsewhere_never_makes_us_con
         assert reader.get("k") == {"a": 1}
     note = (tmp_path / ".tuneworthy" / "ledger.json").read_text()
     assert "worker@" in note
-    monkeypatch.delenv(VARIABLE)
+    monkeypatch.delenv(LEDGER_VARIABLE)
     with read_ledger(tmp_path) as reader:
         assert reader is None
 
@@ -354,12 +354,12 @@ def test_readers_need_the_address_and_a_folder_from_elsewhere_never_makes_us_con
 def test_a_change_of_place_is_said_and_loses_nothing(server, tmp_path, monkeypatch):
     with quiet(tmp_path) as ledger:
         ledger.put("k", "x", {"a": "on the server"})
-    monkeypatch.delenv(VARIABLE)
+    monkeypatch.delenv(LEDGER_VARIABLE)
     said = []
     with open_ledger(tmp_path, say=said.append) as ledger:
         assert ledger.get("k") is None
     assert "ledger was postgresql://worker@" in said[0]
-    monkeypatch.setenv(VARIABLE, server.url())
+    monkeypatch.setenv(LEDGER_VARIABLE, server.url())
     said.clear()
     with open_ledger(tmp_path, say=said.append) as ledger:
         assert ledger.get("k") == {"a": "on the server"}
@@ -367,18 +367,18 @@ def test_a_change_of_place_is_said_and_loses_nothing(server, tmp_path, monkeypat
 
 
 def test_paid_replies_come_along_to_a_new_place(server, tmp_path, monkeypatch):
-    monkeypatch.delenv(VARIABLE)
+    monkeypatch.delenv(LEDGER_VARIABLE)
     with quiet(tmp_path) as ledger:
         purse = SpendingCap(ledger, usd=1, study="s")
         purse.settle(purse.reserve("0.5", 10, "q"), "0.2", 7, {"text": "dear"})
-    monkeypatch.setenv(VARIABLE, server.url())
+    monkeypatch.setenv(LEDGER_VARIABLE, server.url())
     with quiet(tmp_path) as ledger:
         assert SpendingCap(ledger, usd=1, study="s").recorded("q") == {"text": "dear"}
 
 
 @pytest.mark.parametrize("name", ["a" * 64, "Mixed.Case-1", "x"])
 def test_names_of_ledgers(server, tmp_path, name, monkeypatch):
-    monkeypatch.setenv(VARIABLE, server.url(more=f"&ledger={name}"))
+    monkeypatch.setenv(LEDGER_VARIABLE, server.url(more=f"&ledger={name}"))
     with quiet(tmp_path) as ledger:
         ledger.put("k", "x", {})
     found = server.sql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tuneworthy_%'",
@@ -387,7 +387,7 @@ def test_names_of_ledgers(server, tmp_path, name, monkeypatch):
 
 
 def test_p23_the_password_is_in_no_file_and_no_process_title(server, tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, server.tcp(quote(PASSWORD, safe="")))
+    monkeypatch.setenv(LEDGER_VARIABLE, server.tcp(quote(PASSWORD, safe="")))
     with quiet(tmp_path) as ledger:
         ledger.put("k", "x", {})
         assert PASSWORD not in repr(ledger.journal.database.__dict__)
@@ -409,7 +409,7 @@ def verdict(folder):
 def test_p31_a_study_whose_session_is_lost_ends_in_the_verdict_of_one_in_a_file(
     server, tmp_path, monkeypatch
 ):
-    monkeypatch.delenv(VARIABLE)
+    monkeypatch.delenv(LEDGER_VARIABLE)
     arms = [*studies.LIGHT, "tfidf"]
     plain = studies.write(tmp_path / "file", 30, arms=arms)
     run(plain, OPTIONS)
@@ -429,7 +429,7 @@ def test_p31_a_study_whose_session_is_lost_ends_in_the_verdict_of_one_in_a_file(
     assert not (tmp_path / "server" / ".tuneworthy" / "ledger.sqlite").exists()
     results = find_results(tmp_path / "server")
     assert "does not name it" in against_ledger(results, read_results(results))
-    monkeypatch.setenv(VARIABLE, server.url())
+    monkeypatch.setenv(LEDGER_VARIABLE, server.url())
     assert against_ledger(results, read_results(results), whole=True) == ""
     edit(tmp_path / "server", "UPDATE rows SET value = '{}' WHERE seq = 3")
     with pytest.raises(StoreError, match="row 3"):

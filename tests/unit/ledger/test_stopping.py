@@ -85,7 +85,7 @@ def test_other_threads_can_use_the_block():
 
 @pytest.fixture
 def plant(monkeypatch):
-    monkeypatch.setattr(planted, "_passed", {})
+    monkeypatch.setattr(planted, "_times_passed", {})
     return lambda spec: monkeypatch.setenv("TW_FAILPOINT", spec)
 
 

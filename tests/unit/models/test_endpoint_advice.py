@@ -27,7 +27,7 @@ def test_an_endpoint_is_asked_once_a_task_and_only_with_consent(serve, tmp_path,
 
     def ask(**how):
         options = advising.AskOptions(model, **how)
-        return advising.ask(options, TASKS, path, lambda text: None)
+        return advising.ask_for_advice(options, TASKS, path, lambda text: None)
 
     with pytest.raises(TaskError, match="no cap"):
         ask()

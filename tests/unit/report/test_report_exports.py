@@ -13,7 +13,7 @@ from study_fixture import attacked, study
 import tuneworthy.report
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.verdict import Verdict
-from tuneworthy.report import exported
+from tuneworthy.report import export_text
 from tuneworthy.report.csv import answers_csv
 from tuneworthy.report.json import schema_text, verdict_json, verdict_schema
 from tuneworthy.report.junit import junit_xml
@@ -98,7 +98,7 @@ def test_junit_is_well_formed_with_hostile_text():
 
 def test_a_report_is_written_by_its_suffix():
     small = study(n=6)
-    assert exported(small, ".html").startswith("<!doctype html>")
-    assert json.loads(exported(small, ".json"))["use"] == small.verdict.use
+    assert export_text(small, ".html").startswith("<!doctype html>")
+    assert json.loads(export_text(small, ".json"))["use"] == small.verdict.use
     with pytest.raises(TaskError, match="form"):
-        exported(small, ".pdf")
+        export_text(small, ".pdf")

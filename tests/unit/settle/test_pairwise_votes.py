@@ -14,7 +14,7 @@ from tuneworthy.settle.open_rows import PairStream, gold_rows, new_inputs
 from tuneworthy.settle.pairwise_votes import (
     UNKNOWN_DIFFERENCE,
     PairwiseVotes,
-    agreement,
+    agreement_of_repeats,
     shuffled_by_seed,
 )
 
@@ -154,9 +154,9 @@ def test_a_tenth_of_the_pairs_comes_again_and_agreement_is_counted():
     again = [click(c.right, c.left, "right", input=c.input, again=True) for c in due]
     late = {one.input for one in clicks[-3:]}
     assert {one.input for one in votes().repeats([*clicks, *again])} <= late
-    assert agreement([*clicks, *again]) == (len(due), len(due))
+    assert agreement_of_repeats([*clicks, *again]) == (len(due), len(due))
     by_side = [c.model_copy(update={"choice": "left"}) for c in again]  # always the left one
-    assert agreement([*clicks, *by_side]) == (0, len(due))
+    assert agreement_of_repeats([*clicks, *by_side]) == (0, len(due))
 
 
 def test_right_answers_become_rows_once_an_input():

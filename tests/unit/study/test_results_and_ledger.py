@@ -14,7 +14,7 @@ from tests import studies
 import tuneworthy
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import TaskError
-from tuneworthy.ledger.head import HEAD
+from tuneworthy.ledger.head import HEAD_FILE
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.results_folder import find_results
 
@@ -114,7 +114,7 @@ def test_d12_an_older_copy_of_the_store_is_noticed(word, made, tmp_path, capsys)
     capsys.readouterr()
     assert run([word, str(home)]) == 7
     assert "the end of the ledger is gone" in capsys.readouterr().err
-    (home / ".tuneworthy" / HEAD).unlink()
+    (home / ".tuneworthy" / HEAD_FILE).unlink()
     assert run(["run", str(home), "--no-progress"]) == 0, "what is gone is measured again"
     assert run(["report", str(home)]) == 0
 
@@ -161,7 +161,7 @@ def test_d12_a_mirror_that_was_cut_is_noticed_and_one_that_was_removed_is_not_mi
 
 @pytest.mark.parametrize("text", [b"", b"x", b"1 2", b"\xff" * 128, b"9999999999999999999999 a b"])
 def test_d12_a_head_that_cannot_be_read_is_no_error(text, home):
-    (home / ".tuneworthy" / HEAD).write_bytes(text)
+    (home / ".tuneworthy" / HEAD_FILE).write_bytes(text)
     assert run(["report", str(home)]) == 0
     assert run(["run", str(home), "--no-progress"]) == 0
 

@@ -203,4 +203,4 @@ def make_rows(tokenizer, count=12, seed=0, **kwargs):
 @pytest.fixture(autouse=True)
 def passes_of_this_test(monkeypatch):
     """Count the passes through a failpoint anew: other tests plant the same ones."""
-    monkeypatch.setattr(planted, "_passed", {})
+    monkeypatch.setattr(planted, "_times_passed", {})

@@ -7,7 +7,7 @@ from tuneworthy.core.difference_trend import SegmentMeans, Trend
 from tuneworthy.core.evidence import Policy
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.drift import ALPHA, break_sentence, decisive_breaks, significant_breaks
-from tuneworthy.verdict.rule import ladder_scenarios, rule
+from tuneworthy.verdict.rule import apply_rule, ladder_scenarios
 
 N = 400
 
@@ -143,7 +143,7 @@ def test_nothing_is_said_where_nothing_runs_today_and_no_arm_is_named():
 def test_a_rule_without_an_arm_looks_at_no_trend():
     columns = {"reference": (None, scores(N, 0.9)), "tune": ("tune", scores(N, 0.5, 2))}
     found = evidence(columns, trends=(trend("tune", "reference", (0.9, 0.1), (0.1, 0.9)),))
-    assert rule(ladder_scenarios(found, policy()), policy()).arm is None
+    assert apply_rule(ladder_scenarios(found, policy()), policy()).arm is None
 
 
 def test_the_interval_says_which_artefact_it_speaks_of():

@@ -6,7 +6,7 @@ from verdict_scenes import evidence, scores
 from tuneworthy.core.counting import about_rows
 from tuneworthy.core.evidence import Policy
 from tuneworthy.verdict.rungs import build_ladder
-from tuneworthy.verdict.worth import economics
+from tuneworthy.verdict.worth import economics_of_arms
 
 COSTS = {"usd_per_1k": 0.0, "build_usd": 0.0, "upkeep_usd_month": 0.0}
 POLICY = Policy(margin=0.05, requests_per_month=1000, value_of_correct=1.0)
@@ -23,7 +23,7 @@ def net(n, drop_pairs=False, named="present"):
     update = {"arms": arms, **({"pairs": ()} if drop_pairs else {})}
     board = build_ladder(found.model_copy(update=update), POLICY)
     arm = next((one for one in board.order if one.name == named), None)
-    rows, _ = economics(board, POLICY, arm)
+    rows, _ = economics_of_arms(board, POLICY, arm)
     ends = {"present": board.order[0].score.mean, "gap": board.bound(*board.order[::-1])[0]}
     return {row["name"]: row["net_value_per_month"] for row in rows["arms"]}, ends
 

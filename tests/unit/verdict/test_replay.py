@@ -18,14 +18,14 @@ STUDY = scenes.evidence({"a": ("prompt", scenes.scores(60, 0.7)),
 
 def test_what_was_not_settled_is_the_study_itself():
     plain = SimpleNamespace(course=None, evidence=STUDY)
-    assert replay.unsettled(plain) is plain
+    assert replay.results_before_settling(plain) is plain
     assert replay.settled_again(plain, STUDY, Policy(margin=0.05), None) == (STUDY, ())
 
 
 def test_settled_results_without_their_clicks_are_refused():
     older = SimpleNamespace(course=None, evidence=SimpleNamespace(settled=object()))
     with pytest.raises(TaskError, match="clicks"):
-        replay.unsettled(older)
+        replay.results_before_settling(older)
 
 
 def test_pairs_of_a_later_look_are_taken_as_stored_and_the_others_are_the_studys():
@@ -39,4 +39,4 @@ def test_pairs_of_a_later_look_are_taken_as_stored_and_the_others_are_the_studys
 
 def test_without_a_metric_an_answer_has_no_score():
     case = Case(id="c", messages=(Message(role="user", content="hi"),), output="x")
-    assert isinstance(replay._unasked(case, Answer(case="c", text="x")), Unscored)
+    assert isinstance(replay._no_score(case, Answer(case="c", text="x")), Unscored)

@@ -12,7 +12,7 @@ from tuneworthy.core.live_check import (
     UnlikeInputs,
 )
 from tuneworthy.stats.two_samples import independent_difference
-from tuneworthy.watch.conclusion import SHARES
+from tuneworthy.watch.conclusion import ERROR_SHARES
 from tuneworthy.watch.shares import share_of
 
 
@@ -33,12 +33,12 @@ def mean(now, then=None, n=200, half=0.05, level=0.005):
 
 def drift(p, moved=(0.3, 0.2, 0.4)):
     return InputDrift(n_then=300, n_now=200, units_then=300, units_now=200, auc=0.5 + moved[0] / 2,
-                      p=p, level=SHARES["inputs"], moved=interval(*moved))  # fmt: skip
+                      p=p, level=ERROR_SHARES["inputs"], moved=interval(*moved))  # fmt: skip
 
 
 def labels(p, distance=(0.2, 0.1, 0.3)):
     return LabelDrift(n_then=300, n_now=200, then={"a": 0.5, "b": 0.5}, now={"a": 0.3, "b": 0.7},
-                      distance=interval(*distance), p=p, level=SHARES["labels"])  # fmt: skip
+                      distance=interval(*distance), p=p, level=ERROR_SHARES["labels"])  # fmt: skip
 
 
 def unlike(k, n=200):
@@ -47,8 +47,8 @@ def unlike(k, n=200):
 
 def facts(k, n=200, old=0):
     return MovedFacts(
-        share=share_of(k, n, SHARES["facts"]), since="2026-01-01", lines=(4,), old=old, new=k - old,
-        stale=share_of(old, k, SHARES["facts"]) if k else None,
+        share=share_of(k, n, ERROR_SHARES["facts"]), since="2026-01-01", lines=(4,), old=old,
+        new=k - old, stale=share_of(old, k, ERROR_SHARES["facts"]) if k else None,
     )  # fmt: skip
 
 

@@ -4,10 +4,10 @@ import pytest
 from check_scenes import check, drift, facts, labels, mean, unlike
 
 from tuneworthy.core.live_check import Expiry
-from tuneworthy.watch.conclusion import ALPHA, LEAST_ROWS, SHARES, conclude
+from tuneworthy.watch.conclusion import ALPHA, ERROR_SHARES, LEAST_ROWS, conclude
 from tuneworthy.watch.shares import share_of
 
-SHOWN, NOT_SHOWN = SHARES["inputs"], SHARES["inputs"] + 0.001
+SHOWN, NOT_SHOWN = ERROR_SHARES["inputs"], ERROR_SHARES["inputs"] + 0.001
 
 
 def done(**changes):
@@ -15,7 +15,7 @@ def done(**changes):
 
 
 def test_the_shares_spend_the_level_once():
-    assert sum(SHARES.values()) == pytest.approx(ALPHA)
+    assert sum(ERROR_SHARES.values()) == pytest.approx(ALPHA)
 
 
 def test_where_nothing_is_shown_it_is_kept_with_its_bounds():
@@ -29,7 +29,7 @@ def test_where_nothing_is_shown_it_is_kept_with_its_bounds():
     blind = conclude(check(valid=None, inputs=None, facts=None, labels=None))
     assert blind.do == "keep"
     assert "can show little" in blind.because
-    assert set(blind.unseen) == set(SHARES)
+    assert set(blind.unseen) == set(ERROR_SHARES)
 
 
 def test_drift_of_an_arm_that_learns_asks_for_new_rows():
@@ -51,8 +51,8 @@ def test_drift_of_an_arm_that_learns_nothing_asks_for_a_new_verdict():
     found = conclude(check(inputs=drift(SHOWN), learns=False))
     assert found.do == "repeat the verdict"
     assert found.rows is None
-    assert done(labels=labels(SHARES["labels"]), learns=False) == "repeat the verdict"
-    assert done(labels=labels(SHARES["labels"] + 0.001), learns=False) == "keep"
+    assert done(labels=labels(ERROR_SHARES["labels"]), learns=False) == "repeat the verdict"
+    assert done(labels=labels(ERROR_SHARES["labels"] + 0.001), learns=False) == "keep"
 
 
 def test_a_score_that_is_shown_to_hold_outweighs_drift():

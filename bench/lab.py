@@ -71,7 +71,7 @@ def write_settings(record: Recorder, cases: Sequence[LabCase]) -> None:
 def _ship(record: Recorder, runs: Sequence[LabRun]) -> None:
     case, sizes = runs[0].case, []
     for run in runs:
-        path = _tried(case, partial(record.ship, run))
+        path = _tried(case, partial(record.write_shipped, run))
         sizes += [path.stat().st_size] if path else []
     print(f"{case.slug}: {len(sizes)} records, {sum(sizes) / 1000:.0f} kB", flush=True)
 

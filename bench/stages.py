@@ -156,7 +156,7 @@ def follow(drawn: Drawn, short: bool = False) -> dict[str, Any]:
     arms = [planned_arm(spec, short, shape) for spec in SPECS.values()]
     plan = Plan.model_construct(arms=tuple(arms), across=(), read=60, staged=True)
     looked = {a.spec.name: a.look_after for a in arms if a.look_after}
-    shape = replace(shape, possible=len(arms), looked=looked)
+    shape = replace(shape, possible_arms=len(arms), folds_at_look=looked)
     runs: list[Run] = []
     told = Diagnosis(arm="zero_shot", n_fail=100, n_pass=100, wrong=drawn.wrong)
     asking = sum(a.minutes for a in arms if not trains(a.spec))

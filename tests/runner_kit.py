@@ -42,7 +42,7 @@ def bench_of(folder, task, rows, models):
             study="study",
             split=Split(k=2, parts=tuple(parts)),
             sealed=Sealed(rows, lambda door, purpose: None),
-            learn={case.id: case for case in rows},
+            learn_cases={case.id: case for case in rows},
             models=models,
             ledger=ledger,
             metric=scorer(task),

@@ -217,7 +217,7 @@ def _compare_rows(
     found = compare_answers(
         task, names, cases, (one, scores[0]), (two, scores[1]), _group_of_each_case(loaded)
     )
-    alike = found.alike and names[0] != names[1]
+    alike = found.gave_same_answers and names[0] != names[1]
     notes = [
         *said[1],
         *(["A and B give the same answer to every row"] if alike else []),
@@ -250,7 +250,7 @@ def _with_metric(loaded: Loaded, rows: Rows, options: Options) -> tuple[Task, li
         for case, *both in zip(*rows, strict=True)
     }
     if form := choose_answer_form(loaded.cases, said, task.output.type or "text"):
-        return with_form(task, form), [form.seen]
+        return with_form(task, form), [form.sentence]
     better = propose_metric(loaded.cases) if task.output.type == "text" else None
     if better:
         success = task.success.model_copy(update={"metric": better[0]})

@@ -45,7 +45,7 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class Imported:
-    """The imported files: `rows`, the `answers` of each system, and `said`, the lines to print.
+    """The imported files: `rows`, the `answers` of each system, and the lines that are printed.
 
     `made_of` names the files they were made from. `first_answers` are the systems' first answers,
     by row; `count` is the number of rows, 0 for a file that is not checked yet. `metric` is the
@@ -55,7 +55,7 @@ class Imported:
 
     rows: Path
     answers: Mapping[str, Path] = field(default_factory=dict)
-    said: tuple[str, ...] = ()
+    printed_lines: tuple[str, ...] = ()
     made_of: str = ""
     first_answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     count: int = 0
@@ -83,7 +83,7 @@ def import_rows(files: Sequence[Path], options: ImportOptions, folder: Path, ste
     single = sources[0] if len(sources) == 1 else None
     if single and single.own and single.importer is None:
         said = read_in_place_lines(single) if single.roles else ()
-        return Imported(single.path, said=said)
+        return Imported(single.path, printed_lines=said)
     made = ImportFiles(folder, stem, merge=single is None, right=choice.output)
     try:
         for source in sorted(sources, key=_has_right_answers):
@@ -98,7 +98,7 @@ def import_rows(files: Sequence[Path], options: ImportOptions, folder: Path, ste
         raise
     if single and single.own and not keep:
         said = (*read_in_place_lines(single), system_prompt_line(made)) if made.rows else ()
-        return Imported(single.path, said=said, count=made.rows)
+        return Imported(single.path, printed_lines=said, count=made.rows)
     if not made.rows:
         _refuse_without_rows(files, made)
     return _import_result(sources, made, written, choice)
@@ -132,7 +132,7 @@ def _recognised_sources(files: Sequence[Path], choice: Choice, ask: Ask | None) 
     found = [recognise(path, choice, ask, several=True) for path in files]
     columns = list(dict.fromkeys(name for one in found for name in one.columns))
     systems = any(one.importer is not None for one in found)  # whose name --output may be
-    for name in choice.spelt(columns).columns:
+    for name in choice.in_file_spelling(columns).columns:
         if name not in columns and not (systems and name == choice.output):
             raise_no_column(name, columns)
     tables = [one for one in found if one.roles is not None]

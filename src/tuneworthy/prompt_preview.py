@@ -34,7 +34,7 @@ INSTALL_HINT = "pip install"
 class PromptPreview:
     """An arm's first prompt: the model it goes to and the messages; empty if it sends none.
 
-    `note` says what the prompt still depends on, or why nothing is sent. `like` names an earlier
+    `note` says what the prompt still depends on, or why nothing is sent. `same_as` names an earlier
     arm with the same model and messages.
     """
 
@@ -42,7 +42,7 @@ class PromptPreview:
     model: str = ""
     messages: tuple[Message, ...] = ()
     note: str = ""
-    like: str = ""
+    same_as: str = ""
 
 
 class _PromptCaptured(Exception):

@@ -88,7 +88,7 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
             if ask is not None and not own:
                 roles = _roles_from_user(ask, table, roles) or roles
                 own = _reads_as_it_is(name, path, roles, choice, records)
-            elif ask is None and roles.either:
+            elif ask is None and roles.undecided:
                 _refuse_ambiguous_answer(path, roles)
             right = _right_answers(table, roles) if several else {}
             mark, split = _label_separator(table, roles), _split_column(table, roles)
@@ -157,7 +157,7 @@ def _check_table(
             head = file.readline(400).decode("utf-8-sig", "replace").strip()
         raise DataError("the file has a header and no rows", where=path.name, got=head[:180],
                         fix="write a row a line below the header", kept="")  # fmt: skip
-    if not choice.named:
+    if not choice.names_any:
         check_header(path.name, [one.value for one in found if isinstance(one, SourceRecord)])
 
 
@@ -166,7 +166,7 @@ def _format_of(
 ) -> Source | None:
     """Return the file as one of a known format; None if none fits or its columns are named."""
     columns = {key for record in records for key in record.value}
-    choice = choice.spelt(sorted(columns))
+    choice = choice.in_file_spelling(sorted(columns))
     if {choice.input, *choice.answers.values()} & columns or choice.output in columns:
         return None
     best: tuple[int, str] = (0, "")
@@ -184,7 +184,7 @@ def _format_of(
                         where=path.name, got=column, fix=f"there are: {', '.join(sorted(columns))}",
                         kept="")  # fmt: skip
     at = next(record.at for record in records if module.fits(record))
-    own = name == "json_lines" and best[1] == "openai_chat" and not choice.named
+    own = name == "json_lines" and best[1] == "openai_chat" and not choice.names_any
     return Source(path, name, module, at=at, own=own)
 
 
@@ -230,7 +230,7 @@ def _roles_of(
             error.where = path.name
             raise
     columns = columns_of(table)
-    mine = choice.spelt(columns).within(columns)
+    mine = choice.in_file_spelling(columns).within(columns)
     return propose_roles(table, mine, elsewhere=bool(choice.output and not mine.output))
 
 
@@ -259,7 +259,7 @@ def _reads_as_it_is(
     name: str, path: Path, roles: Roles, choice: Choice, records: Sequence[SourceRecord]
 ) -> bool:
     """Return whether a file can be read without import: usual column names, UTF-8, no systems."""
-    plain = (roles.input, roles.output) == ("input", "output") and not choice.named
+    plain = (roles.input, roles.output) == ("input", "output") and not choice.names_any
     plain = plain and not roles.systems and not roles.alternatives and not roles.id
     if not plain or text_encoding(path) == WINDOWS_ENCODING:
         return False
@@ -272,7 +272,7 @@ def _reads_as_it_is(
 
 def _refuse_ambiguous_answer(path: Path, roles: Roles) -> NoReturn:
     """Raise DataError: two columns mostly agree, and the user must say which is right."""
-    right, present = roles.either
+    right, present = roles.undecided
     named = {"input": roles.input, "output": right, "present": present}
     options = " ".join(f'--{role} "{name}"' for role, name in named.items())
     raise DataError(

@@ -35,16 +35,16 @@ Ask = Callable[[Evidence, Task], Sequence[Finding]]
 class Recomputed:
     """The recomputed evidence hash and verdict, and a line for each difference from the stored.
 
-    `scored` counts rescored answers; None if the metric is the user's own code or a judge. `taken`
-    names what was not recomputed but taken as stored. `wording` has the differences of sentences,
+    `rescored` counts rescored answers; None if the metric is the user's own code or a judge. `not_recomputed`
+    names what was taken as stored. `wording` has the differences of sentences,
     which another build words otherwise; `differs` all others.
     """
 
     hash: str
     verdict: Verdict
     differs: tuple[str, ...]
-    scored: int | None
-    taken: tuple[str, ...]
+    rescored: int | None
+    not_recomputed: tuple[str, ...]
     wording: tuple[str, ...] = ()
 
 

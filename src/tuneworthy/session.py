@@ -239,7 +239,7 @@ class Session:
             study=self.study,
             split=self.split,
             sealed=self.sealed,
-            learn={c.id: c for c in (*self.loaded.cases, *(self.loaded.dev or ()))},
+            learn_cases={c.id: c for c in (*self.loaded.cases, *(self.loaded.dev or ()))},
             models=self.models,
             ledger=self.ledger,
             metric=self.metric,
@@ -289,8 +289,8 @@ class Session:
             blocks=(*blocking_reasons(self.task, self.audit, scored, self.metric), *refused),
             pool=len(self.loaded.unlabelled),
             limited=self.options.limit is not None,
-            possible=plan.possible_arms if plan else 0,
-            looked=plan.looks_at if plan else {},
+            possible_arms=plan.possible_arms if plan else 0,
+            folds_at_look=plan.looks_at if plan else {},
         )
 
     @property

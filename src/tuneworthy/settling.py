@@ -54,13 +54,13 @@ class Progress:
     """How far settling has come.
 
     `left` is the most that the verdict may cost in score (0 to 1), at the start and after clicks;
-    `more` is roughly how many more clicks are needed (None: unknown); `ended` is the reason for the
-    end, None while questions remain.
+    `more_clicks` is roughly how many more clicks are needed (None: unknown); `ended` is the reason
+    for the end, None while questions remain.
     """
 
     left: tuple[float, ...]
     clicks: int
-    more: int | None
+    more_clicks: int | None
     ended: EndReason | None
 
 

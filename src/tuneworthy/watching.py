@@ -88,11 +88,11 @@ def check_live(path: Path, log: Path, options: WatchOptions = WatchOptions()) ->
 
 @dataclass(frozen=True)
 class _StudyNow:
-    """A task as it is now, its study, when that opened its rows (`made`), and today's date."""
+    """A task as it is now, its study, when that opened its rows (`opened_on`), and today's date."""
 
     task: Task
     study: Results
-    made: str | None
+    opened_on: str | None
     today: str
 
 
@@ -110,7 +110,7 @@ def _measure_log(
         **_answer_facts(task, ours, log.requests),
         "score": _score_labelled(task, study, ours, log.requests, options.gold),
         "facts": moved_facts(_task_docs(facts.task), log.requests,
-                             facts_moment(study.cases, facts.made), facts.today,
+                             facts_moment(study.cases, facts.opened_on), facts.today,
                              ERROR_SHARES["facts"]),
     }  # fmt: skip
     staleness = study.evidence.staleness or freshness_of(task, (), ())
@@ -123,12 +123,12 @@ def _measure_log(
         last_time=times[-1] if times else None,
         bad_lines=log.bad,
         bad=tuple(f"{fault.place()}: {fault.why}" for fault in log.faults),
-        others=log.others,
+        others=log.other_spans,
         without_input=sum(one.input is None for one in log.requests),
         without_answer=sum(one.answer is None for one in log.requests),
         models=dict(Counter(one.model for one in log.requests if one.model).most_common(5)),
         study=str(study.reproduce.get("study", ""))[:8],
-        made=facts.made,
+        made=facts.opened_on,
         arm=arm.name if arm else None,
         tool=arm.tool if arm else None,
         learns=arm is not None and arm.tool in LEARNER_TOOLS,
@@ -138,7 +138,7 @@ def _measure_log(
         valid_limit=limits.valid,
         p95_limit=limits.p95_ms,
         stale_ok=staleness.stale_ok,
-        expiry=expiry_of(facts.made, staleness, arm, reads_docs, facts.today),
+        expiry=expiry_of(facts.opened_on, staleness, arm, reads_docs, facts.today),
         **{key: value for key, value in taken.items() if not isinstance(value, str)},
         missing={key: value for key, value in taken.items() if isinstance(value, str)},
     )

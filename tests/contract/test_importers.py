@@ -146,7 +146,7 @@ def test_a_sample_becomes_rows_and_answers_and_says_what_is_left_out(name, tmp_p
         return
     found = import_rows([path], ImportOptions(Choice()), tmp_path, "task")
     made = rows_of(found.rows)
-    said = "\n".join(found.said)
+    said = "\n".join(found.printed_lines)
     if found.rows == path:
         assert (systems, left) == ({}, 0)
         return
@@ -155,7 +155,10 @@ def test_a_sample_becomes_rows_and_answers_and_says_what_is_left_out(name, tmp_p
     texts = [row.get("input") or json.dumps(row["messages"]) for row in made]
     assert any(ASKED in text for text in texts)
     assert ("left out" in said) == bool(left)
-    assert sum(int(line.split()[2]) for line in found.said if line.startswith("left out")) == left
+    assert (
+        sum(int(line.split()[2]) for line in found.printed_lines if line.startswith("left out"))
+        == left
+    )
     answers = {key: rows_of(file) for key, file in found.answers.items()}
     assert sorted(map(len, answers.values())) == sorted(systems.values())
     assert {one["id"] for log in answers.values() for one in log} <= {row["id"] for row in made}
@@ -302,7 +305,7 @@ def test_a_variable_that_tells_the_right_answer_is_no_input_of_promptfoo(tmp_pat
         rows = rows_of(found.rows)
         assert [row["input"] for row in rows] == [one["ticket"] for one in given], name
         assert [row["output"] for row in rows] == [one["expected"] for one in given]
-        assert any("not the input `expected`" in line for line in found.said)
+        assert any("not the input `expected`" in line for line in found.printed_lines)
         assert set(found.answers) == {"gpt", "claude"}  # prompts are counted over all providers
     tests = [{"vars": one, "assert": [{"type": "equals", "value": "{{expected}}"}]}
              for one in given]  # fmt: skip
@@ -326,8 +329,8 @@ def test_what_a_text_has_to_contain_is_scored_by_contains(kind, metric, tmp_path
     path = write(tmp_path, "r.json", json.dumps(pf_results(tests)))
     found = import_rows([path], ImportOptions(Choice()), tmp_path, "r")
     assert found.metric == metric
-    assert f"  asserts read: {kind}; not read: latency" in found.said
-    about = DraftFacts(rows=found.count, metric=found.metric, said=found.first_answers)
+    assert f"  asserts read: {kind}; not read: latency" in found.printed_lines
+    about = DraftFacts(rows=found.count, metric=found.metric, first_answers=found.first_answers)
     text = draft(found.rows, {}, tmp_path, about).text
     assert ("metric: contains" in text, "type: text" in text) == (bool(metric), bool(metric))
 
@@ -338,7 +341,9 @@ def test_two_prompts_of_a_provider_are_two_systems_and_odd_templates_are_left_ou
     path = write(tmp_path, "p.json", json.dumps(pf_results(tests, ("gpt", "gpt"))))
     found = import_rows([path], ImportOptions(Choice()), tmp_path, "p")
     assert set(found.answers) == {"gpt", "gpt-prompt2"}
-    assert any("its right answer is a template that is not read" in one for one in found.said)
+    assert any(
+        "its right answer is a template that is not read" in one for one in found.printed_lines
+    )
     assert rows_of(found.rows)[0]["input"] == "where is 0?"  # the only variable stays
 
 

@@ -70,7 +70,7 @@ def test_a_size_below_the_cap_settles_four_of_five(factor, runs):
     reached = [
         settled(*(had + rng.multinomial(size.rows - 100, shares)[:2]), size.rows, NEXT, factor)
         for shares, had, one in zip(p, counts, found, strict=True)
-        if (size := sizes[one]) is not None and size.rows < one.far
+        if (size := sizes[one]) is not None and size.rows < one.most_rows
     ]
     assert len(reached) > 100
     assert np.mean(reached) == pytest.approx(0.8, abs=1.2 / np.sqrt(len(reached)) + 0.05)

@@ -56,8 +56,8 @@ def _print_taken(roles: Roles) -> None:
         print_stderr(f"         more text is in `{roles.texts[0]}`; to join them: {both}")
     if roles.alternatives:
         print_stderr("         the right answers are lists: any of their texts is right")
-    if roles.either:
-        both = " and ".join(f"`{name}`" for name in roles.either)
+    if roles.undecided:
+        both = " and ".join(f"`{name}`" for name in roles.undecided)
         print_stderr(f"         {both} mostly agree: look which of them is the right answer")
 
 
@@ -108,7 +108,7 @@ def _pick_columns(roles: Roles, examples: Mapping[str, str]) -> Choice | None:
     if not (asked and right):
         return None
     said = _pick_column("what runs today answered", columns, today, none=True)
-    return Choice(asked, right, said or None, systems, alone=not (said or systems),
+    return Choice(asked, right, said or None, systems, no_system=not (said or systems),
                   joined=(joined,) if joined else roles.joined, split=roles.split or None,
                   mark=roles.mark)  # fmt: skip
 

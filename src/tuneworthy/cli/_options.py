@@ -174,7 +174,7 @@ class Watcher:
                 self._view.progress(self._arm, self._done, self._total)
         elif event == "say":
             self._view.say(data)
-        elif event == "look" and not self._view.agreed(f"Note: {data}."):
+        elif event == "look" and not self._view.ask_to_go_on(f"Note: {data}."):
             raise typer.Abort
         elif event == "plan":
             from tuneworthy.report._recorded import needs_line

@@ -109,7 +109,7 @@ def write_task(
         schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
     said = (f"wrote {path.name}, from {logs[name].summary()}" for name, path in made.items())
     pair = _pair_offer(systems, found)
-    return (*found.said, *said, *spelt, *drafted.seen, *pair)
+    return (*found.printed_lines, *said, *spelt, *drafted.sentences, *pair)
 
 
 def _pair_offer(systems: Mapping[str, str], found: Imported) -> tuple[str, ...]:

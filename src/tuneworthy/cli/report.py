@@ -88,8 +88,8 @@ def _print_recomputed(folder: Path, json: bool) -> int:
     if json:
         from json import dumps
 
-        body = {"evidence_hash": result.hash, "scored": result.scored,
-                "same": not result.differs and not result.wording, "taken": result.taken,
+        body = {"evidence_hash": result.hash, "scored": result.rescored,
+                "same": not result.differs and not result.wording, "taken": result.not_recomputed,
                 "differs": result.differs, "wording": result.wording}  # fmt: skip
         show_json(dumps(body, indent=2))
     else:

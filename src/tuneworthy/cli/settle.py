@@ -71,7 +71,7 @@ def _progress_text(settling: Settling) -> str:
     from tuneworthy.report._settle import progress_line
 
     far = settling.progress()
-    return progress_line(far.left, far.clicks, far.more)
+    return progress_line(far.left, far.clicks, far.more_clicks)
 
 
 def _ask_for_votes(settling: Settling, stream: Any) -> None:

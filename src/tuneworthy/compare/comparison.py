@@ -266,7 +266,7 @@ def _total_loss_share(
     if inputs.grades is not None or np.isin(values, (0.0, 1.0)).all():
         return None
     lost = (values < TOTAL_LOSS).astype(float)
-    return Interval.of(bounds.mean_interval(lost, groups=inputs.grouped(ids)))
+    return Interval.of(bounds.mean_interval(lost, groups=inputs.groups_of(ids)))
 
 
 def _score_interval(
@@ -277,7 +277,7 @@ def _score_interval(
     The best of several arms of a tool is selected for a high score. Its lower end therefore uses
     the level at which the lower ends of all these arms hold simultaneously.
     """
-    values, groups = column.values(ids), inputs.grouped(ids)
+    values, groups = column.values(ids), inputs.groups_of(ids)
     folds = np.array([column.fold[i] for i in ids])
     factor = inputs.factor(folds) if column.learned else 1.0
     cross_fit: dict[str, Any] = {}
@@ -297,7 +297,7 @@ def _score_interval(
     common = shared_cases(rivals)
     if len(rivals) > 1 and len(common) > 1:
         scores = np.stack([rival.values(common) for rival in rivals], 1)
-        spread = many.covariance(scores, cluster_numbers(inputs.grouped(common).of, len(common)))
+        spread = many.covariance(scores, cluster_numbers(inputs.groups_of(common).of, len(common)))
         level = 2 * many.best_of_many_level(spread, bounds.CHOSEN_ARM_LEVEL / 2)
         low = min(low, bounds.mean_interval(values, level, groups, **cross_fit)[1])
     return Interval.of((mean, low, high))

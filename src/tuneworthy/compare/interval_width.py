@@ -38,7 +38,7 @@ def why_wide(
     each measured against the interval without it. `rivals` counts the arms of its tool, itself
     included.
     """
-    graded, groups = inputs.graded_rows(column, ids), inputs.grouped(ids)
+    graded, groups = inputs.graded_rows(column, ids), inputs.groups_of(ids)
     known = graded.known if graded is not None else None
     values = column.values(ids) if known is None else known
     folds = np.array([column.fold[i] for i in ids])

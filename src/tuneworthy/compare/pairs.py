@@ -37,7 +37,7 @@ class ComparisonInputs:
 
     `grades` are human grades if the metric is a judge, else None; `right` holds the (case id, text)
     of the answers that then need no grade (see `judge_correction`).
-    `possible` counts the arms that the stage rule may run, 0 without such arms; `looked` has, by
+    `possible_arms` counts the arms that the stage rule may run, 0 without such arms; `folds_at_look` has, by
     arm name, the number of folds after which the stage rule looked at it.
     """
 
@@ -51,26 +51,26 @@ class ComparisonInputs:
     limited: bool = False
     grades: Mapping[tuple[str, str], float] | None = None
     right: AbstractSet[tuple[str, str]] = frozenset()
-    possible: int = 0
-    looked: Mapping[str, int] = field(default_factory=dict)
+    possible_arms: int = 0
+    folds_at_look: Mapping[str, int] = field(default_factory=dict)
 
     def share(self, column: Column) -> float:
         """Return the share of an arm's error that its bounds may spend at this look.
 
         Two looks at one arm split its error (Bonferroni); most is kept for the last one.
         """
-        first = self.looked.get(column.spec.name, 0)
+        first = self.folds_at_look.get(column.spec.name, 0)
         if not first:
             return 1.0
         return LOOK_SHARE if len(set(column.fold.values())) <= first else 1 - LOOK_SHARE
 
-    def paid(self, tail: float, compared: int, rivals: int) -> float:
+    def tail_of_measured(self, tail: float, compared: int, rivals: int) -> float:
         """Return the part of the error `tail` that may be spent on the measured rivals.
 
         `compared` candidates were measured; an arm has `rivals` in its family. The error is split
         evenly over all possible rivals, measured or not.
         """
-        unseen = max(0, self.possible - compared)
+        unseen = max(0, self.possible_arms - compared)
         return tail * rivals / (rivals + unseen) if rivals else tail
 
     @property
@@ -79,14 +79,14 @@ class ComparisonInputs:
         return bounds.level(ALPHA, self.looks)
 
     @property
-    def raced(self) -> bool:
+    def is_raced(self) -> bool:
         """Return whether arms may be stopped early, so that bounds must hold at every look.
 
         False for grouped rows: betting bounds on single rows do not account for unseen groups.
         """
         return self.task.budget.stop_early and not self.split.clustered
 
-    def grouped(self, ids: Sequence[str]) -> Groups:
+    def groups_of(self, ids: Sequence[str]) -> Groups:
         """Return the groups of these cases, with the size of the largest possible group."""
         largest = float(self.task.data.largest_group or 0)
         return Groups(np.array([self.groups.get(i, i) for i in ids]), largest)
@@ -131,7 +131,7 @@ class _PairedRows:
         return bound._replace(mean=corrected.mean, low=corrected.low, high=corrected.high)
 
     def _plain_bound(self, level: float) -> bounds.Bound:
-        if self.inputs.raced:
+        if self.inputs.is_raced:
             n_plan = len(self.inputs.split.scored)
             bound = sequential_bound(
                 self.diffs, level, n_plan, groups=self.groups.of, **self.fitted
@@ -241,16 +241,16 @@ def _family_levels(
     names = [column.spec.name for column in columns]
     ids = shared_cases(columns)
     compared = sum(column.spec.role == "candidate" for column in columns)
-    if inputs.raced or inputs.grades is not None or len(ids) < 2:
-        most = max(2, len(columns), len(columns) + inputs.possible - compared)
+    if inputs.is_raced or inputs.grades is not None or len(ids) < 2:
+        most = max(2, len(columns), len(columns) + inputs.possible_arms - compared)
         level = share * bounds.level(ALPHA, inputs.looks, most)
         return dict.fromkeys(names, level)
     scores = np.stack([column.values(ids) for column in columns], 1)
-    spread = many.covariance(scores, cluster_numbers(inputs.grouped(ids).of, len(ids)))
+    spread = many.covariance(scores, cluster_numbers(inputs.groups_of(ids).of, len(ids)))
     rivals = None
     if far is not None:
         rivals = np.array([[(a, b) not in far for b in names] for a in names])
-    tail = inputs.paid(share * inputs.tail, compared, len(columns) - 1)
+    tail = inputs.tail_of_measured(share * inputs.tail, compared, len(columns) - 1)
     levels = many.pair_levels(spread, tail, rivals)
     return dict(zip(names, levels.tolist(), strict=True))
 
@@ -272,7 +272,7 @@ def _paired_rows(inputs: ComparisonInputs, arm: Column, versus: Column) -> _Pair
     if own is not None and other is not None:
         graded = own.minus(other)
         diffs = graded.judge if graded.known is None else graded.known
-    return _PairedRows(inputs, arm, versus, ids, diffs, inputs.grouped(ids), fitted, graded)
+    return _PairedRows(inputs, arm, versus, ids, diffs, inputs.groups_of(ids), fitted, graded)
 
 
 def _bounded_pair(rows: _PairedRows, levels: tuple[float, float], key: Key) -> Pair:

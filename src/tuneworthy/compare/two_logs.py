@@ -86,17 +86,17 @@ class TwoLogs:
     grouped: GroupEffect | None = None
 
     @property
-    def shown(self) -> bool:
+    def excludes_zero(self) -> bool:
         """Return whether the interval of the difference excludes 0."""
         return self.pair.low > 0 or self.pair.high < 0
 
     @property
-    def alike(self) -> bool:
+    def gave_same_answers(self) -> bool:
         """Return whether both systems gave the same answer to each row, as copies of a log do."""
         return _same_answers(self.cases)
 
     @property
-    def equal(self) -> int:
+    def rows_scored_equal(self) -> int:
         """Return the number of rows on which both score the same."""
         return self.pair.n - self.pair.wins - self.pair.losses
 

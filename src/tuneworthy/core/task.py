@@ -148,7 +148,7 @@ class Economics(Record):
     prices: dict[str, Any] = Field(default_factory=dict)
 
     @property
-    def weighed(self) -> bool:
+    def weighs_costs(self) -> bool:
         """Return whether a right answer has a value and a volume, so that costs decide as well."""
         return self.value_of_correct is not None and self.requests_per_month is not None
 

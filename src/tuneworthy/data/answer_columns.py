@@ -30,7 +30,7 @@ class ColumnNames:
     right: str
     input: str | None = None
 
-    def spelt(self, columns: Sequence[str]) -> ColumnNames:
+    def in_file_spelling(self, columns: Sequence[str]) -> ColumnNames:
         """Return the names in the spelling of the file's columns (see `column_like`)."""
         mine = (self.first, self.second, self.right)
         first, second, right = (column_like(name, columns) for name in mine)
@@ -65,14 +65,14 @@ def read_answer_table(path: Path, columns: ColumnNames) -> AnswerTable:
 
     def checked(cells: list[str]) -> list[str]:
         names.extend(cell.strip() for cell in cells)
-        _check_column_names(names, columns.spelt(names), shown)
+        _check_column_names(names, columns.in_file_spelling(names), shown)
         return names
 
     found = read_table(path, shown, skip, delimiter_of(path), checked, text_encoding(path))
     rows = list(map(_row_or_raise, found))
     if not names:  # an empty file
         _check_column_names(names, columns, shown)
-    columns = columns.spelt(names)
+    columns = columns.in_file_spelling(names)
     input_column = columns.input or _input_column(names, columns, [row.fields for row in rows])
     labelled = [row for row in rows if str(row.fields.get(columns.right, "")).strip()]
     if not labelled:

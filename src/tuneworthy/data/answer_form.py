@@ -32,12 +32,12 @@ Pairs = Sequence[tuple[Case, str]]  # a row and a system's answer to it
 
 @dataclass(frozen=True)
 class AnswerForm:
-    """The output type and metric that fit all answers; `why` and `seen` explain them to people."""
+    """The output type and metric that fit all answers; `why` and `sentence` explain them."""
 
     type: OutputType
     metric: str
     why: str
-    seen: str
+    sentence: str
 
 
 def form_of_checks(metric: str | None) -> AnswerForm | None:

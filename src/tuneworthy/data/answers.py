@@ -30,15 +30,15 @@ MAX_VALUES = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 10
 class AlignedAnswers:
     """One answer per case, in case order.
 
-    `strangers` are the places (file:line) of answers that belong to no row. `by` is the key that
-    matched the answers; `differ` are places of answers with the id of a row but another input (only
-    if the task file says to match by id).
+    `unmatched` are the places (file:line) of answers that belong to no row. `matched_by` is the key
+    that matched the answers; `other_inputs` are places of answers with the id of a row but another
+    input (only if the task file says to match by id).
     """
 
     answers: tuple[Answer, ...]
-    strangers: tuple[str, ...] = ()
-    by: Match = "id"
-    differ: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    matched_by: Match = "id"
+    other_inputs: tuple[str, ...] = ()
 
 
 def read_answers(
@@ -82,16 +82,16 @@ def align_answers(
         for case, none in zip(cases, missing, strict=True)
     ]
     strangers = _stranger_places(rows, matches, (*cases, *others))
-    return AlignedAnswers(tuple(answers), strangers, matches.by, matches.differ)
+    return AlignedAnswers(tuple(answers), strangers, matches.matched_by, matches.other_inputs)
 
 
 def _stranger_places(
     rows: Sequence[RawRow], matches: MatchResult, known: Sequence[Case | Query]
 ) -> tuple[str, ...]:
     """Return the places of answers that belong to none of the known rows."""
-    if matches.by == "order":
+    if matches.matched_by == "order":
         return ()
-    if matches.by == "id":
+    if matches.matched_by == "id":
         names = {name for case in known for name in (case.id, getattr(case, "where", ""))}
         return tuple(row.where for row in rows if row_text(row, "id") not in names)
     texts = {normalised_text(text) for case in known for text in input_texts(case)}

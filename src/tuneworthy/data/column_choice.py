@@ -15,8 +15,8 @@ class Choice:
     """Columns that the user named: input, right answer, the present system, other systems.
 
     `joined` are further input columns, `split` the column that says train, test or dev, `mark` the
-    separator of several labels in one cell. `alone`: the user said that no system answered, so none
-    is looked for.
+    separator of several labels in one cell. `no_system`: the user said that no system answered, so
+    none is looked for.
     """
 
     input: str | None = None
@@ -24,13 +24,13 @@ class Choice:
     present: str | None = None
     answers: Mapping[str, str] = field(default_factory=dict)
     lists: str = "alternatives"
-    alone: bool = False
+    no_system: bool = False
     joined: tuple[str, ...] = ()
     split: str | None = None
     mark: str = ""
 
     @property
-    def named(self) -> bool:
+    def names_any(self) -> bool:
         """Return whether any column is named."""
         return bool(self.columns)
 
@@ -41,7 +41,7 @@ class Choice:
                  *self.answers.values())  # fmt: skip
         return tuple(name for name in found if name)
 
-    def spelt(self, columns: Sequence[str]) -> Choice:
+    def in_file_spelling(self, columns: Sequence[str]) -> Choice:
         """Return the choice with each name in the spelling of the file's column (`column_like`)."""
         return replace(
             self,

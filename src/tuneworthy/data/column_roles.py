@@ -36,7 +36,7 @@ class Roles:
 
     `output` is "" where another file has the right answers. `alternatives`: the right answers are
     lists, any of which is right. `id` is the column of the rows' own ids, if it has another name.
-    `either` are two columns that mostly agree, the likelier right answer first, where nothing
+    `undecided` are two columns that mostly agree, the likelier right answer first, where nothing
     settles which of them is right. `joined` are further columns of the input, `texts` text columns
     without a role; `split` says train, test or dev, `mark` separates several labels of a cell.
     """
@@ -47,7 +47,7 @@ class Roles:
     plain: tuple[str, ...] = ()
     alternatives: bool = False
     id: str = ""
-    either: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     split: str = ""
@@ -81,7 +81,7 @@ def propose_roles(
     """
     columns = list(dict.fromkeys(key for row in sample for key in row))
     inner = inner_columns(sample, _OUR_FIELDS)
-    choice = choice.spelt([*columns, *inner])
+    choice = choice.in_file_spelling([*columns, *inner])
     for name in choice.columns:
         if name not in columns and name not in inner:
             raise_no_column(name, [*columns, *inner])
@@ -114,7 +114,7 @@ def _proposed_roles(
     if elsewhere:
         systems = systems or {"present": str(right)}
         right = ""
-    elif not systems and not choice.alone:
+    elif not systems and not choice.no_system:
         if choice.output is None:
             either = _unsettled_columns(str(right), free, sample)
         systems = _system_columns([name for name in free if name != right], str(right), sample)

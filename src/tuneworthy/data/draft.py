@@ -40,7 +40,7 @@ class DraftedTask:
     """A task file as text, and sentences on what was seen in the rows."""
 
     text: str
-    seen: tuple[str, ...]
+    sentences: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,17 @@ class DraftFacts:
     """What `init` already knows about the rows that a task is drafted for.
 
     `name` is the task's name (None: that of the rows), `made_of` names the files that the rows come
-    from. `said` has systems' answers to some rows, by id, which spares reading their files again.
-    `rows` counts the rows if they were checked already: then only the first are read of a long
-    file. `metric` is that of the files' own checks, None without any. `parts` maps `train`, `test`
-    and `dev` to their files if the rows are apart; `scored` counts the rows of `test`.
+    from. `first_answers` has systems' answers to some rows, by id, which spares reading their files
+    again. `rows` counts the rows if they were checked already: then only the first are read of a
+    long file. `metric` is that of the files' own checks, None without any. `parts` maps `train`,
+    `test` and `dev` to their files if the rows are apart; `scored` counts the rows of `test`.
     """
 
     name: str | None = None
     made_of: str = ""
     rows: int = 0
     metric: str | None = None
-    said: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    first_answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     parts: Mapping[str, Path] = field(default_factory=dict)
     scored: int = 0
 
@@ -89,7 +89,7 @@ def draft(
         loaded = load(Task(data=Data.model_validate(parts or {"file": file})).at(folder), "draft")
     count = max(about.rows, len(loaded.cases))
     systems = _system_lines(answers or {}, folder)
-    said = about.said or _recorded_texts(answers or {}, loaded)
+    said = about.first_answers or _recorded_texts(answers or {}, loaded)
     form = form_of_checks(about.metric) or choose_answer_form(
         loaded.cases, said, _output_type(loaded)
     )
@@ -104,7 +104,7 @@ def draft(
         _rest_lines(),
     ]
     text = "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
-    return DraftedTask(text, (*_data_sentences(loaded, count), *([form.seen] if form else [])))
+    return DraftedTask(text, (*_data_sentences(loaded, count), *([form.sentence] if form else [])))
 
 
 def _load_head(rows: Path) -> Loaded:

@@ -131,7 +131,7 @@ def _leave_out_variants(task: Task, files: dict[str, FileRows], bad: BadRows) ->
     everyone = [case for kept in labelled for case in kept.cases]
     wrong = {f.where: f for f in label_faults(everyone, task.output.labels)}
     for fault in _mixed_type_faults(
-        everyone, {k: v for kept in labelled for k, v in kept.scalars.items()}
+        everyone, {k: v for kept in labelled for k, v in kept.scalar_answers.items()}
     ):
         wrong.setdefault(fault.where, fault)
     for kept in labelled if wrong else ():

@@ -43,8 +43,8 @@ class MatchResult:
     """{case id: its row of the log}, the key they were matched by, and places with other inputs."""
 
     rows: dict[str, RawRow]
-    by: Match
-    differ: tuple[str, ...] = ()
+    matched_by: Match
+    other_inputs: tuple[str, ...] = ()
 
 
 def match_answers(
@@ -68,7 +68,7 @@ def match_answers(
         matches = _by_id(log, cases)
         if log.match == "id" or not inputs:
             return matches
-        if matches.differ:
+        if matches.other_inputs:
             _refuse_other_inputs(log, matches)
         if matches.rows and len(matches.rows) >= _count_known_inputs(log, cases):
             return matches
@@ -139,12 +139,12 @@ def _by_id(log: LogRows, cases: Sequence[Case]) -> MatchResult:
 
 
 def _refuse_other_inputs(log: LogRows, matches: MatchResult) -> NoReturn:
-    same = len(matches.rows) - len(matches.differ)
+    same = len(matches.rows) - len(matches.other_inputs)
     raise DataError(
         "recorded answers have the ids of these rows beside other inputs",
-        where=", ".join(matches.differ[:_SHOWN_PLACES]),
+        where=", ".join(matches.other_inputs[:_SHOWN_PLACES]),
         got=f"{same:,} of {len(matches.rows):,} have the input of the row with their id,"
-        f" {len(matches.differ):,} have another",
+        f" {len(matches.other_inputs):,} have another",
         fix=f"under `{log.key}` write `match: input` where the ids are those of other rows, or"
         " `match: id` where the same inputs are only written another way",
     )

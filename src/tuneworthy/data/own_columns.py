@@ -46,11 +46,11 @@ class OwnColumns:
     answer: str | None = None
 
     @property
-    def named(self) -> bool:
+    def names_any(self) -> bool:
         """Return whether any column is named."""
         return bool(self.id or self.input or self.right or self.answer)
 
-    def spelt(self, columns: Sequence[str]) -> OwnColumns:
+    def in_file_spelling(self, columns: Sequence[str]) -> OwnColumns:
         """Return the names in the spelling of the file's columns (see `column_like`)."""
         mine = (self.id, self.input, self.right, self.answer)
         return OwnColumns(*(column_like(name, columns) for name in mine))
@@ -94,7 +94,7 @@ def renamed_files(gold: Path, logs: Sequence[Path], own: OwnColumns) -> RenamedF
     Raises TaskError for a named column that is not there, DataError where no column can be the
     input, the right answer or the answer.
     """
-    if not own.named and _has_usual_gold_names(gold) and all(map(_has_usual_log_names, logs)):
+    if not own.names_any and _has_usual_gold_names(gold) and all(map(_has_usual_log_names, logs)):
         return None
     rows, read = (
         _File(gold, list(own_records(gold))),
@@ -105,13 +105,13 @@ def renamed_files(gold: Path, logs: Sequence[Path], own: OwnColumns) -> RenamedF
     for log in read:
         _refuse_unreadable(log)
     _check_named([rows, *read], own)
-    roles = _gold_roles(rows, own.spelt(rows.columns))
-    mine = [own.spelt(log.columns) for log in read]
+    roles = _gold_roles(rows, own.in_file_spelling(rows.columns))
+    mine = [own.in_file_spelling(log.columns) for log in read]
     answers = [_answer_column(log, each, roles) for log, each in zip(read, mine, strict=True)]
     keys = _id_columns(rows, read, own, {roles.input, roles.output, *answers})
     inputs = [_input_column(log, rows, roles, each, name)
               for log, each, name in zip(read, mine, answers, strict=True)]  # fmt: skip
-    if not own.named and not keys[0] and not all(inputs) and "output" in rows.columns:
+    if not own.names_any and not keys[0] and not all(inputs) and "output" in rows.columns:
         return None  # nothing is gained: the error on logs that can't be matched says what helps
     named = [_LogRoles(*each) for each in zip(keys[1:], inputs, answers, strict=True)]
     return RenamedFiles(

@@ -26,14 +26,15 @@ class FileRows:
     """The rows kept of one file, and its reading statistics.
 
     `rows` counts all rows, `not_drawn` those left out by sampling, `unread` fields that no row has.
-    `scalars` maps the place of a row whose answer is a bare number or true/false to that type.
+    `scalar_answers` maps the place of a row whose answer is a bare number or true/false to that
+    type.
     """
 
     name: str
     cases: list[Case] = field(default_factory=list)
     rows: int = 0
     not_drawn: int = 0
-    scalars: dict[str, str] = field(default_factory=dict)
+    scalar_answers: dict[str, str] = field(default_factory=dict)
     unread: Counter[str] = field(default_factory=Counter)
 
 
@@ -49,12 +50,12 @@ class _DrawnRow:
 class SampleSpec:
     """How a file is sampled: the most rows to keep, and the seed of the draw.
 
-    `seen(name, rows)` is called every 1,000 rows while a file is read.
+    `on_rows(name, rows)` is called every 1,000 rows while a file is read.
     """
 
-    keep: int
+    most_rows: int
     seed: int
-    seen: Callable[[str, int], None] = lambda name, rows: None
+    on_rows: Callable[[str, int], None] = lambda name, rows: None
 
 
 class Progress:
@@ -85,7 +86,7 @@ def read_file(
     for raw in read_rows(path, name):
         kept.rows += 1
         if kept.rows % _ROWS_PER_CHECK == 0:
-            draw.seen(name, kept.rows)
+            draw.on_rows(name, kept.rows)
         if isinstance(raw, RowFault):
             bad.add(raw)
             continue
@@ -100,10 +101,10 @@ def read_file(
             kept.not_drawn += 1
             continue
         drawn.append(_DrawnRow(rank, case, *_value_types(raw)))
-        if len(drawn) >= draw.keep + _SPARE_ROWS:
-            kept.not_drawn += _drop_highest_ranks(drawn, draw.keep)
+        if len(drawn) >= draw.most_rows + _SPARE_ROWS:
+            kept.not_drawn += _drop_highest_ranks(drawn, draw.most_rows)
             last = drawn[-1].rank
-    kept.not_drawn += _drop_highest_ranks(drawn, draw.keep)
+    kept.not_drawn += _drop_highest_ranks(drawn, draw.most_rows)
     drawn.sort(key=lambda row: row.rank[1])
     _add_named_cases(kept, drawn, bad)
     return kept
@@ -149,7 +150,7 @@ def _add_named_cases(kept: FileRows, drawn: Sequence[_DrawnRow], bad: BadRows) -
             if times[case.id] > 1:
                 case = case.model_copy(update={"id": f"{case.id}-{times[case.id]}"})
         if row.scalar:
-            kept.scalars[case.where] = row.scalar
+            kept.scalar_answers[case.where] = row.scalar
         kept.cases.append(case)
 
 

@@ -62,13 +62,13 @@ def answer_observations(
         yield from _missing_answers(_without_early(aligned, early), file)
         yield from _doubtful_matches(aligned, name, file)
         yield from _gold_copies(aligned, {case.id: case for case in loaded.everyone}, name, file)
-        if aligned.strangers:
-            count = len(aligned.strangers)
+        if aligned.unmatched:
+            count = len(aligned.unmatched)
             text = f"{_count_answers(count)} in {file} belong{'s' * (count == 1)} to no row"
             if loaded.excluded:
                 text += ", or to one that was left out"
             fix = "correct the ids if a row of yours is meant; they are not read"
-            yield observation("answers_unknown", "warning", text, aligned.strangers, fix)
+            yield observation("answers_unknown", "warning", text, aligned.unmatched, fix)
     yield from _systems_without_tool([n for n in found if n in loaded.task.answers
                           and loaded.task.answers[n].tool is None])  # fmt: skip
 
@@ -126,7 +126,7 @@ def _gold_copies(
 
 def _doubtful_matches(aligned: AlignedAnswers, name: str, file: str) -> Iterator[Observation]:
     """Yield a warning if answers were matched by order, or by ids beside other inputs."""
-    if aligned.by == "order":
+    if aligned.matched_by == "order":
         text = (
             f"the answers of `{quoted(name, 60)}` in {file} are matched to the rows by their order"
             " alone (match: order)"
@@ -134,14 +134,14 @@ def _doubtful_matches(aligned: AlignedAnswers, name: str, file: str) -> Iterator
         fix = 'the "id" or the "input" of its row beside each answer would show a wrong order'
         yield Observation(kind="matched_by_order", level="warning", text=text,
                           count=len(aligned.answers), fix=fix)  # fmt: skip
-    if aligned.differ:
-        count = len(aligned.differ)
+    if aligned.other_inputs:
+        count = len(aligned.other_inputs)
         text = (
             f"{_count_answers(count)} in {file} {'has' if count == 1 else 'have'} the id of a row"
             " and another input than it (match: id)"
         )
         fix = "correct the ids, or remove `match: id`, if they are those of other rows"
-        yield observation("inputs_differ", "warning", text, aligned.differ, fix)
+        yield observation("inputs_differ", "warning", text, aligned.other_inputs, fix)
 
 
 def _without_early(aligned: AlignedAnswers, early: Collection[str]) -> AlignedAnswers:

@@ -27,12 +27,12 @@ KEPT = "the folder: nothing is written there"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A training folder: names of its files and links; `more`: some were left out."""
+    """A training folder: names of its files and links; `has_more`: some were left out."""
 
     root: Path
     files: tuple[str, ...]
     links: tuple[str, ...] = ()
-    more: bool = False
+    has_more: bool = False
 
     def named(self, *patterns: str) -> list[str]:
         """Return the files whose base name matches one of the patterns."""

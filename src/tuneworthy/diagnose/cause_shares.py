@@ -67,26 +67,26 @@ NO_REMEDY_TRIED = "no remedy was tried on the failed cases: what is wrong was no
 
 
 class _CauseEstimate(NamedTuple):
-    """The `cases` of one cause, `within` those that its remedy was tried on.
+    """The `cases` of one cause, `tried_cases` those that its remedy was tried on.
 
     `before`: the (kept, all) cases of each earlier step that left out untried cases.
     """
 
     cause: Cause
     cases: Cases
-    within: Cases
+    tried_cases: Cases
     before: tuple[tuple[Cases, Cases], ...]
     name: str | None = None
     placebo: str | None = None
 
 
 class _Attribution(NamedTuple):
-    """Estimated causes, the class of each failed case, untried remedies, and sentences (`said`)."""
+    """Estimated causes, the class of each failed case, untried remedies, sentences."""
 
     estimates: list[_CauseEstimate]
     classes: list[FailureClass]
     untried: tuple[UntriedRemedy, ...]
-    said: list[str]
+    sentences: list[str]
 
 
 def diagnose(base: BaseOutcomes, interventions: Sequence[Intervention]) -> Diagnosis:
@@ -141,7 +141,7 @@ def attribute_causes(
             "estimates": tuple(estimates) if named else (),
             "overlap": tuple(_remedy_overlaps(ranked)),
             "few": few,
-            "said": tuple(attribution.said),
+            "said": tuple(attribution.sentences),
             "because": why_unread.replace("the causes", "the other causes", 1)
             if wrong
             else why_unread,
@@ -198,7 +198,7 @@ def _attribute_causes(
         label=frozenset(base.conflicts if labels.holds else ()),
         reading=frozenset((base.literal or ()) if reading_relation.holds else ()),
         chance=_chance_cases(base, pairs),
-        hard=hard,
+        model_was_called=hard,
     )
     classes_, untried = failure_classes(base, steps, unused, rest)
     label = rest_cases.cases & rest.label
@@ -212,9 +212,9 @@ def _attribute_causes(
     sentences = [
         item
         for item in (
-            retrieval.said,
-            reading_relation.said,
-            labels.said,
+            retrieval.sentence,
+            reading_relation.sentence,
+            labels.sentence,
             _chance_sentence(base, classes_),
         )
         if item
@@ -315,14 +315,14 @@ def _clipped_estimate(base: BaseOutcomes, estimate: Wrong, known: FailureClass) 
 
 
 def _estimated_share(base: BaseOutcomes, estimate: _CauseEstimate) -> Wrong:
-    links = [*estimate.before, (estimate.cases, estimate.within)]
+    links = [*estimate.before, (estimate.cases, estimate.tried_cases)]
     parts = [share_interval(base, cases, within, ALPHA / len(links)) for cases, within in links]
     return Wrong(
         cause=estimate.cause,
         share=round(prod(part.mean for part in parts), 9),
         low=round(prod(part.low for part in parts), 9),
         high=round(prod(part.high for part in parts), 9),
-        n=len(estimate.within),
+        n=len(estimate.tried_cases),
         arm=estimate.name,
         placebo=estimate.placebo,
     )

@@ -55,13 +55,13 @@ class FailureClass(NamedTuple):
 class UnrescuedCases(NamedTuple):
     """The cases for the classes without a remedy: doubtful labels, answers in the passage, chance.
 
-    `hard` is False if no remedy called a model; then no case can be called hard.
+    `model_was_called` is False if no remedy called a model; then no case can be called hard.
     """
 
     label: Cases
     reading: Cases
     chance: Cases
-    hard: bool
+    model_was_called: bool
 
 
 def remedies_by_cause(base: BaseOutcomes, pairs: Sequence[Pair]) -> list[RemedyStep]:
@@ -115,7 +115,7 @@ def failure_classes(
         if _may_rescue(base, pair):
             hard = _defer_undecided(base, pair, hard, pending)
     untried = frozenset().union(*(cases for _, cases in pending.values()))
-    if not rest.hard:
+    if not rest.model_was_called:
         untried, hard = untried | hard, frozenset()
     result += [
         FailureClass("label", label),

@@ -64,8 +64,8 @@ def inputs_of(results: Results) -> ComparisonInputs:
         limited=stored.limited,
         grades=grades,
         right=right_answers(results.cases),
-        possible=results.plan.possible_arms if results.plan.staged else 0,
-        looked=results.plan.looks_at if results.plan.staged else {},
+        possible_arms=results.plan.possible_arms if results.plan.staged else 0,
+        folds_at_look=results.plan.looks_at if results.plan.staged else {},
     )
 
 

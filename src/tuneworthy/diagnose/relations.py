@@ -22,7 +22,7 @@ class Relation(NamedTuple):
     """Whether a relation holds, and a sentence for the user ("" without one)."""
 
     holds: bool
-    said: str = ""
+    sentence: str = ""
 
 
 def retrieval_fails(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relation:

@@ -118,7 +118,7 @@ class Host:
             job.setup,
             task=job.setup.task.at(self._task_folder),
             models=models,
-            score=refuse_to_score if job.judged else scorer(study.task.at(self._task_folder)),
+            score=refuse_to_score if job.needs_judge else scorer(study.task.at(self._task_folder)),
             folder=folder,
             docs=lists[0],
             unlabelled=lists[1],

@@ -47,7 +47,7 @@ class Job:
     """An arm to fit. `setup` lacks what the node adds: models, metric, folders, messages.
 
     `models` are the fingerprints, by role, that the node's models must have; `here` is what else
-    the arm depends on. `judged`: scores need a judge, which only the study can ask.
+    the arm depends on. `needs_judge`: scores need a judge, which only the study can ask.
     """
 
     key: str
@@ -56,7 +56,7 @@ class Job:
     setup: Setup
     models: Mapping[str, Mapping[str, str]]
     here: Any
-    judged: bool
+    needs_judge: bool
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def job_of(request: FitRequest) -> Job:
         setup=bare,
         models={r: dict(setup.models[r].fingerprint) for r in roles_of(setup.models, arm.NEEDS)},
         here=arm.here(options) if hasattr(arm, "here") else None,
-        judged=metric_name(setup.task) == JUDGE,
+        needs_judge=metric_name(setup.task) == JUDGE,
     )
 
 

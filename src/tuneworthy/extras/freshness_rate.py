@@ -52,13 +52,13 @@ NEEDS_OF_READERS = frozenset({"docs", "gold_passage"})  # needs of an arm that r
 
 @dataclass(frozen=True)
 class FreshnessResult:
-    """What an arm states about the changed facts; `reads`: it read the changed documents.
+    """What an arm states about the changed facts; `read_documents`: it read the changed documents.
 
     An arm that reads no documents answers as before the change.
     """
 
     stated: FactCounts
-    reads: bool
+    read_documents: bool
 
 
 def freshness_of(
@@ -77,7 +77,9 @@ def freshness_of(
         update={
             "stale_ok": ok,
             "days": days_until_stale(change.changed, change.over_days, ok) if counted else None,  # type: ignore[arg-type]
-            "faithful": _shares_by_arm([item.stated for item in results if item.reads], "new"),
+            "faithful": _shares_by_arm(
+                [item.stated for item in results if item.read_documents], "new"
+            ),
             "stale": _shares_by_arm([item.stated for item in results], "old"),
             "unsupported": tuple(unsupported_ids(index(docs), cases)) if docs and plain else (),
         }

@@ -102,7 +102,7 @@ def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> Figure:
     own, before = best_cells(runs, arm), best_cells(runs, base)
     gold = runner.sealed.open("harm")
     shared = [case for i, case in gold.items() if i in own and i in before]
-    ids = rare_word_cases(shared, list(runner.learn.values()))
+    ids = rare_word_cases(shared, list(runner.learn_cases.values()))
     if len(ids) < LEAST_CASES:
         return f"{len(ids)} cases with rare words; {LEAST_CASES} are needed"
     gain = np.array([own[i][1] - before[i][1] for i in sorted(ids)])
@@ -182,13 +182,13 @@ def _lost_fact_share(tuned: TunedPair, known: KnowledgeProbe | None) -> Figure:
         few = f"{len(facts)} well known facts were not among its training rows"
         return f"{few}; {LEAST_FACTS} are needed"
     probed = {*known.of, *known.lost}
-    gold = {**runner.learn, **runner.sealed.open("harm")}
+    gold = {**runner.learn_cases, **runner.sealed.open("harm")}
     setup = ProbeSetup(
         task=runner.task,
         model=tuned.model,
         metric=runner.metric,
         pass_at=runner.task.success.passes_from,
-        train=[case for i, case in runner.learn.items() if i not in probed],
+        train=[case for i, case in runner.learn_cases.items() if i not in probed],
         store=lambda key, make: runner.ledger.unit(key, "known", make, runner.study),
         salt=runner.salt,
     )

@@ -56,7 +56,7 @@ def familiarity(runner: Runner, seen: Diagnosis | None) -> KnowledgeProbe:
         return KnowledgeProbe(because="there is no model to ask")
     runner.say("asking the model what it knows already")
     return probe_facts(
-        _probe_setup(runner, runner.models["base"], list(runner.learn.values())), cases
+        _probe_setup(runner, runner.models["base"], list(runner.learn_cases.values())), cases
     )
 
 

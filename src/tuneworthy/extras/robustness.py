@@ -117,8 +117,8 @@ def _refit(runner: Runner, run: Run) -> _Fit | None:
 
     setup = Setup(
         task=runner.task,
-        train=[runner.learn[i] for i in part.train],
-        dev=[runner.learn[i] for i in part.dev],
+        train=[runner.learn_cases[i] for i in part.train],
+        dev=[runner.learn_cases[i] for i in part.dev],
         models={r: with_overrides(runner.models[r], overrides, store, runner.salt) for r in roles},
         score=runner.metric,
         folder=folder,

@@ -43,15 +43,15 @@ Scores = dict[Cell, float]
 
 @dataclass(frozen=True)
 class _Learner:
-    """One arm whose curve is measured; `whole`: scores on all rows, `beat`: those of the rival."""
+    """One arm whose curve is measured; `own_scores` are those on all rows."""
 
     planned: PlannedArm
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     recipes: Sequence[Recipe]
-    whole: Scores
+    own_scores: Scores
     rival: str
-    beat: Mapping[str, float]
+    rival_scores: Mapping[str, float]
 
     def part(self, runner: Runner, fold: int) -> Part:
         """Return the part of a fold that this arm learns from."""
@@ -193,8 +193,8 @@ def _cut_scores(runner: Runner, learner: _Learner, share: float) -> Iterator[tup
 
 def _scores_on_all_rows(runner: Runner, learner: _Learner) -> Iterator[tuple[Cell, float]]:
     """Yield (cell, score) with all rows; a seed that the study did not run is fitted here."""
-    fitted_seeds = {seed for seed, _, _ in learner.whole}
-    yield from learner.whole.items()
+    fitted_seeds = {seed for seed, _, _ in learner.own_scores}
+    yield from learner.own_scores.items()
     for seed in learner.seeds:
         if seed not in fitted_seeds:
             yield from _fit_and_score(runner, learner, seed, {}).items()
@@ -286,11 +286,11 @@ def _groups_of(runner: Runner, cases: Sequence[str]) -> np.ndarray[Any, Any]:
 def _shared_cells(runner: Runner, learner: _Learner, sizes: Sequence[Scores]) -> Cells:
     """Return the cells that every size and the rival share; groups are resampled as one."""
     shared = set.intersection(*(set(scores) for scores in sizes)) if sizes else set()
-    cells = sorted(cell for cell in shared if cell[2] in learner.beat)
+    cells = sorted(cell for cell in shared if cell[2] in learner.rival_scores)
     groups = [runner.split.groups.get(case, case) for _, _, case in cells]
     return Cells(
         scores=np.array([[scores[cell] for scores in sizes] for cell in cells]),
-        rival=np.array([learner.beat[case] for _, _, case in cells]),
+        rival=np.array([learner.rival_scores[case] for _, _, case in cells]),
         cases=np.unique(groups, return_inverse=True)[1],
         repeats=np.unique([f"{seed} {fold}" for seed, fold, _ in cells], return_inverse=True)[1],
     )
@@ -305,9 +305,10 @@ def measure_label_cleaning(runner: Runner, learner: _Learner) -> LabelCleaningGa
     name, parts, dropped = learner.planned.spec.name, {}, []
     for fold in learner.folds:
         part = learner.part(runner, fold)
-        train = [runner.learn[i] for i in part.train]
+        train = [runner.learn_cases[i] for i in part.train]
         contradicted = {
-            d.case for d in label_doubts(runner.task, train, [runner.learn[i] for i in part.dev])
+            d.case
+            for d in label_doubts(runner.task, train, [runner.learn_cases[i] for i in part.dev])
         }
         kept = tuple(i for i in part.train if i not in contradicted)
         parts[fold] = part.model_copy(update={"train": kept})

@@ -39,14 +39,14 @@ class JudgeMetric:
     0 if the right answer wins in both orders, .5 if the orders disagree. The right answer itself
     needs no judge. `store` keeps replies (`Ledger.unit`), `salt` distinguishes studies that were
     started anew. A judge that can no longer be called (its alias moved) gives no verdict, with the
-    reason, and is not called again; `gone` holds that error.
+    reason, and is not called again; `fatal_errors` holds that error.
     """
 
     task: Task
     model: Model
     store: JudgementStore
     salt: str = ""
-    gone: list[ModelError] = field(default_factory=list, compare=False)
+    fatal_errors: list[ModelError] = field(default_factory=list, compare=False)
     by_set = True  # scored in batches; the placebos of a rescore would cost 20 requests an answer
 
     def __call__(self, case: Case, answer: Answer) -> Score | Unscored:
@@ -97,7 +97,7 @@ class JudgeMetric:
             try:
                 stored = self.store(key, lambda s=shard: {"replies": self._reply(s, limits)})  # type: ignore[misc]
             except ModelError as error:  # not stored; earlier shards are still read
-                self.gone[:] = self.gone or [error]
+                self.fatal_errors[:] = self.fatal_errors or [error]
                 failed = Reply(text="", finish="error", error=self.lost)
                 replies += [failed] * len(shard)
                 continue
@@ -107,11 +107,13 @@ class JudgeMetric:
     @property
     def lost(self) -> str:
         """Return why the judge can no longer be called; "" if it can."""
-        return f"{self.gone[0].what} ({self.gone[0].got})" if self.gone else ""
+        return (
+            f"{self.fatal_errors[0].what} ({self.fatal_errors[0].got})" if self.fatal_errors else ""
+        )
 
     def _reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[dict[str, Any]]:
-        if self.gone:
-            raise self.gone[0]
+        if self.fatal_errors:
+            raise self.fatal_errors[0]
         return [reply.plain() for reply in self.model.reply(prompts, limits)]
 
 

@@ -24,7 +24,7 @@ def open_blind(lab: Lab) -> dict[str, str]:
     """Return the key of a new blind run: on a recorded case, or on any if none is recorded."""
     cases = [case for case in all_cases().values() if case.trains]
     known = [case for case in cases if _is_recorded(lab.records, case)]
-    return {"key": lab.blind.open([case.slug for case in known or cases]).key}
+    return {"key": lab.blind_runs.open([case.slug for case in known or cases]).key}
 
 
 def blind_setting(run: BlindRun) -> tuple[LabCase, dict[str, Value], str]:
@@ -41,13 +41,13 @@ def blind_run_id(run: BlindRun) -> str:
 
 def resolve_run_id(lab: Lab, name: str) -> str:
     """Return the run id for a blind run's key; any other id is returned as it is."""
-    run = lab.blind.find(name)
+    run = lab.blind_runs.find(name)
     return blind_run_id(run) if run else name
 
 
 def shown_events(lab: Lab, name: str) -> list[Event]:
     """Return a record's events by run id or blind key; before the guess without the cause."""
-    run = lab.blind.find(name)
+    run = lab.blind_runs.find(name)
     if run is None:
         return lab.records.events(name)
     events = lab.records.events(blind_run_id(run))
@@ -61,7 +61,7 @@ def guess_blind(lab: Lab, key: str, cause: str, sure: int) -> dict[str, Any]:
     if cause not in known or sure not in range(len(case_data.CONFIDENCES)):
         raise Problem(422, "no such guess", where="cause, sure", got=f"{cause}, {sure}",
                       fix=f"one of {', '.join(known)}, and 0, 1 or 2")  # fmt: skip
-    lab.blind.lock(key, {"cause": cause, "sure": sure})
+    lab.blind_runs.lock(key, {"cause": cause, "sure": sure})
     run = lab.blind_run(key)
     case, guess = find_case(run.case), run.guess or {"cause": cause, "sure": sure}
     truth = words.CLEAN_CAUSE if run.clean else case.name

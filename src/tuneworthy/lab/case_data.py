@@ -62,7 +62,7 @@ def card_data(case: LabCase, records: RecordStore = SHIPPED_RECORDS) -> dict[str
         "hard": case.module.HARD,
         "kind": kind,
         "shown": said.title,
-        "spark": recorded.spark(key, said.top),
+        "spark": recorded.sparkline(key, said.top),
     }
 
 
@@ -170,7 +170,7 @@ def _usual_range_data(found: UsualRange | None) -> dict[str, Any]:
     """Return the range of a fact over the clean runs, in words and as numbers; null if none is."""
     if found is None:
         return {"usual": None, "low": None, "high": None}
-    return {"usual": found.said, "low": found.low, "high": found.high}
+    return {"usual": found.in_words, "low": found.low, "high": found.high}
 
 
 def proving_measures(case: LabCase) -> tuple[str, ...]:

@@ -14,11 +14,11 @@ from tuneworthy.lab.recordings import Recordings
 
 @dataclass(frozen=True)
 class UsualRange:
-    """The lowest and the highest value of a fact over the clean runs; `said` has them in words."""
+    """The lowest and the highest value of a fact over the clean runs, and both in words."""
 
     low: float
     high: float
-    said: str
+    in_words: str
 
 
 def usual_ranges(keys: Sequence[str]) -> dict[str, UsualRange]:
@@ -46,7 +46,7 @@ def outside_usual_range(key: str, own: RunFacts) -> str | None:
     said = words.measure_of(key)
     if said.value(value, own) == said.value(end, own):
         return None
-    return f"{side} what {len(clean_runs())} clean runs had: {found.said}"
+    return f"{side} what {len(clean_runs())} clean runs had: {found.in_words}"
 
 
 @lru_cache(maxsize=1)

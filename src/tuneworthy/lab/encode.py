@@ -42,14 +42,14 @@ RenderRow = Callable[[TokenRow, Config], TokenRow]
 
 @dataclass(frozen=True)
 class EncodedRow:
-    """A row with its token ids in a clean run (`whole`) and in this run (`used`).
+    """A row with its token ids in a clean run (`clean_row`) and in this run (`used_row`).
 
     `cut`: ids were cut off. `on_prompt`: the loss is on the user's turn, not on the answer.
     """
 
     row: LabRow
-    whole: TokenRow
-    used: TokenRow
+    clean_row: TokenRow
+    used_row: TokenRow
     prompt_weight: float = 0.0
     cut: bool = False
     on_prompt: bool = False
@@ -57,7 +57,7 @@ class EncodedRow:
     @property
     def example(self) -> EncodedExample:
         """Return the row for the training loop."""
-        ids, first = self.used.ids, self.used.first
+        ids, first = self.used_row.ids, self.used_row.first
         mask = (False,) * first + (True,) * (len(ids) - first)
         return EncodedExample(ids, mask, self.prompt_weight)
 

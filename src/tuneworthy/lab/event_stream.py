@@ -28,7 +28,7 @@ class Stream:
 
     def __init__(self, lab: Lab, name: str, last: str) -> None:
         """`last` is the number of the last event that the browser has. Raises Problem (404)."""
-        run = lab.blind.find(name)
+        run = lab.blind_runs.find(name)
         self.key = name if run and not run.guess else None
         name = blind_run_id(run) if run else name
         log = lab.log_of(name)

@@ -215,7 +215,7 @@ class Experiment:
                 "config": self.config,
                 "seed": self.seed,
                 "steps": self.total,
-                "end": token(self.encoded[0].whole.ids[-1]),
+                "end": token(self.encoded[0].clean_row.ids[-1]),
                 "rows": rows,
                 "questions": [
                     {"input": row.input, "gold": row.output} for row in self.rows.new[:ASKED_ROWS]
@@ -308,12 +308,12 @@ class Experiment:
 
 def _ids_to_show(row: EncodedRow) -> tuple[int, ...]:
     """Return the ids to show: those of this run and the dropped ones."""
-    return (*row.used.ids, *row.used.dropped)
+    return (*row.used_row.ids, *row.used_row.dropped)
 
 
 def _token_states(row: EncodedRow) -> str:
     """Return a letter for each id to show: trained (t), ignored (i) or cut off (c)."""
-    used, left = row.used, "c" if row.cut else "i"
+    used, left = row.used_row, "c" if row.cut else "i"
     return "i" * used.first + "t" * (len(used.ids) - used.first) + left * len(used.dropped)
 
 

@@ -25,11 +25,11 @@ NEAR_COPY = 0.8  # Jaccard similarity of word pairs from which two inputs count 
 
 def row_facts(rows: LabRows, encoded: Sequence[EncodedRow], tokenizer: Any) -> dict[str, Any]:
     """Return the facts of the rows: masks, cuts, copies, shapes, the answers' prior."""
-    ends = [tokenizer.convert_ids_to_tokens(row.whole.ids[-1]) for row in encoded]
+    ends = [tokenizer.convert_ids_to_tokens(row.clean_row.ids[-1]) for row in encoded]
     trained = [_trained_ids(row) for row in encoded]
     share = [len(ids) for ids in trained]
     return {
-        "answer_tokens": sum(len(row.used.ids) - row.used.first for row in encoded),
+        "answer_tokens": sum(len(row.used_row.ids) - row.used_row.first for row in encoded),
         "end_trained": fmean(
             bool(ids) and tokenizer.convert_ids_to_tokens(ids[-1]) == end
             for ids, end in zip(trained, ends, strict=True)
@@ -100,7 +100,7 @@ def shape_of(answer: str) -> str:
 
 
 def _trained_ids(row: EncodedRow) -> tuple[int, ...]:
-    return row.used.ids[row.used.first :]
+    return row.used_row.ids[row.used_row.first :]
 
 
 def _answer_share(encoded: Sequence[EncodedRow], trained: Sequence[int]) -> float:
@@ -108,15 +108,15 @@ def _answer_share(encoded: Sequence[EncodedRow], trained: Sequence[int]) -> floa
     answers = sum(
         0 if row.on_prompt else count for row, count in zip(encoded, trained, strict=True)
     )
-    prompts = sum(row.prompt_weight * (row.used.first - 1) for row in encoded)
+    prompts = sum(row.prompt_weight * (row.used_row.first - 1) for row in encoded)
     whole = sum(trained) + prompts
     return answers / whole if whole else 0.0
 
 
 def _answer_seen(row: EncodedRow) -> bool:
     """Return whether another row's tokens before this row hold its answer, end included."""
-    before = row.used.ids[: max(0, row.used.first - row.whole.first)]
-    answer = row.whole.ids[row.whole.first :]
+    before = row.used_row.ids[: max(0, row.used_row.first - row.clean_row.first)]
+    answer = row.clean_row.ids[row.clean_row.first :]
     size = len(answer)
     return any(before[k : k + size] == answer for k in range(len(before) - size + 1))
 

@@ -38,14 +38,14 @@ class Lab:
 
     folder: Path
     records: RecordStore
-    blind: BlindRuns
+    blind_runs: BlindRuns
     access: Access
     jobs: Jobs | None
     lock: WriterLock | None
     say: Callable[[str], None] = lambda line: None
-    own: OwnFolders = field(default_factory=OwnFolders)
-    settling: OpenSettling = field(default_factory=OpenSettling)
-    budgets: BudgetStops = field(default_factory=BudgetStops)
+    own_folders: OwnFolders = field(default_factory=OwnFolders)
+    open_settling: OpenSettling = field(default_factory=OpenSettling)
+    budget_stops: BudgetStops = field(default_factory=BudgetStops)
     closing: bool = False
     _logged_at: dict[str, float] = field(default_factory=dict)
 
@@ -71,7 +71,7 @@ class Lab:
 
     def blind_run(self, key: str) -> BlindRun:
         """Return the blind run of a key. Raises Problem (404) for an unknown key."""
-        run = self.blind.find(key)
+        run = self.blind_runs.find(key)
         if run is None:
             raise Problem(404, "no blind run has this key", where="the address", got=key,
                           fix="start a new one on the first page")  # fmt: skip
@@ -94,7 +94,7 @@ class Lab:
         """Stop the current run, end all child processes and release the folder's lock."""
         self.end_streams()
         end_children()
-        self.settling.close()
+        self.open_settling.close()
         if self.jobs:
             self.jobs.close()
         if self.lock:

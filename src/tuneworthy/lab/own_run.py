@@ -226,4 +226,4 @@ def _data_info(rows: TrainingRows | None, encoded: int) -> DataInfo | None:
 
 def _skipped_links(run: RunFolder) -> dict[str, str]:
     links = dict.fromkeys(run.links[:SHOWN_ROWS], "a link, which is not followed")
-    return links | ({"…": "more files than are looked at"} if run.more else {})
+    return links | ({"…": "more files than are looked at"} if run.has_more else {})

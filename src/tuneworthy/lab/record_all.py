@@ -69,7 +69,7 @@ class Recorder:
         twin = self.twin_facts(run.case, run.seed)
         return relabel_events(self._events(run), run, twin)
 
-    def ship(self, run: LabRun, folder: Path = RECORDS_FOLDER) -> Path:
+    def write_shipped(self, run: LabRun, folder: Path = RECORDS_FOLDER) -> Path:
         """Write the record of a run to the folder of shipped records; return the file."""
         return write_record(self.events(run), folder / f"{run.id}.json.gz")
 

@@ -83,7 +83,7 @@ class Recordings:
             role: _shortened(events, asked) if events else None for role, events in runs.items()
         }
 
-    def spark(self, key: str, top: float | None) -> dict[str, Any] | None:
+    def sparkline(self, key: str, top: float | None) -> dict[str, Any] | None:
         """Return both runs' curves of a figure as points in a box of 100 by 100; None without."""
         if not (self.plant and self.twin):
             return None

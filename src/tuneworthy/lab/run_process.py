@@ -96,7 +96,7 @@ def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
             control = _Control(pipe, order.id)
             try:
                 runner = runner or open_runner(emit)
-                control.obey()  # actions that came while the model loaded
+                control.wait_while_paused()  # actions that came while the model loaded
                 runner(order, emit, control)
                 pipe.send(("over", state in ("done", "failed"), None))
             except RunStopped:  # before the first step
@@ -128,9 +128,9 @@ class _Control:
     def __call__(self) -> None:
         """Count a step, then obey."""
         self._steps += 1
-        self.obey()
+        self.wait_while_paused()
 
-    def obey(self) -> None:
+    def wait_while_paused(self) -> None:
         """Wait while the run is paused. Raises RunStopped, or EOFError once the server is gone."""
         paused = False
         while paused or self._pipe.poll():

@@ -115,8 +115,8 @@ def _progress_state(settling: Settling) -> State:
     return {
         "bounds": [round(100 * points, 2) for points in far.left],
         "clicks": far.clicks,
-        "more": far.more,
-        "line": progress_line(far.left, far.clicks, far.more),
+        "more": far.more_clicks,
+        "line": progress_line(far.left, far.clicks, far.more_clicks),
         "repeated": {"same": same, "shown": shown},
     }
 

@@ -151,7 +151,7 @@ class Journal:
             before = sa.select(ROWS.c.link).where(ROWS.c.seq == row.seq - 1)
             previous = connection.execute(before).scalar() if row.seq > 1 else FIRST_LINK
         if previous is None or row_hash(previous, row.seq, row[1:7], row.at) != row.link:
-            raise self.tampered(row.seq, f"{row.sort} {row.name}")
+            raise self.tampered_error(row.seq, f"{row.sort} {row.name}")
         return row
 
     def rows(self, sort: str, study: str | None = None, after: int = 0) -> list[Row]:
@@ -175,12 +175,12 @@ class Journal:
         for row in self.all_rows():
             count += 1
             if row.seq != count:
-                raise self.tampered(count, "a row is gone")
+                raise self.tampered_error(count, "a row is gone")
             if row_hash(previous, row.seq, row[1:7], row.at) != row.link:
-                raise self.tampered(row.seq, f"{row.sort} {row.name}")
+                raise self.tampered_error(row.seq, f"{row.sort} {row.name}")
             previous = row.link
         if count != self.counted():
-            raise self.tampered(count + 1, "the last rows are gone")
+            raise self.tampered_error(count + 1, "the last rows are gone")
         return count
 
     def counted(self) -> int:
@@ -218,7 +218,7 @@ class Journal:
             if self._head:
                 self._head.close()
 
-    def tampered(self, seq: int, got: str) -> StoreError:
+    def tampered_error(self, seq: int, got: str) -> StoreError:
         """Return the error for a row that was changed after writing."""
         return StoreError(
             "the store was changed by something else than tuneworthy",

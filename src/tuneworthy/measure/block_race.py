@@ -42,7 +42,7 @@ def why_not_raced(task: Task, split: Split) -> str:
         return "rows come in groups: bets on single rows would not allow for unseen groups"
     if split.by_time:
         return "rows stand in the order of time: the first ones don't stand for all"
-    if task.economics.weighed:
+    if task.economics.weighs_costs:
         return "the economics compare the arms' means, and a mean stopped early is off"
     return ""
 

@@ -93,7 +93,9 @@ class DeployedArm:
         """Return the arm's mean dev score, measured in training or now; None without dev rows."""
         if (dev := (self.fitted.trace or {}).get("dev")) is not None:
             return float(dev)
-        cases = [self.runner.learn[i] for i in sorted(self.unit.part.dev)[:DEV_ROWS_FOR_CHOICE]]
+        cases = [
+            self.runner.learn_cases[i] for i in sorted(self.unit.part.dev)[:DEV_ROWS_FOR_CHOICE]
+        ]
         answers = self.answers([case.query() for case in cases])
         return _mean_score(self.runner, cases, {answer.case: answer for answer in answers})
 
@@ -143,7 +145,7 @@ def deployment_part(split: Split, fold: int) -> Part:
 
 def _with_test_rows(runner: Runner, part: Part) -> Part:
     """Return the part with its test rows as training rows; a test file of the user's stays out."""
-    added = set(part.test) & set(runner.learn) - set(runner.split.copies) - set(part.dev)
+    added = set(part.test) & set(runner.learn_cases) - set(runner.split.copies) - set(part.dev)
     return part.model_copy(update={"train": tuple(sorted({*part.train, *added}))})
 
 

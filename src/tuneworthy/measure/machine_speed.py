@@ -27,16 +27,16 @@ class Speed:
     """Tokens per second of this machine: `read` prompt tokens, `written` answer tokens in bulk.
 
     `others`: the share of CPU time that other programs took during the measurement. `engine`: the
-    CPU engine trains adapters. `single`: the time of a product in single precision over that in the
-    model's. `teacher`: the teacher's parameters over the model's, 0 behind an endpoint, None if its
-    size is unknown.
+    CPU engine trains adapters. `single_precision_ratio`: the time of a product in single precision
+    over that in the model's. `teacher`: the teacher's parameters over the model's, 0 behind an
+    endpoint, None if its size is unknown.
     """
 
     read: float
     written: float
     others: float = 0.0
     engine: bool = False
-    single: float = 1.0
+    single_precision_ratio: float = 1.0
     teacher: float | None = 1.0
 
     def minutes(self, work: Work) -> float:
@@ -50,7 +50,7 @@ class Speed:
         """Return how many tokens read take as long as one trained token."""
         autograd = TRAINING_FACTOR * (AUTOGRAD_FACTOR if self.engine else 1.0)
         if pace == "whole":
-            return autograd * ALL_WEIGHTS_FACTOR * self.single
+            return autograd * ALL_WEIGHTS_FACTOR * self.single_precision_ratio
         return autograd if pace == "autograd" else TRAINING_FACTOR
 
     def assumptions(self, works: Iterable[tuple[Spec, Work]]) -> tuple[str, ...]:

@@ -242,12 +242,12 @@ class _Scope:
 
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
-    most: int | None
+    most_cases: int | None
 
 
 def _probe_plan(facts: PlanInputs, spec: Spec, scope: _Scope, before: Sequence[Spec]) -> PlannedArm:
     scored = sum(len(facts.split.parts[fold].test) for fold in scope.folds)
-    cases = min(scored, scope.most or scored)
+    cases = min(scored, scope.most_cases or scored)
     sent = _endpoint_load(facts, spec, cases, before)
     plain = {"spec": spec, "folds": scope.folds, "seeds": scope.seeds}
     return PlannedArm(**plain, **_cost_fields(facts, _arm_work(spec, facts, cases), sent))
@@ -275,7 +275,7 @@ def _endpoint_load(
     shots = max((s.options.get("k", 0) for s in before), default=0)
     searches = [search for search in (*before, spec) if search.options.get("budget")]
     words = max((int(search.options.get("words", 0)) for search in searches), default=0)
-    grown = max(2 * facts.remote.notes, WORD_BYTES * words) if searches else 0
+    grown = max(2 * facts.remote.wording_bytes, WORD_BYTES * words) if searches else 0
     if grown:  # a search may double the examples, or add 16 if there are none
         shots = max(16, 2 * shots)
     sizes, rows = _arm_sizes(facts, spec, cases), cases
@@ -302,7 +302,7 @@ def _other_loads(
             for spec in readers
             for request in arm_requests(facts.remote, facts.task, spec,
                                 facts.sizes.model_copy(update={"cases": cases}),
-                                BestPrompt(16, 2 * facts.remote.notes, cases))
+                                BestPrompt(16, 2 * facts.remote.wording_bytes, cases))
         ]  # fmt: skip
         if (sent := facts.remote.sent("changed facts", requests)) is not None:
             yield sent

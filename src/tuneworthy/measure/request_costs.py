@@ -76,28 +76,31 @@ class Rate:
 class RemoteModels:
     """The models behind endpoints by role (`rates`), and the mean and maximum lengths of rows.
 
-    `few` has the lengths of the longest rows, which a prompt search may draw; `notes` is the size
-    in bytes of the longest wording that it may try. `seconds` per request is the median of `timed`
-    earlier ones (0: assumed). `thought` is the most thinking tokens before an answer.
-    `prices` are sentences on models without a price and on a hosted tune.
+    `longest_rows` has the lengths of the longest rows, which a prompt search may draw;
+    `wording_bytes` is the size in bytes of the longest wording that it may try. `seconds` per
+    request is the median of `requests_timed` earlier ones (0: assumed). `thinking_tokens` is the
+    most thinking tokens before an answer. `prices` are sentences on models without a price and on
+    a hosted tune.
     """
 
     rates: Mapping[str, Rate]
     mean: Sizes
     most: Sizes
-    few: Sizes
-    notes: int = 0
+    longest_rows: Sizes
+    wording_bytes: int = 0
     seconds: float = ASSUMED_SECONDS
-    timed: int = 0
+    requests_timed: int = 0
     at_once: int = 8
-    grades: int = 0
-    thought: int = 0
+    human_grades: int = 0
+    thinking_tokens: int = 0
     prices: tuple[str, ...] = ()
 
     @property
     def assumed(self) -> str:
         """Return the assumption behind the minutes of requests, as text."""
-        source = f"median of {self.timed:,} earlier ones" if self.timed else "assumed"
+        source = (
+            f"median of {self.requests_timed:,} earlier ones" if self.requests_timed else "assumed"
+        )
         return f"{self.seconds:.2g} s a request ({source}), {self.at_once} at a time"
 
     def sent(self, what: str, asked: Sequence[tuple[Asks, Asks, Asks]]) -> EndpointLoad | None:
@@ -119,7 +122,7 @@ class RemoteModels:
             usual.append((read + written, rate.dollars(read, written)))
             upper = few if mean.few else most
             longest = self.mean.cap if mean.written is None else mean.written
-            written = upper.most * (longest + self.thought)
+            written = upper.most * (longest + self.thinking_tokens)
             read = upper.most * (upper.read + _REQUEST_TOKENS)
             worst.append((read + written, rate.dollars(read, written)))
         requests = sum(mean.requests for _, mean, _, _ in priced)
@@ -160,13 +163,15 @@ def remote_models(
         rates=rates,
         mean=mean,
         most=_longest_sizes(task, cases, mean, docs, sizes.cases),
-        few=_longest_sizes(task, cases, mean, docs, SEARCHED_ROWS),
-        notes=max((_byte_size(w.text) for w in wordings(task, cases[:NOTED_ROWS])), default=0),
+        longest_rows=_longest_sizes(task, cases, mean, docs, SEARCHED_ROWS),
+        wording_bytes=max(
+            (_byte_size(w.text) for w in wordings(task, cases[:NOTED_ROWS])), default=0
+        ),
         seconds=median(seconds) if seconds else ASSUMED_SECONDS,
-        timed=len(seconds),
+        requests_timed=len(seconds),
         at_once=task.max_connections,
-        grades=_count_grades(task),
-        thought=0 if task.thinking == "off" else task.thinking_tokens,
+        human_grades=_count_grades(task),
+        thinking_tokens=0 if task.thinking == "off" else task.thinking_tokens,
         prices=price_notes(
             task,
             cases,
@@ -285,7 +290,7 @@ def arm_requests(
         variant.model_copy(
             update={**counts, "examples": best.shots, "shared": variant.shared + added_bytes}
         )
-        for variant in (remote.most, remote.few)
+        for variant in (remote.most, remote.longest_rows)
     ]
     expected, *others = (declared_requests(spec, variant) for variant in variants)
     if spec.role == "placebo":  # it gets its arm's final prompt, without a search
@@ -296,7 +301,8 @@ def arm_requests(
             *requests,
             _longer_requests(
                 requests[0],
-                RETRY_TOKEN_FACTOR * remote.mean.cap + (RETRY_TOKEN_FACTOR - 1) * remote.thought,
+                RETRY_TOKEN_FACTOR * remote.mean.cap
+                + (RETRY_TOKEN_FACTOR - 1) * remote.thinking_tokens,
             ),
         ]
         if requests
@@ -350,7 +356,7 @@ def judge_traffic(remote: RemoteModels, answers: float) -> EndpointLoad | None:
     """
     if "judge" not in remote.rates:
         return None
-    requests = 2 * (answers + remote.grades + CONTROL_ANSWERS)
+    requests = 2 * (answers + remote.human_grades + CONTROL_ANSWERS)
     empty = Case(id="", messages=(Message(role="user", content=""),), output="")
     turns = comparison_messages(Task.model_validate({"data": {"file": "-"}}), empty, "", "")
     frame = _messages_size(turns)
@@ -363,7 +369,8 @@ def judge_traffic(remote: RemoteModels, answers: float) -> EndpointLoad | None:
 
     longest = remote.mean.cap * 2 * _BYTES_PER_TOKEN
     triple = (request(remote.mean, remote.mean.answer, _BYTES_PER_TOKEN),
-              request(remote.most, longest, 1), request(remote.few, longest, 1))  # fmt: skip
+              request(remote.most, longest, 1),
+              request(remote.longest_rows, longest, 1))  # fmt: skip
     return remote.sent("the judge", [triple])
 
 

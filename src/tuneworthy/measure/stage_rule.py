@@ -57,7 +57,7 @@ class StageRule:
         task, success = self.inputs.task, self.inputs.task.success
         limited = success.limits != HardLimits() or success.floor is not None
         plain = success.motive == "quality" and self.inputs.grades is None
-        return plain and not task.economics.weighed and not limited
+        return plain and not task.economics.weighs_costs and not limited
 
     def beyond_reach(self, spec: Spec) -> str:
         """Return why no score of an arm could make it worthwhile, or "" if one could.
@@ -99,7 +99,7 @@ class StageRule:
             return "won", f"shown to be more than {points} better than every arm of a simpler tool"
         return "open", "neither shown better nor shown not to be worth it"
 
-    def behind(self, spec: Spec, leader: Spec) -> str:
+    def why_behind(self, spec: Spec, leader: Spec) -> str:
         """Return why an arm needs no further folds given the leader, or "" if it does.
 
         At the level of a first look, an arm of the leader's or a dearer tool is shown to be at most
@@ -118,7 +118,7 @@ class StageRule:
         beaten = difference.high < 0 and -difference.mean >= margin
         return f"shown to be beaten by {leader.name}, by {points} or more" if beaten else ""
 
-    def contends(self, spec: Spec) -> bool:
+    def may_be_named(self, spec: Spec) -> bool:
         """Return whether an arm's tool may still be named by the verdict.
 
         False if the tool's best arm is shown to be worse than the leader by the margin or more.
@@ -136,7 +136,7 @@ class StageRule:
         return difference.high > -self.inputs.task.success.margin
 
     def _error_level(self) -> float:
-        return bounds.level(ALPHA, self.inputs.looks, max(2, self.inputs.possible))
+        return bounds.level(ALPHA, self.inputs.looks, max(2, self.inputs.possible_arms))
 
 
 def follow_up_order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[PlannedArm]:
@@ -182,7 +182,7 @@ def score_lower_bound(inputs: ComparisonInputs, one: Column) -> float:
         {"factor": factor, "folds": Folds(folds, one.retraining_sd)} if factor > 1 else {}
     )
     interval = bounds.mean_interval(
-        one.values(ids), 2 * inputs.tail, inputs.grouped(ids), **cross_fit
+        one.values(ids), 2 * inputs.tail, inputs.groups_of(ids), **cross_fit
     )
     return interval[1]
 

@@ -199,7 +199,7 @@ class StageRunner:
             if entry.standing == "lost":
                 stops[entry.arm.spec.name] = entry.why
             elif best and entry is not best:
-                stops[entry.arm.spec.name] = self.rule.behind(entry.arm.spec, best.arm.spec)
+                stops[entry.arm.spec.name] = self.rule.why_behind(entry.arm.spec, best.arm.spec)
         if best:
             done = best.standing == "won" and all(stops.values())
             stops[best.arm.spec.name] = best.why if done else ""
@@ -265,9 +265,9 @@ class StageRunner:
             # The diagnosis may err, so a rival is left out only where no arm is open.
             if all_won and advised_against(spec, wrong):
                 return f"{other} was trained, and what was wrong speaks against this one"
-            if not self.rule.contends(spec):
+            if not self.rule.may_be_named(spec):
                 return f"{other} was trained, and its tool is shown to be behind"
-        if not trains(spec) and not self.rule.contends(spec):
+        if not trains(spec) and not self.rule.may_be_named(spec):
             return "its tool is shown to be behind by more than the margin"
         room = self.left + (OVERRUN_SHARE * self.minutes if first else 0.0)
         return NO_ROOM if self._corrected_minutes(arm.first_minutes, arm.pace) > room else ""
@@ -304,7 +304,7 @@ class StageRunner:
         arms = [*self.plan.arms, *dear]
         if trained:
             arms = [arm for arm in arms if trains(arm.spec) and arm.spec.name in measured]
-            arms = [arm for arm in arms if self.rule.contends(arm.spec)]
+            arms = [arm for arm in arms if self.rule.may_be_named(arm.spec)]
         else:
             arms = [arm for arm in arms if not trains(arm.spec) and not arm.follow_up]
         paid, runs = is_paid(self.runner.task.model), self.runs

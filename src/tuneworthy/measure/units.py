@@ -45,7 +45,7 @@ COMMON_FOLDER = "common"
 
 @dataclass(frozen=True)
 class Runner:
-    """The resources of every unit of a study. `learn` has the cases to learn from, by id.
+    """The resources of every unit of a study. `learn_cases` has the cases to learn from, by id.
 
     `metric_digest` is the hash of the metric's code (and its judge), `salt` distinguishes studies
     that were started anew, `recorded` has logged answers by spec name and case, `runs` the earlier
@@ -57,7 +57,7 @@ class Runner:
     study: str
     split: Split
     sealed: Sealed
-    learn: Mapping[str, Case]
+    learn_cases: Mapping[str, Case]
     models: Mapping[str, Model]
     ledger: Ledger
     metric: Metric
@@ -187,7 +187,7 @@ def _measured_run(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[s
     scored = runner.sealed.queries(case_ids, gold_passage=arm.ROLE == "ceiling")
     answers = dict(_answer_cases(runner, fitted, source, scored, extra_dev))
     if by_dev:
-        dev = _mean_score(runner, [runner.learn[i] for i in dev_ids], answers)
+        dev = _mean_score(runner, [runner.learn_cases[i] for i in dev_ids], answers)
     test = [answers[i] for i in sorted(part.test)]
     gold = runner.sealed.open("score")
     scores = score_all(runner.metric, [gold[a.case] for a in test], test)
@@ -224,8 +224,8 @@ def _relative_path(path: Path | None, home: Path) -> str | None:
 def _setup_of(runner: Runner, unit: _Unit, folder: Path) -> Setup:
     return Setup(
         task=runner.task,
-        train=[runner.learn[i] for i in unit.part.train],
-        dev=[runner.learn[i] for i in unit.part.dev],
+        train=[runner.learn_cases[i] for i in unit.part.train],
+        dev=[runner.learn_cases[i] for i in unit.part.dev],
         models=runner.models,
         score=runner.metric,
         folder=folder,
@@ -252,7 +252,7 @@ def _key_fields(runner: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
         role: dict(runner.models[role].fingerprint) for role in roles_of(runner.models, arm.NEEDS)
     }
     learn = {
-        side: digest([runner.learn[i].plain() | {"where": ""} for i in sorted(ids)])
+        side: digest([runner.learn_cases[i].plain() | {"where": ""} for i in sorted(ids)])
         for side, ids in (("train", unit.part.train), ("dev", unit.part.dev))
     }
     recorded = runner.recorded.get(spec.name, {})
@@ -318,7 +318,8 @@ def _answer_cases(
     size = getattr(fitted.model, "shard", CASES_PER_SHARD)
     most = size if hasattr(fitted.model, "shard") else 0
     groups: list[dict[str, Sequence[Query]]] = [{}]
-    for what, queries in (("answers", scored), ("dev", [runner.learn[i].query() for i in dev_ids])):
+    dev = [runner.learn_cases[i].query() for i in dev_ids]
+    for what, queries in (("answers", scored), ("dev", dev)):
         for start in range(0, len(queries), size):
             shard = queries[start : start + size]
             key = digest({"what": what, **source, "queries": [query.plain() for query in shard]})

@@ -52,10 +52,9 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 def _rows_to_decide(evidence: Evidence, pair: Pair, margin: float) -> str:
     outlook = superiority_assurance(pair, margin, level_at_next_look(pair.level, evidence.looks))
     size = outlook.size()
-    rows = size.more(pair.n) if size else outlook.far - pair.n
-    odds = (
-        f"chance to settle it {chance_text(size.chance if size else outlook.chance(outlook.far))}"
-    )
+    rows = size.more(pair.n) if size else outlook.most_rows - pair.n
+    chance = size.chance if size else outlook.chance(outlook.most_rows)
+    odds = f"chance to settle it {chance_text(chance)}"
     if size is None:
         return f"near the margin: {rows:,} more scored rows have little {odds}"
     return f"too small: needs about {rows:,} more scored rows ({odds})"

@@ -87,7 +87,7 @@ class Live:
             self._written = now
             self._write(text)
 
-    def agreed(self, text: str) -> bool:
+    def ask_to_go_on(self, text: str) -> bool:
         """Show a warning; on a terminal return whether the user goes on, elsewhere True."""
         if not (self._redraws and sys.stdin and sys.stdin.isatty()):
             self.say(text)

@@ -31,7 +31,7 @@ class ShownPrompt(Protocol):
         """Return a note on what changes the prompt, or why the arm sends none."""
 
     @property
-    def like(self) -> str:
+    def same_as(self) -> str:
         """Return the earlier arm with the same messages, or ""."""
 
 
@@ -43,8 +43,8 @@ def prompts_screen(prompts: Sequence[ShownPrompt], width: int = 80, plain: bool 
         lines += [Text(x, "bold") for x in wrapped(escape_line(shown.arm + to, plain), width)]
         if shown.note:
             lines += [Text(x, "dim") for x in wrapped(escape_line(shown.note, plain), width)]
-        if shown.like:
-            lines.append(Text(f"  the same messages as {escape_line(shown.like, plain)}"))
+        if shown.same_as:
+            lines.append(Text(f"  the same messages as {escape_line(shown.same_as, plain)}"))
         else:
             lines += _message_lines(shown.messages, width, plain)
         lines.append(Text())

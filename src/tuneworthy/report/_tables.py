@@ -228,12 +228,12 @@ def recompute_screen(found: Recomputed, width: int = 80, plain: bool = False) ->
         head = "the same scores, bounds and names; only the wording differs"
     lines = [Text(f"  recomputed: {head}", "bold")]
     notes = [f"evidence hash {found.hash}"]
-    if found.scored is None:
+    if found.rescored is None:
         notes.append("No answer was scored again: neither your own code nor a judge is run.")
     else:
-        notes.append(f"{words.counted(found.scored, 'answer')} scored again.")
-    if found.taken:
-        notes.append(f"Taken as stored: {', '.join(found.taken)}.")
+        notes.append(f"{words.counted(found.rescored, 'answer')} scored again.")
+    if found.not_recomputed:
+        notes.append(f"Taken as stored: {', '.join(found.not_recomputed)}.")
     notes += _first_differences(found.differs)
     if found.wording:
         sentences = with_verb(len(found.wording), "sentence", "have")

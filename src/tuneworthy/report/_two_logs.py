@@ -57,7 +57,7 @@ def lead_line(mean: float, low: float, high: float, names: tuple[str, str]) -> s
 
 def more_line(result: TwoLogs) -> str:
     """Return how many more rows would show the difference; "" if it is shown or all are alike."""
-    if result.shown or result.alike:
+    if result.excludes_zero or result.gave_same_answers:
         return ""
     if result.more is None:
         most = max(4 * result.pair.n, 1000)
@@ -113,8 +113,8 @@ def _system_lines(compared: LogComparison, width: int, plain: bool) -> Iterator[
     pair = result.pair
     guess = " (guessed; --metric chooses another)" if compared.guessed else ""
     text = (
-        f"B won {pair.wins:,}, lost {pair.losses:,}, equal on {result.equal:,}. Answers are"
-        f" {compared.type}, scored by {compared.metric}{guess}."
+        f"B won {pair.wins:,}, lost {pair.losses:,}, equal on {result.rows_scored_equal:,}. Answers"
+        f" are {compared.type}, scored by {compared.metric}{guess}."
     )
     yield from (Text(x) for x in wrapped(escape_line(text, plain), width))
 
@@ -199,11 +199,11 @@ def two_logs_json(compared: LogComparison) -> str:
         "mean": result.pair.mean,
         "low": result.pair.low,
         "high": result.pair.high,
-        "shown": result.shown,
+        "shown": result.excludes_zero,
         "grouped": None if result.grouped is None else asdict(result.grouped),
         "won": result.pair.wins,
         "lost": result.pair.losses,
-        "equal": result.equal,
+        "equal": result.rows_scored_equal,
         "more_rows": _rows_to_decide(result),
         "metric": compared.metric,
         "type": compared.type,

@@ -87,44 +87,44 @@ class SampleSize(NamedTuple):
 class Assurance:
     """A forecast of what more rows would show about a pair, with bounds at `level`.
 
-    `seen` has rows. The pair is settled if the upper bound is at most `below`, or if the lower
+    `observed` has rows. The pair is settled if the upper bound is at most `below`, or if the lower
     bound is above `above` and the mean at least `least`.
     """
 
-    seen: PairedDifference
+    observed: PairedDifference
     level: float
     below: float
     above: float
     least: float
 
     @property
-    def far(self) -> int:
+    def most_rows(self) -> int:
         """Return the labelling maximum: four times the present rows, or 1,000."""
-        return max(4 * self.seen.n, 1000)
+        return max(4 * self.observed.n, 1000)
 
     def chance(self, rows: int) -> float:
         """Return the chance that the pair is settled at `rows` rows in all; 0 up to n."""
-        n = self.seen.n
+        n = self.observed.n
         if rows <= n:
             return 0.0
-        wide = (1.0, 1.0) if is_graded(self.seen) else _width_factors(self.seen)
+        wide = (1.0, 1.0) if is_graded(self.observed) else _width_factors(self.observed)
         spread = self._spread * sqrt(1 - n / rows)
         return self._chance(rows, wide, spread)
 
-    def clicked(self, inputs: int) -> float:
+    def chance_by_clicks(self, inputs: int) -> float:
         """Return the chance that `inputs` fresh inputs, clicked on one by one, settle the pair."""
-        n, rows = self.seen.n, max(1, round(inputs / BETTING_INFLATION))
-        narrow = 1 / self.seen.factor if is_graded(self.seen) else 1.0
+        n, rows = self.observed.n, max(1, round(inputs / BETTING_INFLATION))
+        narrow = 1 / self.observed.factor if is_graded(self.observed) else 1.0
         return self._chance(rows, (narrow, narrow), self._spread * sqrt(1 + n / rows))
 
     @property
     def inputs(self) -> int:
-        """Return how many fresh inputs settle the pair with a chance of 0.8, at most `far`."""
-        return 1 + bisect_left(range(1, self.far), POWER, key=self.clicked)
+        """Return how many fresh inputs settle the pair with chance 0.8, at most `most_rows`."""
+        return 1 + bisect_left(range(1, self.most_rows), POWER, key=self.chance_by_clicks)
 
     def size(self) -> SampleSize | None:
-        """Return the size for a chance of 0.8; None if even `far` rows have little chance."""
-        n, most = self.seen.n, self.far
+        """Return the size for a chance of 0.8; None if even `most_rows` have little chance."""
+        n, most = self.observed.n, self.most_rows
         if self.chance(most) < MIN_CHANCE:
             return None
         rows = n + 1 + bisect_left(range(n + 1, most), POWER, key=self.chance)
@@ -138,7 +138,7 @@ class Assurance:
         It includes groups and unstable folds. It excludes the factor of cross-fitting: that makes
         bounds safe, and the mean itself scatters less.
         """
-        seen = self.seen
+        seen = self.observed
         if is_graded(seen):
             z = float(normal_quantile(1 - seen.level))
             return (seen.high - seen.low) / 2 / z / seen.factor
@@ -146,7 +146,7 @@ class Assurance:
         return observed_width_factor(seen) / seen.factor * sqrt(variance / seen.n)
 
     def _chance(self, rows: int, wide: tuple[float, float], spread: float) -> float:
-        mean, (down, up) = self.seen.mean, self._half_widths(rows, wide)
+        mean, (down, up) = self.observed.mean, self._half_widths(rows, wide)
         spread = max(spread, 1e-9)  # bounds may have no width
         under = normal_cdf((self.below - up - mean) / spread)
         over = normal_cdf((mean - max(self.least, self.above + down)) / spread)
@@ -158,7 +158,7 @@ class Assurance:
         `wide` has a factor for each side. With few differing rows the exact bounds tighten faster
         than the square root of the rows.
         """
-        seen = self.seen
+        seen = self.observed
         if is_graded(seen):
             looks = normal_quantile(1 - self.level) / normal_quantile(1 - seen.level)
             by = float(looks * sqrt(seen.n / rows))

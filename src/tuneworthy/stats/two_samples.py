@@ -29,24 +29,24 @@ Triple = tuple[float, float, float]
 
 
 class Smoother(NamedTuple):
-    """One fold: held-out `rows`, training rows (`others`), matrix from their labels to scores."""
+    """One fold: held-out `rows`, `training_rows`, matrix from their labels to scores."""
 
     rows: Array
-    others: Array
+    training_rows: Array
     matrix: Array
 
 
 class Separation(NamedTuple):
     """How well a classifier tells two samples apart, on rows that it did not learn from.
 
-    `auc` .5: not at all. `p` is exact for the null of one distribution. `told` is the share of the
-    second sample that is classified right minus that of the first that is not: no more than the
-    total variation distance of the two, up to chance; with two-sided 95 % bounds.
+    `auc` .5: not at all. `p` is exact for the null of one distribution. `informedness` is the share
+    of the second sample that is classified right minus that of the first that is not: no more than
+    the total variation distance of the two, up to chance; with two-sided 95 % bounds.
     """
 
     auc: float
     p: float
-    told: Triple
+    informedness: Triple
 
 
 def folds_of(groups: Any, k: int, seed: int) -> Array:
@@ -177,7 +177,7 @@ def _batch_size(rows: int) -> int:
 
 def _held_out_scores(fold: Smoother, labels: Array) -> Array:
     """Return one fold's held-out scores for each labelling, its labels centred on their mean."""
-    learnt = labels[:, fold.others]
+    learnt = labels[:, fold.training_rows]
     return np.asarray((learnt - learnt.mean(1, keepdims=True)) @ fold.matrix.T)
 
 

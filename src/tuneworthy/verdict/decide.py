@@ -106,7 +106,7 @@ def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tup
         for margin in MARGINS:
             at = at_margin(policy, margin).model_copy(update={"requests_per_month": volume})
             ruling = apply_rule(scenarios, at)
-            use, arm = ruling.named
+            use, arm = ruling.use_and_name
             out.append(
                 GridPoint(margin=margin, requests_per_month=volume, use=use, arm=arm,
                           status=ruling.status, left=ruling.left)

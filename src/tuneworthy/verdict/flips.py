@@ -41,7 +41,7 @@ def rulings_by_margin(scenarios: LadderScenarios, policy: Policy) -> tuple[ByMar
     out = []
     for margin in MARGINS:
         ruling = apply_rule(scenarios, at_margin(policy, margin))
-        use, arm = ruling.named
+        use, arm = ruling.use_and_name
         out.append(ByMargin(margin=margin, use=use, arm=arm, status=ruling.status))
     return tuple(out)
 
@@ -72,8 +72,8 @@ def flips(
 
 def _flips_between(parts: Sequence[PriceInterval]) -> Iterator[dict[str, Any]]:
     for before, after in pairwise(parts):
-        if before.ruling.named != after.ruling.named:
-            use, arm = after.ruling.named
+        if before.ruling.use_and_name != after.ruling.use_and_name:
+            use, arm = after.ruling.use_and_name
             yield {"at": after.low, "below": before.ruling.use, "above": use, "arm": arm}
 
 
@@ -135,7 +135,7 @@ def rulings_by_retrain_days(ladder: Ladder, policy: Policy) -> list[PriceInterva
             rest = prices.monthly(b.name, s.name)
             rest += fixed[b.name] - prices.upkeep[b.name] - fixed[s.name] + prices.upkeep[s.name]
             shift = prices.shift(b.name, s.name)
-            for height in [prices.written, *(bound + shift for bound in ladder.bound(b, s))]:
+            for height in [prices.margin_by_user, *(bound + shift for bound in ladder.bound(b, s))]:
                 times = (height * prices.value * prices.volume - rest) / each if each else 0.0
                 if times > 0:
                     yield DAYS_PER_MONTH / times
@@ -168,7 +168,7 @@ def rulings_by_price(ladder: Ladder, policy: Policy, arm: ArmResult) -> list[Pri
             for other in ladder.rivals
             if other.name != arm.name
             for sign, (b, s) in ((1, (arm, other)), (-1, (other, arm)))
-            for height in (0.0, prices.written, prices.margin(s.name, b.name))
+            for height in (0.0, prices.margin_by_user, prices.margin(s.name, b.name))
             for bound in ladder.bound(b, s)
         ]
 
@@ -219,7 +219,10 @@ def _rulings_between(
     for low, high in zip([first, *cuts], [*cuts, end], strict=True):
         ruling = ruled(_point_inside(low, high))
         last = merged[-1] if merged else None
-        if last and (*last.ruling.named, last.ruling.status) == (*ruling.named, ruling.status):
+        if last and (*last.ruling.use_and_name, last.ruling.status) == (
+            *ruling.use_and_name,
+            ruling.status,
+        ):
             merged[-1] = PriceInterval(last.low, high, ruling)
         else:
             merged.append(PriceInterval(low, high, ruling))
@@ -237,7 +240,7 @@ def _turning_values(ladder: Ladder, prices: Prices) -> Iterator[float]:
 
     There mean, low or high of q_b - dc/v - q_s is 0, the written margin, or monthly/(v V).
     """
-    written = prices.written
+    written = prices.margin_by_user
     for b, s in _considered_climbs(ladder):
         dearer = prices.cost[b.name] - prices.cost[s.name]
         upkeep = prices.monthly(b.name, s.name) / prices.volume
@@ -255,5 +258,5 @@ def _turning_volumes(ladder: Ladder, prices: Prices) -> Iterator[float]:
     for b, s in _considered_climbs(ladder):
         upkeep = prices.monthly(b.name, s.name) / prices.value
         shift = prices.shift(b.name, s.name)
-        heights = [prices.written, *(bound + shift for bound in ladder.bound(b, s))]
+        heights = [prices.margin_by_user, *(bound + shift for bound in ladder.bound(b, s))]
         yield from (upkeep / height for height in heights if height)

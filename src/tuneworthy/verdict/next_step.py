@@ -92,7 +92,7 @@ def _before_rows(
         return need
     if ruling.status == "firm":
         return _step_if_firm(evidence, policy, ruling)
-    if ruling.shaken:
+    if ruling.changed_by_failures:
         return Next(
             do="answer the failed rows again", rows=_failed_answers(evidence), why=_WHY_FAILED
         )
@@ -211,7 +211,7 @@ def _settle_options(
     pair, inputs = open_now.pair, min(size.inputs, evidence.pool)
     if pair.apart is None or not inputs or evidence.locked:  # settling works on open rows only
         return []
-    chance = open_now.outlook.clicked(inputs)
+    chance = open_now.outlook.chance_by_clicks(inputs)
     if inputs < size.inputs and chance < min(LEAST_SETTLE_CHANCE, size.chance):
         return []
     clicks = round(inputs * pair.apart / pair.n)
@@ -270,16 +270,16 @@ def _step_at_margin(policy: Policy, open_now: UndecidedPair) -> Next:
     outlook = open_now.outlook
     if outlook.below < -1:  # a reference is to be beaten, and no margin is asked of it
         why = (
-            f"even {outlook.far - open_now.pair.n:,} more labelled rows show {ticked(open_now.arm)}"
-            f" above {ticked(open_now.versus)} only with a chance of"
-            f" {chance_text(outlook.chance(outlook.far))}: look at the rows and at what the input"
-            " holds"
+            f"even {outlook.most_rows - open_now.pair.n:,} more labelled rows show"
+            f" {ticked(open_now.arm)} above {ticked(open_now.versus)} only with a chance of"
+            f" {chance_text(outlook.chance(outlook.most_rows))}: look at the rows and at what the"
+            " input holds"
         )
         return Next(do="rethink the task", why=why)
     why = (
         f"{tool_with_name(open_now.arm)} stands near the margin of {points(policy.margin)}: with"
-        f" {outlook.far - open_now.pair.n:,} more labelled rows the chance to settle it is"
-        f" {chance_text(outlook.chance(outlook.far))}; what such a gain is worth"
+        f" {outlook.most_rows - open_now.pair.n:,} more labelled rows the chance to settle it is"
+        f" {chance_text(outlook.chance(outlook.most_rows))}; what such a gain is worth"
         f" to you decides (see"
         f" by_margin)"
     )
@@ -295,7 +295,7 @@ def _economics_options(ladder: Ladder, policy: Policy, ruling: LadderDecision) -
     firm = [s for s in rulings_by_key(ladder, policy, lacking[0]) if s.ruling.status == "firm"]
     if not firm:
         return []
-    same = [stretch for stretch in firm if stretch.ruling.named == ruling.named]
+    same = [stretch for stretch in firm if stretch.ruling.use_and_name == ruling.use_and_name]
     best = (same or firm)[0]
     why = (
         f"the verdict is firm ({_named_text(best.ruling)}) where {_range_clause(lacking[0], best)}"

@@ -21,13 +21,13 @@ class Prices:
     """Costs of the rungs in USD: per request (`cost`), once (`build`), per month (`upkeep`).
 
     `value` is the value of one more right answer, `volume` requests a month, `months` the horizon,
-    `written` the margin that the user wrote (0 for the default margin).
+    `margin_by_user` the margin that the user wrote (0 for the default margin).
     """
 
     value: float
     volume: float
     months: float
-    written: float
+    margin_by_user: float
     cost: dict[str, float]
     build: dict[str, float]
     upkeep: dict[str, float]
@@ -45,7 +45,7 @@ class Prices:
         """Return the gain in right answers that pays for the climb from s to b."""
         once, monthly = self.build[b] - self.build[s], self.upkeep[b] - self.upkeep[s]
         pays = paying_margin(once, self.months, monthly, self.value, self.volume)
-        return max(self.written, pays)
+        return max(self.margin_by_user, pays)
 
 
 def unknown_costs(order: Sequence[ArmResult]) -> list[str]:
@@ -61,7 +61,7 @@ def known_prices(order: Sequence[ArmResult], policy: Policy) -> Prices | None:
         value=policy.value_of_correct,
         volume=policy.requests_per_month,
         months=policy.horizon_months,
-        written=0.0 if policy.margin_is_default else policy.margin,
+        margin_by_user=0.0 if policy.margin_is_default else policy.margin,
         cost={arm.name: (arm.usd_per_1k or 0.0) / 1000 for arm in order},
         build={arm.name: arm.build_usd or 0.0 for arm in order},
         upkeep={arm.name: arm.upkeep_usd_month or 0.0 for arm in order},

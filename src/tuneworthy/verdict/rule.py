@@ -38,14 +38,15 @@ Reason = Literal[
 class LadderDecision:
     """The result of the rule: the arm (None for none and blocked), the status, what may be left.
 
-    `against` is the reference from which `left` is measured if no arm is named. `shaken`: the named
-    arm changes if failed answers count as right. `refused`: more than a margin of what runs
-    today are right answers refused for their form, and it is not the named arm. `short_of`
-    is a reference that another arm is shown to beat and the named one is not. `cut` is an arm whose
-    answers the token limit ended; longer answers might change the name, so no dearer arm is named
-    in its place. `untrained` is a training arm that had no room in the minutes; without it the
-    ruling would be firm. `unsettled_by` is an arm with failed or cut answers (and which of the two)
-    that would not change the name if they were right, but may leave more than the margin to gain.
+    `against` is the reference from which `left` is measured if no arm is named.
+    `changed_by_failures`: the named arm changes if failed answers count as right. `refused`: more
+    than a margin of what runs today are right answers refused for their form, and it is not the
+    named arm. `short_of` is a reference that another arm is shown to beat and the named one is not.
+    `cut` is an arm whose answers the token limit ended; longer answers might change the name, so no
+    dearer arm is named in its place. `untrained` is a training arm that had no room in the minutes;
+    without it the ruling would be firm. `unsettled_by` is an arm with failed or cut answers (and
+    which of the two) that would not change the name if they were right, but may leave more than the
+    margin to gain.
     """
 
     use: Use
@@ -54,7 +55,7 @@ class LadderDecision:
     left: float | None
     reason: Reason
     against: ArmResult | None = None
-    shaken: bool = False
+    changed_by_failures: bool = False
     refused: bool = False
     short_of: ArmResult | None = None
     cut: ArmResult | None = None
@@ -62,7 +63,7 @@ class LadderDecision:
     unsettled_by: tuple[ArmResult, Literal["failed", "cut"]] | None = None
 
     @property
-    def named(self) -> tuple[Use, str | None]:
+    def use_and_name(self) -> tuple[Use, str | None]:
         """Return (use, name of the arm or None), to compare two rulings."""
         return self.use, self.arm.name if self.arm else None
 
@@ -194,8 +195,8 @@ def _allow_for_failed_answers(
     Also if a firm ruling keeps its name with failed or cut answers right, but is not firm then.
     """
     raised = [(arm, decide_on_ladder(ladder, policy)) for arm, ladder in scenarios.raised]
-    if any(other.named != ruling.named for _, other in raised):
-        return replace(ruling, status="provisional", shaken=True)
+    if any(other.use_and_name != ruling.use_and_name for _, other in raised):
+        return replace(ruling, status="provisional", changed_by_failures=True)
     longer = [(arm, decide_on_ladder(ladder, policy)) for arm, ladder in scenarios.longer]
     unsettled: list[tuple[float, ArmResult, Literal["failed", "cut"]]] = [
         *((other.left or 0.0, arm, "failed") for arm, other in raised if other.status != "firm"),
@@ -218,12 +219,12 @@ def _allow_for_cut_answers(
     """
     for arm, ladder in scenarios.longer:
         other = decide_on_ladder(ladder, policy)
-        if other.named == ruling.named:
+        if other.use_and_name == ruling.use_and_name:
             continue
         plain = next((one for one in scenarios.seen.order if one.name == arm.name), None)
         wins = plain and other.arm and other.arm.name == plain.name
         if plain and wins and ruling.arm and ladder_key(plain) < ladder_key(ruling.arm):
-            left = scenarios.seen.most(plain)
+            left = scenarios.seen.most_gain(plain)
             return LadderDecision(
                 _use_of(scenarios.seen, plain), plain, "provisional", left, "cut", cut=arm
             )
@@ -262,7 +263,7 @@ def _decide_by_quality(ladder: Ladder, policy: Policy) -> LadderDecision:
     if policy.motive == "cost":  # today's arm is unknown, so quality decides for now
         status = "provisional"
     reason: Reason = "climbed" if names.index(climbed.name) else "first rung"
-    return LadderDecision(_use_of(ladder, arm), arm, status, ladder.most(arm), reason)
+    return LadderDecision(_use_of(ladder, arm), arm, status, ladder.most_gain(arm), reason)
 
 
 def _bounds_with_prices(

@@ -40,7 +40,7 @@ class Ladder:
         """Return (mean, low, high) of arm - versus."""
         return self.bounds.get((arm.name, versus.name), UNKNOWN_DIFFERENCE)
 
-    def most(self, arm: ArmResult) -> float:
+    def most_gain(self, arm: ArmResult) -> float:
         """Return the upper bound by which another feasible arm may be better than `arm`."""
         rivals = (self.bound(other, arm)[2] for other in self.rivals if other.name != arm.name)
         return max(0.0, *rivals, 0.0)

@@ -253,7 +253,11 @@ def _unknown_cost_sentence(policy: Policy, ladder: Ladder) -> str:
 
 
 def _if_failed_were_right(ruling: LadderDecision) -> str:
-    return "If failed answers were right, another arm would be named." if ruling.shaken else ""
+    return (
+        "If failed answers were right, another arm would be named."
+        if ruling.changed_by_failures
+        else ""
+    )
 
 
 def _unsettled_sentence(ruling: LadderDecision) -> str:

@@ -67,7 +67,7 @@ def compare_inputs(study: Inputs, log: Inputs, level: float, show: bool = False)
         why = f"{min(sides)} groups on one side: {LEAST_INPUTS} are needed"
         return InputComparison(None, unlike, why)
     found = separation(smoothers(similar, folds_of(groups, FOLDS, 0)), second, units)
-    mean, low, high = found.told
+    mean, low, high = found.informedness
     drift = InputDrift(
         n_then=len(study.texts), n_now=len(log.texts), units_then=sides[0], units_now=sides[1],
         auc=found.auc, p=found.p, level=level, moved=Interval(mean=mean, low=low, high=high),

@@ -27,8 +27,8 @@ CAPTURE_INPUT_FIX = (
 class RequestLog:
     """The requests of a log, in its order: at most the latest MOST_KEPT of `total`.
 
-    `bad` counts the lines that can't be read, `faults` describes the first of them; `others` counts
-    spans that asked no model (of tools, of databases).
+    `bad` counts the lines that can't be read, `faults` describes the first of them; `other_spans`
+    counts spans that asked no model (of tools, of databases).
     """
 
     name: str
@@ -36,7 +36,7 @@ class RequestLog:
     total: int
     bad: int
     faults: tuple[RowFault, ...]
-    others: int
+    other_spans: int
 
 
 class _LatestRequests:
@@ -131,7 +131,7 @@ def _refuse_useless(log: RequestLog) -> None:
         raise DataError(
             f"{what}: {first.why}" if first else what,
             where=[fault.place() for fault in log.faults] or log.name,
-            got=first.got if first else f"{log.others:,} other spans",
+            got=first.got if first else f"{log.other_spans:,} other spans",
             fix=(first.fix if first else "") or "name the log of the requests themselves",
         )
     if all(request.input is None for request in log.requests):

@@ -64,7 +64,7 @@ def test_what_arms_lack_is_told_once_and_a_short_study_shows_no_verdict_so_far()
 
 
 def test_a_warning_before_a_look_can_end_the_run():
-    watch = Watcher(Some(agreed=lambda text: "twice" not in text))
+    watch = Watcher(Some(ask_to_go_on=lambda text: "twice" not in text))
     watch("look", "looked at once")
     with pytest.raises(typer.Abort):
         watch("look", "looked at twice")

@@ -22,7 +22,7 @@ def test_sentences_that_contain_the_right_answer_are_no_labels():
     said = {case.id: [f"You will find them on {case.output.lower()}, I think."] for case in cases()}
     form = choose_answer_form(cases(), said, "label")
     assert (form.type, form.metric) == ("text", "contains")
-    assert "30 of 30 recorded answers contain a right one, 0 equal one" in form.seen
+    assert "30 of 30 recorded answers contain a right one, 0 equal one" in form.sentence
 
 
 @pytest.mark.parametrize("kind", ["label", "text"])
@@ -54,13 +54,13 @@ def test_the_shown_count_of_right_answers_is_the_one_that_the_metric_scores():
             for n in range(20) for case in cases()]  # fmt: skip
     ends = ("", ".", " ")
     said = {case.id: [f"{case.output.lower()}{ends[n % 3]}", "no"] for n, case in enumerate(many)}
-    seen = choose_answer_form(many, said, "text").seen
+    seen = choose_answer_form(many, said, "text").sentence
     assert seen.startswith("600 of 1,200 recorded answers equal a right one")
     score = load("metrics", "exact_words").score
     answers = [(case, Answer(case=case.id, text=text)) for case in many for text in said[case.id]]
     assert sum(score(case, answer, {}).value for case, answer in answers) == 600
     inside = {case.id: [f"On {case.output.lower()}.", "no"] for case in many}
-    assert choose_answer_form(many, inside, "text").seen.startswith(
+    assert choose_answer_form(many, inside, "text").sentence.startswith(
         "600 of 1,200 recorded answers contain"
     )
 
@@ -68,7 +68,7 @@ def test_the_shown_count_of_right_answers_is_the_one_that_the_metric_scores():
 def test_rows_that_accept_other_spellings_are_texts_and_other_labels_are_none():
     spelt = choose_answer_form(cases(accepted=("shelf four",)), {}, "label")
     assert (spelt.type, spelt.metric) == ("text", "contains")
-    assert "30 of 30 rows accept several answers" in spelt.seen
+    assert "30 of 30 rows accept several answers" in spelt.sentence
     assert choose_answer_form(cases(accepted=("Hall B", "shelf 9")), {}, "label") is None
 
 

@@ -139,7 +139,7 @@ def test_a_drafted_task_can_be_read_and_asks_for_the_margin_in_words(kind, tmp_p
     assert task.output.type == kind
     assert task.data.file == rows.name
     assert task.present.answers == "logged.jsonl"
-    assert any("40 rows" in line for line in drafted.seen)
+    assert any("40 rows" in line for line in drafted.sentences)
 
 
 def test_a_drafted_system_says_where_its_tool_is_written(tmp_path):

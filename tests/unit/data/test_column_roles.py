@@ -117,7 +117,7 @@ def test_a_column_named_after_a_system_is_never_the_right_answer(system):
                     system: read_amount})  # fmt: skip
     roles = propose_roles(rows, Choice())
     assert (roles.output, roles.systems) == ("Betrag (EUR)", {"present": system})
-    assert roles.either == ()
+    assert roles.undecided == ()
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,9 @@ def test_a_column_named_after_a_system_is_never_the_right_answer(system):
 )
 def test_two_columns_that_mostly_agree_are_unsettled_unless_a_name_says_it(columns, either):
     rows = table(text=text, **columns)
-    assert propose_roles(rows, Choice()).either == either
+    assert propose_roles(rows, Choice()).undecided == either
     first, second = columns
-    assert propose_roles(rows, Choice(output=second, present=first)).either == ()
+    assert propose_roles(rows, Choice(output=second, present=first)).undecided == ()
 
 
 @pytest.mark.parametrize("name", [

@@ -134,10 +134,10 @@ def test_match_id_takes_the_ids_and_says_that_inputs_differ(tmp_path):
     rows = [{"id": f"c{n}", "input": f"Answer this: q{n}", "answer": f"a{n}"} for n in range(3)]
     found = align_answers(log(tmp_path, rows), cases, match="id")
     assert [a.text for a in found.answers] == ["a0", "a1", "a2"]
-    assert found.differ == ("logged.jsonl:1", "logged.jsonl:2", "logged.jsonl:3")
+    assert found.other_inputs == ("logged.jsonl:1", "logged.jsonl:2", "logged.jsonl:3")
     rows = [{"id": f"c{n}", "input": f" Q{n}", "answer": f"a{n}"} for n in range(3)]
     found = align_answers(log(tmp_path, rows), cases, match="id")
-    assert found.differ == ()  # spaces and case aside
+    assert found.other_inputs == ()  # spaces and case aside
 
 
 def test_what_is_matched_by_a_key_has_that_key(tmp_path):

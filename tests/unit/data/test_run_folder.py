@@ -30,13 +30,13 @@ def test_depth_and_number_are_limited(tmp_path, monkeypatch):
     (tmp_path / "top.json").write_text("{}")
     found = open_run_folder(tmp_path)
     assert found.files == ("top.json",)
-    assert found.more
+    assert found.has_more
     assert len("abcdefgh") > SEARCH_DEPTH
     monkeypatch.setattr(run_folder, "MOST_FILES", 3)
     for k in range(9):
         (tmp_path / f"{k}.json").write_text("{}")
     assert len(open_run_folder(tmp_path).files) == 3
-    assert open_run_folder(tmp_path).more
+    assert open_run_folder(tmp_path).has_more
 
 
 def test_a_file_swapped_for_a_link_after_the_listing_is_refused(tmp_path):

@@ -266,7 +266,7 @@ def test_well_known_facts_are_asked_again_where_they_were_asked(engine, tmp_path
 
 def asked_again(bench, engine):
     taught = set(bench.split.parts[0].train)
-    free = [i for i in bench.learn if i not in taught]
+    free = [i for i in bench.learn_cases if i not in taught]
     known = KnowledgeProbe(of=dict.fromkeys(free[:14], "highly_known"), sets=5, answers=25)
     found = measure_harm(bench, measured(bench, engine, 1.0), "lora", known)
     assert found.known.mean == 1  # a random model knows none of them

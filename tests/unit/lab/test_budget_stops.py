@@ -101,9 +101,9 @@ def test_what_cannot_be_planned_is_named(client, home):
         reply = client.change(path)
         assert reply.status_code == 409
         assert reply.json()["fix"]
-    client.lab.budgets._busy.acquire()
+    client.lab.budget_stops._busy.acquire()
     assert client.change(path).status_code == 429
-    client.lab.budgets._busy.release()
+    client.lab.budget_stops._busy.release()
     (home / "task.yaml").write_text("name: [")
     assert client.change(path).status_code == 422
     (home / "task.yaml").unlink()

@@ -29,7 +29,7 @@ def test_ends_that_are_padding_are_not_trained():
 
 
 def test_cut_rows_are_counted_and_have_no_end():
-    sizes = sorted(len(each.whole.ids) for each in encode_rows(tokenizer(), ROWS, config()))
+    sizes = sorted(len(each.clean_row.ids) for each in encode_rows(tokenizer(), ROWS, config()))
     found = of_rows(max_length=sizes[-1] - 1)  # the longest row loses its end alone
     assert found["cut_rows"] == found["end_trained"] - 6 / 8 == 1 / 8
     assert of_rows(max_length=1)["cut_rows"] == 1
@@ -39,7 +39,7 @@ def test_cut_rows_are_counted_and_have_no_end():
 def test_the_share_of_the_loss_on_answers(packing):
     assert of_rows(loss="answer", packing=packing)["answer_share"] == 1
     assert of_rows(loss="prompt", packing=packing)["answer_share"] == 0
-    whole = [each.used for each in encode_rows(tokenizer(), ROWS, config(packing=packing))]
+    whole = [each.used_row for each in encode_rows(tokenizer(), ROWS, config(packing=packing))]
     answers = sum(len(ids.ids) - ids.first for ids in whole)
     every = sum(len(ids.ids) - 1 for ids in whole)
     assert of_rows(loss="all", packing=packing)["answer_share"] == pytest.approx(answers / every)

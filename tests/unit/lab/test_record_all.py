@@ -39,8 +39,8 @@ def recorder(tmp_path, opened):
 def test_a_run_is_made_once_and_shipped_with_equal_bytes(tmp_path):
     case, opened = case_of("out-of-date"), []
     run = LabRun(case, case.config("plant"), 0, "plant")
-    path = recorder(tmp_path, opened).ship(run, tmp_path / "one")
-    again = recorder(tmp_path, opened).ship(run, tmp_path / "two")
+    path = recorder(tmp_path, opened).write_shipped(run, tmp_path / "one")
+    again = recorder(tmp_path, opened).write_shipped(run, tmp_path / "two")
     assert opened == [1], "the second recorder found both runs stored"
     assert path.name == f"{run.id}.json.gz"
     assert path.read_bytes() == again.read_bytes()

@@ -90,7 +90,7 @@ def listed(routes):
 
 def nothing_happened(lab):
     assert lab.jobs._jobs == {}
-    assert lab.settling._process is None
+    assert lab.open_settling._process is None
     assert not (lab.folder / "blind.jsonl").exists()
 
 

@@ -146,7 +146,7 @@ def test_what_was_voted_is_there_after_a_refresh_a_restart_and_for_the_command(
 ):
     state = settler.right(settler.open(), rows)
     assert settler.open() == state, "a second tab finds it open"
-    settler.client.lab.settling.close()
+    settler.client.lab.open_settling.close()
     until(lambda: settler.state()["state"] == "closed")
     with open_settling(home / "task.yaml") as settling:
         assert settling.progress().clicks == 1
@@ -195,7 +195,7 @@ def test_a_plan_of_a_study_that_is_open_for_votes_says_so(settler, client):
     reply = client.change(settler.path.replace("/settle", "/budget"))
     assert reply.status_code == 409
     assert "open for votes" in reply.json()["what"]
-    client.lab.settling.close()
+    client.lab.open_settling.close()
     until(lambda: settler.state()["state"] == "closed")
     assert client.change(settler.path.replace("/settle", "/budget")).status_code == 200
 
@@ -244,7 +244,7 @@ def test_nobody_votes_and_the_study_is_given_free(home):
 @pytest.mark.long
 def test_a_process_that_dies_is_said_to_have_died(settler, client):
     settler.open()
-    client.lab.settling._process.kill()
+    client.lab.open_settling._process.kill()
     until(lambda: settler.state()["state"] == "failed")
     assert "SIGKILL" in settler.state()["problem"]["got"]
     assert settler.open()["state"] == "asked"

@@ -17,7 +17,7 @@ from tuneworthy.models.scripted import Scripted
 
 SIZES = Sizes(cases=50, train=200, dev=0, shared=50, own=20, shot=40, answer=5, cap=8, labels=6,
               unlabelled=400)  # fmt: skip
-SPEED = Speed(read=1000, written=100, engine=True, single=2.0)
+SPEED = Speed(read=1000, written=100, engine=True, single_precision_ratio=2.0)
 
 
 def minutes(arm, speed=SPEED, **options):

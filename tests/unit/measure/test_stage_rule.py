@@ -84,7 +84,8 @@ def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, stand=None
                                   look_after=int(trains(one) or asks)))  # fmt: skip
     plan = Plan.model_construct(arms=tuple(planned), across=(), read=None, staged=True)
     shape = ComparisonInputs(task=job, study="s", split=SPLIT, groups={},
-                             possible=plan.possible_arms, looked=plan.looks_at)  # fmt: skip
+                             possible_arms=plan.possible_arms,
+                             folds_at_look=plan.looks_at)  # fmt: skip
     rows = [Wrong(cause=c, share=s, low=s, high=s, n=N, arm=None, placebo=None) for c, s in wrong]
     found = Diagnosis(arm="zero_shot", n_fail=N, n_pass=0, wrong=tuple(rows))
     ledger = SimpleNamespace(freeze=lambda study, kind, value: value)
@@ -236,13 +237,13 @@ def test_arms_that_may_run_and_looks_between_folds_widen_bounds():
     assert len(columns["lora"].runs) == FOLDS
 
     def told(**change):
-        shape = replace(found.inputs, **{"possible": 0, "looked": {}, **change})
+        shape = replace(found.inputs, **{"possible_arms": 0, "folds_at_look": {}, **change})
         both = pairs(shape, columns, ["lora", "tfidf"], {})
         return [next(p for p in both if (p.arm, p.versus) == (arm, "tfidf"))
                 for arm in ("few_shot", "lora")]  # fmt: skip
 
-    plain, paid = told(), told(possible=9)
-    last, first = told(looked={"lora": 1}), told(looked={"lora": FOLDS})
+    plain, paid = told(), told(possible_arms=9)
+    last, first = told(folds_at_look={"lora": 1}), told(folds_at_look={"lora": FOLDS})
     assert paid[0].high > plain[0].high
     assert paid[0].level == pytest.approx(plain[0].level * 3 / 8, rel=0.2)
     assert plain[1].low > last[1].low > first[1].low

@@ -86,14 +86,18 @@ def test_a_size_is_the_first_with_a_chance_of_point_eight():
     assert size.more(2000) == 1
     few = superiority_assurance(seen(np.zeros(60)), 0.05, NEXT)
     assert few.size().sooner is None
-    assert few.clicked(few.size().inputs - 1) < POWER <= few.clicked(few.size().inputs)
-    assert few.size().rows < few.size().inputs < few.far == 1000
+    assert (
+        few.chance_by_clicks(few.size().inputs - 1)
+        < POWER
+        <= few.chance_by_clicks(few.size().inputs)
+    )
+    assert few.size().rows < few.size().inputs < few.most_rows == 1000
 
 
 def test_where_that_takes_more_than_anybody_labels_it_is_four_times_the_rows():
     outlook = superiority_assurance(seen(rows_of(60, 40, 500)), 0.05, NEXT)
     size = outlook.size()
-    assert size.rows == outlook.far == 2000
+    assert size.rows == outlook.most_rows == 2000
     assert MIN_CHANCE < size.sooner < size.chance < POWER
     assert size.chance == outlook.chance(2000)
 
@@ -105,13 +109,13 @@ def test_at_the_margin_rows_may_well_settle_it():
 def test_a_cheaper_arm_at_its_margin_is_settled_by_no_number_of_rows():
     """It is to be shown on one side of one line, where a rival has all from 0 to the margin."""
     outlook = noninferiority_assurance(seen(rows_of(0, 20, 400)), 0.05, NEXT)
-    assert outlook.chance(outlook.far) == pytest.approx(0.24, abs=0.01)
+    assert outlook.chance(outlook.most_rows) == pytest.approx(0.24, abs=0.01)
     assert outlook.size() is None
 
 
 def test_no_size_is_named_where_far_more_rows_have_little_chance():
     outlook = superiority_assurance(seen(rows_of(22, 20, 300), factor=1.5), 0.005, NEXT)
-    assert outlook.chance(outlook.far) < MIN_CHANCE
+    assert outlook.chance(outlook.most_rows) < MIN_CHANCE
     assert outlook.size() is None
 
 
@@ -129,7 +133,7 @@ def test_what_widens_a_bound_lowers_the_chance_of_rows_and_not_that_of_clicks():
     values = rows_of(25, 25, 300)
     plain, fitted = (superiority_assurance(seen(values, factor=f), 0.05, NEXT) for f in (1.0, 1.5))
     assert plain.chance(600) > fitted.chance(600) + 0.1
-    assert plain.clicked(900) == fitted.clicked(900)
+    assert plain.chance_by_clicks(900) == fitted.chance_by_clicks(900)
     alike = [f"g{i // 5}" for i in range(300)]
     grouped = seen(values, groups=alike)
     assert observed_width_factor(grouped) > 1.5
@@ -169,7 +173,7 @@ def test_graded_scores_are_forecast_from_their_width():
     assert outlook.chance(200) == pytest.approx(under + over)
     folded = superiority_assurance(seen(rows_of(50, 40, 100, 0.25), factor=1.5), 0.05, NEXT)
     assert folded.chance(200) < outlook.chance(200)
-    assert folded.clicked(300) == pytest.approx(outlook.clicked(300), abs=1e-5)
+    assert folded.chance_by_clicks(300) == pytest.approx(outlook.chance_by_clicks(300), abs=1e-5)
 
 
 def test_a_price_a_request_moves_what_is_to_be_shown():

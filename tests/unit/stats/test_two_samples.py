@@ -46,12 +46,12 @@ def test_a_clear_shift_is_told_apart_and_none_is_not():
     assert found.auc > 0.85
     assert found.p == 1 / (1 + two_samples.MOST_RELABELLINGS)
     # Two normals 2 apart: total variation 2 Phi(1) - 1 = .683.
-    assert found.told[1] < 0.683 < found.told[2]
+    assert found.informedness[1] < 0.683 < found.informedness[2]
     points, second, units = world(rng, 100)
     found = separation(smoothers(points, folds), second, units)
     assert 0.35 < found.auc < 0.65
     assert found.p > 0.02
-    assert found.told[1] == 0.0
+    assert found.informedness[1] == 0.0
 
 
 def test_the_auc_is_the_share_of_right_pairs_within_folds():
@@ -59,7 +59,7 @@ def test_the_auc_is_the_share_of_right_pairs_within_folds():
     folds = smoothers(points, folds_of(units, 2, 0))
     right = pairs = 0.0
     for fold in folds:
-        learnt = second[fold.others] - second[fold.others].mean()
+        learnt = second[fold.training_rows] - second[fold.training_rows].mean()
         score = fold.matrix @ learnt
         for i in np.flatnonzero(second[fold.rows]):
             for j in np.flatnonzero(~second[fold.rows]):

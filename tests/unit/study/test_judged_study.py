@@ -84,8 +84,8 @@ def test_a_judged_study_is_recomputed_from_its_folder_alone(tmp_path, monkeypatc
     monkeypatch.delitem(scripted._BUILT_IN, "truth")
     found = shelf.recompute(alone)
     assert (found.differs, found.hash) == ((), study.verdict.evidence_hash)
-    assert found.scored is None
-    assert found.taken[0] == "scores"
+    assert found.rescored is None
+    assert found.not_recomputed[0] == "scores"
     assert command(["report", str(alone), "--recompute"]) == 0
     assert "Taken as stored: scores" in capsys.readouterr().out
 

@@ -41,7 +41,7 @@ def test_arms_that_send_nothing_or_learn_first_say_so(path):
     lora = shown["lora"].note
     assert "before it asks" in lora or "not asked" in lora
     assert "it takes the best of the prompts before it" in shown["constrained"].note
-    assert shown["constrained"].like == "zero_shot"
+    assert shown["constrained"].same_as == "zero_shot"
     assert shown["zero_shot"].messages[-1].role == "user"
 
 

@@ -39,9 +39,11 @@ def test_a_study_recomputed_from_its_folder_alone_is_the_same(folder, made, caps
     assert found.differs == ()
     assert found.hash == made.verdict.evidence_hash
     assert found.verdict == made.verdict
-    assert found.scored == sum(len(r.answers) for r in made.results.runs)
-    assert "diagnosis" not in found.taken  # every labelled row was scored: it is read again too
-    assert {"soundness", "curves"} <= set(found.taken)  # measured beside the matrix
+    assert found.rescored == sum(len(r.answers) for r in made.results.runs)
+    assert (
+        "diagnosis" not in found.not_recomputed
+    )  # every labelled row was scored: it is read again too
+    assert {"soundness", "curves"} <= set(found.not_recomputed)  # measured beside the matrix
     before = {path: path.read_bytes() for path in folder.iterdir()}
     assert run(["report", str(folder), "--recompute"]) == 0
     assert "recomputed: the same" in capsys.readouterr().out
@@ -152,7 +154,7 @@ def test_a_metric_that_sees_all_answers_of_an_arm_together_is_asked_so_again(tmp
                     "b": {"file": "b.jsonl", "tool": "prompt"}},
     }))  # fmt: skip
     found = shelf.recompute(tuneworthy.run(tmp_path / "task.yaml").folder)
-    assert (found.differs, found.scored) == ((), 120)
+    assert (found.differs, found.rescored) == ((), 120)
 
 
 def reworded(whole):

@@ -53,7 +53,9 @@ def test_a_settled_study_recomputed_from_its_folder_alone_is_the_same(made, fold
     path, done = made
     assert done.results.evidence.settled.clicks > 10
     same(done)
-    assert "settled pairs" not in shelf.recompute(folder).taken  # every bound came out again
+    assert (
+        "settled pairs" not in shelf.recompute(folder).not_recomputed
+    )  # every bound came out again
     assert command(["report", str(folder), "--recompute"]) == 0
     assert command(["report", str(path.parent), "--recompute"]) == 0  # `latest` is the settled one
     assert capsys.readouterr().out.count("recomputed: the same") == 2
@@ -156,7 +158,7 @@ def test_settled_pairs_are_taken_where_the_metric_is_the_users_own(tmp_path, cap
     tuneworthy.run(path)
     done = settled(path, gold)
     (tmp_path / "own.py").unlink()
-    assert same(done).taken[:2] == ("scores", "settled pairs")
+    assert same(done).not_recomputed[:2] == ("scores", "settled pairs")
     assert command(["report", str(done.folder), "--recompute"]) == 0
     assert "Taken as stored: scores, settled pairs" in capsys.readouterr().out
     alone = tmp_path / "alone"  # beside its ledger a change is refused

@@ -150,7 +150,7 @@ def test_nothing_that_is_printed_tells_which_arm_is_which(study):
                  for line in (path.parent / "present.jsonl").open()}  # fmt: skip
         while len(sides) < 24 and (question := settling.question()) is not None:
             far = settling.progress()
-            head = progress_line(far.left, far.clicks, far.more)
+            head = progress_line(far.left, far.clicks, far.more_clicks)
             text = question_screen(question, head, 80).plain
             assert not any(name in text for name in ("present", "tuned", "keep", "tune"))
             assert max(map(len, text.splitlines())) <= 80

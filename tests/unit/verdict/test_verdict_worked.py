@@ -69,7 +69,9 @@ def test_the_value_that_makes_it_firm_is_stated():
     assert step.do == "write down economics"
     assert "between $0.0309 and $0.402" in step.why
     found_ranges = rulings_by_key(build_ladder(found, policy), policy, "value_of_correct")
-    at = {s.ruling.named[0]: (s.low, s.high) for s in found_ranges if s.ruling.status == "firm"}
+    at = {
+        s.ruling.use_and_name[0]: (s.low, s.high) for s in found_ranges if s.ruling.status == "firm"
+    }
     assert at["schema"] == pytest.approx((0.0309, 0.402), rel=0.01)
 
 

@@ -29,7 +29,7 @@ def test_forms_may_be_mixed_and_lines_are_numbered(tmp_path):
     log = read_log(written(tmp_path, PLAIN, *lines))
     assert [request.line for request in log.requests] == [1, 2, 3, 4]
     assert {request.input for request in log.requests} == {"How long is exam leave?"}
-    assert (log.total, log.bad, log.others) == (4, 0, 0)
+    assert (log.total, log.bad, log.other_spans) == (4, 0, 0)
 
 
 def test_bad_lines_are_counted_and_named(tmp_path):
@@ -144,7 +144,7 @@ def test_spans_that_asked_no_model_are_set_apart(tmp_path):
     http = span({"http.request.method": "GET"})
     graded = record("gen_ai.evaluation.result", {"gen_ai.evaluation.name": "tone"}, "s7")
     log = read_log(written(tmp_path, tool, http, graded, {"resourceMetrics": []}, PLAIN))
-    assert (log.total, log.others, log.bad) == (1, 4, 0)
+    assert (log.total, log.other_spans, log.bad) == (1, 4, 0)
     with pytest.raises(DataError, match="no request to a model") as told:
         read_log(written(tmp_path, tool, http))
     assert told.value.exit_code == 5

@@ -38,9 +38,9 @@ def test_a_smoother_gives_the_scores_of_ridge_regression(world):
     features = vectors * np.sqrt(np.maximum(values, 0))
     features -= features.mean(0)
     for fold in smoothers(similar, folds):
-        labels = second[fold.others].astype(float)
+        labels = second[fold.training_rows].astype(float)
         model = Ridge(alpha=RIDGE, fit_intercept=False)
-        model.fit(features[fold.others], labels - labels.mean())
+        model.fit(features[fold.training_rows], labels - labels.mean())
         ours = fold.matrix @ (labels - labels.mean())
         assert ours == pytest.approx(model.predict(features[fold.rows]), abs=1e-4)
 

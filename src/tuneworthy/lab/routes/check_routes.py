@@ -22,9 +22,9 @@ class FolderFields(Fields):
 
 @ROUTES.get("/check", response_class=HTMLResponse)
 def _get_check_page(lab: Here) -> str:
-    return pages.check_page(lab.own, site_of(lab))
+    return pages.check_page(lab.own_folders, site_of(lab))
 
 
 @ROUTES.post("/api/check")
 def _post_check(lab: Here, given: FolderFields) -> dict[str, Any]:
-    return lab.own.check(given.folder)
+    return lab.own_folders.check(given.folder)

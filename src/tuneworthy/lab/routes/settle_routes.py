@@ -24,21 +24,21 @@ class VoteFields(Fields):
 
 @ROUTES.get("")
 def _get_settling_state(lab: Here, key: str) -> dict[str, Any]:
-    return lab.settling.state(place_of(lab, key).id)
+    return lab.open_settling.state(place_of(lab, key).id)
 
 
 @ROUTES.post("/open", status_code=202)
 def _post_open_settling(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
     lab.running()  # refuses in a lab that reads only
-    return lab.settling.open(place_of(lab, key))
+    return lab.open_settling.open(place_of(lab, key))
 
 
 @ROUTES.post("/vote")
 def _post_vote(lab: Here, key: str, given: VoteFields) -> dict[str, Any]:
     place = place_of(lab, key)
-    return lab.settling.click(place.id, given.pair, given.choice, given.gold)
+    return lab.open_settling.click(place.id, given.pair, given.choice, given.gold)
 
 
 @ROUTES.post("/finish")
 def _post_finish(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
-    return lab.settling.finish(place_of(lab, key).id)
+    return lab.open_settling.finish(place_of(lab, key).id)

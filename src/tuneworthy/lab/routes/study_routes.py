@@ -91,12 +91,12 @@ def _get_run_snapshot(lab: Here, key: str) -> dict[str, Any]:
 
 @ROUTES.get("/api/studies/{key}/budget")
 def _get_cached_stops(lab: Here, key: str) -> dict[str, Any]:
-    return {"known": lab.budgets.cached(place_of(lab, key))}
+    return {"known": lab.budget_stops.cached(place_of(lab, key))}
 
 
 @ROUTES.post("/api/studies/{key}/budget")
 def _post_stops(lab: Here, key: str, _given: NoFields) -> dict[str, Any]:
     lab.running()  # refuses in a lab that reads only
     place = place_of(lab, key)
-    lab.settling.refuse_while_open(place)
-    return {"known": lab.budgets.compute(place)}
+    lab.open_settling.refuse_while_open(place)
+    return {"known": lab.budget_stops.compute(place)}

@@ -25,8 +25,8 @@ from tuneworthy.diagnose.effects import effect
 from tuneworthy.planted import (
     CAUSES,
     VARIANTS,
-    Outcome,
-    Planted,
+    PlantedSystem,
+    PlantOutcome,
     confusion_summary,
     outcome,
     plant,
@@ -74,13 +74,13 @@ RULES: dict[str, Rule] = {
 }
 
 
-def judged(one: Planted, rule: Rule = as_it_is) -> Outcome:
+def judged(one: PlantedSystem, rule: Rule = as_it_is) -> PlantOutcome:
     """Return what a plant is called under a rule."""
     columns = one.interventions
     return outcome(one, attribute_causes(one.base, columns, rule(one.base, columns)))
 
 
-def planted(first: int, failures: int) -> list[Planted]:
+def planted(first: int, failures: int) -> list[PlantedSystem]:
     """Return ten causes in ten variants."""
     return [
         plant(cause, first + variant, failures, variant)
@@ -89,7 +89,7 @@ def planted(first: int, failures: int) -> list[Planted]:
     ]
 
 
-def controls(first: int, failures: int) -> list[Planted]:
+def controls(first: int, failures: int) -> list[PlantedSystem]:
     """Return a hundred systems whose failures have no cause that a remedy could repair."""
     plain = [plant("hard", first + n, failures, n) for n in range(PLAIN)]
     nudged = [plant("nudge", first + n, failures, n) for n in range(NUDGED)]
@@ -97,12 +97,12 @@ def controls(first: int, failures: int) -> list[Planted]:
     return [*plain, *nudged, *noisy]
 
 
-def piloted(first: int, failures: int) -> list[Planted]:
+def piloted(first: int, failures: int) -> list[PlantedSystem]:
     """Return plants of what training repairs, each tried on one fold of five alone."""
     return [plant("learnable", first + n, failures, 8) for n in range(30)]
 
 
-def pairs(first: int, failures: int) -> list[Planted]:
+def pairs(first: int, failures: int) -> list[PlantedSystem]:
     """Return one plant of every two causes that can share a task, half of the failures each."""
     found = []
     for number, (one, other) in enumerate(combinations(CAUSES, 2)):

@@ -23,13 +23,13 @@ from threadpoolctl import threadpool_limits
 from tuneworthy.core.record import digest
 from tuneworthy.stats import two_samples
 from tuneworthy.watch import conclusion, live_inputs, text_classifier
-from tuneworthy.watch.live_inputs import Inputs, compare_inputs
+from tuneworthy.watch.live_inputs import GroupedInputs, compare_inputs
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 STUDY, SIZES = 300, (50, 100, 200, 400)
 SHARES = (0.5, 0.25, 0.1, 0.0)
 RULE = (two_samples, live_inputs, text_classifier)
-Draw = Callable[[np.random.Generator, int, int, float], tuple[Inputs, Inputs]]
+Draw = Callable[[np.random.Generator, int, int, float], tuple[GroupedInputs, GroupedInputs]]
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -44,13 +44,15 @@ def rows(name: str) -> list[dict[str, Any]]:
 def mixed(usual: list[str], other: list[str]) -> Draw:
     """Return a draw of a study from `usual`, and of a log in which a share comes from `other`."""
 
-    def draw(rng: np.random.Generator, n: int, m: int, share: float) -> tuple[Inputs, Inputs]:
+    def draw(
+        rng: np.random.Generator, n: int, m: int, share: float
+    ) -> tuple[GroupedInputs, GroupedInputs]:
         strange = rng.binomial(m, share)
         picked = rng.choice(len(usual), n + m - strange, replace=False)
         more = rng.choice(len(other), strange, replace=False)
         texts = [usual[at] for at in picked]
         log = texts[n:] + [other[at] for at in more]
-        return Inputs(texts[:n], [None] * n), Inputs(log, [None] * m, range(1, m + 1))
+        return GroupedInputs(texts[:n], [None] * n), GroupedInputs(log, [None] * m, range(1, m + 1))
 
     return draw
 
@@ -62,13 +64,15 @@ def conversations(usual: list[str], size: int = 5) -> Draw:
         words = text.split()
         return [" ".join(w for w in words if rng.random() > 0.2) or text for _ in range(size)]
 
-    def draw(rng: np.random.Generator, n: int, m: int, share: float) -> tuple[Inputs, Inputs]:
+    def draw(
+        rng: np.random.Generator, n: int, m: int, share: float
+    ) -> tuple[GroupedInputs, GroupedInputs]:
         del share
         picked = rng.choice(len(usual), (n + m) // size, replace=False)
         texts = [text for at in picked for text in group(rng, usual[at])]
         names = [f"g{at}" for at in picked for _ in range(size)]
-        return (Inputs(texts[:n], names[:n]),
-                Inputs(texts[n:], names[n:], range(1, m + 1)))  # fmt: skip
+        return (GroupedInputs(texts[:n], names[:n]),
+                GroupedInputs(texts[n:], names[n:], range(1, m + 1)))  # fmt: skip
 
     return draw
 

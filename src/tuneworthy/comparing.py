@@ -40,7 +40,7 @@ NOTED_SHARE = 0.1  # a note is given if more of a side's answers contain a right
 
 
 @dataclass(frozen=True)
-class Options:
+class CompareOptions:
     """How rows are scored and read; `metric` None: the one that `init` would propose."""
 
     metric: str | None = None
@@ -53,7 +53,7 @@ def compare_files(
     first: Path,
     second: Path,
     gold: Path,
-    options: Options = Options(),
+    options: CompareOptions = CompareOptions(),
     own: OwnColumns = OwnColumns(),
 ) -> LogComparison:
     """Return the comparison of two files of recorded answers on the rows of a third.
@@ -98,7 +98,7 @@ def compare_files(
     )
 
 
-def _loaded_records(task: Task, records: Records, options: Options) -> Loaded:
+def _loaded_records(task: Task, records: Records, options: CompareOptions) -> Loaded:
     """Return the cases of renamed gold records, with the task's settings inferred from them."""
     bad = BadRows(Path(), listed=False)
     cases = tuple(gold_cases(records, bad))
@@ -109,7 +109,7 @@ def _loaded_records(task: Task, records: Records, options: Options) -> Loaded:
 
 
 def _aligned_answers(
-    loaded: Loaded, renamed: RenamedFiles | None, files: tuple[Path, Path], options: Options
+    loaded: Loaded, renamed: RenamedFiles | None, files: tuple[Path, Path], options: CompareOptions
 ) -> dict[str, AlignedAnswers]:
     """Return the answers of file A and of file B, aligned to the cases, by "A" and "B"."""
     if renamed is None:
@@ -134,7 +134,7 @@ def _naming_options(error: DataError, files: dict[str, str]) -> DataError:
 
 
 def compare_columns(
-    path: Path, columns: ColumnNames, options: Options = Options()
+    path: Path, columns: ColumnNames, options: CompareOptions = CompareOptions()
 ) -> LogComparison:
     """Return the comparison of two columns of answers of one CSV file.
 
@@ -201,14 +201,14 @@ def _rows_answered_by_both(
     return both
 
 
-Rows = tuple[Sequence[Case], Sequence[Answer], Sequence[Answer]]
+AlignedRows = tuple[Sequence[Case], Sequence[Answer], Sequence[Answer]]
 
 
 def _compare_rows(
     loaded: Loaded,
     names: tuple[str, str],
-    rows: Rows,
-    options: Options,
+    rows: AlignedRows,
+    options: CompareOptions,
     said: tuple[dict[str, int], list[str]],
 ) -> LogComparison:
     task, guess = _with_metric(loaded, rows, options)
@@ -231,7 +231,9 @@ def _compare_rows(
     )
 
 
-def _with_metric(loaded: Loaded, rows: Rows, options: Options) -> tuple[Task, list[str]]:
+def _with_metric(
+    loaded: Loaded, rows: AlignedRows, options: CompareOptions
+) -> tuple[Task, list[str]]:
     """Return the task with its metric, and notes on the answers that the metric is guessed from.
 
     It is the metric of `options`, else the one that `init` proposes for these rows and answers.
@@ -259,7 +261,7 @@ def _with_metric(loaded: Loaded, rows: Rows, options: Options) -> tuple[Task, li
 
 
 def _contained_answer_notes(
-    task: Task, rows: Rows, scores: Sequence[Sequence[Score | Unscored]]
+    task: Task, rows: AlignedRows, scores: Sequence[Sequence[Score | Unscored]]
 ) -> Iterator[str]:
     """Yield a note for each side many of whose answers contain the right one in a longer text."""
     if metric_name(task) not in WHOLE_ANSWER_METRICS or task.output.type not in {"label", "text"}:

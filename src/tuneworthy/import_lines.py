@@ -12,11 +12,11 @@ from tuneworthy.core.plugins import load
 from tuneworthy.data.csv_rows import delimiter_of
 from tuneworthy.data.import_files import ImportFiles
 from tuneworthy.data.lines import WINDOWS_ENCODING, text_encoding
-from tuneworthy.recognising import Source
+from tuneworthy.recognising import RecognisedFile
 
 
 def import_report_lines(
-    sources: Sequence[Source], made: ImportFiles, names: Mapping[str, str]
+    sources: Sequence[RecognisedFile], made: ImportFiles, names: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield the lines on each file's format and columns, on each system's answers, on the rows.
 
@@ -54,7 +54,7 @@ def import_report_lines(
     yield f"{count_noun(made.rows, 'row')} with a right answer{split}"
 
 
-def _option_lines(source: Source) -> Iterator[str]:
+def _option_lines(source: RecognisedFile) -> Iterator[str]:
     """Yield lines that suggest --input, --labels or --split where the columns look like it."""
     assert source.roles is not None
     roles = source.roles
@@ -70,7 +70,7 @@ def _option_lines(source: Source) -> Iterator[str]:
         yield f"                {said}: --split {shlex.quote(source.split)}"
 
 
-def _unused_columns(source: Source) -> str:
+def _unused_columns(source: RecognisedFile) -> str:
     """Return the names of the columns without a role, which rows keep in `meta`, as one text."""
     assert source.roles is not None
     used = {name.partition(".")[0] for name in source.roles.used}
@@ -79,7 +79,7 @@ def _unused_columns(source: Source) -> str:
     return shown + (f" and {len(left) - 6} more" if len(left) > 6 else "")
 
 
-def _form_name(source: Source) -> str:
+def _form_name(source: RecognisedFile) -> str:
     """Return the name of a file's form, such as "a table (TSV)" by the mark between columns."""
     module = load("containers", source.container)
     named = module.form_of(source.path) if hasattr(module, "form_of") else ""
@@ -106,7 +106,7 @@ def system_prompt_line(made: ImportFiles) -> str:
     return f"  system prompt {each} {count_noun(total, 'row')}: “{quoted(first, 60)}”"
 
 
-def read_in_place_lines(source: Source) -> tuple[str, ...]:
+def read_in_place_lines(source: RecognisedFile) -> tuple[str, ...]:
     """Return the lines on a file that needs no import: where its input and right answer are."""
     takes = ("`input`", "`output`") if source.importer is None else _taken_fields(source)
     return (
@@ -116,10 +116,10 @@ def read_in_place_lines(source: Source) -> tuple[str, ...]:
     )
 
 
-def _format_name(source: Source) -> str:
+def _format_name(source: RecognisedFile) -> str:
     return str(getattr(source.importer, "FORMAT", ""))
 
 
-def _taken_fields(source: Source) -> tuple[str, str]:
+def _taken_fields(source: RecognisedFile) -> tuple[str, str]:
     found: tuple[str, str] = getattr(source.importer, "TAKES", ("", ""))
     return found

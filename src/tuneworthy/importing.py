@@ -26,7 +26,7 @@ from tuneworthy.data.import_files import NO_ANSWER, ImportFiles
 from tuneworthy.data.raw import BadRow, RowFault
 from tuneworthy.data.row_parts import part_of
 from tuneworthy.import_lines import import_report_lines, read_in_place_lines, system_prompt_line
-from tuneworthy.recognising import Ask, Source, has_field, recognise
+from tuneworthy.recognising import AskForColumns, RecognisedFile, has_field, recognise
 
 _SAMPLED_RECORDS = 1_000  # a format's `learn` is given this many of the first records
 
@@ -39,7 +39,7 @@ class ImportOptions:
     """
 
     choice: Choice
-    ask: Ask | None = None
+    ask: AskForColumns | None = None
     most_unread: float = 0.05
 
 
@@ -122,7 +122,9 @@ def with_source_places(where: str, rows: Path) -> str:
     return re.sub(re.escape(rows.name) + r":(\d+)(:\d+)?", source, where)
 
 
-def _recognised_sources(files: Sequence[Path], choice: Choice, ask: Ask | None) -> list[Source]:
+def _recognised_sources(
+    files: Sequence[Path], choice: Choice, ask: AskForColumns | None
+) -> list[RecognisedFile]:
     """Return each file as recognised; of several tables one keeps its right answers.
 
     Raises TaskError for a named column that is in no file.
@@ -141,7 +143,7 @@ def _recognised_sources(files: Sequence[Path], choice: Choice, ask: Ask | None) 
     return _with_distinct_systems([replace(one, roles=settled.get(id(one))) for one in found])
 
 
-def _with_distinct_systems(sources: list[Source]) -> list[Source]:
+def _with_distinct_systems(sources: list[RecognisedFile]) -> list[RecognisedFile]:
     """Return the sources; if several call a system `present`, it gets its file's name instead."""
     present = [one for one in sources if one.roles and set(one.roles.systems) == {"present"}]
     if len(present) < 2:
@@ -154,7 +156,7 @@ def _with_distinct_systems(sources: list[Source]) -> list[Source]:
     ]  # fmt: skip
 
 
-def _has_right_answers(source: Source) -> bool:
+def _has_right_answers(source: RecognisedFile) -> bool:
     """Return whether a file is a table of right answers.
 
     It is read last, so that its rows find the system prompts of the other files.
@@ -162,7 +164,7 @@ def _has_right_answers(source: Source) -> bool:
     return bool(source.roles and source.roles.output)
 
 
-def _imported_rows(source: Source, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]]:
+def _imported_rows(source: RecognisedFile, made: ImportFiles) -> Iterator[tuple[str, ImportedRow]]:
     """Yield (place, row) for each row of a file; count the other records in `made`."""
     notes: dict[str, Any] = {"path": source.path}
     _read_format_notes(source, notes)
@@ -211,7 +213,7 @@ def _imported_table_row(
     yield record.where, ImportedRow(fields, answers, part=part)
 
 
-def _read_format_notes(source: Source, notes: dict[str, Any]) -> None:
+def _read_format_notes(source: RecognisedFile, notes: dict[str, Any]) -> None:
     """Let a format's `learn` note in `notes` what its first records have in common."""
     learn = getattr(source.importer, "learn", None)
     if source.importer is None or learn is None:
@@ -221,7 +223,7 @@ def _read_format_notes(source: Source, notes: dict[str, Any]) -> None:
           notes)  # fmt: skip
 
 
-def _has_other_shape(source: Source, roles: Roles, record: SourceRecord) -> bool:
+def _has_other_shape(source: RecognisedFile, roles: Roles, record: SourceRecord) -> bool:
     """Return whether a record has neither the input nor the answer column of the others.
 
     False for a table, whose records lack the columns of empty cells.
@@ -237,7 +239,7 @@ def _key_list(value: Mapping[str, Any]) -> str:
 
 
 def _import_result(
-    sources: Sequence[Source], made: ImportFiles, written: Sequence[Path], choice: Choice
+    sources: Sequence[RecognisedFile], made: ImportFiles, written: Sequence[Path], choice: Choice
 ) -> Imported:
     systems = {name: made.answers_file(name) for name in made.answers
                if made.answers_file(name) in written}  # fmt: skip

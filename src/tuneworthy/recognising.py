@@ -36,13 +36,13 @@ _HEAD_BYTES = 65_536
 # Forms of a file that are read without import.
 _OWN_FORMS = {"json_lines", "table"}
 _ROLE_NAMES = {"input": "input", "output": "right answer"}
-Ask = Callable[[Roles, Mapping[str, str]], Choice | None]
+AskForColumns = Callable[[Roles, Mapping[str, str]], Choice | None]
 """Called with the proposed roles ("" if no column fits) and a value of each column; returns the
 user's choice, None to keep the proposal."""
 
 
 @dataclass(frozen=True)
-class Source:
+class RecognisedFile:
     """A recognised file: the form of the file, and the format or the roles of its columns.
 
     `own`: it needs no import, unless records are left out. `columns` are the columns of its first
@@ -62,7 +62,9 @@ class Source:
     split: str = ""
 
 
-def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool = False) -> Source:
+def recognise(
+    path: Path, choice: Choice, ask: AskForColumns | None = None, several: bool = False
+) -> RecognisedFile:
     """Return a file's form and its format or columns' roles; DataError names the nearest format.
 
     `ask` gets the proposed roles of a table's columns once and may return others, or, if none can
@@ -92,14 +94,16 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
                 _refuse_ambiguous_answer(path, roles)
             right = _right_answers(table, roles) if several else {}
             mark, split = _label_separator(table, roles), _split_column(table, roles)
-            return Source(path, name, None, roles, at, own, tuple(columns_of(table)), right, mark,
-                          split)  # fmt: skip
+            return RecognisedFile(path, name, None, roles, at, own, tuple(columns_of(table)),
+                                  right, mark, split)  # fmt: skip
         if not nearest:
             nearest, form_of = records, name
         missing = roles
         broken = broken or next((one for one in found if isinstance(one, RowFault)), None)
         if name in _OWN_FORMS and (not records or {"input", "messages"} & set(records[0].value)):
-            ours = ours or Source(path, name, own=True)  # its own reader reports its faults best
+            ours = ours or RecognisedFile(
+                path, name, own=True
+            )  # its own reader reports its faults best
     if ours is not None:
         return ours
     if broken is not None and not nearest:
@@ -107,11 +111,13 @@ def recognise(path: Path, choice: Choice, ask: Ask | None = None, several: bool 
     if ask is not None and nearest and not several:
         at, table = _longest_list(nearest)
         if chosen := _roles_from_user(ask, table, _suggested_roles(table, choice)):
-            return Source(path, form_of, None, chosen, at, False, tuple(columns_of(table)))
+            return RecognisedFile(path, form_of, None, chosen, at, False, tuple(columns_of(table)))
     _refuse_file(path, nearest, missing, choice if forms else None)
 
 
-def _roles_from_user(ask: Ask, table: Sequence[Mapping[str, Any]], roles: Roles) -> Roles | None:
+def _roles_from_user(
+    ask: AskForColumns, table: Sequence[Mapping[str, Any]], roles: Roles
+) -> Roles | None:
     """Return the roles that the user chooses; None if the user keeps the proposed ones."""
     other = ask(roles, _column_examples(table))
     chosen = propose_roles(table, other) if other else None
@@ -163,7 +169,7 @@ def _check_table(
 
 def _format_of(
     path: Path, name: str, records: Sequence[SourceRecord], choice: Choice, several: bool
-) -> Source | None:
+) -> RecognisedFile | None:
     """Return the file as one of a known format; None if none fits or its columns are named."""
     columns = {key for record in records for key in record.value}
     choice = choice.in_file_spelling(sorted(columns))
@@ -185,7 +191,7 @@ def _format_of(
                         kept="")  # fmt: skip
     at = next(record.at for record in records if module.fits(record))
     own = name == "json_lines" and best[1] == "openai_chat" and not choice.names_any
-    return Source(path, name, module, at=at, own=own)
+    return RecognisedFile(path, name, module, at=at, own=own)
 
 
 def _is_minority(module: ModuleType, records: Sequence[SourceRecord]) -> bool:

@@ -27,7 +27,7 @@ from tuneworthy.settle.replay import by_score, results_before_settling, settled_
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.policy import policy_of
 
-Ask = Callable[[Evidence, Task], Sequence[Finding]]
+AskQuestions = Callable[[Evidence, Task], Sequence[Finding]]
 """Returns the findings of the questions asked of evidence."""
 
 
@@ -49,7 +49,7 @@ class Recomputed:
 
 
 def recompute(
-    results: Results, ask: Ask = lambda evidence, task: (), metric: Metric | None = None
+    results: Results, ask: AskQuestions = lambda evidence, task: (), metric: Metric | None = None
 ) -> Recomputed:
     """Return the study recomputed from its stored answers, scores, folds and policy.
 

@@ -19,7 +19,7 @@ from tuneworthy.ledger.store import open_ledger
 from tuneworthy.ledger.trouble import output_errors
 
 if TYPE_CHECKING:  # statistics are slow to import, and most commands here need none
-    from tuneworthy.recompute import Ask, Recomputed
+    from tuneworthy.recompute import AskQuestions, Recomputed
 
 RESULTS_FILE = "results.json"
 VERDICT_FILE = "verdict.json"
@@ -231,7 +231,7 @@ def _differing_places(stored: Any, read: Any) -> list[str]:
     return [line.replace("recomputed", "found") for line in json_differences("", stored, read)]
 
 
-def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
+def recompute(folder: Path, ask: AskQuestions | None = None) -> Recomputed:
     """Return the stored study of a folder, recomputed without model or rows.
 
     If its ledger is next to it, the folder must match the ledger (else StoreError). `ask` returns

@@ -43,7 +43,7 @@ from tuneworthy.extras.optional import plan_extras
 from tuneworthy.identity import more_minutes, results_key, study_and_salt, study_identity
 from tuneworthy.judge.grading import grades_of, judge_refusal, metric_digest, metric_of
 from tuneworthy.ledger import signals
-from tuneworthy.ledger.elsewhere import Looks, next_look, record_look
+from tuneworthy.ledger.elsewhere import LookCount, next_look, record_look
 from tuneworthy.ledger.mirror import reply_seconds
 from tuneworthy.ledger.purse import SpendingCap, unknown_costs
 from tuneworthy.ledger.store import Ledger, open_ledger
@@ -163,18 +163,18 @@ class Session:
         return self.ledger.unit(key, "judged", make, self.study)
 
     @cached_property
-    def looks(self) -> Looks:
+    def looks(self) -> LookCount:
         """Count this study's look at the scored cases, once; return its ordinal and scope."""
         return self.count_look_once(self.study)
 
-    def count_look_once(self, study: str) -> Looks:
+    def count_look_once(self, study: str) -> LookCount:
         """Count a look at the scored cases under the name `study`, once; return its ordinal."""
         looks = record_look(self.ledger, study, *self.scored_rows_identity())
         if looks.trouble:
             self.tell("say", looks.trouble)
         return looks
 
-    def uncounted_look(self) -> Looks:
+    def uncounted_look(self) -> LookCount:
         """Return the ordinal that this study's look has or would have; count nothing."""
         return next_look(self.ledger, self.study, *self.scored_rows_identity())
 

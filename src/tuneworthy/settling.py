@@ -26,7 +26,7 @@ from tuneworthy.ledger.trouble import output_errors
 from tuneworthy.session import Session, open_session
 from tuneworthy.settle.finalists import Finalists, recorded_answers_by_arm
 from tuneworthy.settle.open_rows import gold_rows, new_inputs
-from tuneworthy.settle.pairwise_votes import PairwiseVotes, Question, agreement_of_repeats
+from tuneworthy.settle.pairwise_votes import PairwiseVotes, VoteQuestion, agreement_of_repeats
 from tuneworthy.settle.sequential import SequentialSettling
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.open_pairs import OpenPair, pairs_left_open
@@ -50,7 +50,7 @@ class SettledStudy:
 
 
 @dataclass(frozen=True)
-class Progress:
+class SettlingProgress:
     """How far settling has come.
 
     `left` is the most that the verdict may cost in score (0 to 1), at the start and after clicks;
@@ -114,7 +114,7 @@ class Settling:
         waits = self._pairs.asked is not None
         return "patience" if waits and len(self._pairs.clicks) >= self._limit else self._pairs.ended
 
-    def question(self) -> Question | None:
+    def question(self) -> VoteQuestion | None:
         """Return the next pair of answers to vote on; None at the end."""
         asked = self._pairs.question()
         return None if self.ended else asked
@@ -141,11 +141,11 @@ class Settling:
         self._pairs.take(click)
         return ""
 
-    def progress(self) -> Progress:
+    def progress(self) -> SettlingProgress:
         """Return the error bounds, clicks and remaining clicks so far."""
         left = tuple(round(points, 6) for points in self._pairs.left if points is not None)
         more = 0 if self.ended else self._pairs.clicks_left()
-        return Progress(left, len(self._pairs.clicks), more, self.ended)
+        return SettlingProgress(left, len(self._pairs.clicks), more, self.ended)
 
     @property
     def repeated(self) -> tuple[int, int]:

@@ -36,7 +36,7 @@ from tuneworthy.watch import live_answers
 from tuneworthy.watch.conclusion import ERROR_SHARES, conclude
 from tuneworthy.watch.live_answers import StudyArm
 from tuneworthy.watch.live_facts import facts_moment, moved_facts, utc_now
-from tuneworthy.watch.live_inputs import Inputs, compare_inputs
+from tuneworthy.watch.live_inputs import GroupedInputs, compare_inputs
 from tuneworthy.watch.request_log import RequestLog, read_log
 
 FROM_SETTLING = (
@@ -149,13 +149,13 @@ def _input_measures(
 ) -> dict[str, Any]:
     copies = study.split.groups if study.split else {}
     groups = [case.group or copies.get(case.id) for case in study.cases]
-    known = Inputs(
+    known = GroupedInputs(
         [case.input for case in study.cases],
         [live_answers.group_name(group, case.input)
          for group, case in zip(groups, study.cases, strict=True)],
     )  # fmt: skip
     given = [one for one in requests if one.input is not None]
-    new = Inputs(
+    new = GroupedInputs(
         [one.input or "" for one in given],
         live_answers.request_groups(given),
         [one.line for one in given],

@@ -20,7 +20,7 @@ from tuneworthy.metrics._labels import match_label
 from tuneworthy.watch import live_answers
 from tuneworthy.watch.conclusion import ERROR_SHARES, conclude
 from tuneworthy.watch.live_answers import StudyArm
-from tuneworthy.watch.live_inputs import Inputs, compare_inputs
+from tuneworthy.watch.live_inputs import GroupedInputs, compare_inputs
 
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "watch"))
 import check_scenes as scenes
@@ -71,8 +71,8 @@ def checked(study, log, labelled=60):
         for at, (text, label, said) in enumerate(log)
     ]
     ours, lines = arm(study), [one.line for one in requests]
-    found = compare_inputs(Inputs([text for text, _, _ in study], [None] * len(study)),
-                           Inputs([text for text, _, _ in log], [None] * len(log), lines),
+    found = compare_inputs(GroupedInputs([text for text, _, _ in study], [None] * len(study)),
+                           GroupedInputs([text for text, _, _ in log], [None] * len(log), lines),
                            ERROR_SHARES["inputs"])  # fmt: skip
 
     def valid(answer):
@@ -152,5 +152,8 @@ def test_resampled_real_rows_are_no_drift_and_other_intents_are(runs):
 
 
 def shown(study, log):
-    one, other = Inputs(study, [None] * len(study)), Inputs(log, [None] * len(log), range(len(log)))
+    one, other = (
+        GroupedInputs(study, [None] * len(study)),
+        GroupedInputs(log, [None] * len(log), range(len(log))),
+    )
     return compare_inputs(one, other, ERROR_SHARES["inputs"]).drift.p <= ERROR_SHARES["inputs"]

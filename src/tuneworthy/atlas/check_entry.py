@@ -16,7 +16,7 @@ from tuneworthy.metrics import metric_name, score_all, scorer
 
 ROUNDING = 1e-6  # figures are rounded to six digits
 ATLAS_UNCHANGED = "the atlas, unchanged"
-Fault = tuple[str, str]  # what is wrong, and where
+EntryFault = tuple[str, str]  # what is wrong, and where
 
 
 def check_entry(entry: Entry) -> int:
@@ -40,7 +40,7 @@ def check_entry(entry: Entry) -> int:
     return answered
 
 
-def _entry_error(entry: Entry, faults: Sequence[Fault]) -> DataError:
+def _entry_error(entry: Entry, faults: Sequence[EntryFault]) -> DataError:
     counts = Counter(what for what, _ in faults)
     first = dict(reversed(faults))
     return DataError(
@@ -76,7 +76,7 @@ def _scoring_task(entry: Entry) -> Task:
     return task
 
 
-def _card_faults(entry: Entry) -> Iterator[Fault]:
+def _card_faults(entry: Entry) -> Iterator[EntryFault]:
     card = entry.card
     named = [arm for arm in card.arms if arm.name == card.arm]
     if card.arm is not None and (not named or named[0].score is None):
@@ -89,7 +89,7 @@ def _card_faults(entry: Entry) -> Iterator[Fault]:
                 yield f"{text} outside its bounds", arm.name
 
 
-def _row_faults(entry: Entry) -> Iterator[Fault]:
+def _row_faults(entry: Entry) -> Iterator[EntryFault]:
     if len({case.id for case in entry.cases}) < len(entry.cases):
         yield "case that stands twice", "cases"
     if rows_digest(entry.cases) != entry.card.rows_hash:
@@ -98,7 +98,7 @@ def _row_faults(entry: Entry) -> Iterator[Fault]:
         yield "wrong number of cases", f"{len(entry.cases)}, not {entry.card.n}"
 
 
-def _run_faults(run: RecordedRun, known: dict[str, Case], task: Task) -> Iterator[Fault]:
+def _run_faults(run: RecordedRun, known: dict[str, Case], task: Task) -> Iterator[EntryFault]:
     """Yield the faults of a run: unknown cases, scores that differ from those computed again."""
     if not len(run.cases) == len(run.answers) == len(run.scores):
         yield "run with a missing text or score", run.arm
@@ -125,7 +125,7 @@ def _same_score(value: float | None, stated: float | None) -> bool:
     return abs(value - stated) <= ROUNDING
 
 
-def _arm_faults(entry: Entry) -> Iterator[Fault]:
+def _arm_faults(entry: Entry) -> Iterator[EntryFault]:
     """Yield the faults of the arms: missing answers, and figures that their answers contradict."""
     tables = {arm.name: _scores_by_case(entry, arm.name) for arm in entry.card.arms if arm.score}
     answered = {case for run in entry.runs for case in run.cases}
@@ -162,7 +162,7 @@ def _scores_by_case(entry: Entry, arm: str) -> dict[str, float]:
     }
 
 
-def _distance_faults(entry: Entry, tables: dict[str, dict[str, float]]) -> Iterator[Fault]:
+def _distance_faults(entry: Entry, tables: dict[str, dict[str, float]]) -> Iterator[EntryFault]:
     """Yield a fault for each arm whose distance to the best arm its answers contradict."""
     apart = [arm for arm in entry.card.arms if arm.behind is not None]
     tops = [arm.name for arm in entry.card.arms if arm.score and not arm.behind]

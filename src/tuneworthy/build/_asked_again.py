@@ -18,7 +18,7 @@ from tuneworthy.core.errors import DoesNotFit
 from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import digest
-from tuneworthy.deploy.parity import Reference, compare_answers, compare_form
+from tuneworthy.deploy.parity import ReferenceAnswers, compare_answers, compare_form
 from tuneworthy.deploy.system import open_artefact
 from tuneworthy.measure.built_arm import DeployedArm
 from tuneworthy.stats.bounds import rate
@@ -124,12 +124,12 @@ class _ParityCheck:
         return [case.query() for case in self.cases]
 
     @cached_property
-    def reference(self) -> Reference:
+    def reference(self) -> ReferenceAnswers:
         parts, runner = self.parts, self.arm.runner
         answers = self.arm.answers(self.queries)
         limits = parts.artefact.pack.limits
         local = hasattr(parts.model, "module")
-        return Reference(
+        return ReferenceAnswers(
             cases=self.cases,
             answers=answers,
             score=runner.metric,

@@ -12,14 +12,14 @@ from tuneworthy.cli._options import print_stderr
 if TYPE_CHECKING:
     from tuneworthy.data.column_choice import Choice
     from tuneworthy.data.column_roles import Roles
-    from tuneworthy.recognising import Ask
+    from tuneworthy.recognising import AskForColumns
 
 _NO = {"n", "no", "nein", "non", "nope"}
 _SHOWN = 20  # columns with an example each; of more the names are listed
 _NOT_A_LIST = "this is no list of ROLE=COLUMN"
 
 
-def column_question() -> Ask | None:
+def column_question() -> AskForColumns | None:
     """Return the function that asks for the columns, once; None if this is no terminal."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None

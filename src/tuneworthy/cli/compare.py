@@ -14,7 +14,7 @@ from tuneworthy.cli._options import BadRows, Json, MaxBad, print_stderr, share, 
 
 if TYPE_CHECKING:
     from tuneworthy.compare.two_logs import LogComparison
-    from tuneworthy.comparing import Options
+    from tuneworthy.comparing import CompareOptions
     from tuneworthy.data.own_columns import OwnColumns
 
 EPILOG = (
@@ -64,11 +64,11 @@ def command(
     Two files with --gold, the file of the right answers; or two columns of one CSV file with --a,
     --b and --gold-column; or two finished studies.
     """
-    from tuneworthy.comparing import Options
+    from tuneworthy.comparing import CompareOptions
     from tuneworthy.core.errors import TuneworthyError
     from tuneworthy.data.own_columns import OwnColumns
 
-    options = Options(metric, match, bad_rows, share(max_bad))
+    options = CompareOptions(metric, match, bad_rows, share(max_bad))
     columns = [a, b, gold_column]
     own = OwnColumns(id_column, input_column, gold_column, answer_column)
     if gold is None and not any(columns):
@@ -123,7 +123,7 @@ def _require_studies(first: Path, second: Path | None) -> Path:
 
 
 def _compare_two_logs(
-    first: Path, second: Path | None, gold: Path, options: Options, own: OwnColumns
+    first: Path, second: Path | None, gold: Path, options: CompareOptions, own: OwnColumns
 ) -> LogComparison:
     from tuneworthy.comparing import compare_files
 
@@ -151,7 +151,7 @@ def _compare_two_columns(
     second: Path | None,
     columns: list[str | None],
     input_column: str | None,
-    options: Options,
+    options: CompareOptions,
 ) -> LogComparison:
     from tuneworthy.comparing import compare_columns
     from tuneworthy.core.errors import TaskError

@@ -12,7 +12,7 @@ from tuneworthy.cli._options import print_line, print_stderr, share, show_json
 
 if TYPE_CHECKING:
     from tuneworthy.serve.served_models import ServedModels
-    from tuneworthy.serve.served_versions import Version
+    from tuneworthy.serve.served_versions import ServedVersion
     from tuneworthy.serve.service import Service
 
 Builds = Annotated[
@@ -96,7 +96,7 @@ def command(
 
 def _serve_until_signal(
     service: Service,
-    what: tuple[Path, list[Version], list[str]],
+    what: tuple[Path, list[ServedVersion], list[str]],
     where: tuple[str, int],
     token_env: str,
     limits: tuple[int, int, float],
@@ -160,7 +160,7 @@ def _check_installed() -> None:
 
 
 def _load_models(
-    folder: Path, versions: list[Version], specs: list[str], most: int
+    folder: Path, versions: list[ServedVersion], specs: list[str], most: int
 ) -> ServedModels:
     """Return the opened models and artefacts; TuneworthyError for one that can't be opened."""
     from tuneworthy.deploy.system import open_artefact, open_base, task_of
@@ -183,7 +183,9 @@ def _load_models(
     return models
 
 
-def _print_dry_run(folder: Path, versions: list[Version], specs: list[str], json: bool) -> None:
+def _print_dry_run(
+    folder: Path, versions: list[ServedVersion], specs: list[str], json: bool
+) -> None:
     from tuneworthy.core.record import canonical
     from tuneworthy.serve.served_versions import current_versions
     from tuneworthy.serve.start_screen import production_lines

@@ -26,7 +26,7 @@ LEAST_CASES = 6  # the fewest cases that are cut into thirds or quarters
 JUDGE_NOTE = (
     "Scores of slices are the judge's own: a slice has too few human grades to correct them."
 )
-Parts = Iterator[tuple[str, list[str]]]
+SliceParts = Iterator[tuple[str, list[str]]]
 
 
 def slices(
@@ -89,7 +89,7 @@ def slice_parts(task: Task, cases: Sequence[Case]) -> Iterator[tuple[SliceKind, 
 
 def _slices_by_kind(
     task: Task, cases: Sequence[Case], scores: Mapping[str, Sequence[float]], others: Sequence[Case]
-) -> Iterator[tuple[SliceKind, Parts]]:
+) -> Iterator[tuple[SliceKind, SliceParts]]:
     yield "length", _split_in_thirds(cases, lambda c: len(c.input), ("short", "middle", "long"))
     yield "class", _slices_by_class(task, cases)
     yield "group", named_parts({c.id: c.group for c in cases if c.group})
@@ -101,7 +101,7 @@ def _slices_by_kind(
 
 def _split_in_thirds(
     cases: Sequence[Case], key: Callable[[Case], Any], names: tuple[str, str, str]
-) -> Parts:
+) -> SliceParts:
     if len(cases) < LEAST_CASES:
         return
     ranked = sorted(cases, key=lambda case: (key(case), case.id))
@@ -109,12 +109,12 @@ def _split_in_thirds(
         yield name, [ranked[i].id for i in part]
 
 
-def _slices_by_class(task: Task, cases: Sequence[Case]) -> Parts:
+def _slices_by_class(task: Task, cases: Sequence[Case]) -> SliceParts:
     if task.output.type == "label":
         yield from named_parts({case.id: case.output.strip() for case in cases}, least=1)
 
 
-def named_parts(names: Mapping[str, str | None], least: int = 2) -> Parts:
+def named_parts(names: Mapping[str, str | None], least: int = 2) -> SliceParts:
     """Yield (name, case ids) of at most 12 groups with `least` or more cases, largest first."""
     counts = Counter(name for name in names.values() if name)
     for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SLICES]:
@@ -122,7 +122,7 @@ def named_parts(names: Mapping[str, str | None], least: int = 2) -> Parts:
             yield name, [i for i, own in names.items() if own == name]
 
 
-def _slices_by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> Parts:
+def _slices_by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> SliceParts:
     if len(cases) < LEAST_CASES:
         return
     ids = rare_word_cases(cases, others)
@@ -130,7 +130,7 @@ def _slices_by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> Parts:
     yield "the rest", [case.id for case in cases if case.id not in ids]
 
 
-def _hardest_slices(cases: Sequence[Case], scores: Mapping[str, Sequence[float]]) -> Parts:
+def _hardest_slices(cases: Sequence[Case], scores: Mapping[str, Sequence[float]]) -> SliceParts:
     """Yield (name, case ids) of the tenth on which the other arms score lowest, and of the rest.
 
     The arm and its rival are left out: cases selected by their own failures would bias their

@@ -26,9 +26,9 @@ from tuneworthy.stats.race import sequential_bound
 
 ALPHA = 0.05
 LOOK_SHARE = 0.2  # share of an arm's error spent at the look after its first folds
-LARGEST_MARGIN = 0.2  # the largest margin that a verdict is computed for (verdict.flips.MARGINS)
+LARGEST_MARGIN = 0.2  # the largest margin that a verdict is computed for (flips.MARGIN_GRID)
 Array = np.ndarray[Any, Any]
-Key = tuple[str, str]
+ArmPair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def pairs(
     wanted += [(a, r) for a in arms for r in references]
     columns = {**references, **arms}
     rows = {key: _paired_rows(inputs, columns[key[0]], columns[key[1]]) for key in wanted}
-    first = _Levels(inputs, arms, references, None)
+    first = _PairLevels(inputs, arms, references, None)
     pairs_by_key = {key: _bounded_pair(each, first.of(key), key) for key, each in rows.items()}
     far = {key for key, pair in pairs_by_key.items() if pair.low > (pair.mean + LARGEST_MARGIN) / 2}
     far |= {
@@ -170,7 +170,7 @@ def pairs(
         for (a, b), pair in pairs_by_key.items()
         if -pair.high > (LARGEST_MARGIN - pair.mean) / 2
     }
-    relaxed = _Levels(inputs, arms, references, far) if far else first
+    relaxed = _PairLevels(inputs, arms, references, far) if far else first
     return [
         pair
         if key in far or key[::-1] in far or relaxed.of(key) == first.of(key)
@@ -185,7 +185,7 @@ def pair_of(inputs: ComparisonInputs, arm: Column, versus: Column, level: float)
     return _bounded_pair(_paired_rows(inputs, arm, versus), (level, level), names)
 
 
-class _Levels:
+class _PairLevels:
     """The error level of each arm's bounds; `far` holds (a, b) if a beats b by far.
 
     By far: the mean exceeds LARGEST_MARGIN by more than twice the distance to its bound, so b is
@@ -199,7 +199,7 @@ class _Levels:
         inputs: ComparisonInputs,
         arms: Mapping[str, Column],
         references: Mapping[str, Column],
-        far: set[Key] | None,
+        far: set[ArmPair] | None,
     ) -> None:
         self._share = {name: inputs.share(column) for name, column in arms.items()}
         shares = {1.0, *self._share.values()}
@@ -207,7 +207,7 @@ class _Levels:
             share: _levels_by_arm(inputs, arms, references, far, share) for share in shares
         }
 
-    def of(self, key: Key) -> tuple[float, float]:
+    def of(self, key: ArmPair) -> tuple[float, float]:
         """Return the levels of both arms of a pair, for bounds on their difference."""
         share = min(self._share.get(name, 1.0) for name in key)
         levels = self._levels[share]
@@ -218,7 +218,7 @@ def _levels_by_arm(
     inputs: ComparisonInputs,
     arms: Mapping[str, Column],
     references: Mapping[str, Column],
-    far: set[Key] | None,
+    far: set[ArmPair] | None,
     share: float,
 ) -> dict[str, float]:
     # Sorted by content, so that no level depends on names or positions.
@@ -230,7 +230,7 @@ def _levels_by_arm(
 
 
 def _family_levels(
-    inputs: ComparisonInputs, columns: Sequence[Column], far: set[Key] | None, share: float
+    inputs: ComparisonInputs, columns: Sequence[Column], far: set[ArmPair] | None, share: float
 ) -> dict[str, float]:
     """Return {arm: error level of its bounds against the others} from their shared rows (max-t).
 
@@ -275,7 +275,7 @@ def _paired_rows(inputs: ComparisonInputs, arm: Column, versus: Column) -> _Pair
     return _PairedRows(inputs, arm, versus, ids, diffs, inputs.groups_of(ids), fitted, graded)
 
 
-def _bounded_pair(rows: _PairedRows, levels: tuple[float, float], key: Key) -> Pair:
+def _bounded_pair(rows: _PairedRows, levels: tuple[float, float], key: ArmPair) -> Pair:
     upper, lower = levels
     above = rows.bound(upper)
     below = above if lower == upper else rows.bound(lower)

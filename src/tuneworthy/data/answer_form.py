@@ -27,7 +27,7 @@ _PUNCTUATED_SHARE = 0.03  # share of recorded answers that equal a right label b
 # enough: a metric of whole answers would score that system 0 for the form of what it says.
 _CONTAINED_SHARE = 0.2
 _LENGTH_FACTOR = 2.0  # recorded answers with so many times the words say more than the right ones
-Pairs = Sequence[tuple[Case, str]]  # a row and a system's answer to it
+AnswerPairs = Sequence[tuple[Case, str]]  # a row and a system's answer to it
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _recorded_form(
     return None
 
 
-def _contains_form(pairs: Pairs) -> AnswerForm:
+def _contains_form(pairs: AnswerPairs) -> AnswerForm:
     """Return the answer form whose metric looks for a right answer inside the text."""
     seen = (
         f"{_count_text('contains', pairs)} contain a right one, {_count_equal(pairs):,} equal one"
@@ -123,11 +123,11 @@ def _contains_form(pairs: Pairs) -> AnswerForm:
     return AnswerForm("text", "contains", _CONTAINS_REASON, f"{seen}: `contains`")
 
 
-def _count_text(metric: str, pairs: Pairs) -> str:
+def _count_text(metric: str, pairs: AnswerPairs) -> str:
     return f"{_count_scored_right(metric, pairs):,} of {len(pairs):,} recorded answers"
 
 
-def _count_equal(pairs: Pairs) -> int:
+def _count_equal(pairs: AnswerPairs) -> int:
     """Return how many answers equal a right one, case and spaces ignored."""
     return sum(
         any(label_key(text) == label_key(right) for right in (case.output, *case.accepted))
@@ -135,7 +135,7 @@ def _count_equal(pairs: Pairs) -> int:
     )
 
 
-def _count_scored_right(metric: str, pairs: Pairs) -> int:
+def _count_scored_right(metric: str, pairs: AnswerPairs) -> int:
     """Return how many answers a metric scores 1, so that counts agree with scores shown later."""
     score = load("metrics", metric).score
     return sum(score(case, Answer(case=case.id, text=text), {}).value == 1 for case, text in pairs)

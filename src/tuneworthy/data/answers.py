@@ -20,7 +20,7 @@ from tuneworthy.data.rows import read_records
 
 NO_ANSWER = "no recorded answer"
 NULL_ANSWER = "the recorded answer is null"
-FINISHES = ("stop", "length", "error")
+KNOWN_FINISHES = ("stop", "length", "error")
 # A month of work and a million dollars for one answer: a larger value is a unit or typing error,
 # and one such value would dominate every mean of its arm.
 MAX_VALUES = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 10**9}
@@ -141,8 +141,8 @@ def _check_fields(row: RawRow) -> None:
         else:
             continue
         raise _wrong_field(row, key, f"in a recorded answer {what}", fix)
-    if row.fields.get("finish") not in (None, *FINISHES):
-        fix = f"write one of {', '.join(FINISHES)}, or leave it out"
+    if row.fields.get("finish") not in (None, *KNOWN_FINISHES):
+        fix = f"write one of {', '.join(KNOWN_FINISHES)}, or leave it out"
         raise _wrong_field(row, "finish", "in a recorded answer `finish` is not known", fix)
 
 

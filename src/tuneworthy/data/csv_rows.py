@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.errors import DataError
-from tuneworthy.data.lines import MAX_LINE, Line, read_lines
+from tuneworthy.data.lines import MAX_LINE, RawLine, read_lines
 from tuneworthy.data.raw import RawRow, RowFault, likely_name
 
 MAX_COLUMNS = 1_000
@@ -134,7 +134,7 @@ def _unclosed_quote(where: str, text: str) -> RowFault:
     return RowFault(where, "a quote is never closed", text[:200], fix)
 
 
-def _decoded_line(line: Line, shown: str, encoding: str) -> str | RowFault:
+def _decoded_line(line: RawLine, shown: str, encoding: str) -> str | RowFault:
     where = f"{shown}:{line.number}"
     if line.raw is None:
         return RowFault(where, "line too long", f"{line.length:,} bytes", "cut it or leave it out")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tuneworthy.core.errors import DataError
-from tuneworthy.data.lines import MAX_LINE, Line, read_lines
+from tuneworthy.data.lines import MAX_LINE, RawLine, read_lines
 from tuneworthy.data.raw import RawRow, RowFault
 
 MAX_DEPTH = 64
@@ -36,7 +36,7 @@ def read_jsonl(
         yield _parse_line(line, shown, encoding)
 
 
-def _parse_line(line: Line, shown: str, encoding: str) -> RawRow | RowFault:
+def _parse_line(line: RawLine, shown: str, encoding: str) -> RawRow | RowFault:
     where = f"{shown}:{line.number}"
     if line.raw is None:
         got = f"{line.length:,} bytes"
@@ -54,7 +54,7 @@ def _parse_line(line: Line, shown: str, encoding: str) -> RawRow | RowFault:
     return _parse_json(text, line, where)
 
 
-def _parse_json(text: str, line: Line, where: str) -> RawRow | RowFault:
+def _parse_json(text: str, line: RawLine, where: str) -> RawRow | RowFault:
     try:
         value = _DECODER.decode(text)
     except _RefusedValue as error:
@@ -86,7 +86,7 @@ def _check_value(value: dict[str, Any], text: str, where: str) -> RawRow | RowFa
     return RawRow(where, value)
 
 
-def _json_fault(text: str, line: Line, where: str, error: json.JSONDecodeError) -> RowFault:
+def _json_fault(text: str, line: RawLine, where: str, error: json.JSONDecodeError) -> RowFault:
     place = f"{where}:{error.colno}"
     got = text[max(0, error.pos - 40) : error.pos + 40].strip()
     if (not line.ended and error.pos >= len(text.rstrip()) - 1) or _is_cut_string(error, line):
@@ -108,11 +108,11 @@ def _json_fault(text: str, line: Line, where: str, error: json.JSONDecodeError) 
     )
 
 
-def _is_cut_string(error: json.JSONDecodeError, line: Line) -> bool:
+def _is_cut_string(error: json.JSONDecodeError, line: RawLine) -> bool:
     return not line.ended and error.msg.startswith("Unterminated string")
 
 
-def _refuse_other_format(line: Line, path: Path, shown: str) -> None:
+def _refuse_other_format(line: RawLine, path: Path, shown: str) -> None:
     start = (line.raw or b"").lstrip()[:1]
     if start not in {b"[", b"{"} or line.raw is None:
         return

@@ -11,10 +11,10 @@ from tuneworthy.data.copies import full_text, input_text, normalised_text, text_
 
 COPY_OF_TEST = "copy of a test row"
 DEV_ELSEWHERE = "dev row that is also elsewhere"
-Files = dict[str, tuple[Case, ...]]
+CasesByFile = dict[str, tuple[Case, ...]]
 
 
-def without_leaks(files: Files, policy: str) -> tuple[Files, dict[str, list[str]]]:
+def without_leaks(files: CasesByFile, policy: str) -> tuple[CasesByFile, dict[str, list[str]]]:
     """Return the files without copies of test rows in train, and {reason: ids left out}.
 
     A copy has the same input after normalising case, space and Unicode form; or after removing

@@ -39,7 +39,7 @@ _UTF16_MARKS = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"
 
 
 @dataclass(frozen=True)
-class Line:
+class RawLine:
     """One line without its line ending: number from 1, bytes (None: over the limit), length.
 
     `ended` is False for a last line without a line ending.
@@ -129,7 +129,7 @@ def _likelier_encoding(chunks: Iterator[bytes]) -> str:
     return WINDOWS_ENCODING if stray > letters else "utf-8"
 
 
-def read_lines(path: Path, skip: int = 0) -> Iterator[Line]:
+def read_lines(path: Path, skip: int = 0) -> Iterator[RawLine]:
     """Yield the lines of a file, ended by LF, CRLF or CR; `raw` is None over MAX_LINE bytes."""
     number, parts, length = 0, [], 0
     with path.open("rb") as file:
@@ -144,10 +144,10 @@ def read_lines(path: Path, skip: int = 0) -> Iterator[Line]:
                 parts.clear()
             if ended:
                 number += 1
-                yield Line(number, b"".join(parts) if length <= MAX_LINE else None, length)
+                yield RawLine(number, b"".join(parts) if length <= MAX_LINE else None, length)
                 parts, length = [], 0
     if length:
-        yield Line(number + 1, b"".join(parts) if length <= MAX_LINE else None, length, False)
+        yield RawLine(number + 1, b"".join(parts) if length <= MAX_LINE else None, length, False)
 
 
 def _line_pieces(file: object) -> Iterator[bytes]:

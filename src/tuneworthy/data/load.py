@@ -21,7 +21,7 @@ from tuneworthy.data.lines import check_text_file
 from tuneworthy.data.locked import split_locked
 from tuneworthy.data.open_answers import MUST_SAY, has_demands, no_demand_fault
 from tuneworthy.data.raw import RowFault
-from tuneworthy.data.reading import FileRows, Progress, SampleSpec, read_file, with_contexts
+from tuneworthy.data.reading import FileRows, ReadingProgress, SampleSpec, read_file, with_contexts
 
 MAX_ROWS = 100_000  # a larger file is sampled down to this, to bound memory
 SLOW_COMPARISON_ROWS = 20_000  # from this many rows the pairwise comparison takes seconds
@@ -90,7 +90,7 @@ def load(
     bad = BadRows(task.folder, listed=bad_rows != "draft")
     try:
         files, docs = _read_files(
-            task, bad, SampleSpec(min(limit or MAX_ROWS, MAX_ROWS), task.seed, Progress(say))
+            task, bad, SampleSpec(min(limit or MAX_ROWS, MAX_ROWS), task.seed, ReadingProgress(say))
         )
         _leave_out_variants(task, files, bad)
         _leave_out_demandless(task, files, bad)

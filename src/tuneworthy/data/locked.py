@@ -23,19 +23,19 @@ from tuneworthy.data.looks import studies_text
 LOCKED, NOT_LOCKED = "locked", "test rows that are not locked"
 HASH_DIGITS = 12
 REPORTED_GAINS = (0.1, 0.2)  # true gains whose chance to be shown is reported
-Files = dict[str, tuple[Case, ...]]
+CasesByFile = dict[str, tuple[Case, ...]]
 
 
 @dataclass(frozen=True)
 class LockedSplit:
     """The rows of each file that a study uses, and the rows it does not (`why` says why)."""
 
-    files: Files
+    files: CasesByFile
     aside: tuple[Case, ...] = ()
     why: str = ""
 
 
-def split_locked(task: Task, files: Files, unlock: bool) -> LockedSplit:
+def split_locked(task: Task, files: CasesByFile, unlock: bool) -> LockedSplit:
     """Return the files without the locked rows; with `unlock` the locked rows are the test file.
 
     They are drawn from the scored rows: those of `test` if there is such a file, else of `file` or
@@ -59,7 +59,7 @@ def split_locked(task: Task, files: Files, unlock: bool) -> LockedSplit:
     return LockedSplit({**files, "main": others, "test": locked})
 
 
-def _draw_locked_ids(files: Files, key: str, share: float) -> set[str]:
+def _draw_locked_ids(files: CasesByFile, key: str, share: float) -> set[str]:
     """Return the ids of the locked rows; groups of copies and of `group` are locked whole.
 
     A group that has a row in the dev file stays open: that row would reveal it.

@@ -58,7 +58,7 @@ class SampleSpec:
     on_rows: Callable[[str, int], None] = lambda name, rows: None
 
 
-class Progress:
+class ReadingProgress:
     """Reports how many rows of a file were read, at most every few seconds."""
 
     def __init__(self, say: Callable[[str], None], every: float = 3.0) -> None:

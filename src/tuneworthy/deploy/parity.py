@@ -27,7 +27,7 @@ from tuneworthy.stats.bounds import paired, rate
 
 COMPARED_ANSWERS = 24  # answers whose log-probabilities are compared
 _SHOWN_CASES = 5  # the most changed cases in a report
-_TAIL = 0.025  # error probability of each bound
+_BOUND_TAIL = 0.025  # error probability of each bound
 
 
 class Engine(Protocol):
@@ -57,7 +57,7 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceAnswers:
     """The evaluated model's answers to the cases, and the functions that score them.
 
     `tuned(prompts, texts)` and `base(prompts, texts)` return token log-probabilities of the
@@ -76,7 +76,7 @@ class Reference:
 
 
 def compare_answers(
-    form: str, engine: str, reference: Reference, new: Sequence[Answer]
+    form: str, engine: str, reference: ReferenceAnswers, new: Sequence[Answer]
 ) -> FormParity:
     """Return the parity of new answers with the evaluated ones: agreement and score difference.
 
@@ -86,7 +86,7 @@ def compare_answers(
     old = reference.answers
     before, after = _score_values(reference, old), _score_values(reference, new)
     equal = sum(a.text == b.text for a, b in zip(old, new, strict=True))
-    bound = paired([b - a for a, b in zip(before, after, strict=True)], _TAIL)
+    bound = paired([b - a for a, b in zip(before, after, strict=True)], _BOUND_TAIL)
     share = rate(equal, len(old))
     failed = []
     if bound.mean < -reference.margin:
@@ -115,7 +115,9 @@ def compare_answers(
     )
 
 
-def compare_form(form: str, engine: Engine, reference: Reference, *, exact: bool) -> FormParity:
+def compare_form(
+    form: str, engine: Engine, reference: ReferenceAnswers, *, exact: bool
+) -> FormParity:
     """Return the parity of an exported form with the evaluated model, both asked the same prompts.
 
     `exact`: the form's weights are not rounded. Besides the answers, the token count of each prompt
@@ -144,12 +146,14 @@ def compare_form(form: str, engine: Engine, reference: Reference, *, exact: bool
     return parity.model_copy(update={"failed": tuple(failed), "distance": distance})
 
 
-def _score_values(reference: Reference, answers: Sequence[Answer]) -> list[float]:
+def _score_values(reference: ReferenceAnswers, answers: Sequence[Answer]) -> list[float]:
     scores = score_all(reference.score, reference.cases, answers)
     return [score.value if isinstance(score, Score) else 0.0 for score in scores]
 
 
-def _logprob_distance(engine: Any, reference: Reference, exact: bool) -> LogProbDistance | None:
+def _logprob_distance(
+    engine: Any, reference: ReferenceAnswers, exact: bool
+) -> LogProbDistance | None:
     """Return the log-probability distances on the first answers that the engine can score."""
     if reference.tuned is None:
         return None

@@ -49,14 +49,14 @@ from tuneworthy.core.causes import (
 from tuneworthy.core.verdict import Wrong
 from tuneworthy.diagnose.effects import ALPHA, effect, passed_by_both, share_interval
 from tuneworthy.diagnose.failure_classes import (
-    Cases,
+    CaseIds,
     FailureClass,
     RemedyStep,
     UnrescuedCases,
     failure_classes,
     remedies_by_cause,
 )
-from tuneworthy.diagnose.relations import Pair, labels_fail, reading_fails, retrieval_fails
+from tuneworthy.diagnose.relations import TriedEffect, labels_fail, reading_fails, retrieval_fails
 
 FEW_FAILURES, FEW_IF_NONE_ACTS, LEAST_FAILURES = 40, 60, 8
 CAUSES: tuple[Cause, ...] = (
@@ -73,9 +73,9 @@ class _CauseEstimate(NamedTuple):
     """
 
     cause: Cause
-    cases: Cases
-    tried_cases: Cases
-    before: tuple[tuple[Cases, Cases], ...]
+    cases: CaseIds
+    tried_cases: CaseIds
+    before: tuple[tuple[CaseIds, CaseIds], ...]
     name: str | None = None
     placebo: str | None = None
 
@@ -149,7 +149,7 @@ def attribute_causes(
     )
 
 
-def _n_read(base: BaseOutcomes, pairs: Sequence[Pair]) -> int:
+def _n_read(base: BaseOutcomes, pairs: Sequence[TriedEffect]) -> int:
     """Return how many failures the remedies were compared on: all, or the fewest of an open one.
 
     A remedy is open if it passes more than the base and is not shown to beat its placebo. Below 60
@@ -166,7 +166,7 @@ def _n_read(base: BaseOutcomes, pairs: Sequence[Pair]) -> int:
     return min([len(base.fails), *open_sizes])
 
 
-def _why_unread(pairs: Sequence[Pair], recorded: bool) -> str:
+def _why_unread(pairs: Sequence[TriedEffect], recorded: bool) -> str:
     """Return why causes are unknown if no remedy called a model on a failed case, else ""."""
     if any(tried.asks and result.n_fail for tried, result in pairs):
         return ""
@@ -181,7 +181,7 @@ def _why_unread(pairs: Sequence[Pair], recorded: bool) -> str:
 
 
 def _attribute_causes(
-    base: BaseOutcomes, pairs: Sequence[Pair], few: bool, hard: bool
+    base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool, hard: bool
 ) -> _Attribution:
     """Return the class of each failed case and the estimated causes of all of them.
 
@@ -204,7 +204,7 @@ def _attribute_causes(
     label = rest_cases.cases & rest.label
     reading = (rest_cases.cases & rest.reading) - label
     nothing = rest_cases.cases - label - reading - rest.chance if hard else frozenset()
-    ends: list[tuple[Cause, Cases]] = [("label", label), ("reading", reading), ("hard", nothing)]
+    ends: list[tuple[Cause, CaseIds]] = [("label", label), ("reading", reading), ("hard", nothing)]
     estimates += [rest_cases._replace(cause=cause, cases=cases) for cause, cases in ends]
     if retrieval.holds:
         estimates = [item._replace(cause=_as_retrieval(item.cause)) for item in estimates]
@@ -227,7 +227,7 @@ def _as_retrieval(cause: Cause) -> Cause:
     return "retrieval" if cause == "knowledge" else cause
 
 
-def _chance_cases(base: BaseOutcomes, pairs: Sequence[Pair]) -> Cases:
+def _chance_cases(base: BaseOutcomes, pairs: Sequence[TriedEffect]) -> CaseIds:
     """Return the failed cases that pass with an acting remedy and with its placebo."""
     return frozenset().union(
         *(passed_by_both(base, tried) for tried, result in pairs if result.acts)
@@ -250,7 +250,7 @@ def _apply_remedies(
     records the share that is kept. A remedy that was tried on none of them is skipped.
     """
     pool = within = frozenset(base.fails)
-    before: tuple[tuple[Cases, Cases], ...] = ()
+    before: tuple[tuple[CaseIds, CaseIds], ...] = ()
     estimates = []
     for step in steps:
         tried = pool & step.asked

@@ -41,7 +41,7 @@ PASSED_SHARE = 0.5
 LEAST_ABOVE_ZERO = 1e-6
 """The lower end of an interval that excludes 0 by an exact test, without a known value."""
 
-Passed = Mapping[str, float]
+PassShares = Mapping[str, float]
 
 
 def effect(base: BaseOutcomes, tried: Intervention) -> Effect:
@@ -99,7 +99,7 @@ def effect(base: BaseOutcomes, tried: Intervention) -> Effect:
     )
 
 
-def rescued_cases(fails: Iterable[str], passed: Passed, versus: Passed) -> tuple[str, ...]:
+def rescued_cases(fails: Iterable[str], passed: PassShares, versus: PassShares) -> tuple[str, ...]:
     """Return the failed cases that pass with the remedy and not under its rivals (`versus`)."""
     return tuple(case for case in fails if passed[case] and versus[case] < PASSED_SHARE)
 
@@ -121,12 +121,12 @@ def passed_by_both(base: BaseOutcomes, tried: Intervention) -> frozenset[str]:
     return frozenset(case for case in fails if tried.passed[case] and versus[case] >= PASSED_SHARE)
 
 
-def _shares_to_beat(tried: Intervention) -> list[Passed]:
+def _shares_to_beat(tried: Intervention) -> list[PassShares]:
     """Return the pass shares that a remedy must beat: of its placebo and of its prompt alone."""
     return [rival for rival in (tried.placebo_passed, tried.alone) if rival]
 
 
-def _best_rival(base: BaseOutcomes, tried: Intervention) -> Passed:
+def _best_rival(base: BaseOutcomes, tried: Intervention) -> PassShares:
     """Return {case id: highest pass share of a rival}; without rivals, of the rerun base."""
     rivals = _shares_to_beat(tried)
     if not rivals:
@@ -158,24 +158,24 @@ def share_interval(
     return _rounded_interval(Interval(mean=mean, low=low, high=high))
 
 
-def _rerun_shares(base: BaseOutcomes) -> Passed:
+def _rerun_shares(base: BaseOutcomes) -> PassShares:
     """Return {case id: pass share of a rerun of the base, or of its first run if not rerun}."""
     if base.rerun:
         return {case: float(passed) for case, passed in base.rerun.items()}
     return dict.fromkeys(base.fails, 0.0) | dict.fromkeys(base.passes, 1.0)
 
 
-def _common_cases(cases: Iterable[str], *columns: Passed) -> list[str]:
+def _common_cases(cases: Iterable[str], *columns: PassShares) -> list[str]:
     return sorted(case for case in cases if all(case in column for column in columns))
 
 
-def _pass_share(cases: Sequence[str], column: Passed | None) -> float | None:
+def _pass_share(cases: Sequence[str], column: PassShares | None) -> float | None:
     if column is None or not all(case in column for case in cases):
         return None
     return round(float(np.mean([float(column[case]) for case in cases])), 6) if cases else None
 
 
-def _net_passes(base: BaseOutcomes, one: Passed, other: Passed) -> Interval | None:
+def _net_passes(base: BaseOutcomes, one: PassShares, other: PassShares) -> Interval | None:
     """Return passes under `one` - passes under `other`, scaled to all cases; None if unmeasured."""
     fails, passes = _common_cases(base.fails, one, other), _common_cases(base.passes, one, other)
     if bool(fails) < bool(base.fails) or bool(passes) < bool(base.passes):
@@ -195,7 +195,11 @@ def _net_passes(base: BaseOutcomes, one: Passed, other: Passed) -> Interval | No
 
 
 def _paired_interval(
-    base: BaseOutcomes, cases: Sequence[str], one: Passed, other: Passed, few: int = EXACT_BELOW
+    base: BaseOutcomes,
+    cases: Sequence[str],
+    one: PassShares,
+    other: PassShares,
+    few: int = EXACT_BELOW,
 ) -> Interval:
     ids = sorted(cases)
     if not ids:
@@ -206,7 +210,7 @@ def _paired_interval(
 
 
 def _rescue_contrast(
-    base: BaseOutcomes, fails: Sequence[str], one: Passed, other: Passed
+    base: BaseOutcomes, fails: Sequence[str], one: PassShares, other: PassShares
 ) -> Interval:
     """Return the share rescued beyond a rival; McNemar's exact test may lift the lower end above 0.
 

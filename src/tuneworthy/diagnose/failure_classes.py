@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 from tuneworthy.core.causes import BaseOutcomes, Cause, Intervention, Remedy, UntriedRemedy
 from tuneworthy.diagnose.effects import ALPHA, decided_cases, share_interval
-from tuneworthy.diagnose.relations import QUARTER, Pair
+from tuneworthy.diagnose.relations import QUARTER, TriedEffect
 
 CAUSE_OF_REMEDY: dict[Remedy, Cause] = {"retrieval": "knowledge"}
 
-Cases = frozenset[str]
+CaseIds = frozenset[str]
 
 
 class RemedyStep(NamedTuple):
@@ -32,11 +32,11 @@ class RemedyStep(NamedTuple):
     """
 
     cause: Cause
-    asked: Cases
-    rescued: Cases
+    asked: CaseIds
+    rescued: CaseIds
     name: str
     placebo: str | None
-    pairs: tuple[Pair, ...]
+    pairs: tuple[TriedEffect, ...]
 
 
 class FailureClass(NamedTuple):
@@ -46,8 +46,8 @@ class FailureClass(NamedTuple):
     """
 
     cause: Cause
-    cases: Cases
-    most: Cases = frozenset()
+    cases: CaseIds
+    most: CaseIds = frozenset()
     name: str | None = None
     placebo: str | None = None
 
@@ -58,13 +58,13 @@ class UnrescuedCases(NamedTuple):
     `model_was_called` is False if no remedy called a model; then no case can be called hard.
     """
 
-    label: Cases
-    reading: Cases
-    chance: Cases
+    label: CaseIds
+    reading: CaseIds
+    chance: CaseIds
     model_was_called: bool
 
 
-def remedies_by_cause(base: BaseOutcomes, pairs: Sequence[Pair]) -> list[RemedyStep]:
+def remedies_by_cause(base: BaseOutcomes, pairs: Sequence[TriedEffect]) -> list[RemedyStep]:
     """Return the remedies grouped by the cause they show, in the given order.
 
     A case counts as tried if any remedy of the cause was tried on it; selecting by the rescued
@@ -93,13 +93,16 @@ def remedies_by_cause(base: BaseOutcomes, pairs: Sequence[Pair]) -> list[RemedyS
 
 
 def failure_classes(
-    base: BaseOutcomes, steps: Sequence[RemedyStep], others: Sequence[Pair], rest: UnrescuedCases
+    base: BaseOutcomes,
+    steps: Sequence[RemedyStep],
+    others: Sequence[TriedEffect],
+    rest: UnrescuedCases,
 ) -> tuple[list[FailureClass], tuple[UntriedRemedy, ...]]:
     """Return (the classes of all failed cases, the remedies that untried cases still need).
 
     `others` are the remedies that are in no step.
     """
-    remaining, pending = frozenset(base.fails), dict[str, tuple[Pair, Cases]]()
+    remaining, pending = frozenset(base.fails), dict[str, tuple[TriedEffect, CaseIds]]()
     result = []
     for step in steps:
         rescued = remaining & step.rescued
@@ -132,22 +135,25 @@ def failure_classes(
     )
 
 
-def undecided_cases(base: BaseOutcomes, tried: Intervention) -> Cases:
+def undecided_cases(base: BaseOutcomes, tried: Intervention) -> CaseIds:
     """Return the failed cases for which it is unknown whether the remedy rescues them."""
     failed = {case for case, passed in tried.passed.items() if not passed}
     return frozenset(base.fails) - decided_cases(base, tried) - failed
 
 
 def _defer_undecided(
-    base: BaseOutcomes, pair: Pair, cases: Cases, pending: dict[str, tuple[Pair, Cases]]
-) -> Cases:
+    base: BaseOutcomes,
+    pair: TriedEffect,
+    cases: CaseIds,
+    pending: dict[str, tuple[TriedEffect, CaseIds]],
+) -> CaseIds:
     """Return the cases that this remedy leaves decided; add the undecided ones to `pending`."""
     if deferred := cases & undecided_cases(base, pair[0]):
         pending[pair[1].name] = (pair, deferred)
     return cases - deferred
 
 
-def _may_rescue(base: BaseOutcomes, pair: Pair) -> bool:
+def _may_rescue(base: BaseOutcomes, pair: TriedEffect) -> bool:
     """Return whether a remedy that is not shown to act may rescue cases it was not tried on.
 
     False if it is shown to rescue less than a quarter of the cases it was tried on.
@@ -160,7 +166,9 @@ def _may_rescue(base: BaseOutcomes, pair: Pair) -> bool:
     return share_interval(base, effect.rescued, decided_cases(base, tried), ALPHA).high >= QUARTER
 
 
-def _possible_cases(base: BaseOutcomes, class_: FailureClass, steps: Sequence[RemedyStep]) -> Cases:
+def _possible_cases(
+    base: BaseOutcomes, class_: FailureClass, steps: Sequence[RemedyStep]
+) -> CaseIds:
     """Return the failed cases that may belong to this class, going by what was tried."""
     for step in steps:
         if step.cause == class_.cause:
@@ -168,7 +176,7 @@ def _possible_cases(base: BaseOutcomes, class_: FailureClass, steps: Sequence[Re
     return frozenset(base.fails)
 
 
-def _untried_remedy(base: BaseOutcomes, pair: Pair, cases: Cases) -> UntriedRemedy:
+def _untried_remedy(base: BaseOutcomes, pair: TriedEffect, cases: CaseIds) -> UntriedRemedy:
     tried, effect = pair
     return UntriedRemedy(
         name=effect.name,

@@ -15,7 +15,7 @@ from tuneworthy.diagnose.effects import ALPHA, share_interval
 LEAST_LITERAL_SHARE = 0.8  # the least share of failures with their answer in the passage
 HALF, QUARTER = 0.5, 0.25  # shares of rescued cases below which retrieval, or reading, fails
 
-Pair = tuple[Intervention, Effect]
+TriedEffect = tuple[Intervention, Effect]
 
 
 class Relation(NamedTuple):
@@ -25,7 +25,7 @@ class Relation(NamedTuple):
     sentence: str = ""
 
 
-def retrieval_fails(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relation:
+def retrieval_fails(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -> Relation:
     """Test whether retrieval fails: it rescues less than half of what the gold passage rescues.
 
     The gold passage must act. On the cases that it rescues, the 95 % upper end of real retrieval's
@@ -52,7 +52,7 @@ def retrieval_fails(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Rel
     return Relation(False, sentence)
 
 
-def reading_fails(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relation:
+def reading_fails(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -> Relation:
     """Test whether reading fails: the answer is in the passage, but the passage does not help.
 
     At least 80 % of the failures must have their answer in the passage word for word. The gold
@@ -79,7 +79,7 @@ def reading_fails(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relat
     return Relation(True, f"{sentence}, and the gold passage {more}")
 
 
-def labels_fail(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relation:
+def labels_fail(base: BaseOutcomes, pairs: Sequence[TriedEffect], few: bool) -> Relation:
     """Test whether labels are wrong: nothing acts, and like cases contradict many failures.
 
     That is the labels of a share of at least `margin` of all cases. With `few` remedies may act.
@@ -92,5 +92,5 @@ def labels_fail(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relatio
     return Relation((few or not acting) and n >= base.margin * total, sentence)
 
 
-def _pairs_of(pairs: Sequence[Pair], remedy: Remedy) -> list[Pair]:
+def _pairs_of(pairs: Sequence[TriedEffect], remedy: Remedy) -> list[TriedEffect]:
     return [pair for pair in pairs if pair[1].remedy == remedy]

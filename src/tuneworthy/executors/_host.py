@@ -26,9 +26,9 @@ from tuneworthy.core.plugins import load
 from tuneworthy.executors._job import (
     CallError,
     CallResult,
-    Files,
+    FileContents,
+    FitJob,
     FittedFacts,
-    Job,
     ModelFacts,
     ProcessVersions,
     StudyParts,
@@ -86,8 +86,8 @@ class Host:
             shutil.rmtree(folder, ignore_errors=True)
 
     def call_arm(
-        self, what: str, study: StudyParts, job: Job, lists: tuple[Any, Any], files: Files | None,
-        *details: Any,
+        self, what: str, study: StudyParts, job: FitJob, lists: tuple[Any, Any],
+        files: FileContents | None, *details: Any,
     ) -> CallResult | CallError:  # fmt: skip
         """Fit an arm if needed, call its `what` (fit, answer, longer or times), return the result.
 
@@ -101,7 +101,7 @@ class Host:
         return CallResult(value, tuple(getattr(arm.fitted.model, "notes", ())))
 
     def _fitted(
-        self, study: StudyParts, job: Job, lists: tuple[Any, Any], files: Files | None
+        self, study: StudyParts, job: FitJob, lists: tuple[Any, Any], files: FileContents | None
     ) -> _FittedArm:
         if job.key in self._arms:
             self._arms.move_to_end(job.key)
@@ -150,7 +150,7 @@ class Host:
 
         self._models = Models(wanted, opened)
 
-    def _checked_models(self, job: Job) -> Models:
+    def _checked_models(self, job: FitJob) -> Models:
         """Return this node's models; raise ClusterError if one differs from the study's."""
         assert self._models is not None
         for role, mark in job.models.items():
@@ -192,7 +192,7 @@ class Host:
         return folder
 
 
-def write_files(folder: Path, files: Files, *, keep: bool) -> None:
+def write_files(folder: Path, files: FileContents, *, keep: bool) -> None:
     """Write each file below a folder atomically; `keep`: leave existing ones as they are."""
     for name, content in files.items():
         path = folder / name

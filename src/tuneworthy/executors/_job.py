@@ -29,7 +29,7 @@ from tuneworthy.models import is_local
 from tuneworthy.models._roles import wanted_models
 from tuneworthy.models.local.machine import installed
 
-Files = dict[str, bytes]
+FileContents = dict[str, bytes]
 MOST_FILE_BYTES = 2 << 30  # of all files that a study sends to its nodes
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft")
 
@@ -39,11 +39,11 @@ class StudyParts:
     """What all arms of a study share: the task and the files beside task.yaml that it names."""
 
     task: Task
-    files: Files
+    files: FileContents
 
 
 @dataclass(frozen=True)
-class Job:
+class FitJob:
     """An arm to fit. `setup` lacks what the node adds: models, metric, folders, messages.
 
     `models` are the fingerprints, by role, that the node's models must have; `here` is what else
@@ -84,7 +84,7 @@ class FittedFacts:
     notes: tuple[str, ...]
     longer: bool
     seconds: float
-    files: Files
+    files: FileContents
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def why_in_this_process(spec: Spec, task: Task, models: Mapping[str, Any]) -> st
     return ""
 
 
-def job_of(request: FitRequest) -> Job:
+def job_of(request: FitRequest) -> FitJob:
     """Return the job that a node needs to fit the arm of a request."""
     setup, arm = request.setup, load("arms", request.spec.arm)
     given = setup.given
@@ -169,7 +169,7 @@ def job_of(request: FitRequest) -> Job:
         purse=None,
     )
     options = arm.Options.model_validate(request.spec.options)
-    return Job(
+    return FitJob(
         key=request.key,
         spec=request.spec,
         seed=request.seed,
@@ -194,7 +194,7 @@ def study_parts(task: Task) -> StudyParts:
 
     Raises ClusterError if they are too large to be sent.
     """
-    files: Files = {}
+    files: FileContents = {}
     for name in _named_paths(task):
         place = task.folder / name
         found = sorted(place.rglob("*")) if place.is_dir() else [place]
@@ -229,7 +229,7 @@ def stays_below(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def read_files(folder: Path) -> Files:
+def read_files(folder: Path) -> FileContents:
     """Return the bytes of each file below a folder, by relative path; links are left out."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}

@@ -15,7 +15,7 @@ from tuneworthy.core.record import Record
 from tuneworthy.core.run import Run
 
 
-class Point(Record):
+class CurvePoint(Record):
     """One k: the arm measured there, its score and mean prompt tokens.
 
     `score` and `tokens` are None if not measured; `because` says why.
@@ -28,28 +28,28 @@ class Point(Record):
     because: str = ""
 
 
-class Curve(Record):
+class ContextCurve(Record):
     """The points of one kind of example (few: fixed, nearest: by input), by increasing k."""
 
     kind: Literal["few", "nearest"]
-    points: tuple[Point, ...]
+    points: tuple[CurvePoint, ...]
 
 
-def context_curves(runs: Sequence[Run], evidence: Evidence) -> tuple[Curve, ...]:
+def context_curves(runs: Sequence[Run], evidence: Evidence) -> tuple[ContextCurve, ...]:
     """Return a curve for each kind of example with a k above 0; each starts at k = 0.
 
     Intervals are those of the single arms (95 %). Whether one k beats another follows from their
     paired difference, not from overlapping intervals.
     """
     results = {arm.name: arm for arm in evidence.arms}
-    points_by_kind: dict[str, dict[int, Point]] = {"zero": {}, "few": {}, "nearest": {}}
+    points_by_kind: dict[str, dict[int, CurvePoint]] = {"zero": {}, "few": {}, "nearest": {}}
     for run in runs:
         if _is_curve_point(run) and run.recipe and run.spec.name in results:
             point = _curve_point(run.recipe.k, results[run.spec.name])
             points_by_kind.get(run.recipe.kind, {}).setdefault(point.k, point)
     bare = points_by_kind.pop("zero")
     return tuple(
-        Curve(kind=kind, points=tuple(p for _, p in sorted({**bare, **points}.items())))
+        ContextCurve(kind=kind, points=tuple(p for _, p in sorted({**bare, **points}.items())))
         for kind, points in points_by_kind.items()
         if points
     )
@@ -69,7 +69,7 @@ def _is_curve_point(run: Run) -> bool:
     return not hasattr(module, "placebo") or module.placebo(options) != options
 
 
-def _curve_point(k: int, arm: ArmResult) -> Point:
+def _curve_point(k: int, arm: ArmResult) -> CurvePoint:
     because = arm.because if arm.score is None else arm.missing.get("tokens", "")
     tokens = arm.tokens.prompt if arm.tokens else None
-    return Point(k=k, arm=arm.name, score=arm.score, tokens=tokens, because=because)
+    return CurvePoint(k=k, arm=arm.name, score=arm.score, tokens=tokens, because=because)

@@ -35,7 +35,7 @@ from tuneworthy.stats.bounds import paired
 from tuneworthy.stats.summaries import ece
 
 LEAST_CASES, LEAST_FACTS = 20, 10  # the fewest cases, and the fewest highly known facts
-Figure = Interval | str
+FigureOrReason = Interval | str
 """A figure with its interval, or the reason why there is none."""
 
 
@@ -52,7 +52,7 @@ def measure_harm(
         return None
     opened = open_tuned(runner, run)
     extra: dict[str, Any] = {}
-    figures: dict[str, Figure] = {
+    figures: dict[str, FigureOrReason] = {
         "tail": _tail_change(runner, runs, arm),
         **_refusal_changes(runner, runs, arm),
     }
@@ -66,7 +66,7 @@ def measure_harm(
     return SideEffects(arm=arm, missing=missing, **values, **extra)
 
 
-def _text_figures(tuned: TunedPair, figures: dict[str, Figure]) -> dict[str, Any]:
+def _text_figures(tuned: TunedPair, figures: dict[str, FigureOrReason]) -> dict[str, Any]:
     """Return the fields on general and task text; reasons for missing ones go into `figures`."""
     result: dict[str, Any] = {}
     try:
@@ -94,7 +94,7 @@ def base_prompt_arm(runs: Sequence[Run]) -> str | None:
     return best.name if best else None
 
 
-def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> Figure:
+def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> FigureOrReason:
     """Return the paired change in score on the quarter of cases with the rarest words."""
     base = base_prompt_arm(runs)
     if base is None:
@@ -111,7 +111,7 @@ def _tail_change(runner: Runner, runs: Sequence[Run], arm: str) -> Figure:
     return _rounded_interval(bound.mean, bound.low, bound.high)
 
 
-def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str, Figure]:
+def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str, FigureOrReason]:
     base, names = base_prompt_arm(runs), ("refusals", "refusals_wanted")
     if runner.task.output.type != "text":
         why = "answers have a fixed form: a refusal is an invalid answer and counts there"
@@ -129,7 +129,7 @@ def _refusal_changes(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str,
     }
 
 
-def _calibration_change(tuned: TunedPair) -> Figure:
+def _calibration_change(tuned: TunedPair) -> FigureOrReason:
     """Return the change in expected calibration error from base to tuned model.
 
     Both score every label after the tuned arm's prompt; paired bootstrap interval over cases.
@@ -168,7 +168,7 @@ def _ece_change(before: tuple[Any, Any], after: tuple[Any, Any]) -> Interval:
     return _rounded_interval(mean, min(low, mean), max(high, mean))
 
 
-def _lost_fact_share(tuned: TunedPair, known: KnowledgeProbe | None) -> Figure:
+def _lost_fact_share(tuned: TunedPair, known: KnowledgeProbe | None) -> FigureOrReason:
     """Return the share of highly known facts that training lost; training rows are left out.
 
     The examples in the prompts are the same as before, so only the weights differ.

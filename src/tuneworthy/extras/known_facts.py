@@ -37,7 +37,7 @@ from tuneworthy.stats.bounds import rate
 EXAMPLE_SETS, EXAMPLES_PER_SET, SAMPLED_ANSWERS, TEMPERATURE = 5, 4, 4, 0.5
 MOST_FACTS, MOST_FACTS_PAID, LEAST_OF_A_TYPE = 60, 30, 5
 PROMPTS_PER_SHARD = 64  # prompts per stored call, if the model names no other number
-Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
+ReplyStore = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 """Returns the value stored under a key, or makes and stores it (`Ledger.unit`)."""
 
 
@@ -46,8 +46,8 @@ class ProbeSetup:
     """The inputs of the knowledge probe.
 
     `train` are the labelled cases to draw examples from. `pass_at` is the least passing score,
-    under the tolerant metric. `store` keeps replies (see `Store`), `salt` distinguishes studies
-    that were started anew.
+    under the tolerant metric. `store` keeps replies (see `ReplyStore`), `salt` distinguishes
+    studies that were started anew.
     """
 
     task: Task
@@ -55,7 +55,7 @@ class ProbeSetup:
     metric: Metric
     pass_at: float
     train: Sequence[Case]
-    store: Store
+    store: ReplyStore
     salt: str = ""
 
 

@@ -27,7 +27,7 @@ from tuneworthy.stats.ratio import ratio_of_means
 NO_SEARCH = "no search was run: only prompts written by hand were tried"
 SEARCH_UNKNOWN = "the prompt is known by recorded answers alone: how it was found is not known"
 BOUND_TAIL = 0.025  # the error on each side of a two-sided 95 % interval
-Steps = list[tuple[int, Mapping[str, float]]]
+SearchSteps = list[tuple[int, Mapping[str, float]]]
 """One fold's search: (prompts tried, dev-row scores of the best prompt so far) per step."""
 
 
@@ -75,12 +75,12 @@ def _mean_dev(runs: Sequence[Run], name: str) -> float:
     return fmean(devs) if devs else -1.0
 
 
-def _search_steps(run: Run) -> Steps:
+def _search_steps(run: Run) -> SearchSteps:
     steps: list[dict[str, Any]] = (run.trace or {})["search"]["steps"]
     return [(int(step["tried"]), step["scores"]) for step in steps]
 
 
-def _pooled_steps(folds: Sequence[Steps]) -> tuple[SearchStep, ...]:
+def _pooled_steps(folds: Sequence[SearchSteps]) -> tuple[SearchStep, ...]:
     """Return the steps with scores pooled over folds; a fold that ended keeps its last scores."""
     pooled = []
     for tried in sorted({tried for steps in folds for tried, _ in steps}):
@@ -89,12 +89,12 @@ def _pooled_steps(folds: Sequence[Steps]) -> tuple[SearchStep, ...]:
     return tuple(pooled)
 
 
-def _best_scores_after(steps: Steps, tried: int) -> Mapping[str, float]:
+def _best_scores_after(steps: SearchSteps, tried: int) -> Mapping[str, float]:
     return [scores for at, scores in steps if at <= tried][-1]
 
 
 def _last_doubling_gain(
-    folds: Sequence[Steps], groups: Mapping[str, str]
+    folds: Sequence[SearchSteps], groups: Mapping[str, str]
 ) -> tuple[Interval | None, tuple[str, ...]]:
     """Return (gain of the last doubling on the dev rows of all folds, or None; reasons if so)."""
     last = max(steps[-1][0] for steps in folds)

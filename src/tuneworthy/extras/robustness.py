@@ -75,7 +75,7 @@ def measure_robustness(
 
 
 @dataclass(frozen=True)
-class _Fit:
+class _RefittedArm:
     """An arm refitted in one fold; `overrides` changes the requests to its models."""
 
     run: Run
@@ -95,7 +95,7 @@ def _first_shared_folds(chosen: Mapping[str, Sequence[Run]]) -> list[int | None]
     return folds
 
 
-def _refit(runner: Runner, run: Run) -> _Fit | None:
+def _refit(runner: Runner, run: Run) -> _RefittedArm | None:
     """Return the arm refitted as in this run; None if that needs training or a paid model."""
     arm = load("arms", run.spec.arm)
     roles = roles_of(runner.models, arm.NEEDS)
@@ -131,11 +131,11 @@ def _refit(runner: Runner, run: Run) -> _Fit | None:
         fitted = arm.fit(setup, arm.Options.model_validate(run.spec.options), run.seed)
     except DoesNotApply:
         return None
-    return _Fit(run, fitted, overrides)
+    return _RefittedArm(run, fitted, overrides)
 
 
 def _measure_conditions(
-    runner: Runner, name: str, fits: Sequence[_Fit]
+    runner: Runner, name: str, fits: Sequence[_RefittedArm]
 ) -> Iterator[RobustnessResult]:
     ids = _drawn_cases(runner, [fit.run for fit in fits])
     for temperature in TEMPERATURES:
@@ -163,7 +163,10 @@ def _drawn_cases(runner: Runner, runs: Sequence[Run]) -> frozenset[str]:
 
 
 def _answers_in_setting(
-    runner: Runner, fits: Sequence[_Fit], ids: frozenset[str], setting: tuple[float, Change | None]
+    runner: Runner,
+    fits: Sequence[_RefittedArm],
+    ids: frozenset[str],
+    setting: tuple[float, Change | None],
 ) -> list[Answer]:
     answers: list[Answer] = []
     for fit in fits:

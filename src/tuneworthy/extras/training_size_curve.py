@@ -30,15 +30,15 @@ from tuneworthy.measure.planning import PlanInputs
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
-from tuneworthy.stats.learning_curve import Cells, RowsNeeded, rows_needed
+from tuneworthy.stats.learning_curve import CurveScores, RowsNeeded, rows_needed
 
 LEARNER_TOOLS = ("classifier", *TRAINED_TOOLS)
 UNTRAINED_TOOLS = ("keep", "prompt", "schema", "context")
 ROW_SHARES = (0.125, 0.25, 0.5)
 LEAST_EIGHTH, LEAST_ROWS = 20, 5  # the fewest rows of an eighth, and of any size
 BOUND_TAIL = 0.025  # each side of a two-sided 95 % interval
-Cell = tuple[int, int, str]  # seed, fold, case
-Scores = dict[Cell, float]
+CurveCell = tuple[int, int, str]  # seed, fold, case
+ScoresByCell = dict[CurveCell, float]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class _Learner:
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     recipes: Sequence[Recipe]
-    own_scores: Scores
+    own_scores: ScoresByCell
     rival: str
     rival_scores: Mapping[str, float]
 
@@ -144,7 +144,7 @@ def _best_untrained_arm(runs: Sequence[Run], evidence: Evidence) -> tuple[str, d
     return best.name, {case: value for (_, _, case), value in _scores_by_cell(own).items()}
 
 
-def _scores_by_cell(runs: Sequence[Run]) -> Scores:
+def _scores_by_cell(runs: Sequence[Run]) -> ScoresByCell:
     return {
         (run.seed, run.fold or 0, answer.case): score.value if isinstance(score, Score) else 0.0
         for run in runs
@@ -155,7 +155,7 @@ def _scores_by_cell(runs: Sequence[Run]) -> Scores:
 def _measure_curve(runner: Runner, learner: _Learner) -> LearningCurve:
     parts = [learner.part(runner, fold) for fold in learner.folds]
     rows = min(round(_usable_row_share(learner, part) * len(part.train)) for part in parts)
-    sizes: list[tuple[float, Scores]] = []
+    sizes: list[tuple[float, ScoresByCell]] = []
     for share in _row_shares(rows):
         if scores_of_share := dict(_cut_scores(runner, learner, share)):
             sizes.append((share, scores_of_share))
@@ -181,7 +181,9 @@ def _measure_curve(runner: Runner, learner: _Learner) -> LearningCurve:
     )
 
 
-def _cut_scores(runner: Runner, learner: _Learner, share: float) -> Iterator[tuple[Cell, float]]:
+def _cut_scores(
+    runner: Runner, learner: _Learner, share: float
+) -> Iterator[tuple[CurveCell, float]]:
     """Yield (cell, score) after fitting on a share of each fold's rows; none if a fit fails."""
     for seed in learner.seeds:
         parts = {
@@ -191,7 +193,7 @@ def _cut_scores(runner: Runner, learner: _Learner, share: float) -> Iterator[tup
         yield from _fit_and_score(runner, learner, seed, parts).items()
 
 
-def _scores_on_all_rows(runner: Runner, learner: _Learner) -> Iterator[tuple[Cell, float]]:
+def _scores_on_all_rows(runner: Runner, learner: _Learner) -> Iterator[tuple[CurveCell, float]]:
     """Yield (cell, score) with all rows; a seed that the study did not run is fitted here."""
     fitted_seeds = {seed for seed, _, _ in learner.own_scores}
     yield from learner.own_scores.items()
@@ -202,7 +204,7 @@ def _scores_on_all_rows(runner: Runner, learner: _Learner) -> Iterator[tuple[Cel
 
 def _fit_and_score(
     runner: Runner, learner: _Learner, seed: int, parts: Mapping[int, Part]
-) -> Scores:
+) -> ScoresByCell:
     all_parts = tuple(parts.get(at, part) for at, part in enumerate(runner.split.parts))
     subset = replace(
         runner, split=runner.split.model_copy(update={"parts": all_parts}), timed=False
@@ -232,7 +234,9 @@ def _cut_rows(runner: Runner, part: Part, share: float, seed: int) -> Part:
     return part.model_copy(update={"train": tuple(i for i in part.train if i in kept)})
 
 
-def _curve_point(runner: Runner, learner: _Learner, share: float, scores: Scores) -> LearningPoint:
+def _curve_point(
+    runner: Runner, learner: _Learner, share: float, scores: ScoresByCell
+) -> LearningPoint:
     cases, values, _ = _means_by_case(scores)
     interval = bounds.mean_interval(values, groups=_groups_of(runner, cases))
     parts = [learner.part(runner, fold) for fold in learner.folds]
@@ -249,7 +253,9 @@ def _curve_point(runner: Runner, learner: _Learner, share: float, scores: Scores
     )
 
 
-def _means_by_case(scores: Scores) -> tuple[list[str], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _means_by_case(
+    scores: ScoresByCell,
+) -> tuple[list[str], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return (case ids, their mean scores over seeds, their folds)."""
     table: dict[str, list[float]] = {}
     fold = {}
@@ -261,7 +267,9 @@ def _means_by_case(scores: Scores) -> tuple[list[str], np.ndarray[Any, Any], np.
     return cases, means, np.array([fold[case] for case in cases])
 
 
-def _paired_gain(runner: Runner, learner: _Learner, more: Scores, fewer: Scores) -> Interval | None:
+def _paired_gain(
+    runner: Runner, learner: _Learner, more: ScoresByCell, fewer: ScoresByCell
+) -> Interval | None:
     """Return the paired difference `more` - `fewer` of two fits at 95 %, None without pairs."""
     diffs_by_cell = {cell: value - fewer[cell] for cell, value in more.items() if cell in fewer}
     if not diffs_by_cell:
@@ -283,12 +291,12 @@ def _groups_of(runner: Runner, cases: Sequence[str]) -> np.ndarray[Any, Any]:
     return np.array([runner.split.groups.get(case, case) for case in cases])
 
 
-def _shared_cells(runner: Runner, learner: _Learner, sizes: Sequence[Scores]) -> Cells:
+def _shared_cells(runner: Runner, learner: _Learner, sizes: Sequence[ScoresByCell]) -> CurveScores:
     """Return the cells that every size and the rival share; groups are resampled as one."""
     shared = set.intersection(*(set(scores) for scores in sizes)) if sizes else set()
     cells = sorted(cell for cell in shared if cell[2] in learner.rival_scores)
     groups = [runner.split.groups.get(case, case) for _, _, case in cells]
-    return Cells(
+    return CurveScores(
         scores=np.array([[scores[cell] for scores in sizes] for cell in cells]),
         rival=np.array([learner.rival_scores[case] for _, _, case in cells]),
         cases=np.unique(groups, return_inverse=True)[1],
@@ -318,7 +326,7 @@ def measure_label_cleaning(runner: Runner, learner: _Learner) -> LabelCleaningGa
     if not mean_dropped:
         why = "no training row is denied by a copy of it or by its neighbours"
         return LabelCleaningGain(arm=name, rows=rows, dropped=0.0, because=why)
-    scores: Scores = {}
+    scores: ScoresByCell = {}
     for seed in learner.seeds:
         scores |= _fit_and_score(runner, learner, seed, parts)
     gain = _paired_gain(runner, learner, scores, dict(_scores_on_all_rows(runner, learner)))

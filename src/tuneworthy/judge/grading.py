@@ -19,11 +19,11 @@ from tuneworthy.judge.calibration import calibrate
 from tuneworthy.judge.judge_metric import judge_metric
 from tuneworthy.metrics import JUDGE, fingerprint, metric_name, scorer
 
-Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
+ReplyStore = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 Grades = dict[tuple[str, str], float]
 
 
-def metric_of(task: Task, models: Mapping[str, Model], store: Store, salt: str) -> Any:
+def metric_of(task: Task, models: Mapping[str, Model], store: ReplyStore, salt: str) -> Any:
     """Return the task's metric, a callable of (case, answer): a plug-in, a function or a judge.
 
     Raises ModelError if the metric is a judge that can't be opened here.

@@ -25,21 +25,21 @@ if TYPE_CHECKING:  # sessions and planning are slow to import, and only the proc
 MINUTE_STOPS = (2, 5, 10, 20, 30, 60, 120, 240, 480, 960)
 UNLIMITED_MINUTES = 1e6  # more minutes than any plan needs
 OPENING_SECONDS = 300.0  # the most seconds for opening and timing a model and planning
-Stops = dict[str, Any]
+StopTable = dict[str, Any]
 
 
 class BudgetStops:
     """A cache of each study's plans at several budgets, valid until its task file changes."""
 
     def __init__(self) -> None:
-        self._stops: dict[tuple[Path, int], Stops] = {}
+        self._stops: dict[tuple[Path, int], StopTable] = {}
         self._busy = threading.Lock()
 
-    def cached(self, place: StudyPlace) -> Stops | None:
+    def cached(self, place: StudyPlace) -> StopTable | None:
         """Return the cached stops of a study, None if they were not computed yet."""
         return self._stops.get(_file_stamp(place))
 
-    def compute(self, place: StudyPlace) -> Stops:
+    def compute(self, place: StudyPlace) -> StopTable:
         """Return the stops of a study, cached or computed now, which takes up to a minute.
 
         Raises Problem: 409 while a run holds the ledger, 422 for a task that can't be planned, 429
@@ -52,7 +52,7 @@ class BudgetStops:
             raise Problem(429, "another plan is being worked out", where="this lab",
                           fix="wait until it is there, then try again")  # fmt: skip
         try:
-            stops: Stops = call_in_child(
+            stops: StopTable = call_in_child(
                 OPENING_SECONDS, compute_stops, place.task_file, place.name
             )
         except StoreError as error:  # usually because a run holds the ledger
@@ -64,7 +64,7 @@ class BudgetStops:
         return stops
 
 
-def compute_stops(path: Path, name: str) -> Stops:
+def compute_stops(path: Path, name: str) -> StopTable:
     """Return the plans of a task file at several budgets of minutes, as the page shows them.
 
     `own` is the task's budget, `enough` the one from which nothing is left out. `same` tells

@@ -17,9 +17,9 @@ from tuneworthy.core import errors
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.lab.problem import Problem
 
-NICE = 5  # pages answer while it works
+NICENESS = 5  # pages answer while it works
 END_SECONDS = 2.0  # seconds that a process gets to end
-_running: set[Any] = set()
+_running_children: set[Any] = set()
 
 
 def call_in_child(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
@@ -32,7 +32,7 @@ def call_in_child(seconds: float, function: Callable[..., Any], *given: Any) -> 
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_call_and_send, args=(theirs, function, given), daemon=True)
     process.start()
-    _running.add(process)
+    _running_children.add(process)
     theirs.close()  # so that reading ends when the process does
     try:
         if not ours.poll(seconds):
@@ -43,7 +43,7 @@ def call_in_child(seconds: float, function: Callable[..., Any], *given: Any) -> 
         raise Problem(500, "the process ended before it answered", got=how_it_ended(process),
                       fix="try again, or use the command in a terminal") from None  # fmt: skip
     finally:
-        _running.discard(process)
+        _running_children.discard(process)
         ours.close()
         if process.is_alive():
             process.kill()
@@ -55,7 +55,7 @@ def call_in_child(seconds: float, function: Callable[..., Any], *given: Any) -> 
 
 def end_children() -> None:
     """Kill all running child processes, so that a server can end without waiting for them."""
-    for process in tuple(_running):
+    for process in tuple(_running_children):
         process.kill()
 
 
@@ -88,7 +88,7 @@ def error_from_parts(kind: str, value: Any) -> Exception:
 def _call_and_send(pipe: Connection, function: Callable[..., Any], given: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process too: the server acts
     with suppress(OSError):
-        os.nice(NICE)
+        os.nice(NICENESS)
     try:
         said = ("value", function(*given))
     except Exception as error:

@@ -7,7 +7,7 @@ from typing import Any
 from tuneworthy.atlas.atlas_data import Atlas, read_atlas
 from tuneworthy.lab.claim_pages import number_text
 from tuneworthy.lab.claim_results import claim_results
-from tuneworthy.lab.findings import Finding, findings, measured_figures
+from tuneworthy.lab.findings import HeadlineFinding, findings, measured_figures
 from tuneworthy.lab.pages import Site, render
 
 
@@ -20,7 +20,7 @@ def findings_page(site: Site, atlas: Atlas | None = None) -> str:
     )  # fmt: skip
 
 
-def _finding_data(finding: Finding, site: Site) -> dict[str, Any]:
+def _finding_data(finding: HeadlineFinding, site: Site) -> dict[str, Any]:
     if finding.claim:
         address, name = f"{site.experiments}#e{finding.claim}", f"experiment {finding.claim}"
     else:

@@ -36,7 +36,7 @@ class FindingBar:
 
 
 @dataclass(frozen=True)
-class Finding:
+class HeadlineFinding:
     """A headline, its explanation, its bars, on what it was measured, and its evidence.
 
     `entry` is the key of a measured task or "", `claim` the number of an experiment or 0.
@@ -64,9 +64,9 @@ def measured_figures(atlas: Atlas, results: Sequence[ClaimResult]) -> MeasuredFi
     return MeasuredFigures(cards, {each.name: each for each in results})
 
 
-def findings(measured: MeasuredFigures) -> list[Finding]:
+def findings(measured: MeasuredFigures) -> list[HeadlineFinding]:
     """Return the findings that the figures support, five at most."""
-    made = (make(measured) for make in FINDINGS)
+    made = (make(measured) for make in HEADLINE_FINDINGS)
     return [each for each in made if each is not None][:MOST_FINDINGS]
 
 
@@ -86,7 +86,7 @@ def _figure_bar(name: str, shown: Figure, strong: bool = False) -> FindingBar:
     return FindingBar(name, shown.mean, bounds, strong)
 
 
-def reading_finding(measured: MeasuredFigures) -> Finding | None:
+def reading_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
     """Return the finding that training on passages beats the right passage alone, or None."""
     card = measured.cards.get(PASSAGES_KEY)
     arms = _scored_arms(card, "zero_shot", "rag", "rag_lora")
@@ -95,7 +95,7 @@ def reading_finding(measured: MeasuredFigures) -> Finding | None:
     tuned = arms["rag_lora"].score
     if tuned is None or tuned.low <= card.reading:
         return None
-    return Finding(
+    return HeadlineFinding(
         "A better retriever would not have helped: the model could not read.",
         "Even with the right passage in its prompt the untrained model rarely answered. Training"
         " on prompts with passages taught it to use them.",
@@ -110,14 +110,14 @@ def reading_finding(measured: MeasuredFigures) -> Finding | None:
     )
 
 
-def word_counts_finding(measured: MeasuredFigures) -> Finding | None:
+def word_counts_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
     """Return the finding that a classifier on word counts beats every prompt, or None."""
     card = measured.cards.get(BANK_KEY)
     arms = _scored_arms(card, "tfidf", "constrained", "nearest_shots", "zero_shot")
     prompts = [arms[name] for name in ("constrained", "nearest_shots", "zero_shot") if arms]
     if not arms or card is None or any(a.behind is None or a.behind.low <= 0 for a in prompts):
         return None
-    return Finding(
+    return HeadlineFinding(
         "Word counts beat every prompt on 77 labels.",
         "A classifier on word counts learns from the same rows, asks no model, and was ahead of"
         " examples in the prompt and of decoding under the list of labels.",
@@ -132,7 +132,7 @@ def word_counts_finding(measured: MeasuredFigures) -> Finding | None:
     )
 
 
-def open_lead_finding(measured: MeasuredFigures) -> Finding | None:
+def open_lead_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
     """Return the finding that a large lead of a tuned model is not shown yet, or None."""
     card = measured.cards.get(REQUESTS_KEY)
     arms = _scored_arms(card, "lora", "nearest_shots", "zero_shot")
@@ -141,7 +141,7 @@ def open_lead_finding(measured: MeasuredFigures) -> Finding | None:
         return None
     if gap.mean < 0.1 or gap.low > 0:
         return None
-    return Finding(
+    return HeadlineFinding(
         f"A lead of {100 * gap.mean:.0f} points did not show that tuning wins.",
         "The tuned model was ahead of the nearest examples, but on the rows that both answered"
         f" the bound runs from {_points_text(gap.low)} to {_points_text(gap.high)} points. The"
@@ -156,7 +156,7 @@ def open_lead_finding(measured: MeasuredFigures) -> Finding | None:
     )
 
 
-def few_rows_finding(measured: MeasuredFigures) -> Finding | None:
+def few_rows_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
     """Return the finding that fifty rows leave most real differences open, or None."""
     told = measured.claims.get("weak_evaluations")
     shown = {each.name: each for each in told.figures} if told else {}
@@ -164,7 +164,7 @@ def few_rows_finding(measured: MeasuredFigures) -> Finding | None:
     fifty = rows[50]
     if told is None or fifty is None or fifty.low <= 0.5:
         return None
-    return Finding(
+    return HeadlineFinding(
         "Fifty test rows leave most real differences open.",
         "Pairs of systems that truly lie 2 to 10 points apart were compared on samples of their"
         " rows. The bars show in what share of the samples a 95 % bound could not tell which one"
@@ -175,13 +175,13 @@ def few_rows_finding(measured: MeasuredFigures) -> Finding | None:
     )
 
 
-def nothing_works_finding(measured: MeasuredFigures) -> Finding | None:
+def nothing_works_finding(measured: MeasuredFigures) -> HeadlineFinding | None:
     """Return the finding that on sums no arm beats the most common answer, or None."""
     card = measured.cards.get(SUMS_KEY)
     arms = _scored_arms(card, "majority", "zero_shot", "few_shot", "nearest_shots")
     if not arms or card is None or card.use != "none":
         return None
-    return Finding(
+    return HeadlineFinding(
         "Sometimes nothing beats giving the same answer every time.",
         "Examples did not teach a small model to calculate: no prompt is shown better than the"
         " most common number. Naming no tool is a verdict too.",
@@ -201,7 +201,7 @@ def _points_text(value: float) -> str:
     return text.replace("-", "−") if text not in ("+0", "-0") else "0"
 
 
-FINDINGS: tuple[Callable[[MeasuredFigures], Finding | None], ...] = (
+HEADLINE_FINDINGS: tuple[Callable[[MeasuredFigures], HeadlineFinding | None], ...] = (
     reading_finding, word_counts_finding, few_rows_finding, open_lead_finding,
     nothing_works_finding,
 )  # fmt: skip

@@ -47,7 +47,7 @@ RECORD_FILE = Path(__file__).parent / "records" / "play.json.gz"
 Control = Callable[[], None]
 
 
-class Play:
+class PlayRun:
     """One play: its input, its arms, and each arm's stream of tokens."""
 
     def __init__(self, config: Mapping[str, Any], seed: int, base: Any, shared: Path) -> None:
@@ -188,7 +188,7 @@ def run_play(
 ) -> None:
     """Run a play; `how` is (folder of the adapter, `emit` for events, `control`)."""
     shared, emit, control = how
-    Play(config, seed, base, shared).run(emit, control)
+    PlayRun(config, seed, base, shared).run(emit, control)
 
 
 def record_play(base: Any, shared: Path, path: Path = RECORD_FILE) -> Path:
@@ -198,7 +198,7 @@ def record_play(base: Any, shared: Path, path: Path = RECORD_FILE) -> Path:
     """
     events: list[Event] = []
     text = task_rows(FIRST_TASK).new[0].input
-    play = Play(play_config(FIRST_TASK, text, FIRST_ARMS), SEED, base, shared)
+    play = PlayRun(play_config(FIRST_TASK, text, FIRST_ARMS), SEED, base, shared)
     play.run(events.append, lambda: None)
     kept = [event for event in events if event["kind"] != "log"]
     return write_record([{"kind": "page", **playground_data()}, *kept], path)

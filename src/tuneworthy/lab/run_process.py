@@ -24,7 +24,7 @@ from tuneworthy.core.failure import RunFacts
 from tuneworthy.lab.events import Emit, Event, RunStopped
 
 MODEL_SPEC = "smollm2-135m"
-NICE = 5  # pages answer while a run uses all cores
+NICENESS = 5  # pages answer while a run uses all cores
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class RunOrder:
     twin: RunFacts | None = None
 
 
-Runner = Callable[[RunOrder, Emit, Callable[[], None]], None]
-OpenRunner = Callable[[Emit], Runner]
+RunCase = Callable[[RunOrder, Emit, Callable[[], None]], None]
+OpenRunner = Callable[[Emit], RunCase]
 
 
-def open_experiments(emit: Emit) -> Runner:
+def open_experiments(emit: Emit) -> RunCase:
     """Open the embedded model; return a function that runs an order with it."""
     from tuneworthy.lab.cases import case_of
     from tuneworthy.lab.play_run import run_play
@@ -78,8 +78,8 @@ def serve_runs(pipe: Connection, open_runner: OpenRunner) -> None:
     """Receive orders from the pipe and run one after the other until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process too: the server acts
     with suppress(OSError):
-        os.nice(NICE)
-    runner: Runner | None = None
+        os.nice(NICENESS)
+    runner: RunCase | None = None
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             kind, *rest = pipe.recv()

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import digest
-from tuneworthy.lab.child_call import NICE, error_parts
+from tuneworthy.lab.child_call import NICENESS, error_parts
 
 if TYPE_CHECKING:  # models and statistics are slow to import, and only the process needs them
-    from tuneworthy.settle.pairwise_votes import Question
+    from tuneworthy.settle.pairwise_votes import VoteQuestion
     from tuneworthy.settling import Settling
 
-State = dict[str, Any]
-Send = Callable[[State], None]
+SettlingState = dict[str, Any]
+Send = Callable[[SettlingState], None]
 IDLE_SECONDS = 600.0  # seconds without a vote after which the study is closed
 
 
@@ -34,7 +34,7 @@ def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE_S
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process too: the server acts
     with suppress(OSError):
-        os.nice(NICE)
+        os.nice(NICENESS)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
 
@@ -57,7 +57,7 @@ def serve_settling(pipe: Connection, path: Path, name: str, idle: float = IDLE_S
             pipe.send({"state": "failed", "error": kind, "parts": value})
 
 
-def _collect_votes(settling: Settling, pipe: Connection, idle: float) -> State:
+def _collect_votes(settling: Settling, pipe: Connection, idle: float) -> SettlingState:
     """Collect votes until the study is closed, settled or idle; return the last state."""
     pipe.send(_settling_state(settling))
     while pipe.poll(idle):
@@ -78,7 +78,7 @@ def _store_vote(settling: Settling, pair: str, choice: Any, gold: str | None) ->
     return settling.click(choice, gold)
 
 
-def _settling_state(settling: Settling, refused: str = "") -> State:
+def _settling_state(settling: Settling, refused: str = "") -> SettlingState:
     from tuneworthy.report._settle import blind_form
 
     question = settling.question()
@@ -101,13 +101,13 @@ def _settling_state(settling: Settling, refused: str = "") -> State:
     }
 
 
-def pair_id(settling: Settling, question: Question) -> str:
+def pair_id(settling: Settling, question: VoteQuestion) -> str:
     """Return the id of a shown pair; it differs if the same texts are shown again later."""
     clicks = settling.progress().clicks
     return digest([clicks, question.query.id, question.left, question.right], 16)
 
 
-def _progress_state(settling: Settling) -> State:
+def _progress_state(settling: Settling) -> SettlingState:
     from tuneworthy.report._settle import progress_line
 
     far = settling.progress()
@@ -121,7 +121,7 @@ def _progress_state(settling: Settling) -> State:
     }
 
 
-def _write_verdict(settling: Settling) -> State:
+def _write_verdict(settling: Settling) -> SettlingState:
     from tuneworthy.report import _words as words
 
     done = settling.finish()

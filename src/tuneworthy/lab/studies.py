@@ -33,7 +33,7 @@ MOST_HOMES, MOST_STUDIES = 200, 500
 MOST_BYTES = 400_000_000  # the most bytes of a results.json
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _NAME_WITH_HASH = re.compile(r"(.+)-[0-9a-f]{8}(?:-(settled|unlocked))?")
-_opening = threading.Lock()
+_open_lock = threading.Lock()
 _cached_places: dict[tuple[Path, str], StudyPlace] = {}
 """Cache of found studies: a page that follows a run requests the same study again and again."""
 
@@ -156,7 +156,7 @@ def read_ledger(home: Path) -> Iterator[Ledger | None]:
     ledger = None
     if _is_plain(home / HOME_FOLDER / STORE_FILE) or _on_server(home):
         try:
-            with _opening:  # see `read_journal` on files that are closed beside an open one
+            with _open_lock:  # see `read_journal` on files that are closed beside an open one
                 ledger = open_ledger(home, write=False, say=lambda line: None)
         except (StoreError, TaskError):
             ledger = None

@@ -16,7 +16,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.lab.problem import Problem
 from tuneworthy.report import _words as words
-from tuneworthy.report._cells import Cell, Cells, score_matrix
+from tuneworthy.report._cells import AnsweredCell, ScoreMatrix, score_matrix
 
 PAGE_ROWS = 25  # rows of a page
 MOST_MESSAGE_CHARACTERS = 20_000  # characters of one message
@@ -58,17 +58,17 @@ class _ByIdentity:
         return isinstance(other, _ByIdentity) and other.results is self.results
 
 
-def matrix_of(results: Results) -> Cells:
+def matrix_of(results: Results) -> ScoreMatrix:
     """Return a study's matrix of scores; the last three are cached."""
     return _cached_cells(_ByIdentity(results))
 
 
 @lru_cache(maxsize=3)
-def _cached_cells(same: _ByIdentity) -> Cells:
+def _cached_cells(same: _ByIdentity) -> ScoreMatrix:
     return score_matrix(same.results)
 
 
-def arm_columns(results: Results, matrix: Cells) -> list[str]:
+def arm_columns(results: Results, matrix: ScoreMatrix) -> list[str]:
     """Return the names of the arms with answers, in ladder order, placebos last."""
     listed = [a.name for a in words.ladder_order(results.evidence.arms) if a.name in matrix.values]
     return [*listed, *(name for name in matrix.values if name not in listed)]
@@ -81,7 +81,7 @@ def causes_by_case(results: Results) -> dict[str, str]:
     return dict(diagnosis.cause) if diagnosis and not blocked else {}
 
 
-def filtered_positions(results: Results, matrix: Cells, by: Filter) -> list[int]:
+def filtered_positions(results: Results, matrix: ScoreMatrix, by: Filter) -> list[int]:
     """Return the positions of the cases that pass a filter, the hardest first.
 
     `failures` are cases that the named arm fails (without one: any candidate); `different` are
@@ -106,7 +106,7 @@ def filtered_positions(results: Results, matrix: Cells, by: Filter) -> list[int]
     return [i for i in matrix.order if wanted(i)]
 
 
-def matrix_page(results: Results, matrix: Cells, by: Filter) -> dict[str, Any]:
+def matrix_page(results: Results, matrix: ScoreMatrix, by: Filter) -> dict[str, Any]:
     """Return a page of the matrix. Raises Problem (404) for an unknown page or cause."""
     found, names = filtered_positions(results, matrix, by), arm_columns(results, matrix)
     pages = max(1, -(-len(found) // PAGE_ROWS))
@@ -133,7 +133,9 @@ def matrix_page(results: Results, matrix: Cells, by: Filter) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _matrix_row(results: Results, matrix: Cells, names: Sequence[str], i: int) -> dict[str, Any]:
+def _matrix_row(
+    results: Results, matrix: ScoreMatrix, names: Sequence[str], i: int
+) -> dict[str, Any]:
     case = results.cases[i]
     least = results.task.success.passes_from
     values = [matrix.values[name][i] for name in names]
@@ -165,7 +167,7 @@ def find_case(results: Results, key: str) -> int:
                   fix="choose one on the study's page of results")  # fmt: skip
 
 
-def case_page(results: Results, matrix: Cells, key: str, by: Filter) -> dict[str, Any]:
+def case_page(results: Results, matrix: ScoreMatrix, key: str, by: Filter) -> dict[str, Any]:
     """Return the page data of one case: input, right answer, cause, every arm's answers."""
     at = find_case(results, key)
     case, order = results.cases[at], filtered_positions(results, matrix, by)
@@ -189,7 +191,7 @@ def case_page(results: Results, matrix: Cells, key: str, by: Filter) -> dict[str
     }  # fmt: skip
 
 
-def side_by_side_arms(results: Results, matrix: Cells) -> list[str]:
+def side_by_side_arms(results: Results, matrix: ScoreMatrix) -> list[str]:
     """Return the arms to show side by side: the base, and the best trained or named arm."""
     arms = [a for a in words.ladder_order(results.evidence.arms)
             if a.name in matrix.values and a.role == "candidate"]  # fmt: skip
@@ -206,7 +208,7 @@ def side_by_side_arms(results: Results, matrix: Cells) -> list[str]:
     return [name for name in (left, *right) if name]
 
 
-def _arm_answers(results: Results, matrix: Cells, name: str, at: int) -> dict[str, Any]:
+def _arm_answers(results: Results, matrix: ScoreMatrix, name: str, at: int) -> dict[str, Any]:
     arm = next((a for a in results.evidence.arms if a.name == name), None)
     return {
         "name": name,
@@ -217,7 +219,7 @@ def _arm_answers(results: Results, matrix: Cells, name: str, at: int) -> dict[st
     }
 
 
-def _answer_data(cell: Cell) -> dict[str, Any]:
+def _answer_data(cell: AnsweredCell) -> dict[str, Any]:
     run, answer, scored = cell
     return {
         "text": answer.text,

@@ -28,7 +28,7 @@ _COMMAND = re.compile(r"`(tuneworthy [a-z][a-z0-9 .-]*)`")
 
 
 @dataclass(frozen=True)
-class Screen:
+class DecisionScreen:
     """A question with its answer (`yes`, `no`, `shown`, `not measured`, …) and its numbers.
 
     `rows` are measured parts of the answer: (what, number with its interval, cases). `command` and
@@ -50,7 +50,7 @@ class Screen:
     meaning: str = field(default="")
 
 
-def decision_screens(results: Results) -> list[Screen]:
+def decision_screens(results: Results) -> list[DecisionScreen]:
     """Return the screens in order: three questions, the checklist's five, the other questions."""
     return [
         _wrong_screen(results),
@@ -60,7 +60,7 @@ def decision_screens(results: Results) -> list[Screen]:
     ]
 
 
-def screen_position(found: list[Screen], name: str) -> int:
+def screen_position(found: list[DecisionScreen], name: str) -> int:
     """Return the position of a screen by its name ("": 0). Raises Problem (404) if unknown."""
     names = [screen.name for screen in found]
     if name and name not in names:
@@ -69,7 +69,7 @@ def screen_position(found: list[Screen], name: str) -> int:
     return names.index(name) if name else 0
 
 
-def _wrong_screen(results: Results) -> Screen:
+def _wrong_screen(results: Results) -> DecisionScreen:
     across = failures_section(results)
     rows: list[tuple[str, str, str]] = []
     because: list[str] = []
@@ -84,7 +84,7 @@ def _wrong_screen(results: Results) -> Screen:
     measured, few = bool(rows), bool(across and across.get("few"))
     answer = "not measured" if not measured else "too few failures" if few else "measured"
     why = "no remedy ran beside a placebo, so no cause is shown" if not because else ""
-    return Screen(
+    return DecisionScreen(
         name="wrong", part="Before anything is trained",
         question="What exactly is wrong with the base model?",
         meaning="Each remedy runs beside a placebo, the same thing without its active part.",
@@ -94,7 +94,7 @@ def _wrong_screen(results: Results) -> Screen:
     )  # fmt: skip
 
 
-def _context_screen(results: Results) -> Screen:
+def _context_screen(results: Results) -> DecisionScreen:
     across = failures_section(results)
     seen = across["seen"] if across else None
     effects = [one for one in (seen.effects if seen else ()) if one.remedy in CONTEXT_CAUSES]
@@ -103,7 +103,7 @@ def _context_screen(results: Results) -> Screen:
     answer = "shown" if acts else "not shown" if tried else "not measured"
     why = seen.because if seen else "no examples and no passages ran beside a placebo"
     said = [one.because for one in effects if one.because and not one.acts]
-    return Screen(
+    return DecisionScreen(
         name="context", part="Before anything is trained",
         question="Would more context fix it?",
         meaning="Examples and passages in the prompt are arms like the others, on the same cases.",
@@ -121,7 +121,7 @@ def _effect_row(one: Effect) -> tuple[str, str, str]:
     return f"{one.name} ({one.remedy})", number, f"n {one.n_fail:,}"
 
 
-def _success_screen(results: Results) -> Screen:
+def _success_screen(results: Results) -> DecisionScreen:
     success, named = results.task.success, words.arm_named(results)
     met = results.verdict.target_met
     answer = {True: "yes", False: "no", None: "not shown"}[met]
@@ -138,7 +138,7 @@ def _success_screen(results: Results) -> Screen:
     )
     if named and named.score:
         rows.insert(0, (named.name, _score_text(named.score), f"n {named.n:,}"))
-    return Screen(
+    return DecisionScreen(
         name="success", part="Before anything is trained",
         question="What would success look like?",
         meaning="Metric, target and limits are written down and hashed before the first arm runs.",
@@ -153,7 +153,7 @@ def _score_text(score: Interval) -> str:
     return f"{words.score(score.mean)} ({words.score(score.low)} to {words.score(score.high)})"
 
 
-def _question_screens(results: Results) -> Iterator[Screen]:
+def _question_screens(results: Results) -> Iterator[DecisionScreen]:
     asked = questions_section(results)
     found = {one.name: one for one in results.verdict.questions}
     for row in (*asked["five"], *asked["others"]):
@@ -163,7 +163,7 @@ def _question_screens(results: Results) -> Iterator[Screen]:
             if measured
             else _how_to_measure(results, f"{found[row['name']].because} {row['next']}")
         )
-        yield Screen(
+        yield DecisionScreen(
             name=row["name"],
             part="The five-question checklist" if row["name"] in CHECKLIST else "Four more",
             question=row["question"], answer=row["answer"].replace("_", " "), tone=row["tone"],

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.lab.child_call import END_SECONDS, error_from_parts, how_it_ended
 from tuneworthy.lab.problem import Problem, problem_of
-from tuneworthy.lab.settle_process import State, serve_settling
+from tuneworthy.lab.settle_process import SettlingState, serve_settling
 
 if TYPE_CHECKING:  # modules that read studies are slow to import
     from tuneworthy.lab.studies import StudyPlace
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # modules that read studies are slow to import
 WAIT_SECONDS = 1.0  # seconds that a reply waits for the next pair, mostly long enough
 CLOSE_SECONDS = 5.0  # the most seconds in which the process closes the ledger
 OPEN_STATES = ("opening", "asked", "working", "over")
-CLOSED_STATE: State = {"state": "closed", "because": ""}
+CLOSED_STATE: SettlingState = {"state": "closed", "because": ""}
 Serve = Callable[[Connection, Path, str], None]
 
 
@@ -37,11 +37,11 @@ class OpenSettling:
         self._serve = serve
         self._changed = threading.Condition(threading.RLock())
         self._key, self._home = "", Path()
-        self._states: dict[str, State] = {}
+        self._states: dict[str, SettlingState] = {}
         self._process: Any = None
         self._pipe: Connection | None = None
 
-    def state(self, key: str) -> State:
+    def state(self, key: str) -> SettlingState:
         """Return the last state of settling a study (see `settle_process`), or CLOSED_STATE."""
         with self._changed:
             return self._states.get(key, CLOSED_STATE)
@@ -53,7 +53,7 @@ class OpenSettling:
                 raise Problem(409, "a study of this task is open for votes", where="the ledger",
                               fix="stop it on its Settle page: each vote is kept")  # fmt: skip
 
-    def open(self, place: StudyPlace) -> State:
+    def open(self, place: StudyPlace) -> SettlingState:
         """Open a study for votes unless it is open, and return its state.
 
         Raises Problem (409) while another study is open.
@@ -67,7 +67,7 @@ class OpenSettling:
             self._start_process(place)
             return self._wait_for_state(place.id)
 
-    def click(self, key: str, pair: str, choice: str, gold: str | None) -> State:
+    def click(self, key: str, pair: str, choice: str, gold: str | None) -> SettlingState:
         """Send the vote on a pair to the process and return the next state.
 
         Raises Problem (409) if the study is not open or this pair is not the one shown now.
@@ -87,7 +87,7 @@ class OpenSettling:
             self._send(key, ("click", pair, choice, gold))
             return self._wait_for_state(key)
 
-    def finish(self, key: str) -> State:
+    def finish(self, key: str) -> SettlingState:
         """Write the settled verdict beside the study's, close the study, and return the state."""
         with self._changed:
             if not self._is_open(key):
@@ -115,7 +115,7 @@ class OpenSettling:
     def _is_open(self, key: str) -> bool:
         return key == self._key and self.state(key)["state"] in OPEN_STATES
 
-    def _wait_for_state(self, key: str) -> State:
+    def _wait_for_state(self, key: str) -> SettlingState:
         """Wait up to a second for the next state; return the state by then."""
         waits = ("working", "opening")
         self._changed.wait_for(lambda: self.state(key)["state"] not in waits, WAIT_SECONDS)
@@ -161,7 +161,7 @@ class OpenSettling:
                 self._pipe.send(message)
 
 
-def _with_problem(state: State) -> State:
+def _with_problem(state: SettlingState) -> SettlingState:
     """Return a state of the process, its error (if any) as a problem for the page."""
     if state["state"] != "failed":
         return state

@@ -27,7 +27,7 @@ LOCK_WAIT_SECONDS = 2.0  # seconds to wait for another writer's lock
 
 
 @dataclass(frozen=True)
-class Looks:
+class LookCount:
     """The ordinal of this look at some cases, and which studies it counts (`scope`).
 
     `trouble` is a sentence for the user on what could not be counted, "" without any.
@@ -38,7 +38,7 @@ class Looks:
     trouble: str = ""
 
 
-def record_look(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> Looks:
+def record_look(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> LookCount:
     """Record a study that opens cases, in its folder and for the user; return its look.
 
     A study counts once, in whatever folder it runs or runs again. The looks of other folders are
@@ -52,15 +52,17 @@ def record_look(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> 
         "scope": earlier.scope,
     }
     kept = ledger.freeze(study, FROZEN_LOOKS, value)
-    return Looks(own + len(kept["studies"]), kept["scope"], earlier.trouble)
+    return LookCount(own + len(kept["studies"]), kept["scope"], earlier.trouble)
 
 
-def next_look(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]) -> Looks:
+def next_look(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]) -> LookCount:
     """Return the look that a study would be, without counting it; `ledger` None: no ledger yet."""
     earlier = _EarlierStudies(*_earlier_studies(rows, marks))
     here = _studies_of_ledger(ledger) if ledger else set()
     own = ledger.looked(rows, marks) if ledger else 0
-    return Looks(own + len(earlier.studies - here - {study}) + 1, earlier.scope, earlier.trouble)
+    return LookCount(
+        own + len(earlier.studies - here - {study}) + 1, earlier.scope, earlier.trouble
+    )
 
 
 def release_look(ledger: Ledger, study: str, rows: str) -> None:

@@ -24,7 +24,7 @@ from tuneworthy.ledger.failpoint import failpoint
 from tuneworthy.ledger.head import Head, lost_data_error, read_head
 
 FIRST_LINK = "tuneworthy"
-ROWS = sa.Table(
+ROWS_TABLE = sa.Table(
     "rows",
     sa.MetaData(),
     sa.Column("seq", sa.Integer, primary_key=True),
@@ -130,7 +130,9 @@ class Journal:
         """Raise StoreError if rows at the end, or of the mirror, are lost (see `head.py`)."""
         noted = read_head(self.database.head)  # first: a writer may append meanwhile
         seq = self.counted()
-        query = sa.select(ROWS.c.link).where(ROWS.c.seq == (noted.seq if noted else seq))
+        query = sa.select(ROWS_TABLE.c.link).where(
+            ROWS_TABLE.c.seq == (noted.seq if noted else seq)
+        )
         with self._transaction() as connection:
             link = connection.execute(query).scalar()
         if (error := lost_data_error(self.database, seq, link, noted)) is not None:
@@ -142,13 +144,13 @@ class Journal:
 
     def find(self, sort: str, name: str) -> Row | None:
         """Return the row of this sort and name, or None; raise StoreError if it was edited."""
-        wanted = (ROWS.c.sort == sort) & (ROWS.c.name == name)
+        wanted = (ROWS_TABLE.c.sort == sort) & (ROWS_TABLE.c.name == name)
         with self._transaction() as connection:
-            values = connection.execute(sa.select(ROWS).where(wanted)).first()
+            values = connection.execute(sa.select(ROWS_TABLE).where(wanted)).first()
             if values is None:
                 return None
             row = Row(*values)
-            before = sa.select(ROWS.c.link).where(ROWS.c.seq == row.seq - 1)
+            before = sa.select(ROWS_TABLE.c.link).where(ROWS_TABLE.c.seq == row.seq - 1)
             previous = connection.execute(before).scalar() if row.seq > 1 else FIRST_LINK
         if previous is None or row_hash(previous, row.seq, row[1:7], row.at) != row.link:
             raise self.tampered_error(row.seq, f"{row.sort} {row.name}")
@@ -156,15 +158,19 @@ class Journal:
 
     def rows(self, sort: str, study: str | None = None, after: int = 0) -> list[Row]:
         """Return the rows of a sort in order, of one study or of all, after the row `after`."""
-        query = sa.select(ROWS).where(ROWS.c.sort == sort, ROWS.c.seq > after).order_by(ROWS.c.seq)
+        query = (
+            sa.select(ROWS_TABLE)
+            .where(ROWS_TABLE.c.sort == sort, ROWS_TABLE.c.seq > after)
+            .order_by(ROWS_TABLE.c.seq)
+        )
         if study is not None:
-            query = query.where(ROWS.c.study == study)
+            query = query.where(ROWS_TABLE.c.study == study)
         with self._transaction() as connection:
             return [Row(*values) for values in connection.execute(query)]
 
     def all_rows(self) -> Iterator[Row]:
         """Yield every row in order, in one read transaction."""
-        query = sa.select(ROWS).order_by(ROWS.c.seq).execution_options(yield_per=500)
+        query = sa.select(ROWS_TABLE).order_by(ROWS_TABLE.c.seq).execution_options(yield_per=500)
         with self._transaction() as connection:
             for values in connection.execute(query):
                 yield Row(*values)
@@ -230,10 +236,10 @@ class Journal:
 
 
 def _insert(connection: sa.Connection, entry: Entry) -> Row:
-    last = sa.select(ROWS.c.seq, ROWS.c.link).order_by(ROWS.c.seq.desc()).limit(1)
+    last = sa.select(ROWS_TABLE.c.seq, ROWS_TABLE.c.link).order_by(ROWS_TABLE.c.seq.desc()).limit(1)
     seq, previous = connection.execute(last).first() or (0, FIRST_LINK)
     # Wall time is for display: `seq` is the order, so a clock that jumps changes nothing.
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     row = Row(seq + 1, *entry, at, row_hash(previous, seq + 1, entry, at))
-    connection.execute(sa.insert(ROWS).values(row._asdict()))
+    connection.execute(sa.insert(ROWS_TABLE).values(row._asdict()))
     return row

@@ -60,7 +60,7 @@ def read_journal(database: Database, *, in_use: bool) -> Journal | None:
             if not in_use:
                 database.inspect()
             journal = Journal(database, write=False)
-            if (version := journal.version()) < migrations.VERSION:
+            if (version := journal.version()) < migrations.SCHEMA_VERSION:
                 journal.close()
                 return None
             migrations.refuse_newer(database.shown, version)

@@ -1,8 +1,8 @@
 """The version and definitions of a store; bring the store of an older release up to date.
 
-Independent of what rows mean and of the database. `STEPS[v]` turns a store of version v into one
-of v + 1, in one transaction with the version number: a kill leaves the old or the new version,
-nothing between. A backup is made first.
+Independent of what rows mean and of the database. `MIGRATION_STEPS[v]` turns a store of version v
+into one of v + 1, in one transaction with the version number: a kill leaves the old or the new
+version, nothing between. A backup is made first.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from tuneworthy.ledger.journal import Journal
 
-VERSION = 1
-STEPS: dict[int, Callable[[sa.Connection], None]] = {}
-# Written out, not rendered from journal.ROWS: a store must not depend on SQLAlchemy's release.
+SCHEMA_VERSION = 1
+MIGRATION_STEPS: dict[int, Callable[[sa.Connection], None]] = {}
+# Written out, not rendered from ROWS_TABLE: a store must not depend on SQLAlchemy's release.
 SCHEMA = (
     """CREATE TABLE rows (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, sort TEXT NOT NULL, name TEXT, kind TEXT NOT NULL,
@@ -32,11 +32,11 @@ SCHEMA = (
 
 def refuse_newer(shown: str, version: int) -> None:
     """Raise StoreError for a store (by its name in messages) that a newer release made."""
-    if version > VERSION:
+    if version > SCHEMA_VERSION:
         raise StoreError(
             "the store was made by a newer tuneworthy",
             where=shown,
-            got=f"store version {version}, this release knows up to {VERSION}",
+            got=f"store version {version}, this release knows up to {SCHEMA_VERSION}",
             fix="pip install --upgrade tuneworthy",
             kept="everything: nothing was changed",
         )
@@ -46,11 +46,11 @@ def migrate(journal: Journal) -> None:
     """Migrate a store to this release's version, after a backup; do nothing if it has it."""
     database, version = journal.database, journal.version()
     refuse_newer(journal.shown, version)
-    if version == VERSION:
+    if version == SCHEMA_VERSION:
         return
     database.backup(version)
-    while version < VERSION:
-        if version not in STEPS:
+    while version < SCHEMA_VERSION:
+        if version not in MIGRATION_STEPS:
             raise StoreError(
                 "the store is older than this release can read",
                 where=journal.shown,
@@ -59,7 +59,7 @@ def migrate(journal: Journal) -> None:
             )
         with journal.lock, database.errors():
             with journal.engine.begin() as connection:
-                STEPS[version](connection)
+                MIGRATION_STEPS[version](connection)
                 database.set_version(connection, version + 1)
                 failpoint("migrate.before")
             failpoint("migrate.after")

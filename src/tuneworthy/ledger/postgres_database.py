@@ -135,7 +135,7 @@ class PostgresDatabase:
                 session.execute(f"CREATE SCHEMA {self._quoted}")
             for statement in _statements():
                 session.execute(statement)
-            values = ["tuneworthy", migrations.VERSION, "tuneworthy"]
+            values = ["tuneworthy", migrations.SCHEMA_VERSION, "tuneworthy"]
             session.execute("INSERT INTO ledger VALUES (%s, %s, 0, %s, '')", values)
             failpoint("create.before")
         failpoint("create.after")

@@ -69,7 +69,7 @@ class Spending:
 
 
 @dataclass
-class Account:
+class StudyAccount:
     """The committed cost of one study: settled plus reserved plus unknown. Shared by its purses.
 
     `writing` counts, by thread, reservations that are being written; `settling` are tickets whose
@@ -297,10 +297,10 @@ def _plausible_cost(value: Money | None) -> Decimal | None:
     return None if amount is None or not amount.is_finite() or amount < 0 else amount
 
 
-def _account_of_study(ledger: PaidRequests, study: str) -> Account:
+def _account_of_study(ledger: PaidRequests, study: str) -> StudyAccount:
     """Return the account of a study from the ledger; without an outcome the worst case counts."""
     outcomes = {row.name: row.content for row in ledger.journal.rows("outcome", study)}
-    account = Account()
+    account = StudyAccount()
     for row in ledger.journal.rows("attempt", study):
         worst, real = row.content, outcomes.get(str(row.seq), {})
         usd, tokens = real.get("usd"), real.get("tokens")

@@ -180,7 +180,7 @@ def _create_schema(connection: sqlite3.Connection) -> None:
     for statement in migrations.SCHEMA:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id={APPLICATION}")
-    connection.execute(f"PRAGMA user_version={migrations.VERSION}")
+    connection.execute(f"PRAGMA user_version={migrations.SCHEMA_VERSION}")
 
 
 def _as_definitions(schema: object) -> Definitions:

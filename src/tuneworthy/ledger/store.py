@@ -34,7 +34,7 @@ from tuneworthy.ledger.trouble import store_errors
 
 if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
     from tuneworthy.ledger.journal import Entry, Journal, Row
-    from tuneworthy.ledger.purse import Account
+    from tuneworthy.ledger.purse import StudyAccount
 
 BLOBS_FOLDER = "blobs"
 RELEASED_LOOK = "look released"  # the kind under which a look that was given back is frozen
@@ -54,7 +54,7 @@ class Ledger(Bookings):
         super().__init__()
         self.home, self.journal = home, journal
         self.recovered = lock is not None and lock.dirty
-        self.accounts: dict[str, Account] = {}
+        self.accounts: dict[str, StudyAccount] = {}
         self._lock, self._pid = lock, os.getpid()
         self._making: dict[str, threading.RLock] = {}
         _open_here[journal.shown] = _open_here.get(journal.shown, 0) + 1

@@ -18,14 +18,14 @@ from tuneworthy.metrics import Metric, score_all
 # Cut answers generated again: the sample, and the most if one gained.
 SAMPLE_ANSWERS, MOST_ANSWERS = 16, 60
 
-Pairs = Sequence[tuple[Answer, Score | Unscored]]
+ScoredAnswers = Sequence[tuple[Answer, Score | Unscored]]
 
 
 def rescore_cut_answers(
     metric: Metric,
     gold: Mapping[str, Case],
     fitted: Fitted,
-    scored: tuple[Pairs, Mapping[str, Query]],
+    scored: tuple[ScoredAnswers, Mapping[str, Query]],
     fold: int,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, float] | None:

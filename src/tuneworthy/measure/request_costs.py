@@ -52,7 +52,7 @@ REPLACING_NEEDS = ("bigger", "present")  # needs that replace the base model of 
 
 
 @dataclass(frozen=True)
-class Rate:
+class TokenPrice:
     """A model behind an endpoint: USD per million tokens, in and out; None if unknown.
 
     `near` is the listed model of a similar name, for a model without a price. `source` names where
@@ -83,7 +83,7 @@ class RemoteModels:
     a hosted tune.
     """
 
-    rates: Mapping[str, Rate]
+    rates: Mapping[str, TokenPrice]
     mean: Sizes
     most: Sizes
     longest_rows: Sizes
@@ -193,20 +193,20 @@ def _specs_by_role(task: Task) -> Iterator[tuple[str, str | None]]:
     yield "judge", task.success.judge.model if task.success.judge else None
 
 
-def _endpoint_rate(task: Task, spec: str) -> Rate:
+def _endpoint_rate(task: Task, spec: str) -> TokenPrice:
     if is_launched(spec):
-        return Rate(spec.partition(":")[2], dict(_prices.FREE))
+        return TokenPrice(spec.partition(":")[2], dict(_prices.FREE))
     name, _, url = spec.removeprefix("openai:").partition("@")
     address = url or os.environ.get("OPENAI_BASE_URL") or OPENAI
     listed = _prices.listed(name, address)
     price: Any = task.economics.prices.get(name, listed.rates if listed else None)
     if not isinstance(price, Mapping) or not {"in", "out"} <= set(price):
-        return Rate(name, None, _prices.closest_listed_name(name, address))
+        return TokenPrice(name, None, _prices.closest_listed_name(name, address))
     try:
         usd = {key: float(price[key]) for key in ("in", "out", "cache_write") if key in price}
     except (TypeError, ValueError):
-        return Rate(name, None)
-    return Rate(name, usd, source=price_source(task, name, address))
+        return TokenPrice(name, None)
+    return TokenPrice(name, usd, source=price_source(task, name, address))
 
 
 def _count_grades(task: Task) -> int:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.causes import Intervention, Remedy
 from tuneworthy.metrics import scorer
-from tuneworthy.planted._likeness import Search, is_same_answer
+from tuneworthy.planted._likeness import LikenessSearch, is_same_answer
 from tuneworthy.planted._system import majority_answer, system_answer
 from tuneworthy.planted._world import Item, PromptIngredients, TrainedTable, World
 from tuneworthy.prompting.lenient import lenient
@@ -61,7 +61,7 @@ class PlantCases:
         ]
 
 
-class Trial(NamedTuple):
+class RemedyTrial(NamedTuple):
     """A remedy and its placebo, each with a function from a case to an answer.
 
     `passes_alone` tells whether the remedy's prompt passes a case alone; None without a prompt.
@@ -111,7 +111,7 @@ def interventions(field: PlantCases) -> list[Intervention]:
     tuned = _answers_with(world, PromptIngredients("lora", trained=trained))
     shuffled = _answers_with(world, twin)
     placebo = "twin on shuffled answers"
-    training = Trial("lora", "learnable", tuned, placebo, shuffled, one_fold=shape.pilot)
+    training = RemedyTrial("lora", "learnable", tuned, placebo, shuffled, one_fold=shape.pilot)
     return [*columns, _intervention_of(field, training)]
 
 
@@ -145,7 +145,7 @@ def _prompt_check(field: PlantCases, best: PromptIngredients) -> CaseCheck:
     return lambda item: field.is_right(item, system_answer(field.world, item, own))
 
 
-def _prompt_trials(world: World) -> list[Trial]:
+def _prompt_trials(world: World) -> list[RemedyTrial]:
     shuffled = worked_examples(world, apt=False)
     _, specified, few = _candidate_prompts(world)
     off, mixed = (
@@ -153,14 +153,14 @@ def _prompt_trials(world: World) -> list[Trial]:
         PromptIngredients("shuffled shots", shots=shuffled, apt=False),
     )
     return [
-        Trial(
+        RemedyTrial(
             "specification",
             "convention",
             _answers_with(world, specified),
             "other words",
             _answers_with(world, off),
         ),
-        Trial(
+        RemedyTrial(
             "few_shot",
             "convention",
             _answers_with(world, few),
@@ -170,10 +170,10 @@ def _prompt_trials(world: World) -> list[Trial]:
     ]
 
 
-def _trials_on_best(field: PlantCases, best: PromptIngredients) -> list[Trial]:
+def _trials_on_best(field: PlantCases, best: PromptIngredients) -> list[RemedyTrial]:
     """Return the trials that build on the best prompt: a grammar, passages, a larger model."""
     world = field.world
-    larger = Trial(
+    larger = RemedyTrial(
         "bigger", "capability", _answers_with(world, replace(best, name="bigger", strong=True))
     )
     if world.shape.sibling:
@@ -183,7 +183,7 @@ def _trials_on_best(field: PlantCases, best: PromptIngredients) -> list[Trial]:
     if world.kind != "text":
         legal = _answers_with(world, replace(best, name="constrained", legal=True))
         trials.append(
-            Trial("constrained", "format", legal, "a random answer", _random_answers(world))
+            RemedyTrial("constrained", "format", legal, "a random answer", _random_answers(world))
         )
     if field.docs:
         trials += _passage_trials(field, best)
@@ -191,8 +191,8 @@ def _trials_on_best(field: PlantCases, best: PromptIngredients) -> list[Trial]:
     return [one._replace(passes_alone=alone) for one in trials]
 
 
-def _passage_trials(field: PlantCases, best: PromptIngredients) -> list[Trial]:
-    world, search = field.world, Search(field.docs)
+def _passage_trials(field: PlantCases, best: PromptIngredients) -> list[RemedyTrial]:
+    world, search = field.world, LikenessSearch(field.docs)
 
     def passage(name: str, find: Callable[[Item], str | None]) -> AnswerFunction:
         return lambda item: system_answer(world, item, replace(best, name=name, passage=find(item)))
@@ -201,9 +201,9 @@ def _passage_trials(field: PlantCases, best: PromptIngredients) -> list[Trial]:
         return " ".join(Random(f"{world.seed} {item.case.id} any").sample(list(field.docs), k))
 
     return [
-        Trial("oracle", "knowledge", passage("oracle", lambda item: item.case.context),
+        RemedyTrial("oracle", "knowledge", passage("oracle", lambda item: item.case.context),
               "a wrong passage", passage("wrong passage", lambda item: random(item, 1))),
-        Trial("rag", "retrieval",
+        RemedyTrial("rag", "retrieval",
               passage("rag", lambda item: " ".join(search.top(item.case.input, PASSAGES))),
               "random passages", passage("random passages", lambda item: random(item, PASSAGES))),
     ]  # fmt: skip
@@ -242,7 +242,7 @@ def trained_table(world: World, sound: bool) -> TrainedTable:
     return TrainedTable(dict(zip(keys, answers, strict=True)), sound)
 
 
-def _intervention_of(field: PlantCases, one: Trial) -> Intervention:
+def _intervention_of(field: PlantCases, one: RemedyTrial) -> Intervention:
     right = field.is_right
     passed = {i.case.id: right(i, one.answer(i)) for i in field.select_cases(False, one.one_fold)}
     shares = alone = None

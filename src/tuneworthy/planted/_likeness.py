@@ -43,7 +43,7 @@ def _normalised_values(value: object) -> object:
     return normalised(value) if isinstance(value, str) else value
 
 
-class Search:
+class LikenessSearch:
     """Documents ranked by the inverse document frequency of the words shared with a question."""
 
     def __init__(self, texts: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ NEVER_MINOR = {"label", "knowledge", "retrieval", "reading"}
 
 
 @dataclass(frozen=True)
-class Planted:
+class PlantedSystem:
     """A deployed system with its diagnosis input, and the cause of its failures.
 
     `second`: the cause of half the failures, if two were planted. `why` holds the arguments of
@@ -47,7 +47,7 @@ class Planted:
 
 def plant(
     cause: str, seed: int, failures: int, variant: int = 0, second: str | None = None
-) -> Planted:
+) -> PlantedSystem:
     """Return a planted system with exactly `failures` failures, most of them of this cause.
 
     `cause`: one of CAUSES, or `hard` or `nudge` for a control; with `second`, half of the failures
@@ -65,7 +65,7 @@ def plant(
     world = make_world(own, kinds[variant % len(kinds)], shape, style)
     drawn = _draw_cases(world, _failures_by_cause(world, cause, second, failures), failures)
     field = PlantCases(world, drawn.fails, drawn.passes, drawn.documents, correctness_check(world))
-    return Planted(
+    return PlantedSystem(
         cause, drawn.base(world), tuple(interventions(field)),
         (cause, seed, failures, variant, second),
         {item.case.id: item.cause for item in drawn.fails}, second,

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneworthy.core.causes import NO_CAUSES, REMEDIES, Diagnosis
-from tuneworthy.planted._plant import CONTROL, NUDGED, Planted
+from tuneworthy.planted._plant import CONTROL, NUDGED, PlantedSystem
 from tuneworthy.stats.bounds import rate
 
 NO_CAUSE_NAMES = {"hard", "few"}
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PlantOutcome:
     """The diagnosis of one planted system. `named` is the leading cause, or `few`.
 
     `first` and `likely` are the most likely cause and the two most likely ones, even if the
@@ -23,7 +23,7 @@ class Outcome:
     with a wrong cause, failed cases diagnosed with any cause).
     """
 
-    plant: Planted
+    plant: PlantedSystem
     named: str
     first: str
     likely: tuple[str, ...]
@@ -38,7 +38,7 @@ class Outcome:
         return {self.plant.cause, self.plant.second or self.plant.cause}
 
 
-def outcome(plant: Planted, diagnosis: Diagnosis) -> Outcome:
+def outcome(plant: PlantedSystem, diagnosis: Diagnosis) -> PlantOutcome:
     """Return the outcome of diagnosing a planted system."""
     causes = tuple(row.cause for row in diagnosis.wrong if row.cause not in NO_CAUSES)
     causes = causes or ("untried",)
@@ -46,17 +46,17 @@ def outcome(plant: Planted, diagnosis: Diagnosis) -> Outcome:
     named = "few" if diagnosis.few else causes[0]
     given = {case: cause for case, cause in diagnosis.cause.items() if cause in REMEDIES}
     wrong = sum(plant.lacks[case] != cause for case, cause in given.items())
-    return Outcome(plant, named, causes[0], causes[:2], acting, (wrong, len(given)))
+    return PlantOutcome(plant, named, causes[0], causes[:2], acting, (wrong, len(given)))
 
 
-def confusion_summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
+def confusion_summary(outcomes: Iterable[PlantOutcome]) -> dict[str, Any]:
     """Count which cause was named for each planted one; add rates (95 % intervals) and misses.
 
     `right`: named as planted. `first`, `likely`: the planted cause is the most likely one, or one
     of the two most likely, even if the failures were few. A miss is an outcome whose most likely
     cause is wrong; it lists the arguments of `plant`, then `named` and `first`.
     """
-    by: dict[str, list[Outcome]] = {}
+    by: dict[str, list[PlantOutcome]] = {}
     for one in outcomes:
         by.setdefault(one.plant.cause, []).append(one)
     causes = {cause: _rate_summary(own) for cause, own in by.items()}
@@ -79,7 +79,7 @@ def confusion_summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
     return whole
 
 
-def _rate_summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _rate_summary(outcomes: Sequence[PlantOutcome]) -> dict[str, Any]:
     n = len(outcomes)
     return {
         "named": dict(Counter(one.named for one in outcomes).most_common()),

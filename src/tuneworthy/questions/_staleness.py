@@ -64,10 +64,10 @@ def facts_needed(stale: Freshness) -> int | None:
     if changed is None or stale.declared or stale.over_days is None:
         return None
     limit = -expm1(stale.over_days * log1p(-stale.stale_ok) / LASTING_DAYS)
-    return rows_needed(_Bounds(changed), changed.n, limit, limit)
+    return rows_needed(_StalenessBounds(changed), changed.n, limit, limit)
 
 
-class _Bounds:
+class _StalenessBounds:
     """Adapter from a share to a mean with bounds."""
 
     def __init__(self, share: Proportion) -> None:

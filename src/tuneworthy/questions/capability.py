@@ -22,7 +22,7 @@ _finding = partial(finding, "capability", PRIOR)
 
 
 @dataclass(frozen=True)
-class _Lift:
+class _LiftOverBase:
     """The gain in pass rate over the base of one remedy or arm, on n cases."""
 
     what: str
@@ -68,7 +68,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     )
 
 
-def _lifts(evidence: Evidence) -> Iterator[_Lift]:
+def _lifts(evidence: Evidence) -> Iterator[_LiftOverBase]:
     """Yield the lift of each remedy over the rerun base, and of each finalist over the base.
 
     A remedy with a gain that does not act is skipped: its prompt or its placebo gains as much.
@@ -81,8 +81,10 @@ def _lifts(evidence: Evidence) -> Iterator[_Lift]:
         if effect.remedy in LIFTING_REMEDIES and cases:
             ends = (effect.gain.mean, effect.gain.low, effect.gain.high)
             mean, low, high = (end / cases for end in ends)
-            yield _Lift(effect.name, effect.remedy == "capability", mean, low, high, cases)
+            yield _LiftOverBase(effect.name, effect.remedy == "capability", mean, low, high, cases)
     for arm in finalists(evidence, ("bigger", *TRAINED_TOOLS)):
         pair = pair_of(evidence, arm.name, read.arm) if read else None
         if pair is not None and not arm.present:
-            yield _Lift(arm.name, arm.tool == "bigger", pair.mean, pair.low, pair.high, pair.n)
+            yield _LiftOverBase(
+                arm.name, arm.tool == "bigger", pair.mean, pair.low, pair.high, pair.n
+            )

@@ -24,7 +24,7 @@ MILDER_TRAINING = "train with a lower rate, LoRA, or 1 to 5 % general rows repla
 _finding = partial(finding, "harm", PRIOR)
 
 
-class _Loss(NamedTuple):
+class _HarmFigure(NamedTuple):
     """One kind of harm: its size (above 0 is worse) and the limit from which it counts."""
 
     field: str
@@ -65,28 +65,28 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     return _finding("no", because, "", worst)
 
 
-def _losses(one: SideEffects, limit: float | None) -> Iterator[_Loss]:
+def _losses(one: SideEffects, limit: float | None) -> Iterator[_HarmFigure]:
     tail = one.tail and Interval(mean=-one.tail.mean, low=-one.tail.high, high=-one.tail.low)
     general = GENERAL_LIMIT if limit is None else limit
-    yield _Loss("general", "cross-entropy on general text rises by", one.general, general)
-    yield _Loss("tail", "the score on rare words falls by", tail, TAIL_LIMIT)
-    yield _Loss("calibration", "the calibration error rises by", one.ece, CALIBRATION_LIMIT)
-    yield _Loss("known", "of what was known well is lost:", one.known, KNOWN_FACTS_LIMIT)
+    yield _HarmFigure("general", "cross-entropy on general text rises by", one.general, general)
+    yield _HarmFigure("tail", "the score on rare words falls by", tail, TAIL_LIMIT)
+    yield _HarmFigure("calibration", "the calibration error rises by", one.ece, CALIBRATION_LIMIT)
+    yield _HarmFigure("known", "of what was known well is lost:", one.known, KNOWN_FACTS_LIMIT)
 
 
-def _texts_to_decide(one: SideEffects, loss: _Loss, found: Interval) -> str:
+def _texts_to_decide(one: SideEffects, loss: _HarmFigure, found: Interval) -> str:
     """Return the texts that would settle a loss on general text; "more rows" for other losses."""
     many = rows_needed(found, one.general_n, loss.limit, loss.limit)
     return f"about {many:,} texts" if many and loss.field == "general" else "more rows"
 
 
-def _loss_text(one: SideEffects, loss: _Loss, found: Interval) -> str:
+def _loss_text(one: SideEffects, loss: _HarmFigure, found: Interval) -> str:
     more = f"limit {percent(loss.limit)}"
     if loss.field == "general":
         more += f"; n = {one.general_n:,} texts"
     return f"{ticked(one.arm)}: {loss.what} {percent_with_bounds(found, more)}"
 
 
-def _unmeasured_clause(found: list[tuple[SideEffects, _Loss]]) -> str:
+def _unmeasured_clause(found: list[tuple[SideEffects, _HarmFigure]]) -> str:
     lost = sorted({loss.field for _, loss in found if loss.found is None})
     return f"; not measured: {', '.join(lost)}" if lost else ""

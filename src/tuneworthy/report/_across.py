@@ -12,7 +12,7 @@ from markupsafe import Markup
 from tuneworthy.core.causes import Diagnosis, Effect
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.results import Results
-from tuneworthy.extras.context_curve import Curve, context_curves
+from tuneworthy.extras.context_curve import ContextCurve, context_curves
 from tuneworthy.report import _causes as causes
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
@@ -80,7 +80,7 @@ def failures_section(results: Results) -> dict[str, Any] | None:
     }
 
 
-def draw_context_curve(curve: Curve) -> Markup | None:
+def draw_context_curve(curve: ContextCurve) -> Markup | None:
     """Return a chart of score by examples in the prompt; None below two measured points."""
     points = [(float(p.k), p.score.mean) for p in curve.points if p.score is not None]
     if len(points) < 2:

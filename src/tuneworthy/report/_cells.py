@@ -10,11 +10,11 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
 
-Cell = tuple[Run, Answer, Score | Unscored | None]
+AnsweredCell = tuple[Run, Answer, Score | Unscored | None]
 
 
 @dataclass(frozen=True)
-class Cells:
+class ScoreMatrix:
     """Scores by arm and case position; `order` lists case positions, hardest first.
 
     `values[arm][i]` is the score of the artefact's seed (without one: the mean over the seeds),
@@ -23,13 +23,13 @@ class Cells:
 
     order: tuple[int, ...]
     values: dict[str, list[float | None]]
-    answers: dict[str, list[list[Cell]]]
+    answers: dict[str, list[list[AnsweredCell]]]
 
 
-def score_matrix(results: Results) -> Cells:
+def score_matrix(results: Results) -> ScoreMatrix:
     """Return a study's matrix of scores; candidates alone decide how hard a case is."""
     place = {case.id: i for i, case in enumerate(results.cases)}
-    answers: dict[str, list[list[Cell]]] = {}
+    answers: dict[str, list[list[AnsweredCell]]] = {}
     for run in results.runs:
         row = answers.setdefault(run.spec.name, [[] for _ in place])
         for i, answer in enumerate(run.answers):
@@ -41,10 +41,10 @@ def score_matrix(results: Results) -> Cells:
         name: [combine_seeds(cell, seeds.get(name)) for cell in row]
         for name, row in answers.items()
     }
-    return Cells(hardest_first(results, values), values, answers)
+    return ScoreMatrix(hardest_first(results, values), values, answers)
 
 
-def combine_seeds(cell: Sequence[Cell], seed: int | None) -> float | None:
+def combine_seeds(cell: Sequence[AnsweredCell], seed: int | None) -> float | None:
     """Return one score for a cell: that of the artefact's seed, else the mean over the seeds."""
     scores = [(run.seed, s.value) for run, _, s in cell if isinstance(s, Score)]
     own = [value for at, value in scores if at == seed]
@@ -78,7 +78,7 @@ def bin_means(values: Sequence[float | None], width: int) -> list[float | None]:
     return out
 
 
-def scores_hardest_first(matrix: Cells, arm: str) -> list[float | None]:
+def scores_hardest_first(matrix: ScoreMatrix, arm: str) -> list[float | None]:
     """Return an arm's scores, hardest case first (empty if it has none)."""
     row = matrix.values.get(arm)
     return [row[i] for i in matrix.order] if row else []

@@ -14,7 +14,7 @@ from tuneworthy.core.model_changes import LayerChange, ModelChanges
 from tuneworthy.core.results import Results
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
-from tuneworthy.report._charts import Line
+from tuneworthy.report._charts import ChartLine
 
 
 def changes_section(results: Results) -> list[dict[str, Any]]:
@@ -58,12 +58,12 @@ def _layer_charts(layers: tuple[LayerChange, ...]) -> list[dict[str, Any]]:
     placed = [(float(one.layer), one) for one in layers if one.layer.isdigit()]
     if len(placed) < 2:
         return []
-    size = Line("size of the change", "c1", tuple((x, 100 * one.ratio) for x, one in placed))
-    rank = Line("effective rank", "c4", tuple(_measured_points(placed, "effective_rank")))
-    on = Line(
+    size = ChartLine("size of the change", "c1", tuple((x, 100 * one.ratio) for x, one in placed))
+    rank = ChartLine("effective rank", "c4", tuple(_measured_points(placed, "effective_rank")))
+    on = ChartLine(
         "on the task", "c1", tuple((x, 100 * y) for x, y in _measured_points(placed, "shift_on"))
     )
-    off = Line(
+    off = ChartLine(
         "on general text",
         "c8",
         tuple((x, 100 * y) for x, y in _measured_points(placed, "shift_off")),

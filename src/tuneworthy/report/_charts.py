@@ -12,10 +12,10 @@ from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.results import Results
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
-from tuneworthy.report._svg import Scale
+from tuneworthy.report._svg import Axis
 
 
-def tick_labels(scale: Scale, show: str = "score", wanted: int = 5) -> Markup:
+def tick_labels(scale: Axis, show: str = "score", wanted: int = 5) -> Markup:
     """Return the tick labels of an axis; `show` is score, points or amount."""
     forms = {"score": words.score, "points": words.signed, "amount": words.amount}
     marks = scale.ticks(wanted)
@@ -45,12 +45,12 @@ def margin_axis(margins: Sequence[float], own: float) -> Markup:
     return svg.drawing(16, "margins", *names, mine, class_="row axis")
 
 
-def grid_lines(scale: Scale, wanted: int = 5) -> list[Markup]:
+def grid_lines(scale: Axis, wanted: int = 5) -> list[Markup]:
     """Return faint vertical lines at the ticks of an axis."""
     return [svg.line(scale(m), scale(m), 0, 100, "grid") for m in scale.ticks(wanted)]
 
 
-def forest_scale(results: Results) -> Scale:
+def forest_scale(results: Results) -> Axis:
     """Return an axis that covers every arm's interval and the target."""
     scores = [arm.score for arm in results.evidence.arms if arm.score and arm.role != "placebo"]
     values = [x for s in scores for x in (s.low, s.high)]
@@ -58,9 +58,7 @@ def forest_scale(results: Results) -> Scale:
     return svg.score_axis(values + ([target] if target is not None else []))
 
 
-def forest_row(
-    arm: ArmResult, scale: Scale, seeds: Sequence[float], target: float | None
-) -> Markup:
+def forest_row(arm: ArmResult, scale: Axis, seeds: Sequence[float], target: float | None) -> Markup:
     """Return a drawing of one arm's interval, its mean, each seed's mean, and the target."""
     assert arm.score is not None
     s = arm.score
@@ -74,14 +72,14 @@ def forest_row(
     )  # fmt: skip
 
 
-def pair_scale(pairs: Sequence[Pair], margin: float) -> Scale:
+def pair_scale(pairs: Sequence[Pair], margin: float) -> Axis:
     """Return a symmetric axis that covers every pair's bounds and the margin."""
     most = max([abs(x) for pair in pairs for x in (pair.low, pair.high)] + [2 * margin])
     step = svg.round_up(most / 3)
-    return Scale(-step * 3, step * 3)
+    return Axis(-step * 3, step * 3)
 
 
-def pair_row(pair: Pair, scale: Scale, margin: float) -> Markup:
+def pair_row(pair: Pair, scale: Axis, margin: float) -> Markup:
     """Return a drawing of a paired difference, its bounds, the zero line and the margin."""
     side = "ahead" if pair.low > 0 else "behind" if pair.high < 0 else "open"
     return svg.drawing(
@@ -174,7 +172,7 @@ def _boxes_overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 
-def _axes_frame(xs: Scale, ys: Scale, x_name: str, y_show: str, y_name: str = "") -> list[Markup]:
+def _axes_frame(xs: Axis, ys: Axis, x_name: str, y_show: str, y_name: str = "") -> list[Markup]:
     """Return grid, ticks and names of both axes; `y_show` (score, else amount) formats y ticks."""
     lines = [svg.line(0, 100, 100 - ys(m), 100 - ys(m), "grid") for m in ys.ticks()]
     form = words.score if y_show == "score" else _tick_text
@@ -209,10 +207,8 @@ def unnamed_lines_chart(
     """
     flat = [point for one in lines for point in one]
     y_values = [y for _, y in flat]
-    ys = (
-        svg.score_axis(y_values) if names[1] == "score" else Scale(0.0, max(y_values) * 1.05 or 1.0)
-    )
-    xs = Scale(0.0, max((x for x, _ in flat), default=1.0))
+    ys = svg.score_axis(y_values) if names[1] == "score" else Axis(0.0, max(y_values) * 1.05 or 1.0)
+    xs = Axis(0.0, max((x for x, _ in flat), default=1.0))
     drawn = [svg.polyline([(xs(x), 100 - ys(y)) for x, y in one], "curve") for one in lines]
     small = [svg.dot(xs(x), 100 - ys(y), 2.5, "seed") for x, y in flat] if dots else []
     marks = [
@@ -224,7 +220,7 @@ def unnamed_lines_chart(
 
 
 @dataclass(frozen=True)
-class Line:
+class ChartLine:
     """A named line of a chart, in the colour of a class of the style sheet (c0 to c10)."""
 
     name: str
@@ -232,7 +228,9 @@ class Line:
     points: tuple[tuple[float, float], ...]
 
 
-def named_lines_chart(drawn: Sequence[Line], names: tuple[str, str], height: int = 180) -> Markup:
+def named_lines_chart(
+    drawn: Sequence[ChartLine], names: tuple[str, str], height: int = 180
+) -> Markup:
     """Return a chart of named lines, with each point's value on hover.
 
     `names` are the names of the axes; a y axis named score or share is cut to its values, any
@@ -241,8 +239,8 @@ def named_lines_chart(drawn: Sequence[Line], names: tuple[str, str], height: int
     flat = [point for one in drawn for point in one.points]
     shares = names[1] in ("score", "share")
     most = max((y for _, y in flat), default=1.0)
-    ys = svg.score_axis([y for _, y in flat]) if shares else Scale(0.0, most * 1.05 or 1.0)
-    xs = Scale(min((x for x, _ in flat), default=0.0), max((x for x, _ in flat), default=1.0))
+    ys = svg.score_axis([y for _, y in flat]) if shares else Axis(0.0, most * 1.05 or 1.0)
+    xs = Axis(min((x for x, _ in flat), default=0.0), max((x for x, _ in flat), default=1.0))
     marks = []
     for one in drawn:
         at = [(xs(x), 100 - ys(y)) for x, y in one.points]
@@ -256,7 +254,7 @@ def named_lines_chart(drawn: Sequence[Line], names: tuple[str, str], height: int
     return svg.drawing(height, label, *frame, *marks, class_="plot lines")
 
 
-def legend(drawn: Sequence[Line]) -> list[tuple[str, str]]:
+def legend(drawn: Sequence[ChartLine]) -> list[tuple[str, str]]:
     """Return (colour, name) of each line, for a legend next to the drawing."""
     return [(one.colour, one.name) for one in drawn]
 
@@ -324,9 +322,9 @@ def costs_chart(
     `marks` are labelled volumes: the user's own, and the break-even point.
     """
     flat = [point for _, _, points in lines for point in points]
-    xs = svg.Scale(min(x for x, _ in flat), max(x for x, _ in flat), log=True)
+    xs = svg.Axis(min(x for x, _ in flat), max(x for x, _ in flat), log=True)
     lowest = max(min(y for _, y in flat), max(y for _, y in flat) / 1e5)
-    ys = svg.Scale(lowest, max(y for _, y in flat) * 1.2, log=True)
+    ys = svg.Axis(lowest, max(y for _, y in flat) * 1.2, log=True)
     drawn = [
         svg.polyline([(xs(x), 100 - ys(y)) for x, y in points], f"curve {class_}")
         for _, class_, points in lines

@@ -7,7 +7,7 @@ from typing import Any
 from tuneworthy.core.answer import Score
 from tuneworthy.core.results import Results
 from tuneworthy.report import _words as words
-from tuneworthy.report._cells import Cell, Cells
+from tuneworthy.report._cells import AnsweredCell, ScoreMatrix
 
 MOST_PROMPT_CHARACTERS = 12_000_000
 MOST_CASES = 5_000  # the most cases on a page: what a browser shows with some twenty arms
@@ -40,7 +40,7 @@ class TextTable:
         return [[role, self.text_index(text)] for role, text in messages]
 
 
-def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
+def page_data(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
     """Return all data that the script shows, ready for JSON; an unmeasured value is null or absent.
 
     Of more than MOST_CASES cases the hardest are shown; `all_cases` counts them all.
@@ -89,7 +89,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _plain_answer(cell: Cell, texts: TextTable) -> dict[str, Any]:
+def _plain_answer(cell: AnsweredCell, texts: TextTable) -> dict[str, Any]:
     run, answer, scored = cell
     out: dict[str, Any] = {"seed": run.seed, "text": texts.text_index(answer.text)}
     if run.fold is not None:

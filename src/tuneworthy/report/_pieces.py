@@ -22,7 +22,7 @@ from tuneworthy.report import _recorded as recorded
 from tuneworthy.report import _sections as sections
 from tuneworthy.report import _words as words
 from tuneworthy.report._cautions import cautions
-from tuneworthy.report._cells import Cells
+from tuneworthy.report._cells import ScoreMatrix
 from tuneworthy.report._left import left_line
 from tuneworthy.report._requests import request_lines
 from tuneworthy.report._students import student_lines
@@ -43,7 +43,7 @@ TEMPLATE_FUNCTIONS = (
     "not_certain", "pays_line", "points", "score", "scored_line", "signed", "span", "status_line",
     "target_line", "unrun_line", "use_line", "wide_line",
 )  # fmt: skip
-SECTIONS: dict[str, Callable[[Results, Cells], Any]] = {
+SECTIONS: dict[str, Callable[[Results, ScoreMatrix], Any]] = {
     "lead": lambda results, matrix: recorded.lead_lines(results),
     "no_prices": lambda results, matrix: recorded.has_no_prices(results),
     "named": lambda results, matrix: words.arm_named(results),
@@ -76,7 +76,7 @@ SECTIONS: dict[str, Callable[[Results, Cells], Any]] = {
 
 
 def section_values(
-    results: Results, matrix: Cells, names: Collection[str] = tuple(SECTIONS)
+    results: Results, matrix: ScoreMatrix, names: Collection[str] = tuple(SECTIONS)
 ) -> dict[str, Any]:
     """Return the template values of the named sections, with results, verdict and task."""
     common = {"results": results, "verdict": results.verdict, "task": results.task}
@@ -108,7 +108,7 @@ def template_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
     return jinja
 
 
-def _has_partial_scores(matrix: Cells) -> bool:
+def _has_partial_scores(matrix: ScoreMatrix) -> bool:
     """Return whether some answer's score lies between 0 and 1."""
     return any(v not in (None, 0, 1) for column in matrix.values.values() for v in column)
 

@@ -15,7 +15,7 @@ from tuneworthy.core.slices import Slices
 from tuneworthy.extras.rewording import PROMPT_WRAPPERS
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
-from tuneworthy.report._charts import Line
+from tuneworthy.report._charts import ChartLine
 from tuneworthy.report._time import trend_lines
 
 LINE_COLOURS = ("c1", "c4", "c8", "c3", "c6")
@@ -52,7 +52,7 @@ def temperature_charts(shakes: Sequence[RobustnessResult]) -> list[dict[str, Any
         ("Score", "score", _mean_score),
     ):
         lines = [
-            Line(
+            ChartLine(
                 arm,
                 LINE_COLOURS[at % len(LINE_COLOURS)],
                 tuple((one.temperature or 0.0, value(one)) for one in warm if one.arm == arm),

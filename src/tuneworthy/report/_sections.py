@@ -16,7 +16,7 @@ from tuneworthy.core.verdict import ByMargin
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
-from tuneworthy.report._cells import Cells, bin_means, scores_hardest_first
+from tuneworthy.report._cells import ScoreMatrix, bin_means, scores_hardest_first
 from tuneworthy.report._time import timed_as
 
 MOST_STRIPES = 600
@@ -36,7 +36,7 @@ def arm_descriptions(results: Results) -> list[tuple[str, str]]:
     return [(arm.name, text) for arm in arms if (text := arm_description(results, arm))]
 
 
-def ladder_rows(results: Results, matrix: Cells) -> list[dict[str, Any]]:
+def ladder_rows(results: Results, matrix: ScoreMatrix) -> list[dict[str, Any]]:
     """Return the rows of the first screen, the simplest arm first."""
     pairs = {pair.arm: pair for pair in words.differences_to_named(results)}
     rows = []
@@ -73,7 +73,7 @@ def _score_bar(arm: ArmResult) -> Markup:
     return svg.bar(s.mean, s.low, s.high, text)
 
 
-def _case_strip(name: str, matrix: Cells) -> Markup:
+def _case_strip(name: str, matrix: ScoreMatrix) -> Markup:
     values = bin_means(scores_hardest_first(matrix, name), MOST_STRIPES)
     if not values:
         return Markup()
@@ -282,7 +282,7 @@ def trace_figures(trace: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def failure_map(results: Results, matrix: Cells) -> list[dict[str, Any]]:
+def failure_map(results: Results, matrix: ScoreMatrix) -> list[dict[str, Any]]:
     """Return each measured arm's strip of cases and number of failures, placebos included."""
     least, rows = results.task.success.passes_from, []
     order = [arm.name for arm in words.ladder_order(results.evidence.arms)]

@@ -10,7 +10,7 @@ from tuneworthy.core.record import canonical
 from tuneworthy.metrics._json import parse
 from tuneworthy.report._screens import escape_line, finished, wrapped
 from tuneworthy.report._words import counted
-from tuneworthy.settle.pairwise_votes import Question
+from tuneworthy.settle.pairwise_votes import VoteQuestion
 
 CHOICE_KEYS = "[l]eft [r]ight [b]oth wrong [e]qual, both right [s]kip [q]uit =right answer"
 PREFERENCE_KEYS = "better: [l]eft [r]ight, [b]oth bad [e]qually good [s]kip [q]uit =better text"
@@ -18,7 +18,11 @@ _NO_ANSWER = "(no answer)"
 
 
 def question_screen(
-    question: Question, head: str, width: int = 80, plain: bool = False, preference: bool = False
+    question: VoteQuestion,
+    head: str,
+    width: int = 80,
+    plain: bool = False,
+    preference: bool = False,
 ) -> Text:
     """Return the screen of one question: the input, two answers without names, the keys.
 

@@ -40,7 +40,7 @@ def percent(value: float) -> str:
 
 
 @dataclass(frozen=True)
-class Scale:
+class Axis:
     """A linear or logarithmic axis from `low` to `high`; calling it gives 0 to 100."""
 
     low: float
@@ -78,7 +78,7 @@ def round_up(step: float) -> float:
     return next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= step * (1 - 1e-9))
 
 
-def score_axis(values: Sequence[float], room: float = 0.05) -> Scale:
+def score_axis(values: Sequence[float], room: float = 0.05) -> Axis:
     """Return an axis within 0 to 1, narrowed to round ends around the values."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     step = round_up(max(high - low, 0.05) / 5)
@@ -86,13 +86,13 @@ def score_axis(values: Sequence[float], room: float = 0.05) -> Scale:
         math.floor((low - room / 5) / step) * step,
         math.ceil((high + room / 5) / step) * step,
     )
-    return Scale(max(low, 0.0), min(high, 1.0))
+    return Axis(max(low, 0.0), min(high, 1.0))
 
 
-def log_axis(values: Sequence[float]) -> Scale:
+def log_axis(values: Sequence[float]) -> Axis:
     """Return a logarithmic axis with a little room around positive values."""
     low, high = min(values), max(values)
-    return Scale(low / 1.6, high * 1.6, log=True)
+    return Axis(low / 1.6, high * 1.6, log=True)
 
 
 def drawing(height: int, label: str, *inside: Markup, class_: str = "row") -> Markup:

@@ -16,7 +16,7 @@ from tuneworthy.report._screens import bar, cell, escape_line, finished, wrapped
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
     from tuneworthy.compare.two_logs import AnsweredCase, LogComparison, SliceDifference, TwoLogs
 
-INTERVAL = "two-sided 95 %"
+INTERVAL_TEXT = "two-sided 95 %"
 SHOWN_SLICES, SHOWN_CASES = 4, 3  # the most slices, and the most rows won or lost, on the screen
 CASE_INDENT = "         "
 LIKELY_CHANCE = 0.75  # forecasts aim at a chance of .8; below this they reached the most rows tried
@@ -91,7 +91,7 @@ def _lead_lines(result: TwoLogs, width: int, plain: bool) -> Iterator[Text]:
     head = cell(lead_line(pair.mean, pair.low, pair.high, ("A", "B")), width - len(count) - 4)
     yield Text("  ").append(escape_line(head, plain), "bold").append(count, "dim")
     text = (
-        f"The interval is {INTERVAL}, of the paired difference on the rows that both answered."
+        f"The interval is {INTERVAL_TEXT}, of the paired difference on the rows that both answered."
         f" {wide_line(result)} {more_line(result)}"
     )
     text = " ".join(text.split())
@@ -194,7 +194,7 @@ def two_logs_json(compared: LogComparison) -> str:
     body: dict[str, Any] = {
         **systems,
         "difference": "b - a",
-        "interval": INTERVAL,
+        "interval": INTERVAL_TEXT,
         "n": result.pair.n,
         "mean": result.pair.mean,
         "low": result.pair.low,

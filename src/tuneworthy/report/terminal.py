@@ -14,7 +14,7 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._advice import advice_json, advice_screen, no_advice
 from tuneworthy.report._causes import wrong_lines
 from tuneworthy.report._cautions import cautions
-from tuneworthy.report._cells import Cells, bin_means, score_matrix, scores_hardest_first
+from tuneworthy.report._cells import ScoreMatrix, bin_means, score_matrix, scores_hardest_first
 from tuneworthy.report._left import left_line
 from tuneworthy.report._live import Live, live
 from tuneworthy.report._live_check import live_check_screen
@@ -184,7 +184,7 @@ def _ladder_lines(results: Results, width: int, plain: bool) -> Iterator[Text]:
 
 
 def _arm_line(
-    arm: ArmResult, results: Results, matrix: Cells, sizes: tuple[int, int, int, int, bool]
+    arm: ArmResult, results: Results, matrix: ScoreMatrix, sizes: tuple[int, int, int, int, bool]
 ) -> Text:
     name, length, side, rest, plain = sizes
     assert arm.score is not None

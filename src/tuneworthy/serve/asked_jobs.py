@@ -14,14 +14,14 @@ from tuneworthy.sandbox.schemas import SchemaFault, external_reference
 from tuneworthy.serve.api_error import ApiError, bad_field
 from tuneworthy.serve.chat_request import ChatRequest
 from tuneworthy.serve.served_models import RAW_SUFFIX, Target
-from tuneworthy.serve.worker import Job, Refused, Stopping, joins_batch, joins_model
+from tuneworthy.serve.worker import AnswerJob, Refused, Stopping, joins_batch, joins_model
 
 STOPPING_MESSAGE = "The server is stopping; ask again soon."
 
 
 def jobs_for(
     asked: ChatRequest, target: Target, most_tokens: int, wake: Callable[[], None]
-) -> list[Job]:
+) -> list[AnswerJob]:
     """Return a job for each answer, one for all greedy ones. Raises ApiError (400)."""
     if target.system is not None:
         return [_system_job(asked, target, wake)]
@@ -41,7 +41,7 @@ def jobs_for(
         raise bad_field("logprobs", f"'{target.name}' gives no log-probabilities.", "unsupported")
     draws = range(asked.n if warm else 1)
     return [
-        Job(
+        AnswerJob(
             target.model,
             wake,
             prompt=asked.messages,
@@ -53,7 +53,7 @@ def jobs_for(
     ]
 
 
-def _system_job(asked: ChatRequest, target: Target, wake: Callable[[], None]) -> Job:
+def _system_job(asked: ChatRequest, target: Target, wake: Callable[[], None]) -> AnswerJob:
     """Return the job of a request to an artefact.
 
     Raises ApiError (400) if the request sets something that would change the measured answer.
@@ -81,7 +81,7 @@ def _system_job(asked: ChatRequest, target: Target, wake: Callable[[], None]) ->
     if asked.top is not None and not joins_batch(system):
         raise bad_field("logprobs", f"'{target.name}' gives no log-probabilities.", "unsupported")
     query = Query(id=digest([m.plain() for m in asked.messages], 16), messages=asked.messages)
-    return Job(
+    return AnswerJob(
         target.model,
         wake,
         system=system,
@@ -109,7 +109,7 @@ def _check_schema(grammar: Grammar) -> None:
         raise bad_field("response_format", "The schema refers outside itself; use '#/$defs/...'.")
 
 
-def api_error_of(jobs: Sequence[Job]) -> ApiError | None:
+def api_error_of(jobs: Sequence[AnswerJob]) -> ApiError | None:
     """Return the reply's error for the first job that failed; None if none failed."""
     error = next((job.error for job in jobs if job.error is not None), None)
     if error is None:

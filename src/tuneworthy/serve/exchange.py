@@ -25,7 +25,7 @@ from tuneworthy.serve.chat_request import ChatRequest
 from tuneworthy.serve.logprob_entries import logprob_entries
 from tuneworthy.serve.served_models import Target
 from tuneworthy.serve.service import Service
-from tuneworthy.serve.worker import Job
+from tuneworthy.serve.worker import AnswerJob
 
 
 class Exchange:
@@ -36,7 +36,7 @@ class Exchange:
         service: Service,
         asked: ChatRequest,
         target: Target,
-        jobs: Sequence[Job],
+        jobs: Sequence[AnswerJob],
         grown: asyncio.Event,
         begun: float,
     ) -> None:
@@ -125,7 +125,7 @@ class Exchange:
                 self._service.counters.count_cancelled()
             self.drop_jobs()
 
-    def _logprobs(self, job: Job, start: int) -> Logprobs | None:
+    def _logprobs(self, job: AnswerJob, start: int) -> Logprobs | None:
         return None if job.top is None else logprob_entries(self._target.model, job.tops[start:])
 
     def _count_answers(self) -> list[Answer]:

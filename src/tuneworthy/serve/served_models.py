@@ -20,11 +20,11 @@ from tuneworthy.core.model import Model
 from tuneworthy.core.record import digest
 from tuneworthy.deploy.system import task_of
 from tuneworthy.metrics._validity import validity
-from tuneworthy.serve.served_versions import CURRENT, Version, current_versions
+from tuneworthy.serve.served_versions import CURRENT, ServedVersion, current_versions
 from tuneworthy.serve.worker import Worker, joins_batch
 
 RAW_SUFFIX = ":raw"
-Valid = Callable[[Answer], bool | None]
+ValidityCheck = Callable[[Answer], bool | None]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Target:
     model: Model | None
     system: System | None = None
     head: tuple[int, ...] = ()
-    valid: Valid | None = None
+    valid: ValidityCheck | None = None
     created: int = 0
 
     @property
@@ -53,8 +53,8 @@ class Target:
 class Openers:
     """The functions that open a version on its base (None: it opens its own), and a base."""
 
-    system: Callable[[Version, Model | None], System]
-    base: Callable[[Version], Model]
+    system: Callable[[ServedVersion, Model | None], System]
+    base: Callable[[ServedVersion], Model]
 
 
 class ServedModels:
@@ -64,10 +64,12 @@ class ServedModels:
         self.targets: dict[str, Target] = {}
         self._most, self._workers = most, dict[int, Worker]()
         self._root: Path | None = None
-        self._versions: Sequence[Version] = ()
+        self._versions: Sequence[ServedVersion] = ()
         self._meant: tuple[tuple[int, int] | None, dict[str, str]] = None, {}
 
-    def open_versions(self, root: Path, versions: Sequence[Version], openers: Openers) -> None:
+    def open_versions(
+        self, root: Path, versions: Sequence[ServedVersion], openers: Openers
+    ) -> None:
         """Open artefacts and their base models, and serve each. Raises TuneworthyError."""
         self._root, self._versions = root, versions
         bases: dict[tuple[str, str], Model] = {}
@@ -87,7 +89,7 @@ class ServedModels:
         """Serve a bare model under a name: it gets messages unchanged."""
         self.targets[name] = Target(name, self._worker(model), model, created=int(time.time()))
 
-    def _add_system(self, version: Version, system: System) -> None:
+    def _add_system(self, version: ServedVersion, system: System) -> None:
         worker, created = self._worker(system.model or system), int(version.built)
         head = _shared_prompt_ids(system) if joins_batch(system) else ()
         self.targets[version.name] = Target(
@@ -148,7 +150,7 @@ def _shared_prompt_ids(system: System) -> tuple[int, ...]:
     return shared_ids(system.model, system.prompts(queries) or [])
 
 
-def _validity_check(version: Version) -> Valid | None:
+def _validity_check(version: ServedVersion) -> ValidityCheck | None:
     """Return the function that says whether an answer is valid; None if the task can't be read."""
     try:
         return validity(task_of(version.artefact, version.home))

@@ -27,7 +27,7 @@ _MOST_BYTES = 256_000_000  # of a manifest; one with nearest examples holds ever
 
 
 @dataclass(frozen=True)
-class Version:
+class ServedVersion:
     """An artefact on disk; `built` is the time of its manifest, in seconds since 1970."""
 
     folder: Path
@@ -45,7 +45,7 @@ class Version:
         return self.folder.resolve().parent.parent
 
 
-def versions_in(root: Path) -> list[Version]:
+def versions_in(root: Path) -> list[ServedVersion]:
     """Return the artefacts in a folder and up to two levels below, the oldest first.
 
     Raises TaskError if there is none, DataError for a manifest that can't be read.
@@ -54,14 +54,16 @@ def versions_in(root: Path) -> list[Version]:
     files = sorted(path for pattern in patterns for path in root.glob(pattern))
     files = [path for path in files if not any(  # drafts, and what a build replaces
         part.startswith(".") for part in path.relative_to(root).parts)]  # fmt: skip
-    found = [Version(path.parent, read_manifest(path), path.stat().st_mtime) for path in files]
+    found = [
+        ServedVersion(path.parent, read_manifest(path), path.stat().st_mtime) for path in files
+    ]
     if not found:
         raise TaskError(
             "there is no built artefact in this folder",
             where=str(root),
             fix="tuneworthy build, or name a model: tuneworthy serve --model smollm2-135m",
         )
-    by_name: dict[str, Version] = {}
+    by_name: dict[str, ServedVersion] = {}
     for version in sorted(found, key=lambda one: (one.built, one.name)):
         by_name.setdefault(version.name, version)
     return list(by_name.values())
@@ -80,7 +82,7 @@ def read_manifest(path: Path) -> Artefact:
         ) from error
 
 
-def current_versions(root: Path, versions: Sequence[Version]) -> dict[str, str]:
+def current_versions(root: Path, versions: Sequence[ServedVersion]) -> dict[str, str]:
     """Return the served name that each plain name means, by plain name."""
     meant = {version.artefact.name: version for version in versions}  # the last built
     by_name = {version.name: version for version in versions}
@@ -94,7 +96,7 @@ def current_versions(root: Path, versions: Sequence[Version]) -> dict[str, str]:
     return {name: version.name for name, version in meant.items()}
 
 
-def note_current(root: Path, versions: Sequence[Version]) -> dict[str, str]:
+def note_current(root: Path, versions: Sequence[ServedVersion]) -> dict[str, str]:
     """Append each served build to the history if it changed; return {plain name: served build}.
 
     A new history begins with the versions that were built before.
@@ -112,7 +114,7 @@ def note_current(root: Path, versions: Sequence[Version]) -> dict[str, str]:
     return meant
 
 
-def rollback(root: Path, versions: Sequence[Version], name: str | None) -> tuple[str, str]:
+def rollback(root: Path, versions: Sequence[ServedVersion], name: str | None) -> tuple[str, str]:
     """Make a plain name mean the version it meant before; return (served name now, before).
 
     `name` None: the only one there is. Raises TaskError if it meant no other version before.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tuneworthy.models.local.serving import serving_commands
 from tuneworthy.serve.served_models import ServedModels
-from tuneworthy.serve.served_versions import Version
+from tuneworthy.serve.served_versions import ServedVersion
 
 _SHOWN_NAMES = 12  # the most names listed; GET /v1/models has all
 
@@ -45,7 +45,7 @@ def curl_command(address: str, name: str, token: str | None) -> str:
     )
 
 
-def production_lines(versions: Sequence[Version]) -> list[str]:
+def production_lines(versions: Sequence[ServedVersion]) -> list[str]:
     """Return the commands that serve the built files with an engine for many users.
 
     They are for the forms that a version's folder has; an artefact without a model has none.

@@ -37,7 +37,7 @@ class Refused(Exception):
 
 
 @dataclass(eq=False)
-class Job:
+class AnswerJob:
     """One answer to make: of a system to `query`, or of a model to `prompt` within `limits`.
 
     `wake` is called from the worker's thread when `text` (of a `watched` job) has grown or the job
@@ -96,10 +96,10 @@ class Worker(threading.Thread):
     def __init__(self, model: Model | None, most: int) -> None:
         super().__init__(name="worker", daemon=True)
         self.batcher: Any = open_batcher(model)
-        self._jobs: queue.Queue[Job] = queue.Queue()
-        self._waiting: list[Job] = []
-        self._streams: dict[Any, Job] = {}
-        self._unanswered: set[Job] = set()
+        self._jobs: queue.Queue[AnswerJob] = queue.Queue()
+        self._waiting: list[AnswerJob] = []
+        self._streams: dict[Any, AnswerJob] = {}
+        self._unanswered: set[AnswerJob] = set()
         self._most, self._lock, self._ending = most, threading.Lock(), threading.Event()
 
     @property
@@ -107,7 +107,7 @@ class Worker(threading.Thread):
         """Return the number of unanswered jobs."""
         return len(self._unanswered)
 
-    def submit(self, jobs: Sequence[Job]) -> bool:
+    def submit(self, jobs: Sequence[AnswerJob]) -> bool:
         """Queue the jobs of one request; return False if the queue has no room for them.
 
         Raises Stopping once the worker stops.
@@ -146,7 +146,7 @@ class Worker(threading.Thread):
             except Exception as error:  # our own bug: these requests fail, later ones need not
                 self._restart(error, taken)
 
-    def _restart(self, error: Exception, taken: Sequence[Job]) -> None:
+    def _restart(self, error: Exception, taken: Sequence[AnswerJob]) -> None:
         """End the jobs of the running batch and those just taken with an error; begin a batch.
 
         Otherwise their clients would wait until they give up.
@@ -156,9 +156,9 @@ class Worker(threading.Thread):
         self._streams, self._waiting = {}, [job for job in self._waiting if not job.ended]
         self.batcher = self.batcher and type(self.batcher)()
 
-    def _take_jobs(self) -> list[Job]:
+    def _take_jobs(self) -> list[AnswerJob]:
         idle = not (self._waiting or self._streams or self._ending.is_set())
-        taken: list[Job] = []
+        taken: list[AnswerJob] = []
         try:
             taken.append(self._jobs.get(timeout=_IDLE_SECONDS) if idle else self._jobs.get_nowait())
             while True:
@@ -166,9 +166,9 @@ class Worker(threading.Thread):
         except queue.Empty:
             return taken
 
-    def _admit(self, jobs: Sequence[Job]) -> None:
+    def _admit(self, jobs: Sequence[AnswerJob]) -> None:
         """Add jobs to the running batch, or to the list of those that one call answers together."""
-        by_system: dict[int, list[Job]] = {}
+        by_system: dict[int, list[AnswerJob]] = {}
         for job in jobs:
             if job.system is not None and joins_batch(job.system):
                 by_system.setdefault(id(job.system), []).append(job)
@@ -187,7 +187,7 @@ class Worker(threading.Thread):
                 if not job.ended:
                     self._join_batch(job)
 
-    def _build_prompts(self, jobs: Sequence[Job]) -> None:
+    def _build_prompts(self, jobs: Sequence[AnswerJob]) -> None:
         """Set prompt, model and limits of jobs for one system, or end them with its error."""
         system = jobs[0].system
         assert system is not None
@@ -203,7 +203,7 @@ class Worker(threading.Thread):
             job.prompt, job.model = prompt, system.model
             job.limits = system.limits.model_copy(update={"max_tokens": cap})
 
-    def _join_batch(self, job: Job) -> None:
+    def _join_batch(self, job: AnswerJob) -> None:
         from tuneworthy.models.local.lane import Stream
 
         assert job.prompt is not None
@@ -230,7 +230,7 @@ class Worker(threading.Thread):
                 job.text = stream.text
                 job.wake()
 
-    def _finish_stream(self, job: Job, stream: Any) -> None:
+    def _finish_stream(self, job: AnswerJob, stream: Any) -> None:
         if job.dropped or stream.reply is None:
             self._end_job(job, error=Stopping())  # nobody reads it
         elif stream.reply.error is not None:
@@ -267,7 +267,7 @@ class Worker(threading.Thread):
             self._end_job(job, error=Stopping())
 
     def _end_job(
-        self, job: Job, answer: Answer | None = None, error: BaseException | None = None
+        self, job: AnswerJob, answer: Answer | None = None, error: BaseException | None = None
     ) -> None:
         with self._lock:
             if job not in self._unanswered:
@@ -279,14 +279,14 @@ class Worker(threading.Thread):
         job.wake()
 
 
-def _batch_key(job: Job) -> tuple[Any, ...]:
+def _batch_key(job: AnswerJob) -> tuple[Any, ...]:
     if job.system is not None:
         return ("system", id(job.system))
     limits = job.limits.model_dump_json() if job.limits else ""
     return ("model", id(job.model), limits)
 
 
-def _answers_of(jobs: Sequence[Job]) -> list[Answer]:
+def _answers_of(jobs: Sequence[AnswerJob]) -> list[Answer]:
     system, model, limits = jobs[0].system, jobs[0].model, jobs[0].limits
     if system is not None:
         answers = system.answer([job.query for job in jobs if job.query])
@@ -298,7 +298,7 @@ def _answers_of(jobs: Sequence[Job]) -> list[Answer]:
     return [_answer_from_reply(job, reply) for job, reply in zip(jobs, replies, strict=True)]
 
 
-def _answer_from_reply(job: Job, reply: Reply) -> Answer:
+def _answer_from_reply(job: AnswerJob, reply: Reply) -> Answer:
     names = ("text", "tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds",
              "finish", "error")  # fmt: skip
     case = job.query.id if job.query else ""

@@ -28,7 +28,7 @@ from tuneworthy.measure.built_arm import DeployedArm, scores_of
 from tuneworthy.measure.units import CASES_PER_SHARD, Runner
 from tuneworthy.settle.pairwise_votes import shuffled_by_seed
 
-Recorded = Mapping[str, Mapping[str, Answer]]
+RecordedAnswers = Mapping[str, Mapping[str, Answer]]
 
 
 class _StudyScores:
@@ -74,7 +74,7 @@ class Finalists(_StudyScores):
         runs: Sequence[Run],
         arms: Sequence[ArmResult],
         pool: Sequence[Query],
-        recorded: Recorded,
+        recorded: RecordedAnswers,
     ) -> None:
         super().__init__(runner.task, runner.study, runner.split, runs, arms)
         self._runner, self._recorded, self._pool = runner, recorded, pool
@@ -142,7 +142,7 @@ class StoredFinalists(_StudyScores):
 
 def recorded_answers_by_arm(
     task: Task, pool: Sequence[Query], labelled: Sequence[Case]
-) -> Recorded:
+) -> RecordedAnswers:
     """Return each recorded arm's answers to new inputs, by arm and id; {} for a file without any.
 
     A new input whose id belongs to a row with another input has no answer, since the answer could

@@ -9,7 +9,7 @@ import numpy as np
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.settlement import PairwiseVote
 from tuneworthy.data.copies import normalised_text
-from tuneworthy.settle.pairwise_votes import PairwiseVotes, Range, right_answer
+from tuneworthy.settle.pairwise_votes import PairwiseVotes, ScoreRange, right_answer
 from tuneworthy.stats.betting import ConfidenceSequence
 
 Row = dict[str, Any]
@@ -31,7 +31,7 @@ class PairStream:
         more = min(pool, max(planned - len(scored), _LEAST_NEW_ROWS))
         self.planned = len(scored) + more
 
-    def see(self, found: Range, apart: bool = True) -> None:
+    def see(self, found: ScoreRange, apart: bool = True) -> None:
         """Add the difference (least, most) on the next new input; `apart`: the answers differ."""
         self.bounds.see(*found, self.planned)
         self.at, self.apart = self.at + 1, self.apart + apart

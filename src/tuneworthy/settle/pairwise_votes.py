@@ -23,11 +23,11 @@ from tuneworthy.metrics._numbers import numbers
 
 REPEATED_ONE_IN, REPEAT_DISTANCE = 10, 3
 """One pair in REPEATED_ONE_IN is shown again, at least REPEAT_DISTANCE questions later."""
-Range = tuple[float, float]
-UNKNOWN_DIFFERENCE: Range = (-1.0, 1.0)
+ScoreRange = tuple[float, float]
+UNKNOWN_DIFFERENCE: ScoreRange = (-1.0, 1.0)
 
 
-class Question(NamedTuple):
+class VoteQuestion(NamedTuple):
     """Two answers to one input in random order, without the names of the systems."""
 
     query: Query
@@ -90,7 +90,7 @@ class PairwiseVotes:
 
     def difference(
         self, query: Query, one: Answer, other: Answer, clicks: Sequence[PairwiseVote]
-    ) -> Range | None:
+    ) -> ScoreRange | None:
         """Return (least, most) of the score of `one` minus that of `other`; None if unknown.
 
         None means that the pair needs a click. `clicks` are those on this input. A skipped pair
@@ -108,7 +108,9 @@ class PairwiseVotes:
             return first - second, first - second
         return UNKNOWN_DIFFERENCE if frozenset((a, b)) in facts.undecided else None
 
-    def _preference_range(self, a: str, b: str, clicks: Sequence[PairwiseVote]) -> Range | None:
+    def _preference_range(
+        self, a: str, b: str, clicks: Sequence[PairwiseVote]
+    ) -> ScoreRange | None:
         for click in clicks:
             if {self.normal_text(click.left), self.normal_text(click.right)} != {a, b}:
                 continue
@@ -145,12 +147,12 @@ class PairwiseVotes:
         score = self.metric(_case_with_answers(query, right), answer)
         return score.value if isinstance(score, Score) else 0.0
 
-    def question(self, query: Query, one: Answer, other: Answer) -> Question:
+    def question(self, query: Query, one: Answer, other: Answer) -> VoteQuestion:
         """Return the question on two answers; their sides depend only on seed, input and texts."""
         texts = sorted((shown_text(one), shown_text(other)))
         if self._seeded_number("side", query.id, *texts) % 2:
             texts.reverse()
-        return Question(query, texts[0], texts[1])
+        return VoteQuestion(query, texts[0], texts[1])
 
     def repeats(self, clicks: Sequence[PairwiseVote]) -> Iterator[PairwiseVote]:
         """Yield the clicks whose pair is due for a repeat, oldest first."""

@@ -23,10 +23,10 @@ from tuneworthy.core.settlement import (
     SettlementLog,
 )
 from tuneworthy.settle.open_rows import PairStream
-from tuneworthy.settle.pairwise_votes import PairwiseVotes, Question, agreement_of_repeats
+from tuneworthy.settle.pairwise_votes import PairwiseVotes, VoteQuestion, agreement_of_repeats
 from tuneworthy.verdict.open_pairs import (
-    Names,
     OpenPair,
+    PairNames,
     SettledPair,
     pairs_left_open,
     with_settled_bounds,
@@ -73,16 +73,16 @@ class SequentialSettling:
     ) -> None:
         self._study, self._policy, self._arms, self._votes = study, policy, arms, votes
         self._pairs = {(pair.arm, pair.versus): pair for pair in pairs}
-        self._streams: dict[Names, PairStream] = {}
+        self._streams: dict[PairNames, PairStream] = {}
         self._drawn: dict[int, dict[str, Answer]] = {}
         self._now = study
         self.clicks: list[PairwiseVote] = []
-        self.asked: Question | None = None
+        self.asked: VoteQuestion | None = None
         self.ended: EndReason | None = None
         self._answerable_pairs()
         self.left = [self._points_left()]
 
-    def question(self) -> Question | None:
+    def question(self) -> VoteQuestion | None:
         """Return the next pair of answers to vote on; None at the end."""
         if self.asked is None and self.ended is None:
             self.asked = self._next_question()
@@ -97,7 +97,7 @@ class SequentialSettling:
             self.question()
             self.left.append(self._points_left())
 
-    def _next_question(self) -> Question | None:
+    def _next_question(self) -> VoteQuestion | None:
         """Process known differences up to one that needs a click; return it, or None at the end."""
         while True:
             open_pairs = self._answerable_pairs()
@@ -126,12 +126,12 @@ class SequentialSettling:
         self._drawn.setdefault(at, {})[name] = answer
         return answer
 
-    def _due_repeat(self) -> Question | None:
+    def _due_repeat(self) -> VoteQuestion | None:
         """Return the question on a pair that is due again, sides swapped; None if none is."""
         drawn_queries = {query.id: query for query in map(self._arms.query, self._drawn)}
         for old in self._votes.repeats(self.clicks):
             if old.input in drawn_queries:  # else the file of inputs has changed
-                return Question(drawn_queries[old.input], old.right, old.left, again=True)
+                return VoteQuestion(drawn_queries[old.input], old.right, old.left, again=True)
         return None
 
     def _answerable_pairs(self) -> list[OpenPair]:
@@ -164,7 +164,7 @@ class SequentialSettling:
         level = min(pair.level, pair.low_level or pair.level)  # either bound may close the pair
         return PairStream(level, scored, planned, pool)
 
-    def _question_kind(self, names: Names) -> Literal["new", "all", "preference"]:
+    def _question_kind(self, names: PairNames) -> Literal["new", "all", "preference"]:
         if self._votes.by_preference:
             return "preference"
         return "all" if self._arms.are_scored_fits(names) else "new"
@@ -207,7 +207,7 @@ class SequentialSettling:
             clicks.append(max(1, round(rows * self._differing_share(open_pair.names))))
         return max(clicks)
 
-    def _differing_share(self, names: Names) -> float:
+    def _differing_share(self, names: PairNames) -> float:
         """Return the share of inputs on which the answers of two arms differ."""
         stream, before = self._streams[names], self._pairs[names]
         return (stream.apart + (before.apart or 0)) / max(1, stream.at + before.n)

@@ -33,7 +33,7 @@ class RowsNeeded(NamedTuple):
     because: str = ""
 
 
-class Cells(NamedTuple):
+class CurveScores(NamedTuple):
     """Scores of one learner at several sizes and the score that it must beat, cell by cell.
 
     A cell is one case in one repeat. `scores` [cells, sizes] and `rival` [cells] lie in [0, 1];
@@ -46,7 +46,9 @@ class Cells(NamedTuple):
     repeats: Array
 
 
-def rows_needed(sizes: Sequence[float], cells: Cells, margin: float, seed: int = 0) -> RowsNeeded:
+def rows_needed(
+    sizes: Sequence[float], cells: CurveScores, margin: float, seed: int = 0
+) -> RowsNeeded:
     """Return how many rows are needed to beat the rival by `margin`, or why that is unknown.
 
     Cases and repeats are resampled 400 times (with replacement, both ways at once). Each draw uses
@@ -105,7 +107,7 @@ def _why_not_told(x: Array, losses: Array, three: tuple[float, float, float]) ->
     return None
 
 
-def _bootstrap_scores(cells: Cells, seed: int) -> Array:
+def _bootstrap_scores(cells: CurveScores, seed: int) -> Array:
     """Return bootstrap mean scores [draws, sizes + 1 (the rival)] over cases and repeats.
 
     Seeds score the same cases: both are drawn at once and their weights multiplied (Owen 2007, the

@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 MOST_RELABELLINGS, BATCH_RELABELLINGS = 1_999, 250  # relabellings in all, and per batch
 # Relabellings as large as observed after which counting stops (Besag and Clifford 1991).
 ENOUGH_AS_LARGE = 25
-Triple = tuple[float, float, float]
+MeanWithBounds = tuple[float, float, float]
 
 
 class Smoother(NamedTuple):
@@ -46,7 +46,7 @@ class Separation(NamedTuple):
 
     auc: float
     p: float
-    informedness: Triple
+    informedness: MeanWithBounds
 
 
 def folds_of(groups: Any, k: int, seed: int) -> Array:
@@ -122,7 +122,7 @@ def label_shift(first: Any, second: Any, units: Any, seed: int = 0) -> tuple[flo
     return observed, permutation_p(relabelled, observed, seed, _batch_size(labels.size))
 
 
-def variation_bounds(first: Any, second: Any, level: float = 0.05) -> Triple:
+def variation_bounds(first: Any, second: Any, level: float = 0.05) -> MeanWithBounds:
     """Return the total variation distance of two label counts, with two-sided bounds at `level`.
 
     `first` and `second` are the counts of the same labels in two samples of independent rows. The
@@ -158,7 +158,7 @@ def unlike_any(own: Any, new: Any, share: float = 0.01) -> tuple[Array, float]:
     return rows < sample[rank - 1] - 1e-9, rank / (sample.size + 1)
 
 
-def independent_difference(now: Triple, then: Triple) -> Triple:
+def independent_difference(now: MeanWithBounds, then: MeanWithBounds) -> MeanWithBounds:
     """Return the difference of two independent means with bounds, from each one's mean and bounds.
 
     The distances to the bounds are squared and added (Newcombe 1998, method 10, for any intervals:
@@ -216,7 +216,7 @@ def _variation_radius(labels: int, n: float, chance: float) -> float:
     return float(np.sqrt((labels - 1) / n) / 2 + np.sqrt(np.log(1 / chance) / (2 * n)))
 
 
-def _informedness(called: Array, second: Array) -> Triple:
+def _informedness(called: Array, second: Array) -> MeanWithBounds:
     """Return hit rate - false-alarm rate with bounds, from exact intervals of both; at least 0."""
     hits, n = int(called[second].sum()), int(second.sum())
     false, rest = int(called[~second].sum()), int((~second).sum())

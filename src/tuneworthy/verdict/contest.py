@@ -17,7 +17,7 @@ from tuneworthy.verdict.prices import known_prices
 from tuneworthy.verdict.rule import LadderDecision, still_open
 from tuneworthy.verdict.rungs import Ladder
 
-_IMPOSSIBLE = 2.0  # above every difference of two scores in [0, 1]
+_ABOVE_ANY_DIFFERENCE = 2.0  # above every difference of two scores in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _pair_with_reference(
     pair = ladder.pairs.get((arm.name, reference.name))
     if pair is None or not pair.n:
         return None
-    outlook = Assurance(pair, _level_at_next_look(evidence, pair), -_IMPOSSIBLE, 0.0, 0.0)
+    outlook = Assurance(pair, _level_at_next_look(evidence, pair), -_ABOVE_ANY_DIFFERENCE, 0.0, 0.0)
     return UndecidedPair(arm, reference, pair, outlook, outlook.size())
 
 

@@ -16,7 +16,7 @@ from tuneworthy.core.model_changes import for_verdict
 from tuneworthy.core.results import GridPoint
 from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm, Wrong
 from tuneworthy.verdict.asked import complete_findings
-from tuneworthy.verdict.flips import MARGINS, at_margin, flips, rulings_by_margin
+from tuneworthy.verdict.flips import MARGIN_GRID, at_margin, flips, rulings_by_margin
 from tuneworthy.verdict.missing import NO_TARGET, reasons_for_nulls
 from tuneworthy.verdict.next_step import next_step
 from tuneworthy.verdict.open_pairs import settlement_sentence
@@ -32,7 +32,7 @@ _NO_REFERENCE = "no reference was compared, so there is nothing to measure from"
 _PRESENT_REFUSED = (
     "right answers of what runs today were refused for their form, so its score is too low"
 )
-VOLUMES = (1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7)
+VOLUME_GRID = (1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7)
 
 
 def decide(
@@ -100,10 +100,10 @@ def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tup
     scenarios = ladder_scenarios(evidence, policy)
     volumes: set[float | None] = {policy.requests_per_month}
     if known_prices(scenarios.seen.rivals, policy.model_copy(update={"requests_per_month": 1.0})):
-        volumes = {*VOLUMES, policy.requests_per_month or VOLUMES[0]}
+        volumes = {*VOLUME_GRID, policy.requests_per_month or VOLUME_GRID[0]}
     out = []
     for volume in sorted(volumes, key=lambda v: v or 0.0):
-        for margin in MARGINS:
+        for margin in MARGIN_GRID:
             at = at_margin(policy, margin).model_copy(update={"requests_per_month": volume})
             ruling = apply_rule(scenarios, at)
             use, arm = ruling.use_and_name

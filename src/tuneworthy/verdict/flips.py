@@ -16,8 +16,8 @@ from tuneworthy.verdict.prices import Prices, known_prices
 from tuneworthy.verdict.rule import LadderDecision, LadderScenarios, apply_rule, decide_on_ladder
 from tuneworthy.verdict.rungs import Ladder
 
-Key = Literal["value_of_correct", "requests_per_month"]
-MARGINS = tuple(points / 100 for points in range(21))
+PriceKey = Literal["value_of_correct", "requests_per_month"]
+MARGIN_GRID = tuple(points / 100 for points in range(21))
 DAYS_PER_MONTH = 30.0
 PRICE_FACTOR = 20  # a price is varied from its own / 20 to its own * 20
 
@@ -39,7 +39,7 @@ def at_margin(policy: Policy, margin: float) -> Policy:
 def rulings_by_margin(scenarios: LadderScenarios, policy: Policy) -> tuple[ByMargin, ...]:
     """Return the ruling at every margin from 0 to 20 points."""
     out = []
-    for margin in MARGINS:
+    for margin in MARGIN_GRID:
         ruling = apply_rule(scenarios, at_margin(policy, margin))
         use, arm = ruling.use_and_name
         out.append(ByMargin(margin=margin, use=use, arm=arm, status=ruling.status))
@@ -56,7 +56,7 @@ def flips(
             out.append({"input": "margin", "at": new.margin, "below": old.use, "above": new.use,
                         "arm": new.arm})  # fmt: skip
     if not scenarios.blocked:
-        keys: tuple[Key, ...] = ("value_of_correct", "requests_per_month")
+        keys: tuple[PriceKey, ...] = ("value_of_correct", "requests_per_month")
         intervals: list[tuple[dict[str, str], list[PriceInterval]]] = [
             ({"input": key}, rulings_by_key(scenarios.seen, policy, key)) for key in keys
         ]
@@ -93,7 +93,7 @@ def flip_sentence(flip: Mapping[str, Any]) -> str:
     return f"{where}: {flip['above']}{arm}; below that: {flip['below']}"
 
 
-def rulings_by_key(ladder: Ladder, policy: Policy, key: Key) -> list[PriceInterval]:
+def rulings_by_key(ladder: Ladder, policy: Policy, key: PriceKey) -> list[PriceInterval]:
     """Return the ruling at all values of `key`, with the other of the two prices fixed.
 
     Every condition of the rule compares a bound with a term in 1/price, so the values at which

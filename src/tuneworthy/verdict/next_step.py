@@ -12,7 +12,7 @@ from tuneworthy.stats.sizing import SampleSize
 from tuneworthy.verdict.contest import UndecidedPair, find_undecided_pair
 from tuneworthy.verdict.drift import decisive_breaks
 from tuneworthy.verdict.effort import LABELS_PER_CLICK, StepOption
-from tuneworthy.verdict.flips import Key, PriceInterval, rulings_by_key
+from tuneworthy.verdict.flips import PriceInterval, PriceKey, rulings_by_key
 from tuneworthy.verdict.prices import unknown_costs
 from tuneworthy.verdict.refused import refused_answers, refused_answers_clause
 from tuneworthy.verdict.rule import LadderDecision
@@ -288,7 +288,7 @@ def _step_at_margin(policy: Policy, open_now: UndecidedPair) -> Next:
 
 def _economics_options(ladder: Ladder, policy: Policy, ruling: LadderDecision) -> list[StepOption]:
     """Return the option to set the one missing price if that can make the verdict firm, or []."""
-    keys: tuple[Key, ...] = ("value_of_correct", "requests_per_month")
+    keys: tuple[PriceKey, ...] = ("value_of_correct", "requests_per_month")
     lacking = [key for key in keys if not getattr(policy, key)]
     if len(lacking) != 1 or unknown_costs(ladder.rivals) or policy.motive != "quality":
         return []
@@ -307,13 +307,13 @@ def _named_text(ruling: LadderDecision) -> str:
     return f"{ruling.use}: {ticked(ruling.arm)}" if ruling.arm else "none"
 
 
-def _range_clause(key: Key, stretch: PriceInterval) -> str:
+def _range_clause(key: PriceKey, stretch: PriceInterval) -> str:
     low = _amount_text(key, stretch.low)
     if stretch.high is None:
         return f"economics.{key} is above {low}"
     return f"economics.{key} lies between {low} and {_amount_text(key, stretch.high)}"
 
 
-def _amount_text(key: Key, value: float) -> str:
+def _amount_text(key: PriceKey, value: float) -> str:
     unit = "$" if key == "value_of_correct" else ""
     return f"{unit}{value:,.0f}" if value >= 100 else f"{unit}{value:.3g}"

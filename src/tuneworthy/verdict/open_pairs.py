@@ -16,7 +16,7 @@ from tuneworthy.verdict.prices import known_prices
 from tuneworthy.verdict.rule import LadderDecision, apply_rule, ladder_scenarios, still_open
 from tuneworthy.verdict.rungs import Ladder
 
-Names = tuple[str, str]
+PairNames = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class OpenPair:
     shift: float = 0.0
 
     @property
-    def names(self) -> Names:
+    def names(self) -> PairNames:
         """Return (arm, versus)."""
         return self.arm, self.versus
 
@@ -109,7 +109,7 @@ def _pairs_to_settle(ladder: Ladder, policy: Policy, ruling: LadderDecision) -> 
     return out
 
 
-def with_settled_bounds(evidence: Evidence, found: Mapping[Names, SettledPair]) -> Evidence:
+def with_settled_bounds(evidence: Evidence, found: Mapping[PairNames, SettledPair]) -> Evidence:
     """Return the evidence with the tighter bounds of each pair: the study's or those in `found`.
 
     Both hold at the level of the look, so the tighter one holds at twice that error. A study and

@@ -68,7 +68,7 @@ class LadderDecision:
         return self.use, self.arm.name if self.arm else None
 
 
-BLOCKED = LadderDecision("none", None, "blocked", None, "blocked")
+BLOCKED_DECISION = LadderDecision("none", None, "blocked", None, "blocked")
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _untrained_by_causes(
 def apply_rule(scenarios: LadderScenarios, policy: Policy) -> LadderDecision:
     """Return the ruling, provisional if failed answers, cut rows or a trend may change it."""
     if scenarios.blocked:
-        return BLOCKED
+        return BLOCKED_DECISION
     ruling = _allow_for_cut_answers(scenarios, policy, decide_on_ladder(scenarios.seen, policy))
     ruling = _allow_for_failed_answers(scenarios, policy, ruling)
     if scenarios.refused > policy.margin and ruling.use != "keep":  # today's true score is higher

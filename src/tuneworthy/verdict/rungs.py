@@ -10,8 +10,12 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
 from tuneworthy.core.task import TOOLS
 from tuneworthy.verdict.limit_states import broken_limits
 
-Bound = tuple[float, float, float]
-UNKNOWN_DIFFERENCE: Bound = (0.0, -1.0, 1.0)  # the widest difference of two scores in [0, 1]
+MeanWithBounds = tuple[float, float, float]
+UNKNOWN_DIFFERENCE: MeanWithBounds = (
+    0.0,
+    -1.0,
+    1.0,
+)  # the widest difference of two scores in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Ladder:
     outside: tuple[ArmResult, ...]
     references: tuple[ArmResult, ...]
     present: ArmResult | None
-    bounds: Mapping[tuple[str, str], Bound]
+    bounds: Mapping[tuple[str, str], MeanWithBounds]
     pairs: Mapping[tuple[str, str], Pair]
     others: tuple[ArmResult, ...] = ()
 
@@ -36,7 +40,7 @@ class Ladder:
         """Return all feasible compared arms: the finalists, then the others."""
         return (*self.order, *self.others)
 
-    def bound(self, arm: ArmResult, versus: ArmResult) -> Bound:
+    def bound(self, arm: ArmResult, versus: ArmResult) -> MeanWithBounds:
         """Return (mean, low, high) of arm - versus."""
         return self.bounds.get((arm.name, versus.name), UNKNOWN_DIFFERENCE)
 
@@ -87,8 +91,8 @@ def _with_gain(arm: ArmResult, by: float) -> ArmResult:
 
 def _bounds_both_ways(
     pairs: Mapping[tuple[str, str], Pair], shift: Mapping[str, float]
-) -> dict[tuple[str, str], Bound]:
-    out: dict[tuple[str, str], Bound] = {}
+) -> dict[tuple[str, str], MeanWithBounds]:
+    out: dict[tuple[str, str], MeanWithBounds] = {}
     for (arm, versus), pair in pairs.items():
         by = shift.get(arm, 0.0) - shift.get(versus, 0.0)
         ends = [pair.mean + by, pair.low + by, pair.high + by]

@@ -22,7 +22,7 @@ from tuneworthy.metrics._labels import match_label
 from tuneworthy.stats.bounds import CHOSEN_ARM_LEVEL, mean_interval
 from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.two_samples import (
-    Triple,
+    MeanWithBounds,
     independent_difference,
     label_shift,
     variation_bounds,
@@ -32,11 +32,11 @@ from tuneworthy.watch.shares import share_of
 LEAST_FOR_TAIL = 20  # the fewest values of which a 95 % quantile is shown
 LEAST_LABELS = 20  # on each side; of fewer only a very large shift could be shown
 NO_ARM = "no arm of the study is in use: name one with --arm"
-FINISHES: dict[str, Finish] = {
+FINISH_OF_REASON: dict[str, Finish] = {
     "stop": "stop", "length": "length", "max_tokens": "length", "error": "error",
     "content_filter": "error",
 }  # fmt: skip
-Valid = Callable[[Answer], bool | None]
+ValidityCheck = Callable[[Answer], bool | None]
 Metric = Callable[[Case, Answer], Score | Unscored]
 
 
@@ -61,7 +61,7 @@ class StudyArm:
         """Return the group of each case id."""
         return [self.split.groups.get(i, i) for i in ids]
 
-    def score(self, level: float) -> Triple:
+    def score(self, level: float) -> MeanWithBounds:
         """Return the mean score with one-sided bounds, each at `level`, widened as the study's.
 
         The same rows chose the arm, which favours lucky ones (see stats.bounds.CHOSEN_ARM_LEVEL).
@@ -75,7 +75,7 @@ class StudyArm:
         chosen = 2 * level * CHOSEN_ARM_LEVEL / 0.05
         return mean_interval(self.column.values(ids), chosen, self.groups(ids), **more)
 
-    def valid(self, level: float) -> tuple[int, Triple] | None:
+    def valid(self, level: float) -> tuple[int, MeanWithBounds] | None:
         """Return (number of answers with a known validity, share valid with bounds), or None."""
         told = {i: s.valid for i in self.ids if isinstance(s := self.column.cells[i][1], Score)}
         ids = [i for i, valid in told.items() if valid is not None]
@@ -94,7 +94,7 @@ class StudyArm:
 
 def answer_of(request: LoggedRequest) -> Answer:
     """Return a logged request's answer as an Answer, which metrics can score."""
-    finish = FINISHES.get(request.finish or "")
+    finish = FINISH_OF_REASON.get(request.finish or "")
     lost = request.failed or request.answer is None
     return Answer(
         case=f"line {request.line}",
@@ -120,7 +120,7 @@ def group_name(group: str | None, text: str | None) -> str | None:
 
 
 def validity_of(
-    arm: StudyArm | None, requests: Sequence[LoggedRequest], valid: Valid, level: float
+    arm: StudyArm | None, requests: Sequence[LoggedRequest], valid: ValidityCheck, level: float
 ) -> LiveMean | str:
     """Return the share of valid answers in the log and the study, or why it is not measured."""
     told = [(one, valid(answer_of(one))) for one in requests]
@@ -237,7 +237,11 @@ def with_gold(requests: Sequence[LoggedRequest], gold: Mapping[str, str]) -> lis
 
 
 def _live_mean(
-    n: int, now: Triple, level: float, because: str, then: tuple[int, Triple] | None = None
+    n: int,
+    now: MeanWithBounds,
+    level: float,
+    because: str,
+    then: tuple[int, MeanWithBounds] | None = None,
 ) -> LiveMean:
     return LiveMean(
         n_now=n,

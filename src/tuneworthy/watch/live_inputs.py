@@ -16,26 +16,28 @@ from tuneworthy.watch.text_classifier import Array, nearest_similarity, similari
 
 LEAST_INPUTS = 20  # and groups, on each side; of fewer only a very large drift could be shown
 MOST_INPUTS = 1_000  # of each side that are compared, drawn at random
-FOLDS = 5
+CLASSIFIER_FOLDS = 5
 SHOWN_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
-class Inputs:
+class GroupedInputs:
     """The inputs of the study or of the log, with the group (None: alone) and line of each."""
 
     texts: Sequence[str]
     groups: Sequence[str | None]
     lines: Sequence[int] = ()
 
-    def sampled(self, seed: int) -> Inputs:
+    def sampled(self, seed: int) -> GroupedInputs:
         """Return a random sample of at most MOST_INPUTS of these inputs."""
         count = len(self.texts)
         if count <= MOST_INPUTS:
             return self
         kept = np.sort(np.random.default_rng(seed).choice(count, MOST_INPUTS, replace=False))
         lines = [self.lines[at] for at in kept] if self.lines else ()
-        return Inputs([self.texts[at] for at in kept], [self.groups[at] for at in kept], lines)
+        return GroupedInputs(
+            [self.texts[at] for at in kept], [self.groups[at] for at in kept], lines
+        )
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class InputComparison:
     because: str = ""
 
 
-def compare_inputs(study: Inputs, log: Inputs, level: float, show: bool = False) -> InputComparison:
+def compare_inputs(
+    study: GroupedInputs, log: GroupedInputs, level: float, show: bool = False
+) -> InputComparison:
     """Return whether the inputs drifted (at `level`), and which are unlike every row of the study.
 
     A group on both sides stays in one fold; its parts are separate units, which makes the test
@@ -66,7 +70,7 @@ def compare_inputs(study: Inputs, log: Inputs, level: float, show: bool = False)
     if min(sides) < LEAST_INPUTS:
         why = f"{min(sides)} groups on one side: {LEAST_INPUTS} are needed"
         return InputComparison(None, unlike, why)
-    found = separation(smoothers(similar, folds_of(groups, FOLDS, 0)), second, units)
+    found = separation(smoothers(similar, folds_of(groups, CLASSIFIER_FOLDS, 0)), second, units)
     mean, low, high = found.informedness
     drift = InputDrift(
         n_then=len(study.texts), n_now=len(log.texts), units_then=sides[0], units_now=sides[1],
@@ -76,7 +80,7 @@ def compare_inputs(study: Inputs, log: Inputs, level: float, show: bool = False)
 
 
 def _find_unlike(
-    similar: Array, second: Array, groups: Array, log: Inputs, show: bool
+    similar: Array, second: Array, groups: Array, log: GroupedInputs, show: bool
 ) -> UnlikeInputs:
     own, new = np.flatnonzero(~second), np.flatnonzero(second)
     apart = np.where(second, -1 - np.arange(len(similar)), groups)  # a log row may match its group

@@ -30,7 +30,7 @@ def test_a_long_file_says_how_far_it_is(tmp_path, monkeypatch):
 def test_progress_goes_to_stderr(tmp_path, monkeypatch, capsys):
     path = studies.write(tmp_path, arms=studies.LIGHT)
     monkeypatch.setattr(reading, "_ROWS_PER_CHECK", 20)
-    monkeypatch.setattr(reading.Progress.__init__, "__defaults__", (0.0,))
+    monkeypatch.setattr(reading.ReadingProgress.__init__, "__defaults__", (0.0,))
     assert command(["check", str(path), "--json"]) == 0
     told = capsys.readouterr()
     assert "rows.jsonl: 20 rows read" in told.err

@@ -7,7 +7,7 @@ import pytest
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.model import Reply
-from tuneworthy.deploy.parity import Reference, compare_answers, compare_form, mean_distance
+from tuneworthy.deploy.parity import ReferenceAnswers, compare_answers, compare_form, mean_distance
 
 CASES = [Case(id=f"c{n:03}", messages=(Message(role="user", content=f"{n}"),), output=f"{n}")
          for n in range(100)]  # fmt: skip
@@ -24,7 +24,9 @@ def answers(wrong=0, start=0):
 
 
 def reference(old, **more):
-    return Reference(CASES, old, right, MARGIN, max_tokens=8, counts=[3] * len(CASES), **more)
+    return ReferenceAnswers(
+        CASES, old, right, MARGIN, max_tokens=8, counts=[3] * len(CASES), **more
+    )
 
 
 class Fake:

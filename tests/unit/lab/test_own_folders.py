@@ -240,11 +240,11 @@ def test_a_lab_that_ends_waits_for_no_child():
 
     thread = threading.Thread(target=asked)
     thread.start()
-    until(lambda: child_call._running)
+    until(lambda: child_call._running_children)
     child_call.end_children()
     thread.join(20)
     assert said
-    assert not child_call._running
+    assert not child_call._running_children
 
 
 def test_an_unknown_kind_of_error_is_a_problem():

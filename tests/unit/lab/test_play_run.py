@@ -8,7 +8,7 @@ from tests.tiny import tiny_llama
 
 from tuneworthy.lab import play_run
 from tuneworthy.lab.events import RunStopped
-from tuneworthy.lab.play_run import Play, run_play
+from tuneworthy.lab.play_run import PlayRun, run_play
 from tuneworthy.lab.play_setup import PlayArm, play_config, task_rows
 from tuneworthy.lab.strength import (
     ANSWERED_ROWS,
@@ -103,7 +103,9 @@ def test_examples_and_passage_stand_in_the_prompt(base, tmp_path):
 
 def test_the_prompt_without_examples_is_that_of_training(base, tmp_path):
     row = task_rows(TICKETS).new[0]
-    play = Play(play_config(TICKETS, row.input, (PlayArm(), PlayArm(shots=16))), 0, base, tmp_path)
+    play = PlayRun(
+        play_config(TICKETS, row.input, (PlayArm(), PlayArm(shots=16))), 0, base, tmp_path
+    )
     assert play._prompt(PlayArm(), None) == row.messages
     shown = play._prompt(PlayArm(shots=16), None)
     assert len(shown) == 2 + 2 * 16

@@ -7,7 +7,13 @@ import sys
 
 import pytest
 
-from tuneworthy.ledger.elsewhere import LOOKS_FILE, LOOKS_VARIABLE, Looks, next_look, record_look
+from tuneworthy.ledger.elsewhere import (
+    LOOKS_FILE,
+    LOOKS_VARIABLE,
+    LookCount,
+    next_look,
+    record_look,
+)
 from tuneworthy.ledger.store import open_ledger
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -29,8 +35,8 @@ def opened(folder, study, rows="rows", marks=MARKS):
 
 
 def test_the_same_rows_in_another_folder_are_known_again(tmp_path, state):
-    assert opened(tmp_path / "a", "one") == Looks(1, "user")
-    assert opened(tmp_path / "b", "two") == Looks(2, "user")
+    assert opened(tmp_path / "a", "one") == LookCount(1, "user")
+    assert opened(tmp_path / "b", "two") == LookCount(2, "user")
     assert opened(tmp_path / "c", "three", "renamed", MARKS[:40]).look == 3
     assert opened(tmp_path / "d", "four", "others", [*MARKS[:4], *map(str, range(96))]).look == 1
     with open_ledger(tmp_path / "a") as ledger:
@@ -63,8 +69,8 @@ def test_switched_off_nothing_is_read_or_written(tmp_path, state, monkeypatch):
     opened(tmp_path / "a", "one")
     before = state.read_bytes()
     monkeypatch.setenv(LOOKS_VARIABLE, "folder")
-    assert opened(tmp_path / "b", "two") == Looks(1, "folder")
-    assert next_look(None, "three", "rows", MARKS) == Looks(1, "folder")
+    assert opened(tmp_path / "b", "two") == LookCount(1, "folder")
+    assert next_look(None, "three", "rows", MARKS) == LookCount(1, "folder")
     assert state.read_bytes() == before
     monkeypatch.setenv(LOOKS_VARIABLE, "")
     assert opened(tmp_path / "b", "two").look == 1  # what a study was told stays so

@@ -12,7 +12,7 @@ from tests.postgres_kit import edit, on_postgres, schema
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.ledger import migrations
-from tuneworthy.ledger.journal import ROWS
+from tuneworthy.ledger.journal import ROWS_TABLE
 from tuneworthy.ledger.store import open_ledger
 
 both = pytest.mark.usefixtures("database")
@@ -46,10 +46,10 @@ def path(folder):
 @pytest.fixture
 def release_3(monkeypatch):
     """Make this a later release, whose store has a table and an index more."""
-    monkeypatch.setattr(migrations, "VERSION", 3)
+    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 3)
     monkeypatch.setattr(migrations, "SCHEMA", (*migrations.SCHEMA, NOTE, INDEX))
     steps = {1: lambda c: c.exec_driver_sql(NOTE), 2: lambda c: c.exec_driver_sql(INDEX)}
-    monkeypatch.setattr(migrations, "STEPS", steps)
+    monkeypatch.setattr(migrations, "MIGRATION_STEPS", steps)
     if on_postgres():
         from tuneworthy.ledger import postgres_database
 
@@ -127,10 +127,10 @@ def test_p29_a_migration_that_fails_leaves_the_old_store(old, release_3, monkeyp
         connection.exec_driver_sql("DELETE FROM rows")
         raise OSError(28, "no space")
 
-    monkeypatch.setitem(migrations.STEPS, 1, fails)
+    monkeypatch.setitem(migrations.MIGRATION_STEPS, 1, fails)
     with pytest.raises(StoreError, match="full"):
         open_ledger(old)
-    monkeypatch.setitem(migrations.STEPS, 1, lambda c: c.exec_driver_sql(NOTE))
+    monkeypatch.setitem(migrations.MIGRATION_STEPS, 1, lambda c: c.exec_driver_sql(NOTE))
     with open_ledger(old, say=lambda text: None) as ledger:
         assert ledger.get("k") == {"a": 1}
 
@@ -157,13 +157,13 @@ def test_p29_i146_a_newer_store_is_refused_untouched(old, write):
 
 @both
 def test_p29_a_store_too_old_to_migrate_says_so(old, release_3, monkeypatch):
-    monkeypatch.setattr(migrations, "STEPS", {2: migrations.STEPS[2]})
+    monkeypatch.setattr(migrations, "MIGRATION_STEPS", {2: migrations.MIGRATION_STEPS[2]})
     with pytest.raises(StoreError, match="older than this release"):
         open_ledger(old)
 
 
 def test_p29_every_step_up_to_this_release_exists():
-    assert set(migrations.STEPS) == set(range(1, migrations.VERSION))
+    assert set(migrations.MIGRATION_STEPS) == set(range(1, migrations.SCHEMA_VERSION))
 
 
 def test_p29_the_store_of_release_0_1_opens(tmp_path):
@@ -182,5 +182,5 @@ def test_p29_the_store_of_release_0_1_opens(tmp_path):
 def test_the_table_that_is_queried_is_the_table_that_is_made(old):
     found = sa.inspect(sa.create_engine(f"sqlite:///{path(old)}")).get_columns("rows")
     made = {(c["name"], str(c["type"]), c["nullable"]) for c in found}
-    asked = {(c.name, str(c.type), bool(c.nullable)) for c in ROWS.columns}
+    asked = {(c.name, str(c.type), bool(c.nullable)) for c in ROWS_TABLE.columns}
     assert {m for m in made if m[0] != "seq"} == {a for a in asked if a[0] != "seq"}

@@ -9,7 +9,7 @@ from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.diagnose.cause_shares import diagnose
 from tuneworthy.planted import CAUSES, VARIANTS, confusion_summary, outcome, plant, table
 from tuneworthy.planted._columns import correctness_check, trained_table, worked_examples
-from tuneworthy.planted._likeness import Search, is_same_answer, label_conflicts
+from tuneworthy.planted._likeness import LikenessSearch, is_same_answer, label_conflicts
 from tuneworthy.planted._plant import _draw_item
 from tuneworthy.planted._system import majority_answer, system_answer
 from tuneworthy.planted._world import PromptIngredients, make_world
@@ -82,7 +82,7 @@ def test_convention_told_or_shown_it_passes_and_with_shuffled_answers_not():
 
 def recall(items):
     docs = [text for i in items for text in (i.content.passage, *i.content.decoys)]
-    search = Search(docs)
+    search = LikenessSearch(docs)
     return sum(i.content.passage in search.top(i.case.input, 3) for i in items) / len(items)
 
 

@@ -108,10 +108,10 @@ def test_one_temperature_is_no_curve(results):
 
 def test_lines_are_as_high_as_their_values():
     high = charts.named_lines_chart(
-        [charts.Line("a", "c1", ((0.0, 0.2), (1.0, 0.9)))], ("x", "share")
+        [charts.ChartLine("a", "c1", ((0.0, 0.2), (1.0, 0.9)))], ("x", "share")
     )
     flat = charts.named_lines_chart(
-        [charts.Line("a", "c1", ((0.0, 0.2), (1.0, 0.2)))], ("x", "share")
+        [charts.ChartLine("a", "c1", ((0.0, 0.2), (1.0, 0.2)))], ("x", "share")
     )
     assert isinstance(high, Markup)
     assert "a, 1: 0.9" in high

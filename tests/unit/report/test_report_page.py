@@ -289,7 +289,7 @@ def test_axes_have_round_ticks_and_hold_their_values():
     log = svg.log_axis([0.31, 2.95])
     assert 0 < log(0.31) < log(2.95) < 100
     assert all(log.low <= t <= log.high for t in log.ticks())
-    assert svg.Scale(1, 1)(1) == 50
+    assert svg.Axis(1, 1)(1) == 50
 
 
 def test_names_beside_dots_do_not_meet():

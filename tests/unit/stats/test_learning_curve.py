@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from tuneworthy.stats import learning_curve
-from tuneworthy.stats.learning_curve import Cells, rows_needed
+from tuneworthy.stats.learning_curve import CurveScores, rows_needed
 
 SIZES = (50, 100, 200, 400)
 
@@ -20,7 +20,7 @@ def planted(curve, rng, sizes=SIZES, rival=0.3, n=500, folds=5):
         scores.append(z < norm.ppf(np.clip(right, 1e-3, 1 - 1e-3))[fold])
     z = 0.7 * hard + np.sqrt(0.51) * rng.normal(size=n)
     beat = (z < norm.ppf(1 - rival)).astype(float)
-    return Cells(np.array(scores, float).T, beat, np.arange(n), fold)
+    return CurveScores(np.array(scores, float).T, beat, np.arange(n), fold)
 
 
 def half(size):
@@ -81,7 +81,7 @@ def test_few_cases_make_the_interval_too_wide_to_name():
 
 def test_two_seeds_on_the_same_cases_are_less_sure_than_their_cells():
     cells = planted(half, np.random.default_rng(6), n=250, folds=1)
-    twice = Cells(
+    twice = CurveScores(
         np.concatenate([cells.scores, cells.scores]), np.concatenate([cells.rival, cells.rival]),
         np.tile(cells.cases, 2), np.repeat([0, 1], 250),
     )  # fmt: skip
@@ -94,7 +94,7 @@ def test_two_seeds_on_the_same_cases_are_less_sure_than_their_cells():
 def test_two_sizes_or_no_cases_say_nothing():
     cells = planted(half, np.random.default_rng(1), SIZES[:2], n=20)
     assert "2 sizes" in rows_needed(SIZES[:2], cells, 0.05).because
-    none = Cells(np.zeros((0, 3)), np.zeros(0), np.zeros(0, int), np.zeros(0, int))
+    none = CurveScores(np.zeros((0, 3)), np.zeros(0), np.zeros(0, int), np.zeros(0, int))
     assert "no case" in rows_needed(SIZES[:3], none, 0.05).because
     with pytest.raises(ValueError):
         rows_needed((2, 1, 3), cells, 0.05)
@@ -110,7 +110,7 @@ def test_the_interval_holds_the_planted_number_four_times_in_five():
 
 def test_one_case_in_several_repeats_is_drawn_by_its_repeats():
     scores = np.array([[0.2, 0.4, 0.6], [0.4, 0.6, 0.8]])
-    cells = Cells(scores, np.array([0.5, 0.5]), np.zeros(2, int), np.arange(2))
+    cells = CurveScores(scores, np.array([0.5, 0.5]), np.zeros(2, int), np.arange(2))
     drawn = learning_curve._bootstrap_scores(cells, seed=0)
     assert np.ptp(drawn[:, 0]) > 0
     assert (drawn >= 0.2).all()

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tuneworthy.watch import live_inputs
-from tuneworthy.watch.live_inputs import LEAST_INPUTS, Inputs, compare_inputs
+from tuneworthy.watch.live_inputs import LEAST_INPUTS, GroupedInputs, compare_inputs
 
 USUAL = tuple(
     "order parcel refund money courier invoice shop delivery broken repair guarantee box".split()  # noqa: SIM905
@@ -21,7 +21,7 @@ def texts(n, seed, words=USUAL, own=""):
 
 
 def inputs(found, groups=None):
-    return Inputs(found, groups or [None] * len(found), range(1, len(found) + 1))
+    return GroupedInputs(found, groups or [None] * len(found), range(1, len(found) + 1))
 
 
 def test_a_planted_shift_is_found_and_counted():
@@ -94,6 +94,6 @@ def test_of_many_inputs_a_sample_is_compared(monkeypatch):
 
 
 def test_texts_without_words_are_compared_by_nothing():
-    blank = Inputs(["" for _ in range(30)], [None] * 30, range(30))
+    blank = GroupedInputs(["" for _ in range(30)], [None] * 30, range(30))
     found = compare_inputs(blank, blank, 0.02)
     assert (found.drift.auc, found.drift.p) == (0.5, 1.0)

@@ -23,7 +23,7 @@ from tuneworthy.verdict.open_pairs import settlement_sentence
 from tuneworthy.verdict.prices import known_prices
 from tuneworthy.verdict.rule import LadderDecision, apply_rule, ladder_scenarios
 from tuneworthy.verdict.rungs import Ladder, ladder_key
-from tuneworthy.verdict.sentences import reason_sentences
+from tuneworthy.verdict.sentences import why_named
 from tuneworthy.verdict.worth import economics_of_arms
 
 ROLE_ORDER = ("reference", "candidate", "ceiling", "placebo")
@@ -131,7 +131,7 @@ def in_ladder_order(evidence: Evidence) -> list[ArmResult]:
 def _because_text(
     evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision
 ) -> str:
-    why = reason_sentences(evidence, policy, ladder, ruling)
+    why = why_named(evidence, policy, ladder, ruling)
     return f"{why} {settlement_sentence(evidence.settled)}" if evidence.settled else why
 
 

@@ -48,9 +48,7 @@ class SentenceContext:
     ruling: LadderDecision
 
 
-def reason_sentences(
-    evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision
-) -> str:
+def why_named(evidence: Evidence, policy: Policy, ladder: Ladder, ruling: LadderDecision) -> str:
     """Return a sentence on why this arm is named, followed by one for each caution."""
     context = SentenceContext(evidence, policy, ladder, ruling)
     first = _reason_sentence(context)
@@ -253,11 +251,8 @@ def _unknown_cost_sentence(policy: Policy, ladder: Ladder) -> str:
 
 
 def _if_failed_were_right(ruling: LadderDecision) -> str:
-    return (
-        "If failed answers were right, another arm would be named."
-        if ruling.changed_by_failures
-        else ""
-    )
+    changed = ruling.changed_by_failures
+    return "If failed answers were right, another arm would be named." if changed else ""
 
 
 def _unsettled_sentence(ruling: LadderDecision) -> str:

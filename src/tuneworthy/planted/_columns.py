@@ -183,7 +183,9 @@ def _trials_on_best(field: PlantCases, best: PromptIngredients) -> list[RemedyTr
     if world.kind != "text":
         legal = _answers_with(world, replace(best, name="constrained", legal=True))
         trials.append(
-            RemedyTrial("constrained", "format", legal, "a random answer", _random_answers(world))
+            RemedyTrial(
+                "constrained", "format", legal, "a random answer", _random_answer_function(world)
+            )
         )
     if field.docs:
         trials += _passage_trials(field, best)
@@ -213,7 +215,7 @@ def _answers_with(world: World, prompt: PromptIngredients) -> AnswerFunction:
     return lambda item: system_answer(world, item, prompt)
 
 
-def _random_answers(world: World) -> AnswerFunction:
+def _random_answer_function(world: World) -> AnswerFunction:
     """Return a function from a case to a random legal answer in the task's form."""
     legal = [*world.pool, *world.codes.values()] if world.kind == "label" else list(world.pool)
 

@@ -35,8 +35,8 @@ AskQuestions = Callable[[Evidence, Task], Sequence[Finding]]
 class Recomputed:
     """The recomputed evidence hash and verdict, and a line for each difference from the stored.
 
-    `rescored` counts rescored answers; None if the metric is the user's own code or a judge. `not_recomputed`
-    names what was taken as stored. `wording` has the differences of sentences,
+    `rescored` counts rescored answers; None if the metric is the user's own code or a judge.
+    `not_recomputed` names what was taken as stored. `wording` has the differences of sentences,
     which another build words otherwise; `differs` all others.
     """
 

@@ -37,8 +37,8 @@ class ComparisonInputs:
 
     `grades` are human grades if the metric is a judge, else None; `right` holds the (case id, text)
     of the answers that then need no grade (see `judge_correction`).
-    `possible_arms` counts the arms that the stage rule may run, 0 without such arms; `folds_at_look` has, by
-    arm name, the number of folds after which the stage rule looked at it.
+    `possible_arms` counts the arms that the stage rule may run, 0 without such arms;
+    `folds_at_look` has, by arm name, the number of folds after which the stage rule looked at it.
     """
 
     task: Task

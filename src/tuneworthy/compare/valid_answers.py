@@ -63,4 +63,4 @@ def valid_answers(inputs: ComparisonInputs, column: Column, ids: Sequence[str]) 
 def _share(inputs: ComparisonInputs, valid: Mapping[str, bool]) -> Interval:
     ids = sorted(valid)
     values = np.array([valid[i] for i in ids], float)
-    return Interval.of(bounds.mean_interval(values, groups=inputs.grouped(ids)))
+    return Interval.of(bounds.mean_interval(values, groups=inputs.groups_of(ids)))

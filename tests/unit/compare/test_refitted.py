@@ -43,7 +43,7 @@ class Kept:
         turn = (Message(role="user", content="hi"),)
         self.task = Task(data=Data(file="rows.jsonl"), success=Success(metric="exact"))
         self.cases = [Case(id=i, messages=turn, output="yes") for i in IDS]
-        self.split = split
+        self.split, self.grades = split, None
         self.reproduce = {}
         self.verdict = type("Verdict", (), {"arm": None})
         arm = ArmResult(name="lora", tool=tool, role="candidate", state="measured", seed=0,

@@ -169,6 +169,17 @@ def test_graded_cases_without_a_grade_of_this_arm_are_counted():
     )
 
 
+def test_folds_widen_a_judged_score_of_an_arm_that_learns():
+    made = shape()
+    judged = replace(made, grades={(i, "yes"): float(at % 2) for at, i in enumerate(IDS[:100])})
+    means = [0.1, 0.5, 0.9, 0.5, 0.5]
+    (learned,), (fixed,) = (
+        arms(judged, runs(made, means, learned=learns)).values() for learns in (True, False)
+    )
+    assert learned.score.mean == fixed.score.mean
+    assert learned.score.high - learned.score.low > 1.5 * (fixed.score.high - fixed.score.low)
+
+
 def test_where_humans_graded_every_answer_the_usual_reasons_hold():
     made = shape()
     judged = replace(made, grades={(i, "yes"): float(at % 2) for at, i in enumerate(IDS[:N])})

@@ -16,6 +16,7 @@ from tuneworthy.core.causes import Intervention, Remedy
 from tuneworthy.core.task import Task
 from tuneworthy.diagnose.answer_in_passage import contains_text
 from tuneworthy.metrics import Metric, by_set, metric_name
+from tuneworthy.metrics._labels import spelling
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.metrics._user import is_own
 from tuneworthy.metrics._writing import normal_form, normal_json, normal_number
@@ -135,7 +136,7 @@ def _uncached_normaliser(task: Task) -> Callable[[str], str]:
 
     def normalise(text: str) -> str:
         form = normal_form(text)
-        return text.strip() if form in shared else form
+        return spelling(text) if form in shared else form
 
     return normalise
 

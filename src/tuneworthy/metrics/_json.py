@@ -1,11 +1,13 @@
 """Parse JSON strictly, for metrics: one value, unique keys, exact numbers, bounded depth.
 
-Knows no metric. Numbers are Decimals, so 1, 1.0 and 1e0 are equal and 0.1 is exactly 0.1.
+Knows no metric. Numbers are Decimals, so 1, 1.0 and 1e0 are equal and 0.1 is exactly 0.1. Texts
+are in Unicode NFC, so that two forms of one text are equal.
 """
 
 from __future__ import annotations
 
 import json
+import unicodedata
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -29,6 +31,17 @@ def parse(text: str, *, exact: bool = True) -> Any:
         raise ValueError("not JSON we can read: nested too deep or a number too large") from None
     if _deeper_than(value, DEPTH):
         raise ValueError(f"not JSON we can read: nested deeper than {DEPTH} levels")
+    return value if text.isascii() and "\\u" not in text else composed(value)
+
+
+def composed(value: Any) -> Any:
+    """Return a JSON value with its keys and texts in Unicode NFC; ValueError for equal keys."""
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)
+    if isinstance(value, list):
+        return [composed(one) for one in value]
+    if isinstance(value, dict):
+        return _object_with_unique_keys([(composed(k), composed(v)) for k, v in value.items()])
     return value
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from tuneworthy.metrics._labels import fold
+
 _HEADING_MARK = re.compile(r"#{1,6}\s+")
 _BOLD = re.compile(r"(?:\*\*|__)(.+?)(?:\*\*|__):?")
 _UNDERLINE = re.compile(r"(=|-){3,}")
@@ -54,7 +56,7 @@ def _line_pairs(text: str) -> list[tuple[str, str]]:
 def title_of(text: str) -> str:
     """Return the normalised text of a heading: lower case, without marks, number and colon."""
     bare = _NUMBER.sub("", text.strip().strip("#*_ ").rstrip(":").strip("*_ "), count=1)
-    return " ".join(bare.casefold().split())
+    return " ".join(fold(bare).split())
 
 
 def _marked_heading(line: str, following: str) -> str:

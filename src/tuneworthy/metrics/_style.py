@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -36,7 +37,7 @@ def separate(answers: Sequence[str], golds: Sequence[str]) -> Separation:
             f"{len(answers)} and {len(golds)} texts: at least {LEAST_PAIRS} pairs are needed"
         )
     n = len(answers)
-    texts = np.array([text[:_READ_CHARACTERS] for text in (*answers, *golds)], dtype=object)
+    texts = np.array([_start(text) for text in (*answers, *golds)], dtype=object)
     arm, part = np.repeat([1, 0], n), np.tile(np.arange(n) % FOLDS, 2)
     shares = np.empty(2 * n)
     for number in range(FOLDS):
@@ -46,6 +47,11 @@ def separate(answers: Sequence[str], golds: Sequence[str]) -> Separation:
     return Separation(
         tuple(shares[:n].tolist()), tuple(shares[n:].tolist()), 0.5 if auc is None else auc
     )
+
+
+def _start(text: str) -> str:
+    """Return the part of a text that is read, in Unicode NFC: its form is no style."""
+    return unicodedata.normalize("NFC", text)[:_READ_CHARACTERS]
 
 
 def _fit_classifier(texts: Any, arm: Any) -> Any:
@@ -77,7 +83,7 @@ def cosine(one: str, other: str) -> float:
 
 
 def _gram_counts(text: str) -> Counter[str]:
-    text = text.strip()[:_READ_CHARACTERS]
+    text = _start(text.strip())
     return Counter(
         text[at : at + size]
         for size in range(1, LONGEST_GRAM + 1)

@@ -15,7 +15,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.errors import SecurityError, TaskError
 from tuneworthy.core.task import Task
 from tuneworthy.metrics._code import parse_python
-from tuneworthy.metrics._json import parse
+from tuneworthy.metrics._json import composed, parse
 from tuneworthy.metrics._labels import match_label
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.sandbox.schemas import SchemaFault, external_reference, schema_check
@@ -79,8 +79,8 @@ def schema_matcher(schema: dict[str, Any]) -> Callable[[str], bool | None]:
                 "the schema refers outside itself; nothing is fetched for a schema",
                 where=where, got=ref, fix='put the part under "$defs" and refer to "#/$defs/…"',
             )  # fmt: skip
-        check = schema_check(schema)
-    except SchemaFault as error:
+        check = schema_check(composed(schema))  # as `parse` returns texts
+    except (SchemaFault, ValueError) as error:
         raise TaskError("the schema can't be used", where=where, got=str(error),
                         fix="correct it (JSON Schema 2020-12)") from None  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""1 if the answer is the right label, ignoring surrounding space and case; else 0.
+"""1 if the answer is the right label, ignoring outer space, case and Unicode form; else 0.
 
 Only the whole answer counts: a label inside a sentence is no label. If two labels of the task
 differ only in case, case counts.
@@ -12,7 +12,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._labels import fold, match_label
+from tuneworthy.metrics._labels import fold, match_label, spelling
 
 TYPE = "label"
 BINARY = True
@@ -21,12 +21,12 @@ BINARY = True
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
     """Return 1 if the answer is the right label or an accepted one, else 0."""
     labels = tuple(options.get("labels") or ())
-    said = answer.text.strip()
+    said = spelling(answer.text)
     if not said:
         return Score(value=0, why="the answer is empty")
     found = match_label(said, labels) if labels else said
-    clash = Counter(fold(label) for label in labels)[fold(said)] > 1
-    for right in (case.output.strip(), *(other.strip() for other in case.accepted)):
+    clash = Counter(fold(label) for label in set(map(spelling, labels)))[fold(said)] > 1
+    for right in map(spelling, (case.output, *case.accepted)):
         if said == right or (not clash and fold(said) == fold(right)):
             return Score(value=1, why="the right label", extracted=found)
     if labels and found is None:

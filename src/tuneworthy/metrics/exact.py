@@ -1,7 +1,7 @@
 """1 if the answer equals the right one in every character, or as a JSON value; else 0.
 
-Surrounding space is ignored. In JSON, key order is ignored and 1 equals 1.0; the order of lists
-counts.
+Surrounding space and the Unicode form (NFC or NFD) are ignored. In JSON, key order is ignored and
+1 equals 1.0; the order of lists counts.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.metrics._json import json_equal, parse
+from tuneworthy.metrics._labels import spelling
 
 BINARY = True
 
 
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
     """Return 1 if the answer equals the right answer or an accepted one, else 0."""
-    said = answer.text.strip()
+    said = spelling(answer.text)
     if not said:
         return Score(value=0, why="the answer is empty")
     if options.get("type") == "json":
         return _score_json(case, said)
     for right in (case.output, *case.accepted):
-        if said == right.strip():
+        if said == spelling(right):
             return Score(value=1, why="equal to the right answer", extracted=said)
     why = f"“{quoted(said, 80)}” is not “{quoted(case.output.strip(), 80)}”"
     return Score(value=0, why=why, extracted=said)

@@ -8,6 +8,7 @@ scored.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 from rapidfuzz.distance import LCSseq
@@ -22,7 +23,7 @@ _WORD = re.compile(r"[a-z0-9]+")
 
 def words(text: str) -> list[str]:
     """Return the words of a text that ROUGE counts."""
-    return _WORD.findall(text.lower())
+    return _WORD.findall(unicodedata.normalize("NFC", text).lower())
 
 
 def lcs_length(right: list[str], said: list[str]) -> int:

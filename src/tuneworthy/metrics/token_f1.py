@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections import Counter
 from itertools import islice
 from typing import Any
@@ -23,7 +24,8 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 def words(text: str) -> list[str]:
     """Return the words of a text in lower case, without punctuation and articles, as in SQuAD."""
-    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
+    text = unicodedata.normalize("NFC", text).lower()
+    return _ARTICLES.sub(" ", text.translate(_PUNCTUATION)).split()
 
 
 def f1(right: list[str], said: list[str]) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -63,8 +64,9 @@ def _refuse_constant(constant: str) -> NoReturn:
 def _only_label(text: str, labels: Sequence[str]) -> str | None:
     longest = sorted((label for label in labels if label.strip()), key=len, reverse=True)
     found: set[str] = set()
+    text = unicodedata.normalize("NFC", text)
     for label in longest:  # a match of a longer label does not count for a shorter one
-        parts = re.split(r"[\s_-]+", label.strip())
+        parts = re.split(r"[\s_-]+", unicodedata.normalize("NFC", label).strip())
         spaced = r"[\s_-]+".join(map(re.escape, parts))
         text, count = re.subn(rf"(?<!\w){spaced}(?!\w)", "\0", text, flags=re.IGNORECASE)
         if count:

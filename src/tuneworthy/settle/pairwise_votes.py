@@ -18,7 +18,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.infer import is_binary
 from tuneworthy.metrics import Metric, metric_name
 from tuneworthy.metrics._json import parse
-from tuneworthy.metrics._labels import match_label
+from tuneworthy.metrics._labels import match_label, spelling
 from tuneworthy.metrics._numbers import numbers
 
 REPEATED_ONE_IN, REPEAT_DISTANCE = 10, 3
@@ -74,7 +74,7 @@ class PairwiseVotes:
     def normal_text(self, text: str) -> str:
         """Return a text's normal form for the task's output type; "" if it can't be right."""
         kind, name = self.task.output.type, metric_name(self.task)
-        words = " ".join(text.split())
+        words = " ".join(spelling(text).split())
         if kind == "label":
             if name == "accuracy" and (labels := self.task.output.labels):
                 return match_label(words, labels) or ""

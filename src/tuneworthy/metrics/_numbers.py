@@ -1,9 +1,11 @@
 """Find numbers in text, as exact fractions. Knows no case and no answer.
 
 Recognised: sign, currency before, percent after, thousands separators (1,234.5 · 1.234,5 ·
-1,00,000 · 1'234 · 1 234 with a no-break space), a decimal comma (3,5 · 0,125), exponents up to
-three digits, fractions of whole numbers (3/4). A digit inside a word (A4) is no number. An
-ambiguous text (1,2,3 or a date) is read as several numbers, never guessed.
+1,00,000 · 1'234 · 1 234 · 1 234,5), a decimal comma (3,5 · 0,125), exponents up to three digits,
+fractions of whole numbers (3/4). The sign may be a minus or an en dash. A digit inside a word (A4)
+is no number. One to three digits and groups of exactly three behind single spaces are one number
+(1 234 567), as ISO 80000-1 writes it; 2024 100 and 0 100 are two. A text that is ambiguous
+otherwise (1,2,3 or a date) is read as several numbers, never guessed.
 """
 
 from __future__ import annotations
@@ -16,10 +18,14 @@ from typing import NamedTuple
 MARK = "####"
 _MOST_DIGITS, _MOST_EXPONENT = 400, len("e-999")
 _SPACES = "'’_\u00a0\u202f\u2009"
+_SPACED = (  # not behind another number, and the whole of it: 2024 100 200 are three numbers
+    r"(?<![0-9] )[1-9][0-9]{0,2}(?: [0-9]{3})+(?:[.,][0-9]+)?"
+    rf"(?![0-9/]|[.,{_SPACES}][0-9]| [0-9]{{3}}(?![0-9]))"
+)
 _NUMBER_TOKEN = re.compile(
-    r"(?P<sign>(?<![A-Za-z0-9_.)\]%])[-−])?[+$€£¥]?(?P<minus>(?<=[$€£¥])[-−])?"
+    r"(?P<sign>(?<![A-Za-z0-9_.)\]%])[-−–])?[+$€£¥]?(?P<minus>(?<=[$€£¥])[-−–])?"
     r"(?<![A-Za-z0-9_])"
-    rf"(?P<run>(?:(?<!\.)\.)?[0-9](?:[0-9.,{_SPACES}]*[0-9])?(?:/[0-9]+)*)"
+    rf"(?P<run>{_SPACED}|(?:(?<!\.)\.)?[0-9](?:[0-9.,{_SPACES}]*[0-9])?(?:/[0-9]+)*)"
     r"(?P<exponent>[eE][-+]?[0-9]+)?"
     r"(?P<percent>\s?(?:%|per ?cent\b))?"
 )
@@ -29,6 +35,12 @@ _FORMS = (
     (
         re.compile(rf"[1-9][0-9]{{0,2}}(?:([,{_SPACES}])[0-9]{{3}})(?:\1[0-9]{{3}})*(?:\.[0-9]+)?"),
         ",",
+    ),
+    (
+        re.compile(
+            rf"[1-9][0-9]{{0,2}}(?:([ {_SPACES}])[0-9]{{3}})(?:\1[0-9]{{3}})*(?:[.,][0-9]+)?"
+        ),
+        " ",
     ),
     (re.compile(r"[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?"), ","),
     (re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]+"), "."),

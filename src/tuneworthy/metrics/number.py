@@ -1,7 +1,8 @@
 """1 if the last number of the answer is exactly the right one; else 0.
 
-If the text has `####`, only what follows counts. 1,000 is 1000 and 2.50 is 2.5; nothing is
-rounded. If only one of the two has a percent sign, 50% equals 50 and 0.5.
+If the text has `####`, only what follows counts. 1,000 and 1 000 are 1000 and 2.50 is 2.5; nothing
+is rounded. A right answer with several numbers and no `####` does not say which one is meant, so it
+is not scored. If only one of the two has a percent sign, 50% equals 50 and 0.5.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
-from tuneworthy.metrics._numbers import equal, numbers
+from tuneworthy.metrics._numbers import MARK, equal, numbers
 
 TYPE = "number"
 BINARY = True
@@ -22,9 +23,12 @@ def score(
     options: dict[str, Any],  # noqa: ARG001 - every metric is called with it
 ) -> Score | Unscored:
     """Return 1 if the answer's last number equals that of the right or an accepted answer."""
-    rights = [found[-1] for text in (case.output, *case.accepted) if (found := numbers(text))]
+    golds = [(text, numbers(text)) for text in (case.output, *case.accepted)]
+    rights = [found[-1] for text, found in golds if found and (len(found) == 1 or MARK in text)]
     if not rights:
-        return Unscored(reason="the right answer of this case holds no number")
+        many = any(found for _, found in golds)
+        held = f"several numbers and no `{MARK}` before the right one" if many else "no number"
+        return Unscored(reason=f"the right answer of this case holds {held}")
     if not answer.text.strip():
         return Score(value=0, why="the answer is empty")
     said = numbers(answer.text)

@@ -330,16 +330,35 @@ def test_n14_number_is_an_exact_recount():
         ("1", "1" * 100_000, 0),
         ("3", "1/0", 0),
         ("2", "1 or 2 or 3", 0),
+        ("1 234", "5 234", 0),
+        ("1 234", "1234", 1),
+        ("1 234,50 €", "It is 1\u202f234,50.", 1),
+        ("234", "1 234", 0),
+        ("200", "2024 100 200", 1),
+        ("5", "–5", 0),
+        ("-5", "–5", 1),
+        ("$–5", "-$5", 1),
+        ("7", "3–7", 1),
     ],
 )
 def test_number_edges(gold, said, want):
     assert value(number, gold, said) == want
 
 
-@pytest.mark.parametrize("text", ["1,2,3", "1/2/2024", "1.2.3", "10:30", "3-5", "1..5", "12,3456"])
+@pytest.mark.parametrize(
+    "text",
+    ["1,2,3", "1/2/2024", "1.2.3", "10:30", "3-5", "1..5", "12,3456",
+     "2024 100", "0 100", "1\n234", "1 23", "1 100/200", "3.5 100"],
+)  # fmt: skip
 def test_what_can_be_read_in_two_ways_is_several_numbers(text):
     assert len(numbers(text)) > 1
 
 
 def test_a_gold_without_a_number_is_not_scored():
     assert "no number" in scored(number, "none", "3").reason
+
+
+def test_a_gold_with_several_numbers_is_scored_only_if_it_marks_one():
+    assert "several numbers" in scored(number, "3 or 4", "4").reason
+    assert value(number, "3 or 4", "5", ["5"]) == 1
+    assert value(number, "3 + 4 = 7\n#### 7", "7") == 1

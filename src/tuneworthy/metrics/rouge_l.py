@@ -1,29 +1,23 @@
 """Longest common word sequence with the right answer (ROUGE-L, F-measure).
 
-Words are runs of a-z and 0-9 in lower case, without stemming, as in the rouge-score package; the
-best of all accepted answers counts. A right answer in another script has no such words and is not
-scored.
+Words are runs of letters and digits in lower case, without stemming. On ASCII text the score is
+that of the rouge-score package, which drops all other letters: there a Chinese answer is its
+figures alone. In scripts without spaces each letter is a word. The best of all accepted answers
+counts.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import Any
 
 from rapidfuzz.distance import LCSseq
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
+from tuneworthy.metrics._words import script_words
 
 TYPE = "text"
 MOST_PAIRS_FOR_RAPIDFUZZ = 4_000_000  # word pairs; above, bit operations on big integers are faster
-_WORD = re.compile(r"[a-z0-9]+")
-
-
-def words(text: str) -> list[str]:
-    """Return the words of a text that ROUGE counts."""
-    return _WORD.findall(unicodedata.normalize("NFC", text).lower())
 
 
 def lcs_length(right: list[str], said: list[str]) -> int:
@@ -59,10 +53,10 @@ def score(
     """Return the best ROUGE-L F-measure over the right answer and the accepted ones."""
     if not answer.text.strip():
         return Score(value=0, why="the answer is empty")
-    rights = [found for text in (case.output, *case.accepted) if (found := words(text))]
+    rights = [found for text in (case.output, *case.accepted) if (found := script_words(text))]
     if not rights:
-        return Unscored(reason="the right answer has no words of a-z or 0-9, all ROUGE-L counts")
-    said = words(answer.text)
+        return Unscored(reason="the right answer has no letters or digits, all ROUGE-L counts")
+    said = script_words(answer.text)
     value, common, right = max(_f_measure(right, said) for right in rights)
     why = f"{common} words in the same order, of {len(said)} said and {len(right)} right ones"
     return Score(value=value, why=why, extracted=" ".join(said))

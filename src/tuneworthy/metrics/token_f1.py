@@ -1,13 +1,14 @@
 """F1 of the words in the answer and in the right answer, as SQuAD counts them.
 
 Lower case, without punctuation and the articles a, an, the; the best of all accepted answers
-counts. Source of the formula: the SQuAD 2.0 evaluation (Rajpurkar et al., 2018).
+counts. Source of the formula: the SQuAD 2.0 evaluation (Rajpurkar et al., 2018). Unlike there,
+signs and decimal points of numbers stay (-3.5 is not 35), a text of articles or punctuation alone
+keeps them (A is not the), and in scripts without spaces each letter is a word.
 """
 
 from __future__ import annotations
 
 import re
-import string
 import unicodedata
 from collections import Counter
 from itertools import islice
@@ -16,16 +17,24 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
+from tuneworthy.metrics._words import space_out
 
 TYPE = "text"
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
+# Not a sign before a number, and not a decimal point or comma; 1,000 is 1000.
+_SIGN = re.compile(r"(?<![\w.)\]%])[-−–](?=[$€£¥]?\.?\d)")
+_POINT = r"(?<=\d)\.(?=\d)|(?<![\w.])\.(?=\d)|(?<=\d),(?=\d{1,2}(?!\d))"
+_PUNCTUATION = re.compile(rf"(?!{_SIGN.pattern}|{_POINT})[!-/:-@\[-`{{-~]")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text in lower case, without punctuation and articles, as in SQuAD."""
-    text = unicodedata.normalize("NFC", text).lower()
-    return _ARTICLES.sub(" ", text.translate(_PUNCTUATION)).split()
+    """Return the words of a text in lower case, without punctuation and articles.
+
+    With its articles if it has no other words, with punctuation if it has no words at all.
+    """
+    text = _SIGN.sub("-", space_out(unicodedata.normalize("NFC", text).lower()))
+    bare = _PUNCTUATION.sub("", text)
+    return _ARTICLES.sub(" ", bare).split() or bare.split() or text.split()
 
 
 def f1(right: list[str], said: list[str]) -> float:

@@ -1,0 +1,53 @@
+"""Find the words of a text in any script. Knows no metric.
+
+Chinese, Japanese, Thai, Lao, Khmer and Burmese put no spaces between words, so there each letter,
+with its marks, counts as a word.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+# Thai, Lao, Burmese, Khmer; kana; Han.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+    "\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+    "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_PUNCTUATION = re.compile(
+    "[\u2010-\u2027\u2030-\u205e\u3000-\u3004\u3008-\u3020\u3030"
+    "\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]"
+)
+
+
+def script_words(text: str) -> list[str]:
+    """Return the runs of letters and digits of a text, in lower case and Unicode NFC."""
+    text = unicodedata.normalize("NFC", text).lower()
+    return _ASCII_WORD.findall(text) if text.isascii() else _patterns()[0].findall(text)
+
+
+def space_out(text: str) -> str:
+    """Return a text with a space around each letter of a script without spaces.
+
+    Punctuation that is not ASCII becomes a space in such a text; any other text is unchanged.
+    """
+    if text.isascii():
+        return text
+    spaced, letters = _patterns()[1].subn(r" \g<0> ", text)
+    return _PUNCTUATION.sub(" ", spaced) if letters else text
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    r"""Return the patterns of a word and of a letter of a script without spaces.
+
+    `\w` holds no combining marks, which would cut words of Hindi or Thai apart.
+    """
+    characters = map(chr, range(0x300, 0x20000))
+    marks = "".join(c for c in characters if unicodedata.category(c) in ("Mn", "Mc"))
+    letter = rf"(?=[^\W_])[{_UNSPACED}][{marks}]*"
+    word = rf"(?:(?![{_UNSPACED}])[^\W_][{marks}]*)+"
+    return re.compile(f"{letter}|{word}"), re.compile(letter)

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.arms._prompted import check_fit, prompting_arm
-from tuneworthy.core.answer import Score
+from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record, digest
 from tuneworthy.ledger.trouble import store_errors
+from tuneworthy.metrics import by_set, score_all
 from tuneworthy.prompting.messages import specification
 
 SEARCH_LEAST, SEARCH_MOST = 10, 60  # dev rows for the choice of a prompt
@@ -70,11 +71,29 @@ class Trials:
         if new:
             for case, trial in zip(new, self._score_answers(recipe, new), strict=True):
                 self._cache[name, case.id] = trial
-        return [self._cache[name, case.id] for case in cases]
+        return self._scored_together(cases, [self._cache[name, case.id] for case in cases])
 
     def mean(self, recipe: Recipe, cases: Sequence[Case]) -> float:
         """Return a prompt's mean score on some rows; an answer that can't be scored counts as 0."""
         return sum(one.value for one in self.results(recipe, cases)) / len(cases)
+
+    def _scored_together(
+        self, cases: Sequence[Case], trials: list[TrialResult]
+    ) -> list[TrialResult]:
+        """Return the trials scored as a set, if the metric scores answers together.
+
+        Where a set is too small for the metric, each answer keeps its score alone.
+        """
+        if not by_set(self.setup.score):
+            return trials
+        answers = [Answer(case=c.id, text=t.text) for c, t in zip(cases, trials, strict=True)]
+        scores = score_all(self.setup.score, cases, answers)
+        return [
+            trial.model_copy(update={"value": score.value, "why": score.why})
+            if isinstance(score, Score)
+            else trial
+            for trial, score in zip(trials, scores, strict=True)
+        ]
 
     def _score_answers(self, recipe: Recipe, cases: Sequence[Case]) -> list[TrialResult]:
         model, folder = self.setup.models["base"], self.setup.folder / "trials"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from tuneworthy.core.task import TRAINED_TOOLS
 from tuneworthy.extras.rewording import rewordings
 from tuneworthy.measure.model_roles import roles_of
 from tuneworthy.measure.units import COMMON_FOLDER, Runner, _key_fields, _Unit
+from tuneworthy.metrics import by_set, score_all
 from tuneworthy.models import is_local
 from tuneworthy.models._overrides import Change, RequestOverrides, with_overrides
 from tuneworthy.stats import bounds
@@ -60,7 +62,8 @@ def measure_robustness(
 
     All arms answer the same cases: at most 60, from the first fold that all of them ran (and from
     further folds if that has fewer than 40). Arms on a paid model, or without their adapter, are
-    left out. Replies are stored by prompts and limits.
+    left out. Replies are stored by prompts and limits. A metric that scores all answers together
+    gets the drawn answers of each fold; a condition with too few of them for it has no result.
     """
     chosen = {name: best_runs(runs, name) for name in arms}
     folds = _first_shared_folds(chosen)
@@ -167,23 +170,27 @@ def _answers_in_setting(
     fits: Sequence[_RefittedArm],
     ids: frozenset[str],
     setting: tuple[float, Change | None],
-) -> list[Answer]:
-    answers: list[Answer] = []
+) -> list[list[Answer]]:
+    """Return the answers of each fit, whose fold they are scored with."""
+    answers: list[list[Answer]] = []
     for fit in fits:
         runner.check()
         own = [answer.case for answer in fit.run.answers if answer.case in ids]
         queries: Sequence[Query] = runner.sealed.queries(sorted(own))
         with fit.overrides.at(*setting):
-            answers += fit.fitted.answer(queries)
+            answers.append(list(fit.fitted.answer(queries)))
     return answers
 
 
 def _condition_result(
-    runner: Runner, condition: tuple[str, str, float], answers: Sequence[Answer]
+    runner: Runner, condition: tuple[str, str, float], by_fit: Sequence[Sequence[Answer]]
 ) -> Iterator[RobustnessResult]:
-    """Yield the result of one condition, or nothing if the metric does not judge validity."""
+    """Yield the result of one condition; nothing if the metric can't score it or judge validity."""
     gold = runner.sealed.open("shake")
-    scores = [runner.metric(gold[answer.case], answer) for answer in answers]
+    sets = [score_all(runner.metric, [gold[a.case] for a in own], own) for own in by_fit]
+    if by_set(runner.metric) and not all(any(isinstance(s, Score) for s in own) for own in sets):
+        return
+    answers, scores = list(chain.from_iterable(by_fit)), list(chain.from_iterable(sets))
     valid = [_is_valid(score) for score in scores]
     judged = [v for v in valid if v is not None]
     if not judged:

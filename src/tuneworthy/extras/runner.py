@@ -112,7 +112,7 @@ def _measure_robustness(inputs: ExtrasInputs, evidence: Evidence) -> Measured:
         yield "shakes", why or "no finalist asks a model here"
         return
     shakes = measure_robustness(inputs.runner, inputs.runs, arms)
-    yield "shakes", shakes or "no finalist could be asked again"
+    yield "shakes", shakes or "no finalist could be asked again and scored"
 
 
 def _measure_tuned_models(inputs: ExtrasInputs, evidence: Evidence) -> Measured:

@@ -3,11 +3,14 @@
 import errno
 
 import pytest
-from arms_kit import label_cases, setup
+from arms_kit import label_cases, setup, task
 
 from tuneworthy.arms import _searched, constrained, optimised_prompt, vote
+from tuneworthy.arms._prompted import mean_score, prompting_arm
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.errors import DoesNotApply, StoreError
+from tuneworthy.core.task import Success
+from tuneworthy.metrics import scorer
 from tuneworthy.prompting.messages import build, specification
 
 
@@ -40,6 +43,20 @@ class Needs:
 def fit(model, folder, budget=8, **more):
     arm = optimised_prompt
     return arm.fit(parts(model, folder, **more), arm.Options(budget=budget), 0)
+
+
+def test_trials_score_a_prompt_as_the_ladder_does_by_all_its_answers(tmp_path):
+    job = task("text").model_copy(update={"success": Success(metric="style_match+token_f1")})
+    told = parts(lambda prompt, limits: f"{gold(prompt).upper()}!", tmp_path, task=job,
+                 score=scorer(job))  # fmt: skip
+    trials = _searched.Trials(told)
+    answers = prompting_arm(told, Recipe()).answer([case.query() for case in trials.rows])
+    wanted = mean_score(told, trials.rows, answers)
+    alone = [told.score(case, one).value for case, one in zip(trials.rows, answers, strict=True)]
+    assert trials.mean(Recipe(), trials.rows) == pytest.approx(wanted)
+    assert abs(sum(alone) / len(alone) - wanted) > 0.02
+    few = trials.results(Recipe(), trials.rows[:5])  # too few to tell a style
+    assert [one.value for one in few] == alone[:5]
 
 
 def search(fitted):

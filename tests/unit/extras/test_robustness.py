@@ -9,7 +9,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.model import Limits
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.extras.rewording import LENGTHENED_NOTE, SHORTENED_NOTE, rewordings
 from tuneworthy.extras.robustness import TEMPERATURES, measure_robustness, robustness_arms
 from tuneworthy.measure.units import measure
@@ -64,6 +64,25 @@ def test_validity_falls_with_the_temperature_as_it_was_planted(opened):
     assert all(one.score.low <= one.score.mean <= one.score.high for one in found)
     answered = [a.text for run in runs for a in run.answers]
     assert all(text in LABELS for text in answered), "the study's own answers stay cold"
+
+
+@pytest.mark.parametrize(("rows", "measured"), [(40, True), (16, False)])
+def test_a_metric_of_all_answers_gives_the_score_of_the_ladder(tmp_path, rows, measured):
+    task = TASK.model_copy(update={"output": Output(type="text", max_tokens=8),
+                                   "success": Success(metric="style_match+token_f1")})  # fmt: skip
+    told = Scripted("scripted:t", lambda prompt, limits: Asked()(prompt, limits).upper() + "!")
+    with bench_of(tmp_path, task, cases(rows, LABELS), {"base": told}) as bench:
+        runs = runs_of(bench, "zero_shot")
+        found = measure_robustness(bench, runs, ["zero_shot"])
+        gold = bench.sealed.open("score")
+        alone = [bench.metric(gold[a.case], a).value for r in runs for a in r.answers]
+    if not measured:  # 8 answers a fold are too few to tell a style
+        assert found == ()
+        return
+    ladder = [score.value for run in runs for score in run.scores]
+    cold = next(one for one in found if one.how == "temperature" and one.temperature == 0)
+    assert cold.score.mean == pytest.approx(sum(ladder) / rows, abs=1e-6)
+    assert abs(sum(alone) - sum(ladder)) / rows > 0.02
 
 
 def test_nothing_is_asked_twice(opened):

@@ -8,7 +8,7 @@ import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from tuneworthy.core.case import Case
@@ -133,9 +133,16 @@ def _undeclared_faults(cases: Sequence[Case], declared: Sequence[str]) -> Iterat
             hint = near.get(label_key(case.output)) or _closest_label(case.output, declared)
             fix = f"write `{hint}`" if hint else "correct the row, or add the label to `labels:`"
             yield RowFault(
-                case.where, "the label is not declared in task.yaml", case.output, fix,
+                case.where, _undeclared_reason(case.output, known), case.output, fix,
                 "output", case.id,
             )  # fmt: skip
+
+
+def _undeclared_reason(label: str, declared: Collection[str]) -> str:
+    """Return why a label is not declared; both spellings may look the same."""
+    forms = {unicodedata.normalize("NFC", one) for one in declared}
+    same = unicodedata.normalize("NFC", label) in forms
+    return "the label is not declared in task.yaml" + " in this Unicode form" * same
 
 
 def _closest_label(label: str, declared: Sequence[str]) -> str | None:

@@ -8,6 +8,7 @@ import pytest
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.task import Data, Output, Success, Task
+from tuneworthy.data.infer import label_faults, label_key
 from tuneworthy.diagnose.rescore import normaliser
 from tuneworthy.metrics import scorer
 from tuneworthy.metrics._labels import match_label
@@ -83,3 +84,16 @@ def test_votes_and_diagnosis_take_both_forms_for_one_answer():
     task = Task(instruction="Answer.", data=Data(file="r.jsonl"),
                 output=Output(type="label", labels=(NFD, NFD.upper())))  # fmt: skip
     assert normaliser(task)(NFC) == normaliser(task)(NFD)
+
+
+def test_labels_in_two_forms_are_one_label_that_the_rows_must_spell_in_one_way():
+    def row(at, label):
+        return Case(id=f"c{at}", messages=(), output=label, where=f"r.jsonl:{at}")
+
+    assert label_key(NFC) == label_key(NFD)
+    mixed = [row(at, NFD if at else NFC) for at in range(4)]
+    assert ["Unicode form" in fault.why for fault in label_faults(mixed, None)] == [True]
+    (fault,) = label_faults([row(0, NFD)], (NFC,))
+    assert "in this Unicode form" in fault.why
+    (fault,) = label_faults([row(0, "Retard")], (NFC,))
+    assert "form" not in fault.why

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from tuneworthy.core.case import Case
 
 # Jaccard similarity of 5-character shingles from which inputs are near-copies.
 NEAR_COPY_JACCARD = 0.8
+FREE_TEXT_FROM = 40  # characters from which answers are compared as inputs are
 _WINDOW, _BANDS, _ROWS_PER_BAND = 5, 25, 4  # at Jaccard .8 a pair is missed with chance 2e-6
 _BATCH = 256
 _SPACE = re.compile(r"\s+")
@@ -98,41 +99,77 @@ class UnionFind:
 def near_copy_pairs(texts: Sequence[str], answers: Sequence[str]) -> list[tuple[int, int, float]]:
     """Return (row, row, Jaccard) of near copies with the same answer, enough to connect groups.
 
-    Candidates come from MinHash bands (locality-sensitive hashing); each is confirmed by its exact
-    Jaccard similarity. In a band with many rows each row is compared with its neighbours only, so
-    the time stays linear.
+    Answers in free text are the same if they are near copies too. Candidates come from MinHash
+    bands (locality-sensitive hashing) of both; each is confirmed by its exact Jaccard similarity.
+    In a band with many rows each row is compared with its neighbours only, so the time stays
+    linear.
     """
-    rows = _rows_with_shared_answer(answers)
+    rows = _rows_with_comparable_answer(answers)
     if not rows:
         return []
     signs = _minhash_signatures([texts[row] for row in rows])
-    _, answer_of = np.unique(np.array([answers[row] for row in rows]), return_inverse=True)
-    shingled = lru_cache(maxsize=50_000)(lambda row: shingles(texts[rows[row]]))
+    answer_keys = _answer_keys([answers[row] for row in rows])
+    shingled = lru_cache(maxsize=50_000)(shingles)
+    similarity = lru_cache(maxsize=100_000)(partial(_similarity, shingled))
     groups, pairs = UnionFind(len(rows)), []
     for band in range(_BANDS):
         for a, b in _candidate_pairs(
-            signs[:, band * _ROWS_PER_BAND : (band + 1) * _ROWS_PER_BAND], answer_of
+            signs[:, band * _ROWS_PER_BAND : (band + 1) * _ROWS_PER_BAND], answer_keys[:, band]
         ):
-            if groups.find(a) == groups.find(b) or not _may_be_near(shingled(a), shingled(b)):
+            if groups.find(a) == groups.find(b):
                 continue
-            share = jaccard(shingled(a), shingled(b))
-            if share >= NEAR_COPY_JACCARD:
+            one, other = rows[a], rows[b]
+            share = similarity(texts[one], texts[other])
+            if share >= NEAR_COPY_JACCARD and (
+                similarity(answers[one], answers[other]) >= NEAR_COPY_JACCARD
+            ):
                 groups.join(a, b)
-                pairs.append((rows[a], rows[b], share))
+                pairs.append((one, other, share))
     return pairs
 
 
-def _rows_with_shared_answer(answers: Sequence[str]) -> list[int]:
-    by: dict[str, list[int]] = defaultdict(list)
-    for row, answer in enumerate(answers):
-        by[answer].append(row)
-    return [row for rows in by.values() if len(rows) > 1 for row in rows]
+def _similarity(shingled: Callable[[str], ShingleHashes], one: str, other: str) -> float:
+    """Return the Jaccard similarity of two texts, 0 if their lengths show that they differ."""
+    if one == other:
+        return 1.0
+    small, large = sorted((shingled(one).size, shingled(other).size))
+    return jaccard(shingled(one), shingled(other)) if small >= NEAR_COPY_JACCARD * large else 0.0
 
 
-def _minhash_signatures(texts: Sequence[str]) -> NDArray[np.uint32]:
-    """Return the MinHash signatures of texts, shape [texts, 100], computed in batches."""
+def _is_free_text(answer: str) -> bool:
+    """Return whether an answer is long enough for a light edit not to make it another answer."""
+    return len(answer) >= FREE_TEXT_FROM and answer[0] not in "{["  # another JSON value is another
+
+
+def _rows_with_comparable_answer(answers: Sequence[str]) -> list[int]:
+    """Return the rows whose answer is free text or that of another row too."""
+    count = Counter(answers)
+    rows = [row for row, one in enumerate(answers) if count[one] > 1 or _is_free_text(one)]
+    return rows if len(rows) > 1 else []
+
+
+def _answer_keys(answers: Sequence[str]) -> NDArray[np.uint64]:
+    """Return a key per answer and band, shape [answers, bands]; the same answers share one.
+
+    Near copies in free text share a MinHash at Jaccard .8 with chance .8. With those of the inputs
+    a pair is then missed with chance 5e-5.
+    """
+    first: dict[str, int] = {}
+    number = np.array([first.setdefault(answer, row) for row, answer in enumerate(answers)])
+    keys = np.repeat(number.astype(np.uint64)[:, None], _BANDS, axis=1)
+    free = [row for row, answer in enumerate(answers) if _is_free_text(answer)]
+    if free:
+        signs = _minhash_signatures([answers[row] for row in free], _BANDS)
+        keys[free] = signs.astype(np.uint64) + np.uint64(len(answers))
+    return keys
+
+
+def _minhash_signatures(
+    texts: Sequence[str], size: int = _BANDS * _ROWS_PER_BAND
+) -> NDArray[np.uint32]:
+    """Return the MinHash signatures of texts, shape [texts, size], computed in batches."""
     rng = np.random.default_rng(7)
-    size, shift = _BANDS * _ROWS_PER_BAND, np.uint64(32)
+    shift = np.uint64(32)
     odd = rng.integers(1, 2**63, size, dtype=np.uint64) | np.uint64(1)
     plus = rng.integers(0, 2**63, size, dtype=np.uint64)
     out = np.empty((len(texts), size), dtype=np.uint32)
@@ -156,9 +193,9 @@ def _batch_shingles(texts: Sequence[str]) -> tuple[ShingleHashes, NDArray[np.int
 
 
 def _candidate_pairs(
-    band: NDArray[np.uint32], answer: NDArray[np.intp]
+    band: NDArray[np.uint32], answer_key: NDArray[np.uint64]
 ) -> Iterable[tuple[int, int]]:
-    key = answer.astype(np.uint64)
+    key = answer_key.copy()
     for column in band.T:
         key = (key ^ column.astype(np.uint64)) * _HASH_MULTIPLIER
         key ^= key >> np.uint64(31)
@@ -169,11 +206,6 @@ def _candidate_pairs(
         yield from zip(order[same].tolist(), order[same + step].tolist(), strict=True)
         if same.size > key.size / 2:  # a template: most rows share the band, neighbours suffice
             return
-
-
-def _may_be_near(a: ShingleHashes, b: ShingleHashes) -> bool:
-    small, large = sorted((a.size, b.size))
-    return bool(small >= NEAR_COPY_JACCARD * large)
 
 
 @dataclass(frozen=True)

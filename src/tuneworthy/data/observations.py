@@ -91,13 +91,13 @@ def _copied_inputs(loaded: Loaded) -> Iterator[Observation]:
             leaks |= pair & train
     if leaks:
         rows = with_verb(len(leaks), "training row", "are")
-        text = f"{rows} near-copies of test rows with the same answer"
+        text = f"{rows} near-copies of test rows with the same answer, or nearly"
         fix = "leave them out, or see in the verdict whether they matter"
         yield observation("near_leak", "warning", text, sorted(leaks), fix)
     if near - leaks:
         text = (
             f"{with_verb(len(near - leaks), 'row', 'are')} near-copies of another"
-            f" with the same answer"
+            f" with the same answer, or nearly"
         )
         yield observation(
             "near_copies", "note", text, sorted(near - leaks), "they stand in one fold"

@@ -45,6 +45,10 @@ CHANGES = {
 }
 
 
+ANSWER = "press the red button and then wait for a minute"
+WORDS = vocabulary(random.Random(8))
+
+
 def write(folder: Path, train: list[dict[str, str]], test: list[dict[str, str]]) -> Task:
     (folder / "a.jsonl").write_text("\n".join(map(json.dumps, train)))
     (folder / "b.jsonl").write_text("\n".join(map(json.dumps, test)))
@@ -138,6 +142,49 @@ def test_near_copies_need_the_same_answer():
     assert near_copy_pairs(text, ["a", "a"])
     assert not near_copy_pairs(text, ["a", "b"])
     assert not near_copy_pairs([one, other], ["a", "a"])
+
+
+def entered_twice(rng: random.Random, count: int) -> list[dict[str, str]]:
+    """Rows with inputs from one template; each stands there twice, both texts lightly edited."""
+    found = []
+    for n in range(count):
+        first, other = (" ".join(rng.choice(WORDS) for _ in range(k)) for k in (2, 16))
+        text = (
+            f"Hello, I have been a customer for some years and today I would like to {first} from"
+            " the web page, could you tell me which steps I have to take for that?"
+        )
+        found.append({"id": f"a{n}", "input": text, "output": f"{other.capitalize()}."})
+        found.append({"id": f"b{n}", "input": text.replace("today", "now"), "output": f"{other}!!"})
+    return found
+
+
+def test_a_free_text_row_entered_twice_with_light_edits_stands_in_one_fold(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        "\n".join(map(json.dumps, entered_twice(random.Random(3), 100)))
+    )
+    got = load(Task(data=Data(file="a.jsonl")).at(tmp_path))
+    made = split(got)
+    fold = {one: k for k, part in enumerate(made.parts) for one in part.test}
+    assert all(fold[f"a{n}"] == fold[f"b{n}"] for n in range(100))
+    assert len(set(made.groups.values())) == 100, "another answer is a contrast, not a copy"
+    told = {one.kind: one for one in audit(got, made).observations}
+    assert told["near_copies"].count == 200
+    assert "near-copies of another with the same answer, or nearly" in told["near_copies"].text
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "linked"),
+    [
+        (ANSWER, f"{ANSWER} now", True),
+        (ANSWER, "call the shop and ask them to send you a form", False),
+        ("press the red button", "press the red buttons", False),  # short: a label
+        ('{"intent": "play", "title": "a long song of june"}',
+         '{"intent": "play", "title": "a long song of july"}', False),
+    ],
+)  # fmt: skip
+def test_near_equal_answers_are_one_in_long_free_text_only(one, other, linked):
+    text = "the parcel that i ordered last monday has not arrived at my home yet"
+    assert bool(near_copy_pairs([text, f"{text} now"], [one, other])) is linked
 
 
 def test_near_pairs_equal_a_brute_force_search():

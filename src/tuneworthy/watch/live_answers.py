@@ -17,6 +17,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.live_check import LabelDrift, LiveMean, LiveShare, LiveSpread
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.split import Split
+from tuneworthy.data.answers import NO_ANSWER
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.metrics._labels import match_label
 from tuneworthy.stats.bounds import CHOSEN_ARM_LEVEL, mean_interval
@@ -77,9 +78,9 @@ class StudyArm:
 
     def valid(self, level: float) -> tuple[int, MeanWithBounds] | None:
         """Return (number of answers with a known validity, share valid with bounds), or None."""
-        told = {i: s.valid for i in self.ids if isinstance(s := self.column.cells[i][1], Score)}
+        told = {i: _known_validity(*self.column.cells[i]) for i in self.ids}
         ids = [i for i, valid in told.items() if valid is not None]
-        if not ids:
+        if all(self.column.cells[i][0].error is not None for i in ids):
             return None
         values = [float(told[i] is True) for i in ids]
         return len(ids), mean_interval(values, 2 * level, self.groups(ids))
@@ -90,6 +91,13 @@ class StudyArm:
         if timed or any(run.fingerprint for run in self.column.runs):
             return timed  # seconds of answers in a batch are not those of a request
         return [1000 * a.seconds for a in self.answers if a.seconds is not None]
+
+
+def _known_validity(answer: Answer, score: Score | Unscored) -> bool | None:
+    """Return whether an answer is valid; a failed one is not, as in a log. None if not known."""
+    if answer.error is not None:
+        return None if answer.error == NO_ANSWER else False
+    return score.valid if isinstance(score, Score) else None
 
 
 def answer_of(request: LoggedRequest) -> Answer:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.compare.columns import by_spec, column
+from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.live_check import LiveCheck
@@ -105,10 +106,11 @@ def _measure_log(
     measured = column(runs) if runs else None
     ours = StudyArm(measured, study.split or Split(k=1, parts=())) if measured else None
     times = sorted((one.time for one in log.requests if one.time), key=sortable_time)
+    gold = _gold_rows(options.gold) if options.gold else None
     taken: dict[str, Any] = {
         **_input_measures(study, log.requests, options.show),
         **_answer_facts(task, ours, log.requests),
-        "score": _score_labelled(task, study, ours, log.requests, options.gold),
+        "score": _score_labelled(task, study, ours, log.requests, gold),
         "facts": moved_facts(_task_docs(facts.task), log.requests,
                              facts_moment(study.cases, facts.opened_on), facts.today,
                              ERROR_SHARES["facts"]),
@@ -126,6 +128,7 @@ def _measure_log(
         others=log.other_spans,
         without_input=sum(one.input is None for one in log.requests),
         without_answer=sum(one.answer is None for one in log.requests),
+        unclear_gold=gold.unclear if gold else 0,
         models=dict(Counter(one.model for one in log.requests if one.model).most_common(5)),
         study=str(study.reproduce.get("study", ""))[:8],
         made=facts.opened_on,
@@ -206,7 +209,7 @@ def _score_labelled(
     study: Results,
     arm: StudyArm | None,
     requests: Sequence[LoggedRequest],
-    gold: Path | None,
+    gold: _GoldRows | None,
 ) -> Any:
     """Return the score on requests with a right answer, or the reason why it is not measured."""
     if metric_name(task) == JUDGE or study.grades is not None:
@@ -214,28 +217,49 @@ def _score_labelled(
     metric = scorer(task)
     if metric.by_set:
         return "the metric scores all answers of an arm together, not single ones"
-    rights, settled = _gold_rows(gold) if gold else ({}, False)
-    labelled = live_answers.with_gold(requests, rights)
+    labelled = live_answers.with_gold(requests, gold.cases if gold else {})
     if gold and not labelled:
         return f"no row of {gold.name} has the input of a request"
-    why = FROM_SETTLING if settled else ""
+    why = FROM_SETTLING if gold and gold.settled else ""
     return live_answers.score_of(arm, labelled, metric, ERROR_SHARES["score"], why)
 
 
-def _gold_rows(path: Path) -> tuple[Mapping[str, str], bool]:
-    """Return the right answers of a file by normalised input, and whether settling made them."""
+@dataclass(frozen=True)
+class _GoldRows:
+    """The rows of a file of right answers, by normalised input; `settled`: settling made them.
+
+    `unclear` inputs have rows with different right answers (such as conversations with one last
+    turn) and are left out.
+    """
+
+    name: str
+    cases: Mapping[str, Case]
+    settled: bool
+    unclear: int
+
+
+def _gold_rows(path: Path) -> _GoldRows:
+    """Return the right answers of a file. Raises TaskError or DataError if it can't be used."""
     if not path.exists():
         raise TaskError("there is no such file of right answers", where="--gold", got=str(path),
                         fix='name a file of {"input", "output"} rows')  # fmt: skip
-    rights, settled = {}, False
+    cases, unclear, settled = dict[str, Case](), set[str](), False
     for raw in read_rows(path, path.name):
         case = raw if isinstance(raw, RowFault) else to_case(raw)
         if isinstance(case, RowFault):
             raise DataError(f"a right answer can't be read: {case.why}", where=case.place(),
                             got=case.got, fix=case.fix)  # fmt: skip
-        rights[normalised_text(case.input)] = case.output
+        key = normalised_text(case.input)
+        if _right_of(cases.setdefault(key, case)) != _right_of(case):
+            unclear.add(key)
         settled = settled or case.meta.get("from") == "settle"
-    return rights, settled
+    clear = {key: case for key, case in cases.items() if key not in unclear}
+    return _GoldRows(path.name, clear, settled, len(unclear))
+
+
+def _right_of(case: Case) -> tuple[Any, ...]:
+    """Return what metrics compare an answer with."""
+    return case.output, case.accepted, case.must_say, case.must_not_say
 
 
 def _task_docs(task: Task) -> Sequence[Any]:

@@ -148,6 +148,7 @@ class LiveCheck(Record):
 
     `arm` is the arm that is taken to be in use; `learns`: it was trained on `learnt_rows` rows.
     `reads_docs`: it looks facts up in documents. `bad` are the first bad lines with their reason.
+    `unclear_gold` inputs of the file of right answers have different ones and are left out.
     `slow` is the share of requests slower than `success.limits.p95_ms`.
     """
 
@@ -161,6 +162,7 @@ class LiveCheck(Record):
     others: int
     without_input: int
     without_answer: int
+    unclear_gold: int = 0
     models: dict[str, int]
     study: str
     made: str | None

@@ -12,6 +12,7 @@ from tuneworthy.core.counting import (
     percent_with_bounds,
     points,
     points_with_bounds,
+    with_verb,
 )
 from tuneworthy.core.live_check import LiveCheck, LiveMean, LiveShare, LiveSpread
 from tuneworthy.report._screens import cell, escape_line, finished, wrapped
@@ -80,6 +81,10 @@ def _log_lines(check: LiveCheck, width: int, plain: bool) -> Iterator[Text]:
         more = "; …" if check.bad_lines > MOST_BAD_LINES else ""
         said = f"{check.bad_lines:,} left out: {'; '.join(check.bad[:MOST_BAD_LINES])}{more}"
         yield from _row_lines("bad lines", said, width, plain, "yellow")
+    if check.unclear_gold:
+        inputs = with_verb(check.unclear_gold, "input", "have")
+        said = f"{inputs} rows with different right answers: left out"
+        yield from _row_lines("gold", said, width, plain, "yellow")
 
 
 def _measurement_text(check: LiveCheck, key: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import ks_2samp
 
 from tuneworthy.compare.columns import Column
-from tuneworthy.core.answer import Answer, Finish, Score, Unscored
+from tuneworthy.core.answer import Answer, Finish, Score, Unscored, value_or_zero
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.live_check import LabelDrift, LiveMean, LiveShare, LiveSpread
@@ -146,7 +146,7 @@ def validity_of(
 
 def score_of(
     arm: StudyArm | None,
-    labelled: Sequence[LoggedRequest],
+    labelled: Sequence[tuple[LoggedRequest, Case]],
     metric: Metric,
     level: float,
     because: str = "",
@@ -154,18 +154,18 @@ def score_of(
     """Return the mean score on labelled requests and the study's, or why it is not measured.
 
     `because` says why these requests are not like the study's rows ("": they are); then only their
-    own score is returned.
+    own score is returned. As in the study, a failed answer counts as 0.
     """
     if not labelled:
         return "no request has a right answer: add `output` to some lines, or name --gold FILE"
     values = []
-    for one in labelled:
+    for one, case in labelled:
         answer = answer_of(one)
-        case = Case(id=answer.case, messages=(Message(role="user", content=one.input or ""),),
-                    output=one.output or "")  # fmt: skip
-        scored = metric(case, answer)
-        values.append(scored.value if isinstance(scored, Score) else 0.0)
-    now = mean_interval(values, 2 * level, request_groups(labelled))
+        scored = metric(case.model_copy(update={"id": answer.case}), answer)
+        if isinstance(scored, Unscored) and answer.error is None:
+            return f"the metric can't score the answer of {answer.case}: {scored.reason}"
+        values.append(value_or_zero(scored))
+    now = mean_interval(values, 2 * level, request_groups([one for one, _ in labelled]))
     if because or arm is None:
         return _live_mean(len(values), now, level, because or NO_ARM)
     return _live_mean(len(values), now, level, "", (len(arm.ids), arm.score(level)))
@@ -232,15 +232,20 @@ def labels_of(
     )  # fmt: skip
 
 
-def with_gold(requests: Sequence[LoggedRequest], gold: Mapping[str, str]) -> list[LoggedRequest]:
-    """Return the requests with a right answer: their own, or that of `gold` for their input."""
+def with_gold(
+    requests: Sequence[LoggedRequest], gold: Mapping[str, Case]
+) -> list[tuple[LoggedRequest, Case]]:
+    """Return (request, case) of those with a right answer: their own, or `gold`'s for the input."""
     found = []
     for one in requests:
-        right = one.output
-        if right is None and one.input is not None:
-            right = gold.get(normalised_text(one.input))
-        if right is not None and one.input is not None:
-            found.append(replace(one, output=right))
+        if one.input is None:
+            continue
+        case = gold.get(normalised_text(one.input))
+        if one.output is not None:
+            asked = Message(role="user", content=one.input)
+            case = Case(id=f"line {one.line}", messages=(asked,), output=one.output)
+        if case is not None:
+            found.append((one, case))
     return found
 
 

@@ -2,13 +2,15 @@
 
 from tuneworthy.compare.columns import Column
 from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case, Message
 from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.run import Spec
 from tuneworthy.core.split import Split
-from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.data.answers import NO_ANSWER, NULL_ANSWER
+from tuneworthy.metrics import scorer
 from tuneworthy.metrics._validity import validity
-from tuneworthy.watch.live_answers import StudyArm, validity_of
+from tuneworthy.watch.live_answers import StudyArm, score_of, validity_of, with_gold
 
 LABELS = Task(data=Data(file="a"), output=Output(type="label", labels=("yes", "no")))
 
@@ -43,3 +45,30 @@ def test_a_row_that_the_study_has_no_record_of_says_nothing_about_validity():
     assert arm.valid(0.005)[0] == 9
     assert arm.valid(0.005)[1][0] == 8 / 9
     assert studied([NO_ANSWER, "timeout"]).valid(0.005) is None
+
+
+def gold_case(output, **more):
+    asked = Message(role="user", content="question 0")
+    return Case(id="gold", messages=(asked,), output=output, **more)
+
+
+def scored(metric, case, answer, **request):
+    task = Task(data=Data(file="a"), output=Output(type="text"), success=Success(metric=metric))
+    asked = LoggedRequest(input="Question 0", answer=answer, line=1, **request)
+    return score_of(None, with_gold([asked], {"question 0": case}), scorer(task), 0.01)
+
+
+def test_a_request_is_scored_on_the_whole_row_of_right_answers():
+    accepted = gold_case("unit alpha", accepted=("module beta",))
+    assert scored("exact_words", accepted, "module beta").now.mean == 1
+    rules = gold_case("You may return it within 30 days.", must_say=("30 days",))
+    assert scored("must_say", rules, "Returns are possible within 30 days.").now.mean == 1
+    assert scored("must_say", rules, "No.").now.mean == 0
+    own = scored("exact_words", accepted, "module beta", output="another")
+    assert own.now.mean == 0, "the request's own right answer comes first"
+
+
+def test_an_answer_that_can_not_be_scored_gives_a_reason_and_a_lost_one_zero():
+    bare = gold_case("You may return it within 30 days.")
+    assert "line 1: the row has neither `must_say`" in scored("must_say", bare, "No.")
+    assert scored("must_say", bare, None, failed=True).now.mean == 0

@@ -231,6 +231,27 @@ def test_labels_of_settling_are_not_compared(study, tmp_path):
     assert found.conclusion.do == "keep"
 
 
+def test_an_input_with_different_right_answers_is_left_out(study, tmp_path, capsys):
+    """The key is the last user turn, and these conversations end alike."""
+    rows, said = studies.rows(60, 9), {"input": "Yes, please.", "output": "refund"}
+    talks = [
+        {"messages": [{"role": "user", "content": about}, {"role": "assistant", "content": "Sure?"},
+                      {"role": "user", "content": said["input"]},
+                      {"role": "assistant", "content": right}]}
+        for about, right in (("Money back", "refund"), ("A new lamp", "warranty"))
+    ]  # fmt: skip
+    gold, live = tmp_path / "gold.jsonl", log(tmp_path, [*rows, *[said] * 40])
+    studies.lines(gold, [*[{"input": row["input"], "output": row["output"]} for row in rows],
+                         *talks])  # fmt: skip
+    found = check_live(study, live, WatchOptions(gold=gold))
+    assert (found.score.n_now, found.score.now.mean, found.unclear_gold) == (60, 1.0, 1)
+    assert run(["check", str(study), "--live", str(live), "--gold", str(gold)]) == 0
+    assert "1 input has rows with different right answers" in capsys.readouterr().out
+    studies.lines(gold, [talks[0], talks[0]])
+    alike = check_live(study, live, WatchOptions(gold=gold))
+    assert (alike.score.n_now, alike.unclear_gold) == (40, 0)
+
+
 def test_what_can_not_be_used_says_so(study, tmp_path):
     live = log(tmp_path, studies.rows(30, 9))
     for options, what in [(WatchOptions(arm="gpt"), "no such arm"),

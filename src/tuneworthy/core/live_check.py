@@ -109,7 +109,7 @@ class MovedFacts(Record):
 
     `since` is the moment as of which the study's facts hold. `lines` are at most five. Of the
     answers to these requests `old` state the earlier fact, `new` the present one, `other` neither
-    or both; `stale` is the share of `old`, None without such requests.
+    or both; `stale` is the share of `old` among all answers, None without such requests.
     """
 
     share: LiveShare

@@ -73,12 +73,15 @@ def _why_outdated(check: LiveCheck) -> str:
     share = facts.share
     why = (
         f"the facts moved: for {share.k:,} of {count_noun(share.n, 'request')} another passage is"
-        f" in force than on {facts.since[:10]} ({percent(share.share)}, at least"
-        f" {percent(share.low)}; stale_ok is {percent(check.stale_ok)})"
+        f" in force than on {facts.since[:10]}"
     )
     if facts.stale:
         why += f"; {facts.old:,} of the answers to them state the old fact, {facts.new:,} the new"
-    return why
+    what = "old facts" if check.reads_docs else "moved facts"
+    return (
+        f"{why} ({what} in {percent(shown.share)} of all, at least {percent(shown.low)};"
+        f" stale_ok is {percent(check.stale_ok)})"
+    )
 
 
 def _drop_text(measure: LiveMean | None, margin: float) -> str:

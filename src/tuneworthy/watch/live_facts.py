@@ -65,7 +65,7 @@ def moved_facts(
         old=old,
         new=told.count("new"),
         other=told.count("other"),
-        stale=share_of(old, len(moved), level) if moved else None,
+        stale=share_of(old, len(asked), level) if moved else None,
     )
 
 

@@ -48,7 +48,7 @@ def unlike(k, n=200):
 def facts(k, n=200, old=0):
     return MovedFacts(
         share=share_of(k, n, ERROR_SHARES["facts"]), since="2026-01-01", lines=(4,), old=old,
-        new=k - old, stale=share_of(old, k, ERROR_SHARES["facts"]) if k else None,
+        new=k - old, stale=share_of(old, n, ERROR_SHARES["facts"]) if k else None,
     )  # fmt: skip
 
 

@@ -90,6 +90,7 @@ def test_facts_that_moved_and_an_expiry_that_passed_come_first():
     found = conclude(check(facts=facts(40, old=30), score=held))
     assert found.do == "repeat the verdict"
     assert "40 of 200 requests" in found.because
+    assert "moved facts in 20 % of all" in found.because
     assert "30 of the answers" in found.because
     assert done(facts=facts(12)) == "keep"  # 6 %, and not shown to exceed 5 %
     assert done(facts=facts(12), stale_ok=0.01) == "repeat the verdict"
@@ -99,7 +100,11 @@ def test_facts_that_moved_and_an_expiry_that_passed_come_first():
 
 def test_an_arm_that_reads_documents_is_stale_only_if_its_answers_are():
     assert done(facts=facts(40, old=0), reads_docs=True) == "keep"
-    assert done(facts=facts(40, old=20), reads_docs=True) == "repeat the verdict"
+    found = conclude(check(facts=facts(40, old=30), reads_docs=True))
+    assert found.do == "repeat the verdict"
+    assert "old facts in 15 % of all" in found.because
+    few = facts(4, n=2_000, old=4)  # every answer on a moved fact is old, and hardly any is on one
+    assert done(facts=few, reads_docs=True) == "keep"
     assert done(facts=facts(0), reads_docs=True) == "keep"
 
 

@@ -17,6 +17,9 @@ from tuneworthy.core.case import Case
 # Jaccard similarity of 5-character shingles from which inputs are near-copies.
 NEAR_COPY_JACCARD = 0.8
 FREE_TEXT_FROM = 40  # characters from which answers are compared as inputs are
+# Rows that edits of free text may link; where more are alike they follow a template, and one group
+# of them all could not be split.
+MOST_EDITED_COPIES = 20
 _WINDOW, _BANDS, _ROWS_PER_BAND = 5, 25, 4  # at Jaccard .8 a pair is missed with chance 2e-6
 _BATCH = 256
 _SPACE = re.compile(r"\s+")
@@ -82,6 +85,7 @@ class UnionFind:
 
     def __init__(self, size: int) -> None:
         self.parent = list(range(size))
+        self.sizes = [1] * size
 
     def find(self, item: int) -> int:
         """Return the representative of an item's group."""
@@ -92,17 +96,23 @@ class UnionFind:
 
     def join(self, one: int, other: int) -> None:
         """Merge the groups of two items."""
-        a, b = self.find(one), self.find(other)
-        self.parent[max(a, b)] = min(a, b)
+        a, b = sorted((self.find(one), self.find(other)))
+        if a != b:
+            self.parent[b] = a
+            self.sizes[a] += self.sizes[b]
+
+    def joint_size(self, one: int, other: int) -> int:
+        """Return the size of the group of two items that are in different groups, if merged."""
+        return self.sizes[self.find(one)] + self.sizes[self.find(other)]
 
 
 def near_copy_pairs(texts: Sequence[str], answers: Sequence[str]) -> list[tuple[int, int, float]]:
     """Return (row, row, Jaccard) of near copies with the same answer, enough to connect groups.
 
-    Answers in free text are the same if they are near copies too. Candidates come from MinHash
-    bands (locality-sensitive hashing) of both; each is confirmed by its exact Jaccard similarity.
-    In a band with many rows each row is compared with its neighbours only, so the time stays
-    linear.
+    Answers in free text are the same if they are near copies too, in at most 20 rows. Candidates
+    come from MinHash bands (locality-sensitive hashing) of both; each is confirmed by its exact
+    Jaccard similarity. In a band with many rows each row is compared with its neighbours only, so
+    the time stays linear.
     """
     rows = _rows_with_comparable_answer(answers)
     if not rows:
@@ -119,6 +129,9 @@ def near_copy_pairs(texts: Sequence[str], answers: Sequence[str]) -> list[tuple[
             if groups.find(a) == groups.find(b):
                 continue
             one, other = rows[a], rows[b]
+            edited = answers[one] != answers[other]
+            if edited and groups.joint_size(a, b) > MOST_EDITED_COPIES:
+                continue
             share = similarity(texts[one], texts[other])
             if share >= NEAR_COPY_JACCARD and (
                 similarity(answers[one], answers[other]) >= NEAR_COPY_JACCARD

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.audit import audit
 from tuneworthy.data.copies import (
+    MOST_EDITED_COPIES,
+    UnionFind,
     jaccard,
     near_copy_pairs,
     normalised_text,
@@ -249,3 +252,15 @@ def test_dev_copies_are_left_out_and_counted(tmp_path):
     got = load(task.model_copy(update={"data": data}).at(tmp_path))
     assert len(got.dev) == 5
     assert got.excluded == {"dev row that is also elsewhere": 1}
+
+
+def test_rows_that_follow_one_template_are_not_one_group():
+    names = [f"{first}{last}" for first in ("Ann", "Bob", "Cid", "Dee") for last in range(100, 150)]
+    frame = "reported that the parcel which was sent last week has still not arrived at the office"
+    texts = [f"Customer {name} {frame} in the main street" for name in names]
+    answers = [f"We are sorry, {name}, {frame}; a new one is on its way" for name in names]
+    groups = UnionFind(len(names))
+    for one, other, _ in near_copy_pairs(texts, answers):
+        groups.join(one, other)
+    sizes = Counter(groups.find(row) for row in range(len(names)))
+    assert 1 < max(sizes.values()) <= MOST_EDITED_COPIES

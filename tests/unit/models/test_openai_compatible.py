@@ -15,6 +15,7 @@ from tuneworthy.models.openai_compatible import Remote, open_remote
 from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.remote.prices import worst_case_cost
 from tuneworthy.models.remote.redact import Redactor
+from tuneworthy.models.remote.reply import read_reply
 from tuneworthy.models.remote.request import size
 from tuneworthy.models.remote.wire import RetryPolicy
 
@@ -275,6 +276,30 @@ def test_i128_a41_absurd_usage_counts_the_worst_case(remote, usage):
     assert reply.usd is None
     assert reply.tokens_in is None
     assert purse.spent[0] > Decimal("0.00002"), "the reservation stays"
+
+
+def test_the_cap_counts_what_a_server_writes_beyond_the_limit(remote):
+    purse = Purse(usd=0.01)
+    usage = {"prompt_tokens": 20, "completion_tokens": 5000}
+    server, model = remote(says(usage=usage), purse=purse, price=PRICE)
+    reply = one(model, "first")
+    assert (reply.tokens_out, reply.usd) == (5000, 0.01002)
+    assert purse.spent == [Decimal("0.01002")]
+    with pytest.raises(BudgetError):
+        one(model, "second")
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("stated", "out"),
+    [({"completion_tokens": 5000}, 5000),
+     ({"completion_tokens": 40, "completion_tokens_details": {"reasoning_tokens": 6000}}, 6040),
+     ({"completion_tokens": 10_000_001}, None), ({"completion_tokens": 10**18}, None),
+     ({"completion_tokens": -1}, None), ({"completion_tokens": "5000"}, None)],
+)  # fmt: skip
+def test_read_reply_refuses_only_counts_that_no_request_can_have(stated, out):
+    usage = {"prompt_tokens": 20, **stated}
+    assert read_reply(says(usage=usage)["json"], LIMITS, asked=100).tokens_out == out
 
 
 def test_i129_p20_another_model_is_noticed(remote):

@@ -15,11 +15,14 @@ from tuneworthy.models.remote import reasoning as _reasoning
 from tuneworthy.models.remote.request import LABEL
 
 MOST_NAME_CHARACTERS = 200  # kept of a model's name or fingerprint
+MOST_TOKENS = 10_000_000  # of one request: more than any context window, so more is no count
 
 
-def read_reply(answer: Mapping[str, Any], limits: Limits, most: int) -> Reply:
-    """Return the reply in a completion; token counts above `most` are impossible.
+def read_reply(answer: Mapping[str, Any], limits: Limits, asked: int) -> Reply:
+    """Return the reply in a completion to a request of at most `asked` tokens.
 
+    A server may count more than that: some ignore the limit, others reason outside it. Only counts
+    that no request can have are impossible.
     A reply that ends inside its reasoning has an empty text. Reasoning tokens that a server does
     not count are estimated by the share of characters.
     """
@@ -35,7 +38,7 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, most: int) -> Reply:
     text = parted.text
     if limits.grammar is not None and limits.grammar.kind == "labels":
         text = _label_in(text)
-    used = _tokens(usage, most)
+    used = _tokens(usage, max(asked, MOST_TOKENS))
     if used["tokens_thought"] is None and reasons:
         used["tokens_thought"] = _estimate_reasoning(used["tokens_out"], thought, text)
     return Reply(

@@ -17,12 +17,12 @@ from tuneworthy.compare.same_scoring import SOURCE
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case, Query, right_answers
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import TaskError
-from tuneworthy.core.model import Model
+from tuneworthy.core.model import Model, final_replies
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.plugins import load as plugin
-from tuneworthy.core.results import Results, as_read_back, canonical_pieces
-from tuneworthy.core.run import MODEL_UNAVAILABLE
+from tuneworthy.core.results import Results
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.specs import highest_rank, needs_of, reads_unlabelled, specs, unmet_needs
 from tuneworthy.core.task import Task
@@ -71,6 +71,7 @@ from tuneworthy.models.local.machine import installed
 from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.results_folder import write_results
 from tuneworthy.retrieval.gold import with_inferred_passages
+from tuneworthy.stored_results import StoredResults
 
 Tell = Callable[[str, Any], None]
 UNLOCKED_SUFFIX = "-unlocked"  # suffix of the results folder
@@ -160,7 +161,7 @@ class Session:
         return metric_of(self.task, self.models, self._judgements_stored_once, self.salt)
 
     def _judgements_stored_once(self, key: str, make: Callable[[], Any]) -> Mapping[str, Any]:
-        return self.ledger.unit(key, "judged", make, self.study)
+        return self.ledger.unit(key, "judged", make, self.study, final_replies)
 
     @cached_property
     def looks(self) -> LookCount:
@@ -310,25 +311,24 @@ class Session:
 
     def finished(self) -> Results | None:
         """Return the stored results of this study; None if it is not finished."""
-        stored = self.ledger.get(self._results_key())
-        return Results.model_validate(stored) if stored else None
+        return self._stored_results().latest()
 
     def finish(self, results: Results) -> Results:
-        """Store the results and return them as stored, so that a rerun gives the same bytes.
+        """Store the results and return them as stored; see `StoredResults.store`."""
+        return self._stored_results().store(results, self.study)
 
-        If a model was unavailable nothing is stored, so that the next run tries that model again.
-        """
-        if any(run.because.startswith(MODEL_UNAVAILABLE) for run in results.runs):
-            return results
-        key = self._results_key()
-        keyed = results.model_copy(update={"reproduce": {**results.reproduce, "stored": key}})
-        self.ledger.put_text(key, "results", canonical_pieces(keyed), self.study)
-        return as_read_back(keyed)
+    def repeats(self, finished: Results) -> bool:
+        """Return whether a finished study runs again because answers failed that may come now."""
+        failures = self._stored_results().begin_repetition(finished)
+        if failures:
+            self.say(f"{count_noun(failures, 'answer')} failed and may come now: asking again")
+        return failures > 0
 
-    def _results_key(self) -> str:
+    def _stored_results(self) -> StoredResults:
         times = len(more_minutes(self.ledger, self.study))
-        study = f"{self.study}, more {times}" if times else self.study
-        return results_key(study, self.models.specs, self.task.folder)
+        name = f"{self.study}, more {times}" if times else self.study
+        key_of = partial(results_key, models=self.models.specs, folder=self.task.folder)
+        return StoredResults(self.ledger, name, key_of)
 
     def write(self, results: Results) -> Path:
         """Write results, verdict, plan and report under results/; return their folder."""

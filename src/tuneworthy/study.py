@@ -184,7 +184,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
     options, tell = session.options, session.tell
     if options.more is not None:
         add_minutes(session.ledger, session.study, options.more, session.task.budget.minutes)
-    if (stored := session.finished()) is not None:
+    if (stored := session.finished()) is not None and not session.repeats(stored):
         tell("done", stored)
         return Study(stored, session.write(stored))
     session.refuse_unpaid()

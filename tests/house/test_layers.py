@@ -24,7 +24,7 @@ LAYERS = [
     {"settle", "watch"},
     {"recompute"},
     {"report", "artifact", "serve"},
-    {"results_folder", "identity", "look_count", "missing_keys", "recognising"},
+    {"results_folder", "identity", "look_count", "missing_keys", "recognising", "stored_results"},
     {"session", "import_lines"},
     {
         "study",

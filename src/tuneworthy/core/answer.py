@@ -10,6 +10,9 @@ from tuneworthy.core.case import Message
 from tuneworthy.core.record import Record, Text
 
 Finish = Literal["stop", "length", "error"]
+TEMPORARY = "temporary failure: "
+"""Prefix of the error of a request that may be answered later (the server was down, too slow or
+broke off). Such an answer is not stored, so that the next run asks for it again."""
 
 
 class Answer(Record):
@@ -60,6 +63,11 @@ class Unscored(Record):
     """Why an answer has no score; the mean is then bounded by "all wrong" and "all right"."""
 
     reason: Text
+
+
+def failed_temporarily(error: str | None) -> bool:
+    """Return whether an error, or a reason that quotes one, is of a failure that may pass."""
+    return error is not None and TEMPORARY in error
 
 
 def value_or_zero(score: Score | Unscored) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
-from tuneworthy.core.answer import Finish
+from tuneworthy.core.answer import Finish, failed_temporarily
 from tuneworthy.core.case import Message
 from tuneworthy.core.record import Record, Text
 
@@ -74,6 +74,11 @@ class Reply(Record):
     served: Text | None = None
     system_fingerprint: Text | None = None
     concurrency: int | None = None
+
+
+def final_replies(stored: Mapping[str, Any]) -> bool:
+    """Return whether none of the replies of a unit ({"replies": ...}) failed for now."""
+    return not any(failed_temporarily(reply["error"]) for reply in stored["replies"])
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.answer import Answer, Score, Unscored, failed_temporarily
 from tuneworthy.core.arm import Recipe, Role
 from tuneworthy.core.record import Record
 from tuneworthy.core.task import Tool
@@ -61,3 +61,18 @@ class Run(Record):
     notes: tuple[str, ...] = ()
     artefact: str | None = None
     longer: dict[str, float] | None = None
+
+
+def temporary_failures(run: Run) -> int:
+    """Return how many answers or judge's scores of a run failed for now; 1 more for dev answers.
+
+    Errors of recorded answers do not count: nothing is asked there.
+    """
+    asked = bool(run.fingerprint)
+    lost = sum(
+        asked and failed_temporarily(answer.error)
+        if answer.error is not None
+        else isinstance(score, Unscored) and failed_temporarily(score.reason)
+        for answer, score in zip(run.answers, run.scores, strict=True)
+    )
+    return lost + any(map(failed_temporarily, run.notes))

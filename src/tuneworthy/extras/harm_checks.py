@@ -19,6 +19,7 @@ from tuneworthy.core.errors import NumericError
 from tuneworthy.core.harm import SideEffects
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import KnowledgeProbe
+from tuneworthy.core.model import final_replies
 from tuneworthy.core.run import Run
 from tuneworthy.extras.known_facts import ProbeSetup, lost_facts, probe_facts
 from tuneworthy.extras.refusals import refusal_change
@@ -189,7 +190,7 @@ def _lost_fact_share(tuned: TunedPair, known: KnowledgeProbe | None) -> FigureOr
         metric=runner.metric,
         pass_at=runner.task.success.passes_from,
         train=[case for i, case in runner.learn_cases.items() if i not in probed],
-        store=lambda key, make: runner.ledger.unit(key, "known", make, runner.study),
+        store=lambda key, make: runner.ledger.unit(key, "known", make, runner.study, final_replies),
         salt=runner.salt,
     )
     lost = lost_facts(known, probe_facts(setup, [gold[i] for i in facts if i in gold]))

@@ -12,7 +12,7 @@ from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.known import KnowledgeProbe
-from tuneworthy.core.model import Model
+from tuneworthy.core.model import Model, final_replies
 from tuneworthy.core.task import Task
 from tuneworthy.extras.known_facts import (
     EXAMPLE_SETS,
@@ -77,7 +77,7 @@ def probe_work(task: Task, sizes: Sizes, paid: bool) -> Work:
 def _probe_setup(runner: Runner, model: Model, train: Sequence[Case]) -> ProbeSetup:
     def store(key: str, make: Any) -> Mapping[str, Any]:
         runner.check()
-        return runner.ledger.unit(key, "known", make, runner.study)
+        return runner.ledger.unit(key, "known", make, runner.study, final_replies)
 
     return ProbeSetup(
         task=runner.task,

@@ -8,6 +8,7 @@ block it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -57,12 +58,15 @@ class Ledger(Bookings):
         self.accounts: dict[str, StudyAccount] = {}
         self._lock, self._pid = lock, os.getpid()
         self._making: dict[str, threading.RLock] = {}
+        self._held: dict[str, dict[str, Any]] = {}
         _open_here[journal.shown] = _open_here.get(journal.shown, 0) + 1
 
     # Units: a value under a key, computed once.
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Return the value stored under a key, or None; raise StoreError if it was edited."""
+        """Return the value stored or held under a key, or None; StoreError if it was edited."""
+        if key in self._held:
+            return self._held[key]
         row = self.journal.find("unit", key)
         return None if row is None else self._whole(row)
 
@@ -76,6 +80,11 @@ class Ledger(Bookings):
         stored in parts, the row of its key last.
         """
         return self.put_text(key, kind, (_canonical_text(value),), study, seconds)()
+
+    def hold(self, key: str, value: Any) -> dict[str, Any]:
+        """Keep a value under a key until the ledger is closed, and return it; store nothing."""
+        self._held[key] = json.loads(_canonical_text(value))
+        return self._held[key]
 
     def put_text(
         self, key: str, kind: str, pieces: Iterable[str], study: str = "",
@@ -105,10 +114,14 @@ class Ledger(Bookings):
             )
         return lambda: self._whole(stored)
 
-    def unit(self, key: str, kind: str, make: Callable[[], Any], study: str = "") -> dict[str, Any]:
+    def unit(
+        self, key: str, kind: str, make: Callable[[], Any], study: str = "",
+        final: Callable[[Any], bool] = lambda made: True,
+    ) -> dict[str, Any]:  # fmt: skip
         """Return the stored value of a key, or compute, time and store it.
 
-        A requested stop takes effect before and after, never in between (`StopRequested`).
+        A requested stop takes effect before and after, never in between (`StopRequested`). A value
+        that is not `final` is held, not stored.
         """
         with self.journal.lock:
             turn = self._making.setdefault(key, threading.RLock())
@@ -118,7 +131,10 @@ class Ledger(Bookings):
             signals.check()
             began = time.monotonic()
             made = make()
-            stored = self.put(key, kind, made, study, time.monotonic() - began)
+            seconds = time.monotonic() - began
+            stored = (
+                self.put(key, kind, made, study, seconds) if final(made) else self.hold(key, made)
+            )
         signals.check()
         return stored
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from tuneworthy.arms._pack import open_pack
 from tuneworthy.compare.choice import best_prompt, simplest_prompts
-from tuneworthy.core.answer import Answer
+from tuneworthy.core.answer import Answer, failed_temporarily
 from tuneworthy.core.arm import Fitted, Recipe
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply, ModelError
@@ -24,14 +24,19 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
 from tuneworthy.data.folds import Part, Split
+from tuneworthy.measure.dev_scores import dev_score
 from tuneworthy.measure.units import (
     CASES_PER_SHARD,
     Runner,
     _key_fields,
-    _mean_score,
     _setup_of,
     _Unit,
 )
+
+
+def _all_came(stored: Mapping[str, Any]) -> bool:
+    """Return whether no answer of a shard failed for now."""
+    return not any(failed_temporarily(answer["error"]) for answer in stored["answers"])
 
 
 class DeployedArm:
@@ -75,7 +80,7 @@ class DeployedArm:
             key = digest({"what": "built", "unit": self._key_fields,
                           "queries": [query.plain() for query in shard]})  # fmt: skip
             stored = runner.ledger.unit(
-                key, "answers", partial(self._answer_shard, shard), runner.study
+                key, "answers", partial(self._answer_shard, shard), runner.study, _all_came
             )
             result += [Answer.model_validate(answer) for answer in stored["answers"]]
         return result
@@ -97,7 +102,8 @@ class DeployedArm:
             self.runner.learn_cases[i] for i in sorted(self.unit.part.dev)[:DEV_ROWS_FOR_CHOICE]
         ]
         answers = self.answers([case.query() for case in cases])
-        return _mean_score(self.runner, cases, {answer.case: answer for answer in answers})
+        by_case = {answer.case: answer for answer in answers}
+        return dev_score(self.runner.metric, cases, by_case)[0]
 
     def prompts(self, queries: Sequence[Query]) -> list[Prompt] | None:
         """Return the prompt of each query that the built arm sends; None without model or pack."""

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from tuneworthy.compare.choice import simplest_prompts
-from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.answer import Answer, failed_temporarily
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.code import code_version
@@ -25,7 +25,7 @@ from tuneworthy.core.model import Model
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
-from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.run import Run, Spec, temporary_failures
 from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt, reads_unlabelled
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest
@@ -34,6 +34,7 @@ from tuneworthy.data.recorded import skips_early_rows
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 from tuneworthy.measure import latency
+from tuneworthy.measure.dev_scores import dev_score
 from tuneworthy.measure.executor import THIS_PROCESS, Executor, FitRequest, FreeAnswers
 from tuneworthy.measure.longer_answers import rescore_cut_answers
 from tuneworthy.measure.model_roles import base_failed, roles_of, unavailable_note, why_not_opened
@@ -152,7 +153,10 @@ def _run_unit(runner: Runner, unit: _Unit) -> Run:
         # Not stored, so that a later run tries again.
         return _failed_run(unit, unavailable_note(error))
     trim_heap()
-    runner.ledger.put(key, "run", run.plain(), study=runner.study)
+    if temporary_failures(run):  # not stored, so that a later run asks again
+        runner.ledger.hold(key, run.plain())
+    else:
+        runner.ledger.put(key, "run", run.plain(), study=runner.study)
     return run
 
 
@@ -186,14 +190,16 @@ def _measured_run(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[s
     extra_dev = sorted(set(dev_ids) - set(case_ids)) if by_dev else []
     scored = runner.sealed.queries(case_ids, gold_passage=arm.ROLE == "ceiling")
     answers = dict(_answer_cases(runner, fitted, source, scored, extra_dev))
+    dev_notes: tuple[str, ...] = ()
     if by_dev:
-        dev = _mean_score(runner, [runner.learn_cases[i] for i in dev_ids], answers)
+        dev_cases = [runner.learn_cases[i] for i in dev_ids]
+        dev, dev_notes = dev_score(runner.metric, dev_cases, answers)
     test = [answers[i] for i in sorted(part.test)]
     gold = runner.sealed.open("score")
     scores = score_all(runner.metric, [gold[a.case] for a in test], test)
     queries = {query.id: query for query in scored}
     pairs = list(zip(test, scores, strict=True))
-    timed, notes = _measure_latency(runner, unit, fitted, test, case_ids), list[str]()
+    timed, notes = _measure_latency(runner, unit, fitted, test, case_ids), list(dev_notes)
     return Run(
         spec=spec,
         seed=unit.seed,
@@ -344,7 +350,10 @@ def _answer_shards(
         answers = _answers_by_case(fitted, [query for shard in new.values() for query in shard])
         for key, shard in new.items():
             found[key] = {"answers": [answers[query.id].plain() for query in shard]}
-            runner.ledger.put(key, "answers", found[key], study=runner.study)
+            if any(failed_temporarily(answers[query.id].error) for query in shard):
+                runner.ledger.hold(key, found[key])
+            else:
+                runner.ledger.put(key, "answers", found[key], study=runner.study)
             runner.done(len(shard))
     return [pair for stored in found.values() for pair in _stored_answers(stored)]
 
@@ -365,15 +374,6 @@ def _answers_by_case(fitted: Fitted, queries: Sequence[Query]) -> dict[str, Answ
 
 def _stored_answers(stored: Mapping[str, Any]) -> Iterator[tuple[str, Answer]]:
     yield from ((a["case"], Answer.model_validate(a)) for a in stored["answers"])
-
-
-def _mean_score(
-    runner: Runner, cases: Sequence[Case], answers: Mapping[str, Answer]
-) -> float | None:
-    """Return the mean score of the answers to these cases; an unscored one counts as wrong."""
-    scores = score_all(runner.metric, cases, [answers[case.id] for case in cases])
-    values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
-    return sum(values) / len(values) if values else None
 
 
 def _measure_latency(

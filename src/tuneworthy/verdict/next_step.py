@@ -118,7 +118,10 @@ _WHY_NEWER = (
     "which arm is ahead changed over the time of these rows, and more rows of that time can't say"
     " which one is ahead tomorrow"
 )
-_WHY_FAILED = "some answers failed, and which arm is named depends on what they would have been"
+_ASK_AGAIN = "; `tuneworthy run` asks again where the server may answer now"
+_WHY_FAILED = (
+    "some answers failed, and which arm is named depends on what they would have been" + _ASK_AGAIN
+)
 
 
 def _why_limits(ladder: Ladder) -> str:
@@ -132,7 +135,7 @@ def _answer_again(evidence: Evidence, arm: ArmResult, kind: str) -> Next:
     if kind == "cut":
         return Next(do="raise output.max_tokens", why=why.format("were cut by the token limit"))
     rows = _failed_answers(evidence)
-    return Next(do="answer the failed rows again", rows=rows, why=why.format("failed"))
+    return Next(do="answer the failed rows again", rows=rows, why=why.format("failed") + _ASK_AGAIN)
 
 
 def _why_cut(arm: ArmResult) -> str:

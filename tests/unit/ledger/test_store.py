@@ -100,6 +100,19 @@ def test_threads_that_want_one_unit_make_it_once(ledger):
     assert made == [1]
 
 
+def test_a_value_that_is_not_final_is_held_and_not_stored(ledger):
+    made = []
+
+    def want():
+        made.append(1)
+        return {"replies": (len(made),)}
+
+    first = ledger.unit("k", "x", want, "s", lambda value: len(made) > 1)
+    assert first == ledger.unit("k", "x", want, "s") == ledger.get("k") == {"replies": [1]}
+    assert ledger.keys("s") == []
+    assert made == [1]
+
+
 def test_the_first_freeze_wins(ledger):
     assert ledger.freeze("s", "plan", {"minutes": 20}) == {"minutes": 20}
     assert ledger.freeze("s", "plan", {"minutes": 5}) == {"minutes": 20}

@@ -3,7 +3,8 @@
 A prompt that fails while others are answered becomes a failed reply, and its case is not scored. An
 endpoint that fails for all prompts stops the study, which can be resumed. A prompt that used up its
 attempts in an earlier run of the study, and does so again, is itself at fault: otherwise a study
-with such a row could never finish.
+with such a row could never finish. A failure that may pass is marked (`TEMPORARY`): a later run
+asks again, for ever if failures cost nothing, once if they may have been billed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 import time
 from typing import NamedTuple
 
+from tuneworthy.core.answer import TEMPORARY
 from tuneworthy.core.errors import ModelError, ProviderError
 from tuneworthy.core.model import Reply
 from tuneworthy.ledger import signals
@@ -54,7 +56,9 @@ class Call:
         if outcome.kind == "fatal" or hopeless or (outcome.down and not again):
             self.stop.set()
             raise error
-        return Reply(text="", finish="error", error=outcome.why or "no answer in time")
+        passing = outcome.kind == "retry" and not outcome.alone
+        prefix = TEMPORARY if passing and (outcome.billed is False or not again) else ""
+        return Reply(text="", finish="error", error=prefix + (outcome.why or "no answer in time"))
 
     def end(self) -> None:
         """Raise if no prompt of the finished call was answered and the endpoint is at fault."""

@@ -1,0 +1,23 @@
+"""Score dev answers, and say how many of them are missing for now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tuneworthy.core.answer import TEMPORARY, Answer, Score, failed_temporarily
+from tuneworthy.core.case import Case
+from tuneworthy.metrics import Metric, score_all
+
+
+def dev_score(
+    metric: Metric, cases: Sequence[Case], answers: Mapping[str, Answer]
+) -> tuple[float | None, tuple[str, ...]]:
+    """Return the mean score of the answers to these cases, and a note if some failed for now.
+
+    An unscored answer counts as wrong.
+    """
+    scores = score_all(metric, cases, [answers[case.id] for case in cases])
+    values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
+    lost = sum(failed_temporarily(answers[case.id].error) for case in cases)
+    note = f"{TEMPORARY}{lost} of {len(cases)} dev answers did not come, and count as wrong"
+    return (sum(values) / len(values) if values else None), ((note,) if lost else ())

@@ -14,6 +14,7 @@ from tuneworthy.models.local.chat_template import conversation
 from tuneworthy.models.local.render_process import Refused
 
 Turn = tuple[str, str]
+MOST_CONTEXT = 8192  # tokens; Ollama reserves memory for all of them
 _ROLES = ("system", "user", "assistant")
 _ROLE_MARKERS = {role: f"\ue000{role}\ue001" for role in _ROLES}
 _TEST_TALKS: tuple[tuple[Turn, ...], ...] = (
@@ -73,11 +74,16 @@ def modelfile(parts: Parts, weights: str) -> tuple[str, tuple[str, ...]]:
     for end in parts.model.ends:
         token = tokenizer.convert_ids_to_tokens(end)
         lines.append(f'PARAMETER stop "{token}"')
-    lines.append("PARAMETER temperature 0")
+    # Ollama penalises the last 64 tokens (1.1) by default, which changes greedy answers too
+    lines += ["PARAMETER temperature 0", "PARAMETER repeat_penalty 1.0"]
     if limits is not None:
-        lines.append(f"PARAMETER num_predict {limits.max_tokens}")
-    if parts.base.context:
-        lines.append(f"PARAMETER num_ctx {min(parts.base.context, 8192)}")
+        thought = limits.thought_tokens if limits.thinking == "on" else 0
+        lines.append(f"PARAMETER num_predict {limits.max_tokens + thought}")
+    if context := parts.base.context:
+        lines.append(f"PARAMETER num_ctx {min(context, MOST_CONTEXT)}")
+        if context > MOST_CONTEXT:
+            notes.append(f"Ollama cuts what is longer than {MOST_CONTEXT:,} tokens (prompt and "
+                         f"answer): raise num_ctx in its Modelfile, up to {context:,}")  # fmt: skip
     return "\n".join(lines) + "\n", tuple(notes)
 
 

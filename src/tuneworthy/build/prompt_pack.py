@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tuneworthy.build._parts import Parts
-from tuneworthy.core.artefact import Artefact
+from tuneworthy.core.artefact import RAW_SUFFIX, Artefact
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.model import Limits
+from tuneworthy.models.remote import request as _request
 
 FORM, NEEDED = "prompt", False
 _ASK_PY = '''"""Ask the deployed prompt: python ask.py "text" [URL] [MODEL] (pip install openai)."""
@@ -29,8 +33,9 @@ model = sys.argv[3] if len(sys.argv) > 3 else pack["model"]
 messages = pack["messages"]
 messages[-1]["content"] = messages[-1]["content"].replace("{input}", text)
 client = OpenAI(base_url=url, api_key=os.environ.get("OPENAI_API_KEY", "none"))
-reply = client.chat.completions.create(model=model, messages=messages, **pack["request"])
-print(reply.choices[0].message.content)
+reply = client.chat.completions.create(model=model, messages=messages, extra_body=pack["request"])
+answer = reply.choices[0].message.content
+print(json.loads(answer)[pack["answer_key"]] if pack["answer_key"] else answer)
 '''
 _FILL_SCRIPT = """import json, sys
 body = json.loads(sys.argv[1])
@@ -64,26 +69,26 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
 
 def _pack_content(parts: Parts) -> dict[str, Any]:
     pack, why = parts.artefact.pack, ""
+    request: Mapping[str, Any] = {}
+    try:
+        request = _measured_request(parts)
+    except TaskError as error:
+        why = f"{error.what}: ask `tuneworthy serve`"
     if pack.passages:
         why = "passages are looked up for each input: ask `tuneworthy serve`"
     elif pack.recipe and pack.recipe.kind == "nearest" and not pack.recipe.shots:
         why = "the examples nearest to each input are shown: ask `tuneworthy serve`"
     elif pack.votes:
         why = f"{pack.votes} samples are drawn and the commonest counts: ask `tuneworthy serve`"
-    limits = pack.limits
-    request: dict[str, Any] = {
-        "max_tokens": limits.max_tokens if limits else None,
-        "temperature": limits.temperature if limits else 0,
-    }
-    if pack.grammar and pack.grammar.kind == "json":
-        schema = {"name": "answer", "schema": pack.grammar.value}
-        request["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif pack.draft:
+        why = "only an invalid free answer is asked for under the schema: ask `tuneworthy serve`"
     model, url = _model_and_url(parts.artefact)
     return {
         "messages": [{"role": m.role, "content": m.content} for m in parts.sample],
         "fixed": not why,
         "why": why,
-        "request": request,
+        "request": {k: v for k, v in request.items() if k not in ("model", "messages")},
+        "answer_key": _request.LABEL if pack.grammar and pack.grammar.kind == "labels" else None,
         "url": url,
         "model": model,
         "task": parts.artefact.task,
@@ -91,13 +96,37 @@ def _pack_content(parts: Parts) -> dict[str, Any]:
     }
 
 
+def _measured_request(parts: Parts) -> Mapping[str, Any]:
+    """Return the body of the request that was measured.
+
+    For a model in this process it is the nearest one that a server takes. Raises TaskError if the
+    answers were constrained in a way that a request can't state.
+    """
+    pack = parts.artefact.pack
+    limits = pack.limits or Limits(max_tokens=parts.task.output.max_tokens or 256)
+    limits = limits.model_copy(update={"grammar": pack.grammar})
+    if hasattr(parts.model, "request"):
+        return dict(parts.model.request(parts.sample, limits))
+    rule = pack.grammar
+    if rule and (rule.scored or rule.spaced):
+        raise TaskError("this engine's constraint on the answer can't be stated in a request")
+    form = _request.response_format(rule)
+    thinks = limits.thinking == "on" or getattr(parts.model, "thinks", False)
+    thought = limits.thought_tokens if thinks and limits.thinking != "off" else 0
+    made = _request.body("", parts.sample, limits, form, {})
+    return {**made, "max_tokens": limits.max_tokens + thought}
+
+
 def _model_and_url(artefact: Artefact) -> tuple[str, str]:
-    """Return (model name, URL) of the model's own endpoint, or of a local server."""
+    """Return (model name, URL) of the model's own endpoint, or of a local server.
+
+    There the messages go to the bare model, since the artefact would build its prompt around them.
+    """
     kind, _, rest = artefact.model.partition(":")
     if kind == "openai":
         name, _, url = rest.partition("@")
         return name, url or "https://api.openai.com/v1"
-    return f"{artefact.name}-{artefact.id}", "http://127.0.0.1:8000/v1"
+    return f"{artefact.name}-{artefact.id}{RAW_SUFFIX}", "http://127.0.0.1:8000/v1"
 
 
 def _shell_script(told: dict[str, Any]) -> str:

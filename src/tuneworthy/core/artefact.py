@@ -13,6 +13,9 @@ from tuneworthy.core.model import Grammar, Limits, Model, Prompt
 from tuneworthy.core.recipe import Recipe
 from tuneworthy.core.record import GrownRecord, Record
 
+RAW_SUFFIX = ":raw"
+"""Suffix of an artefact's served name for its model without the artefact's prompt."""
+
 
 class Passages(Record):
     """Retrieval settings: at most `k` passages in `tokens` tokens, chunks of `size` characters."""

@@ -111,6 +111,11 @@ class Remote:
         call.end()
         return replies
 
+    def request(self, prompt: Prompt, limits: Limits) -> dict[str, Any]:
+        """Return the body of the request for a prompt. TaskError for a regular expression."""
+        form = _request.response_format(limits.grammar)
+        return self._request_body(prompt, limits, form, self._reasoning_tokens(limits))
+
     def key_refusal(self) -> str:
         """Return the server's message if it refuses the key, else ""; the request costs nothing.
 

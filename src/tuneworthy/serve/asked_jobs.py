@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tuneworthy.core.artefact import RAW_SUFFIX
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import BudgetError, ModelError, ProviderError, TaskError
 from tuneworthy.core.model import Grammar, Limits
@@ -13,7 +14,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.sandbox.schemas import SchemaFault, external_reference
 from tuneworthy.serve.api_error import ApiError, bad_field
 from tuneworthy.serve.chat_request import ChatRequest
-from tuneworthy.serve.served_models import RAW_SUFFIX, Target
+from tuneworthy.serve.served_models import Target
 from tuneworthy.serve.worker import AnswerJob, Refused, Stopping, joins_batch, joins_model
 
 STOPPING_MESSAGE = "The server is stopping; ask again soon."

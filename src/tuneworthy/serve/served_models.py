@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.artefact import System
+from tuneworthy.core.artefact import RAW_SUFFIX, System
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import TuneworthyError
 from tuneworthy.core.model import Model
@@ -23,7 +23,6 @@ from tuneworthy.metrics._validity import validity
 from tuneworthy.serve.served_versions import CURRENT, ServedVersion, current_versions
 from tuneworthy.serve.worker import Worker, joins_batch
 
-RAW_SUFFIX = ":raw"
 ValidityCheck = Callable[[Answer], bool | None]
 
 

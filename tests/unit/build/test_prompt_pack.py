@@ -1,0 +1,78 @@
+"""The exported prompt holds the request that was measured, or says why it can't."""
+
+from types import SimpleNamespace as Made
+
+import pytest
+
+from tuneworthy.build.prompt_pack import _pack_content
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.artefact import Pack
+from tuneworthy.core.case import Message
+from tuneworthy.core.model import Grammar, Limits
+from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.models.openai_compatible import Remote
+from tuneworthy.models.remote.endpoint import endpoint
+from tuneworthy.models.remote.request import RequestOptions, response_format
+
+URL = "http://127.0.0.1:8000/v1"
+LABELS = Grammar(kind="labels", value=["a", "b"])
+JSON = Grammar(
+    kind="json", value={"type": "object", "properties": {}, "additionalProperties": False}
+)
+SAMPLE = [Message(role="user", content="{input}")]
+
+
+def exported(limits, model=None, spec=f"openai:qwen3-8b@{URL}", **pack):
+    """Return the content of pack.json for an arm that answers with these limits."""
+    pack = Pack(recipe=Recipe(), limits=limits, **pack)
+    made = Made(pack=pack, model=spec, name="t", id="x", task={})
+    task = Task(data=Data(file="rows.jsonl"), instruction="Say it.", output=Output(type="label"))
+    return _pack_content(Made(artefact=made, sample=SAMPLE, model=model, task=task))
+
+
+def remote(**fields):
+    return Remote("qwen3-8b", endpoint(URL), how=RequestOptions(fields))
+
+
+@pytest.mark.parametrize("rule", [LABELS, JSON, None])
+def test_it_is_the_request_that_was_measured(rule):
+    limits = Limits(max_tokens=8, thinking="on", thought_tokens=1024, top_p=0.9, stop=("#",))
+    model = remote(reasoning_effort="low", chat_template_kwargs={"more": 1})
+    told = exported(limits, model, grammar=rule)
+    assert told["fixed"]
+    body = {"model": told["model"], "messages": told["messages"], **told["request"]}
+    assert body == model.request(SAMPLE, limits.model_copy(update={"grammar": rule}))
+    assert body["max_tokens"] == 1032
+    assert (body["top_p"], body["stop"]) == (0.9, ["#"])
+    assert body["reasoning_effort"] == "low"
+    assert body["chat_template_kwargs"] == {"enable_thinking": True, "more": 1}
+    assert body.get("response_format") == response_format(rule)
+    assert told["answer_key"] == ("label" if rule == LABELS else None)
+
+
+def test_without_thinking_it_has_no_room_for_it():
+    told = exported(Limits(max_tokens=8, thinking="off", thought_tokens=1024), remote())
+    assert told["request"]["max_tokens"] == 8
+
+
+@pytest.mark.parametrize(
+    ("pack", "why"),
+    [({"grammar": Grammar(kind="regex", value="x")}, "regular expression"),
+     ({"grammar": JSON, "draft": True}, "free answer"), ({"votes": 3}, "samples")],
+)  # fmt: skip
+def test_what_one_request_can_not_state_is_said(pack, why):
+    told = exported(Limits(max_tokens=8), remote(), **pack)
+    assert not told["fixed"]
+    assert why in told["why"]
+    assert "tuneworthy serve" in told["why"]
+
+
+def test_the_request_for_a_local_model_goes_to_the_model_without_the_artefact_s_prompt():
+    limits = Limits(max_tokens=8, thinking="auto", thought_tokens=100)
+    told = exported(limits, Made(thinks=True), "hf:m", grammar=JSON)
+    assert told["model"] == "t-x:raw"
+    assert told["request"]["max_tokens"] == 108
+    assert told["request"]["response_format"]["json_schema"]["strict"] is True
+    scored = exported(limits, Made(), "hf:m", grammar=LABELS)
+    assert not scored["fixed"]
+    assert "constraint" in scored["why"]

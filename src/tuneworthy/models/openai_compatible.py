@@ -9,6 +9,7 @@ which model it serves) are stored with the study. Knows no task.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -98,13 +99,16 @@ class Remote:
         """
         form = _request.response_format(limits.grammar)
         refuse_resolved(self.where)
-        call = Call(self._learned, len(prompts))
-        with ThreadPoolExecutor(min(self.how.connections, max(1, len(prompts)))) as pool:
-            waiting = [
-                pool.submit(self._reply_to, prompt, limits, form, call) for prompt in prompts
-            ]
+        names = [tuple((m.role, m.content) for m in prompt) for prompt in prompts]
+        different = dict(zip(names, prompts, strict=True))  # equal prompts are one request
+        call = Call(self._learned, len(different))
+        with ThreadPoolExecutor(min(self.how.connections, max(1, len(different)))) as pool:
+            waiting = {
+                name: pool.submit(self._reply_to, prompt, limits, form, call)
+                for name, prompt in different.items()
+            }
             try:
-                replies = [each.result() for each in waiting]
+                replies = [waiting[name].result() for name in names]
             except BaseException:
                 call.stop.set()
                 raise
@@ -170,7 +174,10 @@ class Remote:
 
     def _key(self, body: Mapping[str, Any], limits: Limits) -> str:
         """Return the key of a request: the digest of everything that can change its reply."""
-        return digest({**self.fingerprint, "body": body, "sample": limits.sample, **self._salt})
+        rule = limits.grammar  # a digest ignores the order of a schema's keys, a model does not
+        order = {"order": json.dumps(rule.value)} if rule and rule.kind == "json" else {}
+        facts = {**self.fingerprint, "body": body, "sample": limits.sample, **order, **self._salt}
+        return digest(facts)
 
     def _recorded_reply(self, prompt: Prompt, limits: Limits, form: Any) -> Reply | None:
         """Return the stored reply to a prompt, None if there is no usable one.

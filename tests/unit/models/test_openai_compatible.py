@@ -10,6 +10,7 @@ from models_kit import ask, says
 
 from tuneworthy.core.errors import BudgetError, ModelError, ProviderError, SecurityError, TaskError
 from tuneworthy.core.model import Grammar, Limits
+from tuneworthy.core.record import digest
 from tuneworthy.models import open_model
 from tuneworthy.models.openai_compatible import Remote, open_remote
 from tuneworthy.models.remote.endpoint import endpoint
@@ -437,3 +438,29 @@ def test_d4_an_answer_that_is_cut_inside_a_character_pair_is_an_answer(remote):
     server, model = remote(says("a \ud83d"), purse=purse, price=PRICE)
     assert one(model).text == one(model).text == "a \ufffd"
     assert len(server.seen) == 1  # the second time it comes from what was stored
+
+
+def test_equal_prompts_of_one_call_are_one_paid_request(remote):
+    purse = Purse(usd=1)
+    server, model = remote(says("one"), says("two"), purse=purse, price=PRICE)
+    replies = model.reply(ask("same", "same", "other", "same"), LIMITS)
+    assert len(server.seen) == len(purse.spent) == 2
+    assert replies[0] == replies[1] == replies[3] != replies[2]
+
+
+def test_the_order_of_a_schema_s_keys_is_part_of_a_request(remote):
+    server, model = remote(says("{}"), purse=Purse())
+    first, second = ({"type": "object", "properties": {key: {} for key in keys}}
+                     for keys in ("ab", "ba"))  # fmt: skip
+    for schema in (first, second, first):
+        rule = Grammar(kind="json", value=schema)
+        model.reply(ask("x"), LIMITS.model_copy(update={"grammar": rule}))
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("rule", [None, Grammar(kind="labels", value=["a", "b"])])
+def test_the_key_of_a_request_without_a_schema_is_that_of_earlier_versions(remote, rule):
+    _, model = remote(says())
+    limits = LIMITS.model_copy(update={"grammar": rule})
+    body = model.request(ask("x")[0], limits)
+    assert model._key(body, limits) == digest({**model.fingerprint, "body": body, "sample": 0})

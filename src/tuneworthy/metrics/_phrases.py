@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from tuneworthy.metrics._words import UNSPACED_SCRIPTS
 from tuneworthy.metrics._writing import normalise_characters
 
+_WORD_CHARACTER = rf"[^\W{UNSPACED_SCRIPTS}]"  # of a script that puts spaces between words
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
@@ -15,16 +17,19 @@ def normalise(text: str) -> str:
 
 
 def contains_phrase(text: str, phrase: str) -> bool:
-    """Return whether a text, already normalised, contains a phrase as whole words."""
+    """Return whether a text, already normalised, contains a phrase as whole words.
+
+    Letters of a script without spaces between words (Chinese, Thai) end no word and begin none.
+    """
     wanted = normalise(phrase)
     if not wanted:
         return False
-    before = r"(?<!\w)" if _is_word_character(wanted[0]) else ""
-    after = r"(?!\w)" if _is_word_character(wanted[-1]) else ""
+    before = rf"(?<!{_WORD_CHARACTER})" if _is_word_character(wanted[0]) else ""
+    after = rf"(?!{_WORD_CHARACTER})" if _is_word_character(wanted[-1]) else ""
     before += r"(?<!\d[.,])" if wanted[0].isdigit() else ""
     after += r"(?![.,]\d)" if wanted[-1].isdigit() else ""
     return re.search(before + re.escape(wanted) + after, text) is not None
 
 
 def _is_word_character(character: str) -> bool:
-    return character.isalnum() or character == "_"
+    return re.match(_WORD_CHARACTER, character) is not None

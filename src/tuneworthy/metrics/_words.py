@@ -12,7 +12,7 @@ from functools import lru_cache
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 # Thai, Lao, Burmese, Khmer; kana; Han.
-_UNSPACED = (
+UNSPACED_SCRIPTS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
     "\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f"
     "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -48,6 +48,6 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """
     characters = map(chr, range(0x300, 0x20000))
     marks = "".join(c for c in characters if unicodedata.category(c) in ("Mn", "Mc"))
-    letter = rf"(?=[^\W_])[{_UNSPACED}][{marks}]*"
-    word = rf"(?:(?![{_UNSPACED}])[^\W_][{marks}]*)+"
+    letter = rf"(?=[^\W_])[{UNSPACED_SCRIPTS}][{marks}]*"
+    word = rf"(?:(?![{UNSPACED_SCRIPTS}])[^\W_][{marks}]*)+"
     return re.compile(f"{letter}|{word}"), re.compile(letter)

@@ -55,6 +55,13 @@ def task(metric, kind="text", **options):
         ("anything", "  ", False),
         ("a.c", "abc", False),
         ("(see) [a+b]*", "[a+b]*", True),
+        ("退款将在三天内到账。", "三天", True),  # no spaces between words
+        ("退款将在三天内到账。", "五天", False),
+        ("共2024元", "2024", True),
+        ("共12024元", "2024", False),
+        ("ส่งคืนภายในสามวัน", "สามวัน", True),
+        ("возврат за три дня", "три", True),
+        ("возврат за тридцать дней", "три", False),
     ],
 )
 def test_a_phrase_is_said_as_whole_words(text, phrase, said):

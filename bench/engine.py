@@ -52,7 +52,7 @@ def answers(model: Any) -> dict[str, Any]:
     """Return a call for each side that answers the same prompts."""
     head = Message(role="system", content=generate.SYSTEM)
     rows = [Message(role="user", content=row[0][1]) for row in generate.messages(PROMPTS)]
-    prompts = [model._ids([head, row]) for row in rows]
+    prompts = [model._prompt_ids([head, row]) for row in rows]
     assert model.net.decoder is not None, "the engine does not read this model here"
     sides = {"engine": model.net, "general": open_net(model.module, direct=False)}
     return {

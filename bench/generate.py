@@ -59,8 +59,8 @@ def main() -> None:
     shots = [Message(role=role, content=text) for row in rows[ROWS:] for role, text in row]
     head = Message(role="system", content=SYSTEM)
     asked = [Message(role="user", content=row[0][1]) for row in rows[:ROWS]]
-    short = [engine._ids([head, ask]) for ask in asked]
-    long = [engine._ids([head, *shots, ask]) for ask in asked]
+    short = [engine._prompt_ids([head, ask]) for ask in asked]
+    long = [engine._prompt_ids([head, *shots, ask]) for ask in asked]
     guide = engine._compiled_grammar(Grammar(kind="json", value=SCHEMA))
     with tempfile.TemporaryDirectory() as folder:
         vino = openvino(Path(folder))

@@ -18,7 +18,7 @@ _REPETITION = "failed rows asked again"
 
 @dataclass(frozen=True)
 class StoredResults:
-    """The results of one study in the ledger.
+    """Reads and stores the results of one study in the ledger.
 
     `name` is the study and the minutes added to it; `key_of` returns the key of a name's results.
     """
@@ -47,7 +47,7 @@ class StoredResults:
         return as_read_back(keyed)
 
     def begin_repetition(self, latest: Results) -> int:
-        """Return the number of failures for which the study runs again; 0 if it does not.
+        """Return how many answers failed temporarily; if any did, let the study run again.
 
         A repetition that was interrupted is continued under its own number.
         """

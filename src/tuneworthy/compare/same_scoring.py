@@ -77,7 +77,7 @@ def unknown_source(first: Scoring, second: Scoring, names: tuple[str, str] = ("A
 
 
 def other_tasks_line(first: Scoring, second: Scoring) -> str:
-    """Return that the tasks differ and which parts of the metric do not; "" for equal tasks."""
+    """Return a sentence on tasks that differ, with what is equal in their metrics; else ""."""
     if first.task.hash == second.task.hash:
         return ""
     known = is_own(metric_name(first.task)) and first.source and second.source

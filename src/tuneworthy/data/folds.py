@@ -203,7 +203,7 @@ def _consecutive_blocks(groups: Groups, k: int) -> list[Groups]:
 
 
 def _count_last_groups(groups: Groups, wanted: int) -> int:
-    """Return how many of the last groups hold about `wanted` rows; never all."""
+    """Return how many groups at the end hold about `wanted` rows together; never all groups."""
     held = 0
     for count in range(1, len(groups)):
         held += len(groups[-count])

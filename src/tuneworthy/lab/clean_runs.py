@@ -14,7 +14,7 @@ from tuneworthy.lab.recordings import Recordings
 
 @dataclass(frozen=True)
 class UsualRange:
-    """The lowest and the highest value of a fact over the clean runs, and both in words."""
+    """The range of a fact over the clean runs: its lowest and highest value, and both as text."""
 
     low: float
     high: float

@@ -46,7 +46,7 @@ COMMON_FOLDER = "common"
 
 @dataclass(frozen=True)
 class Runner:
-    """The resources of every unit of a study. `learn_cases` has the cases to learn from, by id.
+    """What all units of a study share. `learn_cases` holds the cases to learn from, by id.
 
     `metric_digest` is the hash of the metric's code (and its judge), `salt` distinguishes studies
     that were started anew, `recorded` has logged answers by spec name and case, `runs` the earlier

@@ -36,7 +36,7 @@ def trained(rng, sd=0.03):
 
 
 class Kept:
-    """What `compare_studies` reads of a stored study."""
+    """The parts of a stored study that `compare_studies` reads."""
 
     def __init__(self, right, tool="tune", split=SPLIT, learned=True):
         spec = Spec(name="lora", arm="lora", tool=tool)

@@ -1,4 +1,4 @@
-"""The limit `valid`: groups of rows widen its interval, failed answers leave it open."""
+"""The limit on valid answers: groups widen its interval, failed answers may leave it open."""
 
 import numpy as np
 import pytest

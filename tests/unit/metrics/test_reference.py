@@ -64,7 +64,7 @@ def squad_words(text):
 
 
 def squad(gold, said):
-    """The published SQuAD 2.0 formula, written out here again."""
+    """Return the score by the published formula of SQuAD 2.0, as an independent check."""
     one, other = squad_words(gold), squad_words(said)
     if not one or not other:
         return float(one == other)

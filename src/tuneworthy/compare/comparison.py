@@ -102,7 +102,10 @@ def compare(inputs: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]
 def compare_with_simpler(
     inputs: ComparisonInputs, runs: Sequence[Run], new: Sequence[Run], level: float
 ) -> list[Pair]:
-    """Return the paired differences of a new arm's runs so far with each arm of a simpler tool."""
+    """Return the paired differences of a new arm's runs so far with each arm of a simpler tool.
+
+    There are none if the new arm shares no case with one of them: nothing is known then.
+    """
     columns = [arm_column for rs in by_spec(runs).values() if (arm_column := column(rs))]
     own = column(new)
     assert own is not None  # callers pass measured runs only
@@ -113,6 +116,8 @@ def compare_with_simpler(
         for c in rivals
         if ladder_position(c.spec) < ladder_position(own.spec)
     ]
+    if not all(set(own.cells) & set(arm_column.cells) for arm_column in simpler):
+        return []
     return [pair_of(inputs, own, arm_column, level) for arm_column in simpler]
 
 

@@ -154,6 +154,7 @@ def pairs(
 ) -> list[Pair]:
     """Return every ordered pair that includes a finalist, and each arm against each reference.
 
+    Arms that share no case, such as two that ran on other folds, are no pair: nothing is known.
     A pair's `high` has the level of its `arm`, its `low` that of `versus`. The levels are computed
     over all arms, then again without the rivals that an arm beats by far.
     """
@@ -161,7 +162,8 @@ def pairs(
     wanted = [(a, b) for a in arms for b in arms if a != b and (a in final or b in final)]
     wanted += [(a, r) for a in arms for r in references]
     columns = {**references, **arms}
-    rows = {key: _paired_rows(inputs, columns[key[0]], columns[key[1]]) for key in wanted}
+    every = {key: _paired_rows(inputs, columns[key[0]], columns[key[1]]) for key in wanted}
+    rows = {key: each for key, each in every.items() if each.ids}
     first = _PairLevels(inputs, arms, references, None)
     pairs_by_key = {key: _bounded_pair(each, first.of(key), key) for key, each in rows.items()}
     far = {key for key, pair in pairs_by_key.items() if pair.low > (pair.mean + LARGEST_MARGIN) / 2}

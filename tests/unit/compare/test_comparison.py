@@ -5,15 +5,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tuneworthy.compare.comparison import _total_seconds, compare, joined_notes
+from tuneworthy.compare.comparison import (
+    _total_seconds,
+    compare,
+    compare_with_simpler,
+    joined_notes,
+)
 from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
+from tuneworthy.core.evidence import Policy
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.run import RECORDED, Run, Spec
 from tuneworthy.core.task import Data, Success, Task
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.stats import bounds
+from tuneworthy.verdict.decide import decide
 
 IDS = [f"c{i}" for i in range(20)]
 FOLDS = (tuple(IDS[:10]), tuple(IDS[10:]))
@@ -77,6 +84,15 @@ def test_the_arm_with_the_best_score_takes_its_tools_place_whatever_its_dev_scor
     pairs = {(p.arm, p.versus): p for p in evidence.pairs}
     assert {("zero", "today"), ("zero", "few"), ("few", "zero")} <= set(pairs)
     assert pairs["few", "today"].factor > 1 == pairs["zero", "today"].factor
+
+
+def test_arms_that_ran_on_different_folds_are_no_pair_and_leave_the_verdict_open():
+    runs = [made("common", "classifier", 0.5, 0), made("zero", "prompt", 1.0, 1)]
+    evidence = compare(shape(), cases(), runs)
+    assert evidence.pairs == ()
+    verdict = decide(evidence, (), Policy(margin=0.05))
+    assert (verdict.arm, verdict.status) == ("common", "provisional")
+    assert compare_with_simpler(shape(), runs[:1], runs[1:], 0.05) == []
 
 
 def test_a_finalist_named_before_the_run_is_the_only_one_compared_of_its_tool():

@@ -86,7 +86,7 @@ def _parse_lines(text: str, path: Path) -> Iterator[RecordedAdvice]:
             continue
         try:
             yield RecordedAdvice.model_validate(json.loads(line))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if isinstance(error, json.JSONDecodeError) and _was_cut(line):
                 continue  # the process was killed while writing it; that task is asked again
             what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)

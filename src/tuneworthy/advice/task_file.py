@@ -36,28 +36,31 @@ def _numbered_tasks(path: Path) -> Iterator[tuple[str, MeasuredTask]]:
         raise DataError("the measured tasks can't be read", where=str(path), got=str(error),
                         fix="name a file of JSON lines, one measured task a line",
                         kept="the file") from error  # fmt: skip
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
         try:
             task = MeasuredTask.model_validate(json.loads(line))
-            if fault := _impossible_number(task):
+            if fault := impossible_number(task):
                 raise ValueError(fault)
             yield where, task
-        except (ValueError, ValidationError) as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(
                 "this line is no measured task", where=where, got=_fault_text(error),
                 fix="see docs/how-to/advice.md", kept="the file",
             ) from error  # fmt: skip
 
 
-def _impossible_number(task: MeasuredTask) -> str:
+def impossible_number(task: MeasuredTask) -> str:
     """Return the text on the first impossible number of a measured task; "" if there is none."""
     if not 0 <= task.margin <= 1:
         return f"margin: {task.margin:g} is not between 0 and 1"
-    if task.base is not None and not 0 <= task.base <= 1:
-        return f"base: {task.base:g} is not between 0 and 1"
+    for text, share in (("base", task.base), ("reading", task.reading)):
+        if share is not None and not 0 <= share <= 1:
+            return f"{text}: {share:g} is not between 0 and 1"
+    if task.left is not None and not 0 <= task.left < inf:
+        return f"left: {task.left:g} is no distance"
     for name, value in task.features.items():
         if not isfinite(value):
             return f"features.{name}: {value} is no number"
@@ -66,13 +69,14 @@ def _impossible_number(task: MeasuredTask) -> str:
             each: Interval | None = getattr(arm, field)
             if each is not None and not least <= each.low <= each.mean <= each.high <= 1:
                 return f"arms.{arm.name}.{field}: not {least} <= low <= mean <= high <= 1"
-        for spent in (arm.seconds, arm.fit_seconds, arm.build_usd):
+        for spent in (arm.seconds, arm.fit_seconds, arm.build_usd, arm.usd_per_1k,
+                      arm.tokens_per_request):  # fmt: skip
             if spent is not None and not 0 <= spent < inf:
-                return f"arms.{arm.name}: {spent:g} seconds or dollars"
+                return f"arms.{arm.name}: {spent:g} seconds, dollars or tokens"
     return ""
 
 
-def _fault_text(error: ValueError) -> str:
+def _fault_text(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

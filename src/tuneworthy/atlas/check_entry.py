@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from statistics import fmean
 
+from tuneworthy.advice.task_file import impossible_number
 from tuneworthy.atlas.entry import Entry, RecordedRun
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError, SecurityError, TaskError
+from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.fingerprint import rows_digest
-from tuneworthy.metrics import metric_name, score_all, scorer
+from tuneworthy.metrics import metric_name, names, score_all, scorer
+from tuneworthy.stats.bounds import mean_interval, paired
 
 ROUNDING = 1e-6  # figures are rounded to six digits
+WIDEST_LEVEL = 0.05  # a study's bounds have this level at most: looks and several arms lower it
+A_DAY = timedelta(days=1)  # the most that two clocks are apart, with their time zones
 ATLAS_UNCHANGED = "the atlas, unchanged"
 EntryFault = tuple[str, str]  # what is wrong, and where
 
@@ -29,6 +35,7 @@ def check_entry(entry: Entry) -> int:
     answered = 0
     if entry.scoring is not None:
         task = _scoring_task(entry)
+        faults += _task_faults(entry, task)
         faults += _row_faults(entry)
         known = {case.id: case for case in entry.cases}
         for run in entry.runs:
@@ -81,12 +88,36 @@ def _card_faults(entry: Entry) -> Iterator[EntryFault]:
     named = [arm for arm in card.arms if arm.name == card.arm]
     if card.arm is not None and (not named or named[0].score is None):
         yield "winner without a score", card.arm
+    tool = named[0].tool if named else None
+    if (card.arm is None) != (card.use == "none") or (named and tool != card.use):
+        yield "tool to use that is not the winner's", f"{card.use}, {card.arm or 'no arm'}"
+    if number := impossible_number(card):
+        yield "impossible number", number
+    if card.measured > (datetime.now(UTC) + A_DAY).date():
+        yield "day in the future", str(card.measured)
+    prompts = [arm.score.mean for arm in card.arms
+               if arm.score and arm.name.partition("(")[0] == "zero_shot"]  # fmt: skip
+    if prompts and card.base not in prompts:
+        yield "score of the plain instruction that no arm has", str(card.base)
     if len({arm.name for arm in card.arms}) < len(card.arms):
         yield "name of an arm that stands twice", card.key
     for arm in card.arms:
         for text, span in (("score", arm.score), ("distance", arm.behind)):
             if span is not None and not span.low <= span.mean <= span.high:
                 yield f"{text} outside its bounds", arm.name
+
+
+def _task_faults(entry: Entry, task: Task) -> Iterator[EntryFault]:
+    """Yield a fault for each figure of the card that differs from the task that is scored."""
+    card = entry.card
+    pairs = (
+        ("metric", card.metric, "+".join(names(task))),
+        ("margin", card.margin, task.success.margin),
+        ("form of answers", card.output_type or task.output.type, task.output.type),
+    )
+    for text, stated, scored in pairs:
+        if stated != scored:
+            yield f"{text} other than the scored one", f"{stated}, scored by {scored}"
 
 
 def _row_faults(entry: Entry) -> Iterator[EntryFault]:
@@ -96,6 +127,11 @@ def _row_faults(entry: Entry) -> Iterator[EntryFault]:
         yield "set of rows other than its hash says", entry.card.rows_hash[:12]
     if len(entry.cases) != entry.card.n:
         yield "wrong number of cases", f"{len(entry.cases)}, not {entry.card.n}"
+    folds: dict[str, int | None] = {}
+    for run in entry.runs:
+        for case in run.cases:
+            if folds.setdefault(case, run.fold) != run.fold:
+                yield "case in two folds", f"{run.arm}, {case}"
 
 
 def _run_faults(run: RecordedRun, known: dict[str, Case], task: Task) -> Iterator[EntryFault]:
@@ -149,6 +185,8 @@ def _arm_faults(entry: Entry) -> Iterator[EntryFault]:
             yield "wrong number of scored cases", f"{arm.name}: {len(table)}, not {arm.n}"
         if table and abs(fmean(table.values()) - arm.score.mean) > ROUNDING:
             yield "mean that its answers do not give", f"{arm.name}: {fmean(table.values()):.6f}"
+        elif table and not _as_wide(arm.score, mean_interval([*table.values()], WIDEST_LEVEL)):
+            yield "bounds narrower than its answers give", arm.name
     yield from _distance_faults(entry, tables)
 
 
@@ -169,12 +207,21 @@ def _distance_faults(entry: Entry, tables: dict[str, dict[str, float]]) -> Itera
     for arm in apart:
         if arm.name not in tables or arm.behind is None:
             yield "distance of an arm without a score", arm.name
-        elif not any(_mean_differs_by(tables, top, arm.name, arm.behind.mean) for top in tops):
+            continue
+        gaps = [_gaps(tables[top], tables[arm.name]) for top in tops]
+        fits = [each for each in gaps if each and abs(fmean(each) - arm.behind.mean) <= 2 * ROUNDING]
+        if not fits:
             yield "distance that its answers do not give", arm.name
+        elif not any(_as_wide(arm.behind, paired(each, WIDEST_LEVEL)[:3]) for each in fits):
+            yield "bounds of a distance narrower than its answers give", arm.name
 
 
-def _mean_differs_by(tables: dict[str, dict[str, float]], top: str, arm: str, mean: float) -> bool:
-    """Return whether `top` minus `arm` has this mean on the cases that both answered."""
-    one, other = tables[top], tables[arm]
-    gaps = [one[case] - other[case] for case in one if case in other]
-    return bool(gaps) and abs(fmean(gaps) - mean) <= 2 * ROUNDING
+def _gaps(top: dict[str, float], other: dict[str, float]) -> list[float]:
+    """Return `top` minus `other` on each case that both answered."""
+    return [score - other[case] for case, score in top.items() if case in other]
+
+
+def _as_wide(stated: Interval, least: tuple[float, float, float]) -> bool:
+    """Return whether an interval reaches as far as (mean, low, high) `least` on both sides."""
+    _, low, high = least
+    return stated.low <= low + ROUNDING and stated.high >= high - ROUNDING

@@ -109,14 +109,28 @@ def _run_key(line: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def pack_entry(entry: Entry) -> bytes:
-    """Return an entry as one compressed file; equal entries give equal bytes."""
+    """Return an entry as one compressed file; equal entries give equal bytes.
+
+    Raises DataError for an entry that `read_packed` could not read: too large, or a text that is no
+    Unicode.
+    """
     body = {
         "cases": [case.plain() for case in entry.cases],
         "runs": [run.plain() for run in entry.runs],
     }
-    lines = (json.dumps(part, separators=(",", ":"), ensure_ascii=False)
-             for part in (entry.head().plain(), body))  # fmt: skip
-    return lzma.compress("".join(f"{line}\n" for line in lines).encode(), preset=6)
+    try:
+        head, rest = (
+            f"{json.dumps(part, separators=(',', ':'), ensure_ascii=False)}\n".encode()
+            for part in (entry.head().plain(), body)
+        )
+    except UnicodeEncodeError as error:
+        raise _unreadable_entry(Path(entry.card.key), str(error), "write texts as UTF-8") from None
+    sizes = ((ENTRY_FILE, len(head), MOST_HEAD_BYTES), ("all", len(head) + len(rest), MOST_BYTES))
+    for part, size, most in sizes:
+        if size >= most:
+            raise _unreadable_entry(Path(entry.card.key), f"{part}: {size:,} bytes",
+                                    f"fewer than {most:,} bytes")  # fmt: skip
+    return lzma.compress(head + rest, preset=6)
 
 
 def read_head(path: Path) -> EntryHead:

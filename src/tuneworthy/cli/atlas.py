@@ -148,6 +148,7 @@ def add_entry(
     Example: tuneworthy atlas add clauses-entry
     """
     from tuneworthy.atlas.atlas_data import write_entry
+    from tuneworthy.atlas.cell_rows import refuse_other_rows
     from tuneworthy.atlas.check_entry import check_entry
     from tuneworthy.atlas.entry_files import read_folder
     from tuneworthy.core.errors import DataError
@@ -159,6 +160,7 @@ def add_entry(
                         where=str(folder), got="figures only", kept="the atlas, unchanged",
                         fix="--figures-only takes them as stated; every view says so")  # fmt: skip
     scored = check_entry(entry)
+    refuse_other_rows(entry)
     path = write_entry(entry, Path())
     if json:
         show_json(canonical({"key": entry.card.key, "scored_again": scored, "file": str(path)}))

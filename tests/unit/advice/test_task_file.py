@@ -5,6 +5,7 @@ import json
 import pytest
 from tests.advice_kit import prompt_task, task
 
+from tuneworthy.advice.answer_file import read_advice
 from tuneworthy.advice.task_file import read_tasks
 from tuneworthy.core.errors import DataError
 
@@ -60,3 +61,14 @@ def test_numbers_that_no_measurement_gives_are_refused(tmp_path, where, field, v
     with pytest.raises(DataError, match="no measured task") as caught:
         read_tasks(written(tmp_path, plain))
     assert "arms.tfidf" in caught.value.got
+
+
+def test_only_a_line_feed_ends_a_line_and_deep_nesting_is_refused(tmp_path):
+    path, kept = tmp_path / "measured.jsonl", task("a", instruction="one\u2028two\x85three")
+    path.write_text(json.dumps(kept.plain(), ensure_ascii=False) + "\n", "utf-8")
+    assert read_tasks(path) == [kept]
+    path.write_text("[" * 100_000 + "\n", "utf-8")
+    with pytest.raises(DataError, match="no measured task"):
+        read_tasks(path)
+    with pytest.raises(DataError, match="no recorded advice"):
+        read_advice(path)

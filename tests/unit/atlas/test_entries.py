@@ -1,12 +1,14 @@
 """Entries: they hold what a study measured, survive files, and are refused where they lie."""
 
 import random
+from datetime import date
 
 import pytest
 from tests import atlas_kit
 
-from tuneworthy.atlas import atlas_data
+from tuneworthy.atlas import atlas_data, cells
 from tuneworthy.atlas.atlas_data import ADDED_FOLDER, read_atlas, write_entry
+from tuneworthy.atlas.cell_rows import cell_rows_digest, refuse_other_rows
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.entry import Entry
 from tuneworthy.atlas.entry_files import (
@@ -150,6 +152,70 @@ def test_figures_that_do_not_follow_from_the_answers_are_refused(entry):
         check_entry(changed(entry, card=card.model_copy(update={"arms": tuple(odd)})))
     with pytest.raises(DataError, match="winner without a score"):
         check_entry(changed(entry, card=card.model_copy(update={"arm": "nobody"})))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"metric": "exact"}, "metric other than the scored one: 1"),
+        ({"margin": 0.5}, "margin other than the scored one: 1"),
+        ({"output_type": "number"}, "form of answers other than the scored one: 1"),
+        ({"use": "tune"}, "tool to use that is not the winner's: 1"),
+        ({"arm": "majority"}, "tool to use that is not the winner's: 1"),
+        ({"arm": None}, "tool to use that is not the winner's: 1"),
+        ({"base": 0.9}, "plain instruction that no arm has: 1"),
+        ({"left": -0.1}, "impossible number: 1"),
+        ({"reading": float("inf")}, "impossible number: 1"),
+        ({"measured": date(2999, 1, 1)}, "day in the future: 1"),
+    ],
+)
+def test_a_card_that_contradicts_its_task_or_itself_is_refused(entry, change, told):
+    with pytest.raises(DataError, match=told):
+        check_entry(changed(entry, card=entry.card.model_copy(update=change)))
+
+
+def test_bounds_narrower_than_the_answers_give_are_refused(entry):
+    for field, told in (("score", "bounds narrower"), ("behind", "of a distance narrower")):
+        arms = list(entry.card.arms)
+        at = next(at for at, arm in enumerate(arms) if getattr(arm, field))
+        span = getattr(arms[at], field)
+        exact = span.model_copy(update={"low": span.mean, "high": span.mean})
+        arms[at] = arms[at].model_copy(update={field: exact})
+        with pytest.raises(DataError, match=f"{told} than its answers give: 1"):
+            check_entry(changed(entry, card=entry.card.model_copy(update={"arms": tuple(arms)})))
+
+
+def test_an_arm_with_a_fold_of_its_own_right_answers_is_refused(entry):
+    """Its score would be 1: the answers that it has wrong are missing and not due in that fold."""
+    at = next(at for at, run in enumerate(entry.runs) if 0 < sum(run.scores) < len(run.scores))
+    run = entry.runs[at]
+    right = [place for place, score in enumerate(run.scores) if score == 1]
+    own = {key: tuple(getattr(run, key)[i] for i in right) for key in ("cases", "answers", "scores")}
+    with pytest.raises(DataError, match="case in two folds"):
+        check_entry(with_run(entry, at, fold=7, **own))
+
+
+def test_an_entry_that_could_not_be_read_again_is_not_added(entry, tmp_path):
+    for text in ("a" * 5_000_001, "\ud800"):
+        card = entry.card.model_copy(update={"instruction": text})
+        with pytest.raises(DataError, match="can't be read"):
+            write_entry(changed(entry, card=card), tmp_path)
+    assert not list(tmp_path.rglob("*.json.xz"))
+
+
+def test_an_entry_stands_in_a_cell_only_with_the_rows_of_the_cell(entry, monkeypatch):
+    atlas_kit.few_rows(monkeypatch)
+    cell = cells.Cell("clause_type", 40)
+    card = entry.card.model_copy(update={"kind": cell.kind, "size": 40, "key": "mine"})
+    with pytest.raises(DataError, match="not of the cell that it names"):
+        refuse_other_rows(changed(entry, card=card))
+    own = card.model_copy(update={"rows_hash": cell_rows_digest(cell)})
+    refuse_other_rows(changed(entry, card=own))
+    keyed = own.model_copy(update={"key": cell.key(cells.MODEL)})
+    refuse_other_rows(changed(entry, card=keyed.model_copy(update={"model": cells.MODEL})))
+    with pytest.raises(DataError, match="not of the cell that it names"):
+        refuse_other_rows(changed(entry, card=keyed.model_copy(update={"model": "hf:other"})))
+    refuse_other_rows(entry)
 
 
 def test_no_code_and_no_function_of_others_is_run(entry):

@@ -111,11 +111,11 @@ def with_source_places(where: str, rows: Path) -> str:
     """
     if not rows.is_file() or f"{rows.name}:" not in where:
         return where
-    lines = rows.read_text("utf-8").splitlines()
+    lines = rows.read_text("utf-8").split("\n")
 
     def source(found: re.Match[str]) -> str:
         number = int(found[1])
-        row = lines[number - 1] if 0 < number <= len(lines) else "{}"
+        row = lines[number - 1] if 0 < number < len(lines) else "{}"
         own = str(json.loads(row).get("id", found[0]))
         return own if ":" in own else f"row {own}"
 

@@ -60,7 +60,7 @@ def write_usual_spelling(files: Sequence[Path]) -> str:
 
     Only texts under `output` are changed. Each file is replaced whole.
     """
-    rows_of = {path: [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    rows_of = {path: [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
                for path in files}  # fmt: skip
     made = [row for rows in rows_of.values() for row in rows]
     counts = Counter(row["output"] for row in made if isinstance(row.get("output"), str))

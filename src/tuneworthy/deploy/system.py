@@ -103,8 +103,8 @@ def task_of(artefact: Artefact, home: Path) -> Task:
 def read_built_docs(path: Path) -> tuple[Doc, ...]:
     """Return the documents in an artefact's docs.jsonl. Raises ModelError if it can't be read."""
     try:
-        lines = path.read_text("utf-8").splitlines()
-        return tuple(Doc.model_validate(json.loads(line)) for line in lines)
+        lines = path.read_text("utf-8").split("\n")  # a text may hold U+2028 or another line end
+        return tuple(Doc.model_validate(json.loads(line)) for line in lines if line)
     except (OSError, ValueError) as error:
         raise ModelError(
             "the documents of the artefact can't be read",

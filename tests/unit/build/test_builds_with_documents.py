@@ -11,8 +11,9 @@ from tuneworthy.building import BuildOptions, build
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.run_options import RunOptions
+from tuneworthy.data.docs import Doc
 from tuneworthy.deploy.artefact_folder import DOCS_FILE
-from tuneworthy.deploy.system import open_artefact
+from tuneworthy.deploy.system import open_artefact, read_built_docs
 from tuneworthy.suite import write
 
 NAME = "rag(dense=False, k=1)"
@@ -52,6 +53,14 @@ def test_documents_travel_and_decide_the_id(task):
     told = json.loads((Path(report.folder) / "prompt" / "pack.json").read_text())
     assert not told["fixed"]
     assert "tuneworthy serve" in told["why"]
+
+
+def test_documents_with_other_line_ends_are_read_as_they_were_written(tmp_path):
+    doc = Doc(id="a", text="First line.\u2028Second line.\x85Third.\u2029")
+    (tmp_path / "index").mkdir()
+    line = json.dumps(doc.plain(), ensure_ascii=False)  # as build/index.py writes it
+    (tmp_path / DOCS_FILE).write_text(f"{line}\n{line}\n", "utf-8")
+    assert read_built_docs(tmp_path / DOCS_FILE) == (doc, doc)
 
 
 def test_a_plan_names_the_index(task):

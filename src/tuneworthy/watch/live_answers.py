@@ -28,7 +28,7 @@ from tuneworthy.stats.two_samples import (
     label_shift,
     variation_bounds,
 )
-from tuneworthy.watch.shares import share_of
+from tuneworthy.watch.shares import share_of_groups
 
 LEAST_FOR_TAIL = 20  # the fewest values of which a 95 % quantile is shown
 LEAST_LABELS = 20  # on each side; of fewer only a very large shift could be shown
@@ -173,11 +173,11 @@ def score_of(
 
 def slower_than(limit: float, requests: Sequence[LoggedRequest], level: float) -> LiveShare | str:
     """Return the share of requests slower than `limit` milliseconds, or why it is not measured."""
-    times = [1000 * one.seconds for one in requests if one.seconds is not None]
-    if not times:
+    timed = [(one, 1000 * one.seconds > limit) for one in requests if one.seconds is not None]
+    if not timed:
         return "the log has no `seconds`"
-    k = sum(ms > limit for ms in times)
-    return share_of(k, len(times), level)
+    groups = request_groups([one for one, _ in timed])
+    return share_of_groups([slow for _, slow in timed], groups, level)
 
 
 def spread_of(then: Sequence[float], now: Sequence[float], unit: str) -> LiveSpread:

@@ -14,7 +14,8 @@ from tuneworthy.data.docs import Doc
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.retrieval.index import index
 from tuneworthy.retrieval.tokens import words
-from tuneworthy.watch.shares import share_of
+from tuneworthy.watch.live_answers import request_groups
+from tuneworthy.watch.shares import share_of_groups
 
 MOST_REQUESTS = 2_000  # the most requests looked up; of more, a sample by hash
 SHOWN_EXAMPLES = 5
@@ -56,16 +57,17 @@ def moved_facts(
     after = searcher.search([(one.input or "", at) for one, at in zip(asked, now, strict=True)], 1)
     texts = [[chunks[0].text if chunks else "" for chunks in side] for side in (before, after)]
     moved = [at for at in range(len(asked)) if texts[0][at] != texts[1][at]]
-    told = [_stated_fact(asked[at].answer or "", texts[0][at], texts[1][at]) for at in moved]
-    old = told.count("old")
+    stated = {at: _stated_fact(asked[at].answer or "", texts[0][at], texts[1][at]) for at in moved}
+    told, groups = list(stated.values()), request_groups(asked)
+    old = [stated.get(at) == "old" for at in range(len(asked))]
     return MovedFacts(
-        share=share_of(len(moved), len(asked), level),
+        share=share_of_groups([at in stated for at in range(len(asked))], groups, level),
         since=since,
         lines=tuple(asked[at].line for at in moved[:SHOWN_EXAMPLES]),
-        old=old,
+        old=told.count("old"),
         new=told.count("new"),
         other=told.count("other"),
-        stale=share_of(old, len(asked), level) if moved else None,
+        stale=share_of_groups(old, groups, level) if moved else None,
     )
 
 

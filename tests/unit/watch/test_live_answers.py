@@ -1,5 +1,7 @@
 """The log's answers beside those of the study's arm: failures, right answers of a file."""
 
+import numpy as np
+
 from tuneworthy.compare.columns import Column
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
@@ -10,7 +12,14 @@ from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.data.answers import NO_ANSWER, NULL_ANSWER
 from tuneworthy.metrics import scorer
 from tuneworthy.metrics._validity import validity
-from tuneworthy.watch.live_answers import StudyArm, score_of, validity_of, with_gold
+from tuneworthy.watch.live_answers import (
+    StudyArm,
+    score_of,
+    slower_than,
+    validity_of,
+    with_gold,
+)
+from tuneworthy.watch.shares import share_of
 
 LABELS = Task(data=Data(file="a"), output=Output(type="label", labels=("yes", "no")))
 
@@ -72,3 +81,16 @@ def test_an_answer_that_can_not_be_scored_gives_a_reason_and_a_lost_one_zero():
     bare = gold_case("You may return it within 30 days.")
     assert "line 1: the row has neither `must_say`" in scored("must_say", bare, "No.")
     assert scored("must_say", bare, None, failed=True).now.mean == 0
+
+
+def test_slow_sessions_are_no_witnesses_for_each_of_their_requests():
+    """Just 5 % of the sessions are slow, as the limit allows: .2 of such logs raised an alarm."""
+    rng, alarms = np.random.default_rng(1), 0
+    for _ in range(40):
+        slow = rng.random(30) < 0.05
+        log = [LoggedRequest(input=f"{at} {turn}", seconds=2.0 if slow[at] else 0.1,
+                             group=str(at)) for at in range(30) for turn in range(20)]  # fmt: skip
+        alarms += slower_than(1000, log, 0.005).low > 0.05
+    assert alarms <= 1
+    alone = [LoggedRequest(input=str(at), seconds=at % 2) for at in range(40)]
+    assert slower_than(500, alone, 0.005) == share_of(20, 40, 0.005)

@@ -1,5 +1,6 @@
 """Facts that moved since the study, by dated documents; the day on which a verdict expires."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -130,3 +131,12 @@ def test_no_end_is_none_with_its_reason():
         found = expiry_of(made, staleness, Arm(), reads, TODAY)
         assert (found.day, found.passed) == (None, False)
         assert why in found.because
+
+
+def test_a_question_asked_again_and_again_is_one_witness():
+    apart = [replace(one, input=f"{one.input} {at}") for at, one in enumerate(requests())]
+    many, few = measured(asked=apart), measured()
+    for found in (many, few):
+        assert (found.share.k, found.share.n) == (20, 60)
+    assert few.share.low < many.share.low < 1 / 3
+    assert few.stale.low < many.stale.low

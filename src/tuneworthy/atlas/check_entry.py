@@ -209,7 +209,9 @@ def _distance_faults(entry: Entry, tables: dict[str, dict[str, float]]) -> Itera
             yield "distance of an arm without a score", arm.name
             continue
         gaps = [_gaps(tables[top], tables[arm.name]) for top in tops]
-        fits = [each for each in gaps if each and abs(fmean(each) - arm.behind.mean) <= 2 * ROUNDING]
+        fits = [
+            each for each in gaps if each and abs(fmean(each) - arm.behind.mean) <= 2 * ROUNDING
+        ]
         if not fits:
             yield "distance that its answers do not give", arm.name
         elif not any(_as_wide(arm.behind, paired(each, WIDEST_LEVEL)[:3]) for each in fits):

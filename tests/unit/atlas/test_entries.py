@@ -190,7 +190,9 @@ def test_an_arm_with_a_fold_of_its_own_right_answers_is_refused(entry):
     at = next(at for at, run in enumerate(entry.runs) if 0 < sum(run.scores) < len(run.scores))
     run = entry.runs[at]
     right = [place for place, score in enumerate(run.scores) if score == 1]
-    own = {key: tuple(getattr(run, key)[i] for i in right) for key in ("cases", "answers", "scores")}
+    own = {
+        key: tuple(getattr(run, key)[i] for i in right) for key in ("cases", "answers", "scores")
+    }
     with pytest.raises(DataError, match="case in two folds"):
         check_entry(with_run(entry, at, fold=7, **own))
 

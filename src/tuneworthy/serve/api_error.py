@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from tuneworthy.core.record import well_formed
+
 
 class ApiError(Exception):
     """A refused request: HTTP status, message, the field at fault (`param`) and a code.
 
     `retry_after` is in seconds. The message goes to the client: it names no path, no key and no
-    text of another request.
+    text of another request. What it quotes of the request may hold lone surrogates, which no reply
+    can: they are replaced.
     """
 
     def __init__(
@@ -22,7 +25,8 @@ class ApiError(Exception):
         retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
-        self.status, self.message, self.param, self.code = status, message, param, code
+        self.status, self.message, self.code = status, well_formed(message), code
+        self.param = None if param is None else well_formed(param)
         self.retry_after = retry_after
 
     @property

@@ -13,7 +13,7 @@ from tuneworthy.core.model import Grammar, Limits
 from tuneworthy.core.record import digest
 from tuneworthy.sandbox.schemas import SchemaFault, external_reference
 from tuneworthy.serve.api_error import ApiError, bad_field
-from tuneworthy.serve.chat_request import ChatRequest
+from tuneworthy.serve.chat_request import ANY_OBJECT, ChatRequest
 from tuneworthy.serve.served_models import Target
 from tuneworthy.serve.worker import AnswerJob, Refused, Stopping, joins_batch, joins_model
 
@@ -66,7 +66,7 @@ def _system_job(asked: ChatRequest, target: Target, wake: Callable[[], None]) ->
         "temperature": (asked.temperature, limits.temperature if limits else 0.0),
         "top_p": (asked.top_p, limits.top_p if limits else 1.0),
         "stop": (asked.stop or None, limits.stop if limits else ()),
-        "response_format": (asked.grammar and asked.grammar.kind, _grammar_kind(target)),
+        "response_format": (_asked_format(asked, target), _own_format(target)),
         "n": (asked.n, 1),
     }
     for name, (given, own) in fixed.items():
@@ -94,11 +94,20 @@ def _system_job(asked: ChatRequest, target: Target, wake: Callable[[], None]) ->
     )
 
 
-def _grammar_kind(target: Target) -> str | None:
+def _own_format(target: Target) -> str | None:
     """Return the kind of grammar that constrains an artefact's answers; None for free ones."""
     assert target.system is not None
     grammar = target.system.artefact.pack.grammar
     return grammar.kind if grammar else None
+
+
+def _asked_format(asked: ChatRequest, target: Target) -> str | None:
+    """Return the kind of the requested grammar, or "another schema" than the artefact's own."""
+    assert target.system is not None
+    own = target.system.artefact.pack.grammar
+    if asked.grammar is None or own is None or own.kind != "json":
+        return asked.grammar and asked.grammar.kind
+    return "json" if asked.grammar.value in (own.value, ANY_OBJECT) else "another schema"
 
 
 def _check_schema(grammar: Grammar) -> None:

@@ -7,7 +7,6 @@ is refused unless its value changes nothing; fields that only describe the reque
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +31,7 @@ READ_FIELDS = {
     "model", "messages", "temperature", "top_p", "max_tokens", "max_completion_tokens", "stop",
     "seed", "n", "stream", "stream_options", "response_format", "logprobs", "top_logprobs",
 }  # fmt: skip
+ANY_OBJECT = {"type": "object"}  # the schema of `json_object`
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant",
           "tool": "tool"}  # fmt: skip
 
@@ -121,7 +121,8 @@ def _messages(fields: Mapping[str, Any]) -> tuple[Message, ...]:
 
 
 def _message(given: Any, where: str) -> Message:
-    if not isinstance(given, dict) or given.get("role") not in _ROLES:
+    role = given.get("role") if isinstance(given, dict) else None
+    if not isinstance(role, str) or role not in _ROLES:
         known = ", ".join(_ROLES)
         raise bad_field(f"{where}.role", f"Each message needs a 'role', one of: {known}.")
     if given.get("tool_calls") or given.get("function_call"):
@@ -131,7 +132,7 @@ def _message(given: Any, where: str) -> Message:
         content = "".join(_part_text(part, f"{where}.content") for part in content)
     if not isinstance(content, str):
         raise bad_field(f"{where}.content", "'content' must be a text, or a list of text parts.")
-    return Message(role=_ROLES[given["role"]], content=content)
+    return Message(role=_ROLES[role], content=content)
 
 
 def _part_text(part: Any, where: str) -> str:
@@ -146,7 +147,7 @@ def _number_or_none(
     value = fields.get(name)
     if value is None:
         return None
-    sound = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    sound = isinstance(value, int | float) and not isinstance(value, bool)
     if not sound or not low <= value <= high or (open_low and value == low):
         reach = f"above {low} and at most {high}" if open_low else f"from {low} to {high}"
         raise bad_field(name, f"'{name}' must be a number {reach}.")
@@ -193,7 +194,7 @@ def _grammar_of_format(fields: Mapping[str, Any]) -> Grammar | None:
     if given is None or kind == "text":
         return None
     if kind == "json_object":
-        return Grammar(kind="json", value={"type": "object"})
+        return Grammar(kind="json", value=ANY_OBJECT)
     inner = given.get("json_schema") if isinstance(given, dict) else None
     schema = inner.get("schema") if isinstance(inner, dict) else None
     if kind != "json_schema":

@@ -3,9 +3,16 @@
 import json
 
 import pytest
+from serve_kit import LIMITS, Prompted, artefact
 
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.artefact import Pack
+from tuneworthy.core.model import Grammar
+from tuneworthy.models.scripted import Scripted
 from tuneworthy.serve.api_error import ApiError
+from tuneworthy.serve.asked_jobs import jobs_for
 from tuneworthy.serve.chat_request import read_request
+from tuneworthy.serve.served_models import Target
 
 USER = {"role": "user", "content": "a"}
 
@@ -43,7 +50,8 @@ def test_what_is_read():
 BAD = [
     ("model", 7), ("model", ""), ("model", "left out"), ("messages", []), ("messages", "a"),
     ("messages", "left out"), ("messages", [USER] * 1025), ("temperature", -1), ("temperature", 3),
-    ("temperature", "1"), ("temperature", True), ("top_p", 0), ("top_p", 1.1), ("max_tokens", 0),
+    ("temperature", "1"), ("temperature", True), ("temperature", 10**400), ("top_p", 0),
+    ("top_p", 1.1), ("max_tokens", 0),
     ("max_tokens", 10**9), ("max_tokens", 1.5), ("max_tokens", True), ("max_tokens", "5"),
     ("max_completion_tokens", -4), ("n", 10**6), ("n", 0), ("stop", ["a"] * 5), ("stop", [""]),
     ("stop", 5), ("stop", ["a" * 5000]), ("seed", 1 << 70), ("seed", 0.5), ("stream", "yes"),
@@ -69,6 +77,7 @@ def test_a73_a_bad_value_is_refused_by_name(field, value):
     ("message", "where"),
     [
         ({"role": "robot", "content": "a"}, "messages[0].role"),
+        ({"role": [], "content": "a"}, "messages[0].role"),
         ("hello", "messages[0].role"),
         ({"role": "user"}, "messages[0].content"),
         ({"role": "user", "content": None}, "messages[0].content"),
@@ -80,3 +89,26 @@ def test_a_bad_message_is_refused_by_its_place(message, where):
     with pytest.raises(ApiError) as refused:
         read(messages=[message, USER])
     assert refused.value.param == where
+
+
+def test_an_error_that_quotes_half_a_character_can_be_written():
+    with pytest.raises(ApiError) as refused:
+        read(**{"\ud800": 1})
+    assert "\ufffd" in json.dumps(refused.value.plain(), ensure_ascii=False).encode().decode()
+
+
+def test_an_artefact_is_not_asked_for_another_schema_than_its_own():
+    """It answers under its own schema, so a client that sends another one would not get it."""
+    own = {"type": "object", "properties": {"a": {"type": "string"}}}
+    pack = Pack(recipe=Recipe(), limits=LIMITS, grammar=Grammar(kind="json", value=own))
+    model = Scripted("echo", lambda prompt: "x")
+    target = Target("t", None, model, Prompted(artefact(pack=pack), model))
+
+    def jobs(form):
+        return jobs_for(read(response_format=form), target, 16, lambda: None)
+
+    assert len(jobs({"type": "json_object"})) == 1
+    assert len(jobs({"type": "json_schema", "json_schema": {"schema": own}})) == 1
+    with pytest.raises(ApiError) as refused:
+        jobs({"type": "json_schema", "json_schema": {"schema": {"type": "object", "title": "b"}}})
+    assert (refused.value.status, refused.value.param) == (400, "response_format")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
+from statistics import median
 
 from tuneworthy.advice.adviser_list import Adviser, all_advisers
 from tuneworthy.advice.answer_file import by_adviser, read_advice, shipped_advice
@@ -72,11 +74,19 @@ def measured_tasks(path: Path | None = None, working: Path | None = Path()) -> l
 def prior_for_rows(path: Path, options: RunOptions, tasks: list[MeasuredTask]) -> str:
     """Return the sentence on which tools win on rows like a task file's; "" if none is shown.
 
-    No model is called. Raises what reading the task and its rows raises.
+    The facts are those of as many answers as a measured task has (the entropy of the same labels
+    falls with their number) and of the rows that an arm would learn from. No model is called, and
+    no row is read if these tasks support no forecast. Raises what reading the task raises.
     """
-    loaded, _ = read(path, options)
+    if not prior_line(prior_of(tasks, row_features(["a", "b"], 2, "label"))):
+        return ""  # whether a forecast is shown does not depend on the rows
+    loaded, split = read(path, options)
     outputs = [case.output for case in loaded.everyone]
-    facts = row_features(outputs, len(loaded.cases), loaded.task.output.type)
+    most = int(median(task.n for task in tasks))
+    if len(outputs) > most:
+        outputs = Random(0).sample(outputs, most)
+    learnt = max((len(part.train) + len(part.dev) for part in split.parts), default=len(outputs))
+    facts = row_features(outputs, learnt, loaded.task.output.type)
     return prior_line(prior_of(tasks, facts))
 
 

@@ -12,6 +12,7 @@ from tuneworthy import advising
 from tuneworthy.advice.features import row_features
 from tuneworthy.atlas.atlas_data import Atlas
 from tuneworthy.cli._frame import run
+from tuneworthy.core.run_options import RunOptions
 
 
 @pytest.fixture
@@ -130,3 +131,24 @@ def test_check_prints_a_prior_only_where_tasks_are_measured(tmp_path, monkeypatc
     monkeypatch.setattr(advising, "measured_tasks", lambda: tasks[:12])
     assert run(["check", str(path)]) == 0
     assert "rior" not in capsys.readouterr().out
+
+
+def test_the_prior_reads_as_many_answers_as_a_measured_task_has(tmp_path, monkeypatch):
+    """The entropy of the same labels, as a share of the most, falls with their number."""
+    tasks = []
+    for at in range(72):
+        facts = row_features(["a", "b"], 50 if at % 2 else 5000, "label")
+        use = "prompt" if at % 2 else "tune"
+        tasks.append(kit.task(f"{at}", kind=f"type {at // 3}", features=facts, use=use, n=60))
+    seen, whole = [], advising.prior_of
+    monkeypatch.setattr(
+        advising, "prior_of", lambda tasks, facts: seen.append(facts) or whole(tasks, facts)
+    )
+    for rows in (60, 600):
+        path = write(tmp_path / f"{rows}", rows)
+        assert "Prior" in advising.prior_for_rows(path, RunOptions(), tasks)
+    few, many = seen[1], seen[3]
+    assert many["label_entropy"] == pytest.approx(few["label_entropy"], abs=0.02)
+    assert many["rows"] < 600  # those that an arm learns from
+    monkeypatch.setattr(advising, "read", lambda *given: pytest.fail("rows are read for nothing"))
+    assert advising.prior_for_rows(path, RunOptions(), tasks[:12]) == ""

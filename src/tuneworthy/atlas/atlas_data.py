@@ -80,6 +80,24 @@ def read_atlas(working: Path | None) -> Atlas:
     return Atlas(dict(sorted(found.items())), tuple(notes))
 
 
+def refuse_older(entry: Entry, atlas: Atlas) -> None:
+    """Raise DataError if the atlas has a newer entry of this key, which counts instead.
+
+    An added entry is one file a key, so that an older one would replace the newer.
+    """
+    listed = atlas.entries.get(entry.card.key)
+    if listed is None or listed.head.card.measured <= entry.card.measured:
+        return
+    newer = listed.head.card.measured
+    raise DataError(
+        "the atlas has a newer entry of this key",
+        where=str(listed.path),
+        got=f"measured on {entry.card.measured}, the other on {newer}",
+        fix="write it with another key: tuneworthy atlas entry STUDY --out FOLDER --key KEY",
+        kept="the atlas, unchanged",
+    )
+
+
 def write_entry(entry: Entry, working: Path) -> Path:
     """Write an entry into the working folder's atlas and return its file."""
     path = working / ADDED_FOLDER / f"{entry.card.key}{PACKED_SUFFIX}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tuneworthy.atlas.cells import MODEL, Cell, all_cells
-from tuneworthy.atlas.entry import Entry
+from tuneworthy.atlas.entry import NO_MODEL, Entry
 from tuneworthy.atlas.run_cell import write_cell
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.run_options import RunOptions
@@ -25,7 +25,8 @@ def refuse_other_rows(entry: Entry) -> None:
         keyed = card.key == cell.key(MODEL)
         if not keyed and (card.kind, card.size) != (cell.kind, cell.size):
             continue
-        if keyed and (card.kind, card.size, card.model) != (cell.kind, cell.size, MODEL):
+        named = (card.kind, card.size) == (cell.kind, cell.size)
+        if keyed and not (named and card.model in (MODEL, NO_MODEL)):
             got = f"{card.kind}, {card.size:,} rows, {card.model}"
         elif card.rows_hash != (own := cell_rows_digest(cell)):
             got = f"rows {card.rows_hash[:12]}, not {own[:12]}"

@@ -147,7 +147,7 @@ def add_entry(
 
     Example: tuneworthy atlas add clauses-entry
     """
-    from tuneworthy.atlas.atlas_data import write_entry
+    from tuneworthy.atlas.atlas_data import read_atlas, refuse_older, write_entry
     from tuneworthy.atlas.cell_rows import refuse_other_rows
     from tuneworthy.atlas.check_entry import check_entry
     from tuneworthy.atlas.entry_files import read_folder
@@ -161,6 +161,7 @@ def add_entry(
                         fix="--figures-only takes them as stated; every view says so")  # fmt: skip
     scored = check_entry(entry)
     refuse_other_rows(entry)
+    refuse_older(entry, read_atlas(Path()))
     path = write_entry(entry, Path())
     if json:
         show_json(canonical({"key": entry.card.key, "scored_again": scored, "file": str(path)}))

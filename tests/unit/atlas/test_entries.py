@@ -1,13 +1,13 @@
 """Entries: they hold what a study measured, survive files, and are refused where they lie."""
 
 import random
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from tests import atlas_kit
 
 from tuneworthy.atlas import atlas_data, cells
-from tuneworthy.atlas.atlas_data import ADDED_FOLDER, read_atlas, write_entry
+from tuneworthy.atlas.atlas_data import ADDED_FOLDER, read_atlas, refuse_older, write_entry
 from tuneworthy.atlas.cell_rows import cell_rows_digest, refuse_other_rows
 from tuneworthy.atlas.check_entry import check_entry
 from tuneworthy.atlas.entry import Entry
@@ -214,7 +214,8 @@ def test_an_entry_stands_in_a_cell_only_with_the_rows_of_the_cell(entry, monkeyp
     own = card.model_copy(update={"rows_hash": cell_rows_digest(cell)})
     refuse_other_rows(changed(entry, card=own))
     keyed = own.model_copy(update={"key": cell.key(cells.MODEL)})
-    refuse_other_rows(changed(entry, card=keyed.model_copy(update={"model": cells.MODEL})))
+    for model in (cells.MODEL, "no model"):
+        refuse_other_rows(changed(entry, card=keyed.model_copy(update={"model": model})))
     with pytest.raises(DataError, match="not of the cell that it names"):
         refuse_other_rows(changed(entry, card=keyed.model_copy(update={"model": "hf:other"})))
     refuse_other_rows(entry)
@@ -270,6 +271,11 @@ def test_the_newest_entry_of_a_key_counts_and_other_versions_are_said(entry, tmp
     assert list(atlas.entries) == ["planted-40"]
     assert "1 measured task of tuneworthy 0.1.0" in atlas.notes[0]
     write_entry(entry, tmp_path)
+    refuse_older(entry, read_atlas(tmp_path))
+    day_before = entry.card.measured - timedelta(days=1)
+    older = entry.card.model_copy(update={"measured": day_before})
+    with pytest.raises(DataError, match="newer entry of this key"):
+        refuse_older(changed(entry, card=older), read_atlas(tmp_path))
     assert read_atlas(tmp_path).notes == ()
     assert read_atlas(tmp_path).entry("planted-40") == entry
     (path.parent / "broken.json.xz").write_bytes(b"no")

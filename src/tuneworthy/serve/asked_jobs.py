@@ -105,8 +105,10 @@ def _asked_format(asked: ChatRequest, target: Target) -> str | None:
     """Return the kind of the requested grammar, or "another schema" than the artefact's own."""
     assert target.system is not None
     own = target.system.artefact.pack.grammar
-    if asked.grammar is None or own is None or own.kind != "json":
-        return asked.grammar and asked.grammar.kind
+    if asked.grammar is None:
+        return None
+    if own is None or own.kind != "json":
+        return asked.grammar.kind
     return "json" if asked.grammar.value in (own.value, ANY_OBJECT) else "another schema"
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tuneworthy.compare.columns import PRESENT_ARM, Column, by_spec, column
+from tuneworthy.compare.columns import PRESENT_ARM, Column, by_spec, column, ladder_place
 from tuneworthy.compare.comparison import compare_with_simpler
 from tuneworthy.compare.pairs import ALPHA, LOOK_SHARE, ComparisonInputs, pair_of
 from tuneworthy.compare.turn_order import ladder_position
@@ -63,24 +63,46 @@ class StageRule:
         """Return why no score of an arm could make it worthwhile, or "" if one could.
 
         The reason is another measured arm, of the same or a simpler tool, whose lower bound is
-        within the margin of a perfect score.
+        within the margin of a perfect score. Every arm that may be named in its place must be so
+        near, too: the verdict may name a simpler arm that is not shown to be beaten.
         """
-        task = self.inputs.task
+        margin = self.inputs.task.success.margin
         if not self.by_score:
             return ""
-        for other in sorted(self.columns, key=lambda c: ladder_position(c.spec)):
-            if ladder_position(other.spec) > ladder_position(spec) or other.spec.name == spec.name:
+        columns = [one for one in self.columns if one.spec.name != spec.name]
+        for other in sorted(columns, key=lambda c: ladder_position(c.spec)):
+            if ladder_position(other.spec) > ladder_position(spec):
                 continue
-            # The bound is costly, and below the mean: its gap is larger still.
-            if 1 - mean_score(other) > task.success.margin:
+            if (gap := self._left_to_gain(other)) > margin:
                 continue
-            gap = 1 - score_lower_bound(self.inputs, other)
-            if gap <= task.success.margin:
+            rivals = [one for one in columns if self._may_replace(one, other)]
+            if all(self._left_to_gain(one) <= margin for one in rivals):
                 return (
                     f"even a perfect score would gain at most {100 * gap:.1f} points over"
                     f" {other.spec.name}'s low end, not more than your margin"
                 )
         return ""
+
+    def _left_to_gain(self, one: Column) -> float:
+        """Return how far the lower bound of an arm's score is below a perfect score."""
+        gap = 1 - mean_score(one)
+        # The bound is costly, and below the mean: its gap is larger still.
+        far = gap > self.inputs.task.success.margin
+        return gap if far else 1 - score_lower_bound(self.inputs, one)
+
+    def _may_replace(self, one: Column, other: Column) -> bool:
+        """Return whether the verdict may name an arm in place of another of no simpler tool.
+
+        Not if it has a lower score in the same place, or is shown to be beaten by the margin.
+        """
+        if one is other or ladder_position(one.spec) > ladder_position(other.spec):
+            return False
+        if ladder_place(one.spec) == ladder_place(other.spec):
+            return mean_score(one) >= mean_score(other)
+        if not set(one.cells) & set(other.cells):
+            return True
+        gain = pair_of(self.inputs, other, one, self._error_level())
+        return gain.low <= 0 or gain.mean < self.inputs.task.success.margin
 
     def standing(self, new: Sequence[Run]) -> tuple[Standing, str]:
         """Return (standing, reason) of an arm's first folds against all arms of simpler tools."""

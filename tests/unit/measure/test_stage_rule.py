@@ -153,6 +153,17 @@ def test_a_classifier_that_may_leave_the_margin_rules_nothing_out():
     assert "lora" in ran(found)
 
 
+def test_nothing_is_left_out_while_an_arm_that_leaves_more_may_be_named():
+    """Else "use zero_shot" was firm where training is more than a margin better."""
+    near = {"zero_shot": 0.945, "rag": 0.985, "lora": 1.0}
+    assert "lora" in ran(followed(near)), "zero_shot is not beaten by the margin, and leaves more"
+    beaten = followed({**near, "zero_shot": 0.5})
+    assert did(beaten) == {"lora": "leave out"}
+    assert "rag's low end" in why(beaten, "lora")
+    siblings = followed({"zero_shot": 0.945, "few_shot": 0.985, "lora": 1.0})
+    assert did(siblings) == {"lora": "leave out"}, "few_shot stands for the prompts"
+
+
 def test_a_training_arm_stops_after_one_fold_where_it_lost_or_won():
     lost = followed({"tfidf": 0.8, "zero_shot": 0.2, "lora": 0.4})
     won = followed({"tfidf": 0.4, "zero_shot": 0.2, "lora": 0.9})

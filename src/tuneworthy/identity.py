@@ -18,7 +18,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.ledger.store import Ledger
-from tuneworthy.measure.stage_runner import spent_key
+from tuneworthy.measure.minutes_kept import spent_key
 from tuneworthy.metrics import fingerprint
 from tuneworthy.models import content_of
 from tuneworthy.models.encoder.minilm import missing

@@ -6,9 +6,7 @@ rule (`measure/stage_rule.py`) decides on the follow-up arms one by one. Knows n
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +19,7 @@ from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm, StageDecision
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import builds_on_prompt, needs_dev_scores, trains
 from tuneworthy.diagnose.remedies import advised_against, repairable_share
+from tuneworthy.measure.minutes_kept import KeptMinutes, spent_key
 from tuneworthy.measure.placebos import Probe, probes
 from tuneworthy.measure.plan_cuts import FOLDS_BEFORE_LOOK
 from tuneworthy.measure.stage_rule import (
@@ -78,6 +77,10 @@ class StageRunner:
         return StageRule(self.inputs, self.runs)
 
     @property
+    def _kept(self) -> KeptMinutes:
+        return KeptMinutes(self.runner.ledger, self.runner.study)
+
+    @property
     def left(self) -> float:
         """Return the minutes that are left."""
         return self.minutes - self.spent
@@ -111,9 +114,13 @@ class StageRunner:
     def _measure_follow_ups(
         self, arms: Sequence[PlannedArm], wrong: Sequence[Wrong], shares: Mapping[str, float]
     ) -> Iterator[None]:
-        """Measure the first folds of each follow-up arm that may be worth it; yield after each."""
+        """Measure the first folds of each follow-up arm that may be worth it; yield after each.
+
+        An arm that ran before the study got more minutes keeps its folds, whatever else ran since.
+        """
         for arm in arms:
-            if why := self._not_worth_it(arm, wrong):
+            measured_before = self._kept.folds_done(arm.spec.name, arm.folds) > 0
+            if not measured_before and (why := self._not_worth_it(arm, wrong)):
                 self._leave_out(arm, why)
                 continue
             share = shares[arm.spec.name]
@@ -163,7 +170,9 @@ class StageRunner:
         built_on = self._prompts_of_open_arms(ranked, stops)
         for entry in ranked:
             if (stop := stops[entry.arm.spec.name]) and entry.arm.spec.name not in built_on:
-                self._stop_arm(entry.arm, stop)
+                if kept := self._measured_before(entry.arm):
+                    self._measure(entry.arm, kept)
+                self._stop_arm(entry.arm, stop, len(kept))
         open_arms = [
             entry.arm for entry in ranked
             if not stops[entry.arm.spec.name] or entry.arm.spec.name in built_on
@@ -171,7 +180,8 @@ class StageRunner:
         names = [arm.spec.name for arm in open_arms]
         counts = dict(zip(names, self._folds_each(open_arms), strict=True))
         for arm in [arm for arm in self.plan.arms if arm.spec.name in counts]:
-            folds = arm.folds[arm.look_after :][: counts[arm.spec.name]]
+            count = max(counts[arm.spec.name], len(self._measured_before(arm)))
+            folds = arm.folds[arm.look_after :][:count]
             rest = len(arm.folds) - arm.look_after - len(folds)
             if not folds:
                 self._stop_arm(arm, "still open, and the minutes have no room for its other folds")
@@ -239,9 +249,15 @@ class StageRunner:
         alone = _times_it_fits(self.left, costs[0]) if fold in others else 0
         return [alone, *[0] * (len(arms) - 1)]
 
-    def _stop_arm(self, arm: PlannedArm, why: str) -> None:
+    def _stop_arm(self, arm: PlannedArm, why: str, further: int = 0) -> None:
         self._record_decision(arm, "stop", why)
-        self._add_note(arm, arm.look_after, why)
+        if (folds := arm.look_after + further) < len(arm.folds):
+            self._add_note(arm, folds, why)
+
+    def _measured_before(self, arm: PlannedArm) -> tuple[int, ...]:
+        """Return the folds after the look that were measured before the study got more minutes."""
+        folds = arm.folds[arm.look_after :]
+        return folds[: self._kept.folds_done(arm.spec.name, folds)]
 
     def _add_note(self, arm: PlannedArm, folds: int, why: str) -> None:
         note = f"scored on {folds} of {len(arm.folds)} folds: {why}"
@@ -277,11 +293,11 @@ class StageRunner:
         self.tell("arm", part)
         runnable = [planned.spec for planned in self.plan.arms if not planned.because]
         dev = needs_dev_scores(self.runner.task, arm.spec, runnable)
-        before = self.spent
-        with self._count_minutes(f"{arm.spec.name} {folds}"):
+        with self._kept.count_folds(arm.spec.name, folds) as took:
             new = measure(self.runner, part, self.recipes, dev)
+        self.spent += took[0]
         planned = arm.minutes * len(folds) / max(len(arm.folds), 1)
-        for totals, minutes in ((self._planned, planned), (self._took, self.spent - before)):
+        for totals, minutes in ((self._planned, planned), (self._took, took[0])):
             totals[arm.pace] = totals.get(arm.pace, 0.0) + minutes
         self.runs += new
         folds_in_all = range(len(self.recipes))
@@ -295,8 +311,9 @@ class StageRunner:
             return
         for probe in self._needed_probes(trained):
             self.tell("arm", probe.planned)
-            with self._count_minutes(f"probe {probe.planned.spec.name}"):
+            with self._kept.count(f"probe {probe.planned.spec.name}") as took:
                 self.runs += probe.run(self.runner, self.recipes, self.runs)
+            self.spent += took[0]
 
     def _needed_probes(self, trained: bool) -> list[Probe]:
         measured = {name for name, runs in by_spec(self.runs).items() if column(runs)}
@@ -357,18 +374,6 @@ class StageRunner:
         took = self._took[pace] if known else self.spent
         return planned * min(MOST_CORRECTION, max(1 / MOST_CORRECTION, took / before))
 
-    @contextmanager
-    def _count_minutes(self, what: str) -> Iterator[None]:
-        """Add the minutes of the block to `spent`; the ledger keeps those of its first run.
-
-        A resumed study therefore counts the same minutes and makes the same decisions.
-        """
-        begun = time.perf_counter()
-        yield
-        took = {"minutes": round((time.perf_counter() - begun) / 60, 4)}
-        kept = self.runner.ledger.freeze(self.runner.study, f"minutes of {what}", took)
-        self.spent += float(kept["minutes"])
-
 
 def _requests_in(arm: PlannedArm, folds: Sequence[int]) -> int:
     """Return the share of an arm's requests that falls on these folds, as a number of requests."""
@@ -378,11 +383,6 @@ def _requests_in(arm: PlannedArm, folds: Sequence[int]) -> int:
 def _times_it_fits(room: float, cost: float) -> int:
     """Return how many times `cost` fits into `room`, despite rounding errors of floats."""
     return int(max(room, 0.0) / cost + 1e-9) if cost > 0 else 1_000
-
-
-def spent_key(minutes: float) -> str:
-    """Return the ledger key of the minutes that a study with this limit has spent."""
-    return f"spent of {minutes:g} minutes"
 
 
 def fit_extras(plan: Plan, left: float, share: float) -> Plan:

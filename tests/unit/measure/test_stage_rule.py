@@ -30,6 +30,19 @@ SPLIT = Split(
 )
 
 
+class Frozen:
+    """A ledger in memory: the first value of a key stays."""
+
+    def __init__(self):
+        self.values = {}
+
+    def freeze(self, study, kind, value):
+        return self.values.setdefault((study, kind), value)
+
+    def frozen(self, study, kind):
+        return self.values.get((study, kind))
+
+
 def spec(name):
     arm, _, k = name.partition("/")
     module = load("arms", arm)
@@ -58,7 +71,8 @@ class Drawn(StageRunner):
         self.runs += new
         self.spent += arm.minutes * len(folds) / len(arm.folds)
         self._planned = self._took = {"": self.spent}
-        return new
+        with self._kept.count_folds(arm.spec.name, folds):
+            return new
 
     def _run_probes(self, trained):
         self.probed = [*getattr(self, "probed", []), trained]
@@ -67,11 +81,12 @@ class Drawn(StageRunner):
         self._record_decision(arm, "leave out", why)
 
 
-def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, stand=None, **task):
+def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, stand=None,
+             dear=("", 0.0), **task):  # fmt: skip
     """Run the rule over arms that are right with these shares; return it, finished.
 
     `every`: it looks at all arms but classifiers after one fold. `stand`: the prompt that an arm is
-    built on.
+    built on. `dear`: an arm and its minutes.
     """
     job = Task(data={"file": "rows.jsonl"}, arms=arms, **task)
     planned = []
@@ -79,8 +94,9 @@ def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, stand=None
         one = spec(name)
         waits = trains(one) or "/" in name
         asks = every and not waits and one.tool != "classifier"
+        cost = dear[1] if name == dear[0] else 5.0 if trains(one) else 1.0
         planned.append(PlannedArm(spec=one, folds=tuple(range(FOLDS)), seeds=(0,), follow_up=waits,
-                                  minutes=5.0 if trains(one) else 1.0,
+                                  minutes=cost,
                                   look_after=int(trains(one) or asks)))  # fmt: skip
     plan = Plan.model_construct(arms=tuple(planned), across=(), read=None, staged=True)
     shape = ComparisonInputs(task=job, study="s", split=SPLIT, groups={},
@@ -88,8 +104,12 @@ def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, stand=None
                              folds_at_look=plan.looks_at)  # fmt: skip
     rows = [Wrong(cause=c, share=s, low=s, high=s, n=N, arm=None, placebo=None) for c, s in wrong]
     found = Diagnosis(arm="zero_shot", n_fail=N, n_pass=0, wrong=tuple(rows))
-    ledger = SimpleNamespace(freeze=lambda study, kind, value: value)
-    bench = SimpleNamespace(task=job, ledger=ledger, study="s")
+    bench = SimpleNamespace(task=job, ledger=Frozen(), study="s")
+    return on_bench(bench, plan, shape, minutes, found, right, stand)
+
+
+def on_bench(bench, plan, shape, minutes, found, right, stand=None):
+    """Run the rule over the arms of a plan; return it, finished."""
     follow = Drawn(bench, plan, shape, [], [Recipe()] * FOLDS, minutes,
                    lambda: found, lambda event, data: None)  # fmt: skip
     follow.stand = stand or {}
@@ -236,6 +256,31 @@ def test_the_first_training_arm_may_exceed_the_minutes_by_a_half_and_no_other_ar
     assert followed(arms, minutes=60.0).left == pytest.approx(57.0)
 
 
+def with_more(follow, minutes, wrong=()):
+    """Run the rule again on the ledger of a study that ended, with more minutes."""
+    rows = [Wrong(cause=c, share=s, low=s, high=s, n=N, arm=None, placebo=None) for c, s in wrong]
+    found = Diagnosis(arm="zero_shot", n_fail=N, n_pass=0, wrong=tuple(rows))
+    return on_bench(follow.runner, follow.plan, follow.inputs, minutes, found, follow.right)
+
+
+def test_more_minutes_drop_no_rows_that_were_measured_before():
+    right = {"zero_shot": 0.2, "lora": 0.3, "full": 0.9}
+    first = followed(right, minutes=9.0, arms=tuple(right), dear=("full", 100.0))
+    assert (folds(first, "lora"), folds(first, "full")) == ([0, 1, 2, 3, 4], [])
+    more = with_more(first, 60.0)
+    assert did(more)["lora"] == "stop", "full is shown to be better"
+    assert (folds(more, "lora"), folds(more, "full")) == ([0, 1, 2, 3, 4], [0])
+    assert not any("scored on" in n for r in more.runs for n in r.notes if r.spec.name == "lora")
+
+
+def test_more_minutes_leave_out_no_arm_that_was_measured_before():
+    arms = {"zero_shot": 0.1, "rag": 0.3, "lora": 0.12, "rag_lora": 0.8}
+    first = followed(arms, minutes=60.0, wrong=[("learnable", 0.5)])
+    assert {"lora", "rag_lora"} <= ran(first)
+    more = with_more(first, 90.0, wrong=[("reading", 0.9)])
+    assert {"lora", "rag_lora"} <= ran(more)
+
+
 def test_an_open_arm_keeps_its_first_folds_where_the_others_have_no_room():
     found = followed({"tfidf": 0.7, "zero_shot": 0.2, "lora": 0.76}, minutes=3.5)
     assert did(found)["lora"] == "stop"
@@ -347,7 +392,7 @@ def test_the_best_arm_gets_no_folds_on_which_nothing_can_be_compared_with_it():
 def test_a_dear_probe_leaves_the_minutes_that_training_needs():
     """A vote on the failures took 9 of 20 minutes, and no training arm had room."""
     follow = followed({"zero_shot": 0.1, "lora": 0.9}, minutes=6.0)
-    follow.spent, follow._planned = 0.5, {"": 0.5}
+    follow.spent, follow._planned, follow._took = 0.5, {"": 0.5}, {"": 0.5}
     vote, placebo = object(), object()
     assert follow._beside_training([vote, placebo], [5.2, 0.3]) == [placebo]
     assert follow._beside_training([vote, placebo], [4.2, 0.2]) == [vote, placebo]

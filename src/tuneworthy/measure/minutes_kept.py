@@ -1,0 +1,87 @@
+"""Keep the minutes of a study's steps in the ledger, from when each was first done.
+
+A resumed study, and one that goes on with more minutes, counts the same minutes again, and so makes
+the same decisions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from tuneworthy.core.errors import StoreError
+from tuneworthy.ledger.store import Ledger
+
+
+def spent_key(minutes: float) -> str:
+    """Return the ledger key of the minutes that a study with this limit has spent."""
+    return f"spent of {minutes:g} minutes"
+
+
+@dataclass(frozen=True)
+class KeptMinutes:
+    """The minutes of one study's steps, as its ledger keeps them."""
+
+    ledger: Ledger
+    study: str
+
+    def folds_done(self, arm: str, folds: Sequence[int]) -> int:
+        """Return how many of these folds, from the first on, were measured in one step before."""
+        counts = range(len(folds), 0, -1)
+        return next((n for n in counts if self._of(_step(arm, folds[:n])) is not None), 0)
+
+    @contextmanager
+    def count_folds(self, arm: str, folds: Sequence[int]) -> Iterator[list[float]]:
+        """Count the block that measures an arm on these folds, some of which may be done already.
+
+        The minutes of the folds that were done before are those of then.
+        """
+        done = self.folds_done(arm, folds)
+        before = _step(arm, folds[:done]) if 0 < done < len(folds) else ""
+        with self.count(_step(arm, folds), before) as minutes:
+            yield minutes
+
+    @contextmanager
+    def count(self, what: str, before: str = "") -> Iterator[list[float]]:
+        """Yield a list that gets the minutes of the block, those of its first run if it ran before.
+
+        `before` is a step that this one contains and that was done: its minutes are added. A block
+        that ends by an error or a stop keeps its minutes, for the run that resumes it.
+        """
+        stopped, begun, minutes = self._stopped(what), time.perf_counter(), list[float]()
+        try:
+            yield minutes
+        except BaseException:
+            with suppress(StoreError):  # the error of the block says more
+                self._keep(f"{what}, stopped {len(stopped) + 1}", _minutes_since(begun))
+            raise
+        earlier = (self._of(before) or 0.0) if before else 0.0
+        minutes.append(self._keep(what, sum(stopped) + earlier + _minutes_since(begun)))
+
+    def _stopped(self, what: str) -> list[float]:
+        parts: list[float] = []
+        while (part := self._of(f"{what}, stopped {len(parts) + 1}")) is not None:
+            parts.append(part)
+        return parts
+
+    def _of(self, what: str) -> float | None:
+        kept = self.ledger.frozen(self.study, _key(what))
+        return None if kept is None else float(kept["minutes"])
+
+    def _keep(self, what: str, minutes: float) -> float:
+        kept = self.ledger.freeze(self.study, _key(what), {"minutes": round(minutes, 4)})
+        return float(kept["minutes"])
+
+
+def _step(arm: str, folds: Sequence[int]) -> str:
+    return f"{arm} {tuple(folds)}"
+
+
+def _key(what: str) -> str:
+    return f"minutes of {what}"
+
+
+def _minutes_since(begun: float) -> float:
+    return (time.perf_counter() - begun) / 60

@@ -1,0 +1,72 @@
+"""Minutes of a study's steps: what a stop, a resume and more minutes count."""
+
+import pytest
+
+from tuneworthy.core.errors import StoreError
+from tuneworthy.measure import minutes_kept
+from tuneworthy.measure.minutes_kept import KeptMinutes
+
+
+class Frozen:
+    """A ledger in memory: the first value of a key stays."""
+
+    def __init__(self):
+        self.values = {}
+
+    def freeze(self, study, kind, value):
+        return self.values.setdefault((study, kind), value)
+
+    def frozen(self, study, kind):
+        return self.values.get((study, kind))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(minutes_kept.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def took(kept, clock, minutes, what="probe"):
+    with kept.count(what) as counted:
+        clock[0] += 60 * minutes
+    return counted[0]
+
+
+def test_a_step_counts_the_minutes_of_its_first_run(clock):
+    kept = KeptMinutes(Frozen(), "s")
+    assert took(kept, clock, 7.0) == 7.0
+    assert took(kept, clock, 0.1) == 7.0, "its answers came from the ledger"
+    assert took(KeptMinutes(kept.ledger, "other"), clock, 0.1) == pytest.approx(0.1)
+
+
+def test_a_stopped_step_keeps_its_minutes_for_the_run_that_resumes_it(clock):
+    kept = KeptMinutes(Frozen(), "s")
+    for minutes in (5.0, 2.0):
+        with pytest.raises(KeyboardInterrupt), kept.count("lora (0,)"):
+            clock[0] += 60 * minutes
+            raise KeyboardInterrupt
+    assert took(kept, clock, 1.0, "lora (0,)") == 8.0
+    assert took(kept, clock, 0.0, "lora (0,)") == 8.0
+
+
+def test_the_error_of_a_step_is_not_hidden_by_one_of_the_store(clock):
+    ledger = Frozen()
+    ledger.freeze = lambda *told: (_ for _ in ()).throw(StoreError("the disk is full"))
+    with pytest.raises(ZeroDivisionError), KeptMinutes(ledger, "s").count("probe"):
+        raise ZeroDivisionError
+
+
+def test_further_folds_count_beside_those_that_were_done_before(clock):
+    kept = KeptMinutes(Frozen(), "s")
+    assert kept.folds_done("lora", (1, 2, 3, 4)) == 0
+    with kept.count_folds("lora", (1, 2)):
+        clock[0] += 60 * 6.0
+    assert kept.folds_done("lora", (1, 2, 3, 4)) == 2
+    with kept.count_folds("lora", (1, 2, 3, 4)) as counted:
+        clock[0] += 60 * 5.0  # folds 3 and 4 alone: the others come from the ledger
+    assert counted == [11.0]
+    with kept.count_folds("lora", (1, 2, 3, 4)) as counted:
+        pass
+    assert counted == [11.0]
+    assert kept.folds_done("lora", (1, 2, 3, 4)) == 4

@@ -371,7 +371,7 @@ class StageRunner:
         before = self._planned.get(pace, 0.0) if known else sum(self._planned.values())
         if before < LEAST_MEASURED_MINUTES:
             return planned
-        took = self._took[pace] if known else self.spent
+        took = self._took[pace] if known else sum(self._took.values())
         return planned * min(MOST_CORRECTION, max(1 / MOST_CORRECTION, took / before))
 
 

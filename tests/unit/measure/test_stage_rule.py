@@ -398,3 +398,11 @@ def test_a_dear_probe_leaves_the_minutes_that_training_needs():
     assert follow._beside_training([vote, placebo], [4.2, 0.2]) == [vote, placebo]
     alone = followed({"zero_shot": 0.1, "few_shot": 0.9}, minutes=6.0)
     assert alone._beside_training([vote], [99.0]) == [vote], "nothing else waits for the minutes"
+
+
+def test_minutes_of_placebos_do_not_make_the_arms_estimates_longer():
+    follow = followed({"zero_shot": 0.1, "lora": 0.9})
+    follow._planned, follow._took, follow.spent = {"": 5.0}, {"": 5.0}, 10.0
+    assert follow._corrected_minutes(8.0, "adapter") == 8.0
+    follow._took = {"": 10.0}
+    assert follow._corrected_minutes(8.0, "adapter") == 16.0

@@ -14,6 +14,8 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Budget
 
 NO_ROOM = "the minutes have no room for it (budget.minutes)"
+# Part of the note of an arm whose other folds the minutes had no room for.
+NO_ROOM_FOR_FOLDS = "the minutes have no room for its other folds"
 # The printed line of a plan without diagnosis.
 NO_DIAGNOSIS_CUT = "what was wrong is not read across"
 DIAGNOSIS_STEP = "what was wrong"  # the step a cap stops a run in, if not an arm

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from tuneworthy.core.causes import Wrong, argues_against_training, share_of
 from tuneworthy.core.evidence import ArmResult, Evidence
-from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm
+from tuneworthy.core.plan import NO_ROOM, NO_ROOM_FOR_FOLDS, Plan, PlannedArm
 from tuneworthy.core.repairs import repairable_causes
 from tuneworthy.core.run import Spec
 
@@ -32,6 +32,7 @@ def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
 
     An arm without an estimate (0 minutes, nothing sent) keeps None. An arm that learnt from a part
     of the rows gets the minutes of the uncut plan, one that ran on some folds those of the others.
+    An arm that the stage rule stopped for its score gets none: more minutes would not continue it.
     """
     planned = {
         plan_arm.spec.name: plan_arm for plan_arm in plan.arms if plan_arm.minutes or plan_arm.sent
@@ -54,7 +55,7 @@ def _with_further_minutes(
     arm: ArmResult, evidence: Evidence, planned: Mapping[str, PlannedArm]
 ) -> ArmResult:
     plan_arm = planned.get(arm.name)
-    if plan_arm is None or not plan_arm.look_after or not arm.score or arm.n >= evidence.n:
+    if plan_arm is None or NO_ROOM_FOR_FOLDS not in arm.because or not arm.score:
         return arm
     left = (1 - arm.n / evidence.n) * plan_arm.minutes
     return arm.model_copy(update={"more_minutes": round(left, 3), "more_usd": 0.0})

@@ -15,7 +15,7 @@ from tuneworthy.compare.columns import by_spec, column
 from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis, Wrong
-from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm, StageDecision
+from tuneworthy.core.plan import NO_ROOM, NO_ROOM_FOR_FOLDS, Plan, PlannedArm, StageDecision
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import builds_on_prompt, needs_dev_scores, trains
 from tuneworthy.diagnose.remedies import advised_against, repairable_share
@@ -184,7 +184,7 @@ class StageRunner:
             folds = arm.folds[arm.look_after :][:count]
             rest = len(arm.folds) - arm.look_after - len(folds)
             if not folds:
-                self._stop_arm(arm, "still open, and the minutes have no room for its other folds")
+                self._stop_arm(arm, f"still open, and {NO_ROOM_FOR_FOLDS}")
                 continue
             why = "neither shown better nor shown not to be worth it"
             if stops[arm.spec.name]:
@@ -192,9 +192,7 @@ class StageRunner:
             self._record_decision(arm, "more folds" if rest else "all folds", why)
             self._measure(arm, folds)
             if rest:
-                self._add_note(
-                    arm, len(arm.folds) - rest, "the minutes have no room for the others"
-                )
+                self._add_note(arm, len(arm.folds) - rest, NO_ROOM_FOR_FOLDS)
             yield
 
     def _stop_reasons(self, ranked: Sequence[LookedAt]) -> dict[str, str]:

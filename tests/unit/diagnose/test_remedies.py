@@ -5,7 +5,7 @@ import pytest
 from tuneworthy.core.audit_report import DetectableDifference
 from tuneworthy.core.causes import Wrong
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
-from tuneworthy.core.plan import NO_ROOM, EndpointLoad, Plan, PlannedArm
+from tuneworthy.core.plan import NO_ROOM, NO_ROOM_FOR_FOLDS, EndpointLoad, Plan, PlannedArm
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.repairs import CAUSES_BY_REMEDY, repairable_causes
 from tuneworthy.core.run import Spec
@@ -142,21 +142,25 @@ def test_an_arm_left_out_for_minutes_says_what_it_would_take():
 
 
 def test_an_arm_whose_further_folds_had_no_room_says_what_they_would_take():
-    def told(n, look):
+    def told(n, note):
         arm = PlannedArm(spec=Spec(name="lora", arm="lora"), folds=(0, 1, 2, 3, 4), minutes=20.0,
-                         look_after=look)  # fmt: skip
+                         look_after=1)  # fmt: skip
         visible = DetectableDifference(n=1, d=0.1, factor=1.0, prompts=None, fitted=None)
         plan = Plan(task="t", rows="r", k=5, scored=400, train=320, dev=0, arms=(arm,),
                     visible=visible)  # fmt: skip
         scored = result("lora", score=Interval(mean=0.5, low=0.4, high=0.6))
-        scored = scored.model_copy(update={"n": n})
+        scored = scored.model_copy(update={"n": n, "because": note})
         found = Evidence(task="t", hash="e" * 64, n=400, looks=1, alpha=0.05, arms=(scored,),
                          pairs=())  # fmt: skip
         return with_minutes(found, plan).arms[0].more_minutes
 
-    assert told(80, 1) == 16.0
-    assert told(400, 1) is None
-    assert told(80, 0) is None, "it has no further folds"
+    stopped = "scored on 1 of 5 folds: "
+    assert told(80, f"{stopped}still open, and {NO_ROOM_FOR_FOLDS}") == 16.0
+    assert told(240, f"scored on 3 of 5 folds: {NO_ROOM_FOR_FOLDS}; a note") == 8.0
+    assert told(400, "") is None
+    assert told(80, f"{stopped}shown to be at most 5 points better than tfidf") is None, (
+        "the rule stops it again, however many minutes there are"
+    )
 
 
 def test_an_arm_trained_on_a_part_of_the_rows_gets_the_minutes_of_the_whole_plan():

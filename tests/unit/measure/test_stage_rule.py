@@ -209,7 +209,7 @@ def test_training_arms_that_may_both_be_named_get_equally_many_folds():
     assert [folds_of(short, arm) for arm in ("lora", "rag_lora")] == [3, 3]
     assert did(short) == {"lora": "more folds", "rag_lora": "more folds"}
     notes = [note for run in short.runs for note in run.notes]
-    assert notes == ["scored on 3 of 5 folds: the minutes have no room for the others"] * 2
+    assert notes == ["scored on 3 of 5 folds: the minutes have no room for its other folds"] * 2
     shorter = followed({**near, "rag_lora": 0.5}, minutes=5.5)
     assert [folds_of(shorter, arm) for arm in ("lora", "rag_lora")] == [1, 2], "the best goes first"
     assert "no room for its other folds" in why(shorter, "lora")

@@ -345,6 +345,8 @@ class StageRunner:
         room, result = self.left - kept, []
         for probe, cost in zip(probes, costs, strict=True):
             if planned and cost > max(room, 0.0):
+                if probe.planned.spec.role == "candidate":  # else nobody knows that it was not run
+                    self._leave_out(probe.planned, NO_ROOM)
                 continue
             room -= cost
             result.append(probe)

@@ -393,9 +393,15 @@ def test_a_dear_probe_leaves_the_minutes_that_training_needs():
     """A vote on the failures took 9 of 20 minutes, and no training arm had room."""
     follow = followed({"zero_shot": 0.1, "lora": 0.9}, minutes=6.0)
     follow.spent, follow._planned, follow._took = 0.5, {"": 0.5}, {"": 0.5}
-    vote, placebo = object(), object()
+    vote, placebo = (
+        SimpleNamespace(planned=PlannedArm(spec=spec("vote").model_copy(update={"role": role})))
+        for role in ("candidate", "placebo")
+    )
     assert follow._beside_training([vote, placebo], [5.2, 0.3]) == [placebo]
+    assert (did(follow)["vote"], why(follow, "vote")) == ("leave out", NO_ROOM)
+    follow.steps.clear()
     assert follow._beside_training([vote, placebo], [4.2, 0.2]) == [vote, placebo]
+    assert follow._beside_training([placebo], [99.0]) == follow.steps == []
     alone = followed({"zero_shot": 0.1, "few_shot": 0.9}, minutes=6.0)
     assert alone._beside_training([vote], [99.0]) == [vote], "nothing else waits for the minutes"
 

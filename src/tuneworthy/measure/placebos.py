@@ -41,6 +41,11 @@ class Probe:
     planned: PlannedArm
     cases: frozenset[str]
 
+    @property
+    def most_minutes(self) -> tuple[float, str]:
+        """Return (the minutes that it takes at most, its pace)."""
+        return self.planned.minutes, self.planned.pace
+
     def run(self, runner: Runner, recipes: Sequence[Recipe], runs: Sequence[Run]) -> list[Run]:
         """Run the probe on its cases; return the runs, untimed and marked `stopped_early`.
 
@@ -96,7 +101,8 @@ def probes(
         for spec in _arm_and_placebo_specs(task, planned, base, table, rows):
             if spec.name not in done:
                 cases = dear_cases if spec == planned.spec else probe_cases
-                result.append(Probe(_probe_plan(planned, spec), cases))
+                share = len(cases) / len(base.passed)
+                result.append(Probe(_probe_plan(planned, spec, share), cases))
     return result
 
 
@@ -138,7 +144,14 @@ def _arm_and_placebo_specs(
     return specs if may_act(own, base) else []
 
 
-def _probe_plan(planned: PlannedArm, spec: Spec) -> PlannedArm:
-    """Return the plan of a probe: one seed, and one fold if it trains."""
+def _probe_plan(planned: PlannedArm, spec: Spec, share: float) -> PlannedArm:
+    """Return the plan of a probe: one seed, and one fold if it trains.
+
+    Its minutes are at most those of its arm on this `share` of the cases, or on one fold.
+    """
     folds = planned.folds[:1] if trains(spec) else planned.folds
-    return PlannedArm(spec=spec, folds=folds, seeds=planned.seeds[:1])
+    part = 1 / max(len(planned.folds), 1) if trains(spec) else min(share, 1.0)
+    minutes = planned.minutes * part / max(len(planned.seeds), 1)
+    return PlannedArm(
+        spec=spec, folds=folds, seeds=planned.seeds[:1], minutes=minutes, pace=planned.pace
+    )

@@ -328,8 +328,8 @@ class StageRunner:
             runs = [run for run in runs if run.fold is None or run.fold < FOLDS_BEFORE_LOOK]
         result = probes(self.runner, arms, runs, paid, self.plan.read)
         planned = {arm.spec.name: (arm.minutes, arm.pace) for arm in self.plan.across}
-        names = [probe.planned.spec.name for probe in result]
-        costs = [self._corrected_minutes(*planned.get(name, (0.0, ""))) for name in names]
+        known = [planned.get(probe.planned.spec.name, probe.most_minutes) for probe in result]
+        costs = [self._corrected_minutes(*minutes_and_pace) for minutes_and_pace in known]
         if trained:
             return [] if sum(costs) > self.left + PLACEBO_SHARE * self.minutes else result
         return self._beside_training(result, costs)

@@ -17,6 +17,8 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import trains
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Economics, Task
+from tuneworthy.measure import stage_runner
+from tuneworthy.measure.placebos import Probe, _probe_plan
 from tuneworthy.measure.stage_runner import StageRunner, fit_extras
 
 FOLDS, N = 5, 400
@@ -412,3 +414,19 @@ def test_minutes_of_placebos_do_not_make_the_arms_estimates_longer():
     assert follow._corrected_minutes(8.0, "adapter") == 8.0
     follow._took = {"": 10.0}
     assert follow._corrected_minutes(8.0, "adapter") == 16.0
+
+
+def test_placebos_that_the_plan_did_not_cost_count_the_minutes_of_their_arms(monkeypatch):
+    """A plan without diagnosis lists no placebos; `--more 1m` then trained one for 5 minutes."""
+    follow = followed({"zero_shot": 0.1, "lora": 0.9}, minutes=6.0)
+    lora = next(arm for arm in follow.plan.arms if arm.spec.name == "lora")
+    placebo = PlannedArm(spec=lora.spec.model_copy(update={"role": "placebo"}), minutes=5.0)
+    monkeypatch.setattr(stage_runner, "probes", lambda *told: [Probe(placebo, frozenset())])
+    follow.runner.task = follow.runner.task.model_copy(update={"model": "hf:a/b"})
+    follow.spent, follow._planned, follow._took = 4.0, {"": 4.0}, {"": 4.0}
+    assert follow._needed_probes(trained=True) == [], "2 minutes are left"
+    follow.spent = 1.0
+    assert [probe.planned for probe in follow._needed_probes(trained=True)] == [placebo]
+    prompt = next(arm for arm in follow.plan.arms if arm.spec.name == "zero_shot")
+    assert _probe_plan(lora, placebo.spec, 0.1).minutes == pytest.approx(5.0 / FOLDS)
+    assert _probe_plan(prompt, prompt.spec, 0.1).minutes == pytest.approx(0.1)

@@ -86,6 +86,7 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
     across = tuple(_diagnosis_arms(shown, planned, choice))
     needed = needed_minutes if by_rule else _total_minutes
     uncut = needed(planned) + diagnosis_minutes(across, by_rule)
+    uncut = max(uncut, _minutes_for_all_folds(planned)[0])
     runnable = [spec for spec in arms if not unmet_needs(spec, facts.available)]
     dear = by_rule and any(worth_a_look(facts.task, arm, facts.split) for arm in planned)
     for step, texts in tighter_limits(runnable, choice, facts.sizes.train, bool(across), dear):
@@ -94,7 +95,8 @@ def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Pla
         choice, lines = step, texts
         shown, planned = _plan_arms(facts, arms, choice)
         across = tuple(_diagnosis_arms(shown, planned, choice))
-    if by_rule and (folds := _folds_if_too_long(planned, minutes)):
+    enough, folds = _minutes_for_all_folds(planned)
+    if enough > minutes:
         choice = replace(choice, folds=LEAST_FOLDS)
         lines = (*lines, f"training arms on {LEAST_FOLDS} of {folds} folds")
         shown, planned = _plan_arms(facts, arms, choice)
@@ -147,14 +149,14 @@ def needed_minutes(arms: Sequence[PlannedArm]) -> float:
     return always + max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
 
 
-def _folds_if_too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
-    """Return the fold count of the dearest training arm if it takes too long, else 0."""
+def _minutes_for_all_folds(arms: Sequence[PlannedArm]) -> tuple[float, int]:
+    """Return (minutes that leave the dearest training arm all its folds, their number)."""
     training = [arm for arm in arms if trains(arm.spec) and arm.look_after]
     always = sum(arm.first_minutes for arm in arms if not arm.follow_up)
     most = max(training, key=lambda arm: arm.minutes, default=None)
     if most is None or len(most.folds) <= LEAST_FOLDS:
-        return 0
-    return len(most.folds) if always + most.minutes > LONGEST_FACTOR * minutes else 0
+        return 0.0, 0
+    return (always + most.minutes) / LONGEST_FACTOR, len(most.folds)
 
 
 def _affordable_trials(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) -> int | None:
@@ -371,10 +373,8 @@ def _does_not_apply(task: Task, spec: Spec) -> str:
 def _plan_arm(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec]) -> PlannedArm:
     if reason := unmet_needs(spec, facts.available) or _does_not_apply(facts.task, spec):
         return PlannedArm(spec=spec, because=reason)
-    training, by_rule = (
-        trains(spec),
-        uses_stage_rule(facts.task) and not is_recorded(facts.task, spec),
-    )
+    training = trains(spec)
+    by_rule = uses_stage_rule(facts.task) and not is_recorded(facts.task, spec)
     parts = facts.split.learning[: choice.folds if training else choice.parts]
     ceiling = choice.look and spec.role == "ceiling" and builds_on_prompt(spec)
     if ceiling or (by_rule and prompts_tried(spec)):  # a search answers dev rows with every prompt

@@ -1,6 +1,7 @@
 """Which arms `auto` takes, which of them wait for the stage rule, and what the minutes cut."""
 
 from dataclasses import replace
+from math import ceil
 
 from tuneworthy.core.arm import Sizes
 from tuneworthy.core.audit_report import Audit, DetectableDifference
@@ -131,6 +132,19 @@ def test_prompts_are_looked_at_before_any_arm_learns_from_fewer_rows():
     assert seen == sorted(seen, reverse=True), "in this order, and none comes back"
     assert len(set(seen)) > 5
     assert set(folds) == {2, 5}, "all folds, or no look between two of them"
+
+
+def test_the_minutes_that_leave_nothing_out_leave_the_folds_of_training_arms_too():
+    """A plan of 3 minutes said that 1.14 would do, and cut three of five folds."""
+    def made(minutes):
+        job = task(budget={"minutes": minutes}, arms=("zero_shot", "lora"))
+        return make_plan(folded(job, 3000.0), specs(job), "rows", "study")
+
+    short = made(3)
+    assert short.cuts == ("training arms on 2 of 5 folds",)
+    assert short.whole > 3
+    assert made(ceil(short.whole)).cuts == ()
+    assert made(ceil(made(1).whole)).cuts == ()
 
 
 def test_rows_in_time_order_get_fewer_folds_before_training_has_no_room():

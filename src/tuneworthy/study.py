@@ -215,7 +215,7 @@ def _run_session(session: Session, watch: Watch | None) -> Study:
         raise _nothing_measured_error(runs)
     if staged:
         room = max(EXTRAS_LEAST_SHARE * session.minutes, stages.left)
-        planned = fit_extras(planned, room, EXTRAS_MOST_SHARE * session.minutes)
+        planned = fit_extras(stages.plan, room, EXTRAS_MOST_SHARE * session.minutes)
     results = _results_of_runs(session, planned, runs, recipes)
     results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
     tell("done", results)

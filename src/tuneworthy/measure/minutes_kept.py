@@ -7,11 +7,14 @@ the same decisions.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from tuneworthy.compare.columns import by_spec
 from tuneworthy.core.errors import StoreError
+from tuneworthy.core.plan import Plan
+from tuneworthy.core.run import Run
 from tuneworthy.ledger.store import Ledger
 
 
@@ -20,12 +23,33 @@ def spent_key(minutes: float) -> str:
     return f"spent of {minutes:g} minutes"
 
 
+def at_measured_pace(
+    plan: Plan, runs: Sequence[Run], corrected: Callable[[float, str], float]
+) -> Plan:
+    """Return the plan with the minutes of what did not run as `corrected` by what did.
+
+    The next step names these minutes, and the stage rule asks for as many before it runs the arm.
+    """
+    folds = {name: {run.fold for run in own if run.scores} for name, own in by_spec(runs).items()}
+    arms = []
+    for arm in plan.arms:
+        if not arm.because and len(folds.get(arm.spec.name, ())) < len(arm.folds):
+            minutes = round(corrected(arm.minutes, arm.pace), 3)
+            arm = arm.model_copy(update={"minutes": minutes})
+        arms.append(arm)
+    return plan.model_copy(update={"arms": tuple(arms)})
+
+
 @dataclass(frozen=True)
 class KeptMinutes:
     """The minutes of one study's steps, as its ledger keeps them."""
 
     ledger: Ledger
     study: str
+
+    def end(self, limit: float, spent: float) -> None:
+        """Keep the minutes that the study with this limit has spent."""
+        self.ledger.freeze(self.study, spent_key(limit), {"minutes": round(spent, 4)})
 
     def folds_done(self, arm: str, folds: Sequence[int]) -> int:
         """Return how many of these folds, from the first on, were measured in one step before."""

@@ -19,7 +19,7 @@ from tuneworthy.core.plan import NO_ROOM, NO_ROOM_FOR_FOLDS, Plan, PlannedArm, S
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import builds_on_prompt, needs_dev_scores, trains
 from tuneworthy.diagnose.remedies import advised_against, repairable_share
-from tuneworthy.measure.minutes_kept import KeptMinutes, spent_key
+from tuneworthy.measure.minutes_kept import KeptMinutes, at_measured_pace
 from tuneworthy.measure.placebos import Probe, probes
 from tuneworthy.measure.plan_cuts import FOLDS_BEFORE_LOOK
 from tuneworthy.measure.stage_rule import (
@@ -104,8 +104,8 @@ class StageRunner:
         yield from self._measure_more_folds()
         yield from self._measure_follow_ups(follow_up[len(training) :], wrong, shares)
         self._run_probes(trained=True)
-        kept = {"minutes": round(self.spent, 4)}
-        self.runner.ledger.freeze(self.runner.study, spent_key(self.minutes), kept)
+        self.plan = at_measured_pace(self.plan, self.runs, self._corrected_minutes)
+        self._kept.end(self.minutes, self.spent)
 
     def _beyond_reach(self, arm: PlannedArm) -> str:
         free = arm.because or always_runs(arm, self.plan.arms)

@@ -57,6 +57,7 @@ class Drawn(StageRunner):
     """The executor with drawn scores in place of models; every arm is right with its own share."""
 
     right: dict
+    slower = 1.0  # times as slow as the plan says
 
     def _measure(self, arm, folds):
         rng = np.random.default_rng(len(arm.spec.name))
@@ -71,8 +72,8 @@ class Drawn(StageRunner):
             for fold in folds
         ]  # fmt: skip
         self.runs += new
-        self.spent += arm.minutes * len(folds) / len(arm.folds)
-        self._planned = self._took = {"": self.spent}
+        self.spent += self.slower * arm.minutes * len(folds) / len(arm.folds)
+        self._planned, self._took = {"": self.spent / self.slower}, {"": self.spent}
         with self._kept.count_folds(arm.spec.name, folds):
             return new
 
@@ -107,15 +108,16 @@ def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, stand=None
     rows = [Wrong(cause=c, share=s, low=s, high=s, n=N, arm=None, placebo=None) for c, s in wrong]
     found = Diagnosis(arm="zero_shot", n_fail=N, n_pass=0, wrong=tuple(rows))
     bench = SimpleNamespace(task=job, ledger=Frozen(), study="s")
-    return on_bench(bench, plan, shape, minutes, found, right, stand)
+    shares = {spec(name).name: share for name, share in right.items()}
+    return on_bench(bench, plan, shape, minutes, found, shares, stand)
 
 
 def on_bench(bench, plan, shape, minutes, found, right, stand=None):
     """Run the rule over the arms of a plan; return it, finished."""
     follow = Drawn(bench, plan, shape, [], [Recipe()] * FOLDS, minutes,
                    lambda: found, lambda event, data: None)  # fmt: skip
-    follow.stand = stand or {}
-    follow.right = {spec(name).name: share for name, share in right.items()}
+    follow.stand, follow.frozen = stand or {}, plan
+    follow.right = right
     for _ in follow.run():
         pass
     return follow
@@ -262,7 +264,7 @@ def with_more(follow, minutes, wrong=()):
     """Run the rule again on the ledger of a study that ended, with more minutes."""
     rows = [Wrong(cause=c, share=s, low=s, high=s, n=N, arm=None, placebo=None) for c, s in wrong]
     found = Diagnosis(arm="zero_shot", n_fail=N, n_pass=0, wrong=tuple(rows))
-    return on_bench(follow.runner, follow.plan, follow.inputs, minutes, found, follow.right)
+    return on_bench(follow.runner, follow.frozen, follow.inputs, minutes, found, follow.right)
 
 
 def test_more_minutes_drop_no_rows_that_were_measured_before():
@@ -273,6 +275,19 @@ def test_more_minutes_drop_no_rows_that_were_measured_before():
     assert did(more)["lora"] == "stop", "full is shown to be better"
     assert (folds(more, "lora"), folds(more, "full")) == ([0, 1, 2, 3, 4], [0])
     assert not any("scored on" in n for r in more.runs for n in r.notes if r.spec.name == "lora")
+
+
+def test_the_minutes_of_the_next_step_are_enough_for_the_rule(monkeypatch):
+    """On a machine twice as slow as planned `run --more 3m` left the arm of 3 minutes out again."""
+    right = {"zero_shot": 0.4, "nearest_shots": 0.5, "nearest_shots/16": 0.5}
+    monkeypatch.setattr(Drawn, "slower", 2.0)
+    first = followed(right, minutes=2.0, dear=("nearest_shots/16", 3.0))
+    assert why(first, "nearest_shots(k=16)") == NO_ROOM
+    asked = next(arm.minutes for arm in first.plan.arms if arm.follow_up)
+    assert asked == 6.0
+    for more, expected in ((3.0, "leave out"), (asked, "run")):
+        again = with_more(first, first.spent + more)
+        assert did(again)["nearest_shots(k=16)"] == expected
 
 
 def test_more_minutes_leave_out_no_arm_that_was_measured_before():

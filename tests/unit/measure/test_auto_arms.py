@@ -136,6 +136,7 @@ def test_prompts_are_looked_at_before_any_arm_learns_from_fewer_rows():
 
 def test_the_minutes_that_leave_nothing_out_leave_the_folds_of_training_arms_too():
     """A plan of 3 minutes said that 1.14 would do, and cut three of five folds."""
+
     def made(minutes):
         job = task(budget={"minutes": minutes}, arms=("zero_shot", "lora"))
         return make_plan(folded(job, 3000.0), specs(job), "rows", "study")

@@ -33,6 +33,12 @@ def took(kept, clock, minutes, what="probe"):
     return counted[0]
 
 
+def stopped(kept, clock, minutes):
+    with kept.count("lora (0,)"):
+        clock[0] += 60 * minutes
+        raise KeyboardInterrupt
+
+
 def test_a_step_counts_the_minutes_of_its_first_run(clock):
     kept = KeptMinutes(Frozen(), "s")
     assert took(kept, clock, 7.0) == 7.0
@@ -43,9 +49,8 @@ def test_a_step_counts_the_minutes_of_its_first_run(clock):
 def test_a_stopped_step_keeps_its_minutes_for_the_run_that_resumes_it(clock):
     kept = KeptMinutes(Frozen(), "s")
     for minutes in (5.0, 2.0):
-        with pytest.raises(KeyboardInterrupt), kept.count("lora (0,)"):
-            clock[0] += 60 * minutes
-            raise KeyboardInterrupt
+        with pytest.raises(KeyboardInterrupt):
+            stopped(kept, clock, minutes)
     assert took(kept, clock, 1.0, "lora (0,)") == 8.0
     assert took(kept, clock, 0.0, "lora (0,)") == 8.0
 

@@ -21,6 +21,7 @@ WORLDS: dict[str, tuple[float, ...]] = {
     "all equal": (0.8,) * 9,
     "a classifier is enough": (0.97, 0.4, 0.5, 0.7, 0.6, 0.5, 0.97, 0.97, 0.72),
     "the classifier is near perfect": (0.99, 0.4, 0.5, 0.7, 0.6, 0.5, 0.98, 0.98, 0.72),
+    "a simple arm near a near perfect one": (0.3, 0.94, 0.5, 0.5, 0.5, 0.965, 0.999, 0.999, 0.5),
     "prompts are enough": (0.5, 0.6, 0.78, 0.8, 0.8, 0.62, 0.8, 0.8, 0.8),
     "tuning 5 better": (0.6, 0.55, 0.68, 0.7, 0.7, 0.6, 0.75, 0.75, 0.7),
     "tuning 15 better": (0.5, 0.45, 0.6, 0.65, 0.66, 0.55, 0.8, 0.8, 0.66),

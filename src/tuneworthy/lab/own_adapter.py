@@ -6,6 +6,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,8 +166,9 @@ def _local_base(name: str) -> Path | None:
     if name == embedded.NAME:
         return embedded.locate()
     given = Path(name)
-    if given.is_absolute() and (given / "config.json").is_file():
-        return given
+    with suppress(OSError, ValueError):  # too long for a path, or unreadable
+        if given.is_absolute() and (given / "config.json").is_file():
+            return given
     try:
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError

@@ -11,10 +11,11 @@ from tuneworthy.core.errors import DataError, SecurityError
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.run_report import LogSource
 from tuneworthy.core.training_log import TrainingLog
-from tuneworthy.data.run_folder import RunFolder
+from tuneworthy.data.run_folder import RunFolder, checkpoint_of
 from tuneworthy.lab.facts import OUTLIER_FACTOR
 
 MOST_LOGS = 20
+STATE_FILE = "trainer_state.json"  # of the Trainer, in its folder and in each checkpoint
 TAIL_PART = 8  # the last loss is the mean over the last 1/TAIL of the steps
 NO_LOG = (
     "the folder holds no training log (trainer_state.json, Trackio, TensorBoard, JSON Lines or CSV)"
@@ -33,13 +34,35 @@ def read_logs(folder: RunFolder) -> tuple[list[TrainingLog], list[LogSource]]:
             except (DataError, SecurityError) as error:
                 why = f"{error.what}: {error.got}" if error.got else error.what
                 failed.append(LogSource(file=name, form=form, because=why))
-    read.sort(key=lambda pair: (-len(pair[1].losses), -len(pair[1].columns), pair[1].file))
+    earlier = _logs_of_earlier_runs([log for _, log in read])
+    read.sort(key=lambda pair: (pair[1].file in earlier, -len(pair[1].losses),
+                                -len(pair[1].columns), pair[1].file))  # fmt: skip
     sources = [
         LogSource(file=log.file, form=form, used=k == 0 and bool(log.steps), steps=len(log.steps),
-                  because="; ".join(log.notes))
+                  because="; ".join((*log.notes, *earlier.get(log.file, ()))))
         for k, (form, log) in enumerate(read)
     ]  # fmt: skip
-    return [log for _, log in read if log.steps], [*sources, *failed]
+    return [log for _, log in read if log.steps and log.file not in earlier], [*sources, *failed]
+
+
+def _logs_of_earlier_runs(logs: Sequence[TrainingLog]) -> dict[str, tuple[str]]:
+    """Return {file: (why,)} of checkpoints that are not of the run whose state is beside them.
+
+    A run in the folder of an earlier one leaves that one's checkpoints where they are. The state of
+    a checkpoint holds the whole history so far, so in a resumed run it begins with that beside it.
+    """
+    found: dict[str, tuple[str]] = {}
+    states = {log.file: log for log in logs if log.file.endswith(STATE_FILE) and log.steps}
+    for file, log in states.items():
+        if checkpoint_of(file) < 0:
+            continue
+        own = states.get(f"{file.rpartition('checkpoint-')[0]}{STATE_FILE}")
+        if own is None:
+            continue
+        pairs = zip(log.losses, own.losses, strict=False)
+        if any((a.step, a.loss) != (b.step, b.loss) for a, b in pairs):
+            found[file] = (f"a checkpoint of another run than that of {own.file}",)
+    return found
 
 
 def log_facts(log: TrainingLog, clip: float | None) -> dict[str, Any]:
@@ -66,10 +89,11 @@ def log_facts(log: TrainingLog, clip: float | None) -> dict[str, Any]:
     if len(new) >= 2:
         found |= {"new_loss_first": new[0], "new_loss_last": new[-1], "new_loss_least": min(new)}
     norms = [step.norm for step in log.steps if step.norm is not None]
-    if clip and norms:
+    if clip and clip > 0 and norms:
         found["clip_rate"] = fmean(not norm <= clip for norm in norms)
-    if (share := log.settings.get("clip_rate")) is not None:
-        found["clip_rate"] = share
+    share = log.settings.get("clip_rate")
+    if log.settings.get("trainer") == "tuneworthy" and isinstance(share, float):
+        found["clip_rate"] = share  # of our own trace; a config of others may have this name too
     if (middle := _positive_median(log.by_row)) is not None:
         found["outliers"] = fmean(loss > OUTLIER_FACTOR * middle for loss in log.by_row)
     return found

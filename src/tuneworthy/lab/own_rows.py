@@ -23,6 +23,7 @@ from tuneworthy.training.render import Excluded, render
 MOST_ENCODED = 2_000  # the most rows that are turned into tokens
 # Answers have common shapes if MOST_SHAPES shapes cover SHAPED_SHARE of them.
 MOST_SHAPES, SHAPED_SHARE = 4, 0.8
+FREE_TEXT = "the answers are free text, which has no common form"
 WordPair = tuple[str, str]
 COMMON_ROWS = 3  # the least rows with the same answer for which its prior is measured
 
@@ -127,7 +128,7 @@ def drop_free_text_tokens(found: RowFacts) -> RowFacts:
     A detector compares this count with the adapter's parameters, which must store what is learnt
     by heart: codes, labels, fields. Most of a free text is known to the base already.
     """
-    if "shapes" in found.missing and "answer_tokens" in found.facts:
+    if found.missing.get("shapes") == FREE_TEXT and "answer_tokens" in found.facts:
         del found.facts["answer_tokens"]
         found.missing["answer_tokens"] = (
             "the answers are free text, of which the base knows an unknown part"
@@ -211,9 +212,9 @@ def _token_limit(
     if trainer.flag("packing"):
         found.missing["cut_rows"] = "rows are packed, so none is cut at max_length by itself"
         return None
-    if "max_length" in trainer.settings:
+    if trainer.settings.get("max_length", 0) is None or trainer.number("max_length") is not None:
         most = trainer.number("max_length")
-        return int(most) if most else None
+        return int(most) if most and most > 0 else None
     if tokenizer.cut_at is not None:
         found.assumed.append(
             f"rows were cut at {tokenizer.cut_at:,} tokens, as {tokenizer.file} still says"
@@ -267,23 +268,33 @@ def _add_answer_share(rows: Sequence[OwnTokens], trainer: OwnTrainer, found: Row
         why = "the rows are plain texts, in which no answer is marked"
         found.missing |= dict.fromkeys(("answer_share", "answer_tokens"), why)
         return
-    only = trainer.flag("completion_only_loss") or trainer.flag("assistant_only_loss")
-    if trainer.flag("train_on_inputs") is False:
-        only = True
-    if only is None and trainer.name == "TRL":  # its default: the completion where there is one
-        only = all(row.row.form.startswith("prompt and completion") for row in rows)
-        found.assumed.append("the loss covers what TRL's default covers: "
-                             + ("the completions" if only else "whole rows"))  # fmt: skip
-    if only is None and trainer.name == "tuneworthy":
-        only = True
-    if only is None and trainer.flag("train_on_inputs") is None:
+    only = _loss_on_answers(rows, trainer, found)
+    if only is None:
         found.missing["answer_share"] = (
             "the folder does not say which tokens have a loss (completion_only_loss,"
-            " assistant_only_loss)"
+            " assistant_only_loss; Unsloth's train_on_responses_only leaves no trace)"
         )
         return
     whole = sum(row.length for row in rows)
     found.facts["answer_share"] = 1.0 if only else sum(answers) / whole
+
+
+def _loss_on_answers(
+    rows: Sequence[OwnTokens], trainer: OwnTrainer, found: RowFacts
+) -> bool | None:
+    """Return whether only answers have a loss, None if the folder does not show it."""
+    flags = [trainer.flag(name) for name in ("completion_only_loss", "assistant_only_loss")]
+    inputs = trainer.flag("train_on_inputs")
+    if any(flags) or inputs is False or trainer.name == "tuneworthy":
+        return True
+    if trainer.name == "Unsloth":  # its train_on_responses_only is no option, so none shows it
+        return None
+    if inputs is None and trainer.name == "TRL" and flags[0] is None:
+        only = all(row.row.form.startswith("prompt and completion") for row in rows)
+        found.assumed.append("the loss covers what TRL's default covers: "
+                             + ("the completions" if only else "whole rows"))  # fmt: skip
+        return only
+    return None if inputs is None and flags == [None, None] else False
 
 
 def _add_shapes(rows: Sequence[TrainingRow], found: RowFacts) -> None:
@@ -291,7 +302,10 @@ def _add_shapes(rows: Sequence[TrainingRow], found: RowFacts) -> None:
     shapes = [re.sub(r"a(?:[ _/-]a)+", "a", shape_of(row.answer)) for row in rows]
     counts = Counter(shapes).most_common(MOST_SHAPES)
     if sum(count for _, count in counts) < SHAPED_SHARE * len(shapes):
-        found.missing["shapes"] = "the answers are free text, which has no common form"
+        found.missing["shapes"] = FREE_TEXT
+        return
+    if len(counts) > 1 and closed_labels(rows) is not None:
+        found.missing["shapes"] = "the answers are closed labels, which need not have one form"
         return
     found.facts["shapes"] = 1 - counts[0][1] / len(shapes)
     found.rows["shapes"] = [

@@ -6,7 +6,6 @@ pickle: opening it could run code, so it is never opened.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ NOT_OPENED = (
 )
 _ARGUMENT_FILES = ("training_args.json", "sft_config.json", "training_arguments.json", "args.json",
               "train_config.json")  # fmt: skip
+_MOST_NUMBER = 1e300  # a larger number is no setting, and a larger integer is no float
 SETTING_ALIASES: Mapping[str, tuple[str, ...]] = {
     "max_length": ("max_length", "max_seq_length", "sequence_len", "cutoff_len", "max_seq_len"),
     "packing": ("packing", "sample_packing"),
@@ -65,7 +65,7 @@ class OwnTrainer:
         """Return a setting as a number, None if it is none."""
         value = self.settings.get(name)
         plain = isinstance(value, int | float) and not isinstance(value, bool)
-        return float(value) if plain and value == value else None  # type: ignore[arg-type]
+        return float(value) if plain else None  # type: ignore[arg-type]
 
     def flag(self, name: str) -> bool | None:
         """Return a setting if it is true or false, else None."""
@@ -136,9 +136,9 @@ def _leave_out_placeholders(raw: dict[str, Any], named_by: Mapping[str, str]) ->
 
 
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, str | int | bool)
+    if isinstance(value, int | float):
+        return -_MOST_NUMBER <= value <= _MOST_NUMBER  # NaN fails too
+    return value is None or isinstance(value, str)
 
 
 def _model_card(folder: RunFolder) -> str:

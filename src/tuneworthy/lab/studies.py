@@ -177,13 +177,20 @@ def _on_server(home: Path) -> bool:
 
 def running_since(home: Path) -> datetime | None:
     """Return since when a process holds the write lock of a task folder, None if none does."""
-    who = holder(home / HOME_FOLDER / LOCK_FILE)
-    if who is None or not who.get("alive"):
-        return None
     try:
-        return datetime.fromisoformat(str(who["since"]))
-    except (KeyError, ValueError):
+        who = holder(home / HOME_FOLDER / LOCK_FILE)
+    except OSError:  # no plain file, or one of another user
         return None
+    return time_of(str(who.get("since"))) if who and who.get("alive") else None
+
+
+def time_of(text: str) -> datetime | None:
+    """Return a time stamp with its zone, None for a text that is none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
 
 
 def _task_folders(working: Path) -> Iterator[Path]:

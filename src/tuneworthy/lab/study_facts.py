@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import shlex
+from contextlib import suppress
 from datetime import datetime
 from math import ceil
 from pathlib import Path
@@ -60,6 +61,12 @@ def _study_row(place: StudyPlace) -> dict[str, Any]:
         return row | {"verdict": why, "status": "not readable"}
     n = max((arm.n for arm in verdict.arms), default=0)
     return row | {"verdict": verdict_sentence(verdict), "status": verdict.status, "n": n or None}
+
+
+def verdict_differs(place: StudyPlace, results: Results) -> bool:
+    """Return whether verdict.json holds another verdict than results.json: one is older."""
+    verdict, _ = verdict_of(place)
+    return verdict is not None and verdict != results.verdict
 
 
 def verdict_sentence(verdict: Verdict) -> str:
@@ -198,7 +205,9 @@ def _build_row(folder: Path, evidence: str) -> dict[str, Any]:
 def _folder_size(folder: Path) -> str:
     total = 0
     for at, _, names in os.walk(folder):
-        total += sum(os.lstat(os.path.join(at, name)).st_size for name in names)
+        for name in names:
+            with suppress(OSError):  # a build that is being written removes its parts
+                total += os.lstat(os.path.join(at, name)).st_size
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if total >= size:
             return f"{total / size:.1f} {unit}"

@@ -10,11 +10,12 @@ from typing import Any
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.plan import Plan
-from tuneworthy.lab.studies import StudyPlace, read_ledger, running_since
+from tuneworthy.lab.studies import StudyPlace, read_ledger, running_since, time_of
 from tuneworthy.report import _words as words
 
 MOST_LINES = 200
 NOT_BEGUN = "its ledger holds no event of this study"
+OTHER_EVENTS = "the events of this run were written by another version, or were changed"
 
 
 def study_state(place: StudyPlace) -> str:
@@ -29,19 +30,25 @@ def run_snapshot(place: StudyPlace) -> dict[str, Any]:
     """
     events, because = _study_events(place)
     state = _state_from_events(place, events)
+    try:
+        return {"state": state, **_shown_events(events, state), "because": because}
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+        return {"state": state, **_shown_events([], state), "because": OTHER_EVENTS}
+
+
+def _shown_events(events: list[dict[str, Any]], state: str) -> dict[str, Any]:
+    """Return what a page shows of a run's events."""
     begun = [at for at, event in enumerate(events) if event["kind"] == "begin"]
     now = events[begun[-1] :] if begun else []
     steps = [event["value"] for event in events if event["kind"] == "step"]
     said = [event for event in events if event["kind"] == "say"][-MOST_LINES:]
     return {
-        "state": state,
         "sentence": verdict_so_far(steps),
         "ladder": _ladder_rows(steps[-1]) if steps else [],
-        "arms": _arm_rows(now, state == "running"),
+        "arms": _arm_rows(now, state),
         "log": [
             {"at": _clock_time(e["at"]), "text": str(e["value"].get("text", ""))} for e in said
         ],
-        "because": because,
     }
 
 
@@ -59,7 +66,8 @@ def _state_from_events(place: StudyPlace, events: list[dict[str, Any]]) -> str:
     """Return the state; a study runs if it began after a process took the ledger's lock."""
     began = [event["at"] for event in events if event["kind"] == "begin"]
     since = running_since(place.home) if began else None
-    if since is not None and datetime.fromisoformat(began[-1]) >= since:
+    last = time_of(began[-1]) if began else None
+    if since is not None and last is not None and last >= since:
         return "running"
     return "done" if place.finished else "stopped"
 
@@ -106,9 +114,10 @@ def _ladder_rows(step: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _arm_rows(events: list[dict[str, Any]], running: bool) -> list[dict[str, Any]]:
+def _arm_rows(events: list[dict[str, Any]], state: str) -> list[dict[str, Any]]:
     """Return the progress of each arm since the last start, in the order of their runs."""
     rows: dict[str, dict[str, Any]] = {}
+    open_arm = ""  # the arm that began last and after which no verdict was computed yet
     for event in events:
         value = event["value"]
         name = str(value.get("arm", ""))
@@ -116,11 +125,13 @@ def _arm_rows(events: list[dict[str, Any]], running: bool) -> list[dict[str, Any
             rows[name] = {"arm": name, "done": 0, "total": int(value.get("total") or 0),
                           "state": "left out" if value.get("because") else "done",
                           "because": str(value.get("because") or "")}  # fmt: skip
+            open_arm = "" if value.get("because") else name
         elif event["kind"] == "answers" and name in rows:
             rows[name] |= {"done": int(value.get("done") or 0)}
-    begun = [row for row in rows.values() if row["state"] != "left out"]
-    if running and begun and begun[-1] is list(rows.values())[-1]:
-        begun[-1]["state"] = "at work"
+        elif event["kind"] == "step":
+            open_arm = ""
+    if open_arm and state != "done":
+        rows[open_arm]["state"] = "at work" if state == "running" else "stopped"
     return list(rows.values())
 
 

@@ -106,9 +106,12 @@ def is_alive(owner: dict[str, Any]) -> bool:
     """Return whether the process that a lock names still runs; True if it is on another host."""
     if owner.get("host") != socket.gethostname():
         return True  # not visible from this host, so assume that it lives
-    began = process_start(int(owner.get("pid", -1)))
-    # A pid may be reused after a crash or a reboot; pid plus start time is unique.
-    return began is not None and abs(began - float(owner.get("started") or 0)) < 2
+    try:
+        began = process_start(int(owner.get("pid", -1)))
+        # A pid may be reused after a crash or a reboot; pid plus start time is unique.
+        return began is not None and abs(began - float(owner.get("started") or 0)) < 2
+    except (TypeError, ValueError, OverflowError):  # something else wrote that file
+        return False
 
 
 def writer_name() -> dict[str, Any]:
@@ -126,7 +129,7 @@ def writer_name() -> dict[str, Any]:
 def _read_holder(fd: int) -> dict[str, Any] | None:
     try:
         owner = json.loads(os.pread(fd, 4096, 0) or b"null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return owner if isinstance(owner, dict) else None
 

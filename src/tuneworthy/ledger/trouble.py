@@ -131,17 +131,28 @@ def malformed_error(path: Path, got: str) -> StoreError:
 def copy_to_quarantine(path: Path) -> Path | None:
     """Copy the store and its journal to quarantine/NAME.n and return the copy's path.
 
-    None if no copy could be made (a full or read-only disk): the original is never touched.
+    A store that has not changed since its last copy is not copied again: pages of the lab read it
+    often. None if no copy could be made (a full or read-only disk): the original is never touched.
     """
     folder = path.parent / "quarantine"
     try:
         folder.mkdir(exist_ok=True, mode=0o700)
-        number = 1 + max((int(p.suffix[1:]) for p in folder.glob(f"{path.name}.*")
-                          if p.suffix[1:].isdecimal()), default=0)  # fmt: skip
-        copy = folder / f"{path.name}.{number}"
-        for tail in ("", "-wal"):
-            if os.path.exists(f"{path}{tail}"):
-                shutil.copyfile(f"{path}{tail}", folder / f"{path.name}{tail}.{number}")
+        last = max((int(p.suffix[1:]) for p in folder.glob(f"{path.name}.*")
+                    if p.suffix[1:].isdecimal()), default=0)  # fmt: skip
+        tails = [tail for tail in ("", "-wal") if os.path.exists(f"{path}{tail}")]
+        copies = {tail: folder / f"{path.name}{tail}.{last}" for tail in ("", "-wal")}
+        if [tail for tail in copies if copies[tail].exists()] == tails and all(
+            _same_stamp(Path(f"{path}{tail}"), copies[tail]) for tail in tails
+        ):
+            return copies[""]
+        for tail in tails:
+            shutil.copy2(f"{path}{tail}", folder / f"{path.name}{tail}.{last + 1}")
     except OSError:
         return None
-    return copy
+    return folder / f"{path.name}.{last + 1}"
+
+
+def _same_stamp(one: Path, other: Path) -> bool:
+    """Return whether two files have the same size and time of their last change."""
+    first, second = one.stat(), other.stat()
+    return (first.st_size, first.st_mtime_ns) == (second.st_size, second.st_mtime_ns)

@@ -1,0 +1,119 @@
+"""Study folders that are damaged, half written or of somebody else: one of them hides no other."""
+
+import html
+import os
+import re
+import socket
+
+import pytest
+from study_kit import HASH, KEY, RESULTS, finished, running
+
+from tuneworthy.lab import study_facts
+from tuneworthy.ledger.place import HOME_FOLDER, STORE_FILE
+from tuneworthy.ledger.store import open_ledger
+from tuneworthy.report.json import verdict_json
+
+PAGE = {"accept": "text/html"}
+HOST = socket.gethostname()
+
+
+def text_of(reply):
+    return re.sub(r"\s+", " ", html.unescape(re.sub("<[^>]+>", " ", reply.text)))
+
+
+def test_pages_copy_a_damaged_ledger_once(browser, tmp_path):
+    """Each opening of a damaged ledger copied it to quarantine: pages that reload filled the disk."""
+    finished(tmp_path)
+    store = tmp_path / HOME_FOLDER / STORE_FILE
+    for content, copies in ((b"SQLite format 3\0" + b"x" * 5000, 1), (b"other" * 500, 2)):
+        store.write_bytes(content)
+        os.utime(store, ns=(copies, copies))
+        for _ in range(3):
+            assert browser.get("/studies").status_code == 200
+            assert browser.get(f"/study/{KEY}/run").status_code == 200
+        kept = list((tmp_path / HOME_FOLDER / "quarantine").iterdir())
+        assert len(kept) == copies
+        assert content in [each.read_bytes() for each in kept]
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        f'{{"host": "{HOST}", "pid": "x"}}',
+        f'{{"host": "{HOST}"}}',
+        f'{{"host": "{HOST}", "pid": 1, "started": "x"}}',
+        f'{{"host": "{HOST}", "pid": 99999999999999999999, "started": 1e999}}',
+        '{"host": "another", "since": "2026-01-01"}',
+        '{"host": "another", "since": "yesterday"}',
+        "[" * 3000,
+    ],
+)
+def test_a_lock_that_something_else_wrote_holds_nobody_up(browser, tmp_path, left):
+    with running(tmp_path):
+        pass
+    (tmp_path / HOME_FOLDER / "lock").write_text(left)
+    assert "tickets" in text_of(browser.get("/studies"))
+    assert browser.get(f"/api/studies/{KEY}/run").json()["state"] == "stopped"
+    (tmp_path / HOME_FOLDER / "lock").unlink()
+    (tmp_path / HOME_FOLDER / "lock").mkdir()
+    assert browser.get("/studies").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("step", {"use": None, "arms": [{"name": 1, "score": {"mean": "x"}}]}),
+        ("step", {"left": "many"}),
+        ("step", {"arms": 5}),
+        ("step", {"arms": [{"score": {"mean": 1}}]}),
+        ("arm", {"arm": "one", "total": "x"}),
+    ],
+)
+def test_events_of_another_version_are_said_to_be_so(browser, tmp_path, kind, value):
+    with running(tmp_path):
+        pass
+    with open_ledger(tmp_path) as ledger:
+        ledger.log(HASH, kind, value)
+    assert browser.get("/studies").status_code == 200
+    assert "another version" in text_of(browser.get(f"/study/{KEY}/run"))
+    live = browser.get(f"/api/studies/{KEY}/run").json()
+    assert (live["state"], live["arms"], live["ladder"]) == ("stopped", [], [])
+
+
+def test_the_arm_at_which_a_study_was_stopped_is_not_done(browser, tmp_path):
+    with running(tmp_path):
+        pass
+    rows = browser.get(f"/api/studies/{KEY}/run").json()["arms"]
+    assert [row["state"] for row in rows] == ["done", "done", "left out", "stopped"]
+    with running(tmp_path) as tell:  # stopped after an arm, before the next one
+        tell("step", RESULTS.verdict)
+    assert browser.get(f"/api/studies/{KEY}/run").json()["arms"][-1]["state"] == "done"
+    with running(tmp_path):
+        pass
+    finished(tmp_path)
+    rows = browser.get(f"/api/studies/{KEY}/run").json()["arms"]
+    assert rows[-1]["state"] == "done"
+
+
+def test_pages_say_that_verdict_json_holds_another_verdict(browser, tmp_path):
+    """The list reads verdict.json and the pages results.json: a kill between both leaves one old."""
+    key = finished(tmp_path)
+    path = tmp_path / "results" / f"support-tickets-{HASH[:8]}" / "verdict.json"
+    assert "another verdict" not in text_of(browser.get(f"/study/{key}/results"))
+    path.write_text(verdict_json(RESULTS.verdict.model_copy(update={"status": "firm"})) + "\n")
+    for tab in ("task", "results", "settle"):
+        assert "another verdict than results.json" in text_of(browser.get(f"/study/{key}/{tab}"))
+
+
+def test_a_file_that_goes_while_a_build_is_measured_is_left_out(browser, tmp_path, monkeypatch):
+    key = finished(tmp_path)
+    (tmp_path / "build" / "one").mkdir(parents=True)
+    (tmp_path / "build" / "one" / "kept").write_bytes(b"x" * 10)
+    walk = os.walk
+    monkeypatch.setattr(
+        study_facts.os, "walk",
+        lambda top: [(at, folders, [*names, "gone"]) for at, folders, names in walk(top)],
+    )  # fmt: skip
+    reply = browser.get(f"/study/{key}/build", headers=PAGE)
+    assert reply.status_code == 200
+    assert "10 B" in text_of(reply)

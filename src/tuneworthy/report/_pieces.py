@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import jinja2
 from markupsafe import Markup
@@ -40,7 +42,7 @@ STEP_NAMES = {
 UNBROKEN = Markup('<span class="whole">{}</span>')
 TEMPLATE_FUNCTIONS = (
     "amount", "confidence", "counted", "duration", "headline", "limit_lines", "next_line",
-    "not_certain", "pays_line", "points", "score", "scored_line", "signed", "span", "status_line",
+    "pays_line", "points", "score", "scored_line", "signed", "span", "status_line",
     "target_line", "unrun_line", "use_line", "wide_line",
 )  # fmt: skip
 SECTIONS: dict[str, Callable[[Results, ScoreMatrix], Any]] = {
@@ -48,11 +50,11 @@ SECTIONS: dict[str, Callable[[Results, ScoreMatrix], Any]] = {
     "no_prices": lambda results, matrix: recorded.has_no_prices(results),
     "named": lambda results, matrix: words.arm_named(results),
     "ladder": sections.ladder_rows,
-    "graded": lambda results, matrix: _has_partial_scores(matrix),
+    "graded": lambda results, matrix: sections.has_partial_scores(matrix),
     "meanings": lambda results, matrix: sections.arm_descriptions(results),
     "margins": lambda results, matrix: sections.margin_ranges(results),
     "margin_axis": lambda results, matrix: sections.margin_axis(results),
-    "forest": lambda results, matrix: sections.forest_plot(results),
+    "forest": sections.forest_plot,
     "differences": lambda results, matrix: sections.difference_groups(results),
     "trade_offs": lambda results, matrix: sections.trade_off_charts(results),
     "trainings": lambda results, matrix: sections.training_sections(results),
@@ -100,7 +102,10 @@ def template_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
     jinja.globals["step_name"] = STEP_NAMES.__getitem__
     jinja.globals |= {"visible_line": visible_line, "not_measured": NOT_MEASURED}
     # Links to a case and to the cases of a cause: in the same file, unless a page overrides them.
-    jinja.globals |= {"case_href": "#case={}".format, "cause_href": "#cause={}".format}
+    jinja.globals |= {
+        "case_href": partial(_fragment, "case"),
+        "cause_href": partial(_fragment, "cause"),
+    }
     jinja.globals |= {
         "whole": UNBROKEN.format("fine-tune"),
         "whole_first": UNBROKEN.format("Fine-tune"),
@@ -108,9 +113,9 @@ def template_environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
     return jinja
 
 
-def _has_partial_scores(matrix: ScoreMatrix) -> bool:
-    """Return whether some answer's score lies between 0 and 1."""
-    return any(v not in (None, 0, 1) for column in matrix.values.values() for v in column)
+def _fragment(key: str, value: str) -> str:
+    """Return a link within the page, encoded as the script's URLSearchParams reads it."""
+    return f"#{urlencode({key: value}, errors='replace')}"
 
 
 def _code_ticks(text: str) -> Markup:

@@ -107,10 +107,11 @@ def _margin_row(point: ByMargin, results: Results) -> dict[str, Any]:
     }
 
 
-def forest_plot(results: Results) -> dict[str, Any]:
+def forest_plot(results: Results, matrix: ScoreMatrix) -> dict[str, Any]:
     """Return the forest plot: every measured arm with its interval on one axis.
 
-    `wide` explains each interval that is wider than for independent rows.
+    `wide` explains each interval that is wider than for independent rows; `caution` is a sentence
+    on the named arm's score.
     """
     scale, target = charts.forest_scale(results), results.task.success.target
     rows: list[dict[str, Any]] = [
@@ -119,7 +120,16 @@ def forest_plot(results: Results) -> dict[str, Any]:
         if arm.score and arm.role != "placebo"
     ]
     wide = [(row["arm"].name, words.wide_line(row["arm"])) for row in rows if row["arm"].wide]
-    return {"rows": rows, "axis": charts.tick_labels(scale), "target": target, "wide": wide}
+    named = words.arm_named(results)
+    caution = words.not_certain(named, has_partial_scores(matrix, named.name)) if named else ""
+    return {"rows": rows, "axis": charts.tick_labels(scale), "target": target, "wide": wide,
+            "caution": caution}  # fmt: skip
+
+
+def has_partial_scores(matrix: ScoreMatrix, *arms: str) -> bool:
+    """Return whether some score lies between 0 and 1: of these arms, or of any."""
+    columns = [matrix.values.get(name, []) for name in arms or matrix.values]
+    return any(v not in (None, 0, 1) for column in columns for v in column)
 
 
 def _seed_means(results: Results, arm: ArmResult) -> list[float]:

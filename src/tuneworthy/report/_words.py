@@ -378,14 +378,17 @@ def target_line(verdict: Verdict, target: float) -> str:
     return f"target {score(target)} {words[verdict.target_met]}"
 
 
-def not_certain(arm: ArmResult) -> str:
-    """Return a caution on a score from n cases: `47 of 50 is not 94 %: …`; or ""."""
+def not_certain(arm: ArmResult, graded: bool = False) -> str:
+    """Return a caution on a score from n cases: `47 of 50 is not 94 %: …`; or "".
+
+    `graded`: some of its answers are partly right, so that their sum counts no right answers.
+    """
     if arm.score is None or arm.n == 0:
         return ""
     right = round(arm.score.mean * arm.n, 6)
     low, high = (f"{100 * bound:.0f}" for bound in (arm.score.low, arm.score.high))
     lead = f"A mean of {score(arm.score.mean)} over {arm.n:,} cases"
-    if right == int(right):
+    if right == int(right) and not graded:
         lead = f"{int(right):,} of {arm.n:,} is not {100 * arm.score.mean:.3g} %:"
         return f"{lead} with this many cases it lies between {low} and {high} % (95 %)."
     return f"{lead} lies between {low} and {high} points (95 %)."

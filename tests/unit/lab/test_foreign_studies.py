@@ -22,7 +22,7 @@ def text_of(reply):
 
 
 def test_pages_copy_a_damaged_ledger_once(browser, tmp_path):
-    """Each opening of a damaged ledger copied it to quarantine: pages that reload filled the disk."""
+    """Each opening of a damaged ledger made a copy: pages that reload filled the disk."""
     finished(tmp_path)
     store = tmp_path / HOME_FOLDER / STORE_FILE
     for content, copies in ((b"SQLite format 3\0" + b"x" * 5000, 1), (b"other" * 500, 2)):
@@ -96,7 +96,7 @@ def test_the_arm_at_which_a_study_was_stopped_is_not_done(browser, tmp_path):
 
 
 def test_pages_say_that_verdict_json_holds_another_verdict(browser, tmp_path):
-    """The list reads verdict.json and the pages results.json: a kill between both leaves one old."""
+    """The list reads verdict.json, the pages results.json: a kill between both leaves one old."""
     key = finished(tmp_path)
     path = tmp_path / "results" / f"support-tickets-{HASH[:8]}" / "verdict.json"
     assert "another verdict" not in text_of(browser.get(f"/study/{key}/results"))

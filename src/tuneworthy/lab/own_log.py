@@ -65,11 +65,14 @@ def _logs_of_earlier_runs(logs: Sequence[TrainingLog]) -> dict[str, tuple[str]]:
     return found
 
 
-def log_facts(log: TrainingLog, clip: float | None) -> dict[str, Any]:
+def log_facts(
+    log: TrainingLog, clip: float | None, best_loaded: bool | None = None
+) -> dict[str, Any]:
     """Return the facts of a log's training curve; `clip` is the largest norm that is not clipped.
 
-    Single steps of a real run are noisy, so the least loss is the least mean over windows as long
-    as the one at the end.
+    `best_loaded`: whether the best checkpoint was loaded at the end (None: not known). Single steps
+    of a real run are noisy, so the least loss is the least mean over windows as long as the one at
+    the end.
     """
     losses = [step.loss for step in log.steps if step.loss is not None]
     held = [step.held_out for step in log.steps if step.held_out is not None]
@@ -87,7 +90,9 @@ def log_facts(log: TrainingLog, clip: float | None) -> dict[str, Any]:
                   "loss_last": means[-1], "loss_least": min(means)}  # fmt: skip
     new = [loss for loss in held if math.isfinite(loss)]
     if len(new) >= 2:
-        found |= {"new_loss_first": new[0], "new_loss_last": new[-1], "new_loss_least": min(new)}
+        found |= {"new_loss_first": new[0], "new_loss_least": min(new)}
+        if (last := _final_held_out(log, new[-1], best_loaded)) is not None:
+            found["new_loss_last"] = last
     norms = [step.norm for step in log.steps if step.norm is not None]
     if clip and clip > 0 and norms:
         found["clip_rate"] = fmean(not norm <= clip for norm in norms)
@@ -97,6 +102,16 @@ def log_facts(log: TrainingLog, clip: float | None) -> dict[str, Any]:
     if (middle := _positive_median(log.by_row)) is not None:
         found["outliers"] = fmean(loss > OUTLIER_FACTOR * middle for loss in log.by_row)
     return found
+
+
+def _final_held_out(log: TrainingLog, last: float, best_loaded: bool | None) -> float | None:
+    """Return the held-out loss of the model that training kept, None if the folder hides it."""
+    best = log.settings.get("best_model_checkpoint")
+    if best_loaded is False or not (best_loaded or best):
+        return last
+    kept = checkpoint_of(f"{best}/")
+    losses = {step.step: step.held_out for step in log.steps if not _not_finite(step.held_out)}
+    return losses.get(kept) if best_loaded else None
 
 
 def outlier_rows(log: TrainingLog) -> list[int]:
@@ -120,6 +135,11 @@ def missing_log_facts(log: TrainingLog | None, found: dict[str, Any]) -> dict[st
     every = {f"{kind}_{end}": why[kind] for kind in ("loss", "new_loss")
              for end in ("first", "last", "least")}  # fmt: skip
     every |= {name: why[name] for name in ("clip_rate", "outliers")}
+    if "new_loss_least" in found:
+        every["new_loss_last"] = (
+            "the trainer chose a best checkpoint, and the folder does not say that the model is"
+            " that of its last step (load_best_model_at_end)"
+        )
     return {name: text for name, text in every.items() if found.get(name) is None}
 
 

@@ -86,7 +86,8 @@ def check_run(folder: Path, files: OwnFiles = OwnFiles()) -> OwnRunReport:
     _refuse_foreign(run, bool(sources), adapter.info is not None, tokenizer)
     trainer = read_trainer(run, logs)
     log = logs[0] if logs else None
-    found = log_facts(log, trainer.number("max_grad_norm")) if log else {}
+    clip, best = trainer.number("max_grad_norm"), trainer.flag("load_best_model_at_end")
+    found = log_facts(log, clip, best) if log else {}
     train = _read_rows(files.data, "--data")
     test = _read_rows(files.test, "--test")
     about, encoded, not_read = _data_facts(train, test, tokenizer, trainer)

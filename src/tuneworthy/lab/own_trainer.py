@@ -36,6 +36,7 @@ SETTING_ALIASES: Mapping[str, tuple[str, ...]] = {
     "num_train_epochs": ("num_train_epochs", "num_epochs", "epochs"),
     "per_device_train_batch_size": ("per_device_train_batch_size", "micro_batch_size"),
     "gradient_accumulation_steps": ("gradient_accumulation_steps",),
+    "load_best_model_at_end": ("load_best_model_at_end",),
 }
 
 

@@ -16,8 +16,13 @@ TRL_OPTIONS = {"completion_only_loss": None, "assistant_only_loss": False, "pack
 
 def pairs(path):
     """Write rows with a prompt and a completion, and return the path."""
-    rows = [{"prompt": f"ticket {k}: the {k * 7 % 31} phones of order {k} are late",
-             "completion": json.dumps({"kind": "refund", "number": k})} for k in range(32)]  # fmt: skip
+    rows = [
+        {
+            "prompt": f"ticket {k}: the {k * 7 % 31} phones of order {k} are late",
+            "completion": json.dumps({"kind": "refund", "number": k}),
+        }
+        for k in range(32)
+    ]
     path.write_text("\n".join(map(json.dumps, rows)))
     return path
 
@@ -92,7 +97,9 @@ def test_a_base_whose_name_is_no_path_is_not_at_hand(folder):
 
 
 def test_labels_need_not_have_one_form(tmp_path, folder):
-    rows = kit.rows(tmp_path / "rows.jsonl", 60, answer=lambda k: ("tier 1", "tier 2", "none")[k % 3])
+    rows = kit.rows(
+        tmp_path / "rows.jsonl", 60, answer=lambda k: ("tier 1", "tier 2", "none")[k % 3]
+    )
     report = check_run(folder, OwnFiles(rows))
     assert state(report, "mixed_formats") == "not measured"
     assert "closed labels" in report.missing["shapes"]
@@ -124,3 +131,25 @@ def test_a_checkpoint_that_goes_on_after_the_saved_state_is_the_log(tmp_path):
     report = check_run(tmp_path)
     assert report.facts.steps == 60
     assert [log.because for log in report.logs] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("options", "best", "last", "found"),
+    [
+        ({"load_best_model_at_end": True}, "out/checkpoint-24", 1.2, "clean"),
+        ({"load_best_model_at_end": True}, None, None, "not measured"),
+        ({"load_best_model_at_end": False}, "out/checkpoint-24", 2.4, "found"),
+        ({}, "out\\checkpoint-24", None, "not measured"),
+        ({}, None, 2.4, "found"),
+    ],
+)
+def test_the_best_checkpoint_that_was_loaded_is_the_model(tmp_path, options, best, last, found):
+    """The advice on too many epochs is to load it, and who did so was told again to do so."""
+    kit.trainer_state(tmp_path, "overfits")
+    path = tmp_path / "trainer_state.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "best_model_checkpoint": best}))
+    report = checked(tmp_path, options)
+    assert report.facts.new_loss_last == last
+    assert state(report, "too_many_epochs") == found
+    if last is None:
+        assert "load_best_model_at_end" in report.missing["new_loss_last"]

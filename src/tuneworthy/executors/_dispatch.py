@@ -249,7 +249,7 @@ class Dispatch:
                 reply = self._await_reply(host, placed, what, details, say)
             except HostLost as loss:
                 lost.append(f"{host.node.name}: {loss}")
-                self._host_pool.drop(host)
+                self._host_pool.lose(host)
                 placed.host = None
                 self._say(f"node {host.node.name} was lost ({loss}); what it did is done again")
                 continue

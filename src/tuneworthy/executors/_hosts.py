@@ -5,7 +5,9 @@ There is one for each GPU, or one on each node if the study needs no GPU; each o
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,6 +41,7 @@ class HostPool:
         self.cluster, self._need, self._say = cluster, need, say
         self._hosts: list[RunningHost] = []
         self._failed: dict[str, int] = {}
+        self._losses: Counter[str] = Counter()
         self._last_failure = ""
         self._looked = self._last_seen = time.monotonic()
         try:
@@ -72,6 +75,8 @@ class HostPool:
             self._refresh()
         self._check_starting()
         free = [host for host in self._hosts if host.about is None and not host.busy]
+        # A lost node takes all its processes with it, and may be listed as living for a while.
+        free.sort(key=lambda host: self._losses[host.node.id])
         if only in self._hosts:
             free = [host for host in free if host is only]
         chosen = preferred if preferred in free else next(iter(free), None)
@@ -89,6 +94,15 @@ class HostPool:
             self._hosts.remove(host)
         with suppress(HostLost):
             self.cluster.stop(host.handle)
+
+    def lose(self, host: RunningHost) -> None:
+        """Forget a process that was lost; other nodes come first from now on, all are listed anew.
+
+        Without that a call would try every process of a dead node.
+        """
+        self._losses[host.node.id] += 1
+        self._looked = -math.inf
+        self.drop(host)
 
     def tell_waiting(self) -> None:
         """Tell the user that no process is free yet."""

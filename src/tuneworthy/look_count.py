@@ -14,7 +14,7 @@ from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.locked import locked_observation
 from tuneworthy.data.looks import input_digests, look_observation, repeated_look_warning
-from tuneworthy.ledger.elsewhere import next_look, record_look, release_look
+from tuneworthy.ledger.elsewhere import next_look, record_look, release_look, retake_look
 from tuneworthy.ledger.store import Ledger, read_ledger
 
 
@@ -68,7 +68,8 @@ def look_warning(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) ->
 def release_unless_compared(ledger: Ledger, study: str, rows: str, runs: Sequence[Run]) -> None:
     """Release a study's look if it compared no arms: measured fewer than two, or only references.
 
-    It stays spent while an arm may still be measured: one without minutes or without its model.
+    It stays spent while an arm may still be measured: one without minutes or without its model. A
+    study that released it and compares arms when it is run again (with a repaired arm) spends it.
     """
     if not is_spent(ledger, study):  # nothing was scored at all
         return
@@ -77,3 +78,5 @@ def release_unless_compared(ledger: Ledger, study: str, rows: str, runs: Sequenc
     few = len({spec.name for spec in measured}) < 2
     if not waiting and (few or all(spec.role == "reference" for spec in measured)):
         release_look(ledger, study, rows)
+    else:
+        retake_look(ledger, study, rows)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.look_text import Scope
-from tuneworthy.ledger.store import MIN_SHARED, RELEASED_LOOK, Ledger
+from tuneworthy.ledger.store import MIN_SHARED, RELEASED_LOOK, RETAKEN_LOOK, Ledger
 
 LOOKS_VARIABLE, FOLDER_ONLY = "TUNEWORTHY_LOOKS", "folder"
 LOOKS_FILE, FROZEN_LOOKS = "looks.jsonl", "looks elsewhere"
@@ -68,6 +68,17 @@ def next_look(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]
 def release_look(ledger: Ledger, study: str, rows: str) -> None:
     """Give a study's look back, in its folder and for the user, because it compared nothing."""
     ledger.freeze(study, RELEASED_LOOK, {"rows": rows})
+    _note_in_file({"study": study, "rows": rows, "marks": [], "released": True})
+
+
+def retake_look(ledger: Ledger, study: str, rows: str) -> None:
+    """Count a study's look again if it gave it back: run once more, it compared arms."""
+    if ledger.look_released(study):
+        ledger.freeze(study, RETAKEN_LOOK, {"rows": rows})
+        _note_in_file({"study": study, "rows": rows, "marks": []})  # its first entry has the marks
+
+
+def _note_in_file(entry: dict[str, Any]) -> None:
     if os.environ.get(LOOKS_VARIABLE, "") == FOLDER_ONLY:
         return
     with (
@@ -75,9 +86,7 @@ def release_look(ledger: Ledger, study: str, rows: str) -> None:
         _locked_file(_state_folder() / LOOKS_FILE, write=True) as fd,
     ):
         if fd is not None:
-            _append_entry(
-                fd, _read_all(fd), {"study": study, "rows": rows, "marks": [], "released": True}
-            )
+            _append_entry(fd, _read_all(fd), entry)
 
 
 @dataclass(frozen=True)
@@ -125,11 +134,11 @@ def _studies_of_rows(
 ) -> Iterator[str]:
     """Yield the studies that opened the rows, or enough of the cases, before `study` did."""
     wanted = set(marks)
-    released = {line["study"] for line in lines if line.get("released")}
+    released = {line["study"]: bool(line.get("released")) for line in lines}  # by its last entry
     for line in lines:
         if line["study"] == study and line["rows"] == rows:
             return
-        if line["study"] in released:
+        if released[line["study"]]:
             continue
         same = wanted & set(line["marks"])
         if line["rows"] == rows or (same and len(same) >= MIN_SHARED * len(wanted)):

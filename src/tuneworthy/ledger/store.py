@@ -38,7 +38,8 @@ if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
     from tuneworthy.ledger.purse import StudyAccount
 
 BLOBS_FOLDER = "blobs"
-RELEASED_LOOK = "look released"  # the kind under which a look that was given back is frozen
+# The kinds under which a look that was given back, and then taken after all, are frozen.
+RELEASED_LOOK, RETAKEN_LOOK = "look released", "look taken again"
 MIN_SHARED = 0.05  # share of cases; fewer can't move a mean by the usual margin
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
 _open_here: dict[str, int] = {}
@@ -175,13 +176,16 @@ class Ledger(Bookings):
     def looks(self, study: str, rows: str, marks: Sequence[str] = ()) -> int:
         """Return the ordinal of this study among those that open these cases, counting it once.
 
-        `rows` is their digest, `marks` one per case. First openings fix the order.
+        `rows` is their digest, `marks` one per case. First openings fix the order, or the time at
+        which a look that was given back was taken after all.
         """
         value = {"rows": rows, "marks": list(marks)}
         own = self._insert(
             "look", self._entry("look", _canonical_text([rows, study]), rows, study, value)
         )[1]
-        return len(self._lookers(rows, marks, own.seq) - {study}) + 1
+        again = self.journal.find("frozen", _canonical_text([study, RETAKEN_LOOK]))
+        before = again.seq if again else None if self.look_released(study) else own.seq
+        return len(self._lookers(rows, marks, before) - {study}) + 1
 
     def looked(self, rows: str, marks: Sequence[str] = ()) -> int:
         """Return how many studies have opened these cases so far, without counting a new one."""
@@ -195,9 +199,14 @@ class Ledger(Bookings):
             if before is not None and row.seq >= before:
                 break
             opened = row.kind == rows or (same and len(same) >= MIN_SHARED * len(wanted))
-            if opened and self.frozen(row.study, RELEASED_LOOK) is None:
+            if opened and not self.look_released(row.study):
                 studies.add(row.study)
         return studies
+
+    def look_released(self, study: str) -> bool:
+        """Return whether a study gave its look back, and has not compared arms since."""
+        given_back = self.frozen(study, RELEASED_LOOK) is not None
+        return given_back and self.frozen(study, RETAKEN_LOOK) is None
 
     # Events, for the live view.
 

@@ -191,7 +191,8 @@ def _render_study(
         commands=[facts.command_of(place, command) for command in commands],
         case_href=lambda case: f"/study/{place.id}/case/{case_key(case)}",
         cause_href=lambda cause: f"/study/{place.id}/results?cause={cause}#cases",
-        state=study_state(place), apart=results is not None and facts.verdict_differs(place, results),
+        state=study_state(place),
+        apart=results is not None and facts.verdict_differs(place, results),
         **{**common, **values},
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -51,6 +51,15 @@ def teacher_recipe(setup: Setup, prompt: Prompt) -> Recipe:
 def teaches_itself(task: Task) -> bool:
     """Return whether the teacher is the task's own model or the model that is tuned."""
     return task.teacher in (task.model, task.tune or task.model)
+
+
+def pair_settings(task: Task) -> dict[str, Any]:
+    """Return what else of a task decides a teacher's pairs, for keys of stored results.
+
+    A pair of a labelled row is kept if its answer passes; the teacher's prompt depends on whose
+    teacher it is.
+    """
+    return {"pass_at": task.success.passes_from, "teaches_itself": teaches_itself(task)}
 
 
 def without_passage(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tuneworthy.core.case import Case
 from tuneworthy.core.record import Record, digest, file_sha256
+from tuneworthy.core.task import Task
 
 
 def rows_digest(cases: Iterable[Case]) -> str:
@@ -29,3 +31,13 @@ def file_digest(path: Path) -> str:
 def docs_digest(docs: Iterable[Record]) -> str:
     """Return the SHA-256 of all documents in any order: id, text, title and dates count."""
     return digest(sorted(digest(doc) for doc in docs))
+
+
+def present_fields(task: Task) -> dict[str, Any] | None:
+    """Return the fields of the present system and its prompt file's digest; None without one."""
+    if task.present is None:
+        return None
+    prompt = task.present.prompt
+    # `match` only selects logged answers, whose content has its own digest
+    plain = task.present.model_dump(mode="json", exclude={"match"})
+    return plain | {"text": file_digest(task.folder / prompt) if prompt else ""}

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tuneworthy.arms._teaching import pair_settings
 from tuneworthy.compare.choice import simplest_prompts
 from tuneworthy.core.answer import Answer, failed_temporarily
 from tuneworthy.core.arm import Fitted, Recipe, Setup
@@ -28,7 +29,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec, temporary_failures
 from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt, reads_unlabelled
 from tuneworthy.core.task import Task
-from tuneworthy.data.fingerprint import docs_digest, file_digest
+from tuneworthy.data.fingerprint import docs_digest, present_fields
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.recorded import skips_early_rows
 from tuneworthy.data.sealed import Sealed
@@ -274,7 +275,7 @@ def _key_fields(runner: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
         "task": {
             "instruction": task.instruction,
             "output": task.output.plain(),
-            "present": _present_fields(task),
+            "present": present_fields(task),
             "thinking": [task.thinking, task.thinking_tokens],
             "options": task.options,
         },
@@ -284,23 +285,15 @@ def _key_fields(runner: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
     }
 
 
-def _present_fields(task: Task) -> dict[str, Any] | None:
-    """Return the key fields of the present system and of its prompt file; None without one."""
-    if task.present is None:
-        return None
-    prompt = task.present.prompt
-    # `match` only selects logged answers, whose content is in `recorded`
-    plain = task.present.model_dump(mode="json", exclude={"match"})
-    return plain | {"text": file_digest(task.folder / prompt) if prompt else ""}
-
-
 def _arm_context(runner: Runner, spec: Spec, arm: ModuleType) -> dict[str, Any]:
-    """Return the key fields of the documents, unlabelled rows and machine settings of an arm."""
+    """Return the key fields of an arm's documents, unlabelled rows, teacher and machine."""
     context: dict[str, Any] = {}
     if "docs" in arm.NEEDS and runner.docs:
         context["docs"] = docs_digest(runner.docs)
     if runner.unlabelled and reads_unlabelled(spec.arm):
         context["unlabelled"] = digest([query.plain() for query in runner.unlabelled])
+    if reads_unlabelled(spec.arm) or "teacher" in arm.NEEDS:
+        context["pairs"] = pair_settings(runner.task)
     if hasattr(arm, "here"):
         context["here"] = arm.here(arm.Options.model_validate(spec.options))
     return context

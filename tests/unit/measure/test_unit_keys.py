@@ -12,6 +12,7 @@ from tuneworthy.core import code
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Message
+from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.extras.known_facts import ProbeSetup, probe_facts
@@ -20,7 +21,7 @@ from tuneworthy.extras.tuned_model import TunedPair
 from tuneworthy.judge.judge_metric import JudgeMetric
 from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
-from tuneworthy.measure.units import measure
+from tuneworthy.measure.units import _key_fields, _Unit, measure
 from tuneworthy.models import content_of
 from tuneworthy.models._overrides import RequestOverrides, with_overrides
 from tuneworthy.models.openai_compatible import Remote
@@ -132,6 +133,23 @@ def test_d1_an_arm_that_chooses_by_score_chooses_anew_under_another_metric(opene
     assert asked(other, model, "few_shot") == first
     asked(bench, model, "zero_shot")
     assert asked(other, model, "zero_shot") == 0  # the same answers, scored otherwise
+
+
+@pytest.mark.parametrize("arm", ["distil", "prompt_distil", "teacher"])
+def test_d1_what_decides_a_teachers_pairs_belongs_to_the_key(opened, arm):
+    """A labelled row's pair is kept from `pass_at` on; the prompt follows whose teacher it is."""
+    bench, _ = opened
+
+    def key(name, **changes):
+        task = bench.task.model_copy(update={"teacher": "hf:large", **changes})
+        unit = _Unit(planned(name, bench).spec, 0, 0, bench.split.parts[0], Recipe(), False)
+        return _key_fields(replace(bench, task=task), unit, load("arms", name))
+
+    strict = {"success": bench.task.success.model_copy(update={"pass_at": 0.9})}
+    assert key(arm) == key(arm, model="hf:other")
+    assert key(arm) != key(arm, **strict)
+    assert key(arm) != key(arm, model="hf:large"), "the teacher is the task's own model now"
+    assert key("lora") == key("lora", **strict)
 
 
 def folded(bench, model, more, role="candidate", arm="constrained"):

@@ -6,7 +6,7 @@ matrix, as the stage rule's other decisions are. Knows no arm by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tuneworthy.compare.columns import Column, by_spec, column
 from tuneworthy.compare.pairs import ALPHA, ComparisonInputs, pair_of
@@ -27,9 +27,10 @@ def why_not_taught(inputs: ComparisonInputs, runs: Sequence[Run], spec: Spec) ->
     if not learns_from_teacher(spec):
         return ""
     columns = [found for each in by_spec(runs).values() if (found := column(each)) is not None]
-    teacher = next((one for one in columns if _is_teacher(one.spec)), None)
+    own = _own_teacher({run.spec.name: run.spec for run in runs}.values(), spec)
+    teacher = next((one for one in columns if own is not None and one.spec == own), None)
     if teacher is None:
-        why = next((run.because for run in runs if _is_teacher(run.spec) and run.because), "")
+        why = next((run.because for run in runs if run.spec == own and run.because), "")
         return "the teacher was not measured on these cases" + (f": {why}" if why else "")
     rivals = [one for one in columns if _is_rival(one, teacher)]
     if not rivals:
@@ -43,6 +44,17 @@ def why_not_taught(inputs: ComparisonInputs, runs: Sequence[Run], spec: Spec) ->
         f"the teacher is not shown to be better than {best.spec.name}, which needs no teacher: "
         f"{100 * pair.mean:+.1f} points (at least {100 * pair.low:+.1f}, n {pair.n})"
     )
+
+
+def _own_teacher(measured: Iterable[Spec], student: Spec) -> Spec | None:
+    """Return the teacher with the prompt under which it writes for this student.
+
+    If there is none, the first teacher that was measured; None without one.
+    """
+    teachers = [spec for spec in measured if _is_teacher(spec)]
+    prompt = student.options.get("teacher_prompt")
+    own = (spec for spec in teachers if spec.options.get("teacher_prompt") == prompt)
+    return next(own, teachers[0] if teachers else None)
 
 
 def _is_teacher(spec: Spec) -> bool:

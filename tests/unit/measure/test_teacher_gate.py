@@ -95,3 +95,25 @@ def test_arms_without_a_teacher_pass_the_gate_and_a_seed_student_is_a_rival():
     assert "better than seed" in why_not_taught(
         shape, [*runs_of("teacher", 0.8), *students], spec("distil")
     )
+
+
+def test_each_student_is_judged_by_the_teacher_under_its_own_prompt():
+    """A teacher with the best prompt may know more than one with the instruction alone."""
+
+    def taught(prompt):
+        return spec("distil").model_copy(update={"options": {"teacher_prompt": prompt}})
+
+    def teachers(prompt, right):
+        more = {"name": f"teacher(teacher_prompt={prompt})", "options": {"teacher_prompt": prompt}}
+        own = spec("teacher").model_copy(update=more)
+        return [run.model_copy(update={"spec": own}) for run in runs_of("teacher", right)]
+
+    runs = [*teachers("zero", 0.3), *teachers("best", 0.9), *runs_of("lora", 0.5)]
+    for given in (runs, runs[::-1]):
+        assert why_not_taught(shape_of(), given, taught("best")) == ""
+        assert "better than lora" in why_not_taught(shape_of(), given, taught("zero"))
+    assert "better than lora" in why_not_taught(shape_of(), runs, taught("input")), "the first one"
+    failed = [run.model_copy(update={"state": "failed", "because": "too long"})
+              for run in teachers("best", 0.9)]  # fmt: skip
+    left = [*teachers("zero", 0.9), *failed]
+    assert why_not_taught(shape_of(), left, taught("best")).endswith("these cases: too long")

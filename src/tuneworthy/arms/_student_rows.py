@@ -112,16 +112,22 @@ def teacher_inputs(setup: Setup, options: DistilOptions) -> list[TeacherInput]:
 
 
 def make_student_rows(setup: Setup, options: DistilOptions, written: WrittenPairs) -> StudentRows:
-    """Return the rows of the student. Raises DoesNotApply if no pair of the teacher is kept."""
+    """Return the rows of the student. Raises DoesNotApply if no pair of the teacher is kept.
+
+    Under `gold: auto` the student trains on every labelled row, so none of their pairs is held
+    back: agreement with the teacher is that on inputs which the student never saw.
+    """
     if not written.pairs:
         told = "; ".join(f"{len(ids)}: {why}" for why, ids in sorted(written.rejected.items()))
         raise DoesNotApply(
             f"none of the teacher's answers is kept ({told}): lower `agree`, or use another teacher"
         )
     order = sorted(written.pairs, key=lambda pair: digest(["held", pair.query.id]))
-    count = min(MOST_HELD_BACK, len(order) // HELD_SHARE)
     gold = list(setup.train) if options.gold == "auto" else []
-    return StudentRows(gold, order[count:], order[:count])
+    seen = {case.messages for case in gold}
+    unseen = [pair for pair in order if pair.query.messages not in seen]
+    held = unseen[: min(MOST_HELD_BACK, len(unseen) // HELD_SHARE)]
+    return StudentRows(gold, [pair for pair in order if pair not in held], held)
 
 
 def student_rows_from_teacher(

@@ -84,6 +84,26 @@ def test_the_student_learns_kept_pairs_beside_the_labelled_rows(opened, tmp_path
     assert again.trace == fitted.trace
 
 
+@pytest.mark.parametrize("gold", ["auto", "only_teacher"])
+@pytest.mark.parametrize("rationale", [False, True])
+def test_no_row_held_back_for_agreement_is_trained_on(tmp_path, gold, rationale):
+    """For free text and for reasons the teacher answers labelled rows too, which are trained on."""
+
+    def say(prompt, limits):
+        return f"It says so.\nAnswer: {right(prompt, limits)}" if rationale else right(prompt, limits)
+
+    setup = setup_of(None, tmp_path, scripted(say), task=task_of("text"), train=cases(60),
+                     unlabelled=unlabelled(40))  # fmt: skip
+    options = distil.Options(samples=1, gold=gold, rationale=rationale)
+    teacher = setup.models["teacher"]
+    written, rows = _student_rows.student_rows_from_teacher(setup, teacher, options)
+    assert len(written.pairs) == 100
+    assert len(rows.held) == (4 if gold == "auto" else 10)
+    assert len(rows.pairs) + len(rows.held) == 100
+    learnt = {row.messages for row in rows.training_rows(rationale)}
+    assert not [pair for pair in rows.held if pair.query.messages in learnt]
+
+
 @pytest.mark.full
 def test_only_the_teachers_answers_where_that_is_asked(opened, tmp_path):
     wrong = scripted(lambda prompt, limits: "billing")

@@ -122,9 +122,9 @@ def fit_lora(
     `other` is a training loop that replaces `loop.train` (for instance trl_loop.TrlLoop).
     `model` has `.module` (a transformers causal LM), `.tokenizer`, `.context`, `.fingerprint`,
     `.spec`, `.count_tokens`. The epoch with the best dev score is kept, ties by lower dev loss.
-    Raises DataError if no row can be trained on, NumericError if training is not finite or does not
-    learn, ModelError if training and inference would render a prompt differently or the run does
-    not fit in memory, StoreError if the adapter cannot be written.
+    Raises NumericError if training is not finite or does not learn, ModelError if no row can be
+    trained on, if training and inference would render a prompt differently or the run does not fit
+    in memory, StoreError if the adapter cannot be written.
     """
     # the hand-written gradient is that of the likelihood
     by_hand = lessons.objective is None and other is None

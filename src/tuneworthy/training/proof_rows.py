@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.errors import DataError
+from tuneworthy.core.errors import ModelError
 from tuneworthy.models.local.chat_template import answer_ids, prompt_ids, text_ids
 from tuneworthy.models.local.render_process import Refused
 from tuneworthy.models.local.token_logprobs import token_logprobs
@@ -21,11 +21,11 @@ from tuneworthy.training.training_data import Example
 def write_proof_rows(model: Any, adapter: Path, examples: Sequence[Example]) -> None:
     """Write an adapter's proof rows beside its folder, from the first training examples.
 
-    `model` is the local base (`models.hf.HF`). Raises DataError if no example can be rendered.
+    `model` is the local base (`models.hf.HF`). Raises ModelError if no example can be rendered.
     """
     usable = [example for example in examples if _renders(model, example)][:MOST_PROOF_ROWS]
     if not usable:
-        raise DataError(
+        raise ModelError(
             "no training row can prove the adapter behind the server",
             fix="look at the rows that training left out",
         )

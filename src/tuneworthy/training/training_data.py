@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tuneworthy.core.case import Message
-from tuneworthy.core.errors import DataError, ModelError
+from tuneworthy.core.errors import ModelError
 from tuneworthy.core.record import digest
 from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.training.render import EncodedExample, Excluded, render
@@ -91,9 +91,9 @@ class EncodedRows:
         return digest([given, self.excluded, dev.excluded])
 
     def check(self, model: Any) -> None:
-        """Raise DataError without a usable row, ModelError if token counts of prompts differ."""
+        """Raise ModelError without a usable row, or if token counts of prompts differ."""
         if not self.rows:
-            raise DataError(
+            raise ModelError(  # only this arm fails: others may read these rows
                 "no row can be trained on",
                 got="; ".join(f"{len(ids)}: {reason}" for reason, ids in self.excluded.items()),
                 fix="look at the excluded rows, or choose a model with a longer context",

@@ -42,6 +42,7 @@ def on_policy_student(
     dev = ask.answers([case.query() for case in setup.dev], adapted, 1) if setup.dev else []
     trace = {**done.trace, "dev": mean_score(setup, setup.dev, dev) if dev else None,
              "rate": {"value": rate.value, "why": rate.why}}  # fmt: skip
+    left = done.trace["rows"]["excluded"].items()
     return Fitted(
         answer=lambda queries: ask.answers(queries, adapted, 1),
         longer=lambda queries: ask.answers(queries, adapted, RETRY_TOKEN_FACTOR),
@@ -50,4 +51,6 @@ def on_policy_student(
         trace=trace,
         artefact=done.adapter,
         model=adapted,
+        notes=tuple(f"{len(ids)} training rows left out: {reason}" for reason, ids in left),
+        pack=ask.pack.model_copy(update={"adapter": True}),
     )

@@ -25,6 +25,8 @@ from tuneworthy.core.record import digest
 
 MOST_HELD_BACK, HELD_SHARE = 40, 10  # teacher rows held back from training: at most 40, and 1 in 10
 CURVE_SHARES = (0.25, 0.5)  # shares of the teacher's rows of the learning curve's other points
+# Options of a training run on texts, which an on-policy run can't heed.
+_OF_TEXTS = ("trainer", "patience", "replay", "prompt_loss", "shuffled")
 TAUGHT_SUFFIX, WHY_SUFFIX = " taught", " why"  # ends of the ids of a teacher's rows
 
 
@@ -59,6 +61,10 @@ class DistilOptions(PairOptions, TuningOptions):
             raise ValueError("a rationale is learnt as text, by a model that writes: `loss: text`")
         if self.student == "classifier" and self.loss != "text":
             raise ValueError("a classifier learns labels, not distributions: `loss: text`")
+        fields, plain = type(self).model_fields, self.loss != "on_policy"
+        changed = [] if plain else [n for n in _OF_TEXTS if getattr(self, n) != fields[n].default]
+        if changed:
+            raise ValueError(f"`loss: on_policy` trains on no texts: leave {', '.join(changed)} out")
         return self
 
 
@@ -144,7 +150,7 @@ def student_rows_from_teacher(
     order = sorted(sources, key=lambda source: digest(["held", source.query.id]))
     count = min(MOST_HELD_BACK, len(order) // HELD_SHARE)
     written = write_pairs(setup, teacher, order[:count], options)
-    own = [Pair(source.query, ()) for source in order[count:]]
+    own = [Pair(source.query, ()) for source in order[count:][: options.rows]]
     return written, StudentRows((), own, written.pairs)
 
 

@@ -13,18 +13,19 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tuneworthy.core.case import Message
-from tuneworthy.core.errors import NumericError
+from tuneworthy.core.errors import ModelError, NumericError
 from tuneworthy.core.record import digest
 from tuneworthy.core.token_batches import parts
 from tuneworthy.ledger import signals
 from tuneworthy.models.local.chat_template import answer_ids
+from tuneworthy.models.local.render_process import Refused
 from tuneworthy.training.adapter import publish, seal
 from tuneworthy.training.batches import order
 from tuneworthy.training.checkpoint import Checkpoints, Run
@@ -61,21 +62,22 @@ def fit_on_policy(setup: OnPolicySetup, settings: LoraSettings, seed: int, folde
     """Train an adapter into `folder/adapter` and return it, or the complete one there.
 
     The last epoch is kept. An interrupted run resumes from its last checkpoint. Raises NumericError
-    if a loss is not finite or the adapter did not learn.
+    if a loss is not finite or the adapter did not learn, ModelError if no input can be trained on.
     """
     if kept := load_trained(folder / AdapterMethod.name, AdapterMethod.file):
         return kept
-    student = setup.student
+    student, inputs = setup.student, _Inputs.of(setup)
     wrapped = lora_twin(student.module, settings, seed)
     about = {
         "base": {**student.fingerprint, "spec": student.spec, "weights": weights_hash(student)},
         "settings": settings.plain(),
         "seed": seed,
-        "rows": digest([[a.id, _as_data(a.student), _as_data(a.teacher)] for a in setup.prompts]),
+        "rows": digest([[a.id, _as_data(a.student), _as_data(a.teacher)] for a in inputs.used]),
         "objective": {"loss": "on_policy", "room": setup.room,
                       "teacher": digest(dict(setup.teacher.fingerprint), 16)},
     }  # fmt: skip
-    training = _OnPolicyRun(setup, settings, seed, wrapped, open_plain(wrapped.base_model.model))
+    net = open_plain(wrapped.base_model.model)
+    training = _OnPolicyRun(setup, settings, seed, wrapped, net, inputs)
     history = training.run(Checkpoints(folder / "checkpoints", about, setup.say))
     check_learned(
         history, update_ratio(wrapped), student.module.config.get_text_config().vocab_size
@@ -92,6 +94,51 @@ def fit_on_policy(setup: OnPolicySetup, settings: LoraSettings, seed: int, folde
 
 
 @dataclass
+class _Inputs:
+    """Prompts to train on with their token ids for student and teacher; excluded ids by reason."""
+
+    used: list[PromptPair] = field(default_factory=list)
+    heads: list[list[int]] = field(default_factory=list)
+    teacher_heads: list[list[int]] = field(default_factory=list)
+    excluded: dict[str, list[str]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(setup: OnPolicySetup) -> _Inputs:
+        """Return the usable prompts. Raises ModelError if there is none."""
+        inputs, both = _Inputs(), (setup.student, setup.teacher)
+        for pair in setup.prompts:
+            try:
+                heads = [
+                    answer_ids(model.tokenizer, prompt)
+                    for model, prompt in zip(both, (pair.student, pair.teacher), strict=True)
+                ]
+            except Refused as refusal:
+                inputs.excluded.setdefault(str(refusal), []).append(pair.id)
+                continue
+            for whose, model, head in zip(("model", "teacher"), both, heads, strict=True):
+                if model.context is not None and len(head) + setup.room > model.context:
+                    why = f"longer than the {whose}'s context, with room for an answer"
+                    inputs.excluded.setdefault(why, []).append(pair.id)
+                    break
+            else:
+                inputs.used.append(pair)
+                inputs.heads.append(heads[0])
+                inputs.teacher_heads.append(heads[1])
+        if not inputs.used:
+            raise ModelError(
+                "no row can be trained on",
+                got="; ".join(f"{len(ids)}: {why}" for why, ids in inputs.excluded.items()),
+                fix="look at the excluded rows, or choose models with a longer context",
+            )
+        return inputs
+
+    def account(self) -> dict[str, Any]:
+        """Return the number of inputs given and used, and the excluded ids by reason."""
+        given = len(self.used) + sum(map(len, self.excluded.values()))
+        return {"given": given, "used": len(self.used), "excluded": self.excluded}
+
+
+@dataclass
 class _OnPolicyRun:
     """One training run: samples answers, scores them with the teacher, takes optimizer steps."""
 
@@ -100,14 +147,11 @@ class _OnPolicyRun:
     seed: int
     wrapped: Any
     net: Net
+    inputs: _Inputs
 
     def __post_init__(self) -> None:
         self.teacher_net = open_plain(self.setup.teacher.module)
-        tokenizers = self.setup.student.tokenizer, self.setup.teacher.tokenizer
-        self.heads = [answer_ids(tokenizers[0], prompts.student) for prompts in self.setup.prompts]
-        self.teacher_heads = [
-            answer_ids(tokenizers[1], prompts.teacher) for prompts in self.setup.prompts
-        ]
+        self.heads, self.teacher_heads = self.inputs.heads, self.inputs.teacher_heads
 
     def run(self, kept: Checkpoints) -> dict[str, Any]:
         """Train, resuming from `kept`; return what `loop.train` returns."""
@@ -198,17 +242,16 @@ class _OnPolicyRun:
 
     def trace(self, history: dict[str, Any]) -> dict[str, Any]:
         """Return the run's trace, with the keys of other training runs."""
-        ids, pace = [prompts.id for prompts in self.setup.prompts], self.settings.pace
+        ids, pace = [prompts.id for prompts in self.inputs.used], self.settings.pace
         rows = [_row(head, [0]) for head in self.heads]  # the answers differ from step to step
         last = {"epoch": pace.epochs, "dev_score": None, "dev_loss": None, "p_end": None,
                 "update_ratio": update_ratio(self.wrapped)}  # fmt: skip
         parameters = sum(p.numel() for p in self.wrapped.parameters() if p.requires_grad)
         figures = summary(history, ids, rows)
         written = {"answer_tokens": sum(step["tokens"] for step in history["steps"])}
-        used = {"given": len(ids), "used": len(ids), "excluded": {}}
         return {**figures, **written, "mask_share": None, "evaluations": [last],
-                "chosen": pace.epochs, "stopped_early": None, "rows": used, "gradient": "autograd",
-                "parameters": parameters, "seed": self.seed}  # fmt: skip
+                "chosen": pace.epochs, "stopped_early": None, "rows": self.inputs.account(),
+                "gradient": "autograd", "parameters": parameters, "seed": self.seed}  # fmt: skip
 
 
 def _row(head: Sequence[int], written: Sequence[int]) -> EncodedExample:

@@ -175,6 +175,8 @@ def test_on_policy_the_student_writes_and_the_teacher_scores(opened, tmp_path, m
     epochs = fitted.trace["loss_by_row"]["epochs"]
     assert sum(epochs[-1]) < sum(epochs[0])
     assert fitted.trace["answer_tokens"] > 0
+    assert fitted.pack.adapter, "`build` exports it"
+    assert fitted.pack.recipe == fitted.recipe
     assert len(fitted.answer([case.query() for case in cases(2, 90)])) == 2
     monkeypatch.setattr(on_policy, "lora_twin", None)  # it would crash if it trained
     assert distil.fit(setup, options, 0).trace == fitted.trace
@@ -209,6 +211,50 @@ def test_p1_a_killed_on_policy_run_goes_on_to_the_same_bytes(opened, tmp_path, m
     assert "goes on after step 5" in said
     files = [f.artefact / "adapter_model.safetensors" for f in (whole, again)]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_on_policy_a_prompt_without_room_for_an_answer_is_left_out(tiny):
+    """Of the teacher too: its prompt holds the examples that the student learns to do without."""
+    from types import SimpleNamespace
+
+    from tuneworthy.training.on_policy import OnPolicySetup, PromptPair, _Inputs
+
+    short, long = ((Message(role="user", content="parcel " * n),) for n in (1, 60))
+    broken = (Message(role="system", content="a"), Message(role="user", content="b"))
+    pairs = [PromptPair("ok", short, short), PromptPair("student", long, short),
+             PromptPair("teacher", short, long), PromptPair("template", broken, short)]  # fmt: skip
+    tokenizer = tiny.tokenizer()
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+        "{% if messages[0]['content'][0] == 'a' %}{{ raise_exception('no') }}{% endif %}"
+    )
+    model = SimpleNamespace(tokenizer=tokenizer, context=80)
+    found = _Inputs.of(OnPolicySetup(model, model, pairs, room=8))
+    assert [pair.id for pair in found.used] == ["ok"]
+    assert len(found.heads) == len(found.teacher_heads) == 1
+    told = found.account()
+    assert (told["given"], told["used"]) == (4, 1)
+    assert sorted(map(tuple, told["excluded"].values())) == [
+        ("student",), ("teacher",), ("template",)]  # fmt: skip
+    with pytest.raises(ModelError, match="no row can be trained on"):
+        _Inputs.of(OnPolicySetup(model, model, pairs[1:], room=8))
+
+
+@pytest.mark.parametrize("option", [{"trainer": "trl"}, {"patience": 2}, {"replay": 0.05},
+                                    {"prompt_loss": 0.1}, {"shuffled": True}])  # fmt: skip
+def test_on_policy_refuses_options_that_it_would_not_heed(option):
+    with pytest.raises(ValueError, match=f"leave {next(iter(option))} out"):
+        distil.Options(loss="on_policy", **option)
+    assert distil.Options(loss="text", **option)
+    assert distil.Options(loss="on_policy", epochs=5, rank=4, dora=True)
+
+
+def test_on_policy_no_more_rows_are_read_than_the_option_rows_says(tmp_path):
+    setup = setup_of(None, tmp_path, unlabelled=unlabelled(18))
+    for rows, read in ((5, 5), (None, 22)):
+        options = distil.Options(loss="on_policy", samples=1, rows=rows)
+        found = _student_rows.student_rows_from_teacher(setup, setup.models["teacher"], options)
+        assert len(found[1].pairs) == read
 
 
 def test_what_follows_the_end_of_a_turn_is_not_scored():

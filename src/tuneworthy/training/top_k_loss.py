@@ -18,7 +18,7 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.core.record import digest
 from tuneworthy.core.token_batches import parts
 from tuneworthy.ledger import signals
-from tuneworthy.models.local.chat_template import answer_ids
+from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.training.loss import Net, answer_logits, open_plain
 from tuneworthy.training.objective import likelihood_loss
 from tuneworthy.training.render import EncodedExample
@@ -125,7 +125,8 @@ class TopKDivergence:
         return top_k_divergence(logits, moved, self.temperature)
 
     def _teacher_row(self, example: Example, row: EncodedExample) -> EncodedExample:
-        head = answer_ids(self.teacher.tokenizer, self.prompts[example.id])
+        # the trained ids begin with the closing tag of a thought that the prompt opens
+        head = prompt_ids(self.teacher.tokenizer, self.prompts[example.id])
         tail = row.ids[row.first :]
         return EncodedExample((*head, *tail), (False,) * len(head) + (True,) * len(tail))
 

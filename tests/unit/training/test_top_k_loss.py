@@ -119,6 +119,26 @@ def test_the_teachers_own_prompt_is_read_and_other_rows_keep_their_likelihood(ti
     assert short.about != TopKDivergence(teacher, prompts).about
 
 
+def test_a_thought_that_the_prompt_opens_is_closed_once_for_the_teacher(tiny):
+    from types import SimpleNamespace
+
+    from tuneworthy.core.case import Message
+    from tuneworthy.training.render import render
+    from tuneworthy.training.top_k_loss import TopKDivergence
+    from tuneworthy.training.training_data import Example
+
+    tokenizer = tiny.tokenizer()
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "<|im_start|>assistant\n{% endif %}", "<|im_start|>assistant\n<think>\n{% endif %}"
+    )
+    prompt = (Message(role="user", content="Hello Ann"),)
+    row = render(tokenizer, prompt, "fine")
+    aim = TopKDivergence(SimpleNamespace(tokenizer=tokenizer), {"a": prompt})
+    read = aim._teacher_row(Example("a", prompt, "fine"), row)
+    assert tokenizer.decode(read.ids).count("</think>") == 1
+    assert (read.ids, read.first) == (row.ids, row.first), "what the student reads"
+
+
 def test_a_model_reads_itself_as_it_is_and_another_as_another(tiny):
     from tuneworthy.training.top_k_loss import self_divergence
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from tuneworthy.arms._pairs import (
     ANSWER_MARK,
+    REASON_TOKENS,
     Pair,
     PairOptions,
     TeacherInput,
@@ -106,8 +107,7 @@ def teacher_inputs(setup: Setup, options: DistilOptions) -> list[TeacherInput]:
     """
     order = sorted(setup.unlabelled, key=lambda query: digest(["source", query.id]))
     free = [TeacherInput(query) for query in order[: options.rows]]
-    text = setup.task.output.type == "text"
-    if options.gold == "only_teacher" or options.rationale or text or options.loss == "on_policy":
+    if reads_labelled(options, setup.task.output.type == "text"):
         return [*free, *(TeacherInput(case.query(), case) for case in setup.train)]
     if not free:
         raise DoesNotApply(
@@ -115,6 +115,12 @@ def teacher_inputs(setup: Setup, options: DistilOptions) -> list[TeacherInput]:
             "from that): give data.unlabelled, or set `gold: only_teacher`"
         )
     return free
+
+
+def reads_labelled(options: DistilOptions, free_text: bool) -> bool:
+    """Return whether the inputs of labelled rows are among the teacher's (see teacher_inputs)."""
+    new = options.gold == "only_teacher" or options.rationale or free_text
+    return new or options.loss == "on_policy"
 
 
 def make_student_rows(setup: Setup, options: DistilOptions, written: WrittenPairs) -> StudentRows:
@@ -176,12 +182,13 @@ def taught_work(sizes: Sizes, options: DistilOptions, free: int, asked: int, pro
     The teacher answers `asked` inputs of `prompt` tokens each. For `kl` it also reads each answer;
     on policy the student writes an answer to every row in every epoch, and the teacher reads it.
     """
-    rows = sizes.train + free
+    rows = _learnt_rows(sizes, options, free, asked)
     own = training_work(sizes.model_copy(update={"train": rows}), options)
     passes = 1.0 + (sum(CURVE_SHARES) if options.curve else 0.0)
     if options.loss != "text" or options.rationale:
         own = own.model_copy(update={"pace": "autograd"})
-    read, written, drawn = asked * prompt, options.samples * asked * sizes.answer, 0.0
+    answer = sizes.answer + (REASON_TOKENS if options.rationale else 0)
+    read, written, drawn = asked * prompt, options.samples * asked * answer, 0.0
     if options.loss == "on_policy":
         held = min(MOST_HELD_BACK, asked // HELD_SHARE) / max(asked, 1)
         drawn = options.epochs * rows * sizes.answer
@@ -191,3 +198,17 @@ def taught_work(sizes: Sizes, options: DistilOptions, free: int, asked: int, pro
         read += rows * (prompt + sizes.answer)
     more = {"trained": passes * own.trained, "written": own.written + drawn}
     return own.model_copy(update={**more, "taught_read": read, "taught_written": written})
+
+
+def _learnt_rows(sizes: Sizes, options: DistilOptions, free: int, asked: int) -> int:
+    """Return the most rows that a student learns, if the teacher answers `asked` inputs.
+
+    For free text every sample may be another right answer; a reason is a row of its own.
+    """
+    if options.loss == "on_policy" or options.learns != "teacher":
+        return sizes.train + free
+    gold = sizes.train if options.gold == "auto" else 0
+    repeated = gold and asked - free  # answers that repeat their labelled row are learnt once
+    several = sizes.free_text and not options.agree
+    taught = options.samples * asked if several else asked - repeated
+    return gold + taught + (asked if options.rationale else 0)

@@ -7,8 +7,15 @@ from typing import Any
 
 from tuneworthy.arms._classified import fitted_classifier
 from tuneworthy.arms._distilled import adapter_student, taught_student
+from tuneworthy.arms._pairs import ASK_WHY, REASON_TOKENS
 from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.arms._student_rows import DistilOptions, StudentRows, TrainStudent, taught_work
+from tuneworthy.arms._student_rows import (
+    DistilOptions,
+    StudentRows,
+    TrainStudent,
+    reads_labelled,
+    taught_work,
+)
 from tuneworthy.arms._teaching import FIXED_PROMPTS, teacher_of, without_passage
 from tuneworthy.arms._trained import (
     TuningOptions,
@@ -130,12 +137,16 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
         return ()
     folds = 1 if options.teacher_prompt in FIXED_PROMPTS else sizes.folds
     rows = sizes.train * sizes.folds
-    asked = rows if options.gold == "only_teacher" or options.rationale else 0
+    asked = rows if reads_labelled(options, sizes.free_text) else 0
     free = min(sizes.unlabelled, options.rows or sizes.unlabelled)
     usual = options.samples * (free + min(asked, 2 * sizes.train))
     most = options.samples * (folds * free + rows)
     own = sizes.own if options.teacher_prompt in FIXED_PROMPTS else sizes.input_tokens
-    return (Asks(role="teacher", requests=usual, most=most, read=sizes.shared + own),)
+    read, written = sizes.shared + own, None
+    if options.rationale:
+        read += sizes.unit * len(ASK_WHY) / 4  # four characters a token
+        written = sizes.cap + REASON_TOKENS
+    return (Asks(role="teacher", requests=usual, most=most, read=read, written=written),)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
@@ -145,7 +156,7 @@ def estimate(sizes: Sizes, options: Options) -> Work:
     """
     free = min(sizes.unlabelled, options.rows or sizes.unlabelled)
     free = free if options.learns == "teacher" else 0
-    rows = sizes.train if options.gold == "only_teacher" or options.rationale else 0
+    rows = sizes.train if reads_labelled(options, sizes.free_text) else 0
     asked = free + rows if options.learns == "teacher" else 0
     whole = taught_work(sizes, options, free, asked, sizes.own)
     if options.student == "layers":

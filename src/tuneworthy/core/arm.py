@@ -77,7 +77,7 @@ class Sizes(Record):
     are in bytes). `folds`: how often an arm is fitted. `examples`: how many examples per input the
     best prompt so far may add; they are not shared between inputs. `prompts`: how many prompts an
     arm that chooses its own gets (0 or 1: there is no choice). `unlabelled` counts the inputs
-    without answers.
+    without answers. `free_text`: answers are free text.
     """
 
     cases: int
@@ -96,6 +96,7 @@ class Sizes(Record):
     examples: int = 4
     prompts: int = 0
     unlabelled: int = 0
+    free_text: bool = False
 
     @property
     def input_tokens(self) -> float:

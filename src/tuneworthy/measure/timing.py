@@ -67,6 +67,7 @@ def mean_sizes(
         cap=task.output.max_tokens or 256,
         labels=float(sum(length(label) - bare + 1 for label in labels)),
         passage=_mean_passage_length(docs, lambda text: length(text) - bare),
+        free_text=task.output.type == "text",
     )
 
 

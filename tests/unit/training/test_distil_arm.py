@@ -5,6 +5,8 @@ from test_lora_arm import cases, exact
 
 from tuneworthy.arms import _student_checks as checks
 from tuneworthy.arms import _student_rows, distil
+from tuneworthy.arms._trained import training_work
+from tuneworthy.core.answer import Score
 from tuneworthy.core.arm import Recipe, Setup, Sizes
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import DoesNotApply, ModelError, NumericError
@@ -14,6 +16,7 @@ from tuneworthy.models.scripted import Scripted
 
 LABELS = ("billing", "delivery", "defect")
 WORDS = {"charged": "billing", "parcel": "delivery", "screen": "defect"}
+PASSED = Score(value=1)
 SMALL = {"epochs": 2, "rank": 4, "rate": 5e-3}
 
 
@@ -412,6 +415,37 @@ def test_requests_and_work_grow_with_the_unlabelled_inputs():
     curve = distil.estimate(sizes, distil.Options(curve=True))
     assert curve.trained == 1.75 * distil.estimate(sizes, zero).trained
     assert distil.estimate(sizes, distil.Options(student="classifier")).trained == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("label", {}), ("label", {"gold": "only_teacher"}), ("text", {}), ("label", {"rationale": True}),
+     ("text", {"gold": "only_teacher"})],
+)  # fmt: skip
+def test_the_plan_counts_every_request_and_row_of_a_student(tmp_path, kind, options):
+    """For free text and for reasons the teacher answers the labelled rows too."""
+    sent = []
+
+    def say(prompt, limits):
+        sent.append(limits.max_tokens)
+        said = right(prompt, limits) if kind == "label" else f"text {limits.sample}"
+        return f"So it is.\nAnswer: {said}" if "rationale" in options else said
+
+    parts = {"train": cases(20), "unlabelled": unlabelled(30), "score": lambda case, answer: PASSED}
+    setup = setup_of(None, tmp_path, scripted(say), task=task_of(kind), **parts)
+    chosen = distil.Options(teacher_prompt="zero", **options)
+    _, rows = _student_rows.student_rows_from_teacher(setup, setup.models["teacher"], chosen)
+    sizes = Sizes(cases=10, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6,
+                  unlabelled=30, free_text=kind == "text")  # fmt: skip
+    (ask,) = distil.asks(sizes, chosen)
+    assert ask.requests == len(sent)
+    assert (ask.written or sizes.cap) == max(sent), "the longest answer that may be paid for"
+    assert ask.most >= len(sent)
+    learnt = rows.training_rows(chosen.rationale)
+    held = len(rows.held) * (5 if kind == "text" else 2 if chosen.rationale else 1)
+    planned = distil.estimate(sizes, chosen)
+    every = sizes.model_copy(update={"train": len(learnt) + held})
+    assert planned.trained == training_work(every, chosen).trained
 
 
 def test_an_unsuitable_student_is_told_apart(tmp_path):

@@ -156,13 +156,11 @@ def _add_config(writer: Any, config: Any, kind: str) -> None:
 def _add_tokenizer(writer: Any, engine: Any) -> None:
     tokenizer = engine.tokenizer
     state = json.loads(tokenizer.backend_tokenizer.to_str())
-    special = {entry["id"] for entry in state["added_tokens"] if entry["special"]}
-    words = tokenizer.convert_ids_to_tokens(range(engine.module.config.vocab_size))
-    control, normal = gguf.TokenType.CONTROL, gguf.TokenType.NORMAL
+    words, kinds = _token_list(tokenizer, state, engine.module.config.vocab_size)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(_pre_tokenizer(state))
     writer.add_token_list(words)
-    writer.add_token_types([control if k in special else normal for k in range(len(words))])
+    writer.add_token_types(kinds)
     writer.add_token_merges([" ".join(pair) for pair in state["model"]["merges"]])
     if tokenizer.bos_token_id is not None:
         writer.add_bos_token_id(tokenizer.bos_token_id)
@@ -174,6 +172,24 @@ def _add_tokenizer(writer: Any, engine: Any) -> None:
     writer.add_add_bos_token(False)
     writer.add_add_space_prefix(False)
     writer.add_chat_template(tokenizer.chat_template)
+
+
+def _token_list(tokenizer: Any, state: Any, size: int) -> tuple[list[str], list[int]]:
+    """Return text and type of each token id below `size`.
+
+    An added token that is not special (`<think>`) is USER_DEFINED: llama.cpp keeps it whole, as the
+    tokenizer does, and would split a NORMAL one. Ids beyond the tokenizer's pad the vocabulary.
+    """
+    kinds = gguf.TokenType
+    added = {
+        entry["id"]: kinds.CONTROL if entry["special"] else kinds.USER_DEFINED
+        for entry in state["added_tokens"]
+    }
+    words, types = list[str](), list[int]()
+    for at, word in enumerate(tokenizer.convert_ids_to_tokens(range(size))):
+        words.append(f"[PAD{at}]" if word is None else word)
+        types.append(kinds.UNUSED if word is None else added.get(at, kinds.NORMAL))
+    return words, types
 
 
 def _pre_tokenizer(state: Any) -> str:

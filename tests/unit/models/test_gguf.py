@@ -57,3 +57,23 @@ def test_a_gguf_that_lacks_a_tensor_is_refused(gguf, tmp_path, monkeypatch):
     file.write_bytes(raw.replace(name, b"blk.1.ffn_odd_.weight"))
     with pytest.raises(ModelError, match="could not be converted"):
         _embedded._convert(file, tmp_path / "out")
+
+
+def test_added_tokens_stay_whole_and_a_padded_vocabulary_is_written():
+    """`_token_list`: llama.cpp splits a NORMAL token's text; the ids of padding have no text."""
+    from models_kit import tiny_tokenizer
+
+    from tuneworthy.training.gguf_file import _token_list
+
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens(["<think>"])
+    think = tokenizer.convert_tokens_to_ids("<think>")
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    words, types = _token_list(tokenizer, state, len(tokenizer) + 2)
+    normal, control, own, unused = 1, 3, 4, 5  # of GGUF's tokenizer.ggml.token_type
+    assert len(words) == len(types) == len(tokenizer) + 2
+    assert (words[think], types[think]) == ("<think>", own)
+    assert types[:3] == [control] * 3
+    assert set(types[3:think]) == {normal}
+    assert words[-2:] == [f"[PAD{len(tokenizer)}]", f"[PAD{len(tokenizer) + 1}]"]
+    assert types[-2:] == [unused] * 2

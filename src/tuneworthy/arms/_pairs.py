@@ -20,9 +20,10 @@ from tuneworthy.arms._prompted import answer_token_limit, as_answer
 from tuneworthy.arms._sampled import draw_samples
 from tuneworthy.arms._searched import read_cached_json, write_json_atomically
 from tuneworthy.arms._teaching import TeacherOptions, teacher_recipe
-from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.answer import Answer, Score, failed_temporarily
 from tuneworthy.core.arm import Setup
 from tuneworthy.core.case import Case, Message, Query
+from tuneworthy.core.errors import Unanswered
 from tuneworthy.core.model import Limits, Model, Reply
 from tuneworthy.core.record import digest
 from tuneworthy.core.request_limits import limits_for
@@ -34,6 +35,7 @@ from tuneworthy.prompting.messages import build_all
 from tuneworthy.prompting.same_answer import normal_form
 
 INPUTS_AT_ONCE = 32  # inputs whose samples are asked for, and kept, at once
+MOST_LOST = 0.01  # largest share of inputs that failed requests may cost
 FEW_SAMPLES = 5  # samples below which the majority says little
 REASON_TOKENS = 160  # tokens of a rationale before its answer
 ASK_WHY = (
@@ -116,9 +118,11 @@ def write_pairs(
 ) -> WrittenPairs:
     """Return the teacher's pairs for these inputs that pass the filter, and the rejected ones.
 
-    Raises BudgetError where the next request could pass a cap; what was answered is kept.
+    Raises BudgetError where the next request could pass a cap; what was answered is kept. Raises
+    Unanswered if more than 1 % of the inputs are rejected where a request failed for now: the
+    student is trained once, so that these rows would be lost for good.
     """
-    written = WrittenPairs()
+    written, lost = WrittenPairs(), 0
     writer = _Writer(setup, teacher, options)
     answer_filter = _Filter.of(setup, options)
     for start in range(0, len(sources), INPUTS_AT_ONCE):
@@ -131,8 +135,16 @@ def write_pairs(
                 written.pairs.append(verdict)
             else:
                 written.rejected.setdefault(verdict, []).append(source.query.id)
+                lost += any(failed_temporarily(reply.error) for reply in replies)
         done = min(start + INPUTS_AT_ONCE, len(sources))
         setup.say(f"the teacher wrote for {done:,} of {len(sources):,} inputs")
+    if lost > MOST_LOST * len(sources):
+        raise Unanswered(
+            "the teacher left inputs unanswered for now",
+            where=teacher.spec,
+            got=f"{lost:,} of {len(sources):,} inputs",
+            fix="run again later: only their requests are sent again",
+        )
     return written
 
 

@@ -8,7 +8,8 @@ TuneworthyError
 ├── ModelError       1   weights, tokenizer, template, adapter, engine, device, memory
 │   └── DoesNotFit   1   a model, a batch or a training step exceeds the free memory
 ├── ProviderError    1   an endpoint, after the last retry
-│   └── NotProven    1   a server that did not prove to run the tuned model
+│   ├── NotProven    1   a server that did not prove to run the tuned model
+│   └── Unanswered   1   an endpoint that left requests of an arm unanswered for now
 ├── ClusterError     1   a cluster: not reached, of other versions, too small, lost, full
 ├── NumericError     1   non-finite, exploding or non-learning training
 ├── BudgetError      6   a money or token cap is reached
@@ -97,6 +98,10 @@ class ProviderError(TuneworthyError):
 
 class NotProven(ProviderError):
     """A server did not prove that it answers with the tuned model."""
+
+
+class Unanswered(ProviderError):
+    """An endpoint left requests of an arm unanswered, which a later run may send again."""
 
 
 class ClusterError(TuneworthyError):

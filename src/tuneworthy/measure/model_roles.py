@@ -12,6 +12,7 @@ from tuneworthy.core.errors import (
     ProviderError,
     TaskError,
     TuneworthyError,
+    Unanswered,
 )
 from tuneworthy.core.model import Model
 from tuneworthy.core.run import MODEL_UNAVAILABLE
@@ -39,9 +40,10 @@ def base_failed(models: Mapping[str, Model], needs: Iterable[str], error: Provid
     """Return whether an arm whose endpoint failed had asked the study's base model.
 
     If the arm uses a local model and one behind an endpoint, the failure is that of the endpoint.
-    An adapter that was not proved (NotProven) is the arm's own failure.
+    An adapter that was not proved (NotProven) or a teacher that left inputs unanswered for now
+    (Unanswered) is the arm's own failure.
     """
-    if isinstance(error, NotProven):
+    if isinstance(error, NotProven | Unanswered):
         return False
     roles = roles_of(models, needs)
     remote = [role for role in roles if not is_local(models[role].spec)]

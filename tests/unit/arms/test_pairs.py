@@ -7,7 +7,8 @@ from arms_kit import label_cases, setup
 
 from tuneworthy.arms import _pairs
 from tuneworthy.arms._pairs import PairOptions, TeacherInput, write_pairs
-from tuneworthy.core.answer import Score
+from tuneworthy.core.answer import TEMPORARY, Score
+from tuneworthy.core.errors import ProviderError, Unanswered
 from tuneworthy.core.model import Reply
 from tuneworthy.models.scripted import Scripted
 
@@ -82,6 +83,47 @@ def test_failed_requests_are_told_apart_from_cut_answers(tmp_path):
     written = write(tmp_path, fails, n=2)
     assert written.rejected == {_pairs.NO_ANSWER: ["r22", "r23"]}
     assert written.summary()["tokens_in"] is None
+
+
+def failing(inputs, error=TEMPORARY + "busy", samples=5):
+    """Return a teacher whose server fails on the first `samples` requests of some inputs."""
+    bad = {source.query.messages for source in sources(inputs)}
+
+    class Flaky(Scripted):
+        def reply(self, prompts, limits):
+            return [Reply(text="", finish="error", error=error)
+                    if prompt[-1:] in bad and limits.sample < samples else Reply(text="refund")
+                    for prompt in prompts]  # fmt: skip
+
+    return Flaky("scripted:teacher", None)
+
+
+def test_a_student_is_not_trained_without_rows_that_a_later_run_may_bring(tmp_path):
+    """It is trained once and kept, so that rows which an outage took would be lost for good."""
+    parts = setup(lambda p, k: "x", tmp_path)
+
+    def inputs_written(*how, **more):
+        told = write_pairs(parts, failing(*how, **more), sources(8), PairOptions()).summary()
+        return told["kept"]
+
+    with pytest.raises(Unanswered, match="3 of 8 inputs"):
+        inputs_written(3)
+    assert inputs_written(3, "refused") == 5, "the control: a refusal is final"
+    assert inputs_written(3, samples=1) == 8, "the other samples agree"
+    assert inputs_written(0) == 8
+
+
+def test_an_outage_of_the_teacher_fails_its_student_and_no_study():
+    from tuneworthy.measure.model_roles import base_failed
+
+    same = {role: failing(0) for role in ("base", "teacher", "tune")}
+    for error, whole in ((Unanswered("x"), False), (ProviderError("x"), True)):
+        assert base_failed(_IsBase(same), {"teacher", "training"}, error) == whole
+
+
+class _IsBase(dict):
+    def is_base(self, role):
+        return True
 
 
 def test_the_spend_is_summed_and_unknown_where_a_reply_does_not_state_it():

@@ -149,11 +149,17 @@ def estimate(
 def _step_parts(
     net: Net, rows: Sequence[EncodedExample], pace: TrainingSchedule, count: int
 ) -> list[list[_memory.Part]]:
-    """Return for each step of an epoch the sizes of its parts, grouped as in training."""
-    row_order = order(len(rows), 0, 0)
+    """Return for each step of an epoch the sizes of its parts, grouped as in training.
+
+    The first step has the longest rows: in some epoch they may meet in one step.
+    """
+    longest = sorted(rows, key=lambda row: -len(row.ids))[: pace.batch]
+    drawn = [rows[index] for index in order(len(rows), 0, 0)]
     steps = []
-    for start in range(0, len(rows), pace.batch):
-        batch = [rows[index] for index in row_order[start : start + pace.batch]]
+    for batch in (
+        longest,
+        *(drawn[at : at + pace.batch] for at in range(0, len(rows), pace.batch)),
+    ):
         shared = shared_length(batch) if net.shares else 0
         step = []
         for group in parts(batch, max(1, pace.part_tokens // count), shared, count):

@@ -138,6 +138,31 @@ def test_checkpointing_changes_no_bit_of_the_gradients(tiny, dtype, shared, thre
     torch.set_num_threads(1)
 
 
+def test_the_estimate_has_room_for_the_longest_rows_in_one_step(tiny):
+    """They meet in one step of some epoch, whatever the order of the first epoch is."""
+    from tuneworthy.training.batches import order
+    from tuneworthy.training.loop import TrainingSchedule
+    from tuneworthy.training.memory_fit import estimate
+    from tuneworthy.training.twin import LoraShape
+
+    net, _ = adapted(tiny.model("llama", **SHAPE))
+    pace, shape, at = (
+        TrainingSchedule(batch=4, part_tokens=2048),
+        LoraShape(rank=RANK),
+        order(8, 0, 0),
+    )
+    short, long = rows(8, 0, own=20), rows(2, 0, own=400)
+
+    def activations(places):
+        given = list(short)
+        for place, row in zip(places, long, strict=True):
+            given[place] = row
+        return estimate(net, given, shape, pace)["activations"]
+
+    apart, together = activations((at[0], at[-1])), activations((at[0], at[1]))
+    assert apart == together > 5 * estimate(net, short, shape, pace)["activations"]
+
+
 def test_a_cache_that_is_appended_to_twice_is_seen(tiny, monkeypatch):
     """The control: without the cache put back, the second pass reads keys that it made itself."""
     from torch.utils.checkpoint import CheckpointError

@@ -65,7 +65,9 @@ class DistilOptions(PairOptions, TuningOptions):
         fields, plain = type(self).model_fields, self.loss != "on_policy"
         changed = [] if plain else [n for n in _OF_TEXTS if getattr(self, n) != fields[n].default]
         if changed:
-            raise ValueError(f"`loss: on_policy` trains on no texts: leave {', '.join(changed)} out")
+            raise ValueError(
+                f"`loss: on_policy` trains on no texts: leave {', '.join(changed)} out"
+            )
         return self
 
 

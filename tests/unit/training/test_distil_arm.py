@@ -93,7 +93,9 @@ def test_no_row_held_back_for_agreement_is_trained_on(tmp_path, gold, rationale)
     """For free text and for reasons the teacher answers labelled rows too, which are trained on."""
 
     def say(prompt, limits):
-        return f"It says so.\nAnswer: {right(prompt, limits)}" if rationale else right(prompt, limits)
+        return (
+            f"It says so.\nAnswer: {right(prompt, limits)}" if rationale else right(prompt, limits)
+        )
 
     setup = setup_of(None, tmp_path, scripted(say), task=task_of("text"), train=cases(60),
                      unlabelled=unlabelled(40))  # fmt: skip
@@ -419,8 +421,8 @@ def test_requests_and_work_grow_with_the_unlabelled_inputs():
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("label", {}), ("label", {"gold": "only_teacher"}), ("text", {}), ("label", {"rationale": True}),
-     ("text", {"gold": "only_teacher"})],
+    [("label", {}), ("label", {"gold": "only_teacher"}), ("text", {}),
+     ("label", {"rationale": True}), ("text", {"gold": "only_teacher"})],
 )  # fmt: skip
 def test_the_plan_counts_every_request_and_row_of_a_student(tmp_path, kind, options):
     """For free text and for reasons the teacher answers the labelled rows too."""

@@ -34,7 +34,9 @@ KEPT_FOR_LEARNING = 4 / 5  # of the labelled rows: each of five folds is scored 
 # The newest study of each set: its label in bench/results/real_sets.json, and the type in words.
 STUDIES = {
     "banking77": ("after, equal folds, busy", "Questions to a bank, 77 labels"),
+    "e2e_style": ("after, firm rule of 29 Nov", "Attributes of a place to a sentence"),
     "gsm8k": ("after, prompts looked at", "School sums in words"),
+    "piqa_general": ("after, firm rule of 29 Nov", "The likelier of two ends"),
     "snips_json": ("after, prompts looked at", "Spoken requests to JSON"),
     "xquad_docs": ("after, equal folds", "Facts in documents, public"),
 }

@@ -1,23 +1,11 @@
 """Minutes of a study's steps: what a stop, a resume and more minutes count."""
 
 import pytest
+from tests.memory_ledger import MemoryLedger
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.measure import minutes_kept
 from tuneworthy.measure.minutes_kept import KeptMinutes
-
-
-class Frozen:
-    """A ledger in memory: the first value of a key stays."""
-
-    def __init__(self):
-        self.values = {}
-
-    def freeze(self, study, kind, value):
-        return self.values.setdefault((study, kind), value)
-
-    def frozen(self, study, kind):
-        return self.values.get((study, kind))
 
 
 @pytest.fixture
@@ -40,14 +28,14 @@ def stopped(kept, clock, minutes):
 
 
 def test_a_step_counts_the_minutes_of_its_first_run(clock):
-    kept = KeptMinutes(Frozen(), "s")
+    kept = KeptMinutes(MemoryLedger(), "s")
     assert took(kept, clock, 7.0) == 7.0
     assert took(kept, clock, 0.1) == 7.0, "its answers came from the ledger"
     assert took(KeptMinutes(kept.ledger, "other"), clock, 0.1) == pytest.approx(0.1)
 
 
 def test_a_stopped_step_keeps_its_minutes_for_the_run_that_resumes_it(clock):
-    kept = KeptMinutes(Frozen(), "s")
+    kept = KeptMinutes(MemoryLedger(), "s")
     for minutes in (5.0, 2.0):
         with pytest.raises(KeyboardInterrupt):
             stopped(kept, clock, minutes)
@@ -56,14 +44,14 @@ def test_a_stopped_step_keeps_its_minutes_for_the_run_that_resumes_it(clock):
 
 
 def test_the_error_of_a_step_is_not_hidden_by_one_of_the_store(clock):
-    ledger = Frozen()
+    ledger = MemoryLedger()
     ledger.freeze = lambda *told: (_ for _ in ()).throw(StoreError("the disk is full"))
     with pytest.raises(ZeroDivisionError), KeptMinutes(ledger, "s").count("probe"):
         raise ZeroDivisionError
 
 
 def test_further_folds_count_beside_those_that_were_done_before(clock):
-    kept = KeptMinutes(Frozen(), "s")
+    kept = KeptMinutes(MemoryLedger(), "s")
     assert kept.folds_done("lora", (1, 2, 3, 4)) == 0
     with kept.count_folds("lora", (1, 2)):
         clock[0] += 60 * 6.0

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tests.memory_ledger import MemoryLedger
 
 from tuneworthy.compare.columns import by_spec, column
 from tuneworthy.compare.pairs import LOOK_SHARE, ComparisonInputs, pairs
@@ -30,19 +31,6 @@ SPLIT = Split(
         for f in range(FOLDS)
     ),
 )
-
-
-class Frozen:
-    """A ledger in memory: the first value of a key stays."""
-
-    def __init__(self):
-        self.values = {}
-
-    def freeze(self, study, kind, value):
-        return self.values.setdefault((study, kind), value)
-
-    def frozen(self, study, kind):
-        return self.values.get((study, kind))
 
 
 def spec(name):
@@ -107,7 +95,7 @@ def followed(right, minutes=60.0, wrong=(), arms="auto", every=False, stand=None
                              folds_at_look=plan.looks_at)  # fmt: skip
     rows = [Wrong(cause=c, share=s, low=s, high=s, n=N, arm=None, placebo=None) for c, s in wrong]
     found = Diagnosis(arm="zero_shot", n_fail=N, n_pass=0, wrong=tuple(rows))
-    bench = SimpleNamespace(task=job, ledger=Frozen(), study="s")
+    bench = SimpleNamespace(task=job, ledger=MemoryLedger(), study="s")
     shares = {spec(name).name: share for name, share in right.items()}
     return on_bench(bench, plan, shape, minutes, found, shares, stand)
 

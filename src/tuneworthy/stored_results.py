@@ -47,7 +47,7 @@ class StoredResults:
         return as_read_back(keyed)
 
     def begin_repetition(self, latest: Results) -> int:
-        """Return how many answers failed temporarily; if any did, let the study run again.
+        """Return how many answers failed temporarily, and begin a repetition if any did.
 
         A repetition that was interrupted is continued under its own number.
         """

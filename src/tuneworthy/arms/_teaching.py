@@ -54,7 +54,7 @@ def teaches_itself(task: Task) -> bool:
 
 
 def pair_settings(task: Task) -> dict[str, Any]:
-    """Return what else of a task decides a teacher's pairs, for keys of stored results.
+    """Return the task settings that decide which pairs of a teacher are kept, as key fields.
 
     A pair of a labelled row is kept if its answer passes; the teacher's prompt depends on whose
     teacher it is.

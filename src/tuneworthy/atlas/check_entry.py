@@ -224,6 +224,6 @@ def _gaps(top: dict[str, float], other: dict[str, float]) -> list[float]:
 
 
 def _as_wide(stated: Interval, least: tuple[float, float, float]) -> bool:
-    """Return whether an interval reaches as far as (mean, low, high) `least` on both sides."""
+    """Return whether an interval is at least as wide as `least` (mean, low, high) on both sides."""
     _, low, high = least
     return stated.low <= low + ROUNDING and stated.high >= high - ROUNDING

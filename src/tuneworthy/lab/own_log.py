@@ -46,7 +46,7 @@ def read_logs(folder: RunFolder) -> tuple[list[TrainingLog], list[LogSource]]:
 
 
 def _logs_of_earlier_runs(logs: Sequence[TrainingLog]) -> dict[str, tuple[str]]:
-    """Return {file: (why,)} of checkpoints that are not of the run whose state is beside them.
+    """Return {file: (why,)} of checkpoints that belong to another run than the saved state.
 
     A run in the folder of an earlier one leaves that one's checkpoints where they are. The state of
     a checkpoint holds the whole history so far, so in a resumed run it begins with that beside it.

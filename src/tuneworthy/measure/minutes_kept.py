@@ -1,4 +1,4 @@
-"""Keep the minutes of a study's steps in the ledger, from when each was first done.
+"""Keep the minutes of each step of a study in the ledger, as measured the first time.
 
 A resumed study, and one that goes on with more minutes, counts the same minutes again, and so makes
 the same decisions.
@@ -26,7 +26,7 @@ def spent_key(minutes: float) -> str:
 def at_measured_pace(
     plan: Plan, runs: Sequence[Run], corrected: Callable[[float, str], float]
 ) -> Plan:
-    """Return the plan with the minutes of what did not run as `corrected` by what did.
+    """Return the plan with corrected minutes for every arm that did not run on all its folds.
 
     The next step names these minutes, and the stage rule asks for as many before it runs the arm.
     """
@@ -52,7 +52,7 @@ class KeptMinutes:
         self.ledger.freeze(self.study, spent_key(limit), {"minutes": round(spent, 4)})
 
     def folds_done(self, arm: str, folds: Sequence[int]) -> int:
-        """Return how many of these folds, from the first on, were measured in one step before."""
+        """Return how many of the first of these folds one earlier step has measured."""
         counts = range(len(folds), 0, -1)
         return next((n for n in counts if self._of(_step(arm, folds[:n])) is not None), 0)
 
@@ -69,7 +69,7 @@ class KeptMinutes:
 
     @contextmanager
     def count(self, what: str, before: str = "") -> Iterator[list[float]]:
-        """Yield a list that gets the minutes of the block, those of its first run if it ran before.
+        """Yield a list that receives the minutes of the block, or of its first run.
 
         `before` is a step that this one contains and that was done: its minutes are added. A block
         that ends by an error or a stop keeps its minutes, for the run that resumes it.

@@ -91,7 +91,7 @@ class StageRule:
         return gap if far else 1 - score_lower_bound(self.inputs, one)
 
     def _may_replace(self, one: Column, other: Column) -> bool:
-        """Return whether the verdict may name an arm in place of another of no simpler tool.
+        """Return whether the verdict may name `one`, if no more complex, instead of `other`.
 
         Not if it has a lower score in the same place, or is shown to be beaten by the margin.
         """

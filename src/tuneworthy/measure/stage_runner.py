@@ -253,7 +253,7 @@ class StageRunner:
             self._add_note(arm, folds, why)
 
     def _measured_before(self, arm: PlannedArm) -> tuple[int, ...]:
-        """Return the folds after the look that were measured before the study got more minutes."""
+        """Return the folds after the look that an earlier run, with fewer minutes, measured."""
         folds = arm.folds[arm.look_after :]
         return folds[: self._kept.folds_done(arm.spec.name, folds)]
 

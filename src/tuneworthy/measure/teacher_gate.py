@@ -47,7 +47,7 @@ def why_not_taught(inputs: ComparisonInputs, runs: Sequence[Run], spec: Spec) ->
 
 
 def _own_teacher(measured: Iterable[Spec], student: Spec) -> Spec | None:
-    """Return the teacher with the prompt under which it writes for this student.
+    """Return the measured teacher whose prompt is the one of this student.
 
     If there is none, the first teacher that was measured; None without one.
     """

@@ -1,4 +1,4 @@
-"""Compute a share of requests with its bounds."""
+"""Shares of requests with bounds, for independent requests and for groups of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ def share_of(k: int, n: int, level: float) -> LiveShare:
 
 
 def share_of_groups(hits: Sequence[bool], groups: Sequence[str | None], level: float) -> LiveShare:
-    """Return the share of hits with one-sided bounds, each at `level`, widened for groups.
+    """Return the share of true values with one-sided bounds at `level`, widened for groups.
 
-    Without repeated groups these are the bounds of `share_of`. Requests of one session are slow
-    together, or about one fact: if they counted as independent, a session would be so many
-    witnesses.
+    Without repeated groups these are the bounds of `share_of`. Requests of one session are
+    often slow together or about the same fact, so they are no independent observations.
     """
     mean, low, high = mean_interval([float(hit) for hit in hits], 2 * level, groups)
     return LiveShare(k=sum(hits), n=len(hits), share=mean, low=low, high=high, level=level)

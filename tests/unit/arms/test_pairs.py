@@ -99,7 +99,7 @@ def failing(inputs, error=TEMPORARY + "busy", samples=5):
 
 
 def test_a_student_is_not_trained_without_rows_that_a_later_run_may_bring(tmp_path):
-    """It is trained once and kept, so that rows which an outage took would be lost for good."""
+    """A student is stored once trained: rows missing after an outage would never be used."""
     parts = setup(lambda p, k: "x", tmp_path)
 
     def inputs_written(*how, **more):

@@ -16,7 +16,7 @@ from tuneworthy.report.html import page
 
 @pytest.mark.parametrize("case", ["Q&A-12", "C++ 3", "50%25", "a#b=c", '<i>"x"</i>', "\u202eab\n"])
 def test_a_link_to_a_case_is_read_back_as_its_id(case):
-    """The script reads the address as a form: of `#case=Q&A-12` it found the case `Q`."""
+    """The script decodes the address as form data, so an unescaped `&` ends the id."""
     doubt = LabelDoubt(case=case, ground="conflict", why="x")
     seen = Diagnosis(arm="present", n_fail=3, n_pass=9, doubts=(doubt,))
     results = study(12)

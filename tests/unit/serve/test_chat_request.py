@@ -98,7 +98,7 @@ def test_an_error_that_quotes_half_a_character_can_be_written():
 
 
 def test_an_artefact_is_not_asked_for_another_schema_than_its_own():
-    """It answers under its own schema, so a client that sends another one would not get it."""
+    """An artefact holds answers to its own schema; a request with another one is refused."""
     own = {"type": "object", "properties": {"a": {"type": "string"}}}
     pack = Pack(recipe=Recipe(), limits=LIMITS, grammar=Grammar(kind="json", value=own))
     model = Scripted("echo", lambda prompt: "x")

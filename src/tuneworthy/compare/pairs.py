@@ -89,7 +89,8 @@ class ComparisonInputs:
     def groups_of(self, ids: Sequence[str]) -> Groups:
         """Return the groups of these cases, with the size of the largest possible group."""
         largest = float(self.task.data.largest_group or 0)
-        return Groups(np.array([self.groups.get(i, i) for i in ids]), largest)
+        copies = self.split.only_copies and not largest
+        return Groups(np.array([self.groups.get(i, i) for i in ids]), largest, copies)
 
     def graded_rows(self, column: Column, ids: Sequence[str]) -> GradedRows | None:
         """Return an arm's judge scores beside its human grades on these cases; None if no judge."""

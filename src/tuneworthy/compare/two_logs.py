@@ -21,7 +21,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.slices import SMALL_SLICE
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import cluster_numbers, effective_groups
+from tuneworthy.stats.clusters import Groups, cluster_numbers, effective_groups
 from tuneworthy.stats.sizing import Assurance, SampleSize
 
 FEW_VALUES = 12  # a field of `meta` with more distinct values makes no slices
@@ -143,7 +143,7 @@ def compare_answers(
         for i, case in enumerate(cases)
     )
     table = np.array([row.scores for row in both])
-    of = np.array([groups.get(case.id, case.id) for case in cases])
+    of = _groups_of(cases, groups)
     pair = _bounded_pair(names, table[:, 1] - table[:, 0], of)
     slices = list(_slice_differences(task, both, groups))
     one, two = (Interval.of(bounds.mean_interval(table[:, i], groups=of)) for i in (0, 1))
@@ -157,6 +157,12 @@ def compare_answers(
         cases=both,
         grouped=_group_effect(table[:, 1] - table[:, 0], of, pair),
     )
+
+
+def _groups_of(cases: Sequence[Case], groups: Mapping[str, str]) -> Groups:
+    """Return the group of each case; where no case names a group, groups are near copies."""
+    labels = np.array([groups.get(case.id, case.id) for case in cases])
+    return Groups(labels, copies=all(case.group is None for case in cases))
 
 
 def _same_answers(both: Sequence[AnsweredCase]) -> bool:
@@ -174,7 +180,7 @@ def more_rows(pair: Pair) -> SampleSize | None:
     return Assurance(pair, pair.level, 0.0, 0.0, 0.0).size()
 
 
-def _bounded_pair(names: tuple[str, str], diffs: np.ndarray, groups: np.ndarray) -> Pair:
+def _bounded_pair(names: tuple[str, str], diffs: np.ndarray, groups: Groups) -> Pair:
     bound = bounds.paired(diffs, ALPHA / 2, groups=groups)
     return Pair(
         arm=names[1],
@@ -191,12 +197,12 @@ def _bounded_pair(names: tuple[str, str], diffs: np.ndarray, groups: np.ndarray)
     )
 
 
-def _group_effect(diffs: np.ndarray, groups: np.ndarray, pair: Pair) -> GroupEffect | None:
+def _group_effect(diffs: np.ndarray, groups: Groups, pair: Pair) -> GroupEffect | None:
     """Return how far groups of rows widen the interval, None if hardly."""
     alone = bounds.paired(diffs, ALPHA / 2)
     if pair.high - pair.low <= EXPLAINED_RATIO * (alone.high - alone.low):
         return None
-    numbers = cluster_numbers(groups, diffs.size)
+    numbers = cluster_numbers(groups.of, diffs.size)
     worth = effective_groups(numbers)
     return GroupEffect(int(numbers.max()) + 1, worth, float(alone.low), float(alone.high))
 
@@ -208,11 +214,11 @@ def _slice_differences(
     cases = [row.case for row in both]
     parts = [*slice_parts(task, cases), *_by_meta(cases)]
     parts = [part for part in parts if SMALL_SLICE <= len(part[2]) < len(cases)]
-    diffs = {row.case.id: row.difference for row in both}
+    rows = {row.case.id: row for row in both}
     for kind, name, ids in parts:
         # within a slice of one group rows count as independent: it is about that group alone
-        of = None if kind == "group" else np.array([groups.get(i, i) for i in ids])
-        values = np.array([diffs[i] for i in ids])
+        of = None if kind == "group" else _groups_of([rows[i].case for i in ids], groups)
+        values = np.array([rows[i].difference for i in ids])
         bound = bounds.paired(values, ALPHA / 2 / len(parts), groups=of)
         three = bound.mean, bound.low, bound.high
         yield SliceDifference(kind, name, len(ids), Interval.of(three))

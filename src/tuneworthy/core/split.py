@@ -32,7 +32,8 @@ class Split(Record):
     A last part without training rows is not counted: its rows come before the first that can be
     scored after training, and only recorded answers are scored on it. `copies` are ids of exact
     copies that are trained on once only (the other copy is in `train`). `groups` maps a scored id
-    to the smallest id of its group, for groups of several.
+    to the smallest id of its group, for groups of several. `only_copies`: every group is one input
+    and its near copies; the task's rows name no group.
     """
 
     k: int
@@ -40,6 +41,7 @@ class Split(Record):
     by_time: bool = False
     copies: tuple[str, ...] = ()
     groups: dict[str, str] = Field(default_factory=dict)
+    only_copies: bool = False
 
     @property
     def clustered(self) -> bool:

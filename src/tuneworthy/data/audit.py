@@ -126,6 +126,8 @@ def _grouped_rows(loaded: Loaded, split: Split) -> Iterator[Observation]:
     groups, worth = int(numbers.max()) + 1, effective_groups(numbers)
     sizes = np.bincount(numbers).astype(float)
     largest = float(loaded.task.data.largest_group or 0)
+    if split.only_copies and not largest:
+        sizes = np.ones(groups)  # each input counts once in one of two bounds
     least = gaffke_bound(np.zeros(groups), sizes, level(0.05), largest)
     text = (
         f"{len(split.scored):,} scored rows come in {groups:,} groups, worth {worth:,.0f} of one"

@@ -71,6 +71,7 @@ def split(loaded: Loaded, k: int | None = None) -> Split:
         by_time=rows.by_time,
         copies=tuple(sorted(gone)),
         groups={case.id: group[0].id for group in scored if len(group) > 1 for case in group},
+        only_copies=all(case.group is None for case in loaded.everyone),
     )
 
 

@@ -3,11 +3,13 @@
 Rates: Clopper-Pearson. Paired 0/1: exact below ten differing pairs, else a score bound. Graded: the
 wider of Student's t and a BCa bootstrap, or, if few full-size differences were observed, of
 Student's t and a bound that allows for one more. Groups: the same, widened, and allowing for an
-unobserved group. Works on arrays only: no records, files or models.
+unobserved group. Near copies: the wider of the bounds of all rows and of the distinct inputs. Works
+on arrays only: no records, files or models.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,11 +76,13 @@ def mean_interval(
     ValueError for no scores.
     """
     values = _checked_values(scores, 0.0)
-    plain = None
-    if np.isin(values, (0.0, 1.0)).all():
-        plain = rate(int(values.sum()), values.size, level)
-    rows = _BoundedRows(values, level / 2, 0.0, *_group_numbers(values.size, groups))
-    return float(values.mean()), *rows.ends(plain, factor, folds)
+
+    def exact(rows: Array) -> tuple[float, float] | None:
+        whole = np.isin(rows, (0.0, 1.0)).all()
+        return rate(int(rows.sum()), rows.size, level) if whole else None
+
+    shown = _BoundedRows(values, level / 2, 0.0, exact, *_group_numbers(values.size, groups))
+    return float(values.mean()), *shown.ends(factor, folds)
 
 
 def paired(
@@ -94,19 +98,24 @@ def paired(
     `factor` widens pairs that involve a fitted arm (see `width_factor`). `folds` names the fold of
     each row of such a pair: if the fold means scatter beyond row noise (an unstable arm), the
     bounds widen further, as they do by the assumed sd of a retraining. `groups` names rows that
-    belong together (`Groups` if a larger group than any of these may occur). 0/1 scores that differ
-    on fewer than `few` rows get exact bounds; with `few` 0 the score bound is used at any count,
-    for sums of parts, where bounds that are each too wide add up. Differences below 1e-9 are ties.
+    belong together (`Groups` if a larger group may occur, or if they are near copies). 0/1 scores
+    that differ on fewer than `few` rows get exact bounds; with `few` 0 the score bound is used at
+    any count, for sums of parts, where bounds that are each too wide add up. Differences below 1e-9
+    are ties.
     Raises ValueError for no rows, or values that are not finite or outside [-1, 1].
     """
     values = _checked_values(diffs, -1.0)
     wins, losses = int((values > 0).sum()), int((values < 0).sum())
-    plain = None
-    if np.isin(values, (-1.0, 0.0, 1.0)).all():
-        below, above = discordant_bounds(wins, losses, values.size, level, few)
-        plain = float(below), float(above)
-    rows = _BoundedRows(values, level, -1.0, *_group_numbers(values.size, groups))
-    low, high = rows.ends(plain, factor, folds)
+
+    def exact(rows: Array) -> tuple[float, float] | None:
+        if not np.isin(rows, (-1.0, 0.0, 1.0)).all():
+            return None
+        ups, downs = int((rows > 0).sum()), int((rows < 0).sum())
+        below, above = discordant_bounds(ups, downs, rows.size, level, few)
+        return float(below), float(above)
+
+    rows = _BoundedRows(values, level, -1.0, exact, *_group_numbers(values.size, groups))
+    low, high = rows.ends(factor, folds)
     return Bound(float(values.mean()), low, high, wins, losses, wins + losses, values.size)
 
 
@@ -150,12 +159,12 @@ def _checked_values(values: Any, lowest: float) -> Array:
     return np.asarray(array)
 
 
-def _group_numbers(n: int, groups: Any) -> tuple[Array | None, float]:
-    """Return (group number of each row or None if independent, size of the largest group)."""
-    labels, largest = groups if isinstance(groups, Groups) else (groups, 0.0)
-    numbers = None if labels is None else cluster_numbers(labels, n)
-    alone = numbers is None or (numbers.max() + 1 == n and largest <= 1)
-    return (None, 0.0) if alone else (numbers, largest)
+def _group_numbers(n: int, groups: Any) -> tuple[Array | None, float, bool]:
+    """Return (group of each row or None if independent, rows of the largest, whether copies)."""
+    named = groups if isinstance(groups, Groups) else Groups(groups)
+    numbers = None if named.of is None else cluster_numbers(named.of, n)
+    alone = numbers is None or (numbers.max() + 1 == n and named.largest <= 1)
+    return (None, 0.0, False) if alone else (numbers, named.largest, named.copies)
 
 
 class _BoundedRows(NamedTuple):
@@ -164,26 +173,35 @@ class _BoundedRows(NamedTuple):
     values: Array
     tail: float
     lowest: float
+    exact: Callable[[Array], tuple[float, float] | None]  # bounds of 0/1 rows; None if graded
     units: Array | None
     largest: float
+    copies: bool
 
-    def ends(
-        self, plain: tuple[float, float] | None, factor: float, folds: Folds | None
-    ) -> tuple[float, float]:
-        """Return the (low, high) bounds; `plain`: those of independent 0/1 rows, None if graded."""
+    def ends(self, factor: float, folds: Folds | None) -> tuple[float, float]:
+        """Return the (low, high) bounds."""
         mean = float(self.values.mean())
         wide = 1.0
         if self.units is not None:
             wide = cluster_width_factor(self.values, self.units, self.tail)
-        low, high = _widened_bounds(mean, plain or self._graded(), wide, self.lowest)
+        plain = self.exact(self.values) or self._graded()
+        low, high = _widened_bounds(mean, plain, wide, self.lowest)
         if self.units is not None:
-            sums = [np.bincount(self.units, side) for side in self._sides()]
             sizes = np.bincount(self.units).astype(float)
-            unseen_low, unseen_high = self._unseen(sums, sizes)
-            low, high = min(low, unseen_low), max(high, unseen_high)
+            if self.copies:
+                other = self._counted_once(self.units, sizes)
+            else:
+                other = self._unseen([np.bincount(self.units, s) for s in self._sides()], sizes)
+            low, high = min(low, other[0]), max(high, other[1])
         if folds is not None:
             factor = fold_width_factor(self.values, folds, factor, wide)
         return _widened_bounds(mean, (low, high), factor, self.lowest)
+
+    def _counted_once(self, units: Array, sizes: Array) -> tuple[float, float]:
+        """Return the (low, high) bounds of the mean over inputs: a unit counts as its mean row."""
+        means = np.round(np.bincount(units, self.values) / sizes, 9)
+        rows = self._replace(values=means, units=None, largest=0.0, copies=False)
+        return rows.ends(1.0, None)
 
     def _graded(self) -> tuple[float, float]:
         """Return the (low, high) bounds of independent graded rows.

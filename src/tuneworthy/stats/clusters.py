@@ -33,11 +33,13 @@ class Folds(NamedTuple):
 class Groups(NamedTuple):
     """The group of each row, and how many rows a group that is not among these may have.
 
-    `largest` counts only if it exceeds every group of these rows.
+    `largest` counts only if it exceeds every group of these rows. `copies`: every group is one
+    input and its near copies, in rows that are independent otherwise.
     """
 
     of: Any
     largest: float = 0.0
+    copies: bool = False
 
 
 def cluster_numbers(groups: Any, n: int) -> Array:

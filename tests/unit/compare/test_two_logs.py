@@ -53,6 +53,14 @@ def test_rows_of_one_group_widen_the_interval():
     assert together.pair.high - together.pair.low > alone.pair.high - alone.pair.low
 
 
+def test_near_copies_widen_the_interval_less_than_groups_that_rows_name():
+    same = {f"r{i}": f"r{i // 3 * 3}" for i in range(9)}
+    old, new = [0] * 50 + [1] * 50, [1] * 50 + [1] * 40 + [0] * 10
+    named = [row.model_copy(update={"group": same.get(row.id)}) for row in cases(100)]
+    copies, groups = (compared(rows, old, new, same).pair for rows in (cases(100), named))
+    assert copies.high - copies.low < 0.9 * (groups.high - groups.low)
+
+
 def test_a_wide_interval_says_its_groups_and_what_independent_rows_would_leave():
     rows, old, new = cases(100), [0] * 50 + [1] * 50, [1] * 50 + [1] * 40 + [0] * 10
     assert compared(rows, old, new).grouped is None

@@ -80,6 +80,8 @@ def test_rows_in_few_groups_say_what_those_groups_can_show(tmp_path):
     assert "29 points better on other groups" in seen.text  # 1 - .035 ** (1 / 10) = .285
     uneven = [pair(n, group=f"g{0 if n < 270 else n}") for n in range(300)]
     assert "in 31 groups, worth 1 of one size" in of(audited(tmp_path, uneven), "groups").text
+    copied = [pair(0 if n < 270 else n) for n in range(300)]  # of 31 inputs: 1 - .035 ** (1 / 31)
+    assert "10 points better on other groups" in of(audited(tmp_path, copied), "groups").text
     many = [pair(n, group=f"g{n // 2}") for n in range(300)]
     wide = audited(tmp_path, many, success={"margin": 0.1})
     assert of(wide, "groups").level == "note"

@@ -116,6 +116,9 @@ def test_copies_and_near_copies_stand_in_one_fold():
     assert fold["t1"] == fold["c00005"]
     assert got.groups["t1"] == got.groups["c00005"] == got.groups["n00005"] == "c00005"
     assert "c00030" not in got.groups
+    assert got.only_copies
+    named = [*cases[:-1], cases[-1].model_copy(update={"group": "customer 7"})]
+    assert not split(loaded(named)).only_copies
 
 
 def test_an_exact_copy_is_learnt_from_once_and_scored_each_time():

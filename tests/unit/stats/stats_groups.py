@@ -1,12 +1,14 @@
 """Studies of two arms on rows that come in groups: how often the shipped bounds of a pair break.
 
 A world draws differences rival - named (R, n) and the group of each row; what is true is the mean
-over groups drawn at random, every row counting alike.
+over groups drawn at random, every row counting alike. Where groups are near copies of an input,
+the mean over distinct inputs is the same, but for one frequent input.
 """
 
 import numpy as np
 
 from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import Groups
 
 MARGIN = 0.05
 
@@ -74,6 +76,18 @@ def mixed(rng, numbers, behind, half=0.1):
     return np.where(rng.random(numbers.size) < 0.3, shared, own)
 
 
+def copies(values, numbers):
+    """The differences, and their groups as near copies."""
+    return values, Groups(numbers, copies=True)
+
+
+def frequent(rng, rows, share=0.2, wins=0.1):
+    """Independent rows; one input is that share of them, and the rival wins it alone."""
+    often = rng.random(rows) < share
+    own = rng.choice([-1.0, 0.0, 1.0], rows, p=[wins / 2, 1 - wins, wins / 2])
+    return copies(np.where(often, 1.0, own), np.where(often, rows, np.arange(rows)))
+
+
 WORLDS = {
     **{
         f"whole groups won, {g} x {m}, {share:.0%}": (
@@ -115,6 +129,23 @@ WORLDS = {
         lambda rng, n=singles(280, 10, 2): (mixed(rng, n, 0.0, 0.05), n), 0.0),
     "100 rows and 10 sets of 5, equal": (
         lambda rng, n=singles(100, 10, 5): (mixed(rng, n, 0.0, 0.05), n), 0.0),
+    **{
+        f"near copies, {a} rows and {b} sets of {m}, {share:.0%} won": (
+            lambda rng, n=singles(a, b, m), p=share: copies(whole(rng, n, p), n), share)
+        for a, b, m in ((77, 1, 3), (60, 1, 20), (100, 10, 5), (280, 10, 2))
+        for share in (0.05, 0.15)
+    },
+    **{
+        f"near copies, {a} rows and {b} sets of {m}, both lose": (
+            lambda rng, n=singles(a, b, m): copies(apart(rng, n, 0.05, 0.10), n), 0.05)
+        for a, b, m in ((77, 1, 3), (100, 10, 5))
+    },
+    **{
+        f"near copies, graded, {a} rows and {b} sets of {m}": (
+            lambda rng, n=singles(a, b, m): copies(lossy(rng, n, 0.08), n), 0.08 * 0.8)
+        for a, b, m in ((77, 1, 3), (100, 10, 5))
+    },
+    "near copies, one frequent input, 100 rows": (lambda rng: frequent(rng, 100), 0.2),
 }  # fmt: skip
 
 

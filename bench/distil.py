@@ -85,7 +85,7 @@ def taught_teacher(asked: Any, rows: Sequence[Any]) -> Path:
 
 
 @contextmanager
-def served(folder: Path, port: int) -> Iterator[tuple[str, str]]:
+def served(folder: Path, port: int, task: str = NAME) -> Iterator[tuple[str, str]]:
     """Serve the build of a folder in another process; yield its address and served name."""
     environment = {**os.environ, "BENCH_TOKEN": TOKEN}
     process = subprocess.Popen(
@@ -100,7 +100,7 @@ def served(folder: Path, port: int) -> Iterator[tuple[str, str]]:
             if line.startswith("  curl"):
                 break
         address = re.search(r"serving at (\S+/v1)", text)
-        name = re.search(rf"^  ({NAME}-\S+?-[0-9a-f]{{12}})$", text, re.M)
+        name = re.search(rf"^  ({task}-\S+?-[0-9a-f]{{12}})$", text, re.M)
         if address is None or name is None:
             raise SystemExit(f"the server did not start:\n{text}")
         yield address[1], name[1]

@@ -69,7 +69,7 @@ def test_screens_name_it(named):
 
 
 def test_a_system_that_is_not_shown_better_bounds_what_is_left(tmp_path):
-    done = run(study(tmp_path, better=0.24, n=80))
+    done = run(study(tmp_path, better=0.24, n=60))
     verdict = done.verdict
     assert (verdict.use, verdict.arm) == ("keep", "present")
     assert verdict.left_on_table.points > 0.05

@@ -6,8 +6,8 @@ DATA is the folder of public sets. Each way is trained for each number of epochs
 be compared at equal score: more training raises both. Score: the task's metric on held-out rows.
 Harm: the relative rise of cross-entropy on texts of the harm check (96 in all), and the KL
 divergence from the base on them (off the task) and on the tuned model's own answers (on it).
-Finished points lie in WORK; to go on is to call again. Writes bench/results/harm.json and prints
-the table.
+Finished points lie in WORK; to go on is to call again. Writes bench/results/harm.json and the chart
+docs/pictures/harm.svg, and prints the table.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from _bench import RESULTS, write
+from _chart import panels
 
 from tuneworthy.arms import full, lora
 from tuneworthy.core.arm import Setup
@@ -113,6 +114,24 @@ def table(points: list[Any]) -> str:
     return "\n".join(lines)
 
 
+def chart(points: list[Any]) -> str:
+    """Return the chart of harm by score as SVG: one mark a way and number of epochs."""
+    rises: dict[str, list[Any]] = {}
+    kept: dict[str, list[Any]] = {}
+    for p in points:
+        label = f"{p['epochs']}"
+        rise = [p["general"][key] for key in ("mean", "low", "high")]
+        away = [p["kl_off"][key] for key in ("mean", "low", "high")]
+        rises.setdefault(p["way"], []).append((p["score"], [100 * x for x in rise], label))
+        kept.setdefault(p["way"], []).append((p["score"], away, label))
+    return panels(
+        "Task score and harm by way of training; the number is that of epochs",
+        "score on snips_json, 95 % interval",
+        {"rise of cross-entropy on general text, %": rises,
+         "KL divergence from the base on general text, nats": kept},
+    )  # fmt: skip
+
+
 def main() -> None:
     """Measure what is not measured yet; write the figures and print the table."""
     given = argparse.ArgumentParser()
@@ -145,6 +164,8 @@ def main() -> None:
     summary = {f"{p['way']}, {p['epochs']} epochs: score": p["score"][0] for p in points}
     write("harm", {"rows": len(train), "test": len(test), "texts": len(general),
                    "points": points, "summary": summary})  # fmt: skip
+    picture = Path(__file__).parents[1] / "docs" / "pictures" / "harm.svg"
+    picture.write_text(chart(points), "utf-8")
     print(table(points), f"\n{RESULTS / 'harm.json'}", sep="\n")
 
 

@@ -16,7 +16,7 @@ from tuneworthy.verdict import drift
 from tuneworthy.verdict.limit_states import broken_limits, open_limits
 from tuneworthy.verdict.prices import known_prices, monthly_cost
 from tuneworthy.verdict.refused import refused_answers, refused_answers_clause
-from tuneworthy.verdict.rule import LadderDecision
+from tuneworthy.verdict.rule import LadderDecision, untrained_arms
 from tuneworthy.verdict.rungs import Ladder
 
 RARE_SHARE = 0.1  # a larger share of scores of 0 is not mentioned: the mean shows it
@@ -157,16 +157,19 @@ def _left_to_gain(context: SentenceContext, arm: ArmResult) -> str:
 
 
 def _part_of_rows_sentence(context: SentenceContext) -> str:
-    """State if the named arm, or the one that may be better, learnt from a part of the rows."""
-    named_arm, rows = context.ruling.arm, context.evidence.train or 0
-    both = [named_arm, rival(context.ladder, named_arm)] if named_arm else [*context.ladder.order]
-    learnt_in_part = [
+    """State which arms that are named, or may be better, learnt from a part of the rows."""
+    ruling, rows = context.ruling, context.evidence.train or 0
+    both = [ruling.arm, rival(context.ladder, ruling.arm)] if ruling.arm else context.ladder.order
+    said, unknown = [(arm, "") for arm in both if arm], ": its score on all is not known"
+    if ruling.use not in TRAINED_TOOLS:
+        others = untrained_arms(context.evidence, context.policy.margin)
+        said += [(arm, unknown) for arm in others if arm not in (*both, ruling.untrained)]
+    return " ".join(
         f"{ticked(arm)} learnt from {most:,} of {rows:,} rows,"
-        f" {'as asked' if arm.whole_minutes is None else 'for want of minutes'}."
-        for arm in both
-        if arm and isinstance(most := arm.options.get("rows"), int) and most < rows
-    ]
-    return " ".join(learnt_in_part)
+        f" {'as asked' if arm.whole_minutes is None else 'for want of minutes'}{more}."
+        for arm, more in said
+        if arm.score and isinstance(most := arm.options.get("rows"), int) and most < rows
+    )
 
 
 def _fits_sentence(ruling: LadderDecision) -> str:

@@ -236,6 +236,21 @@ def test_an_arm_trained_on_a_part_of_the_rows_lets_no_simpler_one_be_firm():
     assert decide(in_part(scenes.ladder_up_to("tune")), (), PLAIN).status == "firm"
 
 
+def test_a_beaten_arm_trained_on_a_part_is_told_beside_an_open_pair():
+    columns = {
+        "majority": (None, scenes.scores(90, 0.05, 1)),
+        "nearest_shots": ("prompt", scenes.scores(90, 0.5, 2)),
+        "constrained": ("schema", scenes.scores(90, 0.54, 3)),
+        "lora": ("tune", scenes.scores(90, 0.1, 4)),
+    }
+    told = decide(in_part(scenes.evidence(columns)), (), PLAIN)
+    assert (told.arm, told.status) == ("nearest_shots", "provisional")
+    assert "(`constrained`) could be at most" in told.because
+    assert "`lora` learnt from 100 of 320 rows, for want of minutes: its score on" in told.because
+    against = in_part(scenes.evidence(columns)).model_copy(update={"diagnosis": diagnosis(READING)})
+    assert "learnt from" not in decide(against, (), PLAIN).because
+
+
 def test_rows_are_not_asked_for_while_the_open_arm_learnt_from_a_part():
     found = study({"hard": 1.0})
     assert step(found).do == "label"

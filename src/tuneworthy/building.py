@@ -18,10 +18,10 @@ from typing import Any
 from tuneworthy import __version__
 from tuneworthy.build._asked_again import ask_again
 from tuneworthy.build._parts import Parts
+from tuneworthy.build._sample import sample_query
 from tuneworthy.compare.choice import NO_DEV, best_on_dev
 from tuneworthy.core.artefact import Artefact, Pack, Passages
 from tuneworthy.core.build_report import BuildReport, BuiltForm, FormParity
-from tuneworthy.core.case import Message, Query
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.plugins import catalogue, load
@@ -57,7 +57,6 @@ from tuneworthy.session import Session, open_session
 _LOAD_ADAPTER_FIX = "load this folder into your server as it is (vLLM: --lora-modules NAME=FOLDER)"
 CARD_FORM = "card"
 _PASSAGE_OPTIONS = ("k", "tokens", "size")  # options of an arm that shows passages
-_SAMPLE_QUERY = Query(id="sample", messages=(Message(role="user", content="{input}"),))
 
 
 @dataclass(frozen=True)
@@ -211,7 +210,7 @@ class Building:
         kept = {name: file for name, file in sealed.files.items() if name == DOCS_FILE}
         artefact = with_identity(parts.artefact.model_copy(update={"files": kept}))
         system = open_artefact(draft, self._home, parts.base)
-        shown = system.prompts([_SAMPLE_QUERY])
+        shown = system.prompts([sample_query(self.session.loaded.everyone)])
         parts = replace(parts, artefact=artefact, sample=shown[0] if shown else ())
         for form in wanted[len(needed) :]:
             written += self._write_form(form, parts, draft)
@@ -334,7 +333,7 @@ class Building:
             rows=self._arms[0].rows, model=fitted.model if fitted else base, base=base,
             weights=weights, adapter=fitted.artefact if fitted else None,
             classifier=fitted.classifier if fitted else None,
-            docs=session.loaded.docs if pack.passages else (),
+            docs=session.loaded.docs if pack.passages else (), cases=session.loaded.everyone,
             licence=licence_of(artefact.model, weights),
             data_hash=rows_digest(session.loaded.cases), say=self._report_progress,
         )  # fmt: skip

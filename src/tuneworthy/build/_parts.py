@@ -9,6 +9,7 @@ from typing import Any
 
 from tuneworthy.core.artefact import Artefact
 from tuneworthy.core.build_report import FormParity
+from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
@@ -21,8 +22,9 @@ class Parts:
 
     `artefact` has no files yet. `base` is the answering model without its adapter and `model` the
     one with it (None: no model); `weights` is the folder of the base's weights (None: not local).
-    `adapter` is the folder that training wrote. `sample` are the messages of one prompt. `result`
-    is the arm's result in the study. `room` is the context needed for the parity check: the most
+    `adapter` is the folder that training wrote. `sample` are the messages of the prompt for the
+    input `{input}`, under the system turn that all rows (`cases`) bring. `result` is the arm's
+    result in the study. `room` is the context needed for the parity check: the most
     tokens of a prompt with its answer. `parity` is set once the other forms were checked.
     """
 
@@ -38,6 +40,7 @@ class Parts:
     classifier: Any = None
     docs: Sequence[Doc] = ()
     sample: Sequence[Any] = ()
+    cases: Sequence[Case] = ()
     licence: str | None = None
     data_hash: str = ""
     room: int = 0

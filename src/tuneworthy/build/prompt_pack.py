@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.build._parts import Parts
+from tuneworthy.build._sample import differing_system, earlier_turns_note
 from tuneworthy.core.artefact import RAW_SUFFIX, Artefact
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Limits
@@ -53,8 +54,8 @@ def applies(artefact: Artefact) -> str:
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
     """Write pack.json, ask.py and ask.sh; return notes.
 
-    A prompt whose examples or passages depend on the input can't be one list of messages: pack.json
-    then shows it for a sample input, and the snippets say to use `tuneworthy serve`.
+    A prompt whose system turn, examples or passages depend on the input can't be one list of
+    messages: pack.json then shows it for a sample input, and the snippets say to use `serve`.
     """
     out = draft / FORM
     out.mkdir()
@@ -64,6 +65,7 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
     (out / "ask.sh").write_text(_shell_script(told), "utf-8")
     shown = parts.artefact.pack.examples
     notes = [] if told["fixed"] else [str(told["why"])]
+    notes += list(filter(None, [earlier_turns_note(parts.cases)]))
     return (*notes, *([f"it holds {len(shown)} of your rows as examples"] if shown else []))
 
 
@@ -74,6 +76,8 @@ def _pack_content(parts: Parts) -> dict[str, Any]:
         request = _measured_request(parts)
     except TaskError as error:
         why = f"{error.what}: ask `tuneworthy serve`"
+    if differing := differing_system(parts.cases):
+        why = f"{differing}: ask `tuneworthy serve` with a row's messages"
     if pack.passages:
         why = "passages are looked up for each input: ask `tuneworthy serve`"
     elif pack.recipe and pack.recipe.kind == "nearest" and not pack.recipe.shots:

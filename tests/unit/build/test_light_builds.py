@@ -16,6 +16,7 @@ from tuneworthy.deploy import classifier_file
 from tuneworthy.deploy.artefact_folder import MANIFEST_FILE, find_artefact, read_artefact
 from tuneworthy.deploy.hub import upload
 from tuneworthy.deploy.system import open_artefact
+from tuneworthy.results_folder import find_results, read_results
 
 ARMS = ["present", "majority", "tfidf", "zero_shot", "few_shot", "nearest_shots", "constrained"]
 DEPLOYED = ARMS[2:]
@@ -312,3 +313,42 @@ def test_push_refuses_a_bare_name_and_tells_of_a_refusal(built):
         upload(folder, "model", Hub())
     with pytest.raises(ProviderError, match="did not take"):
         upload(folder, "me/model", Hub(PermissionError("401 for hf_secret\nmore")))
+
+
+def chat_study(folder, systems):
+    """Return a study of zero_shot on chats: row i brings systems[i % n], "" for none."""
+    path = studies.write(folder, 60, arms=["majority", "zero_shot"], present=None, instruction="")
+    chats = []
+    for n, row in enumerate(studies.rows(60)):
+        text = systems[n % len(systems)]
+        turns = [{"role": "system", "content": text}] if text else []
+        turns += [{"role": "user", "content": row["input"]},
+                  {"role": "assistant", "content": row["output"]}]  # fmt: skip
+        chats.append({"id": row["id"], "messages": turns})
+    studies.lines(folder / "rows.jsonl", chats)
+    study.run(path, building.RunOptions(brief=True))
+    return path
+
+
+def exported_prompt(path):
+    report = build(path, options=BuildOptions(arm="zero_shot"))
+    pack = json.loads((building.Path(report.folder) / "prompt" / "pack.json").read_text())
+    return report, pack
+
+
+def test_the_exported_prompt_has_the_system_turn_that_all_rows_bring(tmp_path):
+    """`init` leaves the instruction empty where the rows bring it: it was missing in the export."""
+    path = chat_study(tmp_path, ["Sort the message."])
+    report, pack = exported_prompt(path)
+    runs = read_results(find_results(path.parent)).runs
+    measured = next(run for run in runs if run.spec.arm == "zero_shot").answers[0].prompt
+    assert measured[0].content.startswith("Sort the message.")
+    assert pack["messages"][:-1] == [m.plain() for m in measured[:-1]]
+    assert pack["messages"][-1]["content"] == "{input}"
+    assert pack["fixed"]
+
+
+def test_different_system_turns_are_no_single_prompt(tmp_path):
+    _, pack = exported_prompt(chat_study(tmp_path, ["Sort the message.", ""]))
+    assert not pack["fixed"]
+    assert "different system turns" in pack["why"]

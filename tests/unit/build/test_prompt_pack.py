@@ -27,7 +27,7 @@ def exported(limits, model=None, spec=f"openai:qwen3-8b@{URL}", **pack):
     pack = Pack(recipe=Recipe(), limits=limits, **pack)
     made = Made(pack=pack, model=spec, name="t", id="x", task={})
     task = Task(data=Data(file="rows.jsonl"), instruction="Say it.", output=Output(type="label"))
-    return _pack_content(Made(artefact=made, sample=SAMPLE, model=model, task=task))
+    return _pack_content(Made(artefact=made, sample=SAMPLE, model=model, task=task, cases=()))
 
 
 def remote(**fields):

@@ -128,8 +128,8 @@ def _message(given: Any, where: str) -> Message:
     if given.get("tool_calls") or given.get("function_call"):
         raise bad_field(f"{where}.tool_calls", "Tool calls are not supported by this server.")
     content = given.get("content")
-    if isinstance(content, list):
-        content = "".join(_part_text(part, f"{where}.content") for part in content)
+    if isinstance(content, list):  # joined as in the rows that were measured (data/chat.py)
+        content = "\n".join(_part_text(part, f"{where}.content") for part in content)
     if not isinstance(content, str):
         raise bad_field(f"{where}.content", "'content' must be a text, or a list of text parts.")
     return Message(role=_ROLES[role], content=content)

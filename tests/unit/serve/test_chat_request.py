@@ -8,6 +8,7 @@ from serve_kit import LIMITS, Prompted, artefact
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.artefact import Pack
 from tuneworthy.core.model import Grammar
+from tuneworthy.data.chat import read_chat
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.serve.api_error import ApiError
 from tuneworthy.serve.asked_jobs import jobs_for
@@ -45,6 +46,13 @@ def test_what_is_read():
     developer = read(messages=[{"role": "developer", "content": "b"}, USER])
     assert [m.role for m in developer.messages] == ["system", "user"]
     assert read(user="u", metadata={}, store=False, tools=[], presence_penalty=0).n == 1
+
+
+def test_the_parts_of_a_message_are_joined_as_in_the_rows_that_were_measured():
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    turns = [{"role": "user", "content": parts}]
+    rows, _ = read_chat([*turns, {"role": "assistant", "content": "c"}])
+    assert read(messages=turns).messages == rows
 
 
 BAD = [

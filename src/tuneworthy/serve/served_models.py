@@ -20,6 +20,7 @@ from tuneworthy.core.model import Model
 from tuneworthy.core.record import digest
 from tuneworthy.deploy.system import task_of
 from tuneworthy.metrics._validity import validity
+from tuneworthy.models import is_launched
 from tuneworthy.serve.served_versions import CURRENT, ServedVersion, current_versions
 from tuneworthy.serve.worker import Worker, joins_batch
 
@@ -71,12 +72,11 @@ class ServedModels:
     ) -> None:
         """Open artefacts and their base models, and serve each. Raises TuneworthyError."""
         self._root, self._versions = root, versions
-        bases: dict[tuple[str, str], Model] = {}
+        bases: dict[str, Model] = {}
         for version in versions:
-            spec, marks = version.artefact.model, version.artefact.fingerprint
-            base = None
+            spec, base = version.artefact.model, None
             if spec and not spec.startswith("openai:"):
-                key = spec, marks.get("precision", "")
+                key = _base_key(version)
                 if key not in bases:
                     bases[key] = openers.base(version)
                 base = bases[key]
@@ -136,6 +136,15 @@ class ServedModels:
         """Stop all workers; unanswered requests fail."""
         for worker in self.workers:
             worker.stop()
+
+
+def _base_key(version: ServedVersion) -> str:
+    """Return the digest of what a version's base is opened with; equal ones share one base."""
+    made = version.artefact
+    marks = [made.fingerprint.get(name) for name in ("precision", "thinking", "template")]
+    home = str(version.home) if ":." in made.model else ""  # where a relative path starts
+    sent = made.task.get("options") if is_launched(made.model) else None  # with each request
+    return digest([made.model, marks, sent, home])
 
 
 def _shared_prompt_ids(system: System) -> tuple[int, ...]:

@@ -4,12 +4,15 @@ import os
 import time
 
 import pytest
-from serve_kit import artefact, write_artefact
+from serve_kit import Prompted, artefact, write_artefact
 
 from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.models.scripted import Scripted
+from tuneworthy.serve.served_models import Openers, ServedModels
 from tuneworthy.serve.served_versions import (
     CURRENT,
     HISTORY,
+    ServedVersion,
     current_versions,
     note_current,
     rollback,
@@ -84,3 +87,40 @@ def test_a_torn_manifest_and_a_broken_history_are_said(tmp_path):
         versions_in(tmp_path)
     with pytest.raises(TaskError, match="no built artefact"):
         versions_in(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("model", "mark", "options", "bases"),
+    [
+        ("vllm:org/m", "off", {"model": {"top_k": 50}}, 2),
+        ("vllm:org/m", "off", {"model": {"top_k": 1}}, 1),
+        ("hf:org/m", "free", {}, 2),
+        ("hf:org/m", "off", {"model": {"top_k": 50}}, 1),
+    ],
+)
+def test_versions_share_a_base_only_if_it_is_opened_alike(tmp_path, model, mark, options, bases):
+    """The second version answered with the request fields of the first."""
+    made = [
+        artefact(id="a" * 12, model=model, fingerprint={"thinking": "off"},
+                 task={"options": {"model": {"top_k": 1}}}),
+        artefact(id="b" * 12, model=model, fingerprint={"thinking": mark},
+                 task={"options": options}),
+    ]  # fmt: skip
+    versions = [ServedVersion(tmp_path / str(n), one, float(n)) for n, one in enumerate(made)]
+    opened, answers = [], {}
+
+    def open_base(version):
+        opened.append(Scripted(version.artefact.id, lambda prompt, limits: ""))
+        return opened[-1]
+
+    def open_system(version, base):
+        answers[version.artefact.id] = base.spec
+        return Prompted(version.artefact, base)
+
+    models = ServedModels(4)
+    try:
+        models.open_versions(tmp_path, versions, Openers(open_system, open_base))
+    finally:
+        models.stop()
+    assert len(opened) == bases
+    assert answers["b" * 12] == ("b" if bases == 2 else "a") * 12

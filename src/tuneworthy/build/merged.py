@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tuneworthy.build._chat_template import write_template
 from tuneworthy.build._parts import Parts
 from tuneworthy.core.artefact import Artefact
 from tuneworthy.deploy.parity import Engine
@@ -34,10 +35,13 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
     assert parts.adapter is not None
     if parts.artefact.pack.every > 1 or parts.model.adapter.gains:
         kept = write_merged(parts.model, parts.weights, draft / FORM)
-        return (f"merged in float32, saved in {kept}; every tensor was read back and compared",)
-    changes = parts.model.adapter.changes
-    kept = merge_adapter(parts.weights, parts.adapter, changes, draft / FORM)
-    return (f"merged in float32, saved in {kept}; every tensor equals base + delta bit for bit",)
+        proof = "every tensor was read back and compared"
+    else:
+        changes = parts.model.adapter.changes
+        kept = merge_adapter(parts.weights, parts.adapter, changes, draft / FORM)
+        proof = "every tensor equals base + delta bit for bit"
+    told = write_template(parts, draft / FORM)
+    return (f"merged in float32, saved in {kept}; {proof}", *told)
 
 
 def exact(parts: Parts) -> bool:

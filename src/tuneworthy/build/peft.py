@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from tuneworthy.build._chat_template import write_template
 from tuneworthy.build._parts import Parts
 from tuneworthy.core.artefact import Artefact
 from tuneworthy.deploy.artefact_folder import ADAPTER_FOLDER
@@ -44,9 +45,10 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
         key: value for key, value in (manifest or {}).items() if key not in ("files", "schema")
     }
     about.setdefault("base", {**parts.base.fingerprint, "spec": parts.artefact.model})
+    told = write_template(parts, out)
     seal(out, about)
     weights = str(about["base"]["weights"])[:12]
-    return (f"its base has the SHA-256 {weights}…, noted in {MANIFEST}",)
+    return (f"its base has the SHA-256 {weights}…, noted in {MANIFEST}", *told)
 
 
 def exact(parts: Parts) -> bool:

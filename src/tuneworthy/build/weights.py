@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tuneworthy.build._chat_template import write_template
 from tuneworthy.build._parts import Parts
 from tuneworthy.core.artefact import Artefact
 from tuneworthy.deploy.artefact_folder import WEIGHTS_FOLDER
 from tuneworthy.deploy.parity import Engine
+from tuneworthy.training.adapter import read_sealed, seal
 
 FORM, NEEDED = WEIGHTS_FOLDER, True
 
@@ -31,12 +33,16 @@ def size(parts: Parts) -> int:
 
 def write(parts: Parts, draft: Path) -> tuple[str, ...]:
     """Copy the trained weights, bound to their base by hash, and its other files; return a note."""
+    from tuneworthy.models.local.tuned_weights import WEIGHTS as WEIGHTS_FILE
     from tuneworthy.training.merge import copy_whole
 
     assert parts.weights is not None
     assert parts.adapter is not None
     copy_whole(parts.adapter, parts.weights, draft / FORM)
-    return ("the tensors are those that were evaluated, byte for byte",)
+    about = read_sealed(draft / FORM, WEIGHTS_FILE) or {}
+    if told := write_template(parts, draft / FORM):
+        seal(draft / FORM, {k: value for k, value in about.items() if k not in ("files", "schema")})
+    return ("the tensors are those that were evaluated, byte for byte", *told)
 
 
 def exact(parts: Parts) -> bool:

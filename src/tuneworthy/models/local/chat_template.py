@@ -15,6 +15,7 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.models.local.render_process import Refused, rendered
 from tuneworthy.models.local.thinking import TAGS, Tags, opened
 
+TEMPLATE_FILE = "chat_template.jinja"  # transformers reads it before tokenizer_config.json
 _TAIL = 40  # tokens at a prompt's end that are searched for an opening thought tag
 _PRIVATE = (0xF0000, 0x100000)  # two private Unicode ranges, for placeholders of special tokens
 

@@ -17,6 +17,7 @@ import torch
 from tuneworthy.core.model import Prompt, Reply
 from tuneworthy.core.record import canonical
 from tuneworthy.ledger import signals
+from tuneworthy.models.local.chat_template import TEMPLATE_FILE
 from tuneworthy.models.local.opening import ends_of
 from tuneworthy.models.local.sizes import check_memory
 from tuneworthy.models.local.weights import check_folder
@@ -25,7 +26,10 @@ _ROWS = 16  # prompts in a batch
 
 
 class PlainEngine:
-    """A model folder opened by plain transformers, with a PEFT adapter if a folder is given."""
+    """A model folder opened by plain transformers, with a PEFT adapter if a folder is given.
+
+    A chat template in the adapter's folder takes the place of the base's, as its commands say.
+    """
 
     def __init__(
         self, folder: Path, adapter: Path | None = None, precision: str = "float32"
@@ -48,6 +52,8 @@ class PlainEngine:
 
             module = self.peft = PeftModel.from_pretrained(module, str(adapter))
             self.name += f", peft {version('peft')}"
+            if (template := adapter / TEMPLATE_FILE).is_file():
+                self.tokenizer.chat_template = template.read_text("utf-8")
         self.module = module.eval()
 
     def prompt_tokens(self, prompts: Sequence[Prompt]) -> list[int]:

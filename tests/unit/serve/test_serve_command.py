@@ -168,8 +168,10 @@ def test_commands_for_production_name_the_forms_that_are_there(tmp_path):
     forms = ("peft", "merged", "gguf")
     write_artefact(folder, artefact(id="a1", model="hf:org/name", forms=forms))
     lines = "\n".join(production_lines(versions_in(tmp_path)))
-    assert "vllm serve org/name --enable-lora --lora-modules tickets-a1=" in lines
-    assert f"vllm serve {folder / 'merged'} --served-model-name tickets-a1" in lines
+    assert "vllm serve org/name --generation-config vllm" in lines
+    assert "--enable-lora --lora-modules tickets-a1=" in lines
+    assert f"vllm serve {folder / 'merged'} " in lines
+    assert "--served-model-name tickets-a1" in lines
     assert "llama-server -m" in lines
     assert "ollama create tickets-a1" in lines
     assert "tuneworthy serve" not in lines

@@ -8,6 +8,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from tuneworthy.models.local.chat_template import TEMPLATE_FILE
+
+# The sampling of a study: greedy, without the penalties that a model's repository may set.
+_VLLM_SAMPLING = ("--generation-config", "vllm", "--override-generation-config",
+                  '{"temperature": 0}')  # fmt: skip
 # allowed values of vLLM's --max-lora-rank; 16 is its default
 _RANKS = (16, 32, 64, 128, 256, 320, 512)
 
@@ -26,7 +31,9 @@ def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
     if dora or rank > _RANKS[-1] or (base := _base(spec, home)) is None:
         return ""
     safe = re.sub(r"[^\w.]+", "-", name).strip("-")
-    words = ["vllm", "serve", *base, "--enable-lora"]
+    words = ["vllm", "serve", *base, *_VLLM_SAMPLING, "--enable-lora"]
+    if (template := adapter / TEMPLATE_FILE).is_file():
+        words += ["--chat-template", str(template.resolve())]
     if rank > _RANKS[0]:
         words += ["--max-lora-rank", str(next(most for most in _RANKS if most >= rank))]
     return shlex.join([*words, "--lora-modules", f"{safe}={adapter.resolve()}"])
@@ -50,11 +57,12 @@ def serving_commands(
     for form in ("merged", "weights"):
         if form in forms:
             whole = str((folder / form).resolve())
-            found.append(shlex.join(["vllm", "serve", whole, "--served-model-name", name]))
+            words = ["vllm", "serve", whole, *_VLLM_SAMPLING, "--served-model-name", name]
+            found.append(shlex.join(words))
     if "gguf" in forms:
         gguf = (folder / "gguf").resolve()
         found.append(shlex.join(["llama-server", "-m", str(gguf / "model-q8_0.gguf"),
-                                 "--alias", name]))  # fmt: skip
+                                 "--alias", name, "--jinja", "--temp", "0"]))  # fmt: skip
         found.append(shlex.join(["ollama", "create", name, "-f", str(gguf / "Modelfile")]))
     return tuple(found)
 

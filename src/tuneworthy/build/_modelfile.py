@@ -6,12 +6,14 @@ inferred from rendered conversations and kept only if it renders several others 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tuneworthy.build._parts import Parts
+from tuneworthy.build._sample import differing_system
 from tuneworthy.models.local.chat_template import conversation
 from tuneworthy.models.local.render_process import Refused
+from tuneworthy.prompting.messages import INPUT_PLACEHOLDER
 
 Turn = tuple[str, str]
 MOST_CONTEXT = 8192  # tokens; Ollama reserves memory for all of them
@@ -61,23 +63,31 @@ class TurnTemplate(NamedTuple):
 def modelfile(parts: Parts, weights: str) -> tuple[str, tuple[str, ...]]:
     """Return the text of the Modelfile for a file of weights, and notes for the user."""
     tokenizer, limits = parts.model.tokenizer, parts.artefact.pack.limits
-    lines, notes = [f"FROM ./{weights}"], list[str]()
+    lines, notes = [f"FROM ./{weights}"], list(_prompt_notes(parts))
     template = turn_template(tokenizer)
-    if template is None or '"""' in template.to_go():
+    if template is None or _lost_in_quotes(template.to_go()):
         notes.append("its chat template can't be written in Ollama's language: Ollama takes the "
                      "one in the GGUF file where it knows it")  # fmt: skip
     else:
         lines.append(f'TEMPLATE """{template.to_go()}"""')
-    system = [m.content for m in parts.sample if m.role == "system"]
-    if system and '"""' not in system[0]:
-        lines.append(f'SYSTEM """{system[0]}"""')
+        if _strips_messages(tokenizer):
+            notes.append("its chat template strips the spaces around a message, which Ollama's "
+                         "can't: strip each input before you send it")  # fmt: skip
+    system = next((m.content for m in parts.sample if m.role == "system"), "")
+    if lost := _lost_in_quotes(system):
+        notes.append(f"Ollama's Modelfile can't hold {lost}, which the system turn has: send it "
+                     "with each request")  # fmt: skip
+    elif system:
+        lines.append(f'SYSTEM """{system}"""')
     for end in parts.model.ends:
         token = tokenizer.convert_ids_to_tokens(end)
         lines.append(f'PARAMETER stop "{token}"')
-    # Ollama penalises the last 64 tokens (1.1) by default, which changes greedy answers too
-    lines += ["PARAMETER temperature 0", "PARAMETER repeat_penalty 1.0"]
+    # Ollama penalised the last 64 tokens (1.1) by default, which changes greedy answers too. Its
+    # OpenAI routes set temperature 1 where a request has none: top_k 1 stays greedy.
+    lines += ["PARAMETER temperature 0", "PARAMETER top_k 1", "PARAMETER repeat_penalty 1.0"]
     if limits is not None:
-        thought = limits.thought_tokens if limits.thinking == "on" else 0
+        thinks = limits.thinking == "on" or getattr(parts.model, "thinks", False)
+        thought = limits.thought_tokens if thinks and limits.thinking != "off" else 0
         lines.append(f"PARAMETER num_predict {limits.max_tokens + thought}")
     if context := parts.base.context:
         lines.append(f"PARAMETER num_ctx {min(context, MOST_CONTEXT)}")
@@ -85,6 +95,33 @@ def modelfile(parts: Parts, weights: str) -> tuple[str, tuple[str, ...]]:
             notes.append(f"Ollama cuts what is longer than {MOST_CONTEXT:,} tokens (prompt and "
                          f"answer): raise num_ctx in its Modelfile, up to {context:,}")  # fmt: skip
     return "\n".join(lines) + "\n", tuple(notes)
+
+
+def _prompt_notes(parts: Parts) -> Iterator[str]:
+    """Yield what the measured prompt has besides the system turn and the input, for the user."""
+    pack = parts.artefact.pack
+    if pack.passages or (pack.recipe and pack.recipe.kind == "nearest" and not pack.recipe.shots):
+        yield "its prompt shows what is looked up for each input: only `tuneworthy serve` does that"
+    elif why := differing_system(parts.cases):
+        yield f"{why}: send the row's own with each request"
+    elif [m.content for m in parts.sample if m.role != "system"] not in ([], [INPUT_PLACEHOLDER]):
+        yield "its prompt is more than system turn and input: send the messages of prompt/pack.json"
+
+
+def _lost_in_quotes(text: str) -> str:
+    """Return the names of what Ollama's parser would drop from a quoted text, "" for nothing.
+
+    It keeps what Go calls printable (of the spaces, ASCII's alone), tabs and line breaks.
+    """
+    lost = sorted({mark for mark in text if not mark.isprintable() and mark not in "\n\r\t"})
+    names = [f"U+{ord(mark):04X}" for mark in lost[:3]]
+    return ", ".join([*names, *(['three quotes (""")'] if '"""' in text else [])])
+
+
+def _strips_messages(tokenizer: Any) -> bool:
+    """Return whether the chat template strips the spaces around a message."""
+    padded, plain = (conversation(tokenizer, [("user", text)]) for text in (" a b\n", "a b"))
+    return padded == plain
 
 
 def turn_template(tokenizer: Any) -> TurnTemplate | None:

@@ -37,12 +37,15 @@ _GGUF_NAMES_OUTSIDE_LAYERS = {
 
 KINDS = ("f16", "q8_0")
 _BLOCK_NUMBERS = 32  # numbers that share a scale in Q8_0
-# Text in the JSON of a pre-tokenizer (library tokenizers), and llama.cpp's name ("": none).
+_LLAMA_3_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# The steps of a pre-tokenizer (library tokenizers) that decide its splits, and llama.cpp's name.
 _PRE_TOKENIZERS = (
-    ("Digits", "smollm"),
-    (r"\\p{N}{1,3}", "llama-bpe"),
-    ("Split", ""),
-    ("ByteLevel", "gpt-2"),
+    ([("Digits", True), ("ByteLevel", False, True)], "smollm"),
+    ([("Split", _LLAMA_3_PATTERN, "Isolated", False), ("ByteLevel", False, False)], "llama-bpe"),
+    ([("ByteLevel", False, True)], "gpt-2"),
 )
 
 
@@ -194,5 +197,18 @@ def _token_list(tokenizer: Any, state: Any, size: int) -> tuple[list[str], list[
 
 def _pre_tokenizer(state: Any) -> str:
     """Return llama.cpp's name of the pre-tokenizer in a tokenizer's JSON, "" if not known here."""
-    text = json.dumps(state["pre_tokenizer"])
-    return next((name for part, name in _PRE_TOKENIZERS if part in text), "")
+    whole = state["pre_tokenizer"] or {}
+    steps = [_step(part) for part in whole.get("pretokenizers", [whole])]
+    return next((name for known, name in _PRE_TOKENIZERS if steps == known), "")
+
+
+def _step(part: Any) -> tuple[Any, ...]:
+    """Return the type of a pre-tokenizer's step, and the options that decide where it splits."""
+    kind = part.get("type")
+    options = {
+        "Digits": ("individual_digits",),
+        "Split": ("pattern", "behavior", "invert"),
+        "ByteLevel": ("add_prefix_space", "use_regex"),
+    }
+    values = [part.get(name) for name in options.get(kind, ())]
+    return (kind, *(value.get("Regex") if isinstance(value, dict) else value for value in values))

@@ -24,6 +24,7 @@ from tuneworthy.core.artefact import Artefact, Pack, Passages
 from tuneworthy.core.build_report import BuildReport, BuiltForm, FormParity
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import ArmResult, Evidence
+from tuneworthy.core.live_check import Expiry
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run, Spec
@@ -311,15 +312,15 @@ class Building:
             pack=pack,
             task=deciding_settings(task, pack.role),
             evidence=self.evidence.hash,
-            expires=self._expires,
+            expires=self._expiry.day,
         )
 
     @property
-    def _expires(self) -> str | None:
+    def _expiry(self) -> Expiry:
         made = made_on(self.session.ledger.doors(self.session.study))
         stale = self.evidence.staleness or freshness_of(self.session.task, (), ())
         reads = bool(load("arms", self.spec.arm).NEEDS & NEEDS_OF_READERS)
-        return expiry_of(made, stale, self._result, reads, datetime.now(UTC).isoformat()).day
+        return expiry_of(made, stale, self._result, reads, datetime.now(UTC).isoformat())
 
     def _form_inputs(self, artefact: Artefact, arm: DeployedArm | None) -> Parts:
         session, pack = self.session, artefact.pack
@@ -334,7 +335,7 @@ class Building:
             weights=weights, adapter=fitted.artefact if fitted else None,
             classifier=fitted.classifier if fitted else None,
             docs=session.loaded.docs if pack.passages else (), cases=session.loaded.everyone,
-            licence=licence_of(artefact.model, weights),
+            licence=licence_of(artefact.model, weights), expiry=self._expiry,
             data_hash=rows_digest(session.loaded.cases), say=self._report_progress,
         )  # fmt: skip
 

@@ -11,6 +11,7 @@ from tuneworthy.core.artefact import Artefact
 from tuneworthy.core.build_report import FormParity
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.live_check import Expiry
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.docs import Doc
@@ -25,7 +26,8 @@ class Parts:
     `adapter` is the folder that training wrote. `sample` are the messages of the prompt for the
     input `{input}`, under the system turn that all rows (`cases`) bring. `result` is the arm's
     result in the study. `room` is the context needed for the parity check: the most
-    tokens of a prompt with its answer. `parity` is set once the other forms were checked.
+    tokens of a prompt with its answer. `parity` is set once the other forms were checked;
+    `expiry` is when the verdict may no longer hold, or why no day is known.
     """
 
     artefact: Artefact
@@ -45,4 +47,5 @@ class Parts:
     data_hash: str = ""
     room: int = 0
     parity: Sequence[FormParity] = ()
+    expiry: Expiry | None = None
     say: Callable[[str], None] = lambda text: None

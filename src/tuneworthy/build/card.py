@@ -104,8 +104,13 @@ def _body_lines(parts: Parts) -> Iterator[str]:
     yield ""
     for name, state in sorted(result.limits.items()):
         yield f"- {name}: {state}."
-    yield f"- Expires: {artefact.expires or 'no date is known (facts were not seen to change)'}."
+    yield f"- Expires: {_expiry_text(parts)}."
     yield "- Measured on the rows named above; for other inputs nothing was measured."
+
+
+def _expiry_text(parts: Parts) -> str:
+    day, expiry = parts.artefact.expires or "no date is known", parts.expiry
+    return f"{day} ({expiry.because})" if expiry else day
 
 
 def _kind_sentence(parts: Parts) -> str:

@@ -148,6 +148,8 @@ def test_the_card_has_the_hubs_metadata(built):
     assert "8 of these rows as examples" in shown
     assert "asked for" in shown
     assert "asked for" not in text, "the verdict names tfidf"
+    why = "no date is known (no end of the model is known; how fast facts change is not known"
+    assert f"- Expires: {why}" in text, "it is not claimed that facts were not seen to change"
 
 
 def test_without_a_name_the_verdict_says_what_is_built(task, built):
@@ -158,7 +160,7 @@ def test_the_snippets_run(built, tmp_path):
     """The body that the shell script sends holds the input, quotes and all, in the last turn."""
     folder = building.Path(built["few_shot"].folder) / "prompt"
     fake = tmp_path / "curl"
-    fake.write_text('#!/bin/sh\nfor last; do :; done\nprintf %s "$last"\n')
+    fake.write_text("#!/bin/sh\ncat\n")
     fake.chmod(0o755)
     text = """it's "broken" $HOME `date` {input}"""
     done = subprocess.run(
@@ -339,7 +341,7 @@ def exported_prompt(path):
 def test_the_exported_prompt_has_the_system_turn_that_all_rows_bring(tmp_path):
     """`init` leaves the instruction empty where the rows bring it: it was missing in the export."""
     path = chat_study(tmp_path, ["Sort the message."])
-    report, pack = exported_prompt(path)
+    _, pack = exported_prompt(path)
     runs = read_results(find_results(path.parent)).runs
     measured = next(run for run in runs if run.spec.arm == "zero_shot").answers[0].prompt
     assert measured[0].content.startswith("Sort the message.")

@@ -16,6 +16,7 @@ from tuneworthy.core.model import Limits
 from tuneworthy.models.remote import request as _request
 
 FORM, NEEDED = "prompt", False
+_KEY = "OPENAI_API_KEY"
 _ASK_PY = '''"""Ask the deployed prompt: python ask.py "text" [URL] [MODEL] (pip install openai)."""
 
 import json
@@ -33,16 +34,17 @@ url = sys.argv[2] if len(sys.argv) > 2 else pack["url"]
 model = sys.argv[3] if len(sys.argv) > 3 else pack["model"]
 messages = pack["messages"]
 messages[-1]["content"] = messages[-1]["content"].replace("{input}", text)
-client = OpenAI(base_url=url, api_key=os.environ.get("OPENAI_API_KEY", "none"))
+key = pack["key"] if len(sys.argv) < 3 else "OPENAI_API_KEY"
+client = OpenAI(base_url=url, api_key=os.environ.get(key, "none"))
 reply = client.chat.completions.create(model=model, messages=messages, extra_body=pack["request"])
 answer = reply.choices[0].message.content
 print(json.loads(answer)[pack["answer_key"]] if pack["answer_key"] else answer)
 '''
 _FILL_SCRIPT = """import json, sys
-body = json.loads(sys.argv[1])
-message = body["messages"][-1]
+pack = json.load(open(sys.argv[1], encoding="utf-8"))
+message = pack["messages"][-1]
 message["content"] = message["content"].replace("{input}", sys.argv[2])
-print(json.dumps(body))
+print(json.dumps({"model": pack["model"], "messages": pack["messages"], **pack["request"]}))
 """
 
 
@@ -86,7 +88,7 @@ def _pack_content(parts: Parts) -> dict[str, Any]:
         why = f"{pack.votes} samples are drawn and the commonest counts: ask `tuneworthy serve`"
     elif pack.draft:
         why = "only an invalid free answer is asked for under the schema: ask `tuneworthy serve`"
-    model, url = _model_and_url(parts.artefact)
+    model, url, key = _address(parts)
     return {
         "messages": [{"role": m.role, "content": m.content} for m in parts.sample],
         "fixed": not why,
@@ -94,6 +96,7 @@ def _pack_content(parts: Parts) -> dict[str, Any]:
         "request": {k: v for k, v in request.items() if k not in ("model", "messages")},
         "answer_key": _request.LABEL if pack.grammar and pack.grammar.kind == "labels" else None,
         "url": url,
+        "key": key,
         "model": model,
         "task": parts.artefact.task,
         "recipe": pack.recipe.plain() if pack.recipe else None,
@@ -111,6 +114,8 @@ def _measured_request(parts: Parts) -> Mapping[str, Any]:
     limits = limits.model_copy(update={"grammar": pack.grammar})
     if hasattr(parts.model, "request"):
         return dict(parts.model.request(parts.sample, limits))
+    if limits.thinking == "on" and not getattr(parts.model, "thinks", False):
+        raise TaskError("a request can't switch this engine's thinking on")
     rule = pack.grammar
     if rule and (rule.scored or rule.spaced):
         raise TaskError("this engine's constraint on the answer can't be stated in a request")
@@ -121,30 +126,34 @@ def _measured_request(parts: Parts) -> Mapping[str, Any]:
     return {**made, "max_tokens": limits.max_tokens + thought}
 
 
-def _model_and_url(artefact: Artefact) -> tuple[str, str]:
-    """Return (model name, URL) of the model's own endpoint, or of a local server.
+def _address(parts: Parts) -> tuple[str, str, str]:
+    """Return (model name, URL, key variable) of the measured endpoint, or of a local server.
 
-    There the messages go to the bare model, since the artefact would build its prompt around them.
+    The variable is "" for an endpoint that got no key: a key belongs to one vendor. At the local
+    server the messages go to the bare model, since the artefact would build its prompt around them.
     """
-    kind, _, rest = artefact.model.partition(":")
-    if kind == "openai":
-        name, _, url = rest.partition("@")
-        return name, url or "https://api.openai.com/v1"
-    return f"{artefact.name}-{artefact.id}{RAW_SUFFIX}", "http://127.0.0.1:8000/v1"
+    artefact = parts.artefact
+    if artefact.model.startswith("openai:"):
+        where = parts.model.where
+        return parts.model.name, where.url, _KEY if where.key else ""
+    return f"{artefact.name}-{artefact.id}{RAW_SUFFIX}", "http://127.0.0.1:8000/v1", _KEY
 
 
 def _shell_script(told: dict[str, Any]) -> str:
-    """Return a shell script that sends the prompt; Python encodes the input, so quotes are safe."""
+    """Return a shell script that sends the prompt; Python encodes the input, so quotes are safe.
+
+    The request passes through pipes: a long prompt is longer than an argument may be.
+    """
     if not told["fixed"]:
         return f"echo {shlex.quote(told['why'])} >&2\nexit 1\n"
-    body = {"model": told["model"], "messages": told["messages"], **told["request"]}
-    text = json.dumps(body, ensure_ascii=False)
+    about = f"{told['key']} is sent if it is set" if told["key"] else "no key is sent"
+    bearer = f"${{{told['key']}:-none}}" if told["key"] else "none"
     return (
         "#!/bin/sh\n"
-        '# sh ask.sh "your text"; OPENAI_API_KEY is sent if it is set\n'
-        f'body=$(python3 -c {shlex.quote(_FILL_SCRIPT)} {shlex.quote(text)} "$1")\n'
+        f'# sh ask.sh "your text"; {about}\n'
+        f'python3 -c {shlex.quote(_FILL_SCRIPT)} "$(dirname "$0")/pack.json" "$1" |\n'
         f"curl -sS {shlex.quote(told['url'] + '/chat/completions')} \\\n"
         '  -H "Content-Type: application/json" \\\n'
-        '  -H "Authorization: Bearer ${OPENAI_API_KEY:-none}" \\\n'
-        '  -d "$body"\n'
+        f'  -H "Authorization: Bearer {bearer}" \\\n'
+        "  --data-binary @-\n"
     )

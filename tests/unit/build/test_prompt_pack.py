@@ -1,10 +1,14 @@
 """The exported prompt holds the request that was measured, or says why it can't."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace as Made
 
 import pytest
 
-from tuneworthy.build.prompt_pack import _pack_content
+from tuneworthy.build.prompt_pack import _pack_content, _shell_script
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.artefact import Pack
 from tuneworthy.core.case import Message
@@ -65,6 +69,51 @@ def test_what_one_request_can_not_state_is_said(pack, why):
     assert not told["fixed"]
     assert why in told["why"]
     assert "tuneworthy serve" in told["why"]
+
+
+def test_thinking_that_no_request_can_switch_on_is_said():
+    """A model behind a server of ours: `:raw` asks it with thinking off."""
+    told = exported(Limits(max_tokens=8, thinking="on", thought_tokens=100), Made(), "vllm:org/m")
+    assert "thinking" in told["why"]
+    local = Limits(max_tokens=8, thinking="on", thought_tokens=100)
+    assert exported(local, Made(thinks=True), "hf:m")["fixed"]
+
+
+def test_a_prompt_longer_than_an_argument_may_be_is_sent(tmp_path):
+    told = {"fixed": True, "why": "", "model": "m", "url": URL, "key": "", "request": {"seed": 1},
+            "messages": [{"role": "system", "content": "é" * 140_000},
+                         {"role": "user", "content": "{input}"}]}  # fmt: skip
+    (tmp_path / "pack.json").write_text(json.dumps(told), "utf-8")
+    (tmp_path / "ask.sh").write_text(_shell_script(told), "utf-8")
+    (tmp_path / "curl").write_text("#!/bin/sh\ncat\n")
+    (tmp_path / "curl").chmod(0o755)
+    path = f"{tmp_path}:{Path(sys.executable).parent}:/usr/bin:/bin"
+    sent = subprocess.run(
+        ["sh", str(tmp_path / "ask.sh"), "hello"], capture_output=True, check=True, text=True,
+        env={"PATH": path},
+    ).stdout  # fmt: skip
+    body = json.loads(sent)
+    assert [m["content"] for m in body["messages"]] == ["é" * 140_000, "hello"]
+    assert (body["model"], body["seed"]) == ("m", 1)
+
+
+@pytest.mark.parametrize(
+    ("base", "spec", "url", "key"),
+    [
+        ("", None, "https://api.openai.com/v1", "OPENAI_API_KEY"),
+        ("https://llm.example.org/v1", None, "https://llm.example.org/v1", "OPENAI_API_KEY"),
+        ("", "https://llm.example.org/v1", "https://llm.example.org/v1", ""),
+    ],
+)
+def test_the_key_goes_where_the_study_sent_it(monkeypatch, base, spec, url, key):
+    """With OPENAI_BASE_URL the snippets asked api.openai.com, and sent the key to any address."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("OPENAI_BASE_URL", base)
+    model = Remote("m", endpoint(spec))
+    told = exported(Limits(max_tokens=8), model, f"openai:m@{spec}" if spec else "openai:m")
+    assert (told["model"], told["url"], told["key"]) == ("m", url, key)
+    assert ("$" in _shell_script(told).split("Bearer")[1]) == bool(key)
+    assert "sk-secret" not in json.dumps(told)
 
 
 def test_the_request_for_a_local_model_goes_to_the_model_without_the_artefact_s_prompt():

@@ -81,3 +81,22 @@ def test_the_template_beside_an_adapter_is_named(adapter, tmp_path):
     (folder / "chat_template.jinja").write_text("x")
     words = shlex.split(serve_command("hf:org/name", tmp_path, folder, "lora"))
     assert words[words.index("--chat-template") + 1] == str(folder / "chat_template.jinja")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "printed"),
+    [
+        ({"base": {"thinking": "off"}}, False),
+        ({"base": {"thinking": "free"}}, False),
+        ({"base": {"thinking": "none"}}, True),
+        ({"base": {}}, True),
+        ([], True),
+    ],
+)
+def test_no_command_under_another_template_is_printed(adapter, tmp_path, manifest, printed):
+    """After `run` the folder has no template yet: under its base's own, the model would think."""
+    folder = adapter(8)
+    (folder / "tuneworthy.json").write_text(json.dumps(manifest))
+    assert bool(serve_command("hf:org/name", tmp_path, folder, "lora")) == printed
+    (folder / "chat_template.jinja").write_text("x")
+    assert "--chat-template" in serve_command("hf:org/name", tmp_path, folder, "lora")

@@ -21,7 +21,8 @@ def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
     """Return the vLLM command for a base (`spec`, relative paths from `home`) with an adapter.
 
     Requests then go to `openai:NAME@http://localhost:8000/v1`. The command is "" if the folder has
-    no adapter, or if vLLM can't serve its rank or its kind (DoRA).
+    no adapter, if vLLM can't serve its rank or its kind (DoRA), or if the adapter was trained under
+    a chat template whose thinking switch is set and that template is not in the folder.
     """
     try:
         config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
@@ -34,6 +35,8 @@ def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
     words = ["vllm", "serve", *base, *_VLLM_SAMPLING, "--enable-lora"]
     if (template := adapter / TEMPLATE_FILE).is_file():
         words += ["--chat-template", str(template.resolve())]
+    elif _trained_with_switch(adapter):
+        return ""
     if rank > _RANKS[0]:
         words += ["--max-lora-rank", str(next(most for most in _RANKS if most >= rank))]
     return shlex.join([*words, "--lora-modules", f"{safe}={adapter.resolve()}"])
@@ -65,6 +68,16 @@ def serving_commands(
                                  "--alias", name, "--jinja", "--temp", "0"]))  # fmt: skip
         found.append(shlex.join(["ollama", "create", name, "-f", str(gguf / "Modelfile")]))
     return tuple(found)
+
+
+def _trained_with_switch(adapter: Path) -> bool:
+    """Return whether an adapter's manifest says that its base's thinking switch may be set."""
+    try:
+        manifest = json.loads((adapter / "tuneworthy.json").read_text("utf-8"))
+        state = manifest["base"].get("thinking", "none")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
+    return state not in ("none", "maybe")
 
 
 def _base(spec: str, home: Path) -> list[str] | None:

@@ -19,6 +19,7 @@ from tuneworthy.core.run import Run
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Task
 from tuneworthy.measure.units import Runner, measure
+from tuneworthy.metrics import JUDGE, scores_by_set
 from tuneworthy.stats.bounds import level
 from tuneworthy.stats.race import eliminated
 
@@ -44,6 +45,10 @@ def why_not_raced(task: Task, split: Split) -> str:
         return "rows stand in the order of time: the first ones don't stand for all"
     if task.economics.weighs_costs:
         return "the economics compare the arms' means, and a mean stopped early is off"
+    if task.success.metric == JUDGE:
+        return "a bound that human grades correct holds at one look, not at every look"
+    if len(split.parts) == 1 and scores_by_set(task):
+        return "the metric scores all answers of an arm together: in blocks they score differently"
     return ""
 
 

@@ -12,7 +12,7 @@ from tuneworthy.compare.comparison import compare
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.split import Part, Split
-from tuneworthy.core.task import Economics, Task
+from tuneworthy.core.task import Economics, Judge, Output, Success, Task
 from tuneworthy.measure.block_race import RaceState, measure_raced, why_not_raced
 from tuneworthy.measure.units import measure
 from tuneworthy.session import open_session
@@ -120,6 +120,34 @@ def test_where_means_are_compared_or_time_orders_rows_all_cases_are_asked():
     money = Economics(value_of_correct=0.1, requests_per_month=1e4)
     assert "economics" in why_not_raced(task.model_copy(update={"economics": money}), PLAIN)
     assert "stop_early" in why_not_raced(Task(data={"file": "rows.jsonl"}), PLAIN)
+
+
+def test_an_arm_is_not_raced_where_its_bound_holds_at_one_look_or_blocks_score_differently():
+    judged = Success(metric="judge", judge=Judge(model="scripted:x", grades="human.jsonl"))
+    task = Task(data={"file": "rows.jsonl"}, budget=EARLY, output=Output(type="text"))
+    assert why_not_raced(task, PLAIN) == ""
+    assert "human grades" in why_not_raced(task.model_copy(update={"success": judged}), PLAIN)
+    styled = task.model_copy(update={"success": Success(metric="style_match+must_say")})
+    one, two = (PLAIN.model_copy(update={"parts": (Part(train=("t",), dev=(), test=()),) * k})
+                for k in (1, 2))  # fmt: skip
+    assert "together" in why_not_raced(styled, one)
+    assert why_not_raced(styled, two) == ""  # a block is a fold, which is scored together anyway
+
+
+def test_the_last_rows_of_a_split_are_scored_with_the_others(tmp_path):
+    path = write(tmp_path, 70, 1.0)
+    keys = json.loads(path.read_text())
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    learn = [{"input": text, "output": "c d", "must_say": ["c"]} for text in ("one", "two")]
+    studies.lines(tmp_path / "train.jsonl", learn)
+    studies.lines(tmp_path / "rows.jsonl", [{**r, "must_say": [r["output"]]} for r in rows])
+    keys |= {"data": {"train": "train.jsonl", "test": "rows.jsonl"}, "output": {"type": "text"}}
+    keys["success"] |= {"metric": "style_match+must_say"}
+    path.write_text(json.dumps(keys))
+    _, evidence, _ = measured(path)  # 64 rows and 6, too few for a style
+    assert {arm.name: (arm.n, arm.errors) for arm in evidence.arms} == {
+        arm.name: (70, 0) for arm in evidence.arms
+    }
 
 
 def test_to_stop_early_is_part_of_what_a_study_is():

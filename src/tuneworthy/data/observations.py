@@ -17,6 +17,7 @@ from tuneworthy.data.docs import blank_ids
 from tuneworthy.data.label_spelling import near_labels
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.rows import sortable_time
+from tuneworthy.data.rows_in_docs import rows_in_documents
 from tuneworthy.data.schema import schema_checker
 from tuneworthy.data.secrets import private_kinds
 
@@ -43,6 +44,7 @@ def row_observations(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observa
     yield from _private_data(loaded)
     yield from _times_and_groups(loaded)
     yield from _blank_docs(loaded)
+    yield from rows_in_documents(loaded.everyone, loaded.docs)
 
 
 def observation(

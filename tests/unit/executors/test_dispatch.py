@@ -2,6 +2,7 @@
 
 import json
 import threading
+from functools import partial
 
 import pytest
 from tests import studies
@@ -16,6 +17,7 @@ from tuneworthy.executors._cluster import Need, Node
 from tuneworthy.executors._dispatch import Dispatch
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.store import open_ledger
+from tuneworthy.models.remote.wire import RetryPolicy
 from tuneworthy.study import run
 
 ROWS = 12
@@ -134,7 +136,9 @@ def test_a_node_with_another_version_is_refused(tmp_path, on, monkeypatch):
 
 
 @pytest.mark.full
-def test_an_arm_that_asks_an_endpoint_stays_here_and_says_so(tmp_path, on):
+def test_an_arm_that_asks_an_endpoint_stays_here_and_says_so(tmp_path, on, monkeypatch):
+    once = partial(RetryPolicy, attempts=1)  # nothing listens there
+    monkeypatch.setattr("tuneworthy.models.openai_compatible.RetryPolicy", once)
     said = []
     path = studies.write(tmp_path / "study", n=ROWS, arms=["majority", "zero_shot", "bigger"],
                          bigger="openai:big@http://127.0.0.1:9/v1", data=SMALL["data"])  # fmt: skip

@@ -1,7 +1,8 @@
 """No test counts its studies among the user's own: looks are counted per folder, the store is away.
 
 Tests of that store set both variables themselves. `@pytest.mark.every(n)` keeps every n-th input of
-a parametrized test for the project's check and leaves the others to the long tier.
+a parametrized test for the project's check and leaves the others to the long tier; inputs that are
+long anyway do not count.
 """
 
 import os
@@ -27,7 +28,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if _twice_on_postgres(item):
             item.add_marker(pytest.mark.long)
-        if (mark := item.get_closest_marker("every")) is None:
+        mark = item.get_closest_marker("every")
+        if mark is None or item.get_closest_marker("long"):
             continue
         test = (item.path, item.originalname)
         if number[test] % mark.args[0]:

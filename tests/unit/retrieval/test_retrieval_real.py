@@ -55,7 +55,13 @@ def test_questions_in_other_words_are_harder_and_dates_tell_versions_apart():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("folder", "least"), [(REAL, 0.955), (MADE, 0.75)], ids=["real", "made"])
+@pytest.mark.parametrize(
+    ("folder", "least"),
+    [
+        pytest.param(REAL, 0.955, marks=pytest.mark.long, id="real"),
+        pytest.param(MADE, 0.75, id="made"),
+    ],
+)
 def test_vectors_find_what_words_miss(folder, least):
     encoder, why = encoder_here()
     if why or not folder.is_dir():

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from tuneworthy.core.errors import NumericError
 from tuneworthy.core.token_batches import parts
 from tuneworthy.ledger import signals
 from tuneworthy.models.local import generate as _generate
+from tuneworthy.models.local.adapter_hooks import adapter_applied
 from tuneworthy.models.local.chat_template import answer_ids, prompt_ids, text_ids
 from tuneworthy.models.local.device import exact
 from tuneworthy.training.loss import Net, answer_logits, open_plain
@@ -163,7 +163,7 @@ def representation_shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]])
         signals.check()
         ids = torch.tensor([row.ids], device=base.module.device)
         before = _layer_outputs(bodies[0], ids, row.first)
-        with _adapter_applied(tuned):
+        with adapter_applied(tuned):
             after = _layer_outputs(bodies[1], ids, row.first)
         moved = [
             (torch.linalg.vector_norm(b - a, dim=-1) / torch.linalg.vector_norm(a, dim=-1)).sum()
@@ -186,7 +186,7 @@ def _compare_batch(
     nets: tuple[Net, Net], tuned: Any, rows: Sequence[EncodedExample]
 ) -> list[list[float]]:
     own = torch.log_softmax(answer_logits(nets[0], rows, None).float(), -1)
-    with _adapter_applied(tuned):
+    with adapter_applied(tuned):
         new = torch.log_softmax(answer_logits(nets[1], rows, None).float(), -1)
     targets = torch.tensor([t for row in rows for t in row.ids[row.first :]], device=own.device)
     before, after = (-exact(table.gather(-1, targets[:, None])[:, 0]) for table in (own, new))
@@ -197,11 +197,6 @@ def _compare_batch(
         [n, *(round(float(part.sum()), 6) for part in three)]
         for n, three in zip(sizes, zip(*split, strict=True), strict=True)
     ]
-
-
-def _adapter_applied(tuned: Any) -> AbstractContextManager[None]:
-    """Return a context in which the tuned model's adapter, if it has one, is applied."""
-    return tuned.adapter.applied(tuned.module) if tuned.adapter else nullcontext()
 
 
 def _check_finite(values: Sequence[float], model: Any) -> None:

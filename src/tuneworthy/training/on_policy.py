@@ -24,6 +24,7 @@ from tuneworthy.core.errors import ModelError, NumericError
 from tuneworthy.core.record import digest
 from tuneworthy.core.token_batches import parts
 from tuneworthy.ledger import signals
+from tuneworthy.models.local.adapter_hooks import adapter_applied
 from tuneworthy.models.local.chat_template import answer_ids
 from tuneworthy.models.local.render_process import Refused
 from tuneworthy.training.adapter import publish, seal
@@ -216,7 +217,7 @@ class _OnPolicyRun:
 
     def _divergence(self, own: Sequence[EncodedExample], theirs: Sequence[EncodedExample]) -> Any:
         """Return KL(student | teacher) at each token that the student sampled (nats)."""
-        with torch.no_grad():
+        with adapter_applied(self.setup.teacher), torch.no_grad():
             teacher = answer_logits(self.teacher_net, theirs, None)
         student = answer_logits(self.net, own, None)
         width = min(teacher.shape[-1], student.shape[-1])  # padding of a vocabulary differs

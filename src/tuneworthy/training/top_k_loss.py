@@ -18,6 +18,7 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.core.record import digest
 from tuneworthy.core.token_batches import parts
 from tuneworthy.ledger import signals
+from tuneworthy.models.local.adapter_hooks import adapter_applied
 from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.training.loss import Net, answer_logits, open_plain
 from tuneworthy.training.objective import likelihood_loss
@@ -139,7 +140,7 @@ def teacher_tokens(
     _check_teacher_reads(teacher, net, rows)
     for group in parts(rows, PART_TOKENS):
         signals.check()
-        with torch.inference_mode():
+        with adapter_applied(teacher), torch.inference_mode():
             logits = answer_logits(net, [rows[at] for at in group], None)
             ids, logs = top_tokens(logits, k, temperature)
         sizes = [rows[at].trained for at in group]
@@ -153,7 +154,7 @@ def self_divergence(model: Any, rows: Sequence[EncodedExample]) -> float:
     """Return the largest divergence of a model from itself on `rows`, which should be 0."""
     net, most = open_plain(model.module), 0.0
     for row, own in zip(rows, teacher_tokens(model, rows), strict=True):
-        with torch.no_grad():
+        with adapter_applied(model), torch.no_grad():
             apart = top_k_divergence(answer_logits(net, [row], None).float().cpu(), own)
         most = max(most, float(apart.abs().max()))
     return most

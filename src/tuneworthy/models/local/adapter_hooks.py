@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,16 @@ class Adapter:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def adapter_applied(model: Any) -> AbstractContextManager[None]:
+    """Return a context in which a local engine's adapter, if it has one, is applied to its module.
+
+    An engine with an adapter shares the module of its base: without this context the module gives
+    the base's logits.
+    """
+    adapter = getattr(model, "adapter", None)
+    return adapter.applied(model.module) if adapter else nullcontext()
 
 
 def _added(first: Any, second: Any, scale: float, gain: Any = None) -> Any:

@@ -8,8 +8,9 @@ teacher (`tuned`: LoRA of the model; `classifier`: TF-IDF) learnt `--taught` row
 sees, and answers over HTTP as it was measured. Units: `refused` (the teacher is the untuned model,
 so the gate must refuse it), `classifier` and `layers` (one of two layers kept). Each is a study
 with motive cost in a folder of its own: to go on is to call again (the port stays the same, as it
-is part of the teacher's name; 0: any free one). Prints teacher, distilled,
-untouched and seed student with bounds, latency and price, and writes bench/results/distil.json.
+is part of the teacher's name; 0: any free one); units of earlier calls are shown too. Prints
+teacher, distilled, untouched and seed student with bounds, latency and price, and writes
+bench/results/distil.json.
 """
 
 from __future__ import annotations
@@ -195,7 +196,9 @@ def main() -> None:
     asked.work = asked.work.resolve()
     asked.work.mkdir(parents=True, exist_ok=True)
     rows = make(0, asked.labelled + asked.free + asked.test + asked.taught).rows
-    units = {name: unit(asked, name, rows) for name in asked.units.split(",")}
+    done = [name for name in STUDENTS if (asked.work / f"{name}.json").exists()]
+    names = dict.fromkeys([*done, *asked.units.split(",")])
+    units = {name: unit(asked, name, rows) for name in names}
     summary = {f"{name}: named": found["arm"] or found["use"] for name, found in units.items()}
     told = {key: value for key, value in vars(asked).items() if key != "work"}
     write("distil", {"asked": told, "units": units, "summary": summary})

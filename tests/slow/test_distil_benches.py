@@ -47,3 +47,5 @@ def test_a_served_teacher_is_distilled_by_the_benchmark(bench, monkeypatch, caps
     assert "| refused | distilled student | 0 | not measured |" in table
     monkeypatch.setattr("distil.judged", None)  # it would fail if a unit ran again
     assert bench("distil", *words)["units"] == told["units"]
+    alone = bench("distil", *words[:3], "refused", *words[4:])
+    assert alone["units"] == told["units"], "one unit a call loses no other"

@@ -62,6 +62,30 @@ def resolve_device(wanted: str) -> str:
     return device() if wanted == "auto" else wanted
 
 
+def has_bf16(device: str) -> bool:
+    """Return whether a device computes in bf16 itself (a CPU always does, if slowly).
+
+    CUDA GPUs do from compute capability 8.0 on, Apple's under macOS 14 or newer; torch emulates
+    bf16 on older CUDA GPUs for some operations only.
+    """
+    import torch
+
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device != "mps" or bool(torch.backends.mps.is_macos_or_newer(14, 0))
+
+
+def check_precision(device: str, precision: str) -> None:
+    """Raise TaskError if a device lacks the precision that a task names."""
+    if precision == "bfloat16" and not has_bf16(device):
+        raise TaskError(
+            "this device does not compute in the precision that is named",
+            where="task.yaml: precision",
+            got=f"precision: {precision}, device: {device}",
+            fix="write `precision: auto`, which takes fp32 here, or `device: cpu`",
+        )
+
+
 def allow_tf32(device: str, precision: str) -> None:
     """Allow TF32 for fp32 products on CUDA; other devices and precisions stay as they are.
 

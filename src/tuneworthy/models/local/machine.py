@@ -24,8 +24,10 @@ from tuneworthy.core.record import Record, digest
 from tuneworthy.models.local.device import (
     Placement,
     allow_tf32,
+    check_precision,
     device,
     free_memory,
+    has_bf16,
     resolve_device,
     total_memory,
 )
@@ -128,9 +130,10 @@ def resolve_placement(place: Placement, precision: str | None = None) -> tuple[s
     """Return the device and precision for a model; allow TF32 products where they apply.
 
     `precision`, then that of `place`, override the measured choice. Raises TaskError if the device
-    is absent.
+    is absent or lacks the precision.
     """
     where, wanted = resolve_device(place.device), precision or place.precision
+    check_precision(where, wanted)
     chosen_precision = precision_for(where) if wanted == "auto" else wanted
     allow_tf32(where, chosen_precision)
     return where, chosen_precision
@@ -146,7 +149,7 @@ def chosen(device: str) -> tuple[dict[str, float], str, str]:
     import torch
 
     on_gpu = device == "cuda"
-    if on_gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if not has_bf16(device):
         return {}, "float32", _NO_BF16
     here = device if device == "cpu" else _gpu(device)
     name = [_cpu(), here, version("torch"), torch.get_num_threads(), FASTER_FACTOR]

@@ -18,6 +18,12 @@ _FETCHED_FILES = (
     "tokenizer.model",
 )
 
+_FIXES = {
+    "GatedRepoError": "accept the model's terms on its page, then log in (`hf auth login`)",
+    "RepositoryNotFoundError": "check the name; for a private model log in (`hf auth login`)",
+    "RevisionNotFoundError": "check the commit after the @",
+}
+_NO_NETWORK = "check the network, and whether HF_HUB_OFFLINE is set"
 _AGAIN = "delete the folder and run again; or download it and write hf:./folder"
 
 
@@ -55,8 +61,8 @@ def snapshot(name: str) -> Path:
             "the model can't be had from the hub",
             where=repo,
             got=f"{lost}; {type(error).__name__}: {error}",
-            fix="check the name and the network; for a gated model accept its terms and log in; "
-            "or download it and write hf:./folder",
+            fix=f"{_FIXES.get(type(error).__name__, _NO_NETWORK)}; or download it and write "
+            "hf:./folder",
         ) from error
     if lost := unfinished(folder, blobs=False):
         raise ModelError("the model is not whole", where=str(folder), got=lost, fix=_AGAIN)

@@ -29,6 +29,7 @@ from tuneworthy.models.remote.endpoint import Endpoint, endpoint, refuse_resolve
 from tuneworthy.models.remote.endpoint_facts import (
     ANSWERS,
     CHANGED,
+    FORMLESS,
     ROOM,
     SERVED,
     THINKS,
@@ -37,7 +38,7 @@ from tuneworthy.models.remote.endpoint_facts import (
 )
 from tuneworthy.models.remote.failures import Call
 from tuneworthy.models.remote.prices import Price
-from tuneworthy.models.remote.reply import read_reply
+from tuneworthy.models.remote.reply import has_form, read_reply
 from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.models.remote.wire import (
     Outcome,
@@ -300,7 +301,7 @@ class Remote:
         return True
 
     def _learn_from(self, reply: Reply, limits: Limits) -> None:
-        """Store facts from a reply: that the endpoint answers, whether it thinks, its model's name.
+        """Store facts from a reply: that the endpoint answers, thinks, ignores the form; its model.
 
         Raises ModelError if another model answers than before in this study.
         """
@@ -317,6 +318,13 @@ class Remote:
                 " room of its answers"
             )
             self._learned.learn(UNASKED, {"thinks": True}, note)
+        if reply.finish == "stop" and not has_form(reply.text, limits.grammar):
+            note = (
+                f"{self.spec} gave an answer outside the form that was sent with the request"
+                " (response_format): its server may ignore it, and nothing else holds"
+                " constrained answers to the form"
+            )
+            self._learned.learn(FORMLESS, {"ignored": True}, note)
         self._check_same_model(reply)
 
     def _check_same_model(self, reply: Reply) -> None:

@@ -310,6 +310,65 @@ def test_i129_p20_another_model_is_noticed(remote):
         one(model, "other")
 
 
+LABEL_RULE = Grammar(kind="labels", value=("yes", "no"))
+JSON_RULE = Grammar(kind="json", value={"type": "object"})
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "ignored"),
+    [(JSON_RULE, "Sure, here it is!", True), (JSON_RULE, '{"a": 1}', False),
+     (LABEL_RULE, "It is yes, I think.", True), (LABEL_RULE, '{"label": "yes"}', False),
+     (LABEL_RULE, "yes", False), (None, "anything", False)],
+)  # fmt: skip
+def test_i131_a_server_that_ignores_the_form_of_answers_is_noted_once(remote, rule, text, ignored):
+    purse = Purse()
+    server, model = remote(says(text), says(text), says(text, finish_reason="length"), purse=purse)
+    limits = LIMITS.model_copy(update={"grammar": rule})
+    replies = model.reply(ask("a", "b"), limits)
+    assert all(reply.error is None for reply in replies), "its answers count as they are"
+    assert len(server.seen) == 2
+    noted = [note for note in model.notes if "response_format" in note]
+    assert len(noted) == ignored
+
+
+def test_i131_an_answer_that_was_cut_is_no_sign_of_an_ignored_form(remote):
+    _, model = remote(says('{"a": ', finish_reason="length"), purse=Purse())
+    assert model.reply(ask("a"), LIMITS.model_copy(update={"grammar": JSON_RULE}))[0].text
+    assert model.notes == ()
+
+
+def test_i131_a_server_that_ignores_seed_and_n_gives_each_sample_one_answer(remote):
+    """`n` is never sent: each sample is a request with a seed of its own."""
+    two = says("one")
+    two["json"]["choices"] *= 2
+    server, model = remote(two, says("two"), purse=Purse())
+    drawn = [LIMITS.model_copy(update={"sample": n}) for n in (0, 1)]
+    assert [model.reply(ask("a"), limits)[0].text for limits in drawn] == ["one", "two"]
+    bodies = [request["body"] for request in server.seen]
+    assert all("n" not in body for body in bodies)
+    assert len({body["seed"] for body in bodies}) == 2
+
+
+@pytest.mark.parametrize(
+    "logprobs", [None, {}, {"token_logprobs": None}, {"token_logprobs": [None, -1.0]},
+                 {"token_logprobs": [None, None, None, -1.0]}],
+)  # fmt: skip
+def test_i130_log_probabilities_that_do_not_come_end_with_the_path_that_was_asked(logprobs):
+    from tuneworthy.models.remote import server_requests
+
+    class Server:
+        kind, url, key = "vllm", "http://127.0.0.1:1/v1", "k"
+
+    scores = server_requests.ServerScores(Server())
+    page = {"choices": [{"text": "", "logprobs": logprobs}]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server_requests, "post", lambda server, path, body: page)
+        with pytest.raises(ProviderError) as caught:
+            scores.scores("m", [([1, 2, 3], 1)])
+    assert (caught.value.exit_code, caught.value.where) == (1, "/v1/completions")
+    assert "version of the server" in caught.value.fix
+
+
 def test_i134_a_key_rotated_in_mid_run_loses_no_answer(remote):
     """The run ends with the server's words; with the new key it asks for the rest alone."""
     refused = {"status": 401, "json": {"error": {"message": "this key was revoked"}}}

@@ -14,7 +14,8 @@ from tuneworthy.core.record import digest
 
 ANSWERS, SERVED, THINKS, ROOM = "answers", "served", "thinks", "room"
 CHANGED, UNASKED, NOISE = "fingerprint changed", "thinks unasked", "batch noise"
-_FACTS_WITH_NOTES = (THINKS, UNASKED, ROOM, CHANGED, NOISE)
+FORMLESS = "answers outside the form"
+_FACTS_WITH_NOTES = (THINKS, UNASKED, ROOM, CHANGED, NOISE, FORMLESS)
 
 
 class EndpointFacts:

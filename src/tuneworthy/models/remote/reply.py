@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuneworthy.core.answer import Finish
-from tuneworthy.core.model import Limits, Reply
+from tuneworthy.core.model import Grammar, Limits, Reply
 from tuneworthy.models.remote import reasoning as _reasoning
 from tuneworthy.models.remote.request import LABEL
 
@@ -79,6 +79,19 @@ def _finish(reason: Any) -> tuple[Finish, str]:
     if reason in ("tool_calls", "function_call"):
         return "error", "the model called a tool in place of an answer"
     return "error", f"the server ended the answer with {str(reason)[:40]!r}"
+
+
+def has_form(text: str, grammar: Grammar | None) -> bool:
+    """Return whether the text of a whole answer is JSON, or one of the labels, as was asked for."""
+    if grammar is None:
+        return True
+    if grammar.kind == "labels":
+        return text.strip() in map(str, grammar.value)
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _label_in(text: str) -> str:

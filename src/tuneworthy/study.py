@@ -53,7 +53,7 @@ from tuneworthy.measure.units import Runner
 from tuneworthy.missing_keys import key_notice, key_observations, refuse_without_key
 from tuneworthy.models import is_paid
 from tuneworthy.models.local.serving import serve_command
-from tuneworthy.models.remote.unlisted import misspelt
+from tuneworthy.models.remote.unlisted import misspelt, outdated
 from tuneworthy.questions import ask_all
 from tuneworthy.results_folder import find_results, folder_of, make_results_folder, read_results
 from tuneworthy.session import UNLOCKED_SUFFIX, Session, open_session, read
@@ -118,7 +118,7 @@ def check(path: Path, options: RunOptions = RunOptions(), watch: Watch | None = 
     known_texts = {observation.text for observation in audited.observations}
     reasons = [why for why in blocks_ahead(loaded.task, audited, cases) if why not in known_texts]
     fix = "(repair it first: `run` names no arm before)"
-    return with_observations(audited, [*misspelt(loaded.task), *(
+    return with_observations(audited, [*misspelt(loaded.task), *outdated(loaded.task), *(
         Observation(kind="blocks", level="blocked", text=why, count=len(cases), fix=fix)
         for why in reasons)])  # fmt: skip
 

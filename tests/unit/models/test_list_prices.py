@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 import tuneworthy
+from tuneworthy.core.task import Data, Economics, Task
 from tuneworthy.models.openai_compatible import open_remote
 from tuneworthy.models.remote.prices import listed, worst_case_cost
 from tuneworthy.models.remote.request import size
+from tuneworthy.models.remote.unlisted import OLD_DAYS, outdated
 
 HOME = "https://api.openai.com/v1"
 FILE = Path(tuneworthy.__file__).parent / "models" / "remote" / "prices.toml"
@@ -53,3 +55,28 @@ def test_a_prompt_longer_than_a_price_holds_for_has_no_price():
     assert float(usd) == pytest.approx((1066 * 0.125 + 10 * 0.5) / 1e6, rel=0.05)
     long = {"messages": [{"role": "user", "content": "x" * 300_000}]}
     assert worst_case_cost(model.price, size(long), 10) is None
+
+
+def test_i132_an_old_price_is_warned_of_with_its_date_and_its_source():
+    task = Task(data=Data(file="x"), model="openai:gpt-4.1-mini", teacher=f"openai:gpt-4.1@{HOME}")
+    read = listed("gpt-4.1-mini", HOME).read
+    assert list(outdated(task, read + dt.timedelta(days=OLD_DAYS))) == []
+    both = list(outdated(task, read + dt.timedelta(days=OLD_DAYS + 1)))
+    assert [one.kind for one in both] == ["old_price"] * 2
+    assert f"gpt-4.1-mini was read on {read}, {OLD_DAYS + 1} days ago" in both[0].text
+    assert "economics.prices (https://" in both[0].fix
+    own = task.model_copy(
+        update={"economics": Economics(prices={"gpt-4.1-mini": {"in": 1, "out": 2}})}
+    )
+    left = outdated(own, read + dt.timedelta(days=OLD_DAYS + 1))
+    assert [one.text.split()[4] for one in left] == ["gpt-4.1"], "the price of the user is its own"
+    local = task.model_copy(update={"model": "smollm2-135m", "teacher": None})
+    assert list(outdated(local, dt.date(2100, 1, 1))) == []
+
+
+def test_i132_a_model_that_its_vendor_has_ended_is_warned_of():
+    task = Task(data=Data(file="x"), model="openai:gpt-4.1")
+    ends = listed("gpt-4.1", HOME).retires
+    kinds = [one.kind for one in outdated(task, ends)]
+    assert "ended_model" in kinds
+    assert "ended_model" not in [one.kind for one in outdated(task, ends - dt.timedelta(days=1))]

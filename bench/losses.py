@@ -16,7 +16,7 @@ bench/results/losses.json and prints the tables.
 
 Bounds are two-sided at 95 % and allow for other rows and another training: the scores of a row are
 averaged over the seeds, and the interval of their mean is widened by the variance between the
-seeds. Those of the three differences of a task hold together.
+seeds beyond row noise. Those of the three differences of a task hold together.
 """
 
 from __future__ import annotations
@@ -185,13 +185,17 @@ def widened(by_seed: Any, trainings: int) -> tuple[Any, float]:
     """Return the mean of each row over the seeds, and the factor of its interval for the seeds.
 
     As in stats/clusters.py: another training counts (1 + 1/K) times the variance between the K
-    seeds, at least that of RETRAINING_SD for each of the `trainings` compared.
+    seeds beyond row noise, at least that of RETRAINING_SD for each of the `trainings` compared.
     """
-    rows = by_seed.mean(0)
-    between = by_seed.mean(1).var(ddof=1) if len(by_seed) > 1 else 0.0
-    variance = max(float(between), trainings * RETRAINING_SD**2)
+    count, rows, means = len(by_seed), by_seed.mean(0), by_seed.mean(1)
+    between = 0.0
+    if count > 1:
+        left = by_seed - rows - means[:, None] + means.mean()  # of neither the row nor the seed
+        row_noise = (left**2).sum() / ((count - 1) * (rows.size - 1)) / rows.size
+        between = float(means.var(ddof=1) - row_noise)
+    variance = max(between, trainings * RETRAINING_SD**2)
     noise = float(rows.var(ddof=1)) / rows.size
-    return rows, sqrt(1 + variance * (1 + 1 / len(by_seed)) / noise) if noise else 1.0
+    return rows, sqrt(1 + variance * (1 + 1 / count) / noise) if noise else 1.0
 
 
 def interval(by_seed: Any) -> list[float]:

@@ -31,10 +31,11 @@ from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.session import read
 
 KEPT_FOR_LEARNING = 4 / 5  # of the labelled rows: each of five folds is scored once
-# The newest study of each set: its label in bench/results/real_sets.json, and the type in words.
+# The study of each set whose tuned model learnt from most rows, of these the newest: its label in
+# bench/results/real_sets.json, and the type in words.
 STUDIES = {
     "banking77": ("after, equal folds, busy", "Questions to a bank, 77 labels"),
-    "e2e_style": ("after, firm rule of 29 Nov", "Attributes of a place to a sentence"),
+    "e2e_style": ("after, bounds of near-copies", "Attributes of a place to a sentence"),
     "gsm8k": ("after, prompts looked at", "School sums in words"),
     "piqa_general": ("after, firm rule of 29 Nov", "The likelier of two ends"),
     "snips_json": ("after, prompts looked at", "Spoken requests to JSON"),

@@ -117,7 +117,8 @@ def _measured_request(parts: Parts) -> Mapping[str, Any]:
     if limits.thinking == "on" and not getattr(parts.model, "thinks", False):
         raise TaskError("a request can't switch this engine's thinking on")
     rule = pack.grammar
-    if rule and (rule.scored or rule.spaced):
+    bare = rule is not None and rule.kind == "labels" and not hasattr(parts.model, "remote")
+    if rule and (rule.scored or rule.spaced or bare):  # a request states labels inside an object
         raise TaskError("this engine's constraint on the answer can't be stated in a request")
     form = _request.response_format(rule)
     thinks = limits.thinking == "on" or getattr(parts.model, "thinks", False)

@@ -125,3 +125,13 @@ def test_the_request_for_a_local_model_goes_to_the_model_without_the_artefact_s_
     scored = exported(limits, Made(), "hf:m", grammar=LABELS)
     assert not scored["fixed"]
     assert "constraint" in scored["why"]
+
+
+def test_a_list_of_labels_that_is_decoded_is_no_json_object():
+    """In this process the answer is a bare label; the exported request asked for an object."""
+    many = Grammar(kind="labels", value=[f"l{n}" for n in range(20)])
+    limits = Limits(max_tokens=8)
+    assert not exported(limits, Made(), "hf:m", grammar=many)["fixed"]
+    served = exported(limits, Made(remote=None), "vllm:org/m", grammar=many)
+    assert served["fixed"]
+    assert served["request"]["response_format"] == response_format(many)

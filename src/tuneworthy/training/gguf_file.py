@@ -153,6 +153,8 @@ def _add_config(writer: Any, config: Any, kind: str) -> None:
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_rope_dimension_count(width)
+    writer.add_key_length(width)  # else llama.cpp takes the hidden size over the heads
+    writer.add_value_length(width)
     writer.add_vocab_size(config.vocab_size)
 
 

@@ -1,4 +1,4 @@
-"""llama.cpp's name of a pre-tokenizer is written only where every step is the one it means."""
+"""What a GGUF file states of tokenizer and sizes is what llama.cpp takes it for."""
 
 import json
 
@@ -55,3 +55,16 @@ def test_known_ones_have_their_name(name):
 def test_others_have_none(name):
     """Falcon 3 and DeepSeek (model_type llama) were written as `smollm`, which splits otherwise."""
     assert name_of(OTHERS[name]) == ""
+
+
+def test_heads_wider_than_their_share_of_the_hidden_size_are_stated(tmp_path):
+    """llama.cpp did not open such a file: it took 48 / 6 where the heads have 16 numbers."""
+    import gguf
+    from transformers import LlamaConfig
+
+    config = LlamaConfig(hidden_size=48, num_attention_heads=6, num_key_value_heads=2, head_dim=16)
+    writer = gguf.GGUFWriter(str(tmp_path / "x.gguf"), "llama")
+    gguf_file._add_config(writer, config, "f16")
+    told = {name: field.value for name, field in writer.kv_data[0].items()}
+    for name in ("attention.key_length", "attention.value_length", "rope.dimension_count"):
+        assert told[f"llama.{name}"] == 16

@@ -20,7 +20,7 @@ from tuneworthy.build._asked_again import ask_again
 from tuneworthy.build._parts import Parts
 from tuneworthy.build._sample import sample_query
 from tuneworthy.compare.choice import NO_DEV, best_on_dev
-from tuneworthy.core.artefact import Artefact, Pack, Passages
+from tuneworthy.core.artefact import Artefact, Pack, Passages, artefact_name
 from tuneworthy.core.build_report import BuildReport, BuiltForm, FormParity
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import ArmResult, Evidence
@@ -303,7 +303,7 @@ class Building:
         task = self.session.task
         return Artefact(
             id="",
-            name=_file_name_of(f"{task.name}-{self.spec.arm}"),
+            name=artefact_name(task.name, self.spec.arm),
             arm=self.name,
             tool=self.spec.tool or "",
             made_by=f"tuneworthy {__version__}",
@@ -394,7 +394,3 @@ def _estimated_bytes(form: Any, parts: Parts) -> int | None:
 
 def _folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _file_name_of(name: str) -> str:
-    return "".join(mark if mark.isalnum() or mark in "._-" else "-" for mark in name)

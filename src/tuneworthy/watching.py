@@ -39,6 +39,7 @@ from tuneworthy.watch.live_answers import StudyArm
 from tuneworthy.watch.live_facts import facts_moment, moved_facts, utc_now
 from tuneworthy.watch.live_inputs import GroupedInputs, compare_inputs
 from tuneworthy.watch.request_log import RequestLog, read_log
+from tuneworthy.watch.served_builds import requests_to_builds
 
 FROM_SETTLING = (
     "the right answers come from settling, which asks only where the finalists differ: such"
@@ -79,11 +80,15 @@ def check_live(path: Path, log: Path, options: WatchOptions = WatchOptions()) ->
             fix="run this task first: `tuneworthy run`",
         )
     against_ledger(folder, study)
-    requests = read_log(log)
+    whole = read_log(log)
     made = _study_opened_at(task.folder, study)
     facts = _StudyNow(task, study, made, options.now or utc_now())
     arm = _arm_in_use(study, options.arm)
+    kind = next((run.spec.arm for run in study.runs if arm and run.spec.name == arm.name), "")
+    requests = requests_to_builds(whole, task.name, kind)
     found = _measure_log(facts, arm, requests, options)
+    left_out = len(whole.requests) - len(requests.requests)
+    found = found.model_copy(update={"other_names": left_out})
     return found.model_copy(update={"conclusion": conclude(found)})
 
 

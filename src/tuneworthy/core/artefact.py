@@ -17,6 +17,12 @@ RAW_SUFFIX = ":raw"
 """Suffix of an artefact's served name for its model without the artefact's prompt."""
 
 
+def artefact_name(task: str, arm: str) -> str:
+    """Return the name of the artefacts of a task's arm, as it stands in file names."""
+    name = f"{task}-{arm}"
+    return "".join(mark if mark.isalnum() or mark in "._-" else "-" for mark in name)
+
+
 class Passages(Record):
     """Retrieval settings: at most `k` passages in `tokens` tokens, chunks of `size` characters."""
 

@@ -149,6 +149,7 @@ class LiveCheck(Record):
     `arm` is the arm that is taken to be in use; `learns`: it was trained on `learnt_rows` rows.
     `reads_docs`: it looks facts up in documents. `bad` are the first bad lines with their reason.
     `unclear_gold` inputs of the file of right answers have different ones and are left out.
+    `other_names` counts requests to other names of `tuneworthy serve`, which are left out.
     `slow` is the share of requests slower than `success.limits.p95_ms`.
     """
 
@@ -163,6 +164,7 @@ class LiveCheck(Record):
     without_input: int
     without_answer: int
     unclear_gold: int = 0
+    other_names: int = 0
     models: dict[str, int]
     study: str
     made: str | None

@@ -64,13 +64,14 @@ def _conclusion_lines(check: LiveCheck, width: int, plain: bool) -> Iterator[Tex
 
 def _log_lines(check: LiveCheck, width: int, plain: bool) -> Iterator[Text]:
     parts = [count_noun(check.requests, "request")]
-    if check.used < check.requests:
+    if check.used + check.other_names < check.requests:
         parts.append(f"the latest {check.used:,} are used")
     if check.first_time and check.last_time:
         parts.append(f"{check.first_time[:10]} to {check.last_time[:10]}")
     for count, what in ((check.without_input, "without an input"),
                         (check.without_answer, "without an answer"),
-                        (check.others, "other spans")):  # fmt: skip
+                        (check.others, "other spans"),
+                        (check.other_names, "to other names, left out")):  # fmt: skip
         parts += [f"{count:,} {what}"] if count else []
     parts += [f"model {', '.join(check.models)}"] if check.models else []
     yield from _row_lines("log", f"{check.log}: {', '.join(parts)}", width, plain)

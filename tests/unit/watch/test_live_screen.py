@@ -51,6 +51,12 @@ def test_it_says_what_to_do_first_and_then_every_measure():
     assert "answers: 8 old, 4 new" in full
 
 
+def test_requests_to_other_names_are_counted():
+    text = said(requests=300, used=150, other_names=150)
+    assert "150 to other names, left out" in text
+    assert "the latest" not in text
+
+
 def test_expiry_is_told_as_it_is():
     assert "holds until 2026-06-01" in said()
     late = said(expiry=Expiry(day="2026-01-01", passed=True, because="the model is retired"))

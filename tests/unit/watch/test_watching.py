@@ -358,3 +358,24 @@ def test_a_verdict_past_its_expiry_says_so(tmp_path, capsys):
     assert late.expiry.passed
     assert late.conclusion.do == "repeat the verdict"
     assert "expired on" in late.conclusion.because
+
+
+def test_requests_to_other_names_of_the_server_are_not_those_of_the_arm(study, tmp_path):
+    """`serve --log` logs the bare model (`:raw`), bases and builds of other arms and tasks too."""
+    served, rows = "planted-tfidf-0123456789ab", studies.rows(150, 9)
+    path = tmp_path / "live.jsonl"
+    own = [{"input": r["input"], "answer": r["output"], "model": served} for r in rows]
+    others = ("planted-zero_shot-0123456789ab", "planted-lora-0123456789ab:raw", "hf:org/m",
+              "planted-tfidf", "other-planted-tfidf-0123456789ab")  # fmt: skip
+    free = [{"input": f"Poem {n} of the sea", "answer": f"Sea {n}", "model": others[n % 5]}
+            for n in range(150)]  # fmt: skip
+    studies.lines(path, [line for pair in zip(own, free, strict=True) for line in pair])
+    found = check_live(study, path)
+    assert found.conclusion.do == "keep"
+    assert found.valid.now.mean == 1.0
+    assert (found.requests, found.used, found.other_names) == (300, 150, 150)
+    assert found.models == {served: 150}
+    studies.lines(path, own)
+    assert check_live(study, path).other_names == 0
+    studies.lines(path, [{**line, "model": "gpt"} for line in own])
+    assert check_live(study, path).used == 150, "another server's name says nothing about the arm"

@@ -246,7 +246,7 @@ def _import_result(
     present = choice.present if choice.present in systems else None
     if present is None and len(systems) == 1 and not choice.answers:
         present = next(iter(systems))
-    answers = {"present" if name == present else _name_of_system(name): path
+    answers = {"present" if name == present else _name_of_system(made.name_of(name), present): path
                for name, path in systems.items()}  # fmt: skip
     said = [*import_report_lines(sources, made, dict(zip(systems, answers, strict=True)))]
     for why, count in made.left.most_common():
@@ -288,10 +288,13 @@ def _checked_parts(made: ImportFiles, choice: Choice) -> dict[str, Path]:
     )  # fmt: skip
 
 
-def _name_of_system(name: str) -> str:
-    """Return a system's name in the task file; with `-answers` if a kind of arm has that name."""
-    plain = system_name(name)
-    return f"{plain}-answers" if plain in catalogue("arms") and plain != "present" else plain
+def _name_of_system(plain: str, present: str | None) -> str:
+    """Return a system's name in the task file; with `-answers` if a kind of arm has that name.
+
+    `present` itself stays, unless another system runs today.
+    """
+    free = plain == "present" and present is None
+    return f"{plain}-answers" if plain in catalogue("arms") and not free else plain
 
 
 def _refuse_without_rows(files: Sequence[Path], made: ImportFiles) -> NoReturn:

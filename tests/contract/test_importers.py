@@ -362,3 +362,38 @@ def test_what_a_variant_of_tensorzero_answered_is_no_right_answer(tmp_path):
         imported(path, tmp_path)
     found, _ = imported(path, tmp_path, output="v1")
     assert [row["output"] for row in found] == ["a0", "a1", "a2", "a3"]
+
+
+def test_systems_whose_names_look_alike_keep_their_own_answers(tmp_path):
+    models = ("bedrock:us.anthropic.claude-3-5-sonnet-20241022-v1:0",
+              "bedrock:us.anthropic.claude-3-5-sonnet-20241022-v2:0", "GPT 4", "gpt-4")  # fmt: skip
+    file = tmp_path / "results.jsonl"
+    file.write_text(lines(*(
+        {"vars": {"q": f"question {n}"}, "provider": {"id": name}, "success": True, "testIdx": n,
+         "response": {"output": f"{name} says {n}"},
+         "testCase": {"assert": [{"type": "equals", "value": f"right {n}"}]}}
+        for n in range(3) for name in models
+    )))  # fmt: skip
+    found = import_rows([file], ImportOptions(Choice()), tmp_path, "made")
+    assert list(found.answers) == [
+        "bedrock-us.anthropic.claude-3-5-sonnet-20241022-",
+        "bedrock-us.anthropic.claude-3-5-sonnet-20241022--2", "GPT-4", "gpt-4-2",
+    ]  # fmt: skip
+    said = [[json.loads(line)["answer"] for line in path.read_text().splitlines()]
+            for path in found.answers.values()]  # fmt: skip
+    assert said == [[f"{name} says {n}" for n in range(3)] for name in models]
+
+
+@pytest.mark.parametrize("name", ["train", "Rows", "present"])
+def test_a_systems_name_takes_no_name_of_another_file_or_arm(tmp_path, name):
+    file = tmp_path / "results.jsonl"
+    file.write_text(lines(*(
+        {"vars": {"q": f"question {n}"}, "provider": {"id": one}, "success": True, "testIdx": n,
+         "response": {"output": one}, "testCase": {"assert": [{"type": "equals", "value": "x"}]}}
+        for n in range(2) for one in (name, "now")
+    )))  # fmt: skip
+    found = import_rows([file], ImportOptions(Choice(present="now")), tmp_path, "made")
+    assert list(found.answers) == [f"{name}-answers", "present"]
+    assert found.count == 2
+    assert [path.read_text().count(one) for path, one in zip(
+        found.answers.values(), (name, "now"), strict=True)] == [2, 2]  # fmt: skip

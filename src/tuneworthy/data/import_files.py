@@ -60,6 +60,7 @@ class ImportFiles:
         self.said: dict[str, list[str]] = {}
         # By system; files of rows by _ROWS_PREFIX and part.
         self._files: dict[str, tuple[Path, IO[str]]] = {}
+        self._names: dict[str, str] = {}  # by system: its name in files, which no other one has
         self._ids: set[str] = set()
         self._keys: dict[str, str] = {}
         self._answered_pairs: set[tuple[str, str]] = set()
@@ -76,9 +77,23 @@ class ImportFiles:
 
     def answers_file(self, system: str) -> Path:
         """Return the path of the file of a system's answers."""
-        name = system_name(system)
-        own = f"{name}-answers" if name in {"rows", *PART_NAMES} else name
-        return self._folder / f"{self._stem}.{own}.jsonl"
+        return self._folder / f"{self._stem}.{self.name_of(system)}.jsonl"
+
+    def name_of(self, system: str) -> str:
+        """Return the plain name of a system, with a number if another one of them has it.
+
+        Names of models that differ only in their signs, or behind 48 characters, look alike.
+        """
+        if system not in self._names:
+            plain = system_name(system)
+            if plain.casefold() in {"rows", *PART_NAMES}:
+                plain += "-answers"
+            taken = {name.casefold() for name in self._names.values()}
+            name, number = plain, 2
+            while name.casefold() in taken:
+                name, number = f"{plain}-{number}", number + 1
+            self._names[system] = name
+        return self._names[system]
 
     def count_lost(self, why: str, where: str, unread: bool = False) -> None:
         """Count a record that makes no row; `unread`: nothing of it can be read."""

@@ -397,3 +397,26 @@ def test_a_systems_name_takes_no_name_of_another_file_or_arm(tmp_path, name):
     assert found.count == 2
     assert [path.read_text().count(one) for path, one in zip(
         found.answers.values(), (name, "now"), strict=True)] == [2, 2]  # fmt: skip
+
+
+LIST, RECORD = ["text"], {"text": 1}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"function_name": "f", "input": {"messages": 1}, "output": None, "id": "1"},
+        {"function_name": "f", "id": "1", "output": [{"type": LIST, "text": "o"}],
+         "input": {"messages": [{"role": "user", "content": [{"type": RECORD, "text": "q"}]}]}},
+        {"input": "q", "output": {"output": "o", "source": {"type": LIST}}},
+        {"input": "q", "output": {"output": "o", "rating": {"value": 5, "type": RECORD}}},
+        {"vars": {"q": "x"}, "assert": [{"type": LIST, "value": "b"}]},
+        {"input": {"messages": [{"role": "user", "content": [{"type": LIST, "text": "q"}]}]},
+         "preferred_output": "a"},
+    ],
+)  # fmt: skip
+def test_a_record_with_a_value_of_another_kind_is_left_out(tmp_path, damaged):
+    file = tmp_path / "damaged.jsonl"
+    file.write_text(lines(damaged))
+    with pytest.raises(DataError):
+        import_rows([file], ImportOptions(Choice()), tmp_path, "made")

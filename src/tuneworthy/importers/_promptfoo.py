@@ -80,8 +80,10 @@ def right_answers(assertions: Iterable[Any]) -> Fields:
     never: list[str] = []
     kinds = []
     for one in assertions:
-        kind, value = (one.get("type"), one.get("value")) if isinstance(one, dict) else (None, None)
-        kinds.append(str(kind))
+        given, value = (
+            (one.get("type"), one.get("value")) if isinstance(one, dict) else (None, None)
+        )
+        kinds.append(kind := str(given))
         texts = [as_text(text) for text in (value if isinstance(value, list) else [value])
                  if text not in (None, "")]  # fmt: skip
         if kind in _ONE_VALUE_TYPES or kind in _ANY_VALUE_TYPES:

@@ -50,7 +50,7 @@ def plain_turn(value: Mapping[str, Any]) -> Fields:
 
 
 def _part_text(part: Mapping[str, Any]) -> str | None:
-    if part.get("type", "text") not in {"text", "input_text", "output_text"}:
+    if part.get("type", "text") not in ("text", "input_text", "output_text"):
         return None
     text = part.get("text", part.get("content", part.get("value")))
     return text if isinstance(text, str) else None

@@ -29,7 +29,7 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     model = nested_value(source, "properties", "model_name")
     if isinstance(repaired := nested_value(value, "repaired_output", "output"), str):
         fields["output"] = repaired
-    elif nested_value(source, "type") in {"human", "file_import"} or _is_good_rating(
+    elif nested_value(source, "type") in ("human", "file_import") or _is_good_rating(
         output.get("rating")
     ):
         fields["output"] = output["output"]
@@ -45,4 +45,5 @@ def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
 def _is_good_rating(rating: Any) -> bool:
     """Return whether a rating is high enough for Kiln itself to use the run as an example."""
     value, kind = nested_value(rating, "value"), nested_value(rating, "type") or "five_star"
-    return isinstance(value, int | float) and value >= _LEAST_GOOD_RATING.get(kind, float("inf"))
+    least = _LEAST_GOOD_RATING.get(kind) if isinstance(kind, str) else None
+    return isinstance(value, int | float) and least is not None and value >= least

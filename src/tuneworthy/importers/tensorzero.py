@@ -23,7 +23,10 @@ def fits(record: SourceRecord) -> bool:
 def rows(record: SourceRecord, notes: dict[str, Any]) -> Iterator[ImportedRow]:
     """Yield the row of a datapoint, or of an inference with its variant's answer."""
     value, given = record.value, record.value["input"]
-    turns = [_turn(one) for one in given.get("messages") or [] if isinstance(one, dict)]
+    said = given.get("messages")
+    turns = [
+        _turn(one) for one in (said if isinstance(said, list) else ()) if isinstance(one, dict)
+    ]
     if system := given.get("system"):
         words = text_lines(system) if isinstance(system, dict) else as_text(system)
         turns.insert(0, {"role": "system", "content": words})
@@ -51,7 +54,7 @@ def _blocks_text(value: Any) -> str:
         found = one
         if isinstance(one, dict):
             found = next((one[key] for key in ("text", "value", "arguments") if key in one), None)
-            if one.get("type") not in {"text", "raw_text", "template", None} or found is None:
+            if one.get("type") not in ("text", "raw_text", "template", None) or found is None:
                 raise BadRow("a part that is no text", str(one.get("type")), "keep the text only")
         texts.append(text_lines(found) if isinstance(found, dict) else as_text(found))
     return "\n".join(texts)

@@ -56,7 +56,7 @@ def scripts(tmp_path_factory):
     sys.path.remove(str(ROOT / "experiments"))
 
 
-@pytest.mark.every(5)
+@pytest.mark.every(10)
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("e06")])
 def test_it_runs_to_a_verdict(scripts, name, monkeypatch):
     script = scripts[name]

@@ -10,12 +10,16 @@ import tempfile
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres_kit import database, postgres  # noqa: F401  (fixtures)
 
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="tuneworthy-state-")
 os.environ["TUNEWORTHY_LOOKS"] = "folder"
 os.environ.pop("TUNEWORTHY_LEDGER", None)
+# On a busy machine a draw of six numbers once took a second.
+settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("busy")
 
 
 def pytest_addoption(parser):

@@ -8,7 +8,7 @@ from tests.advice_kit import task as measured_task
 
 from tuneworthy.core.answer import TEMPORARY
 from tuneworthy.core.answer_files import match_setting, recorded_files
-from tuneworthy.core.artefact import Pack
+from tuneworthy.core.artefact import Pack, artefact_name
 from tuneworthy.core.case import Message
 from tuneworthy.core.counting import percent_with_bounds, points_with_bounds, with_verb
 from tuneworthy.core.endpoint_keys import price_fault
@@ -186,3 +186,8 @@ def test_a_pack_with_an_adapter_or_weights_was_trained():
     assert [pack.trained for pack in (Pack(), Pack(adapter=True), Pack(weights=True))] == [
         False, True, True,
     ]  # fmt: skip
+
+
+def test_an_artefact_is_named_after_task_and_arm_in_letters_of_file_names():
+    assert artefact_name("tickets", "few_shot") == "tickets-few_shot"
+    assert artefact_name("a b/ç", "lora(rank=4)") == "a-b-ç-lora-rank-4-"

@@ -90,7 +90,8 @@ def test_a_difference_of_losses_allows_for_other_rows_and_another_training(monke
     draw = np.random.default_rng(0)
     one, other = (draw.random((3, 80)) < p for p in (0.9, 0.6))
     mean, low, high = difference(one * 1.0, other * 1.0, 3)
-    assert 0 < low < mean == pytest.approx((one * 1.0 - other).mean(), abs=1e-4) < high
+    assert mean == pytest.approx((one * 1.0 - other).mean(), abs=1e-4)
+    assert 0 < low < mean < high
     swaying = one.copy()
     swaying[0] = False  # a training that failed
     assert difference(swaying * 1.0, other * 1.0, 3)[1] < 0, "the seeds disagree"

@@ -35,7 +35,9 @@ def test_the_command_of_a_study_serves_the_adapter_it_built(tmp_path, monkeypatc
     shutil.copytree(build("llama", tmp_path / "tiny"), home / "tiny")
     study = run(path)
     words = shlex.split(study.serving())
-    assert words[:4] == ["vllm", "serve", str((home / "tiny").resolve()), "--enable-lora"]
+    assert words[:3] == ["vllm", "serve", str((home / "tiny").resolve())]
+    assert words[3:5] == ["--generation-config", "vllm"], "no sampling of the model's repository"
+    assert "--enable-lora" in words
     name, _, adapter = words[-1].partition("=")
     assert name.startswith("lora")
     assert load(home / "tiny", "hf:./tiny").with_adapter(Path(adapter)).adapter

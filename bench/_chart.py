@@ -82,7 +82,7 @@ def _mark(at: Any, point: Point, colour: str) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return three to seven round values between the ends of an axis."""
+    """Return the values to label on an axis: three to seven round numbers."""
     size = 10.0 ** floor(log10((high - low) / 3))
     step = max(size * k for k in (1, 2, 2.5, 5) if size * k <= (high - low) / 3)
     first = ceil(low / step)

@@ -146,7 +146,7 @@ def unit(where: Scene, asked: Any, loss: str, seed: int, epochs: int) -> dict[st
 
 
 def spent(trace: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the rows, steps, answer tokens with a loss and seconds of a training; None if lost."""
+    """Return rows, steps, seconds and trained answer tokens of a student; None if not known."""
     if trace is None:
         return {"rows": None, "steps": None, "tokens": None, "seconds": None, "rate": None}
     steps = trace["steps"]

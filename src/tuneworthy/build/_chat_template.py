@@ -13,7 +13,7 @@ from tuneworthy.models.local.chat_template import TEMPLATE_FILE, one_template
 
 
 def write_template(parts: Parts, folder: Path) -> tuple[str, ...]:
-    """Write the template if its thinking switch may be set; return a note on that."""
+    """Write the template if it can turn thinking on or off; return a note on that."""
     thinking = getattr(parts.model, "thinking", None)
     if thinking is None or thinking.state in ("none", "maybe"):
         return ()

@@ -109,7 +109,7 @@ def _prompt_notes(parts: Parts) -> Iterator[str]:
 
 
 def _lost_in_quotes(text: str) -> str:
-    """Return the names of what Ollama's parser would drop from a quoted text, "" for nothing.
+    """Return which characters of a quoted text Ollama's parser would drop, "" for none.
 
     It keeps what Go calls printable (of the spaces, ASCII's alone), tabs and line breaks.
     """

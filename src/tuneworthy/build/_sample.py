@@ -10,7 +10,7 @@ from tuneworthy.prompting.messages import INPUT_PLACEHOLDER, common_system
 
 
 def sample_query(cases: Sequence[Case]) -> Query:
-    """Return the query from whose prompt the exported prompt is made."""
+    """Return a query with the placeholder `{input}`; its prompt is the exported one."""
     text = Message(role="user", content=INPUT_PLACEHOLDER)
     return Query(id="sample", messages=(*common_system(cases), text))
 

@@ -139,7 +139,7 @@ class ServedModels:
 
 
 def _base_key(version: ServedVersion) -> str:
-    """Return the digest of what a version's base is opened with; equal ones share one base."""
+    """Return a key of the options of a version's base model; versions of one key share it."""
     made = version.artefact
     marks = [made.fingerprint.get(name) for name in ("precision", "thinking", "template")]
     home = str(version.home) if ":." in made.model else ""  # where a relative path starts

@@ -160,7 +160,7 @@ def _checked_values(values: Any, lowest: float) -> Array:
 
 
 def _group_numbers(n: int, groups: Any) -> tuple[Array | None, float, bool]:
-    """Return (group of each row or None if independent, rows of the largest, whether copies)."""
+    """Return (group of each row or None, rows of the largest group, whether groups are copies)."""
     named = groups if isinstance(groups, Groups) else Groups(groups)
     numbers = None if named.of is None else cluster_numbers(named.of, n)
     alone = numbers is None or (numbers.max() + 1 == n and named.largest <= 1)
@@ -173,7 +173,7 @@ class _BoundedRows(NamedTuple):
     values: Array
     tail: float
     lowest: float
-    exact: Callable[[Array], tuple[float, float] | None]  # bounds of 0/1 rows; None if graded
+    exact: Callable[[Array], tuple[float, float] | None]  # returns None for graded rows
     units: Array | None
     largest: float
     copies: bool
@@ -198,7 +198,7 @@ class _BoundedRows(NamedTuple):
         return _widened_bounds(mean, (low, high), factor, self.lowest)
 
     def _counted_once(self, units: Array, sizes: Array) -> tuple[float, float]:
-        """Return the (low, high) bounds of the mean over inputs: a unit counts as its mean row."""
+        """Return the (low, high) bounds if each input counts once, with the mean of its copies."""
         means = np.round(np.bincount(units, self.values) / sizes, 9)
         rows = self._replace(values=means, units=None, largest=0.0, copies=False)
         return rows.ends(1.0, None)

@@ -11,7 +11,7 @@ from tuneworthy.core.recipe import Recipe
 
 
 def export(context=2048, sample=(), cases=(), thinks=False, pack=None, **limits):
-    """Return the text of a Modelfile, and its notes."""
+    """Return (text of a Modelfile, notes for the user)."""
     tokenizer = Made(convert_ids_to_tokens=lambda end: f"<{end}>")
     more = {"passages": None, "recipe": None, **(pack or {})}
     parts = Made(

@@ -71,7 +71,7 @@ def serving_commands(
 
 
 def _trained_with_switch(adapter: Path) -> bool:
-    """Return whether an adapter's manifest says that its base's thinking switch may be set."""
+    """Return whether the base of an adapter can turn thinking on or off, by the manifest."""
     try:
         manifest = json.loads((adapter / "tuneworthy.json").read_text("utf-8"))
         state = manifest["base"].get("thinking", "none")

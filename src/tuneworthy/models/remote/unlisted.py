@@ -31,7 +31,7 @@ def misspelt(task: Task) -> Iterator[Observation]:
 
 
 def outdated(task: Task, today: dt.date | None = None) -> Iterator[Observation]:
-    """Yield a warning for each model whose list price was read long ago, or that has ended.
+    """Yield a warning for each model with an old list price, or that its vendor has ended.
 
     A model with a price in task.yaml has no warning about its list price. `today` None: the date
     of the clock.

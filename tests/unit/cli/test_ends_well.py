@@ -19,8 +19,8 @@ COMMANDS = ("check", "plan", "run", "settle", "report", "compare", "init", "mode
 
 
 def command(words: list[str], **more) -> subprocess.CompletedProcess:
-    code = "from tuneworthy.cli import main; main()"
-    return subprocess.run([sys.executable, "-c", code, *words], text=True, timeout=120, **more)
+    start = [sys.executable, "-m", "tuneworthy"]
+    return subprocess.run([*start, *words], text=True, timeout=120, **more)
 
 
 def told(capsys) -> str:

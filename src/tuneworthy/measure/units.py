@@ -20,7 +20,14 @@ from tuneworthy.core.answer import Answer, failed_temporarily
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.code import code_version
-from tuneworthy.core.errors import DoesNotApply, ModelError, NumericError, ProviderError, TaskError
+from tuneworthy.core.errors import (
+    DoesNotApply,
+    DoesNotFit,
+    ModelError,
+    NumericError,
+    ProviderError,
+    TaskError,
+)  # fmt: skip
 from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import PlannedArm
@@ -145,14 +152,15 @@ def _run_unit(runner: Runner, unit: _Unit) -> Run:
         run = _measured_run(runner, unit, arm, identity)
     except DoesNotApply as reason:
         run = Run(spec=unit.spec, seed=unit.seed, fold=None, state="skipped", because=str(reason))
+    except DoesNotFit as error:
+        return _failed_run(unit, str(error))  # not stored: memory may be free in a later run
     except (ModelError, NumericError) as error:
         run = _failed_run(unit, str(error))
     except ProviderError as error:
         if base_failed(runner.models, arm.NEEDS, error):
             raise
         runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
-        # Not stored, so that a later run tries again.
-        return _failed_run(unit, unavailable_note(error))
+        return _failed_run(unit, unavailable_note(error))  # not stored: a later run tries again
     trim_heap()
     if temporary_failures(run):  # not stored, so that a later run asks again
         runner.ledger.hold(key, run.plain())
@@ -220,12 +228,9 @@ def _measured_run(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[s
         latency_ms=timed.ms,
         latency_concurrency=timed.concurrency,
         notes=(*fitted.notes, *getattr(fitted.model, "notes", ()), *notes),
-        artefact=_relative_path(fitted.artefact, runner.task.folder),
+        artefact=fitted.artefact
+        and Path(os.path.relpath(fitted.artefact, runner.task.folder)).as_posix(),
     )
-
-
-def _relative_path(path: Path | None, home: Path) -> str | None:
-    return None if path is None else Path(os.path.relpath(path, home)).as_posix()
 
 
 def _setup_of(runner: Runner, unit: _Unit, folder: Path) -> Setup:

@@ -12,6 +12,7 @@ from tuneworthy.core import code
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Message
+from tuneworthy.core.errors import DoesNotFit, ModelError
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Data, Output, Task
@@ -295,3 +296,19 @@ def test_d1_files_of_a_model_that_a_user_can_replace_have_a_digest(tmp_path):
     assert content_of("scripted:./r.jsonl", tmp_path) != ""
     for spec in ("smollm2-135m", "hf:org/name", "openai:m", "scripted:echo"):
         assert content_of(spec, tmp_path) == ""
+
+
+@pytest.mark.parametrize(("error", "again"), [(DoesNotFit, True), (ModelError, False)])
+def test_an_arm_without_memory_is_tried_again_by_the_next_run(error, again, opened, monkeypatch):
+    bench, model = opened
+
+    def fail(prompts, limits):
+        raise error("one row alone is too much", where="cuda:0")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model, "reply", fail)
+        first = measure(bench, planned("zero_shot", bench), BEST, False)
+    assert [run.state for run in first] == ["failed"]
+    assert "one row alone is too much" in first[0].because
+    second = measure(bench, planned("zero_shot", bench), BEST, False)
+    assert all(run.state == ("measured" if again else "failed") for run in second)

@@ -207,7 +207,7 @@ class Settling:
                 where="task.yaml data.unlabelled",
                 got=f"{', '.join(self._students)} learnt from them"
                 if self._students
-                else "each is a labelled row too, or lacks a recorded answer",
+                else "each is a labelled row or of its group, or lacks a recorded answer",
                 fix="label more rows, then `tuneworthy run`"
                 if self._students
                 else "add inputs that nobody has labelled",

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from statistics import fmean
 
 import numpy as np
 
@@ -49,12 +50,28 @@ class _StudyScores:
         learned = any(self._arms[name].learned for name in names)
         return not learned or len(self._split.learning) == 1
 
+    @property
+    def scored_rows_are_independent(self) -> bool:
+        """Return whether the study's distinct inputs are independent draws, as bets assume.
+
+        They are not if scored rows share a named `group`, or if larger groups may come.
+        """
+        split, scored = self._split, self._split.scored
+        alone = len({split.groups.get(case, case) for case in scored}) == len(scored)
+        return (split.only_copies or alone) and (self._task.data.largest_group or 0) <= 1
+
     def study_differences(self, one: str, other: str) -> np.ndarray:
-        """Return the score differences of two arms on the study's cases, in a random order."""
+        """Return the score differences of two arms on the study's inputs, in a random order.
+
+        Copies and near-copies of an input count once, with their mean, as new inputs count once.
+        """
         own, theirs = (scores_of(self._runs, name, self._seed(name)) for name in (one, other))
-        ids = sorted(set(own) & set(theirs))
-        order = np.random.default_rng(int(self._study[:8], 16)).permutation(len(ids))
-        return np.array([own[i] - theirs[i] for i in ids])[order]
+        groups, by_input = self._split.groups, defaultdict[str, list[float]](list)
+        for case in sorted(set(own) & set(theirs)):
+            by_input[groups.get(case, case)].append(own[case] - theirs[case])
+        means = np.array([fmean(diffs) for diffs in by_input.values()])
+        order = np.random.default_rng(int(self._study[:8], 16)).permutation(means.size)
+        return means[order]
 
     def _seed(self, name: str) -> int:
         seed = self._arms[name].seed
@@ -83,11 +100,18 @@ class Finalists(_StudyScores):
 
     @cached_property
     def inputs(self) -> list[Query]:
-        """Return the new inputs that every recorded competitor answers, in random order."""
+        """Return the new inputs that every recorded competitor answers, in random order.
+
+        Of inputs that share a `group` the first one is kept, so that bets are on independent draws.
+        """
         compared = [name for name, arm in self._arms.items() if arm.competes]
         logs = [log for name, log in self._recorded.items() if log and name in compared]
         answerable = [query for query in self._pool if all(query.id in log for log in logs)]
-        return shuffled_by_seed(answerable, self._study)
+        drawn: dict[tuple[str, str], Query] = {}
+        for query in shuffled_by_seed(answerable, self._study):
+            alone = query.group is None
+            drawn.setdefault(("id", query.id) if alone else ("group", str(query.group)), query)
+        return list(drawn.values())
 
     @property
     def size(self) -> int:

@@ -38,14 +38,15 @@ class PairStream:
 
 
 def new_inputs(queries: list[Query], labelled: list[Case]) -> list[Query]:
-    """Return the distinct inputs of `queries` that are not those of labelled rows.
+    """Return the distinct inputs of `queries` that are not those of labelled rows or their groups.
 
     An arm may have learnt from a labelled row.
     """
     seen = {_input_key(case) for case in labelled}
+    groups = {case.group for case in labelled if case.group is not None}
     new = []
     for query in queries:
-        if (key := _input_key(query)) not in seen:
+        if (key := _input_key(query)) not in seen and query.group not in groups:
             seen.add(key)
             new.append(query)
     return new

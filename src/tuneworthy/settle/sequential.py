@@ -52,8 +52,12 @@ class SettlingArms(Protocol):
     def are_scored_fits(self, names: Sequence[str]) -> bool:
         """Return whether the arms that answer new inputs are the fits that the study scored."""
 
+    @property
+    def scored_rows_are_independent(self) -> bool:
+        """Return whether the study's distinct inputs are independent draws, as bets assume."""
+
     def study_differences(self, one: str, other: str) -> np.ndarray:
-        """Return the score differences of two arms on the study's cases, in a random order."""
+        """Return the score differences of two arms on the study's inputs, in a random order."""
 
 
 class SequentialSettling:
@@ -167,7 +171,8 @@ class SequentialSettling:
     def _question_kind(self, names: PairNames) -> Literal["new", "all", "preference"]:
         if self._votes.by_preference:
             return "preference"
-        return "all" if self._arms.are_scored_fits(names) else "new"
+        counted = self._arms.are_scored_fits(names) and self._arms.scored_rows_are_independent
+        return "all" if counted else "new"
 
     def _evidence(self) -> Evidence:
         """Return the study's evidence with the settled bounds of the pairs that were opened."""

@@ -248,3 +248,14 @@ def copy_groups(like: Copies) -> list[int]:
     for a, b, _ in like.pairs:
         groups.join(a, b)
     return [groups.find(row) for row in range(len(like.cases))]
+
+
+def near_copy_groups(like: Copies) -> list[int]:
+    """Return a group number per case: near copies with the same answer share one.
+
+    `like.pairs` connects such a group with the fewest pairs, so two of its rows may form none.
+    """
+    groups = UnionFind(len(like.cases))
+    for a, b, _ in like.pairs:
+        groups.join(a, b)
+    return [groups.find(row) for row in range(len(like.cases))]

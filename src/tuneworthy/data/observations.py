@@ -13,6 +13,7 @@ from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.escape import quoted
 from tuneworthy.data.answer_in_input import answers_in_inputs
 from tuneworthy.data.conflicts import contradictory_ids
+from tuneworthy.data.copies import near_copy_groups
 from tuneworthy.data.docs import blank_ids
 from tuneworthy.data.label_spelling import near_labels
 from tuneworthy.data.load import Loaded
@@ -84,13 +85,15 @@ def _copied_inputs(loaded: Loaded) -> Iterator[Observation]:
         yield observation("copies", "warning", text, same, fix)
     train = {case.id for case in loaded.cases}
     test = {case.id for case in loaded.test or ()}
-    near, leaks = set(), set()
-    for a, b, _ in like.pairs:
-        pair = {like.cases[a].id, like.cases[b].id}
-        if like.keys[a] != like.keys[b]:
-            near |= pair
-        if pair & train and pair & test:
-            leaks |= pair & train
+    near = {
+        like.cases[row].id
+        for a, b, _ in like.pairs
+        if like.keys[a] != like.keys[b]
+        for row in (a, b)
+    }
+    numbers = dict(zip((case.id for case in like.cases), near_copy_groups(like), strict=True))
+    in_test = {numbers[case_id] for case_id in test}
+    leaks = {case_id for case_id in train if numbers[case_id] in in_test}
     if leaks:
         rows = with_verb(len(leaks), "training row", "are")
         text = f"{rows} near-copies of test rows with the same answer, or nearly"

@@ -17,6 +17,7 @@ from tuneworthy.core.run import Run
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
 from tuneworthy.data.audit import ASSUMED_DIFFERENCE_SHARE
+from tuneworthy.data.copies import near_copy_groups
 from tuneworthy.data.load import Loaded
 from tuneworthy.diagnose.consistency import (
     common_form_share,
@@ -82,7 +83,7 @@ def soundness(
         gold=gold,
         unscored=proportion(own.count(None), len(own)) if own else None,
         flips=_base_flip_share(task, runs, again, missing),
-        leak=largest_leak_shift(inputs.loaded, runs),
+        leak=largest_leak_shift(inputs.loaded, runs, missing),
         contradictions=contradiction_share(task, rows),
         one_form=common_form_share(task, rows, missing),
         noise=neighbour_noise(task, rows, missing),
@@ -95,26 +96,28 @@ def leaked_rows(loaded: Loaded) -> frozenset[str]:
     """Return the test rows that have a near-copy with the same answer among the training rows."""
     if loaded.test is None:
         return frozenset()
-    test = {case.id for case in loaded.test}
-    leaked_ids: set[str] = set()
-    for a, b, _ in loaded.copies.pairs:
-        pair = {loaded.copies.cases[a].id, loaded.copies.cases[b].id}
-        if pair & test and pair - test:
-            leaked_ids |= pair & test
-    return frozenset(leaked_ids)
+    numbers, count = near_copy_groups(loaded.copies), len(loaded.cases)
+    seen_in_training = {*numbers[:count], *numbers[count + len(loaded.test) :]}
+    of_test = zip(loaded.test, numbers[count:], strict=False)
+    return frozenset(case.id for case, number in of_test if number in seen_in_training)
 
 
-def largest_leak_shift(loaded: Loaded, runs: Sequence[Run]) -> float:
+def largest_leak_shift(
+    loaded: Loaded, runs: Sequence[Run], missing: dict[str, str]
+) -> float | None:
     """Return the largest change of an arm's mean score when leaked test rows are left out.
 
-    0 without leaked rows (under cross-fitting near-copies are in one fold). In score points.
+    0 without leaked rows (under cross-fitting near-copies are in one fold). In score points. None
+    if no row of an arm is left without them; `missing` gets the reason.
     """
     leaked_ids = leaked_rows(loaded)
     moves = []
     for scores in _scores_by_arm(runs).values() if leaked_ids else ():
         rest = [score for case, score in scores.items() if case not in leaked_ids]
-        if rest and len(rest) < len(scores):
-            moves.append(abs(float(np.mean(rest)) - float(np.mean(list(scores.values())))))
+        if not rest:
+            missing["leak"] = "every scored row is a near-copy of a training row"
+            return None
+        moves.append(abs(float(np.mean(rest)) - float(np.mean(list(scores.values())))))
     return round(max(moves, default=0.0), 6)
 
 

@@ -297,11 +297,25 @@ def test_near_copies_of_training_rows_move_a_score(tmp_path):
              for i in range(1, 10)]  # fmt: skip
     loaded = files(tmp_path, test)
     assert leaked_rows(loaded) == {"t0"}
-    assert largest_leak_shift(loaded, [run_of(loaded, {"t0"})]) == pytest.approx(0.1)
-    assert largest_leak_shift(loaded, [run_of(loaded, {c.id for c in loaded.test})]) == 0.0
+    assert largest_leak_shift(loaded, [run_of(loaded, {"t0"})], {}) == pytest.approx(0.1)
+    assert largest_leak_shift(loaded, [run_of(loaded, {c.id for c in loaded.test})], {}) == 0.0
     clean = files(tmp_path, test[1:])
     assert leaked_rows(clean) == frozenset()
-    assert largest_leak_shift(clean, [run_of(clean, {"t1"})]) == 0.0
+    assert largest_leak_shift(clean, [run_of(clean, {"t1"})], {}) == 0.0
+
+
+def test_every_test_row_that_is_a_near_copy_of_a_training_row_is_leaked(tmp_path):
+    near = "please send the parcel to the new address in the long street number 0"
+    test = [{"id": f"t{i}", "input": f"{near} {'x' * 31}{i}", "output": "a"} for i in range(6)]
+    other = [{"id": f"o{i}", "input": f"something else entirely {i * 97}", "output": "ab"[i % 2]}
+             for i in range(6)]  # fmt: skip
+    loaded, copies = files(tmp_path, test + other), {row["id"] for row in test}
+    assert leaked_rows(loaded) == copies, "one pair connects all six, and names one"
+    assert largest_leak_shift(loaded, [run_of(loaded, copies)], {}) == pytest.approx(0.5)
+    missing = {}
+    loaded = files(tmp_path, test)
+    assert largest_leak_shift(loaded, [run_of(loaded, copies)], missing) is None
+    assert missing == {"leak": "every scored row is a near-copy of a training row"}
 
 
 def test_flips():

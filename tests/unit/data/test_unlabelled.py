@@ -33,6 +33,14 @@ def test_an_input_is_taken_once_and_a_near_copy_of_another_input_may_stay():
     assert free_of_copies(twice, []) == [twice[0], twice[2]]
 
 
+def test_an_input_of_a_labelled_rows_group_is_not_learnt_from():
+    given = [query(0, "Where is it?"), query(1, "May I swap it for a blue one?")]
+    given[0] = given[0].model_copy(update={"group": "customer 7"})
+    row = case(0, LONG).model_copy(update={"group": "customer 7"})
+    assert free_of_copies(given, [row]) == [given[1]]
+    assert free_of_copies(given, [case(0, LONG)]) == given, "the control: the row has no group"
+
+
 def test_p10_clean_inputs_stay():
     rows = [case(at, row["input"]) for at, row in enumerate(studies.rows(60))]
     given = [query(at, row["input"]) for at, row in enumerate(studies.rows(200, seed=7))]
